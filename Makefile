@@ -1,0 +1,45 @@
+# Everything happens in a local virtual environment with pinned versions (constraints.txt).
+PYTHON ?= python3.11
+VENV   := .venv
+BIN    := $(VENV)/bin
+SOURCES := pyproject.toml constraints.txt $(shell find builder export -type f -not -path '*/__pycache__/*')
+
+.PHONY: help demo test check format clean
+
+help:
+	@echo "make demo    build from scikit-learn's digits, run all four formats, print a table"
+	@echo "make test    run the tests against the installed wheel"
+	@echo "make check   lint and types"
+	@echo "make format  put the code into shape"
+
+# The package is installed as a wheel, never as a link to this folder: what is tested is what ships.
+$(VENV)/installed: $(SOURCES)
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	rm -rf build dist
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt build
+	$(BIN)/python -m build --wheel --outdir dist . > dist.log 2>&1 || { cat dist.log; exit 1; }
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt \
+		"$$(ls dist/*.whl)[test,check]"
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --force-reinstall dist/*.whl
+	rm -f dist.log
+	touch $@
+
+demo: $(VENV)/installed
+	$(BIN)/pocketknn demo --out demo
+
+test: $(VENV)/installed
+	$(BIN)/python -m pytest
+
+# A folder `pocketknn` that links to the sources, as type checkers see through no other layout.
+check: $(VENV)/installed
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	mkdir -p build/types && ln -sfn ../.. build/types/pocketknn
+	MYPYPATH=build/types $(BIN)/mypy -p pocketknn.builder -p pocketknn.export
+
+format: $(VENV)/installed
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+clean:
+	rm -rf $(VENV) build dist demo

@@ -1,0 +1,39 @@
+"""Build one Keras graph that is a k-nearest-neighbour image model."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .backbone import Backbone as Backbone
+    from .backbone import load_backbone as load_backbone
+    from .embedding import Embedded as Embedded
+    from .embedding import embed as embed
+    from .errors import InputError as InputError
+    from .images import Photo as Photo
+    from .images import find as find
+    from .model import build as build
+    from .references import References as References
+    from .spec import Spec as Spec
+
+_HOME = {
+    "Backbone": "backbone",
+    "Embedded": "embedding",
+    "InputError": "errors",
+    "Photo": "images",
+    "References": "references",
+    "Spec": "spec",
+    "build": "model",
+    "embed": "embedding",
+    "find": "images",
+    "load_backbone": "backbone",
+}
+__all__ = list(_HOME)
+
+
+def __getattr__(name: str) -> Any:  # noqa: ANN401
+    """Import a public name when it is first asked for: numpy alone takes a tenth of a second."""
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f".{_HOME[name]}", __name__), name)

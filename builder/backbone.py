@@ -1,0 +1,262 @@
+"""A name becomes a feature extractor: a Keras model from pixels 0..255 to an embedding."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from importlib.resources import files
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from .errors import InputError
+from .spec import Spec
+
+if TYPE_CHECKING:
+    import keras
+
+BUNDLED_ALPHA, BUNDLED_SIZE = 0.35, 96
+BUNDLED = f"mobilenet_v2_{BUNDLED_ALPHA}_{BUNDLED_SIZE}.npz"
+_PIXELS_SIZE = 32
+_DOWNLOAD_SECONDS = 20.0
+
+
+class Family(NamedTuple):
+    """One of Keras' MobileNets: its class, the pixels it wants and the widths that have weights."""
+
+    title: str
+    input_range: str
+    alphas: tuple[float, ...]
+
+
+FAMILIES = {
+    "mobilenet": Family("MobileNet", "-1..1", (0.25, 0.5, 0.75, 1.0)),
+    "mobilenet_v2": Family("MobileNetV2", "-1..1", (0.35, 0.5, 0.75, 1.0, 1.3, 1.4)),
+    "mobilenet_v3_small": Family("MobileNetV3Small", "0..255", (0.75, 1.0)),
+    "mobilenet_v3_large": Family("MobileNetV3Large", "0..255", (0.75, 1.0)),
+}
+BACKBONES = ("auto", "bundled", "pixels", *FAMILIES)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Backbone:
+    """A feature extractor that is ready to run.
+
+    Attributes:
+        name: as in `Spec.backbone`, never `auto`.
+        model: Keras model, (batch, size, size, 3) float pixels 0..255 to (batch, d).
+        weights: where the weights came from, in words; "" where there are none.
+        weights_sha256: hash of the weights file; "" where Keras keeps it or there is none.
+        alpha: width of a MobileNet, or None.
+        why: what `auto` decided and what the other choice would take; "" otherwise.
+    """
+
+    name: str
+    model: keras.Model
+    weights: str = ""
+    weights_sha256: str = ""
+    alpha: float | None = None
+    why: str = ""
+
+    @property
+    def size(self) -> int:
+        """Side of the square input in pixels."""
+        return int(self.model.input_shape[1])
+
+    @property
+    def dim(self) -> int:
+        """Length d of the embedding."""
+        return int(self.model.output_shape[-1])
+
+    def sha256(self) -> str:
+        """Hash of all weights by value: the same numbers give the same hash in any file format."""
+        digest = hashlib.sha256()
+        for weight in self.model.get_weights():
+            digest.update(f"{weight.dtype}{weight.shape}".encode())
+            digest.update(weight.tobytes())
+        return digest.hexdigest()
+
+
+def load_backbone(spec: Spec) -> Backbone:
+    """Load the backbone that a spec names.
+
+    Raises:
+        InputError: unknown name, weights that cannot be had or do not fit, or a `.keras` file that
+            is no feature extractor.
+    """
+    if spec.backbone.endswith(".keras"):
+        return _own(Path(spec.backbone), spec)
+    if spec.input_range != "0..255":
+        raise InputError("an input range goes with a .keras backbone; the named ones know theirs")
+    if spec.backbone in FAMILIES:
+        return _mobilenet(spec.backbone, spec)
+    if spec.backbone == "auto":
+        return _auto(spec)
+    if spec.backbone not in BACKBONES:
+        names = ", ".join(BACKBONES)
+        raise InputError(
+            f"unknown backbone {spec.backbone!r}; choose from {names} or a .keras file"
+        )
+    for option, value in (("weights", spec.weights), ("alpha", spec.alpha)):
+        if value is not None:
+            raise InputError(f"{option} {value} does not go with the backbone {spec.backbone!r}")
+    return _bundled(spec) if spec.backbone == "bundled" else _pixels(spec)
+
+
+def _auto(spec: Spec) -> Backbone:
+    if spec.weights is not None or spec.alpha is not None:
+        return _mobilenet("mobilenet_v2", spec)
+    try:
+        found = _mobilenet("mobilenet_v2", spec)
+    except InputError:
+        why = (
+            "auto took 'bundled', as ImageNet weights are neither cached nor downloadable here;"
+            " online, --backbone mobilenet_v2 fetches 9 MB once and is more accurate"
+        )
+        return replace(_bundled(spec), why=why)
+    why = (
+        "auto took 'mobilenet_v2' with ImageNet weights;"
+        " --backbone bundled is smaller, faster and less accurate"
+    )
+    return replace(found, why=why)
+
+
+def _bundled(spec: Spec) -> Backbone:
+    import numpy as np
+
+    content = files("pocketknn.builder").joinpath("bundled", BUNDLED).read_bytes()
+    net = _net("mobilenet_v2", BUNDLED_ALPHA, spec.size or BUNDLED_SIZE, None)
+    with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
+        for layer in net.layers:
+            names = [f"{layer.name}/{variable.name}" for variable in layer.weights]
+            layer.set_weights([arrays[name].astype(np.float32) for name in names])
+    return Backbone(
+        name="bundled",
+        model=_from_pixels(net, "-1..1"),
+        weights=BUNDLED,
+        weights_sha256=hashlib.sha256(content).hexdigest(),
+        alpha=BUNDLED_ALPHA,
+    )
+
+
+def _pixels(spec: Spec) -> Backbone:
+    import keras
+
+    size = spec.size or _PIXELS_SIZE
+    image = keras.Input((size, size, 3), name="image")
+    # No rescaling: a cosine does not see it, and 0..255 is exact in float16, 1/255 is not.
+    flat = keras.layers.Flatten()(image)
+    return Backbone(name="pixels", model=keras.Model(image, flat, name="backbone"))
+
+
+def _mobilenet(name: str, spec: Spec) -> Backbone:
+    family = FAMILIES[name]
+    alpha, size = spec.alpha or 1.0, spec.size or 224
+    title = f"{family.title} with alpha {alpha:g}"
+    if spec.weights is None:
+        if alpha not in family.alphas:
+            widths = ", ".join(f"{a:g}" for a in family.alphas)
+            raise InputError(f"there are no ImageNet weights for {title}; alpha can be {widths}")
+        with _download(title):
+            net = _net(name, alpha, size, "imagenet")
+        source, sha256 = "ImageNet, from Keras", ""
+    else:
+        net = _net(name, alpha, size, None)
+        _read_weights(net, spec.weights, title)
+        source = spec.weights.name
+        sha256 = hashlib.sha256(spec.weights.read_bytes()).hexdigest()
+    model = _from_pixels(net, family.input_range)
+    return Backbone(name=name, model=model, weights=source, weights_sha256=sha256, alpha=alpha)
+
+
+def _net(name: str, alpha: float, size: int, weights: str | None) -> keras.Model:
+    import keras
+
+    title = FAMILIES[name].title
+    if size < 32:
+        raise InputError(f"{title} needs pictures of at least 32 pixels, not {size}")
+    network = getattr(keras.applications, title)
+    return network(
+        input_shape=(size, size, 3),
+        alpha=alpha,
+        include_top=False,
+        weights=weights,
+        pooling="avg",
+    )
+
+
+def _read_weights(net: keras.Model, path: Path, title: str) -> None:
+    if not path.is_file():
+        raise InputError(f"the weights file {path} does not exist")
+    if path.suffix != ".h5":
+        raise InputError(f"weights are read from .weights.h5 or .h5 files, not {path.name}")
+    try:
+        net.load_weights(path)
+    except (ValueError, KeyError, TypeError, OSError) as error:
+        # Keras answers a wrong architecture with a line for each of its layers.
+        raise InputError(f"{path.name} does not hold the weights of {title}, no top") from error
+
+
+@contextmanager
+def _download(title: str) -> Iterator[None]:
+    before = socket.getdefaulttimeout()
+    socket.setdefaulttimeout(_DOWNLOAD_SECONDS)
+    try:
+        yield
+    except InputError:
+        raise
+    except Exception as error:  # Keras raises a bare Exception when a download fails
+        raise InputError(
+            f"the ImageNet weights of {title} cannot be downloaded;"
+            " choose --backbone bundled, or give a file with --weights FILE"
+        ) from error
+    finally:
+        socket.setdefaulttimeout(before)
+
+
+def _own(path: Path, spec: Spec) -> Backbone:
+    import keras
+
+    for option, value in (("weights", spec.weights), ("alpha", spec.alpha)):
+        if value is not None:
+            raise InputError(f"{option} {value} does not go with a .keras backbone")
+    if not path.is_file():
+        raise InputError(f"the backbone {path} does not exist")
+    try:
+        net = keras.saving.load_model(path, compile=False, safe_mode=True)
+    except Exception as error:  # whatever a broken or foreign archive raises inside Keras
+        reason = str(error).strip().splitlines()[0][:200] if str(error).strip() else "unreadable"
+        raise InputError(f"{path.name} cannot be opened by Keras in safe mode: {reason}") from error
+    shape, out = getattr(net, "input_shape", None), getattr(net, "output_shape", None)
+    if not (isinstance(shape, tuple) and len(shape) == 4 and shape[-1] == 3):
+        raise InputError(f"{path.name} must have one image input (batch, H, W, 3), not {shape}")
+    if not (isinstance(out, tuple) and len(out) == 2 and out[-1]):
+        raise InputError(f"{path.name} must have one vector output (batch, d), not {out}")
+    sides = {side for side in shape[1:3] if side is not None}
+    if spec.size is not None:
+        sides.add(spec.size)
+    if len(sides) != 1:
+        what = "say which with --size" if not sides else f"the sizes {sorted(sides)} do not agree"
+        raise InputError(f"{path.name} must take square pictures of one size: {what}")
+    return Backbone(
+        name=path.name,
+        model=_from_pixels(net, spec.input_range, sides.pop()),
+        weights=path.name,
+        weights_sha256=hashlib.sha256(path.read_bytes()).hexdigest(),
+    )
+
+
+def _from_pixels(net: keras.Model, input_range: str, size: int | None = None) -> keras.Model:
+    """The same network, taking pixels 0..255 of a fixed size, in a model named "backbone"."""
+    import keras
+
+    scale, offset = {"0..255": (1.0, 0.0), "0..1": (1 / 255, 0.0), "-1..1": (1 / 127.5, -1.0)}[
+        input_range
+    ]
+    size = size or net.input_shape[1]
+    image = keras.Input((size, size, 3), name="image")
+    pixels = image if scale == 1.0 else keras.layers.Rescaling(scale, offset)(image)
+    return keras.Model(image, net(pixels), name="backbone")

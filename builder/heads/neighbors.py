@@ -1,0 +1,17 @@
+"""Image search: the neighbours themselves, and nothing else."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ..references import References
+
+if TYPE_CHECKING:
+    from keras import KerasTensor
+
+
+def attach(
+    scores: KerasTensor, indices: KerasTensor, references: References
+) -> dict[str, KerasTensor]:
+    """Add nothing to the (batch, k) scores and indices."""
+    return {}

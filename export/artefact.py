@@ -1,0 +1,60 @@
+"""An exported file, opened in its own runtime."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from pocketknn.builder.errors import InputError
+
+from . import to_coreml, to_keras, to_onnx, to_tflite
+from .metadata import Metadata
+from .target import Run, Target
+
+FORMATS: dict[str, Target] = {
+    "keras": to_keras,
+    "tflite": to_tflite,
+    "coreml": to_coreml,
+    "onnx": to_onnx,
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Artefact:
+    """An exported file that is ready to answer.
+
+    Attributes:
+        format: its name in `FORMATS`.
+        metadata: what it says about itself.
+        run: a batch of pictures (n, H, W, 3) 0..255, or features (n, d), to the named outputs.
+    """
+
+    format: str
+    metadata: Metadata
+    run: Run
+
+
+def load(path: Path) -> Artefact:
+    """Open a file of any format in its own runtime.
+
+    Raises:
+        InputError: no such file, none of our formats, broken, or without our manifest.
+    """
+    name = format_of(path)
+    metadata = FORMATS[name].read(path)
+    return Artefact(format=name, metadata=metadata, run=FORMATS[name].load(path))
+
+
+def format_of(path: Path) -> str:
+    """The format of a file, by the end of its name.
+
+    Raises:
+        InputError: no such file, or none of our formats.
+    """
+    if not path.exists():
+        raise InputError(f"{path} does not exist")
+    for name, target in FORMATS.items():
+        if path.suffix == target.SUFFIX:
+            return name
+    endings = ", ".join(target.SUFFIX for target in FORMATS.values())
+    raise InputError(f"{path.name} is no artefact; those end in {endings}")

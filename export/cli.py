@@ -1,0 +1,153 @@
+"""The command line."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+app = typer.Typer(
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    help="Photos in folders become one k-nearest-neighbour model file per platform.",
+)
+
+Photos = Annotated[Path, typer.Argument(help="A folder with one folder of photos per class.")]
+Out = Annotated[Path, typer.Option("-o", "--out", help="The folder to write; it must be new.")]
+DEFAULT_FORMATS = "keras,tflite,coreml,onnx"
+
+
+@app.command()
+def build(
+    photos: Photos,
+    out: Out,
+    backbone: Annotated[
+        str, typer.Option(help="auto, bundled, pixels, mobilenet_v2, … or a .keras file.")
+    ] = "auto",
+    weights: Annotated[
+        Path | None, typer.Option(help="Weights file for a named MobileNet.")
+    ] = None,
+    alpha: Annotated[float | None, typer.Option(help="Width of a named MobileNet.")] = None,
+    size: Annotated[int | None, typer.Option(help="Side of the model's input in pixels.")] = None,
+    input_range: Annotated[
+        str, typer.Option(help="Pixels a .keras backbone wants: 0..255, 0..1 or -1..1.")
+    ] = "0..255",
+    k: Annotated[int | None, typer.Option(help="Neighbours; the smaller of 5 and N.")] = None,
+    head: Annotated[
+        str | None, typer.Option(help="classify (where there are classes) or neighbors.")
+    ] = None,
+    crop: Annotated[str, typer.Option(help="center, stretch or fit.")] = "center",
+    formats: Annotated[str, typer.Option(help="Separated by commas.")] = DEFAULT_FORMATS,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Refuse pictures that cannot be read.")
+    ] = False,
+    force: Annotated[bool, typer.Option("--force", help="Replace an earlier build.")] = False,
+    seed: Annotated[int, typer.Option(help="Draws the pictures that parity is checked on.")] = 0,
+) -> None:
+    """Build one model per platform from photos, and prove that each equals the exact k-NN."""
+    from pocketknn.builder.spec import Spec
+
+    from .commands import build_photos
+
+    spec = Spec(
+        backbone=backbone,
+        weights=weights,
+        alpha=alpha,
+        size=size,
+        input_range=input_range,
+        head=head,
+        k=k,
+        crop=crop,
+        seed=seed,
+    )
+    names = [name.strip() for name in formats.split(",") if name.strip()]
+    result = build_photos(photos, out, spec, formats=names, strict=strict, force=force)
+    raise typer.Exit(0 if result.agrees else 1)
+
+
+@app.command()
+def predict(
+    artefact: Annotated[Path, typer.Argument(help="A .keras, .tflite, .mlpackage or .onnx.")],
+    images: Annotated[list[Path], typer.Argument(help="Pictures.")],
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Find the nearest references of pictures, and their class, with any exported file."""
+    from .commands import predict_images
+
+    predict_images(artefact, images, as_json)
+
+
+@app.command()
+def verify(
+    out: Annotated[Path, typer.Argument(help="A folder that build wrote.")],
+    photos: Annotated[
+        Path | None, typer.Argument(help="Photos to compare on; synthetic ones without.")
+    ] = None,
+) -> None:
+    """Run every file of a build again and compare it with the exact k-NN."""
+    from .commands import verify_build
+
+    raise typer.Exit(0 if verify_build(out, photos) else 1)
+
+
+@app.command()
+def inspect(
+    artefact: Annotated[Path, typer.Argument(help="A .keras, .tflite, .mlpackage or .onnx.")],
+    as_json: Annotated[bool, typer.Option("--json", help="Print the whole manifest.")] = False,
+) -> None:
+    """Say what an exported file is: its input, outputs, labels, references and backbone."""
+    from .commands import inspect_artefact
+
+    inspect_artefact(artefact, as_json)
+
+
+@app.command()
+def demo(
+    folder: Annotated[Path, typer.Option("-o", "--out", help="Where to work.")] = Path("demo"),
+) -> None:
+    """Build from scikit-learn's handwritten digits and classify the rest in every runtime."""
+    from .demo import run_demo
+
+    raise typer.Exit(0 if run_demo(folder) else 1)
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run a command; a mistake of the user's is one line on stderr and exit code 2."""
+    from pocketknn.builder.errors import InputError
+
+    from .quiet import quiet
+
+    command: Any = typer.main.get_command(app)
+    code = 0
+    with quiet() as stderr:
+        try:
+            code = command.main(arguments, prog_name="pocketknn", standalone_mode=False) or 0
+        except (InputError, OSError) as error:
+            code = _say(stderr, _one_line(error), 2)
+        except KeyboardInterrupt:
+            code = _say(stderr, "interrupted; nothing half written was left behind", 130)
+        except Exception as error:
+            if not hasattr(error, "format_message"):
+                import traceback
+
+                traceback.print_exc(file=stderr)
+                code = 70  # a bug of ours, not the user's mistake
+            else:  # click's errors of usage
+                code = _say(stderr, f"{error.format_message()} (see pocketknn --help)", 2)
+    sys.stdout.flush()
+    sys.exit(code)
+
+
+def _say(stderr: Any, message: str, code: int) -> int:  # noqa: ANN401
+    print(f"pocketknn: {message}", file=stderr)
+    return code
+
+
+def _one_line(error: Exception) -> str:
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+    return " ".join(str(error).split())

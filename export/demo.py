@@ -1,0 +1,107 @@
+"""The demonstration: scikit-learn's digits become PNG files, four models, and an accuracy each."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from PIL import Image
+from rich.box import SIMPLE_HEAD
+from rich.table import Table
+
+from pocketknn.builder import neighbors
+from pocketknn.builder.images import Photo, find, read
+from pocketknn.builder.spec import Spec
+
+from .artefact import load
+from .commands import build_photos, console
+from .report import megabytes
+
+BACKBONES = ("bundled", "pixels")
+
+
+class Score(NamedTuple):
+    """How an artefact did on the held-out pictures."""
+
+    backbone: str
+    name: str
+    bytes: int
+    accuracy: float
+    agrees: bool
+    milliseconds: float
+
+
+def run_demo(folder: Path) -> bool:
+    """Build from 80 % of the digits, classify the rest with every artefact in its own runtime."""
+    references, held_out = write_digits(folder / "digits")
+    scores = []
+    for backbone in BACKBONES:
+        console.print(f"\n[bold]--backbone {backbone}[/]")
+        out = folder / backbone
+        built = build_photos(references, out, Spec(backbone=backbone), force=True)
+        for one in built.written:
+            accuracy, milliseconds = classify(out / one.name, find(held_out))
+            agrees = one.parity.agrees
+            scores.append(Score(backbone, one.name, one.bytes, accuracy, agrees, milliseconds))
+    console.print(_table(scores))
+    console.print("accuracy: on the 20 % that no model holds, read from each runtime's own outputs")
+    console.print("time: decoding left out; model.mlpackage runs in Core ML on a Mac only, else in")
+    console.print("our numpy evaluator, whose time says nothing about a phone")
+    return all(score.agrees for score in scores)
+
+
+def write_digits(folder: Path) -> tuple[Path, Path]:
+    """Write the 1,797 digits as PNG files, one folder per class; 80 % and 20 % of each class."""
+    from sklearn.datasets import load_digits
+    from sklearn.model_selection import train_test_split
+
+    digits = load_digits()
+    kept, _ = train_test_split(
+        np.arange(len(digits.target)), test_size=0.2, random_state=0, stratify=digits.target
+    )
+    parts = {True: folder / "references", False: folder / "held-out"}
+    in_references = np.isin(np.arange(len(digits.target)), kept)
+    for number, (label, drawing) in enumerate(zip(digits.target, digits.images, strict=True)):
+        place = parts[bool(in_references[number])] / str(label)
+        place.mkdir(parents=True, exist_ok=True)
+        pixels = (drawing * (255 / 16)).round().astype(np.uint8)
+        Image.fromarray(pixels).save(place / f"{number:04}.png")
+    return parts[True], parts[False]
+
+
+def classify(path: Path, photos: Sequence[Photo]) -> tuple[float, float]:
+    """Accuracy of an artefact on labelled photos, and milliseconds a picture."""
+    artefact = load(path)
+    given = artefact.metadata.manifest["input"]
+    pixels = np.stack([read(p.path, given["shape"][0], given["crop"]).pixels for p in photos])
+    artefact.run(pixels[:1])  # the first call of a runtime prepares it
+    start = time.perf_counter()
+    outputs = artefact.run(pixels)
+    seconds = time.perf_counter() - start
+    won = neighbors.winners(outputs["probabilities"])
+    right = [
+        artefact.metadata.labels[number] == photo.label
+        for number, photo in zip(won, photos, strict=True)
+    ]
+    return float(np.mean(right)), 1000 * seconds / len(photos)
+
+
+def _table(scores: Sequence[Score]) -> Table:
+    table = Table(box=SIMPLE_HEAD)
+    for heading in ("backbone", "format"):
+        table.add_column(heading)
+    for heading in ("size", "accuracy", "parity", "ms/picture"):
+        table.add_column(heading, justify="right")
+    for score in scores:
+        table.add_row(
+            score.backbone,
+            score.name,
+            megabytes(score.bytes),
+            f"{score.accuracy:.1%}",
+            "[green]agrees[/]" if score.agrees else "[red]DIFFERS[/]",
+            f"{score.milliseconds:.1f}",
+        )
+    return table

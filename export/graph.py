@@ -1,0 +1,37 @@
+"""The Keras model as a TensorFlow function with named inputs and outputs, for the converters."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import keras
+    import tensorflow as tf
+
+
+def serving_function(
+    model: keras.Model, batch: int | None, casts: Mapping[str, Any] | None = None
+) -> tf.types.experimental.GenericFunction:
+    """A function of one named input that returns the outputs by name.
+
+    The converters given the Keras model itself name outputs after layers, and lose those whose
+    layers have two.
+
+    Args:
+        model: the graph.
+        batch: the fixed number of inputs, or None for any.
+        casts: output name to the type it is cast to.
+    """
+    import tensorflow as tf
+
+    (image,) = model.inputs
+    shape = (batch, *image.shape[1:])
+
+    def serve(inputs: tf.Tensor) -> dict[str, tf.Tensor]:
+        outputs = dict(model(inputs, training=False))
+        for key, dtype in (casts or {}).items():
+            outputs[key] = tf.cast(outputs[key], dtype)
+        return outputs
+
+    return tf.function(serve, input_signature=[tf.TensorSpec(shape, tf.float32, name=image.name)])

@@ -1,0 +1,199 @@
+"""Convert, load, compare with the exact k-NN, and hand over what agrees."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pocketknn.builder.backbone import Backbone
+from pocketknn.builder.embedding import Skipped
+from pocketknn.builder.errors import InputError
+from pocketknn.builder.references import References
+from pocketknn.builder.spec import Spec
+
+from . import parity, queries
+from .artefact import FORMATS
+from .metadata import LABELS, MANIFEST, TABLE, Metadata, describe, dumps
+from .parity import Parity
+from .queries import Queries
+from .staging import staged
+
+if TYPE_CHECKING:
+    import keras
+
+PARITY, REFERENCES = "parity.json", "references.parquet"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Written:
+    """An artefact that was converted, run and compared.
+
+    Attributes:
+        format: its name in `FORMATS`.
+        name: its file name in the folder.
+        bytes: its size.
+        sha256: hash of the file, or of a package's files in order of their names.
+        seconds: time to convert and write it.
+        parity: how it agrees with the exact k-NN; where it does not, the file was not kept.
+    """
+
+    format: str
+    name: str
+    bytes: int
+    sha256: str
+    seconds: float
+    parity: Parity
+
+
+@dataclass(frozen=True, kw_only=True)
+class Export:
+    """What a call of `export` left in its folder.
+
+    Attributes:
+        out: the folder.
+        manifest: the content of its manifest.json.
+        written: the artefacts.
+    """
+
+    out: Path
+    manifest: dict[str, Any]
+    written: tuple[Written, ...]
+
+    @property
+    def agrees(self) -> bool:
+        """Whether every artefact agrees with the exact k-NN."""
+        return all(one.parity.agrees for one in self.written)
+
+
+def export(
+    model: keras.Model,
+    spec: Spec,
+    references: References,
+    backbone: Backbone | None,
+    out: Path,
+    *,
+    against: Queries | None = None,
+    formats: Sequence[str] = tuple(FORMATS),
+    skipped: Sequence[Skipped] = (),
+    force: bool = False,
+    progress: Callable[[str], None] = lambda name: None,
+) -> Export:
+    """Write a model in all formats, with its references and manifest, into a new folder.
+
+    Each file is opened in its own runtime and compared with the exact k-NN over the embeddings of
+    `against`. One that does not agree is not handed over; parity.json says why.
+
+    Args:
+        model: what `builder.build` made of the next three.
+        spec: the choices.
+        references: the stored examples.
+        backbone: the feature extractor; None for a model of feature vectors.
+        out: the folder; it appears when everything in it is complete.
+        against: what to compare on; a black picture and noise when None.
+        formats: names in `FORMATS`.
+        skipped: the pictures that were left out, for the manifest.
+        force: replace an earlier build.
+        progress: called with the name of each format before it is written.
+
+    Raises:
+        InputError: an unknown format, or `out` exists or cannot be written.
+    """
+    for name in formats:
+        if name not in FORMATS:
+            raise InputError(f"unknown format {name!r}; choose from {', '.join(sorted(FORMATS))}")
+    precision = {name: target.PRECISION for name, target in FORMATS.items()}
+    metadata = describe(spec, references, backbone, precision)
+    if against is None:
+        against = (
+            queries.synthetic(backbone, seed=spec.seed)
+            if backbone
+            else queries.from_features(references.dim, seed=spec.seed)
+        )
+    with staged(out, force) as folder:
+        written = []
+        for name in dict.fromkeys(formats):
+            progress(name)
+            written.append(_write(name, model, metadata, references, against, folder))
+        for name, text in metadata.files().items():
+            if name != LABELS or metadata.labels:
+                (folder / name).write_text(text, encoding="utf-8", newline="")
+        references.save(folder / REFERENCES)
+        left_out = [asdict(one) for one in skipped]
+        manifest = metadata.manifest | {"skipped": left_out} | _results(written)
+        (folder / PARITY).write_text(dumps(manifest["parity"]), encoding="utf-8")
+        (folder / MANIFEST).write_text(dumps(manifest), encoding="utf-8")
+    return Export(out=out, manifest=manifest, written=tuple(written))
+
+
+def compare(
+    name: str, path: Path, manifest: dict[str, Any], references: References, against: Queries
+) -> Parity:
+    """Open a file in its own runtime and compare its answers with the exact k-NN."""
+    return parity.check(
+        FORMATS[name].load(path)(against.inputs),
+        against.embeddings,
+        references,
+        k=manifest["k"],
+        head=manifest["head"],
+        precision=manifest["precision"][name],
+    )
+
+
+def digest(path: Path) -> str:
+    """sha256 of a file, or of the names and contents of a package's files in order."""
+    found = hashlib.sha256()
+    for file in _files(path):
+        if path.is_dir():
+            found.update(file.relative_to(path).as_posix().encode() + b"\0")
+        with file.open("rb") as stream:
+            while block := stream.read(1 << 20):
+                found.update(block)
+    return found.hexdigest()
+
+
+def size(path: Path) -> int:
+    """Bytes of a file, or of all files of a package."""
+    return sum(file.stat().st_size for file in _files(path))
+
+
+def _files(path: Path) -> list[Path]:
+    return sorted(f for f in path.rglob("*") if f.is_file()) if path.is_dir() else [path]
+
+
+def _write(
+    name: str,
+    model: keras.Model,
+    metadata: Metadata,
+    references: References,
+    against: Queries,
+    folder: Path,
+) -> Written:
+    target = FORMATS[name]
+    path = folder / f"model{target.SUFFIX}"
+    start = time.perf_counter()
+    target.convert(model, path, metadata, metadata.manifest["precision"][name])
+    seconds = time.perf_counter() - start
+    written = Written(
+        format=name,
+        name=path.name,
+        bytes=size(path),
+        sha256=digest(path),
+        seconds=seconds,
+        parity=compare(name, path, metadata.manifest, references, against),
+    )
+    if not written.parity.agrees:
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
+    return written
+
+
+def _results(written: Sequence[Written]) -> dict[str, Any]:
+    kept = [one for one in written if one.parity.agrees]
+    return {
+        "files": {one.name: {"bytes": one.bytes, "sha256": one.sha256} for one in kept},
+        "parity": {one.format: one.parity.as_json() for one in written},
+    }

@@ -1,0 +1,159 @@
+"""The one manifest, and what of it every artefact carries inside."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
+from typing import Any
+
+from pocketknn.builder.accuracy import leave_one_out
+from pocketknn.builder.backbone import Backbone
+from pocketknn.builder.errors import InputError
+from pocketknn.builder.images import RESAMPLE
+from pocketknn.builder.model import resolve_head, resolve_k
+from pocketknn.builder.references import References
+from pocketknn.builder.spec import Spec
+
+SCHEMA = "pocketknn/1"
+MANIFEST, TABLE, LABELS = "manifest.json", "references.csv", "labels.txt"
+_PACKAGES = ("tensorflow", "keras", "coremltools", "onnx", "tf2onnx", "numpy", "pillow")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Metadata:
+    """What an artefact says about itself.
+
+    Attributes:
+        manifest: JSON object: head, k, backbone, input, outputs, labels, references, versions.
+        table: CSV of index, id, label, path: what leads from an index to a picture.
+    """
+
+    manifest: dict[str, Any]
+    table: str
+
+    @property
+    def labels(self) -> list[str]:
+        """The classes in the order of `probabilities`; empty without a vote."""
+        return list(self.manifest["labels"])
+
+    def rows(self) -> list[dict[str, str]]:
+        """The table of references, a dictionary a row."""
+        return list(csv.DictReader(io.StringIO(self.table)))
+
+    def files(self) -> dict[str, str]:
+        """The texts that a format stores, by name."""
+        return {
+            MANIFEST: dumps(self.manifest),
+            TABLE: self.table,
+            LABELS: "".join(f"{label}\n" for label in self.labels),
+        }
+
+    @classmethod
+    def parse(cls, files: dict[str, str], source: str) -> Metadata:
+        """Read what `files` gave.
+
+        Raises:
+            InputError: something is missing, broken, or was written by another schema.
+        """
+        if MANIFEST not in files or TABLE not in files:
+            raise InputError(f"{source} carries no pocketknn manifest: another tool made it")
+        try:
+            manifest = json.loads(files[MANIFEST])
+            schema = manifest["schema"]
+            if schema == SCHEMA:
+                _check(manifest)
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise InputError(f"the manifest of {source} is broken: {error!r}") from error
+        if schema != SCHEMA:
+            raise InputError(f"{source} has a manifest of schema {schema!r}, not {SCHEMA!r}")
+        return cls(manifest=manifest, table=files[TABLE])
+
+
+def describe(
+    spec: Spec, references: References, backbone: Backbone | None, precision: dict[str, str]
+) -> Metadata:
+    """The metadata of a build: all that is known before a file is written.
+
+    Args:
+        spec: the choices.
+        references: the stored examples.
+        backbone: the feature extractor, or None.
+        precision: `float32` or `float16` for each format.
+    """
+    head = resolve_head(spec.head, references)
+    k = resolve_k(spec.k, len(references))
+    loo = leave_one_out(references, k, spec.seed)
+    manifest: dict[str, Any] = {
+        "schema": SCHEMA,
+        "head": head,
+        "k": k,
+        "metric": "cosine",
+        "vote": "uniform" if head == "classify" else None,
+        "precision": precision,
+        "seed": spec.seed,
+        "backbone": _backbone(backbone),
+        "input": _input(spec, references, backbone),
+        "outputs": {
+            "scores": "cosine of each neighbour, descending",
+            "indices": "row of each neighbour in references.csv",
+            **({"probabilities": "share of each label"} if head == "classify" else {}),
+        },
+        "labels": list(references.labels) if head == "classify" else [],
+        "references": {
+            "count": len(references),
+            "dim": references.dim,
+            "per_label": references.counts,
+            "duplicates": references.duplicates(),
+            "leave_one_out": asdict(loo) if loo else None,
+        },
+        "versions": {name: version(name) for name in ("pocketknn", *_PACKAGES)},
+    }
+    return Metadata(manifest=manifest, table=references.table())
+
+
+def dumps(value: object) -> str:
+    """JSON as every file of a build is written: readable, in UTF-8, the same each time."""
+    return json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def _backbone(backbone: Backbone | None) -> dict[str, Any] | None:
+    if backbone is None:
+        return None
+    return {
+        "name": backbone.name,
+        "alpha": backbone.alpha,
+        "dim": backbone.dim,
+        "weights": backbone.weights or None,
+        "weights_sha256": backbone.weights_sha256 or None,
+        "sha256": backbone.sha256(),
+        "why": backbone.why or None,
+    }
+
+
+def _input(spec: Spec, references: References, backbone: Backbone | None) -> dict[str, Any]:
+    if backbone is None:
+        return {"name": "features", "shape": [references.dim]}
+    return {
+        "name": "image",
+        "shape": [backbone.size, backbone.size, 3],
+        "color": "RGB",
+        "range": [0, 255],
+        "upright": True,
+        "crop": spec.crop,
+        "resample": RESAMPLE,
+    }
+
+
+def _check(manifest: dict[str, Any]) -> None:
+    """Raise unless what the readers of a manifest rely on is there, of the right type."""
+    kinds = {"head": str, "k": int, "labels": list, "input": dict, "outputs": dict}
+    for key, kind in kinds.items():
+        if not isinstance(manifest[key], kind):
+            raise TypeError(f"{key} is no {kind.__name__}")
+    if not all(isinstance(label, str) for label in manifest["labels"]):
+        raise TypeError("a label is no text")
+    if not all(isinstance(side, int) for side in manifest["input"]["shape"]):
+        raise TypeError("the input's shape is no list of numbers")

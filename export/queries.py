@@ -1,0 +1,71 @@
+"""The inputs that parity is checked on, with their embeddings."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pocketknn.builder.backbone import Backbone
+from pocketknn.builder.embedding import run
+from pocketknn.builder.images import Photo, PictureError, read
+
+COUNT = 64
+
+
+class Queries(NamedTuple):
+    """Inputs of a model and what the Keras backbone makes of them.
+
+    Attributes:
+        inputs: pictures (q, H, W, 3) uint8, or features (q, d).
+        embeddings: (q, d), not normalised.
+    """
+
+    inputs: NDArray[np.generic]
+    embeddings: NDArray[np.floating]
+
+
+def from_photos(
+    photos: Sequence[Photo], backbone: Backbone, crop: str, *, count: int = COUNT, seed: int = 0
+) -> Queries:
+    """A seeded draw of photos, every second one mirrored, so that not all are references already.
+
+    A black picture and one of noise are added: what no photo shows must not break a graph either.
+    Photos that cannot be read are passed over.
+    """
+    rng = np.random.default_rng(seed)
+    pixels = []
+    for place in rng.permutation(len(photos)):
+        try:
+            picture = read(photos[place].path, backbone.size, crop).pixels
+        except PictureError:
+            continue
+        pixels.append(picture[:, ::-1] if len(pixels) % 2 else picture)
+        if len(pixels) == count:
+            break
+    extra = synthetic(backbone, count=1, seed=seed)
+    inputs = np.concatenate([np.array(pixels), extra.inputs]) if pixels else extra.inputs
+    return Queries(inputs, run(backbone, inputs))
+
+
+def synthetic(backbone: Backbone, *, count: int = COUNT, seed: int = 0) -> Queries:
+    """A black picture and pictures of noise, from fine to coarse."""
+    rng = np.random.default_rng(seed)
+    size = backbone.size
+    pictures = [np.zeros((size, size, 3), np.uint8)]
+    for number in range(count):
+        grain = min(size, 2 ** (number % 5))
+        side = -(-size // grain)
+        coarse = rng.integers(0, 256, (side, side, 3), np.uint8)
+        pictures.append(coarse.repeat(grain, 0).repeat(grain, 1)[:size, :size])
+    inputs = np.stack(pictures)
+    return Queries(inputs, run(backbone, inputs))
+
+
+def from_features(dim: int, *, count: int = COUNT, seed: int = 0) -> Queries:
+    """Random feature vectors (q, dim), and one of zeros."""
+    features = np.random.default_rng(seed).standard_normal((count, dim)).astype(np.float32)
+    features[0] = 0
+    return Queries(features, features)

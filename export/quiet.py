@@ -1,0 +1,33 @@
+"""Keep the converters' chatter off the user's screen."""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TextIO
+
+
+@contextmanager
+def quiet() -> Iterator[TextIO]:
+    """Send all that is written to stderr to a file, C++ libraries included; give the real one.
+
+    TensorFlow, coremltools and LiteRT write to the file descriptor, not to `sys.stderr`. With
+    POCKETKNN_DEBUG set nothing is held back.
+    """
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    sys.stderr.flush()
+    if os.environ.get("POCKETKNN_DEBUG"):
+        yield sys.stderr
+        return
+    kept = os.dup(2)
+    with tempfile.TemporaryFile() as sink, os.fdopen(kept, "w", encoding="utf-8") as real:
+        os.dup2(sink.fileno(), 2)
+        try:
+            yield real
+        finally:
+            sys.stderr.flush()
+            real.flush()
+            os.dup2(kept, 2)

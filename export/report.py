@@ -1,0 +1,117 @@
+"""What people read at the end of a command."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from rich.box import SIMPLE_HEAD
+from rich.table import Table
+
+from pocketknn.builder.embedding import Skipped
+
+from .handover import Export
+from .parity import TOLERANCES, Parity
+
+_SHOWN = 10
+
+
+class Row(NamedTuple):
+    """A line of the parity table."""
+
+    name: str
+    bytes: int
+    parity: Parity
+
+
+def parity_table(rows: Sequence[Row]) -> Table:
+    """One line per artefact: its size, and how it agrees with the exact k-NN."""
+    table = Table(box=SIMPLE_HEAD, caption=_legend(rows), caption_justify="left", pad_edge=False)
+    table.add_column("artefact", no_wrap=True)
+    table.add_column("size", justify="right", no_wrap=True)
+    for heading in ("same first", "same lists", "but ties", "score error", "vote error"):
+        table.add_column(heading, justify="right")
+    table.add_column("parity")
+    for name, size, parity in rows:
+        shares = (parity.first_equal, parity.lists_equal, parity.lists_agree)
+        table.add_row(
+            name,
+            megabytes(size),
+            *(_percent(share) for share in shares),
+            f"{parity.score_error:.0e}",
+            f"{parity.vote_error:.0e}",
+            "[green]agrees[/]" if parity.agrees else "[red]DIFFERS[/]",
+        )
+    return table
+
+
+def failures(rows: Sequence[Row]) -> list[str]:
+    """One line for each thing that is outside its tolerance."""
+    return [f"{row.name}: {failure}" for row in rows for failure in row.parity.failures]
+
+
+def facts(manifest: dict[str, Any], skipped: Sequence[Skipped]) -> list[str]:
+    """What went into a build and how good it is, a line each."""
+    references, backbone = manifest["references"], manifest["backbone"]
+    per_label = references["per_label"]
+    lines = [f"{references['count']} references" + _spread(per_label)]
+    if references["duplicates"]:
+        lines.append(f"{references['duplicates']} of them are copies of another picture")
+    if skipped:
+        lines.append(f"{len(skipped)} skipped:")
+        lines += [f"  {one.name}: {one.reason}" for one in skipped[:_SHOWN]]
+        if len(skipped) > _SHOWN:
+            lines.append(f"  … and {len(skipped) - _SHOWN} more, all in manifest.json")
+    if backbone:
+        side = manifest["input"]["shape"][0]
+        lines.append(f"backbone {backbone['name']} at {side}×{side}, {backbone['dim']} values each")
+        if backbone["why"]:
+            lines.append(f"  {backbone['why']}")
+    lines.append(f"head {manifest['head']}, k = {manifest['k']}")
+    if loo := references["leave_one_out"]:
+        asked = "" if loo["queries"] == references["count"] else f" over {loo['queries']} of them"
+        lines.append(f"leave-one-out accuracy {loo['accuracy']:.1%} (k = {loo['k']}){asked}")
+    if len(per_label) == 1:
+        lines.append("warning: there is one class only, so every picture will be put into it")
+    return lines
+
+
+def next_steps(result: Export) -> list[str]:
+    """The commands to type next."""
+    if not result.written:
+        return []
+    name = result.written[0].name
+    return [
+        f"pocketknn predict {result.out / name} PICTURE.jpg",
+        f"pocketknn verify {result.out} PHOTOS",
+        f"pocketknn inspect {result.out / name}",
+    ]
+
+
+def megabytes(size: int) -> str:
+    """Bytes as people read them."""
+    return f"{size / 1e6:.2f} MB" if size >= 1e4 else f"{size} B"
+
+
+def _percent(share: float) -> str:
+    return "100%" if share == 1 else f"{share:.1%}"
+
+
+def _spread(per_label: dict[str, int]) -> str:
+    if not per_label:
+        return ", no classes"
+    least, most = min(per_label.values()), max(per_label.values())
+    each = f"{least}" if least == most else f"{least} to {most}"
+    return f" in {len(per_label)} classes ({each} each)"
+
+
+def _legend(rows: Sequence[Row]) -> str:
+    if not rows:
+        return ""
+    ties = ", ".join(
+        f"{TOLERANCES[p].tie:.0e} for {p}" for p in dict.fromkeys(r.parity.precision for r in rows)
+    )
+    return (
+        f"{rows[0].parity.queries} inputs, against exact k-NN in float64;"
+        f" ties: scores closer than {ties}"
+    )

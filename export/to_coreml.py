@@ -1,0 +1,161 @@
+"""Core ML: an ML program for iOS, iPadOS and macOS, with an image input and, with labels, a vote."""
+
+from __future__ import annotations
+
+import re
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pocketknn.builder.errors import InputError
+
+from .graph import serving_function
+from .metadata import Metadata
+from .target import Outputs, Run
+
+if TYPE_CHECKING:
+    import keras
+
+SUFFIX = ".mlpackage"
+PRECISION = "float16"
+LABEL, LABEL_PROBABILITIES = "classLabel", "classLabelProbs"
+_PREFIX = "pocketknn."
+_HEAD = re.compile(r"pocketknn(_\d+)?/(?!backbone)")
+
+
+def convert(model: keras.Model, path: Path, metadata: Metadata, precision: str) -> None:
+    """Convert through coremltools to an ML program for iOS 16.
+
+    With `float16` the backbone is half precision and all behind it float32: a sum of squares
+    overflows float16 where vectors are longer than 256, and near neighbours would tie.
+    """
+    import coremltools as ct
+
+    function = serving_function(model, batch=1).get_concrete_function()
+    (image,) = model.inputs
+    shape = (1, *image.shape[1:])
+    options = {"minimum_deployment_target": ct.target.iOS16, "skip_model_load": True}
+    # In two steps, as ClassifierConfig beside another output raises IndexError in one.
+    program = ct.convert(
+        [function],
+        source="tensorflow",
+        convert_to="milinternal",
+        compute_precision=ct.precision.FLOAT32,
+        inputs=[
+            ct.ImageType(name=image.name, shape=shape, color_layout=ct.colorlayout.RGB)
+            if len(shape) == 4
+            else ct.TensorType(name=image.name, shape=shape)
+        ],
+        **options,
+    )
+    names = {t.name.split(":")[0]: name for name, t in function.structured_outputs.items()}
+    for value in program.functions["main"].outputs:
+        value.name = names[value.name]
+    passes = ct.PassPipeline.DEFAULT
+    # This pass makes the indices of topk uint16, whatever the number of references.
+    passes.remove_passes({"common::add_int16_cast"})
+    labels = metadata.labels
+    converted = ct.convert(
+        program,
+        convert_to="mlprogram",
+        compute_precision=ct.transform.FP16ComputePrecision(op_selector=_in_backbone)
+        if precision == "float16"
+        else ct.precision.FLOAT32,
+        pass_pipeline=passes,
+        classifier_config=ct.ClassifierConfig(
+            labels,
+            predicted_feature_name=LABEL,
+            predicted_probabilities_output="probabilities",
+        )
+        if labels
+        else None,
+        **options,
+    )
+    spec = converted.get_spec()
+    if labels:
+        ct.utils.rename_feature(spec, f"{LABEL}_probs", LABEL_PROBABILITIES)
+    named = ct.models.MLModel(spec, weights_dir=converted.weights_dir, skip_model_load=True)
+    for name, text in metadata.files().items():
+        named.user_defined_metadata[_PREFIX + name] = text
+    named.save(str(path))
+
+
+def read(path: Path) -> Metadata:
+    """Read the user-defined metadata of the package's specification."""
+    files = dict(_specification(path).description.metadata.userDefined)
+    return Metadata.parse(
+        {k.removeprefix(_PREFIX): v for k, v in files.items() if k.startswith(_PREFIX)}, path.name
+    )
+
+
+def load(path: Path) -> Run:
+    """Open the saved package: in Core ML on a Mac, in our numpy evaluator elsewhere."""
+    predict = _core_ml(path) if sys.platform == "darwin" else _evaluator(path)
+    labels = read(path).labels
+
+    def one(item: NDArray[np.generic]) -> Outputs:
+        outputs = predict(item)
+        found = {
+            "scores": np.asarray(outputs["scores"], np.float32).reshape(1, -1),
+            "indices": np.asarray(outputs["indices"], np.int64).reshape(1, -1),
+        }
+        if labels:
+            votes = outputs[LABEL_PROBABILITIES]
+            found["probabilities"] = np.array([[votes[label] for label in labels]], np.float32)
+        return found
+
+    def run(batch: NDArray[np.generic]) -> Outputs:
+        rows = [one(item) for item in batch]
+        return {name: np.concatenate([row[name] for row in rows]) for name in rows[0]}
+
+    return run
+
+
+def _in_backbone(op: Any) -> bool:  # noqa: ANN401  # coremltools' Operation has no stubs
+    """Whether an operation lies before the head: only these become float16."""
+    if _HEAD.match(op.name):
+        return False
+    inputs = [value for given in op.inputs.values() for value in _values(given)]
+    return all(value.op is None or _in_backbone(value.op) for value in inputs)
+
+
+def _values(given: Any) -> list[Any]:  # noqa: ANN401
+    return list(given) if isinstance(given, list | tuple) else [] if given is None else [given]
+
+
+def _core_ml(path: Path) -> Any:  # noqa: ANN401
+    import coremltools as ct
+    from PIL import Image
+
+    model = ct.models.MLModel(str(path))
+    (feed,) = model.get_spec().description.input
+
+    def predict(item: NDArray[np.generic]) -> dict[str, Any]:
+        if feed.type.WhichOneof("Type") == "imageType":
+            return model.predict({feed.name: Image.fromarray(item.astype(np.uint8))})
+        return model.predict({feed.name: item[None].astype(np.float32)})
+
+    return predict
+
+
+def _evaluator(path: Path) -> Any:  # noqa: ANN401
+    from . import mil
+
+    _specification(path)
+    program = mil.load(path)
+    (name,) = program.inputs
+    return lambda item: program({name: item[None]})
+
+
+def _specification(path: Path) -> Any:  # noqa: ANN401
+    import coremltools as ct
+
+    if not path.is_dir():
+        raise InputError(f"{path.name} is no Core ML package: those are folders")
+    try:
+        return ct.utils.load_spec(str(path))
+    except Exception as error:  # whatever libmodelpackage and protobuf raise on broken packages
+        raise InputError(f"{path.name} is no Core ML package: {error}") from error

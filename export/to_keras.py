@@ -1,0 +1,44 @@
+"""Keras: a .keras archive of stock layers, opened by plain `keras.saving.load_model`."""
+
+from __future__ import annotations
+
+import zipfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .archive import append_files, read_files
+from .metadata import Metadata
+from .target import Outputs, Run
+
+if TYPE_CHECKING:
+    import keras
+
+SUFFIX = ".keras"
+PRECISION = "float32"
+
+
+def convert(model: keras.Model, path: Path, metadata: Metadata, precision: str) -> None:
+    """Save the model; the metadata are further members of the archive, which Keras passes over."""
+    model.save(path)
+    append_files(path, metadata.files())
+
+
+def read(path: Path) -> Metadata:
+    """Read the metadata inside the archive."""
+    return Metadata.parse(read_files(path), path.name)
+
+
+def load(path: Path) -> Run:
+    """Open the archive with Keras alone, in safe mode."""
+    import keras
+
+    model = keras.saving.load_model(path, compile=False, safe_mode=True)
+
+    def run(batch: NDArray[np.generic]) -> Outputs:
+        outputs = model.predict(batch.astype(np.float32), batch_size=32, verbose=0)
+        return {name: np.asarray(value) for name, value in outputs.items()}
+
+    return run

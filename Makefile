@@ -30,12 +30,11 @@ demo: $(VENV)/installed
 test: $(VENV)/installed
 	$(BIN)/python -m pytest
 
-# A folder `pocketknn` that links to the sources, as type checkers see through no other layout.
+# Types are checked in the installed package: no checker sees that folder `builder` is pocketknn.builder.
 check: $(VENV)/installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	mkdir -p build/types && ln -sfn ../.. build/types/pocketknn
-	MYPYPATH=build/types $(BIN)/mypy -p pocketknn.builder -p pocketknn.export
+	$(BIN)/mypy -p pocketknn.builder -p pocketknn.export
 
 format: $(VENV)/installed
 	$(BIN)/ruff check --fix .

@@ -5,12 +5,15 @@ from __future__ import annotations
 import hashlib
 import io
 import socket
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
 
 from .errors import InputError
 from .spec import Spec
@@ -125,8 +128,6 @@ def _auto(spec: Spec) -> Backbone:
 
 
 def _bundled(spec: Spec) -> Backbone:
-    import numpy as np
-
     content = files("pocketknn.builder").joinpath("bundled", BUNDLED).read_bytes()
     net = _net("mobilenet_v2", BUNDLED_ALPHA, spec.size or BUNDLED_SIZE, None)
     with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
@@ -193,11 +194,19 @@ def _read_weights(net: keras.Model, path: Path, title: str) -> None:
         raise InputError(f"the weights file {path} does not exist")
     if path.suffix != ".h5":
         raise InputError(f"weights are read from .weights.h5 or .h5 files, not {path.name}")
+    # Keras leaves a layer that the file lacks at its random weights, with a warning at most. No
+    # weight is NaN by itself, so one that still is was not in the file.
+    net.set_weights([np.full_like(weight, np.nan) for weight in net.get_weights()])
+    foreign = InputError(f"{path.name} does not hold the weights of {title}, no top")
     try:
-        net.load_weights(path)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            net.load_weights(path)
     except (ValueError, KeyError, TypeError, OSError) as error:
         # Keras answers a wrong architecture with a line for each of its layers.
-        raise InputError(f"{path.name} does not hold the weights of {title}, no top") from error
+        raise foreign from error
+    if any(np.isnan(weight).any() for weight in net.get_weights()):
+        raise foreign
 
 
 @contextmanager

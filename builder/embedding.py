@@ -126,7 +126,7 @@ def _check_classes(
 
 
 def _ids(hashes: Sequence[str]) -> list[str]:
-    """The start of each hash, long enough to tell pictures apart; copies get -2, -3, …"""
+    """The start of each hash, long enough to tell pictures apart; copies get -2, -3 and so on."""
     length = 12
     while len({h[:length] for h in hashes}) < len(set(hashes)):
         length += 4

@@ -23,7 +23,7 @@ def build(spec: Spec, references: References, backbone: Backbone | None = None) 
     Args:
         spec: the choices; `head` and `k` may be None.
         references: n unit vectors (n, d), one column each of the layer "references".
-        backbone: gives embeddings (batch, d); None for a model whose input is `features` (batch, d).
+        backbone: gives embeddings (batch, d); None for an input `features` (batch, d).
 
     Returns:
         A model with the outputs `scores` (batch, k) float32, descending; `indices` (batch, k)

@@ -6,7 +6,7 @@ mistake there cannot be made here as well.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,7 +36,8 @@ def unit(vectors: NDArray[np.floating]) -> Floats:
     largest = np.abs(rows).max(axis=1, keepdims=True)
     rows = np.divide(rows, largest, out=np.zeros_like(rows), where=largest > 0)
     length = np.sqrt((rows * rows).sum(axis=1, keepdims=True))
-    return np.divide(rows, length, out=np.zeros_like(rows), where=length > 0)
+    found: Floats = np.divide(rows, length, out=np.zeros_like(rows), where=length > 0)
+    return found
 
 
 def cosines(queries: NDArray[np.floating], references: NDArray[np.floating]) -> Floats:
@@ -94,15 +95,17 @@ def vote(indices: NDArray[np.integer], label_ids: NDArray[np.integer], classes: 
         label_ids: (n,) class number of each reference.
         classes: how many classes there are.
     """
-    return np.eye(classes)[np.asarray(label_ids)[indices]].mean(axis=1)
+    shares: Floats = np.eye(classes)[np.asarray(label_ids)[indices]].mean(axis=1)
+    return shares
 
 
-def winners(votes: NDArray[np.floating]) -> Ints:
+def winners(votes: NDArray[Any]) -> Ints:
     """Class number with the largest vote (q, classes); ties go to the lower number.
 
     Votes are shares of k, so they are compared to four decimals: rounding decides no tie.
     """
-    return np.asarray(votes).round(4).argmax(axis=1)
+    best: Ints = np.asarray(votes).round(4).argmax(axis=1)
+    return best
 
 
 def _stack(blocks: list[Neighbors]) -> Neighbors:

@@ -111,7 +111,7 @@ class References:
         return len(hashes) - len(set(hashes))
 
     def save(self, path: Path) -> None:
-        """Write id, path, label, sha256 and embedding as Parquet; row i is column i of the graph."""
+        """Write id, path, label, sha256 and embedding as Parquet; row i is the graph's column i."""
         import pyarrow as pa
         import pyarrow.parquet as pq
 

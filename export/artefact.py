@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -32,6 +33,20 @@ class Artefact:
     format: str
     metadata: Metadata
     run: Run
+
+
+def check_formats(names: Sequence[str]) -> None:
+    """Refuse what is no format, before any work is done for it.
+
+    Raises:
+        InputError: an unknown name, or none at all.
+    """
+    choices = ", ".join(sorted(FORMATS))
+    for name in names:
+        if name not in FORMATS:
+            raise InputError(f"unknown format {name!r}; choose from {choices}")
+    if not names:
+        raise InputError(f"no format was named; choose from {choices}")
 
 
 def load(path: Path) -> Artefact:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import sys
+import traceback
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -19,6 +20,7 @@ app = typer.Typer(
 Photos = Annotated[Path, typer.Argument(help="A folder with one folder of photos per class.")]
 Out = Annotated[Path, typer.Option("-o", "--out", help="The folder to write; it must be new.")]
 DEFAULT_FORMATS = "keras,tflite,coreml,onnx"
+_INTERRUPTED = 130  # what typer makes of Ctrl-C
 
 
 @app.command()
@@ -121,30 +123,23 @@ def main(arguments: list[str] | None = None) -> None:
 
     from .quiet import quiet
 
-    command: Any = typer.main.get_command(app)
-    code = 0
     with quiet() as stderr:
+        code, message = 0, ""
         try:
+            command = typer.main.get_command(app)
             code = command.main(arguments, prog_name="pocketknn", standalone_mode=False) or 0
         except (InputError, OSError) as error:
-            code = _say(stderr, _one_line(error), 2)
-        except KeyboardInterrupt:
-            code = _say(stderr, "interrupted; nothing half written was left behind", 130)
-        except Exception as error:
-            if not hasattr(error, "format_message"):
-                import traceback
-
-                traceback.print_exc(file=stderr)
-                code = 70  # a bug of ours, not the user's mistake
-            else:  # click's errors of usage
-                code = _say(stderr, f"{error.format_message()} (see pocketknn --help)", 2)
-    sys.stdout.flush()
+            code, message = 2, _one_line(error)
+        except typer.TyperException as error:
+            code, message = 2, f"{error.format_message()} (see pocketknn --help)"
+        except Exception:  # a bug of ours, which must be seen, unlike the converters' chatter
+            traceback.print_exc(file=stderr)
+            code = 70
+        if code == _INTERRUPTED:
+            message = "interrupted; nothing half written is left behind"
+        if message:
+            print(f"pocketknn: {message}", file=stderr)
     sys.exit(code)
-
-
-def _say(stderr: Any, message: str, code: int) -> int:  # noqa: ANN401
-    print(f"pocketknn: {message}", file=stderr)
-    return code
 
 
 def _one_line(error: Exception) -> str:

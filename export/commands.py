@@ -8,7 +8,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn
@@ -19,14 +18,14 @@ from pocketknn.builder.backbone import Backbone, load_backbone
 from pocketknn.builder.embedding import Skipped, embed
 from pocketknn.builder.errors import InputError
 from pocketknn.builder.images import PictureError, find, read
-from pocketknn.builder.model import build, resolve_head, resolve_k
+from pocketknn.builder.model import build, resolve_k
 from pocketknn.builder.references import References
 from pocketknn.builder.spec import Spec
 
 from . import queries, report
-from .artefact import FORMATS, Artefact, format_of, load
+from .artefact import FORMATS, Artefact, check_formats, format_of, load
 from .handover import REFERENCES, Export, compare, digest, export, size
-from .metadata import MANIFEST, SCHEMA, Metadata
+from .metadata import MANIFEST, Metadata
 from .staging import check_free
 
 console = Console(highlight=False, soft_wrap=True)
@@ -42,6 +41,7 @@ def build_photos(
     force: bool = False,
 ) -> Export:
     """Photos to artefacts: find, embed, build, export; prints progress and a summary."""
+    check_formats(formats)
     check_free(out, force)
     found = find(photos)
     if spec.k is not None:

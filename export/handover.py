@@ -12,13 +12,12 @@ from typing import TYPE_CHECKING, Any
 
 from pocketknn.builder.backbone import Backbone
 from pocketknn.builder.embedding import Skipped
-from pocketknn.builder.errors import InputError
 from pocketknn.builder.references import References
 from pocketknn.builder.spec import Spec
 
 from . import parity, queries
-from .artefact import FORMATS
-from .metadata import LABELS, MANIFEST, TABLE, Metadata, describe, dumps
+from .artefact import FORMATS, check_formats
+from .metadata import LABELS, MANIFEST, Metadata, describe, dumps
 from .parity import Parity
 from .queries import Queries
 from .staging import staged
@@ -103,9 +102,7 @@ def export(
     Raises:
         InputError: an unknown format, or `out` exists or cannot be written.
     """
-    for name in formats:
-        if name not in FORMATS:
-            raise InputError(f"unknown format {name!r}; choose from {', '.join(sorted(FORMATS))}")
+    check_formats(formats)
     precision = {name: target.PRECISION for name, target in FORMATS.items()}
     metadata = describe(spec, references, backbone, precision)
     if against is None:
@@ -134,13 +131,20 @@ def compare(
     name: str, path: Path, manifest: dict[str, Any], references: References, against: Queries
 ) -> Parity:
     """Open a file in its own runtime and compare its answers with the exact k-NN."""
+    precision = manifest["precision"][name]
+    try:
+        outputs = FORMATS[name].load(path)(against.inputs)
+    except Exception as error:  # a runtime may raise anything on a file that it cannot run
+        reason = " ".join(str(error).split())
+        return parity.refused(precision, len(against.inputs), f"it cannot be run: {reason}")
     return parity.check(
-        FORMATS[name].load(path)(against.inputs),
+        outputs,
         against.embeddings,
         references,
         k=manifest["k"],
         head=manifest["head"],
-        precision=manifest["precision"][name],
+        precision=precision,
+        stored=parity.holds(_files(path), references),
     )
 
 

@@ -59,7 +59,9 @@ class Metadata:
             InputError: something is missing, broken, or was written by another schema.
         """
         if MANIFEST not in files or TABLE not in files:
-            raise InputError(f"{source} carries no pocketknn manifest: another tool made it")
+            raise InputError(
+                f"{source} carries no pocketknn manifest: it is broken, or another tool's"
+            )
         try:
             manifest = json.loads(files[MANIFEST])
             schema = manifest["schema"]

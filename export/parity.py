@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -52,6 +54,7 @@ class Parity:
         score_error: largest |returned score - exact cosine of the returned reference|.
         vote_error: largest |vote - vote over the artefact's own neighbours|; 0 without a vote.
         labels_equal: share of queries with the label of the exact vote; 1 without a vote.
+        stored: whether the file holds all references bit for bit: the queries meet a few only.
         failures: what is outside the tolerance, in words; empty when the artefact agrees.
     """
 
@@ -64,6 +67,7 @@ class Parity:
     score_error: float
     vote_error: float
     labels_equal: float
+    stored: bool
     failures: tuple[str, ...]
 
     @property
@@ -85,6 +89,7 @@ def check(
     k: int,
     head: str,
     precision: str,
+    stored: bool = True,
 ) -> Parity:
     """Compare what an artefact answered with the exact k-NN over the same embeddings.
 
@@ -96,13 +101,14 @@ def check(
         k: how many neighbours it should return.
         head: `classify` or `neighbors`.
         precision: `float32` or `float16`.
+        stored: what `holds` says of the file.
     """
     tolerance = TOLERANCES[precision]
     classes = len(references.labels) if head == "classify" else 0
     q = len(embeddings)
     wrong = _misshapen(outputs, q, k, classes, len(references))
     if wrong:
-        return _refused(precision, q, wrong)
+        return refused(precision, q, wrong)
     exact = neighbors.cosines(embeddings, references.vectors)
     best = neighbors.rank(exact, k)
     indices = outputs["indices"].astype(np.int64)
@@ -120,7 +126,7 @@ def check(
         vote_error = float(np.abs(probabilities - own).max())
         same = neighbors.winners(probabilities) == neighbors.winners(expected)
         labels_equal = float(same.mean())
-    failures = []
+    failures = [] if stored else ["the file does not hold all references as they are"]
     if score_error > tolerance.score:
         failures.append(f"a score is off by {score_error:.1e}, allowed are {tolerance.score:.0e}")
     if lists_agree < tolerance.lists:
@@ -139,8 +145,15 @@ def check(
         score_error=score_error,
         vote_error=vote_error,
         labels_equal=labels_equal,
+        stored=stored,
         failures=tuple(failures),
     )
+
+
+def holds(files: Iterable[Path], references: References) -> bool:
+    """Whether one of the files holds the reference matrix bit for bit, by rows or by columns."""
+    layouts = (references.vectors.tobytes(), references.vectors.T.tobytes())
+    return any(layout in content for content in map(Path.read_bytes, files) for layout in layouts)
 
 
 def _misshapen(outputs: Outputs, q: int, k: int, classes: int, n: int) -> str:
@@ -160,10 +173,11 @@ def _misshapen(outputs: Outputs, q: int, k: int, classes: int, n: int) -> str:
     return ""
 
 
-def _refused(precision: str, q: int, failure: str) -> Parity:
+def refused(precision: str, queries: int, failure: str) -> Parity:
+    """The parity of an artefact that could not be run, or whose answers cannot be compared."""
     return Parity(
         precision=precision,
-        queries=q,
+        queries=queries,
         lists_equal=0.0,
         lists_agree=0.0,
         first_equal=0.0,
@@ -171,6 +185,7 @@ def _refused(precision: str, q: int, failure: str) -> Parity:
         score_error=float("inf"),
         vote_error=float("inf"),
         labels_equal=0.0,
+        stored=False,
         failures=(failure,),
     )
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,7 +23,7 @@ class Queries(NamedTuple):
         embeddings: (q, d), not normalised.
     """
 
-    inputs: NDArray[np.generic]
+    inputs: NDArray[Any]
     embeddings: NDArray[np.floating]
 
 
@@ -36,7 +36,7 @@ def from_photos(
     Photos that cannot be read are passed over.
     """
     rng = np.random.default_rng(seed)
-    pixels = []
+    pixels: list[NDArray[np.uint8]] = []
     for place in rng.permutation(len(photos)):
         try:
             picture = read(photos[place].path, backbone.size, crop).pixels

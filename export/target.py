@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
-import numpy as np
 from numpy.typing import NDArray
 
 from .metadata import Metadata
@@ -14,8 +13,8 @@ from .metadata import Metadata
 if TYPE_CHECKING:
     import keras
 
-Outputs = dict[str, NDArray[np.generic]]
-Run = Callable[[NDArray[np.generic]], Outputs]
+Outputs = dict[str, NDArray[Any]]
+Run = Callable[[NDArray[Any]], Outputs]
 
 
 class Target(Protocol):

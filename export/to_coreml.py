@@ -1,9 +1,10 @@
-"""Core ML: an ML program for iOS, iPadOS and macOS, with an image input and, with labels, a vote."""
+"""Core ML: an ML program for iOS and macOS, a classifier where there are labels."""
 
 from __future__ import annotations
 
 import re
 import sys
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +24,8 @@ SUFFIX = ".mlpackage"
 PRECISION = "float16"
 LABEL, LABEL_PROBABILITIES = "classLabel", "classLabelProbs"
 _PREFIX = "pocketknn."
+# One input to the outputs by name, a vote as {label: share}.
+Predict = Callable[[NDArray[Any]], Mapping[str, Any]]
 _HEAD = re.compile(r"pocketknn(_\d+)?/(?!backbone)")
 
 
@@ -96,9 +99,9 @@ def load(path: Path) -> Run:
     predict = _core_ml(path) if sys.platform == "darwin" else _evaluator(path)
     labels = read(path).labels
 
-    def one(item: NDArray[np.generic]) -> Outputs:
+    def one(item: NDArray[Any]) -> Outputs:
         outputs = predict(item)
-        found = {
+        found: Outputs = {
             "scores": np.asarray(outputs["scores"], np.float32).reshape(1, -1),
             "indices": np.asarray(outputs["indices"], np.int64).reshape(1, -1),
         }
@@ -107,7 +110,7 @@ def load(path: Path) -> Run:
             found["probabilities"] = np.array([[votes[label] for label in labels]], np.float32)
         return found
 
-    def run(batch: NDArray[np.generic]) -> Outputs:
+    def run(batch: NDArray[Any]) -> Outputs:
         rows = [one(item) for item in batch]
         return {name: np.concatenate([row[name] for row in rows]) for name in rows[0]}
 
@@ -126,22 +129,22 @@ def _values(given: Any) -> list[Any]:  # noqa: ANN401
     return list(given) if isinstance(given, list | tuple) else [] if given is None else [given]
 
 
-def _core_ml(path: Path) -> Any:  # noqa: ANN401
+def _core_ml(path: Path) -> Predict:
     import coremltools as ct
     from PIL import Image
 
     model = ct.models.MLModel(str(path))
     (feed,) = model.get_spec().description.input
 
-    def predict(item: NDArray[np.generic]) -> dict[str, Any]:
-        if feed.type.WhichOneof("Type") == "imageType":
-            return model.predict({feed.name: Image.fromarray(item.astype(np.uint8))})
-        return model.predict({feed.name: item[None].astype(np.float32)})
+    def predict(item: NDArray[Any]) -> dict[str, Any]:
+        picture = feed.type.WhichOneof("Type") == "imageType"
+        value = Image.fromarray(item.astype(np.uint8)) if picture else item[None].astype(np.float32)
+        return dict(model.predict({feed.name: value}))
 
     return predict
 
 
-def _evaluator(path: Path) -> Any:  # noqa: ANN401
+def _evaluator(path: Path) -> Predict:
     from . import mil
 
     _specification(path)

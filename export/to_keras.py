@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import zipfile
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,7 +36,7 @@ def load(path: Path) -> Run:
 
     model = keras.saving.load_model(path, compile=False, safe_mode=True)
 
-    def run(batch: NDArray[np.generic]) -> Outputs:
+    def run(batch: NDArray[Any]) -> Outputs:
         outputs = model.predict(batch.astype(np.float32), batch_size=32, verbose=0)
         return {name: np.asarray(value) for name, value in outputs.items()}
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -45,7 +45,7 @@ def convert(model: keras.Model, path: Path, metadata: Metadata, precision: str) 
 def read(path: Path) -> Metadata:
     """Read the metadata from `metadata_props`."""
     import onnx
-    from google.protobuf.message import DecodeError
+    from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 
     try:
         proto = onnx.load_model(path, load_external_data=False)
@@ -70,7 +70,7 @@ def load(path: Path) -> Run:
     (feed,) = session.get_inputs()
     names = [output.name for output in session.get_outputs()]
 
-    def run(batch: NDArray[np.generic]) -> Outputs:
+    def run(batch: NDArray[Any]) -> Outputs:
         blocks = [
             session.run(names, {feed.name: batch[start : start + 32].astype(np.float32)})
             for start in range(0, len(batch), 32)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -59,11 +59,11 @@ def load(path: Path) -> Run:
     except (ValueError, RuntimeError, KeyError) as error:
         raise InputError(f"{path.name} is refused by LiteRT: {error}") from error
 
-    def one(item: NDArray[np.generic]) -> Outputs:
+    def one(item: NDArray[Any]) -> Outputs:
         outputs = signature(**{name: item[None].astype(np.float32)})
         return {key: np.array(value) for key, value in outputs.items()}
 
-    def run(batch: NDArray[np.generic]) -> Outputs:
+    def run(batch: NDArray[Any]) -> Outputs:
         rows = [one(item) for item in batch]
         outputs = {key: np.concatenate([row[key] for row in rows]) for key in rows[0]}
         return outputs | {"indices": outputs["indices"].astype(np.int64)}

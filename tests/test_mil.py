@@ -219,7 +219,7 @@ def test_distances_weighted_votes_and_masks_agree(
         skip_model_load=True,
     ).save(str(tmp_path / "head.mlpackage"))
     query = references[7:8] + 0.1
-    found = mil.load(tmp_path / "head.mlpackage")({"x": query})
+    found: dict[str, Any] = mil.load(tmp_path / "head.mlpackage")({"x": query})
     want = serve(query)
     for key, tensor in concrete.structured_outputs.items():
         name = tensor.name.split(":")[0]
@@ -231,7 +231,9 @@ def test_distances_weighted_votes_and_masks_agree(
 
 def test_a_changed_bias_is_noticed(small: Network, saved: Path, tmp_path: Path) -> None:
     program = mil.load(saved)
-    slots = [step.arguments["bias"] for step in program._steps if "bias" in step.arguments]
+    slots: list[Any] = [
+        step.arguments["bias"] for step in program._steps if "bias" in step.arguments
+    ]
     bias = next(program._constants[slot] for slot in slots if program._constants[slot].size >= 16)
     path = tmp_path / "mutant.mlpackage"
     shutil.copytree(saved, path)
@@ -341,6 +343,7 @@ def test_grey_picture_and_image_scale(tmp_path: Path) -> None:
         ],
     ).save(str(tmp_path / "grey.mlpackage"))
     picture = np.arange(30, dtype=np.uint8).reshape(1, 6, 5, 1)
+    result: Any
     [result] = mil.load(tmp_path / "grey.mlpackage")({"image": picture}).values()
     np.testing.assert_allclose(result, (picture / 255 - 0.5) * 2, atol=1e-6)
 
@@ -453,7 +456,9 @@ def test_rounding_to_float16_is_the_ieee_one() -> None:
     every = np.unique(every[np.isfinite(every)])
     ties = (every[1:] + every[:-1]) / 2
     beside = [np.nextafter(ties, np.float32(side)) for side in (-np.inf, np.inf)]
-    for values in (every, ties, *beside, np.float32([1e-30, -1e-40, 0, 7e4, -7e4, np.inf, np.nan])):
+    rest = np.array([1e-30, -1e-40, 0, 7e4, -7e4, np.inf, np.nan], np.float32)
+    values: Array
+    for values in (every, ties, *beside, rest):
         with np.errstate(over="ignore"):
             got = mil_kernels.settle(values, np.dtype(np.float16), exact=False)
             want = values.astype(np.float16).astype(np.float32)

@@ -637,7 +637,7 @@ MOVING = [
     ),
     Case(
         op="range_1d",
-        feeds={"end": np.int32(9), "start": np.int32(2), "step": np.int32(3)},
+        feeds={"end": whole(9), "start": whole(2), "step": whole(3)},
         oracle=lambda end, start, step: tf.range(start, end, step),
     ),
     one("reshape", lambda x: tf.reshape(x, (5, 6)), shape=[5, -1]),

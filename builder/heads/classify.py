@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..errors import InputError
-from ..references import References
+from pocketknn.builder.errors import InputError
+from pocketknn.builder.references import References
 
 if TYPE_CHECKING:
     from keras import KerasTensor

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ..references import References
+from pocketknn.builder.references import References
 
 if TYPE_CHECKING:
     from keras import KerasTensor

@@ -1,0 +1,83 @@
+"""What several test files use: small data made on the spot, and the real data where it is there."""
+
+import os
+from pathlib import Path
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from pocketknn.builder import References, Spec, build, embed, find, load_backbone
+from pocketknn.export.metadata import describe
+from pocketknn.export.queries import Queries
+
+DATA = Path(os.environ.get("POCKETKNN_DATA", Path(__file__).parents[2] / "shared" / "data"))
+PRECISION = {"keras": "float32", "tflite": "float32", "coreml": "float16", "onnx": "float32"}
+
+
+@pytest.fixture(scope="session")
+def data():
+    """The folder of real photos and weights, which is no part of the project."""
+    if not DATA.is_dir():
+        pytest.skip(f"the real photos and weights are not at {DATA}; POCKETKNN_DATA names another")
+    return DATA
+
+
+@pytest.fixture(scope="session")
+def imagenet(data):
+    """Weights file of MobileNetV2 1.0 at 224, trained on ImageNet."""
+    return data / "weights" / "mobilenet_v2_1.0_224_no_top.weights.h5"
+
+
+def drawing(seed, size=(60, 48)):
+    """A picture with colour and structure, never the same twice."""
+    rng = np.random.default_rng(seed)
+    coarse = Image.fromarray(rng.integers(0, 256, (5, 5, 3), np.uint8))
+    return coarse.resize(size, Image.Resampling.BICUBIC)
+
+
+@pytest.fixture(scope="session")
+def photos(tmp_path_factory):
+    """Three classes of four small pictures, one class in a nested folder."""
+    folder = tmp_path_factory.mktemp("photos")
+    for c, label in enumerate(("apple", "berries/red", "cherry")):
+        (folder / label).mkdir(parents=True)
+        for i in range(4):
+            drawing(10 * c + i).save(folder / label / f"{i}.png")
+    return folder
+
+
+class Case:
+    """A model with all that its artefacts are compared with."""
+
+    def __init__(self, spec, references, backbone, queries):
+        self.spec, self.references, self.backbone = spec, references, backbone
+        self.queries = queries
+        self.model = build(spec, references, backbone)
+        self.metadata = describe(spec, references, backbone, PRECISION)
+
+
+def vector_case(n=40, d=16, k=5, classes=6, seed=0, head="classify"):
+    """References that are random vectors, and random queries with a row of zeros."""
+    rng = np.random.default_rng(seed)
+    labels = [f"class {i}" for i in rng.integers(0, classes, n)]
+    references = References.of(rng.standard_normal((n, d)), labels)
+    queries = rng.standard_normal((50, d)).astype(np.float32)
+    queries[0] = 0
+    spec = Spec(backbone="vector", k=k, head=head)
+    return Case(spec, references, None, Queries(queries, queries))
+
+
+def photo_case(photos, backbone="pixels", head="classify", **choices):
+    """References that are the small pictures; queries are others, and a black one."""
+    spec = Spec(backbone=backbone, head=head, **choices)
+    net = load_backbone(spec)
+    references = embed(find(photos), net, spec.crop).references()
+    from pocketknn.builder.embedding import run
+    from pocketknn.builder.images import square
+
+    pictures = [square(drawing(100 + i), net.size, "center") for i in range(12)]
+    inputs = np.stack([np.zeros_like(pictures[0]), *pictures])
+    return Case(spec, references, net, Queries(inputs, run(net, inputs)))

@@ -1,0 +1,221 @@
+"""Backbones, with a witness: keras.applications fed by its own preprocess_input."""
+
+import keras
+import numpy as np
+import pytest
+from PIL import Image
+
+from pocketknn.builder import InputError, Spec, embed, find, load_backbone
+from pocketknn.builder import backbone as module
+from pocketknn.builder.embedding import run
+
+APPLICATIONS = keras.applications
+
+
+def witness(paths, weights, size=224):
+    """Embeddings with none of our code in between: Pillow, preprocess_input, the network."""
+    net = APPLICATIONS.MobileNetV2((size, size, 3), include_top=False, pooling="avg", weights=None)
+    net.load_weights(weights)
+    pictures = []
+    for path in paths:
+        image = Image.open(path).convert("RGB")
+        side = min(image.size)
+        left, top = (image.width - side) // 2, (image.height - side) // 2
+        image = image.crop((left, top, left + side, top + side))
+        pictures.append(np.asarray(image.resize((size, size), Image.Resampling.BILINEAR), "f4"))
+    return net.predict(APPLICATIONS.mobilenet_v2.preprocess_input(np.stack(pictures)), verbose=0)
+
+
+def by_us(paths, tmp_path, weights):
+    for i, path in enumerate(paths):
+        (tmp_path / f"{i:02}.jpg").symlink_to(path)
+    net = load_backbone(Spec(backbone="mobilenet_v2", weights=weights))
+    return embed(find(tmp_path), net, "center").embeddings
+
+
+def distance(a, b):
+    """Largest difference, as a share of the largest value."""
+    return np.abs(a - b).max() / np.abs(b).max()
+
+
+def test_embeddings_equal_those_of_the_plain_network(data, imagenet, tmp_path):
+    paths = sorted((data / "flowers").glob("*/*.jpg"))[::25]
+    # the same float32 network in two graphs: rounding only
+    assert distance(by_us(paths, tmp_path, imagenet), witness(paths, imagenet)) < 1e-5
+
+
+@pytest.mark.parametrize("mistake", ["0..1", "0..255"])
+def test_the_witness_notices_a_wrong_rescaling(data, imagenet, tmp_path, monkeypatch, mistake):
+    family = module.FAMILIES["mobilenet_v2"]
+    wrong = family._replace(input_range=mistake)
+    monkeypatch.setitem(module.FAMILIES, "mobilenet_v2", wrong)
+    paths = sorted((data / "flowers").glob("*/*.jpg"))[::60]
+    assert distance(by_us(paths, tmp_path, imagenet), witness(paths, imagenet)) > 0.1
+
+
+@pytest.mark.parametrize("name", sorted(module.FAMILIES))
+def test_each_family_wants_the_pixels_that_its_preprocess_input_gives(name, tmp_path):
+    """With random weights: a small witness that needs no data."""
+    title = module.FAMILIES[name].title
+    net = getattr(APPLICATIONS, title)(
+        (64, 64, 3), alpha=1.0, include_top=False, pooling="avg", weights=None
+    )
+    net.save_weights(tmp_path / "random.weights.h5")
+    spec = Spec(backbone=name, size=64, weights=tmp_path / "random.weights.h5")
+    pixels = np.random.default_rng(0).integers(0, 256, (3, 64, 64, 3), np.uint8)
+    package = name.removesuffix("_small").removesuffix("_large")
+    preprocess = getattr(APPLICATIONS, package).preprocess_input
+    expected = net.predict(preprocess(pixels.astype("f4")), verbose=0)
+    assert distance(run(load_backbone(spec), pixels), expected) < 1e-5
+
+
+def test_bundled_weights_load_into_the_stock_class_from_the_installed_package():
+    found = load_backbone(Spec(backbone="bundled"))
+    assert (found.size, found.dim) == (module.BUNDLED_SIZE, 1280)
+    assert len(found.weights_sha256) == 64
+    a, b = run(found, np.random.default_rng(0).integers(0, 256, (2, 96, 96, 3), np.uint8))
+    assert np.isfinite(a).all()
+    assert np.abs(a - b).max() > 0.01, "different pictures have different embeddings"
+
+
+def test_the_card_names_the_hash_of_the_weights():
+    from importlib.resources import files
+
+    card = files("pocketknn.builder").joinpath("bundled", "CARD.md").read_text("utf-8")
+    assert load_backbone(Spec(backbone="bundled")).weights_sha256 in card
+
+
+def test_pixels_are_the_pixels():
+    found = load_backbone(Spec(backbone="pixels", size=4))
+    picture = np.arange(48, dtype=np.uint8).reshape(1, 4, 4, 3)
+    assert run(found, picture).tolist() == [list(range(48))]
+
+
+def own(tmp_path, shape=(20, 20, 3), vector=True):
+    image = keras.Input(shape)
+    out = keras.layers.Conv2D(4, 3)(image)
+    out = keras.layers.GlobalAveragePooling2D()(out) if vector else out
+    keras.Model(image, out).save(tmp_path / "own.keras")
+    return tmp_path / "own.keras"
+
+
+@pytest.mark.parametrize(
+    ("input_range", "scale", "offset"),
+    [("0..255", 1, 0), ("0..1", 1 / 255, 0), ("-1..1", 2 / 255, -1)],
+)
+def test_a_users_own_model_gets_the_pixels_it_wants(tmp_path, input_range, scale, offset):
+    path = own(tmp_path)
+    pixels = np.random.default_rng(0).integers(0, 256, (5, 20, 20, 3), np.uint8)
+    found = run(load_backbone(Spec(backbone=str(path), input_range=input_range)), pixels)
+    expected = keras.saving.load_model(path).predict(pixels * scale + offset, verbose=0)
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-4 * np.abs(expected).max())
+
+
+def test_a_model_of_any_size_needs_one(tmp_path):
+    path = own(tmp_path, (None, None, 3))
+    with pytest.raises(InputError, match="--size"):
+        load_backbone(Spec(backbone=str(path)))
+    assert load_backbone(Spec(backbone=str(path), size=24)).size == 24
+
+
+@pytest.mark.parametrize(
+    ("choices", "message"),
+    [
+        ({"backbone": "resnet"}, "unknown backbone 'resnet'; choose from auto, bundled"),
+        ({"backbone": "none.keras"}, "none.keras does not exist"),
+        ({"backbone": "bundled", "alpha": 1.0}, "alpha 1.0 does not go with"),
+        ({"backbone": "bundled", "input_range": "0..1"}, "input range goes with a .keras"),
+        ({"backbone": "bundled", "size": 16}, "at least 32 pixels"),
+        ({"backbone": "mobilenet_v2", "alpha": 0.6}, "no ImageNet weights .* alpha can be 0.35"),
+        ({"backbone": "mobilenet_v2", "weights": "no.weights.h5"}, "no.weights.h5 does not exist"),
+    ],
+)
+def test_nonsense_is_refused_in_one_line(choices, message):
+    from pathlib import Path
+
+    choices = {k: Path(v) if k == "weights" else v for k, v in choices.items()}
+    with pytest.raises(InputError, match=message) as caught:
+        load_backbone(Spec(**choices))
+    assert "\n" not in str(caught.value)
+
+
+def test_foreign_models_are_refused_in_one_line(tmp_path):
+    (tmp_path / "broken.keras").write_bytes(b"no archive")
+    with pytest.raises(InputError, match=r"broken\.keras cannot be opened by Keras in safe mode"):
+        load_backbone(Spec(backbone=str(tmp_path / "broken.keras")))
+    with pytest.raises(InputError, match="must have one vector output"):
+        load_backbone(Spec(backbone=str(own(tmp_path, vector=False))))
+    with pytest.raises(InputError, match="must have one image input"):
+        load_backbone(Spec(backbone=str(own(tmp_path, (20, 20, 1)))))
+    with pytest.raises(InputError, match="square pictures of one size"):
+        load_backbone(Spec(backbone=str(own(tmp_path, (20, 30, 3)))))
+
+
+def test_pickle_inside_a_model_is_not_run(tmp_path):
+    image = keras.Input((8, 8, 3))
+    out = keras.layers.Lambda(lambda x: keras.ops.mean(x, axis=(1, 2)))(image)
+    keras.Model(image, out).save(tmp_path / "lambda.keras")
+    with pytest.raises(InputError, match="safe mode") as caught:
+        load_backbone(Spec(backbone=str(tmp_path / "lambda.keras")))
+    assert "\n" not in str(caught.value)
+
+
+def test_weights_of_another_architecture_are_one_line(tmp_path):
+    other = APPLICATIONS.MobileNetV2((64, 64, 3), alpha=0.35, include_top=False, weights=None)
+    other.save_weights(tmp_path / "narrow.weights.h5")
+    spec = Spec(backbone="mobilenet_v2", size=64, weights=tmp_path / "narrow.weights.h5")
+    with pytest.raises(
+        InputError, match=r"narrow.weights.h5 .* MobileNetV2 with alpha 1"
+    ) as caught:
+        load_backbone(spec)
+    assert "\n" not in str(caught.value)
+    part = keras.Model(other.input, other.layers[40].output)
+    part.save_weights(tmp_path / "part.weights.h5")
+    spec = Spec(backbone="mobilenet_v2", size=64, alpha=0.35, weights=tmp_path / "part.weights.h5")
+    with pytest.raises(InputError, match="does not hold the weights"):
+        load_backbone(spec)
+    (tmp_path / "text.weights.h5").write_text("no weights")
+    spec = Spec(backbone="mobilenet_v2", size=64, weights=tmp_path / "text.weights.h5")
+    with pytest.raises(InputError, match="does not hold the weights"):
+        load_backbone(spec)
+
+
+@pytest.fixture
+def offline(monkeypatch, tmp_path):
+    """No cached weights and no network."""
+
+    def refuse(*args, **kwargs):
+        raise OSError("no network")
+
+    monkeypatch.setattr("socket.getaddrinfo", refuse)
+    monkeypatch.setattr("socket.socket.connect", refuse)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path))
+    for proxy in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY", "all_proxy"):
+        monkeypatch.delenv(proxy, raising=False)
+
+
+def test_no_network_is_one_line_with_the_ways_out(offline):
+    with pytest.raises(InputError, match=r"--backbone bundled.*--weights FILE") as caught:
+        load_backbone(Spec(backbone="mobilenet_v2"))
+    assert "\n" not in str(caught.value)
+
+
+def test_auto_takes_the_bundled_backbone_offline_and_says_so(offline):
+    found = load_backbone(Spec(backbone="auto"))
+    assert found.name == "bundled"
+    assert "could not" in found.why or "neither cached nor downloadable" in found.why
+
+
+def test_auto_takes_mobilenet_v2_where_its_weights_are(imagenet):
+    assert load_backbone(Spec(backbone="auto", weights=imagenet)).name == "mobilenet_v2"
+
+
+def test_the_hash_speaks_of_the_numbers():
+    one = load_backbone(Spec(backbone="bundled"))
+    same = load_backbone(Spec(backbone="bundled", size=64))
+    assert one.sha256() == same.sha256()
+    weights = same.model.get_weights()
+    weights[-1][0] += 1e-6
+    same.model.set_weights(weights)
+    assert one.sha256() != same.sha256()

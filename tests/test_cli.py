@@ -1,0 +1,387 @@
+"""The commands as a person types them: what they print, leave behind and answer to mistakes."""
+
+import json
+import shutil
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+from conftest import drawing
+from PIL import Image
+
+from pocketknn.export import to_onnx
+from pocketknn.export.cli import main
+from pocketknn.export.handover import digest
+
+
+def listed(folder):
+    return sorted(path.name for path in folder.iterdir())
+
+
+class Said:
+    def __init__(self, code, captured):
+        self.code, self.out, self.err = code, captured.out, captured.err
+
+
+@pytest.fixture
+def pocketknn(capfd):
+    """Run a command; its exit code and what it printed."""
+
+    def run(*arguments):
+        capfd.readouterr()
+        with pytest.raises(SystemExit) as end:
+            main([str(argument) for argument in arguments])
+        return Said(end.value.code, capfd.readouterr())
+
+    return run
+
+
+@pytest.fixture
+def refused(pocketknn):
+    """Run a command that must end in one line on stderr and exit code 2."""
+
+    def run(*arguments):
+        said = pocketknn(*arguments)
+        assert said.code == 2, said.out + said.err
+        assert said.err.startswith("pocketknn: ")
+        assert said.err.count("\n") == 1, said.err
+        return said.err
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def built(photos, tmp_path_factory):
+    """A build of the small pictures by the command itself, in all formats."""
+    out = tmp_path_factory.mktemp("built") / "out"
+    with pytest.raises(SystemExit) as end:
+        main(["build", str(photos), "-o", str(out), "--backbone", "bundled"])
+    assert end.value.code == 0
+    return out
+
+
+def test_a_build_holds_all_that_was_promised(built):
+    names = [
+        "labels.txt",
+        "manifest.json",
+        "model.keras",
+        "model.mlpackage",
+        "model.onnx",
+        "model.tflite",
+        "parity.json",
+        "references.csv",
+        "references.parquet",
+    ]
+    assert listed(built) == names
+    assert (built / "labels.txt").read_text() == "apple\nberries/red\ncherry\n"
+    assert (built / "references.csv").read_text().splitlines()[0] == "index,id,label,path"
+    assert pq.read_table(built / "references.parquet").num_rows == 12
+
+
+def test_the_manifest_says_everything(built):
+    manifest = json.loads((built / "manifest.json").read_text())
+    assert manifest["labels"] == ["apple", "berries/red", "cherry"]
+    assert (manifest["k"], manifest["head"], manifest["metric"]) == (5, "classify", "cosine")
+    assert manifest["input"]["crop"] == "center"
+    assert manifest["input"]["shape"] == [96, 96, 3]
+    assert set(manifest["parity"]) == {"keras", "tflite", "coreml", "onnx"}
+    assert all(parity["agrees"] for parity in manifest["parity"].values())
+    for name, file in manifest["files"].items():
+        assert digest(built / name) == file["sha256"]
+    assert json.loads((built / "parity.json").read_text()) == manifest["parity"]
+
+
+def test_no_path_of_the_maker_is_inside(built, photos):
+    for file in built.rglob("*"):
+        if file.is_file():
+            assert str(photos).encode() not in file.read_bytes(), file.name
+
+
+@pytest.mark.parametrize("suffix", [".keras", ".tflite", ".mlpackage", ".onnx"])
+def test_predict_finds_a_reference_itself(built, photos, pocketknn, suffix):
+    picture = photos / "berries/red/2.png"
+    said = pocketknn("predict", "--json", built / f"model{suffix}", picture, photos / "apple/0.png")
+    assert said.code == 0, said.err
+    first, second = json.loads(said.out)
+    assert first["neighbors"][0]["path"] == "berries/red/2.png"
+    assert first["neighbors"][0]["score"] == pytest.approx(1, abs=1e-3)
+    assert len(first["neighbors"]) == 5
+    assert second["neighbors"][0]["path"] == "apple/0.png"
+    assert first["label"] in ("apple", "berries/red", "cherry")
+
+
+def test_predict_prints_a_table(built, photos, pocketknn):
+    said = pocketknn("predict", built / "model.tflite", photos / "apple/0.png")
+    assert said.code == 0
+    assert "apple/0.png" in said.out
+    assert "(1.000)" in said.out
+
+
+def test_an_artefact_alone_is_enough(built, photos, pocketknn, tmp_path):
+    shutil.copy(built / "model.tflite", tmp_path / "anywhere.tflite")
+    said = pocketknn("predict", "--json", tmp_path / "anywhere.tflite", photos / "cherry/1.png")
+    assert json.loads(said.out)[0]["neighbors"][0]["path"] == "cherry/1.png"
+
+
+def test_one_broken_picture_does_not_cost_the_others(built, photos, pocketknn, tmp_path):
+    (tmp_path / "broken.jpg").write_bytes(b"no picture")
+    said = pocketknn(
+        "predict", "--json", built / "model.onnx", tmp_path / "broken.jpg", photos / "apple/0.png"
+    )
+    assert said.code == 2
+    assert len(json.loads(said.out)) == 1
+    assert "broken.jpg: not a picture" in said.err
+
+
+@pytest.mark.parametrize("suffix", [".keras", ".tflite", ".mlpackage", ".onnx"])
+def test_inspect_says_what_a_file_is(built, pocketknn, suffix):
+    said = pocketknn("inspect", built / f"model{suffix}")
+    assert said.code == 0
+    for words in ("12 references in 3 classes (4 each)", "bundled at 96×96", "apple, berries/red"):
+        assert words in said.out
+    whole = json.loads(pocketknn("inspect", "--json", built / f"model{suffix}").out)
+    assert whole["backbone"]["name"] == "bundled"
+
+
+def test_verify_agrees(built, photos, pocketknn):
+    for arguments in ((built,), (built, photos)):
+        said = pocketknn("verify", *arguments)
+        assert said.code == 0, said.out
+        assert said.out.count("agrees") == 4
+
+
+def test_verify_notices_a_changed_file(built, pocketknn, tmp_path):
+    copy = tmp_path / "copy"
+    shutil.copytree(built, copy)
+    content = bytearray((copy / "model.tflite").read_bytes())
+    references = pq.read_table(copy / "references.parquet")["embedding"][3].values
+    place = content.index(references.to_numpy().astype("<f4").tobytes())
+    content[place : place + 4] = np.float32(0.9).tobytes()
+    (copy / "model.tflite").write_bytes(content)
+    (copy / "model.onnx").unlink()
+    said = pocketknn("verify", copy)
+    assert said.code == 1
+    assert "model.tflite is not the file that was built" in said.out
+    assert "model.tflite: the file does not hold all references" in said.out
+    assert "model.onnx is missing" in said.out
+
+
+def test_parity_failure_is_exit_code_1_and_the_file_is_not_handed_over(
+    photos, pocketknn, tmp_path, monkeypatch
+):
+    real = to_onnx.load
+
+    def wrong(path):
+        run = real(path)
+        return lambda batch: (out := run(batch)) | {"scores": out["scores"] + 0.01}
+
+    monkeypatch.setattr(to_onnx, "load", wrong)
+    said = pocketknn(
+        "build", photos, "-o", tmp_path / "out", "--backbone", "pixels", "--formats", "onnx,keras"
+    )
+    assert said.code == 1
+    assert "DIFFERS" in said.out
+    assert "a score is off by 1.0e-02" in said.out
+    assert not (tmp_path / "out/model.onnx").exists()
+    assert (tmp_path / "out/model.keras").exists(), "what agrees is handed over"
+    assert not json.loads((tmp_path / "out/parity.json").read_text())["onnx"]["agrees"]
+
+
+def quick(photos, out, *more):
+    return "build", photos, "-o", out, "--backbone", "pixels", "--formats", "keras", *more
+
+
+def test_a_flat_folder_builds_image_search(photos, pocketknn, tmp_path):
+    said = pocketknn(*quick(photos / "apple", tmp_path / "out"))
+    assert said.code == 0, said.err
+    assert "4 references, no classes" in said.out
+    assert "head neighbors, k = 4" in said.out
+    assert not (tmp_path / "out/labels.txt").exists()
+    said = pocketknn("predict", "--json", tmp_path / "out/model.keras", photos / "apple/1.png")
+    (answer,) = json.loads(said.out)
+    assert set(answer) == {"image", "neighbors"}
+    assert answer["neighbors"][0]["path"] == "1.png"
+
+
+def test_image_search_over_class_folders_keeps_their_names(photos, pocketknn, tmp_path):
+    assert pocketknn(*quick(photos, tmp_path / "out", "--head", "neighbors")).code == 0
+    said = pocketknn("predict", "--json", tmp_path / "out/model.keras", photos / "cherry/1.png")
+    (answer,) = json.loads(said.out)
+    assert "label" not in answer
+    assert answer["neighbors"][0]["label"] == "cherry"
+
+
+def test_one_class_builds_with_a_warning(photos, pocketknn, tmp_path):
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "photos/apple").symlink_to(photos / "apple")
+    said = pocketknn(*quick(tmp_path / "photos", tmp_path / "out"))
+    assert said.code == 0
+    assert "warning: there is one class only" in said.out
+
+
+@pytest.fixture
+def messy(photos, tmp_path):
+    """The photos, with files among them that cannot be used."""
+    folder = tmp_path / "messy"
+    shutil.copytree(photos, folder)
+    (folder / "apple/empty.jpg").write_bytes(b"")
+    (folder / "apple/text.png").write_text("not a picture")
+    whole = (folder / "cherry/0.png").read_bytes()
+    (folder / "cherry/half.png").write_bytes(whole[: len(whole) // 2])
+    (folder / "README.txt").write_text("about these photos")
+    shutil.copy(folder / "cherry/0.png", folder / "cherry/wrong.jpg")
+    return folder
+
+
+def test_what_cannot_be_read_is_skipped_named_and_counted(messy, pocketknn, tmp_path):
+    said = pocketknn(*quick(messy, tmp_path / "out"))
+    assert said.code == 0, said.err
+    assert "13 references in 3 classes (4 to 5 each)" in said.out
+    assert "1 of them are copies" in said.out
+    assert "4 skipped" in said.out
+    for line in (
+        "README.txt: lies beside the class folders",
+        "apple/empty.jpg: empty file",
+        "apple/text.png: not a picture",
+        "cherry/half.png: ",
+    ):
+        assert line in said.out
+    skipped = json.loads((tmp_path / "out/manifest.json").read_text())["skipped"]
+    assert len(skipped) == 4
+
+
+def test_strict_refuses_the_first(messy, refused, tmp_path):
+    assert "apple/empty.jpg: empty file" in refused(*quick(messy, tmp_path / "out", "--strict"))
+    assert listed(tmp_path) == ["messy"]
+
+
+def test_a_class_with_no_usable_picture(photos, refused, tmp_path):
+    folder = tmp_path / "photos"
+    shutil.copytree(photos, folder)
+    for i in range(4):
+        (folder / f"apple/{i}.png").write_bytes(b"")
+    line = refused(*quick(folder, tmp_path / "out"))
+    assert "the class 'apple' has no usable picture; apple/0.png: empty file" in line
+
+
+@pytest.mark.parametrize(
+    ("more", "words"),
+    [
+        (["--k", "13"], "k = 13, but there are only 12 references; choose k from 1 to 12"),
+        (["--k", "0"], "k must be at least 1, not 0"),
+        (["--k", "many"], "'--k': Input should be a valid integer"),
+        (["--head", "guess"], "unknown head 'guess'; choose from classify, neighbors"),
+        (["--crop", "round"], "unknown crop 'round'; choose from center, stretch, fit"),
+        (["--formats", "keras,tf"], "unknown format 'tf'; choose from coreml, keras, onnx, tflite"),
+        (["--formats", ","], "no format"),
+        (["--backbone", "resnet"], "unknown backbone 'resnet'"),
+        (["--size", "100000"], "size must be 1 to 2048 pixels"),
+        (["--alpha", "-1"], "alpha must be above 0"),
+        (["--nonsense"], "No such option: --nonsense"),
+    ],
+)
+def test_nonsense_is_one_line(photos, refused, tmp_path, more, words):
+    assert words in refused(*quick(photos, tmp_path / "out", *more))
+    assert listed(tmp_path) == []
+
+
+def test_k_is_held_against_the_usable_pictures(messy, refused, tmp_path):
+    assert "only 13 references" in refused(*quick(messy, tmp_path / "out", "--k", "15"))
+    assert listed(tmp_path) == ["messy"]
+
+
+def test_labels_are_needed_to_classify(photos, refused, tmp_path):
+    line = refused(*quick(photos / "apple", tmp_path / "out", "--head", "classify"))
+    assert "needs labels" in line
+
+
+def test_an_earlier_build_is_replaced_only_by_force(photos, pocketknn, refused, tmp_path):
+    out = tmp_path / "out"
+    assert pocketknn(*quick(photos, out)).code == 0
+    before = digest(out)
+    assert "exists; choose another folder, or replace it with --force" in refused(
+        *quick(photos, out)
+    )
+    assert digest(out) == before
+    assert pocketknn(*quick(photos, out, "--force", "--k", "2")).code == 0
+    assert json.loads((out / "manifest.json").read_text())["k"] == 2
+    assert listed(tmp_path) == ["out"]
+
+
+def test_force_replaces_nothing_but_builds(photos, refused, tmp_path):
+    (tmp_path / "thesis.doc").write_text("years of work")
+    assert "no earlier build" in refused(*quick(photos, tmp_path, "--force"))
+    assert (tmp_path / "thesis.doc").read_text() == "years of work"
+    (tmp_path / "file").write_text("x")
+    assert "is no folder" in refused(*quick(photos, tmp_path / "file", "--force"))
+
+
+def test_a_failed_build_keeps_the_earlier_one(photos, pocketknn, refused, tmp_path, monkeypatch):
+    out = tmp_path / "out"
+    assert pocketknn(*quick(photos, out)).code == 0
+    before = digest(out)
+
+    def full(*arguments):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("pocketknn.export.to_keras.convert", full)
+    assert "No space left on device" in refused(*quick(photos, out, "--force"))
+    assert digest(out) == before
+    assert listed(tmp_path) == ["out"]
+
+
+def test_interrupted_is_one_line_and_cleaned_up(photos, pocketknn, tmp_path, monkeypatch):
+    def interrupt(*arguments):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("pocketknn.export.to_keras.convert", interrupt)
+    said = pocketknn(*quick(photos, tmp_path / "out"))
+    assert said.code == 130
+    assert said.err.count("\n") == 1
+    assert listed(tmp_path) == []
+
+
+def test_a_place_that_cannot_be_written(photos, refused):
+    assert "/proc/out" in refused(*quick(photos, "/proc/out"))
+
+
+def test_pictures_of_every_kind_in_one_build(pocketknn, tmp_path):
+    folder = tmp_path / "photos"
+    (folder / "a").mkdir(parents=True)
+    (folder / "b").mkdir()
+    drawing(0).convert("CMYK").save(folder / "a/cmyk.jpg")
+    drawing(1).convert("P").save(folder / "a/palette.png", transparency=0)
+    drawing(2).convert("L").save(folder / "a/grey.png")
+    Image.fromarray(np.arange(3600, dtype=np.uint16).reshape(60, 60) * 18).save(
+        folder / "b/sixteen.png"
+    )
+    Image.new("RGB", (1, 1), "red").save(folder / "b/dot.png")
+    exif = Image.Exif()
+    exif[0x0112] = 8
+    drawing(3).save(folder / "b/turned.jpg", exif=exif)
+    said = pocketknn(*quick(folder, tmp_path / "out"))
+    assert said.code == 0, said.err
+    assert "6 references in 2 classes (3 each)" in said.out
+    assert "skipped" not in said.out
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "words"),
+    [
+        ("none.tflite", None, "none.tflite does not exist"),
+        ("model.pt", b"x", "model.pt is no artefact; those end in .keras, .tflite"),
+        ("other.tflite", b"x" * 100, "carries no pocketknn manifest"),
+        ("other.onnx", b"\xff" * 100, "no ONNX file"),
+        ("other.keras", b"x" * 100, "carries no pocketknn manifest"),
+        ("other.mlpackage", b"x" * 100, "no Core ML package"),
+    ],
+)
+@pytest.mark.parametrize("command", ["inspect", "predict"])
+def test_what_is_no_artefact(refused, tmp_path, command, name, content, words):
+    if content:
+        (tmp_path / name).write_bytes(content)
+    assert words in refused(command, tmp_path / name, *(["x.jpg"] if command == "predict" else []))
+
+
+def test_verify_of_what_is_no_build(refused, photos):
+    assert "is no build" in refused("verify", photos)

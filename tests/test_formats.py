@@ -1,0 +1,139 @@
+"""Every format against the exact k-NN, each file read back by its own runtime."""
+
+import gc
+
+import keras
+import numpy as np
+import pytest
+from conftest import PRECISION, Case, photo_case, vector_case
+
+from pocketknn.builder import InputError, References, Spec, neighbors
+from pocketknn.export import FORMATS, check
+from pocketknn.export.handover import _files
+from pocketknn.export.parity import TOLERANCES, holds
+from pocketknn.export.queries import Queries
+
+gc.freeze()  # coremltools collects garbage in each conversion; TensorFlow's is a lot
+
+CASES = {
+    "vectors, vote": lambda photos: vector_case(),
+    "vectors, neighbours": lambda photos: vector_case(head="neighbors"),
+    "one reference": lambda photos: vector_case(n=1, k=1, classes=1),
+    "k = n": lambda photos: vector_case(n=7, k=7, classes=2),
+    "pixels, vote": lambda photos: photo_case(photos, size=16),
+    "pixels, neighbours": lambda photos: photo_case(photos, head="neighbors", size=16),
+    "bundled, vote": lambda photos: photo_case(photos, "bundled"),
+    "bundled, neighbours": lambda photos: photo_case(photos, "bundled", head="neighbors"),
+}
+
+
+@pytest.fixture(scope="module", params=list(CASES))
+def case(request, photos):
+    return CASES[request.param](photos)
+
+
+def written(name, case, folder, precision=None):
+    path = folder / f"model{FORMATS[name].SUFFIX}"
+    FORMATS[name].convert(case.model, path, case.metadata, precision or PRECISION[name])
+    return path
+
+
+def judge(name, path, case, precision=None):
+    return check(
+        FORMATS[name].load(path)(case.queries.inputs),
+        case.queries.embeddings,
+        case.references,
+        k=case.metadata.manifest["k"],
+        head=case.metadata.manifest["head"],
+        precision=precision or PRECISION[name],
+        stored=holds(_files(path), case.references),
+    )
+
+
+@pytest.mark.parametrize("name", list(FORMATS))
+def test_the_file_agrees_with_exact_knn(name, case, tmp_path):
+    path = written(name, case, tmp_path)
+    parity = judge(name, path, case)
+    assert parity.failures == ()
+    assert parity.stored
+    assert FORMATS[name].read(path) == case.metadata
+
+
+def test_core_ml_in_float32_meets_the_float32_tolerance(photos, tmp_path):
+    case = photo_case(photos, "bundled")
+    path = written("coreml", case, tmp_path, "float32")
+    assert judge("coreml", path, case, "float32").failures == ()
+
+
+@pytest.mark.parametrize("name", list(FORMATS))
+def test_the_last_of_70000_references_is_found(name, tmp_path):
+    """Above 65,536 an index no longer fits into 16 bits."""
+    rng = np.random.default_rng(0)
+    references = References.of(rng.standard_normal((70_000, 4)))
+    queries = np.array(references.vectors[[69_999, 65_536, 65_535, 4_463, 0]])
+    case = Case(Spec(backbone="vector", k=3), references, None, Queries(queries, queries))
+    path = written(name, case, tmp_path)
+    outputs = FORMATS[name].load(path)(queries)
+    assert outputs["indices"][:, 0].tolist() == [69_999, 65_536, 65_535, 4_463, 0]
+    np.testing.assert_allclose(outputs["scores"][:, 0], 1, atol=TOLERANCES["float32"].score)
+
+
+@pytest.mark.parametrize("name", list(FORMATS))
+def test_ties_go_to_the_lowest_index_and_zeros_score_zero(name, tmp_path):
+    rows = np.array([[0, 1.0], [1, 0], [1, 0], [0, 0], [1, 0], [0, 2]])
+    references = References.of(rows, list("abcdef"))
+    queries = np.array([[5, 0], [0, 0], [0, 1e-6], [0, 1e20]], np.float32)
+    case = Case(Spec(backbone="vector", k=4), references, None, Queries(queries, queries))
+    outputs = FORMATS[name].load(written(name, case, tmp_path))(queries)
+    assert outputs["indices"].tolist() == [[1, 2, 4, 0], [0, 1, 2, 3], [0, 5, 1, 2], [0, 5, 1, 2]]
+    expected = [[1, 1, 1, 0], [0, 0, 0, 0], [1, 1, 0, 0], [1, 1, 0, 0]]
+    np.testing.assert_allclose(outputs["scores"], expected, atol=1e-6)
+    np.testing.assert_allclose(outputs["probabilities"].sum(axis=1), 1, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", list(FORMATS))
+def test_more_than_2048_classes_keep_their_numbers(name, tmp_path):
+    """Above 2,048 a class number no longer fits into float16."""
+    rng = np.random.default_rng(0)
+    references = References.of(rng.standard_normal((2500, 8)), [f"{i:04}" for i in range(2500)])
+    queries = np.array(references.vectors[[2499, 2049, 7]])
+    case = Case(Spec(backbone="vector", k=1), references, None, Queries(queries, queries))
+    outputs = FORMATS[name].load(written(name, case, tmp_path))(queries)
+    assert outputs["probabilities"].argmax(axis=1).tolist() == [2499, 2049, 7]
+
+
+@pytest.mark.parametrize("name", list(FORMATS))
+def test_long_embeddings_do_not_overflow(name, photos, tmp_path):
+    """A backbone whose vectors are 60,000 long: their squares are far beyond float16."""
+    image = keras.Input((16, 16, 3))
+    long = keras.layers.Rescaling(4.0)(keras.layers.Flatten()(image))
+    keras.Model(image, long).save(tmp_path / "long.keras")
+    case = photo_case(photos, str(tmp_path / "long.keras"))
+    assert np.linalg.norm(case.queries.embeddings, axis=1).max() > 10_000
+    assert judge(name, written(name, case, tmp_path), case).failures == ()
+
+
+def test_an_embedding_of_any_length_gives_the_same_scores(tmp_path):
+    case = vector_case()
+    for scale in (1e-20, 1e-10, 1.0, 1e10, 1e18):
+        outputs = case.model.predict(case.queries.inputs * np.float32(scale), verbose=0)
+        exact = neighbors.search(case.queries.embeddings, case.references.vectors, 5)
+        np.testing.assert_allclose(outputs["scores"], exact.scores, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", list(FORMATS))
+@pytest.mark.parametrize("content", [b"", b"\x00\x01 nonsense" * 100])
+def test_a_broken_file_is_one_line(name, content, tmp_path):
+    path = tmp_path / f"broken{FORMATS[name].SUFFIX}"
+    path.write_bytes(content)
+    with pytest.raises(InputError) as caught:
+        FORMATS[name].read(path)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_reference_table_is_inside_each_file(photos, tmp_path):
+    case = photo_case(photos, size=16)
+    for name in FORMATS:
+        rows = FORMATS[name].read(written(name, case, tmp_path)).rows()
+        assert rows[5]["path"] == "berries/red/1.png"
+        assert rows[5]["label"] == "berries/red"

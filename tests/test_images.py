@@ -1,0 +1,199 @@
+"""Every kind of picture a folder of photos can hold."""
+
+import io
+import struct
+import zlib
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from pocketknn.builder import InputError, find
+from pocketknn.builder.images import PictureError, decode, read, square
+
+
+def encoded(image, kind, **options):
+    stream = io.BytesIO()
+    image.save(stream, kind, **options)
+    return stream.getvalue()
+
+
+GRADIENT = Image.fromarray(
+    np.stack(np.broadcast_arrays(*np.ogrid[0:240:20, 0:240:30], 90), -1).astype(np.uint8)
+)
+
+
+def pixels(content):
+    return np.asarray(decode(content)).astype(int)
+
+
+@pytest.mark.parametrize(
+    "kind", ["PNG", "BMP", "TIFF", "GIF", "WEBP", "JPEG", "PPM", "AVIF", "MPO"]
+)
+def test_every_format_gives_the_same_colours(kind):
+    lossless = {"WEBP": {"lossless": True}, "JPEG": {"quality": 100, "subsampling": 0}}
+    options = {
+        **lossless,
+        "MPO": {"quality": 100, "subsampling": 0},
+        "AVIF": {"quality": 100, "subsampling": "4:4:4"},
+    }
+    found = pixels(encoded(GRADIENT, kind, **options.get(kind, {})))
+    assert np.abs(found - np.asarray(GRADIENT)).max() <= (0 if kind in ("PNG", "BMP") else 12)
+
+
+def test_exif_rotation_is_applied():
+    marked = Image.new("RGB", (40, 20), "black")
+    marked.paste("red", (0, 0, 20, 20))
+    exif = Image.Exif()
+    exif[0x0112] = 6  # the camera was turned: the stored picture must be turned right by 90°
+    upright = decode(encoded(marked, "PNG", exif=exif))
+    assert upright.size == (20, 40)
+    assert upright.getpixel((10, 5)) == (255, 0, 0)
+    assert upright.getpixel((10, 35)) == (0, 0, 0)
+
+
+def test_cmyk_becomes_rgb():
+    image = Image.new("CMYK", (8, 8), (0, 255, 255, 0))  # no cyan, all magenta and yellow: red
+    red = pixels(encoded(image, "JPEG", quality=100))[4, 4]
+    assert red[0] > 230
+    assert red[1:].max() < 40
+
+
+def test_transparency_is_laid_on_white():
+    palette = Image.new("P", (4, 4))
+    palette.putpalette([10, 20, 30, 200, 0, 0])
+    palette.putpixel((0, 0), 1)
+    found = pixels(encoded(palette, "PNG", transparency=0))
+    assert found[0, 0].tolist() == [200, 0, 0]
+    assert found[3, 3].tolist() == [255, 255, 255]
+    half = Image.new("RGBA", (2, 2), (0, 0, 0, 128))
+    assert np.abs(pixels(encoded(half, "PNG")) - 127).max() <= 1
+
+
+def test_sixteen_bit_grey_is_scaled_not_clipped():
+    values = np.array([[0, 257 * 100], [257 * 200, 65535]], np.uint16)
+    found = pixels(encoded(Image.fromarray(values), "PNG"))
+    assert found[..., 0].tolist() == [[0, 100], [200, 255]]
+
+
+@pytest.mark.parametrize("mode", ["L", "1", "LA", "RGBA", "P"])
+def test_every_mode_becomes_rgb(mode):
+    assert pixels(encoded(GRADIENT.convert(mode), "PNG")).shape == (12, 8, 3)
+
+
+def test_one_pixel_is_enough():
+    dot = decode(encoded(Image.new("RGB", (1, 1), (9, 8, 7)), "PNG"))
+    for crop in ("center", "stretch"):
+        assert (square(dot, 16, crop) == [9, 8, 7]).all()
+    assert (square(dot, 16, "fit") == [9, 8, 7]).all()
+
+
+def test_first_frame_of_an_animation():
+    frames = [Image.new("RGB", (4, 4), colour) for colour in ("red", "blue")]
+    found = pixels(encoded(frames[0], "GIF", save_all=True, append_images=frames[1:]))
+    assert found[0, 0].tolist() == [255, 0, 0]
+
+
+def bomb():
+    """A PNG of a few bytes that claims 30,000 × 30,000 pixels."""
+
+    def chunk(kind, body):
+        return (
+            struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+        )
+
+    head = struct.pack(">IIBBBBB", 30000, 30000, 8, 2, 0, 0, 0)
+    return (
+        b"\x89PNG\r\n\x1a\n"
+        + chunk(b"IHDR", head)
+        + chunk(b"IDAT", zlib.compress(bytes(1000)))
+        + chunk(b"IEND", b"")
+    )
+
+
+JPEG = encoded(GRADIENT.resize((200, 200)), "JPEG")
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (b"", "empty file"),
+        (b"hello, I am a text", "not a picture"),
+        (JPEG[: len(JPEG) // 2], "truncated"),
+        (bomb(), "million pixels"),
+        (encoded(GRADIENT, "PNG")[:60], "."),
+        (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", "not a picture"),
+    ],
+)
+def test_what_is_no_picture_is_named_in_one_line(content, reason):
+    with pytest.raises(PictureError, match=reason) as caught:
+        decode(content)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_wrong_extension_does_not_matter(tmp_path):
+    (tmp_path / "photo.txt").write_bytes(JPEG)
+    assert read(tmp_path / "photo.txt", 32, "center").pixels.shape == (32, 32, 3)
+
+
+def test_crop_policies():
+    wide = Image.new("RGB", (300, 100), "blue")
+    wide.paste("red", (100, 0, 200, 100))
+    assert (square(wide, 50, "center") == [255, 0, 0]).all()
+    stretched = square(wide, 90, "stretch")
+    assert (stretched[:, 45] == [255, 0, 0]).all()
+    assert (stretched[:, 2] == [0, 0, 255]).all()
+    fitted = square(wide, 90, "fit")
+    assert (fitted[:25] == 0).all()
+    assert (fitted[-25:] == 0).all()
+    assert (fitted[45, 45] == [255, 0, 0]).all()
+    assert (fitted[45, 5] == [0, 0, 255]).all()
+
+
+def test_the_resampling_rule_is_pillows_antialiased_bilinear_after_the_crop():
+    image = Image.fromarray(np.random.default_rng(0).integers(0, 256, (91, 131, 3), np.uint8))
+    expected = image.crop((20, 0, 111, 91)).resize((32, 32), Image.Resampling.BILINEAR)
+    np.testing.assert_array_equal(square(image, 32, "center"), np.asarray(expected))
+
+
+def test_a_very_flat_picture_fits():
+    assert square(Image.new("RGB", (20000, 10), "red"), 96, "fit").shape == (96, 96, 3)
+
+
+def test_folders_are_classes_and_nested_ones_join(photos):
+    found = find(photos)
+    assert len(found) == 12
+    assert [photo.label for photo in found] == ["apple"] * 4 + ["berries/red"] * 4 + ["cherry"] * 4
+    assert found[5].name == "berries/red/1.png"
+
+
+def test_hidden_files_are_left_out_and_links_followed(photos, tmp_path):
+    (tmp_path / "apple").symlink_to(photos / "apple")
+    (tmp_path / ".cache").mkdir()
+    (tmp_path / ".cache" / "x.png").write_bytes(b"")
+    (tmp_path / ".DS_Store").write_bytes(b"")
+    assert [photo.name for photo in find(tmp_path)] == [f"apple/{i}.png" for i in range(4)]
+
+
+def test_a_flat_folder_has_no_labels(photos):
+    assert {photo.label for photo in find(photos / "apple")} == {""}
+
+
+def test_folders_that_cannot_be_used(tmp_path):
+    with pytest.raises(InputError, match="does not exist"):
+        find(tmp_path / "nowhere")
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(InputError, match="is a file"):
+        find(tmp_path / "file")
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(InputError, match="holds no files"):
+        find(tmp_path / "empty")
+    with pytest.raises(InputError, match="'empty' holds no pictures"):
+        find(tmp_path)
+
+
+def test_a_loop_of_links_ends_in_one_line(tmp_path):
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "loop").symlink_to(tmp_path)
+    with pytest.raises(InputError, match="a/loop links to a folder that it lies in"):
+        find(tmp_path)

@@ -1,0 +1,93 @@
+"""The house: what installs, which way imports point, what starts at once."""
+
+import ast
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+HEAVY = {
+    "ai_edge_litert",
+    "coremltools",
+    "keras",
+    "onnx",
+    "onnxruntime",
+    "pyarrow",
+    "sklearn",
+    "tensorflow",
+    "tf2onnx",
+}
+MODULES = sorted(p for d in ("builder", "export") for p in (ROOT / d).rglob("*.py"))
+OURS = [p for p in MODULES if "bundled" not in p.parts]  # the training recipe is a script
+
+
+def imported(path, top_only):
+    """Names of modules that a file imports; below TYPE_CHECKING nothing is imported."""
+    tree = ast.parse(path.read_text("utf-8"))
+    for node in tree.body if top_only else ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and not node.level:
+            yield node.module
+
+
+def test_the_packages_listed_are_the_packages_there_are():
+    listed = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["packages"]
+    there = {f"pocketknn.{p.parent.relative_to(ROOT).as_posix()}" for p in MODULES}
+    there = {name.replace("/", ".") for name in there if "bundled" not in name}
+    assert set(listed) == there
+
+
+@pytest.mark.parametrize("path", OURS, ids=lambda p: p.relative_to(ROOT).as_posix())
+def test_imports_point_one_way_and_heavy_ones_wait(path):
+    if path.is_relative_to(ROOT / "builder"):
+        assert not [m for m in imported(path, False) if m.startswith("pocketknn.export")]
+    heavy = {m for m in imported(path, True) if m.partition(".")[0] in HEAVY}
+    assert not heavy, "import it inside the function that needs it"
+
+
+def python(code):
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, cwd="/", check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout.split()
+
+
+def test_help_imports_nothing_heavy():
+    code = """
+import sys
+from pocketknn.export.cli import main
+try:
+    main(["--help"])
+except SystemExit as end:
+    assert end.code == 0
+print("LOADED", *sys.modules)
+"""
+    words = python(code)
+    loaded = {name.partition(".")[0] for name in words[words.index("LOADED") :]}
+    assert not loaded & (HEAVY | {"numpy", "PIL", "rich"})
+
+
+@pytest.mark.parametrize("package", ["pocketknn.builder", "pocketknn.export"])
+def test_public_names_are_there(package):
+    code = f"""
+import {package} as package
+for name in package.__all__:
+    getattr(package, name)
+    print(name)
+try:
+    package.nonsense
+except AttributeError as error:
+    print("refused")
+"""
+    assert python(code)[-1] == "refused"
+
+
+def test_the_tests_see_the_installed_package():
+    import pocketknn.builder
+
+    assert "site-packages" in pocketknn.builder.__file__

@@ -1,0 +1,167 @@
+"""Failures that the converters commit without a word, put back one by one.
+
+Each test first breaks the code on purpose, as an upstream change or a slip of ours would, and then
+demands that `export` does not hand the file over.
+"""
+
+from types import SimpleNamespace
+
+import coremltools as ct
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from conftest import photo_case, vector_case
+
+import pocketknn.builder.model
+from pocketknn.builder import References, Spec
+from pocketknn.export import FORMATS, export, to_coreml, to_onnx, to_tflite
+from pocketknn.export.graph import serving_function
+from pocketknn.export.queries import Queries
+
+
+def handed_over(case, name, out):
+    """The parity of one format, and whether its file is there."""
+    result = export(
+        case.model,
+        case.spec,
+        case.references,
+        case.backbone,
+        out,
+        against=case.queries,
+        formats=[name],
+    )
+    (one,) = result.written
+    assert (out / one.name).exists() is one.parity.agrees
+    assert (one.name in result.manifest["files"]) is one.parity.agrees
+    return one.parity
+
+
+@pytest.mark.parametrize("name", list(FORMATS))
+def test_nothing_broken_is_handed_over(name, tmp_path):
+    assert handed_over(vector_case(), name, tmp_path / "out").agrees
+
+
+@pytest.mark.parametrize("module", [to_tflite, to_coreml, to_onnx])
+def test_a_lost_output(module, tmp_path, monkeypatch):
+    def lossy(model, batch, casts=None):
+        kept = {name: model.output[name] for name in ("scores", "probabilities")}
+        return serving_function(keras.Model(model.input, kept, name="pocketknn"), batch)
+
+    monkeypatch.setattr(module, "serving_function", lossy)
+    name = next(name for name, target in FORMATS.items() if target is module)
+    parity = handed_over(vector_case(), name, tmp_path / "out")
+    assert not parity.agrees
+    assert "indices" in parity.failures[0]
+
+
+def test_weights_left_out(photos, tmp_path, monkeypatch):
+    """TFLite: the module holds the Keras model instead of its raw variables."""
+    case = photo_case(photos, "bundled")
+
+    class Module(tf.Module):
+        def __setattr__(self, key, value):
+            super().__setattr__(key, case.model if key == "weights" else value)
+
+    monkeypatch.setattr(tf, "Module", Module)
+    assert not handed_over(case, "tflite", tmp_path / "out").agrees
+
+
+def test_indices_of_sixteen_bits(tmp_path, monkeypatch):
+    """Core ML from iOS 17 on: a pass that shortens indices without looking at N."""
+    rng = np.random.default_rng(0)
+    references = References.of(rng.standard_normal((70_000, 4)))
+    queries = np.array(references.vectors[65_000:66_000:20])
+    case = vector_case()
+    case.spec, case.references = Spec(backbone="vector", k=1), references
+    case.queries = Queries(queries, queries)
+    case.model = pocketknn.builder.model.build(case.spec, references)
+    monkeypatch.setattr(ct, "target", SimpleNamespace(iOS16=ct.target.iOS17))
+    monkeypatch.setattr(to_coreml, "_in_backbone", lambda op: True)
+    half = handed_over(case, "coreml", tmp_path / "without")
+    assert "outside" not in str(half.failures)
+    wrapped_before = half.recall
+    monkeypatch.setattr(ct.PassPipeline, "remove_passes", lambda self, passes: None)
+    parity = handed_over(case, "coreml", tmp_path / "with")
+    assert not parity.agrees
+    assert parity.recall < wrapped_before
+
+
+def test_nan_on_a_black_picture(photos, tmp_path, monkeypatch):
+    """TFLite: UnitNormalization on a zero vector."""
+    monkeypatch.setattr(
+        pocketknn.builder.model, "_unit", lambda x: keras.layers.UnitNormalization()(x)
+    )
+    case = photo_case(photos, size=16)
+    assert not case.queries.embeddings[0].any(), "the first query must be black"
+    parity = handed_over(case, "tflite", tmp_path / "out")
+    assert not parity.agrees
+    assert "NaN" in parity.failures[0]
+
+
+def test_float16_overflow_in_the_norm(photos, tmp_path, monkeypatch):
+    """Core ML: the textbook norm, with the head in half precision."""
+
+    def textbook(x):
+        ops = keras.ops
+        return x * ops.rsqrt(ops.maximum(ops.sum(x * x, axis=-1, keepdims=True), 1e-12))
+
+    monkeypatch.setattr(pocketknn.builder.model, "_unit", textbook)
+    case = photo_case(photos, size=16)
+    assert handed_over(case, "coreml", tmp_path / "single").agrees
+    monkeypatch.setattr(to_coreml, "_in_backbone", lambda op: True)
+    assert not handed_over(case, "coreml", tmp_path / "half").agrees
+
+
+@pytest.mark.parametrize("name", list(FORMATS))
+def test_a_zeroed_reference(name, tmp_path):
+    """One that no query meets: the outputs alone do not show it."""
+    case = vector_case(n=300, d=16, k=1)
+    met = set(case.model.predict(case.queries.inputs, verbose=0)["indices"].ravel().tolist())
+    unmet = next(row for row in range(300) if row not in met)
+    layer = case.model.get_layer("references")
+    (weights,) = layer.get_weights()
+    weights[:, unmet] = 0
+    layer.set_weights([weights])
+    parity = handed_over(case, name, tmp_path / "out")
+    assert parity.lists_equal == 1
+    assert not parity.stored
+    assert not parity.agrees
+
+
+def test_swapped_colour_channels_in_core_ml(photos, tmp_path, monkeypatch):
+    monkeypatch.setattr(ct, "colorlayout", SimpleNamespace(RGB=ct.colorlayout.BGR))
+    assert not handed_over(photo_case(photos, "bundled"), "coreml", tmp_path / "out").agrees
+
+
+@pytest.mark.parametrize("module", [to_tflite, to_onnx])
+def test_swapped_colour_channels(module, photos, tmp_path, monkeypatch):
+    def swapped(model, *args, **options):
+        image = keras.Input(model.input_shape[1:], name="image")
+        return serving_function(keras.Model(image, model(image[..., ::-1])), *args, **options)
+
+    monkeypatch.setattr(module, "serving_function", swapped)
+    name = next(name for name, target in FORMATS.items() if target is module)
+    parity = handed_over(photo_case(photos, "bundled"), name, tmp_path / "out")
+    assert parity.stored
+    assert not parity.agrees
+
+
+@pytest.mark.parametrize("module", [to_tflite, to_coreml, to_onnx])
+def test_a_rescaling_lost_in_conversion(module, photos, tmp_path, monkeypatch):
+    def unscaled(model, *args, **options):
+        image = keras.Input(model.input_shape[1:], name="image")
+        return serving_function(keras.Model(image, model(image / 255.0)), *args, **options)
+
+    monkeypatch.setattr(module, "serving_function", unscaled)
+    name = next(name for name, target in FORMATS.items() if target is module)
+    assert not handed_over(photo_case(photos, "bundled"), name, tmp_path / "out").agrees
+
+
+def test_a_runtime_that_raises_is_a_failure_not_a_traceback(tmp_path, monkeypatch):
+    def broken(path):
+        raise RuntimeError("the delegate\nfell over")
+
+    monkeypatch.setattr(to_onnx, "load", broken)
+    parity = handed_over(vector_case(), "onnx", tmp_path / "out")
+    assert parity.failures == ("it cannot be run: the delegate fell over",)

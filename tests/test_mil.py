@@ -17,7 +17,9 @@ from coremltools.converters.mil.mil import Function, Program, types
 from coremltools.optimize import coreml as cto
 from numpy.typing import NDArray
 
-from pocketknn.export import mil, mil_kernels
+from pocketknn.export import mil
+from pocketknn.export.mil.arrays import settle
+from pocketknn.export.mil.kernels import KERNELS
 
 Array = NDArray[Any]
 SIZE, REFERENCES, CLASSES, K = 64, 40, 3, 5
@@ -385,7 +387,7 @@ def test_unknown_parameter_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         lambda x: mb.softmax(x=x, axis=1, name="vote"),
         x=((1, 4), types.fp32),
     )
-    monkeypatch.setitem(mil_kernels.KERNELS, "softmax", lambda x: x)
+    monkeypatch.setitem(KERNELS, "softmax", lambda x: x)
     with pytest.raises(NotImplementedError, match=r"'vote' of type softmax.*'axis'"):
         mil.load(tmp_path / "a.mlpackage")
 
@@ -460,7 +462,7 @@ def test_rounding_to_float16_is_the_ieee_one() -> None:
     values: Array
     for values in (every, ties, *beside, rest):
         with np.errstate(over="ignore"):
-            got = mil_kernels.settle(values, np.dtype(np.float16), exact=False)
+            got = settle(values, np.dtype(np.float16), exact=False)
             want = values.astype(np.float16).astype(np.float32)
         assert got.dtype == np.float32
         np.testing.assert_array_equal(got, want)

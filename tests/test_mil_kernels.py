@@ -20,7 +20,8 @@ from coremltools.converters.mil import Builder as mb  # noqa: N813  (its name in
 from coremltools.converters.mil.mil import Function, Program, types
 from numpy.typing import NDArray
 
-from pocketknn.export import mil, mil_kernels
+from pocketknn.export import mil
+from pocketknn.export.mil.kernels import KERNELS
 
 Array = NDArray[Any]
 
@@ -704,4 +705,4 @@ def test_kernel_agrees_with_its_oracle(case: Case, tmp_path: Path) -> None:
 
 def test_every_kernel_has_a_case() -> None:
     elsewhere = {"classify"}  # needs a classifier's interface: test_mil.py
-    assert {case.op for case in CASES} | elsewhere == set(mil_kernels.KERNELS)
+    assert {case.op for case in CASES} | elsewhere == set(KERNELS)

@@ -14,7 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from .mil_kernels import KERNELS, Array, Kernel, settle
+from .arrays import Array, Kernel, settle
+from .kernels import KERNELS
 
 Output = Array | str | dict[str, float]
 Foreign = Any  # an object of coremltools, which has no types

@@ -1,0 +1,210 @@
+"""Kernels that order, pick, reduce or move values along axes."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from .arrays import Array, Kernel, Parameter, ints
+
+
+def _order(x: Array, axis: int = -1, ascending: Parameter = False) -> Array:
+    """Stable order along `axis`: of equal values the lowest index is first, NaN is last."""
+    # Negated in float64, because an unsigned value has no negative and int32's lowest neither.
+    return np.argsort(x if ascending else -x.astype(np.float64), axis=axis, kind="stable")
+
+
+def _topk(
+    x: Array,
+    k: int = 1,
+    axis: int = -1,
+    ascending: Parameter = False,
+    sort: Parameter = True,
+    return_indices: Parameter = True,
+    output_indices_dtype: str = "int32",
+) -> tuple[Array, ...]:
+    del output_indices_dtype  # sets the declared type, to which the caller narrows: 69999 -> 4463
+    indices = np.take(_order(x, axis, ascending), np.arange(k), axis=axis)
+    if not sort:  # no order is promised, so give one that nobody can mistake for a sorted one
+        indices = np.sort(indices, axis=axis)
+    values = np.take_along_axis(x, indices, axis=axis)
+    return (values, indices) if return_indices else (values,)
+
+
+def _within(op: str, indices: Array, size: int, validate_indices: Parameter) -> Array:
+    # Only iOS 17's gathers have validate_indices, and only they forbid counting from the end.
+    lowest = -size if validate_indices is None else 0
+    outside = (indices < lowest) | (indices >= size)
+    if outside.any():
+        raise IndexError(f"{op}: index {indices[outside].flat[0]} is outside {lowest}..{size - 1}")
+    return indices.astype(np.int64)
+
+
+def _batched(take: Kernel, x: Array, indices: Array, batch_dims: int) -> Array:
+    if not batch_dims:
+        return np.asarray(take(x, indices))
+    lead = x.shape[:batch_dims]
+    parts = [take(x[at], indices[at]) for at in np.ndindex(*lead)]
+    return np.stack(parts).reshape(*lead, *np.shape(parts[0]))
+
+
+def _gather(
+    x: Array, indices: Array, axis: int = 0, batch_dims: int = 0, validate_indices: Parameter = None
+) -> Array:
+    axis = int(axis) % x.ndim
+    known = _within("gather", indices, x.shape[axis], validate_indices)
+    return _batched(lambda part, at: np.take(part, at, axis - batch_dims), x, known, batch_dims)
+
+
+def _gather_along_axis(
+    x: Array, indices: Array, axis: int = 0, validate_indices: Parameter = None
+) -> Array:
+    known = _within("gather_along_axis", indices, x.shape[axis], validate_indices)
+    return np.take_along_axis(x, known, axis)
+
+
+def _gather_nd(
+    x: Array, indices: Array, batch_dims: int = 0, validate_indices: Parameter = None
+) -> Array:
+    columns = [
+        _within("gather_nd", indices[..., i], x.shape[batch_dims + i], validate_indices)
+        for i in range(indices.shape[-1])
+    ]
+    known = np.stack(columns, axis=-1)
+    return _batched(lambda part, at: part[tuple(np.moveaxis(at, -1, 0))], x, known, batch_dims)
+
+
+def _one_hot(
+    indices: Array,
+    one_hot_vector_size: int,
+    axis: int = -1,
+    on_value: Parameter = 1,
+    off_value: Parameter = 0,
+) -> Array:
+    hits = np.expand_dims(indices, -1) == np.arange(one_hot_vector_size)
+    return np.asarray(np.where(np.moveaxis(hits, -1, axis), on_value, off_value))
+
+
+def _reduce(total: Callable[[Array, tuple[int, ...] | None, bool], Any]) -> Kernel:
+    def kernel(x: Array, axes: Parameter = None, keep_dims: Parameter = False) -> Array:
+        return np.asarray(total(x, None if axes is None else ints(axes), bool(keep_dims)))
+
+    return kernel
+
+
+def _reduce_log_sum_exp(x: Array, axes: tuple[int, ...] | None, keep_dims: bool) -> Array:
+    top = x.max(axes, keepdims=True)
+    result = np.log(np.exp(x - top).sum(axes, keepdims=True)) + top
+    return np.asarray(result if keep_dims else np.squeeze(result, axes))
+
+
+def _reduce_arg(order: Kernel) -> Kernel:
+    def kernel(
+        x: Array, axis: int = -1, keep_dims: Parameter = False, output_dtype: Parameter = None
+    ) -> Array:
+        del output_dtype  # sets the declared type, to which the caller narrows
+        return np.asarray(order(x, axis=axis, keepdims=bool(keep_dims)))
+
+    return kernel
+
+
+def _reshape(x: Array, shape: Array) -> Array:
+    wanted = ints(shape)
+    if 0 in wanted and len(wanted) == x.ndim:
+        wanted = tuple(w or size for w, size in zip(wanted, x.shape, strict=True))
+    return x.reshape(wanted)
+
+
+def _squeeze(x: Array, axes: Parameter = None) -> Array:
+    asked = range(x.ndim) if axes is None else ints(axes)
+    return np.squeeze(x, tuple(axis for axis in asked if x.shape[axis] == 1))
+
+
+def _slice_by_index(
+    x: Array,
+    begin: Array,
+    end: Array,
+    stride: Parameter = None,
+    begin_mask: Parameter = None,
+    end_mask: Parameter = None,
+    squeeze_mask: Parameter = None,
+) -> Array:
+    def masked(mask: Parameter, axis: int) -> bool:
+        return mask is not None and bool(mask[axis])
+
+    where: list[int | slice] = []
+    for axis, (first, last) in enumerate(zip(ints(begin), ints(end), strict=True)):
+        if masked(squeeze_mask, axis):
+            where.append(first)
+            continue
+        start = None if masked(begin_mask, axis) else first
+        stop = None if masked(end_mask, axis) else last
+        where.append(slice(start, stop, None if stride is None else int(stride[axis])))
+    return np.asarray(x[tuple(where)])
+
+
+def _slice_by_size(x: Array, begin: Array, size: Array) -> Array:
+    starts = (first % length for first, length in zip(ints(begin), x.shape, strict=True))
+    pairs = zip(starts, ints(size), strict=True)
+    return x[tuple(slice(first, None if n == -1 else first + n) for first, n in pairs)]
+
+
+def _split(
+    x: Array, axis: int, num_splits: Parameter = None, split_sizes: Parameter = None
+) -> tuple[Array, ...]:
+    where = int(num_splits) if split_sizes is None else np.cumsum(split_sizes)[:-1]
+    return tuple(np.split(x, where, axis))
+
+
+def _concat(values: Sequence[Array], axis: int, interleave: Parameter = False) -> Array:
+    if interleave:
+        raise NotImplementedError("concat: interleave=True")
+    return np.concatenate(values, axis)
+
+
+def _cumsum(
+    x: Array, axis: int = 0, exclusive: Parameter = False, reverse: Parameter = False
+) -> Array:
+    turned = np.flip(x, axis) if reverse else x
+    sums = np.cumsum(turned, axis)
+    sums = sums - turned if exclusive else sums
+    return np.flip(sums, axis) if reverse else sums
+
+
+AXES: Mapping[str, Kernel] = {
+    # reducing and ordering
+    "argsort": _order,
+    "cumsum": _cumsum,
+    "reduce_argmax": _reduce_arg(np.argmax),
+    "reduce_argmin": _reduce_arg(np.argmin),
+    "reduce_l1_norm": _reduce(lambda x, axes, keep: np.abs(x).sum(axes, keepdims=keep)),
+    "reduce_l2_norm": _reduce(lambda x, a, keep: np.sqrt(np.square(x).sum(a, keepdims=keep))),
+    "reduce_log_sum": _reduce(lambda x, axes, keep: np.log(x.sum(axes, keepdims=keep))),
+    "reduce_log_sum_exp": _reduce(_reduce_log_sum_exp),
+    "reduce_max": _reduce(lambda x, axes, keep: x.max(axes, keepdims=keep)),
+    "reduce_mean": _reduce(lambda x, axes, keep: x.mean(axes, keepdims=keep)),
+    "reduce_min": _reduce(lambda x, axes, keep: x.min(axes, keepdims=keep)),
+    "reduce_prod": _reduce(lambda x, axes, keep: x.prod(axes, keepdims=keep)),
+    "reduce_sum": _reduce(lambda x, axes, keep: x.sum(axes, keepdims=keep)),
+    "reduce_sum_square": _reduce(lambda x, axes, keep: np.square(x).sum(axes, keepdims=keep)),
+    "topk": _topk,
+    # moving and picking
+    "concat": _concat,
+    "expand_dims": lambda x, axes: np.expand_dims(x, ints(axes)),
+    "fill": lambda shape, value=0.0: np.full(ints(shape), value),
+    "gather": _gather,
+    "gather_along_axis": _gather_along_axis,
+    "gather_nd": _gather_nd,
+    "one_hot": _one_hot,
+    "range_1d": lambda end, start, step: np.arange(start, end, step),
+    "reshape": _reshape,
+    "reverse": lambda x, axes=None: np.flip(x, None if axes is None else ints(axes)),
+    "shape": lambda x: np.array(x.shape),
+    "slice_by_index": _slice_by_index,
+    "slice_by_size": _slice_by_size,
+    "split": _split,
+    "squeeze": _squeeze,
+    "stack": lambda values, axis: np.stack(values, axis),
+    "tile": lambda x, reps: np.tile(x, ints(reps)),
+    "transpose": lambda x, perm: np.transpose(x, ints(perm)),
+}

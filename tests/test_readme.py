@@ -1,0 +1,23 @@
+"""The README's Python runs as it stands."""
+
+import re
+from pathlib import Path
+
+README = (Path(__file__).parents[1] / "README.md").read_text("utf-8")
+
+
+def test_the_ten_lines_build_four_models_that_agree(photos, tmp_path, monkeypatch, capsys):
+    (code,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    monkeypatch.chdir(tmp_path)
+    Path("photos").symlink_to(photos)
+    exec(compile(code, "README.md", "exec"), {})
+    said = capsys.readouterr().out
+    assert said.count("True") == 4
+    assert "['apple', 'berries/red', 'cherry']" in said
+
+
+def test_the_options_it_names_exist():
+    from pocketknn.export.cli import build
+
+    for option in re.findall(r"(?<![|-])--([a-z][a-z-]+)", README):
+        assert option.replace("-", "_") in build.__annotations__

@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import io
-import socket
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from importlib.resources import files
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from .errors import InputError
+from .mobilenets import FAMILIES, imagenet, network, with_weights
 from .spec import Spec
 
 if TYPE_CHECKING:
@@ -24,23 +21,6 @@ if TYPE_CHECKING:
 BUNDLED_ALPHA, BUNDLED_SIZE = 0.35, 96
 BUNDLED = f"mobilenet_v2_{BUNDLED_ALPHA}_{BUNDLED_SIZE}.npz"
 _PIXELS_SIZE = 32
-_DOWNLOAD_SECONDS = 20.0
-
-
-class Family(NamedTuple):
-    """One of Keras' MobileNets: its class, the pixels it wants and the widths that have weights."""
-
-    title: str
-    input_range: str
-    alphas: tuple[float, ...]
-
-
-FAMILIES = {
-    "mobilenet": Family("MobileNet", "-1..1", (0.25, 0.5, 0.75, 1.0)),
-    "mobilenet_v2": Family("MobileNetV2", "-1..1", (0.35, 0.5, 0.75, 1.0, 1.3, 1.4)),
-    "mobilenet_v3_small": Family("MobileNetV3Small", "0..255", (0.75, 1.0)),
-    "mobilenet_v3_large": Family("MobileNetV3Large", "0..255", (0.75, 1.0)),
-}
 BACKBONES = ("auto", "bundled", "pixels", *FAMILIES)
 
 
@@ -129,7 +109,7 @@ def _auto(spec: Spec) -> Backbone:
 
 def _bundled(spec: Spec) -> Backbone:
     content = files("pocketknn.builder").joinpath("bundled", BUNDLED).read_bytes()
-    net = _net("mobilenet_v2", BUNDLED_ALPHA, spec.size or BUNDLED_SIZE, None)
+    net = network(FAMILIES["mobilenet_v2"], BUNDLED_ALPHA, spec.size or BUNDLED_SIZE)
     with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
         for layer in net.layers:
             names = [f"{layer.name}/{variable.name}" for variable in layer.weights]
@@ -156,74 +136,18 @@ def _pixels(spec: Spec) -> Backbone:
 def _mobilenet(name: str, spec: Spec) -> Backbone:
     family = FAMILIES[name]
     alpha, size = spec.alpha or 1.0, spec.size or 224
-    title = f"{family.title} with alpha {alpha:g}"
     if spec.weights is None:
-        if alpha not in family.alphas:
-            widths = ", ".join(f"{a:g}" for a in family.alphas)
-            raise InputError(f"there are no ImageNet weights for {title}; alpha can be {widths}")
-        with _download(title):
-            net = _net(name, alpha, size, "imagenet")
-        source, sha256 = "ImageNet, from Keras", ""
+        net, source, sha256 = imagenet(family, alpha, size), "ImageNet, from Keras", ""
     else:
-        net = _net(name, alpha, size, None)
-        _read_weights(net, spec.weights, title)
-        source = spec.weights.name
+        net, source = with_weights(family, alpha, size, spec.weights), spec.weights.name
         sha256 = hashlib.sha256(spec.weights.read_bytes()).hexdigest()
-    model = _from_pixels(net, family.input_range)
-    return Backbone(name=name, model=model, weights=source, weights_sha256=sha256, alpha=alpha)
-
-
-def _net(name: str, alpha: float, size: int, weights: str | None) -> keras.Model:
-    import keras
-
-    title = FAMILIES[name].title
-    if size < 32:
-        raise InputError(f"{title} needs pictures of at least 32 pixels, not {size}")
-    network = getattr(keras.applications, title)
-    return network(
-        input_shape=(size, size, 3),
+    return Backbone(
+        name=name,
+        model=_from_pixels(net, family.input_range),
+        weights=source,
+        weights_sha256=sha256,
         alpha=alpha,
-        include_top=False,
-        weights=weights,
-        pooling="avg",
     )
-
-
-def _read_weights(net: keras.Model, path: Path, title: str) -> None:
-    if not path.is_file():
-        raise InputError(f"the weights file {path} does not exist")
-    if path.suffix != ".h5":
-        raise InputError(f"weights are read from .weights.h5 or .h5 files, not {path.name}")
-    # Keras leaves a layer that the file lacks at its random weights, with a warning at most. No
-    # weight is NaN by itself, so one that still is was not in the file.
-    net.set_weights([np.full_like(weight, np.nan) for weight in net.get_weights()])
-    foreign = InputError(f"{path.name} does not hold the weights of {title}, no top")
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            net.load_weights(path)
-    except (ValueError, KeyError, TypeError, OSError) as error:
-        # Keras answers a wrong architecture with a line for each of its layers.
-        raise foreign from error
-    if any(np.isnan(weight).any() for weight in net.get_weights()):
-        raise foreign
-
-
-@contextmanager
-def _download(title: str) -> Iterator[None]:
-    before = socket.getdefaulttimeout()
-    socket.setdefaulttimeout(_DOWNLOAD_SECONDS)
-    try:
-        yield
-    except InputError:
-        raise
-    except Exception as error:  # Keras raises a bare Exception when a download fails
-        raise InputError(
-            f"the ImageNet weights of {title} cannot be downloaded;"
-            " choose --backbone bundled, or give a file with --weights FILE"
-        ) from error
-    finally:
-        socket.setdefaulttimeout(before)
 
 
 def _own(path: Path, spec: Spec) -> Backbone:

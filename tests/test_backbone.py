@@ -8,6 +8,7 @@ from PIL import Image
 from pocketknn.builder import InputError, Spec, embed, find, load_backbone
 from pocketknn.builder import backbone as module
 from pocketknn.builder.embedding import run
+from pocketknn.builder.mobilenets import FAMILIES
 
 APPLICATIONS = keras.applications
 
@@ -46,17 +47,17 @@ def test_embeddings_equal_those_of_the_plain_network(data, imagenet, tmp_path):
 
 @pytest.mark.parametrize("mistake", ["0..1", "0..255"])
 def test_the_witness_notices_a_wrong_rescaling(data, imagenet, tmp_path, monkeypatch, mistake):
-    family = module.FAMILIES["mobilenet_v2"]
+    family = FAMILIES["mobilenet_v2"]
     wrong = family._replace(input_range=mistake)
-    monkeypatch.setitem(module.FAMILIES, "mobilenet_v2", wrong)
+    monkeypatch.setitem(FAMILIES, "mobilenet_v2", wrong)
     paths = sorted((data / "flowers").glob("*/*.jpg"))[::60]
     assert distance(by_us(paths, tmp_path, imagenet), witness(paths, imagenet)) > 0.1
 
 
-@pytest.mark.parametrize("name", sorted(module.FAMILIES))
+@pytest.mark.parametrize("name", sorted(FAMILIES))
 def test_each_family_wants_the_pixels_that_its_preprocess_input_gives(name, tmp_path):
     """With random weights: a small witness that needs no data."""
-    title = module.FAMILIES[name].title
+    title = FAMILIES[name].title
     net = getattr(APPLICATIONS, title)(
         (64, 64, 3), alpha=1.0, include_top=False, pooling="avg", weights=None
     )
@@ -160,24 +161,62 @@ def test_pickle_inside_a_model_is_not_run(tmp_path):
     assert "\n" not in str(caught.value)
 
 
-def test_weights_of_another_architecture_are_one_line(tmp_path):
-    other = APPLICATIONS.MobileNetV2((64, 64, 3), alpha=0.35, include_top=False, weights=None)
-    other.save_weights(tmp_path / "narrow.weights.h5")
-    spec = Spec(backbone="mobilenet_v2", size=64, weights=tmp_path / "narrow.weights.h5")
-    with pytest.raises(
-        InputError, match=r"narrow.weights.h5 .* MobileNetV2 with alpha 1"
-    ) as caught:
-        load_backbone(spec)
-    assert "\n" not in str(caught.value)
-    part = keras.Model(other.input, other.layers[40].output)
+def random_net(title="MobileNetV2", alpha=0.35, top=False):
+    return getattr(APPLICATIONS, title)(
+        (224, 224, 3) if top else (64, 64, 3), alpha=alpha, include_top=top, weights=None
+    )
+
+
+@pytest.mark.parametrize("top", [True, False])
+@pytest.mark.parametrize("ending", [".weights.h5", ".h5", ".keras"])
+def test_weights_are_read_from_every_kind_of_file(tmp_path, ending, top):
+    net = random_net(top=top)
+    path = tmp_path / f"w{ending}"
+    net.save_weights(path) if ending == ".weights.h5" else net.save(path)
+    spec = Spec(backbone="mobilenet_v2", alpha=0.35, size=64, weights=path)
+    found = load_backbone(spec).model.get_weights()
+    for ours, theirs in zip(found, net.get_weights()[: len(found)], strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+
+
+def test_imagenet_weights_with_a_top_from_another_maker(data):
+    path = data / "weights" / "mobilenet_v1_0.25_224.weights.h5"
+    found = load_backbone(Spec(backbone="mobilenet", alpha=0.25, weights=path))
+    assert (found.dim, found.size) == (256, 224)
+    with pytest.raises(InputError, match=r"alpha 0.25, not MobileNetV2 with alpha 1$"):
+        load_backbone(Spec(backbone="mobilenet_v2", weights=path))
+
+
+@pytest.mark.parametrize("ending", [".weights.h5", ".h5", ".keras"])
+def test_weights_of_another_network_are_one_line_that_names_both(tmp_path, ending):
+    path = tmp_path / f"narrow{ending}"
+    net = random_net()
+    net.save_weights(path) if ending == ".weights.h5" else net.save(path)
+    for name, alpha, wanted in (
+        ("mobilenet_v2", None, "MobileNetV2 with alpha 1"),
+        ("mobilenet_v2", 0.5, "MobileNetV2 with alpha 0.5"),
+        ("mobilenet_v3_small", None, "MobileNetV3Small with alpha 1"),
+    ):
+        words = f"holds the weights of MobileNetV2 with alpha 0.35, not {wanted}$"
+        with pytest.raises(InputError, match=words) as caught:
+            load_backbone(Spec(backbone=name, alpha=alpha, size=64, weights=path))
+        assert "\n" not in str(caught.value)
+
+
+def test_a_file_with_a_part_of_the_weights_is_refused(tmp_path):
+    net = random_net()
+    part = keras.Model(net.input, net.layers[40].output)
     part.save_weights(tmp_path / "part.weights.h5")
-    spec = Spec(backbone="mobilenet_v2", size=64, alpha=0.35, weights=tmp_path / "part.weights.h5")
-    with pytest.raises(InputError, match="does not hold the weights"):
-        load_backbone(spec)
     (tmp_path / "text.weights.h5").write_text("no weights")
-    spec = Spec(backbone="mobilenet_v2", size=64, weights=tmp_path / "text.weights.h5")
-    with pytest.raises(InputError, match="does not hold the weights"):
-        load_backbone(spec)
+    (tmp_path / "weights.pkl").write_bytes(b"")
+    for name, words in (
+        ("part.weights.h5", "the weights of no MobileNet, not MobileNetV2 with alpha 0.35"),
+        ("text.weights.h5", "no weights that can be read"),
+        ("weights.pkl", r"read from .weights.h5, .h5 or .keras, not weights.pkl"),
+    ):
+        spec = Spec(backbone="mobilenet_v2", size=64, alpha=0.35, weights=tmp_path / name)
+        with pytest.raises(InputError, match=words):
+            load_backbone(spec)
 
 
 @pytest.fixture

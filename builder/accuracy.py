@@ -8,6 +8,7 @@ import numpy as np
 
 from . import neighbors
 from .references import References
+from .spec import Spec, resolve_k
 
 _MOST_QUERIES = 5000  # bounds the time to 5,000 × N scores
 
@@ -27,16 +28,22 @@ class LeaveOneOut:
     queries: int
 
 
-def leave_one_out(references: References, k: int, seed: int = 0) -> LeaveOneOut | None:
-    """Measure it; None where there are no labels or a single reference."""
+def leave_one_out(spec: Spec, references: References) -> LeaveOneOut | None:
+    """Measure it for a spec's k and vote; None where there are no labels or a single reference."""
     n = len(references)
     if not references.labels or n < 2:
         return None
     queries = np.arange(n)
     if n > _MOST_QUERIES:
-        queries = np.sort(np.random.default_rng(seed).choice(n, _MOST_QUERIES, replace=False))
-    k = min(k, n - 1)
+        queries = np.sort(np.random.default_rng(spec.seed).choice(n, _MOST_QUERIES, replace=False))
+    k = min(resolve_k(spec.k, n), n - 1)
     found = neighbors.leave_one_out(references.vectors, k, queries)
-    votes = neighbors.vote(found.indices, references.label_ids, len(references.labels))
+    votes = neighbors.vote(
+        found,
+        references.label_ids,
+        len(references.labels),
+        by=spec.vote,
+        balanced=spec.balanced,
+    )
     right = neighbors.winners(votes) == references.label_ids[queries]
     return LeaveOneOut(accuracy=float(right.mean()), k=k, queries=len(queries))

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 from .backbone import Backbone
 from .errors import InputError
 from .heads import HEADS
+from .neighbors import EXACT_HIT
 from .references import References
-from .spec import DEFAULT_K, Spec
+from .spec import Spec
 
 if TYPE_CHECKING:
     import keras
@@ -17,13 +18,20 @@ if TYPE_CHECKING:
 _SMALLEST = 1e-30  # keeps a zero embedding at zero, in float32, instead of 0/0
 
 
-def build(spec: Spec, references: References, backbone: Backbone | None = None) -> keras.Model:
+def build(
+    spec: Spec,
+    references: References,
+    backbone: Backbone | None = None,
+    *,
+    exact_hit: float = EXACT_HIT["float32"],
+) -> keras.Model:
     """Wire a backbone, the references and a head into one Keras model of stock layers.
 
     Args:
         spec: the choices; `head` and `k` may be None.
         references: n unit vectors (n, d), one column each of the layer "references".
         backbone: gives embeddings (batch, d); None for an input `features` (batch, d).
+        exact_hit: the cosine distance up to which a neighbour is an exact hit, for `vote`.
 
     Returns:
         A model with the outputs `scores` (batch, k) float32, descending; `indices` (batch, k)
@@ -48,26 +56,15 @@ def build(spec: Spec, references: References, backbone: Backbone | None = None) 
     dense = keras.layers.Dense(len(references), use_bias=False, name="references", trainable=False)
     cosines = dense(_unit(embedding))
     dense.set_weights([references.vectors.T])
-    scores, indices = keras.ops.top_k(cosines, resolve_k(spec.k, len(references)))
-    head = HEADS[resolve_head(spec.head, references)]
-    outputs = {"scores": scores, "indices": indices, **head.attach(scores, indices, references)}
+    spec = spec.resolved(len(references), bool(references.labels))
+    scores, indices = keras.ops.top_k(cosines, spec.k)
+    head = HEADS[str(spec.head)]
+    outputs = {
+        "scores": scores,
+        "indices": indices,
+        **head.attach(scores, indices, references, spec, exact_hit),
+    }
     return keras.Model(inputs, outputs, name="pocketknn")
-
-
-def resolve_k(k: int | None, n: int) -> int:
-    """The k that was asked for, or the smaller of 5 and n.
-
-    Raises:
-        InputError: k above n.
-    """
-    if k is not None and k > n:
-        raise InputError(f"k = {k}, but there are only {n} references; choose k from 1 to {n}")
-    return k or min(DEFAULT_K, n)
-
-
-def resolve_head(head: str | None, references: References) -> str:
-    """The head that was asked for, or `classify` where there are labels."""
-    return head or ("classify" if references.labels else "neighbors")
 
 
 def _unit(embedding: KerasTensor) -> KerasTensor:

@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
+# Up to this cosine distance a neighbour is the query itself, whatever the rounding.
+EXACT_HIT = {"float32": 1e-6, "float16": 1e-3}
 _ROWS_AT_ONCE = 512  # bounds the score matrix to 512 × N float64
 
 
@@ -87,24 +89,59 @@ def leave_one_out(
     return _stack(blocks)
 
 
-def vote(indices: NDArray[np.integer], label_ids: NDArray[np.integer], classes: int) -> Floats:
-    """Share of each class among the neighbours: (q, k) indices to (q, classes); rows sum to 1.
+def vote(
+    found: Neighbors,
+    label_ids: NDArray[np.integer],
+    classes: int,
+    *,
+    by: str = "uniform",
+    balanced: bool = False,
+    exact_hit: float = EXACT_HIT["float32"],
+) -> Floats:
+    """Share of each class in the vote of the neighbours: (q, classes); rows sum to 1.
 
     Args:
-        indices: (q, k) row numbers of the references.
+        found: scores and indices (q, k).
         label_ids: (n,) class number of each reference.
         classes: how many classes there are.
+        by: `uniform`, or `distance`: each neighbour counts one over its cosine distance, and where
+            there are exact hits only these count, as in scikit-learn's `weights="distance"`.
+        balanced: divide the votes of a class by its share of the references.
+        exact_hit: the distance up to which a neighbour is an exact hit.
     """
-    shares: Floats = np.eye(classes)[np.asarray(label_ids)[indices]].mean(axis=1)
+    weights = np.ones(found.indices.shape)
+    if by == "distance":
+        distances = np.maximum(1 - found.scores, 0)
+        hits = distances <= exact_hit
+        inverse = 1 / np.maximum(distances, exact_hit)
+        weights = np.where(hits.any(axis=1, keepdims=True), hits, inverse)
+    votes = np.zeros((len(weights), classes))
+    rows = np.arange(len(weights))[:, None]
+    np.add.at(votes, (rows, label_ids[found.indices]), weights)
+    if balanced:
+        votes *= class_weights(label_ids, classes)
+    shares: Floats = votes / votes.sum(axis=1, keepdims=True)
     return shares
+
+
+def class_weights(label_ids: NDArray[np.integer], classes: int) -> Floats:
+    """What makes classes of unequal size count the same: n / (classes × size), 0 for an empty one.
+
+    The same numbers as scikit-learn's `class_weight="balanced"`.
+    """
+    sizes = np.bincount(label_ids, minlength=classes)
+    found: Floats = np.divide(
+        len(label_ids), classes * sizes, out=np.zeros(classes), where=sizes > 0
+    )
+    return found
 
 
 def winners(votes: NDArray[Any]) -> Ints:
     """Class number with the largest vote (q, classes); ties go to the lower number.
 
-    Votes are shares of k, so they are compared to four decimals: rounding decides no tie.
+    Votes are compared to five decimals, so that rounding decides no tie.
     """
-    best: Ints = np.asarray(votes).round(4).argmax(axis=1)
+    best: Ints = np.asarray(votes).round(5).argmax(axis=1)
     return best
 
 

@@ -39,6 +39,10 @@ def build(
         str, typer.Option(help="Pixels a .keras backbone wants: 0..255, 0..1 or -1..1.")
     ] = "0..255",
     k: Annotated[int | None, typer.Option(help="Neighbours; the smaller of 5 and N.")] = None,
+    vote: Annotated[str, typer.Option(help="uniform or distance.")] = "uniform",
+    balanced: Annotated[
+        bool, typer.Option("--balanced", help="Let classes of unequal size count the same.")
+    ] = False,
     head: Annotated[
         str | None, typer.Option(help="classify (where there are classes) or neighbors.")
     ] = None,
@@ -63,6 +67,8 @@ def build(
         input_range=input_range,
         head=head,
         k=k,
+        vote=vote,
+        balanced=balanced,
         crop=crop,
         seed=seed,
     )

@@ -18,9 +18,8 @@ from pocketknn.builder.backbone import Backbone, load_backbone
 from pocketknn.builder.embedding import Skipped, embed
 from pocketknn.builder.errors import InputError
 from pocketknn.builder.images import PictureError, find, read
-from pocketknn.builder.model import build, resolve_k
 from pocketknn.builder.references import References
-from pocketknn.builder.spec import Spec
+from pocketknn.builder.spec import Spec, resolve_k
 
 from . import queries, report
 from .artefact import FORMATS, Artefact, check_formats, format_of, load
@@ -61,7 +60,6 @@ def build_photos(
             bar.update(files, description=f"writing and running {name}", advance=1)
 
         result = export(
-            build(spec, refs, net),
             spec,
             refs,
             net,

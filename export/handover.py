@@ -12,12 +12,14 @@ from typing import TYPE_CHECKING, Any
 
 from pocketknn.builder.backbone import Backbone
 from pocketknn.builder.embedding import Skipped
+from pocketknn.builder.model import build
+from pocketknn.builder.neighbors import EXACT_HIT
 from pocketknn.builder.references import References
 from pocketknn.builder.spec import Spec
 
 from . import parity, queries
 from .artefact import FORMATS, check_formats
-from .metadata import LABELS, MANIFEST, Metadata, describe, dumps
+from .metadata import LABELS, MANIFEST, Metadata, describe, dumps, spec_of
 from .parity import Parity
 from .queries import Queries
 from .staging import staged
@@ -70,7 +72,6 @@ class Export:
 
 
 def export(
-    model: keras.Model,
     spec: Spec,
     references: References,
     backbone: Backbone | None,
@@ -82,13 +83,12 @@ def export(
     force: bool = False,
     progress: Callable[[str], None] = lambda name: None,
 ) -> Export:
-    """Write a model in all formats, with its references and manifest, into a new folder.
+    """Build a model and write it in all formats, with references and manifest, into a new folder.
 
     Each file is opened in its own runtime and compared with the exact k-NN over the embeddings of
     `against`. One that does not agree is not handed over; parity.json says why.
 
     Args:
-        model: what `builder.build` made of the next three.
         spec: the choices.
         references: the stored examples.
         backbone: the feature extractor; None for a model of feature vectors.
@@ -111,11 +111,15 @@ def export(
             if backbone
             else queries.from_features(references.dim, seed=spec.seed)
         )
+    models: dict[str, keras.Model] = {}
     with staged(out, force) as folder:
         written = []
         for name in dict.fromkeys(formats):
             progress(name)
-            written.append(_write(name, model, metadata, references, against, folder))
+            kind = precision[name]
+            if kind not in models:
+                models[kind] = build(spec, references, backbone, exact_hit=EXACT_HIT[kind])
+            written.append(_write(name, models[kind], metadata, references, against, folder))
         for name, text in metadata.files().items():
             if name != LABELS or metadata.labels:
                 (folder / name).write_text(text, encoding="utf-8", newline="")
@@ -141,8 +145,7 @@ def compare(
         outputs,
         against.embeddings,
         references,
-        k=manifest["k"],
-        head=manifest["head"],
+        spec_of(manifest),
         precision=precision,
         stored=parity.holds(_files(path), references),
     )

@@ -13,7 +13,6 @@ from pocketknn.builder.accuracy import leave_one_out
 from pocketknn.builder.backbone import Backbone
 from pocketknn.builder.errors import InputError
 from pocketknn.builder.images import RESAMPLE
-from pocketknn.builder.model import resolve_head, resolve_k
 from pocketknn.builder.references import References
 from pocketknn.builder.spec import Spec
 
@@ -85,15 +84,16 @@ def describe(
         backbone: the feature extractor, or None.
         precision: `float32` or `float16` for each format.
     """
-    head = resolve_head(spec.head, references)
-    k = resolve_k(spec.k, len(references))
-    loo = leave_one_out(references, k, spec.seed)
+    spec = spec.resolved(len(references), bool(references.labels))
+    votes = spec.head == "classify"
+    loo = leave_one_out(spec, references)
     manifest: dict[str, Any] = {
         "schema": SCHEMA,
-        "head": head,
-        "k": k,
+        "head": spec.head,
+        "k": spec.k,
         "metric": "cosine",
-        "vote": "uniform" if head == "classify" else None,
+        "vote": spec.vote if votes else None,
+        "balanced": spec.balanced if votes else None,
         "precision": precision,
         "seed": spec.seed,
         "backbone": _backbone(backbone),
@@ -101,9 +101,9 @@ def describe(
         "outputs": {
             "scores": "cosine of each neighbour, descending",
             "indices": "row of each neighbour in references.csv",
-            **({"probabilities": "share of each label"} if head == "classify" else {}),
+            **({"probabilities": "share of each label"} if votes else {}),
         },
-        "labels": list(references.labels) if head == "classify" else [],
+        "labels": list(references.labels) if votes else [],
         "references": {
             "count": len(references),
             "dim": references.dim,
@@ -114,6 +114,17 @@ def describe(
         "versions": {name: version(name) for name in ("pocketknn", *_PACKAGES)},
     }
     return Metadata(manifest=manifest, table=references.table())
+
+
+def spec_of(manifest: dict[str, Any]) -> Spec:
+    """The choices of a build that its files are judged by."""
+    return Spec(
+        head=manifest["head"],
+        k=manifest["k"],
+        vote=manifest["vote"] or "uniform",
+        balanced=bool(manifest["balanced"]),
+        seed=manifest["seed"],
+    )
 
 
 def dumps(value: object) -> str:

@@ -11,7 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pocketknn.builder import neighbors
+from pocketknn.builder.neighbors import Neighbors
 from pocketknn.builder.references import References
+from pocketknn.builder.spec import Spec, resolve_k
 
 from .target import Outputs
 
@@ -85,9 +87,8 @@ def check(
     outputs: Outputs,
     embeddings: NDArray[np.floating],
     references: References,
+    spec: Spec,
     *,
-    k: int,
-    head: str,
     precision: str,
     stored: bool = True,
 ) -> Parity:
@@ -98,14 +99,13 @@ def check(
             `probabilities` (q, C).
         embeddings: (q, d) of the same queries, from the Keras backbone.
         references: what the artefact should hold.
-        k: how many neighbours it should return.
-        head: `classify` or `neighbors`.
+        spec: what it should do with them.
         precision: `float32` or `float16`.
         stored: what `holds` says of the file.
     """
     tolerance = TOLERANCES[precision]
-    classes = len(references.labels) if head == "classify" else 0
-    q = len(embeddings)
+    q, k = len(embeddings), resolve_k(spec.k, len(references))
+    classes = len(references.labels) if spec.head == "classify" else 0
     wrong = _misshapen(outputs, q, k, classes, len(references))
     if wrong:
         return refused(precision, q, wrong)
@@ -121,8 +121,18 @@ def check(
     vote_error, labels_equal = 0.0, 1.0
     if classes:
         probabilities = outputs["probabilities"].astype(np.float64)
-        own = neighbors.vote(indices, references.label_ids, classes)
-        expected = neighbors.vote(best.indices, references.label_ids, classes)
+
+        def vote(found: Neighbors) -> NDArray[np.float64]:
+            return neighbors.vote(
+                found,
+                references.label_ids,
+                classes,
+                by=spec.vote,
+                balanced=spec.balanced,
+                exact_hit=neighbors.EXACT_HIT[precision],
+            )
+
+        own, expected = vote(Neighbors(scores, indices)), vote(best)
         vote_error = float(np.abs(probabilities - own).max())
         same = neighbors.winners(probabilities) == neighbors.winners(expected)
         labels_equal = float(same.mean())

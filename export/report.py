@@ -67,7 +67,7 @@ def facts(manifest: dict[str, Any], skipped: Sequence[Skipped]) -> list[str]:
         lines.append(f"backbone {backbone['name']} at {side}×{side}, {backbone['dim']} values each")
         if backbone["why"]:
             lines.append(f"  {backbone['why']}")
-    lines.append(f"head {manifest['head']}, k = {manifest['k']}")
+    lines.append(f"head {manifest['head']}, k = {manifest['k']}" + _voting(manifest))
     if loo := references["leave_one_out"]:
         asked = "" if loo["queries"] == references["count"] else f" over {loo['queries']} of them"
         lines.append(f"leave-one-out accuracy {loo['accuracy']:.1%} (k = {loo['k']}){asked}")
@@ -91,6 +91,12 @@ def next_steps(result: Export) -> list[str]:
 def megabytes(size: int) -> str:
     """Bytes as people read them."""
     return f"{size / 1e6:.2f} MB" if size >= 1e4 else f"{size} B"
+
+
+def _voting(manifest: dict[str, Any]) -> str:
+    if manifest["head"] != "classify":
+        return ""
+    return f", vote {manifest['vote']}" + (", balanced" if manifest["balanced"] else "")
 
 
 def _percent(share: float) -> str:

@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 from pocketknn.builder import References, Spec, build, embed, find, load_backbone
+from pocketknn.builder.neighbors import EXACT_HIT
 from pocketknn.export.metadata import describe
 from pocketknn.export.queries import Queries
 
@@ -53,20 +54,23 @@ class Case:
     """A model with all that its artefacts are compared with."""
 
     def __init__(self, spec, references, backbone, queries):
-        self.spec, self.references, self.backbone = spec, references, backbone
-        self.queries = queries
-        self.model = build(spec, references, backbone)
+        self.spec = spec.resolved(len(references), bool(references.labels))
+        self.references, self.backbone, self.queries = references, backbone, queries
         self.metadata = describe(spec, references, backbone, PRECISION)
 
+    def model(self, precision="float32"):
+        hit = EXACT_HIT[precision]
+        return build(self.spec, self.references, self.backbone, exact_hit=hit)
 
-def vector_case(n=40, d=16, k=5, classes=6, seed=0, head="classify"):
+
+def vector_case(n=40, d=16, k=5, classes=6, seed=0, head="classify", **choices):
     """References that are random vectors, and random queries with a row of zeros."""
     rng = np.random.default_rng(seed)
     labels = [f"class {i}" for i in rng.integers(0, classes, n)]
     references = References.of(rng.standard_normal((n, d)), labels)
     queries = rng.standard_normal((50, d)).astype(np.float32)
     queries[0] = 0
-    spec = Spec(backbone="vector", k=k, head=head)
+    spec = Spec(backbone="vector", k=k, head=head, **choices)
     return Case(spec, references, None, Queries(queries, queries))
 
 

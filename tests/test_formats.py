@@ -18,11 +18,15 @@ gc.freeze()  # coremltools collects garbage in each conversion; TensorFlow's is 
 CASES = {
     "vectors, vote": lambda photos: vector_case(),
     "vectors, neighbours": lambda photos: vector_case(head="neighbors"),
+    "vectors, by distance": lambda photos: vector_case(vote="distance"),
+    "vectors, balanced": lambda photos: vector_case(balanced=True),
+    "vectors, both": lambda photos: vector_case(vote="distance", balanced=True),
     "one reference": lambda photos: vector_case(n=1, k=1, classes=1),
     "k = n": lambda photos: vector_case(n=7, k=7, classes=2),
     "pixels, vote": lambda photos: photo_case(photos, size=16),
     "pixels, neighbours": lambda photos: photo_case(photos, head="neighbors", size=16),
     "bundled, vote": lambda photos: photo_case(photos, "bundled"),
+    "bundled, both": lambda photos: photo_case(photos, "bundled", vote="distance", balanced=True),
     "bundled, neighbours": lambda photos: photo_case(photos, "bundled", head="neighbors"),
 }
 
@@ -34,7 +38,8 @@ def case(request, photos):
 
 def written(name, case, folder, precision=None):
     path = folder / f"model{FORMATS[name].SUFFIX}"
-    FORMATS[name].convert(case.model, path, case.metadata, precision or PRECISION[name])
+    precision = precision or PRECISION[name]
+    FORMATS[name].convert(case.model(precision), path, case.metadata, precision)
     return path
 
 
@@ -43,8 +48,7 @@ def judge(name, path, case, precision=None):
         FORMATS[name].load(path)(case.queries.inputs),
         case.queries.embeddings,
         case.references,
-        k=case.metadata.manifest["k"],
-        head=case.metadata.manifest["head"],
+        case.spec,
         precision=precision or PRECISION[name],
         stored=holds(_files(path), case.references),
     )
@@ -115,8 +119,9 @@ def test_long_embeddings_do_not_overflow(name, photos, tmp_path):
 
 def test_an_embedding_of_any_length_gives_the_same_scores(tmp_path):
     case = vector_case()
+    model = case.model()
     for scale in (1e-20, 1e-10, 1.0, 1e10, 1e18):
-        outputs = case.model.predict(case.queries.inputs * np.float32(scale), verbose=0)
+        outputs = model.predict(case.queries.inputs * np.float32(scale), verbose=0)
         exact = neighbors.search(case.queries.embeddings, case.references.vectors, 5)
         np.testing.assert_allclose(outputs["scores"], exact.scores, atol=1e-6)
 

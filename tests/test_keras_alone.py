@@ -32,9 +32,7 @@ numpy.savez(sys.argv[3], **outputs)
 
 def test_plain_keras_gives_the_same_answers(photos, tmp_path):
     case = photo_case(photos, "bundled")
-    export(
-        case.model, case.spec, case.references, case.backbone, tmp_path / "out", formats=["keras"]
-    )
+    export(case.spec, case.references, case.backbone, tmp_path / "out", formats=["keras"])
     np.save(tmp_path / "in.npy", case.queries.inputs)
     path = tmp_path / "out" / "model.keras"
     command = [sys.executable, "-c", CODE, path, tmp_path / "in.npy", tmp_path / "answers.npz"]

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from sklearn.neighbors import KNeighborsClassifier, NearestNeighbors
 
-from pocketknn.builder import References, neighbors
+from pocketknn.builder import References, Spec, neighbors
 from pocketknn.builder.accuracy import leave_one_out
 
 
@@ -28,12 +28,46 @@ def test_votes_equal_scikit_learns():
     label_ids = rng.integers(0, 7, 200)
     judge = KNeighborsClassifier(5, metric="cosine", algorithm="brute").fit(references, label_ids)
     found = neighbors.search(queries, references, 5)
-    votes = neighbors.vote(found.indices, label_ids, 7)
+    votes = neighbors.vote(found, label_ids, 7)
     np.testing.assert_allclose(votes, judge.predict_proba(queries), atol=1e-15)
     # scikit-learn too gives a tied vote to the lower class
     np.testing.assert_array_equal(neighbors.winners(votes), judge.predict(queries))
     tied = (votes == votes.max(axis=1, keepdims=True)).sum(axis=1) > 1
     assert tied.sum() > 50, "the data must hold ties, or the line above shows nothing"
+
+
+def test_votes_by_distance_equal_scikit_learns():
+    rng = np.random.default_rng(3)
+    references, label_ids = rng.standard_normal((200, 8)), rng.integers(0, 7, 200)
+    queries = np.concatenate([rng.standard_normal((300, 8)), references[:50] * 3])
+    judge = KNeighborsClassifier(5, metric="cosine", algorithm="brute", weights="distance")
+    expected = judge.fit(references, label_ids).predict_proba(queries)
+    votes = neighbors.vote(neighbors.search(queries, references, 5), label_ids, 7, by="distance")
+    # scikit-learn's own distance of a vector to itself is 1e-16, not 0: its vote is 1 to 1e-15
+    np.testing.assert_allclose(votes, expected, atol=1e-12)
+    assert (votes[300:].max(axis=1) == 1).all()
+
+
+def test_exact_hits_share_the_vote_by_distance():
+    references = np.array([[1.0, 0], [2, 0], [3, 0], [1, 1]])
+    found = neighbors.search(np.array([[1.0, 0]]), references, 4)
+    votes = neighbors.vote(found, np.array([0, 0, 1, 2]), 3, by="distance")
+    np.testing.assert_allclose(votes, [[2 / 3, 1 / 3, 0]])
+
+
+def test_balanced_votes_use_scikit_learns_class_weights():
+    from sklearn.utils.class_weight import compute_class_weight
+
+    rng = np.random.default_rng(4)
+    label_ids = np.repeat([0, 1, 2], [100, 10, 3])
+    expected = compute_class_weight("balanced", classes=np.arange(3), y=label_ids)
+    np.testing.assert_allclose(neighbors.class_weights(label_ids, 3), expected)
+    references = rng.standard_normal((113, 4))
+    found = neighbors.search(rng.standard_normal((50, 4)), references, 9)
+    counts = np.eye(3)[label_ids[found.indices]].sum(axis=1) * expected
+    votes = neighbors.vote(found, label_ids, 3, balanced=True)
+    np.testing.assert_allclose(votes, counts / counts.sum(axis=1, keepdims=True))
+    assert neighbors.class_weights(np.array([0, 2]), 3).tolist() == [1 / 3 * 2, 0, 1 / 3 * 2]
 
 
 def test_ties_of_duplicates_go_to_the_lowest_index():
@@ -69,15 +103,15 @@ def test_leave_one_out_equals_scikit_learn_without_each_row():
         judge = KNeighborsClassifier(5, metric="cosine", algorithm="brute")
         judge.fit(vectors[rest], label_ids[rest])
         right.append(judge.predict(vectors[row : row + 1])[0] == label_ids[row])
-    found = leave_one_out(References.of(vectors, [f"c{i}" for i in label_ids]), 5)
+    found = leave_one_out(Spec(k=5), References.of(vectors, [f"c{i}" for i in label_ids]))
     assert found is not None
     assert found.accuracy == np.mean(right)
     assert (found.k, found.queries) == (5, 60)
 
 
 def test_leave_one_out_of_two_uses_the_one_neighbour_there_is():
-    found = leave_one_out(References.of([[1.0, 0], [0, 1]], ["a", "b"]), 5)
+    found = leave_one_out(Spec(), References.of([[1.0, 0], [0, 1]], ["a", "b"]))
     assert found is not None
     assert (found.k, found.accuracy) == (1, 0.0)
-    assert leave_one_out(References.of([[1.0, 0]], ["a"]), 5) is None
-    assert leave_one_out(References.of([[1.0, 0], [0, 1]]), 5) is None
+    assert leave_one_out(Spec(), References.of([[1.0, 0]], ["a"])) is None
+    assert leave_one_out(Spec(), References.of([[1.0, 0], [0, 1]])) is None

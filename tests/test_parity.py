@@ -18,7 +18,7 @@ def case():
 def truth(case, k=5):
     """What a flawless artefact answers."""
     found = neighbors.search(case.queries.embeddings, case.references.vectors, k)
-    votes = neighbors.vote(found.indices, case.references.label_ids, len(case.references.labels))
+    votes = neighbors.vote(found, case.references.label_ids, len(case.references.labels))
     return {
         "scores": found.scores.astype("f4"),
         "indices": found.indices.copy(),
@@ -27,8 +27,8 @@ def truth(case, k=5):
 
 
 def judge(case, outputs, precision="float32", **changes):
-    given = {"k": 5, "head": "classify", "precision": precision} | changes
-    return check(outputs, case.queries.embeddings, case.references, **given)
+    given = (outputs, case.queries.embeddings, case.references, case.spec)
+    return check(*given, precision=precision, **changes)
 
 
 def test_the_truth_agrees(case):
@@ -111,10 +111,9 @@ def test_a_swap_counts_as_equal_only_where_the_exact_scores_are_closer_than_a_ti
             "indices": np.array([[1, 0]]),
             "probabilities": np.array([[1.0, 0.0]]),
         }
-        parity = check(outputs, query, references, k=2, head="classify", precision="float32")
+        parity = check(outputs, query, references, case.spec, precision="float32")
         assert parity.lists_equal == 0
         assert (parity.lists_agree == 1) is passes
-    assert case.spec.k == 2
 
 
 def test_float16_is_judged_by_its_own_table(case):

@@ -6,7 +6,7 @@ import pytest
 from PIL import Image
 from sklearn.neighbors import NearestNeighbors
 
-from pocketknn.builder import Spec, build, embed, find, load_backbone
+from pocketknn.builder import Spec, embed, find, load_backbone
 from pocketknn.export import FORMATS, export, load
 
 
@@ -20,7 +20,7 @@ def built(data, imagenet, tmp_path_factory):
     net = load_backbone(spec)
     references = embed(find(folder), net, spec.crop).references()
     out = folder / "out"
-    return export(build(spec, references, net), spec, references, net, out)
+    return export(spec, references, net, out)
 
 
 def test_leave_one_out_accuracy(built):

@@ -1,7 +1,7 @@
 """The heads: what the graph says about the neighbours it found, one file per head.
 
-A head module has one function, `attach(scores, indices, references)`, which returns the named
-outputs it adds to `scores` and `indices`.
+A head module has one function, `attach(scores, indices, references, spec, exact_hit)`, which
+returns the named outputs it adds to `scores` and `indices`.
 """
 
 from __future__ import annotations

@@ -17,7 +17,7 @@ $(VENV)/installed: $(SOURCES)
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	rm -rf build dist
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt build
-	$(BIN)/python -m build --wheel --outdir dist . > dist.log 2>&1 || { cat dist.log; exit 1; }
+	PIP_CONSTRAINT=$(CURDIR)/constraints.txt $(BIN)/python -m build --wheel --outdir dist . > dist.log 2>&1 || { cat dist.log; exit 1; }
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt \
 		"$$(ls dist/*.whl)[test,check]"
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --force-reinstall dist/*.whl
@@ -41,4 +41,4 @@ format: $(VENV)/installed
 	$(BIN)/ruff format .
 
 clean:
-	rm -rf $(VENV) build dist demo
+	rm -rf $(VENV) build dist demo *.egg-info

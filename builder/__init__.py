@@ -12,9 +12,9 @@ if TYPE_CHECKING:
     from .embedding import embed as embed
     from .errors import InputError as InputError
     from .images import Photo as Photo
-    from .images import find as find
     from .model import build as build
     from .references import References as References
+    from .sources import find as find
     from .spec import Spec as Spec
 
 _HOME = {
@@ -26,7 +26,7 @@ _HOME = {
     "Spec": "spec",
     "build": "model",
     "embed": "embedding",
-    "find": "images",
+    "find": "sources",
     "load_backbone": "backbone",
 }
 __all__ = list(_HOME)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .errors import InputError
+from .errors import InputError, first_line
 from .mobilenets import FAMILIES, imagenet, network, with_weights
 from .spec import Spec
 
@@ -31,6 +31,7 @@ class Backbone:
     Attributes:
         name: as in `Spec.backbone`, never `auto`.
         model: Keras model, (batch, size, size, 3) float pixels 0..255 to (batch, d).
+        input_range: the pixels the network itself wants; the model rescales to it.
         weights: where the weights came from, in words; "" where there are none.
         weights_sha256: hash of the weights file; "" where Keras keeps it or there is none.
         alpha: width of a MobileNet, or None.
@@ -39,6 +40,7 @@ class Backbone:
 
     name: str
     model: keras.Model
+    input_range: str = "0..255"
     weights: str = ""
     weights_sha256: str = ""
     alpha: float | None = None
@@ -53,6 +55,17 @@ class Backbone:
     def dim(self) -> int:
         """Length d of the embedding."""
         return int(self.model.output_shape[-1])
+
+    def identity(self) -> list[str | int | float | None]:
+        """All that decides what the embedding of a square picture is."""
+        return [
+            self.name,
+            self.size,
+            self.alpha,
+            self.input_range,
+            self.weights_sha256,
+            self.sha256(),
+        ]
 
     def sha256(self) -> str:
         """Hash of all weights by value: the same numbers give the same hash in any file format."""
@@ -96,7 +109,7 @@ def _auto(spec: Spec) -> Backbone:
         found = _mobilenet("mobilenet_v2", spec)
     except InputError:
         why = (
-            "auto took 'bundled', as ImageNet weights are neither cached nor downloadable here;"
+            "auto took 'bundled', as Keras neither has ImageNet weights nor could download them;"
             " online, --backbone mobilenet_v2 fetches 9 MB once and is more accurate"
         )
         return replace(_bundled(spec), why=why)
@@ -117,6 +130,7 @@ def _bundled(spec: Spec) -> Backbone:
     return Backbone(
         name="bundled",
         model=_from_pixels(net, "-1..1"),
+        input_range="-1..1",
         weights=BUNDLED,
         weights_sha256=hashlib.sha256(content).hexdigest(),
         alpha=BUNDLED_ALPHA,
@@ -144,6 +158,7 @@ def _mobilenet(name: str, spec: Spec) -> Backbone:
     return Backbone(
         name=name,
         model=_from_pixels(net, family.input_range),
+        input_range=family.input_range,
         weights=source,
         weights_sha256=sha256,
         alpha=alpha,
@@ -157,11 +172,11 @@ def _own(path: Path, spec: Spec) -> Backbone:
         if value is not None:
             raise InputError(f"{option} {value} does not go with a .keras backbone")
     if not path.is_file():
-        raise InputError(f"the backbone {path} does not exist")
+        raise InputError(f"the backbone {path} does not exist or is no file")
     try:
         net = keras.saving.load_model(path, compile=False, safe_mode=True)
     except Exception as error:  # whatever a broken or foreign archive raises inside Keras
-        reason = str(error).strip().splitlines()[0][:200] if str(error).strip() else "unreadable"
+        reason = first_line(error)
         raise InputError(f"{path.name} cannot be opened by Keras in safe mode: {reason}") from error
     shape, out = getattr(net, "input_shape", None), getattr(net, "output_shape", None)
     if not (isinstance(shape, tuple) and len(shape) == 4 and shape[-1] == 3):
@@ -177,6 +192,7 @@ def _own(path: Path, spec: Spec) -> Backbone:
     return Backbone(
         name=path.name,
         model=_from_pixels(net, spec.input_range, sides.pop()),
+        input_range=spec.input_range,
         weights=path.name,
         weights_sha256=hashlib.sha256(path.read_bytes()).hexdigest(),
     )

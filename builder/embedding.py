@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .backbone import Backbone
+from .cache import Cache
 from .errors import InputError
-from .images import Photo, Picture, PictureError, read
+from .images import Photo, PictureError, decode, read, square
 from .references import References
 
 _BATCH = 32
 _READERS = 4
-T = TypeVar("T")
+_WINDOW = 4 * _BATCH
+A = TypeVar("A")
+B = TypeVar("B")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,12 +49,20 @@ class Embedded:
     sha256: tuple[str, ...]
     skipped: tuple[Skipped, ...]
 
-    def references(self) -> References:
-        """These pictures as references, with labels where they lie in class folders."""
+    def references(self, classes: Sequence[str] | None = None) -> References:
+        """These pictures as references, with labels where they have any.
+
+        Args:
+            classes: the order of the classes; sorted by name when None.
+
+        Raises:
+            InputError: a label is not among the classes.
+        """
         labels = [photo.label for photo in self.photos]
         return References.of(
             self.embeddings,
             labels if any(labels) else None,
+            classes=classes,
             ids=_ids(self.sha256),
             paths=[photo.name for photo in self.photos],
             sha256=self.sha256,
@@ -63,45 +75,100 @@ def embed(
     crop: str,
     *,
     strict: bool = False,
+    cache: Cache | None = None,
     progress: Callable[[int], None] = lambda done: None,
 ) -> Embedded:
-    """Read pictures and run the backbone on them, a batch at a time.
+    """Read pictures and run the backbone on those that the cache does not know.
 
     Args:
-        photos: what `images.find` found.
+        photos: what `sources.find` found.
         backbone: gives embeddings (batch, d).
         crop: `center`, `stretch` or `fit`.
         strict: refuse the first picture that cannot be read, instead of skipping it.
+        cache: remembers embeddings from build to build.
         progress: called with the number of pictures done since the last call.
 
     Raises:
         InputError: none of the pictures of a class can be read; with `strict`, one of them cannot.
     """
     labelled = any(photo.label for photo in photos)
-    stray = [photo.name for photo in photos if labelled and not photo.label]
-    photos = [photo for photo in photos if photo.label or not labelled]
-    used: list[Photo] = []
-    hashes: list[str] = []
-    skipped = [Skipped(name=name, reason="lies beside the class folders") for name in stray]
-    blocks: list[NDArray[np.float32]] = []
-    for batch in _batches(_readable(photos, backbone.size, crop, strict, skipped), _BATCH):
-        pixels = np.stack([picture.pixels for _, picture in batch])
-        blocks.append(run(backbone, pixels))
-        used += [photo for photo, _ in batch]
-        hashes += [picture.sha256 for _, picture in batch]
-        progress(len(batch))
+    wanted = [photo for photo in photos if photo.label or not labelled]
+    skipped = [
+        Skipped(name=photo.name, reason="lies beside the class folders, so it has no label")
+        for photo in photos
+        if labelled and not photo.label
+    ]
     progress(len(skipped))
-    _check_classes(photos, used, skipped)
-    embeddings = np.concatenate(blocks)
+    used: list[_Done] = []
+    with ThreadPoolExecutor(_READERS) as readers:
+        # A window at a time, so that memory stays bounded whatever the folder's size.
+        for window in _batches(wanted, _WINDOW):
+            outcomes = _embed(window, backbone, crop, cache, readers)
+            for photo, outcome in zip(window, outcomes, strict=True):
+                if isinstance(outcome, _Done):
+                    used.append(outcome)
+                elif strict:
+                    raise InputError(f"{photo.name}: {outcome}")
+                else:
+                    skipped.append(Skipped(name=photo.name, reason=str(outcome)))
+            progress(len(window))
+    done = [one.photo for one in used]
+    _check_classes(wanted, done, skipped)
+    embeddings = np.stack([one.embedding for one in used])
     if not np.isfinite(embeddings).all():
-        bad = used[int(np.argmin(np.isfinite(embeddings).all(axis=1)))]
+        bad = done[int(np.argmin(np.isfinite(embeddings).all(axis=1)))]
         raise InputError(f"the backbone {backbone.name!r} gives NaN or infinity for {bad.name}")
     return Embedded(
-        photos=tuple(used),
+        photos=tuple(done),
         embeddings=embeddings,
-        sha256=tuple(hashes),
+        sha256=tuple(one.sha256 for one in used),
         skipped=tuple(skipped),
     )
+
+
+class _Done(NamedTuple):
+    photo: Photo
+    sha256: str
+    embedding: NDArray[np.float32]
+
+
+def _embed(
+    window: Sequence[Photo],
+    backbone: Backbone,
+    crop: str,
+    cache: Cache | None,
+    readers: ThreadPoolExecutor,
+) -> list[_Done | PictureError]:
+    """Each photo's embedding, or why there is none."""
+    contents = list(readers.map(_attempt(read), window))
+    hashes = [
+        hashlib.sha256(content).hexdigest() if isinstance(content, bytes) else ""
+        for content in contents
+    ]
+    known = cache.get([key for key in dict.fromkeys(hashes) if key]) if cache else {}
+    # The same picture twice is embedded once.
+    new = {key: content for key, content in zip(hashes, contents, strict=True) if key}
+    new = {key: content for key, content in new.items() if key not in known}
+
+    def prepare(content: bytes) -> NDArray[np.uint8]:
+        return square(decode(content), backbone.size, crop)
+
+    decoded = dict(zip(new, readers.map(_attempt(prepare), new.values()), strict=True))
+    broken = {key: error for key, error in decoded.items() if isinstance(error, PictureError)}
+    sound = {key: got for key, got in decoded.items() if not isinstance(got, PictureError)}
+    if sound:
+        vectors = dict(zip(sound, run(backbone, np.stack(list(sound.values()))), strict=True))
+        if cache:
+            cache.put(vectors)
+        known |= vectors
+    return [
+        content
+        if isinstance(content, PictureError)
+        else broken[key]
+        if key in broken
+        else _Done(photo, key, known[key])
+        for photo, key, content in zip(window, hashes, contents, strict=True)
+    ]
 
 
 def run(backbone: Backbone, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -139,28 +206,19 @@ def _ids(hashes: Sequence[str]) -> list[str]:
     return ids
 
 
-def _readable(
-    photos: Sequence[Photo], size: int, crop: str, strict: bool, skipped: list[Skipped]
-) -> Iterator[tuple[Photo, Picture]]:
-    def attempt(photo: Photo) -> Picture | PictureError:
+def _attempt(work: Callable[[A], B]) -> Callable[[A], B | PictureError]:
+    """The same function, which returns its PictureError instead of raising it."""
+
+    def attempt(given: A) -> B | PictureError:
         try:
-            return read(photo.path, size, crop)
+            return work(given)
         except PictureError as error:
             return error
 
-    with ThreadPoolExecutor(_READERS) as readers:
-        # A window of futures, so that memory stays bounded whatever the folder's size.
-        for window in _batches(photos, _BATCH):
-            for photo, outcome in zip(window, readers.map(attempt, window), strict=True):
-                if isinstance(outcome, Picture):
-                    yield photo, outcome
-                elif strict:
-                    raise InputError(f"{photo.name}: {outcome}")
-                else:
-                    skipped.append(Skipped(name=photo.name, reason=str(outcome)))
+    return attempt
 
 
-def _batches(items: Iterable[T], size: int) -> Iterator[list[T]]:
+def _batches(items: Iterable[A], size: int) -> Iterator[list[A]]:
     iterator = iter(items)
     while batch := list(islice(iterator, size)):
         yield batch

@@ -8,3 +8,9 @@ class InputError(ValueError):
 
     The command line prints the message and exits with 2.
     """
+
+
+def first_line(error: BaseException) -> str:
+    """What another library's error says, short enough for a line of ours."""
+    lines = str(error).strip().splitlines()
+    return lines[0].strip()[:200] if lines else type(error).__name__

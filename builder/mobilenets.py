@@ -98,7 +98,7 @@ def with_weights(family: Family, alpha: float, size: int, path: Path) -> keras.M
         InputError: the file is none of these, or holds another network; the message names both.
     """
     if not path.is_file():
-        raise InputError(f"the weights file {path} does not exist")
+        raise InputError(f"the weights file {path} does not exist or is no file")
     if path.suffix not in _ENDINGS:
         raise InputError(f"weights are read from .weights.h5, .h5 or .keras, not {path.name}")
     net = network(family, alpha, size)

@@ -139,9 +139,9 @@ def class_weights(label_ids: NDArray[np.integer], classes: int) -> Floats:
 def winners(votes: NDArray[Any]) -> Ints:
     """Class number with the largest vote (q, classes); ties go to the lower number.
 
-    Votes are compared to five decimals, so that rounding decides no tie.
+    Votes are compared to six decimals, so that rounding decides no tie.
     """
-    best: Ints = np.asarray(votes).round(5).argmax(axis=1)
+    best: Ints = np.asarray(votes).round(6).argmax(axis=1)
     return best
 
 

@@ -7,12 +7,15 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .errors import InputError
 from .neighbors import unit
+
+_ROUNDING = 1e-6  # a unit vector's length in float32 is off by less, whatever d
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -51,7 +54,7 @@ class References:
         """References from embeddings (n, d), scaled to unit length here.
 
         Args:
-            embeddings: (n, d) finite numbers.
+            embeddings: (n, d) finite numbers; rows that have unit length stay as they are.
             labels: the class of each row, or None for image search without classes.
             classes: the order of the classes; sorted by name when None.
             ids: unique names; the row numbers when None.
@@ -83,7 +86,7 @@ class References:
             twice = next(i for i, count in Counter(columns["ids"]).items() if count > 1)
             raise InputError(f"the id {twice!r} is given to two references")
         names, label_ids = _number(labels, classes, n)
-        vectors = unit(rows).astype(np.float32)
+        vectors = _unit_length(rows)
         vectors.flags.writeable = label_ids.flags.writeable = False
         return cls(vectors=vectors, labels=names, label_ids=label_ids, **columns)
 
@@ -165,11 +168,19 @@ class References:
         from io import StringIO
 
         text = StringIO()
-        writer = csv.writer(text, lineterminator="\n")
-        writer.writerow(("index", "id", "label", "path"))
+        text.write("index,id,label,path\n")
+        # All texts in quotes: a lone carriage return in a name would go unquoted otherwise.
+        writer = csv.writer(text, lineterminator="\n", quoting=csv.QUOTE_NONNUMERIC)
         for row in range(len(self)):
             writer.writerow((row, self.ids[row], self.label_of(row), self.paths[row]))
         return text.getvalue()
+
+
+def _unit_length(rows: NDArray[Any]) -> NDArray[np.float32]:
+    """Rows of length 1 in float32. Scaling twice would flip last bits, so it is done once only."""
+    with np.errstate(over="ignore"):
+        lengths = np.sqrt((rows.astype(np.float64) ** 2).sum(axis=1, keepdims=True))
+    return np.where(np.abs(lengths - 1) <= _ROUNDING, rows, unit(rows)).astype(np.float32)
 
 
 def _number(

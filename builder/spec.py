@@ -54,6 +54,8 @@ class Spec:
         _one_of("input range", self.input_range, RANGES)
         if self.k is not None and self.k < 1:
             raise InputError(f"k must be at least 1, not {self.k}")
+        if self.seed < 0:
+            raise InputError(f"the seed must not be negative, but is {self.seed}")
         if self.size is not None and not 1 <= self.size <= 2048:
             raise InputError(f"size must be 1 to 2048 pixels, not {self.size}")
         if self.alpha is not None and not 0 < self.alpha <= 2:

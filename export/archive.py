@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import zipfile
+import zlib
 from pathlib import Path
 
 from pocketknn.builder.errors import InputError
 
+from .metadata import LABELS, MANIFEST, TABLE
+
+_OURS = (MANIFEST, TABLE, LABELS)
+_LARGEST = 1 << 30  # bytes of a text; more than ten million references take
 _DATE = (1980, 1, 1, 0, 0, 0)  # a zip's first day: the same bytes on every run
 
 
@@ -27,7 +32,10 @@ def read_files(path: Path) -> dict[str, str]:
         return {}
     try:
         with zipfile.ZipFile(path) as archive:
-            names = [n for n in archive.namelist() if n.endswith((".json", ".csv", ".txt"))]
-            return {name: archive.read(name).decode() for name in names if "/" not in name}
-    except (zipfile.BadZipFile, UnicodeDecodeError, OSError, NotImplementedError) as error:
+            return {
+                info.filename: archive.read(info).decode()
+                for info in archive.infolist()
+                if info.filename in _OURS and info.file_size <= _LARGEST
+            }
+    except (zipfile.BadZipFile, zlib.error, ValueError, OSError, RuntimeError) as error:
         raise InputError(f"{path.name} is a broken archive: {error}") from error

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import signal
 import sys
 import traceback
 from pathlib import Path
@@ -17,7 +19,13 @@ app = typer.Typer(
     help="Photos in folders become one k-nearest-neighbour model file per platform.",
 )
 
-Photos = Annotated[Path, typer.Argument(help="A folder with one folder of photos per class.")]
+Photos = Annotated[
+    Path,
+    typer.Argument(
+        help="A folder with one folder of photos per class; or a .csv or .parquet table of path"
+        " and label, a .zip or a .tar."
+    ),
+]
 Out = Annotated[Path, typer.Option("-o", "--out", help="The folder to write; it must be new.")]
 DEFAULT_FORMATS = "keras,tflite,coreml,onnx"
 _INTERRUPTED = 130  # what typer makes of Ctrl-C
@@ -52,12 +60,26 @@ def build(
         bool, typer.Option("--strict", help="Refuse pictures that cannot be read.")
     ] = False,
     force: Annotated[bool, typer.Option("--force", help="Replace an earlier build.")] = False,
+    path_column: Annotated[str, typer.Option(help="Column of a table of photos.")] = "path",
+    label_column: Annotated[
+        str | None, typer.Option(help="Column of a table; label where there is one.")
+    ] = None,
+    labels: Annotated[
+        Path | None, typer.Option(help="A file of classes, one a line, that fixes their order.")
+    ] = None,
+    exclude: Annotated[
+        list[str] | None, typer.Option(help="Pattern of names to leave out, such as 'raw/*'.")
+    ] = None,
+    limit: Annotated[int | None, typer.Option(help="At most so many photos of each class.")] = None,
+    no_cache: Annotated[
+        bool, typer.Option("--no-cache", help="Embed all photos anew, and remember none.")
+    ] = False,
     seed: Annotated[int, typer.Option(help="Draws the pictures that parity is checked on.")] = 0,
 ) -> None:
     """Build one model per platform from photos, and prove that each equals the exact k-NN."""
     from pocketknn.builder.spec import Spec
 
-    from .commands import build_photos
+    from .commands import Selection, build_photos
 
     spec = Spec(
         backbone=backbone,
@@ -73,7 +95,17 @@ def build(
         seed=seed,
     )
     names = [name.strip() for name in formats.split(",") if name.strip()]
-    result = build_photos(photos, out, spec, formats=names, strict=strict, force=force)
+    selection = Selection(
+        photos=photos,
+        path_column=path_column,
+        label_column=label_column,
+        labels=labels,
+        exclude=tuple(exclude or ()),
+        limit=limit,
+    )
+    result = build_photos(
+        selection, out, spec, formats=names, strict=strict, force=force, cached=not no_cache
+    )
     raise typer.Exit(0 if result.agrees else 1)
 
 
@@ -114,6 +146,21 @@ def inspect(
 
 
 @app.command()
+def cache(
+    action: Annotated[str, typer.Argument(help="show or clear.")] = "show",
+) -> None:
+    """Show or clear the embeddings that earlier builds remember."""
+    from pocketknn.builder.errors import InputError
+
+    from .commands import clear_cache, show_cache
+
+    actions = {"show": show_cache, "clear": clear_cache}
+    if action not in actions:
+        raise InputError(f"unknown action {action!r}; choose from {', '.join(actions)}")
+    actions[action]()
+
+
+@app.command()
 def demo(
     folder: Annotated[Path, typer.Option("-o", "--out", help="Where to work.")] = Path("demo"),
 ) -> None:
@@ -129,11 +176,19 @@ def main(arguments: list[str] | None = None) -> None:
 
     from .quiet import quiet
 
+    for ending in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(ending, _interrupt)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")  # for terminals that know no ×
+    arguments = sys.argv[1:] if arguments is None else arguments
     with quiet() as stderr:
         code, message = 0, ""
         try:
             command = typer.main.get_command(app)
-            code = command.main(arguments, prog_name="pocketknn", standalone_mode=False) or 0
+            code = (
+                command.main(arguments or ["--help"], prog_name="pocketknn", standalone_mode=False)
+                or 0
+            )
         except (InputError, OSError) as error:
             code, message = 2, _one_line(error)
         except typer.TyperException as error:
@@ -146,6 +201,28 @@ def main(arguments: list[str] | None = None) -> None:
         if message:
             print(f"pocketknn: {message}", file=stderr)
     sys.exit(code)
+
+
+def _interrupt(number: int, frame: object) -> None:
+    """Let a signal to end do what Ctrl-C does: clean up."""
+    raise KeyboardInterrupt
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        print(f"pocketknn {version('pocketknn')}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print it.")
+    ] = False,
+) -> None:
+    """Photos in folders become one k-nearest-neighbour model file per platform."""
 
 
 def _one_line(error: Exception) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,47 +13,92 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn
 from rich.table import Table
+from rich.text import Text
 
+from pocketknn.builder import cache as caches
 from pocketknn.builder import neighbors
 from pocketknn.builder.backbone import Backbone, load_backbone
+from pocketknn.builder.cache import Cache
 from pocketknn.builder.embedding import Skipped, embed
-from pocketknn.builder.errors import InputError
-from pocketknn.builder.images import PictureError, find, read
+from pocketknn.builder.errors import InputError, first_line
+from pocketknn.builder.images import Photo, PictureError, pixels
 from pocketknn.builder.references import References
+from pocketknn.builder.sources import find
 from pocketknn.builder.spec import Spec, resolve_k
 
 from . import queries, report
 from .artefact import FORMATS, Artefact, check_formats, format_of, load
-from .handover import REFERENCES, Export, compare, digest, export, size
-from .metadata import MANIFEST, Metadata
-from .staging import check_free
+from .handover import Export, compare, digest, export, size
+from .metadata import BUILT, MANIFEST, MODEL, REFERENCES, TABLE, Metadata, Row
+from .staging import check_apart, check_free
 
 console = Console(highlight=False, soft_wrap=True)
 
 
+@dataclass(frozen=True, kw_only=True)
+class Selection:
+    """Which photos of a place, and how its table or labels are read.
+
+    Attributes:
+        photos: a folder, a table or an archive.
+        path_column: of a table.
+        label_column: of a table, or None for "label" where there is one.
+        labels: a file of classes, one a line, that fixes their order; or None for sorted.
+        exclude: patterns of names to leave out.
+        limit: at most so many photos of each class.
+    """
+
+    photos: Path
+    path_column: str = "path"
+    label_column: str | None = None
+    labels: Path | None = None
+    exclude: tuple[str, ...] = ()
+    limit: int | None = None
+
+    def find(self) -> list[Photo]:
+        """The photos."""
+        return find(
+            self.photos,
+            path_column=self.path_column,
+            label_column=self.label_column,
+            exclude=self.exclude,
+            limit=self.limit,
+        )
+
+
 def build_photos(
-    photos: Path,
+    selection: Selection,
     out: Path,
     spec: Spec,
     *,
     formats: Sequence[str] = tuple(FORMATS),
     strict: bool = False,
     force: bool = False,
+    cached: bool = True,
 ) -> Export:
     """Photos to artefacts: find, embed, build, export; prints progress and a summary."""
     check_formats(formats)
     check_free(out, force)
-    found = find(photos)
+    check_apart(out, selection.photos)
+    classes = _read_labels(selection.labels) if selection.labels else None
+    found = selection.find()
     if spec.k is not None:
         resolve_k(spec.k, len(found))
     with _progress() as bar:
         step = bar.add_task("loading the backbone", total=None)
         net = load_backbone(spec)
+        place = caches.folder() if cached else None
+        cache = Cache.of(place, net, spec.crop) if place else None
         bar.update(step, description="embedding", total=len(found))
         embedded = embed(
-            found, net, spec.crop, strict=strict, progress=lambda done: bar.advance(step, done)
+            found,
+            net,
+            spec.crop,
+            strict=strict,
+            cache=cache,
+            progress=lambda done: bar.advance(step, done),
         )
-        refs = embedded.references()
+        refs = embedded.references(classes)
         against = queries.from_photos(embedded.photos, net, spec.crop, seed=spec.seed)
         files = bar.add_task("writing", total=len(formats))
 
@@ -70,8 +116,26 @@ def build_photos(
             force=force,
             progress=started,
         )
+    for line in cache.notes if cache else ():
+        console.print(line, markup=False)
     _print_summary(result, embedded.skipped)
     return result
+
+
+def show_cache() -> None:
+    """Print where the cache is, and how much it holds of what."""
+    place = caches.folder()
+    known = caches.sizes(place) if place else []
+    console.print(f"{place or 'no cache folder'}: {len(known)} caches", markup=False)
+    for name, pictures, bytes_ in known:
+        console.print(f"  {name}: {pictures} pictures, {report.megabytes(bytes_)}", markup=False)
+
+
+def clear_cache() -> None:
+    """Remove all caches."""
+    place = caches.folder()
+    removed = caches.clear(place) if place else 0
+    console.print(f"{removed} caches removed from {place}", markup=False)
 
 
 def predict_images(path: Path, images: Sequence[Path], as_json: bool) -> None:
@@ -84,9 +148,10 @@ def predict_images(path: Path, images: Sequence[Path], as_json: bool) -> None:
     artefact = load(path)
     _takes_pictures(artefact.metadata, path)
     answers, broken = [], []
+    table = artefact.metadata.rows()
     for image in images:
         try:
-            answers.append(answer(artefact, image))
+            answers.append(answer(artefact, table, image))
         except PictureError as error:
             broken.append(f"{image}: {error}")
     if as_json:
@@ -97,16 +162,15 @@ def predict_images(path: Path, images: Sequence[Path], as_json: bool) -> None:
         raise InputError("; ".join(broken))
 
 
-def answer(artefact: Artefact, image: Path) -> dict[str, Any]:
-    """What an artefact says of one picture file, as a JSON object.
+def answer(artefact: Artefact, table: Sequence[Row], image: Path) -> dict[str, Any]:
+    """What an artefact with a table of references says of one picture file, as a JSON object.
 
     Raises:
         PictureError: the picture cannot be read.
     """
-    manifest = artefact.metadata.manifest
-    pixels = read(image, manifest["input"]["shape"][0], manifest["input"]["crop"]).pixels
-    outputs = artefact.run(pixels[None])
-    table = artefact.metadata.rows()
+    given = artefact.metadata.manifest["input"]
+    photo = Photo(name=str(image), label="", content=image.read_bytes)
+    outputs = artefact.run(pixels(photo, given["shape"][0], given["crop"])[None])
     nearest = [
         {"score": float(score)} | table[int(index)]
         for score, index in zip(outputs["scores"][0], outputs["indices"][0], strict=True)
@@ -126,31 +190,39 @@ def verify_build(out: Path, photos: Path | None) -> bool:
     references.parquet, in float64.
 
     Raises:
-        InputError: `out` is no build, or the photos cannot be read.
+        InputError: `out` is no build, or none of the photos can be read.
     """
     manifest = _read_manifest(out)
+    changed = list(_changes(out, manifest))
     refs = References.load(out / REFERENCES, manifest["labels"] or None)
     net = _backbone_of(out, manifest)
-    against = (
-        queries.synthetic(net, seed=manifest["seed"])
-        if photos is None
-        else queries.from_photos(find(photos), net, manifest["input"]["crop"])
-    )
-    rows, changed = [], []
+    if photos is None:
+        against = queries.synthetic(net, seed=manifest["seed"])
+    else:
+        against = queries.from_photos(find(photos), net, manifest["input"]["crop"])
+    rows = []
     for name, target in FORMATS.items():
-        path = out / f"model{target.SUFFIX}"
-        if path.name not in manifest["files"]:
-            continue
-        if not path.exists():
-            changed.append(f"{path.name} is missing")
-            continue
-        if digest(path) != manifest["files"][path.name]["sha256"]:
-            changed.append(f"{path.name} is not the file that was built: its sha256 differs")
-        rows.append(report.Row(path.name, size(path), compare(name, path, manifest, refs, against)))
+        path = out / f"{MODEL}{target.SUFFIX}"
+        if path.name in manifest["files"] and path.exists():
+            parity = compare(name, path, manifest, refs, against)
+            rows.append(report.Row(path.name, size(path), parity))
     console.print(report.parity_table(rows))
     for line in (wrong := changed + report.failures(rows)):
         console.print(line, markup=False)
     return not wrong
+
+
+def _changes(out: Path, manifest: dict[str, Any]) -> Iterator[str]:
+    for name, file in manifest["files"].items():
+        path = out / name
+        if not path.exists():
+            yield f"{name} is missing"
+        elif digest(path) != file["sha256"]:
+            yield f"{name} is not the file that was built: its sha256 differs"
+        elif path.suffix in {target.SUFFIX for target in FORMATS.values()}:
+            inside = FORMATS[format_of(path)].read(path).manifest
+            if any(manifest.get(key) != value for key, value in inside.items()):
+                yield f"{MANIFEST} is not the one inside {name}"
 
 
 def inspect_artefact(path: Path, as_json: bool) -> None:
@@ -179,9 +251,8 @@ def _print_summary(result: Export, skipped: Sequence[Skipped]) -> None:
     console.print(report.parity_table(rows))
     for line in report.failures(rows):
         console.print(line, style="red", markup=False)
-    console.print(f"{result.out} is ready. Next:", markup=False)
     for line in report.next_steps(result):
-        console.print(f"  {line}", markup=False)
+        console.print(line, markup=False)
 
 
 def _answers_table(answers: Sequence[dict[str, Any]]) -> Table:
@@ -193,8 +264,19 @@ def _answers_table(answers: Sequence[dict[str, Any]]) -> Table:
             f"{one['path'] or one['id']} ({one['score']:.3f})" for one in said["neighbors"]
         )
         vote = f"{said['probability']:.0%}" if "label" in said else ""
-        table.add_row(said["image"], said.get("label", ""), vote, near)
+        # Text, as names may hold what rich takes for markup.
+        table.add_row(*(Text(cell) for cell in (said["image"], said.get("label", ""), vote, near)))
     return table
+
+
+def _read_labels(path: Path) -> list[str]:
+    try:
+        labels = path.read_text("utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"the labels file {path} cannot be read: {error}") from error
+    if not labels or "" in labels or len(set(labels)) < len(labels):
+        raise InputError(f"the labels file {path} must name each class once, one a line")
+    return labels
 
 
 def _takes_pictures(metadata: Metadata, path: Path) -> None:
@@ -205,10 +287,10 @@ def _takes_pictures(metadata: Metadata, path: Path) -> None:
 
 def _read_manifest(out: Path) -> dict[str, Any]:
     try:
-        texts = {name: (out / name).read_text("utf-8") for name in (MANIFEST, "references.csv")}
+        text = (out / MANIFEST).read_text("utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{out} is no build: {MANIFEST} or references.csv is missing") from error
-    return Metadata.parse(texts, str(out / MANIFEST)).manifest
+        raise InputError(f"{out} is no build: it has no {MANIFEST} that can be read") from error
+    return Metadata.parse({MANIFEST: text, TABLE: ""}, str(out / MANIFEST), BUILT).manifest
 
 
 def _backbone_of(out: Path, manifest: dict[str, Any]) -> Backbone:
@@ -220,8 +302,11 @@ def _backbone_of(out: Path, manifest: dict[str, Any]) -> Backbone:
         raise InputError(f"verify takes the embeddings from {path}, which is missing")
     if manifest["input"]["name"] != "image":
         raise InputError(f"{out} takes vectors, not pictures; verify it from Python")
-    model = keras.saving.load_model(path, compile=False, safe_mode=True)
-    net = Backbone(name=manifest["backbone"]["name"], model=model.get_layer("backbone"))
+    try:
+        model = keras.saving.load_model(path, compile=False, safe_mode=True)
+        net = Backbone(name=manifest["backbone"]["name"], model=model.get_layer("backbone"))
+    except Exception as error:  # whatever a damaged archive raises inside Keras
+        raise InputError(f"{path} is refused by Keras: {first_line(error)}") from error
     if net.sha256() != manifest["backbone"]["sha256"]:
         raise InputError(f"the backbone in {path} is not the one that was built")
     return net

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,11 +14,12 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
 from pocketknn.builder import neighbors
-from pocketknn.builder.images import Photo, find, read
+from pocketknn.builder.images import Photo, pixels
+from pocketknn.builder.sources import find
 from pocketknn.builder.spec import Spec
 
 from .artefact import load
-from .commands import build_photos, console
+from .commands import Selection, build_photos, console
 from .report import megabytes
 
 BACKBONES = ("bundled", "pixels")
@@ -36,12 +38,13 @@ class Score(NamedTuple):
 
 def run_demo(folder: Path) -> bool:
     """Build from 80 % of the digits, classify the rest with every artefact in its own runtime."""
+    shutil.rmtree(folder / "digits", ignore_errors=True)
     references, held_out = write_digits(folder / "digits")
     scores = []
     for backbone in BACKBONES:
         console.print(f"\n[bold]--backbone {backbone}[/]")
         out = folder / backbone
-        built = build_photos(references, out, Spec(backbone=backbone), force=True)
+        built = build_photos(Selection(photos=references), out, Spec(backbone=backbone), force=True)
         for one in built.written:
             accuracy, milliseconds = classify(out / one.name, find(held_out))
             agrees = one.parity.agrees
@@ -67,8 +70,8 @@ def write_digits(folder: Path) -> tuple[Path, Path]:
     for number, (label, drawing) in enumerate(zip(digits.target, digits.images, strict=True)):
         place = parts[bool(in_references[number])] / str(label)
         place.mkdir(parents=True, exist_ok=True)
-        pixels = (drawing * (255 / 16)).round().astype(np.uint8)
-        Image.fromarray(pixels).save(place / f"{number:04}.png")
+        grey = (drawing * (255 / 16)).round().astype(np.uint8)
+        Image.fromarray(grey).save(place / f"{number:04}.png")
     return parts[True], parts[False]
 
 
@@ -76,10 +79,10 @@ def classify(path: Path, photos: Sequence[Photo]) -> tuple[float, float]:
     """Accuracy of an artefact on labelled photos, and milliseconds a picture."""
     artefact = load(path)
     given = artefact.metadata.manifest["input"]
-    pixels = np.stack([read(p.path, given["shape"][0], given["crop"]).pixels for p in photos])
-    artefact.run(pixels[:1])  # the first call of a runtime prepares it
+    pictures = np.stack([pixels(photo, given["shape"][0], given["crop"]) for photo in photos])
+    artefact.run(pictures[:1])  # the first call of a runtime prepares it
     start = time.perf_counter()
-    outputs = artefact.run(pixels)
+    outputs = artefact.run(pictures)
     seconds = time.perf_counter() - start
     won = neighbors.winners(outputs["probabilities"])
     right = [

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from pocketknn.builder.backbone import Backbone
 from pocketknn.builder.embedding import Skipped
+from pocketknn.builder.errors import first_line
 from pocketknn.builder.model import build
 from pocketknn.builder.neighbors import EXACT_HIT
 from pocketknn.builder.references import References
@@ -19,15 +20,24 @@ from pocketknn.builder.spec import Spec
 
 from . import parity, queries
 from .artefact import FORMATS, check_formats
-from .metadata import LABELS, MANIFEST, Metadata, describe, dumps, spec_of
+from .metadata import (
+    LABELS,
+    MANIFEST,
+    MODEL,
+    PARITY,
+    REFERENCES,
+    TABLE,
+    Metadata,
+    describe,
+    dumps,
+    spec_of,
+)
 from .parity import Parity
 from .queries import Queries
 from .staging import staged
 
 if TYPE_CHECKING:
     import keras
-
-PARITY, REFERENCES = "parity.json", "references.parquet"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,7 +48,6 @@ class Written:
         format: its name in `FORMATS`.
         name: its file name in the folder.
         bytes: its size.
-        sha256: hash of the file, or of a package's files in order of their names.
         seconds: time to convert and write it.
         parity: how it agrees with the exact k-NN; where it does not, the file was not kept.
     """
@@ -46,7 +55,6 @@ class Written:
     format: str
     name: str
     bytes: int
-    sha256: str
     seconds: float
     parity: Parity
 
@@ -103,7 +111,7 @@ def export(
         InputError: an unknown format, or `out` exists or cannot be written.
     """
     check_formats(formats)
-    precision = {name: target.PRECISION for name, target in FORMATS.items()}
+    precision = {name: FORMATS[name].PRECISION for name in dict.fromkeys(formats)}
     metadata = describe(spec, references, backbone, precision)
     if against is None:
         against = (
@@ -114,18 +122,21 @@ def export(
     models: dict[str, keras.Model] = {}
     with staged(out, force) as folder:
         written = []
-        for name in dict.fromkeys(formats):
+        for name in precision:
             progress(name)
             kind = precision[name]
             if kind not in models:
                 models[kind] = build(spec, references, backbone, exact_hit=EXACT_HIT[kind])
             written.append(_write(name, models[kind], metadata, references, against, folder))
-        for name, text in metadata.files().items():
-            if name != LABELS or metadata.labels:
-                (folder / name).write_text(text, encoding="utf-8", newline="")
         references.save(folder / REFERENCES)
-        left_out = [asdict(one) for one in skipped]
-        manifest = metadata.manifest | {"skipped": left_out} | _results(written)
+        for name, text in metadata.files().items():
+            if name == TABLE or (name == LABELS and metadata.labels):
+                (folder / name).write_text(text, encoding="utf-8", newline="")
+        manifest = metadata.manifest | {
+            "skipped": [asdict(one) for one in skipped],
+            "files": {p.name: _facts(p) for p in sorted(folder.iterdir())},
+            "parity": {one.format: one.parity.as_json() for one in written},
+        }
         (folder / PARITY).write_text(dumps(manifest["parity"]), encoding="utf-8")
         (folder / MANIFEST).write_text(dumps(manifest), encoding="utf-8")
     return Export(out=out, manifest=manifest, written=tuple(written))
@@ -139,8 +150,8 @@ def compare(
     try:
         outputs = FORMATS[name].load(path)(against.inputs)
     except Exception as error:  # a runtime may raise anything on a file that it cannot run
-        reason = " ".join(str(error).split())
-        return parity.refused(precision, len(against.inputs), f"it cannot be run: {reason}")
+        refusal = f"it cannot be run: {first_line(error)}"
+        return parity.refused(precision, len(against.inputs), refusal)
     return parity.check(
         outputs,
         against.embeddings,
@@ -169,7 +180,9 @@ def size(path: Path) -> int:
 
 
 def _files(path: Path) -> list[Path]:
-    return sorted(f for f in path.rglob("*") if f.is_file()) if path.is_dir() else [path]
+    if path.is_dir():
+        return sorted(file for file in path.rglob("*") if file.is_file())
+    return [path] if path.exists() else []
 
 
 def _write(
@@ -181,26 +194,29 @@ def _write(
     folder: Path,
 ) -> Written:
     target = FORMATS[name]
-    path = folder / f"model{target.SUFFIX}"
+    path = folder / f"{MODEL}{target.SUFFIX}"
     start = time.perf_counter()
-    target.convert(model, path, metadata, metadata.manifest["precision"][name])
+    try:
+        target.convert(model, path, metadata, metadata.manifest["precision"][name])
+        refusal = ""
+    except OSError:
+        raise
+    except Exception as error:  # the converters raise anything on a backbone they do not know
+        refusal = f"it cannot be converted: {first_line(error)}"
     seconds = time.perf_counter() - start
     written = Written(
         format=name,
         name=path.name,
         bytes=size(path),
-        sha256=digest(path),
         seconds=seconds,
-        parity=compare(name, path, metadata.manifest, references, against),
+        parity=parity.refused(metadata.manifest["precision"][name], 0, refusal)
+        if refusal
+        else compare(name, path, metadata.manifest, references, against),
     )
     if not written.parity.agrees:
-        shutil.rmtree(path) if path.is_dir() else path.unlink()
+        shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
     return written
 
 
-def _results(written: Sequence[Written]) -> dict[str, Any]:
-    kept = [one for one in written if one.parity.agrees]
-    return {
-        "files": {one.name: {"bytes": one.bytes, "sha256": one.sha256} for one in kept},
-        "parity": {one.format: one.parity.as_json() for one in written},
-    }
+def _facts(path: Path) -> dict[str, Any]:
+    return {"bytes": size(path), "sha256": digest(path)}

@@ -5,6 +5,8 @@ from __future__ import annotations
 import csv
 import io
 import json
+import platform
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from typing import Any
@@ -18,7 +20,41 @@ from pocketknn.builder.spec import Spec
 
 SCHEMA = "pocketknn/1"
 MANIFEST, TABLE, LABELS = "manifest.json", "references.csv", "labels.txt"
-_PACKAGES = ("tensorflow", "keras", "coremltools", "onnx", "tf2onnx", "numpy", "pillow")
+PARITY, REFERENCES = "parity.json", "references.parquet"
+MODEL = "model"  # what all artefacts are called, before their suffix
+_PACKAGES = (
+    "tensorflow",
+    "keras",
+    "coremltools",
+    "onnx",
+    "tf2onnx",
+    "numpy",
+    "pillow",
+    "ai-edge-litert",
+    "onnxruntime",
+)
+# What readers rely on, with its types.
+_OPTIONAL_TEXT = (str, type(None))
+INSIDE: dict[str, Any] = {
+    "head": str,
+    "k": int,
+    "vote": _OPTIONAL_TEXT,
+    "balanced": (bool, type(None)),
+    "precision": dict,
+    "seed": int,
+    "backbone": {"name": str, "dim": int, "sha256": str, "why": _OPTIONAL_TEXT},
+    "input": {"name": str, "shape": list},
+    "outputs": dict,
+    "labels": list,
+    "references": {
+        "count": int,
+        "per_label": dict,
+        "duplicates": int,
+        "leave_one_out": (dict, type(None)),
+    },
+}
+BUILT: dict[str, Any] = INSIDE | {"files": dict, "parity": dict}
+Row = dict[str, str | int]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,9 +74,10 @@ class Metadata:
         """The classes in the order of `probabilities`; empty without a vote."""
         return list(self.manifest["labels"])
 
-    def rows(self) -> list[dict[str, str]]:
-        """The table of references, a dictionary a row."""
-        return list(csv.DictReader(io.StringIO(self.table)))
+    def rows(self) -> list[Row]:
+        """The table of references, a dictionary of index, id, label and path a row."""
+        rows = csv.DictReader(io.StringIO(self.table, newline=""))
+        return [row | {"index": int(row["index"])} for row in rows]
 
     def files(self) -> dict[str, str]:
         """The texts that a format stores, by name."""
@@ -51,8 +88,15 @@ class Metadata:
         }
 
     @classmethod
-    def parse(cls, files: dict[str, str], source: str) -> Metadata:
+    def parse(
+        cls, files: dict[str, str], source: str, wanted: Mapping[str, Any] = INSIDE
+    ) -> Metadata:
         """Read what `files` gave.
+
+        Args:
+            files: the texts by name.
+            source: what messages call them.
+            wanted: what the manifest must hold: `INSIDE` an artefact, or `BUILT` for a folder's.
 
         Raises:
             InputError: something is missing, broken, or was written by another schema.
@@ -65,7 +109,10 @@ class Metadata:
             manifest = json.loads(files[MANIFEST])
             schema = manifest["schema"]
             if schema == SCHEMA:
-                _check(manifest)
+                _check(manifest, wanted)
+                if not all(isinstance(label, str) for label in manifest["labels"]):
+                    raise TypeError("a label is no text")
+                spec_of(manifest)
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise InputError(f"the manifest of {source} is broken: {error!r}") from error
         if schema != SCHEMA:
@@ -99,10 +146,14 @@ def describe(
         "backbone": _backbone(backbone),
         "input": _input(spec, references, backbone),
         "outputs": {
-            "scores": "cosine of each neighbour, descending",
-            "indices": "row of each neighbour in references.csv",
-            **({"probabilities": "share of each label"} if votes else {}),
-        },
+            "scores": {"shape": [1, spec.k], "is": "cosine of each neighbour, descending"},
+            "indices": {"shape": [1, spec.k], "is": "row of each neighbour in references.csv"},
+        }
+        | (
+            {"probabilities": {"shape": [1, len(references.labels)], "is": "share of each label"}}
+            if votes
+            else {}
+        ),
         "labels": list(references.labels) if votes else [],
         "references": {
             "count": len(references),
@@ -111,7 +162,8 @@ def describe(
             "duplicates": references.duplicates(),
             "leave_one_out": asdict(loo) if loo else None,
         },
-        "versions": {name: version(name) for name in ("pocketknn", *_PACKAGES)},
+        "versions": {"python": platform.python_version()}
+        | {name: version(name) for name in ("pocketknn", *_PACKAGES)},
     }
     return Metadata(manifest=manifest, table=references.table())
 
@@ -160,13 +212,12 @@ def _input(spec: Spec, references: References, backbone: Backbone | None) -> dic
     }
 
 
-def _check(manifest: dict[str, Any]) -> None:
+def _check(manifest: Any, wanted: Mapping[str, Any], place: str = "") -> None:  # noqa: ANN401
     """Raise unless what the readers of a manifest rely on is there, of the right type."""
-    kinds = {"head": str, "k": int, "labels": list, "input": dict, "outputs": dict}
-    for key, kind in kinds.items():
-        if not isinstance(manifest[key], kind):
-            raise TypeError(f"{key} is no {kind.__name__}")
-    if not all(isinstance(label, str) for label in manifest["labels"]):
-        raise TypeError("a label is no text")
-    if not all(isinstance(side, int) for side in manifest["input"]["shape"]):
-        raise TypeError("the input's shape is no list of numbers")
+    for key, kind in wanted.items():
+        value = manifest[key]
+        if isinstance(kind, Mapping):
+            if value is not None or key != "backbone":
+                _check(value, kind, f"{place}{key}.")
+        elif not isinstance(value, kind):
+            raise TypeError(f"{place}{key} is {value!r}")

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from pocketknn.builder.backbone import Backbone
 from pocketknn.builder.embedding import run
-from pocketknn.builder.images import Photo, PictureError, read
+from pocketknn.builder.errors import InputError
+from pocketknn.builder.images import Photo, PictureError, pixels
 
 COUNT = 64
 
@@ -34,19 +35,24 @@ def from_photos(
 
     A black picture and one of noise are added: what no photo shows must not break a graph either.
     Photos that cannot be read are passed over.
+
+    Raises:
+        InputError: none of the photos can be read.
     """
     rng = np.random.default_rng(seed)
-    pixels: list[NDArray[np.uint8]] = []
+    pictures: list[NDArray[np.uint8]] = []
     for place in rng.permutation(len(photos)):
         try:
-            picture = read(photos[place].path, backbone.size, crop).pixels
+            picture = pixels(photos[place], backbone.size, crop)
         except PictureError:
             continue
-        pixels.append(picture[:, ::-1] if len(pixels) % 2 else picture)
-        if len(pixels) == count:
+        pictures.append(picture[:, ::-1] if len(pictures) % 2 else picture)
+        if len(pictures) == count:
             break
+    if not pictures:
+        raise InputError(f"none of the {len(photos)} files is a picture that can be read")
     extra = synthetic(backbone, count=1, seed=seed)
-    inputs = np.concatenate([np.array(pixels), extra.inputs]) if pixels else extra.inputs
+    inputs = np.concatenate([np.array(pictures), extra.inputs])
     return Queries(inputs, run(backbone, inputs))
 
 

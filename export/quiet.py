@@ -7,6 +7,7 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TextIO
 
 
@@ -18,12 +19,17 @@ def quiet() -> Iterator[TextIO]:
     POCKETKNN_DEBUG set nothing is held back.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    if sys.stderr is None:  # the caller closed it
+        sys.stderr = Path(os.devnull).open("w")  # noqa: SIM115  # until the process ends
     sys.stderr.flush()
     if os.environ.get("POCKETKNN_DEBUG"):
         yield sys.stderr
         return
-    kept = os.dup(2)
-    with tempfile.TemporaryFile() as sink, os.fdopen(kept, "w", encoding="utf-8") as real:
+    kept = os.dup(sys.stderr.fileno())
+    with (
+        tempfile.TemporaryFile() as sink,
+        os.fdopen(kept, "w", encoding=sys.stderr.encoding, errors="backslashreplace") as real,
+    ):
         os.dup2(sink.fileno(), 2)
         try:
             yield real

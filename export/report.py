@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -77,15 +78,19 @@ def facts(manifest: dict[str, Any], skipped: Sequence[Skipped]) -> list[str]:
 
 
 def next_steps(result: Export) -> list[str]:
-    """The commands to type next."""
-    if not result.written:
-        return []
-    name = result.written[0].name
-    return [
-        f"pocketknn predict {result.out / name} PICTURE.jpg",
-        f"pocketknn verify {result.out} PHOTOS",
-        f"pocketknn inspect {result.out / name}",
+    """What is there, and the commands to type next."""
+    kept = [one.name for one in result.written if one.parity.agrees]
+    if not kept:
+        return [f"no file agrees with the exact k-NN; {result.out} holds the references only"]
+    best = shlex.quote(str(result.out / kept[0]))
+    lines = [
+        f"{result.out} is ready. Next:",
+        f"  pocketknn predict {best} PICTURE.jpg",
+        f"  pocketknn inspect {best}",
     ]
+    if "model.keras" in kept:  # verify takes the embeddings from it
+        lines.append(f"  pocketknn verify {shlex.quote(str(result.out))} PHOTOS")
+    return lines
 
 
 def megabytes(size: int) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import tempfile
@@ -11,7 +12,7 @@ from pathlib import Path
 
 from pocketknn.builder.errors import InputError
 
-from .metadata import MANIFEST
+from .metadata import LABELS, MANIFEST, MODEL, PARITY, REFERENCES, SCHEMA, TABLE
 
 
 def check_free(out: Path, force: bool) -> None:
@@ -22,48 +23,79 @@ def check_free(out: Path, force: bool) -> None:
         force: whether an earlier build may be replaced; never anything else.
 
     Raises:
-        InputError: `out` exists, or its parent does not or cannot be written.
+        InputError: `out` exists, or cannot be written.
     """
-    if out.is_symlink() or (out.exists() and not out.is_dir()):
+    if out.is_symlink():
+        raise InputError(f"{out} is a link; name a new folder")
+    if out.exists() and not out.is_dir():
         raise InputError(f"{out} exists and is no folder")
     if out.exists() and any(out.iterdir()):
         if not force:
             raise InputError(f"{out} exists; choose another folder, or replace it with --force")
-        if not (out / MANIFEST).is_file():
-            raise InputError(f"{out} holds no earlier build; --force replaces nothing else")
-    parent = out.absolute().parent
-    while not parent.exists():
-        parent = parent.parent
-    if not os.access(parent, os.W_OK):
-        raise InputError(f"{out} cannot be written: no permission in {parent}")
+        if foreign := _foreign(out):
+            raise InputError(f"{out} holds {foreign}, and --force replaces only what build wrote")
+    above = _existing(out)
+    if not above.is_dir():
+        raise InputError(f"{out} cannot be written: {above} is no folder")
+    if not os.access(above, os.W_OK):
+        raise InputError(f"{out} cannot be written: no permission in {above}")
+
+
+def check_apart(out: Path, photos: Path) -> None:
+    """Refuse an `out` that would lie among the photos, or replace them.
+
+    Raises:
+        InputError: one of the two is the other, or lies inside it.
+    """
+    here, there = out.resolve(), photos.resolve()
+    if here.is_relative_to(there) or there.is_relative_to(here):
+        raise InputError(f"{out} and the photos in {photos} must not lie in one another")
 
 
 @contextmanager
 def staged(out: Path, force: bool) -> Iterator[Path]:
-    """A folder beside `out` that takes its place when the block ends well, and else is removed."""
+    """A folder near `out` that takes its place when the block ends well, and else is removed."""
     check_free(out, force)
     out = out.absolute()
+    above = _existing(out)
     try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        staging = Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=out.parent))
+        work = Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=above))
     except OSError as error:
         raise InputError(f"{out} cannot be written: {error.strerror}") from error
     try:
+        staging, old = work / "new", work / "old"
+        staging.mkdir()
         yield staging
-        staging.chmod(0o777 & ~_umask())  # mkdtemp makes it private
+        check_free(out, force)  # another build may have come first
+        out.parent.mkdir(parents=True, exist_ok=True)
         if out.exists():
-            # The old build steps aside, so that there is no moment without either.
-            old = Path(tempfile.mkdtemp(prefix=f".{out.name}.old.", dir=out.parent))
-            out.rename(old / out.name)
+            out.rename(old)
+        try:
             staging.rename(out)
-            shutil.rmtree(old)
-        else:
-            staging.rename(out)
+        except OSError:
+            if old.exists():
+                old.rename(out)
+            raise
     finally:
-        shutil.rmtree(staging, ignore_errors=True)
+        shutil.rmtree(work, ignore_errors=True)
 
 
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
+def _foreign(out: Path) -> str:
+    """The name of something in a folder that no build wrote, or what else is wrong with it."""
+    names = (path.name for path in out.iterdir() if path.stem != MODEL)
+    others = sorted(set(names) - {LABELS, MANIFEST, PARITY, REFERENCES, TABLE})
+    if others:
+        return repr(others[0])
+    try:
+        schema = json.loads((out / MANIFEST).read_text("utf-8"))["schema"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return "no manifest of a build"
+    return "" if schema == SCHEMA else f"a manifest of schema {schema!r}"
+
+
+def _existing(out: Path) -> Path:
+    """The nearest folder above `out` that exists."""
+    above = out.absolute().parent
+    while not above.exists():
+        above = above.parent
+    return above

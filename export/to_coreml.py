@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pocketknn.builder.errors import InputError
+from pocketknn.builder.errors import InputError, first_line
 
 from .graph import serving_function
 from .metadata import Metadata
@@ -148,7 +148,10 @@ def _evaluator(path: Path) -> Predict:
     from . import mil
 
     _specification(path)
-    program = mil.load(path)
+    try:
+        program = mil.load(path)
+    except Exception as error:  # whatever coremltools raises on a damaged program or weights file
+        raise InputError(f"{path.name} cannot be evaluated: {first_line(error)}") from error
     (name,) = program.inputs
     return lambda item: program({name: item[None]})
 
@@ -161,4 +164,4 @@ def _specification(path: Path) -> Any:  # noqa: ANN401
     try:
         return ct.utils.load_spec(str(path))
     except Exception as error:  # whatever libmodelpackage and protobuf raise on broken packages
-        raise InputError(f"{path.name} is no Core ML package: {error}") from error
+        raise InputError(f"{path.name} is no Core ML package: {first_line(error)}") from error

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pocketknn.builder.errors import InputError, first_line
+
 from .archive import append_files, read_files
 from .metadata import Metadata
 from .target import Outputs, Run
@@ -34,7 +36,10 @@ def load(path: Path) -> Run:
     """Open the archive with Keras alone, in safe mode."""
     import keras
 
-    model = keras.saving.load_model(path, compile=False, safe_mode=True)
+    try:
+        model = keras.saving.load_model(path, compile=False, safe_mode=True)
+    except Exception as error:  # whatever a damaged archive raises inside Keras
+        raise InputError(f"{path.name} is refused by Keras: {first_line(error)}") from error
 
     def run(batch: NDArray[Any]) -> Outputs:
         outputs = model.predict(batch.astype(np.float32), batch_size=32, verbose=0)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pocketknn.builder.errors import InputError
+from pocketknn.builder.errors import InputError, first_line
 
 from .graph import serving_function
 from .metadata import Metadata
@@ -50,7 +50,7 @@ def read(path: Path) -> Metadata:
     try:
         proto = onnx.load_model(path, load_external_data=False)
     except (DecodeError, OSError, ValueError) as error:
-        raise InputError(f"{path.name} is no ONNX file: {error}") from error
+        raise InputError(f"{path.name} is no ONNX file: {first_line(error)}") from error
     props = {prop.key: prop.value for prop in proto.metadata_props}
     files = {k.removeprefix(_PREFIX): v for k, v in props.items() if k.startswith(_PREFIX)}
     return Metadata.parse(files, path.name)
@@ -66,7 +66,7 @@ def load(path: Path) -> Run:
     try:
         session = ort.InferenceSession(path, providers=["CPUExecutionProvider"])
     except (*refusals, state.NotImplemented, state.InvalidArgument) as error:
-        raise InputError(f"{path.name} is refused by onnxruntime: {error}") from error
+        raise InputError(f"{path.name} is refused by onnxruntime: {first_line(error)}") from error
     (feed,) = session.get_inputs()
     names = [output.name for output in session.get_outputs()]
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pocketknn.builder.errors import InputError
+from pocketknn.builder.errors import InputError, first_line
 
 from .archive import append_files, read_files
 from .graph import serving_function
@@ -57,7 +57,7 @@ def load(path: Path) -> Run:
         signature = interpreter.get_signature_runner("serving_default")
         (name,) = signature.get_input_details()
     except (ValueError, RuntimeError, KeyError) as error:
-        raise InputError(f"{path.name} is refused by LiteRT: {error}") from error
+        raise InputError(f"{path.name} is refused by LiteRT: {first_line(error)}") from error
 
     def one(item: NDArray[Any]) -> Outputs:
         outputs = signature(**{name: item[None].astype(np.float32)})

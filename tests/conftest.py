@@ -18,6 +18,12 @@ DATA = Path(os.environ.get("POCKETKNN_DATA", Path(__file__).parents[2] / "shared
 PRECISION = {"keras": "float32", "tflite": "float32", "coreml": "float16", "onnx": "float32"}
 
 
+@pytest.fixture(scope="session", autouse=True)
+def own_cache(tmp_path_factory):
+    """The tests' builds remember embeddings in a folder of their own."""
+    os.environ["POCKETKNN_CACHE"] = str(tmp_path_factory.mktemp("cache"))
+
+
 @pytest.fixture(scope="session")
 def data():
     """The folder of real photos and weights, which is no part of the project."""

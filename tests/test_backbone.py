@@ -8,7 +8,7 @@ from PIL import Image
 from pocketknn.builder import InputError, Spec, embed, find, load_backbone
 from pocketknn.builder import backbone as module
 from pocketknn.builder.embedding import run
-from pocketknn.builder.mobilenets import FAMILIES
+from pocketknn.builder.mobilenets import FAMILIES, network
 
 APPLICATIONS = keras.applications
 
@@ -243,11 +243,14 @@ def test_no_network_is_one_line_with_the_ways_out(offline):
 def test_auto_takes_the_bundled_backbone_offline_and_says_so(offline):
     found = load_backbone(Spec(backbone="auto"))
     assert found.name == "bundled"
-    assert "could not" in found.why or "neither cached nor downloadable" in found.why
+    assert "nor could download" in found.why
 
 
-def test_auto_takes_mobilenet_v2_where_its_weights_are(imagenet):
-    assert load_backbone(Spec(backbone="auto", weights=imagenet)).name == "mobilenet_v2"
+def test_auto_takes_mobilenet_v2_where_keras_has_its_weights(monkeypatch):
+    monkeypatch.setattr(module, "imagenet", network)  # random weights stand for downloaded ones
+    found = load_backbone(Spec(backbone="auto", size=64))
+    assert (found.name, found.alpha, found.weights) == ("mobilenet_v2", 1.0, "ImageNet, from Keras")
+    assert found.why.startswith("auto took 'mobilenet_v2'")
 
 
 def test_the_hash_speaks_of_the_numbers():

@@ -2,6 +2,9 @@
 
 import json
 import shutil
+import subprocess
+import sys
+import time
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -9,7 +12,7 @@ import pytest
 from conftest import drawing
 from PIL import Image
 
-from pocketknn.export import to_onnx
+from pocketknn.export import queries, to_onnx
 from pocketknn.export.cli import main
 from pocketknn.export.handover import digest
 
@@ -310,8 +313,12 @@ def test_an_earlier_build_is_replaced_only_by_force(photos, pocketknn, refused, 
 
 def test_force_replaces_nothing_but_builds(photos, refused, tmp_path):
     (tmp_path / "thesis.doc").write_text("years of work")
-    assert "no earlier build" in refused(*quick(photos, tmp_path, "--force"))
+    line = refused(*quick(photos, tmp_path, "--force"))
+    assert "holds 'thesis.doc', and --force replaces only what build wrote" in line
     assert (tmp_path / "thesis.doc").read_text() == "years of work"
+    (tmp_path / "web").mkdir()
+    (tmp_path / "web/manifest.json").write_text('{"name": "a web app"}')
+    assert "no manifest of a build" in refused(*quick(photos, tmp_path / "web", "--force"))
     (tmp_path / "file").write_text("x")
     assert "is no folder" in refused(*quick(photos, tmp_path / "file", "--force"))
 
@@ -385,3 +392,197 @@ def test_what_is_no_artefact(refused, tmp_path, command, name, content, words):
 
 def test_verify_of_what_is_no_build(refused, photos):
     assert "is no build" in refused("verify", photos)
+
+
+def test_no_arguments_print_the_help_and_version_the_version(pocketknn):
+    assert "Usage: pocketknn" in pocketknn().out
+    assert pocketknn("--version").out.startswith("pocketknn 0.")
+
+
+def test_names_with_markup_quotes_and_carriage_returns(pocketknn, tmp_path):
+    for i, label in enumerate(("[/foo]", "[red]", 'it"s, so')):
+        (tmp_path / "photos" / label).mkdir(parents=True)
+        drawing(i).save(tmp_path / "photos" / label / "a\rb\n[bold].png")
+    out = tmp_path / "out"
+    assert pocketknn(*quick(tmp_path / "photos", out)).code == 0
+    picture = tmp_path / "photos" / "[red]" / "a\rb\n[bold].png"
+    said = pocketknn("predict", "--json", out / "model.keras", picture)
+    nearest = json.loads(said.out)[0]["neighbors"][0]
+    assert (nearest["label"], nearest["path"]) == ("[red]", "[red]/a\rb\n[bold].png")
+    assert nearest["index"] == 1
+    said = pocketknn("predict", out / "model.keras", picture)
+    assert said.code == 0
+    assert "[red]" in said.out
+    assert "[/foo]" in said.out
+
+
+def test_photos_and_out_must_not_lie_in_one_another(built, photos, refused, tmp_path):
+    copy = tmp_path / "copy"
+    shutil.copytree(photos, copy)
+    for source, out in ((copy, copy / "out"), (copy, copy), (copy / "apple", copy)):
+        assert "must not lie in one another" in refused(*quick(source, out)) or out.exists()
+        refused(*quick(source, out, "--force"))
+    shutil.copytree(built, tmp_path / "earlier")
+    shutil.copytree(photos, tmp_path / "earlier/photos")
+    line = refused(*quick(tmp_path / "earlier/photos", tmp_path / "earlier", "--force"))
+    assert "holds 'photos', and --force replaces only what build wrote" in line
+    assert len(list((tmp_path / "earlier/photos").rglob("*.png"))) == 12
+    assert len(list(copy.rglob("*.png"))) == 12
+
+
+def test_out_below_a_file(photos, refused, tmp_path):
+    (tmp_path / "file").write_text("x")
+    assert "is no folder" in refused(*quick(photos, tmp_path / "file/out"))
+
+
+def test_a_negative_seed(photos, refused, tmp_path):
+    assert "seed must not be negative" in refused(*quick(photos, tmp_path / "out", "--seed", "-1"))
+
+
+def test_a_backbone_that_a_converter_does_not_take_costs_one_format(photos, pocketknn, tmp_path):
+    import keras
+
+    image = keras.Input((8, 8, 3))
+    flat = keras.layers.Flatten()(image) / 255.0
+    keras.Model(image, keras.ops.erfinv(flat * 0.9)).save(tmp_path / "odd.keras")
+    said = pocketknn(
+        *("build", photos, "-o", tmp_path / "out", "--backbone", tmp_path / "odd.keras"),
+        *("--formats", "keras,onnx"),
+    )
+    assert said.code == 1
+    assert "model.onnx: it cannot be converted: " in said.out
+    assert (tmp_path / "out/model.keras").exists()
+    assert f"predict {tmp_path}/out/model.keras" in said.out
+
+
+def test_nothing_agrees_is_said_plainly(photos, pocketknn, tmp_path, monkeypatch):
+    monkeypatch.setattr("pocketknn.export.parity.holds", lambda *arguments: False)
+    said = pocketknn(*quick(photos, tmp_path / "out"))
+    assert said.code == 1
+    assert "no file agrees with the exact k-NN" in said.out
+    assert "is ready" not in said.out
+
+
+def spoil(path, name):
+    """Overwrite the middle of a file."""
+    content = bytearray((path / name).read_bytes())
+    middle = len(content) // 2
+    content[middle : middle + 200] = bytes(range(200))
+    (path / name).write_bytes(content)
+
+
+def test_damaged_files_are_one_line(built, photos, refused, tmp_path):
+    copy = tmp_path / "copy"
+    shutil.copytree(built, copy)
+    spoil(copy, "model.keras")
+    picture = photos / "apple/0.png"
+    assert "model.keras is refused by Keras" in refused("predict", copy / "model.keras", picture)
+    assert "model.keras" in refused("verify", copy)
+    weights = copy / "model.mlpackage/Data/com.apple.CoreML/weights/weight.bin"
+    weights.unlink()
+    line = refused("predict", copy / "model.mlpackage", picture)
+    assert "model.mlpackage cannot be evaluated" in line
+    (copy / "model.onnx").write_bytes((copy / "model.onnx").read_bytes()[:50_000])
+    refused("predict", copy / "model.onnx", picture)
+
+
+def without(manifest, *path):
+    changed = json.loads(json.dumps(manifest))
+    place = changed
+    for key in path[:-1]:
+        place = place[key]
+    del place[path[-1]]
+    return changed
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        *(("files",), ("seed",), ("precision",), ("labels",), ("k",), ("head",), ("backbone",)),
+        *(("backbone", "sha256"), ("input", "shape"), ("references", "count")),
+    ],
+)
+def test_a_damaged_manifest_is_one_line(built, refused, tmp_path, path):
+    shutil.copytree(built, tmp_path / "copy")
+    manifest = json.loads((built / "manifest.json").read_text())
+    (tmp_path / "copy/manifest.json").write_text(json.dumps(without(manifest, *path)))
+    assert "manifest.json is broken" in refused("verify", tmp_path / "copy")
+
+
+def test_verify_notices_changed_tables(built, pocketknn, tmp_path):
+    copy = tmp_path / "copy"
+    shutil.copytree(built, copy)
+    (copy / "labels.txt").write_text("x\ny\nz\n")
+    table = (copy / "references.csv").read_text().replace("apple", "cherry")
+    (copy / "references.csv").write_text(table)
+    manifest = json.loads((copy / "manifest.json").read_text())
+    manifest["k"] = 3
+    (copy / "manifest.json").write_text(json.dumps(manifest))
+    said = pocketknn("verify", copy)
+    assert said.code == 1
+    for name in ("labels.txt", "references.csv"):
+        assert f"{name} is not the file that was built" in said.out
+    assert "manifest.json is not the one inside model.onnx" in said.out
+
+
+def test_verify_with_photos_that_are_none(built, refused, tmp_path):
+    (tmp_path / "junk").mkdir()
+    (tmp_path / "junk/a.txt").write_text("no picture")
+    assert "none of the 1 files is a picture" in refused("verify", built, tmp_path / "junk")
+
+
+def test_verify_of_tiny_embeddings(photos, pocketknn, tmp_path):
+    """Scaling unit vectors once more would flip last bits, and most easily in few dimensions."""
+    assert pocketknn(*quick(photos, tmp_path / "out", "--size", "1")).code == 0
+    assert pocketknn("verify", tmp_path / "out").code == 0
+
+
+def test_a_signal_to_end_cleans_up(photos, tmp_path):
+    command = [
+        *(sys.executable, "-c", "from pocketknn.export.cli import main; main()"),
+        *("build", photos, "-o", tmp_path / "deep/out", "--backbone", "bundled"),
+    ]
+    build = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
+    while not list(tmp_path.glob(".out.*")):
+        assert build.poll() is None, build.stderr.read()
+        time.sleep(0.02)
+    build.terminate()
+    _, said = build.communicate()
+    assert build.returncode == 130
+    assert said == "pocketknn: interrupted; nothing half written is left behind\n"
+    assert listed(tmp_path) == []
+
+
+def test_the_order_of_classes_can_be_fixed(photos, pocketknn, refused, tmp_path):
+    labels = tmp_path / "labels"
+    labels.write_text("cherry\napple\nberries/red\nmissing\n")
+    assert pocketknn(*quick(photos, tmp_path / "out", "--labels", labels)).code == 0
+    manifest = json.loads((tmp_path / "out/manifest.json").read_text())
+    assert manifest["labels"] == ["cherry", "apple", "berries/red", "missing"]
+    assert pocketknn("verify", tmp_path / "out").code == 0
+    labels.write_text("cherry\napple\n")
+    line = refused(*quick(photos, tmp_path / "out2", "--labels", labels))
+    assert "'berries/red' is not in the list of classes" in line
+    labels.write_text("a\na\n")
+    assert "must name each class once" in refused(
+        *quick(photos, tmp_path / "out2", "--labels", labels)
+    )
+
+
+def test_the_cache_serves_a_second_build_and_can_be_cleared(
+    photos, pocketknn, refused, tmp_path, monkeypatch
+):
+    monkeypatch.setenv("POCKETKNN_CACHE", str(tmp_path / "cache"))
+    first = quick(photos, tmp_path / "first", "--vote", "distance", "--balanced")
+    assert pocketknn(*first).code == 0
+    assert "pixels-" in pocketknn("cache").out
+    assert ": 12 pictures" in pocketknn("cache", "show").out
+    monkeypatch.setattr("pocketknn.builder.embedding.decode", None)  # nothing is decoded again
+    monkeypatch.setattr(
+        queries, "from_photos", lambda photos, net, *more, **options: queries.synthetic(net)
+    )
+    assert pocketknn(*quick(photos, tmp_path / "second")).code == 0
+    tables = [pq.read_table(tmp_path / name / "references.parquet") for name in ("first", "second")]
+    assert tables[0].equals(tables[1])
+    assert "1 caches removed" in pocketknn("cache", "clear").out
+    assert "unknown action 'eat'" in refused("cache", "eat")

@@ -8,8 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pocketknn.builder import InputError, find
-from pocketknn.builder.images import PictureError, decode, read, square
+from pocketknn.builder.images import Photo, PictureError, decode, pixels, square
 
 
 def encoded(image, kind, **options):
@@ -23,7 +22,7 @@ GRADIENT = Image.fromarray(
 )
 
 
-def pixels(content):
+def colours(content):
     return np.asarray(decode(content)).astype(int)
 
 
@@ -37,7 +36,7 @@ def test_every_format_gives_the_same_colours(kind):
         "MPO": {"quality": 100, "subsampling": 0},
         "AVIF": {"quality": 100, "subsampling": "4:4:4"},
     }
-    found = pixels(encoded(GRADIENT, kind, **options.get(kind, {})))
+    found = colours(encoded(GRADIENT, kind, **options.get(kind, {})))
     assert np.abs(found - np.asarray(GRADIENT)).max() <= (0 if kind in ("PNG", "BMP") else 12)
 
 
@@ -54,7 +53,7 @@ def test_exif_rotation_is_applied():
 
 def test_cmyk_becomes_rgb():
     image = Image.new("CMYK", (8, 8), (0, 255, 255, 0))  # no cyan, all magenta and yellow: red
-    red = pixels(encoded(image, "JPEG", quality=100))[4, 4]
+    red = colours(encoded(image, "JPEG", quality=100))[4, 4]
     assert red[0] > 230
     assert red[1:].max() < 40
 
@@ -63,22 +62,22 @@ def test_transparency_is_laid_on_white():
     palette = Image.new("P", (4, 4))
     palette.putpalette([10, 20, 30, 200, 0, 0])
     palette.putpixel((0, 0), 1)
-    found = pixels(encoded(palette, "PNG", transparency=0))
+    found = colours(encoded(palette, "PNG", transparency=0))
     assert found[0, 0].tolist() == [200, 0, 0]
     assert found[3, 3].tolist() == [255, 255, 255]
     half = Image.new("RGBA", (2, 2), (0, 0, 0, 128))
-    assert np.abs(pixels(encoded(half, "PNG")) - 127).max() <= 1
+    assert np.abs(colours(encoded(half, "PNG")) - 127).max() <= 1
 
 
 def test_sixteen_bit_grey_is_scaled_not_clipped():
     values = np.array([[0, 257 * 100], [257 * 200, 65535]], np.uint16)
-    found = pixels(encoded(Image.fromarray(values), "PNG"))
+    found = colours(encoded(Image.fromarray(values), "PNG"))
     assert found[..., 0].tolist() == [[0, 100], [200, 255]]
 
 
 @pytest.mark.parametrize("mode", ["L", "1", "LA", "RGBA", "P"])
 def test_every_mode_becomes_rgb(mode):
-    assert pixels(encoded(GRADIENT.convert(mode), "PNG")).shape == (12, 8, 3)
+    assert colours(encoded(GRADIENT.convert(mode), "PNG")).shape == (12, 8, 3)
 
 
 def test_one_pixel_is_enough():
@@ -90,7 +89,7 @@ def test_one_pixel_is_enough():
 
 def test_first_frame_of_an_animation():
     frames = [Image.new("RGB", (4, 4), colour) for colour in ("red", "blue")]
-    found = pixels(encoded(frames[0], "GIF", save_all=True, append_images=frames[1:]))
+    found = colours(encoded(frames[0], "GIF", save_all=True, append_images=frames[1:]))
     assert found[0, 0].tolist() == [255, 0, 0]
 
 
@@ -131,9 +130,23 @@ def test_what_is_no_picture_is_named_in_one_line(content, reason):
     assert "\n" not in str(caught.value)
 
 
-def test_a_wrong_extension_does_not_matter(tmp_path):
-    (tmp_path / "photo.txt").write_bytes(JPEG)
-    assert read(tmp_path / "photo.txt", 32, "center").pixels.shape == (32, 32, 3)
+def test_a_wrong_extension_does_not_matter():
+    photo = Photo(name="photo.txt", label="", content=lambda: JPEG)
+    assert pixels(photo, 32, "center").shape == (32, 32, 3)
+
+
+def test_floating_point_pixels_are_refused_and_integers_scaled_alike():
+    image = Image.fromarray(np.full((4, 4), 0.5, np.float32))
+    with pytest.raises(PictureError, match="floating-point pixels"):
+        decode(encoded(image, "TIFF"))
+    for top in (65535, 300):
+        grey = Image.fromarray(np.array([[200, top]], np.int32))
+        assert colours(encoded(grey, "TIFF"))[0, 0, 0] == 1, "whatever the largest value is"
+
+
+def test_heic_says_what_it_needs():
+    with pytest.raises(PictureError, match="HEIC, which needs the package pillow-heif"):
+        decode(b"\0\0\0\x18ftypheic" + bytes(100))
 
 
 def test_crop_policies():
@@ -158,42 +171,3 @@ def test_the_resampling_rule_is_pillows_antialiased_bilinear_after_the_crop():
 
 def test_a_very_flat_picture_fits():
     assert square(Image.new("RGB", (20000, 10), "red"), 96, "fit").shape == (96, 96, 3)
-
-
-def test_folders_are_classes_and_nested_ones_join(photos):
-    found = find(photos)
-    assert len(found) == 12
-    assert [photo.label for photo in found] == ["apple"] * 4 + ["berries/red"] * 4 + ["cherry"] * 4
-    assert found[5].name == "berries/red/1.png"
-
-
-def test_hidden_files_are_left_out_and_links_followed(photos, tmp_path):
-    (tmp_path / "apple").symlink_to(photos / "apple")
-    (tmp_path / ".cache").mkdir()
-    (tmp_path / ".cache" / "x.png").write_bytes(b"")
-    (tmp_path / ".DS_Store").write_bytes(b"")
-    assert [photo.name for photo in find(tmp_path)] == [f"apple/{i}.png" for i in range(4)]
-
-
-def test_a_flat_folder_has_no_labels(photos):
-    assert {photo.label for photo in find(photos / "apple")} == {""}
-
-
-def test_folders_that_cannot_be_used(tmp_path):
-    with pytest.raises(InputError, match="does not exist"):
-        find(tmp_path / "nowhere")
-    (tmp_path / "file").write_text("x")
-    with pytest.raises(InputError, match="is a file"):
-        find(tmp_path / "file")
-    (tmp_path / "empty").mkdir()
-    with pytest.raises(InputError, match="holds no files"):
-        find(tmp_path / "empty")
-    with pytest.raises(InputError, match="'empty' holds no pictures"):
-        find(tmp_path)
-
-
-def test_a_loop_of_links_ends_in_one_line(tmp_path):
-    (tmp_path / "a").mkdir()
-    (tmp_path / "a" / "loop").symlink_to(tmp_path)
-    with pytest.raises(InputError, match="a/loop links to a folder that it lies in"):
-        find(tmp_path)

@@ -68,21 +68,20 @@ def test_weights_left_out(photos, tmp_path, monkeypatch):
 
 def test_indices_of_sixteen_bits(tmp_path, monkeypatch):
     """Core ML from iOS 17 on: a pass that shortens indices without looking at N."""
-    rng = np.random.default_rng(0)
-    references = References.of(rng.standard_normal((70_000, 4)))
-    queries = np.array(references.vectors[65_000:66_000:20])
+    # Row i is i in binary, as signs: the nearest is told from the next even in half precision.
+    signs = 1 - 2 * (np.arange(70_000)[:, None] >> np.arange(17) & 1).astype(np.float32)
+    queries = np.concatenate([np.zeros((1, 17), "f4"), signs[65_000:70_000:50]])
     case = vector_case()
-    case.spec, case.references = Spec(backbone="vector", k=1), references
+    case.spec, case.references = Spec(backbone="vector", k=1), References.of(signs)
     case.queries = Queries(queries, queries)
     monkeypatch.setattr(ct, "target", SimpleNamespace(iOS16=ct.target.iOS17))
     monkeypatch.setattr(to_coreml, "_in_backbone", lambda op: True)
-    half = handed_over(case, "coreml", tmp_path / "without")
-    assert "outside" not in str(half.failures)
-    wrapped_before = half.recall
+    as_it_is = handed_over(case, "coreml", tmp_path / "without")
+    assert as_it_is.lists_equal == 1
     monkeypatch.setattr(ct.PassPipeline, "remove_passes", lambda self, passes: None)
     parity = handed_over(case, "coreml", tmp_path / "with")
     assert not parity.agrees
-    assert parity.recall < wrapped_before
+    assert parity.lists_equal < 0.2, "rows from 65,536 on come back as others"
 
 
 def test_nan_on_a_black_picture(photos, tmp_path, monkeypatch):
@@ -168,4 +167,4 @@ def test_a_runtime_that_raises_is_a_failure_not_a_traceback(tmp_path, monkeypatc
 
     monkeypatch.setattr(to_onnx, "load", broken)
     parity = handed_over(vector_case(), "onnx", tmp_path / "out")
-    assert parity.failures == ("it cannot be run: the delegate fell over",)
+    assert parity.failures == ("it cannot be run: the delegate",)

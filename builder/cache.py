@@ -1,0 +1,131 @@
+"""Embeddings that were computed before, by picture and by everything that made them.
+
+One SQLite file for each backbone, size, crop policy and resampling rule; in it a row for each
+picture's hash. SQLite keeps the file whole when a build is killed or two builds write at once.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import sqlite3
+import zlib
+from collections.abc import Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .backbone import Backbone
+from .images import RESAMPLE
+
+_SCHEMA = 1
+_SECONDS_TO_WAIT = 60.0  # for another build that is writing
+_TABLE = (
+    "CREATE TABLE IF NOT EXISTS embeddings (picture TEXT PRIMARY KEY, vector BLOB, crc INTEGER)"
+)
+_ASKED_AT_ONCE = 500  # SQLite takes a limited number of parameters
+
+Vector = NDArray[np.float32]
+
+
+def folder() -> Path | None:
+    """Where caches lie: POCKETKNN_CACHE, or pocketknn in the user's cache folder; None without."""
+    if named := os.environ.get("POCKETKNN_CACHE"):
+        return Path(named)
+    try:
+        above = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    except RuntimeError:  # no home
+        return None
+    return Path(above) / "pocketknn"
+
+
+def sizes(place: Path) -> list[tuple[str, int, int]]:
+    """Name, number of pictures and bytes of each cache in a folder."""
+    found = []
+    for path in sorted(place.glob("*.sqlite")):
+        try:
+            with closing(sqlite3.connect(path, timeout=_SECONDS_TO_WAIT)) as connection:
+                (count,) = connection.execute("SELECT COUNT(*) FROM embeddings").fetchone()
+        except sqlite3.DatabaseError:
+            count = 0
+        found.append((path.stem, count, path.stat().st_size))
+    return found
+
+
+def clear(place: Path) -> int:
+    """Remove all caches of a folder; how many there were."""
+    paths = list(place.glob("*.sqlite"))
+    for path in paths:
+        path.unlink()
+    return len(paths)
+
+
+@dataclass
+class Cache:
+    """Embeddings of one backbone under one crop policy. A fault of the cache never ends a build.
+
+    Attributes:
+        path: the SQLite file.
+        dim: values of an embedding.
+        notes: what went wrong with it, in words.
+    """
+
+    path: Path
+    dim: int
+    notes: list[str] = field(default_factory=list)
+
+    @classmethod
+    def of(cls, place: Path, backbone: Backbone, crop: str) -> Cache:
+        """The cache of a backbone and crop policy in a folder."""
+        made_by = [_SCHEMA, backbone.identity(), crop, RESAMPLE]
+        name = hashlib.sha256(json.dumps(made_by).encode()).hexdigest()[:24]
+        return cls(path=place / f"{backbone.name}-{name}.sqlite", dim=backbone.dim)
+
+    def get(self, hashes: Sequence[str]) -> dict[str, Vector]:
+        """The embeddings that are known, by the sha256 of the picture file."""
+        found: dict[str, Vector] = {}
+        for start in range(0, len(hashes), _ASKED_AT_ONCE):
+            asked = hashes[start : start + _ASKED_AT_ONCE]
+            marks = ",".join("?" * len(asked))
+            query = f"SELECT picture, vector, crc FROM embeddings WHERE picture IN ({marks})"
+            for picture, vector, crc in self._run(query, asked):
+                # A row that was damaged on the disk is computed again.
+                if len(vector) == 4 * self.dim and zlib.crc32(vector) == crc:
+                    found[picture] = np.frombuffer(vector, np.float32)
+        return found
+
+    def put(self, vectors: Mapping[str, Vector]) -> None:
+        """Keep embeddings (d,), by the sha256 of the picture file."""
+        rows = [(key, value.tobytes()) for key, value in vectors.items()]
+        self._run(
+            "INSERT OR REPLACE INTO embeddings VALUES (?, ?, ?)",
+            [(key, vector, zlib.crc32(vector)) for key, vector in rows],
+            many=True,
+        )
+
+    def _run(self, query: str, values: Sequence[Any], many: bool = False) -> list[Any]:
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            connection = sqlite3.connect(self.path, timeout=_SECONDS_TO_WAIT)
+            with closing(connection), connection:
+                connection.execute(_TABLE)
+                if not many:
+                    return connection.execute(query, values).fetchall()
+                connection.executemany(query, values)
+        except sqlite3.OperationalError as error:  # locked, read-only, disk full
+            self._note(f"the cache {self.path} cannot be used: {error}")
+        except sqlite3.DatabaseError:
+            self.path.unlink(missing_ok=True)
+            self._note(f"the cache {self.path} was corrupt and is made anew")
+        except OSError as error:
+            self._note(f"the cache {self.path} cannot be used: {error.strerror}")
+        return []
+
+    def _note(self, line: str) -> None:
+        if line not in self.notes:
+            self.notes.append(line)

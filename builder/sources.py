@@ -1,0 +1,243 @@
+"""Where photos come from: a folder, a table, a zip or tar archive."""
+
+from __future__ import annotations
+
+import bz2
+import csv
+import errno
+import gzip
+import lzma
+import os
+import shutil
+import stat
+import tarfile
+import tempfile
+import threading
+import unicodedata
+import zipfile
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from fnmatch import fnmatch
+from functools import partial
+from pathlib import Path, PurePosixPath
+from typing import IO, Any
+
+from .errors import InputError
+from .images import Photo
+
+_LONGEST_LABEL = 255
+_LARGEST = 1 << 28  # bytes; no camera writes larger pictures
+_TABLES = (".csv", ".parquet")
+_TARS = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")
+_UNPACKERS: dict[bytes, Callable[[Path], Any]] = {
+    b"\x1f\x8b": gzip.open,
+    b"BZ": bz2.open,
+    b"\xfd7": lzma.open,
+}
+
+
+def find(
+    place: Path,
+    *,
+    path_column: str = "path",
+    label_column: str | None = None,
+    exclude: Sequence[str] = (),
+    limit: int | None = None,
+) -> list[Photo]:
+    """All photos of a place, in the order of their class and name.
+
+    Args:
+        place: a folder with a folder per class (nested ones join with "/"), or a flat one; a CSV or
+            Parquet table of paths, relative to the table, and labels; a zip or tar archive of
+            folders. Hidden files are left out. Whether a file is a picture is seen when it is
+            decoded, whatever its name ends with.
+        path_column: of a table.
+        label_column: of a table; "label", where there is one, when None.
+        exclude: patterns such as `*_small.jpg` or `drafts/*`, held against each name.
+        limit: at most so many photos of each class, the first by name.
+
+    Raises:
+        InputError: the place does not exist, cannot be read, or holds no photo.
+    """
+    if not place.exists():
+        raise InputError(f"{place} does not exist")
+    if limit is not None and limit < 1:
+        raise InputError(f"the limit must be at least 1, not {limit}")
+    photos = [
+        _usable(photo)
+        for photo in _from(place, path_column, label_column)
+        if not any(fnmatch(photo.name, pattern) for pattern in exclude)
+    ]
+    if not photos:
+        raise InputError(f"{place} holds no files; put the photos of each class in a folder below")
+    photos.sort(key=lambda photo: (photo.label, photo.name))
+    return photos if limit is None else list(_first(photos, limit))
+
+
+def _usable(photo: Photo) -> Photo:
+    """The photo, if its names can be written into the label and reference tables.
+
+    Raises:
+        InputError: they cannot.
+    """
+    if not photo.name.isprintable() and any("\udc80" <= c <= "\udcff" for c in photo.name):
+        raise InputError(f"the name {photo.name!r} is not UTF-8; rename it")
+    if any(unicodedata.category(c) in ("Cc", "Zl", "Zp") for c in photo.label):
+        raise InputError(f"the class {photo.label!r} has a control character; rename it")
+    if len(photo.label) > _LONGEST_LABEL:
+        raise InputError(
+            f"the class {photo.label[:30]!r}… has a name of {len(photo.label)} characters;"
+            f" at most {_LONGEST_LABEL} are taken"
+        )
+    return photo
+
+
+def _from(place: Path, path_column: str, label_column: str | None) -> Iterable[Photo]:
+    if place.is_dir():
+        return _folder(place)
+    name = place.name.lower()
+    if name.endswith(_TABLES):
+        return _table(place, path_column, label_column)
+    if name.endswith(".zip"):
+        return _archive(place, _zip_members)
+    if name.endswith(_TARS):
+        return _archive(place, _tar_members)
+    raise InputError(
+        f"{place} is a file; give a folder of photos, a .csv or .parquet table, a .zip or a .tar"
+    )
+
+
+def _first(photos: Iterable[Photo], limit: int) -> Iterator[Photo]:
+    seen: dict[str, int] = {}
+    for photo in photos:
+        seen[photo.label] = seen.get(photo.label, 0) + 1
+        if seen[photo.label] <= limit:
+            yield photo
+
+
+def _folder(folder: Path) -> Iterator[Photo]:
+    def refuse(error: OSError) -> None:
+        raise InputError(f"{error.filename} cannot be read: {error.strerror}") from error
+
+    with_files: set[Path] = set()
+    empty: list[Path] = []
+    for parent, folders, files in os.walk(folder, onerror=refuse, followlinks=True):
+        here = Path(parent)
+        below = here.relative_to(folder)
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        for name in folders:
+            if here.resolve().is_relative_to((here / name).resolve()):
+                raise InputError(f"{(below / name).as_posix()} links to a folder that it lies in")
+        shown = [name for name in files if not name.startswith(".")]
+        if shown and here != folder:
+            with_files.add(below)
+        elif not folders and here != folder:
+            empty.append(below)
+        for name in shown:
+            yield _in_folders((below / name).as_posix(), _reader(here / name))
+    for below in empty:
+        if below.parent not in with_files:  # an empty folder beside a class's pictures is no class
+            raise InputError(f"the class folder {below.as_posix()!r} holds no pictures")
+
+
+def _reader(path: Path) -> Callable[[], bytes]:
+    """Reads a file, if it is one: a pipe would never end, a device never fit."""
+
+    def content() -> bytes:
+        status = path.stat()
+        if not stat.S_ISREG(status.st_mode):
+            raise OSError(errno.EINVAL, "not a regular file")
+        if status.st_size > _LARGEST:
+            raise OSError(errno.EFBIG, f"larger than {_LARGEST >> 20} MiB")
+        return path.read_bytes()
+
+    return content
+
+
+def _table(path: Path, path_column: str, label_column: str | None) -> Iterator[Photo]:
+    columns = _columns(path)
+    labels = label_column or ("label" if "label" in columns else None)
+    for wanted in filter(None, (path_column, labels)):
+        if wanted not in columns:
+            there = ", ".join(repr(name) for name in columns)
+            raise InputError(f"{path.name} has no column {wanted!r}; its columns are {there}")
+    named = columns[labels] if labels else [""] * len(columns[path_column])
+    for place, label in zip(columns[path_column], named, strict=True):
+        if place:
+            file = path.parent / place
+            name = PurePosixPath(place).as_posix()
+            yield Photo(name=name, label=label, content=_reader(file))
+
+
+def _columns(path: Path) -> dict[str, list[str]]:
+    """A table's columns as texts; an empty cell is ""."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        if path.suffix.lower() == ".parquet":
+            table = pq.read_table(path)
+            return {
+                name: ["" if cell is None else str(cell) for cell in table[name].to_pylist()]
+                for name in table.column_names
+            }
+        with path.open(encoding="utf-8-sig", newline="") as stream:
+            rows = csv.DictReader(stream)
+            names = list(rows.fieldnames or ())
+            cells = [[row.get(name) or "" for name in names] for row in rows]
+    except (pa.ArrowException, OSError, UnicodeDecodeError, csv.Error) as error:
+        raise InputError(f"{path.name} cannot be read as a table: {error}") from error
+    return {name: [row[i] for row in cells] for i, name in enumerate(names)}
+
+
+Member = tuple[str, Callable[[], bytes]]
+
+
+def _archive(path: Path, members: Callable[[Path], Iterator[Member]]) -> Iterator[Photo]:
+    try:
+        found = [
+            (name, content)
+            for name, content in members(path)
+            if not any(part.startswith((".", "__MACOSX")) for part in PurePosixPath(name).parts)
+        ]
+    except (zipfile.BadZipFile, tarfile.TarError, lzma.LZMAError, OSError, EOFError) as error:
+        raise InputError(f"{path.name} cannot be read as an archive: {error}") from error
+    above = {PurePosixPath(name).parts[0] for name, _ in found}
+    # An archive of one folder of classes: that folder's name says nothing.
+    wrapped = len(above) == 1 and all(len(PurePosixPath(name).parts) > 2 for name, _ in found)
+    for name, content in found:
+        yield _in_folders(name.partition("/")[2] if wrapped else name, content)
+
+
+def _zip_members(path: Path) -> Iterator[Member]:
+    archive = zipfile.ZipFile(path)  # stays open as long as its members are used
+    for info in archive.infolist():
+        if not info.is_dir():
+            yield info.filename, partial(archive.read, info)
+
+
+def _tar_members(path: Path) -> Iterator[Member]:
+    """Members of a tar; a compressed one is first written out whole, to jump about in it."""
+    with path.open("rb") as stream:
+        unpacker = _UNPACKERS.get(stream.read(2))
+    if unpacker is None:
+        plain: IO[bytes] = path.open("rb")
+    else:
+        plain = tempfile.TemporaryFile()  # noqa: SIM115  # stays open as long as its members
+        with unpacker(path) as packed:
+            shutil.copyfileobj(packed, plain)
+        plain.seek(0)
+    lock = threading.Lock()
+
+    def content(info: tarfile.TarInfo) -> bytes:
+        with lock:
+            plain.seek(info.offset_data)
+            return plain.read(info.size)
+
+    with tarfile.open(fileobj=plain) as archive:
+        members = [info for info in archive if info.isfile()]
+    for info in members:
+        yield info.name.removeprefix("./"), partial(content, info)
+
+
+def _in_folders(name: str, content: Callable[[], bytes]) -> Photo:
+    return Photo(name=name, label=name.rpartition("/")[0], content=content)

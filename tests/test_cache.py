@@ -1,0 +1,180 @@
+"""Embeddings that are remembered, whatever happens to the build or the cache."""
+
+import shutil
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+from conftest import drawing
+
+from pocketknn.builder import Spec, embed, find, load_backbone
+from pocketknn.builder import embedding as module
+from pocketknn.builder.cache import Cache, clear, sizes
+
+
+@pytest.fixture(scope="module")
+def net():
+    return load_backbone(Spec(backbone="bundled"))
+
+
+@pytest.fixture
+def counted(monkeypatch):
+    """How many pictures the backbone has seen."""
+    seen = []
+    real = module.run
+
+    def run(backbone, pixels):
+        seen.append(len(pixels))
+        return real(backbone, pixels)
+
+    monkeypatch.setattr(module, "run", run)
+    return lambda: sum(seen)
+
+
+@pytest.fixture
+def many(tmp_path):
+    folder = tmp_path / "many"
+    for i in range(150):
+        place = folder / f"class {i % 3}"
+        place.mkdir(parents=True, exist_ok=True)
+        drawing(i, (20, 20)).save(place / f"{i:03}.png")
+    return folder
+
+
+def test_ten_more_pictures_cost_ten(many, net, tmp_path, counted):
+    cache = Cache.of(tmp_path / "cache", net, "center")
+    first = embed(find(many), net, "center", cache=cache)
+    assert counted() == 150
+    for i in range(10):
+        drawing(1000 + i).save(many / f"class 0/new{i}.png")
+    second = embed(find(many), net, "center", cache=cache)
+    assert counted() == 160
+    assert cache.notes == []
+    old = dict(zip(first.sha256, first.embeddings, strict=True))
+    for key, vector in zip(second.sha256, second.embeddings, strict=True):
+        if key in old:
+            np.testing.assert_array_equal(vector, old[key])
+
+
+def test_what_is_remembered_is_what_would_be_computed(many, net, tmp_path):
+    cache = Cache.of(tmp_path / "cache", net, "center")
+    half = find(many)[::2]
+    embed(half, net, "center", cache=cache)
+    mixed = embed(find(many), net, "center", cache=cache)
+    alone = embed(find(many), net, "center")
+    assert mixed.sha256 == alone.sha256
+    # to the bit: a picture's embedding must not depend on the others of its batch
+    np.testing.assert_array_equal(mixed.embeddings, alone.embeddings)
+
+
+def test_everything_that_decides_an_embedding_is_told_apart(tmp_path, net):
+    others = [
+        (net, "stretch"),
+        (load_backbone(Spec(backbone="bundled", size=64)), "center"),
+        (load_backbone(Spec(backbone="pixels", size=96)), "center"),
+    ]
+    paths = {Cache.of(tmp_path, *made_by).path for made_by in [(net, "center"), *others]}
+    assert len(paths) == 4
+    assert Cache.of(tmp_path, load_backbone(Spec(backbone="bundled")), "center").path in paths
+
+
+def filled(many, net, tmp_path):
+    cache = Cache.of(tmp_path / "cache", net, "center")
+    return cache, embed(find(many), net, "center", cache=cache)
+
+
+def test_a_damaged_entry_is_computed_again(many, net, tmp_path, counted):
+    cache, first = filled(many, net, tmp_path)
+    before = counted()
+    with sqlite3.connect(cache.path) as connection:
+        vector = first.embeddings[0].copy()
+        vector[3] += 1
+        update = "UPDATE embeddings SET vector = ? WHERE picture = ?"
+        connection.execute(update, (vector.tobytes(), first.sha256[0]))
+        connection.execute(update, (b"short", first.sha256[1]))
+    again = embed(find(many), net, "center", cache=cache)
+    assert counted() - before == 2
+    np.testing.assert_array_equal(again.embeddings, first.embeddings)
+
+
+def test_a_corrupt_cache_is_made_anew_with_a_line(many, net, tmp_path):
+    cache, first = filled(many, net, tmp_path)
+    cache.path.write_bytes(b"this is no database" * 1000)
+    again = embed(find(many), net, "center", cache=cache)
+    np.testing.assert_array_equal(again.embeddings, first.embeddings)
+    (note,) = cache.notes
+    assert "was corrupt and is made anew" in note
+
+
+def test_a_cache_that_cannot_be_written_never_ends_a_build(many, net, tmp_path):
+    (tmp_path / "file").write_text("in the way")
+    cache = Cache.of(tmp_path / "file", net, "center")
+    assert len(embed(find(many), net, "center", cache=cache).photos) == 150
+    (note,) = cache.notes
+    assert "cannot be used" in note
+
+
+def test_a_class_is_not_part_of_what_is_remembered(many, net, tmp_path, counted):
+    cache, _ = filled(many, net, tmp_path)
+    before = counted()
+    shutil.move(many / "class 0", many / "renamed")
+    assert "renamed" in embed(find(many), net, "center", cache=cache).references().labels
+    assert counted() == before
+
+
+def test_sizes_and_clear(many, net, tmp_path):
+    cache, _ = filled(many, net, tmp_path)
+    ((name, pictures, size),) = sizes(cache.path.parent)
+    assert name.startswith("bundled-")
+    assert (pictures, size) == (150, cache.path.stat().st_size)
+    assert clear(cache.path.parent) == 1
+    assert sizes(cache.path.parent) == []
+
+
+CODE = """
+import sys
+from pathlib import Path
+from pocketknn.builder import Spec, embed, find, load_backbone
+from pocketknn.builder.cache import Cache
+import numpy as np
+net = load_backbone(Spec(backbone="bundled"))
+cache = Cache.of(Path(sys.argv[2]), net, "center")
+print("started", flush=True)
+done = embed(find(Path(sys.argv[1])), net, "center", cache=cache)
+np.save(sys.argv[3], done.embeddings)
+"""
+
+
+def start(many, place, answers):
+    command = [sys.executable, "-c", CODE, many, place, answers]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+
+
+def test_killed_builds_are_finished_as_if_undisturbed(many, net, tmp_path):
+    place, answers = tmp_path / "cache", tmp_path / "answers.npy"
+    for moment in np.random.default_rng(0).uniform(0, 1.5, 3):
+        build = start(many, place, answers)
+        assert build.stdout.readline() == b"started\n"
+        time.sleep(moment)
+        build.send_signal(signal.SIGKILL)
+        build.wait()
+    cache = Cache.of(place, net, "center")
+    finished = embed(find(many), net, "center", cache=cache)
+    np.testing.assert_array_equal(finished.embeddings, embed(find(many), net, "center").embeddings)
+    assert cache.notes == []
+
+
+def test_two_builds_at_once_do_no_harm(many, net, tmp_path):
+    answers = [tmp_path / f"{i}.npy" for i in range(2)]
+    builds = [start(many, tmp_path / "cache", path) for path in answers]
+    for build in builds:
+        build.communicate()
+        assert build.returncode == 0
+    expected = embed(find(many), net, "center").embeddings
+    for path in answers:
+        np.testing.assert_array_equal(np.load(path), expected)
+    assert sizes(tmp_path / "cache")[0][1] == 150

@@ -1,0 +1,200 @@
+"""Photos in folders, tables and archives."""
+
+import io
+import os
+import tarfile
+import zipfile
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from pocketknn.builder import InputError, Spec, embed, find, load_backbone
+from pocketknn.builder.images import PictureError, read
+
+NAMES = [f"{label}/{i}.png" for label in ("apple", "berries/red", "cherry") for i in range(4)]
+
+
+def named(found):
+    return [photo.name for photo in found]
+
+
+def test_folders_are_classes_and_nested_ones_join(photos):
+    found = find(photos)
+    assert named(found) == NAMES
+    assert [photo.label for photo in found] == ["apple"] * 4 + ["berries/red"] * 4 + ["cherry"] * 4
+
+
+def test_hidden_files_are_left_out_and_links_followed(photos, tmp_path):
+    (tmp_path / "apple").symlink_to(photos / "apple")
+    (tmp_path / ".cache").mkdir()
+    (tmp_path / ".cache" / "x.png").write_bytes(b"")
+    (tmp_path / ".DS_Store").write_bytes(b"")
+    assert named(find(tmp_path)) == NAMES[:4]
+
+
+def test_a_flat_folder_has_no_labels(photos):
+    assert {photo.label for photo in find(photos / "apple")} == {""}
+
+
+def test_folders_that_cannot_be_used(tmp_path):
+    with pytest.raises(InputError, match="does not exist"):
+        find(tmp_path / "nowhere")
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(InputError, match="is a file; give a folder"):
+        find(tmp_path / "file")
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(InputError, match="holds no files"):
+        find(tmp_path / "empty")
+    with pytest.raises(InputError, match="'empty' holds no pictures"):
+        find(tmp_path)
+
+
+def test_an_empty_folder_beside_a_classs_pictures_is_no_class(photos, tmp_path):
+    (tmp_path / "apple/raw").mkdir(parents=True)
+    (tmp_path / "apple/0.png").symlink_to(photos / "apple/0.png")
+    assert named(find(tmp_path)) == ["apple/0.png"]
+
+
+def test_a_loop_of_links_ends_in_one_line(tmp_path):
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "loop").symlink_to(tmp_path)
+    with pytest.raises(InputError, match="a/loop links to a folder that it lies in"):
+        find(tmp_path)
+
+
+@pytest.mark.parametrize("label", ["a\nb", "a\rb", "a\tb", "a\u2028b"])
+def test_control_characters_in_a_class(tmp_path, label):
+    (tmp_path / label).mkdir()
+    (tmp_path / label / "1.png").write_bytes(b"")
+    with pytest.raises(InputError, match="has a control character; rename it") as caught:
+        find(tmp_path)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "label", ["a b", 'it\'s "so"', "🍎", "תפוח", "[red]", "a,b", "日本", "unknown"]
+)
+def test_other_names_are_taken_as_they_are(tmp_path, label):
+    (tmp_path / label).mkdir()
+    (tmp_path / label / "1.png").write_bytes(b"")
+    assert [photo.label for photo in find(tmp_path)] == [label]
+
+
+def test_names_that_are_not_utf8(tmp_path):
+    os.mkdir(os.fsencode(tmp_path) + b"/caf\xe9")  # noqa: PTH102  # pathlib takes no bytes
+    (tmp_path / os.fsdecode(b"caf\xe9") / "1.png").write_bytes(b"")
+    with pytest.raises(InputError, match="is not UTF-8; rename it"):
+        find(tmp_path)
+
+
+def test_a_class_of_300_characters():
+    from pocketknn.builder.images import Photo
+    from pocketknn.builder.sources import _usable
+
+    with pytest.raises(InputError, match="has a name of 300 characters"):
+        _usable(Photo(name="x", label="a" * 300, content=bytes))
+
+
+def test_a_pipe_is_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "pipe.png")
+    (photo,) = find(tmp_path)
+    with pytest.raises(PictureError, match="not a regular file"):
+        read(photo)
+
+
+def test_exclude_and_limit(photos):
+    assert named(find(photos, exclude=["apple/*", "*/3.png"])) == NAMES[4:7] + NAMES[8:11]
+    assert named(find(photos, limit=1)) == ["apple/0.png", "berries/red/0.png", "cherry/0.png"]
+    with pytest.raises(InputError, match="limit must be at least 1, not 0"):
+        find(photos, limit=0)
+    with pytest.raises(InputError, match="holds no files"):
+        find(photos, exclude=["*"])
+
+
+def table(folder, ending, columns):
+    path = folder / f"photos{ending}"
+    if ending == ".parquet":
+        pq.write_table(pa.table(columns), path)
+    else:
+        rows = zip(*columns.values(), strict=True)
+        lines = [",".join(columns), *(",".join(map(str, row)) for row in rows)]
+        path.write_text("\ufeff" + "\n".join(lines), "utf-8")  # as spreadsheets write it
+    return path
+
+
+@pytest.mark.parametrize("ending", [".csv", ".parquet"])
+def test_a_table_of_paths_and_labels(photos, ending):
+    columns = {"path": ["cherry/1.png", "apple/0.png"], "label": ["stone", "core"]}
+    found = find(table(photos, ending, columns))
+    assert [(photo.name, photo.label) for photo in found] == [
+        ("apple/0.png", "core"),
+        ("cherry/1.png", "stone"),
+    ]
+    assert read(found[0]) == (photos / "apple/0.png").read_bytes()
+    (photos / f"photos{ending}").unlink()
+
+
+@pytest.mark.parametrize("ending", [".csv", ".parquet"])
+def test_columns_by_other_names(tmp_path, ending):
+    path = table(tmp_path, ending, {"file": ["a.png", "b.png"], "kind": [1, 2]})
+    found = find(path, path_column="file", label_column="kind")
+    assert [(photo.name, photo.label) for photo in found] == [("a.png", "1"), ("b.png", "2")]
+    assert {photo.label for photo in find(path, path_column="file")} == {""}
+    with pytest.raises(InputError, match=r"no column 'path'; its columns are 'file', 'kind'"):
+        find(path)
+    with pytest.raises(InputError, match="no column 'class'"):
+        find(path, path_column="file", label_column="class")
+
+
+@pytest.mark.parametrize("ending", [".csv", ".parquet"])
+def test_a_table_that_cannot_be_read(tmp_path, ending):
+    (tmp_path / f"t{ending}").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(InputError, match=r"cannot be read as a table|no column"):
+        find(tmp_path / f"t{ending}")
+
+
+def packed(photos, path, below=""):
+    if path.suffix == ".zip":
+        with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+            for name in reversed(NAMES):
+                archive.write(photos / name, below + name)
+            archive.writestr("__MACOSX/._0.png", b"x")
+            archive.writestr(below + "apple/.DS_Store", b"x")
+    else:
+        with tarfile.open(path, f"w:{path.suffix[1:] if path.suffix != '.tar' else ''}") as archive:
+            archive.add(photos, below or ".")
+    return path
+
+
+@pytest.mark.parametrize("below", ["", "photos/"])
+@pytest.mark.parametrize("name", ["p.zip", "p.tar", "p.tar.gz", "p.tar.bz2", "p.tar.xz"])
+def test_an_archive_gives_the_same_references_as_the_folder(photos, tmp_path, name, below):
+    found = find(packed(photos, tmp_path / name, below))
+    assert named(found) == NAMES
+    net = load_backbone(Spec(backbone="pixels", size=8))
+    ours, theirs = embed(found, net, "center"), embed(find(photos), net, "center")
+    assert ours.sha256 == theirs.sha256
+    assert (ours.embeddings == theirs.embeddings).all()
+    assert [path.name for path in tmp_path.iterdir()] == [name], "nothing was unpacked"
+
+
+@pytest.mark.parametrize("name", ["p.zip", "p.tar", "p.tar.gz"])
+@pytest.mark.parametrize("content", [b"", b"PK\x03\x04 no more", b"\x1f\x8b\x08 no more"])
+def test_an_archive_that_is_none(tmp_path, name, content):
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(InputError, match=r"cannot be read as an archive|holds no files"):
+        find(tmp_path / name)
+
+
+def test_a_damaged_member_is_skipped_and_named(photos, tmp_path):
+    path = packed(photos, tmp_path / "p.zip")
+    content = bytearray(path.read_bytes())
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        start = archive.getinfo("apple/0.png").header_offset + 80
+    content[start : start + 40] = bytes(40)
+    path.write_bytes(content)
+    done = embed(find(path), load_backbone(Spec(backbone="pixels", size=8)), "center")
+    (skipped,) = done.skipped
+    assert skipped.name == "apple/0.png"
+    assert "archive" in skipped.reason

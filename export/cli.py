@@ -79,7 +79,7 @@ def build(
     """Build one model per platform from photos, and prove that each equals the exact k-NN."""
     from pocketknn.builder.spec import Spec
 
-    from .commands import Selection, build_photos
+    from .commands.build import Selection, build_photos
 
     spec = Spec(
         backbone=backbone,
@@ -116,7 +116,7 @@ def predict(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Find the nearest references of pictures, and their class, with any exported file."""
-    from .commands import predict_images
+    from .commands.predict import predict_images
 
     predict_images(artefact, images, as_json)
 
@@ -129,7 +129,7 @@ def verify(
     ] = None,
 ) -> None:
     """Run every file of a build again and compare it with the exact k-NN."""
-    from .commands import verify_build
+    from .commands.verify import verify_build
 
     raise typer.Exit(0 if verify_build(out, photos) else 1)
 
@@ -140,7 +140,7 @@ def inspect(
     as_json: Annotated[bool, typer.Option("--json", help="Print the whole manifest.")] = False,
 ) -> None:
     """Say what an exported file is: its input, outputs, labels, references and backbone."""
-    from .commands import inspect_artefact
+    from .commands.inspect import inspect_artefact
 
     inspect_artefact(artefact, as_json)
 
@@ -152,7 +152,7 @@ def cache(
     """Show or clear the embeddings that earlier builds remember."""
     from pocketknn.builder.errors import InputError
 
-    from .commands import clear_cache, show_cache
+    from .commands.cache import clear_cache, show_cache
 
     actions = {"show": show_cache, "clear": clear_cache}
     if action not in actions:
@@ -165,7 +165,7 @@ def demo(
     folder: Annotated[Path, typer.Option("-o", "--out", help="Where to work.")] = Path("demo"),
 ) -> None:
     """Build from scikit-learn's handwritten digits and classify the rest in every runtime."""
-    from .demo import run_demo
+    from .commands.demo import run_demo
 
     raise typer.Exit(0 if run_demo(folder) else 1)
 

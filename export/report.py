@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from rich.box import SIMPLE_HEAD
+from rich.console import Console
 from rich.table import Table
 
 from pocketknn.builder.embedding import Skipped
@@ -14,6 +15,7 @@ from pocketknn.builder.embedding import Skipped
 from .handover import Export
 from .parity import TOLERANCES, Parity
 
+console = Console(highlight=False, soft_wrap=True)
 _SHOWN = 10
 
 

@@ -1,4 +1,4 @@
-"""The demonstration: scikit-learn's digits become PNG files, four models, and an accuracy each."""
+"""pocketknn demo: scikit-learn's digits become PNG files, four models, and an accuracy each."""
 
 from __future__ import annotations
 
@@ -17,10 +17,9 @@ from pocketknn.builder import neighbors
 from pocketknn.builder.images import Photo, pixels
 from pocketknn.builder.sources import find
 from pocketknn.builder.spec import Spec
-
-from .artefact import load
-from .commands import Selection, build_photos, console
-from .report import megabytes
+from pocketknn.export.artefact import load
+from pocketknn.export.commands.build import Selection, build_photos
+from pocketknn.export.report import console, megabytes
 
 BACKBONES = ("bundled", "pixels")
 

@@ -1,0 +1,30 @@
+"""pocketknn inspect: what an exported file says about itself."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from pocketknn.export import report
+from pocketknn.export.artefact import FORMATS, format_of
+from pocketknn.export.handover import size
+from pocketknn.export.report import console
+
+
+def inspect_artefact(path: Path, as_json: bool) -> None:
+    """Print what an artefact says about itself, without running it."""
+    name = format_of(path)
+    metadata = FORMATS[name].read(path)
+    if as_json:
+        print(json.dumps(metadata.manifest, indent=2, ensure_ascii=False))
+        return
+    manifest = metadata.manifest
+    console.print(f"{path.name}: {name}, {report.megabytes(size(path))}", markup=False)
+    for line in report.facts(manifest, []):
+        console.print(f"  {line}", markup=False)
+    for what in ("input", "outputs"):
+        console.print(f"{what}:", markup=False)
+        for key, value in manifest[what].items():
+            console.print(f"  {key}: {value}", markup=False)
+    if metadata.labels:
+        console.print(f"labels: {', '.join(metadata.labels)}", markup=False)

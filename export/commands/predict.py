@@ -1,0 +1,84 @@
+"""pocketknn predict: the nearest references of pictures, with any exported file."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.box import SIMPLE_HEAD
+from rich.table import Table
+from rich.text import Text
+
+from pocketknn.builder import neighbors
+from pocketknn.builder.errors import InputError
+from pocketknn.builder.images import Photo, PictureError, pixels
+from pocketknn.export.artefact import Artefact, load
+from pocketknn.export.metadata import Metadata, Row
+from pocketknn.export.report import console
+
+
+def predict_images(path: Path, images: Sequence[Path], as_json: bool) -> None:
+    """Classify pictures with an artefact and print a table or JSON.
+
+    Raises:
+        InputError: the artefact cannot be opened or takes features, or a picture cannot be read;
+            the answers for the other pictures are printed first.
+    """
+    artefact = load(path)
+    _takes_pictures(artefact.metadata, path)
+    answers, broken = [], []
+    table = artefact.metadata.rows()
+    for image in images:
+        try:
+            answers.append(answer(artefact, table, image))
+        except PictureError as error:
+            broken.append(f"{image}: {error}")
+    if as_json:
+        print(json.dumps(answers, indent=2, ensure_ascii=False))
+    elif answers:
+        console.print(_answers_table(answers))
+    if broken:
+        raise InputError("; ".join(broken))
+
+
+def answer(artefact: Artefact, table: Sequence[Row], image: Path) -> dict[str, Any]:
+    """What an artefact with a table of references says of one picture file, as a JSON object.
+
+    Raises:
+        PictureError: the picture cannot be read.
+    """
+    given = artefact.metadata.manifest["input"]
+    photo = Photo(name=str(image), label="", content=image.read_bytes)
+    outputs = artefact.run(pixels(photo, given["shape"][0], given["crop"])[None])
+    nearest = [
+        {"score": float(score)} | table[int(index)]
+        for score, index in zip(outputs["scores"][0], outputs["indices"][0], strict=True)
+    ]
+    said: dict[str, Any] = {"image": str(image)}
+    if "probabilities" in outputs:
+        votes = outputs["probabilities"]
+        said["label"] = artefact.metadata.labels[int(neighbors.winners(votes)[0])]
+        said["probability"] = float(votes.max())
+    return said | {"neighbors": nearest}
+
+
+def _answers_table(answers: Sequence[dict[str, Any]]) -> Table:
+    table = Table(box=SIMPLE_HEAD, pad_edge=False)
+    for heading in ("picture", "label", "vote", "nearest references (score)"):
+        table.add_column(heading, overflow="fold")
+    for said in answers:
+        near = "\n".join(
+            f"{one['path'] or one['id']} ({one['score']:.3f})" for one in said["neighbors"]
+        )
+        vote = f"{said['probability']:.0%}" if "label" in said else ""
+        # Text, as names may hold what rich takes for markup.
+        table.add_row(*(Text(cell) for cell in (said["image"], said.get("label", ""), vote, near)))
+    return table
+
+
+def _takes_pictures(metadata: Metadata, path: Path) -> None:
+    if metadata.manifest["input"]["name"] != "image":
+        dim = metadata.manifest["input"]["shape"][0]
+        raise InputError(f"{path.name} takes vectors of {dim} features, not pictures")

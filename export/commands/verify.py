@@ -1,0 +1,86 @@
+"""pocketknn verify: run every file of a build again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from pocketknn.builder.backbone import Backbone
+from pocketknn.builder.errors import InputError, first_line
+from pocketknn.builder.references import References
+from pocketknn.builder.sources import find
+from pocketknn.export import queries, report
+from pocketknn.export.artefact import FORMATS, format_of
+from pocketknn.export.handover import compare, digest, size
+from pocketknn.export.metadata import BUILT, MANIFEST, MODEL, REFERENCES, TABLE, Metadata
+from pocketknn.export.report import console
+
+
+def verify_build(out: Path, photos: Path | None) -> bool:
+    """Run each file of a build again; whether all are unchanged and agree with the exact k-NN.
+
+    The embeddings come from the backbone inside model.keras, the neighbours from
+    references.parquet, in float64.
+
+    Raises:
+        InputError: `out` is no build, or none of the photos can be read.
+    """
+    manifest = _read_manifest(out)
+    changed = list(_changes(out, manifest))
+    refs = References.load(out / REFERENCES, manifest["labels"] or None)
+    net = _backbone_of(out, manifest)
+    if photos is None:
+        against = queries.synthetic(net, seed=manifest["seed"])
+    else:
+        against = queries.from_photos(find(photos), net, manifest["input"]["crop"])
+    rows = []
+    for name, target in FORMATS.items():
+        path = out / f"{MODEL}{target.SUFFIX}"
+        if path.name in manifest["files"] and path.exists():
+            parity = compare(name, path, manifest, refs, against)
+            rows.append(report.Row(path.name, size(path), parity))
+    console.print(report.parity_table(rows))
+    for line in (wrong := changed + report.failures(rows)):
+        console.print(line, markup=False)
+    return not wrong
+
+
+def _changes(out: Path, manifest: dict[str, Any]) -> Iterator[str]:
+    for name, file in manifest["files"].items():
+        path = out / name
+        if not path.exists():
+            yield f"{name} is missing"
+        elif digest(path) != file["sha256"]:
+            yield f"{name} is not the file that was built: its sha256 differs"
+        elif path.suffix in {target.SUFFIX for target in FORMATS.values()}:
+            inside = FORMATS[format_of(path)].read(path).manifest
+            if any(manifest.get(key) != value for key, value in inside.items()):
+                yield f"{MANIFEST} is not the one inside {name}"
+
+
+def _read_manifest(out: Path) -> dict[str, Any]:
+    try:
+        text = (out / MANIFEST).read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{out} is no build: it has no {MANIFEST} that can be read") from error
+    return Metadata.parse({MANIFEST: text, TABLE: ""}, str(out / MANIFEST), BUILT).manifest
+
+
+def _backbone_of(out: Path, manifest: dict[str, Any]) -> Backbone:
+    """The backbone inside model.keras."""
+    import keras
+
+    path = out / "model.keras"
+    if not path.is_file():
+        raise InputError(f"verify takes the embeddings from {path}, which is missing")
+    if manifest["input"]["name"] != "image":
+        raise InputError(f"{out} takes vectors, not pictures; verify it from Python")
+    try:
+        model = keras.saving.load_model(path, compile=False, safe_mode=True)
+        net = Backbone(name=manifest["backbone"]["name"], model=model.get_layer("backbone"))
+    except Exception as error:  # whatever a damaged archive raises inside Keras
+        raise InputError(f"{path} is refused by Keras: {first_line(error)}") from error
+    if net.sha256() != manifest["backbone"]["sha256"]:
+        raise InputError(f"the backbone in {path} is not the one that was built")
+    return net

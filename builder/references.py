@@ -113,6 +113,16 @@ class References:
         hashes = [value for value in self.sha256 if value]
         return len(hashes) - len(set(hashes))
 
+    def contradictions(self) -> list[tuple[str, str]]:
+        """Pairs of paths that hold the same picture under different labels."""
+        first: dict[str, int] = {}
+        pairs = []
+        for row, value in enumerate(self.sha256 if self.labels else ()):
+            other = first.setdefault(value, row)
+            if value and self.label_ids[other] != self.label_ids[row]:
+                pairs.append((self.paths[other], self.paths[row]))
+        return pairs
+
     def save(self, path: Path) -> None:
         """Write id, path, label, sha256 and embedding as Parquet; row i is the graph's column i."""
         import pyarrow as pa

@@ -69,6 +69,7 @@ def find(
     ]
     if not photos:
         raise InputError(f"{place} holds no files; put the photos of each class in a folder below")
+    _check_labels({photo.label for photo in photos})
     photos.sort(key=lambda photo: (photo.label, photo.name))
     return photos if limit is None else list(_first(photos, limit))
 
@@ -89,6 +90,18 @@ def _usable(photo: Photo) -> Photo:
             f" at most {_LONGEST_LABEL} are taken"
         )
     return photo
+
+
+def _check_labels(labels: Iterable[str]) -> None:
+    """Refuse classes that many file systems and all readers take for the same."""
+    alike: dict[str, str] = {}
+    for label in sorted(labels):
+        other = alike.setdefault(unicodedata.normalize("NFC", label).casefold(), label)
+        if other != label:
+            raise InputError(
+                f"the classes {other!r} and {label!r} differ only in case or Unicode form;"
+                " give them one name, or two that differ"
+            )
 
 
 def _from(place: Path, path_column: str, label_column: str | None) -> Iterable[Photo]:

@@ -8,9 +8,9 @@ from pathlib import Path
 
 from pocketknn.builder.errors import InputError
 
-from .metadata import LABELS, MANIFEST, TABLE
+from .metadata import LABELS, MANIFEST, SEAL, TABLE
 
-_OURS = (MANIFEST, TABLE, LABELS)
+_OURS = (MANIFEST, TABLE, LABELS, SEAL)
 _LARGEST = 1 << 30  # bytes of a text; more than ten million references take
 _DATE = (1980, 1, 1, 0, 0, 0)  # a zip's first day: the same bytes on every run
 
@@ -20,6 +20,14 @@ def append_files(path: Path, files: dict[str, str]) -> None:
     with zipfile.ZipFile(path, "a", zipfile.ZIP_STORED) as archive:
         for name, text in files.items():
             archive.writestr(zipfile.ZipInfo(name, _DATE), text)
+
+
+def payload(path: Path) -> bytes:
+    """What stands in a file before the archive that was appended to it."""
+    with zipfile.ZipFile(path) as archive:
+        start = min(info.header_offset for info in archive.infolist())
+    with path.open("rb") as stream:
+        return stream.read(start)
 
 
 def read_files(path: Path) -> dict[str, str]:

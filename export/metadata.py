@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import io
 import json
 import platform
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
 from typing import Any
 
@@ -21,6 +22,7 @@ from pocketknn.builder.spec import Spec
 SCHEMA = "pocketknn/1"
 MANIFEST, TABLE, LABELS = "manifest.json", "references.csv", "labels.txt"
 PARITY, REFERENCES = "parity.json", "references.parquet"
+SEAL = "seal.txt"  # sha256 of what a native runtime will be given
 MODEL = "model"  # what all artefacts are called, before their suffix
 _PACKAGES = (
     "tensorflow",
@@ -50,6 +52,7 @@ INSIDE: dict[str, Any] = {
         "count": int,
         "per_label": dict,
         "duplicates": int,
+        "contradictions": list,
         "leave_one_out": (dict, type(None)),
     },
 }
@@ -64,10 +67,12 @@ class Metadata:
     Attributes:
         manifest: JSON object: head, k, backbone, input, outputs, labels, references, versions.
         table: CSV of index, id, label, path: what leads from an index to a picture.
+        seal: sha256 of the part of the file that a runtime reads; "" where the format has its own.
     """
 
     manifest: dict[str, Any]
     table: str
+    seal: str = field(default="", compare=False)
 
     @property
     def labels(self) -> list[str]:
@@ -79,13 +84,18 @@ class Metadata:
         rows = csv.DictReader(io.StringIO(self.table, newline=""))
         return [row | {"index": int(row["index"])} for row in rows]
 
-    def files(self) -> dict[str, str]:
-        """The texts that a format stores, by name."""
-        return {
+    def files(self, sealed: bytes = b"") -> dict[str, str]:
+        """The texts that a format stores, by name.
+
+        Args:
+            sealed: the part of the file that a native runtime will read.
+        """
+        texts = {
             MANIFEST: dumps(self.manifest),
             TABLE: self.table,
             LABELS: "".join(f"{label}\n" for label in self.labels),
         }
+        return texts | ({SEAL: hashlib.sha256(sealed).hexdigest()} if sealed else {})
 
     @classmethod
     def parse(
@@ -117,7 +127,16 @@ class Metadata:
             raise InputError(f"the manifest of {source} is broken: {error!r}") from error
         if schema != SCHEMA:
             raise InputError(f"{source} has a manifest of schema {schema!r}, not {SCHEMA!r}")
-        return cls(manifest=manifest, table=files[TABLE])
+        return cls(manifest=manifest, table=files[TABLE], seal=files.get(SEAL, ""))
+
+    def check_seal(self, content: bytes, source: str) -> None:
+        """Refuse a damaged file before a native runtime, which may crash on it, sees it.
+
+        Raises:
+            InputError: the content is not the one that was sealed.
+        """
+        if hashlib.sha256(content).hexdigest() != self.seal:
+            raise InputError(f"{source} is damaged: the model in it is not the one that was built")
 
 
 def describe(
@@ -160,6 +179,7 @@ def describe(
             "dim": references.dim,
             "per_label": references.counts,
             "duplicates": references.duplicates(),
+            "contradictions": [list(pair) for pair in references.contradictions()],
             "leave_one_out": asdict(loo) if loo else None,
         },
         "versions": {"python": platform.python_version()}

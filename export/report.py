@@ -60,6 +60,11 @@ def facts(manifest: dict[str, Any], skipped: Sequence[Skipped]) -> list[str]:
     lines = [f"{references['count']} references" + _spread(per_label)]
     if references["duplicates"]:
         lines.append(f"{references['duplicates']} of them are copies of another picture")
+    if pairs := references["contradictions"]:
+        first, second = pairs[0]
+        lines.append(f"warning: the same picture in two classes: {first} and {second}")
+        if len(pairs) > 1:
+            lines.append(f"  … and {len(pairs) - 1} more such pairs, all in manifest.json")
     if skipped:
         lines.append(f"{len(skipped)} skipped:")
         lines += [f"  {one.name}: {one.reason}" for one in skipped[:_SHOWN]]

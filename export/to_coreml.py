@@ -81,7 +81,9 @@ def convert(model: keras.Model, path: Path, metadata: Metadata, precision: str) 
     if labels:
         ct.utils.rename_feature(spec, f"{LABEL}_probs", LABEL_PROBABILITIES)
     named = ct.models.MLModel(spec, weights_dir=converted.weights_dir, skip_model_load=True)
-    for name, text in metadata.files().items():
+    named.save(str(path))
+    sealed = _sealed(path)
+    for name, text in metadata.files(sealed).items():
         named.user_defined_metadata[_PREFIX + name] = text
     named.save(str(path))
 
@@ -96,8 +98,10 @@ def read(path: Path) -> Metadata:
 
 def load(path: Path) -> Run:
     """Open the saved package: in Core ML on a Mac, in our numpy evaluator elsewhere."""
+    metadata = read(path)
+    metadata.check_seal(_sealed(path), path.name)
     predict = _core_ml(path) if sys.platform == "darwin" else _evaluator(path)
-    labels = read(path).labels
+    labels = metadata.labels
 
     def one(item: NDArray[Any]) -> Outputs:
         outputs = predict(item)
@@ -118,15 +122,23 @@ def load(path: Path) -> Run:
 
 
 def _in_backbone(op: Any) -> bool:  # noqa: ANN401  # coremltools' Operation has no stubs
-    """Whether an operation lies before the head: only these become float16."""
-    if _HEAD.match(op.name):
-        return False
-    inputs = [value for given in op.inputs.values() for value in _values(given)]
-    return all(value.op is None or _in_backbone(value.op) for value in inputs)
+    """Whether nothing that the operation is computed from belongs to the head.
 
-
-def _values(given: Any) -> list[Any]:  # noqa: ANN401
-    return list(given) if isinstance(given, list | tuple) else [] if given is None else [given]
+    Only these become float16. The operations that passes put in have names of their own, so names
+    alone do not tell.
+    """
+    waiting, seen = [op], {id(op)}
+    while waiting:
+        here = waiting.pop()
+        if _HEAD.match(here.name):
+            return False
+        for given in here.inputs.values():
+            for value in given if isinstance(given, list | tuple) else [given]:
+                before = getattr(value, "op", None)
+                if before is not None and id(before) not in seen:
+                    seen.add(id(before))
+                    waiting.append(before)
+    return True
 
 
 def _core_ml(path: Path) -> Predict:
@@ -154,6 +166,13 @@ def _evaluator(path: Path) -> Predict:
         raise InputError(f"{path.name} cannot be evaluated: {first_line(error)}") from error
     (name,) = program.inputs
     return lambda item: program({name: item[None]})
+
+
+def _sealed(path: Path) -> bytes:
+    """The program and its weights: all that runs."""
+    program: bytes = _specification(path).mlProgram.SerializeToString(deterministic=True)
+    weights = sorted(path.glob("Data/**/weights/*"))
+    return b"".join([program, *(file.read_bytes() for file in weights)])
 
 
 def _specification(path: Path) -> Any:  # noqa: ANN401

@@ -16,6 +16,7 @@ from .target import Outputs, Run
 
 if TYPE_CHECKING:
     import keras
+    import onnx
 
 SUFFIX = ".onnx"
 PRECISION = "float32"
@@ -36,7 +37,7 @@ def convert(model: keras.Model, path: Path, metadata: Metadata, precision: str) 
         value.type.tensor_type.shape.dim[0].dim_param = "batch"  # tf2onnx names it unk__<number>
     del proto.graph.value_info[:]
     onnx.helper.set_model_props(
-        proto, {_PREFIX + name: text for name, text in metadata.files().items()}
+        proto, {_PREFIX + name: text for name, text in metadata.files(_graph(proto)).items()}
     )
     onnx.checker.check_model(proto, full_check=True)
     onnx.save_model(proto, path)
@@ -44,16 +45,7 @@ def convert(model: keras.Model, path: Path, metadata: Metadata, precision: str) 
 
 def read(path: Path) -> Metadata:
     """Read the metadata from `metadata_props`."""
-    import onnx
-    from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
-
-    try:
-        proto = onnx.load_model(path, load_external_data=False)
-    except (DecodeError, OSError, ValueError) as error:
-        raise InputError(f"{path.name} is no ONNX file: {first_line(error)}") from error
-    props = {prop.key: prop.value for prop in proto.metadata_props}
-    files = {k.removeprefix(_PREFIX): v for k, v in props.items() if k.startswith(_PREFIX)}
-    return Metadata.parse(files, path.name)
+    return _metadata(_open(path), path)
 
 
 def load(path: Path) -> Run:
@@ -63,6 +55,8 @@ def load(path: Path) -> Run:
 
     # onnxruntime's exceptions have no common base but Exception.
     refusals = (state.Fail, state.InvalidGraph, state.InvalidProtobuf, state.RuntimeException)
+    proto = _open(path)
+    _metadata(proto, path).check_seal(_graph(proto), path.name)
     try:
         session = ort.InferenceSession(path, providers=["CPUExecutionProvider"])
     except (*refusals, state.NotImplemented, state.InvalidArgument) as error:
@@ -78,3 +72,24 @@ def load(path: Path) -> Run:
         return {n: np.concatenate(b) for n, b in zip(names, zip(*blocks, strict=True), strict=True)}
 
     return run
+
+
+def _open(path: Path) -> onnx.ModelProto:
+    import onnx
+    from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
+
+    try:
+        return onnx.load_model(path, load_external_data=False)
+    except (DecodeError, OSError, ValueError) as error:
+        raise InputError(f"{path.name} is no ONNX file: {first_line(error)}") from error
+
+
+def _metadata(proto: onnx.ModelProto, path: Path) -> Metadata:
+    props = {prop.key: prop.value for prop in proto.metadata_props}
+    files = {k.removeprefix(_PREFIX): v for k, v in props.items() if k.startswith(_PREFIX)}
+    return Metadata.parse(files, path.name)
+
+
+def _graph(proto: onnx.ModelProto) -> bytes:
+    content: bytes = proto.graph.SerializeToString(deterministic=True)
+    return content

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from pocketknn.builder.errors import InputError, first_line
 
-from .archive import append_files, read_files
+from .archive import append_files, payload, read_files
 from .graph import serving_function
 from .metadata import Metadata
 from .target import Outputs, Run
@@ -36,8 +36,9 @@ def convert(model: keras.Model, path: Path, metadata: Metadata, precision: str) 
     converter = tf.lite.TFLiteConverter.from_concrete_functions(
         [module.serve.get_concrete_function()], module
     )
-    path.write_bytes(converter.convert())
-    append_files(path, metadata.files())
+    content = converter.convert()
+    path.write_bytes(content)
+    append_files(path, metadata.files(content))
 
 
 def read(path: Path) -> Metadata:
@@ -52,6 +53,7 @@ def load(path: Path) -> Run:
     """
     from ai_edge_litert.interpreter import Interpreter
 
+    read(path).check_seal(payload(path), path.name)
     try:
         interpreter = Interpreter(model_path=str(path))
         signature = interpreter.get_signature_runner("serving_default")

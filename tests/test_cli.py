@@ -586,3 +586,45 @@ def test_the_cache_serves_a_second_build_and_can_be_cleared(
     assert tables[0].equals(tables[1])
     assert "1 caches removed" in pocketknn("cache", "clear").out
     assert "unknown action 'eat'" in refused("cache", "eat")
+
+
+def test_the_same_picture_in_two_classes_is_a_warning_or_strictly_refused(
+    photos, pocketknn, refused, tmp_path
+):
+    shutil.copytree(photos, tmp_path / "photos")
+    shutil.copy(photos / "apple/1.png", tmp_path / "photos/cherry/again.png")
+    said = pocketknn(*quick(tmp_path / "photos", tmp_path / "out"))
+    assert said.code == 0
+    words = "the same picture in two classes: apple/1.png and cherry/again.png"
+    assert f"warning: {words}" in said.out
+    line = refused(*quick(tmp_path / "photos", tmp_path / "strict", "--strict"))
+    assert "the same picture is in two classes: apple/1.png and cherry/again.png" in line
+
+
+@pytest.fixture
+def tiny_disk(tmp_path):
+    """A disk of one megabyte."""
+    place = tmp_path / "disk"
+    place.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", place]
+    if shutil.which("mount") is None or subprocess.run(mount, capture_output=True).returncode:
+        pytest.skip("a small disk cannot be mounted here: it takes root")
+    yield place
+    subprocess.run(["umount", place], check=True)
+
+
+def test_a_disk_that_fills_half_way(photos, refused, tiny_disk):
+    line = refused(
+        "build", photos, "-o", tiny_disk / "out", "--backbone", "bundled", "--formats", "keras"
+    )
+    assert "No space left" in line or "cannot be written" in line
+    assert listed(tiny_disk) == []
+
+
+def test_a_hundred_thousand_empty_files(refused, tmp_path):
+    folder = tmp_path / "photos/empty"
+    folder.mkdir(parents=True)
+    for i in range(100_000):
+        (folder / f"{i}.jpg").touch()
+    line = refused(*quick(tmp_path / "photos", tmp_path / "out"))
+    assert "the class 'empty' has no usable picture; empty/0.jpg: empty file" in line

@@ -5,9 +5,10 @@ import gc
 import keras
 import numpy as np
 import pytest
-from conftest import PRECISION, Case, photo_case, vector_case
+from conftest import PRECISION, Case, drawing, photo_case, vector_case
 
 from pocketknn.builder import InputError, References, Spec, neighbors
+from pocketknn.builder.mobilenets import FAMILIES, network
 from pocketknn.export import FORMATS, check
 from pocketknn.export.handover import _files
 from pocketknn.export.parity import TOLERANCES, holds
@@ -36,6 +37,26 @@ def case(request, photos):
     return CASES[request.param](photos)
 
 
+@pytest.fixture(
+    scope="module",
+    params=[("mobilenet", 0.25), *((f"mobilenet_v3_{s}", 0.75) for s in ("small", "large"))],
+)
+def architecture(request, photos, tmp_path_factory):
+    """The other MobileNets: random weights, batch norms calibrated so that signals stay alive."""
+    name, alpha = request.param
+    keras.utils.set_random_seed(0)
+    net = network(FAMILIES[name], alpha, 64)
+    for layer in net.layers:
+        if isinstance(layer, keras.layers.BatchNormalization):
+            layer.momentum = 0.0
+    pictures = [np.asarray(drawing(i, (64, 64)), np.float32) for i in range(32)]
+    scale = {"0..255": (1, 0), "-1..1": (1 / 127.5, -1)}[FAMILIES[name].input_range]
+    net(np.stack(pictures) * scale[0] + scale[1], training=True)
+    path = tmp_path_factory.mktemp(name) / "w.weights.h5"
+    net.save_weights(path)
+    return photo_case(photos, name, alpha=alpha, size=64, weights=path)
+
+
 def written(name, case, folder, precision=None):
     path = folder / f"model{FORMATS[name].SUFFIX}"
     precision = precision or PRECISION[name]
@@ -61,6 +82,20 @@ def test_the_file_agrees_with_exact_knn(name, case, tmp_path):
     assert parity.failures == ()
     assert parity.stored
     assert FORMATS[name].read(path) == case.metadata
+
+
+@pytest.mark.parametrize("name", list(FORMATS))
+def test_every_architecture_agrees(name, architecture, tmp_path):
+    assert np.linalg.norm(architecture.queries.embeddings[1]) > 1e-3, "the signal must be alive"
+    # Half precision on random weights errs more than on trained ones; those come next.
+    path = written(name, architecture, tmp_path, "float32")
+    assert judge(name, path, architecture, "float32").failures == ()
+
+
+def test_mobilenet_v1_in_half_precision_with_trained_weights(photos, data, tmp_path):
+    weights = data / "weights" / "mobilenet_v1_0.25_224.weights.h5"
+    case = photo_case(photos, "mobilenet", alpha=0.25, weights=weights)
+    assert judge("coreml", written("coreml", case, tmp_path), case).failures == ()
 
 
 def test_core_ml_in_float32_meets_the_float32_tolerance(photos, tmp_path):

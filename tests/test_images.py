@@ -171,3 +171,8 @@ def test_the_resampling_rule_is_pillows_antialiased_bilinear_after_the_crop():
 
 def test_a_very_flat_picture_fits():
     assert square(Image.new("RGB", (20000, 10), "red"), 96, "fit").shape == (96, 96, 3)
+
+
+def test_broken_exif_is_passed_over():
+    exif = encoded(GRADIENT.resize((64, 64)), "JPEG", exif=b"Exif\0\0MM\0*\0\0\0\x08\0\x09garbage")
+    assert decode(exif).size == (64, 64)

@@ -10,7 +10,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from pocketknn.builder import InputError, Spec, embed, find, load_backbone
-from pocketknn.builder.images import PictureError, read
+from pocketknn.builder.images import Photo, PictureError, read
+from pocketknn.builder.sources import _check_labels, _usable
 
 NAMES = [f"{label}/{i}.png" for label in ("apple", "berries/red", "cherry") for i in range(4)]
 
@@ -89,9 +90,6 @@ def test_names_that_are_not_utf8(tmp_path):
 
 
 def test_a_class_of_300_characters():
-    from pocketknn.builder.images import Photo
-    from pocketknn.builder.sources import _usable
-
     with pytest.raises(InputError, match="has a name of 300 characters"):
         _usable(Photo(name="x", label="a" * 300, content=bytes))
 
@@ -198,3 +196,33 @@ def test_a_damaged_member_is_skipped_and_named(photos, tmp_path):
     (skipped,) = done.skipped
     assert skipped.name == "apple/0.png"
     assert "archive" in skipped.reason
+
+
+@pytest.mark.parametrize("pair", [("Cat", "cat"), ("é", "e\u0301"), ("straße", "STRASSE")])
+def test_classes_that_look_alike(pair):
+    with pytest.raises(InputError, match="differ only in case or Unicode form"):
+        _check_labels({*pair, "dog"})
+    _check_labels({pair[0], "dog"})
+
+
+def test_a_folder_that_cannot_be_read(photos, tmp_path, monkeypatch):
+    real = os.scandir
+
+    def refuse(path):
+        if "locked" in str(path):
+            raise PermissionError(13, "Permission denied", str(path))
+        return real(path)
+
+    (tmp_path / "locked").mkdir()
+    monkeypatch.setattr(os, "scandir", refuse)  # the tests may run as root, who can read all
+    with pytest.raises(InputError, match="locked cannot be read: Permission denied"):
+        find(tmp_path)
+
+
+def test_a_file_that_cannot_be_read_is_skipped_and_named(photos):
+    def refuse():
+        raise PermissionError(13, "Permission denied")
+
+    found = [*find(photos), Photo(name="apple/locked.png", label="apple", content=refuse)]
+    (skipped,) = embed(found, load_backbone(Spec(backbone="pixels", size=8)), "center").skipped
+    assert (skipped.name, skipped.reason) == ("apple/locked.png", "Permission denied")

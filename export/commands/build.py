@@ -88,6 +88,8 @@ def build_photos(
             progress=lambda done: bar.advance(step, done),
         )
         refs = embedded.references(classes)
+        if strict and (pairs := refs.contradictions()):
+            raise InputError("the same picture is in two classes: {} and {}".format(*pairs[0]))
         against = queries.from_photos(embedded.photos, net, spec.crop, seed=spec.seed)
         files = bar.add_task("writing", total=len(formats))
 

@@ -22,7 +22,7 @@ from pocketknn.builder.spec import Spec
 SCHEMA = "pocketknn/1"
 MANIFEST, TABLE, LABELS = "manifest.json", "references.csv", "labels.txt"
 PARITY, REFERENCES = "parity.json", "references.parquet"
-SEAL = "seal.txt"  # sha256 of what a native runtime will be given
+SEAL = "seal.txt"  # sha256 of these texts, and of what a native runtime will be given
 MODEL = "model"  # what all artefacts are called, before their suffix
 _PACKAGES = (
     "tensorflow",
@@ -67,7 +67,7 @@ class Metadata:
     Attributes:
         manifest: JSON object: head, k, backbone, input, outputs, labels, references, versions.
         table: CSV of index, id, label, path: what leads from an index to a picture.
-        seal: sha256 of the part of the file that a runtime reads; "" where the format has its own.
+        seal: sha256 of the part of the file that a native runtime reads.
     """
 
     manifest: dict[str, Any]
@@ -88,14 +88,14 @@ class Metadata:
         """The texts that a format stores, by name.
 
         Args:
-            sealed: the part of the file that a native runtime will read.
+            sealed: the part of the file that a native runtime will read, if one will.
         """
         texts = {
             MANIFEST: dumps(self.manifest),
             TABLE: self.table,
             LABELS: "".join(f"{label}\n" for label in self.labels),
         }
-        return texts | ({SEAL: hashlib.sha256(sealed).hexdigest()} if sealed else {})
+        return texts | {SEAL: f"{_hash_of(texts)}\n{hashlib.sha256(sealed).hexdigest()}\n"}
 
     @classmethod
     def parse(
@@ -127,7 +127,12 @@ class Metadata:
             raise InputError(f"the manifest of {source} is broken: {error!r}") from error
         if schema != SCHEMA:
             raise InputError(f"{source} has a manifest of schema {schema!r}, not {SCHEMA!r}")
-        return cls(manifest=manifest, table=files[TABLE], seal=files.get(SEAL, ""))
+        if not all(isinstance(text, str) for text in files.values()):
+            raise InputError(f"{source} is damaged: a text in it is no UTF-8")  # protobuf's way
+        own, _, runtimes = files.get(SEAL, "").partition("\n")
+        if wanted is INSIDE and own != _hash_of(files):
+            raise InputError(f"{source} is damaged: its manifest is not the one that was written")
+        return cls(manifest=manifest, table=files[TABLE], seal=runtimes.strip())
 
     def check_seal(self, content: bytes, source: str) -> None:
         """Refuse a damaged file before a native runtime, which may crash on it, sees it.
@@ -202,6 +207,11 @@ def spec_of(manifest: dict[str, Any]) -> Spec:
 def dumps(value: object) -> str:
     """JSON as every file of a build is written: readable, in UTF-8, the same each time."""
     return json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def _hash_of(files: Mapping[str, str]) -> str:
+    texts = [files.get(name, "") for name in (MANIFEST, TABLE, LABELS)]
+    return hashlib.sha256("\0".join(texts).encode()).hexdigest()
 
 
 def _backbone(backbone: Backbone | None) -> dict[str, Any] | None:

@@ -82,6 +82,12 @@ def test_everything_that_decides_an_embedding_is_told_apart(tmp_path, net):
     assert Cache.of(tmp_path, load_backbone(Spec(backbone="bundled")), "center").path in paths
 
 
+def test_a_cache_of_another_version_is_left_alone(tmp_path, net, monkeypatch):
+    ours = Cache.of(tmp_path, net, "center").path
+    monkeypatch.setattr("pocketknn.builder.cache._SCHEMA", 2)
+    assert Cache.of(tmp_path, net, "center").path != ours
+
+
 def filled(many, net, tmp_path):
     cache = Cache.of(tmp_path / "cache", net, "center")
     return cache, embed(find(many), net, "center", cache=cache)
@@ -156,7 +162,7 @@ def start(many, place, answers):
 
 def test_killed_builds_are_finished_as_if_undisturbed(many, net, tmp_path):
     place, answers = tmp_path / "cache", tmp_path / "answers.npy"
-    for moment in np.random.default_rng(0).uniform(0, 1.5, 3):
+    for moment in np.random.default_rng(0).uniform(0, 1.5, 10):
         build = start(many, place, answers)
         assert build.stdout.readline() == b"started\n"
         time.sleep(moment)

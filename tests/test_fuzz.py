@@ -8,7 +8,7 @@ import pytest
 from conftest import photo_case
 
 from pocketknn.builder import InputError
-from pocketknn.export import FORMATS, export
+from pocketknn.export import FORMATS, export, report
 from pocketknn.export.artefact import load
 from pocketknn.export.handover import _files
 
@@ -54,7 +54,9 @@ def test_a_damaged_file_is_refused_in_one_line_or_still_right(name, built, tmp_p
         shutil.copytree(whole, path) if whole.is_dir() else shutil.copy(whole, path)
         mutate(path, rng)
         try:
-            target.read(path)
+            metadata = target.read(path)
+            report.facts(metadata.manifest, [])
+            metadata.rows()
             outputs = load(path).run(picture)
         except InputError as error:
             assert "\n" not in str(error), str(error)  # noqa: PT017  # some are still right

@@ -125,7 +125,7 @@ def _formats() -> tuple[str, ...]:
     """The formats that can be decoded here: HEIC where its plug-in is installed."""
     Image.init()  # without it only Pillow's five commonest formats are known
     try:
-        import pillow_heif  # type: ignore[import-not-found]
+        import pillow_heif
     except ImportError:
         return FORMATS
     pillow_heif.register_heif_opener()

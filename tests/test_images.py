@@ -2,13 +2,14 @@
 
 import io
 import struct
+import sys
 import zlib
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from pocketknn.builder.images import Photo, PictureError, decode, pixels, square
+from pocketknn.builder.images import Photo, PictureError, _formats, decode, pixels, square
 
 
 def encoded(image, kind, **options):
@@ -144,9 +145,24 @@ def test_floating_point_pixels_are_refused_and_integers_scaled_alike():
         assert colours(encoded(grey, "TIFF"))[0, 0, 0] == 1, "whatever the largest value is"
 
 
-def test_heic_says_what_it_needs():
+def heic():
+    heif = pytest.importorskip("pillow_heif")
+    heif.register_heif_opener()
+    return encoded(GRADIENT.resize((64, 64)), "HEIF", quality=95)
+
+
+def test_heic_is_read_with_its_plug_in():
+    found = colours(heic())
+    assert np.abs(found - np.asarray(GRADIENT.resize((64, 64)))).max() <= 12
+
+
+def test_heic_without_its_plug_in_says_what_it_needs(monkeypatch):
+    content = heic()
+    monkeypatch.setitem(sys.modules, "pillow_heif", None)
+    _formats.cache_clear()
     with pytest.raises(PictureError, match="HEIC, which needs the package pillow-heif"):
-        decode(b"\0\0\0\x18ftypheic" + bytes(100))
+        decode(content)
+    _formats.cache_clear()
 
 
 def test_crop_policies():

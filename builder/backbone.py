@@ -18,7 +18,7 @@ from .spec import Spec
 if TYPE_CHECKING:
     import keras
 
-BUNDLED_ALPHA, BUNDLED_SIZE = 0.35, 96
+BUNDLED_ALPHA, BUNDLED_SIZE = 0.5, 96
 BUNDLED = f"mobilenet_v2_{BUNDLED_ALPHA}_{BUNDLED_SIZE}.npz"
 _PIXELS_SIZE = 32
 BACKBONES = ("auto", "bundled", "pixels", *FAMILIES)

@@ -1,5 +1,7 @@
 """Backbones, with a witness: keras.applications fed by its own preprocess_input."""
 
+from pathlib import Path
+
 import keras
 import numpy as np
 import pytest
@@ -79,6 +81,23 @@ def test_bundled_weights_load_into_the_stock_class_from_the_installed_package():
     assert np.abs(a - b).max() > 0.01, "different pictures have different embeddings"
 
 
+def fixed_pictures():
+    """A ramp, a chequerboard and noise: the same on every machine."""
+    y, x = np.mgrid[0:96, 0:96]
+    ramp = np.stack([x * 2, y * 2, 255 - x], -1)
+    board = np.where((x // 12 + y // 12)[..., None] % 2, [230, 40, 10], [20, 60, 200])
+    noise = np.random.default_rng(0).integers(0, 256, (96, 96, 3))
+    return np.stack([ramp, board, noise]).astype(np.uint8)
+
+
+def test_the_shipped_weights_give_the_stored_embeddings():
+    """The file that stands beside this test was written when the weights were trained."""
+    with np.load(Path(__file__).parent / "bundled_vectors.npz") as stored:
+        found = run(load_backbone(Spec(backbone="bundled")), fixed_pictures())
+        # float32 convolutions differ between processors by some 1e-6 of the largest value
+        assert distance(found, stored["vectors"]) < 1e-4
+
+
 def test_the_card_names_the_hash_of_the_weights():
     from importlib.resources import files
 
@@ -132,8 +151,6 @@ def test_a_model_of_any_size_needs_one(tmp_path):
     ],
 )
 def test_nonsense_is_refused_in_one_line(choices, message):
-    from pathlib import Path
-
     choices = {k: Path(v) if k == "weights" else v for k, v in choices.items()}
     with pytest.raises(InputError, match=message) as caught:
         load_backbone(Spec(**choices))

@@ -1,0 +1,618 @@
+"""Step two of the recipe: train the small MobileNetV2 from random weights.
+
+    KERAS_BACKEND=torch python train.py --work WORK_DIR --out mobilenet_v2_0.5_96.npz
+
+WORK_DIR is what prepare.py wrote. The student is the stock
+`keras.applications.MobileNetV2(include_top=False, pooling="avg", weights=None)`; input [-1, 1].
+Student and teacher see the same crop. What is trained is the pooled embedding itself, as that
+is what a nearest-neighbour model compares:
+
+- relational: the student's cosine similarities within the batch, as a distribution per picture,
+  follow those of the teacher's centred features;
+- regression: the student's features, through one batch norm without learned scale, point where
+  the teacher's standardised features point;
+- labels: a linear classifier on those normed features.
+
+The schedule follows the clock (`--minutes`), so a run ends when it should on a busy machine.
+A checkpoint beside `--out` lets `--resume` go on, with the time already spent counted.
+Runs on every Keras backend with an eager gradient (TensorFlow, PyTorch); under PyTorch the
+graph of the Keras model is run by fused kernels on the same variables, in bfloat16 on a CPU
+that has it, and `--workers 2` trains with two processes that average their gradients.
+"""
+
+# ruff: noqa: ANN401 (Keras and its backends come without types)
+from __future__ import annotations
+
+import argparse
+import json
+import queue
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+from prepare import centre_boxes, cut
+
+Array = np.ndarray[Any, Any]
+FEATURES = 1280
+
+
+class Pictures:
+    """The decoded pictures, the crops of every view and the teacher's features of each."""
+
+    def __init__(self, work: Path) -> None:
+        with np.load(work / "index.npz") as index:
+            self.hw, self.off, self.label = index["hw"], index["off"], index["label"]
+        self.names: list[str] = json.loads((work / "labels.json").read_text("utf-8"))
+        self.pixels = np.memmap(work / "pictures.bin", np.uint8, "r")
+        self.work = work
+        self.boxes: list[Array] = []
+        self.tones: list[Array] = []
+        self.features: list[Array] = []
+        self.load_views()
+
+    def load_views(self) -> None:
+        """Take in the views that are there (prepare.py may still be adding some)."""
+        while (path := self.work / f"view-{len(self.boxes)}.npz").exists():
+            with np.load(path) as view:
+                self.boxes.append(view["box"])
+                self.tones.append(view["tone"])
+                self.features.append(view["feature"])
+
+    def crop(self, row: int, box: Array, tone: int, size: int) -> Array:
+        """One crop of one picture as uint8 (size, size, 3)."""
+        height, width = self.hw[row]
+        flat = np.asarray(self.pixels[self.off[row] : self.off[row + 1]])
+        return cut(flat.reshape(height, width, 3), box, tone, size)
+
+    def split(self) -> tuple[Array, Array]:
+        """Validation rows (40 of each of 37 classes) and the classes whose labels are not used.
+
+        The 30 Tiny-ImageNet classes among them never reach the label loss, so that the
+        validation measures classes that were not named in training.
+        """
+        rng = np.random.default_rng(7)
+        used = sorted(set(self.label.tolist()))
+        tiny = [c for c in used if self.names[c].startswith("tiny/")]
+        hidden = rng.choice(tiny, min(30, len(tiny)), replace=False)
+        drawn = [c for c in used if self.names[c].startswith("pacs/")]
+        rows = [
+            rng.choice(np.flatnonzero(self.label == c), 40, replace=False)
+            for c in [*hidden.tolist(), *drawn]
+        ]
+        return np.concatenate(rows), hidden
+
+
+def grouped_rows(label: Array, rows: Array, rng: np.random.Generator, group: int) -> Iterator[int]:
+    """Rows without end: each pass gives every row once as the head of a group of its class."""
+    by_class = {int(c): rows[label[rows] == c] for c in np.unique(label[rows])}
+    while True:
+        for head in rng.permutation(rows):
+            mates = by_class[int(label[head])]
+            yield int(head)
+            for _ in range(min(group, len(mates)) - 1):
+                yield int(rng.choice(mates))
+
+
+def jitter(batch: Array, rng: np.random.Generator) -> Array:
+    """Flip half of the pictures; slight changes of contrast and brightness. Gives [-1, 1]."""
+    flip = rng.random(len(batch)) < 0.5
+    batch[flip] = batch[flip, :, ::-1]
+    gain = rng.uniform(0.85, 1.15, (len(batch), 1, 1, 1)).astype(np.float32) / 127.5
+    shift = rng.uniform(-0.1, 0.1, (len(batch), 1, 1, 1)).astype(np.float32)
+    floats = batch.astype(np.float32) - 127.5
+    return np.asarray(np.clip(floats * gain + shift, -1.0, 1.0))
+
+
+Batch = tuple[Array, Array, Array]
+
+
+def batches(
+    pictures: Pictures,
+    rows: Array,
+    batch: int,
+    seed: list[int],
+    size: Callable[[], int],
+    group: int,
+) -> Iterator[Batch]:
+    """Batches without end, made ahead by a thread: pictures, teacher features, labels."""
+    ready: queue.Queue[Batch] = queue.Queue(3)
+
+    def work() -> None:
+        rng = np.random.default_rng(seed)
+        source = grouped_rows(pictures.label, rows, rng, group)
+        while True:
+            pictures.load_views()
+            side = size()
+            chosen = [next(source) for _ in range(batch)]
+            views = rng.integers(0, len(pictures.boxes), batch)
+            crops = np.stack(
+                [
+                    pictures.crop(r, pictures.boxes[v][r], int(pictures.tones[v][r]), side)
+                    for r, v in zip(chosen, views, strict=True)
+                ]
+            )
+            features = np.stack(
+                [pictures.features[v][r] for r, v in zip(chosen, views, strict=True)]
+            )
+            ready.put((jitter(crops, rng), features.astype(np.float32), pictures.label[chosen]))
+
+    threading.Thread(target=work, daemon=True).start()
+    while True:
+        yield ready.get()
+
+
+class Objective(keras.layers.Layer):  # type: ignore[misc]
+    """The three losses on top of the pooled embedding, with the variables they need."""
+
+    def __init__(self, mean: Array, std: Array, classes: int, weights: list[float]) -> None:
+        super().__init__(name="objective")
+        self.mean, self.std, self.parts = mean, std, weights
+        self.norm = keras.layers.BatchNormalization(
+            center=False, scale=False, momentum=0.95, epsilon=1e-5
+        )
+        self.classifier = keras.layers.Dense(classes)
+        self.norm.build((None, FEATURES))
+        self.classifier.build((None, FEATURES))
+        self.sharpness = self.add_weight(shape=(), initializer="zeros", name="sharpness")
+
+    def call(self, student: Any, teacher: Any, label: Any, known: Any) -> Any:
+        """The weighted sum of the losses of one batch, and the three parts."""
+        centred = teacher - ops.convert_to_tensor(self.mean)
+        eye = ops.eye(ops.shape(student)[0]) * 1e9
+
+        def similarities(rows: Any) -> Any:
+            unit = rows / (ops.sqrt(ops.sum(ops.square(rows), axis=1, keepdims=True)) + 1e-6)
+            return ops.matmul(unit, ops.transpose(unit))
+
+        target = ops.softmax(similarities(centred) / 0.1 - eye, axis=1)
+        scale = 20.0 * ops.exp(self.sharpness)
+        scores = ops.log_softmax(similarities(student) * scale - eye, axis=1)
+        own = ops.sum(target * ops.log(target + 1e-9), axis=1)
+        relational = ops.mean(own - ops.sum(target * ops.maximum(scores, -50.0), axis=1))
+
+        normed = self.norm(student, training=True)
+        wanted = centred / ops.convert_to_tensor(self.std)
+        cosine = ops.sum(normed * wanted, axis=1) / (
+            ops.sqrt(ops.sum(ops.square(normed), axis=1) * ops.sum(ops.square(wanted), axis=1))
+            + 1e-6
+        )
+        regression = ops.mean(1.0 - cosine)
+
+        chances = ops.log_softmax(self.classifier(normed), axis=1)
+        picked = ops.take_along_axis(chances, ops.expand_dims(label, 1), axis=1)[:, 0]
+        loss = -0.9 * picked - 0.1 * ops.mean(chances, axis=1)
+        labels = ops.sum(loss * known) / (ops.sum(known) + 1e-6)
+        parts = [relational, regression, labels]
+        return sum(w * p for w, p in zip(self.parts, parts, strict=True)), ops.stack(parts)
+
+
+class ConvMuon(keras.optimizers.Muon):  # type: ignore[misc]
+    """Muon for the 1x1 convolutions, AdamW for everything else."""
+
+    def _should_use_adamw(self, variable: Any) -> bool:
+        shape = tuple(variable.shape)
+        pointwise = len(shape) == 4 and shape[:2] == (1, 1)
+        return not pointwise
+
+    def _muon_update_step(self, gradient: Any, variable: Any, lr: Any, m: Any) -> None:
+        shape = tuple(variable.shape)
+        self.assign(m, m * self.momentum + gradient)
+        mixed = ops.reshape(gradient + self.momentum * m, shape[-2:])
+        update = self.zeropower_via_newtonschulz5(mixed, self.ns_steps)
+        update = update * (0.2 * max(shape[-2:]) ** 0.5)
+        self.assign_sub(variable, ops.reshape(lr * update, shape))
+
+
+def make_optimizer(name: str, rate: float, decay: float) -> Any:
+    """The optimizer by name; batch norm and bias variables are not decayed."""
+    if name == "muon":
+        made: Any = ConvMuon(
+            learning_rate=rate,
+            weight_decay=decay,
+            adam_weight_decay=decay,
+            adam_beta_2=0.99,
+            adam_lr_ratio=0.5,
+        )
+    else:
+        made = keras.optimizers.AdamW(learning_rate=rate, weight_decay=decay, beta_2=0.99)
+    made.exclude_from_weight_decay(var_names=["gamma", "beta", "bias", "sharpness"])
+    return made
+
+
+def torch_forward(model: Any, low: bool) -> Callable[[Any], Any]:
+    """The training pass of a Keras MobileNetV2 as fused PyTorch kernels, same variables.
+
+    Strided depthwise convolutions stay in float32: their bfloat16 gradient is many times
+    slower on CPUs.
+    """
+    import torch  # type: ignore[import-not-found, unused-ignore]
+    from torch.nn import functional as tf  # type: ignore[import-not-found, unused-ignore]
+
+    half = torch.bfloat16 if low else torch.float32
+    steps: list[tuple[str, str, list[str], tuple[Any, ...]]] = []
+    for layer in model.layers[1:]:
+        inputs = [t._keras_history.operation.name for t in layer._inbound_nodes[0].input_tensors]
+        kind = type(layer).__name__
+        data: tuple[Any, ...] = ()
+        if kind in ("Conv2D", "DepthwiseConv2D"):
+            data = (layer.kernel.value, layer.strides[0], layer.padding)
+        elif kind == "BatchNormalization":
+            stats = (layer.moving_mean.value, layer.moving_variance.value)
+            data = (*stats, layer.gamma.value, layer.beta.value, 1 - layer.momentum, layer.epsilon)
+        elif kind == "ZeroPadding2D":
+            (top, bottom), (left, right) = layer.padding
+            data = (left, right, top, bottom)
+        steps.append((kind, layer.name, inputs, data))
+    source = model.layers[0].name
+
+    def forward(x: Any) -> Any:
+        done = {source: x.permute(0, 3, 1, 2).to(half)}
+        for kind, name, inputs, data in steps:
+            y = done[inputs[0]]
+            if kind == "Conv2D":
+                kernel, stride, _ = data
+                if stride == 2:
+                    y = tf.pad(y, (0, 1, 0, 1))
+                y = tf.conv2d(y, kernel.permute(3, 2, 0, 1).to(half), None, stride)
+            elif kind == "DepthwiseConv2D":
+                kernel, stride, padding = data
+                kind_of = torch.float32 if stride == 2 or y.shape[2] < 4 else half
+                weight = kernel.permute(2, 3, 0, 1).to(kind_of)
+                edge = 1 if padding == "same" else 0
+                y = tf.conv2d(y.to(kind_of), weight, None, stride, edge, 1, y.shape[1]).to(half)
+            elif kind == "BatchNormalization":
+                mean, variance, gamma, beta, momentum, epsilon = data
+                y = tf.batch_norm(
+                    y, mean, variance, gamma, beta, True, momentum=momentum, eps=epsilon
+                )
+            elif kind == "ReLU":
+                y = tf.relu6(y)
+            elif kind == "ZeroPadding2D":
+                y = tf.pad(y, data)
+            elif kind == "Add":
+                y = y + done[inputs[1]]
+            elif kind == "GlobalAveragePooling2D":
+                y = y.float().mean((2, 3))
+            else:
+                raise NotImplementedError(kind)
+            done[name] = y
+        return y
+
+    return forward
+
+
+def make_step(
+    model: Any, objective: Objective, optimizer: Any, options: argparse.Namespace
+) -> Callable[[Batch, Array], Array]:
+    """The training step of the backend in use: one batch in, the three losses out."""
+    variables = [*model.trainable_variables, *objective.trainable_variables]
+    optimizer.build(variables)
+    if keras.backend.backend() == "tensorflow":
+        import tensorflow as tf
+
+        @tf.function(reduce_retracing=True)  # type: ignore[untyped-decorator]
+        def graph(x: Any, t: Any, y: Any, k: Any) -> Any:
+            with tf.GradientTape() as tape:
+                loss, parts = objective(model(x, training=True), t, y, k)
+            optimizer.apply(tape.gradient(loss, variables), variables)
+            return parts
+
+        def tf_step(batch: Batch, known: Array) -> Array:
+            x, t, y = batch
+            return np.asarray(graph(x, t, y.astype(np.int32), known[y]))
+
+        return tf_step
+
+    import torch  # type: ignore[import-not-found, unused-ignore]
+
+    forward = torch_forward(model, low=options.bfloat16)
+    if options.compile:
+        forward = torch.compile(forward, dynamic=False)
+
+    def torch_step(batch: Batch, known: Array) -> Array:
+        x, t, y = (torch.from_numpy(np.ascontiguousarray(part)) for part in batch)
+        y = y.to(torch.int64)
+        loss, parts = objective(forward(x), t, y, torch.from_numpy(known)[y])
+        loss.backward()
+        values = [v.value for v in variables]
+        gradients = [v.grad if v.grad is not None else torch.zeros_like(v) for v in values]
+        if options.workers > 1:
+            flat = torch.cat([g.reshape(-1) for g in gradients])
+            torch.distributed.all_reduce(flat)
+            flat /= options.workers
+            pieces = torch.split(flat, [g.numel() for g in gradients])
+            gradients = [p.reshape(g.shape) for p, g in zip(pieces, gradients, strict=True)]
+        with torch.no_grad():
+            optimizer.apply(gradients, variables)
+        for value in values:
+            value.grad = None
+        return np.asarray(parts.detach().numpy())
+
+    return torch_step
+
+
+def neighbours(features: Array, label: Array) -> tuple[float, Array]:
+    """Leave-one-out 5-NN accuracy by cosine, and the five neighbours of every row."""
+    unit = features / np.maximum(np.linalg.norm(features, axis=1, keepdims=True), 1e-12)
+    similarity = unit @ unit.T
+    np.fill_diagonal(similarity, -np.inf)
+    nearest = np.argsort(-similarity, axis=1, kind="stable")[:, :5]
+    classes, number = np.unique(label, return_inverse=True)
+    votes = np.zeros((len(label), len(classes)), np.int64)
+    for column in nearest.T:
+        np.add.at(votes, (np.arange(len(label)), number[column]), 1)
+    return float(np.mean(votes.argmax(axis=1) == number)), nearest
+
+
+class Validation:
+    """Held-out pictures, centre squares: 5-NN accuracy, and agreement with the teacher."""
+
+    def __init__(self, pictures: Pictures, rows: Array, size: int) -> None:
+        boxes = centre_boxes(pictures.hw[rows])
+        crops = [pictures.crop(r, b, 0, size) for r, b in zip(rows, boxes, strict=True)]
+        self.pixels = np.stack(crops)
+        self.label = pictures.label[rows]
+        teacher = pictures.features[0][rows].astype(np.float32)
+        self.teacher = neighbours(teacher - teacher.mean(axis=0), self.label)[1]
+
+    def __call__(self, model: Any) -> str:
+        """One line of figures for the model as it stands."""
+        features = embed(model, self.pixels)
+        accuracy, nearest = neighbours(features, self.label)
+        shared = [len(set(a) & set(b)) / 5 for a, b in zip(nearest, self.teacher, strict=True)]
+        return f"5-NN {accuracy:.4f} teacher's neighbours {np.mean(shared):.4f}"
+
+
+def embed(model: Any, pixels: Array) -> Array:
+    """Pooled embeddings of uint8 pictures."""
+    parts = [
+        ops.convert_to_numpy(model(pixels[i : i + 64].astype(np.float32) / 127.5 - 1.0))
+        for i in range(0, len(pixels), 64)
+    ]
+    return np.concatenate(parts)
+
+
+class Average:
+    """A moving average of the model's trainable weights."""
+
+    def __init__(self, model: Any) -> None:
+        self.model = model
+        self.values = [ops.convert_to_numpy(v).copy() for v in model.trainable_variables]
+
+    def update(self, keep: float) -> None:
+        """Move towards the weights of now."""
+        for value, variable in zip(self.values, self.model.trainable_variables, strict=True):
+            value += (1.0 - keep) * (ops.convert_to_numpy(variable) - value)
+
+    def swap(self) -> None:
+        """Exchange the averaged weights and the model's."""
+        for i, variable in enumerate(self.model.trainable_variables):
+            now = ops.convert_to_numpy(variable).copy()
+            variable.assign(self.values[i])
+            self.values[i] = now
+
+
+def recalibrate(model: Any, data: list[Array]) -> None:
+    """Set every batch norm's statistics anew, as the mean over some batches."""
+    layers = [la for la in model.layers if isinstance(la, keras.layers.BatchNormalization)]
+    sums: list[list[Array]] = []
+    for batch in data:
+        kept = [layer.momentum for layer in layers]
+        for layer in layers:
+            layer.momentum = 0.0
+        model(batch, training=True)
+        for layer, momentum in zip(layers, kept, strict=True):
+            layer.momentum = momentum
+        now = [
+            [ops.convert_to_numpy(layer.moving_mean).copy() for layer in layers],
+            [ops.convert_to_numpy(layer.moving_variance).copy() for layer in layers],
+        ]
+        sums.append([*now[0], *now[1]])
+    means = [np.mean([s[i] for s in sums], axis=0) for i in range(len(sums[0]))]
+    for i, layer in enumerate(layers):
+        layer.moving_mean.assign(means[i])
+        layer.moving_variance.assign(means[len(layers) + i])
+
+
+def export(model: Any, path: Path) -> None:
+    """Write the weights as float16, keyed `layer/variable`, in the order of layer.weights."""
+    arrays = {
+        f"{layer.name}/{variable.name}": ops.convert_to_numpy(variable).astype(np.float16)
+        for layer in model.layers
+        for variable in layer.weights
+    }
+    np.savez_compressed(path, **arrays)
+
+
+def rate_at(progress: float) -> float:
+    """The share of the full learning rate: a short warm-up, a plateau, a line to zero."""
+    return max(0.0, min(1.0, progress / 0.02, (1.0 - progress) / 0.7))
+
+
+def size_at(progress: float, sizes: list[int], shares: list[float]) -> int:
+    """The picture size at this point of the run."""
+    for size, end in zip(sizes, np.cumsum(shares), strict=True):
+        if progress < end:
+            return size
+    return sizes[-1]
+
+
+class Checkpoint:
+    """All state of a run in one npz file (arrays only)."""
+
+    def __init__(
+        self, path: Path, model: Any, objective: Any, optimizer: Any, average: Average
+    ) -> None:
+        self.path, self.average = path, average
+        self.variables = [*model.variables, *objective.variables, *optimizer.variables]
+
+    def save(self, elapsed: float, step: int) -> None:
+        """Write the state."""
+        arrays = {f"v{i}": ops.convert_to_numpy(v) for i, v in enumerate(self.variables)}
+        arrays |= {f"a{i}": v for i, v in enumerate(self.average.values)}
+        part = self.path.with_suffix(".part.npz")
+        np.savez(part, elapsed=elapsed, step=step, **arrays)
+        part.replace(self.path)
+
+    def load(self) -> tuple[float, int]:
+        """Read the state; gives the seconds spent and the steps made."""
+        with np.load(self.path) as state:
+            for i, variable in enumerate(self.variables):
+                variable.assign(state[f"v{i}"])
+            self.average.values = [state[f"a{i}"] for i in range(len(self.average.values))]
+            return float(state["elapsed"]), int(state["step"])
+
+
+def train(rank: int, options: argparse.Namespace, meeting: str) -> None:
+    """One training process; the process of rank 0 validates, writes and reports."""
+    keras.utils.set_random_seed(options.seed)
+    if keras.backend.backend() == "torch":
+        import torch
+
+        torch.set_num_threads(options.threads)
+        if options.workers > 1:
+            torch.distributed.init_process_group(
+                "gloo", init_method=meeting, rank=rank, world_size=options.workers
+            )
+    pictures = Pictures(options.work)
+    held_out, hidden = pictures.split()
+    rows = np.setdiff1d(np.arange(len(pictures.label)), held_out)
+    known = np.ones(len(pictures.names), np.float32)
+    known[hidden] = 0.0
+
+    model = keras.applications.MobileNetV2(
+        input_shape=(None, None, 3),
+        alpha=options.alpha,
+        include_top=False,
+        pooling="avg",
+        weights=None,
+    )
+    sample = pictures.features[0][rows[:: max(1, len(rows) // 8192)]].astype(np.float32)
+    mean, std = sample.mean(axis=0), sample.std(axis=0) + 0.02
+    objective = Objective(mean, std, len(pictures.names), options.weights)
+    optimizer = make_optimizer(options.optimizer, options.rate, options.decay)
+    step_function = make_step(model, objective, optimizer, options)
+    average = Average(model)
+    state = Checkpoint(options.out.with_suffix(".state.npz"), model, objective, optimizer, average)
+    spent, step = state.load() if options.resume and state.path.exists() else (0.0, 0)
+    validation = Validation(pictures, held_out, options.size)
+    sizes = [*options.early_sizes, options.size]
+    budget = options.minutes * 60.0
+    started = time.monotonic() - spent
+    progress = spent / budget
+    source = batches(
+        pictures,
+        rows,
+        options.batch,
+        [options.seed, rank, step],
+        lambda: size_at(progress, sizes, options.shares),
+        options.group,
+    )
+
+    def report(line: str) -> None:
+        if rank == 0:
+            print(f"{(time.monotonic() - started) / 60:6.1f} min  {line}", flush=True)
+
+    def judge(label: str) -> None:
+        if rank == 0:
+            average.swap()
+            kept = [ops.convert_to_numpy(v).copy() for v in model.non_trainable_variables]
+            data = [next(source)[0] for _ in range(4)]
+            recalibrate(model, data)
+            report(f"{label}: {validation(model)}")
+            export(model, options.out)
+            for variable, value in zip(model.non_trainable_variables, kept, strict=True):
+                variable.assign(value)
+            average.swap()
+
+    report(f"{len(rows)} pictures, {model.count_params()} parameters, step {step}")
+    sums, count, seen = np.zeros(3), 0, 0
+    said = judged = time.monotonic()
+    while True:
+        progress = (time.monotonic() - started) / budget
+        if options.workers > 1:
+            import torch
+
+            shared = torch.tensor([progress], dtype=torch.float64)
+            torch.distributed.broadcast(shared, 0)
+            progress = float(shared[0])
+        if progress >= 1.0:
+            break
+        optimizer.learning_rate.assign(options.rate * rate_at(progress))
+        sums += step_function(next(source), known)
+        step, count, seen = step + 1, count + 1, seen + options.batch * options.workers
+        average.update(min(options.keep, (1.0 + step) / (10.0 + step)))
+        now = time.monotonic()
+        if now - said > 30:
+            parts = " ".join(f"{v:.4f}" for v in sums / count)
+            side = size_at(progress, sizes, options.shares)
+            report(f"step {step} size {side} losses {parts} {seen / (now - said):.0f} pictures/s")
+            sums, count, seen, said = np.zeros(3), 0, 0, now
+        if rank == 0 and now - judged > options.judge_every:
+            judge(f"step {step}")
+            state.save(time.monotonic() - started, step)
+            judged = time.monotonic()
+    if rank == 0:
+        average.swap()
+        final = (next(source)[0] for _ in range(40))
+        recalibrate(model, list(final))
+        export(model, options.out)
+        pictures_seen = step * options.batch * options.workers
+        report(f"end, step {step}, {pictures_seen} pictures: {validation(model)}")
+        state.save(budget, step)
+
+
+def main() -> None:
+    """Command line."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
+    parser.add_argument("--work", type=Path, required=True, help="what prepare.py wrote")
+    parser.add_argument("--out", type=Path, required=True, help="the .npz to write")
+    parser.add_argument("--minutes", type=float, default=75.0)
+    parser.add_argument("--alpha", type=float, default=0.5)
+    parser.add_argument("--size", type=int, default=96, help="last training size, and validation")
+    parser.add_argument("--early-sizes", type=int, nargs="*", default=[64])
+    parser.add_argument("--shares", type=float, nargs="+", default=[0.82, 0.18])
+    parser.add_argument("--batch", type=int, default=128, help="per worker")
+    parser.add_argument("--group", type=int, default=4, help="pictures of one class in a row")
+    parser.add_argument("--optimizer", choices=["adamw", "muon"], default="muon")
+    parser.add_argument("--rate", type=float, default=0.005)
+    parser.add_argument("--decay", type=float, default=0.05)
+    parser.add_argument("--keep", type=float, default=0.998, help="of the moving average")
+    parser.add_argument(
+        "--weights",
+        type=float,
+        nargs=3,
+        default=[1.0, 2.0, 0.2],
+        help="of the relational, regression and label losses",
+    )
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--resume", action="store_true")
+    parser.add_argument("--judge-every", type=float, default=300.0, help="seconds")
+    parser.add_argument("--workers", type=int, default=1, help="processes (PyTorch only)")
+    parser.add_argument("--threads", type=int, default=1, help="per process (PyTorch only)")
+    parser.add_argument("--bfloat16", action="store_true", help="(PyTorch only)")
+    parser.add_argument("--compile", action="store_true", help="(PyTorch only)")
+    options = parser.parse_args()
+    if keras.backend.backend() != "torch" and options.workers > 1:
+        parser.error("--workers needs the PyTorch backend")
+    if len(options.shares) != len(options.early_sizes) + 1:
+        parser.error("--shares needs one number per size")
+    if options.workers == 1:
+        train(0, options, "")
+        return
+    import torch  # type: ignore[import-not-found, unused-ignore]
+
+    with tempfile.TemporaryDirectory() as folder:
+        torch.multiprocessing.spawn(
+            train, (options, f"file://{folder}/meeting"), nprocs=options.workers
+        )
+
+
+if __name__ == "__main__":
+    main()

@@ -103,7 +103,7 @@ def embed(
     with ThreadPoolExecutor(_READERS) as readers:
         # A window at a time, so that memory stays bounded whatever the folder's size.
         for window in _batches(wanted, _WINDOW):
-            outcomes = _embed(window, backbone, crop, cache, readers)
+            outcomes = _attempt_all(window, backbone, crop, cache, readers)
             for photo, outcome in zip(window, outcomes, strict=True):
                 if isinstance(outcome, _Done):
                     used.append(outcome)
@@ -132,7 +132,7 @@ class _Done(NamedTuple):
     embedding: NDArray[np.float32]
 
 
-def _embed(
+def _attempt_all(
     window: Sequence[Photo],
     backbone: Backbone,
     crop: str,
@@ -188,7 +188,8 @@ def _check_classes(
     empty = sorted({photo.label for photo in photos} - {photo.label for photo in used})
     if empty:
         what = f"the class {empty[0]!r}" if empty[0] else "the folder"
-        ours = next(one for one in skipped if one.name.rpartition("/")[0] == empty[0])
+        names = {photo.name for photo in photos if photo.label == empty[0]}
+        ours = next(one for one in skipped if one.name in names)
         raise InputError(f"{what} has no usable picture; {ours.name}: {ours.reason}")
 
 

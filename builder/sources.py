@@ -159,11 +159,20 @@ def _reader(path: Path) -> Callable[[], bytes]:
         status = path.stat()
         if not stat.S_ISREG(status.st_mode):
             raise OSError(errno.EINVAL, "not a regular file")
-        if status.st_size > _LARGEST:
-            raise OSError(errno.EFBIG, f"larger than {_LARGEST >> 20} MiB")
-        return path.read_bytes()
+        return _within(status.st_size, path.read_bytes)()
 
     return content
+
+
+def _within(size: int, content: Callable[[], bytes]) -> Callable[[], bytes]:
+    """Reads the bytes, unless there are more of them than any picture has."""
+
+    def read() -> bytes:
+        if size > _LARGEST:
+            raise OSError(errno.EFBIG, f"larger than {_LARGEST >> 20} MiB")
+        return content()
+
+    return read
 
 
 def _table(path: Path, path_column: str, label_column: str | None) -> Iterator[Photo]:
@@ -225,7 +234,7 @@ def _zip_members(path: Path) -> Iterator[Member]:
     archive = zipfile.ZipFile(path)  # stays open as long as its members are used
     for info in archive.infolist():
         if not info.is_dir():
-            yield info.filename, partial(archive.read, info)
+            yield info.filename, _within(info.file_size, partial(archive.read, info))
 
 
 def _tar_members(path: Path) -> Iterator[Member]:
@@ -249,7 +258,7 @@ def _tar_members(path: Path) -> Iterator[Member]:
     with tarfile.open(fileobj=plain) as archive:
         members = [info for info in archive if info.isfile()]
     for info in members:
-        yield info.name.removeprefix("./"), partial(content, info)
+        yield info.name.removeprefix("./"), _within(info.size, partial(content, info))
 
 
 def _in_folders(name: str, content: Callable[[], bytes]) -> Photo:

@@ -226,3 +226,20 @@ def test_a_file_that_cannot_be_read_is_skipped_and_named(photos):
     found = [*find(photos), Photo(name="apple/locked.png", label="apple", content=refuse)]
     (skipped,) = embed(found, load_backbone(Spec(backbone="pixels", size=8)), "center").skipped
     assert (skipped.name, skipped.reason) == ("apple/locked.png", "Permission denied")
+
+
+def test_a_class_of_a_table_with_no_usable_picture(photos, tmp_path):
+    (tmp_path / "empty.png").write_bytes(b"")
+    path = table(tmp_path, ".csv", {"path": ["empty.png", photos / "apple/0.png"], "label": "xy"})
+    words = "the class 'x' has no usable picture; empty.png: empty file"
+    with pytest.raises(InputError, match=words):
+        embed(find(path), load_backbone(Spec(backbone="pixels", size=8)), "center")
+
+
+@pytest.mark.parametrize("name", ["p.zip", "p.tar"])
+def test_a_file_larger_than_any_picture_is_not_read(photos, tmp_path, monkeypatch, name):
+    found = find(packed(photos, tmp_path / name)) + find(photos)
+    monkeypatch.setattr("pocketknn.builder.sources._LARGEST", 10)
+    for photo in found:
+        with pytest.raises(PictureError, match="larger than"):
+            read(photo)

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import fcntl
+import glob
 import json
 import os
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from pocketknn.builder.errors import InputError
 
 from .metadata import LABELS, MANIFEST, MODEL, PARITY, REFERENCES, SCHEMA, TABLE
+
+_SUFFIX = ".partial"
 
 
 def check_free(out: Path, force: bool) -> None:
@@ -55,16 +59,18 @@ def check_apart(out: Path, photos: Path) -> None:
 @contextmanager
 def staged(out: Path, force: bool) -> Iterator[Path]:
     """A folder near `out` that takes its place when the block ends well, and else is removed."""
-    check_free(out, force)
     out = out.absolute()
     above = _existing(out)
+    _sweep(out, above)
+    check_free(out, force)
     try:
-        work = Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=above))
+        work = Path(tempfile.mkdtemp(prefix=f".{out.name}.", suffix=_SUFFIX, dir=above))
+        staging, old, lock = work / "new", work / "old", (work / "lock").open("w")
+        staging.mkdir()
     except OSError as error:
         raise InputError(f"{out} cannot be written: {error.strerror}") from error
     try:
-        staging, old = work / "new", work / "old"
-        staging.mkdir()
+        fcntl.flock(lock, fcntl.LOCK_EX)
         yield staging
         check_free(out, force)  # another build may have come first
         out.parent.mkdir(parents=True, exist_ok=True)
@@ -78,6 +84,17 @@ def staged(out: Path, force: bool) -> Iterator[Path]:
             raise
     finally:
         shutil.rmtree(work, ignore_errors=True)
+        lock.close()
+
+
+def _sweep(out: Path, above: Path) -> None:
+    """Remove what killed builds left, and give back a build that one of them had set aside."""
+    for work in above.glob(f".{glob.escape(out.name)}.*{_SUFFIX}"):
+        with suppress(OSError), (work / "lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)  # fails where the build is alive
+            if (work / "old").exists() and not out.exists():
+                (work / "old").rename(out)
+            shutil.rmtree(work)
 
 
 def _foreign(out: Path) -> str:

@@ -165,7 +165,7 @@ def test_verify_notices_a_changed_file(built, pocketknn, tmp_path):
     said = pocketknn("verify", copy)
     assert said.code == 1
     assert "model.tflite is not the file that was built" in said.out
-    assert "model.tflite: the file does not hold all references" in said.out
+    assert "model.tflite: it cannot be run: model.tflite is damaged" in said.out
     assert "model.onnx is missing" in said.out
 
 
@@ -481,7 +481,7 @@ def test_damaged_files_are_one_line(built, photos, refused, tmp_path):
     weights = copy / "model.mlpackage/Data/com.apple.CoreML/weights/weight.bin"
     weights.unlink()
     line = refused("predict", copy / "model.mlpackage", picture)
-    assert "model.mlpackage cannot be evaluated" in line
+    assert "model.mlpackage is damaged" in line
     (copy / "model.onnx").write_bytes((copy / "model.onnx").read_bytes()[:50_000])
     refused("predict", copy / "model.onnx", picture)
 

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from pocketknn.builder.errors import InputError
 
+from .artefact import FORMATS
 from .metadata import LABELS, MANIFEST, MODEL, PARITY, REFERENCES, SCHEMA, TABLE
 
 _SUFFIX = ".partial"
@@ -64,13 +65,16 @@ def staged(out: Path, force: bool) -> Iterator[Path]:
     _sweep(out, above)
     check_free(out, force)
     try:
-        work = Path(tempfile.mkdtemp(prefix=f".{out.name}.", suffix=_SUFFIX, dir=above))
-        staging, old, lock = work / "new", work / "old", (work / "lock").open("w")
+        made = Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=above))
+        lock = (made / "lock").open("w")
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        # Named so only once it is locked, or another build might sweep it away.
+        work = made.rename(made.with_name(made.name + _SUFFIX))
+        staging, old = work / "new", work / "old"
         staging.mkdir()
     except OSError as error:
         raise InputError(f"{out} cannot be written: {error.strerror}") from error
     try:
-        fcntl.flock(lock, fcntl.LOCK_EX)
         yield staging
         check_free(out, force)  # another build may have come first
         out.parent.mkdir(parents=True, exist_ok=True)
@@ -99,8 +103,9 @@ def _sweep(out: Path, above: Path) -> None:
 
 def _foreign(out: Path) -> str:
     """The name of something in a folder that no build wrote, or what else is wrong with it."""
-    names = (path.name for path in out.iterdir() if path.stem != MODEL)
-    others = sorted(set(names) - {LABELS, MANIFEST, PARITY, REFERENCES, TABLE})
+    ours = {LABELS, MANIFEST, PARITY, REFERENCES, TABLE}
+    ours |= {MODEL + target.SUFFIX for target in FORMATS.values()}
+    others = sorted({path.name for path in out.iterdir()} - ours)
     if others:
         return repr(others[0])
     try:

@@ -319,6 +319,8 @@ def test_force_replaces_nothing_but_builds(photos, refused, tmp_path):
     (tmp_path / "web").mkdir()
     (tmp_path / "web/manifest.json").write_text('{"name": "a web app"}')
     assert "no manifest of a build" in refused(*quick(photos, tmp_path / "web", "--force"))
+    (tmp_path / "web/model.psd").write_text("a drawing")
+    assert "holds 'model.psd'" in refused(*quick(photos, tmp_path / "web", "--force"))
     (tmp_path / "file").write_text("x")
     assert "is no folder" in refused(*quick(photos, tmp_path / "file", "--force"))
 

@@ -7,9 +7,9 @@ import glob
 import json
 import os
 import shutil
-import tempfile
+import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from pocketknn.builder.errors import InputError
@@ -64,17 +64,21 @@ def staged(out: Path, force: bool) -> Iterator[Path]:
     above = _existing(out)
     _sweep(out, above)
     check_free(out, force)
-    try:
-        made = Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=above))
-        lock = (made / "lock").open("w")
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        # Named so only once it is locked, or another build might sweep it away.
-        work = made.rename(made.with_name(made.name + _SUFFIX))
-        staging, old = work / "new", work / "old"
-        staging.mkdir()
-    except OSError as error:
-        raise InputError(f"{out} cannot be written: {error.strerror}") from error
-    try:
+    made = above / f".{out.name}.{uuid.uuid4().hex[:8]}"
+    work = made.with_name(made.name + _SUFFIX)
+    staging, old = work / "new", work / "old"
+    with ExitStack() as stack:
+        for folder in (work, made):
+            stack.callback(shutil.rmtree, folder, ignore_errors=True)
+        try:
+            made.mkdir()
+            lock = stack.enter_context((made / "lock").open("w"))
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            # Named so only once it is locked, or another build might sweep it away.
+            made.rename(work)
+            staging.mkdir()
+        except OSError as error:
+            raise InputError(f"{out} cannot be written: {error.strerror}") from error
         yield staging
         check_free(out, force)  # another build may have come first
         out.parent.mkdir(parents=True, exist_ok=True)
@@ -86,9 +90,6 @@ def staged(out: Path, force: bool) -> Iterator[Path]:
             if old.exists():
                 old.rename(out)
             raise
-    finally:
-        shutil.rmtree(work, ignore_errors=True)
-        lock.close()
 
 
 def _sweep(out: Path, above: Path) -> None:

@@ -123,6 +123,9 @@ class Metadata:
                 if not all(isinstance(label, str) for label in manifest["labels"]):
                     raise TypeError("a label is no text")
                 spec_of(manifest)
+                if wanted is BUILT:
+                    _check(manifest["files"], {name: {"sha256": str} for name in manifest["files"]})
+                    _check(manifest["precision"], dict.fromkeys(manifest["parity"], str))
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise InputError(f"the manifest of {source} is broken: {error!r}") from error
         if schema != SCHEMA:

@@ -502,6 +502,7 @@ def without(manifest, *path):
     [
         *(("files",), ("seed",), ("precision",), ("labels",), ("k",), ("head",), ("backbone",)),
         *(("backbone", "sha256"), ("input", "shape"), ("references", "count")),
+        *(("precision", "onnx"), ("files", "model.onnx", "sha256")),
     ],
 )
 def test_a_damaged_manifest_is_one_line(built, refused, tmp_path, path):

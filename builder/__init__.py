@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from .backbone import Backbone as Backbone
     from .backbone import load_backbone as load_backbone
+    from .classifier import KNNClassifier as KNNClassifier
     from .embedding import Embedded as Embedded
     from .embedding import embed as embed
     from .errors import InputError as InputError
@@ -21,6 +22,7 @@ _HOME = {
     "Backbone": "backbone",
     "Embedded": "embedding",
     "InputError": "errors",
+    "KNNClassifier": "classifier",
     "Photo": "images",
     "References": "references",
     "Spec": "spec",

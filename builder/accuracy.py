@@ -3,47 +3,120 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from . import neighbors
-from .references import References
-from .spec import Spec, resolve_k
+from .errors import InputError
+from .neighbors import Floats, Neighbors
+from .space import MOST_K, Space
+from .spec import Spec
 
-_MOST_QUERIES = 5000  # bounds the time to 5,000 × N scores
+if TYPE_CHECKING:
+    from .fit import Fit
 
 
 @dataclass(frozen=True, kw_only=True)
 class LeaveOneOut:
-    """Accuracy of the vote of each reference's k nearest others.
+    """How well each reference is answered by its k nearest others.
 
     Attributes:
-        accuracy: share of the queries whose label won.
-        k: how many neighbours voted.
+        accuracy: share of the queries whose label won, before any rejection; None for regression.
+        rmse: root of the mean squared error of each target, by name; None where there are none.
+        k: how many neighbours were asked.
         queries: how many references were asked for; a seeded draw where there are very many.
     """
 
-    accuracy: float
+    accuracy: float | None
+    rmse: dict[str, float] | None
     k: int
     queries: int
 
 
-def leave_one_out(spec: Spec, references: References) -> LeaveOneOut | None:
-    """Measure it for a spec's k and vote; None where there are no labels or a single reference."""
-    n = len(references)
-    if not references.labels or n < 2:
+@dataclass(frozen=True, kw_only=True)
+class Unprojected:
+    """A projection held against the embeddings it was made from, by leave-one-out.
+
+    Attributes:
+        accuracy: without the projection; None where there are no labels.
+        first_equal: share of the references with the same nearest other one.
+        recall: share of the k nearest without the projection that are so with it.
+    """
+
+    accuracy: float | None
+    first_equal: float
+    recall: float
+
+
+def leave_one_out(fit: Fit) -> LeaveOneOut | None:
+    """Measure it for a fit's k and vote; None without labels and targets, or with one reference."""
+    n, k = len(fit.references), min(fit.k, len(fit.references) - 1)
+    if k < 1 or not (fit.references.labels or fit.references.target_names):
         return None
-    queries = np.arange(n)
-    if n > _MOST_QUERIES:
-        queries = np.sort(np.random.default_rng(spec.seed).choice(n, _MOST_QUERIES, replace=False))
-    k = min(resolve_k(spec.k, n), n - 1)
-    found = neighbors.leave_one_out(references.vectors, k, queries)
+    errors = _errors(fit.spec, fit.space, fit.spec.head or "", k)
+    regress = fit.spec.head == "regress"
+    named = dict(zip(fit.references.target_names, np.sqrt(errors).tolist(), strict=regress))
+    return LeaveOneOut(
+        accuracy=None if regress else float(1 - errors[0]),
+        rmse=named if regress else None,
+        k=k,
+        queries=min(n, len(fit.space.others.queries)),
+    )
+
+
+def best_k(spec: Spec, space: Space, head: str) -> int:
+    """The k up to 50 with the least leave-one-out error; the smallest of equals.
+
+    Raises:
+        InputError: there is one reference only.
+    """
+    n = len(space.references)
+    if n < 2:
+        raise InputError("k = auto asks each reference for its neighbours, and there is only one")
+    scale = np.maximum(space.references.targets.var(axis=0), 1e-30) if head == "regress" else 1.0
+    wrong = [
+        float((_errors(spec, space, head, k) / scale).mean())
+        for k in range(1, min(MOST_K, n - 1) + 1)
+    ]
+    return int(np.argmin(np.round(wrong, 12))) + 1
+
+
+def unprojected(fit: Fit) -> Unprojected | None:
+    """What the projection costs; None where there is none, or a single reference."""
+    if fit.space.projection is None or len(fit.references) < 2:
+        return None
+    plain = Space(
+        references=fit.references, metric=fit.spec.metric, projection=None, seed=fit.spec.seed
+    )
+    k = min(fit.k, len(fit.references) - 1)
+    before, after = (space.others.found.indices[:, :k] for space in (plain, fit.space))
+    labelled = fit.references.labels and fit.spec.head != "regress"
+    return Unprojected(
+        accuracy=float(1 - _errors(fit.spec, plain, "classify", k)[0]) if labelled else None,
+        first_equal=float((before[:, 0] == after[:, 0]).mean()),
+        recall=float((before[:, :, None] == after[:, None, :]).any(axis=2).mean()),
+    )
+
+
+def _errors(spec: Spec, space: Space, head: str, k: int) -> Floats:
+    """Mean squared error of each target, or the share of wrong labels, of leave-one-out."""
+    references, (queries, found) = space.references, space.others
+    nearest = Neighbors(found.scores[:, :k], found.indices[:, :k])
+    hit = space.exact_hit("float32")
+    if head == "regress":
+        means = neighbors.mean(
+            nearest, references.targets, by=spec.vote, metric=space.metric, exact_hit=hit
+        )
+        return np.asarray(((means - references.targets[queries]) ** 2).mean(axis=0))
     votes = neighbors.vote(
-        found,
+        nearest,
         references.label_ids,
         len(references.labels),
         by=spec.vote,
         balanced=spec.balanced,
+        metric=space.metric,
+        exact_hit=hit,
     )
-    right = neighbors.winners(votes) == references.label_ids[queries]
-    return LeaveOneOut(accuracy=float(right.mean()), k=k, queries=len(queries))
+    wrong = neighbors.winners(votes) != references.label_ids[queries]
+    return np.array([wrong.mean()])

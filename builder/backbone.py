@@ -13,6 +13,7 @@ import numpy as np
 
 from .errors import InputError, first_line
 from .mobilenets import FAMILIES, imagenet, network, with_weights
+from .references import References
 from .spec import Spec
 
 if TYPE_CHECKING:
@@ -100,6 +101,41 @@ def load_backbone(spec: Spec) -> Backbone:
         if value is not None:
             raise InputError(f"{option} {value} does not go with the backbone {spec.backbone!r}")
     return _bundled(spec) if spec.backbone == "bundled" else _pixels(spec)
+
+
+def backbone_of(references: References, spec: Spec) -> Backbone | None:
+    """The backbone that embedded the references; None for vectors of another origin.
+
+    Args:
+        references: stored examples.
+        spec: `backbone` `auto` for the one that the references name, else it must be the same;
+            `weights` where they came from a file.
+
+    Raises:
+        InputError: it cannot be loaded, or is not the one that embedded them.
+    """
+    origin = references.provenance
+    if origin is None:
+        if spec.backbone not in ("auto", "vector"):
+            raise InputError(f"the references name no backbone, so {spec.backbone!r} cannot embed")
+        return None
+    if spec.backbone == "auto":
+        named = origin.backbone in FAMILIES
+        spec = replace(spec, backbone=origin.backbone, alpha=origin.alpha if named else None)
+    same = replace(
+        spec,
+        size=spec.size or origin.size,
+        input_range=origin.input_range if spec.backbone.endswith(".keras") else "0..255",
+    )
+    found = load_backbone(same)
+    if (found.sha256(), found.size) != (origin.sha256, origin.size):
+        raise InputError(
+            f"the references come from another backbone, {origin.backbone} at {origin.size} with"
+            f" the weights {origin.sha256[:12]}, not {found.sha256()[:12]} at {found.size}"
+        )
+    if spec.crop != origin.crop:
+        raise InputError(f"the references were cropped by {origin.crop!r}, not {spec.crop!r}")
+    return found
 
 
 def _auto(spec: Spec) -> Backbone:

@@ -16,7 +16,7 @@ from .backbone import Backbone
 from .cache import Cache
 from .errors import InputError
 from .images import Photo, PictureError, decode, read, square
-from .references import References
+from .references import Provenance, References
 
 _BATCH = 32
 _READERS = 4
@@ -42,26 +42,35 @@ class Embedded:
         embeddings: (n, d) float32, as the backbone gives them.
         sha256: hash of each file.
         skipped: the pictures that were left out.
+        provenance: which backbone embedded them.
     """
 
     photos: tuple[Photo, ...]
     embeddings: NDArray[np.float32]
     sha256: tuple[str, ...]
     skipped: tuple[Skipped, ...]
+    provenance: Provenance
 
-    def references(self, classes: Sequence[str] | None = None) -> References:
-        """These pictures as references, with labels where they have any.
+    def references(
+        self, classes: Sequence[str] | None = None, target_names: Sequence[str] | None = None
+    ) -> References:
+        """These pictures as references, with labels and targets where they have any.
 
         Args:
             classes: the order of the classes; sorted by name when None.
+            target_names: what the targets are.
 
         Raises:
             InputError: a label is not among the classes.
         """
         labels = [photo.label for photo in self.photos]
+        targets = [photo.targets for photo in self.photos]
         return References.of(
             self.embeddings,
             labels if any(labels) else None,
+            targets=targets if any(targets) else None,
+            target_names=target_names if any(targets) else None,
+            provenance=self.provenance,
             classes=classes,
             ids=_ids(self.sha256),
             paths=[photo.name for photo in self.photos],
@@ -123,6 +132,14 @@ def embed(
         embeddings=embeddings,
         sha256=tuple(one.sha256 for one in used),
         skipped=tuple(skipped),
+        provenance=Provenance(
+            backbone=backbone.name,
+            alpha=backbone.alpha,
+            size=backbone.size,
+            input_range=backbone.input_range,
+            sha256=backbone.sha256(),
+            crop=crop,
+        ),
     )
 
 

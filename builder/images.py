@@ -39,11 +39,13 @@ class Photo:
         name: its path below the place that was searched, with forward slashes.
         label: its class: the folders above it, joined with "/", or what a table says; "" for none.
         content: reads the file's bytes; raises OSError where it cannot.
+        targets: numbers that a table says of it, for regression.
     """
 
     name: str
     label: str
     content: Callable[[], bytes] = field(compare=False, repr=False)
+    targets: tuple[float, ...] = ()
 
 
 def decode(content: bytes) -> Image.Image:

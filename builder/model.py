@@ -1,4 +1,4 @@
-"""The one graph: backbone, unit length, references, top-k, head."""
+"""The one graph: backbone, projection, references, top-k, head."""
 
 from __future__ import annotations
 
@@ -6,77 +6,57 @@ from typing import TYPE_CHECKING
 
 from .backbone import Backbone
 from .errors import InputError
+from .fit import Fit, fit
 from .heads import HEADS
-from .neighbors import EXACT_HIT
 from .references import References
+from .search import nearest
 from .spec import Spec
 
 if TYPE_CHECKING:
     import keras
-    from keras import KerasTensor
-
-_SMALLEST = 1e-30  # keeps a zero embedding at zero, in float32, instead of 0/0
 
 
-def build(
-    spec: Spec,
-    references: References,
-    backbone: Backbone | None = None,
-    *,
-    exact_hit: float = EXACT_HIT["float32"],
-) -> keras.Model:
+def build(spec: Spec, references: References, backbone: Backbone | None = None) -> keras.Model:
     """Wire a backbone, the references and a head into one Keras model of stock layers.
 
     Args:
-        spec: the choices; `head` and `k` may be None.
-        references: n unit vectors (n, d), one column each of the layer "references".
+        spec: the choices.
+        references: n embeddings (n, d), one column each of the layer "references".
         backbone: gives embeddings (batch, d); None for an input `features` (batch, d).
-        exact_hit: the cosine distance up to which a neighbour is an exact hit, for `vote`.
 
     Returns:
         A model with the outputs `scores` (batch, k) float32, descending; `indices` (batch, k)
         int32; and those of the head.
 
     Raises:
-        InputError: k above n, a backbone of another width, or a head that the references cannot
-            serve.
+        InputError: a backbone of another width, or a choice that the references cannot serve.
     """
+    return wire(fit(spec, references), backbone)
+
+
+def wire(fit: Fit, backbone: Backbone | None = None, *, precision: str = "float32") -> keras.Model:
+    """The same from a fit; `precision` is that of the backbone, which exact hits depend on."""
     import keras
 
+    dim = fit.references.dim
     if backbone is None:
-        inputs = embedding = keras.Input((references.dim,), name="features")
+        inputs = embedding = keras.Input((dim,), name="features")
     else:
-        if backbone.dim != references.dim:
+        if backbone.dim != dim:
             raise InputError(
-                f"the references have {references.dim} values each,"
+                f"the references have {dim} values each,"
                 f" the backbone {backbone.name!r} gives {backbone.dim}"
             )
         inputs = keras.Input((backbone.size, backbone.size, 3), name="image")
         embedding = backbone.model(inputs)
-    dense = keras.layers.Dense(len(references), use_bias=False, name="references", trainable=False)
-    cosines = dense(_unit(embedding))
-    dense.set_weights([references.vectors.T])
-    spec = spec.resolved(len(references), bool(references.labels))
-    scores, indices = keras.ops.top_k(cosines, spec.k)
-    head = HEADS[str(spec.head)]
+    if (projection := fit.space.projection) is not None:
+        dense = keras.layers.Dense(len(projection.bias), name="projection", trainable=False)
+        embedding = dense(embedding)
+        dense.set_weights([projection.kernel, projection.bias])
+    scores, indices = nearest(embedding, fit.space, fit.k)
     outputs = {
         "scores": scores,
         "indices": indices,
-        **head.attach(scores, indices, references, spec, exact_hit),
+        **HEADS[str(fit.spec.head)].attach(scores, indices, fit, fit.space.exact_hit(precision)),
     }
     return keras.Model(inputs, outputs, name="pocketknn")
-
-
-def _unit(embedding: KerasTensor) -> KerasTensor:
-    """Scale each row of (batch, d) to length 1; a row of zeros stays zeros, in every runtime.
-
-    Not `keras.layers.UnitNormalization`: on a zero vector TFLite and Core ML turn it into NaN.
-    Dividing by the largest component first keeps the squares within range, whatever the scale.
-    """
-    import keras
-
-    ops = keras.ops
-    largest = ops.max(ops.abs(embedding), axis=-1, keepdims=True)
-    scaled = embedding / ops.maximum(largest, _SMALLEST)
-    squares = ops.sum(scaled * scaled, axis=-1, keepdims=True)
-    return scaled * ops.rsqrt(ops.maximum(squares, 1e-12))

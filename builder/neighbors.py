@@ -1,4 +1,4 @@
-"""The oracle: exact k-nearest neighbours and their vote, in float64 numpy.
+"""The oracle: exact k-nearest neighbours, their vote and their mean, in float64 numpy.
 
 Every artefact is compared with these functions. They import neither Keras nor the graph, so that a
 mistake there cannot be made here as well.
@@ -6,6 +6,7 @@ mistake there cannot be made here as well.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -14,16 +15,19 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
+# Each metric with its order p among Minkowski's; cosine has none.
+METRICS = {"cosine": 0, "euclidean": 2, "manhattan": 1, "minkowski": 3}
 # Up to this cosine distance a neighbour is the query itself, whatever the rounding.
 EXACT_HIT = {"float32": 1e-6, "float16": 1e-3}
 _ROWS_AT_ONCE = 512  # bounds the score matrix to 512 × N float64
+_SPARE = 8  # candidates beyond k, for what the expanded Euclidean form puts out of order
 
 
 class Neighbors(NamedTuple):
     """The k nearest references of each query, the nearest first; ties go to the lower index.
 
     Attributes:
-        scores: (q, k) float64 cosines.
+        scores: (q, k) float64, higher is nearer: cosines, or negative distances.
         indices: (q, k) row numbers of the references.
     """
 
@@ -58,18 +62,43 @@ def rank(scores: Floats, k: int) -> Neighbors:
     return Neighbors(np.take_along_axis(scores, indices, axis=1), indices)
 
 
-def search(queries: NDArray[np.floating], references: NDArray[np.floating], k: int) -> Neighbors:
-    """Exact k-NN by cosine of queries (q, d) among references (n, d)."""
-    rows = unit(references)
-    blocks = [
-        rank(unit(queries[start : start + _ROWS_AT_ONCE]) @ rows.T, k)
-        for start in range(0, len(queries), _ROWS_AT_ONCE)
-    ]
-    return _stack(blocks)
+def scores(
+    queries: NDArray[np.floating], references: NDArray[np.floating], metric: str = "cosine"
+) -> Floats:
+    """Score of each reference (n, d) for each query (q, d), as (q, n): higher is nearer.
+
+    Cosines, or the negative of a distance, computed from differences.
+    """
+    if metric == "cosine":
+        return cosines(queries, references)
+    from scipy.spatial.distance import cdist
+
+    given = (np.asarray(queries, np.float64), np.asarray(references, np.float64))
+    names = {1: "cityblock", 2: "euclidean"}
+    order = METRICS[metric]
+    found: Floats = -(
+        cdist(*given, names[order]) if order in names else cdist(*given, "minkowski", p=order)
+    )
+    return found
+
+
+def search(
+    queries: NDArray[np.floating],
+    references: NDArray[np.floating],
+    k: int,
+    metric: str = "cosine",
+) -> Neighbors:
+    """Exact k-NN of queries (q, d) among references (n, d)."""
+    nearest = _nearest(references, metric)
+    starts = range(0, len(queries), _ROWS_AT_ONCE)
+    return _stack([nearest(queries[start : start + _ROWS_AT_ONCE], k, None) for start in starts])
 
 
 def leave_one_out(
-    references: NDArray[np.floating], k: int, queries: NDArray[np.integer] | None = None
+    references: NDArray[np.floating],
+    k: int,
+    queries: NDArray[np.integer] | None = None,
+    metric: str = "cosine",
 ) -> Neighbors:
     """The k nearest other references of each reference: none is its own neighbour.
 
@@ -77,16 +106,47 @@ def leave_one_out(
         references: (n, d), n at least 2.
         k: how many neighbours; n - 1 where there are no more.
         queries: the rows to ask for; all when None.
+        metric: one of `METRICS`.
     """
-    rows = unit(references)
-    asked = np.arange(len(rows)) if queries is None else np.asarray(queries)
-    blocks = []
-    for start in range(0, len(asked), _ROWS_AT_ONCE):
-        own = asked[start : start + _ROWS_AT_ONCE]
-        scores = rows[own] @ rows.T
-        scores[np.arange(len(own)), own] = -np.inf
-        blocks.append(rank(scores, min(k, len(rows) - 1)))
-    return _stack(blocks)
+    nearest = _nearest(references, metric)
+    asked = np.arange(len(references)) if queries is None else np.asarray(queries)
+    k = min(k, len(references) - 1)
+    owns = [asked[start : start + _ROWS_AT_ONCE] for start in range(0, len(asked), _ROWS_AT_ONCE)]
+    return _stack([nearest(references[own], k, own) for own in owns])
+
+
+def _nearest(
+    references: NDArray[np.floating], metric: str
+) -> Callable[[NDArray[np.floating], int, Ints | None], Neighbors]:
+    """A function of some queries, k and the row that each query must not find."""
+    rows = np.asarray(references, np.float64)
+    if metric == "cosine":
+        rows = unit(rows)
+    elif metric == "euclidean":
+        # Differences to all rows would take d times as long as this product. It only selects, and
+        # distances do not see that the middle is moved, which keeps the product's rounding small.
+        middle = rows.mean(axis=0)
+        rows = rows - middle
+        half = (rows * rows).sum(axis=1) / 2
+
+    def nearest(queries: NDArray[np.floating], k: int, own: Ints | None) -> Neighbors:
+        if metric == "cosine":
+            found = unit(queries) @ rows.T
+        elif metric == "euclidean":
+            found = (queries - middle) @ rows.T - half
+        else:
+            found = scores(queries, rows, metric)
+        if own is not None:
+            found[np.arange(len(own)), own] = -np.inf
+        if metric != "euclidean":
+            return rank(found, k)
+        spare = min(k + _SPARE, len(rows) - (own is not None))
+        candidates = np.sort(rank(found, spare).indices, axis=1)
+        differences = (queries - middle)[:, None] - rows[candidates]
+        best = rank(-np.sqrt((differences**2).sum(axis=2)), k)
+        return Neighbors(best.scores, np.take_along_axis(candidates, best.indices, axis=1))
+
+    return nearest
 
 
 def vote(
@@ -96,6 +156,7 @@ def vote(
     *,
     by: str = "uniform",
     balanced: bool = False,
+    metric: str = "cosine",
     exact_hit: float = EXACT_HIT["float32"],
 ) -> Floats:
     """Share of each class in the vote of the neighbours: (q, classes); rows sum to 1.
@@ -104,24 +165,64 @@ def vote(
         found: scores and indices (q, k).
         label_ids: (n,) class number of each reference.
         classes: how many classes there are.
-        by: `uniform`, or `distance`: each neighbour counts one over its cosine distance, and where
-            there are exact hits only these count, as in scikit-learn's `weights="distance"`.
+        by: as in `weights`.
         balanced: divide the votes of a class by its share of the references.
-        exact_hit: the distance up to which a neighbour is an exact hit.
+        metric: what the scores are.
+        exact_hit: as in `weights`.
     """
-    weights = np.ones(found.indices.shape)
-    if by == "distance":
-        distances = np.maximum(1 - found.scores, 0)
-        hits = distances <= exact_hit
-        inverse = 1 / np.maximum(distances, exact_hit)
-        weights = np.where(hits.any(axis=1, keepdims=True), hits, inverse)
-    votes = np.zeros((len(weights), classes))
-    rows = np.arange(len(weights))[:, None]
-    np.add.at(votes, (rows, label_ids[found.indices]), weights)
+    counts = weights(found.scores, by, metric, exact_hit)
+    votes = np.zeros((len(counts), classes))
+    rows = np.arange(len(counts))[:, None]
+    np.add.at(votes, (rows, label_ids[found.indices]), counts)
     if balanced:
         votes *= class_weights(label_ids, classes)
     shares: Floats = votes / votes.sum(axis=1, keepdims=True)
     return shares
+
+
+def mean(
+    found: Neighbors,
+    targets: NDArray[np.floating],
+    *,
+    by: str = "uniform",
+    metric: str = "cosine",
+    exact_hit: float = EXACT_HIT["float32"],
+) -> Floats:
+    """Weighted mean of the neighbours' targets (n, T): (q, T)."""
+    counts = weights(found.scores, by, metric, exact_hit)
+    near = targets.astype(np.float64)[found.indices]
+    means: Floats = (near * counts[..., None]).sum(axis=1) / counts.sum(axis=1, keepdims=True)
+    return means
+
+
+def weights(scores: Floats, by: str, metric: str, exact_hit: float) -> Floats:
+    """How much each neighbour counts (q, k).
+
+    Args:
+        scores: (q, k) of the neighbours.
+        by: `uniform`, or `distance`: one over the distance, and where there are exact hits only
+            these count, as in scikit-learn's `weights="distance"`.
+        metric: what the scores are.
+        exact_hit: the distance up to which a neighbour is an exact hit.
+    """
+    if by == "uniform":
+        return np.ones(scores.shape)
+    distances = np.maximum(1 - scores if metric == "cosine" else -scores, 0)
+    hits = distances <= exact_hit
+    inverse = 1 / np.maximum(distances, exact_hit)
+    return np.where(hits.any(axis=1, keepdims=True), hits, inverse)
+
+
+def with_unknown(votes: Floats, scores: Floats, threshold: float) -> Floats:
+    """The votes (q, C) with a last class that has all of them where nothing is near enough.
+
+    Args:
+        votes: shares of the classes.
+        scores: (q, k) of the neighbours, the nearest first.
+        threshold: the least score of the nearest neighbour of what is known, as float32.
+    """
+    known = (scores[:, :1] >= np.float32(threshold)).astype(np.float64)
+    return np.concatenate([votes * known, 1 - known], axis=1)
 
 
 def class_weights(label_ids: NDArray[np.integer], classes: int) -> Floats:

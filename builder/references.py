@@ -1,36 +1,64 @@
-"""The stored examples: unit vectors with a label, an id and a picture each."""
+"""The stored examples: an embedding each, with a label or targets, an id and a picture."""
 
 from __future__ import annotations
 
 import csv
+import json
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .errors import InputError
-from .neighbors import unit
+from .errors import InputError, first_line
 
-_ROUNDING = 1e-6  # a unit vector's length in float32 is off by less, whatever d
+_PROVENANCE, _CLASSES, _TARGETS = (
+    b"pocketknn.provenance",
+    b"pocketknn.classes",
+    b"pocketknn.targets",
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Provenance:
+    """Which backbone made the embeddings, and of what part of each picture.
+
+    Attributes:
+        backbone: its name, as in `Spec.backbone`.
+        alpha: width of a MobileNet, or None.
+        size: side of its square input in pixels.
+        input_range: the pixel values the network itself wants.
+        sha256: hash of its weights by value.
+        crop: how a picture became a square.
+    """
+
+    backbone: str
+    alpha: float | None
+    size: int
+    input_range: str
+    sha256: str
+    crop: str
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class References:
     """References of a k-NN model, in the order of the graph's columns. Never changed in place.
 
-    Make them with `References.of`; it checks and normalises.
+    Make them with `References.of`, which checks them.
 
     Attributes:
-        vectors: (n, d) float32, each of length 1 (a zero embedding stays zero), read-only.
+        vectors: (n, d) float32 as the backbone gave them, read-only. What a graph stores of them
+            (unit length, projected) is the business of `fit`.
         labels: the classes in order; empty where there are none.
         label_ids: (n,) int64 class number of each row, read-only; empty where there are no labels.
         ids: one short unique name a row.
         paths: where the picture of each row was, relative to its folder; "" where there is none.
         sha256: hash of each row's picture file; "" where there is none.
+        targets: (n, T) float32 numbers for regression, read-only; T is 0 where there are none.
+        target_names: what each of the T numbers is.
+        provenance: where the embeddings come from; None for vectors of another origin.
     """
 
     vectors: NDArray[np.float32]
@@ -39,6 +67,9 @@ class References:
     ids: tuple[str, ...]
     paths: tuple[str, ...]
     sha256: tuple[str, ...]
+    targets: NDArray[np.float32]
+    target_names: tuple[str, ...]
+    provenance: Provenance | None
 
     @classmethod
     def of(
@@ -50,29 +81,32 @@ class References:
         ids: Sequence[str] | None = None,
         paths: Sequence[str] | None = None,
         sha256: Sequence[str] | None = None,
+        targets: ArrayLike | None = None,
+        target_names: Sequence[str] | None = None,
+        provenance: Provenance | None = None,
     ) -> References:
-        """References from embeddings (n, d), scaled to unit length here.
+        """References from embeddings (n, d).
 
         Args:
-            embeddings: (n, d) finite numbers; rows that have unit length stay as they are.
+            embeddings: (n, d) numbers, finite in float32.
             labels: the class of each row, or None for image search without classes.
             classes: the order of the classes; sorted by name when None.
             ids: unique names; the row numbers when None.
             paths: where each picture was.
             sha256: hash of each picture.
+            targets: (n, T) or (n,) finite numbers, for regression.
+            target_names: what they are; "value" or "value 0", "value 1" and so on when None.
+            provenance: where the embeddings come from.
 
         Raises:
             InputError: no rows, NaN or infinite values, lengths that differ, ids given twice.
 
-        >>> References.of([[3.0, 4.0], [0.0, 2.0]], ["cat", "dog"]).vectors.tolist()
-        [[0.6000000238418579, 0.800000011920929], [0.0, 1.0]]
+        >>> References.of([[3.0, 4.0], [0.0, 2.0]], ["cat", "dog"]).counts
+        {'cat': 1, 'dog': 1}
         """
-        rows = np.asarray(embeddings)
-        if rows.ndim != 2 or 0 in rows.shape:
+        rows = _finite(embeddings, "reference")
+        if 0 in rows.shape:
             raise InputError(f"references need a table (n, d) of numbers, not shape {rows.shape}")
-        if not np.isfinite(rows).all():
-            bad = int(np.argmin(np.isfinite(rows).all(axis=1)))
-            raise InputError(f"reference {bad} holds a NaN or infinite value")
         n = len(rows)
         columns = {
             "ids": tuple(ids) if ids is not None else tuple(map(str, range(n))),
@@ -86,9 +120,25 @@ class References:
             twice = next(i for i, count in Counter(columns["ids"]).items() if count > 1)
             raise InputError(f"the id {twice!r} is given to two references")
         names, label_ids = _number(labels, classes, n)
-        vectors = _unit_length(rows)
-        vectors.flags.writeable = label_ids.flags.writeable = False
-        return cls(vectors=vectors, labels=names, label_ids=label_ids, **columns)
+        numbers = _finite(np.empty((n, 0)) if targets is None else targets, "the target of row")
+        if len(numbers) != n:
+            raise InputError(f"{len(numbers)} rows of targets for {n} references")
+        if target_names is None:
+            width = numbers.shape[1]
+            target_names = ["value"] if width == 1 else [f"value {i}" for i in range(width)]
+        if len(target_names) != numbers.shape[1]:
+            raise InputError(f"{len(target_names)} names for {numbers.shape[1]} targets")
+        for array in (rows, label_ids, numbers):
+            array.flags.writeable = False
+        return cls(
+            vectors=rows,
+            labels=names,
+            label_ids=label_ids,
+            targets=numbers,
+            target_names=tuple(target_names),
+            provenance=provenance,
+            **columns,
+        )
 
     def __len__(self) -> int:
         return len(self.vectors)
@@ -123,32 +173,158 @@ class References:
                 pairs.append((self.paths[other], self.paths[row]))
         return pairs
 
+    def select(self, rows: ArrayLike) -> References:
+        """The references of some rows, in that order; classes that lose all of theirs go.
+
+        Raises:
+            InputError: no row is left.
+        """
+        chosen = np.asarray(rows, np.int64)
+        if not len(chosen):
+            raise InputError("no reference would be left")
+        labels = [self.label_of(row) for row in chosen] if self.labels else None
+        return References.of(
+            self.vectors[chosen],
+            labels,
+            classes=[name for name in self.labels if name in set(labels)] if labels else None,
+            ids=[self.ids[row] for row in chosen],
+            paths=[self.paths[row] for row in chosen],
+            sha256=[self.sha256[row] for row in chosen],
+            targets=self.targets[chosen],
+            target_names=self.target_names,
+            provenance=self.provenance,
+        )
+
+    def in_order(self, classes: Sequence[str]) -> References:
+        """With the classes in another order, which may name more of them.
+
+        Raises:
+            InputError: a class that has references is not named, or there are no labels.
+        """
+        labels = [self.label_of(row) for row in range(len(self))] if self.labels else []
+        names, label_ids = _number(labels, classes, len(self))
+        label_ids.flags.writeable = False
+        return replace(self, labels=names, label_ids=label_ids)
+
+    def remove(self, ids: Sequence[str] = (), classes: Sequence[str] = ()) -> References:
+        """Without the references of these ids and of these classes.
+
+        Raises:
+            InputError: there is no such id or class, or no reference would be left.
+        """
+        for what, names, there in (("id", ids, self.ids), ("class", classes, self.labels)):
+            for name in names:
+                if name not in there:
+                    raise InputError(f"there is no {what} {name!r} among the references")
+        gone = set(ids)
+        return self.select(
+            [
+                row
+                for row in range(len(self))
+                if self.ids[row] not in gone and self.label_of(row) not in classes
+            ]
+        )
+
+    def relabel(self, names: Mapping[str, str]) -> References:
+        """With classes renamed; two that get one name become one class.
+
+        Args:
+            names: old name to new name.
+
+        Raises:
+            InputError: there is no such class, or the new name is empty.
+        """
+        for old, new in names.items():
+            if old not in self.labels:
+                raise InputError(f"there is no class {old!r} among the references")
+            if not new:
+                raise InputError(f"the class {old!r} needs a name")
+        renamed = [names.get(label, label) for label in self.labels]
+        classes = list(dict.fromkeys(renamed))
+        number = np.array([classes.index(label) for label in renamed], np.int64)
+        label_ids = number[self.label_ids]
+        label_ids.flags.writeable = False
+        return replace(self, labels=tuple(classes), label_ids=label_ids)
+
+    def relabel_rows(self, ids: Sequence[str], label: str) -> References:
+        """With the references of these ids put into a class, which may be new.
+
+        Raises:
+            InputError: there is no such id, the references have no labels, or the label is empty.
+        """
+        if not self.labels or not label:
+            raise InputError("the references have no labels" if label else "a label is empty")
+        for one in ids:
+            if one not in self.ids:
+                raise InputError(f"there is no id {one!r} among the references")
+        moved = set(ids)
+        labels = [label if self.ids[i] in moved else self.label_of(i) for i in range(len(self))]
+        classes = [name for name in dict.fromkeys([*self.labels, label]) if name in set(labels)]
+        names, label_ids = _number(labels, classes, len(self))
+        label_ids.flags.writeable = False
+        return replace(self, labels=names, label_ids=label_ids)
+
+    def merge(self, other: References) -> References:
+        """These references and behind them the other ones; an id that is taken gets -2, -3, ….
+
+        Raises:
+            InputError: they differ in width, backbone, crop or targets, or only one has labels.
+        """
+        if self.dim != other.dim:
+            raise InputError(f"vectors of {self.dim} and of {other.dim} values do not go together")
+        if self.provenance != other.provenance:
+            raise InputError(
+                "the references come from different backbones:"
+                f" {_described(self.provenance)} and {_described(other.provenance)}"
+            )
+        if bool(self.labels) != bool(other.labels):
+            raise InputError("only one of the two has labels")
+        if self.target_names != other.target_names:
+            raise InputError(f"the targets differ: {self.target_names} and {other.target_names}")
+        both = (self, other)
+        return References.of(
+            np.concatenate([one.vectors for one in both]),
+            [one.label_of(row) for one in both for row in range(len(one))] if self.labels else None,
+            classes=list(dict.fromkeys([*self.labels, *other.labels])) or None,
+            ids=_told_apart([*self.ids, *other.ids]),
+            paths=[*self.paths, *other.paths],
+            sha256=[*self.sha256, *other.sha256],
+            targets=np.concatenate([one.targets for one in both]),
+            target_names=self.target_names,
+            provenance=self.provenance,
+        )
+
     def save(self, path: Path) -> None:
-        """Write id, path, label, sha256 and embedding as Parquet; row i is the graph's column i."""
+        """Write them as Parquet; row i is the graph's column i.
+
+        Columns: id, path, label, sha256, embedding, and "target: NAME" for each target. The
+        schema's metadata keep the order of the classes and the provenance.
+        """
         import pyarrow as pa
         import pyarrow.parquet as pq
 
         flat = pa.array(self.vectors.reshape(-1))
-        table = pa.table(
-            {
-                "id": pa.array(self.ids, pa.string()),
-                "path": pa.array(self.paths, pa.string()),
-                "label": pa.array(
-                    [self.label_of(row) or None for row in range(len(self))], pa.string()
-                ),
-                "sha256": pa.array(self.sha256, pa.string()),
-                "embedding": pa.FixedSizeListArray.from_arrays(flat, self.dim),
-            }
+        columns = {
+            "id": pa.array(self.ids, pa.string()),
+            "path": pa.array(self.paths, pa.string()),
+            "label": pa.array(
+                [self.label_of(row) or None for row in range(len(self))], pa.string()
+            ),
+            "sha256": pa.array(self.sha256, pa.string()),
+            "embedding": pa.FixedSizeListArray.from_arrays(flat, self.dim),
+        }
+        for name, numbers in zip(self.target_names, self.targets.T, strict=True):
+            columns[f"target: {name}"] = pa.array(numbers)
+        origin = asdict(self.provenance) if self.provenance else None
+        notes = {_PROVENANCE: origin, _CLASSES: self.labels, _TARGETS: self.target_names}
+        table = pa.table(columns).replace_schema_metadata(
+            {key: json.dumps(value) for key, value in notes.items()}
         )
         pq.write_table(table, path)
 
     @classmethod
-    def load(cls, path: Path, classes: Sequence[str] | None = None) -> References:
+    def load(cls, path: Path) -> References:
         """Read what `save` wrote.
-
-        Args:
-            path: a Parquet file.
-            classes: the order of the classes; sorted by name when None.
 
         Raises:
             InputError: the file is no table of references.
@@ -158,20 +334,40 @@ class References:
 
         try:
             table = pq.read_table(path)
-            embedding = table["embedding"].combine_chunks()
-            vectors = embedding.flatten().to_numpy().reshape(len(table), -1)
+            vectors = np.stack(table["embedding"].to_numpy())
             columns = {c: table[c].to_pylist() for c in ("id", "path", "label", "sha256")}
-        except (pa.ArrowException, KeyError, AttributeError, ValueError, OSError) as error:
-            raise InputError(f"{path} is no table of references: {error}") from error
-        labelled = any(label is not None for label in columns["label"])
-        return cls.of(
-            vectors,
-            columns["label"] if labelled else None,
-            classes=classes,
-            ids=columns["id"],
-            paths=columns["path"],
-            sha256=columns["sha256"],
-        )
+            notes = {
+                k: json.loads(v)
+                for k, v in (table.schema.metadata or {}).items()
+                if k in (_PROVENANCE, _CLASSES, _TARGETS)
+            }
+            origin = notes.get(_PROVENANCE)
+            provenance = Provenance(**origin) if origin else None
+            names = notes.get(_TARGETS) or []
+            targets = [table[f"target: {name}"].to_numpy() for name in names]
+            labelled = any(label is not None for label in columns["label"])
+            return cls.of(
+                vectors,
+                columns["label"] if labelled else None,
+                classes=notes.get(_CLASSES) if labelled else None,
+                ids=columns["id"],
+                paths=columns["path"],
+                sha256=columns["sha256"],
+                targets=np.stack(targets, axis=1) if targets else None,
+                target_names=names or None,
+                provenance=provenance,
+            )
+        except InputError as error:
+            raise InputError(f"{path}: {error}") from error
+        except (
+            pa.ArrowException,
+            KeyError,
+            AttributeError,
+            ValueError,
+            TypeError,
+            OSError,
+        ) as error:
+            raise InputError(f"{path} is no table of references: {first_line(error)}") from error
 
     def table(self) -> str:
         """What an app needs to turn an index into a picture: CSV of index, id, label, path."""
@@ -186,11 +382,43 @@ class References:
         return text.getvalue()
 
 
-def _unit_length(rows: NDArray[Any]) -> NDArray[np.float32]:
-    """Rows of length 1 in float32. Scaling twice would flip last bits, so it is done once only."""
-    with np.errstate(over="ignore"):
-        lengths = np.sqrt((rows.astype(np.float64) ** 2).sum(axis=1, keepdims=True))
-    return np.where(np.abs(lengths - 1) <= _ROUNDING, rows, unit(rows)).astype(np.float32)
+def _finite(values: ArrayLike, what: str) -> NDArray[np.float32]:
+    """A table of finite float32 numbers; a single column may come flat."""
+    try:
+        with np.errstate(over="ignore"):
+            rows = np.array(values, np.float32)
+    except (TypeError, ValueError) as error:
+        raise InputError(f"{what}: not a table of numbers") from error
+    if rows.ndim == 1 and what != "reference":
+        rows = rows[:, None]
+    if rows.ndim != 2:
+        raise InputError(f"references need a table (n, d) of numbers, not shape {rows.shape}")
+    if not np.isfinite(rows).all():
+        bad = int(np.argmin(np.isfinite(rows).all(axis=1)))
+        raise InputError(f"{what} {bad} holds a NaN or infinite value")
+    return rows
+
+
+def _told_apart(ids: Sequence[str]) -> list[str]:
+    """The same ids, where one that was there before gets the first free of -2, -3, …."""
+    taken: set[str] = set()
+    found = []
+    for one in ids:
+        name, number = one, 1
+        while name in taken:
+            number += 1
+            name = f"{one}-{number}"
+        taken.add(name)
+        found.append(name)
+    return found
+
+
+def _described(provenance: Provenance | None) -> str:
+    if provenance is None:
+        return "vectors of unknown origin"
+    return (
+        f"{provenance.backbone} at {provenance.size} ({provenance.sha256[:12]}, {provenance.crop})"
+    )
 
 
 def _number(

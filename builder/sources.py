@@ -7,6 +7,7 @@ import csv
 import errno
 import gzip
 import lzma
+import math
 import os
 import shutil
 import stat
@@ -40,6 +41,7 @@ def find(
     *,
     path_column: str = "path",
     label_column: str | None = None,
+    target_columns: Sequence[str] = (),
     exclude: Sequence[str] = (),
     limit: int | None = None,
 ) -> list[Photo]:
@@ -52,6 +54,7 @@ def find(
             decoded, whatever its name ends with.
         path_column: of a table.
         label_column: of a table; "label", where there is one, when None.
+        target_columns: of a table: numbers for regression.
         exclude: patterns such as `*_small.jpg` or `drafts/*`, held against each name.
         limit: at most so many photos of each class, the first by name.
 
@@ -64,7 +67,7 @@ def find(
         raise InputError(f"the limit must be at least 1, not {limit}")
     photos = [
         _usable(photo)
-        for photo in _from(place, path_column, label_column)
+        for photo in _from(place, path_column, label_column, target_columns)
         if not any(fnmatch(photo.name, pattern) for pattern in exclude)
     ]
     if not photos:
@@ -104,12 +107,16 @@ def _check_labels(labels: Iterable[str]) -> None:
             )
 
 
-def _from(place: Path, path_column: str, label_column: str | None) -> Iterable[Photo]:
+def _from(
+    place: Path, path_column: str, label_column: str | None, target_columns: Sequence[str]
+) -> Iterable[Photo]:
+    name = place.name.lower()
+    if name.endswith(_TABLES) and not place.is_dir():
+        return _table(place, path_column, label_column, target_columns)
+    if target_columns:
+        raise InputError(f"targets are columns of a .csv or .parquet table; {place} is none")
     if place.is_dir():
         return _folder(place)
-    name = place.name.lower()
-    if name.endswith(_TABLES):
-        return _table(place, path_column, label_column)
     if name.endswith(".zip"):
         return _archive(place, _zip_members)
     if name.endswith(_TARS):
@@ -175,19 +182,38 @@ def _within(size: int, content: Callable[[], bytes]) -> Callable[[], bytes]:
     return read
 
 
-def _table(path: Path, path_column: str, label_column: str | None) -> Iterator[Photo]:
+def _table(
+    path: Path, path_column: str, label_column: str | None, target_columns: Sequence[str]
+) -> Iterator[Photo]:
     columns = _columns(path)
     labels = label_column or ("label" if "label" in columns else None)
-    for wanted in filter(None, (path_column, labels)):
+    for wanted in filter(None, (path_column, labels, *target_columns)):
         if wanted not in columns:
             there = ", ".join(repr(name) for name in columns)
             raise InputError(f"{path.name} has no column {wanted!r}; its columns are {there}")
     named = columns[labels] if labels else [""] * len(columns[path_column])
-    for place, label in zip(columns[path_column], named, strict=True):
+    numbers = [columns[name] for name in target_columns]
+    for row, (place, label) in enumerate(zip(columns[path_column], named, strict=True)):
         if place:
-            file = path.parent / place
-            name = PurePosixPath(place).as_posix()
-            yield Photo(name=name, label=label, content=_reader(file))
+            yield Photo(
+                name=PurePosixPath(place).as_posix(),
+                label=label,
+                content=_reader(path.parent / place),
+                targets=tuple(
+                    _number(column[row], f"{name!r} of {place}")
+                    for name, column in zip(target_columns, numbers, strict=True)
+                ),
+            )
+
+
+def _number(cell: str, what: str) -> float:
+    try:
+        value = float(cell)
+    except ValueError as error:
+        raise InputError(f"{what} is {cell!r}, which is no number") from error
+    if not math.isfinite(value):
+        raise InputError(f"{what} is {cell!r}; a target must be finite")
+    return value
 
 
 def _columns(path: Path) -> dict[str, list[str]]:

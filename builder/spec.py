@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from math import isfinite
 from pathlib import Path
 
 from .errors import InputError
+from .neighbors import METRICS
 
 CROPS = ("center", "stretch", "fit")
 VOTES = ("uniform", "distance")
 RANGES = ("0..255", "0..1", "-1..1")
+AUTO = "auto"
+UNKNOWN = "unknown"  # the class of what lies too far from all references
 DEFAULT_K = 5
 
 
@@ -24,10 +28,18 @@ class Spec:
         alpha: width of a named MobileNet; None is its default.
         size: side of the square input in pixels; None is the backbone's default.
         input_range: the pixel values that a user's own `.keras` backbone wants.
-        head: `classify`, `neighbors`, or None: `classify` where there are labels.
-        k: how many neighbours; None is the smaller of 5 and N.
+        metric: what makes a reference near: `cosine`, `euclidean`, `manhattan`, or `minkowski`
+            with p = 3.
+        pca: how many principal components of the embedding are compared, or, below 1, the share of
+            variance they keep; None compares the embedding itself.
+        head: `classify`, `regress`, `neighbors`, or None: `regress` where there are targets,
+            `classify` where there are labels.
+        k: how many neighbours; `auto` is the best by leave-one-out; None the smaller of 5 and N.
         vote: how much each neighbour counts: `uniform`, or `distance` for one over its distance.
         balanced: divide the votes of a class by its share of the references.
+        reject: the least score of the nearest neighbour of what is known; what lies below is of the
+            class `unknown`. `auto` chooses it by leave-one-out. None knows no strangers.
+        false_rejection: the share of the known that `auto` may take for strangers.
         crop: how a picture of any shape becomes a square: `center`, `stretch` or `fit`.
         seed: draws the pictures that parity is checked on.
     """
@@ -37,10 +49,14 @@ class Spec:
     alpha: float | None = None
     size: int | None = None
     input_range: str = "0..255"
+    metric: str = "cosine"
+    pca: int | float | None = None
     head: str | None = None
-    k: int | None = None
+    k: int | str | None = None
     vote: str = "uniform"
     balanced: bool = False
+    reject: float | str | None = None
+    false_rejection: float = 0.05
     crop: str = "center"
     seed: int = 0
 
@@ -49,11 +65,26 @@ class Spec:
 
         if self.head is not None:
             _one_of("head", self.head, tuple(HEADS))
+        _one_of("metric", self.metric, tuple(METRICS))
         _one_of("crop", self.crop, CROPS)
         _one_of("vote", self.vote, VOTES)
         _one_of("input range", self.input_range, RANGES)
-        if self.k is not None and self.k < 1:
+        if isinstance(self.k, str | float) and self.k != AUTO:
+            raise InputError(f"k must be a whole number or {AUTO}, not {self.k!r}")
+        if isinstance(self.k, int) and self.k < 1:
             raise InputError(f"k must be at least 1, not {self.k}")
+        if isinstance(self.pca, int) and self.pca < 1:
+            raise InputError(f"pca must be at least 1 component, not {self.pca}")
+        if isinstance(self.pca, float) and not 0 < self.pca < 1:
+            raise InputError(f"a share of variance lies between 0 and 1; pca is {self.pca}")
+        if isinstance(self.reject, str) and self.reject != AUTO:
+            raise InputError(f"reject must be a score or {AUTO}, not {self.reject!r}")
+        if not isinstance(self.reject, str | None) and not isfinite(self.reject):
+            raise InputError(f"reject must be a score or {AUTO}, not {self.reject}")
+        if self.reject is not None and self.head not in (None, "classify"):
+            raise InputError(f"reject adds a class, which the head {self.head!r} has not")
+        if not 0 < self.false_rejection < 1:
+            raise InputError(f"false rejection is a share, 0 to 1, not {self.false_rejection}")
         if self.seed < 0:
             raise InputError(f"the seed must not be negative, but is {self.seed}")
         if self.size is not None and not 1 <= self.size <= 2048:
@@ -61,25 +92,18 @@ class Spec:
         if self.alpha is not None and not 0 < self.alpha <= 2:
             raise InputError(f"alpha must be above 0 and at most 2, not {self.alpha}")
 
-    def resolved(self, n: int, labelled: bool) -> Spec:
-        """The same spec with `k` and `head` filled in for n references.
 
-        Raises:
-            InputError: k above n.
-        """
-        head = self.head or ("classify" if labelled else "neighbors")
-        return replace(self, k=resolve_k(self.k, n), head=head)
-
-
-def resolve_k(k: int | None, n: int) -> int:
-    """The k that was asked for, or the smaller of 5 and n.
+def resolve_k(k: int | str | float | None, n: int) -> int:
+    """The number that was asked for, or else the smaller of 5 and n.
 
     Raises:
         InputError: k above n.
     """
-    if k is not None and k > n:
+    if not isinstance(k, int):
+        return min(DEFAULT_K, n)
+    if k > n:
         raise InputError(f"k = {k}, but there are only {n} references; choose k from 1 to {n}")
-    return k or min(DEFAULT_K, n)
+    return k
 
 
 def _one_of(what: str, value: str, choices: tuple[str, ...]) -> None:

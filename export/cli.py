@@ -6,6 +6,7 @@ import io
 import signal
 import sys
 import traceback
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated
 
@@ -46,13 +47,33 @@ def build(
     input_range: Annotated[
         str, typer.Option(help="Pixels a .keras backbone wants: 0..255, 0..1 or -1..1.")
     ] = "0..255",
-    k: Annotated[int | None, typer.Option(help="Neighbours; the smaller of 5 and N.")] = None,
+    k: Annotated[
+        str | None, typer.Option(help="Neighbours, or auto; the smaller of 5 and N.")
+    ] = None,
+    metric: Annotated[
+        str, typer.Option(help="cosine, euclidean, manhattan or minkowski (p = 3).")
+    ] = "cosine",
+    pca: Annotated[
+        str | None,
+        typer.Option(help="Principal components to compare, or a share of variance like 0.95."),
+    ] = None,
     vote: Annotated[str, typer.Option(help="uniform or distance.")] = "uniform",
     balanced: Annotated[
         bool, typer.Option("--balanced", help="Let classes of unequal size count the same.")
     ] = False,
     head: Annotated[
-        str | None, typer.Option(help="classify (where there are classes) or neighbors.")
+        str | None,
+        typer.Option(help="classify (where there are classes), regress (targets) or neighbors."),
+    ] = None,
+    reject: Annotated[
+        str | None,
+        typer.Option(help="auto, or the score below which a picture is of the class unknown."),
+    ] = None,
+    false_rejection: Annotated[
+        float, typer.Option(help="Share of known pictures that auto may reject.")
+    ] = 0.05,
+    strangers: Annotated[
+        Path | None, typer.Option(help="Photos of no class, to measure the rejection on.")
     ] = None,
     crop: Annotated[str, typer.Option(help="center, stretch or fit.")] = "center",
     formats: Annotated[str, typer.Option(help="Separated by commas.")] = DEFAULT_FORMATS,
@@ -63,6 +84,9 @@ def build(
     path_column: Annotated[str, typer.Option(help="Column of a table of photos.")] = "path",
     label_column: Annotated[
         str | None, typer.Option(help="Column of a table; label where there is one.")
+    ] = None,
+    target_column: Annotated[
+        list[str] | None, typer.Option(help="Column of numbers, for regression; may be repeated.")
     ] = None,
     labels: Annotated[
         Path | None, typer.Option(help="A file of classes, one a line, that fixes their order.")
@@ -87,8 +111,12 @@ def build(
         alpha=alpha,
         size=size,
         input_range=input_range,
+        metric=metric,
+        pca=None if pca is None else _number(pca, "pca"),
         head=head,
-        k=k,
+        k=_auto_or(k, "k"),  # type: ignore[arg-type]  # Spec refuses 2.5
+        reject=_auto_or(reject, "reject"),
+        false_rejection=false_rejection,
         vote=vote,
         balanced=balanced,
         crop=crop,
@@ -99,12 +127,20 @@ def build(
         photos=photos,
         path_column=path_column,
         label_column=label_column,
+        target_columns=tuple(target_column or ()),
         labels=labels,
         exclude=tuple(exclude or ()),
         limit=limit,
     )
     result = build_photos(
-        selection, out, spec, formats=names, strict=strict, force=force, cached=not no_cache
+        selection,
+        out,
+        spec,
+        strangers=strangers,
+        formats=names,
+        strict=strict,
+        force=force,
+        cached=not no_cache,
     )
     raise typer.Exit(0 if result.agrees else 1)
 
@@ -201,6 +237,19 @@ def main(arguments: list[str] | None = None) -> None:
         if message:
             print(f"pocketknn: {message}", file=stderr)
     sys.exit(code)
+
+
+def _auto_or(text: str | None, option: str) -> int | float | str | None:
+    return text if text in (None, "auto") else _number(text, option, " or auto")
+
+
+def _number(text: str, option: str, others: str = "") -> int | float:
+    from pocketknn.builder.errors import InputError
+
+    for kind in (int, float):
+        with suppress(ValueError):
+            return kind(text)
+    raise InputError(f"--{option} takes a number{others}, not {text!r}")
 
 
 def _interrupt(number: int, frame: object) -> None:

@@ -10,13 +10,17 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from pocketknn.builder.backbone import Backbone
 from pocketknn.builder.embedding import Skipped
 from pocketknn.builder.errors import first_line
-from pocketknn.builder.model import build
-from pocketknn.builder.neighbors import EXACT_HIT
+from pocketknn.builder.fit import Fit, fit
+from pocketknn.builder.model import wire
 from pocketknn.builder.references import References
 from pocketknn.builder.spec import Spec
+from pocketknn.builder.unknown import measure
 
 from . import parity, queries
 from .artefact import FORMATS, check_formats
@@ -30,7 +34,6 @@ from .metadata import (
     Metadata,
     describe,
     dumps,
-    spec_of,
 )
 from .parity import Parity
 from .queries import Queries
@@ -86,6 +89,7 @@ def export(
     out: Path,
     *,
     against: Queries | None = None,
+    strangers: NDArray[np.floating] | None = None,
     formats: Sequence[str] = tuple(FORMATS),
     skipped: Sequence[Skipped] = (),
     force: bool = False,
@@ -102,22 +106,25 @@ def export(
         backbone: the feature extractor; None for a model of feature vectors.
         out: the folder; it appears when everything in it is complete.
         against: what to compare on; a black picture and noise when None.
+        strangers: embeddings (q, d) of what is of no class, to measure rejection on.
         formats: names in `FORMATS`.
         skipped: the pictures that were left out, for the manifest.
         force: replace an earlier build.
         progress: called with the name of each format before it is written.
 
     Raises:
-        InputError: an unknown format, or `out` exists or cannot be written.
+        InputError: an unknown format, a choice that the references cannot serve, or `out` exists
+            or cannot be written.
     """
     check_formats(formats)
     precision = {name: FORMATS[name].PRECISION for name in dict.fromkeys(formats)}
-    metadata = describe(spec, references, backbone, precision)
+    fitted = fit(spec, references)
+    metadata = describe(fitted, backbone, precision, measure(fitted, strangers))
     if against is None:
         against = (
             queries.synthetic(backbone, seed=spec.seed)
             if backbone
-            else queries.from_features(references.dim, seed=spec.seed)
+            else queries.from_vectors(references.vectors, seed=spec.seed)
         )
     models: dict[str, keras.Model] = {}
     with staged(out, force) as folder:
@@ -126,8 +133,8 @@ def export(
             progress(name)
             kind = precision[name]
             if kind not in models:
-                models[kind] = build(spec, references, backbone, exact_hit=EXACT_HIT[kind])
-            written.append(_write(name, models[kind], metadata, references, against, folder))
+                models[kind] = wire(fitted, backbone, precision=kind)
+            written.append(_write(name, models[kind], metadata, fitted, against, folder))
         references.save(folder / REFERENCES)
         for name, text in metadata.files().items():
             if name == TABLE or (name == LABELS and metadata.labels):
@@ -142,11 +149,8 @@ def export(
     return Export(out=out, manifest=manifest, written=tuple(written))
 
 
-def compare(
-    name: str, path: Path, manifest: dict[str, Any], references: References, against: Queries
-) -> Parity:
+def compare(name: str, path: Path, precision: str, fit: Fit, against: Queries) -> Parity:
     """Open a file in its own runtime and compare its answers with the exact k-NN."""
-    precision = manifest["precision"][name]
     try:
         outputs = FORMATS[name].load(path)(against.inputs)
     except Exception as error:  # a runtime may raise anything on a file that it cannot run
@@ -155,10 +159,9 @@ def compare(
     return parity.check(
         outputs,
         against.embeddings,
-        references,
-        spec_of(manifest),
+        fit,
         precision=precision,
-        stored=parity.holds(_files(path), references),
+        stored=parity.holds(_files(path), fit.space),
     )
 
 
@@ -189,15 +192,16 @@ def _write(
     name: str,
     model: keras.Model,
     metadata: Metadata,
-    references: References,
+    fitted: Fit,
     against: Queries,
     folder: Path,
 ) -> Written:
     target = FORMATS[name]
     path = folder / f"{MODEL}{target.SUFFIX}"
+    precision = metadata.manifest["precision"][name]
     start = time.perf_counter()
     try:
-        target.convert(model, path, metadata, metadata.manifest["precision"][name])
+        target.convert(model, path, metadata, precision)
         refusal = ""
     except OSError:
         raise
@@ -209,9 +213,9 @@ def _write(
         name=path.name,
         bytes=size(path),
         seconds=seconds,
-        parity=parity.refused(metadata.manifest["precision"][name], 0, refusal)
+        parity=parity.refused(precision, 0, refusal)
         if refusal
-        else compare(name, path, metadata.manifest, references, against),
+        else compare(name, path, precision, fitted, against),
     )
     if not written.parity.agrees:
         shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)

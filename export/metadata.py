@@ -12,12 +12,15 @@ from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
 from typing import Any
 
-from pocketknn.builder.accuracy import leave_one_out
+from pocketknn.builder.accuracy import leave_one_out, unprojected
 from pocketknn.builder.backbone import Backbone
 from pocketknn.builder.errors import InputError
+from pocketknn.builder.fit import Fit
 from pocketknn.builder.images import RESAMPLE
+from pocketknn.builder.neighbors import METRICS
 from pocketknn.builder.references import References
 from pocketknn.builder.spec import Spec
+from pocketknn.builder.unknown import Rejection
 
 SCHEMA = "pocketknn/1"
 MANIFEST, TABLE, LABELS = "manifest.json", "references.csv", "labels.txt"
@@ -40,7 +43,11 @@ _OPTIONAL_TEXT = (str, type(None))
 INSIDE: dict[str, Any] = {
     "head": str,
     "k": int,
+    "metric": str,
     "vote": _OPTIONAL_TEXT,
+    "pca": (dict, type(None)),
+    "reject": (dict, type(None)),
+    "targets": list,
     "balanced": (bool, type(None)),
     "precision": dict,
     "seed": int,
@@ -148,40 +155,38 @@ class Metadata:
 
 
 def describe(
-    spec: Spec, references: References, backbone: Backbone | None, precision: dict[str, str]
+    fit: Fit,
+    backbone: Backbone | None,
+    precision: dict[str, str],
+    rejection: Rejection | None = None,
 ) -> Metadata:
     """The metadata of a build: all that is known before a file is written.
 
     Args:
-        spec: the choices.
-        references: the stored examples.
+        fit: the choices and the stored examples.
         backbone: the feature extractor, or None.
         precision: `float32` or `float16` for each format.
+        rejection: what the fit's threshold rejects, where it has one.
     """
-    spec = spec.resolved(len(references), bool(references.labels))
+    spec, references = fit.spec, fit.references
     votes = spec.head == "classify"
-    loo = leave_one_out(spec, references)
+    loo = leave_one_out(fit)
     manifest: dict[str, Any] = {
         "schema": SCHEMA,
         "head": spec.head,
-        "k": spec.k,
-        "metric": "cosine",
-        "vote": spec.vote if votes else None,
+        "k": fit.k,
+        "metric": spec.metric,
+        "vote": spec.vote if spec.head != "neighbors" else None,
         "balanced": spec.balanced if votes else None,
+        "pca": _projection(fit),
+        "reject": asdict(rejection) if rejection else None,
         "precision": precision,
         "seed": spec.seed,
         "backbone": _backbone(backbone),
         "input": _input(spec, references, backbone),
-        "outputs": {
-            "scores": {"shape": [1, spec.k], "is": "cosine of each neighbour, descending"},
-            "indices": {"shape": [1, spec.k], "is": "row of each neighbour in references.csv"},
-        }
-        | (
-            {"probabilities": {"shape": [1, len(references.labels)], "is": "share of each label"}}
-            if votes
-            else {}
-        ),
-        "labels": list(references.labels) if votes else [],
+        "outputs": _outputs(fit),
+        "labels": list(fit.labels),
+        "targets": list(references.target_names) if spec.head == "regress" else [],
         "references": {
             "count": len(references),
             "dim": references.dim,
@@ -200,11 +205,40 @@ def spec_of(manifest: dict[str, Any]) -> Spec:
     """The choices of a build that its files are judged by."""
     return Spec(
         head=manifest["head"],
+        metric=manifest["metric"],
         k=manifest["k"],
+        pca=manifest["pca"]["size"] if manifest["pca"] else None,
         vote=manifest["vote"] or "uniform",
         balanced=bool(manifest["balanced"]),
+        reject=float(manifest["reject"]["threshold"]) if manifest["reject"] else None,
         seed=manifest["seed"],
     )
+
+
+def _outputs(fit: Fit) -> dict[str, Any]:
+    order = METRICS[fit.spec.metric]
+    score = f"negative {fit.spec.metric} distance" + (" (p = 3)" if order == 3 else "")
+    said: dict[str, Any] = {
+        "scores": {
+            "shape": [1, fit.k],
+            "is": f"{score if order else 'cosine'} of each neighbour, descending",
+        },
+        "indices": {"shape": [1, fit.k], "is": "row of each neighbour in references.csv"},
+    }
+    if fit.labels:
+        said["probabilities"] = {"shape": [1, len(fit.labels)], "is": "share of each label"}
+    if fit.spec.head == "regress":
+        width = len(fit.references.target_names)
+        said["value"] = {"shape": [1, width], "is": "mean of each target over the neighbours"}
+    return said
+
+
+def _projection(fit: Fit) -> dict[str, Any] | None:
+    projection, cost = fit.space.projection, unprojected(fit)
+    if projection is None:
+        return None
+    said = {"size": len(projection.bias), "variance": projection.variance}
+    return said | {"without": asdict(cost) if cost else None}
 
 
 def dumps(value: object) -> str:

@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pocketknn.builder import neighbors
-from pocketknn.builder.neighbors import Neighbors
-from pocketknn.builder.references import References
-from pocketknn.builder.spec import Spec, resolve_k
+from pocketknn.builder.fit import Fit
+from pocketknn.builder.neighbors import Floats, Neighbors
+from pocketknn.builder.space import Space
 
 from .target import Outputs
 
@@ -21,11 +21,14 @@ from .target import Outputs
 class Tolerance(NamedTuple):
     """What agreement means for a precision.
 
+    Cosines err by a fixed amount. Distances and values have no scale of their own: their errors
+    are shares of what was rounded, the vectors' lengths (1 for cosines) and the largest target.
+
     Attributes:
-        score: largest error of a returned score against the exact cosine of the same reference.
+        score: largest error of a returned score against the exact score of the same reference.
         tie: references whose exact scores differ by less may change places.
         lists: least share of neighbour lists that are equal but for such ties.
-        vote: largest error of a vote against the vote over the artefact's own neighbours.
+        vote: largest error of a vote, or value, against that over the artefact's own neighbours.
     """
 
     score: float
@@ -53,8 +56,10 @@ class Parity:
         lists_agree: the same, where references with exact scores closer than `tie` may swap.
         first_equal: share of queries with the same nearest reference.
         recall: share of the exact k neighbours that were returned, in any order.
-        score_error: largest |returned score - exact cosine of the returned reference|.
-        vote_error: largest |vote - vote over the artefact's own neighbours|; 0 without a vote.
+        score_error: largest |returned score - exact score of the returned reference|; of a
+            distance, as a share of the lengths of the two vectors.
+        vote_error: largest |vote - vote over the artefact's own neighbours|, or of a value, as a
+            share of the largest target; 0 without either.
         labels_equal: share of queries with the label of the exact vote; 1 without a vote.
         stored: whether the file holds all references bit for bit: the queries meet a few only.
         failures: what is outside the tolerance, in words; empty when the artefact agrees.
@@ -86,8 +91,7 @@ class Parity:
 def check(
     outputs: Outputs,
     embeddings: NDArray[np.floating],
-    references: References,
-    spec: Spec,
+    fit: Fit,
     *,
     precision: str,
     stored: bool = True,
@@ -96,46 +100,39 @@ def check(
 
     Args:
         outputs: the artefact's `scores` (q, k), `indices` (q, k) and, with a vote,
-            `probabilities` (q, C).
+            `probabilities` (q, C), or with targets `value` (q, T).
         embeddings: (q, d) of the same queries, from the Keras backbone.
-        references: what the artefact should hold.
-        spec: what it should do with them.
+        fit: the references that the artefact should hold, and what it should do with them.
         precision: `float32` or `float16`.
         stored: what `holds` says of the file.
     """
     tolerance = TOLERANCES[precision]
-    q, k = len(embeddings), resolve_k(spec.k, len(references))
-    classes = len(references.labels) if spec.head == "classify" else 0
-    wrong = _misshapen(outputs, q, k, classes, len(references))
+    q, k = len(embeddings), fit.k
+    wrong = _misshapen(outputs, q, fit)
     if wrong:
         return refused(precision, q, wrong)
-    exact = neighbors.cosines(embeddings, references.vectors)
+    exact = fit.space.scores(embeddings)
     best = neighbors.rank(exact, k)
     indices = outputs["indices"].astype(np.int64)
     scores = outputs["scores"].astype(np.float64)
     true_scores = np.take_along_axis(exact, indices, axis=1)
-    agree = (np.abs(true_scores - best.scores) < tolerance.tie) | (indices == best.indices)
+    scale = _scale(fit.space, embeddings, indices)
+    agree = (np.abs(true_scores - best.scores) < tolerance.tie * scale) | (indices == best.indices)
     distinct = np.array([len(set(row)) == k for row in indices.tolist()])
     lists_agree = float((agree.all(axis=1) & distinct).mean())
-    score_error = float(np.abs(scores - true_scores).max())
+    score_error = float((np.abs(scores - true_scores) / scale).max())
     vote_error, labels_equal = 0.0, 1.0
-    if classes:
+    own = Neighbors(scores, indices)
+    if fit.labels:
         probabilities = outputs["probabilities"].astype(np.float64)
-
-        def vote(found: Neighbors) -> NDArray[np.float64]:
-            return neighbors.vote(
-                found,
-                references.label_ids,
-                classes,
-                by=spec.vote,
-                balanced=spec.balanced,
-                exact_hit=neighbors.EXACT_HIT[precision],
-            )
-
-        own, expected = vote(Neighbors(scores, indices)), vote(best)
-        vote_error = float(np.abs(probabilities - own).max())
+        vote_error = float(np.abs(probabilities - fit.votes(own, precision)).max())
+        expected = fit.votes(best, precision)
         same = neighbors.winners(probabilities) == neighbors.winners(expected)
         labels_equal = float(same.mean())
+    if fit.spec.head == "regress":
+        largest = max(float(np.abs(fit.references.targets).max()), 1e-30)
+        value_errors = np.abs(outputs["value"].astype(np.float64) - fit.values(own, precision))
+        vote_error = float(value_errors.max()) / largest
     failures = [] if stored else ["the file does not hold all references as they are"]
     if score_error > tolerance.score:
         failures.append(f"a score is off by {score_error:.1e}, allowed are {tolerance.score:.0e}")
@@ -144,7 +141,8 @@ def check(
             f"{lists_agree:.1%} of the neighbour lists agree, needed are {tolerance.lists:.1%}"
         )
     if vote_error > tolerance.vote:
-        failures.append(f"a vote is off by {vote_error:.1e}, allowed are {tolerance.vote:.0e}")
+        what = "value" if fit.spec.head == "regress" else "vote"
+        failures.append(f"a {what} is off by {vote_error:.1e}, allowed are {tolerance.vote:.0e}")
     return Parity(
         precision=precision,
         queries=q,
@@ -160,16 +158,32 @@ def check(
     )
 
 
-def holds(files: Iterable[Path], references: References) -> bool:
+def holds(files: Iterable[Path], space: Space) -> bool:
     """Whether one of the files holds the reference matrix bit for bit, by rows or by columns."""
-    layouts = (references.vectors.tobytes(), references.vectors.T.tobytes())
+    layouts = (space.matrix.tobytes(), space.matrix.T.tobytes())
     return any(layout in content for content in map(Path.read_bytes, files) for layout in layouts)
 
 
-def _misshapen(outputs: Outputs, q: int, k: int, classes: int, n: int) -> str:
-    shapes = {"scores": (q, k), "indices": (q, k)}
-    if classes:
-        shapes["probabilities"] = (q, classes)
+def _scale(space: Space, embeddings: NDArray[np.floating], indices: NDArray[np.int64]) -> Floats:
+    """What errors of scores are measured by: the mean length of query and reference (q, k).
+
+    A projected vector was rounded as part of a longer one, so that one's length counts then.
+    """
+    if space.metric == "cosine":
+        return np.ones(indices.shape)
+    rows = space.references.vectors.astype(np.float64)
+    queries = np.asarray(embeddings, np.float64)
+    lengths = space.lengths(rows), space.lengths(queries)
+    return np.maximum((lengths[0][indices] + lengths[1][:, None]) / 2, 1e-30)
+
+
+def _misshapen(outputs: Outputs, q: int, fit: Fit) -> str:
+    shapes = {"scores": (q, fit.k), "indices": (q, fit.k)}
+    if fit.labels:
+        shapes["probabilities"] = (q, len(fit.labels))
+    if fit.spec.head == "regress":
+        shapes["value"] = (q, len(fit.references.target_names))
+    n = len(fit.references)
     for name, shape in shapes.items():
         if name not in outputs:
             return f"the output {name!r} is missing"

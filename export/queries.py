@@ -70,8 +70,15 @@ def synthetic(backbone: Backbone, *, count: int = COUNT, seed: int = 0) -> Queri
     return Queries(inputs, run(backbone, inputs))
 
 
-def from_features(dim: int, *, count: int = COUNT, seed: int = 0) -> Queries:
-    """Random feature vectors (q, dim), and one of zeros."""
-    features = np.random.default_rng(seed).standard_normal((count, dim)).astype(np.float32)
-    features[0] = 0
+def from_vectors(vectors: NDArray[np.float32], *, count: int = COUNT, seed: int = 0) -> Queries:
+    """Feature vectors (q, d) near these (n, d) and far from them, and one of zeros.
+
+    A third are some of the vectors themselves, a third are these with noise, a third noise alone.
+    """
+    rng = np.random.default_rng(seed)
+    some = vectors[rng.integers(0, len(vectors), count)]
+    noise = rng.standard_normal(some.shape) * (vectors.std(axis=0) + 1e-6)
+    kinds = np.arange(count)[:, None] % 3
+    features = np.where(kinds == 0, some, np.where(kinds == 1, some + noise / 4, noise))
+    features = np.concatenate([np.zeros((1, some.shape[1])), features]).astype(np.float32)
     return Queries(features, features)

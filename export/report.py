@@ -75,11 +75,13 @@ def facts(manifest: dict[str, Any], skipped: Sequence[Skipped]) -> list[str]:
         lines.append(f"backbone {backbone['name']} at {side}×{side}, {backbone['dim']} values each")
         if backbone["why"]:
             lines.append(f"  {backbone['why']}")
-    lines.append(f"head {manifest['head']}, k = {manifest['k']}" + _voting(manifest))
+    metric = f", metric {manifest['metric']}"
+    lines.append(f"head {manifest['head']}, k = {manifest['k']}{metric}" + _voting(manifest))
     if loo := references["leave_one_out"]:
         asked = "" if loo["queries"] == references["count"] else f" over {loo['queries']} of them"
-        lines.append(f"leave-one-out accuracy {loo['accuracy']:.1%} (k = {loo['k']}){asked}")
-    if len(per_label) == 1:
+        lines.append(f"leave-one-out {_quality(loo)} (k = {loo['k']}){asked}")
+    lines += _projection(manifest["pca"]) + _rejection(manifest["reject"])
+    if len(per_label) == 1 and not manifest["reject"]:
         lines.append("warning: there is one class only, so every picture will be put into it")
     return lines
 
@@ -90,13 +92,14 @@ def next_steps(result: Export) -> list[str]:
     if not kept:
         return [f"no file agrees with the exact k-NN; {result.out} holds the references only"]
     best = shlex.quote(str(result.out / kept[0]))
-    lines = [
-        f"{result.out} is ready. Next:",
-        f"  pocketknn predict {best} PICTURE.jpg",
-        f"  pocketknn inspect {best}",
-    ]
+    pictures = result.manifest["input"]["name"] == "image"
+    lines = [f"{result.out} is ready. Next:"]
+    if pictures:
+        lines.append(f"  pocketknn predict {best} PICTURE.jpg")
+    lines.append(f"  pocketknn inspect {best}")
     if "model.keras" in kept:  # verify takes the embeddings from it
-        lines.append(f"  pocketknn verify {shlex.quote(str(result.out))} PHOTOS")
+        photos = " PHOTOS" if pictures else ""
+        lines.append(f"  pocketknn verify {shlex.quote(str(result.out))}{photos}")
     return lines
 
 
@@ -105,8 +108,45 @@ def megabytes(size: int) -> str:
     return f"{size / 1e6:.2f} MB" if size >= 1e4 else f"{size} B"
 
 
+def _quality(loo: dict[str, Any]) -> str:
+    if loo["rmse"] is None:
+        return f"accuracy {loo['accuracy']:.1%}"
+    errors = ", ".join(f"{name} {error:.4g}" for name, error in loo["rmse"].items())
+    return f"root mean squared error: {errors}"
+
+
+def _projection(pca: dict[str, Any] | None) -> list[str]:
+    if not pca:
+        return []
+    lines = [f"PCA to {pca['size']} components, {pca['variance']:.1%} of the variance"]
+    if without := pca["without"]:
+        before = without["accuracy"]
+        accuracy = "" if before is None else f"accuracy {before:.1%}, "
+        lines.append(
+            f"  without it: {accuracy}the same first neighbour for {without['first_equal']:.1%},"
+            f" {without['recall']:.1%} of the same neighbours"
+        )
+    return lines
+
+
+def _rejection(reject: dict[str, Any] | None) -> list[str]:
+    if not reject:
+        return []
+    known, left_out = reject["known"], reject["left_out_classes"]
+    lines = [f"unknown where the nearest score is below {reject['threshold']:.4g}"]
+    if known is not None:
+        lines.append(f"  rejects {known:.1%} of the references, each left out")
+    if left_out is not None:
+        lines.append(f"  rejects {left_out:.1%} of the pictures of a class that is left out")
+    if reject["strangers"] is not None:
+        lines.append(
+            f"  rejects {reject['strangers']:.1%} of {reject['strangers_asked']} strangers"
+        )
+    return lines
+
+
 def _voting(manifest: dict[str, Any]) -> str:
-    if manifest["head"] != "classify":
+    if manifest["head"] == "neighbors":
         return ""
     return f", vote {manifest['vote']}" + (", balanced" if manifest["balanced"] else "")
 

@@ -109,6 +109,8 @@ def load(path: Path) -> Run:
             "scores": np.asarray(outputs["scores"], np.float32).reshape(1, -1),
             "indices": np.asarray(outputs["indices"], np.int64).reshape(1, -1),
         }
+        if "value" in outputs:
+            found["value"] = np.asarray(outputs["value"], np.float32).reshape(1, -1)
         if labels:
             votes = outputs[LABEL_PROBABILITIES]
             found["probabilities"] = np.array([[votes[label] for label in labels]], np.float32)

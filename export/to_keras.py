@@ -36,13 +36,17 @@ def load(path: Path) -> Run:
     """Open the archive with Keras alone, in safe mode."""
     import keras
 
+    metadata = read(path)
     try:
         model = keras.saving.load_model(path, compile=False, safe_mode=True)
     except Exception as error:  # whatever a damaged archive raises inside Keras
         raise InputError(f"{path.name} is refused by Keras: {first_line(error)}") from error
 
+    # Manhattan's differences to all references are made for each input of a batch.
+    together = 32 if metadata.manifest["metric"] in ("cosine", "euclidean") else 1
+
     def run(batch: NDArray[Any]) -> Outputs:
-        outputs = model.predict(batch.astype(np.float32), batch_size=32, verbose=0)
+        outputs = model.predict(batch.astype(np.float32), batch_size=together, verbose=0)
         return {name: np.asarray(value) for name, value in outputs.items()}
 
     return run

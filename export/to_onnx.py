@@ -56,18 +56,21 @@ def load(path: Path) -> Run:
     # onnxruntime's exceptions have no common base but Exception.
     refusals = (state.Fail, state.InvalidGraph, state.InvalidProtobuf, state.RuntimeException)
     proto = _open(path)
-    _metadata(proto, path).check_seal(_graph(proto), path.name)
+    metadata = _metadata(proto, path)
+    metadata.check_seal(_graph(proto), path.name)
     try:
         session = ort.InferenceSession(path, providers=["CPUExecutionProvider"])
     except (*refusals, state.NotImplemented, state.InvalidArgument) as error:
         raise InputError(f"{path.name} is refused by onnxruntime: {first_line(error)}") from error
     (feed,) = session.get_inputs()
     names = [output.name for output in session.get_outputs()]
+    # Manhattan's differences to all references are made for each input of a batch.
+    together = 32 if metadata.manifest["metric"] in ("cosine", "euclidean") else 1
 
     def run(batch: NDArray[Any]) -> Outputs:
         blocks = [
-            session.run(names, {feed.name: batch[start : start + 32].astype(np.float32)})
-            for start in range(0, len(batch), 32)
+            session.run(names, {feed.name: batch[start : start + together].astype(np.float32)})
+            for start in range(0, len(batch), together)
         ]
         return {n: np.concatenate(b) for n, b in zip(names, zip(*blocks, strict=True), strict=True)}
 

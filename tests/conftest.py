@@ -9,8 +9,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pocketknn.builder import References, Spec, build, embed, find, load_backbone
-from pocketknn.builder.neighbors import EXACT_HIT
+from pocketknn.builder import References, Spec, embed, find, load_backbone
+from pocketknn.builder.fit import fit
+from pocketknn.builder.model import wire
+from pocketknn.builder.unknown import measure
 from pocketknn.export.metadata import describe
 from pocketknn.export.queries import Queries
 
@@ -60,20 +62,24 @@ class Case:
     """A model with all that its artefacts are compared with."""
 
     def __init__(self, spec, references, backbone, queries):
-        self.spec = spec.resolved(len(references), bool(references.labels))
+        self.fit = fit(spec, references)
         self.references, self.backbone, self.queries = references, backbone, queries
-        self.metadata = describe(spec, references, backbone, PRECISION)
+        self.metadata = describe(self.fit, backbone, PRECISION, measure(self.fit))
+
+    @property
+    def spec(self):
+        return self.fit.spec
 
     def model(self, precision="float32"):
-        hit = EXACT_HIT[precision]
-        return build(self.spec, self.references, self.backbone, exact_hit=hit)
+        return wire(self.fit, self.backbone, precision=precision)
 
 
 def vector_case(n=40, d=16, k=5, classes=6, seed=0, head="classify", **choices):
     """References that are random vectors, and random queries with a row of zeros."""
     rng = np.random.default_rng(seed)
     labels = [f"class {i}" for i in rng.integers(0, classes, n)]
-    references = References.of(rng.standard_normal((n, d)), labels)
+    targets = rng.standard_normal((n, 2)) * [1, 100] if head == "regress" else None
+    references = References.of(rng.standard_normal((n, d)), labels, targets=targets)
     queries = rng.standard_normal((50, d)).astype(np.float32)
     queries[0] = 0
     spec = Spec(backbone="vector", k=k, head=head, **choices)

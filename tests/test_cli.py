@@ -12,6 +12,7 @@ import pytest
 from conftest import drawing
 from PIL import Image
 
+from pocketknn.builder import neighbors
 from pocketknn.export import queries, to_onnx
 from pocketknn.export.cli import main
 from pocketknn.export.handover import digest
@@ -157,8 +158,8 @@ def test_verify_notices_a_changed_file(built, pocketknn, tmp_path):
     copy = tmp_path / "copy"
     shutil.copytree(built, copy)
     content = bytearray((copy / "model.tflite").read_bytes())
-    references = pq.read_table(copy / "references.parquet")["embedding"][3].values
-    place = content.index(references.to_numpy().astype("<f4").tobytes())
+    row = pq.read_table(copy / "references.parquet")["embedding"][3].values.to_numpy()
+    place = content.index(neighbors.unit(row[None]).astype("<f4").tobytes())
     content[place : place + 4] = np.float32(0.9).tobytes()
     (copy / "model.tflite").write_bytes(content)
     (copy / "model.onnx").unlink()
@@ -272,8 +273,20 @@ def test_a_class_with_no_usable_picture(photos, refused, tmp_path):
     [
         (["--k", "13"], "k = 13, but there are only 12 references; choose k from 1 to 12"),
         (["--k", "0"], "k must be at least 1, not 0"),
-        (["--k", "many"], "'--k': Input should be a valid integer"),
-        (["--head", "guess"], "unknown head 'guess'; choose from classify, neighbors"),
+        (["--k", "many"], "--k takes a number or auto, not 'many'"),
+        (["--k", "2.5"], "k must be a whole number or auto, not 2.5"),
+        (["--metric", "hamming"], "unknown metric 'hamming'; choose from cosine, euclidean"),
+        (["--pca", "0"], "pca must be at least 1 component"),
+        (["--pca", "1.5"], "a share of variance lies between 0 and 1; pca is 1.5"),
+        (["--pca", "64"], "12 principal components, so they cannot be projected to 64"),
+        (["--pca", "some"], "--pca takes a number, not 'some'"),
+        (["--reject", "nan"], "reject must be a score or auto, not nan"),
+        (["--reject", "auto", "--head", "neighbors"], "which the head 'neighbors' has not"),
+        (["--reject", "auto", "--false-rejection", "5"], "false rejection is a share"),
+        (["--strangers", "."], "strangers measure what is rejected; say --reject auto"),
+        (["--head", "regress"], "needs numeric targets: name their --target-column"),
+        (["--target-column", "age"], "targets are columns of a .csv or .parquet table"),
+        (["--head", "guess"], "unknown head 'guess'; choose from classify, regress, neighbors"),
         (["--crop", "round"], "unknown crop 'round'; choose from center, stretch, fit"),
         (["--formats", "keras,tf"], "unknown format 'tf'; choose from coreml, keras, onnx, tflite"),
         (["--formats", ","], "no format"),

@@ -22,12 +22,41 @@ CASES = {
     "vectors, by distance": lambda photos: vector_case(vote="distance"),
     "vectors, balanced": lambda photos: vector_case(balanced=True),
     "vectors, both": lambda photos: vector_case(vote="distance", balanced=True),
+    "vectors, euclidean": lambda photos: vector_case(metric="euclidean", vote="distance"),
+    "vectors, manhattan": lambda photos: vector_case(metric="manhattan", vote="distance"),
+    "vectors, minkowski": lambda photos: vector_case(metric="minkowski", vote="distance"),
+    "vectors, euclidean, neighbours": lambda photos: vector_case(
+        metric="euclidean", head="neighbors"
+    ),
+    "vectors, k auto": lambda photos: vector_case(k="auto"),
+    "vectors, pca": lambda photos: vector_case(pca=4),
+    "vectors, pca of a share": lambda photos: vector_case(pca=0.8, metric="euclidean"),
+    "vectors, mean": lambda photos: vector_case(head="regress"),
+    "vectors, mean by distance": lambda photos: vector_case(head="regress", vote="distance"),
+    "vectors, mean by manhattan": lambda photos: vector_case(
+        head="regress", vote="distance", metric="manhattan", pca=5
+    ),
+    "vectors, unknown": lambda photos: vector_case(reject="auto", false_rejection=0.5),
+    "vectors, unknown by distance": lambda photos: vector_case(
+        reject=-4.0, metric="euclidean", vote="distance", balanced=True
+    ),
     "one reference": lambda photos: vector_case(n=1, k=1, classes=1),
     "k = n": lambda photos: vector_case(n=7, k=7, classes=2),
     "pixels, vote": lambda photos: photo_case(photos, size=16),
     "pixels, neighbours": lambda photos: photo_case(photos, head="neighbors", size=16),
     "bundled, vote": lambda photos: photo_case(photos, "bundled"),
     "bundled, both": lambda photos: photo_case(photos, "bundled", vote="distance", balanced=True),
+    "bundled, all": lambda photos: photo_case(
+        photos,
+        "bundled",
+        metric="euclidean",
+        pca=8,
+        k="auto",
+        vote="distance",
+        reject="auto",
+        false_rejection=0.3,
+    ),
+    "bundled, manhattan": lambda photos: photo_case(photos, "bundled", metric="manhattan"),
     "bundled, neighbours": lambda photos: photo_case(photos, "bundled", head="neighbors"),
 }
 
@@ -68,10 +97,9 @@ def judge(name, path, case, precision=None):
     return check(
         FORMATS[name].load(path)(case.queries.inputs),
         case.queries.embeddings,
-        case.references,
-        case.spec,
+        case.fit,
         precision=precision or PRECISION[name],
-        stored=holds(_files(path), case.references),
+        stored=holds(_files(path), case.fit.space),
     )
 
 

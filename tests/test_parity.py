@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from conftest import vector_case
 
-from pocketknn.builder import neighbors
+from pocketknn.builder import References, Spec, neighbors
+from pocketknn.builder.fit import fit
 from pocketknn.export import check
 
 
@@ -27,7 +28,7 @@ def truth(case, k=5):
 
 
 def judge(case, outputs, precision="float32", **changes):
-    given = (outputs, case.queries.embeddings, case.references, case.spec)
+    given = (outputs, case.queries.embeddings, case.fit)
     return check(*given, precision=precision, **changes)
 
 
@@ -98,9 +99,7 @@ def test_references_that_are_not_in_the_file_are_refused(case):
 
 
 def test_a_swap_counts_as_equal_only_where_the_exact_scores_are_closer_than_a_tie():
-    case = vector_case(n=4, d=3, k=2, classes=2)
-    from pocketknn.builder import References
-
+    spec = Spec(backbone="vector", k=2)
     for angle, passes in ((1e-6, True), (1e-2, False)):
         rows = [[1, 0, 0], [np.cos(angle), np.sin(angle), 0], [0, 0, 1]]
         references = References.of(rows, ["a", "a", "b"])
@@ -111,7 +110,7 @@ def test_a_swap_counts_as_equal_only_where_the_exact_scores_are_closer_than_a_ti
             "indices": np.array([[1, 0]]),
             "probabilities": np.array([[1.0, 0.0]]),
         }
-        parity = check(outputs, query, references, case.spec, precision="float32")
+        parity = check(outputs, query, fit(spec, references), precision="float32")
         assert parity.lists_equal == 0
         assert (parity.lists_agree == 1) is passes
 

@@ -55,13 +55,12 @@ def test_any_file_agrees_with_the_oracle(name, tmp_path_factory):
         kind = PRECISION[name]
         FORMATS[name].convert(case.model(kind), path, case.metadata, kind)
         outputs = FORMATS[name].load(path)(case.queries.inputs)
-        stored = holds(_files(path), case.references)
+        stored = holds(_files(path), case.fit.space)
         # In a model of vectors nothing is half precision, so float32's table holds for Core ML too.
         parity = check(
             outputs,
             case.queries.embeddings,
-            case.references,
-            case.spec,
+            case.fit,
             precision="float32" if case.spec.vote == "uniform" else kind,
             stored=stored,
         )
@@ -74,7 +73,7 @@ def test_any_file_agrees_with_the_oracle(name, tmp_path_factory):
 @given(case())
 def test_the_oracle_is_sound(case):
     """What holds of any k-NN, whatever computed it."""
-    vectors, k = case.references.vectors, case.spec.k
+    vectors, k = case.references.vectors, case.fit.k
     found = neighbors.search(case.queries.embeddings, vectors, k)
     assert found.indices.shape == found.scores.shape == (8, k)
     assert (np.diff(found.scores, axis=1) <= 0).all(), "descending"

@@ -11,9 +11,10 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from conftest import photo_case, vector_case
+from conftest import Case, photo_case, vector_case
 
 import pocketknn.builder.model
+import pocketknn.builder.search
 from pocketknn.builder import References, Spec
 from pocketknn.export import FORMATS, export, handover, to_coreml, to_onnx, to_tflite
 from pocketknn.export.graph import serving_function
@@ -71,9 +72,8 @@ def test_indices_of_sixteen_bits(tmp_path, monkeypatch):
     # Row i is i in binary, as signs: the nearest is told from the next even in half precision.
     signs = 1 - 2 * (np.arange(70_000)[:, None] >> np.arange(17) & 1).astype(np.float32)
     queries = np.concatenate([np.zeros((1, 17), "f4"), signs[65_000:70_000:50]])
-    case = vector_case()
-    case.spec, case.references = Spec(backbone="vector", k=1), References.of(signs)
-    case.queries = Queries(queries, queries)
+    spec, references = Spec(backbone="vector", k=1), References.of(signs)
+    case = Case(spec, references, None, Queries(queries, queries))
     monkeypatch.setattr(ct, "target", SimpleNamespace(iOS16=ct.target.iOS17))
     monkeypatch.setattr(to_coreml, "_in_backbone", lambda op: True)
     as_it_is = handed_over(case, "coreml", tmp_path / "without")
@@ -87,7 +87,7 @@ def test_indices_of_sixteen_bits(tmp_path, monkeypatch):
 def test_nan_on_a_black_picture(photos, tmp_path, monkeypatch):
     """TFLite: UnitNormalization on a zero vector."""
     monkeypatch.setattr(
-        pocketknn.builder.model, "_unit", lambda x: keras.layers.UnitNormalization()(x)
+        pocketknn.builder.search, "_unit", lambda x: keras.layers.UnitNormalization()(x)
     )
     case = photo_case(photos, size=16)
     assert not case.queries.embeddings[0].any(), "the first query must be black"
@@ -103,7 +103,7 @@ def test_float16_overflow_in_the_norm(photos, tmp_path, monkeypatch):
         ops = keras.ops
         return x * ops.rsqrt(ops.maximum(ops.sum(x * x, axis=-1, keepdims=True), 1e-12))
 
-    monkeypatch.setattr(pocketknn.builder.model, "_unit", textbook)
+    monkeypatch.setattr(pocketknn.builder.search, "_unit", textbook)
     case = photo_case(photos, size=16)
     assert handed_over(case, "coreml", tmp_path / "single").agrees
     monkeypatch.setattr(to_coreml, "_in_backbone", lambda op: True)
@@ -118,14 +118,14 @@ def test_a_zeroed_reference(name, tmp_path, monkeypatch):
     unmet = next(row for row in range(300) if row not in met)
 
     def forgetful(*args, **options):
-        model = pocketknn.builder.model.build(*args, **options)
+        model = pocketknn.builder.model.wire(*args, **options)
         layer = model.get_layer("references")
         (weights,) = layer.get_weights()
         weights[:, unmet] = 0
         layer.set_weights([weights])
         return model
 
-    monkeypatch.setattr(handover, "build", forgetful)
+    monkeypatch.setattr(handover, "wire", forgetful)
     parity = handed_over(case, name, tmp_path / "out")
     assert parity.lists_equal == 1
     assert not parity.stored

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn
 
 from pocketknn.builder import cache as caches
-from pocketknn.builder.backbone import load_backbone
+from pocketknn.builder.backbone import backbone_of, load_backbone
 from pocketknn.builder.cache import Cache
-from pocketknn.builder.embedding import Skipped, embed
+from pocketknn.builder.collection import is_collection, read_collection
+from pocketknn.builder.embedding import Embedded, Skipped, embed
 from pocketknn.builder.errors import InputError
 from pocketknn.builder.images import Photo
 from pocketknn.builder.sources import find
@@ -32,6 +33,7 @@ class Selection:
         photos: a folder, a table or an archive.
         path_column: of a table.
         label_column: of a table, or None for "label" where there is one.
+        target_columns: of a table, for regression.
         labels: a file of classes, one a line, that fixes their order; or None for sorted.
         exclude: patterns of names to leave out.
         limit: at most so many photos of each class.
@@ -40,6 +42,7 @@ class Selection:
     photos: Path
     path_column: str = "path"
     label_column: str | None = None
+    target_columns: tuple[str, ...] = ()
     labels: Path | None = None
     exclude: tuple[str, ...] = ()
     limit: int | None = None
@@ -50,6 +53,7 @@ class Selection:
             self.photos,
             path_column=self.path_column,
             label_column=self.label_column,
+            target_columns=self.target_columns,
             exclude=self.exclude,
             limit=self.limit,
         )
@@ -60,34 +64,49 @@ def build_photos(
     out: Path,
     spec: Spec,
     *,
+    strangers: Path | None = None,
     formats: Sequence[str] = tuple(FORMATS),
     strict: bool = False,
     force: bool = False,
     cached: bool = True,
 ) -> Export:
-    """Photos to artefacts: find, embed, build, export; prints progress and a summary."""
+    """Photos to artefacts: find, embed, build, export; prints progress and a summary.
+
+    A file of references, as `pocketknn refs` and `build` itself write them, or a data set of ml5's
+    is built as it is.
+    """
     check_formats(formats)
     check_free(out, force)
     check_apart(out, selection.photos)
+    if strangers is not None and spec.reject is None:
+        raise InputError("strangers measure what is rejected; say --reject auto")
     classes = _read_labels(selection.labels) if selection.labels else None
+    if is_collection(selection.photos):
+        result = _build_kept(selection, out, spec, classes, formats, force)
+        _print_summary(result, ())
+        return result
     found = selection.find()
-    if spec.k is not None:
-        resolve_k(spec.k, len(found))
+    resolve_k(spec.k, len(found))
+    others = find(strangers) if strangers else []
     with _progress() as bar:
         step = bar.add_task("loading the backbone", total=None)
         net = load_backbone(spec)
         place = caches.folder() if cached else None
         cache = Cache.of(place, net, spec.crop) if place else None
-        bar.update(step, description="embedding", total=len(found))
-        embedded = embed(
-            found,
-            net,
-            spec.crop,
-            strict=strict,
-            cache=cache,
-            progress=lambda done: bar.advance(step, done),
-        )
-        refs = embedded.references(classes)
+        bar.update(step, description="embedding", total=len(found) + len(others))
+
+        def embedded_of(photos: Sequence[Photo]) -> Embedded:
+            return embed(
+                photos,
+                net,
+                spec.crop,
+                strict=strict,
+                cache=cache,
+                progress=lambda done: bar.advance(step, done),
+            )
+
+        embedded = embedded_of(found)
+        refs = embedded.references(classes, selection.target_columns or None)
         if strict and (pairs := refs.contradictions()):
             raise InputError("the same picture is in two classes: {} and {}".format(*pairs[0]))
         against = queries.from_photos(embedded.photos, net, spec.crop, seed=spec.seed)
@@ -102,6 +121,7 @@ def build_photos(
             net,
             out,
             against=against,
+            strangers=embedded_of(others).embeddings if others else None,
             formats=formats,
             skipped=embedded.skipped,
             force=force,
@@ -111,6 +131,35 @@ def build_photos(
         console.print(line, markup=False)
     _print_summary(result, embedded.skipped)
     return result
+
+
+def _build_kept(
+    selection: Selection,
+    out: Path,
+    spec: Spec,
+    classes: Sequence[str] | None,
+    formats: Sequence[str],
+    force: bool,
+) -> Export:
+    """Artefacts from references that were embedded before."""
+    refs = read_collection(selection.photos, classes)
+    with _progress() as bar:
+        step = bar.add_task("loading the backbone", total=1)
+        net = backbone_of(refs, spec)
+        bar.advance(step)
+        crop = refs.provenance.crop if refs.provenance else spec.crop
+        files = bar.add_task("writing", total=len(formats))
+        return export(
+            replace(spec, crop=crop),
+            refs,
+            net,
+            out,
+            formats=formats,
+            force=force,
+            progress=lambda name: bar.update(
+                files, description=f"writing and running {name}", advance=1
+            ),
+        )
 
 
 def _print_summary(result: Export, skipped: Sequence[Skipped]) -> None:

@@ -32,7 +32,7 @@ def predict_images(path: Path, images: Sequence[Path], as_json: bool) -> None:
     table = artefact.metadata.rows()
     for image in images:
         try:
-            answers.append(answer(artefact, table, image))
+            answers.append(answered(artefact, table, image))
         except PictureError as error:
             broken.append(f"{image}: {error}")
     if as_json:
@@ -43,7 +43,7 @@ def predict_images(path: Path, images: Sequence[Path], as_json: bool) -> None:
         raise InputError("; ".join(broken))
 
 
-def answer(artefact: Artefact, table: Sequence[Row], image: Path) -> dict[str, Any]:
+def answered(artefact: Artefact, table: Sequence[Row], image: Path) -> dict[str, Any]:
     """What an artefact with a table of references says of one picture file, as a JSON object.
 
     Raises:
@@ -61,20 +61,28 @@ def answer(artefact: Artefact, table: Sequence[Row], image: Path) -> dict[str, A
         votes = outputs["probabilities"]
         said["label"] = artefact.metadata.labels[int(neighbors.winners(votes)[0])]
         said["probability"] = float(votes.max())
+    if "value" in outputs:
+        names = artefact.metadata.manifest["targets"]
+        said["value"] = dict(zip(names, map(float, outputs["value"][0]), strict=True))
     return said | {"neighbors": nearest}
 
 
 def _answers_table(answers: Sequence[dict[str, Any]]) -> Table:
     table = Table(box=SIMPLE_HEAD, pad_edge=False)
-    for heading in ("picture", "label", "vote", "nearest references (score)"):
+    said = ("value",) if "value" in answers[0] else ("label", "vote")
+    for heading in ("picture", *said, "nearest references (score)"):
         table.add_column(heading, overflow="fold")
-    for said in answers:
+    for answer in answers:
         near = "\n".join(
-            f"{one['path'] or one['id']} ({one['score']:.3f})" for one in said["neighbors"]
+            f"{one['path'] or one['id']} ({one['score']:.3f})" for one in answer["neighbors"]
         )
-        vote = f"{said['probability']:.0%}" if "label" in said else ""
+        if "value" in answer:
+            values = ["\n".join(f"{name} {value:.4g}" for name, value in answer["value"].items())]
+        else:
+            vote = f"{answer['probability']:.0%}" if "label" in answer else ""
+            values = [answer.get("label", ""), vote]
         # Text, as names may hold what rich takes for markup.
-        table.add_row(*(Text(cell) for cell in (said["image"], said.get("label", ""), vote, near)))
+        table.add_row(*(Text(cell) for cell in (answer["image"], *values, near)))
     return table
 
 

@@ -4,41 +4,55 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pocketknn.builder.backbone import Backbone
 from pocketknn.builder.errors import InputError, first_line
+from pocketknn.builder.fit import Fit
+from pocketknn.builder.projection import Projection
 from pocketknn.builder.references import References
 from pocketknn.builder.sources import find
+from pocketknn.builder.space import Space
 from pocketknn.export import queries, report
 from pocketknn.export.artefact import FORMATS, format_of
 from pocketknn.export.handover import compare, digest, size
-from pocketknn.export.metadata import BUILT, MANIFEST, MODEL, REFERENCES, TABLE, Metadata
+from pocketknn.export.metadata import BUILT, MANIFEST, MODEL, REFERENCES, TABLE, Metadata, spec_of
 from pocketknn.export.report import console
+
+if TYPE_CHECKING:
+    import keras
 
 
 def verify_build(out: Path, photos: Path | None) -> bool:
     """Run each file of a build again; whether all are unchanged and agree with the exact k-NN.
 
-    The embeddings come from the backbone inside model.keras, the neighbours from
-    references.parquet, in float64.
+    The embeddings come from the backbone inside model.keras, a projection from there too, the
+    neighbours from references.parquet, in float64.
 
     Raises:
         InputError: `out` is no build, or none of the photos can be read.
     """
     manifest = _read_manifest(out)
     changed = list(_changes(out, manifest))
-    refs = References.load(out / REFERENCES, manifest["labels"] or None)
-    net = _backbone_of(out, manifest)
-    if photos is None:
-        against = queries.synthetic(net, seed=manifest["seed"])
+    refs = References.load(out / REFERENCES)
+    model = _keras_model(out)
+    fit = _fit_of(manifest, refs, model)
+    if manifest["input"]["name"] != "image":
+        if photos is not None:
+            raise InputError(f"{out} takes vectors, not pictures; verify it without photos")
+        against = queries.from_vectors(refs.vectors, seed=manifest["seed"])
     else:
-        against = queries.from_photos(find(photos), net, manifest["input"]["crop"])
+        net = _backbone_of(out, manifest, model)
+        against = (
+            queries.synthetic(net, seed=manifest["seed"])
+            if photos is None
+            else queries.from_photos(find(photos), net, manifest["input"]["crop"])
+        )
     rows = []
     for name, target in FORMATS.items():
         path = out / f"{MODEL}{target.SUFFIX}"
         if path.name in manifest["files"] and path.exists():
-            parity = compare(name, path, manifest, refs, against)
+            parity = compare(name, path, manifest["precision"][name], fit, against)
             rows.append(report.Row(path.name, size(path), parity))
     console.print(report.parity_table(rows))
     for line in (wrong := changed + report.failures(rows)):
@@ -67,20 +81,39 @@ def _read_manifest(out: Path) -> dict[str, Any]:
     return Metadata.parse({MANIFEST: text, TABLE: ""}, str(out / MANIFEST), BUILT).manifest
 
 
-def _backbone_of(out: Path, manifest: dict[str, Any]) -> Backbone:
-    """The backbone inside model.keras."""
+def _keras_model(out: Path) -> keras.Model:
     import keras
 
-    path = out / "model.keras"
+    path = out / f"{MODEL}.keras"
     if not path.is_file():
         raise InputError(f"verify takes the embeddings from {path}, which is missing")
-    if manifest["input"]["name"] != "image":
-        raise InputError(f"{out} takes vectors, not pictures; verify it from Python")
     try:
-        model = keras.saving.load_model(path, compile=False, safe_mode=True)
-        net = Backbone(name=manifest["backbone"]["name"], model=model.get_layer("backbone"))
+        return keras.saving.load_model(path, compile=False, safe_mode=True)
     except Exception as error:  # whatever a damaged archive raises inside Keras
         raise InputError(f"{path} is refused by Keras: {first_line(error)}") from error
+
+
+def _fit_of(manifest: dict[str, Any], references: References, model: keras.Model) -> Fit:
+    spec = spec_of(manifest)
+    projection = None
+    if manifest["pca"]:
+        kernel, bias = _layer(model, "projection").get_weights()
+        variance = manifest["pca"]["variance"]
+        projection = Projection(kernel=kernel, bias=bias, variance=variance)
+    space = Space(references=references, metric=spec.metric, projection=projection, seed=spec.seed)
+    return Fit(spec=spec, space=space)
+
+
+def _backbone_of(out: Path, manifest: dict[str, Any], model: keras.Model) -> Backbone:
+    """The backbone inside model.keras."""
+    net = Backbone(name=manifest["backbone"]["name"], model=_layer(model, "backbone"))
     if net.sha256() != manifest["backbone"]["sha256"]:
-        raise InputError(f"the backbone in {path} is not the one that was built")
+        raise InputError(f"the backbone in {out / MODEL}.keras is not the one that was built")
     return net
+
+
+def _layer(model: keras.Model, name: str) -> keras.Layer:
+    try:
+        return model.get_layer(name)
+    except ValueError as error:
+        raise InputError(f"model.keras has no layer {name!r}, which its build had") from error

@@ -1,0 +1,105 @@
+"""The search in the graph: from embeddings to the scores and indices of the nearest references."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from .neighbors import METRICS
+from .space import Space
+
+if TYPE_CHECKING:
+    from keras import KerasTensor
+
+_SMALLEST = 1e-30  # keeps a zero embedding at zero, in float32, instead of 0/0
+_SPARE = 8  # candidates beyond k, for what the expanded Euclidean form puts out of order
+
+
+def nearest(embedding: KerasTensor, space: Space, k: int) -> tuple[KerasTensor, KerasTensor]:
+    """Scores (batch, k), descending, and int32 indices of the nearest references.
+
+    Args:
+        embedding: (batch, r), projected where the space has a projection.
+        space: the references and their metric.
+        k: how many.
+    """
+    if space.metric == "cosine":
+        return _by_cosine(embedding, space, k)
+    if space.metric == "euclidean":
+        return _by_euclidean(embedding, space, k)
+    return _by_differences(embedding, space, k)
+
+
+def _by_cosine(embedding: KerasTensor, space: Space, k: int) -> tuple[KerasTensor, KerasTensor]:
+    import keras
+
+    dense = keras.layers.Dense(
+        len(space.matrix), use_bias=False, name="references", trainable=False
+    )
+    cosines = dense(_unit(embedding))
+    dense.set_weights([space.matrix.T])
+    scores, indices = keras.ops.top_k(cosines, k)
+    return scores, indices
+
+
+def _by_euclidean(embedding: KerasTensor, space: Space, k: int) -> tuple[KerasTensor, KerasTensor]:
+    """One product selects candidates; their distances are computed from differences.
+
+    |x - w|² = |x|² - 2 (x·w - |w|²/2), and |x|² is the same for all references. Near zero that
+    form has lost all digits, so it decides neither the scores nor the last place in the list.
+    """
+    import keras
+
+    ops = keras.ops
+    moved = embedding - space.middle
+    table = keras.layers.ReversibleEmbedding(
+        *space.matrix.shape, name="references", trainable=False
+    )
+    ranks = table(ops.concatenate([moved, ops.ones_like(moved[:, :1])], axis=-1), reverse=True)
+    table.set_weights([space.matrix])
+    _, candidates = ops.top_k(ranks, min(k + _SPARE, len(space.matrix)))
+    # In the order of their indices, so that ties go to the lowest.
+    lowest, _ = ops.top_k(-ops.cast(candidates, "float32"), candidates.shape[1])
+    candidates = ops.cast(-lowest, "int32")
+    differences = table(candidates)[:, :, :-1] - ops.expand_dims(moved, 1)
+    distances = ops.sqrt(ops.sum(differences * differences, axis=-1))
+    scores, places = ops.top_k(-distances, k)
+    return scores, ops.take_along_axis(candidates, places, axis=1)
+
+
+def _by_differences(
+    embedding: KerasTensor, space: Space, k: int
+) -> tuple[KerasTensor, KerasTensor]:
+    import keras
+
+    ops = keras.ops
+    n, r = space.matrix.shape
+    table = keras.layers.Embedding(n, r, name="references", trainable=False)
+    # All rows, asked for by number: a stock layer's weights enter the graph only by its call.
+    rows = table(ops.zeros_like(embedding[:, :1], dtype="int32") + np.arange(n, dtype=np.int32))
+    table.set_weights([space.matrix])
+    differences = ops.abs(rows - ops.expand_dims(embedding, 1))
+    order = METRICS[space.metric]
+    if order == 1:
+        distances = ops.sum(differences, axis=-1)
+    else:
+        cubes = differences * differences * differences
+        distances = ops.power(ops.sum(cubes, axis=-1), 1 / order)
+    scores, indices = ops.top_k(-distances, k)
+    return scores, indices
+
+
+def _unit(embedding: KerasTensor) -> KerasTensor:
+    """Scale each row of (batch, d) to length 1; a row of zeros stays zeros, in every runtime.
+
+    Not `keras.layers.UnitNormalization`: on a zero vector TFLite and Core ML turn it into NaN.
+    Dividing by the largest component first keeps the squares within range, whatever the scale.
+    """
+    import keras
+
+    ops = keras.ops
+    largest = ops.max(ops.abs(embedding), axis=-1, keepdims=True)
+    scaled = embedding / ops.maximum(largest, _SMALLEST)
+    squares = ops.sum(scaled * scaled, axis=-1, keepdims=True)
+    return scaled * ops.rsqrt(ops.maximum(squares, 1e-12))

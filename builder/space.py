@@ -1,0 +1,123 @@
+"""What is near what: the references under a metric and a projection."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from . import neighbors
+from .neighbors import EXACT_HIT, Floats, Ints, Neighbors
+from .projection import Projection
+from .references import References
+
+MOST_K = 50  # as far as k is searched for
+_MOST_QUERIES = 5000  # bounds the time of a leave-one-out to 5,000 × N scores
+_ROUNDING = 1e-6  # a unit vector's length in float32 is off by less, whatever d
+
+
+class Others(NamedTuple):
+    """A leave-one-out search.
+
+    Attributes:
+        queries: (q,) the references that were asked for.
+        found: their nearest others, `MOST_K` of them where there are so many.
+    """
+
+    queries: Ints
+    found: Neighbors
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Space:
+    """References, and how their distance to an embedding is measured.
+
+    Attributes:
+        references: the stored examples (n, d).
+        metric: one of `neighbors.METRICS`.
+        projection: principal components (d to r), or None: r is d.
+        seed: draws the references that are asked for where there are very many.
+    """
+
+    references: References
+    metric: str
+    projection: Projection | None
+    seed: int = 0
+
+    def project(self, embeddings: NDArray[np.floating]) -> Floats:
+        """What of embeddings (q, d) is compared: (q, r) float64."""
+        if self.projection is None:
+            return np.asarray(embeddings, np.float64)
+        return self.projection(embeddings)
+
+    @cached_property
+    def rows(self) -> Floats:
+        """What of the references is compared: (n, r) float64."""
+        return self.project(self.references.vectors)
+
+    @cached_property
+    def middle(self) -> NDArray[np.float32]:
+        """Mean of the rows (r,), which the Euclidean graph subtracts: distances do not see it."""
+        mean: NDArray[np.float32] = self.rows.mean(axis=0).astype(np.float32)
+        return mean
+
+    @cached_property
+    def matrix(self) -> NDArray[np.float32]:
+        """What the graph's layer "references" holds, a row for each reference.
+
+        Cosine: unit vectors (n, r); a zero embedding stays zero. Euclidean: the rows without their
+        middle and, as a last value, minus half their squared length (n, r + 1): the product with
+        an embedding and a 1 then ranks as the distance does. Others: the rows.
+        """
+        rows = self.rows
+        if self.metric == "cosine":
+            lengths = np.sqrt((rows**2).sum(axis=1, keepdims=True))
+            # Scaling twice would flip last bits, so rows of unit length stay as they are.
+            kept = np.abs(lengths - 1) <= _ROUNDING
+            units: NDArray[np.float32] = np.where(kept, rows, neighbors.unit(rows)).astype("f4")
+            return units
+        single: NDArray[np.float32] = rows.astype(np.float32)
+        if self.metric != "euclidean":
+            return single
+        moved = single - self.middle  # in float32, as the graph does it: an exact hit is exact
+        half = -(moved.astype(np.float64) ** 2).sum(axis=1, keepdims=True) / 2
+        return np.concatenate([moved, half.astype(np.float32)], axis=1)
+
+    @cached_property
+    def others(self) -> Others:
+        """The nearest other references of each reference, or of a seeded draw of very many."""
+        n = len(self.references)
+        queries = np.arange(n)
+        if n > _MOST_QUERIES:
+            draw = np.random.default_rng(self.seed).choice(n, _MOST_QUERIES, replace=False)
+            queries = np.sort(draw)
+        return Others(queries, neighbors.leave_one_out(self.rows, MOST_K, queries, self.metric))
+
+    def scores(self, embeddings: NDArray[np.floating]) -> Floats:
+        """Exact score of each reference for each embedding (q, d): (q, n)."""
+        return neighbors.scores(self.project(embeddings), self.rows, self.metric)
+
+    def search(self, embeddings: NDArray[np.floating], k: int) -> Neighbors:
+        """The exact k nearest of each embedding (q, d)."""
+        return neighbors.search(self.project(embeddings), self.rows, k, self.metric)
+
+    def exact_hit(self, precision: str) -> float:
+        """The distance up to which a neighbour is the query itself, whatever the rounding.
+
+        Cosine distances have a scale of their own. The others err by a share of the embeddings'
+        lengths; in half precision that is as far as the cosine distance of an exact hit goes.
+        """
+        hit = EXACT_HIT[precision]
+        if self.metric == "cosine":
+            return hit
+        share = hit if precision == "float32" else np.sqrt(2 * hit)
+        return float(np.float32(max(share * np.median(self.lengths(self.rows)), 1e-30)))
+
+    def lengths(self, rows: Floats) -> Floats:
+        """Distance of each row (q, r) from zero; 1 for cosine, which has no scale."""
+        if self.metric == "cosine":
+            return np.ones(len(rows))
+        return -neighbors.scores(rows, np.zeros((1, rows.shape[1])), self.metric)[:, 0]

@@ -1,0 +1,122 @@
+"""Unknown: how near the nearest reference must be for a picture to be of a known class."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from . import neighbors
+from .errors import InputError
+from .neighbors import Floats
+from .space import Space
+
+if TYPE_CHECKING:
+    from .fit import Fit
+
+_ROWS_AT_ONCE = 512
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rejection:
+    """What a threshold rejects.
+
+    Attributes:
+        threshold: the least score of the nearest neighbour of what is known.
+        known: share of the references that are rejected when each is left out: false rejections.
+        left_out_classes: share of the pictures of a class that are rejected where the class is not
+            among the references and the threshold is chosen anew, at the rate of `known`, over all
+            classes; None with a single class.
+        strangers: share of the given strangers that are rejected; None where none were given.
+        strangers_asked: how many strangers were given.
+    """
+
+    threshold: float
+    known: float | None
+    left_out_classes: float | None
+    strangers: float | None = None
+    strangers_asked: int = 0
+
+
+def threshold(space: Space, false_rejection: float) -> float:
+    """The score that this share of the references falls below when each is left out.
+
+    It lies between two scores, so that rounding does not decide on which side a reference is.
+
+    Raises:
+        InputError: there is one reference only.
+    """
+    if len(space.references) < 2:
+        raise InputError("reject = auto compares references with each other, and there is only one")
+    return _quantile(space.others.found.scores[:, 0], false_rejection)
+
+
+def measure(fit: Fit, strangers: NDArray[np.floating] | None = None) -> Rejection | None:
+    """What a fit's threshold rejects; None where it has none.
+
+    Args:
+        fit: with or without a threshold.
+        strangers: embeddings (q, d) of pictures that are of no class.
+    """
+    limit = fit.threshold
+    if limit is None:
+        return None
+    several = len(fit.references) > 1
+    known = float((fit.space.others.found.scores[:, 0] < limit).mean()) if several else None
+    rejected = None
+    if strangers is not None:
+        nearest = neighbors.search(
+            fit.space.project(strangers), fit.space.rows, 1, fit.spec.metric
+        ).scores[:, 0]
+        rejected = float((nearest < limit).mean())
+    return Rejection(
+        threshold=limit,
+        known=known,
+        left_out_classes=None if known is None else _left_out_classes(fit.space, known),
+        strangers=rejected,
+        strangers_asked=0 if strangers is None else len(strangers),
+    )
+
+
+def _left_out_classes(space: Space, rate: float) -> float | None:
+    """Share of each class rejected by references without it, over all references asked for."""
+    best = _best_of_classes(space)
+    if (np.isfinite(best).any(axis=0)).sum() < 2:
+        return None
+    own = space.references.label_ids[space.others.queries]
+    rejected, asked = 0, 0
+    for c in np.unique(own):
+        nearest = np.delete(best, c, axis=1).max(axis=1)
+        rest = nearest[own != c]
+        rest = rest[np.isfinite(rest)]  # the only reference of the only other class has no other
+        if not len(rest):
+            continue
+        rejected += int((nearest[own == c] < _quantile(rest, rate)).sum())
+        asked += int((own == c).sum())
+    return rejected / asked if asked else None
+
+
+def _best_of_classes(space: Space) -> Floats:
+    """The score of each query's nearest other reference of each class (q, C); -inf for none."""
+    ids, queries = space.references.label_ids, space.others.queries
+    order = np.argsort(ids, kind="stable")
+    present, starts = np.unique(ids[order], return_index=True)
+    best = np.full((len(queries), len(space.references.labels)), -np.inf)
+    for start in range(0, len(queries), _ROWS_AT_ONCE):
+        asked = queries[start : start + _ROWS_AT_ONCE]
+        scores = neighbors.scores(space.rows[asked], space.rows, space.metric)
+        scores[np.arange(len(asked)), asked] = -np.inf
+        best[start : start + len(asked), present] = np.maximum.reduceat(
+            scores[:, order], starts, axis=1
+        )
+    return best
+
+
+def _quantile(scores: Floats, share: float) -> float:
+    ordered = np.sort(scores)
+    below = int(share * len(ordered))
+    if below == 0:
+        return float(np.nextafter(np.float32(ordered[0]), np.float32(-np.inf)))
+    return float(np.float32((ordered[below - 1] + ordered[below]) / 2))

@@ -127,11 +127,16 @@ def backbone_of(references: References, spec: Spec) -> Backbone | None:
         size=spec.size or origin.size,
         input_range=origin.input_range if spec.backbone.endswith(".keras") else "0..255",
     )
+    theirs = f"{origin.backbone} at {origin.size}"
+    if not spec.backbone.endswith(".keras") and spec.backbone != origin.backbone:
+        raise InputError(
+            f"the references come from another backbone, {theirs}, not {spec.backbone}"
+        )
     found = load_backbone(same)
     if (found.sha256(), found.size) != (origin.sha256, origin.size):
         raise InputError(
-            f"the references come from another backbone, {origin.backbone} at {origin.size} with"
-            f" the weights {origin.sha256[:12]}, not {found.sha256()[:12]} at {found.size}"
+            f"the references come from another backbone, {theirs} with the weights"
+            f" {origin.sha256[:12]}, not {found.sha256()[:12]} at {found.size}"
         )
     if spec.crop != origin.crop:
         raise InputError(f"the references were cropped by {origin.crop!r}, not {spec.crop!r}")

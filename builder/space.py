@@ -16,6 +16,8 @@ from .references import References
 
 MOST_K = 50  # as far as k is searched for
 _MOST_QUERIES = 5000  # bounds the time of a leave-one-out to 5,000 × N scores
+# As shares of a length: what float32 sums err by, and the embeddings of a half-precision backbone.
+_EXACT_SHARE = {"float32": 1e-6, "float16": 1e-2}
 _ROUNDING = 1e-6  # a unit vector's length in float32 is off by less, whatever d
 
 
@@ -108,13 +110,12 @@ class Space:
         """The distance up to which a neighbour is the query itself, whatever the rounding.
 
         Cosine distances have a scale of their own. The others err by a share of the embeddings'
-        lengths; in half precision that is as far as the cosine distance of an exact hit goes.
+        lengths.
         """
-        hit = EXACT_HIT[precision]
         if self.metric == "cosine":
-            return hit
-        share = hit if precision == "float32" else np.sqrt(2 * hit)
-        return float(np.float32(max(share * np.median(self.lengths(self.rows)), 1e-30)))
+            return EXACT_HIT[precision]
+        hit = _EXACT_SHARE[precision] * np.median(self.lengths(self.rows))
+        return float(np.float32(max(hit, 1e-30)))
 
     def lengths(self, rows: Floats) -> Floats:
         """Distance of each row (q, r) from zero; 1 for cosine, which has no scale."""

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from .fit import Fit
 
 _ROWS_AT_ONCE = 512
+_ROUNDING = 1e-6  # scores as close as this, as a share of them, may change places in float32
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,7 +42,7 @@ class Rejection:
 
 
 def threshold(space: Space, false_rejection: float) -> float:
-    """The score that this share of the references falls below when each is left out.
+    """The score that at most this share of the references falls below when each is left out.
 
     It lies between two scores, so that rounding does not decide on which side a reference is.
 
@@ -115,8 +116,11 @@ def _best_of_classes(space: Space) -> Floats:
 
 
 def _quantile(scores: Floats, share: float) -> float:
+    """The highest threshold in the middle of a gap with at most this share of the scores below."""
     ordered = np.sort(scores)
-    below = int(share * len(ordered))
-    if below == 0:
-        return float(np.nextafter(np.float32(ordered[0]), np.float32(-np.inf)))
-    return float(np.float32((ordered[below - 1] + ordered[below]) / 2))
+    below = int(round(share * len(ordered), 9))
+    # Two that are each other's nearest have one score, so that there is no gap between them.
+    gaps = np.flatnonzero(np.diff(ordered[: below + 1]) > _ROUNDING * np.abs(ordered[:below]))
+    if not len(gaps):
+        return float(np.float32(ordered[0] - _ROUNDING * max(1.0, abs(ordered[0]))))
+    return float(np.float32((ordered[gaps[-1]] + ordered[gaps[-1] + 1]) / 2))

@@ -34,7 +34,7 @@ def parity_table(rows: Sequence[Row]) -> Table:
     table.add_column("size", justify="right", no_wrap=True)
     for heading in ("same first", "same lists", "but ties", "score error", "vote error"):
         table.add_column(heading, justify="right")
-    table.add_column("parity")
+    table.add_column("parity", no_wrap=True, min_width=len("DIFFERS"))
     for name, size, parity in rows:
         shares = (parity.first_equal, parity.lists_equal, parity.lists_agree)
         table.add_row(

@@ -644,3 +644,97 @@ def test_a_hundred_thousand_empty_files(refused, tmp_path):
         (folder / f"{i}.jpg").touch()
     line = refused(*quick(tmp_path / "photos", tmp_path / "out"))
     assert "the class 'empty' has no usable picture; empty/0.jpg: empty file" in line
+
+
+@pytest.fixture
+def priced(tmp_path):
+    """A table of grey pictures with two numbers each: how bright, and how dark."""
+    lines = ["path,brightness,darkness,nonsense"]
+    for grey in range(10, 250, 10):
+        Image.new("RGB", (20, 20), (grey, grey // 2, 40)).save(tmp_path / f"{grey}.png")
+        lines.append(f"{grey}.png,{grey},{255 - grey},{'nan' if grey == 30 else 'high'}")
+    (tmp_path / "table.csv").write_text("\n".join(lines))
+    Image.new("RGB", (20, 20), (105, 52, 40)).save(tmp_path / "new.jpg", quality=95)
+    return tmp_path
+
+
+def test_a_regression_from_a_table(pocketknn, priced):
+    out = priced / "out"
+    columns = ("--target-column", "brightness", "--target-column", "darkness")
+    choices = ("--backbone", "pixels", "--metric", "euclidean", "--vote", "distance", "--k", "2")
+    said = pocketknn("build", priced / "table.csv", "-o", out, *columns, *choices)
+    assert said.code == 0, said.err
+    assert "root mean squared error: brightness " in said.out
+    for file in ("model.keras", "model.tflite", "model.mlpackage", "model.onnx"):
+        (answer,) = json.loads(pocketknn("predict", out / file, priced / "new.jpg", "--json").out)
+        assert answer["value"]["brightness"] == pytest.approx(105, abs=2)
+        assert answer["value"]["darkness"] == pytest.approx(150, abs=2)
+    assert "brightness 10" in pocketknn("predict", out / "model.onnx", priced / "new.jpg").out
+    assert pocketknn("verify", out, priced / "table.csv").code == 0
+
+
+@pytest.mark.parametrize(
+    ("column", "message"),
+    [
+        ("price", "table.csv has no column 'price'; its columns are 'path', 'brightness'"),
+        ("nonsense", "'nonsense' of 10.png is 'high', which is no number"),
+    ],
+)
+def test_a_target_that_is_no_number(pocketknn, priced, column, message):
+    given = ("build", priced / "table.csv", "-o", priced / "out", "--target-column", column)
+    said = pocketknn(*given, "--backbone", "pixels")
+    assert said.code == 2
+    assert message in said.err
+    assert not (priced / "out").exists()
+
+
+def test_an_infinite_target(pocketknn, priced):
+    (priced / "table.csv").write_text("path,x\n10.png,1\n20.png,inf\n")
+    given = ("build", priced / "table.csv", "-o", priced / "out", "--target-column", "x")
+    said = pocketknn(*given, "--backbone", "pixels")
+    assert said.code == 2
+    assert "'x' of 20.png is 'inf'; a target must be finite" in said.err
+
+
+def test_strangers_are_measured_and_called_unknown(pocketknn, photos, tmp_path):
+    (tmp_path / "strangers").mkdir()
+    for i in range(4):
+        Image.new("RGB", (30, 30), (255 * (i % 2), 0, 60 * i)).save(tmp_path / f"strangers/{i}.png")
+    choices = ("--backbone", "pixels", "--reject", "auto", "--strangers", tmp_path / "strangers")
+    said = pocketknn("build", photos, "-o", tmp_path / "out", *choices)
+    assert said.code == 0, said.err
+    assert "of 4 strangers" in said.out
+    manifest = json.loads((tmp_path / "out" / "manifest.json").read_text())
+    assert manifest["labels"][-1] == "unknown"
+    assert manifest["reject"]["strangers_asked"] == 4
+    assert (tmp_path / "out" / "labels.txt").read_text().splitlines() == manifest["labels"]
+    for file in ("model.keras", "model.tflite", "model.mlpackage", "model.onnx"):
+        (answer,) = json.loads(
+            pocketknn(
+                "predict", tmp_path / "out" / file, tmp_path / "strangers/0.png", "--json"
+            ).out
+        )
+        assert (answer["label"], answer["probability"]) == ("unknown", 1.0)
+
+
+def test_references_that_were_kept_build_the_same_model(pocketknn, photos, tmp_path):
+    choices = ("--backbone", "pixels", "--size", "8", "--formats", "onnx,tflite")
+    assert pocketknn("build", photos, "-o", tmp_path / "a", *choices).code == 0
+    kept = tmp_path / "a" / "references.parquet"
+    said = pocketknn("build", kept, "-o", tmp_path / "b", "--formats", "onnx,tflite")
+    assert said.code == 0, said.err
+    first, second = (
+        np.array(pq.read_table(tmp_path / which / "references.parquet")["embedding"].to_pylist())
+        for which in "ab"
+    )
+    np.testing.assert_array_equal(first, second)
+    picture = photos / "apple" / "0.png"
+    answers = [
+        json.loads(pocketknn("predict", tmp_path / which / "model.tflite", picture, "--json").out)
+        for which in "ab"
+    ]
+    assert answers[0] == answers[1]
+    said = pocketknn("build", kept, "-o", tmp_path / "c", "--backbone", "bundled")
+    assert said.code == 2
+    assert "the references come from another backbone, pixels at 8" in said.err
+    assert not (tmp_path / "c").exists()

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from sklearn.neighbors import KNeighborsClassifier, NearestNeighbors
+from sklearn.neighbors import KNeighborsClassifier, KNeighborsRegressor, NearestNeighbors
 
 from pocketknn.builder import References, Spec, neighbors
 from pocketknn.builder.accuracy import leave_one_out
@@ -21,6 +21,50 @@ def test_scores_and_indices_equal_scikit_learns(n, d, k):
     found = neighbors.search(queries, references, k)
     np.testing.assert_array_equal(found.indices, expected)
     np.testing.assert_allclose(found.scores, 1 - distances, atol=1e-14)
+
+
+@pytest.mark.parametrize("metric", ["euclidean", "manhattan", "minkowski"])
+@pytest.mark.parametrize("offset", [0, 1e6])
+def test_distances_equal_scikit_learns(metric, offset):
+    """Also where the vectors lie far from zero, close together."""
+    rng = np.random.default_rng(7)
+    references, queries = rng.standard_normal((900, 12)), rng.standard_normal((600, 12))
+    references, queries = references + offset, queries + offset
+    queries[:9] = references[40:49]
+    judge = NearestNeighbors(n_neighbors=6, metric=metric, algorithm="kd_tree", p=3)
+    if metric != "minkowski":
+        judge.p = 2
+    distances, expected = judge.fit(references).kneighbors(queries)
+    found = neighbors.search(queries, references, 6, metric)
+    np.testing.assert_array_equal(found.indices, expected)
+    np.testing.assert_allclose(found.scores, -distances, atol=1e-8)
+    assert (found.scores[:9, 0] == 0).all(), "an exact hit has no distance"
+    every = neighbors.rank(neighbors.scores(queries, references, metric), 6)
+    np.testing.assert_array_equal(every.indices, expected)
+
+
+@pytest.mark.parametrize("metric", list(neighbors.METRICS))
+def test_ties_of_distances_go_to_the_lower_index(metric):
+    rows = np.array([[5.0, 0], [1, 0], [1, 0], [0, 1], [1, 0]])
+    found = neighbors.search(np.array([[1.0, 0], [1, 0]]), rows[1:], 3, metric)
+    assert found.indices.tolist() == [[0, 1, 3], [0, 1, 3]]
+    others = neighbors.leave_one_out(rows[1:], 2, np.array([1]), metric)
+    assert others.indices.tolist() == [[0, 3]]
+
+
+@pytest.mark.parametrize("by", ["uniform", "distance"])
+@pytest.mark.parametrize("metric", ["cosine", "euclidean", "manhattan"])
+def test_means_equal_scikit_learns(by, metric):
+    rng = np.random.default_rng(3)
+    references, queries = rng.standard_normal((200, 8)), rng.standard_normal((300, 8))
+    queries[:5] = references[:5]
+    targets = rng.standard_normal((200, 2)) * [1, 1e6]
+    judge = KNeighborsRegressor(5, metric=metric, weights=by, algorithm="brute")
+    found = neighbors.search(queries, references, 5, metric)
+    means = neighbors.mean(found, targets, by=by, metric=metric)
+    np.testing.assert_allclose(
+        means, judge.fit(references, targets).predict(queries), rtol=1e-6, atol=1e-9
+    )
 
 
 def test_votes_equal_scikit_learns():

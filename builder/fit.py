@@ -95,7 +95,7 @@ def fit(spec: Spec, references: References) -> Fit:
     _check_head(head, spec, references)
     k = spec.k if spec.k == AUTO else resolve_k(spec.k, n)
     projection = pca(references.vectors, spec.pca) if spec.pca is not None else None
-    _check_memory(spec.metric, n, projection.kernel.shape[1] if projection else references.dim)
+    check_memory(spec.metric, n, projection.kernel.shape[1] if projection else references.dim)
     space = Space(references=references, metric=spec.metric, projection=projection, seed=spec.seed)
     spec = replace(spec, head=head, k=best_k(spec, space, head) if k == AUTO else k)
     if spec.reject == AUTO:
@@ -122,7 +122,7 @@ def _check_head(head: str, spec: Spec, references: References) -> None:
         raise InputError(f"with reject, the class name {UNKNOWN!r} is reserved; rename yours")
 
 
-def _check_memory(metric: str, n: int, r: int) -> None:
+def check_memory(metric: str, n: int, r: int) -> None:
     """Refuse metrics without a product, where the differences to all references are too many."""
     needed = n * r * 4
     if METRICS[metric] in (0, 2) or needed <= _BROADCAST_LIMIT:

@@ -18,7 +18,7 @@ Ints = NDArray[np.int64]
 # Each metric with its order p among Minkowski's; cosine has none.
 METRICS = {"cosine": 0, "euclidean": 2, "manhattan": 1, "minkowski": 3}
 # Up to this cosine distance a neighbour is the query itself, whatever the rounding.
-EXACT_HIT = {"float32": 1e-6, "float16": 1e-3}
+EXACT_HIT = {"float32": 1e-6, "float16": 1e-3, "int8": 1e-2}
 _ROWS_AT_ONCE = 512  # bounds the score matrix to 512 × N float64
 _SPARE = 8  # candidates beyond k, for what the expanded Euclidean form puts out of order
 

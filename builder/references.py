@@ -5,9 +5,10 @@ from __future__ import annotations
 import csv
 import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any, get_type_hints
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -19,6 +20,7 @@ _PROVENANCE, _CLASSES, _TARGETS = (
     b"pocketknn.classes",
     b"pocketknn.targets",
 )
+_NAMED = 10  # classes in a message
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,7 +101,8 @@ class References:
             provenance: where the embeddings come from.
 
         Raises:
-            InputError: no rows, NaN or infinite values, lengths that differ, ids given twice.
+            InputError: no rows, NaN or infinite values, lengths that differ, an empty label, or an
+                id, a class or a target given twice.
 
         >>> References.of([[3.0, 4.0], [0.0, 2.0]], ["cat", "dog"]).counts
         {'cat': 1, 'dog': 1}
@@ -128,6 +131,8 @@ class References:
             target_names = ["value"] if width == 1 else [f"value {i}" for i in range(width)]
         if len(target_names) != numbers.shape[1]:
             raise InputError(f"{len(target_names)} names for {numbers.shape[1]} targets")
+        if len(set(target_names)) < len(target_names):
+            raise InputError(f"a target is named twice: {', '.join(map(repr, target_names))}")
         for array in (rows, label_ids, numbers):
             array.flags.writeable = False
         return cls(
@@ -165,12 +170,16 @@ class References:
 
     def contradictions(self) -> list[tuple[str, str]]:
         """Pairs of paths that hold the same picture under different labels."""
+        return [(self.paths[one], self.paths[other]) for one, other in self.contradicting()]
+
+    def contradicting(self) -> list[tuple[int, int]]:
+        """Pairs of rows that are the same picture under different labels."""
         first: dict[str, int] = {}
         pairs = []
         for row, value in enumerate(self.sha256 if self.labels else ()):
             other = first.setdefault(value, row)
             if value and self.label_ids[other] != self.label_ids[row]:
-                pairs.append((self.paths[other], self.paths[row]))
+                pairs.append((other, row))
         return pairs
 
     def select(self, rows: ArrayLike) -> References:
@@ -183,10 +192,11 @@ class References:
         if not len(chosen):
             raise InputError("no reference would be left")
         labels = [self.label_of(row) for row in chosen] if self.labels else None
+        left = set(labels or ())
         return References.of(
             self.vectors[chosen],
             labels,
-            classes=[name for name in self.labels if name in set(labels)] if labels else None,
+            classes=[name for name in self.labels if name in left] if labels else None,
             ids=[self.ids[row] for row in chosen],
             paths=[self.paths[row] for row in chosen],
             sha256=[self.sha256[row] for row in chosen],
@@ -201,7 +211,9 @@ class References:
         Raises:
             InputError: a class that has references is not named, or there are no labels.
         """
-        labels = [self.label_of(row) for row in range(len(self))] if self.labels else []
+        if not self.labels:
+            raise InputError("the references have no labels, so there is no order of classes")
+        labels = [self.label_of(row) for row in range(len(self))]
         names, label_ids = _number(labels, classes, len(self))
         label_ids.flags.writeable = False
         return replace(self, labels=names, label_ids=label_ids)
@@ -212,10 +224,7 @@ class References:
         Raises:
             InputError: there is no such id or class, or no reference would be left.
         """
-        for what, names, there in (("id", ids, self.ids), ("class", classes, self.labels)):
-            for name in names:
-                if name not in there:
-                    raise InputError(f"there is no {what} {name!r} among the references")
+        self._check_there(ids, classes)
         gone = set(ids)
         return self.select(
             [
@@ -234,9 +243,8 @@ class References:
         Raises:
             InputError: there is no such class, or the new name is empty.
         """
+        self._check_there(classes=names)
         for old, new in names.items():
-            if old not in self.labels:
-                raise InputError(f"there is no class {old!r} among the references")
             if not new:
                 raise InputError(f"the class {old!r} needs a name")
         renamed = [names.get(label, label) for label in self.labels]
@@ -254,9 +262,7 @@ class References:
         """
         if not self.labels or not label:
             raise InputError("the references have no labels" if label else "a label is empty")
-        for one in ids:
-            if one not in self.ids:
-                raise InputError(f"there is no id {one!r} among the references")
+        self._check_there(ids)
         moved = set(ids)
         labels = [label if self.ids[i] in moved else self.label_of(i) for i in range(len(self))]
         classes = [name for name in dict.fromkeys([*self.labels, label]) if name in set(labels)]
@@ -270,17 +276,18 @@ class References:
         Raises:
             InputError: they differ in width, backbone, crop or targets, or only one has labels.
         """
-        if self.dim != other.dim:
-            raise InputError(f"vectors of {self.dim} and of {other.dim} values do not go together")
         if self.provenance != other.provenance:
             raise InputError(
-                "the references come from different backbones:"
+                "the references were embedded in different ways:"
                 f" {_described(self.provenance)} and {_described(other.provenance)}"
             )
+        if self.dim != other.dim:
+            raise InputError(f"one has vectors of {self.dim} values, the other of {other.dim}")
         if bool(self.labels) != bool(other.labels):
             raise InputError("only one of the two has labels")
         if self.target_names != other.target_names:
-            raise InputError(f"the targets differ: {self.target_names} and {other.target_names}")
+            named = [", ".join(one.target_names) or "none" for one in (self, other)]
+            raise InputError(f"the targets differ: {named[0]} and {named[1]}")
         both = (self, other)
         return References.of(
             np.concatenate([one.vectors for one in both]),
@@ -293,6 +300,17 @@ class References:
             target_names=self.target_names,
             provenance=self.provenance,
         )
+
+    def _check_there(self, ids: Iterable[str] = (), classes: Iterable[str] = ()) -> None:
+        known = set(self.ids)
+        for one in ids:
+            if one not in known:
+                raise InputError(f"there is no id {one!r} among the references")
+        for name in classes:
+            if name not in self.labels:
+                there = ", ".join(self.labels[:_NAMED]) or "none"
+                more = ", …" if len(self.labels) > _NAMED else ""
+                raise InputError(f"there is no class {name!r}; the classes are: {there}{more}")
 
     def save(self, path: Path) -> None:
         """Write them as Parquet; row i is the graph's column i.
@@ -320,7 +338,7 @@ class References:
         table = pa.table(columns).replace_schema_metadata(
             {key: json.dumps(value) for key, value in notes.items()}
         )
-        pq.write_table(table, path)
+        pq.write_table(table, path.absolute())  # in "s3:r.parquet" pyarrow would see an address
 
     @classmethod
     def load(cls, path: Path) -> References:
@@ -333,41 +351,49 @@ class References:
         import pyarrow.parquet as pq
 
         try:
-            table = pq.read_table(path)
+            table = pq.read_table(path.absolute())
+            if not table.num_rows:
+                raise InputError("it holds no references")
             vectors = np.stack(table["embedding"].to_numpy())
-            columns = {c: table[c].to_pylist() for c in ("id", "path", "label", "sha256")}
+            columns = {
+                name: table[name].cast(pa.string()).fill_null("").to_pylist()
+                for name in ("id", "path", "label", "sha256")
+            }
             notes = {
                 k: json.loads(v)
                 for k, v in (table.schema.metadata or {}).items()
                 if k in (_PROVENANCE, _CLASSES, _TARGETS)
             }
-            origin = notes.get(_PROVENANCE)
-            provenance = Provenance(**origin) if origin else None
-            names = notes.get(_TARGETS) or []
+            names = _names(notes.get(_TARGETS), "targets") or []
             targets = [table[f"target: {name}"].to_numpy() for name in names]
-            labelled = any(label is not None for label in columns["label"])
+            classes = _names(notes.get(_CLASSES), "classes")
+            labelled = any(columns["label"])
             return cls.of(
                 vectors,
                 columns["label"] if labelled else None,
-                classes=notes.get(_CLASSES) if labelled else None,
+                classes=classes if labelled else None,
                 ids=columns["id"],
                 paths=columns["path"],
                 sha256=columns["sha256"],
                 targets=np.stack(targets, axis=1) if targets else None,
                 target_names=names or None,
-                provenance=provenance,
+                provenance=_origin(notes.get(_PROVENANCE)),
             )
         except InputError as error:
             raise InputError(f"{path}: {error}") from error
+        except json.JSONDecodeError as error:
+            raise InputError(f"{path}: its metadata are no JSON: {first_line(error)}") from error
         except (
             pa.ArrowException,
             KeyError,
             AttributeError,
             ValueError,
             TypeError,
+            RecursionError,
             OSError,
         ) as error:
-            raise InputError(f"{path} is no table of references: {first_line(error)}") from error
+            reason = first_line(error).strip("'")  # as KeyError puts them around a whole sentence
+            raise InputError(f"{path} is no table of references: {reason}") from error
 
     def table(self) -> str:
         """What an app needs to turn an index into a picture: CSV of index, id, label, path."""
@@ -413,6 +439,25 @@ def _told_apart(ids: Sequence[str]) -> list[str]:
     return found
 
 
+def _names(noted: Any, what: str) -> list[str] | None:  # noqa: ANN401
+    if noted is None or (isinstance(noted, list) and all(isinstance(one, str) for one in noted)):
+        return noted
+    raise InputError(f"its {what} are not noted as a list of names")
+
+
+def _origin(noted: Any) -> Provenance | None:  # noqa: ANN401
+    """The provenance that a file notes."""
+    if noted is None:
+        return None
+    kinds = get_type_hints(Provenance)
+    if isinstance(noted, dict) and set(noted) == set(kinds):
+        # JSON and people write 1 for 1.0.
+        fits = {name: kind if kind is str else kind | int for name, kind in kinds.items()}
+        if all(isinstance(noted[name], kind) for name, kind in fits.items()):
+            return Provenance(**noted)
+    raise InputError("what it notes of its backbone is damaged, or of a later pocketknn")
+
+
 def _described(provenance: Provenance | None) -> str:
     if provenance is None:
         return "vectors of unknown origin"
@@ -428,8 +473,15 @@ def _number(
         return (), np.empty(0, np.int64)
     if len(labels) != n:
         raise InputError(f"{len(labels)} labels for {n} references")
+    if not all(labels):
+        raise InputError(
+            f"a label is empty: that of reference {list(map(bool, labels)).index(False)}"
+        )
     names = tuple(classes) if classes is not None else tuple(sorted(set(labels)))
     number = {name: i for i, name in enumerate(names)}
+    if len(number) < len(names):
+        twice = next(name for name, count in Counter(names).items() if count > 1)
+        raise InputError(f"the class {twice!r} is listed twice")
     missing = sorted(set(labels) - set(number))
     if missing:
         raise InputError(f"the class {missing[0]!r} is not in the list of classes")

@@ -60,6 +60,20 @@ def load(path: Path) -> Artefact:
     return Artefact(format=name, metadata=metadata, run=FORMATS[name].load(path))
 
 
+def artefacts_of(out: Path) -> list[tuple[str, Artefact]]:
+    """All files of a build, opened, with their names; or the one file, where `out` is one.
+
+    Raises:
+        InputError: there is none, or one of them cannot be opened.
+    """
+    if any(out.suffix == target.SUFFIX for target in FORMATS.values()):
+        return [(out.name, load(out))]
+    paths = [path for t in FORMATS.values() for path in sorted(out.glob(f"*{t.SUFFIX}"))]
+    if not paths:
+        raise InputError(f"{out} holds no artefact")
+    return [(path.name, load(path)) for path in paths]
+
+
 def format_of(path: Path) -> str:
     """The format of a file, by the end of its name.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import signal
 import sys
 import traceback
@@ -12,6 +13,8 @@ from typing import Annotated
 
 import typer
 
+from .cli_refs import refs
+
 app = typer.Typer(
     add_completion=False,
     no_args_is_help=True,
@@ -19,6 +22,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     help="Photos in folders become one k-nearest-neighbour model file per platform.",
 )
+app.add_typer(refs, name="refs")
 
 Photos = Annotated[
     Path,
@@ -77,6 +81,18 @@ def build(
     ] = None,
     crop: Annotated[str, typer.Option(help="center, stretch or fit.")] = "center",
     formats: Annotated[str, typer.Option(help="Separated by commas.")] = DEFAULT_FORMATS,
+    precision: Annotated[
+        str | None,
+        typer.Option(help="float32, float16 or int8, of the backbone; a choice of each format."),
+    ] = None,
+    pixels: Annotated[
+        str, typer.Option(help="Input type of TFLite and ONNX: float32 or uint8.")
+    ] = "float32",
+    ios: Annotated[int, typer.Option(help="Least iOS of the Core ML model: 15 to 18.")] = 16,
+    author: Annotated[str, typer.Option(help="Who made the model, for its metadata.")] = "",
+    terms: Annotated[
+        str, typer.Option("--license", help="How the model may be used, for its metadata.")
+    ] = "",
     strict: Annotated[
         bool, typer.Option("--strict", help="Refuse pictures that cannot be read.")
     ] = False,
@@ -104,6 +120,7 @@ def build(
     from pocketknn.builder.spec import Spec
 
     from .commands.build import Selection, build_photos
+    from .options import Options
 
     spec = Spec(
         backbone=backbone,
@@ -137,12 +154,92 @@ def build(
         out,
         spec,
         strangers=strangers,
+        options=Options(precision=precision, pixels=pixels, ios=ios, author=author, license=terms),
         formats=names,
         strict=strict,
         force=force,
         cached=not no_cache,
     )
     raise typer.Exit(0 if result.agrees else 1)
+
+
+@app.command()
+def tune(
+    photos: Annotated[
+        Path,
+        typer.Argument(help="Photos as for build; or a .parquet or ml5 .json of embeddings."),
+    ],
+    out: Annotated[
+        Path | None, typer.Option("-o", "--out", help="A new folder for tune.csv and tune.png.")
+    ] = None,
+    backbone: Annotated[
+        str, typer.Option(help="auto, bundled, pixels, mobilenet_v2, … or a .keras file.")
+    ] = "auto",
+    weights: Annotated[
+        Path | None, typer.Option(help="Weights file for a named MobileNet.")
+    ] = None,
+    alpha: Annotated[float | None, typer.Option(help="Width of a named MobileNet.")] = None,
+    size: Annotated[int | None, typer.Option(help="Side of the model's input in pixels.")] = None,
+    input_range: Annotated[
+        str, typer.Option(help="Pixels a .keras backbone wants: 0..255, 0..1 or -1..1.")
+    ] = "0..255",
+    k: Annotated[
+        str | None,
+        typer.Option(help="Numbers of neighbours to try; 1,3,5,7,10,15,20 as far as there are."),
+    ] = None,
+    metric: Annotated[
+        str, typer.Option(help="What to try of cosine, euclidean, manhattan, minkowski.")
+    ] = "cosine,euclidean",
+    vote: Annotated[
+        str, typer.Option(help="What to try of uniform, distance.")
+    ] = "uniform,distance",
+    pca: Annotated[
+        str, typer.Option(help="What to try: none, numbers of components, shares of variance.")
+    ] = "none,0.95",
+    crop: Annotated[
+        str | None, typer.Option(help="What to try of center, stretch, fit; all of them.")
+    ] = None,
+    folds: Annotated[int, typer.Option(help="Parts; each is classified by the others.")] = 5,
+    path_column: Annotated[str, typer.Option(help="Column of a table of photos.")] = "path",
+    label_column: Annotated[
+        str | None, typer.Option(help="Column of a table; label where there is one.")
+    ] = None,
+    target_column: Annotated[
+        list[str] | None, typer.Option(help="Column of numbers, for regression; may be repeated.")
+    ] = None,
+    exclude: Annotated[
+        list[str] | None, typer.Option(help="Pattern of names to leave out, such as 'raw/*'.")
+    ] = None,
+    limit: Annotated[int | None, typer.Option(help="At most so many photos of each class.")] = None,
+    no_cache: Annotated[
+        bool, typer.Option("--no-cache", help="Embed all photos anew, and remember none.")
+    ] = False,
+    seed: Annotated[int, typer.Option(help="Draws the parts.")] = 0,
+) -> None:
+    """Find the k, metric, vote, PCA and crop that suit the photos, by cross-validation."""
+    from pocketknn.builder.spec import Spec
+
+    from .commands.build import Selection
+    from .commands.tune import grid_of, tune_photos
+
+    spec = Spec(
+        backbone=backbone,
+        weights=weights,
+        alpha=alpha,
+        size=size,
+        input_range=input_range,
+        seed=seed,
+    )
+    selection = Selection(
+        photos=photos,
+        path_column=path_column,
+        label_column=label_column,
+        target_columns=tuple(target_column or ()),
+        exclude=tuple(exclude or ()),
+        limit=limit,
+    )
+    grid = grid_of(k, metric, vote, pca, crop)
+    tune_photos(selection, spec, grid, folds=folds, out=out, cached=not no_cache)
 
 
 @app.command()
@@ -168,6 +265,33 @@ def verify(
     from .commands.verify import verify_build
 
     raise typer.Exit(0 if verify_build(out, photos) else 1)
+
+
+@app.command("eval")
+def evaluate(
+    out: Annotated[Path, typer.Argument(help="A folder that build wrote, or one of its files.")],
+    photos: Annotated[Path, typer.Argument(help="Photos, with a folder per class for accuracy.")],
+    crop: Annotated[
+        str | None, typer.Option(help="Also with this crop: what a mismatch costs.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Measure every file of a build on other photos, cropped as built and otherwise."""
+    from .commands.eval import evaluate_build
+
+    evaluate_build(out, photos, crop, as_json)
+
+
+@app.command()
+def bench(
+    out: Annotated[Path, typer.Argument(help="A folder that build wrote.")],
+    runs: Annotated[int, typer.Option(help="Pictures per file and number of threads.")] = 50,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Time the files of a build against each other: size, load time, latency, parity."""
+    from .commands.bench import bench_build
+
+    bench_build(out, runs, as_json)
 
 
 @app.command()
@@ -225,6 +349,10 @@ def main(arguments: list[str] | None = None) -> None:
                 command.main(arguments or ["--help"], prog_name="pocketknn", standalone_mode=False)
                 or 0
             )
+            sys.stdout.flush()  # a closed pipe is noticed here, not when Python ends
+        except BrokenPipeError:  # `| head` has seen enough; Python flushes once more when it ends
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            code = 128 + signal.SIGPIPE
         except (InputError, OSError) as error:
             code, message = 2, _one_line(error)
         except typer.TyperException as error:

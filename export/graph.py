@@ -11,7 +11,10 @@ if TYPE_CHECKING:
 
 
 def serving_function(
-    model: keras.Model, batch: int | None, casts: Mapping[str, Any] | None = None
+    model: keras.Model,
+    batch: int | None,
+    casts: Mapping[str, Any] | None = None,
+    pixels: str = "float32",
 ) -> tf.types.experimental.GenericFunction:
     """A function of one named input that returns the outputs by name.
 
@@ -22,6 +25,7 @@ def serving_function(
         model: the graph.
         batch: the fixed number of inputs, or None for any.
         casts: output name to the type it is cast to.
+        pixels: type of the input, `float32` or `uint8`.
     """
     import tensorflow as tf
 
@@ -29,9 +33,10 @@ def serving_function(
     shape = (batch, *image.shape[1:])
 
     def serve(inputs: tf.Tensor) -> dict[str, tf.Tensor]:
-        outputs = dict(model(inputs, training=False))
+        outputs = dict(model(tf.cast(inputs, tf.float32), training=False))
         for key, dtype in (casts or {}).items():
             outputs[key] = tf.cast(outputs[key], dtype)
         return outputs
 
-    return tf.function(serve, input_signature=[tf.TensorSpec(shape, tf.float32, name=image.name)])
+    given = tf.TensorSpec(shape, tf.as_dtype(pixels), name=image.name)
+    return tf.function(serve, input_signature=[given])

@@ -35,6 +35,7 @@ from .metadata import (
     describe,
     dumps,
 )
+from .options import Options
 from .parity import Parity
 from .queries import Queries
 from .staging import staged
@@ -90,6 +91,7 @@ def export(
     *,
     against: Queries | None = None,
     strangers: NDArray[np.floating] | None = None,
+    options: Options | None = None,
     formats: Sequence[str] = tuple(FORMATS),
     skipped: Sequence[Skipped] = (),
     force: bool = False,
@@ -105,8 +107,10 @@ def export(
         references: the stored examples.
         backbone: the feature extractor; None for a model of feature vectors.
         out: the folder; it appears when everything in it is complete.
-        against: what to compare on; a black picture and noise when None.
+        against: what to compare on, and what int8 takes its ranges from; a black picture and noise
+            when None.
         strangers: embeddings (q, d) of what is of no class, to measure rejection on.
+        options: how the files are written.
         formats: names in `FORMATS`.
         skipped: the pictures that were left out, for the manifest.
         force: replace an earlier build.
@@ -117,9 +121,10 @@ def export(
             or cannot be written.
     """
     check_formats(formats)
-    precision = {name: FORMATS[name].PRECISION for name in dict.fromkeys(formats)}
+    options = options or Options()
+    precision = {name: precision_of(name, options, backbone) for name in dict.fromkeys(formats)}
     fitted = fit(spec, references)
-    metadata = describe(fitted, backbone, precision, measure(fitted, strangers))
+    metadata = describe(fitted, backbone, precision, measure(fitted, strangers), options)
     if against is None:
         against = (
             queries.synthetic(backbone, seed=spec.seed)
@@ -147,6 +152,15 @@ def export(
         (folder / PARITY).write_text(dumps(manifest["parity"]), encoding="utf-8")
         (folder / MANIFEST).write_text(dumps(manifest), encoding="utf-8")
     return Export(out=out, manifest=manifest, written=tuple(written))
+
+
+def precision_of(name: str, options: Options, backbone: Backbone | None) -> str:
+    """What a format is written in: what is asked for where it can, else its default.
+
+    Without a backbone there is nothing to make smaller.
+    """
+    target, asked = FORMATS[name], options.precision
+    return asked if backbone and asked in target.PRECISIONS else target.PRECISION
 
 
 def compare(name: str, path: Path, precision: str, fit: Fit, against: Queries) -> Parity:
@@ -201,7 +215,7 @@ def _write(
     precision = metadata.manifest["precision"][name]
     start = time.perf_counter()
     try:
-        target.convert(model, path, metadata, precision)
+        target.convert(model, path, metadata, precision, against.inputs)
         refusal = ""
     except OSError:
         raise

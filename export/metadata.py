@@ -10,6 +10,7 @@ import platform
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
 from pocketknn.builder.accuracy import leave_one_out, unprojected
@@ -21,6 +22,8 @@ from pocketknn.builder.neighbors import METRICS
 from pocketknn.builder.references import References
 from pocketknn.builder.spec import Spec
 from pocketknn.builder.unknown import Rejection
+
+from .options import Options
 
 SCHEMA = "pocketknn/1"
 MANIFEST, TABLE, LABELS = "manifest.json", "references.csv", "labels.txt"
@@ -51,8 +54,10 @@ INSIDE: dict[str, Any] = {
     "balanced": (bool, type(None)),
     "precision": dict,
     "seed": int,
+    "ios": int,
+    **dict.fromkeys(("description", "author", "license", "version"), str),
     "backbone": {"name": str, "dim": int, "sha256": str, "why": _OPTIONAL_TEXT},
-    "input": {"name": str, "shape": list},
+    "input": {"name": str, "shape": list, "dtype": str},
     "outputs": dict,
     "labels": list,
     "references": {
@@ -154,11 +159,25 @@ class Metadata:
             raise InputError(f"{source} is damaged: the model in it is not the one that was built")
 
 
+def manifest_of(out: Path) -> dict[str, Any]:
+    """The manifest of a build's folder.
+
+    Raises:
+        InputError: there is none, or it is broken.
+    """
+    try:
+        text = (out / MANIFEST).read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{out} is no build: it has no {MANIFEST} that can be read") from error
+    return Metadata.parse({MANIFEST: text, TABLE: ""}, str(out / MANIFEST), BUILT).manifest
+
+
 def describe(
     fit: Fit,
     backbone: Backbone | None,
     precision: dict[str, str],
     rejection: Rejection | None = None,
+    options: Options | None = None,
 ) -> Metadata:
     """The metadata of a build: all that is known before a file is written.
 
@@ -167,12 +186,19 @@ def describe(
         backbone: the feature extractor, or None.
         precision: `float32` or `float16` for each format.
         rejection: what the fit's threshold rejects, where it has one.
+        options: how the files are written.
     """
+    options = options or Options()
     spec, references = fit.spec, fit.references
     votes = spec.head == "classify"
     loo = leave_one_out(fit)
     manifest: dict[str, Any] = {
         "schema": SCHEMA,
+        "description": _description(fit, backbone),
+        "author": options.author,
+        "license": options.license,
+        "version": options.version,
+        "ios": options.ios,
         "head": spec.head,
         "k": fit.k,
         "metric": spec.metric,
@@ -183,7 +209,7 @@ def describe(
         "precision": precision,
         "seed": spec.seed,
         "backbone": _backbone(backbone),
-        "input": _input(spec, references, backbone),
+        "input": _input(spec, references, backbone, options),
         "outputs": _outputs(fit),
         "labels": list(fit.labels),
         "targets": list(references.target_names) if spec.head == "regress" else [],
@@ -212,6 +238,18 @@ def spec_of(manifest: dict[str, Any]) -> Spec:
         balanced=bool(manifest["balanced"]),
         reject=float(manifest["reject"]["threshold"]) if manifest["reject"] else None,
         seed=manifest["seed"],
+    )
+
+
+def _description(fit: Fit, backbone: Backbone | None) -> str:
+    """One line for the places where platforms show one."""
+    spec, references = fit.spec, fit.references
+    what = {"classify": "classifier", "regress": "regression", "neighbors": "image search"}
+    classes = f" in {len(references.labels)} classes" if spec.head == "classify" else ""
+    source = f"{backbone.name} at {backbone.size}" if backbone else f"{references.dim} features"
+    return (
+        f"k-nearest-neighbour {what[str(spec.head)]}: {len(references)} references{classes},"
+        f" k = {fit.k}, {spec.metric}; {source}"
     )
 
 
@@ -265,12 +303,15 @@ def _backbone(backbone: Backbone | None) -> dict[str, Any] | None:
     }
 
 
-def _input(spec: Spec, references: References, backbone: Backbone | None) -> dict[str, Any]:
+def _input(
+    spec: Spec, references: References, backbone: Backbone | None, options: Options
+) -> dict[str, Any]:
     if backbone is None:
-        return {"name": "features", "shape": [references.dim]}
+        return {"name": "features", "shape": [references.dim], "dtype": "float32"}
     return {
         "name": "image",
         "shape": [backbone.size, backbone.size, 3],
+        "dtype": options.pixels,
         "color": "RGB",
         "range": [0, 255],
         "upright": True,

@@ -15,7 +15,7 @@ from pocketknn.builder.embedding import Skipped
 from .handover import Export
 from .parity import TOLERANCES, Parity
 
-console = Console(highlight=False, soft_wrap=True)
+console = Console(highlight=False, soft_wrap=True, emoji=False)
 _SHOWN = 10
 
 

@@ -23,13 +23,32 @@ class Target(Protocol):
     Attributes:
         SUFFIX: how its files end.
         PRECISION: what it is written in by default, `float32` or `float16`.
+        PRECISIONS: all that it can be written in.
+        THREADS: whether its runtime can be told how many threads to use.
     """
 
     SUFFIX: str
     PRECISION: str
+    PRECISIONS: tuple[str, ...]
+    THREADS: bool
 
-    def convert(self, model: keras.Model, path: Path, metadata: Metadata, precision: str) -> None:
-        """Write the model, with its metadata inside, to `path`."""
+    def convert(
+        self,
+        model: keras.Model,
+        path: Path,
+        metadata: Metadata,
+        precision: str,
+        calibration: NDArray[Any] | None = None,
+    ) -> None:
+        """Write the model, with its metadata inside, to `path`.
+
+        Args:
+            model: the graph.
+            path: a name that is free.
+            metadata: what the file says about itself.
+            precision: one of `PRECISIONS`.
+            calibration: inputs (n, H, W, 3), 0..255, that int8 takes its ranges from.
+        """
 
     def read(self, path: Path) -> Metadata:
         """Read the metadata inside a file, without running it.
@@ -38,8 +57,12 @@ class Target(Protocol):
             InputError: the file is not of this format, is broken, or carries none.
         """
 
-    def load(self, path: Path) -> Run:
+    def load(self, path: Path, threads: int | None = None) -> Run:
         """Open a file in its own runtime.
+
+        Args:
+            path: the file.
+            threads: how many the runtime may use; what it likes when None.
 
         Returns:
             A function from a batch of inputs, pictures (n, H, W, 3) with values 0..255 or features

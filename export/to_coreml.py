@@ -1,4 +1,7 @@
-"""Core ML: an ML program for iOS and macOS, a classifier where there are labels."""
+"""Core ML: an ML program for iOS and macOS, a classifier where there are labels.
+
+Vision takes the classifier as it is; `scores` and `indices` are reached by Core ML itself.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +16,7 @@ from numpy.typing import NDArray
 
 from pocketknn.builder.errors import InputError, first_line
 
+from . import quantize
 from .graph import serving_function
 from .metadata import Metadata
 from .target import Outputs, Run
@@ -22,6 +26,8 @@ if TYPE_CHECKING:
 
 SUFFIX = ".mlpackage"
 PRECISION = "float16"
+THREADS = False
+PRECISIONS: tuple[str, ...] = ("float32", "float16", "int8")
 LABEL, LABEL_PROBABILITIES = "classLabel", "classLabelProbs"
 _PREFIX = "pocketknn."
 # One input to the outputs by name, a vote as {label: share}.
@@ -29,18 +35,26 @@ Predict = Callable[[NDArray[Any]], Mapping[str, Any]]
 _HEAD = re.compile(r"pocketknn(_\d+)?/(?!backbone)")
 
 
-def convert(model: keras.Model, path: Path, metadata: Metadata, precision: str) -> None:
-    """Convert through coremltools to an ML program for iOS 16.
+def convert(
+    model: keras.Model,
+    path: Path,
+    metadata: Metadata,
+    precision: str,
+    calibration: NDArray[Any] | None = None,
+) -> None:
+    """Convert through coremltools to an ML program for the manifest's least iOS.
 
     With `float16` the backbone is half precision and all behind it float32: a sum of squares
-    overflows float16 where vectors are longer than 256, and near neighbours would tie.
+    overflows float16 where vectors are longer than 256, and near neighbours would tie. `int8` is
+    that with 8-bit weights: Core ML computes in half precision.
     """
     import coremltools as ct
 
     function = serving_function(model, batch=1).get_concrete_function()
     (image,) = model.inputs
     shape = (1, *image.shape[1:])
-    options = {"minimum_deployment_target": ct.target.iOS16, "skip_model_load": True}
+    least = getattr(ct.target, f"iOS{metadata.manifest['ios']}")
+    options = {"minimum_deployment_target": least, "skip_model_load": True}
     # In two steps, as ClassifierConfig beside another output raises IndexError in one.
     program = ct.convert(
         [function],
@@ -65,7 +79,7 @@ def convert(model: keras.Model, path: Path, metadata: Metadata, precision: str) 
         program,
         convert_to="mlprogram",
         compute_precision=ct.transform.FP16ComputePrecision(op_selector=_in_backbone)
-        if precision == "float16"
+        if precision != "float32"
         else ct.precision.FLOAT32,
         pass_pipeline=passes,
         classifier_config=ct.ClassifierConfig(
@@ -81,6 +95,9 @@ def convert(model: keras.Model, path: Path, metadata: Metadata, precision: str) 
     if labels:
         ct.utils.rename_feature(spec, f"{LABEL}_probs", LABEL_PROBABILITIES)
     named = ct.models.MLModel(spec, weights_dir=converted.weights_dir, skip_model_load=True)
+    if precision == "int8":
+        named = quantize.coreml_int8(named)
+    _introduce(named, metadata.manifest)
     named.save(str(path))
     sealed = _sealed(path)
     for name, text in metadata.files(sealed).items():
@@ -96,7 +113,7 @@ def read(path: Path) -> Metadata:
     )
 
 
-def load(path: Path) -> Run:
+def load(path: Path, threads: int | None = None) -> Run:
     """Open the saved package: in Core ML on a Mac, in our numpy evaluator elsewhere."""
     metadata = read(path)
     metadata.check_seal(_sealed(path), path.name)
@@ -121,6 +138,26 @@ def load(path: Path) -> Run:
         return {name: np.concatenate([row[name] for row in rows]) for name in rows[0]}
 
     return run
+
+
+def _introduce(model: Any, manifest: dict[str, Any]) -> None:  # noqa: ANN401
+    """What Xcode shows of the model and of each of its features."""
+    model.short_description = manifest["description"]
+    model.author, model.license = manifest["author"], manifest["license"]
+    model.version = manifest["version"]
+    given = manifest["input"]
+    model.input_description[given["name"]] = (
+        f"RGB picture, {given['crop']} crop, {given['shape'][0]}×{given['shape'][1]}"
+        if given["name"] == "image"
+        else f"{given['shape'][0]} features"
+    )
+    there = {feature.name for feature in model.get_spec().description.output}
+    said = {name: output["is"] for name, output in manifest["outputs"].items()}
+    said |= {LABEL: "the label with the most votes", LABEL_PROBABILITIES: "share of each label"}
+    for name in sorted(there & said.keys()):
+        model.output_description[name] = said[name]
+    if manifest["labels"] and given["name"] == "image":
+        model.user_defined_metadata["com.apple.coreml.model.preview.type"] = "imageClassifier"
 
 
 def _in_backbone(op: Any) -> bool:  # noqa: ANN401  # coremltools' Operation has no stubs

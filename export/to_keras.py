@@ -19,9 +19,17 @@ if TYPE_CHECKING:
 
 SUFFIX = ".keras"
 PRECISION = "float32"
+THREADS = False
+PRECISIONS: tuple[str, ...] = ("float32",)
 
 
-def convert(model: keras.Model, path: Path, metadata: Metadata, precision: str) -> None:
+def convert(
+    model: keras.Model,
+    path: Path,
+    metadata: Metadata,
+    precision: str,
+    calibration: NDArray[Any] | None = None,
+) -> None:
     """Save the model; the metadata are further members of the archive, which Keras passes over."""
     model.save(path)
     append_files(path, metadata.files())
@@ -32,7 +40,7 @@ def read(path: Path) -> Metadata:
     return Metadata.parse(read_files(path), path.name)
 
 
-def load(path: Path) -> Run:
+def load(path: Path, threads: int | None = None) -> Run:
     """Open the archive with Keras alone, in safe mode."""
     import keras
 

@@ -10,19 +10,32 @@ from numpy.typing import NDArray
 
 from pocketknn.builder.errors import InputError, first_line
 
+from . import quantize
 from .archive import append_files, payload, read_files
 from .graph import serving_function
 from .metadata import Metadata
 from .target import Outputs, Run
+from .tflite_metadata import NAME, pack
+from .tflite_model import rewrite, signature
 
 if TYPE_CHECKING:
     import keras
 
 SUFFIX = ".tflite"
 PRECISION = "float32"
+# Of the outputs: the converter's order is another in each build, and apps take the first.
+_ORDER = ("probabilities", "value", "scores", "indices")
+PRECISIONS: tuple[str, ...] = ("float32", "float16", "int8")
+THREADS = True
 
 
-def convert(model: keras.Model, path: Path, metadata: Metadata, precision: str) -> None:
+def convert(
+    model: keras.Model,
+    path: Path,
+    metadata: Metadata,
+    precision: str,
+    calibration: NDArray[Any] | None = None,
+) -> None:
     """Convert with the official converter; `indices` become float32.
 
     Platform task libraries refuse int32 outputs; float32 counts exactly to 16.7 million.
@@ -32,11 +45,22 @@ def convert(model: keras.Model, path: Path, metadata: Metadata, precision: str) 
     module = tf.Module()
     # Without the raw variables the converter leaves the weights out, without a word.
     module.weights = [variable.value for variable in model.variables]
-    module.serve = serving_function(model, batch=1, casts={"indices": tf.float32})
-    converter = tf.lite.TFLiteConverter.from_concrete_functions(
-        [module.serve.get_concrete_function()], module
-    )
-    content = converter.convert()
+    kind = metadata.manifest["input"]["dtype"]
+    module.serve = serving_function(model, 1, casts={"indices": tf.float32}, pixels=kind)
+
+    def converter() -> tf.lite.TFLiteConverter:
+        return tf.lite.TFLiteConverter.from_concrete_functions(
+            [module.serve.get_concrete_function()], module
+        )
+
+    content = converter().convert()
+    if precision == "float16":
+        content = quantize.tflite_half(content)
+    elif precision == "int8":
+        pictures = quantize.check_calibration(calibration).astype(kind)
+        content = quantize.tflite_int8(converter(), content, pictures)
+    ports = signature(content).ordered(_ORDER)
+    content = rewrite(content, ports, NAME, pack(metadata, ports))
     path.write_bytes(content)
     append_files(path, metadata.files(content))
 
@@ -46,23 +70,23 @@ def read(path: Path) -> Metadata:
     return Metadata.parse(read_files(path), path.name)
 
 
-def load(path: Path) -> Run:
+def load(path: Path, threads: int | None = None) -> Run:
     """Open the file in LiteRT.
 
-    Outputs are taken by the names of the signature: their positions differ from build to build.
+    Outputs are taken by the names of the signature, wherever they lie.
     """
     from ai_edge_litert.interpreter import Interpreter
 
     read(path).check_seal(payload(path), path.name)
     try:
-        interpreter = Interpreter(model_path=str(path))
-        signature = interpreter.get_signature_runner("serving_default")
-        (name,) = signature.get_input_details()
+        interpreter = Interpreter(model_path=str(path), num_threads=threads)
+        runner = interpreter.get_signature_runner("serving_default")
+        ((name, given),) = runner.get_input_details().items()
     except (ValueError, RuntimeError, KeyError) as error:
         raise InputError(f"{path.name} is refused by LiteRT: {first_line(error)}") from error
 
     def one(item: NDArray[Any]) -> Outputs:
-        outputs = signature(**{name: item[None].astype(np.float32)})
+        outputs = runner(**{name: item[None].astype(given["dtype"])})
         return {key: np.array(value) for key, value in outputs.items()}
 
     def run(batch: NDArray[Any]) -> Outputs:

@@ -13,6 +13,7 @@ HEAVY = {
     "ai_edge_litert",
     "coremltools",
     "keras",
+    "matplotlib",
     "onnx",
     "onnxruntime",
     "pyarrow",

@@ -1,7 +1,12 @@
+import json
+from dataclasses import asdict, replace
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from pocketknn.builder import InputError, References
+from pocketknn.builder.references import Provenance
 
 
 def test_vectors_are_kept_as_they_are_and_cannot_be_changed():
@@ -94,3 +99,320 @@ def test_a_file_that_is_no_table_of_references(tmp_path, content):
 
 def test_copies_of_a_picture_are_counted():
     assert References.of(np.eye(4), sha256=["a", "b", "a", ""]).duplicates() == 1
+
+
+# Changes: each gives new references, the old ones stay as they were.
+
+ORIGIN = Provenance(
+    backbone="bundled", alpha=0.5, size=96, input_range="-1..1", sha256="a1" * 32, crop="center"
+)
+
+
+def small(**changed):
+    """Four references of three classes, whose order is not that of their names."""
+    given = {
+        "embeddings": np.arange(8.0).reshape(4, 2),
+        "labels": ["dog", "cat", "bee", "dog"],
+        "classes": ["dog", "cat", "none", "bee"],
+        "ids": list("abcd"),
+        "paths": ["dog/1", "cat/1", "bee/1", "dog/2"],
+        "sha256": ["s1", "s2", "s3", "s1"],
+        "targets": [[1, 10], [2, 20], [3, 30], [4, 40]],
+        "target_names": ["age", "weight"],
+        "provenance": ORIGIN,
+    } | changed
+    return References.of(given.pop("embeddings"), given.pop("labels"), **given)
+
+
+def label_list(references):
+    return [references.label_of(row) for row in range(len(references))]
+
+
+def equal(one, other):
+    for name in ("vectors", "label_ids", "targets"):
+        np.testing.assert_array_equal(getattr(one, name), getattr(other, name), err_msg=name)
+    for name in ("labels", "ids", "paths", "sha256", "target_names", "provenance"):
+        assert getattr(one, name) == getattr(other, name), name
+
+
+def test_select_takes_rows_in_the_order_asked_for():
+    chosen = small().select([3, 1])
+    assert chosen.vectors.tolist() == [[6, 7], [2, 3]]
+    assert chosen.targets.tolist() == [[4, 40], [2, 20]]
+    assert label_list(chosen) == ["dog", "cat"]
+    assert chosen.labels == ("dog", "cat"), "the others have lost all of theirs"
+    assert (chosen.ids, chosen.paths) == (("d", "b"), ("dog/2", "cat/1"))
+    assert (chosen.sha256, chosen.provenance) == (("s1", "s2"), ORIGIN)
+    assert chosen.target_names == ("age", "weight")
+    assert small(labels=None, classes=None).select([0]).labels == ()
+    with pytest.raises(InputError, match="no reference would be left"):
+        small().select([])
+
+
+def test_remove_by_id_and_by_class():
+    left = small().remove(["b"], ["bee"])
+    assert left.ids == ("a", "d")
+    assert left.labels == ("dog",)
+    assert small().remove().ids == small().ids
+    assert small(labels=None, classes=None).remove(["a"]).ids == ("b", "c", "d")
+
+
+def test_relabel_renames_all_at_once_and_unites():
+    swapped = small().relabel({"dog": "cat", "cat": "dog"})
+    assert label_list(swapped) == ["cat", "dog", "bee", "cat"]
+    assert swapped.labels == ("cat", "dog", "none", "bee")
+    united = small().relabel({"bee": "dog"})
+    assert united.counts == {"dog": 3, "cat": 1, "none": 0}
+    assert label_list(small()) == ["dog", "cat", "bee", "dog"]
+    with pytest.raises(ValueError, match="read-only"):
+        united.label_ids[0] = 1
+
+
+def test_relabel_rows_moves_them_to_an_old_or_a_new_class():
+    moved = small().relabel_rows(["a", "c"], "cat")
+    assert label_list(moved) == ["cat", "cat", "cat", "dog"]
+    assert moved.labels == ("dog", "cat")
+    assert small().relabel_rows(["d"], "ant").labels == ("dog", "cat", "bee", "ant")
+    with pytest.raises(ValueError, match="read-only"):
+        moved.label_ids[0] = 1
+
+
+def test_in_order_renumbers_the_classes():
+    ordered = small().in_order(["bee", "more", "cat", "dog"])
+    assert label_list(ordered) == label_list(small())
+    assert ordered.label_ids.tolist() == [3, 2, 0, 3]
+    assert ordered.counts == {"bee": 1, "more": 0, "cat": 1, "dog": 2}
+
+
+def test_merge_puts_the_others_behind_and_tells_ids_apart():
+    other = small(labels=["cat", "ant", "ant", "ant"], classes=None, ids=["a", "a-2", "e", "f"])
+    both = small().merge(other)
+    assert both.ids == ("a", "b", "c", "d", "a-2", "a-2-2", "e", "f")
+    assert both.labels == ("dog", "cat", "none", "bee", "ant")
+    assert label_list(both) == [*label_list(small()), "cat", "ant", "ant", "ant"]
+    np.testing.assert_array_equal(both.vectors, np.concatenate([small().vectors, other.vectors]))
+    np.testing.assert_array_equal(both.targets, np.concatenate([small().targets, other.targets]))
+    assert both.provenance == ORIGIN
+    assert both.sha256 == (*small().sha256, *other.sha256)
+    none = small(labels=None, classes=None)
+    assert none.merge(none).labels == ()
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda one: one.remove(["x"]), "no id 'x'"),
+        (lambda one: one.remove([], ["x"]), "no class 'x'; the classes are: dog, cat, none, bee"),
+        (lambda one: one.remove("abcd"), "no reference would be left"),
+        (lambda one: one.relabel({"x": "y"}), "no class 'x'"),
+        (lambda one: one.relabel({"dog": ""}), "'dog' needs a name"),
+        (lambda one: one.relabel_rows(["x"], "dog"), "no id 'x'"),
+        (lambda one: one.relabel_rows(["a"], ""), "a label is empty"),
+        (lambda one: small(labels=None, classes=None).relabel_rows(["a"], "b"), "have no labels"),
+        (lambda one: small(labels=None, classes=None).relabel({"a": "b"}), "classes are: none"),
+        (lambda one: small(labels=None, classes=None).in_order(["a"]), "have no labels"),
+        (lambda one: one.in_order(["dog"]), "'bee' is not in the list"),
+        (lambda one: one.in_order(["dog", "cat", "bee", "dog"]), "'dog' is listed twice"),
+        (
+            lambda one: one.merge(small(provenance=replace(ORIGIN, crop="fit"))),
+            r"different ways: bundled at 96 \(a1a1a1a1a1a1, center\) and bundled at 96 \(.*, fit\)",
+        ),
+        (lambda one: one.merge(small(provenance=None)), "and vectors of unknown origin"),
+        (lambda one: one.merge(small(embeddings=np.eye(4))), "of 2 values, the other of 4"),
+        (lambda one: one.merge(small(labels=None, classes=None)), "only one of the two has labels"),
+        (lambda one: one.merge(small(targets=None, target_names=None)), "age, weight and none"),
+    ],
+)
+def test_a_change_that_makes_no_sense_is_one_line(change, message):
+    with pytest.raises(InputError, match=message) as caught:
+        change(small())
+    assert "\n" not in str(caught.value)
+
+
+def test_many_classes_are_not_all_named():
+    labels = [f"c{i:02}" for i in range(50)]
+    with pytest.raises(InputError, match=r"c08, c09, …$"):
+        References.of(np.eye(50), labels).remove([], ["x"])
+
+
+@pytest.mark.parametrize("labels", [["a", ""], ["", ""], [None, "a"]])
+def test_an_empty_label_is_refused(labels):
+    with pytest.raises(InputError, match="a label is empty: that of reference"):
+        References.of(np.eye(2), labels)
+
+
+# Targets
+
+
+def test_targets_may_be_flat_and_cannot_be_changed():
+    one = References.of(np.eye(3), targets=[1, 2, 3])
+    assert one.targets.tolist() == [[1], [2], [3]]
+    assert one.target_names == ("value",)
+    assert References.of(np.eye(2), targets=np.eye(2)).target_names == ("value 0", "value 1")
+    assert References.of(np.eye(2)).targets.shape == (2, 0)
+    with pytest.raises(ValueError, match="read-only"):
+        one.targets[0] = 1
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"targets": [1]}, "1 rows of targets for 2"),
+        ({"targets": [[1, 2], [3]]}, "target of row: not a table of numbers"),
+        ({"targets": [["a"], ["b"]]}, "target of row: not a table of numbers"),
+        ({"targets": [[[1]], [[2]]]}, r"not shape \(2, 1, 1\)"),
+        ({"targets": [1, np.nan]}, "target of row 1 holds a NaN"),
+        ({"targets": [[1, 2], [1e39, 2]]}, "target of row 1 holds a NaN or infinite"),
+        ({"targets": [1, 2], "target_names": ["a", "b"]}, "2 names for 1 targets"),
+        ({"targets": np.eye(2), "target_names": ["a", "a"]}, "named twice: 'a', 'a'"),
+        ({"target_names": ["a"]}, "1 names for 0 targets"),
+    ],
+)
+def test_targets_that_make_no_sense_are_one_line(options, message):
+    with pytest.raises(InputError, match=message) as caught:
+        References.of(np.eye(2), **options)
+    assert "\n" not in str(caught.value)
+
+
+# The file
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {},
+        {"provenance": None},
+        {"provenance": replace(ORIGIN, alpha=None)},
+        {"provenance": replace(ORIGIN, alpha=1)},
+        {"labels": None, "classes": None},
+        {"targets": None, "target_names": None},
+        {"targets": [1, 2, 3, 4], "target_names": ['ä "b"\n: ']},
+        {"labels": ["=", " x", "日本", '"'], "classes": None},
+    ],
+)
+def test_all_of_it_is_saved_and_read_back(tmp_path, changed):
+    kept = small(**changed)
+    kept.save(tmp_path / "r.parquet")
+    equal(References.load(tmp_path / "r.parquet"), kept)
+
+
+def test_a_name_that_looks_like_an_address(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    small().save(Path("s3:r.parquet"))
+    equal(References.load(Path("s3:r.parquet")), small())
+
+
+def tampered(path, notes=(), columns=(), without=()):
+    """The file of `small`, with other metadata and columns."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    small().save(path)
+    table = pq.read_table(path)
+    metadata = table.schema.metadata | {
+        f"pocketknn.{key}".encode(): value for key, value in dict(notes).items()
+    }
+    table = table.drop_columns(list(without))
+    for name, values in dict(columns).items():
+        column = values if isinstance(values, pa.Array) else pa.array(values)
+        if name in table.column_names:
+            table = table.set_column(table.column_names.index(name), name, column)
+        else:
+            table = table.append_column(name, column)
+    pq.write_table(table.replace_schema_metadata(metadata), path)
+    return path
+
+
+WHOLE = asdict(ORIGIN)
+
+
+@pytest.mark.parametrize(
+    ("notes", "message"),
+    [
+        ({"provenance": b"{"}, "metadata are no JSON"),
+        ({"classes": b""}, "metadata are no JSON"),
+        ({"targets": b"\xff"}, "no table of references"),
+        ({"provenance": b"[" * 100_000}, "no table of references"),
+        ({"provenance": b"[]"}, "backbone is damaged, or of a later"),
+        ({"provenance": b"{}"}, "backbone is damaged, or of a later"),
+        ({"provenance": json.dumps(WHOLE | {"colour": "RGB"})}, "of a later pocketknn"),
+        ({"provenance": json.dumps({"backbone": "bundled"})}, "backbone is damaged"),
+        ({"provenance": json.dumps(WHOLE | {"sha256": None})}, "backbone is damaged"),
+        ({"provenance": json.dumps(WHOLE | {"size": "96"})}, "backbone is damaged"),
+        ({"classes": b'{"dog": 1}'}, "classes are not noted as a list of names"),
+        ({"classes": b"[1, 2]"}, "classes are not noted as a list of names"),
+        ({"classes": b'["dog"]'}, "'bee' is not in the list of classes"),
+        ({"classes": b'["dog", "cat", "bee", "cat"]'}, "'cat' is listed twice"),
+        ({"targets": b'"age"'}, "targets are not noted as a list of names"),
+        ({"targets": b'["age", "height"]'}, "target: height"),
+        ({"targets": b'["age", "age"]'}, "named twice"),
+    ],
+)
+def test_metadata_that_are_damaged_are_one_line(tmp_path, notes, message):
+    path = tampered(tmp_path / "r.parquet", notes)
+    with pytest.raises(InputError, match=message) as caught:
+        References.load(path)
+    assert str(path) in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("columns", "message"),
+    [
+        ({"embedding": [[1.0, 2.0], [1.0], [1.0, 2.0], [1.0, 2.0]]}, "no table of references"),
+        ({"embedding": [[1.0], None, [1.0], [1.0]]}, "no table of references"),
+        ({"embedding": [1.0, 2.0, 3.0, 4.0]}, "not shape"),
+        ({"embedding": [["a"], ["b"], ["c"], ["d"]]}, "not a table of numbers"),
+        ({"embedding": [[1.0], [2.0], [float("nan")], [4.0]]}, "reference 2 holds a NaN"),
+        ({"id": ["a", "b", "c", "a"]}, "'a' is given to two"),
+        ({"id": [["a"], ["b"], ["c"], ["d"]]}, "no table of references"),
+        ({"label": ["dog", None, "bee", "dog"]}, "a label is empty: that of reference 1"),
+        ({"target: age": [1.0, None, 3.0, 4.0]}, "target of row 1 holds a NaN"),
+        ({"target: age": ["a", "b", "c", "d"]}, "target of row: not a table"),
+    ],
+)
+def test_columns_that_are_damaged_are_one_line(tmp_path, columns, message):
+    path = tampered(tmp_path / "r.parquet", columns=columns)
+    with pytest.raises(InputError, match=message) as caught:
+        References.load(path)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["id", "path", "label", "sha256", "embedding", "target: age"])
+def test_a_column_that_is_missing_is_named(tmp_path, name):
+    path = tampered(tmp_path / "r.parquet", without=[name])
+    with pytest.raises(InputError, match=f'"{name}"') as caught:
+        References.load(path)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_table_of_somebody_else_s(tmp_path):
+    """Numbers for ids, empty cells, float64 and no metadata are all understood."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    columns = {
+        "id": [7, 8],
+        "path": pa.array([None, "x"]),
+        "label": ["b", "a"],
+        "sha256": pa.array([None, None], pa.string()),
+        "embedding": [[1.0, 2.0], [3.0, 4.0]],
+    }
+    pq.write_table(pa.table(columns), tmp_path / "r.parquet")
+    read = References.load(tmp_path / "r.parquet")
+    assert (read.ids, read.paths, read.sha256) == (("7", "8"), ("", "x"), ("", ""))
+    assert read.labels == ("a", "b")
+    assert read.vectors.tolist() == [[1, 2], [3, 4]]
+    assert read.provenance is None
+    pq.write_table(pa.table(columns).slice(0, 0), tmp_path / "none.parquet")
+    with pytest.raises(InputError, match="it holds no references"):
+        References.load(tmp_path / "none.parquet")
+
+
+def test_pictures_under_two_labels_are_found():
+    one = References.of(
+        np.eye(5), list("aabba"), sha256=["s", "s", "s", "", ""], paths=list("vwxyz")
+    )
+    assert one.contradicting() == [(0, 2)]
+    assert one.contradictions() == [("v", "x")]
+    assert References.of(np.eye(2), sha256=["s", "s"]).contradictions() == []

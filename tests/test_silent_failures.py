@@ -44,7 +44,7 @@ def test_nothing_broken_is_handed_over(name, tmp_path):
 
 @pytest.mark.parametrize("module", [to_tflite, to_coreml, to_onnx])
 def test_a_lost_output(module, tmp_path, monkeypatch):
-    def lossy(model, batch, casts=None):
+    def lossy(model, batch, casts=None, pixels="float32"):
         kept = {name: model.output[name] for name in ("scores", "probabilities")}
         return serving_function(keras.Model(model.input, kept, name="pocketknn"), batch)
 

@@ -524,3 +524,35 @@ def test_mistakes_are_one_line_and_change_nothing(verb, message):
         verb(knn)
     assert "\n" not in str(caught.value)
     assert knn.count_by_label() == {"a": 1, "b": 1}
+
+
+@pytest.mark.parametrize("k", [1, 3])
+def test_all_four_formats_vote_as_the_npm_package(k, tmp_path):
+    """A data set becomes a model of vectors; what the npm package said is stored."""
+    from pocketknn.builder import Spec
+    from pocketknn.export import FORMATS, export, load
+
+    classifier = KNNClassifier()
+    for label, vector in STORED["examples"]:
+        classifier.add_example(vector, label)
+    classifier.save(tmp_path / "set.json")
+    spec = Spec(backbone="vector", k=k)
+    result = export(spec, tfjs.read(tmp_path / "set.json"), None, tmp_path / "out")
+    assert result.agrees
+    queries = np.array(STORED["queries"], np.float32)
+    place = STORED["ks"].index(k)
+    for name, target in FORMATS.items():
+        file = load(tmp_path / "out" / f"model{target.SUFFIX}")
+        votes = file.run(queries)["probabilities"]
+        for row, answers in enumerate(STORED["answers"]):
+            expected = [answers[place]["confidences"][label] for label in file.metadata.labels]
+            np.testing.assert_allclose(votes[row], expected, atol=1e-6, err_msg=f"{name} {row}")
+
+
+@pytest.mark.parametrize("name", REAL)
+def test_a_real_data_set_builds_in_all_four_formats(name, data, tmp_path):
+    from pocketknn.builder import Spec
+    from pocketknn.export import export
+
+    references = tfjs.read(data / "ml5" / f"{name}.json")
+    assert export(Spec(backbone="vector"), references, None, tmp_path / "out").agrees

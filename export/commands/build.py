@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn
 
 from pocketknn.builder import cache as caches
 from pocketknn.builder.backbone import backbone_of, load_backbone
@@ -21,6 +18,8 @@ from pocketknn.builder.spec import Spec, resolve_k
 from pocketknn.export import queries, report
 from pocketknn.export.artefact import FORMATS, check_formats
 from pocketknn.export.handover import Export, export
+from pocketknn.export.options import Options
+from pocketknn.export.progress import progress
 from pocketknn.export.report import console
 from pocketknn.export.staging import check_apart, check_free
 
@@ -65,6 +64,7 @@ def build_photos(
     spec: Spec,
     *,
     strangers: Path | None = None,
+    options: Options | None = None,
     formats: Sequence[str] = tuple(FORMATS),
     strict: bool = False,
     force: bool = False,
@@ -82,13 +82,13 @@ def build_photos(
         raise InputError("strangers measure what is rejected; say --reject auto")
     classes = _read_labels(selection.labels) if selection.labels else None
     if is_collection(selection.photos):
-        result = _build_kept(selection, out, spec, classes, formats, force)
+        result = _build_kept(selection, out, spec, classes, options, formats, force)
         _print_summary(result, ())
         return result
     found = selection.find()
     resolve_k(spec.k, len(found))
     others = find(strangers) if strangers else []
-    with _progress() as bar:
+    with progress() as bar:
         step = bar.add_task("loading the backbone", total=None)
         net = load_backbone(spec)
         place = caches.folder() if cached else None
@@ -122,6 +122,7 @@ def build_photos(
             out,
             against=against,
             strangers=embedded_of(others).embeddings if others else None,
+            options=options,
             formats=formats,
             skipped=embedded.skipped,
             force=force,
@@ -138,12 +139,13 @@ def _build_kept(
     out: Path,
     spec: Spec,
     classes: Sequence[str] | None,
+    options: Options | None,
     formats: Sequence[str],
     force: bool,
 ) -> Export:
     """Artefacts from references that were embedded before."""
     refs = read_collection(selection.photos, classes)
-    with _progress() as bar:
+    with progress() as bar:
         step = bar.add_task("loading the backbone", total=1)
         net = backbone_of(refs, spec)
         bar.advance(step)
@@ -154,6 +156,7 @@ def _build_kept(
             refs,
             net,
             out,
+            options=options,
             formats=formats,
             force=force,
             progress=lambda name: bar.update(
@@ -181,10 +184,3 @@ def _read_labels(path: Path) -> list[str]:
     if not labels or "" in labels or len(set(labels)) < len(labels):
         raise InputError(f"the labels file {path} must name each class once, one a line")
     return labels
-
-
-@contextmanager
-def _progress() -> Iterator[Progress]:
-    columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
-    with Progress(*columns, console=console) as bar:
-        yield bar

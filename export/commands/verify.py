@@ -16,7 +16,7 @@ from pocketknn.builder.space import Space
 from pocketknn.export import queries, report
 from pocketknn.export.artefact import FORMATS, format_of
 from pocketknn.export.handover import compare, digest, size
-from pocketknn.export.metadata import BUILT, MANIFEST, MODEL, REFERENCES, TABLE, Metadata, spec_of
+from pocketknn.export.metadata import MANIFEST, MODEL, REFERENCES, manifest_of, spec_of
 from pocketknn.export.report import console
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ def verify_build(out: Path, photos: Path | None) -> bool:
     Raises:
         InputError: `out` is no build, or none of the photos can be read.
     """
-    manifest = _read_manifest(out)
+    manifest = manifest_of(out)
     changed = list(_changes(out, manifest))
     refs = References.load(out / REFERENCES)
     model = _keras_model(out)
@@ -71,14 +71,6 @@ def _changes(out: Path, manifest: dict[str, Any]) -> Iterator[str]:
             inside = FORMATS[format_of(path)].read(path).manifest
             if any(manifest.get(key) != value for key, value in inside.items()):
                 yield f"{MANIFEST} is not the one inside {name}"
-
-
-def _read_manifest(out: Path) -> dict[str, Any]:
-    try:
-        text = (out / MANIFEST).read_text("utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{out} is no build: it has no {MANIFEST} that can be read") from error
-    return Metadata.parse({MANIFEST: text, TABLE: ""}, str(out / MANIFEST), BUILT).manifest
 
 
 def _keras_model(out: Path) -> keras.Model:

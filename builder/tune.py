@@ -1,0 +1,207 @@
+"""Which k, metric, vote, projection and crop? Cross-validation over a grid of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from itertools import product
+from typing import NamedTuple
+
+import numpy as np
+
+from . import neighbors
+from .errors import InputError
+from .fit import Fit, check_memory
+from .grid import Grid
+from .neighbors import Ints, Neighbors
+from .projection import pca
+from .references import References
+from .space import Space
+from .spec import Spec
+from .trials import Trial, Tuning
+
+FOLDS = 5
+
+
+def tune(
+    spec: Spec,
+    grid: Grid,
+    references_of: Callable[[str], References],
+    *,
+    folds: int = FOLDS,
+    progress: Callable[[int], None] = lambda done: None,
+) -> Tuning:
+    """Measure each combination of a grid by cross-validation.
+
+    The folds are scikit-learn's `StratifiedKFold`, shuffled by the spec's seed, or `KFold` for
+    targets. Of each fold the other ones are the references: projections too are found from them
+    alone. Copies of a picture are left out, or one of them would answer for the other. Errors of
+    several targets are in units of each target's standard deviation, and averaged.
+
+    Args:
+        spec: what is the same for all: `seed`, `balanced`, `head` and the backbone's options.
+        grid: what is tried.
+        references_of: gives the same examples under a crop policy; called once for each.
+        folds: how many parts.
+        progress: called with the number of searches done since the last call, of
+            `grid.searches(folds)`.
+
+    Raises:
+        InputError: there are too few examples for so many folds or for a value of the grid, or
+            they have neither classes nor targets.
+
+    >>> refs = References.of([[0, 1], [0, 2], [0, 3], [5, 0], [6, 0], [7, 1]], [*"aaabbb"])
+    >>> found = tune(Spec(), Grid(crops=("center",)), lambda crop: refs, folds=3)
+    >>> found.winner.mean, found.winner.spec.metric, found.winner.spec.k
+    (1.0, 'cosine', 1)
+    """
+    measured: dict[Spec, list[_Answered]] = {}
+    notes: dict[str, None] = {}
+    for crop in grid.all_crops:
+        given = references_of(crop)
+        references = given.select(_first_of_copies(given))
+        base = replace(spec, crop=crop, head=_head(spec, references))
+        regress = base.head == "regress"
+        check_folds(folds, len(references), {} if regress else references.counts)
+        splits = _splits(references, folds, spec.seed, regress)
+        smallest = min(len(train) for train, _ in splits)
+        ks = grid.ks_within(smallest)
+        grid.check_pcas(smallest, references.dim)
+        for train, test in splits:
+            for space, size in _spaces(grid, references.select(train), spec.seed):
+                one = replace(base, metric=space.metric, pca=size)
+                if reason := _too_large(space, len(given)):
+                    notes[f"left out: {reason}"] = None
+                else:
+                    for tried, answered in _answers(one, space, ks, grid.votes, references, test):
+                        measured.setdefault(tried, []).append(answered)
+                progress(1)
+    trials = [
+        Trial(
+            spec=tried,
+            width=round(float(np.mean([one.width for one in values]))),
+            by_fold=tuple(one.value for one in values),
+        )
+        for tried, values in measured.items()
+        if len(values) == folds  # a projection may be too wide for the memory in some folds only
+    ]
+    if not trials:
+        raise InputError(f"nothing of the grid is left; {next(iter(notes))}")
+    sign = 1 if regress else -1
+    trials.sort(key=lambda one: (round(sign * one.mean, 12), one.cost, one.spec.k))
+    return Tuning(
+        trials=tuple(trials),
+        targets=len(references.target_names) if regress else 0,
+        examples=len(references),
+        copies=len(given) - len(references),
+        notes=tuple(notes),
+    )
+
+
+def check_folds(folds: int, n: int, sizes: Mapping[str, int]) -> None:
+    """Refuse folds that are too many for the examples, or would lack a class.
+
+    Args:
+        folds: how many.
+        n: how many examples there are.
+        sizes: how many of them each class has; empty where targets are predicted.
+
+    Raises:
+        InputError: fewer than two folds, or two classes; too few examples, in all or in a class.
+    """
+    if folds < 2:
+        raise InputError(f"cross-validation takes at least 2 folds, not {folds}")
+    if len(sizes) == 1:
+        raise InputError(f"there is one class only, {next(iter(sizes))!r}: nothing can be mistaken")
+    for name, size in sizes.items():
+        if size < folds:
+            fewer = f"--folds {size} or " if size > 1 else ""
+            raise InputError(
+                f"the class {name!r} has {size} different examples, too few for {folds} folds;"
+                f" take {fewer}more examples"
+            )
+    if n < 2 * folds:
+        raise InputError(f"{n} different examples are too few for {folds} folds of two or more")
+
+
+def _head(spec: Spec, references: References) -> str:
+    head = spec.head or ("regress" if references.target_names else "classify")
+    there = {"regress": references.target_names, "classify": references.labels}
+    if not there.get(head):
+        raise InputError("tuning compares accuracies, which takes classes or targets")
+    return head
+
+
+def _first_of_copies(references: References) -> list[int]:
+    """The rows whose picture no earlier row has, where the pictures are known."""
+    seen: set[str] = set()
+    rows = []
+    for row, value in enumerate(references.sha256):
+        if value not in seen:
+            rows.append(row)
+        if value:
+            seen.add(value)
+    return rows
+
+
+def _splits(
+    references: References, folds: int, seed: int, regress: bool
+) -> list[tuple[Ints, Ints]]:
+    """Rows of the training part and of the fold, for each fold."""
+    from sklearn.model_selection import KFold, StratifiedKFold
+
+    state = seed % (1 << 32)  # scikit-learn takes no larger seed
+    kind = KFold if regress else StratifiedKFold
+    splitter = kind(folds, shuffle=True, random_state=state)
+    classes = None if regress else references.label_ids
+    return list(splitter.split(np.zeros(len(references)), classes))
+
+
+def _spaces(grid: Grid, train: References, seed: int) -> Iterator[tuple[Space, int | float | None]]:
+    """The training part under each projection and metric, and what was asked for as projection."""
+    for size in grid.pcas:
+        projection = None if size is None else pca(train.vectors, size)
+        for metric in grid.metrics:
+            yield Space(references=train, metric=metric, projection=projection, seed=seed), size
+
+
+def _too_large(space: Space, n: int) -> str:
+    """Why a build of all n references would refuse the metric; "" where it does not."""
+    try:
+        check_memory(space.metric, n, space.rows.shape[1])
+    except InputError as error:
+        return str(error)
+    return ""
+
+
+class _Answered(NamedTuple):
+    width: int
+    value: float
+
+
+def _answers(
+    spec: Spec,
+    space: Space,
+    ks: Sequence[int],
+    votes: Sequence[str],
+    references: References,
+    test: Ints,
+) -> Iterator[tuple[Spec, _Answered]]:
+    """How well a fold is answered with each k and vote, from one search with the largest k."""
+    found = space.search(references.vectors[test], max(ks))
+    for k, vote in product(ks, votes):
+        one = Fit(spec=replace(spec, k=k, vote=vote), space=space)
+        nearest = Neighbors(found.scores[:, :k], found.indices[:, :k])
+        yield one.spec, _Answered(space.rows.shape[1], _measure(one, nearest, references, test))
+
+
+def _measure(fit: Fit, found: Neighbors, references: References, test: Ints) -> float:
+    """Accuracy, or root mean squared error, of the answers to a fold."""
+    if fit.spec.head == "classify":
+        right = neighbors.winners(fit.votes(found)) == references.label_ids[test]
+        return float(right.mean())
+    targets = references.targets.astype(np.float64)
+    errors = np.sqrt(((fit.values(found) - targets[test]) ** 2).mean(axis=0))
+    if targets.shape[1] > 1:
+        errors /= np.maximum(targets.std(axis=0), 1e-30)
+    return float(errors.mean())

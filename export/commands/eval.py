@@ -1,0 +1,157 @@
+"""pocketknn eval: how good the files of a build are on photos they do not hold."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from rich.box import SIMPLE_HEAD
+from rich.table import Table
+
+from pocketknn.builder import neighbors
+from pocketknn.builder.errors import InputError
+from pocketknn.builder.images import Photo, PictureError, pixels
+from pocketknn.builder.sources import find
+from pocketknn.builder.spec import CROPS
+from pocketknn.export.artefact import Artefact, artefacts_of
+from pocketknn.export.report import console
+from pocketknn.export.target import Outputs
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evaluation:
+    """One file on one way of making squares.
+
+    Attributes:
+        name: of the file.
+        crop: how the photos were cropped.
+        photos: how many there were.
+        accuracy: share of the photos whose label won; None without labels or a vote.
+        unknown: share that is taken for a stranger; None without a threshold.
+        first_equal: share whose nearest reference is the one that the build's own crop finds.
+        recall: share of the neighbours of the build's own crop that are found.
+    """
+
+    name: str
+    crop: str
+    photos: int
+    accuracy: float | None
+    unknown: float | None
+    first_equal: float
+    recall: float
+
+
+def evaluate_build(out: Path, photos: Path, crop: str | None, as_json: bool) -> None:
+    """Print what each file of a build makes of photos, and what another crop would cost.
+
+    Raises:
+        InputError: `out` holds no model of pictures, or none of the photos can be read.
+    """
+    if crop is not None and crop not in CROPS:
+        raise InputError(f"unknown crop {crop!r}; choose from {', '.join(CROPS)}")
+    found = find(photos)
+    files = artefacts_of(out)
+    rows = [row for name, file in files for row in _evaluated(name, file, found, crop)]
+    if as_json:
+        print(json.dumps([asdict(row) for row in rows], indent=2))
+        return
+    console.print(_table(rows))
+    own = files[0][1].metadata.manifest["input"]["crop"]
+    console.print(f"first, neighbours: the same as with {own}, the crop it was built with;")
+    console.print("a platform that crops otherwise loses so much")
+    if known := _references_among(found, files[0][1]):
+        console.print(
+            f"{known} of the photos are references themselves, which flatters the accuracy"
+        )
+
+
+def _evaluated(
+    name: str, file: Artefact, photos: Sequence[Photo], crop: str | None
+) -> list[Evaluation]:
+    given = file.metadata.manifest["input"]
+    if given["name"] != "image":
+        raise InputError(f"{name} takes vectors of {given['shape'][0]} features, not pictures")
+    crops = list(dict.fromkeys((given["crop"], crop or given["crop"])))
+    used, squares = _squares(photos, given["shape"][0], crops)
+    outputs = {each: file.run(squares[each]) for each in crops}
+    labels = file.metadata.labels
+    return [
+        Evaluation(
+            name=name,
+            crop=each,
+            photos=len(used),
+            accuracy=_accuracy(outputs[each], labels, used),
+            unknown=_unknown(outputs[each], file.metadata.manifest),
+            first_equal=float((indices[:, 0] == own[:, 0]).mean()),
+            recall=float((own[:, :, None] == indices[:, None, :]).any(axis=2).mean()),
+        )
+        for own in [outputs[given["crop"]]["indices"]]
+        for each in crops
+        for indices in [outputs[each]["indices"]]
+    ]
+
+
+def _references_among(photos: Sequence[Photo], file: Artefact) -> int:
+    """How many of the photos the file holds: a reference's id is the start of its hash."""
+    ids = {str(row["id"]).partition("-")[0] for row in file.metadata.rows()}
+    lengths = {len(one) for one in ids}
+    hashes = []
+    for photo in photos:
+        with suppress(OSError, PictureError):
+            hashes.append(hashlib.sha256(photo.content()).hexdigest())
+    return sum(any(one[:length] in ids for length in lengths) for one in hashes)
+
+
+def _squares(
+    photos: Sequence[Photo], size: int, crops: Sequence[str]
+) -> tuple[list[Photo], dict[str, NDArray[np.uint8]]]:
+    used, made = [], []
+    for photo in photos:
+        try:
+            made.append([pixels(photo, size, crop) for crop in crops])
+        except PictureError:
+            continue
+        used.append(photo)
+    if not used:
+        raise InputError(f"none of the {len(photos)} files is a picture that can be read")
+    return used, {crop: np.stack([row[i] for row in made]) for i, crop in enumerate(crops)}
+
+
+def _accuracy(outputs: Outputs, labels: Sequence[str], photos: Sequence[Photo]) -> float | None:
+    if "probabilities" not in outputs or not any(photo.label for photo in photos):
+        return None
+    won = [labels[number] for number in neighbors.winners(outputs["probabilities"])]
+    return float(np.mean([one == photo.label for one, photo in zip(won, photos, strict=True)]))
+
+
+def _unknown(outputs: Outputs, manifest: dict[str, Any]) -> float | None:
+    if not manifest["reject"]:
+        return None
+    won = neighbors.winners(outputs["probabilities"])
+    return float((won == len(manifest["labels"]) - 1).mean())
+
+
+def _table(rows: Sequence[Evaluation]) -> Table:
+    table = Table(box=SIMPLE_HEAD, pad_edge=False)
+    for heading in ("artefact", "crop"):
+        table.add_column(heading, no_wrap=True)
+    measured: dict[str, list[float | None]] = {
+        "accuracy": [row.accuracy for row in rows],
+        "unknown": [row.unknown for row in rows],
+        "first": [row.first_equal for row in rows],
+        "neighbours": [row.recall for row in rows],
+    }
+    shown = [name for name, shares in measured.items() if None not in shares]
+    for heading in ("photos", *shown):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for number, row in enumerate(rows):
+        cells = [f"{measured[name][number]:.1%}" for name in shown]
+        table.add_row(row.name, row.crop, str(row.photos), *cells)
+    return table

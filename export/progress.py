@@ -1,0 +1,18 @@
+"""The bars that people see while pictures are embedded and files are written."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn
+
+from .report import console
+
+
+@contextmanager
+def progress() -> Iterator[Progress]:
+    """A bar for each step, as long as the work goes on."""
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+    with Progress(*columns, console=console) as bar:
+        yield bar

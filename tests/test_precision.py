@@ -1,0 +1,109 @@
+"""Smaller backbones, and other types of pixels."""
+
+import numpy as np
+import pytest
+from conftest import photo_case, vector_case
+
+from pocketknn.builder import InputError
+from pocketknn.export import FORMATS, export
+from pocketknn.export.options import Options
+
+SMALL = ("tflite", "coreml", "onnx")
+
+
+@pytest.fixture(scope="module")
+def case(photos):
+    return photo_case(photos, "bundled", k=3)
+
+
+@pytest.fixture(scope="module")
+def builds(case, tmp_path_factory):
+    """The same model in each precision."""
+    folder = tmp_path_factory.mktemp("precision")
+    given = (case.spec, case.references, case.backbone)
+    return {
+        precision: export(
+            *given,
+            folder / precision,
+            against=case.queries,
+            options=Options(precision=precision, pixels="uint8"),
+            formats=SMALL,
+        )
+        for precision in ("float32", "float16", "int8")
+    }
+
+
+@pytest.mark.parametrize("precision", ["float32", "float16", "int8"])
+def test_each_precision_agrees_by_its_own_table(builds, precision):
+    for one in builds[precision].written:
+        assert one.parity.failures == (), one.name
+        assert one.parity.stored, "the head keeps its float32"
+        assert one.parity.precision == precision
+        assert one.parity.score_error < 0.05
+
+
+def test_smaller_is_smaller(builds):
+    sizes = {
+        precision: {one.format: one.bytes for one in build.written}
+        for precision, build in builds.items()
+    }
+    for name in SMALL:
+        assert sizes["float16"][name] < 0.62 * sizes["float32"][name]
+        assert sizes["int8"][name] < 0.45 * sizes["float32"][name]
+
+
+def test_eight_bits_were_used(builds):
+    """Scores differ from half precision's: the weights are not merely stored otherwise."""
+    errors = {p: {w.format: w.parity.score_error for w in b.written} for p, b in builds.items()}
+    for name in SMALL:
+        assert errors["float32"][name] < 1e-5 < errors["float16"][name] < errors["int8"][name]
+
+
+def test_bytes_as_they_are_go_in(case, builds):
+    import onnxruntime as ort
+    from ai_edge_litert.interpreter import Interpreter
+
+    out = builds["float32"].out
+    picture = case.queries.inputs[3:4]
+    assert picture.dtype == np.uint8
+    runner = Interpreter(model_path=str(out / "model.tflite")).get_signature_runner()
+    assert runner.get_input_details()["image"]["dtype"] == np.uint8
+    session = ort.InferenceSession(out / "model.onnx")
+    assert session.get_inputs()[0].type == "tensor(uint8)"
+    expected = case.fit.search(case.queries.embeddings[3:4]).indices
+    assert runner(image=picture)["indices"].tolist() == expected.tolist()
+    assert session.run(["indices"], {"image": picture})[0].tolist() == expected.tolist()
+
+
+def test_keras_stays_in_float32(case, tmp_path):
+    given = (case.spec, case.references, case.backbone, tmp_path / "out")
+    result = export(*given, options=Options(precision="int8"), formats=["keras"])
+    assert result.manifest["precision"] == {"keras": "float32"}
+
+
+@pytest.mark.parametrize("precision", ["float16", "int8"])
+def test_a_model_of_vectors_has_no_backbone_to_make_smaller(precision, tmp_path):
+    case = vector_case(metric="euclidean")
+    result = export(
+        case.spec, case.references, None, tmp_path / "out", options=Options(precision=precision)
+    )
+    assert result.agrees
+    assert all(one.parity.score_error < 1e-5 for one in result.written)
+
+
+@pytest.mark.parametrize(
+    ("choices", "message"),
+    [
+        ({"precision": "int4"}, "unknown precision 'int4'; choose from float32, float16, int8"),
+        ({"pixels": "int8"}, "unknown type of pixels 'int8'; choose from float32, uint8"),
+        ({"precision": "int8", "ios": 15}, "8-bit weights from iOS 16 on"),
+    ],
+)
+def test_nonsense_is_refused(choices, message):
+    with pytest.raises(InputError, match=message):
+        Options(**choices)
+
+
+def test_every_format_says_what_it_can():
+    for target in FORMATS.values():
+        assert target.PRECISION in target.PRECISIONS

@@ -1,0 +1,461 @@
+"""Cross-validation over a grid, against scikit-learn's own, and the command as people type it."""
+
+import csv
+import shlex
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import drawing
+from PIL import Image
+from sklearn.decomposition import PCA
+from sklearn.model_selection import KFold, StratifiedKFold, cross_val_score
+from sklearn.neighbors import KNeighborsClassifier, KNeighborsRegressor
+from sklearn.pipeline import make_pipeline
+
+from pocketknn.builder import (
+    InputError,
+    References,
+    Spec,
+    embed,
+    embedding,
+    find,
+    load_backbone,
+    tfjs,
+)
+from pocketknn.builder.grid import Grid
+from pocketknn.builder.trials import Trial, Tuning
+from pocketknn.builder.tune import tune
+from pocketknn.export.cli import main
+from pocketknn.export.commands.build import Selection
+from pocketknn.export.commands.tune import command
+
+METRICS = ("cosine", "euclidean", "manhattan", "minkowski")
+RNG = np.random.default_rng(7)
+LABEL_IDS = RNG.integers(0, 3, 90)
+VECTORS = (RNG.standard_normal((3, 9))[LABEL_IDS] + 2 * RNG.standard_normal((90, 9))).astype("f4")
+TARGETS = (VECTORS[:, :2] * [1, 50] + RNG.standard_normal((90, 2))).astype("f4")
+CLASSES = References.of(VECTORS, [f"class {i}" for i in LABEL_IDS])
+GRID = Grid(ks=(1, 3, 4, 9), metrics=METRICS, pcas=(None, 4, 0.8), votes=("uniform", "distance"))
+
+
+def tuned(references, grid=GRID, spec=None, **options):
+    crops = grid.crops or ("center",)
+    grid = Grid(**(vars(grid) | {"crops": crops}))
+    return tune(spec or Spec(seed=3), grid, lambda crop: references, **options)
+
+
+def witness(kind, spec):
+    """scikit-learn's pipeline of the same choices."""
+    metric = {"p": 3} if spec.metric == "minkowski" else {"metric": spec.metric}
+    knn = kind(spec.k, weights=spec.vote, algorithm="brute", **metric)
+    return make_pipeline(PCA(spec.pca, svd_solver="full"), knn) if spec.pca else knn
+
+
+def test_every_trial_equals_scikit_learns_cross_validation():
+    found = tuned(CLASSES)
+    assert len(found.trials) == 4 * 4 * 3 * 2
+    splitter = StratifiedKFold(5, shuffle=True, random_state=3)
+    for trial in found.trials:
+        judge = witness(KNeighborsClassifier, trial.spec)
+        expected = cross_val_score(judge, VECTORS.astype(float), LABEL_IDS, cv=splitter)
+        np.testing.assert_allclose(trial.by_fold, expected, atol=1e-12, err_msg=str(trial.spec))
+        assert trial.mean == pytest.approx(expected.mean())
+        assert trial.error == pytest.approx(expected.std(ddof=1) / 5**0.5)
+    means = [round(trial.mean, 12) for trial in found.trials]
+    assert means == sorted(means, reverse=True)
+    assert len({trial.by_fold for trial in found.trials}) > 50, (
+        "the data must tell the trials apart"
+    )
+
+
+@pytest.mark.parametrize("columns", [[1], [0, 1]])
+def test_every_trial_equals_scikit_learns_for_targets(columns):
+    targets = TARGETS[:, columns].astype(float)
+    references = References.of(VECTORS, targets=targets, target_names=[f"t{i}" for i in columns])
+    found = tuned(references, Grid(**(vars(GRID) | {"ks": (1, 4)})), folds=4)
+    assert found.regress
+    # several targets are told in their standard deviations
+    scaled = targets / targets.std(axis=0) if len(columns) > 1 else targets
+    splitter = KFold(4, shuffle=True, random_state=3)
+    for trial in found.trials:
+        judge = witness(KNeighborsRegressor, trial.spec)
+        scores = cross_val_score(
+            judge, VECTORS.astype(float), scaled, cv=splitter, scoring="neg_root_mean_squared_error"
+        )
+        np.testing.assert_allclose(trial.by_fold, -scores, rtol=1e-5, err_msg=str(trial.spec))
+    assert found.best.mean == min(trial.mean for trial in found.trials)
+
+
+def test_a_projection_sees_the_training_part_alone(monkeypatch):
+    """One found from all references gives other numbers, so the witness above would tell."""
+    seen = []
+
+    def spy(vectors, size):
+        seen.append(vectors)
+        return real(vectors, size)
+
+    from pocketknn.builder import tune as module
+
+    real = module.pca
+    monkeypatch.setattr(module, "pca", spy)
+    grid = Grid(ks=(3,), metrics=("cosine",), votes=("uniform",), pcas=(2,))
+    (trial,) = tuned(CLASSES, grid).trials
+    splitter = StratifiedKFold(5, shuffle=True, random_state=3)
+    for vectors, (train, _) in zip(seen, splitter.split(VECTORS, LABEL_IDS), strict=True):
+        np.testing.assert_array_equal(vectors, VECTORS[train])
+    leaked = PCA(2).fit_transform(VECTORS.astype(float))
+    judge = KNeighborsClassifier(3, metric="cosine", algorithm="brute")
+    assert not np.allclose(trial.by_fold, cross_val_score(judge, leaked, LABEL_IDS, cv=splitter))
+
+
+def test_one_search_answers_for_all_ks_and_votes(monkeypatch):
+    from pocketknn.builder.space import Space
+
+    asked, reported = [], []
+    real = Space.search
+    monkeypatch.setattr(Space, "search", lambda *given: asked.append(given[2]) or real(*given))
+    tuned(CLASSES, folds=3, progress=reported.append)
+    assert asked == [9] * (3 * 4 * 3)
+    assert sum(reported) == Grid(**(vars(GRID) | {"crops": ("fit",)})).searches(3)
+
+
+def test_by_default_the_ks_are_those_that_there_are():
+    few = CLASSES.select([*np.flatnonzero(LABEL_IDS == 0)[:4], *np.flatnonzero(LABEL_IDS == 1)[:4]])
+    found = tuned(few, Grid(), folds=2)
+    assert {trial.spec.k for trial in found.trials} == {1, 3}
+    assert {trial.spec.k for trial in tuned(CLASSES, Grid()).trials} == {1, 3, 5, 7, 10, 15, 20}
+
+
+def test_copies_of_a_picture_do_not_answer_for_each_other():
+    noise = np.random.default_rng(1).standard_normal((20, 6))
+    hashes = [f"{i % 20:064x}" for i in range(40)]
+    labels = ["even", "odd"] * 10
+    twice = References.of(np.tile(noise, (2, 1)), labels * 2, sha256=hashes)
+    found = tuned(twice, Grid(ks=(1,)))
+    assert (found.examples, found.copies) == (20, 20)
+    assert found.trials == tuned(References.of(noise, labels), Grid(ks=(1,))).trials
+    unknown = References.of(np.tile(noise, (2, 1)), labels * 2)
+    assert tuned(unknown, Grid(ks=(1,))).copies == 0, "vectors without a picture are all kept"
+
+
+def test_classes_without_references_do_not_matter():
+    more = CLASSES.in_order(["none", "class 2", "class 0", "class 1"])
+    grid = Grid(ks=(1,))
+    assert tuned(more, grid).best.mean == tuned(CLASSES, grid).best.mean
+
+
+def trial(by_fold, **choices):
+    return Trial(spec=Spec(**choices), width=8, by_fold=by_fold)
+
+
+def decided(*trials, targets=0):
+    ordered = tuple(sorted(trials, key=lambda one: one.mean, reverse=not targets))
+    return Tuning(trials=ordered, targets=targets, examples=9, copies=0, notes=())
+
+
+def test_the_winner_is_the_simplest_within_one_standard_error():
+    best = trial((0.80, 0.90), k=7, metric="manhattan", vote="distance")  # 0.85 ± 0.05
+    near = trial((0.80, 0.82), k=3, metric="euclidean")
+    far = trial((0.79, 0.79), k=3)
+    assert decided(best, near, far).winner is near
+    assert decided(best, near, far).bound == pytest.approx(0.80)
+    within = trial((0.80, 0.80), k=20)
+    better = trial((0.81, 0.83), k=10)
+    assert decided(best, near, far, within, better).winner is better, "k by its mean"
+
+
+@pytest.mark.parametrize(
+    ("simple", "other"),
+    [
+        ({}, {"metric": "euclidean"}),
+        ({"metric": "euclidean"}, {"metric": "minkowski"}),
+        ({}, {"pca": 4}),
+        ({"vote": "distance"}, {"pca": 0.5}),
+        ({}, {"vote": "distance"}),
+        ({}, {"crop": "stretch"}),
+    ],
+)
+def test_what_is_simpler(simple, other):
+    first, second = trial((0.7, 0.8), k=3, **other), trial((0.7, 0.78), k=3, **simple)
+    assert decided(first, second).winner is second
+
+
+def test_of_errors_the_least_is_the_best():
+    worse, best = trial((3.0, 4.0), k=1), trial((1.0, 2.0), k=3, metric="euclidean")
+    near = trial((1.5, 2.3), k=5)
+    found = decided(worse, best, near, targets=1)
+    assert (found.best, found.bound, found.winner) == (best, pytest.approx(2.0), near)
+
+
+def test_a_metric_that_takes_too_much_memory_is_left_out(monkeypatch):
+    monkeypatch.setattr("pocketknn.builder.fit._BROADCAST_LIMIT", 90 * 5 * 4)
+    found = tuned(CLASSES, Grid(ks=(1,), metrics=("cosine", "manhattan"), pcas=(None, 4)))
+    combinations = {(one.spec.metric, one.spec.pca) for one in found.trials}
+    assert combinations == {("cosine", None), ("cosine", 4), ("manhattan", 4)}
+    assert len(found.notes) == 1
+    assert "left out: manhattan distances to 90 references of 9 values" in found.notes[0]
+    with pytest.raises(InputError, match="nothing of the grid is left"):
+        tuned(CLASSES, Grid(ks=(1,), metrics=("minkowski",), pcas=(None,)))
+
+
+@pytest.mark.parametrize(
+    ("grid", "words"),
+    [
+        ({"ks": ()}, "the grid names no k"),
+        ({"crops": ()}, "the grid names no crop"),
+        ({"ks": (1, 1)}, "names a k twice"),
+        ({"ks": (0,)}, "k must be at least 1"),
+        ({"metrics": ("hamming",)}, "unknown metric 'hamming'"),
+        ({"votes": ("loud",)}, "unknown vote 'loud'"),
+        ({"pcas": (1.5,)}, "a share of variance lies between 0 and 1"),
+    ],
+)
+def test_a_grid_of_nonsense(grid, words):
+    with pytest.raises(InputError, match=words):
+        Grid(**grid)
+
+
+def test_too_few_examples():
+    with pytest.raises(InputError, match="which takes classes or targets"):
+        tuned(References.of(VECTORS))
+    with pytest.raises(InputError, match="7 different examples are too few for 4 folds"):
+        tuned(References.of(VECTORS[:7], targets=TARGETS[:7]), folds=4)
+    with pytest.raises(InputError, match="training part has 72 examples of 9 values"):
+        tuned(CLASSES, Grid(pcas=(10,)))
+    assert tuned(CLASSES, spec=Spec(seed=1 << 40), grid=Grid(ks=(1,))).examples == 90
+
+
+class Said:
+    def __init__(self, code, captured):
+        self.code, self.out, self.err = code, captured.out, captured.err
+        self.command = shlex.split(self.out.strip().splitlines()[-1]) if code == 0 else []
+
+
+@pytest.fixture
+def pocketknn(capfd):
+    """Run a command; its exit code, what it printed, and the words of its last line."""
+
+    def run(*arguments):
+        capfd.readouterr()
+        with pytest.raises(SystemExit) as end:
+            main([str(argument) for argument in arguments])
+        return Said(end.value.code, capfd.readouterr())
+
+    return run
+
+
+def pixels(photos, *more):
+    return "tune", photos, "--backbone", "pixels", "--size", "8", "--folds", "2", *more
+
+
+def test_a_table_and_a_command_that_builds(photos, pocketknn, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    said = pocketknn(*pixels(photos, "--exclude", "*/3.png", "--pca", "none,2"))
+    assert said.code == 0, said.err
+    assert "9 examples in 2 folds, 48 combinations" in said.out
+    assert "chosen" in said.out
+    assert said.command[:5] == ["pocketknn", "build", str(photos), "-o", "out"]
+    built = pocketknn(*said.command[1:], "--formats", "keras")
+    assert built.code == 0, built.err
+    assert "9 references in 3 classes" in built.out
+    assert f"k = {said.command[said.command.index('--k') + 1]}, metric" in built.out
+    assert "-o out-2 " in pocketknn(*pixels(photos)).out, "out is taken now"
+
+
+def test_the_command_says_all_that_was_given(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    selection = Selection(
+        photos=Path("my photos.csv"),
+        path_column="file",
+        label_column="kind",
+        target_columns=("weight", "the age"),
+        exclude=("raw/*",),
+        limit=9,
+    )
+    spec = Spec(
+        backbone="mobilenet_v2",
+        weights=Path("w.h5"),
+        alpha=0.5,
+        size=96,
+        k=7,
+        metric="manhattan",
+        vote="distance",
+        pca=0.9,
+        crop="fit",
+    )
+    assert command(selection, spec) == (
+        "pocketknn build 'my photos.csv' -o out --backbone mobilenet_v2 --weights w.h5 --alpha 0.5"
+        " --size 96 --path-column file --label-column kind --target-column weight"
+        " --target-column 'the age' --exclude 'raw/*' --limit 9"
+        " --k 7 --metric manhattan --vote distance --pca 0.9 --crop fit"
+    )
+    own = Spec(backbone="my.keras", input_range="-1..1", k=1)
+    said = command(Selection(photos=Path("photos")), own)
+    assert "--backbone my.keras --input-range -1..1 --k 1" in said
+
+
+def test_what_does_not_vary_has_no_column(photos, pocketknn):
+    said = pocketknn(*pixels(photos, "--k", "1,3", "--metric", "cosine", "--pca", "none"))
+    assert "all with metric cosine, pca none" in said.out
+    (heading,) = [
+        line for line in map(str.rstrip, said.out.splitlines()) if line.endswith("accuracy")
+    ]
+    assert heading.split() == ["k", "vote", "crop", "accuracy"]
+
+
+def test_the_files(photos, pocketknn, tmp_path):
+    out = tmp_path / "deep/tuned"
+    assert pocketknn(*pixels(photos, "-o", out)).code == 0
+    assert sorted(path.name for path in out.iterdir()) == ["tune.csv", "tune.png"]
+    assert [path.name for path in out.parent.iterdir()] == ["tuned"]
+    with (out / "tune.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == 3 * 2 * 2 * 2 * 3
+    assert [row["rank"] for row in rows] == [str(rank) for rank in range(1, 1 + len(rows))]
+    assert sum(row["chosen"] == "yes" for row in rows) == 1
+    for row in rows:
+        folds = [float(row["fold_1"]), float(row["fold_2"])]
+        assert float(row["accuracy"]) == pytest.approx(np.mean(folds))
+    picture = Image.open(out / "tune.png")
+    assert picture.size == (1200, 840)
+    assert len(picture.convert("RGB").getcolors(1 << 20)) > 50, "something is drawn"
+
+
+def test_pictures_are_embedded_once_for_each_crop(photos, pocketknn, tmp_path, monkeypatch):
+    monkeypatch.setenv("POCKETKNN_CACHE", str(tmp_path / "cache"))
+    runs = []
+    real = embedding.run
+    monkeypatch.setattr(
+        "pocketknn.builder.embedding.run", lambda net, x: runs.append(len(x)) or real(net, x)
+    )
+    first = pocketknn(*pixels(photos))
+    assert runs == [12, 12, 12]
+    second = pocketknn(*pixels(photos))
+    assert runs == [12, 12, 12], "the cache serves a second one"
+    assert first.out == second.out
+    pocketknn(*pixels(photos, "--no-cache", "--crop", "fit"))
+    assert runs == [12, 12, 12, 12]
+
+
+def test_broken_pictures_and_copies_are_told(photos, pocketknn, tmp_path):
+    folder = tmp_path / "some photos"
+    shutil.copytree(photos, folder)
+    (folder / "apple/broken.png").write_text("no picture")
+    shutil.copy(folder / "apple/0.png", folder / "apple/again.png")
+    said = pocketknn(*pixels(folder))
+    assert said.code == 0, said.err
+    assert "1 skipped:\n  apple/broken.png: not a picture" in said.out
+    assert "12 examples in 2 folds" in said.out
+    assert "1 copies of another picture are left out" in said.out
+    assert shlex.quote(str(folder)) in said.out
+    assert said.command[2] == str(folder)
+
+
+def test_numbers_are_predicted_from_a_table(pocketknn, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    rows = []
+    for i in range(12):
+        Image.new("RGB", (9, 9), (20 * i, 128, 255 - 20 * i)).save(tmp_path / f"{i}.png")
+        rows.append(f"{i}.png,{i / 2},{100 - i}")
+    (tmp_path / "table.csv").write_text("\n".join(["file,weight,the age", *rows]))
+    columns = ("--path-column", "file", "--target-column", "weight", "--target-column", "the age")
+    said = pocketknn(*pixels("table.csv", *columns, "-o", "tuned"))
+    assert said.code == 0, said.err
+    assert "root mean squared error, in standard deviations of each target" in said.out
+    assert (
+        (tmp_path / "tuned/tune.csv")
+        .read_text()
+        .startswith("rank,k,metric,vote,pca,crop,values,rmse")
+    )
+    built = pocketknn(*said.command[1:], "--formats", "keras")
+    assert built.code == 0, built.err
+    assert "head regress" in built.out
+
+
+def test_a_data_set_of_ml5s(pocketknn, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    tfjs.write(CLASSES, tmp_path / "knn.json")
+    said = pocketknn("tune", "knn.json", "--metric", "cosine,manhattan", "--k", "5,11")
+    assert said.code == 0, said.err
+    assert "90 examples in 5 folds, 16 combinations\n" in said.out
+    assert "crop" not in said.out
+    assert "--backbone" not in said.command
+    built = pocketknn(*said.command[1:], "--formats", "keras")
+    assert built.code == 0, built.err
+
+
+def test_references_of_an_earlier_build_keep_their_crop(photos, pocketknn, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    net = load_backbone(Spec(backbone="pixels", size=8))
+    embed(find(photos), net, "stretch").references().save(tmp_path / "refs.parquet")
+    said = pocketknn("tune", "refs.parquet", "--folds", "2")
+    assert said.code == 0, said.err
+    assert said.command[-2:] == ["--crop", "stretch"]
+    built = pocketknn(*said.command[1:], "--formats", "keras")
+    assert built.code == 0, built.err
+    refused = pocketknn("tune", "refs.parquet", "--folds", "2", "--crop", "fit")
+    assert refused.code == 2
+    assert "none can be cropped anew" in refused.err
+
+
+@pytest.mark.parametrize(
+    ("more", "words"),
+    [
+        (["--folds", "5"], "the class 'apple' has 4 different examples, too few for 5 folds"),
+        (["--folds", "1"], "at least 2 folds, not 1"),
+        (["--k", "1,7"], "k = 7, but the smallest training part has 6 examples"),
+        (["--k", "three"], "--k takes whole numbers between commas, not 'three'"),
+        (["--k", "auto"], "--k takes whole numbers between commas, not 'auto'"),
+        (["--k", ","], "the grid names no k"),
+        (["--k", "3,3"], "the grid names a k twice"),
+        (["--pca", "none,7"], "pca = 7, but the smallest training part has 6 examples"),
+        (["--pca", "some"], "--pca takes none, numbers and shares between commas, not 'some'"),
+        (["--metric", "cosine,hamming"], "unknown metric 'hamming'; choose from cosine"),
+        (["--vote", "loud"], "unknown vote 'loud'"),
+        (["--crop", "oval"], "unknown crop 'oval'"),
+        (["--seed", "-1"], "seed must not be negative"),
+        (["--backbone", "resnet"], "unknown backbone 'resnet'"),
+        (["--target-column", "weight"], "targets are columns of a .csv"),
+    ],
+)
+def test_mistakes_are_one_line(photos, pocketknn, tmp_path, monkeypatch, more, words):
+    monkeypatch.setattr("pocketknn.builder.embedding.decode", None)  # nothing is embedded for them
+    monkeypatch.setenv("POCKETKNN_CACHE", str(tmp_path / "cache"))
+    said = pocketknn(*pixels(photos, "-o", tmp_path / "tuned", *more))
+    assert said.code == 2, said.out + said.err
+    assert said.err.count("\n") == 1, said.err
+    assert words in said.err
+    assert not list(tmp_path.iterdir())
+
+
+def test_places_that_cannot_be_tuned_or_written(photos, pocketknn, tmp_path):
+    one_class = tmp_path / "photos"
+    one_class.mkdir()
+    (one_class / "apple").symlink_to(photos / "apple")
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full/notes.txt").write_text("mine")
+    for arguments, words in (
+        (pixels(photos / "apple"), "put the photos of each class in a folder of its own"),
+        (pixels(one_class), "there is one class only, 'apple'"),
+        (pixels(photos, "-o", tmp_path / "full"), "full exists; choose another folder"),
+        (pixels(photos, "-o", photos / "tuned"), "must not lie in one another"),
+        (pixels(tmp_path / "none"), "does not exist"),
+    ):
+        said = pocketknn(*arguments)
+        assert said.code == 2, said.out + said.err
+        assert said.err.count("\n") == 1, said.err
+        assert words in said.err
+    assert [path.name for path in (tmp_path / "full").iterdir()] == ["notes.txt"]
+
+
+def test_a_broken_picture_may_cost_a_class_its_folds(pocketknn, tmp_path):
+    for c, label in enumerate("ab"):
+        (tmp_path / label).mkdir()
+        for i in range(3):
+            drawing(10 * c + i).save(tmp_path / label / f"{i}.png")
+    (tmp_path / "b/2.png").write_text("no picture")
+    said = pocketknn(*pixels(tmp_path, "--folds", "3"))
+    assert said.code == 2
+    assert "the class 'b' has 2 different examples, too few for 3 folds; take --folds 2" in said.err

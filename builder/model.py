@@ -9,7 +9,7 @@ from .errors import InputError
 from .fit import Fit, fit
 from .heads import HEADS
 from .references import References
-from .search import nearest
+from .search import all_scores, compared, nearest
 from .spec import Spec
 
 if TYPE_CHECKING:
@@ -34,8 +34,22 @@ def build(spec: Spec, references: References, backbone: Backbone | None = None) 
     return wire(fit(spec, references), backbone)
 
 
-def wire(fit: Fit, backbone: Backbone | None = None, *, precision: str = "float32") -> keras.Model:
-    """The same from a fit; `precision` is that of the backbone, which exact hits depend on."""
+def wire(
+    fit: Fit,
+    backbone: Backbone | None = None,
+    *,
+    precision: str = "float32",
+    outputs: str = "neighbors",
+) -> keras.Model:
+    """The same from a fit.
+
+    Args:
+        fit: the choices and the references.
+        backbone: as for `build`.
+        precision: of the backbone, which exact hits depend on.
+        outputs: `neighbors`, or, for devices without a top-k, only the `scores` (batch, n) of all
+            references or the `embedding` (batch, r) that would be compared with them.
+    """
     import keras
 
     dim = fit.references.dim
@@ -53,10 +67,14 @@ def wire(fit: Fit, backbone: Backbone | None = None, *, precision: str = "float3
         dense = keras.layers.Dense(len(projection.bias), name="projection", trainable=False)
         embedding = dense(embedding)
         dense.set_weights([projection.kernel, projection.bias])
+    if outputs == "embedding":
+        return keras.Model(inputs, {outputs: compared(embedding, fit.space)}, name="pocketknn")
+    if outputs == "scores":
+        return keras.Model(inputs, {outputs: all_scores(embedding, fit.space)}, name="pocketknn")
     scores, indices = nearest(embedding, fit.space, fit.k)
-    outputs = {
+    found = {
         "scores": scores,
         "indices": indices,
         **HEADS[str(fit.spec.head)].attach(scores, indices, fit, fit.space.exact_hit(precision)),
     }
-    return keras.Model(inputs, outputs, name="pocketknn")
+    return keras.Model(inputs, found, name="pocketknn")

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from .errors import InputError
 from .neighbors import METRICS
 from .space import Space
 
@@ -31,7 +32,32 @@ def nearest(embedding: KerasTensor, space: Space, k: int) -> tuple[KerasTensor, 
     return _by_differences(embedding, space, k)
 
 
+def all_scores(embedding: KerasTensor, space: Space) -> KerasTensor:
+    """Scores (batch, n) of all references, without a top-k, for what cannot do one.
+
+    Raises:
+        InputError: Euclidean distances, which are right only for the few that are selected.
+    """
+    if space.metric == "cosine":
+        return _cosines(embedding, space)
+    if space.metric == "euclidean":
+        raise InputError("the output 'scores' is there for every metric but euclidean")
+    return _differences(embedding, space)
+
+
+def compared(embedding: KerasTensor, space: Space) -> KerasTensor:
+    """What of an embedding (batch, r) is compared with the references: of length 1 for cosine."""
+    return _unit(embedding) if space.metric == "cosine" else embedding
+
+
 def _by_cosine(embedding: KerasTensor, space: Space, k: int) -> tuple[KerasTensor, KerasTensor]:
+    import keras
+
+    scores, indices = keras.ops.top_k(_cosines(embedding, space), k)
+    return scores, indices
+
+
+def _cosines(embedding: KerasTensor, space: Space) -> KerasTensor:
     import keras
 
     dense = keras.layers.Dense(
@@ -39,8 +65,7 @@ def _by_cosine(embedding: KerasTensor, space: Space, k: int) -> tuple[KerasTenso
     )
     cosines = dense(_unit(embedding))
     dense.set_weights([space.matrix.T])
-    scores, indices = keras.ops.top_k(cosines, k)
-    return scores, indices
+    return cosines
 
 
 def _by_euclidean(embedding: KerasTensor, space: Space, k: int) -> tuple[KerasTensor, KerasTensor]:
@@ -73,6 +98,14 @@ def _by_differences(
 ) -> tuple[KerasTensor, KerasTensor]:
     import keras
 
+    scores, indices = keras.ops.top_k(_differences(embedding, space), k)
+    return scores, indices
+
+
+def _differences(embedding: KerasTensor, space: Space) -> KerasTensor:
+    """Negative distances (batch, n)."""
+    import keras
+
     ops = keras.ops
     n, r = space.matrix.shape
     table = keras.layers.Embedding(n, r, name="references", trainable=False)
@@ -86,8 +119,7 @@ def _by_differences(
     else:
         cubes = differences * differences * differences
         distances = ops.power(ops.sum(cubes, axis=-1), 1 / order)
-    scores, indices = ops.top_k(-distances, k)
-    return scores, indices
+    return -distances
 
 
 def _unit(embedding: KerasTensor) -> KerasTensor:

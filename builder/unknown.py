@@ -120,7 +120,8 @@ def _quantile(scores: Floats, share: float) -> float:
     ordered = np.sort(scores)
     below = int(round(share * len(ordered), 9))
     # Two that are each other's nearest have one score, so that there is no gap between them.
-    gaps = np.flatnonzero(np.diff(ordered[: below + 1]) > _ROUNDING * np.abs(ordered[:below]))
+    lowest = ordered[: below + 1]
+    gaps = np.flatnonzero(np.diff(lowest) > _ROUNDING * np.abs(lowest[:-1]))
     if not len(gaps):
         return float(np.float32(ordered[0] - _ROUNDING * max(1.0, abs(ordered[0]))))
     return float(np.float32((ordered[gaps[-1]] + ordered[gaps[-1] + 1]) / 2))

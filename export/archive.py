@@ -8,18 +8,18 @@ from pathlib import Path
 
 from pocketknn.builder.errors import InputError
 
+from .canonical import DATE
 from .metadata import LABELS, MANIFEST, SEAL, TABLE
 
 _OURS = (MANIFEST, TABLE, LABELS, SEAL)
 _LARGEST = 1 << 30  # bytes of a text; more than ten million references take
-_DATE = (1980, 1, 1, 0, 0, 0)  # a zip's first day: the same bytes on every run
 
 
 def append_files(path: Path, files: dict[str, str]) -> None:
     """Add texts to a zip archive, or append an archive to a file that is none."""
     with zipfile.ZipFile(path, "a", zipfile.ZIP_STORED) as archive:
         for name, text in files.items():
-            archive.writestr(zipfile.ZipInfo(name, _DATE), text)
+            archive.writestr(zipfile.ZipInfo(name, DATE), text)
 
 
 def payload(path: Path) -> bytes:

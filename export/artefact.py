@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+from numpy.typing import NDArray
 
 from pocketknn.builder.errors import InputError
 
 from . import to_coreml, to_keras, to_onnx, to_tflite
-from .metadata import Metadata
-from .target import Run, Target
+from .metadata import MODEL, Metadata
+from .target import Outputs, Run, Target
 
 FORMATS: dict[str, Target] = {
     "keras": to_keras,
@@ -57,7 +60,20 @@ def load(path: Path) -> Artefact:
     """
     name = format_of(path)
     metadata = FORMATS[name].read(path)
-    return Artefact(format=name, metadata=metadata, run=FORMATS[name].load(path))
+    if "indices" not in metadata.manifest["outputs"]:
+        given = ", ".join(metadata.manifest["outputs"])
+        raise InputError(
+            f"{path.name} answers with {given} only, for an app that ranks them itself"
+        )
+    shape = tuple(metadata.manifest["input"]["shape"])
+    run = FORMATS[name].load(path)
+
+    def checked(batch: NDArray[Any]) -> Outputs:
+        if batch.shape[1:] != shape:
+            raise InputError(f"{path.name} takes inputs {shape}, not {batch.shape[1:]}")
+        return run(batch)
+
+    return Artefact(format=name, metadata=metadata, run=checked)
 
 
 def artefacts_of(out: Path) -> list[tuple[str, Artefact]]:
@@ -68,10 +84,19 @@ def artefacts_of(out: Path) -> list[tuple[str, Artefact]]:
     """
     if any(out.suffix == target.SUFFIX for target in FORMATS.values()):
         return [(out.name, load(out))]
-    paths = [path for t in FORMATS.values() for path in sorted(out.glob(f"*{t.SUFFIX}"))]
-    if not paths:
+    return [(path.name, load(path)) for path in paths_of(out)]
+
+
+def paths_of(out: Path) -> list[Path]:
+    """The files of a build that answer with neighbours.
+
+    Raises:
+        InputError: there is none.
+    """
+    paths = [out / f"{MODEL}{target.SUFFIX}" for target in FORMATS.values()]
+    if not any(path.exists() for path in paths):
         raise InputError(f"{out} holds no artefact")
-    return [(path.name, load(path)) for path in paths]
+    return [path for path in paths if path.exists()]
 
 
 def format_of(path: Path) -> str:

@@ -85,9 +85,23 @@ def build(
         str | None,
         typer.Option(help="float32, float16 or int8, of the backbone; a choice of each format."),
     ] = None,
+    budget: Annotated[
+        str | None,
+        typer.Option(help="Take the smallest precision and PCA that are good enough: 2MB, 500KB."),
+    ] = None,
+    loss: Annotated[
+        float, typer.Option(help="How much accuracy a budget may cost, as a share.")
+    ] = 0.02,
+    agreement: Annotated[
+        float, typer.Option(help="Share of the exact neighbours that a budget must keep.")
+    ] = 0.8,
     pixels: Annotated[
         str, typer.Option(help="Input type of TFLite and ONNX: float32 or uint8.")
     ] = "float32",
+    outputs: Annotated[
+        str,
+        typer.Option(help="More TFLite files, that end before the top-k: embedding, scores."),
+    ] = "",
     ios: Annotated[int, typer.Option(help="Least iOS of the Core ML model: 15 to 18.")] = 16,
     author: Annotated[str, typer.Option(help="Who made the model, for its metadata.")] = "",
     terms: Annotated[
@@ -119,6 +133,7 @@ def build(
     """Build one model per platform from photos, and prove that each equals the exact k-NN."""
     from pocketknn.builder.spec import Spec
 
+    from .budget import Budget, parse_bytes
     from .commands.build import Selection, build_photos
     from .options import Options
 
@@ -139,7 +154,6 @@ def build(
         crop=crop,
         seed=seed,
     )
-    names = [name.strip() for name in formats.split(",") if name.strip()]
     selection = Selection(
         photos=photos,
         path_column=path_column,
@@ -149,13 +163,24 @@ def build(
         exclude=tuple(exclude or ()),
         limit=limit,
     )
+    within = None
+    if budget is not None:
+        within = Budget(bytes=parse_bytes(budget), loss=loss, agreement=agreement)
     result = build_photos(
         selection,
         out,
         spec,
         strangers=strangers,
-        options=Options(precision=precision, pixels=pixels, ios=ios, author=author, license=terms),
-        formats=names,
+        within=within,
+        options=Options(
+            precision=precision,
+            pixels=pixels,
+            outputs=_names(outputs),
+            ios=ios,
+            author=author,
+            license=terms,
+        ),
+        formats=_names(formats),
         strict=strict,
         force=force,
         cached=not no_cache,
@@ -365,6 +390,11 @@ def main(arguments: list[str] | None = None) -> None:
         if message:
             print(f"pocketknn: {message}", file=stderr)
     sys.exit(code)
+
+
+def _names(text: str) -> tuple[str, ...]:
+    """What stands between commas."""
+    return tuple(name.strip() for name in text.split(",") if name.strip())
 
 
 def _auto_or(text: str | None, option: str) -> int | float | str | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
 def serving_function(
     model: keras.Model,
     batch: int | None,
-    casts: Mapping[str, Any] | None = None,
+    casts: Mapping[str, Any] = MappingProxyType({}),
     pixels: str = "float32",
 ) -> tf.types.experimental.GenericFunction:
     """A function of one named input that returns the outputs by name.
@@ -34,8 +35,8 @@ def serving_function(
 
     def serve(inputs: tf.Tensor) -> dict[str, tf.Tensor]:
         outputs = dict(model(tf.cast(inputs, tf.float32), training=False))
-        for key, dtype in (casts or {}).items():
-            outputs[key] = tf.cast(outputs[key], dtype)
+        for key in outputs.keys() & casts.keys():
+            outputs[key] = tf.cast(outputs[key], casts[key])
         return outputs
 
     given = tf.TensorSpec(shape, tf.as_dtype(pixels), name=image.name)

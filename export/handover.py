@@ -15,21 +15,23 @@ from numpy.typing import NDArray
 
 from pocketknn.builder.backbone import Backbone
 from pocketknn.builder.embedding import Skipped
-from pocketknn.builder.errors import first_line
+from pocketknn.builder.errors import InputError, first_line
 from pocketknn.builder.fit import Fit, fit
 from pocketknn.builder.model import wire
 from pocketknn.builder.references import References
 from pocketknn.builder.spec import Spec
 from pocketknn.builder.unknown import measure
 
-from . import parity, queries
+from . import golden, parity, queries, templates
 from .artefact import FORMATS, check_formats
 from .metadata import (
+    GOLDEN,
     LABELS,
     MANIFEST,
     MODEL,
     PARITY,
     REFERENCES,
+    SNIPPETS,
     TABLE,
     Metadata,
     describe,
@@ -140,10 +142,18 @@ def export(
             if kind not in models:
                 models[kind] = wire(fitted, backbone, precision=kind)
             written.append(_write(name, models[kind], metadata, fitted, against, folder))
+        for what in options.outputs if "tflite" in precision else ():
+            progress(what)
+            kind = precision["tflite"]
+            part = wire(fitted, backbone, precision=kind, outputs=what)
+            _write_part(what, part, metadata.part(what), fitted, against, folder)
         references.save(folder / REFERENCES)
         for name, text in metadata.files().items():
             if name == TABLE or (name == LABELS and metadata.labels):
                 (folder / name).write_text(text, encoding="utf-8", newline="")
+        if kept := [one.format for one in written if one.parity.agrees]:
+            golden.write(folder / GOLDEN, fitted, metadata.manifest, against, kept)
+            templates.write(folder / SNIPPETS, metadata.manifest, kept)
         manifest = metadata.manifest | {
             "skipped": [asdict(one) for one in skipped],
             "files": {p.name: _facts(p) for p in sorted(folder.iterdir())},
@@ -234,6 +244,27 @@ def _write(
     if not written.parity.agrees:
         shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
     return written
+
+
+def _write_part(
+    what: str,
+    model: keras.Model,
+    metadata: Metadata,
+    fitted: Fit,
+    against: Queries,
+    folder: Path,
+) -> None:
+    """A TFLite file that ends before the top-k.
+
+    Raises:
+        InputError: it does not agree with the exact values.
+    """
+    target, precision = FORMATS["tflite"], metadata.manifest["precision"]["tflite"]
+    path = folder / f"{MODEL}-{what}{target.SUFFIX}"
+    target.convert(model, path, metadata, precision, against.inputs)
+    error = parity.check_part(target.load(path)(against.inputs), what, against.embeddings, fitted)
+    if error > (allowed := parity.TOLERANCES[precision].score):
+        raise InputError(f"{path.name}: {what} off by {error:.1e}, allowed are {allowed:.0e}")
 
 
 def _facts(path: Path) -> dict[str, Any]:

@@ -7,8 +7,8 @@ import hashlib
 import io
 import json
 import platform
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -28,8 +28,14 @@ from .options import Options
 SCHEMA = "pocketknn/1"
 MANIFEST, TABLE, LABELS = "manifest.json", "references.csv", "labels.txt"
 PARITY, REFERENCES = "parity.json", "references.parquet"
+GOLDEN, SNIPPETS = "golden", "snippets"  # folders: a test for devices, and code for apps
 SEAL = "seal.txt"  # sha256 of these texts, and of what a native runtime will be given
 MODEL = "model"  # what all artefacts are called, before their suffix
+# What the usual consumer of a format does to a picture of any shape, unless it is told otherwise.
+CONSUMERS = {
+    "tflite": {"name": "MediaPipe Tasks", "crop": "stretch"},
+    "coreml": {"name": "Vision", "crop": "center"},
+}
 _PACKAGES = (
     "tensorflow",
     "keras",
@@ -149,6 +155,19 @@ class Metadata:
             raise InputError(f"{source} is damaged: its manifest is not the one that was written")
         return cls(manifest=manifest, table=files[TABLE], seal=runtimes.strip())
 
+    def part(self, what: str) -> Metadata:
+        """The metadata of a file that ends before the top-k, with `scores` or `embedding` only."""
+        said = {
+            "scores": f"{self.manifest['outputs']['scores']['is'].partition(' of each')[0]} of all"
+            " references, in the order of references.csv",
+            "embedding": "what is compared with the references",
+        }
+        width = self.manifest["references"]["count" if what == "scores" else "dim"]
+        if what == "embedding" and self.manifest["pca"]:
+            width = self.manifest["pca"]["size"]
+        outputs = {what: {"shape": [1, width], "is": said[what]}}
+        return replace(self, manifest=self.manifest | {"outputs": outputs})
+
     def check_seal(self, content: bytes, source: str) -> None:
         """Refuse a damaged file before a native runtime, which may crash on it, sees it.
 
@@ -209,7 +228,7 @@ def describe(
         "precision": precision,
         "seed": spec.seed,
         "backbone": _backbone(backbone),
-        "input": _input(spec, references, backbone, options),
+        "input": _input(spec, references, backbone, options, precision),
         "outputs": _outputs(fit),
         "labels": list(fit.labels),
         "targets": list(references.target_names) if spec.head == "regress" else [],
@@ -304,7 +323,11 @@ def _backbone(backbone: Backbone | None) -> dict[str, Any] | None:
 
 
 def _input(
-    spec: Spec, references: References, backbone: Backbone | None, options: Options
+    spec: Spec,
+    references: References,
+    backbone: Backbone | None,
+    options: Options,
+    formats: Iterable[str],
 ) -> dict[str, Any]:
     if backbone is None:
         return {"name": "features", "shape": [references.dim], "dtype": "float32"}
@@ -317,6 +340,7 @@ def _input(
         "upright": True,
         "crop": spec.crop,
         "resample": RESAMPLE,
+        "consumers": {name: CONSUMERS[name] for name in formats if name in CONSUMERS},
     }
 
 

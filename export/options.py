@@ -9,6 +9,7 @@ from pocketknn.builder.errors import InputError
 IOS = (15, 16, 17, 18)
 PRECISIONS = ("float32", "float16", "int8")
 PIXELS = ("float32", "uint8")
+OUTPUTS = ("embedding", "scores")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -18,6 +19,7 @@ class Options:
     Attributes:
         precision: of the backbone's weights, where a format can; None is each format's default.
         pixels: type of the picture that TFLite and ONNX take, `float32` or `uint8`, 0..255.
+        outputs: further TFLite files for devices that take no top-k: `embedding`, `scores`.
         ios: the least iOS that the Core ML model runs on: 15, 16, 17 or 18.
         author: who made the model; "" says nothing.
         license: under what terms it may be used; "" says nothing.
@@ -26,6 +28,7 @@ class Options:
 
     precision: str | None = None
     pixels: str = "float32"
+    outputs: tuple[str, ...] = ()
     ios: int = 16
     author: str = ""
     license: str = ""
@@ -38,6 +41,9 @@ class Options:
         if self.pixels not in PIXELS:
             choices = ", ".join(PIXELS)
             raise InputError(f"unknown type of pixels {self.pixels!r}; choose from {choices}")
+        for one in self.outputs:
+            if one not in OUTPUTS:
+                raise InputError(f"unknown outputs {one!r}; choose from {', '.join(OUTPUTS)}")
         if self.ios not in IOS:
             choices = ", ".join(map(str, IOS))
             raise InputError(f"Core ML models are written for iOS {choices}, not {self.ios}")

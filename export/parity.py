@@ -165,6 +165,30 @@ def check(
     )
 
 
+def check_part(outputs: Outputs, what: str, embeddings: NDArray[np.floating], fit: Fit) -> float:
+    """Largest error of a file that ends before the top-k; infinite where it cannot be compared.
+
+    Args:
+        outputs: `embedding` (q, r) or `scores` (q, n).
+        what: which of them.
+        embeddings: (q, d) of the same queries, from the Keras backbone.
+        fit: the references.
+    """
+    space = fit.space
+    if what == "scores":
+        exact = space.scores(embeddings)
+        scale = _scale(space, embeddings, np.tile(np.arange(exact.shape[1]), (len(exact), 1)))
+    else:
+        exact = space.project(embeddings)
+        exact = neighbors.unit(exact) if space.metric == "cosine" else exact
+        scale = np.maximum(space.lengths(exact), 1e-30)[:, None]
+    given = outputs.get(what)
+    if given is None or given.shape != exact.shape:
+        return float("inf")
+    error = float(np.abs((given - exact) / scale).max())
+    return error if np.isfinite(error) else float("inf")
+
+
 def holds(files: Iterable[Path], space: Space) -> bool:
     """Whether one of the files holds the reference matrix bit for bit, by rows or by columns."""
     layouts = (space.matrix.tobytes(), space.matrix.T.tobytes())

@@ -12,6 +12,7 @@ from rich.table import Table
 
 from pocketknn.builder.embedding import Skipped
 
+from .budget import Budget, Variant
 from .handover import Export
 from .parity import TOLERANCES, Parity
 
@@ -44,6 +45,30 @@ def parity_table(rows: Sequence[Row]) -> Table:
             f"{parity.score_error:.0e}",
             f"{parity.vote_error:.0e}",
             "[green]agrees[/]" if parity.agrees else "[red]DIFFERS[/]",
+        )
+    return table
+
+
+def variants_table(variants: Sequence[Variant], within: Budget) -> Table:
+    """What was measured to keep within a budget; the smallest that is good enough is chosen."""
+    legend = (
+        f"good enough: loses at most {within.loss:.1%} of accuracy and finds"
+        f" {within.agreement:.0%} of the exact neighbours"
+    )
+    table = Table(box=SIMPLE_HEAD, caption=legend, caption_justify="left", pad_edge=False)
+    for heading in ("precision", "PCA"):
+        table.add_column(heading)
+    for heading in ("largest file", "accuracy", "neighbours"):
+        table.add_column(heading, justify="right")
+    table.add_column("")
+    for one in sorted(variants, key=lambda variant: variant.bytes):
+        table.add_row(
+            one.precision,
+            "none" if one.pca is None else str(one.pca),
+            megabytes(one.bytes),
+            "" if one.accuracy is None else f"{one.accuracy:.1%}",
+            f"{one.agreement:.1%}",
+            ("fits" if one.bytes <= within.bytes else "too large") if one.good else "",
         )
     return table
 
@@ -84,6 +109,25 @@ def facts(manifest: dict[str, Any], skipped: Sequence[Skipped]) -> list[str]:
     if len(per_label) == 1 and not manifest["reject"]:
         lines.append("warning: there is one class only, so every picture will be put into it")
     return lines
+
+
+def crops(result: Export) -> list[str]:
+    """Where a platform would make squares otherwise than the build did, and how to see the cost."""
+    given = result.manifest["input"]
+    others = {
+        consumer["name"]: consumer["crop"]
+        for consumer in given.get("consumers", {}).values()
+        if consumer["crop"] != given["crop"]
+    }
+    if not others:
+        return []
+    names = " and ".join(f"{name} takes {crop}" for name, crop in others.items())
+    crop = next(iter(others.values()))
+    return [
+        f"warning: the crop is {given['crop']}, but by default {names};"
+        " crop before, or see the cost:",
+        f"  pocketknn eval {shlex.quote(str(result.out))} PHOTOS --crop {crop}",
+    ]
 
 
 def next_steps(result: Export) -> list[str]:

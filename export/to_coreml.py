@@ -5,6 +5,7 @@ Vision takes the classifier as it is; `scores` and `indices` are reached by Core
 
 from __future__ import annotations
 
+import json
 import re
 import sys
 from collections.abc import Callable, Mapping
@@ -16,7 +17,7 @@ from numpy.typing import NDArray
 
 from pocketknn.builder.errors import InputError, first_line
 
-from . import quantize
+from . import canonical, quantize, wire
 from .graph import serving_function
 from .metadata import Metadata
 from .target import Outputs, Run
@@ -30,6 +31,8 @@ THREADS = False
 PRECISIONS: tuple[str, ...] = ("float32", "float16", "int8")
 LABEL, LABEL_PROBABILITIES = "classLabel", "classLabelProbs"
 _PREFIX = "pocketknn."
+# Where the metadata lie: of Model, of ModelDescription and of Metadata in Core ML's Model.proto.
+_DESCRIPTION, _METADATA, _USER_DEFINED = 2, 100, 100
 # One input to the outputs by name, a vote as {label: share}.
 Predict = Callable[[NDArray[Any]], Mapping[str, Any]]
 _HEAD = re.compile(r"pocketknn(_\d+)?/(?!backbone)")
@@ -103,14 +106,28 @@ def convert(
     for name, text in metadata.files(sealed).items():
         named.user_defined_metadata[_PREFIX + name] = text
     named.save(str(path))
+    canonical.coreml_package(path, _specification(path))
 
 
 def read(path: Path) -> Metadata:
-    """Read the user-defined metadata of the package's specification."""
-    files = dict(_specification(path).description.metadata.userDefined)
-    return Metadata.parse(
-        {k.removeprefix(_PREFIX): v for k, v in files.items() if k.startswith(_PREFIX)}, path.name
-    )
+    """Read the user-defined metadata of the package's specification, and nothing else of it."""
+    if not path.is_dir():
+        raise InputError(f"{path.name} is no Core ML package: those are folders")
+    files: dict[str, str] = {}
+    try:
+        listed = json.loads((path / "Manifest.json").read_text("utf-8"))
+        root = listed["itemInfoEntries"][listed["rootModelIdentifier"]]["path"]
+        model = path / "Data" / root
+        with model.open("rb") as file:
+            for description in wire.fields(file, 0, model.stat().st_size):
+                if description.number == _DESCRIPTION:
+                    for metadata in wire.fields(file, description.start, description.end):
+                        if metadata.number == _METADATA:
+                            files |= wire.texts(file, metadata.start, metadata.end, _USER_DEFINED)
+    except (ValueError, KeyError, TypeError, OSError) as error:
+        raise InputError(f"{path.name} is no Core ML package: {first_line(error)}") from error
+    own = {k.removeprefix(_PREFIX): v for k, v in files.items() if k.startswith(_PREFIX)}
+    return Metadata.parse(own, path.name)
 
 
 def load(path: Path, threads: int | None = None) -> Run:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from pocketknn.builder.errors import InputError, first_line
 
+from . import canonical
 from .archive import append_files, read_files
 from .metadata import Metadata
 from .target import Outputs, Run
@@ -32,6 +33,7 @@ def convert(
 ) -> None:
     """Save the model; the metadata are further members of the archive, which Keras passes over."""
     model.save(path)
+    canonical.keras_archive(path)
     append_files(path, metadata.files())
 
 

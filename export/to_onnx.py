@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from pocketknn.builder.errors import InputError, first_line
 
-from . import quantize
+from . import canonical, quantize, wire
 from .graph import serving_function
 from .metadata import Metadata
 from .target import Outputs, Run
@@ -27,6 +27,7 @@ PRECISIONS: tuple[str, ...] = ("float32", "float16", "int8")
 THREADS = True
 OPSET = 17
 _PREFIX = "pocketknn."
+_METADATA_PROPS = 14  # of ModelProto in onnx.proto
 # How pixels are meant, in the words of ONNX's MetadataProps.md.
 _PIXELS = {
     "Image.BitmapPixelFormat": "Rgb8",
@@ -64,6 +65,7 @@ def convert(
         pictures = quantize.check_calibration(calibration)
         proto = quantize.onnx_int8(proto, pictures.astype(metadata.manifest["input"]["dtype"]))
     _drop_unused_domains(proto)
+    canonical.onnx_graph(proto.graph)
     _introduce(proto, metadata)
     own = {_PREFIX + name: text for name, text in metadata.files(_graph(proto)).items()}
     onnx.helper.set_model_props(proto, _properties(metadata.manifest) | own)
@@ -72,8 +74,14 @@ def convert(
 
 
 def read(path: Path) -> Metadata:
-    """Read the metadata from `metadata_props`."""
-    return _metadata(_open(path), path)
+    """Read the metadata from `metadata_props`, and nothing else of the file."""
+    try:
+        with path.open("rb") as file:
+            props = wire.texts(file, 0, path.stat().st_size, _METADATA_PROPS)
+    except (ValueError, OSError) as error:
+        raise InputError(f"{path.name} is no ONNX file: {first_line(error)}") from error
+    own = {k.removeprefix(_PREFIX): v for k, v in props.items() if k.startswith(_PREFIX)}
+    return Metadata.parse(own, path.name)
 
 
 def load(path: Path, threads: int | None = None) -> Run:
@@ -84,7 +92,7 @@ def load(path: Path, threads: int | None = None) -> Run:
     # onnxruntime's exceptions have no common base but Exception.
     refusals = (state.Fail, state.InvalidGraph, state.InvalidProtobuf, state.RuntimeException)
     proto = _open(path)
-    metadata = _metadata(proto, path)
+    metadata = read(path)
     metadata.check_seal(_graph(proto), path.name)
     how = ort.SessionOptions()
     if threads is not None:
@@ -199,14 +207,6 @@ def _open(path: Path) -> onnx.ModelProto:
         return onnx.load_model(path, load_external_data=False)
     except (DecodeError, OSError, ValueError) as error:
         raise InputError(f"{path.name} is no ONNX file: {first_line(error)}") from error
-
-
-def _metadata(proto: onnx.ModelProto, path: Path) -> Metadata:
-    props = {prop.key: prop.value for prop in proto.metadata_props}
-    # protobuf gives text that is no UTF-8 as bytes.
-    ours = {k: v for k, v in props.items() if isinstance(k, str) and k.startswith(_PREFIX)}
-    files = {k.removeprefix(_PREFIX): v for k, v in ours.items()}
-    return Metadata.parse(files, path.name)
 
 
 def _graph(proto: onnx.ModelProto) -> bytes:

@@ -92,6 +92,8 @@ def load(path: Path, threads: int | None = None) -> Run:
     def run(batch: NDArray[Any]) -> Outputs:
         rows = [one(item) for item in batch]
         outputs = {key: np.concatenate([row[key] for row in rows]) for key in rows[0]}
-        return outputs | {"indices": outputs["indices"].astype(np.int64)}
+        if "indices" in outputs:
+            outputs["indices"] = outputs["indices"].astype(np.int64)
+        return outputs
 
     return run

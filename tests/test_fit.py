@@ -119,6 +119,13 @@ def test_left_out_classes_are_what_a_build_without_them_rejects():
     assert (measured.strangers, measured.strangers_asked) == (of_them, 40)
 
 
+def test_a_threshold_that_rejects_everything_can_be_measured():
+    found = fit(Spec(reject=1.5), blobs())
+    measured = measure(found)
+    assert measured.known == 1
+    assert 0 < measured.left_out_classes <= 1
+
+
 def test_the_unknown_take_all_of_the_vote():
     found = fit(Spec(reject=-1.0, metric="euclidean", k=3), blobs())
     near, far = found.references.vectors[:1], found.references.vectors[:1] + 100

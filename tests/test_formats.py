@@ -9,7 +9,7 @@ from conftest import PRECISION, Case, drawing, photo_case, vector_case
 
 from pocketknn.builder import InputError, References, Spec, neighbors
 from pocketknn.builder.mobilenets import FAMILIES, network
-from pocketknn.export import FORMATS, check
+from pocketknn.export import FORMATS, check, load
 from pocketknn.export.handover import _files
 from pocketknn.export.parity import TOLERANCES, holds
 from pocketknn.export.queries import Queries
@@ -197,6 +197,13 @@ def test_a_broken_file_is_one_line(name, content, tmp_path):
     with pytest.raises(InputError) as caught:
         FORMATS[name].read(path)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", list(FORMATS))
+def test_a_picture_of_another_size_is_refused(name, photos, tmp_path):
+    file = load(written(name, photo_case(photos, size=16), tmp_path))
+    with pytest.raises(InputError, match=r"takes inputs \(16, 16, 3\), not \(15, 16, 3\)"):
+        file.run(np.zeros((1, 15, 16, 3), np.uint8))
 
 
 def test_a_reference_table_is_inside_each_file(photos, tmp_path):

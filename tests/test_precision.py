@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from conftest import photo_case, vector_case
 
-from pocketknn.builder import InputError
-from pocketknn.export import FORMATS, export
+from pocketknn.builder import InputError, neighbors
+from pocketknn.export import FORMATS, export, load
 from pocketknn.export.options import Options
 
 SMALL = ("tflite", "coreml", "onnx")
@@ -107,3 +107,38 @@ def test_nonsense_is_refused(choices, message):
 def test_every_format_says_what_it_can():
     for target in FORMATS.values():
         assert target.PRECISION in target.PRECISIONS
+
+
+@pytest.mark.parametrize("choices", [{}, {"pca": 5}, {"metric": "manhattan"}])
+def test_files_that_end_before_the_top_k(choices, tmp_path):
+    """What an app without a top-k gets gives the same neighbours once it has ranked them."""
+    from ai_edge_litert.interpreter import Interpreter
+
+    case = vector_case(**choices)
+    options = Options(outputs=("embedding", "scores"))
+    given = (case.spec, case.references, None, tmp_path / "out")
+    result = export(*given, options=options, formats=["tflite"])
+    assert "model-scores.tflite" in result.manifest["files"]
+    opened = {
+        what: Interpreter(model_path=str(tmp_path / "out" / f"model-{what}.tflite"))
+        for what in options.outputs
+    }
+    for file in opened.values():
+        assert "TOPK_V2" not in {op["op_name"] for op in file._get_ops_details()}
+    query = case.queries.embeddings[7:8]
+    scores = opened["scores"].get_signature_runner()(features=query)["scores"]
+    embedding = opened["embedding"].get_signature_runner()(features=query)["embedding"]
+    found = case.fit.search(query)
+    assert np.argsort(-scores[0], kind="stable")[:5].tolist() == found.indices[0].tolist()
+    by_hand = neighbors.scores(embedding, case.fit.space.rows, case.spec.metric)
+    assert np.argsort(-by_hand[0], kind="stable")[:5].tolist() == found.indices[0].tolist()
+    with pytest.raises(InputError, match=r"model-scores.tflite answers with scores only"):
+        load(tmp_path / "out" / "model-scores.tflite")
+
+
+def test_all_euclidean_distances_are_refused(tmp_path):
+    case = vector_case(metric="euclidean")
+    options = Options(outputs=("scores",))
+    with pytest.raises(InputError, match="for every metric but euclidean"):
+        export(case.spec, case.references, None, tmp_path / "out", options=options)
+    assert not (tmp_path / "out").exists()

@@ -15,7 +15,7 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
 from pocketknn.builder.errors import InputError
-from pocketknn.export.artefact import FORMATS, format_of
+from pocketknn.export.artefact import FORMATS, format_of, paths_of
 from pocketknn.export.handover import size
 from pocketknn.export.metadata import manifest_of
 from pocketknn.export.report import console, megabytes
@@ -64,9 +64,9 @@ def bench_build(out: Path, runs: int, as_json: bool) -> None:
     pictures = manifest["input"]["name"] == "image"
     query = rng.integers(0, 256, shape, np.uint8) if pictures else rng.standard_normal(shape)
     opened = [
-        _opened(out / name, threads)
-        for name in _files(out)
-        for threads in ((1, 2) if FORMATS[format_of(out / name)].THREADS else (None,))
+        _opened(path, threads)
+        for path in paths_of(out)
+        for threads in ((1, 2) if FORMATS[format_of(path)].THREADS else (None,))
     ]
     for one in opened:
         for _ in range(_WARM_UP):
@@ -97,14 +97,6 @@ class _Opened:
     threads: int | None
     load_ms: float
     run: Callable[[Any], Any]
-
-
-def _files(out: Path) -> list[str]:
-    endings = [target.SUFFIX for target in FORMATS.values()]
-    found = [path.name for end in endings for path in sorted(out.glob(f"*{end}"))]
-    if not found:
-        raise InputError(f"{out} holds no artefact")
-    return found
 
 
 def _opened(path: Path, threads: int | None) -> _Opened:

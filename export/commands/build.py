@@ -6,22 +6,29 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
 from pocketknn.builder import cache as caches
-from pocketknn.builder.backbone import backbone_of, load_backbone
+from pocketknn.builder.backbone import Backbone, backbone_of, load_backbone
 from pocketknn.builder.cache import Cache
 from pocketknn.builder.collection import is_collection, read_collection
 from pocketknn.builder.embedding import Embedded, Skipped, embed
 from pocketknn.builder.errors import InputError
-from pocketknn.builder.images import Photo
+from pocketknn.builder.images import Photo, pixels
+from pocketknn.builder.references import References
 from pocketknn.builder.sources import find
 from pocketknn.builder.spec import Spec, resolve_k
-from pocketknn.export import queries, report
+from pocketknn.export import budget, queries, report
 from pocketknn.export.artefact import FORMATS, check_formats
+from pocketknn.export.budget import Budget
 from pocketknn.export.handover import Export, export
 from pocketknn.export.options import Options
 from pocketknn.export.progress import progress
 from pocketknn.export.report import console
 from pocketknn.export.staging import check_apart, check_free
+
+_SAMPLE = 100  # photos that variants are compared on
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,6 +72,7 @@ def build_photos(
     *,
     strangers: Path | None = None,
     options: Options | None = None,
+    within: Budget | None = None,
     formats: Sequence[str] = tuple(FORMATS),
     strict: bool = False,
     force: bool = False,
@@ -75,6 +83,7 @@ def build_photos(
     A file of references, as `pocketknn refs` and `build` itself write them, or a data set of ml5's
     is built as it is.
     """
+    options = options or Options()
     check_formats(formats)
     check_free(out, force)
     check_apart(out, selection.photos)
@@ -82,6 +91,8 @@ def build_photos(
         raise InputError("strangers measure what is rejected; say --reject auto")
     classes = _read_labels(selection.labels) if selection.labels else None
     if is_collection(selection.photos):
+        if within is not None:
+            raise InputError("a budget is measured on the photos, not on their references alone")
         result = _build_kept(selection, out, spec, classes, options, formats, force)
         _print_summary(result, ())
         return result
@@ -109,6 +120,10 @@ def build_photos(
         refs = embedded.references(classes, selection.target_columns or None)
         if strict and (pairs := refs.contradictions()):
             raise InputError("the same picture is in two classes: {} and {}".format(*pairs[0]))
+    if within is not None:
+        sample = _sample(embedded.photos, net, spec)
+        spec, options = _smallest(spec, refs, net, sample, within, formats, options)
+    with progress() as bar:
         against = queries.from_photos(embedded.photos, net, spec.crop, seed=spec.seed)
         files = bar.add_task("writing", total=len(formats))
 
@@ -134,12 +149,50 @@ def build_photos(
     return result
 
 
+def _smallest(
+    spec: Spec,
+    refs: References,
+    net: Backbone,
+    sample: tuple[NDArray[np.uint8], list[int]],
+    within: Budget,
+    formats: Sequence[str],
+    options: Options,
+) -> tuple[Spec, Options]:
+    """The choices of the smallest variant that is good enough; prints what it was chosen from."""
+    inputs, rows = sample
+    with progress() as bar:
+        step = bar.add_task("measuring smaller variants", total=None)
+        variants = budget.measure(
+            spec,
+            refs,
+            net,
+            within,
+            inputs=inputs,
+            rows=rows,
+            formats=formats,
+            options=options,
+            progress=lambda variant: bar.advance(step),
+        )
+    console.print(report.variants_table(variants, within))
+    best = budget.smallest(variants, within)
+    return replace(spec, pca=best.pca), replace(options, precision=best.precision)
+
+
+def _sample(
+    photos: Sequence[Photo], net: Backbone, spec: Spec
+) -> tuple[NDArray[np.uint8], list[int]]:
+    """Some of the photos as the model's pictures, and which they are."""
+    draw = np.random.default_rng(spec.seed).permutation(len(photos))[:_SAMPLE]
+    rows = sorted(map(int, draw))
+    return np.stack([pixels(photos[row], net.size, spec.crop) for row in rows]), rows
+
+
 def _build_kept(
     selection: Selection,
     out: Path,
     spec: Spec,
     classes: Sequence[str] | None,
-    options: Options | None,
+    options: Options,
     formats: Sequence[str],
     force: bool,
 ) -> Export:
@@ -172,7 +225,7 @@ def _print_summary(result: Export, skipped: Sequence[Skipped]) -> None:
     console.print(report.parity_table(rows))
     for line in report.failures(rows):
         console.print(line, style="red", markup=False)
-    for line in report.next_steps(result):
+    for line in report.crops(result) + report.next_steps(result):
         console.print(line, markup=False)
 
 

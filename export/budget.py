@@ -1,0 +1,230 @@
+"""The smallest files that are good enough: every variant is written, run and measured."""
+
+from __future__ import annotations
+
+import re
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pocketknn.builder.accuracy import leave_one_out
+from pocketknn.builder.backbone import Backbone
+from pocketknn.builder.errors import InputError
+from pocketknn.builder.fit import Fit, fit
+from pocketknn.builder.model import wire
+from pocketknn.builder.neighbors import Neighbors, winners
+from pocketknn.builder.references import References
+from pocketknn.builder.spec import Spec
+
+from .artefact import FORMATS
+from .handover import precision_of, size
+from .metadata import describe
+from .options import PRECISIONS, Options
+
+_COMPONENTS = (256, 128, 64)
+_UNITS = {"": 1, "KB": 1e3, "MB": 1e6, "KIB": 1024, "MIB": 1 << 20}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Budget:
+    """How small, and how good.
+
+    Attributes:
+        bytes: no file for a device may be larger. Keras' may: it is for a computer.
+        loss: how much the leave-one-out accuracy may fall below the exact one, 0 to 1.
+        agreement: the least share of the exact neighbours that must still be found.
+    """
+
+    bytes: int
+    loss: float = 0.02
+    agreement: float = 0.8
+
+    def __post_init__(self) -> None:
+        if self.bytes < 1:
+            raise InputError(f"a budget must be at least one byte, not {self.bytes}")
+        if not 0 <= self.loss < 1:
+            raise InputError(f"the loss is a share, 0 to 1, not {self.loss}")
+        if not 0 < self.agreement <= 1:
+            raise InputError(f"the agreement is a share, 0 to 1, not {self.agreement}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Variant:
+    """One way of making the files smaller, as measured.
+
+    Attributes:
+        precision: of the backbones.
+        pca: components that are compared; None for all of the embedding.
+        bytes: size of the largest file.
+        accuracy: leave-one-out accuracy of the worst file; None without a vote.
+        agreement: share of the exact neighbours that the worst file finds.
+        good: whether both are within the budget's loss.
+    """
+
+    precision: str
+    pca: int | float | None
+    bytes: int
+    accuracy: float | None
+    agreement: float
+    good: bool
+
+
+def parse_bytes(text: str) -> int:
+    """Bytes of "2MB", "500 KB", "1.5 MiB" or a plain number.
+
+    Raises:
+        InputError: it is none of these.
+    """
+    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([KM]i?B|)\s*", text, re.IGNORECASE)
+    if not match:
+        raise InputError(f"a budget is a size such as 2MB or 500KB, not {text!r}")
+    return int(float(match[1]) * _UNITS[match[2].upper()])
+
+
+def measure(
+    spec: Spec,
+    references: References,
+    backbone: Backbone,
+    budget: Budget,
+    *,
+    inputs: NDArray[Any],
+    rows: Sequence[int],
+    formats: Sequence[str],
+    options: Options,
+    progress: Callable[[Variant], None] = lambda variant: None,
+) -> list[Variant]:
+    """Write and run every variant, the largest first.
+
+    Args:
+        spec: the choices; a `pca` in it is kept.
+        references: the stored examples.
+        backbone: the feature extractor.
+        budget: what is good enough.
+        inputs: (q, H, W, 3) pictures that are references.
+        rows: which references they are.
+        formats: which files count; Keras' does not.
+        options: how files are written; a `precision` in it is kept.
+        progress: called with each variant.
+
+    Raises:
+        InputError: there is no format for a device.
+    """
+    formats = [name for name in formats if name != "keras"]
+    if not formats:
+        raise InputError("a budget is for files of devices; name a format besides keras")
+    plain = fit(replace(spec, reject=None), references)
+    if plain.k + 1 > len(references):
+        raise InputError("a budget is judged by leave-one-out, which needs more than k references")
+    loo = leave_one_out(plain)
+    exact = plain.space.others
+    place = {int(row): number for number, row in enumerate(exact.queries)}
+    kept = [number for number, row in enumerate(rows) if row in place]
+    inputs, rows = inputs[kept], [rows[number] for number in kept]
+    wanted = exact.found.indices[[place[row] for row in rows], : plain.k]
+    found = []
+    for precision, pca in _variants(spec, plain, options):
+        fitted = fit(replace(spec, reject=None, pca=pca, k=plain.k + 1), references)
+        given = replace(options, precision=precision)
+        sizes, accuracies, agreements = [], [], []
+        for name in formats:
+            written, outputs = _run(name, fitted, backbone, given, inputs)
+            nearest = _without_itself(outputs, rows)
+            sizes.append(written)
+            agreements.append(_shared(wanted, nearest.indices))
+            if loo and loo.accuracy is not None:
+                won = winners(_with_k(fitted, plain.k).votes(nearest))
+                accuracies.append(float((won == references.label_ids[rows]).mean()))
+        accuracy = min(accuracies) if accuracies else None
+        agreement = min(agreements)
+        lost = 0.0 if accuracy is None else _accuracy_of(plain, rows) - accuracy
+        found.append(
+            Variant(
+                precision=precision,
+                pca=pca,
+                bytes=max(sizes),
+                accuracy=accuracy,
+                agreement=agreement,
+                good=lost <= budget.loss + 1e-9 and agreement >= budget.agreement,
+            )
+        )
+        progress(found[-1])
+    return found
+
+
+def smallest(variants: Sequence[Variant], budget: Budget) -> Variant:
+    """The smallest that is good enough.
+
+    Raises:
+        InputError: none is, or it is above the budget.
+    """
+    good = [variant for variant in variants if variant.good]
+    if not good:
+        raise InputError(
+            f"no variant stays within a loss of {budget.loss:.1%} and an agreement of"
+            f" {budget.agreement:.0%}; allow more, or take a better backbone"
+        )
+    best = min(good, key=lambda variant: variant.bytes)
+    if best.bytes > budget.bytes:
+        raise InputError(
+            f"the smallest that is good enough takes {best.bytes / 1e6:.2f} MB, the budget is"
+            f" {budget.bytes / 1e6:.2f} MB; allow more, or a lower agreement, or take fewer"
+            " references or a smaller backbone"
+        )
+    return best
+
+
+def _with_k(fitted: Fit, k: int) -> Fit:
+    """The same fit with another k."""
+    return replace(fitted, spec=replace(fitted.spec, k=k))
+
+
+def _variants(spec: Spec, plain: Fit, options: Options) -> Iterator[tuple[str, int | float | None]]:
+    most = min(plain.references.vectors.shape) - 1
+    sizes = [None, *(size for size in _COMPONENTS if size < most)]
+    for precision in [options.precision] if options.precision else PRECISIONS:
+        for pca in [spec.pca] if spec.pca is not None else sizes:
+            yield precision, pca
+
+
+def _run(
+    name: str, fitted: Fit, backbone: Backbone, options: Options, inputs: NDArray[Any]
+) -> tuple[int, dict[str, NDArray[Any]]]:
+    """Size of a file in that format, and its answers."""
+    precision = precision_of(name, options, backbone)
+    metadata = describe(fitted, backbone, {name: precision}, None, options)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / f"model{FORMATS[name].SUFFIX}"
+        model = wire(fitted, backbone, precision=precision)
+        FORMATS[name].convert(model, path, metadata, precision, inputs)
+        return size(path), FORMATS[name].load(path)(inputs)
+
+
+def _without_itself(outputs: dict[str, NDArray[Any]], rows: Sequence[int]) -> Neighbors:
+    """The neighbours of each input, one fewer: not the reference that it is."""
+    indices = outputs["indices"].astype(np.int64)
+    itself = indices == np.asarray(rows)[:, None]
+    itself[~itself.any(axis=1), -1] = True  # so many copies that it did not come up
+    kept = np.argsort(itself, axis=1, kind="stable")[:, :-1]
+    scores = outputs["scores"].astype(np.float64)
+    return Neighbors(
+        np.take_along_axis(scores, kept, axis=1), np.take_along_axis(indices, kept, axis=1)
+    )
+
+
+def _shared(wanted: NDArray[np.int64], found: NDArray[np.int64]) -> float:
+    return float((wanted[:, :, None] == found[:, None, :]).any(axis=2).mean())
+
+
+def _accuracy_of(plain: Fit, rows: Sequence[int]) -> float:
+    """Exact leave-one-out accuracy over the same references."""
+    queries, found = plain.space.others
+    place = {int(row): number for number, row in enumerate(queries)}
+    chosen = [place[row] for row in rows]
+    nearest = Neighbors(found.scores[chosen, : plain.k], found.indices[chosen, : plain.k])
+    won = winners(plain.votes(nearest))
+    return float((won == plain.references.label_ids[rows]).mean())

@@ -1,0 +1,225 @@
+"""What a right file may answer to an input: the exact answer, and all that rounding can make of it.
+
+A runtime's scores err within the tolerances of `parity`. Here it is worked out what that leaves
+open: which references may stand in a rank, and how far a vote or a mean may move.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pocketknn.builder import neighbors
+from pocketknn.builder.fit import Fit
+from pocketknn.builder.neighbors import Floats, Ints, Neighbors
+
+from . import parity
+from .parity import TOLERANCES, Tolerance
+
+_MOST_TIED = 100  # references beyond k that an answer may name instead
+_ROUNDING = 1e-6  # labels win by votes that are compared to six decimals
+_FOREVER = 1e30  # the weight of an exact hit, which outvotes all others
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Exact:
+    """The exact neighbours of an input, and of those just beyond them.
+
+    Attributes:
+        fit: the references, and what is done with them.
+        scores: (k + some,), descending.
+        indices: of the same references.
+        scale: what errors of the scores are shares of.
+        void: whether nothing of the input is compared, so that all cosines are 0 without rounding.
+    """
+
+    fit: Fit
+    scores: Floats
+    indices: Ints
+    scale: float
+    void: bool
+
+    @property
+    def best(self) -> Neighbors:
+        """The k nearest, as the only row."""
+        k = self.fit.k
+        return Neighbors(self.scores[None, :k], self.indices[None, :k])
+
+
+def search(fit: Fit, embeddings: NDArray[np.floating]) -> list[Exact]:
+    """The exact neighbours of each embedding (q, d)."""
+    m = min(fit.k + _MOST_TIED, len(fit.references))
+    found = neighbors.rank(fit.space.scores(embeddings), m)
+    scales = parity._scale(fit.space, embeddings, found.indices).max(axis=1)
+    cosine = fit.spec.metric == "cosine"
+    void = [cosine and not row.any() for row in fit.space.project(embeddings)]
+    return [
+        Exact(fit=fit, scores=scores, indices=indices, scale=float(scale), void=one)
+        for scores, indices, scale, one in zip(*found, scales, void, strict=True)
+    ]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Leeway:
+    """What a right file of a precision may answer.
+
+    Attributes:
+        exact: the neighbours.
+        precision: one of `parity.TOLERANCES`.
+    """
+
+    exact: Exact
+    precision: str
+
+    @property
+    def tolerance(self) -> Tolerance:
+        """Of the precision."""
+        return TOLERANCES[self.precision]
+
+    @cached_property
+    def error(self) -> float:
+        """How far a score may be off."""
+        cosine = self.exact.fit.spec.metric == "cosine"
+        return self.exact.scale * (self.tolerance.score if cosine else self.tolerance.distance)
+
+    @cached_property
+    def tie(self) -> float:
+        """References whose scores differ by less may change places."""
+        return 0.0 if self.exact.void else self.exact.scale * self.tolerance.tie
+
+    @property
+    def promised(self) -> bool:
+        """Whether the precision promises neighbours at all; int8 does not."""
+        return self.tolerance.lists > 0
+
+    @property
+    def clear(self) -> bool:
+        """Whether ties and the threshold leave nothing open."""
+        limit = self.exact.fit.threshold
+        known = limit is None or abs(self.exact.scores[0] - limit) > self.error
+        return known and bool(self._near.sure.all())
+
+    def as_json(self) -> dict[str, Any]:
+        """The exact answer, with how far each part of it may be off."""
+        exact, fit = self.exact, self.exact.fit
+        said: dict[str, Any] = {
+            "scores": exact.best.scores[0].tolist(),
+            "score_error": self.error,
+            "indices": exact.best.indices[0].tolist(),
+            "allowed": self.allowed(),
+        }
+        if fit.labels:
+            votes = fit.votes(exact.best, self.precision)[0]
+            low, high = self.shares()
+            error = float(np.maximum(votes - low, high - votes).max())
+            winners = np.flatnonzero(high + _ROUNDING >= low.max())
+            said["probabilities"] = votes.tolist()
+            said["probability_error"] = error + self.tolerance.vote
+            said["labels"] = [fit.labels[number] for number in winners]
+        if fit.spec.head == "regress":
+            values = fit.values(exact.best, self.precision)[0]
+            low, high = self.values()
+            rounding = self.tolerance.vote * np.abs(fit.references.targets).max()
+            said["value"] = values.tolist()
+            said["value_error"] = (np.maximum(values - low, high - values) + rounding).tolist()
+        return said
+
+    def allowed(self) -> list[list[int]]:
+        """The references that may stand in each rank; an empty list allows any."""
+        near, k = self._near, self.exact.fit.k
+        if not self.promised:
+            return [[] for _ in range(k)]
+        found = []
+        for rank in range(k):
+            may = np.abs(near.scores - near.scores[rank]) < self.tie
+            may[rank] = True
+            found.append([int(index) for index in near.indices[may]])
+        return found
+
+    def shares(self) -> tuple[Floats, Floats]:
+        """The least and the largest share that each label may have."""
+        fit, limit = self.exact.fit, self.exact.fit.threshold
+        low, high = np.zeros(len(fit.labels)), np.zeros(len(fit.labels))
+        if not self.promised:
+            return low, high + 1
+        own = fit.references.label_ids[self._near.indices]
+        for label in np.unique(own):
+            low[label], high[label] = self._means((own == label).astype(float))
+        if limit is not None and self.exact.scores[0] < limit + self.error:  # it may be unknown
+            low[:-1], high[-1] = 0, 1
+            if self.exact.scores[0] < limit - self.error:  # it is
+                high[:-1], low[-1] = 0, 1
+        return low, high
+
+    def values(self) -> tuple[Floats, Floats]:
+        """The least and the largest value that each target may have."""
+        targets = self.exact.fit.references.targets.astype(np.float64)
+        if not self.promised:
+            return targets.min(axis=0), targets.max(axis=0)
+        ranges = [self._means(column) for column in targets[self._near.indices].T]
+        return np.array([low for low, _ in ranges]), np.array([high for _, high in ranges])
+
+    @cached_property
+    def _near(self) -> _Near:
+        exact, k = self.exact, self.exact.fit.k
+        chosen = exact.scores > exact.scores[k - 1] - self.tie
+        chosen[:k] = True
+        # Ranks above a gap are filled by the references above it: these cannot be missing.
+        gaps = -np.diff(exact.scores[: k + 1], append=-np.inf)[:k] >= self.tie
+        above = int(np.flatnonzero(gaps).max(initial=-1))
+        return _Near(
+            scores=exact.scores[chosen], indices=exact.indices[chosen], sure=np.arange(k) <= above
+        )
+
+    def _means(self, values: Floats) -> tuple[float, float]:
+        low, high = self._weights()
+        given = (low, high, self._near.sure)
+        return -_largest_mean(-values, *given), _largest_mean(values, *given)
+
+    def _weights(self) -> tuple[Floats, Floats]:
+        """The least and the largest weight of each near reference in the vote."""
+        fit, scores = self.exact.fit, self._near.scores
+        low, high = np.ones(len(scores)), np.ones(len(scores))
+        if fit.spec.vote == "distance":
+            hit = fit.space.exact_hit(self.precision)
+            distances = 1 - scores if fit.spec.metric == "cosine" else -scores
+            least = distances - self.error
+            low = 1 / np.maximum(distances + self.error, hit)
+            high = np.where(least <= hit, _FOREVER, 1 / np.maximum(least, hit))
+        if fit.spec.balanced and fit.labels:
+            ids, classes = fit.references.label_ids, len(fit.references.labels)
+            own = neighbors.class_weights(ids, classes)[ids[self._near.indices]]
+            low, high = low * own, high * own
+        return low, high
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Near:
+    """The k nearest and those that may take their places; `sure` (k,) which cannot be taken."""
+
+    scores: Floats
+    indices: Ints
+    sure: NDArray[np.bool_]
+
+
+def _largest_mean(values: Floats, low: Floats, high: Floats, sure: NDArray[np.bool_]) -> float:
+    """The largest mean of k values, the `sure` of the first k among them, weighted low to high.
+
+    A mean m can be reached where the k largest gains over it, weight × (value - m), sum to 0.
+    """
+    k = len(sure)
+    free = np.append(~sure, np.ones(len(values) - k, bool))
+    least, most = float(values.min()), float(values.max())
+    for _ in range(60):
+        middle = (least + most) / 2
+        gains = np.where(values > middle, high, low) * (values - middle)
+        others = np.sort(gains[free])[::-1][: int((~sure).sum())]
+        if gains[~free].sum() + others.sum() >= 0:
+            least = middle
+        else:
+            most = middle
+    return most

@@ -1,0 +1,78 @@
+"""Read a few fields of a protobuf file, wherever they lie, without the rest of it.
+
+The format: https://protobuf.dev/programming-guides/encoding. What a file says about itself is some
+kilobytes among its weights; onnx and coremltools would read all of it, after seconds of imports.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import BinaryIO, NamedTuple
+
+_VARINT, _EIGHT, _BYTES, _FOUR = 0, 1, 2, 5
+_FIXED = {_EIGHT: 8, _FOUR: 4}
+_LONGEST_VARINT = 10
+
+
+class Field(NamedTuple):
+    """Where a field's content lies in the file."""
+
+    number: int
+    start: int
+    end: int
+
+
+def fields(file: BinaryIO, start: int, end: int) -> Iterator[Field]:
+    """The length-delimited fields of the message between two places, in their order.
+
+    Raises:
+        ValueError: there is no message.
+    """
+    place = start
+    while place < end:
+        file.seek(place)
+        key = _varint(file)
+        number, kind = key >> 3, key & 7
+        if kind == _VARINT:
+            _varint(file)
+            place = file.tell()
+        elif kind in _FIXED:
+            place = file.tell() + _FIXED[kind]
+        elif kind == _BYTES:
+            length = _varint(file)
+            place = file.tell() + length
+            if number and place <= end:
+                yield Field(number, place - length, place)
+        else:
+            raise ValueError(f"no protobuf: a field of kind {kind}")
+        if not number or place > end:
+            raise ValueError("no protobuf, or not all of it")
+
+
+def texts(file: BinaryIO, start: int, end: int, number: int) -> dict[str, str]:
+    """The entries of a field that is a map of text to text, or a list of such pairs.
+
+    Raises:
+        ValueError: there is no message, or a text is no UTF-8.
+    """
+    found = {}
+    for entry in fields(file, start, end):
+        if entry.number == number:
+            pair = {1: "", 2: ""}
+            for part in fields(file, entry.start, entry.end):
+                file.seek(part.start)
+                pair[part.number] = file.read(part.end - part.start).decode()
+            found[pair[1]] = pair[2]
+    return found
+
+
+def _varint(file: BinaryIO) -> int:
+    value = 0
+    for place in range(_LONGEST_VARINT):
+        byte = file.read(1)
+        if not byte:
+            raise ValueError("no protobuf, or not all of it")
+        value |= (byte[0] & 0x7F) << (7 * place)
+        if byte[0] < 0x80:
+            return value
+    raise ValueError("no protobuf: a number without end")

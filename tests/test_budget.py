@@ -1,0 +1,79 @@
+"""The smallest files that are good enough."""
+
+import json
+
+import numpy as np
+import pytest
+from test_cli import pocketknn  # noqa: F401  # a fixture
+
+from pocketknn.builder import InputError
+from pocketknn.export import budget
+from pocketknn.export.budget import Budget, Variant, parse_bytes, smallest
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [("2MB", 2_000_000), ("500 kb", 500_000), ("1.5MiB", 1_572_864), ("123", 123)],
+)
+def test_sizes_as_people_write_them(text, expected):
+    assert parse_bytes(text) == expected
+
+
+@pytest.mark.parametrize("text", ["", "MB", "2 GB", "-1MB", "2MB or so"])
+def test_what_is_no_size(text):
+    with pytest.raises(InputError, match="a budget is a size such as 2MB"):
+        parse_bytes(text)
+
+
+def variant(size, good):
+    return Variant(precision="int8", pca=None, bytes=size, accuracy=0.5, agreement=0.9, good=good)
+
+
+def test_the_smallest_that_is_good_enough_wins():
+    variants = [variant(900, True), variant(300, False), variant(500, True)]
+    assert smallest(variants, Budget(bytes=600)).bytes == 500
+    with pytest.raises(InputError, match=r"takes 0.00 MB, the budget is 0.00 MB"):
+        smallest(variants, Budget(bytes=400))
+    with pytest.raises(InputError, match=r"stays within a loss of 2.0%"):
+        smallest([variant(300, False)], Budget(bytes=900))
+
+
+def test_a_reference_is_not_its_own_neighbour():
+    outputs = {
+        "scores": np.array([[1.0, 0.9, 0.8], [1, 1, 0.5], [1, 1, 1]], np.float32),
+        "indices": np.array([[4, 7, 1], [2, 5, 3], [0, 1, 2]]),
+    }
+    found = budget._without_itself(outputs, [4, 5, 9])
+    assert found.indices.tolist() == [[7, 1], [2, 3], [0, 1]]
+    np.testing.assert_allclose(found.scores, [[0.9, 0.8], [1, 0.5], [1, 1]])
+
+
+def test_a_build_within_a_budget(pocketknn, photos, tmp_path):  # noqa: F811
+    given = ("build", photos, "-o", tmp_path / "out", "--backbone", "bundled", "--k", "3")
+    choices = ("--formats", "tflite", "--agreement", "0.5", "--loss", "0.9")
+    said = pocketknn(*given, *choices, "--budget", "2MB")
+    assert said.code == 0, said.err
+    lines = [line.split() for line in said.out.splitlines()]
+    sizes = {line[0]: float(line[2]) for line in lines if line[:1] and line[0] in budget.PRECISIONS}
+    assert sizes["int8"] < sizes["float16"] < sizes["float32"]
+    manifest = json.loads((tmp_path / "out" / "manifest.json").read_text())
+    assert manifest["precision"] == {"tflite": "int8"}
+    assert (tmp_path / "out" / "model.tflite").stat().st_size / 1e6 == pytest.approx(
+        sizes["int8"], abs=0.02
+    )
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        (["--budget", "small"], "a budget is a size such as 2MB or 500KB, not 'small'"),
+        (["--budget", "1KB", "--formats", "keras"], "name a format besides keras"),
+        (["--budget", "1KB", "--loss", "2"], "the loss is a share"),
+        (["--budget", "1KB", "--k", "12"], "needs more than k references"),
+    ],
+)
+def test_nonsense_is_one_line(pocketknn, photos, tmp_path, more, message):  # noqa: F811
+    said = pocketknn("build", photos, "-o", tmp_path / "out", "--backbone", "bundled", *more)
+    assert said.code == 2
+    assert message in said.err
+    assert not (tmp_path / "out").exists()

@@ -1,0 +1,309 @@
+"""The golden examples of a build: exact answers, and what a right file may answer instead."""
+
+import json
+
+import numpy as np
+import pytest
+from conftest import Case, drawing, photo_case, vector_case
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from pocketknn.builder import References, Spec, neighbors
+from pocketknn.builder.fit import fit
+from pocketknn.builder.neighbors import Neighbors
+from pocketknn.export import export, load
+from pocketknn.export.artefact import FORMATS
+from pocketknn.export.golden import COUNT
+from pocketknn.export.leeway import Leeway, search
+from pocketknn.export.options import Options
+from pocketknn.export.parity import TOLERANCES
+from pocketknn.export.queries import Queries
+
+CASES = {
+    "vectors": lambda photos: vector_case(),
+    "vectors, by distance": lambda photos: vector_case(vote="distance", balanced=True),
+    "vectors, euclidean": lambda photos: vector_case(metric="euclidean", pca=5, reject="auto"),
+    "vectors, mean": lambda photos: vector_case(head="regress", vote="distance"),
+    "pixels, neighbours": lambda photos: photo_case(photos, head="neighbors", size=16),
+    "bundled": lambda photos: photo_case(photos, "bundled", vote="distance", reject="auto"),
+}
+
+
+def built(case, out, **options):
+    export(
+        case.spec,
+        case.references,
+        case.backbone,
+        out,
+        against=case.queries,
+        options=Options(**options),
+    )
+    return json.loads((out / "golden/golden.json").read_text("utf-8"))
+
+
+@pytest.fixture(scope="module", params=list(CASES))
+def golden(request, photos, tmp_path_factory):
+    """A case, its build's folder, and the golden examples in it."""
+    case = CASES[request.param](photos)
+    out = tmp_path_factory.mktemp("golden") / "out"
+    return case, out, built(case, out)
+
+
+def inputs_of(out, said):
+    """The golden inputs as a device reads them."""
+    if "features" in said["examples"][0]:
+        return np.array([one["features"] for one in said["examples"]], np.float32)
+    pictures = [Image.open(out / "golden" / one["picture"]) for one in said["examples"]]
+    assert {(one.format, one.mode) for one in pictures} == {("PNG", "RGB")}
+    return np.stack([np.asarray(one) for one in pictures])
+
+
+def passes(outputs, row, expected, labels):
+    """The rule of golden.json, word for word; what is not as expected."""
+    scores, indices = outputs["scores"][row], outputs["indices"][row].tolist()
+    wrong = []
+    if not (np.abs(scores - expected["scores"]) <= expected["score_error"]).all():
+        wrong.append("scores")
+    allowed = zip(indices, expected["allowed"], strict=True)
+    if len(set(indices)) < len(indices) or not all(not may or i in may for i, may in allowed):
+        wrong.append("indices")
+    if "probabilities" in outputs:
+        votes = outputs["probabilities"][row]
+        error = np.abs(votes - expected["probabilities"])
+        if not (error <= expected["probability_error"]).all():
+            wrong.append("probabilities")
+        if labels[int(votes.round(6).argmax())] not in expected["labels"]:
+            wrong.append("label")
+    if "value" in outputs:
+        error = np.abs(outputs["value"][row] - expected["value"])
+        if not (error <= expected["value_error"]).all():
+            wrong.append("value")
+    return wrong
+
+
+@pytest.mark.parametrize("name", list(FORMATS))
+def test_every_file_passes_its_own_examples(name, golden):
+    _, out, said = golden
+    file = said["formats"][name]["file"]
+    outputs = load(out / file).run(inputs_of(out, said))
+    for row, example in enumerate(said["examples"]):
+        assert passes(outputs, row, example["expected"][name], said["labels"]) == []
+
+
+def test_the_answers_are_exact(golden):
+    """Recomputed from what the build says, by the oracle."""
+    case, _, said = golden
+    rows = [
+        int(np.flatnonzero(same(case, example, said, golden[1]))[0]) for example in said["examples"]
+    ]
+    best = case.fit.search(case.queries.embeddings[rows])
+    for row, example in enumerate(said["examples"]):
+        for name, expected in example["expected"].items():
+            kind = said["formats"][name]["precision"]
+            np.testing.assert_allclose(expected["scores"], best.scores[row], rtol=1e-9, atol=1e-12)
+            assert expected["indices"] == best.indices[row].tolist()
+            assert [
+                may[0] is not None and i in may
+                for i, may in zip(expected["indices"], expected["allowed"], strict=True)
+            ] == [True] * case.fit.k
+            if case.fit.labels:
+                votes = case.fit.votes(best, kind)[row]
+                np.testing.assert_allclose(expected["probabilities"], votes, atol=1e-9)
+                assert case.fit.labels[int(neighbors.winners(votes[None])[0])] in expected["labels"]
+            if case.spec.head == "regress":
+                values = case.fit.values(best, kind)[row]
+                np.testing.assert_allclose(expected["value"], values, rtol=1e-9)
+
+
+def same(case, example, said, out):
+    """Which of the queries an example is."""
+    if "features" in example:
+        given = np.array(example["features"], np.float32)
+    else:
+        given = np.asarray(Image.open(out / "golden" / example["picture"]))
+    flat = case.queries.inputs.reshape(len(case.queries.inputs), -1)
+    return (flat == given.reshape(1, -1)).all(axis=1)
+
+
+def test_there_are_a_few_and_a_black_one(golden):
+    case, out, said = golden
+    inputs = inputs_of(out, said)
+    assert len(inputs) == COUNT
+    black = ~inputs.reshape(len(inputs), -1).any(axis=1)
+    assert black.tolist() == [False] * (COUNT - 1) + [True]
+    assert len({row.tobytes() for row in inputs}) == COUNT
+    assert said["labels"] == list(case.fit.labels)
+    assert said["tolerances"] == {k: TOLERANCES[k]._asdict() for k in ("float16", "float32")}
+    assert {one["precision"] for one in said["formats"].values()} == {"float16", "float32"}
+
+
+def test_it_says_that_a_file_is_wrong(golden):
+    """The examples are no use if anything passes."""
+    _, out, said = golden
+    outputs = load(out / "model.onnx").run(inputs_of(out, said))
+    first = said["examples"][0]["expected"]["onnx"]
+    changes = {
+        "scores": lambda values: values + 4 * first["score_error"],
+        "indices": lambda values: np.where(values == values[0, 0], values.max() + 1, values),
+        "probabilities": lambda values: np.roll(values, 1, axis=1),
+        "value": lambda values: values + 2 * np.abs(values).max() + 1,
+    }
+    for name in outputs:
+        broken = outputs | {name: changes[name](outputs[name])}
+        assert name in passes(broken, 0, first, said["labels"])
+    broken = outputs | {"scores": outputs["scores"] * np.nan}
+    assert "scores" in passes(broken, 0, first, said["labels"])
+
+
+def test_the_same_build_draws_the_same_examples(photos, tmp_path):
+    case = photo_case(photos, size=8)
+    for name in ("one", "two"):
+        export(case.spec, case.references, case.backbone, tmp_path / name, formats=["onnx"])
+    for path in (tmp_path / "one/golden").iterdir():
+        assert path.read_bytes() == (tmp_path / "two/golden" / path.name).read_bytes()
+
+
+def test_the_manifest_lists_them(golden):
+    case, out, _ = golden
+    files = json.loads((out / "manifest.json").read_text("utf-8"))["files"]
+    assert "golden" in files
+    assert ("snippets" in files) is (case.backbone is not None)
+
+
+def test_photos_come_first_and_ties_last(tmp_path):
+    """Eight unit vectors; the first query lies between two of them, the others on one each."""
+    references = References.of(np.eye(8), list("abababab"))
+    queries = np.concatenate([np.ones((1, 8)), np.eye(8)[[3, 1, 2, 0, 5]], np.zeros((1, 8))])
+    queries[1:-1] += np.arange(8) / 100  # no ties there
+    queries = queries.astype(np.float32)
+    case = Case(Spec(backbone="vector", k=3), references, None, Queries(queries, queries))
+    said = built(case, tmp_path / "out")
+    found = [one["features"] for one in said["examples"]]
+    np.testing.assert_array_equal(np.array(found, np.float32), queries[[1, 2, 3, 4, 5, 6]])
+
+
+def test_a_black_picture_without_an_embedding_is_answered_by_the_first_rows(photos, tmp_path):
+    said = built(photo_case(photos, size=8), tmp_path / "out")
+    for name in FORMATS:
+        expected = said["examples"][-1]["expected"][name]
+        assert expected["allowed"] == [[0], [1], [2], [3], [4]]
+        assert expected["scores"] == [0] * 5
+        vote = TOLERANCES[said["formats"][name]["precision"]].vote
+        assert expected["probability_error"] == pytest.approx(vote)
+
+
+def test_int8_promises_no_neighbour(photos, tmp_path):
+    said = built(photo_case(photos, "bundled"), tmp_path / "out", precision="int8")
+    kinds = {name: one["precision"] for name, one in said["formats"].items()}
+    assert kinds["tflite"] == "int8"
+    for name, expected in said["examples"][0]["expected"].items():
+        free = kinds[name] == "int8"
+        assert all(not may for may in expected["allowed"]) is free
+        assert (expected["labels"] == said["labels"]) is free or not free
+        assert expected["score_error"] == TOLERANCES[kinds[name]].score
+    if "tflite" in said["formats"]:
+        outputs = load(tmp_path / "out/model.tflite").run(inputs_of(tmp_path / "out", said))
+        for row, example in enumerate(said["examples"]):
+            assert passes(outputs, row, example["expected"]["tflite"], said["labels"]) == []
+
+
+def test_no_file_no_examples(tmp_path, monkeypatch):
+    monkeypatch.setattr("pocketknn.export.parity.holds", lambda *arguments: False)
+    case = vector_case()
+    export(case.spec, case.references, None, tmp_path / "out", formats=["keras"])
+    assert not (tmp_path / "out/golden").exists()
+
+
+# What rounding leaves open: scores are moved at random as far as a tie reaches, and no answer that
+# this makes may be outside.
+
+CHOICES = st.fixed_dictionaries(
+    {
+        "metric": st.sampled_from(["cosine", "euclidean", "manhattan"]),
+        "vote": st.sampled_from(["uniform", "distance"]),
+        "balanced": st.booleans(),
+        "reject": st.sampled_from([None, 0.3]),
+    }
+)
+
+
+def crowded(seed, head, choices):
+    """Many references in few places, so that much is tied at half precision."""
+    rng = np.random.default_rng(seed)
+    centers = rng.standard_normal((4, 3))
+    rows = centers[rng.integers(0, 4, 30)] + rng.standard_normal((30, 3)) * rng.choice(
+        [0, 1e-3, 0.05]
+    )
+    labels = [f"c{i}" for i in rng.integers(0, 4, 30)]
+    targets = rng.standard_normal((30, 2)) * [1, 50] if head == "regress" else None
+    references = References.of(rows, labels, targets=targets)
+    metric, reject = choices["metric"], choices["reject"]
+    if reject is not None and metric != "cosine":
+        reject = -0.05
+    spec = Spec(
+        backbone="vector",
+        k=int(rng.integers(1, 8)),
+        head=head,
+        metric=metric,
+        vote=choices["vote"],
+        balanced=choices["balanced"],
+        reject=reject if head == "classify" else None,
+    )
+    queries = centers[rng.integers(0, 4, 3)] + rng.standard_normal((3, 3)) * rng.choice(
+        [0, 1e-3, 1]
+    )
+    return fit(spec, references), queries.astype(np.float32), rng
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+@given(seed=st.integers(0, 10**6), choices=CHOICES, kind=st.sampled_from(["float32", "float16"]))
+@pytest.mark.parametrize("head", ["classify", "regress"])
+def test_no_right_answer_is_outside(head, seed, choices, kind):
+    found, queries, rng = crowded(seed, head, choices)
+    for exact, scores in zip(search(found, queries), found.space.scores(queries), strict=True):
+        leeway = Leeway(exact=exact, precision=kind)
+        expected = leeway.as_json()
+        step = min(leeway.tie / 2, leeway.error)
+        for _ in range(4):
+            noise = rng.uniform(-step, step, scores.shape) * rng.choice([0, 0.5, 0.99])
+            own = neighbors.rank((scores + noise)[None], found.k)
+            if found.spec.metric != "cosine":
+                own = Neighbors(np.minimum(own.scores, 0), own.indices)
+            outputs = {"scores": own.scores, "indices": own.indices}
+            if head == "classify":
+                outputs["probabilities"] = found.votes(own, kind)
+            else:
+                outputs["value"] = found.values(own, kind)
+            assert passes(outputs, 0, expected, found.labels) == []
+
+
+def test_the_bounds_are_reached_by_ties():
+    """Two classes tie for the last place: either may have it, and no more."""
+    references = References.of([[1, 0], [0.8, 0.6], [0.8, -0.6]], list("aab"))
+    found = fit(Spec(backbone="vector", k=2), references)
+    (exact,) = search(found, np.array([[1, 0]], np.float32))
+    said = Leeway(exact=exact, precision="float32").as_json()
+    assert said["allowed"] == [[0], [1, 2]]
+    assert said["probabilities"] == [1, 0]
+    assert said["probability_error"] == pytest.approx(0.5 + 1e-5)
+    assert said["labels"] == ["a", "b"], "at half and half the first wins, by rounding either"
+
+
+def test_pictures_of_photos_are_those_of_the_build(photos, tmp_path):
+    """Half of the drawn photos are mirrored; what is written is what was asked."""
+    from pocketknn.builder import find, load_backbone
+    from pocketknn.builder.embedding import embed
+    from pocketknn.export import queries
+
+    spec = Spec(backbone="pixels", size=20)
+    net = load_backbone(spec)
+    embedded = embed(find(photos), net, spec.crop)
+    against = queries.from_photos(embedded.photos, net, spec.crop)
+    refs = embedded.references()
+    export(spec, refs, net, tmp_path / "out", against=against, formats=["keras"])
+    written = [np.asarray(Image.open(tmp_path / f"out/golden/{i}.png")) for i in range(COUNT)]
+    drawn = [one.tobytes() for one in against.inputs[:12]]
+    assert all(one.tobytes() in drawn for one in written[:-1]), "noise is asked last"
+    assert not written[-1].any()
+    assert drawing(0).size != (20, 20)

@@ -1,0 +1,58 @@
+"""onnxruntime-web, under Node: the same answers as onnxruntime and the exact k-NN."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import PRECISION, photo_case, vector_case
+from node import installed, run
+
+from pocketknn.builder.unknown import measure
+from pocketknn.export import check, to_onnx
+from pocketknn.export.metadata import describe
+from pocketknn.export.options import Options
+
+CASES = {
+    "bundled": lambda photos: photo_case(photos, "bundled"),
+    "bundled, bytes": lambda photos: photo_case(photos, "bundled"),
+    "vectors, euclidean, pca": lambda photos: vector_case(metric="euclidean", pca=4),
+    "vectors, unknown": lambda photos: vector_case(reject="auto", false_rejection=0.5),
+    "vectors, manhattan": lambda photos: vector_case(metric="manhattan", vote="distance"),
+    "vectors, mean": lambda photos: vector_case(head="regress", vote="distance"),
+}
+
+
+@pytest.fixture(scope="module")
+def web(tmp_path_factory):
+    with installed(Path(__file__).parent / "ortweb", tmp_path_factory.mktemp("npm") / "web") as at:
+
+        def ask(model, inputs):
+            (at / "inputs.bin").write_bytes(inputs.tobytes())
+            shape = ",".join(map(str, inputs.shape))
+            done = run(at, "answers.mjs", model, "inputs.bin", inputs.dtype.name, shape)
+            assert done.returncode == 0, done.stderr.decode()
+            said = json.loads(done.stdout)
+            return {name: np.array(one["data"]).reshape(one["dims"]) for name, one in said.items()}
+
+        yield ask
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_the_web_answers_as_the_desktop(name, web, photos, tmp_path):
+    case = CASES[name](photos)
+    pixels = "uint8" if "bytes" in name else "float32"
+    options = Options(pixels=pixels)
+    metadata = describe(case.fit, case.backbone, PRECISION, measure(case.fit), options)
+    path = tmp_path / "model.onnx"
+    to_onnx.convert(case.model(), path, metadata, "float32")
+    here = to_onnx.load(path)(case.queries.inputs)
+    # Manhattan's differences to all references are made for each input: few at once.
+    blocks = np.array_split(case.queries.inputs.astype(pixels), 3)
+    parts = [web(path, block) for block in blocks]
+    there = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+    assert check(there, case.queries.embeddings, case.fit, precision="float32").failures == ()
+    assert there.keys() == here.keys()
+    np.testing.assert_array_equal(there["indices"], here["indices"])
+    for output in there.keys() - {"indices"}:
+        np.testing.assert_allclose(there[output], here[output], rtol=1e-5, atol=2e-6)

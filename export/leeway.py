@@ -54,7 +54,7 @@ def search(fit: Fit, embeddings: NDArray[np.floating]) -> list[Exact]:
     """The exact neighbours of each embedding (q, d)."""
     m = min(fit.k + _MOST_TIED, len(fit.references))
     found = neighbors.rank(fit.space.scores(embeddings), m)
-    scales = parity._scale(fit.space, embeddings, found.indices).max(axis=1)
+    scales = parity.scale_of(fit.space, embeddings, found.indices).max(axis=1)
     cosine = fit.spec.metric == "cosine"
     void = [cosine and not row.any() for row in fit.space.project(embeddings)]
     return [
@@ -116,7 +116,7 @@ class Leeway:
             votes = fit.votes(exact.best, self.precision)[0]
             low, high = self.shares()
             error = float(np.maximum(votes - low, high - votes).max())
-            winners = np.flatnonzero(high + _ROUNDING >= low.max())
+            winners = np.flatnonzero((high > 0) & (high + _ROUNDING >= low.max()))
             said["probabilities"] = votes.tolist()
             said["probability_error"] = error + self.tolerance.vote
             said["labels"] = [fit.labels[number] for number in winners]

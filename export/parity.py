@@ -122,7 +122,7 @@ def check(
     indices = outputs["indices"].astype(np.int64)
     scores = outputs["scores"].astype(np.float64)
     true_scores = np.take_along_axis(exact, indices, axis=1)
-    scale = _scale(fit.space, embeddings, indices)
+    scale = scale_of(fit.space, embeddings, indices)
     agree = (np.abs(true_scores - best.scores) < tolerance.tie * scale) | (indices == best.indices)
     distinct = np.array([len(set(row)) == k for row in indices.tolist()])
     lists_agree = float((agree.all(axis=1) & distinct).mean())
@@ -177,7 +177,7 @@ def check_part(outputs: Outputs, what: str, embeddings: NDArray[np.floating], fi
     space = fit.space
     if what == "scores":
         exact = space.scores(embeddings)
-        scale = _scale(space, embeddings, np.tile(np.arange(exact.shape[1]), (len(exact), 1)))
+        scale = scale_of(space, embeddings, np.tile(np.arange(exact.shape[1]), (len(exact), 1)))
     else:
         exact = space.project(embeddings)
         exact = neighbors.unit(exact) if space.metric == "cosine" else exact
@@ -195,7 +195,7 @@ def holds(files: Iterable[Path], space: Space) -> bool:
     return any(layout in content for content in map(Path.read_bytes, files) for layout in layouts)
 
 
-def _scale(space: Space, embeddings: NDArray[np.floating], indices: NDArray[np.int64]) -> Floats:
+def scale_of(space: Space, embeddings: NDArray[np.floating], indices: NDArray[np.int64]) -> Floats:
     """What errors of scores are measured by: the mean length of query and reference (q, k).
 
     A projected vector was rounded as part of a longer one, so that one's length counts then.

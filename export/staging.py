@@ -15,7 +15,18 @@ from pathlib import Path
 from pocketknn.builder.errors import InputError
 
 from .artefact import FORMATS
-from .metadata import LABELS, MANIFEST, MODEL, PARITY, REFERENCES, SCHEMA, TABLE
+from .metadata import (
+    GOLDEN,
+    LABELS,
+    MANIFEST,
+    MODEL,
+    PARITY,
+    REFERENCES,
+    SCHEMA,
+    SNIPPETS,
+    TABLE,
+)
+from .options import OUTPUTS
 
 _SUFFIX = ".partial"
 
@@ -104,8 +115,9 @@ def _sweep(out: Path, above: Path) -> None:
 
 def _foreign(out: Path) -> str:
     """The name of something in a folder that no build wrote, or what else is wrong with it."""
-    ours = {LABELS, MANIFEST, PARITY, REFERENCES, TABLE}
+    ours = {GOLDEN, LABELS, MANIFEST, PARITY, REFERENCES, SNIPPETS, TABLE}
     ours |= {MODEL + target.SUFFIX for target in FORMATS.values()}
+    ours |= {f"{MODEL}-{what}.tflite" for what in OUTPUTS}
     others = sorted({path.name for path in out.iterdir()} - ours)
     if others:
         return repr(others[0])

@@ -66,6 +66,7 @@ def built(photos, tmp_path_factory):
 
 def test_a_build_holds_all_that_was_promised(built):
     names = [
+        "golden",
         "labels.txt",
         "manifest.json",
         "model.keras",
@@ -75,6 +76,7 @@ def test_a_build_holds_all_that_was_promised(built):
         "parity.json",
         "references.csv",
         "references.parquet",
+        "snippets",
     ]
     assert listed(built) == names
     assert (built / "labels.txt").read_text() == "apple\nberries/red\ncherry\n"

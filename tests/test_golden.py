@@ -307,3 +307,22 @@ def test_pictures_of_photos_are_those_of_the_build(photos, tmp_path):
     assert all(one.tobytes() in drawn for one in written[:-1]), "noise is asked last"
     assert not written[-1].any()
     assert drawing(0).size != (20, 20)
+
+
+@pytest.mark.parametrize(
+    ("limit", "labels", "error"),
+    [
+        (0.8 - 1e-3, ["a"], 0),
+        (0.8 - 4e-6, ["a", "unknown"], 1),
+        (0.8 + 4e-6, ["a", "unknown"], 1),
+        (0.8 + 1e-3, ["unknown"], 0),
+    ],
+)
+def test_near_the_threshold_a_picture_may_be_known_or_not(limit, labels, error):
+    references = References.of([[1, 0], [-1, 0]], list("ab"))
+    found = fit(Spec(backbone="vector", k=1, reject=limit), references)
+    (exact,) = search(found, np.array([[0.8, 0.6]], np.float32))
+    leeway = Leeway(exact=exact, precision="float32")
+    assert leeway.as_json()["labels"] == labels
+    assert leeway.as_json()["probability_error"] == pytest.approx(error + 1e-5)
+    assert leeway.clear is not bool(error)

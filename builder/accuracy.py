@@ -90,7 +90,9 @@ def unprojected(fit: Fit) -> Unprojected | None:
         references=fit.references, metric=fit.spec.metric, projection=None, seed=fit.spec.seed
     )
     k = min(fit.k, len(fit.references) - 1)
-    before, after = (space.others.found.indices[:, :k] for space in (plain, fit.space))
+    queries, found = plain.others
+    before = found.indices[:, :k]
+    after = neighbors.leave_one_out(fit.space.rows, k, queries, fit.spec.metric).indices
     labelled = fit.references.labels and fit.spec.head != "regress"
     return Unprojected(
         accuracy=float(1 - _errors(fit.spec, plain, "classify", k)[0]) if labelled else None,

@@ -10,12 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import neighbors
-from .neighbors import EXACT_HIT, Floats, Ints, Neighbors
+from .neighbors import EXACT_HIT, METRICS, Floats, Ints, Neighbors
 from .projection import Projection
 from .references import References
 
 MOST_K = 50  # as far as k is searched for
 _MOST_QUERIES = 5000  # bounds the time of a leave-one-out to 5,000 × N scores
+_LEAST_QUERIES = 200
+_MOST_DIFFERENCES = 1e10  # metrics that no product computes take some ten seconds for so many
 # As shares of a length: what float32 sums err by, and the embeddings of smaller backbones.
 _EXACT_SHARE = {"float32": 1e-6, "float16": 1e-2, "int8": 5e-2}
 _ROUNDING = 1e-6  # a unit vector's length in float32 is off by less, whatever d
@@ -91,11 +93,13 @@ class Space:
     @cached_property
     def others(self) -> Others:
         """The nearest other references of each reference, or of a seeded draw of very many."""
-        n = len(self.references)
+        n, r = self.rows.shape
+        most = _MOST_QUERIES
+        if METRICS[self.metric] not in (0, 2):
+            most = int(np.clip(_MOST_DIFFERENCES / (n * r), _LEAST_QUERIES, most))
         queries = np.arange(n)
-        if n > _MOST_QUERIES:
-            draw = np.random.default_rng(self.seed).choice(n, _MOST_QUERIES, replace=False)
-            queries = np.sort(draw)
+        if n > most:
+            queries = np.sort(np.random.default_rng(self.seed).choice(n, most, replace=False))
         return Others(queries, neighbors.leave_one_out(self.rows, MOST_K, queries, self.metric))
 
     def scores(self, embeddings: NDArray[np.floating]) -> Floats:

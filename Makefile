@@ -28,7 +28,7 @@ demo: $(VENV)/installed
 	$(BIN)/pocketknn demo --out demo
 
 test: $(VENV)/installed
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 # Types are checked in the installed package: no checker sees that folder `builder` is pocketknn.builder.
 check: $(VENV)/installed

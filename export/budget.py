@@ -125,7 +125,12 @@ def measure(
     place = {int(row): number for number, row in enumerate(exact.queries)}
     kept = [number for number, row in enumerate(rows) if row in place]
     inputs, rows = inputs[kept], [rows[number] for number in kept]
-    wanted = exact.found.indices[[place[row] for row in rows], : plain.k]
+    chosen = [place[row] for row in rows]
+    wanted = Neighbors(
+        exact.found.scores[chosen, : plain.k], exact.found.indices[chosen, : plain.k]
+    )
+    votes = loo is not None and loo.accuracy is not None
+    best = _accuracy(plain, wanted, rows) if votes else 0.0
     found = []
     for precision, pca in _variants(spec, plain, options):
         fitted = fit(replace(spec, reject=None, pca=pca, k=plain.k + 1), references)
@@ -135,13 +140,12 @@ def measure(
             written, outputs = _run(name, fitted, backbone, given, inputs)
             nearest = _without_itself(outputs, rows)
             sizes.append(written)
-            agreements.append(_shared(wanted, nearest.indices))
-            if loo and loo.accuracy is not None:
-                won = winners(_with_k(fitted, plain.k).votes(nearest))
-                accuracies.append(float((won == references.label_ids[rows]).mean()))
+            agreements.append(_shared(wanted.indices, nearest.indices))
+            if votes:
+                accuracies.append(_accuracy(fitted, nearest, rows))
         accuracy = min(accuracies) if accuracies else None
         agreement = min(agreements)
-        lost = 0.0 if accuracy is None else _accuracy_of(plain, rows) - accuracy
+        lost = 0.0 if accuracy is None else best - accuracy
         found.append(
             Variant(
                 precision=precision,
@@ -176,11 +180,6 @@ def smallest(variants: Sequence[Variant], budget: Budget) -> Variant:
             " references or a smaller backbone"
         )
     return best
-
-
-def _with_k(fitted: Fit, k: int) -> Fit:
-    """The same fit with another k."""
-    return replace(fitted, spec=replace(fitted.spec, k=k))
 
 
 def _variants(spec: Spec, plain: Fit, options: Options) -> Iterator[tuple[str, int | float | None]]:
@@ -220,11 +219,7 @@ def _shared(wanted: NDArray[np.int64], found: NDArray[np.int64]) -> float:
     return float((wanted[:, :, None] == found[:, None, :]).any(axis=2).mean())
 
 
-def _accuracy_of(plain: Fit, rows: Sequence[int]) -> float:
-    """Exact leave-one-out accuracy over the same references."""
-    queries, found = plain.space.others
-    place = {int(row): number for number, row in enumerate(queries)}
-    chosen = [place[row] for row in rows]
-    nearest = Neighbors(found.scores[chosen, : plain.k], found.indices[chosen, : plain.k])
-    won = winners(plain.votes(nearest))
-    return float((won == plain.references.label_ids[rows]).mean())
+def _accuracy(fitted: Fit, nearest: Neighbors, rows: Sequence[int]) -> float:
+    """Share of the references whose label these neighbours vote for."""
+    won = winners(fitted.votes(nearest))
+    return float((won == fitted.references.label_ids[rows]).mean())

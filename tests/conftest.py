@@ -1,6 +1,7 @@
 """What several test files use: small data made on the spot, and the real data where it is there."""
 
 import os
+import shlex
 from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -38,6 +39,31 @@ def data():
 def imagenet(data):
     """Weights file of MobileNetV2 1.0 at 224, trained on ImageNet."""
     return data / "weights" / "mobilenet_v2_1.0_224_no_top.weights.h5"
+
+
+class Said:
+    def __init__(self, code, captured):
+        self.code, self.out, self.err = code, captured.out, captured.err
+
+    @property
+    def command(self):
+        """The words of the last line."""
+        return shlex.split(self.out.strip().splitlines()[-1])
+
+
+@pytest.fixture
+def pocketknn(capfd):
+    """Run a command; its exit code and what it printed."""
+
+    from pocketknn.export.cli import main
+
+    def run(*arguments):
+        capfd.readouterr()
+        with pytest.raises(SystemExit) as end:
+            main([str(argument) for argument in arguments])
+        return Said(end.value.code, capfd.readouterr())
+
+    return run
 
 
 def drawing(seed, size=(60, 48)):

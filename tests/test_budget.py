@@ -4,7 +4,6 @@ import json
 
 import numpy as np
 import pytest
-from test_cli import pocketknn  # noqa: F401  # a fixture
 
 from pocketknn.builder import InputError
 from pocketknn.export import budget
@@ -48,7 +47,7 @@ def test_a_reference_is_not_its_own_neighbour():
     np.testing.assert_allclose(found.scores, [[0.9, 0.8], [1, 0.5], [1, 1]])
 
 
-def test_a_build_within_a_budget(pocketknn, photos, tmp_path):  # noqa: F811
+def test_a_build_within_a_budget(pocketknn, photos, tmp_path):
     given = ("build", photos, "-o", tmp_path / "out", "--backbone", "bundled", "--k", "3")
     choices = ("--formats", "tflite", "--agreement", "0.5", "--loss", "0.9")
     said = pocketknn(*given, *choices, "--budget", "2MB")
@@ -72,7 +71,7 @@ def test_a_build_within_a_budget(pocketknn, photos, tmp_path):  # noqa: F811
         (["--budget", "1KB", "--k", "12"], "needs more than k references"),
     ],
 )
-def test_nonsense_is_one_line(pocketknn, photos, tmp_path, more, message):  # noqa: F811
+def test_nonsense_is_one_line(pocketknn, photos, tmp_path, more, message):
     said = pocketknn("build", photos, "-o", tmp_path / "out", "--backbone", "bundled", *more)
     assert said.code == 2
     assert message in said.err

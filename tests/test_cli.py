@@ -22,24 +22,6 @@ def listed(folder):
     return sorted(path.name for path in folder.iterdir())
 
 
-class Said:
-    def __init__(self, code, captured):
-        self.code, self.out, self.err = code, captured.out, captured.err
-
-
-@pytest.fixture
-def pocketknn(capfd):
-    """Run a command; its exit code and what it printed."""
-
-    def run(*arguments):
-        capfd.readouterr()
-        with pytest.raises(SystemExit) as end:
-            main([str(argument) for argument in arguments])
-        return Said(end.value.code, capfd.readouterr())
-
-    return run
-
-
 @pytest.fixture
 def refused(pocketknn):
     """Run a command that must end in one line on stderr and exit code 2."""

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 from conftest import drawing
 from PIL import Image
-from test_cli import pocketknn  # noqa: F401  # a fixture
 
 from pocketknn.builder import find
 from pocketknn.builder.images import pixels
@@ -41,7 +40,7 @@ def built(wide):
     return out
 
 
-def test_accuracy_and_what_another_crop_costs(pocketknn, wide, built):  # noqa: F811
+def test_accuracy_and_what_another_crop_costs(pocketknn, wide, built):
     said = pocketknn("eval", built, wide / "new", "--crop", "stretch", "--json")
     assert said.code == 0, said.err
     rows = json.loads(said.out)
@@ -70,14 +69,14 @@ def test_accuracy_and_what_another_crop_costs(pocketknn, wide, built):  # noqa: 
             assert row["recall"] < 1
 
 
-def test_references_among_the_photos_are_told(pocketknn, wide, built):  # noqa: F811
+def test_references_among_the_photos_are_told(pocketknn, wide, built):
     said = pocketknn("eval", built / "model.tflite", wide / "references")
     assert said.code == 0, said.err
     assert "10 of the photos are references themselves" in said.out
     assert "references themselves" not in pocketknn("eval", built / "model.onnx", wide / "new").out
 
 
-def test_bench_times_every_file(pocketknn, built):  # noqa: F811
+def test_bench_times_every_file(pocketknn, built):
     said = pocketknn("bench", built, "--runs", "3", "--json")
     assert said.code == 0, said.err
     rows = json.loads(said.out)
@@ -104,7 +103,7 @@ def test_bench_times_every_file(pocketknn, built):  # noqa: F811
         (["bench", "{out}", "--runs", "0"], "at least 1, not 0"),
     ],
 )
-def test_nonsense_is_one_line(pocketknn, wide, built, arguments, message):  # noqa: F811
+def test_nonsense_is_one_line(pocketknn, wide, built, arguments, message):
     given = [one.format(out=built, photos=wide / "new") for one in arguments]
     said = pocketknn(*given)
     assert said.code == 2

@@ -21,24 +21,6 @@ from pocketknn.export.cli import main
 EMBED = ("--backbone", "pixels", "--size", "8")
 
 
-class Said:
-    def __init__(self, code, captured):
-        self.code, self.out, self.err = code, captured.out, captured.err
-
-
-@pytest.fixture
-def pocketknn(capfd):
-    """Run a command; its exit code and what it printed."""
-
-    def run(*arguments):
-        capfd.readouterr()
-        with pytest.raises(SystemExit) as end:
-            main([str(argument) for argument in arguments])
-        return Said(end.value.code, capfd.readouterr())
-
-    return run
-
-
 @pytest.fixture
 def refs(pocketknn):
     """Run a command of `refs` that must succeed; what it printed."""

@@ -2,8 +2,6 @@
 
 import base64
 import json
-import shutil
-import subprocess
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+from node import installed, run
 
 from pocketknn.builder import InputError, References, neighbors, tfjs
 from pocketknn.builder.classifier import KNNClassifier
@@ -350,38 +349,18 @@ def test_the_stored_questions_hold_what_they_are_for():
 @pytest.fixture(scope="session")
 def npm(tmp_path_factory):
     """Asks the real packages, installed outside the repository."""
-    for tool in ("node", "npm"):
-        if not shutil.which(tool):
-            pytest.skip(f"{tool} is not on this machine")
-    folder = tmp_path_factory.mktemp("npm") / "tfjs"
-    folder.mkdir()
-    for name in ("votes.mjs", "package.json", "package-lock.json"):
-        shutil.copy(SCRIPT / name, folder)
-    command = ["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--fetch-retries=0"]
-    try:
-        done = subprocess.run(
-            command, cwd=folder, capture_output=True, text=True, check=False, timeout=300
-        )
-    except subprocess.TimeoutExpired:
-        pytest.skip("npm's registry does not answer")
-    if done.returncode:
-        # A lock file that does not fit is a fault of ours, and no reason to skip.
-        assert "EUSAGE" not in done.stderr, done.stderr
-        errors = [line for line in done.stderr.splitlines() if line.startswith("npm error")]
-        pytest.skip(f"npm ci failed: {' '.join(errors[:3])}")
+    with installed(SCRIPT, tmp_path_factory.mktemp("npm") / "tfjs") as folder:
 
-    def ask(questions=None):
-        extra = []
-        if questions is not None:
-            (folder / "questions.json").write_text(json.dumps(questions), "utf-8")
-            extra = ["questions.json"]
-        done = subprocess.run(
-            ["node", "votes.mjs", *extra], cwd=folder, capture_output=True, check=False
-        )
-        assert done.returncode == 0, done.stderr.decode()
-        return json.loads(done.stdout)
+        def ask(questions=None):
+            extra = []
+            if questions is not None:
+                (folder / "questions.json").write_text(json.dumps(questions), "utf-8")
+                extra = ["questions.json"]
+            done = run(folder, "votes.mjs", *extra)
+            assert done.returncode == 0, done.stderr.decode()
+            return json.loads(done.stdout)
 
-    return ask
+        yield ask
 
 
 def test_the_stored_answers_are_what_the_package_says_today(npm):

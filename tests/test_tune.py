@@ -27,7 +27,6 @@ from pocketknn.builder import (
 from pocketknn.builder.grid import Grid
 from pocketknn.builder.trials import Trial, Tuning
 from pocketknn.builder.tune import tune
-from pocketknn.export.cli import main
 from pocketknn.export.commands.build import Selection
 from pocketknn.export.commands.tune import command
 
@@ -225,25 +224,6 @@ def test_too_few_examples():
     with pytest.raises(InputError, match="training part has 72 examples of 9 values"):
         tuned(CLASSES, Grid(pcas=(10,)))
     assert tuned(CLASSES, spec=Spec(seed=1 << 40), grid=Grid(ks=(1,))).examples == 90
-
-
-class Said:
-    def __init__(self, code, captured):
-        self.code, self.out, self.err = code, captured.out, captured.err
-        self.command = shlex.split(self.out.strip().splitlines()[-1]) if code == 0 else []
-
-
-@pytest.fixture
-def pocketknn(capfd):
-    """Run a command; its exit code, what it printed, and the words of its last line."""
-
-    def run(*arguments):
-        capfd.readouterr()
-        with pytest.raises(SystemExit) as end:
-            main([str(argument) for argument in arguments])
-        return Said(end.value.code, capfd.readouterr())
-
-    return run
 
 
 def pixels(photos, *more):

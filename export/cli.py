@@ -13,6 +13,7 @@ from typing import Annotated
 
 import typer
 
+from . import cli_edit
 from .cli_refs import refs
 
 app = typer.Typer(
@@ -23,6 +24,8 @@ app = typer.Typer(
     help="Photos in folders become one k-nearest-neighbour model file per platform.",
 )
 app.add_typer(refs, name="refs")
+for command in (cli_edit.edit, cli_edit.diff):
+    app.command()(command)
 
 Photos = Annotated[
     Path,

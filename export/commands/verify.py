@@ -15,9 +15,10 @@ from pocketknn.builder.sources import find
 from pocketknn.builder.space import Space
 from pocketknn.export import queries, report
 from pocketknn.export.artefact import FORMATS, format_of
-from pocketknn.export.handover import compare, digest, size
+from pocketknn.export.handover import compare
 from pocketknn.export.metadata import MANIFEST, MODEL, REFERENCES, manifest_of, spec_of
 from pocketknn.export.report import console
+from pocketknn.export.seal import digest, size
 
 if TYPE_CHECKING:
     import keras

@@ -5,8 +5,9 @@ Vision takes the classifier as it is; `scores` and `indices` are reached by Core
 
 from __future__ import annotations
 
-import json
+import io
 import re
+import shutil
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -17,9 +18,10 @@ from numpy.typing import NDArray
 
 from pocketknn.builder.errors import InputError, first_line
 
-from . import canonical, quantize, wire
+from . import canonical, mil, quantize, wire
 from .graph import serving_function
 from .metadata import Metadata
+from .mil.package import root, specification
 from .target import Outputs, Run
 
 if TYPE_CHECKING:
@@ -115,16 +117,14 @@ def read(path: Path) -> Metadata:
         raise InputError(f"{path.name} is no Core ML package: those are folders")
     files: dict[str, str] = {}
     try:
-        listed = json.loads((path / "Manifest.json").read_text("utf-8"))
-        root = listed["itemInfoEntries"][listed["rootModelIdentifier"]]["path"]
-        model = path / "Data" / root
+        model = root(path)
         with model.open("rb") as file:
             for description in wire.fields(file, 0, model.stat().st_size):
                 if description.number == _DESCRIPTION:
                     for metadata in wire.fields(file, description.start, description.end):
                         if metadata.number == _METADATA:
                             files |= wire.texts(file, metadata.start, metadata.end, _USER_DEFINED)
-    except (ValueError, KeyError, TypeError, OSError) as error:
+    except (ValueError, OSError) as error:
         raise InputError(f"{path.name} is no Core ML package: {first_line(error)}") from error
     own = {k.removeprefix(_PREFIX): v for k, v in files.items() if k.startswith(_PREFIX)}
     return Metadata.parse(own, path.name)
@@ -213,12 +213,9 @@ def _core_ml(path: Path) -> Predict:
 
 
 def _evaluator(path: Path) -> Predict:
-    from . import mil
-
-    _specification(path)
     try:
         program = mil.load(path)
-    except Exception as error:  # whatever coremltools raises on a damaged program or weights file
+    except Exception as error:  # whatever numpy raises on constants that a damaged program folds
         raise InputError(f"{path.name} cannot be evaluated: {first_line(error)}") from error
     (name,) = program.inputs
     return lambda item: program({name: item[None]})
@@ -226,17 +223,18 @@ def _evaluator(path: Path) -> Predict:
 
 def _sealed(path: Path) -> bytes:
     """The program and its weights: all that runs."""
-    program: bytes = _specification(path).mlProgram.SerializeToString(deterministic=True)
-    weights = sorted(path.glob("Data/**/weights/*"))
-    return b"".join([program, *(file.read_bytes() for file in weights)])
+    content = io.BytesIO()  # which holds the weights once; joining parts would hold them twice
+    content.write(_specification(path).mlProgram.SerializeToString(deterministic=True))
+    for weights in sorted(path.glob("Data/**/weights/*")):
+        with weights.open("rb") as file:
+            shutil.copyfileobj(file, content)
+    return content.getvalue()
 
 
 def _specification(path: Path) -> Any:  # noqa: ANN401
-    import coremltools as ct
-
     if not path.is_dir():
         raise InputError(f"{path.name} is no Core ML package: those are folders")
     try:
-        return ct.utils.load_spec(str(path))
-    except Exception as error:  # whatever libmodelpackage and protobuf raise on broken packages
+        return specification(path)
+    except ValueError as error:
         raise InputError(f"{path.name} is no Core ML package: {first_line(error)}") from error

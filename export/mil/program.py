@@ -143,6 +143,8 @@ def load(path: Path, *, exact: bool = False) -> Program:
 
 def _compile(function: Function, description: Message, exact: bool) -> Program:
     feeds = {each.name: _feed(function, each) for each in description.input}
+    if feeds.keys() != function.inputs.keys():
+        raise ValueError(f"the interface has inputs {[*feeds]}, the program {[*function.inputs]}")
     constants = {name: _constant(value, exact) for name, value in function.constants.items()}
     steps: list[_Step] = []
     with np.errstate(all="ignore"):
@@ -174,9 +176,8 @@ def _compile(function: Function, description: Message, exact: bool) -> Program:
 
 def _feed(function: Function, described: Message) -> _Feed:
     name, kind = described.name, described.type.WhichOneof("Type")
-    if name not in function.inputs:
-        raise ValueError(f"the interface has an input {name!r}, the program {[*function.inputs]}")
-    shape, dtype = function.inputs[name].shape, function.inputs[name].dtype
+    declared = function.inputs.get(name, Declared(None, None))
+    shape, dtype = declared.shape, declared.dtype
     if kind not in ("imageType", "multiArrayType") or shape is None or dtype is None:
         raise NotImplementedError(f"input {name!r}: {kind}")
     colour = None

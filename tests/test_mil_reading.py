@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import coremltools as ct
+import keras
 import numpy as np
 import pytest
 from conftest import PRECISION, photo_case
@@ -97,12 +98,23 @@ def agrees(path):
     return {op.op_type for op in want.operations}
 
 
+@pytest.fixture(scope="module")
+def case(photos, tmp_path_factory):
+    """A small network with a convolution large enough for 8-bit weights."""
+    keras.utils.set_random_seed(0)
+    image = keras.Input((16, 16, 3))
+    x = keras.layers.Conv2D(32, 3, strides=2, activation="relu")(image)
+    x = keras.layers.Conv2D(16, 3, padding="same", activation="relu")(x)
+    path = tmp_path_factory.mktemp("net") / "small.keras"
+    keras.Model(image, keras.layers.GlobalAveragePooling2D()(x)).save(path)
+    return photo_case(photos, str(path))
+
+
 @pytest.mark.parametrize("ios", IOS)
 @pytest.mark.parametrize("precision", ["float32", "float16", "int8"])
-def test_an_exported_package_is_read_as_coremltools_reads_it(ios, precision, photos, tmp_path):
+def test_an_exported_package_is_read_as_coremltools_reads_it(ios, precision, case, tmp_path):
     if (ios, precision) == (15, "int8"):
         pytest.skip("8-bit weights exist from iOS 16 on")
-    case = photo_case(photos, "pixels" if precision == "float32" else "bundled")
     path = tmp_path / "model.mlpackage"
     options = Options(ios=ios, precision=precision)
     metadata = describe(case.fit, case.backbone, PRECISION, measure(case.fit), options)

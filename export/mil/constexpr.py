@@ -64,11 +64,11 @@ def _lut_to_dense(
     tables = np.ix_(*(np.arange(size) // _block(size, count) for size, count in sizes))
     vectors = lut[(*tables, indices)]
     if lut.shape[-1] == 1:
-        return vectors[..., 0]
+        return np.asarray(vectors[..., 0])
     axis = int(vector_axis) % indices.ndim
     laid = list(indices.shape)
     laid[axis] *= lut.shape[-1]
-    return np.moveaxis(vectors, -1, axis + 1).reshape(laid)
+    return np.asarray(np.moveaxis(vectors, -1, axis + 1).reshape(laid))
 
 
 def _sparse_to_dense(nonzero_data: Array, mask: Array, shape: Parameter = None) -> Array:

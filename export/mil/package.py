@@ -17,7 +17,8 @@ def root(path: Path) -> Path:
     """
     try:
         listed = json.loads((path / "Manifest.json").read_text("utf-8"))
-        return path / "Data" / listed["itemInfoEntries"][listed["rootModelIdentifier"]]["path"]
+        model = listed["itemInfoEntries"][listed["rootModelIdentifier"]]["path"]
+        return path / "Data" / str(model)
     except (KeyError, TypeError, OSError) as error:
         raise ValueError(f"its Manifest.json names no model: {error}") from error
 

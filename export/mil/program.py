@@ -122,7 +122,9 @@ class Program:
 
 
 def load(path: Path, *, exact: bool = False) -> Program:
-    """Reads a saved ML program; weights are decoded and constant parts computed once, here.
+    """Reads a saved ML program; weights are unpacked and constant parts computed once, here.
+
+    Float32 weights stay in their file, which must not be written to as long as the program is used.
 
     Args:
         path: the .mlpackage folder.

@@ -45,9 +45,10 @@ class Declared:
 
     def fits(self, shape: tuple[int, ...]) -> bool:
         """Whether a tensor of this shape may be the value."""
-        if self.shape is None or len(self.shape) != len(shape):
-            return self.shape is None
-        return all(want in (None, got) for want, got in zip(self.shape, shape, strict=True))
+        if self.shape is None:
+            return True
+        pairs = zip(self.shape, shape, strict=False)
+        return len(self.shape) == len(shape) and all(want in (None, got) for want, got in pairs)
 
     def lengths(self) -> tuple[int, ...]:
         """The shape of a constant."""
@@ -182,17 +183,12 @@ class _Reader:
     def _constant(
         self, op: str, inputs: Mapping[str, tuple[str, ...]], outputs: Mapping[str, Declared]
     ) -> None:
-        missing = [
-            name for names in inputs.values() for name in names if name not in self.constants
-        ]
-        if missing or len(outputs) != 1:
-            raise ValueError("a constant is made of constants")
-        given = {key: self.constants[name] for key, (name,) in inputs.items()}
-        ((output, declared),) = outputs.items()
         try:
+            given = {key: self.constants[name] for key, (name,) in inputs.items()}
+            ((output, declared),) = outputs.items()
             found = given["val"] if op == "const" else CONSTEXPR[op](**given)
         except (AttributeError, IndexError, KeyError, TypeError) as error:
-            raise ValueError(f"it cannot be computed: {error}") from error
+            raise ValueError(f"it is no constant: {error!r}") from error
         if isinstance(found, np.ndarray) and not declared.fits(found.shape):
             raise ValueError(f"it is {found.shape}, and declared as {declared.shape}")
         self.constants[output] = found

@@ -107,7 +107,9 @@ class Weights:
             raise ValueError(f"weights {name!r} cannot be read: {error.strerror}") from error
         if place + _ALIGNMENT > len(content):
             raise ValueError(f"weights {name!r} end before the record at {place}")
-        sentinel, code, size, start = _RECORD.unpack_from(content, place)
+        sentinel, code, size, start = _RECORD.unpack(
+            content[place : place + _RECORD.size].tobytes()
+        )
         if sentinel != _SENTINEL or code != number.code or start % _ALIGNMENT:
             raise ValueError(f"weights {name!r} have no record of {number.dtype} at {place}")
         if start + size > len(content):

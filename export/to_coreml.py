@@ -5,7 +5,6 @@ Vision takes the classifier as it is; `scores` and `indices` are reached by Core
 
 from __future__ import annotations
 
-import json
 import re
 import shutil
 import sys
@@ -18,10 +17,11 @@ from numpy.typing import NDArray
 
 from pocketknn.builder.errors import InputError, first_line
 
-from . import canonical, coreml_package, quantize, slots, wire
+from . import canonical, coreml_package, mil, quantize, slots, wire
 from .coreml_package import Package
 from .graph import serving_function
 from .metadata import Metadata
+from .mil.package import root, specification
 from .options import Options
 from .slots import Content, Slots
 from .target import Outputs, Run
@@ -179,16 +179,14 @@ def read(path: Path) -> Metadata:
         raise InputError(f"{path.name} is no Core ML package: those are folders")
     files: dict[str, str] = {}
     try:
-        listed = json.loads((path / "Manifest.json").read_text("utf-8"))
-        root = listed["itemInfoEntries"][listed["rootModelIdentifier"]]["path"]
-        model = path / "Data" / root
+        model = root(path)
         with model.open("rb") as file:
             for description in wire.fields(file, 0, model.stat().st_size):
                 if description.number == _DESCRIPTION:
                     for metadata in wire.fields(file, description.start, description.end):
                         if metadata.number == _METADATA:
                             files |= wire.texts(file, metadata.start, metadata.end, _USER_DEFINED)
-    except (ValueError, KeyError, TypeError, OSError) as error:
+    except (ValueError, OSError) as error:
         raise InputError(f"{path.name} is no Core ML package: {first_line(error)}") from error
     own = {k.removeprefix(_PREFIX): v for k, v in files.items() if k.startswith(_PREFIX)}
     return Metadata.parse(own, path.name)
@@ -286,23 +284,18 @@ def _core_ml(path: Path) -> Predict:
 
 
 def _evaluator(path: Path) -> Predict:
-    from . import mil
-
-    _specification(path)
     try:
         program = mil.load(path)
-    except Exception as error:  # whatever coremltools raises on a damaged program or weights file
+    except Exception as error:  # whatever numpy raises on constants that a damaged program folds
         raise InputError(f"{path.name} cannot be evaluated: {first_line(error)}") from error
     (name,) = program.inputs
     return lambda item: program({name: item[None]})
 
 
 def _specification(path: Path) -> Any:  # noqa: ANN401
-    import coremltools as ct
-
     if not path.is_dir():
         raise InputError(f"{path.name} is no Core ML package: those are folders")
     try:
-        return ct.utils.load_spec(str(path))
-    except Exception as error:  # whatever libmodelpackage and protobuf raise on broken packages
+        return specification(path)
+    except ValueError as error:
         raise InputError(f"{path.name} is no Core ML package: {first_line(error)}") from error

@@ -7,28 +7,26 @@ modelled: float16 ops are computed in float32 and rounded once, to their declare
 """
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from .arrays import Array, Kernel, settle
+from .arrays import Array, Kernel, Parameter, settle
 from .kernels import KERNELS
+from .package import root, specification
+from .reading import Declared, Function, Message, Operation, read
 
 Output = Array | str | dict[str, float]
-Foreign = Any  # an object of coremltools, which has no types
-
-_PACKED = ("affine_dequantize", "blockwise_shift_scale", "cast", "lut_to_dense", "sparse_to_dense")
-_FROM_WEIGHTS = {f"constexpr_{how}" for how in _PACKED}  # the op object itself unpacks, Apple's way
+_SEVERAL = "values"  # what concat, einsum and stack call their tuple; no other parameter is one
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Feed:
     """An input as the interface declares it; an axis of any length is None."""
 
-    slot: int
     shape: tuple[int | None, ...]
     dtype: np.dtype[Any]
     colour: str | None  # RGB, BGR or GRAYSCALE of an image; None for an array
@@ -53,29 +51,28 @@ class _Step:
     op: str
     name: str
     kernel: Kernel
-    arguments: Mapping[str, int | tuple[int, ...]]  # parameter to slot, or slots of a tuple
-    slots: tuple[int, ...]
-    dtypes: tuple[np.dtype[Any] | None, ...]
-    spent: tuple[int, ...] = ()  # slots nobody reads afterwards
+    arguments: Mapping[str, str | tuple[str, ...]]  # by parameter, the name of its value or values
+    results: Mapping[str, Declared]
+    spent: tuple[str, ...] = ()  # values that nobody reads afterwards
 
-    def run(self, memory: dict[int, Any], exact: bool) -> None:
+    def run(self, memory: dict[str, Any], exact: bool) -> None:
         given = {
-            name: tuple(memory[s] for s in slot) if isinstance(slot, tuple) else memory[slot]
-            for name, slot in self.arguments.items()
+            name: tuple(memory[v] for v in value) if isinstance(value, tuple) else memory[value]
+            for name, value in self.arguments.items()
         }
         try:
             results = self.kernel(**given)
+            results = results if isinstance(results, tuple) else (results,)
+            for (name, declared), result in zip(self.results.items(), results, strict=True):
+                memory[name] = _settled(result, declared, exact)
         except (IndexError, NotImplementedError, ValueError) as error:
             raise type(error)(f"op {self.name!r} of type {self.op}: {error}") from error
-        results = results if isinstance(results, tuple) else (results,)
-        for slot, result, dtype in zip(self.slots, results, self.dtypes, strict=True):
-            memory[slot] = result if dtype is None else settle(result, dtype, exact)
-        for slot in self.spent:
-            memory.pop(slot, None)
+        for name in self.spent:
+            memory.pop(name, None)
 
-    def reads(self) -> set[int]:
+    def reads(self) -> set[str]:
         every = self.arguments.values()
-        return {s for slots in every for s in (slots if isinstance(slots, tuple) else (slots,))}
+        return {v for value in every for v in (value if isinstance(value, tuple) else (value,))}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,8 +88,8 @@ class Program:
     exact: bool
     _feeds: Mapping[str, _Feed]
     _steps: tuple[_Step, ...]
-    _constants: Mapping[int, Any]
-    _results: Mapping[str, tuple[int, np.dtype[Any] | None]]
+    _constants: Mapping[str, Any]
+    _results: Mapping[str, np.dtype[Any] | None]
 
     def __call__(self, feeds: Mapping[str, Array]) -> dict[str, Output]:
         """Runs the program once.
@@ -114,18 +111,20 @@ class Program:
         with np.errstate(all="ignore"):  # overflow and NaN are results here, as on the device
             for name, feed in self._feeds.items():
                 value = feed.read(name, np.asarray(feeds[name]))
-                memory[feed.slot] = settle(value, feed.dtype, self.exact)
+                memory[name] = settle(value, feed.dtype, self.exact)
             for step in self._steps:
                 step.run(memory, self.exact)
         found = {}
-        for name, (slot, dtype) in self._results.items():
+        for name, dtype in self._results.items():
             whole = dtype is None or (self.exact and dtype.kind == "f")
-            found[name] = memory[slot] if whole else memory[slot].astype(dtype)
+            found[name] = memory[name] if whole else memory[name].astype(dtype)
         return found
 
 
 def load(path: Path, *, exact: bool = False) -> Program:
-    """Reads a saved ML program; weights are decoded and constant parts computed once, here.
+    """Reads a saved ML program; weights are unpacked and constant parts computed once, here.
+
+    Float32 weights stay in their file, which must not be written to as long as the program is used.
 
     Args:
         path: the .mlpackage folder.
@@ -135,52 +134,33 @@ def load(path: Path, *, exact: bool = False) -> Program:
     Raises:
         FileNotFoundError: there is no package at `path`.
         NotImplementedError: an op, a parameter of an op or a kind of input has no kernel here.
-        ValueError: the package is no ML program, or its interface and its program disagree.
+        ValueError: the package is no ML program or damaged, or its interface and its program
+            disagree.
     """
-    # This drags TensorFlow in (4 s). Hiding TensorFlow for the import would be faster, but
-    # coremltools notes once per process that it is absent and then never converts again.
-    import coremltools
-    from coremltools.converters.mil.frontend.milproto.load import load as read
-
     if not path.is_dir():
         raise FileNotFoundError(f"no .mlpackage folder at {path}")
-    spec = coremltools.utils.load_spec(str(path))
-    weights = path / "Data" / "com.apple.CoreML" / "weights"
-    functions = read(spec, spec.specificationVersion, str(weights)).functions
-    if set(functions) != {"main"}:
-        raise NotImplementedError(f"functions {sorted(functions)}; only a sole 'main' is run")
-    return _compile(functions["main"], spec.description, exact)
+    model = specification(path)
+    return _compile(read(model, root(path).parent / "weights"), model.description, exact)
 
 
-def _compile(function: Foreign, description: Foreign, exact: bool) -> Program:
-    slots: dict[
-        Foreign, int
-    ] = {}  # by variable: constants that the reader makes up have no safe name
-
-    def slot(var: Foreign) -> int:
-        return slots.setdefault(var, len(slots))
-
-    feeds = {each.name: _feed(function, each, slot) for each in description.input}
-    constants: dict[int, Any] = {}
+def _compile(function: Function, description: Message, exact: bool) -> Program:
+    feeds = {each.name: _feed(function, each) for each in description.input}
+    if feeds.keys() != function.inputs.keys():
+        raise ValueError(f"the interface has inputs {[*feeds]}, the program {[*function.inputs]}")
+    constants = {name: _constant(value, exact) for name, value in function.constants.items()}
     steps: list[_Step] = []
     with np.errstate(all="ignore"):
         for op in function.operations:
-            if op.op_type == "const":
-                constants[slot(op.outputs[0])] = _constant(op.outputs[0].val, exact)
-            elif op.op_type in _FROM_WEIGHTS:
-                dense = op.materialized_val_inference()
-                constants[slot(op.outputs[0])] = _constant(dense, exact)
+            step = _step(op)
+            if step.reads() <= constants.keys():
+                step.run(constants, exact)
             else:
-                step = _step(op, slot)
-                if step.reads() <= constants.keys():
-                    step.run(constants, exact)
-                else:
-                    steps.append(step)
-    results = {var.name: (slot(var), _dtype(var)) for var in function.outputs}
+                steps.append(step)
     outputs = tuple(each.name for each in description.output)
-    if set(outputs) != set(results):
-        raise ValueError(f"the interface has outputs {outputs}, the program {tuple(results)}")
-    needed = {slot for slot, _ in results.values()}
+    if set(outputs) != set(function.outputs):
+        found = tuple(function.outputs)
+        raise ValueError(f"the interface has outputs {outputs}, the program {found}")
+    needed = set(outputs)
     last_first: list[_Step] = []
     for step in reversed(steps):
         last_first.append(replace(step, spent=tuple(step.reads() - needed)))
@@ -191,17 +171,17 @@ def _compile(function: Foreign, description: Foreign, exact: bool) -> Program:
         exact=exact,
         _feeds=feeds,
         _steps=tuple(reversed(last_first)),
-        _constants={key: value for key, value in constants.items() if key in needed},
-        _results={name: results[name] for name in outputs},
+        _constants={name: value for name, value in constants.items() if name in needed},
+        _results={name: function.outputs[name].dtype for name in outputs},
     )
 
 
-def _feed(function: Foreign, described: Foreign, slot: Callable[[Foreign], int]) -> _Feed:
+def _feed(function: Function, described: Message) -> _Feed:
     name, kind = described.name, described.type.WhichOneof("Type")
-    if name not in function.inputs:
-        raise ValueError(f"the interface has an input {name!r}, the program {[*function.inputs]}")
-    var = function.inputs[name]
-    shape = tuple(size if isinstance(size, int) else None for size in var.shape)
+    declared = function.inputs.get(name, Declared(None, None))
+    shape, dtype = declared.shape, declared.dtype
+    if kind not in ("imageType", "multiArrayType") or shape is None or dtype is None:
+        raise NotImplementedError(f"input {name!r}: {kind}")
     colour = None
     if kind == "imageType":
         image = described.type.imageType
@@ -209,43 +189,38 @@ def _feed(function: Foreign, described: Foreign, slot: Callable[[Foreign], int])
         channels = {"RGB": 3, "BGR": 3, "GRAYSCALE": 1}.get(colour)
         if channels is None or len(shape) != 4 or shape[1] != channels:
             raise NotImplementedError(f"input {name!r}: a {colour} image as a tensor {shape}")
-    elif kind != "multiArrayType":
-        raise NotImplementedError(f"input {name!r}: {kind}")
-    dtype = _dtype(var)
-    assert dtype is not None  # both kinds are tensors
-    return _Feed(slot=slot(var), shape=shape, dtype=dtype, colour=colour)
+    return _Feed(shape=shape, dtype=dtype, colour=colour)
 
 
-def _step(op: Foreign, slot: Callable[[Foreign], int]) -> _Step:
-    kernel = KERNELS.get(op.op_type)
+def _step(op: Operation) -> _Step:
+    where = f"op {op.name!r} of type {op.type}"
+    kernel = KERNELS.get(op.type)
     if kernel is None:
-        raise NotImplementedError(f"op {op.name!r}: there is no kernel for type {op.op_type!r}")
-    given = {name: value for name, value in op.inputs.items() if value is not None}
-    unknown = sorted(given.keys() - inspect.signature(kernel).parameters.keys())
+        raise NotImplementedError(f"op {op.name!r}: there is no kernel for type {op.type!r}")
+    parameters = inspect.signature(kernel).parameters
+    unknown = sorted(op.inputs.keys() - parameters.keys())
     if unknown:
-        where = f"op {op.name!r} of type {op.op_type}"
         raise NotImplementedError(f"{where}: its kernel takes no parameter {unknown[0]!r}")
-    return _Step(
-        op=op.op_type,
-        name=op.name,
-        kernel=kernel,
-        arguments={
-            name: tuple(map(slot, value)) if isinstance(value, (list, tuple)) else slot(value)
-            for name, value in given.items()
-        },
-        slots=tuple(map(slot, op.outputs)),
-        dtypes=tuple(map(_dtype, op.outputs)),
-    )
+    for name, parameter in parameters.items():
+        if parameter.default is parameter.empty and name not in op.inputs:
+            raise ValueError(f"{where}: it has no parameter {name!r}")
+    arguments: dict[str, str | tuple[str, ...]] = {}
+    for name, values in op.inputs.items():
+        if name != _SEVERAL and len(values) != 1:
+            raise ValueError(f"{where}: its parameter {name!r} has {len(values)} values")
+        arguments[name] = values if name == _SEVERAL else values[0]
+    return _Step(op=op.type, name=op.name, kernel=kernel, arguments=arguments, results=op.outputs)
 
 
-def _dtype(var: Foreign) -> np.dtype[Any] | None:
-    """The declared number type, or None for the label and the dictionary of a classifier."""
-    from coremltools.converters.mil.mil import types
+def _settled(result: Any, declared: Declared, exact: bool) -> Any:  # noqa: ANN401  # a text too
+    if declared.dtype is None:
+        return result
+    settled = settle(result, declared.dtype, exact)
+    if not declared.fits(settled.shape):
+        raise ValueError(f"a result of {settled.shape} is declared as {declared.shape}")
+    return settled
 
-    worded = types.is_str(var.sym_type) or types.is_dict(var.sym_type)
-    return None if worded else np.dtype(types.nptype_from_builtin(var.dtype))
 
-
-def _constant(value: Foreign, exact: bool) -> Foreign:
-    number = isinstance(value, (np.ndarray, np.generic)) and value.dtype.kind in "fiub"
+def _constant(value: Parameter, exact: bool) -> Parameter:
+    number = isinstance(value, np.ndarray) and value.dtype.kind in "fiub"
     return settle(value, value.dtype, exact) if number else value

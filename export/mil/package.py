@@ -1,0 +1,37 @@
+"""Finds and parses what a .mlpackage folder says of itself and of its program."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from . import proto
+
+
+def root(path: Path) -> Path:
+    """The file in a package that its manifest names as the model.
+
+    Raises:
+        ValueError: there is no such package.
+    """
+    try:
+        listed = json.loads((path / "Manifest.json").read_text("utf-8"))
+        model = listed["itemInfoEntries"][listed["rootModelIdentifier"]]["path"]
+        return path / "Data" / str(model)
+    except (KeyError, TypeError, OSError) as error:
+        raise ValueError(f"its Manifest.json names no model: {error}") from error
+
+
+def specification(path: Path) -> Any:  # noqa: ANN401  # the messages have no stubs
+    """The message `Model` of a package, https://apple.github.io/coremltools/mlmodel/Format/Model.html.
+
+    Raises:
+        ValueError: there is no such package, or its model is none.
+    """
+    from google.protobuf.message import DecodeError
+
+    try:
+        return proto.messages().Model.FromString(root(path).read_bytes())
+    except (DecodeError, OSError) as error:
+        raise ValueError(f"its model cannot be read: {error}") from error

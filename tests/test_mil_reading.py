@@ -1,0 +1,356 @@
+"""The evaluator's own reader of packages, against coremltools' reader of the same files."""
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import coremltools as ct
+import keras
+import numpy as np
+import pytest
+from conftest import PRECISION, photo_case
+from coremltools.converters.mil import Builder as mb  # noqa: N813  (its name in every document)
+from coremltools.converters.mil.frontend.milproto.load import load as milproto
+from coremltools.converters.mil.mil import Function, Program, types
+from coremltools.libmilstoragepython import _BlobStorageReader, _BlobStorageWriter
+from coremltools.optimize import coreml as cto
+
+from pocketknn.builder.unknown import measure
+from pocketknn.export import mil, to_coreml
+from pocketknn.export.metadata import describe
+from pocketknn.export.mil.package import root, specification
+from pocketknn.export.mil.reading import read
+from pocketknn.export.mil.weights import NUMBERS, Weights
+from pocketknn.export.options import IOS, Options
+
+TARGETS = {15: ct.target.iOS15, 16: ct.target.iOS16, 17: ct.target.iOS17, 18: ct.target.iOS18}
+WEIGHTS = Path("Data/com.apple.CoreML/weights/weight.bin")
+
+
+def package(path, build, ios=16, shape=(1, 64)):
+    """Saves a hand-written program of one input, untouched by optimisation."""
+    with Function(
+        {"x": mb.placeholder(shape=shape, dtype=types.fp32)}, opset_version=TARGETS[ios]
+    ) as function:
+        found = build(function.inputs["x"])
+        function.set_outputs(list(found) if isinstance(found, tuple) else [found])
+    program = Program()
+    program.add_function("main", function)
+    model = ct.convert(
+        program,
+        convert_to="mlprogram",
+        minimum_deployment_target=TARGETS[ios],
+        compute_precision=ct.precision.FLOAT32,
+        pass_pipeline=ct.PassPipeline.EMPTY,
+        skip_model_load=True,
+    )
+    model.save(str(path))
+    return model
+
+
+def ours(path):
+    return read(specification(path), root(path).parent / "weights")
+
+
+def theirs(path):
+    spec = ct.utils.load_spec(str(path))
+    return milproto(spec, spec.specificationVersion, str((path / WEIGHTS).parent)).functions["main"]
+
+
+def agrees(path):
+    """Compares everything that is read; returns the types of all operations and constants."""
+    found, want = ours(path), theirs(path)
+    constants, computed = {}, []
+    for op in want.operations:
+        if op.op_type == "const":
+            constants[op.outputs[0].name] = op.outputs[0].val
+        elif op.op_type.startswith("constexpr_"):
+            constants[op.outputs[0].name] = op.materialized_val_inference()
+        else:
+            computed.append(op)
+    # Of constants without a name, as a classifier's labels, each reader makes up one.
+    named = {name: value for name, value in found.constants.items() if ":" not in name}
+    assert named.keys() <= constants.keys()
+    for name, value in named.items():
+        assert np.asarray(value).dtype.kind == np.asarray(constants[name]).dtype.kind
+        np.testing.assert_array_equal(value, constants[name], err_msg=name)
+        if isinstance(value, np.ndarray) and value.dtype.kind != "U":
+            assert value.dtype == constants[name].dtype
+    for op, known in zip(found.operations, computed, strict=True):
+        assert (op.type, op.name) == (known.op_type, known.name)
+        for parameter, names in op.inputs.items():
+            given = known.inputs[parameter]
+            for name, var in zip(
+                names, given if isinstance(given, (list, tuple)) else [given], strict=True
+            ):
+                if ":" in name:
+                    assert list(found.constants[name]) == list(var.val)
+                else:
+                    assert name == var.name
+        for (name, declared), var in zip(op.outputs.items(), known.outputs, strict=True):
+            assert name == var.name
+            if declared.dtype is not None:
+                assert declared.dtype == types.nptype_from_builtin(var.dtype)
+                assert declared.shape == tuple(var.shape)
+    assert [*found.outputs] == [var.name for var in want.outputs]
+    assert [*found.inputs] == [*want.inputs]
+    return {op.op_type for op in want.operations}
+
+
+@pytest.fixture(scope="module")
+def case(photos, tmp_path_factory):
+    """A small network with a convolution large enough for 8-bit weights."""
+    keras.utils.set_random_seed(0)
+    image = keras.Input((16, 16, 3))
+    x = keras.layers.Conv2D(32, 3, strides=2, activation="relu")(image)
+    x = keras.layers.Conv2D(16, 3, padding="same", activation="relu")(x)
+    path = tmp_path_factory.mktemp("net") / "small.keras"
+    keras.Model(image, keras.layers.GlobalAveragePooling2D()(x)).save(path)
+    return photo_case(photos, str(path))
+
+
+@pytest.mark.parametrize("ios", IOS)
+@pytest.mark.parametrize("precision", ["float32", "float16", "int8"])
+def test_an_exported_package_is_read_as_coremltools_reads_it(ios, precision, case, tmp_path):
+    if (ios, precision) == (15, "int8"):
+        pytest.skip("8-bit weights exist from iOS 16 on")
+    path = tmp_path / "model.mlpackage"
+    options = Options(ios=ios, precision=precision)
+    metadata = describe(case.fit, case.backbone, PRECISION, measure(case.fit), options)
+    to_coreml.convert(case.model(precision), path, metadata, precision)
+    kinds = agrees(path)
+    assert "classify" in kinds
+    assert any(kind.startswith("constexpr_") for kind in kinds) == (precision == "int8")
+
+
+@pytest.mark.parametrize("ios", IOS)
+def test_constants_of_every_type_are_read(ios, tmp_path):
+    rng = np.random.default_rng(0)
+    numbers = ["bool", "int8", "uint8", "int32", "float16", "float32"]
+    numbers += ["int16", "uint16"] if ios >= 17 else []
+    assert ios < 18 or len(numbers) == 8
+
+    def build(x):
+        del x
+        kept = []
+        for dtype in numbers:
+            for shape in [(), (3,), (5, 7)]:  # of ten numbers and more some go to the weights file
+                value = np.asarray(rng.uniform(-100, 100, shape)).astype(dtype)
+                kept.append(mb.const(val=value if shape else value[()], name=f"{dtype}_{shape}"))
+        return mb.identity(x=kept[-1], name="y")
+
+    path = tmp_path / "a.mlpackage"
+    package(path, build, ios)
+    agrees(path)
+    dtypes = {str(v.dtype) for v in ours(path).constants.values() if isinstance(v, np.ndarray)}
+    assert dtypes == set(numbers)
+
+
+WRITTEN = {
+    "FLOAT16": "fp16",
+    "FLOAT32": "float",
+    **{f"INT{n}": f"int{n}" for n in (4, 8, 16, 32)},
+    **{f"UINT{n}": f"uint{n}" for n in (1, 2, 3, 4, 6, 8, 16, 32)},
+}
+
+
+def test_all_types_of_a_weights_file_are_tried():
+    assert WRITTEN.keys() == {name for name, number in NUMBERS.items() if number.code}
+
+
+@pytest.mark.parametrize("name", WRITTEN)
+def test_blobs_are_read_as_coremltools_reads_them(name, tmp_path):
+    number, rng = NUMBERS[name], np.random.default_rng(0)
+    file = tmp_path / "weight.bin"
+    writer = _BlobStorageWriter(str(file))
+    places = []
+    for count in (35, 64):
+        if number.dtype.kind == "f":
+            values = rng.normal(size=count).astype(number.dtype)
+            values = values.view(np.uint16) if name == "FLOAT16" else values
+        else:
+            low = -(2 ** (number.bits - 1)) if number.dtype.kind == "i" else 0
+            values = rng.integers(low, low + 2**number.bits, count).astype(number.dtype)
+        places.append(getattr(writer, f"write_{WRITTEN[name]}_data")(values))
+    del writer  # which closes the file
+    for place, shape in zip(places, [(5, 7), (64,)], strict=True):
+        found = Weights(tmp_path).read(file.name, place, number, shape)
+        assert found.dtype == number.dtype
+        want = getattr(_BlobStorageReader(str(file)), f"read_{WRITTEN[name]}_data")(place)
+        np.testing.assert_array_equal(found.ravel(), np.asarray(want).view(number.dtype))
+        assert len(set(found.ravel().tolist())) > 1
+
+
+def linear(**choices):
+    return "quantize", cto.OpLinearQuantizerConfig(weight_threshold=0, **choices)
+
+
+def table(bits, **choices):
+    return "palettize", cto.OpPalettizerConfig(
+        nbits=bits, mode="uniform", weight_threshold=0, **choices
+    )
+
+
+def pruned():
+    return "prune", cto.OpMagnitudePrunerConfig(target_sparsity=0.25, weight_threshold=0)
+
+
+BLOCKS = {"granularity": "per_block", "block_size": 16}
+GROUPS = {"granularity": "per_grouped_channel", "group_size": 12}
+
+
+@pytest.mark.parametrize("half", [False, True], ids=["float32", "float16"])
+@pytest.mark.parametrize(
+    ("op", "ios", "how"),
+    [
+        ("affine_dequantize", 16, linear()),
+        ("affine_dequantize", 17, linear(mode="linear", granularity="per_tensor")),
+        ("blockwise_shift_scale", 18, linear()),
+        ("blockwise_shift_scale", 18, linear(dtype="int4", **BLOCKS)),
+        ("blockwise_shift_scale", 18, linear(dtype="uint4", mode="linear", **BLOCKS)),
+        *(("lut_to_dense", 16, table(bits)) for bits in (1, 2, 4, 6, 8)),
+        *(("lut_to_dense", 18, table(bits)) for bits in (1, 2, 3, 4, 6, 8)),
+        ("lut_to_dense", 18, table(3, **GROUPS)),
+        ("sparse_to_dense", 16, pruned()),
+        ("sparse_to_dense", 18, pruned()),
+    ],
+)
+def test_compressed_weights_are_unpacked_as_coremltools_does(op, ios, how, half, tmp_path):
+    weight = np.random.default_rng(0).uniform(-1, 1, (48, 64)).astype("f2" if half else "f4")
+    whole, small = tmp_path / "a.mlpackage", tmp_path / "b.mlpackage"
+
+    def build(x):
+        x = mb.cast(x=x, dtype="fp16") if half else x
+        bias = np.zeros(48, weight.dtype)
+        return mb.cast(x=mb.linear(x=x, weight=weight, bias=bias), dtype="fp32", name="y")
+
+    model = package(whole, build, ios)
+    verb, config = how
+    compress = getattr(cto, f"{'linear_' if verb == 'quantize' else ''}{verb}_weights")
+    compress(model, cto.OptimizationConfig(config)).save(str(small))
+    assert f"constexpr_{op}" in agrees(small)
+    assert (small / WEIGHTS).stat().st_size < (whole / WEIGHTS).stat().st_size
+
+
+@pytest.mark.parametrize("axis", [0, 1, -1])
+def test_a_table_of_vectors_is_unpacked(axis, tmp_path):
+    rng = np.random.default_rng(0)
+    indices = rng.integers(0, 4, (6, 4)).astype(types.np_uint2_dtype)
+    lut = rng.normal(size=(2, 1, 4, 3)).astype(np.float32)
+
+    def build(x):
+        del x
+        dense = mb.constexpr_lut_to_dense(indices=indices, lut=lut, vector_axis=axis, name="w")
+        return mb.identity(x=dense, name="y")
+
+    package(tmp_path / "a.mlpackage", build, 18)
+    agrees(tmp_path / "a.mlpackage")
+    shape = (18, 4) if axis == 0 else (6, 12)
+    assert ours(tmp_path / "a.mlpackage").constants["w"].shape == shape
+
+
+def test_half_constants_that_are_cast_are_widened(tmp_path):
+    half = np.arange(12, dtype=np.float16)
+
+    def build(x):
+        return mb.add(x=x, y=mb.constexpr_cast(source_val=half, output_dtype="fp32"), name="y")
+
+    package(tmp_path / "a.mlpackage", build, 16, shape=(1, 12))
+    assert "constexpr_cast" in agrees(tmp_path / "a.mlpackage")
+    found = mil.load(tmp_path / "a.mlpackage")({"x": np.ones((1, 12))})
+    np.testing.assert_array_equal(found["y"], [half + 1])
+
+
+# damage ------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory):
+    """A small program with all that a reader follows: blobs, packed ones, tables, constants."""
+    path = tmp_path_factory.mktemp("saved") / "a.mlpackage"
+    rng = np.random.default_rng(0)
+
+    def build(x):
+        indices = rng.integers(0, 4, (64, 9)).astype(types.np_uint2_dtype)
+        lut = rng.normal(size=(1, 1, 4, 1)).astype(np.float32)
+        weight = mb.constexpr_lut_to_dense(indices=indices, lut=lut)
+        y = mb.matmul(x=x, y=weight)
+        y = mb.add(x=y, y=rng.normal(size=(1, 9)).astype(np.float32))
+        scores, places = mb.topk(x=y, k=3)
+        labels = mb.gather(x=np.arange(9, dtype=np.int32), indices=places, axis=0)
+        return mb.identity(x=scores, name="scores"), mb.identity(x=labels, name="labels")
+
+    package(path, build, 18)
+    return path
+
+
+def refused(path):
+    """Whether a package is refused in a way that callers expect; nothing else may be raised."""
+    try:
+        mil.load(path)
+    except (NotImplementedError, ValueError):
+        return True
+    return False
+
+
+def test_cut_weights_are_refused(saved, tmp_path):
+    path = tmp_path / "a.mlpackage"
+    shutil.copytree(saved, path)
+    content = (saved / WEIGHTS).read_bytes()
+    spec = specification(saved).mlProgram.functions["main"]
+    assert not refused(path)
+    assert len(spec.block_specializations[spec.opset].operations) > 5
+    used = len(content.rstrip(b"\0"))
+    for length in (*range(0, used, 37), used - 1):
+        (path / WEIGHTS).write_bytes(content[:length])
+        with pytest.raises(ValueError, match=r"weight\.bin|empty"):
+            mil.load(path)
+    (path / WEIGHTS).unlink()
+    with pytest.raises(ValueError, match=r"'weight\.bin' cannot be read"):
+        mil.load(path)
+
+
+@pytest.mark.parametrize("file", [WEIGHTS, WEIGHTS.parents[1] / "model.mlmodel", "Manifest.json"])
+def test_damaged_files_are_refused_or_read(file, saved, tmp_path):
+    path = tmp_path / "a.mlpackage"
+    shutil.copytree(saved, path)
+    content = (saved / file).read_bytes()
+    rng = np.random.default_rng(0)
+    damaged = 0
+    for _ in range(300):
+        wrong = bytearray(content)
+        for _ in range(rng.integers(1, 5)):
+            wrong[rng.integers(len(wrong))] = rng.integers(256)
+        (path / file).write_bytes(wrong)
+        damaged += refused(path)
+    assert 0 < damaged < 300
+
+
+# cost --------------------------------------------------------------------------------------------
+
+
+def test_neither_coremltools_nor_tensorflow_is_imported(saved):
+    code = f"""
+import sys
+from pathlib import Path
+import numpy
+from pocketknn.export import mil
+print(*mil.load(Path({str(saved)!r}))({{"x": numpy.ones((1, 64))}}))
+print(*{{name.partition(".")[0] for name in sys.modules}})
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    outputs, modules = done.stdout.splitlines()
+    assert outputs == "scores labels"
+    assert not {"coremltools", "keras", "scipy", "tensorflow"} & set(modules.split())
+
+
+def test_a_matrix_stays_in_its_file(tmp_path):
+    weight = np.random.default_rng(0).normal(size=(48, 64)).astype(np.float32)
+    package(tmp_path / "a.mlpackage", lambda x: mb.linear(x=x, weight=weight, name="y"))
+    program = mil.load(tmp_path / "a.mlpackage")
+    (matrix,) = (v for v in program._constants.values() if v.shape == weight.shape)
+    np.testing.assert_array_equal(matrix, weight)
+    while not isinstance(matrix, np.memmap):
+        assert isinstance(matrix, np.ndarray)
+        matrix = matrix.base

@@ -20,6 +20,7 @@ _LEAST_QUERIES = 200
 _MOST_DIFFERENCES = 1e10  # metrics that no product computes take some ten seconds for so many
 # As shares of a length: what float32 sums err by, and the embeddings of smaller backbones.
 _EXACT_SHARE = {"float32": 1e-6, "float16": 1e-2, "int8": 5e-2}
+_BLOCK = 4096  # rows that are computed at once
 _ROUNDING = 1e-6  # a unit vector's length in float32 is off by less, whatever d
 
 
@@ -57,6 +58,11 @@ class Space:
             return np.asarray(embeddings, np.float64)
         return self.projection(embeddings)
 
+    @property
+    def width(self) -> int:
+        """How many values r of each reference are compared."""
+        return self.references.dim if self.projection is None else len(self.projection.bias)
+
     @cached_property
     def rows(self) -> Floats:
         """What of the references is compared: (n, r) float64."""
@@ -76,14 +82,11 @@ class Space:
         middle and, as a last value, minus half their squared length (n, r + 1): the product with
         an embedding and a 1 then ranks as the distance does. Others: the rows.
         """
-        rows = self.rows
-        if self.metric == "cosine":
-            lengths = np.sqrt((rows**2).sum(axis=1, keepdims=True))
-            # Scaling twice would flip last bits, so rows of unit length stay as they are.
-            kept = np.abs(lengths - 1) <= _ROUNDING
-            units: NDArray[np.float32] = np.where(kept, rows, neighbors.unit(rows)).astype("f4")
-            return units
-        single: NDArray[np.float32] = rows.astype(np.float32)
+        n = len(self.references)
+        single = np.empty((n, self.width), np.float32)
+        for start in range(0, n, _BLOCK):  # float64 takes twice the room of what is stored
+            rows = self.project(self.references.vectors[start : start + _BLOCK])
+            single[start : start + _BLOCK] = _units(rows) if self.metric == "cosine" else rows
         if self.metric != "euclidean":
             return single
         moved = single - self.middle  # in float32, as the graph does it: an exact hit is exact
@@ -126,3 +129,9 @@ class Space:
         if self.metric == "cosine":
             return np.ones(len(rows))
         return -neighbors.scores(rows, np.zeros((1, rows.shape[1])), self.metric)[:, 0]
+
+
+def _units(rows: Floats) -> Floats:
+    """Rows of unit length; those that have it stay, as scaling twice would flip last bits."""
+    lengths = np.sqrt((rows**2).sum(axis=1, keepdims=True))
+    return np.where(np.abs(lengths - 1) <= _ROUNDING, rows, neighbors.unit(rows))

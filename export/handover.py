@@ -22,6 +22,7 @@ from pocketknn.builder.unknown import measure
 
 from . import app_code, golden, parity, queries
 from .artefact import FORMATS, check_formats
+from .limits import check_size
 from .metadata import (
     GOLDEN,
     LABELS,
@@ -123,6 +124,7 @@ def export(
     """
     check_formats(formats)
     options = options or Options()
+    check_size(formats, len(references), references.dim, spec)
     precision = {name: precision_of(name, options, backbone) for name in dict.fromkeys(formats)}
     fitted = fit(spec, references)
     metadata = describe(fitted, backbone, precision, measure(fitted, strangers), options)

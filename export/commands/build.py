@@ -23,6 +23,7 @@ from pocketknn.export import budget, queries, report
 from pocketknn.export.artefact import FORMATS, check_formats
 from pocketknn.export.budget import Budget
 from pocketknn.export.handover import Export, export
+from pocketknn.export.limits import check_size
 from pocketknn.export.options import Options
 from pocketknn.export.progress import progress
 from pocketknn.export.report import console
@@ -102,6 +103,7 @@ def build_photos(
     with progress() as bar:
         step = bar.add_task("loading the backbone", total=None)
         net = load_backbone(spec)
+        check_size(formats, len(found), net.dim, spec)
         place = caches.folder() if cached else None
         cache = Cache.of(place, net, spec.crop) if place else None
         bar.update(step, description="embedding", total=len(found) + len(others))

@@ -1,0 +1,230 @@
+"""Single files changed by `edit`, against builds with the same references, and `diff`."""
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+
+from pocketknn.builder import InputError, References, Spec, load_backbone
+from pocketknn.export import FORMATS, editing, export, load
+from pocketknn.export.editing import open_artefact, rewrite, with_references
+from pocketknn.export.limits import check_size
+from pocketknn.export.seal import digest
+from pocketknn.export.slots import content_of
+
+SUFFIXES = {name: target.SUFFIX for name, target in FORMATS.items()}
+
+
+@pytest.fixture(scope="module")
+def folders(photos, tmp_path_factory):
+    """The photos, the same without two of them, and those two."""
+    base = tmp_path_factory.mktemp("edit")
+    for name in ("all", "less"):
+        shutil.copytree(photos, base / name)
+    for number in (0, 2):
+        picture = f"berries/red/{number}.png"
+        (base / "more" / "berries/red").mkdir(parents=True, exist_ok=True)
+        (base / "less" / picture).rename(base / "more" / picture)
+    return base
+
+
+@pytest.fixture(scope="module")
+def builds(folders):
+    """What build makes of the folders, whatever the options."""
+    from pocketknn.export.commands.build import Selection, build_photos
+
+    made = {}
+
+    def build(name, **choices):
+        key = (name, *sorted(choices.items()))
+        if key not in made:
+            made[key] = folders / f"out-{len(made)}"
+            spec = Spec(backbone="pixels", size=8, k=3, **choices)
+            build_photos(Selection(photos=folders / name), made[key], spec)
+        return made[key]
+
+    return build
+
+
+def copied(path, folder):
+    copy = shutil.copytree if path.is_dir() else shutil.copyfile
+    copy(path, folder / path.name)
+    return folder / path.name
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES.values())
+def test_photos_put_in_and_taken_out_give_the_bytes_of_a_build(
+    suffix, builds, folders, pocketknn, tmp_path
+):
+    less, whole = (builds(name) / f"model{suffix}" for name in ("less", "all"))
+    path = copied(less, tmp_path)
+    said = pocketknn("edit", path, "--add", folders / "more")
+    assert said.code == 0, said.err
+    assert "10 references became 12" in said.out
+    assert digest(path) == digest(whole)
+    gone = [row["id"] for row in load(path).metadata.rows() if row["path"] in REMOVED]
+    options = [word for name in gone for word in ("--remove", name)]
+    assert pocketknn("edit", path, *options).code == 0
+    assert digest(path) == digest(less)
+    assert pocketknn("diff", path, less).code == 0
+
+
+REMOVED = ("berries/red/0.png", "berries/red/2.png")
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES.values())
+def test_classes_renamed_and_taken_out(suffix, builds, pocketknn, tmp_path):
+    path = copied(builds("all") / f"model{suffix}", tmp_path)
+    out = tmp_path / f"new{suffix}"
+    options = ("--remove-class", "apple", "--rename", "cherry=a = b", "--out", out)
+    assert pocketknn("edit", path, *options).code == 0
+    there = load(out)
+    assert there.metadata.labels == ["berries/red", "a = b"]
+    assert there.metadata.manifest["references"]["per_label"] == {"berries/red": 4, "a = b": 4}
+    assert {row["label"] for row in there.metadata.rows()} == {"berries/red", "a = b"}
+    assert load(path).metadata.labels == ["apple", "berries/red", "cherry"], "left as it was"
+    said = pocketknn("diff", path, out, "--json")
+    assert said.code == 1
+    found = json.loads(said.out)
+    assert [row["label"] for row in found["removed"]] == ["apple"] * 4
+    assert {one["to"] for one in found["relabelled"]} == {"a = b"}
+    assert found["added"] == found["other_vectors"] == []
+
+
+@pytest.mark.parametrize("name", FORMATS)
+@pytest.mark.parametrize(
+    "choices",
+    [
+        {"metric": "euclidean"},
+        {"metric": "manhattan", "vote": "distance"},
+        {"pca": 5},
+        {"pca": 5, "metric": "euclidean"},
+        {"reject": 0.1, "balanced": True},
+        {"head": "regress"},
+        {"head": "neighbors"},
+    ],
+    ids=str,
+)
+def test_any_choice_survives(name, choices, tmp_path):
+    rng = np.random.default_rng(1)
+    regress = choices.get("head") == "regress"
+    references = References.of(
+        rng.standard_normal((60, 9)),
+        None if regress else [f"c{i % 4}" for i in range(60)],
+        targets=rng.standard_normal((60, 2)) if regress else None,
+    )
+    out = tmp_path / "out"
+    export(Spec(**choices), references, None, out, formats=[name])
+    opened = open_artefact(out / f"model{SUFFIXES[name]}")
+    held = opened.fit
+    assert held.space.metric == choices.get("metric", "cosine")
+    np.testing.assert_array_equal(held.references.targets, references.targets)
+    queries = rng.standard_normal((20, 9))
+    before = load(opened.path).run(queries.astype(np.float32))
+    exact = held.search(queries)
+    np.testing.assert_allclose(exact.scores, before["scores"], atol=1e-5)
+    kept = held.references.select(np.arange(0, 60, 2))
+    fit = with_references(opened, kept)
+    new = tmp_path / f"new{SUFFIXES[name]}"
+    assert rewrite(opened, fit, new, None).agrees
+    answers = load(new).run(queries.astype(np.float32))
+    np.testing.assert_array_equal(answers["indices"], fit.search(queries).indices)
+
+
+# What cannot be
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ((), "nothing to do"),
+        (("--remove-class", "pear"), "'pear'"),
+        (("--remove", "no such id"), "'no such id'"),
+        (("--rename", "apple"), "OLD=NEW"),
+        (("--rename", "apple="), "OLD=NEW"),
+        (("--rename", "apple=cherry"), "two classes would be called 'cherry'"),
+        (("--rename", "pear=plum"), "'pear'"),
+        (("--rename", "apple=a", "--rename", "apple=b"), "renamed twice"),
+        (("--add", "nowhere"), "nowhere"),
+        (("--weights", "nowhere", "--remove-class", "apple"), "weights"),
+        (("--out", "model.onnx", "--remove-class", "apple"), "must end in .tflite"),
+    ],
+)
+def test_what_cannot_be_is_one_line(options, message, builds, pocketknn, tmp_path):
+    path = copied(builds("all") / "model.tflite", tmp_path)
+    before = digest(path)
+    said = pocketknn("edit", path, *options)
+    assert said.code == 2
+    assert message in said.err
+    assert len(said.err.strip().splitlines()) == 1
+    assert digest(path) == before
+    assert sorted(tmp_path.iterdir()) == [path], "nothing is left behind"
+
+
+def test_no_reference_would_be_left(builds, pocketknn, tmp_path):
+    path = copied(builds("all") / "model.onnx", tmp_path)
+    classes = ("apple", "berries/red", "cherry")
+    every = [word for name in classes for word in ("--remove-class", name)]
+    assert "no reference would be left" in pocketknn("edit", path, *every).err
+    rows = load(path).metadata.rows()
+    all_but_two = [word for row in rows[2:] for word in ("--remove", row["id"])]
+    assert "asks for 3 neighbours, and 2 references" in pocketknn("edit", path, *all_but_two).err
+
+
+def test_a_file_of_a_build_is_not_changed_in_place(builds, pocketknn):
+    path = builds("all") / "model.onnx"
+    said = pocketknn("edit", path, "--remove-class", "apple")
+    assert said.code == 2
+    assert "part of a build" in said.err
+
+
+def test_files_of_others_and_damaged_ones(builds, pocketknn, tmp_path):
+    (tmp_path / "x.tflite").write_bytes(b"nothing of ours")
+    assert "no pocketknn manifest" in pocketknn("edit", tmp_path / "x.tflite", "--remove", "a").err
+    path = copied(builds("all") / "model.onnx", tmp_path)
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+    for words in (("edit", path, "--remove-class", "apple"), ("diff", path, path)):
+        said = pocketknn(*words)
+        assert said.code == 2
+        assert "damaged" in said.err
+
+
+def test_the_new_file_is_not_kept_where_it_does_not_agree(builds, tmp_path, monkeypatch):
+    """Scores from another matrix than the one that was put in."""
+    path = copied(builds("all") / "model.onnx", tmp_path)
+    opened, before = open_artefact(path), digest(path)
+    fit = with_references(opened, opened.fit.references.select(range(8)))
+    net = load_backbone(Spec(backbone="pixels", size=8))
+    with monkeypatch.context() as patch:
+
+        def swapped(*given):
+            found = content_of(*given)
+            found.constants["references"] = found.constants["references"][::-1]
+            return found
+
+        patch.setattr(editing, "content_of", swapped)
+        assert not rewrite(opened, fit, path, net).agrees
+    assert digest(path) == before
+    assert sorted(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize(
+    ("n", "dim", "pca", "formats", "refused"),
+    [
+        (400_000, 1280, None, ("onnx",), False),
+        (420_000, 1280, None, ("onnx",), True),
+        (420_000, 1280, None, ("keras",), False),
+        (420_000, 1280, 256, ("onnx",), False),
+        (3_000_000, 1280, 256, ("tflite", "keras"), True),
+    ],
+)
+def test_files_past_two_gigabytes_are_refused_before_work(n, dim, pca, formats, refused):
+    spec = Spec(pca=pca)
+    if not refused:
+        check_size(formats, n, dim, spec)
+        return
+    with pytest.raises(InputError, match=r"GB.*references, or --format keras"):
+        check_size(formats, n, dim, spec)

@@ -9,7 +9,7 @@ SOURCES := pyproject.toml constraints.txt $(shell find builder export -type f -n
 help:
 	@echo "make demo       build from scikit-learn's digits, run all four formats, print a table"
 	@echo "make test       run the tests against the installed wheel"
-	@echo "make check      lint and types"
+	@echo "make check      lint, types, documentation"
 	@echo "make format     put the code into shape"
 	@echo "make notebooks  run the notebooks; POCKETKNN_DATA=FOLDER on data of yours"
 	@echo "make docs       build the documentation"
@@ -32,8 +32,9 @@ demo: $(VENV)/installed
 test: $(VENV)/installed
 	$(BIN)/python -m pytest -n 2 --dist loadfile
 
+# The documentation is part of it: a link or a name that is not there is an error.
 # Types are checked in the installed package: no checker sees that folder `builder` is pocketknn.builder.
-check: $(VENV)/installed
+check: $(VENV)/installed docs
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy -p pocketknn.builder -p pocketknn.export
@@ -41,11 +42,12 @@ check: $(VENV)/installed
 # With what they show, into build/notebooks; those in git have no outputs.
 notebooks: $(VENV)/installed
 	mkdir -p build/notebooks
-	$(BIN)/jupyter execute notebooks/*.ipynb --output '../build/notebooks/{notebook_name}'
+	POCKETKNN_DATA="$(abspath $(or $(POCKETKNN_DATA),notebooks/data))" \
+		$(BIN)/jupyter execute notebooks/*.ipynb --output '../build/notebooks/{notebook_name}'
 	@echo "they are in build/notebooks, with their pictures"
 
 docs: $(VENV)/installed
-	$(BIN)/mkdocs build --strict --quiet --site-dir build/docs
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --config-file docs/mkdocs.yml --strict --quiet
 	@echo "open build/docs/index.html"
 
 format: $(VENV)/installed

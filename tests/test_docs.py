@@ -117,13 +117,10 @@ def test_a_command_can_be_typed_as_it_stands(line):
 
     from pocketknn.export.cli import app
 
-    command, words = typer.main.get_command(app), shlex.split(line)
-    context = command.make_context(words[0], words[1:])
+    command, (_, *words) = typer.main.get_command(app), shlex.split(line)
     while hasattr(command, "commands"):
-        name, command, rest = command.resolve_command(
-            context, [*context._protected_args, *context.args]
-        )
-        context = command.make_context(name, rest, parent=context)
+        command = command.commands[words.pop(0)]
+    command.make_context(line, words)
 
 
 def test_a_wrong_command_would_be_noticed():

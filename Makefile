@@ -46,8 +46,9 @@ notebooks: $(VENV)/installed
 		$(BIN)/jupyter execute notebooks/*.ipynb --output '../build/notebooks/{notebook_name}'
 	@echo "they are in build/notebooks, with their pictures"
 
+# Not --quiet: warnings that are not shown are not counted.
 docs: $(VENV)/installed
-	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --config-file docs/mkdocs.yml --strict --quiet
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --config-file docs/mkdocs.yml --strict
 	@echo "open build/docs/index.html"
 
 format: $(VENV)/installed

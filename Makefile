@@ -4,13 +4,15 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 SOURCES := pyproject.toml constraints.txt $(shell find builder export -type f -not -path '*/__pycache__/*')
 
-.PHONY: help demo test check format clean
+.PHONY: help demo test check docs notebooks format clean
 
 help:
-	@echo "make demo    build from scikit-learn's digits, run all four formats, print a table"
-	@echo "make test    run the tests against the installed wheel"
-	@echo "make check   lint and types"
-	@echo "make format  put the code into shape"
+	@echo "make demo       build from scikit-learn's digits, run all four formats, print a table"
+	@echo "make test       run the tests against the installed wheel"
+	@echo "make check      lint, types, documentation"
+	@echo "make format     put the code into shape"
+	@echo "make notebooks  run the notebooks; POCKETKNN_DATA=FOLDER on data of yours"
+	@echo "make docs       build the documentation"
 
 # The package is installed as a wheel, never as a link to this folder: what is tested is what ships.
 $(VENV)/installed: $(SOURCES)
@@ -19,7 +21,7 @@ $(VENV)/installed: $(SOURCES)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt build
 	PIP_CONSTRAINT=$(CURDIR)/constraints.txt $(BIN)/python -m build --wheel --outdir dist . > dist.log 2>&1 || { cat dist.log; exit 1; }
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt \
-		"$$(ls dist/*.whl)[test,check]"
+		"$$(ls dist/*.whl)[test,check,notebooks,docs]"
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --force-reinstall dist/*.whl
 	rm -f dist.log
 	touch $@
@@ -30,11 +32,24 @@ demo: $(VENV)/installed
 test: $(VENV)/installed
 	$(BIN)/python -m pytest -n 2 --dist loadfile
 
+# The documentation is part of it: a link or a name that is not there is an error.
 # Types are checked in the installed package: no checker sees that folder `builder` is pocketknn.builder.
-check: $(VENV)/installed
+check: $(VENV)/installed docs
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy -p pocketknn.builder -p pocketknn.export
+
+# With what they show, into build/notebooks; those in git have no outputs.
+notebooks: $(VENV)/installed
+	mkdir -p build/notebooks
+	POCKETKNN_DATA="$(abspath $(or $(POCKETKNN_DATA),notebooks/data))" \
+		$(BIN)/jupyter execute notebooks/*.ipynb --output '../build/notebooks/{notebook_name}'
+	@echo "they are in build/notebooks, with their pictures"
+
+# Not --quiet: warnings that are not shown are not counted.
+docs: $(VENV)/installed
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --config-file docs/mkdocs.yml --strict
+	@echo "open build/docs/index.html"
 
 format: $(VENV)/installed
 	$(BIN)/ruff check --fix .

@@ -82,16 +82,27 @@ class Space:
         middle and, as a last value, minus half their squared length (n, r + 1): the product with
         an embedding and a 1 then ranks as the distance does. Others: the rows.
         """
-        n = len(self.references)
-        single = np.empty((n, self.width), np.float32)
-        for start in range(0, n, _BLOCK):  # float64 takes twice the room of what is stored
-            rows = self.project(self.references.vectors[start : start + _BLOCK])
-            single[start : start + _BLOCK] = _units(rows) if self.metric == "cosine" else rows
+        single = self.references.vectors
+        if self.projection is not None or (self.metric == "cosine" and not self._are_units):
+            single = np.empty((len(self.references), self.width), np.float32)
+            for block in self._blocks:  # all in float64 would take twice the room of the result
+                rows = self.project(self.references.vectors[block])
+                single[block] = _units(rows) if self.metric == "cosine" else rows
         if self.metric != "euclidean":
             return single
         moved = single - self.middle  # in float32, as the graph does it: an exact hit is exact
         half = -(moved.astype(np.float64) ** 2).sum(axis=1, keepdims=True) / 2
         return np.concatenate([moved, half.astype(np.float32)], axis=1)
+
+    @property
+    def _blocks(self) -> list[slice]:
+        starts = range(0, len(self.references), _BLOCK)
+        return [slice(start, start + _BLOCK) for start in starts]
+
+    @property
+    def _are_units(self) -> bool:
+        vectors = self.references.vectors
+        return all(_has_length(vectors[block].astype(np.float64)).all() for block in self._blocks)
 
     @cached_property
     def others(self) -> Others:
@@ -131,7 +142,11 @@ class Space:
         return -neighbors.scores(rows, np.zeros((1, rows.shape[1])), self.metric)[:, 0]
 
 
+def _has_length(rows: Floats) -> NDArray[np.bool_]:
+    """Whether each row is of length 1, but for rounding: (n,)."""
+    return np.abs(np.sqrt((rows**2).sum(axis=1)) - 1) <= _ROUNDING
+
+
 def _units(rows: Floats) -> Floats:
     """Rows of unit length; those that have it stay, as scaling twice would flip last bits."""
-    lengths = np.sqrt((rows**2).sum(axis=1, keepdims=True))
-    return np.where(np.abs(lengths - 1) <= _ROUNDING, rows, neighbors.unit(rows))
+    return np.where(_has_length(rows)[:, None], rows, neighbors.unit(rows))

@@ -18,7 +18,6 @@ from numpy.typing import NDArray
 from . import seal
 
 _IDENTIFIER = b"TFL3"
-LARGEST = (1 << 31) - 1  # bytes of a flatbuffer
 _ALIGNMENT = 16  # of the data of a buffer, which the runtime maps as it is
 _DTYPES = {0: "<f4", 2: "<i4", 4: "<i8"}  # of TensorType: float32, int32, int64
 

@@ -1,0 +1,125 @@
+"""How long files take to write from cached templates, and in how much memory.
+
+    python benchmarks/export.py [--backbone bundled] [--oracle]
+
+Random references; what is timed is the writing alone, each size in a process of its own. With
+--oracle the official converters are given the same references, as far as memory allows.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pocketknn.builder.backbone import Backbone
+    from pocketknn.builder.fit import Fit
+    from pocketknn.export.metadata import Metadata
+
+FORMATS = ("tflite", "onnx", "coreml")
+SIZES = (1_000, 10_000, 100_000)
+
+
+def main() -> None:
+    """Print a table, a line for each number of references."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--backbone", default="bundled")
+    parser.add_argument("--oracle", action="store_true")
+    parser.add_argument("--one", type=int, help=argparse.SUPPRESS)
+    given = parser.parse_args()
+    if given.one is not None:
+        print(json.dumps(measure(given.one, given.backbone, given.oracle)))
+        return
+    columns = ["references", "matrix, MB", *(f"{name}, s" for name in FORMATS), "all, s"]
+    columns += ["peak above the start, MB", "of that beside the matrix, MB", "TensorFlow imported"]
+    print("| " + " | ".join(columns) + " |")
+    print("|---" * len(columns) + "|")
+    for n in SIZES:
+        words = [sys.executable, __file__, "--backbone", given.backbone, "--one", str(n)]
+        words += ["--oracle"] * given.oracle
+        if not given.oracle:
+            subprocess.run(words, check=True, capture_output=True)  # fills the cache
+        done = subprocess.run(words, check=True, capture_output=True, text=True)
+        said = json.loads(done.stdout.splitlines()[-1])
+        cells = [f"{n:,}", f"{said['matrix']:.0f}"]
+        cells += [f"{said['seconds'][name]:.2f}" for name in FORMATS]
+        cells += [f"{sum(said['seconds'].values()):.2f}", f"{said['peak']:.0f}"]
+        cells += [f"{said['peak'] - said['matrix']:.0f}", "yes" if said["tensorflow"] else "no"]
+        print("| " + " | ".join(cells) + " |", flush=True)
+
+
+def measure(n: int, backbone: str, oracle: bool) -> dict[str, object]:
+    """Seconds of each format, and megabytes of memory."""
+    import numpy as np
+
+    from pocketknn.builder import References, Spec, load_backbone
+    from pocketknn.builder.fit import Fit
+    from pocketknn.builder.space import Space
+    from pocketknn.export import template
+    from pocketknn.export.artefact import FORMATS as TARGETS
+    from pocketknn.export.options import Options
+
+    spec = Spec(backbone=backbone, k=5, head="classify")
+    net = load_backbone(spec)
+    start = _peak()
+    draw = np.random.default_rng(0)
+    vectors = np.empty((n, net.dim), np.float32)
+    for row in range(0, n, 1000):
+        block = draw.standard_normal((min(1000, n - row), net.dim), np.float32)
+        vectors[row : row + 1000] = block / np.linalg.norm(block, axis=1, keepdims=True)
+    references = References.of(vectors, [f"class {row % 100}" for row in range(n)])
+    fit = Fit(spec=spec, space=Space(references=references, metric="cosine", projection=None))
+    metadata = _metadata(net, fit)
+    seconds = {}
+    with tempfile.TemporaryDirectory() as folder:
+        for name in FORMATS:
+            precision = TARGETS[name].PRECISION
+            order = template.Order(
+                format=name, fit=fit, backbone=net, precision=precision, options=Options()
+            )
+            path = Path(folder) / f"model{TARGETS[name].SUFFIX}"
+            begun = time.perf_counter()
+            if oracle:
+                from pocketknn.builder.model import wire
+
+                model = wire(fit, net, precision=precision)
+                TARGETS[name].convert(model, path, fit.labels, Options(), precision)
+            else:
+                template.write(order, metadata, path)
+            seconds[name] = time.perf_counter() - begun
+    matrix = fit.space.matrix.nbytes / 1e6
+    loaded = "tensorflow" in sys.modules
+    return {
+        "seconds": seconds,
+        "matrix": matrix,
+        "peak": _peak() - start,
+        "tensorflow": loaded,
+    }
+
+
+def _metadata(net: Backbone, fit: Fit) -> Metadata:
+    """What the files say, but for the accuracy of random references."""
+    from pocketknn.builder import References, Spec
+    from pocketknn.builder.fit import fit as fitted
+    from pocketknn.export.metadata import Metadata, describe
+
+    few = References.of([[1.0] * net.dim] * 6, ["a", "b"] * 3)
+    manifest = describe(fitted(Spec(k=5), few), net, dict.fromkeys(FORMATS, "float32")).manifest
+    manifest["labels"] = list(fit.labels)
+    manifest["outputs"]["probabilities"]["shape"] = [1, len(fit.labels)]
+    return Metadata(manifest=manifest, table=fit.references.table())
+
+
+def _peak() -> float:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3
+
+
+if __name__ == "__main__":
+    main()

@@ -14,6 +14,7 @@ from typing import Annotated
 import typer
 
 from .cli_refs import refs
+from .cli_web import web
 
 app = typer.Typer(
     add_completion=False,
@@ -23,6 +24,7 @@ app = typer.Typer(
     help="Photos in folders become one k-nearest-neighbour model file per platform.",
 )
 app.add_typer(refs, name="refs")
+app.command()(web)
 
 Photos = Annotated[
     Path,

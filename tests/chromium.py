@@ -9,6 +9,7 @@ from threading import Thread
 import pytest
 from playwright.sync_api import sync_playwright
 
+SECONDS = 60  # for an answer, the loading of the model included
 CAMERA = ("--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream")
 
 
@@ -59,10 +60,16 @@ class Page:
                 "pocketknn:answer", ({ detail }) => resolve(detail), { once: true }));
         }""")
         act()
-        return self.tab.evaluate("""async () => {
-            const { answer, outputs, pixels } = await window.next;
-            return { answer, outputs, pixels: Array.from(pixels) };
-        }""")
+        found = self.tab.evaluate(
+            """async (seconds) => {
+                const late = new Promise((resolve) => setTimeout(resolve, 1000 * seconds));
+                const found = await Promise.race([window.next, late]);
+                return found && { ...found, pixels: Array.from(found.pixels) };
+            }""",
+            SECONDS,
+        )
+        assert found, f"no answer; the page says: {self.text('body')} {self.complaints}"
+        return found
 
     def choose(self, picture):
         return self.answer(lambda: self.tab.set_input_files("#file", picture))

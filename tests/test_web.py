@@ -1,5 +1,6 @@
 """pocketknn web: the page answers in Chromium as the file does in Python, on the same pixels."""
 
+import base64
 import json
 import os
 import re
@@ -25,10 +26,9 @@ from pocketknn.export.artefact import Artefact, load
 from pocketknn.export.commands.predict import answered
 from pocketknn.export.options import Options
 
-SIZE = 32
 # Small models that differ in all that the page has to know of a build.
 BUILDS = {
-    "classify": {"reject": 0.99},
+    "classify": {"backbone": "bundled", "reject": 0.99},
     "bytes": {"crop": "stretch", "metric": "euclidean", "reject": -0.2, "pixels": "uint8"},
     "neighbors": {"crop": "fit", "metric": "manhattan", "head": "neighbors"},
     "regress": {"head": "regress", "vote": "distance"},
@@ -44,6 +44,11 @@ class Built:
     @property
     def input(self):
         return self.artefact.metadata.manifest["input"]
+
+    def square(self, picture):
+        """The picture as the model wants it, (size, size, 3)."""
+        photo = Photo(name="", label="", content=picture.read_bytes)
+        return pixels(photo, self.input["shape"][0], self.input["crop"])
 
     def says(self, picture):
         return answered(self.artefact, self.artefact.metadata.rows(), picture)
@@ -70,7 +75,7 @@ def table(photos, tmp_path_factory):
 
 def build(out, photos, table, **choices):
     options = Options(pixels=choices.pop("pixels", "float32"))
-    spec = Spec(backbone="pixels", size=SIZE, **choices)
+    spec = Spec(**{"backbone": "pixels", **choices})
     net = load_backbone(spec)
     columns = ("price",) if spec.head == "regress" else ()
     found = find(table if columns else photos, target_columns=columns)
@@ -165,8 +170,7 @@ def test_a_picture_is_answered_as_predict_does(built, page, tmp_path):
     picture = tmp_path / "wide.png"
     drawing(200, (201, 83)).save(picture)
     found = page.choose(picture)
-    photo = Photo(name="", label="", content=picture.read_bytes)
-    wanted = pixels(photo, SIZE, built.input["crop"])
+    wanted = built.square(picture)
     np.testing.assert_array_equal(np.reshape(found["pixels"], wanted.shape), wanted)
     near(built, found["outputs"], built.artefact.run(wanted[None]))
     said = built.says(picture)
@@ -184,8 +188,7 @@ def test_a_picture_is_answered_as_predict_does(built, page, tmp_path):
 def test_an_upright_jpeg_is_answered_as_predict_does(built, page, subsampling, tmp_path):
     picture = turned(tmp_path / "turned.jpg", quality=90, subsampling=subsampling)
     found = page.choose(picture)
-    photo = Photo(name="", label="", content=picture.read_bytes)
-    wanted = pixels(photo, SIZE, built.input["crop"])
+    wanted = built.square(picture)
     off = np.abs(np.reshape(found["pixels"], wanted.shape) - wanted.astype(int))
     assert off.max() <= 1  # two decoders of JPEG may round differently
     given = np.reshape(np.uint8(found["pixels"]), wanted.shape)
@@ -195,9 +198,9 @@ def test_an_upright_jpeg_is_answered_as_predict_does(built, page, subsampling, t
 
 def test_the_camera_is_answered_as_the_file_does_in_python(built, page):
     found = page.answer(lambda: page.tab.click("#camera"))
-    given = np.reshape(np.uint8(found["pixels"]), (1, SIZE, SIZE, 3))
+    given = np.reshape(np.uint8(found["pixels"]), (1, *built.input["shape"]))
     near(built, found["outputs"], built.artefact.run(given))
-    scene = square(SCENE.convert("RGB"), SIZE, built.input["crop"])
+    scene = square(SCENE.convert("RGB"), given.shape[1], built.input["crop"])
     assert np.abs(given[0] - scene.astype(int)).mean() < 8  # colours are a matter of the video
     page.answer(lambda: None)
     assert re.match(r"[\d.]+ frames per second", page.text("#speed"))
@@ -322,34 +325,27 @@ def test_the_browser_shrinks_as_pillow_does(built, page):
         size = int(rng.choice([7, 24, 96]))
         data = rng.integers(0, 256, (height, width, 3), np.uint8)
         found = page.tab.evaluate(
-            """async ([width, height, size, data]) => {
+            """async ([width, height, size, text]) => {
                 const { square } = await import("./square.js");
-                return Array.from(square({ width, height, data: Uint8Array.from(data) }, size));
+                const data = Uint8Array.from(atob(text), (one) => one.charCodeAt(0));
+                return btoa(String.fromCharCode(...square({ width, height, data }, size)));
             }""",
-            [width, height, size, data.ravel().tolist()],
+            [width, height, size, base64.b64encode(data.tobytes()).decode()],
         )
         wanted = square(Image.fromarray(data), size, crop)
-        np.testing.assert_array_equal(np.reshape(found, wanted.shape), wanted)
+        shrunk = np.frombuffer(base64.b64decode(found), np.uint8).reshape(wanted.shape)
+        np.testing.assert_array_equal(shrunk, wanted)
 
 
-def test_real_photos_are_answered_as_predict_does(make, data, chromium, npm, photos, tmp_path):
-    flowers = sorted((data / "flowers").glob("*/*.jpg"))[::40]
-    out = tmp_path / "out"
-    assert main("build", photos, "-o", out, "--backbone", "bundled", "--formats", "onnx") == 0
-    assert main("web", out, "--export", tmp_path / "page") == 0
-    artefact = load(out / "model.onnx")
-    table = artefact.metadata.rows()
-    with served(tmp_path / "page") as url:
-        shown = Page(chromium, url)
-        for flower in flowers:
-            found = shown.choose(flower)
-            said = answered(artefact, table, flower)
-            assert found["answer"]["winner"] == said["label"]
-            assert found["outputs"]["indices"] == [one["index"] for one in said["neighbors"]]
-            scores = [one["score"] for one in said["neighbors"]]
-            np.testing.assert_allclose(found["outputs"]["scores"], scores, atol=1e-3)
-        assert shown.complaints == []
-        shown.context.close()
+@only("classify")
+def test_real_photos_are_answered_as_predict_does(built, page, data):
+    for flower in sorted((data / "flowers").glob("*/*.jpg"))[::40]:
+        found, said = page.choose(flower), built.says(flower)
+        assert found["answer"]["winner"] == said["label"]
+        assert found["outputs"]["indices"] == [one["index"] for one in said["neighbors"]]
+        scores = [one["score"] for one in said["neighbors"]]
+        # The decoders of Chromium and Pillow may differ by 1 of 255.
+        np.testing.assert_allclose(found["outputs"]["scores"], scores, atol=1e-3)
 
 
 # The folder
@@ -358,7 +354,8 @@ def test_real_photos_are_answered_as_predict_does(make, data, chromium, npm, pho
 def test_the_folder_says_what_the_build_is(built):
     data = json.loads((built.page / "page.json").read_text("utf-8"))
     manifest = built.artefact.metadata.manifest
-    given = {"size": SIZE, "crop": built.input["crop"], "dtype": built.input["dtype"]}
+    given = {"size": built.input["shape"][0]}
+    given |= {key: built.input[key] for key in ("crop", "dtype")}
     assert data["input"] == given
     assert data["labels"] == manifest["labels"]
     assert data["threshold"] == (manifest["reject"] and manifest["reject"]["threshold"])

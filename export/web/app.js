@@ -10,16 +10,20 @@ import { describe, draw, find, show, summary } from "./view.js";
 
 const camera = new Camera(find("video"));
 const model = new Model((share) => (find("progress").value = share));
-const page = await (await fetch("page.json")).json();
+let page; // what page.json says of the build
 let asked = 0; // pictures chosen, so that the answer to an earlier one is not drawn over a later
 
-describe(page);
-model.ready
-  .then(() => {
-    if (!asked) show("hint");
-  })
+const ready = load();
+ready
+  .then(() => show("hint", !asked))
   .catch((error) => problem(error.message))
   .finally(() => show("loading", false));
+
+async function load() {
+  page = await (await fetch("page.json")).json();
+  describe(page);
+  await model.ready;
+}
 
 // Tells screen readers.
 function say(text) {
@@ -52,6 +56,7 @@ async function open(file) {
   problem("");
   try {
     const found = await model.run(file);
+    await ready;
     if (number !== asked) return;
     const picture = find("picture");
     URL.revokeObjectURL(picture.src);
@@ -119,7 +124,7 @@ async function start(how) {
 }
 
 async function watch(number) {
-  await model.ready;
+  await ready;
   let rate = 0;
   let last = performance.now();
   let line = "";

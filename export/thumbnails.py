@@ -10,6 +10,7 @@ from pathlib import Path
 
 from PIL import ImageOps
 
+from pocketknn.builder.errors import InputError
 from pocketknn.builder.images import Photo, PictureError, decode, read
 
 from .metadata import Row
@@ -39,6 +40,9 @@ def write(
 
     Returns:
         The names of the files in the folder, by index.
+
+    Raises:
+        InputError: none of the photos is a reference.
     """
     folder.mkdir()
     wanted = defaultdict(list)
@@ -46,14 +50,17 @@ def write(
         wanted[str(row["id"]).partition("-")[0]].append(int(row["index"]))
     lengths = sorted({len(start) for start in wanted if start})
     share = limit // max(1, len(rows))
-    names = {}
+    names, known = {}, False
     for photo in photos:
         for index, content in _wanted(photo, wanted, lengths):
+            known = True
             small = _thumbnail(content, share)
             if small is not None:
                 names[index] = f"{index}.jpg"
                 (folder / names[index]).write_bytes(small)
         progress()
+    if not known:
+        raise InputError("none of the photos is a reference: name those that the build was made of")
     return names
 
 

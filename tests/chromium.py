@@ -43,9 +43,11 @@ def served(folder):
 class Page:
     """A page of ours in a browser."""
 
-    def __init__(self, browser, url, **context):
+    def __init__(self, browser, url, missing=None, **context):
         self.url, self.requests, self.complaints = url, [], []
         self.context = browser.new_context(**context)
+        if missing:
+            self.context.route(f"**/{missing}", lambda route: route.fulfill(status=404))
         self.tab = self.context.new_page()
         self.tab.on("request", lambda one: self.requests.append(one.url))
         self.tab.on("requestfailed", lambda one: self.complaints.append(f"{one.url} {one.failure}"))

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import tempfile
 import webbrowser
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from pocketknn.builder.errors import InputError
+from pocketknn.builder.images import Photo
 from pocketknn.builder.sources import find
 from pocketknn.export import page, runtime, server, thumbnails
 from pocketknn.export.budget import parse_bytes
@@ -76,29 +78,22 @@ def serve_page(out: Path, choices: Choices, host: str, port: int | None, opened:
 def _write(out: Path, choices: Choices, folder: Path) -> None:
     limit = parse_bytes(choices.thumbnails)
     model, metadata = page.model_of(out)
+    photos = [] if choices.photos is None else find(choices.photos)
     runs = runtime.remembered() if choices.runtime is None else runtime.unpacked(choices.runtime)
-    small = {} if choices.photos is None else _thumbnails(choices.photos, metadata, folder, limit)
+    small = _thumbnails(photos, metadata, folder / page.THUMBNAILS, limit) if photos else {}
     page.write(folder, model, metadata, runs, title=choices.title, thumbnails=small)
-    count = metadata.manifest["references"]["count"]
     console.print(f"onnxruntime-web {runs.version} runs {model.name}", markup=False)
-    if choices.photos is None:
+    if not photos:
         console.print("no thumbnails: --photos names the photos that it was built from")
-    else:
-        size = sum(path.stat().st_size for path in (folder / page.THUMBNAILS).iterdir())
-        console.print(f"{len(small)} of {count} references have a thumbnail: {megabytes(size)}")
 
 
-def _thumbnails(photos: Path, metadata: Metadata, folder: Path, limit: int) -> dict[int, str]:
-    found = find(photos)
+def _thumbnails(
+    photos: Sequence[Photo], metadata: Metadata, folder: Path, limit: int
+) -> dict[int, str]:
+    rows = metadata.rows()
     with progress() as bar:
-        step = bar.add_task("thumbnails", total=len(found))
-        small = thumbnails.write(
-            folder / page.THUMBNAILS,
-            metadata.rows(),
-            found,
-            limit,
-            progress=lambda: bar.advance(step),
-        )
-    if limit and not small:
-        raise InputError(f"none of the photos in {photos} is a reference of this build")
+        step = bar.add_task("thumbnails", total=len(photos))
+        small = thumbnails.write(folder, rows, photos, limit, lambda: bar.advance(step))
+    size = sum(path.stat().st_size for path in folder.iterdir())
+    console.print(f"{len(small)} of {len(rows)} references have a thumbnail: {megabytes(size)}")
     return small

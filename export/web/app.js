@@ -20,7 +20,9 @@ ready
   .finally(() => show("loading", false));
 
 async function load() {
-  page = await (await fetch("page.json")).json();
+  const response = await fetch("page.json");
+  if (!response.ok) throw new Error(`page.json cannot be loaded: ${response.status}`);
+  page = await response.json();
   describe(page);
   await model.ready;
 }

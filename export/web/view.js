@@ -101,8 +101,9 @@ function drawVotes(votes) {
 function drawNeighbors(neighbors, page) {
   const rows = neighbors.map((one) => {
     const score = make("small", "", said(one.score, page.metric));
-    const name = make("small", "", one.path || one.id);
-    return make("li", "", thumbnail(one), make("b", "", one.label || "no class"), score, name);
+    const name = make("small", "", one.path.split("/").slice(-2).join("/") || one.id);
+    name.title = one.path;
+    return make("li", "", thumbnail(one), make("b", "", one.label || one.id), score, name);
   });
   find("neighbor-list").replaceChildren(...rows);
   show("neighbors");

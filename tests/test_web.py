@@ -298,6 +298,8 @@ def test_a_file_that_is_missing_is_named(built, chromium, name):
         shown.tab.locator("#problem").wait_for()
         assert name in shown.text("#problem")
         assert shown.tab.locator("#loading").is_hidden()
+        expected = re.compile("Failed to load resource.*|.* net::ERR_ABORTED")
+        assert [one for one in shown.complaints if not expected.fullmatch(one)] == []
         shown.context.close()
 
 
@@ -524,6 +526,12 @@ def test_a_runtime_that_was_unpacked_by_hand(make, npm, pocketknn, tmp_path):
     said = pocketknn("web", out, *options)
     assert said.code == 0
     assert "onnxruntime-web 9.9.9" in said.out
+
+
+def test_the_runtime_is_the_one_that_node_is_tested_with():
+    lock = json.loads((Path(__file__).parent / "ortweb" / "package-lock.json").read_text())
+    pinned = lock["packages"][f"node_modules/{runtime.PACKAGE}"]
+    assert (pinned["version"], pinned["integrity"]) == (runtime.VERSION, f"sha512-{runtime.SHA512}")
 
 
 # The server

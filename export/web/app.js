@@ -13,7 +13,7 @@ const model = new Model((share) => (find("progress").value = share));
 let page; // what page.json says of the build
 let asked = 0; // pictures chosen, so that the answer to an earlier one is not drawn over a later
 
-const ready = load();
+const ready = Promise.all([load(), model.ready]);
 ready
   .then(() => show("hint", !asked))
   .catch((error) => problem(error.message))
@@ -24,7 +24,6 @@ async function load() {
   if (!response.ok) throw new Error(`page.json cannot be loaded: ${response.status}`);
   page = await response.json();
   describe(page);
-  await model.ready;
 }
 
 // Tells screen readers.

@@ -15,6 +15,7 @@ import typer
 
 from . import cli_edit
 from .cli_refs import refs
+from .cli_web import web
 
 app = typer.Typer(
     add_completion=False,
@@ -24,7 +25,7 @@ app = typer.Typer(
     help="Photos in folders become one k-nearest-neighbour model file per platform.",
 )
 app.add_typer(refs, name="refs")
-for command in (cli_edit.edit, cli_edit.diff):
+for command in (cli_edit.edit, cli_edit.diff, web):
     app.command()(command)
 
 Photos = Annotated[

@@ -1,0 +1,80 @@
+"""The system's Chromium, headless, and what a page asked for and complained of."""
+
+import shutil
+from contextlib import contextmanager
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
+
+import pytest
+from playwright.sync_api import sync_playwright
+
+SECONDS = 60  # for an answer, the loading of the model included
+CAMERA = ("--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream")
+
+
+@contextmanager
+def browser(*flags):
+    """Skips where there is none: Debian's package is called chromium."""
+    path = shutil.which("chromium") or shutil.which("chromium-browser")
+    if path is None:
+        pytest.skip("Chromium is not on this machine")
+    with sync_playwright() as playwright:
+        # The sandbox refuses root, and a page of ours is all that is opened.
+        started = playwright.chromium.launch(executable_path=path, args=["--no-sandbox", *flags])
+        yield started
+        started.close()
+
+
+@contextmanager
+def served(folder):
+    """A folder behind the plainest static server there is; its address."""
+
+    class Quiet(SimpleHTTPRequestHandler):
+        def log_message(self, *args):
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(folder))) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_address[1]}/"
+        server.shutdown()
+
+
+class Page:
+    """A page of ours in a browser."""
+
+    def __init__(self, browser, url, missing=None, **context):
+        self.url, self.requests, self.complaints = url, [], []
+        self.context = browser.new_context(**context)
+        if missing:
+            self.context.route(f"**/{missing}", lambda route: route.fulfill(status=404))
+        self.tab = self.context.new_page()
+        self.tab.on("request", lambda one: self.requests.append(one.url))
+        self.tab.on("requestfailed", lambda one: self.complaints.append(f"{one.url} {one.failure}"))
+        self.tab.on("console", lambda one: self.complaints.append(one.text))
+        self.tab.on("pageerror", lambda one: self.complaints.append(str(one)))
+        self.tab.goto(url)
+
+    def answer(self, act):
+        """What the page answers next, after `act`: { answer, outputs, pixels }."""
+        self.tab.evaluate("""() => {
+            window.next = new Promise((resolve) => document.addEventListener(
+                "pocketknn:answer", ({ detail }) => resolve(detail), { once: true }));
+        }""")
+        act()
+        found = self.tab.evaluate(
+            """async (seconds) => {
+                const late = new Promise((resolve) => setTimeout(resolve, 1000 * seconds));
+                const found = await Promise.race([window.next, late]);
+                return found && { ...found, pixels: Array.from(found.pixels) };
+            }""",
+            SECONDS,
+        )
+        assert found, f"no answer; the page says: {self.text('body')} {self.complaints}"
+        return found
+
+    def choose(self, picture):
+        return self.answer(lambda: self.tab.set_input_files("#file", picture))
+
+    def text(self, selector):
+        return self.tab.inner_text(selector)

@@ -90,11 +90,11 @@ def scorer_of(folder: Path, inside: dict[str, Any]) -> Scorer | None:
         path, listed = folder / name, manifest["files"].get(name)
         if listed is None or not path.is_file() or digest(path) != listed["sha256"]:
             return None
-    model = keras_model(folder)
-    space = fit_of(manifest, References.load(folder / REFERENCES), model).space
-    net = backbone_of(folder, manifest, model)
 
     def scores(pictures: NDArray[np.uint8], row: int) -> Floats:
+        model = keras_model(folder)
+        space = fit_of(manifest, References.load(folder / REFERENCES), model).space
+        net = backbone_of(folder, manifest, model)
         queries = space.project(run(net, pictures))
         found: Floats = neighbors.scores(queries, space.rows[[row]], space.metric)[:, 0]
         return found

@@ -150,7 +150,7 @@ def scaled(image: Image.Image, factor: float) -> Image.Image:
 
 def brightened(pixels: Square, factor: float) -> Square:
     """All values times a factor, up to white."""
-    return _whole(pixels * factor)
+    return _whole(pixels.astype(np.float64) * factor)
 
 
 def blurred(pixels: Square, percent: float) -> Square:

@@ -16,7 +16,9 @@ def explain(
     image: Annotated[Path, typer.Argument(help="A picture.")],
     figure: Annotated[
         Path | None,
-        typer.Option("-o", "--out", help="The .png or .svg to write; NAME-explained.png."),
+        typer.Option(
+            "-o", "--out", help="The .png or .svg to write; NAME-explained.png, with --json none."
+        ),
     ] = None,
     photos: Annotated[
         Path | None, typer.Option(help="What was built from, to show the neighbours' pictures.")

@@ -84,12 +84,12 @@ class Occlusion:
     @property
     def worst(self) -> Place | None:
         """The patch that takes most away; None where none takes anything."""
-        return _middle_of_largest(self.loss)
+        return _largest(self.loss)
 
     @property
     def best(self) -> Place | None:
         """The patch that adds most; None where none adds anything."""
-        return _middle_of_largest(-self.loss)
+        return _largest(-self.loss)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -282,10 +282,14 @@ def _answer_maps(plain: Outputs, answers: Outputs, metadata: Metadata, p: int) -
     ]
 
 
-def _middle_of_largest(gains: Floats) -> Place | None:
-    """Where the largest is; of several, votes being few, the one nearest to their middle."""
+def _largest(gains: Floats) -> Place | None:
+    """Where the largest is; of several, votes being few, the one whose surroundings gain most."""
+    from scipy.ndimage import uniform_filter
+
     if gains.max() <= SAME:
         return None
-    places = np.argwhere(gains >= gains.max() - SAME)
-    row, column = places[((places - places.mean(axis=0)) ** 2).sum(axis=1).argmin()]
-    return Place(int(row), int(column))
+    around = uniform_filter(gains, 3, mode="nearest")
+    row, column = divmod(
+        int(np.where(gains >= gains.max() - SAME, around, -np.inf).argmax()), len(gains)
+    )
+    return Place(row, column)

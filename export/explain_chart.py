@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,7 +20,8 @@ _COLOURS = "PuOr_r"  # orange costs, purple adds: the colour-blind tell them apa
 _STRONGEST = 0.8  # opacity; what changes nothing lets the picture through
 _LONGEST = 36  # characters of a name above a picture
 _BROAD, _LINES = 14, 6  # characters and lines of a name in place of one
-_PALE = 235  # grey level
+_EMPTY = 0.92  # grey of a picture that is not there
+_PALEST = 0.4  # grey of black under the colours, which would be lost on it
 _SHOWN = 5  # neighbours
 _WIDTH, _TOP, _BOTTOM = 3.1, 3.5, 2.0  # inches: of a panel, and of the two rows
 
@@ -63,7 +64,8 @@ def _draw_map(axes: Axes, found: Explanation, one: Occlusion) -> None:
     from matplotlib.patches import Rectangle
     from matplotlib.ticker import MaxNLocator
 
-    _show(axes, np.repeat(found.picture.mean(axis=2, keepdims=True), 3, axis=2).astype(np.uint8))
+    pale = _PALEST + (1 - _PALEST) * found.picture.mean(axis=2, keepdims=True) / 255
+    _show(axes, np.repeat(pale, 3, axis=2))
     _title(axes, titled(one), number(one, one.plain))
     cost = found.patches.spread(one.loss)
     largest = float(np.abs(cost).max())
@@ -99,12 +101,12 @@ def _draw_near(axes: Axes, one: Near, picture: NDArray[np.uint8] | None) -> None
     if picture is not None:
         _show(axes, picture)
         return
-    _show(axes, np.full((1, 1, 3), _PALE, np.uint8))
+    _show(axes, np.full((1, 1, 3), _EMPTY))
     lines = textwrap.wrap(one.name, _BROAD)[:_LINES]
     axes.text(0, 0, "\n".join(lines), ha="center", va="center", fontsize=7, parse_math=False)
 
 
-def _show(axes: Axes, picture: NDArray[np.uint8]) -> None:
+def _show(axes: Axes, picture: NDArray[Any]) -> None:
     axes.imshow(picture)
     axes.set_xticks([])
     axes.set_yticks([])

@@ -12,7 +12,7 @@ from pocketknn.builder import find
 from pocketknn.builder.images import decode, square
 from pocketknn.export import load
 from pocketknn.export.artefact import Artefact
-from pocketknn.export.explain import Patches, explain
+from pocketknn.export.explain import Occlusion, Patches, explain
 from pocketknn.export.metadata import Metadata
 from pocketknn.export.rebuilt import scorer_of
 
@@ -145,15 +145,21 @@ def test_the_command_says_and_draws_it(pocketknn, spots, built, tmp_path, monkey
     more = ("--photos", spots / "photos", "--force")
     assert pocketknn("explain", built, spots / "query.png", *more).code == 0
     assert (tmp_path / "query-explained.png").read_bytes() == first, "the same bytes each time"
+    lost = pocketknn(
+        "explain", built, spots / "query.png", "--photos", spots / "out/golden", "--force"
+    )
+    assert "3 of the neighbours' pictures are not in" in lost.out
     named = pocketknn("explain", built, spots / "query.png", "-o", "one.svg")
     assert "--photos PHOTOS" in named.out
     assert (tmp_path / "one.svg").read_text().count("<svg") == 1
 
 
-def test_json_holds_the_maps(pocketknn, spots, built, tmp_path):
-    more = ("--json", "--steps", "6", "-o", tmp_path / "one.png")
+def test_json_holds_the_maps(pocketknn, spots, built, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    more = ("--json", "--steps", "6")
     said = pocketknn("explain", built / "model.tflite", spots / "query.png", *more)
     assert said.code == 0, said.err
+    assert not list(tmp_path.iterdir())
     found = json.loads(said.out)
     assert list(found) == [
         *("image", "artefact", "size", "patch", "starts", "colour", "label", "maps", "left"),
@@ -215,11 +221,9 @@ def test_a_picture_that_nothing_changes(built):
     assert not found.others
 
 
-def test_the_middle_of_equal_losses_is_named():
-    from pocketknn.export.explain import Occlusion
-
+def test_of_equal_losses_the_middle_of_the_largest_group_is_named():
     hidden = np.ones((5, 5))
-    hidden[1:4, 2:5] = 0.5
+    hidden[1:4, 2:5] = hidden[0, 0] = 0.5
     one = Occlusion(what="vote", of="a", plain=1.0, hidden=hidden, bounded=np.zeros((5, 5), bool))
     assert tuple(one.worst) == (2, 3)
     assert one.best is None

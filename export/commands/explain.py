@@ -37,7 +37,8 @@ def explain_picture(
     Args:
         out: a build, of which the first file is taken, or one of its files.
         image: the picture.
-        figure: the `.png` or `.svg` to write; `NAME-explained.png` in the working folder when None.
+        figure: the `.png` or `.svg` to write; when None, `NAME-explained.png` in the working
+            folder, and with JSON nothing.
         photos: where the references' pictures are.
         patch: side of the hidden parts, as a share of the picture's.
         steps: how many of them there are in a row.
@@ -48,8 +49,10 @@ def explain_picture(
         InputError: the artefact cannot be opened or takes features, the picture cannot be read, or
             the figure cannot be written.
     """
-    figure = figure or Path(f"{image.stem}-explained.png")
-    check_new(figure, PICTURES, force, (image,))
+    if figure is None and not as_json:
+        figure = Path(f"{image.stem}-explained.png")
+    if figure is not None:
+        check_new(figure, PICTURES, force, (image,))
     name, file = artefact_of(out)
     given = picture_input(name, file.metadata)
     size, crop = given["shape"][0], given["crop"]
@@ -71,7 +74,8 @@ def explain_picture(
             progress=lambda done: bar.advance(step, done),
         )
     known = thumbnails(found.near, photos, _THUMBNAIL, crop) if photos else {}
-    figures.save(draw(found, image.name, known), figure, force)
+    if figure is not None:
+        figures.save(draw(found, image.name, known), figure, force)
     if as_json:
         said = {"image": str(image), "artefact": name} | words.as_json(found)
         print(json.dumps(said, indent=2, ensure_ascii=False))
@@ -79,12 +83,8 @@ def explain_picture(
     for line in [f"{image}: {found.label}" if found.label else str(image), *words.said(found)]:
         console.print(line, markup=False)
     console.print(f"{figure} shows it", markup=False)
-    if missing := len(found.near) - len(known):
-        where = (
-            f"{missing} of the neighbours' pictures are not in {photos}"
-            if photos
-            else (
-                "--photos PHOTOS, the place that was built from, shows the neighbours' pictures too"
-            )
-        )
-        console.print(where, markup=False)
+    if photos is None:
+        hint = "--photos PHOTOS, the place that was built from, shows the neighbours' pictures too"
+        console.print(hint)
+    elif missing := len(found.near) - len(known):
+        console.print(f"{missing} of the neighbours' pictures are not in {photos}", markup=False)

@@ -20,6 +20,7 @@ Strength = float | str
 # A photo, a strength and a source of noise to what the model is given.
 Make = Callable[[Image.Image, Strength, np.random.Generator], Square]
 _AS_IT_IS = "none"
+_ENOUGH = 4  # times the model's pixels; turning all of a camera's would take minutes
 _FILTERS = {
     "nearest": Image.Resampling.NEAREST,
     "box": Image.Resampling.BOX,
@@ -55,8 +56,13 @@ def shifts(size: int, crop: str) -> tuple[Shift, ...]:
     the same for photos of every size; on a photo of many more pixels they would do less.
     """
 
-    def photo(change: Callable[[Image.Image, float], Image.Image]) -> Make:
-        return lambda image, strength, rng: square(change(image, float(strength)), size, crop)
+    def photo(change: Callable[[Image.Image, float], Image.Image], plain: float) -> Make:
+        def make(image: Image.Image, strength: Strength, rng: np.random.Generator) -> Square:
+            if strength != plain:
+                image = change(_reduced(image, _ENOUGH * size), float(strength))
+            return square(image, size, crop)
+
+        return make
 
     def pixels(change: Callable[[Square, float, np.random.Generator], Square]) -> Make:
         return lambda image, strength, rng: change(square(image, size, crop), float(strength), rng)
@@ -72,14 +78,14 @@ def shifts(size: int, crop: str) -> tuple[Shift, ...]:
             unit="degrees",
             plain=0,
             strengths=(0, 5, 15, 30, 60, 90, 180),
-            make=photo(turned),
+            make=photo(turned, 0),
         ),
         Shift(
             name="scale",
             unit="times",
             plain=1,
             strengths=(0.5, 0.7, 0.85, 1, 1.2, 1.5, 2),
-            make=photo(scaled),
+            make=photo(scaled, 1),
         ),
         Shift(
             name="brightness",
@@ -175,6 +181,12 @@ def compressed(pixels: Square, quality: int) -> Square:
 def _whole(values: NDArray[np.float64]) -> Square:
     rounded: Square = np.clip(np.rint(values), 0, 255).astype(np.uint8)
     return rounded
+
+
+def _reduced(image: Image.Image, least: int) -> Image.Image:
+    """A photo of fewer pixels, whose shorter side still has `least`, if it had so many."""
+    factor = min(image.size) // least
+    return image.reduce(factor) if factor > 1 else image
 
 
 def _mirrored(image: Image.Image, across: int, down: int) -> Image.Image:

@@ -120,6 +120,26 @@ def test_a_file_on_its_own_bounds_the_score(spots, built, tmp_path):
     np.testing.assert_allclose(score.hidden[inside], exact[inside], atol=1e-5)
 
 
+@pytest.mark.parametrize(
+    "choices", [("euclidean", "--pca", "4"), ("manhattan",), ("cosine", "--crop", "fit")]
+)
+def test_scores_that_no_file_gives_continue_those_that_it_gives(spots, tmp_path, choices):
+    from pocketknn.export.cli import main
+
+    out = tmp_path / "out"
+    more = ("--metric", *choices, "--k", "12", "--formats", "keras,onnx")
+    with pytest.raises(SystemExit) as end:
+        main(["build", str(spots / "photos"), "-o", str(out), *BUILD, *more])
+    assert end.value.code == 0
+    file = load(out / "model.onnx")
+    queries = np.stack([np.asarray(spotted(spot, 7)) for spot in (SPOT, (0, 0), None)])
+    outputs = file.run(queries)
+    scorer = scorer_of(out, file.metadata.manifest)
+    for row in range(12):
+        given = outputs["scores"][outputs["indices"] == row]
+        np.testing.assert_allclose(scorer(queries, row), given, rtol=1e-5, atol=1e-4)
+
+
 def test_a_changed_build_is_not_trusted(built, tmp_path):
     copy = tmp_path / "out"
     shutil.copytree(built, copy)

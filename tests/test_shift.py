@@ -82,6 +82,14 @@ def test_turning_is_a_quarter_and_a_half_turn():
     assert (np.asarray(shift.turned(white, 33)) == 255).all(), "no black corners come in"
 
 
+def test_a_large_photo_is_turned_as_if_by_all_its_pixels():
+    picture = drawing(9, (640, 320))
+    (rotation,) = (way for way in shifts(SIZE, "center") if way.name == "rotation")
+    made = rotation.make(picture, 180, rng()).astype(int)
+    exact = square(picture.rotate(180), SIZE, "center").astype(int)
+    assert np.abs(made - exact).max() <= 3
+
+
 def test_scaling_takes_the_middle_or_mirrors_the_edges():
     pixels = np.asarray(drawing(6, (40, 24)))
     near = np.asarray(shift.scaled(Image.fromarray(pixels), 2))

@@ -137,14 +137,13 @@ class Patches:
         return [(int(top), int(left)) for top in self.starts for left in self.starts]
 
     def spread(self, values: Floats) -> Floats:
-        """Values of patches (p, p) as values of pixels: the mean over those that cover each."""
-        total, count = np.zeros((self.size, self.size)), np.zeros((self.size, self.size))
-        for (top, left), value in zip(self.corners, values.flat, strict=True):
-            covered = np.s_[top : top + self.side, left : left + self.side]
-            total[covered] += value
-            count[covered] += 1
-        mean: Floats = total / count
-        return mean
+        """Values of patches (p, p) as values of pixels (S, S).
+
+        A pixel has the value of the patch whose middle it is, or between them a share of each.
+        """
+        middles, pixels = self.starts + (self.side - 1) / 2, np.arange(self.size)
+        down = np.stack([np.interp(pixels, middles, column) for column in values.T], axis=1)
+        return np.stack([np.interp(pixels, middles, row) for row in down])
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

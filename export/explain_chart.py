@@ -84,8 +84,8 @@ def _draw_map(axes: Axes, found: Explanation, one: Occlusion) -> None:
     bar.locator = MaxNLocator(4)
     if one.what == "vote":
         bar.formatter = lambda share, place: f"{100 * share:.3g}%"
-    least = "at least, where dotted" if one.bounded.any() else "while this is hidden"
-    bar.set_label(f"lost {least}", fontsize="small")
+    least = " (dots: or more)" if one.bounded.any() else ""
+    bar.set_label(f"lost where a square is hidden{least}", fontsize="small")
     starts, side = found.patches.starts, found.patches.side
     if (worst := one.worst) is not None:
         corner = (starts[worst.column] - 0.5, starts[worst.row] - 0.5)

@@ -69,7 +69,7 @@ def shifts(size: int, crop: str) -> tuple[Shift, ...]:
 
     resamplers = {
         "bilinear": bilinear,
-        "no antialiasing": _sampled,
+        "aliased": _sampled,
         **{name: partial(Image.Image.resize, resample=by) for name, by in _FILTERS.items()},
     }
     return (
@@ -110,7 +110,7 @@ def shifts(size: int, crop: str) -> tuple[Shift, ...]:
         ),
         Shift(
             name="jpeg",
-            unit="quality",
+            unit="% quality",
             plain=_AS_IT_IS,
             strengths=(_AS_IT_IS, 90, 70, 50, 30, 10),
             make=lambda image, strength, rng: (

@@ -86,7 +86,7 @@ def evaluate_shifts(
 
 
 def _table(rows: Sequence[Shifted]) -> Table:
-    table = Table(box=SIMPLE_HEAD, pad_edge=False)
+    table = Table(box=SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
     shown = {key: said for key, said in _SHARES.items() if getattr(rows[0], key) is not None}
     table.add_column("shift", no_wrap=True)
     for heading in ("strength", *shown.values()):

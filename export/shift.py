@@ -204,6 +204,6 @@ def _middle(image: Image.Image, width: int, height: int) -> Image.Image:
 
 
 def _sampled(image: Image.Image, size: tuple[int, int]) -> Image.Image:
-    """Resized by interpolating between four pixels only, as most frameworks on phones do."""
+    """Resized by interpolating between four pixels only, as `tf.image.resize` does by default."""
     box = (0, 0, *image.size)
     return image.transform(size, Image.Transform.EXTENT, box, Image.Resampling.BILINEAR)

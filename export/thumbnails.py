@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable
-from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pocketknn.builder.images import PictureError, decode, read, square
-from pocketknn.builder.sources import find
+from pocketknn.builder.images import Photo, PictureError, decode, read, square
 
 
 class Reference(Protocol):
@@ -27,7 +25,7 @@ class Reference(Protocol):
 
 
 def thumbnails(
-    references: Iterable[Reference], place: Path, size: int, crop: str
+    references: Iterable[Reference], photos: Iterable[Photo], size: int, crop: str
 ) -> dict[str, NDArray[np.uint8]]:
     """Pictures (size, size, 3) of references, by id.
 
@@ -35,20 +33,17 @@ def thumbnails(
 
     Args:
         references: whose pictures are wanted.
-        place: what was built from: a folder, a table or an archive.
+        photos: what was built from, as `find` gives it.
         size: side of the thumbnails in pixels.
         crop: how a picture becomes a square.
-
-    Raises:
-        InputError: the place does not exist, cannot be read, or holds no photo.
     """
-    photos = {photo.name: photo for photo in find(place)}
+    there = {photo.name: photo for photo in photos}
     found = {}
     for one in references:
-        if one.path not in photos:
+        if one.path not in there:
             continue
         try:
-            content = read(photos[one.path])
+            content = read(there[one.path])
             # Copies have the ids abc, abc-2, abc-3.
             if hashlib.sha256(content).hexdigest().startswith(one.id.partition("-")[0]):
                 found[one.id] = square(decode(content), size, crop)

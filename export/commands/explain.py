@@ -7,6 +7,7 @@ from pathlib import Path
 
 from pocketknn.builder.errors import InputError
 from pocketknn.builder.images import Photo, PictureError, pixels
+from pocketknn.builder.sources import find
 from pocketknn.export import explain_words as words
 from pocketknn.export import figures
 from pocketknn.export.artefact import artefact_of, picture_input
@@ -53,6 +54,7 @@ def explain_picture(
         figure = Path(f"{image.stem}-explained.png")
     if figure is not None:
         check_new(figure, PICTURES, force, (image,))
+    origin = find(photos) if photos else []
     name, file = artefact_of(out)
     given = picture_input(name, file.metadata)
     size, crop = given["shape"][0], given["crop"]
@@ -73,7 +75,7 @@ def explain_picture(
             scorer=scorer_of(folder, file.metadata.manifest),
             progress=lambda done: bar.advance(step, done),
         )
-    known = thumbnails(found.near, photos, _THUMBNAIL, crop) if photos else {}
+    known = thumbnails(found.near, origin, _THUMBNAIL, crop)
     if figure is not None:
         figures.save(draw(found, image.name, known), figure, force)
     if as_json:

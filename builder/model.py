@@ -9,7 +9,8 @@ from .errors import InputError
 from .fit import Fit, fit
 from .heads import HEADS
 from .references import References
-from .search import all_scores, compared, nearest
+from .search import Constants, all_scores, compared, nearest
+from .search import constants as of_search
 from .spec import Spec
 
 if TYPE_CHECKING:
@@ -32,6 +33,24 @@ def build(spec: Spec, references: References, backbone: Backbone | None = None) 
         InputError: a backbone of another width, or a choice that the references cannot serve.
     """
     return wire(fit(spec, references), backbone)
+
+
+def constants(fit: Fit, precision: str = "float32", outputs: str = "neighbors") -> Constants:
+    """What of a graph depends on the references, by name; all else follows from the choices.
+
+    Args:
+        fit: the choices and the references.
+        precision: of the backbone, which exact hits depend on.
+        outputs: as for `wire`.
+    """
+    space, found = fit.space, Constants()
+    if space.projection is not None:
+        found |= {"projection": space.projection.kernel, "bias": space.projection.bias}
+    if outputs != "embedding":
+        found |= of_search(space)
+    if outputs == "neighbors":
+        found |= HEADS[str(fit.spec.head)].constants(fit, space.exact_hit(precision))
+    return found
 
 
 def wire(
@@ -63,18 +82,18 @@ def wire(
             )
         inputs = keras.Input((backbone.size, backbone.size, 3), name="image")
         embedding = backbone.model(inputs)
-    if (projection := fit.space.projection) is not None:
-        dense = keras.layers.Dense(len(projection.bias), name="projection", trainable=False)
+    given, metric = constants(fit, precision, outputs), fit.spec.metric
+    if "projection" in given:
+        dense = keras.layers.Dense(len(given["bias"]), name="projection", trainable=False)
         embedding = dense(embedding)
-        dense.set_weights([projection.kernel, projection.bias])
+        dense.set_weights([given["projection"], given["bias"]])
     if outputs == "embedding":
-        return keras.Model(inputs, {outputs: compared(embedding, fit.space)}, name="pocketknn")
+        return keras.Model(inputs, {outputs: compared(embedding, metric)}, name="pocketknn")
     if outputs == "scores":
-        return keras.Model(inputs, {outputs: all_scores(embedding, fit.space)}, name="pocketknn")
-    scores, indices = nearest(embedding, fit.space, fit.k)
-    found = {
-        "scores": scores,
-        "indices": indices,
-        **HEADS[str(fit.spec.head)].attach(scores, indices, fit, fit.space.exact_hit(precision)),
-    }
+        return keras.Model(
+            inputs, {outputs: all_scores(embedding, metric, given)}, name="pocketknn"
+        )
+    scores, indices = nearest(embedding, metric, given, fit.k)
+    head = HEADS[str(fit.spec.head)]
+    found = {"scores": scores, "indices": indices} | head.attach(scores, indices, fit, given)
     return keras.Model(inputs, found, name="pocketknn")

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from .errors import InputError
 from .neighbors import METRICS
@@ -13,62 +14,76 @@ from .space import Space
 if TYPE_CHECKING:
     from keras import KerasTensor
 
+Constants = dict[str, NDArray[Any]]  # by name: what of a graph depends on the references
 _SMALLEST = 1e-30  # keeps a zero embedding at zero, in float32, instead of 0/0
-_SPARE = 8  # candidates beyond k, for what the expanded Euclidean form puts out of order
+SPARE = 8  # candidates beyond k, for what the expanded Euclidean form puts out of order
 
 
-def nearest(embedding: KerasTensor, space: Space, k: int) -> tuple[KerasTensor, KerasTensor]:
+def constants(space: Space) -> Constants:
+    """What the search holds of the references; `SPARE` and k decide the rest of it.
+
+    Returns:
+        `references`, a row each; `middle` (r,), which the Euclidean search subtracts; `rows` (n,),
+        their numbers, for metrics that no product computes.
+    """
+    found: Constants = {"references": space.matrix}
+    if space.metric == "euclidean":
+        found["middle"] = space.middle
+    elif space.metric != "cosine":
+        found["rows"] = np.arange(len(space.matrix), dtype=np.int32)
+    return found
+
+
+def nearest(
+    embedding: KerasTensor, metric: str, given: Constants, k: int
+) -> tuple[KerasTensor, KerasTensor]:
     """Scores (batch, k), descending, and int32 indices of the nearest references.
 
     Args:
         embedding: (batch, r), projected where the space has a projection.
-        space: the references and their metric.
+        metric: one of `neighbors.METRICS`.
+        given: what `constants` found.
         k: how many.
     """
-    if space.metric == "cosine":
-        return _by_cosine(embedding, space, k)
-    if space.metric == "euclidean":
-        return _by_euclidean(embedding, space, k)
-    return _by_differences(embedding, space, k)
+    if metric == "euclidean":
+        return _by_euclidean(embedding, given, k)
+    import keras
+
+    scores, indices = keras.ops.top_k(all_scores(embedding, metric, given), k)
+    return scores, indices
 
 
-def all_scores(embedding: KerasTensor, space: Space) -> KerasTensor:
+def all_scores(embedding: KerasTensor, metric: str, given: Constants) -> KerasTensor:
     """Scores (batch, n) of all references, without a top-k, for what cannot do one.
 
     Raises:
         InputError: Euclidean distances, which are right only for the few that are selected.
     """
-    if space.metric == "cosine":
-        return _cosines(embedding, space)
-    if space.metric == "euclidean":
+    if metric == "cosine":
+        return _cosines(embedding, given)
+    if metric == "euclidean":
         raise InputError("the output 'scores' is there for every metric but euclidean")
-    return _differences(embedding, space)
+    return _differences(embedding, metric, given)
 
 
-def compared(embedding: KerasTensor, space: Space) -> KerasTensor:
+def compared(embedding: KerasTensor, metric: str) -> KerasTensor:
     """What of an embedding (batch, r) is compared with the references: of length 1 for cosine."""
-    return _unit(embedding) if space.metric == "cosine" else embedding
+    return _unit(embedding) if metric == "cosine" else embedding
 
 
-def _by_cosine(embedding: KerasTensor, space: Space, k: int) -> tuple[KerasTensor, KerasTensor]:
+def _cosines(embedding: KerasTensor, given: Constants) -> KerasTensor:
     import keras
 
-    scores, indices = keras.ops.top_k(_cosines(embedding, space), k)
-    return scores, indices
-
-
-def _cosines(embedding: KerasTensor, space: Space) -> KerasTensor:
-    import keras
-
-    dense = keras.layers.Dense(
-        len(space.matrix), use_bias=False, name="references", trainable=False
-    )
+    matrix = given["references"]
+    dense = keras.layers.Dense(len(matrix), use_bias=False, name="references", trainable=False)
     cosines = dense(_unit(embedding))
-    dense.set_weights([space.matrix.T])
+    dense.set_weights([matrix.T])
     return cosines
 
 
-def _by_euclidean(embedding: KerasTensor, space: Space, k: int) -> tuple[KerasTensor, KerasTensor]:
+def _by_euclidean(
+    embedding: KerasTensor, given: Constants, k: int
+) -> tuple[KerasTensor, KerasTensor]:
     """One product selects candidates; their distances are computed from differences.
 
     |x - w|² = |x|² - 2 (x·w - |w|²/2), and |x|² is the same for all references. Near zero that
@@ -77,13 +92,12 @@ def _by_euclidean(embedding: KerasTensor, space: Space, k: int) -> tuple[KerasTe
     import keras
 
     ops = keras.ops
-    moved = embedding - space.middle
-    table = keras.layers.ReversibleEmbedding(
-        *space.matrix.shape, name="references", trainable=False
-    )
+    matrix = given["references"]
+    moved = embedding - given["middle"]
+    table = keras.layers.ReversibleEmbedding(*matrix.shape, name="references", trainable=False)
     ranks = table(ops.concatenate([moved, ops.ones_like(moved[:, :1])], axis=-1), reverse=True)
-    table.set_weights([space.matrix])
-    _, candidates = ops.top_k(ranks, min(k + _SPARE, len(space.matrix)))
+    table.set_weights([matrix])
+    _, candidates = ops.top_k(ranks, min(k + SPARE, len(matrix)))
     # In the order of their indices, so that ties go to the lowest.
     lowest, _ = ops.top_k(-ops.cast(candidates, "float32"), candidates.shape[1])
     candidates = ops.cast(-lowest, "int32")
@@ -93,27 +107,18 @@ def _by_euclidean(embedding: KerasTensor, space: Space, k: int) -> tuple[KerasTe
     return scores, ops.take_along_axis(candidates, places, axis=1)
 
 
-def _by_differences(
-    embedding: KerasTensor, space: Space, k: int
-) -> tuple[KerasTensor, KerasTensor]:
-    import keras
-
-    scores, indices = keras.ops.top_k(_differences(embedding, space), k)
-    return scores, indices
-
-
-def _differences(embedding: KerasTensor, space: Space) -> KerasTensor:
+def _differences(embedding: KerasTensor, metric: str, given: Constants) -> KerasTensor:
     """Negative distances (batch, n)."""
     import keras
 
     ops = keras.ops
-    n, r = space.matrix.shape
-    table = keras.layers.Embedding(n, r, name="references", trainable=False)
+    matrix = given["references"]
+    table = keras.layers.Embedding(*matrix.shape, name="references", trainable=False)
     # All rows, asked for by number: a stock layer's weights enter the graph only by its call.
-    rows = table(ops.zeros_like(embedding[:, :1], dtype="int32") + np.arange(n, dtype=np.int32))
-    table.set_weights([space.matrix])
+    rows = table(ops.zeros_like(embedding[:, :1], dtype="int32") + given["rows"])
+    table.set_weights([matrix])
     differences = ops.abs(rows - ops.expand_dims(embedding, 1))
-    order = METRICS[space.metric]
+    order = METRICS[metric]
     if order == 1:
         distances = ops.sum(differences, axis=-1)
     else:

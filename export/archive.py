@@ -9,9 +9,9 @@ from pathlib import Path
 from pocketknn.builder.errors import InputError
 
 from .canonical import DATE
-from .metadata import LABELS, MANIFEST, SEAL, TABLE
+from .metadata import LABELS, MANIFEST, SEAL, SLOTS, TABLE
 
-_OURS = (MANIFEST, TABLE, LABELS, SEAL)
+_OURS = (MANIFEST, TABLE, LABELS, SLOTS, SEAL)
 _LARGEST = 1 << 30  # bytes of a text; more than ten million references take
 
 
@@ -22,12 +22,10 @@ def append_files(path: Path, files: dict[str, str]) -> None:
             archive.writestr(zipfile.ZipInfo(name, DATE), text)
 
 
-def payload(path: Path) -> bytes:
-    """What stands in a file before the archive that was appended to it."""
+def payload(path: Path) -> int:
+    """How many bytes stand in a file before the archive that was appended to it."""
     with zipfile.ZipFile(path) as archive:
-        start = min(info.header_offset for info in archive.infolist())
-    with path.open("rb") as stream:
-        return stream.read(start)
+        return min(info.header_offset for info in archive.infolist())
 
 
 def read_files(path: Path) -> dict[str, str]:

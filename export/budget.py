@@ -16,15 +16,16 @@ from pocketknn.builder.accuracy import leave_one_out
 from pocketknn.builder.backbone import Backbone
 from pocketknn.builder.errors import InputError
 from pocketknn.builder.fit import Fit, fit
-from pocketknn.builder.model import wire
 from pocketknn.builder.neighbors import Neighbors, winners
 from pocketknn.builder.references import References
 from pocketknn.builder.spec import Spec
 
 from .artefact import FORMATS
-from .handover import precision_of, size
+from .handover import precision_of
 from .metadata import describe
 from .options import PRECISIONS, Options
+from .seal import size
+from .template import Order, write
 
 _COMPONENTS = (256, 128, 64)
 _UNITS = {"": 1, "KB": 1e3, "MB": 1e6, "KIB": 1024, "MIB": 1 << 20}
@@ -198,8 +199,15 @@ def _run(
     metadata = describe(fitted, backbone, {name: precision}, None, options)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / f"model{FORMATS[name].SUFFIX}"
-        model = wire(fitted, backbone, precision=precision)
-        FORMATS[name].convert(model, path, metadata, precision, inputs)
+        order = Order(
+            format=name,
+            fit=fitted,
+            backbone=backbone,
+            precision=precision,
+            options=options,
+            calibration=inputs,
+        )
+        write(order, metadata, path)
         return size(path), FORMATS[name].load(path)(inputs)
 
 

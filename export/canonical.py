@@ -29,14 +29,17 @@ def keras_archive(path: Path) -> None:
         for info in given.infolist():
             content = given.read(info)
             if info.filename == "metadata.json":
-                said = json.loads(content) | {"date_saved": _date()}
+                said = json.loads(content) | {"date_saved": date()}
                 content = json.dumps(said).encode()
             if info.filename == "config.json":
                 content = _numbered(content.decode()).encode()
-            member = zipfile.ZipInfo(info.filename, DATE)
-            member.compress_type = info.compress_type
-            made.writestr(member, content)
+            made.writestr(member(info.filename), content)
     part.replace(path)
+
+
+def member(name: str) -> zipfile.ZipInfo:
+    """A member of an archive, of no time of day."""
+    return zipfile.ZipInfo(name, DATE)
 
 
 def onnx_graph(graph: onnx.GraphProto) -> None:
@@ -89,7 +92,7 @@ def _numbered(text: str) -> str:
     )
 
 
-def _date() -> str:
+def date() -> str:
     """The date that Keras writes, as it writes it."""
     epoch = os.environ.get("SOURCE_DATE_EPOCH", "")
     when = datetime.fromtimestamp(int(epoch), UTC) if epoch.isdigit() else datetime(*DATE)

@@ -13,8 +13,8 @@ from typing import Annotated
 
 import typer
 
+from . import cli_edit, cli_see
 from .cli_refs import refs
-from .cli_see import see
 
 app = typer.Typer(
     add_completion=False,
@@ -24,7 +24,8 @@ app = typer.Typer(
     help="Photos in folders become one k-nearest-neighbour model file per platform.",
 )
 app.add_typer(refs, name="refs")
-app.add_typer(see)
+for command in (cli_edit.edit, cli_edit.diff, cli_see.explain):
+    app.command()(command)
 
 Photos = Annotated[
     Path,

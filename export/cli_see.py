@@ -7,10 +7,7 @@ from typing import Annotated
 
 import typer
 
-see = typer.Typer(rich_markup_mode=None)
 
-
-@see.command()
 def explain(
     out: Annotated[Path, typer.Argument(help="A folder that build wrote, or one of its files.")],
     image: Annotated[Path, typer.Argument(help="A picture.")],

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 import shutil
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,12 +16,11 @@ from pocketknn.builder.backbone import Backbone
 from pocketknn.builder.embedding import Skipped
 from pocketknn.builder.errors import InputError, first_line
 from pocketknn.builder.fit import Fit, fit
-from pocketknn.builder.model import wire
 from pocketknn.builder.references import References
 from pocketknn.builder.spec import Spec
 from pocketknn.builder.unknown import measure
 
-from . import golden, parity, queries, templates
+from . import app_code, golden, parity, queries
 from .artefact import FORMATS, check_formats
 from .metadata import (
     GOLDEN,
@@ -40,10 +38,9 @@ from .metadata import (
 from .options import Options
 from .parity import Parity
 from .queries import Queries
+from .seal import digest, files_of, size
 from .staging import staged
-
-if TYPE_CHECKING:
-    import keras
+from .template import Order, write
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,6 +95,7 @@ def export(
     skipped: Sequence[Skipped] = (),
     force: bool = False,
     progress: Callable[[str], None] = lambda name: None,
+    note: Callable[[str], None] = lambda line: None,
 ) -> Export:
     """Build a model and write it in all formats, with references and manifest, into a new folder.
 
@@ -117,6 +115,7 @@ def export(
         skipped: the pictures that were left out, for the manifest.
         force: replace an earlier build.
         progress: called with the name of each format before it is written.
+        note: called with a line for people when something in a cache could not be used.
 
     Raises:
         InputError: an unknown format, a choice that the references cannot serve, or `out` exists
@@ -133,27 +132,35 @@ def export(
             if backbone
             else queries.from_vectors(references.vectors, seed=spec.seed)
         )
-    models: dict[str, keras.Model] = {}
     with staged(out, force) as folder:
         written = []
-        for name in precision:
-            progress(name)
-            kind = precision[name]
-            if kind not in models:
-                models[kind] = wire(fitted, backbone, precision=kind)
-            written.append(_write(name, models[kind], metadata, fitted, against, folder))
-        for what in options.outputs if "tflite" in precision else ():
-            progress(what)
-            kind = precision["tflite"]
-            part = wire(fitted, backbone, precision=kind, outputs=what)
-            _write_part(what, part, metadata.part(what), fitted, against, folder)
+        orders = [
+            Order(
+                format=name,
+                fit=fitted,
+                backbone=backbone,
+                precision=precision[name],
+                options=options,
+                outputs=outputs,
+                calibration=against.inputs,
+            )
+            for name in precision
+            for outputs in ("neighbors", *(options.outputs if name == "tflite" else ()))
+        ]
+        for order in orders:
+            if order.outputs == "neighbors":
+                progress(order.format)
+                written.append(_write(order, metadata, against, folder, note))
+            else:
+                progress(order.outputs)
+                _write_part(order, metadata.part(order.outputs), against, folder, note)
         references.save(folder / REFERENCES)
         for name, text in metadata.files().items():
             if name == TABLE or (name == LABELS and metadata.labels):
                 (folder / name).write_text(text, encoding="utf-8", newline="")
         if kept := [one.format for one in written if one.parity.agrees]:
             golden.write(folder / GOLDEN, fitted, metadata.manifest, against, kept)
-            templates.write(folder / SNIPPETS, metadata.manifest, kept)
+            app_code.write(folder / SNIPPETS, metadata.manifest, kept)
         manifest = metadata.manifest | {
             "skipped": [asdict(one) for one in skipped],
             "files": {p.name: _facts(p) for p in sorted(folder.iterdir())},
@@ -185,61 +192,35 @@ def compare(name: str, path: Path, precision: str, fit: Fit, against: Queries) -
         against.embeddings,
         fit,
         precision=precision,
-        stored=parity.holds(_files(path), fit.space),
+        stored=parity.holds(files_of(path), fit.space),
     )
 
 
-def digest(path: Path) -> str:
-    """sha256 of a file, or of the names and contents of a package's files in order."""
-    found = hashlib.sha256()
-    for file in _files(path):
-        if path.is_dir():
-            found.update(file.relative_to(path).as_posix().encode() + b"\0")
-        with file.open("rb") as stream:
-            while block := stream.read(1 << 20):
-                found.update(block)
-    return found.hexdigest()
-
-
-def size(path: Path) -> int:
-    """Bytes of a file, or of all files of a package."""
-    return sum(file.stat().st_size for file in _files(path))
-
-
-def _files(path: Path) -> list[Path]:
-    if path.is_dir():
-        return sorted(file for file in path.rglob("*") if file.is_file())
-    return [path] if path.exists() else []
-
-
 def _write(
-    name: str,
-    model: keras.Model,
+    order: Order,
     metadata: Metadata,
-    fitted: Fit,
     against: Queries,
     folder: Path,
+    note: Callable[[str], None],
 ) -> Written:
-    target = FORMATS[name]
-    path = folder / f"{MODEL}{target.SUFFIX}"
-    precision = metadata.manifest["precision"][name]
+    path = folder / f"{MODEL}{FORMATS[order.format].SUFFIX}"
     start = time.perf_counter()
     try:
-        target.convert(model, path, metadata, precision, against.inputs)
+        write(order, metadata, path, note)
         refusal = ""
-    except OSError:
+    except (OSError, InputError):
         raise
     except Exception as error:  # the converters raise anything on a backbone they do not know
         refusal = f"it cannot be converted: {first_line(error)}"
     seconds = time.perf_counter() - start
     written = Written(
-        format=name,
+        format=order.format,
         name=path.name,
         bytes=size(path),
         seconds=seconds,
-        parity=parity.refused(precision, 0, refusal)
+        parity=parity.refused(order.precision, 0, refusal)
         if refusal
-        else compare(name, path, precision, fitted, against),
+        else compare(order.format, path, order.precision, order.fit, against),
     )
     if not written.parity.agrees:
         shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
@@ -247,23 +228,23 @@ def _write(
 
 
 def _write_part(
-    what: str,
-    model: keras.Model,
+    order: Order,
     metadata: Metadata,
-    fitted: Fit,
     against: Queries,
     folder: Path,
+    note: Callable[[str], None],
 ) -> None:
     """A TFLite file that ends before the top-k.
 
     Raises:
         InputError: it does not agree with the exact values.
     """
-    target, precision = FORMATS["tflite"], metadata.manifest["precision"]["tflite"]
+    target, what = FORMATS[order.format], order.outputs
     path = folder / f"{MODEL}-{what}{target.SUFFIX}"
-    target.convert(model, path, metadata, precision, against.inputs)
-    error = parity.check_part(target.load(path)(against.inputs), what, against.embeddings, fitted)
-    if error > (allowed := parity.TOLERANCES[precision].score):
+    write(order, metadata, path, note)
+    outputs = target.load(path)(against.inputs)
+    error = parity.check_part(outputs, what, against.embeddings, order.fit)
+    if error > (allowed := parity.TOLERANCES[order.precision].score):
         raise InputError(f"{path.name}: {what} off by {error:.1e}, allowed are {allowed:.0e}")
 
 

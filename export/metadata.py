@@ -29,6 +29,7 @@ SCHEMA = "pocketknn/1"
 MANIFEST, TABLE, LABELS = "manifest.json", "references.csv", "labels.txt"
 PARITY, REFERENCES = "parity.json", "references.parquet"
 GOLDEN, SNIPPETS = "golden", "snippets"  # folders: a test for devices, and code for apps
+SLOTS = "slots.json"  # inside a file: where its references lie
 SEAL = "seal.txt"  # sha256 of these texts, and of what a native runtime will be given
 MODEL = "model"  # what all artefacts are called, before their suffix
 # What the usual consumer of a format does to a picture of any shape, unless it is told otherwise.
@@ -36,7 +37,7 @@ CONSUMERS = {
     "tflite": {"name": "MediaPipe Tasks", "crop": "stretch"},
     "coreml": {"name": "Vision", "crop": "center"},
 }
-_PACKAGES = (
+PACKAGES = (
     "tensorflow",
     "keras",
     "coremltools",
@@ -85,11 +86,13 @@ class Metadata:
     Attributes:
         manifest: JSON object: head, k, backbone, input, outputs, labels, references, versions.
         table: CSV of index, id, label, path: what leads from an index to a picture.
+        slots: where in the file lies what depends on the references, for a later change of them.
         seal: sha256 of the part of the file that a native runtime reads.
     """
 
     manifest: dict[str, Any]
     table: str
+    slots: dict[str, Any] = field(default_factory=dict, compare=False)
     seal: str = field(default="", compare=False)
 
     @property
@@ -102,18 +105,19 @@ class Metadata:
         rows = csv.DictReader(io.StringIO(self.table, newline=""))
         return [row | {"index": int(row["index"])} for row in rows]
 
-    def files(self, sealed: bytes = b"") -> dict[str, str]:
+    def files(self, seal: str = "") -> dict[str, str]:
         """The texts that a format stores, by name.
 
         Args:
-            sealed: the part of the file that a native runtime will read, if one will.
+            seal: sha256 of the part of the file that a native runtime will read, if one will.
         """
         texts = {
             MANIFEST: dumps(self.manifest),
             TABLE: self.table,
             LABELS: "".join(f"{label}\n" for label in self.labels),
+            SLOTS: json.dumps(self.slots),
         }
-        return texts | {SEAL: f"{_hash_of(texts)}\n{hashlib.sha256(sealed).hexdigest()}\n"}
+        return texts | {SEAL: f"{_hash_of(texts)}\n{seal}\n"}
 
     @classmethod
     def parse(
@@ -153,7 +157,11 @@ class Metadata:
         own, _, runtimes = files.get(SEAL, "").partition("\n")
         if wanted is INSIDE and own != _hash_of(files):
             raise InputError(f"{source} is damaged: its manifest is not the one that was written")
-        return cls(manifest=manifest, table=files[TABLE], seal=runtimes.strip())
+        try:
+            slots = json.loads(files.get(SLOTS, "{}"))
+        except ValueError as error:
+            raise InputError(f"the manifest of {source} is broken: {error!r}") from error
+        return cls(manifest=manifest, table=files[TABLE], slots=slots, seal=runtimes.strip())
 
     def part(self, what: str) -> Metadata:
         """The metadata of a file that ends before the top-k, with `scores` or `embedding` only."""
@@ -168,13 +176,17 @@ class Metadata:
         outputs = {what: {"shape": [1, width], "is": said[what]}}
         return replace(self, manifest=self.manifest | {"outputs": outputs})
 
-    def check_seal(self, content: bytes, source: str) -> None:
+    def check_seal(self, found: str, source: str) -> None:
         """Refuse a damaged file before a native runtime, which may crash on it, sees it.
+
+        Args:
+            found: sha256 of what the runtime would read.
+            source: what the message calls the file.
 
         Raises:
             InputError: the content is not the one that was sealed.
         """
-        if hashlib.sha256(content).hexdigest() != self.seal:
+        if found != self.seal:
             raise InputError(f"{source} is damaged: the model in it is not the one that was built")
 
 
@@ -208,12 +220,38 @@ def describe(
         options: how the files are written.
     """
     options = options or Options()
+    given = _input(fit.spec, fit.references, backbone, options, precision)
+    return _describe(fit, _backbone(backbone), given, precision, rejection, options)
+
+
+def redescribe(manifest: dict[str, Any], fit: Fit, rejection: Rejection | None) -> Metadata:
+    """The metadata of a build with other references, but of the same graph.
+
+    Args:
+        manifest: of the build as it was.
+        fit: the references that it has now.
+        rejection: what the fit's threshold rejects, where it has one.
+    """
+    said = {name: manifest[name] for name in ("ios", "author", "license", "version")}
+    options = Options(**said)
+    precision, given = manifest["precision"], manifest["input"]
+    return _describe(fit, manifest["backbone"], given, precision, rejection, options)
+
+
+def _describe(
+    fit: Fit,
+    backbone: dict[str, Any] | None,
+    given: dict[str, Any],
+    precision: dict[str, str],
+    rejection: Rejection | None,
+    options: Options,
+) -> Metadata:
     spec, references = fit.spec, fit.references
     votes = spec.head == "classify"
     loo = leave_one_out(fit)
     manifest: dict[str, Any] = {
         "schema": SCHEMA,
-        "description": _description(fit, backbone),
+        "description": _description(fit, backbone, given),
         "author": options.author,
         "license": options.license,
         "version": options.version,
@@ -227,8 +265,8 @@ def describe(
         "reject": asdict(rejection) if rejection else None,
         "precision": precision,
         "seed": spec.seed,
-        "backbone": _backbone(backbone),
-        "input": _input(spec, references, backbone, options, precision),
+        "backbone": backbone,
+        "input": given,
         "outputs": _outputs(fit),
         "labels": list(fit.labels),
         "targets": list(references.target_names) if spec.head == "regress" else [],
@@ -241,7 +279,7 @@ def describe(
             "leave_one_out": asdict(loo) if loo else None,
         },
         "versions": {"python": platform.python_version()}
-        | {name: version(name) for name in ("pocketknn", *_PACKAGES)},
+        | {name: version(name) for name in ("pocketknn", *PACKAGES)},
     }
     return Metadata(manifest=manifest, table=references.table())
 
@@ -260,12 +298,14 @@ def spec_of(manifest: dict[str, Any]) -> Spec:
     )
 
 
-def _description(fit: Fit, backbone: Backbone | None) -> str:
+def _description(fit: Fit, backbone: dict[str, Any] | None, given: dict[str, Any]) -> str:
     """One line for the places where platforms show one."""
     spec, references = fit.spec, fit.references
     what = {"classify": "classifier", "regress": "regression", "neighbors": "image search"}
     classes = f" in {len(references.labels)} classes" if spec.head == "classify" else ""
-    source = f"{backbone.name} at {backbone.size}" if backbone else f"{references.dim} features"
+    source = (
+        f"{backbone['name']} at {given['shape'][0]}" if backbone else f"{references.dim} features"
+    )
     return (
         f"k-nearest-neighbour {what[str(spec.head)]}: {len(references)} references{classes},"
         f" k = {fit.k}, {spec.metric}; {source}"
@@ -304,7 +344,7 @@ def dumps(value: object) -> str:
 
 
 def _hash_of(files: Mapping[str, str]) -> str:
-    texts = [files.get(name, "") for name in (MANIFEST, TABLE, LABELS)]
+    texts = [files.get(name, "") for name in (MANIFEST, TABLE, LABELS, SLOTS)]
     return hashlib.sha256("\0".join(texts).encode()).hexdigest()
 
 
@@ -314,6 +354,7 @@ def _backbone(backbone: Backbone | None) -> dict[str, Any] | None:
     return {
         "name": backbone.name,
         "alpha": backbone.alpha,
+        "input_range": backbone.input_range,
         "dim": backbone.dim,
         "weights": backbone.weights or None,
         "weights_sha256": backbone.weights_sha256 or None,

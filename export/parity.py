@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mmap
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -16,6 +17,8 @@ from pocketknn.builder.neighbors import Floats, Neighbors
 from pocketknn.builder.space import Space
 
 from .target import Outputs
+
+_ROWS = 1024  # of a matrix, compared at once
 
 
 class Tolerance(NamedTuple):
@@ -191,8 +194,28 @@ def check_part(outputs: Outputs, what: str, embeddings: NDArray[np.floating], fi
 
 def holds(files: Iterable[Path], space: Space) -> bool:
     """Whether one of the files holds the reference matrix bit for bit, by rows or by columns."""
-    layouts = (space.matrix.tobytes(), space.matrix.T.tobytes())
-    return any(layout in content for content in map(Path.read_bytes, files) for layout in layouts)
+    layouts = (space.matrix, space.matrix.T)
+    return any(_in_file(layout, file) for file in files for layout in layouts)
+
+
+def _in_file(layout: NDArray[np.float32], file: Path) -> bool:
+    """Whether a file holds a matrix as it would lie in memory, row after row."""
+    if file.stat().st_size < layout.nbytes:
+        return False
+    width = layout.shape[1] * layout.itemsize
+    anchor = int(np.argmax(np.abs(layout).max(axis=1)))  # zeros would be found all over the file
+    with file.open("rb") as stream, mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as held:
+        place, sought = -1, layout[anchor].tobytes()
+        while (place := held.find(sought, place + 1)) >= 0:
+            first = place - anchor * width
+            blocks = range(0, len(layout), _ROWS)
+            if first >= 0 and all(
+                held[first + row * width : first + min(row + _ROWS, len(layout)) * width]
+                == layout[row : row + _ROWS].tobytes()
+                for row in blocks
+            ):
+                return True
+    return False
 
 
 def scale_of(space: Space, embeddings: NDArray[np.floating], indices: NDArray[np.int64]) -> Floats:

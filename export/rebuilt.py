@@ -19,8 +19,8 @@ from pocketknn.builder.projection import Projection
 from pocketknn.builder.references import References
 from pocketknn.builder.space import Space
 
-from .handover import digest
 from .metadata import MODEL, REFERENCES, manifest_of, spec_of
+from .seal import digest
 
 if TYPE_CHECKING:
     import keras

@@ -1,14 +1,16 @@
-"""What each format module offers: the same four names, described once."""
+"""What each format module offers: the same names, described once."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from numpy.typing import NDArray
 
 from .metadata import Metadata
+from .options import Options
+from .slots import Content, Slots
 
 if TYPE_CHECKING:
     import keras
@@ -36,18 +38,59 @@ class Target(Protocol):
         self,
         model: keras.Model,
         path: Path,
-        metadata: Metadata,
+        labels: Sequence[str],
+        options: Options,
         precision: str,
         calibration: NDArray[Any] | None = None,
     ) -> None:
-        """Write the model, with its metadata inside, to `path`.
+        """Write the model to `path` with the official converter.
 
         Args:
             model: the graph.
             path: a name that is free.
-            metadata: what the file says about itself.
+            labels: what each value of `probabilities` stands for; empty without a vote.
+            options: how files are written.
             precision: one of `PRECISIONS`.
             calibration: inputs (n, H, W, 3), 0..255, that int8 takes its ranges from.
+        """
+
+    def locate(self, path: Path, content: Content) -> Slots:
+        """Find where in a converted file the content lies.
+
+        Args:
+            path: what `convert` wrote.
+            content: what was converted: of values and sizes that are nowhere else in the graph.
+
+        Raises:
+            ValueError: a part of it is not found.
+        """
+
+    def fill(
+        self, source: Path, path: Path, places: Slots, content: Content, metadata: Metadata
+    ) -> None:
+        """Write a file again with other content, and with metadata.
+
+        Args:
+            source: what `convert` or `fill` wrote.
+            path: a name that is free.
+            places: where in it its content lies; without any it stays.
+            content: what to put there.
+            metadata: what the file says about itself.
+        """
+
+    def content(self, path: Path, places: Slots) -> dict[str, NDArray[Any]]:
+        """The constants of a file, flat, as they lie in it; where possible they stay there.
+
+        Args:
+            path: what `fill` wrote.
+            places: where they lie.
+        """
+
+    def check(self, path: Path) -> Metadata:
+        """Refuse a damaged file before anything relies on it.
+
+        Raises:
+            InputError: as `read`, or what would run is not what was written.
         """
 
     def read(self, path: Path) -> Metadata:

@@ -1,23 +1,26 @@
-"""A TFLite model as it lies in a file: the order of its outputs, and a block of metadata in it.
+"""A TFLite model as it lies in a file: its tensors, the order of its outputs, and its metadata.
 
 The tables are those of the schema that comes with LiteRT.
 """
 
 from __future__ import annotations
 
+import hashlib
 import struct
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
-if TYPE_CHECKING:
-    import flatbuffers
+import numpy as np
+from numpy.typing import NDArray
+
+from . import seal
 
 _IDENTIFIER = b"TFL3"
-_LARGEST = (1 << 31) - (1 << 20)  # bytes of a flatbuffer, and room for the new root
+LARGEST = (1 << 31) - 1  # bytes of a flatbuffer
 _ALIGNMENT = 16  # of the data of a buffer, which the runtime maps as it is
-_VERSION, _BUFFERS, _METADATA, _SLOTS = 0, 4, 6, 10  # of the table Model
-_OUTPUTS = 2  # of the table SubGraph
+_DTYPES = {0: "<f4", 2: "<i4", 4: "<i8"}  # of TensorType: float32, int32, int64
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,110 +54,158 @@ class Signature:
         return replace(self, outputs=tuple(outputs))
 
 
-def signature(content: bytes) -> Signature:
-    """The inputs and outputs of a model with one signature over one subgraph.
+class Model:
+    """A model with one signature over one subgraph, to be changed and written again.
 
-    Raises:
-        ValueError: the model has more, or an output that the signature does not name.
+    Attributes:
+        tree: the tables as objects, of the schema's class `ModelT`.
+        graph: the one subgraph.
     """
-    from ai_edge_litert import schema_py_generated as schema
 
-    model = schema.Model.GetRootAs(content)
-    if (model.SubgraphsLength(), model.SignatureDefsLength()) != (1, 1):
-        raise ValueError("the model must have one subgraph and one signature")
-    graph, named = model.Subgraphs(0), model.SignatureDefs(0)
-    inputs = [named.Inputs(i) for i in range(named.InputsLength())]
-    outputs = [named.Outputs(i) for i in range(named.OutputsLength())]
-    return Signature(
-        inputs=_ports(graph, [graph.Inputs(i) for i in range(graph.InputsLength())], inputs),
-        outputs=_ports(graph, [graph.Outputs(i) for i in range(graph.OutputsLength())], outputs),
-    )
+    def __init__(self, content: Any) -> None:  # noqa: ANN401  # bytes, or a map of a file
+        """Read a model.
+
+        Raises:
+            ValueError: it has more than one subgraph or signature.
+        """
+        from ai_edge_litert import schema_py_generated as schema
+
+        self.tree = schema.ModelT.InitFromPackedBuf(content, 0)
+        if (len(self.tree.subgraphs), len(self.tree.signatureDefs or ())) != (1, 1):
+            raise ValueError("the model must have one subgraph and one signature")
+        (self.graph,) = self.tree.subgraphs
+
+    def signature(self) -> Signature:
+        """The inputs and outputs.
+
+        Raises:
+            ValueError: there is an output that the signature does not name.
+        """
+        (named,) = self.tree.signatureDefs
+        return Signature(
+            inputs=self._ports(self.graph.inputs, named.inputs),
+            outputs=self._ports(self.graph.outputs, named.outputs),
+        )
+
+    def reorder(self, ports: Signature) -> None:
+        """Put the outputs into an order; signatures refer to tensors, not to places in it."""
+        self.graph.outputs = np.array([port.tensor for port in ports.outputs], np.int32)
+
+    def constants(self) -> Iterator[tuple[int, NDArray[Any]]]:
+        """The number of each tensor that has values, and those."""
+        for number, tensor in enumerate(self.graph.tensors):
+            data = self.tree.buffers[tensor.buffer].data
+            if data is not None and tensor.type in _DTYPES:
+                yield number, np.frombuffer(data, _DTYPES[tensor.type])
+
+    def set_constant(self, tensor: int, values: NDArray[Any]) -> None:
+        """Give a tensor of constants other ones, of a type that they can be of without loss."""
+        described = self.graph.tensors[tensor]
+        data = np.ascontiguousarray(values, _DTYPES[described.type])
+        self.tree.buffers[described.buffer].data = data.reshape(-1).view(np.uint8)
+
+    def set_axis(self, tensor: int, axis: int, size: int) -> None:
+        """Change the shape of a tensor."""
+        shape = np.array(self.graph.tensors[tensor].shape)
+        shape[axis] = size
+        self.graph.tensors[tensor].shape = shape
+
+    def set_value(self, tensor: int, place: int, value: int) -> None:
+        """Change one number of a constant."""
+        described = self.graph.tensors[tensor]
+        values = np.frombuffer(self.tree.buffers[described.buffer].data, _DTYPES[described.type])
+        self.set_constant(tensor, np.r_[values[:place], value, values[place + 1 :]])
+
+    def set_metadata(self, name: str, block: bytes) -> None:
+        """Put a named block of metadata into the model, in place of one of that name."""
+        from ai_edge_litert import schema_py_generated as schema
+
+        data = np.frombuffer(block, np.uint8)
+        entries = self.tree.metadata or []
+        for entry in entries:
+            if entry.name == name.encode():
+                self.tree.buffers[entry.buffer].data = data
+                return
+        buffer, entry = schema.BufferT(), schema.MetadataT()
+        buffer.data, entry.name, entry.buffer = data, name, len(self.tree.buffers)
+        self.tree.buffers.append(buffer)
+        self.tree.metadata = [*entries, entry]
+
+    def write(self, path: Path, streamed: Mapping[int, NDArray[Any]]) -> str:
+        """Write the model to a file.
+
+        A flatbuffer points forward only, and by distances. So large constants can follow all the
+        rest, written as they lie in memory, and never be copied.
+
+        Args:
+            path: the file.
+            streamed: the values of tensors, by their number, that come last.
+
+        Returns:
+            sha256 of the file.
+        """
+        places = {self.graph.tensors[tensor].buffer: values for tensor, values in streamed.items()}
+        for number in places:
+            self.tree.buffers[number].data = np.zeros(1, np.uint8)  # so that it has a pointer
+        packed = _packed(self.tree)
+        digest, end = hashlib.sha256(), len(packed)
+        tail: list[tuple[bytes, NDArray[Any]]] = []
+        for number, values in places.items():
+            start = -(-(end + 4) // _ALIGNMENT) * _ALIGNMENT - 4  # of the length, before the data
+            pointer = _pointer(packed, number)
+            struct.pack_into("<I", packed, pointer, start - pointer)
+            tail.append((bytes(start - end) + struct.pack("<I", values.nbytes), values))
+            end = start + 4 + values.nbytes
+        with path.open("wb") as file:
+            for part in (packed, *(piece for pair in tail for piece in pair)):
+                seal.write(file, part, digest)
+        return digest.hexdigest()
+
+    def _ports(self, places: Sequence[int], named: Sequence[Any]) -> tuple[Port, ...]:
+        """The names of the tensors at `places`; two names may stand for one tensor."""
+        left = [(one.tensorIndex, one.name.decode()) for one in named]
+        ports = []
+        for place in places:
+            pair = next((pair for pair in left if pair[0] == place), None)
+            if pair is None:
+                raise ValueError(f"the signature does not name tensor {place}")
+            left.remove(pair)
+            shape = tuple(int(size) for size in self.graph.tensors[place].shape)
+            ports.append(Port(name=pair[1], shape=shape, tensor=int(place)))
+        return tuple(ports)
 
 
-def rewrite(content: bytes, ports: Signature, name: str, block: bytes) -> bytes:
-    """Put a model's outputs into an order, and a named block of metadata into the model.
-
-    A flatbuffer points forward only, and by distances. A new root in front of the old file can
-    therefore point at all its parts, which stay what they are: no weight is read, moved against its
-    alignment, or copied more than once. The new root repeats the old one, whose 4 bytes a buffer
-    are lost, with one more entry in its lists of buffers and of metadata. The outputs are a list of
-    tensor numbers, which is overwritten; signatures refer to tensors, not to places in that list.
-
-    Args:
-        content: a model.
-        ports: its signature, with the outputs in the order wanted.
-        name: what runtimes look for.
-        block: the metadata.
-
-    Returns:
-        The new model; the old one where it is larger than a flatbuffer may be, as the positions of
-        its weights then count from the start of the file.
-    """
+def _packed(tree: Any) -> bytearray:  # noqa: ANN401
+    """The tables and all buffers, whose data begin where the runtime wants them to."""
     import flatbuffers
+
+    builder = flatbuffers.Builder(sum(len(b.data) for b in tree.buffers if b.data is not None))
+    for buffer in tree.buffers:
+        buffer.Pack = _aligned(buffer)  # the schema's own forgets the alignment
+    builder.Finish(tree.Pack(builder), _IDENTIFIER)
+    return bytearray(builder.Output())
+
+
+def _aligned(buffer: Any) -> Any:  # noqa: ANN401
+    def pack(builder: Any) -> int:  # noqa: ANN401
+        data = None
+        if buffer.data is not None:
+            content = bytes(buffer.data)
+            builder.StartVector(1, len(content), _ALIGNMENT)
+            builder.head -= len(content)
+            builder.Bytes[builder.head : builder.head + len(content)] = content
+            data = builder.EndVector()
+        builder.StartObject(1)
+        if data is not None:
+            builder.PrependUOffsetTRelativeSlot(0, data, 0)
+        return int(builder.EndObject())
+
+    return pack
+
+
+def _pointer(packed: bytearray, buffer: int) -> int:
+    """Where the distance from a buffer to its data stands."""
     from ai_edge_litert import schema_py_generated as schema
 
-    old = schema.Model.GetRootAs(content)
-    tables = [old.Buffers(i) for i in range(old.BuffersLength())]
-    if len(content) + len(block) > _LARGEST or any(t.Offset() > 1 for t in tables):
-        return content
-    # The builder counts from its end backwards, and the old file begins there: hence the minus.
-    buffers = [-table._tab.Pos for table in tables]
-    entries = [-old.Metadata(i)._tab.Pos for i in range(old.MetadataLength())]
-    builder = flatbuffers.Builder(len(block) + 8 * len(buffers) + 1024)
-    buffers.append(_buffer(builder, block))
-    entries.append(_entry(builder, name, len(buffers) - 1))
-    parts = {
-        slot: -old._tab.Indirect(old._tab.Pos + place)
-        for slot in range(_VERSION + 1, _SLOTS)
-        if (place := old._tab.Offset(4 + 2 * slot))
-    }
-    parts |= {_BUFFERS: _vector(builder, buffers), _METADATA: _vector(builder, entries)}
-    builder.StartObject(_SLOTS)
-    builder.PrependUint32Slot(_VERSION, old.Version(), 0)
-    for slot, part in parts.items():
-        builder.PrependUOffsetTRelativeSlot(slot, part, 0)
-    builder.Finish(builder.EndObject(), _IDENTIFIER)
-    graph, rest = old.Subgraphs(0)._tab, memoryview(content)
-    start = graph.Vector(graph.Offset(4 + 2 * _OUTPUTS))
-    outputs = struct.pack(f"<{len(ports.outputs)}i", *(port.tensor for port in ports.outputs))
-    return b"".join((builder.Output(), rest[:start], outputs, rest[start + len(outputs) :]))
-
-
-def _ports(graph: Any, places: Sequence[int], named: Sequence[Any]) -> tuple[Port, ...]:  # noqa: ANN401
-    """The names of the tensors at `places`; two names may stand for one tensor."""
-    left = [(one.TensorIndex(), one.Name().decode()) for one in named]
-    ports = []
-    for place in places:
-        pair = next((pair for pair in left if pair[0] == place), None)
-        if pair is None:
-            raise ValueError(f"the signature does not name tensor {place}")
-        left.remove(pair)
-        tensor = graph.Tensors(place)
-        shape = tuple(tensor.Shape(axis) for axis in range(tensor.ShapeLength()))
-        ports.append(Port(name=pair[1], shape=shape, tensor=int(place)))
-    return tuple(ports)
-
-
-def _buffer(builder: flatbuffers.Builder, block: bytes) -> int:
-    builder.StartVector(1, len(block), _ALIGNMENT)
-    for byte in reversed(block):
-        builder.PrependByte(byte)
-    data = builder.EndVector()
-    builder.StartObject(1)
-    builder.PrependUOffsetTRelativeSlot(0, data, 0)
-    return int(builder.EndObject())
-
-
-def _entry(builder: flatbuffers.Builder, name: str, buffer: int) -> int:
-    called = builder.CreateString(name)
-    builder.StartObject(2)
-    builder.PrependUOffsetTRelativeSlot(0, called, 0)
-    builder.PrependUint32Slot(1, buffer, 0)
-    return int(builder.EndObject())
-
-
-def _vector(builder: flatbuffers.Builder, places: Sequence[int]) -> int:
-    builder.StartVector(4, len(places), 4)
-    for place in reversed(places):
-        builder.PrependUOffsetTRelative(place)
-    return int(builder.EndVector())
+    table = schema.Model.GetRootAs(packed).Buffers(buffer)._tab
+    return int(table.Pos + table.Offset(4))

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,9 +18,12 @@ from numpy.typing import NDArray
 
 from pocketknn.builder.errors import InputError, first_line
 
-from . import canonical, quantize, wire
+from . import canonical, coreml_package, quantize, slots, wire
+from .coreml_package import Package
 from .graph import serving_function
 from .metadata import Metadata
+from .options import Options
+from .slots import Content, Slots
 from .target import Outputs, Run
 
 if TYPE_CHECKING:
@@ -31,21 +35,24 @@ THREADS = False
 PRECISIONS: tuple[str, ...] = ("float32", "float16", "int8")
 LABEL, LABEL_PROBABILITIES = "classLabel", "classLabelProbs"
 _PREFIX = "pocketknn."
+_MOST_SIZES = 16  # numbers of a constant that sizes may be among
 # Where the metadata lie: of Model, of ModelDescription and of Metadata in Core ML's Model.proto.
 _DESCRIPTION, _METADATA, _USER_DEFINED = 2, 100, 100
 # One input to the outputs by name, a vote as {label: share}.
 Predict = Callable[[NDArray[Any]], Mapping[str, Any]]
+_REFERENCES = re.compile(r"pocketknn(_\d+)?_references_")  # names of the search's constants
 _HEAD = re.compile(r"pocketknn(_\d+)?/(?!backbone)")
 
 
 def convert(
     model: keras.Model,
     path: Path,
-    metadata: Metadata,
+    labels: Sequence[str],
+    options: Options,
     precision: str,
     calibration: NDArray[Any] | None = None,
 ) -> None:
-    """Convert through coremltools to an ML program for the manifest's least iOS.
+    """Convert through coremltools to an ML program for the least iOS that is wanted.
 
     With `float16` the backbone is half precision and all behind it float32: a sum of squares
     overflows float16 where vectors are longer than 256, and near neighbours would tie. `int8` is
@@ -56,7 +63,7 @@ def convert(
     function = serving_function(model, batch=1).get_concrete_function()
     (image,) = model.inputs
     shape = (1, *image.shape[1:])
-    least = getattr(ct.target, f"iOS{metadata.manifest['ios']}")
+    least = getattr(ct.target, f"iOS{options.ios}")
     options = {"minimum_deployment_target": least, "skip_model_load": True}
     # In two steps, as ClassifierConfig beside another output raises IndexError in one.
     program = ct.convert(
@@ -77,7 +84,6 @@ def convert(
     passes = ct.PassPipeline.DEFAULT
     # This pass makes the indices of topk uint16, whatever the number of references.
     passes.remove_passes({"common::add_int16_cast"})
-    labels = metadata.labels
     converted = ct.convert(
         program,
         convert_to="mlprogram",
@@ -86,7 +92,7 @@ def convert(
         else ct.precision.FLOAT32,
         pass_pipeline=passes,
         classifier_config=ct.ClassifierConfig(
-            labels,
+            list(labels),
             predicted_feature_name=LABEL,
             predicted_probabilities_output="probabilities",
         )
@@ -100,13 +106,71 @@ def convert(
     named = ct.models.MLModel(spec, weights_dir=converted.weights_dir, skip_model_load=True)
     if precision == "int8":
         named = quantize.coreml_int8(named)
-    _introduce(named, metadata.manifest)
     named.save(str(path))
-    sealed = _sealed(path)
-    for name, text in metadata.files(sealed).items():
-        named.user_defined_metadata[_PREFIX + name] = text
-    named.save(str(path))
-    canonical.coreml_package(path, _specification(path))
+    canonical.coreml_package(path, ct.utils.load_spec(str(path)))
+    package = Package(path)
+    package.rows_first(_REFERENCES)
+    part = path.with_suffix(".part")
+    package.write(part)
+    package.save(part)
+    shutil.rmtree(path)
+    part.rename(path)
+
+
+def locate(path: Path, content: Content) -> Slots:
+    """Find the content's places: of values, of axes, and of single numbers."""
+    package = Package(path)
+    tensors, numbers = [], []
+    for place, value in package.constants():
+        values = package.array(value)
+        if values is None:
+            continue
+        tensors.append((place, values))
+        if values.dtype.kind == "i" and values.size <= _MOST_SIZES:
+            numbers += [([*place, "value", at], int(size)) for at, size in enumerate(values)]
+    for number, operation in enumerate(package.block.operations):
+        for at, output in enumerate(operation.outputs):
+            axes = enumerate(output.type.tensorType.dimensions)
+            numbers += [
+                ([number, "axis", at, axis], size.constant.size)
+                for axis, size in axes
+                if operation.type != "const"  # whose shape follows its values
+            ]
+    return slots.locate(content, tensors, numbers)
+
+
+def content(path: Path, places: Slots) -> dict[str, NDArray[Any]]:
+    """The constants of a file, flat, as they lie in it; the references stay in the file."""
+    package = Package(path)
+    found = {}
+    for name, (place, *_) in places.constants.items():
+        values = package.array(package.value(place[:-1] if place[-1] == "T" else place))
+        if values is None:
+            raise InputError(f"{path.name} does not hold its {name} where it says")
+        found[name] = values
+    return found
+
+
+def fill(source: Path, path: Path, places: Slots, content: Content, metadata: Metadata) -> None:
+    """Write a converted package again with other content, and what Xcode shows of it."""
+    package = Package(source)
+    for name, found in places.constants.items():
+        for place in found:
+            by_columns = place[-1] == "T"
+            package.set_array(
+                place[:-1] if by_columns else place, slots.values(content, place, name)
+            )
+    for name, found in places.sizes.items():
+        for number, what, *rest in found:
+            package.set_size([number, what, *rest], content.sizes[name])
+    if content.labels:
+        package.set_classes(content.labels)
+    described = package.model.description
+    _introduce(described, metadata.manifest)
+    own = described.metadata.userDefined
+    for name, text in metadata.files(package.write(path)).items():
+        own[_PREFIX + name] = text
+    package.save(path)
 
 
 def read(path: Path) -> Metadata:
@@ -130,10 +194,16 @@ def read(path: Path) -> Metadata:
     return Metadata.parse(own, path.name)
 
 
+def check(path: Path) -> Metadata:
+    """Refuse a package that is not what was written; its metadata."""
+    metadata = read(path)
+    metadata.check_seal(coreml_package.sealed(path), path.name)
+    return metadata
+
+
 def load(path: Path, threads: int | None = None) -> Run:
     """Open the saved package: in Core ML on a Mac, in our numpy evaluator elsewhere."""
-    metadata = read(path)
-    metadata.check_seal(_sealed(path), path.name)
+    metadata = check(path)
     predict = _core_ml(path) if sys.platform == "darwin" else _evaluator(path)
     labels = metadata.labels
 
@@ -157,24 +227,27 @@ def load(path: Path, threads: int | None = None) -> Run:
     return run
 
 
-def _introduce(model: Any, manifest: dict[str, Any]) -> None:  # noqa: ANN401
+def _introduce(described: Any, manifest: dict[str, Any]) -> None:  # noqa: ANN401
     """What Xcode shows of the model and of each of its features."""
-    model.short_description = manifest["description"]
-    model.author, model.license = manifest["author"], manifest["license"]
-    model.version = manifest["version"]
+    said = described.metadata
+    said.shortDescription, said.versionString = manifest["description"], manifest["version"]
+    said.author, said.license = manifest["author"], manifest["license"]
     given = manifest["input"]
-    model.input_description[given["name"]] = (
+    (feed,) = described.input
+    feed.shortDescription = (
         f"RGB picture, {given['crop']} crop, {given['shape'][0]}×{given['shape'][1]}"
         if given["name"] == "image"
         else f"{given['shape'][0]} features"
     )
-    there = {feature.name for feature in model.get_spec().description.output}
-    said = {name: output["is"] for name, output in manifest["outputs"].items()}
-    said |= {LABEL: "the label with the most votes", LABEL_PROBABILITIES: "share of each label"}
-    for name in sorted(there & said.keys()):
-        model.output_description[name] = said[name]
+    meanings = {name: output["is"] for name, output in manifest["outputs"].items()}
+    meanings |= {
+        LABEL: "the label with the most votes",
+        LABEL_PROBABILITIES: "share of each label",
+    }
+    for feature in described.output:
+        feature.shortDescription = meanings[feature.name]
     if manifest["labels"] and given["name"] == "image":
-        model.user_defined_metadata["com.apple.coreml.model.preview.type"] = "imageClassifier"
+        said.userDefined["com.apple.coreml.model.preview.type"] = "imageClassifier"
 
 
 def _in_backbone(op: Any) -> bool:  # noqa: ANN401  # coremltools' Operation has no stubs
@@ -222,13 +295,6 @@ def _evaluator(path: Path) -> Predict:
         raise InputError(f"{path.name} cannot be evaluated: {first_line(error)}") from error
     (name,) = program.inputs
     return lambda item: program({name: item[None]})
-
-
-def _sealed(path: Path) -> bytes:
-    """The program and its weights: all that runs."""
-    program: bytes = _specification(path).mlProgram.SerializeToString(deterministic=True)
-    weights = sorted(path.glob("Data/**/weights/*"))
-    return b"".join([program, *(file.read_bytes() for file in weights)])
 
 
 def _specification(path: Path) -> Any:  # noqa: ANN401

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import math
+import re
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pocketknn.builder.errors import InputError, first_line
 
-from . import canonical, quantize, wire
+from . import canonical, quantize, seal, slots, wire
 from .graph import serving_function
 from .metadata import Metadata
+from .options import Options
+from .slots import Content, Slots
 from .target import Outputs, Run
 
 if TYPE_CHECKING:
@@ -27,7 +33,11 @@ PRECISIONS: tuple[str, ...] = ("float32", "float16", "int8")
 THREADS = True
 OPSET = 17
 _PREFIX = "pocketknn."
-_METADATA_PROPS = 14  # of ModelProto in onnx.proto
+_REFERENCES = re.compile(r"pocketknn(_\d+)?/references")  # names of the search's nodes
+_GRAPH, _METADATA_PROPS = 7, 14  # of ModelProto in onnx.proto
+_INITIALIZER = 5  # of GraphProto
+_NAME, _RAW_DATA = 8, 9  # of TensorProto
+_MOST_SIZES = 16  # numbers of a constant that sizes may be among
 # How pixels are meant, in the words of ONNX's MetadataProps.md.
 _PIXELS = {
     "Image.BitmapPixelFormat": "Rgb8",
@@ -40,37 +50,112 @@ _AXES = ("DATA_BATCH", "DATA_FEATURE", "DATA_FEATURE", "DATA_CHANNEL")  # Dimens
 def convert(
     model: keras.Model,
     path: Path,
-    metadata: Metadata,
+    labels: Sequence[str],
+    options: Options,
     precision: str,
     calibration: NDArray[Any] | None = None,
 ) -> None:
-    """Convert with tf2onnx, check in full, and keep the metadata in `metadata_props`.
+    """Convert with tf2onnx, and check in full.
 
     The graph takes any number of inputs at once, and has operators of ai.onnx only.
     """
     import onnx
     import tf2onnx
 
-    serve = serving_function(model, batch=None, pixels=metadata.manifest["input"]["dtype"])
+    pixels = options.pixels if len(model.inputs[0].shape) == 4 else "float32"
+    serve = serving_function(model, batch=None, pixels=pixels)
     proto, _ = tf2onnx.convert.from_function(
         serve, input_signature=serve.input_signature, opset=OPSET
     )
     for value in (*proto.graph.input, *proto.graph.output):
         value.type.tensor_type.shape.dim[0].dim_param = "batch"  # tf2onnx names it unk__<number>
-    _share_table(proto)
+    _rows_first(proto)
     del proto.graph.value_info[:]
     if precision == "float16":
         proto = quantize.onnx_half(proto)
     elif precision == "int8":
         pictures = quantize.check_calibration(calibration)
-        proto = quantize.onnx_int8(proto, pictures.astype(metadata.manifest["input"]["dtype"]))
+        proto = quantize.onnx_int8(proto, pictures.astype(pixels))
     _drop_unused_domains(proto)
     canonical.onnx_graph(proto.graph)
-    _introduce(proto, metadata)
-    own = {_PREFIX + name: text for name, text in metadata.files(_graph(proto)).items()}
-    onnx.helper.set_model_props(proto, _properties(metadata.manifest) | own)
     onnx.checker.check_model(proto, full_check=True)
     onnx.save_model(proto, path)
+
+
+def locate(path: Path, content: Content) -> Slots:
+    """Find the content's places: names of initializers, and outputs by number."""
+    import onnx
+
+    graph = onnx.load_model(path).graph
+    tensors = [([t.name], onnx.numpy_helper.to_array(t)) for t in graph.initializer]
+    whole = [(name, values) for (name,), values in tensors if values.dtype.kind == "i"]
+    numbers = [
+        ([name, place], int(number))
+        for name, values in whole
+        for place, number in enumerate(values.ravel())
+        if values.size <= _MOST_SIZES
+    ]
+    shapes = [value.type.tensor_type.shape.dim for value in graph.output]
+    numbers += [
+        ([place, axis], int(size.dim_value))
+        for place, shape in enumerate(shapes)
+        for axis, size in enumerate(shape)
+    ]
+    return slots.locate(content, tensors, numbers)
+
+
+def content(path: Path, places: Slots) -> dict[str, NDArray[Any]]:
+    """The constants of a file, flat, as they lie in it; the references stay in the file."""
+    import onnx
+
+    large = {place[0] for place in places.constants.get("references", ())}
+    graph = _without(path, large).graph
+    values = {t.name: onnx.numpy_helper.to_array(t).ravel() for t in graph.initializer}
+    with path.open("rb") as file:
+        for one in _initializers(file, path):
+            if (name := _name(file, one)) in large:
+                data = next(
+                    f for f in wire.fields(file, one.start, one.end) if f.number == _RAW_DATA
+                )
+                shape = ((data.end - data.start) // 4,)
+                values[name] = np.memmap(path, np.float32, "r", data.start, shape)
+    return {name: values[found[0][0]] for name, found in places.constants.items()}
+
+
+def fill(source: Path, path: Path, places: Slots, content: Content, metadata: Metadata) -> None:
+    """Write a converted file again with other content, and the metadata in `metadata_props`.
+
+    The references come last in the file, and go there as they lie in memory.
+    """
+    import onnx
+
+    large = {place[0] for place in places.constants.get("references", ())}
+    proto = _without(source, large)
+    graph = proto.graph
+    tensors = {tensor.name: tensor for tensor in graph.initializer}
+    for name, found in places.constants.items():
+        for place in found:
+            if place[0] in large:
+                continue
+            tensor, values = tensors[place[0]], slots.values(content, place, name)
+            same = math.prod(tensor.dims) == values.size
+            values = values.reshape(tensor.dims if same else values.shape)
+            tensor.CopyFrom(onnx.numpy_helper.from_array(values, tensor.name))
+    for name, found in places.sizes.items():
+        for first, second in found:
+            if isinstance(first, str):
+                changed = onnx.numpy_helper.to_array(tensors[first]).copy()
+                changed.reshape(-1)[second] = content.sizes[name]
+                tensors[first].CopyFrom(onnx.numpy_helper.from_array(changed, first))
+            else:
+                shape = graph.output[first].type.tensor_type.shape
+                shape.dim[second].dim_value = content.sizes[name]
+    _introduce(proto, metadata)
+    matrices = {
+        place[0]: slots.values(content, place, "references")
+        for place in places.constants.get("references", ())
+    }
+    _write(path, proto, matrices, metadata)
 
 
 def read(path: Path) -> Metadata:
@@ -84,6 +169,15 @@ def read(path: Path) -> Metadata:
     return Metadata.parse(own, path.name)
 
 
+def check(path: Path) -> Metadata:
+    """Refuse a file that is not what was written; its metadata."""
+    metadata = read(path)
+    with path.open("rb") as file:
+        graph = _graph(file, path)
+    metadata.check_seal(seal.sha256(path, graph.start, graph.end), path.name)
+    return metadata
+
+
 def load(path: Path, threads: int | None = None) -> Run:
     """Open the file in onnxruntime."""
     import onnxruntime as ort
@@ -91,9 +185,7 @@ def load(path: Path, threads: int | None = None) -> Run:
 
     # onnxruntime's exceptions have no common base but Exception.
     refusals = (state.Fail, state.InvalidGraph, state.InvalidProtobuf, state.RuntimeException)
-    proto = _open(path)
-    metadata = read(path)
-    metadata.check_seal(_graph(proto), path.name)
+    metadata = check(path)
     how = ort.SessionOptions()
     if threads is not None:
         how.intra_op_num_threads = threads
@@ -125,33 +217,28 @@ def _drop_unused_domains(proto: onnx.ModelProto) -> None:
     proto.opset_import.extend(kept)
 
 
-def _share_table(proto: onnx.ModelProto) -> None:
-    """Multiply by a table where its transpose is stored too: the same sums with half the bytes.
+def _rows_first(proto: onnx.ModelProto) -> None:
+    """Store the references a row each, and only once, where the product wants columns.
 
-    The Euclidean search selects with the references and looks them up; tf2onnx stores both ways.
+    The sums are the same. The Euclidean search selects with the references and looks them up, and
+    tf2onnx stores both ways. Rows go into a file as they lie in memory.
     """
-    from onnx import helper, numpy_helper, shape_inference
+    from onnx import helper, numpy_helper
 
     graph = proto.graph
     tables = {t.name: numpy_helper.to_array(t) for t in graph.initializer if len(t.dims) == 2}
-    products = [n for n in graph.node if n.op_type == "MatMul" and n.input[1] in tables]
-    twins = [
-        (node, name)
-        for node in products
-        for name, table in tables.items()
-        if name != node.input[1] and _same_bits(table, tables[node.input[1]].T)
-    ]
-    if not twins:
-        return
-    values = (*graph.input, *shape_inference.infer_shapes(proto).graph.value_info)
-    ranks = {value.name: len(value.type.tensor_type.shape.dim) for value in values}
-    replaced = {node.input[1] for node, _ in twins}
-    for node, name in twins:
-        if ranks.get(node.input[0]) == 2:  # Gemm takes matrices only, MatMul stacks of them too
-            operands = (node.input[0], name)
-            node.CopyFrom(helper.make_node("Gemm", operands, node.output, node.name, transB=1))
-    unused = replaced - {name for node in graph.node for name in node.input}
-    kept = [table for table in graph.initializer if table.name not in unused]
+    for node in graph.node:
+        if node.op_type != "MatMul" or not _REFERENCES.match(node.name):
+            continue
+        rows = np.ascontiguousarray(tables[node.input[1]].T)
+        twins = (name for name, table in tables.items() if _same_bits(table, rows))
+        name = next(twins, None) or f"{node.input[1]}_rows"
+        if name not in tables:
+            graph.initializer.append(numpy_helper.from_array(rows, name))
+        operands = (node.input[0], name)
+        node.CopyFrom(helper.make_node("Gemm", operands, node.output, node.name, transB=1))
+    used = {name for node in graph.node for name in node.input}
+    kept = [table for table in graph.initializer if table.name in used]
     del graph.initializer[:]
     graph.initializer.extend(kept)
 
@@ -199,16 +286,80 @@ def _properties(manifest: dict[str, Any]) -> dict[str, str]:
     return {name: text for name, text in said.items() if text}
 
 
-def _open(path: Path) -> onnx.ModelProto:
+def _without(path: Path, names: Collection[str]) -> onnx.ModelProto:
+    """The model without some of its initializers, which are not read."""
     import onnx
-    from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 
-    try:
-        return onnx.load_model(path, load_external_data=False)
-    except (DecodeError, OSError, ValueError) as error:
-        raise InputError(f"{path.name} is no ONNX file: {first_line(error)}") from error
+    parts, proto = [], onnx.ModelProto()
+    with path.open("rb") as file:
+        end, graph = path.stat().st_size, _graph(file, path)
+        place = graph.start
+        for one in _initializers(file, path):
+            if _name(file, one) in names:
+                parts.append(_bytes(file, place, one.key))
+                place = one.end
+        parts.append(_bytes(file, place, graph.end))
+        proto.MergeFromString(_bytes(file, 0, graph.key))
+        proto.MergeFromString(_bytes(file, graph.end, end))
+    proto.graph.MergeFromString(b"".join(parts))
+    return proto
 
 
-def _graph(proto: onnx.ModelProto) -> bytes:
-    content: bytes = proto.graph.SerializeToString(deterministic=True)
-    return content
+def _write(
+    path: Path,
+    proto: onnx.ModelProto,
+    matrices: Mapping[str, NDArray[Any]],
+    metadata: Metadata,
+) -> None:
+    """Write a model, and further initializers at the end of its graph."""
+    import onnx
+
+    parts: list[Any] = [proto.graph.SerializeToString(deterministic=True)]
+    for name, values in matrices.items():
+        described = onnx.TensorProto(
+            name=name, dims=values.shape, data_type=onnx.TensorProto.FLOAT
+        ).SerializeToString(deterministic=True)
+        raw = wire.header(_RAW_DATA, values.nbytes)
+        length = len(described) + len(raw) + values.nbytes
+        parts += [wire.header(_INITIALIZER, length) + described + raw, values]
+    digest = hashlib.sha256()
+    before, after = onnx.ModelProto(), onnx.ModelProto()
+    for field, value in proto.ListFields():
+        if field.name not in ("graph", "metadata_props"):
+            side = before if field.number < _GRAPH else after
+            side.MergeFrom(onnx.ModelProto(**{field.name: value}))
+    with path.open("wb") as file:
+        file.write(before.SerializeToString(deterministic=True))
+        file.write(wire.header(_GRAPH, sum(memoryview(part).nbytes for part in parts)))
+        for part in parts:
+            seal.write(file, part, digest)
+        own = metadata.files(digest.hexdigest())
+        onnx.helper.set_model_props(
+            after,
+            _properties(metadata.manifest) | {_PREFIX + name: text for name, text in own.items()},
+        )
+        file.write(after.SerializeToString(deterministic=True))
+
+
+def _graph(file: BinaryIO, path: Path) -> wire.Field:
+    for one in wire.fields(file, 0, path.stat().st_size):
+        if one.number == _GRAPH:
+            return one
+    raise InputError(f"{path.name} is no ONNX file: there is no graph in it")
+
+
+def _initializers(file: BinaryIO, path: Path) -> Iterator[wire.Field]:
+    graph = _graph(file, path)
+    return (f for f in wire.fields(file, graph.start, graph.end) if f.number == _INITIALIZER)
+
+
+def _name(file: BinaryIO, tensor: wire.Field) -> str:
+    for one in wire.fields(file, tensor.start, tensor.end):
+        if one.number == _NAME:
+            return _bytes(file, one.start, one.end).decode()
+    return ""
+
+
+def _bytes(file: BinaryIO, start: int, end: int) -> bytes:
+    file.seek(start)
+    return file.read(end - start)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,13 +11,15 @@ from numpy.typing import NDArray
 
 from pocketknn.builder.errors import InputError, first_line
 
-from . import quantize
+from . import quantize, seal, slots
 from .archive import append_files, payload, read_files
 from .graph import serving_function
 from .metadata import Metadata
+from .options import Options
+from .slots import Content, Slots
 from .target import Outputs, Run
 from .tflite_metadata import NAME, pack
-from .tflite_model import rewrite, signature
+from .tflite_model import Model
 
 if TYPE_CHECKING:
     import keras
@@ -27,12 +30,14 @@ PRECISION = "float32"
 _ORDER = ("probabilities", "value", "scores", "indices")
 PRECISIONS: tuple[str, ...] = ("float32", "float16", "int8")
 THREADS = True
+_MOST_SIZES = 16  # numbers of a constant that sizes may be among
 
 
 def convert(
     model: keras.Model,
     path: Path,
-    metadata: Metadata,
+    labels: Sequence[str],
+    options: Options,
     precision: str,
     calibration: NDArray[Any] | None = None,
 ) -> None:
@@ -45,7 +50,7 @@ def convert(
     module = tf.Module()
     # Without the raw variables the converter leaves the weights out, without a word.
     module.weights = [variable.value for variable in model.variables]
-    kind = metadata.manifest["input"]["dtype"]
+    kind = options.pixels if len(model.inputs[0].shape) == 4 else "float32"
     module.serve = serving_function(model, 1, casts={"indices": tf.float32}, pixels=kind)
 
     def converter() -> tf.lite.TFLiteConverter:
@@ -59,15 +64,63 @@ def convert(
     elif precision == "int8":
         pictures = quantize.check_calibration(calibration).astype(kind)
         content = quantize.tflite_int8(converter(), content, pictures)
-    ports = signature(content).ordered(_ORDER)
-    content = rewrite(content, ports, NAME, pack(metadata, ports))
     path.write_bytes(content)
-    append_files(path, metadata.files(content))
+
+
+def locate(path: Path, content: Content) -> Slots:
+    """Find the content's places: numbers of tensors, with an axis or a place in their values."""
+    model = Model(path.read_bytes())
+    tensors, numbers = [], []
+    for number, values in model.constants():
+        tensors.append(([number], values))
+        if values.dtype.kind == "i" and values.size <= _MOST_SIZES:
+            numbers += [([number, "value", at], int(size)) for at, size in enumerate(values)]
+    for number, tensor in enumerate(model.graph.tensors):
+        axes = enumerate(tensor.shape if tensor.shape is not None else ())
+        numbers += [([number, "axis", axis], int(size)) for axis, size in axes]
+    return slots.locate(content, tensors, numbers)
+
+
+def content(path: Path, places: Slots) -> dict[str, NDArray[Any]]:
+    """The constants of a file, flat, as they lie in it; the references stay in the file."""
+    values = dict(Model(np.memmap(path, np.uint8, "r")).constants())
+    return {name: values[found[0][0]] for name, found in places.constants.items()}
+
+
+def fill(source: Path, path: Path, places: Slots, content: Content, metadata: Metadata) -> None:
+    """Write a converted file again with other content, metadata, and its outputs in order."""
+    model = Model(np.memmap(source, np.uint8, "r"))
+    streamed = {}
+    for name, found in places.constants.items():
+        for place in found:
+            values = slots.values(content, place, name)
+            if name == "references":
+                streamed[place[0]] = values
+            else:
+                model.set_constant(place[0], values)
+    for name, found in places.sizes.items():
+        for number, what, at in found:
+            if what == "axis":
+                model.set_axis(number, at, content.sizes[name])
+            else:
+                model.set_value(number, at, content.sizes[name])
+    ports = model.signature().ordered(_ORDER)
+    model.reorder(ports)
+    model.set_metadata(NAME, pack(metadata, ports))
+    digest = model.write(path, streamed)
+    append_files(path, metadata.files(digest))
 
 
 def read(path: Path) -> Metadata:
     """Read the metadata from the archive at the end of the file."""
     return Metadata.parse(read_files(path), path.name)
+
+
+def check(path: Path) -> Metadata:
+    """Refuse a file that is not what was written; its metadata."""
+    metadata = read(path)
+    metadata.check_seal(seal.sha256(path, 0, payload(path)), path.name)
+    return metadata
 
 
 def load(path: Path, threads: int | None = None) -> Run:
@@ -77,7 +130,7 @@ def load(path: Path, threads: int | None = None) -> Run:
     """
     from ai_edge_litert.interpreter import Interpreter
 
-    read(path).check_seal(payload(path), path.name)
+    check(path)
     try:
         interpreter = Interpreter(model_path=str(path), num_threads=threads)
         runner = interpreter.get_signature_runner("serving_default")

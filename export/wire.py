@@ -1,4 +1,4 @@
-"""Read a few fields of a protobuf file, wherever they lie, without the rest of it.
+"""Single fields of a protobuf file, read and written without the rest of it.
 
 The format: https://protobuf.dev/programming-guides/encoding. What a file says about itself is some
 kilobytes among its weights; onnx and coremltools would read all of it, after seconds of imports.
@@ -15,9 +15,10 @@ _LONGEST_VARINT = 10
 
 
 class Field(NamedTuple):
-    """Where a field's content lies in the file."""
+    """Where a field lies in the file: its key, and from `start` to `end` its content."""
 
     number: int
+    key: int
     start: int
     end: int
 
@@ -30,6 +31,7 @@ def fields(file: BinaryIO, start: int, end: int) -> Iterator[Field]:
     """
     place = start
     while place < end:
+        began = place
         file.seek(place)
         key = _varint(file)
         number, kind = key >> 3, key & 7
@@ -42,7 +44,7 @@ def fields(file: BinaryIO, start: int, end: int) -> Iterator[Field]:
             length = _varint(file)
             place = file.tell() + length
             if number and place <= end:
-                yield Field(number, place - length, place)
+                yield Field(number, began, place - length, place)
         else:
             raise ValueError(f"no protobuf: a field of kind {kind}")
         if not number or place > end:
@@ -64,6 +66,17 @@ def texts(file: BinaryIO, start: int, end: int, number: int) -> dict[str, str]:
                 pair[part.number] = file.read(part.end - part.start).decode()
             found[pair[1]] = pair[2]
     return found
+
+
+def header(number: int, length: int) -> bytes:
+    """What stands before the content of a length-delimited field."""
+    written = bytearray()
+    for value in (number << 3 | _BYTES, length):
+        while value > 0x7F:
+            written.append(value & 0x7F | 0x80)
+            value >>= 7
+        written.append(value)
+    return bytes(written)
 
 
 def _varint(file: BinaryIO) -> int:

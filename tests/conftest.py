@@ -14,8 +14,12 @@ from pocketknn.builder import References, Spec, embed, find, load_backbone
 from pocketknn.builder.fit import fit
 from pocketknn.builder.model import wire
 from pocketknn.builder.unknown import measure
+from pocketknn.export.artefact import FORMATS
 from pocketknn.export.metadata import describe
+from pocketknn.export.options import Options
 from pocketknn.export.queries import Queries
+from pocketknn.export.slots import Slots, content_of
+from pocketknn.export.template import Order, write
 
 DATA = Path(os.environ.get("POCKETKNN_DATA", Path(__file__).parents[2] / "shared" / "data"))
 PRECISION = {"keras": "float32", "tflite": "float32", "coreml": "float16", "onnx": "float32"}
@@ -23,8 +27,13 @@ PRECISION = {"keras": "float32", "tflite": "float32", "coreml": "float16", "onnx
 
 @pytest.fixture(scope="session", autouse=True)
 def own_cache(tmp_path_factory):
-    """The tests' builds remember embeddings in a folder of their own."""
-    os.environ["POCKETKNN_CACHE"] = str(tmp_path_factory.mktemp("cache"))
+    """The tests' builds remember embeddings and templates in a folder of their own.
+
+    All processes of a run share it.
+    """
+    base = tmp_path_factory.getbasetemp()
+    shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+    os.environ["POCKETKNN_CACHE"] = str(shared / "cache")
 
 
 @pytest.fixture(scope="session")
@@ -96,8 +105,37 @@ class Case:
     def spec(self):
         return self.fit.spec
 
-    def model(self, precision="float32"):
-        return wire(self.fit, self.backbone, precision=precision)
+    def write(
+        self, name, path, precision="float32", metadata=None, options=None, outputs="neighbors"
+    ):
+        """An artefact, as a build writes it."""
+        write(self.order(name, precision, options, outputs), metadata or self.metadata, path)
+        return path
+
+    def convert(self, name, path, precision="float32", options=None, outputs="neighbors"):
+        """The same by the official converter, from a graph that holds the real references."""
+        order, raw = (
+            self.order(name, precision, options, outputs),
+            path.with_name(f"raw-{path.name}"),
+        )
+        model = wire(self.fit, self.backbone, precision=precision, outputs=outputs)
+        given = (self.fit.labels, order.options, precision, order.calibration)
+        FORMATS[name].convert(model, raw, *given)
+        metadata = self.metadata if outputs == "neighbors" else self.metadata.part(outputs)
+        content = content_of(self.fit, precision, outputs)
+        FORMATS[name].fill(raw, path, Slots(), content, metadata)
+        return path
+
+    def order(self, name, precision="float32", options=None, outputs="neighbors"):
+        return Order(
+            format=name,
+            fit=self.fit,
+            backbone=self.backbone,
+            precision=precision,
+            options=options or Options(),
+            outputs=outputs,
+            calibration=self.queries.inputs,
+        )
 
 
 def vector_case(n=40, d=16, k=5, classes=6, seed=0, head="classify", **choices):

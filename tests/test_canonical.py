@@ -7,7 +7,7 @@ import sys
 import zipfile
 
 from pocketknn.export import canonical
-from pocketknn.export.handover import digest
+from pocketknn.export.seal import digest
 
 BUILD = """
 import sys

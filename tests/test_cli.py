@@ -15,7 +15,7 @@ from PIL import Image
 from pocketknn.builder import neighbors
 from pocketknn.export import queries, to_onnx
 from pocketknn.export.cli import main
-from pocketknn.export.handover import digest
+from pocketknn.export.seal import digest
 
 
 def listed(folder):

@@ -8,11 +8,11 @@ from conftest import PRECISION, Case, photo_case, vector_case
 from pocketknn.builder import InputError, References, Spec
 from pocketknn.builder.unknown import measure
 from pocketknn.export import check, to_coreml
-from pocketknn.export.handover import _files
 from pocketknn.export.metadata import describe
 from pocketknn.export.options import IOS, Options
 from pocketknn.export.parity import holds
 from pocketknn.export.queries import Queries
+from pocketknn.export.seal import files_of
 
 SPECIFICATION = {15: 6, 16: 7, 17: 8, 18: 9}
 
@@ -21,13 +21,12 @@ def written(case, folder, precision="float16", **options):
     path = folder / "model.mlpackage"
     found = Options(**options)
     metadata = describe(case.fit, case.backbone, PRECISION, measure(case.fit), found)
-    to_coreml.convert(case.model(precision), path, metadata, precision)
-    return path
+    return case.write("coreml", path, precision, metadata, found)
 
 
 def agrees(case, path, precision):
     outputs = to_coreml.load(path)(case.queries.inputs)
-    stored = holds(_files(path), case.fit.space)
+    stored = holds(files_of(path), case.fit.space)
     given = (outputs, case.queries.embeddings, case.fit)
     return check(*given, precision=precision, stored=stored).failures == ()
 

@@ -10,9 +10,9 @@ from conftest import PRECISION, Case, drawing, photo_case, vector_case
 from pocketknn.builder import InputError, References, Spec, neighbors
 from pocketknn.builder.mobilenets import FAMILIES, network
 from pocketknn.export import FORMATS, check, load
-from pocketknn.export.handover import _files
 from pocketknn.export.parity import TOLERANCES, holds
 from pocketknn.export.queries import Queries
+from pocketknn.export.seal import files_of
 
 gc.freeze()  # coremltools collects garbage in each conversion; TensorFlow's is a lot
 
@@ -89,8 +89,7 @@ def architecture(request, photos, tmp_path_factory):
 def written(name, case, folder, precision=None):
     path = folder / f"model{FORMATS[name].SUFFIX}"
     precision = precision or PRECISION[name]
-    FORMATS[name].convert(case.model(precision), path, case.metadata, precision)
-    return path
+    return case.write(name, path, precision)
 
 
 def judge(name, path, case, precision=None):
@@ -99,7 +98,7 @@ def judge(name, path, case, precision=None):
         case.queries.embeddings,
         case.fit,
         precision=precision or PRECISION[name],
-        stored=holds(_files(path), case.fit.space),
+        stored=holds(files_of(path), case.fit.space),
     )
 
 

@@ -10,7 +10,7 @@ from conftest import photo_case
 from pocketknn.builder import InputError
 from pocketknn.export import FORMATS, export, report
 from pocketknn.export.artefact import load
-from pocketknn.export.handover import _files
+from pocketknn.export.seal import files_of
 
 MUTATIONS = int(os.environ.get("POCKETKNN_MUTATIONS", "200"))  # of each kind; 1000 by hand
 
@@ -23,7 +23,7 @@ def built(photos, tmp_path_factory):
 
 def mutate(path, rng):
     """Flip, zero, cut or insert bytes somewhere in a file, or in one of a package's files."""
-    files = _files(path)
+    files = files_of(path)
     file = files[rng.integers(len(files))]
     content = bytearray(file.read_bytes())
     place = int(rng.integers(len(content)))

@@ -9,7 +9,7 @@ from conftest import PRECISION, Case, drawing, photo_case
 from pocketknn.builder import References, Spec, load_backbone
 from pocketknn.builder.embedding import run
 from pocketknn.builder.images import square
-from pocketknn.export import load, to_tflite
+from pocketknn.export import load
 from pocketknn.export.metadata import describe
 from pocketknn.export.options import Options
 from pocketknn.export.queries import Queries
@@ -79,7 +79,7 @@ def classify(mediapipe, tmp_path):
 
     def opening(case, **options):
         path = tmp_path / "model.tflite"
-        to_tflite.convert(case.model(), path, case.metadata, "float32")
+        case.write("tflite", path)
         base = BaseOptions(model_asset_path=str(path))
         options = vision.ImageClassifierOptions(base, **options)
         opened.append(vision.ImageClassifier.create_from_options(options))

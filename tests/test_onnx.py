@@ -7,7 +7,6 @@ import numpy as np
 import onnx
 import pytest
 from conftest import PRECISION, Case, photo_case, vector_case
-from onnx import TensorProto, helper, numpy_helper
 
 from pocketknn.builder import References, Spec
 from pocketknn.export import check, to_onnx
@@ -21,8 +20,7 @@ HOSTILE = ["\\", "a \"b\" 'c'", "ä, ö; 雪 🙂", "{0: $x ${y}}"]
 def written(case, folder, **options):
     path = folder / "model.onnx"
     metadata = describe(case.fit, case.backbone, PRECISION, None, Options(**options))
-    to_onnx.convert(case.model(), path, metadata, "float32")
-    return onnx.load(path)
+    return onnx.load(case.write("onnx", path, "float32", metadata, Options(**options)))
 
 
 def properties(proto):
@@ -125,84 +123,16 @@ def test_the_order_of_the_properties_is_always_the_same(tmp_path):
     assert orders[0] == orders[1]
 
 
-# Euclidean: the references are multiplied with and looked up, and stored once.
-
-
-def twice(case, folder, monkeypatch):
-    """The same file as tf2onnx leaves it, with the references stored both ways."""
-    with monkeypatch.context() as patch:
-        patch.setattr(to_onnx, "_share_table", lambda proto: None)
-        folder.mkdir()
-        return written(case, folder)
-
-
-def test_the_euclidean_file_holds_the_references_once(tmp_path, monkeypatch):
-    case = vector_case(n=2000, d=64, metric="euclidean")
-    written(case, tmp_path)
-    matrix = case.fit.space.matrix
-    table = len(case.metadata.table.encode())
-    size = (tmp_path / "model.onnx").stat().st_size - table
-    assert matrix.nbytes < size < 1.1 * matrix.nbytes + 20_000
-    content = (tmp_path / "model.onnx").read_bytes()
-    assert content.count(matrix.tobytes()) == 1
-    assert content.count(matrix.T.tobytes()) == 0
-    before = twice(case, tmp_path / "before", monkeypatch)
-    stored = [numpy_helper.to_array(one).tobytes() for one in before.graph.initializer]
-    assert matrix.tobytes() in stored, "else the rewrite has nothing to do any more: drop it"
-    assert matrix.T.tobytes() in stored
-
-
-@pytest.mark.parametrize("pca", [None, 6])
-def test_storing_it_once_changes_no_answer(pca, tmp_path, monkeypatch):
-    case = vector_case(n=300, metric="euclidean", vote="distance", pca=pca)
-    written(case, tmp_path)
-    twice(case, tmp_path / "before", monkeypatch)
-    paths = [tmp_path / "model.onnx", tmp_path / "before/model.onnx"]
-    after, before = (to_onnx.load(path)(case.queries.inputs) for path in paths)
-    for name, value in before.items():
-        np.testing.assert_array_equal(after[name], value)
-    queries = case.queries.embeddings
-    assert check(after, queries, case.fit, precision="float32").failures == ()
-
-
-def graph_of(rank):
-    """A product with W over a stack of matrices, beside a product with W transposed."""
-    table = np.arange(6, dtype=np.float32).reshape(2, 3)
-    shape = [2] * (rank - 1)
-    given = helper.make_tensor_value_info("x", TensorProto.FLOAT, [*shape, 2])
-    nodes = [
-        helper.make_node("MatMul", ["x", "w"], ["y"]),
-        helper.make_node("Gather", ["t", "i"], ["z"]),
-    ]
-    outputs = [
-        helper.make_tensor_value_info("y", TensorProto.FLOAT, [*shape, 3]),
-        helper.make_tensor_value_info("z", TensorProto.FLOAT, [1, 2]),
-    ]
-    stored = [
-        numpy_helper.from_array(table, "w"),
-        numpy_helper.from_array(np.ascontiguousarray(table.T), "t"),
-        numpy_helper.from_array(np.zeros(1, np.int64), "i"),
-    ]
-    graph = helper.make_graph(nodes, "g", [given], outputs, stored)
-    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
-
-
-@pytest.mark.parametrize(("rank", "kind"), [(2, "Gemm"), (3, "MatMul")])
-def test_only_products_of_matrices_are_rewritten(rank, kind):
-    proto = graph_of(rank)
-    to_onnx._share_table(proto)
-    onnx.checker.check_model(proto, full_check=True)
-    assert proto.graph.node[0].op_type == kind
-    assert ("w" in {one.name for one in proto.graph.initializer}) is (kind == "MatMul")
-
-
-def test_a_table_that_is_only_nearly_the_transpose_stays():
-    proto = graph_of(2)
-    other = numpy_helper.to_array(proto.graph.initializer[1]).copy()
-    other[0, 0] = -0.0
-    proto.graph.initializer[1].CopyFrom(numpy_helper.from_array(other, "t"))
-    to_onnx._share_table(proto)
-    assert proto.graph.node[0].op_type == "MatMul"
+def test_the_references_lie_in_the_file_once_by_rows(tmp_path):
+    """tf2onnx stores columns, and for the Euclidean search, which looks them up too, both."""
+    for metric in ("cosine", "euclidean"):
+        case = vector_case(n=2000, d=64, metric=metric)
+        plain = written(case, tmp_path)
+        matrix = case.fit.space.matrix
+        content = (tmp_path / "model.onnx").read_bytes()
+        assert content.count(matrix.tobytes()) == 1
+        assert content.count(matrix.T.tobytes()) == 0
+        assert {node.op_type for node in plain.graph.node if "references" in node.name} >= {"Gemm"}
 
 
 def test_a_backbone_that_multiplies_stacks_of_matrices_still_converts(photos, tmp_path):

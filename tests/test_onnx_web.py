@@ -45,7 +45,7 @@ def test_the_web_answers_as_the_desktop(name, web, photos, tmp_path):
     options = Options(pixels=pixels)
     metadata = describe(case.fit, case.backbone, PRECISION, measure(case.fit), options)
     path = tmp_path / "model.onnx"
-    to_onnx.convert(case.model(), path, metadata, "float32")
+    case.write("onnx", path, "float32", metadata, options)
     here = to_onnx.load(path)(case.queries.inputs)
     # Manhattan's differences to all references are made for each input: few at once.
     blocks = np.array_split(case.queries.inputs.astype(pixels), 3)

@@ -11,9 +11,9 @@ from hypothesis.extra.numpy import arrays
 
 from pocketknn.builder import References, Spec, neighbors
 from pocketknn.export import FORMATS, check
-from pocketknn.export.handover import _files
 from pocketknn.export.parity import holds
 from pocketknn.export.queries import Queries
+from pocketknn.export.seal import files_of
 
 gc.freeze()  # coremltools collects garbage in each conversion; TensorFlow's is a lot
 
@@ -53,9 +53,9 @@ def test_any_file_agrees_with_the_oracle(name, tmp_path_factory):
     def agrees(case):
         path = tmp_path_factory.mktemp("any") / f"model{FORMATS[name].SUFFIX}"
         kind = PRECISION[name]
-        FORMATS[name].convert(case.model(kind), path, case.metadata, kind)
+        case.write(name, path, kind)
         outputs = FORMATS[name].load(path)(case.queries.inputs)
-        stored = holds(_files(path), case.fit.space)
+        stored = holds(files_of(path), case.fit.space)
         # In a model of vectors nothing is half precision, so float32's table holds for Core ML too.
         parity = check(
             outputs,

@@ -53,7 +53,7 @@ def bare(tmp_path_factory):
 def test_the_file_answers_as_our_load_does(photos, bare, tmp_path):
     case = photo_case(photos, "bundled")
     path, size = tmp_path / "model.tflite", case.backbone.size
-    to_tflite.convert(case.model(), path, case.metadata, "float32")
+    case.write("tflite", path)
     picture = drawing(3, (size, size))  # which needs no resizing
     picture.save(tmp_path / "picture.png")
     command = [bare, "-I", "-c", SCRIPT, path, tmp_path / "picture.png"]

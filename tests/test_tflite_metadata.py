@@ -11,10 +11,8 @@ from ai_edge_litert.interpreter import Interpreter
 from conftest import photo_case, vector_case
 
 from pocketknn.builder import InputError
-from pocketknn.export import to_tflite
-from pocketknn.export.archive import payload
 from pocketknn.export.tflite_metadata import NAME, pack
-from pocketknn.export.tflite_model import Port, Signature, signature
+from pocketknn.export.tflite_model import Model, Port, Signature
 
 CASES = {
     "bundled": lambda photos: photo_case(photos, "bundled"),
@@ -44,7 +42,7 @@ def schema():
 
 def converted(case, folder):
     path = folder / "model.tflite"
-    to_tflite.convert(case.model(), path, case.metadata, "float32")
+    case.write("tflite", path)
     return path
 
 
@@ -153,7 +151,7 @@ def test_only_probabilities_have_labels_as_many_as_classes(written, schema):
         assert file.type == schema.AssociatedFileType.TENSOR_AXIS_LABELS
         lines = zipfile.ZipFile(path).read(file.name.decode()).decode().split("\n")
         assert lines == [*case.fit.labels, ""]
-        ports = signature(payload(path)).outputs
+        ports = Model(path.read_bytes()).signature().outputs
         assert ports[0].shape == (1, len(case.fit.labels))
 
 

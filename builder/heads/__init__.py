@@ -1,7 +1,8 @@
 """The heads: what the graph says about the neighbours it found, one file per head.
 
-A head module has one function, `attach(scores, indices, fit, exact_hit)`, which returns the named
-outputs it adds to `scores` and `indices`.
+A head module has two functions. `constants(fit, exact_hit)` names what it holds of the references;
+`attach(scores, indices, fit, given)`, given those, returns the outputs that it adds to `scores` and
+`indices`.
 """
 
 from __future__ import annotations

@@ -14,10 +14,31 @@ if TYPE_CHECKING:
     from keras import KerasTensor
 
     from pocketknn.builder.fit import Fit
+    from pocketknn.builder.search import Constants
+
+
+def constants(fit: Fit, exact_hit: float) -> Constants:
+    """`labels` (n, 1), the class of each reference, and what the vote needs.
+
+    Those are `class_weights` (C,) where classes weigh the same, `exact_hit` where neighbours weigh
+    by distance, and `threshold` where there is one.
+    """
+    references, spec = fit.references, fit.spec
+    # One number per reference, expanded after the top-k: a one-hot table would be N × C.
+    # float32 holds class numbers exactly up to 16.7 million.
+    found: Constants = {"labels": references.label_ids.astype(np.float32)[:, None]}
+    if spec.balanced:
+        weights = class_weights(references.label_ids, len(references.labels))
+        found["class_weights"] = weights.astype(np.float32)
+    if spec.vote == "distance":
+        found["exact_hit"] = np.array(exact_hit, np.float32)
+    if fit.threshold is not None:
+        found["threshold"] = np.array(fit.threshold, np.float32)
+    return found
 
 
 def attach(
-    scores: KerasTensor, indices: KerasTensor, fit: Fit, exact_hit: float
+    scores: KerasTensor, indices: KerasTensor, fit: Fit, given: Constants
 ) -> dict[str, KerasTensor]:
     """Add `probabilities` (batch, C), which sum to 1, from (batch, k) scores and indices.
 
@@ -27,30 +48,26 @@ def attach(
     import keras
 
     ops = keras.ops
-    votes = _votes(scores, indices, fit, exact_hit)
-    if fit.threshold is None:
+    votes = _votes(scores, indices, fit, given)
+    if "threshold" not in given:
         return {"probabilities": votes}
-    known = ops.cast(scores[:, :1] >= float(np.float32(fit.threshold)), "float32")
+    known = ops.cast(scores[:, :1] >= float(given["threshold"]), "float32")
     return {"probabilities": ops.concatenate([votes * known, 1.0 - known], axis=-1)}
 
 
-def _votes(scores: KerasTensor, indices: KerasTensor, fit: Fit, exact_hit: float) -> KerasTensor:
+def _votes(scores: KerasTensor, indices: KerasTensor, fit: Fit, given: Constants) -> KerasTensor:
     import keras
 
-    references, spec = fit.references, fit.spec
-    # One number per reference, expanded after the top-k: a one-hot table would be N × C.
-    # float32 holds class numbers exactly up to 16.7 million.
-    table = keras.layers.Embedding(len(references), 1, name="labels", trainable=False)
+    table = keras.layers.Embedding(len(given["labels"]), 1, name="labels", trainable=False)
     numbers = keras.ops.squeeze(table(indices), axis=-1)
-    table.set_weights([references.label_ids.astype(np.float32)[:, None]])
-    votes = keras.ops.one_hot(keras.ops.cast(numbers, "int32"), len(references.labels))
-    if spec.vote == "uniform" and not spec.balanced:
+    table.set_weights([given["labels"]])
+    votes = keras.ops.one_hot(keras.ops.cast(numbers, "int32"), len(fit.references.labels))
+    if fit.spec.vote == "uniform" and not fit.spec.balanced:
         return keras.ops.mean(votes, axis=1)
-    if spec.vote == "distance":
-        counts = by_distance(scores, spec.metric, exact_hit)
+    if fit.spec.vote == "distance":
+        counts = by_distance(scores, fit.spec.metric, float(given["exact_hit"]))
         votes = votes * keras.ops.expand_dims(counts, -1)
     total = keras.ops.sum(votes, axis=1)
-    if spec.balanced:
-        weights = class_weights(references.label_ids, len(references.labels))
-        total = total * weights.astype(np.float32)
+    if fit.spec.balanced:
+        total = total * given["class_weights"]
     return total / keras.ops.sum(total, axis=-1, keepdims=True)

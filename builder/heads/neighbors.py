@@ -8,10 +8,16 @@ if TYPE_CHECKING:
     from keras import KerasTensor
 
     from pocketknn.builder.fit import Fit
+    from pocketknn.builder.search import Constants
+
+
+def constants(fit: Fit, exact_hit: float) -> Constants:
+    """Nothing."""
+    return {}
 
 
 def attach(
-    scores: KerasTensor, indices: KerasTensor, fit: Fit, exact_hit: float
+    scores: KerasTensor, indices: KerasTensor, fit: Fit, given: Constants
 ) -> dict[str, KerasTensor]:
     """Add nothing to the (batch, k) scores and indices."""
     return {}

@@ -16,9 +16,9 @@ from rich.table import Table
 
 from pocketknn.builder.errors import InputError
 from pocketknn.export.artefact import FORMATS, format_of, paths_of
-from pocketknn.export.handover import size
 from pocketknn.export.metadata import manifest_of
 from pocketknn.export.report import console, megabytes
+from pocketknn.export.seal import size
 
 _WARM_UP = 3
 

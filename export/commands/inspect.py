@@ -7,8 +7,8 @@ from pathlib import Path
 
 from pocketknn.export import report
 from pocketknn.export.artefact import FORMATS, format_of
-from pocketknn.export.handover import size
 from pocketknn.export.report import console
+from pocketknn.export.seal import size
 
 
 def inspect_artefact(path: Path, as_json: bool) -> None:

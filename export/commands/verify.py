@@ -11,10 +11,11 @@ from pocketknn.builder.references import References
 from pocketknn.builder.sources import find
 from pocketknn.export import queries, report
 from pocketknn.export.artefact import FORMATS, format_of
-from pocketknn.export.handover import compare, digest, size
+from pocketknn.export.handover import compare
 from pocketknn.export.metadata import MANIFEST, MODEL, REFERENCES, manifest_of
 from pocketknn.export.rebuilt import backbone_of, fit_of, keras_model
 from pocketknn.export.report import console
+from pocketknn.export.seal import digest, size
 
 
 def verify_build(out: Path, photos: Path | None) -> bool:

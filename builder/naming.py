@@ -1,0 +1,21 @@
+"""Keras numbers layers through the life of a process; a graph should not depend on its history."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+
+@contextmanager
+def fresh_names() -> Iterator[None]:
+    """Names as in a new process, for what is built inside; afterwards the count goes on."""
+    # There is a public way to reset the count, but none to go on with it.
+    from keras.src.backend.common import global_state
+
+    name = "object_name_uids"
+    before = global_state.get_global_attribute(name)
+    global_state.set_global_attribute(name, None)
+    try:
+        yield
+    finally:
+        global_state.set_global_attribute(name, before)

@@ -1,0 +1,224 @@
+"""Other references in a file that is there, given nothing but that file."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pocketknn.builder.backbone import Backbone, load_backbone
+from pocketknn.builder.errors import InputError
+from pocketknn.builder.fit import Fit, check_memory
+from pocketknn.builder.projection import Projection
+from pocketknn.builder.references import Provenance, References
+from pocketknn.builder.space import Space
+from pocketknn.builder.spec import UNKNOWN, Spec
+from pocketknn.builder.unknown import measure
+
+from . import queries
+from .artefact import FORMATS, format_of
+from .handover import compare
+from .metadata import Metadata, redescribe, spec_of
+from .parity import Parity
+from .slots import Slots, content_of
+
+_OF_PICTURE = re.compile(r"([0-9a-f]{12,64})(-\d+)?")  # an id that a build gave to a picture
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Opened:
+    """An artefact, read back into what it was made from.
+
+    Attributes:
+        format: its name in `FORMATS`.
+        path: the file.
+        metadata: what it says about itself.
+        fit: the references in it, under its metric and projection.
+    """
+
+    format: str
+    path: Path
+    metadata: Metadata
+    fit: Fit
+
+    @property
+    def precision(self) -> str:
+        """Of the backbone."""
+        return str(self.metadata.manifest["precision"][self.format])
+
+
+def open_artefact(path: Path) -> Opened:
+    """Read the references back from a file of any format.
+
+    Cosine files hold them as unit vectors, and projected ones hold components, so what is read is
+    what is compared, and no longer what the backbone gave.
+
+    Raises:
+        InputError: no such file, none of ours, damaged, or of a kind that cannot be read back.
+    """
+    name = format_of(path)
+    metadata = FORMATS[name].check(path)
+    manifest = metadata.manifest
+    if "indices" not in manifest["outputs"]:
+        raise InputError(f"{path.name} ends before the top-k; only files with it can be edited")
+    try:
+        places = Slots(**metadata.slots)
+        held = FORMATS[name].content(path, places)
+        fit = _fit(spec_of(manifest), metadata, places, held)
+    except (KeyError, TypeError, ValueError, IndexError) as error:
+        raise InputError(
+            f"{path.name} does not say where its references lie: an earlier version wrote it, or"
+            " it holds too few of them for its metric; build it anew"
+        ) from error
+    return Opened(format=name, path=path, metadata=metadata, fit=fit)
+
+
+def backbone_of(opened: Opened, weights: Path | None) -> Backbone | None:
+    """The backbone that is in a file, to embed pictures for it.
+
+    Args:
+        opened: the file.
+        weights: the weights file that it was built with, where it was built with one.
+
+    Raises:
+        InputError: it cannot be had, or is another one.
+    """
+    manifest = opened.metadata.manifest
+    said, name = manifest["backbone"], opened.path.name
+    if said is None:
+        return None
+    own = said["name"].endswith(".keras")
+    spec = Spec(
+        backbone=str(weights) if own and weights else said["name"],
+        weights=None if own else weights,
+        alpha=said["alpha"] if said["name"].startswith("mobilenet") else None,
+        size=manifest["input"]["shape"][0],
+        input_range=said["input_range"] if own else "0..255",
+    )
+    if said["weights_sha256"] and said["name"] != "bundled" and weights is None:
+        raise InputError(
+            f"{name} was built with the weights {said['weights']}; name that file with --weights"
+        )
+    found = load_backbone(spec)
+    if found.sha256() != said["sha256"]:
+        raise InputError(
+            f"{name} was built with other weights, {said['sha256'][:12]}, not {found.sha256()[:12]}"
+        )
+    return found
+
+
+def provenance_of(manifest: Mapping[str, Any]) -> Provenance | None:
+    """Where the references of a build come from."""
+    said, given = manifest["backbone"], manifest["input"]
+    if said is None:
+        return None
+    return Provenance(
+        backbone=said["name"],
+        alpha=said["alpha"],
+        size=given["shape"][0],
+        input_range=said["input_range"],
+        sha256=said["sha256"],
+        crop=given["crop"],
+    )
+
+
+def with_references(opened: Opened, references: References) -> Fit:
+    """The same choices over other references.
+
+    Raises:
+        InputError: there are fewer than k, or a class is called unknown where there is a threshold.
+    """
+    fit = opened.fit
+    if fit.k > len(references):
+        raise InputError(
+            f"{opened.path.name} asks for {fit.k} neighbours, and {len(references)} references"
+            " would be left; build it anew with a smaller k"
+        )
+    if fit.threshold is not None and UNKNOWN in references.labels:
+        raise InputError(f"with a threshold, the class name {UNKNOWN!r} is reserved")
+    check_memory(str(fit.spec.metric), len(references), fit.space.matrix.shape[1])
+    return replace(fit, space=replace(fit.space, references=references))
+
+
+def rewrite(opened: Opened, fit: Fit, out: Path, backbone: Backbone | None) -> Parity:
+    """Write the file again with other references, run it, and put it in its place if it agrees.
+
+    Args:
+        opened: the file.
+        fit: what it is to hold.
+        out: its place; a file that is there is replaced.
+        backbone: the one in the file, which the pictures to run it on are embedded by.
+
+    Returns:
+        How the new file agrees with the exact k-NN; where it does not, nothing was changed.
+    """
+    target = FORMATS[opened.format]
+    metadata = redescribe(opened.metadata.manifest, fit, measure(fit))
+    metadata = replace(metadata, slots=opened.metadata.slots)
+    against = (
+        queries.synthetic(backbone, seed=int(fit.spec.seed))
+        if backbone
+        else queries.from_vectors(fit.references.vectors, seed=int(fit.spec.seed))
+    )
+    work = out.with_name(f".{out.name}.{uuid.uuid4().hex[:8]}.partial")
+    try:
+        work.mkdir(parents=True)
+        made = work / out.name
+        content = content_of(fit, opened.precision)
+        target.fill(opened.path, made, Slots(**metadata.slots), content, metadata)
+        parity = compare(opened.format, made, opened.precision, fit, against)
+        if parity.agrees:
+            if out.is_dir():
+                out.rename(work / "old")
+            made.rename(out)
+    except OSError as error:
+        raise InputError(f"{out} cannot be written: {error.strerror or error}") from error
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+    return parity
+
+
+def _fit(spec: Spec, metadata: Metadata, places: Slots, held: Mapping[str, NDArray[Any]]) -> Fit:
+    rows, manifest = metadata.rows(), metadata.manifest
+
+    def table(name: str, height: int) -> NDArray[Any]:
+        turned = places.constants[name][0][-1] == "T"
+        flat = held[name]
+        return flat.reshape(-1, height).T if turned else flat.reshape(height, -1)
+
+    matrix = table("references", len(rows))
+    if spec.metric == "euclidean":
+        middle = held["middle"] if "middle" in held else np.zeros(matrix.shape[1] - 1, "f4")
+        matrix = matrix[:, :-1] + middle
+    projection = None
+    if manifest["pca"]:
+        bias = held["bias"] if "bias" in held else held["moved_bias"]
+        kernel = table("projection", manifest["references"]["dim"])
+        projection = Projection(kernel=kernel, bias=bias, variance=manifest["pca"]["variance"])
+        matrix = (matrix - bias) @ np.linalg.pinv(kernel.astype(np.float64))
+    labels = [str(row["label"]) for row in rows] if manifest["references"]["per_label"] else None
+    found = [_OF_PICTURE.fullmatch(str(row["id"])) for row in rows]
+    pictures = manifest["backbone"] is not None and all(found)
+    references = References.of(
+        matrix,
+        labels,
+        classes=list(manifest["references"]["per_label"]) or None,
+        ids=[str(row["id"]) for row in rows],
+        paths=[str(row["path"]) for row in rows],
+        # An id begins as the hash of its picture does, so copies are still known as such.
+        sha256=[match[1] for match in found if match] if pictures else None,
+        targets=table("targets", len(rows)) if manifest["targets"] else None,
+        target_names=manifest["targets"] or None,
+        provenance=provenance_of(manifest),
+    )
+    space = Space(
+        references=references, metric=str(spec.metric), projection=projection, seed=spec.seed
+    )
+    return Fit(spec=spec, space=space)

@@ -34,7 +34,8 @@ class Place(NamedTuple):
     column: int
 
 
-class Near(NamedTuple):
+@dataclass(frozen=True, kw_only=True)
+class Near:
     """A neighbour of the picture where nothing is hidden.
 
     Attributes:
@@ -212,7 +213,13 @@ def explain(
         progress(len(blocks[-1]["indices"]))
     answers = {name: np.concatenate([block[name] for block in blocks]) for name in plain}
     near = tuple(
-        Near(index, *(str(table[index][key]) for key in ("id", "label", "path")), float(score))
+        Near(
+            index=index,
+            id=str(table[index]["id"]),
+            label=str(table[index]["label"]),
+            path=str(table[index]["path"]),
+            score=float(score),
+        )
         for index, score in zip(plain["indices"][0].tolist(), plain["scores"][0], strict=True)
     )
     scores, bounded = _scores(answers, near[0].index)

@@ -40,7 +40,8 @@ def draw(
 
     panels = 1 + len(found.maps)
     figure = Figure(figsize=(_WIDTH * panels, _TOP + _BOTTOM), dpi=150, layout="constrained")
-    above, below = figure.subfigures(2, 1, height_ratios=(_TOP, _BOTTOM))
+    rows = figure.subfigures(2, 1, height_ratios=(_TOP, _BOTTOM), squeeze=False)
+    above, below = rows[:, 0]
     axes = above.subplots(1, panels)
     _show(axes[0], found.picture)
     _title(axes[0], name, found.label)
@@ -51,8 +52,8 @@ def draw(
         f"nearest references ({count} of {len(found.near)}), and their scores", fontsize="medium"
     )
     places = below.subplots(1, _SHOWN)
-    for one, place in zip(found.near, places, strict=False):
-        _draw_near(place, one, (thumbnails or {}).get(one.id))
+    for near, place in zip(found.near, places, strict=False):
+        _draw_near(place, near, (thumbnails or {}).get(near.id))
     for place in places[len(found.near) :]:
         place.set_axis_off()
     return figure
@@ -60,9 +61,10 @@ def draw(
 
 def _draw_map(axes: Axes, found: Explanation, one: Occlusion) -> None:
     """The picture in grey, and over it in colour what hiding each part costs."""
+    from matplotlib.cm import ScalarMappable
     from matplotlib.colors import Normalize
     from matplotlib.patches import Rectangle
-    from matplotlib.ticker import MaxNLocator
+    from matplotlib.ticker import FuncFormatter, MaxNLocator
 
     pale = _PALEST + (1 - _PALEST) * found.picture.mean(axis=2, keepdims=True) / 255
     _show(axes, np.repeat(pale, 3, axis=2))
@@ -72,18 +74,16 @@ def _draw_map(axes: Axes, found: Explanation, one: Occlusion) -> None:
     if largest <= SAME:
         axes.set_xlabel("hiding any part leaves it so", fontsize="small")
         return
-    colours = axes.imshow(
-        cost,
-        cmap=_COLOURS,
-        norm=Normalize(-largest, largest),
-        alpha=_STRONGEST * np.sqrt(np.abs(cost) / largest),
+    norm = Normalize(-largest, largest)
+    opacity = _STRONGEST * np.sqrt(np.abs(cost) / largest)
+    axes.imshow(cost, cmap=_COLOURS, norm=norm, alpha=opacity)
+    bar = axes.figure.colorbar(
+        ScalarMappable(norm, _COLOURS), ax=axes, location="bottom", aspect=30
     )
-    bar = axes.figure.colorbar(colours, ax=axes, location="bottom", aspect=30)
-    bar.solids.set_alpha(1)
     bar.ax.tick_params(labelsize="x-small")
     bar.locator = MaxNLocator(4)
     if one.what == "vote":
-        bar.formatter = lambda share, place: f"{100 * share:.3g}%"
+        bar.formatter = FuncFormatter(lambda share, place: f"{100 * share:.3g}%")
     least = " (dots: or more)" if one.bounded.any() else ""
     bar.set_label(f"lost where a square is hidden{least}", fontsize="small")
     starts, side = found.patches.starts, found.patches.side

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Any
 
 from .explain import Explanation, Occlusion, Place
@@ -61,7 +62,7 @@ def as_json(found: Explanation) -> dict[str, Any]:
         ],
         "left": found.left,
         "others": found.others,
-        "neighbors": [one._asdict() for one in found.near],
+        "neighbors": [asdict(one) for one in found.near],
     }
 
 

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 
-from pocketknn.builder.images import bilinear, square
+from pocketknn.builder.images import Resize, bilinear, square
 from pocketknn.builder.spec import CROPS
 
 Square = NDArray[np.uint8]  # (size, size, 3)
@@ -67,7 +67,7 @@ def shifts(size: int, crop: str) -> tuple[Shift, ...]:
     def pixels(change: Callable[[Square, float, np.random.Generator], Square]) -> Make:
         return lambda image, strength, rng: change(square(image, size, crop), float(strength), rng)
 
-    resamplers = {
+    resamplers: dict[str, Resize] = {
         "bilinear": bilinear,
         "aliased": _sampled,
         **{name: partial(Image.Image.resize, resample=by) for name, by in _FILTERS.items()},

@@ -281,11 +281,7 @@ def test_mistakes_are_one_line(pocketknn, spots, built, tmp_path, monkeypatch, a
 
 
 def test_vectors_have_no_parts(pocketknn, spots, tmp_path):
-    from pocketknn.export import to_onnx
-
-    case = vector_case()
-    path = tmp_path / "model.onnx"
-    to_onnx.convert(case.model(), path, case.metadata, "float32")
+    path = vector_case().write("onnx", tmp_path / "model.onnx")
     said = pocketknn("explain", path, spots / "query.png", "-o", tmp_path / "one.png")
     assert said.code == 2
     assert "takes vectors of 16 features, not pictures" in said.err
@@ -297,7 +293,7 @@ def test_thumbnails_are_of_the_very_pictures(spots, built, tmp_path):
 
     shutil.copytree(spots / "photos", tmp_path / "photos")
     rows = load(built / "model.onnx").metadata.rows()
-    near = [Near(row["index"], row["id"], row["label"], row["path"], 1.0) for row in rows[:3]]
+    near = [Near(**row, score=1.0) for row in rows[:3]]
     drawing(1).save(tmp_path / "photos" / near[0].path)  # another picture by now
     (tmp_path / "photos" / near[1].path).unlink()
     found = thumbnails(near, find(tmp_path / "photos"), 10, "center")

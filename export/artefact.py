@@ -87,6 +87,30 @@ def artefacts_of(out: Path) -> list[tuple[str, Artefact]]:
     return [(path.name, load(path)) for path in paths_of(out)]
 
 
+def artefact_of(out: Path) -> tuple[str, Artefact]:
+    """The file that `out` is, or the first one of a build, opened, with its name.
+
+    Raises:
+        InputError: there is none, or it cannot be opened.
+    """
+    if any(out.suffix == target.SUFFIX for target in FORMATS.values()):
+        return out.name, load(out)
+    path = paths_of(out)[0]
+    return path.name, load(path)
+
+
+def picture_input(name: str, metadata: Metadata) -> dict[str, Any]:
+    """What the manifest says of a file's input, which must be a picture.
+
+    Raises:
+        InputError: it takes vectors of features.
+    """
+    given: dict[str, Any] = metadata.manifest["input"]
+    if given["name"] != "image":
+        raise InputError(f"{name} takes vectors of {given['shape'][0]} features, not pictures")
+    return given
+
+
 def paths_of(out: Path) -> list[Path]:
     """The files of a build that answer with neighbours.
 

@@ -8,12 +8,10 @@ from pathlib import Path
 from pocketknn.builder.spec import Spec
 from pocketknn.builder.trials import Trial, Tuning
 
+from .figures import COLOURS, MARKERS
 from .tuning import default, described, measured, varied
 
 _LINES = 4  # of the best; the winner's and the default's come on top
-# Colours that the colour-blind tell apart: Okabe and Ito, Color Universal Design, 2008.
-_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
-_MARKERS = "osD^vP"
 _APART = 0.06  # of the distance between two ks, so that error bars do not cover each other
 
 
@@ -41,7 +39,7 @@ def draw(tuning: Tuning, path: Path) -> None:
     )
     for number, line in enumerate(lines):
         shift = (number - (len(lines) - 1) / 2) * _APART
-        colour = _COLOURS[number]
+        colour = COLOURS[number]
         places = [ks.index(_k(one)) + shift for one in line]
         means, errors = [one.mean for one in line], [one.error for one in line]
         words = [described(line[0], names), "(default)" if default(tuning) in line else ""]
@@ -50,7 +48,7 @@ def draw(tuning: Tuning, path: Path) -> None:
             means,
             errors,
             color=colour,
-            marker=_MARKERS[number],
+            marker=MARKERS[number],
             markersize=5,
             linewidth=1.6,
             elinewidth=0.8,

@@ -13,7 +13,7 @@ from typing import Annotated
 
 import typer
 
-from . import cli_edit
+from . import cli_edit, cli_see
 from .cli_refs import refs
 from .cli_web import web
 
@@ -25,7 +25,7 @@ app = typer.Typer(
     help="Photos in folders become one k-nearest-neighbour model file per platform.",
 )
 app.add_typer(refs, name="refs")
-for command in (cli_edit.edit, cli_edit.diff, web):
+for command in (cli_edit.edit, cli_edit.diff, cli_see.explain, web):
     app.command()(command)
 
 Photos = Annotated[
@@ -303,12 +303,47 @@ def evaluate(
     crop: Annotated[
         str | None, typer.Option(help="Also with this crop: what a mismatch costs.")
     ] = None,
+    shift: Annotated[
+        bool,
+        typer.Option("--shift", help="Turn, scale, darken, blur … the photos: what of it matters."),
+    ] = False,
+    chart: Annotated[
+        Path | None, typer.Option(help="With --shift: a .png or .svg to draw.")
+    ] = None,
+    sample: Annotated[
+        int | None, typer.Option(help="With --shift: at most so many photos, drawn; 100.")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Draws the photos of --shift, and noise.")] = 0,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Replace an earlier chart.")] = False,
 ) -> None:
-    """Measure every file of a build on other photos, cropped as built and otherwise."""
-    from .commands.eval import evaluate_build
+    """Measure every file of a build on other photos, cropped as built and otherwise.
 
-    evaluate_build(out, photos, crop, as_json)
+    With --shift: one file, on photos turned, scaled, darkened, blurred and so on.
+    """
+    from pocketknn.builder.errors import InputError
+
+    if not shift:
+        if chart is not None or sample is not None:
+            raise InputError("--chart and --sample are for --shift")
+        from .commands.eval import evaluate_build
+
+        evaluate_build(out, photos, crop, as_json)
+        return
+    if crop is not None:
+        raise InputError("--shift tries every crop; leave --crop out")
+    from .commands.eval_shift import evaluate_shifts
+    from .shifted import COUNT
+
+    evaluate_shifts(
+        out,
+        photos,
+        chart=chart,
+        count=COUNT if sample is None else sample,
+        seed=seed,
+        as_json=as_json,
+        force=force,
+    )
 
 
 @app.command()

@@ -11,8 +11,8 @@ from .report import console
 
 
 @contextmanager
-def progress() -> Iterator[Progress]:
-    """A bar for each step, as long as the work goes on."""
+def progress(shown: bool = True) -> Iterator[Progress]:
+    """A bar for each step, as long as the work goes on; none where JSON is printed."""
     columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
-    with Progress(*columns, console=console) as bar:
+    with Progress(*columns, console=console, disable=not shown) as bar:
         yield bar

@@ -15,6 +15,9 @@ from pocketknn.builder.errors import InputError
 from .metadata import LABELS, MANIFEST, PARITY, REFERENCES, TABLE
 
 COLUMNS = ("id", "label", "path")  # that a table of ours begins with
+PICTURES = (".png", ".svg")
+DRAWN = b"pocketknn"  # what the first bytes of every figure of ours name as its maker
+_HEAD = 4096
 # How the texts that we write begin.
 _STARTS = {
     ".json": b'{"dataset":{',
@@ -79,10 +82,18 @@ def _check_replaceable(out: Path, force: bool, inputs: Sequence[Path]) -> None:
     if out.name in of_a_build and (out.parent / MANIFEST).is_file():
         raise InputError(f"{out} is part of a build, which would no longer agree; name a new file")
     if not _is_ours(out):
-        raise InputError(f"{out} holds no references, and --force replaces nothing else")
+        what = "is no figure of pocketknn's" if _is_picture(out) else "holds no references"
+        raise InputError(f"{out} {what}, and --force replaces nothing else")
+
+
+def _is_picture(out: Path) -> bool:
+    return out.suffix.lower() in PICTURES
 
 
 def _is_ours(out: Path) -> bool:
+    if _is_picture(out):
+        with out.open("rb") as stream:
+            return DRAWN in stream.read(_HEAD)
     start = _STARTS.get(out.suffix.lower())
     if start is None:
         return is_collection(out)

@@ -2,27 +2,23 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
-from pocketknn.builder import neighbors
 from pocketknn.builder.errors import InputError
 from pocketknn.builder.images import Photo, PictureError, pixels
 from pocketknn.builder.sources import find
 from pocketknn.builder.spec import CROPS
-from pocketknn.export.artefact import Artefact, artefacts_of
+from pocketknn.export import agreement
+from pocketknn.export.artefact import Artefact, artefacts_of, picture_input
 from pocketknn.export.report import console
-from pocketknn.export.target import Outputs
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,7 +62,7 @@ def evaluate_build(out: Path, photos: Path, crop: str | None, as_json: bool) -> 
     own = files[0][1].metadata.manifest["input"]["crop"]
     console.print(f"first, neighbours: the same as with {own}, the crop it was built with;")
     console.print("a platform that crops otherwise loses so much")
-    if known := _references_among(found, files[0][1]):
+    if known := agreement.references_among(found, files[0][1].metadata):
         console.print(
             f"{known} of the photos are references themselves, which flatters the accuracy"
         )
@@ -75,9 +71,7 @@ def evaluate_build(out: Path, photos: Path, crop: str | None, as_json: bool) -> 
 def _evaluated(
     name: str, file: Artefact, photos: Sequence[Photo], crop: str | None
 ) -> list[Evaluation]:
-    given = file.metadata.manifest["input"]
-    if given["name"] != "image":
-        raise InputError(f"{name} takes vectors of {given['shape'][0]} features, not pictures")
+    given = picture_input(name, file.metadata)
     crops = list(dict.fromkeys((given["crop"], crop or given["crop"])))
     used, squares = _squares(photos, given["shape"][0], crops)
     outputs = {each: file.run(squares[each]) for each in crops}
@@ -87,26 +81,15 @@ def _evaluated(
             name=name,
             crop=each,
             photos=len(used),
-            accuracy=_accuracy(outputs[each], labels, used),
-            unknown=_unknown(outputs[each], file.metadata.manifest),
-            first_equal=float((indices[:, 0] == own[:, 0]).mean()),
-            recall=float((own[:, :, None] == indices[:, None, :]).any(axis=2).mean()),
+            accuracy=agreement.accuracy(outputs[each], labels, used),
+            unknown=agreement.unknown(outputs[each], file.metadata.manifest),
+            first_equal=agreement.first_equal(own, indices),
+            recall=agreement.recall(own, indices),
         )
         for own in [outputs[given["crop"]]["indices"]]
         for each in crops
         for indices in [outputs[each]["indices"]]
     ]
-
-
-def _references_among(photos: Sequence[Photo], file: Artefact) -> int:
-    """How many of the photos the file holds: a reference's id is the start of its hash."""
-    ids = {str(row["id"]).partition("-")[0] for row in file.metadata.rows()}
-    lengths = {len(one) for one in ids}
-    hashes = []
-    for photo in photos:
-        with suppress(OSError, PictureError):
-            hashes.append(hashlib.sha256(photo.content()).hexdigest())
-    return sum(any(one[:length] in ids for length in lengths) for one in hashes)
 
 
 def _squares(
@@ -122,20 +105,6 @@ def _squares(
     if not used:
         raise InputError(f"none of the {len(photos)} files is a picture that can be read")
     return used, {crop: np.stack([row[i] for row in made]) for i, crop in enumerate(crops)}
-
-
-def _accuracy(outputs: Outputs, labels: Sequence[str], photos: Sequence[Photo]) -> float | None:
-    if "probabilities" not in outputs or not any(photo.label for photo in photos):
-        return None
-    won = [labels[number] for number in neighbors.winners(outputs["probabilities"])]
-    return float(np.mean([one == photo.label for one, photo in zip(won, photos, strict=True)]))
-
-
-def _unknown(outputs: Outputs, manifest: dict[str, Any]) -> float | None:
-    if not manifest["reject"]:
-        return None
-    won = neighbors.winners(outputs["probabilities"])
-    return float((won == len(manifest["labels"]) - 1).mean())
 
 
 def _table(rows: Sequence[Evaluation]) -> Table:

@@ -14,8 +14,8 @@ from rich.text import Text
 from pocketknn.builder import neighbors
 from pocketknn.builder.errors import InputError
 from pocketknn.builder.images import Photo, PictureError, pixels
-from pocketknn.export.artefact import Artefact, load
-from pocketknn.export.metadata import Metadata, Row
+from pocketknn.export.artefact import Artefact, load, picture_input
+from pocketknn.export.metadata import Row
 from pocketknn.export.report import console
 
 
@@ -27,7 +27,7 @@ def predict_images(path: Path, images: Sequence[Path], as_json: bool) -> None:
             the answers for the other pictures are printed first.
     """
     artefact = load(path)
-    _takes_pictures(artefact.metadata, path)
+    picture_input(path.name, artefact.metadata)
     answers, broken = [], []
     table = artefact.metadata.rows()
     for image in images:
@@ -84,9 +84,3 @@ def _answers_table(answers: Sequence[dict[str, Any]]) -> Table:
         # Text, as names may hold what rich takes for markup.
         table.add_row(*(Text(cell) for cell in (answer["image"], *values, near)))
     return table
-
-
-def _takes_pictures(metadata: Metadata, path: Path) -> None:
-    if metadata.manifest["input"]["name"] != "image":
-        dim = metadata.manifest["input"]["shape"][0]
-        raise InputError(f"{path.name} takes vectors of {dim} features, not pictures")

@@ -4,24 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from pocketknn.builder.backbone import Backbone
-from pocketknn.builder.errors import InputError, first_line
-from pocketknn.builder.fit import Fit
-from pocketknn.builder.projection import Projection
+from pocketknn.builder.errors import InputError
 from pocketknn.builder.references import References
 from pocketknn.builder.sources import find
-from pocketknn.builder.space import Space
 from pocketknn.export import queries, report
 from pocketknn.export.artefact import FORMATS, format_of
 from pocketknn.export.handover import compare
-from pocketknn.export.metadata import MANIFEST, MODEL, REFERENCES, manifest_of, spec_of
+from pocketknn.export.metadata import MANIFEST, MODEL, REFERENCES, manifest_of
+from pocketknn.export.rebuilt import backbone_of, fit_of, keras_model
 from pocketknn.export.report import console
 from pocketknn.export.seal import digest, size
-
-if TYPE_CHECKING:
-    import keras
 
 
 def verify_build(out: Path, photos: Path | None) -> bool:
@@ -36,14 +30,14 @@ def verify_build(out: Path, photos: Path | None) -> bool:
     manifest = manifest_of(out)
     changed = list(_changes(out, manifest))
     refs = References.load(out / REFERENCES)
-    model = _keras_model(out)
-    fit = _fit_of(manifest, refs, model)
+    model = keras_model(out)
+    fit = fit_of(manifest, refs, model)
     if manifest["input"]["name"] != "image":
         if photos is not None:
             raise InputError(f"{out} takes vectors, not pictures; verify it without photos")
         against = queries.from_vectors(refs.vectors, seed=manifest["seed"])
     else:
-        net = _backbone_of(out, manifest, model)
+        net = backbone_of(out, manifest, model)
         against = (
             queries.synthetic(net, seed=manifest["seed"])
             if photos is None
@@ -72,41 +66,3 @@ def _changes(out: Path, manifest: dict[str, Any]) -> Iterator[str]:
             inside = FORMATS[format_of(path)].read(path).manifest
             if any(manifest.get(key) != value for key, value in inside.items()):
                 yield f"{MANIFEST} is not the one inside {name}"
-
-
-def _keras_model(out: Path) -> keras.Model:
-    import keras
-
-    path = out / f"{MODEL}.keras"
-    if not path.is_file():
-        raise InputError(f"verify takes the embeddings from {path}, which is missing")
-    try:
-        return keras.saving.load_model(path, compile=False, safe_mode=True)
-    except Exception as error:  # whatever a damaged archive raises inside Keras
-        raise InputError(f"{path} is refused by Keras: {first_line(error)}") from error
-
-
-def _fit_of(manifest: dict[str, Any], references: References, model: keras.Model) -> Fit:
-    spec = spec_of(manifest)
-    projection = None
-    if manifest["pca"]:
-        kernel, bias = _layer(model, "projection").get_weights()
-        variance = manifest["pca"]["variance"]
-        projection = Projection(kernel=kernel, bias=bias, variance=variance)
-    space = Space(references=references, metric=spec.metric, projection=projection, seed=spec.seed)
-    return Fit(spec=spec, space=space)
-
-
-def _backbone_of(out: Path, manifest: dict[str, Any], model: keras.Model) -> Backbone:
-    """The backbone inside model.keras."""
-    net = Backbone(name=manifest["backbone"]["name"], model=_layer(model, "backbone"))
-    if net.sha256() != manifest["backbone"]["sha256"]:
-        raise InputError(f"the backbone in {out / MODEL}.keras is not the one that was built")
-    return net
-
-
-def _layer(model: keras.Model, name: str) -> keras.Layer:
-    try:
-        return model.get_layer(name)
-    except ValueError as error:
-        raise InputError(f"model.keras has no layer {name!r}, which its build had") from error

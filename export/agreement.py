@@ -1,0 +1,64 @@
+"""How two answers to the same photos compare, and how both compare with the truth."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pocketknn.builder import neighbors
+from pocketknn.builder.images import Photo, PictureError
+
+from .metadata import Metadata
+from .target import Outputs
+
+Indices = NDArray[np.integer]  # (q, k) rows of references
+
+
+def first_equal(one: Indices, other: Indices) -> float:
+    """Share of the queries whose nearest reference is the same."""
+    return float((one[:, 0] == other[:, 0]).mean())
+
+
+def recall(wanted: Indices, given: Indices) -> float:
+    """Share of the wanted neighbours that are among the given ones, in any order."""
+    return float((wanted[:, :, None] == given[:, None, :]).any(axis=2).mean())
+
+
+def accuracy(outputs: Outputs, labels: Sequence[str], photos: Sequence[Photo]) -> float | None:
+    """Share of the photos whose label won; None without labels or a vote."""
+    if "probabilities" not in outputs or not any(photo.label for photo in photos):
+        return None
+    won = [labels[number] for number in neighbors.winners(outputs["probabilities"])]
+    return float(np.mean([one == photo.label for one, photo in zip(won, photos, strict=True)]))
+
+
+def same_label(one: Outputs, other: Outputs) -> float | None:
+    """Share of the queries that are put into the same class; None without a vote."""
+    if "probabilities" not in one:
+        return None
+    won, now = (neighbors.winners(outputs["probabilities"]) for outputs in (one, other))
+    return float((won == now).mean())
+
+
+def unknown(outputs: Outputs, manifest: dict[str, Any]) -> float | None:
+    """Share of the queries that are taken for strangers; None without a threshold."""
+    if not manifest["reject"]:
+        return None
+    won = neighbors.winners(outputs["probabilities"])
+    return float((won == len(manifest["labels"]) - 1).mean())
+
+
+def references_among(photos: Sequence[Photo], metadata: Metadata) -> int:
+    """How many of the photos a file holds: a reference's id is the start of its hash."""
+    ids = {str(row["id"]).partition("-")[0] for row in metadata.rows()}
+    lengths = {len(one) for one in ids}
+    hashes = []
+    for photo in photos:
+        with suppress(OSError, PictureError):
+            hashes.append(hashlib.sha256(photo.content()).hexdigest())
+    return sum(any(one[:length] in ids for length in lengths) for one in hashes)

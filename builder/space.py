@@ -144,7 +144,8 @@ class Space:
 
 def _has_length(rows: Floats) -> NDArray[np.bool_]:
     """Whether each row is of length 1, but for rounding: (n,)."""
-    return np.abs(np.sqrt((rows**2).sum(axis=1)) - 1) <= _ROUNDING
+    near: NDArray[np.bool_] = np.abs(np.sqrt((rows**2).sum(axis=1)) - 1) <= _ROUNDING
+    return near
 
 
 def _units(rows: Floats) -> Floats:

@@ -138,9 +138,11 @@ class Package:
         block = self.block
         of_name = {op.outputs[0].name: op for op in block.operations if op.type == "const"}
         tables = {
-            called: self.array(op.attributes["val"])
+            called: values
             for called, op in of_name.items()
-            if name.match(called) and len(op.outputs[0].type.tensorType.dimensions) == 2
+            if name.match(called)
+            and len(op.outputs[0].type.tensorType.dimensions) == 2
+            and (values := self.array(op.attributes["val"])) is not None
         }
         for product in [op for op in block.operations if op.type == "matmul"]:
             (given,) = product.inputs["y"].arguments
@@ -149,7 +151,8 @@ class Package:
             table = of_name[given.name]
             axes = [one.constant.size for one in table.outputs[0].type.tensorType.dimensions]
             rows = tables[given.name].reshape(axes).T
-            twins = [one for one in tables if np.array_equal(tables[one], rows.ravel())]
+            others = (one for one in tables if one != given.name)
+            twins = [one for one in others if np.array_equal(tables[one], rows.ravel())]
             if twins:
                 given.name = twins[0]
                 block.operations.remove(table)
@@ -218,7 +221,9 @@ class Package:
 
     def _record(self, offset: int) -> tuple[int, int, int]:
         """Type, bytes and start of a constant in the file of weights."""
-        sentinel, kind, size, start = _RECORD.unpack_from(self._weights, offset)
+        sentinel, kind, size, start = _RECORD.unpack(
+            self._weights[offset : offset + _RECORD.size].tobytes()
+        )
         if sentinel != _SENTINEL:
             raise ValueError("the weights do not lie where the program looks for them")
         return kind, size, start

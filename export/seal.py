@@ -40,7 +40,7 @@ def sha256(path: Path, start: int = 0, end: int | None = None) -> str:
 def write(file: BinaryIO, part: Any, digest: Digest) -> None:  # noqa: ANN401
     """Append bytes, or an array as it lies in memory, to a file and to its hash."""
     plain = isinstance(part, bytes | bytearray)
-    content = memoryview(part if plain else np.ascontiguousarray(part).reshape(-1).view(np.uint8))
+    content = part if plain else np.ascontiguousarray(part).reshape(-1).view(np.uint8).data
     digest.update(content)
     file.write(content)
 

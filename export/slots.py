@@ -82,8 +82,8 @@ def locate(
 
     Args:
         content: the `builder.standin` that was converted.
-        tensors: every constant of the file. Its values count, not its shape; a matrix may be
-            stored by columns, which is told by a last "T" of the place found.
+        tensors: every constant of the file, flat or in its shape; a matrix may be stored by
+            columns, which is told by a last "T" of the place found.
         numbers: every number of the file that a size may be.
 
     Raises:
@@ -118,7 +118,9 @@ def _same(stored: NDArray[Any], wanted: NDArray[Any]) -> list[str] | None:
     """How a stored constant holds the wanted one: [], ["T"] by columns, or None."""
     if stored.size != wanted.size or stored.dtype.kind != wanted.dtype.kind:
         return None
-    if np.array_equal(stored.ravel(), wanted.ravel()):
+    # A matrix of one column lies the same either way, so its shape counts where it is told.
+    turned = wanted.ndim == stored.ndim == 2 and stored.shape != wanted.shape
+    if not turned and np.array_equal(stored.ravel(), wanted.ravel()):
         return []
     by_columns = wanted.ndim == 2 and np.array_equal(stored.ravel(), wanted.T.ravel())
     return ["T"] if by_columns else None

@@ -64,7 +64,7 @@ def convert(
     (image,) = model.inputs
     shape = (1, *image.shape[1:])
     least = getattr(ct.target, f"iOS{options.ios}")
-    options = {"minimum_deployment_target": least, "skip_model_load": True}
+    both = {"minimum_deployment_target": least, "skip_model_load": True}
     # In two steps, as ClassifierConfig beside another output raises IndexError in one.
     program = ct.convert(
         [function],
@@ -76,7 +76,7 @@ def convert(
             if len(shape) == 4
             else ct.TensorType(name=image.name, shape=shape)
         ],
-        **options,
+        **both,
     )
     names = {t.name.split(":")[0]: name for name, t in function.structured_outputs.items()}
     for value in program.functions["main"].outputs:
@@ -98,7 +98,7 @@ def convert(
         )
         if labels
         else None,
-        **options,
+        **both,
     )
     spec = converted.get_spec()
     if labels:

@@ -164,7 +164,7 @@ def _leaves(config: Any, place: tuple[Any, ...] = ()) -> Iterator[tuple[Place, A
 
 
 def _is_weight(place: Place) -> bool:
-    return len(place) - (place[-1] == "T") == 1
+    return len(place) == (2 if place[-1] == "T" else 1)
 
 
 def _at(config: Any, place: Sequence[Any]) -> Any:  # noqa: ANN401

@@ -17,7 +17,7 @@ from coremltools.libmilstoragepython import _BlobStorageReader, _BlobStorageWrit
 from coremltools.optimize import coreml as cto
 
 from pocketknn.builder.unknown import measure
-from pocketknn.export import mil, to_coreml
+from pocketknn.export import mil
 from pocketknn.export.metadata import describe
 from pocketknn.export.mil.package import root, specification
 from pocketknn.export.mil.reading import read
@@ -118,7 +118,7 @@ def test_an_exported_package_is_read_as_coremltools_reads_it(ios, precision, cas
     path = tmp_path / "model.mlpackage"
     options = Options(ios=ios, precision=precision)
     metadata = describe(case.fit, case.backbone, PRECISION, measure(case.fit), options)
-    to_coreml.convert(case.model(precision), path, metadata, precision)
+    case.write("coreml", path, precision, metadata, options)
     kinds = agrees(path)
     assert "classify" in kinds
     assert any(kind.startswith("constexpr_") for kind in kinds) == (precision == "int8")

@@ -98,7 +98,7 @@ def _fit_of(manifest: dict[str, Any], references: References, model: keras.Model
 
 def _backbone_of(out: Path, manifest: dict[str, Any], model: keras.Model) -> Backbone:
     """The backbone inside model.keras."""
-    net = Backbone(name=manifest["backbone"]["name"], model=_layer(model, "backbone"))
+    net = Backbone.of(manifest["backbone"]["name"], _layer(model, "backbone"))
     if net.sha256() != manifest["backbone"]["sha256"]:
         raise InputError(f"the backbone in {out / MODEL}.keras is not the one that was built")
     return net

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import urllib.request
-from http.client import HTTPException
 from pathlib import Path
 
 from .errors import InputError
@@ -49,6 +47,10 @@ def check_reachable(url: str, named: str) -> None:
     Raises:
         InputError: it does not answer, or has no such file.
     """
+    # Most builds never ask, and importing what speaks HTTPS takes as long as importing numpy.
+    import urllib.request
+    from http.client import HTTPException
+
     question = urllib.request.Request(url, method="HEAD")
     try:
         urllib.request.urlopen(question, timeout=SECONDS).close()

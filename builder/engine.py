@@ -42,16 +42,16 @@ class Engine:
 
 def open_engine(backbone: Backbone) -> Engine:
     """The fastest way to run a backbone that agrees with Keras."""
-    by_keras = Engine(name="keras", run=_Keras(backbone))
     if backbone.name == "pixels":
         return Engine(name="numpy", run=_flat)
     if backbone.network == "shipped":
         return Engine(name="litert", run=Network(shipped.tflite(), backbone.size))
+    by_keras = _Keras(backbone)
     if backbone.network == "keras":
-        return by_keras
-    found = converted(backbone, by_keras.run)
+        return Engine(name="keras", run=by_keras)
+    found = converted(backbone, by_keras)
     if found.content is None:
-        return Engine(name="keras", run=by_keras.run, notes=found.notes)
+        return Engine(name="keras", run=by_keras, notes=found.notes)
     run = Network(found.content, backbone.size)
     return Engine(name="litert", run=run, notes=found.notes)
 

@@ -80,6 +80,11 @@ def sizes(place: Path) -> list[tuple[str, int, int]]:
     return found
 
 
+def networks(place: Path) -> list[tuple[str, int]]:
+    """Name and bytes of each network in a folder."""
+    return [(path.stem, path.stat().st_size) for path in sorted(place.glob(f"*{NETWORK}"))]
+
+
 def clear(place: Path) -> int:
     """Remove all that is kept in a folder; how many files there were."""
     paths = [path for end in (EMBEDDINGS, NETWORK, FACTS) for path in place.glob(f"*{end}")]

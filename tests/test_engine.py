@@ -15,9 +15,11 @@ from conftest import drawing
 
 from pocketknn.builder import Spec, converted, embed, find, load_backbone, shipped
 from pocketknn.builder.backbone import Backbone
-from pocketknn.builder.cache import NETWORK, Cache, clear
+from pocketknn.builder.cache import NETWORK, Cache, clear, networks
+from pocketknn.builder.downloads import address
 from pocketknn.builder.embedding import run
 from pocketknn.builder.facts import Facts, hash_of
+from pocketknn.builder.mobilenets import FAMILIES, network
 
 
 def pictures(size):
@@ -98,6 +100,9 @@ def test_a_weights_file_needs_tensorflow_once(two, cache, tmp_path):
     given = (two, "mobilenet", tmp_path / "some.weights.h5", 0.25)
     assert loaded(*given) == ["litert", "keras", "tensorflow"]
     assert loaded(*given) == ["litert"]
+    ((name, size),) = networks(cache)
+    assert name.startswith("mobilenet-")
+    assert size > 4 * 200_000, "each weight is a float32"
     assert clear(cache) == 2, "the network, and the facts of the weights file"
 
 
@@ -261,3 +266,21 @@ def test_a_large_jpeg_is_decoded_smaller_and_looks_the_same():
             difference = np.abs(ours - square(whole, 64, crop))
             assert difference.mean() < 0.5
             assert difference.max() < 16
+
+
+@pytest.mark.parametrize("name", sorted(FAMILIES))
+@pytest.mark.filterwarnings("ignore:.*Weights for input shape")
+@pytest.mark.parametrize("size", [100, 224])
+def test_imagenet_weights_are_asked_for_where_keras_fetches_them(name, size, monkeypatch):
+    family, asked = FAMILIES[name], []
+
+    def get_file(fname, origin, **options):
+        asked.append((fname, origin))
+        raise FileNotFoundError
+
+    monkeypatch.setattr("keras.src.utils.file_utils.get_file", get_file)
+    for alpha in (family.alphas[0], family.alphas[-1]):
+        with pytest.raises(FileNotFoundError):
+            network(family, alpha, size, "imagenet")
+        url = address(family.title, alpha, size)
+        assert asked.pop() == (url.rpartition("/")[2], url)

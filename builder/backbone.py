@@ -1,37 +1,48 @@
-"""A name becomes a feature extractor: a Keras model from pixels 0..255 to an embedding."""
+"""A name becomes a feature extractor: from pixels 0..255 to an embedding."""
 
 from __future__ import annotations
 
 import hashlib
-import io
-from dataclasses import dataclass, replace
-from importlib.resources import files
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-
+from . import shipped
+from .engine import Engine, open_engine
 from .errors import InputError, first_line
-from .mobilenets import FAMILIES, imagenet, network, with_weights
+from .facts import Facts, Key, hash_of, recall, remember
+from .mobilenets import (
+    FAMILIES,
+    check_size,
+    check_weights,
+    imagenet,
+    imagenet_file,
+    network,
+    with_weights,
+)
 from .references import References
 from .spec import Spec
 
 if TYPE_CHECKING:
     import keras
 
-BUNDLED_ALPHA, BUNDLED_SIZE = 0.5, 96
-BUNDLED = f"mobilenet_v2_{BUNDLED_ALPHA}_{BUNDLED_SIZE}.npz"
+Load = Callable[[], "keras.Model"]
 _PIXELS_SIZE = 32
 BACKBONES = ("auto", "bundled", "pixels", *FAMILIES)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Backbone:
-    """A feature extractor that is ready to run.
+    """A feature extractor. It is opened when it is needed: by Keras for `model`, else by `engine`.
 
     Attributes:
         name: as in `Spec.backbone`, never `auto`.
-        model: Keras model, (batch, size, size, 3) float pixels 0..255 to (batch, d).
+        facts: size, length of the embedding, hash of the weights.
+        load: gives the Keras model.
+        network: where the network for LiteRT comes from: `shipped` with the package, `converted`
+            from the Keras model, or `keras` for none.
         input_range: the pixels the network itself wants; the model rescales to it.
         weights: where the weights came from, in words; "" where there are none.
         weights_sha256: hash of the weights file; "" where Keras keeps it or there is none.
@@ -40,22 +51,43 @@ class Backbone:
     """
 
     name: str
-    model: keras.Model
+    facts: Facts
+    load: Load = field(repr=False)
+    network: str = "converted"
     input_range: str = "0..255"
     weights: str = ""
     weights_sha256: str = ""
     alpha: float | None = None
     why: str = ""
 
+    @classmethod
+    def of(cls, name: str, model: keras.Model) -> Backbone:
+        """A Keras model that is open, (batch, size, size, 3) pixels 0..255 to (batch, d)."""
+        return cls(name=name, facts=Facts.of(model), load=lambda: model, network="keras")
+
+    @cached_property
+    def model(self) -> keras.Model:
+        """Keras model, (batch, size, size, 3) float pixels 0..255 to (batch, d).
+
+        Raises:
+            InputError: as `load_backbone`, where it has not opened the model itself.
+        """
+        return self.load()
+
+    @cached_property
+    def engine(self) -> Engine:
+        """What computes embeddings."""
+        return open_engine(self)
+
     @property
     def size(self) -> int:
         """Side of the square input in pixels."""
-        return int(self.model.input_shape[1])
+        return self.facts.size
 
     @property
     def dim(self) -> int:
         """Length d of the embedding."""
-        return int(self.model.output_shape[-1])
+        return self.facts.dim
 
     def identity(self) -> list[str | int | float | None]:
         """All that decides what the embedding of a square picture is."""
@@ -70,11 +102,7 @@ class Backbone:
 
     def sha256(self) -> str:
         """Hash of all weights by value: the same numbers give the same hash in any file format."""
-        digest = hashlib.sha256()
-        for weight in self.model.get_weights():
-            digest.update(f"{weight.dtype}{weight.shape}".encode())
-            digest.update(weight.tobytes())
-        return digest.hexdigest()
+        return self.facts.sha256
 
 
 def load_backbone(spec: Spec) -> Backbone:
@@ -160,58 +188,93 @@ def _auto(spec: Spec) -> Backbone:
 
 
 def _bundled(spec: Spec) -> Backbone:
-    content = files("pocketknn.builder").joinpath("bundled", BUNDLED).read_bytes()
-    net = network(FAMILIES["mobilenet_v2"], BUNDLED_ALPHA, spec.size or BUNDLED_SIZE)
-    with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
+    family, size = FAMILIES["mobilenet_v2"], spec.size or shipped.SIZE
+    check_size(family, size)
+    arrays = shipped.weights()
+
+    def load() -> keras.Model:
+        net = network(family, shipped.ALPHA, size)
         for layer in net.layers:
-            names = [f"{layer.name}/{variable.name}" for variable in layer.weights]
-            layer.set_weights([arrays[name].astype(np.float32) for name in names])
+            layer.set_weights([arrays[f"{layer.name}/{one.name}"] for one in layer.weights])
+        return _from_pixels(net, family.input_range)
+
     return Backbone(
         name="bundled",
-        model=_from_pixels(net, "-1..1"),
-        input_range="-1..1",
-        weights=BUNDLED,
-        weights_sha256=hashlib.sha256(content).hexdigest(),
-        alpha=BUNDLED_ALPHA,
+        facts=Facts(size, shipped.DIM, hash_of(arrays.values())),
+        load=load,
+        network="shipped",
+        input_range=family.input_range,
+        weights=shipped.WEIGHTS,
+        weights_sha256=hashlib.sha256(shipped.content()).hexdigest(),
+        alpha=shipped.ALPHA,
     )
 
 
 def _pixels(spec: Spec) -> Backbone:
-    import keras
-
     size = spec.size or _PIXELS_SIZE
-    image = keras.Input((size, size, 3), name="image")
-    # No rescaling: a cosine does not see it, and 0..255 is exact in float16, 1/255 is not.
-    flat = keras.layers.Flatten()(image)
-    return Backbone(name="pixels", model=keras.Model(image, flat, name="backbone"))
+
+    def load() -> keras.Model:
+        import keras
+
+        image = keras.Input((size, size, 3), name="image")
+        # No rescaling: a cosine does not see it, and 0..255 is exact in float16, 1/255 is not.
+        return keras.Model(image, keras.layers.Flatten()(image), name="backbone")
+
+    return Backbone(name="pixels", facts=Facts(size, size * size * 3, hash_of([])), load=load)
 
 
 def _mobilenet(name: str, spec: Spec) -> Backbone:
     family = FAMILIES[name]
     alpha, size = spec.alpha or 1.0, spec.size or 224
+    check_size(family, size)
     if spec.weights is None:
-        net, source, sha256 = imagenet(family, alpha, size), "ImageNet, from Keras", ""
+        file, source = imagenet_file(family, alpha, size), "ImageNet, from Keras"
     else:
-        net, source = with_weights(family, alpha, size, spec.weights), spec.weights.name
-        sha256 = hashlib.sha256(spec.weights.read_bytes()).hexdigest()
+        check_weights(spec.weights)
+        file, source = spec.weights, spec.weights.name
+    sha256 = _sha256(file) if file else ""
+
+    def load() -> keras.Model:
+        if spec.weights is None:
+            net = imagenet(family, alpha, size)
+        else:
+            net = with_weights(family, alpha, size, spec.weights)
+        return _from_pixels(net, family.input_range)
+
+    facts, load = _known([name, alpha, size, sha256] if file else None, load)
     return Backbone(
         name=name,
-        model=_from_pixels(net, family.input_range),
+        facts=facts,
+        load=load,
         input_range=family.input_range,
         weights=source,
-        weights_sha256=sha256,
+        weights_sha256=sha256 if spec.weights else "",
         alpha=alpha,
     )
 
 
 def _own(path: Path, spec: Spec) -> Backbone:
-    import keras
-
     for option, value in (("weights", spec.weights), ("alpha", spec.alpha)):
         if value is not None:
             raise InputError(f"{option} {value} does not go with a .keras backbone")
     if not path.is_file():
         raise InputError(f"the backbone {path} does not exist or is no file")
+    sha256 = _sha256(path)
+    key = [".keras", spec.input_range, spec.size, sha256]
+    facts, load = _known(key, lambda: _opened(path, spec))
+    return Backbone(
+        name=path.name,
+        facts=facts,
+        load=load,
+        input_range=spec.input_range,
+        weights=path.name,
+        weights_sha256=sha256,
+    )
+
+
+def _opened(path: Path, spec: Spec) -> keras.Model:
+    import keras
+
     try:
         net = keras.saving.load_model(path, compile=False, safe_mode=True)
     except Exception as error:  # whatever a broken or foreign archive raises inside Keras
@@ -228,13 +291,27 @@ def _own(path: Path, spec: Spec) -> Backbone:
     if len(sides) != 1:
         what = "say which with --size" if not sides else f"the sizes {sorted(sides)} do not agree"
         raise InputError(f"{path.name} must take square pictures of one size: {what}")
-    return Backbone(
-        name=path.name,
-        model=_from_pixels(net, spec.input_range, sides.pop()),
-        input_range=spec.input_range,
-        weights=path.name,
-        weights_sha256=hashlib.sha256(path.read_bytes()).hexdigest(),
-    )
+    return _from_pixels(net, spec.input_range, sides.pop())
+
+
+def _known(key: Key | None, load: Load) -> tuple[Facts, Load]:
+    """The facts of a file and how to open it: what is remembered of it spares Keras for now.
+
+    Args:
+        key: what the facts follow from, the hash of the file among it; None remembers nothing.
+        load: opens the file, and refuses what is no backbone.
+    """
+    if key and (facts := recall(key)):
+        return facts, load
+    model = load()
+    facts = Facts.of(model)
+    if key:
+        remember(key, facts)
+    return facts, lambda: model
+
+
+def _sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def _from_pixels(net: keras.Model, input_range: str, size: int | None = None) -> keras.Model:

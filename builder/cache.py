@@ -1,7 +1,8 @@
 """Embeddings that were computed before, by picture and by everything that made them.
 
-One SQLite file for each backbone, size, crop policy and resampling rule; in it a row for each
-picture's hash. SQLite keeps the file whole when a build is killed or two builds write at once.
+One SQLite file for each backbone, engine, size, crop policy and resampling rule; in it a row for
+each picture's hash. SQLite keeps the file whole when a build is killed or two builds write at once.
+Beside them lie the networks and facts that are made once for a backbone.
 """
 
 from __future__ import annotations
@@ -10,20 +11,25 @@ import hashlib
 import json
 import os
 import sqlite3
+import tempfile
 import zlib
 from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from threading import Lock
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .backbone import Backbone
 from .images import RESAMPLE
 
-_SCHEMA = 1
+if TYPE_CHECKING:
+    from .backbone import Backbone
+
+EMBEDDINGS, NETWORK, FACTS = ".sqlite", ".network", ".facts"  # how the names of the files end
+_SCHEMA = 2
 _SECONDS_TO_WAIT = 60.0  # for another build that is writing
 _TABLE = (
     "CREATE TABLE IF NOT EXISTS embeddings (picture TEXT PRIMARY KEY, vector BLOB, crc INTEGER)"
@@ -44,10 +50,27 @@ def folder() -> Path | None:
     return Path(above) / "pocketknn"
 
 
+def write(path: Path, content: bytes) -> None:
+    """Write a file of the cache, at once whole or not at all.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as file:
+        try:
+            file.write(content)
+            file.close()
+            os.replace(file.name, path)  # noqa: PTH105
+        except OSError:
+            Path(file.name).unlink()
+            raise
+
+
 def sizes(place: Path) -> list[tuple[str, int, int]]:
     """Name, number of pictures and bytes of each cache in a folder."""
     found = []
-    for path in sorted(place.glob("*.sqlite")):
+    for path in sorted(place.glob(f"*{EMBEDDINGS}")):
         try:
             with closing(sqlite3.connect(path, timeout=_SECONDS_TO_WAIT)) as connection:
                 (count,) = connection.execute("SELECT COUNT(*) FROM embeddings").fetchone()
@@ -57,9 +80,14 @@ def sizes(place: Path) -> list[tuple[str, int, int]]:
     return found
 
 
+def networks(place: Path) -> list[tuple[str, int]]:
+    """Name and bytes of each network in a folder."""
+    return [(path.stem, path.stat().st_size) for path in sorted(place.glob(f"*{NETWORK}"))]
+
+
 def clear(place: Path) -> int:
-    """Remove all caches of a folder; how many there were."""
-    paths = list(place.glob("*.sqlite"))
+    """Remove all that is kept in a folder; how many files there were."""
+    paths = [path for end in (EMBEDDINGS, NETWORK, FACTS) for path in place.glob(f"*{end}")]
     for path in paths:
         path.unlink()
     return len(paths)
@@ -68,6 +96,8 @@ def clear(place: Path) -> int:
 @dataclass
 class Cache:
     """Embeddings of one backbone under one crop policy. A fault of the cache never ends a build.
+
+    Threads may share it.
 
     Attributes:
         path: the SQLite file.
@@ -78,13 +108,16 @@ class Cache:
     path: Path
     dim: int
     notes: list[str] = field(default_factory=list)
+    _lock: Lock = field(default_factory=Lock, init=False, repr=False)
 
     @classmethod
     def of(cls, place: Path, backbone: Backbone, crop: str) -> Cache:
         """The cache of a backbone and crop policy in a folder."""
-        made_by = [_SCHEMA, backbone.identity(), crop, RESAMPLE]
+        engine = backbone.engine
+        made_by = [_SCHEMA, backbone.identity(), engine.name, crop, RESAMPLE]
         name = hashlib.sha256(json.dumps(made_by).encode()).hexdigest()[:24]
-        return cls(path=place / f"{backbone.name}-{name}.sqlite", dim=backbone.dim)
+        path = place / f"{backbone.name}-{name}{EMBEDDINGS}"
+        return cls(path=path, dim=backbone.dim, notes=list(engine.notes))
 
     def get(self, hashes: Sequence[str]) -> dict[str, Vector]:
         """The embeddings that are known, by the sha256 of the picture file."""
@@ -112,7 +145,10 @@ class Cache:
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             connection = sqlite3.connect(self.path, timeout=_SECONDS_TO_WAIT)
-            with closing(connection), connection:
+            with self._lock, closing(connection), connection:
+                # After a power failure the file may be corrupt, which costs less than each write
+                # waiting for the disk.
+                connection.execute("PRAGMA synchronous = OFF")
                 connection.execute(_TABLE)
                 if not many:
                     return connection.execute(query, values).fetchall()

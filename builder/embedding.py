@@ -3,26 +3,23 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from itertools import islice
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple, ParamSpec, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .backbone import Backbone
 from .cache import Cache
+from .engine import TOGETHER, cores
 from .errors import InputError
-from .images import Photo, PictureError, decode, read, square
+from .images import Photo, PictureError, picture, read
 from .references import Provenance, References
 
-_BATCH = 32
-_READERS = 4
-_WINDOW = 4 * _BATCH
 A = TypeVar("A")
-B = TypeVar("B")
+P = ParamSpec("P")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,19 +105,23 @@ def embed(
         if labelled and not photo.label
     ]
     progress(len(skipped))
+    chunks = [wanted[start : start + TOGETHER] for start in range(0, len(wanted), TOGETHER)]
     used: list[_Done] = []
-    with ThreadPoolExecutor(_READERS) as readers:
-        # A window at a time, so that memory stays bounded whatever the folder's size.
-        for window in _batches(wanted, _WINDOW):
-            outcomes = _attempt_all(window, backbone, crop, cache, readers)
-            for photo, outcome in zip(window, outcomes, strict=True):
+    # A thread holds the files and pixels of one chunk, whatever the folder's size.
+    workers = ThreadPoolExecutor(cores())
+    try:
+        outcomes = workers.map(lambda chunk: _attempt_all(chunk, backbone, crop, cache), chunks)
+        for chunk, results in zip(chunks, outcomes, strict=True):
+            for photo, outcome in zip(chunk, results, strict=True):
                 if isinstance(outcome, _Done):
                     used.append(outcome)
                 elif strict:
                     raise InputError(f"{photo.name}: {outcome}")
                 else:
                     skipped.append(Skipped(name=photo.name, reason=str(outcome)))
-            progress(len(window))
+            progress(len(chunk))
+    finally:
+        workers.shutdown(cancel_futures=True)  # an error does not wait for all other pictures
     done = [one.photo for one in used]
     _check_classes(wanted, done, skipped)
     embeddings = np.stack([one.embedding for one in used])
@@ -150,53 +151,44 @@ class _Done(NamedTuple):
 
 
 def _attempt_all(
-    window: Sequence[Photo],
-    backbone: Backbone,
-    crop: str,
-    cache: Cache | None,
-    readers: ThreadPoolExecutor,
+    photos: Sequence[Photo], backbone: Backbone, crop: str, cache: Cache | None
 ) -> list[_Done | PictureError]:
     """Each photo's embedding, or why there is none."""
-    contents = list(readers.map(_attempt(read), window))
+    contents = [_attempt(read, photo) for photo in photos]
     hashes = [
-        hashlib.sha256(content).hexdigest() if isinstance(content, bytes) else ""
+        "" if isinstance(content, PictureError) else hashlib.sha256(content).hexdigest()
         for content in contents
     ]
     known = cache.get([key for key in dict.fromkeys(hashes) if key]) if cache else {}
     # The same picture twice is embedded once.
-    new = {key: content for key, content in zip(hashes, contents, strict=True) if key}
-    new = {key: content for key, content in new.items() if key not in known}
-
-    def prepare(content: bytes) -> NDArray[np.uint8]:
-        return square(decode(content), backbone.size, crop)
-
-    decoded = dict(zip(new, readers.map(_attempt(prepare), new.values()), strict=True))
-    broken = {key: error for key, error in decoded.items() if isinstance(error, PictureError)}
-    sound = {key: got for key, got in decoded.items() if not isinstance(got, PictureError)}
+    new = {
+        key: _attempt(picture, content, backbone.size, crop)
+        for key, content in dict(zip(hashes, contents, strict=True)).items()
+        if key not in known and not isinstance(content, PictureError)
+    }
+    broken = {key: error for key, error in new.items() if isinstance(error, PictureError)}
+    sound = {key: made for key, made in new.items() if not isinstance(made, PictureError)}
     if sound:
-        vectors = dict(zip(sound, run(backbone, np.stack(list(sound.values()))), strict=True))
+        vectors = backbone.engine.run(np.stack(list(sound.values())))
+        fresh = dict(zip(sound, vectors, strict=True))
         if cache:
-            cache.put(vectors)
-        known |= vectors
+            cache.put(fresh)
+        known |= fresh
     return [
         content
         if isinstance(content, PictureError)
         else broken[key]
         if key in broken
         else _Done(photo, key, known[key])
-        for photo, key, content in zip(window, hashes, contents, strict=True)
+        for photo, key, content in zip(photos, hashes, contents, strict=True)
     ]
 
 
 def run(backbone: Backbone, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
     """Embeddings (n, d) of pictures (n, size, size, 3) with values 0..255."""
-    blocks = []
-    for start in range(0, len(pixels), _BATCH):
-        block = pixels[start : start + _BATCH].astype(np.float32)
-        # A short last batch is filled up, or the network would be traced for each length.
-        full = np.concatenate([block, np.zeros((_BATCH - len(block), *block.shape[1:]), "f4")])
-        blocks.append(np.asarray(backbone.model.predict_on_batch(full))[: len(block)])
-    return np.concatenate(blocks)
+    chunks = [pixels[start : start + TOGETHER] for start in range(0, len(pixels), TOGETHER)]
+    with ThreadPoolExecutor(cores()) as workers:
+        return np.concatenate(list(workers.map(backbone.engine.run, chunks)))
 
 
 def _check_classes(
@@ -224,19 +216,9 @@ def _ids(hashes: Sequence[str]) -> list[str]:
     return ids
 
 
-def _attempt(work: Callable[[A], B]) -> Callable[[A], B | PictureError]:
-    """The same function, which returns its PictureError instead of raising it."""
-
-    def attempt(given: A) -> B | PictureError:
-        try:
-            return work(given)
-        except PictureError as error:
-            return error
-
-    return attempt
-
-
-def _batches(items: Iterable[A], size: int) -> Iterator[list[A]]:
-    iterator = iter(items)
-    while batch := list(islice(iterator, size)):
-        yield batch
+def _attempt(work: Callable[P, A], *args: P.args, **kwargs: P.kwargs) -> A | PictureError:
+    """What a function gives, or the PictureError that it raises."""
+    try:
+        return work(*args, **kwargs)
+    except PictureError as error:
+        return error

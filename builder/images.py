@@ -9,6 +9,7 @@ import zlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cache
+from math import ceil
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +19,12 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 FORMATS = ("JPEG", "PNG", "GIF", "BMP", "WEBP", "TIFF", "AVIF", "PPM")
 RESAMPLE = "pillow-bilinear-antialiased"
 Resize = Callable[[Image.Image, tuple[int, int]], Image.Image]  # to a width and a height
+# A JPEG is decoded at a half, a quarter or an eighth where that leaves three times the side that is
+# wanted. On real photos of which 64 to 224 pixels were wanted this moved pixels by 0.3 of 255 on
+# average, embeddings by a cosine of 0.0001 (at most 0.002), and the first neighbour of none; at
+# twice the side the first neighbour of 2 to 7 % changed.
+_ENOUGH = 3
+_JPEG = ("JPEG", "MPO")
 _SIXTEEN_BIT = ("I;16", "I;16L", "I;16B", "I;16N", "I")
 _HEIC = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"mif1", b"msf1")
 
@@ -59,12 +66,21 @@ def decode(content: bytes) -> Image.Image:
     Raises:
         PictureError: not a picture, truncated, or too large to decode safely.
     """
+    return _decode(content, None)[0]
+
+
+def _decode(content: bytes, size: int | None) -> tuple[Image.Image, int]:
+    """The image, and how many times smaller than in the file it is, for a square of `size`."""
     if not content:
         raise PictureError("empty file")
     try:
         with Image.open(io.BytesIO(content), formats=_formats()) as image:
+            scale = 1
+            if size is not None and image.format in _JPEG:
+                scale = _reduction(image.size, size)
+                image.draft(None, (image.width // scale, image.height // scale))
             image.load()
-            return _rgb(ImageOps.exif_transpose(image))
+            return _rgb(ImageOps.exif_transpose(image)), scale
     except UnidentifiedImageError as error:
         if content[4:8] == b"ftyp" and content[8:12] in _HEIC:
             raise PictureError("HEIC, which needs the package pillow-heif") from error
@@ -82,7 +98,7 @@ def bilinear(image: Image.Image, size: tuple[int, int]) -> Image.Image:
 
 
 def square(
-    image: Image.Image, size: int, crop: str, resize: Resize = bilinear
+    image: Image.Image, size: int, crop: str, scale: int = 1, resize: Resize = bilinear
 ) -> NDArray[np.uint8]:
     """Bring an RGB image to (size, size, 3) uint8: crop first, then Pillow's bilinear filter.
 
@@ -91,19 +107,23 @@ def square(
         size: side of the square in pixels.
         crop: `center` keeps the middle square, `stretch` ignores the shape, `fit` shows the whole
             picture on black bars.
-        resize: another filter, to see what one costs.
+        scale: how many times larger the picture was before it was decoded; the crop is that of
+            the whole pixels of the large one.
+        resize: another filter, to see what one costs; only with a scale of 1.
     """
-    width, height = image.size
+    width, height = image.width * scale, image.height * scale
     if crop == "center":
         side = min(width, height)
         left, top = (width - side) // 2, (height - side) // 2
-        image = image.crop((left, top, left + side, top + side))
-    elif crop == "fit":
+        box = (left / scale, top / scale, (left + side) / scale, (top + side) / scale)
+        return np.asarray(_resize(image, (size, size), box, resize), np.uint8)
+    if crop == "fit":
         longest = max(width, height)
         inner = (max(1, round(width * size / longest)), max(1, round(height * size / longest)))
+        bars = Image.new("RGB", (size, size))
         small = resize(image, inner)
-        image = Image.new("RGB", (size, size))
-        image.paste(small, ((size - inner[0]) // 2, (size - inner[1]) // 2))
+        bars.paste(small, ((size - inner[0]) // 2, (size - inner[1]) // 2))
+        return np.asarray(bars, np.uint8)
     return np.asarray(resize(image, (size, size)), np.uint8)
 
 
@@ -122,13 +142,46 @@ def read(photo: Photo) -> bytes:
         raise PictureError(f"cannot be read from the archive: {error}") from error
 
 
+def picture(content: bytes, size: int, crop: str) -> NDArray[np.uint8]:
+    """A picture file's bytes as the model wants them: (size, size, 3) uint8.
+
+    Raises:
+        PictureError: no picture that can be decoded.
+    """
+    image, scale = _decode(content, size)
+    return square(image, size, crop, scale)
+
+
 def pixels(photo: Photo, size: int, crop: str) -> NDArray[np.uint8]:
     """A photo as the model wants it: (size, size, 3) uint8.
 
     Raises:
         PictureError: it cannot be read, or is no picture.
     """
-    return square(decode(read(photo)), size, crop)
+    return picture(read(photo), size, crop)
+
+
+def _reduction(shape: tuple[int, int], size: int) -> int:
+    """How many times smaller a JPEG is decoded: 1, 2, 4 or 8, without a part of a pixel left."""
+    for scale in (8, 4, 2):
+        if min(shape) >= _ENOUGH * size * scale and not any(side % scale for side in shape):
+            return scale
+    return 1
+
+
+def _resize(
+    image: Image.Image,
+    size: tuple[int, int],
+    box: tuple[float, float, float, float],
+    resize: Resize,
+) -> Image.Image:
+    """The part of an image in a box, which may cut pixels; what is outside has no influence."""
+    left, top = int(box[0]), int(box[1])
+    part = image.crop((left, top, ceil(box[2]), ceil(box[3])))
+    inside = (box[0] - left, box[1] - top, box[2] - left, box[3] - top)
+    if inside == (0, 0, *part.size):
+        return resize(part, size)
+    return part.resize(size, Image.Resampling.BILINEAR, inside)
 
 
 @cache

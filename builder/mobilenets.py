@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from .downloads import SECONDS, address, check_reachable, fetched, no_download
 from .errors import InputError
 
 if TYPE_CHECKING:
     import keras
 
-_DOWNLOAD_SECONDS = 20.0
 _SMALLEST = 32
 _ENDINGS = (".h5", ".keras")
 
@@ -49,8 +49,32 @@ FAMILIES = {
 }
 
 
-def imagenet(family: Family, alpha: float, size: int) -> keras.Model:
-    """The network with the ImageNet weights that Keras has cached or can download.
+def check_size(family: Family, size: int) -> None:
+    """Refuse a size that the network does not take.
+
+    Raises:
+        InputError: it is too small.
+    """
+    if size < _SMALLEST:
+        raise InputError(
+            f"{family.title} needs pictures of at least {_SMALLEST} pixels, not {size}"
+        )
+
+
+def check_weights(path: Path) -> None:
+    """Refuse what is no weights file by its name.
+
+    Raises:
+        InputError: there is no such file, or its ending is none of Keras'.
+    """
+    if not path.is_file():
+        raise InputError(f"the weights file {path} does not exist or is no file")
+    if path.suffix not in _ENDINGS:
+        raise InputError(f"weights are read from .weights.h5, .h5 or .keras, not {path.name}")
+
+
+def imagenet_file(family: Family, alpha: float, size: int) -> Path | None:
+    """The ImageNet weights that Keras has cached; None where it has to download them.
 
     Raises:
         InputError: there are none for this width, or they cannot be downloaded.
@@ -60,22 +84,27 @@ def imagenet(family: Family, alpha: float, size: int) -> keras.Model:
         raise InputError(
             f"there are no ImageNet weights for {family.named(alpha)}; alpha can be {widths}"
         )
+    url = address(family.title, alpha, size)
+    found = fetched(url)
+    if found is None:
+        check_reachable(url, family.named(alpha))
+    return found
+
+
+def imagenet(family: Family, alpha: float, size: int) -> keras.Model:
+    """The network with the ImageNet weights that Keras has cached or can download.
+
+    Raises:
+        InputError: they cannot be downloaded.
+    """
     with _download(family.named(alpha)):
         return network(family, alpha, size, "imagenet")
 
 
 def network(family: Family, alpha: float, size: int, weights: str | None = None) -> keras.Model:
-    """The network without its top, pooled; with random weights when `weights` is None.
-
-    Raises:
-        InputError: a size that the network does not take.
-    """
+    """The network without its top, pooled; with random weights when `weights` is None."""
     import keras
 
-    if size < _SMALLEST:
-        raise InputError(
-            f"{family.title} needs pictures of at least {_SMALLEST} pixels, not {size}"
-        )
     return getattr(keras.applications, family.title)(
         input_shape=(size, size, 3),
         alpha=alpha,
@@ -95,12 +124,8 @@ def with_weights(family: Family, alpha: float, size: int, path: Path) -> keras.M
         path: `.weights.h5` or `.keras` of Keras 3, or a legacy `.h5` of weights or a model.
 
     Raises:
-        InputError: the file is none of these, or holds another network; the message names both.
+        InputError: the file holds another network; the message names both.
     """
-    if not path.is_file():
-        raise InputError(f"the weights file {path} does not exist or is no file")
-    if path.suffix not in _ENDINGS:
-        raise InputError(f"weights are read from .weights.h5, .h5 or .keras, not {path.name}")
     net = network(family, alpha, size)
     # Keras leaves a layer that the file lacks at its random weights, with a warning at most. No
     # weight is NaN by itself, so one that still is was not in the file.
@@ -161,15 +186,12 @@ def _is_depthwise(shape: tuple[int, ...]) -> bool:
 @contextmanager
 def _download(title: str) -> Iterator[None]:
     before = socket.getdefaulttimeout()
-    socket.setdefaulttimeout(_DOWNLOAD_SECONDS)
+    socket.setdefaulttimeout(SECONDS)
     try:
         yield
     except InputError:
         raise
     except Exception as error:  # Keras raises a bare Exception when a download fails
-        raise InputError(
-            f"the ImageNet weights of {title} cannot be downloaded;"
-            " choose --backbone bundled, or give a file with --weights FILE"
-        ) from error
+        raise no_download(title) from error
     finally:
         socket.setdefaulttimeout(before)

@@ -64,7 +64,7 @@ def backbone_of(out: Path, manifest: dict[str, Any], model: keras.Model) -> Back
     Raises:
         InputError: it is not the one that was built.
     """
-    net = Backbone(name=manifest["backbone"]["name"], model=_layer(model, "backbone"))
+    net = Backbone.of(manifest["backbone"]["name"], _layer(model, "backbone"))
     if net.sha256() != manifest["backbone"]["sha256"]:
         raise InputError(f"the backbone in {out / MODEL}.keras is not the one that was built")
     return net

@@ -131,7 +131,9 @@ def shifts(size: int, crop: str) -> tuple[Shift, ...]:
             unit="",
             plain="bilinear",
             strengths=tuple(resamplers),
-            make=lambda image, strength, rng: square(image, size, crop, resamplers[str(strength)]),
+            make=lambda image, strength, rng: square(
+                image, size, crop, resize=resamplers[str(strength)]
+            ),
         ),
     )
 

@@ -6,13 +6,13 @@ import sqlite3
 import subprocess
 import sys
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from conftest import drawing
 
 from pocketknn.builder import Spec, embed, find, load_backbone
-from pocketknn.builder import embedding as module
 from pocketknn.builder.cache import Cache, clear, sizes
 
 
@@ -22,16 +22,16 @@ def net():
 
 
 @pytest.fixture
-def counted(monkeypatch):
+def counted(net, monkeypatch):
     """How many pictures the backbone has seen."""
     seen = []
-    real = module.run
 
-    def run(backbone, pixels):
-        seen.append(len(pixels))
-        return real(backbone, pixels)
+    def run(pictures):
+        seen.append(len(pictures))
+        return real.run(pictures)
 
-    monkeypatch.setattr(module, "run", run)
+    real = net.engine
+    monkeypatch.setitem(vars(net), "engine", replace(real, run=run))
     return lambda: sum(seen)
 
 
@@ -84,7 +84,7 @@ def test_everything_that_decides_an_embedding_is_told_apart(tmp_path, net):
 
 def test_a_cache_of_another_version_is_left_alone(tmp_path, net, monkeypatch):
     ours = Cache.of(tmp_path, net, "center").path
-    monkeypatch.setattr("pocketknn.builder.cache._SCHEMA", 2)
+    monkeypatch.setattr("pocketknn.builder.cache._SCHEMA", -1)
     assert Cache.of(tmp_path, net, "center").path != ours
 
 

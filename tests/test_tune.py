@@ -3,6 +3,7 @@
 import csv
 import shlex
 import shutil
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -305,18 +306,20 @@ def test_the_files(photos, pocketknn, tmp_path):
 
 def test_pictures_are_embedded_once_for_each_crop(photos, pocketknn, tmp_path, monkeypatch):
     monkeypatch.setenv("POCKETKNN_CACHE", str(tmp_path / "cache"))
-    runs = []
-    real = embedding.run
+    seen = []
+    real = embedding.picture
     monkeypatch.setattr(
-        "pocketknn.builder.embedding.run", lambda net, x: runs.append(len(x)) or real(net, x)
+        "pocketknn.builder.embedding.picture",
+        lambda content, size, crop: seen.append(crop) or real(content, size, crop),
     )
     first = pocketknn(*pixels(photos))
-    assert runs == [12, 12, 12]
+    counts = {"center": 12, "stretch": 12, "fit": 12}
+    assert Counter(seen) == counts
     second = pocketknn(*pixels(photos))
-    assert runs == [12, 12, 12], "the cache serves a second one"
+    assert Counter(seen) == counts, "the cache serves a second one"
     assert first.out == second.out
     pocketknn(*pixels(photos, "--no-cache", "--crop", "fit"))
-    assert runs == [12, 12, 12, 12]
+    assert Counter(seen) == counts | {"fit": 24}
 
 
 def test_broken_pictures_and_copies_are_told(photos, pocketknn, tmp_path):
@@ -401,7 +404,7 @@ def test_references_of_an_earlier_build_keep_their_crop(photos, pocketknn, tmp_p
     ],
 )
 def test_mistakes_are_one_line(photos, pocketknn, tmp_path, monkeypatch, more, words):
-    monkeypatch.setattr("pocketknn.builder.embedding.decode", None)  # nothing is embedded for them
+    monkeypatch.setattr("pocketknn.builder.embedding.picture", None)  # nothing is embedded for them
     monkeypatch.setenv("POCKETKNN_CACHE", str(tmp_path / "cache"))
     said = pocketknn(*pixels(photos, "-o", tmp_path / "tuned", *more))
     assert said.code == 2, said.out + said.err

@@ -145,7 +145,7 @@ def build_photos(
             force=force,
             progress=started,
         )
-    for line in cache.notes if cache else ():
+    for line in cache.notes if cache else net.engine.notes:
         console.print(line, markup=False)
     _print_summary(result, embedded.skipped)
     return result

@@ -14,6 +14,8 @@ def show_cache() -> None:
     console.print(f"{place or 'no cache folder'}: {len(known)} caches", markup=False)
     for name, pictures, bytes_ in known:
         console.print(f"  {name}: {pictures} pictures, {report.megabytes(bytes_)}", markup=False)
+    for name, bytes_ in caches.networks(place) if place else ():
+        console.print(f"  {name}: a backbone for LiteRT, {report.megabytes(bytes_)}", markup=False)
 
 
 def clear_cache() -> None:

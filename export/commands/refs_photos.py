@@ -188,7 +188,7 @@ def _embedded(
             cache=cache,
             progress=lambda done: bar.advance(step, done),
         )
-    for line in cache.notes if cache else ():
+    for line in cache.notes if cache else net.engine.notes:
         print(line)
     return net, embedded
 

@@ -185,7 +185,8 @@ def _tune_found(selection: Selection, spec: Spec, grid: Grid, folds: int, cached
             folds=folds,
             progress=lambda done: bar.advance(searches, done),
         )
-    for line in dict.fromkeys(note for cache in caches_used for note in cache.notes):
+    notes = [*net.engine.notes, *(note for cache in caches_used for note in cache.notes)]
+    for line in dict.fromkeys(notes):
         console.print(line, markup=False)
     _print_skipped(list(skipped))
     return found

@@ -1,0 +1,137 @@
+"""How fast photos become embeddings, beside two common ways with Keras.
+
+    python benchmarks/embedding.py [--weights mobilenet_v2_1.0_224.weights.h5] [--rounds 5]
+
+Prints a Markdown table. The photos are made here: small JPEGs of 300 × 200, and ones of twelve
+megapixels. The ways take turns, so that what else the machine does falls on all of them alike;
+medians are printed, and quartiles as the spread, in milliseconds for each picture by the clock and
+of all cores together. Milliseconds are this machine's; ratios travel. `--weights`
+MobileNetV2 1.0 has random weights, which take as long.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+import keras
+import numpy as np
+import tensorflow as tf
+from PIL import Image
+
+from pocketknn.builder import Backbone, Spec, embed, find, load_backbone
+from pocketknn.builder.engine import cores
+
+SIZES = {"300 × 200": (300, 200), "4000 × 3000": (4000, 3000)}
+OURS, ONE_BY_ONE, BATCHED = "pocketknn", "Keras predict, one by one", "tf.data and predict"
+Way = Callable[[list[Path], Backbone], object]
+
+
+def photographs(folder: Path, shape: tuple[int, int], count: int) -> list[Path]:
+    """JPEGs with structure and grain, as a camera writes them."""
+    rng = np.random.default_rng(0)
+    folder.mkdir()
+    for number in range(count):
+        coarse = Image.fromarray(rng.integers(0, 256, (30, 40, 3), np.uint8))
+        smooth = np.asarray(coarse.resize(shape, Image.Resampling.BICUBIC), np.int16)
+        grain = rng.normal(0, 6, (shape[1], shape[0], 1)).astype(np.int16)
+        pixels = np.clip(smooth + grain, 0, 255).astype(np.uint8)
+        Image.fromarray(pixels).save(folder / f"{number:03}.jpg", quality=85)
+    return sorted(folder.glob("*.jpg"))
+
+
+def ours(paths: list[Path], backbone: Backbone) -> object:
+    """The way of a build, without its cache."""
+    return embed(find(paths[0].parent), backbone, "center")
+
+
+def one_by_one(paths: list[Path], backbone: Backbone) -> object:
+    """`load_img` and `predict`, as most tutorials do."""
+    shape = (backbone.size, backbone.size)
+    rows = []
+    for path in paths:
+        image = keras.utils.img_to_array(keras.utils.load_img(path, target_size=shape))
+        rows.append(backbone.model.predict(image[None], verbose=0))
+    return np.concatenate(rows)
+
+
+def batched(paths: list[Path], backbone: Backbone) -> object:
+    """`tf.data` on all cores, then `predict` in batches of 32."""
+
+    def read(path: tf.Tensor) -> tf.Tensor:
+        image = tf.io.decode_jpeg(tf.io.read_file(path), channels=3)
+        return tf.image.resize(image, (backbone.size, backbone.size))
+
+    files = tf.data.Dataset.from_tensor_slices([str(path) for path in paths])
+    pictures = files.map(read, tf.data.AUTOTUNE).batch(32).prefetch(tf.data.AUTOTUNE)
+    return backbone.model.predict(pictures, verbose=0)
+
+
+WAYS: dict[str, Way] = {OURS: ours, ONE_BY_ONE: one_by_one, BATCHED: batched}
+
+
+def milliseconds(way: Way, paths: list[Path], backbone: Backbone) -> tuple[float, float]:
+    """Of one picture, by the clock and of all cores together."""
+    clock, cpu = time.perf_counter(), time.process_time()
+    way(paths, backbone)
+    seconds = time.perf_counter() - clock, time.process_time() - cpu
+    return 1000 * seconds[0] / len(paths), 1000 * seconds[1] / len(paths)
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--weights", type=Path, help="of MobileNetV2 1.0")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument(
+        "--count", type=int, default=64, help="small photos; of large ones a fourth"
+    )
+    given = parser.parse_args()
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        weights = given.weights
+        if weights is None:
+            weights = folder / "random.weights.h5"
+            keras.applications.MobileNetV2(weights=None, include_top=False).save_weights(weights)
+        backbones = {
+            "MobileNetV2 1.0 at 224": load_backbone(Spec(backbone="mobilenet_v2", weights=weights)),
+            "bundled at 96": load_backbone(Spec(backbone="bundled")),
+        }
+        print(f"{cores()} cores, {given.rounds} rounds\n")
+        print(f"| backbone | photos | time | {' | '.join(WAYS)} | faster by |")
+        print("|---" * (len(WAYS) + 4) + "|")
+        for shape, pixels in SIZES.items():
+            count = given.count if pixels[0] < 1000 else max(4, given.count // 4)
+            paths = photographs(folder / shape, pixels, count)
+            for title, backbone in backbones.items():
+                times: dict[str, list[tuple[float, float]]] = {way: [] for way in WAYS}
+                for way in WAYS.values():
+                    way(paths[:4], backbone)  # networks are opened and traced before the clock runs
+                for _ in range(given.rounds):
+                    for way, run in WAYS.items():
+                        times[way].append(milliseconds(run, paths, backbone))
+                for number, kind in enumerate(("clock", "all cores")):
+                    cells = row({way: [both[number] for both in times[way]] for way in WAYS})
+                    print(f"| {title} | {shape} | {kind} | {cells} |", flush=True)
+
+
+def row(times: dict[str, list[float]]) -> str:
+    """The medians and quartiles of each way, and the ratios to ours, taken round by round."""
+    cells = []
+    for values in times.values():
+        low, middle, high = np.quantile(values, (0.25, 0.5, 0.75))
+        cells.append(f"{middle:.2f} ({low:.2f} to {high:.2f})")
+    ratios = [
+        f"{np.median(np.divide(times[way], times[OURS])):.1f}" for way in (ONE_BY_ONE, BATCHED)
+    ]
+    return " | ".join([*cells, " and ".join(ratios)])
+
+
+if __name__ == "__main__":
+    main()

@@ -22,6 +22,7 @@ from .mobilenets import (
     network,
     with_weights,
 )
+from .naming import fresh_names
 from .references import References
 from .spec import Spec
 
@@ -72,7 +73,8 @@ class Backbone:
         Raises:
             InputError: as `load_backbone`, where it has not opened the model itself.
         """
-        return self.load()
+        with fresh_names():
+            return self.load()
 
     @cached_property
     def engine(self) -> Engine:

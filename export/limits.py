@@ -32,7 +32,7 @@ def check_size(formats: Sequence[str], n: int, dim: int, spec: Spec) -> None:
         return
     fits = (LARGEST - _ROOM) // (4 * n)
     ways = [f"--pca {fits}"] if 0 < fits < width else []
-    ways += [f"at most {(LARGEST - _ROOM) // (4 * width)} references", "--format keras alone"]
+    ways += [f"at most {(LARGEST - _ROOM) // (4 * width)} references", "--formats keras alone"]
     raise InputError(
         f"{n} references of {width} values take {size / 1e9:.1f} GB, and a {' or '.join(limited)}"
         f" file holds less than {LARGEST / 1e9:.1f} GB; take {', or '.join(ways)}"

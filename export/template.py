@@ -36,7 +36,7 @@ from .options import Options
 from .seal import digest
 from .slots import Slots, content_of
 
-_FOLDER, _FACTS = "templates", "template.json"
+FOLDER, _FACTS = "templates", "template.json"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -129,7 +129,7 @@ def template(order: Order, note: Callable[[str], None] = lambda line: None) -> I
     place = caches.folder()
     kept = None
     if place is not None and order.precision != "int8" and not is_fixed(order.fit):
-        kept = place / _FOLDER / f"{order.format}-{order.key()}"
+        kept = place / FOLDER / f"{order.format}-{order.key()}"
     if kept is not None and (found := _open(order, kept, note)) is not None:
         yield found
         return

@@ -577,6 +577,7 @@ def test_the_cache_serves_a_second_build_and_can_be_cleared(
     assert pocketknn(*first).code == 0
     assert "pixels-" in pocketknn("cache").out
     assert ": 12 pictures" in pocketknn("cache", "show").out
+    assert "a converted graph" in pocketknn("cache", "show").out
     monkeypatch.setattr("pocketknn.builder.embedding.picture", None)  # nothing is decoded again
     monkeypatch.setattr(
         queries, "from_photos", lambda photos, net, *more, **options: queries.synthetic(net)
@@ -584,7 +585,9 @@ def test_the_cache_serves_a_second_build_and_can_be_cleared(
     assert pocketknn(*quick(photos, tmp_path / "second")).code == 0
     tables = [pq.read_table(tmp_path / name / "references.parquet") for name in ("first", "second")]
     assert tables[0].equals(tables[1])
-    assert "1 caches removed" in pocketknn("cache", "clear").out
+    assert "caches removed" in pocketknn("cache", "clear").out
+    assert "a converted graph" not in pocketknn("cache").out
+    assert "0 caches removed" in pocketknn("cache", "clear").out
     assert "unknown action 'eat'" in refused("cache", "eat")
 
 

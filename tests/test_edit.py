@@ -226,5 +226,5 @@ def test_files_past_two_gigabytes_are_refused_before_work(n, dim, pca, formats, 
     if not refused:
         check_size(formats, n, dim, spec)
         return
-    with pytest.raises(InputError, match=r"GB.*references, or --format keras"):
+    with pytest.raises(InputError, match=r"GB.*references, or --formats keras"):
         check_size(formats, n, dim, spec)

@@ -1,6 +1,8 @@
 """References put into a file that was converted once, against converting the graph with them."""
 
 import json
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -179,3 +181,29 @@ def test_references_that_look_like_made_up_ones(tmp_path):
     result = export(Spec(), references, None, out)
     assert all(one.parity.agrees for one in result.written)
     assert fit(Spec(), references).labels == tuple(sorted(set(labels)))
+
+
+BUILD = """
+import sys
+from pathlib import Path
+from pocketknn.export.commands.build import Selection, build_photos
+from pocketknn.builder import Spec
+build_photos(
+    Selection(photos=Path(sys.argv[1])),
+    Path(sys.argv[2]),
+    Spec(backbone="bundled", size=32, k=3),
+    formats=("tflite", "onnx", "coreml"),
+)
+print("imported:", *sorted({"tensorflow", "keras", "coremltools", "tf2onnx"} & set(sys.modules)))
+"""
+
+
+def test_a_build_from_templates_imports_no_converter(photos, place, tmp_path):
+    said = []
+    for out in ("first", "second"):
+        words = [sys.executable, "-c", BUILD, str(photos), str(tmp_path / out)]
+        done = subprocess.run(words, check=True, capture_output=True, text=True)
+        said.append(done.stdout.splitlines()[-1])
+    assert said == ["imported: coremltools keras tensorflow tf2onnx", "imported: "]
+    for name in ("model.tflite", "model.onnx", "model.mlpackage"):
+        assert digest(tmp_path / "first" / name) == digest(tmp_path / "second" / name)

@@ -91,10 +91,13 @@ def build_photos(
     if strangers is not None and spec.reject is None:
         raise InputError("strangers measure what is rejected; say --reject auto")
     classes = _read_labels(selection.labels) if selection.labels else None
+    notes: list[str] = []
     if is_collection(selection.photos):
         if within is not None:
             raise InputError("a budget is measured on the photos, not on their references alone")
-        result = _build_kept(selection, out, spec, classes, options, formats, force)
+        result = _build_kept(selection, out, spec, classes, options, formats, force, notes)
+        for line in notes:
+            console.print(line, markup=False)
         _print_summary(result, ())
         return result
     found = selection.find()
@@ -144,8 +147,9 @@ def build_photos(
             skipped=embedded.skipped,
             force=force,
             progress=started,
+            note=notes.append,
         )
-    for line in cache.notes if cache else net.engine.notes:
+    for line in [*(cache.notes if cache else net.engine.notes), *notes]:
         console.print(line, markup=False)
     _print_summary(result, embedded.skipped)
     return result
@@ -197,8 +201,9 @@ def _build_kept(
     options: Options,
     formats: Sequence[str],
     force: bool,
+    notes: list[str],
 ) -> Export:
-    """Artefacts from references that were embedded before."""
+    """Artefacts from references that were embedded before; `notes` takes lines for people."""
     refs = read_collection(selection.photos, classes)
     with progress() as bar:
         step = bar.add_task("loading the backbone", total=1)
@@ -217,6 +222,7 @@ def _build_kept(
             progress=lambda name: bar.update(
                 files, description=f"writing and running {name}", advance=1
             ),
+            note=notes.append,
         )
 
 

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import shutil
+from pathlib import Path
+
 from pocketknn.builder import cache as caches
-from pocketknn.export import report
+from pocketknn.export import report, runtime, template
 from pocketknn.export.report import console
+from pocketknn.export.seal import size
 
 
 def show_cache() -> None:
@@ -16,10 +20,24 @@ def show_cache() -> None:
         console.print(f"  {name}: {pictures} pictures, {report.megabytes(bytes_)}", markup=False)
     for name, bytes_ in caches.networks(place) if place else ():
         console.print(f"  {name}: a backbone for LiteRT, {report.megabytes(bytes_)}", markup=False)
+    for path, what in _folders(place) if place else ():
+        console.print(f"  {path.name}: {what}, {report.megabytes(size(path))}", markup=False)
 
 
 def clear_cache() -> None:
     """Remove all caches."""
     place = caches.folder()
     removed = caches.clear(place) if place else 0
+    for path, _ in _folders(place) if place else ():
+        shutil.rmtree(path)
+        removed += 1
     console.print(f"{removed} caches removed from {place}", markup=False)
+
+
+def _folders(place: Path) -> list[tuple[Path, str]]:
+    """What is kept as folders, and what it is."""
+    templates = sorted((place / template.FOLDER).glob("*"))
+    runtimes = sorted(place.glob(f"{runtime.PACKAGE}-*"))
+    return [(path, "a converted graph to put references in") for path in templates] + [
+        (path, "runs the page of pocketknn web") for path in runtimes
+    ]

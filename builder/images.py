@@ -48,12 +48,17 @@ class Photo:
     targets: tuple[float, ...] = ()
 
 
-def decode(content: bytes) -> Image.Image:
+def decode(content: bytes, at_least: int | None = None) -> Image.Image:
     """A picture file's bytes as an upright 8-bit RGB image.
 
     EXIF rotation is applied, 16-bit values are scaled to 8 (so are 32-bit integers, as which some
     16-bit files are read), transparency is laid on white, CMYK and palettes become RGB, of an
     animation the first frame is taken.
+
+    Args:
+        content: the file.
+        at_least: a JPEG may be decoded smaller, which is much faster, as long as neither of its
+            sides gets shorter than this many pixels.
 
     Raises:
         PictureError: not a picture, truncated, or too large to decode safely.
@@ -62,6 +67,8 @@ def decode(content: bytes) -> Image.Image:
         raise PictureError("empty file")
     try:
         with Image.open(io.BytesIO(content), formats=_formats()) as image:
+            if at_least:
+                image.draft(None, (at_least, at_least))
             image.load()
             return _rgb(ImageOps.exif_transpose(image))
     except UnidentifiedImageError as error:

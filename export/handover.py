@@ -98,6 +98,7 @@ def export(
     skipped: Sequence[Skipped] = (),
     force: bool = False,
     progress: Callable[[str], None] = lambda name: None,
+    finish: Callable[[Path, Fit, dict[str, Any]], None] = lambda folder, fitted, manifest: None,
 ) -> Export:
     """Build a model and write it in all formats, with references and manifest, into a new folder.
 
@@ -117,6 +118,8 @@ def export(
         skipped: the pictures that were left out, for the manifest.
         force: replace an earlier build.
         progress: called with the name of each format before it is written.
+        finish: called with the folder before it appears, the fit and the manifest; what it writes
+            there is no part of the manifest.
 
     Raises:
         InputError: an unknown format, a choice that the references cannot serve, or `out` exists
@@ -161,6 +164,7 @@ def export(
         }
         (folder / PARITY).write_text(dumps(manifest["parity"]), encoding="utf-8")
         (folder / MANIFEST).write_text(dumps(manifest), encoding="utf-8")
+        finish(folder, fitted, manifest)
     return Export(out=out, manifest=manifest, written=tuple(written))
 
 

@@ -26,6 +26,7 @@ from pocketknn.export.handover import Export, export
 from pocketknn.export.options import Options
 from pocketknn.export.progress import progress
 from pocketknn.export.report import console
+from pocketknn.export.reporting.making import reporter
 from pocketknn.export.staging import check_apart, check_free
 
 _SAMPLE = 100  # photos that variants are compared on
@@ -130,18 +131,20 @@ def build_photos(
         def started(name: str) -> None:
             bar.update(files, description=f"writing and running {name}", advance=1)
 
+        strange = embedded_of(others).embeddings if others else None
         result = export(
             spec,
             refs,
             net,
             out,
             against=against,
-            strangers=embedded_of(others).embeddings if others else None,
+            strangers=strange,
             options=options,
             formats=formats,
             skipped=embedded.skipped,
             force=force,
             progress=started,
+            finish=reporter(embedded.photos, strange),
         )
     for line in cache.notes if cache else ():
         console.print(line, markup=False)
@@ -215,6 +218,7 @@ def _build_kept(
             progress=lambda name: bar.update(
                 files, description=f"writing and running {name}", advance=1
             ),
+            finish=reporter(),
         )
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -24,6 +25,7 @@ _VARIABLES = {_INK: "var(--ink)", _FAINT: "var(--line)"} | {
 _SIZE = (5.8, 3.6)  # inches of 72 units; on a phone the page shows them at some 0.85
 _STYLE = {
     "svg.fonttype": "none",
+    "svg.hashsalt": "pocketknn",
     "font.size": 12.5,
     "text.parse_math": False,
     "axes.edgecolor": _INK,
@@ -39,6 +41,7 @@ _STYLE = {
     "lines.linewidth": 2,
 }
 _DASHES = ("-", "--", ":")
+_MOST_MARKED = 20  # values of a line; more are marked by the line alone
 
 
 class Line(NamedTuple):
@@ -67,7 +70,6 @@ def lines(
     share: bool = True,
     logarithmic: bool = False,
     marked: tuple[float, str] | None = None,
-    points: bool = True,
 ) -> str:
     """Lines with their bands.
 
@@ -78,11 +80,30 @@ def lines(
         share: whether the values are shares, shown as percent.
         logarithmic: whether x grows by factors.
         marked: a place on x that is marked, and its name.
-        points: whether the values are marked on the lines.
     """
-    from matplotlib.ticker import NullLocator, PercentFormatter
+    with _figure(x_label, y_label) as (figure, axes):
+        _draw_lines(axes, given)
+        if logarithmic:
+            _set_logarithmic(axes, given[0].x)
+        if share:
+            _set_shares(axes)
+        if marked is not None:
+            _mark(axes, *marked)
+        if any(line.name for line in given):
+            figure.legend(loc="outside upper left", ncols=1, fontsize=11.5)
+        return _svg(figure)
 
-    figure, axes = _axes(x_label, y_label)
+
+def scatter(actual: Floats, answered: Floats) -> str:
+    """What was answered against what is true, with the line where both are equal."""
+    with _figure("true value", "answered value") as (figure, axes):
+        ends = [min(actual.min(), answered.min()), max(actual.max(), answered.max())]
+        axes.plot(ends, ends, color=_INK, linewidth=1, linestyle="--")
+        axes.plot(actual, answered, "o", color=_COLOURS[0], markersize=4, alpha=0.6, linewidth=0)
+        return _svg(figure)
+
+
+def _draw_lines(axes: Axes, given: Sequence[Line]) -> None:
     for number, line in enumerate(given):
         colour = _COLOURS[number]
         if line.low is not None and line.high is not None:
@@ -93,55 +114,49 @@ def lines(
             _DASHES[number],
             color=colour,
             label=line.name or None,
-            marker="os^"[number] if points and len(line.x) < 15 else None,
+            marker="os^"[number] if len(line.x) <= _MOST_MARKED else None,
             markersize=5,
         )
-    if logarithmic:
-        axes.set_xscale("log")
-        ticks = _spread(given[0].x)
-        axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
-        axes.xaxis.set_minor_locator(NullLocator())
-    if share:
-        axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
-        # Room for both ends of what can be, and no more.
-        bottom, top = axes.get_ylim()
-        axes.set_ylim(max(bottom, -0.02), min(top, 1.02))
-    if marked is not None:
-        axes.axvline(marked[0], color=_INK, linewidth=1, linestyle=(0, (2, 2)))
-        left, right = axes.get_xlim()
-        beyond = marked[0] > (left + right) / 2
-        axes.annotate(
-            marked[1],
-            (marked[0], 1),
-            xycoords=("data", "axes fraction"),
-            xytext=(-5 if beyond else 5, -2),
-            textcoords="offset points",
-            ha="right" if beyond else "left",
-            va="top",
-            fontsize=11.5,
-        )
-    if any(line.name for line in given):
-        figure.legend(loc="outside upper left", ncols=1, fontsize=11.5)
-    return _svg(figure)
 
 
-def scatter(actual: Floats, answered: Floats) -> str:
-    """What was answered against what is true, with the line where both are equal."""
-    figure, axes = _axes("true value", "answered value")
-    ends = [min(actual.min(), answered.min()), max(actual.max(), answered.max())]
-    axes.plot(ends, ends, color=_INK, linewidth=1, linestyle="--")
-    axes.plot(actual, answered, "o", color=_COLOURS[0], markersize=4, alpha=0.6, linewidth=0)
-    return _svg(figure)
+def _set_logarithmic(axes: Axes, places: Floats) -> None:
+    from matplotlib.ticker import NullLocator
+
+    axes.set_xscale("log")
+    ticks = _spread(places)
+    axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
+    axes.xaxis.set_minor_locator(NullLocator())
 
 
-def histogram(values: Floats, x_label: str) -> str:
-    """How often values occur."""
-    figure, axes = _axes(x_label, "references")
-    axes.hist(values, bins=min(30, max(5, len(values) // 5)), color=_COLOURS[0], alpha=0.8)
-    return _svg(figure)
+def _set_shares(axes: Axes) -> None:
+    from matplotlib.ticker import PercentFormatter
+
+    axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+    # Room for both ends of what can be, and no more.
+    bottom, top = axes.get_ylim()
+    axes.set_ylim(max(bottom, -0.02), min(top, 1.02))
 
 
-def _axes(x_label: str, y_label: str) -> tuple[Figure, Axes]:
+def _mark(axes: Axes, place: float, name: str) -> None:
+    """A dotted line across, its name on the side where there is more room."""
+    axes.axvline(place, color=_INK, linewidth=1, linestyle=(0, (2, 2)))
+    left, right = axes.get_xlim()
+    beyond = place > (left + right) / 2
+    axes.annotate(
+        name,
+        (place, 1),
+        xycoords=("data", "axes fraction"),
+        xytext=(-5 if beyond else 5, 0),
+        textcoords="offset points",
+        ha="right" if beyond else "left",
+        va="bottom",
+        fontsize=11.5,
+    )
+
+
+@contextmanager
+def _figure(x_label: str, y_label: str) -> Iterator[tuple[Figure, Axes]]:
+    """A figure in the style of the page, which holds until it is written."""
     from matplotlib import rc_context
     from matplotlib.figure import Figure
 
@@ -152,7 +167,7 @@ def _axes(x_label: str, y_label: str) -> tuple[Figure, Axes]:
         axes.set_ylabel(y_label)
         axes.set_axisbelow(True)
         axes.grid(axis="x", visible=False)
-    return figure, axes
+        yield figure, axes
 
 
 def _spread(places: Floats) -> list[float]:
@@ -167,12 +182,9 @@ def _spread(places: Floats) -> list[float]:
 
 def _svg(figure: Figure) -> str:
     """The figure as an element of the page: no size, fonts, colours or addresses of its own."""
-    from matplotlib import rc_context
-
     written = io.StringIO()
     nothing = dict.fromkeys(("Creator", "Date", "Format", "Type"))
-    with rc_context(_STYLE | {"svg.hashsalt": "pocketknn"}):
-        figure.savefig(written, format="svg", transparent=True, metadata=nothing)
+    figure.savefig(written, format="svg", transparent=True, metadata=nothing)
     text = written.getvalue()
     text = text[text.index("<svg") :]
     head, _, body = text.partition(">")

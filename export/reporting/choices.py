@@ -105,7 +105,6 @@ def neighbours(study: Study) -> Section | None:
             unit,
             share=not study.regress,
             marked=(own, f"built: k = {fit.k}"),
-            points=True,
         ),
         numbers=Table(
             caption=f"The numbers: {measure} by k", columns=columns, rows=tuple(rows), folded=True

@@ -9,10 +9,11 @@ import numpy as np
 from pocketknn.builder.fit import Fit
 from pocketknn.builder.neighbors import Floats, Ints
 
-_MOST = 1000  # what t-SNE places in a few seconds
-_FEWEST = 10  # below, t-SNE has nothing to weigh
+_MOST = 500  # what t-SNE places in a second or two
+_FEWEST = 30  # below, t-SNE has nothing to weigh
 _WIDTH = 50  # principal components that t-SNE is given, as its authors advise
 _PERPLEXITY = 30
+_STEPS = 500
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -75,11 +76,15 @@ def _placed(vectors: Floats, seed: int) -> tuple[Floats, str]:
         plane[:, : min(2, width)] = components[:, :2]
         return plane, "principal components"
     from sklearn.manifold import TSNE
+    from threadpoolctl import threadpool_limits
 
-    perplexity = min(_PERPLEXITY, (n - 1) / 3)
-    found = TSNE(
-        perplexity=perplexity,
-        init=components[:, :2] / max(components[:, 0].std(), 1e-12) * 1e-4,
+    start = components[:, :2] / max(components[:, 0].std(), 1e-12) * 1e-4
+    model = TSNE(
+        perplexity=min(_PERPLEXITY, (n - 1) / 3),
+        init=start,
+        max_iter=_STEPS,
         random_state=seed,
-    ).fit_transform(components)
+    )
+    with threadpool_limits(1):  # its threads wait for each other in vain on a busy machine
+        found = model.fit_transform(components)
     return np.asarray(found, np.float64), "t-SNE"

@@ -54,8 +54,8 @@ def learning_curve(fit: Fit, seed: int = 0) -> LearningCurve | None:
 
     Each query is answered by the first m references of each class, in an order that is drawn anew
     each time, itself left out. So the last size, where it takes all references, is the leave-one-
-    out accuracy itself. k, vote, metric and projection are the build's. Of very many references
-    draws are taken: 500 queries, 20,000 stored.
+    out accuracy itself. Vote, metric and projection are the build's, and so is k, which is no more
+    than m. Of very many references draws are taken: 500 queries, 20,000 stored.
 
     None without labels and targets, or where there is one class or too little to leave out.
     """
@@ -71,14 +71,14 @@ def learning_curve(fit: Fit, seed: int = 0) -> LearningCurve | None:
     scores = neighbors.scores(space.rows[stored[asked]], space.rows[stored], space.metric)
     scores[np.arange(len(asked)), asked] = -np.inf
     largest = int(np.bincount(groups[stored]).max())
-    sizes = np.array([size for size in _SIZES if size < largest - 1] + [largest - 1])
-    if sizes[0] < 1:
-        return None
+    sizes = np.array([size for size in _SIZES if size < largest] + [largest])
     values = np.empty((DRAWS, len(sizes)))
     for draw in range(DRAWS):
         place = _places(groups[stored], rng)
         for column, size in enumerate(sizes):
-            found = _search(scores, groups[stored], place, asked, int(size), fit.k)
+            # With one example of each class the second neighbour is of a wrong class for sure.
+            k = min(fit.k, int(size)) if size < largest else fit.k
+            found = _search(scores, groups[stored], place, asked, int(size), k)
             values[draw, column] = _quality(fit, found, stored, asked)
     return LearningCurve(
         sizes=sizes,

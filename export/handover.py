@@ -71,11 +71,13 @@ class Export:
 
     Attributes:
         out: the folder.
+        fit: the choices and the references.
         manifest: the content of its manifest.json.
         written: the artefacts.
     """
 
     out: Path
+    fit: Fit
     manifest: dict[str, Any]
     written: tuple[Written, ...]
 
@@ -98,7 +100,6 @@ def export(
     skipped: Sequence[Skipped] = (),
     force: bool = False,
     progress: Callable[[str], None] = lambda name: None,
-    finish: Callable[[Path, Fit, dict[str, Any]], None] = lambda folder, fitted, manifest: None,
 ) -> Export:
     """Build a model and write it in all formats, with references and manifest, into a new folder.
 
@@ -118,8 +119,6 @@ def export(
         skipped: the pictures that were left out, for the manifest.
         force: replace an earlier build.
         progress: called with the name of each format before it is written.
-        finish: called with the folder before it appears, the fit and the manifest; what it writes
-            there is no part of the manifest.
 
     Raises:
         InputError: an unknown format, a choice that the references cannot serve, or `out` exists
@@ -164,8 +163,7 @@ def export(
         }
         (folder / PARITY).write_text(dumps(manifest["parity"]), encoding="utf-8")
         (folder / MANIFEST).write_text(dumps(manifest), encoding="utf-8")
-        finish(folder, fitted, manifest)
-    return Export(out=out, manifest=manifest, written=tuple(written))
+    return Export(out=out, fit=fitted, manifest=manifest, written=tuple(written))
 
 
 def precision_of(name: str, options: Options, backbone: Backbone | None) -> str:

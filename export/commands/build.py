@@ -26,7 +26,7 @@ from pocketknn.export.handover import Export, export
 from pocketknn.export.options import Options
 from pocketknn.export.progress import progress
 from pocketknn.export.report import console
-from pocketknn.export.reporting.making import reporter
+from pocketknn.export.reporting.making import report_build
 from pocketknn.export.staging import check_apart, check_free
 
 _SAMPLE = 100  # photos that variants are compared on
@@ -144,8 +144,9 @@ def build_photos(
             skipped=embedded.skipped,
             force=force,
             progress=started,
-            finish=reporter(embedded.photos, strange),
         )
+        bar.update(files, description="writing the report")
+        report_build(result, embedded.photos, strange)
     for line in cache.notes if cache else ():
         console.print(line, markup=False)
     _print_summary(result, embedded.skipped)
@@ -207,7 +208,7 @@ def _build_kept(
         bar.advance(step)
         crop = refs.provenance.crop if refs.provenance else spec.crop
         files = bar.add_task("writing", total=len(formats))
-        return export(
+        result = export(
             replace(spec, crop=crop),
             refs,
             net,
@@ -218,8 +219,10 @@ def _build_kept(
             progress=lambda name: bar.update(
                 files, description=f"writing and running {name}", advance=1
             ),
-            finish=reporter(),
         )
+        bar.update(files, description="writing the report")
+        report_build(result)
+        return result
 
 
 def _print_summary(result: Export, skipped: Sequence[Skipped]) -> None:

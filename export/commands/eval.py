@@ -22,7 +22,7 @@ from pocketknn.builder.sources import find
 from pocketknn.builder.spec import CROPS
 from pocketknn.export.artefact import Artefact, artefacts_of
 from pocketknn.export.report import console
-from pocketknn.export.reporting.making import report_on
+from pocketknn.export.reporting.making import report_eval
 from pocketknn.export.reporting.study import held_out_of
 from pocketknn.export.target import Outputs
 
@@ -118,7 +118,7 @@ def _report(out: Path, file: Artefact, made: Sequence[_Evaluated], known: int) -
         held_out = held_out_of(
             made[0].photos, made[0].outputs, file.metadata.labels, rows, copies=known
         )
-        return f"what it errs on is in {report_on(out, held_out)}"
+        return f"what it errs on is in {report_eval(out, held_out)}"
     except (InputError, OSError) as error:
         return f"no report was written: {error}"
 

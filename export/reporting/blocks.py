@@ -149,6 +149,11 @@ class Gallery:
     title: str = ""
     folded: bool = False
 
+    @property
+    def pairs(self) -> bool:
+        """Whether each picture is held against one other."""
+        return all(len(case.against) == 1 for case in self.cases)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Dot:

@@ -8,7 +8,7 @@ import numpy as np
 
 from .answers import Answers
 from .blocks import Block, Case, Gallery, Section, Text
-from .doubts import Twins, suspects, twins, twins_among
+from .doubts import NEAR, Twins, suspects, twins, twins_among
 from .shares import Share
 from .study import Study
 from .wording import interval, of, percent, plural, whole
@@ -70,7 +70,7 @@ def duplicates(study: Study) -> Section | None:
     space = study.fit.space
     blocks: list[Block] = [
         Text(
-            text="Pairs whose distance is at most a quarter of what usually lies between a"
+            text=f"Pairs whose distance is at most {whole(NEAR)} of what usually lies between a"
             " reference and its nearest other one. Copies within the references flatter the"
             " leave-one-out accuracy; copies across to the held-out photos flatter theirs."
             f" {study.sampled}".rstrip()

@@ -10,10 +10,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pocketknn.builder.fit import Fit, fit
+from pocketknn.builder.fit import fit
 from pocketknn.builder.images import Photo
 from pocketknn.builder.references import References
 from pocketknn.export.artefact import FORMATS
+from pocketknn.export.handover import Export
 from pocketknn.export.metadata import MODEL, REFERENCES, REPORT, manifest_of, spec_of
 from pocketknn.export.timing import Timing, time_files
 
@@ -64,27 +65,31 @@ def write_report(folder: Path, study: Study, more: Sequence[Section] = ()) -> Pa
     return path
 
 
-def reporter(
-    photos: Sequence[Photo] = (), strangers: NDArray[np.floating] | None = None
-) -> Callable[[Path, Fit, dict[str, Any]], None]:
-    """What `export` calls at its end, to write the report of a build.
+def report_build(
+    built: Export,
+    photos: Sequence[Photo] = (),
+    strangers: NDArray[np.floating] | None = None,
+    more: Sequence[Section] = (),
+) -> Path:
+    """Write the report of what was built just now.
 
     Args:
+        built: what `export` wrote.
         photos: the photo of each reference, where they are at hand.
         strangers: embeddings (s, d) of pictures of no class.
+        more: sections for its end.
     """
+    study = Study(
+        fit=built.fit,
+        manifest=built.manifest,
+        timings=_time_shortly(built.out, built.manifest),
+        photos=photos,
+        strangers=strangers,
+    )
+    return write_report(built.out, study, more)
 
-    def finish(folder: Path, fit: Fit, manifest: dict[str, Any]) -> None:
-        timings = _time_shortly(folder, manifest)
-        study = Study(
-            fit=fit, manifest=manifest, timings=timings, photos=photos, strangers=strangers
-        )
-        write_report(folder, study)
 
-    return finish
-
-
-def report_on(out: Path, held_out: HeldOut, more: Sequence[Section] = ()) -> Path:
+def report_eval(out: Path, held_out: HeldOut, more: Sequence[Section] = ()) -> Path:
     """Write the report of a build anew, with photos that it does not hold.
 
     Args:

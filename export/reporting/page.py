@@ -48,8 +48,11 @@ def render(
 def write(path: Path, html: str) -> None:
     """Write a page under a temporary name, then under its own."""
     part = path.with_name(path.name + ".part")
-    part.write_text(html, encoding="utf-8")
-    part.replace(path)
+    try:
+        part.write_text(html, encoding="utf-8")
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
 
 
 def append(path: Path, section: Section, thumbnails: Mapping[str, str] | None = None) -> None:

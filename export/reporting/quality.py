@@ -196,9 +196,9 @@ def _confused(where: str, answers: Answers) -> Iterator[Block]:
         yield Matrix(
             caption=f"{where.capitalize()}: rows are true classes, columns the answers, shaded by"
             " the share of the row",
-            rows=tuple(names[i] for i in columns),
+            rows=tuple(names[i] for i in present),
             columns=tuple(names[i] for i in columns),
-            counts=tuple(tuple(map(int, counts[i, columns])) for i in columns),
+            counts=tuple(tuple(map(int, counts[i, columns])) for i in present),
         )
     else:
         yield _heat(where, counts, len(present))

@@ -383,7 +383,7 @@ def test_a_browser_has_nothing_to_complain_of(chromium, built, tmp_path):
 def test_a_phone_scrolls_the_page_in_one_direction(chromium, html, tmp_path):
     """The page in a frame of 390 pixels; a script around it measures how wide it became."""
     wide = html.replace("</main>", "<div style='width:500px'>.</div></main>")
-    frames = {"page": html, "too wide": wide}
+    frames = {"page": html, "wide": wide}
     (tmp_path / "frame.html").write_text(
         "<body><script>"
         + "for (const [name, text] of Object.entries("
@@ -397,5 +397,5 @@ def test_a_phone_scrolls_the_page_in_one_direction(chromium, html, tmp_path):
     )
     dom, _ = browsed(chromium, tmp_path / "frame.html", tmp_path)
     title = re.search("<title>(.*?)</title>", dom)[1]
-    page_width, wide_width = map(int, re.findall(r"\d+", title))
-    assert page_width <= 390 < wide_width
+    width = {name: int(pixels) for name, pixels in re.findall(r"(page|wide): (\d+)", title)}
+    assert width["page"] <= 390 < width["wide"]

@@ -11,8 +11,9 @@ from pocketknn.builder.space import Space
 
 from .answers import Answers
 
-# Of the median distance to the nearest neighbour. Of photos of flowers nine of ten that were scaled
-# to two thirds and saved again lie within this; the nearest two that are different, at 0.69.
+# Of the median distance to the nearest neighbour. Of ten photos of flowers that were scaled to two
+# thirds and saved again eight lie within this, the nearest two that are different at 0.69; of the
+# eleven pairs that it finds in 30 classes of Caltech 101 ten are the same picture.
 NEAR = 0.4
 _LOOKED_AT = 5  # neighbours of a picture that may be the same picture
 

@@ -15,7 +15,7 @@ from .sampling import affordable
 DRAWS = 10
 _SIZES = (1, 2, 3, 5, 7, 10, 15, 20, 30, 50, 70, 100, 150, 200, 300, 500, 700, 1000, 2000, 5000)
 _MOST_STORED = 20_000
-_MOST_QUERIES = 500
+_MOST_SCORES = 1e7  # queries × stored: what each draw sorts
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -55,7 +55,7 @@ def learning_curve(fit: Fit, seed: int = 0) -> LearningCurve | None:
     Each query is answered by the first m references of each class, in an order that is drawn anew
     each time, itself left out. So the last size, where it takes all references, is the leave-one-
     out accuracy itself. Vote, metric and projection are the build's, and so is k, which is no more
-    than m. Of very many references draws are taken: 500 queries, 20,000 stored.
+    than m. Of very many references draws are taken: 20,000 stored, 500 queries.
 
     None without labels and targets, or where there is one class or too little to leave out.
     """
@@ -66,7 +66,7 @@ def learning_curve(fit: Fit, seed: int = 0) -> LearningCurve | None:
     rng = np.random.default_rng(seed)
     groups = np.zeros(len(refs), np.int64) if regress else refs.label_ids
     stored = _pool(groups, rng)
-    count = min(len(stored), affordable(space, len(stored), _MOST_QUERIES))
+    count = min(len(stored), affordable(space, len(stored), _MOST_SCORES))
     asked = np.sort(rng.choice(len(stored), count, replace=False))
     scores = neighbors.scores(space.rows[stored[asked]], space.rows[stored], space.metric)
     scores[np.arange(len(asked)), asked] = -np.inf

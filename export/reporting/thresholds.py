@@ -60,7 +60,7 @@ def error_curves(fit: Fit, strangers: NDArray[np.floating] | None = None) -> Err
     known = np.sort(space.others.found.scores[:, 0])
     left_out = np.empty(0)
     if len(np.unique(refs.label_ids)) > 1:
-        most = affordable(space, len(refs), _MOST_QUERIES)
+        most = min(_MOST_QUERIES, affordable(space, len(refs)))
         asked = space.others.queries
         if len(asked) > most:
             draw = np.random.default_rng(space.seed).choice(asked, most, replace=False)

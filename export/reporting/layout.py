@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from pocketknn.builder.fit import Fit
-from pocketknn.builder.neighbors import Floats, Ints
+from pocketknn.builder.neighbors import Floats, Ints, unit
 
 _MOST = 500  # what t-SNE places in a second or two
 _FEWEST = 30  # below, t-SNE has nothing to weigh
@@ -37,8 +37,8 @@ def layout(fit: Fit, seed: int = 0) -> Map | None:
     if len(rows) < 3:
         return None
     space = fit.space
-    vectors = space.matrix[rows] if space.metric == "cosine" else space.rows[rows]
-    places, method = _placed(np.asarray(vectors, np.float64), seed)
+    vectors = unit(space.rows[rows]) if space.metric == "cosine" else space.rows[rows]
+    places, method = _placed(vectors, seed)
     low, high = places.min(axis=0), places.max(axis=0)
     return Map(rows=rows, places=(places - low) / np.maximum(high - low, 1e-12), method=method)
 

@@ -14,8 +14,8 @@ from .sampling import affordable
 
 DRAWS = 10
 _SIZES = (1, 2, 3, 5, 7, 10, 15, 20, 30, 50, 70, 100, 150, 200, 300, 500, 700, 1000, 2000, 5000)
-_MOST_STORED = 20_000
-_MOST_SCORES = 1e7  # queries × stored: what each draw sorts
+_MOST_STORED = 10_000
+_MOST_SCORES = 4e6  # queries × stored: what each draw sorts
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -55,7 +55,7 @@ def learning_curve(fit: Fit, seed: int = 0) -> LearningCurve | None:
     Each query is answered by the first m references of each class, in an order that is drawn anew
     each time, itself left out. So the last size, where it takes all references, is the leave-one-
     out accuracy itself. Vote, metric and projection are the build's, and so is k, which is no more
-    than m. Of very many references draws are taken: 20,000 stored, 500 queries.
+    than m. Of very many references draws are taken: 10,000 stored, 400 queries.
 
     None without labels and targets, or where there is one class or too little to leave out.
     """
@@ -112,11 +112,13 @@ def _search(scores: Floats, groups: Ints, place: Ints, asked: Ints, size: int, k
     columns = np.flatnonzero(place <= size)
     seen = scores[:, columns]
     # The next in line moves up in the query's own class where the query held a place.
-    next_in_line = place[columns] == size
-    moves_up = (groups[columns] == groups[asked][:, None]) & (place[asked] < size)[:, None]
-    seen[next_in_line & ~moves_up] = -np.inf
-    fewest = int(np.isfinite(seen).sum(axis=1).min())
-    found = neighbors.rank(seen, min(k, fewest))
+    waiting = np.flatnonzero(place[columns] == size)
+    own = groups[columns[waiting]] == groups[asked][:, None]
+    moves_up = own & (place[asked] < size)[:, None]
+    seen[:, waiting] = np.where(moves_up, seen[:, waiting], -np.inf)
+    if k >= len(columns) - len(waiting):  # so few that some queries may see fewer than k
+        k = min(k, int(np.isfinite(seen).sum(axis=1).min()))
+    found = neighbors.rank(seen, k)
     return Neighbors(found.scores, columns[found.indices])
 
 

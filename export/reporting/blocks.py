@@ -15,10 +15,16 @@ from typing import ClassVar
 
 @dataclass(frozen=True, kw_only=True)
 class Text:
-    """A paragraph."""
+    """A paragraph.
+
+    Attributes:
+        text: what it says; "" for a title alone.
+        title: a heading above it, or "".
+    """
 
     kind: ClassVar[str] = "text"
-    text: str
+    text: str = ""
+    title: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -139,7 +145,7 @@ class Gallery:
     """Some cases.
 
     Attributes:
-        title: what they have in common; "" for none.
+        title: what they have in common, below a `Text` with a title; "" for none.
         cases: in order.
         folded: whether they are hidden until somebody opens them; needs a title.
     """

@@ -265,7 +265,7 @@ def test_numbers_instead_of_classes(tmp_path):
     loo = describe(fitted, None, {}).manifest["references"]["leave_one_out"]
     for name, error in loo["rmse"].items():
         assert f"{name} {error:.4g}" in parsed.text
-    assert "the largest errors" in parsed.text
+    assert "The largest errors" in parsed.text
 
 
 def test_image_search_without_classes(tmp_path):
@@ -274,7 +274,7 @@ def test_image_search_without_classes(tmp_path):
     parsed = written(fitted, tmp_path)
     assert parsed.sections == ["overview", "hardest", "duplicates", "map", "files", "spec"]
     assert "There are no classes" in parsed.text
-    assert "farthest from all references" in parsed.text
+    assert "The pictures that are farthest" in parsed.text
 
 
 @pytest.mark.parametrize("n", [1, 2, 7])

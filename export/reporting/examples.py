@@ -98,12 +98,10 @@ def _hardest_of(study: Study, answers: Answers, where: str) -> Iterator[Block]:
     }
     order = sorted(shares, key=lambda c: (shares[c].value, c))
     shown = order[:_MOST_CLASSES]
-    said = (
-        f"{where}. Of each class the {_OF_CLASS} pictures with the worst vote, the weakest first."
-    )
+    said = f"Of each class the {_OF_CLASS} pictures with the worst vote, the weakest class first."
     if len(shown) < len(order):
         said += f" The {len(shown)} weakest of {len(order)} classes are shown."
-    yield Text(text=said)
+    yield Text(title=where, text=said)
     for place, c in enumerate(shown):
         share = shares[c]
         places = answers.hardest(_OF_CLASS, np.flatnonzero(answers.actual == c))
@@ -118,9 +116,9 @@ def _hardest_of(study: Study, answers: Answers, where: str) -> Iterator[Block]:
 def _ungrouped(study: Study, answers: Answers, where: str) -> Iterator[Block]:
     targets = study.fit.references.target_names
     if answers.errors.shape[1]:
-        yield Text(text=f"{where}: the largest errors, over all targets.")
+        yield Text(title=where, text="The largest errors, over all targets.")
     else:
-        yield Text(text=f"{where}: the pictures that are farthest from all references.")
+        yield Text(title=where, text="The pictures that are farthest from all references.")
     cases = []
     for i in answers.hardest(2 * _OF_CLASS):
         note = ""
@@ -151,7 +149,7 @@ def _case(study: Study, answers: Answers, place: int, note: str) -> Case:
 
 def _pairs(study: Study, answers: Answers, found: list[Twins], title: str) -> Iterator[Block]:
     if not found:
-        yield Text(text=f"{title}: none.")
+        yield Text(title=f"{title}: none")
         return
     place = {int(query): i for i, query in enumerate(answers.queries)}
     cases = []
@@ -168,4 +166,5 @@ def _pairs(study: Study, answers: Answers, found: list[Twins], title: str) -> It
         other = study.reference(pair.other, note, None if same else False)
         cases.append(Case(picture=asked, against=(other,)))
     shown = f", the nearest {_MOST} are shown" if len(found) > _MOST else ""
-    yield Gallery(title=f"{title}: {plural(len(found), 'pair')}{shown}", cases=tuple(cases))
+    yield Text(title=f"{title}: {plural(len(found), 'pair')}{shown}")
+    yield Gallery(cases=tuple(cases))

@@ -123,7 +123,8 @@ def _quality_figures(study: Study) -> Iterator[Figure]:
             value=percent(loo["accuracy"]),
             note=f"{interval(share.interval)} at 95% confidence",
         )
-    for name, error in ((loo or {}).get("rmse") or {}).items():
+    errors = (loo or {}).get("rmse") or {}
+    for name, error in list(errors.items())[:_MOST_TARGETS]:
         yield Figure(name="Error, each reference left out", value=f"{error:.4g}", note=name)
     if study.held_out and study.held_out.files and (right := study.held_out.files[0].right):
         yield Figure(

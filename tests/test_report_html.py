@@ -4,6 +4,7 @@ import json
 import re
 import shutil
 import subprocess
+from dataclasses import replace
 from html.parser import HTMLParser
 from itertools import pairwise
 from pathlib import Path
@@ -18,6 +19,7 @@ from pocketknn.builder.errors import InputError
 from pocketknn.builder.fit import fit
 from pocketknn.export.cli import main
 from pocketknn.export.metadata import describe
+from pocketknn.export.parity import refused
 from pocketknn.export.reporting import page, thumbnails
 from pocketknn.export.reporting.blocks import Chart, Figure, Figures, Section, Table, Text
 from pocketknn.export.reporting.making import write_report
@@ -296,6 +298,17 @@ def test_hundreds_of_classes_are_cut_short_and_say_so(tmp_path):
     assert "the 40 weakest of 300" in parsed.text
     assert "Confusion matrix as a picture" in parsed.all("img")[0]["alt"]
     assert "the most frequent mistakes" in parsed.text
+
+
+def test_a_file_that_cannot_be_run_has_no_numbers(tmp_path):
+    fitted = vector_case(n=12, k=1).fit
+    study = study_of(fitted)
+    parity = refused("float32", 0, "it cannot be converted: <no>").as_json()
+    study = replace(study, manifest=study.manifest | {"parity": {"onnx": parity}})
+    parsed = Page(write_report(tmp_path, study).read_text("utf-8"))
+    assert "model.onnx DIFFERS, not handed over float32" in parsed.text
+    assert "model.onnx: it cannot be converted: <no>" in parsed.text
+    assert "0 of 1" in parsed.text
 
 
 def test_thumbnails_are_bounded_and_small(places, monkeypatch):

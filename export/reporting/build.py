@@ -129,17 +129,18 @@ def _files(study: Study) -> Iterator[Block]:
     for file, name in by_file.items():
         parity = manifest["parity"][name]
         there = manifest["files"].get(file)
+        measured = ("",) * 5
+        if parity["score_error"] is not None:  # as it is for a file that cannot be run
+            shares = (parity["first_equal"], parity["lists_equal"], parity["lists_agree"])
+            errors = (parity["score_error"], parity["vote_error"])
+            measured = (*map(percent, shares), *(f"{error:.0e}" for error in errors))
         rows.append(
             (
                 file,
                 "agrees" if parity["agrees"] else "DIFFERS, not handed over",
                 f"{there['bytes'] / 1e6:.2f} MB" if there else "",
                 parity["precision"],
-                percent(parity["first_equal"]),
-                percent(parity["lists_equal"]),
-                percent(parity["lists_agree"]),
-                f"{parity['score_error']:.0e}",
-                f"{parity['vote_error']:.0e}",
+                *measured,
             )
         )
     queries = max((parity["queries"] for parity in manifest["parity"].values()), default=0)

@@ -94,7 +94,7 @@ def neighbours(study: Study) -> Section | None:
         columns = ("k", "accuracy", "95% interval")
     own = min(fit.k, len(ks))
     said = f"Built with k = {fit.k}. Here k = {best} has the best {measure}"
-    said += " too." if best == own else "; what lies within the band may be chance."
+    said += " too." if best == own else "; small differences are chance."
     chart = Chart(
         caption=f"{measure.capitalize()} against k, over {of:,} references, each left out"
         + ("." if study.regress else "; the band is the 95% interval."),

@@ -15,6 +15,7 @@ from .wording import interval, of, percent, plural, whole
 
 _NEIGHBOURS = 5
 _OF_CLASS = 3
+_TARGETS = 3  # of a neighbour
 _MOST_CLASSES = 30
 _MOST = 18
 _OPEN = 3  # classes that are shown at once; the others are opened by whoever wants to
@@ -142,8 +143,13 @@ def _case(study: Study, answers: Answers, place: int, note: str) -> Case:
     asked = study.asked(answers, place, note)
     against = []
     for score, row in zip(answers.found.scores[place], answers.found.indices[place], strict=True):
-        right = refs.label_of(int(row)) == asked.label if refs.labels and asked.label else None
-        against.append(study.reference(int(row), f"{score:.3f}", right))
+        voted = refs.labels and asked.label and not study.regress
+        right = refs.label_of(int(row)) == asked.label if voted else None
+        note = f"{score:.3f}"
+        if study.regress:
+            values = ", ".join(f"{value:.4g}" for value in refs.targets[row, :_TARGETS])
+            note = f"{values} (score {note})"
+        against.append(study.reference(int(row), note, right))
     return Case(picture=asked, against=tuple(against[:_NEIGHBOURS]))
 
 

@@ -71,15 +71,44 @@ def best_k(spec: Spec, space: Space, head: str) -> int:
     Raises:
         InputError: there is one reference only.
     """
-    n = len(space.references)
-    if n < 2:
+    if len(space.references) < 2:
         raise InputError("k = auto asks each reference for its neighbours, and there is only one")
     scale = np.maximum(space.references.targets.var(axis=0), 1e-30) if head == "regress" else 1.0
-    wrong = [
-        float((_errors(spec, space, head, k) / scale).mean())
-        for k in range(1, min(MOST_K, n - 1) + 1)
-    ]
+    wrong = (errors_by_k(spec, space, head) / scale).mean(axis=1)
     return int(np.argmin(np.round(wrong, 12))) + 1
+
+
+def errors_by_k(spec: Spec, space: Space, head: str) -> Floats:
+    """Leave-one-out with one neighbour, with two, and so on up to `MOST_K`: (K, T) or (K, 1).
+
+    For regression the mean squared error of each target, else the share of wrong labels.
+    """
+    most = min(MOST_K, len(space.references) - 1)
+    return np.stack([_errors(spec, space, head, k) for k in range(1, most + 1)])
+
+
+def answers_of_others(spec: Spec, space: Space, head: str, k: int) -> Floats:
+    """What the k nearest others answer for each of `space.others.queries`.
+
+    Returns:
+        Values (q, T) for regression, else the votes (q, classes) before any rejection.
+    """
+    references, found = space.references, space.others.found
+    nearest = Neighbors(found.scores[:, :k], found.indices[:, :k])
+    hit = space.exact_hit("float32")
+    if head == "regress":
+        return neighbors.mean(
+            nearest, references.targets, by=spec.vote, metric=space.metric, exact_hit=hit
+        )
+    return neighbors.vote(
+        nearest,
+        references.label_ids,
+        len(references.labels),
+        by=spec.vote,
+        balanced=spec.balanced,
+        metric=space.metric,
+        exact_hit=hit,
+    )
 
 
 def unprojected(fit: Fit) -> Unprojected | None:
@@ -103,22 +132,9 @@ def unprojected(fit: Fit) -> Unprojected | None:
 
 def _errors(spec: Spec, space: Space, head: str, k: int) -> Floats:
     """Mean squared error of each target, or the share of wrong labels, of leave-one-out."""
-    references, (queries, found) = space.references, space.others
-    nearest = Neighbors(found.scores[:, :k], found.indices[:, :k])
-    hit = space.exact_hit("float32")
+    references, queries = space.references, space.others.queries
+    answers = answers_of_others(spec, space, head, k)
     if head == "regress":
-        means = neighbors.mean(
-            nearest, references.targets, by=spec.vote, metric=space.metric, exact_hit=hit
-        )
-        return np.asarray(((means - references.targets[queries]) ** 2).mean(axis=0))
-    votes = neighbors.vote(
-        nearest,
-        references.label_ids,
-        len(references.labels),
-        by=spec.vote,
-        balanced=spec.balanced,
-        metric=space.metric,
-        exact_hit=hit,
-    )
-    wrong = neighbors.winners(votes) != references.label_ids[queries]
+        return np.asarray(((answers - references.targets[queries]) ** 2).mean(axis=0))
+    wrong = neighbors.winners(answers) != references.label_ids[queries]
     return np.array([wrong.mean()])

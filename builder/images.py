@@ -56,20 +56,27 @@ class Photo:
     targets: tuple[float, ...] = ()
 
 
-def decode(content: bytes) -> Image.Image:
+def decode(content: bytes, at_least: int | None = None) -> Image.Image:
     """A picture file's bytes as an upright 8-bit RGB image.
 
     EXIF rotation is applied, 16-bit values are scaled to 8 (so are 32-bit integers, as which some
     16-bit files are read), transparency is laid on white, CMYK and palettes become RGB, of an
     animation the first frame is taken.
 
+    Args:
+        content: the file.
+        at_least: a JPEG may be decoded smaller, which is much faster, as long as neither of its
+            sides gets shorter than this many pixels.
+
     Raises:
         PictureError: not a picture, truncated, or too large to decode safely.
     """
-    return _decode(content, None)[0]
+    return _decode(content, at_least=at_least)[0]
 
 
-def _decode(content: bytes, size: int | None) -> tuple[Image.Image, int]:
+def _decode(
+    content: bytes, size: int | None = None, at_least: int | None = None
+) -> tuple[Image.Image, int]:
     """The image, and how many times smaller than in the file it is, for a square of `size`."""
     if not content:
         raise PictureError("empty file")
@@ -79,6 +86,8 @@ def _decode(content: bytes, size: int | None) -> tuple[Image.Image, int]:
             if size is not None and image.format in _JPEG:
                 scale = _reduction(image.size, size)
                 image.draft(None, (image.width // scale, image.height // scale))
+            elif at_least:
+                image.draft(None, (at_least, at_least))
             image.load()
             return _rgb(ImageOps.exif_transpose(image)), scale
     except UnidentifiedImageError as error:

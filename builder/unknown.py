@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from . import neighbors
 from .errors import InputError
-from .neighbors import Floats
+from .neighbors import Floats, Ints
 from .space import Space
 
 if TYPE_CHECKING:
@@ -83,7 +83,7 @@ def measure(fit: Fit, strangers: NDArray[np.floating] | None = None) -> Rejectio
 
 def _left_out_classes(space: Space, rate: float) -> float | None:
     """Share of each class rejected by references without it, over all references asked for."""
-    best = _best_of_classes(space)
+    best = best_of_classes(space, space.others.queries)
     if (np.isfinite(best).any(axis=0)).sum() < 2:
         return None
     own = space.references.label_ids[space.others.queries]
@@ -99,9 +99,14 @@ def _left_out_classes(space: Space, rate: float) -> float | None:
     return rejected / asked if asked else None
 
 
-def _best_of_classes(space: Space) -> Floats:
-    """The score of each query's nearest other reference of each class (q, C); -inf for none."""
-    ids, queries = space.references.label_ids, space.others.queries
+def best_of_classes(space: Space, queries: Ints) -> Floats:
+    """The score of the nearest other reference of each class (q, C); -inf for none.
+
+    Args:
+        space: references with labels.
+        queries: (q,) the references that are asked for.
+    """
+    ids = space.references.label_ids
     order = np.argsort(ids, kind="stable")
     present, starts = np.unique(ids[order], return_index=True)
     best = np.full((len(queries), len(space.references.labels)), -np.inf)

@@ -69,11 +69,13 @@ class Export:
 
     Attributes:
         out: the folder.
+        fit: the choices and the references.
         manifest: the content of its manifest.json.
         written: the artefacts.
     """
 
     out: Path
+    fit: Fit
     manifest: dict[str, Any]
     written: tuple[Written, ...]
 
@@ -170,7 +172,7 @@ def export(
         }
         (folder / PARITY).write_text(dumps(manifest["parity"]), encoding="utf-8")
         (folder / MANIFEST).write_text(dumps(manifest), encoding="utf-8")
-    return Export(out=out, manifest=manifest, written=tuple(written))
+    return Export(out=out, fit=fitted, manifest=manifest, written=tuple(written))
 
 
 def precision_of(name: str, options: Options, backbone: Backbone | None) -> str:

@@ -28,6 +28,7 @@ from .options import Options
 SCHEMA = "pocketknn/1"
 MANIFEST, TABLE, LABELS = "manifest.json", "references.csv", "labels.txt"
 PARITY, REFERENCES = "parity.json", "references.parquet"
+REPORT = "report.html"  # measures this machine too, and is written anew: no part of the manifest
 GOLDEN, SNIPPETS = "golden", "snippets"  # folders: a test for devices, and code for apps
 SLOTS = "slots.json"  # inside a file: where its references lie
 SEAL = "seal.txt"  # sha256 of these texts, and of what a native runtime will be given

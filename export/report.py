@@ -14,6 +14,7 @@ from pocketknn.builder.embedding import Skipped
 
 from .budget import Budget, Variant
 from .handover import Export
+from .metadata import REPORT
 from .parity import TOLERANCES, Parity
 
 console = Console(highlight=False, soft_wrap=True, emoji=False)
@@ -137,7 +138,7 @@ def next_steps(result: Export) -> list[str]:
         return [f"no file agrees with the exact k-NN; {result.out} holds the references only"]
     best = shlex.quote(str(result.out / kept[0]))
     pictures = result.manifest["input"]["name"] == "image"
-    lines = [f"{result.out} is ready. Next:"]
+    lines = [f"{result.out} is ready; {REPORT} in it shows how good it is. Next:"]
     if pictures:
         lines.append(f"  pocketknn predict {best} PICTURE.jpg")
     lines.append(f"  pocketknn inspect {best}")

@@ -22,6 +22,7 @@ from .metadata import (
     MODEL,
     PARITY,
     REFERENCES,
+    REPORT,
     SCHEMA,
     SNIPPETS,
     TABLE,
@@ -115,7 +116,7 @@ def _sweep(out: Path, above: Path) -> None:
 
 def _foreign(out: Path) -> str:
     """The name of something in a folder that no build wrote, or what else is wrong with it."""
-    ours = {GOLDEN, LABELS, MANIFEST, PARITY, REFERENCES, SNIPPETS, TABLE}
+    ours = {GOLDEN, LABELS, MANIFEST, PARITY, REFERENCES, REPORT, SNIPPETS, TABLE}
     ours |= {MODEL + target.SUFFIX for target in FORMATS.values()}
     ours |= {f"{MODEL}-{what}.tflite" for what in OUTPUTS}
     others = sorted({path.name for path in out.iterdir()} - ours)

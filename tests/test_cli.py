@@ -58,6 +58,7 @@ def test_a_build_holds_all_that_was_promised(built):
         "parity.json",
         "references.csv",
         "references.parquet",
+        "report.html",
         "snippets",
     ]
     assert listed(built) == names

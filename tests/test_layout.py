@@ -12,6 +12,7 @@ ROOT = Path(__file__).parents[1]
 HEAVY = {
     "ai_edge_litert",
     "coremltools",
+    "jinja2",
     "keras",
     "matplotlib",
     "onnx",

@@ -27,6 +27,7 @@ from pocketknn.export.limits import check_size
 from pocketknn.export.options import Options
 from pocketknn.export.progress import progress
 from pocketknn.export.report import console
+from pocketknn.export.reporting.making import report_build
 from pocketknn.export.staging import check_apart, check_free
 
 _SAMPLE = 100  # photos that variants are compared on
@@ -135,13 +136,14 @@ def build_photos(
         def started(name: str) -> None:
             bar.update(files, description=f"writing and running {name}", advance=1)
 
+        strange = embedded_of(others).embeddings if others else None
         result = export(
             spec,
             refs,
             net,
             out,
             against=against,
-            strangers=embedded_of(others).embeddings if others else None,
+            strangers=strange,
             options=options,
             formats=formats,
             skipped=embedded.skipped,
@@ -149,6 +151,8 @@ def build_photos(
             progress=started,
             note=notes.append,
         )
+        bar.update(files, description="writing the report")
+        report_build(result, embedded.photos, strange)
     for line in [*(cache.notes if cache else net.engine.notes), *notes]:
         console.print(line, markup=False)
     _print_summary(result, embedded.skipped)
@@ -211,7 +215,7 @@ def _build_kept(
         bar.advance(step)
         crop = refs.provenance.crop if refs.provenance else spec.crop
         files = bar.add_task("writing", total=len(formats))
-        return export(
+        result = export(
             replace(spec, crop=crop),
             refs,
             net,
@@ -224,6 +228,9 @@ def _build_kept(
             ),
             note=notes.append,
         )
+        bar.update(files, description="writing the report")
+        report_build(result)
+        return result
 
 
 def _print_summary(result: Export, skipped: Sequence[Skipped]) -> None:

@@ -19,6 +19,9 @@ from pocketknn.builder.spec import CROPS
 from pocketknn.export import agreement
 from pocketknn.export.artefact import Artefact, artefacts_of, picture_input
 from pocketknn.export.report import console
+from pocketknn.export.reporting.making import report_eval
+from pocketknn.export.reporting.study import held_out_of
+from pocketknn.export.target import Outputs
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,7 +57,10 @@ def evaluate_build(out: Path, photos: Path, crop: str | None, as_json: bool) -> 
         raise InputError(f"unknown crop {crop!r}; choose from {', '.join(CROPS)}")
     found = find(photos)
     files = artefacts_of(out)
-    rows = [row for name, file in files for row in _evaluated(name, file, found, crop)]
+    made = [_evaluated(name, file, found, crop) for name, file in files]
+    rows = [row for one in made for row in one.rows]
+    known = agreement.references_among(found, files[0][1].metadata)
+    report = _report(out, files[0][1], made, known) if out.is_dir() else ""
     if as_json:
         print(json.dumps([asdict(row) for row in rows], indent=2))
         return
@@ -62,21 +68,28 @@ def evaluate_build(out: Path, photos: Path, crop: str | None, as_json: bool) -> 
     own = files[0][1].metadata.manifest["input"]["crop"]
     console.print(f"first, neighbours: the same as with {own}, the crop it was built with;")
     console.print("a platform that crops otherwise loses so much")
-    if known := agreement.references_among(found, files[0][1].metadata):
+    if known:
         console.print(
             f"{known} of the photos are references themselves, which flatters the accuracy"
         )
+    if report:
+        console.print(report, markup=False)
 
 
-def _evaluated(
-    name: str, file: Artefact, photos: Sequence[Photo], crop: str | None
-) -> list[Evaluation]:
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Evaluated:
+    rows: list[Evaluation]
+    photos: tuple[Photo, ...]
+    outputs: Outputs  # with the crop of the build
+
+
+def _evaluated(name: str, file: Artefact, photos: Sequence[Photo], crop: str | None) -> _Evaluated:
     given = picture_input(name, file.metadata)
     crops = list(dict.fromkeys((given["crop"], crop or given["crop"])))
     used, squares = _squares(photos, given["shape"][0], crops)
     outputs = {each: file.run(squares[each]) for each in crops}
     labels = file.metadata.labels
-    return [
+    rows = [
         Evaluation(
             name=name,
             crop=each,
@@ -90,6 +103,19 @@ def _evaluated(
         for each in crops
         for indices in [outputs[each]["indices"]]
     ]
+    return _Evaluated(rows=rows, photos=tuple(used), outputs=outputs[given["crop"]])
+
+
+def _report(out: Path, file: Artefact, made: Sequence[_Evaluated], known: int) -> str:
+    """Write the build's report with these photos; a line that says where, or why not."""
+    rows = [one.rows[0] for one in made]
+    try:
+        held_out = held_out_of(
+            made[0].photos, made[0].outputs, file.metadata.labels, rows, copies=known
+        )
+        return f"what it errs on is in {report_eval(out, held_out)}"
+    except (InputError, OSError) as error:
+        return f"no report was written: {error}"
 
 
 def _squares(

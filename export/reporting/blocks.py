@@ -1,0 +1,228 @@
+"""What a report is made of: sections of texts, numbers, tables, charts and pictures.
+
+Plain data; `page` makes HTML of it. Whoever measures something more makes a `Section` of it and
+gives it to `page.render`, or to `page.append` for a page that is there already. All texts are
+escaped, whatever is in them.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+
+@dataclass(frozen=True, kw_only=True)
+class Text:
+    """A paragraph.
+
+    Attributes:
+        text: what it says; "" for a title alone.
+        title: a heading above it, or "".
+    """
+
+    kind: ClassVar[str] = "text"
+    text: str = ""
+    title: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Figure:
+    """A number that is read at a glance.
+
+    Attributes:
+        name: what it is.
+        value: as it is read.
+        note: what stands below in small.
+    """
+
+    name: str
+    value: str
+    note: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Figures:
+    """Some numbers side by side."""
+
+    kind: ClassVar[str] = "figures"
+    figures: tuple[Figure, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Table:
+    """A table whose first column names the rows.
+
+    Attributes:
+        caption: what it shows.
+        columns: the headings.
+        rows: a text for each column.
+        words: columns that hold words, and not numbers to align; the first always does.
+        folded: whether it is closed until somebody opens it.
+    """
+
+    kind: ClassVar[str] = "table"
+    caption: str
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    words: tuple[int, ...] = ()
+    folded: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Matrix:
+    """Counts of classes against classes, shaded.
+
+    Attributes:
+        caption: what it shows.
+        rows: names of the true classes.
+        columns: names of the answers.
+        counts: a row for each true class.
+    """
+
+    kind: ClassVar[str] = "matrix"
+    caption: str
+    rows: tuple[str, ...]
+    columns: tuple[str, ...]
+    counts: tuple[tuple[int, ...], ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Chart:
+    """A drawing, with the same in words and numbers.
+
+    Attributes:
+        caption: what it shows, in a sentence.
+        alt: what is seen, for those who do not see it.
+        svg: a trusted `<svg>` element, whose colours may be variables of the page; "" for none.
+        png: a picture instead; the bytes of the file.
+        numbers: the same as a table, or None where a table beside it says it.
+    """
+
+    kind: ClassVar[str] = "chart"
+    caption: str
+    alt: str
+    svg: str = ""
+    png: bytes = b""
+    numbers: Table | None = None
+
+    @property
+    def source(self) -> str:
+        """The PNG as a data URI."""
+        return "data:image/png;base64," + base64.b64encode(self.png).decode()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Picture:
+    """A picture by its key among the thumbnails, and what is said of it.
+
+    Attributes:
+        key: of the thumbnail; where there is none the name alone is shown.
+        name: of its file, or its id.
+        label: its class, or "".
+        note: what else is said, such as its score.
+        right: whether its class is the right one; None where that is no question.
+    """
+
+    key: str
+    name: str
+    label: str = ""
+    note: str = ""
+    right: bool | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Case:
+    """A picture and those it is held against."""
+
+    picture: Picture
+    against: tuple[Picture, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Gallery:
+    """Some cases.
+
+    Attributes:
+        title: what they have in common, below a `Text` with a title; "" for none.
+        cases: in order.
+        folded: whether they are hidden until somebody opens them; needs a title.
+    """
+
+    kind: ClassVar[str] = "gallery"
+    cases: tuple[Case, ...]
+    title: str = ""
+    folded: bool = False
+
+    @property
+    def pairs(self) -> bool:
+        """Whether each picture is held against one other."""
+        return all(len(case.against) == 1 for case in self.cases)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Dot:
+    """A picture on a plane: x and y between 0 and 1, the origin at the top left.
+
+    Attributes:
+        x: to the right.
+        y: downwards.
+        picture: what is there.
+        group: number of its class's colour, from 1, or 0 for none.
+        shown: whether there is room for its thumbnail.
+    """
+
+    x: float
+    y: float
+    picture: Picture
+    group: int = 0
+    shown: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plane:
+    """Pictures on a plane.
+
+    Attributes:
+        caption: what it shows.
+        alt: the same for those who do not see it.
+        dots: the pictures.
+        groups: names of the colours.
+    """
+
+    kind: ClassVar[str] = "plane"
+    caption: str
+    alt: str
+    dots: tuple[Dot, ...]
+    groups: tuple[str, ...] = ()
+
+
+Block = Text | Figures | Table | Matrix | Chart | Gallery | Plane
+
+
+@dataclass(frozen=True, kw_only=True)
+class Section:
+    """A part of the page.
+
+    Attributes:
+        anchor: its name in links; letters, digits and hyphens.
+        title: its heading.
+        blocks: what is in it.
+    """
+
+    anchor: str
+    title: str
+    blocks: tuple[Block, ...]
+
+
+def keys(sections: Sequence[Section]) -> Iterator[str]:
+    """The thumbnails that sections show, in their order; some more than once."""
+    for section in sections:
+        for block in section.blocks:
+            if isinstance(block, Gallery):
+                for case in block.cases:
+                    yield case.picture.key
+                    yield from (one.key for one in case.against)
+            elif isinstance(block, Plane):
+                yield from (dot.picture.key for dot in block.dots if dot.shown)

@@ -1,0 +1,266 @@
+"""The numbers of report.html, against scikit-learn, scipy and plain loops."""
+
+import numpy as np
+import pytest
+from conftest import vector_case
+from scipy.stats import binomtest
+from sklearn.metrics import confusion_matrix
+from sklearn.neighbors import KNeighborsClassifier, NearestNeighbors
+
+from pocketknn.builder import References, Spec
+from pocketknn.builder.accuracy import errors_by_k
+from pocketknn.builder.fit import fit
+from pocketknn.builder.neighbors import Neighbors
+from pocketknn.export.reporting import learning
+from pocketknn.export.reporting.answers import Answers, confusion, leave_one_out, numbers_of
+from pocketknn.export.reporting.doubts import suspects, twins, twins_among
+from pocketknn.export.reporting.layout import layout, roomy
+from pocketknn.export.reporting.shares import Share, rmse_interval, wilson
+from pocketknn.export.reporting.thresholds import below, error_curves
+
+
+def clustered(classes=4, each=12, spread=0.1, seed=0, **choices):
+    """References around a direction for each class."""
+    rng = np.random.default_rng(seed)
+    centres = rng.standard_normal((classes, 8))
+    ids = np.repeat(np.arange(classes), each)
+    rows = centres[ids] + spread * rng.standard_normal((len(ids), 8))
+    return rows, ids, Spec(backbone="vector", **choices)
+
+
+def fitted(rows, ids, spec):
+    return fit(spec, References.of(rows, [f"c{i}" for i in ids]))
+
+
+@pytest.mark.parametrize(("count", "of"), [(0, 7), (7, 7), (1, 3), (62, 100), (0, 1)])
+def test_intervals_are_wilsons(count, of):
+    truth = binomtest(count, of).proportion_ci(0.95, "wilson")
+    assert Share(count=count, of=of).interval == pytest.approx(tuple(truth), abs=1e-12)
+
+
+def test_intervals_of_many_shares_at_once():
+    low, high = wilson(np.array([0.0, 0.5, 1.0]), 20)
+    assert low[0] == 0
+    assert high[2] == 1
+    assert low[1] + high[1] == pytest.approx(1)
+
+
+def test_the_bootstrap_holds_the_error_and_shrinks():
+    errors = np.random.default_rng(0).standard_normal(400)
+    low, high = rmse_interval(errors, seed=1)
+    assert low < np.sqrt((errors**2).mean()) < high
+    assert high - low < np.subtract(*rmse_interval(errors[:40], seed=1)[::-1])
+
+
+@pytest.mark.parametrize("metric", ["cosine", "euclidean"])
+def test_leave_one_out_is_that_of_scikit_learn_and_the_manifest(metric):
+    case = vector_case(n=60, k=4, metric=metric)
+    answers = leave_one_out(case.fit)
+    rows, ids = case.references.vectors.astype(float), case.references.label_ids
+    expected = []
+    for i in range(60):
+        others = np.delete(np.arange(60), i)
+        model = KNeighborsClassifier(4, metric=metric, algorithm="brute")
+        expected.append(model.fit(rows[others], ids[others]).predict(rows[i : i + 1])[0])
+    assert (answers.predicted == expected).all()
+    assert (confusion(answers) == confusion_matrix(ids, expected, labels=range(6))).all()
+    loo = case.metadata.manifest["references"]["leave_one_out"]
+    assert answers.right / len(answers) == pytest.approx(loo["accuracy"])
+
+
+def test_errors_by_k_are_those_of_scikit_learn():
+    case = vector_case(n=40, k=3, metric="euclidean")
+    rows, ids = case.references.vectors.astype(float), case.references.label_ids
+    wrong = errors_by_k(case.fit.spec, case.fit.space, "classify")
+    assert wrong.shape == (39, 1)
+    for k in (1, 5, 39):
+        missed = 0
+        for i in range(40):
+            others = np.delete(np.arange(40), i)
+            model = KNeighborsClassifier(k, algorithm="brute").fit(rows[others], ids[others])
+            missed += model.predict(rows[i : i + 1])[0] != ids[i]
+        assert wrong[k - 1, 0] == pytest.approx(missed / 40)
+
+
+def answered(votes, actual, scores=None):
+    votes = np.array(votes, float)
+    nearest = np.linspace(0.9, 0.5, len(votes)) if scores is None else np.array(scores)
+    found = Neighbors(nearest[:, None], np.zeros((len(votes), 1), np.int64))
+    return Answers(
+        queries=np.arange(len(votes)),
+        found=found,
+        labels=tuple("abc"[: votes.shape[1]]),
+        actual=np.array(actual),
+        votes=votes,
+        errors=np.empty((len(votes), 0)),
+    )
+
+
+def test_the_hardest_are_those_that_others_beat_by_most_and_from_nearest():
+    answers = answered([[1, 0], [0, 1], [0.4, 0.6], [0, 1]], [0, 0, 0, 0], [0.9, 0.8, 0.9, 0.85])
+    assert answers.hardest(3).tolist() == [3, 1, 2]
+    assert answers.hardest(2, among=np.array([0, 2])).tolist() == [2, 0]
+
+
+def test_a_class_that_the_model_does_not_know_is_in_no_row():
+    answers = answered([[1, 0], [0, 1]], numbers_of(["elsewhere", "b"], "ab"))
+    assert answers.right == 1
+    assert confusion(answers).tolist() == [[0, 0], [0, 1]]
+    assert answers.hardest(1).tolist() == [0]
+
+
+def test_suspects_are_those_of_confident_learning():
+    rng = np.random.default_rng(3)
+    votes = rng.dirichlet([0.4, 0.4, 0.4], 80).round(2)
+    actual = rng.integers(0, 3, 80)
+    answers = answered(votes, actual)
+    usual = [votes[actual == c, c].mean() for c in range(3)]
+    expected = {}
+    for i in range(80):
+        confident = [c for c in range(3) if votes[i, c] >= usual[c] - 1e-9 and votes[i, c] > 0]
+        best = max(confident, key=lambda c: votes[i, c], default=actual[i])
+        if best != actual[i] and votes[i, best] > votes[i, actual[i]]:
+            expected[i] = "abc"[best]
+    assert len(expected) > 5
+    assert {one.place: one.label for one in suspects(answers)} == expected
+
+
+def test_references_in_a_wrong_class_are_found_and_no_others():
+    rows, ids, spec = clustered()
+    ids[[5, 20, 40]] = [2, 3, 0]
+    found = suspects(leave_one_out(fitted(rows, ids, spec)))
+    assert {one.place: one.label for one in found} == {5: "c0", 20: "c1", 40: "c3"}
+
+
+@pytest.mark.parametrize("metric", ["cosine", "euclidean", "manhattan"])
+def test_pairs_far_nearer_than_usual_are_twins(metric):
+    rows, ids, spec = clustered(classes=1, each=30, spread=1.0, metric=metric)
+    rows[7] = rows[3]
+    rows[20] = rows[11] * 1.001 + 0.001
+    found = twins(fitted(rows, ids, spec).space)
+    assert [(one.one, one.other) for one in found] == [(3, 7), (11, 20)]
+    assert found[0].distance == pytest.approx(0, abs=1e-6)
+    assert 0 < found[1].distance < 0.1
+
+
+def test_copies_among_held_out_photos_are_found():
+    rows, ids, spec = clustered(classes=1, each=30, spread=1.0)
+    held = np.concatenate([rows[[4]] * 1.0005, -rows[:3]])
+    fit_ = fitted(rows, ids, spec)
+    found = fit_.search(held)
+    answers = answered(np.ones((4, 1)), [0] * 4)
+    single = Neighbors(found.scores.astype(np.float32), found.indices)
+    answers = Answers(**{**vars(answers), "found": single})
+    assert [(one.one, one.other) for one in twins_among(answers, fit_.space)] == [(0, 4)]
+
+
+def test_all_copies_are_no_division_by_zero():
+    rows, ids, spec = clustered(classes=1, each=6, spread=0.0)
+    assert len(twins(fitted(rows, ids, spec).space)) == 15
+
+
+@pytest.mark.parametrize("choices", [{}, {"metric": "euclidean", "vote": "distance"}, {"k": 30}])
+def test_the_learning_curve_ends_at_the_leave_one_out_accuracy(choices):
+    rows, ids, spec = clustered(spread=1.2, **choices)
+    keep = np.r_[0:40, 42:48]  # classes of unequal size
+    one = fitted(rows[keep], ids[keep], spec)
+    curve = learning.learning_curve(one)
+    assert curve.sizes.tolist() == [1, 2, 3, 5, 7, 10, 12]
+    assert curve.values.shape == (learning.DRAWS, 7)
+    answers = leave_one_out(one)
+    assert curve.values[:, -1] == pytest.approx(answers.right / len(answers))
+
+
+def test_a_point_of_the_learning_curve_by_scikit_learn():
+    rows, ids, _ = clustered(each=8, spread=1.0)
+    rng = np.random.default_rng(5)
+    place = learning._places(ids, rng)
+    for c in range(4):
+        assert sorted(place[ids == c]) == list(range(8))
+    asked = np.array([0, 9, 17, 31])
+    scores = -np.linalg.norm(rows[asked][:, None] - rows[None], axis=2)
+    scores[np.arange(4), asked] = -np.inf
+    found = learning._search(scores, ids, place, asked, 3, 4)
+    for q, query in enumerate(asked):
+        stored = []
+        for c in range(4):
+            order = sorted(np.flatnonzero(ids == c), key=lambda i: place[i])
+            stored += [i for i in order if i != query][:3]
+        stored = np.array(stored)
+        _, near = NearestNeighbors(n_neighbors=4).fit(rows[stored]).kneighbors(rows[[query]])
+        assert found.indices[q].tolist() == stored[near[0]].tolist()
+
+
+def test_enough_is_the_first_size_from_which_nothing_is_lost():
+    values = np.array([[0.5, 0.89, 0.7, 0.89, 0.9]])
+    sizes = np.array([1, 2, 3, 5, 7])
+    curve = learning.LearningCurve(sizes=sizes, values=values, queries=9, largest=7, regress=False)
+    assert curve.enough(0.02) == 5
+    assert curve.enough(1) == 1
+
+
+def test_a_learning_curve_of_numbers_and_of_too_little():
+    curve = learning.learning_curve(vector_case(n=30, head="regress").fit)
+    assert curve.regress
+    assert curve.sizes[-1] == 30
+    assert learning.learning_curve(vector_case(n=2, k=1).fit) is None
+    assert learning.learning_curve(vector_case(n=20, classes=1).fit) is None
+
+
+def test_very_many_references_are_drawn_from(monkeypatch):
+    monkeypatch.setattr(learning, "_MOST_STORED", 100)
+    rows, ids, spec = clustered(classes=5, each=60)
+    curve = learning.learning_curve(fitted(rows, ids, spec))
+    assert curve.sizes[-1] == 20
+    assert curve.largest == 60
+
+
+def test_the_error_curves_by_loops():
+    case = vector_case(n=50, k=3, reject="auto")
+    curves = error_curves(case.fit, strangers=case.queries.embeddings)
+    rejection = case.metadata.manifest["reject"]
+    at = np.array([rejection["threshold"]])
+    assert curves.rejected(at)[0] == pytest.approx(rejection["known"])
+    scores = case.fit.space.scores(case.references.vectors)
+    ids = case.references.label_ids
+    nearest = sorted(max(scores[i][ids != ids[i]]) for i in range(50))
+    assert curves.left_out == pytest.approx(np.array(nearest))
+    strangers = case.fit.space.scores(case.queries.embeddings).max(axis=1)
+    assert below(curves.strangers, at)[0] == (strangers < at[0]).mean()
+
+
+def test_where_there_is_nothing_to_tell_apart():
+    assert error_curves(vector_case(head="regress").fit) is None
+    assert error_curves(vector_case(n=1, k=1).fit) is None
+    assert not len(error_curves(vector_case(classes=1).fit).left_out)
+
+
+@pytest.mark.parametrize("n", [2, 3, 12, 60])
+def test_the_map_lies_in_its_frame(n):
+    drawn = layout(vector_case(n=n, k=1).fit)
+    if n < 3:
+        assert drawn is None
+        return
+    assert drawn.places.min() >= 0
+    assert drawn.places.max() <= 1
+    assert drawn.rows.tolist() == list(range(n))
+    assert drawn.method == ("t-SNE" if n == 60 else "principal components")
+
+
+def test_the_map_keeps_what_is_near_together():
+    rows, ids, spec = clustered(classes=3, each=20, spread=0.05)
+    places = layout(fitted(rows, ids, spec)).places
+    model = KNeighborsClassifier(5).fit(places, ids)
+    assert model.score(places, ids) == 1
+
+
+def test_a_map_of_very_many_draws_from_all_classes():
+    drawn = layout(vector_case(n=700, classes=50).fit)
+    assert len(drawn.rows) == len(set(drawn.rows)) == 500
+
+
+def test_each_cell_has_room_for_one():
+    places = np.random.default_rng(0).random((200, 2))
+    kept = roomy(places, 5)
+    assert len(kept) == 25
+    assert len({tuple((places[i] * 5).astype(int)) for i in kept}) == 25

@@ -47,6 +47,7 @@ def onnx_graph(graph: onnx.GraphProto) -> None:
 
     tf2onnx shares equal constants and nodes under the name of any of them, in any order.
     """
+    graph.ClearField("doc_string")  # the number of the function that was converted
     kept = {value.name for value in (*graph.input, *graph.output)}
     constants = {tensor.name for tensor in graph.initializer}
     names: dict[str, str] = {}

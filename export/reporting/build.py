@@ -129,7 +129,7 @@ def _files(study: Study) -> Iterator[Block]:
     for file, name in by_file.items():
         parity = manifest["parity"][name]
         there = manifest["files"].get(file)
-        measured = ("",) * 5
+        measured: tuple[str, ...] = ("",) * 5
         if parity["score_error"] is not None:  # as it is for a file that cannot be run
             shares = (parity["first_equal"], parity["lists_equal"], parity["lists_agree"])
             errors = (parity["score_error"], parity["vote_error"])

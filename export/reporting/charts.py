@@ -6,9 +6,10 @@ import io
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from pocketknn.builder.neighbors import Floats
 
@@ -23,7 +24,7 @@ _VARIABLES = {_INK: "var(--ink)", _FAINT: "var(--line)"} | {
     colour: f"var(--series-{number})" for number, colour in enumerate(_COLOURS, 1)
 }
 _SIZE = (5.8, 3.6)  # inches of 72 units; on a phone the page shows them at some 0.85
-_STYLE = {
+_STYLE: dict[Any, Any] = {
     "svg.fonttype": "none",
     "svg.hashsalt": "pocketknn",
     "font.size": 12.5,
@@ -56,7 +57,7 @@ class Line(NamedTuple):
     """
 
     name: str
-    x: Floats
+    x: NDArray[Any]
     y: Floats
     low: Floats | None = None
     high: Floats | None = None

@@ -79,7 +79,9 @@ def neighbours(study: Study) -> Section | None:
         line = Line("", ks, values)
         best = int(ks[np.argmin(np.round(values, 12))])
         measure, unit = "error", "error, in standard deviations"
-        rows = [(str(k), f"{values[k - 1]:.3f}") for k in _some(len(ks), fit.k)]
+        rows: list[tuple[str, ...]] = [
+            (str(k), f"{values[k - 1]:.3f}") for k in _some(len(ks), fit.k)
+        ]
         columns: tuple[str, ...] = ("k", unit)
     else:
         values = 1 - errors[:, 0]

@@ -65,7 +65,7 @@ def accuracy(study: Study) -> Section | None:
     """Shares of right answers, or errors of numbers, with their intervals."""
     if study.regress and study.own is not None:
         return Section(anchor="accuracy", title="Errors", blocks=tuple(_errors(study, study.own)))
-    rows = []
+    rows: list[tuple[str, ...]] = []
     own = study.own
     if own is not None and study.labelled:
         rows.append((_LEFT_OUT, *_row(Share(count=own.right, of=len(own))), ""))
@@ -76,7 +76,7 @@ def accuracy(study: Study) -> Section | None:
             rows.append((f"held-out photos, {one.name}", *row, unknown))
     if not rows:
         return None
-    columns = ("measured on", "right", "accuracy", "95% interval", "unknown")
+    columns: tuple[str, ...] = ("measured on", "right", "accuracy", "95% interval", "unknown")
     if not any(row[-1] for row in rows):
         columns, rows = columns[:-1], [row[:-1] for row in rows]
     blocks: list[Block] = [

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
+import io
 import json
-import shutil
-import tempfile
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -114,11 +113,11 @@ def fill(source: Path, path: Path, places: Slots, content: Content, metadata: Me
             said = json.loads(archive.read(_METADATA)) | {"date_saved": canonical.date()}
             made.writestr(canonical.member(_METADATA), json.dumps(said))
             made.writestr(canonical.member(_CONFIG), json.dumps(config))
-            with tempfile.NamedTemporaryFile(dir=path.parent) as file:
-                with archive.open(_WEIGHTS) as stream:
-                    _copy_weights(stream, Path(file.name), weights)
-                with made.open(canonical.member(_WEIGHTS), "w", force_zip64=True) as target:
-                    shutil.copyfileobj(file, target, 1 << 20)
+            file = io.BytesIO()  # on a disk that gets full HDF5 would crash, not raise
+            with archive.open(_WEIGHTS) as stream:
+                _copy_weights(stream, file, weights)
+            with made.open(canonical.member(_WEIGHTS), "w", force_zip64=True) as target:
+                target.write(file.getbuffer())
     append_files(path, metadata.files())
 
 
@@ -183,11 +182,15 @@ def _datasets(weights: Any) -> list[tuple[str, Any]]:  # noqa: ANN401
     return found
 
 
-def _copy_weights(source: Any, path: Path, changed: Mapping[str, NDArray[Any]]) -> None:  # noqa: ANN401
+def _copy_weights(
+    source: Any,  # noqa: ANN401
+    target: io.BytesIO,
+    changed: Mapping[str, NDArray[Any]],
+) -> None:
     """Write a file of weights again with other ones, a few columns at a time where turned."""
     import h5py
 
-    with h5py.File(source, "r") as given, h5py.File(path, "w") as made:
+    with h5py.File(source, "r") as given, h5py.File(target, "w") as made:
 
         def copy(name: str, one: Any) -> None:  # noqa: ANN401
             if isinstance(one, h5py.Group):

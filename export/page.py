@@ -11,7 +11,7 @@ from typing import Any
 
 from pocketknn.builder.errors import InputError
 
-from . import templates, to_onnx
+from . import app_code, to_onnx
 from .artefact import load
 from .metadata import MODEL, Metadata
 from .runtime import Runtime
@@ -60,7 +60,7 @@ def write(
     for source in (files(__package__) / "web").iterdir():
         (folder / source.name).write_bytes(source.read_bytes())
     # The code of the build's own snippets, so that there is one, which the tests hold to Pillow.
-    square = templates.render("square.mjs", metadata.manifest)
+    square = app_code.render("square.mjs", metadata.manifest)
     (folder / "square.js").write_text(square, encoding="utf-8", newline="")
     shutil.copyfile(model, folder / _MODEL)
     (folder / "runtime").mkdir()

@@ -162,13 +162,13 @@ def test_the_files_it_speaks_of_exist():
 
 
 def test_what_it_says_of_the_snippets_is_what_they_say():
-    from pocketknn.export import templates
+    from pocketknn.export import app_code
 
     folder = ROOT / "export" / "snippets"
     said = "".join(path.read_text("utf-8") for path in folder.glob("*.tmpl"))
     platforms = "".join(text for name, text in TEXTS.items() if name.startswith("platforms/"))
     names = set(re.findall(r"\b\w+\.(?:swift|kt|mjs)\b|\bclassify\.py\b", platforms))
-    assert names <= set(templates.SNIPPETS)
+    assert names <= set(app_code.SNIPPETS)
     assert len(names) >= 7
     packages = re.findall(
         r"com\.google\.[\w.]+:[\w:.-]+\w|(?:pip|npm) install .+|minSdk \d+", platforms

@@ -21,7 +21,7 @@ from PIL import Image
 from pocketknn.builder import Spec, embed, find, load_backbone
 from pocketknn.builder.errors import InputError
 from pocketknn.builder.images import Photo, pixels, square
-from pocketknn.export import export, runtime, templates
+from pocketknn.export import app_code, export, runtime
 from pocketknn.export.artefact import Artefact, load
 from pocketknn.export.commands.predict import answered
 from pocketknn.export.options import Options
@@ -412,7 +412,7 @@ def test_the_folder_says_what_the_build_is(built):
     assert data["labels"] == manifest["labels"]
     assert data["threshold"] == (manifest["reject"] and manifest["reject"]["threshold"])
     assert (built.page / "model.onnx").read_bytes() == (built.out / "model.onnx").read_bytes()
-    shared = templates.render("square.mjs", manifest)
+    shared = app_code.render("square.mjs", manifest)
     assert (built.page / "square.js").read_text("utf-8") == shared
 
 

@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 SOURCES := pyproject.toml constraints.txt $(shell find builder export -type f -not -path '*/__pycache__/*')
 
-.PHONY: help demo test check docs notebooks format clean
+.PHONY: help demo test check docs notebooks bench format clean
 
 help:
 	@echo "make demo       build from scikit-learn's digits, run all four formats, print a table"
@@ -13,6 +13,7 @@ help:
 	@echo "make format     put the code into shape"
 	@echo "make notebooks  run the notebooks; POCKETKNN_DATA=FOLDER on data of yours"
 	@echo "make docs       build the documentation"
+	@echo "make bench      time embedding and writing, on a quiet machine"
 
 # The package is installed as a wheel, never as a link to this folder: what is tested is what ships.
 $(VENV)/installed: $(SOURCES)
@@ -50,6 +51,10 @@ notebooks: $(VENV)/installed
 docs: $(VENV)/installed
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --config-file docs/mkdocs.yml --strict
 	@echo "open build/docs/index.html"
+
+bench: $(VENV)/installed
+	$(BIN)/python benchmarks/export.py
+	$(BIN)/python benchmarks/embedding.py
 
 format: $(VENV)/installed
 	$(BIN)/ruff check --fix .

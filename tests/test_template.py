@@ -94,6 +94,12 @@ def test_a_part_without_references_is_made_too(tmp_path):
     same("tflite", vector_case(), tmp_path, "float32", outputs="embedding")
 
 
+@pytest.mark.parametrize("d", [250, 282])
+@pytest.mark.parametrize("name", FORMATS)
+def test_rows_with_a_last_value_as_wide_as_made_up_sizes(name, d, tmp_path):
+    same(name, vector_case(d=d, metric="euclidean"), tmp_path, PRECISION[name])
+
+
 # The cache
 
 

@@ -18,8 +18,10 @@ from pocketknn.builder.errors import InputError
 from pocketknn.builder.fit import Fit, check_memory
 from pocketknn.builder.projection import Projection
 from pocketknn.builder.references import Provenance, References
+from pocketknn.builder.search import SPARE
 from pocketknn.builder.space import Space
 from pocketknn.builder.spec import UNKNOWN, Spec
+from pocketknn.builder.standin import is_fixed
 from pocketknn.builder.unknown import measure
 
 from . import queries
@@ -133,7 +135,8 @@ def with_references(opened: Opened, references: References) -> Fit:
     """The same choices over other references.
 
     Raises:
-        InputError: there are fewer than k, or a class is called unknown where there is a threshold.
+        InputError: there are too few for the graph, or a class is called unknown where there is a
+            threshold.
     """
     fit = opened.fit
     if fit.k > len(references):
@@ -141,10 +144,16 @@ def with_references(opened: Opened, references: References) -> Fit:
             f"{opened.path.name} asks for {fit.k} neighbours, and {len(references)} references"
             " would be left; build it anew with a smaller k"
         )
+    changed = replace(fit, space=replace(fit.space, references=references))
+    if is_fixed(changed):
+        raise InputError(
+            f"{opened.path.name} needs more than {fit.k + SPARE} references for its metric, and"
+            f" {len(references)} would be left; build it anew"
+        )
     if fit.threshold is not None and UNKNOWN in references.labels:
         raise InputError(f"with a threshold, the class name {UNKNOWN!r} is reserved")
     check_memory(str(fit.spec.metric), len(references), fit.space.matrix.shape[1])
-    return replace(fit, space=replace(fit.space, references=references))
+    return changed
 
 
 def rewrite(opened: Opened, fit: Fit, out: Path, backbone: Backbone | None) -> Parity:

@@ -146,6 +146,9 @@ def test_any_choice_survives(name, choices, tmp_path):
         (("--rename", "apple=cherry"), "two classes would be called 'cherry'"),
         (("--rename", "pear=plum"), "'pear'"),
         (("--rename", "apple=a", "--rename", "apple=b"), "renamed twice"),
+        (("--rename", "apple=a\nb"), "control character"),
+        (("--rename", "apple=\udcff"), "control character"),
+        (("--rename", "apple=Cherry"), "differ only in case"),
         (("--add", "nowhere"), "nowhere"),
         (("--weights", "nowhere", "--remove-class", "apple"), "weights"),
         (("--out", "model.onnx", "--remove-class", "apple"), "must end in .tflite"),
@@ -170,6 +173,32 @@ def test_no_reference_would_be_left(builds, pocketknn, tmp_path):
     rows = load(path).metadata.rows()
     all_but_two = [word for row in rows[2:] for word in ("--remove", row["id"])]
     assert "asks for 3 neighbours, and 2 references" in pocketknn("edit", path, *all_but_two).err
+
+
+def vectors(out, ids, **choices):
+    """A file of random vectors."""
+    rng = np.random.default_rng(1)
+    references = References.of(rng.standard_normal((len(ids), 9)), ids=ids)
+    export(Spec(**choices), references, None, out, formats=["onnx"])
+    return out / "model.onnx"
+
+
+def test_too_few_for_the_euclidean_search(pocketknn, tmp_path):
+    ids = [str(number) for number in range(20)]
+    path = copied(vectors(tmp_path / "out", ids, metric="euclidean"), tmp_path)
+    gone = [word for name in ids[:7] for word in ("--remove", name)]
+    said = pocketknn("edit", path, *gone)
+    assert said.code == 2
+    assert "needs more than 13 references for its metric, and 13 would be left" in said.err
+    assert pocketknn("edit", path, *gone[2:]).code == 0
+
+
+def test_files_without_a_common_reference_differ(pocketknn, tmp_path):
+    one, other = (vectors(tmp_path / word, [f"{word}{i}" for i in range(9)]) for word in "ab")
+    said = pocketknn("diff", one, other, "--json")
+    assert said.code == 1
+    found = json.loads(said.out)
+    assert (len(found["removed"]), len(found["added"]), found["other_vectors"]) == (9, 9, [])
 
 
 def test_a_file_of_a_build_is_not_changed_in_place(builds, pocketknn):

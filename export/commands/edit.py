@@ -10,7 +10,7 @@ from pocketknn.builder.backbone import Backbone
 from pocketknn.builder.embedding import embed
 from pocketknn.builder.errors import InputError
 from pocketknn.builder.references import References
-from pocketknn.builder.sources import find
+from pocketknn.builder.sources import check_classes, find
 from pocketknn.export import editing, report
 from pocketknn.export.editing import Opened
 from pocketknn.export.metadata import MANIFEST
@@ -105,6 +105,7 @@ def _renamed(references: References, pairs: Sequence[str]) -> dict[str, str]:
     for name in sorted(set(after)):
         if after.count(name) > 1:
             raise InputError(f"two classes would be called {name!r}")
+    check_classes(after)
     return names
 
 
@@ -125,6 +126,7 @@ def _with_photos(
     if not new:
         return references
     merged = references.merge(found.select(new))
+    check_classes(merged.labels)
     return _in_order(merged) if _is_in_order(references) else merged
 
 

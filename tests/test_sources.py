@@ -11,7 +11,7 @@ import pytest
 
 from pocketknn.builder import InputError, Spec, embed, find, load_backbone
 from pocketknn.builder.images import Photo, PictureError, read
-from pocketknn.builder.sources import _check_labels, _usable
+from pocketknn.builder.sources import _usable, check_classes
 
 NAMES = [f"{label}/{i}.png" for label in ("apple", "berries/red", "cherry") for i in range(4)]
 
@@ -201,8 +201,8 @@ def test_a_damaged_member_is_skipped_and_named(photos, tmp_path):
 @pytest.mark.parametrize("pair", [("Cat", "cat"), ("é", "e\u0301"), ("straße", "STRASSE")])
 def test_classes_that_look_alike(pair):
     with pytest.raises(InputError, match="differ only in case or Unicode form"):
-        _check_labels({*pair, "dog"})
-    _check_labels({pair[0], "dog"})
+        check_classes({*pair, "dog"})
+    check_classes({pair[0], "dog"})
 
 
 def test_a_folder_that_cannot_be_read(photos, tmp_path, monkeypatch):

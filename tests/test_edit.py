@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -45,6 +46,9 @@ def builds(folders):
         return made[key]
 
     return build
+
+
+FORMAT_OF = {suffix: name for name, suffix in SUFFIXES.items()}
 
 
 def copied(path, folder):
@@ -173,6 +177,66 @@ def test_no_reference_would_be_left(builds, pocketknn, tmp_path):
     rows = load(path).metadata.rows()
     all_but_two = [word for row in rows[2:] for word in ("--remove", row["id"])]
     assert "asks for 3 neighbours, and 2 references" in pocketknn("edit", path, *all_but_two).err
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES.values())
+def test_a_file_whose_backbone_is_not_here(suffix, folders, pocketknn, tmp_path, monkeypatch):
+    """Held against what it answered before; what is wrong then is still seen."""
+    from pocketknn.export.commands import edit
+
+    out = tmp_path / "out"
+    words = ("--backbone", "pixels", "--size", 8, "--k", 3, "--formats", FORMAT_OF[suffix])
+    assert pocketknn("build", folders / "all", "-o", out, *words).code == 0
+    path = copied(out / f"model{suffix}", tmp_path)
+    monkeypatch.setattr(edit, "_at_hand", lambda opened: False)
+    said = pocketknn("edit", path, "--remove-class", "apple")
+    assert said.code == 0, said.out + said.err
+    opened, before = open_artefact(path), digest(path)
+    fit = with_references(opened, opened.fit.references.select(range(7)))
+    other = with_references(opened, opened.fit.references.select([0, 1, 2, 3, 5, 4, 6]))
+    with monkeypatch.context() as patch:
+        patch.setattr(editing, "content_of", lambda _, precision: content_of(other, precision))
+        assert not rewrite(opened, fit, path, None).agrees
+    assert digest(path) == before
+
+
+def test_a_picture_that_is_there_is_not_put_in_again(builds, folders, pocketknn, tmp_path):
+    path = copied(builds("all") / "model.onnx", tmp_path)
+    more = tmp_path / "more" / "copies"
+    more.mkdir(parents=True)
+    for name in "ab":
+        shutil.copyfile(folders / "all" / "apple" / "0.png", more / f"{name}.png")
+    said = pocketknn("edit", path, "--add", tmp_path / "more")
+    assert "2 of the photos are in the file already" in said.out
+    assert "12 references became 12" in said.out
+
+
+def test_what_others_made_is_not_replaced(builds, pocketknn, tmp_path):
+    path = copied(builds("all") / "model.mlpackage", tmp_path)
+    (foreign := tmp_path / "own.mlpackage").mkdir()
+    (foreign / "work.txt").write_text("of years")
+    said = pocketknn("edit", path, "--remove-class", "apple", "--out", foreign, "--force")
+    assert said.code == 2
+    assert "is not ours" in said.err
+    assert (foreign / "work.txt").exists()
+
+
+def test_a_package_is_given_back_where_the_new_one_finds_no_place(builds, tmp_path, monkeypatch):
+    path = copied(builds("all") / "model.mlpackage", tmp_path)
+    opened, before = open_artefact(path), digest(path)
+    rename = Path.rename
+
+    def full(one, other):
+        if one.parent.suffix == ".partial" and one.name == path.name:
+            raise OSError(28, "No space left on device")
+        return rename(one, other)
+
+    monkeypatch.setattr(Path, "rename", full)
+    net = load_backbone(Spec(backbone="pixels", size=8))
+    with pytest.raises(InputError, match="No space left"):
+        rewrite(opened, opened.fit, path, net)
+    assert digest(path) == before
+    assert sorted(tmp_path.iterdir()) == [path]
 
 
 def vectors(out, ids, **choices):

@@ -11,7 +11,7 @@ import pytest
 
 from pocketknn.builder import InputError, Spec, embed, find, load_backbone
 from pocketknn.builder.images import Photo, PictureError, read
-from pocketknn.builder.sources import _usable, check_classes
+from pocketknn.builder.sources import check_classes
 
 NAMES = [f"{label}/{i}.png" for label in ("apple", "berries/red", "cherry") for i in range(4)]
 
@@ -91,7 +91,7 @@ def test_names_that_are_not_utf8(tmp_path):
 
 def test_a_class_of_300_characters():
     with pytest.raises(InputError, match="has a name of 300 characters"):
-        _usable(Photo(name="x", label="a" * 300, content=bytes))
+        check_classes(["a" * 300])
 
 
 def test_a_pipe_is_not_waited_for(tmp_path):

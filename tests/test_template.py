@@ -177,6 +177,15 @@ def test_a_cache_that_cannot_be_written_costs_a_line(tmp_path, monkeypatch):
     assert "cannot be used" in lines[0]
 
 
+def test_files_of_others_among_the_templates_stay(place, tmp_path, pocketknn):
+    vector_case().write("onnx", tmp_path / "model.onnx")
+    (place / ".DS_Store").touch()
+    assert ".DS_Store" not in pocketknn("cache", "show").out
+    said = pocketknn("cache", "clear")
+    assert (said.code, "1 caches removed" in said.out) == (0, True)
+    assert [path.name for path in place.iterdir()] == [".DS_Store"]
+
+
 def test_references_that_look_like_made_up_ones(tmp_path):
     """As many as the made-up ones, with classes of their names: nothing is taken for a slot."""
     rng = np.random.default_rng(0)

@@ -177,6 +177,21 @@ def test_a_cache_that_cannot_be_written_costs_a_line(tmp_path, monkeypatch):
     assert "cannot be used" in lines[0]
 
 
+def test_a_template_of_a_faster_build_stays(place, tmp_path, monkeypatch):
+    """Others may be reading it."""
+    case, make, kept = vector_case(), template._make, []
+
+    def slow(order, folder):
+        monkeypatch.setattr(template, "_make", make)
+        case.write("onnx", tmp_path / "faster.onnx")
+        kept.extend(path.stat().st_ino for path in place.iterdir())
+        return make(order, folder)
+
+    monkeypatch.setattr(template, "_make", slow)
+    case.write("onnx", tmp_path / "model.onnx")
+    assert [path.stat().st_ino for path in place.iterdir()] == kept
+
+
 def test_files_of_others_among_the_templates_stay(place, tmp_path, pocketknn):
     vector_case().write("onnx", tmp_path / "model.onnx")
     (place / ".DS_Store").touch()

@@ -143,9 +143,9 @@ def check_kept(
     if wrong := _misshapen(outputs, len(before.indices), fit):
         return refused(precision, len(before.indices), wrong)
     found = outputs["scores"].astype(np.float64), outputs["indices"].astype(np.int64)
-    gone = before.indices < 0
-    first = np.argsort(gone, axis=1, kind="stable")
-    left, gone = (np.take_along_axis(one, first, axis=1) for one in (before.indices, gone))
+    first = np.argsort(before.indices < 0, axis=1, kind="stable")
+    left = np.take_along_axis(before.indices, first, axis=1)
+    gone = left < 0
     scores = np.take_along_axis(before.scores, first, axis=1)
     best = Neighbors(np.where(gone, found[0], scores), np.where(gone, found[1], left))
     true_scores = np.where(found[1] == best.indices, best.scores, found[0])

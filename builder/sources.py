@@ -72,7 +72,7 @@ def find(
     ]
     if not photos:
         raise InputError(f"{place} holds no files; put the photos of each class in a folder below")
-    _check_labels({photo.label for photo in photos})
+    check_classes({photo.label for photo in photos})
     photos.sort(key=lambda photo: (photo.label, photo.name))
     return photos if limit is None else list(_first(photos, limit))
 
@@ -85,24 +85,30 @@ def _usable(photo: Photo) -> Photo:
     """
     if not photo.name.isprintable() and any("\udc80" <= c <= "\udcff" for c in photo.name):
         raise InputError(f"the name {photo.name!r} is not UTF-8; rename it")
-    if any(unicodedata.category(c) in ("Cc", "Zl", "Zp") for c in photo.label):
-        raise InputError(f"the class {photo.label!r} has a control character; rename it")
-    if len(photo.label) > _LONGEST_LABEL:
-        raise InputError(
-            f"the class {photo.label[:30]!r}… has a name of {len(photo.label)} characters;"
-            f" at most {_LONGEST_LABEL} are taken"
-        )
     return photo
 
 
-def _check_labels(labels: Iterable[str]) -> None:
-    """Refuse classes that many file systems and all readers take for the same."""
+def check_classes(names: Iterable[str]) -> None:
+    """Refuse names of classes that a file of them cannot hold.
+
+    Also those that many file systems and all readers take for the same.
+
+    Raises:
+        InputError: there is one.
+    """
     alike: dict[str, str] = {}
-    for label in sorted(labels):
-        other = alike.setdefault(unicodedata.normalize("NFC", label).casefold(), label)
-        if other != label:
+    for name in sorted(names):
+        if any(unicodedata.category(c) in ("Cc", "Cs", "Zl", "Zp") for c in name):
+            raise InputError(f"the class {name!r} has a control character; rename it")
+        if len(name) > _LONGEST_LABEL:
             raise InputError(
-                f"the classes {other!r} and {label!r} differ only in case or Unicode form;"
+                f"the class {name[:30]!r}… has a name of {len(name)} characters;"
+                f" at most {_LONGEST_LABEL} are taken"
+            )
+        other = alike.setdefault(unicodedata.normalize("NFC", name).casefold(), name)
+        if other != name:
+            raise InputError(
+                f"the classes {other!r} and {name!r} differ only in case or Unicode form;"
                 " give them one name, or two that differ"
             )
 

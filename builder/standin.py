@@ -38,9 +38,10 @@ def stand_in(fit: Fit, taken: Collection[int]) -> Fit:
     references, spec, projection = fit.references, fit.spec, fit.space.projection
     draw = np.random.default_rng(0)
     r = references.dim if projection is None else len(projection.bias)
-    taken = {*taken, references.dim, r, fit.k, fit.k + SPARE, len(references.target_names)}
+    # r + 1: the Euclidean search puts a last value behind each row.
+    taken = {*taken, references.dim, r, r + 1, fit.k, fit.k + SPARE, len(references.target_names)}
     c = _prime(_CLASSES, taken) if references.labels else 0
-    n = _prime(max(_REFERENCES, fit.k + SPARE + 1), taken)
+    n = _prime(max(_REFERENCES, fit.k + SPARE + 1), {*taken, c, c + 1})
     targets = draw.normal(size=(n, len(references.target_names))).astype(np.float32)
     labels = draw.permutation(np.arange(n) % max(c, 1))
     made = References.of(

@@ -16,10 +16,13 @@ from numpy.typing import NDArray
 from pocketknn.builder.backbone import Backbone, load_backbone
 from pocketknn.builder.errors import InputError
 from pocketknn.builder.fit import Fit, check_memory
+from pocketknn.builder.neighbors import Neighbors
 from pocketknn.builder.projection import Projection
 from pocketknn.builder.references import Provenance, References
+from pocketknn.builder.search import SPARE
 from pocketknn.builder.space import Space
 from pocketknn.builder.spec import UNKNOWN, Spec
+from pocketknn.builder.standin import is_fixed
 from pocketknn.builder.unknown import measure
 
 from . import queries
@@ -27,6 +30,7 @@ from .artefact import FORMATS, format_of
 from .handover import compare
 from .metadata import Metadata, redescribe, spec_of
 from .parity import Parity
+from .queries import Queries
 from .slots import Slots, content_of
 
 _OF_PICTURE = re.compile(r"([0-9a-f]{12,64})(-\d+)?")  # an id that a build gave to a picture
@@ -133,7 +137,8 @@ def with_references(opened: Opened, references: References) -> Fit:
     """The same choices over other references.
 
     Raises:
-        InputError: there are fewer than k, or a class is called unknown where there is a threshold.
+        InputError: there are too few for the graph, or a class is called unknown where there is a
+            threshold.
     """
     fit = opened.fit
     if fit.k > len(references):
@@ -141,10 +146,16 @@ def with_references(opened: Opened, references: References) -> Fit:
             f"{opened.path.name} asks for {fit.k} neighbours, and {len(references)} references"
             " would be left; build it anew with a smaller k"
         )
+    changed = replace(fit, space=replace(fit.space, references=references))
+    if is_fixed(changed):
+        raise InputError(
+            f"{opened.path.name} needs more than {fit.k + SPARE} references for its metric, and"
+            f" {len(references)} would be left; build it anew"
+        )
     if fit.threshold is not None and UNKNOWN in references.labels:
         raise InputError(f"with a threshold, the class name {UNKNOWN!r} is reserved")
     check_memory(str(fit.spec.metric), len(references), fit.space.matrix.shape[1])
-    return replace(fit, space=replace(fit.space, references=references))
+    return changed
 
 
 def rewrite(opened: Opened, fit: Fit, out: Path, backbone: Backbone | None) -> Parity:
@@ -154,35 +165,57 @@ def rewrite(opened: Opened, fit: Fit, out: Path, backbone: Backbone | None) -> P
         opened: the file.
         fit: what it is to hold.
         out: its place; a file that is there is replaced.
-        backbone: the one in the file, which the pictures to run it on are embedded by.
+        backbone: the one in the file, which the pictures to run it on are embedded by; where it
+            is not at hand, the file is held against what it answered before.
 
     Returns:
-        How the new file agrees with the exact k-NN; where it does not, nothing was changed.
+        How the new file agrees; where it does not, nothing was changed.
     """
     target = FORMATS[opened.format]
     metadata = redescribe(opened.metadata.manifest, fit, measure(fit))
     metadata = replace(metadata, slots=opened.metadata.slots)
-    against = (
-        queries.synthetic(backbone, seed=int(fit.spec.seed))
-        if backbone
-        else queries.from_vectors(fit.references.vectors, seed=int(fit.spec.seed))
-    )
     work = out.with_name(f".{out.name}.{uuid.uuid4().hex[:8]}.partial")
     try:
         work.mkdir(parents=True)
         made = work / out.name
         content = content_of(fit, opened.precision)
         target.fill(opened.path, made, Slots(**metadata.slots), content, metadata)
-        parity = compare(opened.format, made, opened.precision, fit, against)
+        parity = _compare(opened, made, fit, backbone)
         if parity.agrees:
-            if out.is_dir():
-                out.rename(work / "old")
-            made.rename(out)
+            _replace(made, out, work / "old")
     except OSError as error:
         raise InputError(f"{out} cannot be written: {error.strerror or error}") from error
     finally:
         shutil.rmtree(work, ignore_errors=True)
     return parity
+
+
+def _compare(opened: Opened, made: Path, fit: Fit, backbone: Backbone | None) -> Parity:
+    manifest, seed, before = opened.metadata.manifest, int(fit.spec.seed), None
+    if backbone is not None:
+        against = queries.synthetic(backbone, seed=seed)
+    elif manifest["backbone"] is None:
+        against = queries.from_vectors(fit.references.vectors, seed=seed)
+    else:
+        inputs = queries.noise(manifest["input"]["shape"][0], seed=seed)
+        against = Queries(inputs, np.empty((0, fit.references.dim)))
+        answered = FORMATS[opened.format].load(opened.path)(inputs)
+        row_of = {name: row for row, name in enumerate(fit.references.ids)}
+        rows = np.array([row_of.get(name, -1) for name in opened.fit.references.ids])
+        before = Neighbors(answered["scores"].astype(np.float64), rows[answered["indices"]])
+    return compare(opened.format, made, opened.precision, fit, against, before)
+
+
+def _replace(made: Path, out: Path, aside: Path) -> None:
+    """Put a file or a folder in its place; what was there is given back where that fails."""
+    if out.is_dir():
+        out.rename(aside)
+    try:
+        made.rename(out)
+    except BaseException:
+        if aside.exists():
+            aside.rename(out)
+        raise
 
 
 def _fit(spec: Spec, metadata: Metadata, places: Slots, held: Mapping[str, NDArray[Any]]) -> Fit:

@@ -16,6 +16,7 @@ from pocketknn.builder.backbone import Backbone
 from pocketknn.builder.embedding import Skipped
 from pocketknn.builder.errors import InputError, first_line
 from pocketknn.builder.fit import Fit, fit
+from pocketknn.builder.neighbors import Neighbors
 from pocketknn.builder.references import References
 from pocketknn.builder.spec import Spec
 from pocketknn.builder.unknown import measure
@@ -184,20 +185,27 @@ def precision_of(name: str, options: Options, backbone: Backbone | None) -> str:
     return asked if backbone and asked in target.PRECISIONS else target.PRECISION
 
 
-def compare(name: str, path: Path, precision: str, fit: Fit, against: Queries) -> Parity:
-    """Open a file in its own runtime and compare its answers with the exact k-NN."""
+def compare(
+    name: str,
+    path: Path,
+    precision: str,
+    fit: Fit,
+    against: Queries,
+    before: Neighbors | None = None,
+) -> Parity:
+    """Open a file in its own runtime and compare its answers with the exact k-NN.
+
+    With `before`, as for `parity.check_kept`, the queries need no embeddings.
+    """
     try:
         outputs = FORMATS[name].load(path)(against.inputs)
     except Exception as error:  # a runtime may raise anything on a file that it cannot run
         refusal = f"it cannot be run: {first_line(error)}"
         return parity.refused(precision, len(against.inputs), refusal)
-    return parity.check(
-        outputs,
-        against.embeddings,
-        fit,
-        precision=precision,
-        stored=parity.holds(files_of(path), fit.space),
-    )
+    stored = parity.holds(files_of(path), fit.space)
+    if before is not None:
+        return parity.check_kept(outputs, before, fit, precision=precision, stored=stored)
+    return parity.check(outputs, against.embeddings, fit, precision=precision, stored=stored)
 
 
 def _write(

@@ -115,17 +115,58 @@ def check(
         precision: `float32` or `float16`.
         stored: what `holds` says of the file.
     """
-    tolerance = TOLERANCES[precision]
-    q, k = len(embeddings), fit.k
-    wrong = _misshapen(outputs, q, fit)
-    if wrong:
-        return refused(precision, q, wrong)
+    if wrong := _misshapen(outputs, len(embeddings), fit):
+        return refused(precision, len(embeddings), wrong)
     exact = fit.space.scores(embeddings)
-    best = neighbors.rank(exact, k)
+    best = neighbors.rank(exact, fit.k)
     indices = outputs["indices"].astype(np.int64)
-    scores = outputs["scores"].astype(np.float64)
     true_scores = np.take_along_axis(exact, indices, axis=1)
     scale = scale_of(fit.space, embeddings, indices)
+    return _judged(outputs, best, true_scores, scale, fit, precision, stored)
+
+
+def check_kept(
+    outputs: Outputs, before: Neighbors, fit: Fit, *, precision: str, stored: bool
+) -> Parity:
+    """Compare what an artefact answered with what it did when it had more references.
+
+    What is left of each list of neighbours must lead the new one, with the scores that it had. The
+    neighbours behind it cannot be told without embeddings.
+
+    Args:
+        outputs: as for `check`.
+        before: the old answers, by the numbers that the references have now; -1 where they went.
+        fit: as for `check`.
+        precision: as for `check`.
+        stored: as for `check`.
+    """
+    if wrong := _misshapen(outputs, len(before.indices), fit):
+        return refused(precision, len(before.indices), wrong)
+    found = outputs["scores"].astype(np.float64), outputs["indices"].astype(np.int64)
+    first = np.argsort(before.indices < 0, axis=1, kind="stable")
+    left = np.take_along_axis(before.indices, first, axis=1)
+    gone = left < 0
+    scores = np.take_along_axis(before.scores, first, axis=1)
+    best = Neighbors(np.where(gone, found[0], scores), np.where(gone, found[1], left))
+    true_scores = np.where(found[1] == best.indices, best.scores, found[0])
+    length = max(float(np.median(fit.space.lengths(fit.space.rows))), 1e-30)
+    scale = np.full(true_scores.shape, length)
+    return _judged(outputs, best, true_scores, scale, fit, precision, stored)
+
+
+def _judged(
+    outputs: Outputs,
+    best: Neighbors,
+    true_scores: Floats,
+    scale: Floats,
+    fit: Fit,
+    precision: str,
+    stored: bool,
+) -> Parity:
+    """Outputs against the right neighbours, and the right scores (q, k) of those returned."""
+    tolerance = TOLERANCES[precision]
+    (q, k), indices = best.indices.shape, outputs["indices"].astype(np.int64)
+    scores = outputs["scores"].astype(np.float64)
     agree = (np.abs(true_scores - best.scores) < tolerance.tie * scale) | (indices == best.indices)
     distinct = np.array([len(set(row)) == k for row in indices.tolist()])
     lists_agree = float((agree.all(axis=1) & distinct).mean())

@@ -58,16 +58,20 @@ def from_photos(
 
 def synthetic(backbone: Backbone, *, count: int = COUNT, seed: int = 0) -> Queries:
     """A black picture and pictures of noise, from fine to coarse."""
+    inputs = noise(backbone.size, count=count, seed=seed)
+    return Queries(inputs, run(backbone, inputs))
+
+
+def noise(size: int, *, count: int = COUNT, seed: int = 0) -> NDArray[np.uint8]:
+    """The pictures of `synthetic`: (count + 1, size, size, 3)."""
     rng = np.random.default_rng(seed)
-    size = backbone.size
     pictures = [np.zeros((size, size, 3), np.uint8)]
     for number in range(count):
         grain = min(size, 2 ** (number % 5))
         side = -(-size // grain)
         coarse = rng.integers(0, 256, (side, side, 3), np.uint8)
         pictures.append(coarse.repeat(grain, 0).repeat(grain, 1)[:size, :size])
-    inputs = np.stack(pictures)
-    return Queries(inputs, run(backbone, inputs))
+    return np.stack(pictures)
 
 
 def from_vectors(vectors: NDArray[np.float32], *, count: int = COUNT, seed: int = 0) -> Queries:

@@ -168,11 +168,12 @@ def _sizes(backbone: Backbone | None) -> set[int]:
 
 
 def _open(order: Order, kept: Path, note: Callable[[str], None]) -> Template | None:
-    """What the cache holds, if it is whole and was made by these versions."""
+    """What the cache holds, if it is whole and was made by these versions; else it is removed."""
     path = kept / f"{MODEL}{FORMATS[order.format].SUFFIX}"
     try:
         facts = json.loads((kept / _FACTS).read_text("utf-8"))
         if facts["versions"] != _versions():
+            shutil.rmtree(kept, ignore_errors=True)
             note(f"the {order.format} template was made by other versions and is made anew")
             return None
         if facts["sha256"] == digest(path):
@@ -182,6 +183,7 @@ def _open(order: Order, kept: Path, note: Callable[[str], None]) -> Template | N
             return None
     except (OSError, ValueError, KeyError, TypeError):
         pass  # it is as good as damaged
+    shutil.rmtree(kept, ignore_errors=True)
     note(f"the {order.format} template in the cache was damaged and is made anew")
     return None
 
@@ -199,11 +201,10 @@ def _keep(made: Template, kept: Path, note: Callable[[str], None]) -> None:
         copy = shutil.copytree if made.path.is_dir() else shutil.copyfile
         copy(made.path, part / made.path.name)
         (part / _FACTS).write_text(json.dumps(facts), "utf-8")
-        shutil.rmtree(kept, ignore_errors=True)
-        part.rename(kept)
+        part.rename(kept)  # fails where another build put one there, which others may be reading
     except OSError as error:
         shutil.rmtree(part, ignore_errors=True)
-        if not kept.exists():  # else another build was faster
+        if not kept.exists():
             note(f"the template cache {kept.parent} cannot be used: {error.strerror}")
 
 

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -45,6 +46,9 @@ def builds(folders):
         return made[key]
 
     return build
+
+
+FORMAT_OF = {suffix: name for name, suffix in SUFFIXES.items()}
 
 
 def copied(path, folder):
@@ -146,6 +150,9 @@ def test_any_choice_survives(name, choices, tmp_path):
         (("--rename", "apple=cherry"), "two classes would be called 'cherry'"),
         (("--rename", "pear=plum"), "'pear'"),
         (("--rename", "apple=a", "--rename", "apple=b"), "renamed twice"),
+        (("--rename", "apple=a\nb"), "control character"),
+        (("--rename", "apple=\udcff"), "control character"),
+        (("--rename", "apple=Cherry"), "differ only in case"),
         (("--add", "nowhere"), "nowhere"),
         (("--weights", "nowhere", "--remove-class", "apple"), "weights"),
         (("--out", "model.onnx", "--remove-class", "apple"), "must end in .tflite"),
@@ -170,6 +177,92 @@ def test_no_reference_would_be_left(builds, pocketknn, tmp_path):
     rows = load(path).metadata.rows()
     all_but_two = [word for row in rows[2:] for word in ("--remove", row["id"])]
     assert "asks for 3 neighbours, and 2 references" in pocketknn("edit", path, *all_but_two).err
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES.values())
+def test_a_file_whose_backbone_is_not_here(suffix, folders, pocketknn, tmp_path, monkeypatch):
+    """Held against what it answered before; what is wrong then is still seen."""
+    from pocketknn.export.commands import edit
+
+    out = tmp_path / "out"
+    words = ("--backbone", "pixels", "--size", 8, "--k", 3, "--formats", FORMAT_OF[suffix])
+    assert pocketknn("build", folders / "all", "-o", out, *words).code == 0
+    path = copied(out / f"model{suffix}", tmp_path)
+    monkeypatch.setattr(edit, "_at_hand", lambda opened: False)
+    said = pocketknn("edit", path, "--remove-class", "apple")
+    assert said.code == 0, said.out + said.err
+    opened, before = open_artefact(path), digest(path)
+    fit = with_references(opened, opened.fit.references.select(range(7)))
+    other = with_references(opened, opened.fit.references.select([0, 1, 2, 3, 5, 4, 6]))
+    with monkeypatch.context() as patch:
+        patch.setattr(editing, "content_of", lambda _, precision: content_of(other, precision))
+        assert not rewrite(opened, fit, path, None).agrees
+    assert digest(path) == before
+
+
+def test_a_picture_that_is_there_is_not_put_in_again(builds, folders, pocketknn, tmp_path):
+    path = copied(builds("all") / "model.onnx", tmp_path)
+    more = tmp_path / "more" / "copies"
+    more.mkdir(parents=True)
+    for name in "ab":
+        shutil.copyfile(folders / "all" / "apple" / "0.png", more / f"{name}.png")
+    said = pocketknn("edit", path, "--add", tmp_path / "more")
+    assert "2 of the photos are in the file already" in said.out
+    assert "12 references became 12" in said.out
+
+
+def test_what_others_made_is_not_replaced(builds, pocketknn, tmp_path):
+    path = copied(builds("all") / "model.mlpackage", tmp_path)
+    (foreign := tmp_path / "own.mlpackage").mkdir()
+    (foreign / "work.txt").write_text("of years")
+    said = pocketknn("edit", path, "--remove-class", "apple", "--out", foreign, "--force")
+    assert said.code == 2
+    assert "is not ours" in said.err
+    assert (foreign / "work.txt").exists()
+
+
+def test_a_package_is_given_back_where_the_new_one_finds_no_place(builds, tmp_path, monkeypatch):
+    path = copied(builds("all") / "model.mlpackage", tmp_path)
+    opened, before = open_artefact(path), digest(path)
+    rename = Path.rename
+
+    def full(one, other):
+        if one.parent.suffix == ".partial" and one.name == path.name:
+            raise OSError(28, "No space left on device")
+        return rename(one, other)
+
+    monkeypatch.setattr(Path, "rename", full)
+    net = load_backbone(Spec(backbone="pixels", size=8))
+    with pytest.raises(InputError, match="No space left"):
+        rewrite(opened, opened.fit, path, net)
+    assert digest(path) == before
+    assert sorted(tmp_path.iterdir()) == [path]
+
+
+def vectors(out, ids, **choices):
+    """A file of random vectors."""
+    rng = np.random.default_rng(1)
+    references = References.of(rng.standard_normal((len(ids), 9)), ids=ids)
+    export(Spec(**choices), references, None, out, formats=["onnx"])
+    return out / "model.onnx"
+
+
+def test_too_few_for_the_euclidean_search(pocketknn, tmp_path):
+    ids = [str(number) for number in range(20)]
+    path = copied(vectors(tmp_path / "out", ids, metric="euclidean"), tmp_path)
+    gone = [word for name in ids[:7] for word in ("--remove", name)]
+    said = pocketknn("edit", path, *gone)
+    assert said.code == 2
+    assert "needs more than 13 references for its metric, and 13 would be left" in said.err
+    assert pocketknn("edit", path, *gone[2:]).code == 0
+
+
+def test_files_without_a_common_reference_differ(pocketknn, tmp_path):
+    one, other = (vectors(tmp_path / word, [f"{word}{i}" for i in range(9)]) for word in "ab")
+    said = pocketknn("diff", one, other, "--json")
+    assert said.code == 1
+    found = json.loads(said.out)
+    assert (len(found["removed"]), len(found["added"]), found["other_vectors"]) == (9, 9, [])
 
 
 def test_a_file_of_a_build_is_not_changed_in_place(builds, pocketknn):

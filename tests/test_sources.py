@@ -11,7 +11,7 @@ import pytest
 
 from pocketknn.builder import InputError, Spec, embed, find, load_backbone
 from pocketknn.builder.images import Photo, PictureError, read
-from pocketknn.builder.sources import _check_labels, _usable
+from pocketknn.builder.sources import check_classes
 
 NAMES = [f"{label}/{i}.png" for label in ("apple", "berries/red", "cherry") for i in range(4)]
 
@@ -91,7 +91,7 @@ def test_names_that_are_not_utf8(tmp_path):
 
 def test_a_class_of_300_characters():
     with pytest.raises(InputError, match="has a name of 300 characters"):
-        _usable(Photo(name="x", label="a" * 300, content=bytes))
+        check_classes(["a" * 300])
 
 
 def test_a_pipe_is_not_waited_for(tmp_path):
@@ -201,8 +201,8 @@ def test_a_damaged_member_is_skipped_and_named(photos, tmp_path):
 @pytest.mark.parametrize("pair", [("Cat", "cat"), ("é", "e\u0301"), ("straße", "STRASSE")])
 def test_classes_that_look_alike(pair):
     with pytest.raises(InputError, match="differ only in case or Unicode form"):
-        _check_labels({*pair, "dog"})
-    _check_labels({pair[0], "dog"})
+        check_classes({*pair, "dog"})
+    check_classes({pair[0], "dog"})
 
 
 def test_a_folder_that_cannot_be_read(photos, tmp_path, monkeypatch):

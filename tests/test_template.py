@@ -94,6 +94,12 @@ def test_a_part_without_references_is_made_too(tmp_path):
     same("tflite", vector_case(), tmp_path, "float32", outputs="embedding")
 
 
+@pytest.mark.parametrize("d", [250, 282])
+@pytest.mark.parametrize("name", FORMATS)
+def test_rows_with_a_last_value_as_wide_as_made_up_sizes(name, d, tmp_path):
+    same(name, vector_case(d=d, metric="euclidean"), tmp_path, PRECISION[name])
+
+
 # The cache
 
 
@@ -169,6 +175,30 @@ def test_a_cache_that_cannot_be_written_costs_a_line(tmp_path, monkeypatch):
     assert path.exists()
     assert len(lines) == 1
     assert "cannot be used" in lines[0]
+
+
+def test_a_template_of_a_faster_build_stays(place, tmp_path, monkeypatch):
+    """Others may be reading it."""
+    case, make, kept = vector_case(), template._make, []
+
+    def slow(order, folder):
+        monkeypatch.setattr(template, "_make", make)
+        case.write("onnx", tmp_path / "faster.onnx")
+        kept.extend(path.stat().st_ino for path in place.iterdir())
+        return make(order, folder)
+
+    monkeypatch.setattr(template, "_make", slow)
+    case.write("onnx", tmp_path / "model.onnx")
+    assert [path.stat().st_ino for path in place.iterdir()] == kept
+
+
+def test_files_of_others_among_the_templates_stay(place, tmp_path, pocketknn):
+    vector_case().write("onnx", tmp_path / "model.onnx")
+    (place / ".DS_Store").touch()
+    assert ".DS_Store" not in pocketknn("cache", "show").out
+    said = pocketknn("cache", "clear")
+    assert (said.code, "1 caches removed" in said.out) == (0, True)
+    assert [path.name for path in place.iterdir()] == [".DS_Store"]
 
 
 def test_references_that_look_like_made_up_ones(tmp_path):

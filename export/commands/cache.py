@@ -36,7 +36,7 @@ def clear_cache() -> None:
 
 def _folders(place: Path) -> list[tuple[Path, str]]:
     """What is kept as folders, and what it is."""
-    templates = sorted((place / template.FOLDER).glob("*"))
+    templates = sorted(one for one in (place / template.FOLDER).glob("*") if one.is_dir())
     runtimes = sorted(place.glob(f"{runtime.PACKAGE}-*"))
     return [(path, "a converted graph to put references in") for path in templates] + [
         (path, "runs the page of pocketknn web") for path in runtimes

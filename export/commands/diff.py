@@ -94,8 +94,10 @@ def _other_vectors(one: Opened, other: Opened, ids: list[str]) -> list[str]:
     places = [
         {name: row for row, name in enumerate(side.fit.references.ids)} for side in (one, other)
     ]
-    pairs = np.array([[places[0][name], places[1][name]] for name in ids]).reshape(-1, 2)
-    here, there = vectors[0][pairs[:, 0]], vectors[1][pairs[:, 1]]
+    here, there = (
+        one[np.array([place[name] for name in ids], np.int64)]
+        for one, place in zip(vectors, places, strict=True)
+    )
     lengths = np.maximum(np.linalg.norm(here, axis=1), np.linalg.norm(there, axis=1))
     apart = np.linalg.norm(here - there, axis=1) > 1e-5 * lengths  # as far as parity looks
     return [name for name, far in zip(ids, apart, strict=True) if far]

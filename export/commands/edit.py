@@ -10,8 +10,9 @@ from pocketknn.builder.backbone import Backbone
 from pocketknn.builder.embedding import embed
 from pocketknn.builder.errors import InputError
 from pocketknn.builder.references import References
-from pocketknn.builder.sources import find
+from pocketknn.builder.sources import check_classes, find
 from pocketknn.export import editing, report
+from pocketknn.export.artefact import FORMATS, format_of
 from pocketknn.export.editing import Opened
 from pocketknn.export.metadata import MANIFEST
 from pocketknn.export.report import console
@@ -76,6 +77,11 @@ def _check_place(path: Path, target: Path, new: bool) -> None:
         raise InputError(f"{target} must end in {path.suffix}, as {path.name} does")
     if new and target.exists():
         raise InputError(f"{target} exists; choose another name, or replace it with --force")
+    if target.exists() and target != path:
+        try:
+            FORMATS[format_of(target)].read(target)
+        except InputError as error:
+            raise InputError(f"{target} is not ours, and --force replaces nothing else") from error
     if (target.parent / MANIFEST).is_file():
         raise InputError(
             f"{target} is part of a build, whose other files would no longer agree with it;"
@@ -105,6 +111,7 @@ def _renamed(references: References, pairs: Sequence[str]) -> dict[str, str]:
     for name in sorted(set(after)):
         if after.count(name) > 1:
             raise InputError(f"two classes would be called {name!r}")
+    check_classes(after)
     return names
 
 
@@ -118,13 +125,15 @@ def _with_photos(
     for one in embedded.skipped:
         console.print(f"skipped {one.name}: {one.reason}", markup=False)
     found = embedded.references()
-    known = set(references.ids)
-    new = [row for row, name in enumerate(found.ids) if name not in known]
+    known = {*references.ids, *references.sha256}
+    # An id is the start of the picture's hash, and for copies a number.
+    new = [row for row, name in enumerate(found.ids) if name.partition("-")[0] not in known]
     if again := len(found) - len(new):
         console.print(f"{again} of the photos are in the file already", markup=False)
     if not new:
         return references
     merged = references.merge(found.select(new))
+    check_classes(merged.labels)
     return _in_order(merged) if _is_in_order(references) else merged
 
 

@@ -17,6 +17,14 @@ from .shift import Strength, shifts
 from .target import Outputs
 
 COUNT = 100
+# What is measured, in the words of a table's heading.
+_SHARES = {
+    "accuracy": "accuracy",
+    "unknown": "unknown",
+    "same_label": "class",
+    "first_equal": "first",
+    "recall": "neighbours",
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -136,6 +144,11 @@ def measure(
         for outputs in [changed.get((way.name, by), plain)]
     ]
     return Measured(rows, used)
+
+
+def shares(rows: Sequence[Shifted]) -> dict[str, str]:
+    """The shares that were measured, and the words for them."""
+    return {key: word for key, word in _SHARES.items() if getattr(rows[0], key) is not None}
 
 
 def _of_changes(answers: Sequence[Outputs]) -> list[Outputs]:

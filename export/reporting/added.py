@@ -8,6 +8,7 @@ from pathlib import Path
 from pocketknn.builder.errors import InputError
 from pocketknn.export import explain_words
 from pocketknn.export.explain import Explanation
+from pocketknn.export.kept import shown
 from pocketknn.export.metadata import REPORT
 from pocketknn.export.shifted import Shifted, shares
 
@@ -33,7 +34,7 @@ def explanation(found: Explanation, name: str, drawn: bytes) -> Section:
         name: what the picture is called.
         drawn: the figure as a PNG.
     """
-    answer = f"{name}: {found.label}" if found.label else name
+    answer = shown(f"{name}: {found.label}" if found.label else name)
     return Section(
         anchor="explain",
         title="What makes it click",

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
-from contextlib import suppress
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pocketknn.builder import neighbors
-from pocketknn.builder.images import Photo, PictureError
+from pocketknn.builder.images import Photo
 
-from .metadata import Metadata
 from .target import Outputs
 
 Indices = NDArray[np.integer]  # (q, k) rows of references
@@ -51,14 +48,3 @@ def unknown(outputs: Outputs, manifest: dict[str, Any]) -> float | None:
         return None
     won = neighbors.winners(outputs["probabilities"])
     return float((won == len(manifest["labels"]) - 1).mean())
-
-
-def references_among(photos: Sequence[Photo], metadata: Metadata) -> int:
-    """How many of the photos a file holds: a reference's id is the start of its hash."""
-    ids = {str(row["id"]).partition("-")[0] for row in metadata.rows()}
-    lengths = {len(one) for one in ids}
-    hashes = []
-    for photo in photos:
-        with suppress(OSError, PictureError):
-            hashes.append(hashlib.sha256(photo.content()).hexdigest())
-    return sum(any(one[:length] in ids for length in lengths) for one in hashes)

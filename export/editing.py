@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import shutil
 import uuid
 from collections.abc import Mapping
@@ -27,13 +26,12 @@ from pocketknn.builder.unknown import measure
 
 from . import queries
 from .artefact import FORMATS, format_of
+from .found_again import OF_PICTURE
 from .handover import compare
 from .metadata import Metadata, redescribe, spec_of
 from .parity import Parity
 from .queries import Queries
 from .slots import Slots, content_of
-
-_OF_PICTURE = re.compile(r"([0-9a-f]{12,64})(-\d+)?")  # an id that a build gave to a picture
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -237,7 +235,7 @@ def _fit(spec: Spec, metadata: Metadata, places: Slots, held: Mapping[str, NDArr
         projection = Projection(kernel=kernel, bias=bias, variance=manifest["pca"]["variance"])
         matrix = (matrix - bias) @ np.linalg.pinv(kernel.astype(np.float64))
     labels = [str(row["label"]) for row in rows] if manifest["references"]["per_label"] else None
-    found = [_OF_PICTURE.fullmatch(str(row["id"])) for row in rows]
+    found = [OF_PICTURE.fullmatch(str(row["id"])) for row in rows]
     pictures = manifest["backbone"] is not None and all(found)
     references = References.of(
         matrix,

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pocketknn.builder.images import Photo, PictureError, decode, read, square
+
+OF_PICTURE = re.compile(r"([0-9a-f]{12,64})(-\d+)?")  # an id that a build gave to a picture
 
 
 class Reference(Protocol):
@@ -24,8 +28,45 @@ class Reference(Protocol):
         """Where the picture was, below the place that was searched."""
 
 
+class ByPicture:
+    """References by their pictures: an id that a build gave is the start of the file's hash.
+
+    Copies have the ids abc, abc-2, abc-3; ids of another kind belong to no picture.
+    """
+
+    def __init__(self, ids: Iterable[str]) -> None:
+        self._places: dict[str, list[int]] = defaultdict(list)
+        for place, one in enumerate(ids):
+            if match := OF_PICTURE.fullmatch(one):
+                self._places[match[1]].append(place)
+        self._lengths = sorted(set(map(len, self._places)))
+
+    def places(self, content: bytes) -> list[int]:
+        """The places of the ids of a picture, wherever its file lies now.
+
+        Args:
+            content: the bytes of the file.
+        """
+        digest = hashlib.sha256(content).hexdigest()
+        return [
+            place for length in self._lengths for place in self._places.get(digest[:length], ())
+        ]
+
+
+def among(photos: Iterable[Photo], ids: Iterable[str]) -> int:
+    """How many of the photos are references."""
+    references = ByPicture(ids)
+    count = 0
+    for photo in photos:
+        try:
+            count += bool(references.places(read(photo)))
+        except PictureError:
+            continue
+    return count
+
+
 def thumbnails(
-    references: Iterable[Reference], photos: Iterable[Photo], size: int, crop: str
+    references: Sequence[Reference], photos: Iterable[Photo], size: int, crop: str
 ) -> dict[str, NDArray[np.uint8]]:
     """Pictures (size, size, 3) of references, by id.
 
@@ -38,14 +79,14 @@ def thumbnails(
         crop: how a picture becomes a square.
     """
     there = {photo.name: photo for photo in photos}
+    by_picture = ByPicture(one.id for one in references)
     found = {}
-    for one in references:
+    for place, one in enumerate(references):
         if one.path not in there:
             continue
         try:
             content = read(there[one.path])
-            # Copies have the ids abc, abc-2, abc-3.
-            if hashlib.sha256(content).hexdigest().startswith(one.id.partition("-")[0]):
+            if place in by_picture.places(content):
                 found[one.id] = square(decode(content), size, crop)
         except PictureError:
             continue

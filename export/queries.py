@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import islice
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -10,8 +11,9 @@ from numpy.typing import NDArray
 
 from pocketknn.builder.backbone import Backbone
 from pocketknn.builder.embedding import run
-from pocketknn.builder.errors import InputError
-from pocketknn.builder.images import Photo, PictureError, pixels
+from pocketknn.builder.images import Photo, pixels
+
+from .readable import drawn
 
 COUNT = 64
 
@@ -39,18 +41,11 @@ def from_photos(
     Raises:
         InputError: none of the photos can be read.
     """
-    rng = np.random.default_rng(seed)
-    pictures: list[NDArray[np.uint8]] = []
-    for place in rng.permutation(len(photos)):
-        try:
-            picture = pixels(photos[place], backbone.size, crop)
-        except PictureError:
-            continue
-        pictures.append(picture[:, ::-1] if len(pictures) % 2 else picture)
-        if len(pictures) == count:
-            break
-    if not pictures:
-        raise InputError(f"none of the {len(photos)} files is a picture that can be read")
+    squares = drawn(photos, lambda photo: pixels(photo, backbone.size, crop), seed)
+    pictures = [
+        picture[:, ::-1] if number % 2 else picture
+        for number, (_, picture) in enumerate(islice(squares, count))
+    ]
     extra = synthetic(backbone, count=1, seed=seed)
     inputs = np.concatenate([np.array(pictures), extra.inputs])
     return Queries(inputs, run(backbone, inputs))

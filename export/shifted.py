@@ -4,19 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import NamedTuple
 
 import numpy as np
 
 from pocketknn.builder.errors import InputError
-from pocketknn.builder.images import Photo, PictureError, decode, read, square
+from pocketknn.builder.images import Photo, decode, read, square
 
 from . import agreement
 from .artefact import Artefact, picture_input
+from .readable import drawn
 from .shift import Strength, shifts
 from .target import Outputs
 
 COUNT = 100
+# What is measured, in the words of a table's heading.
+_SHARES = {
+    "accuracy": "accuracy",
+    "unknown": "unknown",
+    "same_label": "class",
+    "first_equal": "first",
+    "recall": "neighbours",
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,11 +109,8 @@ def measure(
     ways = shifts(size, crop)
     changes = [(way, by) for way in ways for by in way.strengths if by != way.plain]
     used, answers = [], []
-    for number in np.random.default_rng(seed).permutation(len(photos)):
-        try:
-            image = decode(read(photos[number]))
-        except PictureError:
-            continue
+    images = drawn(photos, lambda photo: decode(read(photo)), seed)
+    for number, image in islice(images, count):
         # Each strength of noise has the same pattern: only its strength differs.
         squares = [
             way.make(image, by, np.random.default_rng([seed, number])) for way, by in changes
@@ -111,10 +118,6 @@ def measure(
         answers.append(file.run(np.stack([square(image, size, crop), *squares])))
         used.append(photos[number])
         progress(1)
-        if len(used) == count:
-            break
-    if not used:
-        raise InputError(f"none of the {len(photos)} files is a picture that can be read")
     plain, *others = _of_changes(answers)
     changed = dict(zip([(way.name, by) for way, by in changes], others, strict=True))
     rows = [
@@ -136,6 +139,11 @@ def measure(
         for outputs in [changed.get((way.name, by), plain)]
     ]
     return Measured(rows, used)
+
+
+def shares(rows: Sequence[Shifted]) -> dict[str, str]:
+    """The shares that were measured, and the words for them."""
+    return {key: word for key, word in _SHARES.items() if getattr(rows[0], key) is not None}
 
 
 def _of_changes(answers: Sequence[Outputs]) -> list[Outputs]:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
 import io
-from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from PIL import ImageOps
@@ -13,6 +12,7 @@ from PIL import ImageOps
 from pocketknn.builder.errors import InputError
 from pocketknn.builder.images import Photo, PictureError, decode, read
 
+from .found_again import ByPicture
 from .metadata import Row
 
 # Side in pixels and JPEG's quality, from the best; the first whose bytes fit is taken.
@@ -45,37 +45,24 @@ def write(
         InputError: none of the photos is a reference.
     """
     folder.mkdir()
-    wanted = defaultdict(list)
-    for row in rows:
-        wanted[str(row["id"]).partition("-")[0]].append(int(row["index"]))
-    lengths = sorted({len(start) for start in wanted if start})
+    by_picture = ByPicture(str(row["id"]) for row in rows)
     share = limit // max(1, len(rows))
-    names, known = {}, False
+    names: dict[int, str] = {}
+    known: set[int] = set()
     for photo in photos:
-        for index, content in _wanted(photo, wanted, lengths):
-            known = True
-            small = _thumbnail(content, share)
-            if small is not None:
-                names[index] = f"{index}.jpg"
-                (folder / names[index]).write_bytes(small)
+        with suppress(PictureError):
+            content = read(photo)
+            for place in by_picture.places(content):
+                index = int(rows[place]["index"])
+                small = None if index in known else _thumbnail(content, share)
+                known.add(index)
+                if small is not None:
+                    names[index] = f"{index}.jpg"
+                    (folder / names[index]).write_bytes(small)
         progress()
     if not known:
         raise InputError("none of the photos is a reference: name those that the build was made of")
     return names
-
-
-def _wanted(
-    photo: Photo, wanted: dict[str, list[int]], lengths: Sequence[int]
-) -> Iterator[tuple[int, bytes]]:
-    """The references that a photo became, each once, with the photo's bytes."""
-    try:
-        content = read(photo)
-    except PictureError:
-        return
-    digest = hashlib.sha256(content).hexdigest()
-    for length in lengths:
-        for index in wanted.pop(digest[:length], ()):
-            yield index, content
 
 
 def _thumbnail(content: bytes, limit: int) -> bytes | None:

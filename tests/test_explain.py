@@ -1,7 +1,9 @@
 """`explain`: what hiding the parts of a picture does to the answer, against numpy."""
 
+import base64
 import json
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -175,6 +177,33 @@ def test_the_command_says_and_draws_it(pocketknn, spots, built, tmp_path, monkey
     named = pocketknn("explain", built, spots / "query.png", "-o", "one.svg")
     assert "--photos PHOTOS" in named.out
     assert (tmp_path / "one.svg").read_text().count("<svg") == 1
+
+
+def test_the_report_of_a_build_shows_the_last_explanation(pocketknn, spots, built, tmp_path):
+    build = Path(shutil.copytree(built, tmp_path / "build"))
+    before = (build / "report.html").read_bytes()
+
+    def run(picture, *more):
+        given = ("-o", tmp_path / "one.png", "--steps", "6", "--force", *more)
+        said = pocketknn("explain", build, picture, *given)
+        assert said.code == 0, said.err
+        return said.out
+
+    run(spots / "query.png", "--json")
+    assert (build / "report.html").read_bytes() == before
+    first = next((spots / "photos").rglob("*.png"))
+    for picture in (first, spots / "query.png"):
+        out = run(picture)
+        assert 'report.html shows it as "What makes it click"' in " ".join(out.split())
+    page = (build / "report.html").read_text("utf-8")
+    assert page.count('<section id="explain"') == page.count('href="#explain"') == 1
+    assert f"<p>{picture.name}: left</p>" in page
+    assert f"{first.name}: " not in page
+    drawn = base64.b64encode((tmp_path / "one.png").read_bytes()).decode()
+    assert f"data:image/png;base64,{drawn}" in page
+    (build / "report.html").unlink()
+    assert "the report was left alone: there is no page" in " ".join(run(first).split())
+    assert not (build / "report.html").exists()
 
 
 def test_json_holds_the_maps(pocketknn, spots, built, tmp_path, monkeypatch):

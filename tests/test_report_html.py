@@ -349,6 +349,18 @@ def test_a_section_is_appended_once(built, tmp_path):
     assert "x1" in [one.get("id") for one in parsed.all("image")]
 
 
+def test_what_was_appended_stays_when_a_page_is_written_anew(built, tmp_path):
+    refs = References.of([[1, 0], [0, 1], [1, 0.5]], labels=["a", "b", "a"])
+    fitted = fit(Spec(backbone="vector", k=1), refs)
+    alone = written(fitted, tmp_path).sections
+    page.append(tmp_path / "report.html", more("appended words"))
+    for _ in range(2):
+        again = written(fitted, tmp_path)
+        assert again.sections == [*alone, "more"]
+        assert [link["href"] for link in again.all("a")].count("#more") == 1
+        assert "appended words" in again.text
+
+
 def test_nothing_is_appended_to_what_is_no_report(tmp_path):
     (tmp_path / "other.html").write_text("<p>hello")
     for name, message in (("other.html", "no page of a pocketknn report"), ("no.html", "no page")):

@@ -1,6 +1,8 @@
 """`eval --shift`: what the shifts do to pictures, and what is measured of the answers."""
 
+import base64
 import json
+import re
 import shutil
 
 import numpy as np
@@ -215,6 +217,23 @@ def test_json_is_a_row_for_each_strength(pocketknn, wide, tmp_path):
     again = pocketknn("eval", wide / "out", wide / "new", "--shift", "--chart", chart)
     assert again.code == 2
     assert "replace it with --force" in again.err
+
+
+def test_the_report_of_a_build_shows_the_chart_and_the_numbers(pocketknn, wide, tmp_path):
+    build = shutil.copytree(wide / "out", tmp_path / "out")
+    rows = json.loads(pocketknn("eval", build, wide / "new", "--shift", "--json").out)
+    assert '<section id="shift"' not in (build / "report.html").read_text("utf-8")
+    chart = tmp_path / "chart.png"
+    said = pocketknn("eval", build, wide / "new", "--shift", "--chart", chart)
+    assert said.code == 0, said.err
+    assert 'shows it as "When photos are taken otherwise"' in " ".join(said.out.split())
+    page = (build / "report.html").read_text("utf-8")
+    section = re.search(r'<section id="shift".*?</section>', page, re.DOTALL)[0]
+    assert base64.b64encode(chart.read_bytes()).decode() in section
+    cells = re.findall(r'<td class="number">([\d.]+)%</td>', section)
+    keys = ("accuracy", "unknown", "same_label", "first_equal", "recall")
+    expected = [100 * row[key] for row in rows for key in keys]
+    np.testing.assert_allclose(np.array(cells, float), expected, atol=0.05001)
 
 
 def test_photos_without_classes_are_compared_with_themselves(pocketknn, wide, tmp_path):

@@ -13,11 +13,12 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
 from pocketknn.builder.errors import InputError
-from pocketknn.builder.images import Photo, PictureError, pixels
+from pocketknn.builder.images import Photo, pixels
 from pocketknn.builder.sources import find
 from pocketknn.builder.spec import CROPS
-from pocketknn.export import agreement
+from pocketknn.export import agreement, found_again
 from pocketknn.export.artefact import Artefact, artefacts_of, picture_input
+from pocketknn.export.readable import readable
 from pocketknn.export.report import console
 from pocketknn.export.reporting.making import report_eval
 from pocketknn.export.reporting.study import held_out_of
@@ -59,7 +60,8 @@ def evaluate_build(out: Path, photos: Path, crop: str | None, as_json: bool) -> 
     files = artefacts_of(out)
     made = [_evaluated(name, file, found, crop) for name, file in files]
     rows = [row for one in made for row in one.rows]
-    known = agreement.references_among(found, files[0][1].metadata)
+    ids = [str(row["id"]) for row in files[0][1].metadata.rows()]
+    known = found_again.among(found, ids)
     report = _report(out, files[0][1], made, known) if out.is_dir() else ""
     if as_json:
         print(json.dumps([asdict(row) for row in rows], indent=2))
@@ -121,16 +123,9 @@ def _report(out: Path, file: Artefact, made: Sequence[_Evaluated], known: int) -
 def _squares(
     photos: Sequence[Photo], size: int, crops: Sequence[str]
 ) -> tuple[list[Photo], dict[str, NDArray[np.uint8]]]:
-    used, made = [], []
-    for photo in photos:
-        try:
-            made.append([pixels(photo, size, crop) for crop in crops])
-        except PictureError:
-            continue
-        used.append(photo)
-    if not used:
-        raise InputError(f"none of the {len(photos)} files is a picture that can be read")
-    return used, {crop: np.stack([row[i] for row in made]) for i, crop in enumerate(crops)}
+    made = list(readable(photos, lambda photo: [pixels(photo, size, crop) for crop in crops]))
+    squares = {crop: np.stack([row[i] for _, row in made]) for i, crop in enumerate(crops)}
+    return [photos[place] for place, _ in made], squares
 
 
 def _table(rows: Sequence[Evaluation]) -> Table:

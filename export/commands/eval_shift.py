@@ -12,22 +12,15 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
 from pocketknn.builder.sources import find
-from pocketknn.export import agreement, figures
+from pocketknn.export import figures, found_again
 from pocketknn.export.artefact import artefact_of
 from pocketknn.export.kept import counted
 from pocketknn.export.progress import progress
 from pocketknn.export.report import console
+from pocketknn.export.reporting import added
 from pocketknn.export.saving import PICTURES, check_new
 from pocketknn.export.shift_chart import draw
-from pocketknn.export.shifted import COUNT, Shifted, measure
-
-_SHARES = {
-    "accuracy": "accuracy",
-    "unknown": "unknown",
-    "same_label": "class",
-    "first_equal": "first",
-    "recall": "neighbours",
-}
+from pocketknn.export.shifted import COUNT, Shifted, measure, shares
 
 
 def evaluate_shifts(
@@ -41,6 +34,8 @@ def evaluate_shifts(
     force: bool = False,
 ) -> None:
     """Print what a file makes of photos that are turned, darker, blurred and so on.
+
+    The report of the build shows it too, but not when JSON is asked for.
 
     Args:
         out: a build, of which the first file is taken, or one of its files.
@@ -79,26 +74,30 @@ def evaluate_shifts(
     console.print(_table(rows))
     console.print("class, first, neighbours: the same as for the photos as they are;")
     console.print("brightness, blur, noise and JPEG are done to the model's square, at its size")
-    if known := agreement.references_among(used, file.metadata):
+    ids = [str(row["id"]) for row in file.metadata.rows()]
+    if known := found_again.among(used, ids):
         console.print(f"{known} of the photos are references themselves, which flatters the model")
     if chart is not None:
         console.print(f"{chart} shows it", markup=False)
+    if out.is_dir():
+        section = added.shifts(rows, figures.rendered(draw(rows), "png"))
+        console.print(added.add(out, section), markup=False)
 
 
 def _table(rows: Sequence[Shifted]) -> Table:
     table = Table(box=SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
-    shown = {key: said for key, said in _SHARES.items() if getattr(rows[0], key) is not None}
+    shown = shares(rows)
     table.add_column("shift", no_wrap=True)
     for heading in ("strength", *shown.values()):
         table.add_column(heading, justify="right", no_wrap=True)
     for _, group in groupby(rows, key=lambda row: row.shift):
         together = list(group)
         for row in together:
-            shares = [f"{getattr(row, key):.1%}" for key in shown]
+            cells = [f"{getattr(row, key):.1%}" for key in shown]
             table.add_row(
                 row.shift if row is together[0] else "",
                 row.told,
-                *shares,
+                *cells,
                 style="dim" if row.plain else None,
                 end_section=row is together[-1],
             )

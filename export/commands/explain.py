@@ -17,6 +17,7 @@ from pocketknn.export.found_again import thumbnails
 from pocketknn.export.progress import progress
 from pocketknn.export.rebuilt import scorer_of
 from pocketknn.export.report import console
+from pocketknn.export.reporting import added
 from pocketknn.export.saving import PICTURES, check_new
 
 _THUMBNAIL = 160  # pixels
@@ -34,6 +35,8 @@ def explain_picture(
     force: bool = False,
 ) -> None:
     """Say and draw what of a picture the answer hangs on.
+
+    The report of the build shows it too, but not when JSON is asked for.
 
     Args:
         out: a build, of which the first file is taken, or one of its files.
@@ -85,6 +88,10 @@ def explain_picture(
     for line in [f"{image}: {found.label}" if found.label else str(image), *words.said(found)]:
         console.print(line, markup=False)
     console.print(f"{figure} shows it", markup=False)
+    if folder == out:
+        drawn = figures.rendered(draw(found, image.name, known), "png")
+        section = added.explanation(found, image.name, drawn)
+        console.print(added.add(out, section), markup=False)
     if photos is None:
         hint = "--photos PHOTOS, the place that was built from, shows the neighbours' pictures too"
         console.print(hint)

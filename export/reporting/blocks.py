@@ -97,6 +97,7 @@ class Chart:
         alt: what is seen, for those who do not see it.
         svg: a trusted `<svg>` element, whose colours may be variables of the page; "" for none.
         png: a picture instead; the bytes of the file.
+        wide: whether the picture has words in it, and takes the width of the page.
         numbers: the same as a table, or None where a table beside it says it.
     """
 
@@ -105,6 +106,7 @@ class Chart:
     alt: str
     svg: str = ""
     png: bytes = b""
+    wide: bool = False
     numbers: Table | None = None
 
     @property

@@ -42,7 +42,8 @@ _SECTIONS: tuple[Callable[[Study], Section | None], ...] = (
 def write_report(folder: Path, study: Study, more: Sequence[Section] = ()) -> Path:
     """Write `report.html` into a build's folder, or write it anew.
 
-    An earlier page gives its thumbnails of the references where their photos are not at hand.
+    An earlier page gives its thumbnails of the references where their photos are not at hand, and
+    the sections that were added to it.
 
     Args:
         folder: of the build.
@@ -61,7 +62,7 @@ def write_report(folder: Path, study: Study, more: Sequence[Section] = ()) -> Pa
         sections,
         pictures,
     )
-    page.write(path, html)
+    page.write(path, page.with_added(html, path))
     return path
 
 

@@ -16,8 +16,9 @@ if TYPE_CHECKING:
     from jinja2 import Environment
 
 _LONGEST = 60  # characters of a name; the middle of longer ones is left out
-_END = "<!-- more sections come here -->"
-_LINKS_END = "<!-- more links come here -->"
+# What `append` adds lies between these, links and sections.
+_LINKS = ("<!-- added links: -->", "<!-- more links come here -->")
+_SECTIONS = ("<!-- added sections: -->", "<!-- more sections come here -->")
 
 
 def render(
@@ -39,8 +40,8 @@ def render(
             subtitle=subtitle,
             sections=sections,
             thumbnails=thumbnails,
-            end=_END,
-            links_end=_LINKS_END,
+            added_links="".join(_LINKS),
+            added_sections="".join(_SECTIONS),
         )
     )
 
@@ -70,15 +71,28 @@ def append(path: Path, section: Section, thumbnails: Mapping[str, str] | None = 
         html = path.read_text("utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"there is no page {path} to add to") from error
-    if _END not in html or _LINKS_END not in html:
+    if any(mark not in html for mark in (*_LINKS, *_SECTIONS)):
         raise InputError(f"{path} is no page of a pocketknn report")
     name = re.escape(section.anchor)
     html = re.sub(rf"<!-- {name}: -->.*?<!-- :{name} -->\s*", "", html, flags=re.DOTALL)
     macros = _templates().get_template("blocks.html.j2").module
     link = macros.link(section)  # type: ignore[attr-defined]  # a macro of the template
     body = macros.section(section, thumbnails or {}, True)  # type: ignore[attr-defined]
-    html = html.replace(_LINKS_END, f"{link}{_LINKS_END}").replace(_END, f"{body}{_END}")
+    for added, (_, end) in ((link, _LINKS), (body, _SECTIONS)):
+        html = html.replace(end, f"{added}{end}")
     write(path, html)
+
+
+def with_added(html: str, earlier: Path) -> str:
+    """A page with the sections that were appended to an earlier one, if there is one."""
+    try:
+        there = earlier.read_text("utf-8")
+    except (OSError, UnicodeDecodeError):
+        return html
+    for start, end in (_LINKS, _SECTIONS):
+        added = there.partition(start)[2].partition(end)[0]
+        html = html.replace(start + end, start + added + end)
+    return html
 
 
 @cache

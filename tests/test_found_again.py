@@ -1,0 +1,37 @@
+"""Photos that are references, known by the bytes of their files."""
+
+import hashlib
+
+import pytest
+
+from pocketknn.builder.images import Photo
+from pocketknn.export.found_again import ByPicture, among
+
+CONTENT = b"the bytes of a file"
+HASH = hashlib.sha256(CONTENT).hexdigest()
+
+
+@pytest.mark.parametrize(
+    ("ids", "places"),
+    [
+        ([HASH[:12]], [0]),
+        (["f" * 12, HASH[:12], f"{HASH[:12]}-2", f"{HASH[:12]}-13"], [1, 2, 3]),
+        ([HASH[:16], HASH], [0, 1]),
+        ([HASH[1:13], HASH[:11], "a-2"], []),
+        (["", "0", *"123456789abcdef"], []),  # of vectors: one of them begins every hash
+    ],
+)
+def test_an_id_that_a_build_gave_is_the_start_of_the_hash(ids, places):
+    assert ByPicture(ids).places(CONTENT) == places
+    assert ByPicture(ids).places(b"another file") == []
+
+
+def test_photos_that_cannot_be_read_are_no_references():
+    def broken():
+        raise OSError("gone")
+
+    photos = [
+        Photo(name="1", label="", content=one) for one in (lambda: CONTENT, broken, lambda: b"x")
+    ]
+    assert among(photos, [HASH[:12]]) == 1
+    assert among(photos, ["0"]) == 0

@@ -43,5 +43,5 @@ def read_files(path: Path) -> dict[str, str]:
                 for info in archive.infolist()
                 if info.filename in _OURS and info.file_size <= _LARGEST
             }
-    except (zipfile.BadZipFile, zlib.error, ValueError, OSError, RuntimeError) as error:
+    except (zipfile.BadZipFile, zlib.error, ValueError, OSError, EOFError, RuntimeError) as error:
         raise InputError(f"{path.name} is a broken archive: {error}") from error

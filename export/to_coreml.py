@@ -35,7 +35,7 @@ THREADS = False
 PRECISIONS: tuple[str, ...] = ("float32", "float16", "int8")
 LABEL, LABEL_PROBABILITIES = "classLabel", "classLabelProbs"
 _PREFIX = "pocketknn."
-_MOST_SIZES = 16  # numbers of a constant that sizes may be among
+_MOST_SIZES = 6  # numbers of a constant that sizes may be among; biases of 8 bits are more
 # Where the metadata lie: of Model, of ModelDescription and of Metadata in Core ML's Model.proto.
 _DESCRIPTION, _METADATA, _USER_DEFINED = 2, 100, 100
 # One input to the outputs by name, a vote as {label: share}.

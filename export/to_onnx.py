@@ -37,7 +37,7 @@ _REFERENCES = re.compile(r"pocketknn(_\d+)?/references")  # names of the search'
 _GRAPH, _METADATA_PROPS = 7, 14  # of ModelProto in onnx.proto
 _INITIALIZER = 5  # of GraphProto
 _NAME, _RAW_DATA = 8, 9  # of TensorProto
-_MOST_SIZES = 16  # numbers of a constant that sizes may be among
+_MOST_SIZES = 6  # numbers of a constant that sizes may be among; biases of 8 bits are more
 # How pixels are meant, in the words of ONNX's MetadataProps.md.
 _PIXELS = {
     "Image.BitmapPixelFormat": "Rgb8",

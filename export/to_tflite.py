@@ -30,7 +30,7 @@ PRECISION = "float32"
 _ORDER = ("probabilities", "value", "scores", "indices")
 PRECISIONS: tuple[str, ...] = ("float32", "float16", "int8")
 THREADS = True
-_MOST_SIZES = 16  # numbers of a constant that sizes may be among
+_MOST_SIZES = 6  # numbers of a constant that sizes may be among; biases of 8 bits are more
 
 
 def convert(

@@ -331,7 +331,7 @@ def test_a_failed_build_keeps_the_earlier_one(photos, pocketknn, refused, tmp_pa
     def full(*arguments):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("pocketknn.export.to_keras.convert", full)
+    monkeypatch.setattr("pocketknn.export.to_keras.fill", full)
     assert "No space left on device" in refused(*quick(photos, out, "--force"))
     assert digest(out) == before
     assert listed(tmp_path) == ["out"]
@@ -341,7 +341,7 @@ def test_interrupted_is_one_line_and_cleaned_up(photos, pocketknn, tmp_path, mon
     def interrupt(*arguments):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("pocketknn.export.to_keras.convert", interrupt)
+    monkeypatch.setattr("pocketknn.export.to_keras.fill", interrupt)
     said = pocketknn(*quick(photos, tmp_path / "out"))
     assert said.code == 130
     assert said.err.count("\n") == 1

@@ -44,4 +44,5 @@ def read_files(path: Path) -> dict[str, str]:
                 if info.filename in _OURS and info.file_size <= _LARGEST
             }
     except (zipfile.BadZipFile, zlib.error, ValueError, OSError, EOFError, RuntimeError) as error:
-        raise InputError(f"{path.name} is a broken archive: {error}") from error
+        reason = str(error) or "it ends early"
+        raise InputError(f"{path.name} is a broken archive: {reason}") from error

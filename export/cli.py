@@ -132,6 +132,9 @@ def build(
     no_cache: Annotated[
         bool, typer.Option("--no-cache", help="Embed all photos anew, and remember none.")
     ] = False,
+    no_report: Annotated[
+        bool, typer.Option("--no-report", help="Write no report.html, which takes seconds.")
+    ] = False,
     seed: Annotated[int, typer.Option(help="Draws the pictures that parity is checked on.")] = 0,
 ) -> None:
     """Build one model per platform from photos, and prove that each equals the exact k-NN."""
@@ -188,6 +191,7 @@ def build(
         strict=strict,
         force=force,
         cached=not no_cache,
+        with_report=not no_report,
     )
     raise typer.Exit(0 if result.agrees else 1)
 

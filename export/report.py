@@ -138,7 +138,8 @@ def next_steps(result: Export) -> list[str]:
         return [f"no file agrees with the exact k-NN; {result.out} holds the references only"]
     best = shlex.quote(str(result.out / kept[0]))
     pictures = result.manifest["input"]["name"] == "image"
-    lines = [f"{result.out} is ready; {REPORT} in it shows how good it is. Next:"]
+    report = f"; {REPORT} in it shows how good it is" if (result.out / REPORT).exists() else ""
+    lines = [f"{result.out} is ready{report}. Next:"]
     if pictures:
         lines.append(f"  pocketknn predict {best} PICTURE.jpg")
     lines.append(f"  pocketknn inspect {best}")

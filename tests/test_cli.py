@@ -177,7 +177,8 @@ def test_parity_failure_is_exit_code_1_and_the_file_is_not_handed_over(
 
 
 def quick(photos, out, *more):
-    return "build", photos, "-o", out, "--backbone", "pixels", "--formats", "keras", *more
+    plain = ("--formats", "keras", "--no-report")
+    return "build", photos, "-o", out, "--backbone", "pixels", *plain, *more
 
 
 def test_a_flat_folder_builds_image_search(photos, pocketknn, tmp_path):

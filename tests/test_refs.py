@@ -63,7 +63,7 @@ def built(photos, tmp_path_factory):
     """A build of the small pictures."""
     out = tmp_path_factory.mktemp("built") / "out"
     with pytest.raises(SystemExit) as end:
-        main(["build", str(photos), "-o", str(out), *EMBED, "--formats", "keras"])
+        main(["build", str(photos), "-o", str(out), *EMBED, "--formats", "keras", "--no-report"])
     assert end.value.code == 0
     return out
 

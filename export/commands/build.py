@@ -79,6 +79,7 @@ def build_photos(
     strict: bool = False,
     force: bool = False,
     cached: bool = True,
+    with_report: bool = True,
 ) -> Export:
     """Photos to artefacts: find, embed, build, export; prints progress and a summary.
 
@@ -96,7 +97,9 @@ def build_photos(
     if is_collection(selection.photos):
         if within is not None:
             raise InputError("a budget is measured on the photos, not on their references alone")
-        result = _build_kept(selection, out, spec, classes, options, formats, force, notes)
+        result = _build_kept(
+            selection, out, spec, classes, options, formats, force, notes, with_report
+        )
         for line in notes:
             console.print(line, markup=False)
         _print_summary(result, ())
@@ -151,8 +154,9 @@ def build_photos(
             progress=started,
             note=notes.append,
         )
-        bar.update(files, description="writing the report")
-        report_build(result, embedded.photos, strange)
+        if with_report:
+            bar.update(files, description="writing the report")
+            report_build(result, embedded.photos, strange)
     for line in [*(cache.notes if cache else net.engine.notes), *notes]:
         console.print(line, markup=False)
     _print_summary(result, embedded.skipped)
@@ -206,6 +210,7 @@ def _build_kept(
     formats: Sequence[str],
     force: bool,
     notes: list[str],
+    with_report: bool,
 ) -> Export:
     """Artefacts from references that were embedded before; `notes` takes lines for people."""
     refs = read_collection(selection.photos, classes)
@@ -228,8 +233,9 @@ def _build_kept(
             ),
             note=notes.append,
         )
-        bar.update(files, description="writing the report")
-        report_build(result)
+        if with_report:
+            bar.update(files, description="writing the report")
+            report_build(result)
         return result
 
 

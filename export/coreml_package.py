@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import seal, wire
-from .mil import proto
+from .mil.package import root, specification
 from .slots import Place
 
 _MODEL, _WEIGHTS = "com.apple.CoreML/model.mlmodel", "com.apple.CoreML/weights/weight.bin"
@@ -55,8 +55,7 @@ class Package:
     def __init__(self, path: Path) -> None:
         """Read a package; its weights stay in their file."""
         self.path = path
-        self.model = proto.messages().Model()
-        self.model.ParseFromString((path / "Data" / _MODEL).read_bytes())
+        self.model = specification(path)
         (function,) = self.model.mlProgram.functions.values()
         (self.block,) = function.block_specializations.values()
         weights = path / "Data" / _WEIGHTS
@@ -231,7 +230,7 @@ class Package:
 
 def sealed(path: Path) -> str:
     """sha256 of a package's program and weights: of all that runs."""
-    model = path / "Data" / _MODEL
+    model = root(path)
     digest = hashlib.sha256()
     with model.open("rb") as file:
         for one in wire.fields(file, 0, model.stat().st_size):

@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pocketknn.builder.backbone import Backbone, load_backbone
+from pocketknn.builder import backbone as backbones
+from pocketknn.builder.backbone import Backbone
 from pocketknn.builder.errors import InputError
 from pocketknn.builder.fit import Fit, check_memory
 from pocketknn.builder.neighbors import Neighbors
@@ -96,24 +97,13 @@ def backbone_of(opened: Opened, weights: Path | None) -> Backbone | None:
     said, name = manifest["backbone"], opened.path.name
     if said is None:
         return None
-    own = said["name"].endswith(".keras")
-    spec = Spec(
-        backbone=str(weights) if own and weights else said["name"],
-        weights=None if own else weights,
-        alpha=said["alpha"] if said["name"].startswith("mobilenet") else None,
-        size=manifest["input"]["shape"][0],
-        input_range=said["input_range"] if own else "0..255",
-    )
     if said["weights_sha256"] and said["name"] != "bundled" and weights is None:
         raise InputError(
             f"{name} was built with the weights {said['weights']}; name that file with --weights"
         )
-    found = load_backbone(spec)
-    if found.sha256() != said["sha256"]:
-        raise InputError(
-            f"{name} was built with other weights, {said['sha256'][:12]}, not {found.sha256()[:12]}"
-        )
-    return found
+    own = said["name"].endswith(".keras")
+    spec = Spec(backbone=str(weights)) if own else Spec(backbone="auto", weights=weights)
+    return backbones.backbone_of(opened.fit.references, spec)
 
 
 def provenance_of(manifest: Mapping[str, Any]) -> Provenance | None:

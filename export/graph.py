@@ -6,9 +6,16 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
+from .options import Options
+
 if TYPE_CHECKING:
     import keras
     import tensorflow as tf
+
+
+def pixels_of(model: keras.Model, options: Options) -> str:
+    """Type of a model's input: what is asked for of pictures, float32 of features."""
+    return options.pixels if len(model.inputs[0].shape) == 4 else "float32"
 
 
 def serving_function(

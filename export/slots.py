@@ -16,6 +16,7 @@ from pocketknn.builder.fit import Fit
 from pocketknn.builder.model import constants
 
 Place = list[Any]
+_MOST_SIZES = 6  # numbers of a constant that sizes may be among; biases of 8 bits are more
 _OPTIONAL = {"rows"}  # some converters look all rows up at once, and then need no numbers for it
 _TOGETHER = {"moved_bias": {"bias", "middle"}}  # what converters make one constant of
 
@@ -106,6 +107,13 @@ def locate(
     if missing := sorted(content.constants.keys() - found):
         raise ValueError(f"the converted file does not hold {', '.join(missing)} as they are")
     return slots
+
+
+def sizes_in(place: Place, values: NDArray[Any]) -> list[tuple[Place, int]]:
+    """The numbers of a constant that a size may be, each with its place in it behind `place`."""
+    if values.dtype.kind != "i" or values.size > _MOST_SIZES:
+        return []
+    return [([*place, at], int(number)) for at, number in enumerate(values.ravel())]
 
 
 def values(content: Content, place: Place, name: str) -> NDArray[Any]:

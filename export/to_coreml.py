@@ -35,7 +35,6 @@ THREADS = False
 PRECISIONS: tuple[str, ...] = ("float32", "float16", "int8")
 LABEL, LABEL_PROBABILITIES = "classLabel", "classLabelProbs"
 _PREFIX = "pocketknn."
-_MOST_SIZES = 6  # numbers of a constant that sizes may be among; biases of 8 bits are more
 # Where the metadata lie: of Model, of ModelDescription and of Metadata in Core ML's Model.proto.
 _DESCRIPTION, _METADATA, _USER_DEFINED = 2, 100, 100
 # One input to the outputs by name, a vote as {label: share}.
@@ -126,8 +125,7 @@ def locate(path: Path, content: Content) -> Slots:
         if values is None:
             continue
         tensors.append((place, values))
-        if values.dtype.kind == "i" and values.size <= _MOST_SIZES:
-            numbers += [([*place, "value", at], int(size)) for at, size in enumerate(values)]
+        numbers += slots.sizes_in([*place, "value"], values)
     for number, operation in enumerate(package.block.operations):
         for at, output in enumerate(operation.outputs):
             axes = enumerate(output.type.tensorType.dimensions)

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from pocketknn.builder.errors import InputError, first_line
 
 from . import canonical, quantize, seal, slots, wire
-from .graph import serving_function
+from .graph import pixels_of, serving_function
 from .metadata import Metadata
 from .options import Options
 from .slots import Content, Slots
@@ -37,7 +37,6 @@ _REFERENCES = re.compile(r"pocketknn(_\d+)?/references")  # names of the search'
 _GRAPH, _METADATA_PROPS = 7, 14  # of ModelProto in onnx.proto
 _INITIALIZER = 5  # of GraphProto
 _NAME, _RAW_DATA = 8, 9  # of TensorProto
-_MOST_SIZES = 6  # numbers of a constant that sizes may be among; biases of 8 bits are more
 # How pixels are meant, in the words of ONNX's MetadataProps.md.
 _PIXELS = {
     "Image.BitmapPixelFormat": "Rgb8",
@@ -62,7 +61,7 @@ def convert(
     import onnx
     import tf2onnx
 
-    pixels = options.pixels if len(model.inputs[0].shape) == 4 else "float32"
+    pixels = pixels_of(model, options)
     serve = serving_function(model, batch=None, pixels=pixels)
     proto, _ = tf2onnx.convert.from_function(
         serve, input_signature=serve.input_signature, opset=OPSET
@@ -88,13 +87,7 @@ def locate(path: Path, content: Content) -> Slots:
 
     graph = onnx.load_model(path).graph
     tensors = [([t.name], onnx.numpy_helper.to_array(t)) for t in graph.initializer]
-    whole = [(name, values) for (name,), values in tensors if values.dtype.kind == "i"]
-    numbers = [
-        ([name, place], int(number))
-        for name, values in whole
-        for place, number in enumerate(values.ravel())
-        if values.size <= _MOST_SIZES
-    ]
+    numbers = [size for place, values in tensors for size in slots.sizes_in(place, values)]
     shapes = [value.type.tensor_type.shape.dim for value in graph.output]
     numbers += [
         ([place, axis], int(size.dim_value))

@@ -13,7 +13,7 @@ from pocketknn.builder.errors import InputError, first_line
 
 from . import quantize, seal, slots
 from .archive import append_files, payload, read_files
-from .graph import serving_function
+from .graph import pixels_of, serving_function
 from .metadata import Metadata
 from .options import Options
 from .slots import Content, Slots
@@ -30,7 +30,6 @@ PRECISION = "float32"
 _ORDER = ("probabilities", "value", "scores", "indices")
 PRECISIONS: tuple[str, ...] = ("float32", "float16", "int8")
 THREADS = True
-_MOST_SIZES = 6  # numbers of a constant that sizes may be among; biases of 8 bits are more
 
 
 def convert(
@@ -50,7 +49,7 @@ def convert(
     module = tf.Module()
     # Without the raw variables the converter leaves the weights out, without a word.
     module.weights = [variable.value for variable in model.variables]
-    kind = options.pixels if len(model.inputs[0].shape) == 4 else "float32"
+    kind = pixels_of(model, options)
     module.serve = serving_function(model, 1, casts={"indices": tf.float32}, pixels=kind)
 
     def converter() -> tf.lite.TFLiteConverter:
@@ -73,8 +72,7 @@ def locate(path: Path, content: Content) -> Slots:
     tensors, numbers = [], []
     for number, values in model.constants():
         tensors.append(([number], values))
-        if values.dtype.kind == "i" and values.size <= _MOST_SIZES:
-            numbers += [([number, "value", at], int(size)) for at, size in enumerate(values)]
+        numbers += slots.sizes_in([number, "value"], values)
     for number, tensor in enumerate(model.graph.tensors):
         axes = enumerate(tensor.shape if tensor.shape is not None else ())
         numbers += [([number, "axis", axis], int(size)) for axis, size in axes]

@@ -39,7 +39,7 @@ _SECTIONS: tuple[Callable[[Study], Section | None], ...] = (
 )
 
 
-def write_report(folder: Path, study: Study, more: Sequence[Section] = ()) -> Path:
+def write_report(folder: Path, study: Study) -> Path:
     """Write `report.html` into a build's folder, or write it anew.
 
     An earlier page gives its thumbnails of the references where their photos are not at hand, and
@@ -48,10 +48,9 @@ def write_report(folder: Path, study: Study, more: Sequence[Section] = ()) -> Pa
     Args:
         folder: of the build.
         study: what it is about.
-        more: sections for its end.
     """
     path = folder / REPORT
-    sections = [section for make in _SECTIONS if (section := make(study))] + list(more)
+    sections = [section for make in _SECTIONS if (section := make(study))]
     kept = thumbnails.of_earlier(path)
     crop = study.manifest["input"].get("crop", "center")
     pictures = thumbnails.make(_wanted(study, sections), study.photo_of, crop, kept)
@@ -70,7 +69,6 @@ def report_build(
     built: Export,
     photos: Sequence[Photo] = (),
     strangers: NDArray[np.floating] | None = None,
-    more: Sequence[Section] = (),
 ) -> Path:
     """Write the report of what was built just now.
 
@@ -78,7 +76,6 @@ def report_build(
         built: what `export` wrote.
         photos: the photo of each reference, where they are at hand.
         strangers: embeddings (s, d) of pictures of no class.
-        more: sections for its end.
     """
     study = Study(
         fit=built.fit,
@@ -87,16 +84,15 @@ def report_build(
         photos=photos,
         strangers=strangers,
     )
-    return write_report(built.out, study, more)
+    return write_report(built.out, study)
 
 
-def report_eval(out: Path, held_out: HeldOut, more: Sequence[Section] = ()) -> Path:
+def report_eval(out: Path, held_out: HeldOut) -> Path:
     """Write the report of a build anew, with photos that it does not hold.
 
     Args:
         out: the build's folder.
         held_out: the photos, and what its files made of them.
-        more: sections for its end.
 
     Raises:
         InputError: the folder's manifest or references are broken.
@@ -105,7 +101,7 @@ def report_eval(out: Path, held_out: HeldOut, more: Sequence[Section] = ()) -> P
     fitted = fit(spec_of(manifest), References.load(out / REFERENCES))
     timings = _time_shortly(out, manifest)
     study = Study(fit=fitted, manifest=manifest, timings=timings, held_out=held_out)
-    return write_report(out, study, more)
+    return write_report(out, study)
 
 
 def _time_shortly(folder: Path, manifest: dict[str, Any]) -> list[Timing]:

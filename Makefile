@@ -13,7 +13,7 @@ help:
 	@echo "make format     put the code into shape"
 	@echo "make notebooks  run the notebooks; POCKETKNN_DATA=FOLDER on data of yours"
 	@echo "make docs       build the documentation"
-	@echo "make bench      time embedding and writing, on a quiet machine"
+	@echo "make bench      time searching, writing and embedding, on a quiet machine"
 
 # The package is installed as a wheel, never as a link to this folder: what is tested is what ships.
 $(VENV)/installed: $(SOURCES)
@@ -52,7 +52,11 @@ docs: $(VENV)/installed
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --config-file docs/mkdocs.yml --strict
 	@echo "open build/docs/index.html"
 
+# BENCH=--references FILE and so on, for real embeddings; see the first lines of benchmarks/search.py.
 bench: $(VENV)/installed
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt \
+		"$$(ls dist/*.whl)[bench]"
+	$(BIN)/python benchmarks/search.py $(BENCH)
 	$(BIN)/python benchmarks/export.py
 	$(BIN)/python benchmarks/embedding.py
 

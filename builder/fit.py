@@ -1,4 +1,7 @@
-"""What is found out about the references before the graph is wired: k, projection, threshold."""
+"""What is found out about the references before the graph is wired.
+
+k, the projection, the threshold, and how the references are stored and searched.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +13,8 @@ from numpy.typing import NDArray
 from . import neighbors, unknown
 from .accuracy import best_k
 from .errors import InputError
+from .index import Index
+from .indexing import index
 from .neighbors import METRICS, Floats, Neighbors
 from .projection import pca
 from .references import References
@@ -26,10 +31,12 @@ class Fit:
     Attributes:
         spec: with `head`, an int `k`, and `reject` a number or None.
         space: the references, under the spec's metric and projection.
+        index: how they are stored and searched; None for one dense layer of float32.
     """
 
     spec: Spec
     space: Space
+    index: Index | None = None
 
     @property
     def references(self) -> References:
@@ -53,6 +60,21 @@ class Fit:
             return ()
         return self.references.labels + ((UNKNOWN,) if self.threshold is not None else ())
 
+    @property
+    def approximate(self) -> bool:
+        """Whether a file may miss a neighbour, or tell less of a score than float32 does."""
+        return self.index is not None and self.index.approximate
+
+    @property
+    def stored_error(self) -> float:
+        """The most that a score is off because references are stored in few digits."""
+        return 0.0 if self.index is None else self.index.error
+
+    def exact_hit(self, precision: str) -> float:
+        """As `Space.exact_hit`, for the coarser of the backbone and the references."""
+        kinds = [precision] if self.index is None else [precision, self.index.precision]
+        return max(self.space.exact_hit(kind) for kind in kinds)
+
     def search(self, embeddings: NDArray[np.floating]) -> Neighbors:
         """The exact k nearest of each embedding (q, d)."""
         return self.space.search(embeddings, self.k)
@@ -66,7 +88,7 @@ class Fit:
             by=self.spec.vote,
             balanced=self.spec.balanced,
             metric=self.spec.metric,
-            exact_hit=self.space.exact_hit(precision),
+            exact_hit=self.exact_hit(precision),
         )
         if self.threshold is None:
             return votes
@@ -79,7 +101,7 @@ class Fit:
             self.references.targets,
             by=self.spec.vote,
             metric=self.spec.metric,
-            exact_hit=self.space.exact_hit(precision),
+            exact_hit=self.exact_hit(precision),
         )
 
 
@@ -100,7 +122,13 @@ def fit(spec: Spec, references: References) -> Fit:
     spec = replace(spec, head=head, k=best_k(spec, space, head) if k == AUTO else k)
     if spec.reject == AUTO:
         spec = replace(spec, reject=unknown.threshold(space, spec.false_rejection))
-    return Fit(spec=spec, space=space)
+    found = index(spec, space, int(spec.k or 1))
+    if found is not None and found.search != "exact":
+        spec = replace(spec, search=found.search, candidates=found.candidates)
+        spec = replace(spec, probes=found.probes or None)
+    elif spec.search == AUTO:
+        spec = replace(spec, search="exact")
+    return Fit(spec=spec, space=space, index=found)
 
 
 def _default_head(references: References) -> str:

@@ -8,8 +8,9 @@ from .backbone import Backbone
 from .errors import InputError
 from .fit import Fit, fit
 from .heads import HEADS
+from .indexed import Constants
 from .references import References
-from .search import Constants, all_scores, compared, nearest
+from .search import all_scores, compared, nearest
 from .search import constants as of_search
 from .spec import Spec
 
@@ -47,9 +48,9 @@ def constants(fit: Fit, precision: str = "float32", outputs: str = "neighbors") 
     if space.projection is not None:
         found |= {"projection": space.projection.kernel, "bias": space.projection.bias}
     if outputs != "embedding":
-        found |= of_search(space)
+        found |= of_search(space, fit.index)
     if outputs == "neighbors":
-        found |= HEADS[str(fit.spec.head)].constants(fit, space.exact_hit(precision))
+        found |= HEADS[str(fit.spec.head)].constants(fit, fit.exact_hit(precision))
     return found
 
 
@@ -93,7 +94,7 @@ def wire(
         return keras.Model(
             inputs, {outputs: all_scores(embedding, metric, given)}, name="pocketknn"
         )
-    scores, indices = nearest(embedding, metric, given, fit.k)
+    scores, indices = nearest(embedding, metric, given, fit.k, fit.index)
     head = HEADS[str(fit.spec.head)]
     found = {"scores": scores, "indices": indices} | head.attach(scores, indices, fit, given)
     return keras.Model(inputs, found, name="pocketknn")

@@ -19,7 +19,8 @@ Ints = NDArray[np.int64]
 METRICS = {"cosine": 0, "euclidean": 2, "manhattan": 1, "minkowski": 3}
 # Up to this cosine distance a neighbour is the query itself, whatever the rounding.
 EXACT_HIT = {"float32": 1e-6, "float16": 1e-3, "int8": 1e-2}
-_ROWS_AT_ONCE = 512  # bounds the score matrix to 512 × N float64
+_ROWS_AT_ONCE = 512  # queries, and
+_REFERENCES_AT_ONCE = 1 << 14  # references, whose scores are held at once
 _SPARE = 8  # candidates beyond k, for what the expanded Euclidean form puts out of order
 
 
@@ -48,7 +49,11 @@ def unit(vectors: NDArray[np.floating]) -> Floats:
 
 def cosines(queries: NDArray[np.floating], references: NDArray[np.floating]) -> Floats:
     """Cosine of each query (q, d) to each reference (n, d), as (q, n) float64."""
-    return unit(queries) @ unit(references).T
+    found, given = np.empty((len(queries), len(references))), unit(queries)
+    for start in range(0, len(references), _REFERENCES_AT_ONCE):
+        block = slice(start, start + _REFERENCES_AT_ONCE)
+        found[:, block] = given @ unit(references[block]).T
+    return found
 
 
 def rank(scores: Floats, k: int) -> Neighbors:
@@ -89,9 +94,7 @@ def search(
     metric: str = "cosine",
 ) -> Neighbors:
     """Exact k-NN of queries (q, d) among references (n, d)."""
-    nearest = _nearest(references, metric)
-    starts = range(0, len(queries), _ROWS_AT_ONCE)
-    return _stack([nearest(queries[start : start + _ROWS_AT_ONCE], k, None) for start in starts])
+    return _search(queries, references, k, metric, None)
 
 
 def leave_one_out(
@@ -108,45 +111,71 @@ def leave_one_out(
         queries: the rows to ask for; all when None.
         metric: one of `METRICS`.
     """
-    nearest = _nearest(references, metric)
     asked = np.arange(len(references)) if queries is None else np.asarray(queries)
     k = min(k, len(references) - 1)
-    owns = [asked[start : start + _ROWS_AT_ONCE] for start in range(0, len(asked), _ROWS_AT_ONCE)]
-    return _stack([nearest(references[own], k, own) for own in owns])
+    return _search(references[asked], references, k, metric, asked)
 
 
-def _nearest(
-    references: NDArray[np.floating], metric: str
-) -> Callable[[NDArray[np.floating], int, Ints | None], Neighbors]:
-    """A function of some queries, k and the row that each query must not find."""
-    rows = np.asarray(references, np.float64)
+def _search(
+    queries: NDArray[np.floating],
+    references: NDArray[np.floating],
+    k: int,
+    metric: str,
+    own: Ints | None,
+) -> Neighbors:
+    """The k best of all references, which are made float64 a block at a time.
+
+    Args:
+        queries: (q, d).
+        references: (n, d).
+        k: how many.
+        metric: one of `METRICS`.
+        own: (q,) the row that each query must not find, or None.
+    """
+    n = len(references)
+    # Distances do not see that the middle is moved, and products are rounded less near it.
+    middle = references.mean(axis=0, dtype=np.float64) if metric == "euclidean" else 0.0
+    given = unit(queries) if metric == "cosine" else np.asarray(queries, np.float64) - middle
+    spare = min(k + _SPARE, n - (own is not None)) if metric == "euclidean" else k
+    best = Neighbors(np.empty((len(given), 0)), np.empty((len(given), 0), np.int64))
+    for first in range(0, n, _REFERENCES_AT_ONCE):
+        rows = np.asarray(references[first : first + _REFERENCES_AT_ONCE], np.float64) - middle
+        ranks = _ranking(rows, metric)
+        blocks = []
+        for start in range(0, len(given), _ROWS_AT_ONCE):
+            found = ranks(given[start : start + _ROWS_AT_ONCE])
+            if own is not None:
+                mine = own[start : start + _ROWS_AT_ONCE] - first
+                here = (mine >= 0) & (mine < len(rows))
+                found[here, mine[here]] = -np.inf
+            before = best.scores[start : start + _ROWS_AT_ONCE]
+            both = rank(np.concatenate([before, found], axis=1), min(spare, first + len(rows)))
+            numbers = np.broadcast_to(np.arange(first, first + len(rows)), found.shape)
+            known = np.concatenate([best.indices[start : start + _ROWS_AT_ONCE], numbers], axis=1)
+            blocks.append(Neighbors(both.scores, np.take_along_axis(known, both.indices, axis=1)))
+        best = _stack(blocks) if blocks else best
+    if metric != "euclidean":
+        return best
+    # What selected is no distance, and has lost its digits near zero.
+    candidates = np.sort(best.indices, axis=1)
+    scores = np.empty(candidates.shape)
+    for number, row in enumerate(candidates):
+        differences = given[number] - (np.asarray(references[row], np.float64) - middle)
+        scores[number] = -np.sqrt((differences**2).sum(axis=1))
+    nearest = rank(scores, k)
+    return Neighbors(nearest.scores, np.take_along_axis(candidates, nearest.indices, axis=1))
+
+
+def _ranking(rows: Floats, metric: str) -> Callable[[Floats], Floats]:
+    """A function of queries (q, d) to numbers (q, n) that are the higher the nearer a row is."""
     if metric == "cosine":
-        rows = unit(rows)
-    elif metric == "euclidean":
-        # Differences to all rows would take d times as long as this product. It only selects, and
-        # distances do not see that the middle is moved, which keeps the product's rounding small.
-        middle = rows.mean(axis=0)
-        rows = rows - middle
+        units = unit(rows).T
+        return lambda queries: np.asarray(queries @ units)
+    if metric == "euclidean":
+        # Differences to all rows would take d times as long as this product.
         half = (rows * rows).sum(axis=1) / 2
-
-    def nearest(queries: NDArray[np.floating], k: int, own: Ints | None) -> Neighbors:
-        if metric == "cosine":
-            found = unit(queries) @ rows.T
-        elif metric == "euclidean":
-            found = (queries - middle) @ rows.T - half
-        else:
-            found = scores(queries, rows, metric)
-        if own is not None:
-            found[np.arange(len(own)), own] = -np.inf
-        if metric != "euclidean":
-            return rank(found, k)
-        spare = min(k + _SPARE, len(rows) - (own is not None))
-        candidates = np.sort(rank(found, spare).indices, axis=1)
-        differences = (queries - middle)[:, None] - rows[candidates]
-        best = rank(-np.sqrt((differences**2).sum(axis=2)), k)
-        return Neighbors(best.scores, np.take_along_axis(candidates, best.indices, axis=1))
-
-    return nearest
+        return lambda queries: np.asarray(queries @ rows.T - half)
+    return lambda queries: scores(queries, rows, metric)
 
 
 def vote(

@@ -2,30 +2,34 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
+from . import indexed
 from .errors import InputError
+from .index import Index
+from .indexed import Constants
 from .neighbors import METRICS
 from .space import Space
 
 if TYPE_CHECKING:
     from keras import KerasTensor
 
-Constants = dict[str, NDArray[Any]]  # by name: what of a graph depends on the references
 _SMALLEST = 1e-30  # keeps a zero embedding at zero, in float32, instead of 0/0
 SPARE = 8  # candidates beyond k, for what the expanded Euclidean form puts out of order
 
 
-def constants(space: Space) -> Constants:
+def constants(space: Space, index: Index | None = None) -> Constants:
     """What the search holds of the references; `SPARE` and k decide the rest of it.
 
     Returns:
         `references`, a row each; `middle` (r,), which the Euclidean search subtracts; `rows` (n,),
-        their numbers, for metrics that no product computes.
+        their numbers, for metrics that no product computes. With an index what `indexed.constants`
+        gives.
     """
+    if index is not None:
+        return indexed.constants(index)
     found: Constants = {"references": space.matrix}
     if space.metric == "euclidean":
         found["middle"] = space.middle
@@ -35,7 +39,7 @@ def constants(space: Space) -> Constants:
 
 
 def nearest(
-    embedding: KerasTensor, metric: str, given: Constants, k: int
+    embedding: KerasTensor, metric: str, given: Constants, k: int, index: Index | None = None
 ) -> tuple[KerasTensor, KerasTensor]:
     """Scores (batch, k), descending, and int32 indices of the nearest references.
 
@@ -44,7 +48,10 @@ def nearest(
         metric: one of `neighbors.METRICS`.
         given: what `constants` found.
         k: how many.
+        index: decides what is scanned and scored; None compares all references.
     """
+    if index is not None:
+        return indexed.nearest(compared(embedding, metric), given, k, index)
     if metric == "euclidean":
         return _by_euclidean(embedding, given, k)
     import keras

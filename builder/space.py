@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple
@@ -15,7 +16,8 @@ from .projection import Projection
 from .references import References
 
 MOST_K = 50  # as far as k is searched for
-_MOST_QUERIES = 5000  # bounds the time of a leave-one-out to 5,000 × N scores
+_MOST_QUERIES = 5000  # bounds the time of a leave-one-out to 5,000 × N scores, and
+_MOST_PRODUCTS = 1e12  # to so many products of two numbers, which take half a minute or so
 _LEAST_QUERIES = 200
 _MOST_DIFFERENCES = 1e10  # metrics that no product computes take some ten seconds for so many
 # As shares of a length: what float32 sums err by, and the embeddings of smaller backbones.
@@ -64,14 +66,15 @@ class Space:
         return self.references.dim if self.projection is None else len(self.projection.bias)
 
     @cached_property
-    def rows(self) -> Floats:
-        """What of the references is compared: (n, r) float64."""
-        return self.project(self.references.vectors)
+    def rows(self) -> NDArray[np.floating]:
+        """What of the references is compared: (n, r), in float64 where it was projected."""
+        vectors = self.references.vectors
+        return vectors if self.projection is None else self.project(vectors)
 
     @cached_property
     def middle(self) -> NDArray[np.float32]:
         """Mean of the rows (r,), which the Euclidean graph subtracts: distances do not see it."""
-        mean: NDArray[np.float32] = self.rows.mean(axis=0).astype(np.float32)
+        mean: NDArray[np.float32] = self.rows.mean(axis=0, dtype=np.float64).astype(np.float32)
         return mean
 
     @cached_property
@@ -94,6 +97,11 @@ class Space:
         half = -(moved.astype(np.float64) ** 2).sum(axis=1, keepdims=True) / 2
         return np.concatenate([moved, half.astype(np.float32)], axis=1)
 
+    def unit_blocks(self) -> Iterator[Floats]:
+        """What cosine compares, some rows at a time: unit vectors, a zero embedding stays zero."""
+        for block in self._blocks:
+            yield _units(self.project(self.references.vectors[block]))
+
     @property
     def _blocks(self) -> list[slice]:
         starts = range(0, len(self.references), _BLOCK)
@@ -108,9 +116,9 @@ class Space:
     def others(self) -> Others:
         """The nearest other references of each reference, or of a seeded draw of very many."""
         n, r = self.rows.shape
-        most = _MOST_QUERIES
-        if METRICS[self.metric] not in (0, 2):
-            most = int(np.clip(_MOST_DIFFERENCES / (n * r), _LEAST_QUERIES, most))
+        by_product = METRICS[self.metric] in (0, 2)
+        bound = (_MOST_PRODUCTS if by_product else _MOST_DIFFERENCES) / (n * r)
+        most = int(np.clip(bound, _LEAST_QUERIES, _MOST_QUERIES))
         queries = np.arange(n)
         if n > most:
             queries = np.sort(np.random.default_rng(self.seed).choice(n, most, replace=False))
@@ -135,7 +143,7 @@ class Space:
         hit = _EXACT_SHARE[precision] * np.median(self.lengths(self.rows))
         return float(np.float32(max(hit, 1e-30)))
 
-    def lengths(self, rows: Floats) -> Floats:
+    def lengths(self, rows: NDArray[np.floating]) -> Floats:
         """Distance of each row (q, r) from zero; 1 for cosine, which has no scale."""
         if self.metric == "cosine":
             return np.ones(len(rows))

@@ -12,6 +12,9 @@ from .neighbors import METRICS
 CROPS = ("center", "stretch", "fit")
 VOTES = ("uniform", "distance")
 RANGES = ("0..255", "0..1", "-1..1")
+STORES = ("float32", "float16", "int8")
+SEARCHES = ("exact", "rerank", "ivf")
+RECALL = 0.99  # what a search must find, where nobody says more or less
 AUTO = "auto"
 UNKNOWN = "unknown"  # the class of what lies too far from all references
 DEFAULT_K = 5
@@ -40,6 +43,14 @@ class Spec:
         reject: the least score of the nearest neighbour of what is known; what lies below is of the
             class `unknown`. `auto` chooses it by leave-one-out. None knows no strangers.
         false_rejection: the share of the known that `auto` may take for strangers.
+        references_precision: how the references are stored: `float32`, `float16` or `int8`.
+        search: `exact` compares all references; `rerank` scans all of them by few components in
+            eight bits and scores the best; `ivf` does so within the nearest cells; `auto` takes
+            what reads least and still finds enough.
+        recall: share of the exact neighbours that a search must find, measured on the references;
+            None is 0.99, or whatever comes of it where `candidates` or `probes` are set.
+        candidates: how many references are scored after a scan; None takes as many as needed.
+        probes: how many cells are scanned; None takes as many as needed.
         crop: how a picture of any shape becomes a square: `center`, `stretch` or `fit`.
         seed: draws the pictures that parity is checked on.
     """
@@ -57,6 +68,11 @@ class Spec:
     balanced: bool = False
     reject: float | str | None = None
     false_rejection: float = 0.05
+    references_precision: str = "float32"
+    search: str = "exact"
+    recall: float | None = None
+    candidates: int | None = None
+    probes: int | None = None
     crop: str = "center"
     seed: int = 0
 
@@ -85,12 +101,34 @@ class Spec:
             raise InputError(f"reject adds a class, which the head {self.head!r} has not")
         if not 0 < self.false_rejection < 1:
             raise InputError(f"false rejection is a share, 0 to 1, not {self.false_rejection}")
+        self._check_search()
         if self.seed < 0:
             raise InputError(f"the seed must not be negative, but is {self.seed}")
         if self.size is not None and not 1 <= self.size <= 2048:
             raise InputError(f"size must be 1 to 2048 pixels, not {self.size}")
         if self.alpha is not None and not 0 < self.alpha <= 2:
             raise InputError(f"alpha must be above 0 and at most 2, not {self.alpha}")
+
+    def _check_search(self) -> None:
+        _one_of("references' precision", self.references_precision, STORES)
+        _one_of("search", self.search, (*SEARCHES, AUTO))
+        indexed = self.search != "exact" or self.references_precision != "float32"
+        if indexed and self.metric != "cosine":
+            raise InputError(
+                f"the metric {self.metric} compares float32 references by an exact search only;"
+                " smaller references and other searches are for cosine"
+            )
+        if self.recall is not None and not 0 < self.recall <= 1:
+            raise InputError(f"recall is a share above 0 and up to 1, not {self.recall}")
+        if self.candidates is not None and self.search not in ("rerank", "ivf"):
+            raise InputError(
+                f"candidates are what the searches rerank and ivf score, not {self.search!r}"
+            )
+        if self.probes is not None and self.search != "ivf":
+            raise InputError(f"probes are cells of the search ivf, not of {self.search!r}")
+        for name, value in (("candidates", self.candidates), ("probes", self.probes)):
+            if value is not None and value < 1:
+                raise InputError(f"{name} must be at least 1, not {value}")
 
 
 def resolve_k(k: int | str | float | None, n: int) -> int:

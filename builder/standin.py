@@ -6,14 +6,18 @@ from collections.abc import Collection
 from dataclasses import replace
 
 import numpy as np
+from numpy.typing import NDArray
 
+from .codes import LARGEST, Codes
 from .fit import Fit
+from .index import Cells, Index
 from .projection import Projection
 from .references import References
 from .search import SPARE
 from .space import Space
 
 _CLASSES, _REFERENCES = 251, 283  # where the search for sizes begins
+_CELLS, _ROOM = 61, 11  # of cells, and of places in one
 _THRESHOLD = 0.6180339887  # any number that nothing else in a graph is
 
 
@@ -36,12 +40,16 @@ def stand_in(fit: Fit, taken: Collection[int]) -> Fit:
         taken: sizes that other parts of the graph have.
     """
     references, spec, projection = fit.references, fit.spec, fit.space.projection
+    index = fit.index
     draw = np.random.default_rng(0)
     r = references.dim if projection is None else len(projection.bias)
     # r + 1: the Euclidean search puts a last value behind each row.
     taken = {*taken, references.dim, r, r + 1, fit.k, fit.k + SPARE, len(references.target_names)}
+    if index is not None:
+        taken |= {index.candidates, index.probes, index.width}
     c = _prime(_CLASSES, taken) if references.labels else 0
-    n = _prime(max(_REFERENCES, fit.k + SPARE + 1), {*taken, c, c + 1})
+    least = max(_REFERENCES, fit.k + SPARE + 1, index.candidates + 1 if index else 0)
+    n = _prime(least, {*taken, c, c + 1})
     targets = draw.normal(size=(n, len(references.target_names))).astype(np.float32)
     labels = draw.permutation(np.arange(n) % max(c, 1))
     made = References.of(
@@ -57,9 +65,49 @@ def stand_in(fit: Fit, taken: Collection[int]) -> Fit:
             variance=1.0,
         )
     space = Space(references=made, metric=spec.metric, projection=projection, seed=spec.seed)
+    if index is not None:
+        index = _index(index, n, {*taken, c, c + 1, n, n + 1}, draw)
     return Fit(
-        spec=replace(spec, reject=None if fit.threshold is None else _THRESHOLD), space=space
+        spec=replace(spec, reject=None if fit.threshold is None else _THRESHOLD),
+        space=space,
+        index=index,
     )
+
+
+def _index(index: Index, n: int, taken: Collection[int], draw: np.random.Generator) -> Index:
+    """The same kind of index over n made-up references."""
+    r, w = index.table.shape[1], index.width
+
+    def bytes_(*shape: int) -> NDArray[np.int8]:
+        return draw.integers(-LARGEST, LARGEST + 1, shape).astype(np.int8)
+
+    def floats(*shape: int) -> NDArray[np.float32]:
+        return draw.normal(size=shape).astype(np.float32)
+
+    codes = index.codes and Codes(bytes_(n, r), floats(r), floats(r))
+    cells = None
+    if index.cells is not None:
+        # Also room × w and room × probes must be found nowhere else.
+        count = _prime(max(_CELLS, index.probes + 1), taken)
+        taken = {*taken, count, count + 1}
+        room = max(_ROOM, -(-index.candidates // index.probes))
+        while {room, room * w, room * index.probes} & {*taken}:
+            room += 1
+        cells = Cells(
+            floats(count, w), floats(count), bytes_(count, room, w), _members(count, room, draw)
+        )
+    return replace(
+        index,
+        table=codes.values if codes else floats(n, r).astype(index.table.dtype),
+        codes=codes,
+        rotation=None if index.rotation is None else floats(r, w),
+        scan=None if index.scan is None else bytes_(n, w),
+        cells=cells,
+    )
+
+
+def _members(count: int, room: int, draw: np.random.Generator) -> NDArray[np.int32]:
+    return draw.permutation(count * room).reshape(count, room).astype(np.int32)
 
 
 def _prime(least: int, taken: Collection[int]) -> int:

@@ -83,6 +83,22 @@ def build(
     strangers: Annotated[
         Path | None, typer.Option(help="Photos of no class, to measure the rejection on.")
     ] = None,
+    references_precision: Annotated[
+        str, typer.Option(help="float32, float16 or int8, of the stored references.")
+    ] = "float32",
+    search: Annotated[
+        str,
+        typer.Option(help="exact, rerank (scan, then score the best), ivf (cells) or auto."),
+    ] = "exact",
+    recall: Annotated[
+        float | None, typer.Option(help="Share of the exact neighbours to be found; 0.99.")
+    ] = None,
+    candidates: Annotated[
+        int | None, typer.Option(help="References that rerank and ivf score; as many as needed.")
+    ] = None,
+    probes: Annotated[
+        int | None, typer.Option(help="Cells that ivf scans; as many as needed.")
+    ] = None,
     crop: Annotated[str, typer.Option(help="center, stretch or fit.")] = "center",
     formats: Annotated[str, typer.Option(help="Separated by commas.")] = DEFAULT_FORMATS,
     precision: Annotated[
@@ -135,13 +151,16 @@ def build(
     no_report: Annotated[
         bool, typer.Option("--no-report", help="Write no report.html, which takes seconds.")
     ] = False,
+    plan: Annotated[
+        bool, typer.Option("--plan", help="Write nothing: say how large each file would be.")
+    ] = False,
     seed: Annotated[int, typer.Option(help="Draws the pictures that parity is checked on.")] = 0,
 ) -> None:
     """Build one model per platform from photos, and prove that each equals the exact k-NN."""
     from pocketknn.builder.spec import Spec
 
     from .budget import Budget, parse_bytes
-    from .commands.build import Selection, build_photos
+    from .commands.build import Selection, build_photos, plan_photos
     from .options import Options
 
     spec = Spec(
@@ -158,6 +177,11 @@ def build(
         false_rejection=false_rejection,
         vote=vote,
         balanced=balanced,
+        references_precision=references_precision,
+        search=search,
+        recall=recall,
+        candidates=candidates,
+        probes=probes,
         crop=crop,
         seed=seed,
     )
@@ -173,20 +197,24 @@ def build(
     within = None
     if budget is not None:
         within = Budget(bytes=parse_bytes(budget), loss=loss, agreement=agreement)
+    options = Options(
+        precision=precision,
+        pixels=pixels,
+        outputs=_names(outputs),
+        ios=ios,
+        author=author,
+        license=terms,
+    )
+    if plan:
+        plan_photos(selection, spec, options=options, formats=_names(formats), cached=not no_cache)
+        return
     result = build_photos(
         selection,
         out,
         spec,
         strangers=strangers,
         within=within,
-        options=Options(
-            precision=precision,
-            pixels=pixels,
-            outputs=_names(outputs),
-            ios=ios,
-            author=author,
-            license=terms,
-        ),
+        options=options,
         formats=_names(formats),
         strict=strict,
         force=force,

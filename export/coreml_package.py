@@ -28,7 +28,8 @@ _ALIGNMENT = 64
 _HEADER, _RECORD = struct.Struct("<II56x"), struct.Struct("<IIQQ40x")
 _VERSION, _SENTINEL = 2, 0xDEADBEEF
 _FLOAT32 = 2  # of MILBlob's BlobDataType
-_DTYPES = {1: "<f2", _FLOAT32: "<f4"}
+_DTYPES = {1: "<f2", _FLOAT32: "<f4", 4: "i1"}
+_KINDS = {np.dtype(dtype): kind for kind, dtype in _DTYPES.items()}
 _IMMEDIATE = {"floats": np.float32, "ints": np.int32, "longInts": np.int64}
 
 
@@ -104,6 +105,10 @@ class Package:
         kind = tensor.WhichOneof("value")
         whole = values.astype(_IMMEDIATE[kind]).ravel().tolist()
         getattr(tensor, kind).values[:] = whole
+
+    def replace(self, value: Any, numbers: NDArray[Any]) -> None:  # noqa: ANN401
+        """Give a constant in the file of weights other numbers, of any type that it may hold."""
+        self._changed[value.blobFileValue.offset] = numbers
 
     def set_size(self, place: Place, size: int) -> None:
         """Change an axis of what an operation gives, or one number of a constant."""
@@ -189,7 +194,10 @@ class Package:
             old = value.blobFileValue.offset
             if old not in moved:
                 kind, size, start = self._record(old)
-                data = self._changed.get(old, self._weights[start : start + size])
+                data = self._weights[start : start + size]
+                if old in self._changed:
+                    data = self._changed[old]
+                    kind = _KINDS[data.dtype]
                 moved[old] = end
                 record = _RECORD.pack(_SENTINEL, kind, data.nbytes, end + _RECORD.size)
                 parts += [record, data, bytes(-data.nbytes % _ALIGNMENT)]

@@ -71,6 +71,13 @@ def open_artefact(path: Path) -> Opened:
     manifest = metadata.manifest
     if "indices" not in manifest["outputs"]:
         raise InputError(f"{path.name} ends before the top-k; only files with it can be edited")
+    search = manifest["search"]
+    if (search["by"], search["references_precision"]) != ("exact", "float32"):
+        raise InputError(
+            f"{path.name} holds {search['references_precision']} references for the search"
+            f" {search['by']}; only files of float32 references for the exact search can be"
+            " edited: change references.parquet with pocketknn refs, and build it anew"
+        )
     try:
         places = Slots(**metadata.slots)
         held = FORMATS[name].content(path, places)

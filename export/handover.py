@@ -39,6 +39,7 @@ from .metadata import (
 )
 from .options import Options
 from .parity import Parity
+from .plan import Plan, plan
 from .queries import Queries
 from .seal import digest, files_of, size
 from .staging import staged
@@ -125,10 +126,8 @@ def export(
         InputError: an unknown format, a choice that the references cannot serve, or `out` exists
             or cannot be written.
     """
-    check_formats(formats)
     options = options or Options()
-    check_size(formats, len(references), references.dim, spec)
-    precision = {name: precision_of(name, options, backbone) for name in dict.fromkeys(formats)}
+    precision = _checked(spec, references, backbone, options, formats)
     fitted = fit(spec, references)
     metadata = describe(fitted, backbone, precision, measure(fitted, strangers), options)
     if against is None:
@@ -176,6 +175,51 @@ def export(
     return Export(out=out, fit=fitted, manifest=manifest, written=tuple(written))
 
 
+def planned(
+    spec: Spec,
+    references: References,
+    backbone: Backbone | None,
+    options: Options,
+    formats: Sequence[str],
+) -> list[Plan]:
+    """What the files of `export` would take, each of them; nothing is written.
+
+    Raises:
+        InputError: as `export`.
+    """
+    precision = _checked(spec, references, backbone, options, formats)
+    fitted = fit(spec, references)
+    metadata = describe(fitted, backbone, precision, measure(fitted), options)
+    return plan(fitted, backbone, precision, metadata)
+
+
+def _checked(
+    spec: Spec,
+    references: References,
+    backbone: Backbone | None,
+    options: Options,
+    formats: Sequence[str],
+) -> dict[str, str]:
+    """The precision of each format's backbone; refuses what cannot be, before work is done."""
+    check_formats(formats)
+    check_size(formats, len(references), references.dim, spec)
+    _check_search(spec, formats, options)
+    return {name: precision_of(name, options, backbone) for name in dict.fromkeys(formats)}
+
+
+def _check_search(spec: Spec, formats: Sequence[str], options: Options) -> None:
+    """Refuse what a search or small references cannot be combined with."""
+    if spec.search == "exact" and spec.references_precision == "float32":
+        return
+    if "scores" in options.outputs:
+        raise InputError(
+            "the output 'scores' is there for float32 references and the search exact only"
+        )
+    bytes_ = spec.references_precision == "int8" or spec.search != "exact"
+    if bytes_ and "coreml" in formats and options.ios == 15:
+        raise InputError("Core ML takes 8-bit references from iOS 16 on, not from 15")
+
+
 def precision_of(name: str, options: Options, backbone: Backbone | None) -> str:
     """What a format is written in: what is asked for where it can, else its default.
 
@@ -202,7 +246,7 @@ def compare(
     except Exception as error:  # a runtime may raise anything on a file that it cannot run
         refusal = f"it cannot be run: {first_line(error)}"
         return parity.refused(precision, len(against.inputs), refusal)
-    stored = parity.holds(files_of(path), fit.space)
+    stored = parity.holds(files_of(path), fit)
     if before is not None:
         return parity.check_kept(outputs, before, fit, precision=precision, stored=stored)
     return parity.check(outputs, against.embeddings, fit, precision=precision, stored=stored)

@@ -83,18 +83,22 @@ class Leeway:
     @cached_property
     def error(self) -> float:
         """How far a score may be off."""
-        cosine = self.exact.fit.spec.metric == "cosine"
-        return self.exact.scale * (self.tolerance.score if cosine else self.tolerance.distance)
+        fit = self.exact.fit
+        cosine = fit.spec.metric == "cosine"
+        allowed = self.tolerance.score if cosine else self.tolerance.distance
+        return self.exact.scale * allowed + fit.stored_error
 
     @cached_property
     def tie(self) -> float:
         """References whose scores differ by less may change places."""
-        return 0.0 if self.exact.void else self.exact.scale * self.tolerance.tie
+        if self.exact.void:
+            return 0.0
+        return self.exact.scale * self.tolerance.tie + 2 * self.exact.fit.stored_error
 
     @property
     def promised(self) -> bool:
-        """Whether the precision promises neighbours at all; int8 does not."""
-        return self.tolerance.lists > 0
+        """Whether the neighbours are promised: not by int8, nor by a search that may miss some."""
+        return self.tolerance.lists > 0 and not self.exact.fit.approximate
 
     @property
     def clear(self) -> bool:
@@ -185,7 +189,7 @@ class Leeway:
         fit, scores = self.exact.fit, self._near.scores
         low, high = np.ones(len(scores)), np.ones(len(scores))
         if fit.spec.vote == "distance":
-            hit = fit.space.exact_hit(self.precision)
+            hit = fit.exact_hit(self.precision)
             distances = 1 - scores if fit.spec.metric == "cosine" else -scores
             least = distances - self.error
             low = 1 / np.maximum(distances + self.error, hit)

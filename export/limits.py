@@ -9,6 +9,7 @@ from pocketknn.builder.spec import Spec
 
 LARGEST = 1 << 31  # bytes: flatbuffers and protobufs count no further, Core ML loads no more
 _ROOM = 64 << 20  # for the backbone and the texts
+BYTES = {"float32": 4, "float16": 2, "int8": 1}
 _LIMITED = ("tflite", "coreml", "onnx")
 
 
@@ -19,21 +20,31 @@ def check_size(formats: Sequence[str], n: int, dim: int, spec: Spec) -> None:
         formats: the files that are wanted.
         n: how many references, or photos that become such.
         dim: values of an embedding.
-        spec: the choices; with a number of components, so many values are stored.
+        spec: the choices: of how many values a reference is, and how they are stored.
 
     Raises:
         InputError: a file would be 2 GiB or larger.
     """
     width = min(spec.pca, dim) if isinstance(spec.pca, int) else dim
     limited = [name for name in formats if name in _LIMITED]
-    size = 4 * n * width
+    value, scan = BYTES[spec.references_precision], _scanned(spec.search, width)
+    size = n * (value * width + scan)
     # A share of the variance takes nobody knows how many components, until they are there.
     if not limited or isinstance(spec.pca, float) or size + _ROOM < LARGEST:
         return
-    fits = (LARGEST - _ROOM) // (4 * n)
+    fits = ((LARGEST - _ROOM) // n - scan) // value
     ways = [f"--pca {fits}"] if 0 < fits < width else []
-    ways += [f"at most {(LARGEST - _ROOM) // (4 * width)} references", "--formats keras alone"]
+    if value > 1 and n * (width + scan) + _ROOM < LARGEST:
+        ways.append("--references-precision int8")
+    most = (LARGEST - _ROOM) // (value * width + scan)
+    ways += [f"at most {most} references", "--formats keras alone"]
     raise InputError(
         f"{n} references of {width} values take {size / 1e9:.1f} GB, and a {' or '.join(limited)}"
         f" file holds less than {LARGEST / 1e9:.1f} GB; take {', or '.join(ways)}"
     )
+
+
+def _scanned(search: str, width: int) -> int:
+    """About how many bytes a reference takes beside its values: of the scan, and room in cells."""
+    components = min(128, width)
+    return {"rerank": components, "ivf": int(1.3 * components) + 6}.get(search, 0)

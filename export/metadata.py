@@ -13,11 +13,14 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from pocketknn.builder.accuracy import leave_one_out, unprojected
 from pocketknn.builder.backbone import Backbone
 from pocketknn.builder.errors import InputError
 from pocketknn.builder.fit import Fit
 from pocketknn.builder.images import RESAMPLE
+from pocketknn.builder.index import Index
 from pocketknn.builder.neighbors import METRICS
 from pocketknn.builder.references import References
 from pocketknn.builder.spec import Spec
@@ -57,6 +60,15 @@ INSIDE: dict[str, Any] = {
     "metric": str,
     "vote": _OPTIONAL_TEXT,
     "pca": (dict, type(None)),
+    "search": {
+        "by": str,
+        "references_precision": str,
+        "candidates": int,
+        "components": int,
+        "cells": int,
+        "probes": int,
+        "recall": (float, type(None)),
+    },
     "reject": (dict, type(None)),
     "targets": list,
     "balanced": (bool, type(None)),
@@ -263,6 +275,7 @@ def _describe(
         "vote": spec.vote if spec.head != "neighbors" else None,
         "balanced": spec.balanced if votes else None,
         "pca": _projection(fit),
+        "search": _search(fit),
         "reject": asdict(rejection) if rejection else None,
         "precision": precision,
         "seed": spec.seed,
@@ -287,6 +300,7 @@ def _describe(
 
 def spec_of(manifest: dict[str, Any]) -> Spec:
     """The choices of a build that its files are judged by."""
+    search = manifest["search"]
     return Spec(
         head=manifest["head"],
         metric=manifest["metric"],
@@ -295,6 +309,10 @@ def spec_of(manifest: dict[str, Any]) -> Spec:
         vote=manifest["vote"] or "uniform",
         balanced=bool(manifest["balanced"]),
         reject=float(manifest["reject"]["threshold"]) if manifest["reject"] else None,
+        references_precision=search["references_precision"],
+        search=search["by"],
+        candidates=search["candidates"] if search["by"] != "exact" else None,
+        probes=search["probes"] if search["by"] == "ivf" else None,
         seed=manifest["seed"],
     )
 
@@ -337,6 +355,23 @@ def _projection(fit: Fit) -> dict[str, Any] | None:
         return None
     said = {"size": len(projection.bias), "variance": projection.variance}
     return said | {"without": asdict(cost) if cost else None}
+
+
+def _search(fit: Fit) -> dict[str, Any]:
+    """How the references are stored and searched, and what share of the neighbours that finds."""
+    index = fit.index
+    if index is None:
+        index = Index(search="exact", precision="float32", table=np.empty((0, 0)))
+    return {
+        "by": index.search,
+        "references_precision": index.precision,
+        "candidates": index.candidates,
+        "components": index.width,
+        "cells": 0 if index.cells is None else len(index.cells.members),
+        "probes": index.probes,
+        "recall": index.recall,
+        "queries": index.queries,
+    }
 
 
 def dumps(value: object) -> str:

@@ -14,6 +14,7 @@ from pocketknn.builder.backbone import Backbone
 from pocketknn.builder.embedding import run
 from pocketknn.builder.errors import InputError, first_line
 from pocketknn.builder.fit import Fit
+from pocketknn.builder.indexing import index_again
 from pocketknn.builder.neighbors import Floats
 from pocketknn.builder.projection import Projection
 from pocketknn.builder.references import References
@@ -55,7 +56,9 @@ def fit_of(manifest: dict[str, Any], references: References, model: keras.Model)
         variance = manifest["pca"]["variance"]
         projection = Projection(kernel=kernel, bias=bias, variance=variance)
     space = Space(references=references, metric=spec.metric, projection=projection, seed=spec.seed)
-    return Fit(spec=spec, space=space)
+    search, k = manifest["search"], int(manifest["k"])
+    index = index_again(spec, space, k, search["components"], search["cells"])
+    return Fit(spec=spec, space=space, index=index)
 
 
 def backbone_of(out: Path, manifest: dict[str, Any], model: keras.Model) -> Backbone:

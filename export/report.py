@@ -16,6 +16,7 @@ from .budget import Budget, Variant
 from .handover import Export
 from .metadata import REPORT
 from .parity import TOLERANCES, Parity
+from .plan import Plan
 
 console = Console(highlight=False, soft_wrap=True, emoji=False)
 _SHOWN = 10
@@ -46,6 +47,27 @@ def parity_table(rows: Sequence[Row]) -> Table:
             f"{parity.score_error:.0e}",
             f"{parity.vote_error:.0e}",
             "[green]agrees[/]" if parity.agrees else "[red]DIFFERS[/]",
+        )
+    return table
+
+
+def plan_table(plans: Sequence[Plan]) -> Table:
+    """What each file will take, before it is written."""
+    legend = (
+        "backbone, references and search of one picture: millions of multiplications;"
+        " read: bytes of references that a query needs"
+    )
+    table = Table(box=SIMPLE_HEAD, caption=legend, caption_justify="left", pad_edge=False)
+    table.add_column("file", no_wrap=True)
+    for heading in ("backbone", "references", "in all", "backbone ×", "search ×", "read"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for one in plans:
+        table.add_row(
+            one.format,
+            *(megabytes(size) for size in (one.backbone, one.references, one.bytes)),
+            f"{one.network / 1e6:.1f} M",
+            f"{one.search / 1e6:.1f} M",
+            megabytes(one.read),
         )
     return table
 
@@ -106,7 +128,8 @@ def facts(manifest: dict[str, Any], skipped: Sequence[Skipped]) -> list[str]:
     if loo := references["leave_one_out"]:
         asked = "" if loo["queries"] == references["count"] else f" over {loo['queries']} of them"
         lines.append(f"leave-one-out {_quality(loo)} (k = {loo['k']}){asked}")
-    lines += _projection(manifest["pca"]) + _rejection(manifest["reject"])
+    lines += _projection(manifest["pca"]) + _search(manifest["search"])
+    lines += _rejection(manifest["reject"])
     if len(per_label) == 1 and not manifest["reject"]:
         lines.append("warning: there is one class only, so every picture will be put into it")
     return lines
@@ -171,6 +194,27 @@ def _projection(pca: dict[str, Any] | None) -> list[str]:
         lines.append(
             f"  without it: {accuracy}the same first neighbour for {without['first_equal']:.1%},"
             f" {without['recall']:.1%} of the same neighbours"
+        )
+    return lines
+
+
+def _search(search: dict[str, Any]) -> list[str]:
+    """How the references are stored and searched, where it is not in the usual way."""
+    by, precision = search["by"], search["references_precision"]
+    if (by, precision) == ("exact", "float32"):
+        return []
+    what = {
+        "exact": "all of them compared",
+        "rerank": f"all scanned by {search['components']} components in 8 bits, the best"
+        f" {search['candidates']} scored",
+        "ivf": f"{search['probes']} of {search['cells']} cells scanned by {search['components']}"
+        f" components in 8 bits, the best {search['candidates']} scored",
+    }
+    lines = [f"search {by}: {precision} references, {what[by]}"]
+    if search["recall"] is not None:
+        lines.append(
+            f"  finds {search['recall']:.2%} of the exact neighbours of {search['queries']}"
+            " references, each left out"
         )
     return lines
 

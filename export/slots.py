@@ -5,7 +5,7 @@ A place is what its format finds it by again: a list of numbers and names that J
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -28,13 +28,22 @@ class Content:
     Attributes:
         constants: the values, by the names of `builder.model.constants`.
         sizes: number of `references`, and where there are any, of `classes` and of `labels`, which
-            unknown is one of.
+            unknown is one of; of `cells`, with the `room` in each, what a `cell` is wide, and the
+            places `scanned`.
         labels: what each value of `probabilities` stands for; empty without a vote.
     """
 
     constants: Mapping[str, NDArray[Any]]
     sizes: Mapping[str, int]
     labels: tuple[str, ...]
+
+    def small(self) -> dict[str, str]:
+        """The constants that files hold in fewer bytes than float32, with the type of each."""
+        return {
+            name: values.dtype.name
+            for name, values in self.constants.items()
+            if values.dtype in (np.int8, np.float16)
+        }
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,6 +57,17 @@ class Slots:
 
     constants: dict[str, list[Place]] = field(default_factory=dict)
     sizes: dict[str, list[Place]] = field(default_factory=dict)
+
+    def renumbered(self, number: Callable[[int], int]) -> Slots:
+        """The same where what places begin with has other numbers now."""
+
+        def moved(places: dict[str, list[Place]]) -> dict[str, list[Place]]:
+            return {
+                name: [[number(place[0]), *place[1:]] for place in found]
+                for name, found in places.items()
+            }
+
+        return Slots(constants=moved(self.constants), sizes=moved(self.sizes))
 
     def as_json(self) -> dict[str, Any]:
         """As the files carry it."""
@@ -70,6 +90,10 @@ def content_of(fit: Fit, precision: str, outputs: str = "neighbors") -> Content:
         "classes": len(fit.references.labels),
         "labels": len(fit.labels),
     }
+    if fit.index is not None and (cells := fit.index.cells) is not None and outputs == "neighbors":
+        count, room, width = cells.codes.shape
+        sizes |= {"cells": count, "room": room, "cell": room * width}
+        sizes["scanned"] = fit.index.probes * room
     there = {name: size for name, size in sizes.items() if size}
     return Content(constants=found, sizes=there, labels=fit.labels)
 
@@ -124,6 +148,8 @@ def values(content: Content, place: Place, name: str) -> NDArray[Any]:
 
 def _same(stored: NDArray[Any], wanted: NDArray[Any]) -> list[str] | None:
     """How a stored constant holds the wanted one: [], ["T"] by columns, or None."""
+    if wanted.dtype.itemsize < 4:
+        wanted = wanted.astype(np.float32)  # as the converters were given it
     if stored.size != wanted.size or stored.dtype.kind != wanted.dtype.kind:
         return None
     # A matrix of one column lies the same either way, so its shape counts where it is told.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -63,6 +63,21 @@ class Target(Protocol):
 
         Raises:
             ValueError: a part of it is not found.
+        """
+
+    def narrow(self, path: Path, places: Slots, kinds: Mapping[str, str]) -> Slots:
+        """Make a converted file hold some of its constants in fewer bytes.
+
+        The graph takes them for float32 numbers, which they are, and the products with them may
+        become products of bytes.
+
+        Args:
+            path: what `convert` wrote; it is written again, with room for other numbers.
+            places: where its content lies.
+            kinds: `float16` or `int8` for some of the constants.
+
+        Returns:
+            Where the content lies now.
         """
 
     def fill(

@@ -26,6 +26,7 @@ from pocketknn import builder
 from pocketknn.builder import cache as caches
 from pocketknn.builder.backbone import Backbone
 from pocketknn.builder.fit import Fit
+from pocketknn.builder.index import Index
 from pocketknn.builder.model import wire
 from pocketknn.builder.naming import fresh_names
 from pocketknn.builder.standin import is_fixed, stand_in
@@ -91,8 +92,16 @@ class Order:
             *(getattr(fit.spec, name) for name in ("head", "metric", "vote", "balanced")),
             fit.threshold is None,
             len(references.target_names),
+            *_facts(fit.index),
         ]
         return hashlib.sha256(json.dumps(said).encode()).hexdigest()[:24]
+
+
+def _facts(index: Index | None) -> list[Any]:
+    """What of an index decides the graph; the rest of it is filled in."""
+    if index is None:
+        return []
+    return [index.search, index.precision, index.candidates, index.width, index.probes]
 
 
 def write(
@@ -151,7 +160,10 @@ def _make(order: Order, folder: Path) -> Template:
         target.convert(model, path, fit.labels, order.options, order.precision, order.calibration)
     if is_fixed(fit):
         return Template(path=path, slots=Slots())
-    slots = target.locate(path, content_of(fit, order.precision, order.outputs))
+    content = content_of(fit, order.precision, order.outputs)
+    slots = target.locate(path, content)
+    if small := content.small():
+        slots = target.narrow(path, slots, small)
     return Template(path=path, slots=slots)
 
 

@@ -19,7 +19,8 @@ from . import seal
 
 _IDENTIFIER = b"TFL3"
 _ALIGNMENT = 16  # of the data of a buffer, which the runtime maps as it is
-_DTYPES = {0: "<f4", 2: "<i4", 4: "<i8"}  # of TensorType: float32, int32, int64
+# Of TensorType: float32, float16, int32, int64, int8.
+_DTYPES = {0: "<f4", 1: "<f2", 2: "<i4", 4: "<i8", 9: "i1"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,6 +103,45 @@ class Model:
         described = self.graph.tensors[tensor]
         data = np.ascontiguousarray(values, _DTYPES[described.type])
         self.tree.buffers[described.buffer].data = data.reshape(-1).view(np.uint8)
+
+    def kind(self, operator: Any) -> int:  # noqa: ANN401
+        """Which of the schema's `BuiltinOperator` an operator is."""
+        code = self.tree.operatorCodes[operator.opcodeIndex]
+        return int(max(code.builtinCode, code.deprecatedBuiltinCode))
+
+    def code(self, kind: int, version: int) -> int:
+        """The number of an operator code, which is added where it is not there."""
+        from ai_edge_litert import schema_py_generated as schema
+
+        codes = self.tree.operatorCodes
+        for number, one in enumerate(codes):
+            if (one.builtinCode, one.version) == (kind, version):
+                return number
+        added = schema.OperatorCodeT()
+        added.builtinCode, added.version = kind, version
+        added.deprecatedBuiltinCode = min(kind, 127)
+        codes.append(added)
+        return len(codes) - 1
+
+    def operator(
+        self, kind: int, version: int, inputs: Sequence[int], outputs: Sequence[int]
+    ) -> Any:  # noqa: ANN401
+        """An operator over tensors, which is not in the graph yet."""
+        from ai_edge_litert import schema_py_generated as schema
+
+        made = schema.OperatorT()
+        made.opcodeIndex = self.code(kind, version)
+        made.inputs, made.outputs = list(inputs), list(outputs)
+        return made
+
+    def add_tensor(self, name: str, shape: NDArray[Any], kind: int) -> int:
+        """A further tensor, that is computed; its number."""
+        from ai_edge_litert import schema_py_generated as schema
+
+        tensor = schema.TensorT()
+        tensor.name, tensor.shape, tensor.type, tensor.buffer = name, shape, kind, 0
+        self.graph.tensors.append(tensor)
+        return len(self.graph.tensors) - 1
 
     def set_axis(self, tensor: int, axis: int, size: int) -> None:
         """Change the shape of a tensor."""

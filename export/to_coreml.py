@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from pocketknn.builder.errors import InputError, first_line
 
 from . import canonical, coreml_package, mil, quantize, slots, wire
+from . import narrow as smaller
 from .coreml_package import Package
 from .graph import serving_function
 from .metadata import Metadata
@@ -39,7 +40,7 @@ _PREFIX = "pocketknn."
 _DESCRIPTION, _METADATA, _USER_DEFINED = 2, 100, 100
 # One input to the outputs by name, a vote as {label: share}.
 Predict = Callable[[NDArray[Any]], Mapping[str, Any]]
-_REFERENCES = re.compile(r"pocketknn(_\d+)?_references_")  # names of the search's constants
+_TABLES = re.compile(r"pocketknn(_\d+)?_(references|scan)_")  # names of the search's constants
 _HEAD = re.compile(r"pocketknn(_\d+)?/(?!backbone)")
 
 
@@ -108,12 +109,8 @@ def convert(
     named.save(str(path))
     canonical.coreml_package(path, ct.utils.load_spec(str(path)))
     package = Package(path)
-    package.rows_first(_REFERENCES)
-    part = path.with_suffix(".part")
-    package.write(part)
-    package.save(part)
-    shutil.rmtree(path)
-    part.rename(path)
+    package.rows_first(_TABLES)
+    _rewrite(package, path)
 
 
 def locate(path: Path, content: Content) -> Slots:
@@ -135,6 +132,24 @@ def locate(path: Path, content: Content) -> Slots:
                 if operation.type != "const"  # whose shape follows its values
             ]
     return slots.locate(content, tensors, numbers)
+
+
+def narrow(path: Path, places: Slots, kinds: Mapping[str, str]) -> Slots:
+    """Change the types of constants, with operations that widen them."""
+    package = Package(path)
+    for name, kind in kinds.items():
+        for number, *_ in places.constants[name]:
+            added = smaller.coreml(package, number, kind)
+            places = places.renumbered(_moved(number, added))
+            if added:  # what widens the table has its height too
+                places.sizes[name].append([number + added, "axis", 0, 0])
+            if kind == "int8":
+                places.constants[name] = [
+                    [one[0], one[1], "quantized_data", *one[3:]] if one[0] == number else one
+                    for one in places.constants[name]
+                ]
+    _rewrite(package, path)
+    return places
 
 
 def content(path: Path, places: Slots) -> dict[str, NDArray[Any]]:
@@ -221,6 +236,20 @@ def load(path: Path, threads: int | None = None) -> Run:
         return {name: np.concatenate([row[name] for row in rows]) for name in rows[0]}
 
     return run
+
+
+def _moved(place: int, added: int) -> Callable[[int], int]:
+    """Numbers of operations after some were put behind one of them."""
+    return lambda number: number + added if number > place else number
+
+
+def _rewrite(package: Package, path: Path) -> None:
+    """Put a changed package in the place of the one that it was read from."""
+    part = path.with_suffix(".part")
+    package.write(part)
+    package.save(part)
+    shutil.rmtree(path)
+    part.rename(path)
 
 
 def _introduce(described: Any, manifest: dict[str, Any]) -> None:  # noqa: ANN401

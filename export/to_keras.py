@@ -63,6 +63,11 @@ def locate(path: Path, content: Content) -> Slots:
     return slots.locate(content, tensors, numbers)
 
 
+def narrow(path: Path, places: Slots, kinds: Mapping[str, str]) -> Slots:
+    """Nothing: `fill` writes numbers in their own type, and Keras makes float32 of them."""
+    return places
+
+
 def content(path: Path, places: Slots) -> dict[str, NDArray[Any]]:
     """The constants of a file, flat, as they lie in it."""
     import h5py
@@ -197,7 +202,10 @@ def _copy_weights(
                 copied = made.create_group(name)
             else:
                 values = changed.get(name, one)
-                copied = made.create_dataset(name, values.shape, one.dtype)
+                # Bytes and halves stay such in the file; Keras' variables take them as float32.
+                small = values.dtype.itemsize < one.dtype.itemsize
+                dtype = values.dtype if small else one.dtype
+                copied = made.create_dataset(name, values.shape, dtype)
                 for start in range(0, len(values) if values.ndim else 0, _ROWS):
                     copied[start : start + _ROWS] = values[start : start + _ROWS]
                 if not values.ndim:

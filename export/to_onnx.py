@@ -15,8 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pocketknn.builder.errors import InputError, first_line
+from pocketknn.builder.indexed import LARGE
 
 from . import canonical, quantize, seal, slots, wire
+from . import narrow as smaller
 from .graph import pixels_of, serving_function
 from .metadata import Metadata
 from .options import Options
@@ -33,7 +35,7 @@ PRECISIONS: tuple[str, ...] = ("float32", "float16", "int8")
 THREADS = True
 OPSET = 17
 _PREFIX = "pocketknn."
-_REFERENCES = re.compile(r"pocketknn(_\d+)?/references")  # names of the search's nodes
+_TABLES = re.compile(r"pocketknn(_\d+)?/(references|scan)")  # names of the search's nodes
 _GRAPH, _METADATA_PROPS = 7, 14  # of ModelProto in onnx.proto
 _INITIALIZER = 5  # of GraphProto
 _NAME, _RAW_DATA = 8, 9  # of TensorProto
@@ -97,6 +99,19 @@ def locate(path: Path, content: Content) -> Slots:
     return slots.locate(content, tensors, numbers)
 
 
+def narrow(path: Path, places: Slots, kinds: Mapping[str, str]) -> Slots:
+    """Change the types of initializers, and what takes them; their names stay."""
+    import onnx
+
+    proto = onnx.load_model(path)
+    for name, kind in kinds.items():
+        for place in places.constants[name]:
+            smaller.onnx_tables(proto, place[0], kind)
+    onnx.checker.check_model(proto, full_check=True)
+    onnx.save_model(proto, path)
+    return places
+
+
 def content(path: Path, places: Slots) -> dict[str, NDArray[Any]]:
     """The constants of a file, flat, as they lie in it; the references stay in the file."""
     import onnx
@@ -122,7 +137,11 @@ def fill(source: Path, path: Path, places: Slots, content: Content, metadata: Me
     """
     import onnx
 
-    large = {place[0] for place in places.constants.get("references", ())}
+    large = {
+        place[0]: _stored(slots.values(content, place, name))
+        for name in LARGE
+        for place in places.constants.get(name, ())
+    }
     proto = _without(source, large)
     graph = proto.graph
     tensors = {tensor.name: tensor for tensor in graph.initializer}
@@ -144,11 +163,7 @@ def fill(source: Path, path: Path, places: Slots, content: Content, metadata: Me
                 shape = graph.output[first].type.tensor_type.shape
                 shape.dim[second].dim_value = content.sizes[name]
     _introduce(proto, metadata)
-    matrices = {
-        place[0]: slots.values(content, place, "references")
-        for place in places.constants.get("references", ())
-    }
-    _write(path, proto, matrices, metadata)
+    _write(path, proto, large, metadata)
 
 
 def read(path: Path) -> Metadata:
@@ -221,7 +236,7 @@ def _rows_first(proto: onnx.ModelProto) -> None:
     graph = proto.graph
     tables = {t.name: numpy_helper.to_array(t) for t in graph.initializer if len(t.dims) == 2}
     for node in graph.node:
-        if node.op_type != "MatMul" or not _REFERENCES.match(node.name):
+        if node.op_type != "MatMul" or not _TABLES.match(node.name):
             continue
         rows = np.ascontiguousarray(tables[node.input[1]].T)
         twins = (name for name, table in tables.items() if _same_bits(table, rows))
@@ -234,6 +249,13 @@ def _rows_first(proto: onnx.ModelProto) -> None:
     kept = [table for table in graph.initializer if table.name in used]
     del graph.initializer[:]
     graph.initializer.extend(kept)
+
+
+def _stored(values: NDArray[Any]) -> NDArray[Any]:
+    """A large constant as files hold it: bytes have no sign there."""
+    if values.dtype != np.int8:
+        return values
+    return values.view(np.uint8) ^ np.uint8(smaller.MIDDLE)  # adds 128 to each
 
 
 def _same_bits(one: NDArray[Any], other: NDArray[Any]) -> bool:
@@ -310,7 +332,9 @@ def _write(
     parts: list[Any] = [proto.graph.SerializeToString(deterministic=True)]
     for name, values in matrices.items():
         described = onnx.TensorProto(
-            name=name, dims=values.shape, data_type=onnx.TensorProto.FLOAT
+            name=name,
+            dims=values.shape,
+            data_type=onnx.helper.np_dtype_to_tensor_dtype(values.dtype),
         ).SerializeToString(deterministic=True)
         raw = wire.header(_RAW_DATA, values.nbytes)
         length = len(described) + len(raw) + values.nbytes

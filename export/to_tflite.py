@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pocketknn.builder.errors import InputError, first_line
+from pocketknn.builder.indexed import LARGE
 
+from . import narrow as smaller
 from . import quantize, seal, slots
 from .archive import append_files, payload, read_files
 from .graph import pixels_of, serving_function
@@ -79,6 +81,16 @@ def locate(path: Path, content: Content) -> Slots:
     return slots.locate(content, tensors, numbers)
 
 
+def narrow(path: Path, places: Slots, kinds: Mapping[str, str]) -> Slots:
+    """Change the types of tensors; their numbers stay."""
+    model = Model(path.read_bytes())
+    for name, kind in kinds.items():
+        for place in places.constants[name]:
+            smaller.tflite(model, place[0], kind)
+    model.write(path, {})
+    return places
+
+
 def content(path: Path, places: Slots) -> dict[str, NDArray[Any]]:
     """The constants of a file, flat, as they lie in it; the references stay in the file."""
     values = dict(Model(np.memmap(path, np.uint8, "r")).constants())
@@ -92,7 +104,7 @@ def fill(source: Path, path: Path, places: Slots, content: Content, metadata: Me
     for name, found in places.constants.items():
         for place in found:
             values = slots.values(content, place, name)
-            if name == "references":
+            if name in LARGE:
                 streamed[place[0]] = values
             else:
                 model.set_constant(place[0], values)

@@ -26,7 +26,7 @@ def written(case, folder, precision="float16", **options):
 
 def agrees(case, path, precision):
     outputs = to_coreml.load(path)(case.queries.inputs)
-    stored = holds(files_of(path), case.fit.space)
+    stored = holds(files_of(path), case.fit)
     given = (outputs, case.queries.embeddings, case.fit)
     return check(*given, precision=precision, stored=stored).failures == ()
 

@@ -98,7 +98,7 @@ def judge(name, path, case, precision=None):
         case.queries.embeddings,
         case.fit,
         precision=precision or PRECISION[name],
-        stored=holds(files_of(path), case.fit.space),
+        stored=holds(files_of(path), case.fit),
     )
 
 

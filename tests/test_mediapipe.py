@@ -53,6 +53,9 @@ def taking_bytes(case):
 
 CASES = {
     "bundled": lambda photos: photo_case(photos, "bundled"),
+    "scan": lambda photos: photo_case(
+        photos, "bundled", search="rerank", references_precision="int8", candidates=9
+    ),
     "pixels": lambda photos: photo_case(photos, size=16),
     "bytes": lambda photos: taking_bytes(photo_case(photos, "bundled", vote="distance")),
     "reject": lambda photos: photo_case(photos, size=16, reject=0.87),

@@ -19,6 +19,13 @@ CASES = {
     "vectors, euclidean, pca": lambda photos: vector_case(metric="euclidean", pca=4),
     "vectors, unknown": lambda photos: vector_case(reject="auto", false_rejection=0.5),
     "vectors, manhattan": lambda photos: vector_case(metric="manhattan", vote="distance"),
+    "vectors, eight bits": lambda photos: vector_case(
+        n=90, references_precision="int8", recall=0.5
+    ),
+    "vectors, cells": lambda photos: vector_case(n=900, d=72, search="ivf", probes=20, k=2),
+    "vectors, scan": lambda photos: vector_case(
+        n=900, d=72, search="rerank", references_precision="float16", candidates=40
+    ),
     "vectors, mean": lambda photos: vector_case(head="regress", vote="distance"),
 }
 

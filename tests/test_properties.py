@@ -55,7 +55,7 @@ def test_any_file_agrees_with_the_oracle(name, tmp_path_factory):
         kind = PRECISION[name]
         case.write(name, path, kind)
         outputs = FORMATS[name].load(path)(case.queries.inputs)
-        stored = holds(files_of(path), case.fit.space)
+        stored = holds(files_of(path), case.fit)
         # In a model of vectors nothing is half precision, so float32's table holds for Core ML too.
         parity = check(
             outputs,

@@ -55,7 +55,7 @@ def same(name, case, folder, precision, **options):
         last_bit = 1e-7 if precision == "int8" and output == "probabilities" else 0
         np.testing.assert_allclose(found[output], values, rtol=0, atol=last_bit, err_msg=output)
     if options.get("outputs") != "embedding":
-        assert holds(files_of(quick), case.fit.space)
+        assert holds(files_of(quick), case.fit)
 
 
 @pytest.mark.parametrize("name", FORMATS)

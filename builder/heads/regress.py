@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from keras import KerasTensor
 
     from pocketknn.builder.fit import Fit
-    from pocketknn.builder.search import Constants
+    from pocketknn.builder.indexed import Constants
 
 
 def constants(fit: Fit, exact_hit: float) -> Constants:

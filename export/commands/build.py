@@ -22,7 +22,7 @@ from pocketknn.builder.spec import Spec, resolve_k
 from pocketknn.export import budget, queries, report
 from pocketknn.export.artefact import FORMATS, check_formats
 from pocketknn.export.budget import Budget
-from pocketknn.export.handover import Export, export
+from pocketknn.export.handover import Export, export, planned
 from pocketknn.export.limits import check_size
 from pocketknn.export.options import Options
 from pocketknn.export.progress import progress
@@ -161,6 +161,31 @@ def build_photos(
         console.print(line, markup=False)
     _print_summary(result, embedded.skipped)
     return result
+
+
+def plan_photos(
+    selection: Selection,
+    spec: Spec,
+    *,
+    options: Options | None = None,
+    formats: Sequence[str] = tuple(FORMATS),
+    cached: bool = True,
+) -> None:
+    """Print what the files of `build_photos` would take; nothing is written."""
+    check_formats(formats)
+    classes = _read_labels(selection.labels) if selection.labels else None
+    if is_collection(selection.photos):
+        refs = read_collection(selection.photos, classes)
+        net = backbone_of(refs, spec)
+    else:
+        found = selection.find()
+        net = load_backbone(spec)
+        check_size(formats, len(found), net.dim, spec)
+        place = caches.folder() if cached else None
+        cache = Cache.of(place, net, spec.crop) if place else None
+        embedded = embed(found, net, spec.crop, cache=cache)
+        refs = embedded.references(classes, selection.target_columns or None)
+    console.print(report.plan_table(planned(spec, refs, net, options or Options(), formats)))
 
 
 def _smallest(

@@ -204,6 +204,10 @@ def _choices(manifest: dict[str, Any]) -> Iterator[tuple[str, str]]:
     yield "balanced", "yes" if manifest["balanced"] else ""
     if pca:
         yield "PCA", f"{pca['size']} components, {percent(pca['variance'])} of the variance"
+    search = manifest["search"]
+    yield "search", f"{search['by']}, {search['references_precision']} references"
+    if search["recall"] is not None:
+        yield "finds", f"{percent(search['recall'])} of the exact neighbours"
     if manifest["reject"]:
         yield "unknown below", f"{manifest['reject']['threshold']:.6g}"
     if backbone:

@@ -37,7 +37,9 @@ def layout(fit: Fit, seed: int = 0) -> Map | None:
     if len(rows) < 3:
         return None
     space = fit.space
-    vectors = unit(space.rows[rows]) if space.metric == "cosine" else space.rows[rows]
+    vectors = space.rows[rows].astype(np.float64)
+    if space.metric == "cosine":
+        vectors = unit(vectors)
     places, method = _placed(vectors, seed)
     low, high = places.min(axis=0), places.max(axis=0)
     return Map(rows=rows, places=(places - low) / np.maximum(high - low, 1e-12), method=method)

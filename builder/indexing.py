@@ -1,0 +1,376 @@
+"""Which index the references get: made, measured on the references themselves, and chosen."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .cells import cells_of
+from .codes import LARGEST, Codes, encode, quantised, scale
+from .errors import InputError
+from .index import Index
+from .neighbors import Floats, Ints, unit
+from .space import Space
+from .spec import AUTO, RECALL, Spec
+
+SPARE = 16  # references beyond k that are scored anew, for what eight-bit sums put out of order
+_WIDTHS = (64, 128, 256)  # components that a scan may compare
+_MOST = 1024  # references scored after a scan; more would cost more than they are worth
+_ASKED = 1000  # references that searches are measured on
+_LEARNED = 20_000  # references that principal components are taken from
+_SMALL = 8 << 20  # bytes that are read in a fraction of any backbone's time
+_MANY = 200_000  # references above which cells can pay
+_GATHERED = 6  # how many times as dear a byte is that is gathered than one that is scanned
+_ROUNDING = 1e-9  # of scores in float64
+_WIDENED = 3  # the same of a byte in a cell, which is gathered whole and made a float
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Asked:
+    """References as queries: each has its exact nearest others.
+
+    Attributes:
+        units: (q, r).
+        own: (q,) which references they are.
+        nearest: (q, k) their exact nearest others.
+        least: (q,) the score of the last of these.
+    """
+
+    units: Floats
+    own: Ints
+    nearest: Ints
+    least: Floats
+
+
+def index(spec: Spec, space: Space, k: int) -> Index | None:
+    """The index that a spec asks for; None for one dense layer of float32.
+
+    Args:
+        spec: with `search`, `references_precision`, `recall`, `candidates` and `probes`.
+        space: the references, compared by cosine.
+        k: how many neighbours are wanted.
+
+    Raises:
+        InputError: the recall cannot be met, or more candidates or probes than there are.
+    """
+    made = _Maker(spec=spec, space=space, k=k)
+    if spec.search == AUTO:
+        return made.fastest()
+    if spec.search == "exact":
+        return None if spec.references_precision == "float32" else made.measured(made.exact())
+    return made.measured(made.rerank() if spec.search == "rerank" else made.ivf())
+
+
+def index_again(spec: Spec, space: Space, k: int, width: int, cells: int) -> Index | None:
+    """The index of an earlier build over the same references, which is not measured again.
+
+    Args:
+        spec: with all numbers that were found.
+        space: the references.
+        k: how many neighbours are wanted.
+        width: of the scan.
+        cells: how many there are; 0 without.
+    """
+    made = _Maker(spec=spec, space=space, k=k)
+    if spec.search == "exact":
+        return None if spec.references_precision == "float32" else made.exact()
+    one = replace(made.scanned(width), candidates=int(spec.candidates or 0))
+    return replace(made.in_cells(one, cells), probes=int(spec.probes or 0)) if cells else one
+
+
+def cost(index: Index, n: int, r: int) -> float:
+    """About what a search reads for a query, in bytes that are read one after the other."""
+    row = r * int(index.table.itemsize)
+    scored = _GATHERED * index.candidates * row
+    if index.cells is not None:
+        count, room, w = map(int, index.cells.codes.shape)
+        return 1.0 * index.probes * room * w * _WIDENED + 4.0 * count * w + scored
+    return 1.0 * n * (index.width or row) + scored
+
+
+class _Spread(NamedTuple):
+    """The mean, the least and the largest value of each column (r,)."""
+
+    mean: Floats
+    least: Floats
+    largest: Floats
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Maker:
+    spec: Spec
+    space: Space
+    k: int
+
+    @property
+    def n(self) -> int:
+        return len(self.space.references)
+
+    @property
+    def wanted(self) -> float:
+        """The recall to be met; 0 where the numbers that decide it are given instead."""
+        given = self.spec.candidates is not None or self.spec.probes is not None
+        if self.spec.recall is None:
+            return 0.0 if given else RECALL
+        return float(self.spec.recall)
+
+    @cached_property
+    def spread(self) -> _Spread:
+        """Where the values of each column of the unit vectors lie."""
+        total = np.zeros(self.space.width)
+        least, largest = np.full_like(total, np.inf), np.full_like(total, -np.inf)
+        for rows in self.space.unit_blocks():
+            total += rows.sum(axis=0)
+            least, largest = (
+                np.minimum(least, rows.min(axis=0)),
+                np.maximum(largest, rows.max(axis=0)),
+            )
+        return _Spread(total / self.n, least, largest)
+
+    @cached_property
+    def stored(self) -> Index:
+        """The references as the file holds them, all compared."""
+        precision, shape = self.spec.references_precision, (self.n, self.space.width)
+        if precision == "float32":
+            return Index(search="exact", precision=precision, table=self.space.matrix)
+        codes = None
+        table: NDArray[Any] = np.empty(shape, np.float16)
+        if precision == "int8":
+            table = np.empty(shape, np.int8)
+            codes = Codes(table, *scale(self.spread.least, self.spread.largest))
+        made = Index(search="exact", precision=precision, table=table, codes=codes)
+        error, start = 0.0, 0
+        for rows in self.space.unit_blocks():
+            block = slice(start, start + len(rows))
+            table[block] = rows if codes is None else encode(rows, codes.steps, codes.middle)
+            off = made.rows(block) - rows
+            error = max(error, float(np.sqrt((off**2).sum(axis=1)).max()))
+            start += len(rows)
+        return replace(made, error=error)
+
+    @cached_property
+    def asked(self) -> _Asked | None:
+        """What indexes are measured by; None where there is one reference only."""
+        if self.n < 2:
+            return None
+        queries, found = self.space.others
+        some = np.random.default_rng(self.spec.seed).permutation(len(queries))[:_ASKED]
+        some.sort()
+        k = min(self.k, self.n - 1)
+        return _Asked(
+            units=self._units(queries[some]),
+            own=queries[some],
+            nearest=found.indices[some, :k],
+            least=found.scores[some, k - 1],
+        )
+
+    @cached_property
+    def components(self) -> Floats:
+        """Principal components of the unit vectors, the largest first: (r, …)."""
+        draw = np.random.default_rng(self.spec.seed)
+        some = np.sort(draw.choice(self.n, min(self.n, _LEARNED), replace=False))
+        rows = self._units(some) - self.spread.mean
+        if len(rows) < rows.shape[1]:
+            vectors = np.linalg.svd(rows, full_matrices=False)[2][::-1].T
+        else:  # the covariance is cheaper
+            vectors = np.linalg.eigh(rows.T @ rows)[1]
+        # The sign of a component means nothing; a rule for it makes builds the same everywhere.
+        vectors *= np.sign(vectors[np.abs(vectors).argmax(axis=0), np.arange(vectors.shape[1])])
+        found: Floats = vectors[:, ::-1]
+        return found
+
+    def exact(self) -> Index:
+        # Codes are multiplied by a query of codes, whose sums are too coarse for the order.
+        coarse = self.stored.codes is not None
+        return replace(self.stored, candidates=min(self.n, self.k + SPARE) if coarse else 0)
+
+    @cached_property
+    def projected(self) -> NDArray[np.float32]:
+        """All references by the most components that a scan may compare, their mean at zero."""
+        kernel = self.components[:, : self._widths()[-1]]
+        found = np.empty((self.n, kernel.shape[1]), np.float32)
+        start = 0
+        for rows in self.space.unit_blocks():
+            found[start : start + len(rows)] = (rows - self.spread.mean) @ kernel
+            start += len(rows)
+        return found
+
+    def scanned(self, width: int) -> Index:
+        """An index with a scan over all references, and as yet no number of candidates."""
+        rows = self.projected[:, :width]
+        # One step for all components: a query multiplies what little there is in the last ones.
+        step = float(np.abs(rows).max(initial=0)) / LARGEST or 1.0
+        rotation = (self.components[:, :width] / step).astype(np.float32)
+        scan = np.rint(rows / np.float32(step)).astype(np.int8)
+        return replace(self.stored, search="rerank", rotation=rotation, scan=scan)
+
+    def rerank(self) -> Index:
+        """The scan that costs least, with the candidates that it needs.
+
+        Raises:
+            InputError: none finds enough.
+        """
+        self._check("candidates", self.spec.candidates, self.k, self.n)
+        found, best = [], 0.0
+        for one in map(self.scanned, self._widths()):
+            places = self._places(one)
+            most = self.spec.candidates or min(self.n, _MOST)
+            best = max(best, float((places < most).mean()))
+            needed = self.spec.candidates or _first(places, self.wanted, self.k, most)
+            if needed is not None:
+                found.append(replace(one, candidates=needed))
+        if not found:
+            raise InputError(
+                f"the search rerank finds {best:.2%} of the neighbours with"
+                f" {min(self.n, _MOST)} candidates, and a recall of {self.wanted:.2%} is wanted;"
+                " take a lower --recall, or --search exact"
+            )
+        if self.spec.candidates:  # they are paid for, so the widest scan is what is best
+            return found[-1]
+        return min(found, key=lambda one: cost(one, self.n, self.space.width))
+
+    def ivf(self) -> Index:
+        """Cells over the scan that `rerank` would take, with the probes that are needed.
+
+        Raises:
+            InputError: too few references for cells, or probes that no cells are there for.
+        """
+        count = int(4 * np.sqrt(self.n))
+        if self.n < 4 * count:
+            raise InputError(
+                f"the search ivf is for many references, and there are {self.n}; take rerank"
+            )
+        self._check("probes", self.spec.probes, 1, count)
+        # Of what may be missed the scan gets a third, and the cells the rest.
+        scan = replace(self.spec, recall=1 - (1 - self.wanted) / 3) if self.wanted else self.spec
+        one = self.in_cells(replace(self, spec=scan).rerank(), count)
+        probes = self.spec.probes or self._probes(one, 1 - (1 - self.wanted) * 2 / 3)
+        assert one.cells is not None
+        sizes = np.sort((one.cells.members >= 0).sum(axis=1))
+        # Whatever cells are the nearest, there must be as many references in them.
+        enough = int(np.searchsorted(np.cumsum(sizes), one.candidates)) + 1
+        return replace(one, probes=max(probes, enough))
+
+    def in_cells(self, one: Index, count: int) -> Index:
+        """An index whose scan is put into so many cells; as yet without a number of probes."""
+        assert one.scan is not None
+        assert one.rotation is not None
+        offset = self.spread.mean @ one.rotation
+        cells = cells_of(one.scan, offset, count, self.spec.seed)
+        return replace(one, search="ivf", scan=None, cells=cells)
+
+    def measured(self, one: Index) -> Index:
+        """The same with its recall, and more candidates and probes where it finds too few.
+
+        Raises:
+            InputError: with all of them it is still below what is wanted.
+        """
+        if (asked := self.asked) is None:
+            return one
+        recall = self._recall(one, asked)
+        while recall < self.wanted and (more := self._more(one)) is not None:
+            one, recall = more, self._recall(more, asked)
+        if recall < self.wanted:
+            what = f"{one.precision} references" + (
+                "" if one.search == "exact" else f" and the search {one.search}"
+            )
+            raise InputError(
+                f"{what} find {recall:.2%} of the exact neighbours, and a recall of"
+                f" {self.wanted:.2%} is wanted; take a lower --recall, a higher"
+                " --references-precision, or --search exact"
+            )
+        return replace(one, recall=recall, queries=len(asked.own))
+
+    def _more(self, one: Index) -> Index | None:
+        """The same with half as many candidates and probes again; None where it has all."""
+        if one.search == "exact" or self.spec.candidates is not None:
+            return None
+        candidates = min(one.candidates * 3 // 2 + 1, self.n, _MOST)
+        probes = one.probes
+        if one.cells is not None and self.spec.probes is None:
+            probes = min(probes * 3 // 2 + 1, len(one.cells.codes))
+        if (candidates, probes) == (one.candidates, one.probes):
+            return None
+        return replace(one, candidates=candidates, probes=probes)
+
+    def _recall(self, one: Index, asked: _Asked) -> float:
+        k = asked.nearest.shape[1]
+        found = one.find(asked.units, k, asked.own).indices
+        # Copies of a reference are as near as it is: whichever is found is right.
+        right = [
+            self._units(near) @ query >= least - _ROUNDING
+            for near, query, least in zip(found, asked.units, asked.least, strict=True)
+        ]
+        return float(np.mean(right))
+
+    def fastest(self) -> Index | None:
+        """What reads least and finds enough; None where that is one dense layer."""
+        plain = self.exact()
+        options = [plain]
+        if self.n * self.space.width * plain.table.itemsize > _SMALL:
+            ways = [self.rerank, self.ivf] if self.n >= _MANY else [self.rerank]
+            for way in ways:
+                try:
+                    options.append(self.measured(way()))
+                except InputError:
+                    continue  # it does not find enough
+        best = min(options, key=lambda one: cost(one, self.n, self.space.width))
+        if best is not plain:
+            return best
+        return None if plain.precision == "float32" else self.measured(plain)
+
+    def _units(self, rows: Ints) -> Floats:
+        return unit(self.space.project(self.space.references.vectors[rows]))
+
+    def _widths(self) -> list[int]:
+        r = min(self.space.width, self.components.shape[1])
+        return [width for width in _WIDTHS if width < r] or [r]
+
+    def _places(self, one: Index) -> Ints:
+        """How many references the scan ranks before each exact neighbour: (q, k)."""
+        asked = self.asked
+        if asked is None:
+            return np.zeros((1, 1), np.int64)
+        assert one.scan is not None
+        queries = quantised(one.turned(asked.units)).astype(np.float32)
+        near = one.scan[asked.nearest].astype(np.float32)
+        limits = np.einsum("qkw,qw->qk", near, queries)
+        places = np.zeros(limits.shape, np.int64)
+        for start in range(0, self.n, 1 << 14):
+            scores = queries @ one.scan[start : start + (1 << 14)].astype(np.float32).T
+            inside = (asked.own >= start) & (asked.own < start + scores.shape[1])
+            scores[inside, asked.own[inside] - start] = -np.inf
+            for at in range(limits.shape[1]):
+                places[:, at] += (scores > limits[:, at : at + 1]).sum(axis=1)
+        return places
+
+    def _probes(self, one: Index, share: float) -> int:
+        """Cells that must be scanned for this share of the exact neighbours to be in them."""
+        asked = self.asked
+        assert one.cells is not None
+        count, room = one.cells.members.shape
+        if asked is None:
+            return 1
+        cell = np.empty(self.n, np.int64)
+        there = one.cells.members >= 0
+        cell[one.cells.members[there]] = np.repeat(np.arange(count), room).reshape(-1, room)[there]
+        order = one.nearest_cells(one.turned(asked.units))
+        place = np.argsort(order, axis=1)
+        return _first(np.take_along_axis(place, cell[asked.nearest], axis=1), share, 1, count) or 1
+
+    def _check(self, name: str, value: int | None, least: int, most: int) -> None:
+        if value is not None and not least <= value <= most:
+            raise InputError(f"{name} must be {least} to {most} here, not {value}")
+
+
+def _first(places: Ints, share: float, least: int, most: int) -> int | None:
+    """How many of a ranking hold this share of what was sought in it; None where too many."""
+    if share <= 0:
+        return least
+    ordered = np.sort(places, axis=None)
+    needed = int(ordered[min(len(ordered), int(np.ceil(share * len(ordered)))) - 1]) + 1
+    return max(needed, least) if needed <= most else None

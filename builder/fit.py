@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from . import neighbors, unknown
 from .accuracy import best_k
 from .errors import InputError
+from .fewest import fewest
 from .neighbors import METRICS, Floats, Neighbors
 from .projection import pca
 from .references import References
@@ -24,7 +25,7 @@ class Fit:
     """A spec whose `auto`s and defaults are numbers, over its references.
 
     Attributes:
-        spec: with `head`, an int `k`, and `reject` a number or None.
+        spec: with `head`, an int `k`, `pca` and `reject` a number or None.
         space: the references, under the spec's metric and projection.
     """
 
@@ -94,7 +95,11 @@ def fit(spec: Spec, references: References) -> Fit:
     head = spec.head or _default_head(references)
     _check_head(head, spec, references)
     k = spec.k if spec.k == AUTO else resolve_k(spec.k, n)
-    projection = pca(references.vectors, spec.pca) if spec.pca is not None else None
+    if spec.pca == AUTO:
+        spec = fewest(spec, head, references)
+    projection = None
+    if isinstance(spec.pca, int | float):
+        projection = pca(references.vectors, spec.pca, spec.whiten or 0.0)
     check_memory(spec.metric, n, projection.kernel.shape[1] if projection else references.dim)
     space = Space(references=references, metric=spec.metric, projection=projection, seed=spec.seed)
     spec = replace(spec, head=head, k=best_k(spec, space, head) if k == AUTO else k)

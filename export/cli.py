@@ -63,7 +63,14 @@ def build(
     ] = "cosine",
     pca: Annotated[
         str | None,
-        typer.Option(help="Principal components to compare, or a share of variance like 0.95."),
+        typer.Option(
+            help="Principal components to compare, a share of variance like 0.95, or auto: the"
+            " fewest that lose nothing."
+        ),
+    ] = None,
+    whiten: Annotated[
+        float | None,
+        typer.Option(help="With --pca: make components equally large, from 0 (not) to 1 (fully)."),
     ] = None,
     vote: Annotated[str, typer.Option(help="uniform or distance.")] = "uniform",
     balanced: Annotated[
@@ -151,7 +158,8 @@ def build(
         size=size,
         input_range=input_range,
         metric=metric,
-        pca=None if pca is None else _number(pca, "pca"),
+        pca=_auto_or(pca, "pca"),
+        whiten=whiten,
         head=head,
         k=_auto_or(k, "k"),  # type: ignore[arg-type]  # Spec refuses 2.5
         reject=_auto_or(reject, "reject"),

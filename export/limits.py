@@ -27,8 +27,8 @@ def check_size(formats: Sequence[str], n: int, dim: int, spec: Spec) -> None:
     width = min(spec.pca, dim) if isinstance(spec.pca, int) else dim
     limited = [name for name in formats if name in _LIMITED]
     size = 4 * n * width
-    # A share of the variance takes nobody knows how many components, until they are there.
-    if not limited or isinstance(spec.pca, float) or size + _ROOM < LARGEST:
+    # How many components a share of the variance takes, or auto, is not known yet.
+    if not limited or isinstance(spec.pca, float | str) or size + _ROOM < LARGEST:
         return
     fits = (LARGEST - _ROOM) // (4 * n)
     ways = [f"--pca {fits}"] if 0 < fits < width else []

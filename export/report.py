@@ -164,7 +164,8 @@ def _quality(loo: dict[str, Any]) -> str:
 def _projection(pca: dict[str, Any] | None) -> list[str]:
     if not pca:
         return []
-    lines = [f"PCA to {pca['size']} components, {pca['variance']:.1%} of the variance"]
+    whitened = f", whitened by the power {pca['whiten']:g}" if pca.get("whiten") else ""
+    lines = [f"PCA to {pca['size']} components, {pca['variance']:.1%} of the variance{whitened}"]
     if without := pca["without"]:
         before = without["accuracy"]
         accuracy = "" if before is None else f"accuracy {before:.1%}, "

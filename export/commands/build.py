@@ -189,7 +189,8 @@ def _smallest(
         )
     console.print(report.variants_table(variants, within))
     best = budget.smallest(variants, within)
-    return replace(spec, pca=best.pca), replace(options, precision=best.precision)
+    spec = replace(spec, pca=best.pca, whiten=best.whiten)
+    return spec, replace(options, precision=best.precision)
 
 
 def _sample(

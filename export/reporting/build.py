@@ -204,6 +204,7 @@ def _choices(manifest: dict[str, Any]) -> Iterator[tuple[str, str]]:
     yield "balanced", "yes" if manifest["balanced"] else ""
     if pca:
         yield "PCA", f"{pca['size']} components, {percent(pca['variance'])} of the variance"
+        yield "whitened by the power", f"{pca['whiten']:g}" if pca.get("whiten") else ""
     if manifest["reject"]:
         yield "unknown below", f"{manifest['reject']['threshold']:.6g}"
     if backbone:

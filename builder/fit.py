@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 from . import neighbors, unknown
 from .accuracy import best_k
+from .components import best_components
 from .errors import InputError
-from .fewest import fewest
 from .neighbors import METRICS, Floats, Neighbors
 from .projection import pca
 from .references import References
@@ -96,7 +96,7 @@ def fit(spec: Spec, references: References) -> Fit:
     _check_head(head, spec, references)
     k = spec.k if spec.k == AUTO else resolve_k(spec.k, n)
     if spec.pca == AUTO:
-        spec = fewest(spec, head, references)
+        spec = best_components(spec, head, references)
     projection = None
     if isinstance(spec.pca, int | float):
         projection = pca(references.vectors, spec.pca, spec.whiten or 0.0)

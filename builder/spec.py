@@ -31,8 +31,8 @@ class Spec:
         metric: what makes a reference near: `cosine`, `euclidean`, `manhattan`, or `minkowski`
             with p = 3.
         pca: how many principal components of the embedding are compared, or, below 1, the share of
-            variance they keep; `auto` finds the fewest that lose nothing by cross-validation; None
-            compares the embedding itself.
+            variance they keep; `auto` finds the best number by cross-validation; None compares the
+            embedding itself.
         whiten: how far the components are made equally large: each is divided by its variance to
             half this power, so 0 leaves them and 1 gives all the same variance. None is 0, or
             what `auto` finds with the components.

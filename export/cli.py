@@ -64,8 +64,8 @@ def build(
     pca: Annotated[
         str | None,
         typer.Option(
-            help="Principal components to compare, a share of variance like 0.95, or auto: the"
-            " fewest that lose nothing."
+            help="Principal components to compare, a share of variance like 0.95, or auto: as"
+            " many as answer best."
         ),
     ] = None,
     whiten: Annotated[

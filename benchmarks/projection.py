@@ -9,7 +9,8 @@ class, and each part is asked of the other ones, whose projection never saw it: 
 references are one half and the questions the other half. This is done over with other parts. Each
 row of the table is held against raw cosine on the same parts; ± is the standard error of the mean
 difference over the repeats, which share photos, so it is a little small. "chosen" is what `--pca
-auto` takes of the references alone. int8 stores r values of one byte and a float32 scale a row.
+auto` takes of the references alone, its bytes are means. int8 stores r values of one byte and a
+float32 scale a row.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ from pocketknn.builder.projection import components
 
 K = 5
 SIZES, POWERS = (64, 128, 256), (0.0, 0.5, 1.0)
-RAW, FIRST = "raw cosine", "length 1 first, then centred"
+RAW, FIRST, CHOSEN = "raw cosine", "length 1 first, then centred", "chosen by --pca auto"
 
 
 def main() -> None:
@@ -63,7 +64,7 @@ def embedded(folder: Path, weights: Path | None) -> References:
 
 def print_table(name: str, references: References, parts: int, repeats: int) -> None:
     """Markdown, a row for each way."""
-    found: dict[tuple[str, int], list[list[float]]] = {}
+    found: dict[str, list[list[float]]] = {}
     for repeat in range(repeats):
         splitter = StratifiedKFold(parts, shuffle=True, random_state=repeat)
         for train, test in splitter.split(references.vectors, references.label_ids):
@@ -72,23 +73,23 @@ def print_table(name: str, references: References, parts: int, repeats: int) -> 
             for way, width, here, asked in ways(one, queries):
                 rows = knn.unit(here)
                 said = [accuracy(held, one, asked, wanted) for held in (rows, rounded(rows))]
-                found.setdefault((way, width), []).append(said)
+                found.setdefault(way, []).append([*said, width])
     per_class = len(references) // len(references.labels)
     print(f"\n{name}: {len(references.labels)} classes × {per_class}, {repeats} × {parts} parts\n")
     print("| | float32, bytes | 5-NN | against raw | int8, bytes | 5-NN | against raw |")
     print("|---" * 7 + "|")
     base = np.array(next(iter(found.values())))[:, 0]
     whole = len(base)
-    for (way, width), values in found.items():
+    for way, values in found.items():
         numbers = np.array(values)
-        if len(numbers) < whole and not way.startswith("chosen"):
+        if len(numbers) < whole:  # some training parts were too small for it
             continue
-        cells = [way]
+        cells, width = [way], round(numbers[:, 2].mean())
         for column, size in ((0, 4 * width), (1, width + 4)):
-            loss = numbers[:, column] - base[: len(numbers)]
+            loss = numbers[:, column] - base
             by_repeat = [part.mean() for part in np.array_split(loss, repeats)]
             error = np.std(by_repeat, ddof=1) / np.sqrt(repeats) if repeats > 1 else float("nan")
-            cells += [f"{size}" if size else "", f"{numbers[:, column].mean():.1%}"]
+            cells += [f"{size}", f"{numbers[:, column].mean():.1%}"]
             cells += [f"{100 * loss.mean():+.1f} ± {100 * error:.1f}"]
         print("| " + " | ".join(cells) + " |", flush=True)
 
@@ -113,9 +114,9 @@ def ways(references: References, queries: NDArray[np.float32]) -> Iterator[Way]:
     try:
         spec = best_components(Spec(pca="auto", k=K), "classify", references)
         projection = found.projection(int(spec.pca or 0), spec.whiten or 0.0)
-        yield "chosen by --pca auto", 0, projection(rows), projection(asked)
+        yield CHOSEN, int(spec.pca or 0), projection(rows), projection(asked)
     except InputError:  # nothing is as good as no projection, so a build would have none
-        yield "chosen by --pca auto", 0, rows, asked
+        yield CHOSEN, dim, rows, asked
 
 
 def rounded(rows: NDArray[np.float64]) -> NDArray[np.float64]:

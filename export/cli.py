@@ -72,6 +72,17 @@ def build(
         float | None,
         typer.Option(help="With --pca: make components equally large, from 0 (not) to 1 (fully)."),
     ] = None,
+    condense: Annotated[
+        str | None,
+        typer.Option(
+            help="Keep fewer references: 500, 50%, 2MB of vectors; or same, edited, condensed: as"
+            " many as the method needs."
+        ),
+    ] = None,
+    condense_by: Annotated[
+        str | None,
+        typer.Option(help="How to choose a number of them: prototypes (the default) or condensed."),
+    ] = None,
     vote: Annotated[str, typer.Option(help="uniform or distance.")] = "uniform",
     balanced: Annotated[
         bool, typer.Option("--balanced", help="Let classes of unequal size count the same.")
@@ -149,6 +160,7 @@ def build(
 
     from .budget import Budget, parse_bytes
     from .commands.build import Selection, build_photos
+    from .condensing import plan_of
     from .options import Options
 
     spec = Spec(
@@ -187,6 +199,7 @@ def build(
         spec,
         strangers=strangers,
         within=within,
+        fewer=plan_of(condense, condense_by) if condense or condense_by else None,
         options=Options(
             precision=precision,
             pixels=pixels,

@@ -13,6 +13,7 @@ from rich.table import Table
 from pocketknn.builder.embedding import Skipped
 
 from .budget import Budget, Variant
+from .condensing import kept_lines
 from .handover import Export
 from .metadata import REPORT
 from .parity import TOLERANCES, Parity
@@ -84,6 +85,7 @@ def facts(manifest: dict[str, Any], skipped: Sequence[Skipped]) -> list[str]:
     references, backbone = manifest["references"], manifest["backbone"]
     per_label = references["per_label"]
     lines = [f"{references['count']} references" + _spread(per_label)]
+    lines += kept_lines(manifest.get("condensed"))
     if references["duplicates"]:
         lines.append(f"{references['duplicates']} of them are copies of another picture")
     if pairs := references["contradictions"]:

@@ -205,6 +205,8 @@ def _choices(manifest: dict[str, Any]) -> Iterator[tuple[str, str]]:
     if pca:
         yield "PCA", f"{pca['size']} components, {percent(pca['variance'])} of the variance"
         yield "whitened by the power", f"{pca['whiten']:g}" if pca.get("whiten") else ""
+    if condensed := manifest.get("condensed"):
+        yield "condensed", f"from {condensed['before']} references, {condensed['by']}"
     if manifest["reject"]:
         yield "unknown below", f"{manifest['reject']['threshold']:.6g}"
     if backbone:

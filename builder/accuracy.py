@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from . import neighbors
 from .errors import InputError
-from .neighbors import Floats, Neighbors
+from .neighbors import Floats, Ints, Neighbors
 from .space import MOST_K, Space
 from .spec import Spec
 
@@ -93,8 +94,13 @@ def answers_of_others(spec: Spec, space: Space, head: str, k: int) -> Floats:
     Returns:
         Values (q, T) for regression, else the votes (q, classes) before any rejection.
     """
-    references, found = space.references, space.others.found
-    nearest = Neighbors(found.scores[:, :k], found.indices[:, :k])
+    found = space.others.found
+    return answers(spec, space, head, Neighbors(found.scores[:, :k], found.indices[:, :k]))
+
+
+def answers(spec: Spec, space: Space, head: str, nearest: Neighbors) -> Floats:
+    """What these neighbours answer: values (q, T), or votes (q, classes) before any rejection."""
+    references = space.references
     hit = space.exact_hit("float32")
     if head == "regress":
         return neighbors.mean(
@@ -126,8 +132,14 @@ def unprojected(fit: Fit) -> Unprojected | None:
     return Unprojected(
         accuracy=float(1 - _errors(fit.spec, plain, "classify", k)[0]) if labelled else None,
         first_equal=float((before[:, 0] == after[:, 0]).mean()),
-        recall=float((before[:, :, None] == after[:, None, :]).any(axis=2).mean()),
+        recall=float(shared(before, after).mean()),
     )
+
+
+def shared(wanted: Ints, found: Ints) -> NDArray[np.bool_]:
+    """Which of the neighbours (q, k) are among the ones found: (q, k)."""
+    among: NDArray[np.bool_] = (wanted[:, :, None] == found[:, None, :]).any(axis=2)
+    return among
 
 
 def _errors(spec: Spec, space: Space, head: str, k: int) -> Floats:

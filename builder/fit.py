@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from . import neighbors, unknown
 from .accuracy import best_k
+from .components import best_components
 from .errors import InputError
 from .index import Index
 from .indexing import index
@@ -29,7 +30,7 @@ class Fit:
     """A spec whose `auto`s and defaults are numbers, over its references.
 
     Attributes:
-        spec: with `head`, an int `k`, and `reject` a number or None.
+        spec: with `head`, an int `k`, `pca` and `reject` a number or None.
         space: the references, under the spec's metric and projection.
         index: how they are stored and searched; None for one dense layer of float32.
     """
@@ -116,7 +117,11 @@ def fit(spec: Spec, references: References) -> Fit:
     head = spec.head or _default_head(references)
     _check_head(head, spec, references)
     k = spec.k if spec.k == AUTO else resolve_k(spec.k, n)
-    projection = pca(references.vectors, spec.pca) if spec.pca is not None else None
+    if spec.pca == AUTO:
+        spec = best_components(spec, head, references)
+    projection = None
+    if isinstance(spec.pca, int | float):
+        projection = pca(references.vectors, spec.pca, spec.whiten or 0.0)
     check_memory(spec.metric, n, projection.kernel.shape[1] if projection else references.dim)
     space = Space(references=references, metric=spec.metric, projection=projection, seed=spec.seed)
     spec = replace(spec, head=head, k=best_k(spec, space, head) if k == AUTO else k)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from itertools import product
 
 from .errors import InputError
-from .spec import CROPS, VOTES, Spec
+from .spec import AUTO, CROPS, VOTES, Spec
 
 _KS = (1, 3, 5, 7, 10, 15, 20)
 
@@ -38,6 +38,8 @@ class Grid:
         for k in self.ks or ():
             Spec(k=k)
         for size in self.pcas:
+            if isinstance(size, str):
+                raise InputError(f"a grid tries numbers of components; {AUTO} is none")
             Spec(pca=size)
         for metric, vote, crop in product(self.metrics, self.votes, self.all_crops):
             Spec(metric=metric, vote=vote, crop=crop)

@@ -10,15 +10,19 @@ from numpy.typing import NDArray
 from .errors import InputError
 from .neighbors import Floats
 
+# Variances below this share of the largest are scaled as if they were so large: rounding in the
+# backbone makes such components, and whitening must not put them beside the others.
+_LEAST_VARIANCE = 1e-6
+
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Projection:
     """An affine map from embeddings (d) to fewer values (r), as the graph's dense layer holds it.
 
     Attributes:
-        kernel: (d, r) float32, principal components as columns.
+        kernel: (d, r) float32, principal components as columns, scaled where they are whitened.
         bias: (r,) float32: what moves the mean of the references to zero.
-        variance: share of the references' variance that is kept.
+        variance: share of the references' variance that is kept, before any whitening.
     """
 
     kernel: NDArray[np.float32]
@@ -29,6 +33,41 @@ class Projection:
         """Project embeddings (q, d) to (q, r), in float64."""
         moved: Floats = np.asarray(embeddings, np.float64) @ self.kernel + self.bias
         return moved
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Components:
+    """What scikit-learn's `PCA` finds, the largest component first.
+
+    Attributes:
+        axes: (d, r) unit vectors as columns.
+        mean: (d,) of the references.
+        variances: (r,) of the references along each axis.
+        shares: (r,) the same, as shares of all their variance.
+    """
+
+    axes: Floats
+    mean: Floats
+    variances: Floats
+    shares: Floats
+
+    def projection(self, size: int, whiten: float = 0.0) -> Projection:
+        """The first components as one dense layer.
+
+        Args:
+            size: how many.
+            whiten: the power p. The component of variance v is multiplied by (largest v / v)^(p/2):
+                0 leaves it, 1 gives all the same variance, as scikit-learn's `whiten=True` does but
+                for one factor common to all. The first component keeps its scale.
+        """
+        variances = self.variances[:size]
+        shares = np.maximum(variances / variances[0], _LEAST_VARIANCE)
+        kernel = (self.axes[:, :size] * shares ** (-whiten / 2)).astype(np.float32)
+        return Projection(
+            kernel=kernel,
+            bias=(-self.mean @ kernel.astype(np.float64)).astype(np.float32),
+            variance=float(self.shares[:size].sum()),
+        )
 
 
 def check_size(size: int | float, n: int, d: int) -> None:
@@ -44,7 +83,7 @@ def check_size(size: int | float, n: int, d: int) -> None:
         )
 
 
-def pca(vectors: NDArray[np.floating], size: int | float) -> Projection:
+def components(vectors: NDArray[np.floating], size: int | float) -> Components:
     """Principal components of (n, d), as scikit-learn's `PCA` finds them.
 
     Args:
@@ -64,9 +103,24 @@ def pca(vectors: NDArray[np.floating], size: int | float) -> Projection:
     # The solver that is the same each time; the covariance is cheaper where rows outnumber columns.
     solver = "covariance_eigh" if n > d else "full"
     found = PCA(size, svd_solver=solver).fit(rows)
-    kernel = found.components_.T.astype(np.float32)
-    return Projection(
-        kernel=kernel,
-        bias=(-found.mean_ @ kernel.astype(np.float64)).astype(np.float32),
-        variance=float(found.explained_variance_ratio_.sum()),
+    return Components(
+        axes=found.components_.T,
+        mean=found.mean_,
+        variances=found.explained_variance_,
+        shares=found.explained_variance_ratio_,
     )
+
+
+def pca(vectors: NDArray[np.floating], size: int | float, whiten: float = 0.0) -> Projection:
+    """Principal components of (n, d) as a projection.
+
+    Args:
+        vectors: the references' embeddings.
+        size: how many components, or, as a float below 1, the share of variance to keep.
+        whiten: as for `Components.projection`.
+
+    Raises:
+        InputError: more components than min(n, d), or no variance to share out.
+    """
+    found = components(vectors, size)
+    return found.projection(len(found.variances), whiten)

@@ -205,6 +205,17 @@ class References:
             provenance=self.provenance,
         )
 
+    def without_copies(self) -> References:
+        """The references whose picture no earlier one has, where the pictures are known."""
+        seen: set[str] = set()
+        rows = []
+        for row, value in enumerate(self.sha256):
+            if value not in seen:
+                rows.append(row)
+            if value:
+                seen.add(value)
+        return self.select(rows)
+
     def in_order(self, classes: Sequence[str]) -> References:
         """With the classes in another order, which may name more of them.
 

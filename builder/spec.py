@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import isfinite
 from pathlib import Path
 
@@ -12,7 +12,7 @@ from .neighbors import METRICS
 CROPS = ("center", "stretch", "fit")
 VOTES = ("uniform", "distance")
 RANGES = ("0..255", "0..1", "-1..1")
-STORES = ("float32", "float16", "int8")
+STORES = {"float32": 4, "float16": 2, "int8": 1}  # bytes of a stored number
 SEARCHES = ("exact", "rerank", "ivf")
 RECALL = 0.99  # what a search must find, where nobody says more or less
 AUTO = "auto"
@@ -34,7 +34,11 @@ class Spec:
         metric: what makes a reference near: `cosine`, `euclidean`, `manhattan`, or `minkowski`
             with p = 3.
         pca: how many principal components of the embedding are compared, or, below 1, the share of
-            variance they keep; None compares the embedding itself.
+            variance they keep; `auto` finds the best number by cross-validation; None compares the
+            embedding itself.
+        whiten: how far the components are made equally large: each is divided by its variance to
+            half this power, so 0 leaves them and 1 gives all the same variance. None is 0, or
+            what `auto` finds with the components.
         head: `classify`, `regress`, `neighbors`, or None: `regress` where there are targets,
             `classify` where there are labels.
         k: how many neighbours; `auto` is the best by leave-one-out; None the smaller of 5 and N.
@@ -61,7 +65,8 @@ class Spec:
     size: int | None = None
     input_range: str = "0..255"
     metric: str = "cosine"
-    pca: int | float | None = None
+    pca: int | float | str | None = None
+    whiten: float | None = None
     head: str | None = None
     k: int | str | None = None
     vote: str = "uniform"
@@ -89,10 +94,16 @@ class Spec:
             raise InputError(f"k must be a whole number or {AUTO}, not {self.k!r}")
         if isinstance(self.k, int) and self.k < 1:
             raise InputError(f"k must be at least 1, not {self.k}")
+        if isinstance(self.pca, str) and self.pca != AUTO:
+            raise InputError(f"pca must be a number or {AUTO}, not {self.pca!r}")
         if isinstance(self.pca, int) and self.pca < 1:
             raise InputError(f"pca must be at least 1 component, not {self.pca}")
         if isinstance(self.pca, float) and not 0 < self.pca < 1:
             raise InputError(f"a share of variance lies between 0 and 1; pca is {self.pca}")
+        if self.whiten is not None and not 0 <= self.whiten <= 1:
+            raise InputError(f"whiten is a power from 0 to 1, not {self.whiten}")
+        if self.whiten is not None and self.pca is None:
+            raise InputError("whiten scales principal components; say how many with pca")
         if isinstance(self.reject, str) and self.reject != AUTO:
             raise InputError(f"reject must be a score or {AUTO}, not {self.reject!r}")
         if not isinstance(self.reject, str | None) and not isfinite(self.reject):
@@ -109,8 +120,13 @@ class Spec:
         if self.alpha is not None and not 0 < self.alpha <= 2:
             raise InputError(f"alpha must be above 0 and at most 2, not {self.alpha}")
 
+    def exactly(self) -> Spec:
+        """The same choices by an exact search of float32 references, which all is measured by."""
+        as_stored = replace(self, search="exact", candidates=None, probes=None)
+        return replace(as_stored, references_precision="float32")
+
     def _check_search(self) -> None:
-        _one_of("references' precision", self.references_precision, STORES)
+        _one_of("references' precision", self.references_precision, tuple(STORES))
         _one_of("search", self.search, (*SEARCHES, AUTO))
         indexed = self.search != "exact" or self.references_precision != "float32"
         if indexed and self.metric != "cosine":

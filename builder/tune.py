@@ -59,7 +59,7 @@ def tune(
     notes: dict[str, None] = {}
     for crop in grid.all_crops:
         given = references_of(crop)
-        references = given.select(_first_of_copies(given))
+        references = given.without_copies()
         base = replace(spec, crop=crop, head=_head(spec, references))
         regress = base.head == "regress"
         check_folds(folds, len(references), {} if regress else references.counts)
@@ -130,18 +130,6 @@ def _head(spec: Spec, references: References) -> str:
     if not there.get(head):
         raise InputError("tuning compares accuracies, which takes classes or targets")
     return head
-
-
-def _first_of_copies(references: References) -> list[int]:
-    """The rows whose picture no earlier row has, where the pictures are known."""
-    seen: set[str] = set()
-    rows = []
-    for row, value in enumerate(references.sha256):
-        if value not in seen:
-            rows.append(row)
-        if value:
-            seen.add(value)
-    return rows
 
 
 def _splits(

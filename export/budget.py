@@ -61,6 +61,7 @@ class Variant:
     Attributes:
         precision: of the backbones.
         pca: components that are compared; None for all of the embedding.
+        whiten: how far they are whitened, as in `Spec.whiten`.
         bytes: size of the largest file.
         accuracy: leave-one-out accuracy of the worst file; None without a vote.
         agreement: share of the exact neighbours that the worst file finds.
@@ -68,7 +69,8 @@ class Variant:
     """
 
     precision: str
-    pca: int | float | None
+    pca: int | float | str | None
+    whiten: float | None
     bytes: int
     accuracy: float | None
     agreement: float
@@ -119,6 +121,7 @@ def measure(
     if not formats:
         raise InputError("a budget is for files of devices; name a format besides keras")
     plain = fit(replace(spec, reject=None), references)
+    spec = replace(spec, pca=plain.spec.pca, whiten=plain.spec.whiten)
     if plain.k + 1 > len(references):
         raise InputError("a budget is judged by leave-one-out, which needs more than k references")
     loo = leave_one_out(plain)
@@ -151,6 +154,7 @@ def measure(
             Variant(
                 precision=precision,
                 pca=pca,
+                whiten=spec.whiten,
                 bytes=max(sizes),
                 accuracy=accuracy,
                 agreement=agreement,
@@ -183,7 +187,9 @@ def smallest(variants: Sequence[Variant], budget: Budget) -> Variant:
     return best
 
 
-def _variants(spec: Spec, plain: Fit, options: Options) -> Iterator[tuple[str, int | float | None]]:
+def _variants(
+    spec: Spec, plain: Fit, options: Options
+) -> Iterator[tuple[str, int | float | str | None]]:
     most = min(plain.references.vectors.shape) - 1
     sizes = [None, *(size for size in _COMPONENTS if size < most)]
     for precision in [options.precision] if options.precision else PRECISIONS:

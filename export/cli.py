@@ -63,7 +63,25 @@ def build(
     ] = "cosine",
     pca: Annotated[
         str | None,
-        typer.Option(help="Principal components to compare, or a share of variance like 0.95."),
+        typer.Option(
+            help="Principal components to compare, a share of variance like 0.95, or auto: as"
+            " many as answer best."
+        ),
+    ] = None,
+    whiten: Annotated[
+        float | None,
+        typer.Option(help="With --pca: make components equally large, from 0 (not) to 1 (fully)."),
+    ] = None,
+    condense: Annotated[
+        str | None,
+        typer.Option(
+            help="Keep fewer references: 500, 50%, 2MB of vectors; or same, edited, condensed: as"
+            " many as the method needs."
+        ),
+    ] = None,
+    condense_by: Annotated[
+        str | None,
+        typer.Option(help="How to choose a number of them: prototypes (the default) or condensed."),
     ] = None,
     vote: Annotated[str, typer.Option(help="uniform or distance.")] = "uniform",
     balanced: Annotated[
@@ -161,6 +179,7 @@ def build(
 
     from .budget import Budget, parse_bytes
     from .commands.build import Selection, build_photos, plan_photos
+    from .condensing import plan_of
     from .options import Options
 
     spec = Spec(
@@ -170,7 +189,8 @@ def build(
         size=size,
         input_range=input_range,
         metric=metric,
-        pca=None if pca is None else _number(pca, "pca"),
+        pca=_auto_or(pca, "pca"),
+        whiten=whiten,
         head=head,
         k=_auto_or(k, "k"),  # type: ignore[arg-type]  # Spec refuses 2.5
         reject=_auto_or(reject, "reject"),
@@ -205,8 +225,16 @@ def build(
         author=author,
         license=terms,
     )
+    fewer = plan_of(condense, condense_by) if condense or condense_by else None
     if plan:
-        plan_photos(selection, spec, options=options, formats=_names(formats), cached=not no_cache)
+        plan_photos(
+            selection,
+            spec,
+            options=options,
+            formats=_names(formats),
+            fewer=fewer,
+            cached=not no_cache,
+        )
         return
     result = build_photos(
         selection,
@@ -214,6 +242,7 @@ def build(
         spec,
         strangers=strangers,
         within=within,
+        fewer=fewer,
         options=options,
         formats=_names(formats),
         strict=strict,

@@ -209,6 +209,38 @@ def merge(
     merge_files(files, out, force)
 
 
+@refs.command()
+def condense(
+    file: File,
+    amount: Annotated[
+        str,
+        typer.Argument(
+            help="500, 50%, 2MB of vectors; or same, edited, condensed: as many as it takes."
+        ),
+    ],
+    out: New,
+    by: Annotated[
+        str | None,
+        typer.Option(help="How to choose a number of them: prototypes (the default) or condensed."),
+    ] = None,
+    k: Annotated[int | None, typer.Option(help="Neighbours; the smaller of 5 and N.")] = None,
+    metric: Annotated[
+        str, typer.Option(help="cosine, euclidean, manhattan or minkowski (p = 3).")
+    ] = "cosine",
+    vote: Annotated[str, typer.Option(help="uniform or distance.")] = "uniform",
+    seed: Annotated[int, typer.Option(help="Draws where clusters begin, and an order.")] = 0,
+    force: Force = False,
+) -> None:
+    """Keep fewer references that answer like all of them, for a k, a metric and a vote."""
+    from pocketknn.builder.spec import Spec
+
+    from .commands.refs import condense_references
+
+    condense_references(
+        file, out, Spec(k=k, metric=metric, vote=vote, seed=seed), amount, by, force
+    )
+
+
 @refs.command("import")
 def import_(
     file: Annotated[Path, typer.Argument(help="A k-NN data set of ml5.js or TensorFlow.js, JSON.")],

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pocketknn.builder.backbone import Backbone
+from pocketknn.builder.condense import Condensed
 from pocketknn.builder.embedding import Skipped
 from pocketknn.builder.errors import InputError, first_line
 from pocketknn.builder.fit import Fit, fit
@@ -98,6 +99,7 @@ def export(
     options: Options | None = None,
     formats: Sequence[str] = tuple(FORMATS),
     skipped: Sequence[Skipped] = (),
+    condensed: Condensed | None = None,
     force: bool = False,
     progress: Callable[[str], None] = lambda name: None,
     note: Callable[[str], None] = lambda line: None,
@@ -118,6 +120,7 @@ def export(
         options: how the files are written.
         formats: names in `FORMATS`.
         skipped: the pictures that were left out, for the manifest.
+        condensed: what the references were chosen from, for the manifest.
         force: replace an earlier build.
         progress: called with the name of each format before it is written.
         note: called with a line for people when something in a cache could not be used.
@@ -167,6 +170,7 @@ def export(
             app_code.write(folder / SNIPPETS, metadata.manifest, kept)
         manifest = metadata.manifest | {
             "skipped": [asdict(one) for one in skipped],
+            "condensed": condensed.as_json() if condensed else None,
             "files": {p.name: _facts(p) for p in sorted(folder.iterdir())},
             "parity": {one.format: one.parity.as_json() for one in written},
         }

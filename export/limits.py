@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from pocketknn.builder.errors import InputError
-from pocketknn.builder.spec import Spec
+from pocketknn.builder.spec import STORES, Spec
 
 LARGEST = 1 << 31  # bytes: flatbuffers and protobufs count no further, Core ML loads no more
 _ROOM = 64 << 20  # for the backbone and the texts
-BYTES = {"float32": 4, "float16": 2, "int8": 1}
 _LIMITED = ("tflite", "coreml", "onnx")
 
 
@@ -27,10 +26,10 @@ def check_size(formats: Sequence[str], n: int, dim: int, spec: Spec) -> None:
     """
     width = min(spec.pca, dim) if isinstance(spec.pca, int) else dim
     limited = [name for name in formats if name in _LIMITED]
-    value, scan = BYTES[spec.references_precision], _scanned(spec.search, width)
+    value, scan = STORES[spec.references_precision], _scanned(spec.search, width)
     size = n * (value * width + scan)
-    # A share of the variance takes nobody knows how many components, until they are there.
-    if not limited or isinstance(spec.pca, float) or size + _ROOM < LARGEST:
+    # How many components a share of the variance takes, or auto, is not known yet.
+    if not limited or isinstance(spec.pca, float | str) or size + _ROOM < LARGEST:
         return
     fits = ((LARGEST - _ROOM) // n - scan) // value
     ways = [f"--pca {fits}"] if 0 < fits < width else []

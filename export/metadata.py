@@ -305,7 +305,9 @@ def spec_of(manifest: dict[str, Any]) -> Spec:
         head=manifest["head"],
         metric=manifest["metric"],
         k=manifest["k"],
-        pca=manifest["pca"]["size"] if manifest["pca"] else None,
+        pca=int(manifest["pca"]["size"]) if manifest["pca"] else None,
+        # Builds before there was whitening do not name it.
+        whiten=float(manifest["pca"].get("whiten", 0)) if manifest["pca"] else None,
         vote=manifest["vote"] or "uniform",
         balanced=bool(manifest["balanced"]),
         reject=float(manifest["reject"]["threshold"]) if manifest["reject"] else None,
@@ -353,7 +355,11 @@ def _projection(fit: Fit) -> dict[str, Any] | None:
     projection, cost = fit.space.projection, unprojected(fit)
     if projection is None:
         return None
-    said = {"size": len(projection.bias), "variance": projection.variance}
+    said = {
+        "size": len(projection.bias),
+        "whiten": fit.spec.whiten or 0.0,
+        "variance": projection.variance,
+    }
     return said | {"without": asdict(cost) if cost else None}
 
 

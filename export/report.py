@@ -13,6 +13,7 @@ from rich.table import Table
 from pocketknn.builder.embedding import Skipped
 
 from .budget import Budget, Variant
+from .condensing import kept_lines
 from .handover import Export
 from .metadata import REPORT
 from .parity import TOLERANCES, Parity
@@ -106,6 +107,7 @@ def facts(manifest: dict[str, Any], skipped: Sequence[Skipped]) -> list[str]:
     references, backbone = manifest["references"], manifest["backbone"]
     per_label = references["per_label"]
     lines = [f"{references['count']} references" + _spread(per_label)]
+    lines += kept_lines(manifest.get("condensed"))
     if references["duplicates"]:
         lines.append(f"{references['duplicates']} of them are copies of another picture")
     if pairs := references["contradictions"]:
@@ -187,7 +189,8 @@ def _quality(loo: dict[str, Any]) -> str:
 def _projection(pca: dict[str, Any] | None) -> list[str]:
     if not pca:
         return []
-    lines = [f"PCA to {pca['size']} components, {pca['variance']:.1%} of the variance"]
+    whitened = f", whitened by the power {pca['whiten']:g}" if pca.get("whiten") else ""
+    lines = [f"PCA to {pca['size']} components, {pca['variance']:.1%} of the variance{whitened}"]
     if without := pca["without"]:
         before = without["accuracy"]
         accuracy = "" if before is None else f"accuracy {before:.1%}, "

@@ -25,7 +25,9 @@ def test_what_is_no_size(text):
 
 
 def variant(size, good):
-    return Variant(precision="int8", pca=None, bytes=size, accuracy=0.5, agreement=0.9, good=good)
+    return Variant(
+        precision="int8", pca=None, whiten=None, bytes=size, accuracy=0.5, agreement=0.9, good=good
+    )
 
 
 def test_the_smallest_that_is_good_enough_wins():

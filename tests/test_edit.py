@@ -103,6 +103,7 @@ def test_classes_renamed_and_taken_out(suffix, builds, pocketknn, tmp_path):
         {"metric": "euclidean"},
         {"metric": "manhattan", "vote": "distance"},
         {"pca": 5},
+        {"pca": 5, "whiten": 1.0},
         {"pca": 5, "metric": "euclidean"},
         {"reject": 0.1, "balanced": True},
         {"head": "regress"},

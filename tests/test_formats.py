@@ -30,6 +30,7 @@ CASES = {
     ),
     "vectors, k auto": lambda photos: vector_case(k="auto"),
     "vectors, pca": lambda photos: vector_case(pca=4),
+    "vectors, whitened pca": lambda photos: vector_case(pca=6, whiten=1.0),
     "vectors, pca of a share": lambda photos: vector_case(pca=0.8, metric="euclidean"),
     "vectors, mean": lambda photos: vector_case(head="regress"),
     "vectors, mean by distance": lambda photos: vector_case(head="regress", vote="distance"),

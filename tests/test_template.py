@@ -30,6 +30,7 @@ CASES = {
     "one value": {"d": 1},
     "one value, euclidean": {"d": 1, "metric": "euclidean"},
     "projected": {"pca": 6},
+    "whitened": {"pca": 6, "whiten": 1.0},
     "projected to one": {"pca": 1, "metric": "manhattan"},
     "projected, euclidean": {"pca": 6, "metric": "euclidean"},
     "manhattan": {"metric": "manhattan", "head": "neighbors"},

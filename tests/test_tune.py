@@ -209,6 +209,7 @@ def test_a_metric_that_takes_too_much_memory_is_left_out(monkeypatch):
         ({"ks": (0,)}, "k must be at least 1"),
         ({"metrics": ("hamming",)}, "unknown metric 'hamming'"),
         ({"votes": ("loud",)}, "unknown vote 'loud'"),
+        ({"pcas": ("auto",)}, "a grid tries numbers of components; auto is none"),
         ({"pcas": (1.5,)}, "a share of variance lies between 0 and 1"),
     ],
 )

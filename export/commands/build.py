@@ -13,6 +13,7 @@ from pocketknn.builder import cache as caches
 from pocketknn.builder.backbone import Backbone, backbone_of, load_backbone
 from pocketknn.builder.cache import Cache
 from pocketknn.builder.collection import is_collection, read_collection
+from pocketknn.builder.condense import Condense, Condensed, condense
 from pocketknn.builder.embedding import Embedded, Skipped, embed
 from pocketknn.builder.errors import InputError
 from pocketknn.builder.images import Photo, pixels
@@ -75,6 +76,7 @@ def build_photos(
     strangers: Path | None = None,
     options: Options | None = None,
     within: Budget | None = None,
+    fewer: Condense | None = None,
     formats: Sequence[str] = tuple(FORMATS),
     strict: bool = False,
     force: bool = False,
@@ -98,7 +100,7 @@ def build_photos(
         if within is not None:
             raise InputError("a budget is measured on the photos, not on their references alone")
         result = _build_kept(
-            selection, out, spec, classes, options, formats, force, notes, with_report
+            selection, out, spec, classes, options, formats, force, notes, with_report, fewer
         )
         for line in notes:
             console.print(line, markup=False)
@@ -110,7 +112,8 @@ def build_photos(
     with progress() as bar:
         step = bar.add_task("loading the backbone", total=None)
         net = load_backbone(spec)
-        check_size(formats, len(found), net.dim, spec)
+        if fewer is None:
+            check_size(formats, len(found), net.dim, spec)
         place = caches.folder() if cached else None
         cache = Cache.of(place, net, spec.crop) if place else None
         bar.update(step, description="embedding", total=len(found) + len(others))
@@ -129,11 +132,17 @@ def build_photos(
         refs = embedded.references(classes, selection.target_columns or None)
         if strict and (pairs := refs.contradictions()):
             raise InputError("the same picture is in two classes: {} and {}".format(*pairs[0]))
+        used, condensed = list(embedded.photos), None
+        if fewer is not None:
+            bar.update(step, description="choosing references")
+            condensed = condense(spec, refs, fewer)
+            spec, refs = condensed.spec, condensed.references
+            used = [used[row] for row in condensed.rows]
     if within is not None:
-        sample = _sample(embedded.photos, net, spec)
+        sample = _sample(used, net, spec)
         spec, options = _smallest(spec, refs, net, sample, within, formats, options)
     with progress() as bar:
-        against = queries.from_photos(embedded.photos, net, spec.crop, seed=spec.seed)
+        against = queries.from_photos(used, net, spec.crop, seed=spec.seed)
         files = bar.add_task("writing", total=len(formats))
 
         def started(name: str) -> None:
@@ -150,13 +159,14 @@ def build_photos(
             options=options,
             formats=formats,
             skipped=embedded.skipped,
+            condensed=condensed,
             force=force,
             progress=started,
             note=notes.append,
         )
         if with_report:
             bar.update(files, description="writing the report")
-            report_build(result, embedded.photos, strange)
+            report_build(result, used, strange)
     for line in [*(cache.notes if cache else net.engine.notes), *notes]:
         console.print(line, markup=False)
     _print_summary(result, embedded.skipped)
@@ -169,6 +179,7 @@ def plan_photos(
     *,
     options: Options | None = None,
     formats: Sequence[str] = tuple(FORMATS),
+    fewer: Condense | None = None,
     cached: bool = True,
 ) -> None:
     """Print what the files of `build_photos` would take; nothing is written."""
@@ -185,6 +196,9 @@ def plan_photos(
         cache = Cache.of(place, net, spec.crop) if place else None
         embedded = embed(found, net, spec.crop, cache=cache)
         refs = embedded.references(classes, selection.target_columns or None)
+    if fewer is not None:
+        condensed = condense(spec, refs, fewer)
+        spec, refs = condensed.spec, condensed.references
     console.print(report.plan_table(planned(spec, refs, net, options or Options(), formats)))
 
 
@@ -214,7 +228,8 @@ def _smallest(
         )
     console.print(report.variants_table(variants, within))
     best = budget.smallest(variants, within)
-    return replace(spec, pca=best.pca), replace(options, precision=best.precision)
+    spec = replace(spec, pca=best.pca, whiten=best.whiten)
+    return spec, replace(options, precision=best.precision)
 
 
 def _sample(
@@ -236,9 +251,14 @@ def _build_kept(
     force: bool,
     notes: list[str],
     with_report: bool,
+    fewer: Condense | None,
 ) -> Export:
     """Artefacts from references that were embedded before; `notes` takes lines for people."""
     refs = read_collection(selection.photos, classes)
+    condensed: Condensed | None = None
+    if fewer is not None:
+        condensed = condense(spec, refs, fewer)
+        spec, refs = condensed.spec, condensed.references
     with progress() as bar:
         step = bar.add_task("loading the backbone", total=1)
         net = backbone_of(refs, spec)
@@ -252,6 +272,7 @@ def _build_kept(
             out,
             options=options,
             formats=formats,
+            condensed=condensed,
             force=force,
             progress=lambda name: bar.update(
                 files, description=f"writing and running {name}", advance=1

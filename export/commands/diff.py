@@ -67,6 +67,7 @@ def _facts(side: Opened) -> dict[str, Any]:
     return facts | {
         "threshold": side.fit.threshold,
         "components": manifest["pca"]["size"] if manifest["pca"] else None,
+        "whiten": side.fit.spec.whiten,
         "format": side.format,
         "precision": side.precision,
         "backbone": manifest["backbone"]["name"] if manifest["backbone"] else None,

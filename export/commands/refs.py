@@ -9,9 +9,12 @@ from fnmatch import fnmatch
 from pathlib import Path
 
 from pocketknn.builder import tfjs
+from pocketknn.builder.condense import condense
 from pocketknn.builder.errors import InputError
 from pocketknn.builder.references import References
+from pocketknn.builder.spec import Spec
 from pocketknn.builder.tfjs import checked_label
+from pocketknn.export.condensing import kept_lines, plan_of
 from pocketknn.export.kept import (
     CSV,
     JSON,
@@ -113,6 +116,17 @@ def split(pair: str, labels: Sequence[str]) -> tuple[str, str]:
     if not new.strip():
         raise InputError(f"{pair!r} gives the class {old!r} an empty name")
     return old, checked_label(new)
+
+
+def condense_references(
+    file: Path, out: Path, spec: Spec, amount: str, by: str | None, force: bool
+) -> None:
+    """Keep fewer of the references, and say what that costs."""
+    refs = _opened(file, out, force)
+    found = condense(spec, refs, plan_of(amount, by))
+    save_change(refs, found.references, out, force)
+    for line in kept_lines(found.as_json()):
+        print(line)
 
 
 def merge_files(files: Sequence[Path], out: Path, force: bool) -> None:

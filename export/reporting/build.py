@@ -204,6 +204,9 @@ def _choices(manifest: dict[str, Any]) -> Iterator[tuple[str, str]]:
     yield "balanced", "yes" if manifest["balanced"] else ""
     if pca:
         yield "PCA", f"{pca['size']} components, {percent(pca['variance'])} of the variance"
+        yield "whitened by the power", f"{pca['whiten']:g}" if pca.get("whiten") else ""
+    if condensed := manifest.get("condensed"):
+        yield "condensed", f"from {condensed['before']} references, {condensed['by']}"
     search = manifest["search"]
     yield "search", f"{search['by']}, {search['references_precision']} references"
     if search["recall"] is not None:

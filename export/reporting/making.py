@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -99,11 +98,7 @@ def report_eval(out: Path, held_out: HeldOut) -> Path:
         InputError: the folder's manifest or references are broken.
     """
     manifest = manifest_of(out)
-    spec = spec_of(manifest)
-    # The report measures by exact search, whatever the files do.
-    spec = replace(spec, search="exact", candidates=None, probes=None)
-    spec = replace(spec, references_precision="float32")
-    fitted = fit(spec, References.load(out / REFERENCES))
+    fitted = fit(spec_of(manifest).exactly(), References.load(out / REFERENCES))
     timings = _time_shortly(out, manifest)
     study = Study(fit=fitted, manifest=manifest, timings=timings, held_out=held_out)
     return write_report(out, study)

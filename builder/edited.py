@@ -1,0 +1,28 @@
+"""Wilson's editing: without the references that the others vote against.
+
+D. L. Wilson, "Asymptotic Properties of Nearest Neighbor Rules Using Edited Data", IEEE Transactions
+on Systems, Man, and Cybernetics, 1972.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from .accuracy import answers
+from .fit import Fit
+from .neighbors import Ints, leave_one_out, winners
+
+
+def choose(whole: Fit) -> Ints:
+    """The references whose label wins when each is left out, under the k and the vote of the fit.
+
+    Of a class that would vanish, the reference with the most votes for its label is kept.
+    """
+    space, labels = whole.space, whole.references.label_ids
+    found = leave_one_out(space.rows, whole.k, None, space.metric)
+    votes = answers(whole.spec, space, "classify", found)
+    good = winners(votes) == labels
+    for label in np.setdiff1d(labels, labels[good]):
+        members = np.flatnonzero(labels == label)
+        good[members[np.argmax(votes[members, label])]] = True
+    return np.flatnonzero(good)

@@ -1,0 +1,344 @@
+"""Fewer references: against slow implementations of the same rules, and through the commands."""
+
+import json
+
+import numpy as np
+import pytest
+from sklearn.metrics import pairwise_distances
+from sklearn.model_selection import LeaveOneOut, cross_val_predict
+from sklearn.neighbors import KNeighborsClassifier
+
+from pocketknn.builder import InputError, References, Spec, unchanged
+from pocketknn.builder import condense as module
+from pocketknn.builder.condense import Condense, condense
+from pocketknn.builder.fit import fit
+from pocketknn.builder.prototypes import shares
+
+METRICS = ("cosine", "euclidean", "manhattan")
+
+
+def blobs(n=120, d=6, classes=4, spread=1.2, seed=0, **more):
+    rng = np.random.default_rng(seed)
+    middles = rng.standard_normal((classes, d)) * 3
+    number = np.arange(n) % classes
+    rows = middles[number] + spread * rng.standard_normal((n, d))
+    return References.of(rows, [f"c{i}" for i in number], **more)
+
+
+def answered(references, rows, k, metric="cosine", weights="uniform"):
+    """The slow way: scikit-learn asked for each original one by one."""
+    said = []
+    for query in range(len(references)):
+        left = np.setdiff1d(rows, [query])
+        judge = KNeighborsClassifier(k, metric=metric, weights=weights, algorithm="brute")
+        judge.fit(references.vectors[left].astype("f8"), references.label_ids[left])
+        said.append(judge.predict(references.vectors[[query]].astype("f8"))[0])
+    return np.array(said)
+
+
+def hart_by_the_book(references, metric, seed):
+    """One loop over all pairs, no blocks."""
+    distances = pairwise_distances(references.vectors.astype("f8"), metric=metric)
+    labels = references.label_ids
+    order = np.random.default_rng(seed).permutation(len(labels))
+    kept = [next(row for row in order if labels[row] == label) for label in np.unique(labels)]
+    changed = True
+    while changed:
+        changed = False
+        for row in order:
+            nearest = min(kept, key=lambda other: (distances[row, other], other))
+            if labels[nearest] != labels[row] and row not in kept:
+                kept.append(row)
+                changed = True
+    return kept
+
+
+@pytest.mark.parametrize("metric", METRICS)
+@pytest.mark.parametrize("block", [7, 1000])
+def test_condensed_is_harts_rule(metric, block, monkeypatch):
+    from pocketknn.builder import hart
+
+    monkeypatch.setattr(hart, "_BLOCK", block)
+    references = blobs(spread=2.0)
+    found = condense(Spec(metric=metric, seed=3), references, Condense(by="condensed"))
+    expected = hart_by_the_book(references, metric, 3)
+    assert found.rows.tolist() == sorted(expected)
+    assert 4 < len(expected) < 80, "the data must leave something out"
+    vectors, labels = references.vectors.astype("f8"), references.label_ids
+    judge = KNeighborsClassifier(1, metric=metric, algorithm="brute")
+    judge.fit(vectors[found.rows], labels[found.rows])
+    assert (judge.predict(vectors) == labels).all(), "the nearest one is right for all"
+    few = condense(Spec(metric=metric, seed=3), references, Condense(by="condensed", count=9))
+    assert few.rows.tolist() == sorted(expected[:9])
+
+
+@pytest.mark.parametrize("metric", METRICS)
+@pytest.mark.parametrize("vote", ["uniform", "distance"])
+def test_edited_is_wilsons_rule(metric, vote):
+    references = blobs(spread=3.0)
+    vectors, labels = references.vectors.astype("f8"), references.label_ids
+    judge = KNeighborsClassifier(3, metric=metric, weights=vote, algorithm="brute")
+    right = cross_val_predict(judge, vectors, labels, cv=LeaveOneOut()) == labels
+    found = condense(Spec(metric=metric, vote=vote, k=3), references, Condense(by="edited"))
+    assert found.rows.tolist() == np.flatnonzero(right).tolist()
+    assert 20 < len(found.rows) < 120
+
+
+def test_editing_leaves_no_class_without_a_reference():
+    rows = np.concatenate(
+        [blobs(n=40, classes=2).vectors, blobs(n=40, classes=2).vectors[:2] + 0.01]
+    )
+    references = References.of(rows, ["a", "b"] * 20 + ["odd", "odd"], classes=["b", "odd", "a"])
+    found = condense(Spec(k=5), references, Condense(by="edited"))
+    assert found.references.labels == ("b", "odd", "a")
+    assert found.references.counts["odd"] == 1
+
+
+@pytest.mark.parametrize("depth", [8, 128])
+@pytest.mark.parametrize(
+    "choices",
+    [{}, {"k": 1}, {"k": 4, "metric": "euclidean"}, {"vote": "distance"}, {"metric": "manhattan"}],
+)
+def test_same_changes_no_answer(choices, depth, monkeypatch):
+    """Neither of those that are kept, each left out, nor of those that are not."""
+    monkeypatch.setattr(unchanged, "_DEPTH", depth)
+    references = blobs(n=80, spread=2.0)
+    found = condense(Spec(**choices), references, Condense(by="same"))
+    k, metric = choices.get("k", 5), choices.get("metric", "cosine")
+    given = (k, metric, choices.get("vote", "uniform"))
+    every = np.arange(len(references))
+    before = answered(references, every, *given)
+    np.testing.assert_array_equal(answered(references, found.rows, *given), before)
+    assert len(found.rows) < 70, "something can go"
+    first, last = found.curve
+    assert first.accuracy == last.accuracy == (before == references.label_ids).mean()
+    for row in found.rows[:4]:
+        fewer = np.setdiff1d(found.rows, [row])
+        vanishes = (references.label_ids[fewer] == references.label_ids[row]).sum() == 0
+        assert vanishes or (answered(references, fewer, *given) != before).any(), "none can go"
+
+
+def test_what_looks_the_same_but_is_not_is_refused(monkeypatch):
+    """The promise is checked on what a build would hold, whatever the search for it did."""
+    monkeypatch.setattr(unchanged, "choose", lambda whole: np.arange(12))
+    with pytest.raises(InputError, match="rounding decides some of the answers"):
+        condense(Spec(), blobs(spread=2.0), Condense(by="same"))
+
+
+@pytest.mark.parametrize("metric", METRICS)
+def test_prototypes_are_real_references_near_the_middle(metric):
+    references = blobs(paths=[f"{i}.png" for i in range(120)], ids=[f"id{i}" for i in range(120)])
+    found = condense(Spec(metric=metric), references, Condense(count=4))
+    assert found.references.counts == dict.fromkeys(references.labels, 1)
+    for row, place in zip(found.rows, range(4), strict=True):
+        assert found.references.ids[place] == f"id{row}"
+        np.testing.assert_array_equal(found.references.vectors[place], references.vectors[row])
+    rows = references.vectors.astype("f8")
+    if metric == "cosine":
+        rows /= np.linalg.norm(rows, axis=1, keepdims=True)
+    for row in found.rows:
+        members = np.flatnonzero(references.label_ids == references.label_ids[row])
+        far = np.linalg.norm(rows[members] - rows[members].mean(axis=0), axis=1)
+        assert row == members[np.argmin(far)]
+
+
+def test_prototypes_beat_a_draw():
+    references = blobs(n=300, spread=2.5, classes=6)
+    chosen = condense(Spec(k=1), references, Condense(count=30)).curve
+    drawn = [
+        module._measure(Spec(k=1), references, np.random.default_rng(seed).choice(300, 30, False))
+        for seed in range(5)
+    ]
+    accuracy = next(point.accuracy for point in chosen if point.kept == 30)
+    assert accuracy > np.mean([point.accuracy for point in drawn])
+
+
+@pytest.mark.parametrize(
+    ("plan", "kept"),
+    [
+        (Condense(count=30), 30),
+        (Condense(share=0.25), 30),
+        (Condense(bytes=6 * 4 * 30 + 5), 30),
+        (Condense(bytes=10**9), 120),
+        (Condense(share=1.0), 120),
+        (Condense(by="condensed", count=5), 5),
+    ],
+)
+def test_as_many_as_asked_for(plan, kept):
+    found = condense(Spec(), blobs(), plan)
+    assert len(found.references) == len(found.rows) == kept
+    assert found.curve[-1].kept == 120
+    assert kept in [point.kept for point in found.curve]
+    assert found.curve == tuple(sorted(found.curve, key=lambda point: point.kept))
+
+
+def test_bytes_are_those_of_what_is_stored():
+    plan = Condense(bytes=1200)
+    assert len(condense(Spec(), blobs(), plan).rows) == 50
+    assert len(condense(Spec(pca=3), blobs(), plan).rows) == 100
+    assert len(condense(Spec(metric="euclidean"), blobs(), plan).rows) == 1200 // 28
+
+
+def test_the_curve_is_scikit_learns():
+    references = blobs(spread=2.5)
+    found = condense(Spec(k=3), references, Condense(count=20))
+    said = answered(references, found.rows, 3)
+    accuracy = next(point.accuracy for point in found.curve if point.kept == 20)
+    assert accuracy == (said == references.label_ids).mean()
+    assert [point.kept for point in found.curve] == [7, 15, 20, 30, 60, 120]
+
+
+def test_the_curve_of_very_many_is_of_a_draw(monkeypatch):
+    monkeypatch.setattr(module, "_MOST", 40)
+    found = condense(Spec(), blobs(), Condense(count=60))
+    assert all((point.accuracy * 40) % 1 == pytest.approx(0) for point in found.curve)
+
+
+def test_the_same_seed_keeps_the_same():
+    for plan in (Condense(count=20), Condense(by="condensed")):
+        one, two, other = (
+            condense(Spec(seed=seed), blobs(spread=2.5), plan).rows.tolist() for seed in (1, 1, 2)
+        )
+        assert one == two != other
+
+
+def test_copies_make_fewer_clusters_but_not_fewer_references():
+    once = blobs(n=8)
+    references = References.of(
+        np.repeat(once.vectors, 6, axis=0), [f"c{i // 6 % 4}" for i in range(48)]
+    )
+    found = condense(Spec(k=1), references, Condense(count=24))
+    assert len(set(found.rows.tolist())) == 24
+    assert len(np.unique(found.references.vectors, axis=0)) == 8
+
+
+@pytest.mark.parametrize(
+    ("sizes", "most", "expected"),
+    [([10, 10], 4, [2, 2]), ([98, 1, 1], 10, [8, 1, 1]), ([5, 0, 5], 10, [5, 0, 5])],
+)
+def test_each_class_keeps_its_share(sizes, most, expected):
+    assert shares(np.array(sizes), most).tolist() == expected
+
+
+def test_image_search_and_regression_keep_prototypes():
+    rng = np.random.default_rng(0)
+    rows = rng.uniform(size=(80, 2))
+    search = condense(Spec(), References.of(rows), Condense(count=20))
+    assert len(search.rows) == 20
+    assert {(point.accuracy, point.rmse) for point in search.curve} == {(None, None)}
+    priced = References.of(rows, targets=rows @ [[3.0], [1.0]], target_names=["price"])
+    found = condense(Spec(metric="euclidean"), priced, Condense(count=40))
+    np.testing.assert_array_equal(found.references.targets, priced.targets[found.rows])
+    errors = [point.rmse["price"] for point in found.curve]
+    assert errors[0] > errors[-1], "the fewest answer worst"
+
+
+def test_what_auto_stands_for_is_decided_by_all():
+    references = blobs(spread=3.0)
+    whole = fit(Spec(k="auto"), references)
+    found = condense(Spec(k="auto"), references, Condense(count=100))
+    assert found.spec.k == whole.k
+    assert condense(Spec(k="auto"), references, Condense(count=4)).spec.k <= 4
+
+
+@pytest.mark.parametrize(
+    ("plan", "spec", "message"),
+    [
+        (Condense(count=121), Spec(), "121 references cannot be kept of 120; say 4 to 120"),
+        (Condense(count=3), Spec(), "3 references are too few: 4 classes need at least 4"),
+        (Condense(share=0.01), Spec(), "1 references are too few: 4 classes"),
+        (Condense(bytes=50), Spec(), r"2 references are too few: .*\(96 bytes, 24 each\)"),
+        (Condense(count=10), Spec(k=20), "k = 20, but there are only 10 references"),
+        (Condense(by="same"), Spec(pca=2), "'same' keeps no promise with pca"),
+        (Condense(by="same"), Spec(balanced=True), "'same' keeps no promise with balanced"),
+        (Condense(by="same"), Spec(k=120), "'same' takes more references than the k = 120"),
+        (Condense(by="edited"), Spec(head="neighbors"), "'edited' compares labels"),
+    ],
+)
+def test_plans_that_the_references_cannot_serve(plan, spec, message):
+    with pytest.raises(InputError, match=message):
+        condense(spec, blobs(), plan)
+
+
+@pytest.mark.parametrize(
+    ("plan", "message"),
+    [
+        (
+            {"by": "magic"},
+            "unknown method 'magic'; choose from prototypes, condensed, edited, same",
+        ),
+        ({"by": "same", "count": 5}, "'same' keeps as many references as it needs, not 5"),
+        ({"count": 5, "share": 0.5}, "in one way: number, share or bytes"),
+        ({}, "say how many prototypes to keep"),
+        ({"count": 0}, "at least one reference must be kept, not 0"),
+        ({"share": 1.5}, "lies between 0 and 100 %, not 150%"),
+    ],
+)
+def test_plans_that_make_no_sense(plan, message):
+    with pytest.raises(InputError, match=message):
+        Condense(**plan)
+
+
+@pytest.mark.parametrize("by", ["condensed", "edited", "same"])
+def test_methods_that_compare_labels_need_them(by):
+    with pytest.raises(InputError, match=f"'{by}' compares labels; without them"):
+        condense(
+            Spec(),
+            References.of(np.random.default_rng(0).standard_normal((20, 4))),
+            Condense(by=by),
+        )
+
+
+def test_a_build_with_fewer_references(photos, pocketknn, tmp_path):
+    out = tmp_path / "out"
+    typed = ("build", photos, "-o", out, "--backbone", "pixels", "--size", 8, "--formats", "tflite")
+    said = pocketknn(*typed, "--condense", "50%", "--k", 1)
+    assert said.code == 0
+    assert "condensed from 12 references to 6 (prototypes), 0.00 MB of vectors" in said.out
+    manifest = json.loads((out / "manifest.json").read_text("utf-8"))
+    kept = References.load(out / "references.parquet")
+    assert len(kept) == manifest["references"]["count"] == manifest["condensed"]["kept"] == 6
+    assert kept.counts == {"apple": 2, "berries/red": 2, "cherry": 2}
+    assert [point["kept"] for point in manifest["condensed"]["curve"]] == [3, 6, 12]
+    assert all((photos / path).is_file() for path in kept.paths)
+    assert "from 12 references, prototypes" in (out / "report.html").read_text("utf-8")
+    whole = tmp_path / "whole.parquet"
+    made = pocketknn("refs", "new", photos, "-o", whole, "--backbone", "pixels", "--size", 8)
+    assert made.code == 0
+    fewer = tmp_path / "fewer.parquet"
+    said = pocketknn("refs", "condense", whole, 6, "-o", fewer, "--k", 1)
+    assert said.code == 0
+    assert "12 references in 3 classes → 6 in 3" in said.out
+    assert "condensed from 12 references to 6 (prototypes)" in said.out
+    assert References.load(fewer).ids == kept.ids
+    again = pocketknn(
+        "build", whole, "-o", tmp_path / "two", "--formats", "tflite", "--condense", 6, "--k", 1
+    )
+    assert again.code == 0
+    assert References.load(tmp_path / "two" / "references.parquet").ids == kept.ids
+
+
+@pytest.mark.parametrize(
+    ("more", "words"),
+    [
+        (["--condense", "13"], "13 references cannot be kept of 12; say 3 to 12"),
+        (["--condense", "2"], "2 references are too few: 3 classes need at least 3 references"),
+        (["--condense", "1KB"], "1 references are too few: 3 classes need at least 3 references"),
+        (["--condense", "half"], "say how many references to keep: 500, 50% or 2MB, or same,"),
+        (["--condense", "0.5"], "say how many references to keep: 500, 50% or 2MB, or same,"),
+        (["--condense", "prototypes"], "say how many prototypes to keep"),
+        (["--condense-by", "condensed"], "say how many references to keep: 500, 50% or 2MB"),
+        (["--condense", "6", "--condense-by", "same"], "'same' keeps as many references as it"),
+        (["--condense", "same", "--condense-by", "edited"], "name two methods"),
+        (["--condense", "6", "--condense-by", "magic"], "unknown method 'magic'"),
+        (["--condense", "same", "--balanced", "--k", "3"], "'same' keeps no promise with balanced"),
+    ],
+)
+def test_mistakes_are_one_line(more, words, photos, pocketknn, tmp_path):
+    said = pocketknn(
+        *("build", photos, "-o", tmp_path / "out", "--backbone", "pixels", "--size", 8), *more
+    )
+    assert said.code == 2
+    assert words in said.err
+    assert len(said.err.strip().splitlines()) == 1
+    assert not (tmp_path / "out").exists()

@@ -61,7 +61,8 @@ def connected(cluster: Cluster) -> Iterator[bool]:
     """
     import ray
 
-    if not ray.is_initialized():
+    ours = not ray.is_initialized()
+    if ours:
         ending = signal.getsignal(signal.SIGTERM)
         try:
             _connect(cluster.name)
@@ -69,15 +70,13 @@ def connected(cluster: Cluster) -> Iterator[bool]:
             # Ray takes the signal to end, upon which this process is to clean up as before.
             if threading.current_thread() is threading.main_thread():
                 signal.signal(signal.SIGTERM, ending)
-        close = ray.shutdown
-    else:
-        close = lambda: None  # noqa: E731
     try:
         if ray.cluster_resources().get("CPU", 0) < 1:
             raise InputError("the Ray cluster has no core to embed on")
         yield ray.util.client.ray.is_connected()
     finally:
-        close()
+        if ours:
+            ray.shutdown()
 
 
 def versions() -> dict[str, str]:
@@ -114,7 +113,9 @@ def _connect(address: str | None) -> None:
     except (OSError, ValueError, RuntimeError, SystemExit) as error:
         ray.shutdown()
         where = "be started" if address is None else f"be reached at {address}"
-        raise InputError(f"no Ray cluster can {where}: {first_line(error)}") from error
+        # Ray ends the process where a cluster that it has found does not answer.
+        why = "it does not answer" if isinstance(error, SystemExit) else first_line(error)
+        raise InputError(f"no Ray cluster can {where}: {why}") from error
 
 
 def _host_and_port(address: str) -> tuple[str, int]:

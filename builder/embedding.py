@@ -149,6 +149,11 @@ def collect(
     with closing(attempts(wanted)) as outcomes:
         for photo, outcome in zip(wanted, outcomes, strict=True):
             if isinstance(outcome, Done):
+                if not np.isfinite(outcome.embedding).all():
+                    name = backbone.name
+                    raise InputError(
+                        f"the backbone {name!r} gives NaN or infinity for {photo.name}"
+                    )
                 embeddings[len(done)] = outcome.embedding
                 done.append(photo)
                 hashes.append(outcome.sha256)
@@ -158,13 +163,9 @@ def collect(
                 skipped.append(Skipped(name=photo.name, reason=str(outcome)))
             progress(1)
     _check_classes(wanted, done, skipped)
-    embeddings = embeddings[: len(done)]
-    if not np.isfinite(embeddings).all():
-        bad = done[int(np.argmin(np.isfinite(embeddings).all(axis=1)))]
-        raise InputError(f"the backbone {backbone.name!r} gives NaN or infinity for {bad.name}")
     return Embedded(
         photos=tuple(done),
-        embeddings=embeddings,
+        embeddings=embeddings[: len(done)],
         sha256=tuple(hashes),
         skipped=tuple(skipped),
         provenance=Provenance(

@@ -10,12 +10,14 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from .attempt import Done, Outcome
 from .errors import InputError
@@ -23,12 +25,15 @@ from .files import RemoteFile, Shared
 from .images import RESAMPLE, Photo, PictureError, UnreadError
 
 if TYPE_CHECKING:
+    import pyarrow as pa
+
     from .backbone import Backbone
 
 FOLDER = "shards"  # in the cache
 TOGETHER = 128  # pictures of a shard: a second or less of work for a core, 650 kB of embeddings
 _SCHEMA = 1
 _IN_MEMORY = "memory://"
+_CHECK = b"pocketknn.crc32"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,8 +80,10 @@ def encode(photos: Sequence[Photo], outcomes: Sequence[Outcome], dim: int) -> by
         "embedding": pa.array([one and one.embedding for one in done], pa.list_(pa.float32(), dim)),
     }
     columns["reason"] = columns["reason"].cast(pa.string())
+    table = pa.table(columns)
+    check = str(_checksum(*_columns(table))).encode()
     stream = io.BytesIO()
-    pq.write_table(pa.table(columns), stream, write_page_checksum=True)
+    pq.write_table(table.replace_schema_metadata({_CHECK: check}), stream)
     return stream.getvalue()
 
 
@@ -86,18 +93,16 @@ def decode(content: bytes, photos: Sequence[Photo]) -> list[Outcome] | None:
     import pyarrow.parquet as pq
 
     try:
-        table = pq.read_table(pa.BufferReader(content), page_checksum_verification=True)
-        columns = [table[name].to_pylist() for name in ("path", "sha256", "reason", "unread")]
-        vectors = table["embedding"].combine_chunks()
-        # NaN where there is no embedding.
-        rows = np.asarray(vectors.values, np.float32).reshape(len(table), -1)
-    except (pa.ArrowException, OSError, KeyError, ValueError):
+        table = pq.read_table(pa.BufferReader(content))
+        texts, rows = _columns(table)
+        check = int(table.schema.metadata[_CHECK])
+    except (pa.ArrowException, OSError, KeyError, TypeError, ValueError):
         return None
-    if columns[0] != [photo.name for photo in photos]:
+    if _checksum(texts, rows) != check or texts[0] != [photo.name for photo in photos]:
         return None
     return [
         Done(sha256, row) if sha256 else (UnreadError if unread else PictureError)(reason)
-        for _, sha256, reason, unread, row in zip(*columns, rows, strict=True)
+        for _, sha256, reason, unread, row in zip(*texts, rows, strict=True)
     ]
 
 
@@ -107,6 +112,18 @@ def load(path: Path, photos: Sequence[Photo]) -> list[Outcome] | None:
         return decode(path.read_bytes(), photos)
     except OSError:
         return None
+
+
+def _columns(table: pa.Table) -> tuple[list[list[Any]], NDArray[np.float32]]:
+    """Path, sha256, reason and unread; and the embeddings (n, d), NaN where there is none."""
+    vectors = table["embedding"].combine_chunks().values
+    rows = np.asarray(vectors, np.float32).reshape(len(table), -1)
+    return [table[name].to_pylist() for name in ("path", "sha256", "reason", "unread")], rows
+
+
+def _checksum(texts: list[list[Any]], rows: NDArray[np.float32]) -> int:
+    """Of what was read: Parquet's own checksums leave out what they do not call a data page."""
+    return zlib.crc32(rows.tobytes(), zlib.crc32(json.dumps(texts).encode()))
 
 
 def _stamp(photo: Photo) -> str:

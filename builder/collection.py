@@ -4,15 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TypeGuard
 
 from . import tfjs
 from .errors import InputError
 from .references import References
 
 
-def is_collection(path: Path) -> bool:
-    """Whether a file holds references, by its name and, for Parquet, its columns."""
-    if not path.is_file():
+def is_collection(path: Path | str) -> TypeGuard[Path]:
+    """Whether a file holds references, by its name and, for Parquet, its columns.
+
+    Args:
+        path: the file; an address, which is text, leads to photos.
+    """
+    if isinstance(path, str) or not path.is_file():
         return False
     if path.suffix.lower() == ".json":
         return True

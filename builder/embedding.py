@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass
-from typing import NamedTuple, ParamSpec, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from .attempt import Done, Look, Outcome, attempt, chunks
 from .backbone import Backbone
 from .cache import Cache
 from .engine import TOGETHER, cores
 from .errors import InputError
-from .images import Photo, PictureError, picture, read
+from .images import Photo
 from .references import Provenance, References
 
-A = TypeVar("A")
-P = ParamSpec("P")
+# What became of each of some photos, in their order.
+Attempts = Callable[[Sequence[Photo]], Generator[Outcome, None, None]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,6 +97,43 @@ def embed(
     Raises:
         InputError: none of the pictures of a class can be read; with `strict`, one of them cannot.
     """
+    look = Look(backbone.engine, backbone.size, crop)
+
+    def attempts(wanted: Sequence[Photo]) -> Generator[Outcome, None, None]:
+        # A thread holds the files and pixels of one chunk, whatever the folder's size.
+        workers = ThreadPoolExecutor(cores())
+        try:
+            for outcomes in workers.map(lambda few: attempt(few, look, cache), chunks(wanted)):
+                yield from outcomes
+        finally:
+            workers.shutdown(cancel_futures=True)  # an error does not wait for all other pictures
+
+    return collect(photos, backbone, crop, attempts, strict=strict, progress=progress)
+
+
+def collect(
+    photos: Sequence[Photo],
+    backbone: Backbone,
+    crop: str,
+    attempts: Attempts,
+    *,
+    strict: bool,
+    progress: Callable[[int], None],
+) -> Embedded:
+    """What an engine makes of pictures, as it comes: the part of `embed` that all engines share.
+
+    Args:
+        photos: what `sources.find` found.
+        backbone: gives embeddings (batch, d).
+        crop: `center`, `stretch` or `fit`.
+        attempts: a generator of what became of each of the pictures it is given, in their order; it
+            is closed where a picture is refused.
+        strict: refuse the first picture that cannot be read, instead of skipping it.
+        progress: called with the number of pictures done since the last call.
+
+    Raises:
+        InputError: as `embed`.
+    """
     labelled = any(photo.label for photo in photos)
     wanted = [photo for photo in photos if photo.label or not labelled]
     skipped = [
@@ -105,33 +142,31 @@ def embed(
         if labelled and not photo.label
     ]
     progress(len(skipped))
-    chunks = [wanted[start : start + TOGETHER] for start in range(0, len(wanted), TOGETHER)]
-    used: list[_Done] = []
-    # A thread holds the files and pixels of one chunk, whatever the folder's size.
-    workers = ThreadPoolExecutor(cores())
-    try:
-        outcomes = workers.map(lambda chunk: _attempt_all(chunk, backbone, crop, cache), chunks)
-        for chunk, results in zip(chunks, outcomes, strict=True):
-            for photo, outcome in zip(chunk, results, strict=True):
-                if isinstance(outcome, _Done):
-                    used.append(outcome)
-                elif strict:
-                    raise InputError(f"{photo.name}: {outcome}")
-                else:
-                    skipped.append(Skipped(name=photo.name, reason=str(outcome)))
-            progress(len(chunk))
-    finally:
-        workers.shutdown(cancel_futures=True)  # an error does not wait for all other pictures
-    done = [one.photo for one in used]
+    done: list[Photo] = []
+    hashes: list[str] = []
+    # The embeddings are in memory once: nothing else here grows with the folder but names.
+    embeddings = np.empty((len(wanted), backbone.dim), np.float32)
+    with closing(attempts(wanted)) as outcomes:
+        for photo, outcome in zip(wanted, outcomes, strict=True):
+            if isinstance(outcome, Done):
+                if not np.isfinite(outcome.embedding).all():
+                    name = backbone.name
+                    raise InputError(
+                        f"the backbone {name!r} gives NaN or infinity for {photo.name}"
+                    )
+                embeddings[len(done)] = outcome.embedding
+                done.append(photo)
+                hashes.append(outcome.sha256)
+            elif strict:
+                raise InputError(f"{photo.name}: {outcome}")
+            else:
+                skipped.append(Skipped(name=photo.name, reason=str(outcome)))
+            progress(1)
     _check_classes(wanted, done, skipped)
-    embeddings = np.stack([one.embedding for one in used])
-    if not np.isfinite(embeddings).all():
-        bad = done[int(np.argmin(np.isfinite(embeddings).all(axis=1)))]
-        raise InputError(f"the backbone {backbone.name!r} gives NaN or infinity for {bad.name}")
     return Embedded(
         photos=tuple(done),
-        embeddings=embeddings,
-        sha256=tuple(one.sha256 for one in used),
+        embeddings=embeddings[: len(done)],
+        sha256=tuple(hashes),
         skipped=tuple(skipped),
         provenance=Provenance(
             backbone=backbone.name,
@@ -142,46 +177,6 @@ def embed(
             crop=crop,
         ),
     )
-
-
-class _Done(NamedTuple):
-    photo: Photo
-    sha256: str
-    embedding: NDArray[np.float32]
-
-
-def _attempt_all(
-    photos: Sequence[Photo], backbone: Backbone, crop: str, cache: Cache | None
-) -> list[_Done | PictureError]:
-    """Each photo's embedding, or why there is none."""
-    contents = [_attempt(read, photo) for photo in photos]
-    hashes = [
-        "" if isinstance(content, PictureError) else hashlib.sha256(content).hexdigest()
-        for content in contents
-    ]
-    known = cache.get([key for key in dict.fromkeys(hashes) if key]) if cache else {}
-    # The same picture twice is embedded once.
-    new = {
-        key: _attempt(picture, content, backbone.size, crop)
-        for key, content in dict(zip(hashes, contents, strict=True)).items()
-        if key not in known and not isinstance(content, PictureError)
-    }
-    broken = {key: error for key, error in new.items() if isinstance(error, PictureError)}
-    sound = {key: made for key, made in new.items() if not isinstance(made, PictureError)}
-    if sound:
-        vectors = backbone.engine.run(np.stack(list(sound.values())))
-        fresh = dict(zip(sound, vectors, strict=True))
-        if cache:
-            cache.put(fresh)
-        known |= fresh
-    return [
-        content
-        if isinstance(content, PictureError)
-        else broken[key]
-        if key in broken
-        else _Done(photo, key, known[key])
-        for photo, key, content in zip(photos, hashes, contents, strict=True)
-    ]
 
 
 def run(backbone: Backbone, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -214,11 +209,3 @@ def _ids(hashes: Sequence[str]) -> list[str]:
         seen[short] = seen.get(short, 0) + 1
         ids.append(short if seen[short] == 1 else f"{short}-{seen[short]}")
     return ids
-
-
-def _attempt(work: Callable[P, A], *args: P.args, **kwargs: P.kwargs) -> A | PictureError:
-    """What a function gives, or the PictureError that it raises."""
-    try:
-        return work(*args, **kwargs)
-    except PictureError as error:
-        return error

@@ -39,6 +39,10 @@ class PictureError(ValueError):
     """A picture that cannot be used; the message says why, without the path."""
 
 
+class UnreadError(PictureError):
+    """A picture whose file cannot be read, now and here."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Photo:
     """A picture file that was found.
@@ -140,15 +144,15 @@ def read(photo: Photo) -> bytes:
     """The bytes of a photo.
 
     Raises:
-        PictureError: they cannot be read; the message says why.
+        UnreadError: they cannot be read; the message says why.
     """
     try:
         return photo.content()
     except OSError as error:
-        raise PictureError(error.strerror or "cannot be read") from error
+        raise UnreadError(error.strerror or "cannot be read") from error
     except (zipfile.BadZipFile, zlib.error, RuntimeError, NotImplementedError) as error:
         # A damaged or encrypted member of an archive.
-        raise PictureError(f"cannot be read from the archive: {error}") from error
+        raise UnreadError(f"cannot be read from the archive: {error}") from error
 
 
 def picture(content: bytes, size: int, crop: str) -> NDArray[np.uint8]:

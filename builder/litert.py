@@ -32,6 +32,10 @@ class Network:
         self._content, self._shape = content, (1, size, size, 3)
         self._idle: SimpleQueue[Interpreter] = SimpleQueue()
 
+    def __reduce__(self) -> tuple[type[Network], tuple[bytes, int]]:
+        """Go to another process as the file alone; there it is opened anew."""
+        return Network, (self._content, self._shape[1])
+
     def __call__(self, pictures: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Embeddings (n, d) of pictures (n, size, size, 3).
 

@@ -1,16 +1,14 @@
-"""Where photos come from: a folder, a table, a zip or tar archive."""
+"""Where photos come from: a folder, a table, a zip or tar archive, an address."""
 
 from __future__ import annotations
 
 import bz2
 import csv
-import errno
 import gzip
 import lzma
 import math
 import os
 import shutil
-import stat
 import tarfile
 import tempfile
 import threading
@@ -22,11 +20,12 @@ from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import IO, Any
 
+from .addresses import photos_at, place_of
 from .errors import InputError
+from .files import LocalFile, within
 from .images import Photo
 
 _LONGEST_LABEL = 255
-_LARGEST = 1 << 28  # bytes; no camera writes larger pictures
 _TABLES = (".csv", ".parquet")
 _TARS = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")
 _UNPACKERS: dict[bytes, Callable[[Path], Any]] = {
@@ -37,7 +36,7 @@ _UNPACKERS: dict[bytes, Callable[[Path], Any]] = {
 
 
 def find(
-    place: Path,
+    place: Path | str,
     *,
     path_column: str = "path",
     label_column: str | None = None,
@@ -50,8 +49,9 @@ def find(
     Args:
         place: a folder with a folder per class (nested ones join with "/"), or a flat one; a CSV or
             Parquet table of paths, relative to the table, and labels; a zip or tar archive of
-            folders. Hidden files are left out. Whether a file is a picture is seen when it is
-            decoded, whatever its name ends with.
+            folders; or, as text, the address of folders in a store that fsspec knows, such as
+            s3://bucket/photos. Hidden files are left out. Whether a file is a picture is seen when
+            it is decoded, whatever its name ends with.
         path_column: of a table.
         label_column: of a table; "label", where there is one, when None.
         target_columns: of a table: numbers for regression.
@@ -61,7 +61,9 @@ def find(
     Raises:
         InputError: the place does not exist, cannot be read, or holds no photo.
     """
-    if not place.exists():
+    if isinstance(place, str):
+        place = place_of(place)
+    if isinstance(place, Path) and not place.exists():
         raise InputError(f"{place} does not exist")
     if limit is not None and limit < 1:
         raise InputError(f"the limit must be at least 1, not {limit}")
@@ -114,13 +116,15 @@ def check_classes(names: Iterable[str]) -> None:
 
 
 def _from(
-    place: Path, path_column: str, label_column: str | None, target_columns: Sequence[str]
+    place: Path | str, path_column: str, label_column: str | None, target_columns: Sequence[str]
 ) -> Iterable[Photo]:
-    name = place.name.lower()
-    if name.endswith(_TABLES) and not place.is_dir():
+    name = Path(place).name.lower()
+    if isinstance(place, Path) and name.endswith(_TABLES) and not place.is_dir():
         return _table(place, path_column, label_column, target_columns)
     if target_columns:
         raise InputError(f"targets are columns of a .csv or .parquet table; {place} is none")
+    if isinstance(place, str):
+        return photos_at(place)
     if place.is_dir():
         return _folder(place)
     if name.endswith(".zip"):
@@ -148,6 +152,7 @@ def _folder(folder: Path) -> Iterator[Photo]:
     empty: list[Path] = []
     for parent, folders, files in os.walk(folder, onerror=refuse, followlinks=True):
         here = Path(parent)
+        absolute = str(here.absolute())
         below = here.relative_to(folder)
         folders[:] = [name for name in folders if not name.startswith(".")]
         for name in folders:
@@ -159,33 +164,10 @@ def _folder(folder: Path) -> Iterator[Photo]:
         elif not folders and here != folder:
             empty.append(below)
         for name in shown:
-            yield _in_folders((below / name).as_posix(), _reader(here / name))
+            yield _in_folders((below / name).as_posix(), LocalFile(f"{absolute}/{name}"))
     for below in empty:
         if below.parent not in with_files:  # an empty folder beside a class's pictures is no class
             raise InputError(f"the class folder {below.as_posix()!r} holds no pictures")
-
-
-def _reader(path: Path) -> Callable[[], bytes]:
-    """Reads a file, if it is one: a pipe would never end, a device never fit."""
-
-    def content() -> bytes:
-        status = path.stat()
-        if not stat.S_ISREG(status.st_mode):
-            raise OSError(errno.EINVAL, "not a regular file")
-        return _within(status.st_size, path.read_bytes)()
-
-    return content
-
-
-def _within(size: int, content: Callable[[], bytes]) -> Callable[[], bytes]:
-    """Reads the bytes, unless there are more of them than any picture has."""
-
-    def read() -> bytes:
-        if size > _LARGEST:
-            raise OSError(errno.EFBIG, f"larger than {_LARGEST >> 20} MiB")
-        return content()
-
-    return read
 
 
 def _table(
@@ -204,7 +186,7 @@ def _table(
             yield Photo(
                 name=PurePosixPath(place).as_posix(),
                 label=label,
-                content=_reader(path.parent / place),
+                content=LocalFile(str(path.parent.absolute() / place)),
                 targets=tuple(
                     _number(column[row], f"{name!r} of {place}")
                     for name, column in zip(target_columns, numbers, strict=True)
@@ -266,7 +248,7 @@ def _zip_members(path: Path) -> Iterator[Member]:
     archive = zipfile.ZipFile(path)  # stays open as long as its members are used
     for info in archive.infolist():
         if not info.is_dir():
-            yield info.filename, _within(info.file_size, partial(archive.read, info))
+            yield info.filename, within(info.file_size, partial(archive.read, info))
 
 
 def _tar_members(path: Path) -> Iterator[Member]:
@@ -290,7 +272,7 @@ def _tar_members(path: Path) -> Iterator[Member]:
     with tarfile.open(fileobj=plain) as archive:
         members = [info for info in archive if info.isfile()]
     for info in members:
-        yield info.name.removeprefix("./"), _within(info.size, partial(content, info))
+        yield info.name.removeprefix("./"), within(info.size, partial(content, info))
 
 
 def _in_folders(name: str, content: Callable[[], bytes]) -> Photo:

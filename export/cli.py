@@ -9,13 +9,16 @@ import sys
 import traceback
 from contextlib import suppress
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from . import cli_edit, cli_see
 from .cli_refs import refs
 from .cli_web import web
+
+if TYPE_CHECKING:
+    from pocketknn.builder.cluster import Cluster
 
 app = typer.Typer(
     add_completion=False,
@@ -29,14 +32,16 @@ for command in (cli_edit.edit, cli_edit.diff, cli_see.explain, web):
     app.command()(command)
 
 Photos = Annotated[
-    Path,
+    str,  # a Path would make one slash of the two in s3://
     typer.Argument(
+        metavar="PHOTOS",
         help="A folder with one folder of photos per class; or a .csv or .parquet table of path"
-        " and label, a .zip or a .tar."
+        " and label, a .zip or a .tar, or an address like s3://bucket/photos.",
     ),
 ]
 Out = Annotated[Path, typer.Option("-o", "--out", help="The folder to write; it must be new.")]
 DEFAULT_FORMATS = "keras,tflite,coreml,onnx"
+ENGINES = ("local", "ray")
 _INTERRUPTED = 130  # what typer makes of Ctrl-C
 
 
@@ -173,8 +178,16 @@ def build(
         bool, typer.Option("--plan", help="Write nothing: say how large each file would be.")
     ] = False,
     seed: Annotated[int, typer.Option(help="Draws the pictures that parity is checked on.")] = 0,
+    engine: Annotated[
+        str, typer.Option(help="Where photos are embedded: local, or ray for a Ray cluster.")
+    ] = "local",
+    ray_address: Annotated[
+        str | None,
+        typer.Option(help="With ray: auto or ray://HOST:PORT; without it, one is started here."),
+    ] = None,
 ) -> None:
     """Build one model per platform from photos, and prove that each equals the exact k-NN."""
+    from pocketknn.builder.addresses import place_of
     from pocketknn.builder.spec import Spec
 
     from .budget import Budget, parse_bytes
@@ -206,7 +219,7 @@ def build(
         seed=seed,
     )
     selection = Selection(
-        photos=photos,
+        photos=place_of(photos),
         path_column=path_column,
         label_column=label_column,
         target_columns=tuple(target_column or ()),
@@ -249,6 +262,7 @@ def build(
         force=force,
         cached=not no_cache,
         with_report=not no_report,
+        cluster=_cluster(engine, ray_address),
     )
     raise typer.Exit(0 if result.agrees else 1)
 
@@ -256,8 +270,11 @@ def build(
 @app.command()
 def tune(
     photos: Annotated[
-        Path,
-        typer.Argument(help="Photos as for build; or a .parquet or ml5 .json of embeddings."),
+        str,
+        typer.Argument(
+            metavar="PHOTOS",
+            help="Photos as for build; or a .parquet or ml5 .json of embeddings.",
+        ),
     ],
     out: Annotated[
         Path | None, typer.Option("-o", "--out", help="A new folder for tune.csv and tune.png.")
@@ -307,6 +324,7 @@ def tune(
     seed: Annotated[int, typer.Option(help="Draws the parts.")] = 0,
 ) -> None:
     """Find the k, metric, vote, PCA and crop that suit the photos, by cross-validation."""
+    from pocketknn.builder.addresses import place_of
     from pocketknn.builder.spec import Spec
 
     from .commands.build import Selection
@@ -321,7 +339,7 @@ def tune(
         seed=seed,
     )
     selection = Selection(
-        photos=photos,
+        photos=place_of(photos),
         path_column=path_column,
         label_column=label_column,
         target_columns=tuple(target_column or ()),
@@ -495,6 +513,20 @@ def main(arguments: list[str] | None = None) -> None:
 def _names(text: str) -> tuple[str, ...]:
     """What stands between commas."""
     return tuple(name.strip() for name in text.split(",") if name.strip())
+
+
+def _cluster(engine: str, address: str | None) -> Cluster | None:
+    """Where to embed; None for this process."""
+    from pocketknn.builder.cluster import Cluster
+    from pocketknn.builder.errors import InputError
+
+    if engine not in ENGINES:
+        raise InputError(f"unknown engine {engine!r}; choose from {', '.join(ENGINES)}")
+    if engine == "ray":
+        return Cluster(address=address)
+    if address is not None:
+        raise InputError(f"--ray-address {address} goes with --engine ray")
+    return None
 
 
 def _auto_or(text: str | None, option: str) -> int | float | str | None:

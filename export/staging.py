@@ -58,12 +58,18 @@ def check_free(out: Path, force: bool) -> None:
         raise InputError(f"{out} cannot be written: no permission in {above}")
 
 
-def check_apart(out: Path, photos: Path) -> None:
+def check_apart(out: Path, photos: Path | str) -> None:
     """Refuse an `out` that would lie among the photos, or replace them.
+
+    Args:
+        out: the folder to be written.
+        photos: where they lie; an address, which is text, is elsewhere.
 
     Raises:
         InputError: one of the two is the other, or lies inside it.
     """
+    if isinstance(photos, str):
+        return
     here, there = out.resolve(), photos.resolve()
     if here.is_relative_to(there) or there.is_relative_to(here):
         raise InputError(f"{out} and the photos in {photos} must not lie in one another")

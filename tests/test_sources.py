@@ -239,7 +239,7 @@ def test_a_class_of_a_table_with_no_usable_picture(photos, tmp_path):
 @pytest.mark.parametrize("name", ["p.zip", "p.tar"])
 def test_a_file_larger_than_any_picture_is_not_read(photos, tmp_path, monkeypatch, name):
     found = find(packed(photos, tmp_path / name)) + find(photos)
-    monkeypatch.setattr("pocketknn.builder.sources._LARGEST", 10)
+    monkeypatch.setattr("pocketknn.builder.files.LARGEST", 10)
     for photo in found:
         with pytest.raises(PictureError, match="larger than"):
             read(photo)

@@ -10,8 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pocketknn.builder import cache as caches
+from pocketknn.builder import ray_engine, shards
 from pocketknn.builder.backbone import Backbone, backbone_of, load_backbone
 from pocketknn.builder.cache import Cache
+from pocketknn.builder.cluster import Cluster
 from pocketknn.builder.collection import is_collection, read_collection
 from pocketknn.builder.condense import Condense, Condensed, condense
 from pocketknn.builder.embedding import Embedded, Skipped, embed
@@ -39,7 +41,7 @@ class Selection:
     """Which photos of a place, and how its table or labels are read.
 
     Attributes:
-        photos: a folder, a table or an archive.
+        photos: a folder, a table or an archive; or, as text, an address.
         path_column: of a table.
         label_column: of a table, or None for "label" where there is one.
         target_columns: of a table, for regression.
@@ -48,7 +50,7 @@ class Selection:
         limit: at most so many photos of each class.
     """
 
-    photos: Path
+    photos: Path | str
     path_column: str = "path"
     label_column: str | None = None
     target_columns: tuple[str, ...] = ()
@@ -82,11 +84,12 @@ def build_photos(
     force: bool = False,
     cached: bool = True,
     with_report: bool = True,
+    cluster: Cluster | None = None,
 ) -> Export:
     """Photos to artefacts: find, embed, build, export; prints progress and a summary.
 
     A file of references, as `pocketknn refs` and `build` itself write them, or a data set of ml5's
-    is built as it is.
+    is built as it is. With a cluster, photos are embedded there.
     """
     options = options or Options()
     check_formats(formats)
@@ -99,8 +102,10 @@ def build_photos(
     if is_collection(selection.photos):
         if within is not None:
             raise InputError("a budget is measured on the photos, not on their references alone")
+        if cluster is not None:
+            raise InputError(f"{selection.photos} is embedded already; leave out --engine ray")
         result = _build_kept(
-            selection, out, spec, classes, options, formats, force, notes, with_report, fewer
+            selection.photos, out, spec, classes, options, formats, force, notes, with_report, fewer
         )
         for line in notes:
             console.print(line, markup=False)
@@ -115,17 +120,24 @@ def build_photos(
         if fewer is None:
             check_size(formats, len(found), net.dim, spec)
         place = caches.folder() if cached else None
-        cache = Cache.of(place, net, spec.crop) if place else None
+        cache = Cache.of(place, net, spec.crop) if place and cluster is None else None
         bar.update(step, description="embedding", total=len(found) + len(others))
 
         def embedded_of(photos: Sequence[Photo]) -> Embedded:
-            return embed(
+            def advance(done: int) -> None:
+                bar.advance(step, done)
+
+            if cluster is None:
+                return embed(photos, net, spec.crop, strict=strict, cache=cache, progress=advance)
+            return ray_engine.embed(
                 photos,
                 net,
                 spec.crop,
+                cluster=cluster,
                 strict=strict,
-                cache=cache,
-                progress=lambda done: bar.advance(step, done),
+                place=place / shards.FOLDER if place else None,
+                progress=advance,
+                note=notes.append,
             )
 
         embedded = embedded_of(found)
@@ -167,7 +179,7 @@ def build_photos(
         if with_report:
             bar.update(files, description="writing the report")
             report_build(result, used, strange)
-    for line in [*(cache.notes if cache else net.engine.notes), *notes]:
+    for line in dict.fromkeys([*(cache.notes if cache else net.engine.notes), *notes]):
         console.print(line, markup=False)
     _print_summary(result, embedded.skipped)
     return result
@@ -191,7 +203,8 @@ def plan_photos(
     else:
         found = selection.find()
         net = load_backbone(spec)
-        check_size(formats, len(found), net.dim, spec)
+        if fewer is None:
+            check_size(formats, len(found), net.dim, spec)
         place = caches.folder() if cached else None
         cache = Cache.of(place, net, spec.crop) if place else None
         embedded = embed(found, net, spec.crop, cache=cache)
@@ -242,7 +255,7 @@ def _sample(
 
 
 def _build_kept(
-    selection: Selection,
+    file: Path,
     out: Path,
     spec: Spec,
     classes: Sequence[str] | None,
@@ -254,7 +267,7 @@ def _build_kept(
     fewer: Condense | None,
 ) -> Export:
     """Artefacts from references that were embedded before; `notes` takes lines for people."""
-    refs = read_collection(selection.photos, classes)
+    refs = read_collection(file, classes)
     condensed: Condensed | None = None
     if fewer is not None:
         condensed = condense(spec, refs, fewer)

@@ -6,6 +6,7 @@ import shutil
 from pathlib import Path
 
 from pocketknn.builder import cache as caches
+from pocketknn.builder import shards
 from pocketknn.export import report, runtime, template
 from pocketknn.export.report import console
 from pocketknn.export.seal import size
@@ -38,6 +39,9 @@ def _folders(place: Path) -> list[tuple[Path, str]]:
     """What is kept as folders, and what it is."""
     templates = sorted(one for one in (place / template.FOLDER).glob("*") if one.is_dir())
     runtimes = sorted(place.glob(f"{runtime.PACKAGE}-*"))
-    return [(path, "a converted graph to put references in") for path in templates] + [
-        (path, "runs the page of pocketknn web") for path in runtimes
+    clusters = [path for path in (place / shards.FOLDER,) if path.is_dir()]
+    return [
+        *((path, "a converted graph to put references in") for path in templates),
+        *((path, "runs the page of pocketknn web") for path in runtimes),
+        *((path, "embeddings by --engine ray") for path in clusters),
     ]

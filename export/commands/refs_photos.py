@@ -69,6 +69,9 @@ class Source:
             place = selection.photos
             if is_collection(place):
                 raise InputError(f"{place} holds references, not photos; see pocketknn refs merge")
+            if isinstance(place, str):
+                found += selection.find()
+                continue
             if place.is_dir() and out.resolve().is_relative_to(place.resolve()):
                 raise InputError(f"{out} must not lie among the photos in {place}")
             found += [_picture(place)] if _is_picture(place) else selection.find()

@@ -60,9 +60,9 @@ def tune_photos(
             raise InputError(f"{out} exists; choose another folder")
         check_free(out, force=False)
         check_apart(out, selection.photos)
-    kept = is_collection(selection.photos)
+    kept = selection.photos if is_collection(selection.photos) else None
     found = (
-        _tune_kept(selection.photos, spec, grid, folds)
+        _tune_kept(kept, spec, grid, folds)
         if kept
         else _tune_found(selection, spec, grid, folds, cached)
     )

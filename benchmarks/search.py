@@ -44,7 +44,7 @@ Floats = NDArray[np.float32]
 VARIANTS: dict[str, tuple[dict[str, Any], int, int]] = {
     "exact, float32": ({}, 0, 300_000),
     "exact, float16": ({"references_precision": "float16"}, 0, 300_000),
-    "exact, int8": ({"references_precision": "int8"}, 0, 1 << 30),
+    "exact, int8": ({"references_precision": "int8"}, 0, 300_000),
     "rerank, float32": ({"search": "rerank"}, 0, 300_000),
     "rerank, int8": ({"search": "rerank", "references_precision": "int8"}, 0, 1 << 30),
     "ivf, int8, recall 0.95": (

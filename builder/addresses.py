@@ -44,12 +44,16 @@ def photos_at(address: str) -> Iterator[Photo]:
             raise InputError(f"{address} is a file; an address must lead to a folder of photos")
         name = path.removeprefix(above)
         if not any(part.startswith(".") for part in name.split("/")):
-            file = RemoteFile(store.unstrip_protocol(path), entry["size"] or 0, version(entry))
+            # What the address says of a host or an account is not in the store's own paths.
+            at = f"{address.rstrip('/')}/{name}"
+            file = RemoteFile(at, entry["size"] or 0, version(entry))
             yield Photo(name=name, label=name.rpartition("/")[0], content=file)
 
 
 def _open(address: str) -> tuple[Any, str]:
     """The store, and the path within it."""
+    if "::" in address:
+        raise InputError(f"{address} leads through several stores; name the folder itself")
     try:
         from fsspec.core import url_to_fs
         from fsspec.registry import known_implementations

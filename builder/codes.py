@@ -40,7 +40,7 @@ def scale(least: Floats, largest: Floats) -> tuple[NDArray[np.float32], NDArray[
     middle = ((least + largest) / 2).astype(np.float32)
     # Both ends must be within reach of the rounded middle.
     reach = np.maximum(largest - middle, middle - least)
-    # A column that never changes has codes of zero, whatever its step.
+    # A column that never changes may have any step.
     return np.where(reach > 0, reach / LARGEST, 1).astype(np.float32), middle
 
 

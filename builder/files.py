@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
+import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -78,7 +79,7 @@ class RemoteFile:
             raise OSError(errno.ENOENT, os.strerror(errno.ENOENT)) from error
         except Exception as error:  # whatever the package of a store raises
             raise OSError(errno.EIO, first_line(error)) from error
-        return content
+        return within(len(content), lambda: content)()
 
 
 def within(size: int, content: Callable[[], bytes]) -> Callable[[], bytes]:
@@ -93,8 +94,13 @@ def within(size: int, content: Callable[[], bytes]) -> Callable[[], bytes]:
 
 
 def version(entry: dict[str, Any]) -> str:
-    """What a store's listing says that changes with the file: each names it in its own way."""
-    for name in ("ETag", "etag", "md5Hash", "mtime", "LastModified", "last_modified", "created"):
+    """What a store's listing says that changes with the file: each names it in its own way.
+
+    Where it says nothing, as that of https does, the version is another one each time, so that
+    nothing of the file is taken for known.
+    """
+    names = ("ETag", "etag", "md5Hash", "sha", "mtime", "modify", "LastModified", "last_modified")
+    for name in (*names, "created"):
         if entry.get(name):
             return str(entry[name])
-    return ""
+    return f"unknown {uuid.uuid4().hex}"

@@ -127,7 +127,6 @@ class Index:
     def best(self, queries: Floats, wanted: int) -> Ints:
         """Rows that the first pass over all references ranks best: (q, wanted), the best first."""
         table = self.table if self.scan is None else self.scan
-        # float32 holds the sums of products of two bytes exactly, as far as they are.
         given = queries.astype(np.float32)
         scores, rows = np.empty((len(given), 0), np.float32), np.empty((len(given), 0), np.int64)
         for start in range(0, len(table), _AT_ONCE):

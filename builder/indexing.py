@@ -9,41 +9,23 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from .asked import Asked, enough, units_of
 from .cells import cells_of
-from .codes import LARGEST, Codes, encode, quantised, scale
+from .codes import LARGEST, Codes, encode, scale
 from .errors import InputError
 from .index import Index
-from .neighbors import Floats, Ints, unit
+from .neighbors import Floats, Ints
 from .space import Space
 from .spec import AUTO, RECALL, Spec
 
 SPARE = 16  # references beyond k that are scored anew, for what eight-bit sums put out of order
 _WIDTHS = (64, 128, 256)  # components that a scan may compare
 _MOST = 1024  # references scored after a scan; more would cost more than they are worth
-_ASKED = 1000  # references that searches are measured on
 _LEARNED = 20_000  # references that principal components are taken from
 _SMALL = 8 << 20  # bytes that are read in a fraction of any backbone's time
 _MANY = 200_000  # references above which cells can pay
 _GATHERED = 6  # how many times as dear a byte is that is gathered than one that is scanned
-_ROUNDING = 1e-9  # of scores in float64
-_WIDENED = 3  # the same of a byte in a cell, which is gathered whole and made a float
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class _Asked:
-    """References as queries: each has its exact nearest others.
-
-    Attributes:
-        units: (q, r).
-        own: (q,) which references they are.
-        nearest: (q, k) their exact nearest others.
-        least: (q,) the score of the last of these.
-    """
-
-    units: Floats
-    own: Ints
-    nearest: Ints
-    least: Floats
+_WIDENED = 3  # and than one of a cell, which is gathered whole and widened
 
 
 def index(spec: Spec, space: Space, k: int) -> Index | None:
@@ -111,12 +93,15 @@ class _Maker:
         return len(self.space.references)
 
     @property
-    def wanted(self) -> float:
-        """The recall to be met; 0 where the numbers that decide it are given instead."""
+    def limit(self) -> float:
+        """The recall below which nothing is built; 0 where numbers that decide it are given."""
         given = self.spec.candidates is not None or self.spec.probes is not None
-        if self.spec.recall is None:
-            return 0.0 if given else RECALL
-        return float(self.spec.recall)
+        return 0.0 if given and self.spec.recall is None else self.aim
+
+    @property
+    def aim(self) -> float:
+        """The recall that numbers which are not given are chosen for."""
+        return RECALL if self.spec.recall is None else float(self.spec.recall)
 
     @cached_property
     def spread(self) -> _Spread:
@@ -153,27 +138,16 @@ class _Maker:
         return replace(made, error=error)
 
     @cached_property
-    def asked(self) -> _Asked | None:
+    def asked(self) -> Asked | None:
         """What indexes are measured by; None where there is one reference only."""
-        if self.n < 2:
-            return None
-        queries, found = self.space.others
-        some = np.random.default_rng(self.spec.seed).permutation(len(queries))[:_ASKED]
-        some.sort()
-        k = min(self.k, self.n - 1)
-        return _Asked(
-            units=self._units(queries[some]),
-            own=queries[some],
-            nearest=found.indices[some, :k],
-            least=found.scores[some, k - 1],
-        )
+        return Asked.of(self.space, self.k, self.spec.seed)
 
     @cached_property
     def components(self) -> Floats:
         """Principal components of the unit vectors, the largest first: (r, …)."""
         draw = np.random.default_rng(self.spec.seed)
         some = np.sort(draw.choice(self.n, min(self.n, _LEARNED), replace=False))
-        rows = self._units(some) - self.spread.mean
+        rows = units_of(self.space, some) - self.spread.mean
         if len(rows) < rows.shape[1]:
             vectors = np.linalg.svd(rows, full_matrices=False)[2][::-1].T
         else:  # the covariance is cheaper
@@ -208,26 +182,31 @@ class _Maker:
         scan = np.rint(rows / np.float32(step)).astype(np.int8)
         return replace(self.stored, search="rerank", rotation=rotation, scan=scan)
 
-    def rerank(self) -> Index:
+    def rerank(self, share: float | None = None) -> Index:
         """The scan that costs least, with the candidates that it needs.
+
+        Args:
+            share: of the exact neighbours, to be among the candidates; the recall aimed at if None.
 
         Raises:
             InputError: none finds enough.
         """
         self._check("candidates", self.spec.candidates, self.k, self.n)
+        share = self.aim if share is None else share
+        most = max(self.k, min(self.n, _MOST))
         found, best = [], 0.0
         for one in map(self.scanned, self._widths()):
-            places = self._places(one)
-            most = self.spec.candidates or min(self.n, _MOST)
+            if self.spec.candidates is not None:
+                found.append(replace(one, candidates=self.spec.candidates))
+                continue
+            places = self.asked.places(one) if self.asked else np.zeros((1, 1), np.int64)
             best = max(best, float((places < most).mean()))
-            needed = self.spec.candidates or _first(places, self.wanted, self.k, most)
-            if needed is not None:
+            if (needed := enough(places, share, self.k, most)) is not None:
                 found.append(replace(one, candidates=needed))
         if not found:
             raise InputError(
-                f"the search rerank finds {best:.2%} of the neighbours with"
-                f" {min(self.n, _MOST)} candidates, and a recall of {self.wanted:.2%} is wanted;"
-                " take a lower --recall, or --search exact"
+                f"the search {self.spec.search} finds {best:.2%} of the neighbours with {most}"
+                f" candidates, and {share:.2%} are wanted; take a lower --recall, or --search exact"
             )
         if self.spec.candidates:  # they are paid for, so the widest scan is what is best
             return found[-1]
@@ -246,14 +225,15 @@ class _Maker:
             )
         self._check("probes", self.spec.probes, 1, count)
         # Of what may be missed the scan gets a third, and the cells the rest.
-        scan = replace(self.spec, recall=1 - (1 - self.wanted) / 3) if self.wanted else self.spec
-        one = self.in_cells(replace(self, spec=scan).rerank(), count)
-        probes = self.spec.probes or self._probes(one, 1 - (1 - self.wanted) * 2 / 3)
-        assert one.cells is not None
-        sizes = np.sort((one.cells.members >= 0).sum(axis=1))
+        one = self.in_cells(self.rerank(1 - (1 - self.aim) / 3), count)
+        sizes = np.cumsum(_sizes(one))
         # Whatever cells are the nearest, there must be as many references in them.
-        enough = int(np.searchsorted(np.cumsum(sizes), one.candidates)) + 1
-        return replace(one, probes=max(probes, enough))
+        least = int(np.searchsorted(sizes, one.candidates)) + 1
+        self._check("probes", self.spec.probes, least, count)
+        if self.spec.probes is not None or self.asked is None:
+            return replace(one, probes=self.spec.probes or least)
+        share = 1 - (1 - self.aim) * 2 / 3
+        return replace(one, probes=enough(self.asked.cells(one), share, least, count) or count)
 
     def in_cells(self, one: Index, count: int) -> Index:
         """An index whose scan is put into so many cells; as yet without a number of probes."""
@@ -267,45 +247,47 @@ class _Maker:
         """The same with its recall, and more candidates and probes where it finds too few.
 
         Raises:
-            InputError: with all of them it is still below what is wanted.
+            InputError: with all of them it is still below the limit.
         """
         if (asked := self.asked) is None:
             return one
-        recall = self._recall(one, asked)
-        while recall < self.wanted and (more := self._more(one)) is not None:
-            one, recall = more, self._recall(more, asked)
-        if recall < self.wanted:
-            what = f"{one.precision} references" + (
-                "" if one.search == "exact" else f" and the search {one.search}"
-            )
+        recall = asked.recall(one)
+        while recall < self.limit and (more := self._more(one)) is not None:
+            one, recall = more, asked.recall(more)
+        if recall < self.limit:
             raise InputError(
-                f"{what} find {recall:.2%} of the exact neighbours, and a recall of"
-                f" {self.wanted:.2%} is wanted; take a lower --recall, a higher"
-                " --references-precision, or --search exact"
+                f"{one.precision} references and the search {one.search} find {recall:.2%} of the"
+                f" exact neighbours, and a recall of {self.limit:.2%} is wanted;"
+                f" {self._ways(one)}"
             )
         return replace(one, recall=recall, queries=len(asked.own))
 
     def _more(self, one: Index) -> Index | None:
         """The same with half as many candidates and probes again; None where it has all."""
-        if one.search == "exact" or self.spec.candidates is not None:
+        if one.search == "exact":
             return None
-        candidates = min(one.candidates * 3 // 2 + 1, self.n, _MOST)
-        probes = one.probes
+        candidates, probes = one.candidates, one.probes
         if one.cells is not None and self.spec.probes is None:
             probes = min(probes * 3 // 2 + 1, len(one.cells.codes))
+        if self.spec.candidates is None:
+            there = self.n if one.cells is None else int(_sizes(one)[:probes].sum())
+            candidates = max(candidates, min(candidates * 3 // 2 + 1, there, _MOST))
         if (candidates, probes) == (one.candidates, one.probes):
             return None
         return replace(one, candidates=candidates, probes=probes)
 
-    def _recall(self, one: Index, asked: _Asked) -> float:
-        k = asked.nearest.shape[1]
-        found = one.find(asked.units, k, asked.own).indices
-        # Copies of a reference are as near as it is: whichever is found is right.
-        right = [
-            self._units(near) @ query >= least - _ROUNDING
-            for near, query, least in zip(found, asked.units, asked.least, strict=True)
-        ]
-        return float(np.mean(right))
+    def _ways(self, one: Index) -> str:
+        """What to do where an index finds too few, in words."""
+        ways = ["take a lower --recall"]
+        if self.spec.candidates is not None:
+            ways.append("more --candidates")
+        if self.spec.probes is not None:
+            ways.append("more --probes")
+        if one.precision != "float32":
+            ways.append("a higher --references-precision")
+        if one.search != "exact":
+            ways.append("--search exact")
+        return ", or ".join(ways)
 
     def fastest(self) -> Index | None:
         """What reads least and finds enough; None where that is one dense layer."""
@@ -323,54 +305,16 @@ class _Maker:
             return best
         return None if plain.precision == "float32" else self.measured(plain)
 
-    def _units(self, rows: Ints) -> Floats:
-        return unit(self.space.project(self.space.references.vectors[rows]))
-
     def _widths(self) -> list[int]:
-        r = min(self.space.width, self.components.shape[1])
-        return [width for width in _WIDTHS if width < r] or [r]
-
-    def _places(self, one: Index) -> Ints:
-        """How many references the scan ranks before each exact neighbour: (q, k)."""
-        asked = self.asked
-        if asked is None:
-            return np.zeros((1, 1), np.int64)
-        assert one.scan is not None
-        queries = quantised(one.turned(asked.units)).astype(np.float32)
-        near = one.scan[asked.nearest].astype(np.float32)
-        limits = np.einsum("qkw,qw->qk", near, queries)
-        places = np.zeros(limits.shape, np.int64)
-        for start in range(0, self.n, 1 << 14):
-            scores = queries @ one.scan[start : start + (1 << 14)].astype(np.float32).T
-            inside = (asked.own >= start) & (asked.own < start + scores.shape[1])
-            scores[inside, asked.own[inside] - start] = -np.inf
-            for at in range(limits.shape[1]):
-                places[:, at] += (scores > limits[:, at : at + 1]).sum(axis=1)
-        return places
-
-    def _probes(self, one: Index, share: float) -> int:
-        """Cells that must be scanned for this share of the exact neighbours to be in them."""
-        asked = self.asked
-        assert one.cells is not None
-        count, room = one.cells.members.shape
-        if asked is None:
-            return 1
-        cell = np.empty(self.n, np.int64)
-        there = one.cells.members >= 0
-        cell[one.cells.members[there]] = np.repeat(np.arange(count), room).reshape(-1, room)[there]
-        order = one.nearest_cells(one.turned(asked.units))
-        place = np.argsort(order, axis=1)
-        return _first(np.take_along_axis(place, cell[asked.nearest], axis=1), share, 1, count) or 1
+        r = self.components.shape[1]
+        return [width for width in _WIDTHS if width < r] + [r] * (r <= _WIDTHS[-1])
 
     def _check(self, name: str, value: int | None, least: int, most: int) -> None:
         if value is not None and not least <= value <= most:
             raise InputError(f"{name} must be {least} to {most} here, not {value}")
 
 
-def _first(places: Ints, share: float, least: int, most: int) -> int | None:
-    """How many of a ranking hold this share of what was sought in it; None where too many."""
-    if share <= 0:
-        return least
-    ordered = np.sort(places, axis=None)
-    needed = int(ordered[min(len(ordered), int(np.ceil(share * len(ordered)))) - 1]) + 1
-    return max(needed, least) if needed <= most else None
+def _sizes(one: Index) -> Ints:
+    """How many references there are in each cell, the fewest first."""
+    assert one.cells is not None
+    return np.sort((one.cells.members >= 0).sum(axis=1))

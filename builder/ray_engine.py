@@ -135,17 +135,23 @@ def _stream(rows: Sequence[Row], job: list[ray.ObjectRef[_Job]]) -> Iterator[Row
     """Ray Data's way from the pictures of shards to their files."""
     import ray.data
 
-    logging.getLogger("ray.data").setLevel(logging.ERROR)
-    context = ray.data.DataContext.get_current()
+    context = ray.data.DataContext.get_current().copy()
     context.enable_progress_bars = False
     context.print_on_execution_start = False
     context.execution_options.preserve_order = True
-    given = ray.data.from_items(list(rows), override_num_blocks=len(rows))
-    with warnings.catch_warnings(action="ignore"):
+    # A data set keeps the context that it was made in; the caller's own are left as they were.
+    with ray.data.DataContext.current(context), warnings.catch_warnings(action="ignore"):
+        given = ray.data.from_items(list(rows), override_num_blocks=len(rows))
         # Without a limit, a task whose worker dies is run again for ever; to name one is deprecated
         # from 2.60 on, and nothing has come in its place.
         files = given.map(_file_of, fn_kwargs={"job": job}, num_cpus=1, max_retries=_RETRIES)
-    yield from files.iter_rows()
+    log = logging.getLogger("ray.data")
+    level = log.level
+    log.setLevel(logging.ERROR)
+    try:
+        yield from files.iter_rows()
+    finally:
+        log.setLevel(level)
 
 
 def _from_actor(rows: Sequence[Row], job: list[ray.ObjectRef[_Job]]) -> Iterator[Row]:
@@ -221,6 +227,7 @@ def _read_here(
 
 def _cause(error: BaseException) -> str:
     """What is at the bottom of an error of Ray's, in one line."""
-    while error.__cause__ is not None:
+    # Ray Data raises some from an exception of its own that says nothing.
+    while error.__cause__ is not None and str(error.__cause__):
         error = error.__cause__
     return first_line(getattr(error, "cause", None) or error)

@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .attempt import Done, Outcome
+from .cluster import versions
 from .errors import InputError
 from .files import RemoteFile, Shared
 from .images import RESAMPLE, Photo, PictureError, UnreadError
@@ -50,7 +51,7 @@ def cut(photos: Sequence[Photo], backbone: Backbone, crop: str) -> list[Shard]:
     Raises:
         InputError: a picture lies where no other process sees it.
     """
-    made_by = [_SCHEMA, backbone.identity(), backbone.engine.name, crop, RESAMPLE]
+    made_by = [_SCHEMA, backbone.identity(), backbone.engine.name, crop, RESAMPLE, versions()]
     shards = []
     for start in range(0, len(photos), TOGETHER):
         part = tuple(photos[start : start + TOGETHER])

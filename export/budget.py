@@ -120,8 +120,10 @@ def measure(
     formats = [name for name in formats if name != "keras"]
     if not formats:
         raise InputError("a budget is for files of devices; name a format besides keras")
-    plain = fit(replace(spec, reject=None), references)
+    plain = fit(replace(spec.exactly(), reject=None), references)
     spec = replace(spec, pca=plain.spec.pca, whiten=plain.spec.whiten)
+    if spec.candidates is not None:
+        spec = replace(spec, candidates=max(spec.candidates, plain.k + 1))
     if plain.k + 1 > len(references):
         raise InputError("a budget is judged by leave-one-out, which needs more than k references")
     loo = leave_one_out(plain)
@@ -137,7 +139,10 @@ def measure(
     best = _accuracy(plain, wanted, rows) if votes else 0.0
     found = []
     for precision, pca in _variants(spec, plain, options):
-        fitted = fit(replace(spec, reject=None, pca=pca, k=plain.k + 1), references)
+        try:
+            fitted = fit(replace(spec, reject=None, pca=pca, k=plain.k + 1), references)
+        except InputError:  # its search finds too few of the neighbours: it is no variant
+            continue
         given = replace(options, precision=precision)
         sizes, accuracies, agreements = [], [], []
         for name in formats:

@@ -39,7 +39,9 @@ Photos = Annotated[
         " and label, a .zip or a .tar, or an address like s3://bucket/photos.",
     ),
 ]
-Out = Annotated[Path, typer.Option("-o", "--out", help="The folder to write; it must be new.")]
+Out = Annotated[
+    Path | None, typer.Option("-o", "--out", help="The folder to write; it must be new.")
+]
 DEFAULT_FORMATS = "keras,tflite,coreml,onnx"
 ENGINES = ("local", "ray")
 _INTERRUPTED = 130  # what typer makes of Ctrl-C
@@ -48,7 +50,7 @@ _INTERRUPTED = 130  # what typer makes of Ctrl-C
 @app.command()
 def build(
     photos: Photos,
-    out: Out,
+    out: Out = None,
     backbone: Annotated[
         str, typer.Option(help="auto, bundled, pixels, mobilenet_v2, … or a .keras file.")
     ] = "auto",
@@ -188,6 +190,7 @@ def build(
 ) -> None:
     """Build one model per platform from photos, and prove that each equals the exact k-NN."""
     from pocketknn.builder.addresses import place_of
+    from pocketknn.builder.errors import InputError
     from pocketknn.builder.spec import Spec
 
     from .budget import Budget, parse_bytes
@@ -239,13 +242,19 @@ def build(
         license=terms,
     )
     fewer = plan_of(condense, condense_by) if condense or condense_by else None
-    if plan:
+    cluster = _cluster(engine, ray_address)
+    if plan and (cluster or within or options.outputs):
+        raise InputError("--plan knows nothing of --engine ray, --budget and --outputs")
+    if not plan and out is None:
+        raise InputError("say which folder to write: --out FOLDER")
+    if plan or out is None:
         plan_photos(
             selection,
             spec,
             options=options,
             formats=_names(formats),
             fewer=fewer,
+            strict=strict,
             cached=not no_cache,
         )
         return
@@ -262,7 +271,7 @@ def build(
         force=force,
         cached=not no_cache,
         with_report=not no_report,
-        cluster=_cluster(engine, ray_address),
+        cluster=cluster,
     )
     raise typer.Exit(0 if result.agrees else 1)
 

@@ -75,8 +75,8 @@ def open_artefact(path: Path) -> Opened:
     if (search["by"], search["references_precision"]) != ("exact", "float32"):
         raise InputError(
             f"{path.name} holds {search['references_precision']} references for the search"
-            f" {search['by']}; only files of float32 references for the exact search can be"
-            " edited: change references.parquet with pocketknn refs, and build it anew"
+            f" {search['by']}; only float32 references for the exact search are read back from a"
+            " file: change references.parquet with pocketknn refs, and build it anew"
         )
     try:
         places = Slots(**metadata.slots)

@@ -226,8 +226,11 @@ def explain(
     gone = np.flatnonzero(bounded)
     if scorer is not None and len(gone):
         exact = scorer(hidden([corners[place] for place in gone]), near[0].index)
-        # What the file itself says holds: not above the last of its k.
-        scores[gone] = np.minimum(exact, scores[gone])
+        search = file.metadata.manifest["search"]
+        if search["by"] == "exact" and search["references_precision"] == "float32":
+            # What the file itself says holds: not above the last of its k.
+            exact = np.minimum(exact, scores[gone])
+        scores[gone] = exact
         bounded[:] = False
     label, others = _winners(plain, answers, file.metadata.labels)
     p = len(patches.starts)

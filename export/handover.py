@@ -19,12 +19,12 @@ from pocketknn.builder.errors import InputError, first_line
 from pocketknn.builder.fit import Fit, fit
 from pocketknn.builder.neighbors import Neighbors
 from pocketknn.builder.references import References
-from pocketknn.builder.spec import Spec
+from pocketknn.builder.spec import AUTO, Spec
 from pocketknn.builder.unknown import measure
 
 from . import app_code, golden, parity, queries
 from .artefact import FORMATS, check_formats
-from .limits import check_size
+from .limits import check_held, check_size
 from .metadata import (
     GOLDEN,
     LABELS,
@@ -131,7 +131,7 @@ def export(
     """
     options = options or Options()
     precision = _checked(spec, references, backbone, options, formats)
-    fitted = fit(spec, references)
+    fitted = _fitted(spec, references, options, formats)
     metadata = describe(fitted, backbone, precision, measure(fitted, strangers), options)
     if against is None:
         against = (
@@ -192,7 +192,7 @@ def planned(
         InputError: as `export`.
     """
     precision = _checked(spec, references, backbone, options, formats)
-    fitted = fit(spec, references)
+    fitted = _fitted(spec, references, options, formats)
     metadata = describe(fitted, backbone, precision, measure(fitted), options)
     return plan(fitted, backbone, precision, metadata)
 
@@ -207,8 +207,18 @@ def _checked(
     """The precision of each format's backbone; refuses what cannot be, before work is done."""
     check_formats(formats)
     check_size(formats, len(references), references.dim, spec)
-    _check_search(spec, formats, options)
+    if spec.search != AUTO:  # which may end at what can be combined with everything
+        _check_search(spec, formats, options)
     return {name: precision_of(name, options, backbone) for name in dict.fromkeys(formats)}
+
+
+def _fitted(spec: Spec, references: References, options: Options, formats: Sequence[str]) -> Fit:
+    """The fit; refuses what it turns out that files cannot hold, or options not ask for."""
+    found = fit(spec, references)
+    if found.index is not None:
+        _check_search(found.spec, formats, options)
+        check_held(formats, found.index)
+    return found
 
 
 def _check_search(spec: Spec, formats: Sequence[str], options: Options) -> None:
@@ -240,17 +250,27 @@ def compare(
     fit: Fit,
     against: Queries,
     before: Neighbors | None = None,
+    *,
+    as_built: bool = False,
 ) -> Parity:
     """Open a file in its own runtime and compare its answers with the exact k-NN.
 
-    With `before`, as for `parity.check_kept`, the queries need no embeddings.
+    Args:
+        name: the format.
+        path: the file.
+        precision: of the backbone.
+        fit: what the file should hold.
+        against: the queries; with `before`, as for `parity.check_kept`, without embeddings.
+        before: what the file answered when it had other references.
+        as_built: it is known to have the bytes of its build, which held the references of an index.
+            Another machine may round some of these to other bytes.
     """
     try:
         outputs = FORMATS[name].load(path)(against.inputs)
     except Exception as error:  # a runtime may raise anything on a file that it cannot run
         refusal = f"it cannot be run: {first_line(error)}"
         return parity.refused(precision, len(against.inputs), refusal)
-    stored = parity.holds(files_of(path), fit)
+    stored = (as_built and fit.index is not None) or parity.holds(files_of(path), fit)
     if before is not None:
         return parity.check_kept(outputs, before, fit, precision=precision, stored=stored)
     return parity.check(outputs, against.embeddings, fit, precision=precision, stored=stored)

@@ -86,7 +86,16 @@ class Leeway:
         fit = self.exact.fit
         cosine = fit.spec.metric == "cosine"
         allowed = self.tolerance.score if cosine else self.tolerance.distance
-        return self.exact.scale * allowed + fit.stored_error
+        return self.exact.scale * allowed + fit.stored_error + self._missed
+
+    @property
+    def _missed(self) -> float:
+        """How much lower scores are where a search missed as many as k of the neighbours."""
+        exact, k = self.exact, self.exact.fit.k
+        if not exact.fit.approximate:
+            return 0.0
+        later = exact.scores[np.minimum(np.arange(k) + k, len(exact.scores) - 1)]
+        return float((exact.scores[:k] - later).max())
 
     @cached_property
     def tie(self) -> float:

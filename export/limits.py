@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from pocketknn.builder.errors import InputError
+from pocketknn.builder.index import Index
 from pocketknn.builder.spec import STORES, Spec
 
 LARGEST = 1 << 31  # bytes: flatbuffers and protobufs count no further, Core ML loads no more
@@ -33,7 +34,7 @@ def check_size(formats: Sequence[str], n: int, dim: int, spec: Spec) -> None:
         return
     fits = ((LARGEST - _ROOM) // n - scan) // value
     ways = [f"--pca {fits}"] if 0 < fits < width else []
-    if value > 1 and n * (width + scan) + _ROOM < LARGEST:
+    if value > 1 and spec.metric == "cosine" and n * (width + scan) + _ROOM < LARGEST:
         ways.append("--references-precision int8")
     most = (LARGEST - _ROOM) // (value * width + scan)
     ways += [f"at most {most} references", "--formats keras alone"]
@@ -41,6 +42,22 @@ def check_size(formats: Sequence[str], n: int, dim: int, spec: Spec) -> None:
         f"{n} references of {width} values take {size / 1e9:.1f} GB, and a {' or '.join(limited)}"
         f" file holds less than {LARGEST / 1e9:.1f} GB; take {', or '.join(ways)}"
     )
+
+
+def check_held(formats: Sequence[str], index: Index) -> None:
+    """Refuse an index that turned out larger than a file can be.
+
+    Raises:
+        InputError: a file would be 2 GiB or larger.
+    """
+    limited = [name for name in formats if name in _LIMITED]
+    size = sum(table.nbytes for table in index.held)
+    if limited and size + _ROOM >= LARGEST:
+        raise InputError(
+            f"the references take {size / 1e9:.2f} GB by the search {index.search}, and a"
+            f" {' or '.join(limited)} file holds less than {LARGEST / 1e9:.1f} GB; take fewer"
+            " references, --pca, --references-precision int8, or --search exact"
+        )
 
 
 def _scanned(search: str, width: int) -> int:

@@ -13,14 +13,11 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from pocketknn.builder.accuracy import leave_one_out, unprojected
 from pocketknn.builder.backbone import Backbone
 from pocketknn.builder.errors import InputError
 from pocketknn.builder.fit import Fit
 from pocketknn.builder.images import RESAMPLE
-from pocketknn.builder.index import Index
 from pocketknn.builder.neighbors import METRICS
 from pocketknn.builder.references import References
 from pocketknn.builder.spec import Spec
@@ -68,6 +65,7 @@ INSIDE: dict[str, Any] = {
         "cells": int,
         "probes": int,
         "recall": (float, type(None)),
+        "queries": int,
     },
     "reject": (dict, type(None)),
     "targets": list,
@@ -90,6 +88,16 @@ INSIDE: dict[str, Any] = {
 }
 BUILT: dict[str, Any] = INSIDE | {"files": dict, "parity": dict}
 Row = dict[str, str | int]
+_EXACT = {
+    "by": "exact",
+    "references_precision": "float32",
+    "candidates": 0,
+    "components": 0,
+    "cells": 0,
+    "probes": 0,
+    "recall": None,
+    "queries": 0,
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -154,6 +162,7 @@ class Metadata:
             manifest = json.loads(files[MANIFEST])
             schema = manifest["schema"]
             if schema == SCHEMA:
+                manifest.setdefault("search", dict(_EXACT))  # files from before there were others
                 _check(manifest, wanted)
                 if not all(isinstance(label, str) for label in manifest["labels"]):
                     raise TypeError("a label is no text")
@@ -367,7 +376,7 @@ def _search(fit: Fit) -> dict[str, Any]:
     """How the references are stored and searched, and what share of the neighbours that finds."""
     index = fit.index
     if index is None:
-        index = Index(search="exact", precision="float32", table=np.empty((0, 0)))
+        return dict(_EXACT)
     return {
         "by": index.search,
         "references_precision": index.precision,

@@ -16,6 +16,7 @@ from .metadata import Metadata
 if TYPE_CHECKING:
     import keras
 
+_VARIABLE = 2500  # bytes of HDF5 and of the configuration around each variable in Keras' files
 _VALUE = {"float32": 4, "float16": 2, "int8": 1}  # bytes of a weight of a convolution
 
 
@@ -27,12 +28,14 @@ class Network(NamedTuple):
         others: biases, and what batch norms leave of themselves once converted.
         parameters: all that Keras stores.
         multiplications: for one picture.
+        variables: arrays that these are.
     """
 
     weights: int
     others: int
     parameters: int
     multiplications: int
+    variables: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,7 +77,7 @@ def plan(
         precision: of the backbone, by format.
         metadata: what files will say about themselves.
     """
-    network = network_of(backbone.model) if backbone else Network(0, 0, 0, 0)
+    network = network_of(backbone.model) if backbone else Network(0, 0, 0, 0, 0)
     held = constants(fit)
     ours = {"references", "scan", "cells", "members", "centroids", "rotation", "steps", "offset"}
     texts = sum(len(text.encode()) for text in metadata.files().values())
@@ -84,7 +87,7 @@ def plan(
     plans = []
     for name, kind in precision.items():
         # Keras keeps batch norms and widens bytes of the backbone to float32.
-        stored = 4 * network.parameters
+        stored = 4 * network.parameters + _VARIABLE * network.variables
         if name != "keras":
             stored = _VALUE[kind] * network.weights + 4 * network.others
         plans.append(
@@ -119,7 +122,7 @@ def network_of(model: keras.Model) -> Network:
         depthwise = isinstance(layer, keras.layers.DepthwiseConv2D)
         multiplications += places * size
         others += kernel.shape[2] if depthwise else kernel.shape[-1]
-    return Network(weights, others, model.count_params(), multiplications)
+    return Network(weights, others, model.count_params(), multiplications, len(model.weights))
 
 
 def _places(layer: Any) -> int:  # noqa: ANN401

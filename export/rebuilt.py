@@ -49,16 +49,24 @@ def keras_model(out: Path) -> keras.Model:
 
 def fit_of(manifest: dict[str, Any], references: References, model: keras.Model) -> Fit:
     """The choices of a build over its references; a projection is taken from the graph."""
-    spec = spec_of(manifest)
+    spec, space = spec_of(manifest), _space(manifest, references, model)
+    search, k = manifest["search"], int(manifest["k"])
+    index = index_again(spec, space, k, search["components"], search["cells"])
+    return Fit(spec=spec, space=space, index=index)
+
+
+def _space(manifest: dict[str, Any], references: References, model: keras.Model) -> Space:
     projection = None
     if manifest["pca"]:
         kernel, bias = _layer(model, "projection").get_weights()
         variance = manifest["pca"]["variance"]
         projection = Projection(kernel=kernel, bias=bias, variance=variance)
-    space = Space(references=references, metric=spec.metric, projection=projection, seed=spec.seed)
-    search, k = manifest["search"], int(manifest["k"])
-    index = index_again(spec, space, k, search["components"], search["cells"])
-    return Fit(spec=spec, space=space, index=index)
+    return Space(
+        references=references,
+        metric=manifest["metric"],
+        projection=projection,
+        seed=manifest["seed"],
+    )
 
 
 def backbone_of(out: Path, manifest: dict[str, Any], model: keras.Model) -> Backbone:
@@ -96,7 +104,7 @@ def scorer_of(folder: Path, inside: dict[str, Any]) -> Scorer | None:
 
     def scores(pictures: NDArray[np.uint8], row: int) -> Floats:
         model = keras_model(folder)
-        space = fit_of(manifest, References.load(folder / REFERENCES), model).space
+        space = _space(manifest, References.load(folder / REFERENCES), model)
         net = backbone_of(folder, manifest, model)
         queries = space.project(run(net, pictures))
         found: Floats = neighbors.scores(queries, space.rows[[row]], space.metric)[:, 0]

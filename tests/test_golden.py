@@ -326,3 +326,19 @@ def test_near_the_threshold_a_picture_may_be_known_or_not(limit, labels, error):
     assert leeway.as_json()["labels"] == labels
     assert leeway.as_json()["probability_error"] == pytest.approx(error + 1e-5)
     assert leeway.clear is not bool(error)
+
+
+def test_a_search_that_misses_some_passes_its_own_examples(tmp_path):
+    """Scores may be lower by as much as missed neighbours make them, and no more."""
+    case = vector_case(n=900, d=72, search="rerank", candidates=9, vote="distance")
+    assert case.fit.index.recall < 0.95
+    said = built(case, out := tmp_path / "out")
+    for name, one in said["formats"].items():
+        outputs = load(out / one["file"]).run(inputs_of(out, said))
+        for row, example in enumerate(said["examples"]):
+            expected = example["expected"][name]
+            assert passes(outputs, row, expected, said["labels"]) == []
+            # The last is a vector of zeros, which is as near to all.
+            assert expected["score_error"] < 0.2
+            lower = outputs | {"scores": outputs["scores"] - 2 * expected["score_error"]}
+            assert "scores" in passes(lower, row, expected, said["labels"])

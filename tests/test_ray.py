@@ -4,7 +4,6 @@ import os
 import signal
 import sys
 import threading
-import time
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -17,7 +16,7 @@ from pocketknn.builder import InputError, Spec, embed, find, load_backbone, ray_
 from pocketknn.builder.cluster import Cluster, connected
 from pocketknn.builder.files import LocalFile
 
-pytest.importorskip("ray", reason="Ray is not installed: pip install 'pocketknn[ray]'")
+ray = pytest.importorskip("ray", reason="Ray is not installed: pip install 'pocketknn[ray]'")
 
 CLASSES, EACH, TOGETHER = ("ant", "bee", "cat"), 24, 8
 BROKEN, STRAY = "bee/03.jpg", "stray.jpg"
@@ -26,16 +25,21 @@ BROKEN, STRAY = "bee/03.jpg", "stray.jpg"
 # These come first: once the nodes below have started, `auto` finds them.
 BAD = {
     "--engine ray --ray-address auto": "no Ray cluster can be reached at auto: Could not find",
-    "--engine ray --ray-address 127.0.0.1:1": "reached at 127.0.0.1:1: [Errno 111] Connection",
-    "--engine ray --ray-address ray://127.0.0.1:1": "reached at ray://127.0.0.1:1: [Errno 111]",
+    "--engine ray --ray-address 127.0.0.1:1": "no Ray cluster can be reached at 127.0.0.1:1: ",
+    "--engine ray --ray-address ray://127.0.0.1:1": "can be reached at ray://127.0.0.1:1: ",
     "--engine ray --ray-address there": "'there' is no address of a Ray cluster; give auto, ray:",
     "--ray-address auto": "--ray-address auto goes with --engine ray",
+    "--engine ray --plan": "--plan knows nothing of --engine ray",
+    "--engine spark --plan": "unknown engine 'spark'",
     "--engine spark": "unknown engine 'spark'; choose from local, ray",
 }
 
 
 @pytest.mark.parametrize("options", BAD)
-def test_a_cluster_that_cannot_be_had_is_one_line(pocketknn, photos, tmp_path, options):
+def test_a_cluster_that_cannot_be_had_is_one_line(
+    pocketknn, photos, tmp_path, monkeypatch, options
+):
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
     given = ("--backbone", "bundled", "--no-cache")
     said = pocketknn("build", photos, "-o", tmp_path / "out", *given, *options.split())
     assert (said.code, len(said.err.splitlines())) == (2, 1)
@@ -43,9 +47,18 @@ def test_a_cluster_that_cannot_be_had_is_one_line(pocketknn, photos, tmp_path, o
     assert not (tmp_path / "out").exists()
 
 
+def test_a_cluster_of_this_machine_for_as_long_as_it_takes(photos, net, monkeypatch):
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    before = signal.getsignal(signal.SIGTERM)
+    embedded = ray_engine.embed(find(photos), net, "center", cluster=Cluster())
+    assert same(embedded, embed(find(photos), net, "center"))
+    assert not ray.is_initialized()
+    assert signal.getsignal(signal.SIGTERM) is before
+
+
 @pytest.fixture(scope="module")
 def nodes():
-    """The address of a cluster of two nodes with a core each."""
+    """A cluster of two nodes with a core each."""
     from ray.cluster_utils import Cluster as Nodes
 
     with pytest.MonkeyPatch.context() as patch:
@@ -53,7 +66,7 @@ def nodes():
         each = {"num_cpus": 1, "object_store_memory": 80 << 20}
         made = Nodes(initialize_head=True, head_node_args={**each, "include_dashboard": False})
         made.add_node(**each)
-        yield made.address
+        yield made
         made.shutdown()
 
 
@@ -91,8 +104,8 @@ def small_shards(monkeypatch):
 def on_cluster(nodes, many, net):
     """Embed on the cluster; by default the many pictures."""
 
-    def run(found=None, address=nodes, **given):
-        cluster = Cluster(address=address)
+    def run(found=None, address=None, **given):
+        cluster = Cluster(address=address or nodes.address)
         return ray_engine.embed(found or find(many), net, "center", cluster=cluster, **given)
 
     return run
@@ -109,30 +122,36 @@ def same(ours, theirs):
     return True
 
 
-def busy():
-    """Processes of Ray's workers that embed right now."""
+def busy(nodes):
+    """Processes of the workers of these nodes that embed right now."""
+    ours = {node.all_processes["raylet"][0].process.pid for node in nodes.list_all_nodes()}
     for process in Path("/proc").glob("[0-9]*"):
         try:
-            if (process / "cmdline").read_bytes().startswith(b"ray::Map(_file_of)"):
+            embeds = (process / "cmdline").read_bytes().startswith(b"ray::Map(_file_of)")
+            parent = int((process / "stat").read_text().rpartition(")")[2].split()[1])
+            if embeds and parent in ours:
                 yield int(process.name)
         except OSError:  # it has just ended
             continue
 
 
 @pytest.mark.skipif(not Path("/proc").is_dir(), reason="workers are found in /proc")
-def test_a_worker_that_is_killed_costs_nothing(on_cluster, local, tmp_path):
-    seen, killed = [], []
+def test_a_worker_that_is_killed_costs_nothing(on_cluster, nodes, local, tmp_path):
+    seen, killed, over = [], [], threading.Event()
 
     def kill():
-        while not killed:
-            time.sleep(0.02)
-            if any(tmp_path.glob("*.parquet")) and (pids := list(busy())):
+        while not killed and not over.wait(0.02):
+            if any(tmp_path.glob("*.parquet")) and (pids := list(busy(nodes))):
                 os.kill(pids[0], signal.SIGKILL)
                 killed.append(pids[0])
 
     killer = threading.Thread(target=kill, daemon=True)
     killer.start()
-    embedded = on_cluster(place=tmp_path, progress=seen.append)
+    try:
+        embedded = on_cluster(place=tmp_path, progress=seen.append)
+    finally:
+        over.set()
+        killer.join()
     assert killed, "nothing was running any more"
     assert same(embedded, local)
     assert sum(seen) == len(CLASSES) * EACH + 1
@@ -256,8 +275,8 @@ def test_a_picture_that_kills_its_worker_each_time_ends_the_run(on_cluster, many
 
 def test_the_command(pocketknn, nodes, photos, tmp_path):
     given = ("--backbone", "bundled", "--formats", "tflite", "--no-report")
-    ray = ("--engine", "ray", "--ray-address", nodes)
-    assert pocketknn("build", photos, "-o", tmp_path / "ray", *ray, *given).code == 0
+    engine = ("--engine", "ray", "--ray-address", nodes.address)
+    assert pocketknn("build", photos, "-o", tmp_path / "ray", *engine, *given).code == 0
     assert pocketknn("build", photos, "-o", tmp_path / "local", *given).code == 0
     for name in ("model.tflite", "references.parquet", "references.csv"):
         one, other = ((tmp_path / engine / name).read_bytes() for engine in ("ray", "local"))

@@ -192,6 +192,7 @@ def plan_photos(
     options: Options | None = None,
     formats: Sequence[str] = tuple(FORMATS),
     fewer: Condense | None = None,
+    strict: bool = False,
     cached: bool = True,
 ) -> None:
     """Print what the files of `build_photos` would take; nothing is written."""
@@ -207,7 +208,18 @@ def plan_photos(
             check_size(formats, len(found), net.dim, spec)
         place = caches.folder() if cached else None
         cache = Cache.of(place, net, spec.crop) if place else None
-        embedded = embed(found, net, spec.crop, cache=cache)
+        with progress() as bar:
+            step = bar.add_task("embedding", total=len(found))
+            embedded = embed(
+                found,
+                net,
+                spec.crop,
+                strict=strict,
+                cache=cache,
+                progress=lambda done: bar.advance(step, done),
+            )
+        for one in embedded.skipped:
+            console.print(f"skipped {one.name}: {one.reason}", markup=False)
         refs = embedded.references(classes, selection.target_columns or None)
     if fewer is not None:
         condensed = condense(spec, refs, fewer)

@@ -47,7 +47,8 @@ def verify_build(out: Path, photos: Path | None) -> bool:
     for name, target in FORMATS.items():
         path = out / f"{MODEL}{target.SUFFIX}"
         if path.name in manifest["files"] and path.exists():
-            parity = compare(name, path, manifest["precision"][name], fit, against)
+            precision = manifest["precision"][name]
+            parity = compare(name, path, precision, fit, against, as_built=not changed)
             rows.append(report.Row(path.name, size(path), parity))
     console.print(report.parity_table(rows))
     for line in (wrong := changed + report.failures(rows)):

@@ -186,13 +186,13 @@ class _Maker:
         """The scan that costs least, with the candidates that it needs.
 
         Args:
-            share: of the exact neighbours, to be among the candidates; the recall aimed at if None.
+            share: of the exact neighbours, to be among the candidates; what is safe if None.
 
         Raises:
             InputError: none finds enough.
         """
         self._check("candidates", self.spec.candidates, self.k, self.n)
-        share = self.aim if share is None else share
+        share = _safe(self.aim) if share is None else share
         most = max(self.k, min(self.n, _MOST))
         found, best = [], 0.0
         for one in map(self.scanned, self._widths()):
@@ -225,14 +225,14 @@ class _Maker:
             )
         self._check("probes", self.spec.probes, 1, count)
         # Of what may be missed the scan gets a third, and the cells the rest.
-        one = self.in_cells(self.rerank(1 - (1 - self.aim) / 3), count)
+        one = self.in_cells(self.rerank(1 - (1 - _safe(self.aim)) / 3), count)
         sizes = np.cumsum(_sizes(one))
         # Whatever cells are the nearest, there must be as many references in them.
         least = int(np.searchsorted(sizes, one.candidates)) + 1
         self._check("probes", self.spec.probes, least, count)
         if self.spec.probes is not None or self.asked is None:
             return replace(one, probes=self.spec.probes or least)
-        share = 1 - (1 - self.aim) * 2 / 3
+        share = 1 - (1 - _safe(self.aim)) * 2 / 3
         return replace(one, probes=enough(self.asked.cells(one), share, least, count) or count)
 
     def in_cells(self, one: Index, count: int) -> Index:
@@ -312,6 +312,11 @@ class _Maker:
     def _check(self, name: str, value: int | None, least: int, most: int) -> None:
         if value is not None and not least <= value <= most:
             raise InputError(f"{name} must be {least} to {most} here, not {value}")
+
+
+def _safe(recall: float) -> float:
+    """What to choose numbers by: those who are asked now are not those who will be asked."""
+    return 1 - (1 - recall) * 2 / 3
 
 
 def _sizes(one: Index) -> Ints:

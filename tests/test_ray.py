@@ -16,7 +16,7 @@ from pocketknn.builder import InputError, Spec, embed, find, load_backbone, ray_
 from pocketknn.builder.cluster import Cluster, connected
 from pocketknn.builder.files import LocalFile
 
-ray = pytest.importorskip("ray", reason="Ray is not installed: pip install 'pocketknn[ray]'")
+pytest.importorskip("ray", reason="Ray is not installed: pip install 'pocketknn[ray]'")
 
 CLASSES, EACH, TOGETHER = ("ant", "bee", "cat"), 24, 8
 BROKEN, STRAY = "bee/03.jpg", "stray.jpg"
@@ -45,15 +45,6 @@ def test_a_cluster_that_cannot_be_had_is_one_line(
     assert (said.code, len(said.err.splitlines())) == (2, 1)
     assert BAD[options] in said.err
     assert not (tmp_path / "out").exists()
-
-
-def test_a_cluster_of_this_machine_for_as_long_as_it_takes(photos, net, monkeypatch):
-    monkeypatch.delenv("RAY_ADDRESS", raising=False)
-    before = signal.getsignal(signal.SIGTERM)
-    embedded = ray_engine.embed(find(photos), net, "center", cluster=Cluster())
-    assert same(embedded, embed(find(photos), net, "center"))
-    assert not ray.is_initialized()
-    assert signal.getsignal(signal.SIGTERM) is before
 
 
 @pytest.fixture(scope="module")

@@ -81,12 +81,8 @@ class Index:
     @property
     def held(self) -> list[NDArray[Any]]:
         """What a file must hold as it lies here, a row for each reference or cell."""
-        found = [self.table] if self.scan is None else [self.table, self.scan]
-        return (
-            found
-            if self.cells is None
-            else [*found, self.cells.codes.reshape(self.cells.members.shape[0], -1)]
-        )
+        cells = None if self.cells is None else self.cells.codes.reshape(len(self.cells.codes), -1)
+        return [one for one in (self.table, self.scan, cells) if one is not None]
 
     def rows(self, chosen: Any) -> Floats:  # noqa: ANN401  # whatever numpy takes for rows
         """Unit vectors as the file gives them back, for some rows: (…, r) float64."""

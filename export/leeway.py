@@ -34,6 +34,7 @@ class Exact:
         scores: (k + some,), descending.
         indices: of the same references.
         scale: what errors of the scores are shares of.
+        missed: how much lower the scores are of what the file's search finds in numpy.
         void: whether nothing of the input is compared, so that all cosines are 0 without rounding.
     """
 
@@ -41,6 +42,7 @@ class Exact:
     scores: Floats
     indices: Ints
     scale: float
+    missed: float
     void: bool
 
     @property
@@ -53,13 +55,27 @@ class Exact:
 def search(fit: Fit, embeddings: NDArray[np.floating]) -> list[Exact]:
     """The exact neighbours of each embedding (q, d)."""
     m = min(fit.k + _MOST_TIED, len(fit.references))
-    found = neighbors.rank(fit.space.scores(embeddings), m)
+    scores_of_all = fit.space.scores(embeddings)
+    found = neighbors.rank(scores_of_all, m)
     scales = parity.scale_of(fit.space, embeddings, found.indices).max(axis=1)
     cosine = fit.spec.metric == "cosine"
     void = [cosine and not row.any() for row in fit.space.project(embeddings)]
+    missed = np.zeros(len(void))
+    if fit.index is not None and fit.approximate:
+        units = neighbors.unit(fit.space.project(embeddings))
+        own = fit.index.find(units, fit.k).indices
+        reached = np.take_along_axis(scores_of_all, own, axis=1)
+        missed = (found.scores[:, : fit.k] - reached).max(axis=1)
     return [
-        Exact(fit=fit, scores=scores, indices=indices, scale=float(scale), void=one)
-        for scores, indices, scale, one in zip(*found, scales, void, strict=True)
+        Exact(
+            fit=fit,
+            scores=scores,
+            indices=indices,
+            scale=float(scale),
+            missed=float(lower),
+            void=one,
+        )
+        for scores, indices, scale, lower, one in zip(*found, scales, missed, void, strict=True)
     ]
 
 
@@ -90,12 +106,16 @@ class Leeway:
 
     @property
     def _missed(self) -> float:
-        """How much lower scores are where a search missed as many as k of the neighbours."""
+        """How much lower scores may be for what a search misses.
+
+        As much as in numpy, and as much again as k more missed neighbours would make: runtimes
+        round queries for bytes in their own steps.
+        """
         exact, k = self.exact, self.exact.fit.k
         if not exact.fit.approximate:
             return 0.0
         later = exact.scores[np.minimum(np.arange(k) + k, len(exact.scores) - 1)]
-        return float((exact.scores[:k] - later).max())
+        return exact.missed + float((exact.scores[:k] - later).max())
 
     @cached_property
     def tie(self) -> float:

@@ -582,7 +582,7 @@ def test_the_cache_serves_a_second_build_and_can_be_cleared(
     assert "pixels-" in pocketknn("cache").out
     assert ": 12 pictures" in pocketknn("cache", "show").out
     assert "a converted graph" in pocketknn("cache", "show").out
-    monkeypatch.setattr("pocketknn.builder.embedding.picture", None)  # nothing is decoded again
+    monkeypatch.setattr("pocketknn.builder.attempt.picture", None)  # nothing is decoded again
     monkeypatch.setattr(
         queries, "from_photos", lambda photos, net, *more, **options: queries.synthetic(net)
     )

@@ -330,7 +330,7 @@ def test_near_the_threshold_a_picture_may_be_known_or_not(limit, labels, error):
 
 def test_a_search_that_misses_some_passes_its_own_examples(tmp_path):
     """Scores may be lower by as much as missed neighbours make them, and no more."""
-    case = vector_case(n=900, d=72, search="rerank", candidates=9, vote="distance")
+    case = vector_case(n=900, d=400, search="rerank", candidates=5, vote="distance")
     assert case.fit.index.recall < 0.95
     said = built(case, out := tmp_path / "out")
     for name, one in said["formats"].items():

@@ -19,8 +19,8 @@ from pocketknn.builder import (
     InputError,
     References,
     Spec,
+    attempt,
     embed,
-    embedding,
     find,
     load_backbone,
     tfjs,
@@ -308,9 +308,9 @@ def test_the_files(photos, pocketknn, tmp_path):
 def test_pictures_are_embedded_once_for_each_crop(photos, pocketknn, tmp_path, monkeypatch):
     monkeypatch.setenv("POCKETKNN_CACHE", str(tmp_path / "cache"))
     seen = []
-    real = embedding.picture
+    real = attempt.picture
     monkeypatch.setattr(
-        "pocketknn.builder.embedding.picture",
+        "pocketknn.builder.attempt.picture",
         lambda content, size, crop: seen.append(crop) or real(content, size, crop),
     )
     first = pocketknn(*pixels(photos))
@@ -405,7 +405,7 @@ def test_references_of_an_earlier_build_keep_their_crop(photos, pocketknn, tmp_p
     ],
 )
 def test_mistakes_are_one_line(photos, pocketknn, tmp_path, monkeypatch, more, words):
-    monkeypatch.setattr("pocketknn.builder.embedding.picture", None)  # nothing is embedded for them
+    monkeypatch.setattr("pocketknn.builder.attempt.picture", None)  # nothing is embedded for them
     monkeypatch.setenv("POCKETKNN_CACHE", str(tmp_path / "cache"))
     said = pocketknn(*pixels(photos, "-o", tmp_path / "tuned", *more))
     assert said.code == 2, said.out + said.err

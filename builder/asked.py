@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from .codes import quantised
 from .index import Index
@@ -65,6 +66,13 @@ class Asked:
             for near, query, least in zip(found, self.units, self.least, strict=True)
         ]
         return float(np.mean(right))
+
+    def kept(self, stored: Index) -> NDArray[np.bool_]:
+        """Which exact neighbours are still among the k nearest as an index stores them: (q, k)."""
+        last = stored.find(self.units, self.nearest.shape[1], self.own).scores[:, -1:]
+        pairs = zip(self.nearest, self.units, strict=True)
+        scores = np.stack([stored.rows(near) @ query for near, query in pairs])
+        return scores >= last - _ROUNDING
 
     def places(self, one: Index) -> Ints:
         """How many references the scan of an index ranks before each exact neighbour: (q, k)."""

@@ -42,6 +42,9 @@ def cells_of(scan: NDArray[np.int8], offset: Floats, count: int, seed: int) -> C
     members[cell[order], place] = order
     codes = np.zeros((count, room, w), np.int8)
     codes[cell[order], place] = scan[order]
+    # What is in a cell is not quite what its middle was learned from.
+    middles = codes.sum(axis=1, dtype=np.float64) / np.maximum(sizes, 1)[:, None]
+    centroids = np.where((sizes > 0)[:, None], middles, centroids).astype(np.float32)
     # |q - c|² = |q|² - 2 (q·c - |c|²/2), for q counted from the same offset as c.
     bias = -(centroids @ offset) - (centroids.astype(np.float64) ** 2).sum(axis=1) / 2
     return Cells(centroids, bias.astype(np.float32), codes, members)

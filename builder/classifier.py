@@ -148,7 +148,7 @@ class KNNClassifier:
         labels = [label for label, examples in self._examples.items() for _ in examples]
         return References.of(np.stack(rows), labels, classes=list(self._examples))
 
-    def save(self, path: Path) -> None:
+    def save(self, path: Path | str) -> None:
         """Write the examples for ml5's `load` and for `load` here, scaled to length 1 as there.
 
         Raises:
@@ -156,7 +156,7 @@ class KNNClassifier:
         """
         tfjs.write(self.references(), path, unit_length=True)
 
-    def load(self, path: Path) -> None:
+    def load(self, path: Path | str) -> None:
         """Take the examples of a file of ml5 or TensorFlow.js in place of those there are.
 
         Raises:

@@ -21,6 +21,7 @@ from .spec import AUTO, RECALL, Spec
 SPARE = 16  # references beyond k that are scored anew, for what eight-bit sums put out of order
 _WIDTHS = (64, 128, 256)  # components that a scan may compare
 _MOST = 1024  # references scored after a scan; more would cost more than they are worth
+_LOST = 0.001  # of the neighbours: what a scan may lose, however much the stored bytes lose
 _LEARNED = 20_000  # references that principal components are taken from
 _SMALL = 8 << 20  # bytes that are read in a fraction of any backbone's time
 _MANY = 200_000  # references above which cells can pay
@@ -182,24 +183,38 @@ class _Maker:
         scan = np.rint(rows / np.float32(step)).astype(np.int8)
         return replace(self.stored, search="rerank", rotation=rotation, scan=scan)
 
+    @cached_property
+    def kept(self) -> NDArray[np.bool_]:
+        """Which of the sought neighbours the stored precision does not lose: (q, k)."""
+        if self.asked is None or self.spec.references_precision == "float32":
+            return np.ones((1, 1), np.bool_)
+        return self.asked.kept(self.stored)
+
+    @cached_property
+    def share(self) -> float:
+        """Of the exact neighbours, what numbers are chosen to find."""
+        most = float(self.kept.mean())
+        return min(_safe(self.aim), most - max((most - self.aim) / 2, _LOST))
+
     def rerank(self, share: float | None = None) -> Index:
         """The scan that costs least, with the candidates that it needs.
 
         Args:
-            share: of the exact neighbours, to be among the candidates; what is safe if None.
+            share: of the exact neighbours, to be among the candidates and kept by the stored
+                precision; what is safe if None.
 
         Raises:
             InputError: none finds enough.
         """
         self._check("candidates", self.spec.candidates, self.k, self.n)
-        share = _safe(self.aim) if share is None else share
+        share = self.share if share is None else share
         most = max(self.k, min(self.n, _MOST))
         found, best = [], 0.0
         for one in map(self.scanned, self._widths()):
             if self.spec.candidates is not None:
                 found.append(replace(one, candidates=self.spec.candidates))
                 continue
-            places = self.asked.places(one) if self.asked else np.zeros((1, 1), np.int64)
+            places = self._places(one)
             best = max(best, float((places < most).mean()))
             if (needed := enough(places, share, self.k, most)) is not None:
                 found.append(replace(one, candidates=needed))
@@ -224,16 +239,25 @@ class _Maker:
                 f"the search ivf is for many references, and there are {self.n}; take rerank"
             )
         self._check("probes", self.spec.probes, 1, count)
-        # Of what may be missed the scan gets a third, and the cells the rest.
-        one = self.in_cells(self.rerank(1 - (1 - _safe(self.aim)) / 3), count)
+        # Of what may be missed, beyond what bytes lose, the scan gets a third and cells the rest.
+        most = float(self.kept.mean())
+        flat = self.rerank(most - (most - self.share) / 3)
+        one = self.in_cells(flat, count)
         sizes = np.cumsum(_sizes(one))
         # Whatever cells are the nearest, there must be as many references in them.
         least = int(np.searchsorted(sizes, one.candidates)) + 1
         self._check("probes", self.spec.probes, least, count)
         if self.spec.probes is not None or self.asked is None:
             return replace(one, probes=self.spec.probes or least)
-        share = 1 - (1 - _safe(self.aim)) * 2 / 3
-        return replace(one, probes=enough(self.asked.cells(one), share, least, count) or count)
+        seen = self._places(flat) < one.candidates
+        places = np.where(seen, self.asked.cells(one), count)
+        return replace(one, probes=enough(places, self.share, least, count) or count)
+
+    def _places(self, one: Index) -> Ints:
+        """Of each sought neighbour, how many references a scan ranks before it; all if lost."""
+        if self.asked is None:
+            return np.zeros((1, 1), np.int64)
+        return np.where(self.kept, self.asked.places(one), self.n)
 
     def in_cells(self, one: Index, count: int) -> Index:
         """An index whose scan is put into so many cells; as yet without a number of probes."""
@@ -251,8 +275,8 @@ class _Maker:
         """
         if (asked := self.asked) is None:
             return one
-        recall = asked.recall(one)
-        while recall < self.limit and (more := self._more(one)) is not None:
+        recall, most = asked.recall(one), float(self.kept.mean())
+        while recall < self.limit <= most and (more := self._more(one)) is not None:
             one, recall = more, asked.recall(more)
         if recall < self.limit:
             raise InputError(

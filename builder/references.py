@@ -323,7 +323,7 @@ class References:
                 more = ", …" if len(self.labels) > _NAMED else ""
                 raise InputError(f"there is no class {name!r}; the classes are: {there}{more}")
 
-    def save(self, path: Path) -> None:
+    def save(self, path: Path | str) -> None:
         """Write them as Parquet; row i is the graph's column i.
 
         Columns: id, path, label, sha256, embedding, and "target: NAME" for each target. The
@@ -349,10 +349,11 @@ class References:
         table = pa.table(columns).replace_schema_metadata(
             {key: json.dumps(value) for key, value in notes.items()}
         )
-        pq.write_table(table, path.absolute())  # in "s3:r.parquet" pyarrow would see an address
+        # In "s3:r.parquet" pyarrow would see an address.
+        pq.write_table(table, Path(path).absolute())
 
     @classmethod
-    def load(cls, path: Path) -> References:
+    def load(cls, path: Path | str) -> References:
         """Read what `save` wrote.
 
         Raises:
@@ -362,7 +363,7 @@ class References:
         import pyarrow.parquet as pq
 
         try:
-            table = pq.read_table(path.absolute())
+            table = pq.read_table(Path(path).absolute())
             if not table.num_rows:
                 raise InputError("it holds no references")
             vectors = np.stack(table["embedding"].to_numpy())

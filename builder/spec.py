@@ -84,6 +84,8 @@ class Spec:
     def __post_init__(self) -> None:
         from .heads import HEADS
 
+        if isinstance(self.weights, str):
+            object.__setattr__(self, "weights", Path(self.weights))
         if self.head is not None:
             _one_of("head", self.head, tuple(HEADS))
         _one_of("metric", self.metric, tuple(METRICS))

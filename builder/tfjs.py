@@ -51,7 +51,7 @@ class _Class(NamedTuple):
     shape: Any = None
 
 
-def read(path: Path, dim: int | None = None) -> References:
+def read(path: Path | str, dim: int | None = None) -> References:
     """References from a data set of ml5.js or TensorFlow.js, the vectors as they stand there.
 
     The classes have the order that JavaScript gives their keys; within one the rows keep theirs.
@@ -66,7 +66,7 @@ def read(path: Path, dim: int | None = None) -> References:
     if dim is not None and dim < 1:
         raise InputError(f"dim must be at least 1, not {dim}")
     try:
-        return _references(_classes(_content(path)), dim)
+        return _references(_classes(_content(Path(path))), dim)
     except OSError as error:
         raise InputError(f"{path} cannot be read: {error.strerror}") from error
     except InputError as error:
@@ -75,7 +75,7 @@ def read(path: Path, dim: int | None = None) -> References:
         ) from error
 
 
-def write(references: References, path: Path, *, unit_length: bool = False) -> None:
+def write(references: References, path: Path | str, *, unit_length: bool = False) -> None:
     """Write a data set that ml5's `KNNClassifier.load` opens, and `read` with every bit of it.
 
     The rows are put together by class. Ids and paths have no place in it, nor has a class without
@@ -106,6 +106,7 @@ def write(references: References, path: Path, *, unit_length: bool = False) -> N
             tensors.append({str(i): value for i, value in enumerate(rows.ravel().tolist())})
     content = {"dataset": dataset, "tensors": tensors}
     text = json.dumps(content, ensure_ascii=False, separators=(",", ":"))
+    path = Path(path)
     part = path.with_name(f"{path.name}.part")
     try:
         part.write_text(text, "utf-8")

@@ -52,12 +52,13 @@ def check_formats(names: Sequence[str]) -> None:
         raise InputError(f"no format was named; choose from {choices}")
 
 
-def load(path: Path) -> Artefact:
+def load(path: Path | str) -> Artefact:
     """Open a file of any format in its own runtime.
 
     Raises:
         InputError: no such file, none of our formats, broken, or without our manifest.
     """
+    path = Path(path)
     name = format_of(path)
     metadata = FORMATS[name].read(path)
     if "indices" not in metadata.manifest["outputs"]:

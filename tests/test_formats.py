@@ -46,7 +46,6 @@ CASES = {
     "pixels, vote": lambda photos: photo_case(photos, size=16),
     "pixels, neighbours": lambda photos: photo_case(photos, head="neighbors", size=16),
     "bundled, vote": lambda photos: photo_case(photos, "bundled"),
-    "bundled, both": lambda photos: photo_case(photos, "bundled", vote="distance", balanced=True),
     "bundled, all": lambda photos: photo_case(
         photos,
         "bundled",
@@ -57,8 +56,6 @@ CASES = {
         reject="auto",
         false_rejection=0.3,
     ),
-    "bundled, manhattan": lambda photos: photo_case(photos, "bundled", metric="manhattan"),
-    "bundled, neighbours": lambda photos: photo_case(photos, "bundled", head="neighbors"),
 }
 
 

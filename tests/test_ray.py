@@ -2,6 +2,8 @@
 
 import os
 import signal
+import socket
+import subprocess
 import sys
 import threading
 from contextlib import contextmanager
@@ -49,15 +51,24 @@ def test_a_cluster_that_cannot_be_had_is_one_line(
 
 @pytest.fixture(scope="module")
 def nodes():
-    """A cluster of two nodes with a core each."""
+    """A cluster of two nodes with a core each, to which this process stays connected."""
+    import ray
     from ray.cluster_utils import Cluster as Nodes
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
         each = {"num_cpus": 1, "object_store_memory": 80 << 20}
-        made = Nodes(initialize_head=True, head_node_args={**each, "include_dashboard": False})
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = free.getsockname()[1]
+        head = {**each, "include_dashboard": False, "ray_client_server_port": port}
+        made = Nodes(initialize_head=True, head_node_args=head)
         made.add_node(**each)
-        yield made
+        made.client = f"ray://127.0.0.1:{port}"
+        with connected(Cluster(address=made.address)):
+            assert ray.is_initialized()
+            yield made
+        assert not ray.is_initialized()
         made.shutdown()
 
 
@@ -195,9 +206,30 @@ def test_a_shard_that_is_damaged_or_whose_picture_changed_is_embedded_again(
     assert same(again, embed(copies, net, "center"))
 
 
+def built(photos, out, *options):
+    """A build in a process of its own: two clusters in one do not go together."""
+    given = ("--backbone", "bundled", "--formats", "tflite", "--no-report", "--no-cache")
+    code = "from pocketknn.export.cli import main; main()"
+    environment = {name: value for name, value in os.environ.items() if name != "RAY_ADDRESS"}
+    done = subprocess.run(
+        [sys.executable, "-c", code, "build", photos, "-o", out, *given, *options],
+        **{"capture_output": True, "text": True, "check": False, "env": environment},
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return [(out / name).read_bytes() for name in ("model.tflite", "references.parquet")]
+
+
+def test_the_command(nodes, photos, tmp_path):
+    """A cluster that is started here, one that is there, and one behind the client."""
+    local = built(photos, tmp_path / "local")
+    for number, address in enumerate((None, nodes.address, nodes.client)):
+        options = ("--ray-address", address) if address else ()
+        assert built(photos, tmp_path / str(number), "--engine", "ray", *options) == local
+
+
 @contextmanager
 def as_by_client(cluster):
-    """What a connection to ray://… leads to; the client's server itself takes long to start."""
+    """What a connection to ray://… leads to, in this process."""
     with connected(cluster):
         yield True
 
@@ -264,14 +296,9 @@ def test_a_picture_that_kills_its_worker_each_time_ends_the_run(on_cluster, many
         on_cluster(photos)
 
 
-def test_the_command(pocketknn, nodes, photos, tmp_path):
-    given = ("--backbone", "bundled", "--formats", "tflite", "--no-report")
-    engine = ("--engine", "ray", "--ray-address", nodes.address)
-    assert pocketknn("build", photos, "-o", tmp_path / "ray", *engine, *given).code == 0
-    assert pocketknn("build", photos, "-o", tmp_path / "local", *given).code == 0
-    for name in ("model.tflite", "references.parquet", "references.csv"):
-        one, other = ((tmp_path / engine / name).read_bytes() for engine in ("ray", "local"))
-        assert one == other
+def test_the_cache_tells_of_shards(pocketknn, nodes, photos, tmp_path):
+    given = ("--backbone", "bundled", "--formats", "tflite", "--no-report", "--engine", "ray")
+    assert pocketknn("build", photos, "-o", tmp_path / "out", *given).code == 0
     assert "embeddings by --engine ray" in pocketknn("cache").out
 
 

@@ -66,16 +66,16 @@ def test_a_filled_template_answers_as_the_converted_graph(name, which, tmp_path)
 
 
 @pytest.mark.parametrize("name", FORMATS)
-def test_the_same_with_a_backbone(name, photos, tmp_path):
-    case = photo_case(photos, "bundled", vote="distance", k=3, size=32)
+def test_the_same_with_a_backbone(name, photos, small_net, tmp_path):
+    case = photo_case(photos, small_net, vote="distance", k=3)
     for precision in FORMATS[name].PRECISIONS:
         (folder := tmp_path / precision).mkdir()
         same(name, case, folder, precision)
 
 
 @pytest.mark.parametrize("ios", [15, 17, 18])
-def test_the_same_for_every_ios(ios, photos, tmp_path):
-    case = photo_case(photos, "bundled", k=3, size=32, metric="euclidean")
+def test_the_same_for_every_ios(ios, photos, small_net, tmp_path):
+    case = photo_case(photos, small_net, k=3, metric="euclidean")
     same("coreml", case, tmp_path, "float16", options=Options(ios=ios))
 
 

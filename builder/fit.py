@@ -16,6 +16,7 @@ from .components import best_components
 from .errors import InputError
 from .index import Index
 from .indexing import index
+from .memory import check_room
 from .neighbors import METRICS, Floats, Neighbors
 from .projection import pca
 from .references import References
@@ -111,9 +112,10 @@ def fit(spec: Spec, references: References) -> Fit:
 
     Raises:
         InputError: the references do not have what the spec asks for: so many of them, labels,
-            targets, components; or the metric takes more memory than is sensible.
+            targets, components; or it takes more memory than is free, or than is sensible.
     """
     n = len(references)
+    check_room(spec, n, references.dim, held=True)
     head = spec.head or _default_head(references)
     _check_head(head, spec, references)
     k = spec.k if spec.k == AUTO else resolve_k(spec.k, n)

@@ -21,7 +21,7 @@ from .spec import AUTO, RECALL, Spec
 SPARE = 16  # references beyond k that are scored anew, for what eight-bit sums put out of order
 _WIDTHS = (64, 128, 256)  # components that a scan may compare
 _MOST = 1024  # references scored after a scan; more would cost more than they are worth
-_LOST = 0.001  # of the neighbours: what a scan may lose, however much the stored bytes lose
+_LOST = 0.001  # of the neighbours: what a scan may lose even where bytes have lost too many
 _LEARNED = 20_000  # references that principal components are taken from
 _SMALL = 8 << 20  # bytes that are read in a fraction of any backbone's time
 _MANY = 200_000  # references above which cells can pay
@@ -193,8 +193,7 @@ class _Maker:
     @cached_property
     def share(self) -> float:
         """Of the exact neighbours, what numbers are chosen to find."""
-        most = float(self.kept.mean())
-        return min(_safe(self.aim), most - max((most - self.aim) / 2, _LOST))
+        return min(_safe(self.aim), float(self.kept.mean()) - _LOST)
 
     def rerank(self, share: float | None = None) -> Index:
         """The scan that costs least, with the candidates that it needs.

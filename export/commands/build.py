@@ -19,6 +19,7 @@ from pocketknn.builder.condense import Condense, Condensed, condense
 from pocketknn.builder.embedding import Embedded, Skipped, embed
 from pocketknn.builder.errors import InputError
 from pocketknn.builder.images import Photo, pixels
+from pocketknn.builder.memory import check_room
 from pocketknn.builder.references import References
 from pocketknn.builder.sources import find
 from pocketknn.builder.spec import Spec, resolve_k
@@ -117,6 +118,7 @@ def build_photos(
     with progress() as bar:
         step = bar.add_task("loading the backbone", total=None)
         net = load_backbone(spec)
+        check_room(spec, len(found), net.dim)
         if fewer is None:
             check_size(formats, len(found), net.dim, spec)
         place = caches.folder() if cached else None
@@ -204,6 +206,7 @@ def plan_photos(
     else:
         found = selection.find()
         net = load_backbone(spec)
+        check_room(spec, len(found), net.dim)
         if fewer is None:
             check_size(formats, len(found), net.dim, spec)
         place = caches.folder() if cached else None

@@ -1,0 +1,38 @@
+"""Whether this machine's memory holds a build, which is said before the work begins."""
+
+from __future__ import annotations
+
+from .errors import InputError
+from .spec import STORES, Spec
+
+_SCANNED = 64 * 5  # bytes of a reference in the narrowest scan, in float32 and as codes
+
+
+def check_room(spec: Spec, n: int, d: int, *, held: bool = False) -> None:
+    """Refuse more references than fit into the memory that is free, swap included.
+
+    What is counted is the least that a build keeps at once; what it takes may be half as much
+    again.
+
+    Args:
+        spec: with `pca`, `references_precision` and `search`.
+        n: how many references.
+        d: values of an embedding.
+        held: the embeddings are in memory already.
+
+    Raises:
+        InputError: it is too little.
+    """
+    import psutil
+
+    r = min(spec.pca, d) if isinstance(spec.pca, int) else 1 if spec.pca else d
+    each = STORES[spec.references_precision] * r
+    each += 0 if held else 4 * d
+    each += 8 * d if spec.pca else 0  # principal components are found in float64
+    each += _SCANNED if spec.search in ("rerank", "ivf") else 0
+    free = psutil.virtual_memory().available + psutil.swap_memory().free
+    if n * each > free:
+        raise InputError(
+            f"{n:,} references of {d} values take at least {n * each / 1e9:,.1f} GB of memory, and"
+            f" {free / 1e9:,.1f} GB are free; take fewer photos, or a machine with more"
+        )

@@ -1,0 +1,74 @@
+"""References that do not fit into memory are refused before the work begins."""
+
+import tracemalloc
+from types import SimpleNamespace
+
+import numpy as np
+import psutil
+import pytest
+
+from pocketknn.builder import InputError, References, Spec
+from pocketknn.builder.fit import fit
+from pocketknn.builder.memory import check_room
+
+N, D = 4000, 256
+CHOICES = {
+    "float32": {},
+    "int8": {"references_precision": "int8"},
+    "rerank": {"search": "rerank", "references_precision": "int8"},
+    "projected": {"pca": 8},
+}
+
+
+@pytest.fixture
+def free(monkeypatch):
+    """Set how much memory is free."""
+
+    def say(size):
+        monkeypatch.setattr(psutil, "virtual_memory", lambda: SimpleNamespace(available=size))
+        monkeypatch.setattr(psutil, "swap_memory", lambda: SimpleNamespace(free=0))
+
+    return say
+
+
+def test_it_is_said_before_a_photo_is_read(photos, pocketknn, tmp_path, monkeypatch, free):
+    monkeypatch.setattr("pocketknn.builder.attempt.picture", None)
+    free(2 * 4 * 12 * 1280 - 1)
+    for more in ([], ["--plan"]):
+        given = ("-o", tmp_path / "out", "--backbone", "bundled", "--no-cache", *more)
+        said = pocketknn("build", photos, *given)
+        assert (said.code, said.err.count("\n")) == (2, 1)
+        assert "12 references of 1280 values take at least" in said.err
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("choices", CHOICES.values(), ids=CHOICES)
+def test_what_is_refused_could_not_have_been_held(choices, free):
+    """The least that is said is not more than what numpy takes for it."""
+    rows = np.random.default_rng(0).gamma(0.5, size=(N, D)).astype(np.float32)
+    references = References.of(rows)
+    spec = Spec(backbone="vector", recall=0.1 if "references_precision" in choices else None)
+    spec = Spec(**{**vars(spec), **choices})
+    tracemalloc.start()
+    fitted = fit(spec, references)
+    assert len(fitted.space.matrix if fitted.index is None else fitted.index.table) == N
+    _, taken = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    low, high = 0, 100 * N * D
+    while low < high:  # the least that is let through
+        middle = (low + high) // 2
+        free(middle)
+        try:
+            check_room(spec, N, D, held=True)
+            high = middle
+        except InputError:
+            low = middle + 1
+    assert N * D <= low <= taken
+
+
+def test_a_smaller_store_may_fit_where_a_larger_one_does_not(free):
+    references = References.of(np.random.default_rng(0).gamma(0.5, size=(N, D)))
+    free(2 * N * D)
+    fit(Spec(backbone="vector", references_precision="int8", recall=0.1), references)
+    with pytest.raises(InputError, match=r"^4,000 references of 256 values take at least"):
+        fit(Spec(backbone="vector"), references)

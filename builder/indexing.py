@@ -274,8 +274,8 @@ class _Maker:
         """
         if (asked := self.asked) is None:
             return one
-        recall, most = asked.recall(one), float(self.kept.mean())
-        while recall < self.limit <= most and (more := self._more(one)) is not None:
+        recall = asked.recall(one)
+        while recall < self.limit <= self.kept.mean() and (more := self._more(one)) is not None:
             one, recall = more, asked.recall(more)
         if recall < self.limit:
             raise InputError(

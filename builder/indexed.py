@@ -111,5 +111,7 @@ def _in_cells(first: KerasTensor, given: Constants, index: Index) -> KerasTensor
     cells.set_weights([given["cells"]])
     who.set_weights([given["members"]])
     ranks = ops.squeeze(ops.matmul(codes, ops.expand_dims(first, -1)), -1)
-    _, places = ops.top_k(ranks + ops.minimum(members, 0.0) * _NOBODY, index.candidates)
+    # Not a sum, which a quantiser would take for one of the backbone's and round to bytes.
+    nobody = ops.cast(members < 0.0, "float32") * _NOBODY
+    _, places = ops.top_k(ranks - nobody, index.candidates)
     return ops.cast(ops.take_along_axis(members, places, axis=1), "int32")

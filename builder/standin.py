@@ -93,9 +93,9 @@ def _index(index: Index, n: int, taken: Collection[int], draw: np.random.Generat
         room = max(_ROOM, -(-index.candidates // index.probes))
         while {room, room * w, room * index.probes} & {*taken}:
             room += 1
-        cells = Cells(
-            floats(count, w), floats(count), bytes_(count, room, w), _members(count, room, draw)
-        )
+        # There must be such references: where a quantiser calibrates, the made-up graph is run.
+        members = (draw.permutation(count * room) % n).reshape(count, room).astype(np.int32)
+        cells = Cells(floats(count, w), floats(count), bytes_(count, room, w), members)
     return replace(
         index,
         table=codes.values if codes else floats(n, r).astype(index.table.dtype),
@@ -104,10 +104,6 @@ def _index(index: Index, n: int, taken: Collection[int], draw: np.random.Generat
         scan=None if index.scan is None else bytes_(n, w),
         cells=cells,
     )
-
-
-def _members(count: int, room: int, draw: np.random.Generator) -> NDArray[np.int32]:
-    return draw.permutation(count * room).reshape(count, room).astype(np.int32)
 
 
 def _prime(least: int, taken: Collection[int]) -> int:

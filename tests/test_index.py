@@ -323,6 +323,19 @@ def test_with_a_backbone_in_every_format(precision, photos, small_net, tmp_path)
         assert parity.failures == ()
 
 
+def test_cells_behind_a_backbone_in_eight_bits(photos, small_net, tmp_path):
+    """TFLite's quantiser is told to leave the search alone."""
+    few = photo_case(photos, small_net, k=3)
+    rng = np.random.default_rng(0)
+    rows = few.references.vectors[rng.integers(0, 12, 1600)]
+    rows = rows + rng.normal(scale=0.1 * rows.std(axis=0), size=rows.shape)
+    spec = Spec(backbone=small_net, k=3, search="ivf", recall=0.8)
+    case = Case(spec, References.of(rows, ["a", "b"] * 800), few.backbone, few.queries)
+    path = case.write("tflite", tmp_path / "m.tflite", "int8")
+    found = FORMATS["tflite"].load(path)(case.queries.inputs)
+    assert check(found, case.queries.embeddings, case.fit, precision="int8").failures == ()
+
+
 def test_a_batch_of_as_many_as_there_are_candidates():
     """Keras adds (batch, 1) to (batch, candidates) the wrong way round where both are the same."""
     case = case_of(**KINDS["int8"])

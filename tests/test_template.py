@@ -15,7 +15,7 @@ from pocketknn.builder.spec import Spec
 from pocketknn.export import export, template
 from pocketknn.export.artefact import FORMATS
 from pocketknn.export.options import Options
-from pocketknn.export.parity import holds
+from pocketknn.export.parity import check, holds
 from pocketknn.export.seal import digest, files_of
 
 # All that changes what a graph holds of its references.
@@ -50,6 +50,9 @@ def same(name, case, folder, precision, **options):
     quick = case.write(name, folder / f"quick{suffix}", precision, **options)
     slow = case.convert(name, folder / f"slow{suffix}", precision, **options)
     found, wanted = outputs(name, quick, case), outputs(name, slow, case)
+    if options.get("outputs", "neighbors") == "neighbors":
+        parity = check(found, case.queries.embeddings, case.fit, precision=precision)
+        assert not any("vote" in failure for failure in parity.failures)
     assert found.keys() == wanted.keys()
     for output, values in wanted.items():
         # TensorFlow's way to int8 adds the votes of many classes in another order than of few.

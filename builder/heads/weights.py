@@ -16,4 +16,5 @@ def by_distance(scores: KerasTensor, metric: str, exact_hit: float) -> KerasTens
     distances = ops.maximum(1.0 - scores, 0.0) if metric == "cosine" else -scores
     hits = ops.cast(distances <= exact_hit, "float32")
     any_hit = ops.max(hits, axis=-1, keepdims=True)
-    return any_hit * hits + (1.0 - any_hit) / ops.maximum(distances, exact_hit)
+    # One of the two is 0. Not a sum: those a quantiser takes for a backbone's, and rounds to bytes.
+    return ops.maximum(hits, (1.0 - any_hit) / ops.maximum(distances, exact_hit))

@@ -25,8 +25,10 @@ _LOST = 0.001  # of the neighbours: what a scan may lose even where bytes have l
 _LEARNED = 20_000  # references that principal components are taken from
 _SMALL = 8 << 20  # bytes that are read in a fraction of any backbone's time
 _MANY = 200_000  # references above which cells can pay
-_GATHERED = 6  # how many times as dear a byte is that is gathered than one that is scanned
-_WIDENED = 3  # and than one of a cell, which is gathered whole and widened
+# How many times as long a runtime takes as for a byte that is scanned: medians of LiteRT and
+# onnxruntime from 100,000 and 1,000,000 references, by benchmarks/search.py.
+_GATHERED = 25  # for a value of a reference that is gathered, in whatever precision
+_WIDENED = 15  # for a code of a cell, which is gathered with it and widened
 
 
 def index(spec: Spec, space: Space, k: int) -> Index | None:
@@ -66,13 +68,12 @@ def index_again(spec: Spec, space: Space, k: int, width: int, cells: int) -> Ind
 
 
 def cost(index: Index, n: int, r: int) -> float:
-    """About what a search reads for a query, in bytes that are read one after the other."""
-    row = r * int(index.table.itemsize)
-    scored = _GATHERED * index.candidates * row
+    """About what a search takes for a query, in bytes that are read one after the other."""
+    scored = 1.0 * _GATHERED * index.candidates * r
     if index.cells is not None:
         count, room, w = map(int, index.cells.codes.shape)
         return 1.0 * index.probes * room * w * _WIDENED + 4.0 * count * w + scored
-    return 1.0 * n * (index.width or row) + scored
+    return 1.0 * n * (index.width or r * int(index.table.itemsize)) + scored
 
 
 class _Spread(NamedTuple):
@@ -313,7 +314,7 @@ class _Maker:
         return ", or ".join(ways)
 
     def fastest(self) -> Index | None:
-        """What reads least and finds enough; None where that is one dense layer."""
+        """What is fastest and finds enough; None where that is one dense layer."""
         plain = self.exact()
         options = [plain]
         if self.n * self.space.width * plain.table.itemsize > _SMALL:

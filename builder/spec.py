@@ -50,7 +50,7 @@ class Spec:
         references_precision: how the references are stored: `float32`, `float16` or `int8`.
         search: `exact` compares all references; `rerank` scans all of them by few components in
             eight bits and scores the best; `ivf` does so within the nearest cells; `auto` takes
-            what reads least and still finds enough.
+            what is fastest by its sizes and still finds enough.
         recall: share of the exact neighbours that a search must find, measured on the references;
             None is 0.99, or whatever comes of it where `candidates` or `probes` are set.
         candidates: how many references are scored after a scan; None takes as many as needed.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, NamedTuple
 
@@ -89,6 +89,7 @@ class _Maker:
     spec: Spec
     space: Space
     k: int
+    ranked: dict[int, Ints] = field(default_factory=dict)  # by a scan's width: what _places found
 
     @property
     def n(self) -> int:
@@ -257,7 +258,9 @@ class _Maker:
         """Of each sought neighbour, how many references a scan ranks before it; all if lost."""
         if self.asked is None:
             return np.zeros((1, 1), np.int64)
-        return np.where(self.kept, self.asked.places(one), self.n)
+        if one.width not in self.ranked:  # cells ask again for the scan that they hold
+            self.ranked[one.width] = np.where(self.kept, self.asked.places(one), self.n)
+        return self.ranked[one.width]
 
     def in_cells(self, one: Index, count: int) -> Index:
         """An index whose scan is put into so many cells; as yet without a number of probes."""

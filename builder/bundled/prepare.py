@@ -6,9 +6,13 @@ DISTILL_DIR holds `shard-*.npz` (`data`: encoded pictures end to end, `offsets`,
 `labels.json`. WORK_DIR receives
 
 - `pictures.bin`, `index.npz`: all pictures decoded, RGB bytes end to end, with their sizes;
-- `view-<v>.npz`: for every picture one crop box, one tone (0 colour, 1 grey, 2 grey negative)
-  and the teacher's pooled features of exactly that crop, as float16. View 0 is the centre
-  square in colour, the others are random.
+- `view-<v>.npz`: crops, each with the picture's `row`, its `box`, its `tone` (0 colour, 1 grey,
+  2 grey negative) and the teacher's pooled features of exactly that crop (`feature`, float16);
+- `places-<v>.npy`: the teacher's last feature map of each, averaged to 3 x 3 places, as bytes
+  255 sqrt(value / 6).
+
+View 0 has the centre square of every picture in colour; the others have one random crop of each,
+and ten of each picture of `samples/`, the only ones that show a thousand kinds of things.
 
 Files that exist are kept, so an interrupted run goes on where it stopped. The teacher runs
 through LiteRT where TensorFlow and ai-edge-litert are installed, else through Keras.
@@ -80,13 +84,15 @@ def random_boxes(hw: Array, rng: np.random.Generator) -> Array:
     return np.stack([left, top, left + width, top + height], axis=1).astype(np.float32)
 
 
-def view_plan(view: int, hw: Array, seed: int) -> tuple[Array, Array]:
-    """Crop boxes and tones of one view, the same for the same seed."""
+def view_plan(view: int, hw: Array, rich: Array, seed: int) -> tuple[Array, Array, Array]:
+    """Rows, crop boxes and tones of one view, the same for the same seed."""
+    rows = np.arange(len(hw))
     if view == 0:
-        return centre_boxes(hw), np.zeros(len(hw), np.uint8)
+        return rows, centre_boxes(hw), np.zeros(len(hw), np.uint8)
     rng = np.random.default_rng([seed, view])
-    boxes = random_boxes(hw, rng)
-    return boxes, rng.choice(3, len(hw), p=[0.9, 0.07, 0.03]).astype(np.uint8)
+    rows = np.concatenate([rows, np.repeat(np.flatnonzero(rich), 9)])
+    boxes = random_boxes(hw[rows], rng)
+    return rows, boxes, rng.choice(3, len(rows), p=[0.9, 0.07, 0.03]).astype(np.uint8)
 
 
 def cut(picture: Array, box: Array, tone: int, size: int) -> Array:
@@ -100,11 +106,11 @@ def cut(picture: Array, box: Array, tone: int, size: int) -> Array:
 
 
 def teacher_function(weights: str, size: int) -> Callable[[Array], Array]:
-    """A function from uint8 pictures (n, size, size, 3) to pooled teacher features (n, 1280)."""
+    """A function from uint8 pictures (n, size, size, 3) to the teacher's last maps, float32."""
     import keras
 
     model = keras.applications.MobileNetV2(
-        input_shape=(size, size, 3), include_top=False, pooling="avg", weights=None
+        input_shape=(size, size, 3), include_top=False, weights=None
     )
     model.load_weights(weights)
     try:
@@ -122,7 +128,7 @@ def teacher_function(weights: str, size: int) -> Callable[[Array], Array]:
     source = interpreter.get_input_details()[0]["index"]
     target = interpreter.get_output_details()[0]["index"]
 
-    def features(pictures: Array) -> Array:
+    def maps(pictures: Array) -> Array:
         rows = []
         for picture in pictures:
             interpreter.set_tensor(source, picture[None].astype(np.float32) / 127.5 - 1.0)
@@ -130,7 +136,15 @@ def teacher_function(weights: str, size: int) -> Callable[[Array], Array]:
             rows.append(interpreter.get_tensor(target)[0].copy())
         return np.stack(rows)
 
-    return features
+    return maps
+
+
+def thirds(side: int) -> Array:
+    """The matrix (3, side) that averages `side` places to three, each by its share of overlap."""
+    edges = np.arange(side + 1)
+    cuts = np.linspace(0.0, side, 4)
+    overlap = np.minimum(edges[1:], cuts[1:, None]) - np.maximum(edges[:-1], cuts[:-1, None])
+    return np.asarray(np.maximum(overlap, 0.0) * 3.0 / side, np.float32)
 
 
 def make_view(view: int, options: argparse.Namespace) -> str:
@@ -140,25 +154,33 @@ def make_view(view: int, options: argparse.Namespace) -> str:
         return f"view {view}: kept"
     started = time.monotonic()
     with np.load(options.work / "index.npz") as index:
-        hw, off = index["hw"], index["off"]
+        hw, off, label = index["hw"], index["off"], index["label"]
+    names = json.loads((options.work / "labels.json").read_text("utf-8"))
+    rich = np.array([name.startswith("samples/") for name in names])[label]
     pictures = np.memmap(options.work / "pictures.bin", np.uint8, "r")
     teacher = teacher_function(options.teacher, options.size)
-    boxes, tones = view_plan(view, hw, options.seed)
-    features = np.empty((len(hw), 1280), np.float16)
-    for start in range(0, len(hw), 256):
-        rows = range(start, min(start + 256, len(hw)))
+    rows, boxes, tones = view_plan(view, hw, rich, options.seed)
+    features = np.empty((len(rows), 1280), np.float16)
+    places = np.empty((len(rows), 3, 3, 1280), np.uint8)
+    for start in range(0, len(rows), 256):
+        span = slice(start, min(start + 256, len(rows)))
         crops = [
             cut(
-                np.asarray(pictures[off[i] : off[i + 1]]).reshape(hw[i][0], hw[i][1], 3),
-                boxes[i],
-                int(tones[i]),
+                np.asarray(pictures[off[i] : off[i + 1]]).reshape(*hw[i], 3),
+                box,
+                tone,
                 options.size,
             )
-            for i in rows
+            for i, box, tone in zip(rows[span], boxes[span], tones[span], strict=True)
         ]
-        features[rows.start : rows.stop] = teacher(np.stack(crops))
+        maps = teacher(np.stack(crops))
+        features[span] = maps.mean(axis=(1, 2))
+        down = thirds(maps.shape[1])
+        coarse = np.einsum("ih,nhwc,jw->nijc", down, maps, down, optimize=True)
+        places[span] = np.rint(255.0 * np.sqrt(np.clip(coarse / 6.0, 0.0, 1.0)))
     part = path.with_suffix(".part.npz")
-    np.savez(part, box=boxes, tone=tones, feature=features)
+    np.save(options.work / f"places-{view}.npy", places)
+    np.savez(part, row=rows, box=boxes, tone=tones, feature=features)
     part.replace(path)
     return f"view {view}: {time.monotonic() - started:.0f} s, mean {features.mean():.4f}"
 

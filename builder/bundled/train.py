@@ -11,39 +11,49 @@ is what a nearest-neighbour model compares:
   follow those of the teacher's centred features;
 - regression: the student's features, through one batch norm without learned scale, point where
   the teacher's standardised features point;
+- places: the same for each of the 3 x 3 places of the last feature map before it is pooled, nine
+  times as much to learn from a picture (left out where the student's map has other places);
 - labels: a linear classifier on those normed features.
 
 The schedule follows the clock (`--minutes`), so a run ends when it should on a busy machine.
 A checkpoint beside `--out` lets `--resume` go on, with the time already spent counted.
-Runs on every Keras backend with an eager gradient (TensorFlow, PyTorch); under PyTorch the
-graph of the Keras model is run by fused kernels on the same variables, in bfloat16 on a CPU
-that has it, and `--workers 2` trains with two processes that average their gradients.
+Runs on every Keras backend with an eager gradient (TensorFlow, PyTorch). Under PyTorch the
+graph of the Keras model is run by PyTorch's own operations on the same variables, with
+`--bfloat16` in that type and with fused.py, and `--workers 2` trains with two processes that
+average their gradients. On a CPU, an allocator that gives freed memory back late (tcmalloc by
+LD_PRELOAD) saves a quarter of the time.
+
+A run may go on from the weights of an earlier one (`--start`); with `--front` it then trains
+only the layers after the one named, several times as fast.
 """
 
 # ruff: noqa: ANN401 (Keras and its backends come without types)
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import queue
 import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import fused
 import keras
 import numpy as np
+import prepare
 from keras import ops
-from prepare import centre_boxes, cut
 
 Array = np.ndarray[Any, Any]
 FEATURES = 1280
 
 
 class Pictures:
-    """The decoded pictures, the crops of every view and the teacher's features of each."""
+    """The decoded pictures and, view after view, their crops and what the teacher sees in each."""
 
     def __init__(self, work: Path) -> None:
         with np.load(work / "index.npz") as index:
@@ -51,24 +61,52 @@ class Pictures:
         self.names: list[str] = json.loads((work / "labels.json").read_text("utf-8"))
         self.pixels = np.memmap(work / "pictures.bin", np.uint8, "r")
         self.work = work
-        self.boxes: list[Array] = []
-        self.tones: list[Array] = []
-        self.features: list[Array] = []
+        self.views: list[dict[str, Array]] = []
         self.load_views()
 
     def load_views(self) -> None:
         """Take in the views that are there (prepare.py may still be adding some)."""
-        while (path := self.work / f"view-{len(self.boxes)}.npz").exists():
+        before = len(self.views)
+        while (path := self.work / f"view-{len(self.views)}.npz").exists():
             with np.load(path) as view:
-                self.boxes.append(view["box"])
-                self.tones.append(view["tone"])
-                self.features.append(view["feature"])
+                arrays = {name: view[name] for name in ("row", "box", "tone", "feature")}
+            arrays["places"] = np.load(self.work / f"places-{len(self.views)}.npy", mmap_mode="r")
+            self.views.append(arrays)
+        if len(self.views) > before:
+            # every crop of every picture, sorted by picture: which view, which place in it
+            row = np.concatenate([view["row"] for view in self.views])
+            order = np.argsort(row, kind="stable")
+            number = [np.full(len(v["row"]), i) for i, v in enumerate(self.views)]
+            inside = [np.arange(len(v["row"])) for v in self.views]
+            self.where = np.stack([np.concatenate(number), np.concatenate(inside)], axis=1)[order]
+            self.first = np.searchsorted(row[order], np.arange(len(self.label) + 1))
 
-    def crop(self, row: int, box: Array, tone: int, size: int) -> Array:
-        """One crop of one picture as uint8 (size, size, 3)."""
-        height, width = self.hw[row]
+    def draw(self, row: int, rng: np.random.Generator) -> tuple[int, int]:
+        """One of the crops of a picture: its view, and its place in the view."""
+        view, inside = self.where[rng.integers(self.first[row], self.first[row + 1])]
+        return int(view), int(inside)
+
+    def moments(self, rows: Array) -> tuple[tuple[Array, Array], tuple[Array, Array]]:
+        """Mean and standard deviation of the teacher's pooled features, and of its places."""
+        chosen = rows[:: max(1, len(rows) // 8192)]
+        pooled = self.views[0]["feature"][chosen].astype(np.float32)
+        places = 6.0 * (self.views[0]["places"][chosen] / np.float32(255.0)) ** 2
+        return (
+            (pooled.mean(axis=0), pooled.std(axis=0) + 0.02),
+            (places.mean(axis=(0, 1, 2)), places.std(axis=(0, 1, 2)) + 0.05),
+        )
+
+    def picture(self, row: int) -> Array:
+        """One picture as uint8 (height, width, 3)."""
         flat = np.asarray(self.pixels[self.off[row] : self.off[row + 1]])
-        return cut(flat.reshape(height, width, 3), box, tone, size)
+        return flat.reshape(*self.hw[row], 3)
+
+    def crop(self, view: int, inside: int, size: int) -> Array:
+        """One crop of a view as uint8 (size, size, 3)."""
+        chosen = {name: self.views[view][name][inside] for name in ("row", "box", "tone")}
+        return prepare.cut(
+            self.picture(int(chosen["row"])), chosen["box"], int(chosen["tone"]), size
+        )
 
     def split(self) -> tuple[Array, Array]:
         """Validation rows (40 of each of 37 classes) and the classes whose labels are not used.
@@ -100,70 +138,156 @@ def grouped_rows(label: Array, rows: Array, rng: np.random.Generator, group: int
 
 
 def jitter(batch: Array, rng: np.random.Generator) -> Array:
-    """Flip half of the pictures; slight changes of contrast and brightness. Gives [-1, 1]."""
-    flip = rng.random(len(batch)) < 0.5
-    batch[flip] = batch[flip, :, ::-1]
+    """Slight changes of contrast and brightness. Gives [-1, 1]."""
     gain = rng.uniform(0.85, 1.15, (len(batch), 1, 1, 1)).astype(np.float32) / 127.5
     shift = rng.uniform(-0.1, 0.1, (len(batch), 1, 1, 1)).astype(np.float32)
     floats = batch.astype(np.float32) - 127.5
     return np.asarray(np.clip(floats * gain + shift, -1.0, 1.0))
 
 
-Batch = tuple[Array, Array, Array]
+class Front:
+    """The first layers of a network that has them from `--start`, kept as they are.
+
+    They learn first and cost most (large maps), so a long stage may train only what follows them:
+    what they make of every crop and of its mirror image is computed once, as float16, and kept
+    beside the views.
+    """
+
+    def __init__(
+        self, model: Any, layer: str, pictures: Pictures, options: argparse.Namespace
+    ) -> None:
+        self.model = keras.Model(model.inputs, model.get_layer(layer).output)
+        self.pictures, self.size = pictures, options.size
+        digest = hashlib.sha256(options.start.read_bytes()).hexdigest()[:8]
+        self.name = f"front-{digest}-{layer}-{options.size}"
+        self.maps: list[Array] = []
+        self.run: Callable[[Array], Array] = lambda x: np.asarray(self.model(x))
+        if keras.backend.backend() == "torch":
+            import torch  # type: ignore[import-not-found, unused-ignore]
+
+            forward = torch_forward(self.model, low=False, training=False)
+
+            def run(x: Array) -> Array:
+                with torch.no_grad():
+                    return np.asarray(forward(torch.from_numpy(x)))
+
+            self.run = run
+
+    def path(self, view: int) -> Path:
+        """Where the maps of a view are kept: (crops, 2, height, width, channels)."""
+        return self.pictures.work / f"{self.name}-{view}.npy"
+
+    def make(self, view: int) -> None:
+        """Compute and write the maps of one view, where they are not there."""
+        if self.path(view).exists():
+            return
+        part = self.path(view).with_suffix(".part.npy")
+        crops = self.pictures.views[view]
+        out: Array | None = None
+        for start in range(0, len(crops["row"]), 64):
+            span = range(start, min(start + 64, len(crops["row"])))
+            pixels = np.stack([self.pictures.crop(view, i, self.size) for i in span])
+            both = np.concatenate([pixels, pixels[:, :, ::-1]]).astype(np.float32) / 127.5 - 1.0
+            made = self.run(both)
+            if out is None:
+                shape = (len(crops["row"]), 2, *made.shape[1:])
+                out = np.lib.format.open_memmap(part, "w+", np.float16, shape)
+            out[start : span.stop, 0] = made[: len(span)]
+            out[start : span.stop, 1] = made[len(span) :]
+        part.replace(self.path(view))
+
+    def load(self) -> None:
+        """Take in the maps that are there."""
+        while self.path(len(self.maps)).exists():
+            self.maps.append(np.load(self.path(len(self.maps)), mmap_mode="r"))
+
+
+@dataclass
+class Batch:
+    """Pictures (or what the front made of them), the teacher's features and places, labels."""
+
+    source: Array
+    feature: Array
+    places: Array
+    label: Array
 
 
 def batches(
     pictures: Pictures,
+    front: Front | None,
     rows: Array,
-    batch: int,
+    options: argparse.Namespace,
     seed: list[int],
     size: Callable[[], int],
-    group: int,
 ) -> Iterator[Batch]:
-    """Batches without end, made ahead by a thread: pictures, teacher features, labels."""
+    """Batches without end, made ahead by a thread."""
     ready: queue.Queue[Batch] = queue.Queue(3)
 
     def work() -> None:
         rng = np.random.default_rng(seed)
-        source = grouped_rows(pictures.label, rows, rng, group)
+        source = grouped_rows(pictures.label, rows, rng, options.group)
         while True:
-            pictures.load_views()
-            side = size()
-            chosen = [next(source) for _ in range(batch)]
-            views = rng.integers(0, len(pictures.boxes), batch)
-            crops = np.stack(
-                [
-                    pictures.crop(r, pictures.boxes[v][r], int(pictures.tones[v][r]), side)
-                    for r, v in zip(chosen, views, strict=True)
-                ]
-            )
-            features = np.stack(
-                [pictures.features[v][r] for r, v in zip(chosen, views, strict=True)]
-            )
-            ready.put((jitter(crops, rng), features.astype(np.float32), pictures.label[chosen]))
+            chosen = [next(source) for _ in range(options.batch)]
+            crops = [pictures.draw(row, rng) for row in chosen]
+            mirrored = rng.random(len(crops)) < 0.5
+            if front is not None:
+                maps = [front.maps[v][i, int(m)] for (v, i), m in zip(crops, mirrored, strict=True)]
+                source_maps = np.stack(maps).astype(np.float32)
+            else:
+                pixels = np.stack([pictures.crop(v, i, size()) for v, i in crops])
+                pixels[mirrored] = pixels[mirrored, :, ::-1]
+                source_maps = jitter(pixels, rng)
+            places = np.stack([pictures.views[v]["places"][i] for v, i in crops])
+            places[mirrored] = places[mirrored, :, ::-1]
+            feature = np.stack([pictures.views[v]["feature"][i] for v, i in crops])
+            label = pictures.label[chosen].astype(np.int64)
+            ready.put(Batch(source_maps, feature.astype(np.float32), places, label))
 
     threading.Thread(target=work, daemon=True).start()
     while True:
         yield ready.get()
 
 
-class Objective(keras.layers.Layer):  # type: ignore[misc]
-    """The three losses on top of the pooled embedding, with the variables they need."""
+def cosine(a: Any, b: Any) -> Any:
+    """Cosine similarity along the last axis."""
+    lengths = ops.sum(ops.square(a), axis=-1) * ops.sum(ops.square(b), axis=-1)
+    return ops.sum(a * b, axis=-1) / (ops.sqrt(lengths) + 1e-6)
 
-    def __init__(self, mean: Array, std: Array, classes: int, weights: list[float]) -> None:
+
+class Objective(keras.layers.Layer):  # type: ignore[misc]
+    """The four losses on top of the last feature map, with the variables they need.
+
+    `pooled` and `places` are the mean and the standard deviation of the teacher's features.
+    """
+
+    def __init__(
+        self,
+        pooled: tuple[Array, Array],
+        places: tuple[Array, Array],
+        classes: int,
+        weights: list[float],
+    ) -> None:
         super().__init__(name="objective")
-        self.mean, self.std, self.parts = mean, std, weights
-        self.norm = keras.layers.BatchNormalization(
-            center=False, scale=False, momentum=0.95, epsilon=1e-5
-        )
+        self.pooled, self.places, self.parts = pooled, places, weights
+        self.norms = [
+            keras.layers.BatchNormalization(
+                center=False, scale=False, momentum=0.95, epsilon=1e-5, name=name
+            )
+            for name in ("of_pooled", "of_places")
+        ]
         self.classifier = keras.layers.Dense(classes)
-        self.norm.build((None, FEATURES))
-        self.classifier.build((None, FEATURES))
+        for layer in (*self.norms, self.classifier):
+            layer.build((None, FEATURES))
         self.sharpness = self.add_weight(shape=(), initializer="zeros", name="sharpness")
 
-    def call(self, student: Any, teacher: Any, label: Any, known: Any) -> Any:
-        """The weighted sum of the losses of one batch, and the three parts."""
-        centred = teacher - ops.convert_to_tensor(self.mean)
+    def call(self, seen: Any, feature: Any, places: Any, label: Any, known: Any) -> Any:
+        """The weighted sum of the losses of one batch, and the four parts.
+
+        `seen` is the student's last map (n, h, w, 1280); `feature` (n, 1280) and `places`
+        (n, 3, 3, 1280) are the teacher's; `known` is 0 where a label must not be used.
+        """
+        student = ops.mean(seen, axis=(1, 2))
+        centred = feature - ops.convert_to_tensor(self.pooled[0])
         eye = ops.eye(ops.shape(student)[0]) * 1e9
 
         def similarities(rows: Any) -> Any:
@@ -176,20 +300,26 @@ class Objective(keras.layers.Layer):  # type: ignore[misc]
         own = ops.sum(target * ops.log(target + 1e-9), axis=1)
         relational = ops.mean(own - ops.sum(target * ops.maximum(scores, -50.0), axis=1))
 
-        normed = self.norm(student, training=True)
-        wanted = centred / ops.convert_to_tensor(self.std)
-        cosine = ops.sum(normed * wanted, axis=1) / (
-            ops.sqrt(ops.sum(ops.square(normed), axis=1) * ops.sum(ops.square(wanted), axis=1))
-            + 1e-6
-        )
-        regression = ops.mean(1.0 - cosine)
+        normed = self.norms[0](student, training=True)
+        regression = ops.mean(1.0 - cosine(normed, centred / self.pooled[1]))
+
+        local = ops.zeros(())
+        if self.parts[2] and tuple(seen.shape[1:3]) == (3, 3):
+            wanted = (places - ops.convert_to_tensor(self.places[0])) / self.places[1]
+            rows = self.norms[1](ops.reshape(seen, (-1, FEATURES)), training=True)
+            local = ops.mean(1.0 - cosine(rows, ops.reshape(wanted, (-1, FEATURES))))
 
         chances = ops.log_softmax(self.classifier(normed), axis=1)
         picked = ops.take_along_axis(chances, ops.expand_dims(label, 1), axis=1)[:, 0]
         loss = -0.9 * picked - 0.1 * ops.mean(chances, axis=1)
         labels = ops.sum(loss * known) / (ops.sum(known) + 1e-6)
-        parts = [relational, regression, labels]
+        parts = [relational, regression, local, labels]
         return sum(w * p for w, p in zip(self.parts, parts, strict=True)), ops.stack(parts)
+
+
+def places_value(stored: Any) -> Any:
+    """The teacher's places from their bytes."""
+    return 6.0 * ops.square(ops.cast(stored, "float32") / 255.0)
 
 
 class ConvMuon(keras.optimizers.Muon):  # type: ignore[misc]
@@ -204,8 +334,9 @@ class ConvMuon(keras.optimizers.Muon):  # type: ignore[misc]
         shape = tuple(variable.shape)
         self.assign(m, m * self.momentum + gradient)
         mixed = ops.reshape(gradient + self.momentum * m, shape[-2:])
-        update = self.zeropower_via_newtonschulz5(mixed, self.ns_steps)
-        update = update * (0.2 * max(shape[-2:]) ** 0.5)
+        # five steps towards orthogonal bear bfloat16, and are most of an update's time
+        update = self.zeropower_via_newtonschulz5(ops.cast(mixed, "bfloat16"), self.ns_steps)
+        update = ops.cast(update, gradient.dtype) * (0.2 * max(shape[-2:]) ** 0.5)
         self.assign_sub(variable, ops.reshape(lr * update, shape))
 
 
@@ -225,8 +356,8 @@ def make_optimizer(name: str, rate: float, decay: float) -> Any:
     return made
 
 
-def torch_forward(model: Any, low: bool) -> Callable[[Any], Any]:
-    """The training pass of a Keras MobileNetV2 as fused PyTorch kernels, same variables.
+def torch_forward(model: Any, low: bool, training: bool = True) -> Callable[[Any], Any]:
+    """The pass of a Keras MobileNetV2 (or its end) as PyTorch kernels, same variables.
 
     Strided depthwise convolutions stay in float32: their bfloat16 gradient is many times
     slower on CPUs.
@@ -235,9 +366,10 @@ def torch_forward(model: Any, low: bool) -> Callable[[Any], Any]:
     from torch.nn import functional as tf  # type: ignore[import-not-found, unused-ignore]
 
     half = torch.bfloat16 if low else torch.float32
+    norm = fused.operation() if low and training else None
     steps: list[tuple[str, str, list[str], tuple[Any, ...]]] = []
     for layer in model.layers[1:]:
-        inputs = [t._keras_history.operation.name for t in layer._inbound_nodes[0].input_tensors]
+        inputs = [t._keras_history.operation.name for t in layer._inbound_nodes[-1].input_tensors]
         kind = type(layer).__name__
         data: tuple[Any, ...] = ()
         if kind in ("Conv2D", "DepthwiseConv2D"):
@@ -249,6 +381,7 @@ def torch_forward(model: Any, low: bool) -> Callable[[Any], Any]:
             (top, bottom), (left, right) = layer.padding
             data = (left, right, top, bottom)
         steps.append((kind, layer.name, inputs, data))
+    cut = {inputs[0] for kind, _, inputs, _ in steps if kind == "ReLU"}
     source = model.layers[0].name
 
     def forward(x: Any) -> Any:
@@ -262,27 +395,26 @@ def torch_forward(model: Any, low: bool) -> Callable[[Any], Any]:
                 y = tf.conv2d(y, kernel.permute(3, 2, 0, 1).to(half), None, stride)
             elif kind == "DepthwiseConv2D":
                 kernel, stride, padding = data
-                kind_of = torch.float32 if stride == 2 or y.shape[2] < 4 else half
+                kind_of = torch.float32 if stride == 2 else half
                 weight = kernel.permute(2, 3, 0, 1).to(kind_of)
                 edge = 1 if padding == "same" else 0
                 y = tf.conv2d(y.to(kind_of), weight, None, stride, edge, 1, y.shape[1]).to(half)
             elif kind == "BatchNormalization":
                 mean, variance, gamma, beta, momentum, epsilon = data
-                y = tf.batch_norm(
-                    y, mean, variance, gamma, beta, True, momentum=momentum, eps=epsilon
-                )
+                if norm is not None:
+                    y = norm(y, *data, name in cut)
+                else:
+                    y = tf.batch_norm(y, mean, variance, gamma, beta, training, momentum, epsilon)
             elif kind == "ReLU":
-                y = tf.relu6(y)
+                y = y if norm is not None else tf.relu6(y)
             elif kind == "ZeroPadding2D":
                 y = tf.pad(y, data)
             elif kind == "Add":
                 y = y + done[inputs[1]]
-            elif kind == "GlobalAveragePooling2D":
-                y = y.float().mean((2, 3))
             else:
                 raise NotImplementedError(kind)
             done[name] = y
-        return y
+        return y.permute(0, 2, 3, 1).float()
 
     return forward
 
@@ -297,28 +429,27 @@ def make_step(
         import tensorflow as tf
 
         @tf.function(reduce_retracing=True)  # type: ignore[untyped-decorator]
-        def graph(x: Any, t: Any, y: Any, k: Any) -> Any:
+        def graph(x: Any, f: Any, p: Any, y: Any, k: Any) -> Any:
             with tf.GradientTape() as tape:
-                loss, parts = objective(model(x, training=True), t, y, k)
+                loss, parts = objective(model(x, training=True), f, places_value(p), y, k)
             optimizer.apply(tape.gradient(loss, variables), variables)
             return parts
 
         def tf_step(batch: Batch, known: Array) -> Array:
-            x, t, y = batch
-            return np.asarray(graph(x, t, y.astype(np.int32), known[y]))
+            label = batch.label
+            parts = graph(batch.source, batch.feature, batch.places, label, known[label])
+            return np.asarray(parts)
 
         return tf_step
 
     import torch  # type: ignore[import-not-found, unused-ignore]
 
     forward = torch_forward(model, low=options.bfloat16)
-    if options.compile:
-        forward = torch.compile(forward, dynamic=False)
 
     def torch_step(batch: Batch, known: Array) -> Array:
-        x, t, y = (torch.from_numpy(np.ascontiguousarray(part)) for part in batch)
-        y = y.to(torch.int64)
-        loss, parts = objective(forward(x), t, y, torch.from_numpy(known)[y])
+        arrays = (batch.source, batch.feature, batch.places, batch.label, known[batch.label])
+        x, f, p, y, k = (torch.from_numpy(np.ascontiguousarray(part)) for part in arrays)
+        loss, parts = objective(forward(x), f, places_value(p), y, k)
         loss.backward()
         values = [v.value for v in variables]
         gradients = [v.grad if v.grad is not None else torch.zeros_like(v) for v in values]
@@ -354,11 +485,10 @@ class Validation:
     """Held-out pictures, centre squares: 5-NN accuracy, and agreement with the teacher."""
 
     def __init__(self, pictures: Pictures, rows: Array, size: int) -> None:
-        boxes = centre_boxes(pictures.hw[rows])
-        crops = [pictures.crop(r, b, 0, size) for r, b in zip(rows, boxes, strict=True)]
-        self.pixels = np.stack(crops)
+        # the first view is the centre square of every picture, in their order
+        self.pixels = np.stack([pictures.crop(0, row, size) for row in rows])
         self.label = pictures.label[rows]
-        teacher = pictures.features[0][rows].astype(np.float32)
+        teacher = pictures.views[0]["feature"][rows].astype(np.float32)
         self.teacher = neighbours(teacher - teacher.mean(axis=0), self.label)[1]
 
     def __call__(self, model: Any) -> str:
@@ -430,6 +560,14 @@ def export(model: Any, path: Path) -> None:
     np.savez_compressed(path, **arrays)
 
 
+def load(model: Any, path: Path) -> None:
+    """Set the weights that `export` wrote."""
+    with np.load(path) as arrays:
+        for layer in model.layers:
+            named = [arrays[f"{layer.name}/{v.name}"] for v in layer.weights]
+            layer.set_weights([array.astype(np.float32) for array in named])
+
+
 def rate_at(progress: float) -> float:
     """The share of the full learning rate: a short warm-up, a plateau, a line to zero."""
     return max(0.0, min(1.0, progress / 0.02, (1.0 - progress) / 0.7))
@@ -486,19 +624,32 @@ def train(rank: int, options: argparse.Namespace, meeting: str) -> None:
     known = np.ones(len(pictures.names), np.float32)
     known[hidden] = 0.0
 
+    side = None if options.early_sizes else options.size
     model = keras.applications.MobileNetV2(
-        input_shape=(None, None, 3),
+        input_shape=(side, side, 3),
         alpha=options.alpha,
         include_top=False,
         pooling="avg",
         weights=None,
     )
-    sample = pictures.features[0][rows[:: max(1, len(rows) // 8192)]].astype(np.float32)
-    mean, std = sample.mean(axis=0), sample.std(axis=0) + 0.02
-    objective = Objective(mean, std, len(pictures.names), options.weights)
+    if options.start:
+        load(model, options.start)
+    last = model.layers[-2].output
+    trained, front = keras.Model(model.inputs, last), None
+    if options.front:
+        front = Front(model, options.front, pictures, options)
+        for view in range(rank, len(pictures.views), options.workers):
+            front.make(view)
+            if rank == 0:
+                print(f"front of view {view}", flush=True)
+        if options.workers > 1:
+            torch.distributed.barrier()
+        front.load()
+        trained = keras.Model(model.get_layer(options.front).output, last)
+    objective = Objective(*pictures.moments(rows), len(pictures.names), options.weights)
     optimizer = make_optimizer(options.optimizer, options.rate, options.decay)
-    step_function = make_step(model, objective, optimizer, options)
-    average = Average(model)
+    step_function = make_step(trained, objective, optimizer, options)
+    average = Average(trained)
     state = Checkpoint(options.out.with_suffix(".state.npz"), model, objective, optimizer, average)
     spent, step = state.load() if options.resume and state.path.exists() else (0.0, 0)
     validation = Validation(pictures, held_out, options.size)
@@ -506,13 +657,14 @@ def train(rank: int, options: argparse.Namespace, meeting: str) -> None:
     budget = options.minutes * 60.0
     started = time.monotonic() - spent
     progress = spent / budget
+    rich = [name.startswith("samples/") for name in pictures.names]
     source = batches(
         pictures,
-        rows,
-        options.batch,
+        front,
+        np.concatenate([rows, *[rows[np.array(rich)[pictures.label[rows]]]] * (options.rich - 1)]),
+        options,
         [options.seed, rank, step],
         lambda: size_at(progress, sizes, options.shares),
-        options.group,
     )
 
     def report(line: str) -> None:
@@ -523,8 +675,7 @@ def train(rank: int, options: argparse.Namespace, meeting: str) -> None:
         if rank == 0:
             average.swap()
             kept = [ops.convert_to_numpy(v).copy() for v in model.non_trainable_variables]
-            data = [next(source)[0] for _ in range(4)]
-            recalibrate(model, data)
+            recalibrate(trained, [next(source).source for _ in range(4)])
             report(f"{label}: {validation(model)}")
             export(model, options.out)
             for variable, value in zip(model.non_trainable_variables, kept, strict=True):
@@ -532,7 +683,7 @@ def train(rank: int, options: argparse.Namespace, meeting: str) -> None:
             average.swap()
 
     report(f"{len(rows)} pictures, {model.count_params()} parameters, step {step}")
-    sums, count, seen = np.zeros(3), 0, 0
+    sums, count, seen = np.zeros(4), 0, 0
     said = judged = time.monotonic()
     while True:
         progress = (time.monotonic() - started) / budget
@@ -553,15 +704,14 @@ def train(rank: int, options: argparse.Namespace, meeting: str) -> None:
             parts = " ".join(f"{v:.4f}" for v in sums / count)
             side = size_at(progress, sizes, options.shares)
             report(f"step {step} size {side} losses {parts} {seen / (now - said):.0f} pictures/s")
-            sums, count, seen, said = np.zeros(3), 0, 0, now
+            sums, count, seen, said = np.zeros(4), 0, 0, now
         if rank == 0 and now - judged > options.judge_every:
             judge(f"step {step}")
             state.save(time.monotonic() - started, step)
             judged = time.monotonic()
     if rank == 0:
         average.swap()
-        final = (next(source)[0] for _ in range(40))
-        recalibrate(model, list(final))
+        recalibrate(trained, [next(source).source for _ in range(20)])
         export(model, options.out)
         pictures_seen = step * options.batch * options.workers
         report(f"end, step {step}, {pictures_seen} pictures: {validation(model)}")
@@ -576,8 +726,11 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=75.0)
     parser.add_argument("--alpha", type=float, default=0.5)
     parser.add_argument("--size", type=int, default=96, help="last training size, and validation")
-    parser.add_argument("--early-sizes", type=int, nargs="*", default=[64])
-    parser.add_argument("--shares", type=float, nargs="+", default=[0.82, 0.18])
+    parser.add_argument("--early-sizes", type=int, nargs="*", default=[])
+    parser.add_argument("--shares", type=float, nargs="+", default=[1.0], help="of each size")
+    parser.add_argument("--start", type=Path, help="an .npz of an earlier stage to go on from")
+    parser.add_argument("--front", help="keep --start's layers up to this one as they are")
+    parser.add_argument("--rich", type=int, default=4, help="times that `samples/` are seen")
     parser.add_argument("--batch", type=int, default=128, help="per worker")
     parser.add_argument("--group", type=int, default=4, help="pictures of one class in a row")
     parser.add_argument("--optimizer", choices=["adamw", "muon"], default="muon")
@@ -587,9 +740,9 @@ def main() -> None:
     parser.add_argument(
         "--weights",
         type=float,
-        nargs=3,
-        default=[1.0, 2.0, 0.2],
-        help="of the relational, regression and label losses",
+        nargs=4,
+        default=[1.0, 2.0, 1.0, 0.2],
+        help="of the relational, regression, places and label losses",
     )
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--resume", action="store_true")
@@ -597,12 +750,13 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=1, help="processes (PyTorch only)")
     parser.add_argument("--threads", type=int, default=1, help="per process (PyTorch only)")
     parser.add_argument("--bfloat16", action="store_true", help="(PyTorch only)")
-    parser.add_argument("--compile", action="store_true", help="(PyTorch only)")
     options = parser.parse_args()
     if keras.backend.backend() != "torch" and options.workers > 1:
         parser.error("--workers needs the PyTorch backend")
     if len(options.shares) != len(options.early_sizes) + 1:
         parser.error("--shares needs one number per size")
+    if options.front and (not options.start or options.early_sizes):
+        parser.error("--front needs --start, and one size")
     if options.workers == 1:
         train(0, options, "")
         return

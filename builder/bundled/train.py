@@ -422,7 +422,7 @@ def torch_forward(model: Any, low: bool, training: bool = True) -> Callable[[Any
 def make_step(
     model: Any, objective: Objective, optimizer: Any, options: argparse.Namespace
 ) -> Callable[[Batch, Array], Array]:
-    """The training step of the backend in use: one batch in, the three losses out."""
+    """The training step of the backend in use: one batch in, the four losses out."""
     variables = [*model.trainable_variables, *objective.trainable_variables]
     optimizer.build(variables)
     if keras.backend.backend() == "tensorflow":

@@ -23,6 +23,7 @@ from typing import Any
 
 import keras
 import numpy as np
+from common import leave_one_out, load
 from PIL import Image
 
 Array = np.ndarray[Any, Any]
@@ -76,30 +77,14 @@ def squares(pictures: list[Image.Image], size: int) -> Array:
     return out / 127.5 - 1.0
 
 
-def leave_one_out(features: Array, labels: Array, count: int) -> float:
-    """Accuracy of `count` neighbours by cosine; ties of votes go to the lower class index."""
-    unit = features / np.maximum(np.linalg.norm(features, axis=1, keepdims=True), 1e-12)
-    similarity = unit @ unit.T
-    np.fill_diagonal(similarity, -np.inf)
-    nearest = np.argsort(-similarity, axis=1, kind="stable")[:, :count]
-    votes = np.zeros((len(labels), int(labels.max()) + 1), np.int64)
-    for column in nearest.T:
-        np.add.at(votes, (np.arange(len(labels)), labels[column]), 1)
-    return float(np.mean(votes.argmax(axis=1) == labels))
-
-
 def stored_model(path: Path, size: int) -> Any:
     """The stock MobileNetV2 with the float16 arrays of our format."""
     with np.load(path) as arrays:
-        kept = {name: arrays[name].astype(np.float32) for name in arrays.files}
-    last = kept["block_16_project/kernel"].shape[-1]
-    alpha = {112: 0.35, 160: 0.5}[last]
+        alpha = {112: 0.35, 160: 0.5}[arrays["block_16_project/kernel"].shape[-1]]
     model = keras.applications.MobileNetV2(
         input_shape=(size, size, 3), alpha=alpha, include_top=False, pooling="avg", weights=None
     )
-    for layer in model.layers:
-        if layer.weights:
-            layer.set_weights([kept[f"{layer.name}/{w.name}"] for w in layer.weights])
+    load(model, path)
     return model
 
 
@@ -173,7 +158,7 @@ def main() -> None:
         cells = []
         for _, (pictures, labels) in tasks:
             features = function(squares(pictures, size)).astype(np.float64)
-            five, one = (leave_one_out(features, labels, count) for count in (5, 1))
+            five, one = (leave_one_out(features, labels, count)[0] for count in (5, 1))
             cells.append(f"{five:.3f} ({one:.3f})")
         print(f"| {name} | {size} | " + " | ".join(cells) + " |", flush=True)
 

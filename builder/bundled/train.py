@@ -46,6 +46,7 @@ import fused
 import keras
 import numpy as np
 import prepare
+from common import held_out, judgement, leave_one_out, load, rate_at
 from keras import ops
 
 Array = np.ndarray[Any, Any]
@@ -107,23 +108,6 @@ class Pictures:
         return prepare.cut(
             self.picture(int(chosen["row"])), chosen["box"], int(chosen["tone"]), size
         )
-
-    def split(self) -> tuple[Array, Array]:
-        """Validation rows (40 of each of 37 classes) and the classes whose labels are not used.
-
-        The 30 Tiny-ImageNet classes among them never reach the label loss, so that the
-        validation measures classes that were not named in training.
-        """
-        rng = np.random.default_rng(7)
-        used = sorted(set(self.label.tolist()))
-        tiny = [c for c in used if self.names[c].startswith("tiny/")]
-        hidden = rng.choice(tiny, min(30, len(tiny)), replace=False)
-        drawn = [c for c in used if self.names[c].startswith("pacs/")]
-        rows = [
-            rng.choice(np.flatnonzero(self.label == c), 40, replace=False)
-            for c in [*hidden.tolist(), *drawn]
-        ]
-        return np.concatenate(rows), hidden
 
 
 def grouped_rows(label: Array, rows: Array, rng: np.random.Generator, group: int) -> Iterator[int]:
@@ -468,19 +452,6 @@ def make_step(
     return torch_step
 
 
-def neighbours(features: Array, label: Array) -> tuple[float, Array]:
-    """Leave-one-out 5-NN accuracy by cosine, and the five neighbours of every row."""
-    unit = features / np.maximum(np.linalg.norm(features, axis=1, keepdims=True), 1e-12)
-    similarity = unit @ unit.T
-    np.fill_diagonal(similarity, -np.inf)
-    nearest = np.argsort(-similarity, axis=1, kind="stable")[:, :5]
-    classes, number = np.unique(label, return_inverse=True)
-    votes = np.zeros((len(label), len(classes)), np.int64)
-    for column in nearest.T:
-        np.add.at(votes, (np.arange(len(label)), number[column]), 1)
-    return float(np.mean(votes.argmax(axis=1) == number)), nearest
-
-
 class Validation:
     """Held-out pictures, centre squares: 5-NN accuracy, and agreement with the teacher."""
 
@@ -489,14 +460,11 @@ class Validation:
         self.pixels = np.stack([pictures.crop(0, row, size) for row in rows])
         self.label = pictures.label[rows]
         teacher = pictures.views[0]["feature"][rows].astype(np.float32)
-        self.teacher = neighbours(teacher - teacher.mean(axis=0), self.label)[1]
+        self.teacher = leave_one_out(teacher - teacher.mean(axis=0), self.label)[1]
 
     def __call__(self, model: Any) -> str:
         """One line of figures for the model as it stands."""
-        features = embed(model, self.pixels)
-        accuracy, nearest = neighbours(features, self.label)
-        shared = [len(set(a) & set(b)) / 5 for a, b in zip(nearest, self.teacher, strict=True)]
-        return f"5-NN {accuracy:.4f} teacher's neighbours {np.mean(shared):.4f}"
+        return judgement(embed(model, self.pixels), self.label, self.teacher)
 
 
 def embed(model: Any, pixels: Array) -> Array:
@@ -560,19 +528,6 @@ def export(model: Any, path: Path) -> None:
     np.savez_compressed(path, **arrays)
 
 
-def load(model: Any, path: Path) -> None:
-    """Set the weights that `export` wrote."""
-    with np.load(path) as arrays:
-        for layer in model.layers:
-            named = [arrays[f"{layer.name}/{v.name}"] for v in layer.weights]
-            layer.set_weights([array.astype(np.float32) for array in named])
-
-
-def rate_at(progress: float) -> float:
-    """The share of the full learning rate: a short warm-up, a plateau, a line to zero."""
-    return max(0.0, min(1.0, progress / 0.02, (1.0 - progress) / 0.7))
-
-
 def size_at(progress: float, sizes: list[int], shares: list[float]) -> int:
     """The picture size at this point of the run."""
     for size, end in zip(sizes, np.cumsum(shares), strict=True):
@@ -619,8 +574,8 @@ def train(rank: int, options: argparse.Namespace, meeting: str) -> None:
                 "gloo", init_method=meeting, rank=rank, world_size=options.workers
             )
     pictures = Pictures(options.work)
-    held_out, hidden = pictures.split()
-    rows = np.setdiff1d(np.arange(len(pictures.label)), held_out)
+    validation_rows, hidden = held_out(pictures.label, pictures.names)
+    rows = np.setdiff1d(np.arange(len(pictures.label)), validation_rows)
     known = np.ones(len(pictures.names), np.float32)
     known[hidden] = 0.0
 
@@ -652,7 +607,7 @@ def train(rank: int, options: argparse.Namespace, meeting: str) -> None:
     average = Average(trained)
     state = Checkpoint(options.out.with_suffix(".state.npz"), model, objective, optimizer, average)
     spent, step = state.load() if options.resume and state.path.exists() else (0.0, 0)
-    validation = Validation(pictures, held_out, options.size)
+    validation = Validation(pictures, validation_rows, options.size)
     sizes = [*options.early_sizes, options.size]
     budget = options.minutes * 60.0
     started = time.monotonic() - spent

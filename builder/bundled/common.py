@@ -1,0 +1,65 @@
+"""What the training scripts share: the pictures held out, how a network is judged, the schedule."""
+
+# ruff: noqa: ANN401 (Keras comes without types)
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+Array = np.ndarray[Any, Any]
+
+
+def held_out(label: Array, names: list[str]) -> tuple[Array, Array]:
+    """Validation rows (40 of each of 37 classes) and the classes whose labels are not used.
+
+    The 30 Tiny-ImageNet classes among them never reach the label loss, so that the validation
+    measures classes that were not named in training.
+    """
+    rng = np.random.default_rng(7)
+    used = sorted(set(label.tolist()))
+    tiny = [c for c in used if names[c].startswith("tiny/")]
+    hidden = rng.choice(tiny, min(30, len(tiny)), replace=False)
+    drawn = [c for c in used if names[c].startswith("pacs/")]
+    rows = [
+        rng.choice(np.flatnonzero(label == c), 40, replace=False)
+        for c in [*hidden.tolist(), *drawn]
+    ]
+    return np.concatenate(rows), hidden
+
+
+def leave_one_out(features: Array, labels: Array, count: int = 5) -> tuple[float, Array]:
+    """Accuracy of `count` neighbours by cosine, and the neighbours of every row, nearest first.
+
+    Ties of votes go to the lower class.
+    """
+    unit = features / np.maximum(np.linalg.norm(features, axis=1, keepdims=True), 1e-12)
+    similarity = unit @ unit.T
+    np.fill_diagonal(similarity, -np.inf)
+    nearest = np.argsort(-similarity, axis=1, kind="stable")[:, :count]
+    classes, number = np.unique(labels, return_inverse=True)
+    votes = np.zeros((len(labels), len(classes)), np.int64)
+    for column in nearest.T:
+        np.add.at(votes, (np.arange(len(labels)), number[column]), 1)
+    return float(np.mean(votes.argmax(axis=1) == number)), nearest
+
+
+def judgement(features: Array, labels: Array, teacher: Array) -> str:
+    """One line: 5-NN accuracy, and the share of the teacher's neighbours that are found too."""
+    accuracy, nearest = leave_one_out(features, labels)
+    shared = [len(set(a) & set(b)) / 5 for a, b in zip(nearest, teacher, strict=True)]
+    return f"5-NN {accuracy:.4f} teacher's neighbours {np.mean(shared):.4f}"
+
+
+def load(model: Any, path: Path) -> None:
+    """Set a Keras model's weights to those of an .npz in the format of the bundled file."""
+    with np.load(path) as arrays:
+        for layer in model.layers:
+            named = [arrays[f"{layer.name}/{variable.name}"] for variable in layer.weights]
+            layer.set_weights([array.astype(np.float32) for array in named])
+
+
+def rate_at(progress: float) -> float:
+    """The share of the full learning rate: a short warm-up, a plateau, a line to zero."""
+    return max(0.0, min(1.0, progress / 0.02, (1.0 - progress) / 0.7))

@@ -1,4 +1,4 @@
-"""What the training scripts share: the pictures held out, how a network is judged, the schedule."""
+"""What the scripts share: the held-out pictures, how a network is judged, weights, the rate."""
 
 # ruff: noqa: ANN401 (Keras comes without types)
 from __future__ import annotations
@@ -46,10 +46,11 @@ def leave_one_out(features: Array, labels: Array, count: int = 5) -> tuple[float
 
 
 def judgement(features: Array, labels: Array, teacher: Array) -> str:
-    """One line: 5-NN accuracy, and the share of the teacher's neighbours that are found too."""
-    accuracy, nearest = leave_one_out(features, labels)
-    shared = [len(set(a) & set(b)) / 5 for a, b in zip(nearest, teacher, strict=True)]
-    return f"5-NN {accuracy:.4f} teacher's neighbours {np.mean(shared):.4f}"
+    """One line: k-NN accuracy, and the share of the teacher's neighbours (n, k) found too."""
+    count = teacher.shape[1]
+    accuracy, nearest = leave_one_out(features, labels, count)
+    shared = [len(set(a) & set(b)) / count for a, b in zip(nearest, teacher, strict=True)]
+    return f"{count}-NN {accuracy:.4f} teacher's neighbours {np.mean(shared):.4f}"
 
 
 def load(model: Any, path: Path) -> None:

@@ -2,13 +2,19 @@
 
     python train_gpu.py --data DISTILL_DIR --teacher WEIGHTS.h5 --start STAGE.npz --out OUT.npz
 
-The teacher runs beside the student, so no crop is ever seen twice from the same place, and both
-can see what no file holds: pictures blended into each other, patched into each other, four in
-one. From few kinds of things come many mixtures, all of which the teacher has an opinion on
-(Beyer et al. 2022, "Knowledge distillation: a good teacher is patient and consistent").
+The teacher runs beside the student, so crops are ever new (the teacher sees each once, the student
+twice, mirrored the other time), and both can see what no file holds: pictures blended into each
+other, patched into each other, four in one. From few kinds of things come many mixtures, all of
+which the teacher has an opinion on (Beyer et al. 2022, "Knowledge distillation: a good teacher is
+patient and consistent").
 
 Losses, optimizer and schedule are those of train.py, which explains them; the schedule follows
-the clock here too. Needs PyTorch, h5py, numpy and Pillow.
+the clock here too. The student's crops are shrunk from the teacher's and so a little softer than
+those that Pillow cuts at once: a short stage of train.py may follow. What is held out is the same,
+but judged on such crops: figures differ a little from train.py's. The optimizer is not stored; a
+run that broke off goes on by `--start` from its last check.
+
+Needs PyTorch, h5py, numpy and Pillow; without a GPU it runs, slowly.
 """
 
 # ruff: noqa: ANN401 (PyTorch is not installed where types are checked)
@@ -29,11 +35,12 @@ import torch  # type: ignore[import-not-found, unused-ignore]
 from common import held_out, judgement, leave_one_out, rate_at
 from prepare import centre_boxes, decode, random_boxes, thirds
 from torch import nn  # type: ignore[import-not-found, unused-ignore]
-from torch.nn import functional as tf  # type: ignore[import-not-found, unused-ignore]
+from torch.nn import functional as fn  # type: ignore[import-not-found, unused-ignore]
 
 Array = np.ndarray[Any, Any]
 Tensor = Any
 FEATURES = 1280
+SIZE = 96  # of which the student sees 3 x 3 places
 
 
 # -- the network ------------------------------------------------------------------------------
@@ -48,8 +55,7 @@ class Unit(nn.Module):  # type: ignore[misc, unused-ignore]
         super().__init__()
         self.names, self.stride, self.relu = names, stride, relu
         self.depthwise = shape[1] == 1
-        self.kernel = nn.Parameter(torch.empty(shape))
-        nn.init.kaiming_normal_(self.kernel, mode="fan_out")
+        self.kernel = nn.Parameter(torch.zeros(shape))
         self.gamma, self.beta = (nn.Parameter(f(shape[0])) for f in (torch.ones, torch.zeros))
         self.register_buffer("moving_mean", torch.zeros(shape[0]))
         self.register_buffer("moving_variance", torch.ones(shape[0]))
@@ -59,15 +65,15 @@ class Unit(nn.Module):  # type: ignore[misc, unused-ignore]
         side = self.kernel.shape[-1]
         padding = 0 if side == 1 else 1
         if self.stride == 2:
-            x, padding = tf.pad(x, (0, 1, 0, 1)), 0
+            x, padding = fn.pad(x, (0, 1, 0, 1)), 0
         groups = x.shape[1] if self.depthwise else 1
-        return tf.conv2d(x, self.kernel.to(x.dtype), None, self.stride, padding, 1, groups)
+        return fn.conv2d(x, self.kernel.to(x.dtype), None, self.stride, padding, 1, groups)
 
     def forward(self, x: Tensor) -> Tensor:
         x = self.convolve(x)
         moving = (None, None) if self.training else (self.moving_mean, self.moving_variance)
-        x = tf.batch_norm(x, *moving, self.gamma, self.beta, self.training, 0.0, 1e-3)
-        return tf.relu6(x) if self.relu else x
+        x = fn.batch_norm(x, *moving, self.gamma, self.beta, self.training, 0.0, 1e-3)
+        return fn.relu6(x) if self.relu else x
 
 
 def eighths(channels: float) -> int:
@@ -118,17 +124,18 @@ class MobileNetV2(nn.Module):  # type: ignore[misc, unused-ignore]
         """The Keras name of every array, and the tensor, in Keras's order of axes."""
         for unit in self.modules():
             if isinstance(unit, Unit):
-                kernel = unit.kernel.permute(2, 3, 0, 1) if unit.depthwise else None
-                yield (
-                    f"{unit.names[0]}/kernel",
-                    kernel if kernel is not None else unit.kernel.permute(2, 3, 1, 0),
-                )
+                axes = (2, 3, 0, 1) if unit.depthwise else (2, 3, 1, 0)
+                yield f"{unit.names[0]}/kernel", unit.kernel.permute(axes)
                 for name in ("gamma", "beta", "moving_mean", "moving_variance"):
                     yield f"{unit.names[1]}/{name}", getattr(unit, name)
 
     def load(self, path: Path) -> None:
         """Set the weights of an .npz that train.py or this script wrote, or of Keras's .h5."""
-        arrays = from_h5(path, self) if path.suffix == ".h5" else dict(np.load(path))
+        if path.suffix == ".h5":
+            arrays = from_h5(path, self)
+        else:
+            with np.load(path) as stored:
+                arrays = {name: stored[name] for name in stored.files}
         with torch.no_grad():
             for name, tensor in self.variables():
                 tensor.copy_(torch.from_numpy(arrays[name].astype(np.float32)))
@@ -199,7 +206,7 @@ class Pictures:
         x, y = x[:, None, :].expand(-1, size, -1), y[:, :, None].expand(-1, -1, size)
         grid = torch.stack([x, y], dim=-1) * (2.0 / side) - 1.0
         chosen = self.canvas[torch.from_numpy(rows).to(device)].float() / 255.0
-        return tf.grid_sample(chosen, grid, padding_mode="border", align_corners=False)
+        return fn.grid_sample(chosen, grid, padding_mode="border", align_corners=False)
 
 
 def padded(picture: Array, side: int) -> Array:
@@ -213,7 +220,7 @@ def padded(picture: Array, side: int) -> Array:
 
 
 class Draw:
-    """Rows of training pictures, four of a class in a row, each picture once a round as first."""
+    """Rows of training pictures, four of a class in a row; a round has every head once as first."""
 
     def __init__(self, label: Array, heads: Array, rng: np.random.Generator) -> None:
         self.label, self.heads, self.rng = label, heads, rng
@@ -270,7 +277,9 @@ def mix(x: Tensor, shares: list[float]) -> tuple[Tensor, Tensor]:
     high, wide = (places >= start) & (places < start + size)
     inside = (high[:, :, None] & wide[:, None, :])[:, None]
     out[patch] = torch.where(inside, other(patch), x[patch])
-    rows = [torch.cat([tf.avg_pool2d(other(quarter), 2) for _ in "ab"], dim=3) for _ in "ab"]
+    rows = [
+        torch.cat([fn.avg_pool2d(other(quarter), 2) for _ in range(2)], dim=3) for _ in range(2)
+    ]
     out[quarter] = torch.cat(rows, dim=2)
     for changed in (blend, patch, quarter):
         plain[changed] = 0.0
@@ -330,7 +339,7 @@ class Source:
         known[hidden] = 0.0
         self.known = torch.from_numpy(known).to(device)
         self.label = torch.from_numpy(pictures.label).to(device)
-        self.down = torch.from_numpy(triangle(options.teacher_size, options.size)).to(device)
+        self.down = torch.from_numpy(triangle(options.teacher_size, SIZE)).to(device)
 
     def squares(self, rows: Array) -> Tensor:
         """The centre squares of these pictures, in the teacher's size."""
@@ -351,17 +360,22 @@ class Source:
         return self.shrink(self.crops(self.draw(self.options.batch // 4))) * 2.0 - 1.0
 
     def mixed(self) -> tuple[Tensor, ...]:
-        """A batch for training: crops in [0, 1], feature, places, label, 1 where it is meant."""
+        """A batch for training: crops in [0, 1], feature, places, label, and of each crop more.
+
+        The label counts where `known` is 1; a crop that is `mirrored` is so when first seen.
+        """
         rows = self.draw(self.options.batch // 4)
         x, unmixed = mix(recolour(self.crops(rows)), self.options.mix)
         label = self.label[torch.from_numpy(rows).to(x.device)]
         kept = self.shrink(x).to(torch.bfloat16 if x.is_cuda else x.dtype)
-        return (kept, *self.teacher(x), label, self.known[label] * unmixed)
+        mirrored = torch.rand(len(kept), device=x.device) < 0.5
+        return (kept, *self.teacher(x), label, self.known[label] * unmixed, mirrored)
 
-    def moments(self, count: int) -> list[Tensor]:
-        """Mean and spread of the teacher's features, and of its places, over some crops."""
-        chosen = self.rng.choice(self.rows, count, replace=False)
-        seen = [self.teacher(self.crops(rows)) for rows in np.split(chosen, count // 512)]
+    def moments(self) -> list[Tensor]:
+        """Mean and spread of the teacher's features, and of its places, over centre squares."""
+        chosen = self.rows[:: max(1, len(self.rows) // 8192)]
+        parts = [chosen[i : i + 512] for i in range(0, len(chosen), 512)]
+        seen = [self.teacher(self.squares(rows)) for rows in parts]
         made = []
         for part, least in ((0, 0.02), (1, 0.05)):
             values = torch.cat([s[part] for s in seen]).float().reshape(-1, FEATURES)
@@ -375,24 +389,23 @@ class Objective(nn.Module):  # type: ignore[misc, unused-ignore]
     `moments` are the mean and the spread of the teacher's features, and of its places.
     """
 
-    def __init__(self, moments: list[Tensor], classes: int, weights: list[float]) -> None:
+    def __init__(self, moments: list[Tensor], classes: int) -> None:
         super().__init__()
-        self.register_buffer("weights", torch.tensor(weights))
-        self.moments = nn.ParameterList(nn.Parameter(t, requires_grad=False) for t in moments)
+        self.moments = moments
         self.classifier = nn.Linear(FEATURES, classes)
         self.sharpness = nn.Parameter(torch.zeros(()))
 
     def forward(
         self, seen: Tensor, feature: Tensor, places: Tensor, label: Tensor, known: Tensor
     ) -> Tensor:
-        """The losses (4,), weighted; `seen` is the student's last map (n, 1280, 3, 3)."""
+        """The losses (4,); `seen` is the student's last map (n, 1280, 3, 3)."""
         mean, spread, place_mean, place_spread = self.moments
         rows = seen.float().flatten(2).transpose(1, 2)
         student, centred = rows.mean(dim=1), feature.float() - mean
         eye = torch.eye(len(student), device=student.device) * 1e9
 
         def similarities(x: Tensor) -> Tensor:
-            unit = tf.normalize(x, eps=1e-6)
+            unit = fn.normalize(x, eps=1e-6)
             return unit @ unit.T
 
         target = torch.softmax(similarities(centred) / 0.1 - eye, dim=1)
@@ -401,8 +414,8 @@ class Objective(nn.Module):  # type: ignore[misc, unused-ignore]
         relational = (target * ((target + 1e-9).log() - scores)).sum(dim=1).mean()
 
         def follow(x: Tensor, wanted: Tensor) -> tuple[Tensor, Tensor]:
-            normed = tf.batch_norm(x, None, None, training=True, eps=1e-5)
-            return normed, 1.0 - tf.cosine_similarity(normed, wanted, dim=1, eps=1e-6).mean()
+            normed = fn.batch_norm(x, None, None, training=True, eps=1e-5)
+            return normed, 1.0 - fn.cosine_similarity(normed, wanted, dim=1, eps=1e-6).mean()
 
         normed, regression = follow(student, centred / spread)
         wanted = ((places.float() - place_mean) / place_spread).reshape(-1, FEATURES)
@@ -411,7 +424,7 @@ class Objective(nn.Module):  # type: ignore[misc, unused-ignore]
         picked = chances.gather(1, label[:, None])[:, 0]
         labels = -0.9 * picked - 0.1 * chances.mean(dim=1)
         labels = (labels * known).sum() / (known.sum() + 1e-6)
-        return torch.stack([relational, regression, local, labels]) * self.weights
+        return torch.stack([relational, regression, local, labels])
 
 
 class Optimizer:
@@ -424,9 +437,13 @@ class Optimizer:
         others = [(n, p) for n, p in named if all(p is not m for m in self.matrices)]
         decayed = [p for n, p in others if n.endswith(("kernel", "weight"))]
         plain = [p for n, p in others if not n.endswith(("kernel", "weight"))]
-        groups = [{"params": decayed}, {"params": plain, "weight_decay": 0.0}]
+        # PyTorch decays by the group's rate, which is half of the one that Keras decays by
+        groups = [
+            {"params": decayed, "weight_decay": 2.0 * decay},
+            {"params": plain, "weight_decay": 0.0},
+        ]
         fused = self.matrices[0].is_cuda
-        self.adam = torch.optim.AdamW(groups, rate, (0.9, 0.99), weight_decay=decay, fused=fused)
+        self.adam = torch.optim.AdamW(groups, rate, (0.9, 0.99), eps=1e-7, fused=fused)
         self.momenta = [torch.zeros_like(p) for p in self.matrices]
         sizes = [tuple(sorted(p.shape[:2])) for p in self.matrices]
         self.alike = [[i for i, s in enumerate(sizes) if s == size] for size in sorted(set(sizes))]
@@ -520,7 +537,7 @@ def train(options: argparse.Namespace) -> None:
     torch.set_float32_matmul_precision("high")
     torch.backends.cudnn.benchmark = True
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    low, half = (torch.bfloat16, torch.float16) if device == "cuda" else (torch.float32,) * 2
+    half = torch.float16 if device == "cuda" else torch.float32
     pictures = Pictures(options.data, device)
     validation_rows, hidden = held_out(pictures.label, pictures.names)
     rows = np.setdiff1d(np.arange(len(pictures.label)), validation_rows)
@@ -528,14 +545,15 @@ def train(options: argparse.Namespace) -> None:
     validation = Validation(source, validation_rows)
 
     student, average = MobileNetV2(options.alpha).to(device), MobileNetV2(options.alpha).to(device)
-    if options.start:
-        student.load(options.start)
+    student.load(options.start)
     average.load_state_dict(student.state_dict())
     average.requires_grad_(False)
-    student = student.to(memory_format=torch.channels_last).train()
-    moments = source.moments(8192)
-    objective = Objective(moments, len(pictures.names), options.weights).to(device)
+    for network in (student, average):
+        network.to(memory_format=torch.channels_last)
+    student.train()
+    objective = Objective(source.moments(), len(pictures.names)).to(device)
     optimizer = Optimizer([student, objective], options.rate, options.decay)
+    weights = torch.tensor(options.weights, device=device)
     trained, followed = list(student.parameters()), list(average.parameters())
 
     def report(line: str) -> None:
@@ -546,16 +564,17 @@ def train(options: argparse.Namespace) -> None:
         average.save(options.out)
         report(f"{said}: {validation(average)}")
 
-    def learn(batch: tuple[Tensor, ...], mirrored: bool, share: float) -> Tensor:
-        x, feature, places, label, known = batch
-        if mirrored:
-            x, places = x.flip(3), places.unflatten(1, (3, 3)).flip(2).flatten(1, 2)
+    def learn(batch: tuple[Tensor, ...], again: bool, share: float) -> Tensor:
+        x, feature, places, label, known, mirrored = batch
+        flip = (mirrored ^ again)[:, None, None]
+        x = torch.where(flip[..., None], x.flip(3), x)
+        places = torch.where(flip, places.unflatten(1, (3, 3)).flip(2).flatten(1, 2), places)
         gain = torch.empty((len(x), 1, 1, 1), device=device).uniform_(0.85, 1.15)
         shift = torch.empty((len(x), 1, 1, 1), device=device).uniform_(-0.1, 0.1)
         x = ((2.0 * x - 1.0) * gain + shift).clamp(-1.0, 1.0)
-        x = x.to(low, memory_format=torch.channels_last)
+        x = x.to(batch[0].dtype, memory_format=torch.channels_last)
         parts = objective(student(x), feature, places, label, known)
-        parts.sum().backward()
+        (parts * weights).sum().backward()
         optimizer.step(share)
         return parts.detach()
 
@@ -563,21 +582,24 @@ def train(options: argparse.Namespace) -> None:
     judge("before")
     learn(source.mixed(), False, 0.0)  # the first is slow: it chooses kernels
     begun = said = judged = time.monotonic()
-    left = options.minutes * 60.0 - (begun - started)
-    report("start")
+    budget = options.minutes * 60.0 - (begun - started)
+    if budget <= 0.0:
+        raise SystemExit("train_gpu.py: --minutes were over before training began")
+    report(f"start, on {device}")
     kept: collections.deque[tuple[Tensor, ...]] = collections.deque(
         maxlen=(options.uses - 1) * options.lag + 1
     )
     total, count, step = torch.zeros(4, device=device), 0, 0
-    while (progress := (time.monotonic() - begun) / left) < 1.0:
+    while (progress := (time.monotonic() - begun) / budget) < 1.0:
         kept.append(source.mixed())
         for use in range(options.uses):
             if use * options.lag < len(kept):
                 total += learn(kept[-1 - use * options.lag], use % 2 == 1, rate_at(progress))
                 step, count = step + 1, count + 1
                 keep = min(options.keep, (1.0 + step) / (10.0 + step))
-                torch._foreach_lerp_(followed, trained, 1.0 - keep)
-        if time.monotonic() - said > options.say_every:
+                with torch.no_grad():
+                    torch._foreach_lerp_(followed, trained, 1.0 - keep)
+        if time.monotonic() - said > 20.0:
             line = " ".join(f"{v:.4f}" for v in (total / count).tolist())  # waits for the GPU
             speed = count * options.batch / (time.monotonic() - said)
             report(f"step {step} losses {line} {speed:.0f} pictures/s")
@@ -590,19 +612,21 @@ def train(options: argparse.Namespace) -> None:
 
 def main() -> None:
     """Command line."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
-    parser.add_argument("--data", type=Path, required=True, help="folder of shard-*.npz")
-    parser.add_argument("--teacher", type=Path, required=True, help="MobileNetV2 1.0, no top: .h5")
+    parser = argparse.ArgumentParser(
+        description=(__doc__ or "").split("\n")[0],
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )
+    parser.add_argument("--data", type=Path, required=True, help="shard-*.npz and labels.json")
+    parser.add_argument("--teacher", type=Path, required=True, help="MobileNetV2 1.0, no top")
+    parser.add_argument("--start", type=Path, required=True, help="the .npz to go on from")
     parser.add_argument("--out", type=Path, required=True, help="the .npz to write")
-    parser.add_argument("--start", type=Path, help="an .npz to go on from")
-    parser.add_argument("--minutes", type=float, default=10.0, help="for all of it")
-    parser.add_argument("--alpha", type=float, default=0.5)
-    parser.add_argument("--size", type=int, default=96)
-    parser.add_argument("--teacher-size", type=int, default=160)
-    parser.add_argument("--batch", type=int, default=1024)
-    parser.add_argument("--uses", type=int, default=2, help="of a crop; the second is mirrored")
+    parser.add_argument("--minutes", type=float, default=10.0, help="until the last check")
+    parser.add_argument("--alpha", type=float, default=0.5, help="the student's width")
+    parser.add_argument("--teacher-size", type=int, default=160, help="pixels; times 32")
+    parser.add_argument("--batch", type=int, default=1024, help="crops in a step; times 4")
+    parser.add_argument("--uses", type=int, default=2, help="times the student sees a crop")
     parser.add_argument("--lag", type=int, default=40, help="batches between two uses")
-    parser.add_argument("--rich", type=int, default=4, help="times that `samples/` are seen")
+    parser.add_argument("--rich", type=int, default=8, help="times that `samples/` are seen")
     parser.add_argument(
         "--mix",
         type=float,
@@ -610,14 +634,22 @@ def main() -> None:
         default=[0.15, 0.15, 0.2],
         help="shares of crops that are blended, patched, four in one",
     )
-    parser.add_argument("--rate", type=float, default=0.006)
-    parser.add_argument("--decay", type=float, default=0.05)
+    parser.add_argument("--rate", type=float, default=0.006, help="of Muon; AdamW has half")
+    parser.add_argument("--decay", type=float, default=0.05, help="of weights, times the rate")
     parser.add_argument("--keep", type=float, default=0.998, help="of the moving average")
-    parser.add_argument("--weights", type=float, nargs=4, default=[1.0, 2.0, 1.0, 0.2])
-    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument(
+        "--weights",
+        type=float,
+        nargs=4,
+        default=[1.0, 2.0, 1.0, 0.2],
+        help="of the relational, regression, places and label losses",
+    )
+    parser.add_argument("--seed", type=int, default=1, help="of crops and mixtures")
     parser.add_argument("--judge-every", type=float, default=90.0, help="seconds")
-    parser.add_argument("--say-every", type=float, default=20.0, help="seconds")
-    train(parser.parse_args())
+    options = parser.parse_args()
+    if options.teacher_size % 32 or options.batch % 4:
+        parser.error("--teacher-size goes by 32, --batch by 4")
+    train(options)
 
 
 if __name__ == "__main__":

@@ -9,10 +9,9 @@ which the teacher has an opinion on (Beyer et al. 2022, "Knowledge distillation:
 patient and consistent").
 
 Losses, optimizer and schedule are those of train.py, which explains them; the schedule follows
-the clock here too. The student's crops are shrunk from the teacher's and so a little softer than
-those that Pillow cuts at once: a short stage of train.py may follow. What is held out is the same,
-but judged on such crops: figures differ a little from train.py's. The optimizer is not stored; a
-run that broke off goes on by `--start` from its last check.
+the clock here too. The teacher sees crops in twice the student's size, whose pixels are means of
+four: as sharp as what Pillow cuts, which matters much. The optimizer is not stored; a run that
+broke off goes on by `--start` from its last check.
 
 Needs PyTorch, h5py, numpy and Pillow; without a GPU it runs, slowly.
 """
@@ -286,14 +285,6 @@ def mix(x: Tensor, shares: list[float]) -> tuple[Tensor, Tensor]:
     return out, plain
 
 
-def triangle(large: int, small: int) -> Array:
-    """The matrix (small, large) that makes a row of `large` pixels `small` long, as Pillow does."""
-    scale = large / small
-    centre = (np.arange(small)[:, None] + 0.5) * scale
-    weight = np.maximum(0.0, 1.0 - np.abs(np.arange(large) + 0.5 - centre) / max(scale, 1.0))
-    return np.asarray(weight / weight.sum(axis=1, keepdims=True), np.float32)
-
-
 # -- what is learned --------------------------------------------------------------------------
 
 
@@ -313,6 +304,11 @@ class Teacher:
         third = thirds(int(maps.shape[2] ** 0.5))
         down = torch.from_numpy(np.kron(third, third)).to(maps)
         return maps.mean(dim=2), (maps @ down.T).transpose(1, 2)
+
+
+def shrunk(x: Tensor) -> Tensor:
+    """Crops in the student's size."""
+    return fn.avg_pool2d(x, 2)
 
 
 class Source:
@@ -339,25 +335,19 @@ class Source:
         known[hidden] = 0.0
         self.known = torch.from_numpy(known).to(device)
         self.label = torch.from_numpy(pictures.label).to(device)
-        self.down = torch.from_numpy(triangle(options.teacher_size, SIZE)).to(device)
 
     def squares(self, rows: Array) -> Tensor:
         """The centre squares of these pictures, in the teacher's size."""
-        boxes = centre_boxes(self.pictures.hw[rows])
-        return self.pictures.crops(rows, boxes, self.options.teacher_size)
+        return self.pictures.crops(rows, centre_boxes(self.pictures.hw[rows]), 2 * SIZE)
 
     def crops(self, rows: Array) -> Tensor:
         """A random crop of each of these pictures, in the teacher's size."""
         boxes = random_boxes(self.pictures.hw[rows], self.rng)
-        return self.pictures.crops(rows, boxes, self.options.teacher_size)
-
-    def shrink(self, x: Tensor) -> Tensor:
-        """Crops in the student's size."""
-        return self.down @ x @ self.down.T
+        return self.pictures.crops(rows, boxes, 2 * SIZE)
 
     def plain(self) -> Tensor:
         """A batch for the student as it will see pictures in use, in [-1, 1]."""
-        return self.shrink(self.crops(self.draw(self.options.batch // 4))) * 2.0 - 1.0
+        return shrunk(self.crops(self.draw(self.options.batch // 4))) * 2.0 - 1.0
 
     def mixed(self) -> tuple[Tensor, ...]:
         """A batch for training: crops in [0, 1], feature, places, label, and of each crop more.
@@ -367,7 +357,7 @@ class Source:
         rows = self.draw(self.options.batch // 4)
         x, unmixed = mix(recolour(self.crops(rows)), self.options.mix)
         label = self.label[torch.from_numpy(rows).to(x.device)]
-        kept = self.shrink(x).to(torch.bfloat16 if x.is_cuda else x.dtype)
+        kept = shrunk(x).to(torch.bfloat16 if x.is_cuda else x.dtype)
         mirrored = torch.rand(len(kept), device=x.device) < 0.5
         return (kept, *self.teacher(x), label, self.known[label] * unmixed, mirrored)
 
@@ -515,7 +505,7 @@ class Validation:
 
     def __init__(self, source: Source, rows: Array) -> None:
         parts = [source.squares(rows[i : i + 256]) for i in range(0, len(rows), 256)]
-        self.pictures = [source.shrink(p) for p in parts]
+        self.pictures = [shrunk(p) for p in parts]
         self.label = source.pictures.label[rows]
         feature = torch.cat([source.teacher(p)[0] for p in parts]).float().cpu().numpy()
         self.teacher = leave_one_out(feature - feature.mean(axis=0), self.label)[1]
@@ -622,7 +612,6 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True, help="the .npz to write")
     parser.add_argument("--minutes", type=float, default=10.0, help="until the last check")
     parser.add_argument("--alpha", type=float, default=0.5, help="the student's width")
-    parser.add_argument("--teacher-size", type=int, default=160, help="pixels; times 32")
     parser.add_argument("--batch", type=int, default=1024, help="crops in a step; times 4")
     parser.add_argument("--uses", type=int, default=2, help="times the student sees a crop")
     parser.add_argument("--lag", type=int, default=40, help="batches between two uses")
@@ -647,8 +636,8 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1, help="of crops and mixtures")
     parser.add_argument("--judge-every", type=float, default=90.0, help="seconds")
     options = parser.parse_args()
-    if options.teacher_size % 32 or options.batch % 4:
-        parser.error("--teacher-size goes by 32, --batch by 4")
+    if options.batch % 4:
+        parser.error("--batch is crops of which four in a row are of a class")
     train(options)
 
 

@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 from conftest import drawing
 
@@ -180,8 +181,10 @@ def test_a_shard_that_is_damaged_or_whose_picture_changed_is_embedded_again(
     found = find(many, limit=TOGETHER)
     first = on_cluster(found, place=tmp_path / "kept")
     damaged, *_ = sorted((tmp_path / "kept").iterdir())
+    column = pq.ParquetFile(damaged).metadata.row_group(0).column(4)
+    assert column.path_in_schema.startswith("embedding")
     content = bytearray(damaged.read_bytes())
-    content[len(content) // 2] ^= 1
+    content[(column.dictionary_page_offset + column.data_page_offset) // 2] ^= 1  # a value's
     damaged.write_bytes(content)
     said = []
     assert same(on_cluster(found, place=tmp_path / "kept", note=said.append), first)

@@ -46,7 +46,7 @@ import fused
 import keras
 import numpy as np
 import prepare
-from common import held_out, judgement, leave_one_out, load, rate_at
+from common import heads, held_out, judgement, leave_one_out, load, rate_at
 from keras import ops
 
 Array = np.ndarray[Any, Any]
@@ -612,11 +612,10 @@ def train(rank: int, options: argparse.Namespace, meeting: str) -> None:
     budget = options.minutes * 60.0
     started = time.monotonic() - spent
     progress = spent / budget
-    rich = [name.startswith("samples/") for name in pictures.names]
     source = batches(
         pictures,
         front,
-        np.concatenate([rows, *[rows[np.array(rich)[pictures.label[rows]]]] * (options.rich - 1)]),
+        heads(rows, pictures.label, pictures.names, options.rich),
         options,
         [options.seed, rank, step],
         lambda: size_at(progress, sizes, options.shares),

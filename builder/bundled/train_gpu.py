@@ -31,7 +31,7 @@ from typing import Any
 
 import numpy as np
 import torch  # type: ignore[import-not-found, unused-ignore]
-from common import held_out, judgement, leave_one_out, rate_at
+from common import heads, held_out, judgement, leave_one_out, rate_at
 from prepare import centre_boxes, decode, random_boxes, thirds
 from torch import nn  # type: ignore[import-not-found, unused-ignore]
 from torch.nn import functional as fn  # type: ignore[import-not-found, unused-ignore]
@@ -325,12 +325,9 @@ class Source:
         self.pictures, self.teacher, self.options = pictures, teacher, options
         self.rng = np.random.default_rng(options.seed)
         device = pictures.canvas.device
-        rich = np.array([name.startswith("samples/") for name in pictures.names])
-        more = rows[rich[pictures.label[rows]]]
         self.rows = rows
-        self.draw = Draw(
-            pictures.label, np.concatenate([rows, *[more] * (options.rich - 1)]), self.rng
-        )
+        chosen = heads(rows, pictures.label, pictures.names, options.rich)
+        self.draw = Draw(pictures.label, chosen, self.rng)
         known = np.ones(len(pictures.names), np.float32)
         known[hidden] = 0.0
         self.known = torch.from_numpy(known).to(device)

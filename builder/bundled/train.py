@@ -32,7 +32,6 @@ from __future__ import annotations
 
 import argparse
 import hashlib
-import json
 import queue
 import tempfile
 import threading
@@ -53,14 +52,11 @@ Array = np.ndarray[Any, Any]
 FEATURES = 1280
 
 
-class Pictures:
+class Pictures(prepare.Store):
     """The decoded pictures and, view after view, their crops and what the teacher sees in each."""
 
     def __init__(self, work: Path) -> None:
-        with np.load(work / "index.npz") as index:
-            self.hw, self.off, self.label = index["hw"], index["off"], index["label"]
-        self.names: list[str] = json.loads((work / "labels.json").read_text("utf-8"))
-        self.pixels = np.memmap(work / "pictures.bin", np.uint8, "r")
+        super().__init__(work)
         self.work = work
         self.views: list[dict[str, Array]] = []
         self.load_views()
@@ -70,7 +66,7 @@ class Pictures:
         before = len(self.views)
         while (path := self.work / f"view-{len(self.views)}.npz").exists():
             with np.load(path) as view:
-                arrays = {name: view[name] for name in ("row", "box", "tone", "feature")}
+                arrays = {name: view[name] for name in view.files}
             arrays["places"] = np.load(self.work / f"places-{len(self.views)}.npy", mmap_mode="r")
             self.views.append(arrays)
         if len(self.views) > before:
@@ -95,18 +91,6 @@ class Pictures:
         return (
             (pooled.mean(axis=0), pooled.std(axis=0) + 0.02),
             (places.mean(axis=(0, 1, 2)), places.std(axis=(0, 1, 2)) + 0.05),
-        )
-
-    def picture(self, row: int) -> Array:
-        """One picture as uint8 (height, width, 3)."""
-        flat = np.asarray(self.pixels[self.off[row] : self.off[row + 1]])
-        return flat.reshape(*self.hw[row], 3)
-
-    def crop(self, view: int, inside: int, size: int) -> Array:
-        """One crop of a view as uint8 (size, size, 3)."""
-        chosen = {name: self.views[view][name][inside] for name in ("row", "box", "tone")}
-        return prepare.cut(
-            self.picture(int(chosen["row"])), chosen["box"], int(chosen["tone"]), size
         )
 
 
@@ -170,7 +154,7 @@ class Front:
         out: Array | None = None
         for start in range(0, len(crops["row"]), 64):
             span = range(start, min(start + 64, len(crops["row"])))
-            pixels = np.stack([self.pictures.crop(view, i, self.size) for i in span])
+            pixels = np.stack([self.pictures.crop(crops, i, self.size) for i in span])
             both = np.concatenate([pixels, pixels[:, :, ::-1]]).astype(np.float32) / 127.5 - 1.0
             made = self.run(both)
             if out is None:
@@ -188,23 +172,28 @@ class Front:
 
 @dataclass
 class Batch:
-    """Pictures (or what the front made of them), the teacher's features and places, labels."""
+    """Pictures (or what the front made of them), the teacher's features and places, labels.
+
+    `known` is 0 where a label must not be used.
+    """
 
     source: Array
     feature: Array
     places: Array
     label: Array
+    known: Array
 
 
 def batches(
     pictures: Pictures,
     front: Front | None,
     rows: Array,
+    known: Array,
     options: argparse.Namespace,
     seed: list[int],
     size: Callable[[], int],
 ) -> Iterator[Batch]:
-    """Batches without end, made ahead by a thread."""
+    """Batches without end, made ahead by a thread. `known` is 0 for classes not to be named."""
     ready: queue.Queue[Batch] = queue.Queue(3)
 
     def work() -> None:
@@ -218,14 +207,16 @@ def batches(
                 maps = [front.maps[v][i, int(m)] for (v, i), m in zip(crops, mirrored, strict=True)]
                 source_maps = np.stack(maps).astype(np.float32)
             else:
-                pixels = np.stack([pictures.crop(v, i, size()) for v, i in crops])
+                pixels = np.stack([pictures.crop(pictures.views[v], i, size()) for v, i in crops])
                 pixels[mirrored] = pixels[mirrored, :, ::-1]
                 source_maps = jitter(pixels, rng)
             places = np.stack([pictures.views[v]["places"][i] for v, i in crops])
             places[mirrored] = places[mirrored, :, ::-1]
             feature = np.stack([pictures.views[v]["feature"][i] for v, i in crops])
             label = pictures.label[chosen].astype(np.int64)
-            ready.put(Batch(source_maps, feature.astype(np.float32), places, label))
+            single = np.array(["beside" not in pictures.views[v] for v, _ in crops], np.float32)
+            batch = (source_maps, feature.astype(np.float32), places, label, known[label] * single)
+            ready.put(Batch(*batch))
 
     threading.Thread(target=work, daemon=True).start()
     while True:
@@ -405,7 +396,7 @@ def torch_forward(model: Any, low: bool, training: bool = True) -> Callable[[Any
 
 def make_step(
     model: Any, objective: Objective, optimizer: Any, options: argparse.Namespace
-) -> Callable[[Batch, Array], Array]:
+) -> Callable[[Batch], Array]:
     """The training step of the backend in use: one batch in, the four losses out."""
     variables = [*model.trainable_variables, *objective.trainable_variables]
     optimizer.build(variables)
@@ -419,10 +410,8 @@ def make_step(
             optimizer.apply(tape.gradient(loss, variables), variables)
             return parts
 
-        def tf_step(batch: Batch, known: Array) -> Array:
-            label = batch.label
-            parts = graph(batch.source, batch.feature, batch.places, label, known[label])
-            return np.asarray(parts)
+        def tf_step(batch: Batch) -> Array:
+            return np.asarray(graph(*vars(batch).values()))
 
         return tf_step
 
@@ -430,8 +419,8 @@ def make_step(
 
     forward = torch_forward(model, low=options.bfloat16)
 
-    def torch_step(batch: Batch, known: Array) -> Array:
-        arrays = (batch.source, batch.feature, batch.places, batch.label, known[batch.label])
+    def torch_step(batch: Batch) -> Array:
+        arrays = vars(batch).values()
         x, f, p, y, k = (torch.from_numpy(np.ascontiguousarray(part)) for part in arrays)
         loss, parts = objective(forward(x), f, places_value(p), y, k)
         loss.backward()
@@ -457,7 +446,7 @@ class Validation:
 
     def __init__(self, pictures: Pictures, rows: Array, size: int) -> None:
         # the first view is the centre square of every picture, in their order
-        self.pixels = np.stack([pictures.crop(0, row, size) for row in rows])
+        self.pixels = np.stack([pictures.crop(pictures.views[0], row, size) for row in rows])
         self.label = pictures.label[rows]
         teacher = pictures.views[0]["feature"][rows].astype(np.float32)
         self.teacher = leave_one_out(teacher - teacher.mean(axis=0), self.label)[1]
@@ -616,6 +605,7 @@ def train(rank: int, options: argparse.Namespace, meeting: str) -> None:
         pictures,
         front,
         heads(rows, pictures.label, pictures.names, options.rich),
+        known,
         options,
         [options.seed, rank, step],
         lambda: size_at(progress, sizes, options.shares),
@@ -650,7 +640,7 @@ def train(rank: int, options: argparse.Namespace, meeting: str) -> None:
         if progress >= 1.0:
             break
         optimizer.learning_rate.assign(options.rate * rate_at(progress))
-        sums += step_function(next(source), known)
+        sums += step_function(next(source))
         step, count, seen = step + 1, count + 1, seen + options.batch * options.workers
         average.update(min(options.keep, (1.0 + step) / (10.0 + step)))
         now = time.monotonic()

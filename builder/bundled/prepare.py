@@ -14,11 +14,6 @@ DISTILL_DIR holds `shard-*.npz` (`data`: encoded pictures end to end, `offsets`,
 View 0 has the centre square of every picture in colour; the others have one random crop of each,
 and ten of each picture of `samples/`, the only ones that show a thousand kinds of things.
 
-The last views (`--mosaics`) have crops of mosaics: a picture and three others (`beside`), two by
-two. Most crops of a picture of 64 or 128 px are enlarged, so a network that learns from them alone
-makes little of what is sharp; a mosaic is twice as wide, and its crops are as sharp as those of a
-photograph.
-
 Files that exist are kept, so an interrupted run goes on where it stopped. The teacher runs
 through LiteRT where TensorFlow and ai-edge-litert are installed, else through Keras.
 """
@@ -37,7 +32,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from common import held_out
 from PIL import Image
 
 Array = np.ndarray[Any, Any]
@@ -98,49 +92,8 @@ def view_plan(view: int, hw: Array, rich: Array, seed: int) -> dict[str, Array]:
     rng = np.random.default_rng([seed, view])
     rows = np.concatenate([rows, np.repeat(np.flatnonzero(rich), 9)])
     boxes = random_boxes(hw[rows], rng)
-    return {"row": rows, "box": boxes, "tone": random_tones(len(rows), rng)}
-
-
-def mosaic_plan(view: int, hw: Array, rich: Array, held: Array, seed: int) -> dict[str, Array]:
-    """The same for a view of mosaics, and the three rows that stand `beside` each row.
-
-    A mosaic's pictures have the same short side, and none is of the rows `held` out. Small ones
-    lead a mosaic in every fourth view.
-    """
-    rng = np.random.default_rng([seed, view])
-    side = hw.min(axis=1)
-    rows, beside = [], []
-    for short in np.unique(side):
-        same = np.setdiff1d(np.flatnonzero(side == short), held)
-        if len(same) >= 1000:  # rare sizes are few pictures beside each other again and again
-            chosen = same if short >= 100 else same[view % 4 :: 4]
-            chosen = np.concatenate([chosen, np.repeat(chosen[rich[chosen]], 9)])
-            rows.append(chosen)
-            beside.append(rng.choice(same, (len(chosen), 3)))
-    row = np.concatenate(rows)
-    wide = np.repeat(2 * side[row, None], 2, axis=1)
-    return {
-        "row": row,
-        "beside": np.concatenate(beside),
-        "box": random_boxes(wide, rng),
-        "tone": random_tones(len(row), rng),
-    }
-
-
-def random_tones(count: int, rng: np.random.Generator) -> Array:
-    """Tones: one in ten grey, a third of these as negatives."""
-    return rng.choice(3, count, p=[0.9, 0.07, 0.03]).astype(np.uint8)
-
-
-def mosaic(pictures: list[Array]) -> Array:
-    """The centre squares of four pictures of one short side s, as one picture (2 s, 2 s, 3)."""
-    squares = []
-    for picture in pictures:
-        height, width, _ = picture.shape
-        side = min(height, width)
-        top, left = (height - side) // 2, (width - side) // 2
-        squares.append(picture[top : top + side, left : left + side])
-    return np.concatenate([np.concatenate(squares[:2], 1), np.concatenate(squares[2:], 1)])
+    tones = rng.choice(3, len(rows), p=[0.9, 0.07, 0.03]).astype(np.uint8)
+    return {"row": rows, "box": boxes, "tone": tones}
 
 
 def cut(picture: Array, box: Array, tone: int, size: int) -> Array:
@@ -170,9 +123,6 @@ class Store:
     def crop(self, view: dict[str, Array], inside: int, size: int) -> Array:
         """One crop of a view as uint8 (size, size, 3)."""
         picture = self.picture(int(view["row"][inside]))
-        if "beside" in view:
-            others = [self.picture(int(row)) for row in view["beside"][inside]]
-            picture = mosaic([picture, *others])
         return cut(picture, view["box"][inside], int(view["tone"][inside]), size)
 
 
@@ -227,11 +177,7 @@ def make_view(view: int, options: argparse.Namespace) -> str:
     store = Store(options.work)
     rich = np.array([name.startswith("samples/") for name in store.names])[store.label]
     teacher = teacher_function(options.teacher, options.size)
-    if view < options.views:
-        plan = view_plan(view, store.hw, rich, options.seed)
-    else:
-        held, _ = held_out(store.label, store.names)
-        plan = mosaic_plan(view, store.hw, rich, held, options.seed)
+    plan = view_plan(view, store.hw, rich, options.seed)
     count = len(plan["row"])
     features = np.empty((count, 1280), np.float16)
     places = np.empty((count, 3, 3, 1280), np.uint8)
@@ -257,7 +203,6 @@ def main() -> None:
     parser.add_argument("--teacher", required=True, help="MobileNetV2 1.0 weights (.h5), no top")
     parser.add_argument("--work", type=Path, required=True, help="folder for the results")
     parser.add_argument("--views", type=int, default=8)
-    parser.add_argument("--mosaics", type=int, default=0, help="views of mosaics after these")
     parser.add_argument("--size", type=int, default=160, help="the teacher's picture size")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--processes", type=int, default=2)
@@ -268,10 +213,7 @@ def main() -> None:
     (options.work / "labels.json").write_text(json.dumps(names), "utf-8")
     context = multiprocessing.get_context("spawn")
     with context.Pool(options.processes) as pool:
-        tasks = [
-            pool.apply_async(make_view, (v, options))
-            for v in range(options.views + options.mosaics)
-        ]
+        tasks = [pool.apply_async(make_view, (v, options)) for v in range(options.views)]
         for task in tasks:
             print(task.get(), flush=True)
 

@@ -66,7 +66,7 @@ class Pictures(prepare.Store):
         before = len(self.views)
         while (path := self.work / f"view-{len(self.views)}.npz").exists():
             with np.load(path) as view:
-                arrays = {name: view[name] for name in view.files}
+                arrays = {name: view[name] for name in ("row", "box", "tone", "feature")}
             arrays["places"] = np.load(self.work / f"places-{len(self.views)}.npy", mmap_mode="r")
             self.views.append(arrays)
         if len(self.views) > before:
@@ -172,28 +172,23 @@ class Front:
 
 @dataclass
 class Batch:
-    """Pictures (or what the front made of them), the teacher's features and places, labels.
-
-    `known` is 0 where a label must not be used.
-    """
+    """Pictures (or what the front made of them), the teacher's features and places, labels."""
 
     source: Array
     feature: Array
     places: Array
     label: Array
-    known: Array
 
 
 def batches(
     pictures: Pictures,
     front: Front | None,
     rows: Array,
-    known: Array,
     options: argparse.Namespace,
     seed: list[int],
     size: Callable[[], int],
 ) -> Iterator[Batch]:
-    """Batches without end, made ahead by a thread. `known` is 0 for classes not to be named."""
+    """Batches without end, made ahead by a thread."""
     ready: queue.Queue[Batch] = queue.Queue(3)
 
     def work() -> None:
@@ -214,9 +209,7 @@ def batches(
             places[mirrored] = places[mirrored, :, ::-1]
             feature = np.stack([pictures.views[v]["feature"][i] for v, i in crops])
             label = pictures.label[chosen].astype(np.int64)
-            single = np.array(["beside" not in pictures.views[v] for v, _ in crops], np.float32)
-            batch = (source_maps, feature.astype(np.float32), places, label, known[label] * single)
-            ready.put(Batch(*batch))
+            ready.put(Batch(source_maps, feature.astype(np.float32), places, label))
 
     threading.Thread(target=work, daemon=True).start()
     while True:
@@ -396,7 +389,7 @@ def torch_forward(model: Any, low: bool, training: bool = True) -> Callable[[Any
 
 def make_step(
     model: Any, objective: Objective, optimizer: Any, options: argparse.Namespace
-) -> Callable[[Batch], Array]:
+) -> Callable[[Batch, Array], Array]:
     """The training step of the backend in use: one batch in, the four losses out."""
     variables = [*model.trainable_variables, *objective.trainable_variables]
     optimizer.build(variables)
@@ -410,8 +403,10 @@ def make_step(
             optimizer.apply(tape.gradient(loss, variables), variables)
             return parts
 
-        def tf_step(batch: Batch) -> Array:
-            return np.asarray(graph(*vars(batch).values()))
+        def tf_step(batch: Batch, known: Array) -> Array:
+            label = batch.label
+            parts = graph(batch.source, batch.feature, batch.places, label, known[label])
+            return np.asarray(parts)
 
         return tf_step
 
@@ -419,8 +414,8 @@ def make_step(
 
     forward = torch_forward(model, low=options.bfloat16)
 
-    def torch_step(batch: Batch) -> Array:
-        arrays = vars(batch).values()
+    def torch_step(batch: Batch, known: Array) -> Array:
+        arrays = (batch.source, batch.feature, batch.places, batch.label, known[batch.label])
         x, f, p, y, k = (torch.from_numpy(np.ascontiguousarray(part)) for part in arrays)
         loss, parts = objective(forward(x), f, places_value(p), y, k)
         loss.backward()
@@ -605,7 +600,6 @@ def train(rank: int, options: argparse.Namespace, meeting: str) -> None:
         pictures,
         front,
         heads(rows, pictures.label, pictures.names, options.rich),
-        known,
         options,
         [options.seed, rank, step],
         lambda: size_at(progress, sizes, options.shares),
@@ -640,7 +634,7 @@ def train(rank: int, options: argparse.Namespace, meeting: str) -> None:
         if progress >= 1.0:
             break
         optimizer.learning_rate.assign(options.rate * rate_at(progress))
-        sums += step_function(next(source))
+        sums += step_function(next(source), known)
         step, count, seen = step + 1, count + 1, seen + options.batch * options.workers
         average.update(min(options.keep, (1.0 + step) / (10.0 + step)))
         now = time.monotonic()

@@ -29,10 +29,14 @@ def held_out(label: Array, names: list[str]) -> tuple[Array, Array]:
     return np.concatenate(rows), hidden
 
 
+def rich(label: Array, names: list[str]) -> Array:
+    """Whether each picture is of `samples/`, the only ones that show a thousand kinds of things."""
+    return np.array([name.startswith("samples/") for name in names])[label]
+
+
 def heads(rows: Array, label: Array, names: list[str], times: int) -> Array:
     """The rows of a round of training: those of `samples/`, the most diverse, several times."""
-    rich = np.array([name.startswith("samples/") for name in names])
-    return np.concatenate([rows, *[rows[rich[label[rows]]]] * (times - 1)])
+    return np.concatenate([rows, *[rows[rich(label[rows], names)]] * (times - 1)])
 
 
 def leave_one_out(features: Array, labels: Array, count: int = 5) -> tuple[float, Array]:

@@ -32,6 +32,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from common import rich
 from PIL import Image
 
 Array = np.ndarray[Any, Any]
@@ -84,13 +85,16 @@ def random_boxes(hw: Array, rng: np.random.Generator) -> Array:
     return np.stack([left, top, left + width, top + height], axis=1).astype(np.float32)
 
 
-def view_plan(view: int, hw: Array, rich: Array, seed: int) -> dict[str, Array]:
-    """The `row`, `box` and `tone` of each crop of one view, the same for the same seed."""
+def view_plan(view: int, hw: Array, often: Array, seed: int) -> dict[str, Array]:
+    """The `row`, `box` and `tone` of each crop of one view, the same for the same seed.
+
+    A picture marked in `often` has ten crops, others one (the first view: every picture one).
+    """
     rows = np.arange(len(hw))
     if view == 0:
         return {"row": rows, "box": centre_boxes(hw), "tone": np.zeros(len(hw), np.uint8)}
     rng = np.random.default_rng([seed, view])
-    rows = np.concatenate([rows, np.repeat(np.flatnonzero(rich), 9)])
+    rows = np.concatenate([rows, np.repeat(np.flatnonzero(often), 9)])
     boxes = random_boxes(hw[rows], rng)
     tones = rng.choice(3, len(rows), p=[0.9, 0.07, 0.03]).astype(np.uint8)
     return {"row": rows, "box": boxes, "tone": tones}
@@ -175,9 +179,8 @@ def make_view(view: int, options: argparse.Namespace) -> str:
         return f"view {view}: kept"
     started = time.monotonic()
     store = Store(options.work)
-    rich = np.array([name.startswith("samples/") for name in store.names])[store.label]
     teacher = teacher_function(options.teacher, options.size)
-    plan = view_plan(view, store.hw, rich, options.seed)
+    plan = view_plan(view, store.hw, rich(store.label, store.names), options.seed)
     count = len(plan["row"])
     features = np.empty((count, 1280), np.float16)
     places = np.empty((count, 3, 3, 1280), np.uint8)

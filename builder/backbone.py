@@ -5,11 +5,16 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from . import shipped
+import numpy as np
+from numpy.typing import NDArray
+
+from . import graphs, imagenet_weights, shipped
+from .efficientnet_lite import DIM, LITES, attribution
+from .efficientnet_lite import network as lite_network
 from .engine import Engine, open_engine
 from .errors import InputError, first_line
 from .facts import Facts, Key, hash_of, recall, remember
@@ -31,7 +36,9 @@ if TYPE_CHECKING:
 
 Load = Callable[[], "keras.Model"]
 _PIXELS_SIZE = 32
-BACKBONES = ("auto", "bundled", "pixels", *FAMILIES)
+_AUTO = "efficientnet_lite0"
+PACKAGED = ("bundled", "pixels", *LITES)  # whose weights, if any, come with a Python package
+BACKBONES = ("auto", *PACKAGED, *FAMILIES)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -42,29 +49,33 @@ class Backbone:
         name: as in `Spec.backbone`, never `auto`.
         facts: size, length of the embedding, hash of the weights.
         load: gives the Keras model.
-        network: where the network for LiteRT comes from: `shipped` with the package, `converted`
-            from the Keras model, or `keras` for none.
+        graph: gives the network for LiteRT; None where it has to be converted from the Keras model.
+        by_keras: Keras runs it, not LiteRT.
         input_range: the pixels the network itself wants; the model rescales to it.
         weights: where the weights came from, in words; "" where there are none.
         weights_sha256: hash of the weights file; "" where Keras keeps it or there is none.
         alpha: width of a MobileNet, or None.
+        attribution: whose the weights are and under which licence, for all files that hold them;
+            "" where that asks for nothing.
         why: what `auto` decided and what the other choice would take; "" otherwise.
     """
 
     name: str
     facts: Facts
     load: Load = field(repr=False)
-    network: str = "converted"
+    graph: Callable[[], bytes] | None = field(default=None, repr=False)
+    by_keras: bool = False
     input_range: str = "0..255"
     weights: str = ""
     weights_sha256: str = ""
     alpha: float | None = None
+    attribution: str = ""
     why: str = ""
 
     @classmethod
     def of(cls, name: str, model: keras.Model) -> Backbone:
         """A Keras model that is open, (batch, size, size, 3) pixels 0..255 to (batch, d)."""
-        return cls(name=name, facts=Facts.of(model), load=lambda: model, network="keras")
+        return cls(name=name, facts=Facts.of(model), load=lambda: model, by_keras=True)
 
     @cached_property
     def model(self) -> keras.Model:
@@ -127,10 +138,19 @@ def load_backbone(spec: Spec) -> Backbone:
         raise InputError(
             f"unknown backbone {spec.backbone!r}; choose from {names} or a .keras file"
         )
-    for option, value in (("weights", spec.weights), ("alpha", spec.alpha)):
-        if value is not None:
-            raise InputError(f"{option} {value} does not go with the backbone {spec.backbone!r}")
+    if spec.backbone in LITES:
+        _refuse(spec, "alpha", f"the backbone {spec.backbone!r}")
+        return _lite(spec.backbone, spec)
+    _refuse(spec, "weights", f"the backbone {spec.backbone!r}")
+    _refuse(spec, "alpha", f"the backbone {spec.backbone!r}")
     return _bundled(spec) if spec.backbone == "bundled" else _pixels(spec)
+
+
+def is_installed(name: str) -> bool:
+    """Whether a backbone can be loaded by its name alone, without a network."""
+    if name in LITES:
+        return imagenet_weights.find(LITES[name]) is not None
+    return name in PACKAGED
 
 
 def backbone_of(references: References, spec: Spec) -> Backbone | None:
@@ -174,42 +194,53 @@ def backbone_of(references: References, spec: Spec) -> Backbone | None:
 def _auto(spec: Spec) -> Backbone:
     if spec.weights is not None or spec.alpha is not None:
         return _mobilenet("mobilenet_v2", spec)
-    try:
-        found = _mobilenet("mobilenet_v2", spec)
-    except InputError:
-        why = (
-            "auto took 'bundled', as Keras neither has ImageNet weights nor could download them;"
-            " online, --backbone mobilenet_v2 fetches 9 MB once and is more accurate"
-        )
-        return replace(_bundled(spec), why=why)
-    why = (
-        "auto took 'mobilenet_v2' with ImageNet weights;"
-        " --backbone bundled is smaller, faster and less accurate"
-    )
-    return replace(found, why=why)
+    if is_installed(_AUTO):
+        why = f"auto took {_AUTO!r}; --backbone bundled is smaller, faster and less accurate"
+        return replace(_lite(_AUTO, spec), why=why)
+    package = LITES[_AUTO].package
+    why = f"auto took 'bundled'; pip install {package} makes it {_AUTO!r}, which is more accurate"
+    return replace(_bundled(spec), why=why)
 
 
 def _bundled(spec: Spec) -> Backbone:
     family, size = FAMILIES["mobilenet_v2"], spec.size or shipped.SIZE
-    check_size(family, size)
+    check_size(family.title, size)
     arrays = shipped.weights()
-
-    def load() -> keras.Model:
-        net = network(family, shipped.ALPHA, size)
-        for layer in net.layers:
-            layer.set_weights([arrays[f"{layer.name}/{one.name}"] for one in layer.weights])
-        return _from_pixels(net, family.input_range)
-
+    net = partial(network, family, shipped.ALPHA, size)
     return Backbone(
         name="bundled",
         facts=Facts(size, shipped.DIM, hash_of(arrays.values())),
-        load=load,
-        network="shipped",
+        load=lambda: _from_pixels(_with_arrays(net(), arrays), family.input_range),
+        graph=lambda: graphs.filled(shipped.GRAPH, arrays),
         input_range=family.input_range,
         weights=shipped.WEIGHTS,
         weights_sha256=hashlib.sha256(shipped.content()).hexdigest(),
         alpha=shipped.ALPHA,
     )
+
+
+def _lite(name: str, spec: Spec) -> Backbone:
+    lite = LITES[name]
+    size = spec.size or lite.size
+    check_size(name, size)
+    file = spec.weights or imagenet_weights.file_of(name, lite)
+    arrays = imagenet_weights.read(file, name, lite)
+    return Backbone(
+        name=name,
+        facts=Facts(size, DIM, hash_of(arrays.values())),
+        load=lambda: _from_pixels(_with_arrays(lite_network(lite, size), arrays), "0..255"),
+        graph=lambda: graphs.filled(f"{name}.tflite", arrays),
+        weights=f"ImageNet, from {lite.package}",
+        weights_sha256=lite.sha256,
+        attribution=attribution(name),
+    )
+
+
+def _with_arrays(net: keras.Model, arrays: dict[str, NDArray[np.float32]]) -> keras.Model:
+    """The network with weights by `layer/variable`."""
+    for layer in net.layers:
+        layer.set_weights([arrays[f"{layer.name}/{one.name}"] for one in layer.weights])
+    return net
 
 
 def _pixels(spec: Spec) -> Backbone:
@@ -228,7 +259,7 @@ def _pixels(spec: Spec) -> Backbone:
 def _mobilenet(name: str, spec: Spec) -> Backbone:
     family = FAMILIES[name]
     alpha, size = spec.alpha or 1.0, spec.size or 224
-    check_size(family, size)
+    check_size(family.title, size)
     if spec.weights is None:
         file, source = imagenet_file(family, alpha, size), "ImageNet, from Keras"
     else:
@@ -256,9 +287,8 @@ def _mobilenet(name: str, spec: Spec) -> Backbone:
 
 
 def _own(path: Path, spec: Spec) -> Backbone:
-    for option, value in (("weights", spec.weights), ("alpha", spec.alpha)):
-        if value is not None:
-            raise InputError(f"{option} {value} does not go with a .keras backbone")
+    _refuse(spec, "weights", "a .keras backbone")
+    _refuse(spec, "alpha", "a .keras backbone")
     if not path.is_file():
         raise InputError(f"the backbone {path} does not exist or is no file")
     sha256 = _sha256(path)
@@ -310,6 +340,11 @@ def _known(key: Key | None, load: Load) -> tuple[Facts, Load]:
     if key:
         remember(key, facts)
     return facts, lambda: model
+
+
+def _refuse(spec: Spec, option: str, what: str) -> None:
+    if (value := getattr(spec, option)) is not None:
+        raise InputError(f"{option} {value} does not go with {what}")
 
 
 def _sha256(path: Path) -> str:

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from . import shipped
 from .converted import converted
 from .litert import Network
 
@@ -44,11 +43,11 @@ def open_engine(backbone: Backbone) -> Engine:
     """The fastest way to run a backbone that agrees with Keras."""
     if backbone.name == "pixels":
         return Engine(name="numpy", run=_flat)
-    if backbone.network == "shipped":
-        return Engine(name="litert", run=Network(shipped.tflite(), backbone.size))
     by_keras = _Keras(backbone)
-    if backbone.network == "keras":
+    if backbone.by_keras:
         return Engine(name="keras", run=by_keras)
+    if backbone.graph is not None:
+        return Engine(name="litert", run=Network(backbone.graph(), backbone.size))
     found = converted(backbone, by_keras)
     if found.content is None:
         return Engine(name="keras", run=by_keras, notes=found.notes)

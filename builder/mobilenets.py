@@ -49,16 +49,14 @@ FAMILIES = {
 }
 
 
-def check_size(family: Family, size: int) -> None:
+def check_size(title: str, size: int) -> None:
     """Refuse a size that the network does not take.
 
     Raises:
         InputError: it is too small.
     """
     if size < _SMALLEST:
-        raise InputError(
-            f"{family.title} needs pictures of at least {_SMALLEST} pixels, not {size}"
-        )
+        raise InputError(f"{title} needs pictures of at least {_SMALLEST} pixels, not {size}")
 
 
 def check_weights(path: Path) -> None:

@@ -52,7 +52,7 @@ def build(
     photos: Photos,
     out: Out = None,
     backbone: Annotated[
-        str, typer.Option(help="auto, bundled, pixels, mobilenet_v2, … or a .keras file.")
+        str, typer.Option(help="auto, bundled, pixels, efficientnet_lite0, … or a .keras file.")
     ] = "auto",
     weights: Annotated[
         Path | None, typer.Option(help="Weights file for a named MobileNet.")
@@ -289,7 +289,7 @@ def tune(
         Path | None, typer.Option("-o", "--out", help="A new folder for tune.csv and tune.png.")
     ] = None,
     backbone: Annotated[
-        str, typer.Option(help="auto, bundled, pixels, mobilenet_v2, … or a .keras file.")
+        str, typer.Option(help="auto, bundled, pixels, efficientnet_lite0, … or a .keras file.")
     ] = "auto",
     weights: Annotated[
         Path | None, typer.Option(help="Weights file for a named MobileNet.")

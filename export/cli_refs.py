@@ -75,7 +75,7 @@ def new(
     photos: Places,
     out: New,
     backbone: Annotated[
-        str, typer.Option(help="auto, bundled, pixels, mobilenet_v2, … or a .keras file.")
+        str, typer.Option(help="auto, bundled, pixels, efficientnet_lite0, … or a .keras file.")
     ] = "auto",
     weights: Weights = None,
     alpha: Annotated[float | None, typer.Option(help="Width of a named MobileNet.")] = None,

@@ -104,7 +104,7 @@ def backbone_of(opened: Opened, weights: Path | None) -> Backbone | None:
     said, name = manifest["backbone"], opened.path.name
     if said is None:
         return None
-    if said["weights_sha256"] and said["name"] != "bundled" and weights is None:
+    if said["weights_sha256"] and said["name"] not in backbones.PACKAGED and weights is None:
         raise InputError(
             f"{name} was built with the weights {said['weights']}; name that file with --weights"
         )

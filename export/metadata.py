@@ -389,6 +389,13 @@ def _search(fit: Fit) -> dict[str, Any]:
     }
 
 
+def licence(manifest: Mapping[str, Any]) -> str:
+    """Under what terms a file may be used: the builder's words, and whose the backbone is."""
+    backbone = manifest["backbone"] or {}
+    # Builds before there were such backbones do not name any.
+    return "; ".join(filter(None, (manifest["license"], backbone.get("attribution"))))
+
+
 def dumps(value: object) -> str:
     """JSON as every file of a build is written: readable, in UTF-8, the same each time."""
     return json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
@@ -410,6 +417,7 @@ def _backbone(backbone: Backbone | None) -> dict[str, Any] | None:
         "weights": backbone.weights or None,
         "weights_sha256": backbone.weights_sha256 or None,
         "sha256": backbone.sha256(),
+        "attribution": backbone.attribution or None,
         "why": backbone.why or None,
     }
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from pocketknn.builder.errors import InputError
 
-from .metadata import LABELS, MANIFEST, TABLE, Metadata
+from .metadata import LABELS, MANIFEST, TABLE, Metadata, licence
 from .tflite_model import Port, Signature
 
 if TYPE_CHECKING:
@@ -49,11 +49,13 @@ def pack(metadata: Metadata, signature: Signature) -> bytes:
 
 def _model(metadata: Metadata, signature: Signature) -> Table:
     manifest = metadata.manifest
-    said = {0: "pocketknn"} | {
-        slot: text
-        for slot, name in ((1, "description"), (2, "version"), (4, "author"), (5, "license"))
-        if (text := manifest[name])
+    texts = {
+        1: manifest["description"],
+        2: manifest["version"],
+        4: manifest["author"],
+        5: licence(manifest),
     }
+    said = {0: "pocketknn"} | {slot: text for slot, text in texts.items() if text}
     subgraph: Table = {
         2: [_input(port, manifest["input"]) for port in signature.inputs],
         3: [_output(port, manifest["outputs"], metadata.labels) for port in signature.outputs],

@@ -21,7 +21,7 @@ from . import canonical, coreml_package, mil, quantize, slots, wire
 from . import narrow as smaller
 from .coreml_package import Package
 from .graph import serving_function
-from .metadata import Metadata
+from .metadata import Metadata, licence
 from .mil.package import root, specification
 from .options import Options
 from .slots import Content, Slots
@@ -256,7 +256,7 @@ def _introduce(described: Any, manifest: dict[str, Any]) -> None:  # noqa: ANN40
     """What Xcode shows of the model and of each of its features."""
     said = described.metadata
     said.shortDescription, said.versionString = manifest["description"], manifest["version"]
-    said.author, said.license = manifest["author"], manifest["license"]
+    said.author, said.license = manifest["author"], licence(manifest)
     given = manifest["input"]
     (feed,) = described.input
     feed.shortDescription = (

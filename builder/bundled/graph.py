@@ -1,10 +1,11 @@
-"""Last step of the recipe: the network as TFLite without its numbers, for use without TensorFlow.
+"""A network as TFLite without its numbers, for use without TensorFlow; the recipe's last step.
 
-    python graph.py mobilenet_v2_0.5_96.tflite
+    python graph.py bundled mobilenet_v2_0.5_96.tflite
+    python graph.py efficientnet_lite0 efficientnet_lite0.tflite
 
 The official converter makes it from the Keras model. Its weights, which have the batch
-normalisation folded in, are recognised among those that `pocketknn.builder.shipped` folds; they
-get the names of these, and are left out of the file, as they follow from the `.npz`.
+normalisation folded in, are recognised among those that `pocketknn.builder.graphs` folds; they
+get the names of these, and are left out of the file, as they follow from the weights.
 """
 
 from __future__ import annotations
@@ -12,21 +13,23 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+import keras
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 from flatbuffers import Builder
 
 from pocketknn.builder import Spec, load_backbone
 from pocketknn.builder.converted import convert
-from pocketknn.builder.shipped import folded
+from pocketknn.builder.graphs import folded
 
 CLOSE = 1e-5  # of the largest value: the converter folds in another order
 
 
-def main(path: Path) -> None:
-    """Write the file; fail where a weight is not recognised."""
-    model = schema.ModelT.InitFromPackedBuf(convert(load_backbone(Spec(backbone="bundled"))), 0)
-    numbers = folded()
+def main(name: str, path: Path) -> None:
+    """Write the file of a backbone; fail where a weight is not recognised."""
+    backbone = load_backbone(Spec(backbone=name))
+    model = schema.ModelT.InitFromPackedBuf(convert(backbone), 0)
+    numbers = folded(by_name(backbone.model))
     for number, tensor in enumerate(model.subgraphs[0].tensors):
         tensor.name = f"tensor {number}".encode()
         data = model.buffers[tensor.buffer].data
@@ -50,5 +53,13 @@ def main(path: Path) -> None:
     path.write_bytes(builder.Output())
 
 
+def by_name(model: keras.Model) -> dict[str, np.ndarray]:
+    """All weights by `layer/variable`, in Keras' order."""
+    (net,) = (layer for layer in model.layers if hasattr(layer, "layers"))
+    return {
+        f"{layer.name}/{one.name}": np.asarray(one) for layer in net.layers for one in layer.weights
+    }
+
+
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main(sys.argv[1], Path(sys.argv[2]))

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from pocketknn.builder.backbone import Backbone
+from pocketknn.builder.backbone import Backbone, is_installed
 from pocketknn.builder.embedding import embed
 from pocketknn.builder.errors import InputError
 from pocketknn.builder.references import References
@@ -158,4 +158,4 @@ def _order(references: References) -> list[int]:
 def _at_hand(opened: Opened) -> bool:
     """Whether the backbone of a file is here, so that the new file can be run on pictures."""
     said = opened.metadata.manifest["backbone"]
-    return said is not None and said["name"] in ("bundled", "pixels")
+    return said is not None and is_installed(said["name"])

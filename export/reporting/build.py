@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from pocketknn.export.metadata import MODEL
+from pocketknn.export.metadata import MODEL, licence
 
 from .blocks import Block, Dot, Plane, Section, Table, Text
 from .layout import layout, roomy
@@ -196,7 +196,7 @@ def _choices(manifest: dict[str, Any]) -> Iterator[tuple[str, str]]:
     backbone, given, pca = manifest["backbone"], manifest["input"], manifest["pca"]
     yield "what it is", manifest["description"]
     yield "author", manifest["author"]
-    yield "licence", manifest["license"]
+    yield "licence", licence(manifest)
     yield "head", manifest["head"]
     yield "k", str(manifest["k"])
     yield "metric", manifest["metric"]

@@ -101,6 +101,7 @@ def main() -> None:
             keras.applications.MobileNetV2(weights=None, include_top=False).save_weights(weights)
         backbones = {
             "MobileNetV2 1.0 at 224": load_backbone(Spec(backbone="mobilenet_v2", weights=weights)),
+            "EfficientNet-Lite0 at 224": load_backbone(Spec(backbone="efficientnet_lite0")),
             "bundled at 96": load_backbone(Spec(backbone="bundled")),
         }
         print(f"{cores()} cores, {given.rounds} rounds\n")

@@ -106,10 +106,10 @@ def test_a_damaged_file_is_a_value_error(content):
     for end in (0, 1, 15, 100, 20_000, 47_000, 48_000, len(content) - 1):
         with pytest.raises(ValueError, match=r"cut off|damaged|no PyTorch"):
             tensors(content[:end])
-    reaches_further = content.replace(b"FloatStorage", b"LongStorage\n"[:-1] + b"e")
-    swapped = content.replace(b"K\x20K\x03K\x03K\x03t", b"K\x21K\x03K\x03K\x03t", 1)
-    assert swapped != content
-    for harmed in (reaches_further, swapped):
+    renamed = content.replace(b"FloatStorage", b"LongStoragee")
+    larger = content.replace(b"K\x20K\x03K\x03K\x03t", b"K\x21K\x03K\x03K\x03t", 1)
+    assert larger != content
+    for harmed in (renamed, larger):
         with pytest.raises(ValueError, match=r"past its storage|larger|no tensor"):
             tensors(harmed)
 

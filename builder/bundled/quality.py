@@ -18,6 +18,7 @@ from __future__ import annotations
 import argparse
 import hashlib
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,10 @@ import keras
 import numpy as np
 from common import leave_one_out, load
 from PIL import Image
+
+from pocketknn.builder import Spec, load_backbone
+from pocketknn.builder.backbone import is_installed
+from pocketknn.builder.efficientnet_lite import LITES
 
 Array = np.ndarray[Any, Any]
 Set = tuple[list[Image.Image], Array]
@@ -93,6 +98,12 @@ def embedding(model: Any) -> Callable[[Array], Array]:
     return lambda x: np.asarray(model.predict(x, batch_size=32, verbose=0)).reshape(len(x), -1)
 
 
+def packaged(name: str) -> Callable[[Array], Array]:
+    """Pooled features by a backbone of the package, which takes pixels from 0 to 255."""
+    run = embedding(load_backbone(Spec(backbone=name)).model)
+    return lambda x: run((x + 1.0) * 127.5)
+
+
 def pixels(x: Array) -> Array:
     """The pictures themselves, as one vector each from 0 to 1."""
     return (x.reshape(len(x), -1) + 1.0) / 2.0
@@ -135,6 +146,9 @@ def models(options: argparse.Namespace) -> Iterator[tuple[str, int, Maker]]:
 
     if rival.exists():
         yield "ImageNet MobileNetV1 0.25", 224, make_rival
+    for name, lite in LITES.items():
+        if is_installed(name):
+            yield name, lite.size, partial(packaged, name)
     yield "raw pixels", PIXELS, lambda: pixels
 
 

@@ -27,7 +27,7 @@ class Spec:
     Attributes:
         backbone: a name in `pocketknn.builder.backbone.BACKBONES`, `vector` (no backbone: the
             input is a feature vector), or the path of a `.keras` file.
-        weights: a weights file for a named backbone, instead of the one Keras downloads.
+        weights: a weights file for a named backbone, instead of the one it has by default.
         alpha: width of a named MobileNet; None is its default.
         size: side of the square input in pixels; None is the backbone's default.
         input_range: the pixel values that a user's own `.keras` backbone wants.

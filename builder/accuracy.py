@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,11 +11,15 @@ from numpy.typing import NDArray
 from . import neighbors
 from .errors import InputError
 from .neighbors import Floats, Ints, Neighbors
-from .space import MOST_K, Space
+from .space import Space
 from .spec import Spec
+from .temperature import temperature
 
 if TYPE_CHECKING:
     from .fit import Fit
+
+
+MOST_K = 50  # as far as k is searched for
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,12 +31,14 @@ class LeaveOneOut:
         rmse: root of the mean squared error of each target, by name; None where there are none.
         k: how many neighbours were asked.
         queries: how many references were asked for; a seeded draw where there are very many.
+        folds: in how many parts they were left out; 0 where each was left out alone.
     """
 
     accuracy: float | None
     rmse: dict[str, float] | None
     k: int
     queries: int
+    folds: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,10 +57,17 @@ class Unprojected:
 
 
 def leave_one_out(fit: Fit) -> LeaveOneOut | None:
-    """Measure it for a fit's k and vote; None without labels and targets, or with one reference."""
-    n, k = len(fit.references), min(fit.k, len(fit.references) - 1)
-    if k < 1 or not (fit.references.labels or fit.references.target_names):
+    """Measure it for a fit's k and vote.
+
+    None without labels and targets, and where nothing is left that could answer: there is one
+    reference, or one of each class.
+    """
+    refs, n = fit.references, len(fit.references)
+    if n < 2 or not (refs.labels or refs.target_names):
         return None
+    if fit.spec.head != "regress" and max(refs.counts.values()) < 2:
+        return None
+    k = min(fit.k, fit.space.most)
     errors = _errors(fit.spec, fit.space, fit.spec.head or "", k)
     regress = fit.spec.head == "regress"
     named = dict(zip(fit.references.target_names, np.sqrt(errors).tolist(), strict=regress))
@@ -63,6 +76,7 @@ def leave_one_out(fit: Fit) -> LeaveOneOut | None:
         rmse=named if regress else None,
         k=k,
         queries=min(n, len(fit.space.others.queries)),
+        folds=len(fit.space.folds),
     )
 
 
@@ -84,7 +98,7 @@ def errors_by_k(spec: Spec, space: Space, head: str) -> Floats:
 
     For regression the mean squared error of each target, else the share of wrong labels.
     """
-    most = min(MOST_K, len(space.references) - 1)
+    most = min(MOST_K, space.most)
     return np.stack([_errors(spec, space, head, k) for k in range(1, most + 1)])
 
 
@@ -104,16 +118,17 @@ def answers(spec: Spec, space: Space, head: str, nearest: Neighbors) -> Floats:
     hit = space.exact_hit("float32")
     if head == "regress":
         return neighbors.mean(
-            nearest, references.targets, by=spec.vote, metric=space.metric, exact_hit=hit
+            nearest, references.targets, by=str(spec.vote), metric=space.metric, exact_hit=hit
         )
     return neighbors.vote(
         nearest,
         references.label_ids,
         len(references.labels),
-        by=spec.vote,
-        balanced=spec.balanced,
+        by=str(spec.vote),
+        balanced=bool(spec.balanced),
         metric=space.metric,
         exact_hit=hit,
+        temperature=spec.temperature or 1.0,
     )
 
 
@@ -121,16 +136,14 @@ def unprojected(fit: Fit) -> Unprojected | None:
     """What the projection costs; None where there is none, or a single reference."""
     if fit.space.projection is None or len(fit.references) < 2:
         return None
-    plain = Space(
-        references=fit.references, metric=fit.spec.metric, projection=None, seed=fit.spec.seed
-    )
-    k = min(fit.k, len(fit.references) - 1)
-    queries, found = plain.others
-    before = found.indices[:, :k]
-    after = neighbors.leave_one_out(fit.space.rows, k, queries, fit.spec.metric).indices
-    labelled = fit.references.labels and fit.spec.head != "regress"
+    plain = fit.space.unprojected
+    k = min(fit.k, plain.most)
+    before, after = (space.others.found.indices[:, :k] for space in (plain, fit.space))
+    spec, labelled = fit.spec, fit.references.labels and fit.spec.head != "regress"
+    if spec.vote == "soft":  # its own temperature, as its scores lie closer together
+        spec = replace(spec, temperature=temperature(plain, fit.k, balanced=bool(spec.balanced)))
     return Unprojected(
-        accuracy=float(1 - _errors(fit.spec, plain, "classify", k)[0]) if labelled else None,
+        accuracy=float(1 - _errors(spec, plain, "classify", k)[0]) if labelled else None,
         first_equal=float((before[:, 0] == after[:, 0]).mean()),
         recall=float(shared(before, after).mean()),
     )

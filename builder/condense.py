@@ -11,7 +11,7 @@ from . import edited, hart, prototypes, unchanged
 from .accuracy import answers
 from .errors import InputError
 from .fit import Fit, fit
-from .neighbors import Floats, Ints, leave_one_out, winners
+from .neighbors import Floats, Ints, Neighbors, winners
 from .references import References
 from .spec import AUTO, STORES, Spec, resolve_k
 
@@ -125,13 +125,23 @@ def condense(spec: Spec, references: References, plan: Condense) -> Condensed:
     {'a': 1, 'b': 1}
     """
     asked, spec = spec, spec.exactly()
+    if plan.by == "same":  # which can keep its promise without these only
+        spec = replace(
+            spec,
+            projection="none" if spec.projection == AUTO else spec.compared,
+            pca=None,
+            whiten=None,
+            balanced=spec.balanced or False,
+        )
     whole = fit(replace(spec, reject=None), references)
+    if plan.by == "same":  # nor would votes of another temperature
+        spec = replace(spec, temperature=whole.spec.temperature)
     _check(plan, whole)
     each = _bytes_each(asked, whole)
     order = _choose(plan.by, whole, _count(plan, whole, each))
     resolve_k(spec.k, len(order))
     k = min(whole.k, len(order)) if spec.k == AUTO else spec.k
-    spec = replace(spec, k=k, pca=whole.spec.pca, whiten=whole.spec.whiten)
+    spec = replace(spec, k=k, projection=whole.spec.compared, pca=None, whiten=None)
     sizes = _sizes(plan, whole, len(order))
     steps = [_choose(plan.by, whole, size) for size in sizes] if plan.by == "prototypes" else []
     steps = steps or [order[:size] for size in sizes]
@@ -144,7 +154,15 @@ def condense(spec: Spec, references: References, plan: Condense) -> Condensed:
     return Condensed(
         references=_selected(references, rows),
         rows=rows,
-        spec=replace(asked, k=k, pca=spec.pca, whiten=spec.whiten),
+        spec=replace(
+            asked,
+            k=k,
+            projection=spec.compared,
+            pca=None,
+            whiten=None,
+            balanced=spec.balanced,
+            temperature=spec.temperature,
+        ),
         by=plan.by,
         before=len(references),
         bytes=each,
@@ -163,8 +181,8 @@ def _check(plan: Condense, whole: Fit) -> None:
     spec = whole.spec
     if plan.by != "prototypes" and spec.head != "classify":
         raise InputError(f"{plan.by!r} compares labels; without them keep a number of 'prototypes'")
-    if plan.by == "same" and (spec.pca is not None or spec.balanced):
-        what = "pca" if spec.pca is not None else "balanced"
+    if plan.by == "same" and (spec.projection != "none" or spec.balanced):
+        what = "balanced" if spec.balanced else f"the projection {spec.projection}"
         raise InputError(f"'same' keeps no promise with {what}, which changes with the references")
     if plan.by == "edited" and len(whole.references) < 2:
         raise InputError("'edited' asks each reference for the others, and there is only one")
@@ -244,7 +262,10 @@ def _answered(fitted: Fit, references: References, rows: Ints, queries: Ints) ->
     space = fitted.space
     kept = np.isin(queries, rows)
     own = np.searchsorted(rows, queries[kept])
-    parts = [leave_one_out(space.rows, fitted.k, own, space.metric)] if kept.any() else []
+    parts = []
+    if kept.any():
+        others = space.others_of_all(fitted.k)
+        parts = [Neighbors(others.scores[own], others.indices[own])]
     parts += [fitted.search(references.vectors[queries[~kept]])] if (~kept).any() else []
     order = np.concatenate([np.flatnonzero(kept), np.flatnonzero(~kept)])
     said = [answers(fitted.spec, space, str(fitted.spec.head), part) for part in parts]

@@ -10,17 +10,18 @@ import numpy as np
 
 from .accuracy import answers
 from .fit import Fit
-from .neighbors import Ints, leave_one_out, winners
+from .neighbors import Ints, winners
 
 
 def choose(whole: Fit) -> Ints:
     """The references whose label wins when each is left out, under the k and the vote of the fit.
 
+    With a projection they are left out in folds, as else a wrong label would have shaped the space.
+
     Of a class that would vanish, the reference with the most votes for its label is kept.
     """
     space, labels = whole.space, whole.references.label_ids
-    found = leave_one_out(space.rows, whole.k, None, space.metric)
-    votes = answers(whole.spec, space, "classify", found)
+    votes = answers(whole.spec, space, "classify", space.others_of_all(whole.k))
     good = winners(votes) == labels
     for label in np.setdiff1d(labels, labels[good]):
         members = np.flatnonzero(labels == label)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 
 from .errors import InputError
 from .spec import AUTO, CROPS, VOTES, Spec
 
-_KS = (1, 3, 5, 7, 10, 15, 20)
+_KS = (1, 3, 5, 10, 20, 50, 100)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -16,17 +16,18 @@ class Grid:
     """What is tried: each value with each of the others. Refuses nonsense when it is made.
 
     Attributes:
-        ks: numbers of neighbours; None for those of 1, 3, 5, 7, 10, 15, 20 that there are.
+        ks: numbers of neighbours; None for those of 1, 3, 5, 10, 20, 50, 100 that there are.
         metrics: as in `Spec.metric`.
-        votes: as in `Spec.vote`.
-        pcas: as in `Spec.pca`, None for no projection.
+        votes: as in `Spec.vote`; None for all that there are.
+        projections: as in `Spec.projection`, but neither `auto` nor `pca:auto`; None for `classes`
+            and `none`, or for targets `none` and `pca:0.95`.
         crops: as in `Spec.crop`; None for all.
     """
 
     ks: tuple[int, ...] | None = None
     metrics: tuple[str, ...] = ("cosine", "euclidean")
-    votes: tuple[str, ...] = VOTES
-    pcas: tuple[int | float | None, ...] = (None, 0.95)
+    votes: tuple[str, ...] | None = None
+    projections: tuple[str, ...] | None = None
     crops: tuple[str, ...] | None = None
 
     def __post_init__(self) -> None:
@@ -37,12 +38,24 @@ class Grid:
                 raise InputError(f"the grid names a {name[:-1]} twice: {values}")
         for k in self.ks or ():
             Spec(k=k)
-        for size in self.pcas:
-            if isinstance(size, str):
-                raise InputError(f"a grid tries numbers of components; {AUTO} is none")
-            Spec(pca=size)
-        for metric, vote, crop in product(self.metrics, self.votes, self.all_crops):
+        for name in self.projections or ():
+            if AUTO in (Spec(projection=name).projection, Spec(projection=name).pca):
+                raise InputError(f"a grid tries projections of its own; {name} is none")
+        for metric, vote, crop in product(self.metrics, self.votes or VOTES, self.all_crops):
             Spec(metric=metric, vote=vote, crop=crop)
+
+    def filled(self, regress: bool) -> Grid:
+        """The same with the votes and projections that there are for targets, or for classes.
+
+        Raises:
+            InputError: one that was named is for classes alone.
+        """
+        votes = self.votes or (VOTES[1:] if regress else VOTES)
+        names = self.projections or (("none", "pca:0.95") if regress else ("classes", "none"))
+        if regress and ("soft" in votes or "classes" in names):
+            what = "the vote soft" if "soft" in votes else "the projection classes"
+            raise InputError(f"{what} takes classes, and targets are predicted")
+        return replace(self, votes=votes, projections=names)
 
     @property
     def all_crops(self) -> tuple[str, ...]:
@@ -51,7 +64,7 @@ class Grid:
 
     def searches(self, folds: int) -> int:
         """How often `tune` reports progress."""
-        return folds * len(self.all_crops) * len(self.pcas) * len(self.metrics)
+        return folds * len(self.all_crops) * len(self.projections or ()) * len(self.metrics)
 
     def ks_within(self, n: int) -> tuple[int, ...]:
         """The numbers of neighbours to try among n examples.
@@ -68,9 +81,10 @@ class Grid:
             )
         return self.ks
 
-    def check_pcas(self, n: int, d: int) -> None:
+    def check_components(self, n: int, d: int) -> None:
         """Refuse a number of components that n examples of d values do not have."""
-        for size in self.pcas:
+        for name in self.projections or ():
+            size = Spec(projection=name).pca
             if isinstance(size, int) and size > min(n, d):
                 raise InputError(
                     f"pca = {size}, but the smallest training part has {n} examples of {d} values;"

@@ -15,7 +15,7 @@ def check_room(spec: Spec, n: int, d: int, *, held: bool = False) -> None:
     again.
 
     Args:
-        spec: with `pca`, `references_precision` and `search`.
+        spec: with the projection, `references_precision` and `search`.
         n: how many references.
         d: values of an embedding.
         held: the embeddings are in memory already.
@@ -25,10 +25,11 @@ def check_room(spec: Spec, n: int, d: int, *, held: bool = False) -> None:
     """
     import psutil
 
-    r = min(spec.pca, d) if isinstance(spec.pca, int) else 1 if spec.pca else d
+    r = min(spec.pca, d) if isinstance(spec.pca, int) else d if spec.projection == "none" else 1
     each = STORES[spec.references_precision] * r
     each += 0 if held else 4 * d
-    each += 8 * d if spec.pca else 0  # principal components are found in float64
+    # Principal components are found in float64; what tells classes apart, some rows at a time.
+    each += 8 * d if spec.projection == "pca" else 0
     each += _SCANNED if spec.search in ("rerank", "ivf") else 0
     free = psutil.virtual_memory().available + psutil.swap_memory().free
     if n * each > free:

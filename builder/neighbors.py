@@ -20,7 +20,7 @@ METRICS = {"cosine": 0, "euclidean": 2, "manhattan": 1, "minkowski": 3}
 # Up to this cosine distance a neighbour is the query itself, whatever the rounding.
 EXACT_HIT = {"float32": 1e-6, "float16": 1e-3, "int8": 1e-2}
 _ROWS_AT_ONCE = 512  # queries, and
-_REFERENCES_AT_ONCE = 1 << 14  # references, whose scores are held at once
+_REFERENCES_AT_ONCE = 1 << 12  # references, whose scores are held at once
 _SPARE = 8  # candidates beyond k, for what the expanded Euclidean form puts out of order
 
 
@@ -187,6 +187,7 @@ def vote(
     balanced: bool = False,
     metric: str = "cosine",
     exact_hit: float = EXACT_HIT["float32"],
+    temperature: float = 1.0,
 ) -> Floats:
     """Share of each class in the vote of the neighbours: (q, classes); rows sum to 1.
 
@@ -198,8 +199,9 @@ def vote(
         balanced: divide the votes of a class by its share of the references.
         metric: what the scores are.
         exact_hit: as in `weights`.
+        temperature: as in `weights`.
     """
-    counts = weights(found.scores, by, metric, exact_hit)
+    counts = weights(found.scores, by, metric, exact_hit, temperature)
     votes = np.zeros((len(counts), classes))
     rows = np.arange(len(counts))[:, None]
     np.add.at(votes, (rows, label_ids[found.indices]), counts)
@@ -224,22 +226,35 @@ def mean(
     return means
 
 
-def weights(scores: Floats, by: str, metric: str, exact_hit: float) -> Floats:
+def weights(
+    scores: Floats, by: str, metric: str, exact_hit: float, temperature: float = 1.0
+) -> Floats:
     """How much each neighbour counts (q, k).
 
     Args:
         scores: (q, k) of the neighbours.
-        by: `uniform`, or `distance`: one over the distance, and where there are exact hits only
-            these count, as in scikit-learn's `weights="distance"`.
+        by: `uniform`; `distance`, one over the distance, as scikit-learn's `weights="distance"`; or
+            `soft`, which is in proportion to exp(score / temperature). With the last two, where
+            there are exact hits only these count.
         metric: what the scores are.
         exact_hit: the distance up to which a neighbour is an exact hit.
+        temperature: of a soft vote, as `sharpness` takes it.
     """
     if by == "uniform":
         return np.ones(scores.shape)
     distances = np.maximum(1 - scores if metric == "cosine" else -scores, 0)
     hits = distances <= exact_hit
-    inverse = 1 / np.maximum(distances, exact_hit)
-    return np.where(hits.any(axis=1, keepdims=True), hits, inverse)
+    if by == "soft":
+        # Relative to the nearest, whose weight is 1: nothing overflows.
+        others = np.exp((scores - scores.max(axis=1, keepdims=True)) * sharpness(temperature))
+    else:
+        others = 1 / np.maximum(distances, exact_hit)
+    return np.where(hits.any(axis=1, keepdims=True), hits, others)
+
+
+def sharpness(temperature: float) -> float:
+    """One over the temperature, as the graphs hold it: a float32."""
+    return float(np.float32(1 / temperature))
 
 
 def with_unknown(votes: Floats, scores: Floats, threshold: float) -> Floats:

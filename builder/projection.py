@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +13,7 @@ from .neighbors import Floats
 # Variances below this share of the largest are scaled as if they were so large: rounding in the
 # backbone makes such components, and whitening must not put them beside the others.
 _LEAST_VARIANCE = 1e-6
+_BLOCK = 4096  # rows that are made float64 at once
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -23,15 +24,31 @@ class Projection:
         kernel: (d, r) float32, principal components as columns, scaled where they are whitened.
         bias: (r,) float32: what moves the mean of the references to zero.
         variance: share of the references' variance that is kept, before any whitening.
+        by: what it was found by: `pca`, or `classes`.
     """
 
     kernel: NDArray[np.float32]
     bias: NDArray[np.float32]
     variance: float
+    by: str = "pca"
+
+    @property
+    def rank(self) -> int:
+        """How many of the r values are not always zero."""
+        return int(self.kernel.any(axis=0).sum())
+
+    def padded(self, width: int) -> Projection:
+        """The same with columns of zeros behind the others, which change no distance."""
+        more = width - len(self.bias)
+        kernel, bias = np.pad(self.kernel, ((0, 0), (0, more))), np.pad(self.bias, (0, more))
+        return replace(self, kernel=kernel, bias=bias)
 
     def __call__(self, embeddings: NDArray[np.floating]) -> Floats:
         """Project embeddings (q, d) to (q, r), in float64."""
-        moved: Floats = np.asarray(embeddings, np.float64) @ self.kernel + self.bias
+        moved = np.empty((len(embeddings), len(self.bias)))
+        for start in range(0, len(moved), _BLOCK):  # all in float64 would be two copies of them
+            block = slice(start, start + _BLOCK)
+            moved[block] = np.asarray(embeddings[block], np.float64) @ self.kernel + self.bias
         return moved
 
 

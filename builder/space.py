@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import NamedTuple
 
@@ -11,11 +11,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import neighbors
+from .discriminant import one_thread
+from .folds import MOST_QUERIES, Fold, folds, groups
 from .neighbors import EXACT_HIT, METRICS, Floats, Ints, Neighbors
 from .projection import Projection
 from .references import References
 
-MOST_K = 50  # as far as k is searched for
+MOST_OTHERS = 100  # others that are found of each reference
+_MOST_OUT_OF_FOLD = 2e11  # products of two numbers for those that are asked, which take seconds
 _MOST_QUERIES = 5000  # bounds the time of a leave-one-out to 5,000 × N scores, and
 _MOST_PRODUCTS = 1e12  # to so many products of two numbers, which take half a minute or so
 _LEAST_QUERIES = 200
@@ -26,12 +29,15 @@ _BLOCK = 4096  # rows that are computed at once
 _ROUNDING = 1e-6  # a unit vector's length in float32 is off by less, whatever d
 
 
+Refit = Callable[[NDArray[np.float32], Ints], Projection | None]
+
+
 class Others(NamedTuple):
-    """A leave-one-out search.
+    """References as queries of the others.
 
     Attributes:
         queries: (q,) the references that were asked for.
-        found: their nearest others, `MOST_K` of them where there are so many.
+        found: their nearest others, `MOST_OTHERS` of them where there are so many.
     """
 
     queries: Ints
@@ -45,20 +51,37 @@ class Space:
     Attributes:
         references: the stored examples (n, d).
         metric: one of `neighbors.METRICS`.
-        projection: principal components (d to r), or None: r is d.
+        projection: from embeddings (d) to what is compared (r), or None: r is d.
         seed: draws the references that are asked for where there are very many.
+        refit: finds a projection, or None for none, from other vectors (m, d) and their label
+            numbers. With it what is said of the references as queries comes from folds: in the
+            space that a photo helped to find, it lies too near to its class. None leaves each
+            out alone.
+        known_pictures: what `pictures` is, where another space has found it out.
     """
 
     references: References
     metric: str
     projection: Projection | None
     seed: int = 0
+    refit: Refit | None = None
+    known_pictures: Ints | None = None
 
     def project(self, embeddings: NDArray[np.floating]) -> Floats:
         """What of embeddings (q, d) is compared: (q, r) float64."""
         if self.projection is None:
             return np.asarray(embeddings, np.float64)
         return self.projection(embeddings)
+
+    @property
+    def most(self) -> int:
+        """How many other references each of `others.queries` has, up to `MOST_OTHERS`."""
+        return int(self.others.found.indices.shape[1])
+
+    @property
+    def scores_of(self) -> str:
+        """What of the embeddings scores compare: `embedding`, `pca` or `classes`."""
+        return "embedding" if self.projection is None else self.projection.by
 
     @property
     def width(self) -> int:
@@ -113,8 +136,51 @@ class Space:
         return all(_has_length(vectors[block].astype(np.float64)).all() for block in self._blocks)
 
     @cached_property
+    def unprojected(self) -> Space:
+        """The same references by all of their embedding."""
+        if self.projection is None:
+            return self
+        if self.refit is None:
+            return replace(self, projection=None)
+        return replace(self, projection=None, refit=_none, known_pictures=self.pictures)
+
+    @cached_property
+    def pictures(self) -> Ints:
+        """Which references show one picture (n,): copies and views of it have one number."""
+        if self.known_pictures is not None:
+            return self.known_pictures
+        refs = self.references
+        return groups(refs.vectors, refs.sha256, refs.label_ids)
+
+    @cached_property
+    def folds(self) -> tuple[Fold, ...]:
+        """Parts of the references, each with a projection that was found without it.
+
+        Of very many references only some thousands are in a part. There are none where no class
+        has two pictures.
+        """
+        size = self.references.vectors.size
+        return self._folds(int(np.clip(_MOST_OUT_OF_FOLD / size, 1000, MOST_QUERIES)))
+
+    def _folds(self, most: int) -> tuple[Fold, ...]:
+        if self.refit is None:
+            return ()
+        refs, found = self.references, []
+        with one_thread():  # with more, sums are rounded otherwise on another machine
+            for test in folds(refs.label_ids, self.pictures, self.seed, most):
+                train = np.delete(np.arange(len(refs)), test)
+                labels = refs.label_ids[train] if refs.labels else refs.label_ids
+                found.append(Fold(test, train, self.refit(refs.vectors[train], labels)))
+        return tuple(found)
+
+    @cached_property
     def others(self) -> Others:
-        """The nearest other references of each reference, or of a seeded draw of very many."""
+        """The nearest other references of each reference, or of a seeded draw of very many.
+
+        With folds those outside its own fold, under the projection that was found without it.
+        """
+        if self.folds:
+            return self._out_of_fold(self.folds)
         n, r = self.rows.shape
         by_product = METRICS[self.metric] in (0, 2)
         bound = (_MOST_PRODUCTS if by_product else _MOST_DIFFERENCES) / (n * r)
@@ -122,7 +188,58 @@ class Space:
         queries = np.arange(n)
         if n > most:
             queries = np.sort(np.random.default_rng(self.seed).choice(n, most, replace=False))
-        return Others(queries, neighbors.leave_one_out(self.rows, MOST_K, queries, self.metric))
+        return Others(
+            queries, neighbors.leave_one_out(self.rows, MOST_OTHERS, queries, self.metric)
+        )
+
+    def _out_of_fold(self, parts: Sequence[Fold]) -> Others:
+        k = min(MOST_OTHERS, *(len(fold.train) for fold in parts))
+        with one_thread():
+            found = [fold.search(self.references.vectors, k, self.metric) for fold in parts]
+        queries = np.concatenate([fold.test for fold in parts])
+        order = np.argsort(queries, kind="stable")
+        scores, indices = (np.concatenate(columns)[order] for columns in zip(*found, strict=True))
+        return Others(queries[order], Neighbors(scores, indices))
+
+    def others_of_all(self, k: int) -> Neighbors:
+        """The k nearest others of every reference, or fewer, however many references there are.
+
+        Behind a projection as in `others`; what is in no fold is left out alone, as it is the only
+        picture of its class. Without one each is left out alone: nothing was learned from it.
+        """
+        if self.projection is None:
+            return neighbors.leave_one_out(self.rows, k, None, self.metric)
+        every = self.others
+        if self.folds and len(self.folds) == 1:  # of very many
+            every = self._out_of_fold(self._folds(len(self.references)))
+        if len(every.queries) < len(self.references):
+            k = min(k, every.found.indices.shape[1])
+            alone = neighbors.leave_one_out(self.rows, k, None, self.metric)
+            for column, values in zip(alone, every.found, strict=True):
+                column[every.queries] = values[:, :k]
+            return alone
+        return Neighbors(every.found.scores[:, :k], every.found.indices[:, :k])
+
+    def scores_of_others(self, queries: Ints) -> Floats:
+        """Score of each other reference for some of `others.queries`: (q, n).
+
+        -inf for itself, and with folds for all of its own fold.
+        """
+        vectors = self.references.vectors
+        if not self.folds:
+            found = neighbors.scores(self.rows[queries], self.rows, self.metric)
+            found[np.arange(len(queries)), queries] = -np.inf
+            return found
+        found = np.full((len(queries), len(vectors)), -np.inf)
+        for fold in self.folds:
+            here = np.flatnonzero(np.isin(queries, fold.test))
+            if len(here):
+                asked, rows = (
+                    fold.project(vectors[queries[here]]),
+                    fold.project(vectors[fold.train]),
+                )
+                found[np.ix_(here, fold.train)] = neighbors.scores(asked, rows, self.metric)
+        return found
 
     def scores(self, embeddings: NDArray[np.floating]) -> Floats:
         """Exact score of each reference for each embedding (q, d): (q, n)."""
@@ -148,6 +265,10 @@ class Space:
         if self.metric == "cosine":
             return np.ones(len(rows))
         return -neighbors.scores(rows, np.zeros((1, rows.shape[1])), self.metric)[:, 0]
+
+
+def _none(vectors: NDArray[np.float32], label_ids: Ints) -> None:
+    """No projection, from whatever references."""
 
 
 def _has_length(rows: Floats) -> NDArray[np.bool_]:

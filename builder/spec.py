@@ -10,7 +10,8 @@ from .errors import InputError
 from .neighbors import METRICS
 
 CROPS = ("center", "stretch", "fit")
-VOTES = ("uniform", "distance")
+VOTES = ("soft", "uniform", "distance")
+PROJECTIONS = ("auto", "none", "classes", "pca")
 RANGES = ("0..255", "0..1", "-1..1")
 STORES = {"float32": 4, "float16": 2, "int8": 1}  # bytes of a stored number
 SEARCHES = ("exact", "rerank", "ivf")
@@ -18,6 +19,8 @@ RECALL = 0.99  # what a search must find, where nobody says more or less
 AUTO = "auto"
 UNKNOWN = "unknown"  # the class of what lies too far from all references
 DEFAULT_K = 5
+# How many may vote softly, the most that there are of. Steps, as a file is converted anew for each.
+SOFT_KS = (1, 2, 3, 4, 5, 6, 8, 10, 12, 15, 20, 25, 30, 40, 50, 60, 80, 100)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,17 +36,26 @@ class Spec:
         input_range: the pixel values that a user's own `.keras` backbone wants.
         metric: what makes a reference near: `cosine`, `euclidean`, `manhattan`, or `minkowski`
             with p = 3.
+        projection: what of the embedding is compared. `none` is all of it; `classes` the directions
+            in which classes differ, learned in closed form from the references; `pca:SIZE` or
+            `pca:SIZE:POWER` principal components, see `pca` and `whiten`; `auto` is `classes` for
+            the head classify and the metric cosine where cross-validation is for it, else `none`.
         pca: how many principal components of the embedding are compared, or, below 1, the share of
-            variance they keep; `auto` finds the best number by cross-validation; None compares the
-            embedding itself.
+            variance they keep; `auto` finds the best number by cross-validation. None without a
+            projection to them.
         whiten: how far the components are made equally large: each is divided by its variance to
             half this power, so 0 leaves them and 1 gives all the same variance. None is 0, or
             what `auto` finds with the components.
         head: `classify`, `regress`, `neighbors`, or None: `regress` where there are targets,
             `classify` where there are labels.
-        k: how many neighbours; `auto` is the best by leave-one-out; None the smaller of 5 and N.
-        vote: how much each neighbour counts: `uniform`, or `distance` for one over its distance.
-        balanced: divide the votes of a class by its share of the references.
+        k: how many neighbours are found and vote; `auto` is the best by leave-one-out; None the
+            smaller of N and 5, or with a soft vote up to 100.
+        vote: how much each neighbour counts: `soft`, the softmax of score / temperature; `uniform`;
+            or `distance` for one over its distance. None is `soft` for classes, else `uniform`.
+        temperature: of the soft vote, in units of the score; None finds it by out-of-fold
+            likelihood.
+        balanced: divide the votes of a class by its share of the references, so that all classes
+            count the same. None does with a soft vote.
         reject: the least score of the nearest neighbour of what is known; what lies below is of the
             class `unknown`. `auto` chooses it by leave-one-out. None knows no strangers.
         false_rejection: the share of the known that `auto` may take for strangers.
@@ -65,12 +77,14 @@ class Spec:
     size: int | None = None
     input_range: str = "0..255"
     metric: str = "cosine"
+    projection: str = AUTO
     pca: int | float | str | None = None
     whiten: float | None = None
     head: str | None = None
     k: int | str | None = None
-    vote: str = "uniform"
-    balanced: bool = False
+    vote: str | None = None
+    temperature: float | None = None
+    balanced: bool | None = None
     reject: float | str | None = None
     false_rejection: float = 0.05
     references_precision: str = "float32"
@@ -90,22 +104,19 @@ class Spec:
             _one_of("head", self.head, tuple(HEADS))
         _one_of("metric", self.metric, tuple(METRICS))
         _one_of("crop", self.crop, CROPS)
-        _one_of("vote", self.vote, VOTES)
+        if self.vote is not None:
+            _one_of("vote", self.vote, VOTES)
+        self._check_projection()
         _one_of("input range", self.input_range, RANGES)
         if isinstance(self.k, str | float) and self.k != AUTO:
             raise InputError(f"k must be a whole number or {AUTO}, not {self.k!r}")
         if isinstance(self.k, int) and self.k < 1:
             raise InputError(f"k must be at least 1, not {self.k}")
-        if isinstance(self.pca, str) and self.pca != AUTO:
-            raise InputError(f"pca must be a number or {AUTO}, not {self.pca!r}")
-        if isinstance(self.pca, int) and self.pca < 1:
-            raise InputError(f"pca must be at least 1 component, not {self.pca}")
-        if isinstance(self.pca, float) and not 0 < self.pca < 1:
-            raise InputError(f"a share of variance lies between 0 and 1; pca is {self.pca}")
-        if self.whiten is not None and not 0 <= self.whiten <= 1:
-            raise InputError(f"whiten is a power from 0 to 1, not {self.whiten}")
-        if self.whiten is not None and self.pca is None:
-            raise InputError("whiten scales principal components; say how many with pca")
+        if self.temperature is not None:
+            if self.vote not in (None, "soft"):
+                raise InputError(f"a temperature is for the vote soft, not {self.vote}")
+            if not (isfinite(self.temperature) and self.temperature > 0):
+                raise InputError(f"the temperature must be above 0, not {self.temperature:g}")
         if isinstance(self.reject, str) and self.reject != AUTO:
             raise InputError(f"reject must be a score or {AUTO}, not {self.reject!r}")
         if not isinstance(self.reject, str | None) and not isfinite(self.reject):
@@ -122,10 +133,51 @@ class Spec:
         if self.alpha is not None and not 0 < self.alpha <= 2:
             raise InputError(f"alpha must be above 0 and at most 2, not {self.alpha}")
 
+    @property
+    def compared(self) -> str:
+        """The projection in one word, as it is typed: `pca:64:0.5`."""
+        if self.projection != "pca":
+            return self.projection
+        return f"pca:{self.pca}" + (f":{self.whiten:g}" if self.whiten else "")
+
     def exactly(self) -> Spec:
         """The same choices by an exact search of float32 references, which all is measured by."""
         as_stored = replace(self, search="exact", candidates=None, probes=None)
         return replace(as_stored, references_precision="float32")
+
+    def _check_projection(self) -> None:
+        """Bring all spellings of a projection into one: `pca` and `whiten` go with "pca"."""
+        name, *rest = self.projection.split(":")
+        if name == "pca" and rest:
+            size, power = rest[0], rest[1] if len(rest) == 2 else None
+            if self.pca is not None or self.whiten is not None or len(rest) > 2:
+                raise InputError(f"say the components once: {self.projection!r} or pca and whiten")
+            object.__setattr__(self, "pca", size if size == AUTO else _number(size))
+            object.__setattr__(self, "whiten", None if power is None else float(_number(power)))
+        elif rest:
+            name = self.projection  # which is refused
+        _one_of("projection", name, PROJECTIONS)
+        if name == AUTO and self.pca is not None:
+            name = "pca"
+        object.__setattr__(self, "projection", name)
+        if isinstance(self.pca, str) and self.pca != AUTO:
+            raise InputError(f"pca must be a number or {AUTO}, not {self.pca!r}")
+        if isinstance(self.pca, int) and self.pca < 1:
+            raise InputError(f"pca must be at least 1 component, not {self.pca}")
+        if isinstance(self.pca, float) and not 0 < self.pca < 1:
+            raise InputError(f"a share of variance lies between 0 and 1; pca is {self.pca}")
+        if self.whiten is not None and not 0 <= self.whiten <= 1:
+            raise InputError(f"whiten is a power from 0 to 1, not {self.whiten}")
+        if self.whiten is not None and self.pca is None:
+            raise InputError("whiten scales principal components; say how many with pca")
+        if (name == "pca") != (self.pca is not None):
+            raise InputError(
+                f"the projection {name} and pca do not go together"
+                if self.pca is not None
+                else "say how many principal components: pca:64, pca:0.95 or pca:auto"
+            )
+        if name == "classes" and self.head not in (None, "classify"):
+            raise InputError(f"the projection classes needs the head 'classify', not {self.head!r}")
 
     def _check_search(self) -> None:
         _one_of("references' precision", self.references_precision, tuple(STORES))
@@ -149,17 +201,26 @@ class Spec:
                 raise InputError(f"{name} must be at least 1, not {value}")
 
 
-def resolve_k(k: int | str | float | None, n: int) -> int:
-    """The number that was asked for, or else the smaller of 5 and n.
+def resolve_k(k: int | str | float | None, n: int, vote: str | None = None) -> int:
+    """The number that was asked for, or else the smaller of n and the default for the vote.
 
     Raises:
         InputError: k above n.
     """
     if not isinstance(k, int):
-        return min(DEFAULT_K, n)
+        return max(few for few in SOFT_KS if few <= n) if vote == "soft" else min(DEFAULT_K, n)
     if k > n:
         raise InputError(f"k = {k}, but there are only {n} references; choose k from 1 to {n}")
     return k
+
+
+def _number(text: str) -> int | float:
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            continue
+    raise InputError(f"a projection to principal components is pca:SIZE:POWER, not with {text!r}")
 
 
 def _one_of(what: str, value: str, choices: tuple[str, ...]) -> None:

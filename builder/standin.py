@@ -11,14 +11,14 @@ from numpy.typing import NDArray
 from .codes import LARGEST, Codes
 from .fit import Fit
 from .index import Cells, Index
-from .projection import Projection
 from .references import References
 from .search import SPARE
 from .space import Space
 
 _CLASSES, _REFERENCES = 251, 283  # where the search for sizes begins
 _CELLS, _ROOM = 61, 11  # of cells, and of places in one
-_THRESHOLD = 0.6180339887  # any number that nothing else in a graph is
+# Any numbers that nothing else in a graph is.
+_THRESHOLD, _TEMPERATURE = 0.6180339887, 0.0437193
 
 
 def is_fixed(fit: Fit) -> bool:
@@ -59,16 +59,20 @@ def stand_in(fit: Fit, taken: Collection[int]) -> Fit:
         target_names=references.target_names or None,
     )
     if projection is not None:
-        projection = Projection(
+        projection = replace(
+            projection,
             kernel=draw.normal(size=projection.kernel.shape).astype(np.float32),
             bias=draw.normal(size=projection.bias.shape).astype(np.float32),
-            variance=1.0,
         )
     space = Space(references=made, metric=spec.metric, projection=projection, seed=spec.seed)
     if index is not None:
         index = _index(index, n, {*taken, c, c + 1, n, n + 1}, draw)
     return Fit(
-        spec=replace(spec, reject=None if fit.threshold is None else _THRESHOLD),
+        spec=replace(
+            spec,
+            reject=None if fit.threshold is None else _THRESHOLD,
+            temperature=None if spec.temperature is None else _TEMPERATURE,
+        ),
         space=space,
         index=index,
     )

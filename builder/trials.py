@@ -15,7 +15,7 @@ class Trial:
     """One combination of the grid, and how well it did.
 
     Attributes:
-        spec: with the combination's k, metric, vote, pca and crop; it can be built.
+        spec: with the combination's k, metric, vote, projection and crop; it can be built.
         width: values that are compared: d, or the projection's size (its mean over the folds).
         by_fold: accuracy of each fold, or its root mean squared error.
     """
@@ -39,8 +39,8 @@ class Trial:
         """What is least for the simplest: by metric, then projection, vote and crop."""
         return (
             tuple(METRICS).index(self.spec.metric),
-            self.width if self.spec.pca is not None else 0,
-            VOTES.index(self.spec.vote),
+            {"classes": 0, "none": 1}.get(self.spec.projection, 1 + self.width),
+            VOTES.index(str(self.spec.vote)),
             CROPS.index(self.spec.crop),
         )
 
@@ -95,7 +95,8 @@ class Tuning:
 
         Simple is what costs least in the graph. First the metric: cosine is one product, Euclidean
         a product and a second look at its candidates, the others differences to all references.
-        Then no projection, or else the smallest; then the uniform vote, which people can count;
+        Then the directions in which the classes differ, which are the fewest values; then no
+        projection, or else the smallest; then the soft vote, whose shares are probabilities;
         then the crop `center`, which neither distorts nor adds bars. k costs nothing there, and
         its two sides disagree: a small one is less to look at, to a statistician the large one is
         the simpler model, as it is smoother. So of what is left the k with the best mean wins, the

@@ -11,13 +11,13 @@ import numpy as np
 
 from . import neighbors
 from .errors import InputError
-from .fit import Fit, check_memory
+from .fit import Fit, check_memory, space_of
 from .grid import Grid
 from .neighbors import Ints, Neighbors
-from .projection import pca
 from .references import References
 from .space import Space
 from .spec import Spec
+from .temperature import temperature
 from .trials import Trial, Tuning
 
 FOLDS = 5
@@ -63,17 +63,22 @@ def tune(
         base = replace(spec, crop=crop, head=_head(spec, references))
         regress = base.head == "regress"
         check_folds(folds, len(references), {} if regress else references.counts)
+        grid = grid.filled(regress)
         splits = _splits(references, folds, spec.seed, regress)
         smallest = min(len(train) for train, _ in splits)
         ks = grid.ks_within(smallest)
-        grid.check_pcas(smallest, references.dim)
+        grid.check_components(smallest, references.dim)
         for train, test in splits:
-            for space, size in _spaces(grid, references.select(train), spec.seed):
-                one = replace(base, metric=space.metric, pca=size)
+            part = references.select(train)
+            part = part if regress else part.in_order(references.labels)
+            for name, metric in product(grid.projections or (), grid.metrics):
+                one = replace(base, metric=metric, projection=name)
+                space = space_of(one, part)
                 if reason := _too_large(space, len(given)):
                     notes[f"left out: {reason}"] = None
                 else:
-                    for tried, answered in _answers(one, space, ks, grid.votes, references, test):
+                    votes = grid.votes or ()
+                    for tried, answered in _answers(one, space, ks, votes, references, test):
                         measured.setdefault(tried, []).append(answered)
                 progress(1)
     trials = [
@@ -145,14 +150,6 @@ def _splits(
     return list(splitter.split(np.zeros(len(references)), classes))
 
 
-def _spaces(grid: Grid, train: References, seed: int) -> Iterator[tuple[Space, int | float | None]]:
-    """The training part under each projection and metric, and what was asked for as projection."""
-    for size in grid.pcas:
-        projection = None if size is None else pca(train.vectors, size)
-        for metric in grid.metrics:
-            yield Space(references=train, metric=metric, projection=projection, seed=seed), size
-
-
 def _too_large(space: Space, n: int) -> str:
     """Why a build of all n references would refuse the metric; "" where it does not."""
     try:
@@ -177,10 +174,15 @@ def _answers(
 ) -> Iterator[tuple[Spec, _Answered]]:
     """How well a fold is answered with each k and vote, from one search with the largest k."""
     found = space.search(references.vectors[test], max(ks))
+    even = spec.balanced is not False  # as a build with a soft vote has it
+    soft = temperature(space, max(ks), balanced=even) if "soft" in votes else None
     for k, vote in product(ks, votes):
-        one = Fit(spec=replace(spec, k=k, vote=vote), space=space)
+        balanced = even if vote == "soft" else bool(spec.balanced)
+        tried = replace(spec, k=k, vote=vote, balanced=balanced)
+        # Of each fold its own, found without the fold, as a build finds it.
+        one = Fit(spec=replace(tried, temperature=soft if vote == "soft" else None), space=space)
         nearest = Neighbors(found.scores[:, :k], found.indices[:, :k])
-        yield one.spec, _Answered(space.rows.shape[1], _measure(one, nearest, references, test))
+        yield tried, _Answered(space.rows.shape[1], _measure(one, nearest, references, test))
 
 
 def _measure(fit: Fit, found: Neighbors, references: References, test: Ints) -> float:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from .fit import Fit
 
 _ROWS_AT_ONCE = 512
+_REFITS = 10  # parts of the classes, each of which is left out once
 _ROUNDING = 1e-6  # scores as close as this, as a share of them, may change places in float32
 
 
@@ -75,14 +76,17 @@ def measure(fit: Fit, strangers: NDArray[np.floating] | None = None) -> Rejectio
     return Rejection(
         threshold=limit,
         known=known,
-        left_out_classes=None if known is None else _left_out_classes(fit.space, known),
+        left_out_classes=None if known is None else _left_out_classes(fit.space, known, limit),
         strangers=rejected,
         strangers_asked=0 if strangers is None else len(strangers),
     )
 
 
-def _left_out_classes(space: Space, rate: float) -> float | None:
+def _left_out_classes(space: Space, rate: float, limit: float) -> float | None:
     """Share of each class rejected by references without it, over all references asked for."""
+    if space.projection is not None and space.refit is not None:
+        nearest = without_class(space)
+        return float((nearest < limit).mean()) if len(nearest) else None
     best = best_of_classes(space, space.others.queries)
     if (np.isfinite(best).any(axis=0)).sum() < 2:
         return None
@@ -99,6 +103,42 @@ def _left_out_classes(space: Space, rate: float) -> float | None:
     return rejected / asked if asked else None
 
 
+def without_class(space: Space, most: int | None = None) -> Floats:
+    """Score of the nearest reference where a picture's own class is left out (q,), sorted.
+
+    A projection is found anew without the class; of very many classes some are left out together.
+    Empty where it cannot be found without one.
+
+    Args:
+        space: references with labels.
+        most: as many references are asked for at most; of more, so many are drawn.
+    """
+    ids, vectors = space.references.label_ids, space.references.vectors
+    present, queries = np.unique(ids), space.others.queries
+    if most is not None and len(queries) > most:
+        draw = np.random.default_rng(space.seed).choice(queries, most, replace=False)
+        queries = np.sort(draw)
+    if space.projection is None or space.refit is None:
+        best = best_of_classes(space, queries)
+        best[np.arange(len(queries)), ids[queries]] = -np.inf
+        found = best.max(axis=1)
+        return np.sort(found[np.isfinite(found)])
+    parts = np.array_split(np.random.default_rng(space.seed).permutation(present), _REFITS)
+    scores = []
+    for classes in parts:
+        out = np.isin(ids, classes)
+        asked = queries[out[queries]]
+        try:
+            projection = space.refit(vectors[~out], ids[~out]) if len(asked) else None
+        except InputError:  # a single class is left, or too few photos
+            continue
+        if len(asked):
+            part = replace(space, references=space.references.select(np.flatnonzero(~out)))
+            part = replace(part, projection=projection, refit=None)
+            scores.append(part.search(vectors[asked], 1).scores[:, 0])
+    return np.sort(np.concatenate(scores)) if scores else np.empty(0)
+
+
 def best_of_classes(space: Space, queries: Ints) -> Floats:
     """The score of the nearest other reference of each class (q, C); -inf for none.
 
@@ -112,8 +152,7 @@ def best_of_classes(space: Space, queries: Ints) -> Floats:
     best = np.full((len(queries), len(space.references.labels)), -np.inf)
     for start in range(0, len(queries), _ROWS_AT_ONCE):
         asked = queries[start : start + _ROWS_AT_ONCE]
-        scores = neighbors.scores(space.rows[asked], space.rows, space.metric)
-        scores[np.arange(len(asked)), asked] = -np.inf
+        scores = space.scores_of_others(asked)
         best[start : start + len(asked), present] = np.maximum.reduceat(
             scores[:, order], starts, axis=1
         )

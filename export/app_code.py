@@ -69,6 +69,7 @@ def render(name: str, manifest: Mapping[str, Any]) -> str:
         model=MODEL,
         size=given["shape"][0],
         k=manifest["k"],
+        scores=manifest["outputs"]["scores"]["is"].removesuffix(", descending"),
         classes=len(manifest["labels"]),
         crop=given["crop"],
         apple=_APPLE[given["crop"]],

@@ -60,8 +60,7 @@ class Variant:
 
     Attributes:
         precision: of the backbones.
-        pca: components that are compared; None for all of the embedding.
-        whiten: how far they are whitened, as in `Spec.whiten`.
+        projection: what is compared, as in `Spec.projection`.
         bytes: size of the largest file.
         accuracy: leave-one-out accuracy of the worst file; None without a vote.
         agreement: share of the exact neighbours that the worst file finds.
@@ -69,8 +68,7 @@ class Variant:
     """
 
     precision: str
-    pca: int | float | str | None
-    whiten: float | None
+    projection: str
     bytes: int
     accuracy: float | None
     agreement: float
@@ -104,7 +102,7 @@ def measure(
     """Write and run every variant, the largest first.
 
     Args:
-        spec: the choices; a `pca` in it is kept.
+        spec: the choices; a projection in it is kept.
         references: the stored examples.
         backbone: the feature extractor.
         budget: what is good enough.
@@ -121,7 +119,6 @@ def measure(
     if not formats:
         raise InputError("a budget is for files of devices; name a format besides keras")
     plain = fit(replace(spec.exactly(), reject=None), references)
-    spec = replace(spec, pca=plain.spec.pca, whiten=plain.spec.whiten)
     if spec.candidates is not None:
         spec = replace(spec, candidates=max(spec.candidates, plain.k + 1))
     if plain.k + 1 > len(references):
@@ -138,9 +135,10 @@ def measure(
     votes = loo is not None and loo.accuracy is not None
     best = _accuracy(plain, wanted, rows) if votes else 0.0
     found = []
-    for precision, pca in _variants(spec, plain, options):
+    for precision, projection in _variants(plain, options):
+        one = replace(spec, projection=projection, pca=None, whiten=None)
         try:
-            fitted = fit(replace(spec, reject=None, pca=pca, k=plain.k + 1), references)
+            fitted = fit(replace(one, reject=None, k=plain.k + 1), references)
         except InputError:  # its search finds too few of the neighbours: it is no variant
             continue
         given = replace(options, precision=precision)
@@ -158,8 +156,7 @@ def measure(
         found.append(
             Variant(
                 precision=precision,
-                pca=pca,
-                whiten=spec.whiten,
+                projection=projection,
                 bytes=max(sizes),
                 accuracy=accuracy,
                 agreement=agreement,
@@ -192,14 +189,15 @@ def smallest(variants: Sequence[Variant], budget: Budget) -> Variant:
     return best
 
 
-def _variants(
-    spec: Spec, plain: Fit, options: Options
-) -> Iterator[tuple[str, int | float | str | None]]:
-    most = min(plain.references.vectors.shape) - 1
-    sizes = [None, *(size for size in _COMPONENTS if size < most)]
+def _variants(plain: Fit, options: Options) -> Iterator[tuple[str, str]]:
+    """Precision and projection of each; what a build would compare is made no smaller than that."""
+    projections = [plain.spec.compared]
+    if plain.spec.projection == "none":
+        most = min(plain.references.vectors.shape) - 1
+        projections += [f"pca:{size}" for size in _COMPONENTS if size < most]
     for precision in [options.precision] if options.precision else PRECISIONS:
-        for pca in [spec.pca] if spec.pca is not None else sizes:
-            yield precision, pca
+        for projection in projections:
+            yield precision, projection
 
 
 def _run(

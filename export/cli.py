@@ -63,22 +63,25 @@ def build(
         str, typer.Option(help="Pixels a .keras backbone wants: 0..255, 0..1 or -1..1.")
     ] = "0..255",
     k: Annotated[
-        str | None, typer.Option(help="Neighbours, or auto; the smaller of 5 and N.")
+        str | None,
+        typer.Option(
+            help="Neighbours that are found and vote, or auto; else up to 100."
+        ),
     ] = None,
     metric: Annotated[
         str, typer.Option(help="cosine, euclidean, manhattan or minkowski (p = 3).")
     ] = "cosine",
-    pca: Annotated[
-        str | None,
+    projection: Annotated[
+        str,
         typer.Option(
-            help="Principal components to compare, a share of variance like 0.95, or auto: as"
-            " many as answer best."
+            help="What of an embedding is compared: classes (the directions in which the classes"
+            " differ, learned from the photos), none (all of it), pca:64, pca:0.95 (a share of the"
+            " variance), pca:auto, pca:64:0.5 (whitened by a power); auto: classes where"
+            " cross-validation is for it."
         ),
-    ] = None,
-    whiten: Annotated[
-        float | None,
-        typer.Option(help="With --pca: make components equally large, from 0 (not) to 1 (fully)."),
-    ] = None,
+    ] = "auto",
+    pca: Annotated[str | None, typer.Option(hidden=True)] = None,
+    whiten: Annotated[float | None, typer.Option(hidden=True)] = None,
     condense: Annotated[
         str | None,
         typer.Option(
@@ -90,10 +93,18 @@ def build(
         str | None,
         typer.Option(help="How to choose a number of them: prototypes (the default) or condensed."),
     ] = None,
-    vote: Annotated[str, typer.Option(help="uniform or distance.")] = "uniform",
+    vote: Annotated[
+        str | None,
+        typer.Option(help="soft (the default for classes), uniform or distance."),
+    ] = None,
+    temperature: Annotated[
+        float | None,
+        typer.Option(help="Of the soft vote, in units of the score; else found by likelihood."),
+    ] = None,
     balanced: Annotated[
-        bool, typer.Option("--balanced", help="Let classes of unequal size count the same.")
-    ] = False,
+        bool | None,
+        typer.Option(help="Let classes of unequal size count the same; a soft vote does."),
+    ] = None,
     head: Annotated[
         str | None,
         typer.Option(help="classify (where there are classes), regress (targets) or neighbors."),
@@ -205,6 +216,7 @@ def build(
         size=size,
         input_range=input_range,
         metric=metric,
+        projection=projection,
         pca=_auto_or(pca, "pca"),
         whiten=whiten,
         head=head,
@@ -212,6 +224,7 @@ def build(
         reject=_auto_or(reject, "reject"),
         false_rejection=false_rejection,
         vote=vote,
+        temperature=temperature,
         balanced=balanced,
         references_precision=references_precision,
         search=search,
@@ -301,17 +314,19 @@ def tune(
     ] = "0..255",
     k: Annotated[
         str | None,
-        typer.Option(help="Numbers of neighbours to try; 1,3,5,7,10,15,20 as far as there are."),
+        typer.Option(help="Numbers of neighbours to try; 1,3,5,10,20,50,100 as far as there are."),
     ] = None,
     metric: Annotated[
         str, typer.Option(help="What to try of cosine, euclidean, manhattan, minkowski.")
     ] = "cosine,euclidean",
     vote: Annotated[
-        str, typer.Option(help="What to try of uniform, distance.")
-    ] = "uniform,distance",
-    pca: Annotated[
-        str, typer.Option(help="What to try: none, numbers of components, shares of variance.")
-    ] = "none,0.95",
+        str | None, typer.Option(help="What to try of soft, uniform, distance; all of them.")
+    ] = None,
+    projection: Annotated[
+        str | None,
+        typer.Option(help="What to try: classes, none, pca:64, pca:0.95; as for build."),
+    ] = None,
+    pca: Annotated[str | None, typer.Option(hidden=True)] = None,
     crop: Annotated[
         str | None, typer.Option(help="What to try of center, stretch, fit; all of them.")
     ] = None,
@@ -355,7 +370,7 @@ def tune(
         exclude=tuple(exclude or ()),
         limit=limit,
     )
-    grid = grid_of(k, metric, vote, pca, crop)
+    grid = grid_of(k, metric, vote, projection, crop, pca)
     tune_photos(selection, spec, grid, folds=folds, out=out, cached=not no_cache)
 
 

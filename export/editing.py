@@ -23,7 +23,6 @@ from pocketknn.builder.search import SPARE
 from pocketknn.builder.space import Space
 from pocketknn.builder.spec import UNKNOWN, Spec
 from pocketknn.builder.standin import is_fixed
-from pocketknn.builder.unknown import measure
 
 from . import queries
 from .artefact import FORMATS, format_of
@@ -167,7 +166,7 @@ def rewrite(opened: Opened, fit: Fit, out: Path, backbone: Backbone | None) -> P
         How the new file agrees; where it does not, nothing was changed.
     """
     target = FORMATS[opened.format]
-    metadata = redescribe(opened.metadata.manifest, fit, measure(fit))
+    metadata = redescribe(opened.metadata.manifest, fit)
     metadata = replace(metadata, slots=opened.metadata.slots)
     work = out.with_name(f".{out.name}.{uuid.uuid4().hex[:8]}.partial")
     try:
@@ -226,10 +225,10 @@ def _fit(spec: Spec, metadata: Metadata, places: Slots, held: Mapping[str, NDArr
         middle = held["middle"] if "middle" in held else np.zeros(matrix.shape[1] - 1, "f4")
         matrix = matrix[:, :-1] + middle
     projection = None
-    if manifest["pca"]:
+    if said := manifest["projection"]:
         bias = held["bias"] if "bias" in held else held["moved_bias"]
         kernel = table("projection", manifest["references"]["dim"])
-        projection = Projection(kernel=kernel, bias=bias, variance=manifest["pca"]["variance"])
+        projection = Projection(kernel=kernel, bias=bias, variance=said["variance"], by=said["by"])
         matrix = (matrix - bias) @ np.linalg.pinv(kernel.astype(np.float64))
     labels = [str(row["label"]) for row in rows] if manifest["references"]["per_label"] else None
     found = [OF_PICTURE.fullmatch(str(row["id"])) for row in rows]

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from .explain import SAME, Explanation, Near, Occlusion
 from .explain_words import number, titled
+from .metadata import SHOWN
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -22,7 +23,6 @@ _LONGEST = 36  # characters of a name above a picture
 _BROAD, _LINES = 14, 6  # characters and lines of a name in place of one
 _EMPTY = 0.92  # grey of a picture that is not there
 _PALEST = 0.4  # grey of black under the colours, which would be lost on it
-_SHOWN = 5  # neighbours
 _WIDTH, _TOP, _BOTTOM = 3.1, 3.5, 2.0  # inches: of a panel, and of the two rows
 
 
@@ -47,11 +47,11 @@ def draw(
     _title(axes[0], name, found.label)
     for one, place in zip(found.maps, axes[1:], strict=True):
         _draw_map(place, found, one)
-    count = min(len(found.near), _SHOWN)
+    count = min(len(found.near), SHOWN)
     below.suptitle(
         f"nearest references ({count} of {len(found.near)}), and their scores", fontsize="medium"
     )
-    places = below.subplots(1, _SHOWN)
+    places = below.subplots(1, SHOWN)
     for near, place in zip(found.near, places, strict=False):
         _draw_near(place, near, (thumbnails or {}).get(near.id))
     for place in places[len(found.near) :]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -140,9 +140,9 @@ def export(
             else queries.from_vectors(references.vectors, seed=spec.seed)
         )
     with staged(out, force) as folder:
-        written = []
-        orders = [
-            Order(
+
+        def ordered(name: str, outputs: str = "neighbors") -> Order:
+            return Order(
                 format=name,
                 fit=fitted,
                 backbone=backbone,
@@ -151,16 +151,25 @@ def export(
                 outputs=outputs,
                 calibration=against.inputs,
             )
-            for name in precision
-            for outputs in ("neighbors", *(options.outputs if name == "tflite" else ()))
-        ]
-        for order in orders:
-            if order.outputs == "neighbors":
-                progress(order.format)
-                written.append(_write(order, metadata, against, folder, note))
-            else:
-                progress(order.outputs)
-                _write_part(order, metadata.part(order.outputs), against, folder, note)
+
+        made = {}
+        # First those whose precision is not settled yet, as all files name that of each.
+        for name in sorted(precision, key=lambda name: not _may_widen(name, precision, options)):
+            progress(name)
+            made[name] = _write(ordered(name), metadata, against, folder, note)
+            if not made[name].parity.agrees and _may_widen(name, precision, options):
+                note(
+                    f"{name}: with a {precision[name]} backbone"
+                    f" {made[name].parity.failures[0]}; it is written with a float32 backbone"
+                )
+                precision[name] = "float32"
+                metadata = metadata.with_precision(precision)
+                made[name] = _write(ordered(name), metadata, against, folder, note)
+        written = [made[name] for name in precision]
+        for outputs in options.outputs if "tflite" in precision else ():
+            progress(outputs)
+            part = metadata.part(outputs)
+            _write_part(ordered("tflite", outputs), part, against, folder, note)
         references.save(folder / REFERENCES)
         for name, text in metadata.files().items():
             if name == TABLE or (name == LABELS and metadata.labels):
@@ -241,6 +250,11 @@ def precision_of(name: str, options: Options, backbone: Backbone | None) -> str:
     """
     target, asked = FORMATS[name], options.precision
     return asked if backbone and asked in target.PRECISIONS else target.PRECISION
+
+
+def _may_widen(name: str, precision: Mapping[str, str], options: Options) -> bool:
+    """Whether a format's backbone may become float32: where nobody asked for less."""
+    return options.precision is None and precision[name] != "float32"
 
 
 def compare(

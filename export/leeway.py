@@ -217,12 +217,20 @@ class Leeway:
         """The least and the largest weight of each near reference in the vote."""
         fit, scores = self.exact.fit, self._near.scores
         low, high = np.ones(len(scores)), np.ones(len(scores))
-        if fit.spec.vote == "distance":
+        if fit.spec.vote != "uniform":
             hit = fit.exact_hit(self.precision)
             distances = 1 - scores if fit.spec.metric == "cosine" else -scores
             least = distances - self.error
-            low = 1 / np.maximum(distances + self.error, hit)
-            high = np.where(least <= hit, _FOREVER, 1 / np.maximum(least, hit))
+            if fit.spec.vote == "soft":
+                sharp = neighbors.sharpness(fit.temperature)
+                low, high = (
+                    np.exp((scores - scores.max() + error) * sharp)
+                    for error in (-self.error, self.error)
+                )
+            else:
+                low = 1 / np.maximum(distances + self.error, hit)
+                high = 1 / np.maximum(least, hit)
+            high = np.where(least <= hit, _FOREVER, high)
         if fit.spec.balanced and fit.labels:
             ids, classes = fit.references.label_ids, len(fit.references.labels)
             own = neighbors.class_weights(ids, classes)[ids[self._near.indices]]

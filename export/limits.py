@@ -30,10 +30,11 @@ def check_size(formats: Sequence[str], n: int, dim: int, spec: Spec) -> None:
     value, scan = STORES[spec.references_precision], _scanned(spec.search, width)
     size = n * (value * width + scan)
     # How many components a share of the variance takes, or auto, is not known yet.
-    if not limited or isinstance(spec.pca, float | str) or size + _ROOM < LARGEST:
+    unknown = spec.projection in ("auto", "classes") or isinstance(spec.pca, float | str)
+    if not limited or unknown or size + _ROOM < LARGEST:
         return
     fits = ((LARGEST - _ROOM) // n - scan) // value
-    ways = [f"--pca {fits}"] if 0 < fits < width else []
+    ways = [f"--projection pca:{fits}"] if 0 < fits < width else []
     if value > 1 and spec.metric == "cosine" and n * (width + scan) + _ROOM < LARGEST:
         ways.append("--references-precision int8")
     most = (LARGEST - _ROOM) // (value * width + scan)
@@ -56,7 +57,7 @@ def check_held(formats: Sequence[str], index: Index) -> None:
         raise InputError(
             f"the references take {size / 1e9:.2f} GB by the search {index.search}, and a"
             f" {' or '.join(limited)} file holds less than {LARGEST / 1e9:.1f} GB; take fewer"
-            " references, --pca, --references-precision int8, or --search exact"
+            " references, --projection pca:SIZE, --references-precision int8, or --search exact"
         )
 
 

@@ -21,7 +21,7 @@ from pocketknn.builder.images import RESAMPLE
 from pocketknn.builder.neighbors import METRICS
 from pocketknn.builder.references import References
 from pocketknn.builder.spec import Spec
-from pocketknn.builder.unknown import Rejection
+from pocketknn.builder.unknown import Rejection, measure
 
 from .options import Options
 
@@ -32,6 +32,7 @@ REPORT = "report.html"  # measures this machine too, and is written anew: no par
 GOLDEN, SNIPPETS = "golden", "snippets"  # folders: a test for devices, and code for apps
 SLOTS = "slots.json"  # inside a file: where its references lie
 SEAL = "seal.txt"  # sha256 of these texts, and of what a native runtime will be given
+SHOWN = 5  # neighbours that people are shown of those that vote
 MODEL = "model"  # what all artefacts are called, before their suffix
 # What the usual consumer of a format does to a picture of any shape, unless it is told otherwise.
 CONSUMERS = {
@@ -56,7 +57,9 @@ INSIDE: dict[str, Any] = {
     "k": int,
     "metric": str,
     "vote": _OPTIONAL_TEXT,
-    "pca": (dict, type(None)),
+    "temperature": (float, type(None)),
+    "projection": (dict, type(None)),
+    "scores_of": str,
     "search": {
         "by": str,
         "references_precision": str,
@@ -85,6 +88,12 @@ INSIDE: dict[str, Any] = {
         "contradictions": list,
         "leave_one_out": (dict, type(None)),
     },
+}
+# What of the embeddings scores compare, as a continuation of "cosine of each neighbour".
+_COMPARED = {
+    "embedding": "",
+    "pca": " by principal components",
+    "classes": " by the directions in which the classes differ",
 }
 BUILT: dict[str, Any] = INSIDE | {"files": dict, "parity": dict}
 Row = dict[str, str | int]
@@ -162,7 +171,7 @@ class Metadata:
             manifest = json.loads(files[MANIFEST])
             schema = manifest["schema"]
             if schema == SCHEMA:
-                manifest.setdefault("search", dict(_EXACT))  # files from before there were others
+                _upgrade(manifest)
                 _check(manifest, wanted)
                 if not all(isinstance(label, str) for label in manifest["labels"]):
                     raise TypeError("a label is no text")
@@ -193,10 +202,14 @@ class Metadata:
             "embedding": "what is compared with the references",
         }
         width = self.manifest["references"]["count" if what == "scores" else "dim"]
-        if what == "embedding" and self.manifest["pca"]:
-            width = self.manifest["pca"]["size"]
+        if what == "embedding" and self.manifest["projection"]:
+            width = self.manifest["projection"]["size"]
         outputs = {what: {"shape": [1, width], "is": said[what]}}
         return replace(self, manifest=self.manifest | {"outputs": outputs})
+
+    def with_precision(self, precision: Mapping[str, str]) -> Metadata:
+        """With the backbone's precision of each format, as it turned out."""
+        return replace(self, manifest=self.manifest | {"precision": dict(precision)})
 
     def check_seal(self, found: str, source: str) -> None:
         """Refuse a damaged file before a native runtime, which may crash on it, sees it.
@@ -237,27 +250,48 @@ def describe(
     Args:
         fit: the choices and the stored examples.
         backbone: the feature extractor, or None.
-        precision: `float32` or `float16` for each format.
+        precision: of the backbone, for each format.
         rejection: what the fit's threshold rejects, where it has one.
         options: how the files are written.
     """
     options = options or Options()
     given = _input(fit.spec, fit.references, backbone, options, precision)
-    return _describe(fit, _backbone(backbone), given, precision, rejection, options)
+    figures = _figures(fit, rejection)
+    return _describe(fit, _backbone(backbone), given, precision, figures, options)
 
 
-def redescribe(manifest: dict[str, Any], fit: Fit, rejection: Rejection | None) -> Metadata:
+def redescribe(manifest: dict[str, Any], fit: Fit) -> Metadata:
     """The metadata of a build with other references, but of the same graph.
+
+    Behind a projection its figures stay those of its build, and are marked so: in a space that the
+    references helped to find, they would look better than they are.
 
     Args:
         manifest: of the build as it was.
         fit: the references that it has now.
-        rejection: what the fit's threshold rejects, where it has one.
     """
+    before = manifest["references"]
+    if fit.space.projection is None:
+        figures = _figures(fit, measure(fit))
+    else:
+        figures = {name: manifest[name] for name in ("reject", "projection")}
+        figures["leave_one_out"] = before["leave_one_out"]
+        figures["figures_of"] = before.get("figures_of") or before["count"]
     said = {name: manifest[name] for name in ("ios", "author", "license", "version")}
     options = Options(**said)
     precision, given = manifest["precision"], manifest["input"]
-    return _describe(fit, manifest["backbone"], given, precision, rejection, options)
+    return _describe(fit, manifest["backbone"], given, precision, figures, options)
+
+
+def _figures(fit: Fit, rejection: Rejection | None) -> dict[str, Any]:
+    """What is measured of a fit; `figures_of` is how many references that was on, if not these."""
+    loo = leave_one_out(fit)
+    return {
+        "reject": asdict(rejection) if rejection else None,
+        "projection": _projection(fit),
+        "leave_one_out": asdict(loo) if loo else None,
+        "figures_of": None,
+    }
 
 
 def _describe(
@@ -265,12 +299,11 @@ def _describe(
     backbone: dict[str, Any] | None,
     given: dict[str, Any],
     precision: dict[str, str],
-    rejection: Rejection | None,
+    figures: Mapping[str, Any],
     options: Options,
 ) -> Metadata:
     spec, references = fit.spec, fit.references
     votes = spec.head == "classify"
-    loo = leave_one_out(fit)
     manifest: dict[str, Any] = {
         "schema": SCHEMA,
         "description": _description(fit, backbone, given),
@@ -282,11 +315,13 @@ def _describe(
         "k": fit.k,
         "metric": spec.metric,
         "vote": spec.vote if spec.head != "neighbors" else None,
+        "temperature": fit.temperature if spec.vote == "soft" else None,
         "balanced": spec.balanced if votes else None,
-        "pca": _projection(fit),
+        "projection": figures["projection"],
+        "scores_of": fit.scores_of,
         "search": _search(fit),
-        "reject": asdict(rejection) if rejection else None,
-        "precision": precision,
+        "reject": figures["reject"],
+        "precision": dict(precision),
         "seed": spec.seed,
         "backbone": backbone,
         "input": given,
@@ -299,7 +334,8 @@ def _describe(
             "per_label": references.counts,
             "duplicates": references.duplicates(),
             "contradictions": [list(pair) for pair in references.contradictions()],
-            "leave_one_out": asdict(loo) if loo else None,
+            "leave_one_out": figures["leave_one_out"],
+            "figures_of": figures["figures_of"],
         },
         "versions": {"python": platform.python_version()}
         | {name: version(name) for name in ("pocketknn", *PACKAGES)},
@@ -307,17 +343,30 @@ def _describe(
     return Metadata(manifest=manifest, table=references.table())
 
 
+def _upgrade(manifest: dict[str, Any]) -> None:
+    """Bring the manifest of an earlier version to the keys of this one."""
+    manifest.setdefault("search", dict(_EXACT))
+    manifest.setdefault("temperature", None)
+    if "projection" not in manifest:
+        pca = manifest.pop("pca")
+        # Builds before there was whitening do not name it.
+        manifest["projection"] = pca and {"by": "pca", "whiten": 0.0} | pca
+    manifest.setdefault("scores_of", "pca" if manifest["projection"] else "embedding")
+
+
 def spec_of(manifest: dict[str, Any]) -> Spec:
     """The choices of a build that its files are judged by."""
-    search = manifest["search"]
+    search, projection = manifest["search"], manifest["projection"] or {"by": "none"}
+    components = projection if projection["by"] == "pca" else None
     return Spec(
         head=manifest["head"],
         metric=manifest["metric"],
         k=manifest["k"],
-        pca=int(manifest["pca"]["size"]) if manifest["pca"] else None,
-        # Builds before there was whitening do not name it.
-        whiten=float(manifest["pca"].get("whiten", 0)) if manifest["pca"] else None,
+        projection=projection["by"],
+        pca=int(components["size"]) if components else None,
+        whiten=float(components["whiten"]) if components else None,
         vote=manifest["vote"] or "uniform",
+        temperature=manifest["temperature"],
         balanced=bool(manifest["balanced"]),
         reject=float(manifest["reject"]["threshold"]) if manifest["reject"] else None,
         references_precision=search["references_precision"],
@@ -348,7 +397,8 @@ def _outputs(fit: Fit) -> dict[str, Any]:
     said: dict[str, Any] = {
         "scores": {
             "shape": [1, fit.k],
-            "is": f"{score if order else 'cosine'} of each neighbour, descending",
+            "is": f"{score if order else 'cosine'} of each neighbour"
+            f"{_COMPARED[fit.scores_of]}, descending",
         },
         "indices": {"shape": [1, fit.k], "is": "row of each neighbour in references.csv"},
     }
@@ -364,11 +414,11 @@ def _projection(fit: Fit) -> dict[str, Any] | None:
     projection, cost = fit.space.projection, unprojected(fit)
     if projection is None:
         return None
-    said = {
-        "size": len(projection.bias),
-        "whiten": fit.spec.whiten or 0.0,
-        "variance": projection.variance,
-    }
+    said: dict[str, Any] = {"by": fit.spec.projection, "size": len(projection.bias)}
+    if fit.spec.projection == "pca":
+        said |= {"whiten": fit.spec.whiten or 0.0, "variance": projection.variance}
+    else:
+        said |= {"directions": projection.rank, "variance": projection.variance}
     return said | {"without": asdict(cost) if cost else None}
 
 

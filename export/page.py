@@ -81,6 +81,7 @@ def _data(metadata: Metadata, title: str, thumbnails: Mapping[int, str]) -> dict
         "description": manifest["description"],
         "input": {"size": given["shape"][0], "crop": given["crop"], "dtype": given["dtype"]},
         "metric": manifest["metric"],
+        "scores": manifest["outputs"]["scores"]["is"].removesuffix(", descending"),
         "k": manifest["k"],
         "labels": metadata.labels,
         "targets": manifest["targets"],

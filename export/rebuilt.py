@@ -57,10 +57,10 @@ def fit_of(manifest: dict[str, Any], references: References, model: keras.Model)
 
 def _space(manifest: dict[str, Any], references: References, model: keras.Model) -> Space:
     projection = None
-    if manifest["pca"]:
+    if manifest["projection"]:
         kernel, bias = _layer(model, "projection").get_weights()
-        variance = manifest["pca"]["variance"]
-        projection = Projection(kernel=kernel, bias=bias, variance=variance)
+        said = manifest["projection"]
+        projection = Projection(kernel=kernel, bias=bias, variance=said["variance"], by=said["by"])
     return Space(
         references=references,
         metric=manifest["metric"],

@@ -18,6 +18,7 @@ from .handover import Export
 from .metadata import REPORT
 from .parity import TOLERANCES, Parity
 from .plan import Plan
+from .reporting.wording import projected
 
 console = Console(highlight=False, soft_wrap=True, emoji=False)
 _SHOWN = 10
@@ -80,7 +81,7 @@ def variants_table(variants: Sequence[Variant], within: Budget) -> Table:
         f" {within.agreement:.0%} of the exact neighbours"
     )
     table = Table(box=SIMPLE_HEAD, caption=legend, caption_justify="left", pad_edge=False)
-    for heading in ("precision", "PCA"):
+    for heading in ("precision", "projection"):
         table.add_column(heading)
     for heading in ("largest file", "accuracy", "neighbours"):
         table.add_column(heading, justify="right")
@@ -88,7 +89,7 @@ def variants_table(variants: Sequence[Variant], within: Budget) -> Table:
     for one in sorted(variants, key=lambda variant: variant.bytes):
         table.add_row(
             one.precision,
-            "none" if one.pca is None else str(one.pca),
+            one.projection,
             megabytes(one.bytes),
             "" if one.accuracy is None else f"{one.accuracy:.1%}",
             f"{one.agreement:.1%}",
@@ -129,8 +130,11 @@ def facts(manifest: dict[str, Any], skipped: Sequence[Skipped]) -> list[str]:
     lines.append(f"head {manifest['head']}, k = {manifest['k']}{metric}" + _voting(manifest))
     if loo := references["leave_one_out"]:
         asked = "" if loo["queries"] == references["count"] else f" over {loo['queries']} of them"
-        lines.append(f"leave-one-out {_quality(loo)} (k = {loo['k']}){asked}")
-    lines += _projection(manifest["pca"]) + _search(manifest["search"])
+        how = f"{loo['folds']}-fold cross-validation:" if loo.get("folds") else "leave-one-out"
+        lines.append(f"{how} {_quality(loo)} (k = {loo['k']}){asked}")
+    if of := references.get("figures_of"):
+        lines.append(f"  these figures are those of its build, which had {of} references")
+    lines += _projection(manifest["projection"]) + _search(manifest["search"])
     lines += _rejection(manifest["reject"])
     if len(per_label) == 1 and not manifest["reject"]:
         lines.append("warning: there is one class only, so every picture will be put into it")
@@ -186,12 +190,11 @@ def _quality(loo: dict[str, Any]) -> str:
     return f"root mean squared error: {errors}"
 
 
-def _projection(pca: dict[str, Any] | None) -> list[str]:
-    if not pca:
+def _projection(projection: dict[str, Any] | None) -> list[str]:
+    if not projection:
         return []
-    whitened = f", whitened by the power {pca['whiten']:g}" if pca.get("whiten") else ""
-    lines = [f"PCA to {pca['size']} components, {pca['variance']:.1%} of the variance{whitened}"]
-    if without := pca["without"]:
+    lines = [f"compares {projected(projection)}"]
+    if without := projection["without"]:
         before = without["accuracy"]
         accuracy = "" if before is None else f"accuracy {before:.1%}, "
         lines.append(
@@ -241,7 +244,12 @@ def _rejection(reject: dict[str, Any] | None) -> list[str]:
 def _voting(manifest: dict[str, Any]) -> str:
     if manifest["head"] == "neighbors":
         return ""
-    return f", vote {manifest['vote']}" + (", balanced" if manifest["balanced"] else "")
+    temperature = manifest["temperature"]
+    return (
+        f", vote {manifest['vote']}"
+        + (f" (temperature {temperature:.2g})" if temperature else "")
+        + (", balanced" if manifest["balanced"] else "")
+    )
 
 
 def _percent(share: float) -> str:

@@ -10,34 +10,32 @@ from pathlib import Path
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
-from pocketknn.builder.spec import DEFAULT_K, Spec
+from pocketknn.builder.spec import DEFAULT_K, resolve_k
 from pocketknn.builder.trials import Trial, Tuning
 
-_CHOICES = ("k", "metric", "vote", "pca", "crop")
+_CHOICES = ("k", "metric", "vote", "projection", "crop")
 _SHOWN = 15
 VECTOR = "vector"  # the backbone of embeddings that none of ours made
 
 
 def varied(tuning: Tuning) -> list[str]:
     """The choices of which more than one value was tried."""
-    return [
-        name for name in _CHOICES if len({getattr(trial.spec, name) for trial in tuning.trials}) > 1
-    ]
+    return [name for name in _CHOICES if len({choice(trial, name) for trial in tuning.trials}) > 1]
 
 
 def described(trial: Trial, names: Sequence[str]) -> str:
-    """Some of a trial's choices, as in "euclidean, PCA 0.95, stretch"."""
-    pca = "no PCA" if trial.spec.pca is None else f"PCA {trial.spec.pca}"
-    words = {"k": f"k = {trial.spec.k}", "pca": pca}
+    """Some of a trial's choices, as in "euclidean, pca:0.95, stretch"."""
+    words = {"k": f"k = {trial.spec.k}"}
+    if trial.spec.projection == "none":
+        words["projection"] = "no projection"
     return ", ".join(words.get(name) or choice(trial, name) for name in names)
 
 
 def choice(trial: Trial, name: str) -> str:
     """The value that a trial has of a choice, as it is typed; "" for the crop of vectors."""
-    value = getattr(trial.spec, name)
     if name == "crop" and trial.spec.backbone == VECTOR:
         return ""
-    return "none" if value is None else str(value)
+    return trial.spec.compared if name == "projection" else str(getattr(trial.spec, name))
 
 
 def quality(tuning: Tuning, trial: Trial) -> str:
@@ -55,11 +53,18 @@ def measured(tuning: Tuning) -> str:
 
 def default(tuning: Tuning) -> Trial | None:
     """What `build` does unless it is told otherwise, if that was tried."""
-    usual = Spec(k=DEFAULT_K)
+    usual = {"metric": "cosine", "crop": "center"}
+    if tuning.regress:
+        usual |= {"k": str(DEFAULT_K), "vote": "uniform", "projection": "none"}
+    else:
+        most = resolve_k(None, tuning.examples, "soft")
+        tried = [int(trial.spec.k or 0) for trial in tuning.trials]
+        most = max((k for k in tried if k <= most), default=0)
+        usual |= {"k": str(most), "vote": "soft", "projection": "classes"}
     same = [
         trial
         for trial in tuning.trials
-        if all(getattr(trial.spec, name) == getattr(usual, name) for name in _CHOICES)
+        if all(choice(trial, name) in (value, "") for name, value in usual.items())
     ]
     return same[0] if same else None
 
@@ -114,8 +119,8 @@ def write(tuning: Tuning, path: Path) -> None:
 def _detailed(trial: Trial, name: str) -> str:
     """A choice, and of a share of variance how many components that is."""
     text = choice(trial, name)
-    share = name == "pca" and isinstance(trial.spec.pca, float)
-    return f"{text} → {trial.width}" if share else text
+    found = name == "projection" and trial.spec.projection != "none"
+    return f"{text} → {trial.width}" if found and not isinstance(trial.spec.pca, int) else text
 
 
 def _number(tuning: Tuning, value: float) -> str:

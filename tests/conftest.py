@@ -22,6 +22,8 @@ from pocketknn.export.slots import Slots, content_of
 from pocketknn.export.template import Order, write
 
 DATA = Path(os.environ.get("POCKETKNN_DATA", Path(__file__).parents[2] / "shared" / "data"))
+# The choices whose answers scikit-learn counts as well; they are not the defaults for classes.
+PLAIN = ("--projection", "none", "--vote", "uniform")
 PRECISION = {"keras": "float32", "tflite": "float32", "coreml": "float16", "onnx": "float32"}
 
 
@@ -112,6 +114,16 @@ def small_net(tmp_path_factory):
     return str(path)
 
 
+def plain(**choices):
+    """A spec that compares all of the embedding and counts votes, unless it is told otherwise.
+
+    As image search does, and scikit-learn. For classes the defaults are others.
+    """
+    if choices.get("pca") is None:
+        choices.setdefault("projection", "none")
+    return Spec(**({"vote": "uniform"} | choices))
+
+
 class Case:
     """A model with all that its artefacts are compared with."""
 
@@ -158,20 +170,20 @@ class Case:
 
 
 def vector_case(n=40, d=16, k=5, classes=6, seed=0, head="classify", **choices):
-    """References that are random vectors, and random queries with a row of zeros."""
+    """References that are random vectors, and random queries with a row of zeros; see `plain`."""
     rng = np.random.default_rng(seed)
     labels = [f"class {i}" for i in rng.integers(0, classes, n)]
     targets = rng.standard_normal((n, 2)) * [1, 100] if head == "regress" else None
     references = References.of(rng.standard_normal((n, d)), labels, targets=targets)
     queries = rng.standard_normal((50, d)).astype(np.float32)
     queries[0] = 0
-    spec = Spec(backbone="vector", k=k, head=head, **choices)
+    spec = plain(backbone="vector", k=k, head=head, **choices)
     return Case(spec, references, None, Queries(queries, queries))
 
 
 def photo_case(photos, backbone="pixels", head="classify", **choices):
-    """References that are the small pictures; queries are others, and a black one."""
-    spec = Spec(backbone=backbone, head=head, **choices)
+    """References that are the small pictures; queries are others, and a black one; see `plain`."""
+    spec = plain(backbone=backbone, head=head, **choices)
     net = load_backbone(spec)
     references = embed(find(photos), net, spec.crop).references()
     from pocketknn.builder.embedding import run

@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pytest
+from conftest import PLAIN
 
 from pocketknn.builder import InputError
 from pocketknn.export import budget
@@ -26,7 +27,7 @@ def test_what_is_no_size(text):
 
 def variant(size, good):
     return Variant(
-        precision="int8", pca=None, whiten=None, bytes=size, accuracy=0.5, agreement=0.9, good=good
+        precision="int8", projection="none", bytes=size, accuracy=0.5, agreement=0.9, good=good
     )
 
 
@@ -49,16 +50,19 @@ def test_a_reference_is_not_its_own_neighbour():
     np.testing.assert_allclose(found.scores, [[0.9, 0.8], [1, 0.5], [1, 1]])
 
 
-def test_a_build_within_a_budget(pocketknn, photos, tmp_path):
+@pytest.mark.parametrize(("more", "compared"), [((), "classes"), (PLAIN, "none")])
+def test_a_build_within_a_budget(more, compared, pocketknn, photos, tmp_path):
     given = ("build", photos, "-o", tmp_path / "out", "--backbone", "bundled", "--k", "3")
     choices = ("--formats", "tflite", "--agreement", "0.5", "--loss", "0.9")
-    said = pocketknn(*given, *choices, "--budget", "2MB")
+    said = pocketknn(*given, *choices, *more, "--budget", "2MB")
     assert said.code == 0, said.err
     lines = [line.split() for line in said.out.splitlines()]
+    assert {line[1] for line in lines if line[:1] and line[0] in budget.PRECISIONS} == {compared}
     sizes = {line[0]: float(line[2]) for line in lines if line[:1] and line[0] in budget.PRECISIONS}
     assert sizes["int8"] < sizes["float16"] < sizes["float32"]
     manifest = json.loads((tmp_path / "out" / "manifest.json").read_text())
     assert manifest["precision"] == {"tflite": "int8"}
+    assert manifest["scores_of"] == ("embedding" if compared == "none" else compared)
     assert (tmp_path / "out" / "model.tflite").stat().st_size / 1e6 == pytest.approx(
         sizes["int8"], abs=0.02
     )

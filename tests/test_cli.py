@@ -1,6 +1,7 @@
 """The commands as a person types them: what they print, leave behind and answer to mistakes."""
 
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -9,7 +10,7 @@ import time
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-from conftest import drawing
+from conftest import PLAIN, drawing
 from PIL import Image
 
 from pocketknn.builder import neighbors
@@ -70,7 +71,12 @@ def test_a_build_holds_all_that_was_promised(built):
 def test_the_manifest_says_everything(built):
     manifest = json.loads((built / "manifest.json").read_text())
     assert manifest["labels"] == ["apple", "berries/red", "cherry"]
-    assert (manifest["k"], manifest["head"], manifest["metric"]) == (5, "classify", "cosine")
+    # Softly all vote that there are, as far as to a hundred.
+    assert (manifest["k"], manifest["head"], manifest["metric"]) == (12, "classify", "cosine")
+    assert (manifest["vote"], manifest["scores_of"]) == ("soft", "classes")
+    assert manifest["projection"]["by"] == "classes"
+    assert manifest["temperature"] > 0
+    assert "directions in which the classes differ" in manifest["outputs"]["scores"]["is"]
     assert manifest["input"]["crop"] == "center"
     assert manifest["input"]["shape"] == [96, 96, 3]
     assert set(manifest["parity"]) == {"keras", "tflite", "coreml", "onnx"}
@@ -94,7 +100,7 @@ def test_predict_finds_a_reference_itself(built, photos, pocketknn, suffix):
     first, second = json.loads(said.out)
     assert first["neighbors"][0]["path"] == "berries/red/2.png"
     assert first["neighbors"][0]["score"] == pytest.approx(1, abs=1e-3)
-    assert len(first["neighbors"]) == 5
+    assert len(first["neighbors"]) == 12, "all that vote"
     assert second["neighbors"][0]["path"] == "apple/0.png"
     assert first["label"] in ("apple", "berries/red", "cherry")
 
@@ -104,6 +110,10 @@ def test_predict_prints_a_table(built, photos, pocketknn):
     assert said.code == 0
     assert "apple/0.png" in said.out
     assert "(1.000)" in said.out
+    near = re.findall(r"/\d\.png \((-?\d\.\d{3})\)", said.out)
+    assert len(near) == 5, "of those that vote five are shown"
+    assert near == sorted(near, key=float, reverse=True)
+    assert "score: cosine of each neighbour by the directions in which the classes" in said.out
 
 
 def test_an_artefact_alone_is_enough(built, photos, pocketknn, tmp_path):
@@ -139,9 +149,10 @@ def test_verify_agrees(built, photos, pocketknn):
         assert said.out.count("agrees") == 4
 
 
-def test_verify_notices_a_changed_file(built, pocketknn, tmp_path):
+def test_verify_notices_a_changed_file(photos, pocketknn, tmp_path):
     copy = tmp_path / "copy"
-    shutil.copytree(built, copy)
+    words = ("--backbone", "pixels", "--size", 8, "--formats", "keras,tflite,onnx", "--no-report")
+    assert pocketknn("build", photos, "-o", copy, *words, *PLAIN).code == 0
     content = bytearray((copy / "model.tflite").read_bytes())
     row = pq.read_table(copy / "references.parquet")["embedding"][3].values.to_numpy()
     place = content.index(neighbors.unit(row[None]).astype("<f4").tobytes())

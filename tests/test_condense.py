@@ -4,11 +4,13 @@ import json
 
 import numpy as np
 import pytest
+from conftest import PLAIN, plain
+from scipy.special import softmax
 from sklearn.metrics import pairwise_distances
 from sklearn.model_selection import LeaveOneOut, cross_val_predict
 from sklearn.neighbors import KNeighborsClassifier
 
-from pocketknn.builder import InputError, References, Spec, unchanged
+from pocketknn.builder import InputError, References, Spec, neighbors, unchanged
 from pocketknn.builder import condense as module
 from pocketknn.builder.condense import Condense, condense
 from pocketknn.builder.fit import fit
@@ -60,7 +62,7 @@ def test_condensed_is_harts_rule(metric, block, monkeypatch):
 
     monkeypatch.setattr(hart, "_BLOCK", block)
     references = blobs(spread=2.0)
-    found = condense(Spec(metric=metric, seed=3), references, Condense(by="condensed"))
+    found = condense(plain(metric=metric, seed=3), references, Condense(by="condensed"))
     expected = hart_by_the_book(references, metric, 3)
     assert found.rows.tolist() == sorted(expected)
     assert 4 < len(expected) < 80, "the data must leave something out"
@@ -68,7 +70,7 @@ def test_condensed_is_harts_rule(metric, block, monkeypatch):
     judge = KNeighborsClassifier(1, metric=metric, algorithm="brute")
     judge.fit(vectors[found.rows], labels[found.rows])
     assert (judge.predict(vectors) == labels).all(), "the nearest one is right for all"
-    few = condense(Spec(metric=metric, seed=3), references, Condense(by="condensed", count=9))
+    few = condense(plain(metric=metric, seed=3), references, Condense(by="condensed", count=9))
     assert few.rows.tolist() == sorted(expected[:9])
 
 
@@ -79,7 +81,7 @@ def test_edited_is_wilsons_rule(metric, vote):
     vectors, labels = references.vectors.astype("f8"), references.label_ids
     judge = KNeighborsClassifier(3, metric=metric, weights=vote, algorithm="brute")
     right = cross_val_predict(judge, vectors, labels, cv=LeaveOneOut()) == labels
-    found = condense(Spec(metric=metric, vote=vote, k=3), references, Condense(by="edited"))
+    found = condense(plain(metric=metric, vote=vote, k=3), references, Condense(by="edited"))
     assert found.rows.tolist() == np.flatnonzero(right).tolist()
     assert 20 < len(found.rows) < 120
 
@@ -89,9 +91,34 @@ def test_editing_leaves_no_class_without_a_reference():
         [blobs(n=40, classes=2).vectors, blobs(n=40, classes=2).vectors[:2] + 0.01]
     )
     references = References.of(rows, ["a", "b"] * 20 + ["odd", "odd"], classes=["b", "odd", "a"])
-    found = condense(Spec(k=5), references, Condense(by="edited"))
+    found = condense(plain(k=5), references, Condense(by="edited"))
     assert found.references.labels == ("b", "odd", "a")
     assert found.references.counts["odd"] == 1
+
+
+@pytest.mark.parametrize("projection", ["classes", "pca:3"])
+def test_edited_asks_those_that_did_not_shape_the_space(projection):
+    """A soft vote by what each fold finds without the fold, by hand."""
+    references = blobs(spread=3.0)
+    whole = fit(Spec(projection=projection, k=7), references)
+    folds, labels = whole.space.folds, references.label_ids
+    assert len(folds) > 1
+    assert sorted(np.concatenate([fold.test for fold in folds])) == list(range(120))
+    right = np.zeros(120, bool)
+    for fold in folds:
+        train = np.setdiff1d(np.arange(120), fold.test)
+        assert train.tolist() == fold.train.tolist()
+        rows = fold.project(references.vectors)
+        rows /= np.linalg.norm(rows, axis=1, keepdims=True)
+        for query in fold.test:
+            cosines = rows[train] @ rows[query]
+            near = np.argsort(-cosines)[:7]
+            weights = softmax(cosines[near] / whole.temperature)
+            votes = np.bincount(labels[train[near]], weights, minlength=4)
+            right[query] = votes.argmax() == labels[query]
+    found = condense(Spec(projection=projection, k=7), references, Condense(by="edited"))
+    assert found.rows.tolist() == np.flatnonzero(right).tolist()
+    assert 20 < len(found.rows) < 120
 
 
 @pytest.mark.parametrize("depth", [8, 128])
@@ -103,7 +130,7 @@ def test_same_changes_no_answer(choices, depth, monkeypatch):
     """Neither of those that are kept, each left out, nor of those that are not."""
     monkeypatch.setattr(unchanged, "_DEPTH", depth)
     references = blobs(n=80, spread=2.0)
-    found = condense(Spec(**choices), references, Condense(by="same"))
+    found = condense(plain(**choices), references, Condense(by="same"))
     k, metric = choices.get("k", 5), choices.get("metric", "cosine")
     given = (k, metric, choices.get("vote", "uniform"))
     every = np.arange(len(references))
@@ -118,17 +145,62 @@ def test_same_changes_no_answer(choices, depth, monkeypatch):
         assert vanishes or (answered(references, fewer, *given) != before).any(), "none can go"
 
 
+@pytest.mark.parametrize("choices", [{}, {"vote": "soft", "temperature": 0.05, "k": 9}])
+def test_same_keeps_its_promise_by_default_and_with_a_soft_vote(choices):
+    """The very files: what a build of all says of each left out, one of those that are kept says.
+
+    By default too: it then compares all of the embedding, and says so.
+    """
+    references = blobs(n=160, spread=2.0)
+    found = condense(Spec(**choices), references, Condense(by="same"))
+    assert found.spec.projection == "none"
+    assert len(found.rows) < 160, "something can go"
+    rows = neighbors.unit(references.vectors.astype("f8"))
+    cosines, said = rows @ rows.T, []
+    for kept in (np.arange(160), found.rows):
+        built = fit(found.spec, references.select(kept).in_order(references.labels))
+        answers = []
+        for query in range(160):
+            left = np.setdiff1d(kept, [query])
+            near = left[np.argsort(-cosines[query, left])[: built.k]]
+            sharp = 1 / built.temperature if built.spec.vote == "soft" else 0.0
+            weights = softmax(cosines[query, near] * sharp)
+            answers.append(np.bincount(references.label_ids[near], weights, minlength=4).argmax())
+        said.append(answers)
+    assert said[0] == said[1]
+
+
+@pytest.mark.parametrize("by", ["prototypes", "condensed", "edited"])
+def test_by_default_the_space_of_all_is_learned_from_those_that_are_kept(by):
+    references = blobs(spread=2.0)
+    count = None if by == "edited" else 40
+    found = condense(Spec(), references, Condense(by=by, count=count))
+    assert found.spec.projection == "classes"
+    again = fit(found.spec, found.references)
+    assert again.scores_of == "classes"
+
+
+def test_by_default_one_photo_of_each_class_can_be_kept():
+    """They tell little of how photos of a class differ, yet are there to be found."""
+    references = blobs(spread=2.0)
+    fewest = condense(Spec(), references, Condense(count=4))
+    assert fewest.references.counts == dict.fromkeys(references.labels, 1)
+    built = fit(fewest.spec, fewest.references)
+    votes = built.votes(built.search(fewest.references.vectors))
+    assert votes.argmax(axis=1).tolist() == fewest.references.label_ids.tolist()
+
+
 def test_what_looks_the_same_but_is_not_is_refused(monkeypatch):
     """The promise is checked on what a build would hold, whatever the search for it did."""
     monkeypatch.setattr(unchanged, "choose", lambda whole: np.arange(12))
     with pytest.raises(InputError, match="rounding decides some of the answers"):
-        condense(Spec(), blobs(spread=2.0), Condense(by="same"))
+        condense(plain(), blobs(spread=2.0), Condense(by="same"))
 
 
 @pytest.mark.parametrize("metric", METRICS)
 def test_prototypes_are_real_references_near_the_middle(metric):
     references = blobs(paths=[f"{i}.png" for i in range(120)], ids=[f"id{i}" for i in range(120)])
-    found = condense(Spec(metric=metric), references, Condense(count=4))
+    found = condense(plain(metric=metric), references, Condense(count=4))
     assert found.references.counts == dict.fromkeys(references.labels, 1)
     for row, place in zip(found.rows, range(4), strict=True):
         assert found.references.ids[place] == f"id{row}"
@@ -144,9 +216,9 @@ def test_prototypes_are_real_references_near_the_middle(metric):
 
 def test_prototypes_beat_a_draw():
     references = blobs(n=300, spread=2.5, classes=6)
-    chosen = condense(Spec(k=1), references, Condense(count=30)).curve
+    chosen = condense(plain(k=1), references, Condense(count=30)).curve
     drawn = [
-        module._measure(Spec(k=1), references, np.random.default_rng(seed).choice(300, 30, False))
+        module._measure(plain(k=1), references, np.random.default_rng(seed).choice(300, 30, False))
         for seed in range(5)
     ]
     accuracy = next(point.accuracy for point in chosen if point.kept == 30)
@@ -165,7 +237,7 @@ def test_prototypes_beat_a_draw():
     ],
 )
 def test_as_many_as_asked_for(plan, kept):
-    found = condense(Spec(), blobs(), plan)
+    found = condense(plain(), blobs(), plan)
     assert len(found.references) == len(found.rows) == kept
     assert found.curve[-1].kept == 120
     assert kept in [point.kept for point in found.curve]
@@ -174,14 +246,14 @@ def test_as_many_as_asked_for(plan, kept):
 
 def test_bytes_are_those_of_what_is_stored():
     plan = Condense(bytes=1200)
-    assert len(condense(Spec(), blobs(), plan).rows) == 50
-    assert len(condense(Spec(pca=3), blobs(), plan).rows) == 100
-    assert len(condense(Spec(metric="euclidean"), blobs(), plan).rows) == 1200 // 28
+    assert len(condense(plain(), blobs(), plan).rows) == 50
+    assert len(condense(plain(pca=3), blobs(), plan).rows) == 100
+    assert len(condense(plain(metric="euclidean"), blobs(), plan).rows) == 1200 // 28
 
 
 def test_the_curve_is_scikit_learns():
     references = blobs(spread=2.5)
-    found = condense(Spec(k=3), references, Condense(count=20))
+    found = condense(plain(k=3), references, Condense(count=20))
     said = answered(references, found.rows, 3)
     accuracy = next(point.accuracy for point in found.curve if point.kept == 20)
     assert accuracy == (said == references.label_ids).mean()
@@ -190,14 +262,14 @@ def test_the_curve_is_scikit_learns():
 
 def test_the_curve_of_very_many_is_of_a_draw(monkeypatch):
     monkeypatch.setattr(module, "_MOST", 40)
-    found = condense(Spec(), blobs(), Condense(count=60))
+    found = condense(plain(), blobs(), Condense(count=60))
     assert all((point.accuracy * 40) % 1 == pytest.approx(0) for point in found.curve)
 
 
 def test_the_same_seed_keeps_the_same():
     for plan in (Condense(count=20), Condense(by="condensed")):
         one, two, other = (
-            condense(Spec(seed=seed), blobs(spread=2.5), plan).rows.tolist() for seed in (1, 1, 2)
+            condense(plain(seed=seed), blobs(spread=2.5), plan).rows.tolist() for seed in (1, 1, 2)
         )
         assert one == two != other
 
@@ -207,7 +279,7 @@ def test_copies_make_fewer_clusters_but_not_fewer_references():
     references = References.of(
         np.repeat(once.vectors, 6, axis=0), [f"c{i // 6 % 4}" for i in range(48)]
     )
-    found = condense(Spec(k=1), references, Condense(count=24))
+    found = condense(plain(k=1), references, Condense(count=24))
     assert len(set(found.rows.tolist())) == 24
     assert len(np.unique(found.references.vectors, axis=0)) == 8
 
@@ -223,11 +295,11 @@ def test_each_class_keeps_its_share(sizes, most, expected):
 def test_image_search_and_regression_keep_prototypes():
     rng = np.random.default_rng(0)
     rows = rng.uniform(size=(80, 2))
-    search = condense(Spec(), References.of(rows), Condense(count=20))
+    search = condense(plain(), References.of(rows), Condense(count=20))
     assert len(search.rows) == 20
     assert {(point.accuracy, point.rmse) for point in search.curve} == {(None, None)}
     priced = References.of(rows, targets=rows @ [[3.0], [1.0]], target_names=["price"])
-    found = condense(Spec(metric="euclidean"), priced, Condense(count=40))
+    found = condense(plain(metric="euclidean"), priced, Condense(count=40))
     np.testing.assert_array_equal(found.references.targets, priced.targets[found.rows])
     errors = [point.rmse["price"] for point in found.curve]
     assert errors[0] > errors[-1], "the fewest answer worst"
@@ -235,10 +307,10 @@ def test_image_search_and_regression_keep_prototypes():
 
 def test_what_auto_stands_for_is_decided_by_all():
     references = blobs(spread=3.0)
-    whole = fit(Spec(k="auto"), references)
-    found = condense(Spec(k="auto"), references, Condense(count=100))
+    whole = fit(plain(k="auto"), references)
+    found = condense(plain(k="auto"), references, Condense(count=100))
     assert found.spec.k == whole.k
-    assert condense(Spec(k="auto"), references, Condense(count=4)).spec.k <= 4
+    assert condense(plain(k="auto"), references, Condense(count=4)).spec.k <= 4
 
 
 @pytest.mark.parametrize(
@@ -247,9 +319,14 @@ def test_what_auto_stands_for_is_decided_by_all():
         (Condense(count=121), Spec(), "121 references cannot be kept of 120; say 4 to 120"),
         (Condense(count=3), Spec(), "3 references are too few: 4 classes need at least 4"),
         (Condense(share=0.01), Spec(), "1 references are too few: 4 classes"),
-        (Condense(bytes=50), Spec(), r"2 references are too few: .*\(96 bytes, 24 each\)"),
+        (Condense(bytes=50), plain(), r"2 references are too few: .*\(96 bytes, 24 each\)"),
         (Condense(count=10), Spec(k=20), "k = 20, but there are only 10 references"),
-        (Condense(by="same"), Spec(pca=2), "'same' keeps no promise with pca"),
+        (Condense(by="same"), Spec(pca=2), "'same' keeps no promise with the projection pca"),
+        (
+            Condense(by="same"),
+            Spec(projection="classes"),
+            "'same' keeps no promise with the projection classes",
+        ),
         (Condense(by="same"), Spec(balanced=True), "'same' keeps no promise with balanced"),
         (Condense(by="same"), Spec(k=120), "'same' takes more references than the k = 120"),
         (Condense(by="edited"), Spec(head="neighbors"), "'edited' compares labels"),
@@ -323,7 +400,10 @@ def test_a_build_with_fewer_references(photos, pocketknn, tmp_path):
     [
         (["--condense", "13"], "13 references cannot be kept of 12; say 3 to 12"),
         (["--condense", "2"], "2 references are too few: 3 classes need at least 3 references"),
-        (["--condense", "1KB"], "1 references are too few: 3 classes need at least 3 references"),
+        (
+            ["--condense", "1KB", *PLAIN],
+            "1 references are too few: 3 classes need at least 3 references",
+        ),
         (["--condense", "half"], "say how many references to keep: 500, 50% or 2MB, or same,"),
         (["--condense", "0.5"], "say how many references to keep: 500, 50% or 2MB, or same,"),
         (["--condense", "prototypes"], "say how many prototypes to keep"),

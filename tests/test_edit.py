@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from conftest import PLAIN, plain
 
 from pocketknn.builder import InputError, References, Spec, load_backbone
 from pocketknn.export import FORMATS, editing, export, load
@@ -41,7 +42,7 @@ def builds(folders):
         key = (name, *sorted(choices.items()))
         if key not in made:
             made[key] = folders / f"out-{len(made)}"
-            spec = Spec(backbone="pixels", size=8, k=3, **choices)
+            spec = plain(backbone="pixels", size=8, k=3, **choices)
             build_photos(Selection(photos=folders / name), made[key], spec)
         return made[key]
 
@@ -106,6 +107,10 @@ def test_classes_renamed_and_taken_out(suffix, builds, pocketknn, tmp_path):
         {"pca": 5, "whiten": 1.0},
         {"pca": 5, "metric": "euclidean"},
         {"reject": 0.1, "balanced": True},
+        {"vote": "soft"},
+        {"projection": "classes", "vote": "soft", "reject": 0.1},
+        {"projection": "classes", "metric": "euclidean"},
+        {"projection": "auto", "vote": None},
         {"head": "regress"},
         {"head": "neighbors"},
     ],
@@ -120,7 +125,7 @@ def test_any_choice_survives(name, choices, tmp_path):
         targets=rng.standard_normal((60, 2)) if regress else None,
     )
     out = tmp_path / "out"
-    export(Spec(**choices), references, None, out, formats=[name])
+    export(plain(**({"k": 5} | choices)), references, None, out, formats=[name])
     opened = open_artefact(out / f"model{SUFFIXES[name]}")
     held = opened.fit
     assert held.space.metric == choices.get("metric", "cosine")
@@ -186,7 +191,7 @@ def test_a_file_whose_backbone_is_not_here(suffix, folders, pocketknn, tmp_path,
     from pocketknn.export.commands import edit
 
     out = tmp_path / "out"
-    words = ("--backbone", "pixels", "--size", 8, "--k", 3, "--formats", FORMAT_OF[suffix])
+    words = ("--backbone", "pixels", "--size", 8, "--k", 3, "--formats", FORMAT_OF[suffix], *PLAIN)
     assert pocketknn("build", folders / "all", "-o", out, *words).code == 0
     path = copied(out / f"model{suffix}", tmp_path)
     monkeypatch.setattr(edit, "_at_hand", lambda opened: False)
@@ -316,7 +321,7 @@ def test_the_new_file_is_not_kept_where_it_does_not_agree(builds, tmp_path, monk
     ],
 )
 def test_files_past_two_gigabytes_are_refused_before_work(n, dim, pca, formats, refused):
-    spec = Spec(pca=pca)
+    spec = plain(pca=pca)
     if not refused:
         check_size(formats, n, dim, spec)
         return

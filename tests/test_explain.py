@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import drawing, vector_case
+from conftest import PLAIN, drawing, vector_case
 from PIL import Image
 
 from pocketknn.builder import find
@@ -21,7 +21,7 @@ from pocketknn.export.rebuilt import scorer_of
 SIZE, SIDE = 20, 4
 SPOT = (4, 8)  # top and left of the query's bright square
 FORMATS = ("keras", "tflite", "mlpackage", "onnx")
-BUILD = ("--backbone", "pixels", "--size", str(SIZE))
+BUILD = ("--backbone", "pixels", "--size", str(SIZE), "--vote", "uniform")
 
 
 def spotted(spot, seed):
@@ -51,7 +51,7 @@ def built(spots):
 
     out = spots / "out"
     with pytest.raises(SystemExit) as end:
-        main(["build", str(spots / "photos"), "-o", str(out), *BUILD, "--k", "3"])
+        main(["build", str(spots / "photos"), "-o", str(out), *BUILD, *PLAIN, "--k", "3"])
     assert end.value.code == 0
     return out
 
@@ -123,7 +123,13 @@ def test_a_file_on_its_own_bounds_the_score(spots, built, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "choices", [("euclidean", "--pca", "4"), ("manhattan",), ("cosine", "--crop", "fit")]
+    "choices",
+    [
+        ("euclidean", "--pca", "4"),
+        ("manhattan",),
+        ("cosine", "--crop", "fit"),
+        ("cosine", "--projection", "classes", "--vote", "soft"),
+    ],
 )
 def test_scores_that_no_file_gives_continue_those_that_it_gives(spots, tmp_path, choices):
     from pocketknn.export.cli import main

@@ -2,9 +2,11 @@
 
 import numpy as np
 import pytest
+from conftest import plain
 from sklearn.decomposition import PCA
 from sklearn.model_selection import LeaveOneOut, cross_val_predict
 from sklearn.neighbors import KNeighborsClassifier, KNeighborsRegressor
+from sklearn.pipeline import make_pipeline
 
 from pocketknn.builder import InputError, References, Spec, neighbors
 from pocketknn.builder.accuracy import leave_one_out, unprojected
@@ -36,7 +38,7 @@ def test_k_auto_is_the_best_by_scikit_learns_leave_one_out(metric):
         )
         for k in range(1, 40)
     ]
-    found = fit(Spec(k="auto", metric=metric), references)
+    found = fit(plain(k="auto", metric=metric), references)
     assert found.k == int(np.argmax(np.round(scores, 9))) + 1
     assert leave_one_out(found).accuracy == pytest.approx(max(scores))
 
@@ -67,7 +69,7 @@ def test_k_auto_of_a_regression_has_the_least_error():
 @pytest.mark.parametrize("n", [20, 200])
 def test_a_projection_is_scikit_learns(size, n):
     references = blobs(n=n, d=40)
-    found = fit(Spec(pca=size, metric="euclidean"), references)
+    found = fit(plain(pca=size, metric="euclidean"), references)
     judge = PCA(size).fit(references.vectors.astype("f8"))
     queries = np.random.default_rng(1).standard_normal((30, 40))
     expected = judge.transform(queries)
@@ -80,21 +82,53 @@ def test_a_projection_is_scikit_learns(size, n):
     assert found.space.projection.variance == pytest.approx(kept)
 
 
+def asked_in_folds(space, k, size=None):
+    """The slow way: scikit-learn asked for each fold, of all others; the share of right answers.
+
+    Its components are found without the fold, too.
+    """
+    rows, labels = space.references.vectors.astype("f8"), space.references.label_ids
+    right, asked = 0, []
+    for fold in space.folds:
+        train = np.setdiff1d(np.arange(len(rows)), fold.test)
+        asked += fold.test.tolist()
+        knn = KNeighborsClassifier(k, algorithm="brute")
+        judge = knn if size is None else make_pipeline(PCA(size, svd_solver="full"), knn)
+        judge.fit(rows[train], labels[train])
+        right += (judge.predict(rows[fold.test]) == labels[fold.test]).sum()
+    assert sorted(asked) == list(range(len(rows))), "each is asked for once"
+    return right / len(rows)
+
+
 def test_what_a_projection_costs_is_measured():
     references = blobs(n=90, d=30)
-    all_of_it = unprojected(fit(Spec(pca=30, metric="euclidean"), references))
+    all_of_it = unprojected(fit(plain(pca=30, metric="euclidean"), references))
     assert all_of_it.recall == all_of_it.first_equal == 1
-    little = unprojected(fit(Spec(pca=1, metric="euclidean"), references))
+    found = fit(plain(pca=1, metric="euclidean"), references)
+    little = unprojected(found)
     assert little.recall < 0.5
-    assert little.accuracy == leave_one_out(fit(Spec(metric="euclidean"), references)).accuracy
-    assert unprojected(fit(Spec(), references)) is None
+    assert little.accuracy == pytest.approx(asked_in_folds(found.space, 5))
+    assert unprojected(fit(plain(), references)) is None
+
+
+@pytest.mark.parametrize("size", [1, 3])
+def test_behind_a_projection_references_are_left_out_in_folds(size):
+    """Components that a photo helped to find put it too near to its class."""
+    references = blobs(n=90, d=30, spread=6.0)
+    found = fit(plain(pca=size, metric="euclidean"), references)
+    measured = leave_one_out(found)
+    assert (measured.folds, measured.queries) == (len(found.space.folds), 90)
+    assert measured.accuracy == pytest.approx(asked_in_folds(found.space, 5, size))
+    assert 0.3 < measured.accuracy < 1, "the data must leave something to get wrong"
+    each = leave_one_out(fit(plain(metric="euclidean"), references))
+    assert each.folds == 0, "without a projection each is left out alone"
 
 
 @pytest.mark.parametrize("metric", ["cosine", "euclidean", "manhattan"])
 @pytest.mark.parametrize("rate", [0.05, 0.2])
 def test_the_threshold_rejects_the_stated_share_and_not_more(metric, rate):
     references = blobs(n=100)
-    found = fit(Spec(reject="auto", false_rejection=rate, metric=metric), references)
+    found = fit(plain(reject="auto", false_rejection=rate, metric=metric), references)
     scores = neighbors.leave_one_out(references.vectors, 1, metric=metric).scores[:, 0]
     rejected = (scores < found.threshold).mean()
     assert rate - 0.02 <= rejected <= rate, "one less where a pair of neighbours share a score"
@@ -105,11 +139,11 @@ def test_the_threshold_rejects_the_stated_share_and_not_more(metric, rate):
 def test_left_out_classes_are_what_a_build_without_them_rejects():
     """The slow way: take each class away, choose the threshold anew, ask for its pictures."""
     references = blobs(n=90, classes=3, spread=2.0)
-    found = fit(Spec(reject="auto", false_rejection=0.1), references)
+    found = fit(plain(reject="auto", false_rejection=0.1), references)
     rejected = 0
     for label in references.labels:
         rest = references.remove(classes=[label])
-        without = fit(Spec(reject="auto", false_rejection=0.1), rest)
+        without = fit(plain(reject="auto", false_rejection=0.1), rest)
         own = references.vectors[[references.label_of(i) == label for i in range(90)]]
         rejected += (without.search(own).scores[:, 0] < without.threshold).sum()
     assert measure(found).left_out_classes == pytest.approx(rejected / 90)

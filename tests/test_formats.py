@@ -5,7 +5,7 @@ import gc
 import keras
 import numpy as np
 import pytest
-from conftest import PRECISION, Case, drawing, photo_case, vector_case
+from conftest import PRECISION, Case, drawing, photo_case, plain, vector_case
 
 from pocketknn.builder import InputError, References, Spec, build, neighbors
 from pocketknn.builder.mobilenets import FAMILIES, network
@@ -21,6 +21,13 @@ CASES = {
     "vectors, neighbours": lambda photos: vector_case(head="neighbors"),
     "vectors, by distance": lambda photos: vector_case(vote="distance"),
     "vectors, balanced": lambda photos: vector_case(balanced=True),
+    "vectors, soft": lambda photos: vector_case(vote="soft"),
+    "vectors, soft, all of them": lambda photos: vector_case(vote="soft", k=40),
+    "vectors, soft, cold": lambda photos: vector_case(vote="soft", temperature=0.003),
+    "vectors, soft, balanced": lambda photos: vector_case(vote="soft", balanced=True),
+    "vectors, soft, euclidean": lambda photos: vector_case(vote="soft", metric="euclidean"),
+    "vectors, soft, manhattan": lambda photos: vector_case(vote="soft", metric="manhattan"),
+    "vectors, soft, minkowski": lambda photos: vector_case(vote="soft", metric="minkowski"),
     "vectors, both": lambda photos: vector_case(vote="distance", balanced=True),
     "vectors, euclidean": lambda photos: vector_case(metric="euclidean", vote="distance"),
     "vectors, manhattan": lambda photos: vector_case(metric="manhattan", vote="distance"),
@@ -32,6 +39,15 @@ CASES = {
     "vectors, pca": lambda photos: vector_case(pca=4),
     "vectors, whitened pca": lambda photos: vector_case(pca=6, whiten=1.0),
     "vectors, pca of a share": lambda photos: vector_case(pca=0.8, metric="euclidean"),
+    "vectors, by default": lambda photos: vector_case(k=None, projection="auto", vote=None),
+    "vectors, classes": lambda photos: vector_case(projection="classes"),
+    "vectors, classes by distance": lambda photos: vector_case(
+        projection="classes", metric="euclidean", vote="distance"
+    ),
+    "vectors, classes, manhattan": lambda photos: vector_case(
+        projection="classes", metric="manhattan", vote="soft"
+    ),
+    "vectors, soft pca": lambda photos: vector_case(pca=6, whiten=0.5, vote="soft"),
     "vectors, mean": lambda photos: vector_case(head="regress"),
     "vectors, mean by distance": lambda photos: vector_case(head="regress", vote="distance"),
     "vectors, mean by manhattan": lambda photos: vector_case(
@@ -41,11 +57,21 @@ CASES = {
     "vectors, unknown by distance": lambda photos: vector_case(
         reject=-4.0, metric="euclidean", vote="distance", balanced=True
     ),
+    "vectors, unknown, soft": lambda photos: vector_case(
+        reject="auto", false_rejection=0.5, vote="soft", projection="classes"
+    ),
+    "one reference, by default": lambda photos: vector_case(
+        n=1, k=None, classes=1, projection="auto", vote=None
+    ),
     "one reference": lambda photos: vector_case(n=1, k=1, classes=1),
     "k = n": lambda photos: vector_case(n=7, k=7, classes=2),
     "pixels, vote": lambda photos: photo_case(photos, size=16),
     "pixels, neighbours": lambda photos: photo_case(photos, head="neighbors", size=16),
     "bundled, vote": lambda photos: photo_case(photos, "bundled"),
+    "pixels, classes": lambda photos: photo_case(
+        photos, size=16, projection="classes", vote="soft"
+    ),
+    "bundled, soft": lambda photos: photo_case(photos, "bundled", vote="soft"),
     "bundled, all": lambda photos: photo_case(
         photos,
         "bundled",
@@ -109,6 +135,25 @@ def test_the_file_agrees_with_exact_knn(name, case, tmp_path):
     assert FORMATS[name].read(path) == case.metadata
 
 
+@pytest.mark.parametrize("name", ["keras", "tflite", "onnx"])
+def test_what_a_build_takes_by_default_agrees(name, photos, tmp_path):
+    """Half precision, whose errors whitening enlarges, is for `test_answers`."""
+    case = photo_case(photos, "bundled", projection="auto", vote=None)
+    assert (case.fit.scores_of, case.spec.vote, case.fit.k) == ("classes", "soft", 12)
+    assert judge(name, written(name, case, tmp_path), case).failures == ()
+
+
+@pytest.mark.parametrize("precision", ["float16", "int8"])
+@pytest.mark.parametrize("vote", ["uniform", "distance", "soft"])
+def test_a_vote_of_less_than_float32_is_that_of_its_own_neighbours(
+    vote, precision, photos, tmp_path
+):
+    """Whatever the backbone's rounding does to the scores, the vote is right for those."""
+    case = photo_case(photos, "bundled", vote=vote)
+    path = written("tflite", case, tmp_path, precision)
+    assert judge("tflite", path, case, precision).failures == ()
+
+
 @pytest.mark.parametrize("name", list(FORMATS))
 def test_every_architecture_agrees(name, architecture, tmp_path):
     assert np.linalg.norm(architecture.queries.embeddings[1]) > 1e-3, "the signal must be alive"
@@ -123,8 +168,9 @@ def test_mobilenet_v1_in_half_precision_with_trained_weights(photos, data, tmp_p
     assert judge("coreml", written("coreml", case, tmp_path), case).failures == ()
 
 
-def test_core_ml_in_float32_meets_the_float32_tolerance(photos, tmp_path):
-    case = photo_case(photos, "bundled")
+@pytest.mark.parametrize("choices", [{}, {"projection": "classes", "vote": "soft"}])
+def test_core_ml_in_float32_meets_the_float32_tolerance(choices, photos, tmp_path):
+    case = photo_case(photos, "bundled", **choices)
     path = written("coreml", case, tmp_path, "float32")
     assert judge("coreml", path, case, "float32").failures == ()
 
@@ -147,7 +193,7 @@ def test_ties_go_to_the_lowest_index_and_zeros_score_zero(name, tmp_path):
     rows = np.array([[0, 1.0], [1, 0], [1, 0], [0, 0], [1, 0], [0, 2]])
     references = References.of(rows, list("abcdef"))
     queries = np.array([[5, 0], [0, 0], [0, 1e-6], [0, 1e20]], np.float32)
-    case = Case(Spec(backbone="vector", k=4), references, None, Queries(queries, queries))
+    case = Case(plain(backbone="vector", k=4), references, None, Queries(queries, queries))
     outputs = FORMATS[name].load(written(name, case, tmp_path))(queries)
     assert outputs["indices"].tolist() == [[1, 2, 4, 0], [0, 1, 2, 3], [0, 5, 1, 2], [0, 5, 1, 2]]
     expected = [[1, 1, 1, 0], [0, 0, 0, 0], [1, 1, 0, 0], [1, 1, 0, 0]]
@@ -161,7 +207,7 @@ def test_more_than_2048_classes_keep_their_numbers(name, tmp_path):
     rng = np.random.default_rng(0)
     references = References.of(rng.standard_normal((2500, 8)), [f"{i:04}" for i in range(2500)])
     queries = np.array(references.vectors[[2499, 2049, 7]])
-    case = Case(Spec(backbone="vector", k=1), references, None, Queries(queries, queries))
+    case = Case(plain(backbone="vector", k=1), references, None, Queries(queries, queries))
     outputs = FORMATS[name].load(written(name, case, tmp_path))(queries)
     assert outputs["probabilities"].argmax(axis=1).tolist() == [2499, 2049, 7]
 

@@ -4,12 +4,13 @@ import json
 
 import numpy as np
 import pytest
-from conftest import Case, drawing, photo_case, vector_case
+from conftest import Case, drawing, photo_case, plain, vector_case
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
+from scipy.special import softmax
 
-from pocketknn.builder import References, Spec, neighbors
+from pocketknn.builder import References, neighbors
 from pocketknn.builder.fit import fit
 from pocketknn.builder.neighbors import Neighbors
 from pocketknn.export import export, load
@@ -23,9 +24,11 @@ from pocketknn.export.queries import Queries
 CASES = {
     "vectors": lambda photos: vector_case(),
     "vectors, by distance": lambda photos: vector_case(vote="distance", balanced=True),
+    "vectors, soft": lambda photos: vector_case(vote="soft", projection="classes", reject="auto"),
     "vectors, euclidean": lambda photos: vector_case(metric="euclidean", pca=5, reject="auto"),
     "vectors, mean": lambda photos: vector_case(head="regress", vote="distance"),
     "pixels, neighbours": lambda photos: photo_case(photos, head="neighbors", size=16),
+    "pixels, soft": lambda photos: photo_case(photos, size=16, vote="soft", balanced=True),
     "bundled": lambda photos: photo_case(photos, "bundled", vote="distance", reject="auto"),
 }
 
@@ -178,7 +181,7 @@ def test_photos_come_first_and_ties_last(tmp_path):
     queries = np.concatenate([np.ones((1, 8)), np.eye(8)[[3, 1, 2, 0, 5]], np.zeros((1, 8))])
     queries[1:-1] += np.arange(8) / 100  # no ties there
     queries = queries.astype(np.float32)
-    case = Case(Spec(backbone="vector", k=3), references, None, Queries(queries, queries))
+    case = Case(plain(backbone="vector", k=3), references, None, Queries(queries, queries))
     said = built(case, tmp_path / "out")
     found = [one["features"] for one in said["examples"]]
     np.testing.assert_array_equal(np.array(found, np.float32), queries[[1, 2, 3, 4, 5, 6]])
@@ -194,9 +197,12 @@ def test_a_black_picture_without_an_embedding_is_answered_by_the_first_rows(phot
         assert expected["probability_error"] == pytest.approx(vote)
 
 
-def test_int8_promises_no_neighbour(photos, tmp_path):
+@pytest.mark.parametrize("choices", [{}, {"vote": "soft"}])
+def test_int8_promises_no_neighbour(choices, photos, tmp_path):
     formats = ("keras", "tflite")
-    said = built(photo_case(photos, "bundled"), tmp_path / "out", formats, precision="int8")
+    said = built(
+        photo_case(photos, "bundled", **choices), tmp_path / "out", formats, precision="int8"
+    )
     kinds = {name: one["precision"] for name, one in said["formats"].items()}
     assert kinds["tflite"] == "int8"
     for name, expected in said["examples"][0]["expected"].items():
@@ -223,7 +229,8 @@ def test_no_file_no_examples(tmp_path, monkeypatch):
 CHOICES = st.fixed_dictionaries(
     {
         "metric": st.sampled_from(["cosine", "euclidean", "manhattan"]),
-        "vote": st.sampled_from(["uniform", "distance"]),
+        "vote": st.sampled_from(["uniform", "distance", "soft"]),
+        "temperature": st.sampled_from([0.003, 0.05, 1.0]),
         "balanced": st.booleans(),
         "reject": st.sampled_from([None, 0.3]),
     }
@@ -243,12 +250,15 @@ def crowded(seed, head, choices):
     metric, reject = choices["metric"], choices["reject"]
     if reject is not None and metric != "cosine":
         reject = -0.05
-    spec = Spec(
+    soft = choices["vote"] == "soft" and head == "classify"
+    vote = "distance" if choices["vote"] == "soft" and not soft else choices["vote"]
+    spec = plain(
         backbone="vector",
         k=int(rng.integers(1, 8)),
         head=head,
         metric=metric,
-        vote=choices["vote"],
+        vote=vote,
+        temperature=choices["temperature"] if soft else None,
         balanced=choices["balanced"],
         reject=reject if head == "classify" else None,
     )
@@ -283,7 +293,7 @@ def test_no_right_answer_is_outside(head, seed, choices, kind):
 def test_the_bounds_are_reached_by_ties():
     """Two classes tie for the last place: either may have it, and no more."""
     references = References.of([[1, 0], [0.8, 0.6], [0.8, -0.6]], list("aab"))
-    found = fit(Spec(backbone="vector", k=2), references)
+    found = fit(plain(backbone="vector", k=2), references)
     (exact,) = search(found, np.array([[1, 0]], np.float32))
     said = Leeway(exact=exact, precision="float32").as_json()
     assert said["allowed"] == [[0], [1, 2]]
@@ -298,7 +308,7 @@ def test_pictures_of_photos_are_those_of_the_build(photos, tmp_path):
     from pocketknn.builder.embedding import embed
     from pocketknn.export import queries
 
-    spec = Spec(backbone="pixels", size=20)
+    spec = plain(backbone="pixels", size=20)
     net = load_backbone(spec)
     embedded = embed(find(photos), net, spec.crop)
     against = queries.from_photos(embedded.photos, net, spec.crop)
@@ -309,6 +319,22 @@ def test_pictures_of_photos_are_those_of_the_build(photos, tmp_path):
     assert all(one.tobytes() in drawn for one in written[:-1]), "noise is asked last"
     assert not written[-1].any()
     assert drawing(0).size != (20, 20)
+
+
+@pytest.mark.parametrize("temperature", [0.01, 0.3])
+def test_the_bounds_are_reached_by_ties_of_a_soft_vote(temperature):
+    """The same two, whose weight is that of their score relative to the nearest one's."""
+    references = References.of([[1, 0.1], [0.8, 0.6], [0.8, -0.6]], list("aab"))
+    spec = plain(backbone="vector", k=2, vote="soft", temperature=temperature)
+    found = fit(spec, references)
+    (exact,) = search(found, np.array([[1, 0]], np.float32))
+    said = Leeway(exact=exact, precision="float32").as_json()
+    assert said["allowed"] == [[0], [1, 2]]
+    share = softmax(np.array([1 / np.hypot(1, 0.1), 0.8]) / temperature)[1]
+    assert said["probabilities"] == pytest.approx([1, 0])
+    # Scores may be off by 1e-5 each, which a temperature of 0.01 makes 0.1 % of a weight.
+    assert share <= said["probability_error"] <= share * (1 + 5e-5 / temperature) + 2e-5
+    assert said["labels"] == ["a"], "the nearest one outweighs what may come second"
 
 
 @pytest.mark.parametrize(
@@ -322,7 +348,7 @@ def test_pictures_of_photos_are_those_of_the_build(photos, tmp_path):
 )
 def test_near_the_threshold_a_picture_may_be_known_or_not(limit, labels, error):
     references = References.of([[1, 0], [-1, 0]], list("ab"))
-    found = fit(Spec(backbone="vector", k=1, reject=limit), references)
+    found = fit(plain(backbone="vector", k=1, reject=limit), references)
     (exact,) = search(found, np.array([[0.8, 0.6]], np.float32))
     leeway = Leeway(exact=exact, precision="float32")
     assert leeway.as_json()["labels"] == labels
@@ -330,9 +356,10 @@ def test_near_the_threshold_a_picture_may_be_known_or_not(limit, labels, error):
     assert leeway.clear is not bool(error)
 
 
-def test_a_search_that_misses_some_passes_its_own_examples(tmp_path):
+@pytest.mark.parametrize("vote", ["distance", "soft"])
+def test_a_search_that_misses_some_passes_its_own_examples(vote, tmp_path):
     """Scores may be lower by as much as missed neighbours make them, and no more."""
-    case = vector_case(n=900, d=400, search="rerank", candidates=5, vote="distance")
+    case = vector_case(n=900, d=400, search="rerank", candidates=5, vote=vote)
     assert case.fit.index.recall < 0.95
     said = built(case, out := tmp_path / "out")
     for name, one in said["formats"].items():

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from conftest import PRECISION, Case, photo_case
+from conftest import PLAIN, PRECISION, Case, photo_case, plain
 from sklearn.neighbors import NearestNeighbors
 
 from pocketknn.builder import neighbors
@@ -46,7 +46,7 @@ def case_of(n=N, d=D, seed=0, classes=7, **choices):
     vectors, queries, rng = clustered(n, d, seed)
     queries[0] = 0
     references = References.of(vectors, [f"class {i}" for i in rng.integers(0, classes, n)])
-    spec = Spec(backbone="vector", k=K, recall=choices.pop("recall", 0.9), **choices)
+    spec = plain(backbone="vector", k=K, recall=choices.pop("recall", 0.9), **choices)
     return Case(spec, references, None, Queries(queries, queries))
 
 
@@ -149,7 +149,7 @@ def test_copies_come_in_their_order(tmp_path):
     vectors[100:110] = vectors[7]
     for choices in ({"search": "rerank"}, {"references_precision": "int8"}, {"search": "ivf"}):
         references = References.of(vectors, ["a"] * 200 + ["b"] * 200)
-        spec = Spec(backbone="vector", k=K, recall=0.8, **choices)
+        spec = plain(backbone="vector", k=K, recall=0.8, **choices)
         case = Case(spec, references, None, Queries(vectors[:9], vectors[:9]))
         for name in ("tflite", "onnx"):
             path = tmp_path / f"{len(choices)}{next(iter(choices))}{FORMATS[name].SUFFIX}"
@@ -163,7 +163,9 @@ def test_the_last_of_very_many_is_found(name, tmp_path):
     rng = np.random.default_rng(0)
     vectors = rng.normal(size=(66_000, 12)).astype(np.float32)
     references = References.of(vectors)
-    spec = Spec(backbone="vector", k=3, search="rerank", references_precision="int8", candidates=30)
+    spec = plain(
+        backbone="vector", k=3, search="rerank", references_precision="int8", candidates=30
+    )
     case = Case(spec, references, None, Queries(vectors[-4:], vectors[-4:]))
     path = case.write(name, tmp_path / f"m{FORMATS[name].SUFFIX}", PRECISION[name])
     found = FORMATS[name].load(path)(vectors[-4:])
@@ -294,7 +296,7 @@ def test_a_build_says_and_verifies_it(photos, tmp_path, pocketknn):
     out = tmp_path / "out"
     built = pocketknn(
         "build", photos, "-o", out, "--backbone", "pixels", "--size", 32, "--no-report",
-        "--search", "rerank", "--candidates", 8, "--references-precision", "int8",
+        "--search", "rerank", "--candidates", 8, "--references-precision", "int8", *PLAIN,
     )  # fmt: skip
     assert built.code == 0, built.err
     assert "search rerank: int8 references, all scanned by 1" in built.out
@@ -329,7 +331,7 @@ def test_cells_behind_a_backbone_in_eight_bits(photos, small_net, tmp_path):
     rng = np.random.default_rng(0)
     rows = few.references.vectors[rng.integers(0, 12, 1600)]
     rows = rows + rng.normal(scale=0.1 * rows.std(axis=0), size=rows.shape)
-    spec = Spec(backbone=small_net, k=3, search="ivf", recall=0.8)
+    spec = plain(backbone=small_net, k=3, search="ivf", recall=0.8)
     case = Case(spec, References.of(rows, ["a", "b"] * 800), few.backbone, few.queries)
     path = case.write("tflite", tmp_path / "m.tflite", "int8")
     found = FORMATS["tflite"].load(path)(case.queries.inputs)

@@ -2,6 +2,8 @@
 
 import numpy as np
 import pytest
+from conftest import plain
+from scipy.special import softmax
 from sklearn.neighbors import KNeighborsClassifier, KNeighborsRegressor, NearestNeighbors
 
 from pocketknn.builder import References, Spec, neighbors
@@ -93,10 +95,37 @@ def test_votes_by_distance_equal_scikit_learns():
     assert (votes[300:].max(axis=1) == 1).all()
 
 
-def test_exact_hits_share_the_vote_by_distance():
+@pytest.mark.parametrize("metric", list(neighbors.METRICS))
+@pytest.mark.parametrize("temperature", [1e-4, 0.07, 1.0, 1e6])
+def test_soft_votes_equal_scipys_softmax(metric, temperature):
+    """A softmax of score / temperature, 1 / temperature in float32, added up for each class."""
+    rng = np.random.default_rng(3)
+    references, label_ids = rng.standard_normal((200, 8)), rng.integers(0, 7, 200)
+    queries = np.concatenate([rng.standard_normal((300, 8)), references[:50]])
+    found = neighbors.search(queries, references, 20, metric)
+    weights = softmax(found.scores * float(np.float32(1 / temperature)), axis=1)
+    weights[300:] = np.eye(20)[0]  # an exact hit outvotes all
+    expected = (weights[:, :, None] * np.eye(7)[label_ids[found.indices]]).sum(axis=1)
+    votes = neighbors.vote(found, label_ids, 7, by="soft", metric=metric, temperature=temperature)
+    np.testing.assert_allclose(votes, expected, rtol=1e-9, atol=1e-12)
+    np.testing.assert_allclose(votes.sum(axis=1), 1)
+
+
+def test_soft_votes_go_from_the_nearest_ones_to_uniform_ones():
+    rng = np.random.default_rng(8)
+    references, label_ids = rng.standard_normal((100, 8)), rng.integers(0, 5, 100)
+    found = neighbors.search(rng.standard_normal((60, 8)), references, 10)
+    cold = neighbors.vote(found, label_ids, 5, by="soft", temperature=1e-7)
+    np.testing.assert_allclose(cold, np.eye(5)[label_ids[found.indices[:, 0]]], atol=1e-9)
+    hot = neighbors.vote(found, label_ids, 5, by="soft", temperature=1e9)
+    np.testing.assert_allclose(hot, neighbors.vote(found, label_ids, 5), atol=1e-7)
+
+
+@pytest.mark.parametrize("by", ["distance", "soft"])
+def test_exact_hits_share_the_vote_by_distance(by):
     references = np.array([[1.0, 0], [2, 0], [3, 0], [1, 1]])
     found = neighbors.search(np.array([[1.0, 0]]), references, 4)
-    votes = neighbors.vote(found, np.array([0, 0, 1, 2]), 3, by="distance")
+    votes = neighbors.vote(found, np.array([0, 0, 1, 2]), 3, by=by)
     np.testing.assert_allclose(votes, [[2 / 3, 1 / 3, 0]])
 
 
@@ -148,7 +177,7 @@ def test_leave_one_out_equals_scikit_learn_without_each_row():
         judge = KNeighborsClassifier(5, metric="cosine", algorithm="brute")
         judge.fit(vectors[rest], label_ids[rest])
         right.append(judge.predict(vectors[row : row + 1])[0] == label_ids[row])
-    found = leave_one_out(fit(Spec(k=5), References.of(vectors, [f"c{i}" for i in label_ids])))
+    found = leave_one_out(fit(plain(k=5), References.of(vectors, [f"c{i}" for i in label_ids])))
     assert found is not None
     assert found.accuracy == pytest.approx(np.mean(right), abs=1e-12)
     assert (found.k, found.queries) == (5, 60)

@@ -4,7 +4,7 @@ import json
 
 import numpy as np
 import pytest
-from conftest import vector_case
+from conftest import plain, vector_case
 from sklearn.decomposition import PCA
 from sklearn.neighbors import KNeighborsClassifier
 
@@ -56,9 +56,9 @@ def test_the_power_says_how_much_of_the_variance_goes(power):
 
 
 def test_without_whitening_nothing_is_scaled():
-    plain, zero = pca(SKEWED, 4), pca(SKEWED, 4, 0.0)
-    np.testing.assert_array_equal(plain.kernel, zero.kernel)
-    np.testing.assert_allclose(np.linalg.norm(plain.kernel, axis=0), 1, rtol=1e-6)
+    bare, zero = pca(SKEWED, 4), pca(SKEWED, 4, 0.0)
+    np.testing.assert_array_equal(bare.kernel, zero.kernel)
+    np.testing.assert_allclose(np.linalg.norm(bare.kernel, axis=0), 1, rtol=1e-6)
 
 
 def test_what_has_no_variance_is_not_blown_up():
@@ -73,7 +73,7 @@ def test_what_has_no_variance_is_not_blown_up():
 
 def test_the_cosines_are_those_of_centred_whitened_vectors():
     references = References.of(SKEWED, ["a", "b"] * 30)
-    found = fit(Spec(pca=6, whiten=1.0), references)
+    found = fit(plain(pca=6, whiten=1.0), references)
     judge = PCA(6, whiten=True).fit(references.vectors.astype("f8"))
     rows, queries = judge.transform(references.vectors), judge.transform(SKEWED + 1)
     wanted = KNeighborsClassifier(5, metric="cosine").fit(rows, np.zeros(60))
@@ -83,7 +83,9 @@ def test_the_cosines_are_those_of_centred_whitened_vectors():
 
 def judged(references, size, power, seed=0):
     """The slow way: scikit-learn alone, with the parts that are drawn."""
-    parts = [part.test for part in module._begin(Spec(pca="auto", seed=seed), "", references).parts]
+    parts = [
+        part.test for part in module._begin(plain(pca="auto", seed=seed), "", references).parts
+    ]
     right = 0
     for test in parts:
         train = np.delete(np.arange(len(references)), test)
@@ -100,7 +102,7 @@ def judged(references, size, power, seed=0):
 
 def test_auto_takes_what_answers_best_by_scikit_learns_count():
     references = classes(noise=2.0)
-    found = fit(Spec(pca="auto"), references)
+    found = fit(plain(pca="auto"), references)
     bar = judged(references, None, 0)
     sizes = [1, 2, 3, 4, 6, 8, 12, 16, 24, 32]
     best = {size: max(judged(references, size, power) for power in POWERS) for size in sizes}
@@ -112,7 +114,7 @@ def test_auto_takes_what_answers_best_by_scikit_learns_count():
 
 def test_the_parts_hold_each_class_alike_and_each_reference_once():
     references = classes(n=60)
-    parts = module._begin(Spec(pca="auto", seed=4), "classify", references).parts
+    parts = module._begin(plain(pca="auto", seed=4), "classify", references).parts
     assert sorted(np.concatenate([part.test for part in parts])) == list(range(60))
     for part in parts:
         assert np.bincount(references.label_ids[part.test]).tolist() == [3, 3, 3, 3]
@@ -120,14 +122,14 @@ def test_the_parts_hold_each_class_alike_and_each_reference_once():
         np.testing.assert_array_equal(
             part.train.vectors, np.delete(references.vectors, part.test, axis=0)
         )
-    again = module._begin(Spec(pca="auto", seed=4), "classify", references).parts
-    other = module._begin(Spec(pca="auto", seed=5), "classify", references).parts
+    again = module._begin(plain(pca="auto", seed=4), "classify", references).parts
+    other = module._begin(plain(pca="auto", seed=5), "classify", references).parts
     assert [list(p.test) for p in parts] == [list(p.test) for p in again]
     assert [list(p.test) for p in parts] != [list(p.test) for p in other]
 
 
 def test_a_power_that_is_named_is_kept():
-    found = fit(Spec(pca="auto", whiten=0.25), classes(noise=2.0))
+    found = fit(plain(pca="auto", whiten=0.25), classes(noise=2.0))
     assert found.spec.whiten == 0.25
 
 
@@ -136,7 +138,7 @@ def test_auto_of_a_regression_minds_the_error():
     hidden = rng.uniform(-1, 1, (120, 2))
     rows = np.concatenate([10 * hidden, 0.01 * rng.standard_normal((120, 20))], axis=1)
     references = References.of(rows, targets=hidden @ [[3.0], [1.0]])
-    found = fit(Spec(pca="auto", metric="euclidean"), references)
+    found = fit(plain(pca="auto", metric="euclidean"), references)
     assert 2 <= found.spec.pca <= 4, "one component is not enough, and the noise is of no use"
 
 
@@ -144,24 +146,24 @@ def test_auto_of_image_search_keeps_the_stated_share_of_the_neighbours():
     rng = np.random.default_rng(5)
     rows = rng.standard_normal((200, 24)) * np.geomspace(1, 0.02, 24)
     found = fit(
-        Spec(pca="auto", head="neighbors", metric="euclidean", whiten=0), References.of(rows)
+        plain(pca="auto", head="neighbors", metric="euclidean", whiten=0), References.of(rows)
     )
     size = found.spec.pca
     assert 1 < size < 24
     for few, enough in ((size, True), (size // 2, False)):
         trial = module._begin(
-            Spec(pca="auto", whiten=0.0, metric="euclidean"), "neighbors", References.of(rows)
+            plain(pca="auto", whiten=0.0, metric="euclidean"), "neighbors", References.of(rows)
         )
         recall = []
         for part in trial.parts:
             train = np.delete(np.arange(200), part.test)
             judge = PCA(few).fit(rows[train])
             knn = KNeighborsClassifier(5, algorithm="brute")
-            plain = knn.fit(rows[train], train).kneighbors(rows[part.test])[1]
+            before = knn.fit(rows[train], train).kneighbors(rows[part.test])[1]
             after = knn.fit(judge.transform(rows[train]), train).kneighbors(
                 judge.transform(rows[part.test])
             )[1]
-            recall.append(shared(plain, after).mean())
+            recall.append(shared(before, after).mean())
         assert (np.mean(recall) >= RECALL) == enough
 
 
@@ -170,16 +172,16 @@ def test_copies_of_a_picture_do_not_answer_for_each_other():
     rows = np.repeat(np.arange(60), 2)
     labels = [once.label_of(row) for row in rows]
     twice = References.of(once.vectors[rows], labels, sha256=[f"{row}" for row in rows])
-    assert best_components(Spec(pca="auto"), "classify", twice) == best_components(
-        Spec(pca="auto"), "classify", once
+    assert best_components(plain(pca="auto"), "classify", twice) == best_components(
+        plain(pca="auto"), "classify", once
     )
 
 
 def test_of_very_many_references_some_are_drawn(monkeypatch):
     monkeypatch.setattr(module, "_MOST", 50)
-    trial = module._begin(Spec(pca="auto"), "classify", classes(noise=2.0))
+    trial = module._begin(plain(pca="auto"), "classify", classes(noise=2.0))
     assert len(trial.references) == 50
-    assert fit(Spec(pca="auto"), classes(noise=2.0)).spec.pca >= 1
+    assert fit(plain(pca="auto"), classes(noise=2.0)).spec.pca >= 1
 
 
 @pytest.mark.parametrize(
@@ -190,11 +192,36 @@ def test_of_very_many_references_some_are_drawn(monkeypatch):
         ({"pca": 3, "whiten": -0.1}, "whiten is a power from 0 to 1, not -0.1"),
         ({"pca": 3, "whiten": float("nan")}, "whiten is a power from 0 to 1, not nan"),
         ({"pca": "all"}, "pca must be a number or auto, not 'all'"),
+        ({"projection": "pca"}, "say how many principal components: pca:64, pca:0.95 or pca:auto"),
+        ({"projection": "pca:all"}, "is pca:SIZE:POWER, not with 'all'"),
+        ({"projection": "pca:3:1:1"}, "say the components once: 'pca:3:1:1'"),
+        ({"projection": "pca:3", "pca": 3}, "say the components once: 'pca:3' or pca and whiten"),
+        ({"projection": "pca:3:1.5"}, "whiten is a power from 0 to 1, not 1.5"),
+        ({"projection": "none", "pca": 3}, "the projection none and pca do not go together"),
+        ({"projection": "classes", "pca": 3}, "the projection classes and pca do not go together"),
+        ({"projection": "classes:3"}, "unknown projection 'classes:3'; choose from auto, none, cl"),
+        ({"projection": "classes", "head": "regress"}, "needs the head 'classify'"),
     ],
 )
 def test_choices_that_make_no_sense(choices, message):
     with pytest.raises(InputError, match=message):
         Spec(**choices)
+
+
+@pytest.mark.parametrize(
+    ("typed", "same"),
+    [
+        ("pca:6", {"pca": 6}),
+        ("pca:0.9", {"pca": 0.9}),
+        ("pca:auto", {"pca": "auto"}),
+        ("pca:6:0.5", {"pca": 6, "whiten": 0.5}),
+        ("pca:auto:1", {"pca": "auto", "whiten": 1.0}),
+    ],
+)
+def test_components_are_spelled_in_one_word_or_two(typed, same):
+    assert Spec(projection=typed) == Spec(**same)
+    assert Spec(**same).compared == typed
+    assert Spec(**same).projection == "pca"
 
 
 def test_too_few_references_are_refused():
@@ -215,13 +242,16 @@ def test_where_every_size_loses_something_auto_says_so():
 def test_a_whitened_build_is_the_same_in_a_file(choices, tmp_path):
     """Written, run against the exact k-NN, read back, and described."""
     case = vector_case(n=60, pca=6, whiten=0.5, **choices)
-    assert case.metadata.manifest["pca"]["whiten"] == 0.5
+    assert case.metadata.manifest["projection"]["whiten"] == 0.5
+    assert (
+        case.metadata.manifest["projection"]["by"] == case.metadata.manifest["scores_of"] == "pca"
+    )
     again = spec_of(json.loads(json.dumps(case.metadata.manifest)))
     assert (again.pca, again.whiten) == (6, 0.5)
-    plain = vector_case(n=60, pca=6, **choices)
-    assert plain.metadata.manifest["pca"]["whiten"] == 0
+    bare = vector_case(n=60, pca=6, **choices)
+    assert bare.metadata.manifest["projection"]["whiten"] == 0
     exact = case.fit.search(case.queries.embeddings)
-    assert (exact.indices != plain.fit.search(plain.queries.embeddings).indices).any()
+    assert (exact.indices != bare.fit.search(bare.queries.embeddings).indices).any()
     for name in ("tflite", "onnx"):
         path = case.write(name, tmp_path / f"model.{name}")
         outputs = FORMATS[name].load(path)(case.queries.inputs)

@@ -4,12 +4,12 @@ import gc
 
 import numpy as np
 import pytest
-from conftest import PRECISION, Case
+from conftest import PRECISION, Case, plain
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from pocketknn.builder import References, Spec, neighbors
+from pocketknn.builder import References, neighbors
 from pocketknn.export import FORMATS, check
 from pocketknn.export.parity import holds
 from pocketknn.export.queries import Queries
@@ -35,10 +35,13 @@ def case(draw):
     queries = draw(arrays(np.float32, (8, d), elements=small.map(np.float32)))
     scale = draw(st.sampled_from([1e-20, 1e-6, 1.0, 1e6, 1e18]))
     labels = draw(st.lists(st.sampled_from("abc"), min_size=n, max_size=n))
-    spec = Spec(
+    vote = draw(st.sampled_from(["uniform", "distance", "soft"]))
+    temperature = draw(st.sampled_from([None, 0.003, 0.1, 5.0])) if vote == "soft" else None
+    spec = plain(
         backbone="vector",
         k=draw(st.sampled_from(sorted({1, (n + 1) // 2, n}))),
-        vote=draw(st.sampled_from(["uniform", "distance"])),
+        vote=vote,
+        temperature=temperature,
         balanced=draw(st.booleans()),
     )
     references = References.of(rows * scale, labels)
@@ -83,6 +86,10 @@ def test_the_oracle_is_sound(case):
         assert (indices[tied] < indices[tied + 1]).all(), "ties go to the lower index"
     assert (np.abs(found.scores) <= 1 + 1e-12).all()
     votes = neighbors.vote(
-        found, case.references.label_ids, len(case.references.labels), by=case.spec.vote
+        found,
+        case.references.label_ids,
+        len(case.references.labels),
+        by=case.spec.vote,
+        temperature=case.fit.temperature,
     )
     np.testing.assert_allclose(votes.sum(axis=1), 1)

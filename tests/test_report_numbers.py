@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from conftest import vector_case
+from conftest import plain, vector_case
 from scipy.stats import binomtest
 from sklearn.metrics import confusion_matrix
 from sklearn.neighbors import KNeighborsClassifier, NearestNeighbors
@@ -25,7 +25,7 @@ def clustered(classes=4, each=12, spread=0.1, seed=0, **choices):
     centres = rng.standard_normal((classes, 8))
     ids = np.repeat(np.arange(classes), each)
     rows = centres[ids] + spread * rng.standard_normal((len(ids), 8))
-    return rows, ids, Spec(backbone="vector", **choices)
+    return rows, ids, plain(backbone="vector", **choices)
 
 
 def fitted(rows, ids, spec):
@@ -159,7 +159,16 @@ def test_all_copies_are_no_division_by_zero():
     assert len(twins(fitted(rows, ids, spec).space)) == 15
 
 
-@pytest.mark.parametrize("choices", [{}, {"metric": "euclidean", "vote": "distance"}, {"k": 30}])
+@pytest.mark.parametrize(
+    "choices",
+    [
+        {},
+        {"metric": "euclidean", "vote": "distance"},
+        {"k": 30},
+        {"vote": "soft"},
+        {"pca": 3, "vote": "soft"},
+    ],
+)
 def test_the_learning_curve_ends_at_the_leave_one_out_accuracy(choices):
     rows, ids, spec = clustered(spread=1.2, **choices)
     keep = np.r_[0:40, 42:48]  # classes of unequal size
@@ -169,6 +178,17 @@ def test_the_learning_curve_ends_at_the_leave_one_out_accuracy(choices):
     assert curve.values.shape == (learning.DRAWS, 7)
     answers = leave_one_out(one)
     assert curve.values[:, -1] == pytest.approx(answers.right / len(answers))
+
+
+@pytest.mark.parametrize("choices", [{}, {"vote": "uniform", "k": 3}])
+def test_the_learning_curve_of_what_is_learned_ends_at_the_cross_validated_accuracy(choices):
+    rows, ids, _ = clustered(spread=1.2)
+    one = fitted(rows, ids, Spec(backbone="vector", projection="classes", **choices))
+    curve = learning.learning_curve(one)
+    assert curve.sizes.tolist() == [1, 2, 3, 5, 7, 10, 12]
+    answers = leave_one_out(one)
+    assert curve.values[:, -1] == pytest.approx(answers.right / len(answers))
+    assert ((curve.values >= 0) & (curve.values <= 1)).all()
 
 
 def test_a_point_of_the_learning_curve_by_scikit_learn():

@@ -7,7 +7,7 @@ import shutil
 
 import numpy as np
 import pytest
-from conftest import drawing
+from conftest import PLAIN, drawing
 from PIL import Image
 from scipy.ndimage import gaussian_filter
 
@@ -36,7 +36,7 @@ def wide(tmp_path_factory):
                 tint = Image.new("RGB", (61, 40), colour)
                 picture = Image.blend(drawing(seed, (61, 40)), tint, 0.3)
                 picture.save(folder / part / label / f"{i}.png")
-    choices = ("--backbone", "pixels", "--size", str(SIZE), "--k", "3", "--reject", "auto")
+    choices = ("--backbone", "pixels", "--size", str(SIZE), "--k", "3", "--reject", "auto", *PLAIN)
     with pytest.raises(SystemExit) as end:
         main(
             [

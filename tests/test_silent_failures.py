@@ -18,11 +18,12 @@ from pocketknn.builder import References, Spec
 from pocketknn.export import FORMATS, export, template, to_coreml, to_onnx, to_tflite
 from pocketknn.export.graph import serving_function
 from pocketknn.export.handover import compare
+from pocketknn.export.options import Options
 from pocketknn.export.queries import Queries
 from pocketknn.export.slots import content_of
 
 
-def handed_over(case, name, out):
+def handed_over(case, name, out, precision=None):
     """The parity of one format, and whether its file is there."""
     with pytest.MonkeyPatch.context() as patch:
         # What other tests converted is whole, so nothing of it may be used.
@@ -34,6 +35,7 @@ def handed_over(case, name, out):
             out,
             against=case.queries,
             formats=[name],
+            options=Options(precision=precision),
         )
     (one,) = result.written
     assert (out / one.name).exists() is one.parity.agrees
@@ -116,7 +118,9 @@ def test_float16_overflow_in_the_norm(photos, tmp_path, monkeypatch):
     case = photo_case(photos, size=16)
     assert handed_over(case, "coreml", tmp_path / "single").agrees
     monkeypatch.setattr(to_coreml, "_in_backbone", lambda op: True)
-    assert not handed_over(case, "coreml", tmp_path / "half").agrees
+    assert not handed_over(case, "coreml", tmp_path / "half", "float16").agrees
+    widened = handed_over(case, "coreml", tmp_path / "wide")
+    assert (widened.agrees, widened.precision) == (True, "float32"), "where nobody asked for half"
 
 
 @pytest.mark.parametrize("name", list(FORMATS))

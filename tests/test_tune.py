@@ -8,12 +8,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import drawing
+from conftest import drawing, plain
 from PIL import Image
+from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.decomposition import PCA
 from sklearn.model_selection import KFold, StratifiedKFold, cross_val_score
 from sklearn.neighbors import KNeighborsClassifier, KNeighborsRegressor
 from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import FunctionTransformer
 
 from pocketknn.builder import (
     InputError,
@@ -25,6 +27,7 @@ from pocketknn.builder import (
     load_backbone,
     tfjs,
 )
+from pocketknn.builder.discriminant import discriminant
 from pocketknn.builder.grid import Grid
 from pocketknn.builder.trials import Trial, Tuning
 from pocketknn.builder.tune import tune
@@ -37,7 +40,19 @@ LABEL_IDS = RNG.integers(0, 3, 90)
 VECTORS = (RNG.standard_normal((3, 9))[LABEL_IDS] + 2 * RNG.standard_normal((90, 9))).astype("f4")
 TARGETS = (VECTORS[:, :2] * [1, 50] + RNG.standard_normal((90, 2))).astype("f4")
 CLASSES = References.of(VECTORS, [f"class {i}" for i in LABEL_IDS])
-GRID = Grid(ks=(1, 3, 4, 9), metrics=METRICS, pcas=(None, 4, 0.8), votes=("uniform", "distance"))
+GRID = Grid(
+    ks=(1, 3, 4, 9),
+    metrics=METRICS,
+    projections=("none", "pca:4", "pca:0.8"),
+    votes=("uniform", "distance"),
+)
+LEARNED = Grid(
+    ks=(1, 4, 9),
+    metrics=METRICS,
+    projections=("classes", "none", "pca:4"),
+    votes=("soft", "uniform"),
+)
+TEMPERATURE = 0.3
 
 
 def tuned(references, grid=GRID, spec=None, **options):
@@ -46,16 +61,41 @@ def tuned(references, grid=GRID, spec=None, **options):
     return tune(spec or Spec(seed=3), grid, lambda crop: references, **options)
 
 
+class Directions(TransformerMixin, BaseEstimator):
+    """The directions in which classes differ as a step of scikit-learn's pipeline."""
+
+    def fit(self, vectors, label_ids):
+        self.found_ = discriminant(vectors.astype("f4"), label_ids)
+        return self
+
+    def transform(self, vectors):
+        return self.found_(vectors)
+
+
+def softly(distances):
+    """The weights of a soft vote: a distance is one minus a cosine, or minus another score."""
+    return np.exp(-(distances - distances.min(axis=1, keepdims=True)) / TEMPERATURE)
+
+
 def witness(kind, spec):
     """scikit-learn's pipeline of the same choices."""
     metric = {"p": 3} if spec.metric == "minkowski" else {"metric": spec.metric}
-    knn = kind(spec.k, weights=spec.vote, algorithm="brute", **metric)
-    return make_pipeline(PCA(spec.pca, svd_solver="full"), knn) if spec.pca else knn
+    weights = softly if spec.vote == "soft" else spec.vote
+    knn = kind(spec.k, weights=weights, algorithm="brute", **metric)
+    steps = {
+        "none": FunctionTransformer(),
+        "pca": PCA(spec.pca, svd_solver="full"),
+        "classes": Directions(),
+    }
+    return make_pipeline(steps[spec.projection], knn)
 
 
-def test_every_trial_equals_scikit_learns_cross_validation():
-    found = tuned(CLASSES)
-    assert len(found.trials) == 4 * 4 * 3 * 2
+@pytest.mark.parametrize(("grid", "count"), [(GRID, 4 * 4 * 3 * 2), (LEARNED, 3 * 4 * 3 * 2)])
+def test_every_trial_equals_scikit_learns_cross_validation(grid, count, monkeypatch):
+    monkeypatch.setattr("pocketknn.builder.tune.temperature", lambda space, k, **how: TEMPERATURE)
+    # scikit-learn's votes know nothing of how many examples a class has.
+    found = tuned(CLASSES, grid, Spec(seed=3, balanced=False))
+    assert len(found.trials) == count
     splitter = StratifiedKFold(5, shuffle=True, random_state=3)
     for trial in found.trials:
         judge = witness(KNeighborsClassifier, trial.spec)
@@ -68,6 +108,25 @@ def test_every_trial_equals_scikit_learns_cross_validation():
     assert len({trial.by_fold for trial in found.trials}) > 50, (
         "the data must tell the trials apart"
     )
+
+
+@pytest.mark.parametrize("projection", ["classes", "none"])
+def test_the_temperature_of_a_fold_is_found_without_the_fold(projection, monkeypatch):
+    from pocketknn.builder import tune as module
+
+    seen, real = [], module.temperature
+
+    def spy(space, k, **how):
+        seen.append((space, k))
+        return real(space, k, **how)
+
+    monkeypatch.setattr(module, "temperature", spy)
+    grid = Grid(ks=(3, 9), metrics=("cosine",), votes=("soft",), projections=(projection,))
+    assert len(tuned(CLASSES, grid).trials) == 2
+    splitter = StratifiedKFold(5, shuffle=True, random_state=3)
+    for (space, k), (train, _) in zip(seen, splitter.split(VECTORS, LABEL_IDS), strict=True):
+        np.testing.assert_array_equal(space.references.vectors, VECTORS[train])
+        assert k == 9
 
 
 @pytest.mark.parametrize("columns", [[1], [0, 1]])
@@ -88,24 +147,28 @@ def test_every_trial_equals_scikit_learns_for_targets(columns):
     assert found.best.mean == min(trial.mean for trial in found.trials)
 
 
-def test_a_projection_sees_the_training_part_alone(monkeypatch):
+@pytest.mark.parametrize(
+    ("projection", "name", "leaky"),
+    [("pca:2", "pca", PCA(2)), ("classes", "discriminant", Directions())],
+)
+def test_a_projection_sees_the_training_part_alone(projection, name, leaky, monkeypatch):
     """One found from all references gives other numbers, so the witness above would tell."""
     seen = []
 
-    def spy(vectors, size):
+    def spy(vectors, *more, **how):
         seen.append(vectors)
-        return real(vectors, size)
+        return real(vectors, *more, **how)
 
-    from pocketknn.builder import tune as module
+    from pocketknn.builder import fit as module
 
-    real = module.pca
-    monkeypatch.setattr(module, "pca", spy)
-    grid = Grid(ks=(3,), metrics=("cosine",), votes=("uniform",), pcas=(2,))
+    real = getattr(module, name)
+    monkeypatch.setattr(module, name, spy)
+    grid = Grid(ks=(3,), metrics=("cosine",), votes=("uniform",), projections=(projection,))
     (trial,) = tuned(CLASSES, grid).trials
     splitter = StratifiedKFold(5, shuffle=True, random_state=3)
     for vectors, (train, _) in zip(seen, splitter.split(VECTORS, LABEL_IDS), strict=True):
         np.testing.assert_array_equal(vectors, VECTORS[train])
-    leaked = PCA(2).fit_transform(VECTORS.astype(float))
+    leaked = leaky.fit_transform(VECTORS.astype(float), LABEL_IDS)
     judge = KNeighborsClassifier(3, metric="cosine", algorithm="brute")
     assert not np.allclose(trial.by_fold, cross_val_score(judge, leaked, LABEL_IDS, cv=splitter))
 
@@ -125,7 +188,7 @@ def test_by_default_the_ks_are_those_that_there_are():
     few = CLASSES.select([*np.flatnonzero(LABEL_IDS == 0)[:4], *np.flatnonzero(LABEL_IDS == 1)[:4]])
     found = tuned(few, Grid(), folds=2)
     assert {trial.spec.k for trial in found.trials} == {1, 3}
-    assert {trial.spec.k for trial in tuned(CLASSES, Grid()).trials} == {1, 3, 5, 7, 10, 15, 20}
+    assert {trial.spec.k for trial in tuned(CLASSES, Grid()).trials} == {1, 3, 5, 10, 20, 50}
 
 
 def test_copies_of_a_picture_do_not_answer_for_each_other():
@@ -147,7 +210,7 @@ def test_classes_without_references_do_not_matter():
 
 
 def trial(by_fold, **choices):
-    return Trial(spec=Spec(**choices), width=8, by_fold=by_fold)
+    return Trial(spec=plain(**choices), width=8, by_fold=by_fold)
 
 
 def decided(*trials, targets=0):
@@ -174,6 +237,10 @@ def test_the_winner_is_the_simplest_within_one_standard_error():
         ({}, {"pca": 4}),
         ({"vote": "distance"}, {"pca": 0.5}),
         ({}, {"vote": "distance"}),
+        ({"vote": "soft"}, {}),
+        ({"projection": "classes"}, {}),
+        ({"projection": "classes", "vote": "distance"}, {"pca": 0.5}),
+        ({}, {"projection": "classes", "metric": "euclidean"}),
         ({}, {"crop": "stretch"}),
     ],
 )
@@ -191,13 +258,15 @@ def test_of_errors_the_least_is_the_best():
 
 def test_a_metric_that_takes_too_much_memory_is_left_out(monkeypatch):
     monkeypatch.setattr("pocketknn.builder.fit._BROADCAST_LIMIT", 90 * 5 * 4)
-    found = tuned(CLASSES, Grid(ks=(1,), metrics=("cosine", "manhattan"), pcas=(None, 4)))
+    found = tuned(
+        CLASSES, Grid(ks=(1,), metrics=("cosine", "manhattan"), projections=("none", "pca:4"))
+    )
     combinations = {(one.spec.metric, one.spec.pca) for one in found.trials}
     assert combinations == {("cosine", None), ("cosine", 4), ("manhattan", 4)}
     assert len(found.notes) == 1
     assert "left out: manhattan distances to 90 references of 9 values" in found.notes[0]
     with pytest.raises(InputError, match="nothing of the grid is left"):
-        tuned(CLASSES, Grid(ks=(1,), metrics=("minkowski",), pcas=(None,)))
+        tuned(CLASSES, Grid(ks=(1,), metrics=("minkowski",), projections=("none",)))
 
 
 @pytest.mark.parametrize(
@@ -209,8 +278,11 @@ def test_a_metric_that_takes_too_much_memory_is_left_out(monkeypatch):
         ({"ks": (0,)}, "k must be at least 1"),
         ({"metrics": ("hamming",)}, "unknown metric 'hamming'"),
         ({"votes": ("loud",)}, "unknown vote 'loud'"),
-        ({"pcas": ("auto",)}, "a grid tries numbers of components; auto is none"),
-        ({"pcas": (1.5,)}, "a share of variance lies between 0 and 1"),
+        ({"projections": ()}, "the grid names no projection"),
+        ({"projections": ("auto",)}, "a grid tries projections of its own; auto is none"),
+        ({"projections": ("pca:auto",)}, "a grid tries projections of its own; pca:auto is none"),
+        ({"projections": ("pca:1.5",)}, "a share of variance lies between 0 and 1"),
+        ({"projections": ("none", "none")}, "names a projection twice"),
     ],
 )
 def test_a_grid_of_nonsense(grid, words):
@@ -224,8 +296,34 @@ def test_too_few_examples():
     with pytest.raises(InputError, match="7 different examples are too few for 4 folds"):
         tuned(References.of(VECTORS[:7], targets=TARGETS[:7]), folds=4)
     with pytest.raises(InputError, match="training part has 72 examples of 9 values"):
-        tuned(CLASSES, Grid(pcas=(10,)))
+        tuned(CLASSES, Grid(projections=("pca:10",)))
     assert tuned(CLASSES, spec=Spec(seed=1 << 40), grid=Grid(ks=(1,))).examples == 90
+
+
+@pytest.mark.parametrize(
+    ("grid", "words"),
+    [
+        ({"votes": ("uniform", "soft")}, "the vote soft takes classes, and targets are predicted"),
+        ({"projections": ("classes",)}, "the projection classes takes classes, and targets are"),
+    ],
+)
+def test_what_takes_classes_is_not_tried_for_targets(grid, words):
+    references = References.of(VECTORS, targets=TARGETS)
+    with pytest.raises(InputError, match=words):
+        tuned(references, Grid(ks=(1,), **grid))
+    tried = tuned(references, Grid(ks=(1,), metrics=("cosine",))).trials
+    assert {one.spec.vote for one in tried} == {"uniform", "distance"}
+    assert {one.spec.compared for one in tried} == {"none", "pca:0.95"}
+
+
+def test_by_default_a_grid_has_what_builds_take_by_default():
+    tried = tuned(CLASSES, Grid(ks=(1, 20), metrics=("cosine",))).trials
+    assert {(one.spec.vote, one.spec.compared) for one in tried} == {
+        (vote, projection)
+        for vote in ("soft", "uniform", "distance")
+        for projection in ("classes", "none")
+    }
+    assert {one.spec.k for one in tried} == {1, 20}
 
 
 def pixels(photos, *more):
@@ -234,9 +332,9 @@ def pixels(photos, *more):
 
 def test_a_table_and_a_command_that_builds(photos, pocketknn, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    said = pocketknn(*pixels(photos, "--exclude", "*/3.png", "--pca", "none,2"))
+    said = pocketknn(*pixels(photos, "--exclude", "*/3.png", "--projection", "none,pca:2"))
     assert said.code == 0, said.err
-    assert "9 examples in 2 folds, 48 combinations" in said.out
+    assert "9 examples in 2 folds, 72 combinations" in said.out
     assert "chosen" in said.out
     assert said.command[:5] == ["pocketknn", "build", str(photos), "-o", "out"]
     built = pocketknn(*said.command[1:], "--formats", "keras")
@@ -271,16 +369,16 @@ def test_the_command_says_all_that_was_given(tmp_path, monkeypatch):
         "pocketknn build 'my photos.csv' -o out --backbone mobilenet_v2 --weights w.h5 --alpha 0.5"
         " --size 96 --path-column file --label-column kind --target-column weight"
         " --target-column 'the age' --exclude 'raw/*' --limit 9"
-        " --k 7 --metric manhattan --vote distance --pca 0.9 --crop fit"
+        " --k 7 --metric manhattan --vote distance --projection pca:0.9 --crop fit"
     )
-    own = Spec(backbone="my.keras", input_range="-1..1", k=1)
+    own = plain(backbone="my.keras", input_range="-1..1", k=1)
     said = command(Selection(photos=Path("photos")), own)
     assert "--backbone my.keras --input-range -1..1 --k 1" in said
 
 
 def test_what_does_not_vary_has_no_column(photos, pocketknn):
     said = pocketknn(*pixels(photos, "--k", "1,3", "--metric", "cosine", "--pca", "none"))
-    assert "all with metric cosine, pca none" in said.out
+    assert "all with metric cosine, projection none" in said.out
     (heading,) = [
         line for line in map(str.rstrip, said.out.splitlines()) if line.endswith("accuracy")
     ]
@@ -294,7 +392,7 @@ def test_the_files(photos, pocketknn, tmp_path):
     assert [path.name for path in out.parent.iterdir()] == ["tuned"]
     with (out / "tune.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
-    assert len(rows) == 3 * 2 * 2 * 2 * 3
+    assert len(rows) == 3 * 2 * 3 * 2 * 3
     assert [row["rank"] for row in rows] == [str(rank) for rank in range(1, 1 + len(rows))]
     assert sum(row["chosen"] == "yes" for row in rows) == 1
     for row in rows:
@@ -351,7 +449,7 @@ def test_numbers_are_predicted_from_a_table(pocketknn, tmp_path, monkeypatch):
     assert (
         (tmp_path / "tuned/tune.csv")
         .read_text()
-        .startswith("rank,k,metric,vote,pca,crop,values,rmse")
+        .startswith("rank,k,metric,vote,projection,crop,values,rmse")
     )
     built = pocketknn(*said.command[1:], "--formats", "keras")
     assert built.code == 0, built.err
@@ -363,7 +461,7 @@ def test_a_data_set_of_ml5s(pocketknn, tmp_path, monkeypatch):
     tfjs.write(CLASSES, tmp_path / "knn.json")
     said = pocketknn("tune", "knn.json", "--metric", "cosine,manhattan", "--k", "5,11")
     assert said.code == 0, said.err
-    assert "90 examples in 5 folds, 16 combinations\n" in said.out
+    assert "90 examples in 5 folds, 24 combinations\n" in said.out
     assert "crop" not in said.out
     assert "--backbone" not in said.command
     built = pocketknn(*said.command[1:], "--formats", "keras")
@@ -395,7 +493,11 @@ def test_references_of_an_earlier_build_keep_their_crop(photos, pocketknn, tmp_p
         (["--k", ","], "the grid names no k"),
         (["--k", "3,3"], "the grid names a k twice"),
         (["--pca", "none,7"], "pca = 7, but the smallest training part has 6 examples"),
-        (["--pca", "some"], "--pca takes none, numbers and shares between commas, not 'some'"),
+        (["--projection", "pca:7"], "pca = 7, but the smallest training part has 6 examples"),
+        (["--projection", "auto"], "a grid tries projections of its own; auto is none"),
+        (["--projection", "some"], "unknown projection 'some'; choose from"),
+        (["--projection", "none", "--pca", "2"], "--pca is another spelling of --projection"),
+        (["--pca", "some"], "principal components is pca:SIZE:POWER, not with 'some'"),
         (["--metric", "cosine,hamming"], "unknown metric 'hamming'; choose from cosine"),
         (["--vote", "loud"], "unknown vote 'loud'"),
         (["--crop", "oval"], "unknown crop 'oval'"),

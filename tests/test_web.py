@@ -29,6 +29,7 @@ from pocketknn.export.options import Options
 # Small models that differ in all that the page has to know of a build.
 BUILDS = {
     "classify": {"backbone": "bundled", "reject": 0.99},
+    "counted": {"projection": "none", "vote": "uniform", "k": 7},
     "bytes": {"crop": "stretch", "metric": "euclidean", "reject": -0.2, "pixels": "uint8"},
     "neighbors": {"crop": "fit", "metric": "manhattan", "head": "neighbors"},
     "regress": {"head": "regress", "vote": "distance"},

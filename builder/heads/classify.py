@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pocketknn.builder.neighbors import class_weights
+from pocketknn.builder.neighbors import class_weights, sharpness
 
-from .weights import by_distance
+from .weights import by_distance, softened
 
 if TYPE_CHECKING:
     from keras import KerasTensor
@@ -21,7 +21,7 @@ def constants(fit: Fit, exact_hit: float) -> Constants:
     """`labels` (n, 1), the class of each reference, and what the vote needs.
 
     Those are `class_weights` (C,) where classes weigh the same, `exact_hit` where neighbours weigh
-    by distance, and `threshold` where there is one.
+    by their scores, `sharpness` of a soft vote, and `threshold` where there is one.
     """
     references, spec = fit.references, fit.spec
     # One number per reference, expanded after the top-k: a one-hot table would be N × C.
@@ -30,8 +30,10 @@ def constants(fit: Fit, exact_hit: float) -> Constants:
     if spec.balanced:
         weights = class_weights(references.label_ids, len(references.labels))
         found["class_weights"] = weights.astype(np.float32)
-    if spec.vote == "distance":
+    if spec.vote != "uniform":
         found["exact_hit"] = np.array(exact_hit, np.float32)
+    if spec.vote == "soft":
+        found["sharpness"] = np.array(sharpness(fit.temperature), np.float32)
     if fit.threshold is not None:
         found["threshold"] = np.array(fit.threshold, np.float32)
     return found
@@ -64,8 +66,12 @@ def _votes(scores: KerasTensor, indices: KerasTensor, fit: Fit, given: Constants
     votes = keras.ops.one_hot(keras.ops.cast(numbers, "int32"), len(fit.references.labels))
     if fit.spec.vote == "uniform" and not fit.spec.balanced:
         return keras.ops.mean(votes, axis=1)
-    if fit.spec.vote == "distance":
-        counts = by_distance(scores, fit.spec.metric, float(given["exact_hit"]))
+    if fit.spec.vote != "uniform":
+        hit = float(given["exact_hit"])
+        if fit.spec.vote == "soft":
+            counts = softened(scores, fit.spec.metric, hit, float(given["sharpness"]))
+        else:
+            counts = by_distance(scores, fit.spec.metric, hit)
         votes = votes * keras.ops.expand_dims(counts, -1)
     total = keras.ops.sum(votes, axis=1)
     if fit.spec.balanced:

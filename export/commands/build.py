@@ -256,7 +256,7 @@ def _smallest(
         )
     console.print(report.variants_table(variants, within))
     best = budget.smallest(variants, within)
-    spec = replace(spec, pca=best.pca, whiten=best.whiten)
+    spec = replace(spec, projection=best.projection, pca=None, whiten=None)
     return spec, replace(options, precision=best.precision)
 
 

@@ -66,7 +66,8 @@ def _facts(side: Opened) -> dict[str, Any]:
     facts = {name: manifest[name] for name in _CHOICES}
     return facts | {
         "threshold": side.fit.threshold,
-        "components": manifest["pca"]["size"] if manifest["pca"] else None,
+        "projection": side.fit.spec.projection,
+        "components": manifest["projection"]["size"] if manifest["projection"] else None,
         "whiten": side.fit.spec.whiten,
         "format": side.format,
         "precision": side.precision,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,9 +15,11 @@ from pocketknn.builder.sources import check_classes, find
 from pocketknn.export import editing, report
 from pocketknn.export.artefact import FORMATS, format_of
 from pocketknn.export.editing import Opened
-from pocketknn.export.metadata import MANIFEST
+from pocketknn.export.metadata import MANIFEST, REFERENCES
 from pocketknn.export.report import console
 from pocketknn.export.seal import size
+
+_NAMED = 3  # classes in a warning
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,12 +54,17 @@ def edit_artefact(
     opened = editing.open_artefact(path)
     before = opened.fit.references
     kept = _kept(before, changes)
+    known = kept.labels
     needed = changes.add is not None or weights is not None
     net = editing.backbone_of(opened, weights) if needed or _at_hand(opened) else None
     if changes.add is not None:
         kept = _with_photos(opened, kept, changes.add, net)
     fit = editing.with_references(opened, kept)
     parity = editing.rewrite(opened, fit, target, net)
+    for line in _never_seen(
+        opened, [name for name in kept.labels if name not in known], changes.add
+    ):
+        console.print(line, markup=False)
     rows = [report.Row(target.name, size(target), parity)]
     if not parity.agrees:
         for line in report.failures(rows):
@@ -70,6 +78,24 @@ def edit_artefact(
     )
     console.print(report.parity_table(rows))
     return True
+
+
+def _never_seen(opened: Opened, new: Sequence[str], photos: Path | None) -> list[str]:
+    """A warning where the space was learned without some of the classes, and the way out."""
+    if not new or opened.fit.scores_of != "classes":
+        return []
+    names = ", ".join(map(repr, new[:_NAMED])) + (", …" if len(new) > _NAMED else "")
+    build, given = opened.path.parent, shlex.quote(str(photos))
+    if (build / MANIFEST).is_file() and (build / REFERENCES).is_file():
+        way = f"pocketknn refs add {shlex.quote(str(build))} {given} -o grown.parquet, then"
+        way += " pocketknn build grown.parquet -o NEW"
+    else:
+        way = f"pocketknn build PHOTOS -o NEW, with {given} among the PHOTOS"
+    return [
+        f"warning: the file compares what tells its old classes apart, so {names} will often be"
+        " taken for others; build anew for good answers:",
+        f"  {way}",
+    ]
 
 
 def _check_place(path: Path, target: Path, new: bool) -> None:

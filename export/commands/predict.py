@@ -15,7 +15,7 @@ from pocketknn.builder import neighbors
 from pocketknn.builder.errors import InputError
 from pocketknn.builder.images import Photo, PictureError, pixels
 from pocketknn.export.artefact import Artefact, load, picture_input
-from pocketknn.export.metadata import Row
+from pocketknn.export.metadata import SHOWN, Row
 from pocketknn.export.report import console
 
 
@@ -39,6 +39,8 @@ def predict_images(path: Path, images: Sequence[Path], as_json: bool) -> None:
         print(json.dumps(answers, indent=2, ensure_ascii=False))
     elif answers:
         console.print(_answers_table(answers))
+        said = artefact.metadata.manifest["outputs"]["scores"]["is"]
+        console.print(f"score: {said.removesuffix(', descending')}", markup=False)
     if broken:
         raise InputError("; ".join(broken))
 
@@ -74,7 +76,8 @@ def _answers_table(answers: Sequence[dict[str, Any]]) -> Table:
         table.add_column(heading, overflow="fold")
     for answer in answers:
         near = "\n".join(
-            f"{one['path'] or one['id']} ({one['score']:.3f})" for one in answer["neighbors"]
+            f"{one['path'] or one['id']} ({one['score']:.3f})"
+            for one in answer["neighbors"][:SHOWN]
         )
         if "value" in answer:
             values = ["\n".join(f"{name} {value:.4g}" for name, value in answer["value"].items())]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shlex
 from collections import Counter
-from contextlib import suppress
 from dataclasses import replace
 from itertools import count
 from pathlib import Path
@@ -79,8 +78,23 @@ def tune_photos(
     return found
 
 
-def grid_of(k: str | None, metric: str, vote: str, pca: str, crop: str | None) -> Grid:
+def grid_of(
+    k: str | None,
+    metric: str,
+    vote: str | None,
+    projection: str | None,
+    crop: str | None,
+    pca: str | None = None,
+) -> Grid:
     """The grid from what was typed: values separated by commas.
+
+    Args:
+        k: as in `Grid.ks`, and so on.
+        metric: see there.
+        vote: see there.
+        projection: see there.
+        crop: see there.
+        pca: an older spelling of projections: none, numbers of components, shares of variance.
 
     Raises:
         InputError: one of them is not a value of its kind.
@@ -88,8 +102,8 @@ def grid_of(k: str | None, metric: str, vote: str, pca: str, crop: str | None) -
     return Grid(
         ks=None if k is None else tuple(_whole(word) for word in _words(k)),
         metrics=_words(metric),
-        votes=_words(vote),
-        pcas=tuple(_size(word) for word in _words(pca)),
+        votes=None if vote is None else _words(vote),
+        projections=_projections(projection, pca),
         crops=None if crop is None else _words(crop),
     )
 
@@ -112,8 +126,7 @@ def command(selection: Selection, chosen: Spec) -> str:
     if selection.limit is not None:
         words += ["--limit", str(selection.limit)]
     words += ["--k", str(chosen.k), "--metric", chosen.metric, "--vote", chosen.vote]
-    if chosen.pca is not None:
-        words += ["--pca", str(chosen.pca)]
+    words += ["--projection", chosen.compared]
     if chosen.backbone != VECTOR:
         words += ["--crop", chosen.crop]
     return shlex.join(words)
@@ -128,6 +141,7 @@ def _tune_kept(path: Path, spec: Spec, grid: Grid, folds: int) -> Tuning:
     if origin is None:
         spec = replace(spec, backbone=VECTOR)
     grid = replace(grid, crops=(origin.crop if origin else spec.crop,))
+    grid = grid.filled(bool(references.target_names))
     with progress() as bar:
         step = bar.add_task("cross-validating", total=grid.searches(folds))
         return tune(
@@ -153,6 +167,7 @@ def _tune_found(selection: Selection, spec: Spec, grid: Grid, folds: int, cached
     # read and copies may make the training parts smaller still.
     n = sizes.total() or len(photos)
     check_folds(folds, n, {} if columns else sizes)
+    grid = grid.filled(bool(columns))
     largest = n - -(-n // folds)
     grid.ks_within(largest)
     skipped: dict[Skipped, None] = {}
@@ -160,7 +175,7 @@ def _tune_found(selection: Selection, spec: Spec, grid: Grid, folds: int, cached
     with progress() as bar:
         step = bar.add_task("loading the backbone", total=None)
         net = load_backbone(spec)
-        grid.check_pcas(largest, net.dim)
+        grid.check_components(largest, net.dim)
         place = caches.folder() if cached else None
         bar.update(step, total=len(photos) * len(grid.all_crops))
         searches = bar.add_task("cross-validating", total=grid.searches(folds))
@@ -218,10 +233,9 @@ def _whole(word: str) -> int:
         raise InputError(f"--k takes whole numbers between commas, not {word!r}") from None
 
 
-def _size(word: str) -> int | float | None:
-    if word == "none":
-        return None
-    for kind in (int, float):
-        with suppress(ValueError):
-            return kind(word)
-    raise InputError(f"--pca takes none, numbers and shares between commas, not {word!r}")
+def _projections(projection: str | None, pca: str | None) -> tuple[str, ...] | None:
+    if projection is not None and pca is not None:
+        raise InputError("--pca is another spelling of --projection; say one of them")
+    if pca is not None:
+        return tuple("none" if word == "none" else f"pca:{word}" for word in _words(pca))
+    return None if projection is None else _words(projection)

@@ -13,7 +13,7 @@ from pocketknn.export.metadata import MODEL, licence
 from .blocks import Block, Dot, Plane, Section, Table, Text
 from .layout import layout, roomy
 from .study import Study
-from .wording import percent
+from .wording import percent, projected
 
 _MOST_COLOURS = 8
 _CELLS = 16  # of the map, each way: thumbnails do not cover each other much
@@ -193,7 +193,7 @@ def _file_of(manifest: dict[str, Any], name: str) -> str:
 
 
 def _choices(manifest: dict[str, Any]) -> Iterator[tuple[str, str]]:
-    backbone, given, pca = manifest["backbone"], manifest["input"], manifest["pca"]
+    backbone, given = manifest["backbone"], manifest["input"]
     yield "what it is", manifest["description"]
     yield "author", manifest["author"]
     yield "licence", licence(manifest)
@@ -202,9 +202,10 @@ def _choices(manifest: dict[str, Any]) -> Iterator[tuple[str, str]]:
     yield "metric", manifest["metric"]
     yield "vote", manifest["vote"] or ""
     yield "balanced", "yes" if manifest["balanced"] else ""
-    if pca:
-        yield "PCA", f"{pca['size']} components, {percent(pca['variance'])} of the variance"
-        yield "whitened by the power", f"{pca['whiten']:g}" if pca.get("whiten") else ""
+    if temperature := manifest["temperature"]:
+        yield "temperature of the vote", f"{temperature:.3g}"
+    if projection := manifest["projection"]:
+        yield "projection", projected(projection)
     if condensed := manifest.get("condensed"):
         yield "condensed", f"from {condensed['before']} references, {condensed['by']}"
     search = manifest["search"]

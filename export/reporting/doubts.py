@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -85,9 +85,14 @@ def usual_distance(space: Space) -> float:
 
 
 def twins(space: Space) -> list[Twins]:
-    """Pairs of references that are far nearer to each other than neighbours are, nearest first."""
-    queries, found = space.others
-    pairs = _near(queries, found.scores, found.indices, space, usual_distance(space))
+    """Pairs of references that are far nearer to each other than neighbours are, nearest first.
+
+    By the embeddings themselves: what tells classes apart overlooks some of the differences, and
+    copies are in one fold.
+    """
+    plain = replace(space.unprojected, refit=None)
+    queries, found = plain.others
+    pairs = _near(queries, found.scores, found.indices, plain, usual_distance(plain))
     unique = {frozenset((pair.one, pair.other)): pair for pair in reversed(pairs)}
     return sorted(unique.values(), key=lambda pair: (pair.distance, pair.one))
 

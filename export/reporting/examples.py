@@ -6,6 +6,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from pocketknn.export.metadata import SHOWN
+
 from .answers import Answers
 from .blocks import Block, Case, Gallery, Section, Text
 from .doubts import NEAR, Twins, suspects, twins, twins_among
@@ -13,7 +15,6 @@ from .shares import Share
 from .study import Study
 from .wording import interval, of, percent, plural, whole
 
-_NEIGHBOURS = 5
 _OF_CLASS = 3
 _TARGETS = 3  # of a neighbour
 _MOST_CLASSES = 30
@@ -72,9 +73,13 @@ def duplicates(study: Study) -> Section | None:
     blocks: list[Block] = [
         Text(
             text=f"Pairs whose distance is at most {whole(NEAR)} of what usually lies between a"
-            " reference and its nearest other one. Copies within the references flatter the"
-            " leave-one-out accuracy; copies across to the held-out photos flatter theirs."
-            f" {study.sampled}".rstrip()
+            " reference and its nearest other one."
+            + (
+                ""
+                if space.refit
+                else " Copies within the references flatter the leave-one-out accuracy."
+            )
+            + f" Copies across to the held-out photos flatter theirs. {study.sampled}".rstrip()
         )
     ]
     pairs = twins(space)
@@ -142,7 +147,9 @@ def _case(study: Study, answers: Answers, place: int, note: str) -> Case:
     refs = study.fit.references
     asked = study.asked(answers, place, note)
     against = []
-    for score, row in zip(answers.found.scores[place], answers.found.indices[place], strict=True):
+    found = answers.found
+    near = zip(found.scores[place, :SHOWN], found.indices[place, :SHOWN], strict=True)
+    for score, row in near:
         voted = refs.labels and asked.label and not study.regress
         right = refs.label_of(int(row)) == asked.label if voted else None
         note = f"{score:.3f}"
@@ -150,7 +157,7 @@ def _case(study: Study, answers: Answers, place: int, note: str) -> Case:
             values = ", ".join(f"{value:.4g}" for value in refs.targets[row, :_TARGETS])
             note = f"{values} (score {note})"
         against.append(study.reference(int(row), note, right))
-    return Case(picture=asked, against=tuple(against[:_NEIGHBOURS]))
+    return Case(picture=asked, against=tuple(against))
 
 
 def _pairs(study: Study, answers: Answers, found: list[Twins], title: str) -> Iterator[Block]:

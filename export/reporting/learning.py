@@ -7,14 +7,20 @@ from dataclasses import dataclass
 import numpy as np
 
 from pocketknn.builder import neighbors
-from pocketknn.builder.fit import Fit
+from pocketknn.builder.accuracy import answers, leave_one_out
+from pocketknn.builder.errors import InputError
+from pocketknn.builder.fit import Fit, space_of
 from pocketknn.builder.neighbors import Floats, Ints, Neighbors
+from pocketknn.builder.references import References
+from pocketknn.builder.space import Space
 
 from .sampling import affordable
 
 DRAWS = 10
 _SIZES = (1, 2, 3, 5, 7, 10, 15, 20, 30, 50, 70, 100, 150, 200, 300, 500, 700, 1000, 2000, 5000)
 _MOST_STORED = 10_000
+_RELEARNED, _MOST_RELEARNED = 3, 2000  # draws and references where each point is learned anew
+_QUERIES = 400
 _MOST_SCORES = 4e6  # queries × stored: what each draw sorts
 
 
@@ -57,6 +63,9 @@ def learning_curve(fit: Fit, seed: int = 0) -> LearningCurve | None:
     out accuracy itself. Vote, metric and projection are the build's, and so is k, which is no more
     than m. Of very many references draws are taken: 10,000 stored, 400 queries.
 
+    Where the projection is learned from the classes it is learned anew from each draw's m, and
+    asked of what is not among them; the last size is then the cross-validated accuracy.
+
     None without labels and targets, or where there is one class or too little to leave out.
     """
     refs, space = fit.references, fit.space
@@ -64,12 +73,16 @@ def learning_curve(fit: Fit, seed: int = 0) -> LearningCurve | None:
     if len(refs) < 3 or not (regress or len(refs.labels) > 1):
         return None
     rng = np.random.default_rng(seed)
+    if fit.spec.projection == "classes":
+        return _relearned(fit, rng)
     groups = np.zeros(len(refs), np.int64) if regress else refs.label_ids
     stored = _pool(groups, rng)
-    count = min(len(stored), affordable(space, len(stored), _MOST_SCORES))
-    asked = np.sort(rng.choice(len(stored), count, replace=False))
-    scores = neighbors.scores(space.rows[stored[asked]], space.rows[stored], space.metric)
-    scores[np.arange(len(asked)), asked] = -np.inf
+    askable = np.flatnonzero(np.isin(stored, space.others.queries))
+    count = min(len(askable), affordable(space, len(stored), _MOST_SCORES))
+    if not count:
+        return None
+    asked = np.sort(rng.choice(askable, count, replace=False))
+    scores = space.scores_of_others(stored[asked])[:, stored]
     largest = int(np.bincount(groups[stored]).max())
     sizes = np.array([size for size in _SIZES if size < largest] + [largest])
     values = np.empty((DRAWS, len(sizes)))
@@ -89,11 +102,52 @@ def learning_curve(fit: Fit, seed: int = 0) -> LearningCurve | None:
     )
 
 
-def _pool(groups: Ints, rng: np.random.Generator) -> Ints:
+def _relearned(fit: Fit, rng: np.random.Generator) -> LearningCurve:
+    """The curve of a projection that is learned from the classes, learned anew for each point."""
+    space = fit.space
+    pool = _pool(fit.references.label_ids, rng, _MOST_RELEARNED)
+    refs = fit.references.select(pool).in_order(fit.references.labels)
+    pictures = space.pictures[pool]
+    largest = int(np.bincount(refs.label_ids).max())
+    sizes = np.array([size for size in _SIZES if size < largest] + [largest])
+    loo = leave_one_out(fit)
+    values = np.full((_RELEARNED, len(sizes)), np.nan if loo is None else loo.accuracy)
+    asked = 0
+    for draw in range(_RELEARNED):
+        place = _places(refs.label_ids, rng)
+        for column, size in enumerate(sizes[:-1]):
+            stored = np.flatnonzero(place < size)
+            left = np.flatnonzero(~np.isin(pictures, pictures[stored]))
+            queries = left[rng.permutation(len(left))[:_QUERIES]]
+            if len(queries):
+                values[draw, column] = _accuracy_of(fit, refs, stored, queries)
+            asked = max(asked, len(queries))
+    return LearningCurve(
+        sizes=sizes,
+        values=values,
+        queries=asked,
+        largest=int(np.bincount(fit.references.label_ids).max()),
+        regress=False,
+    )
+
+
+def _accuracy_of(fit: Fit, refs: References, stored: Ints, queries: Ints) -> float:
+    """Of the queries, answered by the stored ones under the projection that these give."""
+    few = refs.select(stored).in_order(refs.labels)
+    try:
+        space = space_of(fit.spec, few)
+    except InputError:  # so few tell nothing of how photos of a class differ
+        space = Space(references=few, metric=fit.spec.metric, projection=None)
+    found = space.search(refs.vectors[queries], min(fit.k, len(few)))
+    votes = answers(fit.spec, space, "classify", found)
+    return float((neighbors.winners(votes) == refs.label_ids[queries]).mean())
+
+
+def _pool(groups: Ints, rng: np.random.Generator, most: int = _MOST_STORED) -> Ints:
     """All references, or so many of each class that they are not too many, in their order."""
-    if len(groups) <= _MOST_STORED:
+    if len(groups) <= most:
         return np.arange(len(groups))
-    each = max(2, _MOST_STORED // (int(groups.max()) + 1))
+    each = max(2, most // (int(groups.max()) + 1))
     return np.flatnonzero(_places(groups, rng) < each)
 
 
@@ -128,16 +182,17 @@ def _quality(fit: Fit, found: Neighbors, stored: Ints, asked: Ints) -> float:
     queries = stored[asked]
     if spec.head == "regress":
         targets = refs.targets[stored]
-        means = neighbors.mean(found, targets, by=spec.vote, metric=spec.metric, exact_hit=hit)
+        means = neighbors.mean(found, targets, by=str(spec.vote), metric=spec.metric, exact_hit=hit)
         scale = np.maximum(refs.targets.var(axis=0), 1e-30)
         return float(np.sqrt((((means - refs.targets[queries]) ** 2) / scale).mean()))
     votes = neighbors.vote(
         found,
         refs.label_ids[stored],
         len(refs.labels),
-        by=spec.vote,
-        balanced=spec.balanced,
+        by=str(spec.vote),
+        balanced=bool(spec.balanced),
         metric=spec.metric,
         exact_hit=hit,
+        temperature=fit.temperature,
     )
     return float((neighbors.winners(votes) == refs.label_ids[queries]).mean())

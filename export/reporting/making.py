@@ -18,7 +18,7 @@ from pocketknn.export.handover import Export
 from pocketknn.export.metadata import MODEL, REFERENCES, REPORT, manifest_of, spec_of
 from pocketknn.export.timing import Timing, time_files
 
-from . import build, choices, examples, page, quality, thumbnails
+from . import build, choices, examples, page, pairs, quality, thumbnails
 from .blocks import Section, keys
 from .study import HeldOut, Study
 
@@ -32,6 +32,7 @@ _SECTIONS: tuple[Callable[[Study], Section | None], ...] = (
     examples.duplicates,
     choices.examples,
     choices.neighbours,
+    pairs.pairs,
     choices.unknown,
     build.neighbourhood,
     build.files,

@@ -145,6 +145,11 @@ def _remarks(study: Study) -> Iterator[str]:
         yield "There are no classes: the model finds similar pictures, and no answer is wrong."
     if study.sampled:
         yield study.sampled
+    if folds := (references["leave_one_out"] or {}).get("folds"):
+        yield (
+            f"References are left out in {plural(folds, 'part')}, with all copies and views of a"
+            " picture in one of them; what is compared was found anew without each part."
+        )
     if skipped := study.manifest.get("skipped"):
         yield f"{plural(len(skipped), 'file')} could not be used; manifest.json names each."
     if study.held_out and (copies := study.held_out.copies):

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from pocketknn.builder.fit import Fit
 from pocketknn.builder.neighbors import Floats
-from pocketknn.builder.unknown import best_of_classes
+from pocketknn.builder.unknown import without_class
 
 from .sampling import affordable
 
@@ -60,14 +60,7 @@ def error_curves(fit: Fit, strangers: NDArray[np.floating] | None = None) -> Err
     known = np.sort(space.others.found.scores[:, 0])
     left_out = np.empty(0)
     if len(np.unique(refs.label_ids)) > 1:
-        most = min(_MOST_QUERIES, affordable(space, len(refs)))
-        asked = space.others.queries
-        if len(asked) > most:
-            draw = np.random.default_rng(space.seed).choice(asked, most, replace=False)
-            asked = np.sort(draw)
-        best = best_of_classes(space, asked)
-        best[np.arange(len(asked)), refs.label_ids[asked]] = -np.inf
-        left_out = np.sort(best.max(axis=1))
+        left_out = without_class(space, min(_MOST_QUERIES, affordable(space, len(refs))))
     scores = np.empty(0)
     if strangers is not None:
         scores = np.sort(space.search(strangers, 1).scores[:, 0])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from .shares import Share
 
 
@@ -36,3 +38,14 @@ def plural(count: int, noun: str) -> str:
     if count == 1:
         return f"1 {noun}"
     return f"{count:,} {noun}es" if noun.endswith("s") else f"{count:,} {noun}s"
+
+
+def projected(projection: dict[str, Any]) -> str:
+    """What a projection compares, in words."""
+    if projection["by"] == "classes":
+        return f"{projection['directions']} directions in which the classes differ"
+    power = projection["whiten"]
+    return (
+        f"{projection['size']} principal components, {projection['variance']:.1%} of the variance"
+        + (f", whitened by the power {power:g}" if power else "")
+    )

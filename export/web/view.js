@@ -4,6 +4,8 @@ import { nearness, percent, said, short } from "./answer.js";
 
 export const find = (id) => document.getElementById(id);
 
+const SHOWN = 5; // neighbours, and classes with a share of the vote
+
 export function show(id, there = true) {
   find(id).hidden = !there;
 }
@@ -28,6 +30,7 @@ export function describe(page) {
     fit: "the whole picture on black bars",
   };
   const { size, crop } = page.input;
+  find("scores").textContent = `Score: ${page.scores}.`;
   find("rule").textContent = `${crops[crop]}, ${size} × ${size} pixels`;
 }
 
@@ -87,7 +90,9 @@ function drawNearness(score, page) {
 }
 
 function drawVotes(votes) {
-  const rows = votes.map(({ label, share }) => {
+  // A soft vote gives all classes a little.
+  const large = votes.filter(({ share }, rank) => rank === 0 || (rank < SHOWN && share >= 0.005));
+  const rows = large.map(({ label, share }) => {
     const level = make("span", "level");
     level.style.width = `${100 * share}%`;
     const track = make("span", "track", level);
@@ -99,7 +104,7 @@ function drawVotes(votes) {
 }
 
 function drawNeighbors(neighbors, page) {
-  const rows = neighbors.map((one) => {
+  const rows = neighbors.slice(0, SHOWN).map((one) => {
     const score = make("small", "", said(one.score, page.metric));
     const name = make("small", "", one.path.split("/").slice(-2).join("/") || one.id);
     name.title = one.path;

@@ -13,7 +13,7 @@ help:
 	@echo "make format     put the code into shape"
 	@echo "make notebooks  run the notebooks; POCKETKNN_DATA=FOLDER on data of yours"
 	@echo "make docs       build the documentation"
-	@echo "make bench      time searching, writing and embedding, on a quiet machine"
+	@echo "make bench      time searching, writing and embedding, on a quiet machine; answers on digits"
 
 # The package is installed as a wheel, never as a link to this folder: what is tested is what ships.
 $(VENV)/installed: $(SOURCES)
@@ -59,6 +59,7 @@ bench: $(VENV)/installed
 	$(BIN)/python benchmarks/search.py $(BENCH)
 	$(BIN)/python benchmarks/export.py
 	$(BIN)/python benchmarks/embedding.py
+	$(BIN)/python benchmarks/answers.py
 
 format: $(VENV)/installed
 	$(BIN)/ruff check --fix .

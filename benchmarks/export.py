@@ -65,7 +65,9 @@ def measure(n: int, backbone: str, oracle: bool) -> dict[str, object]:
     from pocketknn.export.artefact import FORMATS as TARGETS
     from pocketknn.export.options import Options
 
-    spec = Spec(backbone=backbone, k=5, head="classify")
+    spec = Spec(
+        backbone=backbone, k=5, head="classify", projection="none", vote="uniform", balanced=False
+    )
     net = load_backbone(spec)
     start = _memory("VmRSS")
     draw = np.random.default_rng(0)
@@ -112,7 +114,11 @@ def _metadata(net: Backbone, fit: Fit) -> Metadata:
     from pocketknn.export.metadata import Metadata, describe
 
     few = References.of([[1.0] * net.dim] * 6, ["a", "b"] * 3)
-    manifest = describe(fitted(Spec(k=5), few), net, dict.fromkeys(FORMATS, "float32")).manifest
+    manifest = describe(
+        fitted(Spec(k=5, projection="none", vote="uniform"), few),
+        net,
+        dict.fromkeys(FORMATS, "float32"),
+    ).manifest
     manifest["labels"] = list(fit.labels)
     manifest["outputs"]["probabilities"]["shape"] = [1, len(fit.labels)]
     return Metadata(manifest=manifest, table=fit.references.table())

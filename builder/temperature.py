@@ -16,6 +16,8 @@ from .space import Space
 # for less around it.
 _WHITENED = (0.4, -0.35)
 _PLAIN = (1.33, -0.3)  # in standard deviations of the scores, whose scale is the backbone's
+_USUAL_SPREAD, _MORE_PAIRS = 0.17, 10  # of the mean distance: 0.08 to 0.4 on those sets
+_LEAST_SPREAD = 1e-3
 _SPREAD = 0.4
 _FLOOR = 1e-6  # the probability of a class that is not among the neighbours
 _SAMPLE = 1000  # references whose cosines stand for those of all
@@ -137,8 +139,11 @@ def usual(space: Space) -> float:
     rows = slice(None, None, -(-len(refs) // _SAMPLE))
     sample, ids = space.rows[rows], refs.label_ids[rows]
     apart = neighbors.scores(sample, sample, space.metric)[ids[:, None] != ids]
+    if not len(apart):
+        return 1.0
+    # Of few pairs the spread is known badly; what it usually is counts as some more of them.
+    usual = _USUAL_SPREAD * abs((space.metric == "cosine") - float(apart.mean()))
+    pairs = len(apart) / 2
+    spread = np.sqrt((pairs * apart.var() + _MORE_PAIRS * usual**2) / (pairs + _MORE_PAIRS))
     factor, power = _PLAIN
-    spread = float(apart.std()) if len(apart) else 0.0
-    if space.metric == "cosine":
-        spread = max(spread, 1e-3)
-    return float(factor * (spread or 1.0) * len(refs) ** power)
+    return float(factor * max(spread, _LEAST_SPREAD) * len(refs) ** power)

@@ -41,6 +41,7 @@ def best_components(spec: Spec, head: str, references: References) -> Spec:
     Raises:
         InputError: too few references, or all numbers of components are worse than none.
     """
+    spec = replace(spec, vote=spec.vote or "uniform")
     trial = _begin(spec, head, references)
     bar, measured = trial.bar, []
     for size in trial.sizes:

@@ -132,6 +132,9 @@ def condense(spec: Spec, references: References, plan: Condense) -> Condensed:
             pca=None,
             whiten=None,
             balanced=spec.balanced or False,
+            k=resolve_k(None, max(len(references) // 2, 1), spec.vote or "soft")
+            if spec.k is None and references.labels
+            else spec.k,
         )
     whole = fit(replace(spec, reject=None), references)
     if plan.by == "same":  # nor would votes of another temperature

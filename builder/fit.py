@@ -141,7 +141,9 @@ def fit(spec: Spec, references: References) -> Fit:
     spec = replace(spec, head=head, vote=vote, balanced=balanced)
     _check_head(spec, references)
     if spec.k != AUTO:
-        spec = replace(spec, k=resolve_k(spec.k, n, vote))
+        # Who names candidates means them to be enough for the neighbours.
+        most = n if spec.k is not None else min(n, spec.candidates or n)
+        spec = replace(spec, k=resolve_k(spec.k, most, vote))
     if spec.pca == AUTO:
         spec = _with_components(spec, references)
     spec, space = _projected(spec, references)
@@ -207,16 +209,16 @@ def _projected(spec: Spec, references: References) -> tuple[Spec, Space]:
     if spec.projection != AUTO:
         return spec, space_of(spec, references)
     plain = replace(spec, projection="none")
-    before = space_of(plain, references)
     if spec.head != "classify" or spec.metric != "cosine":
-        return plain, before
+        return plain, space_of(plain, references)
     learned = replace(spec, projection="classes")
+    before = space_of(replace(plain, vote="soft"), references)  # in the same folds
     try:
         after = replace(space_of(learned, references), known_pictures=before.pictures)
     except InputError:  # a single class, or embeddings that are all the same
-        return plain, before
+        return plain, space_of(plain, references)
     if not after.folds:  # nothing tells how photos of a class differ
-        return plain, before
+        return plain, space_of(plain, references)
     k = resolve_k(None if spec.k == AUTO else spec.k, len(references), "soft")
     balanced = bool(spec.balanced)
     one, other = (Asked.of(space, k, balanced=balanced) for space in (before, after))
@@ -226,6 +228,8 @@ def _projected(spec: Spec, references: References) -> tuple[Spec, Space]:
     error = gain.std() / np.sqrt(len(gain))
     loses = other.left.mean() >= _ENOUGH and gain.mean() < -2 * error
     chosen, space, found = (plain, before, warm) if loses else (learned, after, warmer)
+    if loses and spec.vote != "soft":
+        space = space_of(plain, references)
     if spec.vote == "soft" and spec.temperature is None and spec.k != AUTO:
         chosen = replace(chosen, temperature=found)
     return chosen, space

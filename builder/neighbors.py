@@ -244,6 +244,8 @@ def weights(
         return np.ones(scores.shape)
     distances = np.maximum(1 - scores if metric == "cosine" else -scores, 0)
     hits = distances <= exact_hit
+    if by not in ("soft", "distance"):
+        raise ValueError(f"unknown vote {by!r}")
     if by == "soft":
         # Relative to the nearest, whose weight is 1: nothing overflows.
         others = np.exp((scores - scores.max(axis=1, keepdims=True)) * sharpness(temperature))

@@ -175,7 +175,9 @@ def _answers(
     """How well a fold is answered with each k and vote, from one search with the largest k."""
     found = space.search(references.vectors[test], max(ks))
     even = spec.balanced is not False  # as a build with a soft vote has it
-    soft = temperature(space, max(ks), balanced=even) if "soft" in votes else None
+    soft = spec.temperature
+    if soft is None and "soft" in votes:
+        soft = temperature(space, max(ks), balanced=even)
     for k, vote in product(ks, votes):
         balanced = even if vote == "soft" else bool(spec.balanced)
         tried = replace(spec, k=k, vote=vote, balanced=balanced)

@@ -17,6 +17,7 @@ from pocketknn.builder.backbone import Backbone
 from pocketknn.builder.errors import InputError
 from pocketknn.builder.fit import Fit, fit
 from pocketknn.builder.neighbors import Neighbors, winners
+from pocketknn.builder.neighbors import leave_one_out as leave_rows_out
 from pocketknn.builder.references import References
 from pocketknn.builder.spec import Spec
 
@@ -62,7 +63,8 @@ class Variant:
         precision: of the backbones.
         projection: what is compared, as in `Spec.projection`.
         bytes: size of the largest file.
-        accuracy: leave-one-out accuracy of the worst file; None without a vote.
+        accuracy: what the exact search reaches of the references, left out, less what the worst
+            file loses of it; None without a vote.
         agreement: share of the exact neighbours that the worst file finds.
         good: whether both are within the budget's loss.
     """
@@ -119,26 +121,22 @@ def measure(
     if not formats:
         raise InputError("a budget is for files of devices; name a format besides keras")
     plain = fit(replace(spec.exactly(), reject=None), references)
+    k = plain.k if spec.k is not None else min(plain.k, len(references) - 1)
     if spec.candidates is not None:
-        spec = replace(spec, candidates=max(spec.candidates, plain.k + 1))
-    if plain.k + 1 > len(references):
+        spec = replace(spec, candidates=max(spec.candidates, k + 1))
+    if k + 1 > len(references) or k < 1:
         raise InputError("a budget is judged by leave-one-out, which needs more than k references")
     loo = leave_one_out(plain)
-    exact = plain.space.others
-    place = {int(row): number for number, row in enumerate(exact.queries)}
-    kept = [number for number, row in enumerate(rows) if row in place]
-    inputs, rows = inputs[kept], [rows[number] for number in kept]
-    chosen = [place[row] for row in rows]
-    wanted = Neighbors(
-        exact.found.scores[chosen, : plain.k], exact.found.indices[chosen, : plain.k]
-    )
-    votes = loo is not None and loo.accuracy is not None
-    best = _accuracy(plain, wanted, rows) if votes else 0.0
+    # As the files find them, which hold the photos: this tells what a smaller file loses, and no
+    # more, as what is compared was learned from these very photos.
+    wanted = leave_rows_out(plain.space.rows, k, np.asarray(rows), plain.space.metric)
+    reached = None if loo is None else loo.accuracy
+    best = _accuracy(plain, wanted, rows) if reached is not None else 0.0
     found = []
     for precision, projection in _variants(plain, options):
         one = replace(spec, projection=projection, pca=None, whiten=None)
         try:
-            fitted = fit(replace(one, reject=None, k=plain.k + 1), references)
+            fitted = fit(replace(one, reject=None, k=k + 1), references)
         except InputError:  # its search finds too few of the neighbours: it is no variant
             continue
         given = replace(options, precision=precision)
@@ -148,11 +146,11 @@ def measure(
             nearest = _without_itself(outputs, rows)
             sizes.append(written)
             agreements.append(_shared(wanted.indices, nearest.indices))
-            if votes:
+            if reached is not None:
                 accuracies.append(_accuracy(fitted, nearest, rows))
-        accuracy = min(accuracies) if accuracies else None
         agreement = min(agreements)
-        lost = 0.0 if accuracy is None else best - accuracy
+        lost = best - min(accuracies) if accuracies else 0.0
+        accuracy = None if reached is None else max(reached - lost, 0.0)
         found.append(
             Variant(
                 precision=precision,

@@ -64,9 +64,7 @@ def build(
     ] = "0..255",
     k: Annotated[
         str | None,
-        typer.Option(
-            help="Neighbours that are found and vote, or auto; else up to 100."
-        ),
+        typer.Option(help="Neighbours that are found and vote, or auto; else up to 100."),
     ] = None,
     metric: Annotated[
         str, typer.Option(help="cosine, euclidean, manhattan or minkowski (p = 3).")

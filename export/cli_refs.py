@@ -223,11 +223,13 @@ def condense(
         str | None,
         typer.Option(help="How to choose a number of them: prototypes (the default) or condensed."),
     ] = None,
-    k: Annotated[int | None, typer.Option(help="Neighbours; the smaller of 5 and N.")] = None,
+    k: Annotated[int | None, typer.Option(help="Neighbours; as a build has them.")] = None,
     metric: Annotated[
         str, typer.Option(help="cosine, euclidean, manhattan or minkowski (p = 3).")
     ] = "cosine",
-    vote: Annotated[str, typer.Option(help="uniform or distance.")] = "uniform",
+    vote: Annotated[
+        str | None, typer.Option(help="soft (the default for classes), uniform or distance.")
+    ] = None,
     seed: Annotated[int, typer.Option(help="Draws where clusters begin, and an order.")] = 0,
     force: Force = False,
 ) -> None:

@@ -135,7 +135,7 @@ def export(
     metadata = describe(fitted, backbone, precision, measure(fitted, strangers), options)
     if against is None:
         against = (
-            queries.synthetic(backbone, seed=spec.seed)
+            queries.synthetic(backbone, count=queries.COUNT, seed=spec.seed)
             if backbone
             else queries.from_vectors(references.vectors, seed=spec.seed)
         )

@@ -16,6 +16,7 @@ from pocketknn.builder.images import Photo, pixels
 from .readable import drawn
 
 COUNT = 64
+PHOTOS, NOISE = 40, 24  # of the same number, where there are photos; noise first shows rounding
 
 
 class Queries(NamedTuple):
@@ -31,12 +32,13 @@ class Queries(NamedTuple):
 
 
 def from_photos(
-    photos: Sequence[Photo], backbone: Backbone, crop: str, *, count: int = COUNT, seed: int = 0
+    photos: Sequence[Photo], backbone: Backbone, crop: str, *, count: int = PHOTOS, seed: int = 0
 ) -> Queries:
     """A seeded draw of photos, every second one mirrored, so that not all are references already.
 
-    A black picture and one of noise are added: what no photo shows must not break a graph either.
-    Photos that cannot be read are passed over.
+    What `synthetic` gives is added: what no photo shows must not break a graph either, and what
+    agrees here must agree again where there are no photos. Photos that cannot be read are passed
+    over.
 
     Raises:
         InputError: none of the photos can be read.
@@ -46,18 +48,18 @@ def from_photos(
         picture[:, ::-1] if number % 2 else picture
         for number, (_, picture) in enumerate(islice(squares, count))
     ]
-    extra = synthetic(backbone, count=1, seed=seed)
+    extra = synthetic(backbone, seed=seed)
     inputs = np.concatenate([np.array(pictures), extra.inputs])
     return Queries(inputs, run(backbone, inputs))
 
 
-def synthetic(backbone: Backbone, *, count: int = COUNT, seed: int = 0) -> Queries:
+def synthetic(backbone: Backbone, *, count: int = NOISE, seed: int = 0) -> Queries:
     """A black picture and pictures of noise, from fine to coarse."""
     inputs = noise(backbone.size, count=count, seed=seed)
     return Queries(inputs, run(backbone, inputs))
 
 
-def noise(size: int, *, count: int = COUNT, seed: int = 0) -> NDArray[np.uint8]:
+def noise(size: int, *, count: int = NOISE, seed: int = 0) -> NDArray[np.uint8]:
     """The pictures of `synthetic`: (count + 1, size, size, 3)."""
     rng = np.random.default_rng(seed)
     pictures = [np.zeros((size, size, 3), np.uint8)]

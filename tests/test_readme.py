@@ -22,7 +22,7 @@ def test_the_options_it_names_exist():
     from pocketknn.export.cli import app
 
     def options(command):
-        found = {name for one in command.params for name in one.opts}
+        found = {name for one in command.params for name in (*one.opts, *one.secondary_opts)}
         return found.union(*map(options, getattr(command, "commands", {}).values()))
 
     there = options(typer.main.get_command(app))

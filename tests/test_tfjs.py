@@ -515,7 +515,7 @@ def test_all_four_formats_vote_as_the_npm_package(k, tmp_path):
     for label, vector in STORED["examples"]:
         classifier.add_example(vector, label)
     classifier.save(tmp_path / "set.json")
-    spec = Spec(backbone="vector", k=k)
+    spec = Spec(backbone="vector", k=k, projection="none", vote="uniform")
     result = export(spec, tfjs.read(tmp_path / "set.json"), None, tmp_path / "out")
     assert result.agrees
     queries = np.array(STORED["queries"], np.float32)

@@ -76,7 +76,7 @@ def learning_curve(fit: Fit, seed: int = 0) -> LearningCurve | None:
     if fit.spec.projection == "classes":
         return _relearned(fit, rng)
     groups = np.zeros(len(refs), np.int64) if regress else refs.label_ids
-    stored = _pool(groups, rng)
+    stored = _pool(groups, rng, _MOST_STORED)
     askable = np.flatnonzero(np.isin(stored, space.others.queries))
     count = min(len(askable), affordable(space, len(stored), _MOST_SCORES))
     if not count:
@@ -143,7 +143,7 @@ def _accuracy_of(fit: Fit, refs: References, stored: Ints, queries: Ints) -> flo
     return float((neighbors.winners(votes) == refs.label_ids[queries]).mean())
 
 
-def _pool(groups: Ints, rng: np.random.Generator, most: int = _MOST_STORED) -> Ints:
+def _pool(groups: Ints, rng: np.random.Generator, most: int) -> Ints:
     """All references, or so many of each class that they are not too many, in their order."""
     if len(groups) <= most:
         return np.arange(len(groups))

@@ -71,12 +71,14 @@ def convert(
     for value in (*proto.graph.input, *proto.graph.output):
         value.type.tensor_type.shape.dim[0].dim_param = "batch"  # tf2onnx names it unk__<number>
     _rows_first(proto)
-    del proto.graph.value_info[:]
     if precision == "float16":
         proto = quantize.onnx_half(proto)
     elif precision == "int8":
         pictures = quantize.check_calibration(calibration)
         proto = quantize.onnx_int8(proto, pictures.astype(pixels))
+    # Shapes in between are those of what was converted, and runtimes believe them of other
+    # references too.
+    del proto.graph.value_info[:]
     _drop_unused_domains(proto)
     canonical.onnx_graph(proto.graph)
     onnx.checker.check_model(proto, full_check=True)

@@ -145,3 +145,13 @@ def test_a_backbone_that_multiplies_stacks_of_matrices_still_converts(photos, tm
     outputs = to_onnx.load(tmp_path / "model.onnx")(case.queries.inputs)
     queries = case.queries.embeddings
     assert check(outputs, queries, case.fit, precision="float32").failures == ()
+
+
+@pytest.mark.parametrize("precision", ["float32", "float16", "int8"])
+def test_no_shape_in_between_is_that_of_other_references(photos, tmp_path, precision, small_net):
+    """A template's classes and references are more than these; strict inference would object."""
+    case = photo_case(photos, small_net, k=4, vote="soft", balanced=True)
+    proto = onnx.load(case.write("onnx", tmp_path / "model.onnx", precision))
+    onnx.checker.check_model(proto, full_check=True)
+    onnx.shape_inference.infer_shapes(proto, check_type=True, strict_mode=True, data_prop=True)
+    assert not proto.graph.value_info

@@ -63,6 +63,9 @@ def same(name, case, folder, precision, **options):
     for output, values in wanted.items():
         # TensorFlow's way to int8 adds the votes of many classes in another order than of few.
         last_bit = 1e-7 if precision == "int8" and output == "probabilities" else 0
+        if name == "coreml" and case.fit.scores_of == "classes":
+            # coremltools leaves a bias of zeros out, and numpy then adds products in another order.
+            last_bit = 2e-6
         np.testing.assert_allclose(found[output], values, rtol=0, atol=last_bit, err_msg=output)
     if options.get("outputs") != "embedding":
         assert holds(files_of(quick), case.fit)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -224,6 +224,9 @@ def _checked(
 def _fitted(spec: Spec, references: References, options: Options, formats: Sequence[str]) -> Fit:
     """The fit; refuses what it turns out that files cannot hold, or options not ask for."""
     found = fit(spec, references)
+    if spec.projection in (AUTO, "classes"):  # of which the width was not known before
+        whole = replace(found.spec, projection="none", pca=None, whiten=None)
+        check_size(formats, len(references), found.space.width, whole)
     if found.index is not None:
         _check_search(found.spec, formats, options)
         check_held(formats, found.index)

@@ -15,12 +15,10 @@ from .study import Study
 _MOST_QUERIES = 500
 _BINS = 40
 _SHARES = (0.05, 0.25, 0.5, 0.75, 0.95)
-_OF = {
-    "embedding": "all of the embedding",
-    "pca": "its principal components",
-    "classes": "the directions in which the classes of this build differ, so they are no measure of"
-    " how alike two pictures look, and not comparable with those of another build",
-}
+_LEARNED = (
+    " These directions belong to this build: the score is no measure of how alike two pictures"
+    " look, and cannot be compared with the scores of another build."
+)
 
 
 def scores_of_pairs(fit: Fit) -> tuple[Floats, Floats]:
@@ -77,5 +75,6 @@ def pairs(study: Study) -> Section | None:
         ),
     )
     score = study.manifest["outputs"]["scores"]["is"].removesuffix(", descending")
-    meaning = Text(text=f"A score is the {score}. Scores compare {_OF[fit.scores_of]}.")
+    learned = _LEARNED if fit.scores_of == "classes" else ""
+    meaning = Text(text=f"A score is the {score}.{learned}")
     return Section(anchor="scores", title="What a score means", blocks=(meaning, chart))

@@ -60,12 +60,12 @@ def leave_one_out(fit: Fit) -> LeaveOneOut | None:
     """Measure it for a fit's k and vote.
 
     None without labels and targets, and where nothing is left that could answer: there is one
-    reference, or one of each class.
+    reference, or one picture of each class.
     """
     refs, n = fit.references, len(fit.references)
     if n < 2 or not (refs.labels or refs.target_names):
         return None
-    if fit.spec.head != "regress" and max(refs.counts.values()) < 2:
+    if fit.spec.head != "regress" and not _has_two_pictures(fit.space):
         return None
     k = min(fit.k, fit.space.most)
     errors = _errors(fit.spec, fit.space, fit.spec.head or "", k)
@@ -78,6 +78,14 @@ def leave_one_out(fit: Fit) -> LeaveOneOut | None:
         queries=min(n, len(fit.space.others.queries)),
         folds=len(fit.space.folds),
     )
+
+
+def _has_two_pictures(space: Space) -> bool:
+    """Whether a class has two references, or with a `refit` two different pictures."""
+    ids = space.references.label_ids
+    pictures = np.arange(len(ids)) if space.refit is None else space.pictures
+    pairs = np.unique(np.stack([ids, pictures]), axis=1)
+    return bool(np.bincount(pairs[0]).max() > 1)
 
 
 def best_k(spec: Spec, space: Space, head: str) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -46,7 +46,8 @@ class Asked:
         """
         if len(space.references) < 2:
             return None
-        queries, found = space.others
+        # Nothing is judged: the file's search in the very space that it searches.
+        queries, found = replace(space, refit=None).others
         some = np.sort(np.random.default_rng(seed).permutation(len(queries))[:_MOST])
         k = min(k, found.indices.shape[1])
         return cls(

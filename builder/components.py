@@ -10,6 +10,7 @@ import numpy as np
 
 from .accuracy import answers, shared
 from .errors import InputError
+from .folds import groups
 from .neighbors import METRICS, Ints, Neighbors, winners
 from .projection import Components, Projection, components
 from .references import References
@@ -157,9 +158,12 @@ def _begin(spec: Spec, head: str, references: References) -> _Trial:
     draw = np.random.default_rng(spec.seed)
     # Classes are dealt out in turn, so that each part has its share of each.
     order = np.lexsort((draw.permutation(n), drawn.label_ids if drawn.labels else np.zeros(n)))
+    dealt = np.empty(n, np.int64)
+    dealt[order] = np.arange(n) % FOLDS
+    dealt = dealt[groups(drawn.vectors, drawn.sha256, drawn.label_ids)]  # views stay together
     parts = []
-    for fold in range(FOLDS):
-        test = np.sort(order[fold::FOLDS])
+    for fold in np.unique(dealt):
+        test = np.flatnonzero(dealt == fold)
         train = drawn.select(np.delete(np.arange(n), test))
         if drawn.labels:
             train = train.in_order(drawn.labels)

@@ -145,7 +145,8 @@ def condense(spec: Spec, references: References, plan: Condense) -> Condensed:
     resolve_k(spec.k, len(order))
     k = min(whole.k, len(order)) if spec.k == AUTO else spec.k
     spec = replace(spec, k=k, projection=whole.spec.compared, pca=None, whiten=None)
-    sizes = _sizes(plan, whole, len(order))
+    least = whole.k + 1 if asked.k is not None else 2
+    sizes = _sizes(plan, whole, len(order), least)
     steps = [_choose(plan.by, whole, size) for size in sizes] if plan.by == "prototypes" else []
     steps = steps or [order[:size] for size in sizes]
     curve = [
@@ -229,13 +230,13 @@ def _choose(by: str, whole: Fit, most: int) -> Ints:
     return edited.choose(whole) if by == "edited" else unchanged.choose(whole)
 
 
-def _sizes(plan: Condense, whole: Fit, kept: int) -> list[int]:
+def _sizes(plan: Condense, whole: Fit, kept: int, least: int) -> list[int]:
     """How many are kept at further points of the curve: halves, as far as they can be built."""
     if not METHODS[plan.by]:
         return []
     n, size = len(whole.references), whole.spec.pca
     start = n if plan.by == "prototypes" else kept
-    least = max(len(whole.references.labels), whole.k + 1, int(size) if size else 0)
+    least = max(len(whole.references.labels), least, int(size) if size else 0)
     halves = [start >> power for power in range(1, _HALVINGS + 1)]
     return [half for half in halves if half >= least and half != kept]
 
@@ -280,6 +281,8 @@ def _changed(whole: Fit, rows: Ints) -> bool:
     """Whether any leave-one-out answer is another one with these rows alone."""
     references, every = whole.references, np.arange(len(whole.references))
     kept = fit(whole.spec, _selected(references, rows))
+    # Views of a picture answer for each other here: what is promised is that nothing changes.
+    whole, kept = (replace(one, space=replace(one.space, refit=None)) for one in (whole, kept))
     before = winners(_answered(whole, references, every, every))
     return bool((winners(_answered(kept, references, np.sort(rows), every)) != before).any())
 

@@ -215,9 +215,12 @@ def _projected(spec: Spec, references: References) -> tuple[Spec, Space]:
     before = space_of(replace(plain, vote="soft"), references)  # in the same folds
     try:
         after = replace(space_of(learned, references), known_pictures=before.pictures)
+        alike = [one.test.tolist() for one in after.folds] == [
+            one.test.tolist() for one in before.folds
+        ]
     except InputError:  # a single class, or embeddings that are all the same
         return plain, space_of(plain, references)
-    if not after.folds:  # nothing tells how photos of a class differ
+    if not after.folds or not alike:  # too little tells how photos of a class differ
         return plain, space_of(plain, references)
     k = resolve_k(None if spec.k == AUTO else spec.k, len(references), "soft")
     balanced = bool(spec.balanced)

@@ -92,7 +92,7 @@ def folds(
         if len(mine) < parts:
             steps = steps * parts // max(len(mine), 1)
         part[mine] = (number + steps) % parts
-    for one in classes[counts > 1]:
+    for one in classes:  # also of one picture, which may be in another class too
         own = of_picture[of_class == one]
         if part[own[0]] >= 0 and (part[own] == part[own[0]]).all():
             part[own[0]] = -1

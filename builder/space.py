@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import NamedTuple
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 
 from . import neighbors
 from .discriminant import one_thread
+from .errors import InputError
 from .folds import MOST_QUERIES, Fold, folds, groups
 from .neighbors import EXACT_HIT, METRICS, Floats, Ints, Neighbors
 from .projection import Projection
@@ -170,7 +172,8 @@ class Space:
             for test in folds(refs.label_ids, self.pictures, self.seed, most):
                 train = np.delete(np.arange(len(refs)), test)
                 labels = refs.label_ids[train] if refs.labels else refs.label_ids
-                found.append(Fold(test, train, self.refit(refs.vectors[train], labels)))
+                with suppress(InputError):  # the others are too few or too alike to learn from
+                    found.append(Fold(test, train, self.refit(refs.vectors[train], labels)))
         return tuple(found)
 
     @cached_property
@@ -188,9 +191,21 @@ class Space:
         queries = np.arange(n)
         if n > most:
             queries = np.sort(np.random.default_rng(self.seed).choice(n, most, replace=False))
-        return Others(
-            queries, neighbors.leave_one_out(self.rows, MOST_OTHERS, queries, self.metric)
-        )
+        return Others(queries, self._alone(MOST_OTHERS, queries))
+
+    def _alone(self, k: int, queries: Ints) -> Neighbors:
+        """The k nearest of each query but itself, and with a `refit` but views of its picture."""
+        views = 0
+        if self.refit is not None:
+            views = int(np.unique(self.pictures, return_counts=True)[1].max()) - 1
+        found = neighbors.leave_one_out(self.rows, k + views, queries, self.metric)
+        same = self.pictures[found.indices] == self.pictures[queries][:, None] if views else None
+        if same is None or same.all(axis=1).any():
+            return Neighbors(found.scores[:, :k], found.indices[:, :k])
+        k = min(k, int((~same).sum(axis=1).min()))
+        order = np.argsort(same, axis=1, kind="stable")[:, :k]
+        scores, indices = (np.take_along_axis(one, order, axis=1) for one in found)
+        return Neighbors(scores, indices)
 
     def _out_of_fold(self, parts: Sequence[Fold]) -> Others:
         k = min(MOST_OTHERS, *(len(fold.train) for fold in parts))
@@ -207,14 +222,16 @@ class Space:
         Behind a projection as in `others`; what is in no fold is left out alone, as it is the only
         picture of its class. Without one each is left out alone: nothing was learned from it.
         """
+        rows = np.arange(len(self.references))
         if self.projection is None:
-            return neighbors.leave_one_out(self.rows, k, None, self.metric)
+            return self._alone(k, rows)
         every = self.others
         if self.folds and len(self.folds) == 1:  # of very many
             every = self._out_of_fold(self._folds(len(self.references)))
         if len(every.queries) < len(self.references):
             k = min(k, every.found.indices.shape[1])
-            alone = neighbors.leave_one_out(self.rows, k, None, self.metric)
+            alone = self._alone(k, rows)
+            k = alone.indices.shape[1]
             for column, values in zip(alone, every.found, strict=True):
                 column[every.queries] = values[:, :k]
             return alone

@@ -19,6 +19,7 @@ RECALL = 0.99  # what a search must find, where nobody says more or less
 AUTO = "auto"
 UNKNOWN = "unknown"  # the class of what lies too far from all references
 DEFAULT_K = 5
+_LEAST_TEMPERATURE = 1e-30  # one over it is a float32 with room above
 # How many may vote softly, the most that there are of. Steps, as a file is converted anew for each.
 SOFT_KS = (1, 2, 3, 4, 5, 6, 8, 10, 12, 15, 20, 25, 30, 40, 50, 60, 80, 100)
 
@@ -117,6 +118,8 @@ class Spec:
                 raise InputError(f"a temperature is for the vote soft, not {self.vote}")
             if not (isfinite(self.temperature) and self.temperature > 0):
                 raise InputError(f"the temperature must be above 0, not {self.temperature:g}")
+            if not _LEAST_TEMPERATURE <= self.temperature <= 1 / _LEAST_TEMPERATURE:
+                raise InputError(f"a temperature of {self.temperature:g} is beyond float32")
         if isinstance(self.reject, str) and self.reject != AUTO:
             raise InputError(f"reject must be a score or {AUTO}, not {self.reject!r}")
         if not isinstance(self.reject, str | None) and not isfinite(self.reject):

@@ -57,9 +57,9 @@ class Asked:
         for fold in space.folds:
             there = np.bincount(ids[fold.train], minlength=len(sizes))
             places = np.searchsorted(queries, fold.test)
-            left[places] = (there / sizes)[wanted[places]]
+            left[places] = (there / np.maximum(sizes, 1))[wanted[places]]
             if balanced:
-                votes[places] = 1 / there[near[places]]
+                votes[places] = 1 / there[near[places]]  # a neighbour is one of its class
         counts = 1 / np.bincount(wanted)[wanted] if balanced else np.ones(len(wanted))
         return cls(
             scores=found.scores[:, :k],

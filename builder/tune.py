@@ -12,6 +12,7 @@ import numpy as np
 from . import neighbors
 from .errors import InputError
 from .fit import Fit, check_memory, space_of
+from .folds import groups
 from .grid import Grid
 from .neighbors import Ints, Neighbors
 from .references import References
@@ -34,9 +35,10 @@ def tune(
     """Measure each combination of a grid by cross-validation.
 
     The folds are scikit-learn's `StratifiedKFold`, shuffled by the spec's seed, or `KFold` for
-    targets. Of each fold the other ones are the references: projections too are found from them
-    alone. Copies of a picture are left out, or one of them would answer for the other. Errors of
-    several targets are in units of each target's standard deviation, and averaged.
+    targets; where there are near-copies and mirrored views of a picture, which stay together, their
+    kin for groups. Of each fold the other ones are the references: projections too are found from
+    them alone. Copies of a picture are left out, or one of them would answer for the other. Errors
+    of several targets are in units of each target's standard deviation, and averaged.
 
     Args:
         spec: what is the same for all: `seed`, `balanced`, `head` and the backbone's options.
@@ -64,6 +66,7 @@ def tune(
         regress = base.head == "regress"
         check_folds(folds, len(references), {} if regress else references.counts)
         grid = grid.filled(regress)
+        soft = grid.votes or ()
         splits = _splits(references, folds, spec.seed, regress)
         smallest = min(len(train) for train, _ in splits)
         ks = grid.ks_within(smallest)
@@ -73,7 +76,8 @@ def tune(
             part = part if regress else part.in_order(references.labels)
             for name, metric in product(grid.projections or (), grid.metrics):
                 one = replace(base, metric=metric, projection=name)
-                space = space_of(one, part)
+                # In folds of its own, for the temperature of a soft vote.
+                space = space_of(replace(one, vote="soft") if "soft" in soft else one, part)
                 if reason := _too_large(space, len(given)):
                     notes[f"left out: {reason}"] = None
                 else:
@@ -141,13 +145,16 @@ def _splits(
     references: References, folds: int, seed: int, regress: bool
 ) -> list[tuple[Ints, Ints]]:
     """Rows of the training part and of the fold, for each fold."""
-    from sklearn.model_selection import KFold, StratifiedKFold
+    from sklearn import model_selection
 
     state = seed % (1 << 32)  # scikit-learn takes no larger seed
-    kind = KFold if regress else StratifiedKFold
-    splitter = kind(folds, shuffle=True, random_state=state)
     classes = None if regress else references.label_ids
-    return list(splitter.split(np.zeros(len(references)), classes))
+    pictures = groups(references.vectors, references.sha256, references.label_ids)
+    name = "KFold" if regress else "StratifiedKFold"
+    if len(np.unique(pictures)) < len(references):  # views of a picture answer for each other
+        name = name.replace("KFold", "GroupKFold")
+    splitter = getattr(model_selection, name)(folds, shuffle=True, random_state=state)
+    return list(splitter.split(np.zeros(len(references)), classes, pictures))
 
 
 def _too_large(space: Space, n: int) -> str:

@@ -29,8 +29,8 @@ class Rejection:
         threshold: the least score of the nearest neighbour of what is known.
         known: share of the references that are rejected when each is left out: false rejections.
         left_out_classes: share of the pictures of a class that are rejected where the class is not
-            among the references and the threshold is chosen anew, at the rate of `known`, over all
-            classes; None with a single class.
+            among the references, over all classes. Without a projection the threshold is chosen
+            anew, at the rate of `known`; with one the projection is. None with a single class.
         strangers: share of the given strangers that are rejected; None where none were given.
         strangers_asked: how many strangers were given.
     """

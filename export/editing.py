@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from pocketknn.builder import backbone as backbones
 from pocketknn.builder.backbone import Backbone
 from pocketknn.builder.errors import InputError
-from pocketknn.builder.fit import Fit, check_memory
+from pocketknn.builder.fit import Fit, check_memory, space_of
 from pocketknn.builder.neighbors import Neighbors
 from pocketknn.builder.projection import Projection
 from pocketknn.builder.references import Provenance, References
@@ -245,6 +245,8 @@ def _fit(spec: Spec, metadata: Metadata, places: Slots, held: Mapping[str, NDArr
         target_names=manifest["targets"] or None,
         provenance=provenance_of(manifest),
     )
+    if projection is None:
+        return Fit(spec=spec, space=space_of(spec, references))
     space = Space(
         references=references, metric=str(spec.metric), projection=projection, seed=spec.seed
     )

@@ -7,12 +7,14 @@ import pytest
 from sklearn.linear_model import LogisticRegression
 from test_discriminant import photos
 
-from pocketknn.builder import References, Spec
+from pocketknn.builder import References, Spec, neighbors, unknown
+from pocketknn.builder.accuracy import leave_one_out
 from pocketknn.builder.discriminant import discriminant
 from pocketknn.builder.fit import fit
 from pocketknn.builder.folds import PARTS, Fold, folds, groups
 from pocketknn.builder.neighbors import search, vote
 from pocketknn.builder.temperature import Asked, most_likely, usual
+from pocketknn.export.reporting.learning import learning_curve
 
 COUNTS = [(2, 2), (2,) * 9, (1, 2, 40), (3,) * 7, (1,) * 5 + (2,), (4, 5, 6), (20,) * 5, (2, 40)]
 
@@ -238,3 +240,73 @@ def test_a_small_class_beside_a_large_one_is_answered():
     weights /= np.bincount(ids)[ids[near.indices]]  # of a balanced vote
     small = (weights * (ids[near.indices] == 0)).sum(axis=1) / weights.sum(axis=1)
     assert ((small > 0.5) == (wanted == 0)).mean() > 0.9
+
+
+def test_a_picture_that_is_in_two_classes_takes_none_of_them_away():
+    ids, pictures = np.array([0, 0, 0, 0, 1, 2, 2, 2]), np.array([0, 1, 2, 3, 0, 5, 6, 7])
+    for seed in range(5):
+        for test in folds(ids, pictures, seed):
+            assert len(np.bincount(np.delete(ids, test), minlength=3).nonzero()[0]) == 3
+    rows, _ = photos((3,))
+    built = learned(rows[[0, 1, 0]], np.array([0, 0, 1]))  # and nothing is left to learn from
+    assert built.projection is None
+
+
+def test_views_of_the_only_picture_of_a_class_do_not_answer_for_it():
+    rows, ids = photos((1,) * 30)
+    views = (rows + 0.02 * np.random.default_rng(0).standard_normal(rows.shape)).astype(np.float32)
+    space = learned(np.concatenate([rows, views]), np.tile(ids, 2))
+    assert space.folds == ()
+    queries, found = space.others
+    assert (space.references.label_ids[found.indices] != np.tile(ids, 2)[queries][:, None]).all()
+    fitted = fit(Spec(backbone="vector"), space.references)
+    assert leave_one_out(fitted) is None
+
+
+@pytest.fixture(scope="module")
+def unknowing():
+    """References whose labels mean nothing, in twice as many dimensions as there are rows."""
+    rows = 2 + np.random.default_rng(1).standard_normal((120, 240))
+    return References.of(rows, [f"class {i % 4}" for i in range(120)])
+
+
+def test_a_threshold_is_chosen_by_scores_of_photos_that_the_space_never_saw(unknowing):
+    """In the space that saw them it would be another one."""
+    fitted = fit(Spec(backbone="vector", projection="classes", reject="auto"), unknowing)
+    new = 2 + np.random.default_rng(2).standard_normal((400, 240))
+    rejected = (fitted.search(new).scores[:, 0] < fitted.threshold).mean()
+    assert rejected < 0.05 + 3 * np.sqrt(0.05 * 0.95 / 120)
+    scores = np.concatenate(
+        [fold.search(unknowing.vectors, 1).scores[:, 0] for fold in fitted.space.folds]
+    )
+    assert 0.03 < (scores < fitted.threshold).mean() <= 0.05
+    leaking = unknown.threshold(replace(fitted.space, refit=None), 0.05)
+    assert abs(fitted.threshold - leaking) > 0.01
+
+
+def test_a_class_that_is_left_out_is_left_out_of_the_projection_too(unknowing):
+    """Else even classes that are none would seem to lie apart from each other."""
+    fitted = fit(Spec(backbone="vector", projection="classes", reject="auto"), unknowing)
+    known = float((fitted.space.others.found.scores[:, 0] < fitted.threshold).mean())
+    assert unknown.measure(fitted).left_out_classes < known + 0.15
+    leaking = replace(fitted.space, refit=None)
+    assert (unknown.without_class(leaking) < fitted.threshold).mean() > known + 0.3
+
+
+def test_a_learning_curve_learns_each_point_anew(unknowing):
+    curve = learning_curve(fit(Spec(backbone="vector", projection="classes"), unknowing))
+    assert (curve.mean < 0.25 + 0.12).all()
+
+
+@pytest.mark.parametrize("precision", ["float16", "int8"])
+def test_the_recall_of_small_references_is_measured_in_the_space_of_the_file(precision):
+    rows, ids = photos((30,) * 6)
+    refs = References.of(rows, [f"class {i}" for i in ids])
+    spec = Spec(backbone="vector", projection="classes", k=3, references_precision=precision)
+    fitted = fit(replace(spec, recall=0.8), refs)
+    units = fitted.space.rows / np.linalg.norm(fitted.space.rows, axis=1, keepdims=True)
+    exact = neighbors.leave_one_out(fitted.space.rows, 3).indices
+    found = fitted.index.find(units, 3, np.arange(len(rows))).indices
+    counted = (exact[:, :, None] == found[:, None, :]).any(axis=2).mean()
+    assert fitted.index.recall == pytest.approx(counted, abs=0.01)
+    assert counted > 0.9

@@ -11,7 +11,7 @@ from pocketknn.builder.accuracy import errors_by_k
 from . import charts
 from .blocks import Chart, Section, Table, Text
 from .charts import Line
-from .learning import DRAWS, LearningCurve, learning_curve
+from .learning import LearningCurve, learning_curve
 from .shares import wilson
 from .study import Study
 from .thresholds import ErrorCurves, below, error_curves
@@ -41,8 +41,8 @@ def examples(study: Study) -> Section | None:
     )
     caption = f"{measure.capitalize()} against the number of {what}"
     chart = Chart(
-        caption=f"{caption}: the mean of {DRAWS} seeded draws, and the band from the worst to the"
-        f" best of them. {curve.queries:,} references were asked for, each left out.",
+        caption=f"{caption}: the mean of {len(curve.values)} seeded draws, and the band from the"
+        f" worst to the best of them. {curve.queries:,} references were asked for, each left out.",
         alt=f"{caption}: from {shown(curve.mean[0])} with {curve.sizes[0]}"
         f" to {shown(curve.mean[-1])} with {curve.sizes[-1]}",
         svg=charts.lines(
@@ -195,9 +195,14 @@ def _rejection(study: Study) -> Iterator[str]:
     if reject["known"] is not None:
         yield f"It rejects {percent(reject['known'])} of the references, each left out."
     if reject["left_out_classes"] is not None:
+        how = (
+            "; what is compared was found anew without the class"
+            if study.manifest["projection"]
+            else ", with the threshold chosen anew without them"
+        )
         yield (
             f"Of the pictures of a class that is left out, it rejects"
-            f" {percent(reject['left_out_classes'])}, with the threshold chosen anew without them."
+            f" {percent(reject['left_out_classes'])}{how}."
         )
     if reject["strangers"] is not None:
         yield (

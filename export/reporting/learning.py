@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -63,8 +63,8 @@ def learning_curve(fit: Fit, seed: int = 0) -> LearningCurve | None:
     out accuracy itself. Vote, metric and projection are the build's, and so is k, which is no more
     than m. Of very many references draws are taken: 10,000 stored, 400 queries.
 
-    Where the projection is learned from the classes it is learned anew from each draw's m, and
-    asked of what is not among them; the last size is then the cross-validated accuracy.
+    Where something is learned from the references it is learned anew from each draw's m, and asked
+    of what is not among them; the last size is then the cross-validated accuracy.
 
     None without labels and targets, or where there is one class or too little to leave out.
     """
@@ -73,8 +73,9 @@ def learning_curve(fit: Fit, seed: int = 0) -> LearningCurve | None:
     if len(refs) < 3 or not (regress or len(refs.labels) > 1):
         return None
     rng = np.random.default_rng(seed)
-    if fit.spec.projection == "classes":
+    if fit.space.refit is not None and not regress:
         return _relearned(fit, rng)
+    space = replace(space, refit=None)
     groups = np.zeros(len(refs), np.int64) if regress else refs.label_ids
     stored = _pool(groups, rng, _MOST_STORED)
     askable = np.flatnonzero(np.isin(stored, space.others.queries))
@@ -103,7 +104,7 @@ def learning_curve(fit: Fit, seed: int = 0) -> LearningCurve | None:
 
 
 def _relearned(fit: Fit, rng: np.random.Generator) -> LearningCurve:
-    """The curve of a projection that is learned from the classes, learned anew for each point."""
+    """The curve where something is learned from the references, learned anew for each point."""
     space = fit.space
     pool = _pool(fit.references.label_ids, rng, _MOST_RELEARNED)
     refs = fit.references.select(pool).in_order(fit.references.labels)

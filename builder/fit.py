@@ -142,7 +142,8 @@ def fit(spec: Spec, references: References) -> Fit:
     _check_head(spec, references)
     if spec.k != AUTO:
         # Who names candidates means them to be enough for the neighbours.
-        most = n if spec.k is not None else min(n, spec.candidates or n)
+        few = spec.k is None and vote == "soft"
+        most = min(n, spec.candidates or n) if few else n
         spec = replace(spec, k=resolve_k(spec.k, most, vote))
     if spec.pca == AUTO:
         spec = _with_components(spec, references)

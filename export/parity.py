@@ -18,6 +18,7 @@ from pocketknn.builder.space import Space
 
 from .target import Outputs
 
+_MOST_SHORT = 30.0  # times shorter than references; of a query that is shorter little is left
 _ROWS = 1024  # of a matrix, compared at once
 # How many fewer of the exact neighbours a file may find than its search does in numpy: runtimes
 # take queries for bytes in steps of their own, which decides about references at the edge.
@@ -247,6 +248,8 @@ def check_part(outputs: Outputs, what: str, embeddings: NDArray[np.floating], fi
         exact = space.project(embeddings)
         exact = neighbors.unit(exact) if space.metric == "cosine" else exact
         scale = np.maximum(space.lengths(exact), 1e-30)[:, None]
+        if space.metric == "cosine":
+            scale = _shortness(space, embeddings)[:, None]
     given = outputs.get(what)
     if given is None or given.shape != exact.shape:
         return float("inf")
@@ -294,14 +297,25 @@ def _in_file(layout: NDArray[Any], file: Path) -> bool:
 def scale_of(space: Space, embeddings: NDArray[np.floating], indices: NDArray[np.int64]) -> Floats:
     """What errors of scores are measured by: the mean length of query and reference (q, k).
 
-    A projected vector was rounded as part of a longer one, so that one's length counts then.
+    A projected vector was rounded as part of a longer one, so that one's length counts then. Of a
+    cosine that is told by queries that have less of what is compared than references have: black
+    and noise, whose rounding is as large as theirs, but is a larger share of them.
     """
     if space.metric == "cosine":
-        return np.ones(indices.shape)
+        return np.broadcast_to(_shortness(space, embeddings)[:, None], indices.shape)
     rows = space.references.vectors.astype(np.float64)
     queries = np.asarray(embeddings, np.float64)
     lengths = space.lengths(rows), space.lengths(queries)
     return np.maximum((lengths[0][indices] + lengths[1][:, None]) / 2, 1e-30)
+
+
+def _shortness(space: Space, embeddings: NDArray[np.floating]) -> Floats:
+    """How many times shorter each query (q,) is than references are, once projected; at least 1."""
+    if space.projection is None:
+        return np.ones(len(embeddings))
+    usual = float(np.median(np.linalg.norm(space.rows, axis=1)))
+    lengths = np.linalg.norm(space.project(embeddings), axis=1)
+    return np.clip(usual / np.maximum(lengths, 1e-30), 1.0, _MOST_SHORT)
 
 
 def _misshapen(outputs: Outputs, q: int, fit: Fit) -> str:

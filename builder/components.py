@@ -160,7 +160,8 @@ def _begin(spec: Spec, head: str, references: References) -> _Trial:
     order = np.lexsort((draw.permutation(n), drawn.label_ids if drawn.labels else np.zeros(n)))
     dealt = np.empty(n, np.int64)
     dealt[order] = np.arange(n) % FOLDS
-    dealt = dealt[groups(drawn.vectors, drawn.sha256, drawn.label_ids)]  # views stay together
+    if drawn.labels:  # views of a picture stay together
+        dealt = dealt[groups(drawn.vectors, drawn.sha256, drawn.label_ids)]
     parts = []
     for fold in np.unique(dealt):
         test = np.flatnonzero(dealt == fold)

@@ -148,13 +148,18 @@ def _splits(
     from sklearn import model_selection
 
     state = seed % (1 << 32)  # scikit-learn takes no larger seed
-    classes = None if regress else references.label_ids
-    pictures = groups(references.vectors, references.sha256, references.label_ids)
-    name = "KFold" if regress else "StratifiedKFold"
-    if len(np.unique(pictures)) < len(references):  # views of a picture answer for each other
+    # By name: neither the order of the classes nor one without examples may change the parts.
+    names = [references.label_of(row) for row in range(len(references))]
+    classes = None if regress else np.unique(names, return_inverse=True)[1]
+    name, pictures = "KFold" if regress else "StratifiedKFold", np.arange(len(references))
+    if not regress:
+        pictures = groups(references.vectors, references.sha256, references.label_ids)
+    together = len(np.unique(pictures)) < len(references)
+    if together:  # or views of a picture would answer for each other
         name = name.replace("KFold", "GroupKFold")
     splitter = getattr(model_selection, name)(folds, shuffle=True, random_state=state)
-    return list(splitter.split(np.zeros(len(references)), classes, pictures))
+    rows = np.zeros(len(references))
+    return list(splitter.split(rows, classes, pictures if together else None))
 
 
 def _too_large(space: Space, n: int) -> str:

@@ -12,7 +12,7 @@ from conftest import drawing, plain
 from PIL import Image
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.decomposition import PCA
-from sklearn.model_selection import KFold, StratifiedKFold, cross_val_score
+from sklearn.model_selection import KFold, StratifiedGroupKFold, cross_val_score
 from sklearn.neighbors import KNeighborsClassifier, KNeighborsRegressor
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
@@ -28,6 +28,7 @@ from pocketknn.builder import (
     tfjs,
 )
 from pocketknn.builder.discriminant import discriminant
+from pocketknn.builder.folds import groups
 from pocketknn.builder.grid import Grid
 from pocketknn.builder.trials import Trial, Tuning
 from pocketknn.builder.tune import tune
@@ -38,6 +39,7 @@ METRICS = ("cosine", "euclidean", "manhattan", "minkowski")
 RNG = np.random.default_rng(7)
 LABEL_IDS = RNG.integers(0, 3, 90)
 VECTORS = (RNG.standard_normal((3, 9))[LABEL_IDS] + 2 * RNG.standard_normal((90, 9))).astype("f4")
+GROUPS = groups(VECTORS, (), LABEL_IDS)  # some of so few numbers look like views of one picture
 TARGETS = (VECTORS[:, :2] * [1, 50] + RNG.standard_normal((90, 2))).astype("f4")
 CLASSES = References.of(VECTORS, [f"class {i}" for i in LABEL_IDS])
 GRID = Grid(
@@ -96,10 +98,12 @@ def test_every_trial_equals_scikit_learns_cross_validation(grid, count, monkeypa
     # scikit-learn's votes know nothing of how many examples a class has.
     found = tuned(CLASSES, grid, Spec(seed=3, balanced=False))
     assert len(found.trials) == count
-    splitter = StratifiedKFold(5, shuffle=True, random_state=3)
+    splitter = StratifiedGroupKFold(5, shuffle=True, random_state=3)  # GROUPS stay together
     for trial in found.trials:
         judge = witness(KNeighborsClassifier, trial.spec)
-        expected = cross_val_score(judge, VECTORS.astype(float), LABEL_IDS, cv=splitter)
+        expected = cross_val_score(
+            judge, VECTORS.astype(float), LABEL_IDS, groups=GROUPS, cv=splitter
+        )
         np.testing.assert_allclose(trial.by_fold, expected, atol=1e-12, err_msg=str(trial.spec))
         assert trial.mean == pytest.approx(expected.mean())
         assert trial.error == pytest.approx(expected.std(ddof=1) / 5**0.5)
@@ -123,8 +127,10 @@ def test_the_temperature_of_a_fold_is_found_without_the_fold(projection, monkeyp
     monkeypatch.setattr(module, "temperature", spy)
     grid = Grid(ks=(3, 9), metrics=("cosine",), votes=("soft",), projections=(projection,))
     assert len(tuned(CLASSES, grid).trials) == 2
-    splitter = StratifiedKFold(5, shuffle=True, random_state=3)
-    for (space, k), (train, _) in zip(seen, splitter.split(VECTORS, LABEL_IDS), strict=True):
+    splitter = StratifiedGroupKFold(5, shuffle=True, random_state=3)  # GROUPS stay together
+    for (space, k), (train, _) in zip(
+        seen, splitter.split(VECTORS, LABEL_IDS, GROUPS), strict=True
+    ):
         np.testing.assert_array_equal(space.references.vectors, VECTORS[train])
         assert k == 9
 
@@ -165,12 +171,14 @@ def test_a_projection_sees_the_training_part_alone(projection, name, leaky, monk
     monkeypatch.setattr(module, name, spy)
     grid = Grid(ks=(3,), metrics=("cosine",), votes=("uniform",), projections=(projection,))
     (trial,) = tuned(CLASSES, grid).trials
-    splitter = StratifiedKFold(5, shuffle=True, random_state=3)
-    for vectors, (train, _) in zip(seen, splitter.split(VECTORS, LABEL_IDS), strict=True):
+    splitter = StratifiedGroupKFold(5, shuffle=True, random_state=3)  # GROUPS stay together
+    for vectors, (train, _) in zip(seen, splitter.split(VECTORS, LABEL_IDS, GROUPS), strict=True):
         np.testing.assert_array_equal(vectors, VECTORS[train])
     leaked = leaky.fit_transform(VECTORS.astype(float), LABEL_IDS)
     judge = KNeighborsClassifier(3, metric="cosine", algorithm="brute")
-    assert not np.allclose(trial.by_fold, cross_val_score(judge, leaked, LABEL_IDS, cv=splitter))
+    assert not np.allclose(
+        trial.by_fold, cross_val_score(judge, leaked, LABEL_IDS, groups=GROUPS, cv=splitter)
+    )
 
 
 def test_one_search_answers_for_all_ks_and_votes(monkeypatch):

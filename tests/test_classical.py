@@ -62,7 +62,7 @@ def test_fashion_mnist_with_ten_principal_components(fashion, metric, p, every, 
         assert round(float(accuracy), 4) == 0.8153
     assert abs(accuracy - 0.8153) < 0.005
     test, expected, label = test[::every], expected[::every], fashion["y_test"][::every]
-    spec = Spec(backbone="vector", metric=metric, pca=10, k=10)
+    spec = Spec(backbone="vector", metric=metric, pca=10, k=10, vote="uniform")
     files = exported(spec, train, fashion["y_train"], tmp_path / "out", list(FILES))
     projected = judge[0].transform(train), judge[0].transform(test)
     tied = near_ties(10, metric, *projected, fashion["y_train"])
@@ -83,7 +83,9 @@ def test_digits_by_grid_search(tmp_path):
     grid = {"n_neighbors": [1, 3, 5, 7, 9], "p": [1, 2, 3]}
     best = GridSearchCV(KNeighborsClassifier(), grid).fit(train, train_label)
     metric = {1: "manhattan", 2: "euclidean", 3: "minkowski"}[best.best_params_["p"]]
-    spec = Spec(backbone="vector", metric=metric, k=best.best_params_["n_neighbors"])
+    spec = Spec(
+        backbone="vector", metric=metric, k=best.best_params_["n_neighbors"], vote="uniform"
+    )
     files = exported(spec, train, train_label, tmp_path / "out", list(FILES))
     expected = best.predict(test)
     assert best.score(test, test_label) > 0.97

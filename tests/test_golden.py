@@ -325,7 +325,7 @@ def test_pictures_of_photos_are_those_of_the_build(photos, tmp_path):
 def test_the_bounds_are_reached_by_ties_of_a_soft_vote(temperature):
     """The same two, whose weight is that of their score relative to the nearest one's."""
     references = References.of([[1, 0.1], [0.8, 0.6], [0.8, -0.6]], list("aab"))
-    spec = plain(backbone="vector", k=2, vote="soft", temperature=temperature)
+    spec = plain(backbone="vector", k=2, vote="soft", balanced=False, temperature=temperature)
     found = fit(spec, references)
     (exact,) = search(found, np.array([[1, 0]], np.float32))
     said = Leeway(exact=exact, precision="float32").as_json()

@@ -184,8 +184,10 @@ def test_leave_one_out_equals_scikit_learn_without_each_row():
 
 
 def test_leave_one_out_of_two_uses_the_one_neighbour_there_is():
-    found = leave_one_out(fit(Spec(), References.of([[1.0, 0], [0, 1]], ["a", "b"])))
+    found = leave_one_out(fit(Spec(), References.of([[1.0, 0], [0, 1]], ["a", "a"])))
     assert found is not None
-    assert (found.k, found.accuracy) == (1, 0.0)
+    assert (found.k, found.accuracy) == (1, 1.0)
+    # With one picture of each class nothing right is left to answer.
+    assert leave_one_out(fit(Spec(), References.of([[1.0, 0], [0, 1]], ["a", "b"]))) is None
     assert leave_one_out(fit(Spec(), References.of([[1.0, 0]], ["a"]))) is None
     assert leave_one_out(fit(Spec(), References.of([[1.0, 0], [0, 1]]))) is None

@@ -130,8 +130,10 @@ def facts(manifest: dict[str, Any], skipped: Sequence[Skipped]) -> list[str]:
     lines.append(f"head {manifest['head']}, k = {manifest['k']}{metric}" + _voting(manifest))
     if loo := references["leave_one_out"]:
         asked = "" if loo["queries"] == references["count"] else f" over {loo['queries']} of them"
-        how = f"{loo['folds']}-fold cross-validation:" if loo.get("folds") else "leave-one-out"
-        lines.append(f"{how} {_quality(loo)} (k = {loo['k']}){asked}")
+        by_parts = loo.get("folds")  # whose k is what is left of the build's, and says nothing
+        how = f"{by_parts}-fold cross-validation:" if by_parts else "leave-one-out"
+        with_k = "" if by_parts else f" (k = {loo['k']})"
+        lines.append(f"{how} {_quality(loo)}{with_k}{asked}")
     if of := references.get("figures_of"):
         lines.append(f"  these figures are those of its build, which had {of} references")
     lines += _projection(manifest["projection"]) + _search(manifest["search"])

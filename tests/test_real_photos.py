@@ -74,9 +74,7 @@ def test_every_artefact_agrees_with_scikit_learn_on_flowers(built, data, imagene
 
 def test_eight_bits_of_onnx_are_worth_those_of_tflite(data, imagenet, tmp_path):
     """On this network ONNX lost 0.2 of a cosine, TFLite 0.03, until ReLU6 was taken in."""
-    spec = Spec(
-        backbone="mobilenet_v2", weights=imagenet, projection="none", vote="uniform", k=5
-    )
+    spec = Spec(backbone="mobilenet_v2", weights=imagenet, projection="none", vote="uniform", k=5)
     net = load_backbone(spec)
     references = embed(find(data / "flowers"), net, spec.crop).references()
     build = export(

@@ -35,8 +35,9 @@ class Evaluation:
         photos: how many there were.
         accuracy: share of the photos whose label won; None without labels or a vote.
         unknown: share that is taken for a stranger; None without a threshold.
-        first_equal: share whose nearest reference is the one that the build's own crop finds.
-        recall: share of the neighbours of the build's own crop that are found.
+        first_equal: share whose nearest reference is the one that the build's first file finds
+            with the build's own crop.
+        recall: share of the neighbours found that are found there.
     """
 
     name: str
@@ -58,7 +59,10 @@ def evaluate_build(out: Path, photos: Path, crop: str | None, as_json: bool) -> 
         raise InputError(f"unknown crop {crop!r}; choose from {', '.join(CROPS)}")
     found = find(photos)
     files = artefacts_of(out)
-    made = [_evaluated(name, file, found, crop) for name, file in files]
+    made: list[_Evaluated] = []
+    for name, file in files:
+        basis = made[0].outputs["indices"] if made else None
+        made.append(_evaluated(name, file, found, crop, basis))
     rows = [row for one in made for row in one.rows]
     ids = [str(row["id"]) for row in files[0][1].metadata.rows()]
     known = found_again.among(found, ids)
@@ -67,9 +71,10 @@ def evaluate_build(out: Path, photos: Path, crop: str | None, as_json: bool) -> 
         print(json.dumps([asdict(row) for row in rows], indent=2))
         return
     console.print(_table(rows))
-    own = files[0][1].metadata.manifest["input"]["crop"]
-    console.print(f"first, neighbours: the same as with {own}, the crop it was built with;")
-    console.print("a platform that crops otherwise loses so much")
+    if len(rows) > 1:
+        own = files[0][1].metadata.manifest["input"]["crop"]
+        console.print(f"first, neighbours: the same as {files[0][0]} finds with {own},")
+        console.print("the crop it was built with; 8 bits, or a platform's crop, lose the rest")
     if known:
         console.print(
             f"{known} of the photos are references themselves, which flatters the accuracy"
@@ -85,12 +90,19 @@ class _Evaluated:
     outputs: Outputs  # with the crop of the build
 
 
-def _evaluated(name: str, file: Artefact, photos: Sequence[Photo], crop: str | None) -> _Evaluated:
+def _evaluated(
+    name: str,
+    file: Artefact,
+    photos: Sequence[Photo],
+    crop: str | None,
+    basis: NDArray[np.integer] | None,
+) -> _Evaluated:
     given = picture_input(name, file.metadata)
     crops = list(dict.fromkeys((given["crop"], crop or given["crop"])))
     used, squares = _squares(photos, given["shape"][0], crops)
     outputs = {each: file.run(squares[each]) for each in crops}
     labels = file.metadata.labels
+    own = outputs[given["crop"]]["indices"] if basis is None else basis
     rows = [
         Evaluation(
             name=name,
@@ -101,7 +113,6 @@ def _evaluated(name: str, file: Artefact, photos: Sequence[Photo], crop: str | N
             first_equal=agreement.first_equal(own, indices),
             recall=agreement.recall(own, indices),
         )
-        for own in [outputs[given["crop"]]["indices"]]
         for each in crops
         for indices in [outputs[each]["indices"]]
     ]
@@ -135,9 +146,10 @@ def _table(rows: Sequence[Evaluation]) -> Table:
     measured: dict[str, list[float | None]] = {
         "accuracy": [row.accuracy for row in rows],
         "unknown": [row.unknown for row in rows],
-        "first": [row.first_equal for row in rows],
-        "neighbours": [row.recall for row in rows],
     }
+    if len(rows) > 1:  # one alone is what the others are compared with
+        measured["first"] = [row.first_equal for row in rows]
+        measured["neighbours"] = [row.recall for row in rows]
     shown = [name for name, shares in measured.items() if None not in shares]
     for heading in ("photos", *shown):
         table.add_column(heading, justify="right", no_wrap=True)

@@ -154,11 +154,12 @@ def _enough(study: Study, curve: LearningCurve) -> Iterator[str]:
     last = int(curve.sizes[-1])
     half = int(np.searchsorted(curve.sizes, last / 2, side="right")) - 1
     if not curve.regress:
-        least = curve.enough(_WITHIN)
-        yield (
-            f"With {least} {what} or more the mean accuracy stays within 2 points of the"
-            f" {percent(curve.mean[-1])} that {last} reach."
-        )
+        if (least := curve.enough(_WITHIN)) < last:
+            examples = what if least > 1 else what.replace("examples", "example")
+            yield (
+                f"With {least} {examples} or more the mean accuracy stays within 2 points of the"
+                f" {percent(curve.mean[-1])} that {last} reach."
+            )
         if half >= 0:
             gain = curve.mean[-1] - curve.mean[half]
             advice = (

@@ -43,7 +43,7 @@ def plural(count: int, noun: str) -> str:
 def projected(projection: dict[str, Any]) -> str:
     """What a projection compares, in words."""
     if projection["by"] == "classes":
-        return f"{projection['directions']} directions in which the classes differ"
+        return f"what tells the classes apart, {projection['directions']} values of each picture"
     power = projection["whiten"]
     return (
         f"{projection['size']} principal components, {projection['variance']:.1%} of the variance"

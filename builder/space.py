@@ -204,8 +204,7 @@ class Space:
             return Neighbors(found.scores[:, :k], found.indices[:, :k])
         k = min(k, int((~same).sum(axis=1).min()))
         order = np.argsort(same, axis=1, kind="stable")[:, :k]
-        scores, indices = (np.take_along_axis(one, order, axis=1) for one in found)
-        return Neighbors(scores, indices)
+        return Neighbors(*(np.take_along_axis(one, order, axis=1) for one in found))
 
     def _out_of_fold(self, parts: Sequence[Fold]) -> Others:
         k = min(MOST_OTHERS, *(len(fold.train) for fold in parts))

@@ -315,7 +315,8 @@ def _shortness(space: Space, embeddings: NDArray[np.floating]) -> Floats:
         return np.ones(len(embeddings))
     usual = float(np.median(np.linalg.norm(space.rows, axis=1)))
     lengths = np.linalg.norm(space.project(embeddings), axis=1)
-    return np.clip(usual / np.maximum(lengths, 1e-30), 1.0, _MOST_SHORT)
+    times: Floats = np.clip(usual / np.maximum(lengths, 1e-30), 1.0, _MOST_SHORT)
+    return times
 
 
 def _misshapen(outputs: Outputs, q: int, fit: Fit) -> str:

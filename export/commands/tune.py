@@ -126,7 +126,7 @@ def command(selection: Selection, chosen: Spec) -> str:
     if selection.limit is not None:
         words += ["--limit", str(selection.limit)]
     words += ["--k", str(chosen.k), "--metric", chosen.metric, "--vote", chosen.vote]
-    words += ["--projection", chosen.compared]
+    words += ["--projection", str(chosen.compared)]
     if chosen.backbone != VECTOR:
         words += ["--crop", chosen.crop]
     return shlex.join(words)

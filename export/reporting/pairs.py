@@ -45,7 +45,7 @@ def pairs(study: Study) -> Section | None:
     if not len(same) or not len(different):
         return None
     ends = np.quantile(np.concatenate([same, different]), (0.001, 0.999))
-    edges = np.linspace(*ends, _BINS + 1)
+    edges = np.linspace(ends[0], ends[1], _BINS + 1)
     middles = (edges[:-1] + edges[1:]) / 2
 
     def line(name: str, scores: Floats) -> Line:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from .offline import send_nothing
+
 if TYPE_CHECKING:
     from .backbone import Backbone as Backbone
     from .backbone import load_backbone as load_backbone
@@ -17,6 +19,8 @@ if TYPE_CHECKING:
     from .references import References as References
     from .sources import find as find
     from .spec import Spec as Spec
+
+send_nothing()
 
 _HOME = {
     "Backbone": "backbone",

@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .cache_folder import folder as folder
 from .images import RESAMPLE
 
 if TYPE_CHECKING:
@@ -37,17 +38,6 @@ _TABLE = (
 _ASKED_AT_ONCE = 500  # SQLite takes a limited number of parameters
 
 Vector = NDArray[np.float32]
-
-
-def folder() -> Path | None:
-    """Where caches lie: POCKETKNN_CACHE, or pocketknn in the user's cache folder; None without."""
-    if named := os.environ.get("POCKETKNN_CACHE"):
-        return Path(named)
-    try:
-        above = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    except RuntimeError:  # no home
-        return None
-    return Path(above) / "pocketknn"
 
 
 def write(path: Path, content: bytes) -> None:

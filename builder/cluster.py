@@ -96,8 +96,6 @@ def _connect(address: str | None) -> None:
     quiet = {"logging_level": logging.ERROR, "log_to_driver": False}
     try:
         if address is None:
-            # Nothing of what is done here is reported to Ray's makers.
-            os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
             ray.init(
                 "local",
                 num_cpus=cores(),

@@ -497,7 +497,9 @@ def demo(
 
 def main(arguments: list[str] | None = None) -> None:
     """Run a command; a mistake of the user's is one line on stderr and exit code 2."""
+    from pocketknn.builder.cache_folder import folder
     from pocketknn.builder.errors import InputError
+    from pocketknn.builder.offline import write_below
 
     from .quiet import quiet
 
@@ -506,6 +508,7 @@ def main(arguments: list[str] | None = None) -> None:
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")  # for terminals that know no ×
     arguments = sys.argv[1:] if arguments is None else arguments
+    write_below(folder())
     with quiet() as stderr:
         code, message = 0, ""
         try:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
+import sys
 import tempfile
 import uuid
 from collections.abc import Callable, Iterator
@@ -155,7 +156,7 @@ def _make(order: Order, folder: Path) -> Template:
     if not is_fixed(fit):
         fit = stand_in(fit, _sizes(order.backbone))
     path = folder / f"{MODEL}{target.SUFFIX}"
-    with fresh_names():
+    with fresh_names(), _no_bytecode():
         model = wire(fit, order.backbone, precision=order.precision, outputs=order.outputs)
         target.convert(model, path, fit.labels, order.options, order.precision, order.calibration)
     if is_fixed(fit):
@@ -165,6 +166,20 @@ def _make(order: Order, folder: Path) -> Template:
     if small := content.small():
         slots = target.narrow(path, slots, small)
     return Template(path=path, slots=slots)
+
+
+@contextmanager
+def _no_bytecode() -> Iterator[None]:
+    """TensorFlow imports functions that it wrote into the temporary folder, and removes them.
+
+    Not so what Python would keep beside them.
+    """
+    before = sys.dont_write_bytecode
+    sys.dont_write_bytecode = True
+    try:
+        yield
+    finally:
+        sys.dont_write_bytecode = before
 
 
 def _sizes(backbone: Backbone | None) -> set[int]:

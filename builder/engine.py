@@ -43,16 +43,21 @@ def open_engine(backbone: Backbone) -> Engine:
     """The fastest way to run a backbone that agrees with Keras."""
     if backbone.name == "pixels":
         return Engine(name="numpy", run=_flat)
-    by_keras = _Keras(backbone)
+    keras = _Keras(backbone)
     if backbone.by_keras:
-        return Engine(name="keras", run=by_keras)
+        return Engine(name="keras", run=keras)
     if backbone.graph is not None:
         return Engine(name="litert", run=Network(backbone.graph(), backbone.size))
-    found = converted(backbone, by_keras)
+    found = converted(backbone, keras)
     if found.content is None:
-        return Engine(name="keras", run=by_keras, notes=found.notes)
+        return Engine(name="keras", run=keras, notes=found.notes)
     run = Network(found.content, backbone.size)
     return Engine(name="litert", run=run, notes=found.notes)
+
+
+def by_keras(backbone: Backbone) -> Callable[[Pictures], Vectors]:
+    """How Keras itself embeds at most `TOGETHER` pictures."""
+    return _Keras(backbone)
 
 
 def cores() -> int:

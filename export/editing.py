@@ -28,6 +28,7 @@ from . import queries
 from .artefact import FORMATS, format_of
 from .found_again import OF_PICTURE
 from .handover import compare
+from .judges import Judges
 from .metadata import Metadata, redescribe, spec_of
 from .parity import Parity
 from .queries import Queries
@@ -197,7 +198,8 @@ def _compare(opened: Opened, made: Path, fit: Fit, backbone: Backbone | None) ->
         row_of = {name: row for row, name in enumerate(fit.references.ids)}
         rows = np.array([row_of.get(name, -1) for name in opened.fit.references.ids])
         before = Neighbors(answered["scores"].astype(np.float64), rows[answered["indices"]])
-    return compare(opened.format, made, opened.precision, fit, against, before)
+    judge = Judges(against, backbone).of(opened.format)
+    return compare(opened.format, made, opened.precision, fit, judge, before)
 
 
 def _replace(made: Path, out: Path, aside: Path) -> None:

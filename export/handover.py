@@ -24,6 +24,7 @@ from pocketknn.builder.unknown import measure
 
 from . import app_code, golden, parity, queries
 from .artefact import FORMATS, check_formats
+from .judges import Judges
 from .limits import check_held, check_size
 from .metadata import (
     GOLDEN,
@@ -139,6 +140,7 @@ def export(
             if backbone
             else queries.from_vectors(references.vectors, seed=spec.seed)
         )
+    judges = Judges(against, backbone)
     with staged(out, force) as folder:
 
         def ordered(name: str, outputs: str = "neighbors") -> Order:
@@ -156,7 +158,7 @@ def export(
         # First those whose precision is not settled yet, as all files name that of each.
         for name in sorted(precision, key=lambda name: not _may_widen(name, precision, options)):
             progress(name)
-            made[name] = _write(ordered(name), metadata, against, folder, note)
+            made[name] = _write(ordered(name), metadata, judges.of(name), folder, note)
             if not made[name].parity.agrees and _may_widen(name, precision, options):
                 note(
                     f"{name}: with a {precision[name]} backbone"
@@ -164,12 +166,12 @@ def export(
                 )
                 precision[name] = "float32"
                 metadata = metadata.with_precision(precision)
-                made[name] = _write(ordered(name), metadata, against, folder, note)
+                made[name] = _write(ordered(name), metadata, judges.of(name), folder, note)
         written = [made[name] for name in precision]
         for outputs in options.outputs if "tflite" in precision else ():
             progress(outputs)
             part = metadata.part(outputs)
-            _write_part(ordered("tflite", outputs), part, against, folder, note)
+            _write_part(ordered("tflite", outputs), part, judges.of("tflite"), folder, note)
         references.save(folder / REFERENCES)
         for name, text in metadata.files().items():
             if name == TABLE or (name == LABELS and metadata.labels):
@@ -290,7 +292,8 @@ def compare(
     stored = (as_built and fit.index is not None) or parity.holds(files_of(path), fit)
     if before is not None:
         return parity.check_kept(outputs, before, fit, precision=precision, stored=stored)
-    return parity.check(outputs, against.embeddings, fit, precision=precision, stored=stored)
+    found = parity.check(outputs, against.embeddings, fit, precision=precision, stored=stored)
+    return replace(found, judge=against.judge)
 
 
 def _write(

@@ -64,6 +64,7 @@ class Parity:
 
     Attributes:
         precision: which tolerance holds.
+        judge: what embedded the inputs for the exact k-NN, see `Queries`.
         queries: how many inputs were compared.
         lists_equal: share of neighbour lists equal in every rank.
         lists_agree: the same, where references with exact scores closer than `tie` may swap.
@@ -79,6 +80,7 @@ class Parity:
     """
 
     precision: str
+    judge: str
     queries: int
     lists_equal: float
     lists_agree: float
@@ -218,6 +220,7 @@ def _judged(
         failures.append(f"a {what} is off by {vote_error:.1e}, allowed are {tolerance.vote:.0e}")
     return Parity(
         precision=precision,
+        judge="",
         queries=q,
         lists_equal=float((indices == best.indices).all(axis=1).mean()),
         lists_agree=lists_agree,
@@ -343,6 +346,7 @@ def refused(precision: str, queries: int, failure: str) -> Parity:
     """The parity of an artefact that could not be run, or whose answers cannot be compared."""
     return Parity(
         precision=precision,
+        judge="",
         queries=queries,
         lists_equal=0.0,
         lists_agree=0.0,

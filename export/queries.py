@@ -20,15 +20,18 @@ PHOTOS, NOISE = 40, 24  # of the same number, where there are photos; noise firs
 
 
 class Queries(NamedTuple):
-    """Inputs of a model and what the Keras backbone makes of them.
+    """Inputs of a model and what its backbone makes of them.
 
     Attributes:
         inputs: pictures (q, H, W, 3) uint8, or features (q, d).
         embeddings: (q, d), not normalised.
+        judge: who embedded them: `litert`, `onnxruntime`, `keras` or `numpy`; "" where the inputs
+            are features, which are compared as they are.
     """
 
     inputs: NDArray[Any]
     embeddings: NDArray[np.floating]
+    judge: str = ""
 
 
 def from_photos(
@@ -50,13 +53,13 @@ def from_photos(
     ]
     extra = synthetic(backbone, seed=seed)
     inputs = np.concatenate([np.array(pictures), extra.inputs])
-    return Queries(inputs, run(backbone, inputs))
+    return Queries(inputs, run(backbone, inputs), backbone.engine.name)
 
 
 def synthetic(backbone: Backbone, *, count: int = NOISE, seed: int = 0) -> Queries:
     """A black picture and pictures of noise, from fine to coarse."""
     inputs = noise(backbone.size, count=count, seed=seed)
-    return Queries(inputs, run(backbone, inputs))
+    return Queries(inputs, run(backbone, inputs), backbone.engine.name)
 
 
 def noise(size: int, *, count: int = NOISE, seed: int = 0) -> NDArray[np.uint8]:

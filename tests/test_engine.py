@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from conftest import drawing
 
-from pocketknn.builder import Spec, converted, embed, find, load_backbone, shipped
+from pocketknn.builder import Spec, converted, embed, find, kept_network, load_backbone, shipped
 from pocketknn.builder.backbone import Backbone
 from pocketknn.builder.cache import NETWORK, Cache, clear, networks
 from pocketknn.builder.downloads import address
@@ -141,7 +141,7 @@ def test_a_users_own_network_is_run_by_litert_too(tmp_path, cache):
     assert (found.engine.name, again.engine.name) == ("litert", "litert")
     (kept,) = cache.glob(f"*{NETWORK}")
     with zipfile.ZipFile(kept) as archive:
-        assert json.loads(archive.read("facts.json"))["cosine"] >= converted.AGREES
+        assert json.loads(archive.read("facts.json"))["cosine"] >= kept_network.AGREES
     assert again.facts == found.facts == Facts.of(again.model)
     np.testing.assert_array_equal(run(found, pictures(12)), run(again, pictures(12)))
 
@@ -200,7 +200,7 @@ def other_versions(path):
     with zipfile.ZipFile(path) as archive:
         facts, network = json.loads(archive.read("facts.json")), archive.read("network.tflite")
     facts["made_by"]["tensorflow"] = "1.0"
-    path.write_bytes(converted._archive(network, facts))
+    path.write_bytes(kept_network.archive(network, facts))
 
 
 @pytest.mark.parametrize(

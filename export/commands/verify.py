@@ -12,6 +12,7 @@ from pocketknn.builder.sources import find
 from pocketknn.export import queries, report
 from pocketknn.export.artefact import FORMATS, format_of
 from pocketknn.export.handover import compare
+from pocketknn.export.judges import Judges
 from pocketknn.export.metadata import MANIFEST, MODEL, REFERENCES, manifest_of
 from pocketknn.export.rebuilt import backbone_of, fit_of, keras_model
 from pocketknn.export.report import console
@@ -32,6 +33,7 @@ def verify_build(out: Path, photos: Path | None) -> bool:
     refs = References.load(out / REFERENCES)
     model = keras_model(out)
     fit = fit_of(manifest, refs, model)
+    net = None
     if manifest["input"]["name"] != "image":
         if photos is not None:
             raise InputError(f"{out} takes vectors, not pictures; verify it without photos")
@@ -43,12 +45,13 @@ def verify_build(out: Path, photos: Path | None) -> bool:
             if photos is None
             else queries.from_photos(find(photos), net, manifest["input"]["crop"])
         )
+    judges = Judges(against, net)
     rows = []
     for name, target in FORMATS.items():
         path = out / f"{MODEL}{target.SUFFIX}"
         if path.name in manifest["files"] and path.exists():
             precision = manifest["precision"][name]
-            parity = compare(name, path, precision, fit, against, as_built=not changed)
+            parity = compare(name, path, precision, fit, judges.of(name), as_built=not changed)
             rows.append(report.Row(path.name, size(path), parity))
     console.print(report.parity_table(rows))
     for line in (wrong := changed + report.failures(rows)):

@@ -226,12 +226,14 @@ class _Inverse:
         from scipy.linalg import eigh
 
         solved, known = self(rows), rows @ beside
-        gram = rows @ solved.T - known @ known.T
+        gram = rows @ solved.T
+        whole = float(np.trace(gram))
+        gram -= known @ known.T  # of copies nothing is left but rounding
         m = len(gram)
         size = min(size, m)
         spread, vectors = eigh((gram + gram.T) / 2, subset_by_index=[m - size, m - 1])
         spread, vectors = spread[::-1], vectors[:, ::-1]
-        real = spread > _NOTHING * np.trace(gram)
+        real = spread > _NOTHING * whole
         turned = vectors[:, real] / np.sqrt(spread[real])
         kernel: Floats = solved.T @ turned - beside @ (known.T @ turned)
         return kernel

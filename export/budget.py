@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pocketknn.builder.accuracy import leave_one_out
 from pocketknn.builder.backbone import Backbone
 from pocketknn.builder.errors import InputError
 from pocketknn.builder.fit import Fit, fit
@@ -21,9 +20,10 @@ from pocketknn.builder.neighbors import leave_one_out as leave_rows_out
 from pocketknn.builder.references import References
 from pocketknn.builder.spec import Spec
 
+from . import queries
 from .artefact import FORMATS
 from .handover import precision_of
-from .metadata import describe
+from .metadata import Metadata, describe, figures
 from .options import PRECISIONS, Options
 from .seal import size
 from .template import Order, write
@@ -97,6 +97,7 @@ def measure(
     *,
     inputs: NDArray[Any],
     rows: Sequence[int],
+    calibration: NDArray[np.uint8] | None,
     formats: Sequence[str],
     options: Options,
     progress: Callable[[Variant], None] = lambda variant: None,
@@ -110,6 +111,7 @@ def measure(
         budget: what is good enough.
         inputs: (q, H, W, 3) pictures that are references.
         rows: which references they are.
+        calibration: other pictures, which int8 takes its ranges from; noise when None.
         formats: which files count; Keras' does not.
         options: how files are written; a `precision` in it is kept.
         progress: called with each variant.
@@ -126,23 +128,35 @@ def measure(
         spec = replace(spec, candidates=max(spec.candidates, k + 1))
     if k + 1 > len(references) or k < 1:
         raise InputError("a budget is judged by leave-one-out, which needs more than k references")
-    loo = leave_one_out(plain)
+    known = figures(plain, None)
     # As the files find them, which hold the photos: this tells what a smaller file loses, and no
     # more, as what is compared was learned from these very photos.
     wanted = leave_rows_out(plain.space.rows, k, np.asarray(rows), plain.space.metric)
-    reached = None if loo is None else loo.accuracy
+    reached = (known["leave_one_out"] or {}).get("accuracy")
+    if calibration is None:
+        calibration = queries.noise(backbone.size, seed=spec.seed + 1)
     best = _accuracy(plain, wanted, rows) if reached is not None else 0.0
     found = []
-    for precision, projection in _variants(plain, options):
+    for precise, projection in _variants(plain, options):
         one = replace(spec, projection=projection, pca=None, whiten=None)
         try:
             fitted = fit(replace(one, reject=None, k=k + 1), references)
         except InputError:  # its search finds too few of the neighbours: it is no variant
             continue
-        given = replace(options, precision=precision)
+        given = replace(options, precision=precise)
         sizes, accuracies, agreements = [], [], []
         for name in formats:
-            written, outputs = _run(name, fitted, backbone, given, inputs)
+            precision = precision_of(name, given, backbone)
+            metadata = describe(fitted, backbone, {name: precision}, None, given, known)
+            order = Order(
+                format=name,
+                fit=fitted,
+                backbone=backbone,
+                precision=precision,
+                options=given,
+                calibration=calibration,
+            )
+            written, outputs = _run(order, metadata, inputs)
             nearest = _without_itself(outputs, rows)
             sizes.append(written)
             agreements.append(_shared(wanted.indices, nearest.indices))
@@ -153,7 +167,7 @@ def measure(
         accuracy = None if reached is None else max(reached - lost, 0.0)
         found.append(
             Variant(
-                precision=precision,
+                precision=precise,
                 projection=projection,
                 bytes=max(sizes),
                 accuracy=accuracy,
@@ -199,23 +213,14 @@ def _variants(plain: Fit, options: Options) -> Iterator[tuple[str, str]]:
 
 
 def _run(
-    name: str, fitted: Fit, backbone: Backbone, options: Options, inputs: NDArray[Any]
+    order: Order, metadata: Metadata, inputs: NDArray[Any]
 ) -> tuple[int, dict[str, NDArray[Any]]]:
-    """Size of a file in that format, and its answers."""
-    precision = precision_of(name, options, backbone)
-    metadata = describe(fitted, backbone, {name: precision}, None, options)
+    """Size of a file, and its answers."""
+    target = FORMATS[order.format]
     with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / f"model{FORMATS[name].SUFFIX}"
-        order = Order(
-            format=name,
-            fit=fitted,
-            backbone=backbone,
-            precision=precision,
-            options=options,
-            calibration=inputs,
-        )
-        write(order, metadata, path)
-        return size(path), FORMATS[name].load(path)(inputs)
+        path = Path(folder) / f"model{target.SUFFIX}"
+        write(order, metadata, path, keep=False)  # no build asks for one neighbour more
+        return size(path), target.load(path)(inputs)
 
 
 def _without_itself(outputs: dict[str, NDArray[Any]], rows: Sequence[int]) -> Neighbors:

@@ -96,6 +96,7 @@ def export(
     out: Path | str,
     *,
     against: Queries | None = None,
+    calibration: NDArray[np.uint8] | None = None,
     strangers: NDArray[np.floating] | None = None,
     options: Options | None = None,
     formats: Sequence[str] = tuple(FORMATS),
@@ -115,8 +116,9 @@ def export(
         references: the stored examples.
         backbone: the feature extractor; None for a model of feature vectors.
         out: the folder; it appears when everything in it is complete.
-        against: what to compare on, and what int8 takes its ranges from; a black picture and noise
-            when None.
+        against: what to compare on; a black picture and noise when None.
+        calibration: pictures (n, H, W, 3) that int8 takes its ranges from, others than those of
+            `against`, or they would judge themselves; noise, with a line, when None.
         strangers: embeddings (q, d) of what is of no class, to measure rejection on.
         options: how the files are written.
         formats: names in `FORMATS`.
@@ -141,6 +143,12 @@ def export(
             else queries.from_vectors(references.vectors, seed=spec.seed)
         )
     judges = Judges(against, backbone)
+    if calibration is None and backbone and "int8" in precision.values():
+        calibration = queries.noise(backbone.size, seed=spec.seed + 1)
+        note(
+            "int8: without photos its ranges are those of noise, and noise judges it; photos, which"
+            " PHOTOS of a build or `calibration` give, may fare better or worse"
+        )
     with staged(out, force) as folder:
 
         def ordered(name: str, outputs: str = "neighbors") -> Order:
@@ -151,7 +159,7 @@ def export(
                 precision=precision[name],
                 options=options,
                 outputs=outputs,
-                calibration=against.inputs,
+                calibration=calibration,
             )
 
         made = {}

@@ -244,6 +244,7 @@ def describe(
     precision: dict[str, str],
     rejection: Rejection | None = None,
     options: Options | None = None,
+    measured: Mapping[str, Any] | None = None,
 ) -> Metadata:
     """The metadata of a build: all that is known before a file is written.
 
@@ -253,11 +254,12 @@ def describe(
         precision: of the backbone, for each format.
         rejection: what the fit's threshold rejects, where it has one.
         options: how the files are written.
+        measured: `figures` that are known, if only of another variant; measured when None.
     """
     options = options or Options()
     given = _input(fit.spec, fit.references, backbone, options, precision)
-    figures = _figures(fit, rejection)
-    return _describe(fit, _backbone(backbone), given, precision, figures, options)
+    found = figures(fit, rejection) if measured is None else measured
+    return _describe(fit, _backbone(backbone), given, precision, found, options)
 
 
 def redescribe(manifest: dict[str, Any], fit: Fit) -> Metadata:
@@ -272,18 +274,18 @@ def redescribe(manifest: dict[str, Any], fit: Fit) -> Metadata:
     """
     before = manifest["references"]
     if fit.space.projection is None:
-        figures = _figures(fit, measure(fit))
+        found = figures(fit, measure(fit))
     else:
-        figures = {name: manifest[name] for name in ("reject", "projection")}
-        figures["leave_one_out"] = before["leave_one_out"]
-        figures["figures_of"] = before.get("figures_of") or before["count"]
+        found = {name: manifest[name] for name in ("reject", "projection")}
+        found["leave_one_out"] = before["leave_one_out"]
+        found["figures_of"] = before.get("figures_of") or before["count"]
     said = {name: manifest[name] for name in ("ios", "author", "license", "version")}
     options = Options(**said)
     precision, given = manifest["precision"], manifest["input"]
-    return _describe(fit, manifest["backbone"], given, precision, figures, options)
+    return _describe(fit, manifest["backbone"], given, precision, found, options)
 
 
-def _figures(fit: Fit, rejection: Rejection | None) -> dict[str, Any]:
+def figures(fit: Fit, rejection: Rejection | None) -> dict[str, Any]:
     """What is measured of a fit; `figures_of` is how many references that was on, if not these."""
     loo = leave_one_out(fit)
     return {

@@ -13,10 +13,11 @@ from pocketknn.builder.backbone import Backbone
 from pocketknn.builder.embedding import run
 from pocketknn.builder.images import Photo, pixels
 
-from .readable import drawn
+from .readable import drawn, readable
 
 COUNT = 64
 PHOTOS, NOISE = 40, 24  # of the same number, where there are photos; noise first shows rounding
+_CALIBRATION = 64  # photos that int8 takes its ranges from
 
 
 class Queries(NamedTuple):
@@ -54,6 +55,32 @@ def from_photos(
     extra = synthetic(backbone, seed=seed)
     inputs = np.concatenate([np.array(pictures), extra.inputs])
     return Queries(inputs, run(backbone, inputs), backbone.engine.name)
+
+
+def apart(photos: Sequence[Photo], seed: int = 0) -> tuple[list[Photo], list[Photo]]:
+    """Photos to judge int8 by, and others that it takes its ranges from.
+
+    Args:
+        photos: each picture once, or a copy would judge what it was part of.
+        seed: draws which.
+
+    Returns:
+        Both in the order of the photos; the second has at most half of them, and at most 64.
+    """
+    order = np.random.default_rng(seed).permutation(len(photos))
+    ranges = sorted(map(int, order[: min(len(photos) // 2, _CALIBRATION)]))
+    taken = set(ranges)
+    judges = [photo for row, photo in enumerate(photos) if row not in taken]
+    return judges, [photos[row] for row in ranges]
+
+
+def calibration(photos: Sequence[Photo], size: int, crop: str) -> NDArray[np.uint8] | None:
+    """Photos (n, size, size, 3) for `apart`'s second part; None of none."""
+    if not photos:
+        return None
+    return np.stack(
+        [picture for _, picture in readable(photos, lambda one: pixels(one, size, crop))]
+    )
 
 
 def synthetic(backbone: Backbone, *, count: int = NOISE, seed: int = 0) -> Queries:

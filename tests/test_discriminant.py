@@ -180,3 +180,18 @@ def test_the_same_bytes_in_other_processes_and_with_other_numbers_of_threads(tmp
         )
         said.add(ran.stdout)
     assert len(said) == 1
+
+
+@pytest.mark.parametrize("dim", [3, 24, 300])
+def test_what_copies_leave_of_a_class_is_rounding_and_no_direction(dim):
+    """One divided by nothing was a direction once, and a warning."""
+    for seed in range(20):
+        x, y, z = np.abs(np.random.default_rng(seed).standard_normal((3, dim)))
+        for vectors, classes in (
+            ([x, x, y, y, z, z], "aaaabb"),
+            ([x, x, y, y, y, y, z, z], "aaaabbbb"),  # one picture in both
+            ([x, y, y], "aab"),
+        ):
+            ids = np.array([ord(one) - ord("a") for one in classes])
+            found = discriminant(np.array(vectors, "f4"), ids, most=24)
+            assert np.isfinite(found.kernel).all()

@@ -10,6 +10,7 @@ from sklearn.neighbors import KNeighborsClassifier
 from pocketknn.builder import Spec, embed, find, load_backbone
 from pocketknn.export import FORMATS, export, load
 from pocketknn.export.options import Options
+from pocketknn.export.queries import apart, calibration, from_photos
 
 
 @pytest.fixture(scope="module")
@@ -76,9 +77,18 @@ def test_eight_bits_of_onnx_are_worth_those_of_tflite(data, imagenet, tmp_path):
     """On this network ONNX lost 0.2 of a cosine, TFLite 0.03, until ReLU6 was taken in."""
     spec = Spec(backbone="mobilenet_v2", weights=imagenet, projection="none", vote="uniform", k=5)
     net = load_backbone(spec)
-    references = embed(find(data / "flowers"), net, spec.crop).references()
+    photos = find(data / "flowers")
+    references = embed(photos, net, spec.crop).references()
+    judging, ranges = apart(photos)
     build = export(
-        spec, references, net, tmp_path / "out", options=Options(precision="int8"), formats=["onnx"]
+        spec,
+        references,
+        net,
+        tmp_path / "out",
+        against=from_photos(judging, net, spec.crop),
+        calibration=calibration(ranges, net.size, spec.crop),
+        options=Options(precision="int8"),
+        formats=["onnx"],
     )
     (onnx,) = build.written
     assert onnx.parity.score_error < 0.06

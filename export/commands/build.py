@@ -152,11 +152,17 @@ def build_photos(
             condensed = condense(spec, refs, fewer)
             spec, refs = condensed.spec, condensed.references
             used = [used[row] for row in condensed.rows]
+    judging, ranges = used, None
+    if options.precision == "int8" or within is not None:
+        judging, rest = queries.apart(_once(used, embedded), spec.seed)
+        ranges = queries.calibration(rest, net.size, spec.crop)
     if within is not None:
-        sample = _sample(used, net, spec)
-        spec, options = _smallest(spec, refs, net, sample, within, formats, options)
+        sample = _sample(judging, spec)
+        rows = [used.index(photo) for photo in sample]
+        inputs = np.stack([pixels(photo, net.size, spec.crop) for photo in sample])
+        spec, options = _smallest(spec, refs, net, (inputs, rows, ranges), within, formats, options)
     with progress() as bar:
-        against = queries.from_photos(used, net, spec.crop, seed=spec.seed)
+        against = queries.from_photos(judging, net, spec.crop, seed=spec.seed)
         files = bar.add_task("writing", total=len(formats))
 
         def started(name: str) -> None:
@@ -169,6 +175,7 @@ def build_photos(
             net,
             out,
             against=against,
+            calibration=ranges,
             strangers=strange,
             options=options,
             formats=formats,
@@ -234,13 +241,13 @@ def _smallest(
     spec: Spec,
     refs: References,
     net: Backbone,
-    sample: tuple[NDArray[np.uint8], list[int]],
+    sample: tuple[NDArray[np.uint8], list[int], NDArray[np.uint8] | None],
     within: Budget,
     formats: Sequence[str],
     options: Options,
 ) -> tuple[Spec, Options]:
     """The choices of the smallest variant that is good enough; prints what it was chosen from."""
-    inputs, rows = sample
+    inputs, rows, calibration = sample
     with progress() as bar:
         step = bar.add_task("measuring smaller variants", total=None)
         variants = budget.measure(
@@ -250,6 +257,7 @@ def _smallest(
             within,
             inputs=inputs,
             rows=rows,
+            calibration=calibration,
             formats=formats,
             options=options,
             progress=lambda variant: bar.advance(step),
@@ -260,13 +268,16 @@ def _smallest(
     return spec, replace(options, precision=best.precision)
 
 
-def _sample(
-    photos: Sequence[Photo], net: Backbone, spec: Spec
-) -> tuple[NDArray[np.uint8], list[int]]:
-    """Some of the photos as the model's pictures, and which they are."""
+def _sample(photos: Sequence[Photo], spec: Spec) -> list[Photo]:
+    """Some of the photos."""
     draw = np.random.default_rng(spec.seed).permutation(len(photos))[:_SAMPLE]
-    rows = sorted(map(int, draw))
-    return np.stack([pixels(photos[row], net.size, spec.crop) for row in rows]), rows
+    return [photos[row] for row in sorted(map(int, draw))]
+
+
+def _once(photos: Sequence[Photo], embedded: Embedded) -> list[Photo]:
+    """Photos without copies of the same file."""
+    hashes = dict(zip(embedded.photos, embedded.sha256, strict=True))
+    return list({hashes[photo]: photo for photo in reversed(photos)}.values())[::-1]
 
 
 def _build_kept(

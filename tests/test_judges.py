@@ -1,0 +1,125 @@
+"""Who judges is neither the accused nor of its family: other runtimes, other pictures."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from conftest import drawing, plain
+
+from pocketknn.builder import embed, find, load_backbone
+from pocketknn.export import export, judges, queries, to_tflite
+from pocketknn.export.judges import Judges
+
+
+@pytest.fixture
+def net(small_net):
+    return load_backbone(plain(backbone=small_net))
+
+
+def test_the_test_inputs_of_a_format_are_embedded_by_another_runtime(net):
+    against = queries.synthetic(net)
+    found = Judges(against, net)
+    named = {name: found.of(name).judge for name in ("keras", "tflite", "coreml", "onnx")}
+    assert named == {
+        "keras": "litert",
+        "tflite": "onnxruntime",
+        "coreml": "litert",
+        "onnx": "litert",
+    }
+    by_keras = net.model.predict(against.inputs.astype("f4"), verbose=0)
+    np.testing.assert_allclose(found.of("tflite").embeddings, by_keras, atol=1e-5)
+    np.testing.assert_allclose(found.of("onnx").embeddings, by_keras, atol=1e-5)
+
+
+def test_what_keras_embedded_does_not_judge_keras(small_net):
+    net = load_backbone(plain(backbone=small_net))
+    net = replace(net, by_keras=True)
+    found = Judges(queries.synthetic(net), net)
+    assert [found.of(name).judge for name in ("keras", "tflite")] == ["onnxruntime", "keras"]
+
+
+def test_a_backbone_that_onnxruntime_cannot_have_is_judged_by_keras(net, monkeypatch, tmp_path):
+    def refuse(backbone):
+        raise ValueError("no such operation")
+
+    monkeypatch.setenv("POCKETKNN_CACHE", str(tmp_path))
+    monkeypatch.setattr(judges, "convert", refuse)
+    assert Judges(queries.synthetic(net), net).of("tflite").judge == "keras"
+
+
+def test_a_runtime_that_errs_everywhere_alike_is_found_out(net, photos, tmp_path, monkeypatch):
+    """References and the file's answers, both by a LiteRT that takes red for blue."""
+    right, opened = net.engine, to_tflite.load
+    wrong = replace(right, run=lambda pictures: right.run(pictures[..., ::-1]))
+    monkeypatch.setitem(vars(net), "engine", wrong)
+    monkeypatch.setattr(to_tflite, "load", lambda path: turned(opened(path)))
+    spec = plain(backbone=net.name)
+    references = embed(find(photos), net, "center").references()
+    build = export(spec, references, net, tmp_path / "out", formats=["tflite"])
+    (one,) = build.written
+    assert not one.parity.agrees
+    assert one.parity.judge == "onnxruntime"
+    said = json.loads((tmp_path / "out" / "parity.json").read_text())
+    assert said["tflite"]["judge"] == "onnxruntime"
+
+
+def turned(run):
+    return lambda batch: run(batch[..., ::-1])
+
+
+def test_ranges_come_from_other_photos_than_those_that_judge(photos):
+    found = find(photos)
+    for count in (1, 2, 5, len(found)):
+        judging, ranges = queries.apart(found[:count])
+        assert not set(judging) & set(ranges)
+        assert len(judging) + len(ranges) == count
+        assert len(judging) >= len(ranges) == count // 2
+
+
+def test_a_build_in_int8_is_calibrated_on_photos_that_do_not_judge_it(
+    photos, small_net, tmp_path, pocketknn, monkeypatch
+):
+    seen = {}
+
+    def spy(found, backbone, crop, **more):
+        seen["judging"] = found
+        return drawn(found, backbone, crop, **more)
+
+    def spy_ranges(found, size, crop):
+        seen["ranges"] = found
+        return given(found, size, crop)
+
+    drawn, given = queries.from_photos, queries.calibration
+    monkeypatch.setattr(queries, "from_photos", spy)
+    monkeypatch.setattr(queries, "calibration", spy_ranges)
+    copies = tmp_path / "photos"
+    for label in ("a", "b"):
+        (copies / label).mkdir(parents=True)
+        for number in range(4):  # each picture twice
+            drawing(10 * ord(label) + number // 2).save(copies / label / f"{number}.png")
+    choices = ("--backbone", small_net, "--precision", "int8", "--formats", "onnx", "--k", "1")
+    said = pocketknn("build", copies, "-o", tmp_path / "out", *choices)
+    assert said.code == 0, said.err
+    judging, ranges = ({photo.content() for photo in seen[name]} for name in ("judging", "ranges"))
+    assert (len(judging), len(ranges)) == (2, 2)
+    assert not judging & ranges
+
+
+def test_int8_without_photos_says_what_gave_its_ranges(photos, small_net, tmp_path, pocketknn):
+    choices = ("--formats", "tflite", "--no-report")
+    kept = pocketknn("build", photos, "-o", tmp_path / "a", "--backbone", small_net, *choices)
+    assert kept.code == 0, kept.err
+    again = pocketknn(
+        "build",
+        tmp_path / "a" / "references.parquet",
+        "-o",
+        tmp_path / "b",
+        "--backbone",
+        small_net,
+        "--precision",
+        "int8",
+        *choices,
+    )
+    assert again.code == 0, again.err
+    assert "int8: without photos its ranges are those of noise" in again.out

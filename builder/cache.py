@@ -1,7 +1,8 @@
 """Embeddings that were computed before, by picture and by everything that made them.
 
-One SQLite file for each backbone, engine, size, crop policy and resampling rule; in it a row for
-each picture's hash. SQLite keeps the file whole when a build is killed or two builds write at once.
+One SQLite file for each backbone, engine, size, crop policy, resampling rule, and version of what
+decodes and runs; in it a row for each picture's hash. SQLite keeps the file whole when a build is
+killed or two builds write at once.
 Beside them lie the networks and facts that are made once for a backbone.
 """
 
@@ -16,6 +17,7 @@ import zlib
 from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
+from importlib.metadata import version
 from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, Any
@@ -31,6 +33,9 @@ if TYPE_CHECKING:
 
 EMBEDDINGS, NETWORK, FACTS = ".sqlite", ".network", ".facts"  # how the names of the files end
 _SCHEMA = 2
+# What decodes and shrinks a picture, and what runs each engine: another version may round otherwise.
+_DECODER = "pillow"
+_RUNTIMES = {"litert": ("ai-edge-litert",), "keras": ("keras", "tensorflow"), "numpy": ("numpy",)}
 _SECONDS_TO_WAIT = 60.0  # for another build that is writing
 _TABLE = (
     "CREATE TABLE IF NOT EXISTS embeddings (picture TEXT PRIMARY KEY, vector BLOB, crc INTEGER)"
@@ -104,7 +109,8 @@ class Cache:
     def of(cls, place: Path, backbone: Backbone, crop: str) -> Cache:
         """The cache of a backbone and crop policy in a folder."""
         engine = backbone.engine
-        made_by = [_SCHEMA, backbone.identity(), engine.name, crop, RESAMPLE]
+        versions = [version(package) for package in (_DECODER, *_RUNTIMES[engine.name])]
+        made_by = [_SCHEMA, backbone.identity(), engine.name, crop, RESAMPLE, versions]
         name = hashlib.sha256(json.dumps(made_by).encode()).hexdigest()[:24]
         path = place / f"{backbone.name}-{name}{EMBEDDINGS}"
         return cls(path=path, dim=backbone.dim, notes=list(engine.notes))

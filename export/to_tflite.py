@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -136,7 +137,8 @@ def check(path: Path) -> Metadata:
 def load(path: Path, threads: int | None = None) -> Run:
     """Open the file in LiteRT.
 
-    Outputs are taken by the names of the signature, wherever they lie.
+    Outputs are taken by the names of the signature, wherever they lie. An interpreter serves one
+    caller at a time: others, in other threads, would read outputs that are not theirs.
     """
     from ai_edge_litert.interpreter import Interpreter
 
@@ -148,9 +150,12 @@ def load(path: Path, threads: int | None = None) -> Run:
     except (ValueError, RuntimeError, KeyError) as error:
         raise InputError(f"{path.name} is refused by LiteRT: {first_line(error)}") from error
 
+    one_caller = Lock()
+
     def one(item: NDArray[Any]) -> Outputs:
-        outputs = runner(**{name: item[None].astype(given["dtype"])})
-        return {key: np.array(value) for key, value in outputs.items()}
+        with one_caller:
+            outputs = runner(**{name: item[None].astype(given["dtype"])})
+            return {key: np.array(value) for key, value in outputs.items()}
 
     def run(batch: NDArray[Any]) -> Outputs:
         rows = [one(item) for item in batch]

@@ -7,12 +7,13 @@ import subprocess
 import sys
 import time
 from dataclasses import replace
+from importlib.metadata import version
 
 import numpy as np
 import pytest
 from conftest import drawing
 
-from pocketknn.builder import Spec, embed, find, load_backbone
+from pocketknn.builder import Spec, cache, embed, find, load_backbone
 from pocketknn.builder.cache import Cache, clear, sizes
 
 
@@ -80,6 +81,17 @@ def test_everything_that_decides_an_embedding_is_told_apart(tmp_path, net):
     paths = {Cache.of(tmp_path, *made_by).path for made_by in [(net, "center"), *others]}
     assert len(paths) == 4
     assert Cache.of(tmp_path, load_backbone(Spec(backbone="bundled")), "center").path in paths
+
+
+def test_versions_of_what_decodes_and_runs_are_told_apart(tmp_path, net, monkeypatch):
+    """Another Pillow may decode otherwise, another LiteRT embed otherwise."""
+    names = {Cache.of(tmp_path, net, "center").path.name}
+    for package in ("pillow", "ai-edge-litert"):
+        monkeypatch.setattr(
+            cache, "version", lambda name, other=package: "0" if name == other else version(name)
+        )
+        names.add(Cache.of(tmp_path, net, "center").path.name)
+    assert len(names) == 3
 
 
 def test_a_cache_of_another_version_is_left_alone(tmp_path, net, monkeypatch):

@@ -1,6 +1,7 @@
 """Every format against the exact k-NN, each file read back by its own runtime."""
 
 import gc
+from concurrent.futures import ThreadPoolExecutor
 
 import keras
 import numpy as np
@@ -255,3 +256,15 @@ def test_a_reference_table_is_inside_each_file(photos, tmp_path):
         rows = FORMATS[name].read(written(name, case, tmp_path)).rows()
         assert rows[5]["path"] == "berries/red/1.png"
         assert rows[5]["label"] == "berries/red"
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_threads_get_the_answers_to_their_own_pictures(name, photos, tmp_path):
+    """An interpreter of LiteRT gave one thread what another had asked for, without an error."""
+    case = photo_case(photos, size=128)  # large enough to be overtaken
+    run = FORMATS[name].load(written(name, case, tmp_path))
+    inputs = [one[None] for one in case.queries.inputs] * 8
+    alone = [run(one)["scores"] for one in inputs]
+    with ThreadPoolExecutor(8) as threads:
+        together = list(threads.map(lambda one: run(one)["scores"], inputs))
+    assert sum(map(np.array_equal, alone, together)) == len(inputs)

@@ -3,13 +3,17 @@ parsed. Parsing is not running: what those two do on a device is not tested here
 """
 
 import fnmatch
+import importlib.util
 import json
 import re
 import shutil
 import subprocess
 import sys
+import time
 import tomllib
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Event
 
 import numpy as np
 import pytest
@@ -123,6 +127,27 @@ def test_the_wheel_holds_every_template():
     assert sorted(there) == sorted(f"snippets/{name}.tmpl" for name in app_code.SNIPPETS)
     for name in there:
         assert any(fnmatch.fnmatch(name, pattern) for pattern in patterns), name
+
+
+def test_classify_py_lets_in_one_thread_at_a_time(out):
+    spec = importlib.util.spec_from_file_location("classify", out / "snippets/classify.py")
+    snippet = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(snippet)
+    model, busy = snippet.Model(), Event()
+    run = model.run
+
+    def slow(**given):
+        assert not busy.is_set(), "a second caller would take away what the first asked for"
+        busy.set()
+        time.sleep(0.001)
+        found = run(**given)
+        busy.clear()
+        return found
+
+    model.run = slow
+    pixels = [np.full((SIZE, SIZE, 3), i, np.uint8) for i in range(32)]
+    with ThreadPoolExecutor(8) as threads:
+        assert len(list(threads.map(model.outputs, pixels))) == len(pixels)
 
 
 def test_what_is_written_is_short_and_whole(out):

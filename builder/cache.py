@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 EMBEDDINGS, NETWORK, FACTS = ".sqlite", ".network", ".facts"  # how the names of the files end
 _SCHEMA = 2
-# What decodes and shrinks a picture, and what runs each engine: another version may round otherwise.
+# What decodes a picture, and what runs each engine: other versions may round otherwise.
 _DECODER = "pillow"
 _RUNTIMES = {"litert": ("ai-edge-litert",), "keras": ("keras", "tensorflow"), "numpy": ("numpy",)}
 _SECONDS_TO_WAIT = 60.0  # for another build that is writing

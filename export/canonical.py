@@ -21,6 +21,8 @@ _SHARED = re.compile(r'"shared_object_id": (\d+)')
 def keras_archive(path: Path) -> None:
     """Write a .keras archive again: no time of day, objects numbered as they come.
 
+    Nor choices that a layer leaves to its default, which earlier versions of Keras do not know.
+
     The date inside is that of SOURCE_DATE_EPOCH (https://reproducible-builds.org), or a zip's first
     day.
     """
@@ -32,7 +34,7 @@ def keras_archive(path: Path) -> None:
                 said = json.loads(content) | {"date_saved": date()}
                 content = json.dumps(said).encode()
             if info.filename == "config.json":
-                content = _numbered(content.decode()).encode()
+                content = json.dumps(_plain(json.loads(_numbered(content.decode())))).encode()
             made.writestr(member(info.filename), content)
     part.replace(path)
 
@@ -91,6 +93,22 @@ def _numbered(text: str) -> str:
     return _SHARED.sub(
         lambda found: f'"shared_object_id": {seen.setdefault(found[1], len(seen))}', text
     )
+
+
+def _plain(config: Any) -> Any:  # noqa: ANN401  # JSON
+    """A model's configuration without the keys of its objects that are not set."""
+    if isinstance(config, list):
+        return [_plain(one) for one in config]
+    if not isinstance(config, dict):
+        return config
+    config = {key: _plain(value) for key, value in config.items()}
+    own = config.get("config")
+    # The ends of a slice stand for themselves.
+    if isinstance(own, dict) and config.get("class_name") != "__slice__":
+        if own.get("renorm") is False:
+            own = {key: value for key, value in own.items() if not key.startswith("renorm")}
+        config["config"] = {key: value for key, value in own.items() if value is not None}
+    return config
 
 
 def date() -> str:

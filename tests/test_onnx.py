@@ -147,11 +147,37 @@ def test_a_backbone_that_multiplies_stacks_of_matrices_still_converts(photos, tm
     assert check(outputs, queries, case.fit, precision="float32").failures == ()
 
 
+def strictly(proto):
+    """What a careful runtime asks of a file."""
+    onnx.checker.check_model(proto, full_check=True)
+    onnx.shape_inference.infer_shapes(proto, check_type=True, strict_mode=True, data_prop=True)
+    assert not proto.graph.value_info
+
+
 @pytest.mark.parametrize("precision", ["float32", "float16", "int8"])
 def test_no_shape_in_between_is_that_of_other_references(photos, tmp_path, precision, small_net):
     """A template's classes and references are more than these; strict inference would object."""
     case = photo_case(photos, small_net, k=4, vote="soft", balanced=True)
-    proto = onnx.load(case.write("onnx", tmp_path / "model.onnx", precision))
-    onnx.checker.check_model(proto, full_check=True)
-    onnx.shape_inference.infer_shapes(proto, check_type=True, strict_mode=True, data_prop=True)
-    assert not proto.graph.value_info
+    strictly(onnx.load(case.write("onnx", tmp_path / "model.onnx", precision)))
+
+
+VARIANTS = {
+    "soft, classes": {"vote": "soft", "projection": "classes"},
+    "distance, balanced": {"vote": "distance", "balanced": True},
+    "unknown": {"reject": 0.2},
+    "neighbours": {"head": "neighbors"},
+    "regress": {"head": "regress"},
+    "euclidean, pca": {"metric": "euclidean", "pca": 6, "whiten": 0.5},
+    "manhattan": {"metric": "manhattan"},
+    "minkowski": {"metric": "minkowski"},
+    "half": {"references_precision": "float16"},
+    "bytes": {"references_precision": "int8"},
+    "rerank": {"search": "rerank", "references_precision": "int8", "n": 600, "recall": 0.8},
+    "ivf": {"search": "ivf", "references_precision": "int8", "n": 600, "recall": 0.8},
+}
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_every_variant_passes_the_strict_check(variant, tmp_path):
+    case = vector_case(**VARIANTS[variant])
+    strictly(onnx.load(case.write("onnx", tmp_path / "model.onnx")))

@@ -86,6 +86,8 @@ def tflite_int8(converter: Any, plain: bytes, pictures: Pictures) -> bytes:  # n
 
     operations = Interpreter(model_content=plain)._get_ops_details()
     kinds = {operation["op_name"] for operation in operations}
+    if not kinds & set(_WITH_WEIGHTS):  # pixels as they are: there is nothing to make smaller
+        return plain
     converter.optimizations = [tf.lite.Optimize.DEFAULT]
     converter.representative_dataset = calibration
     debugger = tf.lite.experimental.QuantizationDebugger(

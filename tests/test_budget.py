@@ -82,3 +82,12 @@ def test_nonsense_is_one_line(pocketknn, photos, tmp_path, more, message):
     assert said.code == 2
     assert message in said.err
     assert not (tmp_path / "out").exists()
+
+
+def test_a_backbone_without_weights_has_nothing_to_make_smaller(pocketknn, photos, tmp_path):
+    given = ("build", photos, "-o", tmp_path / "out", "--backbone", "pixels", "--k", "3")
+    choices = ("--formats", "tflite,onnx", "--loss", "0.9", "--agreement", "0.1")
+    said = pocketknn(*given, *choices, "--budget", "1MB", "--no-report")
+    assert said.code == 0, said.err
+    manifest = json.loads((tmp_path / "out" / "manifest.json").read_text())
+    assert set(manifest["precision"].values()) == {"float32"}, "the first of equals"

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
-import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -29,10 +27,12 @@ from .artefact import FORMATS, format_of
 from .found_again import OF_PICTURE
 from .handover import compare
 from .judges import Judges
-from .metadata import Metadata, redescribe, spec_of
+from .metadata import MODEL, Metadata, redescribe, spec_of
 from .parity import Parity
 from .queries import Queries
 from .slots import Slots, content_of
+from .staging import workplace
+from .swap import put
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -169,19 +169,18 @@ def rewrite(opened: Opened, fit: Fit, out: Path, backbone: Backbone | None) -> P
     target = FORMATS[opened.format]
     metadata = redescribe(opened.metadata.manifest, fit)
     metadata = replace(metadata, slots=opened.metadata.slots)
-    work = out.with_name(f".{out.name}.{uuid.uuid4().hex[:8]}.partial")
+    place = out.resolve()  # a link stays one
     try:
-        work.mkdir(parents=True)
-        made = work / out.name
-        content = content_of(fit, opened.precision)
-        target.fill(opened.path, made, Slots(**metadata.slots), content, metadata)
-        parity = _compare(opened, made, fit, backbone)
-        if parity.agrees:
-            _replace(made, out, work / "old")
+        with workplace(place) as work:
+            made = work / f"{MODEL}{target.SUFFIX}"
+            content = content_of(fit, opened.precision)
+            target.fill(opened.path, made, Slots(**metadata.slots), content, metadata)
+            parity = _compare(opened, made, fit, backbone)
+            if parity.agrees:
+                place.parent.mkdir(parents=True, exist_ok=True)
+                put(made, place, work / "old")
     except OSError as error:
         raise InputError(f"{out} cannot be written: {error.strerror or error}") from error
-    finally:
-        shutil.rmtree(work, ignore_errors=True)
     return parity
 
 
@@ -200,18 +199,6 @@ def _compare(opened: Opened, made: Path, fit: Fit, backbone: Backbone | None) ->
         before = Neighbors(answered["scores"].astype(np.float64), rows[answered["indices"]])
     judge = Judges(against, backbone).of(opened.format)
     return compare(opened.format, made, opened.precision, fit, judge, before)
-
-
-def _replace(made: Path, out: Path, aside: Path) -> None:
-    """Put a file or a folder in its place; what was there is given back where that fails."""
-    if out.is_dir():
-        out.rename(aside)
-    try:
-        made.rename(out)
-    except BaseException:
-        if aside.exists():
-            aside.rename(out)
-        raise
 
 
 def _fit(spec: Spec, metadata: Metadata, places: Slots, held: Mapping[str, NDArray[Any]]) -> Fit:

@@ -20,6 +20,7 @@ from .queries import Queries
 
 FILE = "golden.json"
 COUNT = 6
+NAMES = (FILE, *(f"{number}.png" for number in range(COUNT)))
 _RULE = (
     "The answers are exact k-NN in float64. An answer of your format passes where scores[r] is"
     " within score_error; indices[r] is in allowed[r], and all are different (an empty list allows"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import fcntl
 import glob
-import json
 import os
 import shutil
 import uuid
@@ -14,6 +13,7 @@ from pathlib import Path
 
 from pocketknn.builder.errors import InputError
 
+from . import app_code, golden
 from .artefact import FORMATS
 from .metadata import (
     GOLDEN,
@@ -23,13 +23,15 @@ from .metadata import (
     PARITY,
     REFERENCES,
     REPORT,
-    SCHEMA,
     SNIPPETS,
     TABLE,
+    manifest_of,
 )
 from .options import OUTPUTS
+from .swap import put
 
-_SUFFIX = ".partial"
+_SUFFIX, _OLD = ".partial", "old"
+_BY_SYSTEMS = (".DS_Store", "Thumbs.db", "desktop.ini", "__pycache__")  # and nobody misses them
 
 
 def check_free(out: Path, force: bool) -> None:
@@ -46,6 +48,8 @@ def check_free(out: Path, force: bool) -> None:
         raise InputError(f"{out} is a link; name a new folder")
     if out.exists() and not out.is_dir():
         raise InputError(f"{out} exists and is no folder")
+    if os.path.ismount(out):
+        raise InputError(f"{out} is a mount point, which cannot be replaced; name a folder in it")
     if out.exists() and any(out.iterdir()):
         if not force:
             raise InputError(f"{out} exists; choose another folder, or replace it with --force")
@@ -78,13 +82,30 @@ def check_apart(out: Path, photos: Path | str) -> None:
 @contextmanager
 def staged(out: Path, force: bool) -> Iterator[Path]:
     """A folder near `out` that takes its place when the block ends well, and else is removed."""
+    with workplace(out) as work:
+        check_free(out, force)
+        staging = work / "new"
+        staging.mkdir()
+        yield staging
+        check_free(out, force)  # another build may have come first
+        out.parent.mkdir(parents=True, exist_ok=True)
+        put(staging, out, work / _OLD)
+
+
+@contextmanager
+def workplace(out: Path) -> Iterator[Path]:
+    """A hidden folder near `out`, of this process alone, that goes when the block ends.
+
+    What killed processes left there goes as well, and what one had set aside is given back.
+
+    Raises:
+        InputError: there can be none.
+    """
     out = out.absolute()
     above = _existing(out)
-    _sweep(out, above)
-    check_free(out, force)
+    recover(out)
     made = above / f".{out.name}.{uuid.uuid4().hex[:8]}"
     work = made.with_name(made.name + _SUFFIX)
-    staging, old = work / "new", work / "old"
     with ExitStack() as stack:
         for folder in (work, made):
             stack.callback(shutil.rmtree, folder, ignore_errors=True)
@@ -94,29 +115,20 @@ def staged(out: Path, force: bool) -> Iterator[Path]:
             fcntl.flock(lock, fcntl.LOCK_EX)
             # Named so only once it is locked, or another build might sweep it away.
             made.rename(work)
-            staging.mkdir()
         except OSError as error:
             raise InputError(f"{out} cannot be written: {error.strerror}") from error
-        yield staging
-        check_free(out, force)  # another build may have come first
-        out.parent.mkdir(parents=True, exist_ok=True)
-        if out.exists():
-            out.rename(old)
-        try:
-            staging.rename(out)
-        except OSError:
-            if old.exists():
-                old.rename(out)
-            raise
+        yield work
 
 
-def _sweep(out: Path, above: Path) -> None:
-    """Remove what killed builds left, and give back a build that one of them had set aside."""
+def recover(out: Path) -> None:
+    """Remove what killed processes left, and give back what one of them had set aside."""
+    out = out.absolute()
+    above = _existing(out)
     for work in above.glob(f".{glob.escape(out.name)}.*{_SUFFIX}"):
         with suppress(OSError), (work / "lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)  # fails where the build is alive
-            if (work / "old").exists() and not out.exists():
-                (work / "old").rename(out)
+            if (work / _OLD).exists() and not out.exists():
+                (work / _OLD).rename(out)
             shutil.rmtree(work)
 
 
@@ -125,14 +137,16 @@ def _foreign(out: Path) -> str:
     ours = {GOLDEN, LABELS, MANIFEST, PARITY, REFERENCES, REPORT, SNIPPETS, TABLE}
     ours |= {MODEL + target.SUFFIX for target in FORMATS.values()}
     ours |= {f"{MODEL}-{what}.tflite" for what in OUTPUTS}
-    others = sorted({path.name for path in out.iterdir()} - ours)
-    if others:
-        return repr(others[0])
+    ours |= {f"{SNIPPETS}/{name}" for name in app_code.SNIPPETS}
+    ours |= {f"{GOLDEN}/{name}" for name in golden.NAMES}
+    for path in sorted(one for place in (".", SNIPPETS, GOLDEN) for one in (out / place).glob("*")):
+        if (name := path.relative_to(out).as_posix()) not in ours and path.name not in _BY_SYSTEMS:
+            return repr(name)
     try:
-        schema = json.loads((out / MANIFEST).read_text("utf-8"))["schema"]
-    except (OSError, ValueError, KeyError, TypeError):
+        manifest_of(out)
+    except InputError:
         return "no manifest of a build"
-    return "" if schema == SCHEMA else f"a manifest of schema {schema!r}"
+    return ""
 
 
 def _existing(out: Path) -> Path:

@@ -9,7 +9,7 @@ import pytest
 from conftest import PLAIN, plain
 
 from pocketknn.builder import InputError, References, Spec, load_backbone
-from pocketknn.export import FORMATS, editing, export, load
+from pocketknn.export import FORMATS, editing, export, load, swap
 from pocketknn.export.editing import open_artefact, rewrite, with_references
 from pocketknn.export.limits import check_size
 from pocketknn.export.seal import digest
@@ -237,11 +237,38 @@ def test_a_package_is_given_back_where_the_new_one_finds_no_place(builds, tmp_pa
             raise OSError(28, "No space left on device")
         return rename(one, other)
 
+    monkeypatch.setattr(swap, "swapped", lambda one, other: False)
     monkeypatch.setattr(Path, "rename", full)
     net = load_backbone(Spec(backbone="pixels", size=8))
     with pytest.raises(InputError, match="No space left"):
         rewrite(opened, opened.fit, path, net)
     assert digest(path) == before
+    assert sorted(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("name", ["model.mlpackage", "model.onnx"])
+def test_a_link_stays_one_and_what_it_leads_to_is_changed(name, builds, pocketknn, tmp_path):
+    (tmp_path / "store").mkdir()
+    path = copied(builds("all") / name, tmp_path / "store")
+    link = tmp_path / name
+    link.symlink_to(path)
+    assert pocketknn("edit", link, "--remove-class", "apple").code == 0
+    assert link.is_symlink()
+    assert link.resolve() == path
+    assert len(load(path).metadata.rows()) == 8
+    assert sorted(tmp_path.iterdir()) == [link, tmp_path / "store"]
+    built = tmp_path / "built.onnx"  # through a link a file of a build is one too
+    built.symlink_to(builds("all") / "model.onnx")
+    assert "is part of a build" in pocketknn("edit", built, "--remove-class", "apple").err
+
+
+def test_a_package_that_a_killed_edit_had_set_aside_is_given_back(builds, pocketknn, tmp_path):
+    path = copied(builds("all") / "model.mlpackage", tmp_path)
+    work = tmp_path / f".{path.name}.0a1b2c3d.partial"
+    work.mkdir()
+    (work / "lock").touch()
+    path.rename(work / "old")
+    assert pocketknn("edit", path, "--remove-class", "apple").code == 0
     assert sorted(tmp_path.iterdir()) == [path]
 
 

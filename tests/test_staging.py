@@ -1,12 +1,22 @@
 """A folder is complete under its name, or not there."""
 
 import fcntl
+import os
+import signal
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
 
 import pytest
 
 from pocketknn.builder import InputError
-from pocketknn.export.metadata import SCHEMA
-from pocketknn.export.staging import staged
+from pocketknn.export import swap
+from pocketknn.export.staging import check_free, staged
+from pocketknn.export.swap import put
+
+with zipfile.ZipFile(Path(__file__).parent / "version_0_1_0.zip") as archive:
+    MANIFEST = archive.read("plain/manifest.json").decode()
 
 
 def names(folder):
@@ -15,7 +25,7 @@ def names(folder):
 
 def earlier(out):
     out.mkdir(parents=True)
-    (out / "manifest.json").write_text(f'{{"schema": "{SCHEMA}"}}')
+    (out / "manifest.json").write_text(MANIFEST)
     (out / "model.onnx").write_text("old")
 
 
@@ -41,21 +51,134 @@ def test_one_that_came_first_is_not_replaced(tmp_path):
     assert names(tmp_path) == ["out"]
 
 
-def test_a_swap_that_fails_gives_the_old_one_back(tmp_path, monkeypatch):
+@pytest.fixture(params=["at once", "in two steps"])
+def system(request, monkeypatch):
+    """One that can swap two folders, and one that cannot."""
+    if request.param == "at once":
+        if sys.platform not in ("linux", "darwin"):
+            pytest.skip("this system has no call for it")
+    else:
+        monkeypatch.setattr(swap, "swapped", lambda one, other: False)
+    return request.param
+
+
+@pytest.mark.parametrize("error", [OSError(5, "Input/output error"), KeyboardInterrupt()])
+def test_a_swap_that_fails_gives_the_old_one_back(tmp_path, monkeypatch, error):
     out = tmp_path / "out"
     earlier(out)
     real = type(out).rename
 
     def rename(self, target):
         if self.name == "new":
-            raise OSError(5, "Input/output error")
+            raise error
         return real(self, target)
 
+    monkeypatch.setattr(swap, "swapped", lambda one, other: False)
     monkeypatch.setattr(type(out), "rename", rename)
-    with pytest.raises(OSError, match="Input"), staged(out, force=True):
+    with pytest.raises(type(error)), staged(out, force=True):
         pass
     assert (out / "model.onnx").read_text() == "old"
     assert names(tmp_path) == ["out"]
+
+
+def test_a_build_takes_the_place_of_another(tmp_path, system):
+    out = tmp_path / "out"
+    earlier(out)
+    with staged(out, force=True) as folder:
+        (folder / "model.onnx").write_text("new")
+        assert (out / "model.onnx").read_text() == "old"
+    assert (out / "model.onnx").read_text() == "new"
+    assert names(tmp_path) == ["out"]
+
+
+def test_a_signal_in_the_middle_of_a_swap_waits(tmp_path, monkeypatch):
+    """Between the two renames neither the old nor the new one would be there."""
+    out, made = tmp_path / "out", tmp_path / "new"
+    earlier(out)
+    made.mkdir()
+    real = type(out).rename
+
+    def rename(self, target):
+        os.kill(os.getpid(), signal.SIGINT)
+        return real(self, target)
+
+    monkeypatch.setattr(swap, "swapped", lambda one, other: False)
+    monkeypatch.setattr(type(out), "rename", rename)
+    with pytest.raises(KeyboardInterrupt):
+        put(made, out, tmp_path / "old")
+    assert names(tmp_path) == ["old", "out"]
+    assert (tmp_path / "old/model.onnx").read_text() == "old"
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from pocketknn.export import swap
+step, two = int(sys.argv[1]), sys.argv[2] == "in two steps"
+count = 0
+def counted(call):
+    def run(*given):
+        global count
+        count += 1
+        if count == step:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return call(*given)
+    return run
+swap.swapped = (lambda one, other: False) if two else counted(swap.swapped)
+Path.rename = counted(Path.rename)
+swap.put(Path("new"), Path("out"), Path("old"))
+"""
+
+
+@pytest.mark.parametrize("way", ["at once", "in two steps"])
+@pytest.mark.parametrize("step", [1, 2, 3])
+def test_a_kill_at_any_step_of_a_swap_leaves_the_old_one_whole(tmp_path, way, step):
+    for name in ("new", "out"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "model").write_text(name)
+    command = [sys.executable, "-c", KILLED, str(step), way]
+    subprocess.run(command, cwd=tmp_path, check=False)
+    there = {path.name: (path / "model").read_text() for path in tmp_path.iterdir()}
+    assert set(there.values()) == {"new", "out"}, "both are somewhere"
+    if way == "at once":
+        assert "out" in there, "and one of them is where it was asked for"
+
+
+def test_a_file_takes_the_place_of_a_file(tmp_path):
+    (tmp_path / "new").write_text("new")
+    (tmp_path / "out").write_text("old")
+    put(tmp_path / "new", tmp_path / "out", tmp_path / "aside")
+    assert (tmp_path / "out").read_text() == "new"
+    assert names(tmp_path) == ["out"]
+
+
+@pytest.mark.parametrize("name", ["notes.txt", "snippets/mine.py", "golden/more/0.png"])
+def test_what_people_put_into_a_build_is_not_replaced(tmp_path, name):
+    out = tmp_path / "out"
+    earlier(out)
+    (out / name).parent.mkdir(parents=True, exist_ok=True)
+    (out / name).write_text("hours of work")
+    with pytest.raises(InputError, match="--force replaces only what build wrote") as caught:
+        check_free(out, force=True)
+    assert "/".join(name.split("/")[:2]) in str(caught.value)
+    (out / name).unlink()
+    (out / "snippets").mkdir(exist_ok=True)
+    (out / "snippets/classify.py").write_text("as a build writes it")
+    (out / "snippets/__pycache__").mkdir()
+    if "more" not in name:
+        check_free(out, force=True)
+
+
+def test_a_line_of_json_is_no_build(tmp_path):
+    (tmp_path / "manifest.json").write_text('{"schema": "pocketknn/1"}')
+    with pytest.raises(InputError, match="no manifest of a build"):
+        check_free(tmp_path, force=True)
+
+
+def test_a_mount_point_is_found_out_before_the_work(tmp_path, monkeypatch):
+    monkeypatch.setattr(os.path, "ismount", lambda path: Path(path) == tmp_path)
+    with pytest.raises(InputError, match="is a mount point"):
+        check_free(tmp_path, force=False)
 
 
 def left_over(tmp_path, *folders):

@@ -18,6 +18,7 @@ from pocketknn.export.editing import Opened
 from pocketknn.export.metadata import MANIFEST, REFERENCES
 from pocketknn.export.report import console
 from pocketknn.export.seal import size
+from pocketknn.export.staging import recover
 
 _NAMED = 3  # classes in a warning
 
@@ -50,6 +51,7 @@ def edit_artefact(
     if changes == Changes():
         raise InputError("nothing to do: say --add, --remove-class, --remove or --rename")
     target = out or path
+    recover(target)
     _check_place(path, target, out is not None and not force)
     opened = editing.open_artefact(path)
     before = opened.fit.references
@@ -108,7 +110,7 @@ def _check_place(path: Path, target: Path, new: bool) -> None:
             FORMATS[format_of(target)].read(target)
         except InputError as error:
             raise InputError(f"{target} is not ours, and --force replaces nothing else") from error
-    if (target.parent / MANIFEST).is_file():
+    if (target.resolve().parent / MANIFEST).is_file():
         raise InputError(
             f"{target} is part of a build, whose other files would no longer agree with it;"
             " name a place elsewhere with --out"

@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import sqlite3
 import tempfile
 import zlib
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from .backbone import Backbone
 
 EMBEDDINGS, NETWORK, FACTS = ".sqlite", ".network", ".facts"  # how the names of the files end
+_OURS = re.compile(r"(.+-)?[0-9a-f]{24}(\.onnx)?")
 _SCHEMA = 2
 # What decodes a picture, and what runs each engine: other versions may round otherwise.
 _DECODER = "pillow"
@@ -65,7 +67,7 @@ def write(path: Path, content: bytes) -> None:
 def sizes(place: Path) -> list[tuple[str, int, int]]:
     """Name, number of pictures and bytes of each cache in a folder."""
     found = []
-    for path in sorted(place.glob(f"*{EMBEDDINGS}")):
+    for path in ours(place, EMBEDDINGS):
         try:
             with closing(sqlite3.connect(path, timeout=_SECONDS_TO_WAIT)) as connection:
                 (count,) = connection.execute("SELECT COUNT(*) FROM embeddings").fetchone()
@@ -77,15 +79,25 @@ def sizes(place: Path) -> list[tuple[str, int, int]]:
 
 def networks(place: Path) -> list[tuple[str, int]]:
     """Name and bytes of each network in a folder."""
-    return [(path.stem, path.stat().st_size) for path in sorted(place.glob(f"*{NETWORK}"))]
+    return [(path.stem, path.stat().st_size) for path in ours(place, NETWORK)]
 
 
 def clear(place: Path) -> int:
-    """Remove all that is kept in a folder; how many files there were."""
-    paths = [path for end in (EMBEDDINGS, NETWORK, FACTS) for path in place.glob(f"*{end}")]
+    """Remove all that is kept in a folder, and nothing else; how many files there were."""
+    paths = [path for end in (EMBEDDINGS, NETWORK, FACTS) for path in ours(place, end)]
     for path in paths:
         path.unlink()
     return len(paths)
+
+
+def ours(place: Path, ending: str = "") -> list[Path]:
+    """The files and folders of a folder that are named by the hash of what made them, as ours are.
+
+    Other programs may keep theirs beside them; a link leads elsewhere.
+    """
+    found = place.glob(f"*{ending}") if place.is_dir() else ()
+    named = (path for path in found if _OURS.fullmatch(path.name.removesuffix(ending)))
+    return sorted(path for path in named if not path.is_symlink())
 
 
 @dataclass

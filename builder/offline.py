@@ -8,6 +8,9 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+# Where these libraries keep their settings and lists of fonts: folders of a cache.
+SETTINGS = {"KERAS_HOME": "keras-settings", "MPLCONFIGDIR": "matplotlib-settings"}
+
 
 def send_nothing() -> None:
     """Switch off what libraries send of their own; who has set a switch is not overruled.
@@ -30,4 +33,4 @@ def write_below(folder: Path | None) -> None:
     home = Path(os.path.expanduser("~"))  # noqa: PTH111  # without a home it stays "~"
     for name, usual in (("KERAS_HOME", ".keras"), ("MPLCONFIGDIR", ".config/matplotlib")):
         if not (home / usual).exists():
-            os.environ.setdefault(name, str(folder / usual.rpartition("/")[2].strip(".")))
+            os.environ.setdefault(name, str(folder / SETTINGS[name]))

@@ -350,7 +350,18 @@ class References:
             {key: json.dumps(value) for key, value in notes.items()}
         )
         # In "s3:r.parquet" pyarrow would see an address.
-        pq.write_table(table, Path(path).absolute())
+        pq.write_table(table, Path(path).absolute(), write_page_checksum=True)
+
+    @staticmethod
+    def wrote(path: Path) -> bool:
+        """Whether `save` wrote a Parquet file; others may have a column of embeddings too."""
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        try:
+            return _CLASSES in (pq.read_schema(path.absolute()).metadata or {})
+        except (pa.ArrowException, OSError):
+            return False
 
     @classmethod
     def load(cls, path: Path | str) -> References:
@@ -363,7 +374,8 @@ class References:
         import pyarrow.parquet as pq
 
         try:
-            table = pq.read_table(Path(path).absolute())
+            # Files of earlier versions have no checksums, and are read as they are.
+            table = pq.read_table(Path(path).absolute(), page_checksum_verification=True)
             if not table.num_rows:
                 raise InputError("it holds no references")
             vectors = np.stack(table["embedding"].to_numpy())

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from pocketknn.builder.collection import is_collection
 from pocketknn.builder.errors import InputError
+from pocketknn.builder.references import References
 
 from .metadata import LABELS, MANIFEST, PARITY, REFERENCES, TABLE
 
@@ -96,7 +97,7 @@ def _is_ours(out: Path) -> bool:
             return DRAWN in stream.read(_HEAD)
     start = _STARTS.get(out.suffix.lower())
     if start is None:
-        return is_collection(out)
+        return is_collection(out) and References.wrote(out)
     with out.open("rb") as stream:
         return stream.read(len(start)) == start
 

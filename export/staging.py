@@ -30,6 +30,7 @@ from .metadata import (
 from .options import OUTPUTS
 from .swap import put
 
+_MOUNTS = Path("/proc/self/mountinfo")  # a mount a line, its place escaped in octal
 _SUFFIX, _OLD = ".partial", "old"
 _BY_SYSTEMS = (".DS_Store", "Thumbs.db", "desktop.ini", "__pycache__")  # and nobody misses them
 
@@ -48,7 +49,7 @@ def check_free(out: Path, force: bool) -> None:
         raise InputError(f"{out} is a link; name a new folder")
     if out.exists() and not out.is_dir():
         raise InputError(f"{out} exists and is no folder")
-    if os.path.ismount(out):
+    if _is_mount_point(out):
         raise InputError(f"{out} is a mount point, which cannot be replaced; name a folder in it")
     if out.exists() and any(out.iterdir()):
         if not force:
@@ -147,6 +148,16 @@ def _foreign(out: Path) -> str:
     except InputError:
         return "no manifest of a build"
     return ""
+
+
+def _is_mount_point(out: Path) -> bool:
+    """Also of a part of the same disk, which Python does not see."""
+    try:
+        lines = _MOUNTS.read_bytes().splitlines()
+    except OSError:  # not Linux
+        return os.path.ismount(out)
+    points = (line.split()[4].decode("unicode_escape").encode("latin-1") for line in lines)
+    return os.fsencode(out.resolve()) in points
 
 
 def _existing(out: Path) -> Path:

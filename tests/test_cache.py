@@ -144,6 +144,36 @@ def test_a_class_is_not_part_of_what_is_remembered(many, net, tmp_path, counted)
     assert counted() == before
 
 
+def test_what_is_not_ours_is_not_cleared(tmp_path, monkeypatch, pocketknn):
+    """The folder may be one that other programs use too, or hold links to elsewhere."""
+    monkeypatch.setenv("POCKETKNN_CACHE", str(tmp_path / "shared"))
+    shared, elsewhere = tmp_path / "shared", tmp_path / "elsewhere"
+    key = "0123456789abcdef01234567"
+    theirs = [
+        *("history.sqlite", "work.network", "true.facts", "keras-settings.txt"),
+        *("shards/part-0.parquet", "templates/letter/template.docx", "onnxruntime-web-notes/x"),
+    ]
+    own = [
+        *(f"bundled-{key}{end}" for end in (".sqlite", ".network", ".onnx.network")),
+        f"{key}.facts",
+        *(f"templates/onnx-{key}/template.json", f"shards/bundled-{key}.parquet"),
+        *("onnxruntime-web-1.30.0/package.json", "keras-settings/keras.json"),
+    ]
+    for name in theirs + own:
+        (shared / name).parent.mkdir(parents=True, exist_ok=True)
+        (shared / name).touch()
+    (elsewhere / "templates").mkdir(parents=True)
+    (elsewhere / "x.sqlite").touch()
+    (shared / f"a-{key}.sqlite").symlink_to(elsewhere / "x.sqlite")
+    (shared / f"templates/tflite-{key}").symlink_to(elsewhere / "templates")
+    said = pocketknn("cache", "clear")
+    assert said.code == 0, said.err
+    left = {str(path.relative_to(shared)) for path in shared.rglob("*") if path.is_file()}
+    assert left == {*theirs, f"a-{key}.sqlite"}
+    assert (elsewhere / "templates").is_dir()
+    assert "8 caches removed" in said.out
+
+
 def test_sizes_and_clear(many, net, tmp_path):
     cache, _ = filled(many, net, tmp_path)
     ((name, pictures, size),) = sizes(cache.path.parent)

@@ -386,6 +386,27 @@ def test_a_column_that_is_missing_is_named(tmp_path, name):
     assert "\n" not in str(caught.value)
 
 
+def test_a_bit_that_flipped_is_not_built_from(tmp_path):
+    """In an embedding it would move a neighbour, and nobody would know."""
+    rng = np.random.default_rng(0)
+    references = References.of(rng.standard_normal((40, 32)), [*"abcde" * 8])
+    references.save(tmp_path / "r.parquet")
+    whole = (tmp_path / "r.parquet").read_bytes()
+    first = references.vectors.tobytes()[:64]
+    places = [whole.index(first) + int(one) for one in rng.integers(0, 40 * 32 * 4, 25)]
+    for place in [*places, *rng.integers(0, len(whole), 75)]:
+        content = bytearray(whole)
+        content[place] ^= 1 << int(rng.integers(8))
+        (tmp_path / "r.parquet").write_bytes(content)
+        try:
+            found = References.load(tmp_path / "r.parquet")
+        except InputError:
+            continue
+        assert place not in places
+        np.testing.assert_array_equal(found.vectors, references.vectors)
+        assert (found.labels, found.ids) == (references.labels, references.ids)
+
+
 def test_a_table_of_somebody_else_s(tmp_path):
     """Numbers for ids, empty cells, float64 and no metadata are all understood."""
     import pyarrow as pa

@@ -10,6 +10,7 @@ import sys
 import time
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from conftest import drawing
@@ -577,6 +578,8 @@ def test_a_place_that_cannot_be_written(file, built, photos, more, refused, tmp_
     (tmp_path / "folder.parquet").mkdir()
     (tmp_path / "link.parquet").symlink_to(tmp_path / "nowhere")
     (tmp_path / "photos.parquet").write_bytes(b"PAR1")
+    theirs = pa.table({"id": ["7"], "embedding": [[1.0, 2.0]]})  # of another program's vectors
+    pq.write_table(theirs, tmp_path / "theirs.parquet")
     copy = tmp_path / "copy"
     shutil.copytree(built, copy)
     assert "must end in .parquet" in remove(tmp_path / "new.json")
@@ -590,6 +593,9 @@ def test_a_place_that_cannot_be_written(file, built, photos, more, refused, tmp_
     )
     assert "holds no references, and --force replaces nothing else" in remove(
         tmp_path / "photos.parquet", "--force"
+    )
+    assert "holds no references, and --force replaces nothing else" in remove(
+        tmp_path / "theirs.parquet", "--force"
     )
     line = remove(copy / "references.parquet", "--force")
     assert "is part of a build, which would no longer agree; name a new file" in line

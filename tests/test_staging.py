@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from pocketknn.builder import InputError
-from pocketknn.export import swap
+from pocketknn.export import staging, swap
+from pocketknn.export.commands.demo import write_digits
 from pocketknn.export.staging import check_free, staged
 from pocketknn.export.swap import put
 
@@ -113,7 +114,8 @@ def test_a_signal_in_the_middle_of_a_swap_waits(tmp_path, monkeypatch):
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-from pocketknn.export import swap
+from pocketknn.export import staging, swap
+from pocketknn.export.commands.demo import write_digits
 step, two = int(sys.argv[1]), sys.argv[2] == "in two steps"
 count = 0
 def counted(call):
@@ -176,9 +178,18 @@ def test_a_line_of_json_is_no_build(tmp_path):
 
 
 def test_a_mount_point_is_found_out_before_the_work(tmp_path, monkeypatch):
-    monkeypatch.setattr(os.path, "ismount", lambda path: Path(path) == tmp_path)
+    out = tmp_path / "my out"
+    line = "36 35 98:0 /a {} rw,noatime - ext4 /dev/root rw\n"
+    (tmp_path / "mounts").write_text(line.format("/") + line.format(f"{tmp_path}/my\\040out"))
+    monkeypatch.setattr(staging, "_MOUNTS", tmp_path / "mounts")
+    out.mkdir()
     with pytest.raises(InputError, match="is a mount point"):
-        check_free(tmp_path, force=False)
+        check_free(out, force=False)
+    check_free(out / "model", force=False)
+    monkeypatch.setattr(staging, "_MOUNTS", tmp_path / "none")  # as on a Mac
+    monkeypatch.setattr(os.path, "ismount", lambda path: Path(path) == out)
+    with pytest.raises(InputError, match="is a mount point"):
+        check_free(out, force=False)
 
 
 def left_over(tmp_path, *folders):
@@ -212,3 +223,21 @@ def test_a_build_killed_in_the_swap_loses_nothing(tmp_path):
         pass
     assert (tmp_path / "out/model.onnx").read_text() == "old"
     assert names(tmp_path) == ["out"]
+
+
+@pytest.mark.parametrize("name", ["digits/mine/x.png", "digits/references/0/more.txt", "bundled/x"])
+def test_the_demo_writes_over_nothing_of_others(tmp_path, pocketknn, name):
+    (tmp_path / name).parent.mkdir(parents=True)
+    (tmp_path / name).write_text("mine")
+    said = pocketknn("demo", "-o", tmp_path)
+    assert said.code == 2
+    assert str(tmp_path) in said.err
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == [tmp_path / name]
+
+
+def test_the_demo_finds_its_own_digits_again(tmp_path):
+    first = write_digits(tmp_path / "digits")
+    assert write_digits(tmp_path / "digits") == first
+    (tmp_path / "digits" / "notes.txt").touch()
+    with pytest.raises(InputError, match=r"digits/notes.txt, which is no digit"):
+        write_digits(tmp_path / "digits")

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from pocketknn.builder import cache as caches
 from pocketknn.builder import shards
+from pocketknn.builder.offline import SETTINGS
 from pocketknn.export import report, runtime, template
 from pocketknn.export.report import console
 from pocketknn.export.seal import size
@@ -23,6 +24,9 @@ def show_cache() -> None:
         console.print(f"  {name}: a backbone for LiteRT, {report.megabytes(bytes_)}", markup=False)
     for path, what in _folders(place) if place else ():
         console.print(f"  {path.name}: {what}, {report.megabytes(size(path))}", markup=False)
+    if kept := _shards(place) if place else []:
+        many = f"{len(kept)} parts by --engine ray, {report.megabytes(sum(map(size, kept)))}"
+        console.print(f"  {shards.FOLDER}: {many}", markup=False)
 
 
 def clear_cache() -> None:
@@ -32,16 +36,28 @@ def clear_cache() -> None:
     for path, _ in _folders(place) if place else ():
         shutil.rmtree(path)
         removed += 1
+    for path in _shards(place) if place else ():
+        path.unlink()
+        removed += 1
     console.print(f"{removed} caches removed from {place}", markup=False)
 
 
 def _folders(place: Path) -> list[tuple[Path, str]]:
     """What is kept as folders, and what it is."""
-    templates = sorted(one for one in (place / template.FOLDER).glob("*") if one.is_dir())
-    runtimes = sorted(place.glob(f"{runtime.PACKAGE}-*"))
-    clusters = [path for path in (place / shards.FOLDER,) if path.is_dir()]
+    templates = (path for path in caches.ours(place / template.FOLDER) if path.is_dir())
+    runtimes = sorted(place.glob(f"{runtime.PACKAGE}-[0-9]*.*.*"))
+    settings = (place / name for name in SETTINGS.values())
     return [
         *((path, "a converted graph to put references in") for path in templates),
-        *((path, "runs the page of pocketknn web") for path in runtimes),
-        *((path, "embeddings by --engine ray") for path in clusters),
+        *((path, "runs the page of pocketknn web") for path in runtimes if _is_folder(path)),
+        *((path, "what a library keeps for itself") for path in settings if _is_folder(path)),
     ]
+
+
+def _is_folder(path: Path) -> bool:
+    return path.is_dir() and not path.is_symlink()
+
+
+def _shards(place: Path) -> list[Path]:
+    """Embeddings by --engine ray."""
+    return caches.ours(place / shards.FOLDER, ".parquet")

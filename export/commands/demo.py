@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,12 +13,14 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
 from pocketknn.builder import neighbors
+from pocketknn.builder.errors import InputError
 from pocketknn.builder.images import Photo, pixels
 from pocketknn.builder.sources import find
 from pocketknn.builder.spec import Spec
 from pocketknn.export.artefact import load
 from pocketknn.export.commands.build import Selection, build_photos
 from pocketknn.export.report import console, megabytes
+from pocketknn.export.staging import check_free
 
 BACKBONES = ("bundled", "pixels")
 
@@ -37,13 +38,16 @@ class Score(NamedTuple):
 
 def run_demo(folder: Path) -> bool:
     """Build from 80 % of the digits, classify the rest with every artefact in its own runtime."""
-    shutil.rmtree(folder / "digits", ignore_errors=True)
+    again = (folder / "digits" / "references").is_dir()
+    for backbone in BACKBONES:
+        check_free(folder / backbone, force=again)
     references, held_out = write_digits(folder / "digits")
     scores = []
     for backbone in BACKBONES:
         console.print(f"\n[bold]--backbone {backbone}[/]")
         out = folder / backbone
-        built = build_photos(Selection(photos=references), out, Spec(backbone=backbone), force=True)
+        spec = Spec(backbone=backbone)
+        built = build_photos(Selection(photos=references), out, spec, force=again)
         for one in built.written:
             accuracy, milliseconds = classify(out / one.name, find(held_out))
             agrees = one.parity.agrees
@@ -56,7 +60,13 @@ def run_demo(folder: Path) -> bool:
 
 
 def write_digits(folder: Path) -> tuple[Path, Path]:
-    """Write the 1,797 digits as PNG files, one folder per class; 80 % and 20 % of each class."""
+    """Write the 1,797 digits as PNG files, one folder per class; 80 % and 20 % of each class.
+
+    Those of an earlier demo may be there.
+
+    Raises:
+        InputError: something else is.
+    """
     from sklearn.datasets import load_digits
     from sklearn.model_selection import train_test_split
 
@@ -66,11 +76,16 @@ def write_digits(folder: Path) -> tuple[Path, Path]:
     )
     parts = {True: folder / "references", False: folder / "held-out"}
     in_references = np.isin(np.arange(len(digits.target)), kept)
-    for number, (label, drawing) in enumerate(zip(digits.target, digits.images, strict=True)):
-        place = parts[bool(in_references[number])] / str(label)
-        place.mkdir(parents=True, exist_ok=True)
-        grey = (drawing * (255 / 16)).round().astype(np.uint8)
-        Image.fromarray(grey).save(place / f"{number:04}.png")
+    files = {
+        parts[bool(in_references[number])] / str(label) / f"{number:04}.png": drawing
+        for number, (label, drawing) in enumerate(zip(digits.target, digits.images, strict=True))
+    }
+    if foreign := {path for path in folder.rglob("*") if not path.is_dir()} - files.keys():
+        name = min(foreign).relative_to(folder.parent)
+        raise InputError(f"{folder.parent} holds {name}, which is no digit; name another folder")
+    for path, drawing in files.items():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray((drawing * (255 / 16)).round().astype(np.uint8)).save(path)
     return parts[True], parts[False]
 
 

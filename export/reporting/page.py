@@ -48,6 +48,7 @@ def render(
 
 def write(path: Path, html: str) -> None:
     """Write a page under a temporary name, then under its own."""
+    path = path.resolve()  # a link stays one
     part = path.with_name(path.name + ".part")
     try:
         part.write_text(html, encoding="utf-8")

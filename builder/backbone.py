@@ -18,6 +18,7 @@ from .efficientnet_lite import network as lite_network
 from .engine import Engine, open_engine
 from .errors import InputError, first_line
 from .facts import Facts, Key, hash_of, recall, remember
+from .files import check_file
 from .mobilenets import (
     FAMILIES,
     check_size,
@@ -348,6 +349,7 @@ def _refuse(spec: Spec, option: str, what: str) -> None:
 
 
 def _sha256(path: Path) -> str:
+    check_file(path)
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 

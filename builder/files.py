@@ -11,9 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
-from .errors import first_line
+from .errors import InputError, first_line
 
 LARGEST = 1 << 28  # bytes; no camera writes larger pictures
+MOST_ROWS = 20_000_000  # of a table
 
 
 @runtime_checkable
@@ -39,16 +40,13 @@ class LocalFile:
 
     def __call__(self) -> bytes:
         """The file's bytes; raises OSError."""
-        status = os.stat(self.path)  # noqa: PTH116  # a Path for each of a million files is large
-        if not stat.S_ISREG(status.st_mode):
-            raise OSError(errno.EINVAL, "not a regular file")
-        return within(status.st_size, Path(self.path).read_bytes)()
+        return read_file(self.path, LARGEST)
 
     def stamp(self) -> str:
         """Path, bytes and time of the last change; "" for the latter two of a file that is gone."""
         try:
             status = os.stat(self.path)  # noqa: PTH116
-        except OSError:
+        except (OSError, ValueError):
             return self.path
         return f"{self.path} {status.st_size} {status.st_mtime_ns}"
 
@@ -82,12 +80,71 @@ class RemoteFile:
         return within(len(content), lambda: content)()
 
 
-def within(size: int, content: Callable[[], bytes]) -> Callable[[], bytes]:
+def read_file(path: Path | str, most: int | None = None) -> bytes:
+    """The bytes of a regular file, as many as it says that it has.
+
+    Reading a pipe would never end, and a device never fit. What a system makes up, as below /proc,
+    says that it has none, and may wait for ever.
+
+    Args:
+        path: the file.
+        most: bytes that are too many.
+
+    Raises:
+        OSError: it cannot be read, is no regular file or too large.
+    """
+    try:
+        status = os.stat(path)  # noqa: PTH116  # a Path for each of a million files is large
+    except ValueError as error:
+        raise OSError(errno.EINVAL, "its name has a character that no name has") from error
+    if not stat.S_ISREG(status.st_mode):
+        raise OSError(errno.EINVAL, "not a regular file")
+
+    def content() -> bytes:
+        with open(path, "rb") as file:  # noqa: PTH123
+            return file.read(status.st_size)
+
+    return within(status.st_size, content, most)()
+
+
+def check_file(path: Path) -> None:
+    """Refuse what is there but no regular file, before a library reads it; see `read_file`.
+
+    Raises:
+        InputError: it is a pipe, a device or empty.
+    """
+    if not path.exists() or path.is_dir():
+        return
+    if not path.is_file():
+        raise InputError(f"{path} is not a regular file")
+    if not path.stat().st_size:
+        raise InputError(f"{path} is empty")
+
+
+def check_rows(path: Path) -> None:
+    """Refuse a Parquet file that says it has more rows than there are photos.
+
+    Rows that are all the same take no room in it, but fill the memory when they are read.
+
+    Raises:
+        InputError: it does.
+        pyarrow.ArrowException: it is no Parquet file; so does OSError.
+    """
+    import pyarrow.parquet as pq
+
+    rows = pq.read_metadata(path.absolute()).num_rows
+    if rows > MOST_ROWS:
+        raise InputError(f"{path.name} has {rows:,} rows; at most {MOST_ROWS:,} are read")
+
+
+def within(
+    size: int, content: Callable[[], bytes], most: int | None = LARGEST
+) -> Callable[[], bytes]:
     """Reads the bytes, unless there are more of them than any picture has."""
 
     def read() -> bytes:
-        if size > LARGEST:
-            raise OSError(errno.EFBIG, f"larger than {LARGEST >> 20} MiB")
+        if most is not None and size > most:
+            raise OSError(errno.EFBIG, f"larger than {most >> 20} MiB")
         return content()
 
     return read

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from .efficientnet_lite import Lite, weights
 from .errors import InputError
+from .files import read_file
 from .tensors import tensors
 
 
@@ -53,7 +54,7 @@ def read(path: Path, name: str, lite: Lite) -> dict[str, NDArray[np.float32]]:
         InputError: the file cannot be read, or is not the one of the package.
     """
     try:
-        content = path.read_bytes()
+        content = read_file(path)
     except OSError as error:
         raise InputError(f"the weights file {path} cannot be read: {error.strerror}") from error
     sha256 = hashlib.sha256(content).hexdigest()

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .errors import InputError, first_line
+from .files import check_rows
 
 _PROVENANCE, _CLASSES, _TARGETS = (
     b"pocketknn.provenance",
@@ -374,6 +375,10 @@ class References:
         import pyarrow.parquet as pq
 
         try:
+            check_rows(Path(path))
+            kind = pq.read_schema(Path(path).absolute()).field("embedding").type
+            if not (pa.types.is_list(kind) or pa.types.is_fixed_size_list(kind)):
+                raise InputError(f"its column embedding holds {kind}, not lists of numbers")
             # Files of earlier versions have no checksums, and are read as they are.
             table = pq.read_table(Path(path).absolute(), page_checksum_verification=True)
             if not table.num_rows:

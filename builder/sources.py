@@ -5,6 +5,7 @@ from __future__ import annotations
 import bz2
 import csv
 import gzip
+import io
 import lzma
 import math
 import os
@@ -22,10 +23,12 @@ from typing import IO, Any
 
 from .addresses import photos_at, place_of
 from .errors import InputError
-from .files import LocalFile, within
+from .files import LARGEST, LocalFile, check_file, check_rows, read_file, within
 from .images import Photo
 
 _LONGEST_LABEL = 255
+_MOST_GROWTH = 20  # times; bitmaps of drawings may shrink that much in an archive
+_SPARE_DISK = 64 << 20  # bytes that are left to others
 _TABLES = (".csv", ".parquet")
 _TARS = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")
 _UNPACKERS: dict[bytes, Callable[[Path], Any]] = {
@@ -65,6 +68,8 @@ def find(
         place = place_of(place)
     if isinstance(place, Path) and not place.exists():
         raise InputError(f"{place} does not exist")
+    if isinstance(place, Path):
+        check_file(place)
     if limit is not None and limit < 1:
         raise InputError(f"the limit must be at least 1, not {limit}")
     photos = [
@@ -211,15 +216,16 @@ def _columns(path: Path) -> dict[str, list[str]]:
 
     try:
         if path.suffix.lower() == ".parquet":
+            check_rows(path)
             table = pq.read_table(path)
             return {
                 name: ["" if cell is None else str(cell) for cell in table[name].to_pylist()]
                 for name in table.column_names
             }
-        with path.open(encoding="utf-8-sig", newline="") as stream:
-            rows = csv.DictReader(stream)
-            names = list(rows.fieldnames or ())
-            cells = [[row.get(name) or "" for name in names] for row in rows]
+        text = read_file(path).decode("utf-8-sig")
+        rows = csv.DictReader(io.StringIO(text, newline=""))
+        names = list(rows.fieldnames or ())
+        cells = [[row.get(name) or "" for name in names] for row in rows]
     except (pa.ArrowException, OSError, UnicodeDecodeError, csv.Error) as error:
         raise InputError(f"{path.name} cannot be read as a table: {error}") from error
     return {name: [row[i] for row in cells] for i, name in enumerate(names)}
@@ -260,7 +266,7 @@ def _tar_members(path: Path) -> Iterator[Member]:
     else:
         plain = tempfile.TemporaryFile()  # noqa: SIM115  # stays open as long as its members
         with unpacker(path) as packed:
-            shutil.copyfileobj(packed, plain)
+            _unpack(packed, plain, path)
         plain.seek(0)
     lock = threading.Lock()
 
@@ -273,6 +279,30 @@ def _tar_members(path: Path) -> Iterator[Member]:
         members = [info for info in archive if info.isfile()]
     for info in members:
         yield info.name.removeprefix("./"), within(info.size, partial(content, info))
+
+
+def _unpack(packed: IO[bytes], plain: IO[bytes], path: Path) -> None:
+    """Write out what an archive holds, unless it grows as no pictures do.
+
+    Raises:
+        InputError: it does, or there is no room for it.
+    """
+    most = max(LARGEST, _MOST_GROWTH * path.stat().st_size)
+    free = shutil.disk_usage(tempfile.gettempdir()).free
+    while block := packed.read(1 << 20):
+        most -= len(block)
+        free -= len(block)
+        if most < 0:
+            raise InputError(
+                f"{path.name} unpacks to more than {_MOST_GROWTH} times its size, as pictures do"
+                " not; unpack it, and give the folder"
+            )
+        if free < _SPARE_DISK:
+            raise InputError(
+                f"{path.name} does not fit into {tempfile.gettempdir()}, which TMPDIR may name"
+                " elsewhere; unpack it, and give the folder"
+            )
+        plain.write(block)
 
 
 def _in_folders(name: str, content: Callable[[], bytes]) -> Photo:

@@ -33,6 +33,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .errors import InputError, first_line
+from .files import read_file
 from .neighbors import unit
 from .references import References
 
@@ -145,7 +146,7 @@ def key_rank(key: str) -> float:
 
 def _content(path: Path) -> Any:  # noqa: ANN401
     try:
-        return json.loads(path.read_bytes().decode("utf-8-sig"), object_pairs_hook=_object)
+        return json.loads(read_file(path).decode("utf-8-sig"), object_pairs_hook=_object)
     except UnicodeDecodeError as error:
         raise InputError("it is not UTF-8") from error
     except RecursionError as error:

@@ -10,6 +10,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from pocketknn.builder.errors import InputError
+from pocketknn.builder.files import check_file
 
 from . import to_coreml, to_keras, to_onnx, to_tflite
 from .metadata import MODEL, Metadata
@@ -132,6 +133,7 @@ def format_of(path: Path) -> str:
     """
     if not path.exists():
         raise InputError(f"{path} does not exist")
+    check_file(path)
     for name, target in FORMATS.items():
         if path.suffix == target.SUFFIX:
             return name

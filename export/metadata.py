@@ -16,6 +16,7 @@ from typing import Any
 from pocketknn.builder.accuracy import leave_one_out, unprojected
 from pocketknn.builder.backbone import Backbone
 from pocketknn.builder.errors import InputError
+from pocketknn.builder.files import read_file
 from pocketknn.builder.fit import Fit
 from pocketknn.builder.images import RESAMPLE
 from pocketknn.builder.neighbors import METRICS
@@ -232,7 +233,7 @@ def manifest_of(out: Path) -> dict[str, Any]:
         InputError: there is none, or it is broken.
     """
     try:
-        text = (out / MANIFEST).read_text("utf-8")
+        text = read_file(out / MANIFEST).decode("utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{out} is no build: it has no {MANIFEST} that can be read") from error
     return Metadata.parse({MANIFEST: text, TABLE: ""}, str(out / MANIFEST), BUILT).manifest

@@ -18,6 +18,7 @@ from pocketknn.builder.collection import is_collection, read_collection
 from pocketknn.builder.condense import Condense, Condensed, condense
 from pocketknn.builder.embedding import Embedded, Skipped, embed
 from pocketknn.builder.errors import InputError
+from pocketknn.builder.files import read_file
 from pocketknn.builder.images import Photo, pixels
 from pocketknn.builder.memory import check_room
 from pocketknn.builder.references import References
@@ -337,7 +338,7 @@ def _print_summary(result: Export, skipped: Sequence[Skipped]) -> None:
 
 def _read_labels(path: Path) -> list[str]:
     try:
-        labels = path.read_text("utf-8").splitlines()
+        labels = read_file(path).decode("utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"the labels file {path} cannot be read: {error}") from error
     if not labels or "" in labels or len(set(labels)) < len(labels):

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 from pocketknn.builder.errors import InputError
+from pocketknn.builder.files import LocalFile
 from pocketknn.builder.images import Photo, PictureError, pixels
 from pocketknn.builder.sources import find
 from pocketknn.export import explain_words as words
@@ -61,7 +62,7 @@ def explain_picture(
     name, file = artefact_of(out)
     given = picture_input(name, file.metadata)
     size, crop = given["shape"][0], given["crop"]
-    photo = Photo(name=str(image), label="", content=image.read_bytes)
+    photo = Photo(name=str(image), label="", content=LocalFile(str(image.absolute())))
     try:
         picture = pixels(photo, size, crop)
     except PictureError as error:

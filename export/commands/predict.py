@@ -13,6 +13,7 @@ from rich.text import Text
 
 from pocketknn.builder import neighbors
 from pocketknn.builder.errors import InputError
+from pocketknn.builder.files import LocalFile
 from pocketknn.builder.images import Photo, PictureError, pixels
 from pocketknn.export.artefact import Artefact, load, picture_input
 from pocketknn.export.metadata import SHOWN, Row
@@ -52,7 +53,7 @@ def answered(artefact: Artefact, table: Sequence[Row], image: Path) -> dict[str,
         PictureError: the picture cannot be read.
     """
     given = artefact.metadata.manifest["input"]
-    photo = Photo(name=str(image), label="", content=image.read_bytes)
+    photo = Photo(name=str(image), label="", content=LocalFile(str(image.absolute())))
     outputs = artefact.run(pixels(photo, given["shape"][0], given["crop"])[None])
     nearest = [
         {"score": float(score)} | table[int(index)]

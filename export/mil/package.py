@@ -6,6 +6,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+from pocketknn.builder.files import read_file
+
 from . import proto
 
 
@@ -16,7 +18,7 @@ def root(path: Path) -> Path:
         ValueError: there is no such package.
     """
     try:
-        listed = json.loads((path / "Manifest.json").read_text("utf-8"))
+        listed = json.loads(read_file(path / "Manifest.json").decode("utf-8"))
         model = listed["itemInfoEntries"][listed["rootModelIdentifier"]]["path"]
         return path / "Data" / str(model)
     except (KeyError, TypeError, OSError) as error:
@@ -32,6 +34,6 @@ def specification(path: Path) -> Any:  # noqa: ANN401  # the messages have no st
     from google.protobuf.message import DecodeError
 
     try:
-        return proto.messages().Model.FromString(root(path).read_bytes())
+        return proto.messages().Model.FromString(read_file(root(path)))
     except (DecodeError, OSError) as error:
         raise ValueError(f"its model cannot be read: {error}") from error

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pocketknn.builder.errors import InputError
+from pocketknn.builder.files import read_file
 
 from .blocks import Section
 
@@ -69,7 +70,7 @@ def append(path: Path, section: Section, thumbnails: Mapping[str, str] | None = 
         InputError: there is no such page.
     """
     try:
-        html = path.read_text("utf-8")
+        html = read_file(path).decode("utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"there is no page {path} to add to") from error
     if any(mark not in html for mark in (*_LINKS, *_SECTIONS)):
@@ -87,7 +88,7 @@ def append(path: Path, section: Section, thumbnails: Mapping[str, str] | None = 
 def with_added(html: str, earlier: Path) -> str:
     """A page with the sections that were appended to an earlier one, if there is one."""
     try:
-        there = earlier.read_text("utf-8")
+        there = read_file(earlier).decode("utf-8")
     except (OSError, UnicodeDecodeError):
         return html
     for start, end in (_LINKS, _SECTIONS):

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from PIL import Image
 
+from pocketknn.builder.files import read_file
 from pocketknn.builder.images import Photo, PictureError, decode, read, square
 
 MOST = 600  # about a megabyte
@@ -55,7 +56,7 @@ def make(
 def of_earlier(page: Path) -> dict[str, str]:
     """The thumbnails of the references on a page that was written before; {} without one."""
     try:
-        return dict(_MADE.findall(page.read_text("utf-8")))
+        return dict(_MADE.findall(read_file(page).decode("utf-8")))
     except (OSError, UnicodeDecodeError):
         return {}
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import math
 import os
 import stat
 import uuid
@@ -80,7 +81,7 @@ class RemoteFile:
         return within(len(content), lambda: content)()
 
 
-def read_file(path: Path | str, most: int | None = None) -> bytes:
+def read_file(path: Path | str, most: float = math.inf) -> bytes:
     """The bytes of a regular file, as many as it says that it has.
 
     Reading a pipe would never end, and a device never fit. What a system makes up, as below /proc,
@@ -138,13 +139,14 @@ def check_rows(path: Path) -> None:
 
 
 def within(
-    size: int, content: Callable[[], bytes], most: int | None = LARGEST
+    size: int, content: Callable[[], bytes], most: float | None = None
 ) -> Callable[[], bytes]:
-    """Reads the bytes, unless there are more of them than any picture has."""
+    """Reads the bytes, unless there are more of them than `most`, or than any picture has."""
 
     def read() -> bytes:
-        if most is not None and size > most:
-            raise OSError(errno.EFBIG, f"larger than {most >> 20} MiB")
+        limit = LARGEST if most is None else most
+        if size > limit:
+            raise OSError(errno.EFBIG, f"larger than {int(limit) >> 20} MiB")
         return content()
 
     return read

@@ -376,8 +376,9 @@ class References:
 
         try:
             check_rows(Path(path))
-            kind = pq.read_schema(Path(path).absolute()).field("embedding").type
-            if not (pa.types.is_list(kind) or pa.types.is_fixed_size_list(kind)):
+            schema = pq.read_schema(Path(path).absolute())
+            kind = schema.field("embedding").type if "embedding" in schema.names else None
+            if kind and not (pa.types.is_list(kind) or pa.types.is_fixed_size_list(kind)):
                 raise InputError(f"its column embedding holds {kind}, not lists of numbers")
             # Files of earlier versions have no checksums, and are read as they are.
             table = pq.read_table(Path(path).absolute(), page_checksum_verification=True)

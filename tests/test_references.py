@@ -361,7 +361,7 @@ def test_metadata_that_are_damaged_are_one_line(tmp_path, notes, message):
     [
         ({"embedding": [[1.0, 2.0], [1.0], [1.0, 2.0], [1.0, 2.0]]}, "no table of references"),
         ({"embedding": [[1.0], None, [1.0], [1.0]]}, "no table of references"),
-        ({"embedding": [1.0, 2.0, 3.0, 4.0]}, "not shape"),
+        ({"embedding": [1.0, 2.0, 3.0, 4.0]}, "not lists of numbers"),
         ({"embedding": [["a"], ["b"], ["c"], ["d"]]}, "not a table of numbers"),
         ({"embedding": [[1.0], [2.0], [float("nan")], [4.0]]}, "reference 2 holds a NaN"),
         ({"id": ["a", "b", "c", "a"]}, "'a' is given to two"),

@@ -528,7 +528,9 @@ def main(arguments: list[str] | None = None) -> None:
         if code == _INTERRUPTED:
             message = "interrupted; nothing half written is left behind"
         if message:
-            print(f"pocketknn: {message}", file=stderr)
+            from .terminal import shown  # which rich comes with, so not for a mere --help
+
+            print(f"pocketknn: {shown(message)}", file=stderr)
     sys.exit(code)
 
 

@@ -228,7 +228,9 @@ def test_what_is_renamed_or_taken_out_stays_so_for_the_photos_that_come_in(
     there = folders / "all" / "berries/red" / "0.png"
     (more / "berries/red").mkdir(parents=True)
     shutil.copyfile(there, more / "berries/red" / "again.png")
-    gone = next(row["id"] for row in load(path).metadata.rows() if row["path"].endswith("red/0.png"))
+    gone = next(
+        row["id"] for row in load(path).metadata.rows() if row["path"].endswith("red/0.png")
+    )
     words = ["--remove", gone, "--remove-class", "apple", "--rename", "cherry=sour"]
     words += ["--rename", "pear=plum", "--add", more]
     said = pocketknn("edit", path, *words)

@@ -30,9 +30,9 @@ from pocketknn.export.handover import Export, export, planned
 from pocketknn.export.limits import check_size
 from pocketknn.export.options import Options
 from pocketknn.export.progress import progress
-from pocketknn.export.report import console
 from pocketknn.export.reporting.making import report_build
 from pocketknn.export.staging import check_apart, check_free
+from pocketknn.export.terminal import console
 
 _SAMPLE = 100  # photos that variants are compared on
 

@@ -19,7 +19,8 @@ from pocketknn.builder.sources import find
 from pocketknn.builder.spec import Spec
 from pocketknn.export.artefact import load
 from pocketknn.export.commands.build import Selection, build_photos
-from pocketknn.export.report import console, megabytes
+from pocketknn.export.report import megabytes
+from pocketknn.export.terminal import console
 
 BACKBONES = ("bundled", "pixels")
 
@@ -41,7 +42,8 @@ def run_demo(folder: Path) -> bool:
     references, held_out = write_digits(folder / "digits")
     scores = []
     for backbone in BACKBONES:
-        console.print(f"\n[bold]--backbone {backbone}[/]")
+        console.print()
+        console.print(f"[bold]--backbone {backbone}[/]")
         out = folder / backbone
         built = build_photos(Selection(photos=references), out, Spec(backbone=backbone), force=True)
         for one in built.written:

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from .cache import NETWORK, folder, write
 from .errors import first_line
 from .litert import Network
+from .texts import parse_json
 
 if TYPE_CHECKING:
     from .backbone import Backbone
@@ -135,7 +136,7 @@ def _least_cosine(ours: NDArray[np.float32], theirs: NDArray[np.float32]) -> flo
 
 def _read(path: Path) -> tuple[dict[str, Any], bytes]:
     with zipfile.ZipFile(path) as archive:
-        return json.loads(archive.read(_FACTS)), archive.read(_NETWORK)
+        return parse_json(archive.read(_FACTS)), archive.read(_NETWORK)
 
 
 def _archive(content: bytes, facts: dict[str, Any]) -> bytes:

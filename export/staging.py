@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import fcntl
 import glob
-import json
 import os
 import shutil
 import uuid
@@ -13,6 +12,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from pocketknn.builder.errors import InputError
+from pocketknn.builder.texts import parse_json
 
 from .artefact import FORMATS
 from .metadata import (
@@ -129,7 +129,7 @@ def _foreign(out: Path) -> str:
     if others:
         return repr(others[0])
     try:
-        schema = json.loads((out / MANIFEST).read_text("utf-8"))["schema"]
+        schema = parse_json((out / MANIFEST).read_text("utf-8"))["schema"]
     except (OSError, ValueError, KeyError, TypeError):
         return "no manifest of a build"
     return "" if schema == SCHEMA else f"a manifest of schema {schema!r}"

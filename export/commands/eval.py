@@ -22,7 +22,7 @@ from pocketknn.export.readable import readable
 from pocketknn.export.reporting.making import report_eval
 from pocketknn.export.reporting.study import held_out_of
 from pocketknn.export.target import Outputs
-from pocketknn.export.terminal import console, say_json
+from pocketknn.export.terminal import console, say_json, shown
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -150,10 +150,10 @@ def _table(rows: Sequence[Evaluation]) -> Table:
     if len(rows) > 1:  # one alone is what the others are compared with
         measured["first"] = [row.first_equal for row in rows]
         measured["neighbours"] = [row.recall for row in rows]
-    shown = [name for name, shares in measured.items() if None not in shares]
-    for heading in ("photos", *shown):
+    headings = [name for name, shares in measured.items() if None not in shares]
+    for heading in ("photos", *headings):
         table.add_column(heading, justify="right", no_wrap=True)
     for number, row in enumerate(rows):
-        cells = [f"{measured[name][number]:.1%}" for name in shown]
+        cells = [f"{measured[name][number]:.1%}" for name in headings]
         table.add_row(Text(shown(row.name)), row.crop, str(row.photos), *cells)
     return table

@@ -218,7 +218,7 @@ def _keep(made: Template, kept: Path, note: Callable[[str], None]) -> None:
     except OSError as error:
         shutil.rmtree(part, ignore_errors=True)
         if not kept.exists():
-            note(f"the template cache {kept.parent} cannot be used: {error.strerror}")
+            note(f"the template cache {kept.parent} cannot be used: {error.strerror or error}")
 
 
 @cache

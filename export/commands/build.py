@@ -17,7 +17,7 @@ from pocketknn.builder.cluster import Cluster
 from pocketknn.builder.collection import is_collection, read_collection
 from pocketknn.builder.condense import Condense, Condensed, condense
 from pocketknn.builder.embedding import Embedded, Skipped, embed
-from pocketknn.builder.errors import InputError
+from pocketknn.builder.errors import InputError, first_line
 from pocketknn.builder.images import Photo, pixels
 from pocketknn.builder.memory import check_room
 from pocketknn.builder.references import References
@@ -180,7 +180,7 @@ def build_photos(
         )
         if with_report:
             bar.update(files, description="writing the report")
-            report_build(result, used, strange)
+            notes += _reported(result, used, strange)
     for line in dict.fromkeys([*(cache.notes if cache else net.engine.notes), *notes]):
         console.print(line, markup=False)
     _print_summary(result, embedded.skipped)
@@ -309,8 +309,21 @@ def _build_kept(
         )
         if with_report:
             bar.update(files, description="writing the report")
-            report_build(result)
+            notes += _reported(result)
         return result
+
+
+def _reported(
+    result: Export,
+    photos: Sequence[Photo] = (),
+    strangers: NDArray[np.floating] | None = None,
+) -> list[str]:
+    """Write the report; a warning where it could not be, as the build is done without it."""
+    try:
+        report_build(result, photos, strangers)
+    except Exception as error:  # whatever drawing and timing raise
+        return [f"warning: no report was written: {first_line(error)}"]
+    return []
 
 
 def _print_summary(result: Export, skipped: Sequence[Skipped]) -> None:

@@ -164,8 +164,11 @@ class Cache:
         except sqlite3.OperationalError as error:  # locked, read-only, disk full
             self._note(f"the cache {self.path} cannot be used: {error}")
         except sqlite3.DatabaseError:
-            self.path.unlink(missing_ok=True)
-            self._note(f"the cache {self.path} was corrupt and is made anew")
+            try:
+                self.path.unlink(missing_ok=True)
+                self._note(f"the cache {self.path} was corrupt and is made anew")
+            except OSError as error:
+                self._note(f"the cache {self.path} is corrupt and stays so: {error.strerror}")
         except OSError as error:
             self._note(f"the cache {self.path} cannot be used: {error.strerror}")
         return []

@@ -9,6 +9,7 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, NamedTuple
 
 from .cache import FACTS, folder, write
+from .texts import parse_json
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -55,7 +56,7 @@ def recall(key: Key) -> Facts | None:
     if (path := _path(key)) is None:
         return None
     try:
-        size, dim, sha256 = json.loads(path.read_bytes())
+        size, dim, sha256 = parse_json(path.read_bytes())
         return Facts(int(size), int(dim), str(sha256))
     except (OSError, ValueError, TypeError):
         return None

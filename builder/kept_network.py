@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .cache import NETWORK, folder, write
+from .texts import parse_json
 
 if TYPE_CHECKING:
     from .backbone import Backbone
@@ -100,7 +101,7 @@ def archive(content: bytes, facts: dict[str, Any]) -> bytes:
 
 def _read(path: Path) -> tuple[dict[str, Any], bytes]:
     with zipfile.ZipFile(path) as kept:
-        return json.loads(kept.read(_FACTS)), kept.read(_NETWORK)
+        return parse_json(kept.read(_FACTS)), kept.read(_NETWORK)
 
 
 def _pictures(size: int) -> NDArray[np.uint8]:

@@ -236,7 +236,7 @@ class References:
         Raises:
             InputError: there is no such id or class, or no reference would be left.
         """
-        self._check_there(ids, classes)
+        self.check_there(ids, classes)
         gone = set(ids)
         return self.select(
             [
@@ -255,7 +255,7 @@ class References:
         Raises:
             InputError: there is no such class, or the new name is empty.
         """
-        self._check_there(classes=names)
+        self.check_there(classes=names)
         for old, new in names.items():
             if not new:
                 raise InputError(f"the class {old!r} needs a name")
@@ -274,7 +274,7 @@ class References:
         """
         if not self.labels or not label:
             raise InputError("the references have no labels" if label else "a label is empty")
-        self._check_there(ids)
+        self.check_there(ids)
         moved = set(ids)
         labels = [label if self.ids[i] in moved else self.label_of(i) for i in range(len(self))]
         classes = [name for name in dict.fromkeys([*self.labels, label]) if name in set(labels)]
@@ -313,7 +313,12 @@ class References:
             provenance=self.provenance,
         )
 
-    def _check_there(self, ids: Iterable[str] = (), classes: Iterable[str] = ()) -> None:
+    def check_there(self, ids: Iterable[str] = (), classes: Iterable[str] = ()) -> None:
+        """Refuse ids and classes that no reference has.
+
+        Raises:
+            InputError: there is one.
+        """
         known = set(self.ids)
         for one in ids:
             if one not in known:

@@ -12,7 +12,7 @@ from .canonical import DATE
 from .metadata import LABELS, MANIFEST, SEAL, SLOTS, TABLE
 
 _OURS = (MANIFEST, TABLE, LABELS, SLOTS, SEAL)
-_LARGEST = 1 << 30  # bytes of a text; more than ten million references take
+_LARGEST_PACKED = 1 << 24  # bytes of a text that is packed
 
 
 def append_files(path: Path, files: dict[str, str]) -> None:
@@ -38,11 +38,13 @@ def read_files(path: Path) -> dict[str, str]:
         return {}
     try:
         with zipfile.ZipFile(path) as archive:
-            return {
-                info.filename: archive.read(info).decode()
-                for info in archive.infolist()
-                if info.filename in _OURS and info.file_size <= _LARGEST
-            }
+            there = set(archive.namelist())
+            found = [archive.getinfo(name) for name in _OURS if name in there]
+            for info in found:
+                # What we write is not packed, so that no few bytes become very many.
+                if info.file_size > max(info.compress_size, _LARGEST_PACKED):
+                    raise ValueError(f"{info.filename} would take {info.file_size:,} bytes")
+            return {info.filename: archive.read(info).decode() for info in found}
     except (zipfile.BadZipFile, zlib.error, ValueError, OSError, EOFError, RuntimeError) as error:
         reason = str(error) or "it ends early"
         raise InputError(f"{path.name} is a broken archive: {reason}") from error

@@ -9,7 +9,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from pocketknn.builder.errors import InputError
+from pocketknn.builder.errors import InputError, first_line
 from pocketknn.builder.files import check_file
 
 from . import to_coreml, to_keras, to_onnx, to_tflite
@@ -73,9 +73,37 @@ def load(path: Path | str) -> Artefact:
     def checked(batch: NDArray[Any]) -> Outputs:
         if batch.shape[1:] != shape:
             raise InputError(f"{path.name} takes inputs {shape}, not {batch.shape[1:]}")
-        return run(batch)
+        try:
+            outputs = run(batch)
+        except InputError:
+            raise
+        except Exception as error:  # a runtime may raise anything on a file that it cannot run
+            raise InputError(f"{path.name} cannot be run: {first_line(error)}") from error
+        _check_answers(path.name, metadata, outputs, len(batch))
+        return outputs
 
     return Artefact(format=name, metadata=metadata, run=checked)
+
+
+def _check_answers(name: str, metadata: Metadata, outputs: Outputs, inputs: int) -> None:
+    """Refuse answers that are not those of which the manifest tells.
+
+    Raises:
+        InputError: an output is missing, has another width, or an index leads to no reference.
+    """
+    manifest = metadata.manifest
+    k, count = manifest["k"], manifest["references"]["count"]
+    widths = {"scores": k, "indices": k}
+    if metadata.labels:
+        widths["probabilities"] = len(metadata.labels)
+    if manifest["targets"]:
+        widths["value"] = len(manifest["targets"])
+    for what, width in widths.items():
+        shape = outputs[what].shape if what in outputs else None
+        if shape != (inputs, width):
+            raise InputError(f"{name} is damaged: its {what} have the shape {shape}")
+    if not ((outputs["indices"] >= 0) & (outputs["indices"] < count)).all():
+        raise InputError(f"{name} is damaged: it answers with references that it does not list")
 
 
 def artefacts_of(out: Path) -> list[tuple[str, Artefact]]:

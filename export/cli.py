@@ -16,6 +16,7 @@ import typer
 from . import cli_edit, cli_see
 from .cli_refs import refs
 from .cli_web import web
+from .entry import INTERRUPTED
 
 if TYPE_CHECKING:
     from pocketknn.builder.cluster import Cluster
@@ -44,7 +45,6 @@ Out = Annotated[
 ]
 DEFAULT_FORMATS = "keras,tflite,coreml,onnx"
 ENGINES = ("local", "ray")
-_INTERRUPTED = 130  # what typer makes of Ctrl-C
 
 
 @app.command()
@@ -503,8 +503,11 @@ def main(arguments: list[str] | None = None) -> None:
 
     from .quiet import quiet
 
+    told = _Told()
     for ending in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(ending, _interrupt)
+        signal.signal(ending, told.interrupt)
+    if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:  # as of what runs in the background
+        signal.signal(signal.SIGINT, told.interrupt)
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")  # for terminals that know no ×
     arguments = sys.argv[1:] if arguments is None else arguments
@@ -518,6 +521,8 @@ def main(arguments: list[str] | None = None) -> None:
                 or 0
             )
             sys.stdout.flush()  # a closed pipe is noticed here, not when Python ends
+        except KeyboardInterrupt:
+            code = INTERRUPTED
         except BrokenPipeError:  # `| head` has seen enough; Python flushes once more when it ends
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             code = 128 + signal.SIGPIPE
@@ -526,12 +531,17 @@ def main(arguments: list[str] | None = None) -> None:
         except typer.TyperException as error:
             code, message = 2, f"{error.format_message()} (see pocketknn --help)"
         except Exception:  # a bug of ours, which must be seen, unlike the converters' chatter
-            traceback.print_exc(file=stderr)
+            if not told.to_end:  # and not what a half imported library makes of Ctrl-C
+                traceback.print_exc(file=stderr)
             code = 70
-        if code == _INTERRUPTED:
+        if told.to_end and code:
+            code = INTERRUPTED
+        if code == INTERRUPTED:
             message = "interrupted; nothing half written is left behind"
         if message:
-            print(f"pocketknn: {message}", file=stderr)
+            from .terminal import shown  # which rich comes with, so not for a mere --help
+
+            print(f"pocketknn: {shown(message)}", file=stderr)
     sys.exit(code)
 
 
@@ -567,9 +577,14 @@ def _number(text: str, option: str, others: str = "") -> int | float:
     raise InputError(f"--{option} takes a number{others}, not {text!r}")
 
 
-def _interrupt(number: int, frame: object) -> None:
-    """Let a signal to end do what Ctrl-C does: clean up."""
-    raise KeyboardInterrupt
+class _Told:
+    """Whether a signal to end came; it does what Ctrl-C does: clean up."""
+
+    to_end = False
+
+    def interrupt(self, number: int, frame: object) -> None:
+        self.to_end = True
+        raise KeyboardInterrupt
 
 
 def _version(wanted: bool) -> None:

@@ -32,7 +32,12 @@ def edit(
     ] = None,
     force: Annotated[bool, typer.Option(help="Replace the file at --out.")] = False,
 ) -> None:
-    """Take references out of a file or put photos in, without building it anew."""
+    """Take references out of a file or put photos in, without building it anew.
+
+    First --remove and --remove-class take out, then --rename gives names, then --add puts photos
+    in. All of it holds for the photos of --add too: those in the folder of a class that is taken
+    out stay out, those in the folder of one that is renamed get its new name.
+    """
     from .commands.edit import Changes, edit_artefact
 
     changes = Changes(

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -78,16 +79,27 @@ def open_artefact(path: Path) -> Opened:
             f" {search['by']}; only float32 references for the exact search are read back from a"
             " file: change references.parquet with pocketknn refs, and build it anew"
         )
-    try:
+    if name not in manifest["precision"]:
+        raise InputError(f"the manifest of {path.name} is broken: it names no precision of {name}")
+    with _understood(path):
         places = Slots(**metadata.slots)
         held = FORMATS[name].content(path, places)
         fit = _fit(spec_of(manifest), metadata, places, held)
-    except (KeyError, TypeError, ValueError, IndexError) as error:
+    return Opened(format=name, path=path, metadata=metadata, fit=fit)
+
+
+@contextmanager
+def _understood(path: Path) -> Iterator[None]:
+    """Whatever goes wrong inside while places of a file are read or written is said in a line."""
+    try:
+        yield
+    except (OSError, InputError):
+        raise
+    except Exception as error:  # whatever places raise that are none of this file
         raise InputError(
             f"{path.name} does not say where its references lie: an earlier version wrote it, or"
             " it holds too few of them for its metric; build it anew"
         ) from error
-    return Opened(format=name, path=path, metadata=metadata, fit=fit)
 
 
 def backbone_of(opened: Opened, weights: Path | None) -> Backbone | None:
@@ -174,7 +186,8 @@ def rewrite(opened: Opened, fit: Fit, out: Path, backbone: Backbone | None) -> P
         with workplace(place) as work:
             made = work / f"{MODEL}{target.SUFFIX}"
             content = content_of(fit, opened.precision)
-            target.fill(opened.path, made, Slots(**metadata.slots), content, metadata)
+            with _understood(opened.path):
+                target.fill(opened.path, made, Slots(**metadata.slots), content, metadata)
             parity = _compare(opened, made, fit, backbone)
             if parity.agrees:
                 place.parent.mkdir(parents=True, exist_ok=True)

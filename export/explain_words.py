@@ -6,7 +6,7 @@ from dataclasses import asdict
 from typing import Any
 
 from .explain import Explanation, Occlusion, Place
-from .kept import shown
+from .terminal import shown
 
 _RANKS = (("upper left", "top", "upper right"), ("left", "middle", "right"))
 _REGIONS = (*_RANKS, ("lower left", "bottom", "lower right"))

@@ -12,6 +12,7 @@ from pocketknn.builder.references import References
 
 from .metadata import REFERENCES
 from .saving import saved
+from .terminal import say, shown
 
 PARQUET, JSON, CSV = ".parquet", ".json", ".csv"
 _NAMED = 10  # classes in a line
@@ -110,12 +111,12 @@ def save_change(
     """
     save(after, out, force)
     many = str(len(after)) + (f" in {len(after.labels)}" if after.labels else "")
-    print(f"{described(before)} → {many}; written to {out}")
+    say(f"{described(before)} → {many}; written to {out}")
     changes = changes or _growth(before.counts, after.counts)
     if said := "; ".join(filter(None, [changes, *notes])):
-        print(f"  {said}")
+        say(f"  {said}")
     if conflict := conflicts(after, before):
-        print(f"warning: {conflict}")
+        say(f"warning: {conflict}")
 
 
 def conflicts(refs: References, before: References | None = None) -> str:
@@ -144,11 +145,6 @@ def described(refs: References) -> str:
 def counted(number: int, one: str, many: str = "") -> str:
     """A number and its noun."""
     return f"{number} {one if number == 1 else many or f'{one}s'}"
-
-
-def shown(text: str) -> str:
-    """A text on one line of a terminal, whatever characters a file's name has."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def _plain(label: str) -> str:

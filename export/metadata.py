@@ -15,16 +15,18 @@ from typing import Any
 
 from pocketknn.builder.accuracy import leave_one_out, unprojected
 from pocketknn.builder.backbone import Backbone
-from pocketknn.builder.errors import InputError
+from pocketknn.builder.errors import InputError, first_line
 from pocketknn.builder.files import read_file
 from pocketknn.builder.fit import Fit
 from pocketknn.builder.images import RESAMPLE
 from pocketknn.builder.neighbors import METRICS
 from pocketknn.builder.references import References
 from pocketknn.builder.spec import Spec
+from pocketknn.builder.texts import parse_json
 from pocketknn.builder.unknown import Rejection, measure
 
 from .options import Options
+from .schema import BUILT, INSIDE, check_manifest
 
 SCHEMA = "pocketknn/1"
 MANIFEST, TABLE, LABELS = "manifest.json", "references.csv", "labels.txt"
@@ -51,53 +53,14 @@ PACKAGES = (
     "ai-edge-litert",
     "onnxruntime",
 )
-# What readers rely on, with its types.
-_OPTIONAL_TEXT = (str, type(None))
-INSIDE: dict[str, Any] = {
-    "head": str,
-    "k": int,
-    "metric": str,
-    "vote": _OPTIONAL_TEXT,
-    "temperature": (float, type(None)),
-    "projection": (dict, type(None)),
-    "scores_of": str,
-    "search": {
-        "by": str,
-        "references_precision": str,
-        "candidates": int,
-        "components": int,
-        "cells": int,
-        "probes": int,
-        "recall": (float, type(None)),
-        "queries": int,
-    },
-    "reject": (dict, type(None)),
-    "targets": list,
-    "balanced": (bool, type(None)),
-    "precision": dict,
-    "seed": int,
-    "ios": int,
-    **dict.fromkeys(("description", "author", "license", "version"), str),
-    "backbone": {"name": str, "dim": int, "sha256": str, "why": _OPTIONAL_TEXT},
-    "input": {"name": str, "shape": list, "dtype": str},
-    "outputs": dict,
-    "labels": list,
-    "references": {
-        "count": int,
-        "per_label": dict,
-        "duplicates": int,
-        "contradictions": list,
-        "leave_one_out": (dict, type(None)),
-    },
-}
 # What of the embeddings scores compare, as a continuation of "cosine of each neighbour".
 _COMPARED = {
     "embedding": "",
     "pca": " by principal components",
     "classes": " by the directions in which the classes differ",
 }
-BUILT: dict[str, Any] = INSIDE | {"files": dict, "parity": dict}
 Row = dict[str, str | int]
+COLUMNS = ("index", "id", "label", "path")
 _EXACT = {
     "by": "exact",
     "references_precision": "float32",
@@ -132,9 +95,23 @@ class Metadata:
         return list(self.manifest["labels"])
 
     def rows(self) -> list[Row]:
-        """The table of references, a dictionary of index, id, label and path a row."""
-        rows = csv.DictReader(io.StringIO(self.table, newline=""))
-        return [row | {"index": int(row["index"])} for row in rows]
+        """The table of references, a dictionary of index, id, label and path a row.
+
+        Raises:
+            InputError: it is damaged, or of another number of references.
+        """
+        try:
+            found = csv.reader(io.StringIO(self.table, newline=""), strict=True)
+            columns = tuple(next(found, ()))
+            rows = [dict(zip(columns, row, strict=True)) for row in found]
+            numbers = [row["index"] for row in rows]
+            if columns != COLUMNS or numbers != [*map(str, range(len(rows)))]:
+                raise ValueError("its columns or its numbers are others")
+        except (ValueError, csv.Error) as error:
+            raise InputError(f"the table of references is damaged: {error}") from error
+        if len(rows) != (count := self.manifest["references"]["count"]):
+            raise InputError(f"the table of references has {len(rows)} rows, not {count}")
+        return [row | {"index": place} for place, row in enumerate(rows)]
 
     def files(self, seal: str = "") -> dict[str, str]:
         """The texts that a format stores, by name.
@@ -169,30 +146,25 @@ class Metadata:
                 f"{source} carries no pocketknn manifest: it is broken, or another tool's"
             )
         try:
-            manifest = json.loads(files[MANIFEST])
+            manifest = parse_json(files[MANIFEST])
             schema = manifest["schema"]
             if schema == SCHEMA:
                 _upgrade(manifest)
-                _check(manifest, wanted)
-                if not all(isinstance(label, str) for label in manifest["labels"]):
-                    raise TypeError("a label is no text")
+                check_manifest(manifest, wanted)
                 spec_of(manifest)
-                if wanted is BUILT:
-                    _check(manifest["files"], {name: {"sha256": str} for name in manifest["files"]})
-                    _check(manifest["precision"], dict.fromkeys(manifest["parity"], str))
         except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise InputError(f"the manifest of {source} is broken: {error!r}") from error
+            raise InputError(f"the manifest of {source} is broken: {first_line(error)}") from error
         if schema != SCHEMA:
-            raise InputError(f"{source} has a manifest of schema {schema!r}, not {SCHEMA!r}")
+            raise InputError(f"{source} has a manifest of schema {schema!r:.40}, not {SCHEMA!r}")
         if not all(isinstance(text, str) for text in files.values()):
             raise InputError(f"{source} is damaged: a text in it is no UTF-8")  # protobuf's way
         own, _, runtimes = files.get(SEAL, "").partition("\n")
         if wanted is INSIDE and own != _hash_of(files):
             raise InputError(f"{source} is damaged: its manifest is not the one that was written")
         try:
-            slots = json.loads(files.get(SLOTS, "{}"))
+            slots = parse_json(files.get(SLOTS, "{}"))
         except ValueError as error:
-            raise InputError(f"the manifest of {source} is broken: {error!r}") from error
+            raise InputError(f"the manifest of {source} is broken: {error}") from error
         return cls(manifest=manifest, table=files[TABLE], slots=slots, seal=runtimes.strip())
 
     def part(self, what: str) -> Metadata:
@@ -236,7 +208,11 @@ def manifest_of(out: Path) -> dict[str, Any]:
         text = read_file(out / MANIFEST).decode("utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{out} is no build: it has no {MANIFEST} that can be read") from error
-    return Metadata.parse({MANIFEST: text, TABLE: ""}, str(out / MANIFEST), BUILT).manifest
+    manifest = Metadata.parse({MANIFEST: text, TABLE: ""}, str(out / MANIFEST), BUILT).manifest
+    for name in manifest["files"]:
+        if not (out / name).resolve().is_relative_to(out.resolve()):
+            raise InputError(f"{out / name} is a link that leads out of the build")
+    return manifest
 
 
 def describe(
@@ -495,14 +471,3 @@ def _input(
         "resample": RESAMPLE,
         "consumers": {name: CONSUMERS[name] for name in formats if name in CONSUMERS},
     }
-
-
-def _check(manifest: Any, wanted: Mapping[str, Any], place: str = "") -> None:  # noqa: ANN401
-    """Raise unless what the readers of a manifest rely on is there, of the right type."""
-    for key, kind in wanted.items():
-        value = manifest[key]
-        if isinstance(kind, Mapping):
-            if value is not None or key != "backbone":
-                _check(value, kind, f"{place}{key}.")
-        elif not isinstance(value, kind):
-            raise TypeError(f"{place}{key} is {value!r}")

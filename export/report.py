@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from rich.box import SIMPLE_HEAD
-from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from pocketknn.builder.embedding import Skipped
 
@@ -19,8 +19,8 @@ from .metadata import REPORT
 from .parity import TOLERANCES, Parity
 from .plan import Plan
 from .reporting.wording import projected
+from .terminal import shown
 
-console = Console(highlight=False, soft_wrap=True, emoji=False)
 _SHOWN = 10
 
 
@@ -43,7 +43,7 @@ def parity_table(rows: Sequence[Row]) -> Table:
     for name, size, parity in rows:
         shares = (parity.first_equal, parity.lists_equal, parity.lists_agree)
         table.add_row(
-            name,
+            Text(shown(name)),
             megabytes(size),
             *(_percent(share) for share in shares),
             f"{parity.score_error:.0e}",

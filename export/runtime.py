@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import json
 import shutil
 import subprocess
 import tarfile
@@ -14,6 +13,7 @@ from pathlib import Path
 
 from pocketknn.builder import cache
 from pocketknn.builder.errors import InputError
+from pocketknn.builder.texts import parse_json
 
 PACKAGE, VERSION = "onnxruntime-web", "1.30.0"
 SHA512 = "q0y+JrrtukXSzsBWEMccVfqX25LRmosXHF+CaRJmg8pZClzcV7svNc4rKY3jL02Vb7QmRMDs1SigqR4CXAfKYQ=="
@@ -47,7 +47,7 @@ def unpacked(folder: Path) -> Runtime:
         InputError: it is not onnxruntime-web, or not all of it.
     """
     try:
-        said = json.loads((folder / _DESCRIPTION).read_text("utf-8"))
+        said = parse_json((folder / _DESCRIPTION).read_text("utf-8"))
         name, version = said["name"], said["version"]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(f"{folder} is no npm package: it has no {_DESCRIPTION}") from error

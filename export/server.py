@@ -2,25 +2,46 @@
 
 from __future__ import annotations
 
+import ipaddress
 import socket
+from contextlib import suppress
 from functools import partial
 from http import HTTPStatus
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from pocketknn.builder.errors import InputError
 
 PORT = 8000
 _TRIED = 20
+_SECONDS = 30  # that a browser may be silent in the middle of a request, or take to read an answer
+_EVERYWHERE = ("0.0.0.0", "::", "")
 
 
 class _Handler(SimpleHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    timeout = _SECONDS
+    server: Server
     # Whatever this machine's own table of file types says.
     extensions_map = SimpleHTTPRequestHandler.extensions_map | {
         ".js": "text/javascript",
         ".wasm": "application/wasm",
     }
+
+    def parse_request(self) -> bool:
+        if not super().parse_request():
+            return False
+        # A page of a stranger whose name was made to lead here asks by that name.
+        if not self.server.is_named(self.headers.get_all("Host", [])):
+            self.close_connection = True
+            self.send_error(HTTPStatus.MISDIRECTED_REQUEST)
+            return False
+        return True
+
+    def send_response(self, code: int, message: str | None = None) -> None:
+        self.send_response_only(code, message)  # without the Server that names Python's version
+        self.send_header("Date", self.date_time_string())
 
     def end_headers(self) -> None:
         # With these two a browser lets the model use threads.
@@ -36,8 +57,29 @@ class _Handler(SimpleHTTPRequestHandler):
         pass
 
 
-def listen(folder: Path, host: str, port: int | None) -> ThreadingHTTPServer:
+class Server(ThreadingHTTPServer):
+    """Answers those who ask for it by a name of this machine."""
+
+    host = ""
+
+    def is_named(self, asked: list[str]) -> bool:
+        """Whether the Host headers of a request are one that names this server and its port."""
+        with suppress(ValueError):  # what is no address
+            url = urlsplit(f"//{asked[0]}" if len(asked) == 1 else "//")
+            if url.path or (url.port or 80) != self.server_address[1]:
+                return False
+            name = url.hostname or ""
+            if name in ("localhost", "127.0.0.1", "::1", self.host.lower()):
+                return bool(name)
+            if self.host in _EVERYWHERE:  # this machine has addresses that nobody listed
+                return name == socket.gethostname().lower() or bool(ipaddress.ip_address(name))
+        return False
+
+
+def listen(folder: Path, host: str, port: int | None) -> Server:
     """A server of a folder, which listens but does not answer yet.
+
+    Requests that name another host or port than this one get 421.
 
     Args:
         folder: what it serves.
@@ -50,7 +92,7 @@ def listen(folder: Path, host: str, port: int | None) -> ThreadingHTTPServer:
     ports = range(PORT, PORT + _TRIED) if port is None else (port,)
     for number in ports:
         try:
-            return _server(host)((host, number), partial(_Handler, directory=str(folder)))
+            return _bound(host, number, folder)
         except (OSError, OverflowError) as error:
             failed = error
     reason = getattr(failed, "strerror", None) or str(failed)
@@ -58,8 +100,10 @@ def listen(folder: Path, host: str, port: int | None) -> ThreadingHTTPServer:
     raise InputError(f"cannot listen on {where}: {reason}; choose with --host and --port")
 
 
-def _server(host: str) -> type[ThreadingHTTPServer]:
-    class Server(ThreadingHTTPServer):
+def _bound(host: str, port: int, folder: Path) -> Server:
+    class Bound(Server):
         address_family = socket.AF_INET6 if ":" in host else socket.AF_INET
 
-    return Server
+    bound = Bound((host, port), partial(_Handler, directory=str(folder)))
+    bound.host = host
+    return bound

@@ -31,6 +31,7 @@ from pocketknn.builder.index import Index
 from pocketknn.builder.model import wire
 from pocketknn.builder.naming import fresh_names
 from pocketknn.builder.standin import is_fixed, stand_in
+from pocketknn.builder.texts import parse_json
 
 from .artefact import FORMATS
 from .metadata import MODEL, PACKAGES, Metadata
@@ -204,7 +205,7 @@ def _open(order: Order, kept: Path, note: Callable[[str], None]) -> Template | N
     """What the cache holds, if it is whole and was made by these versions; else it is removed."""
     path = kept / f"{MODEL}{FORMATS[order.format].SUFFIX}"
     try:
-        facts = json.loads((kept / _FACTS).read_text("utf-8"))
+        facts = parse_json((kept / _FACTS).read_text("utf-8"))
         if facts["versions"] != _versions():
             shutil.rmtree(kept, ignore_errors=True)
             note(f"the {order.format} template was made by other versions and is made anew")
@@ -238,7 +239,7 @@ def _keep(made: Template, kept: Path, note: Callable[[str], None]) -> None:
     except OSError as error:
         shutil.rmtree(part, ignore_errors=True)
         if not kept.exists():
-            note(f"the template cache {kept.parent} cannot be used: {error.strerror}")
+            note(f"the template cache {kept.parent} cannot be used: {error.strerror or error}")
 
 
 @cache

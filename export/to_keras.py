@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pocketknn.builder.errors import InputError, first_line
+from pocketknn.builder.texts import parse_json
 
 from . import canonical, slots
 from .archive import append_files, read_files
@@ -50,7 +51,7 @@ def locate(path: Path, content: Content) -> Slots:
     import h5py
 
     with zipfile.ZipFile(path) as archive:
-        leaves = list(_leaves(json.loads(archive.read(_CONFIG))))
+        leaves = list(_leaves(parse_json(archive.read(_CONFIG))))
         with archive.open(_WEIGHTS) as stream, h5py.File(stream, "r") as weights:
             tensors = [([name], values[()]) for name, values in _datasets(weights)]
     tensors += [(place, np.array(leaf)) for place, leaf in leaves if isinstance(leaf, float)]
@@ -74,7 +75,7 @@ def content(path: Path, places: Slots) -> dict[str, NDArray[Any]]:
 
     found = {}
     with zipfile.ZipFile(path) as archive:
-        config = json.loads(archive.read(_CONFIG))
+        config = parse_json(archive.read(_CONFIG))
         with archive.open(_WEIGHTS) as stream, h5py.File(stream, "r") as weights:
             for name, (place, *_) in places.constants.items():
                 if _is_weight(place):
@@ -99,7 +100,7 @@ def fill(source: Path, path: Path, places: Slots, content: Content, metadata: Me
     """
     weights: dict[str, NDArray[Any]] = {}
     with zipfile.ZipFile(source) as archive:
-        config = json.loads(archive.read(_CONFIG))
+        config = parse_json(archive.read(_CONFIG))
         for name, found in places.constants.items():
             for place in found:
                 values = slots.values(content, place, name)
@@ -115,7 +116,7 @@ def fill(source: Path, path: Path, places: Slots, content: Content, metadata: Me
             for place in found:
                 _at(config, place[:-1])[place[-1]] = content.sizes[name]
         with zipfile.ZipFile(path, "w") as made:
-            said = json.loads(archive.read(_METADATA)) | {"date_saved": canonical.date()}
+            said = parse_json(archive.read(_METADATA)) | {"date_saved": canonical.date()}
             made.writestr(canonical.member(_METADATA), json.dumps(said))
             made.writestr(canonical.member(_CONFIG), json.dumps(config))
             file = io.BytesIO()  # on a disk that gets full HDF5 would crash, not raise

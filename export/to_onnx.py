@@ -193,7 +193,7 @@ def load(path: Path, threads: int | None = None) -> Run:
     import onnxruntime as ort
     from onnxruntime.capi import onnxruntime_pybind11_state as state
 
-    # onnxruntime's exceptions have no common base but Exception.
+    # onnxruntime's exceptions have no common base but Exception; what it says may be no UTF-8.
     refusals = (state.Fail, state.InvalidGraph, state.InvalidProtobuf, state.RuntimeException)
     metadata = check(path)
     how = ort.SessionOptions()
@@ -201,7 +201,7 @@ def load(path: Path, threads: int | None = None) -> Run:
         how.intra_op_num_threads = threads
     try:
         session = ort.InferenceSession(path, how, providers=["CPUExecutionProvider"])
-    except (*refusals, state.NotImplemented, state.InvalidArgument) as error:
+    except (*refusals, state.NotImplemented, state.InvalidArgument, UnicodeDecodeError) as error:
         raise InputError(f"{path.name} is refused by onnxruntime: {first_line(error)}") from error
     (feed,) = session.get_inputs()
     kind = np.uint8 if feed.type == "tensor(uint8)" else np.float32

@@ -568,6 +568,46 @@ def test_a_signal_to_end_cleans_up(photos, tmp_path):
     assert listed(tmp_path) == []
 
 
+@pytest.mark.parametrize("module", ["typer", "rich", "numpy", "PIL", "pyarrow", "tensorflow"])
+def test_an_interruption_of_an_import_is_one_line(module, built, tmp_path):
+    """Some libraries make another exception of it where it comes while they are imported."""
+    code = f"""
+import os, signal, sys
+class Interrupting:
+    def find_spec(self, name, path=None, target=None):
+        if name == {module!r}:
+            try:
+                os.kill(os.getpid(), signal.SIGINT)
+            except KeyboardInterrupt as error:
+                if name == "numpy":
+                    raise ImportError("half a library") from error
+                raise
+signal.signal(signal.SIGINT, signal.default_int_handler)
+sys.meta_path.insert(0, Interrupting())
+from pocketknn.export.entry import main
+sys.argv[1:] = ["verify", {str(built)!r}]
+main()
+"""
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert said.returncode == 130, said.stderr
+    assert said.stderr.startswith("pocketknn: interrupted")
+    assert said.stderr.count("\n") == 1
+
+
+def test_a_report_that_cannot_be_made_does_not_cost_the_build(
+    photos, pocketknn, tmp_path, monkeypatch
+):
+    def broken(*arguments):
+        raise RuntimeError("no fonts")
+
+    monkeypatch.setattr("pocketknn.export.commands.build.report_build", broken)
+    words = [word for word in quick(photos, tmp_path / "out") if word != "--no-report"]
+    said = pocketknn(*words)
+    assert said.code == 0, said.err
+    assert "warning: no report was written: no fonts" in said.out
+    assert "manifest.json" in listed(tmp_path / "out")
+
+
 def test_the_order_of_classes_can_be_fixed(photos, pocketknn, refused, tmp_path):
     labels = tmp_path / "labels"
     labels.write_text("cherry\napple\nberries/red\nmissing\n")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import PLAIN, plain
+from conftest import PLAIN, drawing, plain
 
 from pocketknn.builder import InputError, References, Spec, load_backbone
 from pocketknn.export import FORMATS, editing, export, load, swap
@@ -215,6 +215,42 @@ def test_a_picture_that_is_there_is_not_put_in_again(builds, folders, pocketknn,
     said = pocketknn("edit", path, "--add", tmp_path / "more")
     assert "2 of the photos are in the file already" in said.out
     assert "12 references became 12" in said.out
+
+
+def test_what_is_renamed_or_taken_out_stays_so_for_the_photos_that_come_in(
+    builds, folders, pocketknn, tmp_path
+):
+    path = copied(builds("all") / "model.onnx", tmp_path)
+    more = tmp_path / "more"
+    for number, label in enumerate(("apple", "cherry", "sour", "pear")):
+        (more / label).mkdir(parents=True)
+        drawing(500 + number).save(more / label / "new.png")
+    there = folders / "all" / "berries/red" / "0.png"
+    (more / "berries/red").mkdir(parents=True)
+    shutil.copyfile(there, more / "berries/red" / "again.png")
+    gone = next(
+        row["id"] for row in load(path).metadata.rows() if row["path"].endswith("red/0.png")
+    )
+    words = ["--remove", gone, "--remove-class", "apple", "--rename", "cherry=sour"]
+    words += ["--rename", "pear=plum", "--add", more]
+    said = pocketknn("edit", path, *words)
+    assert said.code == 0, said.err
+    assert "1 of the photos are of classes taken out" in said.out
+    assert "1 of the photos are taken out, and stay out" in said.out
+    counts = load(path).metadata.manifest["references"]["per_label"]
+    assert counts == {"berries/red": 3, "sour": 4 + 2, "plum": 1}
+    said = pocketknn("edit", path, "--remove-class", "plum", "--rename", "plum=prune")
+    assert said.code == 2
+    assert "renamed and taken out" in said.err
+
+
+def test_a_picture_taken_out_comes_in_under_another_class(builds, folders, pocketknn, tmp_path):
+    path = copied(builds("all") / "model.onnx", tmp_path)
+    (tmp_path / "more" / "cherry").mkdir(parents=True)
+    shutil.copyfile(folders / "all" / "apple" / "0.png", tmp_path / "more" / "cherry" / "0.png")
+    gone = next(row["id"] for row in load(path).metadata.rows() if row["path"] == "apple/0.png")
+    assert pocketknn("edit", path, "--remove", gone, "--add", tmp_path / "more").code == 0
+    assert {row["id"]: row["label"] for row in load(path).metadata.rows()}[gone] == "cherry"
 
 
 def test_what_others_made_is_not_replaced(builds, pocketknn, tmp_path):

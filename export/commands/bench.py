@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -14,7 +13,8 @@ from rich.table import Table
 from pocketknn.builder.errors import InputError
 from pocketknn.export.artefact import paths_of
 from pocketknn.export.metadata import manifest_of
-from pocketknn.export.report import console, megabytes
+from pocketknn.export.report import megabytes
+from pocketknn.export.terminal import console, say_json
 from pocketknn.export.timing import Timing, time_files
 
 
@@ -29,7 +29,7 @@ def bench_build(out: Path, runs: int, as_json: bool) -> None:
     manifest = manifest_of(out)
     rows = time_files(paths_of(out), manifest, runs)
     if as_json:
-        print(json.dumps([asdict(row) for row in rows], indent=2))
+        say_json([asdict(row) for row in rows])
         return
     console.print(_table(rows))
     console.print(

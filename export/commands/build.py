@@ -17,7 +17,7 @@ from pocketknn.builder.cluster import Cluster
 from pocketknn.builder.collection import is_collection, read_collection
 from pocketknn.builder.condense import Condense, Condensed, condense
 from pocketknn.builder.embedding import Embedded, Skipped, embed
-from pocketknn.builder.errors import InputError
+from pocketknn.builder.errors import InputError, first_line
 from pocketknn.builder.files import read_file
 from pocketknn.builder.images import Photo, pixels
 from pocketknn.builder.memory import check_room
@@ -31,9 +31,9 @@ from pocketknn.export.handover import Export, export, planned
 from pocketknn.export.limits import check_size
 from pocketknn.export.options import Options
 from pocketknn.export.progress import progress
-from pocketknn.export.report import console
 from pocketknn.export.reporting.making import report_build
 from pocketknn.export.staging import check_apart, check_free
+from pocketknn.export.terminal import console
 
 _SAMPLE = 100  # photos that variants are compared on
 
@@ -188,7 +188,7 @@ def build_photos(
         )
         if with_report:
             bar.update(files, description="writing the report")
-            report_build(result, used, strange)
+            notes += _reported(result, used, strange)
     for line in dict.fromkeys([*(cache.notes if cache else net.engine.notes), *notes]):
         console.print(line, markup=False)
     _print_summary(result, embedded.skipped)
@@ -321,8 +321,21 @@ def _build_kept(
         )
         if with_report:
             bar.update(files, description="writing the report")
-            report_build(result)
+            notes += _reported(result)
         return result
+
+
+def _reported(
+    result: Export,
+    photos: Sequence[Photo] = (),
+    strangers: NDArray[np.floating] | None = None,
+) -> list[str]:
+    """Write the report; a warning where it could not be, as the build is done without it."""
+    try:
+        report_build(result, photos, strangers)
+    except Exception as error:  # whatever drawing and timing raise
+        return [f"warning: no report was written: {first_line(error)}"]
+    return []
 
 
 def _print_summary(result: Export, skipped: Sequence[Skipped]) -> None:

@@ -9,8 +9,8 @@ from pocketknn.builder import cache as caches
 from pocketknn.builder import shards
 from pocketknn.builder.offline import SETTINGS
 from pocketknn.export import report, runtime, template
-from pocketknn.export.report import console
 from pocketknn.export.seal import size
+from pocketknn.export.terminal import console
 
 
 def show_cache() -> None:

@@ -19,8 +19,9 @@ from pocketknn.builder.sources import find
 from pocketknn.builder.spec import Spec
 from pocketknn.export.artefact import load
 from pocketknn.export.commands.build import Selection, build_photos
-from pocketknn.export.report import console, megabytes
+from pocketknn.export.report import megabytes
 from pocketknn.export.staging import check_free
+from pocketknn.export.terminal import console
 
 BACKBONES = ("bundled", "pixels")
 
@@ -44,7 +45,8 @@ def run_demo(folder: Path) -> bool:
     references, held_out = write_digits(folder / "digits")
     scores = []
     for backbone in BACKBONES:
-        console.print(f"\n[bold]--backbone {backbone}[/]")
+        console.print()
+        console.print(f"[bold]--backbone {backbone}[/]")
         out = folder / backbone
         spec = Spec(backbone=backbone)
         built = build_photos(Selection(photos=references), out, spec, force=again)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -10,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from pocketknn.export.editing import Opened, open_artefact
-from pocketknn.export.report import console
+from pocketknn.export.terminal import console, say_json
 
 _SHOWN = 10
 # Of a manifest, what decides the answers.
@@ -25,7 +24,7 @@ def diff_artefacts(one: Path, other: Path, as_json: bool) -> bool:
     """
     found = differences(open_artefact(one), open_artefact(other))
     if as_json:
-        print(json.dumps(found, indent=2, ensure_ascii=False))
+        say_json(found)
     else:
         for line in _lines(found):
             console.print(line, markup=False)

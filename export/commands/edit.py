@@ -3,34 +3,36 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence, Set
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pocketknn.builder.backbone import Backbone, is_installed
 from pocketknn.builder.embedding import embed
 from pocketknn.builder.errors import InputError
+from pocketknn.builder.images import Photo
 from pocketknn.builder.references import References
 from pocketknn.builder.sources import check_classes, find
 from pocketknn.export import editing, report
 from pocketknn.export.artefact import FORMATS, format_of
 from pocketknn.export.editing import Opened
 from pocketknn.export.metadata import MANIFEST, REFERENCES
-from pocketknn.export.report import console
 from pocketknn.export.seal import size
 from pocketknn.export.staging import recover
+from pocketknn.export.terminal import console
 
 _NAMED = 3  # classes in a warning
 
 
 @dataclass(frozen=True, kw_only=True)
 class Changes:
-    """What to do, in this order.
+    """What to do, in this order. It holds for the photos that come in as for what is there.
 
     Attributes:
-        remove: ids of references that go.
-        remove_classes: classes that go with all their references.
-        rename: classes with other names, as OLD=NEW.
+        remove: ids of references that go; `add` does not bring the same picture of the same class
+            back.
+        remove_classes: classes that go with all their references; of `add` they are left out.
+        rename: classes with other names, as OLD=NEW, by which those of `add` are called too.
         add: photos to put in, laid out as for a build.
     """
 
@@ -55,12 +57,19 @@ def edit_artefact(
     _check_place(path, target, out is not None and not force)
     opened = editing.open_artefact(path)
     before = opened.fit.references
-    kept = _kept(before, changes)
+    coming = find(changes.add) if changes.add is not None else []
+    names = _renamed(before, changes, {photo.label for photo in coming})
+    kept = _kept(before, changes, names)
     known = kept.labels
     needed = changes.add is not None or weights is not None
     net = editing.backbone_of(opened, weights) if needed or _at_hand(opened) else None
     if changes.add is not None:
-        kept = _with_photos(opened, kept, changes.add, net)
+        gone = {
+            (_picture(name), names.get(before.label_of(row), before.label_of(row)))
+            for row, name in enumerate(before.ids)
+            if name in changes.remove
+        }
+        kept = _with_photos(opened, kept, _wanted(coming, changes, names), net, gone)
     fit = editing.with_references(opened, kept)
     parity = editing.rewrite(opened, fit, target, net)
     for line in _never_seen(
@@ -117,25 +126,29 @@ def _check_place(path: Path, target: Path, new: bool) -> None:
         )
 
 
-def _kept(references: References, changes: Changes) -> References:
+def _kept(references: References, changes: Changes, names: Mapping[str, str]) -> References:
     if changes.remove or changes.remove_classes:
         references = references.remove(changes.remove, changes.remove_classes)
-    if changes.rename:
-        references = references.relabel(_renamed(references, changes.rename))
-    return references
+    there = {old: new for old, new in names.items() if old in references.labels}
+    return references.relabel(there) if there else references
 
 
-def _renamed(references: References, pairs: Sequence[str]) -> dict[str, str]:
-    """Old names to new ones, none of which another class has."""
+def _renamed(before: References, changes: Changes, coming: Set[str]) -> dict[str, str]:
+    """Old names to new ones; no two classes of the file get one name."""
     names: dict[str, str] = {}
-    for pair in pairs:
+    left = [name for name in before.labels if name not in changes.remove_classes]
+    for pair in changes.rename:
         old, equals, new = pair.partition("=")
         if not (old and equals and new):
             raise InputError(f"a class is renamed by OLD=NEW, not {pair!r}")
         if old in names:
             raise InputError(f"the class {old!r} is renamed twice")
+        if old in changes.remove_classes:
+            raise InputError(f"the class {old!r} is renamed and taken out")
+        if old not in left and old not in coming:
+            before.check_there(classes=[old])
         names[old] = new
-    after = [names.get(label, label) for label in references.labels]
+    after = [names.get(label, label) for label in left]
     for name in sorted(set(after)):
         if after.count(name) > 1:
             raise InputError(f"two classes would be called {name!r}")
@@ -143,26 +156,56 @@ def _renamed(references: References, pairs: Sequence[str]) -> dict[str, str]:
     return names
 
 
+def _wanted(coming: Sequence[Photo], changes: Changes, names: Mapping[str, str]) -> list[Photo]:
+    """The photos of classes that are not taken out, under the new names of theirs."""
+    left = [photo for photo in coming if photo.label not in changes.remove_classes]
+    if fewer := len(coming) - len(left):
+        console.print(f"{fewer} of the photos are of classes taken out, and stay out", markup=False)
+    return [replace(photo, label=names.get(photo.label, photo.label)) for photo in left]
+
+
 def _with_photos(
-    opened: Opened, references: References, photos: Path, net: Backbone | None
+    opened: Opened,
+    references: References,
+    photos: Sequence[Photo],
+    net: Backbone | None,
+    gone: Set[tuple[str, str]],
 ) -> References:
-    """With photos put in, each where a build would have put it."""
+    """With photos put in, each where a build would have put it.
+
+    `gone` are picture and class of what was taken out.
+    """
     if net is None:
         raise InputError(f"{opened.path.name} is a model of feature vectors; it takes no photos")
-    embedded = embed(find(photos), net, opened.metadata.manifest["input"]["crop"])
+    if not photos:
+        return references
+    embedded = embed(photos, net, opened.metadata.manifest["input"]["crop"])
     for one in embedded.skipped:
         console.print(f"skipped {one.name}: {one.reason}", markup=False)
     found = embedded.references()
     known = {*references.ids, *references.sha256}
-    # An id is the start of the picture's hash, and for copies a number.
-    new = [row for row, name in enumerate(found.ids) if name.partition("-")[0] not in known]
-    if again := len(found) - len(new):
-        console.print(f"{again} of the photos are in the file already", markup=False)
+    pictures = [_picture(name) for name in found.ids]
+    there = [row for row, picture in enumerate(pictures) if picture in known]
+    back = [
+        row
+        for row, picture in enumerate(pictures)
+        if picture not in known and (picture, found.label_of(row)) in gone
+    ]
+    if there:
+        console.print(f"{len(there)} of the photos are in the file already", markup=False)
+    if back:
+        console.print(f"{len(back)} of the photos are taken out, and stay out", markup=False)
+    new = sorted(set(range(len(found))) - {*there, *back})
     if not new:
         return references
     merged = references.merge(found.select(new))
     check_classes(merged.labels)
     return _in_order(merged) if _is_in_order(references) else merged
+
+
+def _picture(name: str) -> str:
+    """An id is the start of the picture's hash, and for copies a number."""
+    return name.partition("-")[0]
 
 
 def _is_in_order(references: References) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -11,18 +10,19 @@ import numpy as np
 from numpy.typing import NDArray
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
+from rich.text import Text
 
-from pocketknn.builder.errors import InputError
+from pocketknn.builder.errors import InputError, first_line
 from pocketknn.builder.images import Photo, pixels
 from pocketknn.builder.sources import find
 from pocketknn.builder.spec import CROPS
 from pocketknn.export import agreement, found_again
 from pocketknn.export.artefact import Artefact, artefacts_of, picture_input
 from pocketknn.export.readable import readable
-from pocketknn.export.report import console
 from pocketknn.export.reporting.making import report_eval
 from pocketknn.export.reporting.study import held_out_of
 from pocketknn.export.target import Outputs
+from pocketknn.export.terminal import console, say_json, shown
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,7 +68,7 @@ def evaluate_build(out: Path, photos: Path, crop: str | None, as_json: bool) -> 
     known = found_again.among(found, ids)
     report = _report(out, files[0][1], made, known) if out.is_dir() else ""
     if as_json:
-        print(json.dumps([asdict(row) for row in rows], indent=2))
+        say_json([asdict(row) for row in rows])
         return
     console.print(_table(rows))
     if len(rows) > 1:
@@ -127,8 +127,8 @@ def _report(out: Path, file: Artefact, made: Sequence[_Evaluated], known: int) -
             made[0].photos, made[0].outputs, file.metadata.labels, rows, copies=known
         )
         return f"what it errs on is in {report_eval(out, held_out)}"
-    except (InputError, OSError) as error:
-        return f"no report was written: {error}"
+    except Exception as error:  # whatever drawing and timing raise: the figures are there
+        return f"no report was written: {first_line(error)}"
 
 
 def _squares(
@@ -150,10 +150,10 @@ def _table(rows: Sequence[Evaluation]) -> Table:
     if len(rows) > 1:  # one alone is what the others are compared with
         measured["first"] = [row.first_equal for row in rows]
         measured["neighbours"] = [row.recall for row in rows]
-    shown = [name for name, shares in measured.items() if None not in shares]
-    for heading in ("photos", *shown):
+    headings = [name for name, shares in measured.items() if None not in shares]
+    for heading in ("photos", *headings):
         table.add_column(heading, justify="right", no_wrap=True)
     for number, row in enumerate(rows):
-        cells = [f"{measured[name][number]:.1%}" for name in shown]
-        table.add_row(row.name, row.crop, str(row.photos), *cells)
+        cells = [f"{measured[name][number]:.1%}" for name in headings]
+        table.add_row(Text(shown(row.name)), row.crop, str(row.photos), *cells)
     return table

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import asdict
 from itertools import groupby
@@ -16,11 +15,11 @@ from pocketknn.export import figures, found_again
 from pocketknn.export.artefact import artefact_of
 from pocketknn.export.kept import counted
 from pocketknn.export.progress import progress
-from pocketknn.export.report import console
 from pocketknn.export.reporting import added
 from pocketknn.export.saving import PICTURES, check_new
 from pocketknn.export.shift_chart import draw
 from pocketknn.export.shifted import COUNT, Shifted, measure, shares
+from pocketknn.export.terminal import console, say_json
 
 
 def evaluate_shifts(
@@ -67,7 +66,7 @@ def evaluate_shifts(
     if chart is not None:
         figures.save(draw(rows), chart, force)
     if as_json:
-        print(json.dumps([asdict(row) for row in rows], indent=2))
+        say_json([asdict(row) for row in rows])
         return
     drawn = "" if len(used) == len(found) else f", drawn of {len(found)} (--sample, --seed)"
     console.print(f"{name} on {counted(len(used), 'photo')}{drawn}", markup=False)

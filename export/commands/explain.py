@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 from pocketknn.builder.errors import InputError
@@ -17,9 +16,9 @@ from pocketknn.export.explain_chart import draw
 from pocketknn.export.found_again import thumbnails
 from pocketknn.export.progress import progress
 from pocketknn.export.rebuilt import scorer_of
-from pocketknn.export.report import console
 from pocketknn.export.reporting import added
 from pocketknn.export.saving import PICTURES, check_new
+from pocketknn.export.terminal import console, say_json
 
 _THUMBNAIL = 160  # pixels
 
@@ -84,7 +83,7 @@ def explain_picture(
         figures.save(draw(found, image.name, known), figure, force)
     if as_json:
         said = {"image": str(image), "artefact": name} | words.as_json(found)
-        print(json.dumps(said, indent=2, ensure_ascii=False))
+        say_json(said)
         return
     for line in [f"{image}: {found.label}" if found.label else str(image), *words.said(found)]:
         console.print(line, markup=False)

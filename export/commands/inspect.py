@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 from pocketknn.export import report
 from pocketknn.export.artefact import FORMATS, format_of
-from pocketknn.export.report import console
 from pocketknn.export.seal import size
+from pocketknn.export.terminal import console, say_json
 
 
 def inspect_artefact(path: Path, as_json: bool) -> None:
@@ -16,7 +15,7 @@ def inspect_artefact(path: Path, as_json: bool) -> None:
     name = format_of(path)
     metadata = FORMATS[name].read(path)
     if as_json:
-        print(json.dumps(metadata.manifest, indent=2, ensure_ascii=False))
+        say_json(metadata.manifest)
         return
     manifest = metadata.manifest
     console.print(f"{path.name}: {name}, {report.megabytes(size(path))}", markup=False)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,7 @@ from pocketknn.builder.files import LocalFile
 from pocketknn.builder.images import Photo, PictureError, pixels
 from pocketknn.export.artefact import Artefact, load, picture_input
 from pocketknn.export.metadata import SHOWN, Row
-from pocketknn.export.report import console
+from pocketknn.export.terminal import console, say_json, shown
 
 
 def predict_images(path: Path, images: Sequence[Path], as_json: bool) -> None:
@@ -37,7 +36,7 @@ def predict_images(path: Path, images: Sequence[Path], as_json: bool) -> None:
         except PictureError as error:
             broken.append(f"{image}: {error}")
     if as_json:
-        print(json.dumps(answers, indent=2, ensure_ascii=False))
+        say_json(answers)
     elif answers:
         console.print(_answers_table(answers))
         said = artefact.metadata.manifest["outputs"]["scores"]["is"]
@@ -77,14 +76,16 @@ def _answers_table(answers: Sequence[dict[str, Any]]) -> Table:
         table.add_column(heading, overflow="fold")
     for answer in answers:
         near = "\n".join(
-            f"{one['path'] or one['id']} ({one['score']:.3f})"
+            shown(f"{one['path'] or one['id']} ({one['score']:.3f})")
             for one in answer["neighbors"][:SHOWN]
         )
         if "value" in answer:
-            values = ["\n".join(f"{name} {value:.4g}" for name, value in answer["value"].items())]
+            values = [
+                "\n".join(shown(f"{name} {value:.4g}") for name, value in answer["value"].items())
+            ]
         else:
             vote = f"{answer['probability']:.0%}" if "label" in answer else ""
-            values = [answer.get("label", ""), vote]
+            values = [shown(answer.get("label", "")), vote]
         # Text, as names may hold what rich takes for markup.
-        table.add_row(*(Text(cell) for cell in (answer["image"], *values, near)))
+        table.add_row(*map(Text, (shown(answer["image"]), *values, near)))
     return table

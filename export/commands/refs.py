@@ -30,6 +30,7 @@ from pocketknn.export.kept import (
     shown,
 )
 from pocketknn.export.saving import COLUMNS, check_new, saved
+from pocketknn.export.terminal import say
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -126,7 +127,7 @@ def condense_references(
     found = condense(spec, refs, plan_of(amount, by))
     save_change(refs, found.references, out, force)
     for line in kept_lines(found.as_json()):
-        print(line)
+        say(line)
 
 
 def merge_files(files: Sequence[Path], out: Path, force: bool) -> None:
@@ -152,7 +153,7 @@ def import_references(file: Path, out: Path, dim: int | None, force: bool) -> No
     check_new(out, [PARQUET], force, [file])
     refs = tfjs.read(file, dim)
     save(refs, out, force)
-    print(f"{described(refs)}, {counted(refs.dim, 'value')} each; written to {out}")
+    say(f"{described(refs)}, {counted(refs.dim, 'value')} each; written to {out}")
 
 
 def export_references(file: Path, out: Path, force: bool) -> None:
@@ -166,8 +167,8 @@ def export_references(file: Path, out: Path, force: bool) -> None:
         else:
             _write_table(refs, path)
             said = "as the backbone gave them, not scaled"
-    print(f"{described(refs)}, {counted(refs.dim, 'value')} each; written to {out}")
-    print(f"  {said}")
+    say(f"{described(refs)}, {counted(refs.dim, 'value')} each; written to {out}")
+    say(f"  {said}")
 
 
 def _opened(file: Path, out: Path, force: bool) -> References:

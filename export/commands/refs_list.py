@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
@@ -10,17 +9,18 @@ from typing import Any
 
 from pocketknn.builder.references import References
 from pocketknn.export.kept import conflicts, counted, described, located, opened, shown
+from pocketknn.export.terminal import say, say_json
 
 
 def list_references(file: Path, rows: bool, as_json: bool) -> None:
     """Print what a file of references holds: its classes and backbone, or every reference."""
     refs = opened(file)
     if as_json:
-        print(json.dumps(_facts(refs, rows), indent=2, ensure_ascii=False))
+        say_json(_facts(refs, rows))
     elif rows:
-        print("\n".join(_rows(refs)))
+        say(*_rows(refs))
     else:
-        print("\n".join([f"{shown(str(located(file)))}: {_size(refs)}", *_summary(refs)]))
+        say(f"{located(file)}: {_size(refs)}", *_summary(refs))
 
 
 def _facts(refs: References, rows: bool) -> dict[str, Any]:
@@ -67,7 +67,7 @@ def _summary(refs: References) -> Iterator[str]:
     for label, count in refs.counts.items():
         yield f"  {shown(label):<{width}}  {count:>{digits}}"
     for name, (least, most) in _ranges(refs).items():
-        yield f"target {shown(name)}: {least:.4g} to {most:.4g}"
+        yield f"target {name}: {least:.4g} to {most:.4g}"
     if origin := refs.provenance:
         alpha = "" if origin.alpha is None else f" (alpha {origin.alpha:g})"
         weights = f"weights {origin.sha256[:12]}, crop {origin.crop}"

@@ -27,10 +27,10 @@ from pocketknn.export.kept import (
     opened,
     save,
     save_change,
-    shown,
 )
 from pocketknn.export.progress import progress
 from pocketknn.export.saving import check_new
+from pocketknn.export.terminal import say
 
 from .build import Selection
 
@@ -97,12 +97,12 @@ def new_references(source: Source, out: Path, spec: Spec, force: bool) -> None:
     if source.strict and conflict:
         raise InputError(conflict)
     save(refs, out, force)
-    print(f"{described(refs)}; written to {out}")
-    print(f"  backbone {net.name} at {net.size}×{net.size}, {counted(net.dim, 'value')} each")
+    say(f"{described(refs)}; written to {out}")
+    say(f"  backbone {net.name} at {net.size}×{net.size}, {counted(net.dim, 'value')} each")
     if net.why:
-        print(f"  {net.why}")
+        say(f"  {net.why}")
     if conflict:
-        print(f"warning: {conflict}")
+        say(f"warning: {conflict}")
     _print_skipped(embedded.skipped)
 
 
@@ -192,14 +192,14 @@ def _embedded(
             progress=lambda done: bar.advance(step, done),
         )
     for line in cache.notes if cache else net.engine.notes:
-        print(line)
+        say(line)
     return net, embedded
 
 
 def _print_skipped(skipped: Sequence[Skipped]) -> None:
     if skipped:
-        print(f"{len(skipped)} skipped:")
+        say(f"{len(skipped)} skipped:")
     for one in skipped[:_SHOWN]:
-        print(f"  {shown(one.name)}: {one.reason}")
+        say(f"  {one.name}: {one.reason}")
     if len(skipped) > _SHOWN:
-        print(f"  … and {len(skipped) - _SHOWN} more")
+        say(f"  … and {len(skipped) - _SHOWN} more")

@@ -22,8 +22,8 @@ from pocketknn.builder.tune import check_folds, tune
 from pocketknn.export import tuning as report
 from pocketknn.export.chart import draw
 from pocketknn.export.progress import progress
-from pocketknn.export.report import console
 from pocketknn.export.staging import check_apart, check_free, staged
+from pocketknn.export.terminal import console
 from pocketknn.export.tuning import VECTOR
 
 from .build import Selection

@@ -15,8 +15,8 @@ from pocketknn.export.handover import compare
 from pocketknn.export.judges import Judges
 from pocketknn.export.metadata import MANIFEST, MODEL, REFERENCES, manifest_of
 from pocketknn.export.rebuilt import backbone_of, fit_of, keras_model
-from pocketknn.export.report import console
 from pocketknn.export.seal import digest, size
+from pocketknn.export.terminal import console
 
 
 def verify_build(out: Path, photos: Path | None) -> bool:

@@ -16,8 +16,9 @@ from pocketknn.export import page, runtime, server, thumbnails
 from pocketknn.export.budget import parse_bytes
 from pocketknn.export.metadata import Metadata
 from pocketknn.export.progress import progress
-from pocketknn.export.report import console, megabytes
+from pocketknn.export.report import megabytes
 from pocketknn.export.staging import check_apart, staged
+from pocketknn.export.terminal import console
 
 
 @dataclass(frozen=True, kw_only=True)

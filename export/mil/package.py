@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 from pocketknn.builder.files import read_file
+from pocketknn.builder.texts import parse_json
 
 from . import proto
 
@@ -18,9 +18,12 @@ def root(path: Path) -> Path:
         ValueError: there is no such package.
     """
     try:
-        listed = json.loads(read_file(path / "Manifest.json").decode("utf-8"))
+        listed = parse_json(read_file(path / "Manifest.json").decode("utf-8"))
         model = listed["itemInfoEntries"][listed["rootModelIdentifier"]]["path"]
-        return path / "Data" / str(model)
+        found = path / "Data" / str(model)
+        if not found.resolve().is_relative_to((path / "Data").resolve()):
+            raise ValueError(f"its Manifest.json names {str(model)!r}, which is not in it")
+        return found
     except (KeyError, TypeError, OSError) as error:
         raise ValueError(f"its Manifest.json names no model: {error}") from error
 

@@ -8,9 +8,9 @@ from pathlib import Path
 from pocketknn.builder.errors import InputError
 from pocketknn.export import explain_words
 from pocketknn.export.explain import Explanation
-from pocketknn.export.kept import shown
 from pocketknn.export.metadata import REPORT
 from pocketknn.export.shifted import Shifted, shares
+from pocketknn.export.terminal import shown
 
 from . import page
 from .blocks import Chart, Section, Table, Text

@@ -1,0 +1,66 @@
+"""What reaches the terminal: whatever names hold, no character there gives it orders."""
+
+from __future__ import annotations
+
+import json
+import unicodedata
+from collections.abc import Iterable
+from typing import Any
+
+from rich.console import Console, ConsoleOptions, RenderableType
+from rich.segment import Segment
+
+# Controls, lone surrogates, line and paragraph separators, and marks that turn the direction.
+_ORDERS = ("Cc", "Cs", "Zl", "Zp", "Cf")
+_JOINERS = "\u200c\u200d"  # of Persian words and of emoji
+
+
+class _Console(Console):
+    """Shows what is in a name that would give the terminal orders, in lines and in tables."""
+
+    def print(self, *objects: Any, **choices: Any) -> None:  # noqa: ANN401
+        """As the console of rich; a text with a line break in it is still one line."""
+        said = [shown(one) if isinstance(one, str) else one for one in objects]
+        super().print(*said, **choices)
+
+    def render(
+        self, renderable: RenderableType, options: ConsoleOptions | None = None
+    ) -> Iterable[Segment]:
+        """The pieces that rich writes, of which only its own give orders."""
+        for text, style, control in super().render(renderable, options):
+            yield Segment(text if control else shown(text, keep="\n"), style, control)
+
+
+console = _Console(highlight=False, soft_wrap=True, emoji=False)
+
+
+def shown(text: str, keep: str = "") -> str:
+    """A text on one line of a terminal, whatever characters a file's name has.
+
+    Args:
+        text: the text.
+        keep: characters that stay in spite of what they do.
+    """
+    return "".join(
+        one.encode("unicode_escape").decode() if _is_order(one) and one not in keep else one
+        for one in text
+    )
+
+
+def say(*lines: str) -> None:
+    """Print lines as they are, not wrapped."""
+    for line in lines:
+        print(shown(line))
+
+
+def say_json(value: object) -> None:
+    """Print JSON that is readable, and that no text in it can turn into something else."""
+    text = json.dumps(value, indent=2, ensure_ascii=False)
+    # Such characters are only ever inside of strings, where JSON has an escape for them.
+    print("".join(json.dumps(c)[1:-1] if _is_order(c) and c != "\n" else c for c in text))
+
+
+def _is_order(character: str) -> bool:
+    if character.isascii():
+        return not character.isprintable()
+    return unicodedata.category(character) in _ORDERS and character not in _JOINERS

@@ -1,0 +1,74 @@
+"""What `pocketknn web` serves, and to whom."""
+
+import http.client
+import socket
+import threading
+
+import pytest
+
+from pocketknn.export import server
+
+
+@pytest.fixture
+def serving(tmp_path):
+    """Serve a folder on a host; gives the port."""
+    (tmp_path / "index.html").write_text("the page")
+    running = []
+
+    def serve(host):
+        one = server.listen(tmp_path, host, 0)
+        threading.Thread(target=one.serve_forever, args=(0.01,), daemon=True).start()
+        running.append(one)
+        return one.server_address[1]
+
+    yield serve
+    for one in running:
+        one.shutdown()
+        one.server_close()
+
+
+def answer(port, *hosts):
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+    connection.putrequest("GET", "/", skip_host=True)
+    for host in hosts:
+        connection.putheader("Host", host)
+    connection.endheaders()
+    found = connection.getresponse()
+    text = found.read().decode()
+    connection.close()
+    return found.status, found.headers, text
+
+
+def test_only_names_of_this_machine_are_answered(serving):
+    port = serving("127.0.0.1")
+    for host in ("localhost", "127.0.0.1", "LOCALHOST", "[::1]"):
+        status, headers, text = answer(port, f"{host}:{port}")
+        assert (status, text) == (200, "the page")
+        assert "Server" not in headers
+        assert headers["Cross-Origin-Opener-Policy"] == "same-origin"
+    named = f"localhost:{port}"
+    others = [f"evil.example:{port}", "localhost", f"localhost:{port + 1}", f"10.0.0.1:{port}", ""]
+    others += [f"localhost.evil.example:{port}", f"x@localhost:{port}/", "localhost:x", "[::1"]
+    for host in others:
+        status, headers, text = answer(port, host)
+        assert status == 421, host
+        assert "the page" not in text
+        assert "Server" not in headers
+    assert answer(port)[0] == 421
+    assert answer(port, named, "evil.example")[0] == 421
+
+
+def test_the_address_that_was_named_is_answered_too(serving):
+    port = serving("0.0.0.0")
+    for host in ("127.0.0.1", "192.0.2.7", "0.0.0.0", "[2001:db8::1]", socket.gethostname()):
+        assert answer(port, f"{host}:{port}")[0] == 200, host
+    assert answer(port, f"evil.example:{port}")[0] == 421
+
+
+def test_a_silent_browser_is_not_waited_for(serving, monkeypatch):
+    assert server._Handler.timeout
+    monkeypatch.setattr(server._Handler, "timeout", 0.05)
+    port = serving("127.0.0.1")
+    with socket.create_connection(("127.0.0.1", port), timeout=10) as one:
+        one.sendall(b"GET / HTTP/1.1\r\nHost:")
+        assert one.recv(100) == b"", "the server hangs up"

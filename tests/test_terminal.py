@@ -1,0 +1,73 @@
+"""What names and foreign tables hold reaches the terminal as text, never as orders."""
+
+import json
+
+import numpy as np
+import pytest
+
+from pocketknn.builder import References, Spec
+from pocketknn.export import export
+from pocketknn.export.terminal import shown
+
+EVIL = "\x1b]0;owned\x07\x9b31m\u202e\n"  # a title, a colour, a direction, a line
+ORDERS = set("\x1b\x07\x9b\u202e")
+
+
+@pytest.fixture(scope="module")
+def evil(tmp_path_factory):
+    """A build whose labels and paths try to give the terminal orders."""
+    vectors = np.random.default_rng(0).standard_normal((12, 4))
+    labels, paths = [f"a{EVIL}", f"b{EVIL}"] * 6, [f"{i}{EVIL}" for i in range(12)]
+    references = References.of(vectors, labels, paths=paths)
+    out = tmp_path_factory.mktemp("evil") / "out"
+    export(Spec(backbone="vector", k=2), references, None, out, formats=["onnx"])
+    return out
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "inspect FILE",
+        "inspect FILE --json",
+        "refs list OUT",
+        "refs list OUT --rows",
+        "refs list OUT --json",
+        "refs remove OUT --id 3 -o NEW.parquet",
+        "diff FILE OTHER",
+        "diff FILE OTHER --json",
+        "edit FILE --remove-class EVIL",
+        "edit FILE --remove 3 -o NEW.onnx",
+        "predict EVIL EVIL",
+        "eval EVIL EVIL",
+        "build EVIL -o NEW",
+        "build PARQUET -o NEW --formats onnx --no-report",
+        "EVIL",
+    ],
+)
+def test_no_name_gives_the_terminal_orders(words, evil, pocketknn, tmp_path):
+    given = {
+        "FILE": evil / "model.onnx",
+        "OUT": evil,
+        "EVIL": EVIL,
+        "PARQUET": evil / "references.parquet",
+        "OTHER": tmp_path / "other.onnx",
+        "NEW": tmp_path / f"new{EVIL}",
+        "NEW.onnx": tmp_path / f"[red]{EVIL}.onnx",
+        "NEW.parquet": tmp_path / f"{EVIL}.parquet",
+    }
+    if "OTHER" in words:
+        less = References.load(evil / "references.parquet").remove(["3"])
+        export(Spec(backbone="vector", k=2), less, None, tmp_path / "less", formats=["onnx"])
+        given["OTHER"] = tmp_path / "less" / "model.onnx"
+    said = pocketknn(*(given.get(word, word) for word in words.split()))
+    assert not set(said.out + said.err) & ORDERS
+    assert said.code in (0, 1, 2), said.err
+    assert said.err.count("\n") <= 1
+    if "--json" in words:
+        assert "\\x1b" in repr(json.loads(said.out)), "and JSON keeps what it is"
+
+
+def test_what_people_write_stays_as_it_is():
+    for text in ("Käse 日本語 été", "می‌خواهم", "👩‍🔬", "a\u00a0b", "[red]"):
+        assert shown(text) == text
+    assert shown("a\x1b\r\n\udcff\u2066") == "a\\x1b\\r\\n\\udcff\\u2066"

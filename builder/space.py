@@ -204,7 +204,9 @@ class Space:
             return Neighbors(found.scores[:, :k], found.indices[:, :k])
         k = min(k, int((~same).sum(axis=1).min()))
         order = np.argsort(same, axis=1, kind="stable")[:, :k]
-        return Neighbors(*(np.take_along_axis(one, order, axis=1) for one in found))
+        scores: Floats = np.take_along_axis(found.scores, order, axis=1)
+        indices: Ints = np.take_along_axis(found.indices, order, axis=1)
+        return Neighbors(scores, indices)
 
     def _out_of_fold(self, parts: Sequence[Fold]) -> Others:
         k = min(MOST_OTHERS, *(len(fold.train) for fold in parts))

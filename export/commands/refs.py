@@ -27,10 +27,9 @@ from pocketknn.export.kept import (
     opened,
     save,
     save_change,
-    shown,
 )
 from pocketknn.export.saving import COLUMNS, check_new, saved
-from pocketknn.export.terminal import say
+from pocketknn.export.terminal import say, shown
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from pocketknn.builder.references import References
-from pocketknn.export.kept import conflicts, counted, described, located, opened, shown
-from pocketknn.export.terminal import say, say_json
+from pocketknn.export.kept import conflicts, counted, described, located, opened
+from pocketknn.export.terminal import say, say_json, shown
 
 
 def list_references(file: Path, rows: bool, as_json: bool) -> None:

@@ -125,7 +125,7 @@ def command(selection: Selection, chosen: Spec) -> str:
         words += ["--exclude", pattern]
     if selection.limit is not None:
         words += ["--limit", str(selection.limit)]
-    words += ["--k", str(chosen.k), "--metric", chosen.metric, "--vote", chosen.vote]
+    words += ["--k", str(chosen.k), "--metric", chosen.metric, "--vote", str(chosen.vote)]
     words += ["--projection", str(chosen.compared)]
     if chosen.backbone != VECTOR:
         words += ["--crop", chosen.crop]

@@ -29,7 +29,7 @@ from .seal import size
 from .template import Order, write
 
 _COMPONENTS = (256, 128, 64)
-_UNITS = {"": 1, "KB": 1e3, "MB": 1e6, "KIB": 1024, "MIB": 1 << 20}
+_UNITS = {"B": 1, "KB": 1e3, "MB": 1e6, "KIB": 1024, "MIB": 1 << 20}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,15 +78,27 @@ class Variant:
 
 
 def parse_bytes(text: str) -> int:
-    """Bytes of "2MB", "500 KB", "1.5 MiB" or a plain number.
+    """Bytes of "2MB", "500 KB", "1.5 MiB" or "900B"; of a number alone nobody knows what it means.
 
     Raises:
         InputError: it is none of these.
     """
-    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([KM]i?B|)\s*", text, re.IGNORECASE)
-    if not match:
-        raise InputError(f"a budget is a size such as 2MB or 500KB, not {text!r}")
-    return int(float(match[1]) * _UNITS[match[2].upper()])
+    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*((?:[KM]i?)?B|)\s*", text, re.IGNORECASE)
+    if not match or (not match[2] and float(match[1])):  # nothing is nothing in any unit
+        raise InputError(f"a size is given with its unit, such as 2MB or 500KB, not as {text!r}")
+    return int(float(match[1]) * _UNITS[match[2].upper() or "B"])
+
+
+def of_devices(formats: Sequence[str]) -> list[str]:
+    """The formats that a budget is for.
+
+    Raises:
+        InputError: there is none.
+    """
+    found = [name for name in formats if name != "keras"]
+    if not found:
+        raise InputError("a budget is for files of devices; name a format besides keras")
+    return found
 
 
 def measure(
@@ -115,11 +127,9 @@ def measure(
         progress: called with each variant.
 
     Raises:
-        InputError: there is no format for a device.
+        InputError: there is no format for a device, or there are no more references than k.
     """
-    formats = [name for name in formats if name != "keras"]
-    if not formats:
-        raise InputError("a budget is for files of devices; name a format besides keras")
+    formats = of_devices(formats)
     plain = fit(replace(spec.exactly(), reject=None), references)
     k = plain.k if spec.k is not None else min(plain.k, len(references) - 1)
     if spec.candidates is not None:
@@ -193,7 +203,8 @@ def _variants(plain: Fit, options: Options) -> Iterator[tuple[str, str]]:
     if plain.spec.projection == "none":
         most = min(plain.references.vectors.shape) - 1
         projections += [f"pca:{size}" for size in _COMPONENTS if size < most]
-    for precision in [options.precision] if options.precision else PRECISIONS:
+    possible = [name for name in PRECISIONS if name != "int8" or options.ios > 15]
+    for precision in [options.precision] if options.precision else possible:
         for projection in projections:
             yield precision, projection
 
@@ -203,7 +214,7 @@ def _run(
 ) -> tuple[int, dict[str, NDArray[Any]]]:
     """Size of a file in that format, and its answers."""
     precision = precision_of(name, options, backbone)
-    metadata = describe(fitted, backbone, {name: precision}, None, options)
+    metadata = describe(fitted, backbone, {name: precision}, None, options, measured=False)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / f"model{FORMATS[name].SUFFIX}"
         order = Order(
@@ -214,7 +225,7 @@ def _run(
             options=options,
             calibration=inputs,
         )
-        write(order, metadata, path)
+        write(order, metadata, path, keep=False)  # no build asks for one neighbour more
         return size(path), FORMATS[name].load(path)(inputs)
 
 

@@ -110,6 +110,8 @@ def write(
     metadata: Metadata,
     path: Path,
     note: Callable[[str], None] = lambda line: None,
+    *,
+    keep: bool = True,
 ) -> None:
     """Write an artefact: a template, with the references in it.
 
@@ -118,15 +120,18 @@ def write(
         metadata: what it says about itself.
         path: a name that is free.
         note: called with a line for people when a kept template could not be used.
+        keep: whether the template may be of use again.
     """
     content = content_of(order.fit, order.precision, order.outputs)
-    with template(order, note) as found:
+    with template(order, note, keep=keep) as found:
         said = replace(metadata, slots=found.slots.as_json())
         FORMATS[order.format].fill(found.path, path, found.slots, content, said)
 
 
 @contextmanager
-def template(order: Order, note: Callable[[str], None] = lambda line: None) -> Iterator[Template]:
+def template(
+    order: Order, note: Callable[[str], None] = lambda line: None, *, keep: bool = True
+) -> Iterator[Template]:
     """The template for an order: of the cache, or converted now.
 
     Not kept are int8 files, as the ranges in them belong to the pictures that they were taken from,
@@ -135,6 +140,7 @@ def template(order: Order, note: Callable[[str], None] = lambda line: None) -> I
     Args:
         order: what is to be converted.
         note: called with a line for people when a kept template could not be used.
+        keep: whether the cache gets what is converted now.
     """
     place = caches.folder()
     kept = None
@@ -145,7 +151,7 @@ def template(order: Order, note: Callable[[str], None] = lambda line: None) -> I
         return
     with tempfile.TemporaryDirectory() as folder:
         made = _make(order, Path(folder))
-        if kept is not None:
+        if kept is not None and keep:
             _keep(made, kept, note)
         yield made
 

@@ -163,6 +163,7 @@ def collect(
                 skipped.append(Skipped(name=photo.name, reason=str(outcome)))
             progress(1)
     _check_classes(wanted, done, skipped)
+    embeddings.flags.writeable = False  # so that references need no copy of them
     return Embedded(
         photos=tuple(done),
         embeddings=embeddings[: len(done)],

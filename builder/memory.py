@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from pathlib import Path
+
 from .errors import InputError
 from .spec import STORES, Spec
 
 _SCANNED = 64 * 5  # bytes of a reference in the narrowest scan, in float32 and as codes
+_OWN, _GROUPS = Path("/proc/self/cgroup"), Path("/sys/fs/cgroup")
+# In each version: the limit, what is used of it, and what of that is only files read lately.
+_FILES = {
+    2: ("memory.max", "memory.current", "inactive_file"),
+    1: ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"),
+}
 
 
 def check_room(spec: Spec, n: int, d: int, *, held: bool = False) -> None:
@@ -23,8 +32,6 @@ def check_room(spec: Spec, n: int, d: int, *, held: bool = False) -> None:
     Raises:
         InputError: it is too little.
     """
-    import psutil
-
     r = (
         min(spec.pca, d)
         if isinstance(spec.pca, int)
@@ -37,9 +44,49 @@ def check_room(spec: Spec, n: int, d: int, *, held: bool = False) -> None:
     # Principal components are found in float64; what tells classes apart, some rows at a time.
     each += 8 * d if spec.projection == "pca" else 0
     each += _SCANNED if spec.search in ("rerank", "ivf") else 0
-    free = psutil.virtual_memory().available + psutil.swap_memory().free
+    free = free_memory()
     if n * each > free:
         raise InputError(
             f"{n:,} references of {d} values take at least {n * each / 1e9:,.1f} GB of memory, and"
             f" {free / 1e9:,.1f} GB are free; take fewer photos, or a machine with more"
         )
+
+
+def free_memory() -> int:
+    """Bytes that this process may still take: what the machine has, and its container allows."""
+    import psutil
+
+    machine = int(psutil.virtual_memory().available + psutil.swap_memory().free)
+    return min([machine, *_allowed()])
+
+
+def _allowed() -> Iterator[int]:
+    """Bytes that are left of each limit of a control group that this process is in, if any."""
+    for folder, version in _groups():
+        limit, used, files = _FILES[version]
+        try:
+            most = int((folder / limit).read_text())  # "max" where there is none
+            taken = int((folder / used).read_text())
+            said = dict(line.split() for line in (folder / "memory.stat").read_text().splitlines())
+            yield max(most - taken + int(said.get(files, 0)), 0)
+        except (OSError, ValueError):
+            continue
+
+
+def _groups() -> Iterator[tuple[Path, int]]:
+    """The folders of the control groups that count this process's memory, and their version."""
+    try:
+        lines = _OWN.read_text().splitlines()
+    except OSError:
+        return
+    for line in lines:
+        number, controllers, path = line.split(":", 2)
+        version = 2 if number == "0" else 1
+        if version == 1 and "memory" not in controllers.split(","):
+            continue
+        root = _GROUPS if version == 2 else _GROUPS / "memory"
+        # In a container its own group may be the root of all that it sees.
+        here = root / path.lstrip("/")
+        for folder in (here, *here.parents):
+            if folder.is_relative_to(root):
+                yield folder, version

@@ -102,8 +102,8 @@ class References:
             provenance: where the embeddings come from.
 
         Raises:
-            InputError: no rows, NaN or infinite values, lengths that differ, an empty label, or an
-                id, a class or a target given twice.
+            InputError: no rows, no numbers, NaN or infinite values, lengths that differ, what is
+                no text, an empty label, or an id, a class or a target given twice.
 
         >>> References.of([[3.0, 4.0], [0.0, 2.0]], ["cat", "dog"]).counts
         {'cat': 1, 'dog': 1}
@@ -113,9 +113,9 @@ class References:
             raise InputError(f"references need a table (n, d) of numbers, not shape {rows.shape}")
         n = len(rows)
         columns = {
-            "ids": tuple(ids) if ids is not None else tuple(map(str, range(n))),
-            "paths": tuple(paths) if paths is not None else ("",) * n,
-            "sha256": tuple(sha256) if sha256 is not None else ("",) * n,
+            "ids": _texts(ids, "ids") if ids is not None else tuple(map(str, range(n))),
+            "paths": _texts(paths, "paths") if paths is not None else ("",) * n,
+            "sha256": _texts(sha256, "sha256") if sha256 is not None else ("",) * n,
         }
         for name, column in columns.items():
             if len(column) != n:
@@ -123,13 +123,18 @@ class References:
         if len(set(columns["ids"])) != n:
             twice = next(i for i, count in Counter(columns["ids"]).items() if count > 1)
             raise InputError(f"the id {twice!r} is given to two references")
-        names, label_ids = _number(labels, classes, n)
+        names, label_ids = _number(
+            None if labels is None else _texts(labels, "labels"),
+            None if classes is None else _texts(classes, "classes"),
+            n,
+        )
         numbers = _finite(np.empty((n, 0)) if targets is None else targets, "the target of row")
         if len(numbers) != n:
             raise InputError(f"{len(numbers)} rows of targets for {n} references")
         if target_names is None:
             width = numbers.shape[1]
             target_names = ["value"] if width == 1 else [f"value {i}" for i in range(width)]
+        target_names = _texts(target_names, "target_names")
         if len(target_names) != numbers.shape[1]:
             raise InputError(f"{len(target_names)} names for {numbers.shape[1]} targets")
         if len(set(target_names)) < len(target_names):
@@ -141,7 +146,7 @@ class References:
             labels=names,
             label_ids=label_ids,
             targets=numbers,
-            target_names=tuple(target_names),
+            target_names=target_names,
             provenance=provenance,
             **columns,
         )
@@ -446,8 +451,13 @@ class References:
 def _finite(values: ArrayLike, what: str) -> NDArray[np.float32]:
     """A table of finite float32 numbers; a single column may come flat."""
     try:
+        given = np.asarray(values)
+        if given.dtype.kind not in "biufO":  # of complex numbers, dates and texts it would be quiet
+            raise TypeError(f"{given.dtype} is no number")
         with np.errstate(over="ignore"):
-            rows = np.array(values, np.float32)
+            rows = given if _is_fixed(given) else np.array(given, np.float32)
+    except OverflowError as error:
+        raise InputError(f"{what}: a number is too large for float32") from error
     except (TypeError, ValueError) as error:
         raise InputError(f"{what}: not a table of numbers") from error
     if rows.ndim == 1 and what != "reference":
@@ -458,6 +468,28 @@ def _finite(values: ArrayLike, what: str) -> NDArray[np.float32]:
         bad = int(np.argmin(np.isfinite(rows).all(axis=1)))
         raise InputError(f"{what} {bad} holds a NaN or infinite value")
     return rows
+
+
+def _is_fixed(given: NDArray[Any]) -> bool:
+    """Whether numbers are as references hold them, and nobody can change them."""
+    part: Any = given
+    while isinstance(part, np.ndarray) and not part.flags.writeable:
+        part = part.base
+    whole = part is None and given.flags.c_contiguous
+    return whole and given.dtype == np.float32
+
+
+def _texts(values: Sequence[str], what: str) -> tuple[str, ...]:
+    """A list of texts, without numpy's own kind of them."""
+    if isinstance(values, str) or not isinstance(values, Iterable):
+        raise InputError(f"{what} are a list of texts, not {values!r:.40}")
+    texts = tuple(values)
+    for row, one in enumerate(texts):
+        if one is None and what == "labels":
+            raise InputError(f"a label is empty: that of reference {row}")
+        if not isinstance(one, str):
+            raise InputError(f"{what} are texts, but number {row} is {one!r:.40}")
+    return tuple(map(str, texts))
 
 
 def _told_apart(ids: Sequence[str]) -> list[str]:

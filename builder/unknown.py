@@ -16,6 +16,7 @@ from .space import Space
 if TYPE_CHECKING:
     from .fit import Fit
 
+_VALUES_AT_ONCE = 1 << 26  # scores of a block, 0.5 GB, which are sorted into a second one
 _ROWS_AT_ONCE = 512
 _REFITS = 10  # parts of the classes, each of which is left out once
 _ROUNDING = 1e-6  # scores as close as this, as a share of them, may change places in float32
@@ -150,8 +151,9 @@ def best_of_classes(space: Space, queries: Ints) -> Floats:
     order = np.argsort(ids, kind="stable")
     present, starts = np.unique(ids[order], return_index=True)
     best = np.full((len(queries), len(space.references.labels)), -np.inf)
-    for start in range(0, len(queries), _ROWS_AT_ONCE):
-        asked = queries[start : start + _ROWS_AT_ONCE]
+    rows = min(_ROWS_AT_ONCE, max(_VALUES_AT_ONCE // len(ids), 1))
+    for start in range(0, len(queries), rows):
+        asked = queries[start : start + rows]
         scores = space.scores_of_others(asked)
         best[start : start + len(asked), present] = np.maximum.reduceat(
             scores[:, order], starts, axis=1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
@@ -13,6 +14,7 @@ from pocketknn.builder.images import Photo
 
 from .target import Outputs
 
+_NAMED = 5  # classes in a line
 Indices = NDArray[np.integer]  # (q, k) rows of references
 
 
@@ -27,11 +29,40 @@ def recall(wanted: Indices, given: Indices) -> float:
 
 
 def accuracy(outputs: Outputs, labels: Sequence[str], photos: Sequence[Photo]) -> float | None:
-    """Share of the photos whose label won; None without labels or a vote."""
+    """Share of the photos whose label won; None without labels or a vote.
+
+    A photo of a class that the model does not know is never right, see `foreign`.
+    """
     if "probabilities" not in outputs or not any(photo.label for photo in photos):
         return None
     won = [labels[number] for number in neighbors.winners(outputs["probabilities"])]
     return float(np.mean([one == photo.label for one, photo in zip(won, photos, strict=True)]))
+
+
+def foreign(labels: Sequence[str], photos: Sequence[Photo]) -> Counter[str]:
+    """How many of the photos are of each class that the model does not know.
+
+    Args:
+        labels: of the model; empty where it does not vote.
+        photos: with a class each, or none at all.
+    """
+    known = set(labels)
+    if not known or not any(photo.label for photo in photos):
+        return Counter()
+    return Counter(photo.label for photo in photos if photo.label not in known)
+
+
+def foreign_lines(labels: Sequence[str], photos: Sequence[Photo]) -> list[str]:
+    """What is to be said of photos whose class the model does not know, if there are any."""
+    there = foreign(labels, photos)
+    if not there:
+        return []
+    names = [repr(label) if label else "no class" for label in sorted(there)]
+    more = ", …" if len(names) > _NAMED else ""
+    return [
+        f"{there.total()} of the photos are of classes that the model does not know:"
+        f" {', '.join(names[:_NAMED])}{more}; each counts as an error in the accuracy"
+    ]
 
 
 def same_label(one: Outputs, other: Outputs) -> float | None:

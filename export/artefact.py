@@ -106,13 +106,18 @@ def _check_answers(name: str, metadata: Metadata, outputs: Outputs, inputs: int)
         raise InputError(f"{name} is damaged: it answers with references that it does not list")
 
 
+def is_artefact(out: Path) -> bool:
+    """Whether a path names one file of a build, though a Core ML package is a folder as well."""
+    return any(out.suffix == target.SUFFIX for target in FORMATS.values())
+
+
 def artefacts_of(out: Path) -> list[tuple[str, Artefact]]:
     """All files of a build, opened, with their names; or the one file, where `out` is one.
 
     Raises:
         InputError: there is none, or one of them cannot be opened.
     """
-    if any(out.suffix == target.SUFFIX for target in FORMATS.values()):
+    if is_artefact(out):
         return [(out.name, load(out))]
     return [(path.name, load(path)) for path in paths_of(out)]
 
@@ -123,7 +128,7 @@ def artefact_of(out: Path) -> tuple[str, Artefact]:
     Raises:
         InputError: there is none, or it cannot be opened.
     """
-    if any(out.suffix == target.SUFFIX for target in FORMATS.values()):
+    if is_artefact(out):
         return out.name, load(out)
     path = paths_of(out)[0]
     return path.name, load(path)

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pocketknn.builder.accuracy import leave_one_out
 from pocketknn.builder.backbone import Backbone
 from pocketknn.builder.errors import InputError
 from pocketknn.builder.fit import Fit, fit
@@ -23,13 +24,13 @@ from pocketknn.builder.spec import Spec
 from . import queries
 from .artefact import FORMATS
 from .handover import precision_of
-from .metadata import Metadata, describe, figures
+from .metadata import Metadata, describe
 from .options import PRECISIONS, Options
 from .seal import size
 from .template import Order, write
 
 _COMPONENTS = (256, 128, 64)
-_UNITS = {"": 1, "KB": 1e3, "MB": 1e6, "KIB": 1024, "MIB": 1 << 20}
+_UNITS = {"B": 1, "KB": 1e3, "MB": 1e6, "KIB": 1024, "MIB": 1 << 20}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,15 +79,27 @@ class Variant:
 
 
 def parse_bytes(text: str) -> int:
-    """Bytes of "2MB", "500 KB", "1.5 MiB" or a plain number.
+    """Bytes of "2MB", "500 KB", "1.5 MiB" or "900B"; of a number alone nobody knows what it means.
 
     Raises:
         InputError: it is none of these.
     """
-    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([KM]i?B|)\s*", text, re.IGNORECASE)
-    if not match:
-        raise InputError(f"a budget is a size such as 2MB or 500KB, not {text!r}")
-    return int(float(match[1]) * _UNITS[match[2].upper()])
+    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*((?:[KM]i?)?B|)\s*", text, re.IGNORECASE)
+    if not match or (not match[2] and float(match[1])):  # nothing is nothing in any unit
+        raise InputError(f"a size is given with its unit, such as 2MB or 500KB, not as {text!r}")
+    return int(float(match[1]) * _UNITS[match[2].upper() or "B"])
+
+
+def of_devices(formats: Sequence[str]) -> list[str]:
+    """The formats that a budget is for.
+
+    Raises:
+        InputError: there is none.
+    """
+    found = [name for name in formats if name != "keras"]
+    if not found:
+        raise InputError("a budget is for files of devices; name a format besides keras")
+    return found
 
 
 def measure(
@@ -117,22 +130,20 @@ def measure(
         progress: called with each variant.
 
     Raises:
-        InputError: there is no format for a device.
+        InputError: there is no format for a device, or there are no more references than k.
     """
-    formats = [name for name in formats if name != "keras"]
-    if not formats:
-        raise InputError("a budget is for files of devices; name a format besides keras")
+    formats = of_devices(formats)
     plain = fit(replace(spec.exactly(), reject=None), references)
     k = plain.k if spec.k is not None else min(plain.k, len(references) - 1)
     if spec.candidates is not None:
         spec = replace(spec, candidates=max(spec.candidates, k + 1))
     if k + 1 > len(references) or k < 1:
         raise InputError("a budget is judged by leave-one-out, which needs more than k references")
-    known = figures(plain, None)
+    loo = leave_one_out(plain)
     # As the files find them, which hold the photos: this tells what a smaller file loses, and no
     # more, as what is compared was learned from these very photos.
     wanted = leave_rows_out(plain.space.rows, k, np.asarray(rows), plain.space.metric)
-    reached = (known["leave_one_out"] or {}).get("accuracy")
+    reached = None if loo is None else loo.accuracy
     if calibration is None:
         calibration = queries.noise(backbone.size, seed=spec.seed + 1)
     best = _accuracy(plain, wanted, rows) if reached is not None else 0.0
@@ -147,7 +158,7 @@ def measure(
         sizes, accuracies, agreements = [], [], []
         for name in formats:
             precision = precision_of(name, given, backbone)
-            metadata = describe(fitted, backbone, {name: precision}, None, given, known)
+            metadata = describe(fitted, backbone, {name: precision}, None, given, measured=False)
             order = Order(
                 format=name,
                 fit=fitted,
@@ -207,7 +218,8 @@ def _variants(plain: Fit, options: Options) -> Iterator[tuple[str, str]]:
     if plain.spec.projection == "none":
         most = min(plain.references.vectors.shape) - 1
         projections += [f"pca:{size}" for size in _COMPONENTS if size < most]
-    for precision in [options.precision] if options.precision else PRECISIONS:
+    possible = [name for name in PRECISIONS if name != "int8" or options.ios > 15]
+    for precision in [options.precision] if options.precision else possible:
         for projection in projections:
             yield precision, projection
 

@@ -221,7 +221,8 @@ def describe(
     precision: dict[str, str],
     rejection: Rejection | None = None,
     options: Options | None = None,
-    measured: Mapping[str, Any] | None = None,
+    *,
+    measured: bool = True,
 ) -> Metadata:
     """The metadata of a build: all that is known before a file is written.
 
@@ -231,12 +232,12 @@ def describe(
         precision: of the backbone, for each format.
         rejection: what the fit's threshold rejects, where it has one.
         options: how the files are written.
-        measured: `figures` that are known, if only of another variant; measured when None.
+        measured: say how good the fit is, which takes a leave-one-out.
     """
     options = options or Options()
     given = _input(fit.spec, fit.references, backbone, options, precision)
-    found = figures(fit, rejection) if measured is None else measured
-    return _describe(fit, _backbone(backbone), given, precision, found, options)
+    figures = _figures(fit, rejection, measured)
+    return _describe(fit, _backbone(backbone), given, precision, figures, options)
 
 
 def redescribe(manifest: dict[str, Any], fit: Fit) -> Metadata:
@@ -251,23 +252,23 @@ def redescribe(manifest: dict[str, Any], fit: Fit) -> Metadata:
     """
     before = manifest["references"]
     if fit.space.projection is None:
-        found = figures(fit, measure(fit))
+        figures = _figures(fit, measure(fit))
     else:
-        found = {name: manifest[name] for name in ("reject", "projection")}
-        found["leave_one_out"] = before["leave_one_out"]
-        found["figures_of"] = before.get("figures_of") or before["count"]
+        figures = {name: manifest[name] for name in ("reject", "projection")}
+        figures["leave_one_out"] = before["leave_one_out"]
+        figures["figures_of"] = before.get("figures_of") or before["count"]
     said = {name: manifest[name] for name in ("ios", "author", "license", "version")}
     options = Options(**said)
     precision, given = manifest["precision"], manifest["input"]
-    return _describe(fit, manifest["backbone"], given, precision, found, options)
+    return _describe(fit, manifest["backbone"], given, precision, figures, options)
 
 
-def figures(fit: Fit, rejection: Rejection | None) -> dict[str, Any]:
+def _figures(fit: Fit, rejection: Rejection | None, measured: bool = True) -> dict[str, Any]:
     """What is measured of a fit; `figures_of` is how many references that was on, if not these."""
-    loo = leave_one_out(fit)
+    loo = leave_one_out(fit) if measured else None
     return {
         "reject": asdict(rejection) if rejection else None,
-        "projection": _projection(fit),
+        "projection": _projection(fit, measured),
         "leave_one_out": asdict(loo) if loo else None,
         "figures_of": None,
     }
@@ -389,10 +390,11 @@ def _outputs(fit: Fit) -> dict[str, Any]:
     return said
 
 
-def _projection(fit: Fit) -> dict[str, Any] | None:
-    projection, cost = fit.space.projection, unprojected(fit)
+def _projection(fit: Fit, measured: bool) -> dict[str, Any] | None:
+    projection = fit.space.projection
     if projection is None:
         return None
+    cost = unprojected(fit) if measured else None
     said: dict[str, Any] = {"by": fit.spec.projection, "size": len(projection.bias)}
     if fit.spec.projection == "pca":
         said |= {"whiten": fit.spec.whiten or 0.0, "variance": projection.variance}

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from pocketknn.builder import backbone as backbones
 from pocketknn.builder import neighbors
-from pocketknn.builder.backbone import Backbone
+from pocketknn.builder.backbone import Backbone, is_installed
 from pocketknn.builder.embedding import run
 from pocketknn.builder.errors import InputError, first_line
 from pocketknn.builder.fit import Fit
@@ -19,7 +21,10 @@ from pocketknn.builder.neighbors import Floats
 from pocketknn.builder.projection import Projection
 from pocketknn.builder.references import References
 from pocketknn.builder.space import Space
+from pocketknn.builder.spec import Spec
 
+from .artefact import paths_of
+from .editing import open_artefact
 from .metadata import MODEL, REFERENCES, manifest_of, spec_of
 from .seal import digest
 
@@ -30,37 +35,84 @@ if TYPE_CHECKING:
 Scorer = Callable[[NDArray[np.uint8], int], Floats]
 
 
-def keras_model(out: Path) -> keras.Model:
-    """The graph in a build's model.keras.
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Parts:
+    """What a build's files hold of the exact k-NN beside its references.
+
+    Attributes:
+        projection: of the graph; None where embeddings are compared as they are.
+        backbone: of the graph; None for a model of feature vectors.
+        source: where they are from, in words.
+    """
+
+    projection: Projection | None
+    backbone: Backbone | None
+    source: str
+
+
+def parts_of(out: Path, manifest: dict[str, Any], references: References) -> Parts:
+    """What model.keras holds; without it, the packaged backbone and another file's projection.
 
     Raises:
-        InputError: the file is missing or broken.
+        InputError: they cannot be had, or are not the ones that were built.
     """
+    if (out / f"{MODEL}.keras").is_file():
+        model = _keras_model(out)
+        backbone = _backbone_in(out, manifest, model) if manifest["backbone"] else None
+        return Parts(
+            projection=_projection_in(manifest, model), backbone=backbone, source=f"{MODEL}.keras"
+        )
+    said = manifest["backbone"]
+    if said is not None and not is_installed(said["name"]):
+        raise InputError(
+            f"the embeddings are taken from {out / MODEL}.keras, which is missing, and the backbone"
+            f" {said['name']} comes with no package"
+        )
+    backbone = backbones.backbone_of(references, Spec()) if said else None
+    if backbone is not None and backbone.sha256() != said["sha256"]:
+        raise InputError(f"the backbone {said['name']} of this machine is not the one of {out}")
+    source = f"the packaged backbone {said['name']}" if said else str(REFERENCES)
+    if not manifest["projection"]:
+        return Parts(projection=None, backbone=backbone, source=source)
+    path = next((path for path in paths_of(out) if path.name in manifest["files"]), None)
+    if path is None:
+        raise InputError(f"no file of {out} holds its projection")
+    projection = open_artefact(path).fit.space.projection
+    return Parts(
+        projection=projection,
+        backbone=backbone,
+        source=f"{source} and the projection of {path.name}",
+    )
+
+
+def fit_of(manifest: dict[str, Any], references: References, parts: Parts) -> Fit:
+    """The choices of a build over its references."""
+    spec, space = spec_of(manifest), _space(manifest, references, parts.projection)
+    search, k = manifest["search"], int(manifest["k"])
+    index = index_again(spec, space, k, search["components"], search["cells"])
+    return Fit(spec=spec, space=space, index=index)
+
+
+def _keras_model(out: Path) -> keras.Model:
     import keras
 
     path = out / f"{MODEL}.keras"
-    if not path.is_file():
-        raise InputError(f"the embeddings are taken from {path}, which is missing")
     try:
         return keras.saving.load_model(path, compile=False, safe_mode=True)
     except Exception as error:  # whatever a damaged archive raises inside Keras
         raise InputError(f"{path} is refused by Keras: {first_line(error)}") from error
 
 
-def fit_of(manifest: dict[str, Any], references: References, model: keras.Model) -> Fit:
-    """The choices of a build over its references; a projection is taken from the graph."""
-    spec, space = spec_of(manifest), _space(manifest, references, model)
-    search, k = manifest["search"], int(manifest["k"])
-    index = index_again(spec, space, k, search["components"], search["cells"])
-    return Fit(spec=spec, space=space, index=index)
+def _projection_in(manifest: dict[str, Any], model: keras.Model) -> Projection | None:
+    if not (said := manifest["projection"]):
+        return None
+    kernel, bias = _layer(model, "projection").get_weights()
+    return Projection(kernel=kernel, bias=bias, variance=said["variance"], by=said["by"])
 
 
-def _space(manifest: dict[str, Any], references: References, model: keras.Model) -> Space:
-    projection = None
-    if manifest["projection"]:
-        kernel, bias = _layer(model, "projection").get_weights()
-        said = manifest["projection"]
-        projection = Projection(kernel=kernel, bias=bias, variance=said["variance"], by=said["by"])
+def _space(
+    manifest: dict[str, Any], references: References, projection: Projection | None
+) -> Space:
     return Space(
         references=references,
         metric=manifest["metric"],
@@ -69,12 +121,7 @@ def _space(manifest: dict[str, Any], references: References, model: keras.Model)
     )
 
 
-def backbone_of(out: Path, manifest: dict[str, Any], model: keras.Model) -> Backbone:
-    """The backbone inside model.keras.
-
-    Raises:
-        InputError: it is not the one that was built.
-    """
+def _backbone_in(out: Path, manifest: dict[str, Any], model: keras.Model) -> Backbone:
     net = Backbone.of(manifest["backbone"]["name"], _layer(model, "backbone"))
     if net.sha256() != manifest["backbone"]["sha256"]:
         raise InputError(f"the backbone in {out / MODEL}.keras is not the one that was built")
@@ -103,10 +150,10 @@ def scorer_of(folder: Path, inside: dict[str, Any]) -> Scorer | None:
             return None
 
     def scores(pictures: NDArray[np.uint8], row: int) -> Floats:
-        model = keras_model(folder)
-        space = _space(manifest, References.load(folder / REFERENCES), model)
-        net = backbone_of(folder, manifest, model)
-        queries = space.project(run(net, pictures))
+        model = _keras_model(folder)
+        references = References.load(folder / REFERENCES)
+        space = _space(manifest, references, _projection_in(manifest, model))
+        queries = space.project(run(_backbone_in(folder, manifest, model), pictures))
         found: Floats = neighbors.scores(queries, space.rows[[row]], space.metric)[:, 0]
         return found
 

@@ -74,11 +74,19 @@ def plan_table(plans: Sequence[Plan]) -> Table:
     return table
 
 
-def variants_table(variants: Sequence[Variant], within: Budget) -> Table:
-    """What was measured to keep within a budget; the smallest that is good enough is chosen."""
+def variants_table(variants: Sequence[Variant], within: Budget, sample: int) -> Table:
+    """What was measured to keep within a budget; the smallest that is good enough is chosen.
+
+    Args:
+        variants: what was measured.
+        within: the budget.
+        sample: how many of the photos the files were run on.
+    """
     legend = (
         f"good enough: loses at most {within.loss:.1%} of accuracy and finds"
-        f" {within.agreement:.0%} of the exact neighbours"
+        f" {within.agreement:.0%} of the exact neighbours\n"
+        "accuracy: of the exact search over all references, each left out, less what the worst file"
+        f" loses of {sample} of the photos"
     )
     table = Table(box=SIMPLE_HEAD, caption=legend, caption_justify="left", pad_edge=False)
     for heading in ("precision", "projection"):

@@ -13,15 +13,15 @@ from pocketknn.export.budget import Budget, Variant, parse_bytes, smallest
 
 @pytest.mark.parametrize(
     ("text", "expected"),
-    [("2MB", 2_000_000), ("500 kb", 500_000), ("1.5MiB", 1_572_864), ("123", 123)],
+    [("2MB", 2_000_000), ("500 kb", 500_000), ("1.5MiB", 1_572_864), ("123 B", 123)],
 )
 def test_sizes_as_people_write_them(text, expected):
     assert parse_bytes(text) == expected
 
 
-@pytest.mark.parametrize("text", ["", "MB", "2 GB", "-1MB", "2MB or so"])
+@pytest.mark.parametrize("text", ["", "MB", "2", "2000000", "2 GB", "-1MB", "2MB or so"])
 def test_what_is_no_size(text):
-    with pytest.raises(InputError, match="a budget is a size such as 2MB"):
+    with pytest.raises(InputError, match="with its unit, such as 2MB"):
         parse_bytes(text)
 
 
@@ -68,10 +68,30 @@ def test_a_build_within_a_budget(more, compared, pocketknn, photos, tmp_path):
     )
 
 
+def test_what_is_measured_of_a_variant_is_kept_nowhere(
+    pocketknn, photos, small_net, tmp_path, monkeypatch
+):
+    """No leave-one-out of a variant, no template; and Core ML has no int8 on iOS 15."""
+    monkeypatch.setenv("POCKETKNN_CACHE", str(tmp_path / "cache"))
+    asked = []
+    monkeypatch.setattr(
+        "pocketknn.export.metadata.leave_one_out", lambda fit: asked.append(fit.k) or None
+    )
+    given = ("build", photos, "-o", tmp_path / "out", "--backbone", small_net, "--k", "3")
+    choices = ("--formats", "onnx", "--agreement", "0.1", "--loss", "0.9", "--ios", "15")
+    said = pocketknn(*given, *choices, *PLAIN, "--budget", "9MB", "--no-report")
+    assert said.code == 0, said.err
+    assert asked == [3], "of the build, not of its variants"
+    assert len(list((tmp_path / "cache" / "templates").iterdir())) == 1
+    assert "int8 was not tried" in said.out
+    assert "float16" in said.out
+    assert "loses of 12 of the photos" in said.out
+
+
 @pytest.mark.parametrize(
     ("more", "message"),
     [
-        (["--budget", "small"], "a budget is a size such as 2MB or 500KB, not 'small'"),
+        (["--budget", "small"], "with its unit, such as 2MB or 500KB, not as 'small'"),
         (["--budget", "1KB", "--formats", "keras"], "name a format besides keras"),
         (["--budget", "1KB", "--loss", "2"], "the loss is a share"),
         (["--budget", "1KB", "--k", "12"], "needs more than k references"),

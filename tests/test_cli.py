@@ -166,6 +166,30 @@ def test_verify_notices_a_changed_file(photos, pocketknn, tmp_path):
     assert "model.onnx is missing" in said.out
 
 
+@pytest.mark.parametrize("more", [(), PLAIN])
+def test_verify_without_the_keras_file(more, photos, pocketknn, refused, tmp_path):
+    out = tmp_path / "out"
+    words = ("--backbone", "pixels", "--size", 8, "--formats", "keras,onnx", "--no-report")
+    assert pocketknn("build", photos, "-o", out, *words, *more).code == 0
+    (out / "model.keras").unlink()
+    said = pocketknn("verify", out, photos)
+    assert said.code == 1
+    assert "model.keras is missing" in said.out
+    assert "without model.keras: compared by the packaged backbone pixels" in said.out
+    assert said.out.count("agrees") == 1
+    assert "DIFFERS" not in said.out
+    manifest = json.loads((out / "manifest.json").read_text())
+    del manifest["files"]["model.keras"], manifest["parity"]["keras"]
+    (out / "manifest.json").write_text(json.dumps(manifest))
+    assert pocketknn("verify", out).code == 0
+    manifest["backbone"]["sha256"] = "0" * 64
+    (out / "manifest.json").write_text(json.dumps(manifest))
+    assert "is not the one of" in refused("verify", out)
+    manifest["backbone"]["name"] = "own.keras"
+    (out / "manifest.json").write_text(json.dumps(manifest))
+    assert "which is missing" in refused("verify", out)
+
+
 def test_parity_failure_is_exit_code_1_and_the_file_is_not_handed_over(
     photos, pocketknn, tmp_path, monkeypatch
 ):

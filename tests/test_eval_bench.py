@@ -69,6 +69,30 @@ def test_accuracy_and_what_another_crop_costs(pocketknn, wide, built):
             assert row["recall"] < 1
 
 
+def test_photos_of_classes_that_the_model_does_not_know_are_told(pocketknn, wide, built, tmp_path):
+    for label in ("red", "green", "Blue"):
+        (tmp_path / label).mkdir()
+        for i in range(2):
+            drawing(len(label) + i).save(tmp_path / label / f"{i}.png")
+    for more in ([], ["--shift"]):
+        said = pocketknn("eval", built / "model.onnx", tmp_path, *more)
+        assert said.code == 0, said.err
+        told = "4 of the photos are of classes that the model does not know: 'Blue', 'green'; each"
+        assert told in said.out
+    (row,) = json.loads(pocketknn("eval", built / "model.onnx", tmp_path, "--json").out)
+    assert row["foreign"] == 4
+    assert row["accuracy"] <= 2 / 6
+
+
+def test_a_package_is_one_file_and_no_build(pocketknn, wide, built):
+    """Though it is a folder."""
+    for more in ([], ["--shift"]):
+        said = pocketknn("eval", built / "model.mlpackage", wide / "new", *more)
+        assert said.code == 0, said.err
+        assert "report" not in said.out
+    assert not list((built / "model.mlpackage").glob("*.html"))
+
+
 def test_references_among_the_photos_are_told(pocketknn, wide, built):
     said = pocketknn("eval", built / "model.tflite", wide / "references")
     assert said.code == 0, said.err

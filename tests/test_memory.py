@@ -1,13 +1,14 @@
 """References that do not fit into memory are refused before the work begins."""
 
 import tracemalloc
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import psutil
 import pytest
 
-from pocketknn.builder import InputError, References, Spec
+from pocketknn.builder import InputError, References, Spec, embed, find, load_backbone, memory
 from pocketknn.builder.fit import fit
 from pocketknn.builder.memory import check_room
 
@@ -28,7 +29,50 @@ def free(monkeypatch):
         monkeypatch.setattr(psutil, "virtual_memory", lambda: SimpleNamespace(available=size))
         monkeypatch.setattr(psutil, "swap_memory", lambda: SimpleNamespace(free=0))
 
+    monkeypatch.setattr(memory, "_OWN", Path("nowhere"))
     return say
+
+
+@pytest.mark.parametrize(
+    ("own", "folder", "names"),
+    [
+        ("0::/a/b\n", "a", ("memory.max", "memory.current", "inactive_file")),
+        ("0::/\n", "", ("memory.max", "memory.current", "inactive_file")),
+        (
+            "3:cpu,cpuacct:/x\n4:memory:/docker/1\n",
+            "memory",
+            ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"),
+        ),
+    ],
+)
+def test_what_a_container_allows_is_seen(own, folder, names, free, monkeypatch, tmp_path):
+    free(10**10)
+    assert memory.free_memory() == 10**10
+    limit, used, files = names
+    here = tmp_path / "groups" / folder
+    here.mkdir(parents=True)
+    (here / limit).write_text("5000000\n")
+    (here / used).write_text("3000000\n")
+    (here / "memory.stat").write_text(f"anon 1\n{files} 1000000\n")
+    (tmp_path / "own").write_text(own)
+    monkeypatch.setattr(memory, "_OWN", tmp_path / "own")
+    monkeypatch.setattr(memory, "_GROUPS", tmp_path / "groups")
+    assert memory.free_memory() == 3_000_000
+    with pytest.raises(InputError, match="GB are free"):
+        check_room(Spec(), 1000, 1280)
+    (here / limit).write_text("max\n")
+    assert memory.free_memory() == 10**10
+
+
+def test_embeddings_are_held_once(photos):
+    net = load_backbone(Spec(backbone="pixels", size=8))
+    embedded = embed(find(photos), net, "center")
+    references = embedded.references()
+    assert np.shares_memory(references.vectors, embedded.embeddings)
+    own = np.ones((3, 2), np.float32)
+    fixed = own[:]
+    fixed.flags.writeable = False
+    assert not np.shares_memory(References.of(fixed).vectors, own), "whose owner may change them"
 
 
 def test_it_is_said_before_a_photo_is_read(photos, pocketknn, tmp_path, monkeypatch, free):

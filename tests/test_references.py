@@ -50,6 +50,36 @@ def test_nonsense_is_refused_in_one_line(rows, options, message):
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("rows", "options", "message"),
+    [
+        ([[10**400, 1]], {}, "reference: a number is too large for float32"),
+        ([[1j, 2]], {}, "reference: not a table of numbers"),
+        (np.array([[1j, 2]]), {}, "reference: not a table of numbers"),
+        ([[1, "a"]], {}, "reference: not a table of numbers"),
+        ([["1", "2"]], {}, "reference: not a table of numbers"),
+        (np.array([["2020-01-01"]], "M8[D]"), {}, "reference: not a table of numbers"),
+        (np.array([[1, 2]], "m8[s]"), {}, "reference: not a table of numbers"),
+        ([[1.0]], {"targets": [10**400]}, "target of row: a number is too large"),
+        ([[1.0]], {"targets": np.array(["2020"], "M8[Y]")}, "target of row: not a table"),
+        ([[1.0], [2.0]], {"labels": ["a", 2]}, "labels are texts, but number 1 is 2"),
+        ([[1.0], [2.0]], {"labels": [0, 1]}, "labels are texts, but number 0 is 0"),
+        ([[1.0], [2.0]], {"labels": "ab"}, "labels are a list of texts, not 'ab'"),
+        ([[1.0], [2.0]], {"labels": 5}, "labels are a list of texts, not 5"),
+        ([[1.0], [2.0]], {"ids": [[1], [2]]}, "ids are texts, but number 0 is [1]"),
+        ([[1.0], [2.0]], {"paths": [b"a", None]}, "paths are texts, but number 0 is b'a'"),
+        ([[1.0]], {"labels": ["a"], "classes": [1]}, "classes are texts, but number 0 is 1"),
+        ([[1.0]], {"targets": [1], "target_names": [3]}, "target_names are texts"),
+    ],
+    ids=str,
+)
+def test_what_is_no_number_and_no_text_is_refused(rows, options, message):
+    with pytest.raises(InputError) as error:
+        References.of(rows, **options)
+    assert message in str(error.value)
+    assert "\n" not in str(error.value)
+
+
 @pytest.mark.parametrize("labels", [["z", "ä", "z", "日本"], None])
 def test_what_is_saved_is_read_back(tmp_path, labels):
     rows = np.random.default_rng(0).standard_normal((4, 7))

@@ -97,6 +97,8 @@ def build_photos(
     check_formats(formats)
     check_free(out, force)
     check_apart(out, selection.photos)
+    if within is not None:
+        budget.of_devices(formats)
     if strangers is not None and spec.reject is None:
         raise InputError("strangers measure what is rejected; say --reject auto")
     classes = _read_labels(selection.labels) if selection.labels else None
@@ -263,7 +265,9 @@ def _smallest(
             options=options,
             progress=lambda variant: bar.advance(step),
         )
-    console.print(report.variants_table(variants, within))
+    console.print(report.variants_table(variants, within, len(rows)))
+    if options.precision is None and options.ios == 15:
+        console.print("int8 was not tried: Core ML takes 8-bit weights from iOS 16 on, not from 15")
     best = budget.smallest(variants, within)
     spec = replace(spec, projection=best.projection, pca=None, whiten=None)
     return spec, replace(options, precision=best.precision)

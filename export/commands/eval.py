@@ -17,7 +17,7 @@ from pocketknn.builder.images import Photo, pixels
 from pocketknn.builder.sources import find
 from pocketknn.builder.spec import CROPS
 from pocketknn.export import agreement, found_again
-from pocketknn.export.artefact import Artefact, artefacts_of, picture_input
+from pocketknn.export.artefact import Artefact, artefacts_of, is_artefact, picture_input
 from pocketknn.export.readable import readable
 from pocketknn.export.reporting.making import report_eval
 from pocketknn.export.reporting.study import held_out_of
@@ -33,7 +33,9 @@ class Evaluation:
         name: of the file.
         crop: how the photos were cropped.
         photos: how many there were.
-        accuracy: share of the photos whose label won; None without labels or a vote.
+        accuracy: share of the photos whose label won; None without labels or a vote. Those of a
+            class that the model does not know are errors.
+        foreign: how many photos are of such a class.
         unknown: share that is taken for a stranger; None without a threshold.
         first_equal: share whose nearest reference is the one that the build's first file finds
             with the build's own crop.
@@ -44,6 +46,7 @@ class Evaluation:
     crop: str
     photos: int
     accuracy: float | None
+    foreign: int
     unknown: float | None
     first_equal: float
     recall: float
@@ -66,7 +69,7 @@ def evaluate_build(out: Path, photos: Path, crop: str | None, as_json: bool) -> 
     rows = [row for one in made for row in one.rows]
     ids = [str(row["id"]) for row in files[0][1].metadata.rows()]
     known = found_again.among(found, ids)
-    report = _report(out, files[0][1], made, known) if out.is_dir() else ""
+    report = _report(out, files[0][1], made, known) if not is_artefact(out) else ""
     if as_json:
         say_json([asdict(row) for row in rows])
         return
@@ -75,6 +78,8 @@ def evaluate_build(out: Path, photos: Path, crop: str | None, as_json: bool) -> 
         own = files[0][1].metadata.manifest["input"]["crop"]
         console.print(f"first, neighbours: the same as {files[0][0]} finds with {own},")
         console.print("the crop it was built with; 8 bits, or a platform's crop, lose the rest")
+    for line in agreement.foreign_lines(files[0][1].metadata.labels, made[0].photos):
+        console.print(line, markup=False)
     if known:
         console.print(
             f"{known} of the photos are references themselves, which flatters the accuracy"
@@ -109,6 +114,7 @@ def _evaluated(
             crop=each,
             photos=len(used),
             accuracy=agreement.accuracy(outputs[each], labels, used),
+            foreign=agreement.foreign(labels, used).total(),
             unknown=agreement.unknown(outputs[each], file.metadata.manifest),
             first_equal=agreement.first_equal(own, indices),
             recall=agreement.recall(own, indices),

@@ -11,8 +11,8 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
 from pocketknn.builder.sources import find
-from pocketknn.export import figures, found_again
-from pocketknn.export.artefact import artefact_of
+from pocketknn.export import agreement, figures, found_again
+from pocketknn.export.artefact import artefact_of, is_artefact
 from pocketknn.export.kept import counted
 from pocketknn.export.progress import progress
 from pocketknn.export.reporting import added
@@ -73,12 +73,14 @@ def evaluate_shifts(
     console.print(_table(rows))
     console.print("class, first, neighbours: the same as for the photos as they are;")
     console.print("brightness, blur, noise and JPEG are done to the model's square, at its size")
+    for line in agreement.foreign_lines(file.metadata.labels, used):
+        console.print(line, markup=False)
     ids = [str(row["id"]) for row in file.metadata.rows()]
     if known := found_again.among(used, ids):
         console.print(f"{known} of the photos are references themselves, which flatters the model")
     if chart is not None:
         console.print(f"{chart} shows it", markup=False)
-    if out.is_dir():
+    if not is_artefact(out):
         section = added.shifts(rows, figures.rendered(draw(rows), "png"))
         console.print(added.add(out, section), markup=False)
 

@@ -14,7 +14,7 @@ from pocketknn.export.artefact import FORMATS, format_of
 from pocketknn.export.handover import compare
 from pocketknn.export.judges import Judges
 from pocketknn.export.metadata import MANIFEST, MODEL, REFERENCES, manifest_of
-from pocketknn.export.rebuilt import backbone_of, fit_of, keras_model
+from pocketknn.export.rebuilt import fit_of, parts_of
 from pocketknn.export.seal import digest, size
 from pocketknn.export.terminal import console
 
@@ -23,7 +23,8 @@ def verify_build(out: Path, photos: Path | None) -> bool:
     """Run each file of a build again; whether all are unchanged and agree with the exact k-NN.
 
     The embeddings come from the backbone inside model.keras, a projection from there too, the
-    neighbours from references.parquet, in float64.
+    neighbours from references.parquet, in float64. Without model.keras they come from the packaged
+    backbone, if it has the weights that were built with, and from the first file that is there.
 
     Raises:
         InputError: `out` is no build, or none of the photos can be read.
@@ -31,15 +32,14 @@ def verify_build(out: Path, photos: Path | None) -> bool:
     manifest = manifest_of(out)
     changed = list(_changes(out, manifest))
     refs = References.load(out / REFERENCES)
-    model = keras_model(out)
-    fit = fit_of(manifest, refs, model)
-    net = None
-    if manifest["input"]["name"] != "image":
+    parts = parts_of(out, manifest, refs)
+    fit = fit_of(manifest, refs, parts)
+    net = parts.backbone
+    if net is None:
         if photos is not None:
             raise InputError(f"{out} takes vectors, not pictures; verify it without photos")
         against = queries.from_vectors(refs.vectors, seed=manifest["seed"])
     else:
-        net = backbone_of(out, manifest, model)
         against = (
             queries.synthetic(net, seed=manifest["seed"])
             if photos is None
@@ -53,6 +53,8 @@ def verify_build(out: Path, photos: Path | None) -> bool:
             precision = manifest["precision"][name]
             parity = compare(name, path, precision, fit, judges.of(name), as_built=not changed)
             rows.append(report.Row(path.name, size(path), parity))
+    if parts.source != f"{MODEL}.keras":
+        console.print(f"without {MODEL}.keras: compared by {parts.source}", markup=False)
     console.print(report.parity_table(rows))
     for line in (wrong := changed + report.failures(rows)):
         console.print(line, markup=False)

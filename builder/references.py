@@ -435,6 +435,24 @@ class References:
             reason = first_line(error).strip("'")  # as KeyError puts them around a whole sentence
             raise InputError(f"{path} is no table of references: {reason}") from error
 
+    @staticmethod
+    def origin(path: Path | str) -> Provenance | None:
+        """Where the embeddings in a file that `save` wrote come from; they themselves stay there.
+
+        Raises:
+            InputError: the file is no table of references.
+        """
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        try:
+            noted = pq.read_schema(Path(path).absolute()).metadata or {}
+            return _origin(json.loads(noted.get(_PROVENANCE, "null")))
+        except InputError as error:
+            raise InputError(f"{path}: {error}") from error
+        except (pa.ArrowException, ValueError, RecursionError, OSError) as error:
+            raise InputError(f"{path} is no table of references: {first_line(error)}") from error
+
     def table(self) -> str:
         """What an app needs to turn an index into a picture: CSV of index, id, label, path."""
         from io import StringIO

@@ -49,6 +49,7 @@ ENGINES = ("local", "ray")
 
 @app.command()
 def build(
+    context: typer.Context,
     photos: Photos,
     out: Out = None,
     backbone: Annotated[
@@ -206,7 +207,9 @@ def build(
     from .commands.build import Selection, build_photos, plan_photos
     from .condensing import plan_of
     from .options import Options
+    from .typed import check_build
 
+    check_build(context, place_of(photos), _names(formats), plan=plan)
     spec = Spec(
         backbone=backbone,
         weights=weights,
@@ -289,6 +292,7 @@ def build(
 
 @app.command()
 def tune(
+    context: typer.Context,
     photos: Annotated[
         str,
         typer.Argument(
@@ -351,7 +355,9 @@ def tune(
 
     from .commands.build import Selection
     from .commands.tune import grid_of, tune_photos
+    from .typed import check_tune
 
+    check_tune(context, place_of(photos))
     spec = Spec(
         backbone=backbone,
         weights=weights,
@@ -399,6 +405,7 @@ def verify(
 
 @app.command("eval")
 def evaluate(
+    context: typer.Context,
     out: Annotated[Path, typer.Argument(help="A folder that build wrote, or one of its files.")],
     photos: Annotated[Path, typer.Argument(help="Photos, with a folder per class for accuracy.")],
     crop: Annotated[
@@ -424,15 +431,18 @@ def evaluate(
     """
     from pocketknn.builder.errors import InputError
 
+    from .typed import refuse
+
     if not shift:
-        if chart is not None or sample is not None:
-            raise InputError("--chart and --sample are for --shift")
+        refuse(context, ("chart", "sample", "seed", "force"), "goes with --shift")
         from .commands.eval import evaluate_build
 
         evaluate_build(out, photos, crop, as_json)
         return
     if crop is not None:
         raise InputError("--shift tries every crop; leave --crop out")
+    if chart is None:
+        refuse(context, ("force",), "goes with --chart")
     from .commands.eval_shift import evaluate_shifts
     from .shifted import COUNT
 

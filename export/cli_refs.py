@@ -72,6 +72,7 @@ def list_(
 
 @refs.command()
 def new(
+    context: typer.Context,
     photos: Places,
     out: New,
     backbone: Annotated[
@@ -99,7 +100,9 @@ def new(
     from pocketknn.builder.spec import Spec
 
     from .commands.refs_photos import new_references
+    from .typed import check_place
 
+    check_place(context, photos)
     spec = Spec(
         backbone=backbone,
         weights=weights,
@@ -115,6 +118,7 @@ def new(
 
 @refs.command()
 def add(
+    context: typer.Context,
     file: File,
     photos: Places,
     out: New,
@@ -137,7 +141,9 @@ def add(
     from pocketknn.builder.spec import Spec
 
     from .commands.refs_photos import add_photos
+    from .typed import check_place
 
+    check_place(context, photos)
     spec = Spec(backbone=backbone, weights=weights)
     columns = (path_column, label_column, None)
     source = _source(photos, label, columns, exclude, strict, no_cache)

@@ -9,6 +9,7 @@ import typer
 
 
 def web(
+    context: typer.Context,
     out: Annotated[Path, typer.Argument(help="A folder that build wrote, or its .onnx file.")],
     export: Annotated[
         Path | None,
@@ -40,7 +41,12 @@ def web(
 ) -> None:
     """Serve a page that runs the ONNX file in the browser: on a picture, or the camera."""
     from .commands.web import Choices, export_page, serve_page
+    from .typed import refuse
 
+    if export is not None:
+        refuse(context, ("host", "port", "open_"), "is for serving the page, not for --export")
+    if photos is None:
+        refuse(context, ("thumbnails",), "goes with --photos")
     choices = Choices(photos=photos, thumbnails=thumbnails, runtime=runtime, title=title)
     if export is not None:
         export_page(out, choices, export)

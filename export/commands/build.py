@@ -109,8 +109,23 @@ def build_photos(
         if cluster is not None:
             raise InputError(f"{selection.photos} is embedded already; leave out --engine ray")
         result = _build_kept(
-            selection.photos, out, spec, classes, options, formats, force, notes, with_report, fewer
+            selection.photos,
+            out,
+            spec,
+            classes,
+            options,
+            formats,
+            force,
+            notes,
+            with_report,
+            fewer,
+            find(strangers) if strangers else [],
         )
+        if selection.photos.suffix.lower() == ".parquet":
+            console.print(
+                "the choices are those typed now, and else the defaults: references keep none of an"
+                " earlier build (--reject, --metric, --k, …)"
+            )
         for line in notes:
             console.print(line, markup=False)
         _print_summary(result, ())
@@ -296,6 +311,7 @@ def _build_kept(
     notes: list[str],
     with_report: bool,
     fewer: Condense | None,
+    others: Sequence[Photo],
 ) -> Export:
     """Artefacts from references that were embedded before; `notes` takes lines for people."""
     refs = read_collection(file, classes)
@@ -307,13 +323,17 @@ def _build_kept(
         step = bar.add_task("loading the backbone", total=1)
         net = backbone_of(refs, spec)
         bar.advance(step)
+        if others and net is None:
+            raise InputError(f"strangers are photos, and {file} holds vectors of no known backbone")
         crop = refs.provenance.crop if refs.provenance else spec.crop
+        strange = embed(others, net, crop).embeddings if others and net else None
         files = bar.add_task("writing", total=len(formats))
         result = export(
             replace(spec, crop=crop),
             refs,
             net,
             out,
+            strangers=strange,
             options=options,
             formats=formats,
             condensed=condensed,
@@ -325,7 +345,7 @@ def _build_kept(
         )
         if with_report:
             bar.update(files, description="writing the report")
-            notes += _reported(result)
+            notes += _reported(result, (), strange)
         return result
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -20,6 +21,8 @@ _PROVENANCE, _CLASSES, _TARGETS = (
     b"pocketknn.classes",
     b"pocketknn.targets",
 )
+_FORMULA = re.compile(r"'*[=+\-@\t\r]")  # what a spreadsheet runs, and what says that it is text
+_UNORDERED = "the references have no labels, so there is no order of classes"
 _NAMED = 10  # classes in a message
 
 
@@ -223,7 +226,7 @@ class References:
             InputError: a class that has references is not named, or there are no labels.
         """
         if not self.labels:
-            raise InputError("the references have no labels, so there is no order of classes")
+            raise InputError(_UNORDERED)
         labels = [self.label_of(row) for row in range(len(self))]
         names, label_ids = _number(labels, classes, len(self))
         label_ids.flags.writeable = False
@@ -408,7 +411,10 @@ class References:
             raise InputError(f"{path} is no table of references: {reason}") from error
 
     def table(self) -> str:
-        """What an app needs to turn an index into a picture: CSV of index, id, label, path."""
+        """What an app needs to turn an index into a picture: CSV of index, id, label, path.
+
+        The texts are `guarded`.
+        """
         from io import StringIO
 
         text = StringIO()
@@ -416,8 +422,23 @@ class References:
         # All texts in quotes: a lone carriage return in a name would go unquoted otherwise.
         writer = csv.writer(text, lineterminator="\n", quoting=csv.QUOTE_NONNUMERIC)
         for row in range(len(self)):
-            writer.writerow((row, self.ids[row], self.label_of(row), self.paths[row]))
+            texts = (self.ids[row], self.label_of(row), self.paths[row])
+            writer.writerow((row, *map(guarded, texts)))
         return text.getvalue()
+
+
+def guarded(text: str) -> str:
+    """A text for a table that a spreadsheet may open, which would run it if it were a formula.
+
+    >>> guarded("=1+1"), guarded("'tis"), guarded("'=1+1")
+    ("'=1+1", "'tis", "''=1+1")
+    """
+    return f"'{text}" if _FORMULA.match(text) else text
+
+
+def unguarded(text: str) -> str:
+    """What `guarded` was given; a text that it never wrote is left as it is."""
+    return text[1:] if text[:1] == "'" and _FORMULA.match(text) else text
 
 
 def _finite(values: ArrayLike, what: str) -> NDArray[np.float32]:
@@ -482,6 +503,8 @@ def _number(
     labels: Sequence[str] | None, classes: Sequence[str] | None, n: int
 ) -> tuple[tuple[str, ...], NDArray[np.int64]]:
     if labels is None:
+        if classes:
+            raise InputError(_UNORDERED)
         return (), np.empty(0, np.int64)
     if len(labels) != n:
         raise InputError(f"{len(labels)} labels for {n} references")

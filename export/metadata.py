@@ -17,9 +17,9 @@ from pocketknn.builder.accuracy import leave_one_out, unprojected
 from pocketknn.builder.backbone import Backbone
 from pocketknn.builder.errors import InputError
 from pocketknn.builder.fit import Fit
-from pocketknn.builder.images import RESAMPLE
+from pocketknn.builder.images import COLOUR, DEPTH, RESAMPLE
 from pocketknn.builder.neighbors import METRICS
-from pocketknn.builder.references import References
+from pocketknn.builder.references import References, unguarded
 from pocketknn.builder.spec import Spec
 from pocketknn.builder.unknown import Rejection, measure
 
@@ -133,7 +133,10 @@ class Metadata:
     def rows(self) -> list[Row]:
         """The table of references, a dictionary of index, id, label and path a row."""
         rows = csv.DictReader(io.StringIO(self.table, newline=""))
-        return [row | {"index": int(row["index"])} for row in rows]
+        return [
+            {name: unguarded(cell) for name, cell in row.items()} | {"index": int(row["index"])}
+            for row in rows
+        ]
 
     def files(self, seal: str = "") -> dict[str, str]:
         """The texts that a format stores, by name.
@@ -488,6 +491,8 @@ def _input(
         "shape": [backbone.size, backbone.size, 3],
         "dtype": options.pixels,
         "color": "RGB",
+        "profile": COLOUR,
+        "depth": DEPTH,
         "range": [0, 255],
         "upright": True,
         "crop": spec.crop,

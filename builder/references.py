@@ -172,8 +172,8 @@ class References:
         return len(hashes) - len(set(hashes))
 
     def contradictions(self) -> list[tuple[str, str]]:
-        """Pairs of paths that hold the same picture under different labels."""
-        return [(self.paths[one], self.paths[other]) for one, other in self.contradicting()]
+        """Pairs of paths, or ids where there are none, of a picture under different labels."""
+        return [(self._called(one), self._called(other)) for one, other in self.contradicting()]
 
     def contradicting(self) -> list[tuple[int, int]]:
         """Pairs of rows that are the same picture under different labels."""
@@ -207,6 +207,10 @@ class References:
             target_names=self.target_names,
             provenance=self.provenance,
         )
+
+    def without_names(self) -> References:
+        """The references without their paths, which may tell of people; their ids stay."""
+        return replace(self, paths=("",) * len(self))
 
     def without_copies(self) -> References:
         """The references whose picture no earlier one has, where the pictures are known."""
@@ -287,6 +291,8 @@ class References:
     def merge(self, other: References) -> References:
         """These references and behind them the other ones; an id that is taken gets -2, -3, ….
 
+        Where none of these has a path, they were left out, and those of the others are as well.
+
         Raises:
             InputError: they differ in width, backbone, crop or targets, or only one has labels.
         """
@@ -302,18 +308,21 @@ class References:
         if self.target_names != other.target_names:
             named = [", ".join(one.target_names) or "none" for one in (self, other)]
             raise InputError(f"the targets differ: {named[0]} and {named[1]}")
-        both = (self, other)
+        both = (self, other if any(self.paths) else other.without_names())
         return References.of(
             np.concatenate([one.vectors for one in both]),
             [one.label_of(row) for one in both for row in range(len(one))] if self.labels else None,
             classes=list(dict.fromkeys([*self.labels, *other.labels])) or None,
             ids=_told_apart([*self.ids, *other.ids]),
-            paths=[*self.paths, *other.paths],
+            paths=[path for one in both for path in one.paths],
             sha256=[*self.sha256, *other.sha256],
             targets=np.concatenate([one.targets for one in both]),
             target_names=self.target_names,
             provenance=self.provenance,
         )
+
+    def _called(self, row: int) -> str:
+        return self.paths[row] or self.ids[row]
 
     def _check_there(self, ids: Iterable[str] = (), classes: Iterable[str] = ()) -> None:
         known = set(self.ids)

@@ -10,7 +10,8 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
-from pocketknn.builder.embedding import Skipped
+from pocketknn.builder.embedding import Skipped, with_labels
+from pocketknn.builder.images import Photo
 
 from .budget import Budget, Variant
 from .condensing import kept_lines
@@ -21,7 +22,21 @@ from .plan import Plan
 from .reporting.wording import projected
 
 console = Console(highlight=False, soft_wrap=True, emoji=False)
+_aside = Console(highlight=False, soft_wrap=True, emoji=False, stderr=True)
 _SHOWN = 10
+
+
+def say(line: str) -> None:
+    """Tell people something beside the answer, which programs may read."""
+    _aside.print(line, markup=False)
+
+
+def without_strays(photos: Sequence[Photo]) -> list[Photo]:
+    """The photos that a build would take of these; says how many others there are."""
+    wanted, skipped = with_labels(photos)
+    if skipped:
+        say(f"{len(skipped)} left out, such as {skipped[0].name}: {skipped[0].reason}")
+    return wanted
 
 
 class Row(NamedTuple):

@@ -16,7 +16,7 @@ from pocketknn.export import editing, report
 from pocketknn.export.artefact import FORMATS, format_of
 from pocketknn.export.editing import Opened
 from pocketknn.export.metadata import MANIFEST, REFERENCES
-from pocketknn.export.report import console
+from pocketknn.export.report import console, say
 from pocketknn.export.seal import size
 
 _NAMED = 3  # classes in a warning
@@ -147,7 +147,7 @@ def _with_photos(
     """With photos put in, each where a build would have put it."""
     if net is None:
         raise InputError(f"{opened.path.name} is a model of feature vectors; it takes no photos")
-    embedded = embed(find(photos), net, opened.metadata.manifest["input"]["crop"])
+    embedded = embed(find(photos, note=say), net, opened.metadata.manifest["input"]["crop"])
     for one in embedded.skipped:
         console.print(f"skipped {one.name}: {one.reason}", markup=False)
     found = embedded.references()

@@ -19,7 +19,7 @@ from pocketknn.builder.spec import CROPS
 from pocketknn.export import agreement, found_again
 from pocketknn.export.artefact import Artefact, artefacts_of, picture_input
 from pocketknn.export.readable import readable
-from pocketknn.export.report import console
+from pocketknn.export.report import console, say, without_strays
 from pocketknn.export.reporting.making import report_eval
 from pocketknn.export.reporting.study import held_out_of
 from pocketknn.export.target import Outputs
@@ -57,7 +57,7 @@ def evaluate_build(out: Path, photos: Path, crop: str | None, as_json: bool) -> 
     """
     if crop is not None and crop not in CROPS:
         raise InputError(f"unknown crop {crop!r}; choose from {', '.join(CROPS)}")
-    found = find(photos)
+    found = without_strays(find(photos, note=say))
     files = artefacts_of(out)
     made: list[_Evaluated] = []
     for name, file in files:

@@ -15,7 +15,7 @@ from pocketknn.export.handover import compare
 from pocketknn.export.judges import Judges
 from pocketknn.export.metadata import MANIFEST, MODEL, REFERENCES, manifest_of
 from pocketknn.export.rebuilt import backbone_of, fit_of, keras_model
-from pocketknn.export.report import console
+from pocketknn.export.report import console, say
 from pocketknn.export.seal import digest, size
 
 
@@ -43,7 +43,7 @@ def verify_build(out: Path, photos: Path | None) -> bool:
         against = (
             queries.synthetic(net, seed=manifest["seed"])
             if photos is None
-            else queries.from_photos(find(photos), net, manifest["input"]["crop"])
+            else queries.from_photos(find(photos, note=say), net, manifest["input"]["crop"])
         )
     judges = Judges(against, net)
     rows = []

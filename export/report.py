@@ -16,26 +16,22 @@ from pocketknn.builder.images import Photo
 from .budget import Budget, Variant
 from .condensing import kept_lines
 from .handover import Export
+from .kept import shown
 from .metadata import REPORT
 from .parity import TOLERANCES, Parity
 from .plan import Plan
+from .quiet import say
 from .reporting.wording import projected
 
 console = Console(highlight=False, soft_wrap=True, emoji=False)
-_aside = Console(highlight=False, soft_wrap=True, emoji=False, stderr=True)
 _SHOWN = 10
-
-
-def say(line: str) -> None:
-    """Tell people something beside the answer, which programs may read."""
-    _aside.print(line, markup=False)
 
 
 def without_strays(photos: Sequence[Photo]) -> list[Photo]:
     """The photos that a build would take of these; says how many others there are."""
     wanted, skipped = with_labels(photos)
     if skipped:
-        say(f"{len(skipped)} left out, such as {skipped[0].name}: {skipped[0].reason}")
+        say(f"{len(skipped)} left out, such as {shown(skipped[0].name)}: {skipped[0].reason}")
     return wanted
 
 

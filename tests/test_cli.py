@@ -628,9 +628,11 @@ def test_a_stray_photo_counts_in_eval_as_in_build(photos, pocketknn, tmp_path):
     shutil.copytree(photos, folder)
     shutil.copy(photos / "apple/0.png", folder / "stray.png")
     assert pocketknn(*quick(folder, tmp_path / "out")).code == 0
-    said = pocketknn("eval", "--json", tmp_path / "out", folder)
-    assert [row["photos"] for row in json.loads(said.out)] == [12]
-    assert "1 left out, such as stray.png: lies beside the class folders" in said.err
+    start = (sys.executable, "-c", "from pocketknn.export.cli import main; main()")
+    command = [*start, "eval", "--json", tmp_path / "out", folder]
+    said = subprocess.run(command, capture_output=True, check=True, text=True)
+    assert [row["photos"] for row in json.loads(said.stdout)] == [12]
+    assert "1 left out, such as stray.png: lies beside the class folders" in said.stderr
 
 
 def test_the_cache_serves_a_second_build_and_can_be_cleared(

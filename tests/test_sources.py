@@ -251,7 +251,7 @@ def test_names_of_a_zip_that_does_not_say_their_encoding(tmp_path):
     assert (photo.label, notes) == ("雪", [])
     find(zipped_as("雪".encode("shift-jis"), tmp_path / "sjis.zip"), note=notes.append)
     (line,) = notes
-    assert line.startswith("warning: 1 names of the zip are in an unknown encoding")
+    assert line.startswith("warning: the encoding of 1 of the zip's names is unknown")
 
 
 def test_links_in_a_tar_are_read(photos, tmp_path):

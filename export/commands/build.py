@@ -30,7 +30,8 @@ from pocketknn.export.handover import Export, export, planned
 from pocketknn.export.limits import check_size
 from pocketknn.export.options import Options
 from pocketknn.export.progress import progress
-from pocketknn.export.report import console, say
+from pocketknn.export.quiet import say
+from pocketknn.export.report import console
 from pocketknn.export.reporting.making import report_build
 from pocketknn.export.staging import check_apart, check_free
 

@@ -16,7 +16,8 @@ from pocketknn.export import editing, report
 from pocketknn.export.artefact import FORMATS, format_of
 from pocketknn.export.editing import Opened
 from pocketknn.export.metadata import MANIFEST, REFERENCES
-from pocketknn.export.report import console, say
+from pocketknn.export.quiet import say
+from pocketknn.export.report import console
 from pocketknn.export.seal import size
 
 _NAMED = 3  # classes in a warning

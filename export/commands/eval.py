@@ -18,8 +18,9 @@ from pocketknn.builder.sources import find
 from pocketknn.builder.spec import CROPS
 from pocketknn.export import agreement, found_again
 from pocketknn.export.artefact import Artefact, artefacts_of, picture_input
+from pocketknn.export.quiet import say
 from pocketknn.export.readable import readable
-from pocketknn.export.report import console, say, without_strays
+from pocketknn.export.report import console, without_strays
 from pocketknn.export.reporting.making import report_eval
 from pocketknn.export.reporting.study import held_out_of
 from pocketknn.export.target import Outputs

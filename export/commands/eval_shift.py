@@ -16,7 +16,8 @@ from pocketknn.export import figures, found_again
 from pocketknn.export.artefact import artefact_of
 from pocketknn.export.kept import counted
 from pocketknn.export.progress import progress
-from pocketknn.export.report import console, say, without_strays
+from pocketknn.export.quiet import say
+from pocketknn.export.report import console, without_strays
 from pocketknn.export.reporting import added
 from pocketknn.export.saving import PICTURES, check_new
 from pocketknn.export.shift_chart import draw

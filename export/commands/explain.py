@@ -15,8 +15,9 @@ from pocketknn.export.explain import PATCH, STEPS, Patches, explain
 from pocketknn.export.explain_chart import draw
 from pocketknn.export.found_again import thumbnails
 from pocketknn.export.progress import progress
+from pocketknn.export.quiet import say
 from pocketknn.export.rebuilt import scorer_of
-from pocketknn.export.report import console, say
+from pocketknn.export.report import console
 from pocketknn.export.reporting import added
 from pocketknn.export.saving import PICTURES, check_new
 

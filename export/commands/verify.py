@@ -14,8 +14,9 @@ from pocketknn.export.artefact import FORMATS, format_of
 from pocketknn.export.handover import compare
 from pocketknn.export.judges import Judges
 from pocketknn.export.metadata import MANIFEST, MODEL, REFERENCES, manifest_of
+from pocketknn.export.quiet import say
 from pocketknn.export.rebuilt import backbone_of, fit_of, keras_model
-from pocketknn.export.report import console, say
+from pocketknn.export.report import console
 from pocketknn.export.seal import digest, size
 
 

@@ -16,7 +16,8 @@ from pocketknn.export import page, runtime, server, thumbnails
 from pocketknn.export.budget import parse_bytes
 from pocketknn.export.metadata import Metadata
 from pocketknn.export.progress import progress
-from pocketknn.export.report import console, megabytes, say
+from pocketknn.export.quiet import say
+from pocketknn.export.report import console, megabytes
 from pocketknn.export.staging import check_apart, staged
 
 

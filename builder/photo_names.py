@@ -36,8 +36,8 @@ def of_zip(named: Sequence[tuple[str, int]], note: Note) -> list[str]:
     guessed = [given for name, (given, _) in zip(read, named, strict=True) if name is None]
     if guessed:
         note(
-            f"warning: the encoding of {len(guessed)} of the zip's names is unknown, and they may be"
-            f" garbled, such as {guessed[0]!r}; unpack it with their encoding and give the folder"
+            f"warning: the encoding of {len(guessed)} of the zip's names is unknown, and they may"
+            f" be garbled, such as {guessed[0]!r}; unpack it with their encoding and give the folder"
         )
     if not any("/" in name for name in names):  # Windows wrote it, against the rule of zips
         names = [name.replace("\\", "/") for name in names]

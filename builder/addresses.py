@@ -9,6 +9,7 @@ from typing import Any
 from .errors import InputError, first_line
 from .files import RemoteFile, version
 from .images import Photo
+from .photo_names import is_litter
 
 _MARK = "://"
 _ON_DISK = "file://"
@@ -25,7 +26,8 @@ def photos_at(address: str) -> Iterator[Photo]:
     """All files below an address, with the folders above each as its class.
 
     Args:
-        address: a protocol of fsspec's and what it leads to. Hidden files are left out.
+        address: a protocol of fsspec's and what it leads to. Hidden files, and those that
+            systems write for themselves, are left out.
 
     Raises:
         InputError: fsspec or the protocol's package is not installed, nobody knows the protocol,
@@ -43,7 +45,7 @@ def photos_at(address: str) -> Iterator[Photo]:
         if not path.startswith(above):
             raise InputError(f"{address} is a file; an address must lead to a folder of photos")
         name = path.removeprefix(above)
-        if not any(part.startswith(".") for part in name.split("/")):
+        if not any(map(is_litter, name.split("/"))):
             # What the address says of a host or an account is not in the store's own paths.
             at = f"{address.rstrip('/')}/{name}"
             file = RemoteFile(at, entry["size"] or 0, version(entry))

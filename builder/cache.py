@@ -27,7 +27,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .cache_folder import folder as folder
-from .images import RESAMPLE
+from .images import DECODING
 
 if TYPE_CHECKING:
     from .backbone import Backbone
@@ -122,7 +122,7 @@ class Cache:
         """The cache of a backbone and crop policy in a folder."""
         engine = backbone.engine
         versions = [version(package) for package in (_DECODER, *_RUNTIMES[engine.name])]
-        made_by = [_SCHEMA, backbone.identity(), engine.name, crop, RESAMPLE, versions]
+        made_by = [_SCHEMA, backbone.identity(), engine.name, crop, DECODING, versions]
         name = hashlib.sha256(json.dumps(made_by).encode()).hexdigest()[:24]
         path = place / f"{backbone.name}-{name}{EMBEDDINGS}"
         return cls(path=path, dim=backbone.dim, notes=list(engine.notes))

@@ -18,6 +18,7 @@ from .errors import InputError
 from .images import Photo
 from .references import Provenance, References
 
+_NO_LABEL = "lies beside the class folders, or its label in the table is empty"
 # What became of each of some photos, in their order.
 Attempts = Callable[[Sequence[Photo]], Generator[Outcome, None, None]]
 
@@ -51,20 +52,20 @@ class Embedded:
     def references(
         self, classes: Sequence[str] | None = None, target_names: Sequence[str] | None = None
     ) -> References:
-        """These pictures as references, with labels and targets where they have any.
+        """These pictures as references, with targets where they have any, and labels where all do.
 
         Args:
             classes: the order of the classes; sorted by name when None.
             target_names: what the targets are.
 
         Raises:
-            InputError: a label is not among the classes.
+            InputError: a label is not among the classes, or there are classes but no labels.
         """
         labels = [photo.label for photo in self.photos]
         targets = [photo.targets for photo in self.photos]
         return References.of(
             self.embeddings,
-            labels if any(labels) else None,
+            labels if all(labels) else None,
             targets=targets if any(targets) else None,
             target_names=target_names if any(targets) else None,
             provenance=self.provenance,
@@ -134,13 +135,7 @@ def collect(
     Raises:
         InputError: as `embed`.
     """
-    labelled = any(photo.label for photo in photos)
-    wanted = [photo for photo in photos if photo.label or not labelled]
-    skipped = [
-        Skipped(name=photo.name, reason="lies beside the class folders, so it has no label")
-        for photo in photos
-        if labelled and not photo.label
-    ]
+    wanted, skipped = with_labels(photos)
     progress(len(skipped))
     done: list[Photo] = []
     hashes: list[str] = []
@@ -178,6 +173,20 @@ def collect(
             crop=crop,
         ),
     )
+
+
+def with_labels(photos: Sequence[Photo]) -> tuple[list[Photo], list[Skipped]]:
+    """Photos that belong to a model of them all, and the others: those without a class among some.
+
+    Photos with targets need no class.
+    """
+    labelled = any(photo.label for photo in photos) and not any(one.targets for one in photos)
+    wanted = [photo for photo in photos if photo.label or not labelled]
+    return wanted, [
+        Skipped(name=photo.name, reason=_NO_LABEL)
+        for photo in photos
+        if labelled and not photo.label
+    ]
 
 
 def run(backbone: Backbone, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:

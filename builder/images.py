@@ -14,10 +14,20 @@ from math import ceil
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL.TiffImagePlugin import TiffImageFile
+
+from .colours import to_srgb
 
 # Formats that Pillow decodes by itself: no EPS, which would start Ghostscript on a stranger's file.
 FORMATS = ("JPEG", "PNG", "GIF", "BMP", "WEBP", "TIFF", "AVIF", "PPM")
 RESAMPLE = "pillow-bilinear-antialiased"
+# What the numbers of a decoded picture are, in the words of the manifest.
+COLOUR = "sRGB; another profile in the file is converted, without one the numbers are taken for it"
+DEPTH = (
+    "values of 16 bits are divided by 257; a grey TIFF with none above 4095 is taken for 12 bits"
+)
+# Embeddings are remembered by it: raise the number where a file's pixels are decoded to others.
+DECODING = f"{RESAMPLE} 2"
 Resize = Callable[[Image.Image, tuple[int, int]], Image.Image]  # to a width and a height
 # A JPEG is decoded at a half, a quarter or an eighth where that leaves three times the side that is
 # wanted. On real photos of which 64 to 224 pixels were wanted this moved pixels by 0.3 of 255 on
@@ -26,6 +36,8 @@ Resize = Callable[[Image.Image, tuple[int, int]], Image.Image]  # to a width and
 _ENOUGH = 3
 _JPEG = ("JPEG", "MPO")
 _SIXTEEN_BIT = ("I;16", "I;16L", "I;16B", "I;16N", "I")
+_TWELVE_BITS = 4095
+_BITS = 258  # TIFF's tag for the bits of each channel
 _HEIC = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"mif1", b"msf1")
 
 # Pillow refuses decompression bombs at 179 million pixels and only warns from half of that on,
@@ -63,9 +75,11 @@ class Photo:
 def decode(content: bytes, at_least: int | None = None) -> Image.Image:
     """A picture file's bytes as an upright 8-bit RGB image.
 
-    EXIF rotation is applied, 16-bit values are scaled to 8 (so are 32-bit integers, as which some
-    16-bit files are read), transparency is laid on white, CMYK and palettes become RGB, of an
-    animation the first frame is taken.
+    EXIF rotation is applied, a colour profile is converted to sRGB, 16-bit values are scaled to 8
+    (so are 32-bit integers, as which some 16-bit files are read; a grey TIFF of 12 bits in 16 is
+    scaled by 12), transparency is laid on white, CMYK and palettes become RGB, of an animation the
+    first frame is taken. The image has pixels alone: no comment, profile or other words of the
+    file, which would be written with it.
 
     Args:
         content: the file.
@@ -93,7 +107,9 @@ def _decode(
             elif at_least:
                 image.draft(None, (at_least, at_least))
             image.load()
-            return _rgb(ImageOps.exif_transpose(image)), scale
+            made = _rgb(_eight_bit(ImageOps.exif_transpose(image), _is_deep_tiff(image)))
+            made.info = {}
+            return made, scale
     except UnidentifiedImageError as error:
         if content[4:8] == b"ftyp" and content[8:12] in _HEIC:
             raise PictureError("HEIC, which needs the package pillow-heif") from error
@@ -210,16 +226,32 @@ def _formats() -> tuple[str, ...]:
 
 
 def _rgb(image: Image.Image) -> Image.Image:
-    if image.mode in _SIXTEEN_BIT:
-        return _eight_bit(np.asarray(image, np.float64) / 257)
+    profile = image.info.get("icc_profile")
     if image.mode == "F":
         raise PictureError("floating-point pixels, which have no agreed range; save it as 8 bit")
     if image.has_transparency_data:
+        colours = to_srgb(image.convert("L" if image.mode == "LA" else "RGB"), profile)
+        colours.putalpha(image.convert("RGBA").getchannel("A"))
         opaque = Image.new("RGBA", image.size, "white")
-        opaque.alpha_composite(image.convert("RGBA"))
+        opaque.alpha_composite(colours)
         return opaque.convert("RGB")
-    return image.convert("RGB")
+    return to_srgb(image, profile)
 
 
-def _eight_bit(grey: NDArray[np.float64]) -> Image.Image:
-    return Image.fromarray(np.clip(np.rint(grey), 0, 255).astype(np.uint8)).convert("RGB")
+def _is_deep_tiff(image: Image.Image) -> bool:
+    """Whether it is a TIFF that says it has 16 bits a value."""
+    return isinstance(image, TiffImageFile) and 16 in image.tag_v2.get(_BITS, ())
+
+
+def _eight_bit(image: Image.Image, deep_tiff: bool) -> Image.Image:
+    """Values of 16 bits as 8; those of a TIFF may have been 12."""
+    if image.mode in _SIXTEEN_BIT:
+        values = np.asarray(image, np.float64)
+        top = _TWELVE_BITS if deep_tiff and values.max() <= _TWELVE_BITS else 65535
+        grey = Image.fromarray(np.clip(np.rint(values * 255 / top), 0, 255).astype(np.uint8))
+        grey.info = image.info
+        return grey
+    if deep_tiff and image.mode == "RGB" and 0 < np.asarray(image).max() <= _TWELVE_BITS >> 8:
+        # Pillow has taken the high bytes: the rest of the values is lost.
+        raise PictureError("12-bit values in 16 bits of colour, almost black; save it as 8 bit")
+    return image

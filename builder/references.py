@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -21,6 +22,8 @@ _PROVENANCE, _CLASSES, _TARGETS = (
     b"pocketknn.classes",
     b"pocketknn.targets",
 )
+_FORMULA = re.compile(r"'*[=+\-@\t\r]")  # what a spreadsheet runs, and what says that it is text
+_UNORDERED = "the references have no labels, so there is no order of classes"
 _NAMED = 10  # classes in a message
 
 
@@ -175,8 +178,8 @@ class References:
         return len(hashes) - len(set(hashes))
 
     def contradictions(self) -> list[tuple[str, str]]:
-        """Pairs of paths that hold the same picture under different labels."""
-        return [(self.paths[one], self.paths[other]) for one, other in self.contradicting()]
+        """Pairs of paths, or ids where there are none, of a picture under different labels."""
+        return [(self._called(one), self._called(other)) for one, other in self.contradicting()]
 
     def contradicting(self) -> list[tuple[int, int]]:
         """Pairs of rows that are the same picture under different labels."""
@@ -211,6 +214,10 @@ class References:
             provenance=self.provenance,
         )
 
+    def without_names(self) -> References:
+        """The references without their paths, which may tell of people; their ids stay."""
+        return replace(self, paths=("",) * len(self))
+
     def without_copies(self) -> References:
         """The references whose picture no earlier one has, where the pictures are known."""
         seen: set[str] = set()
@@ -229,7 +236,7 @@ class References:
             InputError: a class that has references is not named, or there are no labels.
         """
         if not self.labels:
-            raise InputError("the references have no labels, so there is no order of classes")
+            raise InputError(_UNORDERED)
         labels = [self.label_of(row) for row in range(len(self))]
         names, label_ids = _number(labels, classes, len(self))
         label_ids.flags.writeable = False
@@ -290,6 +297,8 @@ class References:
     def merge(self, other: References) -> References:
         """These references and behind them the other ones; an id that is taken gets -2, -3, ….
 
+        Where none of these has a path, they were left out, and those of the others are as well.
+
         Raises:
             InputError: they differ in width, backbone, crop or targets, or only one has labels.
         """
@@ -305,18 +314,21 @@ class References:
         if self.target_names != other.target_names:
             named = [", ".join(one.target_names) or "none" for one in (self, other)]
             raise InputError(f"the targets differ: {named[0]} and {named[1]}")
-        both = (self, other)
+        both = (self, other if any(self.paths) else other.without_names())
         return References.of(
             np.concatenate([one.vectors for one in both]),
             [one.label_of(row) for one in both for row in range(len(one))] if self.labels else None,
             classes=list(dict.fromkeys([*self.labels, *other.labels])) or None,
             ids=_told_apart([*self.ids, *other.ids]),
-            paths=[*self.paths, *other.paths],
+            paths=[path for one in both for path in one.paths],
             sha256=[*self.sha256, *other.sha256],
             targets=np.concatenate([one.targets for one in both]),
             target_names=self.target_names,
             provenance=self.provenance,
         )
+
+    def _called(self, row: int) -> str:
+        return self.paths[row] or self.ids[row]
 
     def check_there(self, ids: Iterable[str] = (), classes: Iterable[str] = ()) -> None:
         """Refuse ids and classes that no reference has.
@@ -454,7 +466,10 @@ class References:
             raise InputError(f"{path} is no table of references: {first_line(error)}") from error
 
     def table(self) -> str:
-        """What an app needs to turn an index into a picture: CSV of index, id, label, path."""
+        """What an app needs to turn an index into a picture: CSV of index, id, label, path.
+
+        The texts are `guarded`.
+        """
         from io import StringIO
 
         text = StringIO()
@@ -462,8 +477,23 @@ class References:
         # All texts in quotes: a lone carriage return in a name would go unquoted otherwise.
         writer = csv.writer(text, lineterminator="\n", quoting=csv.QUOTE_NONNUMERIC)
         for row in range(len(self)):
-            writer.writerow((row, self.ids[row], self.label_of(row), self.paths[row]))
+            texts = (self.ids[row], self.label_of(row), self.paths[row])
+            writer.writerow((row, *map(guarded, texts)))
         return text.getvalue()
+
+
+def guarded(text: str) -> str:
+    """A text for a table that a spreadsheet may open, which would run it if it were a formula.
+
+    >>> guarded("=1+1"), guarded("'tis"), guarded("'=1+1")
+    ("'=1+1", "'tis", "''=1+1")
+    """
+    return f"'{text}" if _FORMULA.match(text) else text
+
+
+def unguarded(text: str) -> str:
+    """What `guarded` was given; a text that it never wrote is left as it is."""
+    return text[1:] if text[:1] == "'" and _FORMULA.match(text) else text
 
 
 def _finite(values: ArrayLike, what: str) -> NDArray[np.float32]:
@@ -555,6 +585,8 @@ def _number(
     labels: Sequence[str] | None, classes: Sequence[str] | None, n: int
 ) -> tuple[tuple[str, ...], NDArray[np.int64]]:
     if labels is None:
+        if classes:
+            raise InputError(_UNORDERED)
         return (), np.empty(0, np.int64)
     if len(labels) != n:
         raise InputError(f"{len(labels)} labels for {n} references")

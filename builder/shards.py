@@ -23,7 +23,7 @@ from .attempt import Done, Outcome
 from .cluster import versions
 from .errors import InputError
 from .files import RemoteFile, Shared
-from .images import RESAMPLE, Photo, PictureError, UnreadError
+from .images import DECODING, Photo, PictureError, UnreadError
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -51,7 +51,7 @@ def cut(photos: Sequence[Photo], backbone: Backbone, crop: str) -> list[Shard]:
     Raises:
         InputError: a picture lies where no other process sees it.
     """
-    made_by = [_SCHEMA, backbone.identity(), backbone.engine.name, crop, RESAMPLE, versions()]
+    made_by = [_SCHEMA, backbone.identity(), backbone.engine.name, crop, DECODING, versions()]
     shards = []
     for start in range(0, len(photos), TOGETHER):
         part = tuple(photos[start : start + TOGETHER])

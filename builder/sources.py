@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import bz2
 import csv
+import errno
 import gzip
 import io
 import lzma
 import math
 import os
+import posixpath
 import shutil
 import tarfile
 import tempfile
 import threading
 import unicodedata
 import zipfile
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from fnmatch import fnmatch
 from functools import partial
 from pathlib import Path, PurePosixPath
@@ -25,6 +27,7 @@ from .addresses import photos_at, place_of
 from .errors import InputError
 from .files import LARGEST, LocalFile, check_file, check_rows, read_file, within
 from .images import Photo
+from .photo_names import Note, is_litter, of_zip, refuse_splits, relative
 
 _LONGEST_LABEL = 255
 _MOST_GROWTH = 20  # times; bitmaps of drawings may shrink that much in an archive
@@ -46,6 +49,7 @@ def find(
     target_columns: Sequence[str] = (),
     exclude: Sequence[str] = (),
     limit: int | None = None,
+    note: Note = lambda line: None,
 ) -> list[Photo]:
     """All photos of a place, in the order of their class and name.
 
@@ -53,16 +57,19 @@ def find(
         place: a folder with a folder per class (nested ones join with "/"), or a flat one; a CSV or
             Parquet table of paths, relative to the table, and labels; a zip or tar archive of
             folders; or, as text, the address of folders in a store that fsspec knows, such as
-            s3://bucket/photos. Hidden files are left out. Whether a file is a picture is seen when
+            s3://bucket/photos. Hidden files, and those that systems write for themselves, are left
+            out. Whether a file is a picture is seen when
             it is decoded, whatever its name ends with.
         path_column: of a table.
         label_column: of a table; "label", where there is one, when None.
         target_columns: of a table: numbers for regression.
         exclude: patterns such as `*_small.jpg` or `drafts/*`, held against each name.
         limit: at most so many photos of each class, the first by name.
+        note: told, a line each, of folders without photos and of names that may be garbled.
 
     Raises:
-        InputError: the place does not exist, cannot be read, or holds no photo.
+        InputError: the place does not exist, cannot be read, holds no photo, or is a split into
+            folders such as train and test.
     """
     if isinstance(place, str):
         place = place_of(place)
@@ -74,12 +81,14 @@ def find(
         raise InputError(f"the limit must be at least 1, not {limit}")
     photos = [
         _usable(photo)
-        for photo in _from(place, path_column, label_column, target_columns)
+        for photo in _from(place, path_column, label_column, target_columns, note)
         if not any(fnmatch(photo.name, pattern) for pattern in exclude)
     ]
     if not photos:
         raise InputError(f"{place} holds no files; put the photos of each class in a folder below")
     check_classes({photo.label for photo in photos})
+    if not Path(place).name.lower().endswith(_TABLES):
+        refuse_splits(place, photos)
     photos.sort(key=lambda photo: (photo.label, photo.name))
     return photos if limit is None else list(_first(photos, limit))
 
@@ -121,7 +130,11 @@ def check_classes(names: Iterable[str]) -> None:
 
 
 def _from(
-    place: Path | str, path_column: str, label_column: str | None, target_columns: Sequence[str]
+    place: Path | str,
+    path_column: str,
+    label_column: str | None,
+    target_columns: Sequence[str],
+    note: Note,
 ) -> Iterable[Photo]:
     name = Path(place).name.lower()
     if isinstance(place, Path) and name.endswith(_TABLES) and not place.is_dir():
@@ -131,9 +144,9 @@ def _from(
     if isinstance(place, str):
         return photos_at(place)
     if place.is_dir():
-        return _folder(place)
+        return _folder(place, note)
     if name.endswith(".zip"):
-        return _archive(place, _zip_members)
+        return _archive(place, partial(_zip_members, note=note))
     if name.endswith(_TARS):
         return _archive(place, _tar_members)
     raise InputError(
@@ -149,7 +162,7 @@ def _first(photos: Iterable[Photo], limit: int) -> Iterator[Photo]:
             yield photo
 
 
-def _folder(folder: Path) -> Iterator[Photo]:
+def _folder(folder: Path, note: Note) -> Iterator[Photo]:
     def refuse(error: OSError) -> None:
         raise InputError(f"{error.filename} cannot be read: {error.strerror}") from error
 
@@ -159,11 +172,11 @@ def _folder(folder: Path) -> Iterator[Photo]:
         here = Path(parent)
         absolute = str(here.absolute())
         below = here.relative_to(folder)
-        folders[:] = [name for name in folders if not name.startswith(".")]
+        folders[:] = [name for name in folders if not is_litter(name)]
         for name in folders:
             if here.resolve().is_relative_to((here / name).resolve()):
                 raise InputError(f"{(below / name).as_posix()} links to a folder that it lies in")
-        shown = [name for name in files if not name.startswith(".")]
+        shown = [name for name in files if not is_litter(name)]
         if shown and here != folder:
             with_files.add(below)
         elif not folders and here != folder:
@@ -172,7 +185,7 @@ def _folder(folder: Path) -> Iterator[Photo]:
             yield _in_folders((below / name).as_posix(), LocalFile(f"{absolute}/{name}"))
     for below in empty:
         if below.parent not in with_files:  # an empty folder beside a class's pictures is no class
-            raise InputError(f"the class folder {below.as_posix()!r} holds no pictures")
+            note(f"warning: the folder {below.as_posix()!r} is empty, so it is no class")
 
 
 def _table(
@@ -186,12 +199,14 @@ def _table(
             raise InputError(f"{path.name} has no column {wanted!r}; its columns are {there}")
     named = columns[labels] if labels else [""] * len(columns[path_column])
     numbers = [columns[name] for name in target_columns]
-    for row, (place, label) in enumerate(zip(columns[path_column], named, strict=True)):
+    folder, places = path.parent.absolute(), columns[path_column]
+    names = relative(places, folder)
+    for row, (place, label) in enumerate(zip(places, named, strict=True)):
         if place:
             yield Photo(
-                name=PurePosixPath(place).as_posix(),
+                name=names[row],
                 label=label,
-                content=LocalFile(str(path.parent.absolute() / place)),
+                content=LocalFile(str(folder / place)),
                 targets=tuple(
                     _number(column[row], f"{name!r} of {place}")
                     for name, column in zip(target_columns, numbers, strict=True)
@@ -239,7 +254,7 @@ def _archive(path: Path, members: Callable[[Path], Iterator[Member]]) -> Iterato
         found = [
             (name, content)
             for name, content in members(path)
-            if not any(part.startswith((".", "__MACOSX")) for part in PurePosixPath(name).parts)
+            if not any(map(is_litter, PurePosixPath(name).parts))
         ]
     except (zipfile.BadZipFile, tarfile.TarError, lzma.LZMAError, OSError, EOFError) as error:
         raise InputError(f"{path.name} cannot be read as an archive: {error}") from error
@@ -250,11 +265,13 @@ def _archive(path: Path, members: Callable[[Path], Iterator[Member]]) -> Iterato
         yield _in_folders(name.partition("/")[2] if wrapped else name, content)
 
 
-def _zip_members(path: Path) -> Iterator[Member]:
+def _zip_members(path: Path, note: Note) -> Iterator[Member]:
     archive = zipfile.ZipFile(path)  # stays open as long as its members are used
-    for info in archive.infolist():
-        if not info.is_dir():
-            yield info.filename, within(info.file_size, partial(archive.read, info))
+    infos = archive.infolist()
+    names = of_zip([(info.filename, info.flag_bits) for info in infos], note)
+    for name, info in zip(names, infos, strict=True):
+        if not name.endswith("/"):
+            yield name, within(info.file_size, partial(archive.read, info))
 
 
 def _tar_members(path: Path) -> Iterator[Member]:
@@ -276,9 +293,29 @@ def _tar_members(path: Path) -> Iterator[Member]:
             return plain.read(info.size)
 
     with tarfile.open(fileobj=plain) as archive:
-        members = [info for info in archive if info.isfile()]
-    for info in members:
-        yield info.name.removeprefix("./"), within(info.size, partial(content, info))
+        members = list(archive)
+    there = {posixpath.normpath(info.name): info for info in members if not info.isdir()}
+    for info in there.values():
+        found = _linked(info, there)
+        read = partial(content, found) if found else _leads_nowhere
+        yield info.name.removeprefix("./"), within(found.size if found else 0, read)
+
+
+def _linked(info: tarfile.TarInfo, there: Mapping[str, tarfile.TarInfo]) -> tarfile.TarInfo | None:
+    """The member that holds the bytes, as a second name of a file holds none; None without one."""
+    seen: set[str] = set()
+    while info.islnk() or info.issym():
+        above = posixpath.dirname(info.name) if info.issym() else ""
+        name = posixpath.normpath(posixpath.join(above, info.linkname))
+        if name in seen or name not in there:
+            return None
+        seen.add(name)
+        info = there[name]
+    return info if info.isfile() else None
+
+
+def _leads_nowhere() -> bytes:
+    raise OSError(errno.ENOENT, "no file, and no link to one in the archive")
 
 
 def _unpack(packed: IO[bytes], plain: IO[bytes], path: Path) -> None:

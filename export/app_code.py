@@ -18,6 +18,7 @@ from .metadata import MODEL
 # Each snippet with the format that it runs.
 SNIPPETS = {
     "classify.py": "tflite",
+    "square.py": "tflite",
     "classify.mjs": "onnx",
     "square.mjs": "onnx",
     "Classify.swift": "coreml",

@@ -186,6 +186,10 @@ def build(
     no_report: Annotated[
         bool, typer.Option("--no-report", help="Write no report.html, which takes seconds.")
     ] = False,
+    no_names: Annotated[
+        bool,
+        typer.Option("--no-names", help="Write no photo's name into any file; ids lead to them."),
+    ] = False,
     plan: Annotated[
         bool, typer.Option("--plan", help="Write nothing: say how large each file would be.")
     ] = False,
@@ -285,6 +289,7 @@ def build(
         force=force,
         cached=not no_cache,
         with_report=not no_report,
+        with_names=not no_names,
         cluster=cluster,
     )
     raise typer.Exit(0 if result.agrees else 1)

@@ -25,7 +25,7 @@ class Reference(Protocol):
 
     @property
     def path(self) -> str:
-        """Where the picture was, below the place that was searched."""
+        """Where the picture was, below the place that was searched; "" where it is not told."""
 
 
 class ByPicture:
@@ -70,7 +70,8 @@ def thumbnails(
 ) -> dict[str, NDArray[np.uint8]]:
     """Pictures (size, size, 3) of references, by id.
 
-    A reference is left out where its path leads to no picture any more, or to another one.
+    A reference is left out where its path leads to no picture any more, or to another one. One
+    without a path is looked for among all photos.
 
     Args:
         references: whose pictures are wanted.
@@ -78,16 +79,18 @@ def thumbnails(
         size: side of the thumbnails in pixels.
         crop: how a picture becomes a square.
     """
-    there = {photo.name: photo for photo in photos}
+    wanted = {one.path for one in references}
     by_picture = ByPicture(one.id for one in references)
-    found = {}
-    for place, one in enumerate(references):
-        if one.path not in there:
+    found: dict[str, NDArray[np.uint8]] = {}
+    for photo in photos:
+        if not wanted & {photo.name, ""}:
             continue
         try:
-            content = read(there[one.path])
-            if place in by_picture.places(content):
-                found[one.id] = square(decode(content), size, crop)
+            content = read(photo)
+            same = (references[place] for place in by_picture.places(content))
+            ours = [one.id for one in same if one.path in (photo.name, "")]
+            if ours:
+                found |= dict.fromkeys(ours, square(decode(content), size, crop))
         except PictureError:
             continue
     return found

@@ -18,9 +18,9 @@ from pocketknn.builder.backbone import Backbone
 from pocketknn.builder.errors import InputError, first_line
 from pocketknn.builder.files import read_file
 from pocketknn.builder.fit import Fit
-from pocketknn.builder.images import RESAMPLE
+from pocketknn.builder.images import COLOUR, DEPTH, RESAMPLE
 from pocketknn.builder.neighbors import METRICS
-from pocketknn.builder.references import References
+from pocketknn.builder.references import References, unguarded
 from pocketknn.builder.spec import Spec
 from pocketknn.builder.texts import parse_json
 from pocketknn.builder.unknown import Rejection, measure
@@ -111,7 +111,10 @@ class Metadata:
             raise InputError(f"the table of references is damaged: {error}") from error
         if len(rows) != (count := self.manifest["references"]["count"]):
             raise InputError(f"the table of references has {len(rows)} rows, not {count}")
-        return [row | {"index": place} for place, row in enumerate(rows)]
+        return [
+            {name: unguarded(cell) for name, cell in row.items()} | {"index": place}
+            for place, row in enumerate(rows)
+        ]
 
     def files(self, seal: str = "") -> dict[str, str]:
         """The texts that a format stores, by name.
@@ -467,6 +470,8 @@ def _input(
         "shape": [backbone.size, backbone.size, 3],
         "dtype": options.pixels,
         "color": "RGB",
+        "profile": COLOUR,
+        "depth": DEPTH,
         "range": [0, 255],
         "upright": True,
         "crop": spec.crop,

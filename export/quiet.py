@@ -10,6 +10,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TextIO
 
+_people: list[TextIO] = []  # what `quiet` gives while it lasts
+
+
+def say(line: str) -> None:
+    """Tell people, on stderr, what is no part of the answer, which programs may read."""
+    print(line, file=_people[-1] if _people else sys.stderr, flush=True)
+
 
 @contextmanager
 def quiet() -> Iterator[TextIO]:
@@ -31,9 +38,11 @@ def quiet() -> Iterator[TextIO]:
         os.fdopen(kept, "w", encoding=sys.stderr.encoding, errors="backslashreplace") as real,
     ):
         os.dup2(sink.fileno(), 2)
+        _people.append(real)
         try:
             yield real
         finally:
+            _people.pop()
             sys.stderr.flush()
             real.flush()
             os.dup2(kept, 2)

@@ -10,7 +10,8 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 from rich.text import Text
 
-from pocketknn.builder.embedding import Skipped
+from pocketknn.builder.embedding import Skipped, with_labels
+from pocketknn.builder.images import Photo
 
 from .budget import Budget, Variant
 from .condensing import kept_lines
@@ -18,10 +19,19 @@ from .handover import Export
 from .metadata import REPORT
 from .parity import TOLERANCES, Parity
 from .plan import Plan
+from .quiet import say
 from .reporting.wording import projected
 from .terminal import shown
 
 _SHOWN = 10
+
+
+def without_strays(photos: Sequence[Photo]) -> list[Photo]:
+    """The photos that a build would take of these; says how many others there are."""
+    wanted, skipped = with_labels(photos)
+    if skipped:
+        say(f"{len(skipped)} left out, such as {shown(skipped[0].name)}: {skipped[0].reason}")
+    return wanted
 
 
 class Row(NamedTuple):

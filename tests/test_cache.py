@@ -94,9 +94,10 @@ def test_versions_of_what_decodes_and_runs_are_told_apart(tmp_path, net, monkeyp
     assert len(names) == 3
 
 
-def test_a_cache_of_another_version_is_left_alone(tmp_path, net, monkeypatch):
+@pytest.mark.parametrize("what", ["_SCHEMA", "DECODING"])
+def test_a_cache_of_another_version_is_left_alone(tmp_path, net, monkeypatch, what):
     ours = Cache.of(tmp_path, net, "center").path
-    monkeypatch.setattr("pocketknn.builder.cache._SCHEMA", -1)
+    monkeypatch.setattr(f"pocketknn.builder.cache.{what}", -1)
     assert Cache.of(tmp_path, net, "center").path != ours
 
 

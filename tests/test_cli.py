@@ -13,7 +13,7 @@ import pytest
 from conftest import PLAIN, drawing
 from PIL import Image
 
-from pocketknn.builder import neighbors
+from pocketknn.builder import References, neighbors
 from pocketknn.export import queries, to_onnx
 from pocketknn.export.cli import main
 from pocketknn.export.seal import digest
@@ -634,7 +634,7 @@ def test_a_report_that_cannot_be_made_does_not_cost_the_build(
 
 def test_the_order_of_classes_can_be_fixed(photos, pocketknn, refused, tmp_path):
     labels = tmp_path / "labels"
-    labels.write_text("cherry\napple\nberries/red\nmissing\n")
+    labels.write_text("\ufeffcherry\napple\nberries/red\nmissing\n", "utf-8")  # as Notepad writes
     assert pocketknn(*quick(photos, tmp_path / "out", "--labels", labels)).code == 0
     manifest = json.loads((tmp_path / "out/manifest.json").read_text())
     assert manifest["labels"] == ["cherry", "apple", "berries/red", "missing"]
@@ -646,6 +646,57 @@ def test_the_order_of_classes_can_be_fixed(photos, pocketknn, refused, tmp_path)
     assert "must name each class once" in refused(
         *quick(photos, tmp_path / "out2", "--labels", labels)
     )
+
+
+def test_an_order_of_classes_where_there_are_none(photos, refused, tmp_path):
+    (tmp_path / "labels").write_text("apple\n")
+    more = ("--labels", tmp_path / "labels")
+    assert "orders classes, but" in refused(*quick(photos / "apple", tmp_path / "out", *more))
+
+
+def test_a_build_without_the_names_of_its_photos(photos, pocketknn, tmp_path):
+    folder = tmp_path / "photos"
+    for path in photos.rglob("*.png"):
+        place = folder / path.parent.name / f"of-anna-{path.name}"
+        place.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(path, place)
+    (folder / "red/of-anna.txt").write_text("not a picture")
+    shutil.copy(folder / "red/of-anna-0.png", folder / "apple/of-anna-again.png")
+    out, plain = tmp_path / "out", ("--backbone", "pixels", "--size", 8)
+    more = ("--formats", "tflite,onnx", "--no-names")
+    assert pocketknn("build", folder, "-o", out, *plain, *more).code == 0
+    files = [path for path in out.rglob("*") if path.is_file()]
+    assert {"report.html", "references.parquet"} <= {path.name for path in files}
+    assert [path.name for path in files if b"of-anna" in path.read_bytes()] == []
+    assert not any(References.load(out / "references.parquet").paths)
+    manifest = json.loads((out / "manifest.json").read_text())
+    assert manifest["skipped"] == [{"name": "", "reason": "not a picture"}]
+    (pair,) = manifest["references"]["contradictions"]
+    assert len(set(pair)) == 2
+    picture = folder / "cherry/of-anna-1.png"
+    (answer,) = json.loads(pocketknn("predict", "--json", out / "model.onnx", picture).out)
+    assert answer["neighbors"][0]["path"] == ""
+    assert answer["neighbors"][0]["id"] in pocketknn("predict", out / "model.tflite", picture).out
+    (tmp_path / "more/cherry").mkdir(parents=True)
+    drawing(99).save(tmp_path / "more/cherry/of-anna-new.png")
+    more = ("--add", tmp_path / "more", "--out", tmp_path / "more.tflite")
+    said = pocketknn("edit", out / "model.tflite", *more)
+    assert said.code == 0, said.err
+    assert pocketknn("eval", out, folder).code == 0
+    files = [tmp_path / "more.tflite", *(path for path in out.rglob("*") if path.is_file())]
+    assert [path.name for path in files if b"of-anna" in path.read_bytes()] == []
+
+
+def test_a_stray_photo_counts_in_eval_as_in_build(photos, pocketknn, tmp_path):
+    folder = tmp_path / "photos"
+    shutil.copytree(photos, folder)
+    shutil.copy(photos / "apple/0.png", folder / "stray.png")
+    assert pocketknn(*quick(folder, tmp_path / "out")).code == 0
+    start = (sys.executable, "-c", "from pocketknn.export.cli import main; main()")
+    command = [*start, "eval", "--json", tmp_path / "out", folder]
+    said = subprocess.run(command, capture_output=True, check=True, text=True)
+    assert [row["photos"] for row in json.loads(said.stdout)] == [12]
+    assert "1 left out, such as stray.png: lies beside the class folders" in said.stderr
 
 
 def test_the_cache_serves_a_second_build_and_can_be_cleared(

@@ -1,11 +1,19 @@
 """Photos that are references, known by the bytes of their files."""
 
 import hashlib
+from typing import NamedTuple
 
 import pytest
 
-from pocketknn.builder.images import Photo
-from pocketknn.export.found_again import ByPicture, among
+from pocketknn.builder import find
+from pocketknn.builder.images import Photo, read
+from pocketknn.export.found_again import ByPicture, among, thumbnails
+
+
+class Found(NamedTuple):
+    id: str
+    path: str
+
 
 CONTENT = b"the bytes of a file"
 HASH = hashlib.sha256(CONTENT).hexdigest()
@@ -35,3 +43,12 @@ def test_photos_that_cannot_be_read_are_no_references():
     ]
     assert among(photos, [HASH[:12]]) == 1
     assert among(photos, ["0"]) == 0
+
+
+def test_a_reference_without_a_name_is_found_among_all_photos(photos):
+    found = find(photos)
+    ids = [hashlib.sha256(read(photo)).hexdigest()[:12] for photo in found]
+    nameless = Found(id=ids[3], path="")
+    named, moved = Found(id=ids[5], path=found[5].name), Found(id=ids[6], path="elsewhere.png")
+    assert set(thumbnails([nameless, named, moved], found, 8, "center")) == {ids[3], ids[5]}
+    assert set(thumbnails([named, moved], found, 8, "center")) == {ids[5]}

@@ -7,7 +7,8 @@ import zlib
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageCms
+from profiles import P3, PROPHOTO, in_colours, of_colours, of_grey
 
 from pocketknn.builder.images import Photo, PictureError, _formats, decode, pixels, square
 
@@ -59,6 +60,75 @@ def test_cmyk_becomes_rgb():
     assert red[1:].max() < 40
 
 
+SOFT = np.asarray(GRADIENT) // 2 + 64  # colours that all profiles here have
+TAGGED = {"P3": P3, "ProPhoto": PROPHOTO}
+
+
+@pytest.mark.parametrize("name", TAGGED)
+@pytest.mark.parametrize("kind", ["PNG", "TIFF", "JPEG", "WEBP"])
+def test_a_colour_profile_is_converted(name, kind):
+    told = Image.fromarray(in_colours(SOFT, *TAGGED[name]))
+    assert np.abs(np.asarray(told, int) - SOFT).max() > 15
+    best = {"JPEG": {"quality": 100, "subsampling": 0}, "WEBP": {"lossless": True}}
+    content = encoded(told, kind, icc_profile=of_colours(*TAGGED[name]), **best.get(kind, {}))
+    assert np.abs(colours(content) - SOFT).max() <= (8 if kind == "JPEG" else 3)
+
+
+def test_a_profile_is_converted_where_a_jpeg_is_decoded_smaller_and_turned():
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    flat = Image.new("RGB", (320, 160), (190, 90, 60))
+    told = Image.fromarray(in_colours(np.asarray(flat), *PROPHOTO))
+    content = encoded(told, "JPEG", quality=95, icc_profile=of_colours(*PROPHOTO), exif=exif)
+    found = pixels(Photo(name="", label="", content=lambda: content), 8, "center").astype(int)
+    assert np.abs(found - (190, 90, 60)).max() <= 3
+
+
+def test_a_profile_leaves_transparency_alone():
+    told = Image.fromarray(in_colours(SOFT, *P3))
+    told.putalpha(128)
+    found = colours(encoded(told, "PNG", icc_profile=of_colours(*P3)))
+    assert np.abs(found - (SOFT.astype(int) + 255) / 2).max() <= 3
+
+
+def test_grey_has_profiles_of_grey_and_of_colours():
+    grey = Image.fromarray(np.arange(0, 256, 5, dtype=np.uint8)[None])
+    found = colours(encoded(grey, "PNG", icc_profile=of_grey(1.0)))
+    assert found[0, 10].tolist() == pytest.approx([121] * 3, abs=2), "50 of 255, linear"
+    found = colours(encoded(grey, "PNG", icc_profile=of_colours(P3[0], 1.0)))
+    assert found[0, 10].tolist() == pytest.approx([121] * 3, abs=2)
+
+
+def test_a_profile_of_srgb_moves_nothing():
+    srgb = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    found = colours(encoded(GRADIENT, "PNG", icc_profile=srgb))
+    np.testing.assert_array_equal(found, np.asarray(GRADIENT))
+
+
+@pytest.mark.parametrize(
+    "profile",
+    [
+        b"garbage",
+        of_colours(*P3)[:200],
+        b"\0" * 300,
+        of_grey(1.0),
+        bytes(16) + b"CMYK" + bytes(200),
+    ],
+)
+def test_a_profile_that_cannot_be_used_is_passed_over(profile):
+    found = colours(encoded(GRADIENT, "PNG", icc_profile=profile))
+    np.testing.assert_array_equal(found, np.asarray(GRADIENT))
+
+
+def test_a_decoded_picture_has_no_words_of_its_file():
+    content = encoded(
+        GRADIENT, "JPEG", comment=b"of my house", icc_profile=of_colours(*P3), exif=Image.Exif()
+    )
+    assert decode(content).info == {}
+    assert b"house" not in encoded(decode(content), "JPEG")
+    assert b"house" not in encoded(decode(encoded(GRADIENT, "GIF", comment=b"my house")), "GIF")
+
+
 def test_transparency_is_laid_on_white():
     palette = Image.new("P", (4, 4))
     palette.putpalette([10, 20, 30, 200, 0, 0])
@@ -74,6 +144,25 @@ def test_sixteen_bit_grey_is_scaled_not_clipped():
     values = np.array([[0, 257 * 100], [257 * 200, 65535]], np.uint16)
     found = colours(encoded(Image.fromarray(values), "PNG"))
     assert found[..., 0].tolist() == [[0, 100], [200, 255]]
+
+
+def test_twelve_bits_in_a_tiff_of_sixteen_are_seen():
+    values = np.array([[0, 1000], [2047, 4000]], np.uint16)
+    found = colours(encoded(Image.fromarray(values), "TIFF"))
+    assert found[..., 0].tolist() == [[0, 62], [127, 249]]
+    assert colours(encoded(Image.fromarray(values), "PNG")).max() == 16, "PNG says that it has 16"
+    assert colours(encoded(Image.fromarray(values * 16), "TIFF"))[1, 1, 0] == 249
+
+
+def test_twelve_bits_in_colours_of_sixteen_are_refused_in_words():
+    values = np.full((2, 2, 3), 3000, "<u2").tobytes()
+    tags = [(256, 3, 1, 2), (257, 3, 1, 2), (258, 3, 3, 134), (262, 3, 1, 2), (273, 4, 1, 140)]
+    tags += [(277, 3, 1, 3), (278, 3, 1, 2), (279, 4, 1, len(values))]
+    written = b"".join(struct.pack("<HHII", *tag) for tag in tags)
+    head = b"II*\0\x08\0\0\0" + struct.pack("<H", len(tags)) + written
+    content = head.ljust(134, b"\0") + struct.pack("<3H", 16, 16, 16) + values
+    with pytest.raises(PictureError, match="12-bit values"):
+        decode(content)
 
 
 @pytest.mark.parametrize("mode", ["L", "1", "LA", "RGBA", "P"])

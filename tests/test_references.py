@@ -7,6 +7,7 @@ import pytest
 
 from pocketknn.builder import InputError, References
 from pocketknn.builder.references import Provenance
+from pocketknn.export.metadata import Metadata
 
 
 def test_vectors_are_kept_as_they_are_and_cannot_be_changed():
@@ -117,6 +118,22 @@ def test_the_table_survives_commas_quotes_and_newlines():
     rows = list(csv.DictReader(io.StringIO(text)))
     assert [row["path"] for row in rows] == names
     assert [(row["index"], row["label"]) for row in rows] == [("0", "x"), ("1", "y,z")]
+
+
+FORMULAS = ["=1+1", "+1", "-1", "@x", "\t=1", "\r=1", "'=1+1"]
+
+
+@pytest.mark.parametrize("name", [*FORMULAS, "a=1", "'tis", "''", ""])
+def test_no_text_of_the_table_is_a_formula(name):
+    import csv
+    import io
+
+    refs = References.of(np.eye(2), [name or "x", "y"], ids=[name, "1"], paths=[name, "z"])
+    written = list(csv.reader(io.StringIO(refs.table(), newline="")))[1]
+    assert not any(cell.startswith(("=", "+", "-", "@", "\t", "\r")) for cell in written)
+    assert (written[3] == name) is (name not in FORMULAS)
+    (read, _) = Metadata(manifest={}, table=refs.table()).rows()
+    assert read == {"index": 0, "id": name, "label": name or "x", "path": name}
 
 
 @pytest.mark.parametrize("content", [b"", b"PAR1 not really", b"index,id\n"])

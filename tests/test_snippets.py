@@ -24,6 +24,7 @@ from conftest import drawing
 from conftest import plain as spec_of
 from node import installed, run
 from PIL import Image, ImageOps
+from profiles import P3, of_colours
 
 from pocketknn.builder import References, Spec, load_backbone
 from pocketknn.builder.embedding import run as embed
@@ -38,6 +39,7 @@ ROOT = Path(__file__).parents[1]
 SIZE = 24
 LABELS = ["apple", "berry", "cherry"]
 HOSTILE = ['"""', "\\n\\", "$x ${y} @@k", "%% if z", "'); DROP", "雪 🙂 é", "</script>", "a,b"]
+HOSTILE += ["=1+1", "'=1+1", "'tis"]
 
 
 def built(out, labels=LABELS, head=None, crop="center", formats=None, options=None, **choices):
@@ -219,15 +221,22 @@ def test_python_passes_its_self_test(out):
     assert "0 of 6 differ" in said
 
 
-def test_python_on_transparent_and_grey_pictures(out, tmp_path):
-    grey, clear = tmp_path / "grey.png", tmp_path / "clear.png"
+def of_other_kinds(folder):
+    """Pictures in grey, with transparency, and in the colours of another profile."""
+    grey, clear, tagged = (folder / f"{name}.png" for name in ("grey", "clear", "tagged"))
     ImageOps.grayscale(drawing(901)).save(grey)
     image = drawing(902).convert("RGBA")
     image.putalpha(Image.linear_gradient("L").resize(image.size))
     image.save(clear)
-    code, said, _, errors = python(out, grey, clear)
+    drawing(903).save(tagged, icc_profile=of_colours(*P3))
+    return grey, clear, tagged
+
+
+def test_python_on_pictures_of_other_kinds(out, tmp_path):
+    pictures = of_other_kinds(tmp_path)
+    code, said, _, errors = python(out, *pictures)
     assert code == 0, errors
-    for answer, path in zip(json.loads(said), (grey, clear), strict=True):
+    for answer, path in zip(json.loads(said), pictures, strict=True):
         agrees(answer, expected_of(out, "model.tflite", path), 1e-6)
 
 
@@ -340,15 +349,11 @@ def test_javascript_passes_its_self_test(out, web):
     assert said.count(" ok") == 6
 
 
-def test_javascript_on_transparent_and_grey_pictures(plain, tmp_path, web):
-    grey, clear = tmp_path / "grey.png", tmp_path / "clear.png"
-    ImageOps.grayscale(drawing(901)).save(grey)
-    image = drawing(902).convert("RGBA")
-    image.putalpha(Image.linear_gradient("L").resize(image.size))
-    image.save(clear)
-    code, said, errors = web(plain, grey, clear)
+def test_javascript_on_pictures_of_other_kinds(plain, tmp_path, web):
+    pictures = of_other_kinds(tmp_path)
+    code, said, errors = web(plain, *pictures)
     assert code == 0, errors
-    for answer, path in zip(json.loads(said), (grey, clear), strict=True):
+    for answer, path in zip(json.loads(said), pictures, strict=True):
         agrees(answer, expected_of(plain, "model.onnx", path), 2e-3)
 
 

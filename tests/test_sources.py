@@ -2,6 +2,7 @@
 
 import io
 import os
+import re
 import tarfile
 import zipfile
 
@@ -47,8 +48,35 @@ def test_folders_that_cannot_be_used(tmp_path):
     (tmp_path / "empty").mkdir()
     with pytest.raises(InputError, match="holds no files"):
         find(tmp_path / "empty")
-    with pytest.raises(InputError, match="'empty' holds no pictures"):
+
+
+def test_an_empty_class_folder_is_named_and_passed_over(photos, tmp_path):
+    (tmp_path / "apple").symlink_to(photos / "apple")
+    (tmp_path / "empty").mkdir()
+    notes = []
+    assert named(find(tmp_path, note=notes.append)) == NAMES[:4]
+    assert notes == ["warning: the folder 'empty' is empty, so it is no class"]
+
+
+def test_what_systems_write_for_themselves_is_no_photo(photos, tmp_path):
+    (tmp_path / "apple").mkdir()
+    (tmp_path / "apple/0.png").symlink_to(photos / "apple/0.png")
+    for name in ("__MACOSX/._0.png", "apple/Thumbs.db", "desktop.ini", "apple/@eaDir/0.png"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(b"")
+    assert named(find(tmp_path)) == ["apple/0.png"]
+
+
+def test_a_split_is_refused_in_a_line_that_says_what_to_type(photos, tmp_path):
+    for part in ("train", "Val"):
+        (tmp_path / part).mkdir()
+        (tmp_path / part / "apple").symlink_to(photos / "apple")
+    words = f"build from {tmp_path}/train, and then evaluate on {tmp_path}/Val"
+    with pytest.raises(InputError, match=re.escape(words)):
         find(tmp_path)
+    assert named(find(tmp_path / "train")) == NAMES[:4]
+    (tmp_path / "bus").symlink_to(photos / "apple")  # a train may be a vehicle
+    assert {photo.label for photo in find(tmp_path)} == {"Val/apple", "bus", "train/apple"}
 
 
 def test_an_empty_folder_beside_a_classs_pictures_is_no_class(photos, tmp_path):
@@ -133,6 +161,30 @@ def test_a_table_of_paths_and_labels(photos, ending):
     (photos / f"photos{ending}").unlink()
 
 
+def test_a_table_says_nothing_of_where_photos_lie_on_this_machine(photos, tmp_path):
+    (tmp_path / "here").mkdir()
+    places = [tmp_path / "here/a.png", "b.png", photos / "apple/0.png", photos / "cherry/1.png"]
+    found = find(table(tmp_path, ".csv", {"path": places}))
+    assert named(found) == ["apple/0.png", "b.png", "cherry/1.png", "here/a.png"]
+    assert read(found[2]) == (photos / "cherry/1.png").read_bytes()
+
+
+def test_rows_without_a_label(photos, tmp_path):
+    net = load_backbone(Spec(backbone="pixels", size=8))
+    columns = {"path": [photos / name for name in NAMES[:3]], "label": ["x", "", "y"]}
+    columns["weight"] = [1, 2, 3]
+    path = table(tmp_path, ".csv", columns)
+    done = embed(find(path), net, "center")
+    assert [one.reason for one in done.skipped] == [
+        "lies beside the class folders, or its label in the table is empty"
+    ]
+    done = embed(find(path, target_columns=["weight"]), net, "center")
+    assert done.skipped == ()
+    refs = done.references(target_names=["weight"])
+    assert sorted(refs.targets[:, 0]) == [1, 2, 3]
+    assert refs.labels == ()
+
+
 @pytest.mark.parametrize("ending", [".csv", ".parquet"])
 def test_columns_by_other_names(tmp_path, ending):
     path = table(tmp_path, ending, {"file": ["a.png", "b.png"], "kind": [1, 2]})
@@ -175,6 +227,54 @@ def test_an_archive_gives_the_same_references_as_the_folder(photos, tmp_path, na
     assert ours.sha256 == theirs.sha256
     assert (ours.embeddings == theirs.embeddings).all()
     assert [path.name for path in tmp_path.iterdir()] == [name], "nothing was unpacked"
+
+
+def test_a_zip_of_windows_has_folders(photos, tmp_path):
+    with zipfile.ZipFile(tmp_path / "p.zip", "w") as archive:
+        for name in NAMES:
+            archive.write(photos / name, f"photos\\{name}".replace("/", "\\"))
+        archive.writestr("photos\\cherry\\", b"")
+    assert named(find(tmp_path / "p.zip")) == NAMES
+
+
+def zipped_as(written, path):
+    """A zip with a name in bytes that it does not say the encoding of."""
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("c/" + "x" * len(written) + "/0.png", b"")
+    path.write_bytes(path.read_bytes().replace(b"x" * len(written), written))
+    return path
+
+
+def test_names_of_a_zip_that_does_not_say_their_encoding(tmp_path):
+    notes = []
+    (photo,) = find(zipped_as("雪".encode(), tmp_path / "utf8.zip"), note=notes.append)
+    assert (photo.label, notes) == ("雪", [])
+    find(zipped_as("雪".encode("shift-jis"), tmp_path / "sjis.zip"), note=notes.append)
+    (line,) = notes
+    assert line.startswith("warning: the encoding of 1 of the zip's names is unknown")
+
+
+def test_links_in_a_tar_are_read(photos, tmp_path):
+    content = (photos / "apple/0.png").read_bytes()
+    with tarfile.open(tmp_path / "p.tar.gz", "w:gz") as archive:
+        archive.add(photos / "apple/0.png", "./a/0.png")
+        for name, kind, to in (
+            ("./a/hard.png", tarfile.LNKTYPE, "./a/0.png"),
+            ("./b/soft.png", tarfile.SYMTYPE, "../a/hard.png"),
+            ("./b/gone.png", tarfile.SYMTYPE, "/etc/passwd"),
+            ("./b/loop.png", tarfile.SYMTYPE, "loop.png"),
+            ("./b/device", tarfile.CHRTYPE, ""),
+        ):
+            info = tarfile.TarInfo(name)
+            info.type, info.linkname = kind, to
+            archive.addfile(info)
+    found = {photo.name: photo for photo in find(tmp_path / "p.tar.gz")}
+    for name in ("a/0.png", "a/hard.png", "b/soft.png"):
+        assert read(found.pop(name)) == content
+    assert sorted(found) == ["b/device", "b/gone.png", "b/loop.png"]
+    for photo in found.values():
+        with pytest.raises(PictureError, match="no link to one in the archive"):
+            read(photo)
 
 
 @pytest.mark.parametrize("name", ["p.zip", "p.tar", "p.tar.gz"])

@@ -17,6 +17,7 @@ import pytest
 from chromium import CAMERA, Page, browser, served
 from conftest import drawing
 from PIL import Image
+from profiles import P3, of_colours
 
 from pocketknn.builder import Spec, embed, find, load_backbone
 from pocketknn.builder.errors import InputError
@@ -196,6 +197,16 @@ def test_an_upright_jpeg_is_answered_as_predict_does(built, page, subsampling, t
     given = np.reshape(np.uint8(found["pixels"]), wanted.shape)
     near(built, found["outputs"], built.artefact.run(given[None]))
     assert found["answer"].get("winner") == built.says(picture).get("label")
+
+
+@only("classify")
+def test_colours_of_another_profile_are_answered_as_predict_does(built, page, tmp_path):
+    picture = tmp_path / "tagged.png"
+    drawing(301, (150, 97)).save(picture, icc_profile=of_colours(*P3))
+    found, wanted = page.choose(picture), built.square(picture).astype(int)
+    assert np.abs(np.reshape(found["pixels"], wanted.shape) - wanted).max() <= 3
+    drawing(301, (150, 97)).save(picture)
+    assert np.abs(built.square(picture) - wanted).max() > 10
 
 
 def test_the_camera_is_answered_as_the_file_does_in_python(built, page):

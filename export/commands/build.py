@@ -31,6 +31,7 @@ from pocketknn.export.handover import Export, export, planned
 from pocketknn.export.limits import check_size
 from pocketknn.export.options import Options
 from pocketknn.export.progress import progress
+from pocketknn.export.quiet import say
 from pocketknn.export.reporting.making import report_build
 from pocketknn.export.staging import check_apart, check_free
 from pocketknn.export.terminal import console
@@ -61,15 +62,26 @@ class Selection:
     limit: int | None = None
 
     def find(self) -> list[Photo]:
-        """The photos."""
-        return find(
+        """The photos; prints what was noticed on the way.
+
+        Raises:
+            InputError: as `sources.find`; or there is an order of classes, but there are none.
+        """
+        found = find(
             self.photos,
             path_column=self.path_column,
             label_column=self.label_column,
             target_columns=self.target_columns,
             exclude=self.exclude,
             limit=self.limit,
+            note=say,
         )
+        if self.labels and not any(photo.label for photo in found):
+            raise InputError(
+                f"{self.labels} orders classes, but the photos of {self.photos} have none: put"
+                " those of each class in a folder, or leave out --labels"
+            )
+        return found
 
 
 def build_photos(
@@ -86,12 +98,14 @@ def build_photos(
     force: bool = False,
     cached: bool = True,
     with_report: bool = True,
+    with_names: bool = True,
     cluster: Cluster | None = None,
 ) -> Export:
     """Photos to artefacts: find, embed, build, export; prints progress and a summary.
 
     A file of references, as `pocketknn refs` and `build` itself write them, or a data set of ml5's
-    is built as it is. With a cluster, photos are embedded there.
+    is built as it is. With a cluster, photos are embedded there. Without names no file that is
+    written says what a photo was called.
     """
     options = options or Options()
     check_formats(formats)
@@ -108,18 +122,19 @@ def build_photos(
             raise InputError("a budget is measured on the photos, not on their references alone")
         if cluster is not None:
             raise InputError(f"{selection.photos} is embedded already; leave out --engine ray")
+        refs = read_collection(selection.photos, classes)
+        refs = refs if with_names else refs.without_names()
         result = _build_kept(
-            selection.photos,
+            refs,
             out,
             spec,
-            classes,
             options,
             formats,
             force,
             notes,
             with_report,
             fewer,
-            find(strangers) if strangers else [],
+            find(strangers, note=say) if strangers else [],
         )
         if selection.photos.suffix.lower() == ".parquet":
             console.print(
@@ -132,7 +147,7 @@ def build_photos(
         return result
     found = selection.find()
     resolve_k(spec.k, len(found))
-    others = find(strangers) if strangers else []
+    others = find(strangers, note=say) if strangers else []
     with progress() as bar:
         step = bar.add_task("loading the backbone", total=None)
         net = load_backbone(spec)
@@ -162,6 +177,7 @@ def build_photos(
 
         embedded = embedded_of(found)
         refs = embedded.references(classes, selection.target_columns or None)
+        refs = refs if with_names else refs.without_names()
         if strict and (pairs := refs.contradictions()):
             raise InputError("the same picture is in two classes: {} and {}".format(*pairs[0]))
         used, condensed = list(embedded.photos), None
@@ -197,7 +213,7 @@ def build_photos(
             strangers=strange,
             options=options,
             formats=formats,
-            skipped=embedded.skipped,
+            skipped=[one if with_names else replace(one, name="") for one in embedded.skipped],
             condensed=condensed,
             force=force,
             progress=started,
@@ -301,10 +317,9 @@ def _once(photos: Sequence[Photo], embedded: Embedded) -> list[Photo]:
 
 
 def _build_kept(
-    file: Path,
+    refs: References,
     out: Path,
     spec: Spec,
-    classes: Sequence[str] | None,
     options: Options,
     formats: Sequence[str],
     force: bool,
@@ -314,7 +329,6 @@ def _build_kept(
     others: Sequence[Photo],
 ) -> Export:
     """Artefacts from references that were embedded before; `notes` takes lines for people."""
-    refs = read_collection(file, classes)
     condensed: Condensed | None = None
     if fewer is not None:
         condensed = condense(spec, refs, fewer)
@@ -324,7 +338,7 @@ def _build_kept(
         net = backbone_of(refs, spec)
         bar.advance(step)
         if others and net is None:
-            raise InputError(f"strangers are photos, and {file} holds vectors of no known backbone")
+            raise InputError("strangers are photos, and these are vectors of no known backbone")
         crop = refs.provenance.crop if refs.provenance else spec.crop
         strange = embed(others, net, crop).embeddings if others and net else None
         files = bar.add_task("writing", total=len(formats))
@@ -375,7 +389,7 @@ def _print_summary(result: Export, skipped: Sequence[Skipped]) -> None:
 
 def _read_labels(path: Path) -> list[str]:
     try:
-        labels = read_file(path).decode("utf-8").splitlines()
+        labels = read_file(path).decode("utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"the labels file {path} cannot be read: {error}") from error
     if not labels or "" in labels or len(set(labels)) < len(labels):

@@ -17,6 +17,7 @@ from pocketknn.export import editing, report
 from pocketknn.export.artefact import FORMATS, format_of
 from pocketknn.export.editing import Opened
 from pocketknn.export.metadata import MANIFEST, REFERENCES
+from pocketknn.export.quiet import say
 from pocketknn.export.seal import size
 from pocketknn.export.staging import recover
 from pocketknn.export.terminal import console
@@ -57,7 +58,7 @@ def edit_artefact(
     _check_place(path, target, out is not None and not force)
     opened = editing.open_artefact(path)
     before = opened.fit.references
-    coming = find(changes.add) if changes.add is not None else []
+    coming = find(changes.add, note=say) if changes.add is not None else []
     names = _renamed(before, changes, {photo.label for photo in coming})
     kept = _kept(before, changes, names)
     known = kept.labels

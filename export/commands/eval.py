@@ -18,7 +18,9 @@ from pocketknn.builder.sources import find
 from pocketknn.builder.spec import CROPS
 from pocketknn.export import agreement, found_again
 from pocketknn.export.artefact import Artefact, artefacts_of, is_artefact, picture_input
+from pocketknn.export.quiet import say
 from pocketknn.export.readable import readable
+from pocketknn.export.report import without_strays
 from pocketknn.export.reporting.making import report_eval
 from pocketknn.export.reporting.study import held_out_of
 from pocketknn.export.target import Outputs
@@ -60,7 +62,7 @@ def evaluate_build(out: Path, photos: Path, crop: str | None, as_json: bool) -> 
     """
     if crop is not None and crop not in CROPS:
         raise InputError(f"unknown crop {crop!r}; choose from {', '.join(CROPS)}")
-    found = find(photos)
+    found = without_strays(find(photos, note=say))
     files = artefacts_of(out)
     made: list[_Evaluated] = []
     for name, file in files:

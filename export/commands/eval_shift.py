@@ -15,6 +15,8 @@ from pocketknn.export import agreement, figures, found_again
 from pocketknn.export.artefact import artefact_of, is_artefact
 from pocketknn.export.kept import counted
 from pocketknn.export.progress import progress
+from pocketknn.export.quiet import say
+from pocketknn.export.report import without_strays
 from pocketknn.export.reporting import added
 from pocketknn.export.saving import PICTURES, check_new
 from pocketknn.export.shift_chart import draw
@@ -51,7 +53,7 @@ def evaluate_shifts(
     """
     if chart is not None:
         check_new(chart, PICTURES, force)
-    found = find(photos)
+    found = without_strays(find(photos, note=say))
     name, file = artefact_of(out)
     with progress(shown=not as_json) as bar:
         step = bar.add_task("shifting photos", total=min(count, len(found)))

@@ -15,6 +15,7 @@ from pocketknn.export.explain import PATCH, STEPS, Patches, explain
 from pocketknn.export.explain_chart import draw
 from pocketknn.export.found_again import thumbnails
 from pocketknn.export.progress import progress
+from pocketknn.export.quiet import say
 from pocketknn.export.rebuilt import scorer_of
 from pocketknn.export.reporting import added
 from pocketknn.export.saving import PICTURES, check_new
@@ -57,7 +58,7 @@ def explain_picture(
         figure = Path(f"{image.stem}-explained.png")
     if figure is not None:
         check_new(figure, PICTURES, force, (image,))
-    origin = find(photos) if photos else []
+    origin = find(photos, note=say) if photos else []
     name, file = artefact_of(out)
     given = picture_input(name, file.metadata)
     size, crop = given["shape"][0], given["crop"]

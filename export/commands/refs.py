@@ -11,7 +11,7 @@ from pathlib import Path
 from pocketknn.builder import tfjs
 from pocketknn.builder.condense import condense
 from pocketknn.builder.errors import InputError
-from pocketknn.builder.references import References
+from pocketknn.builder.references import References, guarded
 from pocketknn.builder.spec import Spec
 from pocketknn.builder.tfjs import checked_label
 from pocketknn.export.condensing import kept_lines, plan_of
@@ -182,4 +182,4 @@ def _write_table(refs: References, path: Path) -> None:
         writer.writerow((*COLUMNS, *refs.target_names, *numbers))
         for row, vector in enumerate(refs.vectors):
             texts = (refs.ids[row], refs.label_of(row), refs.paths[row])
-            writer.writerow((*texts, *refs.targets[row], *vector))
+            writer.writerow((*map(guarded, texts), *refs.targets[row], *vector))

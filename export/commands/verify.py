@@ -14,6 +14,7 @@ from pocketknn.export.artefact import FORMATS, format_of
 from pocketknn.export.handover import compare
 from pocketknn.export.judges import Judges
 from pocketknn.export.metadata import MANIFEST, MODEL, REFERENCES, manifest_of
+from pocketknn.export.quiet import say
 from pocketknn.export.rebuilt import fit_of, parts_of
 from pocketknn.export.seal import digest, size
 from pocketknn.export.terminal import console
@@ -43,7 +44,7 @@ def verify_build(out: Path, photos: Path | None) -> bool:
         against = (
             queries.synthetic(net, seed=manifest["seed"])
             if photos is None
-            else queries.from_photos(find(photos), net, manifest["input"]["crop"])
+            else queries.from_photos(find(photos, note=say), net, manifest["input"]["crop"])
         )
     judges = Judges(against, net)
     rows = []

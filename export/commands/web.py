@@ -16,6 +16,7 @@ from pocketknn.export import page, runtime, server, thumbnails
 from pocketknn.export.budget import parse_bytes
 from pocketknn.export.metadata import Metadata
 from pocketknn.export.progress import progress
+from pocketknn.export.quiet import say
 from pocketknn.export.report import megabytes
 from pocketknn.export.staging import check_apart, staged
 from pocketknn.export.terminal import console
@@ -79,7 +80,7 @@ def serve_page(out: Path, choices: Choices, host: str, port: int | None, opened:
 def _write(out: Path, choices: Choices, folder: Path) -> None:
     limit = parse_bytes(choices.thumbnails)
     model, metadata = page.model_of(out)
-    photos = [] if choices.photos is None else find(choices.photos)
+    photos = [] if choices.photos is None else find(choices.photos, note=say)
     runs = runtime.remembered() if choices.runtime is None else runtime.unpacked(choices.runtime)
     small = _thumbnails(photos, metadata, folder / page.THUMBNAILS, limit) if photos else {}
     page.write(folder, model, metadata, runs, title=choices.title, thumbnails=small)

@@ -151,7 +151,7 @@ def _remarks(study: Study) -> Iterator[str]:
             " picture in one of them; what is compared was found anew without each part."
         )
     if skipped := study.manifest.get("skipped"):
-        yield f"{plural(len(skipped), 'file')} could not be used; manifest.json names each."
+        yield f"{plural(len(skipped), 'file')} could not be used; manifest.json says why."
     if study.held_out and (copies := study.held_out.copies):
         yield (
             f"{plural(copies, 'held-out photo')} of {len(study.held_out.photos):,} are references"

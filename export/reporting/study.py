@@ -139,7 +139,9 @@ class Study:
         if self.held_out is None or given is not self.held_out.answers:
             return self.reference(number, note)
         photo = self.held_out.photos[number]
-        return Picture(key=held_out(number), name=photo.name, label=photo.label, note=note)
+        # A build without names gets none later either.
+        name = photo.name if any(self.fit.references.paths) else f"photo {number + 1}"
+        return Picture(key=held_out(number), name=name, label=photo.label, note=note)
 
 
 def held_out_of(

@@ -3,13 +3,13 @@
 const ROWS = 512; // read at once, as phones limit how large a canvas may be
 
 // { width, height, data: RGB } of a Blob or an ImageBitmap: upright after EXIF, transparency on
-// white, colours as they are in the file, as the build read its photos.
+// white, the colours of a profile in sRGB, as the build read its photos.
 export async function rgb(source) {
   const bitmap = source instanceof ImageBitmap ? source : await decode(source);
   const { width, height } = bitmap;
   const data = new Uint8Array(width * height * 3);
   const canvas = new OffscreenCanvas(width, Math.min(ROWS, height));
-  const context = canvas.getContext("2d", { willReadFrequently: true });
+  const context = canvas.getContext("2d", { colorSpace: "srgb", willReadFrequently: true });
   for (let top = 0; top < height; top += ROWS) {
     const rows = Math.min(ROWS, height - top);
     context.fillStyle = "white";
@@ -30,7 +30,7 @@ async function decode(file) {
   try {
     return await createImageBitmap(file, {
       imageOrientation: "from-image",
-      colorSpaceConversion: "none",
+      colorSpaceConversion: "default",
       premultiplyAlpha: "none",
     });
   } catch {

@@ -22,7 +22,7 @@ REFUSED = [
     (KEPT, ("--label-column", "a"), "holds references"),
     (KEPT, ("--crop", "stretch"), "was embedded with center"),
     (KEPT, ("--input-range", "0..1"), "was embedded with 0..255"),
-    (("tune", "PHOTOS"), ("--target-column", "a"), "is for a table"),
+    (("tune", "PHOTOS"), ("--label-column", "a"), "is for a table"),
     (("tune", "KEPT"), ("--limit", "3"), "holds references"),
     (("tune", "KEPT"), ("--no-cache",), "holds references"),
     (("refs", "new", "PHOTOS", "-o", "NEW"), ("--label-column", "a"), "is for a table"),

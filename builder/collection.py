@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TypeGuard
 
 from . import tfjs
 from .errors import InputError
-from .references import References
+from .references import NOTED, References
 
 
 def is_collection(path: Path | str) -> TypeGuard[Path]:
@@ -21,7 +21,12 @@ def is_collection(path: Path | str) -> TypeGuard[Path]:
         return False
     if path.suffix.lower() == ".json":
         return True
-    return path.suffix.lower() == ".parquet" and "embedding" in _columns(path)
+    return path.suffix.lower() == ".parquet" and "embedding" in _schema(path)[0]
+
+
+def is_ours(path: Path) -> bool:
+    """Whether a file is a table of references that `References.save` wrote."""
+    return NOTED in _schema(path)[1]
 
 
 def read_collection(path: Path, classes: Sequence[str] | None = None) -> References:
@@ -41,11 +46,13 @@ def read_collection(path: Path, classes: Sequence[str] | None = None) -> Referen
     return found.in_order(classes) if classes else found
 
 
-def _columns(path: Path) -> list[str]:
+def _schema(path: Path) -> tuple[list[str], Mapping[bytes, bytes]]:
+    """The columns of a Parquet file and what it notes; nothing where it is none."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     try:
-        return list(pq.read_schema(path).names)
+        schema = pq.read_schema(path)
     except (pa.ArrowException, OSError):
-        return []
+        return [], {}
+    return list(schema.names), schema.metadata or {}

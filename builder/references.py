@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import re
+import zlib
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -24,6 +25,8 @@ _PROVENANCE, _CLASSES, _TARGETS = (
 )
 _FORMULA = re.compile(r"'*[=+\-@\t\r]")  # what a spreadsheet runs, and what says that it is text
 _UNORDERED = "the references have no labels, so there is no order of classes"
+_CHECK = b"pocketknn.crc32"
+NOTED = _PROVENANCE  # what every table of ours notes
 _NAMED = 10  # classes in a message
 
 
@@ -350,7 +353,8 @@ class References:
         """Write them as Parquet; row i is the graph's column i.
 
         Columns: id, path, label, sha256, embedding, and "target: NAME" for each target. The
-        schema's metadata keep the order of the classes and the provenance.
+        schema's metadata keep the order of the classes, the provenance, and a checksum of all this,
+        which a program that changes the table has to leave out.
         """
         import pyarrow as pa
         import pyarrow.parquet as pq
@@ -369,29 +373,19 @@ class References:
             columns[f"target: {name}"] = pa.array(numbers)
         origin = asdict(self.provenance) if self.provenance else None
         notes = {_PROVENANCE: origin, _CLASSES: self.labels, _TARGETS: self.target_names}
+        notes[_CHECK] = self._checksum()
         table = pa.table(columns).replace_schema_metadata(
             {key: json.dumps(value) for key, value in notes.items()}
         )
         # In "s3:r.parquet" pyarrow would see an address.
-        pq.write_table(table, Path(path).absolute(), write_page_checksum=True)
-
-    @staticmethod
-    def wrote(path: Path) -> bool:
-        """Whether `save` wrote a Parquet file; others may have a column of embeddings too."""
-        import pyarrow as pa
-        import pyarrow.parquet as pq
-
-        try:
-            return _CLASSES in (pq.read_schema(path.absolute()).metadata or {})
-        except (pa.ArrowException, OSError):
-            return False
+        pq.write_table(table, Path(path).absolute())
 
     @classmethod
     def load(cls, path: Path | str) -> References:
-        """Read what `save` wrote.
+        """Read what `save` wrote, of this version or an earlier one, which noted no checksum.
 
         Raises:
-            InputError: the file is no table of references.
+            InputError: the file is no table of references, or is damaged.
         """
         import pyarrow as pa
         import pyarrow.parquet as pq
@@ -402,8 +396,7 @@ class References:
             kind = schema.field("embedding").type if "embedding" in schema.names else None
             if kind and not (pa.types.is_list(kind) or pa.types.is_fixed_size_list(kind)):
                 raise InputError(f"its column embedding holds {kind}, not lists of numbers")
-            # Files of earlier versions have no checksums, and are read as they are.
-            table = pq.read_table(Path(path).absolute(), page_checksum_verification=True)
+            table = pq.read_table(Path(path).absolute())
             if not table.num_rows:
                 raise InputError("it holds no references")
             vectors = np.stack(table["embedding"].to_numpy())
@@ -414,13 +407,13 @@ class References:
             notes = {
                 k: json.loads(v)
                 for k, v in (table.schema.metadata or {}).items()
-                if k in (_PROVENANCE, _CLASSES, _TARGETS)
+                if k in (_PROVENANCE, _CLASSES, _TARGETS, _CHECK)
             }
             names = _names(notes.get(_TARGETS), "targets") or []
             targets = [table[f"target: {name}"].to_numpy() for name in names]
             classes = _names(notes.get(_CLASSES), "classes")
             labelled = any(columns["label"])
-            return cls.of(
+            found = cls.of(
                 vectors,
                 columns["label"] if labelled else None,
                 classes=classes if labelled else None,
@@ -431,6 +424,11 @@ class References:
                 target_names=names or None,
                 provenance=_origin(notes.get(_PROVENANCE)),
             )
+            if _CHECK in notes and notes[_CHECK] != found._checksum():
+                raise InputError(
+                    "it is damaged, or was changed by a program that left its checksum as it was"
+                )
+            return found
         except InputError as error:
             raise InputError(f"{path}: {error}") from error
         except json.JSONDecodeError as error:
@@ -464,6 +462,16 @@ class References:
             raise InputError(f"{path}: {error}") from error
         except (pa.ArrowException, ValueError, RecursionError, OSError) as error:
             raise InputError(f"{path} is no table of references: {first_line(error)}") from error
+
+    def _checksum(self) -> int:
+        """Of all that is kept: Parquet's own checksums leave out dictionaries and metadata."""
+        origin = asdict(self.provenance) if self.provenance else None
+        labels = [self.labels, self.label_ids.tolist(), self.target_names]
+        said = json.dumps([self.ids, self.paths, self.sha256, *labels, origin])
+        check = zlib.crc32(said.encode())
+        for numbers in (self.vectors, self.targets):
+            check = zlib.crc32(np.ascontiguousarray(numbers), check)
+        return check
 
     def table(self) -> str:
         """What an app needs to turn an index into a picture: CSV of index, id, label, path.

@@ -3,26 +3,29 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from pocketknn.builder.collection import is_collection
+from pocketknn.builder.collection import is_ours
 from pocketknn.builder.errors import InputError
-from pocketknn.builder.references import References
 
 from .metadata import LABELS, MANIFEST, PARITY, REFERENCES, TABLE
 
 COLUMNS = ("id", "label", "path")  # that a table of ours begins with
 PICTURES = (".png", ".svg")
-DRAWN = b"pocketknn"  # what the first bytes of every figure of ours name as its maker
-_HEAD = 4096
-# How the texts that we write begin.
+DRAWN = b"pocketknn"  # what every figure of ours names as its maker
+_HEAD = 1 << 16
+# How the files that we write begin. ml5 itself writes more of each class, and others may
+# well have tables whose columns begin as ours do.
 _STARTS = {
-    ".json": b'{"dataset":{',
-    ".csv": ",".join(f'"{name}"' for name in COLUMNS).encode(),
+    ".json": rb'\{"dataset":\{"0":\{"shape":\[\d+,\d+\],"dtype":"float32","label":"',
+    ".csv": ",".join(f'"{name}"' for name in COLUMNS).encode() + rb',(.*,)?"e0"[,\n]',
+    ".png": rb"\x89PNG(?s:.*)tEXtSoftware\0" + DRAWN,
+    ".svg": rb"<\?xml(?s:.*)<dc:creator>\s*<cc:Agent>\s*<dc:title>" + DRAWN + b"</dc:title>",
 }
 
 
@@ -83,23 +86,15 @@ def _check_replaceable(out: Path, force: bool, inputs: Sequence[Path]) -> None:
     if out.name in of_a_build and (out.parent / MANIFEST).is_file():
         raise InputError(f"{out} is part of a build, which would no longer agree; name a new file")
     if not _is_ours(out):
-        what = "is no figure of pocketknn's" if _is_picture(out) else "holds no references"
-        raise InputError(f"{out} {what}, and --force replaces nothing else")
-
-
-def _is_picture(out: Path) -> bool:
-    return out.suffix.lower() in PICTURES
+        raise InputError(f"{out} was not written by pocketknn, and --force replaces nothing else")
 
 
 def _is_ours(out: Path) -> bool:
-    if _is_picture(out):
-        with out.open("rb") as stream:
-            return DRAWN in stream.read(_HEAD)
     start = _STARTS.get(out.suffix.lower())
     if start is None:
-        return is_collection(out) and References.wrote(out)
+        return is_ours(out)
     with out.open("rb") as stream:
-        return stream.read(len(start)) == start
+        return re.match(start, stream.read(_HEAD)) is not None
 
 
 def _existing(out: Path) -> Path:

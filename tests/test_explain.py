@@ -234,6 +234,7 @@ def test_json_holds_the_maps(pocketknn, spots, built, tmp_path, monkeypatch):
 def answering(head, values):
     """An artefact of one reference that answers with what the middle of the picture is."""
     manifest = {"labels": [], "targets": ["weight", "age"] if head == "regress" else []}
+    manifest["references"] = {"count": 1}
     table = "index,id,label,path\r\n0,a,,\r\n"
 
     def run(batch):
@@ -301,7 +302,7 @@ def test_of_equal_losses_the_middle_of_the_largest_group_is_named():
         (["{out}", "{spots}/query.png", "-o", "{spots}/query.png"], "is the file that is read"),
         (
             ["{out}", "{spots}/query.png", "-o", "{spots}/photos/left/0.png", "--force"],
-            "is no figure of pocketknn's",
+            "was not written by pocketknn",
         ),
     ],
 )

@@ -132,7 +132,8 @@ def test_no_text_of_the_table_is_a_formula(name):
     written = list(csv.reader(io.StringIO(refs.table(), newline="")))[1]
     assert not any(cell.startswith(("=", "+", "-", "@", "\t", "\r")) for cell in written)
     assert (written[3] == name) is (name not in FORMULAS)
-    (read, _) = Metadata(manifest={}, table=refs.table()).rows()
+    manifest = {"references": {"count": len(refs)}}
+    (read, _) = Metadata(manifest=manifest, table=refs.table()).rows()
     assert read == {"index": 0, "id": name, "label": name or "x", "path": name}
 
 
@@ -475,6 +476,63 @@ def test_a_table_of_somebody_else_s(tmp_path):
     pq.write_table(pa.table(columns).slice(0, 0), tmp_path / "none.parquet")
     with pytest.raises(InputError, match="it holds no references"):
         References.load(tmp_path / "none.parquet")
+
+
+def what_is_read(path):
+    """All that a file holds, to the bit; None where it is refused."""
+    try:
+        read = References.load(path)
+    except InputError:
+        return None
+    return repr(read), read.vectors.tobytes(), read.targets.tobytes()
+
+
+def test_every_damaged_byte_is_noticed_or_without_effect(tmp_path):
+    rng = np.random.default_rng(0)
+    refs = References.of(
+        rng.standard_normal((6, 5)),
+        [*"aabbcc"],
+        paths=[*"uvwxyz"],
+        targets=rng.standard_normal(6),
+        provenance=ORIGIN,
+    )
+    path = tmp_path / "r.parquet"
+    refs.save(path)
+    content, whole = path.read_bytes(), what_is_read(path)
+    noticed = 0
+    for place in range(0, len(content), 17):
+        damaged = bytearray(content)
+        damaged[place] ^= 0x10
+        path.write_bytes(damaged)
+        found = what_is_read(path)
+        assert found in (None, whole), place
+        noticed += found is None
+    assert noticed > len(content) / 17 / 4
+
+
+def test_a_flipped_bit_is_not_built_from(tmp_path, pocketknn):
+    refs = References.of(np.random.default_rng(0).standard_normal((40, 64)))
+    path = tmp_path / "r.parquet"
+    refs.save(path)
+    content = bytearray(path.read_bytes())
+    content[content.index(refs.vectors[20].tobytes()[:16]) + 2] ^= 1
+    path.write_bytes(content)
+    said = pocketknn("build", path, "-o", tmp_path / "out")
+    assert (said.code, said.err.count("\n")) == (2, 1)
+    assert f"{path}: it is damaged" in said.err
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_file_of_an_earlier_version_notes_no_checksum(tmp_path):
+    import pyarrow.parquet as pq
+
+    path, refs = tmp_path / "r.parquet", References.of(np.eye(3), [*"aab"])
+    refs.save(path)
+    table = pq.read_table(path)
+    notes = dict(table.schema.metadata)
+    del notes[b"pocketknn.crc32"]
+    pq.write_table(table.replace_schema_metadata(notes), path)
+    np.testing.assert_array_equal(References.load(path).vectors, refs.vectors)
 
 
 def test_pictures_under_two_labels_are_found():

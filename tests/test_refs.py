@@ -10,7 +10,6 @@ import sys
 import time
 
 import numpy as np
-import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from conftest import drawing
@@ -578,8 +577,6 @@ def test_a_place_that_cannot_be_written(file, built, photos, more, refused, tmp_
     (tmp_path / "folder.parquet").mkdir()
     (tmp_path / "link.parquet").symlink_to(tmp_path / "nowhere")
     (tmp_path / "photos.parquet").write_bytes(b"PAR1")
-    theirs = pa.table({"id": ["7"], "embedding": [[1.0, 2.0]]})  # of another program's vectors
-    pq.write_table(theirs, tmp_path / "theirs.parquet")
     copy = tmp_path / "copy"
     shutil.copytree(built, copy)
     assert "must end in .parquet" in remove(tmp_path / "new.json")
@@ -591,11 +588,8 @@ def test_a_place_that_cannot_be_written(file, built, photos, more, refused, tmp_
     assert "exists; choose another name, or replace it with --force" in remove(
         copy / "references.parquet"
     )
-    assert "holds no references, and --force replaces nothing else" in remove(
+    assert "was not written by pocketknn, and --force replaces nothing else" in remove(
         tmp_path / "photos.parquet", "--force"
-    )
-    assert "holds no references, and --force replaces nothing else" in remove(
-        tmp_path / "theirs.parquet", "--force"
     )
     line = remove(copy / "references.parquet", "--force")
     assert "is part of a build, which would no longer agree; name a new file" in line
@@ -605,7 +599,14 @@ def test_a_place_that_cannot_be_written(file, built, photos, more, refused, tmp_
     (tmp_path / "mine.csv").write_text("path,label\n")
     for name in ("package.json", "mine.csv"):
         line = refused("export", file, "-o", tmp_path / name, "--force")
-        assert "holds no references, and --force replaces nothing else" in line
+        assert "was not written by pocketknn, and --force replaces nothing else" in line
+    (tmp_path / "ml5.json").write_text(
+        '{"dataset":{"0":{"kept":true,"shape":[1,1]}},"tensors":[[1]]}'
+    )
+    (tmp_path / "theirs.csv").write_text('"id","label","path"\n"1","e0","a.jpg"\n')
+    for name in ("ml5.json", "theirs.csv"):
+        line = refused("export", file, "-o", tmp_path / name, "--force")
+        assert "was not written by pocketknn" in line
     assert "must end in .parquet" in refused("import", tmp_path / "x.json", "-o", tmp_path / "x")
 
 
@@ -618,6 +619,16 @@ def test_force_replaces_an_earlier_file_or_the_one_that_is_read(file, refs, new,
     for ending in ("json", "csv"):
         for _ in range(2):
             refs("export", file, "-o", tmp_path / f"set.{ending}", "--force")
+
+
+def test_a_table_of_others_is_not_replaced_whatever_its_columns(file, refs, refused, tmp_path):
+    pa, pq = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+    theirs = tmp_path / "theirs.parquet"
+    pq.write_table(pa.table({"id": ["a"], "embedding": [[1.0, 2.0]], "price": [3.0]}), theirs)
+    before = theirs.read_bytes()
+    line = refused("remove", file, "-o", theirs, "--class", "apple", "--force")
+    assert f"{theirs} was not written by pocketknn, and --force replaces nothing else" in line
+    assert theirs.read_bytes() == before
 
 
 def test_folders_above_are_made(file, refs, tmp_path):

@@ -78,7 +78,7 @@ def test_what_is_measured_of_a_variant_is_kept_nowhere(
         "pocketknn.export.metadata.leave_one_out", lambda fit: asked.append(fit.k) or None
     )
     given = ("build", photos, "-o", tmp_path / "out", "--backbone", small_net, "--k", "3")
-    choices = ("--formats", "onnx", "--agreement", "0.1", "--loss", "0.9", "--ios", "15")
+    choices = ("--formats", "coreml", "--agreement", "0.1", "--loss", "0.9", "--ios", "15")
     said = pocketknn(*given, *choices, *PLAIN, "--budget", "9MB", "--no-report")
     assert said.code == 0, said.err
     assert asked == [3], "of the build, not of its variants"

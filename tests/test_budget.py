@@ -85,7 +85,7 @@ def test_what_is_measured_of_a_variant_is_kept_nowhere(
     assert len(list((tmp_path / "cache" / "templates").iterdir())) == 1
     assert "int8 was not tried" in said.out
     assert "float16" in said.out
-    assert "loses of 12 of the photos" in said.out
+    assert "loses of 6 of the photos" in said.out
 
 
 @pytest.mark.parametrize(

@@ -266,13 +266,13 @@ def test_a_sample_is_drawn_by_the_seed(pocketknn, wide):
 @pytest.mark.parametrize(
     ("more", "message"),
     [
-        (["--chart", "one.png"], "--chart and --sample are for --shift"),
-        (["--sample", "3"], "--chart and --sample are for --shift"),
+        (["--chart", "one.png"], "--chart goes with --shift"),
+        (["--sample", "3"], "--sample goes with --shift"),
         (["--shift", "--crop", "fit"], "leave --crop out"),
         (["--shift", "--sample", "0"], "at least 1 photo is needed, not 0"),
         (["--shift", "--seed", "-1"], "must not be negative"),
         (["--shift", "--chart", "one.jpg"], "must end in .png or .svg"),
-        (["--shift", "--chart", "{wide}/new/red/0.png", "--force"], "no figure of pocketknn's"),
+        (["--shift", "--chart", "{wide}/new/red/0.png", "--force"], "was not written by pocketknn"),
     ],
 )
 def test_nonsense_is_one_line(pocketknn, wide, tmp_path, monkeypatch, more, message):

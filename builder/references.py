@@ -372,8 +372,12 @@ class References:
         for name, numbers in zip(self.target_names, self.targets.T, strict=True):
             columns[f"target: {name}"] = pa.array(numbers)
         origin = asdict(self.provenance) if self.provenance else None
-        notes = {_PROVENANCE: origin, _CLASSES: self.labels, _TARGETS: self.target_names}
-        notes[_CHECK] = self._checksum()
+        notes: dict[bytes, Any] = {
+            _PROVENANCE: origin,
+            _CLASSES: self.labels,
+            _TARGETS: self.target_names,
+            _CHECK: self._checksum(),
+        }
         table = pa.table(columns).replace_schema_metadata(
             {key: json.dumps(value) for key, value in notes.items()}
         )
@@ -470,7 +474,7 @@ class References:
         said = json.dumps([self.ids, self.paths, self.sha256, *labels, origin])
         check = zlib.crc32(said.encode())
         for numbers in (self.vectors, self.targets):
-            check = zlib.crc32(np.ascontiguousarray(numbers), check)
+            check = zlib.crc32(np.ascontiguousarray(numbers).data, check)
         return check
 
     def table(self) -> str:

@@ -197,7 +197,8 @@ def _table(
         if wanted not in columns:
             there = ", ".join(repr(name) for name in columns)
             raise InputError(f"{path.name} has no column {wanted!r}; its columns are {there}")
-    named = columns[labels] if labels else [""] * len(columns[path_column])
+    named = [label if label.strip() else "" for label in columns[labels]] if labels else []
+    named = named or [""] * len(columns[path_column])
     numbers = [columns[name] for name in target_columns]
     folder, places = path.parent.absolute(), columns[path_column]
     names = relative(places, folder)

@@ -131,6 +131,8 @@ class Spec:
         self._check_search()
         if self.seed < 0:
             raise InputError(f"the seed must not be negative, but is {self.seed}")
+        if self.seed >= 1 << 63:
+            raise InputError(f"the seed must be less than {1 << 63}, but is {self.seed}")
         if self.size is not None and not 1 <= self.size <= 2048:
             raise InputError(f"size must be 1 to 2048 pixels, not {self.size}")
         if self.alpha is not None and not 0 < self.alpha <= 2:

@@ -47,6 +47,8 @@ def check_new(out: Path, endings: Sequence[str], force: bool, inputs: Sequence[P
         raise InputError(f"{out} is a link; name a new file")
     if out.is_dir():
         raise InputError(f"{out} is a folder; name a file")
+    if out.exists() and not out.is_file():
+        raise InputError(f"{out} is not a regular file; name another")
     if out.exists():
         _check_replaceable(out, force, inputs)
     above = _existing(out)

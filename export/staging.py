@@ -17,20 +17,26 @@ from . import app_code, golden
 from .artefact import FORMATS
 from .metadata import (
     GOLDEN,
-    LABELS,
     MANIFEST,
     MODEL,
     PARITY,
-    REFERENCES,
     REPORT,
     SNIPPETS,
-    TABLE,
     manifest_of,
 )
-from .options import OUTPUTS
 from .swap import put
 
 _MOUNTS = Path("/proc/self/mountinfo")  # a mount a line, its place escaped in octal
+_PACKAGE = f"{MODEL}{FORMATS['coreml'].SUFFIX}"
+_CORE_ML = "Data/com.apple.CoreML"
+_PACKAGED = {  # what a package holds, and whether that is a folder
+    "Manifest.json": False,
+    "Data": True,
+    _CORE_ML: True,
+    f"{_CORE_ML}/model.mlmodel": False,
+    f"{_CORE_ML}/weights": True,
+    f"{_CORE_ML}/weights/weight.bin": False,
+}
 _SUFFIX, _OLD = ".partial", "old"
 _BY_SYSTEMS = (".DS_Store", "Thumbs.db", "desktop.ini", "__pycache__")  # and nobody misses them
 
@@ -50,7 +56,7 @@ def check_free(out: Path, force: bool) -> None:
     if out.exists() and not out.is_dir():
         raise InputError(f"{out} exists and is no folder")
     if _is_mount_point(out):
-        raise InputError(f"{out} is a mount point, which cannot be replaced; name a folder in it")
+        raise InputError(f"{out} is or holds a mount point, which cannot be replaced; name another")
     if out.exists() and any(out.iterdir()):
         if not force:
             raise InputError(f"{out} exists; choose another folder, or replace it with --force")
@@ -135,29 +141,42 @@ def recover(out: Path) -> None:
 
 def _foreign(out: Path) -> str:
     """The name of something in a folder that no build wrote, or what else is wrong with it."""
-    ours = {GOLDEN, LABELS, MANIFEST, PARITY, REFERENCES, REPORT, SNIPPETS, TABLE}
-    ours |= {MODEL + target.SUFFIX for target in FORMATS.values()}
-    ours |= {f"{MODEL}-{what}.tflite" for what in OUTPUTS}
-    ours |= {f"{SNIPPETS}/{name}" for name in app_code.SNIPPETS}
-    ours |= {f"{GOLDEN}/{name}" for name in golden.NAMES}
-    for path in sorted(one for place in (".", SNIPPETS, GOLDEN) for one in (out / place).glob("*")):
-        if (name := path.relative_to(out).as_posix()) not in ours and path.name not in _BY_SYSTEMS:
-            return repr(name)
     try:
-        manifest_of(out)
+        listed = set(manifest_of(out)["files"])
     except InputError:
         return "no manifest of a build"
+    ours = listed | {MANIFEST, PARITY, REPORT}
+    ours |= {f"{SNIPPETS}/{name}" for name in app_code.SNIPPETS}
+    ours |= {f"{GOLDEN}/{name}" for name in golden.NAMES}
+    folders = {SNIPPETS, GOLDEN, _PACKAGE}
+    if (out / _PACKAGE).is_dir() and (name := foreign_in_package(out / _PACKAGE)):
+        return repr(f"{_PACKAGE}/{name}")
+    for path in sorted(out.rglob("*")):
+        name = path.relative_to(out).as_posix()
+        parts = path.relative_to(out).parts
+        if any(part in _BY_SYSTEMS for part in parts) or (parts[0] == _PACKAGE and len(parts) > 1):
+            continue
+        if name not in ours or path.is_dir() != (name in folders):
+            return repr(name)
     return ""
 
 
+def foreign_in_package(path: Path) -> str:
+    """The name of something in a Core ML package that none of ours has; "" where there is none."""
+    found = {one.relative_to(path).as_posix(): one.is_dir() for one in sorted(path.rglob("*"))}
+    odd = (name for name, folder in found.items() if _PACKAGED.get(name) is not folder)
+    return next((name for name in odd if Path(name).name not in _BY_SYSTEMS), "")
+
+
 def _is_mount_point(out: Path) -> bool:
-    """Also of a part of the same disk, which Python does not see."""
+    """Whether a disk is mounted there or below, also a part of the same one."""
     try:
         lines = _MOUNTS.read_bytes().splitlines()
     except OSError:  # not Linux
         return os.path.ismount(out)
     points = (line.split()[4].decode("unicode_escape").encode("latin-1") for line in lines)
-    return os.fsencode(out.resolve()) in points
+    here = os.fsencode(out.resolve())
+    return any(point == here or point.startswith(here + b"/") for point in points)
 
 
 def _existing(out: Path) -> Path:

@@ -63,6 +63,7 @@ COMMANDS = [
     "refs list pipe.parquet",
     "refs add pipe.parquet photos -o new.parquet",
     "refs import pipe.json -o new.parquet",
+    "refs new photos -o pipe.parquet --backbone pixels --force",
 ]
 
 

@@ -19,7 +19,7 @@ from pocketknn.export.editing import Opened
 from pocketknn.export.metadata import MANIFEST, REFERENCES
 from pocketknn.export.quiet import say
 from pocketknn.export.seal import size
-from pocketknn.export.staging import recover
+from pocketknn.export.staging import foreign_in_package, recover
 from pocketknn.export.terminal import console
 
 _NAMED = 3  # classes in a warning
@@ -120,6 +120,10 @@ def _check_place(path: Path, target: Path, new: bool) -> None:
             FORMATS[format_of(target)].read(target)
         except InputError as error:
             raise InputError(f"{target} is not ours, and --force replaces nothing else") from error
+    if target.is_dir() and (foreign := foreign_in_package(target)):
+        raise InputError(
+            f"{target} holds {foreign!r}, which would be lost; name another with --out"
+        )
     if (target.resolve().parent / MANIFEST).is_file():
         raise InputError(
             f"{target} is part of a build, whose other files would no longer agree with it;"

@@ -17,11 +17,14 @@ from . import app_code, golden
 from .artefact import FORMATS
 from .metadata import (
     GOLDEN,
+    LABELS,
     MANIFEST,
     MODEL,
     PARITY,
+    REFERENCES,
     REPORT,
     SNIPPETS,
+    TABLE,
     manifest_of,
 )
 from .swap import put
@@ -37,6 +40,8 @@ _PACKAGED = {  # what a package holds, and whether that is a folder
     f"{_CORE_ML}/weights": True,
     f"{_CORE_ML}/weights/weight.bin": False,
 }
+_OF_BUILDS = {GOLDEN, LABELS, MANIFEST, PARITY, REFERENCES, REPORT, SNIPPETS, TABLE}
+_OF_BUILDS |= {MODEL + target.SUFFIX for target in FORMATS.values()}
 _SUFFIX, _OLD = ".partial", "old"
 _BY_SYSTEMS = (".DS_Store", "Thumbs.db", "desktop.ini", "__pycache__")  # and nobody misses them
 
@@ -144,7 +149,8 @@ def _foreign(out: Path) -> str:
     try:
         listed = set(manifest_of(out)["files"])
     except InputError:
-        return "no manifest of a build"
+        odd = sorted({path.name for path in out.iterdir()} - _OF_BUILDS)
+        return repr(odd[0]) if odd else "no manifest of a build"
     ours = listed | {MANIFEST, PARITY, REPORT}
     ours |= {f"{SNIPPETS}/{name}" for name in app_code.SNIPPETS}
     ours |= {f"{GOLDEN}/{name}" for name in golden.NAMES}

@@ -15,7 +15,9 @@ _people: list[TextIO] = []  # what `quiet` gives while it lasts
 
 def say(line: str) -> None:
     """Tell people, on stderr, what is no part of the answer, which programs may read."""
-    print(line, file=_people[-1] if _people else sys.stderr, flush=True)
+    from .terminal import shown  # which rich comes with
+
+    print(shown(line), file=_people[-1] if _people else sys.stderr, flush=True)
 
 
 @contextmanager

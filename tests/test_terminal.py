@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from pocketknn.builder import References, Spec
-from pocketknn.export import export
+from pocketknn.export import export, quiet
 from pocketknn.export.terminal import shown
 
 EVIL = "\x1b]0;owned\x07\x9b31m\u202e\n"  # a title, a colour, a direction, a line
@@ -71,3 +71,8 @@ def test_what_people_write_stays_as_it_is():
     for text in ("Käse 日本語 été", "می‌خواهم", "👩‍🔬", "a\u00a0b", "[red]"):
         assert shown(text) == text
     assert shown("a\x1b\r\n\udcff\u2066") == "a\\x1b\\r\\n\\udcff\\u2066"
+
+
+def test_what_is_said_beside_the_answer_gives_no_orders_either(capsys):
+    quiet.say("warning: the folder '\x1b]0;title\x07' is empty")
+    assert capsys.readouterr().err == "warning: the folder '\\x1b]0;title\\x07' is empty\n"

@@ -81,6 +81,15 @@ class RemoteFile:
         return within(len(content), lambda: content)()
 
 
+def is_within(path: Path, folder: Path) -> bool:
+    """Whether a path, which need not exist, is a folder or lies in it.
+
+    By the files themselves: on many disks `Photos` and `photos` are one folder, on others two.
+    """
+    here = path.resolve()
+    return any(one.exists() and one.samefile(folder) for one in (here, *here.parents))
+
+
 def read_file(path: Path | str, most: float = math.inf) -> bytes:
     """The bytes of a regular file, as many as it says that it has.
 

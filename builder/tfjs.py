@@ -110,7 +110,7 @@ def write(references: References, path: Path | str, *, unit_length: bool = False
     path = Path(path)
     part = path.with_name(f"{path.name}.part")
     try:
-        part.write_text(text, "utf-8")
+        part.write_text(text, "utf-8", newline="")
         part.replace(path)
     except OSError as error:
         raise InputError(f"{path} cannot be written: {error.strerror}") from error

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from pocketknn.builder.files import check_file
 
 from . import to_coreml, to_keras, to_onnx, to_tflite
 from .metadata import MODEL, Metadata
+from .needs import check, is_there, reason
 from .target import Outputs, Run, Target
 
 FORMATS: dict[str, Target] = {
@@ -39,11 +40,23 @@ class Artefact:
     run: Run
 
 
+def writable(note: Callable[[str], None] = lambda line: None) -> tuple[str, ...]:
+    """All formats; without Core ML where coremltools is not installed.
+
+    Args:
+        note: called with a line for people on what is left out.
+    """
+    left_out = [name for name in FORMATS if name == "coreml" and not is_there("coremltools")]
+    for name in left_out:
+        note(f"{MODEL}{FORMATS[name].SUFFIX} is not written: it needs {reason(['coremltools'])}")
+    return tuple(name for name in FORMATS if name not in left_out)
+
+
 def check_formats(names: Sequence[str]) -> None:
-    """Refuse what is no format, before any work is done for it.
+    """Refuse what is no format or cannot be written here, before any work is done for it.
 
     Raises:
-        InputError: an unknown name, or none at all.
+        InputError: an unknown name, none at all, or a converter that is not installed.
     """
     choices = ", ".join(sorted(FORMATS))
     for name in names:
@@ -51,6 +64,8 @@ def check_formats(names: Sequence[str]) -> None:
             raise InputError(f"unknown format {name!r}; choose from {choices}")
     if not names:
         raise InputError(f"no format was named; choose from {choices}")
+    needs = [module for name in names for module in FORMATS[name].NEEDS]
+    check(f"writing {', '.join(names)}", dict.fromkeys(needs))
 
 
 def load(path: Path | str) -> Artefact:
@@ -62,6 +77,7 @@ def load(path: Path | str) -> Artefact:
     path = Path(path)
     name = format_of(path)
     metadata = FORMATS[name].read(path)
+    check(f"running {path.name}", FORMATS[name].RUNTIME)
     if "indices" not in metadata.manifest["outputs"]:
         given = ", ".join(metadata.manifest["outputs"])
         raise InputError(
@@ -111,15 +127,21 @@ def is_artefact(out: Path) -> bool:
     return any(out.suffix == target.SUFFIX for target in FORMATS.values())
 
 
-def artefacts_of(out: Path) -> list[tuple[str, Artefact]]:
+def artefacts_of(
+    out: Path, note: Callable[[str], None] = lambda line: None
+) -> list[tuple[str, Artefact]]:
     """All files of a build, opened, with their names; or the one file, where `out` is one.
+
+    Args:
+        out: the folder or the file.
+        note: called with a line for people on a file whose runtime is not installed.
 
     Raises:
         InputError: there is none, or one of them cannot be opened.
     """
     if is_artefact(out):
         return [(out.name, load(out))]
-    return [(path.name, load(path)) for path in paths_of(out)]
+    return [(path.name, load(path)) for path in runnable(paths_of(out), note)]
 
 
 def artefact_of(out: Path) -> tuple[str, Artefact]:
@@ -130,8 +152,28 @@ def artefact_of(out: Path) -> tuple[str, Artefact]:
     """
     if is_artefact(out):
         return out.name, load(out)
-    path = paths_of(out)[0]
+    path = runnable(paths_of(out))[0]
     return path.name, load(path)
+
+
+def runnable(paths: Sequence[Path], note: Callable[[str], None] = lambda line: None) -> list[Path]:
+    """The files whose runtime is installed.
+
+    Args:
+        paths: files of a build.
+        note: called with a line for people on each other file.
+
+    Raises:
+        InputError: it is installed for none of them.
+    """
+    why = {path: reason(FORMATS[format_of(path)].RUNTIME) for path in paths}
+    lines = [f"{path.name} is not run: it needs {text}" for path, text in why.items() if text]
+    found = [path for path in paths if not why[path]]
+    if not found:
+        raise InputError("; ".join(lines))
+    for line in lines:
+        note(line)
+    return found
 
 
 def picture_input(name: str, metadata: Metadata) -> dict[str, Any]:

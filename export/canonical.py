@@ -84,7 +84,7 @@ def coreml_package(path: Path, specification: Any) -> None:  # noqa: ANN401  # h
     model.write_bytes(specification.SerializeToString(deterministic=True))
     listed["rootModelIdentifier"] = ids[root]
     listed["itemInfoEntries"] = {ids[old]: items[old] for old in sorted(ids, key=ids.__getitem__)}
-    manifest.write_text(json.dumps(listed, indent=4) + "\n", "utf-8")
+    manifest.write_text(json.dumps(listed, indent=4) + "\n", "utf-8", newline="")
 
 
 def _numbered(text: str) -> str:

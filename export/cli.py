@@ -43,8 +43,8 @@ Photos = Annotated[
 Out = Annotated[
     Path | None, typer.Option("-o", "--out", help="The folder to write; it must be new.")
 ]
-DEFAULT_FORMATS = "keras,tflite,coreml,onnx"
 ENGINES = ("local", "ray")
+CLOSED_PIPE = 141  # as shells have it: 128 and the number of SIGPIPE, which Windows lacks
 
 
 @app.command()
@@ -135,7 +135,10 @@ def build(
         int | None, typer.Option(help="Cells that ivf scans; as many as needed.")
     ] = None,
     crop: Annotated[str, typer.Option(help="center, stretch or fit.")] = "center",
-    formats: Annotated[str, typer.Option(help="Separated by commas.")] = DEFAULT_FORMATS,
+    formats: Annotated[
+        str | None,
+        typer.Option(help="Some of keras,tflite,coreml,onnx; all that can be written here."),
+    ] = None,
     precision: Annotated[
         str | None,
         typer.Option(help="float32, float16 or int8, of the backbone; a choice of each format."),
@@ -213,7 +216,8 @@ def build(
     from .options import Options
     from .typed import check_build
 
-    check_build(context, place_of(photos), _names(formats), plan=plan)
+    chosen = None if formats is None else _names(formats)
+    check_build(context, place_of(photos), chosen, plan=plan)
     spec = Spec(
         backbone=backbone,
         weights=weights,
@@ -270,7 +274,7 @@ def build(
             selection,
             spec,
             options=options,
-            formats=_names(formats),
+            formats=chosen,
             fewer=fewer,
             strict=strict,
             cached=not no_cache,
@@ -284,7 +288,7 @@ def build(
         within=within,
         fewer=fewer,
         options=options,
-        formats=_names(formats),
+        formats=chosen,
         strict=strict,
         force=force,
         cached=not no_cache,
@@ -516,10 +520,12 @@ def main(arguments: list[str] | None = None) -> None:
     from pocketknn.builder.errors import InputError
     from pocketknn.builder.offline import write_below
 
+    from .needs import missing
     from .quiet import quiet
+    from .swap import ENDINGS
 
     told = _Told()
-    for ending in (signal.SIGTERM, signal.SIGHUP):
+    for ending in ENDINGS:
         signal.signal(ending, told.interrupt)
     if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:  # as of what runs in the background
         signal.signal(signal.SIGINT, told.interrupt)
@@ -540,15 +546,15 @@ def main(arguments: list[str] | None = None) -> None:
             code = INTERRUPTED
         except BrokenPipeError:  # `| head` has seen enough; Python flushes once more when it ends
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            code = 128 + signal.SIGPIPE
+            code = CLOSED_PIPE
         except (InputError, OSError) as error:
             code, message = 2, _one_line(error)
         except typer.TyperException as error:
             code, message = 2, f"{error.format_message()} (see pocketknn --help)"
-        except Exception:  # a bug of ours, which must be seen, unlike the converters' chatter
-            if not told.to_end:  # and not what a half imported library makes of Ctrl-C
+        except Exception as error:  # a bug of ours, which must be seen, unlike converters' chatter
+            code, message = (2, why) if (why := missing(error)) else (70, "")
+            if not message and not told.to_end:  # and not what a library, half imported, raises
                 traceback.print_exc(file=stderr)
-            code = 70
         if told.to_end and code:
             code = INTERRUPTED
         if code == INTERRUPTED:

@@ -67,7 +67,9 @@ def write(
     }
     tolerances = {kind: TOLERANCES[kind]._asdict() for kind in used}
     content = {"rule": _RULE} | said | {"formats": files, "tolerances": tolerances}
-    (folder / FILE).write_text(dumps(content | {"examples": examples}), encoding="utf-8")
+    (folder / FILE).write_text(
+        dumps(content | {"examples": examples}), encoding="utf-8", newline=""
+    )
 
 
 def _chosen(against: Queries, exact: Sequence[Exact], kinds: Collection[str]) -> Ints:

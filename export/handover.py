@@ -23,7 +23,7 @@ from pocketknn.builder.spec import AUTO, Spec
 from pocketknn.builder.unknown import measure
 
 from . import app_code, golden, parity, queries
-from .artefact import FORMATS, check_formats
+from .artefact import FORMATS, check_formats, writable
 from .judges import Judges
 from .limits import check_held, check_size
 from .metadata import (
@@ -99,7 +99,7 @@ def export(
     calibration: NDArray[np.uint8] | None = None,
     strangers: NDArray[np.floating] | None = None,
     options: Options | None = None,
-    formats: Sequence[str] = tuple(FORMATS),
+    formats: Sequence[str] | None = None,
     skipped: Sequence[Skipped] = (),
     condensed: Condensed | None = None,
     force: bool = False,
@@ -121,7 +121,7 @@ def export(
             `against`, or they would judge themselves; noise, with a line, when None.
         strangers: embeddings (q, d) of what is of no class, to measure rejection on.
         options: how the files are written.
-        formats: names in `FORMATS`.
+        formats: names in `FORMATS`; None for all, but Core ML where coremltools is not installed.
         skipped: the pictures that were left out, for the manifest.
         condensed: what the references were chosen from, for the manifest.
         force: replace an earlier build.
@@ -133,6 +133,7 @@ def export(
             or cannot be written.
     """
     out, options = Path(out), options or Options()
+    formats = writable(note) if formats is None else formats
     precision = _checked(spec, references, backbone, options, formats)
     fitted = _fitted(spec, references, options, formats)
     metadata = describe(fitted, backbone, precision, measure(fitted, strangers), options)
@@ -193,8 +194,8 @@ def export(
             "files": {p.name: _facts(p) for p in sorted(folder.iterdir())},
             "parity": {one.format: one.parity.as_json() for one in written},
         }
-        (folder / PARITY).write_text(dumps(manifest["parity"]), encoding="utf-8")
-        (folder / MANIFEST).write_text(dumps(manifest), encoding="utf-8")
+        (folder / PARITY).write_text(dumps(manifest["parity"]), encoding="utf-8", newline="")
+        (folder / MANIFEST).write_text(dumps(manifest), encoding="utf-8", newline="")
     return Export(out=out, fit=fitted, manifest=manifest, written=tuple(written))
 
 

@@ -17,6 +17,7 @@ from pocketknn.builder.engine import TOGETHER, by_keras
 from pocketknn.builder.errors import first_line
 from pocketknn.builder.kept_network import Converted, Run, compared, kept_or_made
 
+from .onnx_of_litert import onnx_of_litert
 from .queries import Queries
 
 _OWN = {"keras": "keras", "tflite": "litert"}  # formats that an engine's runtime runs
@@ -59,6 +60,8 @@ class _Judge(NamedTuple):
 
 
 def _witness(backbone: Backbone) -> _Judge:
+    if backbone.graph is not None:
+        return _Judge("onnxruntime", _session(onnx_of_litert(backbone.graph())))
     keras = by_keras(backbone)
 
     def make() -> Converted:

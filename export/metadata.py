@@ -8,8 +8,9 @@ import io
 import json
 import platform
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -263,7 +264,19 @@ def redescribe(manifest: dict[str, Any], fit: Fit) -> Metadata:
     said = {name: manifest[name] for name in ("ios", "author", "license", "version")}
     options = Options(**said)
     precision, given = manifest["precision"], manifest["input"]
-    return _describe(fit, manifest["backbone"], given, precision, figures, options)
+    made = _describe(fit, manifest["backbone"], given, precision, figures, options)
+    # What converted the file may not be installed here.
+    made.manifest["versions"] = manifest["versions"] | made.manifest["versions"]
+    return made
+
+
+def installed(*packages: str) -> dict[str, str]:
+    """The versions of packages; one that is not there is left out."""
+    found = {}
+    for name in packages:
+        with suppress(PackageNotFoundError):
+            found[name] = version(name)
+    return found
 
 
 def _figures(fit: Fit, rejection: Rejection | None, measured: bool = True) -> dict[str, Any]:
@@ -320,8 +333,7 @@ def _describe(
             "leave_one_out": figures["leave_one_out"],
             "figures_of": figures["figures_of"],
         },
-        "versions": {"python": platform.python_version()}
-        | {name: version(name) for name in ("pocketknn", *PACKAGES)},
+        "versions": {"python": platform.python_version()} | installed("pocketknn", *PACKAGES),
     }
     return Metadata(manifest=manifest, table=references.table())
 

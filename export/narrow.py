@@ -148,19 +148,19 @@ def coreml(package: Package, number: int, kind: str) -> int:
     """
     from .mil import proto
 
-    programs, operations = proto.programs(), package.block.operations
+    messages, operations = proto.messages(), package.block.operations
     table = operations[number]
     name, value = table.outputs[0].name, table.attributes["val"]
     shape = [axis.constant.size for axis in value.type.tensorType.dimensions]
     package.replace(value, np.zeros(shape, np.int8 if kind == "int8" else np.float16))
     if kind == "float16":
-        value.type.tensorType.dataType = programs.FLOAT16
+        value.type.tensorType.dataType = messages.DataType.FLOAT16
         wide, how = type(table)(), type(table)()
         wide.type = "cast"
         wide.outputs.add().CopyFrom(table.outputs[0])
         table.outputs[0].name = _called(table, f"{name}_half")
         table.outputs[0].type.CopyFrom(value.type)
-        how.CopyFrom(_constant(programs, f"{name}_float32", "fp32"))
+        how.CopyFrom(_constant(messages, f"{name}_float32", "fp32"))
         wide.inputs["x"].arguments.add().name = f"{name}_half"
         wide.inputs["dtype"].arguments.add().name = how.outputs[0].name
         wide.attributes["name"].CopyFrom(table.attributes["name"])
@@ -168,13 +168,13 @@ def coreml(package: Package, number: int, kind: str) -> int:
         operations.insert(number + 1, how)
         operations.insert(number + 2, wide)
         return 2
-    value.type.tensorType.dataType = programs.INT8
+    value.type.tensorType.dataType = messages.DataType.INT8
     table.type = "constexpr_affine_dequantize"
     table.attributes["quantized_data"].CopyFrom(value)
     del table.attributes["val"]
     given = {"scale": np.float32(1), "zero_point": np.int8(0), "axis": np.int32(0)}
     for key, single in given.items():
-        table.attributes[key].CopyFrom(_value(programs, single))
+        table.attributes[key].CopyFrom(_value(messages, single))
     return 0
 
 
@@ -184,29 +184,29 @@ def _called(operation: Any, name: str) -> str:  # noqa: ANN401
     return name
 
 
-def _constant(programs: Any, name: str, text: str) -> Any:  # noqa: ANN401
+def _constant(messages: Any, name: str, text: str) -> Any:  # noqa: ANN401
     """An operation that is a text."""
-    made = programs.Operation(type="const")
-    made.attributes["name"].CopyFrom(_value(programs, name))
-    made.attributes["val"].CopyFrom(_value(programs, text))
+    made = messages.Operation(type="const")
+    made.attributes["name"].CopyFrom(_value(messages, name))
+    made.attributes["val"].CopyFrom(_value(messages, text))
     made.outputs.add(name=name).type.CopyFrom(made.attributes["val"].type)
     return made
 
 
-def _value(programs: Any, single: Any) -> Any:  # noqa: ANN401
+def _value(messages: Any, single: Any) -> Any:  # noqa: ANN401
     """A text or a number as the message of a value."""
-    value = programs.Value()
+    value = messages.Value()
     held = value.immediateValue.tensor
     if isinstance(single, str):
-        value.type.tensorType.dataType = programs.STRING
+        value.type.tensorType.dataType = messages.DataType.STRING
         held.strings.values[:] = [single]
     elif single.dtype == np.int8:
-        value.type.tensorType.dataType = programs.INT8
+        value.type.tensorType.dataType = messages.DataType.INT8
         held.bytes.values = single.tobytes()
     elif single.dtype == np.int32:
-        value.type.tensorType.dataType = programs.INT32
+        value.type.tensorType.dataType = messages.DataType.INT32
         held.ints.values[:] = [int(single)]
     else:
-        value.type.tensorType.dataType = programs.FLOAT32
+        value.type.tensorType.dataType = messages.DataType.FLOAT32
         held.floats.values[:] = [float(single)]
     return value

@@ -69,7 +69,7 @@ def write(
         shutil.copyfile(path, folder / "runtime" / name)
     data = _data(metadata, title, thumbnails)
     text = json.dumps(data, ensure_ascii=False, separators=(",", ":"))
-    (folder / _DATA).write_text(text, encoding="utf-8")
+    (folder / _DATA).write_text(text, encoding="utf-8", newline="")
 
 
 def _data(metadata: Metadata, title: str, thumbnails: Mapping[int, str]) -> dict[str, Any]:

@@ -26,6 +26,7 @@ from pocketknn.builder.spec import Spec
 from .artefact import paths_of
 from .editing import open_artefact
 from .metadata import MODEL, REFERENCES, manifest_of, spec_of
+from .needs import is_there, reason
 from .seal import digest
 
 if TYPE_CHECKING:
@@ -51,12 +52,15 @@ class Parts:
 
 
 def parts_of(out: Path, manifest: dict[str, Any], references: References) -> Parts:
-    """What model.keras holds; without it, the packaged backbone and another file's projection.
+    """What model.keras holds; without it or TensorFlow, the packaged backbone and a projection.
+
+    The projection is another file's.
 
     Raises:
         InputError: they cannot be had, or are not the ones that were built.
     """
-    if (out / f"{MODEL}.keras").is_file():
+    kept = out / f"{MODEL}.keras"
+    if kept.is_file() and is_there("tensorflow"):
         model = _keras_model(out)
         backbone = _backbone_in(out, manifest, model) if manifest["backbone"] else None
         return Parts(
@@ -64,9 +68,10 @@ def parts_of(out: Path, manifest: dict[str, Any], references: References) -> Par
         )
     said = manifest["backbone"]
     if said is not None and not is_installed(said["name"]):
+        why = f"needs {reason(['tensorflow'])}" if kept.is_file() else "is missing"
         raise InputError(
-            f"the embeddings are taken from {out / MODEL}.keras, which is missing, and the backbone"
-            f" {said['name']} comes with no package"
+            f"the embeddings are taken from {kept}, which {why}, and the backbone {said['name']}"
+            " comes with no package"
         )
     backbone = backbones.backbone_of(references, Spec()) if said else None
     if backbone is not None and backbone.sha256() != said["sha256"]:

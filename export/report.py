@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -21,7 +20,7 @@ from .parity import TOLERANCES, Parity
 from .plan import Plan
 from .quiet import say
 from .reporting.wording import projected
-from .terminal import shown
+from .terminal import command_line, shown
 
 _SHOWN = 10
 
@@ -176,7 +175,7 @@ def crops(result: Export) -> list[str]:
     return [
         f"warning: the crop is {given['crop']}, but by default {names};"
         " crop before, or see the cost:",
-        f"  pocketknn eval {shlex.quote(str(result.out))} PHOTOS --crop {crop}",
+        f"  {command_line('pocketknn', 'eval', str(result.out), 'PHOTOS', '--crop', crop)}",
     ]
 
 
@@ -185,16 +184,17 @@ def next_steps(result: Export) -> list[str]:
     kept = [one.name for one in result.written if one.parity.agrees]
     if not kept:
         return [f"no file agrees with the exact k-NN; {result.out} holds the references only"]
-    best = shlex.quote(str(result.out / kept[0]))
+    # Where there is a choice, not the file whose runtime takes seconds to import.
+    best = str(result.out / min(kept, key=lambda name: name == "model.keras"))
     pictures = result.manifest["input"]["name"] == "image"
     report = f"; {REPORT} in it shows how good it is" if (result.out / REPORT).exists() else ""
     lines = [f"{result.out} is ready{report}. Next:"]
     if pictures:
-        lines.append(f"  pocketknn predict {best} PICTURE.jpg")
-    lines.append(f"  pocketknn inspect {best}")
+        lines.append(f"  {command_line('pocketknn', 'predict', best, 'PICTURE.jpg')}")
+    lines.append(f"  {command_line('pocketknn', 'inspect', best)}")
     if "model.keras" in kept:  # verify takes the embeddings from it
-        photos = " PHOTOS" if pictures else ""
-        lines.append(f"  pocketknn verify {shlex.quote(str(result.out))}{photos}")
+        photos = ["PHOTOS"] if pictures else []
+        lines.append(f"  {command_line('pocketknn', 'verify', str(result.out), *photos)}")
     return lines
 
 

@@ -82,13 +82,20 @@ def remembered() -> Runtime:
 
 def _download(folder: Path) -> Path:
     """The package's archive, as npm brings it."""
-    if not shutil.which("npm"):
+    npm = shutil.which("npm")  # npm.cmd on Windows, which is not found without its ending
+    if npm is None:
         raise InputError(f"the page needs npm to fetch {PACKAGE}; {_ELSE}")
     wanted = f"{PACKAGE}@{VERSION}"
-    command = ["npm", "pack", wanted, "--fetch-retries=1", "--pack-destination", str(folder)]
+    command = [npm, "pack", wanted, "--fetch-retries=1", "--pack-destination", str(folder)]
     try:
         done = subprocess.run(
-            command, cwd=folder, capture_output=True, text=True, check=False, timeout=_SECONDS
+            command,
+            cwd=folder,
+            capture_output=True,
+            encoding="utf-8",
+            errors="replace",
+            check=False,
+            timeout=_SECONDS,
         )
     except subprocess.TimeoutExpired as error:
         raise InputError(f"npm's registry does not answer; {_ELSE}") from error

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import glob
 import os
 import shutil
@@ -12,9 +11,11 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from pocketknn.builder.errors import InputError
+from pocketknn.builder.files import is_within
 
 from . import app_code, golden
 from .artefact import FORMATS
+from .lock import hold
 from .metadata import (
     GOLDEN,
     LABELS,
@@ -40,9 +41,10 @@ _PACKAGED = {  # what a package holds, and whether that is a folder
     f"{_CORE_ML}/weights": True,
     f"{_CORE_ML}/weights/weight.bin": False,
 }
+_DEEPEST = Path(_PACKAGE, *max(_PACKAGED, key=len).split("/"))
 _OF_BUILDS = {GOLDEN, LABELS, MANIFEST, PARITY, REFERENCES, REPORT, SNIPPETS, TABLE}
 _OF_BUILDS |= {MODEL + target.SUFFIX for target in FORMATS.values()}
-_SUFFIX, _OLD = ".partial", "old"
+_SUFFIX, _OLD, _NEW, _LOCK = ".partial", "old", "new", "lock"
 _BY_SYSTEMS = (".DS_Store", "Thumbs.db", "desktop.ini", "__pycache__")  # and nobody misses them
 
 
@@ -72,6 +74,11 @@ def check_free(out: Path, force: bool) -> None:
         raise InputError(f"{out} cannot be written: {above} is no folder")
     if not os.access(above, os.W_OK):
         raise InputError(f"{out} cannot be written: no permission in {above}")
+    with workplace(out) as work:  # finds out what else a system may have against it
+        try:
+            (work / _NEW / _DEEPEST).mkdir(parents=True)
+        except OSError as error:  # a path that is too long, on Windows from 260 characters on
+            raise InputError(f"{out} cannot be written: {error.strerror}") from error
 
 
 def check_apart(out: Path, photos: Path | str) -> None:
@@ -86,17 +93,16 @@ def check_apart(out: Path, photos: Path | str) -> None:
     """
     if isinstance(photos, str):
         return
-    here, there = out.resolve(), photos.resolve()
-    if here.is_relative_to(there) or there.is_relative_to(here):
+    if photos.exists() and (is_within(out, photos) or (out.exists() and is_within(photos, out))):
         raise InputError(f"{out} and the photos in {photos} must not lie in one another")
 
 
 @contextmanager
 def staged(out: Path, force: bool) -> Iterator[Path]:
     """A folder near `out` that takes its place when the block ends well, and else is removed."""
+    check_free(out, force)
     with workplace(out) as work:
-        check_free(out, force)
-        staging = work / "new"
+        staging = work / _NEW
         staging.mkdir()
         yield staging
         check_free(out, force)  # another build may have come first
@@ -114,21 +120,28 @@ def workplace(out: Path) -> Iterator[Path]:
         InputError: there can be none.
     """
     out = out.absolute()
-    above = _existing(out)
     recover(out)
-    made = above / f".{out.name}.{uuid.uuid4().hex[:8]}"
-    work = made.with_name(made.name + _SUFFIX)
     with ExitStack() as stack:
-        for folder in (work, made):
-            stack.callback(shutil.rmtree, folder, ignore_errors=True)
         try:
-            made.mkdir()
-            lock = stack.enter_context((made / "lock").open("w"))
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            # Named so only once it is locked, or another build might sweep it away.
-            made.rename(work)
+            work = stack.enter_context(_claimed(_existing(out), out.name))
         except OSError as error:
             raise InputError(f"{out} cannot be written: {error.strerror}") from error
+        yield work
+
+
+@contextmanager
+def _claimed(above: Path, name: str) -> Iterator[Path]:
+    """A new folder that this process holds by the file `lock` in it, and that goes at the end."""
+    with ExitStack() as stack:
+        held = False
+        while not held:  # until no other process swept the folder away before it was held
+            work = above / f".{name}.{uuid.uuid4().hex[:8]}{_SUFFIX}"
+            stack.callback(shutil.rmtree, work, ignore_errors=True)
+            work.mkdir()
+            path = work / _LOCK
+            with suppress(FileNotFoundError):
+                lock = stack.enter_context(path.open("wb"))
+                held = hold(lock) and path.exists()
         yield work
 
 
@@ -137,11 +150,14 @@ def recover(out: Path) -> None:
     out = out.absolute()
     above = _existing(out)
     for work in above.glob(f".{glob.escape(out.name)}.*{_SUFFIX}"):
-        with suppress(OSError), (work / "lock").open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)  # fails where the build is alive
-            if (work / _OLD).exists() and not out.exists():
-                (work / _OLD).rename(out)
-            shutil.rmtree(work)
+        with suppress(OSError):
+            with (work / _LOCK).open("wb") as lock:
+                if not hold(lock):  # the build is alive
+                    continue
+                if (work / _OLD).exists() and not out.exists():
+                    (work / _OLD).rename(out)
+                shutil.rmtree(work, ignore_errors=True)
+            shutil.rmtree(work)  # the lock too, which Windows keeps while it is open
 
 
 def _foreign(out: Path) -> str:

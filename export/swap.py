@@ -13,7 +13,10 @@ from pathlib import Path
 
 _SWAP = 2  # RENAME_EXCHANGE of Linux' renameat2, RENAME_SWAP of macOS' renamex_np
 _HERE = -100  # AT_FDCWD: paths are as they are
-_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+# The request to end a process, and that its terminal is gone; each system has some of them.
+ENDINGS = tuple(
+    getattr(signal, name) for name in ("SIGTERM", "SIGHUP", "SIGBREAK") if hasattr(signal, name)
+)
 
 
 def put(made: Path, out: Path, aside: Path) -> None:
@@ -42,6 +45,8 @@ def put(made: Path, out: Path, aside: Path) -> None:
 
 def swapped(one: Path, other: Path) -> bool:
     """Give each of two folders the name of the other, at once; False where the system cannot."""
+    if sys.platform == "win32":
+        return False
     libc = ctypes.CDLL(None)
     names = os.fsencode(one), os.fsencode(other)
     if sys.platform == "darwin" and hasattr(libc, "renamex_np"):
@@ -59,7 +64,10 @@ def _undisturbed() -> Iterator[None]:
         return
     # A mask would not do: where it holds one thread off, another is given the signal.
     came: list[int] = []
-    before = {one: signal.signal(one, lambda number, _: came.append(number)) for one in _SIGNALS}
+    before = {
+        one: signal.signal(one, lambda number, _: came.append(number))
+        for one in (signal.SIGINT, *ENDINGS)
+    }
     try:
         yield
     finally:

@@ -24,12 +24,16 @@ class Target(Protocol):
 
     Attributes:
         SUFFIX: how its files end.
+        NEEDS: the modules that it is written with.
+        RUNTIME: those that run it.
         PRECISION: what it is written in by default, `float32` or `float16`.
         PRECISIONS: all that it can be written in.
         THREADS: whether its runtime can be told how many threads to use.
     """
 
     SUFFIX: str
+    NEEDS: tuple[str, ...]
+    RUNTIME: tuple[str, ...]
     PRECISION: str
     PRECISIONS: tuple[str, ...]
     THREADS: bool

@@ -17,7 +17,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cache
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +33,7 @@ from pocketknn.builder.standin import is_fixed, stand_in
 from pocketknn.builder.texts import parse_json
 
 from .artefact import FORMATS
-from .metadata import MODEL, PACKAGES, Metadata
+from .metadata import MODEL, PACKAGES, Metadata, installed
 from .options import Options
 from .seal import digest
 from .slots import Slots, content_of
@@ -234,7 +233,7 @@ def _keep(made: Template, kept: Path, note: Callable[[str], None]) -> None:
         part.mkdir(parents=True)
         copy = shutil.copytree if made.path.is_dir() else shutil.copyfile
         copy(made.path, part / made.path.name)
-        (part / _FACTS).write_text(json.dumps(facts), "utf-8")
+        (part / _FACTS).write_text(json.dumps(facts), "utf-8", newline="")
         part.rename(kept)  # fails where another build put one there, which others may be reading
     except OSError as error:
         shutil.rmtree(part, ignore_errors=True)
@@ -249,4 +248,4 @@ def _versions() -> dict[str, str]:
     for folder in (Path(builder.__file__).parent, Path(__file__).parent):
         for path in sorted(folder.rglob("*.py")):
             code.update(path.read_bytes())
-    return {name: version(name) for name in PACKAGES} | {"pocketknn": code.hexdigest()}
+    return installed(*PACKAGES) | {"pocketknn": code.hexdigest()}

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import shlex
+import subprocess
+import sys
 import unicodedata
 from collections.abc import Iterable
 from typing import Any
@@ -45,6 +48,11 @@ def shown(text: str, keep: str = "") -> str:
         one.encode("unicode_escape").decode() if _is_order(one) and one not in keep else one
         for one in text
     )
+
+
+def command_line(*words: str) -> str:
+    """What to type for a command, as the shells of this system read it."""
+    return subprocess.list2cmdline(words) if sys.platform == "win32" else shlex.join(words)
 
 
 def say(*lines: str) -> None:

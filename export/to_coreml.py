@@ -23,6 +23,7 @@ from .coreml_package import Package
 from .graph import serving_function
 from .metadata import Metadata, licence
 from .mil.package import root, specification
+from .needs import is_there
 from .options import Options
 from .slots import Content, Slots
 from .target import Outputs, Run
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
     import keras
 
 SUFFIX = ".mlpackage"
+NEEDS: tuple[str, ...] = ("tensorflow", "coremltools")
+RUNTIME: tuple[str, ...] = ()  # Core ML on a Mac; everywhere our evaluator
 PRECISION = "float16"
 THREADS = False
 PRECISIONS: tuple[str, ...] = ("float32", "float16", "int8")
@@ -213,9 +216,10 @@ def check(path: Path) -> Metadata:
 
 
 def load(path: Path, threads: int | None = None) -> Run:
-    """Open the saved package: in Core ML on a Mac, in our numpy evaluator elsewhere."""
+    """Open the saved package: in Core ML on a Mac with coremltools, else in our evaluator."""
     metadata = check(path)
-    predict = _core_ml(path) if sys.platform == "darwin" else _evaluator(path)
+    on_mac = sys.platform == "darwin" and is_there("coremltools")
+    predict = _core_ml(path) if on_mac else _evaluator(path)
     labels = metadata.labels
 
     def one(item: NDArray[Any]) -> Outputs:

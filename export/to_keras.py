@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     import keras
 
 SUFFIX = ".keras"
+NEEDS: tuple[str, ...] = ("tensorflow",)
+RUNTIME: tuple[str, ...] = ("tensorflow",)
 PRECISION = "float32"
 THREADS = False
 _CONFIG, _WEIGHTS, _METADATA = "config.json", "model.weights.h5", "metadata.json"

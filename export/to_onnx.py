@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     import onnx
 
 SUFFIX = ".onnx"
+NEEDS: tuple[str, ...] = ("tensorflow", "tf2onnx", "onnx")
+RUNTIME: tuple[str, ...] = ("onnxruntime",)
 PRECISION = "float32"
 PRECISIONS: tuple[str, ...] = ("float32", "float16", "int8")
 THREADS = True

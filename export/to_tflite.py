@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     import keras
 
 SUFFIX = ".tflite"
+NEEDS: tuple[str, ...] = ("tensorflow",)
+RUNTIME: tuple[str, ...] = ("ai_edge_litert",)
 PRECISION = "float32"
 # Of the outputs: the converter's order is another in each build, and apps take the first.
 _ORDER = ("probabilities", "value", "scores", "indices")

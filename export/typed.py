@@ -44,7 +44,7 @@ def check_place(context: typer.Context, places: Iterable[Path | str]) -> None:
 
 
 def check_build(
-    context: typer.Context, place: Path | str, formats: Iterable[str], *, plan: bool
+    context: typer.Context, place: Path | str, formats: Iterable[str] | None, *, plan: bool
 ) -> None:
     """Refuse what means nothing for a build from references, without a budget, and so on.
 
@@ -53,7 +53,10 @@ def check_build(
     """
     from pocketknn.builder.collection import is_collection
 
-    given, written = context.params, set(formats)
+    from .artefact import FORMATS
+
+    given = context.params
+    written = set(FORMATS if formats is None else formats)
     if is_collection(place):
         why = f"is for photos, and {place} holds references, which were embedded before"
         refuse(context, ("strict", *_CHOSEN, *_PLACES), why)

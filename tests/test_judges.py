@@ -3,13 +3,16 @@
 import json
 from dataclasses import replace
 
+import keras
 import numpy as np
+import onnxruntime as ort
 import pytest
 from conftest import drawing, plain
 
-from pocketknn.builder import embed, find, load_backbone
+from pocketknn.builder import Spec, converted, embed, find, load_backbone
 from pocketknn.export import export, judges, queries, to_tflite
 from pocketknn.export.judges import Judges
+from pocketknn.export.onnx_of_litert import onnx_of_litert
 
 
 @pytest.fixture
@@ -30,6 +33,31 @@ def test_the_test_inputs_of_a_format_are_embedded_by_another_runtime(net):
     by_keras = net.model.predict(against.inputs.astype("f4"), verbose=0)
     np.testing.assert_allclose(found.of("tflite").embeddings, by_keras, atol=1e-5)
     np.testing.assert_allclose(found.of("onnx").embeddings, by_keras, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("name", "size"), [("bundled", None), ("bundled", 67), ("efficientnet_lite0", 97)]
+)
+def test_onnxruntime_has_the_packaged_backbones_without_the_converter(name, size):
+    """At odd sizes too, where padding is another; by Keras as the witness."""
+    net = load_backbone(Spec(backbone=name, size=size))
+    content = onnx_of_litert(net.graph())
+    session = ort.InferenceSession(content, providers=["CPUExecutionProvider"])
+    pictures = np.random.default_rng(0).integers(0, 256, (2, net.size, net.size, 3)).astype("f4")
+    (found,) = session.run(None, {"image": pictures})
+    by_keras = net.model.predict(pictures, verbose=0)
+    assert np.abs(by_keras).max() > 1
+    np.testing.assert_allclose(found, by_keras, atol=2e-5)  # 50 layers of float32 sums
+
+
+def test_what_the_packaged_backbones_do_not_have_is_not_guessed_at(tmp_path):
+    image = keras.Input((8, 8, 3))
+    found = keras.layers.Conv2D(4, 3, activation="relu")(image)
+    found = keras.layers.GlobalAveragePooling2D()(found)
+    keras.Model(image, found).save(tmp_path / "relu.keras")
+    net = load_backbone(plain(backbone=str(tmp_path / "relu.keras")))
+    with pytest.raises(NotImplementedError, match="CONV_2D with the activation 1"):
+        onnx_of_litert(converted.convert(net))
 
 
 def test_what_keras_embedded_does_not_judge_keras(small_net):

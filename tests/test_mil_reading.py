@@ -15,16 +15,19 @@ from coremltools.converters.mil.frontend.milproto.load import load as milproto
 from coremltools.converters.mil.mil import Function, Program, types
 from coremltools.libmilstoragepython import _BlobStorageReader, _BlobStorageWriter
 from coremltools.optimize import coreml as cto
+from coremltools.proto import Model_pb2
 
 from pocketknn.builder.unknown import measure
 from pocketknn.export import mil
 from pocketknn.export.metadata import describe
+from pocketknn.export.mil import proto
 from pocketknn.export.mil.package import root, specification
 from pocketknn.export.mil.reading import read
 from pocketknn.export.mil.weights import NUMBERS, Weights
 from pocketknn.export.options import IOS, Options
 
 TARGETS = {15: ct.target.iOS15, 16: ct.target.iOS16, 17: ct.target.iOS17, 18: ct.target.iOS18}
+MODEL = Path("Data/com.apple.CoreML/model.mlmodel")
 WEIGHTS = Path("Data/com.apple.CoreML/weights/weight.bin")
 
 
@@ -325,6 +328,63 @@ def test_damaged_files_are_refused_or_read(file, saved, tmp_path):
         (path / file).write_bytes(wrong)
         damaged += refused(path)
     assert 0 < damaged < 300
+
+
+# the format -------------------------------------------------------------------------------------
+
+
+def test_the_schema_is_the_one_of_core_ml():
+    """Each field of each message has the number, type and group that coremltools' has."""
+    pairs = [(proto.messages().Model.DESCRIPTOR, Model_pb2.Model.DESCRIPTOR)]
+    seen = set()
+    while pairs:
+        ours, theirs = pairs.pop()
+        if ours.full_name in seen:
+            continue
+        seen.add(ours.full_name)
+        for field in ours.fields:
+            other = theirs.fields_by_number[field.number]
+            assert [field.name, kind(field), group(field)] == [
+                other.name,
+                kind(other),
+                group(other),
+            ]
+            if field.message_type:
+                pairs.append((field.message_type, other.message_type))
+            if field.enum_type:
+                assert values(field.enum_type) == values(other.enum_type)
+        # Of the kinds of model only one is read; of all else nothing is left out.
+        if ours.name != "Model":
+            assert len(ours.fields) == len(theirs.fields), ours.name
+    listed = {name for name, made in vars(proto.messages()).items() if hasattr(made, "DESCRIPTOR")}
+    assert listed <= {name.rpartition(".")[2] for name in seen}
+
+
+def kind(field):
+    packed = field.is_packed if field.is_repeated else None
+    # A number whose names nothing asks for is a plain int32 in ours, the same on the wire.
+    type_ = 5 if field.name == "dataType" and "Array" in field.containing_type.name else field.type
+    return type_, field.is_repeated, packed
+
+
+def group(field):
+    return field.containing_oneof and field.containing_oneof.name
+
+
+def values(enum):
+    return {value.name: value.number for value in enum.values}
+
+
+def test_what_the_schema_does_not_have_is_kept(saved):
+    content = (saved / MODEL).read_bytes()
+    told = Model_pb2.Model.FromString(content)
+    extra = b"\xba\x3e\x03abc"  # field 999, which no Model.proto has yet
+    model = proto.messages().Model.FromString(told.SerializeToString() + extra)
+    again = model.SerializeToString()
+    assert extra in again
+    assert Model_pb2.Model.FromString(again) == Model_pb2.Model.FromString(
+        told.SerializeToString() + extra
+    )
 
 
 # cost --------------------------------------------------------------------------------------------

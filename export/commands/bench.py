@@ -11,8 +11,9 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
 from pocketknn.builder.errors import InputError
-from pocketknn.export.artefact import paths_of
+from pocketknn.export.artefact import paths_of, runnable
 from pocketknn.export.metadata import manifest_of
+from pocketknn.export.quiet import say
 from pocketknn.export.report import megabytes
 from pocketknn.export.terminal import console, say_json
 from pocketknn.export.timing import Timing, time_files
@@ -27,7 +28,7 @@ def bench_build(out: Path, runs: int, as_json: bool) -> None:
     if runs < 1:
         raise InputError(f"the number of runs must be at least 1, not {runs}")
     manifest = manifest_of(out)
-    rows = time_files(paths_of(out), manifest, runs)
+    rows = time_files(runnable(paths_of(out), say), manifest, runs)
     if as_json:
         say_json([asdict(row) for row in rows])
         return

@@ -25,7 +25,7 @@ from pocketknn.builder.references import References
 from pocketknn.builder.sources import find
 from pocketknn.builder.spec import Spec, resolve_k
 from pocketknn.export import budget, queries, report
-from pocketknn.export.artefact import FORMATS, check_formats
+from pocketknn.export.artefact import check_formats, writable
 from pocketknn.export.budget import Budget
 from pocketknn.export.handover import Export, export, planned
 from pocketknn.export.limits import check_size
@@ -93,7 +93,7 @@ def build_photos(
     options: Options | None = None,
     within: Budget | None = None,
     fewer: Condense | None = None,
-    formats: Sequence[str] = tuple(FORMATS),
+    formats: Sequence[str] | None = None,
     strict: bool = False,
     force: bool = False,
     cached: bool = True,
@@ -108,6 +108,7 @@ def build_photos(
     written says what a photo was called.
     """
     options = options or Options()
+    formats = writable(say) if formats is None else formats
     check_formats(formats)
     check_free(out, force)
     check_apart(out, selection.photos)
@@ -233,12 +234,13 @@ def plan_photos(
     spec: Spec,
     *,
     options: Options | None = None,
-    formats: Sequence[str] = tuple(FORMATS),
+    formats: Sequence[str] | None = None,
     fewer: Condense | None = None,
     strict: bool = False,
     cached: bool = True,
 ) -> None:
     """Print what the files of `build_photos` would take; nothing is written."""
+    formats = writable(say) if formats is None else formats
     check_formats(formats)
     classes = _read_labels(selection.labels) if selection.labels else None
     if is_collection(selection.photos):

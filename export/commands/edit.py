@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,10 +16,11 @@ from pocketknn.export import editing, report
 from pocketknn.export.artefact import FORMATS, format_of
 from pocketknn.export.editing import Opened
 from pocketknn.export.metadata import MANIFEST, REFERENCES
+from pocketknn.export.needs import check
 from pocketknn.export.quiet import say
 from pocketknn.export.seal import size
 from pocketknn.export.staging import foreign_in_package, recover
-from pocketknn.export.terminal import console
+from pocketknn.export.terminal import command_line, console
 
 _NAMED = 3  # classes in a warning
 
@@ -57,6 +57,7 @@ def edit_artefact(
     recover(target)
     _check_place(path, target, out is not None and not force)
     opened = editing.open_artefact(path)
+    check(f"editing {path.name}", FORMATS[opened.format].RUNTIME)
     before = opened.fit.references
     coming = find(changes.add, note=say) if changes.add is not None else []
     names = _renamed(before, changes, {photo.label for photo in coming})
@@ -97,9 +98,9 @@ def _never_seen(opened: Opened, new: Sequence[str], photos: Path | None) -> list
     if not new or opened.fit.scores_of != "classes":
         return []
     names = ", ".join(map(repr, new[:_NAMED])) + (", …" if len(new) > _NAMED else "")
-    build, given = opened.path.parent, shlex.quote(str(photos))
+    build, given = opened.path.parent, command_line(str(photos))
     if (build / MANIFEST).is_file() and (build / REFERENCES).is_file():
-        way = f"pocketknn refs add {shlex.quote(str(build))} {given} -o grown.parquet, then"
+        way = f"pocketknn refs add {command_line(str(build))} {given} -o grown.parquet, then"
         way += " pocketknn build grown.parquet -o NEW"
     else:
         way = f"pocketknn build PHOTOS -o NEW, with {given} among the PHOTOS"

@@ -63,7 +63,7 @@ def evaluate_build(out: Path, photos: Path, crop: str | None, as_json: bool) -> 
     if crop is not None and crop not in CROPS:
         raise InputError(f"unknown crop {crop!r}; choose from {', '.join(CROPS)}")
     found = without_strays(find(photos, note=say))
-    files = artefacts_of(out)
+    files = artefacts_of(out, say)
     made: list[_Evaluated] = []
     for name, file in files:
         basis = made[0].outputs["indices"] if made else None

@@ -12,6 +12,7 @@ from pocketknn.builder.cache import Cache
 from pocketknn.builder.collection import is_collection
 from pocketknn.builder.embedding import Embedded, Skipped, embed
 from pocketknn.builder.errors import InputError
+from pocketknn.builder.files import is_within
 from pocketknn.builder.images import Photo
 from pocketknn.builder.references import References
 from pocketknn.builder.spec import Spec
@@ -72,7 +73,7 @@ class Source:
             if isinstance(place, str):
                 found += selection.find()
                 continue
-            if place.is_dir() and out.resolve().is_relative_to(place.resolve()):
+            if place.is_dir() and is_within(out, place):
                 raise InputError(f"{out} must not lie among the photos in {place}")
             found += [_picture(place)] if _is_picture(place) else selection.find()
         check_alike((), [photo.label for photo in found])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections import Counter
 from dataclasses import replace
 from itertools import count
@@ -23,7 +22,7 @@ from pocketknn.export import tuning as report
 from pocketknn.export.chart import draw
 from pocketknn.export.progress import progress
 from pocketknn.export.staging import check_apart, check_free, staged
-from pocketknn.export.terminal import console
+from pocketknn.export.terminal import command_line, console
 from pocketknn.export.tuning import VECTOR
 
 from .build import Selection
@@ -129,7 +128,7 @@ def command(selection: Selection, chosen: Spec) -> str:
     words += ["--projection", str(chosen.compared)]
     if chosen.backbone != VECTOR:
         words += ["--crop", chosen.crop]
-    return shlex.join(words)
+    return command_line(*words)
 
 
 def _tune_kept(path: Path, spec: Spec, grid: Grid, folds: int) -> Tuning:

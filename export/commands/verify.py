@@ -14,6 +14,7 @@ from pocketknn.export.artefact import FORMATS, format_of
 from pocketknn.export.handover import compare
 from pocketknn.export.judges import Judges
 from pocketknn.export.metadata import MANIFEST, MODEL, REFERENCES, manifest_of
+from pocketknn.export.needs import reason
 from pocketknn.export.quiet import say
 from pocketknn.export.rebuilt import fit_of, parts_of
 from pocketknn.export.seal import digest, size
@@ -24,8 +25,10 @@ def verify_build(out: Path, photos: Path | None) -> bool:
     """Run each file of a build again; whether all are unchanged and agree with the exact k-NN.
 
     The embeddings come from the backbone inside model.keras, a projection from there too, the
-    neighbours from references.parquet, in float64. Without model.keras they come from the packaged
-    backbone, if it has the weights that were built with, and from the first file that is there.
+    neighbours from references.parquet, in float64. Without model.keras, or TensorFlow to open it,
+    they come from the packaged backbone, if it has the weights that were built with, and from the
+    first file that is there. A file whose runtime is not installed is named, and judged by its
+    sha256 alone.
 
     Raises:
         InputError: `out` is no build, or none of the photos can be read.
@@ -47,16 +50,22 @@ def verify_build(out: Path, photos: Path | None) -> bool:
             else queries.from_photos(find(photos, note=say), net, manifest["input"]["crop"])
         )
     judges = Judges(against, net)
-    rows = []
+    rows, left_out = [], []
     for name, target in FORMATS.items():
         path = out / f"{MODEL}{target.SUFFIX}"
-        if path.name in manifest["files"] and path.exists():
+        if path.name not in manifest["files"] or not path.exists():
+            continue
+        if why := reason(target.RUNTIME):
+            left_out.append(f"{path.name} was not run: it needs {why}")
+        else:
             precision = manifest["precision"][name]
             parity = compare(name, path, precision, fit, judges.of(name), as_built=not changed)
             rows.append(report.Row(path.name, size(path), parity))
     if parts.source != f"{MODEL}.keras":
-        console.print(f"without {MODEL}.keras: compared by {parts.source}", markup=False)
+        console.print(f"compared by {parts.source}", markup=False)
     console.print(report.parity_table(rows))
+    for line in left_out:
+        console.print(line, markup=False)
     for line in (wrong := changed + report.failures(rows)):
         console.print(line, markup=False)
     return not wrong

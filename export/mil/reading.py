@@ -233,7 +233,7 @@ def _declared(value: Message) -> Declared:
     tensor = value.tensorType
     if tensor.rank != len(tensor.dimensions):
         raise ValueError(f"a tensor of rank {tensor.rank} with {len(tensor.dimensions)} axes")
-    name = proto.programs().DataType.Name(tensor.dataType)
+    name = proto.messages().DataType(tensor.dataType).name
     if name != "STRING" and name not in NUMBERS:
         raise NotImplementedError(f"a tensor of {name}")
     fixed = (

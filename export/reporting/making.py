@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from pocketknn.builder.fit import fit
 from pocketknn.builder.images import Photo
 from pocketknn.builder.references import References
-from pocketknn.export.artefact import FORMATS
+from pocketknn.export.artefact import FORMATS, runnable
 from pocketknn.export.handover import Export
 from pocketknn.export.metadata import MODEL, REFERENCES, REPORT, manifest_of, spec_of
 from pocketknn.export.timing import Timing, time_files
@@ -112,7 +112,7 @@ def _time_shortly(folder: Path, manifest: dict[str, Any]) -> list[Timing]:
         for name, target in FORMATS.items()
         if name != "coreml" or sys.platform == "darwin"
     ]
-    return time_files([path for path in paths if path.exists()], manifest, _RUNS)
+    return time_files(runnable([path for path in paths if path.exists()]), manifest, _RUNS)
 
 
 def _wanted(study: Study, sections: Sequence[Section]) -> Iterator[str]:

@@ -52,7 +52,7 @@ def write(path: Path, html: str) -> None:
     path = path.resolve()  # a link stays one
     part = path.with_name(path.name + ".part")
     try:
-        part.write_text(html, encoding="utf-8")
+        part.write_text(html, encoding="utf-8", newline="")
         part.replace(path)
     finally:
         part.unlink(missing_ok=True)

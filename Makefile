@@ -1,14 +1,15 @@
 # Everything happens in a local virtual environment with pinned versions (constraints.txt).
-PYTHON ?= python3.11
+PYTHON ?= $(firstword $(foreach one,python3.11 python3.12 python3.13,$(shell command -v $(one))) python3)
 VENV   := .venv
 BIN    := $(VENV)/bin
 SOURCES := pyproject.toml constraints.txt $(shell find builder export -type f -not -path '*/__pycache__/*')
 
-.PHONY: help demo test check docs notebooks bench format clean
+.PHONY: help demo test test-quick check docs notebooks bench format clean
 
 help:
 	@echo "make demo       build from scikit-learn's digits, run all four formats, print a table"
 	@echo "make test       run the tests against the installed wheel"
+	@echo "make test-quick the same without those that take long"
 	@echo "make check      lint, types, documentation"
 	@echo "make format     put the code into shape"
 	@echo "make notebooks  run the notebooks; POCKETKNN_DATA=FOLDER on data of yours"
@@ -17,8 +18,10 @@ help:
 
 # The package is installed as a wheel, never as a link to this folder: what is tested is what ships.
 $(VENV)/installed: $(SOURCES)
+	@$(PYTHON) -c "import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))" || { \
+		echo "pocketknn is for Python 3.11, 3.12 and 3.13; name one: make PYTHON=python3.12" >&2; exit 2; }
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	rm -rf build dist
+	rm -rf build/lib build/bdist.* dist
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt build
 	PIP_CONSTRAINT=$(CURDIR)/constraints.txt $(BIN)/python -m build --wheel --outdir dist . > dist.log 2>&1 || { cat dist.log; exit 1; }
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt \
@@ -31,7 +34,11 @@ demo: $(VENV)/installed
 	$(BIN)/pocketknn demo --out demo
 
 test: $(VENV)/installed
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	$(BIN)/python -m pytest -n 2 --dist loadfile $(TESTS)
+
+# Without those that take long; for another Python, see tests/on_debian.sh.
+test-quick: $(VENV)/installed
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow" $(TESTS)
 
 # The documentation is part of it: a link or a name that is not there is an error.
 # Types are checked in the installed package: no checker sees that folder `builder` is pocketknn.builder.

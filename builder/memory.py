@@ -65,9 +65,11 @@ def _allowed() -> Iterator[int]:
     for folder, version in _groups():
         limit, used, files = _FILES[version]
         try:
-            most = int((folder / limit).read_text())  # "max" where there is none
-            taken = int((folder / used).read_text())
-            said = dict(line.split() for line in (folder / "memory.stat").read_text().splitlines())
+            most = int((folder / limit).read_text("ascii"))  # "max" where there is none
+            taken = int((folder / used).read_text("ascii"))
+            said = dict(
+                line.split() for line in (folder / "memory.stat").read_text("ascii").splitlines()
+            )
             yield max(most - taken + int(said.get(files, 0)), 0)
         except (OSError, ValueError):
             continue
@@ -76,7 +78,7 @@ def _allowed() -> Iterator[int]:
 def _groups() -> Iterator[tuple[Path, int]]:
     """The folders of the control groups that count this process's memory, and their version."""
     try:
-        lines = _OWN.read_text().splitlines()
+        lines = _OWN.read_text("ascii").splitlines()
     except OSError:
         return
     for line in lines:

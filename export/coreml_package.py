@@ -64,6 +64,11 @@ class Package:
         self._weights = np.memmap(weights, np.uint8, "r") if there else np.zeros(0, np.uint8)
         self._changed: dict[int, NDArray[Any]] = {}
 
+    def release(self) -> None:
+        """Let go of the file of weights, which Windows removes for nobody who has it open."""
+        self._weights = np.zeros(0, np.uint8)
+        self._changed.clear()
+
     def constants(self) -> Iterator[Constant]:
         """All values, in the order of the operations."""
         for number, operation in enumerate(self.block.operations):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -34,6 +35,9 @@ from .queries import Queries
 from .slots import Slots, content_of
 from .staging import workplace
 from .swap import put
+
+# Windows replaces no file that is mapped, so that one that is edited has to be in memory.
+KEEPS_WHAT_IS_MAPPED = sys.platform == "win32"
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -84,6 +88,8 @@ def open_artefact(path: Path) -> Opened:
     with _understood(path):
         places = Slots(**metadata.slots)
         held = FORMATS[name].content(path, places)
+        if KEEPS_WHAT_IS_MAPPED:
+            held = {key: np.array(values) for key, values in held.items()}
         fit = _fit(spec_of(manifest), metadata, places, held)
     return Opened(format=name, path=path, metadata=metadata, fit=fit)
 

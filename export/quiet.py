@@ -29,7 +29,7 @@ def quiet() -> Iterator[TextIO]:
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     if sys.stderr is None:  # the caller closed it
-        sys.stderr = Path(os.devnull).open("w")  # noqa: SIM115  # until the process ends
+        sys.stderr = Path(os.devnull).open("w", encoding="utf-8", newline="")  # noqa: SIM115  # until the process ends
     sys.stderr.flush()
     if os.environ.get("POCKETKNN_DEBUG"):
         yield sys.stderr

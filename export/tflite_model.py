@@ -222,6 +222,8 @@ def _packed(tree: Any) -> bytearray:  # noqa: ANN401
     for buffer in tree.buffers:
         buffer.Pack = _aligned(buffer)  # the schema's own forgets the alignment
     builder.Finish(tree.Pack(builder), _IDENTIFIER)
+    for buffer in tree.buffers:
+        del buffer.Pack  # it refers to its buffer, and would keep the file in memory
     return bytearray(builder.Output())
 
 

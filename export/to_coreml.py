@@ -252,6 +252,7 @@ def _rewrite(package: Package, path: Path) -> None:
     part = path.with_suffix(".part")
     package.write(part)
     package.save(part)
+    package.release()
     shutil.rmtree(path)
     part.rename(path)
 

@@ -1,0 +1,55 @@
+"""Run commands and print each file that is moved or removed while this process has it open.
+
+Windows refuses that; here the kernel says what is open, and an audit hook sees what is done.
+
+    python held_files.py "build photos -o out" "edit out/model.tflite --rename a=b"
+"""
+
+import os
+import shlex
+import sys
+from contextlib import suppress
+from pathlib import Path
+
+MOVES = {"os.rename": 2, "os.remove": 1, "os.rmdir": 1, "shutil.rmtree": 1}  # how many paths
+looking = False
+
+
+def held(place):
+    """What is open or mapped of a path and below it."""
+    place = Path(os.fsdecode(place)).absolute()
+    found = []
+    for one in Path("/proc/self/fd").iterdir():
+        with suppress(OSError):  # the one that lists them is closed by now
+            found.append(str(one.readlink()))
+    lines = Path("/proc/self/maps").read_text().splitlines()
+    found += [line.split(maxsplit=5)[-1] for line in lines if "/" in line]
+    return {path for path in found if Path(path).is_relative_to(place)}
+
+
+def hook(event, arguments):
+    global looking
+    if looking or event not in MOVES:
+        return
+    looking = True
+    try:
+        for place in arguments[: MOVES[event]]:
+            if isinstance(place, str | bytes | os.PathLike):
+                for path in held(place):
+                    print(f"held: {path} ({event})", file=sys.__stdout__, flush=True)
+    finally:
+        looking = False
+
+
+if __name__ == "__main__":
+    from pocketknn.export import editing
+    from pocketknn.export.cli import main
+
+    editing.KEEPS_WHAT_IS_MAPPED = True  # as on Windows
+    sys.addaudithook(hook)
+    for line in sys.argv[1:]:
+        try:
+            main(shlex.split(line))
+        except SystemExit as end:
+            if end.code:
+                sys.exit(f"{line}: {end.code}")

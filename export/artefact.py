@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from pocketknn.builder.errors import InputError, first_line
@@ -118,6 +119,8 @@ def _check_answers(name: str, metadata: Metadata, outputs: Outputs, inputs: int)
         shape = outputs[what].shape if what in outputs else None
         if shape != (inputs, width):
             raise InputError(f"{name} is damaged: its {what} have the shape {shape}")
+        if not np.isfinite(outputs[what]).all():
+            raise InputError(f"{name} answers with {what} that are no numbers")
     if not ((outputs["indices"] >= 0) & (outputs["indices"] < count)).all():
         raise InputError(f"{name} is damaged: it answers with references that it does not list")
 

@@ -105,9 +105,11 @@ class Metadata:
             found = csv.reader(io.StringIO(self.table, newline=""), strict=True)
             columns = tuple(next(found, ()))
             rows = [dict(zip(columns, row, strict=True)) for row in found]
+            if columns != COLUMNS:
+                raise ValueError(f"its columns are {', '.join(columns)}")
             numbers = [row["index"] for row in rows]
-            if columns != COLUMNS or numbers != [*map(str, range(len(rows)))]:
-                raise ValueError("its columns or its numbers are others")
+            if numbers != [*map(str, range(len(rows)))]:
+                raise ValueError("its rows are not numbered from 0")
         except (ValueError, csv.Error) as error:
             raise InputError(f"the table of references is damaged: {error}") from error
         if len(rows) != (count := self.manifest["references"]["count"]):

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
-import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,6 +12,7 @@ from pocketknn.builder.collection import is_ours
 from pocketknn.builder.errors import InputError
 
 from .metadata import LABELS, MANIFEST, PARITY, REFERENCES, TABLE
+from .staging import NEW, existing, workplace
 
 COLUMNS = ("id", "label", "path")  # that a table of ours begins with
 PICTURES = (".png", ".svg")
@@ -51,7 +50,7 @@ def check_new(out: Path, endings: Sequence[str], force: bool, inputs: Sequence[P
         raise InputError(f"{out} is not a regular file; name another")
     if out.exists():
         _check_replaceable(out, force, inputs)
-    above = _existing(out)
+    above = existing(out)
     if not above.is_dir():
         raise InputError(f"{out} cannot be written: {above} is no folder")
     if not os.access(above, os.W_OK):
@@ -65,18 +64,17 @@ def saved(out: Path, force: bool) -> Iterator[Path]:
     Raises:
         InputError: it cannot be written, or without `force` another came first.
     """
-    work = _existing(out) / f".{out.name}.{uuid.uuid4().hex[:8]}.partial"
-    try:
-        work.mkdir()
-        yield work / out.name
-        if out.exists() and not force:
-            raise InputError(f"{out} exists by now; choose another name")
-        out.parent.mkdir(parents=True, exist_ok=True)
-        (work / out.name).replace(out)
-    except OSError as error:
-        raise InputError(f"{out} cannot be written: {error.strerror or error}") from error
-    finally:
-        shutil.rmtree(work, ignore_errors=True)
+    with workplace(out) as work:
+        try:
+            made = work / NEW / out.name
+            made.parent.mkdir()
+            yield made
+            if out.exists() and not force:
+                raise InputError(f"{out} exists by now; choose another name")
+            out.parent.mkdir(parents=True, exist_ok=True)
+            made.replace(out)
+        except OSError as error:
+            raise InputError(f"{out} cannot be written: {error.strerror or error}") from error
 
 
 def _check_replaceable(out: Path, force: bool, inputs: Sequence[Path]) -> None:
@@ -97,8 +95,3 @@ def _is_ours(out: Path) -> bool:
         return is_ours(out)
     with out.open("rb") as stream:
         return re.match(start, stream.read(_HEAD)) is not None
-
-
-def _existing(out: Path) -> Path:
-    """The nearest folder above `out` that exists."""
-    return next(above for above in out.absolute().parents if above.exists())

@@ -89,11 +89,13 @@ def listen(folder: Path, host: str, port: int | None) -> Server:
     Raises:
         InputError: the port is taken or not allowed, or the host is not this machine's.
     """
+    if not host:
+        raise InputError("name an address to listen on with --host; 0.0.0.0 is all of this machine")
     ports = range(PORT, PORT + _TRIED) if port is None else (port,)
     for number in ports:
         try:
             return _bound(host, number, folder)
-        except (OSError, OverflowError) as error:
+        except (OSError, OverflowError, TypeError, ValueError) as error:  # of odd hosts and ports
             failed = error
     reason = getattr(failed, "strerror", None) or str(failed)
     where = f"{host}, port {ports[0]}" + (f" to {ports[-1]}" if len(ports) > 1 else "")

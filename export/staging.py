@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import glob
 import os
+import re
 import shutil
 import uuid
 from collections.abc import Iterator
@@ -28,7 +29,7 @@ from .metadata import (
     TABLE,
     manifest_of,
 )
-from .swap import put
+from .swap import put, undisturbed
 
 _MOUNTS = Path("/proc/self/mountinfo")  # a mount a line, its place escaped in octal
 _PACKAGE = f"{MODEL}{FORMATS['coreml'].SUFFIX}"
@@ -44,8 +45,9 @@ _PACKAGED = {  # what a package holds, and whether that is a folder
 _DEEPEST = Path(_PACKAGE, *max(_PACKAGED, key=len).split("/"))
 _OF_BUILDS = {GOLDEN, LABELS, MANIFEST, PARITY, REFERENCES, REPORT, SNIPPETS, TABLE}
 _OF_BUILDS |= {MODEL + target.SUFFIX for target in FORMATS.values()}
-_SUFFIX, _OLD, _NEW, _LOCK = ".partial", "old", "new", "lock"
-_BY_SYSTEMS = (".DS_Store", "Thumbs.db", "desktop.ini", "__pycache__")  # and nobody misses them
+_SUFFIX, _OLD, NEW, _LOCK = ".partial", "old", "new", "lock"
+_MARK = b"held while pocketknn writes\n"
+_BY_SYSTEMS = (".DS_Store", "Thumbs.db", "desktop.ini")  # and nobody misses them
 
 
 def check_free(out: Path, force: bool) -> None:
@@ -69,14 +71,14 @@ def check_free(out: Path, force: bool) -> None:
             raise InputError(f"{out} exists; choose another folder, or replace it with --force")
         if foreign := _foreign(out):
             raise InputError(f"{out} holds {foreign}, and --force replaces only what build wrote")
-    above = _existing(out)
+    above = existing(out)
     if not above.is_dir():
         raise InputError(f"{out} cannot be written: {above} is no folder")
     if not os.access(above, os.W_OK):
         raise InputError(f"{out} cannot be written: no permission in {above}")
     with workplace(out) as work:  # finds out what else a system may have against it
         try:
-            (work / _NEW / _DEEPEST).mkdir(parents=True)
+            (work / NEW / _DEEPEST).mkdir(parents=True)
         except OSError as error:  # a path that is too long, on Windows from 260 characters on
             raise InputError(f"{out} cannot be written: {error.strerror}") from error
 
@@ -102,7 +104,7 @@ def staged(out: Path, force: bool) -> Iterator[Path]:
     """A folder near `out` that takes its place when the block ends well, and else is removed."""
     check_free(out, force)
     with workplace(out) as work:
-        staging = work / _NEW
+        staging = work / NEW
         staging.mkdir()
         yield staging
         check_free(out, force)  # another build may have come first
@@ -121,43 +123,49 @@ def workplace(out: Path) -> Iterator[Path]:
     """
     out = out.absolute()
     recover(out)
+    work = existing(out) / f".{out.name}.{uuid.uuid4().hex[:8]}{_SUFFIX}"
     with ExitStack() as stack:
+        stack.callback(_clear, work)
         try:
-            work = stack.enter_context(_claimed(_existing(out), out.name))
+            work.mkdir()
+            lock = stack.enter_context((work / _LOCK).open("wb"))
+            hold(lock)
+            lock.write(_MARK)  # from now on others may sweep the folder, once nobody holds it
+            lock.flush()
         except OSError as error:
             raise InputError(f"{out} cannot be written: {error.strerror}") from error
-        yield work
-
-
-@contextmanager
-def _claimed(above: Path, name: str) -> Iterator[Path]:
-    """A new folder that this process holds by the file `lock` in it, and that goes at the end."""
-    with ExitStack() as stack:
-        held = False
-        while not held:  # until no other process swept the folder away before it was held
-            work = above / f".{name}.{uuid.uuid4().hex[:8]}{_SUFFIX}"
-            stack.callback(shutil.rmtree, work, ignore_errors=True)
-            work.mkdir()
-            path = work / _LOCK
-            with suppress(FileNotFoundError):
-                lock = stack.enter_context(path.open("wb"))
-                held = hold(lock) and path.exists()
         yield work
 
 
 def recover(out: Path) -> None:
     """Remove what killed processes left, and give back what one of them had set aside."""
     out = out.absolute()
-    above = _existing(out)
-    for work in above.glob(f".{glob.escape(out.name)}.*{_SUFFIX}"):
+    for work in existing(out).glob(f".{glob.escape(out.name)}.*{_SUFFIX}"):
         with suppress(OSError):
-            with (work / _LOCK).open("wb") as lock:
+            if not _is_ours(work, out):
+                continue
+            with (work / _LOCK).open("rb") as lock:
                 if not hold(lock):  # the build is alive
                     continue
                 if (work / _OLD).exists() and not out.exists():
                     (work / _OLD).rename(out)
-                shutil.rmtree(work, ignore_errors=True)
-            shutil.rmtree(work)  # the lock too, which Windows keeps while it is open
+                _clear(work)
+            _clear(work)  # the lock too, which Windows keeps while it is open
+
+
+def _is_ours(work: Path, out: Path) -> bool:
+    """Whether a folder is a workplace for `out`: by its name, and by what its lock says."""
+    middle = work.name.removeprefix(f".{out.name}.").removesuffix(_SUFFIX)
+    lock = work / _LOCK
+    if not re.fullmatch("[0-9a-f]{8}", middle) or work.is_symlink() or lock.is_symlink():
+        return False
+    return lock.is_file() and lock.stat().st_size == len(_MARK) and lock.read_bytes() == _MARK
+
+
+def _clear(work: Path) -> None:
+    """Remove a workplace, all of it, whoever asks to end meanwhile."""
+    with undisturbed():
+        shutil.rmtree(work, ignore_errors=True)
 
 
 def _foreign(out: Path) -> str:
@@ -176,7 +184,7 @@ def _foreign(out: Path) -> str:
     for path in sorted(out.rglob("*")):
         name = path.relative_to(out).as_posix()
         parts = path.relative_to(out).parts
-        if any(part in _BY_SYSTEMS for part in parts) or (parts[0] == _PACKAGE and len(parts) > 1):
+        if _is_by_a_system(path) or (parts[0] == _PACKAGE and len(parts) > 1):
             continue
         if name not in ours or path.is_dir() != (name in folders):
             return repr(name)
@@ -185,9 +193,18 @@ def _foreign(out: Path) -> str:
 
 def foreign_in_package(path: Path) -> str:
     """The name of something in a Core ML package that none of ours has; "" where there is none."""
-    found = {one.relative_to(path).as_posix(): one.is_dir() for one in sorted(path.rglob("*"))}
-    odd = (name for name, folder in found.items() if _PACKAGED.get(name) is not folder)
-    return next((name for name in odd if Path(name).name not in _BY_SYSTEMS), "")
+    for one in sorted(path.rglob("*")):
+        name = one.relative_to(path).as_posix()
+        if _PACKAGED.get(name) is not one.is_dir() and not _is_by_a_system(one):
+            return name
+    return ""
+
+
+def _is_by_a_system(path: Path) -> bool:
+    """Whether a system or Python put a file there by itself, or a folder for such files."""
+    if path.is_dir():
+        return path.name == "__pycache__" and not path.is_symlink()
+    return path.name in _BY_SYSTEMS or (path.suffix == ".pyc" and path.parent.name == "__pycache__")
 
 
 def _is_mount_point(out: Path) -> bool:
@@ -201,7 +218,7 @@ def _is_mount_point(out: Path) -> bool:
     return any(point == here or point.startswith(here + b"/") for point in points)
 
 
-def _existing(out: Path) -> Path:
+def existing(out: Path) -> Path:
     """The nearest folder above `out` that exists."""
     above = out.absolute().parent
     while not above.exists():

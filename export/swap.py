@@ -34,7 +34,7 @@ def put(made: Path, out: Path, aside: Path) -> None:
     if not out.is_dir():
         made.replace(out)
     elif not swapped(made, out):
-        with _undisturbed():
+        with undisturbed():
             out.rename(aside)
             try:
                 made.rename(out)
@@ -57,7 +57,7 @@ def swapped(one: Path, other: Path) -> bool:
 
 
 @contextmanager
-def _undisturbed() -> Iterator[None]:
+def undisturbed() -> Iterator[None]:
     """Ctrl-C and the request to end wait until the block has ended."""
     if threading.current_thread() is not threading.main_thread():
         yield  # handlers run in the main thread

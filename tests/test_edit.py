@@ -9,7 +9,7 @@ import pytest
 from conftest import PLAIN, drawing, plain
 
 from pocketknn.builder import InputError, References, Spec, load_backbone
-from pocketknn.export import FORMATS, editing, export, load, swap
+from pocketknn.export import FORMATS, editing, export, load, staging, swap
 from pocketknn.export.editing import open_artefact, rewrite, with_references
 from pocketknn.export.limits import check_size
 from pocketknn.export.seal import digest
@@ -302,7 +302,7 @@ def test_a_package_that_a_killed_edit_had_set_aside_is_given_back(builds, pocket
     path = copied(builds("all") / "model.mlpackage", tmp_path)
     work = tmp_path / f".{path.name}.0a1b2c3d.partial"
     work.mkdir()
-    (work / "lock").touch()
+    (work / "lock").write_bytes(staging._MARK)
     path.rename(work / "old")
     assert pocketknn("edit", path, "--remove-class", "apple").code == 0
     assert sorted(tmp_path.iterdir()) == [path]

@@ -4,11 +4,12 @@ import json
 import random
 import shutil
 
+import numpy as np
 import pytest
 from conftest import drawing, photo_case
 
 from pocketknn.builder import InputError
-from pocketknn.export import export
+from pocketknn.export import export, to_tflite
 from pocketknn.export.archive import append_files, payload, read_files
 from pocketknn.export.metadata import LABELS, MANIFEST, SEAL, SLOTS, TABLE, Metadata, manifest_of
 from pocketknn.export.metadata import _hash_of as hash_of
@@ -69,6 +70,7 @@ TABLES = {
     "no rows": "index,id,label,path\n",
     "nothing": "",
     "other columns": 'index,id\n0,"a"\n',
+    "no header": '0,"a","b","c"\n1,"d","e","f"\n',
     "no number": 'index,id,label,path\nx,"a","b","c"\n',
     "a quote without end": 'index,id,label,path\n0,"a","b","c',
 }
@@ -99,6 +101,25 @@ def test_one_line_says_what_is_wrong(name, resealed, built, pocketknn):
         assert said.code in (0, 1, 2), said.err
         assert said.err.count("\n") == (said.code == 2), said.err
     assert 2 in codes
+
+
+@pytest.mark.parametrize("what", ["scores", "probabilities"])
+def test_answers_that_are_no_numbers(what, built, tmp_path, pocketknn, monkeypatch):
+    """Whatever a graph was changed to: no "nan %", no token that is no JSON, no traceback."""
+    opened = to_tflite.load
+
+    def broken(path, threads=None):
+        run = opened(path, threads)
+        return lambda batch: run(batch) | {what: np.full_like(run(batch)[what], np.nan)}
+
+    monkeypatch.setattr(to_tflite, "load", broken)
+    picture = built.parent / "new.png"
+    for words in (("predict",), ("predict", "--json"), ("explain", "-o", tmp_path / "e.png")):
+        name, *rest = words
+        said = pocketknn(name, built / "model.tflite", picture, *rest)
+        assert said.code == 2
+        assert said.err == f"pocketknn: model.tflite answers with {what} that are no numbers\n"
+        assert "nan" not in said.out.lower()
 
 
 def test_what_is_believed_of_a_manifest_can_be_said(built, pocketknn, monkeypatch):

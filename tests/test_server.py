@@ -6,7 +6,17 @@ import threading
 
 import pytest
 
+from pocketknn.builder import InputError
 from pocketknn.export import server
+
+
+@pytest.mark.parametrize(
+    "host", ["", "\x1b[31mred\n", "é" * 80, "a\0b", "..", "x" * 70, "nope.invalid"]
+)
+def test_an_odd_host_is_refused_in_words(host, tmp_path):
+    """An empty one would listen on every address of this machine."""
+    with pytest.raises(InputError, match="--host"):
+        server.listen(tmp_path, host, 0)
 
 
 @pytest.fixture

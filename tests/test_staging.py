@@ -13,6 +13,7 @@ import pytest
 from pocketknn.builder import InputError
 from pocketknn.export import staging, swap
 from pocketknn.export.commands.demo import write_digits
+from pocketknn.export.saving import saved
 from pocketknn.export.staging import check_free, staged
 from pocketknn.export.swap import put
 
@@ -116,6 +117,7 @@ import os, signal, sys
 from pathlib import Path
 from pocketknn.export import staging, swap
 from pocketknn.export.commands.demo import write_digits
+from pocketknn.export.saving import saved
 step, two = int(sys.argv[1]), sys.argv[2] == "in two steps"
 count = 0
 def counted(call):
@@ -156,7 +158,16 @@ def test_a_file_takes_the_place_of_a_file(tmp_path):
 
 @pytest.mark.parametrize(
     "name",
-    ["notes.txt", "snippets/mine.py", "golden/more", "labels.txt/mine", "model.mlpackage/mine"],
+    [
+        "notes.txt",
+        "snippets/mine.py",
+        "golden/more",
+        "labels.txt/mine",
+        "model.mlpackage/mine",
+        "__pycache__/mine.py",
+        ".DS_Store/mine.txt",
+        "snippets/Thumbs.db/keep.txt",
+    ],
 )
 def test_what_people_put_into_a_build_is_not_replaced(tmp_path, name):
     out = tmp_path / "out"
@@ -174,6 +185,8 @@ def test_what_systems_and_builds_write_is_replaced(tmp_path):
     earlier(out)
     (out / "snippets/__pycache__").mkdir(parents=True)
     (out / "snippets/classify.py").write_text("as a build writes it")
+    (out / "snippets/__pycache__/classify.cpython-311.pyc").touch()
+    (out / ".DS_Store").touch()
     check_free(out, force=True)
 
 
@@ -199,10 +212,10 @@ def test_a_mount_point_is_found_out_before_the_work(tmp_path, monkeypatch):
 
 
 def left_over(tmp_path, *folders):
-    work = tmp_path / ".out.abc.partial"
+    work = tmp_path / ".out.0a1b2c3d.partial"
     for name in folders:
         (work / name).mkdir(parents=True)
-    (work / "lock").touch()
+    (work / "lock").write_bytes(staging._MARK)
     return work
 
 
@@ -214,13 +227,77 @@ def test_what_a_killed_build_left_is_swept_away(tmp_path):
     assert names(tmp_path) == [".out.mine", "out"]
 
 
+def test_a_folder_of_somebody_with_such_a_name_stays(tmp_path):
+    """Unless a process of ours marked it: by the name alone nothing is deleted."""
+    (victim := tmp_path / "victim").mkdir()
+    (victim / "lock").write_text("my lock")
+    (tmp_path / ".out.0a1b2c3d.partial").symlink_to(victim)
+    (tmp_path / ".out.notes.partial").mkdir()
+    (tmp_path / ".out.notes.partial" / "lock").write_bytes(staging._MARK)
+    for name, text in ((".out.11111111.partial", "mine"), (".out.22222222.partial", None)):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "thesis.txt").touch()
+        if text is not None:
+            (tmp_path / name / "lock").write_text(text)
+    before = sorted(tmp_path.rglob("*"))
+    with staged(tmp_path / "out", force=False):
+        pass
+    assert sorted(set(tmp_path.rglob("*")) - {tmp_path / "out"}) == before
+    assert (victim / "lock").read_text() == "my lock"
+
+
+def test_a_workplace_is_marked_while_it_is_held(tmp_path):
+    with staged(tmp_path / "out", force=False) as folder:
+        assert staging._is_ours(folder.parent, tmp_path / "out")
+        staging.recover(tmp_path / "out")  # as another build does
+        assert folder.is_dir()
+
+
+@pytest.mark.parametrize("moment", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_while_a_workplace_is_removed_leaves_nothing(tmp_path, monkeypatch, moment):
+    removed = staging.shutil.rmtree
+
+    def interrupted(place, **options):
+        if (tmp_path / "out").exists():  # the place was tried before
+            signal.raise_signal(moment)
+        removed(place, **options)
+
+    def end(number, frame):
+        raise KeyboardInterrupt
+
+    before = signal.signal(moment, end)
+    monkeypatch.setattr(staging.shutil, "rmtree", interrupted)
+    try:
+        with pytest.raises(KeyboardInterrupt), staged(tmp_path / "out", force=False) as folder:
+            (folder / "model.onnx").write_text("new")
+    finally:
+        signal.signal(moment, before)
+    assert names(tmp_path) == ["out"]
+
+
+def test_what_a_killed_command_left_of_a_file_is_swept_away(tmp_path):
+    """`refs`, `explain` and whatever else writes one file."""
+    out = tmp_path / "both.parquet"
+    code = (
+        "import os, pathlib; from pocketknn.export.saving import saved\n"
+        f"with saved(pathlib.Path({str(out)!r}), False) as made:\n"
+        "    made.write_text('half'); os.kill(os.getpid(), 9)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], check=False)
+    assert done.returncode == -signal.SIGKILL
+    assert len(names(tmp_path)) == 1
+    with saved(out, force=False) as made:
+        made.write_text("whole")
+    assert names(tmp_path) == ["both.parquet"]
+
+
 def test_a_build_that_is_alive_is_left_alone(tmp_path):
     work = left_over(tmp_path, "new")
     with (work / "lock").open() as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         with staged(tmp_path / "out", force=False):
             pass
-    assert names(tmp_path) == [".out.abc.partial", "out"]
+    assert names(tmp_path) == [".out.0a1b2c3d.partial", "out"]
 
 
 def test_a_build_killed_in_the_swap_loses_nothing(tmp_path):
@@ -231,7 +308,9 @@ def test_a_build_killed_in_the_swap_loses_nothing(tmp_path):
     assert names(tmp_path) == ["out"]
 
 
-@pytest.mark.parametrize("name", ["digits/mine/x.png", "digits/references/0/more.txt", "bundled/x"])
+@pytest.mark.parametrize(
+    "name", ["digits/mine/x.png", "digits/references/0/more.txt", "bundled/x", "roses/1.jpg"]
+)
 def test_the_demo_writes_over_nothing_of_others(tmp_path, pocketknn, name):
     (tmp_path / name).parent.mkdir(parents=True)
     (tmp_path / name).write_text("mine")

@@ -39,6 +39,9 @@ class Score(NamedTuple):
 
 def run_demo(folder: Path) -> bool:
     """Build from 80 % of the digits, classify the rest with every artefact in its own runtime."""
+    parts = {"digits", *BACKBONES}
+    if others := sorted({path.name for path in folder.glob("*")} - parts):
+        raise InputError(f"{folder} holds {others[0]!r}, which is no demo's; name another folder")
     again = (folder / "digits" / "references").is_dir()
     for backbone in BACKBONES:
         check_free(folder / backbone, force=again)

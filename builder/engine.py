@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from . import cgroup
 from .converted import converted
 from .litert import Network
 
@@ -61,10 +63,12 @@ def by_keras(backbone: Backbone) -> Callable[[Pictures], Vectors]:
 
 
 def cores() -> int:
-    """How many cores this process may use."""
-    if hasattr(os, "sched_getaffinity"):  # not on a Mac
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+    """How many cores this process may use; a container's share of them is rounded up."""
+    if hasattr(os, "sched_getaffinity"):  # not on a Mac, nor on Windows
+        there = len(os.sched_getaffinity(0))
+    else:
+        there = os.cpu_count() or 1
+    return max(1, math.ceil(min(there, cgroup.cores())))
 
 
 class _Keras:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 
+from . import cgroup
 from .errors import InputError
 from .spec import STORES, Spec
 
 _SCANNED = 64 * 5  # bytes of a reference in the narrowest scan, in float32 and as codes
-_OWN, _GROUPS = Path("/proc/self/cgroup"), Path("/sys/fs/cgroup")
 # In each version: the limit, what is used of it, and what of that is only files read lately.
 _FILES = {
     2: ("memory.max", "memory.current", "inactive_file"),
@@ -62,7 +61,7 @@ def free_memory() -> int:
 
 def _allowed() -> Iterator[int]:
     """Bytes that are left of each limit of a control group that this process is in, if any."""
-    for folder, version in _groups():
+    for folder, version in cgroup.folders("memory"):
         limit, used, files = _FILES[version]
         try:
             most = int((folder / limit).read_text("ascii"))  # "max" where there is none
@@ -73,22 +72,3 @@ def _allowed() -> Iterator[int]:
             yield max(most - taken + int(said.get(files, 0)), 0)
         except (OSError, ValueError):
             continue
-
-
-def _groups() -> Iterator[tuple[Path, int]]:
-    """The folders of the control groups that count this process's memory, and their version."""
-    try:
-        lines = _OWN.read_text("ascii").splitlines()
-    except OSError:
-        return
-    for line in lines:
-        number, controllers, path = line.split(":", 2)
-        version = 2 if number == "0" else 1
-        if version == 1 and "memory" not in controllers.split(","):
-            continue
-        root = _GROUPS if version == 2 else _GROUPS / "memory"
-        # In a container its own group may be the root of all that it sees.
-        here = root / path.lstrip("/")
-        for folder in (here, *here.parents):
-            if folder.is_relative_to(root):
-                yield folder, version

@@ -549,6 +549,8 @@ def main(arguments: list[str] | None = None) -> None:
             code = CLOSED_PIPE
         except (InputError, OSError) as error:
             code, message = 2, _one_line(error)
+        except MemoryError as error:
+            code, message = 2, f"not enough memory: {error or 'take fewer photos'}"
         except typer.TyperException as error:
             code, message = 2, f"{error.format_message()} (see pocketknn --help)"
         except Exception as error:  # a bug of ours, which must be seen, unlike converters' chatter

@@ -94,7 +94,7 @@ def _left(found: Explanation) -> list[str]:
     how = (
         "at most that of the last of them"
         if score.bounded.any()
-        else "computed from the references by model.keras"
+        else "computed from the references themselves"
     )
     return [
         f"  with {found.left} of {score.hidden.size} parts hidden it is not among the"

@@ -149,16 +149,22 @@ def scorer_of(folder: Path, inside: dict[str, Any]) -> Scorer | None:
         return None
     if any(manifest.get(key) != value for key, value in inside.items()):
         return None
-    for name in (REFERENCES, f"{MODEL}.keras"):
+    kept, packaged = f"{MODEL}.keras", is_installed(manifest["backbone"]["name"])
+    if not packaged and not is_there("tensorflow"):
+        return None
+    for name in (REFERENCES, kept):
+        if name == kept and packaged and not (folder / kept).exists():
+            continue
         path, listed = folder / name, manifest["files"].get(name)
         if listed is None or not path.is_file() or digest(path) != listed["sha256"]:
             return None
 
     def scores(pictures: NDArray[np.uint8], row: int) -> Floats:
-        model = _keras_model(folder)
         references = References.load(folder / REFERENCES)
-        space = _space(manifest, references, _projection_in(manifest, model))
-        queries = space.project(run(_backbone_in(folder, manifest, model), pictures))
+        parts = parts_of(folder, manifest, references)
+        assert parts.backbone is not None
+        space = _space(manifest, references, parts.projection)
+        queries = space.project(run(parts.backbone, pictures))
         found: Floats = neighbors.scores(queries, space.rows[[row]], space.metric)[:, 0]
         return found
 

@@ -166,7 +166,7 @@ def test_the_command_says_and_draws_it(pocketknn, spots, built, tmp_path, monkey
     assert said.code == 0, said.err
     assert "query.png: left" in said.out
     assert "falls to 0% where the top is hidden" in said.out
-    assert "computed from the references by model.keras" in said.out
+    assert "computed from the references themselves" in said.out
     picture = Image.open(tmp_path / "query-explained.png")
     assert len(picture.convert("RGB").getcolors(1 << 20)) > 50, "something is drawn"
     again = pocketknn("explain", built, spots / "query.png")

@@ -8,7 +8,17 @@ import numpy as np
 import psutil
 import pytest
 
-from pocketknn.builder import InputError, References, Spec, embed, find, load_backbone, memory
+from pocketknn.builder import (
+    InputError,
+    References,
+    Spec,
+    cgroup,
+    embed,
+    engine,
+    find,
+    load_backbone,
+    memory,
+)
 from pocketknn.builder.fit import fit
 from pocketknn.builder.memory import check_room
 
@@ -29,7 +39,7 @@ def free(monkeypatch):
         monkeypatch.setattr(psutil, "virtual_memory", lambda: SimpleNamespace(available=size))
         monkeypatch.setattr(psutil, "swap_memory", lambda: SimpleNamespace(free=0))
 
-    monkeypatch.setattr(memory, "_OWN", Path("nowhere"))
+    monkeypatch.setattr(cgroup, "_OWN", Path("nowhere"))
     return say
 
 
@@ -55,13 +65,63 @@ def test_what_a_container_allows_is_seen(own, folder, names, free, monkeypatch, 
     (here / used).write_text("3000000\n")
     (here / "memory.stat").write_text(f"anon 1\n{files} 1000000\n")
     (tmp_path / "own").write_text(own)
-    monkeypatch.setattr(memory, "_OWN", tmp_path / "own")
-    monkeypatch.setattr(memory, "_GROUPS", tmp_path / "groups")
+    monkeypatch.setattr(cgroup, "_OWN", tmp_path / "own")
+    monkeypatch.setattr(cgroup, "_GROUPS", tmp_path / "groups")
     assert memory.free_memory() == 3_000_000
     with pytest.raises(InputError, match="GB are free"):
         check_room(Spec(), 1000, 1280)
     (here / limit).write_text("max\n")
     assert memory.free_memory() == 10**10
+
+
+@pytest.mark.parametrize(
+    ("own", "files", "found"),
+    [
+        ("0::/a/b\n", {"a/cpu.max": "150000 100000\n"}, 2),
+        ("0::/a\n", {"cpu.max": "max 100000\n", "a/cpu.max": "50000 100000\n"}, 1),
+        ("0::/\n", {"cpu.max": "max 100000\n"}, 8),
+        ("0::/\n", {"cpu.max": "900000 100000\n"}, 8),  # more than there are
+        (
+            "4:cpu,cpuacct:/x\n",
+            {"cpu/x/cpu.cfs_quota_us": "250000\n", "cpu/x/cpu.cfs_period_us": "100000\n"},
+            3,
+        ),
+        (
+            "4:cpu,cpuacct:/x\n",
+            {"cpu/x/cpu.cfs_quota_us": "-1\n", "cpu/x/cpu.cfs_period_us": "100000\n"},
+            8,
+        ),
+        ("4:memory:/x\n", {}, 8),
+    ],
+)
+def test_cores_that_a_container_allows(own, files, found, monkeypatch, tmp_path):
+    for name, text in files.items():
+        (tmp_path / "groups" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "groups" / name).write_text(text)
+    (tmp_path / "own").write_text(own)
+    monkeypatch.setattr(cgroup, "_OWN", tmp_path / "own")
+    monkeypatch.setattr(cgroup, "_GROUPS", tmp_path / "groups")
+    monkeypatch.setattr(engine.os, "sched_getaffinity", lambda number: set(range(8)))
+    assert engine.cores() == found
+
+
+def test_cores_of_a_system_that_does_not_say_which_are_ours(monkeypatch):
+    monkeypatch.setattr(cgroup, "_OWN", Path("nowhere"))
+    monkeypatch.delattr(engine.os, "sched_getaffinity")
+    for there, found in ((6, 6), (None, 1)):
+        monkeypatch.setattr(engine.os, "cpu_count", lambda there=there: there)
+        assert engine.cores() == found
+
+
+def test_memory_that_ends_is_said_in_a_line(pocketknn, photos, tmp_path, monkeypatch):
+    def ends(*args, **options):
+        raise np._core._exceptions._ArrayMemoryError((10**9, 1280), np.dtype("f4"))
+
+    monkeypatch.setattr("pocketknn.export.commands.build.embed", ends)
+    said = pocketknn("build", photos, "-o", tmp_path / "out", "--backbone", "pixels")
+    assert said.code == 2
+    assert said.err.count("\n") == 1
+    assert said.err.startswith("pocketknn: not enough memory: Unable to allocate 4.66 TiB")
 
 
 def test_embeddings_are_held_once(photos):

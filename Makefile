@@ -45,7 +45,8 @@ test-quick: $(VENV)/installed
 check: $(VENV)/installed docs
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy -p pocketknn.builder -p pocketknn.export
+	for system in linux darwin win32; do \
+		$(BIN)/mypy --platform $$system -p pocketknn.builder -p pocketknn.export || exit 1; done
 
 # With what they show, into build/notebooks; those in git have no outputs.
 notebooks: $(VENV)/installed

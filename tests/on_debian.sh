@@ -2,18 +2,17 @@
 # Runs tests on the Python of another release of Debian, which is put into a folder:
 #     tests/on_debian.sh                  the quick tests on trixie's Python 3.13
 #     tests/on_debian.sh trixie tests     all of them
-#     ARCH=arm64 tests/on_debian.sh       on Arm, emulated by qemu-user-static, which takes its time
+# ROOT names a folder with another system whose python3 has venv, and make.
 # It needs root, debootstrap and a mirror; without them it says so and ends well.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 release=${1:-trixie}
-arch=${ARCH:-$(dpkg --print-architecture 2> /dev/null || echo amd64)}
-what=("${@:2}")
-root=${ROOT:-build/debian-$release-$arch}
-log=build/debootstrap-$release-$arch.log
+what=test-quick
+if [ $# -gt 1 ]; then what=test; fi
+root=${ROOT:-build/debian-$release}
 
 skip() {
-    echo "the tests on Debian's $release ($arch) are skipped: $1"
+    echo "the tests on Debian's $release are skipped: $1"
     exit 0
 }
 
@@ -22,11 +21,11 @@ for program in debootstrap unshare chroot; do
     command -v $program > /dev/null || skip "there is no $program"
 done
 mkdir -p build
-if [ ! -e "$root/.complete" ]; then
+if [ -z "${ROOT:-}" ] && [ ! -e "$root/.complete" ]; then
     rm -rf "$root"
-    debootstrap --arch="$arch" --variant=minbase --include=python3,python3-venv,make,ca-certificates \
-        "$release" "$root" "${MIRROR:-http://deb.debian.org/debian}" > "$log" 2>&1 ||
-        skip "debootstrap ended with: $(tail -n 1 "$log")"
+    debootstrap --variant=minbase --include=python3,python3-venv,make,ca-certificates \
+        "$release" "$root" "${MIRROR:-http://deb.debian.org/debian}" > "build/$release.log" 2>&1 ||
+        skip "debootstrap ended with: $(tail -n 1 "build/$release.log")"
     touch "$root/.complete"
 fi
 
@@ -44,10 +43,8 @@ exec unshare --mount bash -euc '
     root=$1 data=$2
     shift 2
     mount -t proc proc "$root/proc"
-    mount --bind /dev "$root/dev"
-    mount -t tmpfs shm "$root/dev/shm"
+    mount --rbind /dev "$root/dev"
     if [ -d "$data" ]; then mount --bind "$data" "$root/data"; fi
-    chroot "$root" env HOME=/root TMPDIR=/tmp POCKETKNN_DATA=/data PATH=/usr/sbin:/usr/bin:/sbin:/bin \
-        make --directory /pocketknn "$@"
-' - "$root" "$data" PYTHON=python3 "$([ ${#what[@]} = 0 ] && echo test-quick || echo test)" \
-    ${what[@]:+"TESTS=${what[*]}"}
+    exec chroot "$root" env HOME=/root TMPDIR=/tmp POCKETKNN_DATA=/data \
+        PATH=/usr/sbin:/usr/bin:/sbin:/bin make --directory /pocketknn "$@"
+' - "$root" "$data" PYTHON=python3 "$what" "TESTS=${*:2}"

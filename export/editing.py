@@ -36,6 +36,7 @@ from .slots import Slots, content_of
 from .staging import workplace
 from .swap import put
 
+_PROJECTED = ("projection", "bias", "moved_bias")
 # Windows replaces no file that is mapped, so that one that is edited has to be in memory.
 KEEPS_WHAT_IS_MAPPED = sys.platform == "win32"
 
@@ -92,6 +93,21 @@ def open_artefact(path: Path) -> Opened:
             held = {key: np.array(values) for key, values in held.items()}
         fit = _fit(spec_of(manifest), metadata, places, held)
     return Opened(format=name, path=path, metadata=metadata, fit=fit)
+
+
+def projection_of(path: Path) -> Projection | None:
+    """The projection in a file, whatever its search and the precision of its references.
+
+    Raises:
+        InputError: no such file, none of ours, or damaged.
+    """
+    name = format_of(path)
+    metadata = FORMATS[name].check(path)
+    with _understood(path):
+        places = Slots(**metadata.slots)
+        some = {key: places.constants[key] for key in _PROJECTED if key in places.constants}
+        held = FORMATS[name].content(path, Slots(constants=some))
+        return _projection(metadata.manifest, places, held)
 
 
 @contextmanager
@@ -220,24 +236,33 @@ def _compare(opened: Opened, made: Path, fit: Fit, backbone: Backbone | None) ->
     return compare(opened.format, made, opened.precision, fit, judge, before)
 
 
+def _projection(
+    manifest: Mapping[str, Any], places: Slots, held: Mapping[str, NDArray[Any]]
+) -> Projection | None:
+    if not (said := manifest["projection"]):
+        return None
+    bias = np.array(held["bias"] if "bias" in held else held["moved_bias"])
+    kernel = np.array(_table(places, held, "projection", manifest["references"]["dim"]))
+    return Projection(kernel=kernel, bias=bias, variance=said["variance"], by=said["by"])
+
+
+def _table(places: Slots, held: Mapping[str, NDArray[Any]], name: str, height: int) -> NDArray[Any]:
+    turned = places.constants[name][0][-1] == "T"
+    flat = held[name]
+    return flat.reshape(-1, height).T if turned else flat.reshape(height, -1)
+
+
 def _fit(spec: Spec, metadata: Metadata, places: Slots, held: Mapping[str, NDArray[Any]]) -> Fit:
     rows, manifest = metadata.rows(), metadata.manifest
 
-    def table(name: str, height: int) -> NDArray[Any]:
-        turned = places.constants[name][0][-1] == "T"
-        flat = held[name]
-        return flat.reshape(-1, height).T if turned else flat.reshape(height, -1)
-
-    matrix = table("references", len(rows))
+    matrix = _table(places, held, "references", len(rows))
     if spec.metric == "euclidean":
         middle = held["middle"] if "middle" in held else np.zeros(matrix.shape[1] - 1, "f4")
         matrix = matrix[:, :-1] + middle
-    projection = None
-    if said := manifest["projection"]:
-        bias = held["bias"] if "bias" in held else held["moved_bias"]
-        kernel = table("projection", manifest["references"]["dim"])
-        projection = Projection(kernel=kernel, bias=bias, variance=said["variance"], by=said["by"])
-        matrix = (matrix - bias) @ np.linalg.pinv(kernel.astype(np.float64))
+    projection = _projection(manifest, places, held)
+    if projection is not None:
+        back = np.linalg.pinv(projection.kernel.astype(np.float64))
+        matrix = (matrix - projection.bias) @ back
     labels = [str(row["label"]) for row in rows] if manifest["references"]["per_label"] else None
     found = [OF_PICTURE.fullmatch(str(row["id"])) for row in rows]
     pictures = manifest["backbone"] is not None and all(found)
@@ -249,7 +274,7 @@ def _fit(spec: Spec, metadata: Metadata, places: Slots, held: Mapping[str, NDArr
         paths=[str(row["path"]) for row in rows],
         # An id begins as the hash of its picture does, so copies are still known as such.
         sha256=[match[1] for match in found if match] if pictures else None,
-        targets=table("targets", len(rows)) if manifest["targets"] else None,
+        targets=_table(places, held, "targets", len(rows)) if manifest["targets"] else None,
         target_names=manifest["targets"] or None,
         provenance=provenance_of(manifest),
     )

@@ -24,7 +24,7 @@ from pocketknn.builder.space import Space
 from pocketknn.builder.spec import Spec
 
 from .artefact import paths_of
-from .editing import open_artefact
+from .editing import projection_of
 from .metadata import MODEL, REFERENCES, manifest_of, spec_of
 from .needs import is_there, reason
 from .seal import digest
@@ -82,7 +82,7 @@ def parts_of(out: Path, manifest: dict[str, Any], references: References) -> Par
     path = next((path for path in paths_of(out) if path.name in manifest["files"]), None)
     if path is None:
         raise InputError(f"no file of {out} holds its projection")
-    projection = open_artefact(path).fit.space.projection
+    projection = projection_of(path)
     return Parts(
         projection=projection,
         backbone=backbone,

@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -98,6 +99,20 @@ def test_a_build_is_verified_and_measured_but_for_what_keras_runs(built, run, ph
     assert f"model.keras is not run: it needs tensorflow, {GONE}" in done.stderr + done.stdout
     for name in ("model.tflite", "model.onnx", "model.mlpackage"):
         assert name in done.stdout
+
+
+@pytest.mark.parametrize("search", ["exact", "rerank"])
+def test_a_projection_is_read_from_a_file_without_keras(search, run, photos, tmp_path):
+    """The references of the second are bytes, which cannot be read back; its projection can."""
+    spec = Spec(backbone="bundled", k=3, projection="classes", search=search)
+    spec = replace(spec, references_precision="int8" if search == "rerank" else "float32")
+    net, out = load_backbone(spec), tmp_path / "out"
+    references = embed(find(photos), net, "center").references()
+    assert export(spec, references, net, out, formats=["keras", "onnx"]).agrees
+    done = run("verify", out)
+    assert done.returncode == 0, done.stderr
+    assert "the packaged backbone bundled and the projection of model.keras" in done.stdout
+    assert done.stdout.count("agrees") == 1
 
 
 @pytest.mark.parametrize("name", ["model.tflite", "model.onnx", "model.mlpackage"])

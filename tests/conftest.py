@@ -27,6 +27,20 @@ PLAIN = ("--projection", "none", "--vote", "uniform")
 PRECISION = {"keras": "float32", "tflite": "float32", "coreml": "float16", "onnx": "float32"}
 
 
+# What `make test-quick` leaves out: files whose tests take half a minute and more.
+SLOW = """
+    backbone budget canonical classical coreml efficientnet_lite formats golden index keras_alone
+    light mil mil_reading notebooks onnx_web plan precision ray real_photos report_html
+    silent_failures template tflite_alone threads web
+"""
+
+
+def pytest_collection_modifyitems(items):
+    for one in items:
+        if one.path.stem.removeprefix("test_") in SLOW.split():
+            one.add_marker("slow")
+
+
 @pytest.fixture(scope="session", autouse=True)
 def own_cache(tmp_path_factory):
     """The tests' builds remember embeddings and templates in a folder of their own.

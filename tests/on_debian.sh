@@ -42,8 +42,7 @@ data=$(realpath -m "${POCKETKNN_DATA:-../shared/data}")
 exec unshare --mount bash -euc '
     root=$1 data=$2
     shift 2
-    mount -t proc proc "$root/proc"
-    mount --rbind /dev "$root/dev"
+    for system in proc sys dev; do mount --rbind /$system "$root/$system"; done
     if [ -d "$data" ]; then mount --bind "$data" "$root/data"; fi
     exec chroot "$root" env HOME=/root TMPDIR=/tmp POCKETKNN_DATA=/data \
         PATH=/usr/sbin:/usr/bin:/sbin:/bin make --directory /pocketknn "$@"

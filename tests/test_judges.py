@@ -5,7 +5,6 @@ from dataclasses import replace
 
 import keras
 import numpy as np
-import onnxruntime as ort
 import pytest
 from conftest import drawing, plain
 
@@ -42,6 +41,8 @@ def test_onnxruntime_has_the_packaged_backbones_without_the_converter(name, size
     """At odd sizes too, where padding is another; by Keras as the witness."""
     net = load_backbone(Spec(backbone=name, size=size))
     content = onnx_of_litert(net.graph())
+    import onnxruntime as ort
+
     session = ort.InferenceSession(content, providers=["CPUExecutionProvider"])
     pictures = np.random.default_rng(0).integers(0, 256, (2, net.size, net.size, 3)).astype("f4")
     (found,) = session.run(None, {"image": pictures})

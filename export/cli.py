@@ -137,7 +137,7 @@ def build(
     crop: Annotated[str, typer.Option(help="center, stretch or fit.")] = "center",
     formats: Annotated[
         str | None,
-        typer.Option(help="Some of keras,tflite,coreml,onnx; all that can be written here."),
+        typer.Option(help="Some of keras,tflite,coreml,onnx; else all that can be written here."),
     ] = None,
     precision: Annotated[
         str | None,

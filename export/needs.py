@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+import re
 import sys
 from collections.abc import Iterable
 from importlib.metadata import PackageNotFoundError, requires
@@ -19,6 +20,7 @@ _PACKAGES = {
     "sklearn": "scikit-learn",
 }
 _CORE_ML = "coremltools"
+_SHARED = "google"  # by packages of several makers, so that it may be there without ours
 
 
 def is_there(module: str) -> bool:
@@ -43,30 +45,34 @@ def check(what: str, modules: Iterable[str]) -> None:
 def reason(modules: Iterable[str]) -> str:
     """Which of some modules are not there, and how to get them; "" where all are."""
     gone = [module for module in modules if not is_there(module)]
-    if _CORE_ML in gone and not core_ml_is_possible():
-        system = f"{platform.system()} on {platform.machine()}"
-        return f"{_CORE_ML}, which has no release for {system}"
-    packages = list(dict.fromkeys(_PACKAGES.get(module, module) for module in gone))
-    if not packages:
-        return ""
-    are = "is" if len(packages) == 1 else "are"
-    command = f"pip install {' '.join(packages)}"
-    return f"{' and '.join(packages)}, which {are} not installed: {command}"
+    return _reason(list(dict.fromkeys(_PACKAGES.get(module, module) for module in gone)))
 
 
 def missing(error: Exception) -> str:
     """A line on a module of ours that is not installed; "" for all other errors."""
-    if not isinstance(error, ModuleNotFoundError):
+    if not isinstance(error, ModuleNotFoundError) or not error.name:
         return ""
-    module = (error.name or "").partition(".")[0]
+    module = error.name.partition(".")[0]
+    if module != _SHARED and is_there(module):
+        return ""  # a part of it is missing, which no installing mends
     package = _PACKAGES.get(module, module)
     try:
-        depends_on = requires("pocketknn") or []
+        lines = requires("pocketknn") or []
     except PackageNotFoundError:
         return ""
-    if not any(line.startswith(package) for line in depends_on):
+    ours = {found[0] for line in lines if (found := re.match(r"[\w.-]+", line))}
+    return f"this needs {_reason([package])}" if package in ours else ""
+
+
+def _reason(packages: list[str]) -> str:
+    if not packages:
         return ""
-    return f"this needs {reason([module])}"
+    if _CORE_ML in packages and not core_ml_is_possible():
+        system = f"{platform.system()} on {platform.machine()}"
+        return f"{_CORE_ML}, which has no release for {system}"
+    are = "is" if len(packages) == 1 else "are"
+    command = f"pip install {' '.join(packages)}"
+    return f"{' and '.join(packages)}, which {are} not installed: {command}"
 
 
 def core_ml_is_possible() -> bool:

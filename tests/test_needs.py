@@ -143,7 +143,10 @@ def test_a_module_of_ours_that_is_missing_is_a_line_and_others_are_a_bug(hidden)
     line = "this needs scikit-learn, which is not installed: pip install scikit-learn"
     hidden("sklearn")
     assert needs.missing(error("sklearn.cluster")) == line
+    line = "this needs protobuf, which is not installed: pip install protobuf"
+    assert needs.missing(error("google.protobuf")) == line
     assert needs.missing(error("no_such_module")) == ""
+    assert needs.missing(error("numpy.no_such_part")) == ""
     assert needs.missing(ValueError("numpy")) == ""
 
 

@@ -16,7 +16,7 @@ from . import graphs, imagenet_weights, shipped
 from .efficientnet_lite import DIM, LITES, attribution
 from .efficientnet_lite import network as lite_network
 from .engine import Engine, open_engine
-from .errors import InputError, first_line
+from .errors import OF_THE_MACHINE, InputError, first_line
 from .facts import Facts, Key, hash_of, recall, remember
 from .files import check_file
 from .mobilenets import (
@@ -310,6 +310,8 @@ def _opened(path: Path, spec: Spec) -> keras.Model:
 
     try:
         net = keras.saving.load_model(path, compile=False, safe_mode=True)
+    except OF_THE_MACHINE:
+        raise
     except Exception as error:  # whatever a broken or foreign archive raises inside Keras
         reason = first_line(error)
         raise InputError(f"{path.name} cannot be opened by Keras in safe mode: {reason}") from error

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from .errors import first_line
+from .errors import OF_THE_MACHINE, first_line
 from .kept_network import Converted, Run, compared, kept_or_made
 from .litert import Network
 
@@ -29,6 +29,8 @@ def converted(backbone: Backbone, by_keras: Run) -> Converted:
         try:
             content = convert(backbone)
             return compared(content, Network(content, backbone.size), by_keras, backbone.size)
+        except OF_THE_MACHINE:
+            raise
         except Exception as error:  # whatever converter and runtime raise on a user's own network
             note = f"LiteRT cannot run {backbone.name}, so Keras embeds: {first_line(error)}"
             return Converted(None, 0.0, (note,))

@@ -14,3 +14,8 @@ def first_line(error: BaseException) -> str:
     """What another library's error says, short enough for a line of ours."""
     lines = str(error).strip().splitlines()
     return lines[0].strip()[:200] if lines else type(error).__name__
+
+
+# A library that is not there or cannot be loaded, and memory that ends, say nothing of the file
+# that they were wanted for.
+OF_THE_MACHINE = (ImportError, MemoryError)

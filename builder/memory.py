@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from . import cgroup
 from .errors import InputError
 from .spec import STORES, Spec
 
 _SCANNED = 64 * 5  # bytes of a reference in the narrowest scan, in float32 and as codes
+_CONVERTING = 1.4e9  # bytes at the peak of a build that makes its templates, 1.35 measured
 # In each version: the limit, what is used of it, and what of that is only files read lately.
 _FILES = {
     2: ("memory.max", "memory.current", "inactive_file"),
@@ -48,6 +49,15 @@ def check_room(spec: Spec, n: int, d: int, *, held: bool = False) -> None:
         raise InputError(
             f"{n:,} references of {d} values take at least {n * each / 1e9:,.1f} GB of memory, and"
             f" {free / 1e9:,.1f} GB are free; take fewer photos, or a machine with more"
+        )
+
+
+def warn_of_converting(note: Callable[[str], None]) -> None:
+    """Say that a first build, which converts, may be ended by the system for want of memory."""
+    if (free := free_memory()) < _CONVERTING:
+        note(
+            f"warning: {free / 1e9:.1f} GB of memory are free; a first build takes some"
+            f" {_CONVERTING / 1e9:.1f} GB to convert, and systems end what takes more than there is"
         )
 
 

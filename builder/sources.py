@@ -12,6 +12,7 @@ import math
 import os
 import posixpath
 import shutil
+import sys
 import tarfile
 import tempfile
 import threading
@@ -93,6 +94,14 @@ def find(
     return photos if limit is None else list(_first(photos, limit))
 
 
+def not_utf_8() -> str:
+    """What is wrong with a name of bytes that cannot be read, as the end of a sentence."""
+    encoding = sys.getfilesystemencoding()
+    if encoding == "utf-8":
+        return "is not UTF-8; rename it"
+    return f"cannot be read in {encoding}, which this session has; set PYTHONUTF8=1"
+
+
 def _usable(photo: Photo) -> Photo:
     """The photo, if its names can be written into the label and reference tables.
 
@@ -100,7 +109,7 @@ def _usable(photo: Photo) -> Photo:
         InputError: they cannot.
     """
     if not photo.name.isprintable() and any("\udc80" <= c <= "\udcff" for c in photo.name):
-        raise InputError(f"the name {photo.name!r} is not UTF-8; rename it")
+        raise InputError(f"the name {photo.name!r} {not_utf_8()}")
     return photo
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pocketknn.builder.errors import InputError, first_line
+from pocketknn.builder.errors import OF_THE_MACHINE, InputError, first_line
 from pocketknn.builder.files import check_file
 
 from . import to_coreml, to_keras, to_onnx, to_tflite
@@ -24,6 +24,9 @@ FORMATS: dict[str, Target] = {
     "coreml": to_coreml,
     "onnx": to_onnx,
 }
+
+# What every build imports sooner or later, whatever it writes.
+_OF_BUILDS = ("ai_edge_litert", "flatbuffers", "pyarrow", "scipy", "sklearn", "threadpoolctl")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,10 +50,13 @@ def writable(note: Callable[[str], None] = lambda line: None) -> tuple[str, ...]
     Args:
         note: called with a line for people on what is left out.
     """
-    left_out = [name for name in FORMATS if name == "coreml" and not is_there("coremltools")]
-    for name in left_out:
-        note(f"{MODEL}{FORMATS[name].SUFFIX} is not written: it needs {reason(['coremltools'])}")
-    return tuple(name for name in FORMATS if name not in left_out)
+    if is_there("coremltools"):
+        return tuple(FORMATS)
+    found = tuple(name for name in FORMATS if name != "coreml")
+    if not _lacking(found):  # else that is what is said
+        path = f"{MODEL}{FORMATS['coreml'].SUFFIX}"
+        note(f"{path} is not written: it needs {reason(['coremltools'])}")
+    return found
 
 
 def check_formats(names: Sequence[str]) -> None:
@@ -65,8 +71,17 @@ def check_formats(names: Sequence[str]) -> None:
             raise InputError(f"unknown format {name!r}; choose from {choices}")
     if not names:
         raise InputError(f"no format was named; choose from {choices}")
-    needs = [module for name in names for module in FORMATS[name].NEEDS]
-    check(f"writing {', '.join(names)}", dict.fromkeys(needs))
+    if lacking := _lacking(names):
+        modules = [module for needed in lacking.values() for module in needed]
+        check(f"writing {', '.join(lacking)}", dict.fromkeys(modules))
+    check("a build", _OF_BUILDS)
+
+
+def _lacking(names: Sequence[str]) -> dict[str, list[str]]:
+    """Of formats that cannot be written here, the modules that are missing."""
+    needed = {name: (*FORMATS[name].NEEDS, *FORMATS[name].RUNTIME) for name in names}
+    found = {name: [one for one in needed[name] if not is_there(one)] for name in names}
+    return {name: modules for name, modules in found.items() if modules}
 
 
 def load(path: Path | str) -> Artefact:
@@ -92,7 +107,7 @@ def load(path: Path | str) -> Artefact:
             raise InputError(f"{path.name} takes inputs {shape}, not {batch.shape[1:]}")
         try:
             outputs = run(batch)
-        except InputError:
+        except (InputError, *OF_THE_MACHINE):
             raise
         except Exception as error:  # a runtime may raise anything on a file that it cannot run
             raise InputError(f"{path.name} cannot be run: {first_line(error)}") from error

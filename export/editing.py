@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from pocketknn.builder import backbone as backbones
 from pocketknn.builder.backbone import Backbone
-from pocketknn.builder.errors import InputError
+from pocketknn.builder.errors import OF_THE_MACHINE, InputError
 from pocketknn.builder.fit import Fit, check_memory, space_of
 from pocketknn.builder.neighbors import Neighbors
 from pocketknn.builder.projection import Projection
@@ -115,7 +115,7 @@ def _understood(path: Path) -> Iterator[None]:
     """Whatever goes wrong inside while places of a file are read or written is said in a line."""
     try:
         yield
-    except (OSError, InputError):
+    except (OSError, InputError, *OF_THE_MACHINE):
         raise
     except Exception as error:  # whatever places raise that are none of this file
         raise InputError(

@@ -14,3 +14,10 @@ def main() -> None:
     except KeyboardInterrupt:
         print("pocketknn: interrupted", file=sys.__stderr__)
         sys.exit(INTERRUPTED)
+    except ImportError as error:  # of what reads the command line; later ones are met there
+        from .needs import missing
+
+        if not (line := missing(error)):
+            raise
+        print(f"pocketknn: {line}", file=sys.__stderr__)
+        sys.exit(2)

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from pocketknn.builder.backbone import Backbone
 from pocketknn.builder.condense import Condensed
 from pocketknn.builder.embedding import Skipped
-from pocketknn.builder.errors import InputError, first_line
+from pocketknn.builder.errors import OF_THE_MACHINE, InputError, first_line
 from pocketknn.builder.fit import Fit, fit
 from pocketknn.builder.neighbors import Neighbors
 from pocketknn.builder.references import References
@@ -295,6 +295,8 @@ def compare(
     """
     try:
         outputs = FORMATS[name].load(path)(against.inputs)
+    except OF_THE_MACHINE:
+        raise
     except Exception as error:  # a runtime may raise anything on a file that it cannot run
         refusal = f"it cannot be run: {first_line(error)}"
         return parity.refused(precision, len(against.inputs), refusal)
@@ -317,7 +319,7 @@ def _write(
     try:
         write(order, metadata, path, note)
         refusal = ""
-    except (OSError, InputError):
+    except (OSError, InputError, *OF_THE_MACHINE):
         raise
     except Exception as error:  # the converters raise anything on a backbone they do not know
         refusal = f"it cannot be converted: {first_line(error)}"

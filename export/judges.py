@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from pocketknn.builder.backbone import Backbone
 from pocketknn.builder.engine import TOGETHER, by_keras
-from pocketknn.builder.errors import first_line
+from pocketknn.builder.errors import OF_THE_MACHINE, first_line
 from pocketknn.builder.kept_network import Converted, Run, compared, kept_or_made
 
 from .onnx_of_litert import onnx_of_litert
@@ -68,6 +68,8 @@ def _witness(backbone: Backbone) -> _Judge:
         try:
             content = convert(backbone)
             return compared(content, _session(content), keras, backbone.size)
+        except OF_THE_MACHINE:
+            raise
         except Exception as error:  # whatever converter and runtime raise on a user's own network
             return Converted(None, 0.0, (first_line(error),))
 

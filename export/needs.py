@@ -20,6 +20,7 @@ _PACKAGES = {
     "sklearn": "scikit-learn",
 }
 _CORE_ML = "coremltools"
+_LIBRARY = re.compile(r"\.(so|dylib|pyd|dll)\b|DLL", re.IGNORECASE)
 _SHARED = "google"  # by packages of several makers, so that it may be there without ours
 
 
@@ -49,7 +50,9 @@ def reason(modules: Iterable[str]) -> str:
 
 
 def missing(error: Exception) -> str:
-    """A line on a module of ours that is not installed; "" for all other errors."""
+    """A line on a module of ours that is not installed or cannot be loaded; "" for other errors."""
+    if isinstance(error, ImportError) and _LIBRARY.search(str(error)):
+        return f"a library cannot be loaded, for want of memory or of another one: {error}"
     if not isinstance(error, ModuleNotFoundError) or not error.name:
         return ""
     module = error.name.partition(".")[0]

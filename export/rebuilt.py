@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,7 +15,7 @@ from pocketknn.builder import backbone as backbones
 from pocketknn.builder import neighbors
 from pocketknn.builder.backbone import Backbone, is_installed
 from pocketknn.builder.embedding import run
-from pocketknn.builder.errors import InputError, first_line
+from pocketknn.builder.errors import OF_THE_MACHINE, InputError, first_line
 from pocketknn.builder.fit import Fit
 from pocketknn.builder.indexing import index_again
 from pocketknn.builder.neighbors import Floats
@@ -63,6 +64,9 @@ def parts_of(out: Path, manifest: dict[str, Any], references: References) -> Par
     if kept.is_file() and is_there("tensorflow"):
         model = _keras_model(out)
         backbone = _backbone_in(out, manifest, model) if manifest["backbone"] else None
+        if backbone is not None and is_installed(backbone.name):
+            with suppress(InputError):  # of other weights than these
+                backbone = backbones.backbone_of(references, Spec())  # the same, by LiteRT
         return Parts(
             projection=_projection_in(manifest, model), backbone=backbone, source=f"{MODEL}.keras"
         )
@@ -104,6 +108,8 @@ def _keras_model(out: Path) -> keras.Model:
     path = out / f"{MODEL}.keras"
     try:
         return keras.saving.load_model(path, compile=False, safe_mode=True)
+    except OF_THE_MACHINE:
+        raise
     except Exception as error:  # whatever a damaged archive raises inside Keras
         raise InputError(f"{path} is refused by Keras: {first_line(error)}") from error
 

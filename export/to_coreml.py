@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pocketknn.builder.errors import InputError, first_line
+from pocketknn.builder.errors import OF_THE_MACHINE, InputError, first_line
 
 from . import canonical, coreml_package, mil, quantize, slots, wire
 from . import narrow as smaller
@@ -318,6 +318,8 @@ def _core_ml(path: Path) -> Predict:
 def _evaluator(path: Path) -> Predict:
     try:
         program = mil.load(path)
+    except OF_THE_MACHINE:
+        raise
     except Exception as error:  # whatever numpy raises on constants that a damaged program folds
         raise InputError(f"{path.name} cannot be evaluated: {first_line(error)}") from error
     (name,) = program.inputs

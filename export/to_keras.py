@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pocketknn.builder.errors import InputError, first_line
+from pocketknn.builder.errors import OF_THE_MACHINE, InputError, first_line
 from pocketknn.builder.texts import parse_json
 
 from . import canonical, slots
@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     import keras
 
 SUFFIX = ".keras"
-NEEDS: tuple[str, ...] = ("tensorflow",)
-RUNTIME: tuple[str, ...] = ("tensorflow",)
+NEEDS: tuple[str, ...] = ("tensorflow", "h5py")
+RUNTIME: tuple[str, ...] = ("tensorflow", "h5py")
 PRECISION = "float32"
 THREADS = False
 _CONFIG, _WEIGHTS, _METADATA = "config.json", "model.weights.h5", "metadata.json"
@@ -141,6 +141,8 @@ def load(path: Path, threads: int | None = None) -> Run:
     metadata = read(path)
     try:
         model = keras.saving.load_model(path, compile=False, safe_mode=True)
+    except OF_THE_MACHINE:
+        raise
     except Exception as error:  # whatever a damaged archive raises inside Keras
         raise InputError(f"{path.name} is refused by Keras: {first_line(error)}") from error
 

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     import keras
 
 SUFFIX = ".tflite"
-NEEDS: tuple[str, ...] = ("tensorflow",)
+NEEDS: tuple[str, ...] = ("tensorflow", "flatbuffers", "onnx", "onnxruntime")  # the latter judge it
 RUNTIME: tuple[str, ...] = ("ai_edge_litert",)
 PRECISION = "float32"
 # Of the outputs: the converter's order is another in each build, and apps take the first.

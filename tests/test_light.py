@@ -155,9 +155,16 @@ def test_what_takes_a_converter_is_refused_in_a_line(built, run, photos, tmp_pat
             assert done.stderr == f"pocketknn: {begin} tensorflow, {GONE}"
     done = run("build", photos, "-o", tmp_path / "out")
     assert done.returncode == 2
-    assert done.stderr.endswith("which are not installed: pip install tensorflow tf2onnx\n")
-    assert "model.mlpackage is not written: it needs coremltools" in done.stdout + done.stderr
+    assert done.stderr == (
+        "pocketknn: writing keras, tflite, onnx needs tensorflow and tf2onnx, which are not"
+        " installed: pip install tensorflow tf2onnx\n"
+    )
+    done = run("demo", "-o", tmp_path / "demo")
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert done.stderr.count("\n") == 1
     assert not (tmp_path / "out").exists()
+    assert not (tmp_path / "demo").exists()
 
 
 def test_a_backbone_that_would_have_to_be_converted_is_refused_in_a_line(run, photos, tmp_path):

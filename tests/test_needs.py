@@ -1,15 +1,17 @@
 """What is missing is said in a line before work begins; all else goes on without it."""
 
 import importlib
+import os
 import re
 import signal
+import subprocess
 import sys
 from importlib.metadata import metadata
 from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import plain
+from conftest import drawing, plain
 from packaging.markers import default_environment
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
@@ -120,7 +122,7 @@ def test_core_ml_is_refused_before_work_begins(hidden, pocketknn, photos, tmp_pa
     told = pocketknn(*build, "--formats", "tflite,coreml")
     assert told.code == 2
     assert told.err == (
-        "pocketknn: writing tflite, coreml needs coremltools, which is not installed:"
+        "pocketknn: writing coreml needs coremltools, which is not installed:"
         " pip install coremltools\n"
     )
     monkeypatch.setattr(needs.platform, "system", lambda: "Windows")
@@ -148,6 +150,109 @@ def test_a_module_of_ours_that_is_missing_is_a_line_and_others_are_a_bug(hidden)
     assert needs.missing(error("no_such_module")) == ""
     assert needs.missing(error("numpy.no_such_part")) == ""
     assert needs.missing(ValueError("numpy")) == ""
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory):
+    vectors = np.random.default_rng(0).standard_normal((12, 6))
+    references = References.of(vectors, [f"class {i % 2}" for i in range(12)])
+    out = tmp_path_factory.mktemp("built") / "out"
+    export(plain(backbone="vector", k=1), references, None, out)
+    return out
+
+
+@pytest.mark.parametrize(
+    ("module", "end"),
+    [
+        ("scipy", "tflite"),
+        ("scipy", "mlpackage"),
+        ("onnx", "onnx"),
+        ("flatbuffers", "tflite"),
+        ("ai_edge_litert", "tflite"),
+        ("h5py", "keras"),
+    ],
+)
+def test_what_is_missing_is_not_told_of_the_file(module, end, built, hidden, pocketknn, tmp_path):
+    """The file is as good as it was."""
+    hidden(module)
+    change = ("--rename", "class 0=x", "--out", tmp_path / f"new.{end}")
+    said = pocketknn("edit", built / f"model.{end}", *change)
+    package = module.replace("_", "-")
+    if said.code == 0:  # this file's change does not take it
+        assert module == "scipy"
+        return
+    assert said.code == 2
+    assert said.err.endswith(f" needs {package}, which is not installed: pip install {package}\n")
+    assert said.err.count("\n") == 1
+
+
+@pytest.mark.parametrize("module", ["h5py", "onnxruntime", "flatbuffers", "pyarrow", "scipy"])
+def test_a_build_that_would_end_is_not_begun(module, hidden, pocketknn, photos, tmp_path):
+    hidden(module)
+    said = pocketknn("build", photos, "-o", tmp_path / "out", "--backbone", "pixels")
+    assert said.code == 2
+    assert said.err.endswith(f"{module}, which is not installed: pip install {module}\n")
+    assert said.out == ""
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_verdict_is_not_given_for_want_of_a_library(built, monkeypatch, pocketknn):
+    def refuse(*args):
+        raise ImportError("libLiteRt.so: failed to map segment from shared object")
+
+    monkeypatch.setattr(FORMATS["tflite"], "load", refuse)
+    said = pocketknn("verify", built)
+    assert said.code == 2
+    assert said.err == (
+        "pocketknn: a library cannot be loaded, for want of memory or of another one:"
+        " libLiteRt.so: failed to map segment from shared object\n"
+    )
+
+
+@pytest.mark.parametrize("module", ["typer", "rich"])
+def test_a_command_line_without_its_packages_is_a_line(module):
+    code = f"import sys; sys.modules[{module!r}] = None; from pocketknn.export.entry import main\n"
+    code += "sys.argv = ['pocketknn', 'cache', 'show']; main()"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 2, done.stderr
+    line = f"this needs {module}, which is not installed: pip install {module}"
+    assert done.stderr == f"pocketknn: {line}\n"
+
+
+def test_a_report_that_could_not_be_drawn_says_what_to_install(hidden, pocketknn, photos, tmp_path):
+    hidden("matplotlib")
+    said = pocketknn(
+        "build", photos, "-o", tmp_path / "out", "--backbone", "pixels", "--formats", "onnx"
+    )
+    assert said.code == 0
+    assert "no report was written: this needs matplotlib, which is not installed" in said.out
+
+
+def test_a_session_that_reads_no_utf_8_is_not_told_of_the_names(tmp_path):
+    (tmp_path / "photos" / "Käse").mkdir(parents=True)
+    for name in ("1", "2"):
+        drawing(int(name)).save(tmp_path / "photos" / "Käse" / f"{name}.png")
+    environment = os.environ | {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    code = "from pocketknn.export.entry import main; main()"
+    done = subprocess.run(
+        [sys.executable, "-c", code, "refs", "new", tmp_path / "photos", "-o", "x.parquet"],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert done.stderr.endswith(b"which this session has; set PYTHONUTF8=1\n"), done.stderr
+
+
+def test_little_memory_for_a_first_build_is_said(pocketknn, photos, tmp_path, monkeypatch):
+    monkeypatch.setattr("pocketknn.builder.memory.free_memory", lambda: 600_000_000)
+    said = pocketknn("build", photos, "-o", tmp_path / "out", "--formats", "coreml,x")
+    assert "GB of memory" not in said.err
+    out = ("-o", tmp_path / "out", "--backbone", "pixels", "--formats", "onnx", "--no-report")
+    said = pocketknn("build", photos, *out)
+    assert said.code == 0
+    assert "warning: 0.6 GB of memory are free; a first build takes some 1.4 GB" in said.err
 
 
 def test_every_format_says_what_it_takes():

@@ -20,7 +20,7 @@ from pocketknn.builder.embedding import Embedded, Skipped, embed
 from pocketknn.builder.errors import InputError, first_line
 from pocketknn.builder.files import read_file
 from pocketknn.builder.images import Photo, pixels
-from pocketknn.builder.memory import check_room
+from pocketknn.builder.memory import check_room, warn_of_converting
 from pocketknn.builder.references import References
 from pocketknn.builder.sources import find
 from pocketknn.builder.spec import Spec, resolve_k
@@ -29,6 +29,7 @@ from pocketknn.export.artefact import check_formats, writable
 from pocketknn.export.budget import Budget
 from pocketknn.export.handover import Export, export, planned
 from pocketknn.export.limits import check_size
+from pocketknn.export.needs import missing
 from pocketknn.export.options import Options
 from pocketknn.export.progress import progress
 from pocketknn.export.quiet import say
@@ -110,6 +111,7 @@ def build_photos(
     options = options or Options()
     formats = writable(say) if formats is None else formats
     check_formats(formats)
+    warn_of_converting(say)
     check_free(out, force)
     check_apart(out, selection.photos)
     if within is not None:
@@ -374,7 +376,7 @@ def _reported(
     try:
         report_build(result, photos, strangers)
     except Exception as error:  # whatever drawing and timing raise
-        return [f"warning: no report was written: {first_line(error)}"]
+        return [f"warning: no report was written: {missing(error) or first_line(error)}"]
     return []
 
 

@@ -17,7 +17,7 @@ from pocketknn.builder.errors import InputError
 from pocketknn.builder.images import Photo, pixels
 from pocketknn.builder.sources import find
 from pocketknn.builder.spec import Spec
-from pocketknn.export.artefact import load
+from pocketknn.export.artefact import check_formats, load, writable
 from pocketknn.export.commands.build import Selection, build_photos
 from pocketknn.export.report import megabytes
 from pocketknn.export.staging import check_free
@@ -39,6 +39,7 @@ class Score(NamedTuple):
 
 def run_demo(folder: Path) -> bool:
     """Build from 80 % of the digits, classify the rest with every artefact in its own runtime."""
+    check_formats(writable())
     parts = {"digits", *BACKBONES}
     if others := sorted({path.name for path in folder.glob("*")} - parts):
         raise InputError(f"{folder} holds {others[0]!r}, which is no demo's; name another folder")

@@ -18,6 +18,7 @@ from pocketknn.builder.sources import find
 from pocketknn.builder.spec import CROPS
 from pocketknn.export import agreement, found_again
 from pocketknn.export.artefact import Artefact, artefacts_of, is_artefact, picture_input
+from pocketknn.export.needs import missing
 from pocketknn.export.quiet import say
 from pocketknn.export.readable import readable
 from pocketknn.export.report import without_strays
@@ -136,7 +137,7 @@ def _report(out: Path, file: Artefact, made: Sequence[_Evaluated], known: int) -
         )
         return f"what it errs on is in {report_eval(out, held_out)}"
     except Exception as error:  # whatever drawing and timing raise: the figures are there
-        return f"no report was written: {first_line(error)}"
+        return f"no report was written: {missing(error) or first_line(error)}"
 
 
 def _squares(

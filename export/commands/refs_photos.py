@@ -15,6 +15,7 @@ from pocketknn.builder.errors import InputError
 from pocketknn.builder.files import is_within
 from pocketknn.builder.images import Photo
 from pocketknn.builder.references import References
+from pocketknn.builder.sources import not_utf_8
 from pocketknn.builder.spec import Spec
 from pocketknn.builder.tfjs import checked_label
 from pocketknn.export.kept import (
@@ -148,7 +149,7 @@ def _picture(path: Path) -> Photo:
     try:
         path.name.encode()
     except UnicodeEncodeError as error:
-        raise InputError(f"the name {path.name!r} is not UTF-8; rename it") from error
+        raise InputError(f"the name {path.name!r} {not_utf_8()}") from error
     return Photo(name=path.name, label="", content=path.read_bytes)
 
 

@@ -111,7 +111,6 @@ def build_photos(
     options = options or Options()
     formats = writable(say) if formats is None else formats
     check_formats(formats)
-    warn_of_converting(say)
     check_free(out, force)
     check_apart(out, selection.photos)
     if within is not None:
@@ -127,6 +126,7 @@ def build_photos(
             raise InputError(f"{selection.photos} is embedded already; leave out --engine ray")
         refs = read_collection(selection.photos, classes)
         refs = refs if with_names else refs.without_names()
+        warn_of_converting(say)
         result = _build_kept(
             refs,
             out,
@@ -155,6 +155,7 @@ def build_photos(
         step = bar.add_task("loading the backbone", total=None)
         net = load_backbone(spec)
         check_room(spec, len(found), net.dim)
+        warn_of_converting(say)
         if fewer is None:
             check_size(formats, len(found), net.dim, spec)
         place = caches.folder() if cached else None

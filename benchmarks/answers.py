@@ -45,9 +45,10 @@ from sklearn.linear_model import LogisticRegression, LogisticRegressionCV
 from sklearn.model_selection import StratifiedKFold
 from threadpoolctl import threadpool_limits
 
-from pocketknn.builder import References, Spec, cache, embed, find, load_backbone
-from pocketknn.builder.fit import fit
-from pocketknn.builder.neighbors import Floats, Ints, unit, winners
+from pocketknn.builder import References, Spec, embed, find, load_backbone
+from pocketknn.builder.embedding import cache
+from pocketknn.builder.knn.exact import Floats, Ints, unit, winners
+from pocketknn.builder.knn.resolve import fit
 
 FORMER, NEAREST, MEANS, REGRESSION, OURS = WAYS = (
     "former default",

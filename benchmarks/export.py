@@ -18,9 +18,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from pocketknn.builder.backbone import Backbone
-    from pocketknn.builder.fit import Fit
-    from pocketknn.export.metadata import Metadata
+    from pocketknn.builder.backbones.load import Backbone
+    from pocketknn.builder.knn.resolve import Fit
+    from pocketknn.export.manifest.describe import Metadata
 
 FORMATS = ("tflite", "onnx", "coreml")
 SIZES = (1_000, 10_000, 100_000)
@@ -59,11 +59,11 @@ def measure(n: int, backbone: str, oracle: bool) -> dict[str, object]:
     import numpy as np
 
     from pocketknn.builder import References, Spec, load_backbone
-    from pocketknn.builder.fit import Fit
-    from pocketknn.builder.space import Space
-    from pocketknn.export import template
-    from pocketknn.export.artefact import FORMATS as TARGETS
-    from pocketknn.export.options import Options
+    from pocketknn.builder.knn.metric_space import Space
+    from pocketknn.builder.knn.resolve import Fit
+    from pocketknn.export.formats.artefact import FORMATS as TARGETS
+    from pocketknn.export.formats.options import Options
+    from pocketknn.export.templates import template
 
     spec = Spec(
         backbone=backbone, k=5, head="classify", projection="none", vote="uniform", balanced=False
@@ -90,7 +90,7 @@ def measure(n: int, backbone: str, oracle: bool) -> dict[str, object]:
             path = Path(folder) / f"model{TARGETS[name].SUFFIX}"
             begun = time.perf_counter()
             if oracle:
-                from pocketknn.builder.model import wire
+                from pocketknn.builder.graph.build import wire
 
                 model = wire(fit, net, precision=precision)
                 TARGETS[name].convert(model, path, fit.labels, Options(), precision)
@@ -110,8 +110,8 @@ def measure(n: int, backbone: str, oracle: bool) -> dict[str, object]:
 def _metadata(net: Backbone, fit: Fit) -> Metadata:
     """What the files say, but for the accuracy of random references."""
     from pocketknn.builder import References, Spec
-    from pocketknn.builder.fit import fit as fitted
-    from pocketknn.export.metadata import Metadata, describe
+    from pocketknn.builder.knn.resolve import fit as fitted
+    from pocketknn.export.manifest.describe import Metadata, describe
 
     few = References.of([[1.0] * net.dim] * 6, ["a", "b"] * 3)
     manifest = describe(

@@ -24,9 +24,9 @@ from numpy.typing import NDArray
 from sklearn.model_selection import StratifiedKFold
 
 from pocketknn.builder import InputError, References, Spec, embed, find, load_backbone
-from pocketknn.builder import neighbors as knn
-from pocketknn.builder.components import best_components
-from pocketknn.builder.projection import components
+from pocketknn.builder.knn import exact as knn
+from pocketknn.builder.knn.projection.pca import components
+from pocketknn.builder.knn.projection.pca_size import best_components
 
 K = 5
 SIZES, POWERS = (64, 128, 256), (0.0, 0.5, 1.0)

@@ -28,15 +28,15 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from pocketknn.builder import References, Spec, load_backbone
-from pocketknn.builder.backbone import Backbone
-from pocketknn.builder.fit import Fit, fit
-from pocketknn.builder.neighbors import search, unit
-from pocketknn.export.artefact import FORMATS
-from pocketknn.export.metadata import describe
-from pocketknn.export.options import Options
-from pocketknn.export.quiet import quiet
-from pocketknn.export.seal import size
-from pocketknn.export.template import Order, write
+from pocketknn.builder.backbones.load import Backbone
+from pocketknn.builder.knn.exact import search, unit
+from pocketknn.builder.knn.resolve import Fit, fit
+from pocketknn.export.cli.console.quiet import quiet
+from pocketknn.export.formats.artefact import FORMATS
+from pocketknn.export.formats.options import Options
+from pocketknn.export.manifest.checksums import size
+from pocketknn.export.manifest.describe import describe
+from pocketknn.export.templates.template import Order, write
 
 K = 5
 FORMATS_TIMED = ("tflite", "onnx")

@@ -5,35 +5,36 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from .offline import send_nothing
+from pocketknn.builder.system.offline import send_nothing
 
 if TYPE_CHECKING:
-    from .backbone import Backbone as Backbone
-    from .backbone import load_backbone as load_backbone
-    from .classifier import KNNClassifier as KNNClassifier
-    from .embedding import Embedded as Embedded
-    from .embedding import embed as embed
+    from pocketknn.builder.backbones.load import Backbone as Backbone
+    from pocketknn.builder.backbones.load import load_backbone as load_backbone
+    from pocketknn.builder.embedding.embed import Embedded as Embedded
+    from pocketknn.builder.embedding.embed import embed as embed
+    from pocketknn.builder.graph.build import build as build
+    from pocketknn.builder.knn.classifier import KNNClassifier as KNNClassifier
+    from pocketknn.builder.photos.decode import Photo as Photo
+    from pocketknn.builder.photos.find import find as find
+    from pocketknn.builder.references.references import References as References
+
     from .errors import InputError as InputError
-    from .images import Photo as Photo
-    from .model import build as build
-    from .references import References as References
-    from .sources import find as find
     from .spec import Spec as Spec
 
 send_nothing()
 
 _HOME = {
-    "Backbone": "backbone",
-    "Embedded": "embedding",
+    "Backbone": "backbones.load",
+    "Embedded": "embedding.embed",
     "InputError": "errors",
-    "KNNClassifier": "classifier",
-    "Photo": "images",
-    "References": "references",
+    "KNNClassifier": "knn.classifier",
+    "Photo": "photos.decode",
+    "References": "references.references",
     "Spec": "spec",
-    "build": "model",
-    "embed": "embedding",
-    "find": "sources",
-    "load_backbone": "backbone",
+    "build": "graph.build",
+    "embed": "embedding.embed",
+    "find": "photos.find",
+    "load_backbone": "backbones.load",
 }
 __all__ = list(_HOME)
 

@@ -6,8 +6,9 @@ from dataclasses import dataclass, replace
 from math import isfinite
 from pathlib import Path
 
+from pocketknn.builder.knn.exact import METRICS
+
 from .errors import InputError
-from .neighbors import METRICS
 
 CROPS = ("center", "stretch", "fit")
 VOTES = ("soft", "uniform", "distance")
@@ -29,7 +30,7 @@ class Spec:
     """What to build. Refuses nonsense when it is made; inside the package it is trusted.
 
     Attributes:
-        backbone: a name in `pocketknn.builder.backbone.BACKBONES`, `vector` (no backbone: the
+        backbone: a name in `pocketknn.builder.backbones.load.BACKBONES`, `vector` (no backbone: the
             input is a feature vector), or the path of a `.keras` file.
         weights: a weights file for a named backbone, instead of the one it has by default.
         alpha: width of a named MobileNet; None is its default.
@@ -97,7 +98,7 @@ class Spec:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        from .heads import HEADS
+        from pocketknn.builder.graph.heads import HEADS
 
         if isinstance(self.weights, str):
             object.__setattr__(self, "weights", Path(self.weights))

@@ -28,7 +28,15 @@ def commands() -> str:
     Raises:
         PluginError: typer could not write it; the message is typer's.
     """
-    words = ["pocketknn.export.cli", "utils", "docs", "--name", "pocketknn", "--title", "Commands"]
+    words = [
+        "pocketknn.export.cli.app",
+        "utils",
+        "docs",
+        "--name",
+        "pocketknn",
+        "--title",
+        "Commands",
+    ]
     done = subprocess.run(
         [sys.executable, "-m", "typer", *words],
         capture_output=True,

@@ -6,24 +6,25 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .artefact import FORMATS as FORMATS
-    from .artefact import Artefact as Artefact
-    from .artefact import load as load
-    from .handover import Export as Export
-    from .handover import Written as Written
-    from .handover import export as export
-    from .parity import Parity as Parity
-    from .parity import check as check
+    from pocketknn.export.formats.artefact import FORMATS as FORMATS
+    from pocketknn.export.formats.artefact import Artefact as Artefact
+    from pocketknn.export.formats.artefact import load as load
+    from pocketknn.export.parity.check import Parity as Parity
+    from pocketknn.export.parity.check import check as check
+
+    from .pipeline import Export as Export
+    from .pipeline import Written as Written
+    from .pipeline import export as export
 
 _HOME = {
-    "Artefact": "artefact",
-    "Export": "handover",
-    "FORMATS": "artefact",
-    "Parity": "parity",
-    "Written": "handover",
-    "check": "parity",
-    "export": "handover",
-    "load": "artefact",
+    "Artefact": "formats.artefact",
+    "Export": "pipeline",
+    "FORMATS": "formats.artefact",
+    "Parity": "parity.check",
+    "Written": "pipeline",
+    "check": "parity.check",
+    "export": "pipeline",
+    "load": "formats.artefact",
 }
 __all__ = list(_HOME)
 

@@ -11,15 +11,15 @@ import pytest
 from PIL import Image
 
 from pocketknn.builder import References, Spec, embed, find, load_backbone
-from pocketknn.builder.fit import fit
-from pocketknn.builder.model import wire
-from pocketknn.builder.unknown import measure
-from pocketknn.export.artefact import FORMATS
-from pocketknn.export.metadata import describe
-from pocketknn.export.options import Options
-from pocketknn.export.queries import Queries
-from pocketknn.export.slots import Slots, content_of
-from pocketknn.export.template import Order, write
+from pocketknn.builder.graph.build import wire
+from pocketknn.builder.knn.rejection import measure
+from pocketknn.builder.knn.resolve import fit
+from pocketknn.export.formats.artefact import FORMATS
+from pocketknn.export.formats.options import Options
+from pocketknn.export.manifest.describe import describe
+from pocketknn.export.parity.test_inputs import Queries
+from pocketknn.export.templates.slots import Slots, content_of
+from pocketknn.export.templates.template import Order, write
 
 DATA = Path(os.environ.get("POCKETKNN_DATA", Path(__file__).parents[2] / "shared" / "data"))
 # The choices whose answers scikit-learn counts as well; they are not the defaults for classes.
@@ -80,7 +80,7 @@ class Said:
 def pocketknn(capfd):
     """Run a command; its exit code and what it printed."""
 
-    from pocketknn.export.cli import main
+    from pocketknn.export.cli.app import main
 
     def run(*arguments):
         capfd.readouterr()
@@ -200,8 +200,8 @@ def photo_case(photos, backbone="pixels", head="classify", **choices):
     spec = plain(backbone=backbone, head=head, **choices)
     net = load_backbone(spec)
     references = embed(find(photos), net, spec.crop).references()
-    from pocketknn.builder.embedding import run
-    from pocketknn.builder.images import square
+    from pocketknn.builder.embedding.embed import run
+    from pocketknn.builder.photos.decode import square
 
     pictures = [square(drawing(100 + i), net.size, "center") for i in range(12)]
     inputs = np.stack([np.zeros_like(pictures[0]), *pictures])

@@ -42,10 +42,10 @@ def hook(event, arguments):
 
 
 if __name__ == "__main__":
-    from pocketknn.export import editing
-    from pocketknn.export.cli import main
+    from pocketknn.export.cli.app import main
+    from pocketknn.export.editing import edit
 
-    editing.KEEPS_WHAT_IS_MAPPED = True  # as on Windows
+    edit.KEEPS_WHAT_IS_MAPPED = True  # as on Windows
     sys.addaudithook(hook)
     for line in sys.argv[1:]:
         try:

@@ -44,7 +44,7 @@ unshare --mount bash -euc '
     exec chroot "$root" env HOME=/root TMPDIR=/tmp PYTHONPATH=/packages bash -euc "$@"
 ' - $root '
     cd /work
-    pocketknn() { python3 -c "from pocketknn.export.entry import main; main()" "$@"; }
+    pocketknn() { python3 -c "from pocketknn.export.cli.entry import main; main()" "$@"; }
     echo "$(uname -m), Python $(python3 -c "import platform; print(platform.python_version())")"
     python3 out/snippets/classify.py
     for end in tflite onnx mlpackage; do pocketknn predict out/model.$end "$1" --json > $end.json; done

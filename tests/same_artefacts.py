@@ -139,7 +139,9 @@ def compare(one: Path, other: Path) -> int:
 if __name__ == "__main__":
     match sys.argv[1:]:
         case ["record", python, file]:
-            sys.exit(subprocess.run([python, __file__, "here", file], cwd="/", check=False).returncode)
+            sys.exit(
+                subprocess.run([python, __file__, "here", file], cwd="/", check=False).returncode
+            )
         case ["here", file]:
             record(Path(file))
         case ["compare", before, after]:

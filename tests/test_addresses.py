@@ -5,7 +5,7 @@ import sys
 import pytest
 
 from pocketknn.builder import InputError, Spec, embed, find, load_backbone
-from pocketknn.builder.addresses import place_of
+from pocketknn.builder.photos.remote import place_of
 
 fsspec = pytest.importorskip("fsspec", reason="addresses need fsspec, which the extra ray brings")
 

@@ -11,13 +11,13 @@ import pytest
 from scipy.special import softmax
 
 from pocketknn.builder import InputError, References, Spec
-from pocketknn.builder.accuracy import leave_one_out
-from pocketknn.builder.fit import fit
-from pocketknn.builder.neighbors import unit, winners
+from pocketknn.builder.knn.evaluation import leave_one_out
+from pocketknn.builder.knn.exact import unit, winners
+from pocketknn.builder.knn.resolve import fit
 from pocketknn.export import export, load
-from pocketknn.export.artefact import FORMATS
-from pocketknn.export.metadata import manifest_of
-from pocketknn.export.queries import Queries
+from pocketknn.export.formats.artefact import FORMATS
+from pocketknn.export.manifest.describe import manifest_of
+from pocketknn.export.parity.test_inputs import Queries
 
 SUFFIXES = {name: target.SUFFIX for name, target in FORMATS.items()}
 VECTOR = Spec(backbone="vector")
@@ -290,7 +290,7 @@ def test_a_core_ml_backbone_is_float32_where_half_precision_would_not_agree(
 ):
     """Rounding grows with the projection; no build is left without a file for that."""
     from pocketknn.builder import load_backbone
-    from pocketknn.export import parity
+    from pocketknn.export.parity import check
 
     spec = Spec(backbone=small_net)
     backbone = load_backbone(spec)
@@ -298,8 +298,8 @@ def test_a_core_ml_backbone_is_float32_where_half_precision_would_not_agree(
     pictures = rng.integers(0, 256, (12, 32, 32, 3)).astype(np.uint8)
     embeddings = backbone.engine.run(pictures)
     refs = References.of(embeddings, [*"aaaabbbbcccc"])
-    strict = parity.TOLERANCES["float16"]._replace(score=1e-9)
-    monkeypatch.setitem(parity.TOLERANCES, "float16", strict)
+    strict = check.TOLERANCES["float16"]._replace(score=1e-9)
+    monkeypatch.setitem(check.TOLERANCES, "float16", strict)
     notes = []
     built = export(
         spec,

@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pocketknn.builder import InputError, Spec, embed, find, load_backbone, shipped
-from pocketknn.builder.embedding import run
-from pocketknn.builder.facts import hash_of
-from pocketknn.builder.mobilenets import FAMILIES
+from pocketknn.builder import InputError, Spec, embed, find, load_backbone
+from pocketknn.builder.backbones import bundled
+from pocketknn.builder.backbones.info_cache import hash_of
+from pocketknn.builder.backbones.mobilenets import FAMILIES
+from pocketknn.builder.embedding.embed import run
 
 APPLICATIONS = keras.applications
 
@@ -74,7 +75,7 @@ def test_each_family_wants_the_pixels_that_its_preprocess_input_gives(name, tmp_
 
 def test_bundled_weights_load_into_the_stock_class_from_the_installed_package():
     found = load_backbone(Spec(backbone="bundled"))
-    assert (found.size, found.dim) == (shipped.SIZE, 1280)
+    assert (found.size, found.dim) == (bundled.SIZE, 1280)
     assert len(found.weights_sha256) == 64
     a, b = run(found, np.random.default_rng(0).integers(0, 256, (2, 96, 96, 3), np.uint8))
     assert np.isfinite(a).all()

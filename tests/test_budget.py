@@ -7,8 +7,8 @@ import pytest
 from conftest import PLAIN
 
 from pocketknn.builder import InputError
-from pocketknn.export import budget
-from pocketknn.export.budget import Budget, Variant, parse_bytes, smallest
+from pocketknn.export.sizes import budget
+from pocketknn.export.sizes.budget import Budget, Variant, parse_bytes, smallest
 
 
 @pytest.mark.parametrize(
@@ -75,7 +75,7 @@ def test_what_is_measured_of_a_variant_is_kept_nowhere(
     monkeypatch.setenv("POCKETKNN_CACHE", str(tmp_path / "cache"))
     asked = []
     monkeypatch.setattr(
-        "pocketknn.export.metadata.leave_one_out", lambda fit: asked.append(fit.k) or None
+        "pocketknn.export.manifest.describe.leave_one_out", lambda fit: asked.append(fit.k) or None
     )
     given = ("build", photos, "-o", tmp_path / "out", "--backbone", small_net, "--k", "3")
     choices = ("--formats", "coreml", "--agreement", "0.1", "--loss", "0.9", "--ios", "15")

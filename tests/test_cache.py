@@ -13,8 +13,9 @@ import numpy as np
 import pytest
 from conftest import drawing
 
-from pocketknn.builder import Spec, cache, embed, find, load_backbone
-from pocketknn.builder.cache import Cache, clear, sizes
+from pocketknn.builder import Spec, embed, find, load_backbone
+from pocketknn.builder.embedding import cache
+from pocketknn.builder.embedding.cache import Cache, clear, sizes
 
 
 @pytest.fixture(scope="module")
@@ -97,7 +98,7 @@ def test_versions_of_what_decodes_and_runs_are_told_apart(tmp_path, net, monkeyp
 @pytest.mark.parametrize("what", ["_SCHEMA", "DECODING"])
 def test_a_cache_of_another_version_is_left_alone(tmp_path, net, monkeypatch, what):
     ours = Cache.of(tmp_path, net, "center").path
-    monkeypatch.setattr(f"pocketknn.builder.cache.{what}", -1)
+    monkeypatch.setattr(f"pocketknn.builder.embedding.cache.{what}", -1)
     assert Cache.of(tmp_path, net, "center").path != ours
 
 

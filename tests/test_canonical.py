@@ -6,8 +6,8 @@ import subprocess
 import sys
 import zipfile
 
-from pocketknn.export import canonical
-from pocketknn.export.seal import digest
+from pocketknn.export.formats import canonical
+from pocketknn.export.manifest.checksums import digest
 
 BUILD = """
 import sys

@@ -8,7 +8,8 @@ from sklearn.model_selection import GridSearchCV, train_test_split
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
 
-from pocketknn.builder import References, Spec, neighbors
+from pocketknn.builder import References, Spec
+from pocketknn.builder.knn import exact
 from pocketknn.export import export, load
 
 FILES = {"tflite": "model.tflite", "onnx": "model.onnx"}
@@ -24,12 +25,12 @@ def exported(spec, vectors, labels, out, formats):
 
 def near_ties(spec_k, metric, train, queries, label_ids):
     """Queries whose answer hangs on a tie: of the k-th place, or of the vote."""
-    found = neighbors.search(queries, train, spec_k + 1, metric)
+    found = exact.search(queries, train, spec_k + 1, metric)
     last = np.abs(found.scores[:, spec_k - 1] - found.scores[:, spec_k])
     place = last <= 1e-5 * np.abs(found.scores[:, spec_k])
     votes = np.sort(
-        neighbors.vote(
-            neighbors.Neighbors(found.scores[:, :spec_k], found.indices[:, :spec_k]),
+        exact.vote(
+            exact.Neighbors(found.scores[:, :spec_k], found.indices[:, :spec_k]),
             label_ids,
             int(label_ids.max()) + 1,
         )
@@ -68,7 +69,7 @@ def test_fashion_mnist_with_ten_principal_components(fashion, metric, p, every, 
     tied = near_ties(10, metric, *projected, fashion["y_train"])
     assert tied.mean() < 0.1, "ties are few, or the comparison would say little"
     for name, file in files.items():
-        answers = neighbors.winners(file.run(test)["probabilities"])
+        answers = exact.winners(file.run(test)["probabilities"])
         different = (answers != expected) & ~tied
         assert not different.any(), f"{name}: {np.flatnonzero(different)[:9]}"
         assert abs((answers == label).mean() - (expected == label).mean()) < 0.001
@@ -92,7 +93,7 @@ def test_digits_by_grid_search(tmp_path):
     # The values are whole numbers, so exact ties of distances are real ones.
     tied = near_ties(spec.k, metric, train, test, train_label)
     for file in files.values():
-        answers = neighbors.winners(file.run(test)["probabilities"])
+        answers = exact.winners(file.run(test)["probabilities"])
         assert not ((answers != expected) & ~tied).any()
         assert abs((answers == test_label).mean() - best.score(test, test_label)) <= 1 / len(test)
 

@@ -13,10 +13,12 @@ import pytest
 from conftest import PLAIN, drawing
 from PIL import Image
 
-from pocketknn.builder import References, neighbors
-from pocketknn.export import queries, to_onnx
-from pocketknn.export.cli import main
-from pocketknn.export.seal import digest
+from pocketknn.builder import References
+from pocketknn.builder.knn import exact
+from pocketknn.export.cli.app import main
+from pocketknn.export.formats.onnx import convert
+from pocketknn.export.manifest.checksums import digest
+from pocketknn.export.parity import test_inputs
 
 
 def listed(folder):
@@ -155,7 +157,7 @@ def test_verify_notices_a_changed_file(photos, pocketknn, tmp_path):
     assert pocketknn("build", photos, "-o", copy, *words, *PLAIN).code == 0
     content = bytearray((copy / "model.tflite").read_bytes())
     row = pq.read_table(copy / "references.parquet")["embedding"][3].values.to_numpy()
-    place = content.index(neighbors.unit(row[None]).astype("<f4").tobytes())
+    place = content.index(exact.unit(row[None]).astype("<f4").tobytes())
     content[place : place + 4] = np.float32(0.9).tobytes()
     (copy / "model.tflite").write_bytes(content)
     (copy / "model.onnx").unlink()
@@ -193,13 +195,13 @@ def test_verify_without_the_keras_file(more, photos, pocketknn, refused, tmp_pat
 def test_parity_failure_is_exit_code_1_and_the_file_is_not_handed_over(
     photos, pocketknn, tmp_path, monkeypatch
 ):
-    real = to_onnx.load
+    real = convert.load
 
     def wrong(path):
         run = real(path)
         return lambda batch: (out := run(batch)) | {"scores": out["scores"] + 0.01}
 
-    monkeypatch.setattr(to_onnx, "load", wrong)
+    monkeypatch.setattr(convert, "load", wrong)
     said = pocketknn(
         "build", photos, "-o", tmp_path / "out", "--backbone", "pixels", "--formats", "onnx,keras"
     )
@@ -369,7 +371,7 @@ def test_a_failed_build_keeps_the_earlier_one(photos, pocketknn, refused, tmp_pa
     def full(*arguments):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("pocketknn.export.to_keras.fill", full)
+    monkeypatch.setattr("pocketknn.export.formats.keras.convert.fill", full)
     assert "No space left on device" in refused(*quick(photos, out, "--force"))
     assert digest(out) == before
     assert listed(tmp_path) == ["out"]
@@ -379,7 +381,7 @@ def test_interrupted_is_one_line_and_cleaned_up(photos, pocketknn, tmp_path, mon
     def interrupt(*arguments):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("pocketknn.export.to_keras.fill", interrupt)
+    monkeypatch.setattr("pocketknn.export.formats.keras.convert.fill", interrupt)
     said = pocketknn(*quick(photos, tmp_path / "out"))
     assert said.code == 130
     assert said.err.count("\n") == 1
@@ -494,7 +496,7 @@ def test_a_backbone_that_a_converter_does_not_take_costs_one_format(photos, pock
 
 
 def test_nothing_agrees_is_said_plainly(photos, pocketknn, tmp_path, monkeypatch):
-    monkeypatch.setattr("pocketknn.export.parity.holds", lambda *arguments: False)
+    monkeypatch.setattr("pocketknn.export.parity.check.holds", lambda *arguments: False)
     said = pocketknn(*quick(photos, tmp_path / "out"))
     assert said.code == 1
     assert "no file agrees with the exact k-NN" in said.out
@@ -578,7 +580,7 @@ def test_verify_of_tiny_embeddings(photos, pocketknn, tmp_path):
 
 def test_a_signal_to_end_cleans_up(photos, tmp_path):
     command = [
-        *(sys.executable, "-c", "from pocketknn.export.cli import main; main()"),
+        *(sys.executable, "-c", "from pocketknn.export.cli.app import main; main()"),
         *("build", photos, "-o", tmp_path / "deep/out", "--backbone", "bundled"),
     ]
     build = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
@@ -624,7 +626,7 @@ def test_a_report_that_cannot_be_made_does_not_cost_the_build(
     def broken(*arguments):
         raise RuntimeError("no fonts")
 
-    monkeypatch.setattr("pocketknn.export.commands.build.report_build", broken)
+    monkeypatch.setattr("pocketknn.export.cli.make.build.report_build", broken)
     words = [word for word in quick(photos, tmp_path / "out") if word != "--no-report"]
     said = pocketknn(*words)
     assert said.code == 0, said.err
@@ -692,7 +694,7 @@ def test_a_stray_photo_counts_in_eval_as_in_build(photos, pocketknn, tmp_path):
     shutil.copytree(photos, folder)
     shutil.copy(photos / "apple/0.png", folder / "stray.png")
     assert pocketknn(*quick(folder, tmp_path / "out")).code == 0
-    start = (sys.executable, "-c", "from pocketknn.export.cli import main; main()")
+    start = (sys.executable, "-c", "from pocketknn.export.cli.app import main; main()")
     command = [*start, "eval", "--json", tmp_path / "out", folder]
     said = subprocess.run(command, capture_output=True, check=True, text=True)
     assert [row["photos"] for row in json.loads(said.stdout)] == [12]
@@ -708,9 +710,11 @@ def test_the_cache_serves_a_second_build_and_can_be_cleared(
     assert "pixels-" in pocketknn("cache").out
     assert ": 12 pictures" in pocketknn("cache", "show").out
     assert "a converted graph" in pocketknn("cache", "show").out
-    monkeypatch.setattr("pocketknn.builder.attempt.picture", None)  # nothing is decoded again
     monkeypatch.setattr(
-        queries, "from_photos", lambda photos, net, *more, **options: queries.synthetic(net)
+        "pocketknn.builder.embedding.batch.picture", None
+    )  # nothing is decoded again
+    monkeypatch.setattr(
+        test_inputs, "from_photos", lambda photos, net, *more, **options: test_inputs.synthetic(net)
     )
     assert pocketknn(*quick(photos, tmp_path / "second")).code == 0
     tables = [pq.read_table(tmp_path / name / "references.parquet") for name in ("first", "second")]

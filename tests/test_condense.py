@@ -10,11 +10,13 @@ from sklearn.metrics import pairwise_distances
 from sklearn.model_selection import LeaveOneOut, cross_val_predict
 from sklearn.neighbors import KNeighborsClassifier
 
-from pocketknn.builder import InputError, References, Spec, neighbors, unchanged
-from pocketknn.builder import condense as module
-from pocketknn.builder.condense import Condense, condense
-from pocketknn.builder.fit import fit
-from pocketknn.builder.prototypes import shares
+from pocketknn.builder import InputError, References, Spec
+from pocketknn.builder.knn import exact
+from pocketknn.builder.knn.resolve import fit
+from pocketknn.builder.selection import condense as module
+from pocketknn.builder.selection import unchanged
+from pocketknn.builder.selection.condense import Condense, condense
+from pocketknn.builder.selection.prototypes import shares
 
 METRICS = ("cosine", "euclidean", "manhattan")
 
@@ -58,7 +60,7 @@ def hart_by_the_book(references, metric, seed):
 @pytest.mark.parametrize("metric", METRICS)
 @pytest.mark.parametrize("block", [7, 1000])
 def test_condensed_is_harts_rule(metric, block, monkeypatch):
-    from pocketknn.builder import hart
+    from pocketknn.builder.selection import hart
 
     monkeypatch.setattr(hart, "_BLOCK", block)
     references = blobs(spread=2.0)
@@ -155,7 +157,7 @@ def test_same_keeps_its_promise_by_default_and_with_a_soft_vote(choices):
     found = condense(Spec(**choices), references, Condense(by="same"))
     assert found.spec.projection == "none"
     assert len(found.rows) < 160, "something can go"
-    rows = neighbors.unit(references.vectors.astype("f8"))
+    rows = exact.unit(references.vectors.astype("f8"))
     cosines, said = rows @ rows.T, []
     for kept in (np.arange(160), found.rows):
         built = fit(found.spec, references.select(kept).in_order(references.labels))

@@ -10,8 +10,8 @@ from scipy.linalg import subspace_angles
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 
 from pocketknn.builder import InputError
-from pocketknn.builder.discriminant import LEAST_WIDTH, STRENGTH, discriminant
-from pocketknn.builder.neighbors import cosines, unit
+from pocketknn.builder.knn.exact import cosines, unit
+from pocketknn.builder.knn.projection.classes import LEAST_WIDTH, STRENGTH, discriminant
 
 
 def photos(counts, d=60, spread=1.0, seed=0):

@@ -81,7 +81,7 @@ def test_every_page_is_there_and_loads_nothing_from_elsewhere(site):
 
 
 def test_the_commands_are_described_from_the_code(site):
-    from pocketknn.export.cli import app
+    from pocketknn.export.cli.app import app
 
     page = (site / "reference" / "commands.html").read_text("utf-8")
     for words, command in leaves(app):
@@ -120,7 +120,7 @@ def leaves(app):
 def test_a_command_can_be_typed_as_it_stands(line):
     import typer
 
-    from pocketknn.export.cli import app
+    from pocketknn.export.cli.app import app
 
     command, (_, *words) = typer.main.get_command(app), shlex.split(line, comments=True)
     while hasattr(command, "commands"):
@@ -166,13 +166,13 @@ def test_the_files_it_speaks_of_exist():
 
 
 def test_what_it_says_of_the_snippets_is_what_they_say():
-    from pocketknn.export import app_code
+    from pocketknn.export.apps.snippets import write
 
-    folder = ROOT / "export" / "snippets"
+    folder = ROOT / "export" / "apps" / "snippets"
     said = "".join(path.read_text("utf-8") for path in folder.glob("*.tmpl"))
     platforms = "".join(text for name, text in TEXTS.items() if name.startswith("platforms/"))
     names = set(re.findall(r"\b\w+\.(?:swift|kt|mjs)\b|\bclassify\.py\b", platforms))
-    assert names <= set(app_code.SNIPPETS)
+    assert names <= set(write.SNIPPETS)
     assert len(names) >= 7
     packages = re.findall(
         r"com\.google\.[\w.]+:[\w:.-]+\w|(?:pip|npm) install .+|minSdk \d+", platforms

@@ -9,11 +9,13 @@ import pytest
 from conftest import PLAIN, drawing, plain
 
 from pocketknn.builder import InputError, References, Spec, load_backbone
-from pocketknn.export import FORMATS, editing, export, load, staging, swap
-from pocketknn.export.editing import open_artefact, rewrite, with_references
-from pocketknn.export.limits import check_size
-from pocketknn.export.seal import digest
-from pocketknn.export.slots import content_of
+from pocketknn.export import FORMATS, export, load
+from pocketknn.export.editing import edit as editing
+from pocketknn.export.editing.edit import open_artefact, rewrite, with_references
+from pocketknn.export.manifest.checksums import digest
+from pocketknn.export.output import build_folder, swap
+from pocketknn.export.sizes.limits import check_size
+from pocketknn.export.templates.slots import content_of
 
 SUFFIXES = {name: target.SUFFIX for name, target in FORMATS.items()}
 
@@ -34,7 +36,7 @@ def folders(photos, tmp_path_factory):
 @pytest.fixture(scope="module")
 def builds(folders):
     """What build makes of the folders, whatever the options."""
-    from pocketknn.export.commands.build import Selection, build_photos
+    from pocketknn.export.cli.make.build import Selection, build_photos
 
     made = {}
 
@@ -188,7 +190,7 @@ def test_no_reference_would_be_left(builds, pocketknn, tmp_path):
 @pytest.mark.parametrize("suffix", SUFFIXES.values())
 def test_a_file_whose_backbone_is_not_here(suffix, folders, pocketknn, tmp_path, monkeypatch):
     """Held against what it answered before; what is wrong then is still seen."""
-    from pocketknn.export.commands import edit
+    from pocketknn.export.cli.change import edit
 
     out = tmp_path / "out"
     words = ("--backbone", "pixels", "--size", 8, "--k", 3, "--formats", FORMAT_OF[suffix], *PLAIN)
@@ -302,7 +304,7 @@ def test_a_package_that_a_killed_edit_had_set_aside_is_given_back(builds, pocket
     path = copied(builds("all") / "model.mlpackage", tmp_path)
     work = tmp_path / f".{path.name}.0a1b2c3d.partial"
     work.mkdir()
-    (work / "lock").write_bytes(staging._MARK)
+    (work / "lock").write_bytes(build_folder._MARK)
     path.rename(work / "old")
     assert pocketknn("edit", path, "--remove-class", "apple").code == 0
     assert sorted(tmp_path.iterdir()) == [path]

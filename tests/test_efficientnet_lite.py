@@ -10,13 +10,14 @@ import numpy as np
 import pytest
 from conftest import drawing
 
-from pocketknn.builder import InputError, Spec, embed, find, imagenet_weights, load_backbone
-from pocketknn.builder.efficientnet_lite import LITES
-from pocketknn.builder.embedding import run
-from pocketknn.builder.images import picture
-from pocketknn.builder.tensors import tensors
+from pocketknn.builder import InputError, Spec, embed, find, load_backbone
+from pocketknn.builder.backbones import imagenet_weights
+from pocketknn.builder.backbones.efficientnet_lite import LITES
+from pocketknn.builder.backbones.pytorch_tensors import tensors
+from pocketknn.builder.embedding.embed import run
+from pocketknn.builder.photos.decode import picture
 from pocketknn.export import FORMATS, export, load
-from pocketknn.export.metadata import licence
+from pocketknn.export.manifest.describe import licence
 
 LITE0 = LITES["efficientnet_lite0"]
 

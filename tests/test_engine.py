@@ -13,14 +13,16 @@ import numpy as np
 import pytest
 from conftest import drawing
 
-from pocketknn.builder import Spec, converted, embed, find, kept_network, load_backbone, shipped
-from pocketknn.builder.backbone import Backbone
-from pocketknn.builder.cache import NETWORK, Cache, clear, networks
-from pocketknn.builder.downloads import address
-from pocketknn.builder.efficientnet_lite import LITES
-from pocketknn.builder.embedding import run
-from pocketknn.builder.facts import Facts, hash_of
-from pocketknn.builder.mobilenets import FAMILIES, network
+from pocketknn.builder import Spec, embed, find, load_backbone
+from pocketknn.builder.backbones import bundled
+from pocketknn.builder.backbones.efficientnet_lite import LITES
+from pocketknn.builder.backbones.info_cache import Facts, hash_of
+from pocketknn.builder.backbones.keras_downloads import address
+from pocketknn.builder.backbones.load import Backbone
+from pocketknn.builder.backbones.mobilenets import FAMILIES, network
+from pocketknn.builder.embedding import litert_conversion, network_cache
+from pocketknn.builder.embedding.cache import NETWORK, Cache, clear, networks
+from pocketknn.builder.embedding.embed import run
 
 
 def pictures(size):
@@ -59,7 +61,7 @@ def test_what_is_known_of_a_shipped_backbone_is_what_keras_says(name):
 
 def test_the_bundled_weights_are_in_the_order_of_keras():
     found = load_backbone(Spec(backbone="bundled"))
-    assert [hash_of([one]) for one in shipped.weights().values()] == [
+    assert [hash_of([one]) for one in bundled.weights().values()] == [
         hash_of([one]) for one in found.model.get_weights()
     ]
 
@@ -141,7 +143,7 @@ def test_a_users_own_network_is_run_by_litert_too(tmp_path, cache):
     assert (found.engine.name, again.engine.name) == ("litert", "litert")
     (kept,) = cache.glob(f"*{NETWORK}")
     with zipfile.ZipFile(kept) as archive:
-        assert json.loads(archive.read("facts.json"))["cosine"] >= kept_network.AGREES
+        assert json.loads(archive.read("facts.json"))["cosine"] >= network_cache.AGREES
     assert again.facts == found.facts == Facts.of(again.model)
     np.testing.assert_array_equal(run(found, pictures(12)), run(again, pictures(12)))
 
@@ -150,7 +152,7 @@ def test_a_network_that_litert_cannot_run_is_run_by_keras_with_a_line(tmp_path, 
     def refuse(backbone):
         raise ValueError("no such operation\nin many lines")
 
-    monkeypatch.setattr(converted, "convert", refuse)
+    monkeypatch.setattr(litert_conversion, "convert", refuse)
     found = own(tmp_path, identity)
     assert found.engine.name == "keras"
     (note,) = found.engine.notes
@@ -161,9 +163,9 @@ def test_a_network_that_litert_cannot_run_is_run_by_keras_with_a_line(tmp_path, 
 
 def test_where_litert_disagrees_keras_is_believed_with_a_line(tmp_path, cache, monkeypatch):
     other = own(tmp_path, lambda out: keras.layers.Dense(4)(out))
-    wrong = converted.convert(other)
+    wrong = litert_conversion.convert(other)
     (tmp_path / "right").mkdir()
-    monkeypatch.setattr(converted, "convert", lambda backbone: wrong)
+    monkeypatch.setattr(litert_conversion, "convert", lambda backbone: wrong)
     spec = Spec(backbone=str(tmp_path / "own.keras"))
     right = own(tmp_path / "right", identity)
     assert right.engine.name == "keras"
@@ -200,7 +202,7 @@ def other_versions(path):
     with zipfile.ZipFile(path) as archive:
         facts, network = json.loads(archive.read("facts.json")), archive.read("network.tflite")
     facts["made_by"]["tensorflow"] = "1.0"
-    path.write_bytes(kept_network.archive(network, facts))
+    path.write_bytes(network_cache.archive(network, facts))
 
 
 @pytest.mark.parametrize(
@@ -238,7 +240,7 @@ def test_a_model_that_is_open_is_run_by_keras(tmp_path):
 
 
 def test_all_cores_work_and_the_order_stays(tmp_path, monkeypatch):
-    monkeypatch.setattr("pocketknn.builder.embedding.cores", lambda: 4)
+    monkeypatch.setattr("pocketknn.builder.embedding.embed.cores", lambda: 4)
     found = load_backbone(Spec(backbone="bundled", size=32))
     many = np.concatenate([pictures(32)[1:]] * 20)
     many[::7] //= 2
@@ -248,7 +250,7 @@ def test_all_cores_work_and_the_order_stays(tmp_path, monkeypatch):
 
 def test_an_error_waits_for_no_other_picture(two, monkeypatch):
     """Memory and time are bounded: what was not begun when a picture is refused is not begun."""
-    monkeypatch.setattr("pocketknn.builder.embedding.cores", lambda: 1)
+    monkeypatch.setattr("pocketknn.builder.embedding.embed.cores", lambda: 1)
     found = load_backbone(Spec(backbone="pixels", size=8))
     (photo, *_) = find(two)
     begun = []
@@ -266,7 +268,7 @@ def test_an_error_waits_for_no_other_picture(two, monkeypatch):
 def test_a_large_jpeg_is_decoded_smaller_and_looks_the_same():
     from PIL import Image
 
-    from pocketknn.builder.images import _decode, picture, square
+    from pocketknn.builder.photos.decode import _decode, picture, square
 
     image = drawing(5, (1601, 1200)).crop((0, 0, 1600, 1200))
     for orientation in (1, 6):

@@ -8,7 +8,7 @@ from conftest import drawing
 from PIL import Image
 
 from pocketknn.builder import find
-from pocketknn.builder.images import pixels
+from pocketknn.builder.photos.decode import pixels
 from pocketknn.export import load
 
 
@@ -30,7 +30,7 @@ def wide(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def built(wide):
-    from pocketknn.export.cli import main
+    from pocketknn.export.cli.app import main
 
     out = wide / "out"
     choices = ["--backbone", "pixels", "--size", "12", "--reject", "auto", "--k", "3"]

@@ -11,12 +11,12 @@ from conftest import PLAIN, drawing, vector_case
 from PIL import Image
 
 from pocketknn.builder import find
-from pocketknn.builder.images import decode, square
+from pocketknn.builder.photos.decode import decode, square
 from pocketknn.export import load
-from pocketknn.export.artefact import Artefact
-from pocketknn.export.explain import Occlusion, Patches, explain
-from pocketknn.export.metadata import Metadata
-from pocketknn.export.rebuilt import scorer_of
+from pocketknn.export.analysis.occlusion.explain import Occlusion, Patches, explain
+from pocketknn.export.formats.artefact import Artefact
+from pocketknn.export.manifest.describe import Metadata
+from pocketknn.export.manifest.reopen import scorer_of
 
 SIZE, SIDE = 20, 4
 SPOT = (4, 8)  # top and left of the query's bright square
@@ -47,7 +47,7 @@ def spots(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def built(spots):
-    from pocketknn.export.cli import main
+    from pocketknn.export.cli.app import main
 
     out = spots / "out"
     with pytest.raises(SystemExit) as end:
@@ -132,7 +132,7 @@ def test_a_file_on_its_own_bounds_the_score(spots, built, tmp_path):
     ],
 )
 def test_scores_that_no_file_gives_continue_those_that_it_gives(spots, tmp_path, choices):
-    from pocketknn.export.cli import main
+    from pocketknn.export.cli.app import main
 
     out = tmp_path / "out"
     more = ("--metric", *choices, "--k", "12", "--formats", "keras,onnx")
@@ -247,9 +247,9 @@ def answering(head, values):
 
 @pytest.mark.parametrize(("head", "maps"), [("neighbors", 1), ("regress", 3)])
 def test_heads_without_classes_have_maps_of_what_they_say(head, maps):
-    from pocketknn.export.explain_chart import draw
-    from pocketknn.export.explain_words import said
-    from pocketknn.export.figures import rendered
+    from pocketknn.export.analysis.figures import rendered
+    from pocketknn.export.analysis.occlusion.chart import draw
+    from pocketknn.export.analysis.occlusion.words import said
 
     file = answering(head, maps == 3)
     picture = np.zeros((12, 12, 3), np.uint8)
@@ -270,7 +270,7 @@ def test_heads_without_classes_have_maps_of_what_they_say(head, maps):
 
 
 def test_a_picture_that_nothing_changes(built):
-    from pocketknn.export.explain_words import said
+    from pocketknn.export.analysis.occlusion.words import said
 
     file = load(built / "model.onnx")
     picture = np.full((SIZE, SIZE, 3), 77, np.uint8)  # hidden by its own colour
@@ -324,8 +324,8 @@ def test_vectors_have_no_parts(pocketknn, spots, tmp_path):
 
 
 def test_thumbnails_are_of_the_very_pictures(spots, built, tmp_path):
-    from pocketknn.export.explain import Near
-    from pocketknn.export.found_again import thumbnails
+    from pocketknn.export.analysis.match import thumbnails
+    from pocketknn.export.analysis.occlusion.explain import Near
 
     shutil.copytree(spots / "photos", tmp_path / "photos")
     rows = load(built / "model.onnx").metadata.rows()

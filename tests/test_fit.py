@@ -8,10 +8,11 @@ from sklearn.model_selection import LeaveOneOut, cross_val_predict
 from sklearn.neighbors import KNeighborsClassifier, KNeighborsRegressor
 from sklearn.pipeline import make_pipeline
 
-from pocketknn.builder import InputError, References, Spec, neighbors
-from pocketknn.builder.accuracy import leave_one_out, unprojected
-from pocketknn.builder.fit import fit
-from pocketknn.builder.unknown import measure
+from pocketknn.builder import InputError, References, Spec
+from pocketknn.builder.knn import exact
+from pocketknn.builder.knn.evaluation import leave_one_out, unprojected
+from pocketknn.builder.knn.rejection import measure
+from pocketknn.builder.knn.resolve import fit
 
 
 def blobs(n=60, d=6, classes=3, spread=1.5, seed=0, **more):
@@ -129,7 +130,7 @@ def test_behind_a_projection_references_are_left_out_in_folds(size):
 def test_the_threshold_rejects_the_stated_share_and_not_more(metric, rate):
     references = blobs(n=100)
     found = fit(plain(reject="auto", false_rejection=rate, metric=metric), references)
-    scores = neighbors.leave_one_out(references.vectors, 1, metric=metric).scores[:, 0]
+    scores = exact.leave_one_out(references.vectors, 1, metric=metric).scores[:, 0]
     rejected = (scores < found.threshold).mean()
     assert rate - 0.02 <= rejected <= rate, "one less where a pair of neighbours share a score"
     assert measure(found).known == rejected

@@ -7,14 +7,16 @@ import pytest
 from sklearn.linear_model import LogisticRegression
 from test_discriminant import photos
 
-from pocketknn.builder import References, Spec, neighbors, unknown
-from pocketknn.builder.accuracy import leave_one_out
-from pocketknn.builder.discriminant import discriminant
-from pocketknn.builder.fit import fit
-from pocketknn.builder.folds import PARTS, Fold, folds, groups
-from pocketknn.builder.neighbors import search, vote
-from pocketknn.builder.temperature import Asked, most_likely, usual
-from pocketknn.export.reporting.learning import learning_curve
+from pocketknn.builder import References, Spec
+from pocketknn.builder.knn import exact as neighbors
+from pocketknn.builder.knn import rejection
+from pocketknn.builder.knn.evaluation import leave_one_out
+from pocketknn.builder.knn.exact import search, vote
+from pocketknn.builder.knn.folds import PARTS, Fold, folds, groups
+from pocketknn.builder.knn.projection.classes import discriminant
+from pocketknn.builder.knn.resolve import fit
+from pocketknn.builder.knn.temperature import Asked, most_likely, usual
+from pocketknn.export.report.statistics.learning_curve import learning_curve
 
 COUNTS = [(2, 2), (2,) * 9, (1, 2, 40), (3,) * 7, (1,) * 5 + (2,), (4, 5, 6), (20,) * 5, (2, 40)]
 
@@ -280,7 +282,7 @@ def test_a_threshold_is_chosen_by_scores_of_photos_that_the_space_never_saw(unkn
         [fold.search(unknowing.vectors, 1).scores[:, 0] for fold in fitted.space.folds]
     )
     assert 0.03 < (scores < fitted.threshold).mean() <= 0.05
-    leaking = unknown.threshold(replace(fitted.space, refit=None), 0.05)
+    leaking = rejection.threshold(replace(fitted.space, refit=None), 0.05)
     assert abs(fitted.threshold - leaking) > 0.01
 
 
@@ -288,9 +290,9 @@ def test_a_class_that_is_left_out_is_left_out_of_the_projection_too(unknowing):
     """Else even classes that are none would seem to lie apart from each other."""
     fitted = fit(Spec(backbone="vector", projection="classes", reject="auto"), unknowing)
     known = float((fitted.space.others.found.scores[:, 0] < fitted.threshold).mean())
-    assert unknown.measure(fitted).left_out_classes < known + 0.15
+    assert rejection.measure(fitted).left_out_classes < known + 0.15
     leaking = replace(fitted.space, refit=None)
-    assert (unknown.without_class(leaking) < fitted.threshold).mean() > known + 0.3
+    assert (rejection.without_class(leaking) < fitted.threshold).mean() > known + 0.3
 
 
 def test_a_learning_curve_learns_each_point_anew(unknowing):

@@ -8,12 +8,13 @@ import numpy as np
 import pytest
 from conftest import PRECISION, Case, drawing, photo_case, plain, vector_case
 
-from pocketknn.builder import InputError, References, Spec, build, neighbors
-from pocketknn.builder.mobilenets import FAMILIES, network
+from pocketknn.builder import InputError, References, Spec, build
+from pocketknn.builder.backbones.mobilenets import FAMILIES, network
+from pocketknn.builder.knn import exact as neighbors
 from pocketknn.export import FORMATS, check, load
-from pocketknn.export.parity import TOLERANCES, holds
-from pocketknn.export.queries import Queries
-from pocketknn.export.seal import files_of
+from pocketknn.export.manifest.checksums import files_of
+from pocketknn.export.parity.check import TOLERANCES, holds
+from pocketknn.export.parity.test_inputs import Queries
 
 gc.freeze()  # coremltools collects garbage in each conversion; TensorFlow's is a lot
 

@@ -6,8 +6,8 @@ from typing import NamedTuple
 import pytest
 
 from pocketknn.builder import find
-from pocketknn.builder.images import Photo, read
-from pocketknn.export.found_again import ByPicture, among, thumbnails
+from pocketknn.builder.photos.decode import Photo, read
+from pocketknn.export.analysis.match import ByPicture, among, thumbnails
 
 
 class Found(NamedTuple):

@@ -10,16 +10,17 @@ from hypothesis import strategies as st
 from PIL import Image
 from scipy.special import softmax
 
-from pocketknn.builder import References, neighbors
-from pocketknn.builder.fit import fit
-from pocketknn.builder.neighbors import Neighbors
+from pocketknn.builder import References
+from pocketknn.builder.knn import exact as neighbors
+from pocketknn.builder.knn.exact import Neighbors
+from pocketknn.builder.knn.resolve import fit
 from pocketknn.export import export, load
-from pocketknn.export.artefact import FORMATS
-from pocketknn.export.golden import COUNT
-from pocketknn.export.leeway import Leeway, search
-from pocketknn.export.options import Options
-from pocketknn.export.parity import TOLERANCES
-from pocketknn.export.queries import Queries
+from pocketknn.export.formats.artefact import FORMATS
+from pocketknn.export.formats.options import Options
+from pocketknn.export.parity.check import TOLERANCES
+from pocketknn.export.parity.golden import COUNT
+from pocketknn.export.parity.test_inputs import Queries
+from pocketknn.export.parity.tolerances import Leeway, search
 
 CASES = {
     "vectors": lambda photos: vector_case(),
@@ -217,7 +218,7 @@ def test_int8_promises_no_neighbour(choices, photos, tmp_path):
 
 
 def test_no_file_no_examples(tmp_path, monkeypatch):
-    monkeypatch.setattr("pocketknn.export.parity.holds", lambda *arguments: False)
+    monkeypatch.setattr("pocketknn.export.parity.check.holds", lambda *arguments: False)
     case = vector_case()
     export(case.spec, case.references, None, tmp_path / "out", formats=["keras"])
     assert not (tmp_path / "out/golden").exists()
@@ -305,8 +306,8 @@ def test_the_bounds_are_reached_by_ties():
 def test_pictures_of_photos_are_those_of_the_build(photos, tmp_path):
     """Half of the drawn photos are mirrored; what is written is what was asked."""
     from pocketknn.builder import find, load_backbone
-    from pocketknn.builder.embedding import embed
-    from pocketknn.export import queries
+    from pocketknn.builder.embedding.embed import embed
+    from pocketknn.export.parity import test_inputs as queries
 
     spec = plain(backbone="pixels", size=20)
     net = load_backbone(spec)

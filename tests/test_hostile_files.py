@@ -12,8 +12,9 @@ import pyarrow.parquet as pq
 import pytest
 from conftest import drawing, vector_case
 
-from pocketknn.builder import InputError, References, find, sources
-from pocketknn.builder.files import LocalFile, read_file
+from pocketknn.builder import InputError, References, find
+from pocketknn.builder.photos import find as sources
+from pocketknn.builder.photos.readers import LocalFile, read_file
 
 
 @pytest.fixture(autouse=True)

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image, ImageCms
 from profiles import P3, PROPHOTO, in_colours, of_colours, of_grey
 
-from pocketknn.builder.images import Photo, PictureError, _formats, decode, pixels, square
+from pocketknn.builder.photos.decode import Photo, PictureError, _formats, decode, pixels, square
 
 
 def encoded(image, kind, **options):

@@ -5,21 +5,21 @@ import pytest
 from conftest import PLAIN, PRECISION, Case, photo_case, plain
 from sklearn.neighbors import NearestNeighbors
 
-from pocketknn.builder import neighbors
-from pocketknn.builder.codes import LARGEST, encode, scale
 from pocketknn.builder.errors import InputError
-from pocketknn.builder.fit import fit
-from pocketknn.builder.indexing import index_again
-from pocketknn.builder.model import wire
-from pocketknn.builder.references import References
+from pocketknn.builder.graph.build import wire
+from pocketknn.builder.index.choose import index_again
+from pocketknn.builder.index.scalar_quantization import LARGEST, encode, scale
+from pocketknn.builder.knn import exact as neighbors
+from pocketknn.builder.knn.resolve import fit
+from pocketknn.builder.references.references import References
 from pocketknn.builder.spec import Spec
 from pocketknn.export import export
-from pocketknn.export.artefact import FORMATS
-from pocketknn.export.editing import open_artefact
-from pocketknn.export.options import Options
-from pocketknn.export.parity import check, holds
-from pocketknn.export.queries import Queries
-from pocketknn.export.seal import files_of, size
+from pocketknn.export.editing.edit import open_artefact
+from pocketknn.export.formats.artefact import FORMATS
+from pocketknn.export.formats.options import Options
+from pocketknn.export.manifest.checksums import files_of, size
+from pocketknn.export.parity.check import check, holds
+from pocketknn.export.parity.test_inputs import Queries
 
 N, D, K = 1600, 72, 5
 KINDS = {

@@ -8,10 +8,13 @@ import numpy as np
 import pytest
 from conftest import drawing, plain
 
-from pocketknn.builder import Spec, converted, embed, find, load_backbone
-from pocketknn.export import export, judges, queries, to_tflite
-from pocketknn.export.judges import Judges
-from pocketknn.export.onnx_of_litert import onnx_of_litert
+from pocketknn.builder import Spec, embed, find, load_backbone
+from pocketknn.builder.embedding import litert_conversion
+from pocketknn.export import export
+from pocketknn.export.formats.onnx.of_litert import onnx_of_litert
+from pocketknn.export.formats.tflite import convert
+from pocketknn.export.parity import judges, test_inputs
+from pocketknn.export.parity.judges import Judges
 
 
 @pytest.fixture
@@ -20,7 +23,7 @@ def net(small_net):
 
 
 def test_the_test_inputs_of_a_format_are_embedded_by_another_runtime(net):
-    against = queries.synthetic(net)
+    against = test_inputs.synthetic(net)
     found = Judges(against, net)
     named = {name: found.of(name).judge for name in ("keras", "tflite", "coreml", "onnx")}
     assert named == {
@@ -58,13 +61,13 @@ def test_what_the_packaged_backbones_do_not_have_is_not_guessed_at(tmp_path):
     keras.Model(image, found).save(tmp_path / "relu.keras")
     net = load_backbone(plain(backbone=str(tmp_path / "relu.keras")))
     with pytest.raises(NotImplementedError, match="CONV_2D with the activation 1"):
-        onnx_of_litert(converted.convert(net))
+        onnx_of_litert(litert_conversion.convert(net))
 
 
 def test_what_keras_embedded_does_not_judge_keras(small_net):
     net = load_backbone(plain(backbone=small_net))
     net = replace(net, by_keras=True)
-    found = Judges(queries.synthetic(net), net)
+    found = Judges(test_inputs.synthetic(net), net)
     assert [found.of(name).judge for name in ("keras", "tflite")] == ["onnxruntime", "keras"]
 
 
@@ -74,15 +77,15 @@ def test_a_backbone_that_onnxruntime_cannot_have_is_judged_by_keras(net, monkeyp
 
     monkeypatch.setenv("POCKETKNN_CACHE", str(tmp_path))
     monkeypatch.setattr(judges, "convert", refuse)
-    assert Judges(queries.synthetic(net), net).of("tflite").judge == "keras"
+    assert Judges(test_inputs.synthetic(net), net).of("tflite").judge == "keras"
 
 
 def test_a_runtime_that_errs_everywhere_alike_is_found_out(net, photos, tmp_path, monkeypatch):
     """References and the file's answers, both by a LiteRT that takes red for blue."""
-    right, opened = net.engine, to_tflite.load
+    right, opened = net.engine, convert.load
     wrong = replace(right, run=lambda pictures: right.run(pictures[..., ::-1]))
     monkeypatch.setitem(vars(net), "engine", wrong)
-    monkeypatch.setattr(to_tflite, "load", lambda path: turned(opened(path)))
+    monkeypatch.setattr(convert, "load", lambda path: turned(opened(path)))
     spec = plain(backbone=net.name)
     references = embed(find(photos), net, "center").references()
     build = export(spec, references, net, tmp_path / "out", formats=["tflite"])
@@ -100,7 +103,7 @@ def turned(run):
 def test_ranges_come_from_other_photos_than_those_that_judge(photos):
     found = find(photos)
     for count in (1, 2, 5, len(found)):
-        judging, ranges = queries.apart(found[:count])
+        judging, ranges = test_inputs.apart(found[:count])
         assert not set(judging) & set(ranges)
         assert len(judging) + len(ranges) == count
         assert len(judging) >= len(ranges) == count // 2
@@ -119,9 +122,9 @@ def test_a_build_in_int8_is_calibrated_on_photos_that_do_not_judge_it(
         seen["ranges"] = found
         return given(found, size, crop)
 
-    drawn, given = queries.from_photos, queries.calibration
-    monkeypatch.setattr(queries, "from_photos", spy)
-    monkeypatch.setattr(queries, "calibration", spy_ranges)
+    drawn, given = test_inputs.from_photos, test_inputs.calibration
+    monkeypatch.setattr(test_inputs, "from_photos", spy)
+    monkeypatch.setattr(test_inputs, "calibration", spy_ranges)
     copies = tmp_path / "photos"
     for label in ("a", "b"):
         (copies / label).mkdir(parents=True)

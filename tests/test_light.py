@@ -15,10 +15,10 @@ from conftest import drawing
 from pocketknn import builder
 from pocketknn.builder import Spec, embed, find, load_backbone
 from pocketknn.export import export
-from pocketknn.export.seal import digest
+from pocketknn.export.manifest.checksums import digest
 
 ROOT = Path(__file__).parents[1]
-RUN = "import sys; from pocketknn.export.entry import main; main()"
+RUN = "import sys; from pocketknn.export.cli.entry import main; main()"
 GONE = "which is not installed: pip install tensorflow\n"
 
 

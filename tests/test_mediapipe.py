@@ -7,12 +7,12 @@ import pytest
 from conftest import PRECISION, Case, drawing, photo_case
 
 from pocketknn.builder import References, Spec, load_backbone
-from pocketknn.builder.embedding import run
-from pocketknn.builder.images import square
+from pocketknn.builder.embedding.embed import run
+from pocketknn.builder.photos.decode import square
 from pocketknn.export import load
-from pocketknn.export.metadata import describe
-from pocketknn.export.options import Options
-from pocketknn.export.queries import Queries
+from pocketknn.export.formats.options import Options
+from pocketknn.export.manifest.describe import describe
+from pocketknn.export.parity.test_inputs import Queries
 
 
 @pytest.fixture(scope="module")

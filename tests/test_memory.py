@@ -8,19 +8,12 @@ import numpy as np
 import psutil
 import pytest
 
-from pocketknn.builder import (
-    InputError,
-    References,
-    Spec,
-    cgroup,
-    embed,
-    engine,
-    find,
-    load_backbone,
-    memory,
-)
-from pocketknn.builder.fit import fit
-from pocketknn.builder.memory import check_room
+from pocketknn.builder import InputError, References, Spec, embed, find, load_backbone
+from pocketknn.builder.embedding import engine
+from pocketknn.builder.knn import memory
+from pocketknn.builder.knn.memory import check_room
+from pocketknn.builder.knn.resolve import fit
+from pocketknn.builder.system import container
 
 N, D = 4000, 256
 CHOICES = {
@@ -39,7 +32,7 @@ def free(monkeypatch):
         monkeypatch.setattr(psutil, "virtual_memory", lambda: SimpleNamespace(available=size))
         monkeypatch.setattr(psutil, "swap_memory", lambda: SimpleNamespace(free=0))
 
-    monkeypatch.setattr(cgroup, "_OWN", Path("nowhere"))
+    monkeypatch.setattr(container, "_OWN", Path("nowhere"))
     return say
 
 
@@ -65,8 +58,8 @@ def test_what_a_container_allows_is_seen(own, folder, names, free, monkeypatch, 
     (here / used).write_text("3000000\n")
     (here / "memory.stat").write_text(f"anon 1\n{files} 1000000\n")
     (tmp_path / "own").write_text(own)
-    monkeypatch.setattr(cgroup, "_OWN", tmp_path / "own")
-    monkeypatch.setattr(cgroup, "_GROUPS", tmp_path / "groups")
+    monkeypatch.setattr(container, "_OWN", tmp_path / "own")
+    monkeypatch.setattr(container, "_GROUPS", tmp_path / "groups")
     assert memory.free_memory() == 3_000_000
     with pytest.raises(InputError, match="GB are free"):
         check_room(Spec(), 1000, 1280)
@@ -99,14 +92,14 @@ def test_cores_that_a_container_allows(own, files, found, monkeypatch, tmp_path)
         (tmp_path / "groups" / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / "groups" / name).write_text(text)
     (tmp_path / "own").write_text(own)
-    monkeypatch.setattr(cgroup, "_OWN", tmp_path / "own")
-    monkeypatch.setattr(cgroup, "_GROUPS", tmp_path / "groups")
+    monkeypatch.setattr(container, "_OWN", tmp_path / "own")
+    monkeypatch.setattr(container, "_GROUPS", tmp_path / "groups")
     monkeypatch.setattr(engine.os, "sched_getaffinity", lambda number: set(range(8)))
     assert engine.cores() == found
 
 
 def test_cores_of_a_system_that_does_not_say_which_are_ours(monkeypatch):
-    monkeypatch.setattr(cgroup, "_OWN", Path("nowhere"))
+    monkeypatch.setattr(container, "_OWN", Path("nowhere"))
     monkeypatch.delattr(engine.os, "sched_getaffinity")
     for there, found in ((6, 6), (None, 1)):
         monkeypatch.setattr(engine.os, "cpu_count", lambda there=there: there)
@@ -117,7 +110,7 @@ def test_memory_that_ends_is_said_in_a_line(pocketknn, photos, tmp_path, monkeyp
     def ends(*args, **options):
         raise np._core._exceptions._ArrayMemoryError((10**9, 1280), np.dtype("f4"))
 
-    monkeypatch.setattr("pocketknn.export.commands.build.embed", ends)
+    monkeypatch.setattr("pocketknn.export.cli.make.build.embed", ends)
     said = pocketknn("build", photos, "-o", tmp_path / "out", "--backbone", "pixels")
     assert said.code == 2
     assert said.err.count("\n") == 1
@@ -136,7 +129,7 @@ def test_embeddings_are_held_once(photos):
 
 
 def test_it_is_said_before_a_photo_is_read(photos, pocketknn, tmp_path, monkeypatch, free):
-    monkeypatch.setattr("pocketknn.builder.attempt.picture", None)
+    monkeypatch.setattr("pocketknn.builder.embedding.batch.picture", None)
     free(2 * 4 * 12 * 1280 - 1)
     for more in ([], ["--plan"]):
         given = ("-o", tmp_path / "out", "--backbone", "bundled", "--no-cache", *more)

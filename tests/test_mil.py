@@ -17,9 +17,9 @@ from coremltools.converters.mil.mil import Function, Program, types
 from coremltools.optimize import coreml as cto
 from numpy.typing import NDArray
 
-from pocketknn.export import mil
-from pocketknn.export.mil.arrays import settle
-from pocketknn.export.mil.kernels import KERNELS
+from pocketknn.export.formats.coreml import evaluator
+from pocketknn.export.formats.coreml.evaluator.arrays import settle
+from pocketknn.export.formats.coreml.evaluator.kernels import KERNELS
 
 Array = NDArray[Any]
 SIZE, REFERENCES, CLASSES, K = 64, 40, 3, 5
@@ -143,7 +143,7 @@ def saved(small: Network, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def far(net: Network, program: mil.Program) -> float:
+def far(net: Network, program: evaluator.Program) -> float:
     """The largest error of a score or vote, each returned index judged by its true score."""
     worst = 0.0
     for picture, want in zip(net.asked, net.answers, strict=True):
@@ -167,8 +167,8 @@ def test_float32_network_agrees_with_keras(net: Network, target: Any, tmp_path: 
     path = tmp_path / "net.mlpackage"
     convert(net.concrete, path, target, ct.precision.FLOAT32)
     # Cosines, so the scale is 1; sums of a thousand float32 terms in another order.
-    assert far(net, mil.load(path)) <= 1e-5
-    assert far(net, mil.load(path, exact=True)) <= 1e-5
+    assert far(net, evaluator.load(path)) <= 1e-5
+    assert far(net, evaluator.load(path, exact=True)) <= 1e-5
 
 
 @pytest.mark.parametrize("net", ["v2", "v3_small"], indirect=True)
@@ -176,17 +176,19 @@ def test_float16_backbone_agrees_with_keras(net: Network, tmp_path: Path) -> Non
     path = tmp_path / "net.mlpackage"
     half = ct.transform.FP16ComputePrecision(op_selector=lambda op: "conv" in op.name.lower())
     convert(net.concrete, path, ct.target.iOS16, half)
-    error = far(net, mil.load(path))
+    error = far(net, evaluator.load(path))
     # Half precision keeps 11 bits, 5e-4, per op; some fifty ops deep, in random directions.
     assert 1e-6 < error <= 1e-2
-    assert far(net, mil.load(path, exact=True)) < error  # what is left: the weights are float16
+    assert (
+        far(net, evaluator.load(path, exact=True)) < error
+    )  # what is left: the weights are float16
 
 
 def test_float16_everywhere_runs_on_ios17(small: Network, tmp_path: Path) -> None:
     path = tmp_path / "net.mlpackage"
     convert(small.concrete, path, ct.target.iOS17, ct.precision.FLOAT16)
     # Random features differ little, and BatchNorm fitted to the difference magnifies rounding too.
-    assert far(small, mil.load(path)) <= 3e-2
+    assert far(small, evaluator.load(path)) <= 3e-2
 
 
 @pytest.mark.parametrize("target", [ct.target.iOS15, ct.target.iOS18], ids=["iOS15", "iOS18"])
@@ -221,7 +223,7 @@ def test_distances_weighted_votes_and_masks_agree(
         skip_model_load=True,
     ).save(str(tmp_path / "head.mlpackage"))
     query = references[7:8] + 0.1
-    found: dict[str, Any] = mil.load(tmp_path / "head.mlpackage")({"x": query})
+    found: dict[str, Any] = evaluator.load(tmp_path / "head.mlpackage")({"x": query})
     want = serve(query)
     for key, tensor in concrete.structured_outputs.items():
         name = tensor.name.split(":")[0]
@@ -232,7 +234,7 @@ def test_distances_weighted_votes_and_masks_agree(
 
 
 def test_a_changed_bias_is_noticed(small: Network, saved: Path, tmp_path: Path) -> None:
-    program = mil.load(saved)
+    program = evaluator.load(saved)
     slots: list[Any] = [
         step.arguments["bias"] for step in program._steps if "bias" in step.arguments
     ]
@@ -243,7 +245,7 @@ def test_a_changed_bias_is_noticed(small: Network, saved: Path, tmp_path: Path) 
     assert content.count(bias.tobytes()) == 1
     (path / WEIGHTS).write_bytes(content.replace(bias.tobytes(), (bias + 0.1).tobytes()))
     assert far(small, program) <= 1e-5
-    assert far(small, mil.load(path)) > 1e-4
+    assert far(small, evaluator.load(path)) > 1e-4
 
 
 def test_colour_order_is_the_specs(saved: Path, tmp_path: Path) -> None:
@@ -253,8 +255,8 @@ def test_colour_order_is_the_specs(saved: Path, tmp_path: Path) -> None:
     weights = str((saved / WEIGHTS).parent)
     ct.models.MLModel(spec, weights_dir=weights, skip_model_load=True).save(str(path))
     picture = pictures(1)
-    red_first: dict[str, Any] = mil.load(saved)({"image": picture})
-    blue_first = mil.load(path)
+    red_first: dict[str, Any] = evaluator.load(saved)({"image": picture})
+    blue_first = evaluator.load(path)
     same: dict[str, Any] = blue_first({"image": picture[..., ::-1]})
     other: dict[str, Any] = blue_first({"image": picture})
     np.testing.assert_array_equal(same["scores"], red_first["scores"])
@@ -294,13 +296,13 @@ def package(
 
 
 def test_interface_is_read_from_the_file(saved: Path) -> None:
-    program = mil.load(saved)
+    program = evaluator.load(saved)
     assert program.inputs == ("image",)
     assert set(program.outputs) == {"scores", "indices", "probabilities"}
 
 
 def test_whole_and_fractional_pixels_are_taken(saved: Path) -> None:
-    program = mil.load(saved)
+    program = evaluator.load(saved)
     bytes_, floats = (program({"image": pictures(1).astype(t)}) for t in (np.uint8, np.float64))
     np.testing.assert_array_equal(bytes_["scores"], floats["scores"])
 
@@ -317,12 +319,12 @@ def test_whole_and_fractional_pixels_are_taken(saved: Path) -> None:
 )
 def test_wrong_input_is_refused(saved: Path, feeds: dict[str, Array], message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        mil.load(saved)(feeds)
+        evaluator.load(saved)(feeds)
 
 
 def test_missing_file_is_refused(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match=r"no\.mlpackage"):
-        mil.load(tmp_path / "no.mlpackage")
+        evaluator.load(tmp_path / "no.mlpackage")
 
 
 def test_grey_picture_and_image_scale(tmp_path: Path) -> None:
@@ -346,7 +348,7 @@ def test_grey_picture_and_image_scale(tmp_path: Path) -> None:
     ).save(str(tmp_path / "grey.mlpackage"))
     picture = np.arange(30, dtype=np.uint8).reshape(1, 6, 5, 1)
     result: Any
-    [result] = mil.load(tmp_path / "grey.mlpackage")({"image": picture}).values()
+    [result] = evaluator.load(tmp_path / "grey.mlpackage")({"image": picture}).values()
     np.testing.assert_allclose(result, (picture / 255 - 0.5) * 2, atol=1e-6)
 
 
@@ -359,7 +361,7 @@ def test_classifier_answers_under_its_renamed_outputs(small: Network, tmp_path: 
     )
     path = tmp_path / "classifier.mlpackage"
     convert(small.concrete, path, ct.target.iOS16, ct.precision.FLOAT16, head=config)
-    program = mil.load(path)
+    program = evaluator.load(path)
     assert set(program.outputs) == {"classLabel", "classLabelProbs", "scores", "indices"}
     found: dict[str, Any] = program({"image": small.asked[:1]})
     votes = np.bincount(found["indices"][0] % CLASSES, minlength=CLASSES) / K
@@ -378,7 +380,7 @@ def test_unknown_op_is_named(tmp_path: Path) -> None:
         x=((1, 2, 5, 5), types.fp32),
     )
     with pytest.raises(NotImplementedError, match=r"'trim'.*'crop'"):
-        mil.load(tmp_path / "a.mlpackage")
+        evaluator.load(tmp_path / "a.mlpackage")
 
 
 def test_unknown_parameter_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -389,7 +391,7 @@ def test_unknown_parameter_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     )
     monkeypatch.setitem(KERNELS, "softmax", lambda x: x)
     with pytest.raises(NotImplementedError, match=r"'vote' of type softmax.*'axis'"):
-        mil.load(tmp_path / "a.mlpackage")
+        evaluator.load(tmp_path / "a.mlpackage")
 
 
 def test_unhandled_value_of_a_parameter_is_named(tmp_path: Path) -> None:
@@ -400,7 +402,7 @@ def test_unhandled_value_of_a_parameter_is_named(tmp_path: Path) -> None:
         ),
         x=((1, 2, 5), types.fp32),
     )
-    program = mil.load(tmp_path / "a.mlpackage")
+    program = evaluator.load(tmp_path / "a.mlpackage")
     with pytest.raises(NotImplementedError, match=r"'pool' of type max_pool: .*ceil_mode=True"):
         program({"x": np.zeros((1, 2, 5))})
 
@@ -412,7 +414,7 @@ def test_gather_outside_of_the_tensor_is_named(tmp_path: Path) -> None:
         x=((1, 4), types.fp32),
         at=((1,), types.int32),
     )
-    program = mil.load(tmp_path / "a.mlpackage")
+    program = evaluator.load(tmp_path / "a.mlpackage")
     for index in (4, -1):  # from iOS 17 on nothing is counted from the end
         with pytest.raises(IndexError, match=rf"'look'.*index {index} is outside 0\.\.3"):
             program({"x": np.zeros((1, 4)), "at": np.array([index])})
@@ -436,7 +438,7 @@ def test_uint16_index_wraps_as_on_the_device(
     package(tmp_path / "a.mlpackage", build, x=((1, 70_000), types.fp32))
     x = np.zeros((1, 70_000), np.float32)
     x[0, -1] = 1
-    found = mil.load(tmp_path / "a.mlpackage", exact=exact)({"x": x})
+    found = evaluator.load(tmp_path / "a.mlpackage", exact=exact)({"x": x})
     np.testing.assert_array_equal(found["found"], [[index, 0]])
 
 
@@ -446,11 +448,11 @@ def test_float16_overflows_in_a_sum_of_squares(tmp_path: Path) -> None:
 
     package(tmp_path / "a.mlpackage", build, x=((1, 4), types.fp32))
     x = np.full((1, 4), 150.0)
-    found = mil.load(tmp_path / "a.mlpackage")({"x": x})["length"]
+    found = evaluator.load(tmp_path / "a.mlpackage")({"x": x})["length"]
     assert isinstance(found, np.ndarray)
     assert found.dtype == np.float16
     assert np.isinf(found).all()
-    assert mil.load(tmp_path / "a.mlpackage", exact=True)({"x": x})["length"] == 90_000
+    assert evaluator.load(tmp_path / "a.mlpackage", exact=True)({"x": x})["length"] == 90_000
 
 
 def test_rounding_to_float16_is_the_ieee_one() -> None:
@@ -509,9 +511,9 @@ def test_compressed_weights_are_read(
     main = ct.utils.load_spec(str(tmp_path / "b.mlpackage")).mlProgram.functions["main"]
     assert op in {o.type for o in main.block_specializations[main.opset].operations}
     x = rng.normal(size=(1, 64)).astype(np.float32)
-    plain = mil.load(tmp_path / "a.mlpackage")({"x": x})["y"]
+    plain = evaluator.load(tmp_path / "a.mlpackage")({"x": x})["y"]
     np.testing.assert_allclose(plain, x @ weight.T, rtol=1e-5, atol=1e-5)
-    found = mil.load(tmp_path / "b.mlpackage")({"x": x})["y"]
+    found = evaluator.load(tmp_path / "b.mlpackage")({"x": x})["y"]
     assert isinstance(found, np.ndarray)
     error = np.abs(found - plain).max() / np.abs(plain).max()
     assert 0 < error <= tolerance

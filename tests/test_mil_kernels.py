@@ -20,8 +20,8 @@ from coremltools.converters.mil import Builder as mb  # noqa: N813  (its name in
 from coremltools.converters.mil.mil import Function, Program, types
 from numpy.typing import NDArray
 
-from pocketknn.export import mil
-from pocketknn.export.mil.kernels import KERNELS
+from pocketknn.export.formats.coreml import evaluator
+from pocketknn.export.formats.coreml.evaluator.kernels import KERNELS
 
 Array = NDArray[Any]
 
@@ -690,7 +690,7 @@ def _quick_collection() -> Iterator[None]:
 @pytest.mark.parametrize("case", CASES, ids=[f"{c.op}-{i}" for i, c in enumerate(CASES)])
 def test_kernel_agrees_with_its_oracle(case: Case, tmp_path: Path) -> None:
     feeds = save(case, tmp_path / "one.mlpackage")
-    program = mil.load(tmp_path / "one.mlpackage")
+    program = evaluator.load(tmp_path / "one.mlpackage")
     assert case.op in {step.op for step in program._steps}  # it was not optimised away
     found = program(feeds)
     wanted = case.oracle(*case.feeds.values())

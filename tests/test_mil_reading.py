@@ -17,14 +17,14 @@ from coremltools.libmilstoragepython import _BlobStorageReader, _BlobStorageWrit
 from coremltools.optimize import coreml as cto
 from coremltools.proto import Model_pb2
 
-from pocketknn.builder.unknown import measure
-from pocketknn.export import mil
-from pocketknn.export.metadata import describe
-from pocketknn.export.mil import proto
-from pocketknn.export.mil.package import root, specification
-from pocketknn.export.mil.reading import read
-from pocketknn.export.mil.weights import NUMBERS, Weights
-from pocketknn.export.options import IOS, Options
+from pocketknn.builder.knn.rejection import measure
+from pocketknn.export.formats.coreml import evaluator
+from pocketknn.export.formats.coreml.evaluator import proto
+from pocketknn.export.formats.coreml.evaluator.package import root, specification
+from pocketknn.export.formats.coreml.evaluator.reading import read
+from pocketknn.export.formats.coreml.evaluator.weights import NUMBERS, Weights
+from pocketknn.export.formats.options import IOS, Options
+from pocketknn.export.manifest.describe import describe
 
 TARGETS = {15: ct.target.iOS15, 16: ct.target.iOS16, 17: ct.target.iOS17, 18: ct.target.iOS18}
 MODEL = Path("Data/com.apple.CoreML/model.mlmodel")
@@ -261,7 +261,7 @@ def test_half_constants_that_are_cast_are_widened(tmp_path):
 
     package(tmp_path / "a.mlpackage", build, 16, shape=(1, 12))
     assert "constexpr_cast" in agrees(tmp_path / "a.mlpackage")
-    found = mil.load(tmp_path / "a.mlpackage")({"x": np.ones((1, 12))})
+    found = evaluator.load(tmp_path / "a.mlpackage")({"x": np.ones((1, 12))})
     np.testing.assert_array_equal(found["y"], [half + 1])
 
 
@@ -291,7 +291,7 @@ def saved(tmp_path_factory):
 def refused(path):
     """Whether a package is refused in a way that callers expect; nothing else may be raised."""
     try:
-        mil.load(path)
+        evaluator.load(path)
     except (NotImplementedError, ValueError):
         return True
     return False
@@ -308,10 +308,10 @@ def test_cut_weights_are_refused(saved, tmp_path):
     for length in (*range(0, used, 37), used - 1):
         (path / WEIGHTS).write_bytes(content[:length])
         with pytest.raises(ValueError, match=r"weight\.bin|empty"):
-            mil.load(path)
+            evaluator.load(path)
     (path / WEIGHTS).unlink()
     with pytest.raises(ValueError, match=r"'weight\.bin' cannot be read"):
-        mil.load(path)
+        evaluator.load(path)
 
 
 @pytest.mark.parametrize("file", [WEIGHTS, WEIGHTS.parents[1] / "model.mlmodel", "Manifest.json"])
@@ -408,7 +408,7 @@ print(*{{name.partition(".")[0] for name in sys.modules}})
 def test_a_matrix_stays_in_its_file(tmp_path):
     weight = np.random.default_rng(0).normal(size=(48, 64)).astype(np.float32)
     package(tmp_path / "a.mlpackage", lambda x: mb.linear(x=x, weight=weight, name="y"))
-    program = mil.load(tmp_path / "a.mlpackage")
+    program = evaluator.load(tmp_path / "a.mlpackage")
     (matrix,) = (v for v in program._constants.values() if v.shape == weight.shape)
     np.testing.assert_array_equal(matrix, weight)
     while not isinstance(matrix, np.memmap):

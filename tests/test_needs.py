@@ -18,8 +18,11 @@ from packaging.specifiers import SpecifierSet
 
 from pocketknn.builder import References
 from pocketknn.builder.errors import InputError
-from pocketknn.export import export, needs, swap, terminal
-from pocketknn.export.artefact import FORMATS, writable
+from pocketknn.export import export
+from pocketknn.export.cli.console import terminal
+from pocketknn.export.formats import requirements as needs
+from pocketknn.export.formats.artefact import FORMATS, writable
+from pocketknn.export.output import swap
 
 ROOT = Path(__file__).parents[1]
 CONVERTERS = {"tensorflow", "coremltools", "tf2onnx"}
@@ -211,7 +214,9 @@ def test_a_verdict_is_not_given_for_want_of_a_library(built, monkeypatch, pocket
 
 @pytest.mark.parametrize("module", ["typer", "rich"])
 def test_a_command_line_without_its_packages_is_a_line(module):
-    code = f"import sys; sys.modules[{module!r}] = None; from pocketknn.export.entry import main\n"
+    code = (
+        f"import sys; sys.modules[{module!r}] = None; from pocketknn.export.cli.entry import main\n"
+    )
     code += "sys.argv = ['pocketknn', 'cache', 'show']; main()"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 2, done.stderr
@@ -233,7 +238,7 @@ def test_a_session_that_reads_no_utf_8_is_not_told_of_the_names(tmp_path):
     for name in ("1", "2"):
         drawing(int(name)).save(tmp_path / "photos" / "Käse" / f"{name}.png")
     environment = os.environ | {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
-    code = "from pocketknn.export.entry import main; main()"
+    code = "from pocketknn.export.cli.entry import main; main()"
     done = subprocess.run(
         [sys.executable, "-c", code, "refs", "new", tmp_path / "photos", "-o", "x.parquet"],
         cwd=tmp_path,
@@ -246,7 +251,7 @@ def test_a_session_that_reads_no_utf_8_is_not_told_of_the_names(tmp_path):
 
 
 def test_little_memory_for_a_first_build_is_said(pocketknn, photos, tmp_path, monkeypatch):
-    monkeypatch.setattr("pocketknn.builder.memory.free_memory", lambda: 600_000_000)
+    monkeypatch.setattr("pocketknn.builder.knn.memory.free_memory", lambda: 600_000_000)
     said = pocketknn("build", photos, "-o", tmp_path / "out", "--formats", "coreml,x")
     assert "GB of memory" not in said.err
     out = ("-o", tmp_path / "out", "--backbone", "pixels", "--formats", "onnx", "--no-report")

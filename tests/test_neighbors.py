@@ -6,9 +6,10 @@ from conftest import plain
 from scipy.special import softmax
 from sklearn.neighbors import KNeighborsClassifier, KNeighborsRegressor, NearestNeighbors
 
-from pocketknn.builder import References, Spec, neighbors
-from pocketknn.builder.accuracy import leave_one_out
-from pocketknn.builder.fit import fit
+from pocketknn.builder import References, Spec
+from pocketknn.builder.knn import exact
+from pocketknn.builder.knn.evaluation import leave_one_out
+from pocketknn.builder.knn.resolve import fit
 
 
 @pytest.mark.parametrize(("n", "d", "k"), [(1, 3, 1), (7, 2, 7), (300, 16, 5), (1500, 64, 10)])
@@ -20,7 +21,7 @@ def test_scores_and_indices_equal_scikit_learns(n, d, k):
         .fit(references)
         .kneighbors(queries)
     )
-    found = neighbors.search(queries, references, k)
+    found = exact.search(queries, references, k)
     np.testing.assert_array_equal(found.indices, expected)
     np.testing.assert_allclose(found.scores, 1 - distances, atol=1e-14)
 
@@ -37,20 +38,20 @@ def test_distances_equal_scikit_learns(metric, offset):
     if metric != "minkowski":
         judge.p = 2
     distances, expected = judge.fit(references).kneighbors(queries)
-    found = neighbors.search(queries, references, 6, metric)
+    found = exact.search(queries, references, 6, metric)
     np.testing.assert_array_equal(found.indices, expected)
     np.testing.assert_allclose(found.scores, -distances, atol=1e-8)
     assert (found.scores[:9, 0] == 0).all(), "an exact hit has no distance"
-    every = neighbors.rank(neighbors.scores(queries, references, metric), 6)
+    every = exact.rank(exact.scores(queries, references, metric), 6)
     np.testing.assert_array_equal(every.indices, expected)
 
 
-@pytest.mark.parametrize("metric", list(neighbors.METRICS))
+@pytest.mark.parametrize("metric", list(exact.METRICS))
 def test_ties_of_distances_go_to_the_lower_index(metric):
     rows = np.array([[5.0, 0], [1, 0], [1, 0], [0, 1], [1, 0]])
-    found = neighbors.search(np.array([[1.0, 0], [1, 0]]), rows[1:], 3, metric)
+    found = exact.search(np.array([[1.0, 0], [1, 0]]), rows[1:], 3, metric)
     assert found.indices.tolist() == [[0, 1, 3], [0, 1, 3]]
-    others = neighbors.leave_one_out(rows[1:], 2, np.array([1]), metric)
+    others = exact.leave_one_out(rows[1:], 2, np.array([1]), metric)
     assert others.indices.tolist() == [[0, 3]]
 
 
@@ -62,8 +63,8 @@ def test_means_equal_scikit_learns(by, metric):
     queries[:5] = references[:5]
     targets = rng.standard_normal((200, 2)) * [1, 1e6]
     judge = KNeighborsRegressor(5, metric=metric, weights=by, algorithm="brute")
-    found = neighbors.search(queries, references, 5, metric)
-    means = neighbors.mean(found, targets, by=by, metric=metric)
+    found = exact.search(queries, references, 5, metric)
+    means = exact.mean(found, targets, by=by, metric=metric)
     np.testing.assert_allclose(
         means, judge.fit(references, targets).predict(queries), rtol=1e-6, atol=1e-9
     )
@@ -74,11 +75,11 @@ def test_votes_equal_scikit_learns():
     references, queries = rng.standard_normal((200, 8)), rng.standard_normal((500, 8))
     label_ids = rng.integers(0, 7, 200)
     judge = KNeighborsClassifier(5, metric="cosine", algorithm="brute").fit(references, label_ids)
-    found = neighbors.search(queries, references, 5)
-    votes = neighbors.vote(found, label_ids, 7)
+    found = exact.search(queries, references, 5)
+    votes = exact.vote(found, label_ids, 7)
     np.testing.assert_allclose(votes, judge.predict_proba(queries), atol=1e-15)
     # scikit-learn too gives a tied vote to the lower class
-    np.testing.assert_array_equal(neighbors.winners(votes), judge.predict(queries))
+    np.testing.assert_array_equal(exact.winners(votes), judge.predict(queries))
     tied = (votes == votes.max(axis=1, keepdims=True)).sum(axis=1) > 1
     assert tied.sum() > 50, "the data must hold ties, or the line above shows nothing"
 
@@ -89,24 +90,24 @@ def test_votes_by_distance_equal_scikit_learns():
     queries = np.concatenate([rng.standard_normal((300, 8)), references[:50] * 3])
     judge = KNeighborsClassifier(5, metric="cosine", algorithm="brute", weights="distance")
     expected = judge.fit(references, label_ids).predict_proba(queries)
-    votes = neighbors.vote(neighbors.search(queries, references, 5), label_ids, 7, by="distance")
+    votes = exact.vote(exact.search(queries, references, 5), label_ids, 7, by="distance")
     # scikit-learn's own distance of a vector to itself is 1e-16, not 0: its vote is 1 to 1e-15
     np.testing.assert_allclose(votes, expected, atol=1e-12)
     assert (votes[300:].max(axis=1) == 1).all()
 
 
-@pytest.mark.parametrize("metric", list(neighbors.METRICS))
+@pytest.mark.parametrize("metric", list(exact.METRICS))
 @pytest.mark.parametrize("temperature", [1e-4, 0.07, 1.0, 1e6])
 def test_soft_votes_equal_scipys_softmax(metric, temperature):
     """A softmax of score / temperature, 1 / temperature in float32, added up for each class."""
     rng = np.random.default_rng(3)
     references, label_ids = rng.standard_normal((200, 8)), rng.integers(0, 7, 200)
     queries = np.concatenate([rng.standard_normal((300, 8)), references[:50]])
-    found = neighbors.search(queries, references, 20, metric)
+    found = exact.search(queries, references, 20, metric)
     weights = softmax(found.scores * float(np.float32(1 / temperature)), axis=1)
     weights[300:] = np.eye(20)[0]  # an exact hit outvotes all
     expected = (weights[:, :, None] * np.eye(7)[label_ids[found.indices]]).sum(axis=1)
-    votes = neighbors.vote(found, label_ids, 7, by="soft", metric=metric, temperature=temperature)
+    votes = exact.vote(found, label_ids, 7, by="soft", metric=metric, temperature=temperature)
     np.testing.assert_allclose(votes, expected, rtol=1e-9, atol=1e-12)
     np.testing.assert_allclose(votes.sum(axis=1), 1)
 
@@ -114,18 +115,18 @@ def test_soft_votes_equal_scipys_softmax(metric, temperature):
 def test_soft_votes_go_from_the_nearest_ones_to_uniform_ones():
     rng = np.random.default_rng(8)
     references, label_ids = rng.standard_normal((100, 8)), rng.integers(0, 5, 100)
-    found = neighbors.search(rng.standard_normal((60, 8)), references, 10)
-    cold = neighbors.vote(found, label_ids, 5, by="soft", temperature=1e-7)
+    found = exact.search(rng.standard_normal((60, 8)), references, 10)
+    cold = exact.vote(found, label_ids, 5, by="soft", temperature=1e-7)
     np.testing.assert_allclose(cold, np.eye(5)[label_ids[found.indices[:, 0]]], atol=1e-9)
-    hot = neighbors.vote(found, label_ids, 5, by="soft", temperature=1e9)
-    np.testing.assert_allclose(hot, neighbors.vote(found, label_ids, 5), atol=1e-7)
+    hot = exact.vote(found, label_ids, 5, by="soft", temperature=1e9)
+    np.testing.assert_allclose(hot, exact.vote(found, label_ids, 5), atol=1e-7)
 
 
 @pytest.mark.parametrize("by", ["distance", "soft"])
 def test_exact_hits_share_the_vote_by_distance(by):
     references = np.array([[1.0, 0], [2, 0], [3, 0], [1, 1]])
-    found = neighbors.search(np.array([[1.0, 0]]), references, 4)
-    votes = neighbors.vote(found, np.array([0, 0, 1, 2]), 3, by=by)
+    found = exact.search(np.array([[1.0, 0]]), references, 4)
+    votes = exact.vote(found, np.array([0, 0, 1, 2]), 3, by=by)
     np.testing.assert_allclose(votes, [[2 / 3, 1 / 3, 0]])
 
 
@@ -135,36 +136,36 @@ def test_balanced_votes_use_scikit_learns_class_weights():
     rng = np.random.default_rng(4)
     label_ids = np.repeat([0, 1, 2], [100, 10, 3])
     expected = compute_class_weight("balanced", classes=np.arange(3), y=label_ids)
-    np.testing.assert_allclose(neighbors.class_weights(label_ids, 3), expected)
+    np.testing.assert_allclose(exact.class_weights(label_ids, 3), expected)
     references = rng.standard_normal((113, 4))
-    found = neighbors.search(rng.standard_normal((50, 4)), references, 9)
+    found = exact.search(rng.standard_normal((50, 4)), references, 9)
     counts = np.eye(3)[label_ids[found.indices]].sum(axis=1) * expected
-    votes = neighbors.vote(found, label_ids, 3, balanced=True)
+    votes = exact.vote(found, label_ids, 3, balanced=True)
     np.testing.assert_allclose(votes, counts / counts.sum(axis=1, keepdims=True))
-    assert neighbors.class_weights(np.array([0, 2]), 3).tolist() == [1 / 3 * 2, 0, 1 / 3 * 2]
+    assert exact.class_weights(np.array([0, 2]), 3).tolist() == [1 / 3 * 2, 0, 1 / 3 * 2]
 
 
 def test_ties_of_duplicates_go_to_the_lowest_index():
     references = np.array([[0, 1], [1, 0], [2, 0], [1, 0], [0, 3]], float)
-    found = neighbors.search(np.array([[1.0, 0]]), references, 4)
+    found = exact.search(np.array([[1.0, 0]]), references, 4)
     assert found.indices.tolist() == [[1, 2, 3, 0]]
 
 
 def test_many_ties_beyond_k():
-    found = neighbors.search(np.ones((3, 4)), np.ones((2000, 4)), 6)
+    found = exact.search(np.ones((3, 4)), np.ones((2000, 4)), 6)
     assert found.indices.tolist() == [[0, 1, 2, 3, 4, 5]] * 3
 
 
 def test_exact_hit_scores_one():
     references = np.random.default_rng(1).standard_normal((50, 1280))
-    found = neighbors.search(references * 7, references, 1)
+    found = exact.search(references * 7, references, 1)
     assert found.indices[:, 0].tolist() == list(range(50))
     np.testing.assert_allclose(found.scores, 1, atol=1e-15)
 
 
 @pytest.mark.parametrize("scale", [0, 1e-300, 1e-30, 1e30, 1e300])
 def test_unit_length_at_any_scale(scale):
-    rows = neighbors.unit(np.array([[3.0, 4.0]]) * scale)
+    rows = exact.unit(np.array([[3.0, 4.0]]) * scale)
     np.testing.assert_allclose(rows, [[0, 0]] if scale == 0 else [[0.6, 0.8]], atol=1e-15)
 
 

@@ -8,10 +8,11 @@ import pytest
 from conftest import PRECISION, photo_case, vector_case
 from node import installed, run
 
-from pocketknn.builder.unknown import measure
-from pocketknn.export import check, to_onnx
-from pocketknn.export.metadata import describe
-from pocketknn.export.options import Options
+from pocketknn.builder.knn.rejection import measure
+from pocketknn.export import check
+from pocketknn.export.formats.onnx import convert
+from pocketknn.export.formats.options import Options
+from pocketknn.export.manifest.describe import describe
 
 CASES = {
     "bundled": lambda photos: photo_case(photos, "bundled"),
@@ -55,7 +56,7 @@ def test_the_web_answers_as_the_desktop(name, web, photos, tmp_path):
     metadata = describe(case.fit, case.backbone, PRECISION, measure(case.fit), options)
     path = tmp_path / "model.onnx"
     case.write("onnx", path, "float32", metadata, options)
-    here = to_onnx.load(path)(case.queries.inputs)
+    here = convert.load(path)(case.queries.inputs)
     # Manhattan's differences to all references are made for each input: few at once.
     blocks = np.array_split(case.queries.inputs.astype(pixels), 3)
     parts = [web(path, block) for block in blocks]

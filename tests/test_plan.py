@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 from conftest import photo_case
 
-from pocketknn.builder.fit import fit
-from pocketknn.builder.references import References
+from pocketknn.builder.knn.resolve import fit
+from pocketknn.builder.references.references import References
 from pocketknn.builder.spec import Spec
 from pocketknn.export import export
-from pocketknn.export.handover import planned
-from pocketknn.export.options import Options
-from pocketknn.export.plan import network_of, plan
+from pocketknn.export.formats.options import Options
+from pocketknn.export.pipeline import planned
+from pocketknn.export.sizes.estimate import network_of, plan
 
 
 @pytest.mark.parametrize(("precision", "stored"), [(None, "float32"), ("float16", "int8")])

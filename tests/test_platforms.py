@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from pocketknn.builder.errors import InputError
-from pocketknn.builder.files import is_within
-from pocketknn.export.staging import check_apart, check_free
+from pocketknn.builder.photos.readers import is_within
+from pocketknn.export.output.build_folder import check_apart, check_free
 
 ROOT = Path(__file__).parents[1]
 SOURCES = [
@@ -87,7 +87,7 @@ def test_a_folder_by_another_name_is_the_same_folder(tmp_path):
         (tmp_path / name).mkdir()
     mount = ["unshare", "--mount", "sh", "-c", 'mount --bind photos alias && exec "$@"', "-"]
     code = (
-        "from pathlib import Path; from pocketknn.builder.files import is_within;"
+        "from pathlib import Path; from pocketknn.builder.photos.readers import is_within;"
         "print(is_within(Path('alias/new/out'), Path('photos')))"
     )
     done = subprocess.run(

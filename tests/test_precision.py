@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 from conftest import photo_case, vector_case
 
-from pocketknn.builder import InputError, neighbors
+from pocketknn.builder import InputError
+from pocketknn.builder.knn import exact
 from pocketknn.export import FORMATS, export, load
-from pocketknn.export.options import Options
+from pocketknn.export.formats.options import Options
 
 SMALL = ("tflite", "coreml", "onnx")
 
@@ -143,7 +144,7 @@ def test_files_that_end_before_the_top_k(choices, tmp_path):
     embedding = opened["embedding"].get_signature_runner()(features=query)["embedding"]
     found = case.fit.search(query)
     assert np.argsort(-scores[0], kind="stable")[:5].tolist() == found.indices[0].tolist()
-    by_hand = neighbors.scores(embedding, case.fit.space.rows, case.spec.metric)
+    by_hand = exact.scores(embedding, case.fit.space.rows, case.spec.metric)
     assert np.argsort(-by_hand[0], kind="stable")[:5].tolist() == found.indices[0].tolist()
     with pytest.raises(InputError, match=r"model-scores.tflite answers with scores only"):
         load(tmp_path / "out" / "model-scores.tflite")

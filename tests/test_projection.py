@@ -9,13 +9,13 @@ from sklearn.decomposition import PCA
 from sklearn.neighbors import KNeighborsClassifier
 
 from pocketknn.builder import InputError, References, Spec
-from pocketknn.builder import components as module
-from pocketknn.builder.accuracy import shared
-from pocketknn.builder.components import POWERS, RECALL, best_components
-from pocketknn.builder.fit import fit
-from pocketknn.builder.projection import pca
-from pocketknn.export.artefact import FORMATS
-from pocketknn.export.metadata import spec_of
+from pocketknn.builder.knn.evaluation import shared
+from pocketknn.builder.knn.projection import pca_size as module
+from pocketknn.builder.knn.projection.pca import pca
+from pocketknn.builder.knn.projection.pca_size import POWERS, RECALL, best_components
+from pocketknn.builder.knn.resolve import fit
+from pocketknn.export.formats.artefact import FORMATS
+from pocketknn.export.manifest.describe import spec_of
 
 RNG = np.random.default_rng(3)
 SKEWED = RNG.standard_normal((60, 12)) * np.geomspace(50, 0.05, 12) + 20

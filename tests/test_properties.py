@@ -9,11 +9,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from pocketknn.builder import References, neighbors
+from pocketknn.builder import References
+from pocketknn.builder.knn import exact
 from pocketknn.export import FORMATS, check
-from pocketknn.export.parity import holds
-from pocketknn.export.queries import Queries
-from pocketknn.export.seal import files_of
+from pocketknn.export.manifest.checksums import files_of
+from pocketknn.export.parity.check import holds
+from pocketknn.export.parity.test_inputs import Queries
 
 gc.freeze()  # coremltools collects garbage in each conversion; TensorFlow's is a lot
 
@@ -77,7 +78,7 @@ def test_any_file_agrees_with_the_oracle(name, tmp_path_factory):
 def test_the_oracle_is_sound(case):
     """What holds of any k-NN, whatever computed it."""
     vectors, k = case.references.vectors, case.fit.k
-    found = neighbors.search(case.queries.embeddings, vectors, k)
+    found = exact.search(case.queries.embeddings, vectors, k)
     assert found.indices.shape == found.scores.shape == (8, k)
     assert (np.diff(found.scores, axis=1) <= 0).all(), "descending"
     for scores, indices in zip(found.scores, found.indices, strict=True):
@@ -85,7 +86,7 @@ def test_the_oracle_is_sound(case):
         tied = np.flatnonzero(np.diff(scores) == 0)
         assert (indices[tied] < indices[tied + 1]).all(), "ties go to the lower index"
     assert (np.abs(found.scores) <= 1 + 1e-12).all()
-    votes = neighbors.vote(
+    votes = exact.vote(
         found,
         case.references.label_ids,
         len(case.references.labels),

@@ -14,9 +14,11 @@ import pyarrow.parquet as pq
 import pytest
 from conftest import drawing
 
-from pocketknn.builder import InputError, Spec, embed, find, load_backbone, ray_engine, shards
-from pocketknn.builder.cluster import Cluster, connected
-from pocketknn.builder.files import LocalFile
+from pocketknn.builder import InputError, Spec, embed, find, load_backbone
+from pocketknn.builder.embedding.ray import embed as ray_engine
+from pocketknn.builder.embedding.ray import shards
+from pocketknn.builder.embedding.ray.connection import Cluster, connected
+from pocketknn.builder.photos.readers import LocalFile
 
 pytest.importorskip("ray", reason="Ray is not installed: pip install 'pocketknn[ray]'")
 
@@ -206,7 +208,7 @@ def test_a_shard_that_is_damaged_or_whose_picture_changed_is_embedded_again(
 def built(photos, out, *options):
     """A build in a process of its own: two clusters in one do not go together."""
     given = ("--backbone", "bundled", "--formats", "tflite", "--no-report", "--no-cache")
-    code = "from pocketknn.export.cli import main; main()"
+    code = "from pocketknn.export.cli.app import main; main()"
     environment = {name: value for name, value in os.environ.items() if name != "RAY_ADDRESS"}
     done = subprocess.run(
         [sys.executable, "-c", code, "build", photos, "-o", out, *given, *options],
@@ -314,7 +316,7 @@ def test_what_a_cluster_cannot_read(tmp_path, photos, net):
 
 
 def test_a_backbone_that_keras_runs_does_not_travel(photos, net):
-    from pocketknn.builder.backbone import Backbone
+    from pocketknn.builder.backbones.load import Backbone
 
     by_keras = Backbone.of("own.keras", load_backbone(Spec(backbone="pixels", size=8)).model)
     with pytest.raises(InputError, match=r"own\.keras is run by Keras, which does not travel"):

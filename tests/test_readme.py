@@ -19,7 +19,7 @@ def test_the_ten_lines_build_four_models_that_agree(photos, tmp_path, monkeypatc
 def test_the_options_it_names_exist():
     import typer
 
-    from pocketknn.export.cli import app
+    from pocketknn.export.cli.app import app
 
     def options(command):
         found = {name for one in command.params for name in (*one.opts, *one.secondary_opts)}

@@ -9,8 +9,8 @@ from sklearn.neighbors import KNeighborsClassifier
 
 from pocketknn.builder import Spec, embed, find, load_backbone
 from pocketknn.export import FORMATS, export, load
-from pocketknn.export.options import Options
-from pocketknn.export.queries import apart, calibration, from_photos
+from pocketknn.export.formats.options import Options
+from pocketknn.export.parity.test_inputs import apart, calibration, from_photos
 
 
 @pytest.fixture(scope="module")

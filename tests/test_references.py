@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from pocketknn.builder import InputError, References
-from pocketknn.builder.references import Provenance
-from pocketknn.export.metadata import Metadata
+from pocketknn.builder.references.references import Provenance
+from pocketknn.export.manifest.describe import Metadata
 
 
 def test_vectors_are_kept_as_they_are_and_cannot_be_changed():

@@ -14,9 +14,12 @@ import pyarrow.parquet as pq
 import pytest
 from conftest import drawing
 
-from pocketknn.builder import References, neighbors, tfjs
-from pocketknn.export import kept, load
-from pocketknn.export.cli import main
+from pocketknn.builder import References
+from pocketknn.builder.knn import exact
+from pocketknn.builder.references import ml5_json
+from pocketknn.export import load
+from pocketknn.export.cli.app import main
+from pocketknn.export.cli.refs import files
 
 EMBED = ("--backbone", "pixels", "--size", "8")
 
@@ -145,7 +148,7 @@ def test_list_of_targets_copies_and_odd_names(refs, new):
 
 
 def test_a_pipe_that_closes_early_is_no_error(file):
-    code = "from pocketknn.export.cli import main; main()"
+    code = "from pocketknn.export.cli.app import main; main()"
     command = [sys.executable, "-c", code, "refs", "list", file, "--rows"]
     buffered = os.environ | {"PYTHONUNBUFFERED": ""}
     done = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=buffered)
@@ -440,8 +443,8 @@ def test_through_ml5_and_back(file, refs, pocketknn, new, tmp_path):
     assert set(json.loads(path.read_text("utf-8"))) == {"dataset", "tensors"}
     assert "written to" in refs("import", path, "-o", new)
     kept_, back = References.load(file), References.load(new)
-    np.testing.assert_array_equal(back.vectors, tfjs.read(path).vectors)
-    np.testing.assert_allclose(back.vectors, neighbors.unit(kept_.vectors), atol=1e-7)
+    np.testing.assert_array_equal(back.vectors, ml5_json.read(path).vectors)
+    np.testing.assert_allclose(back.vectors, exact.unit(kept_.vectors), atol=1e-7)
     assert labelled(back) == labelled(kept_)
     assert back.provenance is None
     assert refs("list", path).splitlines()[1:] == refs("list", new).splitlines()[1:]
@@ -663,15 +666,15 @@ def test_one_that_came_first_is_not_replaced(file, new, tmp_path, monkeypatch):
 
     (tmp_path / "elsewhere").write_text("first")
     monkeypatch.setattr(References, "save", save)
-    with pytest.raises(kept.InputError, match="exists by now"):
-        kept.save(References.load(file).select([0]), new, force=False)
+    with pytest.raises(files.InputError, match="exists by now"):
+        files.save(References.load(file).select([0]), new, force=False)
     assert new.read_text() == "first"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["kept.parquet", "new.parquet"]
 
 
 def test_a_signal_to_end_leaves_the_old_file(file, photos, tmp_path):
     before = contents(tmp_path)
-    code = "from pocketknn.export.cli import main; main()"
+    code = "from pocketknn.export.cli.app import main; main()"
     add = ["refs", "add", file, photos, "-o", file, "--force", "--no-cache"]
     run = subprocess.Popen([sys.executable, "-c", code, *add], stderr=subprocess.PIPE, text=True)
     time.sleep(1)

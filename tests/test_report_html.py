@@ -16,14 +16,14 @@ from PIL import Image
 
 from pocketknn.builder import References, Spec, find
 from pocketknn.builder.errors import InputError
-from pocketknn.builder.fit import fit
-from pocketknn.export.cli import main
-from pocketknn.export.metadata import describe
-from pocketknn.export.parity import refused
-from pocketknn.export.reporting import page, thumbnails
-from pocketknn.export.reporting.blocks import Chart, Figure, Figures, Section, Table, Text
-from pocketknn.export.reporting.making import write_report
-from pocketknn.export.reporting.study import Study
+from pocketknn.builder.knn.resolve import fit
+from pocketknn.export.cli.app import main
+from pocketknn.export.manifest.describe import describe
+from pocketknn.export.parity.check import refused
+from pocketknn.export.report import page, thumbnails
+from pocketknn.export.report.blocks import Chart, Figure, Figures, Section, Table, Text
+from pocketknn.export.report.data import Study
+from pocketknn.export.report.write import write_report
 
 HOSTILE = [
     "<script>alert(1)</script>",

@@ -8,15 +8,20 @@ from sklearn.metrics import confusion_matrix
 from sklearn.neighbors import KNeighborsClassifier, NearestNeighbors
 
 from pocketknn.builder import References, Spec
-from pocketknn.builder.accuracy import errors_by_k
-from pocketknn.builder.fit import fit
-from pocketknn.builder.neighbors import Neighbors
-from pocketknn.export.reporting import learning
-from pocketknn.export.reporting.answers import Answers, confusion, leave_one_out, numbers_of
-from pocketknn.export.reporting.doubts import suspects, twins, twins_among
-from pocketknn.export.reporting.layout import layout, roomy
-from pocketknn.export.reporting.shares import Share, rmse_interval, wilson
-from pocketknn.export.reporting.thresholds import below, error_curves
+from pocketknn.builder.knn.evaluation import errors_by_k
+from pocketknn.builder.knn.exact import Neighbors
+from pocketknn.builder.knn.resolve import fit
+from pocketknn.export.report.statistics import learning_curve
+from pocketknn.export.report.statistics.data_issues import suspects, twins, twins_among
+from pocketknn.export.report.statistics.embedding_map import layout, roomy
+from pocketknn.export.report.statistics.intervals import Share, rmse_interval, wilson
+from pocketknn.export.report.statistics.predictions import (
+    Answers,
+    confusion,
+    leave_one_out,
+    numbers_of,
+)
+from pocketknn.export.report.statistics.rejection_curves import below, error_curves
 
 
 def clustered(classes=4, each=12, spread=0.1, seed=0, **choices):
@@ -173,10 +178,10 @@ def test_the_learning_curve_ends_at_the_leave_one_out_accuracy(choices):
     rows, ids, spec = clustered(spread=1.2, **choices)
     keep = np.r_[0:40, 42:48]  # classes of unequal size
     one = fitted(rows[keep], ids[keep], spec)
-    curve = learning.learning_curve(one)
+    curve = learning_curve.learning_curve(one)
     assert curve.sizes.tolist() == [1, 2, 3, 5, 7, 10, 12]
     # Where something is learned from the references there are fewer draws, as it is learned anew.
-    draws = learning.DRAWS if one.space.refit is None else learning._RELEARNED
+    draws = learning_curve.DRAWS if one.space.refit is None else learning_curve._RELEARNED
     assert curve.values.shape == (draws, 7)
     answers = leave_one_out(one)
     assert curve.values[:, -1] == pytest.approx(answers.right / len(answers))
@@ -186,7 +191,7 @@ def test_the_learning_curve_ends_at_the_leave_one_out_accuracy(choices):
 def test_the_learning_curve_of_what_is_learned_ends_at_the_cross_validated_accuracy(choices):
     rows, ids, _ = clustered(spread=1.2)
     one = fitted(rows, ids, Spec(backbone="vector", projection="classes", **choices))
-    curve = learning.learning_curve(one)
+    curve = learning_curve.learning_curve(one)
     assert curve.sizes.tolist() == [1, 2, 3, 5, 7, 10, 12]
     answers = leave_one_out(one)
     assert curve.values[:, -1] == pytest.approx(answers.right / len(answers))
@@ -196,13 +201,13 @@ def test_the_learning_curve_of_what_is_learned_ends_at_the_cross_validated_accur
 def test_a_point_of_the_learning_curve_by_scikit_learn():
     rows, ids, _ = clustered(each=8, spread=1.0)
     rng = np.random.default_rng(5)
-    place = learning._places(ids, rng)
+    place = learning_curve._places(ids, rng)
     for c in range(4):
         assert sorted(place[ids == c]) == list(range(8))
     asked = np.array([0, 9, 17, 31])
     scores = -np.linalg.norm(rows[asked][:, None] - rows[None], axis=2)
     scores[np.arange(4), asked] = -np.inf
-    found = learning._search(scores, ids, place, asked, 3, 4)
+    found = learning_curve._search(scores, ids, place, asked, 3, 4)
     for q, query in enumerate(asked):
         stored = []
         for c in range(4):
@@ -216,23 +221,25 @@ def test_a_point_of_the_learning_curve_by_scikit_learn():
 def test_enough_is_the_first_size_from_which_nothing_is_lost():
     values = np.array([[0.5, 0.89, 0.7, 0.89, 0.9]])
     sizes = np.array([1, 2, 3, 5, 7])
-    curve = learning.LearningCurve(sizes=sizes, values=values, queries=9, largest=7, regress=False)
+    curve = learning_curve.LearningCurve(
+        sizes=sizes, values=values, queries=9, largest=7, regress=False
+    )
     assert curve.enough(0.02) == 5
     assert curve.enough(1) == 1
 
 
 def test_a_learning_curve_of_numbers_and_of_too_little():
-    curve = learning.learning_curve(vector_case(n=30, head="regress").fit)
+    curve = learning_curve.learning_curve(vector_case(n=30, head="regress").fit)
     assert curve.regress
     assert curve.sizes[-1] == 30
-    assert learning.learning_curve(vector_case(n=2, k=1).fit) is None
-    assert learning.learning_curve(vector_case(n=20, classes=1).fit) is None
+    assert learning_curve.learning_curve(vector_case(n=2, k=1).fit) is None
+    assert learning_curve.learning_curve(vector_case(n=20, classes=1).fit) is None
 
 
 def test_very_many_references_are_drawn_from(monkeypatch):
-    monkeypatch.setattr(learning, "_MOST_STORED", 100)
+    monkeypatch.setattr(learning_curve, "_MOST_STORED", 100)
     rows, ids, spec = clustered(classes=5, each=60)
-    curve = learning.learning_curve(fitted(rows, ids, spec))
+    curve = learning_curve.learning_curve(fitted(rows, ids, spec))
     assert curve.sizes[-1] == 20
     assert curve.largest == 60
 

@@ -9,10 +9,19 @@ import pytest
 from conftest import drawing, photo_case
 
 from pocketknn.builder import InputError
-from pocketknn.export import export, to_tflite
-from pocketknn.export.archive import append_files, payload, read_files
-from pocketknn.export.metadata import LABELS, MANIFEST, SEAL, SLOTS, TABLE, Metadata, manifest_of
-from pocketknn.export.metadata import _hash_of as hash_of
+from pocketknn.export import export
+from pocketknn.export.formats.tflite import convert
+from pocketknn.export.formats.zip_texts import append_files, payload, read_files
+from pocketknn.export.manifest.describe import (
+    LABELS,
+    MANIFEST,
+    SEAL,
+    SLOTS,
+    TABLE,
+    Metadata,
+    manifest_of,
+)
+from pocketknn.export.manifest.describe import _hash_of as hash_of
 
 VALUES = [None, -1, 0, 10**30, 1e308, "", [], {}, "x", True, [None], {"a": 1}, 10**9, [-1] * 3]
 
@@ -106,13 +115,13 @@ def test_one_line_says_what_is_wrong(name, resealed, built, pocketknn):
 @pytest.mark.parametrize("what", ["scores", "probabilities"])
 def test_answers_that_are_no_numbers(what, built, tmp_path, pocketknn, monkeypatch):
     """Whatever a graph was changed to: no "nan %", no token that is no JSON, no traceback."""
-    opened = to_tflite.load
+    opened = convert.load
 
     def broken(path, threads=None):
         run = opened(path, threads)
         return lambda batch: run(batch) | {what: np.full_like(run(batch)[what], np.nan)}
 
-    monkeypatch.setattr(to_tflite, "load", broken)
+    monkeypatch.setattr(convert, "load", broken)
     picture = built.parent / "new.png"
     for words in (("predict",), ("predict", "--json"), ("explain", "-o", tmp_path / "e.png")):
         name, *rest = words
@@ -123,7 +132,7 @@ def test_answers_that_are_no_numbers(what, built, tmp_path, pocketknn, monkeypat
 
 
 def test_what_is_believed_of_a_manifest_can_be_said(built, pocketknn, monkeypatch):
-    from pocketknn.export import report
+    from pocketknn.export.cli.console import tables
 
     whole = read_files(built / "model.tflite")
     rng = random.Random(0)
@@ -139,7 +148,7 @@ def test_what_is_believed_of_a_manifest_can_be_said(built, pocketknn, monkeypatc
         runtime = texts[SEAL].partition("\n")[2]
         try:
             parsed = Metadata.parse(texts | {SEAL: f"{hash_of(texts)}\n{runtime}"}, "it")
-            report.facts(parsed.manifest, [])
+            tables.facts(parsed.manifest, [])
             parsed.rows()
         except InputError as error:
             assert "\n" not in str(error)  # noqa: PT017  # some are still right

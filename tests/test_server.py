@@ -7,7 +7,7 @@ import threading
 import pytest
 
 from pocketknn.builder import InputError
-from pocketknn.export import server
+from pocketknn.export.apps.web import server
 
 
 @pytest.mark.parametrize(

@@ -5,9 +5,10 @@ import os
 import numpy as np
 import pytest
 
-from pocketknn.builder import Spec, find, load_backbone, shards
-from pocketknn.builder.attempt import Done, Look, attempt
-from pocketknn.builder.images import PictureError, UnreadError
+from pocketknn.builder import Spec, find, load_backbone
+from pocketknn.builder.embedding.batch import Done, Look, attempt
+from pocketknn.builder.embedding.ray import shards
+from pocketknn.builder.photos.decode import PictureError, UnreadError
 
 
 @pytest.fixture

@@ -12,11 +12,12 @@ from PIL import Image
 from scipy.ndimage import gaussian_filter
 
 from pocketknn.builder import find
-from pocketknn.builder.images import decode, square
+from pocketknn.builder.photos.decode import decode, square
 from pocketknn.builder.spec import CROPS
-from pocketknn.export import load, shift
-from pocketknn.export.shift import shifts
-from pocketknn.export.shifted import measure
+from pocketknn.export import load
+from pocketknn.export.analysis.robustness import corruptions
+from pocketknn.export.analysis.robustness.corruptions import shifts
+from pocketknn.export.analysis.robustness.measure import measure
 
 SIZE = 16
 NAMES = ["rotation", "scale", "brightness", "blur", "noise", "jpeg", "crop", "resampler"]
@@ -25,7 +26,7 @@ NAMES = ["rotation", "scale", "brightness", "blur", "noise", "jpeg", "crop", "re
 @pytest.fixture(scope="module")
 def wide(tmp_path_factory):
     """Two classes of pictures wider than high: references, others, and a build."""
-    from pocketknn.export.cli import main
+    from pocketknn.export.cli.app import main
 
     folder = tmp_path_factory.mktemp("wide")
     for part, count in (("references", 6), ("new", 5)):
@@ -84,14 +85,14 @@ def test_the_other_strengths_change_something_the_same_way_each_time():
 def test_turning_is_a_quarter_and_a_half_turn():
     pixels = np.asarray(drawing(5, (32, 32)))
     for quarters in (1, 2):
-        made = np.asarray(shift.turned(Image.fromarray(pixels), 90 * quarters))
+        made = np.asarray(corruptions.turned(Image.fromarray(pixels), 90 * quarters))
         assert (made == np.rot90(pixels, quarters)).all()
     wide = np.asarray(drawing(5, (41, 20)))
-    assert (np.asarray(shift.turned(Image.fromarray(wide), 180)) == wide[::-1, ::-1]).all()
-    quarter = np.asarray(shift.turned(Image.fromarray(wide), 90))
+    assert (np.asarray(corruptions.turned(Image.fromarray(wide), 180)) == wide[::-1, ::-1]).all()
+    quarter = np.asarray(corruptions.turned(Image.fromarray(wide), 90))
     assert quarter.shape == wide.shape
     white = Image.new("RGB", (30, 11), "white")
-    assert (np.asarray(shift.turned(white, 33)) == 255).all(), "no black corners come in"
+    assert (np.asarray(corruptions.turned(white, 33)) == 255).all(), "no black corners come in"
 
 
 def test_a_large_photo_is_turned_as_if_by_all_its_pixels():
@@ -104,9 +105,9 @@ def test_a_large_photo_is_turned_as_if_by_all_its_pixels():
 
 def test_scaling_takes_the_middle_or_mirrors_the_edges():
     pixels = np.asarray(drawing(6, (40, 24)))
-    near = np.asarray(shift.scaled(Image.fromarray(pixels), 2))
+    near = np.asarray(corruptions.scaled(Image.fromarray(pixels), 2))
     assert (near == pixels[6:18, 10:30]).all()
-    far = np.asarray(shift.scaled(Image.fromarray(pixels), 0.5))
+    far = np.asarray(corruptions.scaled(Image.fromarray(pixels), 0.5))
     assert far.shape == (48, 80, 3)
     assert (far[12:36, 20:60] == pixels).all()
     assert (far[11, 20:60] == pixels[0]).all()
@@ -115,18 +116,18 @@ def test_scaling_takes_the_middle_or_mirrors_the_edges():
 
 def test_brightness_blur_noise_and_jpeg_do_what_they_say():
     pixels = np.asarray(drawing(7, (100, 100)))
-    assert (shift.brightened(pixels, 0.5) == np.rint(pixels * 0.5)).all()
-    assert (shift.brightened(pixels, 2) == np.minimum(2 * pixels.astype(int), 255)).all()
-    blurred = shift.blurred(pixels, 3).astype(float)
+    assert (corruptions.brightened(pixels, 0.5) == np.rint(pixels * 0.5)).all()
+    assert (corruptions.brightened(pixels, 2) == np.minimum(2 * pixels.astype(int), 255)).all()
+    blurred = corruptions.blurred(pixels, 3).astype(float)
     exact = gaussian_filter(pixels.astype(float), (3, 3, 0), mode="nearest")
     assert np.abs(blurred - exact).max() < 6, "Pillow approximates a Gaussian by boxes"
     grey = np.full((100, 100, 3), 128, np.uint8)
-    noise = shift.noisy(grey, 10, rng()).astype(float) - 128
+    noise = corruptions.noisy(grey, 10, rng()).astype(float) - 128
     assert noise.std() == pytest.approx(10, rel=0.02)
     assert abs(noise.mean()) < 0.2
-    assert (shift.noisy(grey, 10, rng(1)) != shift.noisy(grey, 10, rng())).any()
+    assert (corruptions.noisy(grey, 10, rng(1)) != corruptions.noisy(grey, 10, rng())).any()
     errors = [
-        np.abs(shift.compressed(pixels, q).astype(float) - pixels).mean() for q in (90, 30, 5)
+        np.abs(corruptions.compressed(pixels, q).astype(float) - pixels).mean() for q in (90, 30, 5)
     ]
     assert 0 < errors[0] < errors[1] < errors[2]
 

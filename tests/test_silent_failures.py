@@ -13,14 +13,18 @@ import pytest
 import tensorflow as tf
 from conftest import Case, photo_case, vector_case
 
-import pocketknn.builder.search
+import pocketknn.builder.graph.search_layers
 from pocketknn.builder import References, Spec
-from pocketknn.export import FORMATS, export, template, to_coreml, to_onnx, to_tflite
-from pocketknn.export.graph import serving_function
-from pocketknn.export.handover import compare
-from pocketknn.export.options import Options
-from pocketknn.export.queries import Queries
-from pocketknn.export.slots import content_of
+from pocketknn.export import FORMATS, export
+from pocketknn.export.formats.coreml import convert as to_coreml
+from pocketknn.export.formats.onnx import convert as to_onnx
+from pocketknn.export.formats.options import Options
+from pocketknn.export.formats.serving_function import serving_function
+from pocketknn.export.formats.tflite import convert as to_tflite
+from pocketknn.export.parity.test_inputs import Queries
+from pocketknn.export.pipeline import compare
+from pocketknn.export.templates import template
+from pocketknn.export.templates.slots import content_of
 
 
 def handed_over(case, name, out, precision=None):
@@ -98,7 +102,9 @@ def test_indices_of_sixteen_bits(tmp_path, monkeypatch):
 def test_nan_on_a_black_picture(photos, tmp_path, monkeypatch):
     """TFLite: UnitNormalization on a zero vector."""
     monkeypatch.setattr(
-        pocketknn.builder.search, "_unit", lambda x: keras.layers.UnitNormalization()(x)
+        pocketknn.builder.graph.search_layers,
+        "_unit",
+        lambda x: keras.layers.UnitNormalization()(x),
     )
     case = photo_case(photos, size=16)
     assert not case.queries.embeddings[0].any(), "the first query must be black"
@@ -114,7 +120,7 @@ def test_float16_overflow_in_the_norm(photos, tmp_path, monkeypatch):
         ops = keras.ops
         return x * ops.rsqrt(ops.maximum(ops.sum(x * x, axis=-1, keepdims=True), 1e-12))
 
-    monkeypatch.setattr(pocketknn.builder.search, "_unit", textbook)
+    monkeypatch.setattr(pocketknn.builder.graph.search_layers, "_unit", textbook)
     case = photo_case(photos, size=16)
     assert handed_over(case, "coreml", tmp_path / "single").agrees
     monkeypatch.setattr(to_coreml, "_in_backbone", lambda op: True)

@@ -27,13 +27,14 @@ from PIL import Image, ImageOps
 from profiles import P3, of_colours
 
 from pocketknn.builder import References, Spec, load_backbone
-from pocketknn.builder.embedding import run as embed
-from pocketknn.builder.images import square
-from pocketknn.export import app_code, export
-from pocketknn.export.artefact import load
-from pocketknn.export.commands.predict import answered
-from pocketknn.export.options import Options
-from pocketknn.export.queries import Queries
+from pocketknn.builder.embedding.embed import run as embed
+from pocketknn.builder.photos.decode import square
+from pocketknn.export import export
+from pocketknn.export.apps.snippets import write
+from pocketknn.export.cli.ask.predict import answered
+from pocketknn.export.formats.artefact import load
+from pocketknn.export.formats.options import Options
+from pocketknn.export.parity.test_inputs import Queries
 
 ROOT = Path(__file__).parents[1]
 SIZE = 24
@@ -124,9 +125,9 @@ def agrees(said, expected, tolerance):
 
 def test_the_wheel_holds_every_template():
     told = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]
-    patterns = told["package-data"]["pocketknn.export"]
-    there = [f"snippets/{path.name}" for path in (ROOT / "export/snippets").iterdir()]
-    assert sorted(there) == sorted(f"snippets/{name}.tmpl" for name in app_code.SNIPPETS)
+    patterns = told["package-data"]["pocketknn.export.apps.snippets"]
+    there = [path.name for path in (ROOT / "export/apps/snippets").glob("*.tmpl")]
+    assert sorted(there) == sorted(f"{name}.tmpl" for name in write.SNIPPETS)
     for name in there:
         assert any(fnmatch.fnmatch(name, pattern) for pattern in patterns), name
 
@@ -157,9 +158,9 @@ def test_what_is_written_is_short_and_whole(out):
     there = sorted(path.name for path in (out / "snippets").iterdir())
     without = {"Classify.swift", "Golden.swift"}  # there is no Core ML file
     without |= set() if manifest["labels"] else {"ClassifyMediaPipe.kt"}
-    assert there == sorted(app_code.SNIPPETS.keys() - without)
-    for name in app_code.SNIPPETS:
-        lines = app_code.render(name, manifest).splitlines()
+    assert there == sorted(write.SNIPPETS.keys() - without)
+    for name in write.SNIPPETS:
+        lines = write.render(name, manifest).splitlines()
         assert len(lines) <= 120, name
         assert max(map(len, lines)) <= 100, name
         assert not any("%%" in line or "@@" in line or line != line.rstrip() for line in lines), (
@@ -304,7 +305,7 @@ def test_python_says_that_a_reference_was_lost(copy):
     content = bytearray(path.read_bytes())
     golden = json.loads((copy / "golden/golden.json").read_text("utf-8"))
     first = golden["examples"][0]["expected"]["tflite"]["indices"][0]
-    from pocketknn.export.handover import REFERENCES
+    from pocketknn.export.pipeline import REFERENCES
 
     rows = References.load(copy / REFERENCES).vectors
     unit = (rows / np.linalg.norm(rows.astype(np.float64), axis=1, keepdims=True)).astype("f4")
@@ -378,7 +379,7 @@ def test_javascript_shrinks_as_pillow_does(crop, plain, web, tmp_path):
     """Bit for bit: the filter, its fixed point, and the axis that Pillow takes first."""
     manifest = json.loads((plain / "manifest.json").read_text("utf-8"))
     manifest["input"]["crop"] = crop
-    (tmp_path / "square.mjs").write_text(app_code.render("square.mjs", manifest))
+    (tmp_path / "square.mjs").write_text(write.render("square.mjs", manifest))
     rng = np.random.default_rng(0)
     shapes = [(1, 1), (1, 300), (300, 1), (24, 24), (129, 192), (640, 480), (480, 640), (7, 11)]
     shapes += [tuple(map(int, rng.integers(1, 300, 2))) for _ in range(12)]
@@ -424,18 +425,18 @@ def faults(name, code):
     return found
 
 
-NATIVE = [name for name in app_code.SNIPPETS if name.endswith((".swift", ".kt"))]
+NATIVE = [name for name in write.SNIPPETS if name.endswith((".swift", ".kt"))]
 
 
 @pytest.mark.parametrize("name", NATIVE)
 def test_swift_and_kotlin_parse(name, out):
     manifest = json.loads((out / "manifest.json").read_text("utf-8"))
-    assert faults(name, app_code.render(name, manifest)) == []
+    assert faults(name, write.render(name, manifest)) == []
 
 
 @pytest.mark.parametrize("name", NATIVE)
 def test_the_parser_sees_a_fault(name, plain):
-    code = app_code.render(name, json.loads((plain / "manifest.json").read_text("utf-8")))
+    code = write.render(name, json.loads((plain / "manifest.json").read_text("utf-8")))
     brace = code.rindex("{")
     verb = "func " if name.endswith(".swift") else "fun "
     unopened, named = code[:brace] + code[brace + 1 :], code.replace(verb, f"{verb}( ", 1)
@@ -450,6 +451,6 @@ def test_they_ask_for_what_the_files_have(name, plain, tmp_path):
     known = {"image", "scores", "indices", "probabilities", "value", "serving_default"}
     known |= {"classLabel", "classLabelProbs", "model", "mlmodelc", "references", "csv", "golden"}
     known |= {"model.tflite", "golden.json", "coreml", "golden.json has no examples", ""}
-    code = re.sub(r"//.*|/\*\*.*", "", app_code.render(name, manifest))
+    code = re.sub(r"//.*|/\*\*.*", "", write.render(name, manifest))
     texts = {text for text in re.findall(r'"((?:[^"\\]|\\.)*)"', code) if "\\" not in text}
     assert texts <= known, texts - known

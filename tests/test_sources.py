@@ -11,8 +11,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from pocketknn.builder import InputError, Spec, embed, find, load_backbone
-from pocketknn.builder.images import Photo, PictureError, read
-from pocketknn.builder.sources import check_classes
+from pocketknn.builder.photos.decode import Photo, PictureError, read
+from pocketknn.builder.photos.find import check_classes
 
 NAMES = [f"{label}/{i}.png" for label in ("apple", "berries/red", "cherry") for i in range(4)]
 
@@ -339,7 +339,7 @@ def test_a_class_of_a_table_with_no_usable_picture(photos, tmp_path):
 @pytest.mark.parametrize("name", ["p.zip", "p.tar"])
 def test_a_file_larger_than_any_picture_is_not_read(photos, tmp_path, monkeypatch, name):
     found = find(packed(photos, tmp_path / name)) + find(photos)
-    monkeypatch.setattr("pocketknn.builder.files.LARGEST", 10)
+    monkeypatch.setattr("pocketknn.builder.photos.readers.LARGEST", 10)
     for photo in found:
         with pytest.raises(PictureError, match="larger than"):
             read(photo)

@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 
 from pocketknn.builder import InputError
-from pocketknn.export import staging, swap
-from pocketknn.export.commands.demo import write_digits
-from pocketknn.export.saving import saved
-from pocketknn.export.staging import check_free, staged
-from pocketknn.export.swap import put
+from pocketknn.export.cli.make.demo import write_digits
+from pocketknn.export.output import build_folder, swap
+from pocketknn.export.output.atomic_file import saved
+from pocketknn.export.output.build_folder import check_free, staged
+from pocketknn.export.output.swap import put
 
 with zipfile.ZipFile(Path(__file__).parent / "version_0_1_0.zip") as archive:
     MANIFEST = archive.read("plain/manifest.json").decode()
@@ -200,12 +200,12 @@ def test_a_mount_point_is_found_out_before_the_work(tmp_path, monkeypatch):
     out = tmp_path / "my out"
     line = "36 35 98:0 /a {} rw,noatime - ext4 /dev/root rw\n"
     (tmp_path / "mounts").write_text(line.format("/") + line.format(f"{tmp_path}/my\\040out"))
-    monkeypatch.setattr(staging, "_MOUNTS", tmp_path / "mounts")
+    monkeypatch.setattr(build_folder, "_MOUNTS", tmp_path / "mounts")
     out.mkdir()
     with pytest.raises(InputError, match="is or holds a mount point"):
         check_free(out, force=False)
     check_free(out / "model", force=False)
-    monkeypatch.setattr(staging, "_MOUNTS", tmp_path / "none")  # as on a Mac
+    monkeypatch.setattr(build_folder, "_MOUNTS", tmp_path / "none")  # as on a Mac
     monkeypatch.setattr(os.path, "ismount", lambda path: Path(path) == out)
     with pytest.raises(InputError, match="is or holds a mount point"):
         check_free(out, force=False)
@@ -215,7 +215,7 @@ def left_over(tmp_path, *folders):
     work = tmp_path / ".out.0a1b2c3d.partial"
     for name in folders:
         (work / name).mkdir(parents=True)
-    (work / "lock").write_bytes(staging._MARK)
+    (work / "lock").write_bytes(build_folder._MARK)
     return work
 
 
@@ -233,7 +233,7 @@ def test_a_folder_of_somebody_with_such_a_name_stays(tmp_path):
     (victim / "lock").write_text("my lock")
     (tmp_path / ".out.0a1b2c3d.partial").symlink_to(victim)
     (tmp_path / ".out.notes.partial").mkdir()
-    (tmp_path / ".out.notes.partial" / "lock").write_bytes(staging._MARK)
+    (tmp_path / ".out.notes.partial" / "lock").write_bytes(build_folder._MARK)
     for name, text in ((".out.11111111.partial", "mine"), (".out.22222222.partial", None)):
         (tmp_path / name).mkdir()
         (tmp_path / name / "thesis.txt").touch()
@@ -248,14 +248,14 @@ def test_a_folder_of_somebody_with_such_a_name_stays(tmp_path):
 
 def test_a_workplace_is_marked_while_it_is_held(tmp_path):
     with staged(tmp_path / "out", force=False) as folder:
-        assert staging._is_ours(folder.parent, tmp_path / "out")
-        staging.recover(tmp_path / "out")  # as another build does
+        assert build_folder._is_ours(folder.parent, tmp_path / "out")
+        build_folder.recover(tmp_path / "out")  # as another build does
         assert folder.is_dir()
 
 
 @pytest.mark.parametrize("moment", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_while_a_workplace_is_removed_leaves_nothing(tmp_path, monkeypatch, moment):
-    removed = staging.shutil.rmtree
+    removed = build_folder.shutil.rmtree
 
     def interrupted(place, **options):
         if (tmp_path / "out").exists():  # the place was tried before
@@ -266,7 +266,7 @@ def test_a_signal_while_a_workplace_is_removed_leaves_nothing(tmp_path, monkeypa
         raise KeyboardInterrupt
 
     before = signal.signal(moment, end)
-    monkeypatch.setattr(staging.shutil, "rmtree", interrupted)
+    monkeypatch.setattr(build_folder.shutil, "rmtree", interrupted)
     try:
         with pytest.raises(KeyboardInterrupt), staged(tmp_path / "out", force=False) as folder:
             (folder / "model.onnx").write_text("new")
@@ -279,7 +279,7 @@ def test_what_a_killed_command_left_of_a_file_is_swept_away(tmp_path):
     """`refs`, `explain` and whatever else writes one file."""
     out = tmp_path / "both.parquet"
     code = (
-        "import os, pathlib; from pocketknn.export.saving import saved\n"
+        "import os, pathlib; from pocketknn.export.output.atomic_file import saved\n"
         f"with saved(pathlib.Path({str(out)!r}), False) as made:\n"
         "    made.write_text('half'); os.kill(os.getpid(), 9)"
     )

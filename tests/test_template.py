@@ -8,15 +8,16 @@ import numpy as np
 import pytest
 from conftest import PRECISION, photo_case, vector_case
 
-from pocketknn.builder import cache as caches
-from pocketknn.builder.fit import fit
-from pocketknn.builder.references import References
+from pocketknn.builder.embedding import cache as caches
+from pocketknn.builder.knn.resolve import fit
+from pocketknn.builder.references.references import References
 from pocketknn.builder.spec import Spec
-from pocketknn.export import export, template
-from pocketknn.export.artefact import FORMATS
-from pocketknn.export.options import Options
-from pocketknn.export.parity import check, holds
-from pocketknn.export.seal import digest, files_of
+from pocketknn.export import export
+from pocketknn.export.formats.artefact import FORMATS
+from pocketknn.export.formats.options import Options
+from pocketknn.export.manifest.checksums import digest, files_of
+from pocketknn.export.parity.check import check, holds
+from pocketknn.export.templates import template
 
 # All that changes what a graph holds of its references.
 CASES = {

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from pocketknn.builder import References, Spec
-from pocketknn.export import export, quiet
-from pocketknn.export.terminal import shown
+from pocketknn.export import export
+from pocketknn.export.cli.console import quiet
+from pocketknn.export.cli.console.terminal import shown
 
 EVIL = "\x1b]0;owned\x07\x9b31m\u202e\n"  # a title, a colour, a direction, a line
 ORDERS = set("\x1b\x07\x9b\u202e")

@@ -11,8 +11,10 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from node import installed, run
 
-from pocketknn.builder import InputError, References, neighbors, tfjs
-from pocketknn.builder.classifier import KNNClassifier
+from pocketknn.builder import InputError, References
+from pocketknn.builder.knn import exact as neighbors
+from pocketknn.builder.knn.classifier import KNNClassifier
+from pocketknn.builder.references import ml5_json
 
 SCRIPT = Path(__file__).parent / "tfjs"
 STORED = json.loads((SCRIPT / "answers.json").read_text("utf-8"))
@@ -92,32 +94,32 @@ FORMS = {
 
 @pytest.mark.parametrize("form", FORMS)
 def test_the_forms_say_the_same(form, tmp_path):
-    read = tfjs.read(written(tmp_path, FORMS[form]))
+    read = ml5_json.read(written(tmp_path, FORMS[form]))
     same(read, CAT + DOG, ["cat", "dog", "dog", "dog"], ["cat", "dog"])
 
 
 @pytest.mark.parametrize("values", [FLAT, NUMBERED], ids=["list", "object"])
 def test_a_file_without_shapes_needs_the_width(values, tmp_path):
     path = written(tmp_path, {"cat": CAT[0], "dog": values})
-    same(tfjs.read(path, dim=3), CAT + DOG, ["cat", "dog", "dog", "dog"], ["cat", "dog"])
+    same(ml5_json.read(path, dim=3), CAT + DOG, ["cat", "dog", "dog", "dog"], ["cat", "dog"])
     for dim, message in [(None, "'cat': it has no shape; dim"), (2, "does not fit"), (0, "least")]:
         with pytest.raises(InputError, match=message):
-            tfjs.read(path, dim=dim)
+            ml5_json.read(path, dim=dim)
 
 
 def test_a_byte_order_mark_is_no_part_of_it(tmp_path):
     path = written(tmp_path, b"\xef\xbb\xbf" + json.dumps(FORMS["ml5"]).encode())
-    assert tfjs.read(path).labels == ("cat", "dog")
+    assert ml5_json.read(path).labels == ("cat", "dog")
 
 
 def test_classes_come_in_the_order_of_javascript(tmp_path):
     names = ["b", "10", "4294967295", "2", "a", "02", "4294967294", "0"]
     expected = ("0", "2", "10", "4294967294", "b", "4294967295", "a", "02")
     of_keys = {name: [[i, 1]] for i, name in enumerate(names)}
-    assert tfjs.read(written(tmp_path, of_keys)).labels == expected
-    assert tfjs.read(written(tmp_path, list(of_keys.items()))).labels == expected
+    assert ml5_json.read(written(tmp_path, of_keys)).labels == expected
+    assert ml5_json.read(written(tmp_path, list(of_keys.items()))).labels == expected
     # ml5 numbers its classes: their labels decide nothing.
-    read = tfjs.read(written(tmp_path, ml5([(name, [[1, 2]]) for name in names])))
+    read = ml5_json.read(written(tmp_path, ml5([(name, [[1, 2]]) for name in names])))
     assert read.labels == tuple(names)
 
 
@@ -189,7 +191,7 @@ def test_what_cannot_be_used_is_refused_in_one_line(case, tmp_path):
     content, message = REFUSED[case]
     path = written(tmp_path, content)
     with pytest.raises(InputError, match=message) as caught:
-        tfjs.read(path)
+        ml5_json.read(path)
     line = str(caught.value)
     assert line.startswith(f"{path} is no k-NN data set of ml5.js or TensorFlow.js: ")
     assert len(line.splitlines()) == 1
@@ -199,25 +201,25 @@ def test_what_cannot_be_used_is_refused_in_one_line(case, tmp_path):
 def test_a_file_that_is_not_there(tmp_path):
     for path in (tmp_path / "none.json", tmp_path):
         with pytest.raises(InputError, match="cannot be read"):
-            tfjs.read(path)
+            ml5_json.read(path)
 
 
 def test_a_network_of_teachable_machine_is_refused(data):
     with pytest.raises(InputError, match=r"network's model\.json"):
-        tfjs.read(data / "ml5" / "not_a_knn_dataset.json")
+        ml5_json.read(data / "ml5" / "not_a_knn_dataset.json")
 
 
 @pytest.mark.parametrize("name", REAL)
 def test_real_files_are_read_and_written_bit_for_bit(name, data, tmp_path):
     content = json.loads((data / "ml5" / f"{name}.json").read_text("utf-8"))
     heads = list(content["dataset"].values())
-    read = tfjs.read(data / "ml5" / f"{name}.json")
+    read = ml5_json.read(data / "ml5" / f"{name}.json")
     assert read.counts == {head["label"]: head["shape"][0] for head in heads}
     values = [value for tensor in content["tensors"] for value in tensor.values()]
     # ml5 writes float32 numbers with all their digits, so that nothing is lost on the way.
     np.testing.assert_array_equal(read.vectors.ravel().astype(np.float64), values)
     for unit_length in (False, True):  # the vectors have that length already
-        tfjs.write(read, tmp_path / "again.json", unit_length=unit_length)
+        ml5_json.write(read, tmp_path / "again.json", unit_length=unit_length)
         again = json.loads((tmp_path / "again.json").read_text("utf-8"))
         assert again["tensors"] == content["tensors"]
         assert [head["shape"] for head in again["dataset"].values()] == [
@@ -240,8 +242,8 @@ def test_what_is_written_is_read_back(drawn, labels, tmp_path):
     shape = (sum(sizes), drawn.draw(st.integers(1, 4)))
     vectors = drawn.draw(arrays(np.float32, shape, elements=FINITE))
     of_rows = [label for label, size in zip(labels, sizes, strict=True) for _ in range(size)]
-    tfjs.write(References.of(vectors, of_rows, classes=labels), tmp_path / "set.json")
-    read = tfjs.read(tmp_path / "set.json")
+    ml5_json.write(References.of(vectors, of_rows, classes=labels), tmp_path / "set.json")
+    read = ml5_json.read(tmp_path / "set.json")
     assert read.vectors.tobytes() == vectors.tobytes(), "-0.0 too"
     assert [read.label_of(row) for row in range(len(read))] == of_rows
     assert read.labels == tuple(labels)
@@ -251,7 +253,7 @@ def test_the_file_is_what_ml5_loads(tmp_path):
     references = References.of(
         [[1, 0], [0, 2], [3, 0]], ["b", "10", "b"], classes=["b", "none", "10"]
     )
-    tfjs.write(references, tmp_path / "set.json")
+    ml5_json.write(references, tmp_path / "set.json")
     assert json.loads((tmp_path / "set.json").read_text("utf-8")) == {
         "dataset": {
             "0": {"shape": [2, 2], "dtype": "float32", "label": "b"},
@@ -260,8 +262,13 @@ def test_the_file_is_what_ml5_loads(tmp_path):
         "tensors": [{"0": 1, "1": 0, "2": 3, "3": 0}, {"0": 0, "1": 2}],
     }
     assert [path.name for path in tmp_path.iterdir()] == ["set.json"], "nothing is left behind"
-    tfjs.write(references, tmp_path / "set.json", unit_length=True)
-    same(tfjs.read(tmp_path / "set.json"), [[1, 0], [1, 0], [0, 1]], ["b", "b", "10"], ["b", "10"])
+    ml5_json.write(references, tmp_path / "set.json", unit_length=True)
+    same(
+        ml5_json.read(tmp_path / "set.json"),
+        [[1, 0], [1, 0], [0, 1]],
+        ["b", "b", "10"],
+        ["b", "10"],
+    )
 
 
 @pytest.mark.parametrize(
@@ -275,13 +282,13 @@ def test_the_file_is_what_ml5_loads(tmp_path):
 )
 def test_references_that_ml5_cannot_hold(labels, message, tmp_path):
     with pytest.raises(InputError, match=message):
-        tfjs.write(References.of(np.eye(2), labels), tmp_path / "set.json")
+        ml5_json.write(References.of(np.eye(2), labels), tmp_path / "set.json")
     assert not list(tmp_path.iterdir())
 
 
 def test_a_place_that_cannot_be_written(tmp_path):
     with pytest.raises(InputError, match="cannot be written"):
-        tfjs.write(References.of(np.eye(2), ["a", "b"]), tmp_path / "none" / "set.json")
+        ml5_json.write(References.of(np.eye(2), ["a", "b"]), tmp_path / "none" / "set.json")
 
 
 # The votes of the npm package
@@ -323,7 +330,7 @@ def test_the_votes_are_those_of_the_npm_package(tmp_path):
 
 
 def test_what_its_users_save_is_read_with_the_same_votes(tmp_path):
-    read = tfjs.read(written(tmp_path, STORED["saved"]))
+    read = ml5_json.read(written(tmp_path, STORED["saved"]))
     agree(KNNClassifier.of(read), STORED, STORED["loaded"])
     given = grown(STORED["examples"]).references()
     assert read.labels == given.labels
@@ -380,14 +387,14 @@ def test_the_package_votes_alike_on_what_we_write(npm, tmp_path):
     fresh = npm(told)
     agree(knn, told, named(fresh["answers"], knn.references().labels))
     values = [value for _, values, _ in fresh["saved"] for value in values]
-    same_values = tfjs.read(tmp_path / "set.json").vectors.ravel()
+    same_values = ml5_json.read(tmp_path / "set.json").vectors.ravel()
     np.testing.assert_array_equal(np.array(values), same_values.astype(np.float64))
 
 
 @pytest.mark.parametrize("name", REAL)
 def test_the_package_votes_alike_on_real_files(name, npm, data):
     path = data / "ml5" / f"{name}.json"
-    references = tfjs.read(path)
+    references = ml5_json.read(path)
     rng = np.random.default_rng(0)
     some = rng.choice(len(references), min(20, len(references)), replace=False)
     noise = rng.normal(0, 0.3 / np.sqrt(references.dim), (len(some), references.dim))
@@ -516,7 +523,7 @@ def test_all_four_formats_vote_as_the_npm_package(k, tmp_path):
         classifier.add_example(vector, label)
     classifier.save(tmp_path / "set.json")
     spec = Spec(backbone="vector", k=k, projection="none", vote="uniform")
-    result = export(spec, tfjs.read(tmp_path / "set.json"), None, tmp_path / "out")
+    result = export(spec, ml5_json.read(tmp_path / "set.json"), None, tmp_path / "out")
     assert result.agrees
     queries = np.array(STORED["queries"], np.float32)
     place = STORED["ks"].index(k)
@@ -533,5 +540,5 @@ def test_a_real_data_set_builds_in_all_four_formats(name, data, tmp_path):
     from pocketknn.builder import Spec
     from pocketknn.export import export
 
-    references = tfjs.read(data / "ml5" / f"{name}.json")
+    references = ml5_json.read(data / "ml5" / f"{name}.json")
     assert export(Spec(backbone="vector"), references, None, tmp_path / "out").agrees

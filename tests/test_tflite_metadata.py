@@ -11,8 +11,8 @@ from ai_edge_litert.interpreter import Interpreter
 from conftest import photo_case, vector_case
 
 from pocketknn.builder import InputError
-from pocketknn.export.tflite_metadata import NAME, pack
-from pocketknn.export.tflite_model import Model, Port, Signature
+from pocketknn.export.formats.tflite.metadata import NAME, pack
+from pocketknn.export.formats.tflite.model import Model, Port, Signature
 
 CASES = {
     "bundled": lambda photos: photo_case(photos, "bundled"),

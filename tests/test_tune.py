@@ -17,23 +17,16 @@ from sklearn.neighbors import KNeighborsClassifier, KNeighborsRegressor
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 
-from pocketknn.builder import (
-    InputError,
-    References,
-    Spec,
-    attempt,
-    embed,
-    find,
-    load_backbone,
-    tfjs,
-)
-from pocketknn.builder.discriminant import discriminant
-from pocketknn.builder.folds import groups
-from pocketknn.builder.grid import Grid
-from pocketknn.builder.trials import Trial, Tuning
-from pocketknn.builder.tune import tune
-from pocketknn.export.commands.build import Selection
-from pocketknn.export.commands.tune import command
+from pocketknn.builder import InputError, References, Spec, embed, find, load_backbone
+from pocketknn.builder.embedding import batch
+from pocketknn.builder.knn.folds import groups
+from pocketknn.builder.knn.projection.classes import discriminant
+from pocketknn.builder.references import ml5_json
+from pocketknn.builder.selection.cross_validation import tune
+from pocketknn.builder.selection.grid import Grid
+from pocketknn.builder.selection.results import Trial, Tuning
+from pocketknn.export.cli.make.build import Selection
+from pocketknn.export.cli.make.tune import command
 
 METRICS = ("cosine", "euclidean", "manhattan", "minkowski")
 RNG = np.random.default_rng(7)
@@ -94,7 +87,10 @@ def witness(kind, spec):
 
 @pytest.mark.parametrize(("grid", "count"), [(GRID, 4 * 4 * 3 * 2), (LEARNED, 3 * 4 * 3 * 2)])
 def test_every_trial_equals_scikit_learns_cross_validation(grid, count, monkeypatch):
-    monkeypatch.setattr("pocketknn.builder.tune.temperature", lambda space, k, **how: TEMPERATURE)
+    monkeypatch.setattr(
+        "pocketknn.builder.selection.cross_validation.temperature",
+        lambda space, k, **how: TEMPERATURE,
+    )
     # scikit-learn's votes know nothing of how many examples a class has.
     found = tuned(CLASSES, grid, Spec(seed=3, balanced=False))
     assert len(found.trials) == count
@@ -116,7 +112,7 @@ def test_every_trial_equals_scikit_learns_cross_validation(grid, count, monkeypa
 
 @pytest.mark.parametrize("projection", ["classes", "none"])
 def test_the_temperature_of_a_fold_is_found_without_the_fold(projection, monkeypatch):
-    from pocketknn.builder import tune as module
+    from pocketknn.builder.selection import cross_validation as module
 
     seen, real = [], module.temperature
 
@@ -165,7 +161,7 @@ def test_a_projection_sees_the_training_part_alone(projection, name, leaky, monk
         seen.append(vectors)
         return real(vectors, *more, **how)
 
-    from pocketknn.builder import fit as module
+    from pocketknn.builder.knn import resolve as module
 
     real = getattr(module, name)
     monkeypatch.setattr(module, name, spy)
@@ -182,7 +178,7 @@ def test_a_projection_sees_the_training_part_alone(projection, name, leaky, monk
 
 
 def test_one_search_answers_for_all_ks_and_votes(monkeypatch):
-    from pocketknn.builder.space import Space
+    from pocketknn.builder.knn.metric_space import Space
 
     asked, reported = [], []
     real = Space.search
@@ -265,7 +261,7 @@ def test_of_errors_the_least_is_the_best():
 
 
 def test_a_metric_that_takes_too_much_memory_is_left_out(monkeypatch):
-    monkeypatch.setattr("pocketknn.builder.fit._BROADCAST_LIMIT", 90 * 5 * 4)
+    monkeypatch.setattr("pocketknn.builder.knn.resolve._BROADCAST_LIMIT", 90 * 5 * 4)
     found = tuned(
         CLASSES, Grid(ks=(1,), metrics=("cosine", "manhattan"), projections=("none", "pca:4"))
     )
@@ -414,9 +410,9 @@ def test_the_files(photos, pocketknn, tmp_path):
 def test_pictures_are_embedded_once_for_each_crop(photos, pocketknn, tmp_path, monkeypatch):
     monkeypatch.setenv("POCKETKNN_CACHE", str(tmp_path / "cache"))
     seen = []
-    real = attempt.picture
+    real = batch.picture
     monkeypatch.setattr(
-        "pocketknn.builder.attempt.picture",
+        "pocketknn.builder.embedding.batch.picture",
         lambda content, size, crop: seen.append(crop) or real(content, size, crop),
     )
     first = pocketknn(*pixels(photos))
@@ -466,7 +462,7 @@ def test_numbers_are_predicted_from_a_table(pocketknn, tmp_path, monkeypatch):
 
 def test_a_data_set_of_ml5s(pocketknn, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    tfjs.write(CLASSES, tmp_path / "knn.json")
+    ml5_json.write(CLASSES, tmp_path / "knn.json")
     said = pocketknn("tune", "knn.json", "--metric", "cosine,manhattan", "--k", "5,11")
     assert said.code == 0, said.err
     assert "90 examples in 5 folds, 24 combinations\n" in said.out
@@ -515,7 +511,9 @@ def test_references_of_an_earlier_build_keep_their_crop(photos, pocketknn, tmp_p
     ],
 )
 def test_mistakes_are_one_line(photos, pocketknn, tmp_path, monkeypatch, more, words):
-    monkeypatch.setattr("pocketknn.builder.attempt.picture", None)  # nothing is embedded for them
+    monkeypatch.setattr(
+        "pocketknn.builder.embedding.batch.picture", None
+    )  # nothing is embedded for them
     monkeypatch.setenv("POCKETKNN_CACHE", str(tmp_path / "cache"))
     said = pocketknn(*pixels(photos, "-o", tmp_path / "tuned", *more))
     assert said.code == 2, said.out + said.err

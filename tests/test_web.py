@@ -21,11 +21,13 @@ from profiles import P3, of_colours
 
 from pocketknn.builder import Spec, embed, find, load_backbone
 from pocketknn.builder.errors import InputError
-from pocketknn.builder.images import Photo, pixels, square
-from pocketknn.export import app_code, export, runtime
-from pocketknn.export.artefact import Artefact, load
-from pocketknn.export.commands.predict import answered
-from pocketknn.export.options import Options
+from pocketknn.builder.photos.decode import Photo, pixels, square
+from pocketknn.export import export
+from pocketknn.export.apps.snippets import write
+from pocketknn.export.apps.web import runtime
+from pocketknn.export.cli.ask.predict import answered
+from pocketknn.export.formats.artefact import Artefact, load
+from pocketknn.export.formats.options import Options
 
 # Small models that differ in all that the page has to know of a build.
 BUILDS = {
@@ -101,7 +103,7 @@ def make(photos, table, tmp_path_factory):
 
 
 def main(*arguments):
-    from pocketknn.export.cli import main
+    from pocketknn.export.cli.app import main
 
     with pytest.raises(SystemExit) as end:
         main([str(argument) for argument in arguments])
@@ -427,7 +429,7 @@ def test_the_folder_says_what_the_build_is(built):
     assert data["labels"] == manifest["labels"]
     assert data["threshold"] == (manifest["reject"] and manifest["reject"]["threshold"])
     assert (built.page / "model.onnx").read_bytes() == (built.out / "model.onnx").read_bytes()
-    shared = app_code.render("square.mjs", manifest)
+    shared = write.render("square.mjs", manifest)
     assert (built.page / "square.js").read_text("utf-8") == shared
 
 
@@ -555,7 +557,7 @@ def test_the_runtime_is_the_one_that_node_is_tested_with():
 @pytest.fixture
 def started(make, npm):
     """`pocketknn web` as people start it, and its address."""
-    code = "from pocketknn.export.cli import main; main()"
+    code = "from pocketknn.export.cli.app import main; main()"
     running = []
 
     def start(*options):

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pocketknn.export import wire
+from pocketknn.export.formats import protobuf_fields
 
 TEXTS = st.dictionaries(st.text(), st.text(max_size=300), max_size=6)
 
@@ -19,14 +19,14 @@ def test_what_protobuf_wrote_is_read(props, doc, number):
     proto.graph.initializer.append(onnx.TensorProto(name="w", raw_data=b"\x72" * 500))
     onnx.helper.set_model_props(proto, props)
     content = proto.SerializeToString()
-    assert wire.texts(io.BytesIO(content), 0, len(content), 14) == props
+    assert protobuf_fields.texts(io.BytesIO(content), 0, len(content), 14) == props
 
 
 @settings(max_examples=300, deadline=None, derandomize=True)
 @given(st.binary(max_size=60))
 def test_noise_is_refused_or_read_but_never_runs_on(content):
     try:
-        found = list(wire.fields(io.BytesIO(content), 0, len(content)))
+        found = list(protobuf_fields.fields(io.BytesIO(content), 0, len(content)))
     except ValueError:
         return
     assert all(0 <= field.start <= field.end <= len(content) for field in found)
@@ -37,4 +37,4 @@ def test_noise_is_refused_or_read_but_never_runs_on(content):
 )
 def test_a_message_that_ends_early_is_refused(content):
     with pytest.raises(ValueError, match="no protobuf"):
-        list(wire.fields(io.BytesIO(content), 0, len(content)))
+        list(protobuf_fields.fields(io.BytesIO(content), 0, len(content)))

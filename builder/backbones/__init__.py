@@ -1,0 +1,1 @@
+"""Feature extractors: by name or file, with their weights."""

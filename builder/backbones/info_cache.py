@@ -1,0 +1,79 @@
+"""What was found out about a weights file, so that the next build need not open it with Keras."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from importlib.metadata import version
+from typing import TYPE_CHECKING, NamedTuple
+
+from pocketknn.builder.embedding.cache import FACTS, folder, write
+from pocketknn.builder.system.untrusted_json import parse_json
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+    import keras
+    import numpy as np
+    from numpy.typing import NDArray
+
+Key = Sequence[str | int | float | None]
+
+
+class Facts(NamedTuple):
+    """What there is to know of a Keras model from pixels to an embedding.
+
+    Attributes:
+        size: side of the square input in pixels.
+        dim: length d of the embedding.
+        sha256: hash of all weights by value.
+    """
+
+    size: int
+    dim: int
+    sha256: str
+
+    @classmethod
+    def of(cls, model: keras.Model) -> Facts:
+        """Ask the model."""
+        size, dim = int(model.input_shape[1]), int(model.output_shape[-1])
+        return cls(size, dim, hash_of(model.get_weights()))
+
+
+def hash_of(weights: Iterable[NDArray[np.generic]]) -> str:
+    """Hash of weights by value: the same numbers give the same hash in any file format."""
+    digest = hashlib.sha256()
+    for weight in weights:
+        digest.update(f"{weight.dtype}{weight.shape}".encode())
+        digest.update(weight.tobytes())
+    return digest.hexdigest()
+
+
+def recall(key: Key) -> Facts | None:
+    """What an earlier build found out; None where there was none, or it cannot be read."""
+    if (path := _path(key)) is None:
+        return None
+    try:
+        size, dim, sha256 = parse_json(path.read_bytes())
+        return Facts(int(size), int(dim), str(sha256))
+    except (OSError, ValueError, TypeError):
+        return None
+
+
+def remember(key: Key, facts: Facts) -> None:
+    """Keep it for the next build; without a folder to keep it in, the next build asks again."""
+    if (path := _path(key)) is None:
+        return
+    try:
+        write(path, json.dumps(facts).encode())
+    except OSError:
+        return
+
+
+def _path(key: Key) -> Path | None:
+    place = folder()
+    made_by = [version("keras"), *key]
+    name = hashlib.sha256(json.dumps(made_by).encode()).hexdigest()[:24]
+    return place / f"{name}{FACTS}" if place else None

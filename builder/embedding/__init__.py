@@ -1,0 +1,1 @@
+"""Photos become embeddings, each once."""

@@ -1,0 +1,125 @@
+"""A Ray cluster to work on: found, started and left, with one line where it cannot be had."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
+
+from pocketknn.builder.embedding.engine import cores
+from pocketknn.builder.errors import InputError, first_line
+
+_CLIENT = "ray://"
+_SECONDS = 5.0  # for a cluster to take a connection
+_STORE = 1 << 28  # bytes of shared memory for pictures' names and embeddings on their way
+# What decides the bits of an embedding, or whether a picture can be decoded at all.
+_PACKAGES = ("pocketknn", "ai-edge-litert", "numpy", "pillow", "pillow-heif")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cluster:
+    """Which Ray cluster to embed on.
+
+    Attributes:
+        address: `auto` for the one that this machine belongs to, `ray://HOST:PORT` or `HOST:PORT`;
+            None for the one that the variable RAY_ADDRESS names, or else one that is started here,
+            on all cores, for as long as it is used.
+
+    Raises:
+        InputError: Ray is not installed, or the address is none.
+    """
+
+    address: str | None = None
+
+    def __post_init__(self) -> None:
+        if not all(find_spec(name) for name in ("ray", "pandas", "fsspec")):
+            raise InputError("--engine ray needs Ray: pip install 'pocketknn[ray]'")
+        if self.address is not None and self.address != "auto":
+            _host_and_port(self.address)
+
+    @property
+    def name(self) -> str | None:
+        """The address; None for a cluster that is started here."""
+        return self.address or os.environ.get("RAY_ADDRESS") or None
+
+
+@contextmanager
+def connected(cluster: Cluster) -> Iterator[bool]:
+    """A connection to a cluster, for the time of the block; one that is there already is used.
+
+    Gives whether it goes through the Ray Client, as which an address ray://… connects.
+
+    Raises:
+        InputError: the cluster cannot be reached, is of another version or has no core.
+    """
+    import ray
+
+    ours = not ray.is_initialized()
+    if ours:
+        ending = signal.getsignal(signal.SIGTERM)
+        try:
+            _connect(cluster.name)
+        finally:
+            # Ray takes the signal to end, upon which this process is to clean up as before.
+            if threading.current_thread() is threading.main_thread():
+                signal.signal(signal.SIGTERM, ending)
+    try:
+        if ray.cluster_resources().get("CPU", 0) < 1:
+            raise InputError("the Ray cluster has no core to embed on")
+        yield ray.util.client.ray.is_connected()
+    finally:
+        if ours:
+            ray.shutdown()
+
+
+def versions() -> dict[str, str]:
+    """The versions of what embeds, here."""
+    found = {}
+    for name in _PACKAGES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            found[name] = "none"
+    return found
+
+
+def _connect(address: str | None) -> None:
+    import ray
+
+    quiet = {"logging_level": logging.ERROR, "log_to_driver": False}
+    try:
+        if address is None:
+            ray.init(
+                "local",
+                num_cpus=cores(),
+                object_store_memory=_STORE,
+                include_dashboard=False,
+                **quiet,
+            )
+            return
+        if address != "auto":
+            # Ray itself would wait for a minute, and end the process.
+            socket.create_connection(_host_and_port(address), _SECONDS).close()
+        ray.init(address, **quiet)
+    except (OSError, ValueError, RuntimeError, SystemExit) as error:
+        ray.shutdown()
+        where = "be started" if address is None else f"be reached at {address}"
+        # Ray ends the process where a cluster that it has found does not answer.
+        why = "it does not answer" if isinstance(error, SystemExit) else first_line(error)
+        raise InputError(f"no Ray cluster can {where}: {why}") from error
+
+
+def _host_and_port(address: str) -> tuple[str, int]:
+    host, _, port = address.removeprefix(_CLIENT).rpartition(":")
+    if not host or not port.isdecimal() or "/" in host:
+        raise InputError(
+            f"{address!r} is no address of a Ray cluster; give auto, ray://HOST:10001 or HOST:6379"
+        )
+    return host, int(port)

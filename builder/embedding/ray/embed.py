@@ -1,0 +1,234 @@
+"""Pictures become embeddings on all nodes of a Ray cluster, shard by shard.
+
+Each shard is one task of Ray Data's: it reads its pictures where it runs, embeds them as the local
+engine does, and sends back its Parquet file. A task whose worker dies is run again, and what it had
+done is lost with it, so that no picture is lost or there twice. Shards arrive in their order, a few
+at a time; those that are whole are kept, which is what an interrupted run goes on from.
+"""
+
+from __future__ import annotations
+
+import logging
+import pickle
+import warnings
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import closing
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from pocketknn.builder.backbones.load import Backbone
+from pocketknn.builder.embedding.batch import Look, Outcome, attempt, chunks
+from pocketknn.builder.embedding.cache import write
+from pocketknn.builder.embedding.embed import Embedded, collect
+from pocketknn.builder.errors import InputError, first_line
+from pocketknn.builder.photos.decode import Photo, UnreadError
+
+from . import shards
+from .connection import Cluster, connected, versions
+from .shards import Shard
+
+if TYPE_CHECKING:
+    import ray
+
+_RETRIES = 5  # of a task whose worker died: a node may go at any time, but not each time
+
+Row = dict[str, Any]
+
+
+def embed(
+    photos: Sequence[Photo],
+    backbone: Backbone,
+    crop: str,
+    *,
+    cluster: Cluster,
+    strict: bool = False,
+    place: Path | None = None,
+    progress: Callable[[int], None] = lambda done: None,
+    note: Callable[[str], None] = lambda line: None,
+) -> Embedded:
+    """Read pictures and run the backbone on a Ray cluster, to the very result of the local `embed`.
+
+    Args:
+        photos: what `sources.find` found, in a folder that all nodes see or at an address.
+        backbone: gives embeddings (batch, d). It travels to the nodes, which need no weights.
+        crop: `center`, `stretch` or `fit`.
+        cluster: which one.
+        strict: refuse the first picture that cannot be read, instead of skipping it.
+        place: keeps the shards; those that are there are not embedded again. None keeps none.
+        progress: called with the number of pictures done since the last call.
+        note: takes lines for people.
+
+    Raises:
+        InputError: as `embed`; the cluster cannot be had, one of its nodes cannot embed, or the
+            backbone is run by Keras.
+    """
+    if backbone.engine.name == "keras":
+        raise InputError(
+            f"{backbone.name} is run by Keras, which does not travel to a cluster; leave out"
+            " --engine ray"
+        )
+    look = Look(backbone.engine, backbone.size, crop)
+
+    def attempts(wanted: Sequence[Photo]) -> Generator[Outcome, None, None]:
+        cuts = shards.cut(wanted, backbone, crop)
+        kept = {one.name for one in cuts if place and shards.load(place / one.name, one.photos)}
+        if kept:
+            note(f"{len(kept)} of {len(cuts)} shards were embedded by an earlier run")
+        missing = [one for one in cuts if one.name not in kept]
+        with closing(_embedded(missing, look, backbone.dim, cluster)) as fresh:
+            for shard in cuts:
+                if place and shard.name in kept:
+                    found = shards.load(place / shard.name, shard.photos)
+                else:
+                    content, node = next(fresh)
+                    found = shards.decode(content, shard.photos)
+                    if found and any(isinstance(one, UnreadError) for one in found):
+                        found = _read_here(shard.photos, found, look, node)
+                    elif place:
+                        _keep(place / shard.name, content, note)
+                if found is None:
+                    raise InputError(f"the shard {shard.name} was damaged meanwhile; try again")
+                yield from found
+
+    return collect(photos, backbone, crop, attempts, strict=strict, progress=progress)
+
+
+def _keep(path: Path, content: bytes, note: Callable[[str], None]) -> None:
+    """Write a shard; where it cannot be written, the run is not worse for it."""
+    try:
+        write(path, content)
+    except OSError as error:
+        note(f"the shards in {path.parent} cannot be kept: {error.strerror}")
+
+
+class _Job(NamedTuple):
+    """What every task needs, which is sent to each node once."""
+
+    look: Look
+    dim: int
+    versions: dict[str, str]
+
+
+def _embedded(
+    wanted: Sequence[Shard], look: Look, dim: int, cluster: Cluster
+) -> Generator[tuple[bytes, str], None, None]:
+    """The files of some shards, in their order, and the nodes that they come from."""
+    if not wanted:
+        return
+    import ray
+
+    rows = [{"photos": pickle.dumps(shard.photos)} for shard in wanted]
+    with connected(cluster) as by_client:
+        job = [ray.put(_Job(look, dim, versions()))]  # in a list, or Ray would fetch it in between
+        try:
+            for row in _from_actor(rows, job) if by_client else _stream(rows, job):
+                if row["fault"]:
+                    raise InputError(row["fault"])
+                yield row["content"], row["node"]
+        except (ray.exceptions.RayError, RuntimeError) as error:
+            raise InputError(
+                f"the Ray cluster gave up: {_cause(error)}; the same command goes on from there"
+            ) from error
+
+
+def _stream(rows: Sequence[Row], job: list[ray.ObjectRef[_Job]]) -> Iterator[Row]:
+    """Ray Data's way from the pictures of shards to their files."""
+    import ray.data
+
+    context = ray.data.DataContext.get_current().copy()
+    context.enable_progress_bars = False
+    context.print_on_execution_start = False
+    context.execution_options.preserve_order = True
+    # A data set keeps the context that it was made in; the caller's own are left as they were.
+    with ray.data.DataContext.current(context), warnings.catch_warnings(action="ignore"):
+        given = ray.data.from_items(list(rows), override_num_blocks=len(rows))
+        # Without a limit, a task whose worker dies is run again for ever; to name one is deprecated
+        # from 2.60 on, and nothing has come in its place.
+        files = given.map(_file_of, fn_kwargs={"job": job}, num_cpus=1, max_retries=_RETRIES)
+    log = logging.getLogger("ray.data")
+    level = log.level
+    log.setLevel(logging.ERROR)
+    try:
+        yield from files.iter_rows()
+    finally:
+        log.setLevel(level)
+
+
+def _from_actor(rows: Sequence[Row], job: list[ray.ObjectRef[_Job]]) -> Iterator[Row]:
+    """The same within the cluster, row by row: Ray Data does not run through the Ray Client."""
+    import ray
+
+    actor = ray.remote(num_cpus=0)(_Stream).remote(rows, job)
+    for _ in rows:
+        yield ray.get(actor.take.remote())
+
+
+class _Stream:
+    """`_stream` as an actor."""
+
+    def __init__(self, rows: Sequence[Row], job: list[ray.ObjectRef[_Job]]) -> None:
+        self._rows = _stream(rows, job)
+
+    def take(self) -> Row:
+        """The next row."""
+        return next(self._rows)
+
+
+def _file_of(row: Row, job: list[ray.ObjectRef[_Job]]) -> Row:
+    """A shard's file; runs on a node of the cluster."""
+    import ray
+
+    node, content, fault = ray.util.get_node_ip_address(), b"", ""
+    look, dim, wanted = _fetched(job[0])
+    others = [name for name, theirs in versions().items() if theirs != wanted[name]]
+    if others:
+        theirs, ours = versions()[others[0]], wanted[others[0]]
+        fault = f"the node {node} has {others[0]} {theirs}, not {ours} as here; install the same"
+    else:
+        try:
+            photos = pickle.loads(row["photos"])
+            outcomes = [one for few in chunks(photos) for one in attempt(few, look)]
+            content = shards.encode(photos, outcomes, dim)
+        except Exception as error:  # Ray Data would wrap it in two of its own
+            fault = f"the node {node} cannot embed: {type(error).__name__}: {first_line(error)}"
+    return {"content": content, "node": node, "fault": fault}
+
+
+@lru_cache(maxsize=1)
+def _fetched(job: ray.ObjectRef[_Job]) -> _Job:
+    """The job; a worker fetches it, and opens the network, once for all of its tasks."""
+    import ray
+
+    found: _Job = ray.get(job)
+    return found
+
+
+def _read_here(
+    photos: Sequence[Photo], found: Sequence[Outcome], look: Look, node: str
+) -> list[Outcome]:
+    """Try once more where this command runs: a picture is gone only if it is gone here too.
+
+    Raises:
+        InputError: the node could read none of the pictures, and here they can be read.
+    """
+    again = [
+        attempt([photo], look)[0] if isinstance(one, UnreadError) else one
+        for photo, one in zip(photos, found, strict=True)
+    ]
+    if all(isinstance(one, UnreadError) for one in found):
+        for photo, before, now in zip(photos, found, again, strict=True):
+            if not isinstance(now, UnreadError):
+                raise InputError(
+                    f"the node {node} cannot read {photo.name}, which can be read here ({before});"
+                    " give a folder that all nodes see, or an address such as s3://bucket/photos"
+                )
+    return again
+
+
+def _cause(error: BaseException) -> str:
+    """What is at the bottom of an error of Ray's, in one line."""
+    # Ray Data raises some from an exception of its own that says nothing.
+    while error.__cause__ is not None and str(error.__cause__):
+        error = error.__cause__
+    return first_line(getattr(error, "cause", None) or error)

@@ -1,0 +1,142 @@
+"""Embeddings as Parquet shards: what became of some pictures, whole or not at all.
+
+A shard is named by all that decides what is in it, so that one that is there need not be made
+again, and one of a picture that has changed is never mistaken for it. Its columns are path, sha256,
+embedding (of what was embedded) and reason (of what was not).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pocketknn.builder.embedding.batch import Done, Outcome
+from pocketknn.builder.errors import InputError
+from pocketknn.builder.photos.decode import DECODING, Photo, PictureError, UnreadError
+from pocketknn.builder.photos.readers import RemoteFile, Shared
+
+from .connection import versions
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from pocketknn.builder.backbones.load import Backbone
+
+FOLDER = "shards"  # in the cache
+TOGETHER = 128  # pictures of a shard: a second or less of work for a core, 650 kB of embeddings
+_SCHEMA = 1
+_IN_MEMORY = "memory://"
+_CHECK = b"pocketknn.crc32"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shard:
+    """Some pictures, and the name of the file that holds what becomes of them."""
+
+    name: str
+    photos: tuple[Photo, ...]
+
+
+def cut(photos: Sequence[Photo], backbone: Backbone, crop: str) -> list[Shard]:
+    """The shards of some pictures, in their order.
+
+    Raises:
+        InputError: a picture lies where no other process sees it.
+    """
+    made_by = [_SCHEMA, backbone.identity(), backbone.engine.name, crop, DECODING, versions()]
+    shards = []
+    for start in range(0, len(photos), TOGETHER):
+        part = tuple(photos[start : start + TOGETHER])
+        files = json.dumps([*made_by, [_stamp(photo) for photo in part]])
+        key = hashlib.sha256(files.encode()).hexdigest()[:24]
+        shards.append(Shard(name=f"{backbone.name}-{key}.parquet", photos=part))
+    return shards
+
+
+def encode(photos: Sequence[Photo], outcomes: Sequence[Outcome], dim: int) -> bytes:
+    """A shard's file.
+
+    Args:
+        photos: the pictures.
+        outcomes: what became of each.
+        dim: values of an embedding.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    done = [one if isinstance(one, Done) else None for one in outcomes]
+    columns = {
+        "path": pa.array([photo.name for photo in photos], pa.string()),
+        "sha256": pa.array([one and one.sha256 for one in done], pa.string()),
+        "reason": pa.array([None if isinstance(one, Done) else str(one) for one in outcomes]),
+        "unread": pa.array([isinstance(one, UnreadError) for one in outcomes]),
+        "embedding": pa.array([one and one.embedding for one in done], pa.list_(pa.float32(), dim)),
+    }
+    columns["reason"] = columns["reason"].cast(pa.string())
+    table = pa.table(columns)
+    check = str(_checksum(*_columns(table))).encode()
+    stream = io.BytesIO()
+    pq.write_table(table.replace_schema_metadata({_CHECK: check}), stream)
+    return stream.getvalue()
+
+
+def decode(content: bytes, photos: Sequence[Photo]) -> list[Outcome] | None:
+    """What became of each picture; None where the file is damaged, or of other pictures."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        table = pq.read_table(pa.BufferReader(content))
+        texts, rows = _columns(table)
+        check = int(table.schema.metadata[_CHECK])
+    except (pa.ArrowException, OSError, KeyError, TypeError, ValueError):
+        return None
+    if _checksum(texts, rows) != check or texts[0] != [photo.name for photo in photos]:
+        return None
+    return [
+        Done(sha256, row) if sha256 else (UnreadError if unread else PictureError)(reason)
+        for _, sha256, reason, unread, row in zip(*texts, rows, strict=True)
+    ]
+
+
+def load(path: Path, photos: Sequence[Photo]) -> list[Outcome] | None:
+    """What an earlier run kept of the pictures; None where it kept nothing, or that is damaged."""
+    try:
+        return decode(path.read_bytes(), photos)
+    except OSError:
+        return None
+
+
+def _columns(table: pa.Table) -> tuple[list[list[Any]], NDArray[np.float32]]:
+    """Path, sha256, reason and unread; and the embeddings (n, d), NaN where there is none."""
+    vectors = table["embedding"].combine_chunks().values
+    rows = np.asarray(vectors, np.float32).reshape(len(table), -1)
+    return [table[name].to_pylist() for name in ("path", "sha256", "reason", "unread")], rows
+
+
+def _checksum(texts: list[list[Any]], rows: NDArray[np.float32]) -> int:
+    """Of what was read: Parquet's own checksums leave out what they do not call a data page."""
+    return zlib.crc32(rows.tobytes(), zlib.crc32(json.dumps(texts).encode()))
+
+
+def _stamp(photo: Photo) -> str:
+    if isinstance(photo.content, RemoteFile) and photo.content.address.startswith(_IN_MEMORY):
+        raise InputError(
+            f"{photo.name} lies in the memory of this process, which a cluster cannot read; use the"
+            " local engine"
+        )
+    if not isinstance(photo.content, Shared):
+        raise InputError(
+            f"{photo.name} lies in an archive, which a cluster cannot read from; unpack it into a"
+            " folder, or leave out --engine ray"
+        )
+    return photo.content.stamp()

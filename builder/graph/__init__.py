@@ -1,0 +1,1 @@
+"""The one Keras graph."""

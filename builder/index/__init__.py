@@ -1,0 +1,1 @@
+"""How references are stored and searched, in numpy."""

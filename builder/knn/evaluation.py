@@ -1,0 +1,174 @@
+"""How good are the references? Each is asked for by all the others."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pocketknn.builder.errors import InputError
+from pocketknn.builder.spec import Spec
+
+from . import exact
+from .exact import Floats, Ints, Neighbors
+from .metric_space import Space
+from .temperature import temperature
+
+if TYPE_CHECKING:
+    from .resolve import Fit
+
+
+MOST_K = 50  # as far as k is searched for
+
+
+@dataclass(frozen=True, kw_only=True)
+class LeaveOneOut:
+    """How well each reference is answered by its k nearest others.
+
+    Attributes:
+        accuracy: share of the queries whose label won, before any rejection; None for regression.
+        rmse: root of the mean squared error of each target, by name; None where there are none.
+        k: how many neighbours were asked.
+        queries: how many references were asked for; a seeded draw where there are very many.
+        folds: in how many parts they were left out; 0 where each was left out alone.
+    """
+
+    accuracy: float | None
+    rmse: dict[str, float] | None
+    k: int
+    queries: int
+    folds: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Unprojected:
+    """A projection held against the embeddings it was made from, by leave-one-out.
+
+    Attributes:
+        accuracy: without the projection; None where there are no labels.
+        first_equal: share of the references with the same nearest other one.
+        recall: share of the k nearest without the projection that are so with it.
+    """
+
+    accuracy: float | None
+    first_equal: float
+    recall: float
+
+
+def leave_one_out(fit: Fit) -> LeaveOneOut | None:
+    """Measure it for a fit's k and vote.
+
+    None without labels and targets, and where nothing is left that could answer: there is one
+    reference, or one picture of each class.
+    """
+    refs, n = fit.references, len(fit.references)
+    if n < 2 or not (refs.labels or refs.target_names):
+        return None
+    if fit.spec.head != "regress" and not _has_two_pictures(fit.space):
+        return None
+    k = min(fit.k, fit.space.most)
+    errors = _errors(fit.spec, fit.space, fit.spec.head or "", k)
+    regress = fit.spec.head == "regress"
+    named = dict(zip(fit.references.target_names, np.sqrt(errors).tolist(), strict=regress))
+    return LeaveOneOut(
+        accuracy=None if regress else float(1 - errors[0]),
+        rmse=named if regress else None,
+        k=k,
+        queries=min(n, len(fit.space.others.queries)),
+        folds=len(fit.space.folds),
+    )
+
+
+def _has_two_pictures(space: Space) -> bool:
+    """Whether a class has two references, or with a `refit` two different pictures."""
+    ids = space.references.label_ids
+    pictures = np.arange(len(ids)) if space.refit is None else space.pictures
+    pairs = np.unique(np.stack([ids, pictures]), axis=1)
+    return bool(np.bincount(pairs[0]).max() > 1)
+
+
+def best_k(spec: Spec, space: Space, head: str) -> int:
+    """The k up to 50 with the least leave-one-out error; the smallest of equals.
+
+    Raises:
+        InputError: there is one reference only.
+    """
+    if len(space.references) < 2:
+        raise InputError("k = auto asks each reference for its neighbours, and there is only one")
+    scale = np.maximum(space.references.targets.var(axis=0), 1e-30) if head == "regress" else 1.0
+    wrong = (errors_by_k(spec, space, head) / scale).mean(axis=1)
+    return int(np.argmin(np.round(wrong, 12))) + 1
+
+
+def errors_by_k(spec: Spec, space: Space, head: str) -> Floats:
+    """Leave-one-out with one neighbour, with two, and so on up to `MOST_K`: (K, T) or (K, 1).
+
+    For regression the mean squared error of each target, else the share of wrong labels.
+    """
+    most = min(MOST_K, space.most)
+    return np.stack([_errors(spec, space, head, k) for k in range(1, most + 1)])
+
+
+def answers_of_others(spec: Spec, space: Space, head: str, k: int) -> Floats:
+    """What the k nearest others answer for each of `space.others.queries`.
+
+    Returns:
+        Values (q, T) for regression, else the votes (q, classes) before any rejection.
+    """
+    found = space.others.found
+    return answers(spec, space, head, Neighbors(found.scores[:, :k], found.indices[:, :k]))
+
+
+def answers(spec: Spec, space: Space, head: str, nearest: Neighbors) -> Floats:
+    """What these neighbours answer: values (q, T), or votes (q, classes) before any rejection."""
+    references = space.references
+    hit = space.exact_hit("float32")
+    if head == "regress":
+        return exact.mean(
+            nearest, references.targets, by=str(spec.vote), metric=space.metric, exact_hit=hit
+        )
+    return exact.vote(
+        nearest,
+        references.label_ids,
+        len(references.labels),
+        by=str(spec.vote),
+        balanced=bool(spec.balanced),
+        metric=space.metric,
+        exact_hit=hit,
+        temperature=spec.temperature or 1.0,
+    )
+
+
+def unprojected(fit: Fit) -> Unprojected | None:
+    """What the projection costs; None where there is none, or a single reference."""
+    if fit.space.projection is None or len(fit.references) < 2:
+        return None
+    plain = fit.space.unprojected
+    k = min(fit.k, plain.most)
+    before, after = (space.others.found.indices[:, :k] for space in (plain, fit.space))
+    spec, labelled = fit.spec, fit.references.labels and fit.spec.head != "regress"
+    if spec.vote == "soft":  # its own temperature, as its scores lie closer together
+        spec = replace(spec, temperature=temperature(plain, fit.k, balanced=bool(spec.balanced)))
+    return Unprojected(
+        accuracy=float(1 - _errors(spec, plain, "classify", k)[0]) if labelled else None,
+        first_equal=float((before[:, 0] == after[:, 0]).mean()),
+        recall=float(shared(before, after).mean()),
+    )
+
+
+def shared(wanted: Ints, found: Ints) -> NDArray[np.bool_]:
+    """Which of the neighbours (q, k) are among the ones found: (q, k)."""
+    among: NDArray[np.bool_] = (wanted[:, :, None] == found[:, None, :]).any(axis=2)
+    return among
+
+
+def _errors(spec: Spec, space: Space, head: str, k: int) -> Floats:
+    """Mean squared error of each target, or the share of wrong labels, of leave-one-out."""
+    references, queries = space.references, space.others.queries
+    answers = answers_of_others(spec, space, head, k)
+    if head == "regress":
+        return np.asarray(((answers - references.targets[queries]) ** 2).mean(axis=0))
+    wrong = exact.winners(answers) != references.label_ids[queries]
+    return np.array([wrong.mean()])

@@ -1,0 +1,1 @@
+"""The dense layer before the references: what of an embedding is compared."""

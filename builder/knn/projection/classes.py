@@ -1,0 +1,240 @@
+"""Directions in which classes differ, whitened within the classes, in closed form.
+
+Regularised linear discriminant analysis (Friedman, Regularized Discriminant Analysis, 1989) as a
+projection for k-NN, not as a classifier: directions in which photos of one class differ (light,
+background, pose) are shrunk, and what tells the classes apart is kept. It is one linear layer
+without a bias, so the length of an embedding makes no difference to cosine.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pocketknn.builder.errors import InputError
+from pocketknn.builder.knn.exact import Floats, Ints, unit
+
+from .pca import Projection
+
+# How much of the within-class covariance is replaced by its mean variance in all directions. 0.5
+# to 0.8 are equally accurate; less enlarges what half precision rounds in the backbone.
+STRENGTH = 0.7
+# So many values a reference has at least: in fewer, photos that differ would look the same.
+LEAST_WIDTH = 32
+# The length of what all references share, beside what tells them apart. With some of it a query
+# that has little of the latter is near to no class, instead of being stretched to unit length.
+_SHARED = 0.5
+_SHARED_CENTRED = 0.3  # where nothing was whitened: more of it lost accuracy
+_NOTHING = 1e-10  # a share of the largest: smaller variances are rounding
+_BLOCK = 4096  # rows that are made float64 at once
+
+
+def discriminant(
+    vectors: NDArray[np.floating],
+    label_ids: Ints,
+    *,
+    strength: float = STRENGTH,
+    most: int | None = None,
+) -> Projection:
+    """The directions in which classes differ, as far as photos of one class do not.
+
+    Embeddings are taken at unit length, and the mean of the class means, h, is set apart. In the
+    other directions Sw is the mean of the covariances of the classes, which weigh the same, and
+    Sw' = (1 - a) Sw + a tr(Sw)/d I. The first columns K of the kernel have Kᵀ Sw' K = I and span
+    Sw'⁻¹ (class means): C - 1 of them, by how far they spread the means. Up to `LEAST_WIDTH` there
+    follow the directions in which photos of one class differ most after whitening. The last column
+    is h, so short that all references have about the same, small part of it.
+
+    Where no class has two different photos there is nothing to whiten by, and Sw' = I.
+
+    Args:
+        vectors: (n, d) embeddings as the backbone gave them.
+        label_ids: (n,) class numbers.
+        strength: a, above 0 and up to 1.
+        most: bounds the columns; None for n d / (n + d), with which kernel and references together
+            are no larger than the embeddings.
+
+    Returns:
+        A bias of zeros, and a kernel under which references have lengths of about 1.
+
+    Raises:
+        InputError: fewer than two classes, or all embeddings are equal.
+    """
+    n, d = vectors.shape
+    with one_thread():
+        photos = _photos(vectors, label_ids)
+        return _discriminant(photos, strength, max(n * d // (n + d), 2) if most is None else most)
+
+
+def one_thread() -> AbstractContextManager[object]:
+    """One thread for linear algebra: with another number of them sums are rounded otherwise."""
+    import scipy.linalg  # noqa: F401  # it brings a BLAS of its own, which must be there to be bound
+    from threadpoolctl import threadpool_limits
+
+    found: AbstractContextManager[object] = threadpool_limits(1, "blas")
+    return found
+
+
+class _Photos(NamedTuple):
+    """What is known of the embeddings at unit length, each class with the same weight.
+
+    Attributes:
+        means: (C, d) of the classes.
+        root: (m, d), m at most n and d, with rootᵀ root = Sw, their covariance within classes.
+        length: root mean square length of the embeddings before.
+    """
+
+    means: Floats
+    root: Floats
+    length: float
+
+
+def _photos(vectors: NDArray[np.floating], label_ids: Ints) -> _Photos:
+    from scipy.sparse import csr_array
+
+    n, d = vectors.shape
+    classes, ids = np.unique(label_ids, return_inverse=True)
+    if len(classes) < 2:
+        raise InputError(f"the projection classes needs at least two classes, not {len(classes)}")
+    counts = np.bincount(ids)
+    sums, squares = np.zeros((len(classes), d)), 0.0
+    for block in _blocks(n):
+        rows, here = vectors[block].astype(np.float64), np.arange(len(ids[block]))
+        member = csr_array((np.ones(len(here)), (ids[block], here)), (len(classes), len(here)))
+        sums += member @ unit(rows)
+        squares += float((rows * rows).sum())
+    means = sums / counts[:, None]
+    share = 1 / np.sqrt(len(classes) * counts)[ids]
+    root = np.empty((n, d)) if n <= d else np.zeros((d, d))
+    for block in _blocks(n):
+        rows = (unit(vectors[block]) - means[ids[block]]) * share[block, None]
+        if n <= d:
+            root[block] = rows
+        else:
+            root += rows.T @ rows
+    return _Photos(means, root if n <= d else _root(root), float(np.sqrt(squares / n)))
+
+
+def _root(covariance: Floats) -> Floats:
+    """A triangular matrix whose product with itself is the covariance, but for rounding."""
+    mean = float(np.trace(covariance)) / len(covariance)
+    raised = covariance + np.eye(len(covariance)) * max(_NOTHING * mean, 1e-300)
+    found: Floats = np.asarray(np.linalg.cholesky(raised).T, np.float64)
+    return found
+
+
+def _blocks(n: int) -> Iterator[slice]:
+    for start in range(0, n, _BLOCK):
+        yield slice(start, start + _BLOCK)
+
+
+def _discriminant(photos: _Photos, strength: float, most: int) -> Projection:
+    classes, d = photos.means.shape
+    middle = photos.means.mean(axis=0)
+    shared = float(np.linalg.norm(middle))
+    common = middle / shared if shared > 1e-6 else np.zeros(d)  # embeddings may lie around zero
+    means = (photos.means - middle) / np.sqrt(classes)
+    means -= np.outer(means @ common, common)
+    along = float(((photos.root @ common) ** 2).sum())
+    root = photos.root - np.outer(photos.root @ common, common)
+    within, between = float((root * root).sum()), float((means * means).sum())
+    if within + between <= _NOTHING:
+        raise InputError("all embeddings are equal, so no direction tells the classes apart")
+    whitens = within > _NOTHING * between
+    ridge = strength * within / d if whitens else 1.0
+    inverse = _Inverse.of(root * np.sqrt(1 - strength) if whitens else root[:0], ridge)
+    room = min(max(classes, LEAST_WIDTH), most) - bool(common.any())
+    kernel = inverse.leading(means, room, np.empty((d, 0)))
+    if whitens and kernel.shape[1] < room:
+        more = inverse.leading(_strongest(root), room - kernel.shape[1], kernel)
+        kernel = np.concatenate([kernel, more], axis=1)
+    basis = np.linalg.qr(kernel)[0]
+    kept = float(((root @ basis) ** 2).sum() + ((means @ basis) ** 2).sum())
+    length = float(np.sqrt(((root @ kernel) ** 2).sum() + ((means @ kernel) ** 2).sum()))
+    if common.any():
+        part = (_SHARED if whitens else _SHARED_CENTRED) * length
+        # Not longer than it would be whitened, where embeddings share little.
+        longest = 1 / np.sqrt(ridge + (1 - strength) * along) if whitens else 1.0
+        scale = min(part / shared, longest)
+        kernel = np.concatenate([kernel, scale * common[:, None]], axis=1)
+        length = float(np.hypot(length, scale * shared))
+    largest = np.abs(kernel).argmax(axis=0)  # eigenvectors have no sign of their own
+    kernel *= np.sign(kernel[largest, np.arange(len(largest))]) / (length * photos.length)
+    return Projection(
+        kernel=kernel.astype(np.float32),
+        bias=np.zeros(kernel.shape[1], np.float32),
+        variance=kept / (within + between),
+        by="classes",
+    )
+
+
+def _strongest(rows: Floats) -> Floats:
+    """Few rows with nearly the largest variances of many (m, d), and in the same directions.
+
+    Halko, Martinsson and Tropp, Finding structure with randomness, 2011, algorithm 4.4; the draw is
+    always the same.
+    """
+    size = 2 * LEAST_WIDTH
+    if len(rows) <= size:
+        return rows
+    found = np.random.default_rng(0).standard_normal((rows.shape[1], size))
+    for _ in range(3):
+        basis = np.linalg.qr(rows @ found)[0]
+        found = rows.T @ basis
+    return found.T
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Inverse:
+    """The inverse of S = rootᵀ root + ridge I, by Woodbury's identity: S is never made.
+
+    Attributes:
+        root: (m, d).
+        ridge: above 0.
+        factor: (m, m) of Cholesky's decomposition of root rootᵀ + ridge I.
+    """
+
+    root: Floats
+    ridge: float
+    factor: Floats
+
+    @classmethod
+    def of(cls, root: Floats, ridge: float) -> _Inverse:
+        inner = root @ root.T + ridge * np.eye(len(root))
+        factor: Floats = np.asarray(np.linalg.cholesky(inner), np.float64)
+        return cls(root=root, ridge=ridge, factor=factor)
+
+    def __call__(self, rows: Floats) -> Floats:
+        """Rows (q, d) times the inverse."""
+        from scipy.linalg import cho_solve
+
+        if not len(self.root):
+            return rows / self.ridge
+        inner = cho_solve((self.factor, True), self.root @ rows.T, check_finite=False)
+        solved: Floats = (rows - inner.T @ self.root) / self.ridge
+        return solved
+
+    def leading(self, rows: Floats, size: int, beside: Floats) -> Floats:
+        """The directions that spread rows (m, d) most, in units of S: kernel (d, at most size).
+
+        Its columns K have Kᵀ S K = I, and so they have with those of `beside`.
+        """
+        from scipy.linalg import eigh
+
+        solved, known = self(rows), rows @ beside
+        gram = rows @ solved.T
+        whole = float(np.trace(gram))
+        gram -= known @ known.T  # of copies nothing is left but rounding
+        m = len(gram)
+        size = min(size, m)
+        spread, vectors = eigh((gram + gram.T) / 2, subset_by_index=[m - size, m - 1])
+        spread, vectors = spread[::-1], vectors[:, ::-1]
+        real = spread > _NOTHING * whole
+        turned = vectors[:, real] / np.sqrt(spread[real])
+        kernel: Floats = solved.T @ turned - beside @ (known.T @ turned)
+        return kernel

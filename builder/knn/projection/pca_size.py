@@ -1,0 +1,192 @@
+"""How many principal components answer best? Found by cross-validation."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import NamedTuple
+
+import numpy as np
+
+from pocketknn.builder.errors import InputError
+from pocketknn.builder.knn.evaluation import answers, shared
+from pocketknn.builder.knn.exact import METRICS, Ints, Neighbors, winners
+from pocketknn.builder.knn.folds import groups
+from pocketknn.builder.knn.metric_space import Space
+from pocketknn.builder.references.references import References
+from pocketknn.builder.spec import Spec, resolve_k
+
+from .pca import Components, Projection, components
+
+FOLDS = 5
+POWERS = (0.0, 0.5)  # 1 answered worse on photos, and enlarges what float16 rounds
+RECALL = 0.8  # of the neighbours, where no answer can be right or wrong
+_MOST = 5000  # references that are asked; of more, so many are drawn
+_MOST_DIFFERENCES = 1e10  # bounds that for metrics that no product computes
+
+
+def best_components(spec: Spec, head: str, references: References) -> Spec:
+    """The same choices with the number of components that answers best, and how to whiten them.
+
+    The references are put into five parts, and each part is asked of the other four: what is
+    projected was not there when the components were found, as on a device. Of 1, 2, 3, 4, 6, 8, 12
+    and so on the number with the most right answers is taken, or with the least error; of equals
+    the smallest. It must be no worse than without a projection. (The fewest that are no worse are
+    so by luck: chosen on one half of 200 flowers, they lost 3 % on the other half.) Where there are
+    neither labels nor targets, it is the fewest that find 80 % of the neighbours.
+
+    Args:
+        spec: the choices; a `whiten` in it is kept, else the better of 0 and 0.5 is taken.
+        head: what is answered.
+        references: the stored examples; of very many, 5,000 are drawn. Copies are left out.
+
+    Raises:
+        InputError: too few references, or all numbers of components are worse than none.
+    """
+    spec = replace(spec, vote=spec.vote or "uniform")
+    trial = _begin(spec, head, references)
+    bar, measured = trial.bar, []
+    for size in trial.sizes:
+        measured.append(trial.best(size))
+        if head == "neighbors" and measured[-1].quality >= bar:
+            return measured[-1].chosen(spec)
+    best = max(measured)
+    if best.quality >= bar:
+        return best.chosen(spec)
+    raise InputError(
+        f"no number of components loses nothing: that takes {_told(head, bar)}, and the best that"
+        f" was tried, --pca {best.size} --whiten {best.power:g}, has {_told(head, best.quality)}"
+    )
+
+
+class _Measured(NamedTuple):
+    """Compared as tuples are, so of equally good ones the smaller size and power win."""
+
+    quality: float
+    fewer: int
+    less: float
+
+    @property
+    def size(self) -> int:
+        return -self.fewer
+
+    @property
+    def power(self) -> float:
+        return abs(self.less)
+
+    def chosen(self, spec: Spec) -> Spec:
+        return replace(spec, pca=self.size, whiten=self.power)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Part:
+    """A fifth of the references, and what it is asked of."""
+
+    test: Ints
+    train: References
+    found: Components
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Trial:
+    """What is asked, of what, and how good the answers are: more is better."""
+
+    spec: Spec
+    head: str
+    k: int
+    references: References
+    parts: tuple[_Part, ...]
+
+    @property
+    def sizes(self) -> list[int]:
+        """1, 2, 3, 4, 6, 8, 12, 16, 24 and so on, as far as each part has so many components."""
+        most = min(len(part.found.variances) for part in self.parts)
+        steps = (base << shift for base in (2, 3) for shift in range(most.bit_length()))
+        return [1, *sorted(step for step in steps if step <= most)]
+
+    @property
+    def bar(self) -> float:
+        """What is no loss."""
+        return RECALL if self.head == "neighbors" else self._quality(self._plain)
+
+    def best(self, size: int) -> _Measured:
+        """With so many components, and the power that is best for them."""
+        powers = POWERS if self.spec.whiten is None else (self.spec.whiten,)
+        return max(
+            _Measured(
+                self._quality(
+                    [self._ask(part, part.found.projection(size, power)) for part in self.parts]
+                ),
+                -size,
+                -power,
+            )
+            for power in powers
+        )
+
+    @cached_property
+    def _plain(self) -> list[tuple[Space, Neighbors]]:
+        return [self._ask(part, None) for part in self.parts]
+
+    def _ask(self, part: _Part, projection: Projection | None) -> tuple[Space, Neighbors]:
+        space = Space(references=part.train, metric=self.spec.metric, projection=projection)
+        return space, space.search(self.references.vectors[part.test], self.k)
+
+    def _quality(self, asked: list[tuple[Space, Neighbors]]) -> float:
+        """Share of right answers, or minus the error; rounded, as sums have no certain last bit."""
+        if self.head == "neighbors":
+            pairs = zip(self._plain, asked, strict=True)
+            same = [shared(one.indices, other.indices) for (_, one), (_, other) in pairs]
+            return round(float(np.mean(same)), 9)
+        said = np.concatenate(
+            [answers(self.spec, space, self.head, found) for space, found in asked]
+        )
+        rows = np.concatenate([part.test for part in self.parts])
+        if self.head == "classify":
+            return round(float((winners(said) == self.references.label_ids[rows]).mean()), 9)
+        targets = self.references.targets.astype(np.float64)
+        errors = np.sqrt(((said - targets[rows]) ** 2).mean(axis=0))
+        return round(-float((errors / np.maximum(targets.std(axis=0), 1e-30)).mean()), 9)
+
+
+def _begin(spec: Spec, head: str, references: References) -> _Trial:
+    drawn = _drawn(references.without_copies(), spec)
+    n = len(drawn)
+    if n < 2 * FOLDS:
+        raise InputError(
+            f"pca = auto is found by cross-validation, which takes {2 * FOLDS} different"
+            f" references, and there are {n}; name a number of components"
+        )
+    draw = np.random.default_rng(spec.seed)
+    # Classes are dealt out in turn, so that each part has its share of each.
+    order = np.lexsort((draw.permutation(n), drawn.label_ids if drawn.labels else np.zeros(n)))
+    dealt = np.empty(n, np.int64)
+    dealt[order] = np.arange(n) % FOLDS
+    if drawn.labels:  # views of a picture stay together
+        dealt = dealt[groups(drawn.vectors, drawn.sha256, drawn.label_ids)]
+    parts = []
+    for fold in np.unique(dealt):
+        test = np.flatnonzero(dealt == fold)
+        train = drawn.select(np.delete(np.arange(n), test))
+        if drawn.labels:
+            train = train.in_order(drawn.labels)
+        # One fewer than there are rows: the mean takes the last one.
+        found = components(train.vectors, min(len(train) - 1, train.dim))
+        parts.append(_Part(test=test, train=train, found=found))
+    least = min(len(part.train) for part in parts)
+    k = min(resolve_k(spec.k, len(references)), least)
+    return _Trial(spec=spec, head=head, k=k, references=drawn, parts=tuple(parts))
+
+
+def _drawn(references: References, spec: Spec) -> References:
+    n, most = len(references), _MOST
+    if METRICS[spec.metric] not in (0, 2):
+        most = min(most, int((_MOST_DIFFERENCES / references.dim) ** 0.5))
+    if n <= most:
+        return references
+    return references.select(np.sort(np.random.default_rng(spec.seed).choice(n, most, False)))
+
+
+def _told(head: str, quality: float) -> str:
+    if head == "regress":
+        return f"an error of {-quality:.4g} standard deviations"
+    return f"{quality:.1%} of the {'neighbours' if head == 'neighbors' else 'answers right'}"

@@ -1,0 +1,174 @@
+"""Unknown: how near the nearest reference must be for a picture to be of a known class."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pocketknn.builder.errors import InputError
+
+from . import exact
+from .exact import Floats, Ints
+from .metric_space import Space
+
+if TYPE_CHECKING:
+    from .resolve import Fit
+
+_VALUES_AT_ONCE = 1 << 26  # scores of a block, 0.5 GB, which are sorted into a second one
+_ROWS_AT_ONCE = 512
+_REFITS = 10  # parts of the classes, each of which is left out once
+_ROUNDING = 1e-6  # scores as close as this, as a share of them, may change places in float32
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rejection:
+    """What a threshold rejects.
+
+    Attributes:
+        threshold: the least score of the nearest neighbour of what is known.
+        known: share of the references that are rejected when each is left out: false rejections.
+        left_out_classes: share of the pictures of a class that are rejected where the class is not
+            among the references, over all classes. Without a projection the threshold is chosen
+            anew, at the rate of `known`; with one the projection is. None with a single class.
+        strangers: share of the given strangers that are rejected; None where none were given.
+        strangers_asked: how many strangers were given.
+    """
+
+    threshold: float
+    known: float | None
+    left_out_classes: float | None
+    strangers: float | None = None
+    strangers_asked: int = 0
+
+
+def threshold(space: Space, false_rejection: float) -> float:
+    """The score that at most this share of the references falls below when each is left out.
+
+    It lies between two scores, so that rounding does not decide on which side a reference is.
+
+    Raises:
+        InputError: there is one reference only.
+    """
+    if len(space.references) < 2:
+        raise InputError("reject = auto compares references with each other, and there is only one")
+    return _quantile(space.others.found.scores[:, 0], false_rejection)
+
+
+def measure(fit: Fit, strangers: NDArray[np.floating] | None = None) -> Rejection | None:
+    """What a fit's threshold rejects; None where it has none.
+
+    Args:
+        fit: with or without a threshold.
+        strangers: embeddings (q, d) of pictures that are of no class.
+    """
+    limit = fit.threshold
+    if limit is None:
+        return None
+    several = len(fit.references) > 1
+    known = float((fit.space.others.found.scores[:, 0] < limit).mean()) if several else None
+    rejected = None
+    if strangers is not None:
+        nearest = exact.search(
+            fit.space.project(strangers), fit.space.rows, 1, fit.spec.metric
+        ).scores[:, 0]
+        rejected = float((nearest < limit).mean())
+    return Rejection(
+        threshold=limit,
+        known=known,
+        left_out_classes=None if known is None else _left_out_classes(fit.space, known, limit),
+        strangers=rejected,
+        strangers_asked=0 if strangers is None else len(strangers),
+    )
+
+
+def _left_out_classes(space: Space, rate: float, limit: float) -> float | None:
+    """Share of each class rejected by references without it, over all references asked for."""
+    if space.projection is not None and space.refit is not None:
+        nearest = without_class(space)
+        return float((nearest < limit).mean()) if len(nearest) else None
+    best = best_of_classes(space, space.others.queries)
+    if (np.isfinite(best).any(axis=0)).sum() < 2:
+        return None
+    own = space.references.label_ids[space.others.queries]
+    rejected, asked = 0, 0
+    for c in np.unique(own):
+        nearest = np.delete(best, c, axis=1).max(axis=1)
+        rest = nearest[own != c]
+        rest = rest[np.isfinite(rest)]  # the only reference of the only other class has no other
+        if not len(rest):
+            continue
+        rejected += int((nearest[own == c] < _quantile(rest, rate)).sum())
+        asked += int((own == c).sum())
+    return rejected / asked if asked else None
+
+
+def without_class(space: Space, most: int | None = None) -> Floats:
+    """Score of the nearest reference where a picture's own class is left out (q,), sorted.
+
+    A projection is found anew without the class; of very many classes some are left out together.
+    Empty where it cannot be found without one.
+
+    Args:
+        space: references with labels.
+        most: as many references are asked for at most; of more, so many are drawn.
+    """
+    ids, vectors = space.references.label_ids, space.references.vectors
+    present, queries = np.unique(ids), space.others.queries
+    if most is not None and len(queries) > most:
+        draw = np.random.default_rng(space.seed).choice(queries, most, replace=False)
+        queries = np.sort(draw)
+    if space.projection is None or space.refit is None:
+        best = best_of_classes(space, queries)
+        best[np.arange(len(queries)), ids[queries]] = -np.inf
+        found = best.max(axis=1)
+        return np.sort(found[np.isfinite(found)])
+    parts = np.array_split(np.random.default_rng(space.seed).permutation(present), _REFITS)
+    scores = []
+    for classes in parts:
+        out = np.isin(ids, classes)
+        asked = queries[out[queries]]
+        try:
+            projection = space.refit(vectors[~out], ids[~out]) if len(asked) else None
+        except InputError:  # a single class is left, or too few photos
+            continue
+        if len(asked):
+            part = replace(space, references=space.references.select(np.flatnonzero(~out)))
+            part = replace(part, projection=projection, refit=None)
+            scores.append(part.search(vectors[asked], 1).scores[:, 0])
+    return np.sort(np.concatenate(scores)) if scores else np.empty(0)
+
+
+def best_of_classes(space: Space, queries: Ints) -> Floats:
+    """The score of the nearest other reference of each class (q, C); -inf for none.
+
+    Args:
+        space: references with labels.
+        queries: (q,) the references that are asked for.
+    """
+    ids = space.references.label_ids
+    order = np.argsort(ids, kind="stable")
+    present, starts = np.unique(ids[order], return_index=True)
+    best = np.full((len(queries), len(space.references.labels)), -np.inf)
+    rows = min(_ROWS_AT_ONCE, max(_VALUES_AT_ONCE // len(ids), 1))
+    for start in range(0, len(queries), rows):
+        asked = queries[start : start + rows]
+        scores = space.scores_of_others(asked)
+        best[start : start + len(asked), present] = np.maximum.reduceat(
+            scores[:, order], starts, axis=1
+        )
+    return best
+
+
+def _quantile(scores: Floats, share: float) -> float:
+    """The highest threshold in the middle of a gap with at most this share of the scores below."""
+    ordered = np.sort(scores)
+    below = int(round(share * len(ordered), 9))
+    # Two that are each other's nearest have one score, so that there is no gap between them.
+    lowest = ordered[: below + 1]
+    gaps = np.flatnonzero(np.diff(lowest) > _ROUNDING * np.abs(lowest[:-1]))
+    if not len(gaps):
+        return float(np.float32(ordered[0] - _ROUNDING * max(1.0, abs(ordered[0]))))
+    return float(np.float32((ordered[gaps[-1]] + ordered[gaps[-1] + 1]) / 2))

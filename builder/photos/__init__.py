@@ -1,0 +1,1 @@
+"""From a folder, table, archive or address to pixels."""

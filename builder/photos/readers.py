@@ -1,0 +1,174 @@
+"""A picture's file as something that reads it, in any process that sees the same disk or store."""
+
+from __future__ import annotations
+
+import errno
+import math
+import os
+import stat
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol, runtime_checkable
+
+from pocketknn.builder.errors import InputError, first_line
+
+LARGEST = 1 << 28  # bytes; no camera writes larger pictures
+MOST_ROWS = 20_000_000  # of a table
+
+
+@runtime_checkable
+class Shared(Protocol):
+    """Reads a file that other processes see as well; what lies in an archive has no such reader."""
+
+    def __call__(self) -> bytes:
+        """The file's bytes.
+
+        Raises:
+            OSError: they cannot be read.
+        """
+
+    def stamp(self) -> str:
+        """Where the file lies, and what changes when it does."""
+
+
+@dataclass(frozen=True)
+class LocalFile:
+    """Reads a file, if it is one: a pipe would never end, a device never fit."""
+
+    path: str  # absolute, as another process may work in another folder
+
+    def __call__(self) -> bytes:
+        """The file's bytes; raises OSError."""
+        return read_file(self.path, LARGEST)
+
+    def stamp(self) -> str:
+        """Path, bytes and time of the last change; "" for the latter two of a file that is gone."""
+        try:
+            status = os.stat(self.path)  # noqa: PTH116
+        except (OSError, ValueError):
+            return self.path
+        return f"{self.path} {status.st_size} {status.st_mtime_ns}"
+
+
+@dataclass(frozen=True)
+class RemoteFile:
+    """Reads a file from a store that fsspec knows."""
+
+    address: str
+    size: int
+    changed: str  # what the store's listing says of its version
+
+    def __call__(self) -> bytes:
+        """The file's bytes; raises OSError."""
+        return within(self.size, self._content)()
+
+    def stamp(self) -> str:
+        """Address, bytes and version."""
+        return f"{self.address} {self.size} {self.changed}"
+
+    def _content(self) -> bytes:
+        from fsspec.core import url_to_fs
+
+        try:
+            store, path = url_to_fs(self.address)
+            content: bytes = store.cat_file(path)
+        except FileNotFoundError as error:  # fsspec's carries the path in place of words
+            raise OSError(errno.ENOENT, os.strerror(errno.ENOENT)) from error
+        except Exception as error:  # whatever the package of a store raises
+            raise OSError(errno.EIO, first_line(error)) from error
+        return within(len(content), lambda: content)()
+
+
+def is_within(path: Path, folder: Path) -> bool:
+    """Whether a path, which need not exist, is a folder or lies in it.
+
+    By the files themselves: on many disks `Photos` and `photos` are one folder, on others two.
+    """
+    here = path.resolve()
+    return any(one.exists() and one.samefile(folder) for one in (here, *here.parents))
+
+
+def read_file(path: Path | str, most: float = math.inf) -> bytes:
+    """The bytes of a regular file, as many as it says that it has.
+
+    Reading a pipe would never end, and a device never fit. What a system makes up, as below /proc,
+    says that it has none, and may wait for ever.
+
+    Args:
+        path: the file.
+        most: bytes that are too many.
+
+    Raises:
+        OSError: it cannot be read, is no regular file or too large.
+    """
+    try:
+        status = os.stat(path)  # noqa: PTH116  # a Path for each of a million files is large
+    except ValueError as error:
+        raise OSError(errno.EINVAL, "its name has a character that no name has") from error
+    if not stat.S_ISREG(status.st_mode):
+        raise OSError(errno.EINVAL, "not a regular file")
+
+    def content() -> bytes:
+        with open(path, "rb") as file:  # noqa: PTH123
+            return file.read(status.st_size)
+
+    return within(status.st_size, content, most)()
+
+
+def check_file(path: Path) -> None:
+    """Refuse what is there but no regular file, before a library reads it; see `read_file`.
+
+    Raises:
+        InputError: it is a pipe, a device or empty.
+    """
+    if not path.exists() or path.is_dir():
+        return
+    if not path.is_file():
+        raise InputError(f"{path} is not a regular file")
+    if not path.stat().st_size:
+        raise InputError(f"{path} is empty")
+
+
+def check_rows(path: Path) -> None:
+    """Refuse a Parquet file that says it has more rows than there are photos.
+
+    Rows that are all the same take no room in it, but fill the memory when they are read.
+
+    Raises:
+        InputError: it does.
+        pyarrow.ArrowException: it is no Parquet file; so does OSError.
+    """
+    import pyarrow.parquet as pq
+
+    rows = pq.read_metadata(path.absolute()).num_rows
+    if rows > MOST_ROWS:
+        raise InputError(f"{path.name} has {rows:,} rows; at most {MOST_ROWS:,} are read")
+
+
+def within(
+    size: int, content: Callable[[], bytes], most: float | None = None
+) -> Callable[[], bytes]:
+    """Reads the bytes, unless there are more of them than `most`, or than any picture has."""
+
+    def read() -> bytes:
+        limit = LARGEST if most is None else most
+        if size > limit:
+            raise OSError(errno.EFBIG, f"larger than {int(limit) >> 20} MiB")
+        return content()
+
+    return read
+
+
+def version(entry: dict[str, Any]) -> str:
+    """What a store's listing says that changes with the file: each names it in its own way.
+
+    Where it says nothing, as that of https does, the version is another one each time, so that
+    nothing of the file is taken for known.
+    """
+    names = ("ETag", "etag", "md5Hash", "sha", "mtime", "modify", "LastModified", "last_modified")
+    for name in (*names, "created"):
+        if entry.get(name):
+            return str(entry[name])
+    return f"unknown {uuid.uuid4().hex}"

@@ -1,0 +1,1 @@
+"""The stored examples, and the files that hold them."""

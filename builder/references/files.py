@@ -1,0 +1,59 @@
+"""References that were kept in a file: our own Parquet, or a data set of ml5's."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TypeGuard
+
+from pocketknn.builder.errors import InputError
+
+from . import ml5_json
+from .references import NOTED, References
+
+
+def is_collection(path: Path | str) -> TypeGuard[Path]:
+    """Whether a file holds references, by its name and, for Parquet, its columns.
+
+    Args:
+        path: the file; an address, which is text, leads to photos.
+    """
+    if isinstance(path, str) or not path.is_file():
+        return False
+    if path.suffix.lower() == ".json":
+        return True
+    return path.suffix.lower() == ".parquet" and "embedding" in _schema(path)[0]
+
+
+def is_ours(path: Path) -> bool:
+    """Whether a file is a table of references that `References.save` wrote."""
+    return NOTED in _schema(path)[1]
+
+
+def read_collection(path: Path, classes: Sequence[str] | None = None) -> References:
+    """Read references from `.parquet` or `.json`.
+
+    Args:
+        path: the file.
+        classes: the order of the classes; the file's own when None.
+
+    Raises:
+        InputError: the file does not exist or holds none.
+    """
+    if not path.is_file():
+        raise InputError(f"{path} does not exist or is no file")
+    read = ml5_json.read if path.suffix.lower() == ".json" else References.load
+    found = read(path)
+    return found.in_order(classes) if classes else found
+
+
+def _schema(path: Path) -> tuple[list[str], Mapping[bytes, bytes]]:
+    """The columns of a Parquet file and what it notes; nothing where it is none."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        schema = pq.read_schema(path)
+    except (pa.ArrowException, OSError):
+        return [], {}
+    return list(schema.names), schema.metadata or {}

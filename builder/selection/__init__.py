@@ -1,0 +1,1 @@
+"""Choices by cross-validation, and which references to keep."""

@@ -1,0 +1,212 @@
+"""Which k, metric, vote, projection and crop? Cross-validation over a grid of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from itertools import product
+from typing import NamedTuple
+
+import numpy as np
+
+from pocketknn.builder.errors import InputError
+from pocketknn.builder.knn import exact
+from pocketknn.builder.knn.exact import Ints, Neighbors
+from pocketknn.builder.knn.folds import groups
+from pocketknn.builder.knn.metric_space import Space
+from pocketknn.builder.knn.resolve import Fit, check_memory, space_of
+from pocketknn.builder.knn.temperature import temperature
+from pocketknn.builder.references.references import References
+from pocketknn.builder.spec import Spec
+
+from .grid import Grid
+from .results import Trial, Tuning
+
+FOLDS = 5
+
+
+def tune(
+    spec: Spec,
+    grid: Grid,
+    references_of: Callable[[str], References],
+    *,
+    folds: int = FOLDS,
+    progress: Callable[[int], None] = lambda done: None,
+) -> Tuning:
+    """Measure each combination of a grid by cross-validation.
+
+    The folds are scikit-learn's `StratifiedKFold`, shuffled by the spec's seed, or `KFold` for
+    targets; where there are near-copies and mirrored views of a picture, which stay together, their
+    kin for groups. Of each fold the other ones are the references: projections too are found from
+    them alone. Copies of a picture are left out, or one of them would answer for the other. Errors
+    of several targets are in units of each target's standard deviation, and averaged.
+
+    Args:
+        spec: what is the same for all: `seed`, `balanced`, `head` and the backbone's options.
+        grid: what is tried.
+        references_of: gives the same examples under a crop policy; called once for each.
+        folds: how many parts.
+        progress: called with the number of searches done since the last call, of
+            `grid.searches(folds)`.
+
+    Raises:
+        InputError: there are too few examples for so many folds or for a value of the grid, or
+            they have neither classes nor targets.
+
+    >>> refs = References.of([[0, 1], [0, 2], [0, 3], [5, 0], [6, 0], [7, 1]], [*"aaabbb"])
+    >>> found = tune(Spec(), Grid(crops=("center",)), lambda crop: refs, folds=3)
+    >>> found.winner.mean, found.winner.spec.metric, found.winner.spec.k
+    (1.0, 'cosine', 1)
+    """
+    measured: dict[Spec, list[_Answered]] = {}
+    notes: dict[str, None] = {}
+    for crop in grid.all_crops:
+        given = references_of(crop)
+        references = given.without_copies()
+        base = replace(spec, crop=crop, head=_head(spec, references))
+        regress = base.head == "regress"
+        check_folds(folds, len(references), {} if regress else references.counts)
+        grid = grid.filled(regress)
+        soft = grid.votes or ()
+        splits = _splits(references, folds, spec.seed, regress)
+        smallest = min(len(train) for train, _ in splits)
+        ks = grid.ks_within(smallest)
+        grid.check_components(smallest, references.dim)
+        for train, test in splits:
+            part = references.select(train)
+            part = part if regress else part.in_order(references.labels)
+            for name, metric in product(grid.projections or (), grid.metrics):
+                one = replace(base, metric=metric, projection=name)
+                # In folds of its own, for the temperature of a soft vote.
+                space = space_of(replace(one, vote="soft") if "soft" in soft else one, part)
+                if reason := _too_large(space, len(given)):
+                    notes[f"left out: {reason}"] = None
+                else:
+                    votes = grid.votes or ()
+                    for tried, answered in _answers(one, space, ks, votes, references, test):
+                        measured.setdefault(tried, []).append(answered)
+                progress(1)
+    trials = [
+        Trial(
+            spec=tried,
+            width=round(float(np.mean([one.width for one in values]))),
+            by_fold=tuple(one.value for one in values),
+        )
+        for tried, values in measured.items()
+        if len(values) == folds  # a projection may be too wide for the memory in some folds only
+    ]
+    if not trials:
+        raise InputError(f"nothing of the grid is left; {next(iter(notes))}")
+    sign = 1 if regress else -1
+    trials.sort(key=lambda one: (round(sign * one.mean, 12), one.cost, one.spec.k))
+    return Tuning(
+        trials=tuple(trials),
+        targets=len(references.target_names) if regress else 0,
+        examples=len(references),
+        copies=len(given) - len(references),
+        notes=tuple(notes),
+    )
+
+
+def check_folds(folds: int, n: int, sizes: Mapping[str, int]) -> None:
+    """Refuse folds that are too many for the examples, or would lack a class.
+
+    Args:
+        folds: how many.
+        n: how many examples there are.
+        sizes: how many of them each class has; empty where targets are predicted.
+
+    Raises:
+        InputError: fewer than two folds, or two classes; too few examples, in all or in a class.
+    """
+    if folds < 2:
+        raise InputError(f"cross-validation takes at least 2 folds, not {folds}")
+    if len(sizes) == 1:
+        raise InputError(f"there is one class only, {next(iter(sizes))!r}: nothing can be mistaken")
+    for name, size in sizes.items():
+        if size < folds:
+            fewer = f"--folds {size} or " if size > 1 else ""
+            raise InputError(
+                f"the class {name!r} has {size} different examples, too few for {folds} folds;"
+                f" take {fewer}more examples"
+            )
+    if n < 2 * folds:
+        raise InputError(f"{n} different examples are too few for {folds} folds of two or more")
+
+
+def _head(spec: Spec, references: References) -> str:
+    head = spec.head or ("regress" if references.target_names else "classify")
+    there = {"regress": references.target_names, "classify": references.labels}
+    if not there.get(head):
+        raise InputError("tuning compares accuracies, which takes classes or targets")
+    return head
+
+
+def _splits(
+    references: References, folds: int, seed: int, regress: bool
+) -> list[tuple[Ints, Ints]]:
+    """Rows of the training part and of the fold, for each fold."""
+    from sklearn import model_selection
+
+    state = seed % (1 << 32)  # scikit-learn takes no larger seed
+    # By name: neither the order of the classes nor one without examples may change the parts.
+    names = [references.label_of(row) for row in range(len(references))]
+    classes = None if regress else np.unique(names, return_inverse=True)[1]
+    name, pictures = "KFold" if regress else "StratifiedKFold", np.arange(len(references))
+    if not regress:
+        pictures = groups(references.vectors, references.sha256, references.label_ids)
+    together = len(np.unique(pictures)) < len(references)
+    if together:  # or views of a picture would answer for each other
+        name = name.replace("KFold", "GroupKFold")
+    splitter = getattr(model_selection, name)(folds, shuffle=True, random_state=state)
+    rows = np.zeros(len(references))
+    return list(splitter.split(rows, classes, pictures if together else None))
+
+
+def _too_large(space: Space, n: int) -> str:
+    """Why a build of all n references would refuse the metric; "" where it does not."""
+    try:
+        check_memory(space.metric, n, space.rows.shape[1])
+    except InputError as error:
+        return str(error)
+    return ""
+
+
+class _Answered(NamedTuple):
+    width: int
+    value: float
+
+
+def _answers(
+    spec: Spec,
+    space: Space,
+    ks: Sequence[int],
+    votes: Sequence[str],
+    references: References,
+    test: Ints,
+) -> Iterator[tuple[Spec, _Answered]]:
+    """How well a fold is answered with each k and vote, from one search with the largest k."""
+    found = space.search(references.vectors[test], max(ks))
+    even = spec.balanced is not False  # as a build with a soft vote has it
+    soft = spec.temperature
+    if soft is None and "soft" in votes:
+        soft = temperature(space, max(ks), balanced=even)
+    for k, vote in product(ks, votes):
+        balanced = even if vote == "soft" else bool(spec.balanced)
+        tried = replace(spec, k=k, vote=vote, balanced=balanced)
+        # Of each fold its own, found without the fold, as a build finds it.
+        one = Fit(spec=replace(tried, temperature=soft if vote == "soft" else None), space=space)
+        nearest = Neighbors(found.scores[:, :k], found.indices[:, :k])
+        yield tried, _Answered(space.rows.shape[1], _measure(one, nearest, references, test))
+
+
+def _measure(fit: Fit, found: Neighbors, references: References, test: Ints) -> float:
+    """Accuracy, or root mean squared error, of the answers to a fold."""
+    if fit.spec.head == "classify":
+        right = exact.winners(fit.votes(found)) == references.label_ids[test]
+        return float(right.mean())
+    targets = references.targets.astype(np.float64)
+    errors = np.sqrt(((fit.values(found) - targets[test]) ** 2).mean(axis=0))
+    if targets.shape[1] > 1:
+        errors /= np.maximum(targets.std(axis=0), 1e-30)
+    return float(errors.mean())

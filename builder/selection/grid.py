@@ -1,0 +1,92 @@
+"""What cross-validation tries."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from itertools import product
+
+from pocketknn.builder.errors import InputError
+from pocketknn.builder.spec import AUTO, CROPS, VOTES, Spec
+
+_KS = (1, 3, 5, 10, 20, 50, 100)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Grid:
+    """What is tried: each value with each of the others. Refuses nonsense when it is made.
+
+    Attributes:
+        ks: numbers of neighbours; None for those of 1, 3, 5, 10, 20, 50, 100 that there are.
+        metrics: as in `Spec.metric`.
+        votes: as in `Spec.vote`; None for all that there are.
+        projections: as in `Spec.projection`, but neither `auto` nor `pca:auto`; None for `classes`
+            and `none`, or for targets `none` and `pca:0.95`.
+        crops: as in `Spec.crop`; None for all.
+    """
+
+    ks: tuple[int, ...] | None = None
+    metrics: tuple[str, ...] = ("cosine", "euclidean")
+    votes: tuple[str, ...] | None = None
+    projections: tuple[str, ...] | None = None
+    crops: tuple[str, ...] | None = None
+
+    def __post_init__(self) -> None:
+        for name, values in vars(self).items():
+            if values is not None and not values:
+                raise InputError(f"the grid names no {name[:-1]}, so there is nothing to try")
+            if len(set(values or ())) < len(values or ()):
+                raise InputError(f"the grid names a {name[:-1]} twice: {values}")
+        for k in self.ks or ():
+            Spec(k=k)
+        for name in self.projections or ():
+            if AUTO in (Spec(projection=name).projection, Spec(projection=name).pca):
+                raise InputError(f"a grid tries projections of its own; {name} is none")
+        for metric, vote, crop in product(self.metrics, self.votes or VOTES, self.all_crops):
+            Spec(metric=metric, vote=vote, crop=crop)
+
+    def filled(self, regress: bool) -> Grid:
+        """The same with the votes and projections that there are for targets, or for classes.
+
+        Raises:
+            InputError: one that was named is for classes alone.
+        """
+        votes = self.votes or (VOTES[1:] if regress else VOTES)
+        names = self.projections or (("none", "pca:0.95") if regress else ("classes", "none"))
+        if regress and ("soft" in votes or "classes" in names):
+            what = "the vote soft" if "soft" in votes else "the projection classes"
+            raise InputError(f"{what} takes classes, and targets are predicted")
+        return replace(self, votes=votes, projections=names)
+
+    @property
+    def all_crops(self) -> tuple[str, ...]:
+        """The crop policies to try."""
+        return self.crops or CROPS
+
+    def searches(self, folds: int) -> int:
+        """How often `tune` reports progress."""
+        return folds * len(self.all_crops) * len(self.projections or ()) * len(self.metrics)
+
+    def ks_within(self, n: int) -> tuple[int, ...]:
+        """The numbers of neighbours to try among n examples.
+
+        Raises:
+            InputError: one that was named is larger.
+        """
+        if self.ks is None:
+            return tuple(k for k in _KS if k <= n)
+        if max(self.ks) > n:
+            raise InputError(
+                f"k = {max(self.ks)}, but the smallest training part has {n} examples;"
+                f" choose k from 1 to {n}"
+            )
+        return self.ks
+
+    def check_components(self, n: int, d: int) -> None:
+        """Refuse a number of components that n examples of d values do not have."""
+        for name in self.projections or ():
+            size = Spec(projection=name).pca
+            if isinstance(size, int) and size > min(n, d):
+                raise InputError(
+                    f"pca = {size}, but the smallest training part has {n} examples of {d} values;"
+                    f" choose pca from 1 to {min(n, d)}"
+                )

@@ -1,0 +1,64 @@
+"""References in the middle of clusters."""
+
+from __future__ import annotations
+
+import warnings
+
+import numpy as np
+
+from pocketknn.builder.knn.exact import Floats, Ints, unit
+from pocketknn.builder.knn.resolve import Fit
+
+_ROUNDS = 20  # of k-means; later ones move few references
+
+
+def choose(whole: Fit, most: int) -> Ints:
+    """So many references, in the middle of k-means' clusters of each class.
+
+    Each class has its share of them, and at least one. The reference nearest to a cluster's mean
+    stands for it, not the mean itself: an index must lead to a picture.
+
+    Args:
+        whole: the references, and what is compared of them.
+        most: how many; at least as many as there are classes.
+    """
+    references, rows = whole.references, whole.space.rows.astype(np.float64)
+    if whole.spec.metric == "cosine":
+        rows = unit(rows)
+    if whole.spec.head != "classify":
+        return _middles(rows, np.arange(len(rows)), most, whole.spec.seed)
+    sizes = np.bincount(references.label_ids, minlength=len(references.labels))
+    return np.concatenate(
+        [
+            _middles(rows, np.flatnonzero(references.label_ids == label), count, whole.spec.seed)
+            for label, count in enumerate(shares(sizes, most))
+            if count
+        ]
+    )
+
+
+def shares(sizes: Ints, most: int) -> Ints:
+    """How many each class keeps: by its size, at least one, and no more than it has."""
+    kept = (sizes > 0).astype(np.int64)
+    exact = sizes * most / sizes.sum()
+    while kept.sum() < most:
+        kept[np.argmax(np.where(kept < sizes, exact - kept, -np.inf))] += 1
+    return kept
+
+
+def _middles(rows: Floats, members: Ints, count: int, seed: int) -> Ints:
+    if count >= len(members):
+        return members
+    from sklearn.cluster import KMeans
+
+    state = seed % (1 << 32)  # scikit-learn takes no larger seed
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # copies of a picture make fewer clusters; filled up below
+        found = KMeans(count, n_init=1, max_iter=_ROUNDS, random_state=state).fit(rows[members])
+    far = ((rows[members] - found.cluster_centers_[found.labels_]) ** 2).sum(axis=1)
+    nearest_first = np.argsort(far, kind="stable")
+    _, firsts = np.unique(found.labels_[nearest_first], return_index=True)
+    middles = nearest_first[firsts]
+    others = nearest_first[~np.isin(nearest_first, middles)]
+    kept: Ints = members[np.concatenate([middles, others[: count - len(middles)]])]
+    return kept

@@ -1,0 +1,105 @@
+"""What cross-validation found, and which of it to take."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from pocketknn.builder.knn.exact import METRICS
+from pocketknn.builder.spec import CROPS, VOTES, Spec
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trial:
+    """One combination of the grid, and how well it did.
+
+    Attributes:
+        spec: with the combination's k, metric, vote, projection and crop; it can be built.
+        width: values that are compared: d, or the projection's size (its mean over the folds).
+        by_fold: accuracy of each fold, or its root mean squared error.
+    """
+
+    spec: Spec
+    width: int
+    by_fold: tuple[float, ...]
+
+    @property
+    def mean(self) -> float:
+        """Mean over the folds."""
+        return float(np.mean(self.by_fold))
+
+    @property
+    def error(self) -> float:
+        """Standard error of the mean, as if the folds were independent; they share references."""
+        return float(np.std(self.by_fold, ddof=1) / np.sqrt(len(self.by_fold)))
+
+    @property
+    def cost(self) -> tuple[int, ...]:
+        """What is least for the simplest: by metric, then projection, vote and crop."""
+        return (
+            tuple(METRICS).index(self.spec.metric),
+            {"classes": 0, "none": 1}.get(self.spec.projection, 1 + self.width),
+            VOTES.index(str(self.spec.vote)),
+            CROPS.index(self.spec.crop),
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tuning:
+    """What a cross-validation found.
+
+    Attributes:
+        trials: all combinations, the best mean first, and of equals the simplest.
+        targets: how many numbers were predicted, and their errors measured; 0 for accuracies.
+        examples: how many references were used.
+        copies: how many were not, as they are the same picture as another one.
+        notes: what was left out, and why, in words.
+    """
+
+    trials: tuple[Trial, ...]
+    targets: int
+    examples: int
+    copies: int
+    notes: tuple[str, ...]
+
+    @property
+    def regress(self) -> bool:
+        """Whether errors were measured, of which less is better."""
+        return self.targets > 0
+
+    @property
+    def best(self) -> Trial:
+        """The best mean."""
+        return self.trials[0]
+
+    @property
+    def bound(self) -> float:
+        """The best mean, worse by its standard error."""
+        return self.best.mean + (self.best.error if self.regress else -self.best.error)
+
+    @property
+    def near(self) -> tuple[Trial, ...]:
+        """The trials whose mean is within one standard error of the best."""
+        sign = 1 if self.regress else -1
+        # Rounded, as means of the same shares in another order differ in the last bit.
+        return tuple(one for one in self.trials if round(sign * (one.mean - self.bound), 12) <= 0)
+
+    @property
+    def winner(self) -> Trial:
+        """The simplest trial whose mean is within one standard error of the best.
+
+        This is the one-standard-error rule (Breiman, Friedman, Olshen and Stone, Classification and
+        Regression Trees, 1984, section 3.4.3). Of a hundred combinations the first is first by luck
+        as well: a step away from what is simple has to pay by more than the noise of the folds.
+
+        Simple is what costs least in the graph. First the metric: cosine is one product, Euclidean
+        a product and a second look at its candidates, the others differences to all references.
+        Then the directions in which the classes differ, which are the fewest values; then no
+        projection, or else the smallest; then the soft vote, whose shares are probabilities;
+        then the crop `center`, which neither distorts nor adds bars. k costs nothing there, and
+        its two sides disagree: a small one is less to look at, to a statistician the large one is
+        the simpler model, as it is smoother. So of what is left the k with the best mean wins, the
+        smaller of equals, as with `k="auto"`.
+        """
+        return min(self.near, key=lambda one: one.cost)  # of equals the first, which is the best

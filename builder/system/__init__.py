@@ -1,0 +1,1 @@
+"""What the machine sets: its memory, its caches, who may be told what."""

@@ -1,0 +1,43 @@
+"""Figures as files: one style, the same bytes each time, and whole or not at all."""
+
+from __future__ import annotations
+
+import io
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pocketknn.export.output.atomic_file import DRAWN, saved
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+# Colours that the colour-blind tell apart: Okabe and Ito, Color Universal Design, 2008.
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
+MARKERS = "osD^vP"
+
+
+def rendered(figure: Figure, kind: str) -> bytes:
+    """A figure as a file's bytes, for a file or a page.
+
+    Args:
+        figure: what was drawn.
+        kind: `png` or `svg`.
+    """
+    import matplotlib as mpl
+
+    # The maker's name is how --force knows the figure again; a date would change the bytes.
+    metadata = {"Software": DRAWN.decode()}
+    if kind == "svg":
+        metadata = {"Creator": DRAWN.decode(), "Date": None}  # type: ignore[dict-item]
+    stream = io.BytesIO()
+    with mpl.rc_context({"svg.hashsalt": DRAWN.decode()}), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Glyph")  # of names in any script: boxes then
+        figure.savefig(stream, format=kind, metadata=metadata)
+    return stream.getvalue()
+
+
+def save(figure: Figure, out: Path, force: bool) -> None:
+    """Write a figure to a `.png` or `.svg`, which `saving.check_new` has found to be free."""
+    with saved(out, force) as path:
+        path.write_bytes(rendered(figure, out.suffix.lower().removeprefix(".")))

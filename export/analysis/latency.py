@@ -1,0 +1,103 @@
+"""How long the files of a build take, on this machine."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pocketknn.export.formats.artefact import FORMATS, format_of
+from pocketknn.export.manifest.checksums import size
+
+_WARM_UP = 3
+
+
+@dataclass(frozen=True, kw_only=True)
+class Timing:
+    """One file with some threads.
+
+    Attributes:
+        name: of the file.
+        bytes: its size.
+        precision: of its backbone.
+        threads: how many the runtime may use; None where it decides itself.
+        load_ms: time to open it.
+        median_ms: of one picture.
+        p95_ms: what 95 % of the pictures stay below.
+        first_equal: share of queries with the exact nearest reference, from the build's parity.
+        labels_equal: share of queries with the label of the exact vote, from there too.
+    """
+
+    name: str
+    bytes: int
+    precision: str
+    threads: int | None
+    load_ms: float
+    median_ms: float
+    p95_ms: float
+    first_equal: float
+    labels_equal: float
+
+
+def time_files(paths: Sequence[Path], manifest: dict[str, Any], runs: int) -> list[Timing]:
+    """Time files of a build, a picture at a time, interleaved.
+
+    Args:
+        paths: the files.
+        manifest: of the build.
+        runs: how many pictures for each file and number of threads.
+    """
+    rng = np.random.default_rng(manifest["seed"])
+    shape = manifest["input"]["shape"]
+    pictures = manifest["input"]["name"] == "image"
+    query = rng.integers(0, 256, shape, np.uint8) if pictures else rng.standard_normal(shape)
+    opened = [
+        _opened(path, threads)
+        for path in paths
+        for threads in ((1, 2) if FORMATS[format_of(path)].THREADS else (None,))
+    ]
+    for one in opened:
+        for _ in range(_WARM_UP):
+            one.run(query[None])
+    times: list[list[float]] = [[] for _ in opened]
+    # In turns, so that what else the machine does meets all of them.
+    for _ in range(runs):
+        for one, taken in zip(opened, times, strict=True):
+            start = time.perf_counter()
+            one.run(query[None])
+            taken.append(1000 * (time.perf_counter() - start))
+    return [_timing(one, taken, manifest) for one, taken in zip(opened, times, strict=True)]
+
+
+@dataclass(frozen=True)
+class _Opened:
+    path: Path
+    threads: int | None
+    load_ms: float
+    run: Callable[[Any], Any]
+
+
+def _opened(path: Path, threads: int | None) -> _Opened:
+    start = time.perf_counter()
+    run = FORMATS[format_of(path)].load(path, threads)
+    return _Opened(path, threads, 1000 * (time.perf_counter() - start), run)
+
+
+def _timing(one: _Opened, taken: Sequence[float], manifest: dict[str, Any]) -> Timing:
+    name = format_of(one.path)
+    parity = manifest["parity"][name]
+    return Timing(
+        name=one.path.name,
+        bytes=size(one.path),
+        precision=manifest["precision"][name],
+        threads=one.threads,
+        load_ms=one.load_ms,
+        median_ms=float(np.median(taken)),
+        p95_ms=float(np.percentile(taken, 95)),
+        first_equal=parity["first_equal"],
+        labels_equal=parity["labels_equal"],
+    )

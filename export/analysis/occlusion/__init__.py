@@ -1,0 +1,1 @@
+"""Which parts of a photo an answer depends on."""

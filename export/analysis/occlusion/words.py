@@ -1,0 +1,103 @@
+"""An explanation in words, and as JSON."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+from pocketknn.export.cli.console.terminal import shown
+
+from .explain import Explanation, Occlusion, Place
+
+_RANKS = (("upper left", "top", "upper right"), ("left", "middle", "right"))
+_REGIONS = (*_RANKS, ("lower left", "bottom", "lower right"))
+
+
+def said(found: Explanation) -> list[str]:
+    """What an explanation says, a line each."""
+    lines = [f"nearest reference: {shown(found.near[0].name)}"]
+    for one in found.maps:
+        lines.append(f"{shown(titled(one))}: {number(one, one.plain)}{_extremes(found, one)}")
+        if one.what == "vote":
+            lines += _others(found)
+    return lines + _left(found)
+
+
+def titled(one: Occlusion) -> str:
+    """What a map's number is: "vote for tulips"."""
+    said = {"vote": f"vote for {one.of}", "score": "score of the nearest reference"}
+    return said.get(one.what, one.of)
+
+
+def number(one: Occlusion, value: float) -> str:
+    """A vote as a percentage, anything else with three or four digits."""
+    if one.what == "vote":
+        return f"{value:.0%}"
+    return f"{value:.3f}" if one.what == "score" else f"{value:.4g}"
+
+
+def region(found: Explanation, place: Place) -> str:
+    """Where in the picture the middle of a patch is: "upper left"."""
+    parts = found.patches
+    third = [int(3 * (parts.starts[at] + parts.side / 2) / parts.size) for at in place]
+    return _REGIONS[third[0]][third[1]]
+
+
+def as_json(found: Explanation) -> dict[str, Any]:
+    """All but the picture itself, for machines."""
+    return {
+        "size": found.patches.size,
+        "patch": found.patches.side,
+        "starts": found.patches.starts.tolist(),
+        "colour": list(found.colour),
+        "label": found.label or None,
+        "maps": [
+            {
+                "what": one.what,
+                "of": one.of,
+                "plain": one.plain,
+                "hidden": one.hidden.tolist(),
+                "bounded": one.bounded.tolist(),
+            }
+            for one in found.maps
+        ],
+        "left": found.left,
+        "others": found.others,
+        "neighbors": [asdict(one) for one in found.near],
+    }
+
+
+def _extremes(found: Explanation, one: Occlusion) -> str:
+    """What the number falls to, and to what it rises."""
+    words = []
+    for place, change in ((one.worst, "falls"), (one.best, "rises")):
+        if place is not None:
+            most = "at most " if one.bounded[place] else ""
+            value = number(one, one.hidden[place])
+            words.append(f"{change} to {most}{value} where the {region(found, place)} is hidden")
+    return "; " + ", ".join(words) if words else "; hiding any part of the picture leaves it so"
+
+
+def _others(found: Explanation) -> list[str]:
+    total = found.maps[0].hidden.size
+    if not found.others:
+        return [f"  {found.label} wins whichever of {total} parts is hidden"]
+    each = ", ".join(f"{label} {count}" for label, count in found.others.items())
+    return [
+        f"  another class wins with {sum(found.others.values())} of {total} parts hidden: {each}"
+    ]
+
+
+def _left(found: Explanation) -> list[str]:
+    if not found.left:
+        return []
+    score = found.maps[-1]
+    how = (
+        "at most that of the last of them"
+        if score.bounded.any()
+        else "computed from the references themselves"
+    )
+    return [
+        f"  with {found.left} of {score.hidden.size} parts hidden it is not among the"
+        f" {len(found.near)} nearest; its score is then {how}"
+    ]

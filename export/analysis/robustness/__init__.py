@@ -1,0 +1,1 @@
+"""Accuracy on photos that are turned, darkened, blurred and so on."""

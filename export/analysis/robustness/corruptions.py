@@ -1,0 +1,211 @@
+"""Photos as they might have been taken: turned, nearer, darker, blurred, and how answers change."""
+
+from __future__ import annotations
+
+import io
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageFilter
+
+from pocketknn.builder.photos.decode import Resize, bilinear, square
+from pocketknn.builder.spec import CROPS
+
+Square = NDArray[np.uint8]  # (size, size, 3)
+Strength = float | str
+# A photo, a strength and a source of noise to what the model is given.
+Make = Callable[[Image.Image, Strength, np.random.Generator], Square]
+_AS_IT_IS = "none"
+_ENOUGH = 4  # times the model's pixels; turning all of a camera's would take minutes
+_FILTERS = {
+    "nearest": Image.Resampling.NEAREST,
+    "box": Image.Resampling.BOX,
+    "bicubic": Image.Resampling.BICUBIC,
+    "lanczos": Image.Resampling.LANCZOS,
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shift:
+    """One way in which photos may differ from those that a model was built from.
+
+    Attributes:
+        name: what it is called.
+        unit: what its strengths count: levels are those of a pixel, 0..255; "" for names.
+        plain: the strength that changes nothing.
+        strengths: those to measure, in order; `plain` is one of them.
+        make: how a photo becomes the model's square.
+    """
+
+    name: str
+    unit: str
+    plain: Strength
+    strengths: tuple[Strength, ...]
+    make: Make
+
+
+def shifts(size: int, crop: str) -> tuple[Shift, ...]:
+    """All shifts, for a model of this size and crop.
+
+    Rotation and scale are of the photo, before it is cropped; what they show beyond its edges is
+    mirrored. Brightness, blur, noise and JPEG are of the model's square, so that a strength means
+    the same for photos of every size; on a photo of many more pixels they would do less.
+    """
+
+    def photo(change: Callable[[Image.Image, float], Image.Image], plain: float) -> Make:
+        def make(image: Image.Image, strength: Strength, rng: np.random.Generator) -> Square:
+            if strength != plain:
+                image = change(_reduced(image, _ENOUGH * size), float(strength))
+            return square(image, size, crop)
+
+        return make
+
+    def pixels(change: Callable[[Square, float, np.random.Generator], Square]) -> Make:
+        return lambda image, strength, rng: change(square(image, size, crop), float(strength), rng)
+
+    resamplers: dict[str, Resize] = {
+        "bilinear": bilinear,
+        "aliased": _sampled,
+        **{name: partial(Image.Image.resize, resample=by) for name, by in _FILTERS.items()},
+    }
+    return (
+        Shift(
+            name="rotation",
+            unit="degrees",
+            plain=0,
+            strengths=(0, 5, 15, 30, 60, 90, 180),
+            make=photo(turned, 0),
+        ),
+        Shift(
+            name="scale",
+            unit="times",
+            plain=1,
+            strengths=(0.5, 0.7, 0.85, 1, 1.2, 1.5, 2),
+            make=photo(scaled, 1),
+        ),
+        Shift(
+            name="brightness",
+            unit="times",
+            plain=1,
+            strengths=(0.25, 0.5, 0.75, 1, 1.25, 1.5, 2),
+            make=pixels(lambda pixels, strength, rng: brightened(pixels, strength)),
+        ),
+        Shift(
+            name="blur",
+            unit="% of side",
+            plain=0,
+            strengths=(0, 0.5, 1, 2, 4),
+            make=pixels(lambda pixels, strength, rng: blurred(pixels, strength)),
+        ),
+        Shift(
+            name="noise",
+            unit="levels",
+            plain=0,
+            strengths=(0, 5, 10, 20, 40),
+            make=pixels(noisy),
+        ),
+        Shift(
+            name="jpeg",
+            unit="% quality",
+            plain=_AS_IT_IS,
+            strengths=(_AS_IT_IS, 90, 70, 50, 30, 10),
+            make=lambda image, strength, rng: (
+                square(image, size, crop)
+                if strength == _AS_IT_IS
+                else compressed(square(image, size, crop), int(strength))
+            ),
+        ),
+        Shift(
+            name="crop",
+            unit="",
+            plain=crop,
+            strengths=(crop, *(one for one in CROPS if one != crop)),
+            make=lambda image, strength, rng: square(image, size, str(strength)),
+        ),
+        Shift(
+            name="resampler",
+            unit="",
+            plain="bilinear",
+            strengths=tuple(resamplers),
+            make=lambda image, strength, rng: square(
+                image, size, crop, resize=resamplers[str(strength)]
+            ),
+        ),
+    )
+
+
+def turned(image: Image.Image, degrees: float) -> Image.Image:
+    """A photo turned about its middle, counter-clockwise, of the same size."""
+    width, height = image.size
+    diagonal = math.hypot(width, height)
+    wide = _mirrored(image, math.ceil((diagonal - width) / 2), math.ceil((diagonal - height) / 2))
+    return _middle(wide.rotate(degrees, Image.Resampling.BILINEAR), width, height)
+
+
+def scaled(image: Image.Image, factor: float) -> Image.Image:
+    """A photo taken from nearer (above 1) or farther: its middle, or mirrored beyond its edges."""
+    width, height = (max(1, round(length / factor)) for length in image.size)
+    across, down = (
+        max(0, math.ceil((wanted - given) / 2))
+        for wanted, given in zip((width, height), image.size, strict=True)
+    )
+    return _middle(_mirrored(image, across, down), width, height)
+
+
+def brightened(pixels: Square, factor: float) -> Square:
+    """All values times a factor, up to white."""
+    return _whole(pixels.astype(np.float64) * factor)
+
+
+def blurred(pixels: Square, percent: float) -> Square:
+    """Blurred by a Gaussian, whose standard deviation is a share of the side."""
+    sigma = percent / 100 * len(pixels)
+    return np.asarray(Image.fromarray(pixels).filter(ImageFilter.GaussianBlur(sigma)))
+
+
+def noisy(pixels: Square, deviation: float, rng: np.random.Generator) -> Square:
+    """With Gaussian noise of this standard deviation in each value."""
+    return _whole(pixels + deviation * rng.standard_normal(pixels.shape))
+
+
+def compressed(pixels: Square, quality: int) -> Square:
+    """Saved as JPEG and opened again."""
+    stream = io.BytesIO()
+    Image.fromarray(pixels).save(stream, "JPEG", quality=quality)
+    with Image.open(stream) as image:
+        return np.asarray(image.convert("RGB"))
+
+
+def _whole(values: NDArray[np.float64]) -> Square:
+    rounded: Square = np.clip(np.rint(values), 0, 255).astype(np.uint8)
+    return rounded
+
+
+def _reduced(image: Image.Image, least: int) -> Image.Image:
+    """A photo of fewer pixels, whose shorter side still has `least`, if it had so many."""
+    factor = min(image.size) // least
+    return image.reduce(factor) if factor > 1 else image
+
+
+def _mirrored(image: Image.Image, across: int, down: int) -> Image.Image:
+    """A photo with margins, in which it goes on as in a mirror."""
+    if not across and not down:
+        return image
+    return Image.fromarray(
+        np.pad(np.asarray(image), ((down, down), (across, across), (0, 0)), "symmetric")
+    )
+
+
+def _middle(image: Image.Image, width: int, height: int) -> Image.Image:
+    left, top = (image.width - width) // 2, (image.height - height) // 2
+    return image.crop((left, top, left + width, top + height))
+
+
+def _sampled(image: Image.Image, size: tuple[int, int]) -> Image.Image:
+    """Resized by interpolating between four pixels only, as `tf.image.resize` does by default."""
+    box = (0, 0, *image.size)
+    return image.transform(size, Image.Transform.EXTENT, box, Image.Resampling.BILINEAR)

@@ -1,0 +1,154 @@
+"""What a model makes of shifted photos, against what it makes of the photos as they are."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from typing import NamedTuple
+
+import numpy as np
+
+from pocketknn.builder.errors import InputError
+from pocketknn.builder.photos.decode import Photo, decode, read, square
+from pocketknn.export.analysis.readable import drawn
+from pocketknn.export.formats.artefact import Artefact, picture_input
+from pocketknn.export.formats.protocol import Outputs
+from pocketknn.export.parity import metrics
+
+from .corruptions import Strength, shifts
+
+COUNT = 100
+# What is measured, in the words of a table's heading.
+_SHARES = {
+    "accuracy": "accuracy",
+    "unknown": "unknown",
+    "same_label": "class",
+    "first_equal": "first",
+    "recall": "neighbours",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shifted:
+    """One file on photos that were shifted in one way.
+
+    Attributes:
+        name: of the file.
+        shift: how they were shifted.
+        strength: by how much.
+        unit: what the strength counts.
+        plain: whether that leaves them as they are.
+        photos: how many there were.
+        accuracy: share of the photos whose label won; None without labels or a vote.
+        unknown: share that is taken for a stranger; None without a threshold.
+        same_label: share that is put into the same class as before; None without a vote.
+        first_equal: share whose nearest reference is the same as before.
+        recall: share of the neighbours of before that are found.
+    """
+
+    name: str
+    shift: str
+    strength: Strength
+    unit: str
+    plain: bool
+    photos: int
+    accuracy: float | None
+    unknown: float | None
+    same_label: float | None
+    first_equal: float
+    recall: float
+
+    @property
+    def told(self) -> str:
+        """The strength in words: "5 degrees"."""
+        named = isinstance(self.strength, str)
+        return str(self.strength) if named else f"{self.strength} {self.unit}"
+
+
+class Measured(NamedTuple):
+    """What was measured.
+
+    Attributes:
+        rows: one for each strength of each shift.
+        photos: those that were used.
+    """
+
+    rows: list[Shifted]
+    photos: list[Photo]
+
+
+def measure(
+    name: str,
+    file: Artefact,
+    photos: Sequence[Photo],
+    *,
+    count: int = COUNT,
+    seed: int = 0,
+    progress: Callable[[int], object] = lambda done: None,
+) -> Measured:
+    """Run a file on photos, and on the same photos with every shift in every strength.
+
+    Args:
+        name: what the file is called.
+        file: takes pictures.
+        photos: of which some are drawn.
+        count: how many at most; those that cannot be read are passed over.
+        seed: draws the photos and their noise.
+        progress: called with 1 for each photo.
+
+    Raises:
+        InputError: the file takes features, `count` is below 1, or none of the photos can be read.
+    """
+    given = picture_input(name, file.metadata)
+    if count < 1:
+        raise InputError(f"at least 1 photo is needed, not {count}")
+    if seed < 0:
+        raise InputError(f"the seed must not be negative, but is {seed}")
+    size, crop = given["shape"][0], given["crop"]
+    ways = shifts(size, crop)
+    changes = [(way, by) for way in ways for by in way.strengths if by != way.plain]
+    used, answers = [], []
+    images = drawn(photos, lambda photo: decode(read(photo)), seed)
+    for number, image in islice(images, count):
+        # Each strength of noise has the same pattern: only its strength differs.
+        squares = [
+            way.make(image, by, np.random.default_rng([seed, number])) for way, by in changes
+        ]
+        answers.append(file.run(np.stack([square(image, size, crop), *squares])))
+        used.append(photos[number])
+        progress(1)
+    plain, *others = _of_changes(answers)
+    changed = dict(zip([(way.name, by) for way, by in changes], others, strict=True))
+    rows = [
+        Shifted(
+            name=name,
+            shift=way.name,
+            strength=by,
+            unit=way.unit,
+            plain=by == way.plain,
+            photos=len(used),
+            accuracy=metrics.accuracy(outputs, file.metadata.labels, used),
+            unknown=metrics.unknown(outputs, file.metadata.manifest),
+            same_label=metrics.same_label(plain, outputs),
+            first_equal=metrics.first_equal(plain["indices"], outputs["indices"]),
+            recall=metrics.recall(plain["indices"], outputs["indices"]),
+        )
+        for way in ways
+        for by in way.strengths
+        for outputs in [changed.get((way.name, by), plain)]
+    ]
+    return Measured(rows, used)
+
+
+def shares(rows: Sequence[Shifted]) -> dict[str, str]:
+    """The shares that were measured, and the words for them."""
+    return {key: word for key, word in _SHARES.items() if getattr(rows[0], key) is not None}
+
+
+def _of_changes(answers: Sequence[Outputs]) -> list[Outputs]:
+    """Outputs for each photo, in which each change is a row, as outputs for each change."""
+    return [
+        {key: np.stack([one[key][row] for one in answers]) for key in answers[0]}
+        for row in range(len(answers[0]["indices"]))
+    ]

@@ -1,0 +1,1 @@
+"""What app makers get beside the files."""

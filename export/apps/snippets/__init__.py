@@ -1,0 +1,1 @@
+"""Code for apps that use the files of a build."""

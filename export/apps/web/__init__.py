@@ -1,0 +1,1 @@
+"""A page that runs the ONNX file in the browser."""

@@ -1,0 +1,95 @@
+"""A page that runs the ONNX file in the visitor's browser: a folder for any static server."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Mapping
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from pocketknn.builder.errors import InputError
+from pocketknn.export.apps.snippets import write as app_code
+from pocketknn.export.formats.artefact import load
+from pocketknn.export.formats.onnx import convert
+from pocketknn.export.manifest.describe import MODEL, Metadata
+
+from .runtime import Runtime
+
+THUMBNAILS = "thumbnails"
+_MODEL, _DATA = MODEL + convert.SUFFIX, "page.json"
+
+
+def model_of(out: Path) -> tuple[Path, Metadata]:
+    """The ONNX file of a build, or the one that is named, and what it says about itself.
+
+    Raises:
+        InputError: there is none, it is damaged, or it takes features.
+    """
+    path = out if out.suffix == convert.SUFFIX else out / _MODEL
+    if out.exists() and not path.exists():
+        raise InputError(f"{out} holds no {_MODEL}, which the page runs; build with --formats onnx")
+    metadata = load(path if out.exists() else out).metadata
+    given = metadata.manifest["input"]
+    if given["name"] != "image":
+        raise InputError(
+            f"{path.name} takes vectors of {given['shape'][0]} features; the page shows pictures"
+        )
+    return path, metadata
+
+
+def write(
+    folder: Path,
+    model: Path,
+    metadata: Metadata,
+    runtime: Runtime,
+    *,
+    title: str,
+    thumbnails: Mapping[int, str],
+) -> None:
+    """Write all of the page but its thumbnails.
+
+    Args:
+        folder: where they already are, in the folder `THUMBNAILS`.
+        model: the ONNX file.
+        metadata: what it says about itself.
+        runtime: what runs it in a browser.
+        title: what the page is called.
+        thumbnails: names of their files, by the reference's index.
+    """
+    for source in (files(__package__) / "static").iterdir():
+        (folder / source.name).write_bytes(source.read_bytes())
+    # The code of the build's own snippets, so that there is one, which the tests hold to Pillow.
+    square = app_code.render("square.mjs", metadata.manifest)
+    (folder / "square.js").write_text(square, encoding="utf-8", newline="")
+    shutil.copyfile(model, folder / _MODEL)
+    (folder / "runtime").mkdir()
+    (folder / "runtime-license.txt").rename(folder / "runtime" / "LICENSE.txt")
+    for name, path in runtime.files.items():
+        shutil.copyfile(path, folder / "runtime" / name)
+    data = _data(metadata, title, thumbnails)
+    text = json.dumps(data, ensure_ascii=False, separators=(",", ":"))
+    (folder / _DATA).write_text(text, encoding="utf-8", newline="")
+
+
+def _data(metadata: Metadata, title: str, thumbnails: Mapping[int, str]) -> dict[str, Any]:
+    """What the page has to know of the build."""
+    manifest = metadata.manifest
+    given = manifest["input"]
+    return {
+        "title": title,
+        "description": manifest["description"],
+        "input": {"size": given["shape"][0], "crop": given["crop"], "dtype": given["dtype"]},
+        "metric": manifest["metric"],
+        "scores": manifest["outputs"]["scores"]["is"].removesuffix(", descending"),
+        "k": manifest["k"],
+        "labels": metadata.labels,
+        "targets": manifest["targets"],
+        "threshold": manifest["reject"]["threshold"] if manifest["reject"] else None,
+        "references": [
+            row
+            | ({"thumbnail": f"{THUMBNAILS}/{thumbnails[index]}"} if index in thumbnails else {})
+            for index, row in enumerate(metadata.rows())
+        ],
+    }

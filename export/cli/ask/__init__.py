@@ -1,0 +1,1 @@
+"""predict, explain and web."""

@@ -1,0 +1,91 @@
+"""pocketknn predict: the nearest references of pictures, with any exported file."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.box import SIMPLE_HEAD
+from rich.table import Table
+from rich.text import Text
+
+from pocketknn.builder.errors import InputError
+from pocketknn.builder.knn import exact
+from pocketknn.builder.photos.decode import Photo, PictureError, pixels
+from pocketknn.builder.photos.readers import LocalFile
+from pocketknn.export.cli.console.terminal import console, say_json, shown
+from pocketknn.export.formats.artefact import Artefact, load, picture_input
+from pocketknn.export.manifest.describe import SHOWN, Row
+
+
+def predict_images(path: Path, images: Sequence[Path], as_json: bool) -> None:
+    """Classify pictures with an artefact and print a table or JSON.
+
+    Raises:
+        InputError: the artefact cannot be opened or takes features, or a picture cannot be read;
+            the answers for the other pictures are printed first.
+    """
+    artefact = load(path)
+    picture_input(path.name, artefact.metadata)
+    answers, broken = [], []
+    table = artefact.metadata.rows()
+    for image in images:
+        try:
+            answers.append(answered(artefact, table, image))
+        except PictureError as error:
+            broken.append(f"{image}: {error}")
+    if as_json:
+        say_json(answers)
+    elif answers:
+        console.print(_answers_table(answers))
+        said = artefact.metadata.manifest["outputs"]["scores"]["is"]
+        console.print(f"score: {said.removesuffix(', descending')}", markup=False)
+    if broken:
+        raise InputError("; ".join(broken))
+
+
+def answered(artefact: Artefact, table: Sequence[Row], image: Path) -> dict[str, Any]:
+    """What an artefact with a table of references says of one picture file, as a JSON object.
+
+    Raises:
+        PictureError: the picture cannot be read.
+    """
+    given = artefact.metadata.manifest["input"]
+    photo = Photo(name=str(image), label="", content=LocalFile(str(image.absolute())))
+    outputs = artefact.run(pixels(photo, given["shape"][0], given["crop"])[None])
+    nearest = [
+        {"score": float(score)} | table[int(index)]
+        for score, index in zip(outputs["scores"][0], outputs["indices"][0], strict=True)
+    ]
+    said: dict[str, Any] = {"image": str(image)}
+    if "probabilities" in outputs:
+        votes = outputs["probabilities"]
+        said["label"] = artefact.metadata.labels[int(exact.winners(votes)[0])]
+        said["probability"] = float(votes.max())
+    if "value" in outputs:
+        names = artefact.metadata.manifest["targets"]
+        said["value"] = dict(zip(names, map(float, outputs["value"][0]), strict=True))
+    return said | {"neighbors": nearest}
+
+
+def _answers_table(answers: Sequence[dict[str, Any]]) -> Table:
+    table = Table(box=SIMPLE_HEAD, pad_edge=False)
+    said = ("value",) if "value" in answers[0] else ("label", "vote")
+    for heading in ("picture", *said, "nearest references (score)"):
+        table.add_column(heading, overflow="fold")
+    for answer in answers:
+        near = "\n".join(
+            shown(f"{one['path'] or one['id']} ({one['score']:.3f})")
+            for one in answer["neighbors"][:SHOWN]
+        )
+        if "value" in answer:
+            values = [
+                "\n".join(shown(f"{name} {value:.4g}") for name, value in answer["value"].items())
+            ]
+        else:
+            vote = f"{answer['probability']:.0%}" if "label" in answer else ""
+            values = [shown(answer.get("label", "")), vote]
+        # Text, as names may hold what rich takes for markup.
+        table.add_row(*map(Text, (shown(answer["image"]), *values, near)))
+    return table

@@ -1,0 +1,1 @@
+"""edit and diff."""

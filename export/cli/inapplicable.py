@@ -1,0 +1,108 @@
+"""Options that were typed where they mean nothing: refused, as to pass over them would mislead."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import typer
+
+_PLACES = ("path_column", "label_column", "target_column")
+_CHOSEN = ("exclude", "limit")
+_TABLES = (".csv", ".parquet")
+
+
+def refuse(context: typer.Context, names: Iterable[str], why: str) -> None:
+    """Refuse options of a command that were typed.
+
+    Args:
+        context: of the command.
+        names: of its parameters.
+        why: what the message says behind the option.
+
+    Raises:
+        InputError: one of them was typed.
+    """
+    from pocketknn.builder.errors import InputError
+
+    options = {one.name: one.opts[0] for one in context.command.params}
+    for name in names:
+        source = context.get_parameter_source(name)
+        if source is not None and source.name == "COMMANDLINE":
+            raise InputError(f"{options[name]} {why}")
+
+
+def check_place(context: typer.Context, places: Iterable[Path | str]) -> None:
+    """Refuse the columns of tables where no place is one.
+
+    Raises:
+        InputError: one of them was typed.
+    """
+    if not any(str(place).lower().endswith(_TABLES) for place in places):
+        # Of targets, `find` says more.
+        refuse(context, _PLACES[:2], "is for a table of photos, .csv or .parquet")
+
+
+def check_build(
+    context: typer.Context, place: Path | str, formats: Iterable[str] | None, *, plan: bool
+) -> None:
+    """Refuse what means nothing for a build from references, without a budget, and so on.
+
+    Raises:
+        InputError: such an option was typed.
+    """
+    from pocketknn.builder.references.files import is_collection
+    from pocketknn.export.formats.artefact import FORMATS
+
+    given = context.params
+    written = set(FORMATS if formats is None else formats)
+    if is_collection(place):
+        why = f"is for photos, and {place} holds references, which were embedded before"
+        refuse(context, ("strict", *_CHOSEN, *_PLACES), why)
+        _check_embedded(context, place)
+    else:
+        check_place(context, [place])
+    if given["budget"] is None:
+        refuse(context, ("loss", "agreement"), "goes with --budget")
+    if given["reject"] != "auto":
+        refuse(context, ("false_rejection",), "goes with --reject auto")
+    if not written & {"tflite"}:
+        refuse(context, ("outputs",), "is for TFLite files, and none is written")
+    if not written & {"tflite", "onnx"}:
+        refuse(context, ("pixels",), "is for TFLite and ONNX files, and none is written")
+    if not written & {"coreml"}:
+        refuse(context, ("ios",), "is for Core ML files, and none is written")
+    if not written - {"keras"}:
+        refuse(context, ("precision",), "is not for Keras files, which are float32")
+    if plan:
+        why = "goes with a build; --plan writes nothing"
+        refuse(context, ("strangers", "force", "no_report"), why)
+
+
+def _check_embedded(context: typer.Context, place: Path) -> None:
+    """Refuse to embed otherwise than it was done."""
+    from pocketknn.builder.references.references import References
+
+    origin = None if place.suffix.lower() == ".json" else References.origin(place)
+    if origin is None:
+        why = f"is for photos, and {place} holds vectors of no known backbone"
+        refuse(context, ("weights", "alpha", "size", "input_range", "crop"), why)
+        return
+    for name in ("crop", "alpha", "input_range"):
+        if context.params[name] != (there := getattr(origin, name)):
+            refuse(context, (name,), f"cannot be changed: {place} was embedded with {there}")
+
+
+def check_tune(context: typer.Context, place: Path | str) -> None:
+    """Refuse what means nothing for references, of which some are tuned.
+
+    Raises:
+        InputError: such an option was typed.
+    """
+    from pocketknn.builder.references.files import is_collection
+
+    if is_collection(place):
+        why = f"is for photos, and {place} holds references, which were embedded before"
+        refuse(context, (*_CHOSEN, *_PLACES, "no_cache"), why)
+    else:
+        check_place(context, [place])

@@ -1,0 +1,1 @@
+"""verify, eval, bench and inspect."""

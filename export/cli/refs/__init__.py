@@ -1,0 +1,1 @@
+"""refs: references kept in files."""

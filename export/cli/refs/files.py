@@ -1,0 +1,164 @@
+"""References that are kept in files: opened, put together, written, and what is said of it."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+from pocketknn.builder.errors import InputError
+from pocketknn.builder.references.files import read_collection
+from pocketknn.builder.references.references import References
+from pocketknn.export.cli.console.terminal import say, shown
+from pocketknn.export.manifest.describe import REFERENCES
+from pocketknn.export.output.atomic_file import saved
+
+PARQUET, JSON, CSV = ".parquet", ".json", ".csv"
+_NAMED = 10  # classes in a line
+
+
+def located(file: Path) -> Path:
+    """The file of references, which a build's folder stands for as well.
+
+    Raises:
+        InputError: there is none.
+    """
+    path = file / REFERENCES if file.is_dir() else file
+    if file.is_dir() and not path.is_file():
+        raise InputError(f"{file} is a folder without {REFERENCES}, so it is no build")
+    if not path.exists():
+        raise InputError(f"{path} does not exist")
+    if path.suffix.lower() not in (PARQUET, JSON):
+        raise InputError(f"{path} holds no references; such files end in {PARQUET} or {JSON}")
+    return path
+
+
+def opened(file: Path) -> References:
+    """The references of a `.parquet`, an ml5 `.json` or a build's folder.
+
+    Raises:
+        InputError: it holds none.
+    """
+    return read_collection(located(file))
+
+
+def joined(refs: References, more: References) -> tuple[References, int]:
+    """References, behind them the ones of `more` that are not there yet, and how many were.
+
+    The same picture with another label or other targets is another reference.
+
+    Raises:
+        InputError: they do not go together.
+    """
+
+    def identity(one: References, row: int) -> tuple[str, str, bytes]:
+        return one.sha256[row], one.label_of(row), one.targets[row].tobytes()
+
+    check_alike(refs.labels, more.labels)
+    seen = {identity(refs, row) for row in range(len(refs))}
+    new = []
+    for row in range(len(more)):
+        key = identity(more, row)
+        if not more.sha256[row] or key not in seen:
+            new.append(row)
+            seen.add(key)
+    both = refs.merge(more.select(new) if new else more)  # refuses what does not go together
+    return (both if new else refs), len(more) - len(new)
+
+
+def check_alike(known: Iterable[str], labels: Iterable[str]) -> None:
+    """Refuse a new class that many file systems and all readers take for another one.
+
+    Raises:
+        InputError: it differs only in case or Unicode form.
+    """
+    there = set(known)
+    alike = {_plain(label): label for label in there}
+    for label in dict.fromkeys(labels):
+        other = label if label in there else alike.setdefault(_plain(label), label)
+        if other != label:
+            raise InputError(
+                f"the classes {other!r} and {label!r} differ only in case or Unicode form;"
+                " give them one name, or two that differ"
+            )
+
+
+def save(refs: References, out: Path, force: bool) -> None:
+    """Write references, whole or not at all."""
+    with saved(out, force) as path:
+        refs.save(path)
+
+
+def save_change(
+    before: References,
+    after: References,
+    out: Path,
+    force: bool,
+    *,
+    changes: str = "",
+    notes: Sequence[str] = (),
+) -> None:
+    """Write references, and say in one or two lines what has changed.
+
+    Args:
+        before: what they were made of.
+        after: the references.
+        out: the file.
+        force: replace it.
+        changes: what was done; by how many each class has grown or shrunk when empty.
+        notes: what else is to be said.
+    """
+    save(after, out, force)
+    many = str(len(after)) + (f" in {len(after.labels)}" if after.labels else "")
+    say(f"{described(before)} → {many}; written to {out}")
+    changes = changes or _growth(before.counts, after.counts)
+    if said := "; ".join(filter(None, [changes, *notes])):
+        say(f"  {said}")
+    if conflict := conflicts(after, before):
+        say(f"warning: {conflict}")
+
+
+def conflicts(refs: References, before: References | None = None) -> str:
+    """Which picture is in two classes, and was not before, in words; "" where none is."""
+
+    def picture(one: References, row: int) -> tuple[str, str]:
+        return one.sha256[row], one.label_of(row)
+
+    known = {picture(before, row) for _, row in before.contradicting()} if before else set()
+    new = [pair for pair in refs.contradicting() if picture(refs, pair[1]) not in known]
+    if not new:
+        return ""
+    told = [f"{shown(refs.paths[row])} as {refs.label_of(row)!r}" for row in new[0]]
+    more = f", and {counted(len(new) - 1, 'more such pair')}" if len(new) > 1 else ""
+    return f"the same picture is in two classes: {' and '.join(told)}{more}"
+
+
+def described(refs: References) -> str:
+    """How many references in how many classes, in words."""
+    many = counted(len(refs), "reference")
+    if not refs.labels:
+        return f"{many}, no classes"
+    return f"{many} in {counted(len(refs.labels), 'class', 'classes')}"
+
+
+def counted(number: int, one: str, many: str = "") -> str:
+    """A number and its noun."""
+    return f"{number} {one if number == 1 else many or f'{one}s'}"
+
+
+def _plain(label: str) -> str:
+    return unicodedata.normalize("NFC", label).casefold()
+
+
+def _growth(before: Mapping[str, int], after: Mapping[str, int]) -> str:
+    """The classes that have grown or shrunk, and by how many."""
+    said = []
+    for label in dict.fromkeys([*before, *after]):
+        number = after.get(label, 0) - before.get(label, 0)
+        mark = (
+            "" if label in before and label in after else " (new)" if label in after else " (gone)"
+        )
+        if number or mark:
+            said.append(f"{shown(label)} {number:+}{mark}")
+    more = [f"and {len(said) - _NAMED} more classes"] if len(said) > _NAMED else []
+    return ", ".join([*said[:_NAMED], *more])

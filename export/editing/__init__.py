@@ -1,0 +1,1 @@
+"""Other references in a file that is there."""

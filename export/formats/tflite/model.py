@@ -1,0 +1,252 @@
+"""A TFLite model as it lies in a file: its tensors, the order of its outputs, and its metadata.
+
+The tables are those of the schema that comes with LiteRT.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import struct
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pocketknn.export.manifest import checksums
+
+_IDENTIFIER = b"TFL3"
+_ALIGNMENT = 16  # of the data of a buffer, which the runtime maps as it is
+# Of TensorType: float32, float16, int32, int64, int8.
+_DTYPES = {0: "<f4", 1: "<f2", 2: "<i4", 4: "<i8", 9: "i1"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Port:
+    """A tensor that is an input or an output.
+
+    Attributes:
+        name: what the signature calls it; the tensor itself has a name that says nothing.
+        shape: with the batch of 1.
+        tensor: its number.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    tensor: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Signature:
+    """Inputs and outputs by position, which has nothing to do with the order of their names."""
+
+    inputs: tuple[Port, ...]
+    outputs: tuple[Port, ...]
+
+    def ordered(self, names: Sequence[str]) -> Signature:
+        """The outputs in the order of `names`; what is not among them comes last."""
+        places = {name: place for place, name in enumerate(names)}
+        outputs = sorted(
+            self.outputs, key=lambda port: (places.get(port.name, len(names)), port.name)
+        )
+        return replace(self, outputs=tuple(outputs))
+
+
+class Model:
+    """A model with one signature over one subgraph, to be changed and written again.
+
+    Attributes:
+        tree: the tables as objects, of the schema's class `ModelT`.
+        graph: the one subgraph.
+    """
+
+    def __init__(self, content: Any) -> None:  # noqa: ANN401  # bytes, or a map of a file
+        """Read a model.
+
+        Raises:
+            ValueError: it has more than one subgraph or signature.
+        """
+        from ai_edge_litert import schema_py_generated as schema
+
+        self.tree = schema.ModelT.InitFromPackedBuf(content, 0)
+        if (len(self.tree.subgraphs), len(self.tree.signatureDefs or ())) != (1, 1):
+            raise ValueError("the model must have one subgraph and one signature")
+        (self.graph,) = self.tree.subgraphs
+
+    def signature(self) -> Signature:
+        """The inputs and outputs.
+
+        Raises:
+            ValueError: there is an output that the signature does not name.
+        """
+        (named,) = self.tree.signatureDefs
+        return Signature(
+            inputs=self._ports(self.graph.inputs, named.inputs),
+            outputs=self._ports(self.graph.outputs, named.outputs),
+        )
+
+    def reorder(self, ports: Signature) -> None:
+        """Put the outputs into an order; signatures refer to tensors, not to places in it."""
+        self.graph.outputs = np.array([port.tensor for port in ports.outputs], np.int32)
+
+    def constants(self) -> Iterator[tuple[int, NDArray[Any]]]:
+        """The number of each tensor that has values, and those."""
+        for number, tensor in enumerate(self.graph.tensors):
+            data = self.tree.buffers[tensor.buffer].data
+            if data is not None and tensor.type in _DTYPES:
+                yield number, np.frombuffer(data, _DTYPES[tensor.type])
+
+    def set_constant(self, tensor: int, values: NDArray[Any]) -> None:
+        """Give a tensor of constants other ones, of a type that they can be of without loss."""
+        described = self.graph.tensors[tensor]
+        data = np.ascontiguousarray(values, _DTYPES[described.type])
+        self.tree.buffers[described.buffer].data = data.reshape(-1).view(np.uint8)
+
+    def kind(self, operator: Any) -> int:  # noqa: ANN401
+        """Which of the schema's `BuiltinOperator` an operator is."""
+        code = self.tree.operatorCodes[operator.opcodeIndex]
+        return int(max(code.builtinCode, code.deprecatedBuiltinCode))
+
+    def code(self, kind: int, version: int) -> int:
+        """The number of an operator code, which is added where it is not there."""
+        from ai_edge_litert import schema_py_generated as schema
+
+        codes = self.tree.operatorCodes
+        for number, one in enumerate(codes):
+            if (one.builtinCode, one.version) == (kind, version):
+                return number
+        added = schema.OperatorCodeT()
+        added.builtinCode, added.version = kind, version
+        added.deprecatedBuiltinCode = min(kind, 127)
+        codes.append(added)
+        return len(codes) - 1
+
+    def operator(
+        self, kind: int, version: int, inputs: Sequence[int], outputs: Sequence[int]
+    ) -> Any:  # noqa: ANN401
+        """An operator over tensors, which is not in the graph yet."""
+        from ai_edge_litert import schema_py_generated as schema
+
+        made = schema.OperatorT()
+        made.opcodeIndex = self.code(kind, version)
+        made.inputs, made.outputs = list(inputs), list(outputs)
+        return made
+
+    def add_tensor(self, name: str, shape: NDArray[Any], kind: int) -> int:
+        """A further tensor, that is computed; its number."""
+        from ai_edge_litert import schema_py_generated as schema
+
+        tensor = schema.TensorT()
+        tensor.name, tensor.shape, tensor.type, tensor.buffer = name, shape, kind, 0
+        self.graph.tensors.append(tensor)
+        return len(self.graph.tensors) - 1
+
+    def set_axis(self, tensor: int, axis: int, size: int) -> None:
+        """Change the shape of a tensor."""
+        shape = np.array(self.graph.tensors[tensor].shape)
+        shape[axis] = size
+        self.graph.tensors[tensor].shape = shape
+
+    def set_value(self, tensor: int, place: int, value: int) -> None:
+        """Change one number of a constant."""
+        described = self.graph.tensors[tensor]
+        values = np.frombuffer(self.tree.buffers[described.buffer].data, _DTYPES[described.type])
+        self.set_constant(tensor, np.r_[values[:place], value, values[place + 1 :]])
+
+    def set_metadata(self, name: str, block: bytes) -> None:
+        """Put a named block of metadata into the model, in place of one of that name."""
+        from ai_edge_litert import schema_py_generated as schema
+
+        data = np.frombuffer(block, np.uint8)
+        entries = self.tree.metadata or []
+        for entry in entries:
+            if entry.name == name.encode():
+                self.tree.buffers[entry.buffer].data = data
+                return
+        buffer, entry = schema.BufferT(), schema.MetadataT()
+        buffer.data, entry.name, entry.buffer = data, name, len(self.tree.buffers)
+        self.tree.buffers.append(buffer)
+        self.tree.metadata = [*entries, entry]
+
+    def write(self, path: Path, streamed: Mapping[int, NDArray[Any]]) -> str:
+        """Write the model to a file.
+
+        A flatbuffer points forward only, and by distances. So large constants can follow all the
+        rest, written as they lie in memory, and never be copied.
+
+        Args:
+            path: the file.
+            streamed: the values of tensors, by their number, that come last.
+
+        Returns:
+            sha256 of the file.
+        """
+        places = {self.graph.tensors[tensor].buffer: values for tensor, values in streamed.items()}
+        for number in places:
+            self.tree.buffers[number].data = np.zeros(1, np.uint8)  # so that it has a pointer
+        packed = _packed(self.tree)
+        digest, end = hashlib.sha256(), len(packed)
+        tail: list[tuple[bytes, NDArray[Any]]] = []
+        for number, values in places.items():
+            start = -(-(end + 4) // _ALIGNMENT) * _ALIGNMENT - 4  # of the length, before the data
+            pointer = _pointer(packed, number)
+            struct.pack_into("<I", packed, pointer, start - pointer)
+            tail.append((bytes(start - end) + struct.pack("<I", values.nbytes), values))
+            end = start + 4 + values.nbytes
+        with path.open("wb") as file:
+            for part in (packed, *(piece for pair in tail for piece in pair)):
+                checksums.write(file, part, digest)
+        return digest.hexdigest()
+
+    def _ports(self, places: Sequence[int], named: Sequence[Any]) -> tuple[Port, ...]:
+        """The names of the tensors at `places`; two names may stand for one tensor."""
+        left = [(one.tensorIndex, one.name.decode()) for one in named]
+        ports = []
+        for place in places:
+            pair = next((pair for pair in left if pair[0] == place), None)
+            if pair is None:
+                raise ValueError(f"the signature does not name tensor {place}")
+            left.remove(pair)
+            shape = tuple(int(size) for size in self.graph.tensors[place].shape)
+            ports.append(Port(name=pair[1], shape=shape, tensor=int(place)))
+        return tuple(ports)
+
+
+def _packed(tree: Any) -> bytearray:  # noqa: ANN401
+    """The tables and all buffers, whose data begin where the runtime wants them to."""
+    import flatbuffers
+
+    builder = flatbuffers.Builder(sum(len(b.data) for b in tree.buffers if b.data is not None))
+    for buffer in tree.buffers:
+        buffer.Pack = _aligned(buffer)  # the schema's own forgets the alignment
+    builder.Finish(tree.Pack(builder), _IDENTIFIER)
+    for buffer in tree.buffers:
+        del buffer.Pack  # it refers to its buffer, and would keep the file in memory
+    return bytearray(builder.Output())
+
+
+def _aligned(buffer: Any) -> Any:  # noqa: ANN401
+    def pack(builder: Any) -> int:  # noqa: ANN401
+        data = None
+        if buffer.data is not None:
+            content = bytes(buffer.data)
+            builder.StartVector(1, len(content), _ALIGNMENT)
+            builder.head -= len(content)
+            builder.Bytes[builder.head : builder.head + len(content)] = content
+            data = builder.EndVector()
+        builder.StartObject(1)
+        if data is not None:
+            builder.PrependUOffsetTRelativeSlot(0, data, 0)
+        return int(builder.EndObject())
+
+    return pack
+
+
+def _pointer(packed: bytearray, buffer: int) -> int:
+    """Where the distance from a buffer to its data stands."""
+    from ai_edge_litert import schema_py_generated as schema
+
+    table = schema.Model.GetRootAs(packed).Buffers(buffer)._tab
+    return int(table.Pos + table.Offset(4))

@@ -1,0 +1,187 @@
+"""What the readers of a manifest rely on, whoever wrote it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import PurePosixPath
+from typing import Any, NamedTuple
+
+from pocketknn.builder.spec import CROPS
+from pocketknn.export.formats.options import PRECISIONS
+
+_LARGEST = 1 << 53  # what a number of any reader holds
+_SIDE = 1 << 14  # pixels; more would not fit into memory
+
+
+class Maybe(NamedTuple):
+    """Of a kind, or null."""
+
+    kind: Any
+
+
+class Added(NamedTuple):
+    """Of a kind where it is there: earlier versions did not write it, or it is not always said."""
+
+    kind: Any
+
+
+class Each(NamedTuple):
+    """A list or an object whose members are all of a kind."""
+
+    form: type
+    kind: Any
+
+
+NUMBER = (int, float)
+_SHARE = Maybe(NUMBER)
+_TEXT = Maybe(str)
+_ERRORS = Maybe(Each(dict, NUMBER))  # of each target
+_POINT = {"kept": int, "accuracy": _SHARE, "rmse": _ERRORS}
+INSIDE: dict[str, Any] = {
+    "head": str,
+    "k": int,
+    "metric": str,
+    "vote": _TEXT,
+    "temperature": Maybe(NUMBER),
+    "projection": Maybe(
+        {
+            "by": str,
+            "size": int,
+            "variance": Maybe(NUMBER),
+            "whiten": Added(Maybe(NUMBER)),
+            "directions": Added(int),
+            "without": Maybe({"accuracy": _SHARE, "first_equal": NUMBER, "recall": NUMBER}),
+        }
+    ),
+    "scores_of": str,
+    "search": {
+        "by": str,
+        "references_precision": str,
+        "candidates": int,
+        "components": int,
+        "cells": int,
+        "probes": int,
+        "recall": _SHARE,
+        "queries": int,
+    },
+    "reject": Maybe(
+        {
+            "threshold": NUMBER,
+            "known": _SHARE,
+            "left_out_classes": _SHARE,
+            "strangers": _SHARE,
+            "strangers_asked": int,
+        }
+    ),
+    "targets": Each(list, str),
+    "balanced": Maybe(bool),
+    "precision": Each(dict, str),
+    "seed": int,
+    "ios": int,
+    **dict.fromkeys(("description", "author", "license", "version"), str),
+    "backbone": Maybe(
+        {
+            "name": str,
+            "alpha": Maybe(NUMBER),
+            "input_range": str,
+            "dim": int,
+            "weights": _TEXT,
+            "weights_sha256": _TEXT,
+            "sha256": str,
+            "attribution": Added(_TEXT),
+            "why": _TEXT,
+        }
+    ),
+    "input": {
+        "name": str,
+        "shape": Each(list, int),
+        "dtype": str,
+        "crop": Added(str),
+        "consumers": Added(Each(dict, {"name": str, "crop": str})),
+    },
+    "outputs": Each(dict, {"shape": Each(list, int), "is": str}),
+    "labels": Each(list, str),
+    "references": {
+        "count": int,
+        "dim": int,
+        "per_label": Each(dict, int),
+        "duplicates": int,
+        "contradictions": Each(list, [str, str]),
+        "leave_one_out": Maybe(
+            {"accuracy": _SHARE, "rmse": _ERRORS, "k": int, "queries": int, "folds": Added(int)}
+        ),
+        "figures_of": Added(Maybe(int)),
+    },
+    "condensed": Added(
+        Maybe(
+            {
+                "by": str,
+                "before": int,
+                "kept": int,
+                "bytes_each": int,
+                "curve": Each(list, _POINT),
+            }
+        )
+    ),
+}
+BUILT: dict[str, Any] = INSIDE | {"files": Each(dict, {"sha256": str}), "parity": dict}
+
+
+def check_manifest(manifest: dict[str, Any], wanted: Mapping[str, Any]) -> None:
+    """Raise unless what the readers rely on is there, and makes sense.
+
+    Args:
+        manifest: a JSON object.
+        wanted: `INSIDE` for the manifest in an artefact, `BUILT` for that of a folder.
+
+    Raises:
+        TypeError, ValueError, KeyError: it is not.
+    """
+    _check(manifest, wanted, "it")
+    shape, name = manifest["input"]["shape"], manifest["input"]["name"]
+    if name == "image":
+        if manifest["input"]["crop"] not in CROPS or manifest["backbone"] is None:
+            raise ValueError("its pictures are not described")
+        if len(shape) != 3 or shape[0] != shape[1] or shape[2] != 3 or not 0 < shape[0] <= _SIDE:
+            raise ValueError(f"its pictures have the shape {shape}")
+    elif len(shape) != 1 or shape[0] < 1:
+        raise ValueError(f"its input has the shape {shape}")
+    for one in manifest["precision"].values():
+        if one not in PRECISIONS:
+            raise ValueError(f"a precision is {one!r}")
+    if manifest["projection"]:
+        needed = "directions" if manifest["projection"]["by"] == "classes" else "whiten"
+        _check(manifest["projection"][needed], NUMBER, needed)
+    measured = manifest["references"]["leave_one_out"]
+    if measured and measured["accuracy"] is measured["rmse"] is None:
+        raise ValueError("its accuracy is nothing")
+    for file in manifest["files"] if wanted is BUILT else ():
+        if PurePosixPath(file).name != file or "\\" in file or file in ("", ".."):
+            raise ValueError(f"it names {file!r}, which is not in its folder")
+    for form in manifest["parity"] if wanted is BUILT else ():
+        _check(manifest["precision"][form], str, form)
+
+
+def _check(value: Any, kind: Any, place: str) -> None:  # noqa: ANN401
+    """Raise unless a value is of a kind: a type or several, or one of the forms above."""
+    match kind:
+        case Maybe() | Added():
+            if value is not None or isinstance(kind, Added):
+                _check(value, kind.kind, place)
+        case Each():
+            _check(value, kind.form, place)
+            for one in value.values() if isinstance(value, dict) else value:
+                _check(one, kind.kind, f"a member of {place}")
+        case dict():
+            _check(value, (dict,), place)
+            for key, of in kind.items():
+                if key in value or not isinstance(of, Added):
+                    _check(value[key], of, key)
+        case list():
+            _check(value, (list,), place)
+            for one, of in zip(value, kind, strict=True):
+                _check(one, of, place)
+        case _:
+            wrong = not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool)
+            if wrong or (isinstance(value, int | float) and not -_LARGEST < value < _LARGEST):
+                raise TypeError(f"{place} is {value!r:.40}")

@@ -1,0 +1,363 @@
+"""Parity: whether an artefact agrees with the exact k-NN, and by how much."""
+
+from __future__ import annotations
+
+import mmap
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pocketknn.builder.knn import exact as neighbors
+from pocketknn.builder.knn.exact import Floats, Ints, Neighbors
+from pocketknn.builder.knn.metric_space import Space
+from pocketknn.builder.knn.resolve import Fit
+from pocketknn.export.formats.protocol import Outputs
+
+_MOST_SHORT = 30.0  # times shorter than references; of a query that is shorter little is left
+_ROWS = 1024  # of a matrix, compared at once
+# How many fewer of the exact neighbours a file may find than its search does in numpy: runtimes
+# take queries for bytes in steps of their own, which decides about references at the edge.
+_RECALL = 0.02
+
+
+class Tolerance(NamedTuple):
+    """What agreement means for a precision.
+
+    Cosines err by a fixed amount. Distances and values have no scale of their own: their errors
+    are shares of what was rounded, the vectors' lengths (1 for cosines) and the largest target.
+
+    Attributes:
+        score: largest error of a returned cosine against the exact one of the same reference.
+        distance: largest error of a returned distance.
+        tie: references whose exact scores differ by less may change places.
+        lists: least share of neighbour lists that are equal but for such ties.
+        vote: largest error of a vote, or value, against that over the artefact's own neighbours.
+    """
+
+    score: float
+    distance: float
+    tie: float
+    lists: float
+    vote: float
+
+
+# float32: a dot product of 1280 terms errs by some 1e-6, two scores by twice that, with a margin.
+# float16: the backbone alone is half precision; its rounding moves a cosine by some 1e-3. A cosine
+# sees only what of the error lies along the reference, a distance can see all of it, up to the
+# square root of twice as much; 3e-2 is what noise and black pictures need with a margin of two.
+TOLERANCES = {
+    "float32": Tolerance(score=1e-5, distance=1e-5, tie=2e-5, lists=0.999, vote=1e-5),
+    "float16": Tolerance(score=1e-2, distance=3e-2, tie=5e-3, lists=0.99, vote=1e-3),
+    # Whoever asks for 8 bits is told what they cost. A wrong graph errs by more than a quarter.
+    "int8": Tolerance(score=0.25, distance=0.25, tie=5e-3, lists=0.0, vote=1e-3),
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Parity:
+    """An artefact's outputs held against exact k-NN in float64.
+
+    Attributes:
+        precision: which tolerance holds.
+        judge: what embedded the inputs for the exact k-NN, see `Queries`.
+        queries: how many inputs were compared.
+        lists_equal: share of neighbour lists equal in every rank.
+        lists_agree: the same, where references with exact scores closer than `tie` may swap.
+        first_equal: share of queries with the same nearest reference.
+        recall: share of the exact k neighbours that were returned, in any order.
+        score_error: largest |returned score - exact score of the returned reference|; of a
+            distance, as a share of the lengths of the two vectors.
+        vote_error: largest |vote - vote over the artefact's own neighbours|, or of a value, as a
+            share of the largest target; 0 without either.
+        labels_equal: share of queries with the label of the exact vote; 1 without a vote.
+        stored: whether the file holds all references bit for bit: the queries meet a few only.
+        failures: what is outside the tolerance, in words; empty when the artefact agrees.
+    """
+
+    precision: str
+    judge: str
+    queries: int
+    lists_equal: float
+    lists_agree: float
+    first_equal: float
+    recall: float
+    score_error: float
+    vote_error: float
+    labels_equal: float
+    stored: bool
+    failures: tuple[str, ...]
+
+    @property
+    def agrees(self) -> bool:
+        """Whether all is within the tolerance."""
+        return not self.failures
+
+    def as_json(self) -> dict[str, object]:
+        """The same as a JSON object; what could not be measured is null."""
+        values = {key: _finite(value) for key, value in asdict(self).items()}
+        return {"agrees": self.agrees} | values | {"failures": list(self.failures)}
+
+
+def check(
+    outputs: Outputs,
+    embeddings: NDArray[np.floating],
+    fit: Fit,
+    *,
+    precision: str,
+    stored: bool = True,
+) -> Parity:
+    """Compare what an artefact answered with the exact k-NN over the same embeddings.
+
+    Args:
+        outputs: the artefact's `scores` (q, k), `indices` (q, k) and, with a vote,
+            `probabilities` (q, C), or with targets `value` (q, T).
+        embeddings: (q, d) of the same queries, from the Keras backbone.
+        fit: the references that the artefact should hold, and what it should do with them.
+        precision: `float32` or `float16`.
+        stored: what `holds` says of the file.
+    """
+    if wrong := _misshapen(outputs, len(embeddings), fit):
+        return refused(precision, len(embeddings), wrong)
+    exact = fit.space.scores(embeddings)
+    best = neighbors.rank(exact, fit.k)
+    indices = outputs["indices"].astype(np.int64)
+    true_scores = np.take_along_axis(exact, indices, axis=1)
+    scale = scale_of(fit.space, embeddings, indices)
+    judged = _judged(outputs, best, true_scores, scale, fit, precision, stored)
+    tolerance = TOLERANCES[precision]
+    if fit.index is None or not fit.approximate or not tolerance.lists:
+        return judged
+    units = neighbors.unit(fit.space.project(embeddings))
+    least = best.scores[:, -1:] - tolerance.tie
+
+    def as_near(found: Ints) -> float:
+        """Share of what was found that is as near as the last of the exact neighbours."""
+        scores = np.take_along_axis(exact, np.maximum(found, 0), axis=1)
+        return float((scores >= least).mean())
+
+    wanted, given = as_near(fit.index.find(units, fit.k).indices), as_near(indices)
+    if given >= wanted - _RECALL:
+        return judged
+    failure = f"it finds {given:.1%} of the exact neighbours, and its search {wanted:.1%}"
+    return replace(judged, failures=(*judged.failures, failure))
+
+
+def check_kept(
+    outputs: Outputs, before: Neighbors, fit: Fit, *, precision: str, stored: bool
+) -> Parity:
+    """Compare what an artefact answered with what it did when it had more references.
+
+    What is left of each list of neighbours must lead the new one, with the scores that it had. The
+    neighbours behind it cannot be told without embeddings.
+
+    Args:
+        outputs: as for `check`.
+        before: the old answers, by the numbers that the references have now; -1 where they went.
+        fit: as for `check`.
+        precision: as for `check`.
+        stored: as for `check`.
+    """
+    if wrong := _misshapen(outputs, len(before.indices), fit):
+        return refused(precision, len(before.indices), wrong)
+    found = outputs["scores"].astype(np.float64), outputs["indices"].astype(np.int64)
+    first = np.argsort(before.indices < 0, axis=1, kind="stable")
+    left = np.take_along_axis(before.indices, first, axis=1)
+    gone = left < 0
+    scores = np.take_along_axis(before.scores, first, axis=1)
+    best = Neighbors(np.where(gone, found[0], scores), np.where(gone, found[1], left))
+    true_scores = np.where(found[1] == best.indices, best.scores, found[0])
+    length = max(float(np.median(fit.space.lengths(fit.space.rows))), 1e-30)
+    scale = np.full(true_scores.shape, length)
+    return _judged(outputs, best, true_scores, scale, fit, precision, stored)
+
+
+def _judged(
+    outputs: Outputs,
+    best: Neighbors,
+    true_scores: Floats,
+    scale: Floats,
+    fit: Fit,
+    precision: str,
+    stored: bool,
+) -> Parity:
+    """Outputs against the right neighbours, and the right scores (q, k) of those returned."""
+    tolerance = TOLERANCES[precision]
+    (q, k), indices = best.indices.shape, outputs["indices"].astype(np.int64)
+    scores = outputs["scores"].astype(np.float64)
+    tie = tolerance.tie * scale + 2 * fit.stored_error
+    agree = (np.abs(true_scores - best.scores) < tie) | (indices == best.indices)
+    distinct = np.array([len(set(row)) == k for row in indices.tolist()])
+    lists_agree = float((agree.all(axis=1) & distinct).mean())
+    score_error = float((np.abs(scores - true_scores) / scale).max())
+    vote_error, labels_equal = 0.0, 1.0
+    own = Neighbors(scores, indices)
+    if fit.labels:
+        probabilities = outputs["probabilities"].astype(np.float64)
+        vote_error = float(np.abs(probabilities - fit.votes(own, precision)).max())
+        expected = fit.votes(best, precision)
+        same = neighbors.winners(probabilities) == neighbors.winners(expected)
+        labels_equal = float(same.mean())
+    if fit.spec.head == "regress":
+        largest = max(float(np.abs(fit.references.targets).max()), 1e-30)
+        value_errors = np.abs(outputs["value"].astype(np.float64) - fit.values(own, precision))
+        vote_error = float(value_errors.max()) / largest
+    failures = [] if stored else ["the file does not hold all references as they are"]
+    allowed = tolerance.score if fit.spec.metric == "cosine" else tolerance.distance
+    allowed += fit.stored_error
+    if score_error > allowed:
+        failures.append(f"a score is off by {score_error:.1e}, allowed are {allowed:.0e}")
+    if lists_agree < tolerance.lists and not fit.approximate:
+        failures.append(
+            f"{lists_agree:.1%} of the neighbour lists agree, needed are {tolerance.lists:.1%}"
+        )
+    if vote_error > tolerance.vote:
+        what = "value" if fit.spec.head == "regress" else "vote"
+        failures.append(f"a {what} is off by {vote_error:.1e}, allowed are {tolerance.vote:.0e}")
+    return Parity(
+        precision=precision,
+        judge="",
+        queries=q,
+        lists_equal=float((indices == best.indices).all(axis=1).mean()),
+        lists_agree=lists_agree,
+        first_equal=float((indices[:, 0] == best.indices[:, 0]).mean()),
+        recall=float((indices[:, :, None] == best.indices[:, None, :]).any(axis=1).mean()),
+        score_error=score_error,
+        vote_error=vote_error,
+        labels_equal=labels_equal,
+        stored=stored,
+        failures=tuple(failures),
+    )
+
+
+def check_part(outputs: Outputs, what: str, embeddings: NDArray[np.floating], fit: Fit) -> float:
+    """Largest error of a file that ends before the top-k; infinite where it cannot be compared.
+
+    Args:
+        outputs: `embedding` (q, r) or `scores` (q, n).
+        what: which of them.
+        embeddings: (q, d) of the same queries, from the Keras backbone.
+        fit: the references.
+    """
+    space = fit.space
+    if what == "scores":
+        exact = space.scores(embeddings)
+        scale = scale_of(space, embeddings, np.tile(np.arange(exact.shape[1]), (len(exact), 1)))
+    else:
+        exact = space.project(embeddings)
+        exact = neighbors.unit(exact) if space.metric == "cosine" else exact
+        scale = np.maximum(space.lengths(exact), 1e-30)[:, None]
+        if space.metric == "cosine":
+            scale = _shortness(space, embeddings)[:, None]
+    given = outputs.get(what)
+    if given is None or given.shape != exact.shape:
+        return float("inf")
+    error = float(np.abs((given - exact) / scale).max())
+    return error if np.isfinite(error) else float("inf")
+
+
+def holds(files: Sequence[Path], fit: Fit) -> bool:
+    """Whether one of the files holds the references bit for bit, by rows or by columns.
+
+    With an index, as it stores them; bytes may have another sign, as ONNX files have it.
+    """
+    held = [fit.space.matrix] if fit.index is None else fit.index.held
+    return all(
+        any(_in_file(layout, file) for file in files for layout in _layouts(table))
+        for table in held
+    )
+
+
+def _layouts(table: NDArray[Any]) -> list[NDArray[Any]]:
+    found = [table, table.T]
+    return [*found, table.view(np.uint8) ^ np.uint8(128)] if table.dtype == np.int8 else found
+
+
+def _in_file(layout: NDArray[Any], file: Path) -> bool:
+    """Whether a file holds a matrix as it would lie in memory, row after row."""
+    if file.stat().st_size < layout.nbytes:
+        return False
+    width = layout.shape[1] * layout.itemsize
+    anchor = int(np.argmax(np.abs(layout).max(axis=1)))  # zeros would be found all over the file
+    with file.open("rb") as stream, mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as held:
+        place, sought = -1, layout[anchor].tobytes()
+        while (place := held.find(sought, place + 1)) >= 0:
+            first = place - anchor * width
+            blocks = range(0, len(layout), _ROWS)
+            if first >= 0 and all(
+                held[first + row * width : first + min(row + _ROWS, len(layout)) * width]
+                == layout[row : row + _ROWS].tobytes()
+                for row in blocks
+            ):
+                return True
+    return False
+
+
+def scale_of(space: Space, embeddings: NDArray[np.floating], indices: NDArray[np.int64]) -> Floats:
+    """What errors of scores are measured by: the mean length of query and reference (q, k).
+
+    A projected vector was rounded as part of a longer one, so that one's length counts then. Of a
+    cosine that is told by queries that have less of what is compared than references have: black
+    and noise, whose rounding is as large as theirs, but is a larger share of them.
+    """
+    if space.metric == "cosine":
+        return np.broadcast_to(_shortness(space, embeddings)[:, None], indices.shape)
+    rows = space.references.vectors.astype(np.float64)
+    queries = np.asarray(embeddings, np.float64)
+    lengths = space.lengths(rows), space.lengths(queries)
+    return np.maximum((lengths[0][indices] + lengths[1][:, None]) / 2, 1e-30)
+
+
+def _shortness(space: Space, embeddings: NDArray[np.floating]) -> Floats:
+    """How many times shorter each query (q,) is than references are, once projected; at least 1."""
+    if space.projection is None:
+        return np.ones(len(embeddings))
+    usual = float(np.median(np.linalg.norm(space.rows, axis=1)))
+    lengths = np.linalg.norm(space.project(embeddings), axis=1)
+    times: Floats = np.clip(usual / np.maximum(lengths, 1e-30), 1.0, _MOST_SHORT)
+    return times
+
+
+def _misshapen(outputs: Outputs, q: int, fit: Fit) -> str:
+    shapes = {"scores": (q, fit.k), "indices": (q, fit.k)}
+    if fit.labels:
+        shapes["probabilities"] = (q, len(fit.labels))
+    if fit.spec.head == "regress":
+        shapes["value"] = (q, len(fit.references.target_names))
+    n = len(fit.references)
+    for name, shape in shapes.items():
+        if name not in outputs:
+            return f"the output {name!r} is missing"
+        if outputs[name].shape != shape:
+            return f"the output {name!r} has the shape {outputs[name].shape}, not {shape}"
+        if not np.isfinite(outputs[name].astype(np.float64)).all():
+            return f"the output {name!r} holds NaN or infinity"
+    indices = outputs["indices"]
+    if indices.min() < 0 or indices.max() >= n:
+        return f"an index lies outside the {n} references"
+    return ""
+
+
+def refused(precision: str, queries: int, failure: str) -> Parity:
+    """The parity of an artefact that could not be run, or whose answers cannot be compared."""
+    return Parity(
+        precision=precision,
+        judge="",
+        queries=queries,
+        lists_equal=0.0,
+        lists_agree=0.0,
+        first_equal=0.0,
+        recall=0.0,
+        score_error=float("inf"),
+        vote_error=float("inf"),
+        labels_equal=0.0,
+        stored=False,
+        failures=(failure,),
+    )
+
+
+def _finite(value: object) -> object:
+    return None if isinstance(value, float) and not np.isfinite(value) else value

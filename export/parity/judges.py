@@ -1,0 +1,104 @@
+"""No file is judged by the runtime that it runs in.
+
+References are embedded by LiteRT where it agrees with Keras. Were the test inputs embedded by it
+too, whatever it gets wrong would be right in a TFLite file. So another runtime embeds them for it.
+"""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pocketknn.builder.backbones.load import Backbone
+from pocketknn.builder.embedding.engine import TOGETHER, by_keras
+from pocketknn.builder.embedding.network_cache import Converted, Run, compared, kept_or_made
+from pocketknn.builder.errors import OF_THE_MACHINE, first_line
+from pocketknn.export.formats.onnx.of_litert import onnx_of_litert
+
+from .test_inputs import Queries
+
+_OWN = {"keras": "keras", "tflite": "litert"}  # formats that an engine's runtime runs
+_PACKAGES = ("tensorflow", "keras", "tf2onnx", "onnxruntime")
+_OPSET = 17
+
+
+class Judges:
+    """The same inputs, with embeddings by more than one runtime.
+
+    Args:
+        against: the inputs, with embeddings by the engine of the backbone.
+        backbone: the backbone; None for a model of feature vectors, which are compared as they are.
+    """
+
+    def __init__(self, against: Queries, backbone: Backbone | None) -> None:
+        """Embeds nothing until it is asked to."""
+        self._against, self._backbone = against, backbone
+
+    def of(self, name: str) -> Queries:
+        """The inputs for a format, embedded by another runtime than its own."""
+        if self._backbone is None or self._against.judge != _OWN.get(name):
+            return self._against
+        return self._others
+
+    @cached_property
+    def _others(self) -> Queries:
+        """By onnxruntime; by Keras where a backbone cannot be converted for it."""
+        backbone = self._backbone
+        assert backbone is not None
+        judge = _witness(backbone)
+        inputs = self._against.inputs
+        parts = [inputs[at : at + TOGETHER] for at in range(0, len(inputs), TOGETHER)]
+        return Queries(inputs, np.concatenate([judge.run(part) for part in parts]), judge.name)
+
+
+class _Judge(NamedTuple):
+    name: str
+    run: Run
+
+
+def _witness(backbone: Backbone) -> _Judge:
+    if backbone.graph is not None:
+        return _Judge("onnxruntime", _session(onnx_of_litert(backbone.graph())))
+    keras = by_keras(backbone)
+
+    def make() -> Converted:
+        try:
+            content = convert(backbone)
+            return compared(content, _session(content), keras, backbone.size)
+        except OF_THE_MACHINE:
+            raise
+        except Exception as error:  # whatever converter and runtime raise on a user's own network
+            return Converted(None, 0.0, (first_line(error),))
+
+    found = kept_or_made(backbone, ".onnx", _PACKAGES, make)
+    if found.content is None or not found.agrees:
+        return _Judge("keras", keras)
+    return _Judge("onnxruntime", _session(found.content))
+
+
+def convert(backbone: Backbone) -> bytes:
+    """The backbone alone as float32 ONNX, by the official converter."""
+    import tensorflow as tf
+    import tf2onnx
+
+    model, size = backbone.model, backbone.size
+    pixels = tf.TensorSpec((None, size, size, 3), tf.float32, name="image")
+    embed = tf.function(lambda image: model(image, training=False), input_signature=[pixels])
+    proto, _ = tf2onnx.convert.from_function(embed, input_signature=[pixels], opset=_OPSET)
+    content: bytes = proto.SerializeToString()
+    return content
+
+
+def _session(content: bytes) -> Run:
+    import onnxruntime as ort
+
+    session = ort.InferenceSession(content, providers=["CPUExecutionProvider"])
+
+    def run(pictures: NDArray[np.uint8]) -> NDArray[np.float32]:
+        (embeddings,) = session.run(None, {"image": pictures.astype(np.float32)})
+        return np.asarray(embeddings)
+
+    return run

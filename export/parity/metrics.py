@@ -1,0 +1,80 @@
+"""How two answers to the same photos compare, and how both compare with the truth."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pocketknn.builder.knn import exact
+from pocketknn.builder.photos.decode import Photo
+from pocketknn.export.formats.protocol import Outputs
+
+_NAMED = 5  # classes in a line
+Indices = NDArray[np.integer]  # (q, k) rows of references
+
+
+def first_equal(one: Indices, other: Indices) -> float:
+    """Share of the queries whose nearest reference is the same."""
+    return float((one[:, 0] == other[:, 0]).mean())
+
+
+def recall(wanted: Indices, given: Indices) -> float:
+    """Share of the wanted neighbours that are among the given ones, in any order."""
+    return float((wanted[:, :, None] == given[:, None, :]).any(axis=2).mean())
+
+
+def accuracy(outputs: Outputs, labels: Sequence[str], photos: Sequence[Photo]) -> float | None:
+    """Share of the photos whose label won; None without labels or a vote.
+
+    A photo of a class that the model does not know is never right, see `foreign`.
+    """
+    if "probabilities" not in outputs or not any(photo.label for photo in photos):
+        return None
+    won = [labels[number] for number in exact.winners(outputs["probabilities"])]
+    return float(np.mean([one == photo.label for one, photo in zip(won, photos, strict=True)]))
+
+
+def foreign(labels: Sequence[str], photos: Sequence[Photo]) -> Counter[str]:
+    """How many of the photos are of each class that the model does not know.
+
+    Args:
+        labels: of the model; empty where it does not vote.
+        photos: with a class each, or none at all.
+    """
+    known = set(labels)
+    if not known or not any(photo.label for photo in photos):
+        return Counter()
+    return Counter(photo.label for photo in photos if photo.label not in known)
+
+
+def foreign_lines(labels: Sequence[str], photos: Sequence[Photo]) -> list[str]:
+    """What is to be said of photos whose class the model does not know, if there are any."""
+    there = foreign(labels, photos)
+    if not there:
+        return []
+    names = [repr(label) if label else "no class" for label in sorted(there)]
+    more = ", …" if len(names) > _NAMED else ""
+    return [
+        f"{there.total()} of the photos are of classes that the model does not know:"
+        f" {', '.join(names[:_NAMED])}{more}; each counts as an error in the accuracy"
+    ]
+
+
+def same_label(one: Outputs, other: Outputs) -> float | None:
+    """Share of the queries that are put into the same class; None without a vote."""
+    if "probabilities" not in one:
+        return None
+    won, now = (exact.winners(outputs["probabilities"]) for outputs in (one, other))
+    return float((won == now).mean())
+
+
+def unknown(outputs: Outputs, manifest: dict[str, Any]) -> float | None:
+    """Share of the queries that are taken for strangers; None without a threshold."""
+    if not manifest["reject"]:
+        return None
+    won = exact.winners(outputs["probabilities"])
+    return float((won == len(manifest["labels"]) - 1).mean())

@@ -1,0 +1,114 @@
+"""The inputs that parity is checked on, with their embeddings."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import islice
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pocketknn.builder.backbones.load import Backbone
+from pocketknn.builder.embedding.embed import run
+from pocketknn.builder.photos.decode import Photo, pixels
+from pocketknn.export.analysis.readable import drawn, readable
+
+COUNT = 64
+PHOTOS, NOISE = 40, 24  # of the same number, where there are photos; noise first shows rounding
+_CALIBRATION = 64  # photos that int8 takes its ranges from
+
+
+class Queries(NamedTuple):
+    """Inputs of a model and what its backbone makes of them.
+
+    Attributes:
+        inputs: pictures (q, H, W, 3) uint8, or features (q, d).
+        embeddings: (q, d), not normalised.
+        judge: who embedded them: `litert`, `onnxruntime`, `keras` or `numpy`; "" where the inputs
+            are features, which are compared as they are.
+    """
+
+    inputs: NDArray[Any]
+    embeddings: NDArray[np.floating]
+    judge: str = ""
+
+
+def from_photos(
+    photos: Sequence[Photo], backbone: Backbone, crop: str, *, count: int = PHOTOS, seed: int = 0
+) -> Queries:
+    """A seeded draw of photos, every second one mirrored, so that not all are references already.
+
+    What `synthetic` gives is added: what no photo shows must not break a graph either, and what
+    agrees here must agree again where there are no photos. Photos that cannot be read are passed
+    over.
+
+    Raises:
+        InputError: none of the photos can be read.
+    """
+    squares = drawn(photos, lambda photo: pixels(photo, backbone.size, crop), seed)
+    pictures = [
+        picture[:, ::-1] if number % 2 else picture
+        for number, (_, picture) in enumerate(islice(squares, count))
+    ]
+    extra = synthetic(backbone, seed=seed)
+    inputs = np.concatenate([np.array(pictures), extra.inputs])
+    return Queries(inputs, run(backbone, inputs), backbone.engine.name)
+
+
+def apart(photos: Sequence[Photo], seed: int = 0) -> tuple[list[Photo], list[Photo]]:
+    """Photos to judge int8 by, and others that it takes its ranges from.
+
+    Args:
+        photos: each picture once, or a copy would judge what it was part of.
+        seed: draws which.
+
+    Returns:
+        Both in the order of the photos; the second has at most half of them, and at most 64.
+    """
+    order = np.random.default_rng(seed).permutation(len(photos))
+    ranges = sorted(map(int, order[: min(len(photos) // 2, _CALIBRATION)]))
+    taken = set(ranges)
+    judges = [photo for row, photo in enumerate(photos) if row not in taken]
+    return judges, [photos[row] for row in ranges]
+
+
+def calibration(photos: Sequence[Photo], size: int, crop: str) -> NDArray[np.uint8] | None:
+    """Photos (n, size, size, 3) for `apart`'s second part; None of none."""
+    if not photos:
+        return None
+    return np.stack(
+        [picture for _, picture in readable(photos, lambda one: pixels(one, size, crop))]
+    )
+
+
+def synthetic(backbone: Backbone, *, count: int = NOISE, seed: int = 0) -> Queries:
+    """A black picture and pictures of noise, from fine to coarse."""
+    inputs = noise(backbone.size, count=count, seed=seed)
+    return Queries(inputs, run(backbone, inputs), backbone.engine.name)
+
+
+def noise(size: int, *, count: int = NOISE, seed: int = 0) -> NDArray[np.uint8]:
+    """The pictures of `synthetic`: (count + 1, size, size, 3)."""
+    rng = np.random.default_rng(seed)
+    pictures = [np.zeros((size, size, 3), np.uint8)]
+    for number in range(count):
+        grain = min(size, 2 ** (number % 5))
+        side = -(-size // grain)
+        coarse = rng.integers(0, 256, (side, side, 3), np.uint8)
+        pictures.append(coarse.repeat(grain, 0).repeat(grain, 1)[:size, :size])
+    return np.stack(pictures)
+
+
+def from_vectors(vectors: NDArray[np.float32], *, count: int = COUNT, seed: int = 0) -> Queries:
+    """Feature vectors (q, d) near these (n, d) and far from them, and one of zeros.
+
+    A third are some of the vectors themselves, a third are these with noise, a third noise alone.
+    """
+    rng = np.random.default_rng(seed)
+    some = vectors[rng.integers(0, len(vectors), count)]
+    noise = rng.standard_normal(some.shape) * (vectors.std(axis=0) + 1e-6)
+    kinds = np.arange(count)[:, None] % 3
+    features = np.where(kinds == 0, some, np.where(kinds == 1, some + noise / 4, noise))
+    features = np.concatenate([np.zeros((1, some.shape[1])), features]).astype(np.float32)
+    return Queries(features, features)

@@ -1,0 +1,121 @@
+"""Sections become one HTML file that needs nothing else: no network, no script."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pocketknn.builder.errors import InputError
+from pocketknn.builder.photos.readers import read_file
+
+from .blocks import Section
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
+
+_LONGEST = 60  # characters of a name; the middle of longer ones is left out
+# What `append` adds lies between these, links and sections.
+_LINKS = ("<!-- added links: -->", "<!-- more links come here -->")
+_SECTIONS = ("<!-- added sections: -->", "<!-- more sections come here -->")
+
+
+def render(
+    title: str, subtitle: str, sections: Sequence[Section], thumbnails: Mapping[str, str]
+) -> str:
+    """The page.
+
+    Args:
+        title: of the page.
+        subtitle: what stands below it.
+        sections: in order.
+        thumbnails: data URIs by key.
+    """
+    return (
+        _templates()
+        .get_template("report.html.j2")
+        .render(
+            title=title,
+            subtitle=subtitle,
+            sections=sections,
+            thumbnails=thumbnails,
+            added_links="".join(_LINKS),
+            added_sections="".join(_SECTIONS),
+        )
+    )
+
+
+def write(path: Path, html: str) -> None:
+    """Write a page under a temporary name, then under its own."""
+    path = path.resolve()  # a link stays one
+    part = path.with_name(path.name + ".part")
+    try:
+        part.write_text(html, encoding="utf-8", newline="")
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def append(path: Path, section: Section, thumbnails: Mapping[str, str] | None = None) -> None:
+    """Add a section to the end of a page that `write` wrote, or replace the one of its name.
+
+    Args:
+        path: the page.
+        section: what is added.
+        thumbnails: data URIs by key, of the pictures it shows that are new to the page.
+
+    Raises:
+        InputError: there is no such page.
+    """
+    try:
+        html = read_file(path).decode("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"there is no page {path} to add to") from error
+    if any(mark not in html for mark in (*_LINKS, *_SECTIONS)):
+        raise InputError(f"{path} is no page of a pocketknn report")
+    name = re.escape(section.anchor)
+    html = re.sub(rf"<!-- {name}: -->.*?<!-- :{name} -->\s*", "", html, flags=re.DOTALL)
+    macros = _templates().get_template("blocks.html.j2").module
+    link = macros.link(section)  # type: ignore[attr-defined]  # a macro of the template
+    body = macros.section(section, thumbnails or {}, True)  # type: ignore[attr-defined]
+    for added, (_, end) in ((link, _LINKS), (body, _SECTIONS)):
+        html = html.replace(end, f"{added}{end}")
+    write(path, html)
+
+
+def with_added(html: str, earlier: Path) -> str:
+    """A page with the sections that were appended to an earlier one, if there is one."""
+    try:
+        there = read_file(earlier).decode("utf-8")
+    except (OSError, UnicodeDecodeError):
+        return html
+    for start, end in (_LINKS, _SECTIONS):
+        added = there.partition(start)[2].partition(end)[0]
+        html = html.replace(start + end, start + added + end)
+    return html
+
+
+@cache
+def _templates() -> Environment:
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    made = Environment(
+        loader=PackageLoader(__package__, "."),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    made.filters["name"] = _shown
+    return made
+
+
+def _shown(name: str) -> str:
+    """A name as the page shows it: printable, and short enough to read."""
+    clean = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in name)
+    if len(clean) <= _LONGEST:
+        return clean
+    half = _LONGEST // 2 - 1
+    return f"{clean[:half]}…{clean[-half:]}"

@@ -1,0 +1,1 @@
+"""What the sections show, as numbers."""

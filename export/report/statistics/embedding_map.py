@@ -1,0 +1,92 @@
+"""A map of the references: neighbours lie near each other on a plane."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from pocketknn.builder.knn.exact import Floats, Ints, unit
+from pocketknn.builder.knn.resolve import Fit
+
+_MOST = 500  # what t-SNE places in a second or two
+_FEWEST = 30  # below, t-SNE has nothing to weigh
+_WIDTH = 50  # principal components that t-SNE is given, as its authors advise
+_PERPLEXITY = 30
+_STEPS = 500
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Map:
+    """Where references lie.
+
+    Attributes:
+        rows: (m,) which references; a seeded draw, the same share of each class, of very many.
+        places: (m, 2) between 0 and 1.
+        method: how they were placed, in words.
+    """
+
+    rows: Ints
+    places: Floats
+    method: str
+
+
+def layout(fit: Fit, seed: int = 0) -> Map | None:
+    """Place the references on a plane; None for fewer than three."""
+    rows = _drawn(fit.references.label_ids, len(fit.references), seed)
+    if len(rows) < 3:
+        return None
+    space = fit.space
+    vectors = space.rows[rows].astype(np.float64)
+    if space.metric == "cosine":
+        vectors = unit(vectors)
+    places, method = _placed(vectors, seed)
+    low, high = places.min(axis=0), places.max(axis=0)
+    return Map(rows=rows, places=(places - low) / np.maximum(high - low, 1e-12), method=method)
+
+
+def roomy(places: Floats, cells: int) -> Ints:
+    """Which of places (m, 2) in 0..1 are the nearest to the middle of a cell of a square grid."""
+    cell = np.minimum((places * cells).astype(int), cells - 1)
+    away = ((places * cells - cell - 0.5) ** 2).sum(axis=1)
+    order = np.lexsort((away, cell[:, 1], cell[:, 0]))
+    _, first = np.unique(cell[order], axis=0, return_index=True)
+    return np.sort(order[first])
+
+
+def _drawn(label_ids: Ints, n: int, seed: int) -> Ints:
+    if n <= _MOST:
+        return np.arange(n)
+    draw = np.random.default_rng(seed).permutation(n)
+    if not len(label_ids):
+        return np.sort(draw[:_MOST])
+    by_class = draw[np.argsort(label_ids[draw], kind="stable")]
+    return np.sort(by_class[np.linspace(0, n - 1, _MOST).astype(int)])
+
+
+def _placed(vectors: Floats, seed: int) -> tuple[Floats, str]:
+    from sklearn.decomposition import PCA
+
+    n, d = vectors.shape
+    if not np.ptp(vectors, axis=0).any():
+        return np.full((n, 2), 0.5), "all are the same"
+    solver = "full" if n <= _MOST and d <= _MOST else "randomized"
+    width = min(_WIDTH, n, d)
+    components = PCA(width, svd_solver=solver, random_state=seed).fit_transform(vectors)
+    if n < _FEWEST or width < 3:
+        plane = np.zeros((n, 2))
+        plane[:, : min(2, width)] = components[:, :2]
+        return plane, "principal components"
+    from sklearn.manifold import TSNE
+    from threadpoolctl import threadpool_limits
+
+    start = components[:, :2] / max(components[:, 0].std(), 1e-12) * 1e-4
+    model = TSNE(
+        perplexity=min(_PERPLEXITY, (n - 1) / 3),
+        init=start,
+        max_iter=_STEPS,
+        random_state=seed,
+    )
+    with threadpool_limits(1):  # its threads wait for each other in vain on a busy machine
+        found = model.fit_transform(components)
+    return np.asarray(found, np.float64), "t-SNE"

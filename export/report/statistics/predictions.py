@@ -1,0 +1,133 @@
+"""What pictures were answered with, beside what they are."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+
+from pocketknn.builder.knn.evaluation import answers_of_others
+from pocketknn.builder.knn.exact import Floats, Ints, Neighbors, winners
+from pocketknn.builder.knn.resolve import Fit
+
+NO_CLASS = -1
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Answers:
+    """The answers to q pictures, with their neighbours.
+
+    Attributes:
+        queries: (q,) which pictures: rows of the references, or places in the held-out photos.
+        found: their k neighbours.
+        labels: what the columns of the votes stand for; empty without a vote.
+        actual: (q,) the true class, `NO_CLASS` where it is none of `labels`; empty without a vote.
+        votes: (q, C); C is 0 without a vote.
+        errors: (q, T) answer minus truth of each target; T is 0 without targets.
+    """
+
+    queries: Ints
+    found: Neighbors
+    labels: tuple[str, ...] = ()
+    actual: Ints
+    votes: Floats
+    errors: Floats
+
+    def __len__(self) -> int:
+        return len(self.queries)
+
+    @cached_property
+    def predicted(self) -> Ints:
+        """The class that won (q,)."""
+        return winners(self.votes)
+
+    @property
+    def right(self) -> int:
+        """How many won classes are the true ones."""
+        return int((self.predicted == self.actual).sum())
+
+    @cached_property
+    def difficulty(self) -> Floats:
+        """How far each picture is from a right and sure answer (q,): higher is harder.
+
+        With a vote, by how much the best other class beats the true one; ties are ranked by how
+        near the first neighbour is, as a wrong answer from near is the stranger one. With targets,
+        the mean error in standard deviations of all errors. Without either, minus the score of the
+        nearest neighbour.
+        """
+        nearest = self.found.scores[:, 0]
+        if self.labels:
+            rows = np.arange(len(self))
+            known = self.actual != NO_CLASS
+            own = np.where(known, self.votes[rows, np.maximum(self.actual, 0)], 0.0)
+            others = self.votes.copy()
+            others[rows[known], self.actual[known]] = -np.inf
+            beaten = np.round(others.max(axis=1) - own, 6)
+            # Ranks keep the tie-break below any difference of votes.
+            place = np.argsort(np.argsort(nearest, kind="stable"))
+            return np.asarray(beaten + 1e-7 * place / len(self))
+        if self.errors.shape[1]:
+            scale = np.maximum(np.sqrt((self.errors**2).mean(axis=0)), 1e-30)
+            return np.asarray((np.abs(self.errors) / scale).mean(axis=1))
+        return -nearest
+
+    def hardest(self, count: int, among: Ints | None = None) -> Ints:
+        """The places of the hardest few answers, the hardest first.
+
+        Args:
+            count: how many at most.
+            among: places to choose from; all when None.
+        """
+        places = np.arange(len(self)) if among is None else among
+        return places[np.argsort(-self.difficulty[places], kind="stable")][:count]
+
+    def to_k(self, k: int) -> Answers:
+        """With fewer neighbours to show; the votes stay."""
+        return replace(self, found=Neighbors(self.found.scores[:, :k], self.found.indices[:, :k]))
+
+
+def leave_one_out(fit: Fit) -> Answers | None:
+    """Each reference (or a draw of very many) answered by its k nearest others, before rejection.
+
+    The same numbers as `accuracy.leave_one_out`; None with one reference only.
+    """
+    refs = fit.references
+    k = min(fit.k, len(refs) - 1)
+    if k < 1:
+        return None
+    queries, found = fit.space.others
+    regress = fit.spec.head == "regress"
+    labels = () if regress else refs.labels
+    votes, errors = np.empty((len(queries), 0)), np.empty((len(queries), 0))
+    if regress:
+        errors = answers_of_others(fit.spec, fit.space, "regress", k) - refs.targets[queries]
+    elif labels:
+        votes = answers_of_others(fit.spec, fit.space, "classify", k)
+    return Answers(
+        queries=queries,
+        found=found,
+        labels=labels,
+        actual=refs.label_ids[queries] if labels else np.empty(0, np.int64),
+        votes=votes,
+        errors=errors,
+    ).to_k(k)
+
+
+def confusion(answers: Answers) -> Ints:
+    """How often each class was taken for each (C, C): rows are true, columns are answered.
+
+    Pictures whose true class is none of the labels are in no row.
+    """
+    classes = len(answers.labels)
+    known = answers.actual != NO_CLASS
+    pairs = answers.actual[known] * classes + answers.predicted[known]
+    counts: Ints = np.bincount(pairs, minlength=classes**2).reshape(classes, classes)
+    return counts
+
+
+def numbers_of(names: Sequence[str], labels: Sequence[str]) -> Ints:
+    """The number of each name among the labels, or `NO_CLASS`."""
+    number = {label: i for i, label in enumerate(labels)}
+    return np.array([number.get(name, NO_CLASS) for name in names], np.int64)

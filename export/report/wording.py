@@ -1,0 +1,51 @@
+"""How numbers are written."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pocketknn.export.report.statistics.intervals import Share
+
+
+def percent(share: float) -> str:
+    """A share as people read it."""
+    return "100%" if share == 1 else f"{share:.1%}"
+
+
+def whole(share: float) -> str:
+    """A share of a few votes, which has no decimals."""
+    return f"{share:.0%}"
+
+
+def interval(ends: tuple[float, float]) -> str:
+    """Both ends of a share's interval."""
+    low, high = (100 * end for end in ends)
+    return f"{low:.1f} to {high:.1f}%"
+
+
+def of(share: Share) -> str:
+    """A count of so many."""
+    return f"{share.count:,} of {share.of:,}"
+
+
+def points(difference: float) -> str:
+    """A difference of shares, with its sign."""
+    return f"{100 * difference:+.1f} points"
+
+
+def plural(count: int, noun: str) -> str:
+    """So many of something."""
+    if count == 1:
+        return f"1 {noun}"
+    return f"{count:,} {noun}es" if noun.endswith("s") else f"{count:,} {noun}s"
+
+
+def projected(projection: dict[str, Any]) -> str:
+    """What a projection compares, in words."""
+    if projection["by"] == "classes":
+        return f"what tells the classes apart, {projection['directions']} values of each picture"
+    power = projection["whiten"]
+    return (
+        f"{projection['size']} principal components, {projection['variance']:.1%} of the variance"
+        + (f", whitened by the power {power:g}" if power else "")
+    )

@@ -1,0 +1,1 @@
+"""What files take, and what formats can hold."""

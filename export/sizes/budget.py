@@ -1,0 +1,256 @@
+"""The smallest files that are good enough: every variant is written, run and measured."""
+
+from __future__ import annotations
+
+import re
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pocketknn.builder.backbones.load import Backbone
+from pocketknn.builder.errors import InputError
+from pocketknn.builder.knn.evaluation import leave_one_out
+from pocketknn.builder.knn.exact import Neighbors, winners
+from pocketknn.builder.knn.exact import leave_one_out as leave_rows_out
+from pocketknn.builder.knn.resolve import Fit, fit
+from pocketknn.builder.references.references import References
+from pocketknn.builder.spec import Spec
+from pocketknn.export.formats.artefact import FORMATS
+from pocketknn.export.formats.options import PRECISIONS, Options
+from pocketknn.export.manifest.checksums import size
+from pocketknn.export.manifest.describe import Metadata, describe
+from pocketknn.export.parity import test_inputs
+from pocketknn.export.pipeline import precision_of
+from pocketknn.export.templates.template import Order, write
+
+_COMPONENTS = (256, 128, 64)
+_UNITS = {"B": 1, "KB": 1e3, "MB": 1e6, "KIB": 1024, "MIB": 1 << 20}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Budget:
+    """How small, and how good.
+
+    Attributes:
+        bytes: no file for a device may be larger. Keras' may: it is for a computer.
+        loss: how much the leave-one-out accuracy may fall below the exact one, 0 to 1.
+        agreement: the least share of the exact neighbours that must still be found.
+    """
+
+    bytes: int
+    loss: float = 0.02
+    agreement: float = 0.8
+
+    def __post_init__(self) -> None:
+        if self.bytes < 1:
+            raise InputError(f"a budget must be at least one byte, not {self.bytes}")
+        if not 0 <= self.loss < 1:
+            raise InputError(f"the loss is a share, 0 to 1, not {self.loss}")
+        if not 0 < self.agreement <= 1:
+            raise InputError(f"the agreement is a share, 0 to 1, not {self.agreement}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Variant:
+    """One way of making the files smaller, as measured.
+
+    Attributes:
+        precision: of the backbones.
+        projection: what is compared, as in `Spec.projection`.
+        bytes: size of the largest file.
+        accuracy: what the exact search reaches of the references, left out, less what the worst
+            file loses of it; None without a vote.
+        agreement: share of the exact neighbours that the worst file finds.
+        good: whether both are within the budget's loss.
+    """
+
+    precision: str
+    projection: str
+    bytes: int
+    accuracy: float | None
+    agreement: float
+    good: bool
+
+
+def parse_bytes(text: str) -> int:
+    """Bytes of "2MB", "500 KB", "1.5 MiB" or "900B"; of a number alone nobody knows what it means.
+
+    Raises:
+        InputError: it is none of these.
+    """
+    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*((?:[KM]i?)?B|)\s*", text, re.IGNORECASE)
+    if not match or (not match[2] and float(match[1])):  # nothing is nothing in any unit
+        raise InputError(f"a size is given with its unit, such as 2MB or 500KB, not as {text!r}")
+    return int(float(match[1]) * _UNITS[match[2].upper() or "B"])
+
+
+def of_devices(formats: Sequence[str]) -> list[str]:
+    """The formats that a budget is for.
+
+    Raises:
+        InputError: there is none.
+    """
+    found = [name for name in formats if name != "keras"]
+    if not found:
+        raise InputError("a budget is for files of devices; name a format besides keras")
+    return found
+
+
+def measure(
+    spec: Spec,
+    references: References,
+    backbone: Backbone,
+    budget: Budget,
+    *,
+    inputs: NDArray[Any],
+    rows: Sequence[int],
+    calibration: NDArray[np.uint8] | None,
+    formats: Sequence[str],
+    options: Options,
+    progress: Callable[[Variant], None] = lambda variant: None,
+) -> list[Variant]:
+    """Write and run every variant, the largest first.
+
+    Args:
+        spec: the choices; a projection in it is kept.
+        references: the stored examples.
+        backbone: the feature extractor.
+        budget: what is good enough.
+        inputs: (q, H, W, 3) pictures that are references.
+        rows: which references they are.
+        calibration: other pictures, which int8 takes its ranges from; noise when None.
+        formats: which files count; Keras' does not.
+        options: how files are written; a `precision` in it is kept.
+        progress: called with each variant.
+
+    Raises:
+        InputError: there is no format for a device, or there are no more references than k.
+    """
+    formats = of_devices(formats)
+    plain = fit(replace(spec.exactly(), reject=None), references)
+    k = plain.k if spec.k is not None else min(plain.k, len(references) - 1)
+    if spec.candidates is not None:
+        spec = replace(spec, candidates=max(spec.candidates, k + 1))
+    if k + 1 > len(references) or k < 1:
+        raise InputError("a budget is judged by leave-one-out, which needs more than k references")
+    loo = leave_one_out(plain)
+    # As the files find them, which hold the photos: this tells what a smaller file loses, and no
+    # more, as what is compared was learned from these very photos.
+    wanted = leave_rows_out(plain.space.rows, k, np.asarray(rows), plain.space.metric)
+    reached = None if loo is None else loo.accuracy
+    if calibration is None:
+        calibration = test_inputs.noise(backbone.size, seed=spec.seed + 1)
+    best = _accuracy(plain, wanted, rows) if reached is not None else 0.0
+    found = []
+    for precise, projection in _variants(plain, options):
+        one = replace(spec, projection=projection, pca=None, whiten=None)
+        try:
+            fitted = fit(replace(one, reject=None, k=k + 1), references)
+        except InputError:  # its search finds too few of the neighbours: it is no variant
+            continue
+        given = replace(options, precision=precise)
+        sizes, accuracies, agreements = [], [], []
+        for name in formats:
+            precision = precision_of(name, given, backbone)
+            metadata = describe(fitted, backbone, {name: precision}, None, given, measured=False)
+            order = Order(
+                format=name,
+                fit=fitted,
+                backbone=backbone,
+                precision=precision,
+                options=given,
+                calibration=calibration,
+            )
+            written, outputs = _run(order, metadata, inputs)
+            nearest = _without_itself(outputs, rows)
+            sizes.append(written)
+            agreements.append(_shared(wanted.indices, nearest.indices))
+            if reached is not None:
+                accuracies.append(_accuracy(fitted, nearest, rows))
+        agreement = min(agreements)
+        lost = best - min(accuracies) if accuracies else 0.0
+        accuracy = None if reached is None else max(reached - lost, 0.0)
+        found.append(
+            Variant(
+                precision=precise,
+                projection=projection,
+                bytes=max(sizes),
+                accuracy=accuracy,
+                agreement=agreement,
+                good=lost <= budget.loss + 1e-9 and agreement >= budget.agreement,
+            )
+        )
+        progress(found[-1])
+    return found
+
+
+def smallest(variants: Sequence[Variant], budget: Budget) -> Variant:
+    """The smallest that is good enough.
+
+    Raises:
+        InputError: none is, or it is above the budget.
+    """
+    good = [variant for variant in variants if variant.good]
+    if not good:
+        raise InputError(
+            f"no variant stays within a loss of {budget.loss:.1%} and an agreement of"
+            f" {budget.agreement:.0%}; allow more, or take a better backbone"
+        )
+    best = min(good, key=lambda variant: variant.bytes)
+    if best.bytes > budget.bytes:
+        raise InputError(
+            f"the smallest that is good enough takes {best.bytes / 1e6:.2f} MB, the budget is"
+            f" {budget.bytes / 1e6:.2f} MB; allow more, or a lower agreement, or take fewer"
+            " references or a smaller backbone"
+        )
+    return best
+
+
+def _variants(plain: Fit, options: Options) -> Iterator[tuple[str, str]]:
+    """Precision and projection of each; what a build would compare is made no smaller than that."""
+    projections = [plain.spec.compared]
+    if plain.spec.projection == "none":
+        most = min(plain.references.vectors.shape) - 1
+        projections += [f"pca:{size}" for size in _COMPONENTS if size < most]
+    possible = [name for name in PRECISIONS if name != "int8" or options.ios > 15]
+    for precision in [options.precision] if options.precision else possible:
+        for projection in projections:
+            yield precision, projection
+
+
+def _run(
+    order: Order, metadata: Metadata, inputs: NDArray[Any]
+) -> tuple[int, dict[str, NDArray[Any]]]:
+    """Size of a file, and its answers."""
+    target = FORMATS[order.format]
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / f"model{target.SUFFIX}"
+        write(order, metadata, path, keep=False)  # no build asks for one neighbour more
+        return size(path), target.load(path)(inputs)
+
+
+def _without_itself(outputs: dict[str, NDArray[Any]], rows: Sequence[int]) -> Neighbors:
+    """The neighbours of each input, one fewer: not the reference that it is."""
+    indices = outputs["indices"].astype(np.int64)
+    itself = indices == np.asarray(rows)[:, None]
+    itself[~itself.any(axis=1), -1] = True  # so many copies that it did not come up
+    kept = np.argsort(itself, axis=1, kind="stable")[:, :-1]
+    scores = outputs["scores"].astype(np.float64)
+    return Neighbors(
+        np.take_along_axis(scores, kept, axis=1), np.take_along_axis(indices, kept, axis=1)
+    )
+
+
+def _shared(wanted: NDArray[np.int64], found: NDArray[np.int64]) -> float:
+    return float((wanted[:, :, None] == found[:, None, :]).any(axis=2).mean())
+
+
+def _accuracy(fitted: Fit, nearest: Neighbors, rows: Sequence[int]) -> float:
+    """Share of the references whose label these neighbours vote for."""
+    won = winners(fitted.votes(nearest))
+    return float((won == fitted.references.label_ids[rows]).mean())

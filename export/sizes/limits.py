@@ -1,0 +1,67 @@
+"""What file formats can hold, said before any work is done."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from pocketknn.builder.errors import InputError
+from pocketknn.builder.index.layout import Index
+from pocketknn.builder.spec import STORES, Spec
+
+LARGEST = 1 << 31  # bytes: flatbuffers and protobufs count no further, Core ML loads no more
+_ROOM = 64 << 20  # for the backbone and the texts
+_LIMITED = ("tflite", "coreml", "onnx")
+
+
+def check_size(formats: Sequence[str], n: int, dim: int, spec: Spec) -> None:
+    """Refuse more references than a file can hold.
+
+    Args:
+        formats: the files that are wanted.
+        n: how many references, or photos that become such.
+        dim: values of an embedding.
+        spec: the choices: of how many values a reference is, and how they are stored.
+
+    Raises:
+        InputError: a file would be 2 GiB or larger.
+    """
+    width = min(spec.pca, dim) if isinstance(spec.pca, int) else dim
+    limited = [name for name in formats if name in _LIMITED]
+    value, scan = STORES[spec.references_precision], _scanned(spec.search, width)
+    size = n * (value * width + scan)
+    # How many components a share of the variance takes, or auto, is not known yet.
+    unknown = spec.projection in ("auto", "classes") or isinstance(spec.pca, float | str)
+    if not limited or unknown or size + _ROOM < LARGEST:
+        return
+    fits = ((LARGEST - _ROOM) // n - scan) // value
+    ways = [f"--projection pca:{fits}"] if 0 < fits < width else []
+    if value > 1 and spec.metric == "cosine" and n * (width + scan) + _ROOM < LARGEST:
+        ways.append("--references-precision int8")
+    most = (LARGEST - _ROOM) // (value * width + scan)
+    ways += [f"at most {most} references", "--formats keras alone"]
+    raise InputError(
+        f"{n} references of {width} values take {size / 1e9:.1f} GB, and a {' or '.join(limited)}"
+        f" file holds less than {LARGEST / 1e9:.1f} GB; take {', or '.join(ways)}"
+    )
+
+
+def check_held(formats: Sequence[str], index: Index) -> None:
+    """Refuse an index that turned out larger than a file can be.
+
+    Raises:
+        InputError: a file would be 2 GiB or larger.
+    """
+    limited = [name for name in formats if name in _LIMITED]
+    size = sum(table.nbytes for table in index.held)
+    if limited and size + _ROOM >= LARGEST:
+        raise InputError(
+            f"the references take {size / 1e9:.2f} GB by the search {index.search}, and a"
+            f" {' or '.join(limited)} file holds less than {LARGEST / 1e9:.1f} GB; take fewer"
+            " references, --projection pca:SIZE, --references-precision int8, or --search exact"
+        )
+
+
+def _scanned(search: str, width: int) -> int:
+    """About how many bytes a reference takes beside its values: of the scan, and room in cells."""
+    components = min(128, width)
+    return {"rerank": components, "ivf": int(1.3 * components) + 6}.get(search, 0)

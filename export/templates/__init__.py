@@ -1,0 +1,1 @@
+"""Graphs that are converted once, and filled for every set of references."""

@@ -189,7 +189,7 @@ CODE = """
 import sys
 from pathlib import Path
 from pocketknn.builder import Spec, embed, find, load_backbone
-from pocketknn.builder.cache import Cache
+from pocketknn.builder.embedding.cache import Cache
 import numpy as np
 net = load_backbone(Spec(backbone="bundled"))
 cache = Cache.of(Path(sys.argv[2]), net, "center")

@@ -610,7 +610,7 @@ class Interrupting:
                 raise
 signal.signal(signal.SIGINT, signal.default_int_handler)
 sys.meta_path.insert(0, Interrupting())
-from pocketknn.export.entry import main
+from pocketknn.export.cli.entry import main
 sys.argv[1:] = ["verify", {str(built)!r}]
 main()
 """

@@ -156,9 +156,9 @@ def test_what_cannot_be_projected_is_refused():
 
 PROGRAM = """
 import hashlib, numpy as np
-from pocketknn.builder.discriminant import discriminant
+from pocketknn.builder.knn.projection.classes import discriminant
 from pocketknn.builder import References, Spec
-from pocketknn.builder.fit import fit
+from pocketknn.builder.knn.resolve import fit
 rng = np.random.default_rng(0)
 ids = np.arange(300) % 40
 rows = (3 + rng.standard_normal((40, 400))[ids] + rng.standard_normal((300, 400))).astype("f4")

@@ -77,7 +77,7 @@ WITHOUT = """
 import sys
 from pathlib import Path
 from pocketknn.builder import Spec, embed, find, load_backbone
-from pocketknn.builder.fit import fit
+from pocketknn.builder.knn.resolve import fit
 spec = Spec(backbone=sys.argv[2], weights=Path(sys.argv[3]) if sys.argv[3:] else None,
     alpha=float(sys.argv[4]) if sys.argv[4:] else None, size=64)
 net = load_backbone(spec)

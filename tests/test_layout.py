@@ -64,7 +64,7 @@ def python(code):
 def test_help_imports_nothing_heavy():
     code = """
 import sys
-from pocketknn.export.cli import main
+from pocketknn.export.cli.app import main
 try:
     main(["--help"])
 except SystemExit as end:

@@ -26,7 +26,7 @@ assert libc.prctl(22, 2, ctypes.byref(Program(len(steps), b"".join(steps))), 0, 
 """
 COMMANDS = """
 import sys
-from pocketknn.export.cli import main
+from pocketknn.export.cli.app import main
 for command in sys.argv[1:]:
     try:
         main(command.split())

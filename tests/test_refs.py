@@ -697,7 +697,7 @@ def test_help_names_the_verbs_and_starts_at_once(pocketknn):
     assert "No such command 'eat'" in pocketknn("refs", "eat").err
     code = """
 import sys
-from pocketknn.export.cli import main
+from pocketknn.export.cli.app import main
 try:
     main(["refs", "add", "--help"])
 except SystemExit as end:

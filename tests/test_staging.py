@@ -116,8 +116,8 @@ KILLED = """
 import os, signal, sys
 from pathlib import Path
 from pocketknn.export import staging, swap
-from pocketknn.export.commands.demo import write_digits
-from pocketknn.export.saving import saved
+from pocketknn.export.cli.make.demo import write_digits
+from pocketknn.export.output.atomic_file import saved
 step, two = int(sys.argv[1]), sys.argv[2] == "in two steps"
 count = 0
 def counted(call):

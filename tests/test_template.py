@@ -230,7 +230,7 @@ def test_references_that_look_like_made_up_ones(tmp_path):
 BUILD = """
 import sys
 from pathlib import Path
-from pocketknn.export.commands.build import Selection, build_photos
+from pocketknn.export.cli.make.build import Selection, build_photos
 from pocketknn.builder import Spec
 build_photos(
     Selection(photos=Path(sys.argv[1])),

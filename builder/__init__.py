@@ -6,6 +6,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from pocketknn.builder.system.offline import send_nothing
+from pocketknn.builder.system.renamed import find_renamed
 
 if TYPE_CHECKING:
     from pocketknn.builder.backbones.load import Backbone as Backbone
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from .spec import Spec as Spec
 
 send_nothing()
+find_renamed()
 
 _HOME = {
     "Backbone": "backbones.load",

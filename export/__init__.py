@@ -5,6 +5,8 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from pocketknn.builder.system.renamed import find_renamed
+
 if TYPE_CHECKING:
     from pocketknn.export.formats.artefact import FORMATS as FORMATS
     from pocketknn.export.formats.artefact import Artefact as Artefact
@@ -15,6 +17,8 @@ if TYPE_CHECKING:
     from .pipeline import Export as Export
     from .pipeline import Written as Written
     from .pipeline import export as export
+
+find_renamed()
 
 _HOME = {
     "Artefact": "formats.artefact",

@@ -395,8 +395,8 @@ def test_neither_coremltools_nor_tensorflow_is_imported(saved):
 import sys
 from pathlib import Path
 import numpy
-from pocketknn.export import mil
-print(*mil.load(Path({str(saved)!r}))({{"x": numpy.ones((1, 64))}}))
+from pocketknn.export.formats.coreml import evaluator
+print(*evaluator.load(Path({str(saved)!r}))({{"x": numpy.ones((1, 64))}}))
 print(*{{name.partition(".")[0] for name in sys.modules}})
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

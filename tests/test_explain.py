@@ -13,7 +13,9 @@ from PIL import Image
 from pocketknn.builder import find
 from pocketknn.builder.photos.decode import decode, square
 from pocketknn.export import load
-from pocketknn.export.analysis.occlusion.explain import Occlusion, Patches, explain
+from pocketknn.export.analysis.occlusion.explanation import Occlusion
+from pocketknn.export.analysis.occlusion.measure import explain
+from pocketknn.export.analysis.occlusion.patches import Patches
 from pocketknn.export.formats.artefact import Artefact
 from pocketknn.export.manifest.describe import Metadata
 from pocketknn.export.manifest.reopen import scorer_of
@@ -324,8 +326,8 @@ def test_vectors_have_no_parts(pocketknn, spots, tmp_path):
 
 
 def test_thumbnails_are_of_the_very_pictures(spots, built, tmp_path):
-    from pocketknn.export.analysis.match import thumbnails
-    from pocketknn.export.analysis.occlusion.explain import Near
+    from pocketknn.builder.references.match import thumbnails
+    from pocketknn.export.analysis.occlusion.explanation import Near
 
     shutil.copytree(spots / "photos", tmp_path / "photos")
     rows = load(built / "model.onnx").metadata.rows()

@@ -7,7 +7,7 @@ import pytest
 
 from pocketknn.builder import find
 from pocketknn.builder.photos.decode import Photo, read
-from pocketknn.export.analysis.match import ByPicture, among, thumbnails
+from pocketknn.builder.references.match import ByPicture, among, thumbnails
 
 
 class Found(NamedTuple):

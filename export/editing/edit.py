@@ -21,9 +21,9 @@ from pocketknn.builder.knn.exact import Neighbors
 from pocketknn.builder.knn.metric_space import Space
 from pocketknn.builder.knn.projection.pca import Projection
 from pocketknn.builder.knn.resolve import Fit, check_memory, space_of
+from pocketknn.builder.references.match import OF_PICTURE
 from pocketknn.builder.references.references import Provenance, References
 from pocketknn.builder.spec import UNKNOWN, Spec
-from pocketknn.export.analysis.match import OF_PICTURE
 from pocketknn.export.formats.artefact import FORMATS, format_of
 from pocketknn.export.manifest.describe import MODEL, Metadata, redescribe, spec_of
 from pocketknn.export.output.build_folder import workplace

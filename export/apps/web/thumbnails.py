@@ -11,7 +11,7 @@ from PIL import ImageOps
 
 from pocketknn.builder.errors import InputError
 from pocketknn.builder.photos.decode import Photo, PictureError, decode, read
-from pocketknn.export.analysis.match import ByPicture
+from pocketknn.builder.references.match import ByPicture
 from pocketknn.export.manifest.describe import Row
 
 # Side in pixels and JPEG's quality, from the best; the first whose bytes fit is taken.

@@ -52,9 +52,7 @@ def _table(rows: Sequence[Timing]) -> Table:
             row.name,
             row.precision,
             megabytes(row.bytes),
-            "" if row.threads is None else str(row.threads),
-            f"{row.load_ms:.0f}",
-            *(f"{time:.3g}" for time in (row.median_ms, row.p95_ms)),
+            *row.shown,
             f"{row.labels_equal:.1%}",
         )
     return table

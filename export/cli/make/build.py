@@ -25,6 +25,7 @@ from pocketknn.builder.references.files import is_collection, read_collection
 from pocketknn.builder.references.references import References
 from pocketknn.builder.selection.condense import Condense, Condensed, condense
 from pocketknn.builder.spec import Spec, resolve_k
+from pocketknn.export.analysis.latency import time_shortly
 from pocketknn.export.cli.console import tables
 from pocketknn.export.cli.console.progress import progress
 from pocketknn.export.cli.console.quiet import say
@@ -378,7 +379,7 @@ def _reported(
 ) -> list[str]:
     """Write the report; a warning where it could not be, as the build is done without it."""
     try:
-        report_build(result, photos, strangers)
+        report_build(result, photos, strangers, time_shortly(result.out))
     except Exception as error:  # whatever drawing and timing raise
         return [f"warning: no report was written: {missing(error) or first_line(error)}"]
     return []

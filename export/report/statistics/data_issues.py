@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from pocketknn.builder.knn.exact import Floats, Ints
-from pocketknn.builder.knn.metric_space import Space
 
-from .predictions import Answers
+if TYPE_CHECKING:
+    from pocketknn.builder.knn.metric_space import Space
+
+    from .answers import Answers
 
 # Of the median distance to the nearest neighbour. Of ten photos of flowers that were scaled to two
 # thirds and saved again eight lie within this, the nearest two that are different at 0.69; of the
@@ -90,7 +93,9 @@ def twins(space: Space) -> list[Twins]:
     By the embeddings themselves: what tells classes apart overlooks some of the differences, and
     copies are in one fold.
     """
-    plain = replace(space.unprojected, refit=None)
+    plain = space.unprojected
+    if plain.refit is not None:
+        plain = replace(plain, refit=None)
     queries, found = plain.others
     pairs = _near(queries, found.scores, found.indices, plain, usual_distance(plain))
     unique = {frozenset((pair.one, pair.other)): pair for pair in reversed(pairs)}

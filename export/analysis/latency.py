@@ -12,8 +12,9 @@ from typing import Any
 import numpy as np
 
 from pocketknn.export.formats.artefact import FORMATS, format_of, runnable
-from pocketknn.export.manifest.checksums import size
-from pocketknn.export.manifest.describe import MODEL, manifest_of
+from pocketknn.export.manifest.metadata import manifest_of
+from pocketknn.export.output.checksums import size
+from pocketknn.export.output.names import MODEL
 
 _WARM_UP, _RUNS = 3, 5
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from pocketknn.builder.errors import InputError
-from pocketknn.export.manifest.describe import REPORT
+from pocketknn.export.output.names import REPORT
 
 from . import page
 from .blocks import Chart, Heading, Section, Table

@@ -10,7 +10,9 @@ import numpy as np
 
 from pocketknn.builder.knn.resolve import fit
 from pocketknn.builder.references.references import References
-from pocketknn.export.manifest.describe import REFERENCES, REPORT, manifest_of, spec_of
+from pocketknn.export.manifest.metadata import manifest_of
+from pocketknn.export.manifest.spec import spec_of
+from pocketknn.export.output.names import REFERENCES, REPORT
 
 from . import page, thumbnails
 from .sections import (

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from pocketknn.builder.knn.exact import Floats
     from pocketknn.export.formats.artefact import Artefact
     from pocketknn.export.formats.protocol import Outputs
-    from pocketknn.export.manifest.describe import Metadata, Row
+    from pocketknn.export.manifest.metadata import Metadata, Row
     from pocketknn.export.manifest.reopen import Scorer
 
     from .patches import Patches

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from pocketknn.export.manifest.describe import MODEL
+from pocketknn.export.output.names import MODEL
 from pocketknn.export.report.blocks import Block, Section, Table
 from pocketknn.export.report.wording import percent
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pocketknn.export.manifest.describe import SHOWN
+from pocketknn.export.manifest.metadata import SHOWN
 from pocketknn.export.report.blocks import Block, Heading, Section
 from pocketknn.export.report.pictures import Case, Gallery
 from pocketknn.export.report.statistics.confusion import recalls

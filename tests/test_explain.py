@@ -334,7 +334,7 @@ def test_thumbnails_are_of_the_very_pictures(spots, built, tmp_path):
     near = [Near(**row, score=1.0) for row in rows[:3]]
     drawing(1).save(tmp_path / "photos" / near[0].path)  # another picture by now
     (tmp_path / "photos" / near[1].path).unlink()
-    found = thumbnails(near, find(tmp_path / "photos"), 10, "center")
+    found = thumbnails({one.id: one.path for one in near}, find(tmp_path / "photos"), 10, "center")
     assert list(found) == [near[2].id]
     expected = square(Image.open(spots / "photos" / near[2].path), 10, "center")
     assert (found[near[2].id] == expected).all()

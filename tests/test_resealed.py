@@ -125,7 +125,7 @@ def test_answers_that_are_no_numbers(what, built, tmp_path, pocketknn, monkeypat
 
 
 def test_what_is_believed_of_a_manifest_can_be_said(built, pocketknn, monkeypatch):
-    from pocketknn.export.cli.console import tables
+    from pocketknn.export.cli.console import summary
 
     whole = read_files(built / "model.tflite")
     rng = random.Random(0)
@@ -141,7 +141,7 @@ def test_what_is_believed_of_a_manifest_can_be_said(built, pocketknn, monkeypatc
         runtime = texts[SEAL].partition("\n")[2]
         try:
             parsed = Metadata.parse(texts | {SEAL: f"{hash_of(texts)}\n{runtime}"}, "it")
-            tables.facts(parsed.manifest, [])
+            summary.facts(parsed.manifest, [])
             parsed.rows()
         except InputError as error:
             assert "\n" not in str(error)  # noqa: PT017  # some are still right

@@ -59,8 +59,9 @@ def time_shortly(out: Path) -> list[tuple[str, ...]]:
     """
     names = [name for name in FORMATS if name != "coreml" or sys.platform == "darwin"]
     paths = [out / f"{MODEL}{FORMATS[name].SUFFIX}" for name in names]
-    there = runnable([path for path in paths if path.exists()])
-    return [(one.name, *one.shown) for one in time_files(there, manifest_of(out), _RUNS)]
+    there = [path for path in paths if path.exists()]
+    timings = time_files(runnable(there), manifest_of(out), _RUNS) if there else []
+    return [(one.name, *one.shown) for one in timings]
 
 
 def time_files(paths: Sequence[Path], manifest: dict[str, Any], runs: int) -> list[Timing]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -18,19 +18,18 @@ if TYPE_CHECKING:
     from pocketknn.export.formats.protocol import Outputs
 
 
-@dataclass(frozen=True, kw_only=True)
-class FileResult:
+class FileResult(NamedTuple):
     """What one file made of the held-out photos.
 
     Attributes:
         name: of the file.
-        right: how many labels won; None without labels or a vote.
-        unknown: how many were taken for strangers; None without a threshold.
+        right: share of the labels that won; None without labels or a vote.
+        unknown: share that was taken for strangers; None without a threshold.
     """
 
     name: str
-    right: Share | None
-    unknown: Share | None
+    right: float | None
+    unknown: float | None
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -55,7 +54,7 @@ class HeldOut:
         photos: Sequence[Photo],
         outputs: Outputs,
         labels: Sequence[str],
-        results: Iterable[tuple[str, float | None, float | None]],
+        files: Iterable[FileResult],
         *,
         copies: int,
     ) -> HeldOut:
@@ -65,8 +64,7 @@ class HeldOut:
             photos: the q photos.
             outputs: of the first of the files for them.
             labels: what its probabilities stand for.
-            results: the name of each file, the share of the photos that it got right, and the
-                share that it took for strangers.
+            files: each file's result, the first file's first.
             copies: how many of the photos are references.
         """
         q = len(photos)
@@ -84,12 +82,8 @@ class HeldOut:
             votes=votes,
             errors=np.empty((q, 0)),
         )
+        return cls(photos=tuple(photos), answers=found, files=tuple(files), copies=copies)
 
-        def share(value: float | None) -> Share | None:
-            return None if value is None else Share(count=round(value * q), of=q)
-
-        files = tuple(
-            FileResult(name=name, right=share(right), unknown=share(unknown))
-            for name, right, unknown in results
-        )
-        return cls(photos=tuple(photos), answers=found, files=files, copies=copies)
+    def share(self, value: float) -> Share:
+        """A share of the photos, with its interval."""
+        return Share(count=round(value * len(self.photos)), of=len(self.photos))

@@ -29,6 +29,11 @@ def of(share: Share) -> str:
     return f"{share.count:,} of {share.of:,}"
 
 
+def columns(share: Share) -> tuple[str, str, str]:
+    """A share as three columns of a table: the count, the share, its interval."""
+    return of(share), percent(share.value), interval(share)
+
+
 def points(difference: float) -> str:
     """A difference of shares, with its sign."""
     return f"{100 * difference:+.1f} points"

@@ -80,7 +80,7 @@ def explain_picture(
             scorer=scorer_of(folder, file.metadata.manifest),
             progress=lambda done: bar.advance(step, done),
         )
-    known = thumbnails(found.near, origin, _THUMBNAIL, crop)
+    known = thumbnails({one.id: one.path for one in found.near}, origin, _THUMBNAIL, crop)
     if figure is not None:
         figures.save(draw(found, image.name, known), figure, force)
     if as_json:

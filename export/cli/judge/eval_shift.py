@@ -10,14 +10,11 @@ from pathlib import Path
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
-from pocketknn.builder.photos.find import find
 from pocketknn.builder.references.match import among
 from pocketknn.export.analysis import figures
 from pocketknn.export.analysis.robustness.chart import draw
 from pocketknn.export.analysis.robustness.measure import COUNT, Shifted, measure, shares
 from pocketknn.export.cli.console.progress import progress
-from pocketknn.export.cli.console.quiet import say
-from pocketknn.export.cli.console.tables import without_strays
 from pocketknn.export.cli.console.terminal import console, say_json
 from pocketknn.export.cli.refs.files import counted
 from pocketknn.export.formats.artefact import artefact_of, is_artefact
@@ -25,6 +22,8 @@ from pocketknn.export.output.atomic_file import PICTURES, check_new
 from pocketknn.export.parity import metrics
 from pocketknn.export.report import extra_sections
 from pocketknn.export.report.wording import percent, plural
+
+from .photos import photos_of
 
 
 def evaluate_shifts(
@@ -56,7 +55,7 @@ def evaluate_shifts(
     """
     if chart is not None:
         check_new(chart, PICTURES, force)
-    found = without_strays(find(photos, note=say))
+    found = photos_of(photos)
     name, file = artefact_of(out)
     with progress(shown=not as_json) as bar:
         step = bar.add_task("shifting photos", total=min(count, len(found)))

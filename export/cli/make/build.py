@@ -26,7 +26,7 @@ from pocketknn.builder.references.references import References
 from pocketknn.builder.selection.condense import Condense, Condensed, condense
 from pocketknn.builder.spec import Spec, resolve_k
 from pocketknn.export.analysis.latency import time_shortly
-from pocketknn.export.cli.console import tables
+from pocketknn.export.cli.console import summary, tables
 from pocketknn.export.cli.console.progress import progress
 from pocketknn.export.cli.console.quiet import say
 from pocketknn.export.cli.console.terminal import console
@@ -386,13 +386,13 @@ def _reported(
 
 
 def _print_summary(result: Export, skipped: Sequence[Skipped]) -> None:
-    for line in tables.facts(result.manifest, skipped):
+    for line in summary.facts(result.manifest, skipped):
         console.print(line, markup=False)
     rows = [tables.Row(one.name, one.bytes, one.parity) for one in result.written]
     console.print(tables.parity_table(rows))
     for line in tables.failures(rows):
         console.print(line, style="red", markup=False)
-    for line in tables.crops(result) + tables.next_steps(result):
+    for line in summary.crops(result) + summary.next_steps(result):
         console.print(line, markup=False)
 
 

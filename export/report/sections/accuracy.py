@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from pocketknn.export.report import charts
 from pocketknn.export.report.blocks import Block, Chart, Section, Table
-from pocketknn.export.report.wording import interval, of, percent
+from pocketknn.export.report.wording import columns, percent
 
 if TYPE_CHECKING:
     from pocketknn.export.report.study import Study
@@ -23,14 +23,14 @@ def section(study: Study) -> Section | None:
     """How good the answers are."""
     if study.errors:
         return Section(anchor="accuracy", title="Errors", blocks=tuple(_errors(study)))
-    columns: tuple[str, ...] = ("measured on", "right", "accuracy", "95% interval", "unknown")
+    headings: tuple[str, ...] = ("measured on", "right", "accuracy", "95% interval", "unknown")
     rows = [*_shares(study)]
     if not rows:
         return None
     if not any(row[-1] for row in rows):
-        columns, rows = columns[:-1], [row[:-1] for row in rows]
+        headings, rows = headings[:-1], [row[:-1] for row in rows]
     caption = "Share of pictures whose true class won, with Wilson's interval"
-    blocks: list[Block] = [Table(caption=caption, columns=columns, rows=tuple(rows))]
+    blocks: list[Block] = [Table(caption=caption, columns=headings, rows=tuple(rows))]
     if study.manifest["reject"] and study.held_out:
         blocks.append(_REJECTED)
     return Section(anchor="accuracy", title="Accuracy", blocks=tuple(blocks))
@@ -38,16 +38,14 @@ def section(study: Study) -> Section | None:
 
 def _shares(study: Study) -> Iterator[tuple[str, ...]]:
     if study.own is not None and study.labelled:
-        right = study.own.right
-        row = (of(right), percent(right.value), interval(right))
-        yield ("references, each left out", *row, "")
-    for one in study.held_out.files if study.held_out else ():
-        if one.right or one.unknown:
-            row = ("", "", "")
-            if one.right:
-                row = (of(one.right), percent(one.right.value), interval(one.right))
-            unknown = percent(one.unknown.value) if one.unknown else ""
-            yield (f"held-out photos, {one.name}", *row, unknown)
+        yield ("references, each left out", *columns(study.own.right), "")
+    if (held_out := study.held_out) is None:
+        return
+    for name, right, unknown in held_out.files:
+        if right is not None or unknown is not None:
+            shares = ("", "", "") if right is None else columns(held_out.share(right))
+            rejected = "" if unknown is None else percent(unknown)
+            yield (f"held-out photos, {name}", *shares, rejected)
 
 
 def _errors(study: Study) -> Iterator[Block]:

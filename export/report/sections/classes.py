@@ -9,7 +9,7 @@ import numpy as np
 
 from pocketknn.export.report.blocks import Block, Chart, Matrix, Section, Table
 from pocketknn.export.report.statistics.confusion import mistakes, recalls
-from pocketknn.export.report.wording import interval, of, percent
+from pocketknn.export.report.wording import columns
 
 if TYPE_CHECKING:
     from pocketknn.builder.knn.exact import Ints
@@ -40,13 +40,13 @@ def _confused(where: str, answers: Answers) -> Iterator[Block]:
     found = recalls(counts)
     if len(names) <= _MOST_CLASSES:
         present = sorted(one.label for one in found)
-        columns = np.flatnonzero(counts.any(axis=0) | counts.any(axis=1))
+        answered = np.flatnonzero(counts.any(axis=0) | counts.any(axis=1))
         yield Matrix(
             caption=f"{where}: rows are true classes, columns the answers, shaded by the share of"
             " the row",
             rows=tuple(names[i] for i in present),
-            columns=tuple(names[i] for i in columns),
-            counts=tuple(tuple(map(int, counts[i, columns])) for i in present),
+            columns=tuple(names[i] for i in answered),
+            counts=tuple(tuple(map(int, counts[i, answered])) for i in present),
         )
     else:
         yield Chart(
@@ -68,8 +68,7 @@ def _confused(where: str, answers: Answers) -> Iterator[Block]:
     rows = []
     for one in shown:
         taken = "" if one.other is None else f"{names[one.other]} ({one.mistaken})"
-        share = (of(one.right), percent(one.right.value), interval(one.right))
-        rows.append((names[one.label], *share, taken))
+        rows.append((names[one.label], *columns(one.right), taken))
     yield Table(
         caption=f"{where}: share of each class that is found{others}, weakest first",
         columns=("class", "right", "share", "95% interval", "most often taken for"),

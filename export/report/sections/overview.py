@@ -28,20 +28,20 @@ def _quality(study: Study) -> Iterator[Figure]:
     loo = study.manifest["references"]["leave_one_out"]
     if loo and loo["accuracy"] is not None:
         share = Share(count=round(loo["accuracy"] * loo["queries"]), of=loo["queries"])
-        yield Figure(
-            name="Accuracy, each reference left out",
-            value=percent(loo["accuracy"]),
-            note=f"{interval(share)} at 95% confidence",
-        )
+        yield _accuracy("Accuracy, each reference left out", share)
     errors = (loo or {}).get("rmse") or {}
     for name, error in list(errors.items())[:_MOST_TARGETS]:
         yield Figure(name="Error, each reference left out", value=f"{error:.4g}", note=name)
-    if study.held_out and study.held_out.files and (right := study.held_out.files[0].right):
-        yield Figure(
-            name=f"Accuracy on {right.of:,} held-out photos",
-            value=percent(right.value),
-            note=f"{interval(right)} at 95% confidence",
+    held_out = study.held_out
+    if held_out and held_out.files and (right := held_out.files[0].right) is not None:
+        yield _accuracy(
+            f"Accuracy on {len(held_out.photos):,} held-out photos", held_out.share(right)
         )
+
+
+def _accuracy(name: str, share: Share) -> Figure:
+    note = f"{interval(share)} at 95% confidence"
+    return Figure(name=name, value=percent(share.value), note=note)
 
 
 def _facts(study: Study) -> Iterator[Figure]:

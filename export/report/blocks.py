@@ -14,7 +14,7 @@ from typing import ClassVar
 from .pictures import Gallery, Plane
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class Heading:
     """A heading inside a section."""
 
@@ -22,7 +22,7 @@ class Heading:
     text: str
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class Figure:
     """A number that is read at a glance.
 
@@ -114,7 +114,7 @@ class Chart:
 Block = str | Heading | Figures | Table | Matrix | Chart | Gallery | Plane
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class Section:
     """A part of the page.
 

@@ -38,8 +38,11 @@ def explanation(name: str, label: str, said: Sequence[str], drawn: bytes) -> Sec
         wide=True,
     )
     answer = f"{name}: {label}" if label else name
-    blocks = (Heading(text="The answer"), answer, *(line.strip() for line in said), chart)
-    return Section(anchor="explain", title="What makes it click", blocks=blocks)
+    return Section(
+        "explain",
+        "What makes it click",
+        (Heading("The answer"), answer, *(line.strip() for line in said), chart),
+    )
 
 
 def shifts(
@@ -67,4 +70,4 @@ def shifts(
         ),
     )
     said = f"{about}, each turned, scaled, darkened and so on."
-    return Section(anchor="shift", title="When photos are taken otherwise", blocks=(said, chart))
+    return Section("shift", "When photos are taken otherwise", (said, chart))

@@ -22,7 +22,7 @@ _REJECTED = (
 def section(study: Study) -> Section | None:
     """How good the answers are."""
     if study.errors:
-        return Section(anchor="accuracy", title="Errors", blocks=tuple(_errors(study)))
+        return Section("accuracy", "Errors", tuple(_errors(study)))
     headings: tuple[str, ...] = ("measured on", "right", "accuracy", "95% interval", "unknown")
     rows = [*_shares(study)]
     if not rows:
@@ -33,7 +33,7 @@ def section(study: Study) -> Section | None:
     blocks: list[Block] = [Table(caption=caption, columns=headings, rows=tuple(rows))]
     if study.manifest["reject"] and study.held_out:
         blocks.append(_REJECTED)
-    return Section(anchor="accuracy", title="Accuracy", blocks=tuple(blocks))
+    return Section("accuracy", "Accuracy", tuple(blocks))
 
 
 def _shares(study: Study) -> Iterator[tuple[str, ...]]:

@@ -19,9 +19,9 @@ def section(study: Study) -> Section:
     versions = tuple((name, str(value)) for name, value in study.manifest["versions"].items())
     columns = ("package", "version")
     return Section(
-        anchor="spec",
-        title="The choices that made it",
-        blocks=(
+        "spec",
+        "The choices that made it",
+        (
             Table(caption="Choices", columns=("choice", "value"), rows=rows, words=(1,)),
             Table(caption="Versions", columns=columns, rows=versions, words=(1,), folded=True),
         ),

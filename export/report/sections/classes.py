@@ -32,7 +32,7 @@ def section(study: Study) -> Section | None:
     ]
     if not blocks:
         return None
-    return Section(anchor="classes", title="Which class is taken for which", blocks=tuple(blocks))
+    return Section("classes", "Which class is taken for which", tuple(blocks))
 
 
 def _confused(where: str, answers: Answers) -> Iterator[Block]:

@@ -33,18 +33,17 @@ def mislabelled(study: Study) -> Section | None:
     own, found = study.own, study.suspects
     if own is None or len(own.labels) < 2:
         return None
-    blocks: tuple[Block, ...] = (_SURE,)
-    if found:
-        cases = []
-        for one in found[:_MOST]:
-            label = own.labels[own.actual[one.place]]
-            note = f"vote: {one.label} {whole(one.other)}, {label} {whole(one.own)}"
-            cases.append(case(study, own, one.place, note))
-        share = of(Share(count=len(found), of=len(own)))
-        shown = f"; the {_MOST} clearest are shown" if len(found) > _MOST else ""
-        said = f"{_DOUBTED} {share} references{shown}. {study.sampled}".strip()
-        blocks = (said, Gallery(cases=tuple(cases)))
-    return Section(anchor="mislabelled", title="Likely mislabelled", blocks=blocks)
+    if not found:
+        return Section("mislabelled", "Likely mislabelled", (_SURE,))
+    cases = []
+    for one in found[:_MOST]:
+        label = own.labels[own.actual[one.place]]
+        note = f"vote: {one.label} {whole(one.other)}, {label} {whole(one.own)}"
+        cases.append(case(study, own, one.place, note))
+    share = of(Share(count=len(found), of=len(own)))
+    shown = f"; the {_MOST} clearest are shown" if len(found) > _MOST else ""
+    said = f"{_DOUBTED} {share} references{shown}. {study.sampled}".strip()
+    return Section("mislabelled", "Likely mislabelled", (said, Gallery(cases=tuple(cases))))
 
 
 def duplicates(study: Study) -> Section | None:
@@ -60,12 +59,12 @@ def duplicates(study: Study) -> Section | None:
     if study.held_out:
         given, where = study.held_out.answers, "Held-out photos and references"
         blocks += _pairs(study, given, study.twins_held_out, where)
-    return Section(anchor="duplicates", title="Near-duplicates", blocks=tuple(blocks))
+    return Section("duplicates", "Near-duplicates", tuple(blocks))
 
 
 def _pairs(study: Study, answers: Answers, found: Sequence[Twins], title: str) -> Iterator[Block]:
     if not found:
-        yield Heading(text=f"{title}: none")
+        yield Heading(f"{title}: none")
         return
     place = {query: i for i, query in enumerate(answers.queries.tolist())}
     cases = []
@@ -80,5 +79,5 @@ def _pairs(study: Study, answers: Answers, found: Sequence[Twins], title: str) -
         other = study.reference(pair.other, note, None if same else False)
         cases.append(Case(picture=asked, against=(other,)))
     shown = f", the nearest {_MOST} are shown" if len(found) > _MOST else ""
-    yield Heading(text=f"{title}: {plural(len(found), 'pair')}{shown}")
+    yield Heading(f"{title}: {plural(len(found), 'pair')}{shown}")
     yield Gallery(cases=tuple(cases))

@@ -47,7 +47,7 @@ def section(study: Study) -> Section | None:
         groups=groups,
     )
     blocks: tuple[Block, ...] = (plane, *filter(None, [_next_to(study)]))
-    return Section(anchor="map", title="What lies next to what", blocks=blocks)
+    return Section("map", "What lies next to what", blocks)
 
 
 def _groups(study: Study) -> tuple[tuple[str, ...], Ints]:

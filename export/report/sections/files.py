@@ -24,7 +24,7 @@ _EVALUATED = (
 
 def section(study: Study) -> Section:
     """How each file agrees with the exact k-NN, and how long it takes."""
-    return Section(anchor="files", title="The files", blocks=tuple(_blocks(study)))
+    return Section("files", "The files", tuple(_blocks(study)))
 
 
 def _blocks(study: Study) -> Iterator[Block]:

@@ -29,13 +29,13 @@ def section(study: Study) -> Section | None:
         block
         for where, answers in reversed(study.given.items())
         for block in (
-            Heading(text=where.capitalize()),
+            Heading(where.capitalize()),
             *(_classes if answers.by_class else _ungrouped)(study, answers),
         )
     ]
     if not blocks:
         return None
-    return Section(anchor="hardest", title="The hardest pictures", blocks=tuple(blocks))
+    return Section("hardest", "The hardest pictures", tuple(blocks))
 
 
 def case(study: Study, answers: Answers, place: int, note: str) -> Case:

@@ -52,8 +52,7 @@ def section(study: Study) -> Section | None:
             folded=True,
         ),
     )
-    blocks = (*_enough(study, curve), chart)
-    return Section(anchor="examples", title="How many examples are enough?", blocks=blocks)
+    return Section("examples", "How many examples are enough?", (*_enough(study, curve), chart))
 
 
 def _enough(study: Study, curve: LearningCurve) -> Iterator[str]:

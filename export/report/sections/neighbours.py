@@ -55,4 +55,4 @@ def section(study: Study) -> Section | None:
     )
     said = f"Built with k = {k}. Here k = {found.best} has the best {measure}"
     said += " too." if found.best == built else "; small differences are chance."
-    return Section(anchor="k", title="How many neighbours?", blocks=(said, chart))
+    return Section("k", "How many neighbours?", (said, chart))

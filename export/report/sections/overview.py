@@ -18,9 +18,9 @@ _MOST_TARGETS = 3
 def section(study: Study) -> Section:
     """The first numbers, and what to know of them."""
     return Section(
-        anchor="overview",
-        title="At a glance",
-        blocks=(Figures(figures=(*_quality(study), *_facts(study))), *_remarks(study)),
+        "overview",
+        "At a glance",
+        (Figures(figures=(*_quality(study), *_facts(study))), *_remarks(study)),
     )
 
 
@@ -31,7 +31,7 @@ def _quality(study: Study) -> Iterator[Figure]:
         yield _accuracy("Accuracy, each reference left out", share)
     errors = (loo or {}).get("rmse") or {}
     for name, error in list(errors.items())[:_MOST_TARGETS]:
-        yield Figure(name="Error, each reference left out", value=f"{error:.4g}", note=name)
+        yield Figure("Error, each reference left out", f"{error:.4g}", name)
     held_out = study.held_out
     if held_out and held_out.files and (right := held_out.files[0].right) is not None:
         yield _accuracy(
@@ -41,7 +41,7 @@ def _quality(study: Study) -> Iterator[Figure]:
 
 def _accuracy(name: str, share: Share) -> Figure:
     note = f"{interval(share)} at 95% confidence"
-    return Figure(name=name, value=percent(share.value), note=note)
+    return Figure(name, percent(share.value), note)
 
 
 def _facts(study: Study) -> Iterator[Figure]:
@@ -49,17 +49,17 @@ def _facts(study: Study) -> Iterator[Figure]:
     references, parity = manifest["references"], manifest["parity"]
     classes = len(references["per_label"])
     note = f"in {plural(classes, 'class')}" if classes else "no classes"
-    yield Figure(name="References", value=f"{references['count']:,}", note=note)
-    yield Figure(name="Neighbours asked", value=f"k = {manifest['k']}")
+    yield Figure("References", f"{references['count']:,}", note)
+    yield Figure("Neighbours asked", f"k = {manifest['k']}")
     sizes = [file["bytes"] for name, file in manifest["files"].items() if name.startswith("model")]
     yield Figure(
-        name="Files that equal the exact k-NN",
-        value=f"{sum(one['agrees'] for one in parity.values())} of {len(parity)}",
-        note=f"the smallest has {min(sizes) / 1e6:.2f} MB" if sizes else "",
+        "Files that equal the exact k-NN",
+        f"{sum(one['agrees'] for one in parity.values())} of {len(parity)}",
+        f"the smallest has {min(sizes) / 1e6:.2f} MB" if sizes else "",
     )
     if reject := manifest["reject"]:
         threshold = f"{reject['threshold']:.4g}"
-        yield Figure(name="Unknown below", value=threshold, note="score of the nearest reference")
+        yield Figure("Unknown below", threshold, "score of the nearest reference")
 
 
 def _remarks(study: Study) -> Iterator[str]:

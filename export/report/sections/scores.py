@@ -53,4 +53,4 @@ def section(study: Study) -> Section | None:
     score = study.manifest["outputs"]["scores"]["is"].removesuffix(", descending")
     learned = _LEARNED if study.fit.scores_of == "classes" else ""
     meaning = f"A score is the {score}.{learned}"
-    return Section(anchor="scores", title="What a score means", blocks=(meaning, chart))
+    return Section("scores", "What a score means", (meaning, chart))

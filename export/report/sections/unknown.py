@@ -46,8 +46,7 @@ def section(study: Study) -> Section | None:
         ),
         numbers=_at_rates(curves, threshold),
     )
-    blocks = (*_rejection(study), chart)
-    return Section(anchor="unknown", title="When is a picture unknown?", blocks=blocks)
+    return Section("unknown", "When is a picture unknown?", (*_rejection(study), chart))
 
 
 def _rejection(study: Study) -> Iterator[str]:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -16,8 +15,7 @@ if TYPE_CHECKING:
     from pocketknn.builder.knn.resolve import Fit
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
-class AccuracyByK:
+class AccuracyByK(NamedTuple):
     """Accuracy, or error, of the references, each left out, against the number of neighbours.
 
     Attributes:
@@ -44,12 +42,7 @@ def accuracy_by_k(fit: Fit) -> AccuracyByK | None:
     if regress:
         scale = np.maximum(refs.targets.var(axis=0), 1e-30)
         values = np.sqrt((errors / scale).mean(axis=1))
-        best = int(ks[np.argmin(np.round(values, 12))])
-        return AccuracyByK(ks=ks, values=values, shares=(), best=best)
+        return AccuracyByK(ks, values, (), int(ks[np.argmin(np.round(values, 12))]))
     values, of = 1 - errors[:, 0], len(fit.space.others.queries)
-    return AccuracyByK(
-        ks=ks,
-        values=values,
-        shares=tuple(Share(count=round(value * of), of=of) for value in values.tolist()),
-        best=int(ks[np.argmax(np.round(values, 12))]),
-    )
+    shares = tuple(Share(count=round(value * of), of=of) for value in values.tolist())
+    return AccuracyByK(ks, values, shares, int(ks[np.argmax(np.round(values, 12))]))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -11,8 +11,7 @@ from pocketknn.builder.knn.exact import Ints
 from .intervals import Share
 
 
-@dataclass(frozen=True, kw_only=True)
-class Recall:
+class Recall(NamedTuple):
     """What the pictures of one class are taken for.
 
     Attributes:
@@ -46,10 +45,10 @@ def recalls(counts: Ints) -> list[Recall]:
     order = present[np.argsort(right[present] / totals[present], kind="stable")]
     return [
         Recall(
-            label=i,
-            right=Share(count=int(right[i]), of=int(totals[i])),
-            other=int(wrong[i].argmax()) if wrong[i].any() else None,
-            mistaken=int(wrong[i].max()),
+            i,
+            Share(count=int(right[i]), of=int(totals[i])),
+            int(wrong[i].argmax()) if wrong[i].any() else None,
+            int(wrong[i].max()),
         )
         for i in map(int, order)
     ]

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -17,8 +16,7 @@ if TYPE_CHECKING:
     from .answers import Answers
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
-class TargetErrors:
+class TargetErrors(NamedTuple):
     """The errors of one target.
 
     Attributes:
@@ -40,20 +38,12 @@ class TargetErrors:
 
 def target_errors(answers: Answers, references: References, seed: int) -> list[TargetErrors]:
     """The errors of each target of the references, each left out."""
-    truth = references.targets[answers.queries].astype(float)
-    found = []
+    truth, found = references.targets[answers.queries].astype(float), []
     for name, actual, errors in zip(
         references.target_names, truth.T, answers.errors.T, strict=True
     ):
-        variance = float(((actual - actual.mean()) ** 2).mean())
-        found.append(
-            TargetErrors(
-                name=name,
-                actual=actual,
-                answered=actual + errors,
-                rmse=rmse_interval(errors, seed),
-                mae=float(np.abs(errors).mean()),
-                r2=1 - float((errors**2).mean()) / variance if variance else None,
-            )
-        )
+        squares, variance = errors**2, float(((actual - actual.mean()) ** 2).mean())
+        r2 = 1 - float(squares.mean()) / variance if variance else None
+        mae, rmse = float(np.abs(errors).mean()), rmse_interval(errors, seed)
+        found.append(TargetErrors(name, actual, actual + errors, rmse, mae, r2))
     return found

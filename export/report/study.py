@@ -64,7 +64,7 @@ class Study:
 
     @property
     def given(self) -> dict[str, Answers]:
-        """What was answered, by what was asked."""
+        """The answers, by the words for their queries."""
         found = {
             "references, each left out": self.own,
             "held-out photos": self.held_out.answers if self.held_out else None,
@@ -124,11 +124,11 @@ class Study:
 
     @property
     def sampled(self) -> str:
-        """What is to be said where not all references were asked for; "" where all were."""
+        """A sentence where only a sample of the references was measured; else ""."""
         if self.own is None or len(self.own) == len(self.fit.references):
             return ""
-        asked, all_ = f"{len(self.own):,}", f"{len(self.fit.references):,}"
-        return f"Measured on {asked} of the {all_} references, drawn by chance."
+        sample, count = len(self.own), len(self.fit.references)
+        return f"Measured on {sample:,} of the {count:,} references, drawn by chance."
 
     def photo_of(self, key: str) -> Photo | None:
         """The photo of a thumbnail's key."""
@@ -142,8 +142,8 @@ class Study:
         name, label = refs.paths[row] or refs.ids[row], refs.label_of(row)
         return Picture(key=f"r{row}", name=name, label=label, note=note, right=right)
 
-    def asked(self, given: Answers, place: int, note: str = "") -> Picture:
-        """A picture that was asked for: a reference, or a held-out photo."""
+    def query(self, given: Answers, place: int, note: str = "") -> Picture:
+        """The query at this place of the answers: a reference, or a held-out photo."""
         number = int(given.queries[place])
         if self.held_out is None or given is not self.held_out.answers:
             return self.reference(number, note)

@@ -69,15 +69,15 @@ def _pairs(study: Study, answers: Answers, found: Sequence[Twins], title: str) -
     place = {query: i for i, query in enumerate(answers.queries.tolist())}
     cases = []
     for pair in found[:_MOST]:
-        asked, other = study.asked(answers, place[pair.one]), study.reference(pair.other)
-        same = asked.label == other.label or not (asked.label and other.label)
+        query, other = study.query(answers, place[pair.one]), study.reference(pair.other)
+        same = query.label == other.label or not (query.label and other.label)
         note = f"{percent(pair.distance)} of the usual distance"
         if pair.distance < 0.005:
             note = "the same"
         if not same:
             note += ", and in another class"
         other = study.reference(pair.other, note, None if same else False)
-        cases.append(Case(picture=asked, against=(other,)))
+        cases.append(Case(picture=query, against=(other,)))
     shown = f", the nearest {_MOST} are shown" if len(found) > _MOST else ""
     yield Heading(f"{title}: {plural(len(found), 'pair')}{shown}")
     yield Gallery(cases=tuple(cases))

@@ -48,18 +48,18 @@ def case(study: Study, answers: Answers, place: int, note: str) -> Case:
         note: what is said of the picture.
     """
     refs = study.fit.references
-    asked = study.asked(answers, place, note)
-    voted = bool(refs.labels and asked.label and not study.regress)
+    query = study.query(answers, place, note)
+    voted = bool(refs.labels and query.label and not study.regress)
     against = []
     scores, indices = (column[place, :SHOWN] for column in answers.found)
     for score, row in zip(scores.tolist(), indices.tolist(), strict=True):
-        right = refs.label_of(row) == asked.label if voted else None
+        right = refs.label_of(row) == query.label if voted else None
         note = f"{score:.3f}"
         if study.regress:
             values = ", ".join(f"{value:.4g}" for value in refs.targets[row, :_TARGETS])
             note = f"{values} (score {note})"
         against.append(study.reference(row, note, right))
-    return Case(picture=asked, against=tuple(against))
+    return Case(picture=query, against=tuple(against))
 
 
 def _classes(study: Study, answers: Answers) -> Iterator[Block]:

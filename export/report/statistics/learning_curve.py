@@ -36,7 +36,7 @@ class LearningCurve:
         sizes: (s,) examples of each class, or of all where there are no classes.
         values: (draws, s) accuracies, or for regression the root mean squared error of the targets
             in standard deviations.
-        queries: how many references were asked for, each left out.
+        queries: how many references were queries, each left out.
         largest: examples of the largest class.
         regress: whether the values are errors.
     """
@@ -67,8 +67,8 @@ def learning_curve(fit: Fit, own: Answers, seed: int = 0) -> LearningCurve | Non
     out accuracy itself. Vote, metric and projection are the build's, and so is k, which is no more
     than m. Of very many references draws are taken: 10,000 stored, 400 queries.
 
-    Where something is learned from the references it is learned anew from each draw's m, and asked
-    of what is not among them; the last size is then the cross-validated accuracy.
+    Where something is learned from the references, it is learned anew from each draw's m, and the
+    queries are other references; the last size is then the cross-validated accuracy.
 
     Args:
         fit: the choices and the references.
@@ -101,12 +101,12 @@ def _drawn(fit: Fit, groups: Ints, rng: np.random.Generator) -> tuple[Ints, Floa
     """Sizes, values and number of queries, by the scores of all references for each query."""
     space = fit.space if fit.space.refit is None else replace(fit.space, refit=None)
     stored = _pool(groups, rng, _MOST_STORED)
-    askable = np.flatnonzero(np.isin(stored, space.others.queries))
-    count = min(len(askable), affordable(space, len(stored), _MOST_SCORES))
+    held = np.flatnonzero(np.isin(stored, space.others.queries))
+    count = min(len(held), affordable(space, len(stored), _MOST_SCORES))
     if not count:
         return None
-    asked = np.sort(rng.choice(askable, count, replace=False))
-    scores = space.scores_of_others(stored[asked])[:, stored]
+    queries = np.sort(rng.choice(held, count, replace=False))
+    scores = space.scores_of_others(stored[queries])[:, stored]
     sizes = _sizes(groups[stored])
     values = np.empty((DRAWS, len(sizes)))
     for draw in range(DRAWS):
@@ -114,9 +114,9 @@ def _drawn(fit: Fit, groups: Ints, rng: np.random.Generator) -> tuple[Ints, Floa
         for column, size in enumerate(sizes.tolist()):
             # With one example of each class the second neighbour is of a wrong class for sure.
             k = min(fit.k, size) if size < sizes[-1] else fit.k
-            found = _search(scores, groups[stored], place, asked, size, k)
+            found = _search(scores, groups[stored], place, queries, size, k)
             near = Neighbors(found.scores, stored[found.indices])
-            values[draw, column] = _quality(fit, space, near, stored[asked])
+            values[draw, column] = _quality(fit, space, near, stored[queries])
     return sizes, values, count
 
 
@@ -127,7 +127,7 @@ def _relearned(fit: Fit, own: Answers, rng: np.random.Generator) -> tuple[Ints, 
     pictures = fit.space.pictures[pool]
     sizes = _sizes(refs.label_ids)
     values = np.full((_RELEARNED, len(sizes)), own.right.value)
-    asked = 0
+    most = 0
     for draw in range(_RELEARNED):
         place = _places(refs.label_ids, rng)
         for column, size in enumerate(sizes[:-1]):
@@ -136,8 +136,8 @@ def _relearned(fit: Fit, own: Answers, rng: np.random.Generator) -> tuple[Ints, 
             queries = left[rng.permutation(len(left))[:_QUERIES]]
             if len(queries):
                 values[draw, column] = _accuracy_of(fit, refs, stored, queries)
-            asked = max(asked, len(queries))
-    return sizes, values, asked
+            most = max(most, len(queries))
+    return sizes, values, most
 
 
 def _accuracy_of(fit: Fit, refs: References, stored: Ints, queries: Ints) -> float:
@@ -178,14 +178,16 @@ def _places(groups: Ints, rng: np.random.Generator) -> Ints:
     return places
 
 
-def _search(scores: Floats, groups: Ints, place: Ints, asked: Ints, size: int, k: int) -> Neighbors:
+def _search(
+    scores: Floats, groups: Ints, place: Ints, queries: Ints, size: int, k: int
+) -> Neighbors:
     """The k nearest of the first `size` of each class, the query itself not counted."""
     columns = np.flatnonzero(place <= size)
     seen = scores[:, columns]
     # The next in line moves up in the query's own class where the query held a place.
     waiting = np.flatnonzero(place[columns] == size)
-    own = groups[columns[waiting]] == groups[asked][:, None]
-    moves_up = own & (place[asked] < size)[:, None]
+    own = groups[columns[waiting]] == groups[queries][:, None]
+    moves_up = own & (place[queries] < size)[:, None]
     seen[:, waiting] = np.where(moves_up, seen[:, waiting], -np.inf)
     if k >= len(columns) - len(waiting):  # so few that some queries may see fewer than k
         k = min(k, int(np.isfinite(seen).sum(axis=1).min()))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from pocketknn.export.cli.make.condense_option import kept_lines
@@ -16,46 +16,22 @@ if TYPE_CHECKING:
     from pocketknn.export.pipeline import Export
 
 _SHOWN = 10
+_ONE_CLASS = "warning: there is one class only, so every picture will be put into it"
 
 
 def facts(manifest: dict[str, Any], skipped: Sequence[Skipped]) -> list[str]:
     """What went into a build and how good it is, a line each."""
-    references, backbone = manifest["references"], manifest["backbone"]
-    per_label = references["per_label"]
-    lines = [f"{references['count']} references" + _spread(per_label)]
-    lines += kept_lines(manifest.get("condensed"))
-    if references["duplicates"]:
-        lines.append(f"{references['duplicates']} of them are copies of another picture")
-    if pairs := references["contradictions"]:
-        first, second = pairs[0]
-        lines.append(f"warning: the same picture in two classes: {first} and {second}")
-        if len(pairs) > 1:
-            lines.append(f"  … and {len(pairs) - 1} more such pairs, all in manifest.json")
-    if skipped:
-        lines.append(f"{len(skipped)} skipped:")
-        lines += [f"  {one.name}: {one.reason}" for one in skipped[:_SHOWN]]
-        if len(skipped) > _SHOWN:
-            lines.append(f"  … and {len(skipped) - _SHOWN} more, all in manifest.json")
-    if backbone:
-        side = manifest["input"]["shape"][0]
-        lines.append(f"backbone {backbone['name']} at {side}×{side}, {backbone['dim']} values each")
-        if backbone["why"]:
-            lines.append(f"  {backbone['why']}")
-    metric = f", metric {manifest['metric']}"
-    lines.append(f"head {manifest['head']}, k = {manifest['k']}{metric}" + _voting(manifest))
-    if loo := references["leave_one_out"]:
-        asked = "" if loo["queries"] == references["count"] else f" over {loo['queries']} of them"
-        by_parts = loo.get("folds")  # whose k is what is left of the build's, and says nothing
-        how = f"{by_parts}-fold cross-validation:" if by_parts else "leave-one-out"
-        with_k = "" if by_parts else f" (k = {loo['k']})"
-        lines.append(f"{how} {_quality(loo)}{with_k}{asked}")
-    if of := references.get("figures_of"):
-        lines.append(f"  these figures are those of its build, which had {of} references")
-    lines += _projection(manifest["projection"]) + _search(manifest["search"])
-    lines += _rejection(manifest["reject"])
-    if len(per_label) == 1 and not manifest["reject"]:
-        lines.append("warning: there is one class only, so every picture will be put into it")
-    return lines
+    one_class = len(manifest["references"]["per_label"]) == 1 and not manifest["reject"]
+    return [
+        *_references(manifest),
+        *_skipped(skipped),
+        *_model(manifest),
+        *_accuracy(manifest["references"]),
+        *_projection(manifest["projection"]),
+        *_search(manifest["search"]),
+        *_rejection(manifest["reject"]),
+        *([_ONE_CLASS] if one_class else []),
+    ]
 
 
 def crops(result: Export) -> list[str]:
@@ -96,78 +72,106 @@ def next_steps(result: Export) -> list[str]:
     return lines
 
 
-def _quality(loo: dict[str, Any]) -> str:
-    if loo["rmse"] is None:
-        return f"accuracy {loo['accuracy']:.1%}"
-    errors = ", ".join(f"{name} {error:.4g}" for name, error in loo["rmse"].items())
+def _references(manifest: dict[str, Any]) -> Iterator[str]:
+    references = manifest["references"]
+    per_label, classes = references["per_label"].values(), ", no classes"
+    if per_label:
+        least, most = min(per_label), max(per_label)
+        each = f"{least}" if least == most else f"{least} to {most}"
+        classes = f" in {len(per_label)} classes ({each} each)"
+    yield f"{references['count']} references{classes}"
+    yield from kept_lines(manifest.get("condensed"))
+    if references["duplicates"]:
+        yield f"{references['duplicates']} of them are copies of another picture"
+    if pairs := references["contradictions"]:
+        first, second = pairs[0]
+        yield f"warning: the same picture in two classes: {first} and {second}"
+        if len(pairs) > 1:
+            yield f"  … and {len(pairs) - 1} more such pairs, all in manifest.json"
+
+
+def _skipped(skipped: Sequence[Skipped]) -> Iterator[str]:
+    if skipped:
+        yield f"{len(skipped)} skipped:"
+        yield from (f"  {one.name}: {one.reason}" for one in skipped[:_SHOWN])
+        if len(skipped) > _SHOWN:
+            yield f"  … and {len(skipped) - _SHOWN} more, all in manifest.json"
+
+
+def _model(manifest: dict[str, Any]) -> Iterator[str]:
+    if backbone := manifest["backbone"]:
+        side = manifest["input"]["shape"][0]
+        yield f"backbone {backbone['name']} at {side}×{side}, {backbone['dim']} values each"
+        if backbone["why"]:
+            yield f"  {backbone['why']}"
+    voting, temperature = "", manifest["temperature"]
+    if manifest["head"] != "neighbors":
+        voting = (
+            f", vote {manifest['vote']}"
+            + (f" (temperature {temperature:.2g})" if temperature else "")
+            + (", balanced" if manifest["balanced"] else "")
+        )
+    yield f"head {manifest['head']}, k = {manifest['k']}, metric {manifest['metric']}{voting}"
+
+
+def _accuracy(references: dict[str, Any]) -> Iterator[str]:
+    if loo := references["leave_one_out"]:
+        quality = f"accuracy {loo['accuracy']:.1%}" if loo["rmse"] is None else _errors(loo["rmse"])
+        sample = "" if loo["queries"] == references["count"] else f" over {loo['queries']} of them"
+        if folds := loo.get("folds"):  # whose k is what is left of the build's, and says nothing
+            yield f"{folds}-fold cross-validation: {quality}{sample}"
+        else:
+            yield f"leave-one-out {quality} (k = {loo['k']}){sample}"
+    if of := references.get("figures_of"):
+        yield f"  these figures are those of its build, which had {of} references"
+
+
+def _errors(rmse: dict[str, float]) -> str:
+    errors = ", ".join(f"{name} {error:.4g}" for name, error in rmse.items())
     return f"root mean squared error: {errors}"
 
 
-def _projection(projection: dict[str, Any] | None) -> list[str]:
-    if not projection:
-        return []
-    lines = [f"compares {projected(projection)}"]
-    if without := projection["without"]:
-        before = without["accuracy"]
-        accuracy = "" if before is None else f"accuracy {before:.1%}, "
-        lines.append(
-            f"  without it: {accuracy}the same first neighbour for {without['first_equal']:.1%},"
-            f" {without['recall']:.1%} of the same neighbours"
-        )
-    return lines
+def _projection(projection: dict[str, Any] | None) -> Iterator[str]:
+    if projection:
+        yield f"compares {projected(projection)}"
+        if without := projection["without"]:
+            before = without["accuracy"]
+            accuracy = "" if before is None else f"accuracy {before:.1%}, "
+            yield (
+                f"  without it: {accuracy}the same first neighbour for"
+                f" {without['first_equal']:.1%}, {without['recall']:.1%} of the same neighbours"
+            )
 
 
-def _search(search: dict[str, Any]) -> list[str]:
+def _search(search: dict[str, Any]) -> Iterator[str]:
     """How the references are stored and searched, where it is not in the usual way."""
     by, precision = search["by"], search["references_precision"]
     if (by, precision) == ("exact", "float32"):
-        return []
+        return
+    scanned = f"scanned by {search['components']} components in 8 bits, the best"
     what = {
         "exact": "all of them compared",
-        "rerank": f"all scanned by {search['components']} components in 8 bits, the best"
-        f" {search['candidates']} scored",
-        "ivf": f"{search['probes']} of {search['cells']} cells scanned by {search['components']}"
-        f" components in 8 bits, the best {search['candidates']} scored",
+        "rerank": f"all {scanned} {search['candidates']} scored",
+        "ivf": f"{search['probes']} of {search['cells']} cells {scanned} {search['candidates']}"
+        " scored",
     }
-    lines = [f"search {by}: {precision} references, {what[by]}"]
+    yield f"search {by}: {precision} references, {what[by]}"
     if search["recall"] is not None:
-        lines.append(
+        yield (
             f"  finds {search['recall']:.2%} of the exact neighbours of {search['queries']}"
             " references, each left out"
         )
-    return lines
 
 
-def _rejection(reject: dict[str, Any] | None) -> list[str]:
-    if not reject:
-        return []
-    known, left_out = reject["known"], reject["left_out_classes"]
-    lines = [f"unknown where the nearest score is below {reject['threshold']:.4g}"]
-    if known is not None:
-        lines.append(f"  rejects {known:.1%} of the references, each left out")
-    if left_out is not None:
-        lines.append(f"  rejects {left_out:.1%} of the pictures of a class that is left out")
-    if reject["strangers"] is not None:
-        lines.append(
-            f"  rejects {reject['strangers']:.1%} of {reject['strangers_asked']} strangers"
+def _rejection(reject: dict[str, Any] | None) -> Iterator[str]:
+    if reject:
+        known, left_out, strangers = (
+            reject[name] for name in ("known", "left_out_classes", "strangers")
         )
-    return lines
-
-
-def _voting(manifest: dict[str, Any]) -> str:
-    if manifest["head"] == "neighbors":
-        return ""
-    temperature = manifest["temperature"]
-    return (
-        f", vote {manifest['vote']}"
-        + (f" (temperature {temperature:.2g})" if temperature else "")
-        + (", balanced" if manifest["balanced"] else "")
-    )
-
-
-def _spread(per_label: dict[str, int]) -> str:
-    if not per_label:
-        return ", no classes"
-    least, most = min(per_label.values()), max(per_label.values())
-    each = f"{least}" if least == most else f"{least} to {most}"
-    return f" in {len(per_label)} classes ({each} each)"
+        yield f"unknown where the nearest score is below {reject['threshold']:.4g}"
+        if known is not None:
+            yield f"  rejects {known:.1%} of the references, each left out"
+        if left_out is not None:
+            yield f"  rejects {left_out:.1%} of the pictures of a class that is left out"
+        if strangers is not None:
+            yield f"  rejects {strangers:.1%} of {reject['strangers_asked']} strangers"

@@ -9,9 +9,9 @@ from conftest import photo_case
 
 from pocketknn.builder import InputError
 from pocketknn.export import FORMATS, export
-from pocketknn.export.cli.console import tables
+from pocketknn.export.cli.console import summary
 from pocketknn.export.formats.artefact import load
-from pocketknn.export.manifest.checksums import files_of
+from pocketknn.export.output.checksums import files_of
 
 MUTATIONS = int(os.environ.get("POCKETKNN_MUTATIONS", "200"))  # of each kind; 1000 by hand
 
@@ -56,7 +56,7 @@ def test_a_damaged_file_is_refused_in_one_line_or_still_right(name, built, tmp_p
         mutate(path, rng)
         try:
             metadata = target.read(path)
-            tables.facts(metadata.manifest, [])
+            summary.facts(metadata.manifest, [])
             metadata.rows()
             outputs = load(path).run(picture)
         except InputError as error:

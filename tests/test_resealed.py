@@ -12,16 +12,9 @@ from pocketknn.builder import InputError
 from pocketknn.export import export
 from pocketknn.export.formats.tflite import convert
 from pocketknn.export.formats.zip_texts import append_files, payload, read_files
-from pocketknn.export.manifest.describe import (
-    LABELS,
-    MANIFEST,
-    SEAL,
-    SLOTS,
-    TABLE,
-    Metadata,
-    manifest_of,
-)
-from pocketknn.export.manifest.describe import _hash_of as hash_of
+from pocketknn.export.manifest.metadata import Metadata, manifest_of
+from pocketknn.export.output.names import LABELS, MANIFEST, SEAL, SLOTS, TABLE
+from pocketknn.export.output.seal import hash_of
 
 VALUES = [None, -1, 0, 10**30, 1e308, "", [], {}, "x", True, [None], {"a": 1}, 10**9, [-1] * 3]
 
@@ -132,7 +125,7 @@ def test_answers_that_are_no_numbers(what, built, tmp_path, pocketknn, monkeypat
 
 
 def test_what_is_believed_of_a_manifest_can_be_said(built, pocketknn, monkeypatch):
-    from pocketknn.export.cli.console import tables
+    from pocketknn.export.cli.console import summary
 
     whole = read_files(built / "model.tflite")
     rng = random.Random(0)
@@ -148,7 +141,7 @@ def test_what_is_believed_of_a_manifest_can_be_said(built, pocketknn, monkeypatc
         runtime = texts[SEAL].partition("\n")[2]
         try:
             parsed = Metadata.parse(texts | {SEAL: f"{hash_of(texts)}\n{runtime}"}, "it")
-            tables.facts(parsed.manifest, [])
+            summary.facts(parsed.manifest, [])
             parsed.rows()
         except InputError as error:
             assert "\n" not in str(error)  # noqa: PT017  # some are still right

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from pocketknn.builder.backbones.load import Backbone
 from pocketknn.builder.embedding.embed import run
 from pocketknn.builder.photos.decode import Photo, pixels
-from pocketknn.export.analysis.readable import drawn, readable
+from pocketknn.builder.photos.readable import drawn, readable
 
 COUNT = 64
 PHOTOS, NOISE = 40, 24  # of the same number, where there are photos; noise first shows rounding

@@ -23,16 +23,6 @@ _MADE = re.compile(
 )
 
 
-def reference(row: int) -> str:
-    """The key of a reference's thumbnail."""
-    return f"r{row}"
-
-
-def held_out(place: int) -> str:
-    """The key of a held-out photo's thumbnail."""
-    return f"h{place}"
-
-
 def make(
     wanted: Iterable[str],
     photo_of: Callable[[str], Photo | None],

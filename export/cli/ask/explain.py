@@ -8,18 +8,19 @@ from pocketknn.builder.errors import InputError
 from pocketknn.builder.photos.decode import Photo, PictureError, pixels
 from pocketknn.builder.photos.find import find
 from pocketknn.builder.photos.readers import LocalFile
+from pocketknn.builder.references.match import thumbnails
 from pocketknn.export.analysis import figures
-from pocketknn.export.analysis.match import thumbnails
-from pocketknn.export.analysis.occlusion import words as words
+from pocketknn.export.analysis.occlusion import words
 from pocketknn.export.analysis.occlusion.chart import draw
-from pocketknn.export.analysis.occlusion.explain import PATCH, STEPS, Patches, explain
+from pocketknn.export.analysis.occlusion.measure import explain
+from pocketknn.export.analysis.occlusion.patches import PATCH, STEPS, Patches
 from pocketknn.export.cli.console.progress import progress
 from pocketknn.export.cli.console.quiet import say
 from pocketknn.export.cli.console.terminal import console, say_json
 from pocketknn.export.formats.artefact import artefact_of, picture_input
 from pocketknn.export.manifest.reopen import scorer_of
 from pocketknn.export.output.atomic_file import PICTURES, check_new
-from pocketknn.export.report.sections import extra_sections
+from pocketknn.export.report import extra_sections
 
 _THUMBNAIL = 160  # pixels
 
@@ -79,19 +80,20 @@ def explain_picture(
             scorer=scorer_of(folder, file.metadata.manifest),
             progress=lambda done: bar.advance(step, done),
         )
-    known = thumbnails(found.near, origin, _THUMBNAIL, crop)
+    known = thumbnails({one.id: one.path for one in found.near}, origin, _THUMBNAIL, crop)
     if figure is not None:
         figures.save(draw(found, image.name, known), figure, force)
     if as_json:
         said = {"image": str(image), "artefact": name} | words.as_json(found)
         say_json(said)
         return
-    for line in [f"{image}: {found.label}" if found.label else str(image), *words.said(found)]:
+    lines = words.said(found)
+    for line in [f"{image}: {found.label}" if found.label else str(image), *lines]:
         console.print(line, markup=False)
     console.print(f"{figure} shows it", markup=False)
     if folder == out:
         drawn = figures.rendered(draw(found, image.name, known), "png")
-        section = extra_sections.explanation(found, image.name, drawn)
+        section = extra_sections.explanation(image.name, found.label, lines, drawn)
         console.print(extra_sections.add(out, section), markup=False)
     if photos is None:
         hint = "--photos PHOTOS, the place that was built from, shows the neighbours' pictures too"

@@ -16,7 +16,7 @@ from pocketknn.export.cli.console.quiet import say
 from pocketknn.export.cli.console.tables import megabytes
 from pocketknn.export.cli.console.terminal import console, say_json
 from pocketknn.export.formats.artefact import paths_of, runnable
-from pocketknn.export.manifest.describe import manifest_of
+from pocketknn.export.manifest.metadata import manifest_of
 
 
 def bench_build(out: Path, runs: int, as_json: bool) -> None:
@@ -52,9 +52,7 @@ def _table(rows: Sequence[Timing]) -> Table:
             row.name,
             row.precision,
             megabytes(row.bytes),
-            "" if row.threads is None else str(row.threads),
-            f"{row.load_ms:.0f}",
-            *(f"{time:.3g}" for time in (row.median_ms, row.p95_ms)),
+            *row.shown,
             f"{row.labels_equal:.1%}",
         )
     return table

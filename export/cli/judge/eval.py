@@ -14,19 +14,20 @@ from rich.text import Text
 
 from pocketknn.builder.errors import InputError, first_line
 from pocketknn.builder.photos.decode import Photo, pixels
-from pocketknn.builder.photos.find import find
+from pocketknn.builder.photos.readable import readable
+from pocketknn.builder.references.match import among
 from pocketknn.builder.spec import CROPS
-from pocketknn.export.analysis import match
-from pocketknn.export.analysis.readable import readable
+from pocketknn.export.analysis.latency import time_shortly
 from pocketknn.export.cli.console.quiet import say
-from pocketknn.export.cli.console.tables import without_strays
 from pocketknn.export.cli.console.terminal import console, say_json, shown
 from pocketknn.export.formats.artefact import Artefact, artefacts_of, is_artefact, picture_input
 from pocketknn.export.formats.protocol import Outputs
 from pocketknn.export.formats.requirements import missing
 from pocketknn.export.parity import metrics
-from pocketknn.export.report.data import held_out_of
+from pocketknn.export.report.held_out import FileResult, HeldOut
 from pocketknn.export.report.write import report_eval
+
+from .photos import photos_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,7 +65,7 @@ def evaluate_build(out: Path, photos: Path, crop: str | None, as_json: bool) -> 
     """
     if crop is not None and crop not in CROPS:
         raise InputError(f"unknown crop {crop!r}; choose from {', '.join(CROPS)}")
-    found = without_strays(find(photos, note=say))
+    found = photos_of(photos)
     files = artefacts_of(out, say)
     made: list[_Evaluated] = []
     for name, file in files:
@@ -72,7 +73,7 @@ def evaluate_build(out: Path, photos: Path, crop: str | None, as_json: bool) -> 
         made.append(_evaluated(name, file, found, crop, basis))
     rows = [row for one in made for row in one.rows]
     ids = [str(row["id"]) for row in files[0][1].metadata.rows()]
-    known = match.among(found, ids)
+    known = among(found, ids)
     report = _report(out, files[0][1], made, known) if not is_artefact(out) else ""
     if as_json:
         say_json([asdict(row) for row in rows])
@@ -132,11 +133,11 @@ def _evaluated(
 def _report(out: Path, file: Artefact, made: Sequence[_Evaluated], known: int) -> str:
     """Write the build's report with these photos; a line that says where, or why not."""
     rows = [one.rows[0] for one in made]
+    results = [FileResult(row.name, row.accuracy, row.unknown) for row in rows]
+    labels = file.metadata.labels
     try:
-        held_out = held_out_of(
-            made[0].photos, made[0].outputs, file.metadata.labels, rows, copies=known
-        )
-        return f"what it errs on is in {report_eval(out, held_out)}"
+        held_out = HeldOut.of(made[0].photos, made[0].outputs, labels, results, copies=known)
+        return f"what it errs on is in {report_eval(out, held_out, time_shortly(out))}"
     except Exception as error:  # whatever drawing and timing raise: the figures are there
         return f"no report was written: {missing(error) or first_line(error)}"
 

@@ -10,19 +10,20 @@ from pathlib import Path
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
-from pocketknn.builder.photos.find import find
-from pocketknn.export.analysis import figures, match
+from pocketknn.builder.references.match import among
+from pocketknn.export.analysis import figures
 from pocketknn.export.analysis.robustness.chart import draw
 from pocketknn.export.analysis.robustness.measure import COUNT, Shifted, measure, shares
 from pocketknn.export.cli.console.progress import progress
-from pocketknn.export.cli.console.quiet import say
-from pocketknn.export.cli.console.tables import without_strays
 from pocketknn.export.cli.console.terminal import console, say_json
 from pocketknn.export.cli.refs.files import counted
 from pocketknn.export.formats.artefact import artefact_of, is_artefact
 from pocketknn.export.output.atomic_file import PICTURES, check_new
 from pocketknn.export.parity import metrics
-from pocketknn.export.report.sections import extra_sections
+from pocketknn.export.report import extra_sections
+from pocketknn.export.report.wording import percent, plural
+
+from .photos import photos_of
 
 
 def evaluate_shifts(
@@ -54,7 +55,7 @@ def evaluate_shifts(
     """
     if chart is not None:
         check_new(chart, PICTURES, force)
-    found = without_strays(find(photos, note=say))
+    found = photos_of(photos)
     name, file = artefact_of(out)
     with progress(shown=not as_json) as bar:
         step = bar.add_task("shifting photos", total=min(count, len(found)))
@@ -71,20 +72,26 @@ def evaluate_shifts(
     if as_json:
         say_json([asdict(row) for row in rows])
         return
-    drawn = "" if len(used) == len(found) else f", drawn of {len(found)} (--sample, --seed)"
-    console.print(f"{name} on {counted(len(used), 'photo')}{drawn}", markup=False)
+    some = "" if len(used) == len(found) else f", drawn of {len(found)} (--sample, --seed)"
+    console.print(f"{name} on {counted(len(used), 'photo')}{some}", markup=False)
     console.print(_table(rows))
     console.print("class, first, neighbours: the same as for the photos as they are;")
     console.print("brightness, blur, noise and JPEG are done to the model's square, at its size")
     for line in metrics.foreign_lines(file.metadata.labels, used):
         console.print(line, markup=False)
     ids = [str(row["id"]) for row in file.metadata.rows()]
-    if known := match.among(used, ids):
+    if known := among(used, ids):
         console.print(f"{known} of the photos are references themselves, which flatters the model")
     if chart is not None:
         console.print(f"{chart} shows it", markup=False)
     if not is_artefact(out):
-        section = extra_sections.shifts(rows, figures.rendered(draw(rows), "png"))
+        words = shares(rows)
+        cells = [
+            (row.shift, row.told, *(percent(getattr(row, key)) for key in words)) for row in rows
+        ]
+        about = f"{name} on {plural(len(used), 'photo')}"
+        drawn = figures.rendered(draw(rows), "png")
+        section = extra_sections.shifts(about, [*words.values()], cells, drawn)
         console.print(extra_sections.add(out, section), markup=False)
 
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pocketknn.export.cli.console import tables
+from pocketknn.export.cli.console import summary, tables
 from pocketknn.export.cli.console.terminal import console, say_json
 from pocketknn.export.formats.artefact import FORMATS, format_of
-from pocketknn.export.manifest.checksums import size
+from pocketknn.export.output.checksums import size
 
 
 def inspect_artefact(path: Path, as_json: bool) -> None:
@@ -19,7 +19,7 @@ def inspect_artefact(path: Path, as_json: bool) -> None:
         return
     manifest = metadata.manifest
     console.print(f"{path.name}: {name}, {tables.megabytes(size(path))}", markup=False)
-    for line in tables.facts(manifest, []):
+    for line in summary.facts(manifest, []):
         console.print(f"  {line}", markup=False)
     for what in ("input", "outputs"):
         console.print(f"{what}:", markup=False)

@@ -25,7 +25,8 @@ from pocketknn.builder.references.files import is_collection, read_collection
 from pocketknn.builder.references.references import References
 from pocketknn.builder.selection.condense import Condense, Condensed, condense
 from pocketknn.builder.spec import Spec, resolve_k
-from pocketknn.export.cli.console import tables
+from pocketknn.export.analysis.latency import time_shortly
+from pocketknn.export.cli.console import summary, tables
 from pocketknn.export.cli.console.progress import progress
 from pocketknn.export.cli.console.quiet import say
 from pocketknn.export.cli.console.terminal import console
@@ -378,20 +379,20 @@ def _reported(
 ) -> list[str]:
     """Write the report; a warning where it could not be, as the build is done without it."""
     try:
-        report_build(result, photos, strangers)
+        report_build(result, photos, strangers, time_shortly(result.out))
     except Exception as error:  # whatever drawing and timing raise
         return [f"warning: no report was written: {missing(error) or first_line(error)}"]
     return []
 
 
 def _print_summary(result: Export, skipped: Sequence[Skipped]) -> None:
-    for line in tables.facts(result.manifest, skipped):
+    for line in summary.facts(result.manifest, skipped):
         console.print(line, markup=False)
     rows = [tables.Row(one.name, one.bytes, one.parity) for one in result.written]
     console.print(tables.parity_table(rows))
     for line in tables.failures(rows):
         console.print(line, style="red", markup=False)
-    for line in tables.crops(result) + tables.next_steps(result):
+    for line in summary.crops(result) + summary.next_steps(result):
         console.print(line, markup=False)
 
 

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from pocketknn.builder.knn.exact import METRICS
-from pocketknn.builder.knn.metric_space import Space
+
+if TYPE_CHECKING:
+    from pocketknn.builder.knn.metric_space import Space
 
 _FEWEST = 50
 _MOST_SCORES = 5e7  # that products compute: some seconds

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pocketknn.builder.knn.exact import Floats
 from pocketknn.builder.knn.rejection import without_class
-from pocketknn.builder.knn.resolve import Fit
 
 from .query_budget import affordable
+
+if TYPE_CHECKING:
+    from pocketknn.builder.knn.resolve import Fit
 
 _MOST_QUERIES = 1000
 _STEPS = 200
@@ -36,6 +39,7 @@ class ErrorCurves:
         """Share of the known below each threshold: false rejections."""
         return below(self.known, thresholds)
 
+    @property
     def thresholds(self) -> Floats:
         """Evenly spaced ones, from where nothing is rejected to where all is."""
         everything = np.concatenate([self.known, self.left_out, self.strangers])
@@ -57,11 +61,10 @@ def error_curves(fit: Fit, strangers: NDArray[np.floating] | None = None) -> Err
     refs, space = fit.references, fit.space
     if not refs.labels or fit.spec.head == "regress" or len(refs) < 2:
         return None
-    known = np.sort(space.others.found.scores[:, 0])
-    left_out = np.empty(0)
+    left_out = scores = np.empty(0)
     if len(np.unique(refs.label_ids)) > 1:
         left_out = without_class(space, min(_MOST_QUERIES, affordable(space, len(refs))))
-    scores = np.empty(0)
     if strangers is not None:
         scores = np.sort(space.search(strangers, 1).scores[:, 0])
+    known = np.sort(space.others.found.scores[:, 0])
     return ErrorCurves(known=known, left_out=left_out, strangers=scores)

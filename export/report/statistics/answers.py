@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from pocketknn.builder.knn.evaluation import answers_of_others
 from pocketknn.builder.knn.exact import Floats, Ints, Neighbors, winners
-from pocketknn.builder.knn.resolve import Fit
+
+from .confusion import confusion
+from .intervals import Share
+
+if TYPE_CHECKING:
+    from pocketknn.builder.knn.resolve import Fit
 
 NO_CLASS = -1
 
@@ -43,10 +49,24 @@ class Answers:
         """The class that won (q,)."""
         return winners(self.votes)
 
+    @cached_property
+    def confusion(self) -> Ints:
+        """How often each class was taken for each (C, C): rows are true, columns are answered.
+
+        Pictures whose true class is none of the labels are in no row.
+        """
+        known = self.actual != NO_CLASS
+        return confusion(self.actual[known], self.predicted[known], len(self.labels))
+
     @property
-    def right(self) -> int:
+    def right(self) -> Share:
         """How many won classes are the true ones."""
-        return int((self.predicted == self.actual).sum())
+        return Share(count=int((self.predicted == self.actual).sum()), of=len(self))
+
+    @property
+    def by_class(self) -> bool:
+        """Whether there are pictures whose class the answer may name."""
+        return bool(self.labels) and bool((self.actual != NO_CLASS).any())
 
     @cached_property
     def difficulty(self) -> Floats:
@@ -83,15 +103,11 @@ class Answers:
         places = np.arange(len(self)) if among is None else among
         return places[np.argsort(-self.difficulty[places], kind="stable")][:count]
 
-    def to_k(self, k: int) -> Answers:
-        """With fewer neighbours to show; the votes stay."""
-        return replace(self, found=Neighbors(self.found.scores[:, :k], self.found.indices[:, :k]))
 
-
-def leave_one_out(fit: Fit) -> Answers | None:
+def of_references(fit: Fit) -> Answers | None:
     """Each reference (or a draw of very many) answered by its k nearest others, before rejection.
 
-    The same numbers as `accuracy.leave_one_out`; None with one reference only.
+    Of the same neighbours as `evaluation.leave_one_out`; None with one reference only.
     """
     refs = fit.references
     k = min(fit.k, len(refs) - 1)
@@ -107,24 +123,12 @@ def leave_one_out(fit: Fit) -> Answers | None:
         votes = answers_of_others(fit.spec, fit.space, "classify", k)
     return Answers(
         queries=queries,
-        found=found,
+        found=Neighbors(found.scores[:, :k], found.indices[:, :k]),
         labels=labels,
         actual=refs.label_ids[queries] if labels else np.empty(0, np.int64),
         votes=votes,
         errors=errors,
-    ).to_k(k)
-
-
-def confusion(answers: Answers) -> Ints:
-    """How often each class was taken for each (C, C): rows are true, columns are answered.
-
-    Pictures whose true class is none of the labels are in no row.
-    """
-    classes = len(answers.labels)
-    known = answers.actual != NO_CLASS
-    pairs = answers.actual[known] * classes + answers.predicted[known]
-    counts: Ints = np.bincount(pairs, minlength=classes**2).reshape(classes, classes)
-    return counts
+    )
 
 
 def numbers_of(names: Sequence[str], labels: Sequence[str]) -> Ints:

@@ -5,8 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
-from typing import Protocol
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,18 +13,6 @@ from numpy.typing import NDArray
 from pocketknn.builder.photos.decode import Photo, PictureError, decode, read, square
 
 OF_PICTURE = re.compile(r"([0-9a-f]{12,64})(-\d+)?")  # an id that a build gave to a picture
-
-
-class Reference(Protocol):
-    """A row of references.csv."""
-
-    @property
-    def id(self) -> str:
-        """The start of the picture's hash, in builds of photos."""
-
-    @property
-    def path(self) -> str:
-        """Where the picture was, below the place that was searched; "" where it is not told."""
 
 
 class ByPicture:
@@ -66,7 +53,7 @@ def among(photos: Iterable[Photo], ids: Iterable[str]) -> int:
 
 
 def thumbnails(
-    references: Sequence[Reference], photos: Iterable[Photo], size: int, crop: str
+    paths: Mapping[str, str], photos: Iterable[Photo], size: int, crop: str
 ) -> dict[str, NDArray[np.uint8]]:
     """Pictures (size, size, 3) of references, by id.
 
@@ -74,21 +61,21 @@ def thumbnails(
     without a path is looked for among all photos.
 
     Args:
-        references: whose pictures are wanted.
+        paths: by the ids of the references, where their pictures were; "" where it is not told.
         photos: what was built from, as `find` gives it.
         size: side of the thumbnails in pixels.
         crop: how a picture becomes a square.
     """
-    wanted = {one.path for one in references}
-    by_picture = ByPicture(one.id for one in references)
+    ids, wanted = list(paths), set(paths.values())
+    by_picture = ByPicture(ids)
     found: dict[str, NDArray[np.uint8]] = {}
     for photo in photos:
         if not wanted & {photo.name, ""}:
             continue
         try:
             content = read(photo)
-            same = (references[place] for place in by_picture.places(content))
-            ours = [one.id for one in same if one.path in (photo.name, "")]
+            same = (ids[place] for place in by_picture.places(content))
+            ours = [one for one in same if paths[one] in (photo.name, "")]
             if ours:
                 found |= dict.fromkeys(ours, square(decode(content), size, crop))
         except PictureError:

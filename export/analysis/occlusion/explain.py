@@ -13,6 +13,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from pocketknn.builder.choices.searches import SEARCHES
 from pocketknn.builder.errors import InputError
 from pocketknn.builder.knn import exact as neighbors
 from pocketknn.builder.knn.exact import Floats, Ints
@@ -226,7 +227,7 @@ def explain(
     if scorer is not None and len(gone):
         exact = scorer(hidden([corners[place] for place in gone]), near[0].index)
         search = file.metadata.manifest["search"]
-        if search["by"] == "exact" and search["references_precision"] == "float32":
+        if not SEARCHES[search["by"]].SCANS and search["references_precision"] == "float32":
             # What the file itself says holds: not above the last of its k.
             exact = np.minimum(exact, scores[gone])
         scores[gone] = exact

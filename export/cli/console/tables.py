@@ -9,6 +9,7 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 from rich.text import Text
 
+from pocketknn.builder.choices.searches import SEARCHES
 from pocketknn.builder.embedding.embed import Skipped, with_labels
 from pocketknn.builder.photos.decode import Photo
 from pocketknn.export.cli.make.condense_option import kept_lines
@@ -227,16 +228,9 @@ def _projection(projection: dict[str, Any] | None) -> list[str]:
 def _search(search: dict[str, Any]) -> list[str]:
     """How the references are stored and searched, where it is not in the usual way."""
     by, precision = search["by"], search["references_precision"]
-    if (by, precision) == ("exact", "float32"):
+    if not SEARCHES[by].SCANS and precision == "float32":
         return []
-    what = {
-        "exact": "all of them compared",
-        "rerank": f"all scanned by {search['components']} components in 8 bits, the best"
-        f" {search['candidates']} scored",
-        "ivf": f"{search['probes']} of {search['cells']} cells scanned by {search['components']}"
-        f" components in 8 bits, the best {search['candidates']} scored",
-    }
-    lines = [f"search {by}: {precision} references, {what[by]}"]
+    lines = [f"search {by}: {precision} references, {SEARCHES[by].WORDS.format(**search)}"]
     if search["recall"] is not None:
         lines.append(
             f"  finds {search['recall']:.2%} of the exact neighbours of {search['queries']}"
@@ -262,7 +256,7 @@ def _rejection(reject: dict[str, Any] | None) -> list[str]:
 
 
 def _voting(manifest: dict[str, Any]) -> str:
-    if manifest["head"] == "neighbors":
+    if not manifest["vote"]:
         return ""
     temperature = manifest["temperature"]
     return (

@@ -38,7 +38,7 @@ def layout(fit: Fit, seed: int = 0) -> Map | None:
         return None
     space = fit.space
     vectors = space.rows[rows].astype(np.float64)
-    if space.metric == "cosine":
+    if fit.metric.ANGULAR:
         vectors = unit(vectors)
     places, method = _placed(vectors, seed)
     low, high = places.min(axis=0), places.max(axis=0)

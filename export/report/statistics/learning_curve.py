@@ -10,8 +10,9 @@ from pocketknn.builder.errors import InputError
 from pocketknn.builder.knn import exact
 from pocketknn.builder.knn.evaluation import answers, leave_one_out
 from pocketknn.builder.knn.exact import Floats, Ints, Neighbors
+from pocketknn.builder.knn.fit import Fit, voting_of
 from pocketknn.builder.knn.metric_space import Space
-from pocketknn.builder.knn.resolve import Fit, space_of
+from pocketknn.builder.knn.resolve import space_of
 from pocketknn.builder.references.references import References
 
 from .query_budget import affordable
@@ -69,7 +70,7 @@ def learning_curve(fit: Fit, seed: int = 0) -> LearningCurve | None:
     None without labels and targets, or where there is one class or too little to leave out.
     """
     refs, space = fit.references, fit.space
-    regress = fit.spec.head == "regress"
+    regress = fit.head.NUMBERS
     if len(refs) < 3 or not (regress or len(refs.labels) > 1):
         return None
     rng = np.random.default_rng(seed)
@@ -86,6 +87,7 @@ def learning_curve(fit: Fit, seed: int = 0) -> LearningCurve | None:
     scores = space.scores_of_others(stored[asked])[:, stored]
     largest = int(np.bincount(groups[stored]).max())
     sizes = np.array([size for size in _SIZES if size < largest] + [largest])
+    part = refs.select(stored) if regress else refs.select(stored).in_order(refs.labels)
     values = np.empty((DRAWS, len(sizes)))
     for draw in range(DRAWS):
         place = _places(groups[stored], rng)
@@ -93,7 +95,7 @@ def learning_curve(fit: Fit, seed: int = 0) -> LearningCurve | None:
             # With one example of each class the second neighbour is of a wrong class for sure.
             k = min(fit.k, int(size)) if size < largest else fit.k
             found = _search(scores, groups[stored], place, asked, int(size), k)
-            values[draw, column] = _quality(fit, found, stored, asked)
+            values[draw, column] = _quality(fit, part, found, stored[asked])
     return LearningCurve(
         sizes=sizes,
         values=values,
@@ -140,7 +142,7 @@ def _accuracy_of(fit: Fit, refs: References, stored: Ints, queries: Ints) -> flo
     except InputError:  # so few tell nothing of how photos of a class differ
         space = Space(references=few, metric=fit.spec.metric, projection=None)
     found = space.search(refs.vectors[queries], min(fit.k, len(few)))
-    votes = answers(fit.spec, space, "classify", found)
+    votes = answers(fit.spec, space, str(fit.spec.head), found)
     return float((exact.winners(votes) == refs.label_ids[queries]).mean())
 
 
@@ -177,23 +179,11 @@ def _search(scores: Floats, groups: Ints, place: Ints, asked: Ints, size: int, k
     return Neighbors(found.scores, columns[found.indices])
 
 
-def _quality(fit: Fit, found: Neighbors, stored: Ints, asked: Ints) -> float:
-    refs, spec, space = fit.references, fit.spec, fit.space
-    hit = space.exact_hit("float32")
-    queries = stored[asked]
-    if spec.head == "regress":
-        targets = refs.targets[stored]
-        means = exact.mean(found, targets, by=str(spec.vote), metric=spec.metric, exact_hit=hit)
-        scale = np.maximum(refs.targets.var(axis=0), 1e-30)
-        return float(np.sqrt((((means - refs.targets[queries]) ** 2) / scale).mean()))
-    votes = exact.vote(
-        found,
-        refs.label_ids[stored],
-        len(refs.labels),
-        by=str(spec.vote),
-        balanced=bool(spec.balanced),
-        metric=spec.metric,
-        exact_hit=hit,
-        temperature=fit.temperature,
-    )
-    return float((exact.winners(votes) == refs.label_ids[queries]).mean())
+def _quality(fit: Fit, part: References, found: Neighbors, queries: Ints) -> float:
+    """How well neighbours among some of the references answer, see `LearningCurve.values`."""
+    refs, head = fit.references, fit.head
+    voting = replace(voting_of(fit.spec, fit.space), examples=part)
+    errors = head.errors(head.answers(found, voting), refs, queries)
+    if not head.NUMBERS:
+        return float(1 - errors[0])
+    return float(np.sqrt((errors / np.maximum(refs.targets.var(axis=0), 1e-30)).mean()))

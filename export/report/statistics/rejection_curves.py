@@ -55,7 +55,7 @@ def error_curves(fit: Fit, strangers: NDArray[np.floating] | None = None) -> Err
         strangers: embeddings (s, d) of pictures that are of no class.
     """
     refs, space = fit.references, fit.space
-    if not refs.labels or fit.spec.head == "regress" or len(refs) < 2:
+    if not refs.labels or fit.head.NUMBERS or len(refs) < 2:
         return None
     known = np.sort(space.others.found.scores[:, 0])
     left_out = np.empty(0)

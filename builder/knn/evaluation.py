@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -12,8 +13,10 @@ from pocketknn.builder.spec import Spec
 
 from .exact import Floats, Neighbors, shared
 from .fit import Fit, voting_of
-from .metric_space import Space
 from .temperature import temperature
+
+if TYPE_CHECKING:
+    from .metric_space import Space
 
 MOST_K = 50  # as far as k is searched for
 

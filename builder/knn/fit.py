@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,13 +11,15 @@ from numpy.typing import NDArray
 from pocketknn.builder.choices.heads import HEADS
 from pocketknn.builder.choices.metrics import METRICS
 from pocketknn.builder.choices.protocols import Head, Metric, Voting
-from pocketknn.builder.choices.searches.index import Index
 from pocketknn.builder.choices.votes import VOTES
-from pocketknn.builder.references.references import References
 from pocketknn.builder.spec import UNKNOWN, Spec
 
-from .exact import Floats, Neighbors
-from .metric_space import Space
+if TYPE_CHECKING:
+    from pocketknn.builder.choices.searches.index import Index
+    from pocketknn.builder.references.references import References
+
+    from .exact import Floats, Neighbors
+    from .metric_space import Space
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import partial
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,14 +12,17 @@ from numpy.typing import NDArray
 from pocketknn.builder.choices.heads import HEADS
 from pocketknn.builder.choices.metrics import METRICS
 from pocketknn.builder.errors import InputError
-from pocketknn.builder.references.references import References
 from pocketknn.builder.spec import AUTO, Spec, resolve_k
 
-from .exact import Ints
 from .metric_space import Space
 from .projection.classes import discriminant, one_thread
 from .projection.pca import Projection, pca
 from .temperature import Asked, most_likely, usual
+
+if TYPE_CHECKING:
+    from pocketknn.builder.references.references import References
+
+    from .exact import Ints
 
 # Widths of learned projections, and how many references there are where a wider one counts.
 _WIDTHS = (32, 64, 96, 128, 192, 256, 384, 512, 768, 1024)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from pocketknn.builder.choices.heads import HEADS
 from pocketknn.builder.choices.searches import SEARCHES
 from pocketknn.builder.choices.votes import VOTES
 from pocketknn.builder.errors import InputError
-from pocketknn.builder.references.references import References
 from pocketknn.builder.spec import AUTO, UNKNOWN, Spec, resolve_k
 
 from . import rejection
@@ -16,11 +16,15 @@ from .evaluation import best_k
 from .fit import Fit as Fit
 from .index.choose import index
 from .memory import check_differences, check_room
-from .metric_space import Space
 from .projected import projected
 from .projected import space_of as space_of
 from .projection.pca_size import best_components
 from .temperature import temperature
+
+if TYPE_CHECKING:
+    from pocketknn.builder.references.references import References
+
+    from .metric_space import Space
 
 
 def fit(spec: Spec, references: References) -> Fit:

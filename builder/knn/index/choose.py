@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from pocketknn.builder.choices.searches import SEARCHES, exact
-from pocketknn.builder.choices.searches.index import Index
 from pocketknn.builder.choices.searches.rerank import MOST, cost
 from pocketknn.builder.errors import InputError
-from pocketknn.builder.knn.metric_space import Space
 from pocketknn.builder.spec import AUTO, Spec
 
 from .making import Maker
+
+if TYPE_CHECKING:
+    from pocketknn.builder.choices.searches.index import Index
+    from pocketknn.builder.knn.metric_space import Space
 
 _SMALL = 8 << 20  # bytes that are read in a fraction of any backbone's time
 

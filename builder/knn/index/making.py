@@ -4,19 +4,21 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pocketknn.builder.choices.neighbors import Floats, Ints
 from pocketknn.builder.choices.searches.cells import cells_of
 from pocketknn.builder.choices.searches.index import Index
 from pocketknn.builder.choices.searches.scalar_quantization import LARGEST, Codes, encode, scale
-from pocketknn.builder.knn.metric_space import Space
 from pocketknn.builder.spec import RECALL, Spec
 
 from .recall import Asked, units_of
+
+if TYPE_CHECKING:
+    from pocketknn.builder.choices.neighbors import Floats, Ints
+    from pocketknn.builder.knn.metric_space import Space
 
 _WIDTHS = (64, 128, 256)  # components that a scan may compare
 _LOST = 0.001  # of the neighbours: what a scan may lose even where bytes have lost too many

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pocketknn.builder.choices.metrics.cosine import unit
-from pocketknn.builder.choices.neighbors import Floats, Ints
 from pocketknn.builder.choices.searches.find import find
-from pocketknn.builder.choices.searches.index import Index
 from pocketknn.builder.choices.searches.ivf import nearest_cells
 from pocketknn.builder.choices.searches.scalar_quantization import quantised
-from pocketknn.builder.knn.metric_space import Space
+
+if TYPE_CHECKING:
+    from pocketknn.builder.choices.neighbors import Floats, Ints
+    from pocketknn.builder.choices.searches.index import Index
+    from pocketknn.builder.knn.metric_space import Space
 
 _MOST = 1000  # references that an index is measured on
 _ROUNDING = 1e-9  # of scores in float64

@@ -42,8 +42,8 @@ class Metric(Protocol):
         ANGULAR: lengths do not count, so that vectors are compared at unit length. Smaller
             references and approximate searches take such scores, whose scale is always the same.
         BY_PRODUCT: one product with the references ranks them all; else differences to each do.
-        SPARE: references beyond k that the graph scores anew, for what a product puts out of
-            order that needs a last value behind each row, and `middle`; 0 where it is the score.
+        SPARE: references beyond k that the graph scores anew, where its product only selects; then
+            `references` has one more value behind each row. 0 where the product is the score.
         ITSELF: the score of a vector for itself. Less a score, it is the distance.
         SCORE: what a score is, in words.
         EXACT_HIT: by precision, the distance up to which a neighbour is the query itself, whatever

@@ -86,10 +86,10 @@ class Compared:
         """What the graph of an exact search holds of the references, by name."""
         return self._metric.constants(self)
 
-    def unit_blocks(self) -> Iterator[Floats]:
+    def unit_blocks(self) -> Iterator[tuple[slice, Floats]]:
         """What an angular metric compares, some rows at a time: unit vectors, zeros stay zeros."""
         for block in self._blocks:
-            yield _units(self.project(self.references.vectors[block]))
+            yield block, _units(self.project(self.references.vectors[block]))
 
     @property
     def _blocks(self) -> list[slice]:

@@ -80,17 +80,17 @@ def _measured(making: Maker, one: Index) -> Index:
     Raises:
         InputError: with all of them it is still below the limit.
     """
-    if (asked := making.asked) is None:
+    if (queries := making.left_out) is None:
         return one
-    recall, limit = asked.recall(one), making.limit
+    recall, limit = queries.recall(one), making.limit
     while recall < limit <= making.most_kept and (more := _more(making, one)) is not None:
-        one, recall = more, asked.recall(more)
+        one, recall = more, queries.recall(more)
     if recall < limit:
         raise InputError(
             f"{one.precision} references and the search {one.search} find {recall:.2%} of the"
             f" exact neighbours, and a recall of {limit:.2%} is wanted; {_ways(making, one)}"
         )
-    return replace(one, recall=recall, queries=len(asked.own))
+    return replace(one, recall=recall, queries=len(queries.own))
 
 
 def _more(making: Maker, one: Index) -> Index | None:

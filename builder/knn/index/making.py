@@ -14,7 +14,7 @@ from pocketknn.builder.choices.searches.index import Index
 from pocketknn.builder.choices.searches.scalar_quantization import LARGEST, Codes, encode, scale
 from pocketknn.builder.spec import RECALL, Spec
 
-from .recall import Asked, units_of
+from .recall import LeftOut, units_of
 
 if TYPE_CHECKING:
     from pocketknn.builder.choices.neighbors import Floats, Ints
@@ -83,12 +83,10 @@ class Maker:
         """Where the values of each column of the unit vectors lie."""
         total = np.zeros(self.space.width)
         least, largest = np.full_like(total, np.inf), np.full_like(total, -np.inf)
-        for rows in self.space.unit_blocks():
+        for _, rows in self.space.unit_blocks():
             total += rows.sum(axis=0)
-            least, largest = (
-                np.minimum(least, rows.min(axis=0)),
-                np.maximum(largest, rows.max(axis=0)),
-            )
+            least = np.minimum(least, rows.min(axis=0))
+            largest = np.maximum(largest, rows.max(axis=0))
         return _Spread(total / self.n, least, largest)
 
     @cached_property
@@ -103,19 +101,17 @@ class Maker:
             table = np.empty(shape, np.int8)
             codes = Codes(table, *scale(self.spread.least, self.spread.largest))
         made = Index(precision=precision, table=table, codes=codes)
-        error, start = 0.0, 0
-        for rows in self.space.unit_blocks():
-            block = slice(start, start + len(rows))
+        error = 0.0
+        for block, rows in self.space.unit_blocks():
             table[block] = rows if codes is None else encode(rows, codes.steps, codes.middle)
             off = made.rows(block) - rows
             error = max(error, float(np.sqrt((off**2).sum(axis=1)).max()))
-            start += len(rows)
         return replace(made, error=error)
 
     @cached_property
-    def asked(self) -> Asked | None:
+    def left_out(self) -> LeftOut | None:
         """What indexes are measured by; None where there is one reference only."""
-        return Asked.of(self.space, self.k, self.spec.seed)
+        return LeftOut.of(self.space, self.k, self.spec.seed)
 
     @cached_property
     def components(self) -> Floats:
@@ -137,10 +133,8 @@ class Maker:
         """All references by the most components that a scan may compare, their mean at zero."""
         kernel = self.components[:, : self.widths()[-1]]
         found = np.empty((self.n, kernel.shape[1]), np.float32)
-        start = 0
-        for rows in self.space.unit_blocks():
-            found[start : start + len(rows)] = (rows - self.spread.mean) @ kernel
-            start += len(rows)
+        for block, rows in self.space.unit_blocks():
+            found[block] = (rows - self.spread.mean) @ kernel
         return found
 
     def scanned(self, width: int) -> Index:
@@ -155,9 +149,9 @@ class Maker:
     @cached_property
     def kept(self) -> NDArray[np.bool_]:
         """Which of the sought neighbours the stored precision does not lose: (q, k)."""
-        if self.asked is None or self.spec.references_precision == "float32":
+        if self.left_out is None or self.spec.references_precision == "float32":
             return np.ones((1, 1), np.bool_)
-        return self.asked.kept(self.stored)
+        return self.left_out.kept(self.stored)
 
     @property
     def most_kept(self) -> float:
@@ -172,15 +166,15 @@ class Maker:
 
     def places(self, one: Index) -> Ints:
         """Of each sought neighbour, how many references a scan ranks before it; all if lost."""
-        if self.asked is None:
+        if self.left_out is None:
             return np.zeros((1, 1), np.int64)
         if one.width not in self.ranked:  # cells ask again for the scan that they hold
-            self.ranked[one.width] = np.where(self.kept, self.asked.places(one), self.n)
+            self.ranked[one.width] = np.where(self.kept, self.left_out.places(one), self.n)
         return self.ranked[one.width]
 
     def cells_before(self, one: Index) -> Ints | None:
         """Of each sought neighbour, how many cells are nearer than its own."""
-        return None if self.asked is None else self.asked.cells(one)
+        return None if self.left_out is None else self.left_out.cells(one)
 
     def in_cells(self, one: Index, count: int) -> Index:
         """An index whose scan is put into so many cells; as yet without a number of probes."""

@@ -24,8 +24,8 @@ _AT_ONCE = 1 << 14  # references that all queries are held against at once
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Asked:
-    """Some references, each of which is left out when it is asked for.
+class LeftOut:
+    """Held-out queries drawn from the references: each is left out of its own search.
 
     Attributes:
         space: all references.
@@ -42,7 +42,7 @@ class Asked:
     least: Floats
 
     @classmethod
-    def of(cls, space: Space, k: int, seed: int) -> Asked | None:
+    def of(cls, space: Space, k: int, seed: int) -> LeftOut | None:
         """A seeded draw of the references; None where there is one only.
 
         Args:

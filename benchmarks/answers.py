@@ -217,7 +217,7 @@ def setting(name: str, photos: int, drawn: Sequence[Draw], seconds: Seconds) -> 
         start = time.process_time()
         fitted = fit(Spec(backbone="vector"), one.references)
         seconds.ours.append((time.process_time() - start, len(one.references)))
-        shares = fitted.votes(fitted.search(one.queries))
+        shares = fitted.answers(fitted.search(one.queries))
         start = time.process_time()
         regression = regressed(one)
         seconds.regression.append(time.process_time() - start)
@@ -243,7 +243,7 @@ def simple(one: Draw) -> list[Floats]:
     nearest = classes[references.label_ids[found.indices[:, 0]]]
     means = classes[references.label_ids].T @ unit(references.vectors)
     closest = (unit(one.queries) @ unit(means).T).argmax(axis=1)
-    return [former.votes(found), nearest, classes[closest]]
+    return [former.answers(found), nearest, classes[closest]]
 
 
 def regressed(one: Draw) -> Floats:

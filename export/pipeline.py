@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pocketknn.builder.backbones.load import Backbone
+from pocketknn.builder.choices.searches import SEARCHES
 from pocketknn.builder.embedding.embed import Skipped
 from pocketknn.builder.errors import OF_THE_MACHINE, InputError, first_line
 from pocketknn.builder.knn.exact import Neighbors
@@ -42,6 +43,7 @@ from pocketknn.export.parity import check as parity
 from pocketknn.export.parity import golden, test_inputs
 from pocketknn.export.parity.check import Parity
 from pocketknn.export.parity.judges import Judges
+from pocketknn.export.parity.stored import holds
 from pocketknn.export.parity.test_inputs import Queries
 from pocketknn.export.sizes.estimate import Plan, plan
 from pocketknn.export.sizes.limits import check_held, check_size
@@ -247,13 +249,13 @@ def _fitted(spec: Spec, references: References, options: Options, formats: Seque
 
 def _check_search(spec: Spec, formats: Sequence[str], options: Options) -> None:
     """Refuse what a search or small references cannot be combined with."""
-    if spec.search == "exact" and spec.references_precision == "float32":
+    if not spec.indexed:
         return
     if "scores" in options.outputs:
         raise InputError(
             "the output 'scores' is there for float32 references and the search exact only"
         )
-    bytes_ = spec.references_precision == "int8" or spec.search != "exact"
+    bytes_ = spec.references_precision == "int8" or SEARCHES[spec.search].SCANS
     if bytes_ and "coreml" in formats and options.ios == 15:
         raise InputError("Core ML takes 8-bit references from iOS 16 on, not from 15")
 
@@ -301,7 +303,7 @@ def compare(
     except Exception as error:  # a runtime may raise anything on a file that it cannot run
         refusal = f"it cannot be run: {first_line(error)}"
         return parity.refused(precision, len(against.inputs), refusal)
-    stored = (as_built and fit.index is not None) or parity.holds(files_of(path), fit)
+    stored = (as_built and fit.index is not None) or holds(files_of(path), fit)
     if before is not None:
         return parity.check_kept(outputs, before, fit, precision=precision, stored=stored)
     found = parity.check(outputs, against.embeddings, fit, precision=precision, stored=stored)

@@ -3,6 +3,7 @@
 import os
 import shlex
 from pathlib import Path
+from types import SimpleNamespace
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
@@ -11,6 +12,10 @@ import pytest
 from PIL import Image
 
 from pocketknn.builder import References, Spec, embed, find, load_backbone
+from pocketknn.builder.choices.heads import HEADS
+from pocketknn.builder.choices.metrics import METRICS
+from pocketknn.builder.choices.protocols import Voting
+from pocketknn.builder.choices.votes import VOTES
 from pocketknn.builder.graph.build import wire
 from pocketknn.builder.knn.resolve import fit
 from pocketknn.export.formats.artefact import FORMATS
@@ -181,6 +186,16 @@ class Case:
             outputs=outputs,
             calibration=self.queries.inputs,
         )
+
+
+def voting(examples, by="uniform", metric="cosine", **choices):
+    return Voting(examples=examples, vote=VOTES[by], metric=METRICS[metric], **choices)
+
+
+def vote(found, label_ids, classes, **choices):
+    """The exact shares of the classes among these neighbours."""
+    examples = SimpleNamespace(label_ids=label_ids, labels=range(classes))
+    return HEADS["classify"].answers(found, voting(examples, **choices))
 
 
 def vector_case(n=40, d=16, k=5, classes=6, seed=0, head="classify", **choices):

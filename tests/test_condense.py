@@ -188,7 +188,7 @@ def test_by_default_one_photo_of_each_class_can_be_kept():
     fewest = condense(Spec(), references, Condense(count=4))
     assert fewest.references.counts == dict.fromkeys(references.labels, 1)
     built = fit(fewest.spec, fewest.references)
-    votes = built.votes(built.search(fewest.references.vectors))
+    votes = built.answers(built.search(fewest.references.vectors))
     assert votes.argmax(axis=1).tolist() == fewest.references.label_ids.tolist()
 
 

@@ -8,10 +8,11 @@ from sklearn.linear_model import LogisticRegression
 from test_discriminant import photos
 
 from pocketknn.builder import References, Spec
+from pocketknn.builder.choices.searches.find import find
 from pocketknn.builder.knn import exact as neighbors
 from pocketknn.builder.knn import rejection
 from pocketknn.builder.knn.evaluation import leave_one_out
-from pocketknn.builder.knn.exact import search, vote
+from pocketknn.builder.knn.exact import search
 from pocketknn.builder.knn.folds import PARTS, Fold, folds, groups
 from pocketknn.builder.knn.projection.classes import discriminant
 from pocketknn.builder.knn.resolve import fit
@@ -103,10 +104,9 @@ def accuracy_of(parts, rows, ids, k=50, t=0.1):
     right = []
     for fold in parts:
         found = fold.search(rows, min(k, len(fold.train)))
-        said = vote(found, ids, int(ids.max()) + 1, by="uniform")
         weights = np.exp(found.scores / t)
         said = np.stack(
-            [(weights * (ids[found.indices] == c)).sum(axis=1) for c in range(said.shape[1])], 1
+            [(weights * (ids[found.indices] == c)).sum(axis=1) for c in range(ids.max() + 1)], 1
         )
         right.append(said.argmax(axis=1) == ids[fold.test])
     return float(np.concatenate(right).mean())
@@ -310,7 +310,7 @@ def test_the_recall_of_small_references_is_measured_in_the_space_of_the_file(pre
     fitted = fit(replace(spec, recall=0.8), refs)
     units = fitted.space.rows / np.linalg.norm(fitted.space.rows, axis=1, keepdims=True)
     exact = neighbors.leave_one_out(fitted.space.rows, 3).indices
-    found = fitted.index.find(units, 3, np.arange(len(rows))).indices
+    found = find(fitted.index, units, 3, np.arange(len(rows))).indices
     counted = (exact[:, :, None] == found[:, None, :]).any(axis=2).mean()
     assert fitted.index.recall == pytest.approx(counted, abs=0.01)
     assert counted > 0.9

@@ -13,7 +13,8 @@ from pocketknn.builder.backbones.mobilenets import FAMILIES, network
 from pocketknn.builder.knn import exact as neighbors
 from pocketknn.export import FORMATS, check, load
 from pocketknn.export.output.checksums import files_of
-from pocketknn.export.parity.check import TOLERANCES, holds
+from pocketknn.export.parity.check import TOLERANCES
+from pocketknn.export.parity.stored import holds
 from pocketknn.export.parity.test_inputs import Queries
 
 gc.freeze()  # coremltools collects garbage in each conversion; TensorFlow's is a lot

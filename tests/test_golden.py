@@ -113,11 +113,11 @@ def test_the_answers_are_exact(golden):
                 for i, may in zip(expected["indices"], expected["allowed"], strict=True)
             ] == [True] * case.fit.k
             if case.fit.labels:
-                votes = case.fit.votes(best, kind)[row]
+                votes = case.fit.answers(best, kind)[row]
                 np.testing.assert_allclose(expected["probabilities"], votes, atol=1e-9)
                 assert case.fit.labels[int(neighbors.winners(votes[None])[0])] in expected["labels"]
             if case.spec.head == "regress":
-                values = case.fit.values(best, kind)[row]
+                values = case.fit.answers(best, kind)[row]
                 np.testing.assert_allclose(expected["value"], values, rtol=1e-9)
 
 
@@ -218,7 +218,7 @@ def test_int8_promises_no_neighbour(choices, photos, tmp_path):
 
 
 def test_no_file_no_examples(tmp_path, monkeypatch):
-    monkeypatch.setattr("pocketknn.export.parity.check.holds", lambda *arguments: False)
+    monkeypatch.setattr("pocketknn.export.pipeline.holds", lambda *arguments: False)
     case = vector_case()
     export(case.spec, case.references, None, tmp_path / "out", formats=["keras"])
     assert not (tmp_path / "out/golden").exists()
@@ -285,9 +285,9 @@ def test_no_right_answer_is_outside(head, seed, choices, kind):
                 own = Neighbors(np.minimum(own.scores, 0), own.indices)
             outputs = {"scores": own.scores, "indices": own.indices}
             if head == "classify":
-                outputs["probabilities"] = found.votes(own, kind)
+                outputs["probabilities"] = found.answers(own, kind)
             else:
-                outputs["value"] = found.values(own, kind)
+                outputs["value"] = found.answers(own, kind)
             assert passes(outputs, 0, expected, found.labels) == []
 
 

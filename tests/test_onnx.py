@@ -129,7 +129,7 @@ def test_the_references_lie_in_the_file_once_by_rows(tmp_path):
     for metric in ("cosine", "euclidean"):
         case = vector_case(n=2000, d=64, metric=metric)
         plain = written(case, tmp_path)
-        matrix = case.fit.space.matrix
+        matrix = case.fit.space.constants["references"]
         content = (tmp_path / "model.onnx").read_bytes()
         assert content.count(matrix.tobytes()) == 1
         assert content.count(matrix.T.tobytes()) == 0

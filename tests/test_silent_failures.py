@@ -13,8 +13,8 @@ import pytest
 import tensorflow as tf
 from conftest import Case, photo_case, vector_case
 
-import pocketknn.builder.graph.search_layers
 from pocketknn.builder import References, Spec
+from pocketknn.builder.choices.metrics import cosine
 from pocketknn.export import FORMATS, export
 from pocketknn.export.formats.coreml import convert as to_coreml
 from pocketknn.export.formats.onnx import convert as to_onnx
@@ -102,8 +102,8 @@ def test_indices_of_sixteen_bits(tmp_path, monkeypatch):
 def test_nan_on_a_black_picture(photos, tmp_path, monkeypatch):
     """TFLite: UnitNormalization on a zero vector."""
     monkeypatch.setattr(
-        pocketknn.builder.graph.search_layers,
-        "_unit",
+        cosine,
+        "unit_layers",
         lambda x: keras.layers.UnitNormalization()(x),
     )
     case = photo_case(photos, size=16)
@@ -120,7 +120,7 @@ def test_float16_overflow_in_the_norm(photos, tmp_path, monkeypatch):
         ops = keras.ops
         return x * ops.rsqrt(ops.maximum(ops.sum(x * x, axis=-1, keepdims=True), 1e-12))
 
-    monkeypatch.setattr(pocketknn.builder.graph.search_layers, "_unit", textbook)
+    monkeypatch.setattr(cosine, "unit_layers", textbook)
     case = photo_case(photos, size=16)
     assert handed_over(case, "coreml", tmp_path / "single").agrees
     monkeypatch.setattr(to_coreml, "_in_backbone", lambda op: True)

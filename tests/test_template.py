@@ -16,7 +16,8 @@ from pocketknn.export import export
 from pocketknn.export.formats.artefact import FORMATS
 from pocketknn.export.formats.options import Options
 from pocketknn.export.output.checksums import digest, files_of
-from pocketknn.export.parity.check import check, holds
+from pocketknn.export.parity.check import check
+from pocketknn.export.parity.stored import holds
 from pocketknn.export.templates import template
 
 # All that changes what a graph holds of its references.

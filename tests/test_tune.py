@@ -261,7 +261,7 @@ def test_of_errors_the_least_is_the_best():
 
 
 def test_a_metric_that_takes_too_much_memory_is_left_out(monkeypatch):
-    monkeypatch.setattr("pocketknn.builder.knn.resolve._BROADCAST_LIMIT", 90 * 5 * 4)
+    monkeypatch.setattr("pocketknn.builder.knn.memory._BROADCAST_LIMIT", 90 * 5 * 4)
     found = tuned(
         CLASSES, Grid(ks=(1,), metrics=("cosine", "manhattan"), projections=("none", "pca:4"))
     )

@@ -5,18 +5,18 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pocketknn.builder.backbones.load import Backbone
+from pocketknn.builder.choices.metrics import METRICS, cosine
 from pocketknn.builder.errors import InputError
 from pocketknn.builder.knn.resolve import Fit, fit
 from pocketknn.builder.references.references import References
 from pocketknn.builder.spec import Spec
 
-from .heads import HEADS
-from .index_layers import Constants
-from .search_layers import all_scores, compared, nearest
-from .search_layers import constants as of_search
+from . import index_layers
 
 if TYPE_CHECKING:
     import keras
+
+    from pocketknn.builder.choices.protocols import Constants, KerasTensor, Metric
 
 
 def build(spec: Spec, references: References, backbone: Backbone | None = None) -> keras.Model:
@@ -45,13 +45,14 @@ def constants(fit: Fit, precision: str = "float32", outputs: str = "neighbors") 
         precision: of the backbone, which exact hits depend on.
         outputs: as for `wire`.
     """
-    space, found = fit.space, Constants()
+    found: Constants = {}
+    space = fit.space
     if space.projection is not None:
         found |= {"projection": space.projection.kernel, "bias": space.projection.bias}
     if outputs != "embedding":
-        found |= of_search(space, fit.index)
+        found |= space.constants if fit.index is None else index_layers.constants(fit.index)
     if outputs == "neighbors":
-        found |= HEADS[str(fit.spec.head)].constants(fit, fit.exact_hit(precision))
+        found |= fit.head.constants(fit.voting(precision))
     return found
 
 
@@ -84,18 +85,26 @@ def wire(
             )
         inputs = keras.Input((backbone.size, backbone.size, 3), name="image")
         embedding = backbone.model(inputs)
-    given, metric = constants(fit, precision, outputs), fit.spec.metric
+    given, metric = constants(fit, precision, outputs), METRICS[fit.spec.metric]
     if "projection" in given:
         dense = keras.layers.Dense(len(given["bias"]), name="projection", trainable=False)
         embedding = dense(embedding)
         dense.set_weights([given["projection"], given["bias"]])
     if outputs == "embedding":
-        return keras.Model(inputs, {outputs: compared(embedding, metric)}, name="pocketknn")
+        return keras.Model(inputs, {outputs: _compared(embedding, metric)}, name="pocketknn")
     if outputs == "scores":
-        return keras.Model(
-            inputs, {outputs: all_scores(embedding, metric, given)}, name="pocketknn"
-        )
-    scores, indices = nearest(embedding, metric, given, fit.k, fit.index)
-    head = HEADS[str(fit.spec.head)]
-    found = {"scores": scores, "indices": indices} | head.attach(scores, indices, fit, given)
+        return keras.Model(inputs, {outputs: metric.all_scores(embedding, given)}, name="pocketknn")
+    if fit.index is None:
+        scores, indices = metric.nearest(embedding, given, fit.k)
+    else:
+        units = _compared(embedding, metric)
+        scores, indices = index_layers.nearest(units, given, fit.k, fit.index)
+    found = {"scores": scores, "indices": indices}
+    if (output := fit.head.OUTPUT) is not None:
+        found[output.name] = fit.head.attach(scores, indices, fit.voting(precision), given)
     return keras.Model(inputs, found, name="pocketknn")
+
+
+def _compared(embedding: KerasTensor, metric: Metric) -> KerasTensor:
+    """What of an embedding (batch, r) is compared with the references."""
+    return cosine.unit_layers(embedding) if metric.ANGULAR else embedding

@@ -15,7 +15,7 @@ from .exact import Floats, Ints
 from .metric_space import Space
 
 if TYPE_CHECKING:
-    from .resolve import Fit
+    from .fit import Fit
 
 _VALUES_AT_ONCE = 1 << 26  # scores of a block, 0.5 GB, which are sorted into a second one
 _ROWS_AT_ONCE = 512

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from pocketknn.builder.choices.metrics import METRICS
+
 from . import exact
 from .exact import Floats
 from .metric_space import Space
@@ -133,7 +135,7 @@ def most_likely(asked: Asked, usual: float) -> float:
 def usual(space: Space) -> float:
     """T before any photo was asked: by how many references there are, and how scores spread."""
     refs = space.references
-    if space.metric == "cosine" and space.scores_of == "classes":
+    if METRICS[space.metric].ANGULAR and space.scores_of == "classes":
         factor, power = _WHITENED
         return float(factor * len(refs) ** power)
     rows = slice(None, None, -(-len(refs) // _SAMPLE))
@@ -142,7 +144,7 @@ def usual(space: Space) -> float:
     if not len(apart):
         return 1.0
     # Of few pairs the spread is known badly; what it usually is counts as some more of them.
-    usual = _USUAL_SPREAD * abs((space.metric == "cosine") - float(apart.mean()))
+    usual = _USUAL_SPREAD * abs(METRICS[space.metric].ITSELF - float(apart.mean()))
     pairs = len(apart) / 2
     spread = np.sqrt((pairs * apart.var() + _MORE_PAIRS * usual**2) / (pairs + _MORE_PAIRS))
     factor, power = _PLAIN

@@ -177,14 +177,12 @@ def condense(spec: Spec, references: References, plan: Condense) -> Condensed:
 
 def _bytes_each(spec: Spec, whole: Fit) -> int:
     """Bytes that the graph stores of each reference, without what a scan takes beside it."""
-    return STORES[spec.references_precision] * (
-        whole.space.width + (whole.spec.metric == "euclidean")
-    )
+    return STORES[spec.references_precision] * (whole.space.width + (whole.metric.SPARE > 0))
 
 
 def _check(plan: Condense, whole: Fit) -> None:
     spec = whole.spec
-    if plan.by != "prototypes" and spec.head != "classify":
+    if plan.by != "prototypes" and not whole.head.CLASSES:
         raise InputError(f"{plan.by!r} compares labels; without them keep a number of 'prototypes'")
     if plan.by == "same" and (spec.projection != "none" or spec.balanced):
         what = "balanced" if spec.balanced else f"the projection {spec.projection}"
@@ -251,10 +249,10 @@ def _measure(spec: Spec, references: References, rows: Ints) -> Point:
     if len(rows) == 1:  # which has no other to be asked of
         queries = queries[~np.isin(queries, rows)]
     fitted = fit(replace(spec, reject=None), _selected(references, rows))
-    if not len(queries) or fitted.spec.head == "neighbors":
+    if not len(queries) or fitted.head.OUTPUT is None:
         return Point(kept=len(rows), accuracy=None, rmse=None)
     said = _answered(fitted, references, rows, queries)
-    if fitted.spec.head == "classify":
+    if fitted.head.CLASSES:
         right = float((winners(said) == references.label_ids[queries]).mean())
         return Point(kept=len(rows), accuracy=right, rmse=None)
     errors = np.sqrt(((said - references.targets[queries]) ** 2).mean(axis=0))

@@ -21,7 +21,7 @@ def choose(whole: Fit) -> Ints:
     Of a class that would vanish, the reference with the most votes for its label is kept.
     """
     space, labels = whole.space, whole.references.label_ids
-    votes = answers(whole.spec, space, "classify", space.others_of_all(whole.k))
+    votes = answers(whole.spec, space, str(whole.spec.head), space.others_of_all(whole.k))
     good = winners(votes) == labels
     for label in np.setdiff1d(labels, labels[good]):
         members = np.flatnonzero(labels == label)

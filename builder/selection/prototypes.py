@@ -23,9 +23,9 @@ def choose(whole: Fit, most: int) -> Ints:
         most: how many; at least as many as there are classes.
     """
     references, rows = whole.references, whole.space.rows.astype(np.float64)
-    if whole.spec.metric == "cosine":
+    if whole.metric.ANGULAR:
         rows = unit(rows)
-    if whole.spec.head != "classify":
+    if not whole.head.CLASSES:
         return _middles(rows, np.arange(len(rows)), most, whole.spec.seed)
     sizes = np.bincount(references.label_ids, minlength=len(references.labels))
     return np.concatenate(

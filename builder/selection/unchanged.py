@@ -74,7 +74,7 @@ class _Around:
         return True
 
     def _answers(self, found: Neighbors) -> Ints:
-        return winners(answers(self._spec, self._space, "classify", found))
+        return winners(answers(self._spec, self._space, str(self._spec.head), found))
 
     def _nearest(self, asked: Ints, row: int) -> Neighbors:
         left = self._left(asked)

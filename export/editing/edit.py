@@ -14,13 +14,15 @@ from numpy.typing import NDArray
 
 from pocketknn.builder.backbones import load as backbones
 from pocketknn.builder.backbones.load import Backbone
+from pocketknn.builder.choices.metrics import METRICS
+from pocketknn.builder.choices.searches import SEARCHES
 from pocketknn.builder.errors import OF_THE_MACHINE, InputError
 from pocketknn.builder.graph.placeholder import is_fixed
-from pocketknn.builder.graph.search_layers import SPARE
 from pocketknn.builder.knn.exact import Neighbors
+from pocketknn.builder.knn.memory import check_differences
 from pocketknn.builder.knn.metric_space import Space
 from pocketknn.builder.knn.projection.pca import Projection
-from pocketknn.builder.knn.resolve import Fit, check_memory, space_of
+from pocketknn.builder.knn.resolve import Fit, space_of
 from pocketknn.builder.references.match import OF_PICTURE
 from pocketknn.builder.references.references import Provenance, References
 from pocketknn.builder.spec import UNKNOWN, Spec
@@ -81,7 +83,7 @@ def open_artefact(path: Path) -> Opened:
     if "indices" not in manifest["outputs"]:
         raise InputError(f"{path.name} ends before the top-k; only files with it can be edited")
     search = manifest["search"]
-    if (search["by"], search["references_precision"]) != ("exact", "float32"):
+    if SEARCHES[search["by"]].SCANS or search["references_precision"] != "float32":
         raise InputError(
             f"{path.name} holds {search['references_precision']} references for the search"
             f" {search['by']}; only float32 references for the exact search are read back from a"
@@ -181,12 +183,12 @@ def with_references(opened: Opened, references: References) -> Fit:
     changed = replace(fit, space=replace(fit.space, references=references))
     if is_fixed(changed):
         raise InputError(
-            f"{opened.path.name} needs more than {fit.k + SPARE} references for its metric, and"
-            f" {len(references)} would be left; build it anew"
+            f"{opened.path.name} needs more than {fit.k + fit.metric.SPARE} references for its"
+            f" metric, and {len(references)} would be left; build it anew"
         )
     if fit.threshold is not None and UNKNOWN in references.labels:
         raise InputError(f"with a threshold, the class name {UNKNOWN!r} is reserved")
-    check_memory(str(fit.spec.metric), len(references), fit.space.matrix.shape[1])
+    check_differences(fit.spec.metric, len(references), fit.space.width)
     return changed
 
 
@@ -261,7 +263,7 @@ def _fit(spec: Spec, metadata: Metadata, places: Slots, held: Mapping[str, NDArr
     rows, manifest = metadata.rows(), metadata.manifest
 
     matrix = _table(places, held, "references", len(rows))
-    if spec.metric == "euclidean":
+    if METRICS[spec.metric].SPARE:
         middle = held["middle"] if "middle" in held else np.zeros(matrix.shape[1] - 1, "f4")
         matrix = matrix[:, :-1] + middle
     projection = _projection(manifest, places, held)

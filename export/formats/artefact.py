@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pocketknn.builder.choices.heads import HEADS
 from pocketknn.builder.errors import OF_THE_MACHINE, InputError, first_line
 from pocketknn.builder.photos.readers import check_file
 from pocketknn.export.formats.coreml import convert as to_coreml
@@ -130,10 +131,8 @@ def _check_answers(name: str, metadata: Metadata, outputs: Outputs, inputs: int)
     manifest = metadata.manifest
     k, count = manifest["k"], manifest["references"]["count"]
     widths = {"scores": k, "indices": k}
-    if metadata.labels:
-        widths["probabilities"] = len(metadata.labels)
-    if manifest["targets"]:
-        widths["value"] = len(manifest["targets"])
+    if (output := HEADS[manifest["head"]].OUTPUT) is not None:
+        widths[output.name] = len(metadata.labels or manifest["targets"])
     for what, width in widths.items():
         shape = outputs[what].shape if what in outputs else None
         if shape != (inputs, width):

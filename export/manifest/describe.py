@@ -12,7 +12,6 @@ from typing import Any
 
 from pocketknn.builder.backbones.load import Backbone
 from pocketknn.builder.knn.evaluation import Unprojected
-from pocketknn.builder.knn.exact import METRICS
 from pocketknn.builder.knn.resolve import Fit
 from pocketknn.builder.photos.decode import COLOUR, DEPTH, RESAMPLE
 from pocketknn.builder.references.references import References
@@ -113,7 +112,6 @@ def _described(
     options: Options,
 ) -> dict[str, Any]:
     spec, references = fit.spec, fit.references
-    votes = spec.head == "classify"
     return {
         "schema": SCHEMA,
         "description": _description(fit, backbone, given),
@@ -124,9 +122,9 @@ def _described(
         "head": spec.head,
         "k": fit.k,
         "metric": spec.metric,
-        "vote": spec.vote if spec.head != "neighbors" else None,
-        "temperature": fit.temperature if spec.vote == "soft" else None,
-        "balanced": spec.balanced if votes else None,
+        "vote": spec.vote if fit.head.OUTPUT else None,
+        "temperature": fit.temperature if spec.soft else None,
+        "balanced": spec.balanced if fit.head.CLASSES else None,
         "projection": _projection(fit, figures.unprojected),
         "scores_of": fit.scores_of,
         "search": _search(fit),
@@ -137,7 +135,7 @@ def _described(
         "input": given,
         "outputs": _outputs(fit),
         "labels": list(fit.labels),
-        "targets": list(references.target_names) if spec.head == "regress" else [],
+        "targets": list(references.target_names) if fit.head.NUMBERS else [],
         "references": {
             "count": len(references),
             "dim": references.dim,
@@ -154,33 +152,26 @@ def _described(
 def _description(fit: Fit, backbone: dict[str, Any] | None, given: dict[str, Any]) -> str:
     """One line for the places where platforms show one."""
     spec, references = fit.spec, fit.references
-    what = {"classify": "classifier", "regress": "regression", "neighbors": "image search"}
-    classes = f" in {len(references.labels)} classes" if spec.head == "classify" else ""
+    classes = f" in {len(references.labels)} classes" if fit.head.CLASSES else ""
     source = (
         f"{backbone['name']} at {given['shape'][0]}" if backbone else f"{references.dim} features"
     )
     return (
-        f"k-nearest-neighbour {what[str(spec.head)]}: {len(references)} references{classes},"
+        f"k-nearest-neighbour {fit.head.KIND}: {len(references)} references{classes},"
         f" k = {fit.k}, {spec.metric}; {source}"
     )
 
 
 def _outputs(fit: Fit) -> dict[str, Any]:
-    order = METRICS[fit.spec.metric]
-    score = f"negative {fit.spec.metric} distance" + (" (p = 3)" if order == 3 else "")
     said: dict[str, Any] = {
         "scores": {
             "shape": [1, fit.k],
-            "is": f"{score if order else 'cosine'} of each neighbour"
-            f"{_COMPARED[fit.scores_of]}, descending",
+            "is": f"{fit.metric.SCORE} of each neighbour{_COMPARED[fit.scores_of]}, descending",
         },
         "indices": {"shape": [1, fit.k], "is": "row of each neighbour in references.csv"},
     }
-    if fit.labels:
-        said["probabilities"] = {"shape": [1, len(fit.labels)], "is": "share of each label"}
-    if fit.spec.head == "regress":
-        width = len(fit.references.target_names)
-        said["value"] = {"shape": [1, width], "is": "mean of each target over the neighbours"}
+    if (output := fit.head.OUTPUT) is not None:
+        said[output.name] = {"shape": [1, len(fit.names)], "is": output.meaning}
     return said
 
 

@@ -15,9 +15,9 @@ from pocketknn.builder.backbones import load as backbones
 from pocketknn.builder.backbones.load import Backbone, is_installed
 from pocketknn.builder.embedding.embed import run
 from pocketknn.builder.errors import OF_THE_MACHINE, InputError, first_line
-from pocketknn.builder.index.choose import index_again
 from pocketknn.builder.knn import exact
 from pocketknn.builder.knn.exact import Floats
+from pocketknn.builder.knn.index.choose import index_again
 from pocketknn.builder.knn.metric_space import Space
 from pocketknn.builder.knn.projection.pca import Projection
 from pocketknn.builder.knn.resolve import Fit

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from pocketknn.builder.choices.searches import SEARCHES
 from pocketknn.builder.spec import Spec
 
 
@@ -24,7 +25,7 @@ def spec_of(manifest: dict[str, Any]) -> Spec:
         reject=float(manifest["reject"]["threshold"]) if manifest["reject"] else None,
         references_precision=search["references_precision"],
         search=search["by"],
-        candidates=search["candidates"] if search["by"] != "exact" else None,
-        probes=search["probes"] if search["by"] == "ivf" else None,
+        candidates=search["candidates"] if SEARCHES[search["by"]].SCANS else None,
+        probes=search["probes"] if SEARCHES[search["by"]].CELLS else None,
         seed=manifest["seed"],
     )

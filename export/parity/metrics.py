@@ -24,7 +24,7 @@ def first_equal(one: Indices, other: Indices) -> float:
 
 def recall(wanted: Indices, given: Indices) -> float:
     """Share of the wanted neighbours that are among the given ones, in any order."""
-    return float((wanted[:, :, None] == given[:, None, :]).any(axis=2).mean())
+    return float(exact.shared(wanted, given).mean())
 
 
 def accuracy(outputs: Outputs, labels: Sequence[str], photos: Sequence[Photo]) -> float | None:

@@ -13,6 +13,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pocketknn.builder.choices.heads.classify import class_weights
+from pocketknn.builder.choices.searches.find import find
+from pocketknn.builder.choices.votes import VOTES, uniform
+from pocketknn.builder.choices.votes.soft import sharpness
 from pocketknn.builder.knn import exact as neighbors
 from pocketknn.builder.knn.exact import Floats, Ints, Neighbors
 from pocketknn.builder.knn.resolve import Fit
@@ -58,12 +62,11 @@ def search(fit: Fit, embeddings: NDArray[np.floating]) -> list[Exact]:
     scores_of_all = fit.space.scores(embeddings)
     found = neighbors.rank(scores_of_all, m)
     scales = check.scale_of(fit.space, embeddings, found.indices).max(axis=1)
-    cosine = fit.spec.metric == "cosine"
-    void = [cosine and not row.any() for row in fit.space.project(embeddings)]
+    void = [fit.metric.ANGULAR and not row.any() for row in fit.space.project(embeddings)]
     missed = np.zeros(len(void))
     if fit.index is not None and fit.approximate:
         units = neighbors.unit(fit.space.project(embeddings))
-        own = fit.index.find(units, fit.k).indices
+        own = find(fit.index, units, fit.k).indices
         reached = np.take_along_axis(scores_of_all, own, axis=1)
         missed = (found.scores[:, : fit.k] - reached).max(axis=1)
     return [
@@ -100,8 +103,7 @@ class Leeway:
     def error(self) -> float:
         """How far a score may be off."""
         fit = self.exact.fit
-        cosine = fit.spec.metric == "cosine"
-        allowed = self.tolerance.score if cosine else self.tolerance.distance
+        allowed = self.tolerance.score if fit.metric.ANGULAR else self.tolerance.distance
         return self.exact.scale * allowed + fit.stored_error + self._missed
 
     @property
@@ -146,15 +148,15 @@ class Leeway:
             "allowed": self.allowed(),
         }
         if fit.labels:
-            votes = fit.votes(exact.best, self.precision)[0]
+            votes = fit.answers(exact.best, self.precision)[0]
             low, high = self.shares()
             error = float(np.maximum(votes - low, high - votes).max())
             winners = np.flatnonzero((high > 0) & (high + _ROUNDING >= low.max()))
             said["probabilities"] = votes.tolist()
             said["probability_error"] = error + self.tolerance.vote
             said["labels"] = [fit.labels[number] for number in winners]
-        if fit.spec.head == "regress":
-            values = fit.values(exact.best, self.precision)[0]
+        if fit.head.NUMBERS:
+            values = fit.answers(exact.best, self.precision)[0]
             low, high = self.values()
             rounding = self.tolerance.vote * np.abs(fit.references.targets).max()
             said["value"] = values.tolist()
@@ -217,12 +219,12 @@ class Leeway:
         """The least and the largest weight of each near reference in the vote."""
         fit, scores = self.exact.fit, self._near.scores
         low, high = np.ones(len(scores)), np.ones(len(scores))
-        if fit.spec.vote != "uniform":
+        if VOTES[str(fit.spec.vote)] is not uniform:
             hit = fit.exact_hit(self.precision)
-            distances = 1 - scores if fit.spec.metric == "cosine" else -scores
+            distances = fit.metric.ITSELF - scores
             least = distances - self.error
-            if fit.spec.vote == "soft":
-                sharp = neighbors.sharpness(fit.temperature)
+            if fit.spec.soft:
+                sharp = sharpness(fit.temperature)
                 low, high = (
                     np.exp((scores - scores.max() + error) * sharp)
                     for error in (-self.error, self.error)
@@ -233,7 +235,7 @@ class Leeway:
             high = np.where(least <= hit, _FOREVER, high)
         if fit.spec.balanced and fit.labels:
             ids, classes = fit.references.label_ids, len(fit.references.labels)
-            own = neighbors.class_weights(ids, classes)[ids[self._near.indices]]
+            own = class_weights(ids, classes)[ids[self._near.indices]]
             low, high = low * own, high * own
         return low, high
 

@@ -60,7 +60,7 @@ class Study:
     @property
     def regress(self) -> bool:
         """Whether answers are numbers."""
-        return self.fit.spec.head == "regress"
+        return self.fit.head.NUMBERS
 
     @property
     def given(self) -> dict[str, Answers]:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from pocketknn.builder.backbones.load import Backbone
 from pocketknn.builder.errors import InputError
 from pocketknn.builder.knn.evaluation import leave_one_out
-from pocketknn.builder.knn.exact import Neighbors, winners
+from pocketknn.builder.knn.exact import Neighbors, shared, winners
 from pocketknn.builder.knn.exact import leave_one_out as leave_rows_out
 from pocketknn.builder.knn.resolve import Fit, fit
 from pocketknn.builder.references.references import References
@@ -170,7 +170,7 @@ def measure(
             written, outputs = _run(order, metadata, inputs)
             nearest = _without_itself(outputs, rows)
             sizes.append(written)
-            agreements.append(_shared(wanted.indices, nearest.indices))
+            agreements.append(float(shared(wanted.indices, nearest.indices).mean()))
             if reached is not None:
                 accuracies.append(_accuracy(fitted, nearest, rows))
         agreement = min(agreements)
@@ -247,11 +247,7 @@ def _without_itself(outputs: dict[str, NDArray[Any]], rows: Sequence[int]) -> Ne
     )
 
 
-def _shared(wanted: NDArray[np.int64], found: NDArray[np.int64]) -> float:
-    return float((wanted[:, :, None] == found[:, None, :]).any(axis=2).mean())
-
-
 def _accuracy(fitted: Fit, nearest: Neighbors, rows: Sequence[int]) -> float:
     """Share of the references whose label these neighbours vote for."""
-    won = winners(fitted.votes(nearest))
+    won = winners(fitted.answers(nearest))
     return float((won == fitted.references.label_ids[rows]).mean())

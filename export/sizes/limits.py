@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from pocketknn.builder.choices.metrics import METRICS
+from pocketknn.builder.choices.searches import SEARCHES
+from pocketknn.builder.choices.searches.index import Index
 from pocketknn.builder.errors import InputError
-from pocketknn.builder.index.layout import Index
 from pocketknn.builder.spec import STORES, Spec
 
 LARGEST = 1 << 31  # bytes: flatbuffers and protobufs count no further, Core ML loads no more
@@ -27,7 +29,8 @@ def check_size(formats: Sequence[str], n: int, dim: int, spec: Spec) -> None:
     """
     width = min(spec.pca, dim) if isinstance(spec.pca, int) else dim
     limited = [name for name in formats if name in _LIMITED]
-    value, scan = STORES[spec.references_precision], _scanned(spec.search, width)
+    value = STORES[spec.references_precision]
+    scan = SEARCHES[spec.search].bytes_beside(width) if spec.search in SEARCHES else 0
     size = n * (value * width + scan)
     # How many components a share of the variance takes, or auto, is not known yet.
     unknown = spec.projection in ("auto", "classes") or isinstance(spec.pca, float | str)
@@ -35,7 +38,7 @@ def check_size(formats: Sequence[str], n: int, dim: int, spec: Spec) -> None:
         return
     fits = ((LARGEST - _ROOM) // n - scan) // value
     ways = [f"--projection pca:{fits}"] if 0 < fits < width else []
-    if value > 1 and spec.metric == "cosine" and n * (width + scan) + _ROOM < LARGEST:
+    if value > 1 and METRICS[spec.metric].ANGULAR and n * (width + scan) + _ROOM < LARGEST:
         ways.append("--references-precision int8")
     most = (LARGEST - _ROOM) // (value * width + scan)
     ways += [f"at most {most} references", "--formats keras alone"]
@@ -59,9 +62,3 @@ def check_held(formats: Sequence[str], index: Index) -> None:
             f" {' or '.join(limited)} file holds less than {LARGEST / 1e9:.1f} GB; take fewer"
             " references, --projection pca:SIZE, --references-precision int8, or --search exact"
         )
-
-
-def _scanned(search: str, width: int) -> int:
-    """About how many bytes a reference takes beside its values: of the scan, and room in cells."""
-    components = min(128, width)
-    return {"rerank": components, "ivf": int(1.3 * components) + 6}.get(search, 0)

@@ -25,10 +25,10 @@ from numpy.typing import NDArray
 from pocketknn import builder
 from pocketknn.builder.backbones.layer_names import fresh_names
 from pocketknn.builder.backbones.load import Backbone
+from pocketknn.builder.choices.searches.index import Index
 from pocketknn.builder.embedding import cache as caches
 from pocketknn.builder.graph.build import wire
 from pocketknn.builder.graph.placeholder import is_fixed, stand_in
-from pocketknn.builder.index.layout import Index
 from pocketknn.builder.knn.resolve import Fit
 from pocketknn.builder.system.untrusted_json import parse_json
 from pocketknn.export.formats.artefact import FORMATS

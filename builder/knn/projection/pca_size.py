@@ -8,9 +8,11 @@ from typing import NamedTuple
 
 import numpy as np
 
+from pocketknn.builder.choices.heads import HEADS
+from pocketknn.builder.choices.metrics import METRICS
 from pocketknn.builder.errors import InputError
-from pocketknn.builder.knn.evaluation import answers, shared
-from pocketknn.builder.knn.exact import METRICS, Ints, Neighbors, winners
+from pocketknn.builder.knn.evaluation import answers
+from pocketknn.builder.knn.exact import Ints, Neighbors, shared, winners
 from pocketknn.builder.knn.folds import groups
 from pocketknn.builder.knn.metric_space import Space
 from pocketknn.builder.references.references import References
@@ -48,7 +50,7 @@ def best_components(spec: Spec, head: str, references: References) -> Spec:
     bar, measured = trial.bar, []
     for size in trial.sizes:
         measured.append(trial.best(size))
-        if head == "neighbors" and measured[-1].quality >= bar:
+        if not _answers(head) and measured[-1].quality >= bar:
             return measured[-1].chosen(spec)
     best = max(measured)
     if best.quality >= bar:
@@ -107,7 +109,7 @@ class _Trial:
     @property
     def bar(self) -> float:
         """What is no loss."""
-        return RECALL if self.head == "neighbors" else self._quality(self._plain)
+        return self._quality(self._plain) if _answers(self.head) else RECALL
 
     def best(self, size: int) -> _Measured:
         """With so many components, and the power that is best for them."""
@@ -133,7 +135,7 @@ class _Trial:
 
     def _quality(self, asked: list[tuple[Space, Neighbors]]) -> float:
         """Share of right answers, or minus the error; rounded, as sums have no certain last bit."""
-        if self.head == "neighbors":
+        if not _answers(self.head):
             pairs = zip(self._plain, asked, strict=True)
             same = [shared(one.indices, other.indices) for (_, one), (_, other) in pairs]
             return round(float(np.mean(same)), 9)
@@ -141,11 +143,16 @@ class _Trial:
             [answers(self.spec, space, self.head, found) for space, found in asked]
         )
         rows = np.concatenate([part.test for part in self.parts])
-        if self.head == "classify":
+        if HEADS[self.head].CLASSES:
             return round(float((winners(said) == self.references.label_ids[rows]).mean()), 9)
         targets = self.references.targets.astype(np.float64)
         errors = np.sqrt(((said - targets[rows]) ** 2).mean(axis=0))
         return round(-float((errors / np.maximum(targets.std(axis=0), 1e-30)).mean()), 9)
+
+
+def _answers(head: str) -> bool:
+    """Whether an answer can be right or wrong."""
+    return HEADS[head].CLASSES or HEADS[head].NUMBERS
 
 
 def _begin(spec: Spec, head: str, references: References) -> _Trial:
@@ -179,7 +186,7 @@ def _begin(spec: Spec, head: str, references: References) -> _Trial:
 
 def _drawn(references: References, spec: Spec) -> References:
     n, most = len(references), _MOST
-    if METRICS[spec.metric] not in (0, 2):
+    if not METRICS[spec.metric].BY_PRODUCT:
         most = min(most, int((_MOST_DIFFERENCES / references.dim) ** 0.5))
     if n <= most:
         return references
@@ -187,6 +194,6 @@ def _drawn(references: References, spec: Spec) -> References:
 
 
 def _told(head: str, quality: float) -> str:
-    if head == "regress":
+    if HEADS[head].NUMBERS:
         return f"an error of {-quality:.4g} standard deviations"
-    return f"{quality:.1%} of the {'neighbours' if head == 'neighbors' else 'answers right'}"
+    return f"{quality:.1%} of the {'answers right' if _answers(head) else 'neighbours'}"

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from pocketknn.builder.choices.searches import SEARCHES
 from pocketknn.builder.knn.exact import winners
 
 from .explanation import Explanation, Near, Occlusion
@@ -76,7 +77,7 @@ def explain(
         some = [corners[place] for place in gone]
         exact = scorer(patches.hidden(picture, colour, some), near[0].index)
         search = file.metadata.manifest["search"]
-        if search["by"] == "exact" and search["references_precision"] == "float32":
+        if not SEARCHES[search["by"]].SCANS and search["references_precision"] == "float32":
             # What the file itself says holds: not above the last of its k.
             exact = np.minimum(exact, scores[gone])
         scores[gone] = exact

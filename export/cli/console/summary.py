@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
+from pocketknn.builder.choices.searches import SEARCHES
 from pocketknn.export.cli.make.condense_option import kept_lines
 from pocketknn.export.output.names import REPORT
 from pocketknn.export.report.wording import projected
@@ -146,16 +147,9 @@ def _projection(projection: dict[str, Any] | None) -> Iterator[str]:
 def _search(search: dict[str, Any]) -> Iterator[str]:
     """How the references are stored and searched, where it is not in the usual way."""
     by, precision = search["by"], search["references_precision"]
-    if (by, precision) == ("exact", "float32"):
+    if not SEARCHES[by].SCANS and precision == "float32":
         return
-    scanned = f"scanned by {search['components']} components in 8 bits, the best"
-    what = {
-        "exact": "all of them compared",
-        "rerank": f"all {scanned} {search['candidates']} scored",
-        "ivf": f"{search['probes']} of {search['cells']} cells {scanned} {search['candidates']}"
-        " scored",
-    }
-    yield f"search {by}: {precision} references, {what[by]}"
+    yield f"search {by}: {precision} references, {SEARCHES[by].WORDS.format(**search)}"
     if search["recall"] is not None:
         yield (
             f"  finds {search['recall']:.2%} of the exact neighbours of {search['queries']}"

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pocketknn.builder.choices.metrics import METRICS
 from pocketknn.builder.errors import OF_THE_MACHINE, InputError, first_line
 from pocketknn.builder.system.untrusted_json import parse_json
 from pocketknn.export.formats import canonical
@@ -147,7 +148,7 @@ def load(path: Path, threads: int | None = None) -> Run:
         raise InputError(f"{path.name} is refused by Keras: {first_line(error)}") from error
 
     # Manhattan's differences to all references are made for each input of a batch.
-    together = 32 if metadata.manifest["metric"] in ("cosine", "euclidean") else 1
+    together = 32 if METRICS[metadata.manifest["metric"]].BY_PRODUCT else 1
 
     def run(batch: NDArray[Any]) -> Outputs:
         outputs = model.predict(batch.astype(np.float32), batch_size=together, verbose=0)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
+from pocketknn.builder.choices.metrics import METRICS
 from pocketknn.builder.errors import InputError, first_line
 from pocketknn.builder.graph.index_layers import LARGE
 from pocketknn.export.formats import canonical, protobuf_fields, quantize
@@ -213,7 +214,7 @@ def load(path: Path, threads: int | None = None) -> Run:
     kind = np.uint8 if feed.type == "tensor(uint8)" else np.float32
     names = [output.name for output in session.get_outputs()]
     # Manhattan's differences to all references are made for each input of a batch.
-    together = 32 if metadata.manifest["metric"] in ("cosine", "euclidean") else 1
+    together = 32 if METRICS[metadata.manifest["metric"]].BY_PRODUCT else 1
 
     def run(batch: NDArray[Any]) -> Outputs:
         blocks = [

@@ -34,7 +34,7 @@ class AccuracyByK(NamedTuple):
 
 def accuracy_by_k(fit: Fit) -> AccuracyByK | None:
     """Measure it; None without labels and targets, or with one class or reference only."""
-    refs, regress = fit.references, fit.spec.head == "regress"
+    refs, regress = fit.references, fit.head.NUMBERS
     if len(refs) < 2 or not (regress or len(refs.labels) > 1):
         return None
     errors = errors_by_k(fit.spec, fit.space, fit.spec.head or "")

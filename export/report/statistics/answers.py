@@ -114,13 +114,12 @@ def of_references(fit: Fit) -> Answers | None:
     if k < 1:
         return None
     queries, found = fit.space.others
-    regress = fit.spec.head == "regress"
+    regress = fit.head.NUMBERS
     labels = () if regress else refs.labels
     votes, errors = np.empty((len(queries), 0)), np.empty((len(queries), 0))
-    if regress:
-        errors = answers_of_others(fit.spec, fit.space, "regress", k) - refs.targets[queries]
-    elif labels:
-        votes = answers_of_others(fit.spec, fit.space, "classify", k)
+    if regress or labels:
+        said = answers_of_others(fit.spec, fit.space, str(fit.spec.head), k)
+        votes, errors = (votes, said - refs.targets[queries]) if regress else (said, errors)
     return Answers(
         queries=queries,
         found=Neighbors(found.scores[:, :k], found.indices[:, :k]),

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from pocketknn.builder.choices.metrics import METRICS
 from pocketknn.builder.knn.exact import Floats, Ints
 
 if TYPE_CHECKING:
@@ -101,7 +102,7 @@ def twins_among(answers: Answers, space: Space) -> list[Twins]:
 
 def distances(scores: Floats, metric: str) -> Floats:
     """Distances of scores, in the scale of the vectors: of cosines the chord's length."""
-    if metric == "cosine":
+    if METRICS[metric].ANGULAR:
         return np.sqrt(np.maximum(2 - 2 * scores, 0))
     return np.maximum(-scores, 0)
 
@@ -109,7 +110,7 @@ def distances(scores: Floats, metric: str) -> Floats:
 def _near(queries: Ints, scores: Floats, indices: Ints, space: Space, usual: float) -> list[Twins]:
     apart = distances(scores[:, :_LOOKED_AT], space.metric)
     # A float32 cosine cannot tell a copy from what is this near.
-    floor = np.sqrt(2 * space.exact_hit("float32")) if space.metric == "cosine" else 0.0
+    floor = np.sqrt(2 * space.exact_hit("float32")) if METRICS[space.metric].ANGULAR else 0.0
     rows, columns = np.nonzero(apart <= max(NEAR * usual, floor))
     share = apart[rows, columns] / (usual or 1.0)
     ones, others = queries[rows], indices[rows, columns]

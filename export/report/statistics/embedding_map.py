@@ -41,7 +41,7 @@ def embedding_map(fit: Fit, seed: int = 0) -> EmbeddingMap | None:
         return None
     space = fit.space
     vectors = space.rows[rows].astype(np.float64)
-    if space.metric == "cosine":
+    if fit.metric.ANGULAR:
         vectors = unit(vectors)
     places, method = _placed(vectors, seed)
     low, high = places.min(axis=0), places.max(axis=0)

@@ -10,6 +10,7 @@ import numpy as np
 from pocketknn.builder.errors import InputError
 from pocketknn.builder.knn.evaluation import answers
 from pocketknn.builder.knn.exact import Floats, Ints, Neighbors, rank, winners
+from pocketknn.builder.knn.fit import voting_of
 
 from .query_budget import affordable
 
@@ -78,7 +79,7 @@ def learning_curve(fit: Fit, own: Answers, seed: int = 0) -> LearningCurve | Non
     Returns:
         None without labels and targets, or where there is one class or too little to leave out.
     """
-    refs, regress = fit.references, fit.spec.head == "regress"
+    refs, regress = fit.references, fit.head.NUMBERS
     if len(refs) < 3 or not (regress or len(refs.labels) > 1):
         return None
     rng = np.random.default_rng(seed)
@@ -196,11 +197,9 @@ def _search(
 
 
 def _quality(fit: Fit, space: Space, found: Neighbors, queries: Ints) -> float:
-    """Accuracy, or error in standard deviations, of what these neighbours answer."""
-    refs = fit.references
-    if fit.spec.head == "regress":
-        errors = answers(fit.spec, space, "regress", found) - refs.targets[queries]
-        scale = np.maximum(refs.targets.var(axis=0), 1e-30)
-        return float(np.sqrt((errors**2 / scale).mean()))
-    votes = answers(fit.spec, space, "classify", found)
-    return float((winners(votes) == refs.label_ids[queries]).mean())
+    """How well neighbours among some of the references answer, see `LearningCurve.values`."""
+    refs, head = fit.references, fit.head
+    errors = head.errors(head.answers(found, voting_of(fit.spec, space)), refs, queries)
+    if not head.NUMBERS:
+        return float(1 - errors[0])
+    return float(np.sqrt((errors / np.maximum(refs.targets.var(axis=0), 1e-30)).mean()))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pocketknn.builder.knn.exact import METRICS
+from pocketknn.builder.choices.metrics import METRICS
 
 if TYPE_CHECKING:
     from pocketknn.builder.knn.metric_space import Space
@@ -16,7 +16,7 @@ _MOST_DIFFERENCES = 1e9  # values, of metrics that no product computes: about a 
 
 def affordable(space: Space, stored: int, most_scores: float = _MOST_SCORES) -> int:
     """How many queries may be held against so many references."""
-    if METRICS[space.metric] in (0, 2):
+    if METRICS[space.metric].BY_PRODUCT:
         return max(_FEWEST, int(most_scores / stored))
     differences = stored * space.rows.shape[1]
     return max(_FEWEST, int(min(most_scores / stored, _MOST_DIFFERENCES / differences)))

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pocketknn.builder.knn.exact import Floats
+if TYPE_CHECKING:
+    from pocketknn.builder.choices.neighbors import Floats
 
 LARGEST = 127  # of a code; -128 is left out, so that both sides are the same
 

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pocketknn.builder.knn.exact import Floats, Ints, unit
-from pocketknn.builder.knn.metric_space import Space
+from pocketknn.builder.choices.metrics.cosine import unit
+from pocketknn.builder.choices.searches.find import find
+from pocketknn.builder.choices.searches.ivf import nearest_cells
+from pocketknn.builder.choices.searches.scalar_quantization import quantised
 
-from .layout import Index
-from .scalar_quantization import quantised
+if TYPE_CHECKING:
+    from pocketknn.builder.choices.neighbors import Floats, Ints
+    from pocketknn.builder.choices.searches.index import Index
+    from pocketknn.builder.knn.metric_space import Space
 
 _MOST = 1000  # references that an index is measured on
 _ROUNDING = 1e-9  # of scores in float64
@@ -19,8 +24,8 @@ _AT_ONCE = 1 << 14  # references that all queries are held against at once
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Asked:
-    """Some references, each of which is left out when it is asked for.
+class LeftOut:
+    """Held-out queries drawn from the references: each is left out of its own search.
 
     Attributes:
         space: all references.
@@ -37,7 +42,7 @@ class Asked:
     least: Floats
 
     @classmethod
-    def of(cls, space: Space, k: int, seed: int) -> Asked | None:
+    def of(cls, space: Space, k: int, seed: int) -> LeftOut | None:
         """A seeded draw of the references; None where there is one only.
 
         Args:
@@ -61,7 +66,7 @@ class Asked:
 
     def recall(self, one: Index) -> float:
         """Share of the exact neighbours that an index finds."""
-        found = one.find(self.units, self.nearest.shape[1], self.own).indices
+        found = find(one, self.units, self.nearest.shape[1], self.own).indices
         # Copies of a reference are as near as it is: whichever is found is right.
         right = [
             (near >= 0) & (units_of(self.space, near) @ query >= least - _ROUNDING)
@@ -71,7 +76,7 @@ class Asked:
 
     def kept(self, stored: Index) -> NDArray[np.bool_]:
         """Which exact neighbours are still among the k nearest as an index stores them: (q, k)."""
-        last = stored.find(self.units, self.nearest.shape[1], self.own).scores[:, -1:]
+        last = find(stored, self.units, self.nearest.shape[1], self.own).scores[:, -1:]
         pairs = zip(self.nearest, self.units, strict=True)
         scores = np.stack([stored.rows(near) @ query for near, query in pairs])
         return scores >= last - _ROUNDING
@@ -97,17 +102,10 @@ class Asked:
         there = one.cells.members >= 0
         cell = np.empty(len(self.space.references), np.int64)
         cell[one.cells.members[there]] = np.repeat(np.arange(count), room).reshape(-1, room)[there]
-        place = np.argsort(one.nearest_cells(one.turned(self.units)), axis=1)
+        place = np.argsort(nearest_cells(one, one.turned(self.units)), axis=1)
         return np.take_along_axis(place, cell[self.nearest], axis=1)
 
 
 def units_of(space: Space, rows: Ints) -> Floats:
     """What of some references is compared: (m, r), of length 1."""
     return unit(space.project(space.references.vectors[rows]))
-
-
-def enough(places: Ints, share: float, least: int, most: int) -> int | None:
-    """How many of a ranking hold this share of what was sought in it; None where too many."""
-    ordered = np.sort(places, axis=None)
-    needed = int(ordered[min(len(ordered), int(np.ceil(share * len(ordered)))) - 1]) + 1
-    return max(needed, least) if needed <= most else None

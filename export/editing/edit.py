@@ -30,9 +30,9 @@ from pocketknn.export.output.build_folder import workplace
 from pocketknn.export.output.swap import put
 from pocketknn.export.parity import test_inputs
 from pocketknn.export.parity.check import Parity
+from pocketknn.export.parity.compare import compare
 from pocketknn.export.parity.judges import Judges
 from pocketknn.export.parity.test_inputs import Queries
-from pocketknn.export.pipeline import compare
 from pocketknn.export.templates.slots import Slots, content_of
 
 _PROJECTED = ("projection", "bias", "moved_bias")

@@ -16,7 +16,7 @@ from pocketknn.builder.references.references import References
 from pocketknn.export.analysis.latency import Timing, time_files
 from pocketknn.export.formats.artefact import FORMATS, runnable
 from pocketknn.export.manifest.describe import MODEL, REFERENCES, REPORT, manifest_of, spec_of
-from pocketknn.export.pipeline import Export
+from pocketknn.export.pipeline.export import Export
 from pocketknn.export.report.sections import files_and_map, galleries, quality, what_if
 from pocketknn.export.report.statistics import score_pairs
 

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn
 
+from pocketknn.export.pipeline.request import Watch
+from pocketknn.export.sizes.budget import Budget, Variant
+
+from . import tables
+from .quiet import note
 from .terminal import console
+from .text import say
 
 
 @contextmanager
@@ -16,3 +22,34 @@ def progress(shown: bool = True) -> Iterator[Progress]:
     columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
     with Progress(*columns, console=console, disable=not shown) as bar:
         yield bar
+
+
+@contextmanager
+def watched(within: Budget | None = None) -> Iterator[Watch]:
+    """Bars and lines for what a pipeline tells; remarks are printed when it has ended well.
+
+    Args:
+        within: what variants are measured for.
+    """
+    remarks: list[str] = []
+    with progress() as bar:
+
+        def step(name: str, total: int | None) -> None:
+            # A step whose length is known gets a bar of its own, but for one that only has a name.
+            if not bar.tasks or (total is not None and bar.tasks[-1].total is not None):
+                bar.add_task(name, total=total)
+            else:
+                bar.update(bar.tasks[-1].id, description=name, total=total)
+
+        def variants(found: Sequence[Variant], sample: int) -> None:
+            assert within is not None
+            console.print(tables.variants_table(found, within, sample))
+
+        yield Watch(
+            note=note,
+            remark=remarks.append,
+            step=step,
+            done=lambda count: bar.advance(bar.tasks[-1].id, count),
+            variants=variants,
+        )
+    say(*dict.fromkeys(remarks))

@@ -14,13 +14,13 @@ from pocketknn.builder.photos.decode import Photo
 from pocketknn.export.cli.make.condense_option import kept_lines
 from pocketknn.export.manifest.describe import REPORT
 from pocketknn.export.parity.check import TOLERANCES, Parity
-from pocketknn.export.pipeline import Export
+from pocketknn.export.pipeline.export import Export
 from pocketknn.export.report.wording import projected
 from pocketknn.export.sizes.budget import Budget, Variant
 from pocketknn.export.sizes.estimate import Plan
 
-from .quiet import say
-from .terminal import command_line, shown
+from .quiet import note
+from .text import command_line, shown
 
 _SHOWN = 10
 
@@ -29,7 +29,7 @@ def without_strays(photos: Sequence[Photo]) -> list[Photo]:
     """The photos that a build would take of these; says how many others there are."""
     wanted, skipped = with_labels(photos)
     if skipped:
-        say(f"{len(skipped)} left out, such as {shown(skipped[0].name)}: {skipped[0].reason}")
+        note(f"{len(skipped)} left out, such as {shown(skipped[0].name)}: {skipped[0].reason}")
     return wanted
 
 

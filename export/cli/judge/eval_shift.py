@@ -15,9 +15,10 @@ from pocketknn.export.analysis import figures, match
 from pocketknn.export.analysis.robustness.chart import draw
 from pocketknn.export.analysis.robustness.measure import COUNT, Shifted, measure, shares
 from pocketknn.export.cli.console.progress import progress
-from pocketknn.export.cli.console.quiet import say
+from pocketknn.export.cli.console.quiet import note
 from pocketknn.export.cli.console.tables import without_strays
-from pocketknn.export.cli.console.terminal import console, say_json
+from pocketknn.export.cli.console.terminal import console
+from pocketknn.export.cli.console.text import say, say_json
 from pocketknn.export.cli.refs.files import counted
 from pocketknn.export.formats.artefact import artefact_of, is_artefact
 from pocketknn.export.output.atomic_file import PICTURES, check_new
@@ -30,7 +31,7 @@ def evaluate_shifts(
     photos: Path,
     *,
     chart: Path | None = None,
-    count: int = COUNT,
+    count: int | None = None,
     seed: int = 0,
     as_json: bool = False,
     force: bool = False,
@@ -43,7 +44,7 @@ def evaluate_shifts(
         out: a build, of which the first file is taken, or one of its files.
         photos: with a folder per class for the accuracy.
         chart: a `.png` or `.svg` to draw.
-        count: how many photos are drawn at most.
+        count: how many photos are drawn at most; `COUNT` when None.
         seed: draws them, and noise.
         as_json: print JSON.
         force: replace an earlier chart.
@@ -54,7 +55,8 @@ def evaluate_shifts(
     """
     if chart is not None:
         check_new(chart, PICTURES, force)
-    found = without_strays(find(photos, note=say))
+    count = COUNT if count is None else count
+    found = without_strays(find(photos, note=note))
     name, file = artefact_of(out)
     with progress(shown=not as_json) as bar:
         step = bar.add_task("shifting photos", total=min(count, len(found)))
@@ -72,20 +74,19 @@ def evaluate_shifts(
         say_json([asdict(row) for row in rows])
         return
     drawn = "" if len(used) == len(found) else f", drawn of {len(found)} (--sample, --seed)"
-    console.print(f"{name} on {counted(len(used), 'photo')}{drawn}", markup=False)
+    say(f"{name} on {counted(len(used), 'photo')}{drawn}")
     console.print(_table(rows))
-    console.print("class, first, neighbours: the same as for the photos as they are;")
-    console.print("brightness, blur, noise and JPEG are done to the model's square, at its size")
-    for line in metrics.foreign_lines(file.metadata.labels, used):
-        console.print(line, markup=False)
+    say("class, first, neighbours: the same as for the photos as they are;")
+    say("brightness, blur, noise and JPEG are done to the model's square, at its size")
+    say(*metrics.foreign_lines(file.metadata.labels, used))
     ids = [str(row["id"]) for row in file.metadata.rows()]
     if known := match.among(used, ids):
-        console.print(f"{known} of the photos are references themselves, which flatters the model")
+        say(f"{known} of the photos are references themselves, which flatters the model")
     if chart is not None:
-        console.print(f"{chart} shows it", markup=False)
+        say(f"{chart} shows it")
     if not is_artefact(out):
         section = extra_sections.shifts(rows, figures.rendered(draw(rows), "png"))
-        console.print(extra_sections.add(out, section), markup=False)
+        say(extra_sections.add(out, section))
 
 
 def _table(rows: Sequence[Shifted]) -> Table:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -95,26 +96,11 @@ def embed_photos(
     if cluster is not None:
         from pocketknn.builder.embedding.ray import embed as ray
 
-        return ray.embed(
-            photos,
-            backbone,
-            crop,
-            cluster=cluster,
-            strict=strict,
-            cache=cache,
-            progress=watch.done,
-            note=watch.remark,
-        )
+        run = partial(ray.embed, cluster=cluster, cache=cache, note=watch.remark)
+        return run(photos, backbone, crop, strict=strict, progress=watch.done)
     known = Embeddings.of(cache, backbone, crop)
-    done = embed(
-        photos,
-        backbone,
-        crop,
-        strict=strict,
-        cache=known,
-        squares=squares,
-        progress=watch.done,
-    )
+    run = partial(embed, cache=known, squares=squares)
+    done = run(photos, backbone, crop, strict=strict, progress=watch.done)
     for line in known.notes if known else backbone.engine.notes:
         watch.remark(line)
     return done
@@ -137,18 +123,19 @@ def _of_photos(
         check_size(formats, len(found), backbone.dim, spec)
     watch.step("embedding", len(found) + len(others))
     squares = Squares(backbone.size, spec.crop)
-    crop, strict, cluster = spec.crop, request.strict, request.cluster
-    embedded = embed_photos(
-        found, backbone, crop, cache, watch, strict=strict, cluster=cluster, squares=squares
+    run = partial(
+        embed_photos,
+        backbone=backbone,
+        crop=spec.crop,
+        cache=cache,
+        watch=watch,
+        strict=request.strict,
+        cluster=request.cluster,
     )
+    embedded = run(found, squares=squares)
     references = embedded.references(classes, selection.target_columns or None)
-    if strict and (pairs := references.contradictions()):
+    if request.strict and (pairs := references.contradictions()):
         raise InputError("the same picture is in two classes: {} and {}".format(*pairs[0]))
-    strange = None
-    if others:
-        strange = embed_photos(
-            others, backbone, crop, cache, watch, strict=strict, cluster=cluster
-        ).embeddings
     return Material(
         spec=spec,
         references=references,
@@ -156,7 +143,7 @@ def _of_photos(
         photos=embedded.photos,
         squares=squares,
         skipped=embedded.skipped,
-        strangers=strange,
+        strangers=run(others).embeddings if others else None,
     )
 
 

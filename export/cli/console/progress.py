@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn
 
@@ -32,10 +32,14 @@ def watched(within: Budget | None = None) -> Iterator[Watch]:
         within: what variants are measured for.
     """
     remarks: list[str] = []
-    with progress() as bar:
+    bars: list[Progress] = []  # none before the first step, as a bar leaves a line behind
+    with ExitStack() as shown:
 
         def step(name: str, total: int | None) -> None:
-            # A step whose length is known gets a bar of its own, but for one that only has a name.
+            if not bars:
+                bars.append(shown.enter_context(progress()))
+            (bar,) = bars
+            # A step whose length is known gets a line of its own, but for one that only has a name.
             if not bar.tasks or (total is not None and bar.tasks[-1].total is not None):
                 bar.add_task(name, total=total)
             else:
@@ -49,7 +53,7 @@ def watched(within: Budget | None = None) -> Iterator[Watch]:
             note=note,
             remark=remarks.append,
             step=step,
-            done=lambda count: bar.advance(bar.tasks[-1].id, count),
+            done=lambda count: bars[0].advance(bars[0].tasks[-1].id, count),
             variants=variants,
         )
     say(*dict.fromkeys(remarks))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -32,6 +32,46 @@ if TYPE_CHECKING:
 TABLE, PLOT = "tune.csv", "tune.png"
 
 
+@dataclass(frozen=True, kw_only=True)
+class Tried:
+    """What is tried of each choice: values separated by commas."""
+
+    k: Annotated[
+        str | None,
+        typer.Option(help="Numbers of neighbours to try; 1,3,5,10,20,50,100 as far as there are."),
+    ] = None
+    metric: Annotated[
+        str, typer.Option(help="What to try of cosine, euclidean, manhattan, minkowski.")
+    ] = "cosine,euclidean"
+    vote: Annotated[
+        str | None, typer.Option(help="What to try of soft, uniform, distance; all of them.")
+    ] = None
+    projection: Annotated[
+        str | None,
+        typer.Option(help="What to try: classes, none, pca:64, pca:0.95; as for build."),
+    ] = None
+    pca: OldPca = None
+    crop: Annotated[
+        str | None, typer.Option(help="What to try of center, stretch, fit; all of them.")
+    ] = None
+
+    def grid(self) -> Grid:
+        """The grid of all combinations.
+
+        Raises:
+            InputError: one of them is not a value of its kind.
+        """
+        from pocketknn.builder.selection.grid import Grid
+
+        return Grid(
+            ks=None if self.k is None else tuple(map(_whole, names(self.k))),
+            metrics=names(self.metric),
+            votes=None if self.vote is None else names(self.vote),
+            projections=_projections(self.projection, self.pca),
+            crops=None if self.crop is None else names(self.crop),
+        )
+
+
 def tune(
     context: typer.Context,
     photos: Annotated[
@@ -46,24 +86,7 @@ def tune(
         Path | None, typer.Option("-o", "--out", help="A new folder for tune.csv and tune.png.")
     ] = None,
     network: Network,
-    k: Annotated[
-        str | None,
-        typer.Option(help="Numbers of neighbours to try; 1,3,5,10,20,50,100 as far as there are."),
-    ] = None,
-    metric: Annotated[
-        str, typer.Option(help="What to try of cosine, euclidean, manhattan, minkowski.")
-    ] = "cosine,euclidean",
-    vote: Annotated[
-        str | None, typer.Option(help="What to try of soft, uniform, distance; all of them.")
-    ] = None,
-    projection: Annotated[
-        str | None,
-        typer.Option(help="What to try: classes, none, pca:64, pca:0.95; as for build."),
-    ] = None,
-    pca: OldPca = None,
-    crop: Annotated[
-        str | None, typer.Option(help="What to try of center, stretch, fit; all of them.")
-    ] = None,
+    tried: Tried,
     folds: Annotated[int, typer.Option(help="Parts; each is classified by the others.")] = 5,
     columns: Targets,
     exclude: Exclude = None,
@@ -83,7 +106,7 @@ def tune(
     selection = selection_of(photos, columns, columns.target_column, exclude, limit)
     check_tune(context, selection.photos)
     spec = builder.Spec(**asdict(network), seed=seed)
-    grid = grid_of(k, metric, vote, projection, crop, pca)
+    grid = tried.grid()
     if out is not None:
         if out.is_dir() and any(out.iterdir()):
             raise InputError(f"{out} exists; choose another folder")
@@ -99,38 +122,6 @@ def tune(
             draw(found, folder / PLOT)
         say(f"{out} holds {TABLE} and {PLOT}")
     say("Build what was chosen:", f"  {command(selection, found.winner.spec)}")
-
-
-def grid_of(
-    k: str | None,
-    metric: str,
-    vote: str | None,
-    projection: str | None,
-    crop: str | None,
-    pca: str | None = None,
-) -> Grid:
-    """The grid from what was typed: values separated by commas.
-
-    Args:
-        k: as in `Grid.ks`, and so on.
-        metric: see there.
-        vote: see there.
-        projection: see there.
-        crop: see there.
-        pca: an older spelling of projections: none, numbers of components, shares of variance.
-
-    Raises:
-        InputError: one of them is not a value of its kind.
-    """
-    from pocketknn.builder.selection.grid import Grid
-
-    return Grid(
-        ks=None if k is None else tuple(_whole(word) for word in names(k)),
-        metrics=names(metric),
-        votes=None if vote is None else names(vote),
-        projections=_projections(projection, pca),
-        crops=None if crop is None else names(crop),
-    )
 
 
 def command(selection: Selection, chosen: builder.Spec) -> str:

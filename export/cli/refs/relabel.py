@@ -4,22 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from pocketknn.builder.errors import InputError
 from pocketknn.export.cli.console.text import shown
 
-from .arguments import Classes, File, Force, Ids, New, Paths
-
-if TYPE_CHECKING:
-    from .which import Which
+from .arguments import File, Force, New, Which
 
 
 def relabel(
     file: File,
-    out: New,
     renames: Annotated[
         list[str] | None,
         typer.Argument(
@@ -28,18 +24,15 @@ def relabel(
             " hold =, OLD is what is a class; --class OLD --to NEW says the same.",
         ),
     ] = None,
-    ids: Ids = None,
-    classes: Classes = None,
-    paths: Paths = None,
+    *,
+    out: New,
+    which: Which,
     to: Annotated[
         str | None, typer.Option(help="The class to put references of --id, --class, --path into.")
     ] = None,
     force: Force = False,
 ) -> None:
     """Rename classes, or move references to another class."""
-    from .which import Which
-
-    which = Which(ids=ids or (), classes=classes or (), paths=paths or ())
     if renames and to is None and not which:
         _rename(file, out, renames, force)
     elif to is not None and not renames:
@@ -74,8 +67,8 @@ def _move(file: Path, out: Path, which: Which, to: str, force: bool) -> None:
         raise InputError("say what to move, by --id, --class or --path")
     refs = opened_for(out, file, force)
     label, ids = checked_label(to), which.ids_of(refs)
-    check_alike([one for one in refs.labels if one not in which.classes], [label])
-    after = refs.relabel(dict.fromkeys(which.classes, label))
+    check_alike([one for one in refs.labels if one not in (which.classes or ())], [label])
+    after = refs.relabel(dict.fromkeys(which.classes or (), label))
     save_change(refs, after.relabel_rows(ids, label) if ids else after, out, force)
 
 

@@ -4,23 +4,14 @@ from __future__ import annotations
 
 from pocketknn.builder.errors import InputError
 
-from .arguments import Classes, File, Force, Ids, New, Paths
+from .arguments import File, Force, New, Which
 
 
-def remove(
-    file: File,
-    out: New,
-    ids: Ids = None,
-    classes: Classes = None,
-    paths: Paths = None,
-    force: Force = False,
-) -> None:
+def remove(file: File, *, out: New, which: Which, force: Force = False) -> None:
     """Leave references out, by id, class or path."""
     from .files import opened_for, save_change
-    from .which import Which
 
-    which = Which(ids=ids or (), classes=classes or (), paths=paths or ())
     if not which:
         raise InputError("say what to remove, by --id, --class or --path")
     refs = opened_for(out, file, force)
-    save_change(refs, refs.remove(which.ids_of(refs), which.classes), out, force)
+    save_change(refs, refs.remove(which.ids_of(refs), which.classes or ()), out, force)

@@ -159,6 +159,8 @@ def export(
         }
         (folder / PARITY).write_text(dumps(manifest["parity"]), encoding="utf-8", newline="")
         (folder / MANIFEST).write_text(dumps(manifest), encoding="utf-8", newline="")
+    if cache:
+        cache.trim()
     return Export(out=out, fit=fitted, manifest=manifest, written=tuple(written))
 
 

@@ -93,13 +93,12 @@ def embed_photos(
     squares: Squares | None = None,
 ) -> Embedded:
     """Photos to embeddings, here or on a cluster, with what the cache remembers."""
-    if cluster is not None:
+    known = None if cluster else Embeddings.of(cache, backbone, crop)
+    run = partial(embed, cache=known, squares=squares)
+    if cluster:
         from pocketknn.builder.embedding.ray import embed as ray
 
         run = partial(ray.embed, cluster=cluster, cache=cache, note=watch.remark)
-        return run(photos, backbone, crop, strict=strict, progress=watch.done)
-    known = Embeddings.of(cache, backbone, crop)
-    run = partial(embed, cache=known, squares=squares)
     done = run(photos, backbone, crop, strict=strict, progress=watch.done)
     for line in known.notes if known else backbone.engine.notes:
         watch.remark(line)

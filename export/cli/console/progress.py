@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from typing import TYPE_CHECKING
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn
 
 from pocketknn.export.pipeline.request import Watch
-from pocketknn.export.sizes.budget import Budget, Variant
 
-from . import tables
 from .quiet import note
 from .terminal import console
 from .text import say
+
+if TYPE_CHECKING:
+    from pocketknn.export.sizes.budget import Budget, Variant
 
 
 @contextmanager
@@ -46,8 +48,10 @@ def watched(within: Budget | None = None) -> Iterator[Watch]:
                 bar.update(bar.tasks[-1].id, description=name, total=total)
 
         def variants(found: Sequence[Variant], sample: int) -> None:
+            from .tables import variants_table
+
             assert within is not None
-            console.print(tables.variants_table(found, within, sample))
+            console.print(variants_table(found, within, sample))
 
         yield Watch(
             note=note,

@@ -6,57 +6,48 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from itertools import groupby
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from rich.box import SIMPLE_HEAD
-from rich.table import Table
-
-from pocketknn.builder.photos.find import find
-from pocketknn.export.analysis import figures, match
-from pocketknn.export.analysis.robustness.chart import draw
-from pocketknn.export.analysis.robustness.measure import COUNT, Shifted, measure, shares
-from pocketknn.export.cli.console.progress import progress
+from pocketknn import builder
 from pocketknn.export.cli.console.quiet import note
-from pocketknn.export.cli.console.tables import without_strays
-from pocketknn.export.cli.console.terminal import console
 from pocketknn.export.cli.console.text import say, say_json
-from pocketknn.export.cli.refs.files import counted
-from pocketknn.export.formats.artefact import artefact_of, is_artefact
-from pocketknn.export.output.atomic_file import PICTURES, check_new
-from pocketknn.export.parity import metrics
-from pocketknn.export.report.sections import extra_sections
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from pocketknn.export.analysis.robustness.measure import Shifted
 
 
 def evaluate_shifts(
     out: Path,
     photos: Path,
     *,
-    chart: Path | None = None,
-    count: int | None = None,
-    seed: int = 0,
-    as_json: bool = False,
-    force: bool = False,
+    chart: Path | None,
+    count: int | None,
+    seed: int,
+    as_json: bool,
+    force: bool,
 ) -> None:
     """Print what a file makes of photos that are turned, darker, blurred and so on.
 
     The report of the build shows it too, but not when JSON is asked for.
-
-    Args:
-        out: a build, of which the first file is taken, or one of its files.
-        photos: with a folder per class for the accuracy.
-        chart: a `.png` or `.svg` to draw.
-        count: how many photos are drawn at most; `COUNT` when None.
-        seed: draws them, and noise.
-        as_json: print JSON.
-        force: replace an earlier chart.
-
-    Raises:
-        InputError: `out` holds no model of pictures, none of the photos can be read, or the chart
-            cannot be written.
     """
+    from pocketknn.export.analysis import figures, match
+    from pocketknn.export.analysis.robustness.chart import draw
+    from pocketknn.export.analysis.robustness.measure import COUNT, measure
+    from pocketknn.export.cli.console.progress import progress
+    from pocketknn.export.cli.console.tables import without_strays
+    from pocketknn.export.cli.console.terminal import console
+    from pocketknn.export.cli.refs.files import counted
+    from pocketknn.export.formats.artefact import artefact_of, is_artefact
+    from pocketknn.export.output.atomic_file import PICTURES, check_new
+    from pocketknn.export.parity import metrics
+    from pocketknn.export.report.sections import extra_sections
+
     if chart is not None:
         check_new(chart, PICTURES, force)
     count = COUNT if count is None else count
-    found = without_strays(find(photos, note=note))
+    found = without_strays(builder.find(photos, note=note))
     name, file = artefact_of(out)
     with progress(shown=not as_json) as bar:
         step = bar.add_task("shifting photos", total=min(count, len(found)))
@@ -90,6 +81,11 @@ def evaluate_shifts(
 
 
 def _table(rows: Sequence[Shifted]) -> Table:
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table
+
+    from pocketknn.export.analysis.robustness.measure import shares
+
     table = Table(box=SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
     shown = shares(rows)
     table.add_column("shift", no_wrap=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -111,16 +111,13 @@ class Files:
     ] = ""
     ios: Annotated[int, typer.Option(help="Least iOS of the Core ML model: 15 to 18.")] = 16
     author: Annotated[str, typer.Option(help="Who made the model, for its metadata.")] = ""
-    terms: Annotated[
-        str, typer.Option("--license", help="How the model may be used, for its metadata.")
-    ] = ""
+    license: Annotated[str, typer.Option(help="How the model may be used, for its metadata.")] = ""
 
     def options(self) -> Options:
         """The options of files."""
         from pocketknn.export.formats.options import Options
 
-        given: dict[str, Any] = asdict(self)
-        return Options(license=given.pop("terms"), **given | {"outputs": names(self.outputs)})
+        return Options(**asdict(self) | {"outputs": names(self.outputs)})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -189,7 +186,6 @@ class Engine:
 
 
 def _auto_or(text: str | None, option: str) -> int | float | str | None:
-
     if text in (None, "auto"):
         return text
     for kind in (int, float):

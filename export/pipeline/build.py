@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pocketknn.builder.errors import InputError
+from pocketknn.builder.knn.memory import warn_of_converting
 from pocketknn.builder.photos.decode import Photo
 from pocketknn.builder.spec import Spec
 from pocketknn.builder.system.cache import Cache
@@ -58,6 +59,7 @@ def build(
         budget.of_devices(formats)
     if request.strangers is not None and request.spec.reject is None:
         raise InputError("strangers measure what is rejected; say --reject auto")
+    warn_of_converting(watch.note)
     found = material(request, formats, cache, watch)
     spec, options = found.spec, request.options
     judging, ranges = _apart(found, options.precision == "int8" or request.within is not None)

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from pocketknn.builder.backbones.load import Backbone
-    from pocketknn.builder.knn.resolve import Fit
+    from pocketknn.builder.knn.fit import Fit
     from pocketknn.export.manifest.metadata import Metadata
 
 FORMATS = ("tflite", "onnx", "coreml")
@@ -59,8 +59,8 @@ def measure(n: int, backbone: str, oracle: bool) -> dict[str, object]:
     import numpy as np
 
     from pocketknn.builder import References, Spec, load_backbone
+    from pocketknn.builder.knn.fit import Fit
     from pocketknn.builder.knn.metric_space import Space
-    from pocketknn.builder.knn.resolve import Fit
     from pocketknn.export.formats.artefact import FORMATS as TARGETS
     from pocketknn.export.formats.options import Options
     from pocketknn.export.templates import template

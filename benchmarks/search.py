@@ -29,8 +29,10 @@ from threadpoolctl import threadpool_limits
 
 from pocketknn.builder import References, Spec, load_backbone
 from pocketknn.builder.backbones.load import Backbone
-from pocketknn.builder.knn.exact import search, unit
-from pocketknn.builder.knn.resolve import Fit, fit
+from pocketknn.builder.choices.metrics.cosine import unit
+from pocketknn.builder.knn.exact import search
+from pocketknn.builder.knn.fit import Fit
+from pocketknn.builder.knn.resolve import fit
 from pocketknn.export.cli.console.quiet import quiet
 from pocketknn.export.formats.artefact import FORMATS
 from pocketknn.export.formats.options import Options

@@ -14,20 +14,20 @@ if TYPE_CHECKING:
     from pocketknn.export.parity.check import Parity as Parity
     from pocketknn.export.parity.check import check as check
 
-    from .pipeline import Export as Export
-    from .pipeline import Written as Written
-    from .pipeline import export as export
+    from .pipeline.export import Export as Export
+    from .pipeline.export import export as export
+    from .pipeline.write import Written as Written
 
 find_renamed()
 
 _HOME = {
     "Artefact": "formats.artefact",
-    "Export": "pipeline",
+    "Export": "pipeline.export",
     "FORMATS": "formats.artefact",
     "Parity": "parity.check",
-    "Written": "pipeline",
+    "Written": "pipeline.write",
     "check": "parity.check",
-    "export": "pipeline",
+    "export": "pipeline.export",
     "load": "formats.artefact",
 }
 __all__ = list(_HOME)

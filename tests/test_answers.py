@@ -11,8 +11,9 @@ import pytest
 from scipy.special import softmax
 
 from pocketknn.builder import InputError, References, Spec
+from pocketknn.builder.choices.heads.classify import winners
+from pocketknn.builder.choices.metrics.cosine import unit
 from pocketknn.builder.knn.evaluation import leave_one_out
-from pocketknn.builder.knn.exact import unit, winners
 from pocketknn.builder.knn.resolve import fit
 from pocketknn.export import export, load
 from pocketknn.export.formats.artefact import FORMATS

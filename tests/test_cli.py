@@ -626,7 +626,7 @@ def test_a_report_that_cannot_be_made_does_not_cost_the_build(
     def broken(*arguments):
         raise RuntimeError("no fonts")
 
-    monkeypatch.setattr("pocketknn.export.cli.make.build.report_build", broken)
+    monkeypatch.setattr("pocketknn.export.report.write.report_build", broken)
     words = [word for word in quick(photos, tmp_path / "out") if word != "--no-report"]
     said = pocketknn(*words)
     assert said.code == 0, said.err

@@ -10,7 +10,8 @@ from scipy.linalg import subspace_angles
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 
 from pocketknn.builder import InputError
-from pocketknn.builder.knn.exact import scores, unit
+from pocketknn.builder.choices.metrics.cosine import unit
+from pocketknn.builder.knn.exact import scores
 from pocketknn.builder.knn.projection.classes import LEAST_WIDTH, STRENGTH, discriminant
 
 

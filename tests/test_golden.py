@@ -11,8 +11,8 @@ from PIL import Image
 from scipy.special import softmax
 
 from pocketknn.builder import References
+from pocketknn.builder.choices.neighbors import Neighbors
 from pocketknn.builder.knn import exact as neighbors
-from pocketknn.builder.knn.exact import Neighbors
 from pocketknn.builder.knn.resolve import fit
 from pocketknn.export import export, load
 from pocketknn.export.formats.artefact import FORMATS
@@ -307,12 +307,13 @@ def test_pictures_of_photos_are_those_of_the_build(photos, tmp_path):
     """Half of the drawn photos are mirrored; what is written is what was asked."""
     from pocketknn.builder import find, load_backbone
     from pocketknn.builder.embedding.embed import embed
+    from pocketknn.builder.photos.squares import Squares
     from pocketknn.export.parity import test_inputs as queries
 
     spec = plain(backbone="pixels", size=20)
     net = load_backbone(spec)
     embedded = embed(find(photos), net, spec.crop)
-    against = queries.from_photos(embedded.photos, net, spec.crop)
+    against = queries.from_photos(embedded.photos, net, Squares(net.size, spec.crop).of)
     refs = embedded.references()
     export(spec, refs, net, tmp_path / "out", against=against, formats=["keras"])
     written = [np.asarray(Image.open(tmp_path / f"out/golden/{i}.png")) for i in range(COUNT)]

@@ -114,13 +114,13 @@ def test_a_build_in_int8_is_calibrated_on_photos_that_do_not_judge_it(
 ):
     seen = {}
 
-    def spy(found, backbone, crop, **more):
+    def spy(found, backbone, square, **more):
         seen["judging"] = found
-        return drawn(found, backbone, crop, **more)
+        return drawn(found, backbone, square, **more)
 
-    def spy_ranges(found, size, crop):
+    def spy_ranges(found, square):
         seen["ranges"] = found
-        return given(found, size, crop)
+        return given(found, square)
 
     drawn, given = test_inputs.from_photos, test_inputs.calibration
     monkeypatch.setattr(test_inputs, "from_photos", spy)

@@ -9,7 +9,7 @@ from sklearn.decomposition import PCA
 from sklearn.neighbors import KNeighborsClassifier
 
 from pocketknn.builder import InputError, References, Spec
-from pocketknn.builder.knn.evaluation import shared
+from pocketknn.builder.choices.neighbors import shared
 from pocketknn.builder.knn.projection import pca_size as module
 from pocketknn.builder.knn.projection.pca import pca
 from pocketknn.builder.knn.projection.pca_size import POWERS, RECALL, best_components

@@ -8,8 +8,8 @@ from sklearn.metrics import confusion_matrix, mean_absolute_error, r2_score, rec
 from sklearn.neighbors import KNeighborsClassifier, NearestNeighbors
 
 from pocketknn.builder import References, Spec
+from pocketknn.builder.choices.neighbors import Neighbors
 from pocketknn.builder.knn.evaluation import errors_by_k
-from pocketknn.builder.knn.exact import Neighbors
 from pocketknn.builder.knn.resolve import fit
 from pocketknn.export.report.statistics import learning_curve
 from pocketknn.export.report.statistics.accuracy_by_k import accuracy_by_k

@@ -21,8 +21,8 @@ from pocketknn.export.formats.onnx import convert as to_onnx
 from pocketknn.export.formats.options import Options
 from pocketknn.export.formats.serving_function import serving_function
 from pocketknn.export.formats.tflite import convert as to_tflite
+from pocketknn.export.parity.compare import compare
 from pocketknn.export.parity.test_inputs import Queries
-from pocketknn.export.pipeline import compare
 from pocketknn.export.templates import template
 from pocketknn.export.templates.slots import content_of
 

@@ -305,7 +305,7 @@ def test_python_says_that_a_reference_was_lost(copy):
     content = bytearray(path.read_bytes())
     golden = json.loads((copy / "golden/golden.json").read_text("utf-8"))
     first = golden["examples"][0]["expected"]["tflite"]["indices"][0]
-    from pocketknn.export.pipeline import REFERENCES
+    from pocketknn.export.output.names import REFERENCES
 
     rows = References.load(copy / REFERENCES).vectors
     unit = (rows / np.linalg.norm(rows.astype(np.float64), axis=1, keepdims=True)).astype("f4")

@@ -25,8 +25,8 @@ from pocketknn.builder.references import ml5_json
 from pocketknn.builder.selection.cross_validation import tune
 from pocketknn.builder.selection.grid import Grid
 from pocketknn.builder.selection.results import Trial, Tuning
-from pocketknn.export.cli.make.build import Selection
 from pocketknn.export.cli.make.tune import command
+from pocketknn.export.pipeline.request import Selection
 
 METRICS = ("cosine", "euclidean", "manhattan", "minkowski")
 RNG = np.random.default_rng(7)

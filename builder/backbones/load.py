@@ -17,6 +17,7 @@ from pocketknn.builder.errors import OF_THE_MACHINE, InputError, first_line
 from pocketknn.builder.photos.readers import check_file
 from pocketknn.builder.references.references import References
 from pocketknn.builder.spec import Spec
+from pocketknn.builder.system.cache import USUAL, Cache
 
 from . import bundled, imagenet_weights, weightless_graphs
 from .efficientnet_lite import DIM, LITES, attribution
@@ -60,6 +61,7 @@ class Backbone:
         attribution: whose the weights are and under which licence, for all files that hold them;
             "" where that asks for nothing.
         why: what `auto` decided and what the other choice would take; "" otherwise.
+        cache: keeps what is made of it once, for other runtimes; None keeps nothing.
     """
 
     name: str
@@ -73,6 +75,7 @@ class Backbone:
     alpha: float | None = None
     attribution: str = ""
     why: str = ""
+    cache: Cache | None = field(default=USUAL, repr=False)
 
     @classmethod
     def of(cls, name: str, model: keras.Model) -> Backbone:
@@ -120,21 +123,29 @@ class Backbone:
         return self.facts.sha256
 
 
-def load_backbone(spec: Spec) -> Backbone:
+def load_backbone(spec: Spec, cache: Cache | None = USUAL) -> Backbone:
     """Load the backbone that a spec names.
+
+    Args:
+        spec: names it.
+        cache: keeps what is found out about it and made of it once; None keeps nothing.
 
     Raises:
         InputError: unknown name, weights that cannot be had or do not fit, or a `.keras` file that
             is no feature extractor.
     """
+    return replace(_load(spec, cache), cache=cache)
+
+
+def _load(spec: Spec, cache: Cache | None) -> Backbone:
     if spec.backbone.endswith(".keras"):
-        return _own(Path(spec.backbone), spec)
+        return _own(Path(spec.backbone), spec, cache)
     if spec.input_range != "0..255":
         raise InputError("an input range goes with a .keras backbone; the named ones know theirs")
     if spec.backbone in FAMILIES:
-        return _mobilenet(spec.backbone, spec)
+        return _mobilenet(spec.backbone, spec, cache)
     if spec.backbone == "auto":
-        return _auto(spec)
+        return _auto(spec, cache)
     if spec.backbone not in BACKBONES:
         names = ", ".join(BACKBONES)
         raise InputError(
@@ -155,13 +166,14 @@ def is_installed(name: str) -> bool:
     return name in PACKAGED
 
 
-def backbone_of(references: References, spec: Spec) -> Backbone | None:
+def backbone_of(references: References, spec: Spec, cache: Cache | None = USUAL) -> Backbone | None:
     """The backbone that embedded the references; None for vectors of another origin.
 
     Args:
         references: stored examples.
         spec: `backbone` `auto` for the one that the references name, else it must be the same;
             `weights` where they came from a file.
+        cache: as for `load_backbone`.
 
     Raises:
         InputError: it cannot be loaded, or is not the one that embedded them.
@@ -184,7 +196,7 @@ def backbone_of(references: References, spec: Spec) -> Backbone | None:
         raise InputError(
             f"the references come from another backbone, {theirs}, not {spec.backbone}"
         )
-    found = load_backbone(same)
+    found = load_backbone(same, cache)
     if (found.sha256(), found.size) != (origin.sha256, origin.size):
         raise InputError(
             f"the references come from another backbone, {theirs} with the weights"
@@ -193,9 +205,9 @@ def backbone_of(references: References, spec: Spec) -> Backbone | None:
     return found
 
 
-def _auto(spec: Spec) -> Backbone:
+def _auto(spec: Spec, cache: Cache | None) -> Backbone:
     if spec.weights is not None or spec.alpha is not None:
-        return _mobilenet("mobilenet_v2", spec)
+        return _mobilenet("mobilenet_v2", spec, cache)
     if is_installed(_AUTO):
         why = f"auto took {_AUTO!r}; --backbone bundled is smaller, faster and less accurate"
         return replace(_lite(_AUTO, spec), why=why)
@@ -258,7 +270,7 @@ def _pixels(spec: Spec) -> Backbone:
     return Backbone(name="pixels", facts=Facts(size, size * size * 3, hash_of([])), load=load)
 
 
-def _mobilenet(name: str, spec: Spec) -> Backbone:
+def _mobilenet(name: str, spec: Spec, cache: Cache | None) -> Backbone:
     family = FAMILIES[name]
     alpha, size = spec.alpha or 1.0, spec.size or 224
     check_size(family.title, size)
@@ -276,7 +288,7 @@ def _mobilenet(name: str, spec: Spec) -> Backbone:
             net = with_weights(family, alpha, size, spec.weights)
         return _from_pixels(net, family.input_range)
 
-    facts, load = _known([name, alpha, size, sha256] if file else None, load)
+    facts, load = _known([name, alpha, size, sha256] if file else None, load, cache)
     return Backbone(
         name=name,
         facts=facts,
@@ -288,14 +300,14 @@ def _mobilenet(name: str, spec: Spec) -> Backbone:
     )
 
 
-def _own(path: Path, spec: Spec) -> Backbone:
+def _own(path: Path, spec: Spec, cache: Cache | None) -> Backbone:
     _refuse(spec, "weights", "a .keras backbone")
     _refuse(spec, "alpha", "a .keras backbone")
     if not path.is_file():
         raise InputError(f"the backbone {path} does not exist or is no file")
     sha256 = _sha256(path)
     key = [".keras", spec.input_range, spec.size, sha256]
-    facts, load = _known(key, lambda: _opened(path, spec))
+    facts, load = _known(key, lambda: _opened(path, spec), cache)
     return Backbone(
         name=path.name,
         facts=facts,
@@ -330,19 +342,20 @@ def _opened(path: Path, spec: Spec) -> keras.Model:
     return _from_pixels(net, spec.input_range, sides.pop())
 
 
-def _known(key: Key | None, load: Load) -> tuple[Facts, Load]:
+def _known(key: Key | None, load: Load, cache: Cache | None) -> tuple[Facts, Load]:
     """The facts of a file and how to open it: what is remembered of it spares Keras for now.
 
     Args:
         key: what the facts follow from, the hash of the file among it; None remembers nothing.
         load: opens the file, and refuses what is no backbone.
+        cache: remembers it.
     """
-    if key and (facts := recall(key)):
+    if key and (facts := recall(key, cache)):
         return facts, load
     model = load()
     facts = Facts.of(model)
     if key:
-        remember(key, facts)
+        remember(key, facts, cache)
     return facts, lambda: model
 
 

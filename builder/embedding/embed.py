@@ -13,10 +13,11 @@ from numpy.typing import NDArray
 from pocketknn.builder.backbones.load import Backbone
 from pocketknn.builder.errors import InputError
 from pocketknn.builder.photos.decode import Photo
+from pocketknn.builder.photos.squares import Squares
 from pocketknn.builder.references.references import Provenance, References
 
 from .batch import Done, Look, Outcome, attempt, chunks
-from .cache import Cache
+from .cache import Embeddings
 from .engine import TOGETHER, cores
 
 _NO_LABEL = "lies beside the class folders, or its label in the table is empty"
@@ -83,7 +84,8 @@ def embed(
     crop: str,
     *,
     strict: bool = False,
-    cache: Cache | None = None,
+    cache: Embeddings | None = None,
+    squares: Squares | None = None,
     progress: Callable[[int], None] = lambda done: None,
 ) -> Embedded:
     """Read pictures and run the backbone on those that the cache does not know.
@@ -94,6 +96,7 @@ def embed(
         crop: `center`, `stretch` or `fit`.
         strict: refuse the first picture that cannot be read, instead of skipping it.
         cache: remembers embeddings from build to build.
+        squares: holds what was decoded, for whoever wants the pixels afterwards.
         progress: called with the number of pictures done since the last call.
 
     Raises:
@@ -105,7 +108,8 @@ def embed(
         # A thread holds the files and pixels of one chunk, whatever the folder's size.
         workers = ThreadPoolExecutor(cores())
         try:
-            for outcomes in workers.map(lambda few: attempt(few, look, cache), chunks(wanted)):
+            parts = chunks(wanted)
+            for outcomes in workers.map(lambda few: attempt(few, look, cache, squares), parts):
                 yield from outcomes
         finally:
             workers.shutdown(cancel_futures=True)  # an error does not wait for all other pictures

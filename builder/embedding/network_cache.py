@@ -2,28 +2,25 @@
 
 from __future__ import annotations
 
-import hashlib
 import io
 import json
 import zipfile
 import zlib
 from collections.abc import Callable, Sequence
 from importlib.metadata import version
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from pocketknn.builder.system.cache import key_of, mark_used, write
 from pocketknn.builder.system.untrusted_json import parse_json
-
-from .cache import NETWORK, folder, write
 
 if TYPE_CHECKING:
     from pocketknn.builder.backbones.load import Backbone
 
 AGREES = 0.99999  # least cosine of an embedding by a runtime and by Keras
-_SCHEMA = 1
+_SCHEMA = 2
 _NETWORK, _FACTS = "network.tflite", "facts.json"  # in the archive, whose checksums guard them
 _STAMP = (1980, 1, 1, 0, 0, 0)
 
@@ -55,31 +52,31 @@ def kept_or_made(
     """The network that an earlier build kept, or else a new one, which is kept.
 
     Args:
-        backbone: what is converted.
+        backbone: what is converted; its cache keeps it.
         kind: of network, in the name of the file; "" for LiteRT's.
         packages: whose versions it depends on.
         make: converts it, and compares it with Keras.
     """
-    place = folder()
+    place = backbone.cache.drawer("networks") if backbone.cache else None
     if place is None:
         return make()
-    key = hashlib.sha256(json.dumps(backbone.identity()).encode()).hexdigest()[:24]
-    path = place / f"{backbone.name}-{key}{kind}{NETWORK}"
-    made_by = {"schema": _SCHEMA, **{name: version(name) for name in packages}}
+    key = key_of([_SCHEMA, backbone.identity(), [version(name) for name in packages]])
+    path = place / f"{backbone.name}-{key}{kind}.network"
     notes = []
     try:
-        facts, content = _read(path)
-        if facts["made_by"] == made_by:
-            return Converted(content, facts["cosine"])
-        notes.append(f"the network {path} is of other versions and is made anew")
+        with zipfile.ZipFile(path) as kept:
+            facts, content = parse_json(kept.read(_FACTS)), kept.read(_NETWORK)
+        cosine = float(facts["cosine"])
+        mark_used(path)
+        return Converted(content, cosine)
     except OSError:
         pass  # there is none; where there can be none, writing it says why
-    except (ValueError, KeyError, zipfile.BadZipFile, zlib.error):
+    except (ValueError, KeyError, TypeError, zipfile.BadZipFile, zlib.error):
         notes.append(f"the network {path} was corrupt and is made anew")
     found = make()
     if found.content is not None:
         try:
-            write(path, archive(found.content, {"made_by": made_by, "cosine": found.cosine}))
+            write(path, archive(found.content, found.cosine))
         except OSError as error:
             notes.append(f"the network {path} cannot be kept: {error.strerror}")
     return found._replace(notes=(*notes, *found.notes))
@@ -91,18 +88,13 @@ def compared(content: bytes, ours: Run, keras: Run, size: int) -> Converted:
     return Converted(content, _least_cosine(ours(pictures), keras(pictures)))
 
 
-def archive(content: bytes, facts: dict[str, Any]) -> bytes:
+def archive(content: bytes, cosine: float) -> bytes:
     """The file that is kept."""
     stream = io.BytesIO()
     with zipfile.ZipFile(stream, "w") as made:
-        made.writestr(zipfile.ZipInfo(_FACTS, _STAMP), json.dumps(facts))
+        made.writestr(zipfile.ZipInfo(_FACTS, _STAMP), json.dumps({"cosine": cosine}))
         made.writestr(zipfile.ZipInfo(_NETWORK, _STAMP), content)
     return stream.getvalue()
-
-
-def _read(path: Path) -> tuple[dict[str, Any], bytes]:
-    with zipfile.ZipFile(path) as kept:
-        return parse_json(kept.read(_FACTS)), kept.read(_NETWORK)
 
 
 def _pictures(size: int) -> NDArray[np.uint8]:

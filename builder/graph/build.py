@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 from pocketknn.builder.backbones.load import Backbone
 from pocketknn.builder.choices.metrics import METRICS, cosine
 from pocketknn.builder.errors import InputError
-from pocketknn.builder.knn.resolve import Fit, fit
+from pocketknn.builder.knn.fit import Fit
+from pocketknn.builder.knn.resolve import fit
 from pocketknn.builder.references.references import References
 from pocketknn.builder.spec import Spec
 

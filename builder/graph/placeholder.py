@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from pocketknn.builder.choices.searches.index import Cells, Index
 from pocketknn.builder.choices.searches.scalar_quantization import LARGEST, Codes
+from pocketknn.builder.knn.fit import Fit
 from pocketknn.builder.knn.metric_space import Space
-from pocketknn.builder.knn.resolve import Fit
 from pocketknn.builder.references.references import References
 
 _CLASSES, _REFERENCES = 251, 283  # where the search for sizes begins

@@ -11,9 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pocketknn.builder.choices.metrics import METRICS
+from pocketknn.builder.choices.neighbors import Neighbors
 
 from . import exact
-from .exact import Floats, Neighbors
+from .exact import Floats
 
 if TYPE_CHECKING:
     from pocketknn.builder.choices.protocols import Constants, Metric

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from pocketknn.builder.choices.heads import HEADS
+from pocketknn.builder.choices.neighbors import Neighbors, shared
 from pocketknn.builder.errors import InputError
 from pocketknn.builder.spec import Spec
 
-from .exact import Floats, Neighbors, shared
+from .exact import Floats
 from .fit import Fit, voting_of
 from .temperature import temperature
 

@@ -15,10 +15,11 @@ from pocketknn.builder.choices.votes import VOTES
 from pocketknn.builder.spec import UNKNOWN, Spec
 
 if TYPE_CHECKING:
+    from pocketknn.builder.choices.neighbors import Neighbors
     from pocketknn.builder.choices.searches.index import Index
     from pocketknn.builder.references.references import References
 
-    from .exact import Floats, Neighbors
+    from .exact import Floats
     from .metric_space import Space
 
 

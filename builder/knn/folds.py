@@ -12,10 +12,12 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from pocketknn.builder.choices.metrics.cosine import unit
+from pocketknn.builder.choices.neighbors import Ints, Neighbors
 from pocketknn.builder.knn.projection.pca import Projection
 
 from . import exact
-from .exact import Floats, Ints, Neighbors, unit
+from .exact import Floats
 
 PARTS = 5
 MOST_QUERIES = 5000  # of more references one part of no more is left out, once

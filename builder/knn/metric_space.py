@@ -11,13 +11,14 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from pocketknn.builder.choices.neighbors import Ints, Neighbors
 from pocketknn.builder.errors import InputError
 from pocketknn.builder.knn.projection.classes import one_thread
 from pocketknn.builder.knn.projection.pca import Projection
 
 from . import exact
 from .compared import Compared
-from .exact import Floats, Ints, Neighbors
+from .exact import Floats
 from .folds import MOST_QUERIES, Fold, folds, groups
 
 MOST_OTHERS = 100  # others that are found of each reference

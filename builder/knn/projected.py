@@ -20,9 +20,8 @@ from .projection.pca import Projection, pca
 from .temperature import Asked, most_likely, usual
 
 if TYPE_CHECKING:
+    from pocketknn.builder.choices.neighbors import Ints
     from pocketknn.builder.references.references import References
-
-    from .exact import Ints
 
 # Widths of learned projections, and how many references there are where a wider one counts.
 _WIDTHS = (32, 64, 96, 128, 192, 256, 384, 512, 768, 1024)

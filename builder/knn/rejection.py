@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from pocketknn.builder.choices.neighbors import Ints
 from pocketknn.builder.errors import InputError
 
 from . import exact
-from .exact import Floats, Ints
+from .exact import Floats
 from .metric_space import Space
 
 if TYPE_CHECKING:

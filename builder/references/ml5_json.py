@@ -32,8 +32,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from pocketknn.builder.choices.metrics.cosine import unit
 from pocketknn.builder.errors import InputError, first_line
-from pocketknn.builder.knn.exact import unit
 from pocketknn.builder.photos.readers import read_file
 
 from .references import References

@@ -7,10 +7,13 @@ from typing import Any
 
 import numpy as np
 
+from pocketknn.builder.choices.heads.classify import winners
+from pocketknn.builder.choices.neighbors import Ints, Neighbors
 from pocketknn.builder.errors import InputError
 from pocketknn.builder.knn.evaluation import answers
-from pocketknn.builder.knn.exact import Floats, Ints, Neighbors, winners
-from pocketknn.builder.knn.resolve import Fit, fit
+from pocketknn.builder.knn.exact import Floats
+from pocketknn.builder.knn.fit import Fit
+from pocketknn.builder.knn.resolve import fit
 from pocketknn.builder.references.references import References
 from pocketknn.builder.spec import AUTO, STORES, Spec, resolve_k
 

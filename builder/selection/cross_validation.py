@@ -10,14 +10,15 @@ from typing import NamedTuple
 import numpy as np
 
 from pocketknn.builder.choices.heads import HEADS
+from pocketknn.builder.choices.neighbors import Ints, Neighbors
 from pocketknn.builder.choices.votes import VOTES
 from pocketknn.builder.errors import InputError
 from pocketknn.builder.knn import exact
-from pocketknn.builder.knn.exact import Ints, Neighbors
+from pocketknn.builder.knn.fit import Fit
 from pocketknn.builder.knn.folds import groups
 from pocketknn.builder.knn.memory import check_differences
 from pocketknn.builder.knn.metric_space import Space
-from pocketknn.builder.knn.resolve import Fit, space_of
+from pocketknn.builder.knn.projected import space_of
 from pocketknn.builder.knn.temperature import temperature
 from pocketknn.builder.references.references import References
 from pocketknn.builder.spec import Spec

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import numpy as np
 
+from pocketknn.builder.choices.heads.classify import winners
+from pocketknn.builder.choices.neighbors import Ints
 from pocketknn.builder.knn.evaluation import answers
-from pocketknn.builder.knn.exact import Ints, winners
-from pocketknn.builder.knn.resolve import Fit
+from pocketknn.builder.knn.fit import Fit
 
 
 def choose(whole: Fit) -> Ints:

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from pocketknn.builder.knn.exact import Ints, scores, search
-from pocketknn.builder.knn.resolve import Fit
+from pocketknn.builder.choices.neighbors import Ints
+from pocketknn.builder.knn.exact import scores, search
+from pocketknn.builder.knn.fit import Fit
 
 _BLOCK = 256  # references that are compared at once with what is kept so far
 

@@ -6,8 +6,10 @@ import warnings
 
 import numpy as np
 
-from pocketknn.builder.knn.exact import Floats, Ints, unit
-from pocketknn.builder.knn.resolve import Fit
+from pocketknn.builder.choices.metrics.cosine import unit
+from pocketknn.builder.choices.neighbors import Ints
+from pocketknn.builder.knn.exact import Floats
+from pocketknn.builder.knn.fit import Fit
 
 _ROUNDS = 20  # of k-means; later ones move few references
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from pocketknn.builder.choices.heads.classify import winners
+from pocketknn.builder.choices.neighbors import Ints, Neighbors
 from pocketknn.builder.knn.evaluation import answers
-from pocketknn.builder.knn.exact import Floats, Ints, Neighbors, leave_one_out, search, winners
+from pocketknn.builder.knn.exact import Floats, leave_one_out, search
+from pocketknn.builder.knn.fit import Fit
 from pocketknn.builder.knn.metric_space import Space
-from pocketknn.builder.knn.resolve import Fit
 from pocketknn.builder.spec import Spec
 
 _DEPTH = 128  # neighbours that are remembered of each reference

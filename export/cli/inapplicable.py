@@ -7,6 +7,9 @@ from pathlib import Path
 
 import typer
 
+from pocketknn import builder
+from pocketknn.builder.errors import InputError
+
 _PLACES = ("path_column", "label_column", "target_column")
 _CHOSEN = ("exclude", "limit")
 _TABLES = (".csv", ".parquet")
@@ -23,8 +26,6 @@ def refuse(context: typer.Context, names: Iterable[str], why: str) -> None:
     Raises:
         InputError: one of them was typed.
     """
-    from pocketknn.builder.errors import InputError
-
     options = {one.name: one.opts[0] for one in context.command.params}
     for name in names:
         source = context.get_parameter_source(name)
@@ -81,9 +82,7 @@ def check_build(
 
 def _check_embedded(context: typer.Context, place: Path) -> None:
     """Refuse to embed otherwise than it was done."""
-    from pocketknn.builder.references.references import References
-
-    origin = None if place.suffix.lower() == ".json" else References.origin(place)
+    origin = None if place.suffix.lower() == ".json" else builder.References.origin(place)
     if origin is None:
         why = f"is for photos, and {place} holds vectors of no known backbone"
         refuse(context, ("weights", "alpha", "size", "input_range", "crop"), why)

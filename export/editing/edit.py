@@ -15,14 +15,15 @@ from numpy.typing import NDArray
 from pocketknn.builder.backbones import load as backbones
 from pocketknn.builder.backbones.load import Backbone
 from pocketknn.builder.choices.metrics import METRICS
+from pocketknn.builder.choices.neighbors import Neighbors
 from pocketknn.builder.choices.searches import SEARCHES
 from pocketknn.builder.errors import OF_THE_MACHINE, InputError
 from pocketknn.builder.graph.placeholder import is_fixed
-from pocketknn.builder.knn.exact import Neighbors
+from pocketknn.builder.knn.fit import Fit
 from pocketknn.builder.knn.memory import check_differences
 from pocketknn.builder.knn.metric_space import Space
+from pocketknn.builder.knn.projected import space_of
 from pocketknn.builder.knn.projection.pca import Projection
-from pocketknn.builder.knn.resolve import Fit, space_of
 from pocketknn.builder.references.match import OF_PICTURE
 from pocketknn.builder.references.references import Provenance, References
 from pocketknn.builder.spec import UNKNOWN, Spec
@@ -36,9 +37,9 @@ from pocketknn.export.output.names import MODEL
 from pocketknn.export.output.swap import put
 from pocketknn.export.parity import test_inputs
 from pocketknn.export.parity.check import Parity
+from pocketknn.export.parity.compare import compare
 from pocketknn.export.parity.judges import Judges
 from pocketknn.export.parity.test_inputs import Queries
-from pocketknn.export.pipeline import compare
 from pocketknn.export.templates.slots import Slots, content_of
 
 _PROJECTED = ("projection", "bias", "moved_bias")

@@ -12,7 +12,7 @@ from typing import Any
 
 from pocketknn.builder.backbones.load import Backbone
 from pocketknn.builder.knn.evaluation import Unprojected
-from pocketknn.builder.knn.resolve import Fit
+from pocketknn.builder.knn.fit import Fit
 from pocketknn.builder.photos.decode import COLOUR, DEPTH, RESAMPLE
 from pocketknn.builder.references.references import References
 from pocketknn.builder.spec import Spec

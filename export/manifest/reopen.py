@@ -17,10 +17,10 @@ from pocketknn.builder.embedding.embed import run
 from pocketknn.builder.errors import OF_THE_MACHINE, InputError, first_line
 from pocketknn.builder.knn import exact
 from pocketknn.builder.knn.exact import Floats
+from pocketknn.builder.knn.fit import Fit
 from pocketknn.builder.knn.index.choose import index_again
 from pocketknn.builder.knn.metric_space import Space
 from pocketknn.builder.knn.projection.pca import Projection
-from pocketknn.builder.knn.resolve import Fit
 from pocketknn.builder.references.references import References
 from pocketknn.builder.spec import Spec
 from pocketknn.export.editing.edit import projection_of

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from pocketknn.builder.knn.exact import Ints
-from pocketknn.builder.knn.resolve import Fit
+from pocketknn.builder.choices.neighbors import Ints
+from pocketknn.builder.knn.fit import Fit
 from pocketknn.export.formats.artefact import FORMATS
 from pocketknn.export.manifest.metadata import dumps
 from pocketknn.export.output.names import MODEL

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from pocketknn.builder.knn.exact import Neighbors
+from pocketknn.builder.choices.neighbors import Neighbors
 
 from .statistics.answers import Answers, numbers_of
 from .statistics.intervals import Share

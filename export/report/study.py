@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from pocketknn.builder.knn.resolve import Fit
+    from pocketknn.builder.knn.fit import Fit
     from pocketknn.builder.photos.decode import Photo
 
     from .held_out import HeldOut

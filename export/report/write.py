@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from pocketknn.builder.photos.decode import Photo
-    from pocketknn.export.pipeline import Export
+    from pocketknn.export.pipeline.export import Export
 
     from .blocks import Section
     from .held_out import HeldOut

@@ -13,20 +13,23 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pocketknn.builder.backbones.load import Backbone
+from pocketknn.builder.choices.heads.classify import winners
+from pocketknn.builder.choices.neighbors import Neighbors, shared
 from pocketknn.builder.errors import InputError
 from pocketknn.builder.knn.evaluation import leave_one_out
-from pocketknn.builder.knn.exact import Neighbors, shared, winners
 from pocketknn.builder.knn.exact import leave_one_out as leave_rows_out
-from pocketknn.builder.knn.resolve import Fit, fit
+from pocketknn.builder.knn.fit import Fit
+from pocketknn.builder.knn.resolve import fit
 from pocketknn.builder.references.references import References
 from pocketknn.builder.spec import Spec
+from pocketknn.builder.system.cache import USUAL, Cache
 from pocketknn.export.formats.artefact import FORMATS
 from pocketknn.export.formats.options import PRECISIONS, Options
+from pocketknn.export.formats.precision import precision_of
 from pocketknn.export.manifest.describe import describe
 from pocketknn.export.manifest.metadata import Metadata
 from pocketknn.export.output.checksums import size
 from pocketknn.export.parity import test_inputs
-from pocketknn.export.pipeline import precision_of
 from pocketknn.export.templates.template import Order, write
 
 _COMPONENTS = (256, 128, 64)
@@ -113,6 +116,7 @@ def measure(
     calibration: NDArray[np.uint8] | None,
     formats: Sequence[str],
     options: Options,
+    cache: Cache | None = USUAL,
     progress: Callable[[Variant], None] = lambda variant: None,
 ) -> list[Variant]:
     """Write and run every variant, the largest first.
@@ -127,6 +131,7 @@ def measure(
         calibration: other pictures, which int8 takes its ranges from; noise when None.
         formats: which files count; Keras' does not.
         options: how files are written; a `precision` in it is kept.
+        cache: templates that were made before are taken from it; None takes none.
         progress: called with each variant.
 
     Raises:
@@ -166,6 +171,7 @@ def measure(
                 precision=precision,
                 options=given,
                 calibration=calibration,
+                cache=cache,
             )
             written, outputs = _run(order, metadata, inputs)
             nearest = _without_itself(outputs, rows)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pocketknn.builder.backbones.load import Backbone
 from pocketknn.builder.graph.build import constants
-from pocketknn.builder.knn.resolve import Fit
+from pocketknn.builder.knn.fit import Fit
 from pocketknn.export.manifest.metadata import Metadata
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pocketknn.builder.graph.build import constants
-from pocketknn.builder.knn.resolve import Fit
+from pocketknn.builder.knn.fit import Fit
 
 Place = list[Any]
 _MOST_SIZES = 6  # numbers of a constant that sizes may be among; biases of 8 bits are more

@@ -10,15 +10,8 @@ from pocketknn.builder.choices.protocols import Output
 from pocketknn.builder.errors import InputError
 
 if TYPE_CHECKING:
-    from pocketknn.builder.choices.protocols import (
-        Constants,
-        Examples,
-        Floats,
-        Ints,
-        KerasTensor,
-        Neighbors,
-        Voting,
-    )
+    from pocketknn.builder.choices.neighbors import Ints, Neighbors
+    from pocketknn.builder.choices.protocols import Constants, Examples, Floats, KerasTensor, Voting
 
 VOTE = "uniform"
 CLASSES = False

@@ -9,14 +9,8 @@ from . import scan
 from .scalar_quantization import quantised
 
 if TYPE_CHECKING:
-    from pocketknn.builder.choices.protocols import (
-        Constants,
-        Floats,
-        Ints,
-        KerasTensor,
-        Layer,
-        Making,
-    )
+    from pocketknn.builder.choices.neighbors import Ints
+    from pocketknn.builder.choices.protocols import Constants, Floats, KerasTensor, Layer, Making
 
     from .index import Index
 

@@ -9,10 +9,11 @@ from typing import NamedTuple
 import numpy as np
 
 from pocketknn.builder.choices.heads import HEADS
+from pocketknn.builder.choices.heads.classify import winners
 from pocketknn.builder.choices.metrics import METRICS
+from pocketknn.builder.choices.neighbors import Ints, Neighbors, shared
 from pocketknn.builder.errors import InputError
 from pocketknn.builder.knn.evaluation import answers
-from pocketknn.builder.knn.exact import Ints, Neighbors, shared, winners
 from pocketknn.builder.knn.folds import groups
 from pocketknn.builder.knn.metric_space import Space
 from pocketknn.builder.references.references import References

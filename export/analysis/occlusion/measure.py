@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from pocketknn.builder.choices.heads.classify import winners
 from pocketknn.builder.choices.searches import SEARCHES
-from pocketknn.builder.knn.exact import winners
 
 from .explanation import Explanation, Near, Occlusion
 

@@ -10,11 +10,11 @@ from pocketknn.export.cli.make.condense_option import kept_lines
 from pocketknn.export.output.names import REPORT
 from pocketknn.export.report.wording import projected
 
-from .terminal import command_line
+from .text import command_line
 
 if TYPE_CHECKING:
     from pocketknn.builder.embedding.embed import Skipped
-    from pocketknn.export.pipeline import Export
+    from pocketknn.export.pipeline.export import Export
 
 _SHOWN = 10
 _ONE_CLASS = "warning: there is one class only, so every picture will be put into it"

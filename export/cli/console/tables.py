@@ -13,7 +13,7 @@ from pocketknn.export.parity.check import TOLERANCES, Parity
 from pocketknn.export.report.wording import megabytes as megabytes
 from pocketknn.export.report.wording import percent
 
-from .terminal import shown
+from .text import shown
 
 if TYPE_CHECKING:
     from pocketknn.export.sizes.budget import Budget, Variant

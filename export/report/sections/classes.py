@@ -12,7 +12,7 @@ from pocketknn.export.report.statistics.confusion import mistakes, recalls
 from pocketknn.export.report.wording import columns
 
 if TYPE_CHECKING:
-    from pocketknn.builder.knn.exact import Ints
+    from pocketknn.builder.choices.neighbors import Ints
     from pocketknn.export.report.statistics.answers import Answers
     from pocketknn.export.report.study import Study
 

@@ -13,7 +13,7 @@ from pocketknn.export.report.statistics.embedding_map import roomy
 from pocketknn.export.report.wording import percent
 
 if TYPE_CHECKING:
-    from pocketknn.builder.knn.exact import Ints
+    from pocketknn.builder.choices.neighbors import Ints
     from pocketknn.export.report.study import Study
 
 _MOST_COLOURS = 8

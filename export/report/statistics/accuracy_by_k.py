@@ -6,13 +6,14 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from pocketknn.builder.choices.neighbors import Ints
 from pocketknn.builder.knn.evaluation import errors_by_k
-from pocketknn.builder.knn.exact import Floats, Ints
+from pocketknn.builder.knn.exact import Floats
 
 from .intervals import Share
 
 if TYPE_CHECKING:
-    from pocketknn.builder.knn.resolve import Fit
+    from pocketknn.builder.knn.fit import Fit
 
 
 class AccuracyByK(NamedTuple):

@@ -9,14 +9,16 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from pocketknn.builder.choices.heads.classify import winners
+from pocketknn.builder.choices.neighbors import Ints, Neighbors
 from pocketknn.builder.knn.evaluation import answers_of_others
-from pocketknn.builder.knn.exact import Floats, Ints, Neighbors, winners
+from pocketknn.builder.knn.exact import Floats
 
 from .confusion import confusion
 from .intervals import Share
 
 if TYPE_CHECKING:
-    from pocketknn.builder.knn.resolve import Fit
+    from pocketknn.builder.knn.fit import Fit
 
 NO_CLASS = -1
 

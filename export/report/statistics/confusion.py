@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from pocketknn.builder.knn.exact import Ints
+from pocketknn.builder.choices.neighbors import Ints
 
 from .intervals import Share
 

@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pocketknn.builder.knn.exact import Floats, Ints, unit
+from pocketknn.builder.choices.metrics.cosine import unit
+from pocketknn.builder.choices.neighbors import Ints
+from pocketknn.builder.knn.exact import Floats
 
 if TYPE_CHECKING:
-    from pocketknn.builder.knn.resolve import Fit
+    from pocketknn.builder.knn.fit import Fit
 
 _MOST = 500  # what t-SNE places in a second or two
 _FEWEST = 30  # below, t-SNE has nothing to weigh

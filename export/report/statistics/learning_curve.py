@@ -7,16 +7,18 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from pocketknn.builder.choices.heads.classify import winners
+from pocketknn.builder.choices.neighbors import Ints, Neighbors, rank
 from pocketknn.builder.errors import InputError
 from pocketknn.builder.knn.evaluation import answers
-from pocketknn.builder.knn.exact import Floats, Ints, Neighbors, rank, winners
+from pocketknn.builder.knn.exact import Floats
 from pocketknn.builder.knn.fit import voting_of
 
 from .query_budget import affordable
 
 if TYPE_CHECKING:
+    from pocketknn.builder.knn.fit import Fit
     from pocketknn.builder.knn.metric_space import Space
-    from pocketknn.builder.knn.resolve import Fit
     from pocketknn.builder.references.references import References
 
     from .answers import Answers
@@ -143,7 +145,7 @@ def _relearned(fit: Fit, own: Answers, rng: np.random.Generator) -> tuple[Ints, 
 
 def _accuracy_of(fit: Fit, refs: References, stored: Ints, queries: Ints) -> float:
     """Of the queries, answered by the stored ones under the projection that these give."""
-    from pocketknn.builder.knn.resolve import space_of
+    from pocketknn.builder.knn.projected import space_of
 
     few = refs.select(stored).in_order(refs.labels)
     try:

@@ -14,7 +14,7 @@ from pocketknn.builder.knn.rejection import without_class
 from .query_budget import affordable
 
 if TYPE_CHECKING:
-    from pocketknn.builder.knn.resolve import Fit
+    from pocketknn.builder.knn.fit import Fit
 
 _MOST_QUERIES = 1000
 _STEPS = 200

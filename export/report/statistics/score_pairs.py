@@ -9,7 +9,7 @@ import numpy as np
 from pocketknn.builder.knn.exact import Floats
 
 if TYPE_CHECKING:
-    from pocketknn.builder.knn.resolve import Fit
+    from pocketknn.builder.knn.fit import Fit
 
 _MOST_QUERIES = 500
 _BINS = 40

@@ -86,13 +86,13 @@ def build(
     condense: Annotated[
         str | None,
         typer.Option(
-            help="Keep fewer references: 500, 50%, 2MB of vectors; or same, edited, condensed: as"
-            " many as the method needs."
+            help="Keep fewer references: 500, 50%, 2MB of vectors; or edited: all that the others"
+            " do not vote against."
         ),
     ] = None,
     condense_by: Annotated[
         str | None,
-        typer.Option(help="How to choose a number of them: prototypes (the default) or condensed."),
+        typer.Option(help="How to choose a number of them: prototypes.", hidden=True),
     ] = None,
     vote: Annotated[
         str | None,

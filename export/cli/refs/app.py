@@ -221,13 +221,13 @@ def condense(
     amount: Annotated[
         str,
         typer.Argument(
-            help="500, 50%, 2MB of vectors; or same, edited, condensed: as many as it takes."
+            help="500, 50%, 2MB of vectors; or edited: all that the others do not vote against."
         ),
     ],
     out: New,
     by: Annotated[
         str | None,
-        typer.Option(help="How to choose a number of them: prototypes (the default) or condensed."),
+        typer.Option(help="How to choose a number of them: prototypes.", hidden=True),
     ] = None,
     k: Annotated[int | None, typer.Option(help="Neighbours; as a build has them.")] = None,
     metric: Annotated[

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from pocketknn.builder.backbones import load as backbones
 from pocketknn.builder.backbones.load import Backbone
+from pocketknn.builder.backbones.provenance import Provenance
 from pocketknn.builder.errors import OF_THE_MACHINE, InputError
 from pocketknn.builder.graph.placeholder import is_fixed
 from pocketknn.builder.graph.search_layers import SPARE
@@ -21,7 +22,7 @@ from pocketknn.builder.knn.exact import Neighbors
 from pocketknn.builder.knn.metric_space import Space
 from pocketknn.builder.knn.projection.pca import Projection
 from pocketknn.builder.knn.resolve import Fit, check_memory, space_of
-from pocketknn.builder.references.references import Provenance, References
+from pocketknn.builder.references.references import References
 from pocketknn.builder.spec import UNKNOWN, Spec
 from pocketknn.export.analysis.match import OF_PICTURE
 from pocketknn.export.formats.artefact import FORMATS, format_of

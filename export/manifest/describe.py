@@ -22,7 +22,8 @@ from pocketknn.builder.knn.rejection import Rejection, measure
 from pocketknn.builder.knn.resolve import Fit
 from pocketknn.builder.photos.decode import COLOUR, DEPTH, RESAMPLE
 from pocketknn.builder.photos.readers import read_file
-from pocketknn.builder.references.references import References, unguarded
+from pocketknn.builder.references.csv_table import unguarded
+from pocketknn.builder.references.references import References
 from pocketknn.builder.spec import Spec
 from pocketknn.builder.system.untrusted_json import parse_json
 from pocketknn.export.formats.options import Options

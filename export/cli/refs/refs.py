@@ -10,8 +10,9 @@ from pathlib import Path
 
 from pocketknn.builder.errors import InputError
 from pocketknn.builder.references import ml5_json
+from pocketknn.builder.references.csv_table import guarded
 from pocketknn.builder.references.ml5_json import checked_label
-from pocketknn.builder.references.references import References, guarded
+from pocketknn.builder.references.references import References
 from pocketknn.builder.selection.condense import condense
 from pocketknn.builder.spec import Spec
 from pocketknn.export.cli.console.terminal import say, shown

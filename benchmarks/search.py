@@ -28,7 +28,7 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from pocketknn.builder import References, Spec, load_backbone
-from pocketknn.builder.backbones.load import Backbone
+from pocketknn.builder.backbones.backbone import Backbone
 from pocketknn.builder.knn.exact import search, unit
 from pocketknn.builder.knn.resolve import Fit, fit
 from pocketknn.export.cli.console.quiet import quiet

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 from pocketknn.builder.system.offline import send_nothing
 
 if TYPE_CHECKING:
-    from pocketknn.builder.backbones.load import Backbone as Backbone
+    from pocketknn.builder.backbones.backbone import Backbone as Backbone
     from pocketknn.builder.backbones.load import load_backbone as load_backbone
-    from pocketknn.builder.embedding.embed import Embedded as Embedded
-    from pocketknn.builder.embedding.embed import embed as embed
+    from pocketknn.builder.embedding.embedded import Embedded as Embedded
+    from pocketknn.builder.embedding.local import embed as embed
     from pocketknn.builder.graph.build import build as build
     from pocketknn.builder.knn.classifier import KNNClassifier as KNNClassifier
     from pocketknn.builder.photos.decode import Photo as Photo
@@ -24,15 +24,15 @@ if TYPE_CHECKING:
 send_nothing()
 
 _HOME = {
-    "Backbone": "backbones.load",
-    "Embedded": "embedding.embed",
+    "Backbone": "backbones.backbone",
+    "Embedded": "embedding.embedded",
     "InputError": "errors",
     "KNNClassifier": "knn.classifier",
     "Photo": "photos.decode",
     "References": "references.references",
     "Spec": "spec",
     "build": "graph.build",
-    "embed": "embedding.embed",
+    "embed": "embedding.local",
     "find": "photos.find",
     "load_backbone": "backbones.load",
 }

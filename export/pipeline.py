@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pocketknn.builder.backbones.load import Backbone
-from pocketknn.builder.embedding.embed import Skipped
+from pocketknn.builder.embedding.embedded import Skipped
 from pocketknn.builder.errors import OF_THE_MACHINE, InputError, first_line
 from pocketknn.builder.knn.exact import Neighbors
 from pocketknn.builder.knn.rejection import measure

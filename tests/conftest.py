@@ -200,7 +200,7 @@ def photo_case(photos, backbone="pixels", head="classify", **choices):
     spec = plain(backbone=backbone, head=head, **choices)
     net = load_backbone(spec)
     references = embed(find(photos), net, spec.crop).references()
-    from pocketknn.builder.embedding.embed import run
+    from pocketknn.builder.embedding.local import run
     from pocketknn.builder.photos.decode import square
 
     pictures = [square(drawing(100 + i), net.size, "center") for i in range(12)]

@@ -9,10 +9,10 @@ from typing import NamedTuple, ParamSpec, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from pocketknn.builder.backbones.engines.engine import TOGETHER, Engine
 from pocketknn.builder.photos.decode import Photo, PictureError, picture, read
 
 from .cache import Cache
-from .engine import TOGETHER, Engine
 
 A = TypeVar("A")
 P = ParamSpec("P")

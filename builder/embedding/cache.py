@@ -30,7 +30,7 @@ from pocketknn.builder.photos.decode import DECODING
 from pocketknn.builder.system.cache_folder import folder as folder
 
 if TYPE_CHECKING:
-    from pocketknn.builder.backbones.load import Backbone
+    from pocketknn.builder.backbones.backbone import Backbone
 
 EMBEDDINGS, NETWORK, FACTS = ".sqlite", ".network", ".facts"  # how the names of the files end
 _OURS = re.compile(r"(.+-)?[0-9a-f]{24}(\.onnx)?")

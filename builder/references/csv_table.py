@@ -5,8 +5,10 @@ from __future__ import annotations
 import csv
 import re
 from io import StringIO
+from typing import TYPE_CHECKING
 
-from .columns import Columns
+if TYPE_CHECKING:
+    from .columns import Columns
 
 _FORMULA = re.compile(r"'*[=+\-@\t\r]")  # what a spreadsheet runs, and what says that it is text
 

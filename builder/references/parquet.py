@@ -7,7 +7,7 @@ import zlib
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
@@ -15,7 +15,8 @@ from pocketknn.builder.backbones.provenance import Provenance
 from pocketknn.builder.errors import InputError, first_line
 from pocketknn.builder.photos.readers import check_rows
 
-from .columns import Columns
+if TYPE_CHECKING:
+    from .columns import Columns
 
 # What the schema's metadata note.
 PROVENANCE = b"pocketknn.provenance"
@@ -23,7 +24,7 @@ _CLASSES, _TARGETS = b"pocketknn.classes", b"pocketknn.targets"
 _CHECK = b"pocketknn.crc32"
 _TEXTS = ("id", "path", "label", "sha256")
 
-R = TypeVar("R", bound=Columns)
+R = TypeVar("R", bound="Columns")
 
 
 def write(path: Path | str, references: Columns) -> None:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from pocketknn.builder.backbones import load as backbones
 from pocketknn.builder.backbones.load import Backbone, is_installed
-from pocketknn.builder.embedding.embed import run
+from pocketknn.builder.embedding.local import run
 from pocketknn.builder.errors import OF_THE_MACHINE, InputError, first_line
 from pocketknn.builder.index.choose import index_again
 from pocketknn.builder.knn import exact

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pocketknn.builder.backbones.load import Backbone
-from pocketknn.builder.embedding.embed import run
+from pocketknn.builder.embedding.local import run
 from pocketknn.builder.photos.decode import Photo, pixels
 from pocketknn.export.analysis.readable import drawn, readable
 

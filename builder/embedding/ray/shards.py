@@ -29,7 +29,7 @@ from .connection import versions
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from pocketknn.builder.backbones.load import Backbone
+    from pocketknn.builder.backbones.backbone import Backbone
 
 FOLDER = "shards"  # in the cache
 TOGETHER = 128  # pictures of a shard: a second or less of work for a core, 650 kB of embeddings

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pocketknn.builder.backbones.load import Backbone, is_installed
-from pocketknn.builder.embedding.embed import embed
+from pocketknn.builder.embedding.local import embed
 from pocketknn.builder.errors import InputError
 from pocketknn.builder.photos.decode import Photo
 from pocketknn.builder.photos.find import check_classes, find

@@ -9,7 +9,7 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 from rich.text import Text
 
-from pocketknn.builder.embedding.embed import Skipped, with_labels
+from pocketknn.builder.embedding.embedded import Skipped, with_labels
 from pocketknn.builder.photos.decode import Photo
 from pocketknn.export.cli.make.condense_option import kept_lines
 from pocketknn.export.manifest.describe import REPORT

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from pocketknn.builder.backbones.load import Backbone, backbone_of, load_backbone
 from pocketknn.builder.embedding import cache as caches
 from pocketknn.builder.embedding.cache import Cache
-from pocketknn.builder.embedding.embed import Embedded, Skipped, embed
+from pocketknn.builder.embedding.embedded import Embedded, Skipped
+from pocketknn.builder.embedding.local import embed
 from pocketknn.builder.embedding.ray import embed as ray_engine
 from pocketknn.builder.embedding.ray import shards
 from pocketknn.builder.embedding.ray.connection import Cluster

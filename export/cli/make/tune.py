@@ -10,7 +10,8 @@ from pathlib import Path
 from pocketknn.builder.backbones.load import load_backbone
 from pocketknn.builder.embedding import cache as caches
 from pocketknn.builder.embedding.cache import Cache
-from pocketknn.builder.embedding.embed import Skipped, embed
+from pocketknn.builder.embedding.embedded import Skipped
+from pocketknn.builder.embedding.local import embed
 from pocketknn.builder.errors import InputError
 from pocketknn.builder.references.files import is_collection, read_collection
 from pocketknn.builder.references.references import References

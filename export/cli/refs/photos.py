@@ -9,7 +9,8 @@ from pathlib import Path
 from pocketknn.builder.backbones.load import Backbone, backbone_of, load_backbone
 from pocketknn.builder.embedding import cache as caches
 from pocketknn.builder.embedding.cache import Cache
-from pocketknn.builder.embedding.embed import Embedded, Skipped, embed
+from pocketknn.builder.embedding.embedded import Embedded, Skipped
+from pocketknn.builder.embedding.local import embed
 from pocketknn.builder.errors import InputError
 from pocketknn.builder.photos.decode import Photo
 from pocketknn.builder.photos.find import not_utf_8

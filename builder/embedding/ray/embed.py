@@ -22,7 +22,7 @@ from pocketknn.builder.embedding.batch import Look, Outcome, attempt, chunks
 from pocketknn.builder.embedding.cache import write
 from pocketknn.builder.embedding.embedded import Embedded, collect
 from pocketknn.builder.errors import InputError, first_line
-from pocketknn.builder.photos.decode import Photo, UnreadError
+from pocketknn.builder.photos.photo import Photo, UnreadError
 
 from . import shards
 from .connection import Cluster, connected, versions

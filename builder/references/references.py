@@ -158,6 +158,11 @@ class References(Columns):
             provenance=self.provenance,
         )
 
+    def subset(self, rows: ArrayLike) -> References:
+        """As `select`, but all classes stay in their order, those without references too."""
+        chosen = self.select(rows)
+        return chosen.in_order(self.labels) if self.labels else chosen
+
     def without_names(self) -> References:
         """The references without their paths, which may tell of people; their ids stay."""
         return replace(self, paths=("",) * len(self))

@@ -14,7 +14,7 @@ from pocketknn.builder.references.references import References
 from pocketknn.builder.spec import AUTO, STORES, Spec, resolve_k
 
 from . import edited, prototypes
-from .size_curve import Point, measure, selected
+from .size_curve import Point, measure
 
 # How each method is called, and whether it can be asked for a number of references.
 METHODS = {"prototypes": True, "edited": False}
@@ -130,7 +130,7 @@ def condense(spec: Spec, references: References, plan: Condense) -> Condensed:
         for some in (*steps, rows, np.arange(len(references)))
     ]
     return Condensed(
-        references=selected(references, rows),
+        references=references.subset(rows),
         rows=rows,
         spec=chosen,
         by=plan.by,

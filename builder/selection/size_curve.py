@@ -45,7 +45,7 @@ def measure(spec: Spec, references: References, rows: Ints) -> Point:
         queries = np.sort(np.random.default_rng(spec.seed).choice(n, _MOST, replace=False))
     if len(rows) == 1:  # which has no other to be asked of
         queries = queries[~np.isin(queries, rows)]
-    fitted = fit(replace(spec, reject=None), selected(references, rows))
+    fitted = fit(replace(spec, reject=None), references.subset(rows))
     if not len(queries) or fitted.spec.head == "neighbors":
         return Point(kept=len(rows), accuracy=None, rmse=None)
     said = _answered(fitted, references, rows, queries)
@@ -71,9 +71,3 @@ def _answered(fitted: Fit, references: References, rows: Ints, queries: Ints) ->
     said = [answers(fitted.spec, space, str(fitted.spec.head), part) for part in parts]
     found: Floats = np.concatenate(said)[np.argsort(order)]
     return found
-
-
-def selected(references: References, rows: Ints) -> References:
-    """Some references, ascending, with all classes in their order."""
-    chosen = references.select(rows)
-    return chosen.in_order(references.labels) if references.labels else chosen

@@ -18,7 +18,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from pocketknn.builder.errors import InputError
 from pocketknn.builder.references import ml5_json
-from pocketknn.builder.references.ml5_json import checked_label, key_rank
+from pocketknn.builder.references.ml5_forms import checked_label, key_rank
 from pocketknn.builder.references.references import References
 
 from . import exact

@@ -92,7 +92,7 @@ def build(
     ] = None,
     condense_by: Annotated[
         str | None,
-        typer.Option(help="How to choose a number of them: prototypes.", hidden=True),
+        typer.Option(help="How to choose a number of them: prototypes, which is the default."),
     ] = None,
     vote: Annotated[
         str | None,

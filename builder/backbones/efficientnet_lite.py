@@ -12,9 +12,6 @@ from .networks.from_pixels import from_pixels, with_arrays
 from .networks.mobilenets import check_size
 from .weights import imagenet_packages
 
-TAKES = frozenset({"weights"})
-PACKAGED = True
-
 
 def load(name: str, spec: Spec) -> Backbone:
     """A member of the family.

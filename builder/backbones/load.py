@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from pocketknn.builder.errors import InputError
@@ -15,36 +16,38 @@ from .networks.mobilenets import FAMILIES
 from .provenance import Provenance
 
 
-class Kind(Protocol):
-    """What the file of a backbone, or of a family of them, says.
+@dataclass(frozen=True, kw_only=True)
+class Kind:
+    """A backbone, or a family of them.
 
     Attributes:
-        TAKES: the options of a `Spec` that choose among them: `alpha`, `weights`, `input_range`.
-        PACKAGED: their weights, if any, come with a Python package.
+        load: gives the one of a name, with the options of a `Spec`.
+        takes: the options that choose among them: `alpha`, `weights`, `input_range`.
+        packaged: their weights, if any, come with a Python package.
+        is_installed: whether that package is there; None for our own.
     """
 
-    TAKES: frozenset[str]
-    PACKAGED: bool
-
-    def load(self, name: str, spec: Spec) -> Backbone:
-        """The backbone of this name.
-
-        Raises:
-            InputError: its weights cannot be had or do not fit.
-        """
-
-    def is_installed(self, name: str) -> bool:
-        """Whether it can be loaded by its name alone, without a network."""
+    load: Callable[[str, Spec], Backbone]
+    takes: tuple[str, ...] = ()
+    packaged: bool = False
+    is_installed: Callable[[str], bool] | None = None
 
 
-BACKBONES: dict[str, Kind] = {
-    "auto": auto,
-    "bundled": bundled,
-    "pixels": pixels,
-    **dict.fromkeys(LITES, efficientnet_lite),
-    **dict.fromkeys(FAMILIES, mobilenets),
+_OWN = Kind(load=own_keras.load, takes=("input_range",))
+_LITE = Kind(
+    load=efficientnet_lite.load,
+    takes=("weights",),
+    packaged=True,
+    is_installed=efficientnet_lite.is_installed,
+)
+BACKBONES = {
+    "auto": Kind(load=auto.load, takes=("alpha", "weights")),
+    "bundled": Kind(load=bundled.load, packaged=True),
+    "pixels": Kind(load=pixels.load, packaged=True),
+    **dict.fromkeys(LITES, _LITE),
+    **dict.fromkeys(FAMILIES, Kind(load=mobilenets.load, takes=("alpha", "weights"))),
 }
-PACKAGED = tuple(name for name, kind in BACKBONES.items() if kind.PACKAGED)
+PACKAGED = tuple(name for name, kind in BACKBONES.items() if kind.packaged)
 
 
 class _Embedded(Protocol):
@@ -64,14 +67,14 @@ def load_backbone(spec: Spec) -> Backbone:
     is_own = spec.backbone.endswith(".keras")
     if spec.input_range != "0..255" and not is_own:
         raise InputError("an input range goes with a .keras backbone; the named ones know theirs")
-    kind: Kind | None = own_keras if is_own else BACKBONES.get(spec.backbone)
+    kind = _OWN if is_own else BACKBONES.get(spec.backbone)
     if kind is None:
         names = ", ".join(BACKBONES)
         raise InputError(
             f"unknown backbone {spec.backbone!r}; choose from {names} or a .keras file"
         )
     for option in ("weights", "alpha"):
-        if (value := getattr(spec, option)) is not None and option not in kind.TAKES:
+        if (value := getattr(spec, option)) is not None and option not in kind.takes:
             what = "a .keras backbone" if is_own else f"the backbone {spec.backbone!r}"
             raise InputError(f"{option} {value} does not go with {what}")
     return kind.load(spec.backbone, spec)
@@ -79,7 +82,8 @@ def load_backbone(spec: Spec) -> Backbone:
 
 def is_installed(name: str) -> bool:
     """Whether a backbone can be loaded by its name alone, without a network."""
-    return name in BACKBONES and BACKBONES[name].is_installed(name)
+    kind = BACKBONES.get(name)
+    return kind is not None and kind.packaged and (not kind.is_installed or kind.is_installed(name))
 
 
 def backbone_of(references: _Embedded, spec: Spec) -> Backbone | None:
@@ -99,9 +103,8 @@ def backbone_of(references: _Embedded, spec: Spec) -> Backbone | None:
             raise InputError(f"the references name no backbone, so {spec.backbone!r} cannot embed")
         return None
     if spec.backbone == "auto":
-        kind = BACKBONES.get(origin.backbone)
-        alpha = origin.alpha if kind is not None and "alpha" in kind.TAKES else None
-        spec = replace(spec, backbone=origin.backbone, alpha=alpha)
+        named = origin.backbone in FAMILIES
+        spec = replace(spec, backbone=origin.backbone, alpha=origin.alpha if named else None)
     is_own = spec.backbone.endswith(".keras")
     same = replace(
         spec,

@@ -12,9 +12,6 @@ from .networks.from_pixels import from_pixels
 from .networks.mobilenets import FAMILIES, check_size
 from .weights import keras_downloads, keras_files
 
-TAKES = frozenset({"alpha", "weights"})
-PACKAGED = False
-
 
 def load(name: str, spec: Spec) -> Backbone:
     """A member of a family.
@@ -47,8 +44,3 @@ def load(name: str, spec: Spec) -> Backbone:
         weights_sha256=sha256 if spec.weights else "",
         alpha=alpha,
     )
-
-
-def is_installed(name: str) -> bool:
-    """Its weights have to be downloaded, or named."""
-    return False

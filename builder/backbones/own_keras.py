@@ -15,9 +15,6 @@ from .networks.from_pixels import from_pixels
 if TYPE_CHECKING:
     import keras
 
-TAKES = frozenset({"input_range"})
-PACKAGED = False
-
 
 def load(name: str, spec: Spec) -> Backbone:
     """The backbone of a file.
@@ -39,11 +36,6 @@ def load(name: str, spec: Spec) -> Backbone:
         weights=path.name,
         weights_sha256=sha256,
     )
-
-
-def is_installed(name: str) -> bool:
-    """A name alone does not say where the file is."""
-    return False
 
 
 def _opened(path: Path, spec: Spec) -> keras.Model:

@@ -16,8 +16,6 @@ if TYPE_CHECKING:
 
     from .engines.runnable import Pictures, Vectors
 
-TAKES: frozenset[str] = frozenset()
-PACKAGED = True
 _SIZE = 32
 
 
@@ -34,11 +32,6 @@ def load(name: str, spec: Spec) -> Backbone:
 
     facts = Facts(size, size * size * 3, hash_of([]))
     return Backbone(name=name, facts=facts, load=model, by_numpy=_flat)
-
-
-def is_installed(name: str) -> bool:
-    """It always is."""
-    return True
 
 
 def _flat(pictures: Pictures) -> Vectors:

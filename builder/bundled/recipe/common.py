@@ -15,8 +15,8 @@ Array = np.ndarray[Any, Any]
 def held_out(label: Array, names: list[str]) -> tuple[Array, Array, Array]:
     """Rows to train on, rows to validate on, and which classes are known: 0 or 1 for each.
 
-    Validation takes 40 of each of 37 classes. The 30 Tiny-ImageNet classes among them are not known:
-    they never reach the label loss, so that it measures classes that were not named in training.
+    Validation takes 40 of each of 37 classes. The 30 Tiny-ImageNet classes among them are not
+    known: they never reach the label loss, so that it measures classes that training did not name.
     """
     rng = np.random.default_rng(7)
     used = sorted(set(label.tolist()))

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from pocketknn.builder.backbones.load import Backbone
+    from pocketknn.builder.backbones.backbone import Backbone
     from pocketknn.builder.knn.fit import Fit
     from pocketknn.export.manifest.metadata import Metadata
 

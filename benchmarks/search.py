@@ -28,7 +28,7 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from pocketknn.builder import References, Spec, load_backbone
-from pocketknn.builder.backbones.load import Backbone
+from pocketknn.builder.backbones.backbone import Backbone
 from pocketknn.builder.choices.metrics.cosine import unit
 from pocketknn.builder.knn.exact import search
 from pocketknn.builder.knn.fit import Fit

@@ -215,8 +215,8 @@ def photo_case(photos, backbone="pixels", head="classify", **choices):
     spec = plain(backbone=backbone, head=head, **choices)
     net = load_backbone(spec)
     references = embed(find(photos), net, spec.crop).references()
-    from pocketknn.builder.embedding.embed import run
-    from pocketknn.builder.photos.decode import square
+    from pocketknn.builder.embedding.local import run
+    from pocketknn.builder.photos.crop import square
 
     pictures = [square(drawing(100 + i), net.size, "center") for i in range(12)]
     inputs = np.stack([np.zeros_like(pictures[0]), *pictures])

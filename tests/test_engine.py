@@ -15,14 +15,14 @@ from conftest import drawing
 
 from pocketknn.builder import Spec, embed, find, load_backbone
 from pocketknn.builder.backbones import bundled
-from pocketknn.builder.backbones.efficientnet_lite import LITES
+from pocketknn.builder.backbones.backbone import Backbone
+from pocketknn.builder.backbones.engines import conversion, network_cache
 from pocketknn.builder.backbones.info_cache import Facts, hash_of
-from pocketknn.builder.backbones.keras_downloads import address
-from pocketknn.builder.backbones.load import Backbone
-from pocketknn.builder.backbones.mobilenets import FAMILIES, network
-from pocketknn.builder.embedding import litert_conversion, network_cache
+from pocketknn.builder.backbones.networks.efficientnet_lite import LITES
+from pocketknn.builder.backbones.networks.mobilenets import FAMILIES, network
+from pocketknn.builder.backbones.weights.keras_downloads import address
 from pocketknn.builder.embedding.cache import Embeddings
-from pocketknn.builder.embedding.embed import run
+from pocketknn.builder.embedding.local import run
 from pocketknn.builder.system.cache import Cache
 
 
@@ -153,7 +153,7 @@ def test_a_network_that_litert_cannot_run_is_run_by_keras_with_a_line(tmp_path, 
     def refuse(backbone):
         raise ValueError("no such operation\nin many lines")
 
-    monkeypatch.setattr(litert_conversion, "convert", refuse)
+    monkeypatch.setattr(conversion, "convert", refuse)
     found = own(tmp_path, identity)
     assert found.engine.name == "keras"
     (note,) = found.engine.notes
@@ -164,9 +164,9 @@ def test_a_network_that_litert_cannot_run_is_run_by_keras_with_a_line(tmp_path, 
 
 def test_where_litert_disagrees_keras_is_believed_with_a_line(tmp_path, cache, monkeypatch):
     other = own(tmp_path, lambda out: keras.layers.Dense(4)(out))
-    wrong = litert_conversion.convert(other)
+    wrong = conversion.convert(other)
     (tmp_path / "right").mkdir()
-    monkeypatch.setattr(litert_conversion, "convert", lambda backbone: wrong)
+    monkeypatch.setattr(conversion, "convert", lambda backbone: wrong)
     spec = Spec(backbone=str(tmp_path / "own.keras"))
     right = own(tmp_path / "right", identity)
     assert right.engine.name == "keras"
@@ -242,7 +242,7 @@ def test_a_model_that_is_open_is_run_by_keras(tmp_path):
 
 
 def test_all_cores_work_and_the_order_stays(tmp_path, monkeypatch):
-    monkeypatch.setattr("pocketknn.builder.embedding.embed.cores", lambda: 4)
+    monkeypatch.setattr("pocketknn.builder.embedding.local.cores", lambda: 4)
     found = load_backbone(Spec(backbone="bundled", size=32))
     many = np.concatenate([pictures(32)[1:]] * 20)
     many[::7] //= 2
@@ -252,7 +252,7 @@ def test_all_cores_work_and_the_order_stays(tmp_path, monkeypatch):
 
 def test_an_error_waits_for_no_other_picture(two, monkeypatch):
     """Memory and time are bounded: what was not begun when a picture is refused is not begun."""
-    monkeypatch.setattr("pocketknn.builder.embedding.embed.cores", lambda: 1)
+    monkeypatch.setattr("pocketknn.builder.embedding.local.cores", lambda: 1)
     found = load_backbone(Spec(backbone="pixels", size=8))
     (photo, *_) = find(two)
     begun = []
@@ -270,7 +270,8 @@ def test_an_error_waits_for_no_other_picture(two, monkeypatch):
 def test_a_large_jpeg_is_decoded_smaller_and_looks_the_same():
     from PIL import Image
 
-    from pocketknn.builder.photos.decode import _decode, picture, square
+    from pocketknn.builder.photos.crop import square
+    from pocketknn.builder.photos.decode import _decode, picture
 
     image = drawing(5, (1601, 1200)).crop((0, 0, 1600, 1200))
     for orientation in (1, 6):

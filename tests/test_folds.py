@@ -13,7 +13,8 @@ from pocketknn.builder.knn import exact as neighbors
 from pocketknn.builder.knn import rejection
 from pocketknn.builder.knn.evaluation import leave_one_out
 from pocketknn.builder.knn.exact import search
-from pocketknn.builder.knn.folds import PARTS, Fold, folds, groups
+from pocketknn.builder.knn.folds import PARTS, Fold, folds
+from pocketknn.builder.knn.near_copies import groups
 from pocketknn.builder.knn.projection.classes import discriminant
 from pocketknn.builder.knn.resolve import fit
 from pocketknn.builder.knn.temperature import Asked, most_likely, usual

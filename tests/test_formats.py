@@ -9,7 +9,7 @@ import pytest
 from conftest import PRECISION, Case, drawing, photo_case, plain, vector_case
 
 from pocketknn.builder import InputError, References, Spec, build
-from pocketknn.builder.backbones.mobilenets import FAMILIES, network
+from pocketknn.builder.backbones.networks.mobilenets import FAMILIES, network
 from pocketknn.builder.knn import exact as neighbors
 from pocketknn.export import FORMATS, check, load
 from pocketknn.export.output.checksums import files_of

@@ -9,7 +9,7 @@ import pytest
 from conftest import drawing, plain
 
 from pocketknn.builder import Spec, embed, find, load_backbone
-from pocketknn.builder.embedding import litert_conversion
+from pocketknn.builder.backbones.engines import conversion
 from pocketknn.export import export
 from pocketknn.export.formats.onnx.of_litert import onnx_of_litert
 from pocketknn.export.formats.tflite import convert
@@ -61,7 +61,7 @@ def test_what_the_packaged_backbones_do_not_have_is_not_guessed_at(tmp_path):
     keras.Model(image, found).save(tmp_path / "relu.keras")
     net = load_backbone(plain(backbone=str(tmp_path / "relu.keras")))
     with pytest.raises(NotImplementedError, match="CONV_2D with the activation 1"):
-        onnx_of_litert(litert_conversion.convert(net))
+        onnx_of_litert(conversion.convert(net))
 
 
 def test_what_keras_embedded_does_not_judge_keras(small_net):

@@ -9,7 +9,7 @@ import psutil
 import pytest
 
 from pocketknn.builder import InputError, References, Spec, embed, find, load_backbone
-from pocketknn.builder.embedding import engine
+from pocketknn.builder.backbones.engines import engine
 from pocketknn.builder.knn import memory
 from pocketknn.builder.knn.memory import check_room
 from pocketknn.builder.knn.resolve import fit

@@ -323,7 +323,7 @@ def test_what_a_cluster_cannot_read(tmp_path, photos, net):
 
 
 def test_a_backbone_that_keras_runs_does_not_travel(photos, net):
-    from pocketknn.builder.backbones.load import Backbone
+    from pocketknn.builder.backbones.backbone import Backbone
 
     by_keras = Backbone.of("own.keras", load_backbone(Spec(backbone="pixels", size=8)).model)
     with pytest.raises(InputError, match=r"own\.keras is run by Keras, which does not travel"):

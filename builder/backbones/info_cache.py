@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib.metadata import version
 from typing import TYPE_CHECKING, NamedTuple
 
+from pocketknn.builder.photos.readers import check_file
 from pocketknn.builder.system.cache import Cache, key_of, mark_used, write
 from pocketknn.builder.system.untrusted_json import parse_json
 
@@ -71,6 +72,35 @@ def remember(key: Key, facts: Facts, cache: Cache | None) -> None:
         write(path, json.dumps(facts).encode())
     except OSError:
         return
+
+
+def known(
+    key: Key | None, load: Callable[[], keras.Model], cache: Cache | None
+) -> tuple[Facts, Callable[[], keras.Model]]:
+    """The facts of a file and how to open it: what is remembered of it spares Keras for now.
+
+    Args:
+        key: what the facts follow from, the hash of the file among it; None remembers nothing.
+        load: opens the file, and refuses what is no backbone.
+        cache: remembers it.
+    """
+    if key and (facts := recall(key, cache)):
+        return facts, load
+    model = load()
+    facts = Facts.of(model)
+    if key:
+        remember(key, facts, cache)
+    return facts, lambda: model
+
+
+def sha256_of(path: Path) -> str:
+    """Hash of a file.
+
+    Raises:
+        InputError: it is a pipe, a device or empty.
+    """
+    check_file(path)
+    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def _path(key: Key, cache: Cache | None) -> Path | None:

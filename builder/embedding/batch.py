@@ -9,11 +9,12 @@ from typing import NamedTuple, ParamSpec, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from pocketknn.builder.photos.decode import Photo, PictureError, picture, read
+from pocketknn.builder.backbones.engines.engine import TOGETHER, Engine
+from pocketknn.builder.photos.decode import picture
+from pocketknn.builder.photos.photo import Photo, PictureError, read
 from pocketknn.builder.photos.squares import Squares
 
 from .cache import Embeddings
-from .engine import TOGETHER, Engine
 
 A = TypeVar("A")
 P = ParamSpec("P")

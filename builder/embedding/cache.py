@@ -24,7 +24,7 @@ from pocketknn.builder.photos.decode import DECODING
 from pocketknn.builder.system.cache import Cache, key_of, mark_used
 
 if TYPE_CHECKING:
-    from pocketknn.builder.backbones.load import Backbone
+    from pocketknn.builder.backbones.backbone import Backbone
 
 _SCHEMA = 2
 # What decodes a picture, and what runs each engine: other versions may round otherwise.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pocketknn.builder.backbones.load import Backbone
+from pocketknn.builder.backbones.backbone import Backbone
 from pocketknn.builder.choices.metrics import METRICS, cosine
 from pocketknn.builder.errors import InputError
 from pocketknn.builder.knn.fit import Fit

@@ -22,7 +22,7 @@ from pocketknn.builder.choices.protocols import Voting
 from pocketknn.builder.choices.votes import uniform
 from pocketknn.builder.errors import InputError
 from pocketknn.builder.references import ml5_json
-from pocketknn.builder.references.ml5_json import checked_label, key_rank
+from pocketknn.builder.references.ml5_forms import checked_label, key_rank
 from pocketknn.builder.references.references import References
 
 from . import exact

@@ -19,7 +19,8 @@ from pocketknn.builder.knn.projection.pca import Projection
 from . import exact
 from .compared import Compared
 from .exact import Floats
-from .folds import MOST_QUERIES, Fold, folds, groups
+from .folds import MOST_QUERIES, Fold, folds
+from .near_copies import groups
 
 MOST_OTHERS = 100  # others that are found of each reference
 _MOST_OUT_OF_FOLD = 2e11  # products of two numbers for those that are asked, which take seconds

@@ -8,7 +8,8 @@ from typing import TypeVar
 import numpy as np
 
 from pocketknn.builder.errors import InputError
-from pocketknn.builder.photos.decode import Photo, PictureError
+
+from .photo import Photo, PictureError
 
 T = TypeVar("T")
 

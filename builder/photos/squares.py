@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from .decode import Photo, pixels
+from .decode import pixels
+from .photo import Photo
 
 _ROOM = 32 << 20  # bytes: 1,200 photos at 96 pixels, 220 at 224
 

@@ -15,9 +15,10 @@ from pocketknn.builder.choices.votes import VOTES
 from pocketknn.builder.errors import InputError
 from pocketknn.builder.knn import exact
 from pocketknn.builder.knn.fit import Fit
-from pocketknn.builder.knn.folds import groups
+from pocketknn.builder.knn.folds import stratified
 from pocketknn.builder.knn.memory import check_differences
 from pocketknn.builder.knn.metric_space import Space
+from pocketknn.builder.knn.near_copies import groups
 from pocketknn.builder.knn.projected import space_of
 from pocketknn.builder.knn.temperature import temperature
 from pocketknn.builder.references.references import References
@@ -77,8 +78,7 @@ def tune(
         ks = grid.ks_within(smallest)
         grid.check_components(smallest, references.dim)
         for train, test in splits:
-            part = references.select(train)
-            part = part if regress else part.in_order(references.labels)
+            part = references.select(train) if regress else references.subset(train)
             for name, metric in product(grid.projections or (), grid.metrics):
                 one = replace(base, metric=metric, projection=name)
                 # In folds of its own, for the temperature of a soft vote.
@@ -150,21 +150,14 @@ def _splits(
     references: References, folds: int, seed: int, regress: bool
 ) -> list[tuple[Ints, Ints]]:
     """Rows of the training part and of the fold, for each fold."""
-    from sklearn import model_selection
-
-    state = seed % (1 << 32)  # scikit-learn takes no larger seed
+    if regress:
+        return stratified(len(references), folds, seed, None, None)
     # By name: neither the order of the classes nor one without examples may change the parts.
     names = [references.label_of(row) for row in range(len(references))]
-    classes = None if regress else np.unique(names, return_inverse=True)[1]
-    name, pictures = "KFold" if regress else "StratifiedKFold", np.arange(len(references))
-    if not regress:
-        pictures = groups(references.vectors, references.sha256, references.label_ids)
-    together = len(np.unique(pictures)) < len(references)
-    if together:  # or views of a picture would answer for each other
-        name = name.replace("KFold", "GroupKFold")
-    splitter = getattr(model_selection, name)(folds, shuffle=True, random_state=state)
-    rows = np.zeros(len(references))
-    return list(splitter.split(rows, classes, pictures if together else None))
+    classes = np.unique(names, return_inverse=True)[1]
+    pictures = groups(references.vectors, references.sha256, references.label_ids)
+    together = len(np.unique(pictures)) < len(references)  # or views would answer for each other
+    return stratified(len(references), folds, seed, classes, pictures if together else None)
 
 
 def _too_large(space: Space, n: int) -> str:

@@ -30,7 +30,7 @@ Vote = Annotated[
 Crop = Annotated[str, typer.Option(help="center, stretch or fit.")]
 CondenseBy = Annotated[
     str | None,
-    typer.Option(help="How to choose a number of them: prototypes (the default) or condensed."),
+    typer.Option(help="How to choose a number of them: prototypes, which is the default."),
 ]
 OldPca = Annotated[str | None, typer.Option(hidden=True)]  # an older spelling of --projection
 Exclude = Annotated[

@@ -6,11 +6,11 @@ from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from pocketknn.builder.backbones.load import Backbone
-from pocketknn.builder.embedding.embed import embed
+from pocketknn.builder.backbones.backbone import Backbone
+from pocketknn.builder.embedding.local import embed
 from pocketknn.builder.errors import InputError
-from pocketknn.builder.photos.decode import Photo
 from pocketknn.builder.photos.find import check_classes
+from pocketknn.builder.photos.photo import Photo
 from pocketknn.builder.references.references import References
 
 from .edit import Opened

@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pocketknn.builder.backbones import load as backbones
-from pocketknn.builder.backbones.load import Backbone
+from pocketknn.builder.backbones.backbone import Backbone
+from pocketknn.builder.backbones.provenance import Provenance
 from pocketknn.builder.choices.metrics import METRICS
 from pocketknn.builder.choices.neighbors import Neighbors
 from pocketknn.builder.choices.searches import SEARCHES
@@ -25,7 +26,7 @@ from pocketknn.builder.knn.metric_space import Space
 from pocketknn.builder.knn.projected import space_of
 from pocketknn.builder.knn.projection.pca import Projection
 from pocketknn.builder.references.match import OF_PICTURE
-from pocketknn.builder.references.references import Provenance, References
+from pocketknn.builder.references.references import References
 from pocketknn.builder.spec import UNKNOWN, Spec
 from pocketknn.export.formats.artefact import FORMATS, format_of
 from pocketknn.export.manifest.describe import redescribe

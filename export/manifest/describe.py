@@ -10,10 +10,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, replace
 from typing import Any
 
-from pocketknn.builder.backbones.load import Backbone
+from pocketknn.builder.backbones.backbone import Backbone
 from pocketknn.builder.knn.evaluation import Unprojected
 from pocketknn.builder.knn.fit import Fit
-from pocketknn.builder.photos.decode import COLOUR, DEPTH, RESAMPLE
+from pocketknn.builder.photos.bit_depth import DEPTH
+from pocketknn.builder.photos.colour import COLOUR
+from pocketknn.builder.photos.decode import RESAMPLE
 from pocketknn.builder.references.references import References
 from pocketknn.builder.spec import Spec
 from pocketknn.export.formats.options import Options

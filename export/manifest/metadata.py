@@ -12,7 +12,7 @@ from typing import Any
 
 from pocketknn.builder.errors import InputError, first_line
 from pocketknn.builder.photos.readers import read_file
-from pocketknn.builder.references.references import unguarded
+from pocketknn.builder.references.csv_table import unguarded
 from pocketknn.builder.system.untrusted_json import parse_json
 from pocketknn.export.output.names import LABELS, MANIFEST, SEAL, SLOTS, TABLE
 from pocketknn.export.output.seal import check_texts, sealed

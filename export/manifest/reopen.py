@@ -12,8 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pocketknn.builder.backbones import load as backbones
-from pocketknn.builder.backbones.load import Backbone, is_installed
-from pocketknn.builder.embedding.embed import run
+from pocketknn.builder.backbones.backbone import Backbone
+from pocketknn.builder.backbones.load import is_installed
+from pocketknn.builder.embedding.local import run
 from pocketknn.builder.errors import OF_THE_MACHINE, InputError, first_line
 from pocketknn.builder.knn import exact
 from pocketknn.builder.knn.exact import Floats

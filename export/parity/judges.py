@@ -12,9 +12,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from pocketknn.builder.backbones.load import Backbone
-from pocketknn.builder.embedding.engine import TOGETHER, by_keras
-from pocketknn.builder.embedding.network_cache import Converted, Run, compared, kept_or_made
+from pocketknn.builder.backbones.backbone import Backbone
+from pocketknn.builder.backbones.engines.engine import TOGETHER, by_keras
+from pocketknn.builder.backbones.engines.network_cache import Converted, Run, compared, kept_or_made
 from pocketknn.builder.errors import OF_THE_MACHINE, first_line
 from pocketknn.export.formats.onnx.of_litert import onnx_of_litert
 

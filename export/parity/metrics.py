@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pocketknn.builder.knn import exact
-from pocketknn.builder.photos.decode import Photo
+from pocketknn.builder.photos.photo import Photo
 from pocketknn.export.formats.protocol import Outputs
 
 _NAMED = 5  # classes in a line

@@ -9,9 +9,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from pocketknn.builder.backbones.load import Backbone
-from pocketknn.builder.embedding.embed import run
-from pocketknn.builder.photos.decode import Photo
+from pocketknn.builder.backbones.backbone import Backbone
+from pocketknn.builder.embedding.local import run
+from pocketknn.builder.photos.photo import Photo
 from pocketknn.builder.photos.readable import drawn, readable
 
 COUNT = 64

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from pocketknn.builder.errors import InputError
 from pocketknn.builder.knn.memory import warn_of_converting
-from pocketknn.builder.photos.decode import Photo
+from pocketknn.builder.photos.photo import Photo
 from pocketknn.builder.spec import Spec
 from pocketknn.builder.system.cache import Cache
 from pocketknn.export.formats.artefact import check_formats, writable

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pocketknn.builder.backbones.load import Backbone
-from pocketknn.builder.embedding.embed import Skipped
+from pocketknn.builder.backbones.backbone import Backbone
+from pocketknn.builder.embedding.embedded import Skipped
 from pocketknn.builder.knn.fit import Fit
 from pocketknn.builder.references.references import References
 from pocketknn.builder.selection.condense import Condensed

@@ -10,13 +10,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from pocketknn.builder.backbones.load import Backbone, backbone_of, load_backbone
+from pocketknn.builder.backbones.backbone import Backbone
+from pocketknn.builder.backbones.load import backbone_of, load_backbone
 from pocketknn.builder.embedding.cache import Embeddings
-from pocketknn.builder.embedding.embed import Embedded, Skipped, embed
+from pocketknn.builder.embedding.embedded import Embedded, Skipped
+from pocketknn.builder.embedding.local import embed
 from pocketknn.builder.errors import InputError
 from pocketknn.builder.knn.memory import check_room
-from pocketknn.builder.photos.decode import Photo
 from pocketknn.builder.photos.find import find
+from pocketknn.builder.photos.photo import Photo
 from pocketknn.builder.photos.squares import Squares
 from pocketknn.builder.references.files import is_collection, read_collection
 from pocketknn.builder.references.references import References

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pocketknn.builder.errors import InputError
-from pocketknn.builder.photos.decode import Photo
 from pocketknn.builder.photos.find import find
+from pocketknn.builder.photos.photo import Photo
 from pocketknn.builder.photos.readers import read_file
 from pocketknn.builder.spec import Spec
 from pocketknn.export.formats.options import Options

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from pocketknn.builder.backbones.load import Backbone
+from pocketknn.builder.backbones.backbone import Backbone
 from pocketknn.builder.choices.searches import SEARCHES
 from pocketknn.builder.errors import InputError
 from pocketknn.builder.knn.fit import Fit

@@ -6,7 +6,7 @@ from collections import Counter
 from dataclasses import replace
 
 from pocketknn.builder.backbones.load import load_backbone
-from pocketknn.builder.embedding.embed import Skipped
+from pocketknn.builder.embedding.embedded import Skipped
 from pocketknn.builder.errors import InputError
 from pocketknn.builder.references.files import is_collection, read_collection
 from pocketknn.builder.references.references import References

@@ -14,7 +14,7 @@ from .statistics.answers import Answers, numbers_of
 from .statistics.intervals import Share
 
 if TYPE_CHECKING:
-    from pocketknn.builder.photos.decode import Photo
+    from pocketknn.builder.photos.photo import Photo
     from pocketknn.export.formats.protocol import Outputs
 
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from pocketknn.builder.knn.fit import Fit
-    from pocketknn.builder.photos.decode import Photo
+    from pocketknn.builder.photos.photo import Photo
 
     from .held_out import HeldOut
 

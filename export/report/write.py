@@ -34,7 +34,7 @@ from .study import Study
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from pocketknn.builder.photos.decode import Photo
+    from pocketknn.builder.photos.photo import Photo
     from pocketknn.export.pipeline.export import Export
 
     from .blocks import Section

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pocketknn.builder.backbones.load import Backbone
+from pocketknn.builder.backbones.backbone import Backbone
 from pocketknn.builder.choices.heads.classify import winners
 from pocketknn.builder.choices.neighbors import Neighbors, shared
 from pocketknn.builder.errors import InputError

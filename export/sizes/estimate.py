@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from math import prod
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from pocketknn.builder.backbones.load import Backbone
+from pocketknn.builder.backbones.backbone import Backbone
 from pocketknn.builder.graph.build import constants
 from pocketknn.builder.knn.fit import Fit
 from pocketknn.export.manifest.metadata import Metadata

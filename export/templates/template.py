@@ -23,8 +23,8 @@ from typing import Any
 from numpy.typing import NDArray
 
 from pocketknn import builder
+from pocketknn.builder.backbones.backbone import Backbone
 from pocketknn.builder.backbones.layer_names import fresh_names
-from pocketknn.builder.backbones.load import Backbone
 from pocketknn.builder.choices.searches.index import Index
 from pocketknn.builder.graph.build import wire
 from pocketknn.builder.graph.placeholder import is_fixed, stand_in

@@ -17,11 +17,11 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from pocketknn.builder.backbones.load import Backbone
+from pocketknn.builder.backbones.backbone import Backbone
 from pocketknn.builder.embedding.batch import Look, Outcome, attempt, chunks
-from pocketknn.builder.embedding.embed import Embedded, collect
+from pocketknn.builder.embedding.embedded import Embedded, collect
 from pocketknn.builder.errors import InputError, first_line
-from pocketknn.builder.photos.decode import Photo, UnreadError
+from pocketknn.builder.photos.photo import Photo, UnreadError
 from pocketknn.builder.system.cache import Cache, write
 
 from . import shards
@@ -50,7 +50,7 @@ def embed(
     """Read pictures and run the backbone on a Ray cluster, to the very result of the local `embed`.
 
     Args:
-        photos: what `sources.find` found, in a folder that all nodes see or at an address.
+        photos: what `find` found, in a folder that all nodes see or at an address.
         backbone: gives embeddings (batch, d). It travels to the nodes, which need no weights.
         crop: `center`, `stretch` or `fit`.
         cluster: which one.

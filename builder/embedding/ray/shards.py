@@ -20,7 +20,8 @@ from numpy.typing import NDArray
 
 from pocketknn.builder.embedding.batch import Done, Outcome
 from pocketknn.builder.errors import InputError
-from pocketknn.builder.photos.decode import DECODING, Photo, PictureError, UnreadError
+from pocketknn.builder.photos.decode import DECODING
+from pocketknn.builder.photos.photo import Photo, PictureError, UnreadError
 from pocketknn.builder.photos.readers import RemoteFile, Shared
 from pocketknn.builder.system.cache import key_of, mark_used
 
@@ -29,7 +30,7 @@ from .connection import versions
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from pocketknn.builder.backbones.load import Backbone
+    from pocketknn.builder.backbones.backbone import Backbone
 
 TOGETHER = 128  # pictures of a shard: a second or less of work for a core, 650 kB of embeddings
 _SCHEMA = 1

@@ -14,8 +14,9 @@ from pocketknn.builder.choices.metrics import METRICS
 from pocketknn.builder.choices.neighbors import Ints, Neighbors, shared
 from pocketknn.builder.errors import InputError
 from pocketknn.builder.knn.evaluation import answers
-from pocketknn.builder.knn.folds import groups
+from pocketknn.builder.knn.folds import dealt
 from pocketknn.builder.knn.metric_space import Space
+from pocketknn.builder.knn.near_copies import groups
 from pocketknn.builder.references.references import References
 from pocketknn.builder.spec import Spec, resolve_k
 
@@ -164,19 +165,11 @@ def _begin(spec: Spec, head: str, references: References) -> _Trial:
             f"pca = auto is found by cross-validation, which takes {2 * FOLDS} different"
             f" references, and there are {n}; name a number of components"
         )
-    draw = np.random.default_rng(spec.seed)
-    # Classes are dealt out in turn, so that each part has its share of each.
-    order = np.lexsort((draw.permutation(n), drawn.label_ids if drawn.labels else np.zeros(n)))
-    dealt = np.empty(n, np.int64)
-    dealt[order] = np.arange(n) % FOLDS
-    if drawn.labels:  # views of a picture stay together
-        dealt = dealt[groups(drawn.vectors, drawn.sha256, drawn.label_ids)]
+    classes = drawn.label_ids if drawn.labels else None
+    pictures = groups(drawn.vectors, drawn.sha256, classes) if drawn.labels else None
     parts = []
-    for fold in np.unique(dealt):
-        test = np.flatnonzero(dealt == fold)
-        train = drawn.select(np.delete(np.arange(n), test))
-        if drawn.labels:
-            train = train.in_order(drawn.labels)
+    for test in dealt(n, FOLDS, spec.seed, classes, pictures):  # views of a picture stay together
+        train = drawn.subset(np.delete(np.arange(n), test))
         # One fewer than there are rows: the mean takes the last one.
         found = components(train.vectors, min(len(train) - 1, train.dim))
         parts.append(_Part(test=test, train=train, found=found))

@@ -26,7 +26,7 @@ def predict(
     as_json: options.Json = False,
 ) -> None:
     """Find the nearest references of pictures, and their class, with any exported file."""
-    from pocketknn.builder.photos.decode import PictureError
+    from pocketknn.builder.photos.photo import PictureError
     from pocketknn.export.cli.console.terminal import console
     from pocketknn.export.formats.artefact import load, picture_input
 

@@ -13,7 +13,7 @@ from pocketknn.export.report.wording import projected
 from .text import command_line
 
 if TYPE_CHECKING:
-    from pocketknn.builder.embedding.embed import Skipped
+    from pocketknn.builder.embedding.embedded import Skipped
     from pocketknn.export.pipeline.export import Export
 
 _SHOWN = 10

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pocketknn.builder.embedding.embed import with_labels
-from pocketknn.builder.photos.decode import Photo
+from pocketknn.builder.embedding.embedded import with_labels
 from pocketknn.builder.photos.find import find
+from pocketknn.builder.photos.photo import Photo
 from pocketknn.export.cli.console.quiet import note
 from pocketknn.export.cli.console.text import shown
 

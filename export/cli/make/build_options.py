@@ -127,8 +127,8 @@ class Sizes:
     condense: Annotated[
         str | None,
         typer.Option(
-            help="Keep fewer references: 500, 50%, 2MB of vectors; or same, edited, condensed: as"
-            " many as the method needs."
+            help="Keep fewer references: 500, 50%, 2MB of vectors; or edited: all that the others"
+            " do not vote against."
         ),
     ] = None
     condense_by: CondenseBy = None

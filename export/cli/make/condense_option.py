@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from pocketknn.builder.errors import InputError
-from pocketknn.builder.selection.condense import METHODS, Condense
+from pocketknn.builder.selection.condense import GONE, METHODS, Condense
 from pocketknn.export.sizes.budget import parse_bytes
 
 
@@ -22,7 +22,7 @@ def plan_of(amount: str | None, by: str | None) -> Condense:
         InputError: it is none of these, or a method without an amount.
     """
     text = (amount or "").strip()
-    if text in METHODS:
+    if text in METHODS or text in GONE:
         if by not in (None, text):
             raise InputError(f"--condense {text} and --condense-by {by} name two methods")
         return Condense(by=text)
@@ -33,10 +33,7 @@ def plan_of(amount: str | None, by: str | None) -> Condense:
         return Condense(by=method, share=float(text[:-1]) / 100)
     if re.fullmatch(r".*\d.*[bB]", text):
         return Condense(by=method, bytes=parse_bytes(text))
-    raise InputError(
-        f"say how many references to keep: 500, 50% or 2MB, or same, edited or condensed,"
-        f" not {text!r}"
-    )
+    raise InputError(f"say how many references to keep: 500, 50% or 2MB, or edited, not {text!r}")
 
 
 def kept_lines(condensed: dict[str, Any] | None) -> list[str]:

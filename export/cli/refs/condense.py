@@ -18,7 +18,7 @@ def condense(
     amount: Annotated[
         str,
         typer.Argument(
-            help="500, 50%, 2MB of vectors; or same, edited, condensed: as many as it takes."
+            help="500, 50%, 2MB of vectors; or edited: all that the others do not vote against."
         ),
     ],
     out: New,

@@ -46,7 +46,7 @@ def export_(
 
 
 def _write_table(refs: builder.References, path: Path) -> None:
-    from pocketknn.builder.references.references import guarded
+    from pocketknn.builder.references.csv_table import guarded
     from pocketknn.export.output.atomic_file import COLUMNS
 
     numbers = [f"e{i}" for i in range(refs.dim)]

@@ -59,7 +59,7 @@ def _rename(file: Path, out: Path, pairs: Sequence[str], force: bool) -> None:
 
 def _move(file: Path, out: Path, which: Which, to: str, force: bool) -> None:
     """Put some references into a class, which may be new."""
-    from pocketknn.builder.references.ml5_json import checked_label
+    from pocketknn.builder.references.ml5_forms import checked_label
 
     from .files import check_alike, opened_for, save_change
 
@@ -78,7 +78,7 @@ def split(pair: str, labels: Sequence[str]) -> tuple[str, str]:
     Raises:
         InputError: there is no such class, the new name is empty, or more than one reading is one.
     """
-    from pocketknn.builder.references.ml5_json import checked_label
+    from pocketknn.builder.references.ml5_forms import checked_label
 
     cuts = [place for place, letter in enumerate(pair) if letter == "="]
     readings = [(pair[:place], pair[place + 1 :]) for place in cuts]

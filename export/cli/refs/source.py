@@ -6,14 +6,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from pocketknn.builder.backbones.load import Backbone
-from pocketknn.builder.embedding.embed import Embedded, Skipped
+from pocketknn.builder.backbones.backbone import Backbone
+from pocketknn.builder.embedding.embedded import Embedded, Skipped
 from pocketknn.builder.errors import InputError
-from pocketknn.builder.photos.decode import Photo
 from pocketknn.builder.photos.find import not_utf_8
+from pocketknn.builder.photos.photo import Photo
 from pocketknn.builder.photos.readers import is_within
 from pocketknn.builder.references.files import is_collection
-from pocketknn.builder.references.ml5_json import checked_label
+from pocketknn.builder.references.ml5_forms import checked_label
 from pocketknn.builder.spec import Spec
 from pocketknn.builder.system.cache import Cache
 from pocketknn.export.cli.console.progress import watched

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from pocketknn.builder.backbones.engines.network_cache import Converted, Run, compared, kept_or_made
 from pocketknn.builder.errors import OF_THE_MACHINE, first_line
 
 from .litert import Network
-from .network_cache import Converted, Run, compared, kept_or_made
 
 if TYPE_CHECKING:
-    from pocketknn.builder.backbones.load import Backbone
+    from .runnable import Runnable
 
 _PACKAGES = ("tensorflow", "keras", "ai-edge-litert")
 
 
-def converted(backbone: Backbone, by_keras: Run) -> Converted:
+def converted(backbone: Runnable, by_keras: Run) -> Converted:
     """What LiteRT runs: (1, size, size, 3) pixels 0..255 to (1, d).
 
     Args:
@@ -44,7 +44,7 @@ def converted(backbone: Backbone, by_keras: Run) -> Converted:
     return Converted(None, cosine, (*found.notes, note))
 
 
-def convert(backbone: Backbone) -> bytes:
+def convert(backbone: Runnable) -> bytes:
     """The backbone alone as float32 TFLite, by the official converter."""
     import tensorflow as tf
 

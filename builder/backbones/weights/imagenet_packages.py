@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from pocketknn.builder.backbones.networks.efficientnet_lite import Lite, weights
 from pocketknn.builder.errors import InputError
 from pocketknn.builder.photos.readers import read_file
 
-from .efficientnet_lite import Lite, weights
 from .pytorch_tensors import tensors
 
 
@@ -65,3 +65,11 @@ def read(path: Path, name: str, lite: Lite) -> dict[str, NDArray[np.float32]]:
             f" not {lite.sha256[:12]}…"
         )
     return weights(tensors(content))
+
+
+def attribution(name: str, lite: Lite) -> str:
+    """Whose the weights are and under which licence, in a line."""
+    return (
+        f"{name}, ImageNet weights: copyright The TensorFlow Authors and (c) 2020 ML Illustrated"
+        f" ({lite.package}), Apache License 2.0, https://www.apache.org/licenses/LICENSE-2.0"
+    )

@@ -1,14 +1,50 @@
-"""The ImageNet weights files that Keras has fetched or can fetch, without asking Keras."""
+"""The ImageNet weights of MobileNets that Keras has fetched or can fetch."""
 
 from __future__ import annotations
 
 import os
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from pocketknn.builder.backbones.networks.mobilenets import Family, network
 from pocketknn.builder.errors import InputError
 
-SECONDS = 20.0  # to wait for an answer
+if TYPE_CHECKING:
+    import keras
+
+_SECONDS = 20.0  # to wait for an answer
 _STORE = "https://storage.googleapis.com/tensorflow/keras-applications"
+
+
+def imagenet_file(family: Family, alpha: float, size: int) -> Path | None:
+    """The ImageNet weights that Keras has cached; None where it has to download them.
+
+    Raises:
+        InputError: there are none for this width, or they cannot be downloaded.
+    """
+    if alpha not in family.alphas:
+        widths = ", ".join(f"{width:g}" for width in family.alphas)
+        raise InputError(
+            f"there are no ImageNet weights for {family.named(alpha)}; alpha can be {widths}"
+        )
+    url = address(family.title, alpha, size)
+    found = _fetched(url)
+    if found is None:
+        _check_reachable(url, family.named(alpha))
+    return found
+
+
+def imagenet(family: Family, alpha: float, size: int) -> keras.Model:
+    """The network with the ImageNet weights that Keras has cached or can download.
+
+    Raises:
+        InputError: they cannot be downloaded.
+    """
+    with _download(family.named(alpha)):
+        return network(family, alpha, size, "imagenet")
 
 
 def address(title: str, alpha: float, size: int) -> str:
@@ -32,7 +68,7 @@ def address(title: str, alpha: float, size: int) -> str:
     return f"{_STORE}/mobilenet_v3/weights_{net}_no_top_v2.h5"
 
 
-def fetched(url: str) -> Path | None:
+def _fetched(url: str) -> Path | None:
     """The file, where Keras has fetched it before."""
     above = os.path.expanduser("~")  # noqa: PTH111  # without a home it stays "~", as in Keras
     above = above if os.access(above, os.W_OK) else "/tmp"
@@ -41,7 +77,7 @@ def fetched(url: str) -> Path | None:
     return path if path.is_file() else None
 
 
-def check_reachable(url: str, named: str) -> None:
+def _check_reachable(url: str, named: str) -> None:
     """Ask the server for the file.
 
     Raises:
@@ -53,14 +89,28 @@ def check_reachable(url: str, named: str) -> None:
 
     question = urllib.request.Request(url, method="HEAD")
     try:
-        urllib.request.urlopen(question, timeout=SECONDS).close()
+        urllib.request.urlopen(question, timeout=_SECONDS).close()
     except (OSError, HTTPException) as error:
-        raise no_download(named) from error
+        raise _no_download(named) from error
 
 
-def no_download(named: str) -> InputError:
+def _no_download(named: str) -> InputError:
     """The error that says the ways out."""
     return InputError(
         f"the ImageNet weights of {named} cannot be downloaded;"
         " choose --backbone bundled, or give a file with --weights FILE"
     )
+
+
+@contextmanager
+def _download(title: str) -> Iterator[None]:
+    before = socket.getdefaulttimeout()
+    socket.setdefaulttimeout(_SECONDS)
+    try:
+        yield
+    except InputError:
+        raise
+    except Exception as error:  # Keras raises a bare Exception when a download fails
+        raise _no_download(title) from error
+    finally:
+        socket.setdefaulttimeout(before)

@@ -1,24 +1,22 @@
-"""Pictures become embeddings."""
+"""What becomes of pictures that are embedded, whatever engine does it."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pocketknn.builder.backbones.load import Backbone
+from pocketknn.builder.backbones.backbone import Backbone
+from pocketknn.builder.backbones.provenance import Provenance
 from pocketknn.builder.errors import InputError
-from pocketknn.builder.photos.decode import Photo
-from pocketknn.builder.photos.squares import Squares
-from pocketknn.builder.references.references import Provenance, References
+from pocketknn.builder.photos.photo import Photo
+from pocketknn.builder.references.ids import ids_of
+from pocketknn.builder.references.references import References
 
-from .batch import Done, Look, Outcome, attempt, chunks
-from .cache import Embeddings
-from .engine import TOGETHER, cores
+from .batch import Done, Outcome
 
 _NO_LABEL = "lies beside the class folders, or its label in the table is empty"
 # What became of each of some photos, in their order.
@@ -72,49 +70,10 @@ class Embedded:
             target_names=target_names if any(targets) else None,
             provenance=self.provenance,
             classes=classes,
-            ids=_ids(self.sha256),
+            ids=ids_of(self.sha256),
             paths=[photo.name for photo in self.photos],
             sha256=self.sha256,
         )
-
-
-def embed(
-    photos: Sequence[Photo],
-    backbone: Backbone,
-    crop: str,
-    *,
-    strict: bool = False,
-    cache: Embeddings | None = None,
-    squares: Squares | None = None,
-    progress: Callable[[int], None] = lambda done: None,
-) -> Embedded:
-    """Read pictures and run the backbone on those that the cache does not know.
-
-    Args:
-        photos: what `sources.find` found.
-        backbone: gives embeddings (batch, d).
-        crop: `center`, `stretch` or `fit`.
-        strict: refuse the first picture that cannot be read, instead of skipping it.
-        cache: remembers embeddings from build to build.
-        squares: holds what was decoded, for whoever wants the pixels afterwards.
-        progress: called with the number of pictures done since the last call.
-
-    Raises:
-        InputError: none of the pictures of a class can be read; with `strict`, one of them cannot.
-    """
-    look = Look(backbone.engine, backbone.size, crop)
-
-    def attempts(wanted: Sequence[Photo]) -> Generator[Outcome, None, None]:
-        # A thread holds the files and pixels of one chunk, whatever the folder's size.
-        workers = ThreadPoolExecutor(cores())
-        try:
-            parts = chunks(wanted)
-            for outcomes in workers.map(lambda few: attempt(few, look, cache, squares), parts):
-                yield from outcomes
-        finally:
-            workers.shutdown(cancel_futures=True)  # an error does not wait for all other pictures
-
-    return collect(photos, backbone, crop, attempts, strict=strict, progress=progress)
 
 
 def collect(
@@ -129,7 +88,7 @@ def collect(
     """What an engine makes of pictures, as it comes: the part of `embed` that all engines share.
 
     Args:
-        photos: what `sources.find` found.
+        photos: what `find` found.
         backbone: gives embeddings (batch, d).
         crop: `center`, `stretch` or `fit`.
         attempts: a generator of what became of each of the pictures it is given, in their order; it
@@ -169,14 +128,7 @@ def collect(
         embeddings=embeddings[: len(done)],
         sha256=tuple(hashes),
         skipped=tuple(skipped),
-        provenance=Provenance(
-            backbone=backbone.name,
-            alpha=backbone.alpha,
-            size=backbone.size,
-            input_range=backbone.input_range,
-            sha256=backbone.sha256(),
-            crop=crop,
-        ),
+        provenance=backbone.provenance(crop),
     )
 
 
@@ -194,13 +146,6 @@ def with_labels(photos: Sequence[Photo]) -> tuple[list[Photo], list[Skipped]]:
     ]
 
 
-def run(backbone: Backbone, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """Embeddings (n, d) of pictures (n, size, size, 3) with values 0..255."""
-    chunks = [pixels[start : start + TOGETHER] for start in range(0, len(pixels), TOGETHER)]
-    with ThreadPoolExecutor(cores()) as workers:
-        return np.concatenate(list(workers.map(backbone.engine.run, chunks)))
-
-
 def _check_classes(
     photos: Sequence[Photo], used: Sequence[Photo], skipped: Sequence[Skipped]
 ) -> None:
@@ -210,17 +155,3 @@ def _check_classes(
         names = {photo.name for photo in photos if photo.label == empty[0]}
         ours = next(one for one in skipped if one.name in names)
         raise InputError(f"{what} has no usable picture; {ours.name}: {ours.reason}")
-
-
-def _ids(hashes: Sequence[str]) -> list[str]:
-    """The start of each hash, long enough to tell pictures apart; copies get -2, -3 and so on."""
-    length = 12
-    while len({h[:length] for h in hashes}) < len(set(hashes)):
-        length += 4
-    seen: dict[str, int] = {}
-    ids = []
-    for value in hashes:
-        short = value[:length]
-        seen[short] = seen.get(short, 0) + 1
-        ids.append(short if seen[short] == 1 else f"{short}-{seen[short]}")
-    return ids

@@ -17,7 +17,7 @@ from pocketknn.builder.system.cache import key_of, mark_used, write
 from pocketknn.builder.system.untrusted_json import parse_json
 
 if TYPE_CHECKING:
-    from pocketknn.builder.backbones.load import Backbone
+    from pocketknn.builder.backbones.engines.runnable import Runnable
 
 AGREES = 0.99999  # least cosine of an embedding by a runtime and by Keras
 _SCHEMA = 2
@@ -47,7 +47,7 @@ class Converted(NamedTuple):
 
 
 def kept_or_made(
-    backbone: Backbone, kind: str, packages: Sequence[str], make: Callable[[], Converted]
+    backbone: Runnable, kind: str, packages: Sequence[str], make: Callable[[], Converted]
 ) -> Converted:
     """The network that an earlier build kept, or else a new one, which is kept.
 

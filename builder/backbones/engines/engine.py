@@ -7,23 +7,16 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from threading import Lock
-from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
 from pocketknn.builder.system import container
 
+from .conversion import converted
 from .litert import Network
-from .litert_conversion import converted
-
-if TYPE_CHECKING:
-    from pocketknn.builder.backbones.load import Backbone
+from .runnable import Pictures, Runnable, Vectors
 
 TOGETHER = 8  # pictures that are given to an engine at once
-
-Pictures = NDArray[np.uint8]  # (n, size, size, 3)
-Vectors = NDArray[np.float32]  # (n, d)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,10 +35,10 @@ class Engine:
     notes: tuple[str, ...] = ()
 
 
-def open_engine(backbone: Backbone) -> Engine:
+def open_engine(backbone: Runnable) -> Engine:
     """The fastest way to run a backbone that agrees with Keras."""
-    if backbone.name == "pixels":
-        return Engine(name="numpy", run=_flat)
+    if backbone.by_numpy is not None:
+        return Engine(name="numpy", run=backbone.by_numpy)
     keras = _Keras(backbone)
     if backbone.by_keras:
         return Engine(name="keras", run=keras)
@@ -58,7 +51,7 @@ def open_engine(backbone: Backbone) -> Engine:
     return Engine(name="litert", run=run, notes=found.notes)
 
 
-def by_keras(backbone: Backbone) -> Callable[[Pictures], Vectors]:
+def by_keras(backbone: Runnable) -> Callable[[Pictures], Vectors]:
     """How Keras itself embeds at most `TOGETHER` pictures."""
     return _Keras(backbone)
 
@@ -75,7 +68,7 @@ def cores() -> int:
 class _Keras:
     """Keras' own prediction, which takes all cores and one caller at a time."""
 
-    def __init__(self, backbone: Backbone) -> None:
+    def __init__(self, backbone: Runnable) -> None:
         self._backbone, self._lock = backbone, Lock()
 
     def __call__(self, pictures: Pictures) -> Vectors:
@@ -84,7 +77,3 @@ class _Keras:
         full[: len(pictures)] = pictures
         with self._lock:
             return np.asarray(self._backbone.model.predict_on_batch(full))[: len(pictures)]
-
-
-def _flat(pictures: Pictures) -> Vectors:
-    return pictures.reshape(len(pictures), -1).astype(np.float32)

@@ -97,8 +97,8 @@ class Study:
 
     @cached_property
     def curve(self) -> LearningCurve | None:
-        """How good fewer references would have been."""
-        if self.own is None:
+        """How good fewer references would have been; None where nothing can be left out."""
+        if self.own is None or self.manifest["references"]["leave_one_out"] is None:
             return None
         return learning_curve(self.fit, self.own, self.manifest["seed"])
 

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from pocketknn.builder.backbones.load import Backbone
     from pocketknn.builder.knn.resolve import Fit
-    from pocketknn.export.manifest.describe import Metadata
+    from pocketknn.export.manifest.metadata import Metadata
 
 FORMATS = ("tflite", "onnx", "coreml")
 SIZES = (1_000, 10_000, 100_000)
@@ -111,7 +111,8 @@ def _metadata(net: Backbone, fit: Fit) -> Metadata:
     """What the files say, but for the accuracy of random references."""
     from pocketknn.builder import References, Spec
     from pocketknn.builder.knn.resolve import fit as fitted
-    from pocketknn.export.manifest.describe import Metadata, describe
+    from pocketknn.export.manifest.describe import describe
+    from pocketknn.export.manifest.metadata import Metadata
 
     few = References.of([[1.0] * net.dim] * 6, ["a", "b"] * 3)
     manifest = describe(

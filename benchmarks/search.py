@@ -34,8 +34,8 @@ from pocketknn.builder.knn.resolve import Fit, fit
 from pocketknn.export.cli.console.quiet import quiet
 from pocketknn.export.formats.artefact import FORMATS
 from pocketknn.export.formats.options import Options
-from pocketknn.export.manifest.checksums import size
-from pocketknn.export.manifest.describe import describe
+from pocketknn.export.manifest.describe import describe, part_of
+from pocketknn.export.output.checksums import size
 from pocketknn.export.templates.template import Order, write
 
 K = 5
@@ -115,7 +115,7 @@ def written(order: Order, folder: Path, name: str) -> Path:
     """A file."""
     metadata = describe(order.fit, order.backbone, {order.format: "float32"})
     if order.outputs != "neighbors":
-        metadata = metadata.part(order.outputs)
+        metadata = part_of(metadata, order.outputs)
     path = folder / f"{name}{FORMATS[order.format].SUFFIX}"
     with quiet():
         write(order, metadata, path)

@@ -16,7 +16,6 @@ from pocketknn.builder.backbones.load import Backbone
 from pocketknn.builder.embedding.embed import Skipped
 from pocketknn.builder.errors import OF_THE_MACHINE, InputError, first_line
 from pocketknn.builder.knn.exact import Neighbors
-from pocketknn.builder.knn.rejection import measure
 from pocketknn.builder.knn.resolve import Fit, fit
 from pocketknn.builder.references.references import References
 from pocketknn.builder.selection.condense import Condensed
@@ -24,8 +23,12 @@ from pocketknn.builder.spec import AUTO, Spec
 from pocketknn.export.apps.snippets import write as app_code
 from pocketknn.export.formats.artefact import FORMATS, check_formats, writable
 from pocketknn.export.formats.options import Options
-from pocketknn.export.manifest.checksums import digest, files_of, size
-from pocketknn.export.manifest.describe import (
+from pocketknn.export.manifest.describe import describe, part_of
+from pocketknn.export.manifest.figures import measure
+from pocketknn.export.manifest.metadata import Metadata, dumps
+from pocketknn.export.output.build_folder import staged
+from pocketknn.export.output.checksums import digest, files_of, size
+from pocketknn.export.output.names import (
     GOLDEN,
     LABELS,
     MANIFEST,
@@ -34,11 +37,7 @@ from pocketknn.export.manifest.describe import (
     REFERENCES,
     SNIPPETS,
     TABLE,
-    Metadata,
-    describe,
-    dumps,
 )
-from pocketknn.export.output.build_folder import staged
 from pocketknn.export.parity import check as parity
 from pocketknn.export.parity import golden, test_inputs
 from pocketknn.export.parity.check import Parity
@@ -137,7 +136,8 @@ def export(
     formats = writable(note) if formats is None else formats
     precision = _checked(spec, references, backbone, options, formats)
     fitted = _fitted(spec, references, options, formats)
-    metadata = describe(fitted, backbone, precision, measure(fitted, strangers), options)
+    figures = measure(fitted, strangers)
+    metadata = describe(fitted, backbone, precision, figures, options)
     if against is None:
         against = (
             test_inputs.synthetic(backbone, count=test_inputs.COUNT, seed=spec.seed)
@@ -180,7 +180,7 @@ def export(
         written = [made[name] for name in precision]
         for outputs in options.outputs if "tflite" in precision else ():
             progress(outputs)
-            part = metadata.part(outputs)
+            part = part_of(metadata, outputs)
             _write_part(ordered("tflite", outputs), part, judges.of("tflite"), folder, note)
         references.save(folder / REFERENCES)
         for name, text in metadata.files().items():

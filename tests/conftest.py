@@ -12,11 +12,11 @@ from PIL import Image
 
 from pocketknn.builder import References, Spec, embed, find, load_backbone
 from pocketknn.builder.graph.build import wire
-from pocketknn.builder.knn.rejection import measure
 from pocketknn.builder.knn.resolve import fit
 from pocketknn.export.formats.artefact import FORMATS
 from pocketknn.export.formats.options import Options
 from pocketknn.export.manifest.describe import describe
+from pocketknn.export.manifest.figures import measure
 from pocketknn.export.parity.test_inputs import Queries
 from pocketknn.export.templates.slots import Slots, content_of
 from pocketknn.export.templates.template import Order, write

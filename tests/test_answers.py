@@ -16,7 +16,7 @@ from pocketknn.builder.knn.exact import unit, winners
 from pocketknn.builder.knn.resolve import fit
 from pocketknn.export import export, load
 from pocketknn.export.formats.artefact import FORMATS
-from pocketknn.export.manifest.describe import manifest_of
+from pocketknn.export.manifest.metadata import manifest_of
 from pocketknn.export.parity.test_inputs import Queries
 
 SUFFIXES = {name: target.SUFFIX for name, target in FORMATS.items()}

@@ -75,7 +75,7 @@ def test_what_is_measured_of_a_variant_is_kept_nowhere(
     monkeypatch.setenv("POCKETKNN_CACHE", str(tmp_path / "cache"))
     asked = []
     monkeypatch.setattr(
-        "pocketknn.export.manifest.describe.leave_one_out", lambda fit: asked.append(fit.k) or None
+        "pocketknn.export.manifest.figures.leave_one_out", lambda fit: asked.append(fit.k) or None
     )
     given = ("build", photos, "-o", tmp_path / "out", "--backbone", small_net, "--k", "3")
     choices = ("--formats", "coreml", "--agreement", "0.1", "--loss", "0.9", "--ios", "15")

@@ -7,7 +7,7 @@ import sys
 import zipfile
 
 from pocketknn.export.formats import canonical
-from pocketknn.export.manifest.checksums import digest
+from pocketknn.export.output.checksums import digest
 
 BUILD = """
 import sys

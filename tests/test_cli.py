@@ -17,7 +17,7 @@ from pocketknn.builder import References
 from pocketknn.builder.knn import exact
 from pocketknn.export.cli.app import main
 from pocketknn.export.formats.onnx import convert
-from pocketknn.export.manifest.checksums import digest
+from pocketknn.export.output.checksums import digest
 from pocketknn.export.parity import test_inputs
 
 

@@ -6,12 +6,12 @@ import pytest
 from conftest import PRECISION, Case, photo_case, vector_case
 
 from pocketknn.builder import InputError, References, Spec
-from pocketknn.builder.knn.rejection import measure
 from pocketknn.export import check
 from pocketknn.export.formats.coreml import convert
 from pocketknn.export.formats.options import IOS, Options
-from pocketknn.export.manifest.checksums import files_of
 from pocketknn.export.manifest.describe import describe
+from pocketknn.export.manifest.figures import measure
+from pocketknn.export.output.checksums import files_of
 from pocketknn.export.parity.check import holds
 from pocketknn.export.parity.test_inputs import Queries
 

@@ -15,7 +15,7 @@ import pytest
 
 from pocketknn.builder import References
 from pocketknn.export import load
-from pocketknn.export.manifest.describe import manifest_of
+from pocketknn.export.manifest.metadata import manifest_of
 
 FILES = [
     *(f"plain/model.{ending}" for ending in ("keras", "tflite", "mlpackage", "onnx")),

@@ -17,7 +17,7 @@ from pocketknn.builder.backbones.pytorch_tensors import tensors
 from pocketknn.builder.embedding.embed import run
 from pocketknn.builder.photos.decode import picture
 from pocketknn.export import FORMATS, export, load
-from pocketknn.export.manifest.describe import licence
+from pocketknn.export.formats.licence import licence
 
 LITE0 = LITES["efficientnet_lite0"]
 

@@ -15,7 +15,7 @@ from pocketknn.builder.photos.decode import decode, square
 from pocketknn.export import load
 from pocketknn.export.analysis.occlusion.explain import Occlusion, Patches, explain
 from pocketknn.export.formats.artefact import Artefact
-from pocketknn.export.manifest.describe import Metadata
+from pocketknn.export.manifest.metadata import Metadata
 from pocketknn.export.manifest.reopen import scorer_of
 
 SIZE, SIDE = 20, 4

@@ -12,7 +12,7 @@ from pocketknn.builder import InputError, References, Spec, build
 from pocketknn.builder.backbones.mobilenets import FAMILIES, network
 from pocketknn.builder.knn import exact as neighbors
 from pocketknn.export import FORMATS, check, load
-from pocketknn.export.manifest.checksums import files_of
+from pocketknn.export.output.checksums import files_of
 from pocketknn.export.parity.check import TOLERANCES, holds
 from pocketknn.export.parity.test_inputs import Queries
 

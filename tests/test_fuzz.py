@@ -11,7 +11,7 @@ from pocketknn.builder import InputError
 from pocketknn.export import FORMATS, export
 from pocketknn.export.cli.console import tables
 from pocketknn.export.formats.artefact import load
-from pocketknn.export.manifest.checksums import files_of
+from pocketknn.export.output.checksums import files_of
 
 MUTATIONS = int(os.environ.get("POCKETKNN_MUTATIONS", "200"))  # of each kind; 1000 by hand
 

@@ -15,7 +15,7 @@ from conftest import drawing
 from pocketknn import builder
 from pocketknn.builder import Spec, embed, find, load_backbone
 from pocketknn.export import export
-from pocketknn.export.manifest.checksums import digest
+from pocketknn.export.output.checksums import digest
 
 ROOT = Path(__file__).parents[1]
 RUN = "import sys; from pocketknn.export.cli.entry import main; main()"

@@ -17,7 +17,6 @@ from coremltools.libmilstoragepython import _BlobStorageReader, _BlobStorageWrit
 from coremltools.optimize import coreml as cto
 from coremltools.proto import Model_pb2
 
-from pocketknn.builder.knn.rejection import measure
 from pocketknn.export.formats.coreml import evaluator
 from pocketknn.export.formats.coreml.evaluator import proto
 from pocketknn.export.formats.coreml.evaluator.package import root, specification
@@ -25,6 +24,7 @@ from pocketknn.export.formats.coreml.evaluator.reading import read
 from pocketknn.export.formats.coreml.evaluator.weights import NUMBERS, Weights
 from pocketknn.export.formats.options import IOS, Options
 from pocketknn.export.manifest.describe import describe
+from pocketknn.export.manifest.figures import measure
 
 TARGETS = {15: ct.target.iOS15, 16: ct.target.iOS16, 17: ct.target.iOS17, 18: ct.target.iOS18}
 MODEL = Path("Data/com.apple.CoreML/model.mlmodel")

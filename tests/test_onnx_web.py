@@ -8,11 +8,11 @@ import pytest
 from conftest import PRECISION, photo_case, vector_case
 from node import installed, run
 
-from pocketknn.builder.knn.rejection import measure
 from pocketknn.export import check
 from pocketknn.export.formats.onnx import convert
 from pocketknn.export.formats.options import Options
 from pocketknn.export.manifest.describe import describe
+from pocketknn.export.manifest.figures import measure
 
 CASES = {
     "bundled": lambda photos: photo_case(photos, "bundled"),

@@ -12,7 +12,7 @@ from hypothesis.extra.numpy import arrays
 from pocketknn.builder import References
 from pocketknn.builder.knn import exact
 from pocketknn.export import FORMATS, check
-from pocketknn.export.manifest.checksums import files_of
+from pocketknn.export.output.checksums import files_of
 from pocketknn.export.parity.check import holds
 from pocketknn.export.parity.test_inputs import Queries
 

@@ -7,7 +7,7 @@ import pytest
 
 from pocketknn.builder import InputError, References
 from pocketknn.builder.references.references import Provenance
-from pocketknn.export.manifest.describe import Metadata
+from pocketknn.export.manifest.metadata import Metadata
 
 
 def test_vectors_are_kept_as_they_are_and_cannot_be_changed():

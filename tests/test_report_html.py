@@ -19,6 +19,7 @@ from pocketknn.builder.errors import InputError
 from pocketknn.builder.knn.resolve import fit
 from pocketknn.export.cli.app import main
 from pocketknn.export.manifest.describe import describe
+from pocketknn.export.manifest.figures import measure
 from pocketknn.export.parity.check import refused
 from pocketknn.export.report import page, thumbnails
 from pocketknn.export.report.blocks import Chart, Figure, Figures, Section, Table, Text
@@ -90,7 +91,7 @@ class Page(HTMLParser):
 
 
 def study_of(fitted, **more):
-    manifest = describe(fitted, None, {}).manifest
+    manifest = describe(fitted, None, {}, measure(fitted)).manifest
     return Study(fit=fitted, manifest=manifest | {"files": {}, "parity": {}, "skipped": []}, **more)
 
 
@@ -265,7 +266,7 @@ def test_numbers_instead_of_classes(tmp_path):
     assert parsed.sections == [
         one for one in SECTIONS if one not in ("classes", "mislabelled", "scores", "unknown")
     ]
-    loo = describe(fitted, None, {}).manifest["references"]["leave_one_out"]
+    loo = describe(fitted, None, {}, measure(fitted)).manifest["references"]["leave_one_out"]
     for name, error in loo["rmse"].items():
         assert f"{name} {error:.4g}" in parsed.text
     assert "The largest errors" in parsed.text

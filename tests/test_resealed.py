@@ -12,16 +12,9 @@ from pocketknn.builder import InputError
 from pocketknn.export import export
 from pocketknn.export.formats.tflite import convert
 from pocketknn.export.formats.zip_texts import append_files, payload, read_files
-from pocketknn.export.manifest.describe import (
-    LABELS,
-    MANIFEST,
-    SEAL,
-    SLOTS,
-    TABLE,
-    Metadata,
-    manifest_of,
-)
-from pocketknn.export.manifest.describe import _hash_of as hash_of
+from pocketknn.export.manifest.metadata import Metadata, manifest_of
+from pocketknn.export.output.names import LABELS, MANIFEST, SEAL, SLOTS, TABLE
+from pocketknn.export.output.seal import hash_of
 
 VALUES = [None, -1, 0, 10**30, 1e308, "", [], {}, "x", True, [None], {"a": 1}, 10**9, [-1] * 3]
 

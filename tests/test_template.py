@@ -15,7 +15,7 @@ from pocketknn.builder.spec import Spec
 from pocketknn.export import export
 from pocketknn.export.formats.artefact import FORMATS
 from pocketknn.export.formats.options import Options
-from pocketknn.export.manifest.checksums import digest, files_of
+from pocketknn.export.output.checksums import digest, files_of
 from pocketknn.export.parity.check import check, holds
 from pocketknn.export.templates import template
 

@@ -12,7 +12,7 @@ from pocketknn.export import load
 from pocketknn.export.formats.tflite import convert
 from pocketknn.export.formats.tflite.model import Model
 from pocketknn.export.formats.zip_texts import append_files, payload
-from pocketknn.export.manifest import checksums
+from pocketknn.export.output import checksums
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,7 @@ from conftest import plain
 
 from pocketknn.builder import References
 from pocketknn.export import export
-from pocketknn.export.manifest.checksums import digest
+from pocketknn.export.output.checksums import digest
 
 FORMATS = ("keras", "coreml")
 

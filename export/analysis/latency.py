@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from pocketknn.export.formats.artefact import FORMATS, format_of
-from pocketknn.export.manifest.checksums import size
+from pocketknn.export.output.checksums import size
 
 _WARM_UP = 3
 

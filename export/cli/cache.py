@@ -11,7 +11,7 @@ from pocketknn.builder.system.offline import SETTINGS
 from pocketknn.export.apps.web import runtime
 from pocketknn.export.cli.console import tables
 from pocketknn.export.cli.console.terminal import console
-from pocketknn.export.manifest.checksums import size
+from pocketknn.export.output.checksums import size
 from pocketknn.export.templates import template
 
 

@@ -25,8 +25,12 @@ from pocketknn.builder.references.references import Provenance, References
 from pocketknn.builder.spec import UNKNOWN, Spec
 from pocketknn.export.analysis.match import OF_PICTURE
 from pocketknn.export.formats.artefact import FORMATS, format_of
-from pocketknn.export.manifest.describe import MODEL, Metadata, redescribe, spec_of
+from pocketknn.export.manifest.describe import redescribe
+from pocketknn.export.manifest.figures import measure
+from pocketknn.export.manifest.metadata import Metadata
+from pocketknn.export.manifest.spec import spec_of
 from pocketknn.export.output.build_folder import workplace
+from pocketknn.export.output.names import MODEL
 from pocketknn.export.output.swap import put
 from pocketknn.export.parity import test_inputs
 from pocketknn.export.parity.check import Parity
@@ -200,7 +204,9 @@ def rewrite(opened: Opened, fit: Fit, out: Path, backbone: Backbone | None) -> P
         How the new file agrees; where it does not, nothing was changed.
     """
     target = FORMATS[opened.format]
-    metadata = redescribe(opened.metadata.manifest, fit)
+    # Behind a projection they would look better than they are: these references helped to find it.
+    figures = measure(fit) if fit.space.projection is None else None
+    metadata = redescribe(opened.metadata.manifest, fit, figures)
     metadata = replace(metadata, slots=opened.metadata.slots)
     place = out.resolve()  # a link stays one
     try:

@@ -16,7 +16,8 @@ from pocketknn.export.formats.coreml import convert as to_coreml
 from pocketknn.export.formats.keras import convert as to_keras
 from pocketknn.export.formats.onnx import convert as to_onnx
 from pocketknn.export.formats.tflite import convert as to_tflite
-from pocketknn.export.manifest.describe import MODEL, Metadata
+from pocketknn.export.manifest.metadata import Metadata
+from pocketknn.export.output.names import MODEL
 
 from .protocol import Outputs, Run, Target
 from .requirements import check, is_there, reason

@@ -7,7 +7,7 @@ import zlib
 from pathlib import Path
 
 from pocketknn.builder.errors import InputError
-from pocketknn.export.manifest.describe import LABELS, MANIFEST, SEAL, SLOTS, TABLE
+from pocketknn.export.output.names import LABELS, MANIFEST, SEAL, SLOTS, TABLE
 
 from .canonical import DATE
 

@@ -26,9 +26,11 @@ from pocketknn.builder.spec import Spec
 from pocketknn.export.editing.edit import projection_of
 from pocketknn.export.formats.artefact import paths_of
 from pocketknn.export.formats.requirements import is_there, reason
+from pocketknn.export.output.checksums import digest
+from pocketknn.export.output.names import MODEL, REFERENCES
 
-from .checksums import digest
-from .describe import MODEL, REFERENCES, manifest_of, spec_of
+from .metadata import manifest_of
+from .spec import spec_of
 
 if TYPE_CHECKING:
     import keras

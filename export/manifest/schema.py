@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from pocketknn.builder.spec import CROPS
 from pocketknn.export.formats.options import PRECISIONS
 
+SCHEMA = "pocketknn/1"
 _LARGEST = 1 << 53  # what a number of any reader holds
 _SIDE = 1 << 14  # pixels; more would not fit into memory
 

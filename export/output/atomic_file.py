@@ -10,7 +10,7 @@ from pathlib import Path
 
 from pocketknn.builder.errors import InputError
 from pocketknn.builder.references.files import is_ours
-from pocketknn.export.manifest.describe import LABELS, MANIFEST, PARITY, REFERENCES, TABLE
+from pocketknn.export.output.names import LABELS, MANIFEST, PARITY, REFERENCES, TABLE
 
 from .build_folder import NEW, existing, workplace
 

@@ -15,7 +15,8 @@ from pocketknn.builder.errors import InputError
 from pocketknn.builder.photos.readers import is_within
 from pocketknn.export.apps.snippets import write
 from pocketknn.export.formats.artefact import FORMATS
-from pocketknn.export.manifest.describe import (
+from pocketknn.export.manifest.metadata import manifest_of
+from pocketknn.export.output.names import (
     GOLDEN,
     LABELS,
     MANIFEST,
@@ -25,7 +26,6 @@ from pocketknn.export.manifest.describe import (
     REPORT,
     SNIPPETS,
     TABLE,
-    manifest_of,
 )
 from pocketknn.export.parity import golden
 

@@ -12,7 +12,8 @@ from PIL import Image
 from pocketknn.builder.knn.exact import Ints
 from pocketknn.builder.knn.resolve import Fit
 from pocketknn.export.formats.artefact import FORMATS
-from pocketknn.export.manifest.describe import MODEL, dumps
+from pocketknn.export.manifest.metadata import dumps
+from pocketknn.export.output.names import MODEL
 
 from .check import TOLERANCES
 from .test_inputs import Queries

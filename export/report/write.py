@@ -15,7 +15,9 @@ from pocketknn.builder.photos.decode import Photo
 from pocketknn.builder.references.references import References
 from pocketknn.export.analysis.latency import Timing, time_files
 from pocketknn.export.formats.artefact import FORMATS, runnable
-from pocketknn.export.manifest.describe import MODEL, REFERENCES, REPORT, manifest_of, spec_of
+from pocketknn.export.manifest.metadata import manifest_of
+from pocketknn.export.manifest.spec import spec_of
+from pocketknn.export.output.names import MODEL, REFERENCES, REPORT
 from pocketknn.export.pipeline import Export
 from pocketknn.export.report.sections import files_and_map, galleries, quality, what_if
 from pocketknn.export.report.statistics import score_pairs

@@ -22,8 +22,9 @@ from pocketknn.builder.references.references import References
 from pocketknn.builder.spec import Spec
 from pocketknn.export.formats.artefact import FORMATS
 from pocketknn.export.formats.options import PRECISIONS, Options
-from pocketknn.export.manifest.checksums import size
-from pocketknn.export.manifest.describe import Metadata, describe
+from pocketknn.export.manifest.describe import describe
+from pocketknn.export.manifest.metadata import Metadata
+from pocketknn.export.output.checksums import size
 from pocketknn.export.parity import test_inputs
 from pocketknn.export.pipeline import precision_of
 from pocketknn.export.templates.template import Order, write
@@ -157,7 +158,7 @@ def measure(
         sizes, accuracies, agreements = [], [], []
         for name in formats:
             precision = precision_of(name, given, backbone)
-            metadata = describe(fitted, backbone, {name: precision}, None, given, measured=False)
+            metadata = describe(fitted, backbone, {name: precision}, None, given)
             order = Order(
                 format=name,
                 fit=fitted,

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from pocketknn.builder.backbones.load import Backbone
 from pocketknn.builder.graph.build import constants
 from pocketknn.builder.knn.resolve import Fit
-from pocketknn.export.manifest.describe import Metadata
+from pocketknn.export.manifest.metadata import Metadata
 
 if TYPE_CHECKING:
     import keras

@@ -33,8 +33,10 @@ from pocketknn.builder.knn.resolve import Fit
 from pocketknn.builder.system.untrusted_json import parse_json
 from pocketknn.export.formats.artefact import FORMATS
 from pocketknn.export.formats.options import Options
-from pocketknn.export.manifest.checksums import digest
-from pocketknn.export.manifest.describe import MODEL, PACKAGES, Metadata, installed
+from pocketknn.export.manifest.metadata import Metadata
+from pocketknn.export.manifest.versions import PACKAGES, installed
+from pocketknn.export.output.checksums import digest
+from pocketknn.export.output.names import MODEL
 
 from .slots import Slots, content_of
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pocketknn.export.manifest.describe import SHOWN
+from pocketknn.export.manifest.metadata import SHOWN
 
 from .explain import SAME, Explanation, Near, Occlusion
 from .words import number, titled

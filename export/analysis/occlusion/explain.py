@@ -18,7 +18,7 @@ from pocketknn.builder.knn import exact as neighbors
 from pocketknn.builder.knn.exact import Floats, Ints
 from pocketknn.export.formats.artefact import Artefact
 from pocketknn.export.formats.protocol import Outputs
-from pocketknn.export.manifest.describe import Metadata, Row
+from pocketknn.export.manifest.metadata import Metadata, Row
 from pocketknn.export.manifest.reopen import Scorer
 
 PATCH, STEPS = 0.2, 12

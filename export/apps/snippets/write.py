@@ -13,7 +13,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from pocketknn.export.manifest.describe import MODEL
+from pocketknn.export.output.names import MODEL
 
 # Each snippet with the format that it runs.
 SNIPPETS = {

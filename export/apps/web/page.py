@@ -13,7 +13,8 @@ from pocketknn.builder.errors import InputError
 from pocketknn.export.apps.snippets import write as app_code
 from pocketknn.export.formats.artefact import load
 from pocketknn.export.formats.onnx import convert
-from pocketknn.export.manifest.describe import MODEL, Metadata
+from pocketknn.export.manifest.metadata import Metadata
+from pocketknn.export.output.names import MODEL
 
 from .runtime import Runtime
 

@@ -12,7 +12,7 @@ from PIL import ImageOps
 from pocketknn.builder.errors import InputError
 from pocketknn.builder.photos.decode import Photo, PictureError, decode, read
 from pocketknn.export.analysis.match import ByPicture
-from pocketknn.export.manifest.describe import Row
+from pocketknn.export.manifest.metadata import Row
 
 # Side in pixels and JPEG's quality, from the best; the first whose bytes fit is taken.
 _STEPS = ((160, 80), (112, 75), (80, 70), (56, 60), (40, 50))

@@ -16,7 +16,7 @@ from pocketknn.builder.photos.decode import Photo, PictureError, pixels
 from pocketknn.builder.photos.readers import LocalFile
 from pocketknn.export.cli.console.terminal import console, say_json, shown
 from pocketknn.export.formats.artefact import Artefact, load, picture_input
-from pocketknn.export.manifest.describe import SHOWN, Row
+from pocketknn.export.manifest.metadata import SHOWN, Row
 
 
 def predict_images(path: Path, images: Sequence[Path], as_json: bool) -> None:

@@ -19,9 +19,9 @@ from pocketknn.export.editing import edit
 from pocketknn.export.editing.edit import Opened
 from pocketknn.export.formats.artefact import FORMATS, format_of
 from pocketknn.export.formats.requirements import check
-from pocketknn.export.manifest.checksums import size
-from pocketknn.export.manifest.describe import MANIFEST, REFERENCES
 from pocketknn.export.output.build_folder import foreign_in_package, recover
+from pocketknn.export.output.checksums import size
+from pocketknn.export.output.names import MANIFEST, REFERENCES
 
 _NAMED = 3  # classes in a warning
 

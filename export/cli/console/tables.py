@@ -12,7 +12,7 @@ from rich.text import Text
 from pocketknn.builder.embedding.embed import Skipped, with_labels
 from pocketknn.builder.photos.decode import Photo
 from pocketknn.export.cli.make.condense_option import kept_lines
-from pocketknn.export.manifest.describe import REPORT
+from pocketknn.export.output.names import REPORT
 from pocketknn.export.parity.check import TOLERANCES, Parity
 from pocketknn.export.pipeline import Export
 from pocketknn.export.report.wording import projected

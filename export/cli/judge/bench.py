@@ -16,7 +16,7 @@ from pocketknn.export.cli.console.quiet import say
 from pocketknn.export.cli.console.tables import megabytes
 from pocketknn.export.cli.console.terminal import console, say_json
 from pocketknn.export.formats.artefact import paths_of, runnable
-from pocketknn.export.manifest.describe import manifest_of
+from pocketknn.export.manifest.metadata import manifest_of
 
 
 def bench_build(out: Path, runs: int, as_json: bool) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 from pocketknn.export.cli.console import tables
 from pocketknn.export.cli.console.terminal import console, say_json
 from pocketknn.export.formats.artefact import FORMATS, format_of
-from pocketknn.export.manifest.checksums import size
+from pocketknn.export.output.checksums import size
 
 
 def inspect_artefact(path: Path, as_json: bool) -> None:

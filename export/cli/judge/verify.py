@@ -14,9 +14,10 @@ from pocketknn.export.cli.console.quiet import say
 from pocketknn.export.cli.console.terminal import console
 from pocketknn.export.formats.artefact import FORMATS, format_of
 from pocketknn.export.formats.requirements import reason
-from pocketknn.export.manifest.checksums import digest, size
-from pocketknn.export.manifest.describe import MANIFEST, MODEL, REFERENCES, manifest_of
+from pocketknn.export.manifest.metadata import manifest_of
 from pocketknn.export.manifest.reopen import fit_of, parts_of
+from pocketknn.export.output.checksums import digest, size
+from pocketknn.export.output.names import MANIFEST, MODEL, REFERENCES
 from pocketknn.export.parity import test_inputs
 from pocketknn.export.parity.judges import Judges
 from pocketknn.export.pipeline import compare

@@ -10,8 +10,8 @@ from pocketknn.builder.errors import InputError
 from pocketknn.builder.references.files import read_collection
 from pocketknn.builder.references.references import References
 from pocketknn.export.cli.console.terminal import say, shown
-from pocketknn.export.manifest.describe import REFERENCES
 from pocketknn.export.output.atomic_file import saved
+from pocketknn.export.output.names import REFERENCES
 
 PARQUET, JSON, CSV = ".parquet", ".json", ".csv"
 _NAMED = 10  # classes in a line

@@ -19,11 +19,12 @@ from pocketknn.builder.errors import OF_THE_MACHINE, InputError, first_line
 from pocketknn.export.formats import canonical, protobuf_fields, quantize
 from pocketknn.export.formats import narrow as smaller
 from pocketknn.export.formats.coreml.evaluator.package import root, specification
+from pocketknn.export.formats.licence import licence
 from pocketknn.export.formats.options import Options
 from pocketknn.export.formats.protocol import Outputs, Run
 from pocketknn.export.formats.requirements import is_there
 from pocketknn.export.formats.serving_function import serving_function
-from pocketknn.export.manifest.describe import Metadata, licence
+from pocketknn.export.manifest.metadata import Metadata
 from pocketknn.export.templates import slots
 from pocketknn.export.templates.slots import Content, Slots
 

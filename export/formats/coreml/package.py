@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from pocketknn.export.formats import protobuf_fields
 from pocketknn.export.formats.coreml.evaluator.package import root, specification
-from pocketknn.export.manifest import checksums
+from pocketknn.export.output import checksums
 from pocketknn.export.templates.slots import Place
 
 _MODEL, _WEIGHTS = "com.apple.CoreML/model.mlmodel", "com.apple.CoreML/weights/weight.bin"

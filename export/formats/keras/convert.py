@@ -18,7 +18,7 @@ from pocketknn.export.formats import canonical
 from pocketknn.export.formats.options import Options
 from pocketknn.export.formats.protocol import Outputs, Run
 from pocketknn.export.formats.zip_texts import append_files, read_files
-from pocketknn.export.manifest.describe import Metadata
+from pocketknn.export.manifest.metadata import Metadata
 from pocketknn.export.templates import slots
 from pocketknn.export.templates.slots import Content, Place, Slots
 

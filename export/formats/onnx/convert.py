@@ -18,11 +18,12 @@ from pocketknn.builder.errors import InputError, first_line
 from pocketknn.builder.graph.index_layers import LARGE
 from pocketknn.export.formats import canonical, protobuf_fields, quantize
 from pocketknn.export.formats import narrow as smaller
+from pocketknn.export.formats.licence import licence
 from pocketknn.export.formats.options import Options
 from pocketknn.export.formats.protocol import Outputs, Run
 from pocketknn.export.formats.serving_function import pixels_of, serving_function
-from pocketknn.export.manifest import checksums
-from pocketknn.export.manifest.describe import Metadata, licence
+from pocketknn.export.manifest.metadata import Metadata
+from pocketknn.export.output import checksums
 from pocketknn.export.templates import slots
 from pocketknn.export.templates.slots import Content, Slots
 

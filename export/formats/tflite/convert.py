@@ -18,8 +18,8 @@ from pocketknn.export.formats.options import Options
 from pocketknn.export.formats.protocol import Outputs, Run
 from pocketknn.export.formats.serving_function import pixels_of, serving_function
 from pocketknn.export.formats.zip_texts import append_files, payload, read_files
-from pocketknn.export.manifest import checksums
-from pocketknn.export.manifest.describe import Metadata
+from pocketknn.export.manifest.metadata import Metadata
+from pocketknn.export.output import checksums
 from pocketknn.export.templates import slots
 from pocketknn.export.templates.slots import Content, Slots
 

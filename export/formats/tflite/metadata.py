@@ -11,7 +11,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from pocketknn.builder.errors import InputError
-from pocketknn.export.manifest.describe import LABELS, MANIFEST, TABLE, Metadata, licence
+from pocketknn.export.formats.licence import licence
+from pocketknn.export.manifest.metadata import Metadata
+from pocketknn.export.output.names import LABELS, MANIFEST, TABLE
 
 from .model import Port, Signature
 

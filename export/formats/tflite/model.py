@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pocketknn.export.manifest import checksums
+from pocketknn.export.output import checksums
 
 _IDENTIFIER = b"TFL3"
 _ALIGNMENT = 16  # of the data of a buffer, which the runtime maps as it is

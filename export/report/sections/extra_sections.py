@@ -10,7 +10,7 @@ from pocketknn.export.analysis.occlusion import words as explain_words
 from pocketknn.export.analysis.occlusion.explain import Explanation
 from pocketknn.export.analysis.robustness.measure import Shifted, shares
 from pocketknn.export.cli.console.terminal import shown
-from pocketknn.export.manifest.describe import REPORT
+from pocketknn.export.output.names import REPORT
 from pocketknn.export.report import page
 from pocketknn.export.report.blocks import Chart, Section, Table, Text
 from pocketknn.export.report.wording import percent, plural

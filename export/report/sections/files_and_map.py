@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from pocketknn.export.manifest.describe import MODEL, licence
+from pocketknn.export.formats.licence import licence
+from pocketknn.export.output.names import MODEL
 from pocketknn.export.report.blocks import Block, Dot, Plane, Section, Table, Text
 from pocketknn.export.report.data import Study
 from pocketknn.export.report.statistics.embedding_map import layout, roomy

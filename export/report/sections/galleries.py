@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from pocketknn.export.manifest.describe import SHOWN
+from pocketknn.export.manifest.metadata import SHOWN
 from pocketknn.export.report.blocks import Block, Case, Gallery, Section, Text
 from pocketknn.export.report.data import Study
 from pocketknn.export.report.statistics.data_issues import NEAR, Twins, suspects, twins, twins_among

@@ -1,0 +1,169 @@
+"""What an artefact says about itself: its texts, written and read again."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from pocketknn.builder.errors import InputError, first_line
+from pocketknn.builder.photos.readers import read_file
+from pocketknn.builder.references.references import unguarded
+from pocketknn.builder.system.untrusted_json import parse_json
+from pocketknn.export.output.names import LABELS, MANIFEST, SEAL, SLOTS, TABLE
+from pocketknn.export.output.seal import check_texts, sealed
+
+from .earlier import upgrade
+from .schema import BUILT, INSIDE, SCHEMA, check_manifest
+from .spec import spec_of
+
+SHOWN = 5  # neighbours that people are shown of those that vote
+Row = dict[str, str | int]
+COLUMNS = ("index", "id", "label", "path")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Metadata:
+    """What an artefact says about itself.
+
+    Attributes:
+        manifest: JSON object: head, k, backbone, input, outputs, labels, references, versions.
+        table: CSV of index, id, label, path: what leads from an index to a picture.
+        slots: where in the file lies what depends on the references, for a later change of them.
+        seal: sha256 of the part of the file that a native runtime reads.
+    """
+
+    manifest: dict[str, Any]
+    table: str
+    slots: dict[str, Any] = field(default_factory=dict, compare=False)
+    seal: str = field(default="", compare=False)
+
+    @property
+    def labels(self) -> list[str]:
+        """The classes in the order of `probabilities`; empty without a vote."""
+        return list(self.manifest["labels"])
+
+    def rows(self) -> list[Row]:
+        """The table of references, a dictionary of index, id, label and path a row.
+
+        Raises:
+            InputError: it is damaged, or of another number of references.
+        """
+        try:
+            found = csv.reader(io.StringIO(self.table, newline=""), strict=True)
+            columns = tuple(next(found, ()))
+            rows = [dict(zip(columns, row, strict=True)) for row in found]
+            if columns != COLUMNS:
+                raise ValueError(f"its columns are {', '.join(columns)}")
+            numbers = [row["index"] for row in rows]
+            if numbers != [*map(str, range(len(rows)))]:
+                raise ValueError("its rows are not numbered from 0")
+        except (ValueError, csv.Error) as error:
+            raise InputError(f"the table of references is damaged: {error}") from error
+        if len(rows) != (count := self.manifest["references"]["count"]):
+            raise InputError(f"the table of references has {len(rows)} rows, not {count}")
+        return [
+            {name: unguarded(cell) for name, cell in row.items()} | {"index": place}
+            for place, row in enumerate(rows)
+        ]
+
+    def files(self, seal: str = "") -> dict[str, str]:
+        """The texts that a format stores, by name.
+
+        Args:
+            seal: sha256 of the part of the file that a native runtime will read, if one will.
+        """
+        texts = {
+            MANIFEST: dumps(self.manifest),
+            TABLE: self.table,
+            LABELS: "".join(f"{label}\n" for label in self.labels),
+            SLOTS: json.dumps(self.slots),
+        }
+        return sealed(texts, seal)
+
+    @classmethod
+    def parse(
+        cls, files: dict[str, str], source: str, wanted: Mapping[str, Any] = INSIDE
+    ) -> Metadata:
+        """Read what `files` gave.
+
+        Args:
+            files: the texts by name.
+            source: what messages call them.
+            wanted: what the manifest must hold: `INSIDE` an artefact, or `BUILT` for a folder's.
+
+        Raises:
+            InputError: something is missing, broken, or was written by another schema.
+        """
+        if MANIFEST not in files or TABLE not in files:
+            raise InputError(
+                f"{source} carries no pocketknn manifest: it is broken, or another tool's"
+            )
+        try:
+            manifest = parse_json(files[MANIFEST])
+            schema = manifest["schema"]
+            if schema == SCHEMA:
+                upgrade(manifest)
+                check_manifest(manifest, wanted)
+                spec_of(manifest)
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise InputError(f"the manifest of {source} is broken: {first_line(error)}") from error
+        if schema != SCHEMA:
+            raise InputError(f"{source} has a manifest of schema {schema!r:.40}, not {SCHEMA!r}")
+        if not all(isinstance(text, str) for text in files.values()):
+            raise InputError(f"{source} is damaged: a text in it is no UTF-8")  # protobuf's way
+        if wanted is INSIDE:
+            check_texts(files, source)
+        try:
+            slots = parse_json(files.get(SLOTS, "{}"))
+        except ValueError as error:
+            raise InputError(f"the manifest of {source} is broken: {error}") from error
+        return cls(
+            manifest=manifest,
+            table=files[TABLE],
+            slots=slots,
+            seal=files.get(SEAL, "").partition("\n")[2].strip(),
+        )
+
+    def with_precision(self, precision: Mapping[str, str]) -> Metadata:
+        """With the backbone's precision of each format, as it turned out."""
+        return replace(self, manifest=self.manifest | {"precision": dict(precision)})
+
+    def check_seal(self, found: str, source: str) -> None:
+        """Refuse a damaged file before a native runtime, which may crash on it, sees it.
+
+        Args:
+            found: sha256 of what the runtime would read.
+            source: what the message calls the file.
+
+        Raises:
+            InputError: the content is not the one that was sealed.
+        """
+        if found != self.seal:
+            raise InputError(f"{source} is damaged: the model in it is not the one that was built")
+
+
+def manifest_of(out: Path) -> dict[str, Any]:
+    """The manifest of a build's folder.
+
+    Raises:
+        InputError: there is none, or it is broken.
+    """
+    try:
+        text = read_file(out / MANIFEST).decode("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{out} is no build: it has no {MANIFEST} that can be read") from error
+    manifest = Metadata.parse({MANIFEST: text, TABLE: ""}, str(out / MANIFEST), BUILT).manifest
+    for name in manifest["files"]:
+        if not (out / name).resolve().is_relative_to(out.resolve()):
+            raise InputError(f"{out / name} is a link that leads out of the build")
+    return manifest
+
+
+def dumps(value: object) -> str:
+    """JSON as every file of a build is written: readable, in UTF-8, the same each time."""
+    return json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n"

@@ -1,0 +1,11 @@
+"""What the files of a build are called, in its folder and inside each artefact."""
+
+from __future__ import annotations
+
+MODEL = "model"  # all artefacts, before their suffix
+MANIFEST, TABLE, LABELS = "manifest.json", "references.csv", "labels.txt"
+PARITY, REFERENCES = "parity.json", "references.parquet"
+REPORT = "report.html"  # measures this machine too, and is written anew: no part of the manifest
+GOLDEN, SNIPPETS = "golden", "snippets"  # folders: a test for devices, and code for apps
+SLOTS = "slots.json"  # inside a file: where its references lie
+SEAL = "seal.txt"  # inside a file: sha256 of its texts, and of what a native runtime will be given

@@ -6,9 +6,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from pocketknn.export.formats.artefact import FORMATS as FORMATS
-    from pocketknn.export.formats.artefact import Artefact as Artefact
-    from pocketknn.export.formats.artefact import load as load
+    from pocketknn.export.formats.table import FORMATS as FORMATS
+    from pocketknn.export.manifest.artefact import Artefact as Artefact
+    from pocketknn.export.manifest.artefact import load as load
     from pocketknn.export.parity.check import Parity as Parity
     from pocketknn.export.parity.check import check as check
 
@@ -17,14 +17,14 @@ if TYPE_CHECKING:
     from .pipeline import export as export
 
 _HOME = {
-    "Artefact": "formats.artefact",
+    "Artefact": "manifest.artefact",
     "Export": "pipeline",
-    "FORMATS": "formats.artefact",
+    "FORMATS": "formats.table",
     "Parity": "parity.check",
     "Written": "pipeline",
     "check": "parity.check",
     "export": "pipeline",
-    "load": "formats.artefact",
+    "load": "manifest.artefact",
 }
 __all__ = list(_HOME)
 

@@ -21,8 +21,9 @@ from pocketknn.builder.references.references import References
 from pocketknn.builder.selection.condense import Condensed
 from pocketknn.builder.spec import AUTO, Spec
 from pocketknn.export.apps.snippets import write as app_code
-from pocketknn.export.formats.artefact import FORMATS, check_formats, writable
+from pocketknn.export.formats.files import check_formats, writable
 from pocketknn.export.formats.options import Options
+from pocketknn.export.formats.table import FORMATS
 from pocketknn.export.manifest.describe import describe, part_of
 from pocketknn.export.manifest.figures import measure
 from pocketknn.export.manifest.metadata import Metadata, dumps
@@ -178,10 +179,11 @@ def export(
                 metadata = metadata.with_precision(precision)
                 made[name] = _write(ordered(name), metadata, judges.of(name), folder, note)
         written = [made[name] for name in precision]
-        for outputs in options.outputs if "tflite" in precision else ():
-            progress(outputs)
-            part = part_of(metadata, outputs)
-            _write_part(ordered("tflite", outputs), part, judges.of("tflite"), folder, note)
+        for name in [one for one in precision if "outputs" in FORMATS[one].OPTIONS]:
+            for outputs in options.outputs:
+                progress(outputs)
+                part = part_of(metadata, outputs)
+                _write_part(ordered(name, outputs), part, judges.of(name), folder, note)
         references.save(folder / REFERENCES)
         for name, text in metadata.files().items():
             if name == TABLE or (name == LABELS and metadata.labels):
@@ -254,8 +256,8 @@ def _check_search(spec: Spec, formats: Sequence[str], options: Options) -> None:
             "the output 'scores' is there for float32 references and the search exact only"
         )
     bytes_ = spec.references_precision == "int8" or spec.search != "exact"
-    if bytes_ and "coreml" in formats and options.ios == 15:
-        raise InputError("Core ML takes 8-bit references from iOS 16 on, not from 15")
+    for name in formats:
+        FORMATS[name].check_options(options, bytes_=bytes_)
 
 
 def precision_of(name: str, options: Options, backbone: Backbone | None) -> str:
@@ -346,7 +348,7 @@ def _write_part(
     folder: Path,
     note: Callable[[str], None],
 ) -> None:
-    """A TFLite file that ends before the top-k.
+    """A file that ends before the top-k.
 
     Raises:
         InputError: it does not agree with the exact values.

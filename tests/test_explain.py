@@ -14,7 +14,7 @@ from pocketknn.builder import find
 from pocketknn.builder.photos.decode import decode, square
 from pocketknn.export import load
 from pocketknn.export.analysis.occlusion.explain import Occlusion, Patches, explain
-from pocketknn.export.formats.artefact import Artefact
+from pocketknn.export.manifest.artefact import Artefact
 from pocketknn.export.manifest.metadata import Metadata
 from pocketknn.export.manifest.reopen import scorer_of
 

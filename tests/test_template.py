@@ -13,8 +13,8 @@ from pocketknn.builder.knn.resolve import fit
 from pocketknn.builder.references.references import References
 from pocketknn.builder.spec import Spec
 from pocketknn.export import export
-from pocketknn.export.formats.artefact import FORMATS
 from pocketknn.export.formats.options import Options
+from pocketknn.export.formats.table import FORMATS
 from pocketknn.export.output.checksums import digest, files_of
 from pocketknn.export.parity.check import check, holds
 from pocketknn.export.templates import template

@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from pocketknn.export.formats.artefact import FORMATS, format_of
+from pocketknn.export.formats.files import format_of
+from pocketknn.export.formats.table import FORMATS
 from pocketknn.export.output.checksums import size
 
 _WARM_UP = 3

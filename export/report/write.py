@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,8 @@ from pocketknn.builder.knn.resolve import fit
 from pocketknn.builder.photos.decode import Photo
 from pocketknn.builder.references.references import References
 from pocketknn.export.analysis.latency import Timing, time_files
-from pocketknn.export.formats.artefact import FORMATS, runnable
+from pocketknn.export.formats.files import runnable
+from pocketknn.export.formats.table import FORMATS
 from pocketknn.export.manifest.metadata import manifest_of
 from pocketknn.export.manifest.spec import spec_of
 from pocketknn.export.output.names import MODEL, REFERENCES, REPORT
@@ -110,12 +110,8 @@ def report_eval(out: Path, held_out: HeldOut) -> Path:
 
 
 def _time_shortly(folder: Path, manifest: dict[str, Any]) -> list[Timing]:
-    """A few runs of each file; Core ML on a Mac only, as elsewhere our evaluator runs it."""
-    paths = [
-        folder / f"{MODEL}{target.SUFFIX}"
-        for name, target in FORMATS.items()
-        if name != "coreml" or sys.platform == "darwin"
-    ]
+    """A few runs of each file that is run here by what runs it on devices."""
+    paths = [folder / f"{MODEL}{target.SUFFIX}" for target in FORMATS.values() if target.NATIVE]
     return time_files(runnable([path for path in paths if path.exists()]), manifest, _RUNS)
 
 

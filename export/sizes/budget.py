@@ -20,8 +20,8 @@ from pocketknn.builder.knn.exact import leave_one_out as leave_rows_out
 from pocketknn.builder.knn.resolve import Fit, fit
 from pocketknn.builder.references.references import References
 from pocketknn.builder.spec import Spec
-from pocketknn.export.formats.artefact import FORMATS
 from pocketknn.export.formats.options import PRECISIONS, Options
+from pocketknn.export.formats.table import FORMATS
 from pocketknn.export.manifest.describe import describe
 from pocketknn.export.manifest.metadata import Metadata
 from pocketknn.export.output.checksums import size
@@ -96,7 +96,7 @@ def of_devices(formats: Sequence[str]) -> list[str]:
     Raises:
         InputError: there is none.
     """
-    found = [name for name in formats if name != "keras"]
+    found = [name for name in formats if FORMATS[name].OF_DEVICES]
     if not found:
         raise InputError("a budget is for files of devices; name a format besides keras")
     return found

@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from pocketknn.builder.errors import InputError
 from pocketknn.builder.knn import exact as neighbors
 from pocketknn.builder.knn.exact import Floats, Ints
-from pocketknn.export.formats.artefact import Artefact
 from pocketknn.export.formats.protocol import Outputs
+from pocketknn.export.manifest.artefact import Artefact
 from pocketknn.export.manifest.metadata import Metadata, Row
 from pocketknn.export.manifest.reopen import Scorer
 

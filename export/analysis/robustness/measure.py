@@ -12,8 +12,8 @@ import numpy as np
 from pocketknn.builder.errors import InputError
 from pocketknn.builder.photos.decode import Photo, decode, read, square
 from pocketknn.export.analysis.readable import drawn
-from pocketknn.export.formats.artefact import Artefact, picture_input
 from pocketknn.export.formats.protocol import Outputs
+from pocketknn.export.manifest.artefact import Artefact, picture_input
 from pocketknn.export.parity import metrics
 
 from .corruptions import Strength, shifts

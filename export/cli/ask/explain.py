@@ -16,7 +16,7 @@ from pocketknn.export.analysis.occlusion.explain import PATCH, STEPS, Patches, e
 from pocketknn.export.cli.console.progress import progress
 from pocketknn.export.cli.console.quiet import say
 from pocketknn.export.cli.console.terminal import console, say_json
-from pocketknn.export.formats.artefact import artefact_of, picture_input
+from pocketknn.export.manifest.artefact import artefact_of, picture_input
 from pocketknn.export.manifest.reopen import scorer_of
 from pocketknn.export.output.atomic_file import PICTURES, check_new
 from pocketknn.export.report.sections import extra_sections

@@ -15,7 +15,7 @@ from pocketknn.builder.knn import exact
 from pocketknn.builder.photos.decode import Photo, PictureError, pixels
 from pocketknn.builder.photos.readers import LocalFile
 from pocketknn.export.cli.console.terminal import console, say_json, shown
-from pocketknn.export.formats.artefact import Artefact, load, picture_input
+from pocketknn.export.manifest.artefact import Artefact, load, picture_input
 from pocketknn.export.manifest.metadata import SHOWN, Row
 
 

@@ -17,8 +17,9 @@ from pocketknn.export.cli.console.quiet import say
 from pocketknn.export.cli.console.terminal import command_line, console
 from pocketknn.export.editing import edit
 from pocketknn.export.editing.edit import Opened
-from pocketknn.export.formats.artefact import FORMATS, format_of
 from pocketknn.export.formats.requirements import check
+from pocketknn.export.formats.table import FORMATS
+from pocketknn.export.manifest.artefact import metadata_of
 from pocketknn.export.output.build_folder import foreign_in_package, recover
 from pocketknn.export.output.checksums import size
 from pocketknn.export.output.names import MANIFEST, REFERENCES
@@ -119,7 +120,7 @@ def _check_place(path: Path, target: Path, new: bool) -> None:
         raise InputError(f"{target} exists; choose another name, or replace it with --force")
     if target.exists() and target != path:
         try:
-            FORMATS[format_of(target)].read(target)
+            metadata_of(target)
         except InputError as error:
             raise InputError(f"{target} is not ours, and --force replaces nothing else") from error
     if target.is_dir() and (foreign := foreign_in_package(target)):

@@ -15,7 +15,7 @@ from pocketknn.export.analysis.latency import Timing, time_files
 from pocketknn.export.cli.console.quiet import say
 from pocketknn.export.cli.console.tables import megabytes
 from pocketknn.export.cli.console.terminal import console, say_json
-from pocketknn.export.formats.artefact import paths_of, runnable
+from pocketknn.export.formats.files import paths_of, runnable
 from pocketknn.export.manifest.metadata import manifest_of
 
 

@@ -21,9 +21,10 @@ from pocketknn.export.analysis.readable import readable
 from pocketknn.export.cli.console.quiet import say
 from pocketknn.export.cli.console.tables import without_strays
 from pocketknn.export.cli.console.terminal import console, say_json, shown
-from pocketknn.export.formats.artefact import Artefact, artefacts_of, is_artefact, picture_input
+from pocketknn.export.formats.files import is_artefact
 from pocketknn.export.formats.protocol import Outputs
 from pocketknn.export.formats.requirements import missing
+from pocketknn.export.manifest.artefact import Artefact, artefacts_of, picture_input
 from pocketknn.export.parity import metrics
 from pocketknn.export.report.data import held_out_of
 from pocketknn.export.report.write import report_eval

@@ -19,7 +19,8 @@ from pocketknn.export.cli.console.quiet import say
 from pocketknn.export.cli.console.tables import without_strays
 from pocketknn.export.cli.console.terminal import console, say_json
 from pocketknn.export.cli.refs.files import counted
-from pocketknn.export.formats.artefact import artefact_of, is_artefact
+from pocketknn.export.formats.files import is_artefact
+from pocketknn.export.manifest.artefact import artefact_of
 from pocketknn.export.output.atomic_file import PICTURES, check_new
 from pocketknn.export.parity import metrics
 from pocketknn.export.report.sections import extra_sections

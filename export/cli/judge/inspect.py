@@ -6,14 +6,15 @@ from pathlib import Path
 
 from pocketknn.export.cli.console import tables
 from pocketknn.export.cli.console.terminal import console, say_json
-from pocketknn.export.formats.artefact import FORMATS, format_of
+from pocketknn.export.formats.files import format_of
+from pocketknn.export.manifest.artefact import metadata_of
 from pocketknn.export.output.checksums import size
 
 
 def inspect_artefact(path: Path, as_json: bool) -> None:
     """Print what an artefact says about itself, without running it."""
     name = format_of(path)
-    metadata = FORMATS[name].read(path)
+    metadata = metadata_of(path)
     if as_json:
         say_json(metadata.manifest)
         return

@@ -12,8 +12,9 @@ from pocketknn.builder.references.references import References
 from pocketknn.export.cli.console import tables
 from pocketknn.export.cli.console.quiet import say
 from pocketknn.export.cli.console.terminal import console
-from pocketknn.export.formats.artefact import FORMATS, format_of
 from pocketknn.export.formats.requirements import reason
+from pocketknn.export.formats.table import FORMATS
+from pocketknn.export.manifest.artefact import metadata_of
 from pocketknn.export.manifest.metadata import manifest_of
 from pocketknn.export.manifest.reopen import fit_of, parts_of
 from pocketknn.export.output.checksums import digest, size
@@ -81,6 +82,6 @@ def _changes(out: Path, manifest: dict[str, Any]) -> Iterator[str]:
         elif digest(path) != file["sha256"]:
             yield f"{name} is not the file that was built: its sha256 differs"
         elif path.suffix in {target.SUFFIX for target in FORMATS.values()}:
-            inside = FORMATS[format_of(path)].read(path).manifest
+            inside = metadata_of(path).manifest
             if any(manifest.get(key) != value for key, value in inside.items()):
                 yield f"{MANIFEST} is not the one inside {name}"

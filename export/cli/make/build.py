@@ -29,7 +29,7 @@ from pocketknn.export.cli.console import tables
 from pocketknn.export.cli.console.progress import progress
 from pocketknn.export.cli.console.quiet import say
 from pocketknn.export.cli.console.terminal import console
-from pocketknn.export.formats.artefact import check_formats, writable
+from pocketknn.export.formats.files import check_formats, writable
 from pocketknn.export.formats.options import Options
 from pocketknn.export.formats.requirements import missing
 from pocketknn.export.output.build_folder import check_apart, check_free

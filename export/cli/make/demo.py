@@ -19,7 +19,8 @@ from pocketknn.builder.photos.find import find
 from pocketknn.builder.spec import Spec
 from pocketknn.export.cli.console.tables import megabytes
 from pocketknn.export.cli.console.terminal import console
-from pocketknn.export.formats.artefact import check_formats, load, writable
+from pocketknn.export.formats.files import check_formats, writable
+from pocketknn.export.manifest.artefact import load
 from pocketknn.export.output.build_folder import check_free
 
 from .build import Selection, build_photos

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 
 from pocketknn.export.formats.licence import licence
+from pocketknn.export.formats.table import FORMATS
 from pocketknn.export.output.names import MODEL
 from pocketknn.export.report.blocks import Block, Dot, Plane, Section, Table, Text
 from pocketknn.export.report.data import Study
@@ -179,16 +179,15 @@ def _files(study: Study) -> Iterator[Block]:
                 for one in study.timings
             ),
         )
-    if "coreml" in manifest["parity"] and sys.platform != "darwin":
-        yield Text(
-            text="The Core ML file was run by an evaluator of its program, whose time says nothing"
-            " of a phone."
-        )
+    for name in manifest["parity"]:
+        if not FORMATS[name].NATIVE:
+            yield Text(
+                text=f"The {FORMATS[name].TITLE} file was run by an evaluator of its program,"
+                " whose time says nothing of a phone."
+            )
 
 
 def _file_of(manifest: dict[str, Any], name: str) -> str:
-    from pocketknn.export.formats.artefact import FORMATS
-
     return MODEL + FORMATS[name].SUFFIX
 
 

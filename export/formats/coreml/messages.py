@@ -17,139 +17,54 @@ from typing import Any
 _PACKAGE = "pocketknn.coreml"
 _ONE, _MANY = 1, 3  # LABEL_OPTIONAL, LABEL_REPEATED
 _ENUMS = ("ColorSpace", "DataType")
-# A message, then its fields: number, type (several *, by texts []), name, and the group of which
-# only one is given.
+# A message and its fields: number, type (several *, by texts []), name, and the group of which only
+# one is given.
 _SCHEMA = """
-Model
-  1 int32 specificationVersion
-  2 ModelDescription description
-  502 Program mlProgram / Type
-ModelDescription
-  1 FeatureDescription* input
-  10 FeatureDescription* output
-  11 string predictedFeatureName
-  12 string predictedProbabilitiesName
-  100 Metadata metadata
-FeatureDescription
-  1 string name
-  2 string shortDescription
-  3 FeatureType type
-Metadata
-  1 string shortDescription
-  2 string versionString
-  3 string author
-  4 string license
-  100 string[] userDefined
-FeatureType
-  3 StringFeatureType stringType / Type
-  4 ImageFeatureType imageType / Type
-  5 ArrayFeatureType multiArrayType / Type
-  6 DictionaryFeatureType dictionaryType / Type
-StringFeatureType
-ImageFeatureType
-  1 int64 width
-  2 int64 height
-  3 ColorSpace colorSpace
-ColorSpace
-  0 INVALID_COLOR_SPACE
-  10 GRAYSCALE
-  20 RGB
-  30 BGR
-  40 GRAYSCALE_FLOAT16
-ArrayFeatureType
-  1 int64* shape
-  2 int32 dataType
-DictionaryFeatureType
-  2 StringFeatureType stringKeyType / KeyType
-Program
-  1 int64 version
-  2 Function[] functions
-  4 Value[] attributes
-Function
-  1 NamedValueType* inputs
-  2 string opset
-  3 Block[] block_specializations
-Block
-  2 string* outputs
-  3 Operation* operations
-Operation
-  1 string type
-  2 Argument[] inputs
-  3 NamedValueType* outputs
-  4 Block* blocks
-  5 Value[] attributes
-Argument
-  1 Binding* arguments
-Binding
-  1 string name / binding
-  2 Value value / binding
-NamedValueType
-  1 string name
-  2 ValueType type
-ValueType
-  1 TensorType tensorType / type
-  2 ListType listType / type
-  4 DictionaryType dictionaryType / type
-TensorType
-  1 DataType dataType
-  2 int64 rank
-  3 Dimension* dimensions
-DataType
-  0 UNUSED_TYPE
-  1 BOOL
-  2 STRING
-  10 FLOAT16
-  11 FLOAT32
-  12 FLOAT64
-  21 INT8
-  22 INT16
-  23 INT32
-  31 UINT8
-  32 UINT16
-Dimension
-  1 ConstantDimension constant / dimension
-ConstantDimension
-  1 uint64 size
-ListType
-  1 ValueType type
-  2 Dimension length
-DictionaryType
-  1 ValueType keyType
-  2 ValueType valueType
-Value
-  2 ValueType type
-  3 ImmediateValue immediateValue / value
-  5 BlobFileValue blobFileValue / value
-ImmediateValue
-  1 TensorValue tensor / value
-  3 ListValue list / value
-  4 DictionaryValue dictionary / value
-BlobFileValue
-  1 string fileName
-  2 uint64 offset
-ListValue
-  1 Value* values
-DictionaryValue
-  1 KeyValuePair* values
-KeyValuePair
-  1 Value key
-  2 Value value
-TensorValue
-  1 RepeatedFloats floats / value
-  2 RepeatedInts ints / value
-  3 RepeatedBools bools / value
-  4 RepeatedStrings strings / value
-  7 RepeatedBytes bytes / value
-RepeatedFloats
-  1 float* values
-RepeatedInts
-  1 int32* values
-RepeatedBools
-  1 bool* values
-RepeatedStrings
-  1 string* values
-RepeatedBytes
-  1 bytes values
+Model: 1 int32 specificationVersion, 2 ModelDescription description, 502 Program mlProgram / Type
+ModelDescription: 1 FeatureDescription* input, 10 FeatureDescription* output,
+    11 string predictedFeatureName, 12 string predictedProbabilitiesName, 100 Metadata metadata
+FeatureDescription: 1 string name, 2 string shortDescription, 3 FeatureType type
+Metadata: 1 string shortDescription, 2 string versionString, 3 string author, 4 string license,
+    100 string[] userDefined
+FeatureType: 3 StringFeatureType stringType / Type, 4 ImageFeatureType imageType / Type,
+    5 ArrayFeatureType multiArrayType / Type, 6 DictionaryFeatureType dictionaryType / Type
+StringFeatureType:
+ImageFeatureType: 1 int64 width, 2 int64 height, 3 ColorSpace colorSpace
+ColorSpace: 0 INVALID_COLOR_SPACE, 10 GRAYSCALE, 20 RGB, 30 BGR, 40 GRAYSCALE_FLOAT16
+ArrayFeatureType: 1 int64* shape, 2 int32 dataType
+DictionaryFeatureType: 2 StringFeatureType stringKeyType / KeyType
+Program: 1 int64 version, 2 Function[] functions, 4 Value[] attributes
+Function: 1 NamedValueType* inputs, 2 string opset, 3 Block[] block_specializations
+Block: 2 string* outputs, 3 Operation* operations
+Operation: 1 string type, 2 Argument[] inputs, 3 NamedValueType* outputs, 4 Block* blocks,
+    5 Value[] attributes
+Argument: 1 Binding* arguments
+Binding: 1 string name / binding, 2 Value value / binding
+NamedValueType: 1 string name, 2 ValueType type
+ValueType: 1 TensorType tensorType / type, 2 ListType listType / type,
+    4 DictionaryType dictionaryType / type
+TensorType: 1 DataType dataType, 2 int64 rank, 3 Dimension* dimensions
+DataType: 0 UNUSED_TYPE, 1 BOOL, 2 STRING, 10 FLOAT16, 11 FLOAT32, 12 FLOAT64, 21 INT8, 22 INT16,
+    23 INT32, 31 UINT8, 32 UINT16
+Dimension: 1 ConstantDimension constant / dimension
+ConstantDimension: 1 uint64 size
+ListType: 1 ValueType type, 2 Dimension length
+DictionaryType: 1 ValueType keyType, 2 ValueType valueType
+Value: 2 ValueType type, 3 ImmediateValue immediateValue / value,
+    5 BlobFileValue blobFileValue / value
+ImmediateValue: 1 TensorValue tensor / value, 3 ListValue list / value,
+    4 DictionaryValue dictionary / value
+BlobFileValue: 1 string fileName, 2 uint64 offset
+ListValue: 1 Value* values
+DictionaryValue: 1 KeyValuePair* values
+KeyValuePair: 1 Value key, 2 Value value
+TensorValue: 1 RepeatedFloats floats / value, 2 RepeatedInts ints / value,
+    3 RepeatedBools bools / value, 4 RepeatedStrings strings / value, 7 RepeatedBytes bytes / value
+RepeatedFloats: 1 float* values
+RepeatedInts: 1 int32* values
+RepeatedBools: 1 bool* values
+RepeatedStrings: 1 string* values
+RepeatedBytes: 1 bytes values
 """
 _FIELD = re.compile(r"(\w+)(\*|\[\])? (\w+)(?: / (\w+))?")
 
@@ -180,16 +95,16 @@ def _file() -> Any:  # noqa: ANN401
     from google.protobuf.descriptor_pb2 import FileDescriptorProto
 
     file = FileDescriptorProto(name=_PACKAGE, package=_PACKAGE, syntax="proto3")
-    for name, body in re.findall(r"^(\w+)\n((?: .+\n)*)", _SCHEMA, re.MULTILINE):
-        fields = [line.split(maxsplit=1) for line in body.splitlines()]
+    for name, body in re.findall(r"^(\w+):((?: .+\n)+|\n)", _SCHEMA, re.MULTILINE):
+        fields = [one.split(maxsplit=1) for one in body.split(",") if one.strip()]
         if name in _ENUMS:
             enum = file.enum_type.add(name=name)
             for number, value in fields:
-                enum.value.add(name=value, number=int(number))
+                enum.value.add(name=value.strip(), number=int(number))
             continue
         message = file.message_type.add(name=name)
         for number, rest in fields:
-            _add(message, int(number), rest)
+            _add(message, int(number), rest.strip())
     return file
 
 

@@ -61,8 +61,8 @@ def measure(n: int, backbone: str, oracle: bool) -> dict[str, object]:
     from pocketknn.builder import References, Spec, load_backbone
     from pocketknn.builder.knn.fit import Fit
     from pocketknn.builder.knn.metric_space import Space
-    from pocketknn.export.formats.artefact import FORMATS as TARGETS
     from pocketknn.export.formats.options import Options
+    from pocketknn.export.formats.table import FORMATS as TARGETS
     from pocketknn.export.templates import template
 
     spec = Spec(

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 from pocketknn.builder.system.renamed import find_renamed
 
 if TYPE_CHECKING:
-    from pocketknn.export.formats.artefact import FORMATS as FORMATS
-    from pocketknn.export.formats.artefact import Artefact as Artefact
-    from pocketknn.export.formats.artefact import load as load
+    from pocketknn.export.formats.table import FORMATS as FORMATS
+    from pocketknn.export.manifest.artefact import Artefact as Artefact
+    from pocketknn.export.manifest.artefact import load as load
     from pocketknn.export.parity.check import Parity as Parity
     from pocketknn.export.parity.check import check as check
 
@@ -21,14 +21,14 @@ if TYPE_CHECKING:
 find_renamed()
 
 _HOME = {
-    "Artefact": "formats.artefact",
+    "Artefact": "manifest.artefact",
     "Export": "pipeline.export",
-    "FORMATS": "formats.artefact",
+    "FORMATS": "formats.table",
     "Parity": "parity.check",
     "Written": "pipeline.write",
     "check": "parity.check",
     "export": "pipeline.export",
-    "load": "formats.artefact",
+    "load": "manifest.artefact",
 }
 __all__ = list(_HOME)
 

@@ -18,12 +18,13 @@ from pocketknn.builder.choices.protocols import Voting
 from pocketknn.builder.choices.votes import VOTES
 from pocketknn.builder.graph.build import wire
 from pocketknn.builder.knn.resolve import fit
-from pocketknn.export.formats.artefact import FORMATS
 from pocketknn.export.formats.options import Options
+from pocketknn.export.formats.slots import Slots
+from pocketknn.export.formats.table import FORMATS
 from pocketknn.export.manifest.describe import describe
 from pocketknn.export.manifest.figures import measure
 from pocketknn.export.parity.test_inputs import Queries
-from pocketknn.export.templates.slots import Slots, content_of
+from pocketknn.export.templates.content import content_of
 from pocketknn.export.templates.template import Order, write
 
 DATA = Path(os.environ.get("POCKETKNN_DATA", Path(__file__).parents[2] / "shared" / "data"))
@@ -173,7 +174,7 @@ class Case:
         FORMATS[name].convert(model, raw, *given)
         metadata = self.metadata if outputs == "neighbors" else self.metadata.part(outputs)
         content = content_of(self.fit, precision, outputs)
-        FORMATS[name].fill(raw, path, Slots(), content, metadata)
+        FORMATS[name].fill(raw, path, Slots(), content, metadata.files())
         return path
 
     def order(self, name, precision="float32", options=None, outputs="neighbors"):

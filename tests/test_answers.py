@@ -16,7 +16,7 @@ from pocketknn.builder.choices.metrics.cosine import unit
 from pocketknn.builder.knn.evaluation import leave_one_out
 from pocketknn.builder.knn.resolve import fit
 from pocketknn.export import export, load
-from pocketknn.export.formats.artefact import FORMATS
+from pocketknn.export.formats.table import FORMATS
 from pocketknn.export.manifest.metadata import manifest_of
 from pocketknn.export.parity.test_inputs import Queries
 

@@ -16,7 +16,7 @@ from PIL import Image
 from pocketknn.builder import References
 from pocketknn.builder.knn import exact
 from pocketknn.export.cli.app import main
-from pocketknn.export.formats.onnx import convert
+from pocketknn.export.formats import onnx
 from pocketknn.export.output.checksums import digest
 from pocketknn.export.parity import test_inputs
 
@@ -195,13 +195,13 @@ def test_verify_without_the_keras_file(more, photos, pocketknn, refused, tmp_pat
 def test_parity_failure_is_exit_code_1_and_the_file_is_not_handed_over(
     photos, pocketknn, tmp_path, monkeypatch
 ):
-    real = convert.load
+    real = onnx.load
 
     def wrong(path):
         run = real(path)
         return lambda batch: (out := run(batch)) | {"scores": out["scores"] + 0.01}
 
-    monkeypatch.setattr(convert, "load", wrong)
+    monkeypatch.setattr(onnx, "load", wrong)
     said = pocketknn(
         "build", photos, "-o", tmp_path / "out", "--backbone", "pixels", "--formats", "onnx,keras"
     )
@@ -371,7 +371,7 @@ def test_a_failed_build_keeps_the_earlier_one(photos, pocketknn, refused, tmp_pa
     def full(*arguments):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("pocketknn.export.formats.keras.convert.fill", full)
+    monkeypatch.setattr("pocketknn.export.formats.keras.fill", full)
     assert "No space left on device" in refused(*quick(photos, out, "--force"))
     assert digest(out) == before
     assert listed(tmp_path) == ["out"]
@@ -381,7 +381,7 @@ def test_interrupted_is_one_line_and_cleaned_up(photos, pocketknn, tmp_path, mon
     def interrupt(*arguments):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("pocketknn.export.formats.keras.convert.fill", interrupt)
+    monkeypatch.setattr("pocketknn.export.formats.keras.fill", interrupt)
     said = pocketknn(*quick(photos, tmp_path / "out"))
     assert said.code == 130
     assert said.err.count("\n") == 1

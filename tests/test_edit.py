@@ -15,7 +15,7 @@ from pocketknn.export.editing.edit import open_artefact, rewrite, with_reference
 from pocketknn.export.output import build_folder, swap
 from pocketknn.export.output.checksums import digest
 from pocketknn.export.sizes.limits import check_size
-from pocketknn.export.templates.slots import content_of
+from pocketknn.export.templates.content import content_of
 
 SUFFIXES = {name: target.SUFFIX for name, target in FORMATS.items()}
 

@@ -17,7 +17,7 @@ from pocketknn.export import load
 from pocketknn.export.analysis.occlusion.explanation import Occlusion
 from pocketknn.export.analysis.occlusion.measure import explain
 from pocketknn.export.analysis.occlusion.patches import Patches
-from pocketknn.export.formats.artefact import Artefact
+from pocketknn.export.manifest.artefact import Artefact
 from pocketknn.export.manifest.metadata import Metadata
 from pocketknn.export.manifest.reopen import scorer_of
 

@@ -15,8 +15,8 @@ from pocketknn.builder.choices.neighbors import Neighbors
 from pocketknn.builder.knn import exact as neighbors
 from pocketknn.builder.knn.resolve import fit
 from pocketknn.export import export, load
-from pocketknn.export.formats.artefact import FORMATS
 from pocketknn.export.formats.options import Options
+from pocketknn.export.formats.table import FORMATS
 from pocketknn.export.parity.check import TOLERANCES
 from pocketknn.export.parity.golden import COUNT
 from pocketknn.export.parity.test_inputs import Queries

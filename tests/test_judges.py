@@ -11,8 +11,8 @@ from conftest import drawing, plain
 from pocketknn.builder import Spec, embed, find, load_backbone
 from pocketknn.builder.backbones.engines import conversion
 from pocketknn.export import export
+from pocketknn.export.formats import tflite
 from pocketknn.export.formats.onnx.of_litert import onnx_of_litert
-from pocketknn.export.formats.tflite import convert
 from pocketknn.export.parity import judges, test_inputs
 from pocketknn.export.parity.judges import Judges
 
@@ -82,10 +82,10 @@ def test_a_backbone_that_onnxruntime_cannot_have_is_judged_by_keras(net, monkeyp
 
 def test_a_runtime_that_errs_everywhere_alike_is_found_out(net, photos, tmp_path, monkeypatch):
     """References and the file's answers, both by a LiteRT that takes red for blue."""
-    right, opened = net.engine, convert.load
+    right, opened = net.engine, tflite.load
     wrong = replace(right, run=lambda pictures: right.run(pictures[..., ::-1]))
     monkeypatch.setitem(vars(net), "engine", wrong)
-    monkeypatch.setattr(convert, "load", lambda path: turned(opened(path)))
+    monkeypatch.setattr(tflite, "load", lambda path: turned(opened(path)))
     spec = plain(backbone=net.name)
     references = embed(find(photos), net, "center").references()
     build = export(spec, references, net, tmp_path / "out", formats=["tflite"])

@@ -21,7 +21,8 @@ from pocketknn.builder.errors import InputError
 from pocketknn.export import export
 from pocketknn.export.cli.console import text
 from pocketknn.export.formats import requirements as needs
-from pocketknn.export.formats.artefact import FORMATS, writable
+from pocketknn.export.formats.files import writable
+from pocketknn.export.formats.table import FORMATS
 from pocketknn.export.output import swap
 
 ROOT = Path(__file__).parents[1]

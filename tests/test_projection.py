@@ -14,7 +14,7 @@ from pocketknn.builder.knn.projection import pca_size as module
 from pocketknn.builder.knn.projection.pca import pca
 from pocketknn.builder.knn.projection.pca_size import POWERS, RECALL, best_components
 from pocketknn.builder.knn.resolve import fit
-from pocketknn.export.formats.artefact import FORMATS
+from pocketknn.export.formats.table import FORMATS
 from pocketknn.export.manifest.spec import spec_of
 
 RNG = np.random.default_rng(3)

@@ -12,8 +12,8 @@ from pocketknn.builder.references.references import References
 from pocketknn.builder.spec import Spec
 from pocketknn.builder.system.cache import USUAL
 from pocketknn.export import export
-from pocketknn.export.formats.artefact import FORMATS
 from pocketknn.export.formats.options import Options
+from pocketknn.export.formats.table import FORMATS
 from pocketknn.export.output.checksums import digest, files_of
 from pocketknn.export.parity.check import check
 from pocketknn.export.parity.stored import holds

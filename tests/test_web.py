@@ -28,8 +28,8 @@ from pocketknn.export import export
 from pocketknn.export.apps.snippets import write
 from pocketknn.export.apps.web import runtime
 from pocketknn.export.cli.ask.predict import answered
-from pocketknn.export.formats.artefact import Artefact, load
 from pocketknn.export.formats.options import Options
+from pocketknn.export.manifest.artefact import Artefact, load
 
 # Small models that differ in all that the page has to know of a build.
 BUILDS = {

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from pocketknn.builder.photos.decode import pixels
 from pocketknn.builder.photos.photo import Photo
 from pocketknn.builder.photos.readable import readable
-from pocketknn.export.formats.artefact import Artefact, picture_input
 from pocketknn.export.formats.protocol import Outputs
+from pocketknn.export.manifest.artefact import Artefact, picture_input
 from pocketknn.export.parity import metrics
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -11,7 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from pocketknn.export.formats.artefact import FORMATS, format_of, runnable
+from pocketknn.export.formats.files import format_of, runnable
+from pocketknn.export.formats.table import FORMATS
 from pocketknn.export.manifest.metadata import manifest_of
 from pocketknn.export.output.checksums import size
 from pocketknn.export.output.names import MODEL
@@ -55,10 +55,9 @@ class Timing:
 def time_shortly(out: Path) -> list[tuple[str, ...]]:
     """A few runs of each file of a build, as rows of a table: its name, and `Timing.shown`.
 
-    Core ML on a Mac only, as elsewhere our evaluator runs it.
+    Only of those that are run here by what runs them on devices.
     """
-    names = [name for name in FORMATS if name != "coreml" or sys.platform == "darwin"]
-    paths = [out / f"{MODEL}{FORMATS[name].SUFFIX}" for name in names]
+    paths = [out / f"{MODEL}{one.SUFFIX}" for one in FORMATS.values() if one.NATIVE]
     there = [path for path in paths if path.exists()]
     timings = time_files(runnable(there), manifest_of(out), _RUNS) if there else []
     return [(one.name, *one.shown) for one in timings]

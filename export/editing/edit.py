@@ -28,7 +28,10 @@ from pocketknn.builder.knn.projection.pca import Projection
 from pocketknn.builder.references.match import OF_PICTURE
 from pocketknn.builder.references.references import References
 from pocketknn.builder.spec import UNKNOWN, Spec
-from pocketknn.export.formats.artefact import FORMATS, format_of
+from pocketknn.export.formats.files import format_of
+from pocketknn.export.formats.slots import Slots
+from pocketknn.export.formats.table import FORMATS
+from pocketknn.export.manifest.artefact import metadata_of
 from pocketknn.export.manifest.describe import redescribe
 from pocketknn.export.manifest.figures import measure
 from pocketknn.export.manifest.metadata import Metadata
@@ -41,7 +44,7 @@ from pocketknn.export.parity.check import Parity
 from pocketknn.export.parity.compare import compare
 from pocketknn.export.parity.judges import Judges
 from pocketknn.export.parity.test_inputs import Queries
-from pocketknn.export.templates.slots import Slots, content_of
+from pocketknn.export.templates.content import content_of
 
 _PROJECTED = ("projection", "bias", "moved_bias")
 # Windows replaces no file that is mapped, so that one that is edited has to be in memory.
@@ -80,7 +83,7 @@ def open_artefact(path: Path) -> Opened:
         InputError: no such file, none of ours, damaged, or of a kind that cannot be read back.
     """
     name = format_of(path)
-    metadata = FORMATS[name].check(path)
+    metadata = metadata_of(path, checked=True)
     manifest = metadata.manifest
     if "indices" not in manifest["outputs"]:
         raise InputError(f"{path.name} ends before the top-k; only files with it can be edited")
@@ -109,7 +112,7 @@ def projection_of(path: Path) -> Projection | None:
         InputError: no such file, none of ours, or damaged.
     """
     name = format_of(path)
-    metadata = FORMATS[name].check(path)
+    metadata = metadata_of(path, checked=True)
     with _understood(path):
         places = Slots(**metadata.slots)
         some = {key: places.constants[key] for key in _PROJECTED if key in places.constants}
@@ -218,7 +221,7 @@ def rewrite(opened: Opened, fit: Fit, out: Path, backbone: Backbone | None) -> P
             made = work / f"{MODEL}{target.SUFFIX}"
             content = content_of(fit, opened.precision)
             with _understood(opened.path):
-                target.fill(opened.path, made, Slots(**metadata.slots), content, metadata)
+                target.fill(opened.path, made, Slots(**metadata.slots), content, metadata.files())
             parity = _compare(opened, made, fit, backbone)
             if parity.agrees:
                 place.parent.mkdir(parents=True, exist_ok=True)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from .artefact import FORMATS
 from .options import Options
+from .table import FORMATS
 
 
 def precision_of(name: str, options: Options, backbone: object | None) -> str:

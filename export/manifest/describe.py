@@ -19,6 +19,7 @@ from pocketknn.builder.photos.decode import RESAMPLE
 from pocketknn.builder.references.references import References
 from pocketknn.builder.spec import Spec
 from pocketknn.export.formats.options import Options
+from pocketknn.export.formats.table import FORMATS
 
 from .earlier import EXACT
 from .figures import Figures
@@ -26,11 +27,6 @@ from .metadata import Metadata
 from .schema import SCHEMA
 from .versions import PACKAGES, installed
 
-# What the usual consumer of a format does to a picture of any shape, unless it is told otherwise.
-CONSUMERS = {
-    "tflite": {"name": "MediaPipe Tasks", "crop": "stretch"},
-    "coreml": {"name": "Vision", "crop": "center"},
-}
 # What of the embeddings scores compare, as a continuation of "cosine of each neighbour".
 _COMPARED = {
     "embedding": "",
@@ -242,5 +238,7 @@ def _input(
         "upright": True,
         "crop": spec.crop,
         "resample": RESAMPLE,
-        "consumers": {name: CONSUMERS[name] for name in formats if name in CONSUMERS},
+        "consumers": {
+            name: dict(consumer) for name in formats if (consumer := FORMATS[name].CONSUMER)
+        },
     }

@@ -25,7 +25,7 @@ from pocketknn.builder.knn.projection.pca import Projection
 from pocketknn.builder.references.references import References
 from pocketknn.builder.spec import Spec
 from pocketknn.export.editing.edit import projection_of
-from pocketknn.export.formats.artefact import paths_of
+from pocketknn.export.formats.files import paths_of
 from pocketknn.export.formats.requirements import is_there, reason
 from pocketknn.export.output.checksums import digest
 from pocketknn.export.output.names import MODEL, REFERENCES

@@ -14,7 +14,7 @@ from pathlib import Path
 from pocketknn.builder.errors import InputError
 from pocketknn.builder.photos.readers import is_within
 from pocketknn.export.apps.snippets import write
-from pocketknn.export.formats.artefact import FORMATS
+from pocketknn.export.formats.table import FORMATS
 from pocketknn.export.manifest.metadata import manifest_of
 from pocketknn.export.output.names import (
     GOLDEN,

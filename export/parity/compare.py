@@ -8,7 +8,7 @@ from pathlib import Path
 from pocketknn.builder.choices.neighbors import Neighbors
 from pocketknn.builder.errors import OF_THE_MACHINE, first_line
 from pocketknn.builder.knn.fit import Fit
-from pocketknn.export.formats.artefact import FORMATS
+from pocketknn.export.formats.table import FORMATS
 from pocketknn.export.output.checksums import files_of
 
 from . import check as parity

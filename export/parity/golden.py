@@ -11,7 +11,7 @@ from PIL import Image
 
 from pocketknn.builder.choices.neighbors import Ints
 from pocketknn.builder.knn.fit import Fit
-from pocketknn.export.formats.artefact import FORMATS
+from pocketknn.export.formats.table import FORMATS
 from pocketknn.export.manifest.metadata import dumps
 from pocketknn.export.output.names import MODEL
 

@@ -17,10 +17,10 @@ from pocketknn.builder.backbones.engines.engine import TOGETHER, by_keras
 from pocketknn.builder.backbones.engines.network_cache import Converted, Run, compared, kept_or_made
 from pocketknn.builder.errors import OF_THE_MACHINE, first_line
 from pocketknn.export.formats.onnx.of_litert import onnx_of_litert
+from pocketknn.export.formats.table import FORMATS
 
 from .test_inputs import Queries
 
-_OWN = {"keras": "keras", "tflite": "litert"}  # formats that an engine's runtime runs
 _PACKAGES = ("tensorflow", "keras", "tf2onnx", "onnxruntime")
 _OPSET = 17
 
@@ -39,7 +39,7 @@ class Judges:
 
     def of(self, name: str) -> Queries:
         """The inputs for a format, embedded by another runtime than its own."""
-        if self._backbone is None or self._against.judge != _OWN.get(name):
+        if self._backbone is None or self._against.judge != FORMATS[name].ENGINE:
             return self._against
         return self._others
 

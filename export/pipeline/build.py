@@ -14,7 +14,7 @@ from pocketknn.builder.knn.memory import warn_of_converting
 from pocketknn.builder.photos.photo import Photo
 from pocketknn.builder.spec import Spec
 from pocketknn.builder.system.cache import Cache
-from pocketknn.export.formats.artefact import check_formats, writable
+from pocketknn.export.formats.files import check_formats, writable
 from pocketknn.export.formats.options import Options
 from pocketknn.export.output.build_folder import check_apart, check_free
 from pocketknn.export.parity import test_inputs

@@ -18,7 +18,7 @@ from pocketknn.builder.selection.condense import Condensed
 from pocketknn.builder.spec import Spec
 from pocketknn.builder.system.cache import USUAL, Cache
 from pocketknn.export.apps.snippets import write as app_code
-from pocketknn.export.formats.artefact import writable
+from pocketknn.export.formats.files import writable
 from pocketknn.export.formats.options import Options
 from pocketknn.export.manifest.describe import describe
 from pocketknn.export.manifest.figures import measure

@@ -12,9 +12,10 @@ from pocketknn.builder.knn.fit import Fit
 from pocketknn.builder.knn.resolve import fit
 from pocketknn.builder.references.references import References
 from pocketknn.builder.spec import AUTO, Spec
-from pocketknn.export.formats.artefact import check_formats
+from pocketknn.export.formats.files import check_formats
 from pocketknn.export.formats.options import Options
 from pocketknn.export.formats.precision import precision_of
+from pocketknn.export.formats.table import FORMATS
 from pocketknn.export.sizes.limits import check_held, check_size
 
 
@@ -55,5 +56,5 @@ def _check_search(spec: Spec, formats: Sequence[str], options: Options) -> None:
             "the output 'scores' is there for float32 references and the search exact only"
         )
     bytes_ = spec.references_precision == "int8" or SEARCHES[spec.search].SCANS
-    if bytes_ and "coreml" in formats and options.ios == 15:
-        raise InputError("Core ML takes 8-bit references from iOS 16 on, not from 15")
+    for name in formats:
+        FORMATS[name].check_options(options, bytes_=bytes_)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pocketknn.builder.errors import OF_THE_MACHINE, InputError, first_line
-from pocketknn.export.formats.artefact import FORMATS
+from pocketknn.export.formats.table import FORMATS
 from pocketknn.export.manifest.describe import part_of
 from pocketknn.export.manifest.metadata import Metadata
 from pocketknn.export.output.checksums import size
@@ -91,9 +91,10 @@ class Writer:
                 precision[name] = "float32"
                 metadata = metadata.with_precision(precision)
                 made[name] = self._artefact(name, precision[name], metadata)
-        for outputs in options.outputs if "tflite" in precision else ():
-            progress(outputs)
-            self._part(outputs, precision["tflite"], part_of(metadata, outputs))
+        for name in [one for one in precision if "outputs" in FORMATS[one].OPTIONS]:
+            for outputs in options.outputs:
+                progress(outputs)
+                self._part(name, outputs, precision[name], part_of(metadata, outputs))
         return [made[name] for name in precision], metadata
 
     def _artefact(self, name: str, precision: str, metadata: Metadata) -> Written:
@@ -119,11 +120,11 @@ class Writer:
             shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
         return written
 
-    def _part(self, outputs: str, precision: str, metadata: Metadata) -> None:
-        """A TFLite file that ends before the top-k."""
-        target, against = FORMATS["tflite"], self.judges.of("tflite")
+    def _part(self, name: str, outputs: str, precision: str, metadata: Metadata) -> None:
+        """A file that ends before the top-k."""
+        target, against = FORMATS[name], self.judges.of(name)
         path = self.folder / f"{MODEL}-{outputs}{target.SUFFIX}"
-        order = replace(self.order, format="tflite", precision=precision, outputs=outputs)
+        order = replace(self.order, format=name, precision=precision, outputs=outputs)
         write(order, metadata, path, self.note)
         found = target.load(path)(against.inputs)
         error = parity.check_part(found, outputs, against.embeddings, order.fit)

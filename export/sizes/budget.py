@@ -23,9 +23,9 @@ from pocketknn.builder.knn.resolve import fit
 from pocketknn.builder.references.references import References
 from pocketknn.builder.spec import Spec
 from pocketknn.builder.system.cache import USUAL, Cache
-from pocketknn.export.formats.artefact import FORMATS
 from pocketknn.export.formats.options import PRECISIONS, Options
 from pocketknn.export.formats.precision import precision_of
+from pocketknn.export.formats.table import FORMATS
 from pocketknn.export.manifest.describe import describe
 from pocketknn.export.manifest.metadata import Metadata
 from pocketknn.export.output.checksums import size
@@ -99,7 +99,7 @@ def of_devices(formats: Sequence[str]) -> list[str]:
     Raises:
         InputError: there is none.
     """
-    found = [name for name in formats if name != "keras"]
+    found = [name for name in formats if FORMATS[name].OF_DEVICES]
     if not found:
         raise InputError("a budget is for files of devices; name a format besides keras")
     return found

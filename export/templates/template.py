@@ -31,14 +31,15 @@ from pocketknn.builder.graph.placeholder import is_fixed, stand_in
 from pocketknn.builder.knn.fit import Fit
 from pocketknn.builder.system.cache import USUAL, Cache, mark_used
 from pocketknn.builder.system.untrusted_json import parse_json
-from pocketknn.export.formats.artefact import FORMATS
 from pocketknn.export.formats.options import Options
+from pocketknn.export.formats.slots import Slots
+from pocketknn.export.formats.table import FORMATS
 from pocketknn.export.manifest.metadata import Metadata
 from pocketknn.export.manifest.versions import PACKAGES, installed
 from pocketknn.export.output.checksums import digest
 from pocketknn.export.output.names import MODEL
 
-from .slots import Slots, content_of
+from .content import content_of
 
 _FACTS = "template.json"
 
@@ -130,7 +131,7 @@ def write(
     content = content_of(order.fit, order.precision, order.outputs)
     with template(order, note, keep=keep) as found:
         said = replace(metadata, slots=found.slots.as_json())
-        FORMATS[order.format].fill(found.path, path, found.slots, content, said)
+        FORMATS[order.format].fill(found.path, path, found.slots, content, said.files())
 
 
 @contextmanager

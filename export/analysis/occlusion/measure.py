@@ -19,8 +19,8 @@ from .explanation import Explanation, Near, Occlusion
 
 if TYPE_CHECKING:
     from pocketknn.builder.knn.exact import Floats
-    from pocketknn.export.formats.artefact import Artefact
     from pocketknn.export.formats.protocol import Outputs
+    from pocketknn.export.manifest.artefact import Artefact
     from pocketknn.export.manifest.metadata import Metadata, Row
     from pocketknn.export.manifest.reopen import Scorer
 

@@ -14,14 +14,14 @@ from pocketknn.builder.photos.crop import square
 from pocketknn.builder.photos.decode import decode, read
 from pocketknn.builder.photos.photo import Photo
 from pocketknn.builder.photos.readable import drawn
-from pocketknn.export.formats.artefact import picture_input
+from pocketknn.export.manifest.artefact import picture_input
 from pocketknn.export.parity import metrics
 
 from .corruptions import Strength, shifts
 
 if TYPE_CHECKING:
-    from pocketknn.export.formats.artefact import Artefact
     from pocketknn.export.formats.protocol import Outputs
+    from pocketknn.export.manifest.artefact import Artefact
 
 COUNT = 100
 # What is measured, in the words of a table's heading.

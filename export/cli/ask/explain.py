@@ -46,7 +46,7 @@ def explain(
     from pocketknn.export.analysis.occlusion.measure import explain
     from pocketknn.export.analysis.occlusion.patches import Patches
     from pocketknn.export.cli.console.progress import progress
-    from pocketknn.export.formats.artefact import artefact_of, picture_input
+    from pocketknn.export.manifest.artefact import artefact_of, picture_input
     from pocketknn.export.manifest.reopen import scorer_of
     from pocketknn.export.output.atomic_file import PICTURES, check_new
     from pocketknn.export.report import extra_sections

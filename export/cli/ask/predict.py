@@ -16,7 +16,7 @@ from pocketknn.export.cli.console.text import say, say_json, shown
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from pocketknn.export.formats.artefact import Artefact
+    from pocketknn.export.manifest.artefact import Artefact
     from pocketknn.export.manifest.metadata import Row
 
 
@@ -28,7 +28,7 @@ def predict(
     """Find the nearest references of pictures, and their class, with any exported file."""
     from pocketknn.builder.photos.photo import PictureError
     from pocketknn.export.cli.console.terminal import console
-    from pocketknn.export.formats.artefact import load, picture_input
+    from pocketknn.export.manifest.artefact import load, picture_input
 
     opened = load(artefact)
     picture_input(artefact.name, opened.metadata)

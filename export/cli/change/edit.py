@@ -12,6 +12,7 @@ from pocketknn import builder
 from pocketknn.builder.errors import InputError
 from pocketknn.export.cli.console.quiet import note
 from pocketknn.export.cli.console.text import command_line, say
+from pocketknn.export.manifest.artefact import metadata_of
 
 if TYPE_CHECKING:
     from pocketknn.export.editing.edit import Opened
@@ -53,8 +54,8 @@ def edit(
     from pocketknn.export.editing import changes as changing
     from pocketknn.export.editing import edit
     from pocketknn.export.editing.changes import Changes
-    from pocketknn.export.formats.artefact import FORMATS
     from pocketknn.export.formats.requirements import check
+    from pocketknn.export.formats.table import FORMATS
     from pocketknn.export.output.build_folder import recover
     from pocketknn.export.output.checksums import size
 
@@ -118,7 +119,6 @@ def _never_seen(opened: Opened, new: Sequence[str], photos: Path | None) -> list
 
 
 def _check_place(path: Path, target: Path, new: bool) -> None:
-    from pocketknn.export.formats.artefact import FORMATS, format_of
     from pocketknn.export.output.build_folder import foreign_in_package
     from pocketknn.export.output.names import MANIFEST
 
@@ -128,7 +128,7 @@ def _check_place(path: Path, target: Path, new: bool) -> None:
         raise InputError(f"{target} exists; choose another name, or replace it with --force")
     if target.exists() and target != path:
         try:
-            FORMATS[format_of(target)].read(target)
+            metadata_of(target)
         except InputError as error:
             raise InputError(f"{target} is not ours, and --force replaces nothing else") from error
     if target.is_dir() and (foreign := foreign_in_package(target)):

@@ -29,7 +29,7 @@ def bench(
 
     from pocketknn.export.analysis.latency import time_files
     from pocketknn.export.cli.console.terminal import console
-    from pocketknn.export.formats.artefact import paths_of, runnable
+    from pocketknn.export.formats.files import paths_of, runnable
     from pocketknn.export.manifest.metadata import manifest_of
 
     if runs < 1:

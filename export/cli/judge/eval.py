@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from pocketknn.export.analysis.evaluation import Evaluated, Evaluation
-    from pocketknn.export.formats.artefact import Artefact
+    from pocketknn.export.manifest.artefact import Artefact
 
 
 def evaluate(
@@ -70,7 +70,8 @@ def evaluate_build(out: Path, photos: Path, crop: str | None, as_json: bool) -> 
     from pocketknn.builder.spec import CROPS
     from pocketknn.export.analysis import evaluation
     from pocketknn.export.cli.console.terminal import console
-    from pocketknn.export.formats.artefact import artefacts_of, is_artefact
+    from pocketknn.export.formats.files import is_artefact
+    from pocketknn.export.manifest.artefact import artefacts_of
     from pocketknn.export.parity import metrics
 
     from .photos import photos_of

@@ -37,7 +37,8 @@ def evaluate_shifts(
     from pocketknn.export.cli.console.progress import progress
     from pocketknn.export.cli.console.terminal import console
     from pocketknn.export.cli.refs.files import counted
-    from pocketknn.export.formats.artefact import artefact_of, is_artefact
+    from pocketknn.export.formats.files import is_artefact
+    from pocketknn.export.manifest.artefact import artefact_of
     from pocketknn.export.output.atomic_file import PICTURES, check_new
     from pocketknn.export.parity import metrics
     from pocketknn.export.report import extra_sections

@@ -16,11 +16,12 @@ def inspect(
 ) -> None:
     """Say what an exported file is: its input, outputs, labels, references and backbone."""
     from pocketknn.export.cli.console import summary, tables
-    from pocketknn.export.formats.artefact import FORMATS, format_of
+    from pocketknn.export.formats.files import format_of
+    from pocketknn.export.manifest.artefact import metadata_of
     from pocketknn.export.output.checksums import size
 
     name = format_of(artefact)
-    metadata = FORMATS[name].read(artefact)
+    metadata = metadata_of(artefact)
     manifest = metadata.manifest
     if as_json:
         say_json(manifest)

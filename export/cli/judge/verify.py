@@ -13,6 +13,7 @@ from pocketknn.builder.errors import InputError
 from pocketknn.export.cli.console.quiet import note
 from pocketknn.export.cli.console.text import say
 from pocketknn.export.cli.options import Build
+from pocketknn.export.manifest.artefact import metadata_of
 
 
 def verify(
@@ -29,8 +30,8 @@ def verify(
     from pocketknn.builder.photos.squares import Squares
     from pocketknn.export.cli.console import tables
     from pocketknn.export.cli.console.terminal import console
-    from pocketknn.export.formats.artefact import FORMATS
     from pocketknn.export.formats.requirements import reason
+    from pocketknn.export.formats.table import FORMATS
     from pocketknn.export.manifest.metadata import manifest_of
     from pocketknn.export.manifest.reopen import fit_of, parts_of
     from pocketknn.export.output.checksums import size
@@ -78,7 +79,7 @@ def verify(
 
 def _changes(out: Path, manifest: dict[str, Any]) -> Iterator[str]:
     """What is not as it was built."""
-    from pocketknn.export.formats.artefact import FORMATS, format_of
+    from pocketknn.export.formats.table import FORMATS
     from pocketknn.export.output.checksums import digest
     from pocketknn.export.output.names import MANIFEST
 
@@ -89,6 +90,6 @@ def _changes(out: Path, manifest: dict[str, Any]) -> Iterator[str]:
         elif digest(path) != file["sha256"]:
             yield f"{name} is not the file that was built: its sha256 differs"
         elif path.suffix in {target.SUFFIX for target in FORMATS.values()}:
-            inside = FORMATS[format_of(path)].read(path).manifest
+            inside = metadata_of(path).manifest
             if any(manifest.get(key) != value for key, value in inside.items()):
                 yield f"{MANIFEST} is not the one inside {name}"

@@ -37,7 +37,7 @@ def demo(
 ) -> None:
     """Build from scikit-learn's handwritten digits and classify the rest in every runtime."""
     from pocketknn.export.cli.console.terminal import console
-    from pocketknn.export.formats.artefact import check_formats, writable
+    from pocketknn.export.formats.files import check_formats, writable
     from pocketknn.export.output.build_folder import check_free
     from pocketknn.export.pipeline.request import Request, Selection
 
@@ -110,7 +110,7 @@ def classify(path: Path, photos: Sequence[builder.Photo]) -> tuple[float, float]
 
     from pocketknn.builder.knn import exact
     from pocketknn.builder.photos.decode import pixels
-    from pocketknn.export.formats.artefact import load
+    from pocketknn.export.manifest.artefact import load
 
     artefact = load(path)
     given = artefact.metadata.manifest["input"]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -17,9 +16,6 @@ _SPEED = (
     "Milliseconds of one picture, decoded before, on the machine that built it: a short"
     " measurement, which pocketknn bench repeats with more runs"
 )
-_EVALUATED = (
-    "The Core ML file was run by an evaluator of its program, whose time says nothing of a phone."
-)
 
 
 def section(study: Study) -> Section:
@@ -28,7 +24,7 @@ def section(study: Study) -> Section:
 
 
 def _blocks(study: Study) -> Iterator[Block]:
-    from pocketknn.export.formats.artefact import FORMATS
+    from pocketknn.export.formats.table import FORMATS
 
     parity = study.manifest["parity"]
     names = {name: MODEL + FORMATS[name].SUFFIX for name in parity}
@@ -48,8 +44,12 @@ def _blocks(study: Study) -> Iterator[Block]:
     if study.timings:
         columns = ("file", "threads", "to load", "median", "95% below")
         yield Table(caption=_SPEED, columns=columns, rows=tuple(study.timings))
-    if "coreml" in parity and sys.platform != "darwin":
-        yield _EVALUATED
+    for target in (FORMATS[name] for name in parity):
+        if not target.NATIVE:
+            yield (
+                f"The {target.TITLE} file was run by an evaluator of its program, whose time says"
+                " nothing of a phone."
+            )
 
 
 def _row(name: str, parity: dict[str, Any], file: dict[str, Any] | None) -> tuple[str, ...]:

@@ -14,7 +14,7 @@ from pocketknn.builder.backbones.load import Backbone, backbone_of, load_backbon
 from pocketknn.builder.embedding.cache import Embeddings
 from pocketknn.builder.embedding.embed import Embedded, Skipped, embed
 from pocketknn.builder.errors import InputError
-from pocketknn.builder.knn.memory import check_room
+from pocketknn.builder.knn.memory import check_room, warn_of_converting
 from pocketknn.builder.photos.decode import Photo
 from pocketknn.builder.photos.find import find
 from pocketknn.builder.photos.squares import Squares
@@ -117,6 +117,7 @@ def _of_photos(
     watch.step("loading the backbone", None)
     backbone = load_backbone(spec, cache)
     check_room(spec, len(found), backbone.dim)
+    warn_of_converting(watch.note)
     if request.fewer is None:
         check_size(formats, len(found), backbone.dim, spec)
     watch.step("embedding", len(found) + len(others))
@@ -156,6 +157,7 @@ def _of_references(
     if request.cluster is not None:
         raise InputError(f"{place} is embedded already; leave out --engine ray")
     references = read_collection(place, request.selection.classes())
+    warn_of_converting(watch.note)
     others = _strangers(request, watch)
     watch.step("loading the backbone", 1)
     backbone = backbone_of(references, request.spec, cache)

@@ -10,7 +10,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pocketknn.builder.errors import InputError
-from pocketknn.builder.knn.memory import warn_of_converting
 from pocketknn.builder.photos.photo import Photo
 from pocketknn.builder.spec import Spec
 from pocketknn.builder.system.cache import Cache
@@ -59,7 +58,6 @@ def build(
         budget.of_devices(formats)
     if request.strangers is not None and request.spec.reject is None:
         raise InputError("strangers measure what is rejected; say --reject auto")
-    warn_of_converting(watch.note)
     found = material(request, formats, cache, watch)
     spec, options = found.spec, request.options
     judging, ranges = _apart(found, options.precision == "int8" or request.within is not None)
@@ -151,6 +149,8 @@ def _smallest(
         progress=lambda variant: watch.done(1),
     )
     watch.variants(variants, len(sample))
+    if request.options.precision is None and request.options.ios == 15:
+        watch.remark("int8 was not tried: Core ML takes 8-bit weights from iOS 16 on, not from 15")
     best = budget.smallest(variants, request.within)
     spec = replace(found.spec, projection=best.projection, pca=None, whiten=None)
     return spec, replace(request.options, precision=best.precision)

@@ -16,7 +16,7 @@ from pocketknn.builder.embedding.cache import Embeddings
 from pocketknn.builder.embedding.embedded import Embedded, Skipped
 from pocketknn.builder.embedding.local import embed
 from pocketknn.builder.errors import InputError
-from pocketknn.builder.knn.memory import check_room
+from pocketknn.builder.knn.memory import check_room, warn_of_converting
 from pocketknn.builder.photos.find import find
 from pocketknn.builder.photos.photo import Photo
 from pocketknn.builder.photos.squares import Squares
@@ -119,6 +119,7 @@ def _of_photos(
     watch.step("loading the backbone", None)
     backbone = load_backbone(spec, cache)
     check_room(spec, len(found), backbone.dim)
+    warn_of_converting(watch.note)
     if request.fewer is None:
         check_size(formats, len(found), backbone.dim, spec)
     watch.step("embedding", len(found) + len(others))
@@ -158,6 +159,7 @@ def _of_references(
     if request.cluster is not None:
         raise InputError(f"{place} is embedded already; leave out --engine ray")
     references = read_collection(place, request.selection.classes())
+    warn_of_converting(watch.note)
     others = _strangers(request, watch)
     watch.step("loading the backbone", 1)
     backbone = backbone_of(references, request.spec, cache)

@@ -23,10 +23,10 @@ from pocketknn.builder.spec import AUTO, Spec
 from pocketknn.export.apps.snippets import write as app_code
 from pocketknn.export.formats.artefact import FORMATS, check_formats, writable
 from pocketknn.export.formats.options import Options
+from pocketknn.export.manifest.build_folder import staged
 from pocketknn.export.manifest.describe import describe, part_of
 from pocketknn.export.manifest.figures import measure
 from pocketknn.export.manifest.metadata import Metadata, dumps
-from pocketknn.export.output.build_folder import staged
 from pocketknn.export.output.checksums import digest, files_of, size
 from pocketknn.export.output.names import (
     GOLDEN,

@@ -18,11 +18,11 @@ from packaging.specifiers import SpecifierSet
 
 from pocketknn.builder import References
 from pocketknn.builder.errors import InputError
+from pocketknn.builder.system import swap
 from pocketknn.export import export
 from pocketknn.export.cli.console import terminal
 from pocketknn.export.formats import requirements as needs
 from pocketknn.export.formats.artefact import FORMATS, writable
-from pocketknn.export.output import swap
 
 ROOT = Path(__file__).parents[1]
 CONVERTERS = {"tensorflow", "coremltools", "tf2onnx"}

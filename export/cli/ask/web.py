@@ -17,8 +17,8 @@ from pocketknn.export.cli.console.progress import progress
 from pocketknn.export.cli.console.quiet import say
 from pocketknn.export.cli.console.tables import megabytes
 from pocketknn.export.cli.console.terminal import console
+from pocketknn.export.manifest.build_folder import check_apart, staged
 from pocketknn.export.manifest.metadata import Metadata
-from pocketknn.export.output.build_folder import check_apart, staged
 from pocketknn.export.sizes.budget import parse_bytes
 
 

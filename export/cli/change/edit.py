@@ -12,6 +12,7 @@ from pocketknn.builder.errors import InputError
 from pocketknn.builder.photos.decode import Photo
 from pocketknn.builder.photos.find import check_classes, find
 from pocketknn.builder.references.references import References
+from pocketknn.builder.system.atomic_file import recover
 from pocketknn.export.cli.console import tables
 from pocketknn.export.cli.console.quiet import say
 from pocketknn.export.cli.console.terminal import command_line, console
@@ -19,7 +20,7 @@ from pocketknn.export.editing import edit
 from pocketknn.export.editing.edit import Opened
 from pocketknn.export.formats.artefact import FORMATS, format_of
 from pocketknn.export.formats.requirements import check
-from pocketknn.export.output.build_folder import foreign_in_package, recover
+from pocketknn.export.manifest.owned import foreign_in_package
 from pocketknn.export.output.checksums import size
 from pocketknn.export.output.names import MANIFEST, REFERENCES
 

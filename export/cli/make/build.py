@@ -32,7 +32,7 @@ from pocketknn.export.cli.console.terminal import console
 from pocketknn.export.formats.artefact import check_formats, writable
 from pocketknn.export.formats.options import Options
 from pocketknn.export.formats.requirements import missing
-from pocketknn.export.output.build_folder import check_apart, check_free
+from pocketknn.export.manifest.build_folder import check_apart, check_free
 from pocketknn.export.parity import test_inputs
 from pocketknn.export.pipeline import Export, export, planned
 from pocketknn.export.report.write import report_build

@@ -20,7 +20,7 @@ from pocketknn.builder.spec import Spec
 from pocketknn.export.cli.console.tables import megabytes
 from pocketknn.export.cli.console.terminal import console
 from pocketknn.export.formats.artefact import check_formats, load, writable
-from pocketknn.export.output.build_folder import check_free
+from pocketknn.export.manifest.build_folder import check_free
 
 from .build import Selection, build_photos
 

@@ -20,7 +20,7 @@ from pocketknn.builder.selection.results import Tuning
 from pocketknn.builder.spec import Spec
 from pocketknn.export.cli.console.progress import progress
 from pocketknn.export.cli.console.terminal import command_line, console
-from pocketknn.export.output.build_folder import check_apart, check_free, staged
+from pocketknn.export.manifest.build_folder import check_apart, check_free, staged
 
 from . import tuning_table as report
 from .build import Selection

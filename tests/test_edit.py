@@ -9,10 +9,10 @@ import pytest
 from conftest import PLAIN, drawing, plain
 
 from pocketknn.builder import InputError, References, Spec, load_backbone
+from pocketknn.builder.system import atomic_file, swap
 from pocketknn.export import FORMATS, export, load
 from pocketknn.export.editing import edit as editing
 from pocketknn.export.editing.edit import open_artefact, rewrite, with_references
-from pocketknn.export.output import build_folder, swap
 from pocketknn.export.output.checksums import digest
 from pocketknn.export.sizes.limits import check_size
 from pocketknn.export.templates.content import content_of
@@ -270,7 +270,7 @@ def test_a_package_is_given_back_where_the_new_one_finds_no_place(builds, tmp_pa
     rename = Path.rename
 
     def full(one, other):
-        if one.parent.suffix == ".partial" and one.name == path.name:
+        if one.parent.suffix == ".partial" and one.name == "new.mlpackage":
             raise OSError(28, "No space left on device")
         return rename(one, other)
 
@@ -303,7 +303,7 @@ def test_a_package_that_a_killed_edit_had_set_aside_is_given_back(builds, pocket
     path = copied(builds("all") / "model.mlpackage", tmp_path)
     work = tmp_path / f".{path.name}.0a1b2c3d.partial"
     work.mkdir()
-    (work / "lock").write_bytes(build_folder._MARK)
+    (work / "lock").write_bytes(atomic_file._MARK)
     path.rename(work / "old")
     assert pocketknn("edit", path, "--remove-class", "apple").code == 0
     assert sorted(tmp_path.iterdir()) == [path]

@@ -18,12 +18,12 @@ from packaging.specifiers import SpecifierSet
 
 from pocketknn.builder import References
 from pocketknn.builder.errors import InputError
+from pocketknn.builder.system import swap
 from pocketknn.export import export
 from pocketknn.export.cli.console import text
 from pocketknn.export.formats import requirements as needs
 from pocketknn.export.formats.files import writable
 from pocketknn.export.formats.table import FORMATS
-from pocketknn.export.output import swap
 
 ROOT = Path(__file__).parents[1]
 CONVERTERS = {"tensorflow", "coremltools", "tf2onnx"}

@@ -10,7 +10,7 @@ import pytest
 
 from pocketknn.builder.errors import InputError
 from pocketknn.builder.photos.readers import is_within
-from pocketknn.export.output.build_folder import check_apart, check_free
+from pocketknn.export.manifest.build_folder import check_apart, check_free
 
 ROOT = Path(__file__).parents[1]
 SOURCES = [

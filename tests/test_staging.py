@@ -11,11 +11,12 @@ from pathlib import Path
 import pytest
 
 from pocketknn.builder import InputError
+from pocketknn.builder.system import atomic_file, swap
+from pocketknn.builder.system.swap import put
 from pocketknn.export.cli.make.demo import write_digits
-from pocketknn.export.output import build_folder, swap
+from pocketknn.export.manifest import build_folder
+from pocketknn.export.manifest.build_folder import check_free, staged
 from pocketknn.export.output.atomic_file import saved
-from pocketknn.export.output.build_folder import check_free, staged
-from pocketknn.export.output.swap import put
 
 with zipfile.ZipFile(Path(__file__).parent / "version_0_1_0.zip") as archive:
     MANIFEST = archive.read("plain/manifest.json").decode()
@@ -122,9 +123,7 @@ def test_a_signal_in_the_middle_of_a_swap_waits(tmp_path, monkeypatch):
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-from pocketknn.export.output import build_folder, swap
-from pocketknn.export.cli.make.demo import write_digits
-from pocketknn.export.output.atomic_file import saved
+from pocketknn.builder.system import swap
 step, two = int(sys.argv[1]), sys.argv[2] == "in two steps"
 count = 0
 def counted(call):
@@ -148,7 +147,8 @@ def test_a_kill_at_any_step_of_a_swap_leaves_the_old_one_whole(tmp_path, way, st
         (tmp_path / name).mkdir()
         (tmp_path / name / "model").write_text(name)
     command = [sys.executable, "-c", KILLED, str(step), way]
-    subprocess.run(command, cwd=tmp_path, check=False)
+    done = subprocess.run(command, cwd=tmp_path, check=False)
+    assert done.returncode in (0, -signal.SIGKILL)
     there = {path.name: (path / "model").read_text() for path in tmp_path.iterdir()}
     assert set(there.values()) == {"new", "out"}, "both are somewhere"
     if way == "at once":
@@ -222,7 +222,7 @@ def left_over(tmp_path, *folders):
     work = tmp_path / ".out.0a1b2c3d.partial"
     for name in folders:
         (work / name).mkdir(parents=True)
-    (work / "lock").write_bytes(build_folder._MARK)
+    (work / "lock").write_bytes(atomic_file._MARK)
     return work
 
 
@@ -240,7 +240,7 @@ def test_a_folder_of_somebody_with_such_a_name_stays(tmp_path):
     (victim / "lock").write_text("my lock")
     (tmp_path / ".out.0a1b2c3d.partial").symlink_to(victim)
     (tmp_path / ".out.notes.partial").mkdir()
-    (tmp_path / ".out.notes.partial" / "lock").write_bytes(build_folder._MARK)
+    (tmp_path / ".out.notes.partial" / "lock").write_bytes(atomic_file._MARK)
     for name, text in ((".out.11111111.partial", "mine"), (".out.22222222.partial", None)):
         (tmp_path / name).mkdir()
         (tmp_path / name / "thesis.txt").touch()
@@ -255,14 +255,14 @@ def test_a_folder_of_somebody_with_such_a_name_stays(tmp_path):
 
 def test_a_workplace_is_marked_while_it_is_held(tmp_path):
     with staged(tmp_path / "out", force=False) as folder:
-        assert build_folder._is_ours(folder.parent, tmp_path / "out")
-        build_folder.recover(tmp_path / "out")  # as another build does
+        assert atomic_file._is_ours(folder.parent, tmp_path / "out")
+        atomic_file.recover(tmp_path / "out")  # as another build does
         assert folder.is_dir()
 
 
 @pytest.mark.parametrize("moment", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_while_a_workplace_is_removed_leaves_nothing(tmp_path, monkeypatch, moment):
-    removed = build_folder.shutil.rmtree
+    removed = atomic_file.shutil.rmtree
 
     def interrupted(place, **options):
         if (tmp_path / "out").exists():  # the place was tried before
@@ -273,7 +273,7 @@ def test_a_signal_while_a_workplace_is_removed_leaves_nothing(tmp_path, monkeypa
         raise KeyboardInterrupt
 
     before = signal.signal(moment, end)
-    monkeypatch.setattr(build_folder.shutil, "rmtree", interrupted)
+    monkeypatch.setattr(atomic_file.shutil, "rmtree", interrupted)
     try:
         with pytest.raises(KeyboardInterrupt), staged(tmp_path / "out", force=False) as folder:
             (folder / "model.onnx").write_text("new")

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from pocketknn.builder.choices.metrics.cosine import unit
 from pocketknn.builder.errors import InputError, first_line
 from pocketknn.builder.photos.readers import read_file
+from pocketknn.builder.system.atomic_file import replacing
 
 from .ml5_forms import Stored, classes_in
 from .ml5_forms import checked_label as checked_label
@@ -78,10 +79,9 @@ def write(references: References, path: Path | str, *, unit_length: bool = False
     content = {"dataset": dataset, "tensors": tensors}
     text = json.dumps(content, ensure_ascii=False, separators=(",", ":"))
     path = Path(path)
-    part = path.with_name(f"{path.name}.part")
     try:
-        part.write_text(text, "utf-8", newline="")
-        part.replace(path)
+        with replacing(path) as made:
+            made.write_text(text, "utf-8", newline="")
     except OSError as error:
         raise InputError(f"{path} cannot be written: {error.strerror}") from error
 

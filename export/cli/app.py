@@ -111,9 +111,9 @@ def main(arguments: list[str] | None = None) -> None:
     from pocketknn.builder.errors import InputError
     from pocketknn.builder.system.cache import folder
     from pocketknn.builder.system.offline import write_below
+    from pocketknn.builder.system.swap import ENDINGS
     from pocketknn.export.cli.console.quiet import quiet
     from pocketknn.export.formats.requirements import missing
-    from pocketknn.export.output.swap import ENDINGS
 
     told = _Told()
     for ending in ENDINGS:

@@ -28,6 +28,8 @@ from pocketknn.builder.knn.projection.pca import Projection
 from pocketknn.builder.references.match import OF_PICTURE
 from pocketknn.builder.references.references import References
 from pocketknn.builder.spec import UNKNOWN, Spec
+from pocketknn.builder.system.atomic_file import NEW, OLD, workplace
+from pocketknn.builder.system.swap import put
 from pocketknn.export.formats.files import format_of
 from pocketknn.export.formats.slots import Slots
 from pocketknn.export.formats.table import FORMATS
@@ -36,9 +38,6 @@ from pocketknn.export.manifest.describe import redescribe
 from pocketknn.export.manifest.figures import measure
 from pocketknn.export.manifest.metadata import Metadata
 from pocketknn.export.manifest.spec import spec_of
-from pocketknn.export.output.build_folder import workplace
-from pocketknn.export.output.names import MODEL
-from pocketknn.export.output.swap import put
 from pocketknn.export.parity import test_inputs
 from pocketknn.export.parity.check import Parity
 from pocketknn.export.parity.compare import compare
@@ -218,14 +217,14 @@ def rewrite(opened: Opened, fit: Fit, out: Path, backbone: Backbone | None) -> P
     place = out.resolve()  # a link stays one
     try:
         with workplace(place) as work:
-            made = work / f"{MODEL}{target.SUFFIX}"
+            made = work / f"{NEW}{target.SUFFIX}"
             content = content_of(fit, opened.precision)
             with _understood(opened.path):
                 target.fill(opened.path, made, Slots(**metadata.slots), content, metadata.files())
             parity = _compare(opened, made, fit, backbone)
             if parity.agrees:
                 place.parent.mkdir(parents=True, exist_ok=True)
-                put(made, place, work / "old")
+                put(made, place, work / OLD)
     except OSError as error:
         raise InputError(f"{out} cannot be written: {error.strerror or error}") from error
     return parity

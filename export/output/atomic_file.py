@@ -10,9 +10,9 @@ from pathlib import Path
 
 from pocketknn.builder.errors import InputError
 from pocketknn.builder.references.files import is_ours
-from pocketknn.export.output.names import LABELS, MANIFEST, PARITY, REFERENCES, TABLE
+from pocketknn.builder.system.atomic_file import existing, replacing
 
-from .build_folder import NEW, existing, workplace
+from .names import MANIFEST, OWN
 
 COLUMNS = ("id", "label", "path")  # that a table of ours begins with
 PICTURES = (".png", ".svg")
@@ -50,6 +50,15 @@ def check_new(out: Path, endings: Sequence[str], force: bool, inputs: Sequence[P
         raise InputError(f"{out} is not a regular file; name another")
     if out.exists():
         _check_replaceable(out, force, inputs)
+    check_place(out)
+
+
+def check_place(out: Path) -> None:
+    """Refuse a place where nothing can be written, before any work is done for it.
+
+    Raises:
+        InputError: there is no folder above, or no permission in it.
+    """
     above = existing(out)
     if not above.is_dir():
         raise InputError(f"{out} cannot be written: {above} is no folder")
@@ -64,17 +73,14 @@ def saved(out: Path, force: bool) -> Iterator[Path]:
     Raises:
         InputError: it cannot be written, or without `force` another came first.
     """
-    with workplace(out) as work:
-        try:
-            made = work / NEW / out.name
-            made.parent.mkdir()
+    try:
+        with replacing(out) as made:
             yield made
             if out.exists() and not force:
                 raise InputError(f"{out} exists by now; choose another name")
             out.parent.mkdir(parents=True, exist_ok=True)
-            made.replace(out)
-        except OSError as error:
-            raise InputError(f"{out} cannot be written: {error.strerror or error}") from error
+    except OSError as error:
+        raise InputError(f"{out} cannot be written: {error.strerror or error}") from error
 
 
 def _check_replaceable(out: Path, force: bool, inputs: Sequence[Path]) -> None:
@@ -82,8 +88,7 @@ def _check_replaceable(out: Path, force: bool, inputs: Sequence[Path]) -> None:
         read = any(one.exists() and one.samefile(out) for one in inputs)
         what = "is the file that is read" if read else "exists"
         raise InputError(f"{out} {what}; choose another name, or replace it with --force")
-    of_a_build = (LABELS, MANIFEST, PARITY, REFERENCES, TABLE)
-    if out.name in of_a_build and (out.parent / MANIFEST).is_file():
+    if out.name in OWN and (out.parent / MANIFEST).is_file():
         raise InputError(f"{out} is part of a build, which would no longer agree; name a new file")
     if not _is_ours(out):
         raise InputError(f"{out} was not written by pocketknn, and --force replaces nothing else")

@@ -13,15 +13,14 @@ from pocketknn.builder.choices.neighbors import Ints
 from pocketknn.builder.knn.fit import Fit
 from pocketknn.export.formats.table import FORMATS
 from pocketknn.export.manifest.metadata import dumps
-from pocketknn.export.output.names import MODEL
+from pocketknn.export.output.names import GOLDEN_NAMES, MODEL
 
 from .check import TOLERANCES
 from .test_inputs import Queries
 from .tolerances import Exact, Leeway, search
 
-FILE = "golden.json"
-COUNT = 6
-NAMES = (FILE, *(f"{number}.png" for number in range(COUNT)))
+FILE, *PICTURES = GOLDEN_NAMES
+COUNT = len(PICTURES)
 _RULE = (
     "The answers are exact k-NN in float64. An answer of your format passes where scores[r] is"
     " within score_error; indices[r] is in allowed[r], and all are different (an empty list allows"
@@ -54,7 +53,7 @@ def write(
     for number, row in enumerate(_chosen(against, exact, used)):
         given = against.inputs[row]
         if manifest["input"]["name"] == "image":
-            example: dict[str, Any] = {"picture": f"{number}.png"}
+            example: dict[str, Any] = {"picture": PICTURES[number]}
             Image.fromarray(np.asarray(given, np.uint8)).save(folder / example["picture"])
         else:
             example = {"features": given.astype(float).tolist()}

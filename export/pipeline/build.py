@@ -15,7 +15,7 @@ from pocketknn.builder.spec import Spec
 from pocketknn.builder.system.cache import Cache
 from pocketknn.export.formats.files import check_formats, writable
 from pocketknn.export.formats.options import Options
-from pocketknn.export.output.build_folder import check_apart, check_free
+from pocketknn.export.manifest.build_folder import check_apart, check_free
 from pocketknn.export.parity import test_inputs
 from pocketknn.export.sizes import budget
 from pocketknn.export.sizes.estimate import Plan

@@ -20,10 +20,10 @@ from pocketknn.builder.system.cache import USUAL, Cache
 from pocketknn.export.apps.snippets import write as app_code
 from pocketknn.export.formats.files import writable
 from pocketknn.export.formats.options import Options
+from pocketknn.export.manifest.build_folder import staged
 from pocketknn.export.manifest.describe import describe
 from pocketknn.export.manifest.figures import measure
 from pocketknn.export.manifest.metadata import dumps
-from pocketknn.export.output.build_folder import staged
 from pocketknn.export.output.checksums import digest, size
 from pocketknn.export.output.names import (
     GOLDEN,

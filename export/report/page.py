@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from pocketknn.builder.errors import InputError
 from pocketknn.builder.photos.readers import read_file
+from pocketknn.builder.system.atomic_file import replacing
 
 from .blocks import Section
 
@@ -49,13 +50,8 @@ def render(
 
 def write(path: Path, html: str) -> None:
     """Write a page under a temporary name, then under its own."""
-    path = path.resolve()  # a link stays one
-    part = path.with_name(path.name + ".part")
-    try:
-        part.write_text(html, encoding="utf-8", newline="")
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
+    with replacing(path.resolve()) as made:  # a link stays one
+        made.write_text(html, encoding="utf-8", newline="")
 
 
 def append(path: Path, section: Section, thumbnails: Mapping[str, str] | None = None) -> None:

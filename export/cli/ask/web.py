@@ -66,7 +66,7 @@ def web(
 
 def _export(write: Callable[[Path], None], folder: Path, photos: Path | None) -> None:
     """Write the page as a folder for any static server."""
-    from pocketknn.export.output.build_folder import check_apart, staged
+    from pocketknn.export.manifest.build_folder import check_apart, staged
     from pocketknn.export.report.wording import megabytes
 
     if folder.exists():

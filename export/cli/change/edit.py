@@ -49,6 +49,7 @@ def edit(
     out stay out, those in the folder of one that is renamed get its new name.
     """
     from pocketknn.builder.backbones.load import is_installed
+    from pocketknn.builder.system.atomic_file import recover
     from pocketknn.export.cli.console import tables
     from pocketknn.export.cli.console.terminal import console
     from pocketknn.export.editing import changes as changing
@@ -56,7 +57,6 @@ def edit(
     from pocketknn.export.editing.changes import Changes
     from pocketknn.export.formats.requirements import check
     from pocketknn.export.formats.table import FORMATS
-    from pocketknn.export.output.build_folder import recover
     from pocketknn.export.output.checksums import size
 
     changes = Changes(
@@ -119,7 +119,7 @@ def _never_seen(opened: Opened, new: Sequence[str], photos: Path | None) -> list
 
 
 def _check_place(path: Path, target: Path, new: bool) -> None:
-    from pocketknn.export.output.build_folder import foreign_in_package
+    from pocketknn.export.manifest.owned import foreign_in_package
     from pocketknn.export.output.names import MANIFEST
 
     if target.suffix != path.suffix:

@@ -38,7 +38,7 @@ def demo(
     """Build from scikit-learn's handwritten digits and classify the rest in every runtime."""
     from pocketknn.export.cli.console.terminal import console
     from pocketknn.export.formats.files import check_formats, writable
-    from pocketknn.export.output.build_folder import check_free
+    from pocketknn.export.manifest.build_folder import check_free
     from pocketknn.export.pipeline.request import Request, Selection
 
     from .build import run

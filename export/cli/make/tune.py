@@ -97,7 +97,7 @@ def tune(
     """Find the k, metric, vote, PCA and crop that suit the photos, by cross-validation."""
     from pocketknn.export.cli.console.progress import watched
     from pocketknn.export.cli.console.terminal import console
-    from pocketknn.export.output.build_folder import check_apart, check_free, staged
+    from pocketknn.export.manifest.build_folder import check_apart, check_free, staged
     from pocketknn.export.pipeline.tune import tune as tuned
 
     from . import tuning_table as report

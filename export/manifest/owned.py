@@ -1,0 +1,67 @@
+"""What a build wrote into its folder: nothing else is ever replaced."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from pocketknn.builder.errors import InputError
+from pocketknn.export.apps.snippets import write
+from pocketknn.export.formats.table import FORMATS
+from pocketknn.export.output.names import GOLDEN, GOLDEN_NAMES, MODEL, OWN, SNIPPETS, UNLISTED
+
+from .metadata import manifest_of
+
+_PACKAGE = f"{MODEL}{FORMATS['coreml'].SUFFIX}"
+_CORE_ML = "Data/com.apple.CoreML"
+_PACKAGED = {  # what a package holds, and whether that is a folder
+    "Manifest.json": False,
+    "Data": True,
+    _CORE_ML: True,
+    f"{_CORE_ML}/model.mlmodel": False,
+    f"{_CORE_ML}/weights": True,
+    f"{_CORE_ML}/weights/weight.bin": False,
+}
+DEEPEST = Path(_PACKAGE, *max(_PACKAGED, key=len).split("/"))
+_FOLDERS: dict[str, Mapping[str, bool]] = {
+    _PACKAGE: _PACKAGED,
+    GOLDEN: dict.fromkeys(GOLDEN_NAMES, False),
+    SNIPPETS: dict.fromkeys(write.SNIPPETS, False),
+}
+_BY_SYSTEMS = (".DS_Store", "Thumbs.db", "desktop.ini")  # and nobody misses them
+
+
+def foreign(out: Path) -> str:
+    """The name of something in a folder that no build wrote, or what else is wrong with it."""
+    try:
+        listed = set(manifest_of(out)["files"])
+    except InputError:
+        artefacts = {MODEL + target.SUFFIX for target in FORMATS.values()}
+        odd = sorted({path.name for path in out.iterdir()} - OWN - artefacts)
+        return repr(odd[0]) if odd else "no manifest of a build"
+    ours = {name: name in _FOLDERS for name in listed | UNLISTED}
+    for folder, names in _FOLDERS.items():
+        ours |= {f"{folder}/{name}": is_folder for name, is_folder in names.items()}
+    name = _other_than(ours, out)
+    return name and repr(name)
+
+
+def foreign_in_package(path: Path) -> str:
+    """The name of something in a Core ML package that none of ours has; "" where there is none."""
+    return _other_than(_PACKAGED, path)
+
+
+def _other_than(ours: Mapping[str, bool], folder: Path) -> str:
+    """The first name in a folder that is not among these, or a file where a folder should be."""
+    for path in sorted(folder.rglob("*")):
+        name = path.relative_to(folder).as_posix()
+        if ours.get(name) is not path.is_dir() and not _is_by_a_system(path):
+            return name
+    return ""
+
+
+def _is_by_a_system(path: Path) -> bool:
+    """Whether a system or Python put a file there by itself, or a folder for such files."""
+    if path.is_dir():
+        return path.name == "__pycache__" and not path.is_symlink()
+    return path.name in _BY_SYSTEMS or (path.suffix == ".pyc" and path.parent.name == "__pycache__")

@@ -90,7 +90,7 @@ def measure(n: int, backbone: str, oracle: bool) -> dict[str, object]:
             path = Path(folder) / f"model{TARGETS[name].SUFFIX}"
             begun = time.perf_counter()
             if oracle:
-                from pocketknn.builder.graph.build import wire
+                from pocketknn.builder.graph.wire import wire
 
                 model = wire(fit, net, precision=precision)
                 TARGETS[name].convert(model, path, fit.labels, Options(), precision)

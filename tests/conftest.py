@@ -16,7 +16,7 @@ from pocketknn.builder.choices.heads import HEADS
 from pocketknn.builder.choices.metrics import METRICS
 from pocketknn.builder.choices.protocols import Voting
 from pocketknn.builder.choices.votes import VOTES
-from pocketknn.builder.graph.build import wire
+from pocketknn.builder.graph.wire import wire
 from pocketknn.builder.knn.resolve import fit
 from pocketknn.export.formats.options import Options
 from pocketknn.export.formats.slots import Slots

@@ -8,7 +8,7 @@ from sklearn.linear_model import LogisticRegression
 from test_discriminant import photos
 
 from pocketknn.builder import References, Spec
-from pocketknn.builder.choices.searches.find import find
+from pocketknn.builder.choices.searches import find
 from pocketknn.builder.knn import exact as neighbors
 from pocketknn.builder.knn import rejection
 from pocketknn.builder.knn.evaluation import leave_one_out

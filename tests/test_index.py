@@ -5,10 +5,10 @@ import pytest
 from conftest import PLAIN, PRECISION, Case, photo_case, plain
 from sklearn.neighbors import NearestNeighbors
 
-from pocketknn.builder.choices.searches.find import find
+from pocketknn.builder.choices.searches import find
 from pocketknn.builder.choices.searches.scalar_quantization import LARGEST, encode, scale
 from pocketknn.builder.errors import InputError
-from pocketknn.builder.graph.build import wire
+from pocketknn.builder.graph.wire import wire
 from pocketknn.builder.knn import exact as neighbors
 from pocketknn.builder.knn.index.choose import index_again
 from pocketknn.builder.knn.resolve import fit

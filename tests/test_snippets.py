@@ -33,6 +33,7 @@ from pocketknn.export import export
 from pocketknn.export.apps.snippets import write
 from pocketknn.export.cli.ask.predict import answered
 from pocketknn.export.formats.options import Options
+from pocketknn.export.formats.table import SNIPPETS
 from pocketknn.export.manifest.artefact import load
 from pocketknn.export.parity.test_inputs import Queries
 
@@ -126,7 +127,7 @@ def agrees(said, expected, tolerance):
 def test_the_wheel_holds_every_template():
     told = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]
     there = list((ROOT / "export/formats").glob("*/snippets/*.j2"))
-    assert sorted(path.name for path in there) == sorted(f"{name}.j2" for name in write.SNIPPETS)
+    assert sorted(path.name for path in there) == sorted(f"{name}.j2" for name in SNIPPETS)
     for path in there:
         patterns = told["package-data"][f"pocketknn.export.formats.{path.parts[-3]}"]
         name = f"snippets/{path.name}"
@@ -159,8 +160,8 @@ def test_what_is_written_is_short_and_whole(out):
     there = sorted(path.name for path in (out / "snippets").iterdir())
     without = {"Classify.swift", "Golden.swift"}  # there is no Core ML file
     without |= set() if manifest["labels"] else {"ClassifyMediaPipe.kt"}
-    assert there == sorted(write.SNIPPETS.keys() - without)
-    for name in write.SNIPPETS:
+    assert there == sorted(SNIPPETS.keys() - without)
+    for name in SNIPPETS:
         if name == "ClassifyMediaPipe.kt" and name not in there:
             assert write.render(name, manifest) == ""
             continue
@@ -429,7 +430,7 @@ def faults(name, code):
     return found
 
 
-NATIVE = [name for name in write.SNIPPETS if name.endswith((".swift", ".kt"))]
+NATIVE = [name for name in SNIPPETS if name.endswith((".swift", ".kt"))]
 
 
 @pytest.mark.parametrize("name", NATIVE)

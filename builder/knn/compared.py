@@ -11,10 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pocketknn.builder.choices.metrics import METRICS
-from pocketknn.builder.choices.neighbors import Neighbors
+from pocketknn.builder.choices.neighbors import Floats, Ints, Neighbors
 
 from . import exact
-from .exact import Floats
 
 if TYPE_CHECKING:
     from pocketknn.builder.choices.protocols import Constants, Metric
@@ -91,6 +90,10 @@ class Compared:
         """What an angular metric compares, some rows at a time: unit vectors, zeros stay zeros."""
         for block in self._blocks:
             yield block, _units(self.project(self.references.vectors[block]))
+
+    def units_of(self, rows: Ints) -> Floats:
+        """What is compared of some references (m, r), at unit length."""
+        return exact.unit(self.project(self.references.vectors[rows]))
 
     @property
     def _blocks(self) -> list[slice]:

@@ -8,15 +8,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from pocketknn.builder.choices.heads import HEADS
-from pocketknn.builder.choices.neighbors import Neighbors, shared
+from pocketknn.builder.choices.neighbors import Floats, Neighbors, shared
 from pocketknn.builder.errors import InputError
-from pocketknn.builder.spec import Spec
 
-from .exact import Floats
-from .fit import Fit, voting_of
 from .temperature import temperature
+from .voting import voting_of
 
 if TYPE_CHECKING:
+    from pocketknn.builder.spec import Spec
+
+    from .fit import Fit
     from .metric_space import Space
 
 MOST_K = 50  # as far as k is searched for

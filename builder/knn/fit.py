@@ -11,15 +11,15 @@ from numpy.typing import NDArray
 from pocketknn.builder.choices.heads import HEADS
 from pocketknn.builder.choices.metrics import METRICS
 from pocketknn.builder.choices.protocols import Head, Metric, Voting
-from pocketknn.builder.choices.votes import VOTES
 from pocketknn.builder.spec import UNKNOWN, Spec
 
+from .voting import voting_of
+
 if TYPE_CHECKING:
-    from pocketknn.builder.choices.neighbors import Neighbors
+    from pocketknn.builder.choices.neighbors import Floats, Neighbors
     from pocketknn.builder.choices.searches.index import Index
     from pocketknn.builder.references.references import References
 
-    from .exact import Floats
     from .metric_space import Space
 
 
@@ -112,20 +112,3 @@ class Fit:
     def answers(self, found: Neighbors, precision: str = "float32") -> Floats:
         """What the head's output is for these neighbours: (q, len(names))."""
         return self.head.answers(found, self.voting(precision))
-
-
-def voting_of(spec: Spec, space: Space) -> Voting:
-    """How much each neighbour counts, before any rejection.
-
-    Args:
-        spec: with a vote, and a temperature where that has one.
-        space: the references.
-    """
-    return Voting(
-        examples=space.references,
-        vote=VOTES[str(spec.vote)],
-        metric=METRICS[space.metric],
-        exact_hit=space.exact_hit("float32"),
-        temperature=float(spec.temperature or 1.0),
-        balanced=bool(spec.balanced),
-    )

@@ -11,10 +11,9 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from pocketknn.builder.choices.neighbors import Ints, Neighbors
+from pocketknn.builder.choices.neighbors import Floats, Ints, Neighbors
 
 from . import exact
-from .exact import Floats
 from .near_copies import groups as groups
 
 if TYPE_CHECKING:

@@ -11,14 +11,13 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from pocketknn.builder.choices.neighbors import Ints, Neighbors
+from pocketknn.builder.choices.neighbors import Floats, Ints, Neighbors
 from pocketknn.builder.errors import InputError
 from pocketknn.builder.knn.projection.classes import one_thread
 from pocketknn.builder.knn.projection.pca import Projection
 
 from . import exact
 from .compared import Compared
-from .exact import Floats
 from .folds import MOST_QUERIES, Fold, folds
 from .near_copies import groups
 

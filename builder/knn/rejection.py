@@ -8,11 +8,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from pocketknn.builder.choices.neighbors import Ints
+from pocketknn.builder.choices.neighbors import Floats, Ints
 from pocketknn.builder.errors import InputError
 
 from . import exact
-from .exact import Floats
 from .metric_space import Space
 
 if TYPE_CHECKING:

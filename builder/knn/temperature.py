@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pocketknn.builder.choices.metrics import METRICS
+from pocketknn.builder.choices.neighbors import Floats
 
 from . import exact
-from .exact import Floats
-from .metric_space import Space
+
+if TYPE_CHECKING:
+    from .metric_space import Space
 
 # Before any photo is asked: the best T over 14 sets of photographs and three backbones lies around
 # 0.4 n^-0.35, by a factor of e^0.4 up and down: more references stand denser, so that each stands

@@ -9,6 +9,9 @@ from pocketknn.builder.choices.votes import VOTES
 from pocketknn.builder.errors import InputError
 from pocketknn.builder.spec import AUTO, CROPS, Spec
 
+VECTOR = "vector"  # the backbone of embeddings that none of ours made
+
+
 _KS = (1, 3, 5, 10, 20, 50, 100)
 
 

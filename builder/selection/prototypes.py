@@ -7,8 +7,7 @@ import warnings
 import numpy as np
 
 from pocketknn.builder.choices.metrics.cosine import unit
-from pocketknn.builder.choices.neighbors import Ints
-from pocketknn.builder.knn.exact import Floats
+from pocketknn.builder.choices.neighbors import Floats, Ints
 from pocketknn.builder.knn.fit import Fit
 
 _ROUNDS = 20  # of k-means; later ones move few references

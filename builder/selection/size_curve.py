@@ -7,9 +7,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from pocketknn.builder.choices.heads.classify import winners
-from pocketknn.builder.choices.neighbors import Ints, Neighbors
+from pocketknn.builder.choices.neighbors import Floats, Ints, Neighbors
 from pocketknn.builder.knn.evaluation import answers
-from pocketknn.builder.knn.exact import Floats
 from pocketknn.builder.knn.fit import Fit
 from pocketknn.builder.knn.resolve import fit
 from pocketknn.builder.references.references import References

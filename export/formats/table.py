@@ -1,6 +1,8 @@
-"""The formats: a line each."""
+"""The formats, a line each, and the code for apps that comes with them."""
 
 from __future__ import annotations
+
+from importlib.resources import files
 
 from pocketknn.export.formats import coreml, keras, onnx, tflite
 
@@ -11,4 +13,13 @@ FORMATS: dict[str, Format] = {
     "tflite": tflite,
     "coreml": coreml,
     "onnx": onnx,
+}
+TEMPLATE = ".j2"
+# Each snippet with the format that it runs.
+SNIPPETS = {
+    template.name.removesuffix(TEMPLATE): name
+    for name, target in FORMATS.items()
+    if (folder := files(target.__name__) / "snippets").is_dir()
+    for template in folder.iterdir()
+    if template.name.endswith(TEMPLATE)
 }

@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 from pocketknn.builder.backbones import load as backbones
 from pocketknn.builder.backbones.backbone import Backbone
 from pocketknn.builder.backbones.load import is_installed
+from pocketknn.builder.choices.neighbors import Floats
 from pocketknn.builder.embedding.local import run
 from pocketknn.builder.errors import OF_THE_MACHINE, InputError, first_line
 from pocketknn.builder.knn import exact
-from pocketknn.builder.knn.exact import Floats
 from pocketknn.builder.knn.fit import Fit
 from pocketknn.builder.knn.index.choose import index_again
 from pocketknn.builder.knn.metric_space import Space

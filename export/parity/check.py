@@ -9,10 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pocketknn.builder.choices.metrics import METRICS
-from pocketknn.builder.choices.neighbors import Ints, Neighbors
-from pocketknn.builder.choices.searches.find import find
+from pocketknn.builder.choices.neighbors import Floats, Ints, Neighbors
+from pocketknn.builder.choices.searches import find
 from pocketknn.builder.knn import exact as neighbors
-from pocketknn.builder.knn.exact import Floats
 from pocketknn.builder.knn.fit import Fit
 from pocketknn.builder.knn.metric_space import Space
 from pocketknn.export.formats.protocol import Outputs

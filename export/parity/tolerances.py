@@ -14,12 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pocketknn.builder.choices.heads.classify import class_weights
-from pocketknn.builder.choices.neighbors import Ints, Neighbors
-from pocketknn.builder.choices.searches.find import find
+from pocketknn.builder.choices.neighbors import Floats, Ints, Neighbors
+from pocketknn.builder.choices.searches import find
 from pocketknn.builder.choices.votes import VOTES, uniform
 from pocketknn.builder.choices.votes.soft import sharpness
 from pocketknn.builder.knn import exact as neighbors
-from pocketknn.builder.knn.exact import Floats
 from pocketknn.builder.knn.fit import Fit
 
 from . import check

@@ -12,7 +12,7 @@ from pocketknn.builder.references.files import is_collection, read_collection
 from pocketknn.builder.references.references import References
 from pocketknn.builder.selection import cross_validation
 from pocketknn.builder.selection.cross_validation import check_folds
-from pocketknn.builder.selection.grid import Grid
+from pocketknn.builder.selection.grid import VECTOR, Grid
 from pocketknn.builder.selection.results import Tuning
 from pocketknn.builder.spec import Spec
 from pocketknn.builder.system.cache import Cache
@@ -20,7 +20,6 @@ from pocketknn.builder.system.cache import Cache
 from .material import embed_photos
 from .request import Selection, Watch
 
-VECTOR = "vector"  # the backbone of embeddings that none of ours made
 _SHOWN = 5
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from pocketknn.builder.knn.exact import Floats
+from pocketknn.builder.choices.neighbors import Floats
 
 from .svg import COLOURS, INK, figure, svg
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -33,7 +32,6 @@ from pocketknn.export.parity import test_inputs
 from pocketknn.export.templates.template import Order, write
 
 _COMPONENTS = (256, 128, 64)
-_UNITS = {"B": 1, "KB": 1e3, "MB": 1e6, "KIB": 1024, "MIB": 1 << 20}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,18 +77,6 @@ class Variant:
     accuracy: float | None
     agreement: float
     good: bool
-
-
-def parse_bytes(text: str) -> int:
-    """Bytes of "2MB", "500 KB", "1.5 MiB" or "900B"; of a number alone nobody knows what it means.
-
-    Raises:
-        InputError: it is none of these.
-    """
-    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*((?:[KM]i?)?B|)\s*", text, re.IGNORECASE)
-    if not match or (not match[2] and float(match[1])):  # nothing is nothing in any unit
-        raise InputError(f"a size is given with its unit, such as 2MB or 500KB, not as {text!r}")
-    return int(float(match[1]) * _UNITS[match[2].upper() or "B"])
 
 
 def of_devices(formats: Sequence[str]) -> list[str]:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from pocketknn.builder.graph.build import constants
 from pocketknn.builder.graph.index_layers import LARGE
+from pocketknn.builder.graph.wire import constants
 from pocketknn.builder.knn.fit import Fit
 from pocketknn.export.formats.slots import Content
 
@@ -14,7 +14,7 @@ def content_of(fit: Fit, precision: str, outputs: str = "neighbors") -> Content:
     Args:
         fit: the choices and the references.
         precision: of the backbone.
-        outputs: as for `builder.graph.build.wire`.
+        outputs: as for `builder.graph.wire`.
     """
     found = dict(constants(fit, precision, outputs))
     if {"bias", "middle"} <= found.keys():

@@ -26,8 +26,8 @@ from pocketknn import builder
 from pocketknn.builder.backbones.backbone import Backbone
 from pocketknn.builder.backbones.layer_names import fresh_names
 from pocketknn.builder.choices.searches.index import Index
-from pocketknn.builder.graph.build import wire
 from pocketknn.builder.graph.placeholder import is_fixed, stand_in
+from pocketknn.builder.graph.wire import wire
 from pocketknn.builder.knn.fit import Fit
 from pocketknn.builder.system.cache import USUAL, Cache, mark_used
 from pocketknn.builder.system.untrusted_json import parse_json

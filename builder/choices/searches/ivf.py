@@ -10,7 +10,6 @@ import numpy as np
 from pocketknn.builder.errors import InputError
 
 from . import scan
-from .rerank import cheapest, within
 
 if TYPE_CHECKING:
     from pocketknn.builder.choices.neighbors import Ints
@@ -39,14 +38,14 @@ def make(making: Making) -> Index:
         raise InputError(
             f"the search ivf is for many references, and there are {making.n}; take rerank"
         )
-    within("probes", making.probes, 1, count)
+    scan.within("probes", making.probes, 1, count)
     # Of what may be missed, beyond what bytes lose, the scan gets a third and cells the rest.
     most = making.most_kept
-    flat = cheapest(making, most - (most - making.share) / 3, "ivf")
+    flat = scan.cheapest(making, most - (most - making.share) / 3, "ivf")
     one = making.in_cells(flat, count)
     # Whatever cells are the nearest, there must be as many references in them.
     least = int(np.searchsorted(np.cumsum(one.cell_sizes), one.candidates)) + 1
-    within("probes", making.probes, least, count)
+    scan.within("probes", making.probes, least, count)
     before = None if making.probes is not None else making.cells_before(one)
     if before is None:
         return replace(one, probes=making.probes or least)

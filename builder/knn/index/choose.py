@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from pocketknn.builder.choices.searches import SEARCHES, exact
-from pocketknn.builder.choices.searches.rerank import MOST, cost
+from pocketknn.builder.choices.searches.scan import MOST, cost
 from pocketknn.builder.errors import InputError
 from pocketknn.builder.spec import AUTO, Spec
 
 from .making import Maker
+from .recall import LeftOut
 
 if TYPE_CHECKING:
     from pocketknn.builder.choices.searches.index import Index
@@ -30,7 +32,7 @@ def index(spec: Spec, space: Space, k: int) -> Index | None:
     Raises:
         InputError: the recall cannot be met, or more candidates or probes than there are.
     """
-    making = Maker(spec=spec, space=space, k=k)
+    making = _maker(spec, space, k)
     if spec.search == AUTO:
         return _fastest(making)
     made = SEARCHES[spec.search].make(making)
@@ -47,12 +49,16 @@ def index_again(spec: Spec, space: Space, k: int, width: int, cells: int) -> Ind
         width: of the scan.
         cells: how many there are; 0 without.
     """
-    making, search = Maker(spec=spec, space=space, k=k), SEARCHES[spec.search]
+    making, search = _maker(spec, space, k), SEARCHES[spec.search]
     if not search.SCANS:
         return search.make(making)
     candidates = int(spec.candidates or 0)
     one = replace(making.scanned(width), search=spec.search, candidates=candidates)
     return replace(making.in_cells(one, cells), probes=int(spec.probes or 0)) if cells else one
+
+
+def _maker(spec: Spec, space: Space, k: int) -> Maker:
+    return Maker(spec=spec, space=space, k=k, draw=partial(LeftOut.of, space, k, spec.seed))
 
 
 def _fastest(making: Maker) -> Index | None:

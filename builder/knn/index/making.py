@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -14,11 +15,11 @@ from pocketknn.builder.choices.searches.index import Index
 from pocketknn.builder.choices.searches.scalar_quantization import LARGEST, Codes, encode, scale
 from pocketknn.builder.spec import RECALL, Spec
 
-from .recall import LeftOut, units_of
-
 if TYPE_CHECKING:
     from pocketknn.builder.choices.neighbors import Floats, Ints
     from pocketknn.builder.knn.metric_space import Space
+
+    from .recall import LeftOut
 
 _WIDTHS = (64, 128, 256)  # components that a scan may compare
 _LOST = 0.001  # of the neighbours: what a scan may lose even where bytes have lost too many
@@ -40,6 +41,7 @@ class Maker:
     spec: Spec
     space: Space
     k: int
+    draw: Callable[[], LeftOut | None]  # what indexes are measured by
     ranked: dict[int, Ints] = field(default_factory=dict)  # by a scan's width: what `places` found
 
     @property
@@ -111,14 +113,14 @@ class Maker:
     @cached_property
     def left_out(self) -> LeftOut | None:
         """What indexes are measured by; None where there is one reference only."""
-        return LeftOut.of(self.space, self.k, self.spec.seed)
+        return self.draw()
 
     @cached_property
     def components(self) -> Floats:
         """Principal components of the unit vectors, the largest first: (r, …)."""
         draw = np.random.default_rng(self.spec.seed)
         some = np.sort(draw.choice(self.n, min(self.n, _LEARNED), replace=False))
-        rows = units_of(self.space, some) - self.spread.mean
+        rows = self.space.units_of(some) - self.spread.mean
         if len(rows) < rows.shape[1]:
             vectors = np.linalg.svd(rows, full_matrices=False)[2][::-1].T
         else:  # the covariance is cheaper

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from pocketknn.builder.choices.metrics.cosine import unit
-from pocketknn.builder.choices.searches.find import find
+from pocketknn.builder.choices.searches import find
 from pocketknn.builder.choices.searches.ivf import nearest_cells
 from pocketknn.builder.choices.searches.scalar_quantization import quantised
 
@@ -58,7 +57,7 @@ class LeftOut:
         k = min(k, found.indices.shape[1])
         return cls(
             space=space,
-            units=units_of(space, queries[some]),
+            units=space.units_of(queries[some]),
             own=queries[some],
             nearest=found.indices[some, :k],
             least=found.scores[some, k - 1],
@@ -69,7 +68,7 @@ class LeftOut:
         found = find(one, self.units, self.nearest.shape[1], self.own).indices
         # Copies of a reference are as near as it is: whichever is found is right.
         right = [
-            (near >= 0) & (units_of(self.space, near) @ query >= least - _ROUNDING)
+            (near >= 0) & (self.space.units_of(near) @ query >= least - _ROUNDING)
             for near, query, least in zip(found, self.units, self.least, strict=True)
         ]
         return float(np.mean(right))
@@ -104,8 +103,3 @@ class LeftOut:
         cell[one.cells.members[there]] = np.repeat(np.arange(count), room).reshape(-1, room)[there]
         place = np.argsort(nearest_cells(one, one.turned(self.units)), axis=1)
         return np.take_along_axis(place, cell[self.nearest], axis=1)
-
-
-def units_of(space: Space, rows: Ints) -> Floats:
-    """What of some references is compared: (m, r), of length 1."""
-    return unit(space.project(space.references.vectors[rows]))

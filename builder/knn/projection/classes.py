@@ -17,9 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pocketknn.builder.choices.metrics.cosine import unit
-from pocketknn.builder.choices.neighbors import Ints
+from pocketknn.builder.choices.neighbors import Floats, Ints
 from pocketknn.builder.errors import InputError
-from pocketknn.builder.knn.exact import Floats
 
 from .pca import Projection
 

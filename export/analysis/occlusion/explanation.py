@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from .patches import Place
 
 if TYPE_CHECKING:
-    from pocketknn.builder.knn.exact import Floats
+    from pocketknn.builder.choices.neighbors import Floats
 
     from .patches import Patches
 

@@ -18,7 +18,7 @@ from pocketknn.builder.choices.searches import SEARCHES
 from .explanation import Explanation, Near, Occlusion
 
 if TYPE_CHECKING:
-    from pocketknn.builder.knn.exact import Floats
+    from pocketknn.builder.choices.neighbors import Floats
     from pocketknn.export.formats.protocol import Outputs
     from pocketknn.export.manifest.artefact import Artefact
     from pocketknn.export.manifest.metadata import Metadata, Row

@@ -8,9 +8,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from pocketknn.builder.choices.neighbors import Ints
+from pocketknn.builder.choices.neighbors import Floats, Ints
 from pocketknn.builder.errors import InputError
-from pocketknn.builder.knn.exact import Floats
 
 PATCH, STEPS = 0.2, 12
 

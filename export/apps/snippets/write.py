@@ -8,25 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import cache
-from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pocketknn.export.formats.table import FORMATS
+from pocketknn.export.formats.table import FORMATS, SNIPPETS, TEMPLATE
 from pocketknn.export.output.names import MODEL
 
 if TYPE_CHECKING:
     from jinja2 import Environment
-
-_FOLDER, _SUFFIX = "snippets", ".j2"
-# Each snippet with the format that it runs.
-SNIPPETS = {
-    template.name.removesuffix(_SUFFIX): name
-    for name, target in FORMATS.items()
-    if (folder := files(target.__name__) / _FOLDER).is_dir()
-    for template in folder.iterdir()
-    if template.name.endswith(_SUFFIX)
-}
 
 
 def write(folder: Path, manifest: Mapping[str, Any], formats: Sequence[str]) -> None:
@@ -55,7 +44,7 @@ def render(name: str, manifest: Mapping[str, Any]) -> str:
     given = manifest["input"]
     return (
         _templates(FORMATS[SNIPPETS[name]].__name__)
-        .get_template(name + _SUFFIX)
+        .get_template(name + TEMPLATE)
         .render(
             model=MODEL,
             size=given["shape"][0],
@@ -76,7 +65,7 @@ def _templates(package: str) -> Environment:
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     return Environment(  # what is filled in are numbers and words of ours
-        loader=PackageLoader(package, _FOLDER),
+        loader=PackageLoader(package, "snippets"),
         undefined=StrictUndefined,
         trim_blocks=True,
         keep_trailing_newline=True,

@@ -112,7 +112,7 @@ def _write(
     title: str,
 ) -> None:
     from pocketknn.export.apps.web import page, runtime
-    from pocketknn.export.sizes.budget import parse_bytes
+    from pocketknn.export.cli.byte_size import parse_bytes
 
     limit = parse_bytes(thumbnails)
     model, metadata = page.model_of(out)

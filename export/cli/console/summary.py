@@ -6,7 +6,6 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from pocketknn.builder.choices.searches import SEARCHES
-from pocketknn.export.cli.make.condense_option import kept_lines
 from pocketknn.export.output.names import REPORT
 from pocketknn.export.report.wording import projected
 
@@ -169,3 +168,27 @@ def _rejection(reject: dict[str, Any] | None) -> Iterator[str]:
             yield f"  rejects {left_out:.1%} of the pictures of a class that is left out"
         if strangers is not None:
             yield f"  rejects {strangers:.1%} of {reject['strangers_asked']} strangers"
+
+
+def kept_lines(condensed: dict[str, Any] | None) -> list[str]:
+    """What was kept and what it costs, a line each."""
+    if not condensed:
+        return []
+    by, before, kept = condensed["by"], condensed["before"], condensed["kept"]
+    taken = f"{kept * condensed['bytes_each'] / 1e6:.2f} MB"
+    lines = [f"condensed from {before} references to {kept} ({by}), {taken} of vectors"]
+    curve = condensed["curve"]
+    measured = [one for one in curve if one["accuracy"] is not None or one["rmse"]]
+    if measured:
+        lines.append(f"  all {before} asked of so many, none of itself: " + _told(measured))
+    return lines
+
+
+def _told(curve: Sequence[dict[str, Any]]) -> str:
+    def value(point: dict[str, Any]) -> str:
+        if point["rmse"]:
+            return " ".join(f"{error:.4g}" for error in point["rmse"].values())
+        return f"{point['accuracy']:.1%}"
+
+    what = "error" if curve[0]["rmse"] else "accuracy"
+    return f"{what} " + ", ".join(f"{value(point)} of {point['kept']}" for point in reversed(curve))

@@ -153,7 +153,8 @@ class Sizes:
 
     def within(self) -> Budget | None:
         """What the files must keep within; None for no limit."""
-        from pocketknn.export.sizes.budget import Budget, parse_bytes
+        from pocketknn.export.cli.byte_size import parse_bytes
+        from pocketknn.export.sizes.budget import Budget
 
         if self.budget is None:
             return None

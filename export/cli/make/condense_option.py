@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
-from typing import Any
 
 from pocketknn.builder.errors import InputError
 from pocketknn.builder.selection.condense import GONE, METHODS, Condense
-from pocketknn.export.sizes.budget import parse_bytes
+from pocketknn.export.cli.byte_size import parse_bytes
 
 
 def plan_of(amount: str | None, by: str | None) -> Condense:
@@ -34,27 +32,3 @@ def plan_of(amount: str | None, by: str | None) -> Condense:
     if re.fullmatch(r".*\d.*[bB]", text):
         return Condense(by=method, bytes=parse_bytes(text))
     raise InputError(f"say how many references to keep: 500, 50% or 2MB, or edited, not {text!r}")
-
-
-def kept_lines(condensed: dict[str, Any] | None) -> list[str]:
-    """What was kept and what it costs, a line each."""
-    if not condensed:
-        return []
-    by, before, kept = condensed["by"], condensed["before"], condensed["kept"]
-    taken = f"{kept * condensed['bytes_each'] / 1e6:.2f} MB"
-    lines = [f"condensed from {before} references to {kept} ({by}), {taken} of vectors"]
-    curve = condensed["curve"]
-    measured = [one for one in curve if one["accuracy"] is not None or one["rmse"]]
-    if measured:
-        lines.append(f"  all {before} asked of so many, none of itself: " + _told(measured))
-    return lines
-
-
-def _told(curve: Sequence[dict[str, Any]]) -> str:
-    def value(point: dict[str, Any]) -> str:
-        if point["rmse"]:
-            return " ".join(f"{error:.4g}" for error in point["rmse"].values())
-        return f"{point['accuracy']:.1%}"
-
-    what = "error" if curve[0]["rmse"] else "accuracy"
-    return f"{what} " + ", ".join(f"{value(point)} of {point['kept']}" for point in reversed(curve))

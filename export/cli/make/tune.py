@@ -126,7 +126,7 @@ def tune(
 
 def command(selection: Selection, chosen: builder.Spec) -> str:
     """The command line that builds the chosen spec from the same photos."""
-    from pocketknn.export.pipeline.tune import VECTOR
+    from pocketknn.builder.selection.grid import VECTOR
 
     words = ["pocketknn", "build", str(selection.photos), "-o", _free()]
     usual = builder.Spec(backbone=VECTOR if chosen.backbone == VECTOR else "auto")

@@ -10,9 +10,9 @@ from pathlib import Path
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
+from pocketknn.builder.selection.grid import VECTOR
 from pocketknn.builder.selection.results import Trial, Tuning
 from pocketknn.builder.spec import DEFAULT_K, resolve_k
-from pocketknn.export.pipeline.tune import VECTOR
 
 _CHOICES = ("k", "metric", "vote", "projection", "crop")
 _SHOWN = 15

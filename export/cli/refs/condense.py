@@ -31,7 +31,8 @@ def condense(
 ) -> None:
     """Keep fewer references that answer like all of them, for a k, a metric and a vote."""
     from pocketknn.builder.selection import condense as condensing
-    from pocketknn.export.cli.make.condense_option import kept_lines, plan_of
+    from pocketknn.export.cli.console.summary import kept_lines
+    from pocketknn.export.cli.make.condense_option import plan_of
 
     from .files import opened_for, save_change
 

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from pocketknn.builder.errors import InputError
 from pocketknn.export.formats import backbone_size
-from pocketknn.export.formats.options import Options
 
 from .conversion import convert as convert
 from .files import PARTS as PARTS
@@ -21,6 +21,9 @@ from .reading import check as check
 from .reading import load as load
 from .reading import read as read
 from .references_precision import narrow as narrow
+
+if TYPE_CHECKING:
+    from pocketknn.export.formats.options import Options
 
 TITLE, SUFFIX = "Core ML", ".mlpackage"
 LARGEST: int | None = 1 << 31  # Core ML loads no more

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 
 from numpy.typing import NDArray
 
-from pocketknn.export.formats.options import Options
 from pocketknn.export.formats.serving_function import serving_function
 
 from .metadata import LABEL, LABEL_PROBABILITIES
@@ -20,6 +19,8 @@ from .rows_first import store_rows
 
 if TYPE_CHECKING:
     import keras
+
+    from pocketknn.export.formats.options import Options
 
 _HEAD = re.compile(r"pocketknn(_\d+)?/(?!backbone)")
 

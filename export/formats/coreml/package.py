@@ -7,16 +7,18 @@ import math
 import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pocketknn.export.formats.slots import Place
 from pocketknn.export.output import checksums
 
 from .files import MODEL, WEIGHTS, specification
 from .weights import CODES, NUMBERS, Weights, laid_out
+
+if TYPE_CHECKING:
+    from pocketknn.export.formats.slots import Place
 
 _TABLES = {NUMBERS[name].code: NUMBERS[name].dtype for name in ("FLOAT16", "FLOAT32", "INT8")}
 _IMMEDIATE = {"floats": np.float32, "ints": np.int32}

@@ -6,7 +6,7 @@ import hashlib
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,14 +14,15 @@ from numpy.typing import NDArray
 from pocketknn.builder.errors import OF_THE_MACHINE, InputError, first_line
 from pocketknn.export.formats import protobuf_fields
 from pocketknn.export.formats.batches import one_by_one
-from pocketknn.export.formats.protocol import Outputs, Run
 from pocketknn.export.formats.requirements import is_there
 from pocketknn.export.formats.texts import manifest_in, of_properties, ours
 from pocketknn.export.output import checksums, seal
 
-from . import evaluator
 from .files import WEIGHTS, root
 from .metadata import LABEL_PROBABILITIES
+
+if TYPE_CHECKING:
+    from pocketknn.export.formats.protocol import Outputs, Run
 
 # Where the texts lie: of Model, of ModelDescription and of Metadata in Core ML's Model.proto.
 _USER_DEFINED = (2, 100, 100)
@@ -100,6 +101,8 @@ def _core_ml(path: Path) -> _Predict:
 
 
 def _evaluator(path: Path) -> _Predict:
+    from . import evaluator
+
     try:
         program = evaluator.load(path)
     except OF_THE_MACHINE:

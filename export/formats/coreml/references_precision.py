@@ -7,14 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pocketknn.export.formats.slots import Slots
-
 from .messages import messages
 from .package import Package
+
+if TYPE_CHECKING:
+    from pocketknn.export.formats.slots import Slots
 
 
 def narrow(path: Path, places: Slots, kinds: Mapping[str, str]) -> Slots:

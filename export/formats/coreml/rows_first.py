@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .package import Package
+if TYPE_CHECKING:
+    from .package import Package
 
 _TABLES = re.compile(r"pocketknn(_\d+)?_(references|scan)_")  # names of the search's constants
 

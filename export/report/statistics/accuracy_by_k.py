@@ -6,9 +6,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from pocketknn.builder.choices.neighbors import Ints
+from pocketknn.builder.choices.neighbors import Floats, Ints
 from pocketknn.builder.knn.evaluation import errors_by_k
-from pocketknn.builder.knn.exact import Floats
 
 from .intervals import Share
 

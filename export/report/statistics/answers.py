@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from pocketknn.builder.choices.heads.classify import winners
-from pocketknn.builder.choices.neighbors import Ints, Neighbors
+from pocketknn.builder.choices.neighbors import Floats, Ints, Neighbors
 from pocketknn.builder.knn.evaluation import answers_of_others
-from pocketknn.builder.knn.exact import Floats
 
 from .confusion import confusion
 from .intervals import Share

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from pocketknn.builder.choices.metrics import METRICS
-from pocketknn.builder.choices.neighbors import Ints
-from pocketknn.builder.knn.exact import Floats
+from pocketknn.builder.choices.neighbors import Floats, Ints
 
 if TYPE_CHECKING:
     from pocketknn.builder.knn.metric_space import Space

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pocketknn.builder.knn.exact import Floats
+from pocketknn.builder.choices.neighbors import Floats
 
 _DRAWS, _AT_ONCE = 1000, 100
 

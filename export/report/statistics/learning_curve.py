@@ -8,11 +8,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from pocketknn.builder.choices.heads.classify import winners
-from pocketknn.builder.choices.neighbors import Ints, Neighbors, rank
+from pocketknn.builder.choices.neighbors import Floats, Ints, Neighbors, rank
 from pocketknn.builder.errors import InputError
 from pocketknn.builder.knn.evaluation import answers
-from pocketknn.builder.knn.exact import Floats
-from pocketknn.builder.knn.fit import voting_of
+from pocketknn.builder.knn.voting import voting_of
 
 from .query_budget import affordable
 

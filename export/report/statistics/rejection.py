@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from pocketknn.builder.knn.exact import Floats
+from pocketknn.builder.choices.neighbors import Floats
 from pocketknn.builder.knn.rejection import without_class
 
 from .query_budget import affordable

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from pocketknn.builder.knn.exact import Floats
+from pocketknn.builder.choices.neighbors import Floats
 
 if TYPE_CHECKING:
     from pocketknn.builder.knn.fit import Fit

@@ -7,10 +7,12 @@ https://apple.github.io/coremltools/source/coremltools.converters.mil.mil.ops.de
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .arrays import Array, Kernel
+if TYPE_CHECKING:
+    from .arrays import Array, Kernel
 
 
 def _affine_dequantize(

@@ -5,15 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from pocketknn.export.formats.coreml.messages import messages
 from pocketknn.export.formats.coreml.weights import NUMBERS, Number, Weights, shaped
 
-from .arrays import Parameter
 from .constexpr import CONSTEXPR
+
+if TYPE_CHECKING:
+    from .arrays import Parameter
 
 Message = Any  # a protobuf message of MIL.proto, which has no stubs
 

@@ -16,7 +16,6 @@ CROPS = ("center", "stretch", "fit")
 PROJECTIONS = ("auto", "none", "classes", "pca")
 RANGES = ("0..255", "0..1", "-1..1")
 STORES = {"float32": 4, "float16": 2, "int8": 1}  # bytes of a stored number
-RECALL = 0.99  # what a search must find, where nobody says more or less
 AUTO = "auto"
 UNKNOWN = "unknown"  # the class of what lies too far from all references
 DEFAULT_K = 5

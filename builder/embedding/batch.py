@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
-from typing import NamedTuple, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, ParamSpec, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,9 +12,11 @@ from numpy.typing import NDArray
 from pocketknn.builder.backbones.engines.engine import TOGETHER, Engine
 from pocketknn.builder.photos.decode import picture
 from pocketknn.builder.photos.photo import Photo, PictureError, read
-from pocketknn.builder.photos.squares import Squares
 
-from .cache import Embeddings
+if TYPE_CHECKING:
+    from pocketknn.builder.photos.squares import Squares
+
+    from .cache import Embeddings
 
 A = TypeVar("A")
 P = ParamSpec("P")

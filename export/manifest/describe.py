@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from typing import Any
 
 from pocketknn.builder.backbones.backbone import Backbone
@@ -84,21 +84,6 @@ def redescribe(manifest: Mapping[str, Any], fit: Fit, figures: Figures | None) -
     # What converted the file may not be installed here.
     said["versions"] = manifest["versions"] | said["versions"]
     return Metadata(manifest=said, table=fit.references.table())
-
-
-def part_of(metadata: Metadata, what: str) -> Metadata:
-    """The metadata of a file that ends before the top-k, with `scores` or `embedding` only."""
-    manifest = metadata.manifest
-    said = {
-        "scores": f"{manifest['outputs']['scores']['is'].partition(' of each')[0]} of all"
-        " references, in the order of references.csv",
-        "embedding": "what is compared with the references",
-    }
-    width = manifest["references"]["count" if what == "scores" else "dim"]
-    if what == "embedding" and manifest["projection"]:
-        width = manifest["projection"]["size"]
-    outputs = {what: {"shape": [1, width], "is": said[what]}}
-    return replace(metadata, manifest=manifest | {"outputs": outputs})
 
 
 def _described(

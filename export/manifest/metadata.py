@@ -129,6 +129,20 @@ class Metadata:
             seal=files.get(SEAL, "").partition("\n")[2].strip(),
         )
 
+    def part(self, what: str) -> Metadata:
+        """The metadata of a file that ends before the top-k, with `scores` or `embedding` only."""
+        manifest = self.manifest
+        said = {
+            "scores": f"{manifest['outputs']['scores']['is'].partition(' of each')[0]} of all"
+            " references, in the order of references.csv",
+            "embedding": "what is compared with the references",
+        }
+        width = manifest["references"]["count" if what == "scores" else "dim"]
+        if what == "embedding" and manifest["projection"]:
+            width = manifest["projection"]["size"]
+        outputs = {what: {"shape": [1, width], "is": said[what]}}
+        return replace(self, manifest=manifest | {"outputs": outputs})
+
     def with_precision(self, precision: Mapping[str, str]) -> Metadata:
         """With the backbone's precision of each format, as it turned out."""
         return replace(self, manifest=self.manifest | {"precision": dict(precision)})

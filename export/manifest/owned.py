@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from pocketknn.builder.errors import InputError
-from pocketknn.export.formats.files import format_of
 from pocketknn.export.formats.table import FORMATS, SNIPPETS
 from pocketknn.export.output.names import GOLDEN, GOLDEN_NAMES, MODEL, OWN, UNLISTED
 from pocketknn.export.output.names import SNIPPETS as FOLDER
@@ -39,7 +38,8 @@ def foreign(out: Path) -> str:
 
 def foreign_in_package(path: Path) -> str:
     """The name of something in a package that none of ours has; "" where there is none."""
-    return _other_than(FORMATS[format_of(path)].PARTS, path)
+    parts = next(one.PARTS for one in FORMATS.values() if path.suffix == one.SUFFIX)
+    return _other_than(parts, path)
 
 
 def _other_than(ours: Mapping[str, bool], folder: Path) -> str:

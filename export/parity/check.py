@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, replace
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,9 +12,11 @@ from pocketknn.builder.choices.metrics import METRICS
 from pocketknn.builder.choices.neighbors import Floats, Ints, Neighbors
 from pocketknn.builder.choices.searches import find
 from pocketknn.builder.knn import exact as neighbors
-from pocketknn.builder.knn.fit import Fit
-from pocketknn.builder.knn.metric_space import Space
-from pocketknn.export.formats.protocol import Outputs
+
+if TYPE_CHECKING:
+    from pocketknn.builder.knn.fit import Fit
+    from pocketknn.builder.knn.metric_space import Space
+    from pocketknn.export.formats.protocol import Outputs
 
 _MOST_SHORT = 30.0  # times shorter than references; of a query that is shorter little is left
 # How many fewer of the exact neighbours a file may find than its search does in numpy: runtimes

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from pocketknn.builder.choices.neighbors import Neighbors
 from pocketknn.builder.errors import OF_THE_MACHINE, first_line
-from pocketknn.builder.knn.fit import Fit
 from pocketknn.export.formats.table import FORMATS
 from pocketknn.export.output.checksums import files_of
 
 from . import check as parity
-from .check import Parity
 from .stored import holds
-from .test_inputs import Queries
+
+if TYPE_CHECKING:
+    from pocketknn.builder.choices.neighbors import Neighbors
+    from pocketknn.builder.knn.fit import Fit
+
+    from .check import Parity
+    from .test_inputs import Queries
 
 
 def compare(

@@ -4,20 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from PIL import Image
 
-from pocketknn.builder.choices.neighbors import Ints
-from pocketknn.builder.knn.fit import Fit
 from pocketknn.export.formats.table import FORMATS
 from pocketknn.export.manifest.metadata import dumps
 from pocketknn.export.output.names import GOLDEN_NAMES, MODEL
 
 from .check import TOLERANCES
-from .test_inputs import Queries
 from .tolerances import Exact, Leeway, search
+
+if TYPE_CHECKING:
+    from pocketknn.builder.choices.neighbors import Ints
+    from pocketknn.builder.knn.fit import Fit
+
+    from .test_inputs import Queries
 
 FILE, *PICTURES = GOLDEN_NAMES
 COUNT = len(PICTURES)

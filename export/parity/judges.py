@@ -7,12 +7,11 @@ too, whatever it gets wrong would be right in a TFLite file. So another runtime 
 from __future__ import annotations
 
 from functools import cached_property
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pocketknn.builder.backbones.backbone import Backbone
 from pocketknn.builder.backbones.engines.engine import TOGETHER, by_keras
 from pocketknn.builder.backbones.engines.network_cache import Converted, Run, compared, kept_or_made
 from pocketknn.builder.errors import OF_THE_MACHINE, first_line
@@ -20,6 +19,9 @@ from pocketknn.export.formats.onnx.of_litert import onnx_of_litert
 from pocketknn.export.formats.table import FORMATS
 
 from .test_inputs import Queries
+
+if TYPE_CHECKING:
+    from pocketknn.builder.backbones.backbone import Backbone
 
 _PACKAGES = ("tensorflow", "keras", "tf2onnx", "onnxruntime")
 _OPSET = 17

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pocketknn.builder.knn import exact
-from pocketknn.builder.photos.photo import Photo
-from pocketknn.export.formats.protocol import Outputs
+
+if TYPE_CHECKING:
+    from pocketknn.builder.photos.photo import Photo
+    from pocketknn.export.formats.protocol import Outputs
 
 _NAMED = 5  # classes in a line
 Indices = NDArray[np.integer]  # (q, k) rows of references

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from itertools import islice
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pocketknn.builder.backbones.backbone import Backbone
 from pocketknn.builder.embedding.local import run
-from pocketknn.builder.photos.photo import Photo
 from pocketknn.builder.photos.readable import drawn, readable
+
+if TYPE_CHECKING:
+    from pocketknn.builder.backbones.backbone import Backbone
+    from pocketknn.builder.photos.photo import Photo
 
 COUNT = 64
 PHOTOS, NOISE = 40, 24  # of the same number, where there are photos; noise first shows rounding

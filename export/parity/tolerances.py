@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,10 +19,12 @@ from pocketknn.builder.choices.searches import find
 from pocketknn.builder.choices.votes import VOTES, uniform
 from pocketknn.builder.choices.votes.soft import sharpness
 from pocketknn.builder.knn import exact as neighbors
-from pocketknn.builder.knn.fit import Fit
 
 from . import check
 from .check import TOLERANCES, Tolerance
+
+if TYPE_CHECKING:
+    from pocketknn.builder.knn.fit import Fit
 
 _MOST_TIED = 100  # references beyond k that an answer may name instead
 _ROUNDING = 1e-6  # labels win by votes that are compared to six decimals

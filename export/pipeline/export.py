@@ -5,17 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pocketknn.builder.backbones.backbone import Backbone
-from pocketknn.builder.embedding.embedded import Skipped
-from pocketknn.builder.knn.fit import Fit
-from pocketknn.builder.references.references import References
-from pocketknn.builder.selection.condense import Condensed
-from pocketknn.builder.spec import Spec
 from pocketknn.builder.system.cache import USUAL, Cache
 from pocketknn.export.apps.snippets import write as app_code
 from pocketknn.export.formats.files import writable
@@ -36,12 +30,20 @@ from pocketknn.export.output.names import (
 )
 from pocketknn.export.parity import golden, test_inputs
 from pocketknn.export.parity.judges import Judges
-from pocketknn.export.parity.test_inputs import Queries
 from pocketknn.export.sizes.estimate import Plan, plan
 from pocketknn.export.templates.template import Order
 
 from .settle import settle
 from .write import Writer, Written
+
+if TYPE_CHECKING:
+    from pocketknn.builder.backbones.backbone import Backbone
+    from pocketknn.builder.embedding.embedded import Skipped
+    from pocketknn.builder.knn.fit import Fit
+    from pocketknn.builder.references.references import References
+    from pocketknn.builder.selection.condense import Condensed
+    from pocketknn.builder.spec import Spec
+    from pocketknn.export.parity.test_inputs import Queries
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 from pocketknn.builder.errors import InputError
 from pocketknn.builder.photos.find import find
-from pocketknn.builder.photos.photo import Photo
 from pocketknn.builder.photos.readers import read_file
-from pocketknn.builder.spec import Spec
 from pocketknn.export.formats.options import Options
 
 if TYPE_CHECKING:
     from pocketknn.builder.embedding.ray.connection import Cluster
+    from pocketknn.builder.photos.photo import Photo
     from pocketknn.builder.selection.condense import Condense
+    from pocketknn.builder.spec import Spec
     from pocketknn.export.sizes.budget import Budget, Variant
 
 

@@ -4,19 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
-from pocketknn.builder.backbones.backbone import Backbone
 from pocketknn.builder.choices.searches import SEARCHES
 from pocketknn.builder.errors import InputError
-from pocketknn.builder.knn.fit import Fit
 from pocketknn.builder.knn.resolve import fit
-from pocketknn.builder.references.references import References
 from pocketknn.builder.spec import AUTO, Spec
 from pocketknn.export.formats.files import check_formats
-from pocketknn.export.formats.options import Options
 from pocketknn.export.formats.precision import precision_of
 from pocketknn.export.formats.table import FORMATS
 from pocketknn.export.sizes.limits import check_held, check_size
+
+if TYPE_CHECKING:
+    from pocketknn.builder.backbones.backbone import Backbone
+    from pocketknn.builder.knn.fit import Fit
+    from pocketknn.builder.references.references import References
+    from pocketknn.export.formats.options import Options
 
 
 def settle(

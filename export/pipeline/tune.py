@@ -4,21 +4,25 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from pocketknn.builder.backbones.load import load_backbone
-from pocketknn.builder.embedding.embedded import Skipped
 from pocketknn.builder.errors import InputError
 from pocketknn.builder.references.files import is_collection, read_collection
-from pocketknn.builder.references.references import References
 from pocketknn.builder.selection import cross_validation
 from pocketknn.builder.selection.cross_validation import check_folds
 from pocketknn.builder.selection.grid import VECTOR, Grid
-from pocketknn.builder.selection.results import Tuning
-from pocketknn.builder.spec import Spec
-from pocketknn.builder.system.cache import Cache
 
-from .material import embed_photos
-from .request import Selection, Watch
+from .embedding import embed_photos
+
+if TYPE_CHECKING:
+    from pocketknn.builder.embedding.embedded import Skipped
+    from pocketknn.builder.references.references import References
+    from pocketknn.builder.selection.results import Tuning
+    from pocketknn.builder.spec import Spec
+    from pocketknn.builder.system.cache import Cache
+
+    from .request import Selection, Watch
 
 _SHOWN = 5
 

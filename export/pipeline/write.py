@@ -7,18 +7,20 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pocketknn.builder.errors import OF_THE_MACHINE, InputError, first_line
 from pocketknn.export.formats.table import FORMATS
-from pocketknn.export.manifest.describe import part_of
-from pocketknn.export.manifest.metadata import Metadata
 from pocketknn.export.output.checksums import size
 from pocketknn.export.output.names import MODEL
 from pocketknn.export.parity import check as parity
-from pocketknn.export.parity.check import Parity
 from pocketknn.export.parity.compare import compare
-from pocketknn.export.parity.judges import Judges
 from pocketknn.export.templates.template import Order, write
+
+if TYPE_CHECKING:
+    from pocketknn.export.manifest.metadata import Metadata
+    from pocketknn.export.parity.check import Parity
+    from pocketknn.export.parity.judges import Judges
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,7 +96,7 @@ class Writer:
         for name in [one for one in precision if "outputs" in FORMATS[one].OPTIONS]:
             for outputs in options.outputs:
                 progress(outputs)
-                self._part(name, outputs, precision[name], part_of(metadata, outputs))
+                self._part(name, outputs, precision[name], metadata.part(outputs))
         return [made[name] for name in precision], metadata
 
     def _artefact(self, name: str, precision: str, metadata: Metadata) -> Written:

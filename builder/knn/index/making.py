@@ -13,14 +13,15 @@ from numpy.typing import NDArray
 from pocketknn.builder.choices.searches.cells import cells_of
 from pocketknn.builder.choices.searches.index import Index
 from pocketknn.builder.choices.searches.scalar_quantization import LARGEST, Codes, encode, scale
-from pocketknn.builder.spec import RECALL, Spec
 
 if TYPE_CHECKING:
     from pocketknn.builder.choices.neighbors import Floats, Ints
     from pocketknn.builder.knn.metric_space import Space
+    from pocketknn.builder.spec import Spec
 
     from .recall import LeftOut
 
+RECALL = 0.99  # what a search must find, where nobody says more or less
 _WIDTHS = (64, 128, 256)  # components that a scan may compare
 _LOST = 0.001  # of the neighbours: what a scan may lose even where bytes have lost too many
 _LEARNED = 20_000  # references that principal components are taken from

@@ -20,7 +20,7 @@ from pocketknn.export.cli.console.progress import watched
 from pocketknn.export.cli.console.quiet import note
 from pocketknn.export.cli.console.text import say
 from pocketknn.export.cli.options import Columns, cache_of, selection_of
-from pocketknn.export.pipeline.material import embed_photos
+from pocketknn.export.pipeline.embedding import embed_photos
 
 from .arguments import Reading
 from .files import check_alike

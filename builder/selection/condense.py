@@ -126,8 +126,9 @@ def condense(spec: Spec, references: References, plan: Condense) -> Condensed:
     chosen = replace(spec, k=k, projection=whole.spec.compared, pca=None, whiten=None)
     sizes = _sizes(plan, whole, len(rows), whole.k + 1 if spec.k is not None else 2)
     steps = [_choose(plan, whole, size) for size in sizes]
+    asked = replace(chosen.exactly(), reject=None)
     curve = [
-        measure(chosen.exactly(), references, some)
+        measure(fit(asked, references.subset(some)), references, some)
         for some in (*steps, rows, np.arange(len(references)))
     ]
     return Condensed(

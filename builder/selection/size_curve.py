@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from pocketknn.builder.choices.heads.classify import winners
 from pocketknn.builder.choices.neighbors import Floats, Ints, Neighbors
 from pocketknn.builder.knn.evaluation import answers
-from pocketknn.builder.knn.fit import Fit
-from pocketknn.builder.knn.resolve import fit
-from pocketknn.builder.references.references import References
-from pocketknn.builder.spec import Spec
+
+if TYPE_CHECKING:
+    from pocketknn.builder.knn.fit import Fit
+    from pocketknn.builder.references.references import References
 
 _MOST = 5000  # references that the curve is measured on; of more, so many are drawn
 
@@ -33,21 +34,20 @@ class Point:
     rmse: dict[str, float] | None
 
 
-def measure(spec: Spec, references: References, rows: Ints) -> Point:
+def measure(fitted: Fit, references: References, rows: Ints) -> Point:
     """How well all references are answered by some of them.
 
     Args:
-        spec: the choices, with a projection that is not `auto`.
+        fitted: the choices over those of the references that answer, without rejection.
         references: the queries; of very many, some are drawn.
         rows: (m,) which of them answer, ascending.
     """
     n = len(references)
     queries = np.arange(n)
     if n > _MOST:
-        queries = np.sort(np.random.default_rng(spec.seed).choice(n, _MOST, replace=False))
+        queries = np.sort(np.random.default_rng(fitted.spec.seed).choice(n, _MOST, replace=False))
     if len(rows) == 1:  # which has no other to be asked of
         queries = queries[~np.isin(queries, rows)]
-    fitted = fit(replace(spec, reject=None), references.subset(rows))
     if not len(queries) or fitted.head.OUTPUT is None:
         return Point(kept=len(rows), accuracy=None, rmse=None)
     said = _answered(fitted, references, rows, queries)

@@ -6,10 +6,11 @@ from dataclasses import dataclass, replace
 from math import isfinite
 from pathlib import Path
 
-from .choices.heads import HEADS
-from .choices.metrics import METRICS
-from .choices.searches import SEARCHES
-from .choices.votes import VOTES
+from pocketknn.builder.choices.heads import HEADS
+from pocketknn.builder.choices.metrics import METRICS
+from pocketknn.builder.choices.searches import SEARCHES
+from pocketknn.builder.choices.votes import VOTES
+
 from .errors import InputError
 
 CROPS = ("center", "stretch", "fit")

@@ -13,10 +13,9 @@ if TYPE_CHECKING:
     from pocketknn.export.manifest.artefact import load as load
     from pocketknn.export.parity.check import Parity as Parity
     from pocketknn.export.parity.check import check as check
-
-    from .pipeline.export import Export as Export
-    from .pipeline.export import export as export
-    from .pipeline.write import Written as Written
+    from pocketknn.export.pipeline.export import Export as Export
+    from pocketknn.export.pipeline.export import export as export
+    from pocketknn.export.pipeline.write import Written as Written
 
 find_renamed()
 

@@ -19,7 +19,7 @@ from pocketknn.builder.choices.votes import VOTES
 from pocketknn.builder.graph.wire import wire
 from pocketknn.builder.knn.resolve import fit
 from pocketknn.export.formats.options import Options
-from pocketknn.export.formats.slots import Slots
+from pocketknn.export.formats.storage.slots import Slots
 from pocketknn.export.formats.table import FORMATS
 from pocketknn.export.manifest.describe import describe
 from pocketknn.export.manifest.figures import measure
@@ -217,7 +217,7 @@ def photo_case(photos, backbone="pixels", head="classify", **choices):
     net = load_backbone(spec)
     references = embed(find(photos), net, spec.crop).references()
     from pocketknn.builder.embedding.local import run
-    from pocketknn.builder.photos.crop import square
+    from pocketknn.builder.photos.pixels.crop import square
 
     pictures = [square(drawing(100 + i), net.size, "center") for i in range(12)]
     inputs = np.stack([np.zeros_like(pictures[0]), *pictures])

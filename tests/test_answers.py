@@ -13,8 +13,8 @@ from scipy.special import softmax
 from pocketknn.builder import InputError, References, Spec
 from pocketknn.builder.choices.heads.classify import winners
 from pocketknn.builder.choices.metrics.cosine import unit
-from pocketknn.builder.knn.evaluation import leave_one_out
 from pocketknn.builder.knn.resolve import fit
+from pocketknn.builder.knn.validation.leave_one_out import leave_one_out
 from pocketknn.export import export, load
 from pocketknn.export.formats.table import FORMATS
 from pocketknn.export.manifest.metadata import manifest_of

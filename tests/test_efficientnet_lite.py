@@ -15,9 +15,9 @@ from pocketknn.builder.backbones.networks.efficientnet_lite import LITES
 from pocketknn.builder.backbones.weights import imagenet_packages
 from pocketknn.builder.backbones.weights.pytorch_tensors import tensors
 from pocketknn.builder.embedding.local import run
-from pocketknn.builder.photos.decode import picture
+from pocketknn.builder.photos.pixels.decode import picture
 from pocketknn.export import FORMATS, export, load
-from pocketknn.export.formats.licence import licence
+from pocketknn.export.formats.storage.licence import licence
 
 LITE0 = LITES["efficientnet_lite0"]
 

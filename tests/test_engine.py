@@ -17,9 +17,9 @@ from pocketknn.builder import Spec, embed, find, load_backbone
 from pocketknn.builder.backbones import bundled
 from pocketknn.builder.backbones.backbone import Backbone
 from pocketknn.builder.backbones.engines import conversion, network_cache
-from pocketknn.builder.backbones.info_cache import Facts, hash_of
 from pocketknn.builder.backbones.networks.efficientnet_lite import LITES
 from pocketknn.builder.backbones.networks.mobilenets import FAMILIES, network
+from pocketknn.builder.backbones.weights.info_cache import Facts, hash_of
 from pocketknn.builder.backbones.weights.keras_downloads import address
 from pocketknn.builder.embedding.cache import Embeddings
 from pocketknn.builder.embedding.local import run
@@ -270,8 +270,8 @@ def test_an_error_waits_for_no_other_picture(two, monkeypatch):
 def test_a_large_jpeg_is_decoded_smaller_and_looks_the_same():
     from PIL import Image
 
-    from pocketknn.builder.photos.crop import square
-    from pocketknn.builder.photos.decode import _decode, picture
+    from pocketknn.builder.photos.pixels.crop import square
+    from pocketknn.builder.photos.pixels.decode import _decode, picture
 
     image = drawing(5, (1601, 1200)).crop((0, 0, 1600, 1200))
     for orientation in (1, 6):

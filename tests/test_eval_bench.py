@@ -8,7 +8,7 @@ from conftest import drawing
 from PIL import Image
 
 from pocketknn.builder import find
-from pocketknn.builder.photos.decode import pixels
+from pocketknn.builder.photos.pixels.decode import pixels
 from pocketknn.export import load
 
 

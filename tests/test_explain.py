@@ -11,8 +11,8 @@ from conftest import PLAIN, drawing, vector_case
 from PIL import Image
 
 from pocketknn.builder import find
-from pocketknn.builder.photos.crop import square
-from pocketknn.builder.photos.decode import decode
+from pocketknn.builder.photos.pixels.crop import square
+from pocketknn.builder.photos.pixels.decode import decode
 from pocketknn.export import load
 from pocketknn.export.analysis.occlusion.explanation import Occlusion
 from pocketknn.export.analysis.occlusion.measure import explain

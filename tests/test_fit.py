@@ -10,9 +10,9 @@ from sklearn.pipeline import make_pipeline
 
 from pocketknn.builder import InputError, References, Spec
 from pocketknn.builder.knn import exact
-from pocketknn.builder.knn.evaluation import leave_one_out, unprojected
-from pocketknn.builder.knn.rejection import measure
 from pocketknn.builder.knn.resolve import fit
+from pocketknn.builder.knn.validation.leave_one_out import leave_one_out, unprojected
+from pocketknn.builder.knn.validation.rejection import measure
 
 
 def blobs(n=60, d=6, classes=3, spread=1.5, seed=0, **more):

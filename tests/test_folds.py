@@ -10,14 +10,14 @@ from test_discriminant import photos
 from pocketknn.builder import References, Spec
 from pocketknn.builder.choices.searches import find
 from pocketknn.builder.knn import exact as neighbors
-from pocketknn.builder.knn import rejection
-from pocketknn.builder.knn.evaluation import leave_one_out
 from pocketknn.builder.knn.exact import search
-from pocketknn.builder.knn.folds import PARTS, Fold, folds
-from pocketknn.builder.knn.near_copies import groups
 from pocketknn.builder.knn.projection.classes import discriminant
 from pocketknn.builder.knn.resolve import fit
 from pocketknn.builder.knn.temperature import Asked, most_likely, usual
+from pocketknn.builder.knn.validation import rejection
+from pocketknn.builder.knn.validation.folds import PARTS, Fold, folds
+from pocketknn.builder.knn.validation.leave_one_out import leave_one_out
+from pocketknn.builder.knn.validation.near_copies import groups
 from pocketknn.export.report.statistics.answers import of_references
 from pocketknn.export.report.statistics.learning_curve import learning_curve
 

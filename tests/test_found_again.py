@@ -5,8 +5,8 @@ import hashlib
 import pytest
 
 from pocketknn.builder import find
-from pocketknn.builder.photos.decode import read
 from pocketknn.builder.photos.photo import Photo
+from pocketknn.builder.photos.pixels.decode import read
 from pocketknn.builder.references.match import ByPicture, among, thumbnails
 
 CONTENT = b"the bytes of a file"

@@ -109,7 +109,18 @@ except DeprecationWarning as warning:
     assert "pocketknn.builder.knn.exact" in str(warning)
     print("warned")
 warnings.simplefilter("ignore")
-for old, new in RENAMED.items():
-    assert importlib.import_module(old) is importlib.import_module(new), old
+NAMES = "accuracy.leave_one_out backbone.load_backbone backbone.Backbone cluster.Cluster fit.fit"
+NAMES += " folds.groups grid.Grid images.Photo images.pixels model.build neighbors.winners"
+NAMES += " ray_engine.embed sources.find tune.tune classifier.KNNClassifier"
+for name in NAMES.split():
+    module, _, what = name.partition(".")
+    assert getattr(importlib.import_module(f"pocketknn.builder.{module}"), what), name
+NAMES = "artefact.load artefact.FORMATS handover.export handover.Written options.Options"
+NAMES += " quiet.quiet"
+for name in NAMES.split():
+    module, _, what = name.partition(".")
+    assert getattr(importlib.import_module(f"pocketknn.export.{module}"), what), name
+for old in RENAMED:
+    assert importlib.import_module(old)
 """
     assert python(code) == ["warned"]

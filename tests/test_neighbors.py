@@ -13,8 +13,8 @@ from pocketknn.builder.choices.heads import regress
 from pocketknn.builder.choices.heads.classify import class_weights
 from pocketknn.builder.choices.metrics import METRICS
 from pocketknn.builder.knn import exact
-from pocketknn.builder.knn.evaluation import leave_one_out
 from pocketknn.builder.knn.resolve import fit
+from pocketknn.builder.knn.validation.leave_one_out import leave_one_out
 
 
 @pytest.mark.parametrize(("n", "d", "k"), [(1, 3, 1), (7, 2, 7), (300, 16, 5), (1500, 64, 10)])

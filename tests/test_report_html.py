@@ -21,8 +21,8 @@ from pocketknn.export.cli.app import main
 from pocketknn.export.manifest.describe import describe
 from pocketknn.export.manifest.figures import measure
 from pocketknn.export.parity.check import refused
-from pocketknn.export.report import page, thumbnails
 from pocketknn.export.report.blocks import Chart, Figure, Figures, Section, Table
+from pocketknn.export.report.html import page, thumbnails
 from pocketknn.export.report.study import Study
 from pocketknn.export.report.write import write_report
 

@@ -9,8 +9,8 @@ from sklearn.neighbors import KNeighborsClassifier, NearestNeighbors
 
 from pocketknn.builder import References, Spec
 from pocketknn.builder.choices.neighbors import Neighbors
-from pocketknn.builder.knn.evaluation import errors_by_k
 from pocketknn.builder.knn.resolve import fit
+from pocketknn.builder.knn.validation.leave_one_out import errors_by_k
 from pocketknn.export.report.statistics import learning_curve
 from pocketknn.export.report.statistics.accuracy_by_k import accuracy_by_k
 from pocketknn.export.report.statistics.answers import Answers, numbers_of, of_references

@@ -11,7 +11,7 @@ from conftest import drawing, photo_case
 from pocketknn.builder import InputError
 from pocketknn.export import export
 from pocketknn.export.formats import tflite
-from pocketknn.export.formats.zip_texts import append_files, payload, read_files
+from pocketknn.export.formats.storage.zip_texts import append_files, payload, read_files
 from pocketknn.export.manifest.metadata import Metadata, manifest_of
 from pocketknn.export.output.names import LABELS, MANIFEST, SEAL, SLOTS, TABLE
 from pocketknn.export.output.seal import hash_of

@@ -28,7 +28,7 @@ from profiles import P3, of_colours
 
 from pocketknn.builder import References, Spec, load_backbone
 from pocketknn.builder.embedding.local import run as embed
-from pocketknn.builder.photos.crop import square
+from pocketknn.builder.photos.pixels.crop import square
 from pocketknn.export import export
 from pocketknn.export.apps.snippets import write
 from pocketknn.export.cli.ask.predict import answered

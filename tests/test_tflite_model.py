@@ -10,8 +10,8 @@ from conftest import vector_case
 from pocketknn.builder import InputError
 from pocketknn.export import load
 from pocketknn.export.formats import tflite
+from pocketknn.export.formats.storage.zip_texts import append_files, payload
 from pocketknn.export.formats.tflite.model import Model
-from pocketknn.export.formats.zip_texts import append_files, payload
 
 
 @pytest.fixture(scope="module")

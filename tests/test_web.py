@@ -21,9 +21,9 @@ from profiles import P3, of_colours
 
 from pocketknn.builder import Spec, embed, find, load_backbone
 from pocketknn.builder.errors import InputError
-from pocketknn.builder.photos.crop import square
-from pocketknn.builder.photos.decode import pixels
 from pocketknn.builder.photos.photo import Photo
+from pocketknn.builder.photos.pixels.crop import square
+from pocketknn.builder.photos.pixels.decode import pixels
 from pocketknn.export import export
 from pocketknn.export.apps.snippets import write
 from pocketknn.export.apps.web import runtime

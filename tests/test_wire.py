@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pocketknn.export.formats import protobuf_fields
+from pocketknn.export.formats.storage import protobuf_fields
 
 TEXTS = st.dictionaries(st.text(), st.text(max_size=300), max_size=6)
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from pocketknn.builder.backbones.networks.efficientnet_lite import LITES
 from pocketknn.builder.spec import Spec
 from pocketknn.builder.system.cache import Cache
 
 from . import bundled, efficientnet_lite, mobilenets
 from .backbone import Backbone
-from .networks.efficientnet_lite import LITES
 
 _BEST = "efficientnet_lite0"
 

@@ -7,17 +7,17 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from pocketknn.builder.backbones.engines.engine import Engine, open_engine
+from pocketknn.builder.backbones.networks.layer_names import fresh_names
+from pocketknn.builder.backbones.weights.info_cache import Facts
 from pocketknn.builder.system.cache import USUAL, Cache
 
-from .engines.engine import Engine, open_engine
-from .info_cache import Facts
-from .layer_names import fresh_names
 from .provenance import Provenance
 
 if TYPE_CHECKING:
     import keras
 
-    from .engines.runnable import Pictures, Vectors
+    from pocketknn.builder.backbones.engines.runnable import Pictures, Vectors
 
 Load = Callable[[], "keras.Model"]
 

@@ -10,14 +10,14 @@ from importlib.resources import files
 import numpy as np
 from numpy.typing import NDArray
 
+from pocketknn.builder.backbones.networks import weightless_graphs
+from pocketknn.builder.backbones.networks.from_pixels import from_pixels, with_arrays
+from pocketknn.builder.backbones.networks.mobilenets import FAMILIES, check_size, network
+from pocketknn.builder.backbones.weights.info_cache import Facts, hash_of
 from pocketknn.builder.spec import Spec
 from pocketknn.builder.system.cache import Cache
 
 from .backbone import Backbone
-from .info_cache import Facts, hash_of
-from .networks import weightless_graphs
-from .networks.from_pixels import from_pixels, with_arrays
-from .networks.mobilenets import FAMILIES, check_size, network
 
 ALPHA, SIZE, DIM = 0.5, 96, 1280
 WEIGHTS = f"mobilenet_v2_{ALPHA}_{SIZE}.npz"

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+from pocketknn.builder.backbones.networks import weightless_graphs
+from pocketknn.builder.backbones.networks.efficientnet_lite import DIM, LITES, network
+from pocketknn.builder.backbones.networks.from_pixels import from_pixels, with_arrays
+from pocketknn.builder.backbones.networks.mobilenets import check_size
+from pocketknn.builder.backbones.weights import imagenet_packages
+from pocketknn.builder.backbones.weights.info_cache import Facts, hash_of
 from pocketknn.builder.spec import Spec
 from pocketknn.builder.system.cache import Cache
 
 from .backbone import Backbone
-from .info_cache import Facts, hash_of
-from .networks import weightless_graphs
-from .networks.efficientnet_lite import DIM, LITES, network
-from .networks.from_pixels import from_pixels, with_arrays
-from .networks.mobilenets import check_size
-from .weights import imagenet_packages
 
 
 def load(name: str, spec: Spec, cache: Cache | None = None) -> Backbone:

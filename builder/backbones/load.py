@@ -6,14 +6,14 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Protocol
 
+from pocketknn.builder.backbones.networks.efficientnet_lite import LITES
+from pocketknn.builder.backbones.networks.mobilenets import FAMILIES
 from pocketknn.builder.errors import InputError
 from pocketknn.builder.spec import Spec
 from pocketknn.builder.system.cache import USUAL, Cache
 
 from . import auto, bundled, efficientnet_lite, mobilenets, own_keras, pixels
 from .backbone import Backbone as Backbone
-from .networks.efficientnet_lite import LITES
-from .networks.mobilenets import FAMILIES
 from .provenance import Provenance
 
 

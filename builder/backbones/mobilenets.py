@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from functools import partial
 
+from pocketknn.builder.backbones.networks.from_pixels import from_pixels
+from pocketknn.builder.backbones.networks.mobilenets import FAMILIES, check_size
+from pocketknn.builder.backbones.weights import keras_downloads, keras_files
+from pocketknn.builder.backbones.weights.info_cache import known, sha256_of
 from pocketknn.builder.spec import Spec
 from pocketknn.builder.system.cache import Cache
 
 from .backbone import Backbone
-from .info_cache import known, sha256_of
-from .networks.from_pixels import from_pixels
-from .networks.mobilenets import FAMILIES, check_size
-from .weights import keras_downloads, keras_files
 
 
 def load(name: str, spec: Spec, cache: Cache | None = None) -> Backbone:

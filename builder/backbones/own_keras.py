@@ -5,13 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pocketknn.builder.backbones.networks.from_pixels import from_pixels
+from pocketknn.builder.backbones.weights.info_cache import known, sha256_of
 from pocketknn.builder.errors import OF_THE_MACHINE, InputError, first_line
 from pocketknn.builder.spec import Spec
 from pocketknn.builder.system.cache import Cache
 
 from .backbone import Backbone
-from .info_cache import known, sha256_of
-from .networks.from_pixels import from_pixels
 
 if TYPE_CHECKING:
     import keras

@@ -6,16 +6,16 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from pocketknn.builder.backbones.weights.info_cache import Facts, hash_of
 from pocketknn.builder.spec import Spec
 from pocketknn.builder.system.cache import Cache
 
 from .backbone import Backbone
-from .info_cache import Facts, hash_of
 
 if TYPE_CHECKING:
     import keras
 
-    from .engines.runnable import Pictures, Vectors
+    from pocketknn.builder.backbones.engines.runnable import Pictures, Vectors
 
 _SIZE = 32
 

@@ -14,10 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:
+    from pocketknn.builder.choices.searches.index import Index
+
     from .neighbors import Floats as Floats
     from .neighbors import Ints as Ints
     from .neighbors import Neighbors as Neighbors
-    from .searches.index import Index
 
 KerasTensor = Any  # Keras' own, whose import takes seconds
 Layer = Any

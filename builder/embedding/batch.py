@@ -10,11 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pocketknn.builder.backbones.engines.engine import TOGETHER, Engine
-from pocketknn.builder.photos.decode import picture
 from pocketknn.builder.photos.photo import Photo, PictureError, read
+from pocketknn.builder.photos.pixels.decode import picture
 
 if TYPE_CHECKING:
-    from pocketknn.builder.photos.squares import Squares
+    from pocketknn.builder.photos.pixels.squares import Squares
 
     from .cache import Embeddings
 

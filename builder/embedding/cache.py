@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pocketknn.builder.photos.decode import DECODING
+from pocketknn.builder.photos.pixels.decode import DECODING
 from pocketknn.builder.system.cache import Cache, key_of, mark_used
 
 if TYPE_CHECKING:

@@ -17,7 +17,7 @@ from .embedded import Embedded, collect
 if TYPE_CHECKING:
     from pocketknn.builder.backbones.backbone import Backbone
     from pocketknn.builder.photos.photo import Photo
-    from pocketknn.builder.photos.squares import Squares
+    from pocketknn.builder.photos.pixels.squares import Squares
 
     from .cache import Embeddings
 

@@ -15,11 +15,11 @@ from pocketknn.builder.choices.neighbors import Floats, Ints, Neighbors
 from pocketknn.builder.errors import InputError
 from pocketknn.builder.knn.projection.classes import one_thread
 from pocketknn.builder.knn.projection.pca import Projection
+from pocketknn.builder.knn.validation.folds import MOST_QUERIES, Fold, folds
+from pocketknn.builder.knn.validation.near_copies import groups
 
 from . import exact
 from .compared import Compared
-from .folds import MOST_QUERIES, Fold, folds
-from .near_copies import groups
 
 MOST_OTHERS = 100  # others that are found of each reference
 _MOST_OUT_OF_FOLD = 2e11  # products of two numbers for those that are asked, which take seconds

@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 from pocketknn.builder.choices.heads import HEADS
 from pocketknn.builder.choices.metrics import METRICS
 from pocketknn.builder.errors import InputError
+from pocketknn.builder.knn.projection.classes import discriminant, one_thread
+from pocketknn.builder.knn.projection.pca import Projection, pca
 from pocketknn.builder.spec import AUTO, Spec, resolve_k
 
 from .metric_space import Space
-from .projection.classes import discriminant, one_thread
-from .projection.pca import Projection, pca
 from .temperature import Asked, most_likely, usual
 
 if TYPE_CHECKING:

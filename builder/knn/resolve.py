@@ -9,16 +9,16 @@ from pocketknn.builder.choices.heads import HEADS
 from pocketknn.builder.choices.searches import SEARCHES
 from pocketknn.builder.choices.votes import VOTES
 from pocketknn.builder.errors import InputError
+from pocketknn.builder.knn.index.choose import index
+from pocketknn.builder.knn.projection.pca_size import best_components
+from pocketknn.builder.knn.validation import rejection
+from pocketknn.builder.knn.validation.leave_one_out import best_k
 from pocketknn.builder.spec import AUTO, UNKNOWN, Spec, resolve_k
 
-from . import rejection
-from .evaluation import best_k
 from .fit import Fit as Fit
-from .index.choose import index
 from .memory import check_differences, check_room
 from .projected import projected
 from .projected import space_of as space_of
-from .projection.pca_size import best_components
 from .temperature import temperature
 
 if TYPE_CHECKING:

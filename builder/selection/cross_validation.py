@@ -15,12 +15,12 @@ from pocketknn.builder.choices.votes import VOTES
 from pocketknn.builder.errors import InputError
 from pocketknn.builder.knn import exact
 from pocketknn.builder.knn.fit import Fit
-from pocketknn.builder.knn.folds import stratified
 from pocketknn.builder.knn.memory import check_differences
 from pocketknn.builder.knn.metric_space import Space
-from pocketknn.builder.knn.near_copies import groups
 from pocketknn.builder.knn.projected import space_of
 from pocketknn.builder.knn.temperature import temperature
+from pocketknn.builder.knn.validation.folds import stratified
+from pocketknn.builder.knn.validation.near_copies import groups
 from pocketknn.builder.references.references import References
 from pocketknn.builder.spec import Spec
 

@@ -10,8 +10,8 @@ import numpy as np
 
 from pocketknn.builder.choices.heads.classify import winners
 from pocketknn.builder.choices.neighbors import Ints
-from pocketknn.builder.knn.evaluation import answers
 from pocketknn.builder.knn.fit import Fit
+from pocketknn.builder.knn.validation.leave_one_out import answers
 
 
 def choose(whole: Fit) -> Ints:

@@ -9,7 +9,7 @@ import numpy as np
 
 from pocketknn.builder.choices.heads.classify import winners
 from pocketknn.builder.choices.neighbors import Floats, Ints, Neighbors
-from pocketknn.builder.knn.evaluation import answers
+from pocketknn.builder.knn.validation.leave_one_out import answers
 
 if TYPE_CHECKING:
     from pocketknn.builder.knn.fit import Fit

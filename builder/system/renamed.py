@@ -10,24 +10,40 @@ from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
 from types import ModuleType
 
+# Each with the modules that its names are in now.
 RENAMED = {
-    "pocketknn.builder.accuracy": "pocketknn.builder.knn.evaluation",
-    "pocketknn.builder.backbone": "pocketknn.builder.backbones.load",
-    "pocketknn.builder.classifier": "pocketknn.builder.knn.classifier",
-    "pocketknn.builder.cluster": "pocketknn.builder.embedding.ray.connection",
-    "pocketknn.builder.fit": "pocketknn.builder.knn.resolve",
-    "pocketknn.builder.folds": "pocketknn.builder.knn.folds",
-    "pocketknn.builder.grid": "pocketknn.builder.selection.grid",
-    "pocketknn.builder.images": "pocketknn.builder.photos.decode",
-    "pocketknn.builder.model": "pocketknn.builder.graph.build",
-    "pocketknn.builder.neighbors": "pocketknn.builder.knn.exact",
-    "pocketknn.builder.ray_engine": "pocketknn.builder.embedding.ray.embed",
-    "pocketknn.builder.sources": "pocketknn.builder.photos.find",
-    "pocketknn.builder.tune": "pocketknn.builder.selection.cross_validation",
-    "pocketknn.export.artefact": "pocketknn.export.formats.artefact",
-    "pocketknn.export.handover": "pocketknn.export.pipeline",
-    "pocketknn.export.options": "pocketknn.export.formats.options",
-    "pocketknn.export.quiet": "pocketknn.export.cli.console.quiet",
+    "pocketknn.builder.accuracy": ("pocketknn.builder.knn.validation.leave_one_out",),
+    "pocketknn.builder.backbone": (
+        "pocketknn.builder.backbones.backbone",
+        "pocketknn.builder.backbones.load",
+    ),
+    "pocketknn.builder.classifier": ("pocketknn.builder.knn.classifier",),
+    "pocketknn.builder.cluster": ("pocketknn.builder.embedding.ray.connection",),
+    "pocketknn.builder.fit": ("pocketknn.builder.knn.fit", "pocketknn.builder.knn.resolve"),
+    "pocketknn.builder.folds": (
+        "pocketknn.builder.knn.validation.folds",
+        "pocketknn.builder.knn.validation.near_copies",
+    ),
+    "pocketknn.builder.grid": ("pocketknn.builder.selection.grid",),
+    "pocketknn.builder.images": (
+        "pocketknn.builder.photos.photo",
+        "pocketknn.builder.photos.pixels.decode",
+    ),
+    "pocketknn.builder.model": ("pocketknn.builder.graph.build", "pocketknn.builder.graph.wire"),
+    "pocketknn.builder.neighbors": ("pocketknn.builder.knn.exact",),
+    "pocketknn.builder.ray_engine": ("pocketknn.builder.embedding.ray.embed",),
+    "pocketknn.builder.sources": ("pocketknn.builder.photos.find",),
+    "pocketknn.builder.tune": ("pocketknn.builder.selection.cross_validation",),
+    "pocketknn.export.artefact": (
+        "pocketknn.export.manifest.artefact",
+        "pocketknn.export.formats.table",
+    ),
+    "pocketknn.export.handover": (
+        "pocketknn.export.pipeline.export",
+        "pocketknn.export.pipeline.write",
+    ),
+    "pocketknn.export.options": ("pocketknn.export.formats.options",),
+    "pocketknn.export.quiet": ("pocketknn.export.cli.console.quiet",),
 }
 
 
@@ -46,5 +62,7 @@ class _Renamed(MetaPathFinder, Loader):
     def exec_module(self, module: ModuleType) -> None:
         name = module.__name__
         new = RENAMED[name]
-        warnings.warn(f"{name} is {new} now", DeprecationWarning, stacklevel=2)
-        sys.modules[name] = import_module(new)  # what import hands out, once this has returned
+        warnings.warn(f"{name} is {' and '.join(new)} now", DeprecationWarning, stacklevel=2)
+        for one in new:
+            found = vars(import_module(one)).items()
+            vars(module).update((key, value) for key, value in found if not key.startswith("_"))

@@ -31,7 +31,7 @@ from pocketknn.builder.spec import UNKNOWN, Spec
 from pocketknn.builder.system.atomic_file import NEW, OLD, workplace
 from pocketknn.builder.system.swap import put
 from pocketknn.export.formats.files import format_of
-from pocketknn.export.formats.slots import Slots
+from pocketknn.export.formats.storage.slots import Slots
 from pocketknn.export.formats.table import FORMATS
 from pocketknn.export.manifest.artefact import metadata_of
 from pocketknn.export.manifest.describe import redescribe

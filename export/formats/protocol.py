@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from numpy.typing import NDArray
 
-from .backbone_size import Network
+from pocketknn.export.formats.conversion.backbone_size import Network
+from pocketknn.export.formats.storage.slots import Content, Slots
+
 from .options import Options
-from .slots import Content, Slots
 
 if TYPE_CHECKING:
     import keras

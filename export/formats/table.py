@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from importlib.resources import files
 
-from pocketknn.export.formats import coreml, keras, onnx, tflite
-
+from . import coreml, keras, onnx, tflite
 from .protocol import Format
 
 FORMATS: dict[str, Format] = {

@@ -7,10 +7,15 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from pocketknn.builder.knn import rejection
-from pocketknn.builder.knn.evaluation import LeaveOneOut, Unprojected, leave_one_out, unprojected
 from pocketknn.builder.knn.fit import Fit
-from pocketknn.builder.knn.rejection import Rejection
+from pocketknn.builder.knn.validation import rejection
+from pocketknn.builder.knn.validation.leave_one_out import (
+    LeaveOneOut,
+    Unprojected,
+    leave_one_out,
+    unprojected,
+)
+from pocketknn.builder.knn.validation.rejection import Rejection
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import ClassVar
 
-from .pictures import Gallery, Plane
+from pocketknn.export.report.html.pictures import Gallery, Plane
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from pocketknn.builder.errors import InputError
 from pocketknn.export.output.names import REPORT
+from pocketknn.export.report.html import page
 
-from . import page
 from .blocks import Chart, Heading, Section, Table
 
 

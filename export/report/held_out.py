@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from pocketknn.builder.choices.neighbors import Neighbors
-
-from .statistics.answers import Answers, numbers_of
-from .statistics.intervals import Share
+from pocketknn.export.report.statistics.answers import Answers, numbers_of
+from pocketknn.export.report.statistics.intervals import Share
 
 if TYPE_CHECKING:
     from pocketknn.builder.photos.photo import Photo

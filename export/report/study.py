@@ -7,15 +7,21 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from .pictures import Picture
-from .statistics.accuracy_by_k import AccuracyByK, accuracy_by_k
-from .statistics.answers import Answers, of_references
-from .statistics.data_issues import Suspect, Twins, suspects, twins, twins_among
-from .statistics.embedding_map import EmbeddingMap, embedding_map
-from .statistics.learning_curve import LearningCurve, learning_curve
-from .statistics.rejection import ErrorCurves, error_curves
-from .statistics.score_pairs import ScorePairs, score_pairs
-from .statistics.target_errors import TargetErrors, target_errors
+from pocketknn.export.report.html.pictures import Picture
+from pocketknn.export.report.statistics.accuracy_by_k import AccuracyByK, accuracy_by_k
+from pocketknn.export.report.statistics.answers import Answers, of_references
+from pocketknn.export.report.statistics.data_issues import (
+    Suspect,
+    Twins,
+    suspects,
+    twins,
+    twins_among,
+)
+from pocketknn.export.report.statistics.embedding_map import EmbeddingMap, embedding_map
+from pocketknn.export.report.statistics.learning_curve import LearningCurve, learning_curve
+from pocketknn.export.report.statistics.rejection import ErrorCurves, error_curves
+from pocketknn.export.report.statistics.score_pairs import ScorePairs, score_pairs
+from pocketknn.export.report.statistics.target_errors import TargetErrors, target_errors
 
 if TYPE_CHECKING:
     import numpy as np

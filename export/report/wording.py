@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .statistics.intervals import Share
+    from pocketknn.export.report.statistics.intervals import Share
 
 
 def percent(share: float) -> str:

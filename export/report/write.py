@@ -13,9 +13,8 @@ from pocketknn.builder.references.references import References
 from pocketknn.export.manifest.metadata import manifest_of
 from pocketknn.export.manifest.spec import spec_of
 from pocketknn.export.output.names import REFERENCES, REPORT
-
-from . import page, thumbnails
-from .sections import (
+from pocketknn.export.report.html import page, thumbnails
+from pocketknn.export.report.sections import (
     accuracy,
     choices,
     classes,
@@ -29,6 +28,7 @@ from .sections import (
     scores,
     unknown,
 )
+
 from .study import Study
 
 if TYPE_CHECKING:

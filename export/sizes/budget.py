@@ -15,15 +15,15 @@ from pocketknn.builder.backbones.backbone import Backbone
 from pocketknn.builder.choices.heads.classify import winners
 from pocketknn.builder.choices.neighbors import Neighbors, shared
 from pocketknn.builder.errors import InputError
-from pocketknn.builder.knn.evaluation import leave_one_out
 from pocketknn.builder.knn.exact import leave_one_out as leave_rows_out
 from pocketknn.builder.knn.fit import Fit
 from pocketknn.builder.knn.resolve import fit
+from pocketknn.builder.knn.validation.leave_one_out import leave_one_out
 from pocketknn.builder.references.references import References
 from pocketknn.builder.spec import Spec
 from pocketknn.builder.system.cache import USUAL, Cache
+from pocketknn.export.formats.conversion.precision import precision_of
 from pocketknn.export.formats.options import PRECISIONS, Options
-from pocketknn.export.formats.precision import precision_of
 from pocketknn.export.formats.table import FORMATS
 from pocketknn.export.manifest.describe import describe
 from pocketknn.export.manifest.metadata import Metadata

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from pocketknn.builder.backbones.backbone import Backbone
 from pocketknn.builder.graph.wire import constants
 from pocketknn.builder.knn.fit import Fit
-from pocketknn.export.formats.backbone_size import Network
+from pocketknn.export.formats.conversion.backbone_size import Network
 from pocketknn.export.formats.table import FORMATS
 from pocketknn.export.manifest.metadata import Metadata
 

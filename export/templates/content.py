@@ -5,7 +5,7 @@ from __future__ import annotations
 from pocketknn.builder.graph.index_layers import LARGE
 from pocketknn.builder.graph.wire import constants
 from pocketknn.builder.knn.fit import Fit
-from pocketknn.export.formats.slots import Content
+from pocketknn.export.formats.storage.slots import Content
 
 
 def content_of(fit: Fit, precision: str, outputs: str = "neighbors") -> Content:

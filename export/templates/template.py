@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 
 from pocketknn import builder
 from pocketknn.builder.backbones.backbone import Backbone
-from pocketknn.builder.backbones.layer_names import fresh_names
+from pocketknn.builder.backbones.networks.layer_names import fresh_names
 from pocketknn.builder.choices.searches.index import Index
 from pocketknn.builder.graph.placeholder import is_fixed, stand_in
 from pocketknn.builder.graph.wire import wire
@@ -32,7 +32,7 @@ from pocketknn.builder.knn.fit import Fit
 from pocketknn.builder.system.cache import USUAL, Cache, mark_used
 from pocketknn.builder.system.untrusted_json import parse_json
 from pocketknn.export.formats.options import Options
-from pocketknn.export.formats.slots import Slots
+from pocketknn.export.formats.storage.slots import Slots
 from pocketknn.export.formats.table import FORMATS
 from pocketknn.export.manifest.metadata import Metadata
 from pocketknn.export.manifest.versions import PACKAGES, installed

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pocketknn.builder.backbones.engines.network_cache import Converted, Run, compared, kept_or_made
 from pocketknn.builder.errors import OF_THE_MACHINE, first_line
 
 from .litert import Network
+from .network_cache import Converted, Run, compared, kept_or_made
 
 if TYPE_CHECKING:
     from .runnable import Runnable

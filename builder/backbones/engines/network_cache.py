@@ -17,7 +17,7 @@ from pocketknn.builder.system.cache import key_of, mark_used, write
 from pocketknn.builder.system.untrusted_json import parse_json
 
 if TYPE_CHECKING:
-    from pocketknn.builder.backbones.engines.runnable import Runnable
+    from .runnable import Runnable
 
 AGREES = 0.99999  # least cosine of an embedding by a runtime and by Keras
 _SCHEMA = 2

@@ -20,8 +20,8 @@ from numpy.typing import NDArray
 
 from pocketknn.builder.embedding.batch import Done, Outcome
 from pocketknn.builder.errors import InputError
-from pocketknn.builder.photos.decode import DECODING
 from pocketknn.builder.photos.photo import Photo, PictureError, UnreadError
+from pocketknn.builder.photos.pixels.decode import DECODING
 from pocketknn.builder.photos.readers import RemoteFile, Shared
 from pocketknn.builder.system.cache import key_of, mark_used
 

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 
-from pocketknn.builder.photos.crop import Resize, bilinear, square
+from pocketknn.builder.photos.pixels.crop import Resize, bilinear, square
 from pocketknn.builder.spec import CROPS
 
 Square = NDArray[np.uint8]  # (size, size, 3)

@@ -36,8 +36,8 @@ def explain(
     force: Annotated[bool, typer.Option("--force", help="Replace an earlier figure.")] = False,
 ) -> None:
     """Show what in a picture an answer hangs on, by hiding its parts, and the neighbours."""
-    from pocketknn.builder.photos.decode import pixels
     from pocketknn.builder.photos.photo import PictureError
+    from pocketknn.builder.photos.pixels.decode import pixels
     from pocketknn.builder.photos.readers import LocalFile
     from pocketknn.builder.references.match import thumbnails
     from pocketknn.export.analysis import figures

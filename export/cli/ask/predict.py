@@ -56,7 +56,7 @@ def answered(artefact: Artefact, table: Sequence[Row], image: Path) -> dict[str,
         PictureError: the picture cannot be read.
     """
     from pocketknn.builder.knn import exact
-    from pocketknn.builder.photos.decode import pixels
+    from pocketknn.builder.photos.pixels.decode import pixels
     from pocketknn.builder.photos.readers import LocalFile
 
     given = artefact.metadata.manifest["input"]

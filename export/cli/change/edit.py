@@ -12,7 +12,6 @@ from pocketknn import builder
 from pocketknn.builder.errors import InputError
 from pocketknn.export.cli.console.quiet import note
 from pocketknn.export.cli.console.text import command_line, say
-from pocketknn.export.manifest.artefact import metadata_of
 
 if TYPE_CHECKING:
     from pocketknn.export.editing.edit import Opened
@@ -119,6 +118,7 @@ def _never_seen(opened: Opened, new: Sequence[str], photos: Path | None) -> list
 
 
 def _check_place(path: Path, target: Path, new: bool) -> None:
+    from pocketknn.export.manifest.artefact import metadata_of
     from pocketknn.export.manifest.owned import foreign_in_package
     from pocketknn.export.output.names import MANIFEST
 

@@ -13,7 +13,6 @@ from pocketknn.builder.errors import InputError
 from pocketknn.export.cli.console.quiet import note
 from pocketknn.export.cli.console.text import say
 from pocketknn.export.cli.options import Build
-from pocketknn.export.manifest.artefact import metadata_of
 
 
 def verify(
@@ -27,7 +26,7 @@ def verify(
     # neighbours from references.parquet, in float64. Without model.keras, or TensorFlow to open it,
     # they come from the packaged backbone, if it has the weights that were built with, and from the
     # first file that is there. A file whose runtime is not installed is judged by its sha256 alone.
-    from pocketknn.builder.photos.squares import Squares
+    from pocketknn.builder.photos.pixels.squares import Squares
     from pocketknn.export.cli.console import tables
     from pocketknn.export.cli.console.terminal import console
     from pocketknn.export.formats.requirements import reason
@@ -80,6 +79,7 @@ def verify(
 def _changes(out: Path, manifest: dict[str, Any]) -> Iterator[str]:
     """What is not as it was built."""
     from pocketknn.export.formats.table import FORMATS
+    from pocketknn.export.manifest.artefact import metadata_of
     from pocketknn.export.output.checksums import digest
     from pocketknn.export.output.names import MANIFEST
 

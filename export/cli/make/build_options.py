@@ -10,15 +10,7 @@ import typer
 
 from pocketknn import builder
 from pocketknn.builder.errors import InputError
-from pocketknn.export.cli.options import (
-    CondenseBy,
-    Crop,
-    Metric,
-    Network,
-    OldPca,
-    Vote,
-    names,
-)
+from pocketknn.export.cli.options import CondenseBy, Crop, Metric, Network, OldPca, Vote, names
 
 if TYPE_CHECKING:
     from pocketknn.builder.embedding.ray.connection import Cluster

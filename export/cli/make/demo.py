@@ -109,7 +109,7 @@ def classify(path: Path, photos: Sequence[builder.Photo]) -> tuple[float, float]
     import numpy as np
 
     from pocketknn.builder.knn import exact
-    from pocketknn.builder.photos.decode import pixels
+    from pocketknn.builder.photos.pixels.decode import pixels
     from pocketknn.export.manifest.artefact import load
 
     artefact = load(path)

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from pocketknn.builder.errors import InputError
-from pocketknn.export.formats import backbone_size
+from pocketknn.export.formats.conversion import backbone_size
 
 from .conversion import convert as convert
 from .files import PARTS as PARTS

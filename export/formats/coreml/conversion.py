@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from numpy.typing import NDArray
 
-from pocketknn.export.formats.serving_function import serving_function
+from pocketknn.export.formats.conversion.serving_function import serving_function
 
 from .metadata import LABEL, LABEL_PROBABILITIES
 from .package import Package

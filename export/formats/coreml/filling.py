@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING, Any
 from numpy.typing import NDArray
 
 from pocketknn.builder.errors import InputError
-from pocketknn.export.formats import slots
-from pocketknn.export.formats.texts import as_properties, manifest_in
+from pocketknn.export.formats.storage import slots
+from pocketknn.export.formats.storage.texts import as_properties, manifest_in
 from pocketknn.export.output.seal import sealed
 
 from .metadata import introduce
 from .package import Package
 
 if TYPE_CHECKING:
-    from pocketknn.export.formats.slots import Content, Slots
+    from pocketknn.export.formats.storage.slots import Content, Slots
 
 
 def locate(path: Path, content: Content) -> Slots:

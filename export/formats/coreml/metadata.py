@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from pocketknn.export.formats.licence import licence
+from pocketknn.export.formats.storage.licence import licence
 
 LABEL, LABEL_PROBABILITIES = "classLabel", "classLabelProbs"
 

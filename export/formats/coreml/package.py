@@ -18,7 +18,7 @@ from .files import MODEL, WEIGHTS, specification
 from .weights import CODES, NUMBERS, Weights, laid_out
 
 if TYPE_CHECKING:
-    from pocketknn.export.formats.slots import Place
+    from pocketknn.export.formats.storage.slots import Place
 
 _TABLES = {NUMBERS[name].code: NUMBERS[name].dtype for name in ("FLOAT16", "FLOAT32", "INT8")}
 _IMMEDIATE = {"floats": np.float32, "ints": np.int32}

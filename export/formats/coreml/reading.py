@@ -12,10 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pocketknn.builder.errors import OF_THE_MACHINE, InputError, first_line
-from pocketknn.export.formats import protobuf_fields
 from pocketknn.export.formats.batches import one_by_one
 from pocketknn.export.formats.requirements import is_there
-from pocketknn.export.formats.texts import manifest_in, of_properties, ours
+from pocketknn.export.formats.storage import protobuf_fields
+from pocketknn.export.formats.storage.texts import manifest_in, of_properties, ours
 from pocketknn.export.output import checksums, seal
 
 from .files import WEIGHTS, root

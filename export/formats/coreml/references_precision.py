@@ -15,7 +15,7 @@ from .messages import messages
 from .package import Package
 
 if TYPE_CHECKING:
-    from pocketknn.export.formats.slots import Slots
+    from pocketknn.export.formats.storage.slots import Slots
 
 
 def narrow(path: Path, places: Slots, kinds: Mapping[str, str]) -> Slots:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from pocketknn.export.formats.backbone_size import Network
+from pocketknn.export.formats.conversion.backbone_size import Network
 from pocketknn.export.formats.options import any_options
 
 from .conversion import convert as convert

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from numpy.typing import NDArray
 
 from pocketknn.export.formats.options import Options
-from pocketknn.export.formats.zip_texts import DATE, member
+from pocketknn.export.formats.storage.zip_texts import DATE, member
 
 if TYPE_CHECKING:
     import keras

@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pocketknn.builder.system.untrusted_json import parse_json
-from pocketknn.export.formats import slots
-from pocketknn.export.formats.slots import Content, Place, Slots
-from pocketknn.export.formats.zip_texts import append_files, member
+from pocketknn.export.formats.storage import slots
+from pocketknn.export.formats.storage.slots import Content, Place, Slots
+from pocketknn.export.formats.storage.zip_texts import append_files, member
 from pocketknn.export.output.seal import sealed
 
 from .conversion import date

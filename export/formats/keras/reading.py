@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from pocketknn.builder.errors import OF_THE_MACHINE, InputError, first_line
 from pocketknn.export.formats.batches import together
 from pocketknn.export.formats.protocol import Outputs, Run
-from pocketknn.export.formats.texts import manifest_in, ours
-from pocketknn.export.formats.zip_texts import read_files
+from pocketknn.export.formats.storage.texts import manifest_in, ours
+from pocketknn.export.formats.storage.zip_texts import read_files
 from pocketknn.export.output import seal
 
 

@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pocketknn.builder.errors import InputError, first_line
-from pocketknn.export.formats.protobuf_fields import Field, content, follow, header, texts
-from pocketknn.export.formats.texts import as_properties, manifest_in
+from pocketknn.export.formats.storage.protobuf_fields import Field, content, follow, header, texts
+from pocketknn.export.formats.storage.texts import as_properties, manifest_in
 from pocketknn.export.output import checksums
 from pocketknn.export.output.seal import sealed
 

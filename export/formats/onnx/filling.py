@@ -9,9 +9,9 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from pocketknn.export.formats import slots
-from pocketknn.export.formats.slots import Content, Slots
-from pocketknn.export.formats.texts import manifest_in
+from pocketknn.export.formats.storage import slots
+from pocketknn.export.formats.storage.slots import Content, Slots
+from pocketknn.export.formats.storage.texts import manifest_in
 
 from .file import mapped, without, write
 from .metadata import introduce

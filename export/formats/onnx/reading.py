@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from pocketknn.builder.errors import InputError, first_line
 from pocketknn.export.formats.batches import in_blocks, together
 from pocketknn.export.formats.protocol import Outputs, Run
-from pocketknn.export.formats.texts import manifest_in, of_properties, ours
+from pocketknn.export.formats.storage.texts import manifest_in, of_properties, ours
 from pocketknn.export.output import checksums, seal
 
 from .file import graph_of, properties

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pocketknn.export.formats.slots import Slots
+from pocketknn.export.formats.storage.slots import Slots
 
 if TYPE_CHECKING:
     import onnx

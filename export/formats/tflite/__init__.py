@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from pocketknn.export.formats import backbone_size
+from pocketknn.export.formats.conversion import backbone_size
 from pocketknn.export.formats.options import any_options
 
 from .conversion import convert as convert

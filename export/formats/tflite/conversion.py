@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 from numpy.typing import NDArray
 
-from pocketknn.export.formats.options import Options
-from pocketknn.export.formats.serving_function import (
+from pocketknn.export.formats.conversion.serving_function import (
     check_calibration,
     pixels_of,
     serving_function,
 )
+from pocketknn.export.formats.options import Options
 
 from .backbone_precision import int8, store_halves
 from .model import Model

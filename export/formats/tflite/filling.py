@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pocketknn.export.formats import slots
-from pocketknn.export.formats.slots import Content, Slots
-from pocketknn.export.formats.texts import manifest_in
-from pocketknn.export.formats.zip_texts import append_files
+from pocketknn.export.formats.storage import slots
+from pocketknn.export.formats.storage.slots import Content, Slots
+from pocketknn.export.formats.storage.texts import manifest_in
+from pocketknn.export.formats.storage.zip_texts import append_files
 from pocketknn.export.output.seal import sealed
 
 from .metadata import NAME, pack

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from pocketknn.builder.errors import InputError, first_line
 from pocketknn.export.formats.batches import one_by_one
 from pocketknn.export.formats.protocol import Outputs, Run
-from pocketknn.export.formats.texts import ours
-from pocketknn.export.formats.zip_texts import payload, read_files
+from pocketknn.export.formats.storage.texts import ours
+from pocketknn.export.formats.storage.zip_texts import payload, read_files
 from pocketknn.export.output import checksums, seal
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from pocketknn.export.formats.slots import Slots
+from pocketknn.export.formats.storage.slots import Slots
 
 from .model import FLOAT16, FLOAT32, INT8, Model
 

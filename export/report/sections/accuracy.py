@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from pocketknn.export.report import charts
 from pocketknn.export.report.blocks import Block, Chart, Section, Table
+from pocketknn.export.report.html import charts
 from pocketknn.export.report.wording import columns, percent
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from pocketknn.export.report.blocks import Block, Heading, Section
-from pocketknn.export.report.pictures import Case, Gallery
+from pocketknn.export.report.html.pictures import Case, Gallery
 from pocketknn.export.report.statistics.data_issues import NEAR
 from pocketknn.export.report.statistics.intervals import Share
 from pocketknn.export.report.wording import of, percent, plural, whole

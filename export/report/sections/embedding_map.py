@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from pocketknn.export.report.blocks import Block, Section, Table
-from pocketknn.export.report.pictures import Dot, Plane
+from pocketknn.export.report.html.pictures import Dot, Plane
 from pocketknn.export.report.statistics.confusion import confusion, recalls
 from pocketknn.export.report.statistics.embedding_map import roomy
 from pocketknn.export.report.wording import percent

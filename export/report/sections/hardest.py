@@ -9,7 +9,7 @@ import numpy as np
 
 from pocketknn.export.manifest.metadata import SHOWN
 from pocketknn.export.report.blocks import Block, Heading, Section
-from pocketknn.export.report.pictures import Case, Gallery
+from pocketknn.export.report.html.pictures import Case, Gallery
 from pocketknn.export.report.statistics.confusion import recalls
 from pocketknn.export.report.wording import interval, of, percent, whole
 

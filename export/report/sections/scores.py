@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pocketknn.export.report import charts
 from pocketknn.export.report.blocks import Chart, Section, Table
-from pocketknn.export.report.charts import Line
+from pocketknn.export.report.html import charts
+from pocketknn.export.report.html.charts import Line
 
 if TYPE_CHECKING:
     from pocketknn.export.report.study import Study

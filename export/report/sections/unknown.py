@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pocketknn.export.report import charts
 from pocketknn.export.report.blocks import Chart, Section, Table
-from pocketknn.export.report.charts import Line
+from pocketknn.export.report.html import charts
+from pocketknn.export.report.html.charts import Line
 from pocketknn.export.report.statistics.rejection import below
 from pocketknn.export.report.wording import percent
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from pocketknn.builder.choices.neighbors import Floats, Ints
-from pocketknn.builder.knn.evaluation import errors_by_k
+from pocketknn.builder.knn.validation.leave_one_out import errors_by_k
 
 from .intervals import Share
 

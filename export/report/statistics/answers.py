@@ -11,7 +11,7 @@ import numpy as np
 
 from pocketknn.builder.choices.heads.classify import winners
 from pocketknn.builder.choices.neighbors import Floats, Ints, Neighbors
-from pocketknn.builder.knn.evaluation import answers_of_others
+from pocketknn.builder.knn.validation.leave_one_out import answers_of_others
 
 from .confusion import confusion
 from .intervals import Share

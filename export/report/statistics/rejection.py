@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pocketknn.builder.choices.neighbors import Floats
-from pocketknn.builder.knn.rejection import without_class
+from pocketknn.builder.knn.validation.rejection import without_class
 
 from .query_budget import affordable
 

@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pocketknn.builder.choices.neighbors import Floats, Ints, Neighbors
+from pocketknn.builder.knn import exact
 
-from . import exact
 from .near_copies import groups as groups
 
 if TYPE_CHECKING:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from .options import Options
-from .table import FORMATS
+from pocketknn.export.formats.options import Options
+from pocketknn.export.formats.table import FORMATS
 
 
 def precision_of(name: str, options: Options, backbone: object | None) -> str:

@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING
 from pocketknn.builder.errors import InputError
 from pocketknn.builder.photos.readers import read_file
 from pocketknn.builder.system.atomic_file import replacing
-
-from .blocks import Section
+from pocketknn.export.report.blocks import Section
 
 if TYPE_CHECKING:
     from jinja2 import Environment

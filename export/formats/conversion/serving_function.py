@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Any
 from numpy.typing import NDArray
 
 from pocketknn.builder.errors import InputError
-
-from .options import Options
+from pocketknn.export.formats.options import Options
 
 if TYPE_CHECKING:
     import keras

@@ -8,7 +8,7 @@ from functools import lru_cache
 import numpy as np
 from PIL import Image, ImageCms
 
-from .photo import PictureError
+from pocketknn.builder.photos.photo import PictureError
 
 # In the words of the manifest.
 COLOUR = "sRGB; another profile in the file is converted, without one the numbers are taken for it"

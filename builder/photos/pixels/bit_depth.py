@@ -6,7 +6,7 @@ import numpy as np
 from PIL import Image
 from PIL.TiffImagePlugin import TiffImageFile
 
-from .photo import PictureError
+from pocketknn.builder.photos.photo import PictureError
 
 # In the words of the manifest.
 DEPTH = (

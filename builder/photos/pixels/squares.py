@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from pocketknn.builder.photos.photo import Photo
+
 from .decode import pixels
-from .photo import Photo
 
 _ROOM = 32 << 20  # bytes: 1,200 photos at 96 pixels, 220 at 224
 

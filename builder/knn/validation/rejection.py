@@ -10,12 +10,11 @@ from numpy.typing import NDArray
 
 from pocketknn.builder.choices.neighbors import Floats, Ints
 from pocketknn.builder.errors import InputError
-
-from . import exact
-from .metric_space import Space
+from pocketknn.builder.knn import exact
+from pocketknn.builder.knn.metric_space import Space
 
 if TYPE_CHECKING:
-    from .fit import Fit
+    from pocketknn.builder.knn.fit import Fit
 
 _VALUES_AT_ONCE = 1 << 26  # scores of a block, 0.5 GB, which are sorted into a second one
 _ROWS_AT_ONCE = 512

@@ -1,0 +1,1 @@
+"""How well references answer when they are left out."""

@@ -1,0 +1,1 @@
+"""A picture's file becomes an upright square of sRGB pixels."""

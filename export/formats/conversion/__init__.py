@@ -1,0 +1,1 @@
+"""What converters are given."""

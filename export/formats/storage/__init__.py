@@ -1,0 +1,1 @@
+"""How texts and numbers lie in a file."""

@@ -1,0 +1,1 @@
+"""Blocks become one HTML page."""

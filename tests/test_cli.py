@@ -496,7 +496,7 @@ def test_a_backbone_that_a_converter_does_not_take_costs_one_format(photos, pock
 
 
 def test_nothing_agrees_is_said_plainly(photos, pocketknn, tmp_path, monkeypatch):
-    monkeypatch.setattr("pocketknn.export.pipeline.holds", lambda *arguments: False)
+    monkeypatch.setattr("pocketknn.export.parity.compare.holds", lambda *arguments: False)
     said = pocketknn(*quick(photos, tmp_path / "out"))
     assert said.code == 1
     assert "no file agrees with the exact k-NN" in said.out

@@ -218,7 +218,7 @@ def test_int8_promises_no_neighbour(choices, photos, tmp_path):
 
 
 def test_no_file_no_examples(tmp_path, monkeypatch):
-    monkeypatch.setattr("pocketknn.export.pipeline.holds", lambda *arguments: False)
+    monkeypatch.setattr("pocketknn.export.parity.compare.holds", lambda *arguments: False)
     case = vector_case()
     export(case.spec, case.references, None, tmp_path / "out", formats=["keras"])
     assert not (tmp_path / "out/golden").exists()

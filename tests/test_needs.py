@@ -218,7 +218,7 @@ def test_a_command_line_without_its_packages_is_a_line(module):
     code = (
         f"import sys; sys.modules[{module!r}] = None; from pocketknn.export.cli.entry import main\n"
     )
-    code += "sys.argv = ['pocketknn', 'cache', 'show']; main()"
+    code += "sys.argv = ['pocketknn', 'build', 'photos', '-o', 'out']; main()"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 2, done.stderr
     line = f"this needs {module}, which is not installed: pip install {module}"

@@ -161,7 +161,7 @@ def test_a_projection_sees_the_training_part_alone(projection, name, leaky, monk
         seen.append(vectors)
         return real(vectors, *more, **how)
 
-    from pocketknn.builder.knn import resolve as module
+    from pocketknn.builder.knn import projected as module
 
     real = getattr(module, name)
     monkeypatch.setattr(module, name, spy)

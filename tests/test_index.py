@@ -14,9 +14,9 @@ from pocketknn.builder.knn.resolve import fit
 from pocketknn.builder.references.references import References
 from pocketknn.builder.spec import Spec
 from pocketknn.export import export
-from pocketknn.export.editing.edit import open_artefact
 from pocketknn.export.formats.artefact import FORMATS
 from pocketknn.export.formats.options import Options
+from pocketknn.export.manifest.stored import open_artefact
 from pocketknn.export.output.checksums import files_of, size
 from pocketknn.export.parity.check import check, holds
 from pocketknn.export.parity.test_inputs import Queries

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from pocketknn.export.cli.console.terminal import console, say_json
-from pocketknn.export.editing.edit import Opened, open_artefact
+from pocketknn.export.manifest.stored import Opened, open_artefact
 
 _SHOWN = 10
 # Of a manifest, what decides the answers.

@@ -17,10 +17,10 @@ from pocketknn.export.cli.console import tables
 from pocketknn.export.cli.console.quiet import say
 from pocketknn.export.cli.console.terminal import command_line, console
 from pocketknn.export.editing import edit
-from pocketknn.export.editing.edit import Opened
 from pocketknn.export.formats.artefact import FORMATS, format_of
 from pocketknn.export.formats.requirements import check
 from pocketknn.export.manifest.owned import foreign_in_package
+from pocketknn.export.manifest.stored import Opened, open_artefact
 from pocketknn.export.output.checksums import size
 from pocketknn.export.output.names import MANIFEST, REFERENCES
 
@@ -58,7 +58,7 @@ def edit_artefact(
     target = out or path
     recover(target)
     _check_place(path, target, out is not None and not force)
-    opened = edit.open_artefact(path)
+    opened = open_artefact(path)
     check(f"editing {path.name}", FORMATS[opened.format].RUNTIME)
     before = opened.fit.references
     coming = find(changes.add, note=say) if changes.add is not None else []

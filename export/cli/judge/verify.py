@@ -8,16 +8,15 @@ from typing import Any
 
 from pocketknn.builder.errors import InputError
 from pocketknn.builder.photos.find import find
-from pocketknn.builder.references.references import References
 from pocketknn.export.cli.console import tables
 from pocketknn.export.cli.console.quiet import say
 from pocketknn.export.cli.console.terminal import console
 from pocketknn.export.formats.artefact import FORMATS, format_of
 from pocketknn.export.formats.requirements import reason
 from pocketknn.export.manifest.metadata import manifest_of
-from pocketknn.export.manifest.reopen import fit_of, parts_of
+from pocketknn.export.manifest.reopen import reopen
 from pocketknn.export.output.checksums import digest, size
-from pocketknn.export.output.names import MANIFEST, MODEL, REFERENCES
+from pocketknn.export.output.names import MANIFEST, MODEL
 from pocketknn.export.parity import test_inputs
 from pocketknn.export.parity.judges import Judges
 from pocketknn.export.pipeline import compare
@@ -37,14 +36,12 @@ def verify_build(out: Path, photos: Path | None) -> bool:
     """
     manifest = manifest_of(out)
     changed = list(_changes(out, manifest))
-    refs = References.load(out / REFERENCES)
-    parts = parts_of(out, manifest, refs)
-    fit = fit_of(manifest, refs, parts)
-    net = parts.backbone
+    build = reopen(out, manifest)
+    net, fit = build.backbone, build.fit
     if net is None:
         if photos is not None:
             raise InputError(f"{out} takes vectors, not pictures; verify it without photos")
-        against = test_inputs.from_vectors(refs.vectors, seed=manifest["seed"])
+        against = test_inputs.from_vectors(build.references.vectors, seed=manifest["seed"])
     else:
         against = (
             test_inputs.synthetic(net, seed=manifest["seed"])
@@ -63,8 +60,8 @@ def verify_build(out: Path, photos: Path | None) -> bool:
             precision = manifest["precision"][name]
             parity = compare(name, path, precision, fit, judges.of(name), as_built=not changed)
             rows.append(tables.Row(path.name, size(path), parity))
-    if parts.source != f"{MODEL}.keras":
-        console.print(f"compared by {parts.source}", markup=False)
+    if build.source != f"{MODEL}.keras":
+        console.print(f"compared by {build.source}", markup=False)
     console.print(tables.parity_table(rows))
     for line in left_out:
         console.print(line, markup=False)

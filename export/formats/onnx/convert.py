@@ -27,6 +27,8 @@ from pocketknn.export.output import checksums
 from pocketknn.export.templates import slots
 from pocketknn.export.templates.slots import Content, Slots
 
+from .session import session_of
+
 if TYPE_CHECKING:
     import keras
     import onnx
@@ -196,17 +198,13 @@ def check(path: Path) -> Metadata:
 
 def load(path: Path, threads: int | None = None) -> Run:
     """Open the file in onnxruntime."""
-    import onnxruntime as ort
     from onnxruntime.capi import onnxruntime_pybind11_state as state
 
     # onnxruntime's exceptions have no common base but Exception; what it says may be no UTF-8.
     refusals = (state.Fail, state.InvalidGraph, state.InvalidProtobuf, state.RuntimeException)
     metadata = check(path)
-    how = ort.SessionOptions()
-    if threads is not None:
-        how.intra_op_num_threads = threads
     try:
-        session = ort.InferenceSession(path, how, providers=["CPUExecutionProvider"])
+        session = session_of(path, threads)
     except (*refusals, state.NotImplemented, state.InvalidArgument, UnicodeDecodeError) as error:
         raise InputError(f"{path.name} is refused by onnxruntime: {first_line(error)}") from error
     (feed,) = session.get_inputs()

@@ -46,9 +46,13 @@ from sklearn.model_selection import StratifiedKFold
 from threadpoolctl import threadpool_limits
 
 from pocketknn.builder import References, Spec, embed, find, load_backbone
-from pocketknn.builder.embedding import cache
-from pocketknn.builder.knn.exact import Floats, Ints, unit, winners
+from pocketknn.builder.choices.heads.classify import winners
+from pocketknn.builder.choices.metrics.cosine import unit
+from pocketknn.builder.choices.neighbors import Ints
+from pocketknn.builder.embedding.cache import Embeddings
+from pocketknn.builder.knn.exact import Floats
 from pocketknn.builder.knn.resolve import fit
+from pocketknn.builder.system.cache import USUAL
 
 FORMER, NEAREST, MEANS, REGRESSION, OURS = WAYS = (
     "former default",
@@ -149,9 +153,9 @@ def loaded(path: Path) -> Photos:
 
 def embedded(folder: Path) -> Photos:
     """Photos in one folder per class by the default backbone; copies of one file count once."""
-    spec, place = Spec(), cache.folder()
+    spec = Spec()
     backbone = load_backbone(spec)
-    kept = cache.Cache.of(place, backbone, spec.crop) if place else None
+    kept = Embeddings.of(USUAL, backbone, spec.crop)
     found = embed(find(folder), backbone, spec.crop, cache=kept).references().without_copies()
     return Photos(found.vectors, np.array(found.labels)[found.label_ids])
 
@@ -217,7 +221,7 @@ def setting(name: str, photos: int, drawn: Sequence[Draw], seconds: Seconds) -> 
         start = time.process_time()
         fitted = fit(Spec(backbone="vector"), one.references)
         seconds.ours.append((time.process_time() - start, len(one.references)))
-        shares = fitted.votes(fitted.search(one.queries))
+        shares = fitted.answers(fitted.search(one.queries))
         start = time.process_time()
         regression = regressed(one)
         seconds.regression.append(time.process_time() - start)
@@ -243,7 +247,7 @@ def simple(one: Draw) -> list[Floats]:
     nearest = classes[references.label_ids[found.indices[:, 0]]]
     means = classes[references.label_ids].T @ unit(references.vectors)
     closest = (unit(one.queries) @ unit(means).T).argmax(axis=1)
-    return [former.votes(found), nearest, classes[closest]]
+    return [former.answers(found), nearest, classes[closest]]
 
 
 def regressed(one: Draw) -> Floats:

@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from pocketknn.builder.backbones.load import Backbone
-    from pocketknn.builder.knn.resolve import Fit
+    from pocketknn.builder.backbones.backbone import Backbone
+    from pocketknn.builder.knn.fit import Fit
     from pocketknn.export.manifest.metadata import Metadata
 
 FORMATS = ("tflite", "onnx", "coreml")
@@ -59,10 +59,10 @@ def measure(n: int, backbone: str, oracle: bool) -> dict[str, object]:
     import numpy as np
 
     from pocketknn.builder import References, Spec, load_backbone
+    from pocketknn.builder.knn.fit import Fit
     from pocketknn.builder.knn.metric_space import Space
-    from pocketknn.builder.knn.resolve import Fit
-    from pocketknn.export.formats.artefact import FORMATS as TARGETS
     from pocketknn.export.formats.options import Options
+    from pocketknn.export.formats.table import FORMATS as TARGETS
     from pocketknn.export.templates import template
 
     spec = Spec(
@@ -90,7 +90,7 @@ def measure(n: int, backbone: str, oracle: bool) -> dict[str, object]:
             path = Path(folder) / f"model{TARGETS[name].SUFFIX}"
             begun = time.perf_counter()
             if oracle:
-                from pocketknn.builder.graph.build import wire
+                from pocketknn.builder.graph.wire import wire
 
                 model = wire(fit, net, precision=precision)
                 TARGETS[name].convert(model, path, fit.labels, Options(), precision)

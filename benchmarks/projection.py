@@ -68,7 +68,7 @@ def print_table(name: str, references: References, parts: int, repeats: int) -> 
     for repeat in range(repeats):
         splitter = StratifiedKFold(parts, shuffle=True, random_state=repeat)
         for train, test in splitter.split(references.vectors, references.label_ids):
-            one = references.select(train).in_order(references.labels)
+            one = references.subset(train)
             queries, wanted = references.vectors[test], references.label_ids[test]
             for way, width, here, asked in ways(one, queries):
                 rows = knn.unit(here)

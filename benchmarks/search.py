@@ -28,12 +28,14 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from pocketknn.builder import References, Spec, load_backbone
-from pocketknn.builder.backbones.load import Backbone
-from pocketknn.builder.knn.exact import search, unit
-from pocketknn.builder.knn.resolve import Fit, fit
+from pocketknn.builder.backbones.backbone import Backbone
+from pocketknn.builder.choices.metrics.cosine import unit
+from pocketknn.builder.knn.exact import search
+from pocketknn.builder.knn.fit import Fit
+from pocketknn.builder.knn.resolve import fit
 from pocketknn.export.cli.console.quiet import quiet
-from pocketknn.export.formats.artefact import FORMATS
 from pocketknn.export.formats.options import Options
+from pocketknn.export.formats.table import FORMATS
 from pocketknn.export.manifest.describe import describe, part_of
 from pocketknn.export.output.checksums import size
 from pocketknn.export.templates.template import Order, write

@@ -6,33 +6,35 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from pocketknn.builder.system.offline import send_nothing
+from pocketknn.builder.system.renamed import find_renamed
 
 if TYPE_CHECKING:
-    from pocketknn.builder.backbones.load import Backbone as Backbone
+    from pocketknn.builder.backbones.backbone import Backbone as Backbone
     from pocketknn.builder.backbones.load import load_backbone as load_backbone
-    from pocketknn.builder.embedding.embed import Embedded as Embedded
-    from pocketknn.builder.embedding.embed import embed as embed
+    from pocketknn.builder.embedding.embedded import Embedded as Embedded
+    from pocketknn.builder.embedding.local import embed as embed
     from pocketknn.builder.graph.build import build as build
     from pocketknn.builder.knn.classifier import KNNClassifier as KNNClassifier
-    from pocketknn.builder.photos.decode import Photo as Photo
     from pocketknn.builder.photos.find import find as find
+    from pocketknn.builder.photos.photo import Photo as Photo
     from pocketknn.builder.references.references import References as References
 
     from .errors import InputError as InputError
     from .spec import Spec as Spec
 
 send_nothing()
+find_renamed()
 
 _HOME = {
-    "Backbone": "backbones.load",
-    "Embedded": "embedding.embed",
+    "Backbone": "backbones.backbone",
+    "Embedded": "embedding.embedded",
     "InputError": "errors",
     "KNNClassifier": "knn.classifier",
-    "Photo": "photos.decode",
+    "Photo": "photos.photo",
     "References": "references.references",
     "Spec": "spec",
     "build": "graph.build",
-    "embed": "embedding.embed",
+    "embed": "embedding.local",
     "find": "photos.find",
     "load_backbone": "backbones.load",
 }

@@ -6,17 +6,16 @@ from dataclasses import dataclass, replace
 from math import isfinite
 from pathlib import Path
 
-from pocketknn.builder.knn.exact import METRICS
-
+from .choices.heads import HEADS
+from .choices.metrics import METRICS
+from .choices.searches import SEARCHES
+from .choices.votes import VOTES
 from .errors import InputError
 
 CROPS = ("center", "stretch", "fit")
-VOTES = ("soft", "uniform", "distance")
 PROJECTIONS = ("auto", "none", "classes", "pca")
 RANGES = ("0..255", "0..1", "-1..1")
 STORES = {"float32": 4, "float16": 2, "int8": 1}  # bytes of a stored number
-SEARCHES = ("exact", "rerank", "ivf")
-RECALL = 0.99  # what a search must find, where nobody says more or less
 AUTO = "auto"
 UNKNOWN = "unknown"  # the class of what lies too far from all references
 DEFAULT_K = 5
@@ -98,8 +97,6 @@ class Spec:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        from pocketknn.builder.graph.heads import HEADS
-
         if isinstance(self.weights, str):
             object.__setattr__(self, "weights", Path(self.weights))
         if self.head is not None:
@@ -107,7 +104,7 @@ class Spec:
         _one_of("metric", self.metric, tuple(METRICS))
         _one_of("crop", self.crop, CROPS)
         if self.vote is not None:
-            _one_of("vote", self.vote, VOTES)
+            _one_of("vote", self.vote, tuple(VOTES))
         self._check_projection()
         _one_of("input range", self.input_range, RANGES)
         if isinstance(self.k, str | float) and self.k != AUTO:
@@ -115,7 +112,7 @@ class Spec:
         if isinstance(self.k, int) and self.k < 1:
             raise InputError(f"k must be at least 1, not {self.k}")
         if self.temperature is not None:
-            if self.vote not in (None, "soft"):
+            if self.vote is not None and not VOTES[self.vote].SOFT:
                 raise InputError(f"a temperature is for the vote soft, not {self.vote}")
             if not (isfinite(self.temperature) and self.temperature > 0):
                 raise InputError(f"the temperature must be above 0, not {self.temperature:g}")
@@ -125,7 +122,7 @@ class Spec:
             raise InputError(f"reject must be a score or {AUTO}, not {self.reject!r}")
         if not isinstance(self.reject, str | None) and not isfinite(self.reject):
             raise InputError(f"reject must be a score or {AUTO}, not {self.reject}")
-        if self.reject is not None and self.head not in (None, "classify"):
+        if self.reject is not None and not self._may_have_classes:
             raise InputError(f"reject adds a class, which the head {self.head!r} has not")
         if not 0 < self.false_rejection < 1:
             raise InputError(f"false rejection is a share, 0 to 1, not {self.false_rejection}")
@@ -145,6 +142,21 @@ class Spec:
         if self.projection != "pca":
             return self.projection
         return f"pca:{self.pca}" + (f":{self.whiten:g}" if self.whiten else "")
+
+    @property
+    def soft(self) -> bool:
+        """Whether the vote is a soft one."""
+        return self.vote is not None and VOTES[self.vote].SOFT
+
+    @property
+    def indexed(self) -> bool:
+        """Whether references are stored or searched otherwise than in one layer of float32."""
+        dense = self.search in SEARCHES and not SEARCHES[self.search].SCANS
+        return not dense or self.references_precision != "float32"
+
+    @property
+    def _may_have_classes(self) -> bool:
+        return self.head is None or HEADS[self.head].CLASSES
 
     def exactly(self) -> Spec:
         """The same choices by an exact search of float32 references, which all is measured by."""
@@ -182,39 +194,46 @@ class Spec:
                 if self.pca is not None
                 else "say how many principal components: pca:64, pca:0.95 or pca:auto"
             )
-        if name == "classes" and self.head not in (None, "classify"):
+        if name == "classes" and not self._may_have_classes:
             raise InputError(f"the projection classes needs the head 'classify', not {self.head!r}")
 
     def _check_search(self) -> None:
         _one_of("references' precision", self.references_precision, tuple(STORES))
         _one_of("search", self.search, (*SEARCHES, AUTO))
-        indexed = self.search != "exact" or self.references_precision != "float32"
-        if indexed and self.metric != "cosine":
+        if self.indexed and not METRICS[self.metric].ANGULAR:
             raise InputError(
                 f"the metric {self.metric} compares float32 references by an exact search only;"
                 " smaller references and other searches are for cosine"
             )
         if self.recall is not None and not 0 < self.recall <= 1:
             raise InputError(f"recall is a share above 0 and up to 1, not {self.recall}")
-        if self.candidates is not None and self.search not in ("rerank", "ivf"):
-            raise InputError(
-                f"candidates are what the searches rerank and ivf score, not {self.search!r}"
-            )
-        if self.probes is not None and self.search != "ivf":
-            raise InputError(f"probes are cells of the search ivf, not of {self.search!r}")
+        scanning = [name for name, search in SEARCHES.items() if search.SCANS]
+        if self.candidates is not None and self.search not in scanning:
+            names = " and ".join(scanning)
+            raise InputError(f"candidates are what the searches {names} score, not {self.search!r}")
+        in_cells = [name for name, search in SEARCHES.items() if search.CELLS]
+        if self.probes is not None and self.search not in in_cells:
+            names = " and ".join(in_cells)
+            raise InputError(f"probes are cells of the search {names}, not of {self.search!r}")
         for name, value in (("candidates", self.candidates), ("probes", self.probes)):
             if value is not None and value < 1:
                 raise InputError(f"{name} must be at least 1, not {value}")
 
 
 def resolve_k(k: int | str | float | None, n: int, vote: str | None = None) -> int:
-    """The number that was asked for, or else the smaller of n and the default for the vote.
+    """The number that was asked for, or else the most that vote by default among n.
+
+    Args:
+        k: how many; None or `auto` for the default.
+        n: how many references there are.
+        vote: how they vote: with a soft one up to 100 do.
 
     Raises:
         InputError: k above n.
     """
     if not isinstance(k, int):
-        return max(few for few in SOFT_KS if few <= n) if vote == "soft" else min(DEFAULT_K, n)
+        soft = vote is not None and VOTES[vote].SOFT
+        return max(few for few in SOFT_KS if few <= n) if soft else min(DEFAULT_K, n)
     if k > n:
         raise InputError(f"k = {k}, but there are only {n} references; choose k from 1 to {n}")
     return k

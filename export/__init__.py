@@ -5,26 +5,30 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from pocketknn.builder.system.renamed import find_renamed
+
 if TYPE_CHECKING:
-    from pocketknn.export.formats.artefact import FORMATS as FORMATS
-    from pocketknn.export.formats.artefact import Artefact as Artefact
-    from pocketknn.export.formats.artefact import load as load
+    from pocketknn.export.formats.table import FORMATS as FORMATS
+    from pocketknn.export.manifest.artefact import Artefact as Artefact
+    from pocketknn.export.manifest.artefact import load as load
     from pocketknn.export.parity.check import Parity as Parity
     from pocketknn.export.parity.check import check as check
 
-    from .pipeline import Export as Export
-    from .pipeline import Written as Written
-    from .pipeline import export as export
+    from .pipeline.export import Export as Export
+    from .pipeline.export import export as export
+    from .pipeline.write import Written as Written
+
+find_renamed()
 
 _HOME = {
-    "Artefact": "formats.artefact",
-    "Export": "pipeline",
-    "FORMATS": "formats.artefact",
+    "Artefact": "manifest.artefact",
+    "Export": "pipeline.export",
+    "FORMATS": "formats.table",
     "Parity": "parity.check",
-    "Written": "pipeline",
+    "Written": "pipeline.write",
     "check": "parity.check",
-    "export": "pipeline",
-    "load": "formats.artefact",
+    "export": "pipeline.export",
+    "load": "manifest.artefact",
 }
 __all__ = list(_HOME)
 

@@ -3,6 +3,7 @@
 import os
 import shlex
 from pathlib import Path
+from types import SimpleNamespace
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
@@ -11,14 +12,19 @@ import pytest
 from PIL import Image
 
 from pocketknn.builder import References, Spec, embed, find, load_backbone
-from pocketknn.builder.graph.build import wire
+from pocketknn.builder.choices.heads import HEADS
+from pocketknn.builder.choices.metrics import METRICS
+from pocketknn.builder.choices.protocols import Voting
+from pocketknn.builder.choices.votes import VOTES
+from pocketknn.builder.graph.wire import wire
 from pocketknn.builder.knn.resolve import fit
-from pocketknn.export.formats.artefact import FORMATS
 from pocketknn.export.formats.options import Options
+from pocketknn.export.formats.slots import Slots
+from pocketknn.export.formats.table import FORMATS
 from pocketknn.export.manifest.describe import describe
 from pocketknn.export.manifest.figures import measure
 from pocketknn.export.parity.test_inputs import Queries
-from pocketknn.export.templates.slots import Slots, content_of
+from pocketknn.export.templates.content import content_of
 from pocketknn.export.templates.template import Order, write
 
 DATA = Path(os.environ.get("POCKETKNN_DATA", Path(__file__).parents[2] / "shared" / "data"))
@@ -168,7 +174,7 @@ class Case:
         FORMATS[name].convert(model, raw, *given)
         metadata = self.metadata if outputs == "neighbors" else self.metadata.part(outputs)
         content = content_of(self.fit, precision, outputs)
-        FORMATS[name].fill(raw, path, Slots(), content, metadata)
+        FORMATS[name].fill(raw, path, Slots(), content, metadata.files())
         return path
 
     def order(self, name, precision="float32", options=None, outputs="neighbors"):
@@ -181,6 +187,16 @@ class Case:
             outputs=outputs,
             calibration=self.queries.inputs,
         )
+
+
+def voting(examples, by="uniform", metric="cosine", **choices):
+    return Voting(examples=examples, vote=VOTES[by], metric=METRICS[metric], **choices)
+
+
+def vote(found, label_ids, classes, **choices):
+    """The exact shares of the classes among these neighbours."""
+    examples = SimpleNamespace(label_ids=label_ids, labels=range(classes))
+    return HEADS["classify"].answers(found, voting(examples, **choices))
 
 
 def vector_case(n=40, d=16, k=5, classes=6, seed=0, head="classify", **choices):
@@ -200,8 +216,8 @@ def photo_case(photos, backbone="pixels", head="classify", **choices):
     spec = plain(backbone=backbone, head=head, **choices)
     net = load_backbone(spec)
     references = embed(find(photos), net, spec.crop).references()
-    from pocketknn.builder.embedding.embed import run
-    from pocketknn.builder.photos.decode import square
+    from pocketknn.builder.embedding.local import run
+    from pocketknn.builder.photos.crop import square
 
     pictures = [square(drawing(100 + i), net.size, "center") for i in range(12)]
     inputs = np.stack([np.zeros_like(pictures[0]), *pictures])

@@ -11,11 +11,12 @@ import pytest
 from scipy.special import softmax
 
 from pocketknn.builder import InputError, References, Spec
+from pocketknn.builder.choices.heads.classify import winners
+from pocketknn.builder.choices.metrics.cosine import unit
 from pocketknn.builder.knn.evaluation import leave_one_out
-from pocketknn.builder.knn.exact import unit, winners
 from pocketknn.builder.knn.resolve import fit
 from pocketknn.export import export, load
-from pocketknn.export.formats.artefact import FORMATS
+from pocketknn.export.formats.table import FORMATS
 from pocketknn.export.manifest.metadata import manifest_of
 from pocketknn.export.parity.test_inputs import Queries
 
@@ -61,7 +62,7 @@ def test_with_one_photo_per_class_the_nearest_reference_names_it():
     fitted = fit(VECTOR, refs)
     assert fitted.spec.projection == "none"
     queries, _ = clouds([5] * 20, seed=1)
-    votes = fitted.votes(fitted.search(queries))
+    votes = fitted.answers(fitted.search(queries))
     nearest = (unit(queries) @ unit(refs.vectors).T).argmax(axis=1)
     np.testing.assert_array_equal(votes.argmax(axis=1), refs.label_ids[nearest])
     assert votes.max(axis=1).std() > 0  # and not all alike, as when five tie
@@ -73,7 +74,7 @@ def test_the_learned_projection_answers_new_queries_better_than_plain_cosine():
     right = {}
     for name in ("auto", "none"):
         fitted = fit(replace(VECTOR, projection=name), refs)
-        votes = fitted.votes(fitted.search(queries))
+        votes = fitted.answers(fitted.search(queries))
         right[name] = np.mean(
             [fitted.labels[i] == label for i, label in zip(winners(votes), labels, strict=True)]
         )
@@ -95,7 +96,7 @@ def test_probabilities_are_the_softmax_of_the_scores():
         )
     votes /= [9, 10, 11]  # so that classes count the same
     votes /= votes.sum(axis=1, keepdims=True)
-    np.testing.assert_allclose(fitted.votes(found), votes, atol=1e-6)
+    np.testing.assert_allclose(fitted.answers(found), votes, atol=1e-6)
 
 
 def shuffled(refs, seed=0):
@@ -116,7 +117,7 @@ def test_labels_that_say_nothing_are_found_out():
     measured = leave_one_out(fitted)
     assert measured.folds > 1
     assert measured.accuracy < 0.25 + 3 * np.sqrt(0.25 * 0.75 / 160)  # three standard errors
-    confident = fitted.votes(fitted.space.others_of_all(fitted.k)).max(axis=1)
+    confident = fitted.answers(fitted.space.others_of_all(fitted.k)).max(axis=1)
     assert np.median(confident) < 0.5
     # The same with the leak that the folds keep out.
     leaking = replace(fitted, space=replace(fitted.space, refit=None))
@@ -219,7 +220,7 @@ def test_by_default_nothing_is_learned_where_nothing_can_be(refs):
     assert fitted.spec.projection in ("none", "classes")
     found = fitted.search(refs.vectors)
     if fitted.labels:
-        assert np.isfinite(fitted.votes(found)).all()
+        assert np.isfinite(fitted.answers(found)).all()
 
 
 @pytest.mark.parametrize(

@@ -10,8 +10,8 @@ from PIL import Image
 from pocketknn.builder import InputError, Spec, embed, find, load_backbone
 from pocketknn.builder.backbones import bundled
 from pocketknn.builder.backbones.info_cache import hash_of
-from pocketknn.builder.backbones.mobilenets import FAMILIES
-from pocketknn.builder.embedding.embed import run
+from pocketknn.builder.backbones.networks.mobilenets import FAMILIES
+from pocketknn.builder.embedding.local import run
 
 APPLICATIONS = keras.applications
 

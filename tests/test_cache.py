@@ -1,5 +1,6 @@
 """Embeddings that are remembered, whatever happens to the build or the cache."""
 
+import os
 import shutil
 import signal
 import sqlite3
@@ -15,7 +16,8 @@ from conftest import drawing
 
 from pocketknn.builder import Spec, embed, find, load_backbone
 from pocketknn.builder.embedding import cache
-from pocketknn.builder.embedding.cache import Cache, clear, sizes
+from pocketknn.builder.embedding.cache import Embeddings, count
+from pocketknn.builder.system.cache import Cache, mark_used
 
 
 @pytest.fixture(scope="module")
@@ -48,7 +50,7 @@ def many(tmp_path):
 
 
 def test_ten_more_pictures_cost_ten(many, net, tmp_path, counted):
-    cache = Cache.of(tmp_path / "cache", net, "center")
+    cache = Embeddings.of(Cache(tmp_path / "cache"), net, "center")
     first = embed(find(many), net, "center", cache=cache)
     assert counted() == 150
     for i in range(10):
@@ -63,7 +65,7 @@ def test_ten_more_pictures_cost_ten(many, net, tmp_path, counted):
 
 
 def test_what_is_remembered_is_what_would_be_computed(many, net, tmp_path):
-    cache = Cache.of(tmp_path / "cache", net, "center")
+    cache = Embeddings.of(Cache(tmp_path / "cache"), net, "center")
     half = find(many)[::2]
     embed(half, net, "center", cache=cache)
     mixed = embed(find(many), net, "center", cache=cache)
@@ -79,31 +81,32 @@ def test_everything_that_decides_an_embedding_is_told_apart(tmp_path, net):
         (load_backbone(Spec(backbone="bundled", size=64)), "center"),
         (load_backbone(Spec(backbone="pixels", size=96)), "center"),
     ]
-    paths = {Cache.of(tmp_path, *made_by).path for made_by in [(net, "center"), *others]}
+    cache = Cache(tmp_path)
+    paths = {Embeddings.of(cache, *made_by).path for made_by in [(net, "center"), *others]}
     assert len(paths) == 4
-    assert Cache.of(tmp_path, load_backbone(Spec(backbone="bundled")), "center").path in paths
+    assert Embeddings.of(cache, load_backbone(Spec(backbone="bundled")), "center").path in paths
 
 
 def test_versions_of_what_decodes_and_runs_are_told_apart(tmp_path, net, monkeypatch):
     """Another Pillow may decode otherwise, another LiteRT embed otherwise."""
-    names = {Cache.of(tmp_path, net, "center").path.name}
+    names = {Embeddings.of(Cache(tmp_path), net, "center").path.name}
     for package in ("pillow", "ai-edge-litert"):
         monkeypatch.setattr(
             cache, "version", lambda name, other=package: "0" if name == other else version(name)
         )
-        names.add(Cache.of(tmp_path, net, "center").path.name)
+        names.add(Embeddings.of(Cache(tmp_path), net, "center").path.name)
     assert len(names) == 3
 
 
 @pytest.mark.parametrize("what", ["_SCHEMA", "DECODING"])
 def test_a_cache_of_another_version_is_left_alone(tmp_path, net, monkeypatch, what):
-    ours = Cache.of(tmp_path, net, "center").path
+    ours = Embeddings.of(Cache(tmp_path), net, "center").path
     monkeypatch.setattr(f"pocketknn.builder.embedding.cache.{what}", -1)
-    assert Cache.of(tmp_path, net, "center").path != ours
+    assert Embeddings.of(Cache(tmp_path), net, "center").path != ours
 
 
 def filled(many, net, tmp_path):
-    cache = Cache.of(tmp_path / "cache", net, "center")
+    cache = Embeddings.of(Cache(tmp_path / "cache"), net, "center")
     return cache, embed(find(many), net, "center", cache=cache)
 
 
@@ -132,7 +135,7 @@ def test_a_corrupt_cache_is_made_anew_with_a_line(many, net, tmp_path):
 
 def test_a_cache_that_cannot_be_written_never_ends_a_build(many, net, tmp_path):
     (tmp_path / "file").write_text("in the way")
-    cache = Cache.of(tmp_path / "file", net, "center")
+    cache = Embeddings.of(Cache(tmp_path / "file"), net, "center")
     assert len(embed(find(many), net, "center", cache=cache).photos) == 150
     (note,) = cache.notes
     assert "cannot be used" in note
@@ -176,23 +179,66 @@ def test_what_is_not_ours_is_not_cleared(tmp_path, monkeypatch, pocketknn):
     assert "8 caches removed" in said.out
 
 
-def test_sizes_and_clear(many, net, tmp_path):
-    cache, _ = filled(many, net, tmp_path)
-    ((name, pictures, size),) = sizes(cache.path.parent)
-    assert name.startswith("bundled-")
-    assert (pictures, size) == (150, cache.path.stat().st_size)
-    assert clear(cache.path.parent) == 1
-    assert sizes(cache.path.parent) == []
+def test_count_and_clear(many, net, tmp_path):
+    kept, _ = filled(many, net, tmp_path)
+    cache = Cache(tmp_path / "cache")
+    (path,) = cache.items("embeddings")
+    assert path.name.startswith("bundled-")
+    assert (path, count(path)) == (kept.path, 150)
+    assert cache.clear() == 1
+    assert cache.items("embeddings") == []
+
+
+def test_what_was_not_used_for_longest_makes_room(tmp_path):
+    """But for what was used lately, which another build may be reading, and what npm brought."""
+    old, key = time.time() - 48 * 3600, "0123456789abcdef01234567"
+    names = [
+        f"templates/onnx-{key}/model.onnx",
+        f"a-{key}.network",
+        f"b-{key}.sqlite",
+        f"shards/c-{key}.parquet",
+        "onnxruntime-web-1.30.0/ort.wasm",
+        "theirs.sqlite",
+    ]
+    for number, name in enumerate(names):
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(bytes(100))
+        for one in (path, path.parent):
+            os.utime(one, (old + number, old + number))
+    cache = Cache(tmp_path)
+    cache.trim(limit=400)
+    assert cache.items("templates")
+    mark_used(tmp_path / f"templates/onnx-{key}")
+    cache.trim(limit=250)
+    assert not cache.items("networks"), "of the others it is the oldest"
+    assert not cache.items("embeddings") or not cache.items("shards")
+    cache.trim(limit=0)
+    assert cache.items("templates"), "it was used just now"
+    left = {path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*") if path.is_file()}
+    assert left == {names[0], names[-2], names[-1]}
+
+
+def test_without_a_cache_nothing_is_remembered(many, tmp_path, pocketknn, monkeypatch):
+    """Neither embeddings nor facts, networks and templates."""
+    monkeypatch.setenv("POCKETKNN_CACHE", str(tmp_path / "none"))
+    words = ("--backbone", "bundled", "--size", 32, "--formats", "tflite", "--no-report")
+    said = pocketknn("build", many, "-o", tmp_path / "out", *words, "--no-cache")
+    assert said.code == 0, said.err
+    ours = Cache(tmp_path / "none")
+    drawers = ("embeddings", "networks", "facts", "templates", "shards")
+    assert not [path for name in drawers for path in ours.items(name)]
 
 
 CODE = """
 import sys
 from pathlib import Path
 from pocketknn.builder import Spec, embed, find, load_backbone
-from pocketknn.builder.embedding.cache import Cache
+from pocketknn.builder.embedding.cache import Embeddings
+from pocketknn.builder.system.cache import Cache
 import numpy as np
 net = load_backbone(Spec(backbone="bundled"))
-cache = Cache.of(Path(sys.argv[2]), net, "center")
+cache = Embeddings.of(Cache(Path(sys.argv[2])), net, "center")
 print("started", flush=True)
 done = embed(find(Path(sys.argv[1])), net, "center", cache=cache)
 np.save(sys.argv[3], done.embeddings)
@@ -212,7 +258,7 @@ def test_killed_builds_are_finished_as_if_undisturbed(many, net, tmp_path):
         time.sleep(moment)
         build.send_signal(signal.SIGKILL)
         build.wait()
-    cache = Cache.of(place, net, "center")
+    cache = Embeddings.of(Cache(place), net, "center")
     finished = embed(find(many), net, "center", cache=cache)
     np.testing.assert_array_equal(finished.embeddings, embed(find(many), net, "center").embeddings)
     assert cache.notes == []
@@ -227,4 +273,4 @@ def test_two_builds_at_once_do_no_harm(many, net, tmp_path):
     expected = embed(find(many), net, "center").embeddings
     for path in answers:
         np.testing.assert_array_equal(np.load(path), expected)
-    assert sizes(tmp_path / "cache")[0][1] == 150
+    assert count(Cache(tmp_path / "cache").items("embeddings")[0]) == 150

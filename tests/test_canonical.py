@@ -6,7 +6,7 @@ import subprocess
 import sys
 import zipfile
 
-from pocketknn.export.formats import canonical
+from pocketknn.export.formats.keras import conversion
 from pocketknn.export.output.checksums import digest
 
 BUILD = """
@@ -42,7 +42,7 @@ def test_the_date_is_the_one_that_is_asked_for(photos, tmp_path, monkeypatch):
         monkeypatch.setenv("SOURCE_DATE_EPOCH", epoch)
         path = tmp_path / f"{name}.keras"
         model.save(path)
-        canonical.keras_archive(path)
+        conversion.rewrite(path)
         written[name] = path.read_bytes()
         with zipfile.ZipFile(path) as archive:
             said = json.loads(archive.read("metadata.json"))["date_saved"]

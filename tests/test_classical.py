@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from conftest import vote
 from sklearn.datasets import load_digits
 from sklearn.decomposition import PCA
 from sklearn.model_selection import GridSearchCV, train_test_split
@@ -29,7 +30,7 @@ def near_ties(spec_k, metric, train, queries, label_ids):
     last = np.abs(found.scores[:, spec_k - 1] - found.scores[:, spec_k])
     place = last <= 1e-5 * np.abs(found.scores[:, spec_k])
     votes = np.sort(
-        exact.vote(
+        vote(
             exact.Neighbors(found.scores[:, :spec_k], found.indices[:, :spec_k]),
             label_ids,
             int(label_ids.max()) + 1,

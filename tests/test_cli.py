@@ -16,7 +16,7 @@ from PIL import Image
 from pocketknn.builder import References
 from pocketknn.builder.knn import exact
 from pocketknn.export.cli.app import main
-from pocketknn.export.formats.onnx import convert
+from pocketknn.export.formats import onnx
 from pocketknn.export.output.checksums import digest
 from pocketknn.export.parity import test_inputs
 
@@ -195,13 +195,13 @@ def test_verify_without_the_keras_file(more, photos, pocketknn, refused, tmp_pat
 def test_parity_failure_is_exit_code_1_and_the_file_is_not_handed_over(
     photos, pocketknn, tmp_path, monkeypatch
 ):
-    real = convert.load
+    real = onnx.load
 
     def wrong(path):
         run = real(path)
         return lambda batch: (out := run(batch)) | {"scores": out["scores"] + 0.01}
 
-    monkeypatch.setattr(convert, "load", wrong)
+    monkeypatch.setattr(onnx, "load", wrong)
     said = pocketknn(
         "build", photos, "-o", tmp_path / "out", "--backbone", "pixels", "--formats", "onnx,keras"
     )
@@ -371,7 +371,7 @@ def test_a_failed_build_keeps_the_earlier_one(photos, pocketknn, refused, tmp_pa
     def full(*arguments):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("pocketknn.export.formats.keras.convert.fill", full)
+    monkeypatch.setattr("pocketknn.export.formats.keras.fill", full)
     assert "No space left on device" in refused(*quick(photos, out, "--force"))
     assert digest(out) == before
     assert listed(tmp_path) == ["out"]
@@ -381,7 +381,7 @@ def test_interrupted_is_one_line_and_cleaned_up(photos, pocketknn, tmp_path, mon
     def interrupt(*arguments):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("pocketknn.export.formats.keras.convert.fill", interrupt)
+    monkeypatch.setattr("pocketknn.export.formats.keras.fill", interrupt)
     said = pocketknn(*quick(photos, tmp_path / "out"))
     assert said.code == 130
     assert said.err.count("\n") == 1
@@ -496,7 +496,7 @@ def test_a_backbone_that_a_converter_does_not_take_costs_one_format(photos, pock
 
 
 def test_nothing_agrees_is_said_plainly(photos, pocketknn, tmp_path, monkeypatch):
-    monkeypatch.setattr("pocketknn.export.parity.check.holds", lambda *arguments: False)
+    monkeypatch.setattr("pocketknn.export.pipeline.holds", lambda *arguments: False)
     said = pocketknn(*quick(photos, tmp_path / "out"))
     assert said.code == 1
     assert "no file agrees with the exact k-NN" in said.out
@@ -626,7 +626,7 @@ def test_a_report_that_cannot_be_made_does_not_cost_the_build(
     def broken(*arguments):
         raise RuntimeError("no fonts")
 
-    monkeypatch.setattr("pocketknn.export.cli.make.build.report_build", broken)
+    monkeypatch.setattr("pocketknn.export.report.write.report_build", broken)
     words = [word for word in quick(photos, tmp_path / "out") if word != "--no-report"]
     said = pocketknn(*words)
     assert said.code == 0, said.err

@@ -6,15 +6,12 @@ import numpy as np
 import pytest
 from conftest import PLAIN, plain
 from scipy.special import softmax
-from sklearn.metrics import pairwise_distances
 from sklearn.model_selection import LeaveOneOut, cross_val_predict
 from sklearn.neighbors import KNeighborsClassifier
 
 from pocketknn.builder import InputError, References, Spec
-from pocketknn.builder.knn import exact
 from pocketknn.builder.knn.resolve import fit
-from pocketknn.builder.selection import condense as module
-from pocketknn.builder.selection import unchanged
+from pocketknn.builder.selection import size_curve
 from pocketknn.builder.selection.condense import Condense, condense
 from pocketknn.builder.selection.prototypes import shares
 
@@ -38,42 +35,6 @@ def answered(references, rows, k, metric="cosine", weights="uniform"):
         judge.fit(references.vectors[left].astype("f8"), references.label_ids[left])
         said.append(judge.predict(references.vectors[[query]].astype("f8"))[0])
     return np.array(said)
-
-
-def hart_by_the_book(references, metric, seed):
-    """One loop over all pairs, no blocks."""
-    distances = pairwise_distances(references.vectors.astype("f8"), metric=metric)
-    labels = references.label_ids
-    order = np.random.default_rng(seed).permutation(len(labels))
-    kept = [next(row for row in order if labels[row] == label) for label in np.unique(labels)]
-    changed = True
-    while changed:
-        changed = False
-        for row in order:
-            nearest = min(kept, key=lambda other: (distances[row, other], other))
-            if labels[nearest] != labels[row] and row not in kept:
-                kept.append(row)
-                changed = True
-    return kept
-
-
-@pytest.mark.parametrize("metric", METRICS)
-@pytest.mark.parametrize("block", [7, 1000])
-def test_condensed_is_harts_rule(metric, block, monkeypatch):
-    from pocketknn.builder.selection import hart
-
-    monkeypatch.setattr(hart, "_BLOCK", block)
-    references = blobs(spread=2.0)
-    found = condense(plain(metric=metric, seed=3), references, Condense(by="condensed"))
-    expected = hart_by_the_book(references, metric, 3)
-    assert found.rows.tolist() == sorted(expected)
-    assert 4 < len(expected) < 80, "the data must leave something out"
-    vectors, labels = references.vectors.astype("f8"), references.label_ids
-    judge = KNeighborsClassifier(1, metric=metric, algorithm="brute")
-    judge.fit(vectors[found.rows], labels[found.rows])
-    assert (judge.predict(vectors) == labels).all(), "the nearest one is right for all"
-    few = condense(plain(metric=metric, seed=3), references, Condense(by="condensed", count=9))
-    assert few.rows.tolist() == sorted(expected[:9])
 
 
 @pytest.mark.parametrize("metric", METRICS)
@@ -123,56 +84,7 @@ def test_edited_asks_those_that_did_not_shape_the_space(projection):
     assert 20 < len(found.rows) < 120
 
 
-@pytest.mark.parametrize("depth", [8, 128])
-@pytest.mark.parametrize(
-    "choices",
-    [{}, {"k": 1}, {"k": 4, "metric": "euclidean"}, {"vote": "distance"}, {"metric": "manhattan"}],
-)
-def test_same_changes_no_answer(choices, depth, monkeypatch):
-    """Neither of those that are kept, each left out, nor of those that are not."""
-    monkeypatch.setattr(unchanged, "_DEPTH", depth)
-    references = blobs(n=80, spread=2.0)
-    found = condense(plain(**choices), references, Condense(by="same"))
-    k, metric = choices.get("k", 5), choices.get("metric", "cosine")
-    given = (k, metric, choices.get("vote", "uniform"))
-    every = np.arange(len(references))
-    before = answered(references, every, *given)
-    np.testing.assert_array_equal(answered(references, found.rows, *given), before)
-    assert len(found.rows) < 70, "something can go"
-    first, last = found.curve
-    assert first.accuracy == last.accuracy == (before == references.label_ids).mean()
-    for row in found.rows[:4]:
-        fewer = np.setdiff1d(found.rows, [row])
-        vanishes = (references.label_ids[fewer] == references.label_ids[row]).sum() == 0
-        assert vanishes or (answered(references, fewer, *given) != before).any(), "none can go"
-
-
-@pytest.mark.parametrize("choices", [{}, {"vote": "soft", "temperature": 0.05, "k": 9}])
-def test_same_keeps_its_promise_by_default_and_with_a_soft_vote(choices):
-    """The very files: what a build of all says of each left out, one of those that are kept says.
-
-    By default too: it then compares all of the embedding, and says so.
-    """
-    references = blobs(n=160, spread=2.0)
-    found = condense(Spec(**choices), references, Condense(by="same"))
-    assert found.spec.projection == "none"
-    assert len(found.rows) < 160, "something can go"
-    rows = exact.unit(references.vectors.astype("f8"))
-    cosines, said = rows @ rows.T, []
-    for kept in (np.arange(160), found.rows):
-        built = fit(found.spec, references.select(kept).in_order(references.labels))
-        answers = []
-        for query in range(160):
-            left = np.setdiff1d(kept, [query])
-            near = left[np.argsort(-cosines[query, left])[: built.k]]
-            sharp = 1 / built.temperature if built.spec.vote == "soft" else 0.0
-            weights = softmax(cosines[query, near] * sharp)
-            answers.append(np.bincount(references.label_ids[near], weights, minlength=4).argmax())
-        said.append(answers)
-    assert said[0] == said[1]
-
-
-@pytest.mark.parametrize("by", ["prototypes", "condensed", "edited"])
+@pytest.mark.parametrize("by", ["prototypes", "edited"])
 def test_by_default_the_space_of_all_is_learned_from_those_that_are_kept(by):
     references = blobs(spread=2.0)
     count = None if by == "edited" else 40
@@ -188,15 +100,8 @@ def test_by_default_one_photo_of_each_class_can_be_kept():
     fewest = condense(Spec(), references, Condense(count=4))
     assert fewest.references.counts == dict.fromkeys(references.labels, 1)
     built = fit(fewest.spec, fewest.references)
-    votes = built.votes(built.search(fewest.references.vectors))
+    votes = built.answers(built.search(fewest.references.vectors))
     assert votes.argmax(axis=1).tolist() == fewest.references.label_ids.tolist()
-
-
-def test_what_looks_the_same_but_is_not_is_refused(monkeypatch):
-    """The promise is checked on what a build would hold, whatever the search for it did."""
-    monkeypatch.setattr(unchanged, "choose", lambda whole: np.arange(12))
-    with pytest.raises(InputError, match="rounding decides some of the answers"):
-        condense(plain(), blobs(spread=2.0), Condense(by="same"))
 
 
 @pytest.mark.parametrize("metric", METRICS)
@@ -220,8 +125,9 @@ def test_prototypes_beat_a_draw():
     references = blobs(n=300, spread=2.5, classes=6)
     chosen = condense(plain(k=1), references, Condense(count=30)).curve
     drawn = [
-        module._measure(plain(k=1), references, np.random.default_rng(seed).choice(300, 30, False))
-        for seed in range(5)
+        size_curve.measure(fit(plain(k=1), references.subset(some)), references, some)
+        for rng in map(np.random.default_rng, range(5))
+        for some in [np.sort(rng.choice(300, 30, False))]
     ]
     accuracy = next(point.accuracy for point in chosen if point.kept == 30)
     assert accuracy > np.mean([point.accuracy for point in drawn])
@@ -235,7 +141,6 @@ def test_prototypes_beat_a_draw():
         (Condense(bytes=6 * 4 * 30 + 5), 30),
         (Condense(bytes=10**9), 120),
         (Condense(share=1.0), 120),
-        (Condense(by="condensed", count=5), 5),
     ],
 )
 def test_as_many_as_asked_for(plan, kept):
@@ -263,17 +168,17 @@ def test_the_curve_is_scikit_learns():
 
 
 def test_the_curve_of_very_many_is_of_a_draw(monkeypatch):
-    monkeypatch.setattr(module, "_MOST", 40)
+    monkeypatch.setattr(size_curve, "_MOST", 40)
     found = condense(plain(), blobs(), Condense(count=60))
     assert all((point.accuracy * 40) % 1 == pytest.approx(0) for point in found.curve)
 
 
 def test_the_same_seed_keeps_the_same():
-    for plan in (Condense(count=20), Condense(by="condensed")):
-        one, two, other = (
-            condense(plain(seed=seed), blobs(spread=2.5), plan).rows.tolist() for seed in (1, 1, 2)
-        )
-        assert one == two != other
+    one, two, other = (
+        condense(plain(seed=seed), blobs(spread=2.5), Condense(count=20)).rows.tolist()
+        for seed in (1, 1, 2)
+    )
+    assert one == two != other
 
 
 def test_copies_make_fewer_clusters_but_not_fewer_references():
@@ -323,14 +228,6 @@ def test_what_auto_stands_for_is_decided_by_all():
         (Condense(share=0.01), Spec(), "1 references are too few: 4 classes"),
         (Condense(bytes=50), plain(), r"2 references are too few: .*\(96 bytes, 24 each\)"),
         (Condense(count=10), Spec(k=20), "k = 20, but there are only 10 references"),
-        (Condense(by="same"), Spec(pca=2), "'same' keeps no promise with the projection pca"),
-        (
-            Condense(by="same"),
-            Spec(projection="classes"),
-            "'same' keeps no promise with the projection classes",
-        ),
-        (Condense(by="same"), Spec(balanced=True), "'same' keeps no promise with balanced"),
-        (Condense(by="same"), Spec(k=120), "'same' takes more references than the k = 120"),
         (Condense(by="edited"), Spec(head="neighbors"), "'edited' compares labels"),
     ],
 )
@@ -342,11 +239,10 @@ def test_plans_that_the_references_cannot_serve(plan, spec, message):
 @pytest.mark.parametrize(
     ("plan", "message"),
     [
-        (
-            {"by": "magic"},
-            "unknown method 'magic'; choose from prototypes, condensed, edited, same",
-        ),
-        ({"by": "same", "count": 5}, "'same' keeps as many references as it needs, not 5"),
+        ({"by": "magic"}, "unknown method 'magic'; choose from prototypes, edited"),
+        ({"by": "condensed"}, "condensed is gone: as many prototypes answer better; .* 300, 25%"),
+        ({"by": "same", "count": 5}, "same is gone: .*; say how many prototypes .* 300, 25%"),
+        ({"by": "edited", "count": 5}, "'edited' keeps as many references as it needs, not 5"),
         ({"count": 5, "share": 0.5}, "in one way: number, share or bytes"),
         ({}, "say how many prototypes to keep"),
         ({"count": 0}, "at least one reference must be kept, not 0"),
@@ -358,13 +254,12 @@ def test_plans_that_make_no_sense(plan, message):
         Condense(**plan)
 
 
-@pytest.mark.parametrize("by", ["condensed", "edited", "same"])
-def test_methods_that_compare_labels_need_them(by):
-    with pytest.raises(InputError, match=f"'{by}' compares labels; without them"):
+def test_a_method_that_compares_labels_needs_them():
+    with pytest.raises(InputError, match="'edited' compares labels; without them"):
         condense(
             Spec(),
             References.of(np.random.default_rng(0).standard_normal((20, 4))),
-            Condense(by=by),
+            Condense(by="edited"),
         )
 
 
@@ -406,14 +301,15 @@ def test_a_build_with_fewer_references(photos, pocketknn, tmp_path):
             ["--condense", "1KB", *PLAIN],
             "1 references are too few: 3 classes need at least 3 references",
         ),
-        (["--condense", "half"], "say how many references to keep: 500, 50% or 2MB, or same,"),
-        (["--condense", "0.5"], "say how many references to keep: 500, 50% or 2MB, or same,"),
+        (["--condense", "half"], "say how many references to keep: 500, 50% or 2MB, or edited,"),
+        (["--condense", "0.5"], "say how many references to keep: 500, 50% or 2MB, or edited,"),
         (["--condense", "prototypes"], "say how many prototypes to keep"),
-        (["--condense-by", "condensed"], "say how many references to keep: 500, 50% or 2MB"),
-        (["--condense", "6", "--condense-by", "same"], "'same' keeps as many references as it"),
-        (["--condense", "same", "--condense-by", "edited"], "name two methods"),
+        (["--condense-by", "prototypes"], "say how many references to keep: 500, 50% or 2MB"),
+        (["--condense", "6", "--condense-by", "edited"], "'edited' keeps as many references as it"),
+        (["--condense", "6", "--condense-by", "condensed"], "--condense condensed is gone"),
+        (["--condense", "same"], "--condense same is gone: what changed no answer"),
+        (["--condense", "edited", "--condense-by", "prototypes"], "name two methods"),
         (["--condense", "6", "--condense-by", "magic"], "unknown method 'magic'"),
-        (["--condense", "same", "--balanced", "--k", "3"], "'same' keeps no promise with balanced"),
     ],
 )
 def test_mistakes_are_one_line(more, words, photos, pocketknn, tmp_path):

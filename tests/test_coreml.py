@@ -7,12 +7,12 @@ from conftest import PRECISION, Case, photo_case, vector_case
 
 from pocketknn.builder import InputError, References, Spec
 from pocketknn.export import check
-from pocketknn.export.formats.coreml import convert
+from pocketknn.export.formats import coreml
 from pocketknn.export.formats.options import IOS, Options
 from pocketknn.export.manifest.describe import describe
 from pocketknn.export.manifest.figures import measure
 from pocketknn.export.output.checksums import files_of
-from pocketknn.export.parity.check import holds
+from pocketknn.export.parity.stored import holds
 from pocketknn.export.parity.test_inputs import Queries
 
 SPECIFICATION = {15: 6, 16: 7, 17: 8, 18: 9}
@@ -26,7 +26,7 @@ def written(case, folder, precision="float16", **options):
 
 
 def agrees(case, path, precision):
-    outputs = convert.load(path)(case.queries.inputs)
+    outputs = coreml.load(path)(case.queries.inputs)
     stored = holds(files_of(path), case.fit)
     given = (outputs, case.queries.embeddings, case.fit)
     return check(*given, precision=precision, stored=stored).failures == ()
@@ -52,7 +52,7 @@ def test_70000_references_at_every_target(ios, tmp_path):
     references = References.of(rng.standard_normal((70_000, 4)))
     queries = np.array(references.vectors[[69_999, 65_536, 65_535, 4_463, 0]])
     case = Case(Spec(backbone="vector", k=3), references, None, Queries(queries, queries))
-    outputs = convert.load(written(case, tmp_path, ios=ios))(queries)
+    outputs = coreml.load(written(case, tmp_path, ios=ios))(queries)
     assert outputs["indices"][:, 0].tolist() == [69_999, 65_536, 65_535, 4_463, 0]
 
 

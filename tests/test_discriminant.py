@@ -10,7 +10,8 @@ from scipy.linalg import subspace_angles
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 
 from pocketknn.builder import InputError
-from pocketknn.builder.knn.exact import cosines, unit
+from pocketknn.builder.choices.metrics.cosine import unit
+from pocketknn.builder.knn.exact import scores
 from pocketknn.builder.knn.projection.classes import LEAST_WIDTH, STRENGTH, discriminant
 
 
@@ -27,7 +28,7 @@ def photos(counts, d=60, spread=1.0, seed=0):
 
 
 def compared(projection, rows):
-    return cosines(projection(rows), projection(rows))
+    return scores(projection(rows), projection(rows))
 
 
 def without_common(rows, ids):
@@ -103,7 +104,7 @@ def test_what_photos_of_a_class_differ_in_counts_for_less():
     rows = 5 + np.eye(30)[ids + 1] + 0.2 * rng.standard_normal((60, 30))
     rows += rng.standard_normal((60, 1)) * light
     found = discriminant(rows.astype(np.float32), ids)
-    raw, learned = (cosines(one, one) for one in (rows, found(rows)))
+    raw, learned = (scores(one, one) for one in (rows, found(rows)))
     same = ids[:, None] == ids
     assert learned[same].mean() - learned[~same].mean() > 5 * (raw[same].mean() - raw[~same].mean())
 

@@ -166,13 +166,13 @@ def test_the_files_it_speaks_of_exist():
 
 
 def test_what_it_says_of_the_snippets_is_what_they_say():
-    from pocketknn.export.apps.snippets import write
+    from pocketknn.export.formats.table import SNIPPETS
 
-    folder = ROOT / "export" / "apps" / "snippets"
-    said = "".join(path.read_text("utf-8") for path in folder.glob("*.tmpl"))
+    folders = ROOT / "export" / "formats"
+    said = "".join(path.read_text("utf-8") for path in folders.glob("*/snippets/*.j2"))
     platforms = "".join(text for name, text in TEXTS.items() if name.startswith("platforms/"))
     names = set(re.findall(r"\b\w+\.(?:swift|kt|mjs)\b|\bclassify\.py\b", platforms))
-    assert names <= set(write.SNIPPETS)
+    assert names <= set(SNIPPETS)
     assert len(names) >= 7
     packages = re.findall(
         r"com\.google\.[\w.]+:[\w:.-]+\w|(?:pip|npm) install .+|minSdk \d+", platforms

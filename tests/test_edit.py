@@ -13,10 +13,10 @@ from pocketknn.builder.system import atomic_file, swap
 from pocketknn.export import FORMATS, export, load
 from pocketknn.export.editing import edit as editing
 from pocketknn.export.editing.edit import rewrite, with_references
-from pocketknn.export.manifest.stored import open_artefact
+from pocketknn.export.manifest.read_back import open_artefact
 from pocketknn.export.output.checksums import digest
 from pocketknn.export.sizes.limits import check_size
-from pocketknn.export.templates.slots import content_of
+from pocketknn.export.templates.content import content_of
 
 SUFFIXES = {name: target.SUFFIX for name, target in FORMATS.items()}
 
@@ -37,7 +37,8 @@ def folders(photos, tmp_path_factory):
 @pytest.fixture(scope="module")
 def builds(folders):
     """What build makes of the folders, whatever the options."""
-    from pocketknn.export.cli.make.build import Selection, build_photos
+    from pocketknn.export.pipeline.build import build as pipeline
+    from pocketknn.export.pipeline.request import Request, Selection
 
     made = {}
 
@@ -46,7 +47,7 @@ def builds(folders):
         if key not in made:
             made[key] = folders / f"out-{len(made)}"
             spec = plain(backbone="pixels", size=8, k=3, **choices)
-            build_photos(Selection(photos=folders / name), made[key], spec)
+            pipeline(Request(selection=Selection(photos=folders / name), spec=spec), made[key])
         return made[key]
 
     return build
@@ -191,13 +192,11 @@ def test_no_reference_would_be_left(builds, pocketknn, tmp_path):
 @pytest.mark.parametrize("suffix", SUFFIXES.values())
 def test_a_file_whose_backbone_is_not_here(suffix, folders, pocketknn, tmp_path, monkeypatch):
     """Held against what it answered before; what is wrong then is still seen."""
-    from pocketknn.export.cli.change import edit
-
     out = tmp_path / "out"
     words = ("--backbone", "pixels", "--size", 8, "--k", 3, "--formats", FORMAT_OF[suffix], *PLAIN)
     assert pocketknn("build", folders / "all", "-o", out, *words).code == 0
     path = copied(out / f"model{suffix}", tmp_path)
-    monkeypatch.setattr(edit, "_at_hand", lambda opened: False)
+    monkeypatch.setattr("pocketknn.builder.backbones.load.is_installed", lambda name: False)
     said = pocketknn("edit", path, "--remove-class", "apple")
     assert said.code == 0, said.out + said.err
     opened, before = open_artefact(path), digest(path)

@@ -15,14 +15,15 @@ from conftest import drawing
 
 from pocketknn.builder import Spec, embed, find, load_backbone
 from pocketknn.builder.backbones import bundled
-from pocketknn.builder.backbones.efficientnet_lite import LITES
+from pocketknn.builder.backbones.backbone import Backbone
+from pocketknn.builder.backbones.engines import conversion, network_cache
 from pocketknn.builder.backbones.info_cache import Facts, hash_of
-from pocketknn.builder.backbones.keras_downloads import address
-from pocketknn.builder.backbones.load import Backbone
-from pocketknn.builder.backbones.mobilenets import FAMILIES, network
-from pocketknn.builder.embedding import litert_conversion, network_cache
-from pocketknn.builder.embedding.cache import NETWORK, Cache, clear, networks
-from pocketknn.builder.embedding.embed import run
+from pocketknn.builder.backbones.networks.efficientnet_lite import LITES
+from pocketknn.builder.backbones.networks.mobilenets import FAMILIES, network
+from pocketknn.builder.backbones.weights.keras_downloads import address
+from pocketknn.builder.embedding.cache import Embeddings
+from pocketknn.builder.embedding.local import run
+from pocketknn.builder.system.cache import Cache
 
 
 def pictures(size):
@@ -119,10 +120,10 @@ def test_a_weights_file_needs_tensorflow_once(two, cache, tmp_path):
     given = (two, "mobilenet", tmp_path / "some.weights.h5", 0.25)
     assert loaded(*given) == ["litert", "keras", "tensorflow"]
     assert loaded(*given) == ["litert"]
-    ((name, size),) = networks(cache)
-    assert name.startswith("mobilenet-")
-    assert size > 4 * 200_000, "each weight is a float32"
-    assert clear(cache) == 2, "the network, and the facts of the weights file"
+    (path,) = Cache(cache).items("networks")
+    assert path.name.startswith("mobilenet-")
+    assert path.stat().st_size > 4 * 200_000, "each weight is a float32"
+    assert Cache(cache).clear() == 2, "the network, and the facts of the weights file"
 
 
 def own(tmp_path, layer):
@@ -141,7 +142,7 @@ def test_a_users_own_network_is_run_by_litert_too(tmp_path, cache):
     found = own(tmp_path, identity)
     again = load_backbone(Spec(backbone=str(tmp_path / "own.keras")))
     assert (found.engine.name, again.engine.name) == ("litert", "litert")
-    (kept,) = cache.glob(f"*{NETWORK}")
+    (kept,) = cache.glob("*.network")
     with zipfile.ZipFile(kept) as archive:
         assert json.loads(archive.read("facts.json"))["cosine"] >= network_cache.AGREES
     assert again.facts == found.facts == Facts.of(again.model)
@@ -152,7 +153,7 @@ def test_a_network_that_litert_cannot_run_is_run_by_keras_with_a_line(tmp_path, 
     def refuse(backbone):
         raise ValueError("no such operation\nin many lines")
 
-    monkeypatch.setattr(litert_conversion, "convert", refuse)
+    monkeypatch.setattr(conversion, "convert", refuse)
     found = own(tmp_path, identity)
     assert found.engine.name == "keras"
     (note,) = found.engine.notes
@@ -163,9 +164,9 @@ def test_a_network_that_litert_cannot_run_is_run_by_keras_with_a_line(tmp_path, 
 
 def test_where_litert_disagrees_keras_is_believed_with_a_line(tmp_path, cache, monkeypatch):
     other = own(tmp_path, lambda out: keras.layers.Dense(4)(out))
-    wrong = litert_conversion.convert(other)
+    wrong = conversion.convert(other)
     (tmp_path / "right").mkdir()
-    monkeypatch.setattr(litert_conversion, "convert", lambda backbone: wrong)
+    monkeypatch.setattr(conversion, "convert", lambda backbone: wrong)
     spec = Spec(backbone=str(tmp_path / "own.keras"))
     right = own(tmp_path / "right", identity)
     assert right.engine.name == "keras"
@@ -179,13 +180,14 @@ def test_embeddings_of_two_engines_are_kept_apart(tmp_path, cache):
     found = own(tmp_path, identity)
     by_keras = replace(found, by_keras=True)
     assert by_keras.identity() == found.identity()
-    assert Cache.of(cache, found, "center").path != Cache.of(cache, by_keras, "center").path
+    paths = {Embeddings.of(Cache(cache), one, "center").path for one in (found, by_keras)}
+    assert len(paths) == 2
 
 
 def test_the_cache_says_what_the_engine_has_to_say(tmp_path, cache, monkeypatch):
     found = own(tmp_path, identity)
     monkeypatch.setitem(vars(found), "engine", replace(found.engine, notes=("a line",)))
-    assert Cache.of(cache, found, "center").notes == ["a line"]
+    assert Embeddings.of(Cache(cache), found, "center").notes == ["a line"]
 
 
 def damage(path):
@@ -198,27 +200,27 @@ def cut(path):
     path.write_bytes(path.read_bytes()[:200])
 
 
-def other_versions(path):
-    with zipfile.ZipFile(path) as archive:
-        facts, network = json.loads(archive.read("facts.json")), archive.read("network.tflite")
-    facts["made_by"]["tensorflow"] = "1.0"
-    path.write_bytes(network_cache.archive(network, facts))
+def test_a_network_of_other_versions_serves_these_no_more(tmp_path, cache, monkeypatch):
+    assert own(tmp_path, identity).engine.notes == ()
+    there = network_cache.version
+    monkeypatch.setattr(
+        network_cache, "version", lambda name: "1.0" if name == "tensorflow" else there(name)
+    )
+    assert load_backbone(Spec(backbone=str(tmp_path / "own.keras"))).engine.notes == ()
+    assert len(Cache(cache).items("networks")) == 2
 
 
-@pytest.mark.parametrize(
-    ("harm", "words"),
-    [(damage, "was corrupt"), (cut, "was corrupt"), (other_versions, "is of other versions")],
-)
-def test_a_kept_network_that_is_not_right_is_made_anew_with_a_line(tmp_path, cache, harm, words):
+@pytest.mark.parametrize("harm", [damage, cut])
+def test_a_kept_network_that_is_not_right_is_made_anew_with_a_line(tmp_path, cache, harm):
     first = own(tmp_path, identity)
     expected = run(first, pictures(12))
-    (path,) = cache.glob(f"*{NETWORK}")
+    (path,) = cache.glob("*.network")
     whole = path.read_bytes()
     harm(path)
     again = replace(first)
     np.testing.assert_array_equal(run(again, pictures(12)), expected)
     (note,) = again.engine.notes
-    assert note == f"the network {path} {words} and is made anew"
+    assert note == f"the network {path} was corrupt and is made anew"
     assert path.read_bytes() == whole
     assert replace(first).engine.notes == ()
 
@@ -240,7 +242,7 @@ def test_a_model_that_is_open_is_run_by_keras(tmp_path):
 
 
 def test_all_cores_work_and_the_order_stays(tmp_path, monkeypatch):
-    monkeypatch.setattr("pocketknn.builder.embedding.embed.cores", lambda: 4)
+    monkeypatch.setattr("pocketknn.builder.embedding.local.cores", lambda: 4)
     found = load_backbone(Spec(backbone="bundled", size=32))
     many = np.concatenate([pictures(32)[1:]] * 20)
     many[::7] //= 2
@@ -250,7 +252,7 @@ def test_all_cores_work_and_the_order_stays(tmp_path, monkeypatch):
 
 def test_an_error_waits_for_no_other_picture(two, monkeypatch):
     """Memory and time are bounded: what was not begun when a picture is refused is not begun."""
-    monkeypatch.setattr("pocketknn.builder.embedding.embed.cores", lambda: 1)
+    monkeypatch.setattr("pocketknn.builder.embedding.local.cores", lambda: 1)
     found = load_backbone(Spec(backbone="pixels", size=8))
     (photo, *_) = find(two)
     begun = []
@@ -268,7 +270,8 @@ def test_an_error_waits_for_no_other_picture(two, monkeypatch):
 def test_a_large_jpeg_is_decoded_smaller_and_looks_the_same():
     from PIL import Image
 
-    from pocketknn.builder.photos.decode import _decode, picture, square
+    from pocketknn.builder.photos.crop import square
+    from pocketknn.builder.photos.decode import _decode, picture
 
     image = drawing(5, (1601, 1200)).crop((0, 0, 1600, 1200))
     for orientation in (1, 6):

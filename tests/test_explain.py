@@ -11,10 +11,13 @@ from conftest import PLAIN, drawing, vector_case
 from PIL import Image
 
 from pocketknn.builder import find
-from pocketknn.builder.photos.decode import decode, square
+from pocketknn.builder.photos.crop import square
+from pocketknn.builder.photos.decode import decode
 from pocketknn.export import load
-from pocketknn.export.analysis.occlusion.explain import Occlusion, Patches, explain
-from pocketknn.export.formats.artefact import Artefact
+from pocketknn.export.analysis.occlusion.explanation import Occlusion
+from pocketknn.export.analysis.occlusion.measure import explain
+from pocketknn.export.analysis.occlusion.patches import Patches
+from pocketknn.export.manifest.artefact import Artefact
 from pocketknn.export.manifest.metadata import Metadata
 from pocketknn.export.manifest.reopen import scorer_of
 
@@ -324,15 +327,15 @@ def test_vectors_have_no_parts(pocketknn, spots, tmp_path):
 
 
 def test_thumbnails_are_of_the_very_pictures(spots, built, tmp_path):
-    from pocketknn.export.analysis.match import thumbnails
-    from pocketknn.export.analysis.occlusion.explain import Near
+    from pocketknn.builder.references.match import thumbnails
+    from pocketknn.export.analysis.occlusion.explanation import Near
 
     shutil.copytree(spots / "photos", tmp_path / "photos")
     rows = load(built / "model.onnx").metadata.rows()
     near = [Near(**row, score=1.0) for row in rows[:3]]
     drawing(1).save(tmp_path / "photos" / near[0].path)  # another picture by now
     (tmp_path / "photos" / near[1].path).unlink()
-    found = thumbnails(near, find(tmp_path / "photos"), 10, "center")
+    found = thumbnails({one.id: one.path for one in near}, find(tmp_path / "photos"), 10, "center")
     assert list(found) == [near[2].id]
     expected = square(Image.open(spots / "photos" / near[2].path), 10, "center")
     assert (found[near[2].id] == expected).all()

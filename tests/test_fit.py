@@ -164,7 +164,7 @@ def test_a_threshold_that_rejects_everything_can_be_measured():
 def test_the_unknown_take_all_of_the_vote():
     found = fit(Spec(reject=-1.0, metric="euclidean", k=3), blobs())
     near, far = found.references.vectors[:1], found.references.vectors[:1] + 100
-    votes = found.votes(found.search(np.concatenate([near, far])))
+    votes = found.answers(found.search(np.concatenate([near, far])))
     assert found.labels == ("c0", "c1", "c2", "unknown")
     assert votes[0, 3] == 0
     assert votes[1].tolist() == [0, 0, 0, 1]

@@ -8,14 +8,17 @@ from sklearn.linear_model import LogisticRegression
 from test_discriminant import photos
 
 from pocketknn.builder import References, Spec
+from pocketknn.builder.choices.searches import find
 from pocketknn.builder.knn import exact as neighbors
 from pocketknn.builder.knn import rejection
 from pocketknn.builder.knn.evaluation import leave_one_out
-from pocketknn.builder.knn.exact import search, vote
-from pocketknn.builder.knn.folds import PARTS, Fold, folds, groups
+from pocketknn.builder.knn.exact import search
+from pocketknn.builder.knn.folds import PARTS, Fold, folds
+from pocketknn.builder.knn.near_copies import groups
 from pocketknn.builder.knn.projection.classes import discriminant
 from pocketknn.builder.knn.resolve import fit
 from pocketknn.builder.knn.temperature import Asked, most_likely, usual
+from pocketknn.export.report.statistics.answers import of_references
 from pocketknn.export.report.statistics.learning_curve import learning_curve
 
 COUNTS = [(2, 2), (2,) * 9, (1, 2, 40), (3,) * 7, (1,) * 5 + (2,), (4, 5, 6), (20,) * 5, (2, 40)]
@@ -102,10 +105,9 @@ def accuracy_of(parts, rows, ids, k=50, t=0.1):
     right = []
     for fold in parts:
         found = fold.search(rows, min(k, len(fold.train)))
-        said = vote(found, ids, int(ids.max()) + 1, by="uniform")
         weights = np.exp(found.scores / t)
         said = np.stack(
-            [(weights * (ids[found.indices] == c)).sum(axis=1) for c in range(said.shape[1])], 1
+            [(weights * (ids[found.indices] == c)).sum(axis=1) for c in range(ids.max() + 1)], 1
         )
         right.append(said.argmax(axis=1) == ids[fold.test])
     return float(np.concatenate(right).mean())
@@ -296,7 +298,8 @@ def test_a_class_that_is_left_out_is_left_out_of_the_projection_too(unknowing):
 
 
 def test_a_learning_curve_learns_each_point_anew(unknowing):
-    curve = learning_curve(fit(Spec(backbone="vector", projection="classes"), unknowing))
+    one = fit(Spec(backbone="vector", projection="classes"), unknowing)
+    curve = learning_curve(one, of_references(one))
     assert (curve.mean < 0.25 + 0.12).all()
 
 
@@ -308,7 +311,7 @@ def test_the_recall_of_small_references_is_measured_in_the_space_of_the_file(pre
     fitted = fit(replace(spec, recall=0.8), refs)
     units = fitted.space.rows / np.linalg.norm(fitted.space.rows, axis=1, keepdims=True)
     exact = neighbors.leave_one_out(fitted.space.rows, 3).indices
-    found = fitted.index.find(units, 3, np.arange(len(rows))).indices
+    found = find(fitted.index, units, 3, np.arange(len(rows))).indices
     counted = (exact[:, :, None] == found[:, None, :]).any(axis=2).mean()
     assert fitted.index.recall == pytest.approx(counted, abs=0.01)
     assert counted > 0.9

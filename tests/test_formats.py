@@ -9,11 +9,13 @@ import pytest
 from conftest import PRECISION, Case, drawing, photo_case, plain, vector_case
 
 from pocketknn.builder import InputError, References, Spec, build
-from pocketknn.builder.backbones.mobilenets import FAMILIES, network
+from pocketknn.builder.backbones.networks.mobilenets import FAMILIES, network
 from pocketknn.builder.knn import exact as neighbors
 from pocketknn.export import FORMATS, check, load
+from pocketknn.export.manifest.artefact import metadata_of
 from pocketknn.export.output.checksums import files_of
-from pocketknn.export.parity.check import TOLERANCES, holds
+from pocketknn.export.parity.check import TOLERANCES
+from pocketknn.export.parity.stored import holds
 from pocketknn.export.parity.test_inputs import Queries
 
 gc.freeze()  # coremltools collects garbage in each conversion; TensorFlow's is a lot
@@ -134,7 +136,7 @@ def test_the_file_agrees_with_exact_knn(name, case, tmp_path):
     parity = judge(name, path, case)
     assert parity.failures == ()
     assert parity.stored
-    assert FORMATS[name].read(path) == case.metadata
+    assert metadata_of(path) == case.metadata
 
 
 @pytest.mark.parametrize("name", ["keras", "tflite", "onnx"])
@@ -254,7 +256,7 @@ def test_a_picture_of_another_size_is_refused(name, photos, tmp_path):
 def test_a_reference_table_is_inside_each_file(photos, tmp_path):
     case = photo_case(photos, size=16)
     for name in FORMATS:
-        rows = FORMATS[name].read(written(name, case, tmp_path)).rows()
+        rows = metadata_of(written(name, case, tmp_path)).rows()
         assert rows[5]["path"] == "berries/red/1.png"
         assert rows[5]["label"] == "berries/red"
 

@@ -1,19 +1,13 @@
 """Photos that are references, known by the bytes of their files."""
 
 import hashlib
-from typing import NamedTuple
 
 import pytest
 
 from pocketknn.builder import find
-from pocketknn.builder.photos.decode import Photo, read
-from pocketknn.export.analysis.match import ByPicture, among, thumbnails
-
-
-class Found(NamedTuple):
-    id: str
-    path: str
-
+from pocketknn.builder.photos.decode import read
+from pocketknn.builder.photos.photo import Photo
+from pocketknn.builder.references.match import ByPicture, among, thumbnails
 
 CONTENT = b"the bytes of a file"
 HASH = hashlib.sha256(CONTENT).hexdigest()
@@ -48,7 +42,6 @@ def test_photos_that_cannot_be_read_are_no_references():
 def test_a_reference_without_a_name_is_found_among_all_photos(photos):
     found = find(photos)
     ids = [hashlib.sha256(read(photo)).hexdigest()[:12] for photo in found]
-    nameless = Found(id=ids[3], path="")
-    named, moved = Found(id=ids[5], path=found[5].name), Found(id=ids[6], path="elsewhere.png")
-    assert set(thumbnails([nameless, named, moved], found, 8, "center")) == {ids[3], ids[5]}
-    assert set(thumbnails([named, moved], found, 8, "center")) == {ids[5]}
+    named = {ids[5]: found[5].name, ids[6]: "elsewhere.png"}
+    assert set(thumbnails({ids[3]: ""} | named, found, 8, "center")) == {ids[3], ids[5]}
+    assert set(thumbnails(named, found, 8, "center")) == {ids[5]}

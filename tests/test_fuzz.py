@@ -9,8 +9,8 @@ from conftest import photo_case
 
 from pocketknn.builder import InputError
 from pocketknn.export import FORMATS, export
-from pocketknn.export.cli.console import tables
-from pocketknn.export.formats.artefact import load
+from pocketknn.export.cli.console import summary
+from pocketknn.export.manifest.artefact import load, metadata_of
 from pocketknn.export.output.checksums import files_of
 
 MUTATIONS = int(os.environ.get("POCKETKNN_MUTATIONS", "200"))  # of each kind; 1000 by hand
@@ -55,8 +55,8 @@ def test_a_damaged_file_is_refused_in_one_line_or_still_right(name, built, tmp_p
         shutil.copytree(whole, path) if whole.is_dir() else shutil.copy(whole, path)
         mutate(path, rng)
         try:
-            metadata = target.read(path)
-            tables.facts(metadata.manifest, [])
+            metadata = metadata_of(path)
+            summary.facts(metadata.manifest, [])
             metadata.rows()
             outputs = load(path).run(picture)
         except InputError as error:

@@ -11,12 +11,12 @@ from PIL import Image
 from scipy.special import softmax
 
 from pocketknn.builder import References
+from pocketknn.builder.choices.neighbors import Neighbors
 from pocketknn.builder.knn import exact as neighbors
-from pocketknn.builder.knn.exact import Neighbors
 from pocketknn.builder.knn.resolve import fit
 from pocketknn.export import export, load
-from pocketknn.export.formats.artefact import FORMATS
 from pocketknn.export.formats.options import Options
+from pocketknn.export.formats.table import FORMATS
 from pocketknn.export.parity.check import TOLERANCES
 from pocketknn.export.parity.expected import Expected, search
 from pocketknn.export.parity.golden import COUNT
@@ -113,11 +113,11 @@ def test_the_answers_are_exact(golden):
                 for i, may in zip(expected["indices"], expected["allowed"], strict=True)
             ] == [True] * case.fit.k
             if case.fit.labels:
-                votes = case.fit.votes(best, kind)[row]
+                votes = case.fit.answers(best, kind)[row]
                 np.testing.assert_allclose(expected["probabilities"], votes, atol=1e-9)
                 assert case.fit.labels[int(neighbors.winners(votes[None])[0])] in expected["labels"]
             if case.spec.head == "regress":
-                values = case.fit.values(best, kind)[row]
+                values = case.fit.answers(best, kind)[row]
                 np.testing.assert_allclose(expected["value"], values, rtol=1e-9)
 
 
@@ -228,7 +228,7 @@ def test_int8_promises_no_neighbour(choices, photos, tmp_path):
 
 
 def test_no_file_no_examples(tmp_path, monkeypatch):
-    monkeypatch.setattr("pocketknn.export.parity.check.holds", lambda *arguments: False)
+    monkeypatch.setattr("pocketknn.export.pipeline.holds", lambda *arguments: False)
     case = vector_case()
     export(case.spec, case.references, None, tmp_path / "out", formats=["keras"])
     assert not (tmp_path / "out/golden").exists()
@@ -295,9 +295,9 @@ def test_no_right_answer_is_outside(head, seed, choices, kind):
                 own = Neighbors(np.minimum(own.scores, 0), own.indices)
             outputs = {"scores": own.scores, "indices": own.indices}
             if head == "classify":
-                outputs["probabilities"] = found.votes(own, kind)
+                outputs["probabilities"] = found.answers(own, kind)
             else:
-                outputs["value"] = found.values(own, kind)
+                outputs["value"] = found.answers(own, kind)
             assert passes(outputs, 0, expected, found.labels) == []
 
 
@@ -327,13 +327,14 @@ def test_a_tie_of_one_class_leaves_the_vote_clear():
 def test_pictures_of_photos_are_those_of_the_build(photos, tmp_path):
     """Half of the drawn photos are mirrored; what is written is what was asked."""
     from pocketknn.builder import find, load_backbone
-    from pocketknn.builder.embedding.embed import embed
+    from pocketknn.builder.embedding.local import embed
+    from pocketknn.builder.photos.squares import Squares
     from pocketknn.export.parity import test_inputs as queries
 
     spec = plain(backbone="pixels", size=20)
     net = load_backbone(spec)
     embedded = embed(find(photos), net, spec.crop)
-    against = queries.from_photos(embedded.photos, net, spec.crop)
+    against = queries.from_photos(embedded.photos, net, Squares(net.size, spec.crop).of)
     refs = embedded.references()
     export(spec, refs, net, tmp_path / "out", against=against, formats=["keras"])
     written = [np.asarray(Image.open(tmp_path / f"out/golden/{i}.png")) for i in range(COUNT)]

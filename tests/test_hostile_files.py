@@ -13,7 +13,7 @@ import pytest
 from conftest import drawing, vector_case
 
 from pocketknn.builder import InputError, References, find
-from pocketknn.builder.photos import find as sources
+from pocketknn.builder.photos import archives
 from pocketknn.builder.photos.readers import LocalFile, read_file
 
 
@@ -116,15 +116,15 @@ def test_a_photo_that_is_a_pipe_or_has_an_impossible_name_is_skipped(tmp_path, p
 
 
 def test_a_small_archive_that_grows_without_end_is_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr(sources, "LARGEST", 1 << 20)
+    monkeypatch.setattr(archives, "LARGEST", 1 << 20)
     with tarfile.open(tmp_path / "bomb.tar.gz", "w:gz") as archive:
         info = tarfile.TarInfo("a/zeros.bmp")
         info.size = 4 << 20
         archive.addfile(info, io.BytesIO(bytes(info.size)))
     with pytest.raises(InputError, match="unpacks to more than 20 times its size"):
         find(tmp_path / "bomb.tar.gz")
-    monkeypatch.setattr(sources, "_SPARE_DISK", 1 << 60)
-    monkeypatch.setattr(sources, "LARGEST", 1 << 30)
+    monkeypatch.setattr(archives, "_SPARE_DISK", 1 << 60)
+    monkeypatch.setattr(archives, "LARGEST", 1 << 30)
     with pytest.raises(InputError, match="does not fit into"):
         find(tmp_path / "bomb.tar.gz")
 

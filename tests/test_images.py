@@ -10,7 +10,9 @@ import pytest
 from PIL import Image, ImageCms
 from profiles import P3, PROPHOTO, in_colours, of_colours, of_grey
 
-from pocketknn.builder.photos.decode import Photo, PictureError, _formats, decode, pixels, square
+from pocketknn.builder.photos.crop import square
+from pocketknn.builder.photos.decode import _formats, decode, pixels
+from pocketknn.builder.photos.photo import Photo, PictureError
 
 
 def encoded(image, kind, **options):

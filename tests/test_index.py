@@ -5,20 +5,22 @@ import pytest
 from conftest import PLAIN, PRECISION, Case, photo_case, plain
 from sklearn.neighbors import NearestNeighbors
 
+from pocketknn.builder.choices.searches import find
+from pocketknn.builder.choices.searches.scalar_quantization import LARGEST, encode, scale
 from pocketknn.builder.errors import InputError
-from pocketknn.builder.graph.build import wire
-from pocketknn.builder.index.choose import index_again
-from pocketknn.builder.index.scalar_quantization import LARGEST, encode, scale
+from pocketknn.builder.graph.wire import wire
 from pocketknn.builder.knn import exact as neighbors
+from pocketknn.builder.knn.index.choose import index_again
 from pocketknn.builder.knn.resolve import fit
 from pocketknn.builder.references.references import References
 from pocketknn.builder.spec import Spec
 from pocketknn.export import export
-from pocketknn.export.formats.artefact import FORMATS
 from pocketknn.export.formats.options import Options
-from pocketknn.export.manifest.stored import open_artefact
+from pocketknn.export.formats.table import FORMATS
+from pocketknn.export.manifest.read_back import open_artefact
 from pocketknn.export.output.checksums import files_of, size
-from pocketknn.export.parity.check import check, holds
+from pocketknn.export.parity.check import check
+from pocketknn.export.parity.stored import holds
 from pocketknn.export.parity.test_inputs import Queries
 
 N, D, K = 1600, 72, 5
@@ -66,7 +68,7 @@ def test_a_file_answers_as_the_index_does_in_numpy(name, case, tmp_path):
     assert holds(files_of(path), case.fit)
     parity = check(found, case.queries.embeddings, case.fit, precision="float32")
     assert parity.failures == ()
-    own = case.fit.index.find(neighbors.unit(case.queries.embeddings), K)
+    own = find(case.fit.index, neighbors.unit(case.queries.embeddings), K)
     # The black query is as near to all; runtimes round queries for bytes in their own steps, which
     # decides about a few references at the edge of the candidates.
     assert recall(own.indices[1:], found["indices"][1:]) > 0.97
@@ -97,7 +99,7 @@ def test_the_recall_that_is_said_is_the_recall_that_scikit_learn_sees(case):
     nearest = NearestNeighbors(n_neighbors=K + 1, metric="cosine", algorithm="brute").fit(vectors)
     around = nearest.kneighbors(vectors[rows], return_distance=False)
     wanted = np.array([[i for i in near if i != row][:K] for near, row in zip(around, rows)])  # noqa: B905
-    found = index.find(neighbors.unit(vectors[rows]), K, rows).indices
+    found = find(index, neighbors.unit(vectors[rows]), K, rows).indices
     assert not (found == rows[:, None]).any()
     assert recall(wanted, found) == pytest.approx(index.recall, abs=0.03)
     assert index.recall >= 0.9
@@ -344,6 +346,6 @@ def test_a_batch_of_as_many_as_there_are_candidates():
     index = case.fit.index
     queries = case.queries.embeddings[: index.candidates]
     outputs = wire(case.fit)(queries)
-    found = index.find(neighbors.unit(queries), K)
+    found = find(index, neighbors.unit(queries), K)
     assert recall(found.indices[1:], np.asarray(outputs["indices"])[1:]) > 0.99
     np.testing.assert_allclose(outputs["scores"][1:], found.scores[1:], atol=1e-5)

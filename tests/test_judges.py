@@ -9,10 +9,10 @@ import pytest
 from conftest import drawing, plain
 
 from pocketknn.builder import Spec, embed, find, load_backbone
-from pocketknn.builder.embedding import litert_conversion
+from pocketknn.builder.backbones.engines import conversion
 from pocketknn.export import export
+from pocketknn.export.formats import tflite
 from pocketknn.export.formats.onnx.of_litert import onnx_of_litert
-from pocketknn.export.formats.tflite import convert
 from pocketknn.export.parity import judges, test_inputs
 from pocketknn.export.parity.judges import Judges
 
@@ -61,7 +61,7 @@ def test_what_the_packaged_backbones_do_not_have_is_not_guessed_at(tmp_path):
     keras.Model(image, found).save(tmp_path / "relu.keras")
     net = load_backbone(plain(backbone=str(tmp_path / "relu.keras")))
     with pytest.raises(NotImplementedError, match="CONV_2D with the activation 1"):
-        onnx_of_litert(litert_conversion.convert(net))
+        onnx_of_litert(conversion.convert(net))
 
 
 def test_what_keras_embedded_does_not_judge_keras(small_net):
@@ -82,10 +82,10 @@ def test_a_backbone_that_onnxruntime_cannot_have_is_judged_by_keras(net, monkeyp
 
 def test_a_runtime_that_errs_everywhere_alike_is_found_out(net, photos, tmp_path, monkeypatch):
     """References and the file's answers, both by a LiteRT that takes red for blue."""
-    right, opened = net.engine, convert.load
+    right, opened = net.engine, tflite.load
     wrong = replace(right, run=lambda pictures: right.run(pictures[..., ::-1]))
     monkeypatch.setitem(vars(net), "engine", wrong)
-    monkeypatch.setattr(convert, "load", lambda path: turned(opened(path)))
+    monkeypatch.setattr(tflite, "load", lambda path: turned(opened(path)))
     spec = plain(backbone=net.name)
     references = embed(find(photos), net, "center").references()
     build = export(spec, references, net, tmp_path / "out", formats=["tflite"])
@@ -114,13 +114,13 @@ def test_a_build_in_int8_is_calibrated_on_photos_that_do_not_judge_it(
 ):
     seen = {}
 
-    def spy(found, backbone, crop, **more):
+    def spy(found, backbone, square, **more):
         seen["judging"] = found
-        return drawn(found, backbone, crop, **more)
+        return drawn(found, backbone, square, **more)
 
-    def spy_ranges(found, size, crop):
+    def spy_ranges(found, square):
         seen["ranges"] = found
-        return given(found, size, crop)
+        return given(found, square)
 
     drawn, given = test_inputs.from_photos, test_inputs.calibration
     monkeypatch.setattr(test_inputs, "from_photos", spy)

@@ -95,3 +95,21 @@ def test_the_tests_see_the_installed_package():
     import pocketknn.builder
 
     assert "site-packages" in pocketknn.builder.__file__
+
+
+def test_modules_are_found_by_their_earlier_names():
+    code = """
+import importlib, sys, warnings
+import pocketknn.builder
+from pocketknn.builder.system.renamed import RENAMED
+warnings.simplefilter("error")
+try:
+    import pocketknn.builder.neighbors
+except DeprecationWarning as warning:
+    assert "pocketknn.builder.knn.exact" in str(warning)
+    print("warned")
+warnings.simplefilter("ignore")
+for old, new in RENAMED.items():
+    assert importlib.import_module(old) is importlib.import_module(new), old
+"""
+    assert python(code) == ["warned"]

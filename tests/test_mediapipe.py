@@ -7,8 +7,8 @@ import pytest
 from conftest import PRECISION, Case, drawing, photo_case
 
 from pocketknn.builder import References, Spec, load_backbone
-from pocketknn.builder.embedding.embed import run
-from pocketknn.builder.photos.decode import square
+from pocketknn.builder.embedding.local import run
+from pocketknn.builder.photos.crop import square
 from pocketknn.export import load
 from pocketknn.export.formats.options import Options
 from pocketknn.export.manifest.describe import describe

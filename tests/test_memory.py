@@ -9,7 +9,7 @@ import psutil
 import pytest
 
 from pocketknn.builder import InputError, References, Spec, embed, find, load_backbone
-from pocketknn.builder.embedding import engine
+from pocketknn.builder.backbones.engines import engine
 from pocketknn.builder.knn import memory
 from pocketknn.builder.knn.memory import check_room
 from pocketknn.builder.knn.resolve import fit
@@ -110,7 +110,7 @@ def test_memory_that_ends_is_said_in_a_line(pocketknn, photos, tmp_path, monkeyp
     def ends(*args, **options):
         raise np._core._exceptions._ArrayMemoryError((10**9, 1280), np.dtype("f4"))
 
-    monkeypatch.setattr("pocketknn.export.cli.make.build.embed", ends)
+    monkeypatch.setattr("pocketknn.export.pipeline.material.embed", ends)
     said = pocketknn("build", photos, "-o", tmp_path / "out", "--backbone", "pixels")
     assert said.code == 2
     assert said.err.count("\n") == 1

@@ -1,12 +1,17 @@
 """The oracle against scikit-learn's brute-force cosine k-NN, written by others."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
-from conftest import plain
+from conftest import plain, vote, voting
 from scipy.special import softmax
 from sklearn.neighbors import KNeighborsClassifier, KNeighborsRegressor, NearestNeighbors
 
 from pocketknn.builder import References, Spec
+from pocketknn.builder.choices.heads import regress
+from pocketknn.builder.choices.heads.classify import class_weights
+from pocketknn.builder.choices.metrics import METRICS
 from pocketknn.builder.knn import exact
 from pocketknn.builder.knn.evaluation import leave_one_out
 from pocketknn.builder.knn.resolve import fit
@@ -46,7 +51,7 @@ def test_distances_equal_scikit_learns(metric, offset):
     np.testing.assert_array_equal(every.indices, expected)
 
 
-@pytest.mark.parametrize("metric", list(exact.METRICS))
+@pytest.mark.parametrize("metric", list(METRICS))
 def test_ties_of_distances_go_to_the_lower_index(metric):
     rows = np.array([[5.0, 0], [1, 0], [1, 0], [0, 1], [1, 0]])
     found = exact.search(np.array([[1.0, 0], [1, 0]]), rows[1:], 3, metric)
@@ -64,7 +69,7 @@ def test_means_equal_scikit_learns(by, metric):
     targets = rng.standard_normal((200, 2)) * [1, 1e6]
     judge = KNeighborsRegressor(5, metric=metric, weights=by, algorithm="brute")
     found = exact.search(queries, references, 5, metric)
-    means = exact.mean(found, targets, by=by, metric=metric)
+    means = regress.answers(found, voting(SimpleNamespace(targets=targets), by, metric))
     np.testing.assert_allclose(
         means, judge.fit(references, targets).predict(queries), rtol=1e-6, atol=1e-9
     )
@@ -76,7 +81,7 @@ def test_votes_equal_scikit_learns():
     label_ids = rng.integers(0, 7, 200)
     judge = KNeighborsClassifier(5, metric="cosine", algorithm="brute").fit(references, label_ids)
     found = exact.search(queries, references, 5)
-    votes = exact.vote(found, label_ids, 7)
+    votes = vote(found, label_ids, 7)
     np.testing.assert_allclose(votes, judge.predict_proba(queries), atol=1e-15)
     # scikit-learn too gives a tied vote to the lower class
     np.testing.assert_array_equal(exact.winners(votes), judge.predict(queries))
@@ -90,13 +95,13 @@ def test_votes_by_distance_equal_scikit_learns():
     queries = np.concatenate([rng.standard_normal((300, 8)), references[:50] * 3])
     judge = KNeighborsClassifier(5, metric="cosine", algorithm="brute", weights="distance")
     expected = judge.fit(references, label_ids).predict_proba(queries)
-    votes = exact.vote(exact.search(queries, references, 5), label_ids, 7, by="distance")
+    votes = vote(exact.search(queries, references, 5), label_ids, 7, by="distance")
     # scikit-learn's own distance of a vector to itself is 1e-16, not 0: its vote is 1 to 1e-15
     np.testing.assert_allclose(votes, expected, atol=1e-12)
     assert (votes[300:].max(axis=1) == 1).all()
 
 
-@pytest.mark.parametrize("metric", list(exact.METRICS))
+@pytest.mark.parametrize("metric", list(METRICS))
 @pytest.mark.parametrize("temperature", [1e-4, 0.07, 1.0, 1e6])
 def test_soft_votes_equal_scipys_softmax(metric, temperature):
     """A softmax of score / temperature, 1 / temperature in float32, added up for each class."""
@@ -107,7 +112,7 @@ def test_soft_votes_equal_scipys_softmax(metric, temperature):
     weights = softmax(found.scores * float(np.float32(1 / temperature)), axis=1)
     weights[300:] = np.eye(20)[0]  # an exact hit outvotes all
     expected = (weights[:, :, None] * np.eye(7)[label_ids[found.indices]]).sum(axis=1)
-    votes = exact.vote(found, label_ids, 7, by="soft", metric=metric, temperature=temperature)
+    votes = vote(found, label_ids, 7, by="soft", metric=metric, temperature=temperature)
     np.testing.assert_allclose(votes, expected, rtol=1e-9, atol=1e-12)
     np.testing.assert_allclose(votes.sum(axis=1), 1)
 
@@ -116,17 +121,17 @@ def test_soft_votes_go_from_the_nearest_ones_to_uniform_ones():
     rng = np.random.default_rng(8)
     references, label_ids = rng.standard_normal((100, 8)), rng.integers(0, 5, 100)
     found = exact.search(rng.standard_normal((60, 8)), references, 10)
-    cold = exact.vote(found, label_ids, 5, by="soft", temperature=1e-7)
+    cold = vote(found, label_ids, 5, by="soft", temperature=1e-7)
     np.testing.assert_allclose(cold, np.eye(5)[label_ids[found.indices[:, 0]]], atol=1e-9)
-    hot = exact.vote(found, label_ids, 5, by="soft", temperature=1e9)
-    np.testing.assert_allclose(hot, exact.vote(found, label_ids, 5), atol=1e-7)
+    hot = vote(found, label_ids, 5, by="soft", temperature=1e9)
+    np.testing.assert_allclose(hot, vote(found, label_ids, 5), atol=1e-7)
 
 
 @pytest.mark.parametrize("by", ["distance", "soft"])
 def test_exact_hits_share_the_vote_by_distance(by):
     references = np.array([[1.0, 0], [2, 0], [3, 0], [1, 1]])
     found = exact.search(np.array([[1.0, 0]]), references, 4)
-    votes = exact.vote(found, np.array([0, 0, 1, 2]), 3, by=by)
+    votes = vote(found, np.array([0, 0, 1, 2]), 3, by=by)
     np.testing.assert_allclose(votes, [[2 / 3, 1 / 3, 0]])
 
 
@@ -136,13 +141,13 @@ def test_balanced_votes_use_scikit_learns_class_weights():
     rng = np.random.default_rng(4)
     label_ids = np.repeat([0, 1, 2], [100, 10, 3])
     expected = compute_class_weight("balanced", classes=np.arange(3), y=label_ids)
-    np.testing.assert_allclose(exact.class_weights(label_ids, 3), expected)
+    np.testing.assert_allclose(class_weights(label_ids, 3), expected)
     references = rng.standard_normal((113, 4))
     found = exact.search(rng.standard_normal((50, 4)), references, 9)
     counts = np.eye(3)[label_ids[found.indices]].sum(axis=1) * expected
-    votes = exact.vote(found, label_ids, 3, balanced=True)
+    votes = vote(found, label_ids, 3, balanced=True)
     np.testing.assert_allclose(votes, counts / counts.sum(axis=1, keepdims=True))
-    assert exact.class_weights(np.array([0, 2]), 3).tolist() == [1 / 3 * 2, 0, 1 / 3 * 2]
+    assert class_weights(np.array([0, 2]), 3).tolist() == [1 / 3 * 2, 0, 1 / 3 * 2]
 
 
 def test_ties_of_duplicates_go_to_the_lowest_index():

@@ -10,7 +10,8 @@ from conftest import PRECISION, Case, photo_case, vector_case
 
 from pocketknn.builder import References, Spec
 from pocketknn.export import check
-from pocketknn.export.formats.onnx import convert
+from pocketknn.export.formats.onnx import load
+from pocketknn.export.formats.onnx.conversion import OPSET
 from pocketknn.export.formats.options import Options
 from pocketknn.export.manifest.describe import describe
 from pocketknn.export.parity.test_inputs import Queries
@@ -47,7 +48,7 @@ CASES = {
 @pytest.mark.parametrize("choices", CASES.values(), ids=CASES)
 def test_only_operators_of_the_standard(choices, tmp_path):
     proto = written(vector_case(**choices), tmp_path)
-    assert [(one.domain, one.version) for one in proto.opset_import] == [("", convert.OPSET)]
+    assert [(one.domain, one.version) for one in proto.opset_import] == [("", OPSET)]
     assert {node.domain for node in proto.graph.node} == {""}
     assert proto.ir_version == 8, "of opset 17: what ONNX 1.12 and its runtimes read"
     assert not proto.functions
@@ -129,7 +130,7 @@ def test_the_references_lie_in_the_file_once_by_rows(tmp_path):
     for metric in ("cosine", "euclidean"):
         case = vector_case(n=2000, d=64, metric=metric)
         plain = written(case, tmp_path)
-        matrix = case.fit.space.matrix
+        matrix = case.fit.space.constants["references"]
         content = (tmp_path / "model.onnx").read_bytes()
         assert content.count(matrix.tobytes()) == 1
         assert content.count(matrix.T.tobytes()) == 0
@@ -143,7 +144,7 @@ def test_a_backbone_that_multiplies_stacks_of_matrices_still_converts(photos, tm
     keras.Model(image, keras.layers.Flatten()(rows)).save(path)
     case = photo_case(photos, str(path), metric="euclidean")
     written(case, tmp_path)
-    outputs = convert.load(tmp_path / "model.onnx")(case.queries.inputs)
+    outputs = load(tmp_path / "model.onnx")(case.queries.inputs)
     queries = case.queries.embeddings
     assert check(outputs, queries, case.fit, precision="float32").failures == ()
 

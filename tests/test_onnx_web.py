@@ -9,7 +9,7 @@ from conftest import PRECISION, photo_case, vector_case
 from node import installed, run
 
 from pocketknn.export import check
-from pocketknn.export.formats.onnx import convert
+from pocketknn.export.formats.onnx import load
 from pocketknn.export.formats.options import Options
 from pocketknn.export.manifest.describe import describe
 from pocketknn.export.manifest.figures import measure
@@ -56,7 +56,7 @@ def test_the_web_answers_as_the_desktop(name, web, photos, tmp_path):
     metadata = describe(case.fit, case.backbone, PRECISION, measure(case.fit), options)
     path = tmp_path / "model.onnx"
     case.write("onnx", path, "float32", metadata, options)
-    here = convert.load(path)(case.queries.inputs)
+    here = load(path)(case.queries.inputs)
     # Manhattan's differences to all references are made for each input: few at once.
     blocks = np.array_split(case.queries.inputs.astype(pixels), 3)
     parts = [web(path, block) for block in blocks]

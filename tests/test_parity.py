@@ -4,7 +4,7 @@ import json
 
 import numpy as np
 import pytest
-from conftest import vector_case
+from conftest import vector_case, vote
 
 from pocketknn.builder import References, Spec
 from pocketknn.builder.knn import exact
@@ -20,7 +20,7 @@ def case():
 def truth(case, k=5):
     """What a flawless artefact answers."""
     found = exact.search(case.queries.embeddings, case.references.vectors, k)
-    votes = exact.vote(found, case.references.label_ids, len(case.references.labels))
+    votes = vote(found, case.references.label_ids, len(case.references.labels))
     return {
         "scores": found.scores.astype("f4"),
         "indices": found.indices.copy(),
@@ -105,7 +105,7 @@ def test_a_swap_counts_as_equal_only_where_the_exact_scores_are_closer_than_a_ti
         rows = [[1, 0, 0], [np.cos(angle), np.sin(angle), 0], [0, 0, 1]]
         references = References.of(rows, ["a", "a", "b"])
         query = np.array([[1.0, 0, 0]])
-        cosines = exact.cosines(query, references.vectors)[0]
+        cosines = exact.scores(query, references.vectors)[0]
         outputs = {
             "scores": cosines[[1, 0]][None],
             "indices": np.array([[1, 0]]),

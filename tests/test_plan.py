@@ -9,7 +9,7 @@ from pocketknn.builder.references.references import References
 from pocketknn.builder.spec import Spec
 from pocketknn.export import export
 from pocketknn.export.formats.options import Options
-from pocketknn.export.pipeline import planned
+from pocketknn.export.pipeline.export import planned
 from pocketknn.export.sizes.estimate import network_of, plan
 
 

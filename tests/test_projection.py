@@ -9,12 +9,12 @@ from sklearn.decomposition import PCA
 from sklearn.neighbors import KNeighborsClassifier
 
 from pocketknn.builder import InputError, References, Spec
-from pocketknn.builder.knn.evaluation import shared
+from pocketknn.builder.choices.neighbors import shared
 from pocketknn.builder.knn.projection import pca_size as module
 from pocketknn.builder.knn.projection.pca import pca
 from pocketknn.builder.knn.projection.pca_size import POWERS, RECALL, best_components
 from pocketknn.builder.knn.resolve import fit
-from pocketknn.export.formats.artefact import FORMATS
+from pocketknn.export.formats.table import FORMATS
 from pocketknn.export.manifest.spec import spec_of
 
 RNG = np.random.default_rng(3)

@@ -4,7 +4,7 @@ import gc
 
 import numpy as np
 import pytest
-from conftest import PRECISION, Case, plain
+from conftest import PRECISION, Case, plain, vote
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
@@ -13,7 +13,7 @@ from pocketknn.builder import References
 from pocketknn.builder.knn import exact
 from pocketknn.export import FORMATS, check
 from pocketknn.export.output.checksums import files_of
-from pocketknn.export.parity.check import holds
+from pocketknn.export.parity.stored import holds
 from pocketknn.export.parity.test_inputs import Queries
 
 gc.freeze()  # coremltools collects garbage in each conversion; TensorFlow's is a lot
@@ -86,7 +86,7 @@ def test_the_oracle_is_sound(case):
         tied = np.flatnonzero(np.diff(scores) == 0)
         assert (indices[tied] < indices[tied + 1]).all(), "ties go to the lower index"
     assert (np.abs(found.scores) <= 1 + 1e-12).all()
-    votes = exact.vote(
+    votes = vote(
         found,
         case.references.label_ids,
         len(case.references.labels),

@@ -19,6 +19,7 @@ from pocketknn.builder.embedding.ray import embed as ray_engine
 from pocketknn.builder.embedding.ray import shards
 from pocketknn.builder.embedding.ray.connection import Cluster, connected
 from pocketknn.builder.photos.readers import LocalFile
+from pocketknn.builder.system.cache import Cache
 
 pytest.importorskip("ray", reason="Ray is not installed: pip install 'pocketknn[ray]'")
 
@@ -103,8 +104,9 @@ def small_shards(monkeypatch):
 def on_cluster(nodes, many, net):
     """Embed on the cluster; by default the many pictures."""
 
-    def run(found=None, address=None, **given):
+    def run(found=None, address=None, place=None, **given):
         cluster = Cluster(address=address or nodes.address)
+        given["cache"] = Cache(place) if place else None
         return ray_engine.embed(found or find(many), net, "center", cluster=cluster, **given)
 
     return run
@@ -140,7 +142,7 @@ def test_a_worker_that_is_killed_costs_nothing(on_cluster, nodes, local, tmp_pat
 
     def kill():
         while not killed and not over.wait(0.02):
-            if any(tmp_path.glob("*.parquet")) and (pids := list(busy(nodes))):
+            if any(tmp_path.rglob("*.parquet")) and (pids := list(busy(nodes))):
                 os.kill(pids[0], signal.SIGKILL)
                 killed.append(pids[0])
 
@@ -154,8 +156,13 @@ def test_a_worker_that_is_killed_costs_nothing(on_cluster, nodes, local, tmp_pat
     assert killed, "nothing was running any more"
     assert same(embedded, local)
     assert sum(seen) == len(CLASSES) * EACH + 1
-    assert len(list(tmp_path.iterdir())) == len(CLASSES) * EACH // TOGETHER
+    assert len(list(tmp_path.rglob("*.parquet"))) == len(CLASSES) * EACH // TOGETHER
     assert [one.name for one in embedded.skipped] == [STRAY, BROKEN]
+
+
+def files(folder):
+    """Those in a folder, and which each of them is on its disk."""
+    return {path: path.stat().st_ino for path in folder.iterdir()}
 
 
 def test_an_interrupted_run_goes_on(on_cluster, local, tmp_path):
@@ -168,11 +175,11 @@ def test_an_interrupted_run_goes_on(on_cluster, local, tmp_path):
 
     with pytest.raises(KeyboardInterrupt):
         on_cluster(place=tmp_path, progress=interrupt)
-    kept = {path: path.stat().st_mtime_ns for path in tmp_path.iterdir()}
+    kept = files(tmp_path / "shards")
     assert 3 <= len(kept) < 9
     assert same(on_cluster(place=tmp_path, note=said.append), local)
     assert said == [f"{len(kept)} of 9 shards were embedded by an earlier run"]
-    assert kept.items() <= {path: path.stat().st_mtime_ns for path in tmp_path.iterdir()}.items()
+    assert kept.items() <= files(tmp_path / "shards").items(), "none of them is written again"
     # Now that all are there, nobody asks for a cluster.
     assert same(on_cluster(place=tmp_path, address="127.0.0.1:1"), local)
 
@@ -182,7 +189,7 @@ def test_a_shard_that_is_damaged_or_whose_picture_changed_is_embedded_again(
 ):
     found = find(many, limit=TOGETHER)
     first = on_cluster(found, place=tmp_path / "kept")
-    damaged, *_ = sorted((tmp_path / "kept").iterdir())
+    damaged, *_ = sorted((tmp_path / "kept/shards").iterdir())
     column = pq.ParquetFile(damaged).metadata.row_group(0).column(4)
     assert column.path_in_schema.startswith("embedding")
     content = bytearray(damaged.read_bytes())
@@ -251,7 +258,7 @@ def test_through_an_actor_from_a_store_with_a_picture_that_vanishes(
         (BROKEN, "not a picture"),
         ("cat/05.jpg", "No such file or directory"),
     ]
-    assert len(list(place.iterdir())) == 3, "what may be there again tomorrow is not kept"
+    assert len(list(place.rglob("*.parquet"))) == 3, "what may be there again tomorrow is not kept"
     with pytest.raises(InputError, match=r"bee/03\.jpg: not a picture$"):
         on_cluster(found, strict=True, place=place)
 
@@ -316,7 +323,7 @@ def test_what_a_cluster_cannot_read(tmp_path, photos, net):
 
 
 def test_a_backbone_that_keras_runs_does_not_travel(photos, net):
-    from pocketknn.builder.backbones.load import Backbone
+    from pocketknn.builder.backbones.backbone import Backbone
 
     by_keras = Backbone.of("own.keras", load_backbone(Spec(backbone="pixels", size=8)).model)
     with pytest.raises(InputError, match=r"own\.keras is run by Keras, which does not travel"):

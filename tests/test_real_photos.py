@@ -8,6 +8,7 @@ from sklearn.metrics.pairwise import cosine_similarity
 from sklearn.neighbors import KNeighborsClassifier
 
 from pocketknn.builder import Spec, embed, find, load_backbone
+from pocketknn.builder.photos.squares import Squares
 from pocketknn.export import FORMATS, export, load
 from pocketknn.export.formats.options import Options
 from pocketknn.export.parity.test_inputs import apart, calibration, from_photos
@@ -80,13 +81,14 @@ def test_eight_bits_of_onnx_are_worth_those_of_tflite(data, imagenet, tmp_path):
     photos = find(data / "flowers")
     references = embed(photos, net, spec.crop).references()
     judging, ranges = apart(photos)
+    squares = Squares(net.size, spec.crop)
     build = export(
         spec,
         references,
         net,
         tmp_path / "out",
-        against=from_photos(judging, net, spec.crop),
-        calibration=calibration(ranges, net.size, spec.crop),
+        against=from_photos(judging, net, squares.of),
+        calibration=calibration(ranges, squares.of),
         options=Options(precision="int8"),
         formats=["onnx"],
     )

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from pocketknn.builder import InputError, References
-from pocketknn.builder.references.references import Provenance
+from pocketknn.builder.backbones.provenance import Provenance
 from pocketknn.export.manifest.metadata import Metadata
 
 
@@ -542,3 +542,11 @@ def test_pictures_under_two_labels_are_found():
     assert one.contradicting() == [(0, 2)]
     assert one.contradictions() == [("v", "x")]
     assert References.of(np.eye(2), sha256=["s", "s"]).contradictions() == []
+
+
+def test_the_folder_has_them_by_name():
+    from pocketknn.builder import references
+
+    assert references.References is References
+    with pytest.raises(AttributeError, match="has no attribute 'nonsense'"):
+        references.nonsense  # noqa: B018

@@ -22,8 +22,8 @@ from pocketknn.export.manifest.describe import describe
 from pocketknn.export.manifest.figures import measure
 from pocketknn.export.parity.check import refused
 from pocketknn.export.report import page, thumbnails
-from pocketknn.export.report.blocks import Chart, Figure, Figures, Section, Table, Text
-from pocketknn.export.report.data import Study
+from pocketknn.export.report.blocks import Chart, Figure, Figures, Section, Table
+from pocketknn.export.report.study import Study
 from pocketknn.export.report.write import write_report
 
 HOSTILE = [
@@ -331,7 +331,7 @@ def more(text):
         anchor="more",
         title="More <of> it",
         blocks=(
-            Text(text=text),
+            text,
             Figures(figures=(Figure(name="n", value="1"),)),
             Table(caption="t", columns=("a", "b"), rows=(("<x>", "2"),)),
             Chart(caption="c", alt="a square", png=b"\x89PNG"),

@@ -4,24 +4,22 @@ import numpy as np
 import pytest
 from conftest import plain, vector_case
 from scipy.stats import binomtest
-from sklearn.metrics import confusion_matrix
+from sklearn.metrics import confusion_matrix, mean_absolute_error, r2_score, recall_score
 from sklearn.neighbors import KNeighborsClassifier, NearestNeighbors
 
 from pocketknn.builder import References, Spec
+from pocketknn.builder.choices.neighbors import Neighbors
 from pocketknn.builder.knn.evaluation import errors_by_k
-from pocketknn.builder.knn.exact import Neighbors
 from pocketknn.builder.knn.resolve import fit
 from pocketknn.export.report.statistics import learning_curve
+from pocketknn.export.report.statistics.accuracy_by_k import accuracy_by_k
+from pocketknn.export.report.statistics.answers import Answers, numbers_of, of_references
+from pocketknn.export.report.statistics.confusion import mistakes, recalls
 from pocketknn.export.report.statistics.data_issues import suspects, twins, twins_among
-from pocketknn.export.report.statistics.embedding_map import layout, roomy
-from pocketknn.export.report.statistics.intervals import Share, rmse_interval, wilson
-from pocketknn.export.report.statistics.predictions import (
-    Answers,
-    confusion,
-    leave_one_out,
-    numbers_of,
-)
-from pocketknn.export.report.statistics.rejection_curves import below, error_curves
+from pocketknn.export.report.statistics.embedding_map import embedding_map, roomy
+from pocketknn.export.report.statistics.intervals import Share, rmse_interval
+from pocketknn.export.report.statistics.rejection import below, error_curves
+from pocketknn.export.report.statistics.target_errors import target_errors
 
 
 def clustered(classes=4, each=12, spread=0.1, seed=0, **choices):
@@ -37,17 +35,14 @@ def fitted(rows, ids, spec):
     return fit(spec, References.of(rows, [f"c{i}" for i in ids]))
 
 
+def curve_of(fitted):
+    return learning_curve.learning_curve(fitted, of_references(fitted))
+
+
 @pytest.mark.parametrize(("count", "of"), [(0, 7), (7, 7), (1, 3), (62, 100), (0, 1)])
 def test_intervals_are_wilsons(count, of):
     truth = binomtest(count, of).proportion_ci(0.95, "wilson")
     assert Share(count=count, of=of).interval == pytest.approx(tuple(truth), abs=1e-12)
-
-
-def test_intervals_of_many_shares_at_once():
-    low, high = wilson(np.array([0.0, 0.5, 1.0]), 20)
-    assert low[0] == 0
-    assert high[2] == 1
-    assert low[1] + high[1] == pytest.approx(1)
 
 
 def test_the_bootstrap_holds_the_error_and_shrinks():
@@ -60,7 +55,7 @@ def test_the_bootstrap_holds_the_error_and_shrinks():
 @pytest.mark.parametrize("metric", ["cosine", "euclidean"])
 def test_leave_one_out_is_that_of_scikit_learn_and_the_manifest(metric):
     case = vector_case(n=60, k=4, metric=metric)
-    answers = leave_one_out(case.fit)
+    answers = of_references(case.fit)
     rows, ids = case.references.vectors.astype(float), case.references.label_ids
     expected = []
     for i in range(60):
@@ -68,9 +63,9 @@ def test_leave_one_out_is_that_of_scikit_learn_and_the_manifest(metric):
         model = KNeighborsClassifier(4, metric=metric, algorithm="brute")
         expected.append(model.fit(rows[others], ids[others]).predict(rows[i : i + 1])[0])
     assert (answers.predicted == expected).all()
-    assert (confusion(answers) == confusion_matrix(ids, expected, labels=range(6))).all()
+    assert (answers.confusion == confusion_matrix(ids, expected, labels=range(6))).all()
     loo = case.metadata.manifest["references"]["leave_one_out"]
-    assert answers.right / len(answers) == pytest.approx(loo["accuracy"])
+    assert answers.right.value == pytest.approx(loo["accuracy"])
 
 
 def test_errors_by_k_are_those_of_scikit_learn():
@@ -85,6 +80,47 @@ def test_errors_by_k_are_those_of_scikit_learn():
             model = KNeighborsClassifier(k, algorithm="brute").fit(rows[others], ids[others])
             missed += model.predict(rows[i : i + 1])[0] != ids[i]
         assert wrong[k - 1, 0] == pytest.approx(missed / 40)
+
+
+def test_accuracy_by_k_has_wilsons_intervals_and_the_smallest_best():
+    case = vector_case(n=40, k=3, metric="euclidean")
+    found = accuracy_by_k(case.fit)
+    wrong = errors_by_k(case.fit.spec, case.fit.space, "classify")[:, 0]
+    np.testing.assert_allclose(found.values, 1 - wrong)
+    assert found.best == np.argmin(wrong.round(12)) + 1
+    for share, value in zip(found.shares, found.values, strict=True):
+        truth = binomtest(round(value * 40), 40).proportion_ci(0.95, "wilson")
+        assert share.interval == pytest.approx(tuple(truth), abs=1e-12)
+    assert not accuracy_by_k(vector_case(n=30, head="regress").fit).shares
+    assert accuracy_by_k(vector_case(n=20, classes=1).fit) is None
+
+
+def test_errors_of_targets_are_those_of_scikit_learn():
+    case = vector_case(n=30, head="regress")
+    answers = of_references(case.fit)
+    found = target_errors(answers, case.references, seed=0)
+    assert [one.name for one in found] == list(case.references.target_names)
+    for column, one in enumerate(found):
+        assert one.mae == pytest.approx(mean_absolute_error(one.actual, one.answered))
+        assert one.r2 == pytest.approx(r2_score(one.actual, one.answered))
+        assert one.rmse == rmse_interval(answers.errors[:, column], seed=0)
+
+
+def test_recalls_and_mistakes_of_a_confusion():
+    rng = np.random.default_rng(2)
+    actual, said = rng.integers(0, 4, 60), rng.integers(0, 5, 60)
+    counts = confusion_matrix(actual, said, labels=range(5))
+    shares = recall_score(actual, said, labels=range(4), average=None)
+    found = recalls(counts)
+    assert [one.right.value for one in found] == pytest.approx(sorted(shares))
+    assert all(one.right.value == pytest.approx(shares[one.label]) for one in found)
+    for one in found:
+        wrong = np.delete(counts[one.label], one.label)
+        assert one.mistaken == wrong.max() == counts[one.label, one.other]
+    assert recalls(np.diag([2, 0]))[0].other is None
+    times = [times for *_, times in mistakes(counts, 3)]
+    assert times == sorted((counts - np.diag(counts.diagonal())).ravel())[:-4:-1]
+    assert all(counts[i, j] == times for i, j, times in mistakes(counts, 99))
 
 
 def answered(votes, actual, scores=None):
@@ -109,8 +145,8 @@ def test_the_hardest_are_those_that_others_beat_by_most_and_from_nearest():
 
 def test_a_class_that_the_model_does_not_know_is_in_no_row():
     answers = answered([[1, 0], [0, 1]], numbers_of(["elsewhere", "b"], "ab"))
-    assert answers.right == 1
-    assert confusion(answers).tolist() == [[0, 0], [0, 1]]
+    assert answers.right.count == 1
+    assert answers.confusion.tolist() == [[0, 0], [0, 1]]
     assert answers.hardest(1).tolist() == [0]
 
 
@@ -133,7 +169,7 @@ def test_suspects_are_those_of_confident_learning():
 def test_references_in_a_wrong_class_are_found_and_no_others():
     rows, ids, spec = clustered()
     ids[[5, 20, 40]] = [2, 3, 0]
-    found = suspects(leave_one_out(fitted(rows, ids, spec)))
+    found = suspects(of_references(fitted(rows, ids, spec)))
     assert {one.place: one.label for one in found} == {5: "c0", 20: "c1", 40: "c3"}
 
 
@@ -178,23 +214,23 @@ def test_the_learning_curve_ends_at_the_leave_one_out_accuracy(choices):
     rows, ids, spec = clustered(spread=1.2, **choices)
     keep = np.r_[0:40, 42:48]  # classes of unequal size
     one = fitted(rows[keep], ids[keep], spec)
-    curve = learning_curve.learning_curve(one)
+    curve = curve_of(one)
     assert curve.sizes.tolist() == [1, 2, 3, 5, 7, 10, 12]
     # Where something is learned from the references there are fewer draws, as it is learned anew.
     draws = learning_curve.DRAWS if one.space.refit is None else learning_curve._RELEARNED
     assert curve.values.shape == (draws, 7)
-    answers = leave_one_out(one)
-    assert curve.values[:, -1] == pytest.approx(answers.right / len(answers))
+    answers = of_references(one)
+    assert curve.values[:, -1] == pytest.approx(answers.right.value)
 
 
 @pytest.mark.parametrize("choices", [{}, {"vote": "uniform", "k": 3}])
 def test_the_learning_curve_of_what_is_learned_ends_at_the_cross_validated_accuracy(choices):
     rows, ids, _ = clustered(spread=1.2)
     one = fitted(rows, ids, Spec(backbone="vector", projection="classes", **choices))
-    curve = learning_curve.learning_curve(one)
+    curve = curve_of(one)
     assert curve.sizes.tolist() == [1, 2, 3, 5, 7, 10, 12]
-    answers = leave_one_out(one)
-    assert curve.values[:, -1] == pytest.approx(answers.right / len(answers))
+    answers = of_references(one)
+    assert curve.values[:, -1] == pytest.approx(answers.right.value)
     assert ((curve.values >= 0) & (curve.values <= 1)).all()
 
 
@@ -229,17 +265,17 @@ def test_enough_is_the_first_size_from_which_nothing_is_lost():
 
 
 def test_a_learning_curve_of_numbers_and_of_too_little():
-    curve = learning_curve.learning_curve(vector_case(n=30, head="regress").fit)
+    curve = curve_of(vector_case(n=30, head="regress").fit)
     assert curve.regress
     assert curve.sizes[-1] == 30
-    assert learning_curve.learning_curve(vector_case(n=2, k=1).fit) is None
-    assert learning_curve.learning_curve(vector_case(n=20, classes=1).fit) is None
+    assert curve_of(vector_case(n=2, k=1).fit) is None
+    assert curve_of(vector_case(n=20, classes=1).fit) is None
 
 
 def test_very_many_references_are_drawn_from(monkeypatch):
     monkeypatch.setattr(learning_curve, "_MOST_STORED", 100)
     rows, ids, spec = clustered(classes=5, each=60)
-    curve = learning_curve.learning_curve(fitted(rows, ids, spec))
+    curve = curve_of(fitted(rows, ids, spec))
     assert curve.sizes[-1] == 20
     assert curve.largest == 60
 
@@ -266,7 +302,7 @@ def test_where_there_is_nothing_to_tell_apart():
 
 @pytest.mark.parametrize("n", [2, 3, 12, 60])
 def test_the_map_lies_in_its_frame(n):
-    drawn = layout(vector_case(n=n, k=1).fit)
+    drawn = embedding_map(vector_case(n=n, k=1).fit)
     if n < 3:
         assert drawn is None
         return
@@ -278,13 +314,13 @@ def test_the_map_lies_in_its_frame(n):
 
 def test_the_map_keeps_what_is_near_together():
     rows, ids, spec = clustered(classes=3, each=20, spread=0.05)
-    places = layout(fitted(rows, ids, spec)).places
+    places = embedding_map(fitted(rows, ids, spec)).places
     model = KNeighborsClassifier(5).fit(places, ids)
     assert model.score(places, ids) == 1
 
 
 def test_a_map_of_very_many_draws_from_all_classes():
-    drawn = layout(vector_case(n=700, classes=50).fit)
+    drawn = embedding_map(vector_case(n=700, classes=50).fit)
     assert len(drawn.rows) == len(set(drawn.rows)) == 500
 
 

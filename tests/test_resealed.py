@@ -10,7 +10,7 @@ from conftest import drawing, photo_case
 
 from pocketknn.builder import InputError
 from pocketknn.export import export
-from pocketknn.export.formats.tflite import convert
+from pocketknn.export.formats import tflite
 from pocketknn.export.formats.zip_texts import append_files, payload, read_files
 from pocketknn.export.manifest.metadata import Metadata, manifest_of
 from pocketknn.export.output.names import LABELS, MANIFEST, SEAL, SLOTS, TABLE
@@ -108,13 +108,13 @@ def test_one_line_says_what_is_wrong(name, resealed, built, pocketknn):
 @pytest.mark.parametrize("what", ["scores", "probabilities"])
 def test_answers_that_are_no_numbers(what, built, tmp_path, pocketknn, monkeypatch):
     """Whatever a graph was changed to: no "nan %", no token that is no JSON, no traceback."""
-    opened = convert.load
+    opened = tflite.load
 
     def broken(path, threads=None):
         run = opened(path, threads)
         return lambda batch: run(batch) | {what: np.full_like(run(batch)[what], np.nan)}
 
-    monkeypatch.setattr(convert, "load", broken)
+    monkeypatch.setattr(tflite, "load", broken)
     picture = built.parent / "new.png"
     for words in (("predict",), ("predict", "--json"), ("explain", "-o", tmp_path / "e.png")):
         name, *rest = words
@@ -125,7 +125,7 @@ def test_answers_that_are_no_numbers(what, built, tmp_path, pocketknn, monkeypat
 
 
 def test_what_is_believed_of_a_manifest_can_be_said(built, pocketknn, monkeypatch):
-    from pocketknn.export.cli.console import tables
+    from pocketknn.export.cli.console import summary
 
     whole = read_files(built / "model.tflite")
     rng = random.Random(0)
@@ -141,7 +141,7 @@ def test_what_is_believed_of_a_manifest_can_be_said(built, pocketknn, monkeypatc
         runtime = texts[SEAL].partition("\n")[2]
         try:
             parsed = Metadata.parse(texts | {SEAL: f"{hash_of(texts)}\n{runtime}"}, "it")
-            tables.facts(parsed.manifest, [])
+            summary.facts(parsed.manifest, [])
             parsed.rows()
         except InputError as error:
             assert "\n" not in str(error)  # noqa: PT017  # some are still right

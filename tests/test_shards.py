@@ -8,7 +8,7 @@ import pytest
 from pocketknn.builder import Spec, find, load_backbone
 from pocketknn.builder.embedding.batch import Done, Look, attempt
 from pocketknn.builder.embedding.ray import shards
-from pocketknn.builder.photos.decode import PictureError, UnreadError
+from pocketknn.builder.photos.photo import PictureError, UnreadError
 
 
 @pytest.fixture

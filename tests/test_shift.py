@@ -12,7 +12,8 @@ from PIL import Image
 from scipy.ndimage import gaussian_filter
 
 from pocketknn.builder import find
-from pocketknn.builder.photos.decode import decode, square
+from pocketknn.builder.photos.crop import square
+from pocketknn.builder.photos.decode import decode
 from pocketknn.builder.spec import CROPS
 from pocketknn.export import load
 from pocketknn.export.analysis.robustness import corruptions

@@ -13,18 +13,18 @@ import pytest
 import tensorflow as tf
 from conftest import Case, photo_case, vector_case
 
-import pocketknn.builder.graph.search_layers
 from pocketknn.builder import References, Spec
+from pocketknn.builder.choices.metrics import cosine
 from pocketknn.export import FORMATS, export
-from pocketknn.export.formats.coreml import convert as to_coreml
-from pocketknn.export.formats.onnx import convert as to_onnx
+from pocketknn.export.formats.coreml import conversion as to_coreml
+from pocketknn.export.formats.onnx import conversion as to_onnx
 from pocketknn.export.formats.options import Options
 from pocketknn.export.formats.serving_function import serving_function
 from pocketknn.export.formats.tflite import convert as to_tflite
+from pocketknn.export.parity.compare import compare
 from pocketknn.export.parity.test_inputs import Queries
-from pocketknn.export.pipeline import compare
 from pocketknn.export.templates import template
-from pocketknn.export.templates.slots import content_of
+from pocketknn.export.templates.content import content_of
 
 
 def handed_over(case, name, out, precision=None):
@@ -59,7 +59,7 @@ def test_a_lost_output(module, tmp_path, monkeypatch):
         return serving_function(keras.Model(model.input, kept, name="pocketknn"), batch)
 
     monkeypatch.setattr(module, "serving_function", lossy)
-    name = next(name for name, target in FORMATS.items() if target is module)
+    name = module.__name__.split(".")[-2]
     parity = handed_over(vector_case(), name, tmp_path / "out")
     assert not parity.agrees
     assert "indices" in parity.failures[0]
@@ -102,8 +102,8 @@ def test_indices_of_sixteen_bits(tmp_path, monkeypatch):
 def test_nan_on_a_black_picture(photos, tmp_path, monkeypatch):
     """TFLite: UnitNormalization on a zero vector."""
     monkeypatch.setattr(
-        pocketknn.builder.graph.search_layers,
-        "_unit",
+        cosine,
+        "unit_layers",
         lambda x: keras.layers.UnitNormalization()(x),
     )
     case = photo_case(photos, size=16)
@@ -120,7 +120,7 @@ def test_float16_overflow_in_the_norm(photos, tmp_path, monkeypatch):
         ops = keras.ops
         return x * ops.rsqrt(ops.maximum(ops.sum(x * x, axis=-1, keepdims=True), 1e-12))
 
-    monkeypatch.setattr(pocketknn.builder.graph.search_layers, "_unit", textbook)
+    monkeypatch.setattr(cosine, "unit_layers", textbook)
     case = photo_case(photos, size=16)
     assert handed_over(case, "coreml", tmp_path / "single").agrees
     monkeypatch.setattr(to_coreml, "_in_backbone", lambda op: True)
@@ -163,7 +163,7 @@ def test_swapped_colour_channels(module, photos, tmp_path, monkeypatch):
         return serving_function(keras.Model(image, model(image[..., ::-1])), *args, **options)
 
     monkeypatch.setattr(module, "serving_function", swapped)
-    name = next(name for name, target in FORMATS.items() if target is module)
+    name = module.__name__.split(".")[-2]
     parity = handed_over(photo_case(photos, "bundled"), name, tmp_path / "out")
     assert parity.stored
     assert not parity.agrees
@@ -176,7 +176,7 @@ def test_a_rescaling_lost_in_conversion(module, photos, tmp_path, monkeypatch):
         return serving_function(keras.Model(image, model(image / 255.0)), *args, **options)
 
     monkeypatch.setattr(module, "serving_function", unscaled)
-    name = next(name for name, target in FORMATS.items() if target is module)
+    name = module.__name__.split(".")[-2]
     assert not handed_over(photo_case(photos, "bundled"), name, tmp_path / "out").agrees
 
 
@@ -184,6 +184,6 @@ def test_a_runtime_that_raises_is_a_failure_not_a_traceback(tmp_path, monkeypatc
     def broken(path):
         raise RuntimeError("the delegate\nfell over")
 
-    monkeypatch.setattr(to_onnx, "load", broken)
+    monkeypatch.setattr(FORMATS["onnx"], "load", broken)
     parity = handed_over(vector_case(), "onnx", tmp_path / "out")
     assert parity.failures == ("it cannot be run: the delegate",)

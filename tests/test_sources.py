@@ -11,8 +11,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from pocketknn.builder import InputError, Spec, embed, find, load_backbone
-from pocketknn.builder.photos.decode import Photo, PictureError, read
+from pocketknn.builder.photos.decode import read
 from pocketknn.builder.photos.find import check_classes
+from pocketknn.builder.photos.photo import Photo, PictureError
 
 NAMES = [f"{label}/{i}.png" for label in ("apple", "berries/red", "cherry") for i in range(4)]
 

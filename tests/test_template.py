@@ -1,6 +1,5 @@
 """References put into a file that was converted once, against converting the graph with them."""
 
-import json
 import subprocess
 import sys
 
@@ -8,15 +7,16 @@ import numpy as np
 import pytest
 from conftest import PRECISION, photo_case, vector_case
 
-from pocketknn.builder.embedding import cache as caches
 from pocketknn.builder.knn.resolve import fit
 from pocketknn.builder.references.references import References
 from pocketknn.builder.spec import Spec
+from pocketknn.builder.system.cache import USUAL
 from pocketknn.export import export
-from pocketknn.export.formats.artefact import FORMATS
 from pocketknn.export.formats.options import Options
+from pocketknn.export.formats.table import FORMATS
 from pocketknn.export.output.checksums import digest, files_of
-from pocketknn.export.parity.check import check, holds
+from pocketknn.export.parity.check import check
+from pocketknn.export.parity.stored import holds
 from pocketknn.export.templates import template
 
 # All that changes what a graph holds of its references.
@@ -120,7 +120,7 @@ def test_rows_with_a_last_value_as_wide_as_made_up_sizes(name, d, tmp_path):
 @pytest.fixture
 def place(tmp_path, monkeypatch):
     monkeypatch.setenv("POCKETKNN_CACHE", str(tmp_path / "cache"))
-    return caches.folder() / "templates"
+    return USUAL.drawer("templates")
 
 
 def conversions(monkeypatch):
@@ -151,7 +151,7 @@ def test_a_template_serves_other_references(name, place, tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("name", FORMATS)
-@pytest.mark.parametrize("damage", ["facts", "file", "nothing", "versions"])
+@pytest.mark.parametrize("damage", ["facts", "file", "nothing"])
 def test_a_template_that_is_no_good_is_made_anew_with_a_line(
     name, damage, place, tmp_path, monkeypatch
 ):
@@ -163,21 +163,27 @@ def test_a_template_that_is_no_good_is_made_anew_with_a_line(
     elif damage == "file":
         file = files_of(kept / f"model{suffix}")[-1]
         file.write_bytes(file.read_bytes()[:-1] + b"!")
-    elif damage == "nothing":
-        (kept / "template.json").unlink()
     else:
-        facts = json.loads((kept / "template.json").read_text())
-        facts["versions"]["numpy"] = "1.0"
-        (kept / "template.json").write_text(json.dumps(facts))
+        (kept / "template.json").unlink()
     seen, lines = conversions(monkeypatch), []
     after = tmp_path / f"after{suffix}"
     template.write(case.order(name, PRECISION[name]), case.metadata, after, lines.append)
     assert seen == [name]
-    what = "other versions" if damage == "versions" else "damaged"
-    assert [what in line for line in lines] == [True]
+    assert ["damaged" in line for line in lines] == [True]
     assert digest(after) == digest(before)
     template.write(case.order(name, PRECISION[name]), case.metadata, tmp_path / f"x{suffix}")
     assert seen == [name], "it must be whole again"
+
+
+def test_a_template_of_other_versions_serves_these_no_more(place, tmp_path, monkeypatch):
+    case, lines = vector_case(), []
+    case.write("onnx", tmp_path / "before.onnx")
+    versions = template._versions() | {"numpy": "1.0"}
+    monkeypatch.setattr(template, "_versions", lambda: versions)
+    seen = conversions(monkeypatch)
+    template.write(case.order("onnx"), case.metadata, tmp_path / "after.onnx", lines.append)
+    assert (seen, lines) == (["onnx"], [])
+    assert len(list(place.iterdir())) == 2
 
 
 def test_a_cache_that_cannot_be_written_costs_a_line(tmp_path, monkeypatch):
@@ -230,14 +236,17 @@ def test_references_that_look_like_made_up_ones(tmp_path):
 BUILD = """
 import sys
 from pathlib import Path
-from pocketknn.export.cli.make.build import Selection, build_photos
 from pocketknn.builder import Spec
-build_photos(
-    Selection(photos=Path(sys.argv[1])),
-    Path(sys.argv[2]),
-    Spec(backbone="bundled", size=32, k=3),
+from pocketknn.builder.system.cache import USUAL
+from pocketknn.export.pipeline.build import build
+from pocketknn.export.pipeline.request import Request
+from pocketknn.export.pipeline.request import Selection
+request = Request(
+    selection=Selection(photos=Path(sys.argv[1])),
+    spec=Spec(backbone="bundled", size=32, k=3),
     formats=("tflite", "onnx", "coreml"),
 )
+build(request, Path(sys.argv[2]), cache=USUAL)
 print("imported:", *sorted({"tensorflow", "keras", "coremltools", "tf2onnx"} & set(sys.modules)))
 """
 

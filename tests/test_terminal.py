@@ -8,7 +8,7 @@ import pytest
 from pocketknn.builder import References, Spec
 from pocketknn.export import export
 from pocketknn.export.cli.console import quiet
-from pocketknn.export.cli.console.terminal import shown
+from pocketknn.export.cli.console.text import shown
 
 EVIL = "\x1b]0;owned\x07\x9b31m\u202e\n"  # a title, a colour, a direction, a line
 ORDERS = set("\x1b\x07\x9b\u202e")
@@ -75,5 +75,5 @@ def test_what_people_write_stays_as_it_is():
 
 
 def test_what_is_said_beside_the_answer_gives_no_orders_either(capsys):
-    quiet.say("warning: the folder '\x1b]0;title\x07' is empty")
+    quiet.note("warning: the folder '\x1b]0;title\x07' is empty")
     assert capsys.readouterr().err == "warning: the folder '\\x1b]0;title\\x07' is empty\n"

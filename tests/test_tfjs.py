@@ -306,7 +306,7 @@ def agree(knn, told, answers, *, exact=True):
     references = knn.references()
     left_out = 0
     for query, row in zip(told["queries"], answers, strict=True):
-        scores = np.sort(neighbors.cosines(np.array([query]), references.vectors)[0])[::-1]
+        scores = np.sort(neighbors.scores(np.array([query]), references.vectors)[0])[::-1]
         for k, expected in zip(told["ks"], row, strict=True):
             if not exact and k < len(scores) and scores[k - 1] - scores[k] < NEAR_TIE:
                 left_out += 1  # float32 draws another neighbour
@@ -344,7 +344,7 @@ def test_the_stored_questions_hold_what_they_are_for():
     assert sizes["one row"] == 1
     assert max(STORED["ks"]) > sum(sizes.values())
     references = grown(STORED["examples"]).references()
-    scores = -np.sort(-neighbors.cosines(np.array(STORED["queries"]), references.vectors), axis=1)
+    scores = -np.sort(-neighbors.scores(np.array(STORED["queries"]), references.vectors), axis=1)
     gaps = scores[:, :-1] - scores[:, 1:]
     # Rounding decides nothing: two cosines are equal in every arithmetic or clearly differ.
     assert ((gaps == 0) | (gaps > NEAR_TIE)).all()

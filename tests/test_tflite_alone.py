@@ -11,7 +11,7 @@ import pytest
 from conftest import drawing, photo_case
 
 from pocketknn.export import load
-from pocketknn.export.formats.tflite import convert
+from pocketknn.export.manifest.artefact import metadata_of
 
 # What one writes on a Raspberry Pi after `pip install ai-edge-litert numpy pillow`.
 SCRIPT = """
@@ -62,7 +62,7 @@ def test_the_file_answers_as_our_load_does(photos, bare, tmp_path):
     assert done.returncode == 0, done.stderr
     there = json.loads(done.stdout)
     here = load(path).run(np.asarray(picture)[None])
-    rows = convert.read(path).rows()
+    rows = metadata_of(path).rows()
     np.testing.assert_allclose(list(there["votes"].values()), here["probabilities"][0], atol=1e-6)
     assert list(there["votes"]) == list(case.fit.labels)
     assert there["nearest"] == rows[here["indices"][0, 0]]["path"]

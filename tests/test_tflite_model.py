@@ -9,10 +9,9 @@ from conftest import vector_case
 
 from pocketknn.builder import InputError
 from pocketknn.export import load
-from pocketknn.export.formats.tflite import convert
+from pocketknn.export.formats import tflite
 from pocketknn.export.formats.tflite.model import Model
 from pocketknn.export.formats.zip_texts import append_files, payload
-from pocketknn.export.output import checksums
 
 
 @pytest.fixture(scope="module")
@@ -92,7 +91,7 @@ def test_two_names_for_one_tensor(tmp_path):
 )
 def test_edited_labels_are_refused(vectors, tmp_path, edit):
     path, edited = vectors[0], tmp_path / "model.tflite"
-    texts = convert.read(path).files(checksums.sha256(path, 0, payload(path)))
+    texts = tflite.check(path)
     edited.write_bytes(flatbuffer(path))
     append_files(edited, texts)
     assert load(edited).metadata == load(path).metadata, "the edit must be what is refused"

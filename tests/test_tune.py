@@ -19,14 +19,14 @@ from sklearn.preprocessing import FunctionTransformer
 
 from pocketknn.builder import InputError, References, Spec, embed, find, load_backbone
 from pocketknn.builder.embedding import batch
-from pocketknn.builder.knn.folds import groups
+from pocketknn.builder.knn.near_copies import groups
 from pocketknn.builder.knn.projection.classes import discriminant
 from pocketknn.builder.references import ml5_json
 from pocketknn.builder.selection.cross_validation import tune
 from pocketknn.builder.selection.grid import Grid
 from pocketknn.builder.selection.results import Trial, Tuning
-from pocketknn.export.cli.make.build import Selection
 from pocketknn.export.cli.make.tune import command
+from pocketknn.export.pipeline.request import Selection
 
 METRICS = ("cosine", "euclidean", "manhattan", "minkowski")
 RNG = np.random.default_rng(7)
@@ -261,7 +261,7 @@ def test_of_errors_the_least_is_the_best():
 
 
 def test_a_metric_that_takes_too_much_memory_is_left_out(monkeypatch):
-    monkeypatch.setattr("pocketknn.builder.knn.resolve._BROADCAST_LIMIT", 90 * 5 * 4)
+    monkeypatch.setattr("pocketknn.builder.knn.memory._BROADCAST_LIMIT", 90 * 5 * 4)
     found = tuned(
         CLASSES, Grid(ks=(1,), metrics=("cosine", "manhattan"), projections=("none", "pca:4"))
     )

@@ -21,13 +21,15 @@ from profiles import P3, of_colours
 
 from pocketknn.builder import Spec, embed, find, load_backbone
 from pocketknn.builder.errors import InputError
-from pocketknn.builder.photos.decode import Photo, pixels, square
+from pocketknn.builder.photos.crop import square
+from pocketknn.builder.photos.decode import pixels
+from pocketknn.builder.photos.photo import Photo
 from pocketknn.export import export
 from pocketknn.export.apps.snippets import write
 from pocketknn.export.apps.web import runtime
 from pocketknn.export.cli.ask.predict import answered
-from pocketknn.export.formats.artefact import Artefact, load
 from pocketknn.export.formats.options import Options
+from pocketknn.export.manifest.artefact import Artefact, load
 
 # Small models that differ in all that the page has to know of a build.
 BUILDS = {

@@ -19,7 +19,7 @@ def test_what_protobuf_wrote_is_read(props, doc, number):
     proto.graph.initializer.append(onnx.TensorProto(name="w", raw_data=b"\x72" * 500))
     onnx.helper.set_model_props(proto, props)
     content = proto.SerializeToString()
-    assert protobuf_fields.texts(io.BytesIO(content), 0, len(content), 14) == props
+    assert protobuf_fields.texts(io.BytesIO(content), 14) == props
 
 
 @settings(max_examples=300, deadline=None, derandomize=True)

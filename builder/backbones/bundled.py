@@ -1,7 +1,8 @@
-"""The weights of the bundled backbone, and their names."""
+"""The bundled backbone: a small MobileNetV2 whose weights come with this package."""
 
 from __future__ import annotations
 
+import hashlib
 import io
 from functools import cache
 from importlib.resources import files
@@ -9,9 +10,41 @@ from importlib.resources import files
 import numpy as np
 from numpy.typing import NDArray
 
+from pocketknn.builder.spec import Spec
+from pocketknn.builder.system.cache import Cache
+
+from .backbone import Backbone
+from .info_cache import Facts, hash_of
+from .networks import weightless_graphs
+from .networks.from_pixels import from_pixels, with_arrays
+from .networks.mobilenets import FAMILIES, check_size, network
+
 ALPHA, SIZE, DIM = 0.5, 96, 1280
 WEIGHTS = f"mobilenet_v2_{ALPHA}_{SIZE}.npz"
-GRAPH = f"mobilenet_v2_{ALPHA}_{SIZE}.tflite"  # see `graphs`
+GRAPH = f"mobilenet_v2_{ALPHA}_{SIZE}.tflite"  # see `weightless_graphs`
+
+
+def load(name: str, spec: Spec, cache: Cache | None = None) -> Backbone:
+    """The bundled backbone, at any size that the network takes.
+
+    Raises:
+        InputError: the size is too small.
+    """
+    family, size = FAMILIES["mobilenet_v2"], spec.size or SIZE
+    check_size(family.title, size)
+    arrays = weights()
+    return Backbone(
+        name=name,
+        facts=Facts(size, DIM, hash_of(arrays.values())),
+        load=lambda: from_pixels(
+            with_arrays(network(family, ALPHA, size), arrays), family.input_range
+        ),
+        graph=lambda: weightless_graphs.filled(GRAPH, arrays),
+        input_range=family.input_range,
+        weights=WEIGHTS,
+        weights_sha256=hashlib.sha256(content()).hexdigest(),
+        alpha=ALPHA,
+    )
 
 
 @cache

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib.metadata import version
 from typing import TYPE_CHECKING, NamedTuple
 
-from pocketknn.builder.embedding.cache import FACTS, folder, write
+from pocketknn.builder.photos.readers import check_file
+from pocketknn.builder.system.cache import Cache, key_of, mark_used, write
 from pocketknn.builder.system.untrusted_json import parse_json
 
 if TYPE_CHECKING:
@@ -51,20 +52,21 @@ def hash_of(weights: Iterable[NDArray[np.generic]]) -> str:
     return digest.hexdigest()
 
 
-def recall(key: Key) -> Facts | None:
+def recall(key: Key, cache: Cache | None) -> Facts | None:
     """What an earlier build found out; None where there was none, or it cannot be read."""
-    if (path := _path(key)) is None:
+    if (path := _path(key, cache)) is None:
         return None
     try:
         size, dim, sha256 = parse_json(path.read_bytes())
+        mark_used(path)
         return Facts(int(size), int(dim), str(sha256))
     except (OSError, ValueError, TypeError):
         return None
 
 
-def remember(key: Key, facts: Facts) -> None:
+def remember(key: Key, facts: Facts, cache: Cache | None) -> None:
     """Keep it for the next build; without a folder to keep it in, the next build asks again."""
-    if (path := _path(key)) is None:
+    if (path := _path(key, cache)) is None:
         return
     try:
         write(path, json.dumps(facts).encode())
@@ -72,8 +74,35 @@ def remember(key: Key, facts: Facts) -> None:
         return
 
 
-def _path(key: Key) -> Path | None:
-    place = folder()
-    made_by = [version("keras"), *key]
-    name = hashlib.sha256(json.dumps(made_by).encode()).hexdigest()[:24]
-    return place / f"{name}{FACTS}" if place else None
+def known(
+    key: Key | None, load: Callable[[], keras.Model], cache: Cache | None
+) -> tuple[Facts, Callable[[], keras.Model]]:
+    """The facts of a file and how to open it: what is remembered of it spares Keras for now.
+
+    Args:
+        key: what the facts follow from, the hash of the file among it; None remembers nothing.
+        load: opens the file, and refuses what is no backbone.
+        cache: remembers it.
+    """
+    if key and (facts := recall(key, cache)):
+        return facts, load
+    model = load()
+    facts = Facts.of(model)
+    if key:
+        remember(key, facts, cache)
+    return facts, lambda: model
+
+
+def sha256_of(path: Path) -> str:
+    """Hash of a file.
+
+    Raises:
+        InputError: it is a pipe, a device or empty.
+    """
+    check_file(path)
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def _path(key: Key, cache: Cache | None) -> Path | None:
+    place = cache.drawer("facts") if cache else None
+    return place / f"{key_of([version('keras'), *key])}.facts" if place else None

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
-from typing import NamedTuple, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, ParamSpec, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pocketknn.builder.photos.decode import Photo, PictureError, picture, read
+from pocketknn.builder.backbones.engines.engine import TOGETHER, Engine
+from pocketknn.builder.photos.decode import picture
+from pocketknn.builder.photos.photo import Photo, PictureError, read
 
-from .cache import Cache
-from .engine import TOGETHER, Engine
+if TYPE_CHECKING:
+    from pocketknn.builder.photos.squares import Squares
+
+    from .cache import Embeddings
 
 A = TypeVar("A")
 P = ParamSpec("P")
@@ -52,13 +56,19 @@ def chunks(photos: Sequence[Photo]) -> Iterator[Sequence[Photo]]:
     return (photos[start : start + TOGETHER] for start in range(0, len(photos), TOGETHER))
 
 
-def attempt(photos: Sequence[Photo], look: Look, cache: Cache | None = None) -> list[Outcome]:
+def attempt(
+    photos: Sequence[Photo],
+    look: Look,
+    cache: Embeddings | None = None,
+    squares: Squares | None = None,
+) -> list[Outcome]:
     """Each photo's embedding, or why there is none.
 
     Args:
         photos: at most `TOGETHER` of them, whose files and pixels are held at once.
         look: makes squares of them and embeds these.
         cache: remembers embeddings from build to build.
+        squares: holds what was decoded, for whoever wants the pixels afterwards.
     """
     contents = [_attempt(read, photo) for photo in photos]
     hashes = [
@@ -74,6 +84,10 @@ def attempt(photos: Sequence[Photo], look: Look, cache: Cache | None = None) -> 
     }
     broken = {key: error for key, error in new.items() if isinstance(error, PictureError)}
     sound = {key: made for key, made in new.items() if not isinstance(made, PictureError)}
+    if squares:
+        for photo, key in zip(photos, hashes, strict=True):
+            if key in sound:
+                squares.keep(photo, sound[key])
     if sound:
         vectors = look.engine.run(np.stack(list(sound.values())))
         fresh = dict(zip(sound, vectors, strict=True))

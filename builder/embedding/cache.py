@@ -3,17 +3,11 @@
 One SQLite file for each backbone, engine, size, crop policy, resampling rule, and version of what
 decodes and runs; in it a row for each picture's hash. SQLite keeps the file whole when a build is
 killed or two builds write at once.
-Beside them lie the networks and facts that are made once for a backbone.
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
-import os
-import re
 import sqlite3
-import tempfile
 import zlib
 from collections.abc import Mapping, Sequence
 from contextlib import closing
@@ -27,13 +21,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pocketknn.builder.photos.decode import DECODING
-from pocketknn.builder.system.cache_folder import folder as folder
+from pocketknn.builder.system.cache import Cache, key_of, mark_used
 
 if TYPE_CHECKING:
-    from pocketknn.builder.backbones.load import Backbone
+    from pocketknn.builder.backbones.backbone import Backbone
 
-EMBEDDINGS, NETWORK, FACTS = ".sqlite", ".network", ".facts"  # how the names of the files end
-_OURS = re.compile(r"(.+-)?[0-9a-f]{24}(\.onnx)?")
 _SCHEMA = 2
 # What decodes a picture, and what runs each engine: other versions may round otherwise.
 _DECODER = "pillow"
@@ -47,64 +39,11 @@ _ASKED_AT_ONCE = 500  # SQLite takes a limited number of parameters
 Vector = NDArray[np.float32]
 
 
-def write(path: Path, content: bytes) -> None:
-    """Write a file of the cache, at once whole or not at all.
-
-    Raises:
-        OSError: it cannot be written.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as file:
-        try:
-            file.write(content)
-            file.close()
-            os.replace(file.name, path)  # noqa: PTH105
-        except OSError:
-            Path(file.name).unlink()
-            raise
-
-
-def sizes(place: Path) -> list[tuple[str, int, int]]:
-    """Name, number of pictures and bytes of each cache in a folder."""
-    found = []
-    for path in ours(place, EMBEDDINGS):
-        try:
-            with closing(sqlite3.connect(path, timeout=_SECONDS_TO_WAIT)) as connection:
-                (count,) = connection.execute("SELECT COUNT(*) FROM embeddings").fetchone()
-        except sqlite3.DatabaseError:
-            count = 0
-        found.append((path.stem, count, path.stat().st_size))
-    return found
-
-
-def networks(place: Path) -> list[tuple[str, int]]:
-    """Name and bytes of each network in a folder."""
-    return [(path.stem, path.stat().st_size) for path in ours(place, NETWORK)]
-
-
-def clear(place: Path) -> int:
-    """Remove all that is kept in a folder, and nothing else; how many files there were."""
-    paths = [path for end in (EMBEDDINGS, NETWORK, FACTS) for path in ours(place, end)]
-    for path in paths:
-        path.unlink()
-    return len(paths)
-
-
-def ours(place: Path, ending: str = "") -> list[Path]:
-    """The files and folders of a folder that are named by the hash of what made them, as ours are.
-
-    Other programs may keep theirs beside them; a link leads elsewhere.
-    """
-    found = place.glob(f"*{ending}") if place.is_dir() else ()
-    named = (path for path in found if _OURS.fullmatch(path.name.removesuffix(ending)))
-    return sorted(path for path in named if not path.is_symlink())
-
-
 @dataclass
-class Cache:
-    """Embeddings of one backbone under one crop policy. A fault of the cache never ends a build.
+class Embeddings:
+    """Embeddings of one backbone under one crop policy. A fault of theirs never ends a build.
 
-    Threads may share it.
+    Threads may share them.
 
     Attributes:
         path: the SQLite file.
@@ -118,13 +57,16 @@ class Cache:
     _lock: Lock = field(default_factory=Lock, init=False, repr=False)
 
     @classmethod
-    def of(cls, place: Path, backbone: Backbone, crop: str) -> Cache:
-        """The cache of a backbone and crop policy in a folder."""
+    def of(cls, cache: Cache | None, backbone: Backbone, crop: str) -> Embeddings | None:
+        """Those that a cache keeps of a backbone and crop policy; None without a place for them."""
+        place = cache.drawer("embeddings") if cache else None
+        if place is None:
+            return None
         engine = backbone.engine
         versions = [version(package) for package in (_DECODER, *_RUNTIMES[engine.name])]
-        made_by = [_SCHEMA, backbone.identity(), engine.name, crop, DECODING, versions]
-        name = hashlib.sha256(json.dumps(made_by).encode()).hexdigest()[:24]
-        path = place / f"{backbone.name}-{name}{EMBEDDINGS}"
+        key = key_of([_SCHEMA, backbone.identity(), engine.name, crop, DECODING, versions])
+        path = place / f"{backbone.name}-{key}.sqlite"
+        mark_used(path)
         return cls(path=path, dim=backbone.dim, notes=list(engine.notes))
 
     def get(self, hashes: Sequence[str]) -> dict[str, Vector]:
@@ -176,3 +118,13 @@ class Cache:
     def _note(self, line: str) -> None:
         if line not in self.notes:
             self.notes.append(line)
+
+
+def count(path: Path) -> int:
+    """How many pictures an SQLite file of embeddings knows; 0 for a damaged one."""
+    try:
+        with closing(sqlite3.connect(path, timeout=_SECONDS_TO_WAIT)) as connection:
+            (number,) = connection.execute("SELECT COUNT(*) FROM embeddings").fetchone()
+    except sqlite3.DatabaseError:
+        return 0
+    return int(number)

@@ -1,22 +1,19 @@
-"""The one graph: backbone, projection, references, top-k, head."""
+"""From choices and references to the graph."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pocketknn.builder.backbones.load import Backbone
-from pocketknn.builder.errors import InputError
-from pocketknn.builder.knn.resolve import Fit, fit
-from pocketknn.builder.references.references import References
-from pocketknn.builder.spec import Spec
+from pocketknn.builder.knn.resolve import fit
 
-from .heads import HEADS
-from .index_layers import Constants
-from .search_layers import all_scores, compared, nearest
-from .search_layers import constants as of_search
+from .wire import wire
 
 if TYPE_CHECKING:
     import keras
+
+    from pocketknn.builder.backbones.backbone import Backbone
+    from pocketknn.builder.references.references import References
+    from pocketknn.builder.spec import Spec
 
 
 def build(spec: Spec, references: References, backbone: Backbone | None = None) -> keras.Model:
@@ -35,67 +32,3 @@ def build(spec: Spec, references: References, backbone: Backbone | None = None) 
         InputError: a backbone of another width, or a choice that the references cannot serve.
     """
     return wire(fit(spec, references), backbone)
-
-
-def constants(fit: Fit, precision: str = "float32", outputs: str = "neighbors") -> Constants:
-    """What of a graph depends on the references, by name; all else follows from the choices.
-
-    Args:
-        fit: the choices and the references.
-        precision: of the backbone, which exact hits depend on.
-        outputs: as for `wire`.
-    """
-    space, found = fit.space, Constants()
-    if space.projection is not None:
-        found |= {"projection": space.projection.kernel, "bias": space.projection.bias}
-    if outputs != "embedding":
-        found |= of_search(space, fit.index)
-    if outputs == "neighbors":
-        found |= HEADS[str(fit.spec.head)].constants(fit, fit.exact_hit(precision))
-    return found
-
-
-def wire(
-    fit: Fit,
-    backbone: Backbone | None = None,
-    *,
-    precision: str = "float32",
-    outputs: str = "neighbors",
-) -> keras.Model:
-    """The same from a fit.
-
-    Args:
-        fit: the choices and the references.
-        backbone: as for `build`.
-        precision: of the backbone, which exact hits depend on.
-        outputs: `neighbors`, or, for devices without a top-k, only the `scores` (batch, n) of all
-            references or the `embedding` (batch, r) that would be compared with them.
-    """
-    import keras
-
-    dim = fit.references.dim
-    if backbone is None:
-        inputs = embedding = keras.Input((dim,), name="features")
-    else:
-        if backbone.dim != dim:
-            raise InputError(
-                f"the references have {dim} values each,"
-                f" the backbone {backbone.name!r} gives {backbone.dim}"
-            )
-        inputs = keras.Input((backbone.size, backbone.size, 3), name="image")
-        embedding = backbone.model(inputs)
-    given, metric = constants(fit, precision, outputs), fit.spec.metric
-    if "projection" in given:
-        dense = keras.layers.Dense(len(given["bias"]), name="projection", trainable=False)
-        embedding = dense(embedding)
-        dense.set_weights([given["projection"], given["bias"]])
-    if outputs == "embedding":
-        return keras.Model(inputs, {outputs: compared(embedding, metric)}, name="pocketknn")
-    if outputs == "scores":
-        return keras.Model(
-            inputs, {outputs: all_scores(embedding, metric, given)}, name="pocketknn"
-        )
-    scores, indices = nearest(embedding, metric, given, fit.k, fit.index)
-    head = HEADS[str(fit.spec.head)]
-    found = {"scores": scores, "indices": indices} | head.attach(scores, indices, fit, given)
-    return keras.Model(inputs, found, name="pocketknn")

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
-from pocketknn.builder.index.layout import Index
+from pocketknn.builder.choices.searches import SEARCHES
+from pocketknn.builder.choices.searches.index import Index
 
 if TYPE_CHECKING:
     from keras import KerasTensor
 
-Constants = dict[str, NDArray[Any]]  # by name: what of a graph depends on the references
+    from pocketknn.builder.choices.protocols import Constants
+
 LARGE = ("references", "scan", "cells")  # the constants that have a row for each reference
-_NOBODY = 1e30  # more than any score: what the empty places of a cell lose
+_LIMIT = 1e30  # more than any score
 
 
 def constants(index: Index) -> Constants:
@@ -63,7 +64,7 @@ def nearest(
     if "steps" in given:
         # The limit is never reached. Without it TFLite's converter would multiply the steps into
         # the references.
-        stepped = ops.minimum(query * given["steps"], _NOBODY)
+        stepped = ops.minimum(query * given["steps"], _LIMIT)
     first = stepped
     if "rotation" in given:
         turn = keras.layers.Dense(
@@ -71,17 +72,11 @@ def nearest(
         )
         first = turn(query)
         turn.set_weights([given["rotation"]])
-    if "cells" in given:
-        candidates = _in_cells(first, given, index)
-    elif "scan" in given:
-        scan = keras.layers.Dense(len(given["scan"]), use_bias=False, name="scan", trainable=False)
-        _, candidates = ops.top_k(scan(first), index.candidates)
-        scan.set_weights([given["scan"].T])
-    else:
-        scores, candidates = ops.top_k(table(first, reverse=True), index.candidates or k)
-        if not index.candidates:  # nothing is lost by the first product
-            table.set_weights([given["references"]])
-            return scores, candidates
+    if not index.candidates:  # nothing is lost by a product of floats
+        scores, candidates = ops.top_k(table(first, reverse=True), k)
+        table.set_weights([given["references"]])
+        return scores, candidates
+    candidates = SEARCHES[index.search].attach(first, given, index, table)
     # Copies of a reference have been ranked by their numbers, so ties go to the lower one.
     rows = table(candidates)
     table.set_weights([given["references"]])
@@ -91,27 +86,3 @@ def nearest(
         scored = scored - ops.sum(query * given["offset"], axis=-1, keepdims=True)
     scores, places = ops.top_k(scored, k)
     return scores, ops.take_along_axis(candidates, places, axis=1)
-
-
-def _in_cells(first: KerasTensor, given: Constants, index: Index) -> KerasTensor:
-    """Numbers of the references (batch, candidates) that the nearest cells rank best."""
-    import keras
-
-    ops, layers = keras.ops, keras.layers
-    count, room = given["members"].shape
-    width = given["centroids"].shape[1]
-    dense = layers.Dense(count, name="centroids", trainable=False)
-    _, probed = ops.top_k(dense(first), index.probes)
-    dense.set_weights([given["centroids"].T, given["closeness"]])
-    cells = layers.Embedding(*given["cells"].shape, name="cells", trainable=False)
-    who = layers.Embedding(count, room, name="members", trainable=False)
-    scanned = index.probes * room
-    codes = ops.reshape(cells(probed), (-1, scanned, width))
-    members = ops.reshape(who(probed), (-1, scanned))
-    cells.set_weights([given["cells"]])
-    who.set_weights([given["members"]])
-    ranks = ops.squeeze(ops.matmul(codes, ops.expand_dims(first, -1)), -1)
-    # Not a sum, which a quantiser would take for one of the backbone's and round to bytes.
-    nobody = ops.cast(members < 0.0, "float32") * _NOBODY
-    _, places = ops.top_k(ranks - nobody, index.candidates)
-    return ops.cast(ops.take_along_axis(members, places, axis=1), "int32")

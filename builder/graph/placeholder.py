@@ -8,13 +8,11 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from pocketknn.builder.index.layout import Cells, Index
-from pocketknn.builder.index.scalar_quantization import LARGEST, Codes
+from pocketknn.builder.choices.searches.index import Cells, Index
+from pocketknn.builder.choices.searches.scalar_quantization import LARGEST, Codes
+from pocketknn.builder.knn.fit import Fit
 from pocketknn.builder.knn.metric_space import Space
-from pocketknn.builder.knn.resolve import Fit
 from pocketknn.builder.references.references import References
-
-from .search_layers import SPARE
 
 _CLASSES, _REFERENCES = 251, 283  # where the search for sizes begins
 _CELLS, _ROOM = 61, 11  # of cells, and of places in one
@@ -27,7 +25,8 @@ def is_fixed(fit: Fit) -> bool:
 
     The Euclidean search has as many candidates as references, where these are very few.
     """
-    return fit.spec.metric == "euclidean" and len(fit.references) <= fit.k + SPARE
+    spare = fit.metric.SPARE
+    return spare > 0 and len(fit.references) <= fit.k + spare
 
 
 def stand_in(fit: Fit, taken: Collection[int]) -> Fit:
@@ -41,15 +40,15 @@ def stand_in(fit: Fit, taken: Collection[int]) -> Fit:
         taken: sizes that other parts of the graph have.
     """
     references, spec, projection = fit.references, fit.spec, fit.space.projection
-    index = fit.index
+    index, spare = fit.index, fit.metric.SPARE
     draw = np.random.default_rng(0)
     r = references.dim if projection is None else len(projection.bias)
     # r + 1: the Euclidean search puts a last value behind each row.
-    taken = {*taken, references.dim, r, r + 1, fit.k, fit.k + SPARE, len(references.target_names)}
+    taken = {*taken, references.dim, r, r + 1, fit.k, fit.k + spare, len(references.target_names)}
     if index is not None:
         taken |= {index.candidates, index.probes, index.width}
     c = _prime(_CLASSES, taken) if references.labels else 0
-    least = max(_REFERENCES, fit.k + SPARE + 1, index.candidates + 1 if index else 0)
+    least = max(_REFERENCES, fit.k + spare + 1, index.candidates + 1 if index else 0)
     n = _prime(least, {*taken, c, c + 1})
     targets = draw.normal(size=(n, len(references.target_names))).astype(np.float32)
     labels = draw.permutation(np.arange(n) % max(c, 1))

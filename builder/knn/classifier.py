@@ -16,9 +16,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from pocketknn.builder.choices.heads import classify
+from pocketknn.builder.choices.metrics import cosine
+from pocketknn.builder.choices.protocols import Voting
+from pocketknn.builder.choices.votes import uniform
 from pocketknn.builder.errors import InputError
 from pocketknn.builder.references import ml5_json
-from pocketknn.builder.references.ml5_json import checked_label, key_rank
+from pocketknn.builder.references.ml5_forms import checked_label, key_rank
 from pocketknn.builder.references.references import References
 
 from . import exact
@@ -103,8 +107,8 @@ class KNNClassifier:
         references = self.references()
         query = self._vector(example)[None]
         found = exact.search(query, references.vectors, min(k, len(references)))
-        votes = exact.vote(found, references.label_ids, len(references.labels))
-        index = int(exact.winners(votes)[0])
+        votes = classify.answers(found, Voting(examples=references, vote=uniform, metric=cosine))
+        index = int(classify.winners(votes)[0])
         return Classification(
             label=references.labels[index],
             index=index,

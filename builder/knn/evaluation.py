@@ -6,19 +6,19 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
+from pocketknn.builder.choices.heads import HEADS
+from pocketknn.builder.choices.neighbors import Floats, Neighbors, shared
 from pocketknn.builder.errors import InputError
-from pocketknn.builder.spec import Spec
 
-from . import exact
-from .exact import Floats, Ints, Neighbors
-from .metric_space import Space
 from .temperature import temperature
+from .voting import voting_of
 
 if TYPE_CHECKING:
-    from .resolve import Fit
+    from pocketknn.builder.spec import Spec
 
+    from .fit import Fit
+    from .metric_space import Space
 
 MOST_K = 50  # as far as k is searched for
 
@@ -66,11 +66,11 @@ def leave_one_out(fit: Fit) -> LeaveOneOut | None:
     refs, n = fit.references, len(fit.references)
     if n < 2 or not (refs.labels or refs.target_names):
         return None
-    if fit.spec.head != "regress" and not _has_two_pictures(fit.space):
+    if not fit.head.NUMBERS and not _has_two_pictures(fit.space):
         return None
     k = min(fit.k, fit.space.most)
     errors = _errors(fit.spec, fit.space, fit.spec.head or "", k)
-    regress = fit.spec.head == "regress"
+    regress = fit.head.NUMBERS
     named = dict(zip(fit.references.target_names, np.sqrt(errors).tolist(), strict=regress))
     return LeaveOneOut(
         accuracy=None if regress else float(1 - errors[0]),
@@ -97,7 +97,8 @@ def best_k(spec: Spec, space: Space, head: str) -> int:
     """
     if len(space.references) < 2:
         raise InputError("k = auto asks each reference for its neighbours, and there is only one")
-    scale = np.maximum(space.references.targets.var(axis=0), 1e-30) if head == "regress" else 1.0
+    targets = space.references.targets
+    scale = np.maximum(targets.var(axis=0), 1e-30) if HEADS[head].NUMBERS else 1.0
     wrong = (errors_by_k(spec, space, head) / scale).mean(axis=1)
     return int(np.argmin(np.round(wrong, 12))) + 1
 
@@ -117,28 +118,12 @@ def answers_of_others(spec: Spec, space: Space, head: str, k: int) -> Floats:
     Returns:
         Values (q, T) for regression, else the votes (q, classes) before any rejection.
     """
-    found = space.others.found
-    return answers(spec, space, head, Neighbors(found.scores[:, :k], found.indices[:, :k]))
+    return answers(spec, space, head, space.others.found.first(k))
 
 
 def answers(spec: Spec, space: Space, head: str, nearest: Neighbors) -> Floats:
     """What these neighbours answer: values (q, T), or votes (q, classes) before any rejection."""
-    references = space.references
-    hit = space.exact_hit("float32")
-    if head == "regress":
-        return exact.mean(
-            nearest, references.targets, by=str(spec.vote), metric=space.metric, exact_hit=hit
-        )
-    return exact.vote(
-        nearest,
-        references.label_ids,
-        len(references.labels),
-        by=str(spec.vote),
-        balanced=bool(spec.balanced),
-        metric=space.metric,
-        exact_hit=hit,
-        temperature=spec.temperature or 1.0,
-    )
+    return HEADS[head].answers(nearest, voting_of(spec, space))
 
 
 def unprojected(fit: Fit) -> Unprojected | None:
@@ -148,27 +133,17 @@ def unprojected(fit: Fit) -> Unprojected | None:
     plain = fit.space.unprojected
     k = min(fit.k, plain.most)
     before, after = (space.others.found.indices[:, :k] for space in (plain, fit.space))
-    spec, labelled = fit.spec, fit.references.labels and fit.spec.head != "regress"
-    if spec.vote == "soft":  # its own temperature, as its scores lie closer together
+    spec, labelled = fit.spec, fit.references.labels and not fit.head.NUMBERS
+    if spec.soft:  # its own temperature, as its scores lie closer together
         spec = replace(spec, temperature=temperature(plain, fit.k, balanced=bool(spec.balanced)))
     return Unprojected(
-        accuracy=float(1 - _errors(spec, plain, "classify", k)[0]) if labelled else None,
+        accuracy=float(1 - _errors(spec, plain, str(spec.head), k)[0]) if labelled else None,
         first_equal=float((before[:, 0] == after[:, 0]).mean()),
         recall=float(shared(before, after).mean()),
     )
 
 
-def shared(wanted: Ints, found: Ints) -> NDArray[np.bool_]:
-    """Which of the neighbours (q, k) are among the ones found: (q, k)."""
-    among: NDArray[np.bool_] = (wanted[:, :, None] == found[:, None, :]).any(axis=2)
-    return among
-
-
 def _errors(spec: Spec, space: Space, head: str, k: int) -> Floats:
     """Mean squared error of each target, or the share of wrong labels, of leave-one-out."""
-    references, queries = space.references, space.others.queries
     answers = answers_of_others(spec, space, head, k)
-    if head == "regress":
-        return np.asarray(((answers - references.targets[queries]) ** 2).mean(axis=0))
-    wrong = exact.winners(answers) != references.label_ids[queries]
-    return np.array([wrong.mean()])
+    return HEADS[head].errors(answers, space.references, space.others.queries)

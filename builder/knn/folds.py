@@ -1,4 +1,4 @@
-"""Parts of the references that are left out together and answered by the other references.
+"""Cross-validation: parts of the references that are left out together, and answered by the others.
 
 In a space that a reference helped to find it lies nearer to its class than any new photo would, so
 the projection is found anew without each part.
@@ -6,25 +6,21 @@ the projection is found anew without each part.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pocketknn.builder.knn.projection.pca import Projection
+from pocketknn.builder.choices.neighbors import Floats, Ints, Neighbors
 
 from . import exact
-from .exact import Floats, Ints, Neighbors, unit
+from .near_copies import groups as groups
+
+if TYPE_CHECKING:
+    from pocketknn.builder.knn.projection.pca import Projection
 
 PARTS = 5
 MOST_QUERIES = 5000  # of more references one part of no more is left out, once
-# Cosine distance, as a share of the median of two references, up to which two photos of a class
-# show one picture: with EfficientNet-Lite0 97 % of mirrored photographs and most small crops,
-# and one in a hundred of different photographs.
-NEAR_COPY = 0.08
-_SAMPLE = 1000  # references whose median distance stands for that of all
-_MOST_OF_CLASS = 5000  # larger classes are not searched for near-copies
 
 
 class Fold(NamedTuple):
@@ -101,49 +97,42 @@ def folds(
     return tuple(rows for rows in found if len(rows))
 
 
-def groups(
-    vectors: NDArray[np.floating], sha256: Sequence[str] = (), label_ids: Ints | None = None
-) -> Ints:
-    """Which references show one picture: (n,) numbers, the row of the first that does.
-
-    Those are copies of one file, and near-copies within a class: encoded again, mirrored, cropped a
-    little. Two photos are near-copies when their cosine distance is at most `NEAR_COPY` of the
-    median distance of all, whatever the backbone. A near-copy in another class is none here: left
-    out alone, a photo does not profit from it.
+def stratified(
+    n: int, folds: int, seed: int, classes: Ints | None, groups: Ints | None
+) -> list[tuple[Ints, Ints]]:
+    """Training rows and left-out rows of each fold, as scikit-learn's splitters shuffle them.
 
     Args:
-        vectors: (n, d) embeddings.
-        sha256: hashes of the files; an empty one is unknown, and so are all of no hashes.
-        label_ids: (n,) class numbers; all are of one class if empty or None.
+        n: how many references.
+        folds: how many parts.
+        seed: draws who is left out with whom.
+        classes: (n,) numbers, of which each part has its share; None where there are none.
+        groups: (n,) numbers of what is never divided; None where all are of one reference.
     """
-    from scipy.sparse import coo_array
-    from scipy.sparse.csgraph import connected_components
+    from sklearn import model_selection
 
-    n = len(vectors)
-    known = [(digest, row) for row, digest in enumerate(sha256) if digest]
-    earlier = dict(reversed(known))
-    links = [np.array([(earlier[digest], row) for digest, row in known], np.int64).reshape(-1, 2)]
-    links += _near_copies(vectors, label_ids if label_ids is not None else np.zeros(0, np.int64))
-    one, other = np.concatenate(links).T
-    graph = coo_array((np.ones(len(one)), (one, other)), (n, n))
-    number = connected_components(graph, directed=False)[1]
-    _, first, inverse = np.unique(number, return_index=True, return_inverse=True)
-    found: Ints = first[inverse].astype(np.int64)
-    return found
+    name = "GroupKFold" if groups is not None else "KFold"
+    name = name if classes is None else f"Stratified{name}"
+    state = seed % (1 << 32)  # scikit-learn takes no larger seed
+    splitter = getattr(model_selection, name)(folds, shuffle=True, random_state=state)
+    return list(splitter.split(np.zeros(n), classes, groups))
 
 
-def _near_copies(vectors: NDArray[np.floating], label_ids: Ints) -> Iterator[Ints]:
-    """Pairs of rows (m, 2), class by class."""
-    n = len(vectors)
-    sample = unit(vectors[:: -(-n // _SAMPLE)])
-    cosines = (sample @ sample.T)[np.triu_indices(len(sample), 1)]
-    if not len(cosines):
-        return
-    least = 1 - NEAR_COPY * (1 - float(np.median(cosines)))
-    ids = label_ids if len(label_ids) else np.zeros(n, np.int64)
-    order = np.argsort(ids, kind="stable")
-    for rows in np.split(order, np.flatnonzero(np.diff(ids[order])) + 1):
-        if 1 < len(rows) <= _MOST_OF_CLASS:
-            # Singles are exact enough for this, and take half the time.
-            units = unit(vectors[rows]).astype(np.float32)
-            yield rows[np.argwhere(np.triu(units @ units.T >= least, 1))]
+def dealt(n: int, folds: int, seed: int, classes: Ints | None, groups: Ints | None) -> list[Ints]:
+    """Left-out rows of each fold, where classes are dealt out in turn, however small they are.
+
+    Args:
+        n: how many references.
+        folds: how many parts at most.
+        seed: draws who is left out with whom.
+        classes: (n,) numbers, of which each part has its share; None where there are none.
+        groups: (n,) the first row of what is never divided, as `near_copies.groups` gives it; None
+            where nothing is.
+    """
+    draw = np.random.default_rng(seed)
+    order = np.lexsort((draw.permutation(n), np.zeros(n) if classes is None else classes))
+    part = np.empty(n, np.int64)
+    part[order] = np.arange(n) % folds
+    if groups is not None:
+        part = part[groups]
+    return [np.flatnonzero(part == number) for number in np.unique(part)]

@@ -1,13 +1,16 @@
-"""Whether this machine's memory holds a build, which is said before the work begins."""
+"""Whether the memory of this machine, and of a phone, holds a build: said before work begins."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
+from pocketknn.builder.choices.metrics import METRICS
+from pocketknn.builder.choices.searches import SEARCHES
 from pocketknn.builder.errors import InputError
 from pocketknn.builder.spec import STORES, Spec
 from pocketknn.builder.system import container
 
+_BROADCAST_LIMIT = 1 << 28  # bytes of the differences to all references, which a phone must hold
 _SCANNED = 64 * 5  # bytes of a reference in the narrowest scan, in float32 and as codes
 _CONVERTING = 1.4e9  # bytes at the peak of a build that makes its templates, 1.35 measured
 # In each version: the limit, what is used of it, and what of that is only files read lately.
@@ -43,13 +46,25 @@ def check_room(spec: Spec, n: int, d: int, *, held: bool = False) -> None:
     each += 0 if held else 4 * d
     # Principal components are found in float64; what tells classes apart, some rows at a time.
     each += 8 * d if spec.projection == "pca" else 0
-    each += _SCANNED if spec.search in ("rerank", "ivf") else 0
+    each += _SCANNED if spec.search in SEARCHES and SEARCHES[spec.search].SCANS else 0
     free = free_memory()
     if n * each > free:
         raise InputError(
             f"{n:,} references of {d} values take at least {n * each / 1e9:,.1f} GB of memory, and"
             f" {free / 1e9:,.1f} GB are free; take fewer photos, or a machine with more"
         )
+
+
+def check_differences(metric: str, n: int, r: int) -> None:
+    """Refuse metrics without a product, where the differences to all references are too many."""
+    needed = n * r * 4
+    if METRICS[metric].BY_PRODUCT or needed <= _BROADCAST_LIMIT:
+        return
+    raise InputError(
+        f"{metric} distances to {n} references of {r} values take {needed >> 20} MiB at each"
+        f" query, the limit is {_BROADCAST_LIMIT >> 20} MiB; take fewer references, --projection"
+        " pca:SIZE, or the metric euclidean or cosine"
+    )
 
 
 def warn_of_converting(note: Callable[[str], None]) -> None:

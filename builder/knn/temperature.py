@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
+from pocketknn.builder.choices.metrics import METRICS
+from pocketknn.builder.choices.neighbors import Floats
+
 from . import exact
-from .exact import Floats
-from .metric_space import Space
+
+if TYPE_CHECKING:
+    from .metric_space import Space
 
 # Before any photo is asked: the best T over 14 sets of photographs and three backbones lies around
 # 0.4 n^-0.35, by a factor of e^0.4 up and down: more references stand denser, so that each stands
@@ -133,7 +138,7 @@ def most_likely(asked: Asked, usual: float) -> float:
 def usual(space: Space) -> float:
     """T before any photo was asked: by how many references there are, and how scores spread."""
     refs = space.references
-    if space.metric == "cosine" and space.scores_of == "classes":
+    if METRICS[space.metric].ANGULAR and space.scores_of == "classes":
         factor, power = _WHITENED
         return float(factor * len(refs) ** power)
     rows = slice(None, None, -(-len(refs) // _SAMPLE))
@@ -142,7 +147,7 @@ def usual(space: Space) -> float:
     if not len(apart):
         return 1.0
     # Of few pairs the spread is known badly; what it usually is counts as some more of them.
-    usual = _USUAL_SPREAD * abs((space.metric == "cosine") - float(apart.mean()))
+    usual = _USUAL_SPREAD * abs(METRICS[space.metric].ITSELF - float(apart.mean()))
     pairs = len(apart) / 2
     spread = np.sqrt((pairs * apart.var() + _MORE_PAIRS * usual**2) / (pairs + _MORE_PAIRS))
     factor, power = _PLAIN

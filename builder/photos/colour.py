@@ -8,6 +8,10 @@ from functools import lru_cache
 import numpy as np
 from PIL import Image, ImageCms
 
+from .photo import PictureError
+
+# In the words of the manifest.
+COLOUR = "sRGB; another profile in the file is converted, without one the numbers are taken for it"
 _MODES = {b"RGB ": "RGB", b"GRAY": "L", b"CMYK": "CMYK"}
 _SPACE = slice(16, 20)  # where a profile names its colour space
 _NEAR = 2  # of 255: a profile that moves no colour farther is sRGB, by whatever name
@@ -16,7 +20,25 @@ _FLAGS = ImageCms.Flags.BLACKPOINTCOMPENSATION
 _KEPT = 32  # transforms; a folder holds the photos of few cameras
 
 
-def to_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
+def rgb(image: Image.Image) -> Image.Image:
+    """An image of 8 bits as RGB in sRGB, transparency on white.
+
+    Raises:
+        PictureError: its pixels have no agreed meaning.
+    """
+    profile = image.info.get("icc_profile")
+    if image.mode == "F":
+        raise PictureError("floating-point pixels, which have no agreed range; save it as 8 bit")
+    if image.has_transparency_data:
+        colours = _to_srgb(image.convert("L" if image.mode == "LA" else "RGB"), profile)
+        colours.putalpha(image.convert("RGBA").getchannel("A"))
+        opaque = Image.new("RGBA", image.size, "white")
+        opaque.alpha_composite(colours)
+        return opaque.convert("RGB")
+    return _to_srgb(image, profile)
+
+
+def _to_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
     """An image of any mode of 8 bit without transparency as RGB, its colours in sRGB.
 
     Args:

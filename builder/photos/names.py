@@ -8,7 +8,7 @@ from pathlib import Path, PurePosixPath
 
 from pocketknn.builder.errors import InputError
 
-from .decode import Photo
+from .photo import Photo
 
 Note = Callable[[str], None]  # takes a line for people
 

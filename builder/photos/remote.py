@@ -8,8 +8,8 @@ from typing import Any
 
 from pocketknn.builder.errors import InputError, first_line
 
-from .decode import Photo
 from .names import is_litter
+from .photo import Photo
 from .readers import RemoteFile, version
 
 _MARK = "://"
@@ -50,7 +50,7 @@ def photos_at(address: str) -> Iterator[Photo]:
             # What the address says of a host or an account is not in the store's own paths.
             at = f"{address.rstrip('/')}/{name}"
             file = RemoteFile(at, entry["size"] or 0, version(entry))
-            yield Photo(name=name, label=name.rpartition("/")[0], content=file)
+            yield Photo.in_folders(name, file)
 
 
 def _open(address: str) -> tuple[Any, str]:

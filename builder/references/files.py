@@ -9,7 +9,8 @@ from typing import TypeGuard
 from pocketknn.builder.errors import InputError
 
 from . import ml5_json
-from .references import NOTED, References
+from .parquet import PROVENANCE
+from .references import References
 
 
 def is_collection(path: Path | str) -> TypeGuard[Path]:
@@ -27,7 +28,7 @@ def is_collection(path: Path | str) -> TypeGuard[Path]:
 
 def is_ours(path: Path) -> bool:
     """Whether a file is a table of references that `References.save` wrote."""
-    return NOTED in _schema(path)[1]
+    return PROVENANCE in _schema(path)[1]
 
 
 def read_collection(path: Path, classes: Sequence[str] | None = None) -> References:

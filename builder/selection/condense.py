@@ -7,19 +7,24 @@ from typing import Any
 
 import numpy as np
 
+from pocketknn.builder.choices.neighbors import Ints
 from pocketknn.builder.errors import InputError
-from pocketknn.builder.knn.evaluation import answers
-from pocketknn.builder.knn.exact import Floats, Ints, Neighbors, winners
-from pocketknn.builder.knn.resolve import Fit, fit
+from pocketknn.builder.knn.fit import Fit
+from pocketknn.builder.knn.resolve import fit
 from pocketknn.builder.references.references import References
 from pocketknn.builder.spec import AUTO, STORES, Spec, resolve_k
 
-from . import edited, hart, prototypes, unchanged
+from . import edited, prototypes
+from .size_curve import Point, measure
 
 # How each method is called, and whether it can be asked for a number of references.
-METHODS = {"prototypes": True, "condensed": True, "edited": False, "same": False}
+METHODS = {"prototypes": True, "edited": False}
+# Methods of earlier versions, and why they went.
+GONE = {
+    "condensed": "as many prototypes answer better",
+    "same": "what changed no answer to the references still cost new photos some",
+}
 _HALVINGS = 5  # points of the curve beside the two ends
-_MOST = 5000  # references that the curve is measured on; of more, so many are drawn
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,10 +32,8 @@ class Condense:
     """How many references to keep, and by what method.
 
     Attributes:
-        by: `prototypes`, the references in the middle of k-means' clusters of each class;
-            `condensed`, Hart's: those without which the nearest would be of another class;
-            `edited`, Wilson's: without those whose label the others vote against; or `same`: all
-            that are needed to leave every leave-one-out answer as it is.
+        by: `prototypes`, the references in the middle of k-means' clusters of each class, or
+            `edited`, Wilson's: all but those whose label the others vote against.
         count: how many to keep.
         share: the same as a share of all.
         bytes: the same as the bytes that they take in a file.
@@ -42,6 +45,11 @@ class Condense:
     bytes: int | None = None
 
     def __post_init__(self) -> None:
+        if self.by in GONE:
+            raise InputError(
+                f"--condense {self.by} is gone: {GONE[self.by]}; say how many prototypes to keep:"
+                " --condense 300, 25% or 2MB"
+            )
         if self.by not in METHODS:
             raise InputError(f"unknown method {self.by!r}; choose from {', '.join(METHODS)}")
         given = [one for one in (self.count, self.share, self.bytes) if one is not None]
@@ -58,22 +66,6 @@ class Condense:
         for number in (self.count, self.bytes):
             if number is not None and number < 1:
                 raise InputError(f"at least one reference must be kept, not {number}")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Point:
-    """So many references, and how well all of the original ones are answered by them.
-
-    Attributes:
-        kept: how many.
-        accuracy: share of right answers, those that are kept being left out when they are asked
-            for; None without labels.
-        rmse: root of the mean squared error of each target, by name; None without targets.
-    """
-
-    kept: int
-    accuracy: float | None
-    rmse: dict[str, float] | None
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -118,56 +110,31 @@ def condense(spec: Spec, references: References, plan: Condense) -> Condensed:
         plan: how many to keep, and how to choose.
 
     Raises:
-        InputError: more than there are, fewer than there are classes, no labels where the method
-            asks for them, or `same` where answers depend on more than the nearest references.
+        InputError: more than there are, fewer than there are classes, or no labels where the
+            method asks for them.
 
     >>> refs = References.of([[0, 1], [0, 2], [0, 3], [5, 0], [6, 0], [7, 1]], [*"aaabbb"])
-    >>> condense(Spec(k=1), refs, Condense(by="condensed")).references.counts
+    >>> condense(Spec(k=1), refs, Condense(count=2)).references.counts
     {'a': 1, 'b': 1}
     """
-    asked, spec = spec, spec.exactly()
-    if plan.by == "same":  # which can keep its promise without these only
-        spec = replace(
-            spec,
-            projection="none" if spec.projection == AUTO else spec.compared,
-            pca=None,
-            whiten=None,
-            balanced=spec.balanced or False,
-            k=resolve_k(None, max(len(references) // 2, 1), spec.vote or "soft")
-            if spec.k is None and references.labels
-            else spec.k,
-        )
-    whole = fit(replace(spec, reject=None), references)
-    if plan.by == "same":  # nor would votes of another temperature
-        spec = replace(spec, temperature=whole.spec.temperature)
+    whole = fit(replace(spec.exactly(), reject=None), references)
     _check(plan, whole)
-    each = _bytes_each(asked, whole)
-    order = _choose(plan.by, whole, _count(plan, whole, each))
-    resolve_k(spec.k, len(order))
-    k = min(whole.k, len(order)) if spec.k == AUTO else spec.k
-    spec = replace(spec, k=k, projection=whole.spec.compared, pca=None, whiten=None)
-    least = whole.k + 1 if asked.k is not None else 2
-    sizes = _sizes(plan, whole, len(order), least)
-    steps = [_choose(plan.by, whole, size) for size in sizes] if plan.by == "prototypes" else []
-    steps = steps or [order[:size] for size in sizes]
+    each = _bytes_each(spec, whole)
+    rows = _choose(plan, whole, _count(plan, whole, each))
+    resolve_k(spec.k, len(rows))
+    k = min(whole.k, len(rows)) if spec.k == AUTO else spec.k
+    chosen = replace(spec, k=k, projection=whole.spec.compared, pca=None, whiten=None)
+    sizes = _sizes(plan, whole, len(rows), whole.k + 1 if spec.k is not None else 2)
+    steps = [_choose(plan, whole, size) for size in sizes]
+    asked = replace(chosen.exactly(), reject=None)
     curve = [
-        _measure(spec, references, rows) for rows in (*steps, order, np.arange(len(references)))
+        measure(fit(asked, references.subset(some)), references, some)
+        for some in (*steps, rows, np.arange(len(references)))
     ]
-    if plan.by == "same" and _changed(whole, order):
-        raise InputError("rounding decides some of the answers, so 'same' keeps no promise here")
-    rows = np.sort(order)
     return Condensed(
-        references=_selected(references, rows),
+        references=references.subset(rows),
         rows=rows,
-        spec=replace(
-            asked,
-            k=k,
-            projection=spec.compared,
-            pca=None,
-            whiten=None,
-            balanced=spec.balanced,
-            temperature=spec.temperature,
-        ),
+        spec=chosen,
         by=plan.by,
         before=len(references),
         bytes=each,
@@ -177,22 +144,16 @@ def condense(spec: Spec, references: References, plan: Condense) -> Condensed:
 
 def _bytes_each(spec: Spec, whole: Fit) -> int:
     """Bytes that the graph stores of each reference, without what a scan takes beside it."""
-    return STORES[spec.references_precision] * (
-        whole.space.width + (whole.spec.metric == "euclidean")
-    )
+    return STORES[spec.references_precision] * (whole.space.width + (whole.metric.SPARE > 0))
 
 
 def _check(plan: Condense, whole: Fit) -> None:
-    spec = whole.spec
-    if plan.by != "prototypes" and spec.head != "classify":
+    if plan.by == "prototypes":
+        return
+    if not whole.head.CLASSES:
         raise InputError(f"{plan.by!r} compares labels; without them keep a number of 'prototypes'")
-    if plan.by == "same" and (spec.projection != "none" or spec.balanced):
-        what = "balanced" if spec.balanced else f"the projection {spec.projection}"
-        raise InputError(f"'same' keeps no promise with {what}, which changes with the references")
-    if plan.by == "edited" and len(whole.references) < 2:
+    if len(whole.references) < 2:
         raise InputError("'edited' asks each reference for the others, and there is only one")
-    if plan.by == "same" and len(whole.references) <= whole.k:
-        raise InputError(f"'same' takes more references than the k = {whole.k} that vote")
 
 
 def _count(plan: Condense, whole: Fit, each: int) -> int:
@@ -222,13 +183,9 @@ def _count(plan: Condense, whole: Fit, each: int) -> int:
     return wanted
 
 
-def _choose(by: str, whole: Fit, most: int) -> Ints:
-    """The rows to keep; those of `condensed` in the order in which they were found necessary."""
-    if by == "prototypes":
-        return prototypes.choose(whole, most)
-    if by == "condensed":
-        return hart.choose(whole, most)
-    return edited.choose(whole) if by == "edited" else unchanged.choose(whole)
+def _choose(plan: Condense, whole: Fit, most: int) -> Ints:
+    """The rows to keep, ascending."""
+    return np.sort(prototypes.choose(whole, most)) if METHODS[plan.by] else edited.choose(whole)
 
 
 def _sizes(plan: Condense, whole: Fit, kept: int, least: int) -> list[int]:
@@ -236,59 +193,6 @@ def _sizes(plan: Condense, whole: Fit, kept: int, least: int) -> list[int]:
     if not METHODS[plan.by]:
         return []
     n, size = len(whole.references), whole.spec.pca
-    start = n if plan.by == "prototypes" else kept
     least = max(len(whole.references.labels), least, int(size) if size else 0)
-    halves = [start >> power for power in range(1, _HALVINGS + 1)]
+    halves = [n >> power for power in range(1, _HALVINGS + 1)]
     return [half for half in halves if half >= least and half != kept]
-
-
-def _measure(spec: Spec, references: References, rows: Ints) -> Point:
-    """How well all references are answered by some of them."""
-    n = len(references)
-    rows, queries = np.sort(rows), np.arange(n)
-    if n > _MOST:
-        queries = np.sort(np.random.default_rng(spec.seed).choice(n, _MOST, replace=False))
-    if len(rows) == 1:  # which has no other to be asked of
-        queries = queries[~np.isin(queries, rows)]
-    fitted = fit(replace(spec, reject=None), _selected(references, rows))
-    if not len(queries) or fitted.spec.head == "neighbors":
-        return Point(kept=len(rows), accuracy=None, rmse=None)
-    said = _answered(fitted, references, rows, queries)
-    if fitted.spec.head == "classify":
-        right = float((winners(said) == references.label_ids[queries]).mean())
-        return Point(kept=len(rows), accuracy=right, rmse=None)
-    errors = np.sqrt(((said - references.targets[queries]) ** 2).mean(axis=0))
-    named = dict(zip(references.target_names, errors.tolist(), strict=True))
-    return Point(kept=len(rows), accuracy=None, rmse=named)
-
-
-def _answered(fitted: Fit, references: References, rows: Ints, queries: Ints) -> Floats:
-    """What is answered for each query; those that are kept are left out when they are asked for."""
-    space = fitted.space
-    kept = np.isin(queries, rows)
-    own = np.searchsorted(rows, queries[kept])
-    parts = []
-    if kept.any():
-        others = space.others_of_all(fitted.k)
-        parts = [Neighbors(others.scores[own], others.indices[own])]
-    parts += [fitted.search(references.vectors[queries[~kept]])] if (~kept).any() else []
-    order = np.concatenate([np.flatnonzero(kept), np.flatnonzero(~kept)])
-    said = [answers(fitted.spec, space, str(fitted.spec.head), part) for part in parts]
-    found: Floats = np.concatenate(said)[np.argsort(order)]
-    return found
-
-
-def _changed(whole: Fit, rows: Ints) -> bool:
-    """Whether any leave-one-out answer is another one with these rows alone."""
-    references, every = whole.references, np.arange(len(whole.references))
-    kept = fit(whole.spec, _selected(references, rows))
-    # Views of a picture answer for each other here: what is promised is that nothing changes.
-    whole, kept = (replace(one, space=replace(one.space, refit=None)) for one in (whole, kept))
-    before = winners(_answered(whole, references, every, every))
-    return bool((winners(_answered(kept, references, np.sort(rows), every)) != before).any())
-
-
-def _selected(references: References, rows: Ints) -> References:
-    """Some references, with all classes in their order."""
-    chosen = references.select(np.sort(rows))
-    return chosen.in_order(references.labels) if references.labels else chosen

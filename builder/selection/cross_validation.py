@@ -9,12 +9,17 @@ from typing import NamedTuple
 
 import numpy as np
 
+from pocketknn.builder.choices.heads import HEADS
+from pocketknn.builder.choices.neighbors import Ints, Neighbors
+from pocketknn.builder.choices.votes import VOTES
 from pocketknn.builder.errors import InputError
 from pocketknn.builder.knn import exact
-from pocketknn.builder.knn.exact import Ints, Neighbors
-from pocketknn.builder.knn.folds import groups
+from pocketknn.builder.knn.fit import Fit
+from pocketknn.builder.knn.folds import stratified
+from pocketknn.builder.knn.memory import check_differences
 from pocketknn.builder.knn.metric_space import Space
-from pocketknn.builder.knn.resolve import Fit, check_memory, space_of
+from pocketknn.builder.knn.near_copies import groups
+from pocketknn.builder.knn.projected import space_of
 from pocketknn.builder.knn.temperature import temperature
 from pocketknn.builder.references.references import References
 from pocketknn.builder.spec import Spec
@@ -64,21 +69,20 @@ def tune(
         given = references_of(crop)
         references = given.without_copies()
         base = replace(spec, crop=crop, head=_head(spec, references))
-        regress = base.head == "regress"
+        regress = HEADS[str(base.head)].NUMBERS
         check_folds(folds, len(references), {} if regress else references.counts)
         grid = grid.filled(regress)
-        soft = grid.votes or ()
+        soft = [name for name in grid.votes or () if VOTES[name].SOFT]
         splits = _splits(references, folds, spec.seed, regress)
         smallest = min(len(train) for train, _ in splits)
         ks = grid.ks_within(smallest)
         grid.check_components(smallest, references.dim)
         for train, test in splits:
-            part = references.select(train)
-            part = part if regress else part.in_order(references.labels)
+            part = references.select(train) if regress else references.subset(train)
             for name, metric in product(grid.projections or (), grid.metrics):
                 one = replace(base, metric=metric, projection=name)
                 # In folds of its own, for the temperature of a soft vote.
-                space = space_of(replace(one, vote="soft") if "soft" in soft else one, part)
+                space = space_of(replace(one, vote=soft[0]) if soft else one, part)
                 if reason := _too_large(space, len(given)):
                     notes[f"left out: {reason}"] = None
                 else:
@@ -135,9 +139,9 @@ def check_folds(folds: int, n: int, sizes: Mapping[str, int]) -> None:
 
 
 def _head(spec: Spec, references: References) -> str:
-    head = spec.head or ("regress" if references.target_names else "classify")
-    there = {"regress": references.target_names, "classify": references.labels}
-    if not there.get(head):
+    head = spec.head or next(name for name, one in HEADS.items() if one.usual(references))
+    numbers, classes = HEADS[head].NUMBERS, HEADS[head].CLASSES
+    if not ((numbers and references.target_names) or (classes and references.labels)):
         raise InputError("tuning compares accuracies, which takes classes or targets")
     return head
 
@@ -146,27 +150,20 @@ def _splits(
     references: References, folds: int, seed: int, regress: bool
 ) -> list[tuple[Ints, Ints]]:
     """Rows of the training part and of the fold, for each fold."""
-    from sklearn import model_selection
-
-    state = seed % (1 << 32)  # scikit-learn takes no larger seed
+    if regress:
+        return stratified(len(references), folds, seed, None, None)
     # By name: neither the order of the classes nor one without examples may change the parts.
     names = [references.label_of(row) for row in range(len(references))]
-    classes = None if regress else np.unique(names, return_inverse=True)[1]
-    name, pictures = "KFold" if regress else "StratifiedKFold", np.arange(len(references))
-    if not regress:
-        pictures = groups(references.vectors, references.sha256, references.label_ids)
-    together = len(np.unique(pictures)) < len(references)
-    if together:  # or views of a picture would answer for each other
-        name = name.replace("KFold", "GroupKFold")
-    splitter = getattr(model_selection, name)(folds, shuffle=True, random_state=state)
-    rows = np.zeros(len(references))
-    return list(splitter.split(rows, classes, pictures if together else None))
+    classes = np.unique(names, return_inverse=True)[1]
+    pictures = groups(references.vectors, references.sha256, references.label_ids)
+    together = len(np.unique(pictures)) < len(references)  # or views would answer for each other
+    return stratified(len(references), folds, seed, classes, pictures if together else None)
 
 
 def _too_large(space: Space, n: int) -> str:
     """Why a build of all n references would refuse the metric; "" where it does not."""
     try:
-        check_memory(space.metric, n, space.rows.shape[1])
+        check_differences(space.metric, n, space.rows.shape[1])
     except InputError as error:
         return str(error)
     return ""
@@ -189,24 +186,24 @@ def _answers(
     found = space.search(references.vectors[test], max(ks))
     even = spec.balanced is not False  # as a build with a soft vote has it
     soft = spec.temperature
-    if soft is None and "soft" in votes:
+    if soft is None and any(VOTES[vote].SOFT for vote in votes):
         soft = temperature(space, max(ks), balanced=even)
     for k, vote in product(ks, votes):
-        balanced = even if vote == "soft" else bool(spec.balanced)
+        balanced = even if VOTES[vote].SOFT else bool(spec.balanced)
         tried = replace(spec, k=k, vote=vote, balanced=balanced)
         # Of each fold its own, found without the fold, as a build finds it.
-        one = Fit(spec=replace(tried, temperature=soft if vote == "soft" else None), space=space)
-        nearest = Neighbors(found.scores[:, :k], found.indices[:, :k])
+        one = Fit(spec=replace(tried, temperature=soft if tried.soft else None), space=space)
+        nearest = found.first(k)
         yield tried, _Answered(space.rows.shape[1], _measure(one, nearest, references, test))
 
 
 def _measure(fit: Fit, found: Neighbors, references: References, test: Ints) -> float:
     """Accuracy, or root mean squared error, of the answers to a fold."""
-    if fit.spec.head == "classify":
-        right = exact.winners(fit.votes(found)) == references.label_ids[test]
+    if fit.head.CLASSES:
+        right = exact.winners(fit.answers(found)) == references.label_ids[test]
         return float(right.mean())
     targets = references.targets.astype(np.float64)
-    errors = np.sqrt(((fit.values(found) - targets[test]) ** 2).mean(axis=0))
+    errors = np.sqrt(((fit.answers(found) - targets[test]) ** 2).mean(axis=0))
     if targets.shape[1] > 1:
         errors /= np.maximum(targets.std(axis=0), 1e-30)
     return float(errors.mean())

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import numpy as np
 
+from pocketknn.builder.choices.heads.classify import winners
+from pocketknn.builder.choices.neighbors import Ints
 from pocketknn.builder.knn.evaluation import answers
-from pocketknn.builder.knn.exact import Ints, winners
-from pocketknn.builder.knn.resolve import Fit
+from pocketknn.builder.knn.fit import Fit
 
 
 def choose(whole: Fit) -> Ints:
@@ -21,7 +22,7 @@ def choose(whole: Fit) -> Ints:
     Of a class that would vanish, the reference with the most votes for its label is kept.
     """
     space, labels = whole.space, whole.references.label_ids
-    votes = answers(whole.spec, space, "classify", space.others_of_all(whole.k))
+    votes = answers(whole.spec, space, str(whole.spec.head), space.others_of_all(whole.k))
     good = winners(votes) == labels
     for label in np.setdiff1d(labels, labels[good]):
         members = np.flatnonzero(labels == label)

@@ -5,8 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from itertools import product
 
+from pocketknn.builder.choices.votes import VOTES
 from pocketknn.builder.errors import InputError
-from pocketknn.builder.spec import AUTO, CROPS, VOTES, Spec
+from pocketknn.builder.spec import AUTO, CROPS, Spec
+
+VECTOR = "vector"  # the backbone of embeddings that none of ours made
+
 
 _KS = (1, 3, 5, 10, 20, 50, 100)
 
@@ -50,10 +54,12 @@ class Grid:
         Raises:
             InputError: one that was named is for classes alone.
         """
-        votes = self.votes or (VOTES[1:] if regress else VOTES)
+        soft = [name for name, vote in VOTES.items() if vote.SOFT]
+        votes = self.votes or tuple(name for name in VOTES if not (regress and name in soft))
         names = self.projections or (("none", "pca:0.95") if regress else ("classes", "none"))
-        if regress and ("soft" in votes or "classes" in names):
-            what = "the vote soft" if "soft" in votes else "the projection classes"
+        softly = [name for name in votes if name in soft]
+        if regress and (softly or "classes" in names):
+            what = f"the vote {softly[0]}" if softly else "the projection classes"
             raise InputError(f"{what} takes classes, and targets are predicted")
         return replace(self, votes=votes, projections=names)
 

@@ -6,8 +6,9 @@ import warnings
 
 import numpy as np
 
-from pocketknn.builder.knn.exact import Floats, Ints, unit
-from pocketknn.builder.knn.resolve import Fit
+from pocketknn.builder.choices.metrics.cosine import unit
+from pocketknn.builder.choices.neighbors import Floats, Ints
+from pocketknn.builder.knn.fit import Fit
 
 _ROUNDS = 20  # of k-means; later ones move few references
 
@@ -23,9 +24,9 @@ def choose(whole: Fit, most: int) -> Ints:
         most: how many; at least as many as there are classes.
     """
     references, rows = whole.references, whole.space.rows.astype(np.float64)
-    if whole.spec.metric == "cosine":
+    if whole.metric.ANGULAR:
         rows = unit(rows)
-    if whole.spec.head != "classify":
+    if not whole.head.CLASSES:
         return _middles(rows, np.arange(len(rows)), most, whole.spec.seed)
     sizes = np.bincount(references.label_ids, minlength=len(references.labels))
     return np.concatenate(

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pocketknn.builder.knn.exact import METRICS
-from pocketknn.builder.spec import CROPS, VOTES, Spec
+from pocketknn.builder.choices.metrics import METRICS
+from pocketknn.builder.choices.votes import VOTES
+from pocketknn.builder.spec import CROPS, Spec
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,7 +41,7 @@ class Trial:
         return (
             tuple(METRICS).index(self.spec.metric),
             {"classes": 0, "none": 1}.get(self.spec.projection, 1 + self.width),
-            VOTES.index(str(self.spec.vote)),
+            tuple(VOTES).index(str(self.spec.vote)),
             CROPS.index(self.spec.crop),
         )
 

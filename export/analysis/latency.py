@@ -10,10 +10,13 @@ from typing import Any
 
 import numpy as np
 
-from pocketknn.export.formats.artefact import FORMATS, format_of
+from pocketknn.export.formats.files import format_of, runnable
+from pocketknn.export.formats.table import FORMATS
+from pocketknn.export.manifest.metadata import manifest_of
 from pocketknn.export.output.checksums import size
+from pocketknn.export.output.names import MODEL
 
-_WARM_UP = 3
+_WARM_UP, _RUNS = 3, 5
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,6 +44,23 @@ class Timing:
     p95_ms: float
     first_equal: float
     labels_equal: float
+
+    @property
+    def shown(self) -> tuple[str, str, str, str]:
+        """Threads, and the times as people read them: to load, median, 95th percentile."""
+        threads = "" if self.threads is None else str(self.threads)
+        return threads, f"{self.load_ms:.0f}", f"{self.median_ms:.3g}", f"{self.p95_ms:.3g}"
+
+
+def time_shortly(out: Path) -> list[tuple[str, ...]]:
+    """A few runs of each file of a build, as rows of a table: its name, and `Timing.shown`.
+
+    Only of those that are run here by what runs them on devices.
+    """
+    paths = [out / f"{MODEL}{one.SUFFIX}" for one in FORMATS.values() if one.NATIVE]
+    there = [path for path in paths if path.exists()]
+    timings = time_files(runnable(there), manifest_of(out), _RUNS) if there else []
+    return [(one.name, *one.shown) for one in timings]
 
 
 def time_files(paths: Sequence[Path], manifest: dict[str, Any], runs: int) -> list[Timing]:

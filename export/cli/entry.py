@@ -2,7 +2,7 @@
 
 import sys
 
-INTERRUPTED = 130  # as shells have it: 128 and the number of the signal
+from .exit_codes import INTERRUPTED
 
 
 def main() -> None:

@@ -7,6 +7,9 @@ from pathlib import Path
 
 import typer
 
+from pocketknn import builder
+from pocketknn.builder.errors import InputError
+
 _PLACES = ("path_column", "label_column", "target_column")
 _CHOSEN = ("exclude", "limit")
 _TABLES = (".csv", ".parquet")
@@ -23,8 +26,6 @@ def refuse(context: typer.Context, names: Iterable[str], why: str) -> None:
     Raises:
         InputError: one of them was typed.
     """
-    from pocketknn.builder.errors import InputError
-
     options = {one.name: one.opts[0] for one in context.command.params}
     for name in names:
         source = context.get_parameter_source(name)
@@ -52,7 +53,7 @@ def check_build(
         InputError: such an option was typed.
     """
     from pocketknn.builder.references.files import is_collection
-    from pocketknn.export.formats.artefact import FORMATS
+    from pocketknn.export.formats.table import FORMATS
 
     given = context.params
     written = set(FORMATS if formats is None else formats)
@@ -66,24 +67,29 @@ def check_build(
         refuse(context, ("loss", "agreement"), "goes with --budget")
     if given["reject"] != "auto":
         refuse(context, ("false_rejection",), "goes with --reject auto")
-    if not written & {"tflite"}:
-        refuse(context, ("outputs",), "is for TFLite files, and none is written")
-    if not written & {"tflite", "onnx"}:
-        refuse(context, ("pixels",), "is for TFLite and ONNX files, and none is written")
-    if not written & {"coreml"}:
-        refuse(context, ("ios",), "is for Core ML files, and none is written")
-    if not written - {"keras"}:
-        refuse(context, ("precision",), "is not for Keras files, which are float32")
+    for option in ("outputs", "pixels", "ios", "precision"):
+        takers = [name for name, one in FORMATS.items() if option in one.OPTIONS]
+        if not written & {*takers}:
+            why = f"is for {_titles(takers)} files, and none is written"
+            if option == "precision" and written & FORMATS.keys():
+                why = f"is not for {_titles(written)} files, which are float32"
+            refuse(context, (option,), why)
     if plan:
         why = "goes with a build; --plan writes nothing"
         refuse(context, ("strangers", "force", "no_report"), why)
 
 
+def _titles(formats: Iterable[str]) -> str:
+    """What people call the files of some formats."""
+    from pocketknn.export.formats.table import FORMATS
+
+    *others, last = (FORMATS[name].TITLE for name in FORMATS if name in formats)
+    return f"{', '.join(others)} and {last}" if others else last
+
+
 def _check_embedded(context: typer.Context, place: Path) -> None:
     """Refuse to embed otherwise than it was done."""
-    from pocketknn.builder.references.references import References
-
-    origin = None if place.suffix.lower() == ".json" else References.origin(place)
+    origin = None if place.suffix.lower() == ".json" else builder.References.origin(place)
     if origin is None:
         why = f"is for photos, and {place} holds vectors of no known backbone"
         refuse(context, ("weights", "alpha", "size", "input_range", "crop"), why)

@@ -8,26 +8,27 @@ from pathlib import Path
 import numpy as np
 
 from pocketknn.builder.backbones import load as backbones
-from pocketknn.builder.backbones.load import Backbone
+from pocketknn.builder.backbones.backbone import Backbone
+from pocketknn.builder.choices.neighbors import Neighbors
 from pocketknn.builder.errors import InputError
 from pocketknn.builder.graph.placeholder import is_fixed
-from pocketknn.builder.graph.search_layers import SPARE
-from pocketknn.builder.knn.exact import Neighbors
-from pocketknn.builder.knn.resolve import Fit, check_memory
+from pocketknn.builder.knn.fit import Fit
+from pocketknn.builder.knn.memory import check_differences
 from pocketknn.builder.references.references import References
 from pocketknn.builder.spec import UNKNOWN, Spec
 from pocketknn.builder.system.atomic_file import NEW, OLD, workplace
 from pocketknn.builder.system.swap import put
-from pocketknn.export.formats.artefact import FORMATS
+from pocketknn.export.formats.slots import Slots
+from pocketknn.export.formats.table import FORMATS
 from pocketknn.export.manifest.describe import redescribe
 from pocketknn.export.manifest.figures import measure
-from pocketknn.export.manifest.stored import Opened, understood
+from pocketknn.export.manifest.read_back import Opened, understood
 from pocketknn.export.parity import test_inputs
 from pocketknn.export.parity.check import Parity
+from pocketknn.export.parity.compare import compare
 from pocketknn.export.parity.judges import Judges
 from pocketknn.export.parity.test_inputs import Queries
-from pocketknn.export.pipeline import compare
-from pocketknn.export.templates.slots import Slots, content_of
+from pocketknn.export.templates.content import content_of
 
 
 def backbone_of(opened: Opened, weights: Path | None) -> Backbone | None:
@@ -69,12 +70,12 @@ def with_references(opened: Opened, references: References) -> Fit:
     changed = replace(fit, space=replace(fit.space, references=references))
     if is_fixed(changed):
         raise InputError(
-            f"{opened.path.name} needs more than {fit.k + SPARE} references for its metric, and"
-            f" {len(references)} would be left; build it anew"
+            f"{opened.path.name} needs more than {fit.k + fit.metric.SPARE} references for its"
+            f" metric, and {len(references)} would be left; build it anew"
         )
     if fit.threshold is not None and UNKNOWN in references.labels:
         raise InputError(f"with a threshold, the class name {UNKNOWN!r} is reserved")
-    check_memory(str(fit.spec.metric), len(references), fit.space.matrix.shape[1])
+    check_differences(fit.spec.metric, len(references), fit.space.width)
     return changed
 
 
@@ -102,7 +103,7 @@ def rewrite(opened: Opened, fit: Fit, out: Path, backbone: Backbone | None) -> P
             made = work / f"{NEW}{target.SUFFIX}"
             content = content_of(fit, opened.precision)
             with understood(opened.path):
-                target.fill(opened.path, made, Slots(**metadata.slots), content, metadata)
+                target.fill(opened.path, made, Slots(**metadata.slots), content, metadata.files())
             parity = _compare(opened, made, fit, backbone)
             if parity.agrees:
                 place.parent.mkdir(parents=True, exist_ok=True)

@@ -52,3 +52,7 @@ class Options:
         for name in ("author", "license", "version"):
             if not getattr(self, name).isprintable():
                 raise InputError(f"the {name} must be one line of printable text")
+
+
+def any_options(options: Options, *, bytes_: bool) -> None:
+    """Refuse none, for formats that can be written with all options."""

@@ -6,6 +6,7 @@ kilobytes among its weights; onnx and coremltools would read all of it, after se
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from typing import BinaryIO, NamedTuple
 
@@ -51,20 +52,43 @@ def fields(file: BinaryIO, start: int, end: int) -> Iterator[Field]:
             raise ValueError("no protobuf, or not all of it")
 
 
-def texts(file: BinaryIO, start: int, end: int, number: int) -> dict[str, str]:
+def follow(file: BinaryIO, *numbers: int, inside: Field | None = None) -> Iterator[Field]:
+    """The fields that a path of numbers leads to, from the message of the file or of a field.
+
+    Raises:
+        ValueError: there is no message.
+    """
+    start, end = (inside.start, inside.end) if inside else (0, file.seek(0, os.SEEK_END))
+    for one in fields(file, start, end):
+        if one.number == numbers[0]:
+            if len(numbers) == 1:
+                yield one
+            else:
+                yield from follow(file, *numbers[1:], inside=one)
+
+
+def content(file: BinaryIO, field: Field) -> bytes:
+    """The bytes of a field."""
+    file.seek(field.start)
+    return file.read(field.end - field.start)
+
+
+def texts(file: BinaryIO, *numbers: int) -> dict[str, str]:
     """The entries of a field that is a map of text to text, or a list of such pairs.
+
+    Args:
+        file: a message.
+        numbers: the path to the field.
 
     Raises:
         ValueError: there is no message, or a text is no UTF-8.
     """
     found = {}
-    for entry in fields(file, start, end):
-        if entry.number == number:
-            pair = {1: "", 2: ""}
-            for part in fields(file, entry.start, entry.end):
-                file.seek(part.start)
-                pair[part.number] = file.read(part.end - part.start).decode()
-            found[pair[1]] = pair[2]
+    for entry in follow(file, *numbers):
+        pair = {1: "", 2: ""}
+        for part in fields(file, entry.start, entry.end):
+            pair[part.number] = content(file, part).decode()
+        found[pair[1]] = pair[2]
     return found
 
 

@@ -1,4 +1,4 @@
-"""What each format module offers: the same names, described once."""
+"""What each format's package offers: the same names, described once."""
 
 from __future__ import annotations
 
@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from numpy.typing import NDArray
 
-from pocketknn.export.manifest.metadata import Metadata
-from pocketknn.export.templates.slots import Content, Slots
-
+from .backbone_size import Network
 from .options import Options
+from .slots import Content, Slots
 
 if TYPE_CHECKING:
     import keras
@@ -20,24 +19,60 @@ Outputs = dict[str, NDArray[Any]]
 Run = Callable[[NDArray[Any]], Outputs]
 
 
-class Target(Protocol):
-    """A format: `to_keras`, `to_tflite`, `to_coreml` and `to_onnx` are such modules.
+class Format(Protocol):
+    """A format: `keras`, `tflite`, `coreml` and `onnx` are such packages.
+
+    Its folder `snippets`, where it has one, holds templates of code for app makers.
 
     Attributes:
-        SUFFIX: how its files end.
+        TITLE: what people call its files.
+        SUFFIX: how they end.
+        PARTS: where they are folders, what is in them, and whether that is a folder; else empty.
+        LARGEST: fewer bytes than these fit into a file; None where there is no such limit.
+        OF_DEVICES: whether it is for devices, whose room is limited.
         NEEDS: the modules that it is written with.
+        MAY_LACK: those of them without which a build leaves it out, as some systems have none.
         RUNTIME: those that run it.
+        ENGINE: which of the builder's engines its runtime is, or None.
+        NATIVE: whether what runs it on this machine is what runs it on devices.
+        THREADS: whether its runtime can be told how many threads to use.
         PRECISION: what it is written in by default, `float32` or `float16`.
         PRECISIONS: all that it can be written in.
-        THREADS: whether its runtime can be told how many threads to use.
+        OPTIONS: the fields of `Options` that make a difference to it alone or to some formats.
+        CONSUMER: name and crop of what usually feeds it, and does that unless it is told
+            otherwise; None where nothing crops unasked.
     """
 
+    __name__: str
+    TITLE: str
     SUFFIX: str
+    PARTS: Mapping[str, bool]
+    LARGEST: int | None
+    OF_DEVICES: bool
     NEEDS: tuple[str, ...]
+    MAY_LACK: tuple[str, ...]
     RUNTIME: tuple[str, ...]
+    ENGINE: str | None
+    NATIVE: bool
+    THREADS: bool
     PRECISION: str
     PRECISIONS: tuple[str, ...]
-    THREADS: bool
+    OPTIONS: tuple[str, ...]
+    CONSUMER: Mapping[str, str] | None
+
+    def backbone_bytes(self, network: Network, precision: str) -> int:
+        """About how many bytes of a file a backbone takes."""
+
+    def check_options(self, options: Options, *, bytes_: bool) -> None:
+        """Refuse what the format cannot be written with.
+
+        Args:
+            options: how files are written.
+            bytes_: whether a part of the references is stored in 8 bits.
+
+        Raises:
+            InputError: it cannot be.
+        """
 
     def convert(
         self,
@@ -86,16 +121,21 @@ class Target(Protocol):
         """
 
     def fill(
-        self, source: Path, path: Path, places: Slots, content: Content, metadata: Metadata
+        self,
+        source: Path,
+        path: Path,
+        places: Slots,
+        content: Content,
+        texts: Mapping[str, str],
     ) -> None:
-        """Write a file again with other content, and with metadata.
+        """Write a file again with other content, and with what it says about itself, sealed.
 
         Args:
             source: what `convert` or `fill` wrote.
             path: a name that is free.
             places: where in it its content lies; without any it stays.
             content: what to put there.
-            metadata: what the file says about itself.
+            texts: what the file says about itself, by name.
         """
 
     def content(self, path: Path, places: Slots) -> dict[str, NDArray[Any]]:
@@ -106,18 +146,18 @@ class Target(Protocol):
             places: where they lie.
         """
 
-    def check(self, path: Path) -> Metadata:
-        """Refuse a damaged file before anything relies on it.
+    def read(self, path: Path) -> dict[str, str]:
+        """What a file says about itself, by name, without running it.
+
+        Raises:
+            InputError: the file is not of this format, is broken, or another tool's.
+        """
+
+    def check(self, path: Path) -> dict[str, str]:
+        """Refuse a damaged file before anything relies on it; what it says about itself.
 
         Raises:
             InputError: as `read`, or what would run is not what was written.
-        """
-
-    def read(self, path: Path) -> Metadata:
-        """Read the metadata inside a file, without running it.
-
-        Raises:
-            InputError: the file is not of this format, is broken, or carries none.
         """
 
     def load(self, path: Path, threads: int | None = None) -> Run:
@@ -131,4 +171,7 @@ class Target(Protocol):
             A function from a batch of inputs, pictures (n, H, W, 3) with values 0..255 or features
             (n, d), to the named outputs: `scores` (n, k) float32, `indices` (n, k) int64 and those
             of the head.
+
+        Raises:
+            InputError: as `check`, or its runtime refuses the file.
         """

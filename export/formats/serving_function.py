@@ -1,10 +1,14 @@
-"""The Keras model as a TensorFlow function with named inputs and outputs, for the converters."""
+"""What the converters are given: the Keras model as a function with named inputs and outputs."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
+
+from numpy.typing import NDArray
+
+from pocketknn.builder.errors import InputError
 
 from .options import Options
 
@@ -48,3 +52,14 @@ def serving_function(
 
     given = tf.TensorSpec(shape, tf.as_dtype(pixels), name=image.name)
     return tf.function(serve, input_signature=[given])
+
+
+def check_calibration(pictures: NDArray[Any] | None) -> NDArray[Any]:
+    """The pictures (n, H, W, 3), 0..255, or features (n, d), that int8 is calibrated on.
+
+    Raises:
+        InputError: there are none.
+    """
+    if pictures is None or not len(pictures):
+        raise InputError("int8 is calibrated on the pictures of the build, and there are none")
+    return pictures

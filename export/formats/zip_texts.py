@@ -4,22 +4,27 @@ from __future__ import annotations
 
 import zipfile
 import zlib
+from collections.abc import Mapping
 from pathlib import Path
 
 from pocketknn.builder.errors import InputError
 from pocketknn.export.output.names import LABELS, MANIFEST, SEAL, SLOTS, TABLE
 
-from .canonical import DATE
-
+DATE = (1980, 1, 1, 0, 0, 0)  # a zip's first day
 _OURS = (MANIFEST, TABLE, LABELS, SLOTS, SEAL)
 _LARGEST_PACKED = 1 << 24  # bytes of a text that is packed
 
 
-def append_files(path: Path, files: dict[str, str]) -> None:
+def append_files(path: Path, files: Mapping[str, str]) -> None:
     """Add texts to a zip archive, or append an archive to a file that is none."""
     with zipfile.ZipFile(path, "a", zipfile.ZIP_STORED) as archive:
         for name, text in files.items():
-            archive.writestr(zipfile.ZipInfo(name, DATE), text)
+            archive.writestr(member(name), text)
+
+
+def member(name: str) -> zipfile.ZipInfo:
+    """A member of an archive, of no time of day."""
+    return zipfile.ZipInfo(name, DATE)
 
 
 def payload(path: Path) -> int:

@@ -7,17 +7,19 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from typing import Any
 
-from pocketknn.builder.backbones.load import Backbone
+from pocketknn.builder.backbones.backbone import Backbone
 from pocketknn.builder.knn.evaluation import Unprojected
-from pocketknn.builder.knn.exact import METRICS
-from pocketknn.builder.knn.resolve import Fit
-from pocketknn.builder.photos.decode import COLOUR, DEPTH, RESAMPLE
+from pocketknn.builder.knn.fit import Fit
+from pocketknn.builder.photos.bit_depth import DEPTH
+from pocketknn.builder.photos.colour import COLOUR
+from pocketknn.builder.photos.decode import RESAMPLE
 from pocketknn.builder.references.references import References
 from pocketknn.builder.spec import Spec
 from pocketknn.export.formats.options import Options
+from pocketknn.export.formats.table import FORMATS
 
 from .earlier import EXACT
 from .figures import Figures
@@ -25,11 +27,6 @@ from .metadata import Metadata
 from .schema import SCHEMA
 from .versions import PACKAGES, installed
 
-# What the usual consumer of a format does to a picture of any shape, unless it is told otherwise.
-CONSUMERS = {
-    "tflite": {"name": "MediaPipe Tasks", "crop": "stretch"},
-    "coreml": {"name": "Vision", "crop": "center"},
-}
 # What of the embeddings scores compare, as a continuation of "cosine of each neighbour".
 _COMPARED = {
     "embedding": "",
@@ -89,21 +86,6 @@ def redescribe(manifest: Mapping[str, Any], fit: Fit, figures: Figures | None) -
     return Metadata(manifest=said, table=fit.references.table())
 
 
-def part_of(metadata: Metadata, what: str) -> Metadata:
-    """The metadata of a file that ends before the top-k, with `scores` or `embedding` only."""
-    manifest = metadata.manifest
-    said = {
-        "scores": f"{manifest['outputs']['scores']['is'].partition(' of each')[0]} of all"
-        " references, in the order of references.csv",
-        "embedding": "what is compared with the references",
-    }
-    width = manifest["references"]["count" if what == "scores" else "dim"]
-    if what == "embedding" and manifest["projection"]:
-        width = manifest["projection"]["size"]
-    outputs = {what: {"shape": [1, width], "is": said[what]}}
-    return replace(metadata, manifest=manifest | {"outputs": outputs})
-
-
 def _described(
     fit: Fit,
     backbone: dict[str, Any] | None,
@@ -113,7 +95,6 @@ def _described(
     options: Options,
 ) -> dict[str, Any]:
     spec, references = fit.spec, fit.references
-    votes = spec.head == "classify"
     return {
         "schema": SCHEMA,
         "description": _description(fit, backbone, given),
@@ -124,9 +105,9 @@ def _described(
         "head": spec.head,
         "k": fit.k,
         "metric": spec.metric,
-        "vote": spec.vote if spec.head != "neighbors" else None,
-        "temperature": fit.temperature if spec.vote == "soft" else None,
-        "balanced": spec.balanced if votes else None,
+        "vote": spec.vote if fit.head.OUTPUT else None,
+        "temperature": fit.temperature if spec.soft else None,
+        "balanced": spec.balanced if fit.head.CLASSES else None,
         "projection": _projection(fit, figures.unprojected),
         "scores_of": fit.scores_of,
         "search": _search(fit),
@@ -137,7 +118,7 @@ def _described(
         "input": given,
         "outputs": _outputs(fit),
         "labels": list(fit.labels),
-        "targets": list(references.target_names) if spec.head == "regress" else [],
+        "targets": list(references.target_names) if fit.head.NUMBERS else [],
         "references": {
             "count": len(references),
             "dim": references.dim,
@@ -154,33 +135,26 @@ def _described(
 def _description(fit: Fit, backbone: dict[str, Any] | None, given: dict[str, Any]) -> str:
     """One line for the places where platforms show one."""
     spec, references = fit.spec, fit.references
-    what = {"classify": "classifier", "regress": "regression", "neighbors": "image search"}
-    classes = f" in {len(references.labels)} classes" if spec.head == "classify" else ""
+    classes = f" in {len(references.labels)} classes" if fit.head.CLASSES else ""
     source = (
         f"{backbone['name']} at {given['shape'][0]}" if backbone else f"{references.dim} features"
     )
     return (
-        f"k-nearest-neighbour {what[str(spec.head)]}: {len(references)} references{classes},"
+        f"k-nearest-neighbour {fit.head.KIND}: {len(references)} references{classes},"
         f" k = {fit.k}, {spec.metric}; {source}"
     )
 
 
 def _outputs(fit: Fit) -> dict[str, Any]:
-    order = METRICS[fit.spec.metric]
-    score = f"negative {fit.spec.metric} distance" + (" (p = 3)" if order == 3 else "")
     said: dict[str, Any] = {
         "scores": {
             "shape": [1, fit.k],
-            "is": f"{score if order else 'cosine'} of each neighbour"
-            f"{_COMPARED[fit.scores_of]}, descending",
+            "is": f"{fit.metric.SCORE} of each neighbour{_COMPARED[fit.scores_of]}, descending",
         },
         "indices": {"shape": [1, fit.k], "is": "row of each neighbour in references.csv"},
     }
-    if fit.labels:
-        said["probabilities"] = {"shape": [1, len(fit.labels)], "is": "share of each label"}
-    if fit.spec.head == "regress":
-        width = len(fit.references.target_names)
-        said["value"] = {"shape": [1, width], "is": "mean of each target over the neighbours"}
+    if (output := fit.head.OUTPUT) is not None:
+        said[output.name] = {"shape": [1, len(fit.names)], "is": output.meaning}
     return said
 
 
@@ -249,5 +223,7 @@ def _input(
         "upright": True,
         "crop": spec.crop,
         "resample": RESAMPLE,
-        "consumers": {name: CONSUMERS[name] for name in formats if name in CONSUMERS},
+        "consumers": {
+            name: dict(consumer) for name in formats if (consumer := FORMATS[name].CONSUMER)
+        },
     }

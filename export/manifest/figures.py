@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 from pocketknn.builder.knn import rejection
 from pocketknn.builder.knn.evaluation import LeaveOneOut, Unprojected, leave_one_out, unprojected
+from pocketknn.builder.knn.fit import Fit
 from pocketknn.builder.knn.rejection import Rejection
-from pocketknn.builder.knn.resolve import Fit
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,28 +6,18 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from pocketknn.builder.errors import InputError
-from pocketknn.export.apps.snippets import write
-from pocketknn.export.formats.artefact import FORMATS
-from pocketknn.export.output.names import GOLDEN, GOLDEN_NAMES, MODEL, OWN, SNIPPETS, UNLISTED
+from pocketknn.export.formats.table import FORMATS, SNIPPETS
+from pocketknn.export.output.names import GOLDEN, GOLDEN_NAMES, MODEL, OWN, UNLISTED
+from pocketknn.export.output.names import SNIPPETS as FOLDER
 
 from .metadata import manifest_of
 
-_PACKAGE = f"{MODEL}{FORMATS['coreml'].SUFFIX}"
-_CORE_ML = "Data/com.apple.CoreML"
-_PACKAGED = {  # what a package holds, and whether that is a folder
-    "Manifest.json": False,
-    "Data": True,
-    _CORE_ML: True,
-    f"{_CORE_ML}/model.mlmodel": False,
-    f"{_CORE_ML}/weights": True,
-    f"{_CORE_ML}/weights/weight.bin": False,
-}
-DEEPEST = Path(_PACKAGE, *max(_PACKAGED, key=len).split("/"))
 _FOLDERS: dict[str, Mapping[str, bool]] = {
-    _PACKAGE: _PACKAGED,
+    **{f"{MODEL}{one.SUFFIX}": one.PARTS for one in FORMATS.values() if one.PARTS},
     GOLDEN: dict.fromkeys(GOLDEN_NAMES, False),
-    SNIPPETS: dict.fromkeys(write.SNIPPETS, False),
+    FOLDER: dict.fromkeys(SNIPPETS, False),
 }
+DEEPEST = Path(max((f"{one}/{name}" for one in _FOLDERS for name in _FOLDERS[one]), key=len))
 _BY_SYSTEMS = (".DS_Store", "Thumbs.db", "desktop.ini")  # and nobody misses them
 
 
@@ -47,8 +37,9 @@ def foreign(out: Path) -> str:
 
 
 def foreign_in_package(path: Path) -> str:
-    """The name of something in a Core ML package that none of ours has; "" where there is none."""
-    return _other_than(_PACKAGED, path)
+    """The name of something in a package that none of ours has; "" where there is none."""
+    parts = next(one.PARTS for one in FORMATS.values() if path.suffix == one.SUFFIX)
+    return _other_than(parts, path)
 
 
 def _other_than(ours: Mapping[str, bool], folder: Path) -> str:

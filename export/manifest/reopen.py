@@ -13,25 +13,26 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pocketknn.builder.backbones import load as backbones
-from pocketknn.builder.backbones.load import Backbone, is_installed
-from pocketknn.builder.embedding.embed import run
+from pocketknn.builder.backbones.backbone import Backbone
+from pocketknn.builder.backbones.load import is_installed
+from pocketknn.builder.choices.neighbors import Floats
+from pocketknn.builder.embedding.local import run
 from pocketknn.builder.errors import OF_THE_MACHINE, InputError, first_line
-from pocketknn.builder.index.choose import index_again
 from pocketknn.builder.knn import exact
-from pocketknn.builder.knn.exact import Floats
+from pocketknn.builder.knn.fit import Fit
+from pocketknn.builder.knn.index.choose import index_again
 from pocketknn.builder.knn.metric_space import Space
 from pocketknn.builder.knn.projection.pca import Projection
-from pocketknn.builder.knn.resolve import Fit
 from pocketknn.builder.references.references import References
 from pocketknn.builder.spec import Spec
-from pocketknn.export.formats.artefact import paths_of
+from pocketknn.export.formats.files import paths_of
 from pocketknn.export.formats.requirements import is_there, reason
 from pocketknn.export.output.checksums import digest
 from pocketknn.export.output.names import MODEL, REFERENCES
 
 from .metadata import manifest_of
+from .read_back import projection_of
 from .spec import spec_of
-from .stored import projection_of
 
 if TYPE_CHECKING:
     import keras

@@ -6,6 +6,9 @@ from collections.abc import Mapping
 from pathlib import PurePosixPath
 from typing import Any, NamedTuple
 
+from pocketknn.builder.choices.heads import HEADS
+from pocketknn.builder.choices.metrics import METRICS
+from pocketknn.builder.choices.searches import SEARCHES
 from pocketknn.builder.spec import CROPS
 from pocketknn.export.formats.options import PRECISIONS
 
@@ -139,6 +142,14 @@ def check_manifest(manifest: dict[str, Any], wanted: Mapping[str, Any]) -> None:
         TypeError, ValueError, KeyError: it is not.
     """
     _check(manifest, wanted, "it")
+    search = manifest["search"]["by"]
+    for name, table in (
+        (manifest["head"], HEADS),
+        (manifest["metric"], METRICS),
+        (search, SEARCHES),
+    ):
+        if name not in table:
+            raise ValueError(f"it names {name!r:.40}, which is none of {', '.join(table)}")
     shape, name = manifest["input"]["shape"], manifest["input"]["name"]
     if name == "image":
         if manifest["input"]["crop"] not in CROPS or manifest["backbone"] is None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from pocketknn.builder.references.references import Provenance
+from pocketknn.builder.backbones.provenance import Provenance
+from pocketknn.builder.choices.searches import SEARCHES
 from pocketknn.builder.spec import Spec
 
 
@@ -26,8 +27,8 @@ def spec_of(manifest: Mapping[str, Any]) -> Spec:
         reject=float(manifest["reject"]["threshold"]) if manifest["reject"] else None,
         references_precision=search["references_precision"],
         search=search["by"],
-        candidates=search["candidates"] if search["by"] != "exact" else None,
-        probes=search["probes"] if search["by"] == "ivf" else None,
+        candidates=search["candidates"] if SEARCHES[search["by"]].SCANS else None,
+        probes=search["probes"] if SEARCHES[search["by"]].CELLS else None,
         seed=manifest["seed"],
     )
 

@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-import mmap
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
-from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from pocketknn.builder.choices.metrics import METRICS
+from pocketknn.builder.choices.neighbors import Floats, Ints, Neighbors
+from pocketknn.builder.choices.searches import find
 from pocketknn.builder.knn import exact as neighbors
-from pocketknn.builder.knn.exact import Floats, Ints, Neighbors
-from pocketknn.builder.knn.metric_space import Space
-from pocketknn.builder.knn.resolve import Fit
-from pocketknn.export.formats.protocol import Outputs
+
+if TYPE_CHECKING:
+    from pocketknn.builder.knn.fit import Fit
+    from pocketknn.builder.knn.metric_space import Space
+    from pocketknn.export.formats.protocol import Outputs
 
 _MOST_SHORT = 30.0  # times shorter than references; of a query that is shorter little is left
-_ROWS = 1024  # of a matrix, compared at once
 # How many fewer of the exact neighbours a file may find than its search does in numpy: runtimes
 # take queries for bytes in steps of their own, which decides about references at the edge.
 _RECALL = 0.02
@@ -139,7 +139,7 @@ def check(
         scores = np.take_along_axis(exact, np.maximum(found, 0), axis=1)
         return float((scores >= least).mean())
 
-    wanted, given = as_near(fit.index.find(units, fit.k).indices), as_near(indices)
+    wanted, given = as_near(find(fit.index, units, fit.k).indices), as_near(indices)
     if given >= wanted - _RECALL:
         return judged
     failure = f"it finds {given:.1%} of the exact neighbours, and its search {wanted:.1%}"
@@ -193,20 +193,17 @@ def _judged(
     distinct = np.array([len(set(row)) == k for row in indices.tolist()])
     lists_agree = float((agree.all(axis=1) & distinct).mean())
     score_error = float((np.abs(scores - true_scores) / scale).max())
-    vote_error, labels_equal = 0.0, 1.0
+    labels_equal = 1.0
     own = Neighbors(scores, indices)
-    if fit.labels:
-        probabilities = outputs["probabilities"].astype(np.float64)
-        vote_error = float(np.abs(probabilities - fit.votes(own, precision)).max())
-        expected = fit.votes(best, precision)
-        same = neighbors.winners(probabilities) == neighbors.winners(expected)
-        labels_equal = float(same.mean())
-    if fit.spec.head == "regress":
-        largest = max(float(np.abs(fit.references.targets).max()), 1e-30)
-        value_errors = np.abs(outputs["value"].astype(np.float64) - fit.values(own, precision))
-        vote_error = float(value_errors.max()) / largest
+    vote_error, output = 0.0, fit.head.OUTPUT
+    if output is not None:
+        off = np.abs(outputs[output.name].astype(np.float64) - fit.answers(own, precision))
+        vote_error = float(off.max()) / fit.head.largest(fit.references)
+    if output is not None and fit.labels:
+        given, wanted = outputs[output.name], fit.answers(best, precision)
+        labels_equal = float((neighbors.winners(given) == neighbors.winners(wanted)).mean())
     failures = [] if stored else ["the file does not hold all references as they are"]
-    allowed = tolerance.score if fit.spec.metric == "cosine" else tolerance.distance
+    allowed = tolerance.score if fit.metric.ANGULAR else tolerance.distance
     allowed += fit.stored_error
     if score_error > allowed:
         failures.append(f"a score is off by {score_error:.1e}, allowed are {allowed:.0e}")
@@ -214,9 +211,10 @@ def _judged(
         failures.append(
             f"{lists_agree:.1%} of the neighbour lists agree, needed are {tolerance.lists:.1%}"
         )
-    if vote_error > tolerance.vote:
-        what = "value" if fit.spec.head == "regress" else "vote"
-        failures.append(f"a {what} is off by {vote_error:.1e}, allowed are {tolerance.vote:.0e}")
+    if output is not None and vote_error > tolerance.vote:
+        failures.append(
+            f"a {output.word} is off by {vote_error:.1e}, allowed are {tolerance.vote:.0e}"
+        )
     return Parity(
         precision=precision,
         judge="",
@@ -224,7 +222,7 @@ def _judged(
         lists_equal=float((indices == best.indices).all(axis=1).mean()),
         lists_agree=lists_agree,
         first_equal=float((indices[:, 0] == best.indices[:, 0]).mean()),
-        recall=float((indices[:, :, None] == best.indices[:, None, :]).any(axis=1).mean()),
+        recall=float(neighbors.shared(best.indices, indices).mean()),
         score_error=score_error,
         vote_error=vote_error,
         labels_equal=labels_equal,
@@ -248,52 +246,16 @@ def check_part(outputs: Outputs, what: str, embeddings: NDArray[np.floating], fi
         scale = scale_of(space, embeddings, np.tile(np.arange(exact.shape[1]), (len(exact), 1)))
     else:
         exact = space.project(embeddings)
-        exact = neighbors.unit(exact) if space.metric == "cosine" else exact
-        scale = np.maximum(space.lengths(exact), 1e-30)[:, None]
-        if space.metric == "cosine":
+        if METRICS[space.metric].ANGULAR:
+            exact = neighbors.unit(exact)
             scale = _shortness(space, embeddings)[:, None]
+        else:
+            scale = np.maximum(space.lengths(exact), 1e-30)[:, None]
     given = outputs.get(what)
     if given is None or given.shape != exact.shape:
         return float("inf")
     error = float(np.abs((given - exact) / scale).max())
     return error if np.isfinite(error) else float("inf")
-
-
-def holds(files: Sequence[Path], fit: Fit) -> bool:
-    """Whether one of the files holds the references bit for bit, by rows or by columns.
-
-    With an index, as it stores them; bytes may have another sign, as ONNX files have it.
-    """
-    held = [fit.space.matrix] if fit.index is None else fit.index.held
-    return all(
-        any(_in_file(layout, file) for file in files for layout in _layouts(table))
-        for table in held
-    )
-
-
-def _layouts(table: NDArray[Any]) -> list[NDArray[Any]]:
-    found = [table, table.T]
-    return [*found, table.view(np.uint8) ^ np.uint8(128)] if table.dtype == np.int8 else found
-
-
-def _in_file(layout: NDArray[Any], file: Path) -> bool:
-    """Whether a file holds a matrix as it would lie in memory, row after row."""
-    if file.stat().st_size < layout.nbytes:
-        return False
-    width = layout.shape[1] * layout.itemsize
-    anchor = int(np.argmax(np.abs(layout).max(axis=1)))  # zeros would be found all over the file
-    with file.open("rb") as stream, mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as held:
-        place, sought = -1, layout[anchor].tobytes()
-        while (place := held.find(sought, place + 1)) >= 0:
-            first = place - anchor * width
-            blocks = range(0, len(layout), _ROWS)
-            if first >= 0 and all(
-                held[first + row * width : first + min(row + _ROWS, len(layout)) * width]
-                == layout[row : row + _ROWS].tobytes()
-                for row in blocks
-            ):
-                return True
-    return False
 
 
 def scale_of(space: Space, embeddings: NDArray[np.floating], indices: NDArray[np.int64]) -> Floats:
@@ -303,7 +265,7 @@ def scale_of(space: Space, embeddings: NDArray[np.floating], indices: NDArray[np
     cosine that is told by queries that have less of what is compared than references have: black
     and noise, whose rounding is as large as theirs, but is a larger share of them.
     """
-    if space.metric == "cosine":
+    if METRICS[space.metric].ANGULAR:
         return np.broadcast_to(_shortness(space, embeddings)[:, None], indices.shape)
     rows = space.references.vectors.astype(np.float64)
     queries = np.asarray(embeddings, np.float64)
@@ -323,10 +285,8 @@ def _shortness(space: Space, embeddings: NDArray[np.floating]) -> Floats:
 
 def _misshapen(outputs: Outputs, q: int, fit: Fit) -> str:
     shapes = {"scores": (q, fit.k), "indices": (q, fit.k)}
-    if fit.labels:
-        shapes["probabilities"] = (q, len(fit.labels))
-    if fit.spec.head == "regress":
-        shapes["value"] = (q, len(fit.references.target_names))
+    if (output := fit.head.OUTPUT) is not None:
+        shapes[output.name] = (q, len(fit.names))
     n = len(fit.references)
     for name, shape in shapes.items():
         if name not in outputs:

@@ -9,16 +9,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from pocketknn.builder.choices.neighbors import Floats, Ints, Neighbors
+from pocketknn.builder.choices.searches import find
 from pocketknn.builder.knn import exact as neighbors
-from pocketknn.builder.knn.exact import Floats, Ints, Neighbors
-from pocketknn.builder.knn.resolve import Fit
 
 from .check import TOLERANCES, Tolerance, scale_of
+
+if TYPE_CHECKING:
+    from pocketknn.builder.knn.fit import Fit
 
 _MOST_ALLOWED = 100  # references that are listed for a rank
 _ROUNDING = 1e-6  # labels win by votes that are compared to six decimals
@@ -50,7 +53,8 @@ def search(fit: Fit, embeddings: NDArray[np.floating]) -> list[Exact]:
     scales = scale_of(fit.space, embeddings, best.indices).max(axis=1)
     missed = np.zeros(len(scores))
     if fit.index is not None and fit.approximate:
-        own = fit.index.find(neighbors.unit(fit.space.project(embeddings)), fit.k).indices
+        units = neighbors.unit(fit.space.project(embeddings))
+        own = find(fit.index, units, fit.k).indices
         missed = (best.scores - np.take_along_axis(scores, own, axis=1)).max(axis=1)
     return [
         Exact(
@@ -94,7 +98,7 @@ class Expected:
         missed would make it: runtimes round queries for bytes in their own steps.
         """
         fit, tolerance = self.exact.fit, self.tolerance
-        allowed = tolerance.score if fit.spec.metric == "cosine" else tolerance.distance
+        allowed = tolerance.score if fit.metric.ANGULAR else tolerance.distance
         error = self.exact.scale * allowed + fit.stored_error
         if fit.approximate:
             ranked = np.sort(self.exact.scores)[::-1]
@@ -152,7 +156,7 @@ class Expected:
             said["probabilities"] = votes.tolist()
             said["probability_error"] = error + self.tolerance.vote
             said["labels"] = labels
-        if fit.spec.head == "regress":
+        if fit.head.NUMBERS:
             values, errors = self._values
             rounding = self.tolerance.vote * np.abs(fit.references.targets).max()
             said["value"] = values.tolist()
@@ -179,7 +183,7 @@ class Expected:
     def _votes(self) -> tuple[Floats, float, list[str]]:
         """The exact votes, how far they may be off, and the labels that may win."""
         fit, best = self.exact.fit, self.exact.best
-        votes = fit.votes(best, self.precision)[0]
+        votes = fit.answers(best, self.precision)[0]
         unknown = [] if fit.threshold is None else [len(fit.labels) - 1]
         if not self.settled:
             may = sorted({*fit.references.label_ids[self.near].tolist(), *unknown})
@@ -187,8 +191,8 @@ class Expected:
         own = fit.references.label_ids[best.indices[0]]
         error, labels = 0.0, []
         for number in [*np.unique(own).tolist(), *unknown]:
-            most = fit.votes(self._moved(own == number), self.precision)[0]
-            least = fit.votes(self._moved(own != number), self.precision)[0]
+            most = fit.answers(self._moved(own == number), self.precision)[0]
+            least = fit.answers(self._moved(own != number), self.precision)[0]
             error = max(error, most[number] - votes[number], votes[number] - least[number])
             if most[number] + _ROUNDING >= most.max():
                 labels.append(fit.labels[number])
@@ -198,7 +202,7 @@ class Expected:
     def _values(self) -> tuple[Floats, Floats]:
         """The exact values, and how far each may be off."""
         fit, best = self.exact.fit, self.exact.best
-        values, targets = fit.values(best, self.precision)[0], fit.references.targets
+        values, targets = fit.answers(best, self.precision)[0], fit.references.targets
         if not self.settled:
             may = targets[self.near].astype(np.float64)
             return values, np.maximum(values - may.min(axis=0), may.max(axis=0) - values)
@@ -207,7 +211,7 @@ class Expected:
         for column, target in enumerate(own.T):
             for cut in np.unique(target):  # extreme is a mean where all above it weigh most
                 for side in (target >= cut, target < cut):
-                    moved = fit.values(self._moved(side), self.precision)[0]
+                    moved = fit.answers(self._moved(side), self.precision)[0]
                     errors[column] = max(errors[column], abs(moved[column] - values[column]))
         return values, errors
 

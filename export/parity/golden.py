@@ -4,19 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from PIL import Image
 
-from pocketknn.builder.knn.resolve import Fit
-from pocketknn.export.formats.artefact import FORMATS
+from pocketknn.export.formats.table import FORMATS
 from pocketknn.export.manifest.metadata import dumps
 from pocketknn.export.output.names import GOLDEN_NAMES, MODEL
 
 from .check import TOLERANCES
 from .expected import Expected, search
-from .test_inputs import Queries
+
+if TYPE_CHECKING:
+    from pocketknn.builder.knn.fit import Fit
+
+    from .test_inputs import Queries
 
 FILE, *PICTURES = GOLDEN_NAMES
 COUNT = len(PICTURES)

@@ -7,21 +7,23 @@ too, whatever it gets wrong would be right in a TFLite file. So another runtime 
 from __future__ import annotations
 
 from functools import cached_property
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pocketknn.builder.backbones.load import Backbone
-from pocketknn.builder.embedding.engine import TOGETHER, by_keras
-from pocketknn.builder.embedding.network_cache import Converted, Run, compared, kept_or_made
+from pocketknn.builder.backbones.engines.engine import TOGETHER, by_keras
+from pocketknn.builder.backbones.engines.network_cache import Converted, Run, compared, kept_or_made
 from pocketknn.builder.errors import OF_THE_MACHINE, first_line
 from pocketknn.export.formats.onnx.of_litert import onnx_of_litert
 from pocketknn.export.formats.onnx.session import session_of
+from pocketknn.export.formats.table import FORMATS
 
 from .test_inputs import Queries
 
-_OWN = {"keras": "keras", "tflite": "litert"}  # formats that an engine's runtime runs
+if TYPE_CHECKING:
+    from pocketknn.builder.backbones.backbone import Backbone
+
 _PACKAGES = ("tensorflow", "keras", "tf2onnx", "onnxruntime")
 _OPSET = 17
 
@@ -40,7 +42,7 @@ class Judges:
 
     def of(self, name: str) -> Queries:
         """The inputs for a format, embedded by another runtime than its own."""
-        if self._backbone is None or self._against.judge != _OWN.get(name):
+        if self._backbone is None or self._against.judge != FORMATS[name].ENGINE:
             return self._against
         return self._others
 

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pocketknn.builder.knn import exact
-from pocketknn.builder.photos.decode import Photo
-from pocketknn.export.formats.protocol import Outputs
+
+if TYPE_CHECKING:
+    from pocketknn.builder.photos.photo import Photo
+    from pocketknn.export.formats.protocol import Outputs
 
 _NAMED = 5  # classes in a line
 Indices = NDArray[np.integer]  # (q, k) rows of references
@@ -24,7 +26,7 @@ def first_equal(one: Indices, other: Indices) -> float:
 
 def recall(wanted: Indices, given: Indices) -> float:
     """Share of the wanted neighbours that are among the given ones, in any order."""
-    return float((wanted[:, :, None] == given[:, None, :]).any(axis=2).mean())
+    return float(exact.shared(wanted, given).mean())
 
 
 def accuracy(outputs: Outputs, labels: Sequence[str], photos: Sequence[Photo]) -> float | None:

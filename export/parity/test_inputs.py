@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import islice
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pocketknn.builder.backbones.load import Backbone
-from pocketknn.builder.embedding.embed import run
-from pocketknn.builder.photos.decode import Photo, pixels
-from pocketknn.export.analysis.readable import drawn, readable
+from pocketknn.builder.embedding.local import run
+from pocketknn.builder.photos.readable import drawn, readable
+
+if TYPE_CHECKING:
+    from pocketknn.builder.backbones.backbone import Backbone
+    from pocketknn.builder.photos.photo import Photo
 
 COUNT = 64
 PHOTOS, NOISE = 40, 24  # of the same number, where there are photos; noise first shows rounding
@@ -35,7 +37,12 @@ class Queries(NamedTuple):
 
 
 def from_photos(
-    photos: Sequence[Photo], backbone: Backbone, crop: str, *, count: int = PHOTOS, seed: int = 0
+    photos: Sequence[Photo],
+    backbone: Backbone,
+    square: Callable[[Photo], NDArray[np.uint8]],
+    *,
+    count: int = PHOTOS,
+    seed: int = 0,
 ) -> Queries:
     """A seeded draw of photos, every second one mirrored, so that not all are references already.
 
@@ -43,10 +50,17 @@ def from_photos(
     agrees here must agree again where there are no photos. Photos that cannot be read are passed
     over.
 
+    Args:
+        photos: some of these are drawn.
+        backbone: embeds them.
+        square: a photo as the backbone sees it; raises PictureError where it cannot be read.
+        count: how many are drawn.
+        seed: draws them.
+
     Raises:
         InputError: none of the photos can be read.
     """
-    squares = drawn(photos, lambda photo: pixels(photo, backbone.size, crop), seed)
+    squares = drawn(photos, square, seed)
     pictures = [
         picture[:, ::-1] if number % 2 else picture
         for number, (_, picture) in enumerate(islice(squares, count))
@@ -73,13 +87,11 @@ def apart(photos: Sequence[Photo], seed: int = 0) -> tuple[list[Photo], list[Pho
     return judges, [photos[row] for row in ranges]
 
 
-def calibration(photos: Sequence[Photo], size: int, crop: str) -> NDArray[np.uint8] | None:
+def calibration(
+    photos: Sequence[Photo], square: Callable[[Photo], NDArray[np.uint8]]
+) -> NDArray[np.uint8] | None:
     """Photos (n, size, size, 3) for `apart`'s second part; None of none."""
-    if not photos:
-        return None
-    return np.stack(
-        [picture for _, picture in readable(photos, lambda one: pixels(one, size, crop))]
-    )
+    return np.stack([picture for _, picture in readable(photos, square)]) if photos else None
 
 
 def synthetic(backbone: Backbone, *, count: int = NOISE, seed: int = 0) -> Queries:

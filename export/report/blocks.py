@@ -1,33 +1,28 @@
-"""What a report is made of: sections of texts, numbers, tables, charts and pictures.
+"""What a report is made of: sections of paragraphs, numbers, tables, charts and pictures.
 
-Plain data; `page` makes HTML of it. Whoever measures something more makes a `Section` of it and
-gives it to `page.render`, or to `page.append` for a page that is there already. All texts are
-escaped, whatever is in them.
+Plain data; `page` makes HTML of it. A new section is given to `page.render`, or to `page.append`
+for a page that is there already. All texts are escaped, whatever is in them.
 """
 
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import ClassVar
 
-
-@dataclass(frozen=True, kw_only=True)
-class Text:
-    """A paragraph.
-
-    Attributes:
-        text: what it says; "" for a title alone.
-        title: a heading above it, or "".
-    """
-
-    kind: ClassVar[str] = "text"
-    text: str = ""
-    title: str = ""
+from .pictures import Gallery, Plane
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
+class Heading:
+    """A heading inside a section."""
+
+    kind: ClassVar[str] = "heading"
+    text: str
+
+
+@dataclass(frozen=True)
 class Figure:
     """A number that is read at a glance.
 
@@ -115,95 +110,11 @@ class Chart:
         return "data:image/png;base64," + base64.b64encode(self.png).decode()
 
 
-@dataclass(frozen=True, kw_only=True)
-class Picture:
-    """A picture by its key among the thumbnails, and what is said of it.
-
-    Attributes:
-        key: of the thumbnail; where there is none the name alone is shown.
-        name: of its file, or its id.
-        label: its class, or "".
-        note: what else is said, such as its score.
-        right: whether its class is the right one; None where that is no question.
-    """
-
-    key: str
-    name: str
-    label: str = ""
-    note: str = ""
-    right: bool | None = None
+# A text is a paragraph.
+Block = str | Heading | Figures | Table | Matrix | Chart | Gallery | Plane
 
 
-@dataclass(frozen=True, kw_only=True)
-class Case:
-    """A picture and those it is held against."""
-
-    picture: Picture
-    against: tuple[Picture, ...]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Gallery:
-    """Some cases.
-
-    Attributes:
-        title: what they have in common, below a `Text` with a title; "" for none.
-        cases: in order.
-        folded: whether they are hidden until somebody opens them; needs a title.
-    """
-
-    kind: ClassVar[str] = "gallery"
-    cases: tuple[Case, ...]
-    title: str = ""
-    folded: bool = False
-
-    @property
-    def pairs(self) -> bool:
-        """Whether each picture is held against one other."""
-        return all(len(case.against) == 1 for case in self.cases)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Dot:
-    """A picture on a plane: x and y between 0 and 1, the origin at the top left.
-
-    Attributes:
-        x: to the right.
-        y: downwards.
-        picture: what is there.
-        group: number of its class's colour, from 1, or 0 for none.
-        shown: whether there is room for its thumbnail.
-    """
-
-    x: float
-    y: float
-    picture: Picture
-    group: int = 0
-    shown: bool = False
-
-
-@dataclass(frozen=True, kw_only=True)
-class Plane:
-    """Pictures on a plane.
-
-    Attributes:
-        caption: what it shows.
-        alt: the same for those who do not see it.
-        dots: the pictures.
-        groups: names of the colours.
-    """
-
-    kind: ClassVar[str] = "plane"
-    caption: str
-    alt: str
-    dots: tuple[Dot, ...]
-    groups: tuple[str, ...] = ()
-
-
-Block = Text | Figures | Table | Matrix | Chart | Gallery | Plane
-
-
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class Section:
     """A part of the page.
 
@@ -217,14 +128,9 @@ class Section:
     title: str
     blocks: tuple[Block, ...]
 
-
-def keys(sections: Sequence[Section]) -> Iterator[str]:
-    """The thumbnails that sections show, in their order; some more than once."""
-    for section in sections:
-        for block in section.blocks:
-            if isinstance(block, Gallery):
-                for case in block.cases:
-                    yield case.picture.key
-                    yield from (one.key for one in case.against)
-            elif isinstance(block, Plane):
-                yield from (dot.picture.key for dot in block.dots if dot.shown)
+    @property
+    def keys(self) -> Iterator[str]:
+        """The thumbnails that it shows, in their order; some more than once."""
+        for block in self.blocks:
+            if isinstance(block, Gallery | Plane):
+                yield from block.keys

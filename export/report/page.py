@@ -104,13 +104,18 @@ def _templates() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    made.filters["name"] = _shown
+    made.filters |= {"name": _shown, "printable": _printable}
     return made
+
+
+def _printable(text: str) -> str:
+    """A text without characters that are not seen, or that turn its direction."""
+    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
 
 
 def _shown(name: str) -> str:
     """A name as the page shows it: printable, and short enough to read."""
-    clean = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in name)
+    clean = _printable(name)
     if len(clean) <= _LONGEST:
         return clean
     half = _LONGEST // 2 - 1

@@ -11,7 +11,9 @@ from pathlib import Path
 
 from PIL import Image
 
-from pocketknn.builder.photos.decode import Photo, PictureError, decode, read, square
+from pocketknn.builder.photos.crop import square
+from pocketknn.builder.photos.decode import decode, read
+from pocketknn.builder.photos.photo import Photo, PictureError
 from pocketknn.builder.photos.readers import read_file
 
 MOST = 600  # about a megabyte
@@ -21,16 +23,6 @@ _READERS = 4
 _MADE = re.compile(
     r'<image id="(r\d+)" width="\d+" height="\d+" href="(data:image/webp;base64,[A-Za-z0-9+/=]+)"'
 )
-
-
-def reference(row: int) -> str:
-    """The key of a reference's thumbnail."""
-    return f"r{row}"
-
-
-def held_out(place: int) -> str:
-    """The key of a held-out photo's thumbnail."""
-    return f"h{place}"
 
 
 def make(

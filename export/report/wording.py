@@ -1,10 +1,11 @@
-"""How numbers are written."""
+"""How numbers are written, in the report and on the terminal."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from pocketknn.export.report.statistics.intervals import Share
+if TYPE_CHECKING:
+    from .statistics.intervals import Share
 
 
 def percent(share: float) -> str:
@@ -17,15 +18,20 @@ def whole(share: float) -> str:
     return f"{share:.0%}"
 
 
-def interval(ends: tuple[float, float]) -> str:
+def interval(share: Share) -> str:
     """Both ends of a share's interval."""
-    low, high = (100 * end for end in ends)
+    low, high = (100 * end for end in share.interval)
     return f"{low:.1f} to {high:.1f}%"
 
 
 def of(share: Share) -> str:
     """A count of so many."""
     return f"{share.count:,} of {share.of:,}"
+
+
+def columns(share: Share) -> tuple[str, str, str]:
+    """A share as three columns of a table: the count, the share, its interval."""
+    return of(share), percent(share.value), interval(share)
 
 
 def points(difference: float) -> str:
@@ -38,6 +44,11 @@ def plural(count: int, noun: str) -> str:
     if count == 1:
         return f"1 {noun}"
     return f"{count:,} {noun}es" if noun.endswith("s") else f"{count:,} {noun}s"
+
+
+def megabytes(size: int) -> str:
+    """Bytes as people read them."""
+    return f"{size / 1e6:.2f} MB" if size >= 1e4 else f"{size} B"
 
 
 def projected(projection: dict[str, Any]) -> str:

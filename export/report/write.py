@@ -2,45 +2,61 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
 from pocketknn.builder.knn.resolve import fit
-from pocketknn.builder.photos.decode import Photo
 from pocketknn.builder.references.references import References
-from pocketknn.export.analysis.latency import Timing, time_files
-from pocketknn.export.formats.artefact import FORMATS, runnable
 from pocketknn.export.manifest.metadata import manifest_of
 from pocketknn.export.manifest.spec import spec_of
-from pocketknn.export.output.names import MODEL, REFERENCES, REPORT
-from pocketknn.export.pipeline import Export
-from pocketknn.export.report.sections import files_and_map, galleries, quality, what_if
-from pocketknn.export.report.statistics import score_pairs
+from pocketknn.export.output.names import REFERENCES, REPORT
 
 from . import page, thumbnails
-from .blocks import Section, keys
-from .data import HeldOut, Study
+from .sections import (
+    accuracy,
+    choices,
+    classes,
+    data_issues,
+    embedding_map,
+    files,
+    hardest,
+    learning_curve,
+    neighbours,
+    overview,
+    scores,
+    unknown,
+)
+from .study import Study
 
-_RUNS = 5
-_SECTIONS: tuple[Callable[[Study], Section | None], ...] = (
-    quality.overview,
-    quality.accuracy,
-    quality.classes,
-    galleries.hardest,
-    galleries.mislabelled,
-    galleries.duplicates,
-    what_if.examples,
-    what_if.neighbours,
-    score_pairs.pairs,
-    what_if.unknown,
-    files_and_map.neighbourhood,
-    files_and_map.files,
-    files_and_map.spec,
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from pocketknn.builder.photos.photo import Photo
+    from pocketknn.export.pipeline.export import Export
+
+    from .blocks import Section
+    from .held_out import HeldOut
+
+# Of each file, in words: name, threads, milliseconds to load, their median, what 95 % are below.
+Timings = Sequence[tuple[str, ...]]
+
+_SECTIONS = (
+    overview.section,
+    accuracy.section,
+    classes.section,
+    hardest.section,
+    data_issues.mislabelled,
+    data_issues.duplicates,
+    learning_curve.section,
+    neighbours.section,
+    scores.section,
+    unknown.section,
+    embedding_map.section,
+    files.section,
+    choices.section,
 )
 
 
@@ -55,7 +71,7 @@ def write_report(folder: Path, study: Study) -> Path:
         study: what it is about.
     """
     path = folder / REPORT
-    sections = [section for make in _SECTIONS if (section := make(study))]
+    sections = [found for section in _SECTIONS if (found := section(study))]
     kept = thumbnails.of_earlier(path)
     crop = study.manifest["input"].get("crop", "center")
     pictures = thumbnails.make(_wanted(study, sections), study.photo_of, crop, kept)
@@ -72,8 +88,9 @@ def write_report(folder: Path, study: Study) -> Path:
 
 def report_build(
     built: Export,
-    photos: Sequence[Photo] = (),
-    strangers: NDArray[np.floating] | None = None,
+    photos: Sequence[Photo],
+    strangers: NDArray[np.floating] | None,
+    timings: Timings,
 ) -> Path:
     """Write the report of what was built just now.
 
@@ -81,47 +98,39 @@ def report_build(
         built: what `export` wrote.
         photos: the photo of each reference, where they are at hand.
         strangers: embeddings (s, d) of pictures of no class.
+        timings: of its files.
     """
     study = Study(
         fit=built.fit,
         manifest=built.manifest,
-        timings=_time_shortly(built.out, built.manifest),
+        timings=timings,
         photos=photos,
         strangers=strangers,
     )
     return write_report(built.out, study)
 
 
-def report_eval(out: Path, held_out: HeldOut) -> Path:
+def report_eval(out: Path, held_out: HeldOut, timings: Timings) -> Path:
     """Write the report of a build anew, with photos that it does not hold.
 
     Args:
         out: the build's folder.
         held_out: the photos, and what its files made of them.
+        timings: of its files.
 
     Raises:
         InputError: the folder's manifest or references are broken.
     """
     manifest = manifest_of(out)
     fitted = fit(spec_of(manifest).exactly(), References.load(out / REFERENCES))
-    timings = _time_shortly(out, manifest)
     study = Study(fit=fitted, manifest=manifest, timings=timings, held_out=held_out)
     return write_report(out, study)
 
 
-def _time_shortly(folder: Path, manifest: dict[str, Any]) -> list[Timing]:
-    """A few runs of each file; Core ML on a Mac only, as elsewhere our evaluator runs it."""
-    paths = [
-        folder / f"{MODEL}{target.SUFFIX}"
-        for name, target in FORMATS.items()
-        if name != "coreml" or sys.platform == "darwin"
-    ]
-    return time_files(runnable([path for path in paths if path.exists()]), manifest, _RUNS)
-
-
 def _wanted(study: Study, sections: Sequence[Section]) -> Iterator[str]:
     """What the page shows, and then further references, for a page that eval writes anew."""
-    yield from keys(sections)
+    for section in sections:
+        yield from section.keys
     draw = np.random.default_rng(study.manifest["seed"]).permutation(len(study.fit.references))
     for row in draw[: thumbnails.MOST]:
-        yield thumbnails.reference(int(row))
+        yield study.reference(int(row)).key

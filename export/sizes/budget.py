@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -12,25 +11,27 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pocketknn.builder.backbones.load import Backbone
+from pocketknn.builder.backbones.backbone import Backbone
+from pocketknn.builder.choices.heads.classify import winners
+from pocketknn.builder.choices.neighbors import Neighbors, shared
 from pocketknn.builder.errors import InputError
 from pocketknn.builder.knn.evaluation import leave_one_out
-from pocketknn.builder.knn.exact import Neighbors, winners
 from pocketknn.builder.knn.exact import leave_one_out as leave_rows_out
-from pocketknn.builder.knn.resolve import Fit, fit
+from pocketknn.builder.knn.fit import Fit
+from pocketknn.builder.knn.resolve import fit
 from pocketknn.builder.references.references import References
 from pocketknn.builder.spec import Spec
-from pocketknn.export.formats.artefact import FORMATS
+from pocketknn.builder.system.cache import USUAL, Cache
 from pocketknn.export.formats.options import PRECISIONS, Options
+from pocketknn.export.formats.precision import precision_of
+from pocketknn.export.formats.table import FORMATS
 from pocketknn.export.manifest.describe import describe
 from pocketknn.export.manifest.metadata import Metadata
 from pocketknn.export.output.checksums import size
 from pocketknn.export.parity import test_inputs
-from pocketknn.export.pipeline import precision_of
 from pocketknn.export.templates.template import Order, write
 
 _COMPONENTS = (256, 128, 64)
-_UNITS = {"B": 1, "KB": 1e3, "MB": 1e6, "KIB": 1024, "MIB": 1 << 20}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,25 +79,13 @@ class Variant:
     good: bool
 
 
-def parse_bytes(text: str) -> int:
-    """Bytes of "2MB", "500 KB", "1.5 MiB" or "900B"; of a number alone nobody knows what it means.
-
-    Raises:
-        InputError: it is none of these.
-    """
-    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*((?:[KM]i?)?B|)\s*", text, re.IGNORECASE)
-    if not match or (not match[2] and float(match[1])):  # nothing is nothing in any unit
-        raise InputError(f"a size is given with its unit, such as 2MB or 500KB, not as {text!r}")
-    return int(float(match[1]) * _UNITS[match[2].upper() or "B"])
-
-
 def of_devices(formats: Sequence[str]) -> list[str]:
     """The formats that a budget is for.
 
     Raises:
         InputError: there is none.
     """
-    found = [name for name in formats if name != "keras"]
+    found = [name for name in formats if FORMATS[name].OF_DEVICES]
     if not found:
         raise InputError("a budget is for files of devices; name a format besides keras")
     return found
@@ -113,6 +102,7 @@ def measure(
     calibration: NDArray[np.uint8] | None,
     formats: Sequence[str],
     options: Options,
+    cache: Cache | None = USUAL,
     progress: Callable[[Variant], None] = lambda variant: None,
 ) -> list[Variant]:
     """Write and run every variant, the largest first.
@@ -127,6 +117,7 @@ def measure(
         calibration: other pictures, which int8 takes its ranges from; noise when None.
         formats: which files count; Keras' does not.
         options: how files are written; a `precision` in it is kept.
+        cache: templates that were made before are taken from it; None takes none.
         progress: called with each variant.
 
     Raises:
@@ -166,11 +157,12 @@ def measure(
                 precision=precision,
                 options=given,
                 calibration=calibration,
+                cache=cache,
             )
             written, outputs = _run(order, metadata, inputs)
             nearest = _without_itself(outputs, rows)
             sizes.append(written)
-            agreements.append(_shared(wanted.indices, nearest.indices))
+            agreements.append(float(shared(wanted.indices, nearest.indices).mean()))
             if reached is not None:
                 accuracies.append(_accuracy(fitted, nearest, rows))
         agreement = min(agreements)
@@ -247,11 +239,7 @@ def _without_itself(outputs: dict[str, NDArray[Any]], rows: Sequence[int]) -> Ne
     )
 
 
-def _shared(wanted: NDArray[np.int64], found: NDArray[np.int64]) -> float:
-    return float((wanted[:, :, None] == found[:, None, :]).any(axis=2).mean())
-
-
 def _accuracy(fitted: Fit, nearest: Neighbors, rows: Sequence[int]) -> float:
     """Share of the references whose label these neighbours vote for."""
-    won = winners(fitted.votes(nearest))
+    won = winners(fitted.answers(nearest))
     return float((won == fitted.references.label_ids[rows]).mean())

@@ -5,36 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from math import prod
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
-from pocketknn.builder.backbones.load import Backbone
-from pocketknn.builder.graph.build import constants
-from pocketknn.builder.knn.resolve import Fit
+from pocketknn.builder.backbones.backbone import Backbone
+from pocketknn.builder.graph.wire import constants
+from pocketknn.builder.knn.fit import Fit
+from pocketknn.export.formats.backbone_size import Network
+from pocketknn.export.formats.table import FORMATS
 from pocketknn.export.manifest.metadata import Metadata
 
 if TYPE_CHECKING:
     import keras
-
-_VARIABLE = 2500  # bytes of HDF5 and of the configuration around each variable in Keras' files
-_VALUE = {"float32": 4, "float16": 2, "int8": 1}  # bytes of a weight of a convolution
-
-
-class Network(NamedTuple):
-    """What a backbone is made of.
-
-    Attributes:
-        weights: of convolutions and dense layers.
-        others: biases, and what batch norms leave of themselves once converted.
-        parameters: all that Keras stores.
-        multiplications: for one picture.
-        variables: arrays that these are.
-    """
-
-    weights: int
-    others: int
-    parameters: int
-    multiplications: int
-    variables: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,14 +66,10 @@ def plan(
     multiplied, read = _search(fit)
     plans = []
     for name, kind in precision.items():
-        # Keras keeps batch norms and widens bytes of the backbone to float32.
-        stored = 4 * network.parameters + _VARIABLE * network.variables
-        if name != "keras":
-            stored = _VALUE[kind] * network.weights + 4 * network.others
         plans.append(
             Plan(
                 format=name,
-                backbone=stored,
+                backbone=FORMATS[name].backbone_bytes(network, kind),
                 references=search,
                 rest=rest + texts,
                 network=network.multiplications,

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from pocketknn.builder.choices.metrics import METRICS
+from pocketknn.builder.choices.searches import SEARCHES
+from pocketknn.builder.choices.searches.index import Index
 from pocketknn.builder.errors import InputError
-from pocketknn.builder.index.layout import Index
 from pocketknn.builder.spec import STORES, Spec
+from pocketknn.export.formats.table import FORMATS
 
-LARGEST = 1 << 31  # bytes: flatbuffers and protobufs count no further, Core ML loads no more
 _ROOM = 64 << 20  # for the backbone and the texts
-_LIMITED = ("tflite", "coreml", "onnx")
 
 
 def check_size(formats: Sequence[str], n: int, dim: int, spec: Spec) -> None:
@@ -23,25 +24,27 @@ def check_size(formats: Sequence[str], n: int, dim: int, spec: Spec) -> None:
         spec: the choices: of how many values a reference is, and how they are stored.
 
     Raises:
-        InputError: a file would be 2 GiB or larger.
+        InputError: a file would be too large.
     """
     width = min(spec.pca, dim) if isinstance(spec.pca, int) else dim
-    limited = [name for name in formats if name in _LIMITED]
-    value, scan = STORES[spec.references_precision], _scanned(spec.search, width)
+    limited, largest = _limits(formats)
+    value = STORES[spec.references_precision]
+    scan = SEARCHES[spec.search].bytes_beside(width) if spec.search in SEARCHES else 0
     size = n * (value * width + scan)
     # How many components a share of the variance takes, or auto, is not known yet.
     unknown = spec.projection in ("auto", "classes") or isinstance(spec.pca, float | str)
-    if not limited or unknown or size + _ROOM < LARGEST:
+    if not limited or unknown or size + _ROOM < largest:
         return
-    fits = ((LARGEST - _ROOM) // n - scan) // value
+    fits = ((largest - _ROOM) // n - scan) // value
     ways = [f"--projection pca:{fits}"] if 0 < fits < width else []
-    if value > 1 and spec.metric == "cosine" and n * (width + scan) + _ROOM < LARGEST:
+    if value > 1 and METRICS[spec.metric].ANGULAR and n * (width + scan) + _ROOM < largest:
         ways.append("--references-precision int8")
-    most = (LARGEST - _ROOM) // (value * width + scan)
-    ways += [f"at most {most} references", "--formats keras alone"]
+    most = (largest - _ROOM) // (value * width + scan)
+    free = " or ".join(name for name in FORMATS if FORMATS[name].LARGEST is None)
+    ways += [f"at most {most} references", f"--formats {free} alone"]
     raise InputError(
         f"{n} references of {width} values take {size / 1e9:.1f} GB, and a {' or '.join(limited)}"
-        f" file holds less than {LARGEST / 1e9:.1f} GB; take {', or '.join(ways)}"
+        f" file holds less than {largest / 1e9:.1f} GB; take {', or '.join(ways)}"
     )
 
 
@@ -49,19 +52,20 @@ def check_held(formats: Sequence[str], index: Index) -> None:
     """Refuse an index that turned out larger than a file can be.
 
     Raises:
-        InputError: a file would be 2 GiB or larger.
+        InputError: a file would be too large.
     """
-    limited = [name for name in formats if name in _LIMITED]
+    limited, largest = _limits(formats)
     size = sum(table.nbytes for table in index.held)
-    if limited and size + _ROOM >= LARGEST:
+    if limited and size + _ROOM >= largest:
         raise InputError(
             f"the references take {size / 1e9:.2f} GB by the search {index.search}, and a"
-            f" {' or '.join(limited)} file holds less than {LARGEST / 1e9:.1f} GB; take fewer"
+            f" {' or '.join(limited)} file holds less than {largest / 1e9:.1f} GB; take fewer"
             " references, --projection pca:SIZE, --references-precision int8, or --search exact"
         )
 
 
-def _scanned(search: str, width: int) -> int:
-    """About how many bytes a reference takes beside its values: of the scan, and room in cells."""
-    components = min(128, width)
-    return {"rerank": components, "ivf": int(1.3 * components) + 6}.get(search, 0)
+def _limits(formats: Sequence[str]) -> tuple[list[str], int]:
+    """The formats that cannot hold everything, and the bytes that all of them are smaller than."""
+    most = {name: FORMATS[name].LARGEST for name in formats}
+    limits = {name: size for name, size in most.items() if size is not None}
+    return list(limits), min(limits.values(), default=0)

@@ -7,6 +7,7 @@ found in the file they make. Such a file is a template: `fill` of its format put
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 import shutil
@@ -16,31 +17,31 @@ import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from functools import cache
 from pathlib import Path
 from typing import Any
 
 from numpy.typing import NDArray
 
 from pocketknn import builder
+from pocketknn.builder.backbones.backbone import Backbone
 from pocketknn.builder.backbones.layer_names import fresh_names
-from pocketknn.builder.backbones.load import Backbone
-from pocketknn.builder.embedding import cache as caches
-from pocketknn.builder.graph.build import wire
+from pocketknn.builder.choices.searches.index import Index
 from pocketknn.builder.graph.placeholder import is_fixed, stand_in
-from pocketknn.builder.index.layout import Index
-from pocketknn.builder.knn.resolve import Fit
+from pocketknn.builder.graph.wire import wire
+from pocketknn.builder.knn.fit import Fit
+from pocketknn.builder.system.cache import USUAL, Cache, mark_used
 from pocketknn.builder.system.untrusted_json import parse_json
-from pocketknn.export.formats.artefact import FORMATS
 from pocketknn.export.formats.options import Options
+from pocketknn.export.formats.slots import Slots
+from pocketknn.export.formats.table import FORMATS
 from pocketknn.export.manifest.metadata import Metadata
 from pocketknn.export.manifest.versions import PACKAGES, installed
 from pocketknn.export.output.checksums import digest
 from pocketknn.export.output.names import MODEL
 
-from .slots import Slots, content_of
+from .content import content_of
 
-FOLDER, _FACTS = "templates", "template.json"
+_FACTS = "template.json"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,6 +69,7 @@ class Order:
         options: how the files are written.
         outputs: as for `builder.model.wire`.
         calibration: what int8 takes its ranges from.
+        cache: keeps the template; None keeps none.
     """
 
     format: str
@@ -77,6 +79,7 @@ class Order:
     options: Options
     outputs: str = "neighbors"
     calibration: NDArray[Any] | None = None
+    cache: Cache | None = USUAL
 
     def key(self) -> str:
         """Hash of all that decides what the converted graph is."""
@@ -96,6 +99,7 @@ class Order:
             fit.threshold is None,
             len(references.target_names),
             *_facts(fit.index),
+            _versions(),
         ]
         return hashlib.sha256(json.dumps(said).encode()).hexdigest()[:24]
 
@@ -127,7 +131,7 @@ def write(
     content = content_of(order.fit, order.precision, order.outputs)
     with template(order, note, keep=keep) as found:
         said = replace(metadata, slots=found.slots.as_json())
-        FORMATS[order.format].fill(found.path, path, found.slots, content, said)
+        FORMATS[order.format].fill(found.path, path, found.slots, content, said.files())
 
 
 @contextmanager
@@ -144,10 +148,10 @@ def template(
         note: called with a line for people when a kept template could not be used.
         keep: one that is made is kept.
     """
-    place = caches.folder()
+    place = order.cache.drawer("templates") if order.cache else None
     kept = None
     if place is not None and order.precision != "int8" and not is_fixed(order.fit):
-        kept = place / FOLDER / f"{order.format}-{order.key()}"
+        kept = place / f"{order.format}-{order.key()}"
     if kept is not None and (found := _open(order, kept, note)) is not None:
         yield found
         return
@@ -203,15 +207,12 @@ def _sizes(backbone: Backbone | None) -> set[int]:
 
 
 def _open(order: Order, kept: Path, note: Callable[[str], None]) -> Template | None:
-    """What the cache holds, if it is whole and was made by these versions; else it is removed."""
+    """What the cache holds, if it is whole; else it is removed."""
     path = kept / f"{MODEL}{FORMATS[order.format].SUFFIX}"
     try:
         facts = parse_json((kept / _FACTS).read_text("utf-8"))
-        if facts["versions"] != _versions():
-            shutil.rmtree(kept, ignore_errors=True)
-            note(f"the {order.format} template was made by other versions and is made anew")
-            return None
         if facts["sha256"] == digest(path):
+            mark_used(kept)
             return Template(path=path, slots=Slots(**facts["slots"]))
     except (FileNotFoundError, NotADirectoryError):
         if not kept.exists():
@@ -225,11 +226,7 @@ def _open(order: Order, kept: Path, note: Callable[[str], None]) -> Template | N
 
 def _keep(made: Template, kept: Path, note: Callable[[str], None]) -> None:
     """Put a template into the cache; a fault of the cache never ends a build."""
-    facts = {
-        "versions": _versions(),
-        "sha256": digest(made.path),
-        "slots": made.slots.as_json(),
-    }
+    facts = {"sha256": digest(made.path), "slots": made.slots.as_json()}
     part = kept.with_name(f".{kept.name}.{uuid.uuid4().hex[:8]}.partial")
     try:
         part.mkdir(parents=True)
@@ -243,7 +240,7 @@ def _keep(made: Template, kept: Path, note: Callable[[str], None]) -> None:
             note(f"the template cache {kept.parent} cannot be used: {error.strerror or error}")
 
 
-@cache
+@functools.cache
 def _versions() -> dict[str, str]:
     """Of everything that takes part in a conversion; of ourselves the very code."""
     code = hashlib.sha256()

@@ -1,8 +1,9 @@
-"""What the scripts share: the held-out pictures, how a network is judged, weights, the rate."""
+"""What the scripts share: held-out pictures, how a network is judged, weights, options, rate."""
 
 # ruff: noqa: ANN401 (Keras comes without types)
 from __future__ import annotations
 
+import argparse
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +12,11 @@ import numpy as np
 Array = np.ndarray[Any, Any]
 
 
-def held_out(label: Array, names: list[str]) -> tuple[Array, Array]:
-    """Validation rows (40 of each of 37 classes) and the classes whose labels are not used.
+def held_out(label: Array, names: list[str]) -> tuple[Array, Array, Array]:
+    """Rows to train on, rows to validate on, and which classes are known: 0 or 1 for each.
 
-    The 30 Tiny-ImageNet classes among them never reach the label loss, so that the validation
-    measures classes that were not named in training.
+    Validation takes 40 of each of 37 classes. The 30 Tiny-ImageNet classes among them are not
+    known: they never reach the label loss, so that it measures classes that training did not name.
     """
     rng = np.random.default_rng(7)
     used = sorted(set(label.tolist()))
@@ -26,7 +27,10 @@ def held_out(label: Array, names: list[str]) -> tuple[Array, Array]:
         rng.choice(np.flatnonzero(label == c), 40, replace=False)
         for c in [*hidden.tolist(), *drawn]
     ]
-    return np.concatenate(rows), hidden
+    validation = np.concatenate(rows)
+    known = np.ones(len(names), np.float32)
+    known[hidden] = 0.0
+    return np.setdiff1d(np.arange(len(label)), validation), validation, known
 
 
 def rich(label: Array, names: list[str]) -> Array:
@@ -74,3 +78,24 @@ def load(model: Any, path: Path) -> None:
 def rate_at(progress: float) -> float:
     """The share of the full learning rate: a short warm-up, a plateau, a line to zero."""
     return max(0.0, min(1.0, progress / 0.02, (1.0 - progress) / 0.7))
+
+
+def add_options(parser: argparse.ArgumentParser, **defaults: float) -> None:
+    """The options that training has, whatever it runs on; what differs is its default."""
+    parser.add_argument("--out", type=Path, required=True, help="the .npz to write")
+    parser.add_argument("--minutes", type=float, help="until the last check")
+    parser.add_argument("--alpha", type=float, default=0.5, help="the student's width")
+    parser.add_argument("--rich", type=int, help="times that `samples/` are seen")
+    parser.add_argument("--rate", type=float, help="of Muon; AdamW has half")
+    parser.add_argument("--decay", type=float, default=0.05, help="of weights, times the rate")
+    parser.add_argument("--keep", type=float, default=0.998, help="of the moving average")
+    parser.add_argument(
+        "--weights",
+        type=float,
+        nargs=4,
+        default=[1.0, 2.0, 1.0, 0.2],
+        help="of the relational, regression, places and label losses",
+    )
+    parser.add_argument("--seed", type=int, default=1, help="of crops and mixtures")
+    parser.add_argument("--judge-every", type=float, help="seconds")
+    parser.set_defaults(**defaults)

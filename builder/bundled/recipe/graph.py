@@ -4,7 +4,7 @@
     python graph.py efficientnet_lite0 efficientnet_lite0.tflite
 
 The official converter makes it from the Keras model. Its weights, which have the batch
-normalisation folded in, are recognised among those that `builder/backbones/weightless_graphs.py`
+normalisation folded in, are recognised among those that `backbones.networks.weightless_graphs`
 folds; they get the names of these, and are left out of the file, as they follow from the weights.
 """
 
@@ -19,8 +19,8 @@ from ai_edge_litert import schema_py_generated as schema
 from flatbuffers import Builder
 
 from pocketknn.builder import Spec, load_backbone
-from pocketknn.builder.backbones.weightless_graphs import folded
-from pocketknn.builder.embedding.litert_conversion import convert
+from pocketknn.builder.backbones.engines.conversion import convert
+from pocketknn.builder.backbones.networks.weightless_graphs import folded
 
 CLOSE = 1e-5  # of the largest value: the converter folds in another order
 

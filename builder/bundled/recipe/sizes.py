@@ -24,7 +24,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import keras
 import numpy as np
 
-from pocketknn.builder.embedding.litert import Network
+from pocketknn.builder.backbones.engines.litert import Network
 
 CHOICES = [(0.35, 96), (0.35, 128), (0.5, 96), (0.5, 128)]
 ROUNDS = 300

@@ -45,7 +45,7 @@ import fused
 import keras
 import numpy as np
 import prepare
-from common import heads, held_out, judgement, leave_one_out, load, rate_at
+from common import add_options, heads, held_out, judgement, leave_one_out, load, rate_at
 from keras import ops
 
 Array = np.ndarray[Any, Any]
@@ -558,10 +558,7 @@ def train(rank: int, options: argparse.Namespace, meeting: str) -> None:
                 "gloo", init_method=meeting, rank=rank, world_size=options.workers
             )
     pictures = Pictures(options.work)
-    validation_rows, hidden = held_out(pictures.label, pictures.names)
-    rows = np.setdiff1d(np.arange(len(pictures.label)), validation_rows)
-    known = np.ones(len(pictures.names), np.float32)
-    known[hidden] = 0.0
+    rows, validation_rows, known = held_out(pictures.label, pictures.names)
 
     side = None if options.early_sizes else options.size
     model = keras.applications.MobileNetV2(
@@ -660,31 +657,16 @@ def main() -> None:
     """Command line."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--work", type=Path, required=True, help="what prepare.py wrote")
-    parser.add_argument("--out", type=Path, required=True, help="the .npz to write")
-    parser.add_argument("--minutes", type=float, default=75.0)
-    parser.add_argument("--alpha", type=float, default=0.5)
+    add_options(parser, minutes=75.0, rich=4, rate=0.005, judge_every=300.0)
     parser.add_argument("--size", type=int, default=96, help="last training size, and validation")
     parser.add_argument("--early-sizes", type=int, nargs="*", default=[])
     parser.add_argument("--shares", type=float, nargs="+", default=[1.0], help="of each size")
     parser.add_argument("--start", type=Path, help="an .npz of an earlier stage to go on from")
     parser.add_argument("--front", help="keep --start's layers up to this one as they are")
-    parser.add_argument("--rich", type=int, default=4, help="times that `samples/` are seen")
     parser.add_argument("--batch", type=int, default=128, help="per worker")
     parser.add_argument("--group", type=int, default=4, help="pictures of one class in a row")
     parser.add_argument("--optimizer", choices=["adamw", "muon"], default="muon")
-    parser.add_argument("--rate", type=float, default=0.005)
-    parser.add_argument("--decay", type=float, default=0.05)
-    parser.add_argument("--keep", type=float, default=0.998, help="of the moving average")
-    parser.add_argument(
-        "--weights",
-        type=float,
-        nargs=4,
-        default=[1.0, 2.0, 1.0, 0.2],
-        help="of the relational, regression, places and label losses",
-    )
-    parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--resume", action="store_true")
-    parser.add_argument("--judge-every", type=float, default=300.0, help="seconds")
     parser.add_argument("--workers", type=int, default=1, help="processes (PyTorch only)")
     parser.add_argument("--threads", type=int, default=1, help="per process (PyTorch only)")
     parser.add_argument("--bfloat16", action="store_true", help="(PyTorch only)")

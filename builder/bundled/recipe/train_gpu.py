@@ -31,7 +31,7 @@ from typing import Any
 
 import numpy as np
 import torch  # type: ignore[import-not-found, unused-ignore]
-from common import heads, held_out, judgement, leave_one_out, rate_at
+from common import add_options, heads, held_out, judgement, leave_one_out, rate_at
 from prepare import centre_boxes, decode, random_boxes, thirds
 from torch import nn  # type: ignore[import-not-found, unused-ignore]
 from torch.nn import functional as fn  # type: ignore[import-not-found, unused-ignore]
@@ -319,7 +319,7 @@ class Source:
         pictures: Pictures,
         teacher: Teacher,
         rows: Array,
-        hidden: Array,
+        known: Array,
         options: argparse.Namespace,
     ) -> None:
         self.pictures, self.teacher, self.options = pictures, teacher, options
@@ -328,8 +328,6 @@ class Source:
         self.rows = rows
         chosen = heads(rows, pictures.label, pictures.names, options.rich)
         self.draw = Draw(pictures.label, chosen, self.rng)
-        known = np.ones(len(pictures.names), np.float32)
-        known[hidden] = 0.0
         self.known = torch.from_numpy(known).to(device)
         self.label = torch.from_numpy(pictures.label).to(device)
 
@@ -526,9 +524,8 @@ def train(options: argparse.Namespace) -> None:
     device = "cuda" if torch.cuda.is_available() else "cpu"
     half = torch.float16 if device == "cuda" else torch.float32
     pictures = Pictures(options.data, device)
-    validation_rows, hidden = held_out(pictures.label, pictures.names)
-    rows = np.setdiff1d(np.arange(len(pictures.label)), validation_rows)
-    source = Source(pictures, Teacher(options.teacher, device, half), rows, hidden, options)
+    rows, validation_rows, known = held_out(pictures.label, pictures.names)
+    source = Source(pictures, Teacher(options.teacher, device, half), rows, known, options)
     validation = Validation(source, validation_rows)
 
     student, average = MobileNetV2(options.alpha).to(device), MobileNetV2(options.alpha).to(device)
@@ -606,13 +603,10 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True, help="shard-*.npz and labels.json")
     parser.add_argument("--teacher", type=Path, required=True, help="MobileNetV2 1.0, no top")
     parser.add_argument("--start", type=Path, required=True, help="the .npz to go on from")
-    parser.add_argument("--out", type=Path, required=True, help="the .npz to write")
-    parser.add_argument("--minutes", type=float, default=10.0, help="until the last check")
-    parser.add_argument("--alpha", type=float, default=0.5, help="the student's width")
+    add_options(parser, minutes=10.0, rich=8, rate=0.006, judge_every=90.0)
     parser.add_argument("--batch", type=int, default=1024, help="crops in a step; times 4")
     parser.add_argument("--uses", type=int, default=2, help="times the student sees a crop")
     parser.add_argument("--lag", type=int, default=40, help="batches between two uses")
-    parser.add_argument("--rich", type=int, default=8, help="times that `samples/` are seen")
     parser.add_argument(
         "--mix",
         type=float,
@@ -620,18 +614,6 @@ def main() -> None:
         default=[0.15, 0.15, 0.2],
         help="shares of crops that are blended, patched, four in one",
     )
-    parser.add_argument("--rate", type=float, default=0.006, help="of Muon; AdamW has half")
-    parser.add_argument("--decay", type=float, default=0.05, help="of weights, times the rate")
-    parser.add_argument("--keep", type=float, default=0.998, help="of the moving average")
-    parser.add_argument(
-        "--weights",
-        type=float,
-        nargs=4,
-        default=[1.0, 2.0, 1.0, 0.2],
-        help="of the relational, regression, places and label losses",
-    )
-    parser.add_argument("--seed", type=int, default=1, help="of crops and mixtures")
-    parser.add_argument("--judge-every", type=float, default=90.0, help="seconds")
     options = parser.parse_args()
     if options.batch % 4:
         parser.error("--batch is crops of which four in a row are of a class")

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 
-from pocketknn.builder.embedding.engine import cores
+from pocketknn.builder.backbones.engines.engine import cores
 from pocketknn.builder.errors import InputError, first_line
 
 _CLIENT = "ray://"

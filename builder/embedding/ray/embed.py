@@ -17,12 +17,12 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from pocketknn.builder.backbones.load import Backbone
+from pocketknn.builder.backbones.backbone import Backbone
 from pocketknn.builder.embedding.batch import Look, Outcome, attempt, chunks
-from pocketknn.builder.embedding.cache import write
-from pocketknn.builder.embedding.embed import Embedded, collect
+from pocketknn.builder.embedding.embedded import Embedded, collect
 from pocketknn.builder.errors import InputError, first_line
-from pocketknn.builder.photos.decode import Photo, UnreadError
+from pocketknn.builder.photos.photo import Photo, UnreadError
+from pocketknn.builder.system.cache import Cache, write
 
 from . import shards
 from .connection import Cluster, connected, versions
@@ -43,19 +43,19 @@ def embed(
     *,
     cluster: Cluster,
     strict: bool = False,
-    place: Path | None = None,
+    cache: Cache | None = None,
     progress: Callable[[int], None] = lambda done: None,
     note: Callable[[str], None] = lambda line: None,
 ) -> Embedded:
     """Read pictures and run the backbone on a Ray cluster, to the very result of the local `embed`.
 
     Args:
-        photos: what `sources.find` found, in a folder that all nodes see or at an address.
+        photos: what `find` found, in a folder that all nodes see or at an address.
         backbone: gives embeddings (batch, d). It travels to the nodes, which need no weights.
         crop: `center`, `stretch` or `fit`.
         cluster: which one.
         strict: refuse the first picture that cannot be read, instead of skipping it.
-        place: keeps the shards; those that are there are not embedded again. None keeps none.
+        cache: keeps the shards; those that are there are not embedded again. None keeps none.
         progress: called with the number of pictures done since the last call.
         note: takes lines for people.
 
@@ -69,6 +69,7 @@ def embed(
             " --engine ray"
         )
     look = Look(backbone.engine, backbone.size, crop)
+    place = cache.drawer("shards") if cache else None
 
     def attempts(wanted: Sequence[Photo]) -> Generator[Outcome, None, None]:
         cuts = shards.cut(wanted, backbone, crop)

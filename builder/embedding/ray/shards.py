@@ -7,7 +7,6 @@ embedding (of what was embedded) and reason (of what was not).
 
 from __future__ import annotations
 
-import hashlib
 import io
 import json
 import zlib
@@ -21,17 +20,18 @@ from numpy.typing import NDArray
 
 from pocketknn.builder.embedding.batch import Done, Outcome
 from pocketknn.builder.errors import InputError
-from pocketknn.builder.photos.decode import DECODING, Photo, PictureError, UnreadError
+from pocketknn.builder.photos.decode import DECODING
+from pocketknn.builder.photos.photo import Photo, PictureError, UnreadError
 from pocketknn.builder.photos.readers import RemoteFile, Shared
+from pocketknn.builder.system.cache import key_of, mark_used
 
 from .connection import versions
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from pocketknn.builder.backbones.load import Backbone
+    from pocketknn.builder.backbones.backbone import Backbone
 
-FOLDER = "shards"  # in the cache
 TOGETHER = 128  # pictures of a shard: a second or less of work for a core, 650 kB of embeddings
 _SCHEMA = 1
 _IN_MEMORY = "memory://"
@@ -56,8 +56,7 @@ def cut(photos: Sequence[Photo], backbone: Backbone, crop: str) -> list[Shard]:
     shards = []
     for start in range(0, len(photos), TOGETHER):
         part = tuple(photos[start : start + TOGETHER])
-        files = json.dumps([*made_by, [_stamp(photo) for photo in part]])
-        key = hashlib.sha256(files.encode()).hexdigest()[:24]
+        key = key_of([*made_by, [_stamp(photo) for photo in part]])
         shards.append(Shard(name=f"{backbone.name}-{key}.parquet", photos=part))
     return shards
 
@@ -111,6 +110,7 @@ def decode(content: bytes, photos: Sequence[Photo]) -> list[Outcome] | None:
 def load(path: Path, photos: Sequence[Photo]) -> list[Outcome] | None:
     """What an earlier run kept of the pictures; None where it kept nothing, or that is damaged."""
     try:
+        mark_used(path)
         return decode(path.read_bytes(), photos)
     except OSError:
         return None

@@ -16,8 +16,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from pocketknn.builder.choices.metrics.cosine import unit
+from pocketknn.builder.choices.neighbors import Floats, Ints
 from pocketknn.builder.errors import InputError
-from pocketknn.builder.knn.exact import Floats, Ints, unit
 
 from .pca import Projection
 

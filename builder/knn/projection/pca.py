@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from pocketknn.builder.choices.neighbors import Floats
 from pocketknn.builder.errors import InputError
-from pocketknn.builder.knn.exact import Floats
 
 # Variances below this share of the largest are scaled as if they were so large: rounding in the
 # backbone makes such components, and whitening must not put them beside the others.

@@ -8,11 +8,15 @@ from typing import NamedTuple
 
 import numpy as np
 
+from pocketknn.builder.choices.heads import HEADS
+from pocketknn.builder.choices.heads.classify import winners
+from pocketknn.builder.choices.metrics import METRICS
+from pocketknn.builder.choices.neighbors import Ints, Neighbors, shared
 from pocketknn.builder.errors import InputError
-from pocketknn.builder.knn.evaluation import answers, shared
-from pocketknn.builder.knn.exact import METRICS, Ints, Neighbors, winners
-from pocketknn.builder.knn.folds import groups
+from pocketknn.builder.knn.evaluation import answers
+from pocketknn.builder.knn.folds import dealt
 from pocketknn.builder.knn.metric_space import Space
+from pocketknn.builder.knn.near_copies import groups
 from pocketknn.builder.references.references import References
 from pocketknn.builder.spec import Spec, resolve_k
 
@@ -48,7 +52,7 @@ def best_components(spec: Spec, head: str, references: References) -> Spec:
     bar, measured = trial.bar, []
     for size in trial.sizes:
         measured.append(trial.best(size))
-        if head == "neighbors" and measured[-1].quality >= bar:
+        if not _answers(head) and measured[-1].quality >= bar:
             return measured[-1].chosen(spec)
     best = max(measured)
     if best.quality >= bar:
@@ -107,7 +111,7 @@ class _Trial:
     @property
     def bar(self) -> float:
         """What is no loss."""
-        return RECALL if self.head == "neighbors" else self._quality(self._plain)
+        return self._quality(self._plain) if _answers(self.head) else RECALL
 
     def best(self, size: int) -> _Measured:
         """With so many components, and the power that is best for them."""
@@ -133,7 +137,7 @@ class _Trial:
 
     def _quality(self, asked: list[tuple[Space, Neighbors]]) -> float:
         """Share of right answers, or minus the error; rounded, as sums have no certain last bit."""
-        if self.head == "neighbors":
+        if not _answers(self.head):
             pairs = zip(self._plain, asked, strict=True)
             same = [shared(one.indices, other.indices) for (_, one), (_, other) in pairs]
             return round(float(np.mean(same)), 9)
@@ -141,11 +145,16 @@ class _Trial:
             [answers(self.spec, space, self.head, found) for space, found in asked]
         )
         rows = np.concatenate([part.test for part in self.parts])
-        if self.head == "classify":
+        if HEADS[self.head].CLASSES:
             return round(float((winners(said) == self.references.label_ids[rows]).mean()), 9)
         targets = self.references.targets.astype(np.float64)
         errors = np.sqrt(((said - targets[rows]) ** 2).mean(axis=0))
         return round(-float((errors / np.maximum(targets.std(axis=0), 1e-30)).mean()), 9)
+
+
+def _answers(head: str) -> bool:
+    """Whether an answer can be right or wrong."""
+    return HEADS[head].CLASSES or HEADS[head].NUMBERS
 
 
 def _begin(spec: Spec, head: str, references: References) -> _Trial:
@@ -156,19 +165,11 @@ def _begin(spec: Spec, head: str, references: References) -> _Trial:
             f"pca = auto is found by cross-validation, which takes {2 * FOLDS} different"
             f" references, and there are {n}; name a number of components"
         )
-    draw = np.random.default_rng(spec.seed)
-    # Classes are dealt out in turn, so that each part has its share of each.
-    order = np.lexsort((draw.permutation(n), drawn.label_ids if drawn.labels else np.zeros(n)))
-    dealt = np.empty(n, np.int64)
-    dealt[order] = np.arange(n) % FOLDS
-    if drawn.labels:  # views of a picture stay together
-        dealt = dealt[groups(drawn.vectors, drawn.sha256, drawn.label_ids)]
+    classes = drawn.label_ids if drawn.labels else None
+    pictures = groups(drawn.vectors, drawn.sha256, classes) if drawn.labels else None
     parts = []
-    for fold in np.unique(dealt):
-        test = np.flatnonzero(dealt == fold)
-        train = drawn.select(np.delete(np.arange(n), test))
-        if drawn.labels:
-            train = train.in_order(drawn.labels)
+    for test in dealt(n, FOLDS, spec.seed, classes, pictures):  # views of a picture stay together
+        train = drawn.subset(np.delete(np.arange(n), test))
         # One fewer than there are rows: the mean takes the last one.
         found = components(train.vectors, min(len(train) - 1, train.dim))
         parts.append(_Part(test=test, train=train, found=found))
@@ -179,7 +180,7 @@ def _begin(spec: Spec, head: str, references: References) -> _Trial:
 
 def _drawn(references: References, spec: Spec) -> References:
     n, most = len(references), _MOST
-    if METRICS[spec.metric] not in (0, 2):
+    if not METRICS[spec.metric].BY_PRODUCT:
         most = min(most, int((_MOST_DIFFERENCES / references.dim) ** 0.5))
     if n <= most:
         return references
@@ -187,6 +188,6 @@ def _drawn(references: References, spec: Spec) -> References:
 
 
 def _told(head: str, quality: float) -> str:
-    if head == "regress":
+    if HEADS[head].NUMBERS:
         return f"an error of {-quality:.4g} standard deviations"
-    return f"{quality:.1%} of the {'neighbours' if head == 'neighbors' else 'answers right'}"
+    return f"{quality:.1%} of the {'answers right' if _answers(head) else 'neighbours'}"

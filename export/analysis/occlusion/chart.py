@@ -11,12 +11,14 @@ from numpy.typing import NDArray
 
 from pocketknn.export.manifest.metadata import SHOWN
 
-from .explain import SAME, Explanation, Near, Occlusion
+from .explanation import SAME
 from .words import number, titled
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+
+    from .explanation import Explanation, Near, Occlusion
 
 _COLOURS = "PuOr_r"  # orange costs, purple adds: the colour-blind tell them apart
 _STRONGEST = 0.8  # opacity; what changes nothing lets the picture through

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from pocketknn.export.cli.console.terminal import shown
-
-from .explain import Explanation, Occlusion, Place
+if TYPE_CHECKING:
+    from .explanation import Explanation, Occlusion
+    from .patches import Place
 
 _RANKS = (("upper left", "top", "upper right"), ("left", "middle", "right"))
 _REGIONS = (*_RANKS, ("lower left", "bottom", "lower right"))
@@ -15,9 +15,9 @@ _REGIONS = (*_RANKS, ("lower left", "bottom", "lower right"))
 
 def said(found: Explanation) -> list[str]:
     """What an explanation says, a line each."""
-    lines = [f"nearest reference: {shown(found.near[0].name)}"]
+    lines = [f"nearest reference: {found.near[0].name}"]
     for one in found.maps:
-        lines.append(f"{shown(titled(one))}: {number(one, one.plain)}{_extremes(found, one)}")
+        lines.append(f"{titled(one)}: {number(one, one.plain)}{_extremes(found, one)}")
         if one.what == "vote":
             lines += _others(found)
     return lines + _left(found)

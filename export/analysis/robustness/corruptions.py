@@ -5,14 +5,14 @@ from __future__ import annotations
 import io
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 
-from pocketknn.builder.photos.decode import Resize, bilinear, square
+from pocketknn.builder.photos.crop import Resize, bilinear, square
 from pocketknn.builder.spec import CROPS
 
 Square = NDArray[np.uint8]  # (size, size, 3)
@@ -21,16 +21,9 @@ Strength = float | str
 Make = Callable[[Image.Image, Strength, np.random.Generator], Square]
 _AS_IT_IS = "none"
 _ENOUGH = 4  # times the model's pixels; turning all of a camera's would take minutes
-_FILTERS = {
-    "nearest": Image.Resampling.NEAREST,
-    "box": Image.Resampling.BOX,
-    "bicubic": Image.Resampling.BICUBIC,
-    "lanczos": Image.Resampling.LANCZOS,
-}
 
 
-@dataclass(frozen=True, kw_only=True)
-class Shift:
+class Shift(NamedTuple):
     """One way in which photos may differ from those that a model was built from.
 
     Attributes:
@@ -65,76 +58,30 @@ def shifts(size: int, crop: str) -> tuple[Shift, ...]:
         return make
 
     def pixels(change: Callable[[Square, float, np.random.Generator], Square]) -> Make:
-        return lambda image, strength, rng: change(square(image, size, crop), float(strength), rng)
+        return lambda image, by, rng: change(square(image, size, crop), float(by), rng)
 
-    resamplers: dict[str, Resize] = {
-        "bilinear": bilinear,
-        "aliased": _sampled,
-        **{name: partial(Image.Image.resize, resample=by) for name, by in _FILTERS.items()},
-    }
+    def resized(image: Image.Image, by: Strength, rng: np.random.Generator) -> Square:
+        return square(image, size, crop, resize=_RESAMPLERS[str(by)])
+
+    def cropped(image: Image.Image, by: Strength, rng: np.random.Generator) -> Square:
+        return square(image, size, str(by))
+
+    def jpeg(image: Image.Image, by: Strength, rng: np.random.Generator) -> Square:
+        plain = square(image, size, crop)
+        return plain if by == _AS_IT_IS else compressed(plain, int(by))
+
+    bright = pixels(lambda values, by, rng: brightened(values, by))
+    blur = pixels(lambda values, by, rng: blurred(values, by))
+    crops = (crop, *(one for one in CROPS if one != crop))
     return (
-        Shift(
-            name="rotation",
-            unit="degrees",
-            plain=0,
-            strengths=(0, 5, 15, 30, 60, 90, 180),
-            make=photo(turned, 0),
-        ),
-        Shift(
-            name="scale",
-            unit="times",
-            plain=1,
-            strengths=(0.5, 0.7, 0.85, 1, 1.2, 1.5, 2),
-            make=photo(scaled, 1),
-        ),
-        Shift(
-            name="brightness",
-            unit="times",
-            plain=1,
-            strengths=(0.25, 0.5, 0.75, 1, 1.25, 1.5, 2),
-            make=pixels(lambda pixels, strength, rng: brightened(pixels, strength)),
-        ),
-        Shift(
-            name="blur",
-            unit="% of side",
-            plain=0,
-            strengths=(0, 0.5, 1, 2, 4),
-            make=pixels(lambda pixels, strength, rng: blurred(pixels, strength)),
-        ),
-        Shift(
-            name="noise",
-            unit="levels",
-            plain=0,
-            strengths=(0, 5, 10, 20, 40),
-            make=pixels(noisy),
-        ),
-        Shift(
-            name="jpeg",
-            unit="% quality",
-            plain=_AS_IT_IS,
-            strengths=(_AS_IT_IS, 90, 70, 50, 30, 10),
-            make=lambda image, strength, rng: (
-                square(image, size, crop)
-                if strength == _AS_IT_IS
-                else compressed(square(image, size, crop), int(strength))
-            ),
-        ),
-        Shift(
-            name="crop",
-            unit="",
-            plain=crop,
-            strengths=(crop, *(one for one in CROPS if one != crop)),
-            make=lambda image, strength, rng: square(image, size, str(strength)),
-        ),
-        Shift(
-            name="resampler",
-            unit="",
-            plain="bilinear",
-            strengths=tuple(resamplers),
-            make=lambda image, strength, rng: square(
-                image, size, crop, resize=resamplers[str(strength)]
-            ),
-        ),
+        Shift("rotation", "degrees", 0, (0, 5, 15, 30, 60, 90, 180), photo(turned, 0)),
+        Shift("scale", "times", 1, (0.5, 0.7, 0.85, 1, 1.2, 1.5, 2), photo(scaled, 1)),
+        Shift("brightness", "times", 1, (0.25, 0.5, 0.75, 1, 1.25, 1.5, 2), bright),
+        Shift("blur", "% of side", 0, (0, 0.5, 1, 2, 4), blur),
+        Shift("noise", "levels", 0, (0, 5, 10, 20, 40), pixels(noisy)),
+        Shift("jpeg", "% quality", _AS_IT_IS, (_AS_IT_IS, 90, 70, 50, 30, 10), jpeg),
+        Shift("crop", "", crop, crops, cropped),
+        Shift("resampler", "", "bilinear", tuple(_RESAMPLERS), resized),
     )
 
 
@@ -209,3 +156,13 @@ def _sampled(image: Image.Image, size: tuple[int, int]) -> Image.Image:
     """Resized by interpolating between four pixels only, as `tf.image.resize` does by default."""
     box = (0, 0, *image.size)
     return image.transform(size, Image.Transform.EXTENT, box, Image.Resampling.BILINEAR)
+
+
+_RESAMPLERS: dict[str, Resize] = {
+    "bilinear": bilinear,
+    "aliased": _sampled,
+    "nearest": partial(Image.Image.resize, resample=Image.Resampling.NEAREST),
+    "box": partial(Image.Image.resize, resample=Image.Resampling.BOX),
+    "bicubic": partial(Image.Image.resize, resample=Image.Resampling.BICUBIC),
+    "lanczos": partial(Image.Image.resize, resample=Image.Resampling.LANCZOS),
+}

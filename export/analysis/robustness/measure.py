@@ -5,18 +5,23 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import islice
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from pocketknn.builder.errors import InputError
-from pocketknn.builder.photos.decode import Photo, decode, read, square
-from pocketknn.export.analysis.readable import drawn
-from pocketknn.export.formats.artefact import Artefact, picture_input
-from pocketknn.export.formats.protocol import Outputs
+from pocketknn.builder.photos.crop import square
+from pocketknn.builder.photos.decode import decode, read
+from pocketknn.builder.photos.photo import Photo
+from pocketknn.builder.photos.readable import drawn
+from pocketknn.export.manifest.artefact import picture_input
 from pocketknn.export.parity import metrics
 
 from .corruptions import Strength, shifts
+
+if TYPE_CHECKING:
+    from pocketknn.export.formats.protocol import Outputs
+    from pocketknn.export.manifest.artefact import Artefact
 
 COUNT = 100
 # What is measured, in the words of a table's heading.
@@ -66,7 +71,7 @@ class Shifted:
         return str(self.strength) if named else f"{self.strength} {self.unit}"
 
 
-class Measured(NamedTuple):
+class Robustness(NamedTuple):
     """What was measured.
 
     Attributes:
@@ -86,7 +91,7 @@ def measure(
     count: int = COUNT,
     seed: int = 0,
     progress: Callable[[int], object] = lambda done: None,
-) -> Measured:
+) -> Robustness:
     """Run a file on photos, and on the same photos with every shift in every strength.
 
     Args:
@@ -138,7 +143,7 @@ def measure(
         for by in way.strengths
         for outputs in [changed.get((way.name, by), plain)]
     ]
-    return Measured(rows, used)
+    return Robustness(rows, used)
 
 
 def shares(rows: Sequence[Shifted]) -> dict[str, str]:

@@ -11,15 +11,15 @@ from typing import Any
 
 from pocketknn.builder.errors import InputError
 from pocketknn.export.apps.snippets import write as app_code
-from pocketknn.export.formats.artefact import load
-from pocketknn.export.formats.onnx import convert
+from pocketknn.export.formats.onnx import SUFFIX
+from pocketknn.export.manifest.artefact import load
 from pocketknn.export.manifest.metadata import Metadata
 from pocketknn.export.output.names import MODEL
 
 from .runtime import Runtime
 
 THUMBNAILS = "thumbnails"
-_MODEL, _DATA = MODEL + convert.SUFFIX, "page.json"
+_MODEL, _DATA = MODEL + SUFFIX, "page.json"
 
 
 def model_of(out: Path) -> tuple[Path, Metadata]:
@@ -28,7 +28,7 @@ def model_of(out: Path) -> tuple[Path, Metadata]:
     Raises:
         InputError: there is none, it is damaged, or it takes features.
     """
-    path = out if out.suffix == convert.SUFFIX else out / _MODEL
+    path = out if out.suffix == SUFFIX else out / _MODEL
     if out.exists() and not path.exists():
         raise InputError(f"{out} holds no {_MODEL}, which the page runs; build with --formats onnx")
     metadata = load(path if out.exists() else out).metadata

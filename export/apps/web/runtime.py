@@ -11,8 +11,8 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from pocketknn.builder.embedding import cache
 from pocketknn.builder.errors import InputError
+from pocketknn.builder.system.cache import USUAL, Cache
 from pocketknn.builder.system.untrusted_json import parse_json
 
 PACKAGE, VERSION = "onnxruntime-web", "1.30.0"
@@ -60,13 +60,13 @@ def unpacked(folder: Path) -> Runtime:
     return Runtime(version=version, files=files)
 
 
-def remembered() -> Runtime:
+def remembered(cache: Cache = USUAL) -> Runtime:
     """The pinned runtime, which npm brings once and the cache keeps.
 
     Raises:
         InputError: there is no npm, no answer from its registry, or not the package as pinned.
     """
-    kept = cache.folder()
+    kept = cache.drawer("runtimes")
     if kept is None:
         raise InputError(f"there is no home folder to keep {PACKAGE} in; set POCKETKNN_CACHE")
     place = kept / f"{PACKAGE}-{VERSION}"

@@ -10,8 +10,9 @@ from pathlib import Path
 from PIL import ImageOps
 
 from pocketknn.builder.errors import InputError
-from pocketknn.builder.photos.decode import Photo, PictureError, decode, read
-from pocketknn.export.analysis.match import ByPicture
+from pocketknn.builder.photos.decode import decode, read
+from pocketknn.builder.photos.photo import Photo, PictureError
+from pocketknn.builder.references.match import ByPicture
 from pocketknn.export.manifest.metadata import Row
 
 # Side in pixels and JPEG's quality, from the best; the first whose bytes fit is taken.

@@ -3,66 +3,63 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Annotated
 
+import typer
+
+from pocketknn import builder
 from pocketknn.builder.errors import InputError
-from pocketknn.builder.photos.decode import Photo, PictureError, pixels
-from pocketknn.builder.photos.find import find
-from pocketknn.builder.photos.readers import LocalFile
-from pocketknn.export.analysis import figures
-from pocketknn.export.analysis.match import thumbnails
-from pocketknn.export.analysis.occlusion import words as words
-from pocketknn.export.analysis.occlusion.chart import draw
-from pocketknn.export.analysis.occlusion.explain import PATCH, STEPS, Patches, explain
-from pocketknn.export.cli.console.progress import progress
-from pocketknn.export.cli.console.quiet import say
-from pocketknn.export.cli.console.terminal import console, say_json
-from pocketknn.export.formats.artefact import artefact_of, picture_input
-from pocketknn.export.manifest.reopen import scorer_of
-from pocketknn.export.output.atomic_file import PICTURES, check_new
-from pocketknn.export.report.sections import extra_sections
+from pocketknn.export.cli.console.quiet import note
+from pocketknn.export.cli.console.text import say, say_json
+from pocketknn.export.cli.options import BuildOrFile, Json
 
 _THUMBNAIL = 160  # pixels
 
 
-def explain_picture(
-    out: Path,
-    image: Path,
-    *,
-    figure: Path | None = None,
-    photos: Path | None = None,
-    patch: float = PATCH,
-    steps: int = STEPS,
-    as_json: bool = False,
-    force: bool = False,
+def explain(
+    out: BuildOrFile,
+    image: Annotated[Path, typer.Argument(help="A picture.")],
+    figure: Annotated[
+        Path | None,
+        typer.Option(
+            "-o", "--out", help="The .png or .svg to write; NAME-explained.png, with --json none."
+        ),
+    ] = None,
+    photos: Annotated[
+        Path | None, typer.Option(help="What was built from, to show the neighbours' pictures.")
+    ] = None,
+    patch: Annotated[
+        float, typer.Option(help="Side of what is hidden, as a share of the picture's.")
+    ] = 0.2,
+    steps: Annotated[int, typer.Option(help="How many places it has in each direction.")] = 12,
+    as_json: Json = False,
+    force: Annotated[bool, typer.Option("--force", help="Replace an earlier figure.")] = False,
 ) -> None:
-    """Say and draw what of a picture the answer hangs on.
+    """Show what in a picture an answer hangs on, by hiding its parts, and the neighbours."""
+    from pocketknn.builder.photos.decode import pixels
+    from pocketknn.builder.photos.photo import PictureError
+    from pocketknn.builder.photos.readers import LocalFile
+    from pocketknn.builder.references.match import thumbnails
+    from pocketknn.export.analysis import figures
+    from pocketknn.export.analysis.occlusion import words
+    from pocketknn.export.analysis.occlusion.chart import draw
+    from pocketknn.export.analysis.occlusion.measure import explain
+    from pocketknn.export.analysis.occlusion.patches import Patches
+    from pocketknn.export.cli.console.progress import progress
+    from pocketknn.export.manifest.artefact import artefact_of, picture_input
+    from pocketknn.export.manifest.reopen import scorer_of
+    from pocketknn.export.output.atomic_file import PICTURES, check_new
+    from pocketknn.export.report import extra_sections
 
-    The report of the build shows it too, but not when JSON is asked for.
-
-    Args:
-        out: a build, of which the first file is taken, or one of its files.
-        image: the picture.
-        figure: the `.png` or `.svg` to write; when None, `NAME-explained.png` in the working
-            folder, and with JSON nothing.
-        photos: where the references' pictures are.
-        patch: side of the hidden parts, as a share of the picture's.
-        steps: how many of them there are in a row.
-        as_json: print JSON.
-        force: replace an earlier figure.
-
-    Raises:
-        InputError: the artefact cannot be opened or takes features, the picture cannot be read, or
-            the figure cannot be written.
-    """
     if figure is None and not as_json:
         figure = Path(f"{image.stem}-explained.png")
     if figure is not None:
         check_new(figure, PICTURES, force, (image,))
-    origin = find(photos, note=say) if photos else []
+    origin = builder.find(photos, note=note) if photos else []
     name, file = artefact_of(out)
     given = picture_input(name, file.metadata)
     size, crop = given["shape"][0], given["crop"]
-    photo = Photo(name=str(image), label="", content=LocalFile(str(image.absolute())))
+    photo = builder.Photo(name=str(image), label="", content=LocalFile(str(image.absolute())))
     try:
         picture = pixels(photo, size, crop)
     except PictureError as error:
@@ -79,22 +76,21 @@ def explain_picture(
             scorer=scorer_of(folder, file.metadata.manifest),
             progress=lambda done: bar.advance(step, done),
         )
-    known = thumbnails(found.near, origin, _THUMBNAIL, crop)
+    known = thumbnails({one.id: one.path for one in found.near}, origin, _THUMBNAIL, crop)
     if figure is not None:
         figures.save(draw(found, image.name, known), figure, force)
     if as_json:
         said = {"image": str(image), "artefact": name} | words.as_json(found)
         say_json(said)
         return
-    for line in [f"{image}: {found.label}" if found.label else str(image), *words.said(found)]:
-        console.print(line, markup=False)
-    console.print(f"{figure} shows it", markup=False)
+    lines = words.said(found)
+    say(f"{image}: {found.label}" if found.label else str(image), *lines)
+    say(f"{figure} shows it")
     if folder == out:
         drawn = figures.rendered(draw(found, image.name, known), "png")
-        section = extra_sections.explanation(found, image.name, drawn)
-        console.print(extra_sections.add(out, section), markup=False)
+        section = extra_sections.explanation(image.name, found.label, lines, drawn)
+        say(extra_sections.add(out, section))
     if photos is None:
-        hint = "--photos PHOTOS, the place that was built from, shows the neighbours' pictures too"
-        console.print(hint)
+        say("--photos PHOTOS, the place that was built from, shows the neighbours' pictures too")
     elif missing := len(found.near) - len(known):
-        console.print(f"{missing} of the neighbours' pictures are not in {photos}", markup=False)
+        say(f"{missing} of the neighbours' pictures are not in {photos}")

@@ -4,44 +4,48 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-from rich.box import SIMPLE_HEAD
-from rich.table import Table
-from rich.text import Text
+import typer
 
+from pocketknn import builder
 from pocketknn.builder.errors import InputError
-from pocketknn.builder.knn import exact
-from pocketknn.builder.photos.decode import Photo, PictureError, pixels
-from pocketknn.builder.photos.readers import LocalFile
-from pocketknn.export.cli.console.terminal import console, say_json, shown
-from pocketknn.export.formats.artefact import Artefact, load, picture_input
-from pocketknn.export.manifest.metadata import SHOWN, Row
+from pocketknn.export.cli import options
+from pocketknn.export.cli.console.text import say, say_json, shown
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from pocketknn.export.manifest.artefact import Artefact
+    from pocketknn.export.manifest.metadata import Row
 
 
-def predict_images(path: Path, images: Sequence[Path], as_json: bool) -> None:
-    """Classify pictures with an artefact and print a table or JSON.
+def predict(
+    artefact: options.Artefact,
+    images: Annotated[list[Path], typer.Argument(help="Pictures.")],
+    as_json: options.Json = False,
+) -> None:
+    """Find the nearest references of pictures, and their class, with any exported file."""
+    from pocketknn.builder.photos.photo import PictureError
+    from pocketknn.export.cli.console.terminal import console
+    from pocketknn.export.manifest.artefact import load, picture_input
 
-    Raises:
-        InputError: the artefact cannot be opened or takes features, or a picture cannot be read;
-            the answers for the other pictures are printed first.
-    """
-    artefact = load(path)
-    picture_input(path.name, artefact.metadata)
+    opened = load(artefact)
+    picture_input(artefact.name, opened.metadata)
     answers, broken = [], []
-    table = artefact.metadata.rows()
+    table = opened.metadata.rows()
     for image in images:
         try:
-            answers.append(answered(artefact, table, image))
+            answers.append(answered(opened, table, image))
         except PictureError as error:
             broken.append(f"{image}: {error}")
     if as_json:
         say_json(answers)
     elif answers:
         console.print(_answers_table(answers))
-        said = artefact.metadata.manifest["outputs"]["scores"]["is"]
-        console.print(f"score: {said.removesuffix(', descending')}", markup=False)
-    if broken:
+        said = opened.metadata.manifest["outputs"]["scores"]["is"]
+        say(f"score: {said.removesuffix(', descending')}")
+    if broken:  # those of the other pictures are printed all the same
         raise InputError("; ".join(broken))
 
 
@@ -51,8 +55,12 @@ def answered(artefact: Artefact, table: Sequence[Row], image: Path) -> dict[str,
     Raises:
         PictureError: the picture cannot be read.
     """
+    from pocketknn.builder.knn import exact
+    from pocketknn.builder.photos.decode import pixels
+    from pocketknn.builder.photos.readers import LocalFile
+
     given = artefact.metadata.manifest["input"]
-    photo = Photo(name=str(image), label="", content=LocalFile(str(image.absolute())))
+    photo = builder.Photo(name=str(image), label="", content=LocalFile(str(image.absolute())))
     outputs = artefact.run(pixels(photo, given["shape"][0], given["crop"])[None])
     nearest = [
         {"score": float(score)} | table[int(index)]
@@ -70,6 +78,12 @@ def answered(artefact: Artefact, table: Sequence[Row], image: Path) -> dict[str,
 
 
 def _answers_table(answers: Sequence[dict[str, Any]]) -> Table:
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table
+    from rich.text import Text
+
+    from pocketknn.export.manifest.metadata import SHOWN
+
     table = Table(box=SIMPLE_HEAD, pad_edge=False)
     said = ("value",) if "value" in answers[0] else ("label", "vote")
     for heading in ("picture", *said, "nearest references (score)"):

@@ -2,100 +2,140 @@
 
 from __future__ import annotations
 
-import tempfile
-import webbrowser
-from collections.abc import Sequence
-from contextlib import suppress
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
+import typer
+
+from pocketknn import builder
 from pocketknn.builder.errors import InputError
-from pocketknn.builder.photos.decode import Photo
-from pocketknn.builder.photos.find import find
-from pocketknn.export.apps.web import page, runtime, server, thumbnails
-from pocketknn.export.cli.console.progress import progress
-from pocketknn.export.cli.console.quiet import say
-from pocketknn.export.cli.console.tables import megabytes
-from pocketknn.export.cli.console.terminal import console
-from pocketknn.export.manifest.build_folder import check_apart, staged
-from pocketknn.export.manifest.metadata import Metadata
-from pocketknn.export.sizes.budget import parse_bytes
+from pocketknn.export.cli.console.quiet import note
+from pocketknn.export.cli.console.text import say
+from pocketknn.export.cli.inapplicable import refuse
+
+if TYPE_CHECKING:
+    from pocketknn.export.manifest.metadata import Metadata
 
 
-@dataclass(frozen=True, kw_only=True)
-class Choices:
-    """What goes into the page.
+def web(
+    context: typer.Context,
+    out: Annotated[Path, typer.Argument(help="A folder that build wrote, or its .onnx file.")],
+    export: Annotated[
+        Path | None,
+        typer.Option(help="Write the page to this new folder, for any static server, and end."),
+    ] = None,
+    photos: Annotated[
+        Path | None,
+        typer.Option(
+            help="The photos it was built from, for thumbnails: a folder, table, archive."
+        ),
+    ] = None,
+    thumbnails: Annotated[
+        str, typer.Option(help="Bytes that all thumbnails may take, such as 16MB.")
+    ] = "16MB",
+    runtime: Annotated[
+        Path | None,
+        typer.Option(help="An unpacked npm package of onnxruntime-web, where npm cannot fetch it."),
+    ] = None,
+    title: Annotated[str, typer.Option(help="What the page is called.")] = "pocketknn",
+    host: Annotated[
+        str, typer.Option(help="Address to serve on; others than this machine's own see no camera.")
+    ] = "127.0.0.1",
+    port: Annotated[
+        int | None, typer.Option(help="Port to serve on; the first that is free from 8000 on.")
+    ] = None,
+    open_: Annotated[
+        bool, typer.Option("--open/--no-open", help="Show the page in the browser.")
+    ] = False,
+) -> None:
+    """Serve a page that runs the ONNX file in the browser: on a picture, or the camera."""
+    if export is not None:
+        refuse(context, ("host", "port", "open_"), "is for serving the page, not for --export")
+    if photos is None:
+        refuse(context, ("thumbnails",), "goes with --photos")
 
-    Attributes:
-        photos: of the build, for the thumbnails; None for none.
-        thumbnails: bytes that these may take, in words.
-        runtime: an unpacked npm package of onnxruntime-web; None for the pinned one.
-        title: what the page is called.
-    """
+    def write(folder: Path) -> None:
+        _write(out, folder, photos, thumbnails, runtime, title)
 
-    photos: Path | None
-    thumbnails: str
-    runtime: Path | None
-    title: str
+    if export is not None:
+        _export(write, export, photos)
+    else:
+        _serve(write, host, port, open_)
 
 
-def export_page(out: Path, choices: Choices, folder: Path) -> None:
-    """Write the page as a folder for any static server.
+def _export(write: Callable[[Path], None], folder: Path, photos: Path | None) -> None:
+    """Write the page as a folder for any static server."""
+    from pocketknn.export.manifest.build_folder import check_apart, staged
+    from pocketknn.export.report.wording import megabytes
 
-    Raises:
-        InputError: `folder` exists, or the page cannot be made.
-    """
     if folder.exists():
         raise InputError(f"{folder} exists; choose another folder")
-    if choices.photos is not None:
-        check_apart(folder, choices.photos)
+    if photos is not None:
+        check_apart(folder, photos)
     with staged(folder, force=False) as staging:
-        _write(out, choices, staging)
+        write(staging)
         sizes = [path.stat().st_size for path in staging.rglob("*") if path.is_file()]
-    console.print(f"{folder}: {len(sizes)} files, {megabytes(sum(sizes))}", markup=False)
-    console.print("any static server shows it; the camera needs https or localhost")
+    say(f"{folder}: {len(sizes)} files, {megabytes(sum(sizes))}")
+    say("any static server shows it; the camera needs https or localhost")
 
 
-def serve_page(out: Path, choices: Choices, host: str, port: int | None, opened: bool) -> None:
-    """Serve the page until Ctrl-C.
+def _serve(write: Callable[[Path], None], host: str, port: int | None, opened: bool) -> None:
+    """Serve the page until Ctrl-C."""
+    import tempfile
+    import webbrowser
+    from contextlib import suppress
 
-    Raises:
-        InputError: the port is taken, or the page cannot be made.
-    """
+    from pocketknn.export.apps.web import server
+
     with (
         tempfile.TemporaryDirectory(prefix="pocketknn-") as folder,
         server.listen(Path(folder), host, port) as listening,
     ):
-        _write(out, choices, Path(folder))
+        write(Path(folder))
         name = f"[{host}]" if ":" in host else host
         url = f"http://{name}:{listening.server_address[1]}/"
-        console.print(f"{url} shows it until Ctrl-C", markup=False)
+        say(f"{url} shows it until Ctrl-C")
         if opened:
             webbrowser.open(url)
         with suppress(KeyboardInterrupt):
             listening.serve_forever()
-        console.print("stopped")
+        say("stopped")
 
 
-def _write(out: Path, choices: Choices, folder: Path) -> None:
-    limit = parse_bytes(choices.thumbnails)
+def _write(
+    out: Path,
+    folder: Path,
+    photos: Path | None,
+    thumbnails: str,
+    unpacked: Path | None,
+    title: str,
+) -> None:
+    from pocketknn.export.apps.web import page, runtime
+    from pocketknn.export.cli.byte_size import parse_bytes
+
+    limit = parse_bytes(thumbnails)
     model, metadata = page.model_of(out)
-    photos = [] if choices.photos is None else find(choices.photos, note=say)
-    runs = runtime.remembered() if choices.runtime is None else runtime.unpacked(choices.runtime)
-    small = _thumbnails(photos, metadata, folder / page.THUMBNAILS, limit) if photos else {}
-    page.write(folder, model, metadata, runs, title=choices.title, thumbnails=small)
-    console.print(f"onnxruntime-web {runs.version} runs {model.name}", markup=False)
-    if not photos:
-        console.print("no thumbnails: --photos names the photos that it was built from")
+    found = [] if photos is None else builder.find(photos, note=note)
+    runs = runtime.remembered() if unpacked is None else runtime.unpacked(unpacked)
+    small = _thumbnails(found, metadata, folder / page.THUMBNAILS, limit) if found else {}
+    page.write(folder, model, metadata, runs, title=title, thumbnails=small)
+    say(f"onnxruntime-web {runs.version} runs {model.name}")
+    if not found:
+        say("no thumbnails: --photos names the photos that it was built from")
 
 
 def _thumbnails(
-    photos: Sequence[Photo], metadata: Metadata, folder: Path, limit: int
+    photos: Sequence[builder.Photo], metadata: Metadata, folder: Path, limit: int
 ) -> dict[int, str]:
+    from pocketknn.export.apps.web import thumbnails
+    from pocketknn.export.cli.console.progress import progress
+    from pocketknn.export.report.wording import megabytes
+
     rows = metadata.rows()
     with progress() as bar:
         step = bar.add_task("thumbnails", total=len(photos))
         small = thumbnails.write(folder, rows, photos, limit, lambda: bar.advance(step))
     size = sum(path.stat().st_size for path in folder.iterdir())
-    console.print(f"{len(small)} of {len(rows)} references have a thumbnail: {megabytes(size)}")
+    say(f"{len(small)} of {len(rows)} references have a thumbnail: {megabytes(size)}")
     return small

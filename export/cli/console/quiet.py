@@ -10,13 +10,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TextIO
 
+from .text import shown
+
 _people: list[TextIO] = []  # what `quiet` gives while it lasts
 
 
-def say(line: str) -> None:
+def note(line: str) -> None:
     """Tell people, on stderr, what is no part of the answer, which programs may read."""
-    from .terminal import shown  # which rich comes with
-
     print(shown(line), file=_people[-1] if _people else sys.stderr, flush=True)
 
 

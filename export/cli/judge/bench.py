@@ -2,46 +2,58 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from dataclasses import asdict
-from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
-from rich.box import SIMPLE_HEAD
-from rich.table import Table
+import typer
 
 from pocketknn.builder.errors import InputError
-from pocketknn.export.analysis.latency import Timing, time_files
-from pocketknn.export.cli.console.quiet import say
-from pocketknn.export.cli.console.tables import megabytes
-from pocketknn.export.cli.console.terminal import console, say_json
-from pocketknn.export.formats.artefact import paths_of, runnable
-from pocketknn.export.manifest.metadata import manifest_of
+from pocketknn.export.cli.console.quiet import note
+from pocketknn.export.cli.console.text import say, say_json
+from pocketknn.export.cli.options import Build, Json
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from pocketknn.export.analysis.latency import Timing
 
 
-def bench_build(out: Path, runs: int, as_json: bool) -> None:
-    """Time every file of a build, a picture at a time, interleaved; print a table or JSON.
+def bench(
+    out: Build,
+    runs: Annotated[int, typer.Option(help="Pictures per file and number of threads.")] = 50,
+    as_json: Json = False,
+) -> None:
+    """Time the files of a build against each other: size, load time, latency, parity."""
+    import sys
 
-    Raises:
-        InputError: `out` is no build, or `runs` is below 1.
-    """
+    from pocketknn.export.analysis.latency import time_files
+    from pocketknn.export.cli.console.terminal import console
+    from pocketknn.export.formats.files import paths_of, runnable
+    from pocketknn.export.manifest.metadata import manifest_of
+
     if runs < 1:
         raise InputError(f"the number of runs must be at least 1, not {runs}")
     manifest = manifest_of(out)
-    rows = time_files(runnable(paths_of(out), say), manifest, runs)
+    rows = time_files(runnable(paths_of(out), note), manifest, runs)
     if as_json:
         say_json([asdict(row) for row in rows])
         return
     console.print(_table(rows))
-    console.print(
-        f"milliseconds of {runs} runs each, in turns, a picture at a time, decoded before;"
+    say(
+        f"milliseconds of {runs} runs each, in turns, a picture at a time, decoded before;",
+        "label: same as the exact vote's, on the inputs of the build's parity",
     )
-    console.print("label: same as the exact vote's, on the inputs of the build's parity")
     if sys.platform != "darwin" and any(row.name.endswith(".mlpackage") for row in rows):
-        console.print("model.mlpackage ran in our evaluator, whose time says nothing of a phone")
+        say("model.mlpackage ran in our evaluator, whose time says nothing of a phone")
 
 
 def _table(rows: Sequence[Timing]) -> Table:
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table
+
+    from pocketknn.export.report.wording import megabytes
+
     table = Table(box=SIMPLE_HEAD, pad_edge=False)
     table.add_column("artefact", no_wrap=True)
     table.add_column("weights", no_wrap=True)
@@ -52,9 +64,7 @@ def _table(rows: Sequence[Timing]) -> Table:
             row.name,
             row.precision,
             megabytes(row.bytes),
-            "" if row.threads is None else str(row.threads),
-            f"{row.load_ms:.0f}",
-            *(f"{time:.3g}" for time in (row.median_ms, row.p95_ms)),
+            *row.shown,
             f"{row.labels_equal:.1%}",
         )
     return table

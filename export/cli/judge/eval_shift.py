@@ -6,55 +6,50 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from itertools import groupby
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from rich.box import SIMPLE_HEAD
-from rich.table import Table
+from pocketknn.export.cli.console.text import say, say_json
 
-from pocketknn.builder.photos.find import find
-from pocketknn.export.analysis import figures, match
-from pocketknn.export.analysis.robustness.chart import draw
-from pocketknn.export.analysis.robustness.measure import COUNT, Shifted, measure, shares
-from pocketknn.export.cli.console.progress import progress
-from pocketknn.export.cli.console.quiet import say
-from pocketknn.export.cli.console.tables import without_strays
-from pocketknn.export.cli.console.terminal import console, say_json
-from pocketknn.export.cli.refs.files import counted
-from pocketknn.export.formats.artefact import artefact_of, is_artefact
-from pocketknn.export.output.atomic_file import PICTURES, check_new
-from pocketknn.export.parity import metrics
-from pocketknn.export.report.sections import extra_sections
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from pocketknn.export.analysis.robustness.measure import Shifted
 
 
 def evaluate_shifts(
     out: Path,
     photos: Path,
     *,
-    chart: Path | None = None,
-    count: int = COUNT,
-    seed: int = 0,
-    as_json: bool = False,
-    force: bool = False,
+    chart: Path | None,
+    count: int | None,
+    seed: int,
+    as_json: bool,
+    force: bool,
 ) -> None:
     """Print what a file makes of photos that are turned, darker, blurred and so on.
 
     The report of the build shows it too, but not when JSON is asked for.
-
-    Args:
-        out: a build, of which the first file is taken, or one of its files.
-        photos: with a folder per class for the accuracy.
-        chart: a `.png` or `.svg` to draw.
-        count: how many photos are drawn at most.
-        seed: draws them, and noise.
-        as_json: print JSON.
-        force: replace an earlier chart.
-
-    Raises:
-        InputError: `out` holds no model of pictures, none of the photos can be read, or the chart
-            cannot be written.
     """
+    from pocketknn.builder.references.match import among
+    from pocketknn.export.analysis import figures
+    from pocketknn.export.analysis.robustness.chart import draw
+    from pocketknn.export.analysis.robustness.measure import COUNT, measure, shares
+    from pocketknn.export.cli.console.progress import progress
+    from pocketknn.export.cli.console.terminal import console
+    from pocketknn.export.cli.refs.files import counted
+    from pocketknn.export.formats.files import is_artefact
+    from pocketknn.export.manifest.artefact import artefact_of
+    from pocketknn.export.output.atomic_file import PICTURES, check_new
+    from pocketknn.export.parity import metrics
+    from pocketknn.export.report import extra_sections
+    from pocketknn.export.report.wording import percent, plural
+
+    from .photos import photos_of
+
     if chart is not None:
         check_new(chart, PICTURES, force)
-    found = without_strays(find(photos, note=say))
+    count = COUNT if count is None else count
+    found = photos_of(photos)
     name, file = artefact_of(out)
     with progress(shown=not as_json) as bar:
         step = bar.add_task("shifting photos", total=min(count, len(found)))
@@ -72,23 +67,33 @@ def evaluate_shifts(
         say_json([asdict(row) for row in rows])
         return
     drawn = "" if len(used) == len(found) else f", drawn of {len(found)} (--sample, --seed)"
-    console.print(f"{name} on {counted(len(used), 'photo')}{drawn}", markup=False)
+    say(f"{name} on {counted(len(used), 'photo')}{drawn}")
     console.print(_table(rows))
-    console.print("class, first, neighbours: the same as for the photos as they are;")
-    console.print("brightness, blur, noise and JPEG are done to the model's square, at its size")
-    for line in metrics.foreign_lines(file.metadata.labels, used):
-        console.print(line, markup=False)
+    say("class, first, neighbours: the same as for the photos as they are;")
+    say("brightness, blur, noise and JPEG are done to the model's square, at its size")
+    say(*metrics.foreign_lines(file.metadata.labels, used))
     ids = [str(row["id"]) for row in file.metadata.rows()]
-    if known := match.among(used, ids):
-        console.print(f"{known} of the photos are references themselves, which flatters the model")
+    if known := among(used, ids):
+        say(f"{known} of the photos are references themselves, which flatters the model")
     if chart is not None:
-        console.print(f"{chart} shows it", markup=False)
+        say(f"{chart} shows it")
     if not is_artefact(out):
-        section = extra_sections.shifts(rows, figures.rendered(draw(rows), "png"))
-        console.print(extra_sections.add(out, section), markup=False)
+        words = shares(rows)
+        cells = [
+            (row.shift, row.told, *(percent(getattr(row, key)) for key in words)) for row in rows
+        ]
+        about = f"{name} on {plural(len(used), 'photo')}"
+        picture = figures.rendered(draw(rows), "png")
+        section = extra_sections.shifts(about, [*words.values()], cells, picture)
+        say(extra_sections.add(out, section))
 
 
 def _table(rows: Sequence[Shifted]) -> Table:
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table
+
+    from pocketknn.export.analysis.robustness.measure import shares
+
     table = Table(box=SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
     shown = shares(rows)
     table.add_column("shift", no_wrap=True)

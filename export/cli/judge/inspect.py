@@ -2,28 +2,33 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from typing import Annotated
 
-from pocketknn.export.cli.console import tables
-from pocketknn.export.cli.console.terminal import console, say_json
-from pocketknn.export.formats.artefact import FORMATS, format_of
-from pocketknn.export.output.checksums import size
+import typer
+
+from pocketknn.export.cli.console.text import say, say_json
+from pocketknn.export.cli.options import Artefact
 
 
-def inspect_artefact(path: Path, as_json: bool) -> None:
-    """Print what an artefact says about itself, without running it."""
-    name = format_of(path)
-    metadata = FORMATS[name].read(path)
-    if as_json:
-        say_json(metadata.manifest)
-        return
+def inspect(
+    artefact: Artefact,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the whole manifest.")] = False,
+) -> None:
+    """Say what an exported file is: its input, outputs, labels, references and backbone."""
+    from pocketknn.export.cli.console import summary, tables
+    from pocketknn.export.formats.files import format_of
+    from pocketknn.export.manifest.artefact import metadata_of
+    from pocketknn.export.output.checksums import size
+
+    name = format_of(artefact)
+    metadata = metadata_of(artefact)
     manifest = metadata.manifest
-    console.print(f"{path.name}: {name}, {tables.megabytes(size(path))}", markup=False)
-    for line in tables.facts(manifest, []):
-        console.print(f"  {line}", markup=False)
+    if as_json:
+        say_json(manifest)
+        return
+    say(f"{artefact.name}: {name}, {tables.megabytes(size(artefact))}")
+    say(*(f"  {line}" for line in summary.facts(manifest, [])))
     for what in ("input", "outputs"):
-        console.print(f"{what}:", markup=False)
-        for key, value in manifest[what].items():
-            console.print(f"  {key}: {value}", markup=False)
+        say(f"{what}:", *(f"  {key}: {value}" for key, value in manifest[what].items()))
     if metadata.labels:
-        console.print(f"labels: {', '.join(metadata.labels)}", markup=False)
+        say(f"labels: {', '.join(metadata.labels)}")

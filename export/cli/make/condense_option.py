@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
-from typing import Any
 
 from pocketknn.builder.errors import InputError
-from pocketknn.builder.selection.condense import METHODS, Condense
-from pocketknn.export.sizes.budget import parse_bytes
+from pocketknn.builder.selection.condense import GONE, METHODS, Condense
+from pocketknn.export.cli.byte_size import parse_bytes
 
 
 def plan_of(amount: str | None, by: str | None) -> Condense:
@@ -22,7 +20,7 @@ def plan_of(amount: str | None, by: str | None) -> Condense:
         InputError: it is none of these, or a method without an amount.
     """
     text = (amount or "").strip()
-    if text in METHODS:
+    if text in METHODS or text in GONE:
         if by not in (None, text):
             raise InputError(f"--condense {text} and --condense-by {by} name two methods")
         return Condense(by=text)
@@ -33,31 +31,4 @@ def plan_of(amount: str | None, by: str | None) -> Condense:
         return Condense(by=method, share=float(text[:-1]) / 100)
     if re.fullmatch(r".*\d.*[bB]", text):
         return Condense(by=method, bytes=parse_bytes(text))
-    raise InputError(
-        f"say how many references to keep: 500, 50% or 2MB, or same, edited or condensed,"
-        f" not {text!r}"
-    )
-
-
-def kept_lines(condensed: dict[str, Any] | None) -> list[str]:
-    """What was kept and what it costs, a line each."""
-    if not condensed:
-        return []
-    by, before, kept = condensed["by"], condensed["before"], condensed["kept"]
-    taken = f"{kept * condensed['bytes_each'] / 1e6:.2f} MB"
-    lines = [f"condensed from {before} references to {kept} ({by}), {taken} of vectors"]
-    curve = condensed["curve"]
-    measured = [one for one in curve if one["accuracy"] is not None or one["rmse"]]
-    if measured:
-        lines.append(f"  all {before} asked of so many, none of itself: " + _told(measured))
-    return lines
-
-
-def _told(curve: Sequence[dict[str, Any]]) -> str:
-    def value(point: dict[str, Any]) -> str:
-        if point["rmse"]:
-            return " ".join(f"{error:.4g}" for error in point["rmse"].values())
-        return f"{point['accuracy']:.1%}"
-
-    what = "error" if curve[0]["rmse"] else "accuracy"
-    return f"{what} " + ", ".join(f"{value(point)} of {point['kept']}" for point in reversed(curve))
+    raise InputError(f"say how many references to keep: 500, 50% or 2MB, or edited, not {text!r}")

@@ -5,24 +5,18 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, Annotated, NamedTuple
 
-import numpy as np
-from PIL import Image
-from rich.box import SIMPLE_HEAD
-from rich.table import Table
+import typer
 
+from pocketknn import builder
 from pocketknn.builder.errors import InputError
-from pocketknn.builder.knn import exact
-from pocketknn.builder.photos.decode import Photo, pixels
-from pocketknn.builder.photos.find import find
-from pocketknn.builder.spec import Spec
-from pocketknn.export.cli.console.tables import megabytes
-from pocketknn.export.cli.console.terminal import console
-from pocketknn.export.formats.artefact import check_formats, load, writable
-from pocketknn.export.manifest.build_folder import check_free
+from pocketknn.export.cli.console.text import say
+from pocketknn.export.cli.options import cache_of
 
-from .build import Selection, build_photos
+if TYPE_CHECKING:
+    from rich.table import Table
+
 
 BACKBONES = ("bundled", "pixels")
 
@@ -38,8 +32,17 @@ class Score(NamedTuple):
     milliseconds: float
 
 
-def run_demo(folder: Path) -> bool:
-    """Build from 80 % of the digits, classify the rest with every artefact in its own runtime."""
+def demo(
+    folder: Annotated[Path, typer.Option("-o", "--out", help="Where to work.")] = Path("demo"),
+) -> None:
+    """Build from scikit-learn's handwritten digits and classify the rest in every runtime."""
+    from pocketknn.export.cli.console.terminal import console
+    from pocketknn.export.formats.files import check_formats, writable
+    from pocketknn.export.manifest.build_folder import check_free
+    from pocketknn.export.pipeline.request import Request, Selection
+
+    from .build import run
+
     check_formats(writable())
     parts = {"digits", *BACKBONES}
     if others := sorted({path.name for path in folder.glob("*")} - parts):
@@ -48,22 +51,25 @@ def run_demo(folder: Path) -> bool:
     for backbone in BACKBONES:
         check_free(folder / backbone, force=again)
     references, held_out = write_digits(folder / "digits")
+    cache = cache_of(no_cache=False)
     scores = []
     for backbone in BACKBONES:
         console.print()
         console.print(f"[bold]--backbone {backbone}[/]")
         out = folder / backbone
-        spec = Spec(backbone=backbone)
-        built = build_photos(Selection(photos=references), out, spec, force=again)
-        for one in built.written:
-            accuracy, milliseconds = classify(out / one.name, find(held_out))
+        spec = builder.Spec(backbone=backbone)
+        request = Request(selection=Selection(photos=references), spec=spec)
+        for one in run(request, out, force=again, cache=cache).written:
+            accuracy, milliseconds = classify(out / one.name, builder.find(held_out))
             agrees = one.parity.agrees
             scores.append(Score(backbone, one.name, one.bytes, accuracy, agrees, milliseconds))
     console.print(_table(scores))
-    console.print("accuracy: on the 20 % that no model holds, read from each runtime's own outputs")
-    console.print("time: decoding left out; model.mlpackage runs in Core ML on a Mac only, else in")
-    console.print("our numpy evaluator, whose time says nothing about a phone")
-    return all(score.agrees for score in scores)
+    say(
+        "accuracy: on the 20 % that no model holds, read from each runtime's own outputs",
+        "time: decoding left out; model.mlpackage runs in Core ML on a Mac only, else in",
+        "our numpy evaluator, whose time says nothing about a phone",
+    )
+    raise typer.Exit(0 if all(score.agrees for score in scores) else 1)
 
 
 def write_digits(folder: Path) -> tuple[Path, Path]:
@@ -74,6 +80,8 @@ def write_digits(folder: Path) -> tuple[Path, Path]:
     Raises:
         InputError: something else is.
     """
+    import numpy as np
+    from PIL import Image
     from sklearn.datasets import load_digits
     from sklearn.model_selection import train_test_split
 
@@ -96,8 +104,14 @@ def write_digits(folder: Path) -> tuple[Path, Path]:
     return parts[True], parts[False]
 
 
-def classify(path: Path, photos: Sequence[Photo]) -> tuple[float, float]:
+def classify(path: Path, photos: Sequence[builder.Photo]) -> tuple[float, float]:
     """Accuracy of an artefact on labelled photos, and milliseconds a picture."""
+    import numpy as np
+
+    from pocketknn.builder.knn import exact
+    from pocketknn.builder.photos.decode import pixels
+    from pocketknn.export.manifest.artefact import load
+
     artefact = load(path)
     given = artefact.metadata.manifest["input"]
     pictures = np.stack([pixels(photo, given["shape"][0], given["crop"]) for photo in photos])
@@ -114,6 +128,11 @@ def classify(path: Path, photos: Sequence[Photo]) -> tuple[float, float]:
 
 
 def _table(scores: Sequence[Score]) -> Table:
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table
+
+    from pocketknn.export.report.wording import megabytes
+
     table = Table(box=SIMPLE_HEAD)
     for heading in ("backbone", "format"):
         table.add_column(heading)

@@ -10,12 +10,12 @@ from pathlib import Path
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
+from pocketknn.builder.selection.grid import VECTOR
 from pocketknn.builder.selection.results import Trial, Tuning
 from pocketknn.builder.spec import DEFAULT_K, resolve_k
 
 _CHOICES = ("k", "metric", "vote", "projection", "crop")
 _SHOWN = 15
-VECTOR = "vector"  # the backbone of embeddings that none of ours made
 
 
 def varied(tuning: Tuning) -> list[str]:

@@ -9,8 +9,8 @@ from pathlib import Path
 from pocketknn.builder.errors import InputError
 from pocketknn.builder.references.files import read_collection
 from pocketknn.builder.references.references import References
-from pocketknn.export.cli.console.terminal import say, shown
-from pocketknn.export.output.atomic_file import saved
+from pocketknn.export.cli.console.text import say, shown
+from pocketknn.export.output.atomic_file import check_new, saved
 from pocketknn.export.output.names import REFERENCES
 
 PARQUET, JSON, CSV = ".parquet", ".json", ".csv"
@@ -40,6 +40,16 @@ def opened(file: Path) -> References:
         InputError: it holds none.
     """
     return read_collection(located(file))
+
+
+def opened_for(out: Path, file: Path, force: bool) -> References:
+    """The references of a file, of which others are to be made in a place that is free for them.
+
+    Raises:
+        InputError: it holds none, or `out` cannot be written.
+    """
+    check_new(out, [PARQUET], force, [located(file)])
+    return opened(file)
 
 
 def joined(refs: References, more: References) -> tuple[References, int]:

@@ -4,27 +4,39 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import asdict
-from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from pocketknn.builder.references.references import References
-from pocketknn.export.cli.console.terminal import say, say_json, shown
+import typer
 
-from .files import conflicts, counted, described, located, opened
+from pocketknn import builder
+from pocketknn.export.cli.console.text import say, say_json, shown
+from pocketknn.export.cli.options import Json
+
+from .arguments import File
 
 
-def list_references(file: Path, rows: bool, as_json: bool) -> None:
-    """Print what a file of references holds: its classes and backbone, or every reference."""
+def list_(
+    file: File,
+    rows: Annotated[
+        bool, typer.Option("--rows", help="Print each reference: index, id, label, path.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Say what a file holds: classes, targets, backbone, copies."""
+    from .files import counted, described, located, opened
+
     refs = opened(file)
     if as_json:
         say_json(_facts(refs, rows))
     elif rows:
         say(*_rows(refs))
     else:
-        say(f"{located(file)}: {_size(refs)}", *_summary(refs))
+        size = f"{described(refs)}, {counted(refs.dim, 'value')} each"
+        say(f"{located(file)}: {size}", *_summary(refs))
 
 
-def _facts(refs: References, rows: bool) -> dict[str, Any]:
+def _facts(refs: builder.References, rows: bool) -> dict[str, Any]:
+
     origin = refs.provenance
     facts: dict[str, Any] = {
         "count": len(refs),
@@ -50,7 +62,7 @@ def _facts(refs: References, rows: bool) -> dict[str, Any]:
     return facts
 
 
-def _ranges(refs: References) -> dict[str, list[float]]:
+def _ranges(refs: builder.References) -> dict[str, list[float]]:
     """The least and the largest of each target."""
     return {
         name: [float(numbers.min()), float(numbers.max())]
@@ -58,11 +70,10 @@ def _ranges(refs: References) -> dict[str, list[float]]:
     }
 
 
-def _size(refs: References) -> str:
-    return f"{described(refs)}, {counted(refs.dim, 'value')} each"
+def _summary(refs: builder.References) -> Iterator[str]:
 
+    from .files import conflicts, counted
 
-def _summary(refs: References) -> Iterator[str]:
     width = max((len(shown(label)) for label in refs.labels), default=0)
     digits = len(str(len(refs)))
     for label, count in refs.counts.items():
@@ -81,7 +92,8 @@ def _summary(refs: References) -> Iterator[str]:
         yield f"warning: {conflict}"
 
 
-def _rows(refs: References) -> Iterator[str]:
+def _rows(refs: builder.References) -> Iterator[str]:
+
     digits = len(str(len(refs) - 1))
     ids, labels = [[shown(text) for text in texts] for texts in (refs.ids, refs.labels)]
     id_width, label_width = (max(map(len, texts), default=0) for texts in (ids, labels))

@@ -1,1 +1,50 @@
-"""Core ML packages."""
+"""Core ML: an ML program for iOS and macOS, a classifier where there are labels.
+
+Vision takes the classifier as it is; `scores` and `indices` are reached by Core ML itself.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from pocketknn.builder.errors import InputError
+from pocketknn.export.formats import backbone_size
+
+from .conversion import convert as convert
+from .files import PARTS as PARTS
+from .filling import content as content
+from .filling import fill as fill
+from .filling import locate as locate
+from .reading import check as check
+from .reading import load as load
+from .reading import read as read
+from .references_precision import narrow as narrow
+
+if TYPE_CHECKING:
+    from pocketknn.export.formats.options import Options
+
+TITLE, SUFFIX = "Core ML", ".mlpackage"
+LARGEST: int | None = 1 << 31  # Core ML loads no more
+OF_DEVICES = True
+NEEDS: tuple[str, ...] = ("tensorflow", "coremltools")
+MAY_LACK: tuple[str, ...] = ("coremltools",)
+RUNTIME: tuple[str, ...] = ()  # Core ML on a Mac; everywhere our evaluator
+ENGINE: str | None = None
+NATIVE, THREADS = sys.platform == "darwin", False
+PRECISION = "float16"
+PRECISIONS: tuple[str, ...] = ("float32", "float16", "int8")
+OPTIONS: tuple[str, ...] = ("precision", "ios")
+CONSUMER: Mapping[str, str] | None = {"name": "Vision", "crop": "center"}
+backbone_bytes = backbone_size.converted
+
+
+def check_options(options: Options, *, bytes_: bool) -> None:
+    """Refuse references in 8 bits for iOS 15.
+
+    Raises:
+        InputError: they are wanted.
+    """
+    if bytes_ and options.ios == 15:
+        raise InputError("Core ML takes 8-bit references from iOS 16 on, not from 15")

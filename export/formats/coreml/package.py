@@ -1,37 +1,27 @@
-"""A Core ML package as it lies in a folder: a program, and the file of its weights.
-
-The weights file is a header of 64 bytes, and a record of 64 bytes before the data of each constant:
-MILBlob's StorageFormat.hpp in https://github.com/apple/coremltools.
-"""
+"""A Core ML package, to be changed and written again: a program, and the file of its weights."""
 
 from __future__ import annotations
 
 import hashlib
 import math
-import re
 import shutil
-import struct
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pocketknn.export.formats import protobuf_fields
-from pocketknn.export.formats.coreml.evaluator.package import root, specification
 from pocketknn.export.output import checksums
-from pocketknn.export.templates.slots import Place
 
-_MODEL, _WEIGHTS = "com.apple.CoreML/model.mlmodel", "com.apple.CoreML/weights/weight.bin"
-_PROGRAM = 502  # of Model in Model.proto
-_ALIGNMENT = 64
-_HEADER, _RECORD = struct.Struct("<II56x"), struct.Struct("<IIQQ40x")
-_VERSION, _SENTINEL = 2, 0xDEADBEEF
-_FLOAT32 = 2  # of MILBlob's BlobDataType
-_DTYPES = {1: "<f2", _FLOAT32: "<f4", 4: "i1"}
-_KINDS = {np.dtype(dtype): kind for kind, dtype in _DTYPES.items()}
-_IMMEDIATE = {"floats": np.float32, "ints": np.int32, "longInts": np.int64}
+from .files import MODEL, WEIGHTS, specification
+from .weights import CODES, NUMBERS, Weights, laid_out
+
+if TYPE_CHECKING:
+    from pocketknn.export.formats.slots import Place
+
+_TABLES = {NUMBERS[name].code: NUMBERS[name].dtype for name in ("FLOAT16", "FLOAT32", "INT8")}
+_IMMEDIATE = {"floats": np.float32, "ints": np.int32}
 
 
 class Constant(NamedTuple):
@@ -60,15 +50,8 @@ class Package:
         self.model = specification(path)
         (function,) = self.model.mlProgram.functions.values()
         (self.block,) = function.block_specializations.values()
-        weights = path / "Data" / _WEIGHTS
-        there = weights.exists() and weights.stat().st_size
-        self._weights = np.memmap(weights, np.uint8, "r") if there else np.zeros(0, np.uint8)
+        self._weights = Weights((path / "Data" / WEIGHTS).parent)
         self._changed: dict[int, NDArray[Any]] = {}
-
-    def release(self) -> None:
-        """Let go of the file of weights, which Windows removes for nobody who has it open."""
-        self._weights = np.zeros(0, np.uint8)
-        self._changed.clear()
 
     def constants(self) -> Iterator[Constant]:
         """All values, in the order of the operations."""
@@ -90,10 +73,8 @@ class Package:
     def array(self, value: Any) -> NDArray[Any] | None:  # noqa: ANN401
         """The numbers of a value, flat; None where it holds none."""
         if value.WhichOneof("value") == "blobFileValue":
-            kind, size, start = self._record(value.blobFileValue.offset)
-            if kind not in _DTYPES:
-                return None
-            return np.frombuffer(self._weights, np.uint8, size, start).view(_DTYPES[kind])
+            code, content = self._weights.blob(value.blobFileValue)
+            return content.view(_TABLES[code]) if code in _TABLES else None
         tensor = value.immediateValue.tensor
         kind = tensor.WhichOneof("value")
         if kind not in _IMMEDIATE:
@@ -139,87 +120,49 @@ class Package:
             example.immediateValue.tensor.strings.values[:] = [label]
             listed.append(example)
 
-    def rows_first(self, name: re.Pattern[str]) -> None:
-        """Multiply by a table of rows where its columns are stored, and store it once.
-
-        Args:
-            name: how the names of the constants begin that this is about.
-        """
-        block = self.block
-        of_name = {op.outputs[0].name: op for op in block.operations if op.type == "const"}
-        tables = {
-            called: values
-            for called, op in of_name.items()
-            if name.match(called)
-            and len(op.outputs[0].type.tensorType.dimensions) == 2
-            and (values := self.array(op.attributes["val"])) is not None
-        }
-        for product in [op for op in block.operations if op.type == "matmul"]:
-            (given,) = product.inputs["y"].arguments
-            if given.name not in tables:
-                continue
-            table = of_name[given.name]
-            axes = [one.constant.size for one in table.outputs[0].type.tensorType.dimensions]
-            rows = tables[given.name].reshape(axes).T
-            others = (one for one in tables if one != given.name)
-            twins = [one for one in others if np.array_equal(tables[one], rows.ravel())]
-            if twins:
-                given.name = twins[0]
-                block.operations.remove(table)
-            else:
-                self._changed[table.attributes["val"].blobFileValue.offset] = rows
-                for kind in (table.outputs[0].type, table.attributes["val"].type):
-                    for axis, size in zip(kind.tensorType.dimensions, rows.shape, strict=True):
-                        axis.constant.size = size
-            (how,) = product.inputs["transpose_y"].arguments
-            turned = type(product)()
-            turned.CopyFrom(of_name[how.name])
-            turned.outputs[0].name = turned.attributes["name"].immediateValue.tensor.strings.values[
-                0
-            ] = f"{given.name}_by_rows"
-            turned.attributes["val"].immediateValue.tensor.bools.values[:] = [True]
-            how.name = turned.outputs[0].name
-            block.operations.insert(0, turned)
-
     def write(self, path: Path) -> str:
         """Write the weights and the program to a package that is not there yet.
 
         Returns:
             sha256 of both.
         """
-        for folder in (path / "Data" / _MODEL, path / "Data" / _WEIGHTS):
-            folder.parent.mkdir(parents=True, exist_ok=True)
+        for file in (MODEL, WEIGHTS):
+            (path / "Data" / file).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(self.path / "Manifest.json", path / "Manifest.json")
-        moved: dict[int, int] = {}
-        parts: list[Any] = []
-        end = _HEADER.size
         values = [constant.value for constant in self.constants()]
-        for value in values:
-            if value.WhichOneof("value") != "blobFileValue":
-                continue
-            old = value.blobFileValue.offset
-            if old not in moved:
-                kind, size, start = self._record(old)
-                data = self._weights[start : start + size]
-                if old in self._changed:
-                    data = self._changed[old]
-                    kind = _KINDS[data.dtype]
-                moved[old] = end
-                record = _RECORD.pack(_SENTINEL, kind, data.nbytes, end + _RECORD.size)
-                parts += [record, data, bytes(-data.nbytes % _ALIGNMENT)]
-                end += _RECORD.size + data.nbytes + len(parts[-1])
-            value.blobFileValue.offset = moved[old]
+        held = [one.blobFileValue for one in values if one.WhichOneof("value") == "blobFileValue"]
+        blobs = {one.offset: self._blob(one) for one in held}
+        places, parts = laid_out(blobs.values())
+        moved = dict(zip(blobs, places, strict=True))
+        for one in held:
+            one.offset = moved[one.offset]
         digest = hashlib.sha256(self.model.mlProgram.SerializeToString(deterministic=True))
-        if moved:
-            with (path / "Data" / _WEIGHTS).open("wb") as file:
-                for part in (_HEADER.pack(len(moved), _VERSION), *parts):
-                    checksums.write(file, part, digest)
+        if blobs:
+            with (path / "Data" / WEIGHTS).open("wb") as written:
+                for part in parts:
+                    checksums.write(written, part, digest)
         return digest.hexdigest()
 
     def save(self, path: Path) -> None:
         """Write the specification of the package, with the metadata that it has by now."""
         content = self.model.SerializeToString(deterministic=True)
-        (path / "Data" / _MODEL).write_bytes(content)
+        (path / "Data" / MODEL).write_bytes(content)
+
+    def rewrite(self) -> None:
+        """Put the changed package in the place of the one that it was read from."""
+        part = self.path.with_suffix(".part")
+        self.write(part)
+        self.save(part)
+        self._weights.release()
+        self._changed.clear()
+        shutil.rmtree(self.path)
+        part.rename(self.path)
+
+    def _blob(self, value: Any) -> tuple[int, NDArray[Any]]:  # noqa: ANN401
+        """Code of the type and values of a constant in the file of weights."""
+        if (values := self._changed.get(value.offset)) is not None:
+            return CODES[values.dtype], values
+        return self._weights.blob(value)
 
     def _set_shape(self, place: Place, shape: Sequence[int]) -> None:
         """Change the shape of a constant where it is not the same numbers in another shape."""
@@ -231,27 +174,3 @@ class Package:
                 ones = [1] * (len(sizes) - len(shape))
                 for size, wanted in zip(sizes, [*ones, *shape], strict=True):
                     size.constant.size = wanted
-
-    def _record(self, offset: int) -> tuple[int, int, int]:
-        """Type, bytes and start of a constant in the file of weights."""
-        sentinel, kind, size, start = _RECORD.unpack(
-            self._weights[offset : offset + _RECORD.size].tobytes()
-        )
-        if sentinel != _SENTINEL:
-            raise ValueError("the weights do not lie where the program looks for them")
-        return kind, size, start
-
-
-def sealed(path: Path) -> str:
-    """sha256 of a package's program and weights: of all that runs."""
-    model = root(path)
-    digest = hashlib.sha256()
-    with model.open("rb") as file:
-        for one in protobuf_fields.fields(file, 0, model.stat().st_size):
-            if one.number == _PROGRAM:
-                for block in checksums.blocks(model, one.start, one.end):
-                    digest.update(block)
-    weights = path / "Data" / _WEIGHTS
-    for block in checksums.blocks(weights) if weights.exists() else ():
-        digest.update(block)
-    return digest.hexdigest()

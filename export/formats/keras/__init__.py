@@ -1,1 +1,38 @@
-"""Keras archives."""
+"""Keras: a .keras archive of stock layers, opened by plain `keras.saving.load_model`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from pocketknn.export.formats.backbone_size import Network
+from pocketknn.export.formats.options import any_options
+
+from .conversion import convert as convert
+from .filling import content as content
+from .filling import fill as fill
+from .filling import locate as locate
+from .filling import narrow as narrow
+from .reading import check as check
+from .reading import load as load
+from .reading import read as read
+
+TITLE, SUFFIX = "Keras", ".keras"
+PARTS: Mapping[str, bool] = {}
+LARGEST: int | None = None
+OF_DEVICES = False  # it is for a computer
+NEEDS: tuple[str, ...] = ("tensorflow", "h5py")
+MAY_LACK: tuple[str, ...] = ()
+RUNTIME: tuple[str, ...] = ("tensorflow", "h5py")
+ENGINE: str | None = "keras"
+NATIVE, THREADS = True, False
+PRECISION = "float32"
+PRECISIONS: tuple[str, ...] = ("float32",)
+OPTIONS: tuple[str, ...] = ()
+CONSUMER: Mapping[str, str] | None = None
+check_options = any_options
+_VARIABLE = 2500  # bytes of HDF5 and of the configuration around each variable
+
+
+def backbone_bytes(network: Network, precision: str) -> int:
+    """About how many bytes a backbone takes: batch norms stay, and all is float32."""
+    return 4 * network.parameters + _VARIABLE * network.variables

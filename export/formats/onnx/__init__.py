@@ -1,1 +1,33 @@
-"""ONNX files."""
+"""ONNX: for services, desktops and browsers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from pocketknn.export.formats import backbone_size
+from pocketknn.export.formats.options import any_options
+
+from .conversion import convert as convert
+from .filling import content as content
+from .filling import fill as fill
+from .filling import locate as locate
+from .reading import check as check
+from .reading import load as load
+from .reading import read as read
+from .references_precision import narrow as narrow
+
+TITLE, SUFFIX = "ONNX", ".onnx"
+PARTS: Mapping[str, bool] = {}
+LARGEST: int | None = 1 << 31  # protobufs count no further
+OF_DEVICES = True
+NEEDS: tuple[str, ...] = ("tensorflow", "tf2onnx", "onnx")
+MAY_LACK: tuple[str, ...] = ()
+RUNTIME: tuple[str, ...] = ("onnxruntime",)
+ENGINE: str | None = None
+NATIVE, THREADS = True, True
+PRECISION = "float32"
+PRECISIONS: tuple[str, ...] = ("float32", "float16", "int8")
+OPTIONS: tuple[str, ...] = ("precision", "pixels")
+CONSUMER: Mapping[str, str] | None = None
+backbone_bytes = backbone_size.converted
+check_options = any_options

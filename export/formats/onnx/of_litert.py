@@ -18,7 +18,7 @@ def onnx_of_litert(content: bytes) -> bytes:
     """The same network, `image` (n, h, w, 3) float pixels 0..255 to `embedding` (n, d).
 
     Args:
-        content: a float32 TFLite file as `builder.graphs` fills them: two numbers for the pixels,
+        content: a float32 TFLite file as the builder fills them: two numbers for the pixels,
             convolutions that end in ReLU6 or in nothing, sums, and the mean over the picture.
 
     Raises:

@@ -8,11 +8,11 @@ end of the file. Everything that is written here has been in the schema since it
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from pocketknn.builder.errors import InputError
 from pocketknn.export.formats.licence import licence
-from pocketknn.export.manifest.metadata import Metadata
 from pocketknn.export.output.names import LABELS, MANIFEST, TABLE
 
 from .model import Port, Signature
@@ -34,7 +34,7 @@ _PROBABILITIES = "probabilities"
 Table = dict[int, Any]
 
 
-def pack(metadata: Metadata, signature: Signature) -> bytes:
+def pack(manifest: Mapping[str, Any], signature: Signature) -> bytes:
     """The metadata of a model as a flatbuffer; the same bytes for the same arguments.
 
     Raises:
@@ -43,14 +43,13 @@ def pack(metadata: Metadata, signature: Signature) -> bytes:
     """
     import flatbuffers
 
-    _check_labels(metadata.labels, signature)
+    _check_labels(manifest["labels"], signature)
     builder = flatbuffers.Builder(4096)
-    builder.Finish(_write(builder, _model(metadata, signature)), _IDENTIFIER)
+    builder.Finish(_write(builder, _model(manifest, signature)), _IDENTIFIER)
     return bytes(builder.Output())
 
 
-def _model(metadata: Metadata, signature: Signature) -> Table:
-    manifest = metadata.manifest
+def _model(manifest: Mapping[str, Any], signature: Signature) -> Table:
     texts = {
         1: manifest["description"],
         2: manifest["version"],
@@ -60,7 +59,7 @@ def _model(metadata: Metadata, signature: Signature) -> Table:
     said = {0: "pocketknn"} | {slot: text for slot, text in texts.items() if text}
     subgraph: Table = {
         2: [_input(port, manifest["input"]) for port in signature.inputs],
-        3: [_output(port, manifest["outputs"], metadata.labels) for port in signature.outputs],
+        3: [_output(port, manifest["outputs"], manifest["labels"]) for port in signature.outputs],
     }
     files = [
         _file(MANIFEST, "All choices of the build, the backbone and the classes.", _DESCRIPTION),

@@ -17,10 +17,10 @@ from numpy.typing import NDArray
 
 from pocketknn.export.output import checksums
 
-_IDENTIFIER = b"TFL3"
-_ALIGNMENT = 16  # of the data of a buffer, which the runtime maps as it is
-# Of TensorType: float32, float16, int32, int64, int8.
-_DTYPES = {0: "<f4", 1: "<f2", 2: "<i4", 4: "<i8", 9: "i1"}
+from .packing import ALIGNMENT, packed, pointer
+
+FLOAT32, FLOAT16, INT32, INT64, INT8 = 0, 1, 2, 4, 9  # of TensorType
+_DTYPES = {FLOAT32: "<f4", FLOAT16: "<f2", INT32: "<i4", INT64: "<i8", INT8: "i1"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,10 +93,17 @@ class Model:
 
     def constants(self) -> Iterator[tuple[int, NDArray[Any]]]:
         """The number of each tensor that has values, and those."""
-        for number, tensor in enumerate(self.graph.tensors):
-            data = self.tree.buffers[tensor.buffer].data
-            if data is not None and tensor.type in _DTYPES:
-                yield number, np.frombuffer(data, _DTYPES[tensor.type])
+        for number in range(len(self.graph.tensors)):
+            if (values := self.constant(number)) is not None:
+                yield number, values
+
+    def constant(self, tensor: int) -> NDArray[Any] | None:
+        """The values of a tensor, flat; None where they are computed, or of no known type."""
+        described = self.graph.tensors[tensor]
+        data = self.tree.buffers[described.buffer].data
+        if data is None or described.type not in _DTYPES:
+            return None
+        return np.frombuffer(data, _DTYPES[described.type])
 
     def set_constant(self, tensor: int, values: NDArray[Any]) -> None:
         """Give a tensor of constants other ones, of a type that they can be of without loss."""
@@ -134,12 +141,19 @@ class Model:
         made.inputs, made.outputs = list(inputs), list(outputs)
         return made
 
-    def add_tensor(self, name: str, shape: NDArray[Any], kind: int) -> int:
-        """A further tensor, that is computed; its number."""
+    def add_tensor(
+        self,
+        name: str | bytes,
+        shape: NDArray[Any],
+        kind: int,
+        values: NDArray[Any] | None = None,
+    ) -> int:
+        """A further tensor, which is computed, or holds `values`; its number."""
         from ai_edge_litert import schema_py_generated as schema
 
         tensor = schema.TensorT()
-        tensor.name, tensor.shape, tensor.type, tensor.buffer = name, shape, kind, 0
+        tensor.name, tensor.shape, tensor.type = name, shape, kind
+        tensor.buffer = 0 if values is None else self._add_buffer(values)
         self.graph.tensors.append(tensor)
         return len(self.graph.tensors) - 1
 
@@ -151,8 +165,8 @@ class Model:
 
     def set_value(self, tensor: int, place: int, value: int) -> None:
         """Change one number of a constant."""
-        described = self.graph.tensors[tensor]
-        values = np.frombuffer(self.tree.buffers[described.buffer].data, _DTYPES[described.type])
+        values = self.constant(tensor)
+        assert values is not None  # a place that `locate` found
         self.set_constant(tensor, np.r_[values[:place], value, values[place + 1 :]])
 
     def set_metadata(self, name: str, block: bytes) -> None:
@@ -165,10 +179,18 @@ class Model:
             if entry.name == name.encode():
                 self.tree.buffers[entry.buffer].data = data
                 return
-        buffer, entry = schema.BufferT(), schema.MetadataT()
-        buffer.data, entry.name, entry.buffer = data, name, len(self.tree.buffers)
-        self.tree.buffers.append(buffer)
+        entry = schema.MetadataT()
+        entry.name, entry.buffer = name, self._add_buffer(data)
         self.tree.metadata = [*entries, entry]
+
+    def drop_unused_buffers(self) -> None:
+        """Remove what no tensor and no metadata name; the first stays, as it must."""
+        users = (*self.graph.tensors, *(self.tree.metadata or ()))
+        kept = sorted({0, *(user.buffer for user in users)})
+        place = {old: new for new, old in enumerate(kept)}
+        self.tree.buffers = [self.tree.buffers[old] for old in kept]
+        for user in users:
+            user.buffer = place[user.buffer]
 
     def write(self, path: Path, streamed: Mapping[int, NDArray[Any]]) -> str:
         """Write the model to a file.
@@ -186,19 +208,27 @@ class Model:
         places = {self.graph.tensors[tensor].buffer: values for tensor, values in streamed.items()}
         for number in places:
             self.tree.buffers[number].data = np.zeros(1, np.uint8)  # so that it has a pointer
-        packed = _packed(self.tree)
-        digest, end = hashlib.sha256(), len(packed)
+        tables = packed(self.tree)
+        digest, end = hashlib.sha256(), len(tables)
         tail: list[tuple[bytes, NDArray[Any]]] = []
         for number, values in places.items():
-            start = -(-(end + 4) // _ALIGNMENT) * _ALIGNMENT - 4  # of the length, before the data
-            pointer = _pointer(packed, number)
-            struct.pack_into("<I", packed, pointer, start - pointer)
+            start = -(-(end + 4) // ALIGNMENT) * ALIGNMENT - 4  # of the length, before the data
+            place = pointer(tables, number)
+            struct.pack_into("<I", tables, place, start - place)
             tail.append((bytes(start - end) + struct.pack("<I", values.nbytes), values))
             end = start + 4 + values.nbytes
         with path.open("wb") as file:
-            for part in (packed, *(piece for pair in tail for piece in pair)):
+            for part in (tables, *(piece for pair in tail for piece in pair)):
                 checksums.write(file, part, digest)
         return digest.hexdigest()
+
+    def _add_buffer(self, values: NDArray[Any]) -> int:
+        from ai_edge_litert import schema_py_generated as schema
+
+        buffer = schema.BufferT()
+        buffer.data = np.ascontiguousarray(values).reshape(-1).view(np.uint8)
+        self.tree.buffers.append(buffer)
+        return len(self.tree.buffers) - 1
 
     def _ports(self, places: Sequence[int], named: Sequence[Any]) -> tuple[Port, ...]:
         """The names of the tensors at `places`; two names may stand for one tensor."""
@@ -212,41 +242,3 @@ class Model:
             shape = tuple(int(size) for size in self.graph.tensors[place].shape)
             ports.append(Port(name=pair[1], shape=shape, tensor=int(place)))
         return tuple(ports)
-
-
-def _packed(tree: Any) -> bytearray:  # noqa: ANN401
-    """The tables and all buffers, whose data begin where the runtime wants them to."""
-    import flatbuffers
-
-    builder = flatbuffers.Builder(sum(len(b.data) for b in tree.buffers if b.data is not None))
-    for buffer in tree.buffers:
-        buffer.Pack = _aligned(buffer)  # the schema's own forgets the alignment
-    builder.Finish(tree.Pack(builder), _IDENTIFIER)
-    for buffer in tree.buffers:
-        del buffer.Pack  # it refers to its buffer, and would keep the file in memory
-    return bytearray(builder.Output())
-
-
-def _aligned(buffer: Any) -> Any:  # noqa: ANN401
-    def pack(builder: Any) -> int:  # noqa: ANN401
-        data = None
-        if buffer.data is not None:
-            content = bytes(buffer.data)
-            builder.StartVector(1, len(content), _ALIGNMENT)
-            builder.head -= len(content)
-            builder.Bytes[builder.head : builder.head + len(content)] = content
-            data = builder.EndVector()
-        builder.StartObject(1)
-        if data is not None:
-            builder.PrependUOffsetTRelativeSlot(0, data, 0)
-        return int(builder.EndObject())
-
-    return pack
-
-
-def _pointer(packed: bytearray, buffer: int) -> int:
-    """Where the distance from a buffer to its data stands."""
-    from ai_edge_litert import schema_py_generated as schema
-
-    table = schema.Model.GetRootAs(packed).Buffers(buffer)._tab
-    return int(table.Pos + table.Offset(4))

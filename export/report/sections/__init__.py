@@ -1,1 +1,1 @@
-"""The sections of report.html."""
+"""What the page says: each module makes one section of a study, or None where it has nothing."""

@@ -1,1 +1,1 @@
-"""What the sections show, as numbers."""
+"""What a report measures. Nothing here knows how it is shown."""

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from pocketknn.builder.knn.exact import Floats, Ints
-from pocketknn.builder.knn.metric_space import Space
+from pocketknn.builder.choices.metrics import METRICS
+from pocketknn.builder.choices.neighbors import Floats, Ints
 
-from .predictions import Answers
+if TYPE_CHECKING:
+    from pocketknn.builder.knn.metric_space import Space
+
+    from .answers import Answers
 
 # Of the median distance to the nearest neighbour. Of ten photos of flowers that were scaled to two
 # thirds and saved again eight lie within this, the nearest two that are different at 0.69; of the
@@ -18,8 +22,7 @@ NEAR = 0.4
 _LOOKED_AT = 5  # neighbours of a picture that may be the same picture
 
 
-@dataclass(frozen=True, kw_only=True)
-class Suspect:
+class Suspect(NamedTuple):
     """A picture that is likely in the wrong class.
 
     Attributes:
@@ -35,8 +38,7 @@ class Suspect:
     other: float
 
 
-@dataclass(frozen=True, kw_only=True)
-class Twins:
+class Twins(NamedTuple):
     """Two pictures that are nearly the same.
 
     Attributes:
@@ -68,15 +70,7 @@ def suspects(answers: Answers) -> list[Suspect]:
     own, other = votes[rows, actual], votes[rows, best]
     found = np.flatnonzero(counts.any(axis=1) & (best != actual) & (other > own))
     order = found[np.argsort(-answers.difficulty[found], kind="stable")]
-    return [
-        Suspect(
-            place=int(i),
-            label=answers.labels[best[i]],
-            own=float(own[i]),
-            other=float(other[i]),
-        )
-        for i in order
-    ]
+    return [Suspect(int(i), answers.labels[best[i]], float(own[i]), float(other[i])) for i in order]
 
 
 def usual_distance(space: Space) -> float:
@@ -90,7 +84,9 @@ def twins(space: Space) -> list[Twins]:
     By the embeddings themselves: what tells classes apart overlooks some of the differences, and
     copies are in one fold.
     """
-    plain = replace(space.unprojected, refit=None)
+    plain = space.unprojected
+    if plain.refit is not None:
+        plain = replace(plain, refit=None)
     queries, found = plain.others
     pairs = _near(queries, found.scores, found.indices, plain, usual_distance(plain))
     unique = {frozenset((pair.one, pair.other)): pair for pair in reversed(pairs)}
@@ -106,7 +102,7 @@ def twins_among(answers: Answers, space: Space) -> list[Twins]:
 
 def distances(scores: Floats, metric: str) -> Floats:
     """Distances of scores, in the scale of the vectors: of cosines the chord's length."""
-    if metric == "cosine":
+    if METRICS[metric].ANGULAR:
         return np.sqrt(np.maximum(2 - 2 * scores, 0))
     return np.maximum(-scores, 0)
 
@@ -114,14 +110,9 @@ def distances(scores: Floats, metric: str) -> Floats:
 def _near(queries: Ints, scores: Floats, indices: Ints, space: Space, usual: float) -> list[Twins]:
     apart = distances(scores[:, :_LOOKED_AT], space.metric)
     # A float32 cosine cannot tell a copy from what is this near.
-    floor = np.sqrt(2 * space.exact_hit("float32")) if space.metric == "cosine" else 0.0
+    floor = np.sqrt(2 * space.exact_hit("float32")) if METRICS[space.metric].ANGULAR else 0.0
     rows, columns = np.nonzero(apart <= max(NEAR * usual, floor))
     share = apart[rows, columns] / (usual or 1.0)
-    return [
-        Twins(
-            one=int(queries[rows[i]]),
-            other=int(indices[rows[i], columns[i]]),
-            distance=float(share[i]),
-        )
-        for i in np.argsort(share, kind="stable")
-    ]
+    ones, others = queries[rows], indices[rows, columns]
+    order = np.argsort(share, kind="stable")
+    return [Twins(int(ones[i]), int(others[i]), float(share[i])) for i in order]

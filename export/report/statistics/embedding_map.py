@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pocketknn.builder.knn.exact import Floats, Ints, unit
-from pocketknn.builder.knn.resolve import Fit
+from pocketknn.builder.choices.metrics.cosine import unit
+from pocketknn.builder.choices.neighbors import Floats, Ints
+
+if TYPE_CHECKING:
+    from pocketknn.builder.knn.fit import Fit
 
 _MOST = 500  # what t-SNE places in a second or two
 _FEWEST = 30  # below, t-SNE has nothing to weigh
@@ -17,7 +21,7 @@ _STEPS = 500
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Map:
+class EmbeddingMap:
     """Where references lie.
 
     Attributes:
@@ -31,18 +35,20 @@ class Map:
     method: str
 
 
-def layout(fit: Fit, seed: int = 0) -> Map | None:
+def embedding_map(fit: Fit, seed: int = 0) -> EmbeddingMap | None:
     """Place the references on a plane; None for fewer than three."""
     rows = _drawn(fit.references.label_ids, len(fit.references), seed)
     if len(rows) < 3:
         return None
     space = fit.space
     vectors = space.rows[rows].astype(np.float64)
-    if space.metric == "cosine":
+    if fit.metric.ANGULAR:
         vectors = unit(vectors)
     places, method = _placed(vectors, seed)
     low, high = places.min(axis=0), places.max(axis=0)
-    return Map(rows=rows, places=(places - low) / np.maximum(high - low, 1e-12), method=method)
+    return EmbeddingMap(
+        rows=rows, places=(places - low) / np.maximum(high - low, 1e-12), method=method
+    )
 
 
 def roomy(places: Floats, cells: int) -> Ints:

@@ -6,10 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pocketknn.builder.knn.exact import Floats
+from pocketknn.builder.choices.neighbors import Floats
 
-_Z = 1.959963984540054  # 95 % of a normal distribution lie within so many standard deviations
-_DRAWS = 1000
+_DRAWS, _AT_ONCE = 1000, 100
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,24 +31,23 @@ class Share:
     @property
     def interval(self) -> tuple[float, float]:
         """Both ends of Wilson's score interval at 95 % (Wilson, JASA 22, 1927)."""
-        low, high = wilson(np.array([self.value]), self.of)
-        return float(low[0]), float(high[0])
+        from scipy.stats import binomtest
 
-
-def wilson(shares: Floats, of: int) -> tuple[Floats, Floats]:
-    """Lower and upper ends of Wilson's 95 % score intervals of shares (s,) of `of` things each."""
-    middle = (shares + _Z**2 / (2 * of)) / (1 + _Z**2 / of)
-    half = _Z / (1 + _Z**2 / of) * np.sqrt(shares * (1 - shares) / of + _Z**2 / (4 * of**2))
-    # Exact at both ends, where rounding would leave 1e-17.
-    low = np.where(shares == 0, 0.0, middle - half)
-    high = np.where(shares == 1, 1.0, middle + half)
-    return low, high
+        low, high = binomtest(self.count, self.of).proportion_ci(0.95, "wilson")
+        return float(low), float(high)
 
 
 def rmse_interval(errors: Floats, seed: int) -> tuple[float, float]:
     """95 % percentile bootstrap of the root mean squared error over errors (q,): 1,000 draws."""
-    rng = np.random.default_rng(seed)
-    squares = errors**2
-    draws = [rng.choice(squares, len(squares)).mean() for _ in range(_DRAWS)]
-    low, high = np.sqrt(np.percentile(draws, (2.5, 97.5)))
+    from scipy.stats import bootstrap
+
+    found = bootstrap(
+        (errors**2,),
+        np.mean,
+        n_resamples=_DRAWS,
+        batch=_AT_ONCE,
+        method="percentile",
+        rng=np.random.default_rng(seed),
+    )
+    low, high = np.sqrt(found.confidence_interval)
     return float(low), float(high)

@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from pocketknn.builder.choices.heads.classify import winners
+from pocketknn.builder.choices.neighbors import Floats, Ints, Neighbors, rank
 from pocketknn.builder.errors import InputError
-from pocketknn.builder.knn import exact
-from pocketknn.builder.knn.evaluation import answers, leave_one_out
-from pocketknn.builder.knn.exact import Floats, Ints, Neighbors
-from pocketknn.builder.knn.metric_space import Space
-from pocketknn.builder.knn.resolve import Fit, space_of
-from pocketknn.builder.references.references import References
+from pocketknn.builder.knn.evaluation import answers
+from pocketknn.builder.knn.voting import voting_of
 
 from .query_budget import affordable
+
+if TYPE_CHECKING:
+    from pocketknn.builder.knn.fit import Fit
+    from pocketknn.builder.knn.metric_space import Space
+    from pocketknn.builder.references.references import References
+
+    from .answers import Answers
 
 DRAWS = 10
 _SIZES = (1, 2, 3, 5, 7, 10, 15, 20, 30, 50, 70, 100, 150, 200, 300, 500, 700, 1000, 2000, 5000)
@@ -32,7 +38,7 @@ class LearningCurve:
         sizes: (s,) examples of each class, or of all where there are no classes.
         values: (draws, s) accuracies, or for regression the root mean squared error of the targets
             in standard deviations.
-        queries: how many references were asked for, each left out.
+        queries: how many references were queries, each left out.
         largest: examples of the largest class.
         regress: whether the values are errors.
     """
@@ -55,7 +61,7 @@ class LearningCurve:
         return int(self.sizes[bad[-1] + 1 if len(bad) else 0])
 
 
-def learning_curve(fit: Fit, seed: int = 0) -> LearningCurve | None:
+def learning_curve(fit: Fit, own: Answers, seed: int = 0) -> LearningCurve | None:
     """Leave-one-out over draws of m references of each class, for growing m.
 
     Each query is answered by the first m references of each class, in an order that is drawn anew
@@ -63,57 +69,67 @@ def learning_curve(fit: Fit, seed: int = 0) -> LearningCurve | None:
     out accuracy itself. Vote, metric and projection are the build's, and so is k, which is no more
     than m. Of very many references draws are taken: 10,000 stored, 400 queries.
 
-    Where something is learned from the references it is learned anew from each draw's m, and asked
-    of what is not among them; the last size is then the cross-validated accuracy.
+    Where something is learned from the references, it is learned anew from each draw's m, and the
+    queries are other references; the last size is then the cross-validated accuracy.
 
-    None without labels and targets, or where there is one class or too little to leave out.
+    Args:
+        fit: the choices and the references.
+        own: the references, each answered by the others.
+        seed: of the draws.
+
+    Returns:
+        None without labels and targets, or where there is one class or too little to leave out.
     """
-    refs, space = fit.references, fit.space
-    regress = fit.spec.head == "regress"
+    refs, regress = fit.references, fit.head.NUMBERS
     if len(refs) < 3 or not (regress or len(refs.labels) > 1):
         return None
     rng = np.random.default_rng(seed)
-    if fit.space.refit is not None and not regress:
-        return _relearned(fit, rng)
-    space = replace(space, refit=None)
+    relearn = fit.space.refit is not None and not regress
     groups = np.zeros(len(refs), np.int64) if regress else refs.label_ids
-    stored = _pool(groups, rng, _MOST_STORED)
-    askable = np.flatnonzero(np.isin(stored, space.others.queries))
-    count = min(len(askable), affordable(space, len(stored), _MOST_SCORES))
-    if not count:
+    measured = _relearned(fit, own, rng) if relearn else _drawn(fit, groups, rng)
+    if measured is None:
         return None
-    asked = np.sort(rng.choice(askable, count, replace=False))
-    scores = space.scores_of_others(stored[asked])[:, stored]
-    largest = int(np.bincount(groups[stored]).max())
-    sizes = np.array([size for size in _SIZES if size < largest] + [largest])
-    values = np.empty((DRAWS, len(sizes)))
-    for draw in range(DRAWS):
-        place = _places(groups[stored], rng)
-        for column, size in enumerate(sizes):
-            # With one example of each class the second neighbour is of a wrong class for sure.
-            k = min(fit.k, int(size)) if size < largest else fit.k
-            found = _search(scores, groups[stored], place, asked, int(size), k)
-            values[draw, column] = _quality(fit, found, stored, asked)
+    sizes, values, queries = measured
     return LearningCurve(
         sizes=sizes,
         values=values,
-        queries=len(asked),
+        queries=queries,
         largest=int(np.bincount(groups).max()),
         regress=regress,
     )
 
 
-def _relearned(fit: Fit, rng: np.random.Generator) -> LearningCurve:
-    """The curve where something is learned from the references, learned anew for each point."""
-    space = fit.space
+def _drawn(fit: Fit, groups: Ints, rng: np.random.Generator) -> tuple[Ints, Floats, int] | None:
+    """Sizes, values and number of queries, by the scores of all references for each query."""
+    space = fit.space if fit.space.refit is None else replace(fit.space, refit=None)
+    stored = _pool(groups, rng, _MOST_STORED)
+    held = np.flatnonzero(np.isin(stored, space.others.queries))
+    count = min(len(held), affordable(space, len(stored), _MOST_SCORES))
+    if not count:
+        return None
+    queries = np.sort(rng.choice(held, count, replace=False))
+    scores = space.scores_of_others(stored[queries])[:, stored]
+    sizes = _sizes(groups[stored])
+    values = np.empty((DRAWS, len(sizes)))
+    for draw in range(DRAWS):
+        place = _places(groups[stored], rng)
+        for column, size in enumerate(sizes.tolist()):
+            # With one example of each class the second neighbour is of a wrong class for sure.
+            k = min(fit.k, size) if size < sizes[-1] else fit.k
+            found = _search(scores, groups[stored], place, queries, size, k)
+            near = Neighbors(found.scores, stored[found.indices])
+            values[draw, column] = _quality(fit, space, near, stored[queries])
+    return sizes, values, count
+
+
+def _relearned(fit: Fit, own: Answers, rng: np.random.Generator) -> tuple[Ints, Floats, int]:
+    """The same where something is learned from the references, learned anew for each point."""
     pool = _pool(fit.references.label_ids, rng, _MOST_RELEARNED)
     refs = fit.references.select(pool).in_order(fit.references.labels)
-    pictures = space.pictures[pool]
-    largest = int(np.bincount(refs.label_ids).max())
-    sizes = np.array([size for size in _SIZES if size < largest] + [largest])
-    loo = leave_one_out(fit)
-    values = np.full((_RELEARNED, len(sizes)), np.nan if loo is None else loo.accuracy)
-    asked = 0
+    pictures = fit.space.pictures[pool]
+    sizes = _sizes(refs.label_ids)
+    values = np.full((_RELEARNED, len(sizes)), own.right.value)
+    most = 0
     for draw in range(_RELEARNED):
         place = _places(refs.label_ids, rng)
         for column, size in enumerate(sizes[:-1]):
@@ -122,26 +138,28 @@ def _relearned(fit: Fit, rng: np.random.Generator) -> LearningCurve:
             queries = left[rng.permutation(len(left))[:_QUERIES]]
             if len(queries):
                 values[draw, column] = _accuracy_of(fit, refs, stored, queries)
-            asked = max(asked, len(queries))
-    return LearningCurve(
-        sizes=sizes,
-        values=values,
-        queries=asked,
-        largest=int(np.bincount(fit.references.label_ids).max()),
-        regress=False,
-    )
+            most = max(most, len(queries))
+    return sizes, values, most
 
 
 def _accuracy_of(fit: Fit, refs: References, stored: Ints, queries: Ints) -> float:
     """Of the queries, answered by the stored ones under the projection that these give."""
+    from pocketknn.builder.knn.projected import space_of
+
     few = refs.select(stored).in_order(refs.labels)
     try:
         space = space_of(fit.spec, few)
     except InputError:  # so few tell nothing of how photos of a class differ
-        space = Space(references=few, metric=fit.spec.metric, projection=None)
+        space = replace(fit.space, references=few, projection=None, refit=None)
     found = space.search(refs.vectors[queries], min(fit.k, len(few)))
     votes = answers(fit.spec, space, "classify", found)
-    return float((exact.winners(votes) == refs.label_ids[queries]).mean())
+    return float((winners(votes) == refs.label_ids[queries]).mean())
+
+
+def _sizes(groups: Ints) -> Ints:
+    """How many examples of each class are tried; the last is all of them."""
+    largest = int(np.bincount(groups).max())
+    return np.array([size for size in _SIZES if size < largest] + [largest])
 
 
 def _pool(groups: Ints, rng: np.random.Generator, most: int) -> Ints:
@@ -162,38 +180,27 @@ def _places(groups: Ints, rng: np.random.Generator) -> Ints:
     return places
 
 
-def _search(scores: Floats, groups: Ints, place: Ints, asked: Ints, size: int, k: int) -> Neighbors:
+def _search(
+    scores: Floats, groups: Ints, place: Ints, queries: Ints, size: int, k: int
+) -> Neighbors:
     """The k nearest of the first `size` of each class, the query itself not counted."""
     columns = np.flatnonzero(place <= size)
     seen = scores[:, columns]
     # The next in line moves up in the query's own class where the query held a place.
     waiting = np.flatnonzero(place[columns] == size)
-    own = groups[columns[waiting]] == groups[asked][:, None]
-    moves_up = own & (place[asked] < size)[:, None]
+    own = groups[columns[waiting]] == groups[queries][:, None]
+    moves_up = own & (place[queries] < size)[:, None]
     seen[:, waiting] = np.where(moves_up, seen[:, waiting], -np.inf)
     if k >= len(columns) - len(waiting):  # so few that some queries may see fewer than k
         k = min(k, int(np.isfinite(seen).sum(axis=1).min()))
-    found = exact.rank(seen, k)
+    found = rank(seen, k)
     return Neighbors(found.scores, columns[found.indices])
 
 
-def _quality(fit: Fit, found: Neighbors, stored: Ints, asked: Ints) -> float:
-    refs, spec, space = fit.references, fit.spec, fit.space
-    hit = space.exact_hit("float32")
-    queries = stored[asked]
-    if spec.head == "regress":
-        targets = refs.targets[stored]
-        means = exact.mean(found, targets, by=str(spec.vote), metric=spec.metric, exact_hit=hit)
-        scale = np.maximum(refs.targets.var(axis=0), 1e-30)
-        return float(np.sqrt((((means - refs.targets[queries]) ** 2) / scale).mean()))
-    votes = exact.vote(
-        found,
-        refs.label_ids[stored],
-        len(refs.labels),
-        by=str(spec.vote),
-        balanced=bool(spec.balanced),
-        metric=spec.metric,
-        exact_hit=hit,
-        temperature=fit.temperature,
-    )
-    return float((exact.winners(votes) == refs.label_ids[queries]).mean())
+def _quality(fit: Fit, space: Space, found: Neighbors, queries: Ints) -> float:
+    """How well neighbours among some of the references answer, see `LearningCurve.values`."""
+    refs, head = fit.references, fit.head
+    errors = head.errors(head.answers(found, voting_of(fit.spec, space)), refs, queries)
+    if not head.NUMBERS:
+        return float(1 - errors[0])
+    return float(np.sqrt((errors / np.maximum(refs.targets.var(axis=0), 1e-30)).mean()))

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-from pocketknn.builder.knn.exact import METRICS
-from pocketknn.builder.knn.metric_space import Space
+from typing import TYPE_CHECKING
+
+from pocketknn.builder.choices.metrics import METRICS
+
+if TYPE_CHECKING:
+    from pocketknn.builder.knn.metric_space import Space
 
 _FEWEST = 50
 _MOST_SCORES = 5e7  # that products compute: some seconds
@@ -12,7 +16,7 @@ _MOST_DIFFERENCES = 1e9  # values, of metrics that no product computes: about a 
 
 def affordable(space: Space, stored: int, most_scores: float = _MOST_SCORES) -> int:
     """How many queries may be held against so many references."""
-    if METRICS[space.metric] in (0, 2):
+    if METRICS[space.metric].BY_PRODUCT:
         return max(_FEWEST, int(most_scores / stored))
     differences = stored * space.rows.shape[1]
     return max(_FEWEST, int(min(most_scores / stored, _MOST_DIFFERENCES / differences)))

@@ -8,12 +8,6 @@ import numpy as np
 from .arrays import Array, Kernel, Parameter, ints
 
 
-def _order(x: Array, axis: int = -1, ascending: Parameter = False) -> Array:
-    """Stable order along `axis`: of equal values the lowest index is first, NaN is last."""
-    # Negated in float64, because an unsigned value has no negative and int32's lowest neither.
-    return np.argsort(x if ascending else -x.astype(np.float64), axis=axis, kind="stable")
-
-
 def _topk(
     x: Array,
     k: int = 1,
@@ -24,7 +18,10 @@ def _topk(
     output_indices_dtype: str = "int32",
 ) -> tuple[Array, ...]:
     del output_indices_dtype  # sets the declared type, to which the caller narrows: 69999 -> 4463
-    indices = np.take(_order(x, axis, ascending), np.arange(k), axis=axis)
+    # Stable: of equal values the lowest index is first, NaN is last. Negated in float64, because an
+    # unsigned value has no negative and int32's lowest neither.
+    order = np.argsort(x if ascending else -x.astype(np.float64), axis=axis, kind="stable")
+    indices = np.take(order, np.arange(k), axis=axis)
     if not sort:  # no order is promised, so give one that nobody can mistake for a sorted one
         indices = np.sort(indices, axis=axis)
     values = np.take_along_axis(x, indices, axis=axis)
@@ -56,24 +53,6 @@ def _gather(
     return _batched(lambda part, at: np.take(part, at, axis - batch_dims), x, known, batch_dims)
 
 
-def _gather_along_axis(
-    x: Array, indices: Array, axis: int = 0, validate_indices: Parameter = None
-) -> Array:
-    known = _within("gather_along_axis", indices, x.shape[axis], validate_indices)
-    return np.take_along_axis(x, known, axis)
-
-
-def _gather_nd(
-    x: Array, indices: Array, batch_dims: int = 0, validate_indices: Parameter = None
-) -> Array:
-    columns = [
-        _within("gather_nd", indices[..., i], x.shape[batch_dims + i], validate_indices)
-        for i in range(indices.shape[-1])
-    ]
-    known = np.stack(columns, axis=-1)
-    return _batched(lambda part, at: part[tuple(np.moveaxis(at, -1, 0))], x, known, batch_dims)
-
-
 def _one_hot(
     indices: Array,
     one_hot_vector_size: int,
@@ -96,16 +75,6 @@ def _reduce_log_sum_exp(x: Array, axes: tuple[int, ...] | None, keep_dims: bool)
     top = x.max(axes, keepdims=True)
     result = np.log(np.exp(x - top).sum(axes, keepdims=True)) + top
     return np.asarray(result if keep_dims else np.squeeze(result, axes))
-
-
-def _reduce_arg(order: Kernel) -> Kernel:
-    def kernel(
-        x: Array, axis: int = -1, keep_dims: Parameter = False, output_dtype: Parameter = None
-    ) -> Array:
-        del output_dtype  # sets the declared type, to which the caller narrows
-        return np.asarray(order(x, axis=axis, keepdims=bool(keep_dims)))
-
-    return kernel
 
 
 def _reshape(x: Array, shape: Array) -> Array:
@@ -143,12 +112,6 @@ def _slice_by_index(
     return np.asarray(x[tuple(where)])
 
 
-def _slice_by_size(x: Array, begin: Array, size: Array) -> Array:
-    starts = (first % length for first, length in zip(ints(begin), x.shape, strict=True))
-    pairs = zip(starts, ints(size), strict=True)
-    return x[tuple(slice(first, None if n == -1 else first + n) for first, n in pairs)]
-
-
 def _split(
     x: Array, axis: int, num_splits: Parameter = None, split_sizes: Parameter = None
 ) -> tuple[Array, ...]:
@@ -173,35 +136,22 @@ def _cumsum(
 
 AXES: Mapping[str, Kernel] = {
     # reducing and ordering
-    "argsort": _order,
     "cumsum": _cumsum,
-    "reduce_argmax": _reduce_arg(np.argmax),
-    "reduce_argmin": _reduce_arg(np.argmin),
-    "reduce_l1_norm": _reduce(lambda x, axes, keep: np.abs(x).sum(axes, keepdims=keep)),
-    "reduce_l2_norm": _reduce(lambda x, a, keep: np.sqrt(np.square(x).sum(a, keepdims=keep))),
-    "reduce_log_sum": _reduce(lambda x, axes, keep: np.log(x.sum(axes, keepdims=keep))),
     "reduce_log_sum_exp": _reduce(_reduce_log_sum_exp),
     "reduce_max": _reduce(lambda x, axes, keep: x.max(axes, keepdims=keep)),
     "reduce_mean": _reduce(lambda x, axes, keep: x.mean(axes, keepdims=keep)),
     "reduce_min": _reduce(lambda x, axes, keep: x.min(axes, keepdims=keep)),
     "reduce_prod": _reduce(lambda x, axes, keep: x.prod(axes, keepdims=keep)),
     "reduce_sum": _reduce(lambda x, axes, keep: x.sum(axes, keepdims=keep)),
-    "reduce_sum_square": _reduce(lambda x, axes, keep: np.square(x).sum(axes, keepdims=keep)),
     "topk": _topk,
     # moving and picking
     "concat": _concat,
     "expand_dims": lambda x, axes: np.expand_dims(x, ints(axes)),
-    "fill": lambda shape, value=0.0: np.full(ints(shape), value),
     "gather": _gather,
-    "gather_along_axis": _gather_along_axis,
-    "gather_nd": _gather_nd,
     "one_hot": _one_hot,
-    "range_1d": lambda end, start, step: np.arange(start, end, step),
     "reshape": _reshape,
     "reverse": lambda x, axes=None: np.flip(x, None if axes is None else ints(axes)),
-    "shape": lambda x: np.array(x.shape),
     "slice_by_index": _slice_by_index,
-    "slice_by_size": _slice_by_size,
     "split": _split,
     "squeeze": _squeeze,
     "stack": lambda values, axis: np.stack(values, axis),

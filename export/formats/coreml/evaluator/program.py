@@ -14,10 +14,11 @@ from typing import Any
 
 import numpy as np
 
-from . import proto
+from pocketknn.export.formats.coreml.files import root, specification
+from pocketknn.export.formats.coreml.messages import messages
+
 from .arrays import Array, Kernel, Parameter, settle
 from .kernels import KERNELS
-from .package import root, specification
 from .reading import Declared, Function, Message, Operation, read
 
 Output = Array | str | dict[str, float]
@@ -186,7 +187,7 @@ def _feed(function: Function, described: Message) -> _Feed:
     colour = None
     if kind == "imageType":
         image = described.type.imageType
-        colour = proto.messages().ColorSpace(image.colorSpace).name
+        colour = messages().ColorSpace(image.colorSpace).name
         channels = {"RGB": 3, "BGR": 3, "GRAYSCALE": 1}.get(colour)
         if channels is None or len(shape) != 4 or shape[1] != channels:
             raise NotImplementedError(f"input {name!r}: a {colour} image as a tensor {shape}")

@@ -4,25 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from . import proto
-from .arrays import Parameter
+from pocketknn.export.formats.coreml.messages import messages
+from pocketknn.export.formats.coreml.weights import NUMBERS, Number, Weights, shaped
+
 from .constexpr import CONSTEXPR
-from .weights import NUMBERS, Number, Weights, unpack
+
+if TYPE_CHECKING:
+    from .arrays import Parameter
 
 Message = Any  # a protobuf message of MIL.proto, which has no stubs
 
 _KINDS = {
     "bools": "b",
     "bytes": "iuf",
-    "doubles": "f",
     "floats": "f",
     "ints": "iu",
-    "longInts": "iu",
 }
 
 
@@ -196,9 +197,7 @@ class _Reader:
     def _value(self, value: Message) -> Parameter:
         declared = _declared(value.type)
         if value.WhichOneof("value") == "blobFileValue":
-            name = PurePosixPath(value.blobFileValue.fileName).name
-            place = value.blobFileValue.offset
-            return self._weights.read(name, place, declared.numbers(), declared.lengths())
+            return self._weights.read(value.blobFileValue, declared.numbers(), declared.lengths())
         match value.immediateValue.WhichOneof("value"):
             case "tensor":
                 return _tensor(value.immediateValue.tensor, declared)
@@ -220,7 +219,7 @@ def _tensor(tensor: Message, declared: Declared) -> Parameter:
     if number.dtype.kind not in _KINDS[field]:
         raise ValueError(f"a tensor of {number.dtype} as {field}")
     if field == "bytes":
-        return unpack(np.frombuffer(values, np.uint8), number, shape)
+        return shaped(np.frombuffer(values, np.uint8), number, shape)
     try:
         return np.array(values, number.dtype).reshape(shape)
     except OverflowError as error:
@@ -233,7 +232,7 @@ def _declared(value: Message) -> Declared:
     tensor = value.tensorType
     if tensor.rank != len(tensor.dimensions):
         raise ValueError(f"a tensor of rank {tensor.rank} with {len(tensor.dimensions)} axes")
-    name = proto.messages().DataType(tensor.dataType).name
+    name = messages().DataType(tensor.dataType).name
     if name != "STRING" and name not in NUMBERS:
         raise NotImplementedError(f"a tensor of {name}")
     fixed = (

@@ -1,0 +1,114 @@
+"""A feature extractor: from pixels 0..255 to an embedding."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from pocketknn.builder.system.cache import USUAL, Cache
+
+from .engines.engine import Engine, open_engine
+from .info_cache import Facts
+from .layer_names import fresh_names
+from .provenance import Provenance
+
+if TYPE_CHECKING:
+    import keras
+
+    from .engines.runnable import Pictures, Vectors
+
+Load = Callable[[], "keras.Model"]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Backbone:
+    """A feature extractor. It is opened when it is needed: by Keras for `model`, else by `engine`.
+
+    Attributes:
+        name: as in `Spec.backbone`, never `auto`.
+        facts: size, length of the embedding, hash of the weights.
+        load: gives the Keras model.
+        graph: gives the network for LiteRT; None where it has to be converted from the Keras model.
+        by_numpy: computes embeddings without a network; None where there is one.
+        by_keras: Keras runs it, not LiteRT.
+        input_range: the pixels the network itself wants; the model rescales to it.
+        weights: where the weights came from, in words; "" where there are none.
+        weights_sha256: hash of the weights file; "" where Keras keeps it or there is none.
+        alpha: width of a MobileNet, or None.
+        attribution: whose the weights are and under which licence, for all files that hold them;
+            "" where that asks for nothing.
+        why: what `auto` decided and what the other choice would take; "" otherwise.
+        cache: keeps what is made of it once, for other runtimes; None keeps nothing.
+    """
+
+    name: str
+    facts: Facts
+    load: Load = field(repr=False)
+    graph: Callable[[], bytes] | None = field(default=None, repr=False)
+    by_numpy: Callable[[Pictures], Vectors] | None = field(default=None, repr=False)
+    by_keras: bool = False
+    input_range: str = "0..255"
+    weights: str = ""
+    weights_sha256: str = ""
+    alpha: float | None = None
+    attribution: str = ""
+    why: str = ""
+    cache: Cache | None = field(default=USUAL, repr=False)
+
+    @classmethod
+    def of(cls, name: str, model: keras.Model) -> Backbone:
+        """A Keras model that is open, (batch, size, size, 3) pixels 0..255 to (batch, d)."""
+        return cls(name=name, facts=Facts.of(model), load=lambda: model, by_keras=True)
+
+    @cached_property
+    def model(self) -> keras.Model:
+        """Keras model, (batch, size, size, 3) float pixels 0..255 to (batch, d).
+
+        Raises:
+            InputError: as `load_backbone`, where it has not opened the model itself.
+        """
+        with fresh_names():
+            return self.load()
+
+    @cached_property
+    def engine(self) -> Engine:
+        """What computes embeddings."""
+        return open_engine(self)
+
+    @property
+    def size(self) -> int:
+        """Side of the square input in pixels."""
+        return self.facts.size
+
+    @property
+    def dim(self) -> int:
+        """Length d of the embedding."""
+        return self.facts.dim
+
+    def identity(self) -> list[str | int | float | None]:
+        """All that decides what the embedding of a square picture is."""
+        return [
+            self.name,
+            self.size,
+            self.alpha,
+            self.input_range,
+            self.weights_sha256,
+            self.sha256(),
+        ]
+
+    def sha256(self) -> str:
+        """Hash of all weights by value: the same numbers give the same hash in any file format."""
+        return self.facts.sha256
+
+    def provenance(self, crop: str) -> Provenance:
+        """Where embeddings come from that it makes of pictures under a crop policy."""
+        return Provenance(
+            backbone=self.name,
+            alpha=self.alpha,
+            size=self.size,
+            input_range=self.input_range,
+            sha256=self.sha256(),
+            crop=crop,
+        )

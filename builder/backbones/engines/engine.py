@@ -1,0 +1,79 @@
+"""What runs a backbone over pictures: LiteRT, or Keras where LiteRT does not agree with it."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from threading import Lock
+
+import numpy as np
+
+from pocketknn.builder.system import container
+
+from .conversion import converted
+from .litert import Network
+from .runnable import Pictures, Runnable, Vectors
+
+TOGETHER = 8  # pictures that are given to an engine at once
+
+
+@dataclass(frozen=True, kw_only=True)
+class Engine:
+    """A way to compute embeddings, for any number of threads at once.
+
+    Attributes:
+        name: `litert`, `keras` or `numpy`; what they compute differs in the last bits.
+        run: pictures (n, size, size, 3) to embeddings (n, d), at most `TOGETHER` of them; each
+            embedding is the same whatever the other pictures are.
+        notes: what a user should know of it, in words.
+    """
+
+    name: str
+    run: Callable[[Pictures], Vectors]
+    notes: tuple[str, ...] = ()
+
+
+def open_engine(backbone: Runnable) -> Engine:
+    """The fastest way to run a backbone that agrees with Keras."""
+    if backbone.by_numpy is not None:
+        return Engine(name="numpy", run=backbone.by_numpy)
+    keras = _Keras(backbone)
+    if backbone.by_keras:
+        return Engine(name="keras", run=keras)
+    if backbone.graph is not None:
+        return Engine(name="litert", run=Network(backbone.graph(), backbone.size))
+    found = converted(backbone, keras)
+    if found.content is None:
+        return Engine(name="keras", run=keras, notes=found.notes)
+    run = Network(found.content, backbone.size)
+    return Engine(name="litert", run=run, notes=found.notes)
+
+
+def by_keras(backbone: Runnable) -> Callable[[Pictures], Vectors]:
+    """How Keras itself embeds at most `TOGETHER` pictures."""
+    return _Keras(backbone)
+
+
+def cores() -> int:
+    """How many cores this process may use; a container's share of them is rounded up."""
+    if hasattr(os, "sched_getaffinity"):  # not on a Mac, nor on Windows
+        there = len(os.sched_getaffinity(0))
+    else:
+        there = os.cpu_count() or 1
+    return max(1, math.ceil(min(there, container.cores())))
+
+
+class _Keras:
+    """Keras' own prediction, which takes all cores and one caller at a time."""
+
+    def __init__(self, backbone: Runnable) -> None:
+        self._backbone, self._lock = backbone, Lock()
+
+    def __call__(self, pictures: Pictures) -> Vectors:
+        # A short batch is filled up, or the network would be traced for each length.
+        full = np.zeros((TOGETHER, *pictures.shape[1:]), np.float32)
+        full[: len(pictures)] = pictures
+        with self._lock:
+            return np.asarray(self._backbone.model.predict_on_batch(full))[: len(pictures)]

@@ -1,0 +1,1 @@
+"""Networks by name, without weights: as Keras models and as TFLite."""

@@ -1,0 +1,39 @@
+"""A Keras network as a backbone: it takes pixels 0..255 of one size, and has its weights."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    import keras
+
+# Scale and offset from pixels 0..255 to those that a network wants.
+_RANGES = {"0..255": (1.0, 0.0), "0..1": (1 / 255, 0.0), "-1..1": (1 / 127.5, -1.0)}
+
+
+def from_pixels(net: keras.Model, input_range: str, size: int | None = None) -> keras.Model:
+    """The same network, taking pixels 0..255 of a fixed size, in a model named "backbone".
+
+    Args:
+        net: (batch, H, W, 3) to (batch, d).
+        input_range: the pixels it wants.
+        size: side of the pictures; its own when None.
+    """
+    import keras
+
+    scale, offset = _RANGES[input_range]
+    size = size or net.input_shape[1]
+    image = keras.Input((size, size, 3), name="image")
+    pixels = image if scale == 1.0 else keras.layers.Rescaling(scale, offset)(image)
+    return keras.Model(image, net(pixels), name="backbone")
+
+
+def with_arrays(net: keras.Model, arrays: Mapping[str, NDArray[np.float32]]) -> keras.Model:
+    """The network with weights by `layer/variable`."""
+    for layer in net.layers:
+        layer.set_weights([arrays[f"{layer.name}/{one.name}"] for one in layer.weights])
+    return net

@@ -1,0 +1,63 @@
+"""A feature extractor of one's own: a `.keras` file from one square image to one vector."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pocketknn.builder.errors import OF_THE_MACHINE, InputError, first_line
+from pocketknn.builder.spec import Spec
+from pocketknn.builder.system.cache import Cache
+
+from .backbone import Backbone
+from .info_cache import known, sha256_of
+from .networks.from_pixels import from_pixels
+
+if TYPE_CHECKING:
+    import keras
+
+
+def load(name: str, spec: Spec, cache: Cache | None = None) -> Backbone:
+    """The backbone of a file.
+
+    Raises:
+        InputError: there is no such file, or it is no feature extractor.
+    """
+    path = Path(name)
+    if not path.is_file():
+        raise InputError(f"the backbone {path} does not exist or is no file")
+    sha256 = sha256_of(path)
+    key = [".keras", spec.input_range, spec.size, sha256]
+    facts, model = known(key, lambda: _opened(path, spec), cache)
+    return Backbone(
+        name=path.name,
+        facts=facts,
+        load=model,
+        input_range=spec.input_range,
+        weights=path.name,
+        weights_sha256=sha256,
+    )
+
+
+def _opened(path: Path, spec: Spec) -> keras.Model:
+    import keras
+
+    try:
+        net = keras.saving.load_model(path, compile=False, safe_mode=True)
+    except OF_THE_MACHINE:
+        raise
+    except Exception as error:  # whatever a broken or foreign archive raises inside Keras
+        reason = first_line(error)
+        raise InputError(f"{path.name} cannot be opened by Keras in safe mode: {reason}") from error
+    shape, out = getattr(net, "input_shape", None), getattr(net, "output_shape", None)
+    if not (isinstance(shape, tuple) and len(shape) == 4 and shape[-1] == 3):
+        raise InputError(f"{path.name} must have one image input (batch, H, W, 3), not {shape}")
+    if not (isinstance(out, tuple) and len(out) == 2 and out[-1]):
+        raise InputError(f"{path.name} must have one vector output (batch, d), not {out}")
+    sides = {side for side in shape[1:3] if side is not None}
+    if spec.size is not None:
+        sides.add(spec.size)
+    if len(sides) != 1:
+        what = "say which with --size" if not sides else f"the sizes {sorted(sides)} do not agree"
+        raise InputError(f"{path.name} must take square pictures of one size: {what}")
+    return from_pixels(net, spec.input_range, sides.pop())

@@ -1,0 +1,39 @@
+"""`pixels`: the picture itself, flat, for drawings and as the least that a backbone must beat."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from pocketknn.builder.spec import Spec
+from pocketknn.builder.system.cache import Cache
+
+from .backbone import Backbone
+from .info_cache import Facts, hash_of
+
+if TYPE_CHECKING:
+    import keras
+
+    from .engines.runnable import Pictures, Vectors
+
+_SIZE = 32
+
+
+def load(name: str, spec: Spec, cache: Cache | None = None) -> Backbone:
+    """All pixels of a square of any size."""
+    size = spec.size or _SIZE
+
+    def model() -> keras.Model:
+        import keras
+
+        image = keras.Input((size, size, 3), name="image")
+        # No rescaling: a cosine does not see it, and 0..255 is exact in float16, 1/255 is not.
+        return keras.Model(image, keras.layers.Flatten()(image), name="backbone")
+
+    facts = Facts(size, size * size * 3, hash_of([]))
+    return Backbone(name=name, facts=facts, load=model, by_numpy=_flat)
+
+
+def _flat(pictures: Pictures) -> Vectors:
+    return pictures.reshape(len(pictures), -1).astype(np.float32)

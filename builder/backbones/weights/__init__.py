@@ -1,0 +1,1 @@
+"""Where the weights of networks come from: packages, downloads and files."""

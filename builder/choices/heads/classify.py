@@ -1,0 +1,126 @@
+"""The vote: `probabilities`, the share of each class among the neighbours."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pocketknn.builder.choices.protocols import Output
+from pocketknn.builder.errors import InputError
+
+if TYPE_CHECKING:
+    from pocketknn.builder.choices.neighbors import Ints, Neighbors
+    from pocketknn.builder.choices.protocols import Constants, Examples, Floats, KerasTensor, Voting
+
+VOTE = "soft"
+CLASSES = True
+NUMBERS = False
+KIND = "classifier"
+OUTPUT = Output("probabilities", "share of each label", "vote")
+
+
+def usual(examples: Examples) -> bool:
+    """For labels, unless there are targets."""
+    return bool(examples.labels) and not examples.target_names
+
+
+def check(examples: Examples) -> None:
+    """Refuse references without labels."""
+    if not examples.labels:
+        raise InputError("the head 'classify' needs labels; choose the head 'neighbors'")
+
+
+def largest(examples: Examples) -> float:
+    """All of the vote."""
+    return 1.0
+
+
+def answers(found: Neighbors, voting: Voting) -> Floats:
+    """Share of each class in the vote: (q, C); rows sum to 1.
+
+    With a threshold there is a last class, unknown, which has them all where nothing is near
+    enough.
+    """
+    examples, counts = voting.examples, voting.vote.weights(found.scores, voting)
+    votes = np.zeros((len(counts), len(examples.labels)))
+    rows = np.arange(len(counts))[:, None]
+    np.add.at(votes, (rows, examples.label_ids[found.indices]), counts)
+    if voting.balanced:
+        votes *= class_weights(examples.label_ids, len(examples.labels))
+    shares: Floats = votes / votes.sum(axis=1, keepdims=True)
+    if voting.threshold is None:
+        return shares
+    known = (found.scores[:, :1] >= np.float32(voting.threshold)).astype(np.float64)
+    return np.concatenate([shares * known, 1 - known], axis=1)
+
+
+def errors(answers: Floats, examples: Examples, rows: Ints) -> Floats:
+    """Share of wrong labels (1,)."""
+    return np.array([(winners(answers) != examples.label_ids[rows]).mean()])
+
+
+def class_weights(label_ids: NDArray[np.integer], classes: int) -> Floats:
+    """What makes classes of unequal size count the same: n / (classes × size), 0 for an empty one.
+
+    The same numbers as scikit-learn's `class_weight="balanced"`.
+    """
+    sizes = np.bincount(label_ids, minlength=classes)
+    found: Floats = np.divide(
+        len(label_ids), classes * sizes, out=np.zeros(classes), where=sizes > 0
+    )
+    return found
+
+
+def winners(votes: NDArray[Any]) -> Ints:
+    """Class number with the largest vote (q, classes); ties go to the lower number.
+
+    Votes are compared to six decimals, so that rounding decides no tie.
+    """
+    best: Ints = np.asarray(votes).round(6).argmax(axis=1)
+    return best
+
+
+def constants(voting: Voting) -> Constants:
+    """`labels` (n, 1), the class of each reference, and what the vote needs.
+
+    Those are `class_weights` (C,) where classes weigh the same, the constants of the vote, and
+    `threshold` where there is one.
+    """
+    ids, labels = voting.examples.label_ids, voting.examples.labels
+    # One number per reference, expanded after the top-k: a one-hot table would be N × C.
+    # float32 holds class numbers exactly up to 16.7 million.
+    found: Constants = {"labels": ids.astype(np.float32)[:, None]}
+    if voting.balanced:
+        found["class_weights"] = class_weights(ids, len(labels)).astype(np.float32)
+    found |= voting.vote.constants(voting)
+    if voting.threshold is not None:
+        found["threshold"] = np.array(voting.threshold, np.float32)
+    return found
+
+
+def attach(
+    scores: KerasTensor, indices: KerasTensor, voting: Voting, given: Constants
+) -> KerasTensor:
+    """The same in the graph."""
+    import keras
+
+    ops = keras.ops
+    table = keras.layers.Embedding(len(given["labels"]), 1, name="labels", trainable=False)
+    numbers = ops.squeeze(table(indices), axis=-1)
+    table.set_weights([given["labels"]])
+    votes = ops.one_hot(ops.cast(numbers, "int32"), len(voting.examples.labels))
+    counts = voting.vote.attach(scores, voting, given)
+    if counts is None and not voting.balanced:
+        shares = ops.mean(votes, axis=1)
+    else:
+        votes = votes if counts is None else votes * ops.expand_dims(counts, -1)
+        total = ops.sum(votes, axis=1)
+        if voting.balanced:
+            total = total * given["class_weights"]
+        shares = total / ops.sum(total, axis=-1, keepdims=True)
+    if "threshold" not in given:
+        return shares
+    known = ops.cast(scores[:, :1] >= float(given["threshold"]), "float32")
+    return ops.concatenate([shares * known, 1.0 - known], axis=-1)

@@ -1,0 +1,86 @@
+"""Cosine: the angle between vectors, whatever their lengths."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from pocketknn.builder.choices.protocols import Constants, Floats, KerasTensor, Rows
+
+ANGULAR = True
+BY_PRODUCT = True
+SPARE = 0
+ITSELF = 1.0
+SCORE = "cosine"
+EXACT_HIT: Mapping[str, float] = {"float32": 1e-6, "float16": 1e-3, "int8": 1e-2}
+_REFERENCES_AT_ONCE = 1 << 12  # that are made float64
+_SMALLEST = 1e-30  # keeps a zero embedding at zero, in float32, instead of 0/0
+
+
+def unit(vectors: NDArray[np.floating]) -> Floats:
+    """Scale each row of (n, d) to length 1 in float64; a row of zeros stays zeros."""
+    rows = np.asarray(vectors, np.float64)
+    # Dividing by the largest component first keeps the squares in range, whatever the scale.
+    largest = np.abs(rows).max(axis=1, keepdims=True)
+    rows = np.divide(rows, largest, out=np.zeros_like(rows), where=largest > 0)
+    length = np.sqrt((rows * rows).sum(axis=1, keepdims=True))
+    found: Floats = np.divide(rows, length, out=np.zeros_like(rows), where=length > 0)
+    return found
+
+
+def scores(queries: NDArray[np.floating], references: NDArray[np.floating]) -> Floats:
+    """Cosine of each query (q, d) to each reference (n, d): (q, n)."""
+    found, given = np.empty((len(queries), len(references))), unit(queries)
+    for start in range(0, len(references), _REFERENCES_AT_ONCE):
+        block = slice(start, start + _REFERENCES_AT_ONCE)
+        found[:, block] = given @ unit(references[block]).T
+    return found
+
+
+def ranking(rows: Floats) -> Callable[[Floats], Floats]:
+    """Cosines of queries of unit length."""
+    units = unit(rows).T
+    return lambda queries: np.asarray(queries @ units)
+
+
+def constants(rows: Rows) -> Constants:
+    """`references` (n, r) of unit length."""
+    return {"references": rows.matrix}
+
+
+def nearest(embedding: KerasTensor, given: Constants, k: int) -> tuple[KerasTensor, KerasTensor]:
+    """The k best of one dense layer."""
+    import keras
+
+    scores, indices = keras.ops.top_k(all_scores(embedding, given), k)
+    return scores, indices
+
+
+def all_scores(embedding: KerasTensor, given: Constants) -> KerasTensor:
+    """Cosines (batch, n), by one dense layer whose columns are the references."""
+    import keras
+
+    matrix = given["references"]
+    dense = keras.layers.Dense(len(matrix), use_bias=False, name="references", trainable=False)
+    cosines = dense(unit_layers(embedding))
+    dense.set_weights([matrix.T])
+    return cosines
+
+
+def unit_layers(embedding: KerasTensor) -> KerasTensor:
+    """Scale each row of (batch, d) to length 1; a row of zeros stays zeros, in every runtime.
+
+    Not `keras.layers.UnitNormalization`: on a zero vector TFLite and Core ML turn it into NaN.
+    Dividing by the largest component first keeps the squares within range, whatever the scale.
+    """
+    import keras
+
+    ops = keras.ops
+    largest = ops.max(ops.abs(embedding), axis=-1, keepdims=True)
+    scaled = embedding / ops.maximum(largest, _SMALLEST)
+    squares = ops.sum(scaled * scaled, axis=-1, keepdims=True)
+    return scaled * ops.rsqrt(ops.maximum(squares, 1e-12))

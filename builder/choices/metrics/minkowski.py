@@ -1,0 +1,69 @@
+"""Minkowski's distances, which no product computes: differences to all references do."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from pocketknn.builder.choices.protocols import Constants, Floats, KerasTensor, Rows
+
+
+class Minkowski:
+    """The distance (Σ |x - w|^p)^(1/p); p = 1 is Manhattan's."""
+
+    ANGULAR = False
+    BY_PRODUCT = False
+    SPARE = 0
+    ITSELF = 0.0
+    EXACT_HIT: Mapping[str, float] = {"float32": 1e-6, "float16": 1e-2, "int8": 5e-2}
+
+    def __init__(self, p: int, score: str) -> None:
+        """A metric of the order p, 1 or 3; `score` is what its scores are, in words."""
+        self._p, self.SCORE = p, score
+
+    def scores(self, queries: NDArray[np.floating], references: NDArray[np.floating]) -> Floats:
+        """Negative distance of each query (q, d) to each reference (n, d): (q, n)."""
+        from scipy.spatial.distance import cdist
+
+        given = np.asarray(queries, np.float64), np.asarray(references, np.float64)
+        if self._p == 1:
+            return np.asarray(-cdist(*given, "cityblock"))
+        return np.asarray(-cdist(*given, "minkowski", p=self._p))
+
+    def ranking(self, rows: Floats) -> Callable[[Floats], Floats]:
+        """The scores."""
+        return lambda queries: self.scores(queries, rows)
+
+    def constants(self, rows: Rows) -> Constants:
+        """`references` (n, r), and `rows` (n,), their numbers."""
+        matrix = rows.matrix
+        return {"references": matrix, "rows": np.arange(len(matrix), dtype=np.int32)}
+
+    def nearest(
+        self, embedding: KerasTensor, given: Constants, k: int
+    ) -> tuple[KerasTensor, KerasTensor]:
+        """The k best of all scores."""
+        import keras
+
+        scores, indices = keras.ops.top_k(self.all_scores(embedding, given), k)
+        return scores, indices
+
+    def all_scores(self, embedding: KerasTensor, given: Constants) -> KerasTensor:
+        """Negative distances (batch, n)."""
+        import keras
+
+        ops = keras.ops
+        matrix = given["references"]
+        table = keras.layers.Embedding(*matrix.shape, name="references", trainable=False)
+        # All rows, by their numbers: a stock layer's weights enter the graph only by its call.
+        rows = table(ops.zeros_like(embedding[:, :1], dtype="int32") + given["rows"])
+        table.set_weights([matrix])
+        differences = ops.abs(rows - ops.expand_dims(embedding, 1))
+        if self._p == 1:
+            return -ops.sum(differences, axis=-1)
+        cubes = differences * differences * differences
+        return -ops.power(ops.sum(cubes, axis=-1), 1 / self._p)

@@ -1,0 +1,40 @@
+"""How references are stored and searched; `protocols.Search` says what a search is asked for."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from pocketknn.builder.choices.neighbors import Neighbors, rank
+
+from . import exact, ivf, rerank
+
+if TYPE_CHECKING:
+    from pocketknn.builder.choices.neighbors import Floats, Ints
+    from pocketknn.builder.choices.protocols import Search
+
+    from .index import Index
+
+SEARCHES: dict[str, Search] = {"exact": exact, "rerank": rerank, "ivf": ivf}
+
+
+def find(index: Index, units: Floats, k: int, own: Ints | None = None) -> Neighbors:
+    """The k nearest that an index finds, in numpy, as the graph does it but for the last bits.
+
+    Args:
+        index: the references.
+        units: (q, r) queries of length 1.
+        k: how many.
+        own: (q,) the row that each query must not find, or None.
+    """
+    wanted = (index.candidates or k) + (own is not None)
+    found = SEARCHES[index.search].candidates(index, index.turned(units), wanted)
+    scores = np.empty(found.shape)
+    for number, query in enumerate(units):  # all rows of all queries would not fit
+        scores[number] = index.rows(found[number]) @ query
+    scores[found < 0] = -np.inf
+    if own is not None:
+        scores[found == own[:, None]] = -np.inf
+    best = rank(scores, k)
+    return Neighbors(best.scores, np.take_along_axis(found, best.indices, axis=1))

@@ -1,0 +1,50 @@
+"""All references are compared, as they are stored."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from . import scan
+from .scalar_quantization import quantised
+
+if TYPE_CHECKING:
+    from pocketknn.builder.choices.neighbors import Ints
+    from pocketknn.builder.choices.protocols import Constants, Floats, KerasTensor, Layer, Making
+
+    from .index import Index
+
+SCANS = False
+CELLS = False
+PAYS = 0
+WORDS = "all of them compared"
+_SPARE = 16  # references beyond k that are scored anew, for what eight-bit sums put out of order
+
+
+def make(making: Making) -> Index | None:
+    """The references as they are stored; None for one dense layer of float32."""
+    return None if making.precision == "float32" else plain(making)
+
+
+def plain(making: Making) -> Index:
+    """The same, where float32 is an index as well."""
+    # Codes are multiplied by a query of codes, whose sums are too coarse for the order.
+    coarse = making.stored.codes is not None
+    return replace(making.stored, candidates=min(making.n, making.k + _SPARE) if coarse else 0)
+
+
+def bytes_beside(width: int) -> int:
+    """None."""
+    return 0
+
+
+def candidates(index: Index, first: Floats, wanted: int) -> Ints:
+    """The best by their codes; of floats the neighbours themselves, as nothing is lost."""
+    return scan.best(index.table, quantised(first) if index.candidates else first, wanted)
+
+
+def attach(first: KerasTensor, given: Constants, index: Index, table: Layer) -> KerasTensor:
+    """The same in the graph, for codes."""
+    import keras
+
+    return keras.ops.top_k(table(first, reverse=True), index.candidates)[1]

@@ -1,0 +1,103 @@
+"""How the references lie in a file, and which of them are compared with a query.
+
+One dense layer of float32 reads every number of every reference for each query. An index reads
+less: shorter rows in eight bits decide which references are worth it, and only these are scored.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .scalar_quantization import Codes
+
+if TYPE_CHECKING:
+    from pocketknn.builder.choices.neighbors import Floats
+
+
+class Cells(NamedTuple):
+    """References in groups of neighbours, all with room for as many.
+
+    Attributes:
+        centroids: (C, w) float32, the middle of each cell.
+        bias: (C,) float32: a query's product with a centroid, plus this, is the larger the nearer.
+        codes: (C, room, w) int8, rows of the scan; zeros where there is no reference.
+        members: (C, room) int32, numbers of the references; -1 where there is none.
+    """
+
+    centroids: NDArray[np.float32]
+    bias: NDArray[np.float32]
+    codes: NDArray[np.int8]
+    members: NDArray[np.int32]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Index:
+    """Unit vectors to be searched by cosine.
+
+    Attributes:
+        search: one of `SEARCHES`, which says what is scanned before references are scored.
+        precision: of the stored references, `float32`, `float16` or `int8`.
+        table: (n, r) the references: float32, float16, or int8 codes.
+        codes: what the codes of the table mean; None where there are none.
+        candidates: how many references are scored after the scan; 0 where all are.
+        rotation: (r, w) float32, from a query to what is compared with the scan; or None.
+        scan: (n, w) int8, the references' first components; None without `rerank`.
+        cells: the same by cells; None without `ivf`.
+        probes: how many cells are scanned.
+        error: the largest distance of a stored reference from the one that it stands for, and so
+            the most that a score can be off for it.
+        recall: share of the exact k nearest that it finds, for references that are left out.
+        queries: how many were asked for that.
+    """
+
+    search: str = "exact"
+    precision: str
+    table: NDArray[Any]
+    codes: Codes | None = None
+    candidates: int = 0
+    rotation: NDArray[np.float32] | None = None
+    scan: NDArray[np.int8] | None = None
+    cells: Cells | None = None
+    probes: int = 0
+    error: float = 0.0
+    recall: float | None = None
+    queries: int = 0
+
+    @property
+    def width(self) -> int:
+        """Values w that the scan compares; 0 without one."""
+        return 0 if self.rotation is None else self.rotation.shape[1]
+
+    @property
+    def approximate(self) -> bool:
+        """Whether it may miss a neighbour, or tell less of a score than float32 does."""
+        return self.rotation is not None or self.precision == "int8"
+
+    @property
+    def cell_sizes(self) -> NDArray[np.int64]:
+        """How many references there are in each cell, the fewest first."""
+        assert self.cells is not None
+        return np.sort((self.cells.members >= 0).sum(axis=1))
+
+    @property
+    def held(self) -> list[NDArray[Any]]:
+        """What a file must hold as it lies here, a row for each reference or cell."""
+        cells = None if self.cells is None else self.cells.codes.reshape(len(self.cells.codes), -1)
+        return [one for one in (self.table, self.scan, cells) if one is not None]
+
+    def rows(self, chosen: Any) -> Floats:  # noqa: ANN401  # whatever numpy takes for rows
+        """Unit vectors as the file gives them back, for some rows: (…, r) float64."""
+        stored: Floats = self.table[chosen].astype(np.float64)
+        if self.codes is not None:
+            stored = stored * self.codes.steps + self.codes.middle
+        return stored
+
+    def turned(self, units: Floats) -> Floats:
+        """What of unit queries (q, r) the scan is multiplied by: (q, w)."""
+        if self.rotation is not None:
+            return units @ self.rotation.astype(np.float64)
+        return units if self.codes is None else units * self.codes.steps

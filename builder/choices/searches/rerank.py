@@ -1,0 +1,46 @@
+"""All references are scanned by few components in eight bits, and the best of them are scored."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from . import scan
+from .scalar_quantization import quantised
+
+if TYPE_CHECKING:
+    from pocketknn.builder.choices.neighbors import Ints
+    from pocketknn.builder.choices.protocols import Constants, Floats, KerasTensor, Layer, Making
+
+    from .index import Index
+
+SCANS = True
+CELLS = False
+PAYS = 0
+WORDS = "all scanned by {components} components in 8 bits, the best {candidates} scored"
+
+
+def make(making: Making) -> Index:
+    """The scan that costs least, with the candidates that it needs."""
+    return scan.cheapest(making, making.share, "rerank")
+
+
+def bytes_beside(width: int) -> int:
+    """The scan."""
+    return min(128, width)
+
+
+def candidates(index: Index, first: Floats, wanted: int) -> Ints:
+    """The best of the scan."""
+    assert index.scan is not None
+    return scan.best(index.scan, quantised(first), wanted)
+
+
+def attach(first: KerasTensor, given: Constants, index: Index, table: Layer) -> KerasTensor:
+    """The same in the graph."""
+    import keras
+
+    rows = given["scan"]
+    dense = keras.layers.Dense(len(rows), use_bias=False, name="scan", trainable=False)
+    _, found = keras.ops.top_k(dense(first), index.candidates)
+    dense.set_weights([rows.T])
+    return found

@@ -1,0 +1,96 @@
+"""A scan: rows ranked by one product, and how much of it is needed."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pocketknn.builder.errors import InputError
+
+if TYPE_CHECKING:
+    from pocketknn.builder.choices.neighbors import Floats, Ints
+    from pocketknn.builder.choices.protocols import Making
+
+    from .index import Index
+
+_AT_ONCE = 1 << 16  # rows whose scores are held at once, for all queries
+# How many times as long a runtime takes as for a byte that is scanned: medians of LiteRT and
+# onnxruntime from 100,000 and 1,000,000 references, by benchmarks/search.py.
+_GATHERED = 25  # for a value of a reference that is gathered, in whatever precision
+_WIDENED = 15  # for a code of a cell, which is gathered with it and widened
+MOST = 1024  # references scored after a scan; more would cost more than they are worth
+
+
+def best(table: NDArray[Any], queries: Floats, wanted: int) -> Ints:
+    """The rows of a table (n, w) with the largest products: (q, wanted), the best first."""
+    given = queries.astype(np.float32)
+    scores, rows = np.empty((len(given), 0), np.float32), np.empty((len(given), 0), np.int64)
+    for start in range(0, len(table), _AT_ONCE):
+        block = given @ table[start : start + _AT_ONCE].astype(np.float32).T
+        numbers = np.broadcast_to(np.arange(start, start + block.shape[1]), block.shape)
+        scores = np.concatenate([scores, block], axis=1)
+        rows = np.concatenate([rows, numbers], axis=1)
+        if scores.shape[1] > wanted:
+            kept = np.sort(np.argpartition(-scores, wanted - 1, axis=1)[:, :wanted], axis=1)
+            scores = np.take_along_axis(scores, kept, axis=1)
+            rows = np.take_along_axis(rows, kept, axis=1)
+    order = np.argsort(-scores, axis=1, kind="stable")
+    return np.take_along_axis(rows, order, axis=1)
+
+
+def enough(places: Ints, share: float, least: int, most: int) -> int | None:
+    """How many of a ranking hold this share of what was sought in it; None where too many."""
+    ordered = np.sort(places, axis=None)
+    needed = int(ordered[min(len(ordered), int(np.ceil(share * len(ordered)))) - 1]) + 1
+    return max(needed, least) if needed <= most else None
+
+
+def cheapest(making: Making, share: float, search: str) -> Index:
+    """The scan that costs least, with the candidates that it needs.
+
+    Args:
+        making: the references.
+        share: of the exact neighbours, to be among the candidates and kept by the stored precision.
+        search: what it is for.
+
+    Raises:
+        InputError: none finds enough.
+    """
+    within("candidates", making.candidates, making.k, making.n)
+    most = max(making.k, min(making.n, MOST))
+    found, best = [], 0.0
+    for width in making.widths():
+        one = replace(making.scanned(width), search=search)
+        if making.candidates is not None:
+            found.append(replace(one, candidates=making.candidates))
+            continue
+        places = making.places(one)
+        best = max(best, float((places < most).mean()))
+        if (needed := enough(places, share, making.k, most)) is not None:
+            found.append(replace(one, candidates=needed))
+    if not found:
+        raise InputError(
+            f"the search {search} finds {best:.2%} of the neighbours with {most}"
+            f" candidates, and {share:.2%} are wanted; take a lower --recall, or --search exact"
+        )
+    if making.candidates:  # they are paid for, so the widest scan is what is best
+        return found[-1]
+    return min(found, key=lambda one: cost(one, making.n, making.width))
+
+
+def cost(index: Index, n: int, r: int) -> float:
+    """About what a search takes for a query, in bytes that are read one after the other."""
+    scored = 1.0 * _GATHERED * index.candidates * r
+    if index.cells is not None:
+        count, room, w = map(int, index.cells.codes.shape)
+        return 1.0 * index.probes * room * w * _WIDENED + 4.0 * count * w + scored
+    return 1.0 * n * (index.width or r * int(index.table.itemsize)) + scored
+
+
+def within(name: str, value: int | None, least: int, most: int) -> None:
+    """Refuse a number of candidates or probes that there are not."""
+    if value is not None and not least <= value <= most:
+        raise InputError(f"{name} must be {least} to {most} here, not {value}")

@@ -1,0 +1,35 @@
+"""A neighbour counts one over its distance, as with scikit-learn's `weights="distance"`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from . import exact_hits
+
+if TYPE_CHECKING:
+    from pocketknn.builder.choices.protocols import Constants, Floats, KerasTensor, Voting
+
+SOFT = False
+
+
+def weights(scores: Floats, voting: Voting) -> Floats:
+    """Exact hits count alone; nothing else is nearer."""
+    distances = np.maximum(voting.metric.ITSELF - scores, 0)
+    return exact_hits.first(scores, voting, 1 / np.maximum(distances, voting.exact_hit))
+
+
+def constants(voting: Voting) -> Constants:
+    """`exact_hit`."""
+    return {"exact_hit": np.array(voting.exact_hit, np.float32)}
+
+
+def attach(scores: KerasTensor, voting: Voting, given: Constants) -> KerasTensor:
+    """The same in the graph."""
+    import keras
+
+    ops, hit = keras.ops, float(given["exact_hit"])
+    distances, hits, any_hit = exact_hits.attach(scores, voting, hit)
+    # One of the two is 0. Not a sum: those a quantiser takes for a backbone's, and rounds to bytes.
+    return ops.maximum(hits, (1.0 - any_hit) / ops.maximum(distances, hit))

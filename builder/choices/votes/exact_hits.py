@@ -1,0 +1,28 @@
+"""Neighbours that are the query itself: where there are any, the others do not count."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from pocketknn.builder.choices.protocols import Floats, KerasTensor, Voting
+
+
+def first(scores: Floats, voting: Voting, others: Floats) -> Floats:
+    """1 for each exact hit (q, k) and 0 beside it; `others` (q, k) where there is none."""
+    hits = voting.metric.ITSELF - scores <= voting.exact_hit
+    return np.where(hits.any(axis=1, keepdims=True), hits, others)
+
+
+def attach(
+    scores: KerasTensor, voting: Voting, exact_hit: float
+) -> tuple[KerasTensor, KerasTensor, KerasTensor]:
+    """Distances (batch, k), which are exact hits (batch, k), and whether any is (batch, 1)."""
+    import keras
+
+    ops = keras.ops
+    distances = ops.maximum(1.0 - scores, 0.0) if voting.metric.ANGULAR else -scores
+    hits = ops.cast(distances <= exact_hit, "float32")
+    return distances, hits, ops.max(hits, axis=-1, keepdims=True)

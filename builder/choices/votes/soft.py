@@ -1,0 +1,44 @@
+"""A neighbour counts exp(score / temperature), so that shares are probabilities."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from . import exact_hits
+
+if TYPE_CHECKING:
+    from pocketknn.builder.choices.protocols import Constants, Floats, KerasTensor, Voting
+
+SOFT = True
+
+
+def weights(scores: Floats, voting: Voting) -> Floats:
+    """Exact hits count alone. Relative to the nearest, whose weight is 1: nothing overflows."""
+    nearer = scores - scores.max(axis=1, keepdims=True)
+    return exact_hits.first(scores, voting, np.exp(nearer * sharpness(voting.temperature)))
+
+
+def sharpness(temperature: float) -> float:
+    """One over the temperature, as the graphs hold it: a float32."""
+    return float(np.float32(1 / temperature))
+
+
+def constants(voting: Voting) -> Constants:
+    """`exact_hit` and `sharpness`."""
+    return {
+        "exact_hit": np.array(voting.exact_hit, np.float32),
+        "sharpness": np.array(sharpness(voting.temperature), np.float32),
+    }
+
+
+def attach(scores: KerasTensor, voting: Voting, given: Constants) -> KerasTensor:
+    """The same in the graph."""
+    import keras
+
+    ops = keras.ops
+    _, hits, any_hit = exact_hits.attach(scores, voting, float(given["exact_hit"]))
+    # The first is the nearest. The product of differences keeps their digits, however sharp.
+    shares = ops.exp((scores - scores[:, :1]) * float(given["sharpness"]))
+    return ops.maximum(hits, (1.0 - any_hit) * shares)

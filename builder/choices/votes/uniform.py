@@ -1,0 +1,26 @@
+"""All neighbours count the same."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from pocketknn.builder.choices.protocols import Constants, Floats, KerasTensor, Voting
+
+SOFT = False
+
+
+def weights(scores: Floats, voting: Voting) -> Floats:
+    """Ones."""
+    return np.ones(scores.shape)
+
+
+def constants(voting: Voting) -> Constants:
+    """Nothing."""
+    return {}
+
+
+def attach(scores: KerasTensor, voting: Voting, given: Constants) -> None:
+    """Nothing: a mean does."""

@@ -1,0 +1,160 @@
+"""What becomes of pictures that are embedded, whatever engine does it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pocketknn.builder.errors import InputError
+from pocketknn.builder.photos.photo import Photo
+from pocketknn.builder.references.ids import ids_of
+from pocketknn.builder.references.references import References
+
+from .batch import Done, Outcome
+
+if TYPE_CHECKING:
+    from pocketknn.builder.backbones.backbone import Backbone
+    from pocketknn.builder.backbones.provenance import Provenance
+
+_NO_LABEL = "lies beside the class folders, or its label in the table is empty"
+# What became of each of some photos, in their order.
+Attempts = Callable[[Sequence[Photo]], Generator[Outcome, None, None]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Skipped:
+    """A picture that was left out, and why."""
+
+    name: str
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Embedded:
+    """The pictures that could be read, with their embeddings, in the order they were given.
+
+    Attributes:
+        photos: the n pictures that were used.
+        embeddings: (n, d) float32, as the backbone gives them.
+        sha256: hash of each file.
+        skipped: the pictures that were left out.
+        provenance: which backbone embedded them.
+    """
+
+    photos: tuple[Photo, ...]
+    embeddings: NDArray[np.float32]
+    sha256: tuple[str, ...]
+    skipped: tuple[Skipped, ...]
+    provenance: Provenance
+
+    def references(
+        self, classes: Sequence[str] | None = None, target_names: Sequence[str] | None = None
+    ) -> References:
+        """These pictures as references, with targets where they have any, and labels where all do.
+
+        Args:
+            classes: the order of the classes; sorted by name when None.
+            target_names: what the targets are.
+
+        Raises:
+            InputError: a label is not among the classes, or there are classes but no labels.
+        """
+        labels = [photo.label for photo in self.photos]
+        targets = [photo.targets for photo in self.photos]
+        return References.of(
+            self.embeddings,
+            labels if all(labels) else None,
+            targets=targets if any(targets) else None,
+            target_names=target_names if any(targets) else None,
+            provenance=self.provenance,
+            classes=classes,
+            ids=ids_of(self.sha256),
+            paths=[photo.name for photo in self.photos],
+            sha256=self.sha256,
+        )
+
+
+def collect(
+    photos: Sequence[Photo],
+    backbone: Backbone,
+    crop: str,
+    attempts: Attempts,
+    *,
+    strict: bool,
+    progress: Callable[[int], None],
+) -> Embedded:
+    """What an engine makes of pictures, as it comes: the part of `embed` that all engines share.
+
+    Args:
+        photos: what `find` found.
+        backbone: gives embeddings (batch, d).
+        crop: `center`, `stretch` or `fit`.
+        attempts: a generator of what became of each of the pictures it is given, in their order; it
+            is closed where a picture is refused.
+        strict: refuse the first picture that cannot be read, instead of skipping it.
+        progress: called with the number of pictures done since the last call.
+
+    Raises:
+        InputError: as `embed`.
+    """
+    wanted, skipped = with_labels(photos)
+    progress(len(skipped))
+    done: list[Photo] = []
+    hashes: list[str] = []
+    # The embeddings are in memory once: nothing else here grows with the folder but names.
+    embeddings = np.empty((len(wanted), backbone.dim), np.float32)
+    with closing(attempts(wanted)) as outcomes:
+        for photo, outcome in zip(wanted, outcomes, strict=True):
+            if isinstance(outcome, Done):
+                if not np.isfinite(outcome.embedding).all():
+                    name = backbone.name
+                    raise InputError(
+                        f"the backbone {name!r} gives NaN or infinity for {photo.name}"
+                    )
+                embeddings[len(done)] = outcome.embedding
+                done.append(photo)
+                hashes.append(outcome.sha256)
+            elif strict:
+                raise InputError(f"{photo.name}: {outcome}")
+            else:
+                skipped.append(Skipped(name=photo.name, reason=str(outcome)))
+            progress(1)
+    _check_classes(wanted, done, skipped)
+    embeddings.flags.writeable = False  # so that references need no copy of them
+    return Embedded(
+        photos=tuple(done),
+        embeddings=embeddings[: len(done)],
+        sha256=tuple(hashes),
+        skipped=tuple(skipped),
+        provenance=backbone.provenance(crop),
+    )
+
+
+def with_labels(photos: Sequence[Photo]) -> tuple[list[Photo], list[Skipped]]:
+    """Photos that belong to a model of them all, and the others: those without a class among some.
+
+    Photos with targets need no class.
+    """
+    labelled = any(photo.label for photo in photos) and not any(one.targets for one in photos)
+    wanted = [photo for photo in photos if photo.label or not labelled]
+    return wanted, [
+        Skipped(name=photo.name, reason=_NO_LABEL)
+        for photo in photos
+        if labelled and not photo.label
+    ]
+
+
+def _check_classes(
+    photos: Sequence[Photo], used: Sequence[Photo], skipped: Sequence[Skipped]
+) -> None:
+    empty = sorted({photo.label for photo in photos} - {photo.label for photo in used})
+    if empty:
+        what = f"the class {empty[0]!r}" if empty[0] else "the folder"
+        names = {photo.name for photo in photos if photo.label == empty[0]}
+        ours = next(one for one in skipped if one.name in names)
+        raise InputError(f"{what} has no usable picture; {ours.name}: {ours.reason}")

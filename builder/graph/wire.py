@@ -1,0 +1,90 @@
+"""The one graph: backbone, projection, references, top-k, head."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pocketknn.builder.choices.metrics import METRICS, cosine
+from pocketknn.builder.errors import InputError
+
+from . import index_layers
+
+if TYPE_CHECKING:
+    import keras
+
+    from pocketknn.builder.backbones.backbone import Backbone
+    from pocketknn.builder.choices.protocols import Constants, KerasTensor, Metric
+    from pocketknn.builder.knn.fit import Fit
+
+
+def constants(fit: Fit, precision: str = "float32", outputs: str = "neighbors") -> Constants:
+    """What of a graph depends on the references, by name; all else follows from the choices.
+
+    Args:
+        fit: the choices and the references.
+        precision: of the backbone, which exact hits depend on.
+        outputs: as for `wire`.
+    """
+    found: Constants = {}
+    space = fit.space
+    if space.projection is not None:
+        found |= {"projection": space.projection.kernel, "bias": space.projection.bias}
+    if outputs != "embedding":
+        found |= space.constants if fit.index is None else index_layers.constants(fit.index)
+    if outputs == "neighbors":
+        found |= fit.head.constants(fit.voting(precision))
+    return found
+
+
+def wire(
+    fit: Fit,
+    backbone: Backbone | None = None,
+    *,
+    precision: str = "float32",
+    outputs: str = "neighbors",
+) -> keras.Model:
+    """Wire a backbone, the references and a head into one Keras model of stock layers.
+
+    Args:
+        fit: the choices and the references.
+        backbone: gives embeddings (batch, d); None for an input `features` (batch, d).
+        precision: of the backbone, which exact hits depend on.
+        outputs: `neighbors`, or, for devices without a top-k, only the `scores` (batch, n) of all
+            references or the `embedding` (batch, r) that would be compared with them.
+    """
+    import keras
+
+    dim = fit.references.dim
+    if backbone is None:
+        inputs = embedding = keras.Input((dim,), name="features")
+    else:
+        if backbone.dim != dim:
+            raise InputError(
+                f"the references have {dim} values each,"
+                f" the backbone {backbone.name!r} gives {backbone.dim}"
+            )
+        inputs = keras.Input((backbone.size, backbone.size, 3), name="image")
+        embedding = backbone.model(inputs)
+    given, metric = constants(fit, precision, outputs), METRICS[fit.spec.metric]
+    if "projection" in given:
+        dense = keras.layers.Dense(len(given["bias"]), name="projection", trainable=False)
+        embedding = dense(embedding)
+        dense.set_weights([given["projection"], given["bias"]])
+    if outputs == "embedding":
+        return keras.Model(inputs, {outputs: _compared(embedding, metric)}, name="pocketknn")
+    if outputs == "scores":
+        return keras.Model(inputs, {outputs: metric.all_scores(embedding, given)}, name="pocketknn")
+    if fit.index is None:
+        scores, indices = metric.nearest(embedding, given, fit.k)
+    else:
+        units = _compared(embedding, metric)
+        scores, indices = index_layers.nearest(units, given, fit.k, fit.index)
+    found = {"scores": scores, "indices": indices}
+    if (output := fit.head.OUTPUT) is not None:
+        found[output.name] = fit.head.attach(scores, indices, fit.voting(precision), given)
+    return keras.Model(inputs, found, name="pocketknn")
+
+
+def _compared(embedding: KerasTensor, metric: Metric) -> KerasTensor:
+    """What of an embedding (batch, r) is compared with the references."""
+    return cosine.unit_layers(embedding) if metric.ANGULAR else embedding

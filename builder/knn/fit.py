@@ -1,0 +1,114 @@
+"""A spec whose `auto`s and defaults are numbers, over its references."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pocketknn.builder.choices.heads import HEADS
+from pocketknn.builder.choices.metrics import METRICS
+from pocketknn.builder.choices.protocols import Head, Metric, Voting
+from pocketknn.builder.spec import UNKNOWN, Spec
+
+from .voting import voting_of
+
+if TYPE_CHECKING:
+    from pocketknn.builder.choices.neighbors import Floats, Neighbors
+    from pocketknn.builder.choices.searches.index import Index
+    from pocketknn.builder.references.references import References
+
+    from .metric_space import Space
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Fit:
+    """A spec whose `auto`s and defaults are numbers, over its references.
+
+    Attributes:
+        spec: with `head`, `vote`, an int `k`, a projection that is not `auto`, `pca`, `temperature`
+            and `reject` a number or None.
+        space: the references, under the spec's metric and projection.
+        index: how they are stored and searched; None for one dense layer of float32.
+    """
+
+    spec: Spec
+    space: Space
+    index: Index | None = None
+
+    @property
+    def references(self) -> References:
+        """The stored examples."""
+        return self.space.references
+
+    @property
+    def head(self) -> Head:
+        """What is said of the neighbours."""
+        return HEADS[str(self.spec.head)]
+
+    @property
+    def metric(self) -> Metric:
+        """What makes a reference near."""
+        return METRICS[self.spec.metric]
+
+    @property
+    def k(self) -> int:
+        """How many neighbours."""
+        return int(self.spec.k or 1)
+
+    @property
+    def threshold(self) -> float | None:
+        """The least score of the nearest neighbour of what is known, or None."""
+        return None if self.spec.reject is None else float(self.spec.reject)
+
+    @property
+    def temperature(self) -> float:
+        """Of a soft vote; 1 without one."""
+        return float(self.spec.temperature or 1.0)
+
+    @property
+    def scores_of(self) -> str:
+        """What of the embeddings scores compare: `embedding`, `pca` or `classes`."""
+        return self.space.scores_of
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """What each value of `probabilities` stands for; empty without a vote."""
+        if not self.head.CLASSES:
+            return ()
+        return self.references.labels + ((UNKNOWN,) if self.threshold is not None else ())
+
+    @property
+    def approximate(self) -> bool:
+        """Whether a file may miss a neighbour, or tell less of a score than float32 does."""
+        return self.index is not None and self.index.approximate
+
+    @property
+    def stored_error(self) -> float:
+        """The most that a score is off because references are stored in few digits."""
+        return 0.0 if self.index is None else self.index.error
+
+    def exact_hit(self, precision: str) -> float:
+        """As `Space.exact_hit`, for the coarser of the backbone and the references."""
+        kinds = [precision] if self.index is None else [precision, self.index.precision]
+        return max(self.space.exact_hit(kind) for kind in kinds)
+
+    def voting(self, precision: str = "float32") -> Voting:
+        """How much each neighbour counts."""
+        voting = voting_of(self.spec, self.space)
+        return replace(voting, exact_hit=self.exact_hit(precision), threshold=self.threshold)
+
+    def search(self, embeddings: NDArray[np.floating]) -> Neighbors:
+        """The exact k nearest of each embedding (q, d)."""
+        return self.space.search(embeddings, self.k)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What each value of the head's output stands for: labels, or targets."""
+        return self.references.target_names if self.head.NUMBERS else self.labels
+
+    def answers(self, found: Neighbors, precision: str = "float32") -> Floats:
+        """What the head's output is for these neighbours: (q, len(names))."""
+        return self.head.answers(found, self.voting(precision))

@@ -1,0 +1,128 @@
+"""Which index the references get: made, measured on the references themselves, and chosen."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING
+
+from pocketknn.builder.choices.searches import SEARCHES, exact
+from pocketknn.builder.choices.searches.scan import MOST, cost
+from pocketknn.builder.errors import InputError
+from pocketknn.builder.spec import AUTO, Spec
+
+from .making import Maker
+from .recall import LeftOut
+
+if TYPE_CHECKING:
+    from pocketknn.builder.choices.searches.index import Index
+    from pocketknn.builder.knn.metric_space import Space
+
+_SMALL = 8 << 20  # bytes that are read in a fraction of any backbone's time
+
+
+def index(spec: Spec, space: Space, k: int) -> Index | None:
+    """The index that a spec asks for; None for one dense layer of float32.
+
+    Args:
+        spec: with `search`, `references_precision`, `recall`, `candidates` and `probes`.
+        space: the references, under an angular metric.
+        k: how many neighbours are wanted.
+
+    Raises:
+        InputError: the recall cannot be met, or more candidates or probes than there are.
+    """
+    making = _maker(spec, space, k)
+    if spec.search == AUTO:
+        return _fastest(making)
+    made = SEARCHES[spec.search].make(making)
+    return made and _measured(making, made)
+
+
+def index_again(spec: Spec, space: Space, k: int, width: int, cells: int) -> Index | None:
+    """The index of an earlier build over the same references, which is not measured again.
+
+    Args:
+        spec: with all numbers that were found.
+        space: the references.
+        k: how many neighbours are wanted.
+        width: of the scan.
+        cells: how many there are; 0 without.
+    """
+    making, search = _maker(spec, space, k), SEARCHES[spec.search]
+    if not search.SCANS:
+        return search.make(making)
+    candidates = int(spec.candidates or 0)
+    one = replace(making.scanned(width), search=spec.search, candidates=candidates)
+    return replace(making.in_cells(one, cells), probes=int(spec.probes or 0)) if cells else one
+
+
+def _maker(spec: Spec, space: Space, k: int) -> Maker:
+    return Maker(spec=spec, space=space, k=k, draw=partial(LeftOut.of, space, k, spec.seed))
+
+
+def _fastest(making: Maker) -> Index | None:
+    """What is fastest and finds enough; None where that is one dense layer."""
+    plain = exact.plain(making)
+    options = [plain]
+    if making.n * making.width * plain.table.itemsize > _SMALL:
+        for search in SEARCHES.values():
+            if not search.SCANS or making.n < search.PAYS:
+                continue
+            try:
+                if made := search.make(making):
+                    options.append(_measured(making, made))
+            except InputError:
+                continue  # it does not find enough
+    best = min(options, key=lambda one: cost(one, making.n, making.width))
+    if best is not plain:
+        return best
+    return None if plain.precision == "float32" else _measured(making, plain)
+
+
+def _measured(making: Maker, one: Index) -> Index:
+    """The same with its recall, and more candidates and probes where it finds too few.
+
+    Raises:
+        InputError: with all of them it is still below the limit.
+    """
+    if (queries := making.left_out) is None:
+        return one
+    recall, limit = queries.recall(one), making.limit
+    while recall < limit <= making.most_kept and (more := _more(making, one)) is not None:
+        one, recall = more, queries.recall(more)
+    if recall < limit:
+        raise InputError(
+            f"{one.precision} references and the search {one.search} find {recall:.2%} of the"
+            f" exact neighbours, and a recall of {limit:.2%} is wanted; {_ways(making, one)}"
+        )
+    return replace(one, recall=recall, queries=len(queries.own))
+
+
+def _more(making: Maker, one: Index) -> Index | None:
+    """The same with half as many candidates and probes again; None where it has all."""
+    if not SEARCHES[one.search].SCANS:
+        return None
+    candidates, probes = one.candidates, one.probes
+    if one.cells is not None and making.probes is None:
+        probes = min(probes * 3 // 2 + 1, len(one.cells.codes))
+    if making.candidates is None:
+        there = making.n if one.cells is None else int(one.cell_sizes[:probes].sum())
+        candidates = max(candidates, min(candidates * 3 // 2 + 1, there, MOST))
+    if (candidates, probes) == (one.candidates, one.probes):
+        return None
+    return replace(one, candidates=candidates, probes=probes)
+
+
+def _ways(making: Maker, one: Index) -> str:
+    """What to do where an index finds too few, in words."""
+    ways = ["take a lower --recall"]
+    if making.candidates is not None:
+        ways.append("more --candidates")
+    if making.probes is not None:
+        ways.append("more --probes")
+    if one.precision != "float32":
+        ways.append("a higher --references-precision")
+    if SEARCHES[one.search].SCANS:
+        ways.append("--search exact")
+    return ", or ".join(ways)

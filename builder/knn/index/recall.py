@@ -1,0 +1,105 @@
+"""References as queries: what an index finds of the exact nearest others of each."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pocketknn.builder.choices.searches import find
+from pocketknn.builder.choices.searches.ivf import nearest_cells
+from pocketknn.builder.choices.searches.scalar_quantization import quantised
+
+if TYPE_CHECKING:
+    from pocketknn.builder.choices.neighbors import Floats, Ints
+    from pocketknn.builder.choices.searches.index import Index
+    from pocketknn.builder.knn.metric_space import Space
+
+_MOST = 1000  # references that an index is measured on
+_ROUNDING = 1e-9  # of scores in float64
+_AT_ONCE = 1 << 14  # references that all queries are held against at once
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class LeftOut:
+    """Held-out queries drawn from the references: each is left out of its own search.
+
+    Attributes:
+        space: all references.
+        units: (q, r) those that are asked for, of length 1.
+        own: (q,) their rows.
+        nearest: (q, k) the rows of their exact nearest others.
+        least: (q,) the score of the last of these.
+    """
+
+    space: Space
+    units: Floats
+    own: Ints
+    nearest: Ints
+    least: Floats
+
+    @classmethod
+    def of(cls, space: Space, k: int, seed: int) -> LeftOut | None:
+        """A seeded draw of the references; None where there is one only.
+
+        Args:
+            space: at least two references, for there to be another.
+            k: how many neighbours are wanted; at most as many as are known of each reference.
+            seed: of the draw.
+        """
+        if len(space.references) < 2:
+            return None
+        # Nothing is judged: the file's search in the very space that it searches.
+        queries, found = replace(space, refit=None).others
+        some = np.sort(np.random.default_rng(seed).permutation(len(queries))[:_MOST])
+        k = min(k, found.indices.shape[1])
+        return cls(
+            space=space,
+            units=space.units_of(queries[some]),
+            own=queries[some],
+            nearest=found.indices[some, :k],
+            least=found.scores[some, k - 1],
+        )
+
+    def recall(self, one: Index) -> float:
+        """Share of the exact neighbours that an index finds."""
+        found = find(one, self.units, self.nearest.shape[1], self.own).indices
+        # Copies of a reference are as near as it is: whichever is found is right.
+        right = [
+            (near >= 0) & (self.space.units_of(near) @ query >= least - _ROUNDING)
+            for near, query, least in zip(found, self.units, self.least, strict=True)
+        ]
+        return float(np.mean(right))
+
+    def kept(self, stored: Index) -> NDArray[np.bool_]:
+        """Which exact neighbours are still among the k nearest as an index stores them: (q, k)."""
+        last = find(stored, self.units, self.nearest.shape[1], self.own).scores[:, -1:]
+        pairs = zip(self.nearest, self.units, strict=True)
+        scores = np.stack([stored.rows(near) @ query for near, query in pairs])
+        return scores >= last - _ROUNDING
+
+    def places(self, one: Index) -> Ints:
+        """How many references the scan of an index ranks before each exact neighbour: (q, k)."""
+        assert one.scan is not None
+        queries = quantised(one.turned(self.units)).astype(np.float32)
+        limits = np.einsum("qkw,qw->qk", one.scan[self.nearest].astype(np.float32), queries)
+        places = np.zeros(limits.shape, np.int64)
+        for start in range(0, len(one.scan), _AT_ONCE):
+            scores = queries @ one.scan[start : start + _AT_ONCE].astype(np.float32).T
+            inside = (self.own >= start) & (self.own < start + scores.shape[1])
+            scores[inside, self.own[inside] - start] = -np.inf
+            for at in range(limits.shape[1]):
+                places[:, at] += (scores > limits[:, at : at + 1]).sum(axis=1)
+        return places
+
+    def cells(self, one: Index) -> Ints:
+        """How many cells of an index are nearer than the one of each exact neighbour: (q, k)."""
+        assert one.cells is not None
+        count, room = one.cells.members.shape
+        there = one.cells.members >= 0
+        cell = np.empty(len(self.space.references), np.int64)
+        cell[one.cells.members[there]] = np.repeat(np.arange(count), room).reshape(-1, room)[there]
+        place = np.argsort(nearest_cells(one, one.turned(self.units)), axis=1)
+        return np.take_along_axis(place, cell[self.nearest], axis=1)

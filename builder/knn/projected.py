@@ -1,0 +1,125 @@
+"""The references under the projection that a spec asks for, or that cross-validation is for."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pocketknn.builder.choices.heads import HEADS
+from pocketknn.builder.choices.metrics import METRICS
+from pocketknn.builder.errors import InputError
+from pocketknn.builder.spec import AUTO, Spec, resolve_k
+
+from .metric_space import Space
+from .projection.classes import discriminant, one_thread
+from .projection.pca import Projection, pca
+from .temperature import Asked, most_likely, usual
+
+if TYPE_CHECKING:
+    from pocketknn.builder.choices.neighbors import Ints
+    from pocketknn.builder.references.references import References
+
+# Widths of learned projections, and how many references there are where a wider one counts.
+_WIDTHS = (32, 64, 96, 128, 192, 256, 384, 512, 768, 1024)
+_MANY = 500
+_ENOUGH = 0.7  # share of its class that answers a photo, from where on whitening is judged
+_JUDGE = "soft"  # the vote by which a projection is judged
+
+
+def space_of(spec: Spec, references: References) -> Space:
+    """The references under a metric and a projection, which is found anew for each fold.
+
+    Args:
+        spec: with a head, a vote, and a projection other than `auto`.
+        references: the stored examples.
+
+    Raises:
+        InputError: the projection cannot be found from them.
+    """
+    with one_thread():
+        projection = _projection(spec, references.vectors, references.label_ids)
+    if projection is not None and projection.by == "classes":
+        projection = projection.padded(_width(len(projection.bias), references.dim))
+    return Space(
+        references=references,
+        metric=spec.metric,
+        projection=projection,
+        seed=spec.seed,
+        refit=partial(_refitted, spec) if projection is not None or spec.soft else None,
+    )
+
+
+def projected(spec: Spec, references: References) -> tuple[Spec, Space]:
+    """The space under the projection, where `auto` is what cross-validation is for.
+
+    It is for what tells classes apart, unless plain cosine gives the photos' own classes clearly
+    more of the vote, by two standard errors of the difference. Where a part takes more than three
+    tenths of its classes, which is so with two or three photos each, that proves nothing: the rest
+    is too little to whiten by, but all of them are enough.
+    """
+    if spec.projection != AUTO:
+        return spec, space_of(spec, references)
+    plain = replace(spec, projection="none")
+    if not (HEADS[str(spec.head)].CLASSES and METRICS[spec.metric].ANGULAR):
+        return plain, space_of(plain, references)
+    learned = replace(spec, projection="classes")
+    before = space_of(replace(plain, vote=_JUDGE), references)  # in the same folds
+    try:
+        after = replace(space_of(learned, references), known_pictures=before.pictures)
+        alike = [one.test.tolist() for one in after.folds] == [
+            one.test.tolist() for one in before.folds
+        ]
+    except InputError:  # a single class, or embeddings that are all the same
+        return plain, space_of(plain, references)
+    if not after.folds or not alike:  # too little tells how photos of a class differ
+        return plain, space_of(plain, references)
+    k = resolve_k(spec.k, len(references), _JUDGE)
+    balanced = bool(spec.balanced)
+    one, other = (Asked.of(space, k, balanced=balanced) for space in (before, after))
+    warm, warmer = most_likely(one, usual(before)), most_likely(other, usual(after))
+    gain = other.log_shares(warmer * other.handicap) - one.log_shares(warm * one.handicap)
+    gain *= other.counts
+    error = gain.std() / np.sqrt(len(gain))
+    loses = other.left.mean() >= _ENOUGH and gain.mean() < -2 * error
+    chosen, space, found = (plain, before, warm) if loses else (learned, after, warmer)
+    if loses and not spec.soft:
+        space = space_of(plain, references)
+    if spec.soft and spec.temperature is None and spec.k != AUTO:
+        chosen = replace(chosen, temperature=found)
+    return chosen, space
+
+
+def _projection(spec: Spec, vectors: NDArray[np.float32], label_ids: Ints) -> Projection | None:
+    n, d = vectors.shape
+    if spec.projection == "classes":
+        if not len(label_ids):
+            raise InputError("the projection classes is learned from labels, and there are none")
+        return discriminant(vectors, label_ids, most=_most(n, d))
+    if spec.projection == "pca":
+        size = spec.pca if isinstance(spec.pca, int | float) else 1
+        return pca(vectors, size, spec.whiten or 0.0)
+    return None
+
+
+def _refitted(spec: Spec, vectors: NDArray[np.float32], label_ids: Ints) -> Projection | None:
+    """The same of fewer references, which may have fewer components."""
+    if isinstance(spec.pca, int):
+        spec = replace(spec, pca=min(spec.pca, len(vectors) - 1, vectors.shape[1]))
+    return _projection(spec, vectors, label_ids)
+
+
+def _most(n: int, d: int) -> int:
+    """Columns with which a projection and its references are no larger than the embeddings."""
+    most = max(n * d // (n + d), 2)
+    if n < _MANY:
+        return most
+    return max((width for width in _WIDTHS if width <= most), default=most)
+
+
+def _width(r: int, d: int) -> int:
+    """How wide a learned projection is made by columns of zeros: few widths take few templates."""
+    return max(r, min(next((width for width in _WIDTHS if width >= r), r), d))

@@ -1,0 +1,143 @@
+"""Photos in a zip or tar archive."""
+
+from __future__ import annotations
+
+import bz2
+import errno
+import gzip
+import lzma
+import posixpath
+import shutil
+import tarfile
+import tempfile
+import threading
+import zipfile
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
+from pathlib import Path, PurePosixPath
+from typing import IO, Any
+
+from pocketknn.builder.errors import InputError
+
+from .names import Note, is_litter, of_zip
+from .photo import Photo
+from .readers import LARGEST, within
+
+_ZIP = ".zip"
+_TARS = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")
+_MOST_GROWTH = 20  # times; bitmaps of drawings may shrink that much in an archive
+_SPARE_DISK = 64 << 20  # bytes that are left to others
+_UNPACKERS: dict[bytes, Callable[[Path], Any]] = {
+    b"\x1f\x8b": gzip.open,
+    b"BZ": bz2.open,
+    b"\xfd7": lzma.open,
+}
+Member = tuple[str, Callable[[], bytes]]
+
+
+def is_archive(name: str) -> bool:
+    """Whether a file of this name is an archive."""
+    return name.lower().endswith((_ZIP, *_TARS))
+
+
+def photos_in(path: Path, note: Note) -> Iterator[Photo]:
+    """The photos in an archive of class folders, which stays open for as long as they are used.
+
+    Args:
+        path: one that `is_archive`.
+        note: told of names that may be garbled.
+
+    Raises:
+        InputError: it cannot be read, or a packed tar grows as no pictures do.
+    """
+    is_zip = path.name.lower().endswith(_ZIP)
+    try:
+        found = [
+            (name, content)
+            for name, content in (_zip_members(path, note) if is_zip else _tar_members(path))
+            if not any(map(is_litter, PurePosixPath(name).parts))
+        ]
+    except (zipfile.BadZipFile, tarfile.TarError, lzma.LZMAError, OSError, EOFError) as error:
+        raise InputError(f"{path.name} cannot be read as an archive: {error}") from error
+    above = {PurePosixPath(name).parts[0] for name, _ in found}
+    # An archive of one folder of classes: that folder's name says nothing.
+    wrapped = len(above) == 1 and all(len(PurePosixPath(name).parts) > 2 for name, _ in found)
+    for name, content in found:
+        yield Photo.in_folders(name.partition("/")[2] if wrapped else name, content)
+
+
+def _zip_members(path: Path, note: Note) -> Iterator[Member]:
+    archive = zipfile.ZipFile(path)  # stays open as long as its members are used
+    infos = archive.infolist()
+    names = of_zip([(info.filename, info.flag_bits) for info in infos], note)
+    for name, info in zip(names, infos, strict=True):
+        if not name.endswith("/"):
+            yield name, within(info.file_size, partial(archive.read, info))
+
+
+def _tar_members(path: Path) -> Iterator[Member]:
+    """Members of a tar; a compressed one is first written out whole, to jump about in it."""
+    with path.open("rb") as stream:
+        unpacker = _UNPACKERS.get(stream.read(2))
+    if unpacker is None:
+        plain: IO[bytes] = path.open("rb")
+    else:
+        plain = tempfile.TemporaryFile()  # noqa: SIM115  # stays open as long as its members
+        with unpacker(path) as packed:
+            _unpack(packed, plain, path)
+        plain.seek(0)
+    lock = threading.Lock()
+
+    def content(info: tarfile.TarInfo) -> bytes:
+        with lock:
+            plain.seek(info.offset_data)
+            return plain.read(info.size)
+
+    with tarfile.open(fileobj=plain) as archive:
+        members = list(archive)
+    there = {posixpath.normpath(info.name): info for info in members if not info.isdir()}
+    for info in there.values():
+        found = _linked(info, there)
+        read = partial(content, found) if found else _leads_nowhere
+        yield info.name.removeprefix("./"), within(found.size if found else 0, read)
+
+
+def _linked(info: tarfile.TarInfo, there: Mapping[str, tarfile.TarInfo]) -> tarfile.TarInfo | None:
+    """The member that holds the bytes, as a second name of a file holds none; None without one."""
+    seen: set[str] = set()
+    while info.islnk() or info.issym():
+        above = posixpath.dirname(info.name) if info.issym() else ""
+        name = posixpath.normpath(posixpath.join(above, info.linkname))
+        if name in seen or name not in there:
+            return None
+        seen.add(name)
+        info = there[name]
+    return info if info.isfile() else None
+
+
+def _leads_nowhere() -> bytes:
+    raise OSError(errno.ENOENT, "no file, and no link to one in the archive")
+
+
+def _unpack(packed: IO[bytes], plain: IO[bytes], path: Path) -> None:
+    """Write out what an archive holds, unless it grows as no pictures do.
+
+    Raises:
+        InputError: it does, or there is no room for it.
+    """
+    most = max(LARGEST, _MOST_GROWTH * path.stat().st_size)
+    free = shutil.disk_usage(tempfile.gettempdir()).free
+    while block := packed.read(1 << 20):
+        most -= len(block)
+        free -= len(block)
+        if most < 0:
+            raise InputError(
+                f"{path.name} unpacks to more than {_MOST_GROWTH} times its size, as pictures do"
+                " not; unpack it, and give the folder"
+            )
+        if free < _SPARE_DISK:
+            raise InputError(
+                f"{path.name} does not fit into {tempfile.gettempdir()}, which TMPDIR may name"
+                " elsewhere; unpack it, and give the folder"
+            )
+        plain.write(block)

@@ -1,0 +1,53 @@
+"""A picture file that was found, and its bytes."""
+
+from __future__ import annotations
+
+import zipfile
+import zlib
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+
+class PictureError(ValueError):
+    """A picture that cannot be used; the message says why, without the path."""
+
+
+class UnreadError(PictureError):
+    """A picture whose file cannot be read, now and here."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Photo:
+    """A picture file that was found.
+
+    Attributes:
+        name: its path below the place that was searched, with forward slashes.
+        label: its class: the folders above it, joined with "/", or what a table says; "" for none.
+        content: reads the file's bytes; raises OSError where it cannot.
+        targets: numbers that a table says of it, for regression.
+    """
+
+    name: str
+    label: str
+    content: Callable[[], bytes] = field(compare=False, repr=False)
+    targets: tuple[float, ...] = ()
+
+    @classmethod
+    def in_folders(cls, name: str, content: Callable[[], bytes]) -> Photo:
+        """A photo whose class is the folders above it."""
+        return cls(name=name, label=name.rpartition("/")[0], content=content)
+
+
+def read(photo: Photo) -> bytes:
+    """The bytes of a photo.
+
+    Raises:
+        UnreadError: they cannot be read; the message says why.
+    """
+    try:
+        return photo.content()
+    except OSError as error:
+        raise UnreadError(error.strerror or "cannot be read") from error
+    except (zipfile.BadZipFile, zlib.error, RuntimeError, NotImplementedError) as error:
+        # A damaged or encrypted member of an archive.
+        raise UnreadError(f"cannot be read from the archive: {error}") from error

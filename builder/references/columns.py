@@ -1,0 +1,158 @@
+"""The columns of references, and what makes them fit each other."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from pocketknn.builder.errors import InputError
+
+if TYPE_CHECKING:
+    from pocketknn.builder.backbones.provenance import Provenance
+
+UNORDERED = "the references have no labels, so there is no order of classes"
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Columns:
+    """What `References` are, column by column; see there."""
+
+    vectors: NDArray[np.float32]
+    labels: tuple[str, ...]
+    label_ids: NDArray[np.int64]
+    ids: tuple[str, ...]
+    paths: tuple[str, ...]
+    sha256: tuple[str, ...]
+    targets: NDArray[np.float32]
+    target_names: tuple[str, ...]
+    provenance: Provenance | None
+
+    def __len__(self) -> int:
+        return len(self.vectors)
+
+    @property
+    def dim(self) -> int:
+        """Length d of an embedding."""
+        return int(self.vectors.shape[1])
+
+    def label_of(self, row: int) -> str:
+        """The class of a row; "" where there are no labels."""
+        return self.labels[self.label_ids[row]] if self.labels else ""
+
+
+def rows_of(values: ArrayLike, what: str) -> NDArray[np.float32]:
+    """A table of finite float32 numbers, read-only; a single column of targets may come flat.
+
+    Args:
+        values: (n, d).
+        what: a row of it, for messages: "reference", or "the target of row".
+
+    Raises:
+        InputError: it is none.
+    """
+    try:
+        given = np.asarray(values)
+        if given.dtype.kind not in "biufO":  # of complex numbers, dates and texts it would be quiet
+            raise TypeError(f"{given.dtype} is no number")
+        with np.errstate(over="ignore"):
+            rows = given if _is_fixed(given) else np.array(given, np.float32)
+    except OverflowError as error:
+        raise InputError(f"{what}: a number is too large for float32") from error
+    except (TypeError, ValueError) as error:
+        raise InputError(f"{what}: not a table of numbers") from error
+    if rows.ndim == 1 and what != "reference":
+        rows = rows[:, None]
+    if rows.ndim != 2:
+        raise InputError(f"references need a table (n, d) of numbers, not shape {rows.shape}")
+    if not np.isfinite(rows).all():
+        bad = int(np.argmin(np.isfinite(rows).all(axis=1)))
+        raise InputError(f"{what} {bad} holds a NaN or infinite value")
+    rows.flags.writeable = False
+    return rows
+
+
+def _is_fixed(given: NDArray[Any]) -> bool:
+    """Whether numbers are as references hold them, and nobody can change them."""
+    part: Any = given
+    while isinstance(part, np.ndarray) and not part.flags.writeable:
+        part = part.base
+    whole = part is None and given.flags.c_contiguous
+    return whole and given.dtype == np.float32
+
+
+def texts_of(values: Sequence[str] | None, what: str, n: int) -> tuple[str, ...]:
+    """A text for each of n references, without numpy's own kind of them; "" where None is given.
+
+    Raises:
+        InputError: they are no texts, or not so many.
+    """
+    texts = ("",) * n if values is None else names_of(values, what)
+    if len(texts) != n:
+        raise InputError(f"{len(texts)} {what} for {n} references")
+    return texts
+
+
+def names_of(values: Sequence[str], what: str) -> tuple[str, ...]:
+    """A list of texts.
+
+    Raises:
+        InputError: it is none.
+    """
+    if isinstance(values, str) or not isinstance(values, Iterable):
+        raise InputError(f"{what} are a list of texts, not {values!r:.40}")
+    texts = tuple(values)
+    for row, one in enumerate(texts):
+        if one is None and what == "labels":
+            raise InputError(f"a label is empty: that of reference {row}")
+        if not isinstance(one, str):
+            raise InputError(f"{what} are texts, but number {row} is {one!r:.40}")
+    return tuple(map(str, texts))
+
+
+def classes_of(
+    labels: Sequence[str] | None, classes: Sequence[str] | None, n: int
+) -> tuple[tuple[str, ...], NDArray[np.int64]]:
+    """The classes in order, and the number of each of n references' class, read-only.
+
+    Args:
+        labels: the class of each; None where there are none.
+        classes: their order; sorted by name when None.
+        n: how many references there are.
+
+    Raises:
+        InputError: a label is empty or not among the classes, a class is listed twice, or there are
+            classes without labels.
+    """
+    if labels is None:
+        if classes:
+            raise InputError(UNORDERED)
+        return (), _fixed(np.empty(0, np.int64))
+    if len(labels) != n:
+        raise InputError(f"{len(labels)} labels for {n} references")
+    if not all(labels):
+        raise InputError(
+            f"a label is empty: that of reference {list(map(bool, labels)).index(False)}"
+        )
+    names = tuple(classes) if classes is not None else tuple(sorted(set(labels)))
+    number = {name: i for i, name in enumerate(names)}
+    if len(number) < len(names):
+        raise InputError(f"the class {twice(names)!r} is listed twice")
+    missing = sorted(set(labels) - set(number))
+    if missing:
+        raise InputError(f"the class {missing[0]!r} is not in the list of classes")
+    return names, _fixed(np.array([number[label] for label in labels], np.int64))
+
+
+def twice(names: Sequence[str]) -> str | None:
+    """The first name that is there more than once."""
+    return next((name for name, count in Counter(names).items() if count > 1), None)
+
+
+def _fixed(numbers: NDArray[np.int64]) -> NDArray[np.int64]:
+    numbers.flags.writeable = False
+    return numbers

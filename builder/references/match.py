@@ -1,0 +1,85 @@
+"""The pictures of references, where they can be found again."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pocketknn.builder.photos.crop import square
+from pocketknn.builder.photos.decode import decode, read
+from pocketknn.builder.photos.photo import Photo, PictureError
+
+OF_PICTURE = re.compile(r"([0-9a-f]{12,64})(-\d+)?")  # an id that a build gave to a picture
+
+
+class ByPicture:
+    """References by their pictures: an id that a build gave is the start of the file's hash.
+
+    Copies have the ids abc, abc-2, abc-3; ids of another kind belong to no picture.
+    """
+
+    def __init__(self, ids: Iterable[str]) -> None:
+        self._places: dict[str, list[int]] = defaultdict(list)
+        for place, one in enumerate(ids):
+            if match := OF_PICTURE.fullmatch(one):
+                self._places[match[1]].append(place)
+        self._lengths = sorted(set(map(len, self._places)))
+
+    def places(self, content: bytes) -> list[int]:
+        """The places of the ids of a picture, wherever its file lies now.
+
+        Args:
+            content: the bytes of the file.
+        """
+        digest = hashlib.sha256(content).hexdigest()
+        return [
+            place for length in self._lengths for place in self._places.get(digest[:length], ())
+        ]
+
+
+def among(photos: Iterable[Photo], ids: Iterable[str]) -> int:
+    """How many of the photos are references."""
+    references = ByPicture(ids)
+    count = 0
+    for photo in photos:
+        try:
+            count += bool(references.places(read(photo)))
+        except PictureError:
+            continue
+    return count
+
+
+def thumbnails(
+    paths: Mapping[str, str], photos: Iterable[Photo], size: int, crop: str
+) -> dict[str, NDArray[np.uint8]]:
+    """Pictures (size, size, 3) of references, by id.
+
+    A reference is left out where its path leads to no picture any more, or to another one. One
+    without a path is looked for among all photos.
+
+    Args:
+        paths: by the ids of the references, where their pictures were; "" where it is not told.
+        photos: what was built from, as `find` gives it.
+        size: side of the thumbnails in pixels.
+        crop: how a picture becomes a square.
+    """
+    ids, wanted = list(paths), set(paths.values())
+    by_picture = ByPicture(ids)
+    found: dict[str, NDArray[np.uint8]] = {}
+    for photo in photos:
+        if not wanted & {photo.name, ""}:
+            continue
+        try:
+            content = read(photo)
+            same = (ids[place] for place in by_picture.places(content))
+            ours = [one for one in same if paths[one] in (photo.name, "")]
+            if ours:
+                found |= dict.fromkeys(ours, square(decode(content), size, crop))
+        except PictureError:
+            continue
+    return found

@@ -1,0 +1,50 @@
+"""Modules under the names they had in version 0.1, as far as its pages and notebooks named them."""
+
+from __future__ import annotations
+
+import sys
+import warnings
+from collections.abc import Sequence
+from importlib import import_module
+from importlib.abc import Loader, MetaPathFinder
+from importlib.machinery import ModuleSpec
+from types import ModuleType
+
+RENAMED = {
+    "pocketknn.builder.accuracy": "pocketknn.builder.knn.evaluation",
+    "pocketknn.builder.backbone": "pocketknn.builder.backbones.load",
+    "pocketknn.builder.classifier": "pocketknn.builder.knn.classifier",
+    "pocketknn.builder.cluster": "pocketknn.builder.embedding.ray.connection",
+    "pocketknn.builder.fit": "pocketknn.builder.knn.resolve",
+    "pocketknn.builder.folds": "pocketknn.builder.knn.folds",
+    "pocketknn.builder.grid": "pocketknn.builder.selection.grid",
+    "pocketknn.builder.images": "pocketknn.builder.photos.decode",
+    "pocketknn.builder.model": "pocketknn.builder.graph.build",
+    "pocketknn.builder.neighbors": "pocketknn.builder.knn.exact",
+    "pocketknn.builder.ray_engine": "pocketknn.builder.embedding.ray.embed",
+    "pocketknn.builder.sources": "pocketknn.builder.photos.find",
+    "pocketknn.builder.tune": "pocketknn.builder.selection.cross_validation",
+    "pocketknn.export.artefact": "pocketknn.export.formats.artefact",
+    "pocketknn.export.handover": "pocketknn.export.pipeline",
+    "pocketknn.export.options": "pocketknn.export.formats.options",
+    "pocketknn.export.quiet": "pocketknn.export.cli.console.quiet",
+}
+
+
+def find_renamed() -> None:
+    """Let `import` find modules by their earlier names, with a DeprecationWarning."""
+    if not any(isinstance(one, _Renamed) for one in sys.meta_path):
+        sys.meta_path.append(_Renamed())
+
+
+class _Renamed(MetaPathFinder, Loader):
+    def find_spec(
+        self, name: str, path: Sequence[str] | None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        return ModuleSpec(name, self) if name in RENAMED else None
+
+    def exec_module(self, module: ModuleType) -> None:
+        name = module.__name__
+        new = RENAMED[name]
+        warnings.warn(f"{name} is {new} now", DeprecationWarning, stacklevel=2)
+        sys.modules[name] = import_module(new)  # what import hands out, once this has returned

@@ -1,0 +1,194 @@
+"""What people read of a build, in lines: what went in, how good it is, and what to type next."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+from pocketknn.builder.choices.searches import SEARCHES
+from pocketknn.export.output.names import REPORT
+from pocketknn.export.report.wording import projected
+
+from .text import command_line
+
+if TYPE_CHECKING:
+    from pocketknn.builder.embedding.embedded import Skipped
+    from pocketknn.export.pipeline.export import Export
+
+_SHOWN = 10
+_ONE_CLASS = "warning: there is one class only, so every picture will be put into it"
+
+
+def facts(manifest: dict[str, Any], skipped: Sequence[Skipped]) -> list[str]:
+    """What went into a build and how good it is, a line each."""
+    one_class = len(manifest["references"]["per_label"]) == 1 and not manifest["reject"]
+    return [
+        *_references(manifest),
+        *_skipped(skipped),
+        *_model(manifest),
+        *_accuracy(manifest["references"]),
+        *_projection(manifest["projection"]),
+        *_search(manifest["search"]),
+        *_rejection(manifest["reject"]),
+        *([_ONE_CLASS] if one_class else []),
+    ]
+
+
+def crops(result: Export) -> list[str]:
+    """Where a platform would make squares otherwise than the build did, and how to see the cost."""
+    given = result.manifest["input"]
+    others = {
+        consumer["name"]: consumer["crop"]
+        for consumer in given.get("consumers", {}).values()
+        if consumer["crop"] != given["crop"]
+    }
+    if not others:
+        return []
+    names = " and ".join(f"{name} takes {crop}" for name, crop in others.items())
+    crop = next(iter(others.values()))
+    return [
+        f"warning: the crop is {given['crop']}, but by default {names};"
+        " crop before, or see the cost:",
+        f"  {command_line('pocketknn', 'eval', str(result.out), 'PHOTOS', '--crop', crop)}",
+    ]
+
+
+def next_steps(result: Export) -> list[str]:
+    """What is there, and the commands to type next."""
+    kept = [one.name for one in result.written if one.parity.agrees]
+    if not kept:
+        return [f"no file agrees with the exact k-NN; {result.out} holds the references only"]
+    # Where there is a choice, not the file whose runtime takes seconds to import.
+    best = str(result.out / min(kept, key=lambda name: name == "model.keras"))
+    pictures = result.manifest["input"]["name"] == "image"
+    report = f"; {REPORT} in it shows how good it is" if (result.out / REPORT).exists() else ""
+    lines = [f"{result.out} is ready{report}. Next:"]
+    if pictures:
+        lines.append(f"  {command_line('pocketknn', 'predict', best, 'PICTURE.jpg')}")
+    lines.append(f"  {command_line('pocketknn', 'inspect', best)}")
+    if "model.keras" in kept:  # verify takes the embeddings from it
+        photos = ["PHOTOS"] if pictures else []
+        lines.append(f"  {command_line('pocketknn', 'verify', str(result.out), *photos)}")
+    return lines
+
+
+def _references(manifest: dict[str, Any]) -> Iterator[str]:
+    references = manifest["references"]
+    per_label, classes = references["per_label"].values(), ", no classes"
+    if per_label:
+        least, most = min(per_label), max(per_label)
+        each = f"{least}" if least == most else f"{least} to {most}"
+        classes = f" in {len(per_label)} classes ({each} each)"
+    yield f"{references['count']} references{classes}"
+    yield from kept_lines(manifest.get("condensed"))
+    if references["duplicates"]:
+        yield f"{references['duplicates']} of them are copies of another picture"
+    if pairs := references["contradictions"]:
+        first, second = pairs[0]
+        yield f"warning: the same picture in two classes: {first} and {second}"
+        if len(pairs) > 1:
+            yield f"  … and {len(pairs) - 1} more such pairs, all in manifest.json"
+
+
+def _skipped(skipped: Sequence[Skipped]) -> Iterator[str]:
+    if skipped:
+        yield f"{len(skipped)} skipped:"
+        yield from (f"  {one.name}: {one.reason}" for one in skipped[:_SHOWN])
+        if len(skipped) > _SHOWN:
+            yield f"  … and {len(skipped) - _SHOWN} more, all in manifest.json"
+
+
+def _model(manifest: dict[str, Any]) -> Iterator[str]:
+    if backbone := manifest["backbone"]:
+        side = manifest["input"]["shape"][0]
+        yield f"backbone {backbone['name']} at {side}×{side}, {backbone['dim']} values each"
+        if backbone["why"]:
+            yield f"  {backbone['why']}"
+    voting, temperature = "", manifest["temperature"]
+    if manifest["head"] != "neighbors":
+        voting = (
+            f", vote {manifest['vote']}"
+            + (f" (temperature {temperature:.2g})" if temperature else "")
+            + (", balanced" if manifest["balanced"] else "")
+        )
+    yield f"head {manifest['head']}, k = {manifest['k']}, metric {manifest['metric']}{voting}"
+
+
+def _accuracy(references: dict[str, Any]) -> Iterator[str]:
+    if loo := references["leave_one_out"]:
+        quality = f"accuracy {loo['accuracy']:.1%}" if loo["rmse"] is None else _errors(loo["rmse"])
+        sample = "" if loo["queries"] == references["count"] else f" over {loo['queries']} of them"
+        if folds := loo.get("folds"):  # whose k is what is left of the build's, and says nothing
+            yield f"{folds}-fold cross-validation: {quality}{sample}"
+        else:
+            yield f"leave-one-out {quality} (k = {loo['k']}){sample}"
+    if of := references.get("figures_of"):
+        yield f"  these figures are those of its build, which had {of} references"
+
+
+def _errors(rmse: dict[str, float]) -> str:
+    errors = ", ".join(f"{name} {error:.4g}" for name, error in rmse.items())
+    return f"root mean squared error: {errors}"
+
+
+def _projection(projection: dict[str, Any] | None) -> Iterator[str]:
+    if projection:
+        yield f"compares {projected(projection)}"
+        if without := projection["without"]:
+            before = without["accuracy"]
+            accuracy = "" if before is None else f"accuracy {before:.1%}, "
+            yield (
+                f"  without it: {accuracy}the same first neighbour for"
+                f" {without['first_equal']:.1%}, {without['recall']:.1%} of the same neighbours"
+            )
+
+
+def _search(search: dict[str, Any]) -> Iterator[str]:
+    """How the references are stored and searched, where it is not in the usual way."""
+    by, precision = search["by"], search["references_precision"]
+    if not SEARCHES[by].SCANS and precision == "float32":
+        return
+    yield f"search {by}: {precision} references, {SEARCHES[by].WORDS.format(**search)}"
+    if search["recall"] is not None:
+        yield (
+            f"  finds {search['recall']:.2%} of the exact neighbours of {search['queries']}"
+            " references, each left out"
+        )
+
+
+def _rejection(reject: dict[str, Any] | None) -> Iterator[str]:
+    if reject:
+        known, left_out, strangers = (
+            reject[name] for name in ("known", "left_out_classes", "strangers")
+        )
+        yield f"unknown where the nearest score is below {reject['threshold']:.4g}"
+        if known is not None:
+            yield f"  rejects {known:.1%} of the references, each left out"
+        if left_out is not None:
+            yield f"  rejects {left_out:.1%} of the pictures of a class that is left out"
+        if strangers is not None:
+            yield f"  rejects {strangers:.1%} of {reject['strangers_asked']} strangers"
+
+
+def kept_lines(condensed: dict[str, Any] | None) -> list[str]:
+    """What was kept and what it costs, a line each."""
+    if not condensed:
+        return []
+    by, before, kept = condensed["by"], condensed["before"], condensed["kept"]
+    taken = f"{kept * condensed['bytes_each'] / 1e6:.2f} MB"
+    lines = [f"condensed from {before} references to {kept} ({by}), {taken} of vectors"]
+    curve = condensed["curve"]
+    measured = [one for one in curve if one["accuracy"] is not None or one["rmse"]]
+    if measured:
+        lines.append(f"  all {before} asked of so many, none of itself: " + _told(measured))
+    return lines
+
+
+def _told(curve: Sequence[dict[str, Any]]) -> str:
+    def value(point: dict[str, Any]) -> str:
+        if point["rmse"]:
+            return " ".join(f"{error:.4g}" for error in point["rmse"].values())
+        return f"{point['accuracy']:.1%}"
+
+    what = "error" if curve[0]["rmse"] else "accuracy"
+    return f"{what} " + ", ".join(f"{value(point)} of {point['kept']}" for point in reversed(curve))

@@ -1,0 +1,195 @@
+"""The options of build, read into the values that they stand for."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from pocketknn import builder
+from pocketknn.builder.errors import InputError
+from pocketknn.export.cli.options import (
+    CondenseBy,
+    Crop,
+    Metric,
+    Network,
+    OldPca,
+    Vote,
+    names,
+)
+
+if TYPE_CHECKING:
+    from pocketknn.builder.embedding.ray.connection import Cluster
+    from pocketknn.builder.selection.condense import Condense
+    from pocketknn.export.formats.options import Options
+    from pocketknn.export.sizes.budget import Budget
+
+ENGINES = ("local", "ray")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Model:
+    """What the model computes; the fields are those of `Spec`."""
+
+    k: Annotated[
+        str | None,
+        typer.Option(help="Neighbours that are found and vote, or auto; else up to 100."),
+    ] = None
+    metric: Metric = "cosine"
+    projection: Annotated[
+        str,
+        typer.Option(
+            help="What of an embedding is compared: classes (the directions in which the classes"
+            " differ, learned from the photos), none (all of it), pca:64, pca:0.95 (a share of the"
+            " variance), pca:auto, pca:64:0.5 (whitened by a power); auto: classes where"
+            " cross-validation is for it."
+        ),
+    ] = "auto"
+    pca: OldPca = None
+    whiten: Annotated[float | None, typer.Option(hidden=True)] = None
+    vote: Vote = None
+    temperature: Annotated[
+        float | None,
+        typer.Option(help="Of the soft vote, in units of the score; else found by likelihood."),
+    ] = None
+    balanced: Annotated[
+        bool | None,
+        typer.Option(help="Let classes of unequal size count the same; a soft vote does."),
+    ] = None
+    head: Annotated[
+        str | None,
+        typer.Option(help="classify (where there are classes), regress (targets) or neighbors."),
+    ] = None
+    reject: Annotated[
+        str | None,
+        typer.Option(help="auto, or the score below which a picture is of the class unknown."),
+    ] = None
+    false_rejection: Annotated[
+        float, typer.Option(help="Share of known pictures that auto may reject.")
+    ] = 0.05
+    references_precision: Annotated[
+        str, typer.Option(help="float32, float16 or int8, of the stored references.")
+    ] = "float32"
+    search: Annotated[
+        str,
+        typer.Option(help="exact, rerank (scan, then score the best), ivf (cells) or auto."),
+    ] = "exact"
+    recall: Annotated[
+        float | None, typer.Option(help="Share of the exact neighbours to be found; 0.99.")
+    ] = None
+    candidates: Annotated[
+        int | None, typer.Option(help="References that rerank and ivf score; as many as needed.")
+    ] = None
+    probes: Annotated[int | None, typer.Option(help="Cells that ivf scans; as many as needed.")] = (
+        None
+    )
+    crop: Crop = "center"
+    seed: Annotated[int, typer.Option(help="Draws the pictures that parity is checked on.")] = 0
+
+    def spec(self, network: Network) -> builder.Spec:
+        """The choices, of which some are typed as a number or auto."""
+        typed = {name: _auto_or(getattr(self, name), name) for name in ("k", "pca", "reject")}
+        return builder.Spec(**asdict(network) | asdict(self) | typed)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Files:
+    """How the files are written; the fields are those of `Options`."""
+
+    precision: Annotated[
+        str | None,
+        typer.Option(help="float32, float16 or int8, of the backbone; a choice of each format."),
+    ] = None
+    pixels: Annotated[
+        str, typer.Option(help="Input type of TFLite and ONNX: float32 or uint8.")
+    ] = "float32"
+    outputs: Annotated[
+        str,
+        typer.Option(help="More TFLite files, that end before the top-k: embedding, scores."),
+    ] = ""
+    ios: Annotated[int, typer.Option(help="Least iOS of the Core ML model: 15 to 18.")] = 16
+    author: Annotated[str, typer.Option(help="Who made the model, for its metadata.")] = ""
+    license: Annotated[str, typer.Option(help="How the model may be used, for its metadata.")] = ""
+
+    def options(self) -> Options:
+        """The options of files."""
+        from pocketknn.export.formats.options import Options
+
+        return Options(**asdict(self) | {"outputs": names(self.outputs)})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sizes:
+    """How many references are kept, and how small the files must be."""
+
+    condense: Annotated[
+        str | None,
+        typer.Option(
+            help="Keep fewer references: 500, 50%, 2MB of vectors; or edited: all that the others"
+            " do not vote against."
+        ),
+    ] = None
+    condense_by: CondenseBy = None
+    budget: Annotated[
+        str | None,
+        typer.Option(help="Take the smallest precision and PCA that are good enough: 2MB, 500KB."),
+    ] = None
+    loss: Annotated[
+        float, typer.Option(help="How much accuracy a budget may cost, as a share.")
+    ] = 0.02
+    agreement: Annotated[
+        float, typer.Option(help="Share of the exact neighbours that a budget must keep.")
+    ] = 0.8
+
+    def fewer(self) -> Condense | None:
+        """How many references to keep; None for all."""
+        from .condense_option import plan_of
+
+        if not (self.condense or self.condense_by):
+            return None
+        return plan_of(self.condense, self.condense_by)
+
+    def within(self) -> Budget | None:
+        """What the files must keep within; None for no limit."""
+        from pocketknn.export.cli.byte_size import parse_bytes
+        from pocketknn.export.sizes.budget import Budget
+
+        if self.budget is None:
+            return None
+        return Budget(bytes=parse_bytes(self.budget), loss=self.loss, agreement=self.agreement)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Engine:
+    """Where photos are embedded."""
+
+    engine: Annotated[
+        str, typer.Option(help="Where photos are embedded: local, or ray for a Ray cluster.")
+    ] = "local"
+    ray_address: Annotated[
+        str | None,
+        typer.Option(help="With ray: auto or ray://HOST:PORT; without it, one is started here."),
+    ] = None
+
+    def cluster(self) -> Cluster | None:
+        """The cluster; None for this process."""
+        from pocketknn.builder.embedding.ray.connection import Cluster
+
+        if self.engine not in ENGINES:
+            raise InputError(f"unknown engine {self.engine!r}; choose from {', '.join(ENGINES)}")
+        if self.engine == "ray":
+            return Cluster(address=self.ray_address)
+        if self.ray_address is not None:
+            raise InputError(f"--ray-address {self.ray_address} goes with --engine ray")
+        return None
+
+
+def _auto_or(text: str | None, option: str) -> int | float | str | None:
+    if text in (None, "auto"):
+        return text
+    for kind in (int, float):
+        with suppress(ValueError):
+            return kind(text)
+    raise InputError(f"--{option} takes a number or auto, not {text!r}")

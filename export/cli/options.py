@@ -1,0 +1,146 @@
+"""Options that commands share: single ones as aliases, those that go together as dataclasses."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, fields, is_dataclass
+from functools import update_wrapper
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
+
+import typer
+
+from pocketknn.builder.system.cache import USUAL, Cache
+
+if TYPE_CHECKING:
+    from pocketknn.export.pipeline.request import Selection
+
+Artefact = Annotated[Path, typer.Argument(help="A .keras, .tflite, .mlpackage or .onnx.")]
+Build = Annotated[Path, typer.Argument(help="A folder that build wrote.")]
+BuildOrFile = Annotated[
+    Path, typer.Argument(help="A folder that build wrote, or one of its files.")
+]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+Weights = Annotated[Path | None, typer.Option(help="Weights file for a named MobileNet.")]
+Metric = Annotated[str, typer.Option(help="cosine, euclidean, manhattan or minkowski (p = 3).")]
+Vote = Annotated[
+    str | None, typer.Option(help="soft (the default for classes), uniform or distance.")
+]
+Crop = Annotated[str, typer.Option(help="center, stretch or fit.")]
+CondenseBy = Annotated[
+    str | None,
+    typer.Option(help="How to choose a number of them: prototypes, which is the default."),
+]
+OldPca = Annotated[str | None, typer.Option(hidden=True)]  # an older spelling of --projection
+Exclude = Annotated[
+    list[str] | None, typer.Option(help="Pattern of names to leave out, such as 'raw/*'.")
+]
+Limit = Annotated[int | None, typer.Option(help="At most so many photos of each class.")]
+Strict = Annotated[bool, typer.Option("--strict", help="Refuse pictures that cannot be read.")]
+NoCache = Annotated[
+    bool, typer.Option("--no-cache", help="Embed all photos anew, and remember none.")
+]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Network:
+    """Which backbone embeds photos; the fields are those of `Spec`."""
+
+    backbone: Annotated[
+        str, typer.Option(help="auto, bundled, pixels, efficientnet_lite0, … or a .keras file.")
+    ] = "auto"
+    weights: Weights = None
+    alpha: Annotated[float | None, typer.Option(help="Width of a named MobileNet.")] = None
+    size: Annotated[int | None, typer.Option(help="Side of the model's input in pixels.")] = None
+    input_range: Annotated[
+        str, typer.Option(help="Pixels a .keras backbone wants: 0..255, 0..1 or -1..1.")
+    ] = "0..255"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Columns:
+    """How a table of photos is read."""
+
+    path_column: Annotated[str, typer.Option(help="Column of a table of photos.")] = "path"
+    label_column: Annotated[
+        str | None, typer.Option(help="Column of a table; label where there is one.")
+    ] = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Targets(Columns):
+    """How a table of photos is read that may have numbers too."""
+
+    target_column: Annotated[
+        list[str] | None, typer.Option(help="Column of numbers, for regression; may be repeated.")
+    ] = None
+
+
+def grouped(command: Callable[..., None]) -> Callable[..., None]:
+    """A command for typer, with an option for each field of the parameters that are dataclasses."""
+    groups: dict[str, type] = {}
+    options: list[inspect.Parameter] = []
+    for one in inspect.signature(command, eval_str=True).parameters.values():
+        if not (isinstance(one.annotation, type) and is_dataclass(one.annotation)):
+            options.append(one.replace(kind=inspect.Parameter.KEYWORD_ONLY))
+            continue
+        groups[one.name] = one.annotation
+        hints = get_type_hints(one.annotation, include_extras=True)
+        options += [
+            inspect.Parameter(
+                field.name,
+                inspect.Parameter.KEYWORD_ONLY,
+                default=field.default,
+                annotation=hints[field.name],
+            )
+            for field in fields(one.annotation)
+        ]
+
+    def run(**given: Any) -> None:  # noqa: ANN401  # whatever typer has read
+        values = {
+            name: group(**{field.name: given.pop(field.name) for field in fields(group)})
+            for name, group in groups.items()
+        }
+        command(**given, **values)
+
+    update_wrapper(run, command)
+    run.__signature__ = inspect.Signature(options)  # type: ignore[attr-defined]
+    run.__annotations__ = {one.name: one.annotation for one in options}
+    return run
+
+
+def names(text: str) -> tuple[str, ...]:
+    """What stands between commas."""
+    return tuple(name.strip() for name in text.split(",") if name.strip())
+
+
+def selection_of(
+    photos: Path | str,
+    columns: Columns,
+    targets: Iterable[str] | None,
+    exclude: list[str] | None,
+    limit: int | None = None,
+    labels: Path | None = None,
+) -> Selection:
+    """The photos that a command is given."""
+    from pocketknn.builder.photos.remote import place_of
+    from pocketknn.export.pipeline.request import Selection
+
+    return Selection(
+        photos=place_of(photos) if isinstance(photos, str) else photos,
+        path_column=columns.path_column,
+        label_column=columns.label_column,
+        target_columns=tuple(targets or ()),
+        labels=labels,
+        exclude=tuple(exclude or ()),
+        limit=limit,
+    )
+
+
+def cache_of(no_cache: bool) -> Cache | None:
+    """What earlier builds remember, with room for more; None remembers nothing."""
+    if no_cache:
+        return None
+    USUAL.trim()
+    return USUAL

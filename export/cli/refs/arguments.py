@@ -1,0 +1,71 @@
+"""Arguments and options that the commands of `pocketknn refs` share."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fnmatch import fnmatch
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pocketknn import builder
+from pocketknn.builder.errors import InputError
+from pocketknn.export.cli.options import Exclude, NoCache, Strict
+
+File = Annotated[
+    Path, typer.Argument(help="References: a .parquet, an ml5 .json, or a folder that build wrote.")
+]
+Places = Annotated[
+    list[Path],
+    typer.Argument(
+        help="Folders with one folder of photos per class, .csv or .parquet tables, .zip or .tar"
+        " archives, or pictures."
+    ),
+]
+New = Annotated[Path, typer.Option("-o", "--out", help="The .parquet file to write.")]
+Force = Annotated[bool, typer.Option("--force", help="Replace an earlier file of references.")]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reading:
+    """How photos become references."""
+
+    label: Annotated[
+        str | None, typer.Option(help="The class of photos that lie in no class folder.")
+    ] = None
+    exclude: Exclude = None
+    strict: Strict = False
+    no_cache: NoCache = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Which:
+    """Some of the references of a file, by their ids, classes and patterns of their paths."""
+
+    ids: Annotated[list[str] | None, typer.Option("--id", help="An id; may be repeated.")] = None
+    classes: Annotated[
+        list[str] | None, typer.Option("--class", help="A class; may be repeated.")
+    ] = None
+    paths: Annotated[
+        list[str] | None,
+        typer.Option("--path", help="A pattern of paths, such as 'raw/*'; may be repeated."),
+    ] = None
+
+    def __bool__(self) -> bool:
+        """Whether anything is named."""
+        return bool(self.ids or self.classes or self.paths)
+
+    def ids_of(self, refs: builder.References) -> list[str]:
+        """The ids, and those of the paths that a pattern fits.
+
+        Raises:
+            InputError: a pattern fits no path.
+        """
+        found = list(self.ids or ())
+        for pattern in self.paths or ():
+            fits = [row for row, path in enumerate(refs.paths) if fnmatch(path, pattern)]
+            if not fits:
+                raise InputError(f"no reference has a path like {pattern!r}")
+            found += [refs.ids[row] for row in fits]
+        return found

@@ -1,0 +1,58 @@
+"""pocketknn refs export: references for ml5.js, or as a plain table."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pocketknn import builder
+from pocketknn.export.cli.console.text import say
+
+from .arguments import File, Force
+
+
+def export_(
+    file: File,
+    out: Annotated[
+        Path,
+        typer.Option("-o", "--out", help="A .json for ml5's KNNClassifier.load, or a .csv table."),
+    ],
+    force: Force = False,
+) -> None:
+    """Write references for ml5.js, or as a plain table.
+
+    In the .json the vectors have length 1, as ml5's KNNClassifier.load does not scale them; in the
+    .csv they are as the backbone gave them.
+    """
+    from pocketknn.builder.references import ml5_json
+    from pocketknn.export.output.atomic_file import check_new, saved
+
+    from .files import CSV, JSON, counted, described, located, opened
+
+    check_new(out, [JSON, CSV], force, [located(file)])
+    refs = opened(file)
+    with saved(out, force) as path:
+        if out.suffix.lower() == JSON:
+            ml5_json.write(refs, path, unit_length=True)
+            said = "scaled to length 1, since ml5's load does not; ids, paths and backbone left out"
+        else:
+            _write_table(refs, path)
+            said = "as the backbone gave them, not scaled"
+    say(f"{described(refs)}, {counted(refs.dim, 'value')} each; written to {out}")
+    say(f"  {said}")
+
+
+def _write_table(refs: builder.References, path: Path) -> None:
+    from pocketknn.builder.references.csv_table import guarded
+    from pocketknn.export.output.atomic_file import COLUMNS
+
+    numbers = [f"e{i}" for i in range(refs.dim)]
+    with path.open("w", encoding="utf-8", newline="") as stream:
+        writer = csv.writer(stream, lineterminator="\n", quoting=csv.QUOTE_NONNUMERIC)
+        writer.writerow((*COLUMNS, *refs.target_names, *numbers))
+        for row, vector in enumerate(refs.vectors):
+            texts = (refs.ids[row], refs.label_of(row), refs.paths[row])
+            writer.writerow((*map(guarded, texts), *refs.targets[row], *vector))

@@ -1,0 +1,167 @@
+"""Other references for a file: some go, classes get other names, and photos come in."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence, Set
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from pocketknn.builder.backbones.backbone import Backbone
+from pocketknn.builder.embedding.local import embed
+from pocketknn.builder.errors import InputError
+from pocketknn.builder.photos.find import check_classes
+from pocketknn.builder.photos.photo import Photo
+from pocketknn.builder.references.references import References
+from pocketknn.export.manifest.read_back import Opened
+
+
+@dataclass(frozen=True, kw_only=True)
+class Changes:
+    """What to do, in this order. It holds for the photos that come in as for what is there.
+
+    Attributes:
+        remove: ids of references that go; `add` does not bring the same picture of the same class
+            back.
+        remove_classes: classes that go with all their references; of `add` they are left out.
+        rename: classes with other names, as OLD=NEW, by which those of `add` are called too.
+        add: photos to put in, laid out as for a build.
+    """
+
+    remove: tuple[str, ...] = ()
+    remove_classes: tuple[str, ...] = ()
+    rename: tuple[str, ...] = ()
+    add: Path | None = None
+
+
+def names_of(before: References, changes: Changes, coming: Set[str]) -> dict[str, str]:
+    """Old names of classes to new ones; no two classes of the file get one name.
+
+    Args:
+        before: the references of the file.
+        changes: what is to be done.
+        coming: the classes of the photos that come in.
+
+    Raises:
+        InputError: a name that is not there, or is given twice.
+    """
+    names: dict[str, str] = {}
+    left = [name for name in before.labels if name not in changes.remove_classes]
+    for pair in changes.rename:
+        old, equals, new = pair.partition("=")
+        if not (old and equals and new):
+            raise InputError(f"a class is renamed by OLD=NEW, not {pair!r}")
+        if old in names:
+            raise InputError(f"the class {old!r} is renamed twice")
+        if old in changes.remove_classes:
+            raise InputError(f"the class {old!r} is renamed and taken out")
+        if old not in left and old not in coming:
+            before.check_there(classes=[old])
+        names[old] = new
+    after = [names.get(label, label) for label in left]
+    for name in sorted(set(after)):
+        if after.count(name) > 1:
+            raise InputError(f"two classes would be called {name!r}")
+    check_classes(after)
+    return names
+
+
+def kept(references: References, changes: Changes, names: Mapping[str, str]) -> References:
+    """The references that stay, under their new names."""
+    if changes.remove or changes.remove_classes:
+        references = references.remove(changes.remove, changes.remove_classes)
+    there = {old: new for old, new in names.items() if old in references.labels}
+    return references.relabel(there) if there else references
+
+
+def with_photos(
+    opened: Opened,
+    references: References,
+    changes: Changes,
+    names: Mapping[str, str],
+    coming: Sequence[Photo],
+    net: Backbone | None,
+    say: Callable[[str], None],
+) -> References:
+    """With photos put in, each where a build would have put it.
+
+    Args:
+        opened: the file.
+        references: what of it stays.
+        changes: what was done to these.
+        names: old names of classes to new ones.
+        coming: the photos.
+        net: embeds them.
+        say: takes a line for people.
+
+    Raises:
+        InputError: it is a model of feature vectors.
+    """
+    before = opened.fit.references
+    gone = {
+        (_picture(name), names.get(before.label_of(row), before.label_of(row)))
+        for row, name in enumerate(before.ids)
+        if name in changes.remove
+    }
+    photos = _wanted(coming, changes, names, say)
+    if net is None:
+        raise InputError(f"{opened.path.name} is a model of feature vectors; it takes no photos")
+    if not photos:
+        return references
+    embedded = embed(photos, net, opened.metadata.manifest["input"]["crop"])
+    for one in embedded.skipped:
+        say(f"skipped {one.name}: {one.reason}")
+    found = embedded.references()
+    known = {*references.ids, *references.sha256}
+    pictures = [_picture(name) for name in found.ids]
+    there = [row for row, picture in enumerate(pictures) if picture in known]
+    back = [
+        row
+        for row, picture in enumerate(pictures)
+        if picture not in known and (picture, found.label_of(row)) in gone
+    ]
+    if there:
+        say(f"{len(there)} of the photos are in the file already")
+    if back:
+        say(f"{len(back)} of the photos are taken out, and stay out")
+    new = sorted(set(range(len(found))) - {*there, *back})
+    if not new:
+        return references
+    merged = references.merge(found.select(new))
+    check_classes(merged.labels)
+    return _in_order(merged) if _is_in_order(references) else merged
+
+
+def _wanted(
+    coming: Sequence[Photo],
+    changes: Changes,
+    names: Mapping[str, str],
+    say: Callable[[str], None],
+) -> list[Photo]:
+    """The photos of classes that are not taken out, under the new names of theirs."""
+    left = [photo for photo in coming if photo.label not in changes.remove_classes]
+    if fewer := len(coming) - len(left):
+        say(f"{fewer} of the photos are of classes taken out, and stay out")
+    return [replace(photo, label=names.get(photo.label, photo.label)) for photo in left]
+
+
+def _picture(name: str) -> str:
+    """An id is the start of the picture's hash, and for copies a number."""
+    return name.partition("-")[0]
+
+
+def _is_in_order(references: References) -> bool:
+    return list(references.labels) == sorted(references.labels) and _order(references) == list(
+        range(len(references))
+    )
+
+
+def _in_order(references: References) -> References:
+    ordered = references.select(_order(references))
+    return ordered.in_order(sorted(ordered.labels)) if ordered.labels else ordered
+
+
+def _order(references: References) -> list[int]:
+    """Rows as a build of a folder has them: by label, then by name."""
+    return sorted(
+        range(len(references)), key=lambda row: (references.label_of(row), references.paths[row])
+    )

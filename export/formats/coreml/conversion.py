@@ -1,0 +1,137 @@
+"""From the graph to a Core ML package, by coremltools; the same bytes each time."""
+
+from __future__ import annotations
+
+import json
+import re
+import uuid
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from numpy.typing import NDArray
+
+from pocketknn.export.formats.serving_function import serving_function
+
+from .metadata import LABEL, LABEL_PROBABILITIES
+from .package import Package
+from .rows_first import store_rows
+
+if TYPE_CHECKING:
+    import keras
+
+    from pocketknn.export.formats.options import Options
+
+_HEAD = re.compile(r"pocketknn(_\d+)?/(?!backbone)")
+
+
+def convert(
+    model: keras.Model,
+    path: Path,
+    labels: Sequence[str],
+    options: Options,
+    precision: str,
+    calibration: NDArray[Any] | None = None,
+) -> None:
+    """Convert through coremltools to an ML program for the least iOS that is wanted.
+
+    With `float16` the backbone is half precision and all behind it float32: a sum of squares
+    overflows float16 where vectors are longer than 256, and near neighbours would tie. `int8` is
+    that with 8-bit weights: Core ML computes in half precision.
+    """
+    import coremltools as ct
+
+    function = serving_function(model, batch=1).get_concrete_function()
+    (image,) = model.inputs
+    shape = (1, *image.shape[1:])
+    least = getattr(ct.target, f"iOS{options.ios}")
+    both = {"minimum_deployment_target": least, "skip_model_load": True}
+    # In two steps, as ClassifierConfig beside another output raises IndexError in one.
+    program = ct.convert(
+        [function],
+        source="tensorflow",
+        convert_to="milinternal",
+        compute_precision=ct.precision.FLOAT32,
+        inputs=[
+            ct.ImageType(name=image.name, shape=shape, color_layout=ct.colorlayout.RGB)
+            if len(shape) == 4
+            else ct.TensorType(name=image.name, shape=shape)
+        ],
+        **both,
+    )
+    names = {t.name.split(":")[0]: name for name, t in function.structured_outputs.items()}
+    for value in program.functions["main"].outputs:
+        value.name = names[value.name]
+    passes = ct.PassPipeline.DEFAULT
+    # This pass makes the indices of topk uint16, whatever the number of references.
+    passes.remove_passes({"common::add_int16_cast"})
+    converted = ct.convert(
+        program,
+        convert_to="mlprogram",
+        compute_precision=ct.transform.FP16ComputePrecision(op_selector=_in_backbone)
+        if precision != "float32"
+        else ct.precision.FLOAT32,
+        pass_pipeline=passes,
+        classifier_config=ct.ClassifierConfig(
+            list(labels),
+            predicted_feature_name=LABEL,
+            predicted_probabilities_output="probabilities",
+        )
+        if labels
+        else None,
+        **both,
+    )
+    spec = converted.get_spec()
+    if labels:
+        ct.utils.rename_feature(spec, f"{LABEL}_probs", LABEL_PROBABILITIES)
+    named = ct.models.MLModel(spec, weights_dir=converted.weights_dir, skip_model_load=True)
+    if precision == "int8":
+        named = _quantize(named)
+    named.save(str(path))
+    rewrite(path, ct.utils.load_spec(str(path)))
+    package = Package(path)
+    store_rows(package)
+    package.rewrite()
+
+
+def _in_backbone(op: Any) -> bool:  # noqa: ANN401  # coremltools' Operation has no stubs
+    """Whether nothing that the operation is computed from belongs to the head.
+
+    Only these become float16. The operations that passes put in have names of their own, so names
+    alone do not tell.
+    """
+    waiting, seen = [op], {id(op)}
+    while waiting:
+        here = waiting.pop()
+        if _HEAD.match(here.name):
+            return False
+        for given in here.inputs.values():
+            for value in given if isinstance(given, list | tuple) else [given]:
+                before = getattr(value, "op", None)
+                if before is not None and id(before) not in seen:
+                    seen.add(id(before))
+                    waiting.append(before)
+    return True
+
+
+def _quantize(model: Any) -> Any:  # noqa: ANN401  # coremltools' MLModel has no stubs
+    """8-bit weights of convolutions, a scale per output channel; Core ML widens them."""
+    import coremltools.optimize.coreml as cto
+
+    how = cto.OpLinearQuantizerConfig(mode="linear_symmetric")
+    config = cto.OptimizationConfig(op_type_configs={"conv": how})
+    return cto.linear_quantize_weights(model, config)
+
+
+def rewrite(path: Path, specification: Any) -> None:  # noqa: ANN401  # has no stubs
+    """Write a package's specification and list again: maps in order, items named by their paths."""
+    manifest = path / "Manifest.json"
+    listed = json.loads(manifest.read_text("utf-8"))
+    items = listed["itemInfoEntries"]
+    ids = {old: str(uuid.uuid5(uuid.NAMESPACE_URL, item["path"])) for old, item in items.items()}
+    root = listed["rootModelIdentifier"]
+    model = path / "Data" / items[root]["path"]
+    model.write_bytes(specification.SerializeToString(deterministic=True))
+    listed["rootModelIdentifier"] = ids[root]
+    listed["itemInfoEntries"] = {ids[old]: items[old] for old in sorted(ids, key=ids.__getitem__)}
+    manifest.write_text(json.dumps(listed, indent=4) + "\n", "utf-8", newline="")

@@ -1,0 +1,113 @@
+"""A Core ML package as one that says what it is, and runs."""
+
+from __future__ import annotations
+
+import hashlib
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pocketknn.builder.errors import OF_THE_MACHINE, InputError, first_line
+from pocketknn.export.formats import protobuf_fields
+from pocketknn.export.formats.batches import one_by_one
+from pocketknn.export.formats.requirements import is_there
+from pocketknn.export.formats.texts import manifest_in, of_properties, ours
+from pocketknn.export.output import checksums, seal
+
+from .files import WEIGHTS, root
+from .metadata import LABEL_PROBABILITIES
+
+if TYPE_CHECKING:
+    from pocketknn.export.formats.protocol import Outputs, Run
+
+# Where the texts lie: of Model, of ModelDescription and of Metadata in Core ML's Model.proto.
+_USER_DEFINED = (2, 100, 100)
+_PROGRAM = 502  # of Model
+# One input to the outputs by name, a vote as {label: share}.
+_Predict = Callable[[NDArray[Any]], Mapping[str, Any]]
+
+
+def read(path: Path) -> dict[str, str]:
+    """The user-defined metadata of the package's specification; nothing else of it is read."""
+    if not path.is_dir():
+        raise InputError(f"{path.name} is no Core ML package: those are folders")
+    try:
+        with root(path).open("rb") as file:
+            found = protobuf_fields.texts(file, *_USER_DEFINED)
+    except (ValueError, OSError) as error:
+        raise InputError(f"{path.name} is no Core ML package: {first_line(error)}") from error
+    return ours(of_properties(found), path.name)
+
+
+def check(path: Path) -> dict[str, str]:
+    """Refuse a package that is not what was written; its texts."""
+    texts = read(path)
+    seal.check_texts(texts, path.name)
+    seal.check_runtime(texts, _sealed(path), path.name)
+    return texts
+
+
+def _sealed(path: Path) -> str:
+    """sha256 of a package's program and weights: of all that runs."""
+    digest, model, weights = hashlib.sha256(), root(path), path / "Data" / WEIGHTS
+    with model.open("rb") as file:
+        for one in protobuf_fields.follow(file, _PROGRAM):
+            for block in checksums.blocks(model, one.start, one.end):
+                digest.update(block)
+    for block in checksums.blocks(weights) if weights.exists() else ():
+        digest.update(block)
+    return digest.hexdigest()
+
+
+def load(path: Path, threads: int | None = None) -> Run:
+    """Open the saved package: in Core ML on a Mac with coremltools, else in our evaluator."""
+    labels = manifest_in(check(path))["labels"]
+    on_mac = sys.platform == "darwin" and is_there("coremltools")
+    predict = _core_ml(path) if on_mac else _evaluator(path)
+
+    def one(item: NDArray[Any]) -> Outputs:
+        outputs = predict(item)
+        found: Outputs = {
+            "scores": np.asarray(outputs["scores"], np.float32).reshape(1, -1),
+            "indices": np.asarray(outputs["indices"], np.int64).reshape(1, -1),
+        }
+        if "value" in outputs:
+            found["value"] = np.asarray(outputs["value"], np.float32).reshape(1, -1)
+        if labels:
+            votes = outputs[LABEL_PROBABILITIES]
+            found["probabilities"] = np.array([[votes[label] for label in labels]], np.float32)
+        return found
+
+    return one_by_one(one)
+
+
+def _core_ml(path: Path) -> _Predict:
+    import coremltools as ct
+    from PIL import Image
+
+    model = ct.models.MLModel(str(path))
+    (feed,) = model.get_spec().description.input
+
+    def predict(item: NDArray[Any]) -> dict[str, Any]:
+        picture = feed.type.WhichOneof("Type") == "imageType"
+        value = Image.fromarray(item.astype(np.uint8)) if picture else item[None].astype(np.float32)
+        return dict(model.predict({feed.name: value}))
+
+    return predict
+
+
+def _evaluator(path: Path) -> _Predict:
+    from . import evaluator
+
+    try:
+        program = evaluator.load(path)
+    except OF_THE_MACHINE:
+        raise
+    except Exception as error:  # whatever numpy raises on constants that a damaged program folds
+        raise InputError(f"{path.name} cannot be evaluated: {first_line(error)}") from error
+    (name,) = program.inputs
+    return lambda item: program({name: item[None]})

@@ -1,0 +1,113 @@
+"""Which format a file is of, and which of them can be written and run here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from pocketknn.builder.errors import InputError
+from pocketknn.builder.photos.readers import check_file
+from pocketknn.export.output.names import MODEL
+
+from .requirements import check, is_there, reason
+from .table import FORMATS
+
+# What every build imports sooner or later, whatever it writes.
+_OF_BUILDS = ("ai_edge_litert", "flatbuffers", "pyarrow", "scipy", "sklearn", "threadpoolctl")
+
+
+def format_of(path: Path) -> str:
+    """The format of a file, by the end of its name.
+
+    Raises:
+        InputError: no such file, or none of our formats.
+    """
+    if not path.exists():
+        raise InputError(f"{path} does not exist")
+    check_file(path)
+    for name, target in FORMATS.items():
+        if path.suffix == target.SUFFIX:
+            return name
+    endings = ", ".join(target.SUFFIX for target in FORMATS.values())
+    raise InputError(f"{path.name} is no artefact; those end in {endings}")
+
+
+def is_artefact(out: Path) -> bool:
+    """Whether a path names one file of a build, though a Core ML package is a folder as well."""
+    return any(out.suffix == target.SUFFIX for target in FORMATS.values())
+
+
+def paths_of(out: Path) -> list[Path]:
+    """The files of a build that answer with neighbours.
+
+    Raises:
+        InputError: there is none.
+    """
+    paths = [out / f"{MODEL}{target.SUFFIX}" for target in FORMATS.values()]
+    if not any(path.exists() for path in paths):
+        raise InputError(f"{out} holds no artefact")
+    return [path for path in paths if path.exists()]
+
+
+def runnable(paths: Sequence[Path], note: Callable[[str], None] = lambda line: None) -> list[Path]:
+    """The files whose runtime is installed.
+
+    Args:
+        paths: files of a build.
+        note: called with a line for people on each other file.
+
+    Raises:
+        InputError: it is installed for none of them.
+    """
+    why = {path: reason(FORMATS[format_of(path)].RUNTIME) for path in paths}
+    lines = [f"{path.name} is not run: it needs {text}" for path, text in why.items() if text]
+    found = [path for path in paths if not why[path]]
+    if not found:
+        raise InputError("; ".join(lines))
+    for line in lines:
+        note(line)
+    return found
+
+
+def writable(note: Callable[[str], None] = lambda line: None) -> tuple[str, ...]:
+    """All formats but those that may be left out, where their converter is not installed.
+
+    Args:
+        note: called with a line for people on what is left out.
+    """
+    gone = {
+        name: modules
+        for name, target in FORMATS.items()
+        if (modules := [one for one in target.MAY_LACK if not is_there(one)])
+    }
+    found = tuple(name for name in FORMATS if name not in gone)
+    if not _lacking(found):  # else that is what is said
+        for name, modules in gone.items():
+            path = f"{MODEL}{FORMATS[name].SUFFIX}"
+            note(f"{path} is not written: it needs {reason(modules)}")
+    return found
+
+
+def check_formats(names: Sequence[str]) -> None:
+    """Refuse what is no format or cannot be written here, before any work is done for it.
+
+    Raises:
+        InputError: an unknown name, none at all, or a converter that is not installed.
+    """
+    choices = ", ".join(sorted(FORMATS))
+    for name in names:
+        if name not in FORMATS:
+            raise InputError(f"unknown format {name!r}; choose from {choices}")
+    if not names:
+        raise InputError(f"no format was named; choose from {choices}")
+    if lacking := _lacking(names):
+        modules = [module for needed in lacking.values() for module in needed]
+        check(f"writing {', '.join(lacking)}", dict.fromkeys(modules))
+    check("a build", _OF_BUILDS)
+
+
+def _lacking(names: Sequence[str]) -> dict[str, list[str]]:
+    """Of formats that cannot be written here, the modules that are missing."""
+    needed = {name: (*FORMATS[name].NEEDS, *FORMATS[name].RUNTIME) for name in names}
+    found = {name: [one for one in needed[name] if not is_there(one)] for name in names}
+    return {name: modules for name, modules in found.items() if modules}

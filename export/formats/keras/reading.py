@@ -1,0 +1,47 @@
+"""A saved model as a file that says what it is, and runs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pocketknn.builder.errors import OF_THE_MACHINE, InputError, first_line
+from pocketknn.export.formats.batches import together
+from pocketknn.export.formats.protocol import Outputs, Run
+from pocketknn.export.formats.texts import manifest_in, ours
+from pocketknn.export.formats.zip_texts import read_files
+from pocketknn.export.output import seal
+
+
+def read(path: Path) -> dict[str, str]:
+    """The texts inside the archive."""
+    return ours(read_files(path), path.name)
+
+
+def check(path: Path) -> dict[str, str]:
+    """The texts; Keras reads nothing that could do harm, so no runtime's part is sealed."""
+    texts = read(path)
+    seal.check_texts(texts, path.name)
+    return texts
+
+
+def load(path: Path, threads: int | None = None) -> Run:
+    """Open the archive with Keras alone, in safe mode."""
+    import keras
+
+    size = together(manifest_in(check(path)))
+    try:
+        model = keras.saving.load_model(path, compile=False, safe_mode=True)
+    except OF_THE_MACHINE:
+        raise
+    except Exception as error:  # whatever a damaged archive raises inside Keras
+        raise InputError(f"{path.name} is refused by Keras: {first_line(error)}") from error
+
+    def run(batch: NDArray[Any]) -> Outputs:
+        outputs = model.predict(batch.astype(np.float32), batch_size=size, verbose=0)
+        return {name: np.asarray(value) for name, value in outputs.items()}
+
+    return run

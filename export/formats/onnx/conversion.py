@@ -1,0 +1,132 @@
+"""From the graph to an ONNX file, by tf2onnx; the same bytes each time."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pocketknn.export.formats.options import Options
+from pocketknn.export.formats.serving_function import (
+    check_calibration,
+    pixels_of,
+    serving_function,
+)
+
+from . import backbone_precision
+
+if TYPE_CHECKING:
+    import keras
+    import onnx
+
+OPSET = 17
+_TABLES = re.compile(r"pocketknn(_\d+)?/(references|scan)")  # names of the search's nodes
+
+
+def convert(
+    model: keras.Model,
+    path: Path,
+    labels: Sequence[str],
+    options: Options,
+    precision: str,
+    calibration: NDArray[Any] | None = None,
+) -> None:
+    """Convert with tf2onnx, and check in full.
+
+    The graph takes any number of inputs at once, and has operators of ai.onnx only.
+    """
+    import onnx
+    import tf2onnx
+
+    pixels = pixels_of(model, options)
+    serve = serving_function(model, batch=None, pixels=pixels)
+    proto, _ = tf2onnx.convert.from_function(
+        serve, input_signature=serve.input_signature, opset=OPSET
+    )
+    for value in (*proto.graph.input, *proto.graph.output):
+        value.type.tensor_type.shape.dim[0].dim_param = "batch"  # tf2onnx names it unk__<number>
+    _rows_first(proto)
+    if precision == "float16":
+        proto = backbone_precision.store_halves(proto)
+    elif precision == "int8":
+        pictures = check_calibration(calibration).astype(pixels)
+        proto = backbone_precision.quantize(proto, pictures)
+    # Shapes in between are those of what was converted, and runtimes believe them of other
+    # references too.
+    del proto.graph.value_info[:]
+    _drop_unused_domains(proto)
+    rename(proto.graph)
+    onnx.checker.check_model(proto, full_check=True)
+    onnx.save_model(proto, path)
+
+
+def _drop_unused_domains(proto: onnx.ModelProto) -> None:
+    """tf2onnx always imports ai.onnx.ml, which small runtimes do not have."""
+    used = {node.domain for node in proto.graph.node}
+    kept = [one for one in proto.opset_import if one.domain in used]
+    del proto.opset_import[:]
+    proto.opset_import.extend(kept)
+
+
+def _rows_first(proto: onnx.ModelProto) -> None:
+    """Store the references a row each, and only once, where the product wants columns.
+
+    The sums are the same. The Euclidean search selects with the references and looks them up, and
+    tf2onnx stores both ways. Rows go into a file as they lie in memory.
+    """
+    from onnx import helper, numpy_helper
+
+    graph = proto.graph
+    tables = {t.name: numpy_helper.to_array(t) for t in graph.initializer if len(t.dims) == 2}
+    for node in graph.node:
+        if node.op_type != "MatMul" or not _TABLES.match(node.name):
+            continue
+        rows = np.ascontiguousarray(tables[node.input[1]].T)
+        twins = (name for name, table in tables.items() if _same_bits(table, rows))
+        name = next(twins, None) or f"{node.input[1]}_rows"
+        if name not in tables:
+            graph.initializer.append(numpy_helper.from_array(rows, name))
+        operands = (node.input[0], name)
+        node.CopyFrom(helper.make_node("Gemm", operands, node.output, node.name, transB=1))
+    used = {name for node in graph.node for name in node.input}
+    kept = [table for table in graph.initializer if table.name in used]
+    del graph.initializer[:]
+    graph.initializer.extend(kept)
+
+
+def _same_bits(one: NDArray[Any], other: NDArray[Any]) -> bool:
+    return (one.shape, one.dtype) == (other.shape, other.dtype) and one.tobytes() == other.tobytes()
+
+
+def rename(graph: onnx.GraphProto) -> None:
+    """Name each value after the node that makes it, and each constant after its first user.
+
+    tf2onnx shares equal constants and nodes under the name of any of them, in any order.
+    """
+    graph.ClearField("doc_string")  # the number of the function that was converted
+    kept = {value.name for value in (*graph.input, *graph.output)}
+    constants = {tensor.name for tensor in graph.initializer}
+    names: dict[str, str] = {}
+    for number, node in enumerate(graph.node):
+        if "__" in node.name or not node.name:  # made by tf2onnx, and one of several equal ones
+            node.name = f"{node.op_type}_{number}"
+        for place, name in enumerate(node.input):
+            if name in constants and name not in names:
+                names[name] = f"{node.name}/input_{place}"
+            node.input[place] = names.get(name, name)
+        for place, name in enumerate(node.output):
+            if name and name not in kept:
+                names[name] = f"{node.name}:{place}"
+            node.output[place] = names.get(name, name)
+    for tensor in graph.initializer:
+        tensor.name = names.get(tensor.name, tensor.name)
+    ordered = sorted(graph.initializer, key=lambda tensor: str(tensor.name))
+    for tensor in ordered:  # an append copies: one at a time, never the matrix twice and more
+        graph.initializer.append(tensor)
+        del graph.initializer[0]
+    if len({node.name for node in graph.node}) < len(graph.node):
+        raise ValueError("two nodes of the graph have one name")

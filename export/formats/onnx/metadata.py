@@ -1,0 +1,59 @@
+"""What an ONNX file says of itself in the fields that other tools read."""
+
+from __future__ import annotations
+
+import json
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any
+
+from pocketknn.export.formats.licence import licence
+
+if TYPE_CHECKING:
+    import onnx
+
+# How pixels are meant, in the words of ONNX's MetadataProps.md.
+_PIXELS = {
+    "Image.BitmapPixelFormat": "Rgb8",
+    "Image.ColorSpaceGamma": "SRGB",
+    "Image.NominalPixelRange": "NominalRange_0_255",
+}
+_AXES = ("DATA_BATCH", "DATA_FEATURE", "DATA_FEATURE", "DATA_CHANNEL")  # DimensionDenotation.md
+
+
+def introduce(proto: onnx.ModelProto, manifest: dict[str, Any]) -> None:
+    """Say in the standard's own fields what this is and what its input means."""
+    proto.producer_name, proto.producer_version = "pocketknn", version("pocketknn")
+    proto.domain, proto.doc_string = "pocketknn", manifest["description"]
+    if manifest["version"].isdecimal():
+        proto.model_version = int(manifest["version"])
+    (feed,) = proto.graph.input
+    if manifest["input"]["name"] == "image":
+        feed.type.denotation = "IMAGE"
+        for axis, meaning in zip(feed.type.tensor_type.shape.dim, _AXES, strict=True):
+            axis.denotation = meaning
+    for value in (*proto.graph.input, *proto.graph.output):
+        value.doc_string = _meaning(manifest, value.name)
+
+
+def _meaning(manifest: dict[str, Any], name: str) -> str:
+    given = manifest["input"]
+    if name != given["name"]:
+        return str(manifest["outputs"][name]["is"])
+    if name != "image":
+        return "feature vectors"
+    return f"NHWC, RGB, 0..255, upright, crop {given['crop']}, resampled as {given['resample']}"
+
+
+def properties(manifest: dict[str, Any]) -> dict[str, str]:
+    """What other tools look for; `names`, `task` and `imgsz` are Ultralytics' keys."""
+    given = manifest["input"]
+    said = {"author": manifest["author"], "license": licence(manifest)}
+    said |= {name: manifest[name] for name in ("version", "description")}
+    said |= {"task": manifest["head"], "k": str(manifest["k"]), "metric": manifest["metric"]}
+    if manifest["labels"]:
+        names = {str(number): label for number, label in enumerate(manifest["labels"])}
+        said["names"] = json.dumps(names, ensure_ascii=False)
+    if given["name"] == "image":
+        said |= {"imgsz": json.dumps(given["shape"][:2]), "crop": given["crop"]}
+        said |= {"backbone": manifest["backbone"]["name"]} | _PIXELS
+    return {name: text for name, text in said.items() if text}

@@ -1,0 +1,53 @@
+"""An ONNX file as one that says what it is, and runs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pocketknn.builder.errors import InputError, first_line
+from pocketknn.export.formats.batches import in_blocks, together
+from pocketknn.export.formats.protocol import Outputs, Run
+from pocketknn.export.formats.texts import manifest_in, of_properties, ours
+from pocketknn.export.output import checksums, seal
+
+from .file import graph_of, properties
+from .session import session_of
+
+
+def read(path: Path) -> dict[str, str]:
+    """The texts in `metadata_props`; nothing else of the file is read."""
+    return ours(of_properties(properties(path)), path.name)
+
+
+def check(path: Path) -> dict[str, str]:
+    """Refuse a file that is not what was written; its texts."""
+    texts, graph = read(path), graph_of(path)
+    seal.check_texts(texts, path.name)
+    seal.check_runtime(texts, checksums.sha256(path, graph.start, graph.end), path.name)
+    return texts
+
+
+def load(path: Path, threads: int | None = None) -> Run:
+    """Open the file in onnxruntime."""
+    from onnxruntime.capi import onnxruntime_pybind11_state as state
+
+    # onnxruntime's exceptions have no common base but Exception; what it says may be no UTF-8.
+    refusals = (state.Fail, state.InvalidGraph, state.InvalidProtobuf, state.RuntimeException)
+    size = together(manifest_in(check(path)))
+    try:
+        session = session_of(path, threads)
+    except (*refusals, state.NotImplemented, state.InvalidArgument, UnicodeDecodeError) as error:
+        raise InputError(f"{path.name} is refused by onnxruntime: {first_line(error)}") from error
+    (feed,) = session.get_inputs()
+    kind = np.uint8 if feed.type == "tensor(uint8)" else np.float32
+    names = [output.name for output in session.get_outputs()]
+
+    def run(inputs: NDArray[Any]) -> Outputs:
+        found = session.run(names, {feed.name: inputs.astype(kind)})
+        return dict(zip(names, found, strict=True))
+
+    return in_blocks(run, size)

@@ -1,0 +1,72 @@
+"""Smaller references: constants of the head in 8 or 16 bits, in a file that was converted.
+
+The official converter would make float32 of them. What multiplies by bytes takes a query in bytes
+too, and is used only to find candidates; what looks rows up makes floats of these rows alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pocketknn.export.formats.slots import Slots
+
+from .model import FLOAT16, FLOAT32, INT8, Model
+
+_TYPES = {"int8": INT8, "float16": FLOAT16}
+
+
+def narrow(path: Path, places: Slots, kinds: Mapping[str, str]) -> Slots:
+    """Change the types of tensors; their numbers stay."""
+    model = Model(path.read_bytes())
+    for name, kind in kinds.items():
+        for place in places.constants[name]:
+            _store(model, place[0], kind)
+    model.write(path, {})
+    return places
+
+
+def _store(model: Model, tensor: int, kind: str) -> None:
+    """Store a tensor as `int8` or `float16`.
+
+    A fully connected layer of bytes quantises its input as it runs, as LiteRT's dynamic range
+    does; before one of float16 the weights are widened, which LiteRT does once.
+    """
+    from ai_edge_litert import schema_py_generated as schema
+
+    operators, graph = schema.BuiltinOperator, model.graph
+    graph.tensors[tensor].type = _TYPES[kind]
+    if kind == "int8":
+        scale = schema.QuantizationParametersT()
+        scale.scale, scale.zeroPoint = np.ones(1, np.float32), np.zeros(1, np.int64)
+        graph.tensors[tensor].quantization = scale
+    values = np.zeros(int(np.prod(graph.tensors[tensor].shape)), np.int8)
+    model.set_constant(tensor, values)
+
+    widened: list[Any] = []
+    for place, operator in reversed(list(enumerate(graph.operators))):
+        if tensor not in operator.inputs:
+            continue
+        if model.kind(operator) == operators.GATHER:
+            found = int(operator.outputs[0])
+            small = model.add_tensor(f"{tensor}_{kind}", graph.tensors[found].shape, _TYPES[kind])
+            operator.outputs = [small]
+            cast = model.operator(operators.CAST, 1, [small], [found])
+            cast.builtinOptionsType = schema.BuiltinOptions.CastOptions
+            cast.builtinOptions = schema.CastOptionsT()
+            cast.builtinOptions.inDataType = _TYPES[kind]
+            cast.builtinOptions.outDataType = FLOAT32
+            graph.operators.insert(place + 1, cast)
+        elif model.kind(operator) == operators.FULLY_CONNECTED and kind == "int8":
+            operator.opcodeIndex = model.code(operators.FULLY_CONNECTED, 9)
+            operator.builtinOptions.asymmetricQuantizeInputs = True
+        elif model.kind(operator) == operators.FULLY_CONNECTED:
+            wide = model.add_tensor(f"{tensor}_float32", graph.tensors[tensor].shape, FLOAT32)
+            operator.inputs = [wide if one == tensor else one for one in operator.inputs]
+            widened.append(model.operator(operators.DEQUANTIZE, 3, [tensor], [wide]))
+        else:
+            raise ValueError(f"operator {model.kind(operator)} takes no {kind}")
+    graph.operators = widened + graph.operators

@@ -1,0 +1,147 @@
+"""An exported file, opened in its own runtime."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pocketknn.builder.choices.heads import HEADS
+from pocketknn.builder.errors import OF_THE_MACHINE, InputError, first_line
+from pocketknn.export.formats.files import format_of, is_artefact, paths_of, runnable
+from pocketknn.export.formats.protocol import Outputs, Run
+from pocketknn.export.formats.requirements import check
+from pocketknn.export.formats.table import FORMATS
+
+from .metadata import Metadata
+
+
+@dataclass(frozen=True, kw_only=True)
+class Artefact:
+    """An exported file that is ready to answer.
+
+    Attributes:
+        format: its name in `FORMATS`.
+        metadata: what it says about itself.
+        run: a batch of pictures (n, H, W, 3) 0..255, or features (n, d), to the named outputs.
+    """
+
+    format: str
+    metadata: Metadata
+    run: Run
+
+
+def metadata_of(path: Path, *, checked: bool = False) -> Metadata:
+    """What a file of any format says about itself, without running it.
+
+    Args:
+        path: the file.
+        checked: refuse it where what would run is not what was written.
+
+    Raises:
+        InputError: no such file, none of our formats, broken, or without our manifest.
+    """
+    target = FORMATS[format_of(path)]
+    metadata = Metadata.parse(target.read(path), path.name)
+    if checked:
+        target.check(path)
+    return metadata
+
+
+def load(path: Path | str) -> Artefact:
+    """Open a file of any format in its own runtime.
+
+    Raises:
+        InputError: no such file, none of our formats, broken, or without our manifest.
+    """
+    path = Path(path)
+    name = format_of(path)
+    metadata = metadata_of(path)
+    check(f"running {path.name}", FORMATS[name].RUNTIME)
+    if "indices" not in metadata.manifest["outputs"]:
+        given = ", ".join(metadata.manifest["outputs"])
+        raise InputError(
+            f"{path.name} answers with {given} only, for an app that ranks them itself"
+        )
+    shape = tuple(metadata.manifest["input"]["shape"])
+    run = FORMATS[name].load(path)
+
+    def checked(batch: NDArray[Any]) -> Outputs:
+        if batch.shape[1:] != shape:
+            raise InputError(f"{path.name} takes inputs {shape}, not {batch.shape[1:]}")
+        try:
+            outputs = run(batch)
+        except (InputError, *OF_THE_MACHINE):
+            raise
+        except Exception as error:  # a runtime may raise anything on a file that it cannot run
+            raise InputError(f"{path.name} cannot be run: {first_line(error)}") from error
+        _check_answers(path.name, metadata, outputs, len(batch))
+        return outputs
+
+    return Artefact(format=name, metadata=metadata, run=checked)
+
+
+def _check_answers(name: str, metadata: Metadata, outputs: Outputs, inputs: int) -> None:
+    """Refuse answers that are not those of which the manifest tells.
+
+    Raises:
+        InputError: an output is missing, has another width, or an index leads to no reference.
+    """
+    manifest = metadata.manifest
+    k, count = manifest["k"], manifest["references"]["count"]
+    widths = {"scores": k, "indices": k}
+    if (output := HEADS[manifest["head"]].OUTPUT) is not None:
+        widths[output.name] = len(metadata.labels or manifest["targets"])
+    for what, width in widths.items():
+        shape = outputs[what].shape if what in outputs else None
+        if shape != (inputs, width):
+            raise InputError(f"{name} is damaged: its {what} have the shape {shape}")
+        if not np.isfinite(outputs[what]).all():
+            raise InputError(f"{name} answers with {what} that are no numbers")
+    if not ((outputs["indices"] >= 0) & (outputs["indices"] < count)).all():
+        raise InputError(f"{name} is damaged: it answers with references that it does not list")
+
+
+def artefacts_of(
+    out: Path, note: Callable[[str], None] = lambda line: None
+) -> list[tuple[str, Artefact]]:
+    """All files of a build, opened, with their names; or the one file, where `out` is one.
+
+    Args:
+        out: the folder or the file.
+        note: called with a line for people on a file whose runtime is not installed.
+
+    Raises:
+        InputError: there is none, or one of them cannot be opened.
+    """
+    if is_artefact(out):
+        return [(out.name, load(out))]
+    return [(path.name, load(path)) for path in runnable(paths_of(out), note)]
+
+
+def artefact_of(out: Path) -> tuple[str, Artefact]:
+    """The file that `out` is, or the first one of a build, opened, with its name.
+
+    Raises:
+        InputError: there is none, or it cannot be opened.
+    """
+    if is_artefact(out):
+        return out.name, load(out)
+    path = runnable(paths_of(out))[0]
+    return path.name, load(path)
+
+
+def picture_input(name: str, metadata: Metadata) -> dict[str, Any]:
+    """What the manifest says of a file's input, which must be a picture.
+
+    Raises:
+        InputError: it takes vectors of features.
+    """
+    given: dict[str, Any] = metadata.manifest["input"]
+    if given["name"] != "image":
+        raise InputError(f"{name} takes vectors of {given['shape'][0]} features, not pictures")
+    return given

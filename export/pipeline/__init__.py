@@ -1,0 +1,1 @@
+"""From photos or references to artefacts: find, embed, choose, export."""

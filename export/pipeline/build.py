@@ -1,0 +1,159 @@
+"""The one way from a request to artefacts; a plan goes the same way and stops before writing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pocketknn.builder.errors import InputError
+from pocketknn.export.formats.files import check_formats, writable
+from pocketknn.export.manifest.build_folder import check_apart, check_free
+from pocketknn.export.parity import test_inputs
+from pocketknn.export.sizes import budget
+
+from .export import Export, export, planned
+from .material import Material, material
+from .request import Request, Watch
+
+if TYPE_CHECKING:
+    from pocketknn.builder.photos.photo import Photo
+    from pocketknn.builder.spec import Spec
+    from pocketknn.builder.system.cache import Cache
+    from pocketknn.export.formats.options import Options
+    from pocketknn.export.sizes.estimate import Plan
+
+_SAMPLE = 100  # photos that variants are compared on
+_NOBODY = Watch()
+
+
+def build(
+    request: Request,
+    out: Path,
+    *,
+    force: bool = False,
+    cache: Cache | None = None,
+    watch: Watch = _NOBODY,
+) -> tuple[Export, Material]:
+    """Find and embed photos, or read references; choose, keep within a budget, and export.
+
+    Args:
+        request: what is to be built.
+        out: the folder to write.
+        force: replace an earlier build.
+        cache: remembers what a later build may want; None remembers nothing.
+        watch: who is told how it goes on.
+
+    Returns:
+        What was written, and what it was made of.
+
+    Raises:
+        InputError: the request cannot be met, or the folder cannot be written.
+    """
+    formats = _formats(request, watch)
+    check_free(out, force)
+    check_apart(out, request.selection.photos)
+    if request.within is not None:
+        budget.of_devices(formats)
+    if request.strangers is not None and request.spec.reject is None:
+        raise InputError("strangers measure what is rejected; say --reject auto")
+    found = material(request, formats, cache, watch)
+    spec, options = found.spec, request.options
+    judging, ranges = _apart(found, options.precision == "int8" or request.within is not None)
+    if request.within is not None:
+        spec, options = _smallest(request, found, judging, ranges, formats, cache, watch)
+    watch.step("writing", len(formats))
+    against = None
+    if found.backbone and found.squares:
+        squares = found.squares
+        against = test_inputs.from_photos(judging, found.backbone, squares.of, seed=spec.seed)
+
+    def started(name: str) -> None:
+        watch.step(f"writing and running {name}", None)
+        watch.done(1)
+
+    result = export(
+        spec,
+        found.references,
+        found.backbone,
+        out,
+        against=against,
+        calibration=ranges,
+        strangers=found.strangers,
+        options=options,
+        formats=formats,
+        skipped=[one if request.with_names else replace(one, name="") for one in found.skipped],
+        condensed=found.condensed,
+        force=force,
+        progress=started,
+        note=watch.remark,
+        cache=cache,
+    )
+    return result, found
+
+
+def plan(
+    request: Request, *, cache: Cache | None = None, watch: Watch = _NOBODY
+) -> tuple[list[Plan], Material]:
+    """As `build`, but for the writing: what each file would take, and what it would be made of."""
+    formats = _formats(request, watch)
+    found = material(request, formats, cache, watch)
+    plans = planned(found.spec, found.references, found.backbone, request.options, formats)
+    return plans, found
+
+
+def _formats(request: Request, watch: Watch) -> tuple[str, ...]:
+    formats = writable(watch.note) if request.formats is None else request.formats
+    check_formats(formats)
+    return formats
+
+
+def _apart(found: Material, calibrated: bool) -> tuple[Sequence[Photo], NDArray[np.uint8] | None]:
+    """The photos that files are judged on, and the pictures that int8 takes its ranges from."""
+    if not (calibrated and found.squares):
+        return found.photos, None
+    hashes = dict(zip(found.photos, found.references.sha256, strict=True))
+    once = list({hashes[photo]: photo for photo in reversed(found.photos)}.values())[::-1]
+    judging, rest = test_inputs.apart(once, found.spec.seed)
+    return judging, test_inputs.calibration(rest, found.squares.of)
+
+
+def _smallest(
+    request: Request,
+    found: Material,
+    judging: Sequence[Photo],
+    ranges: NDArray[np.uint8] | None,
+    formats: Sequence[str],
+    cache: Cache | None,
+    watch: Watch,
+) -> tuple[Spec, Options]:
+    """The choices of the smallest variant that is good enough."""
+    assert found.backbone
+    assert found.squares
+    assert request.within
+    draw = np.random.default_rng(found.spec.seed).permutation(len(judging))[:_SAMPLE]
+    sample = [judging[row] for row in sorted(map(int, draw))]
+    watch.step("measuring smaller variants", None)
+    variants = budget.measure(
+        found.spec,
+        found.references,
+        found.backbone,
+        request.within,
+        inputs=np.stack([found.squares.of(photo) for photo in sample]),
+        rows=[found.photos.index(photo) for photo in sample],
+        calibration=ranges,
+        formats=formats,
+        options=request.options,
+        cache=cache,
+        progress=lambda variant: watch.done(1),
+    )
+    watch.variants(variants, len(sample))
+    if request.options.precision is None and request.options.ios == 15:
+        watch.remark("int8 was not tried: Core ML takes 8-bit weights from iOS 16 on, not from 15")
+    best = budget.smallest(variants, request.within)
+    spec = replace(found.spec, projection=best.projection, pca=None, whiten=None)
+    return spec, replace(request.options, precision=best.precision)

@@ -1,0 +1,183 @@
+"""Convert, load, compare with the exact k-NN, and hand over what agrees."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pocketknn.builder.system.cache import USUAL, Cache
+from pocketknn.export.apps.snippets import write as app_code
+from pocketknn.export.formats.files import writable
+from pocketknn.export.formats.options import Options
+from pocketknn.export.manifest.build_folder import staged
+from pocketknn.export.manifest.describe import describe
+from pocketknn.export.manifest.figures import measure
+from pocketknn.export.manifest.metadata import dumps
+from pocketknn.export.output.checksums import digest, size
+from pocketknn.export.output.names import (
+    GOLDEN,
+    LABELS,
+    MANIFEST,
+    PARITY,
+    REFERENCES,
+    SNIPPETS,
+    TABLE,
+)
+from pocketknn.export.parity import golden, test_inputs
+from pocketknn.export.parity.judges import Judges
+from pocketknn.export.sizes.estimate import Plan, plan
+from pocketknn.export.templates.template import Order
+
+from .settle import settle
+from .write import Writer, Written
+
+if TYPE_CHECKING:
+    from pocketknn.builder.backbones.backbone import Backbone
+    from pocketknn.builder.embedding.embedded import Skipped
+    from pocketknn.builder.knn.fit import Fit
+    from pocketknn.builder.references.references import References
+    from pocketknn.builder.selection.condense import Condensed
+    from pocketknn.builder.spec import Spec
+    from pocketknn.export.parity.test_inputs import Queries
+
+
+@dataclass(frozen=True, kw_only=True)
+class Export:
+    """What a call of `export` left in its folder.
+
+    Attributes:
+        out: the folder.
+        fit: the choices and the references.
+        manifest: the content of its manifest.json.
+        written: the artefacts.
+    """
+
+    out: Path
+    fit: Fit
+    manifest: dict[str, Any]
+    written: tuple[Written, ...]
+
+    @property
+    def agrees(self) -> bool:
+        """Whether every artefact agrees with the exact k-NN."""
+        return all(one.parity.agrees for one in self.written)
+
+
+def export(
+    spec: Spec,
+    references: References,
+    backbone: Backbone | None,
+    out: Path | str,
+    *,
+    against: Queries | None = None,
+    calibration: NDArray[np.uint8] | None = None,
+    strangers: NDArray[np.floating] | None = None,
+    options: Options | None = None,
+    formats: Sequence[str] | None = None,
+    skipped: Sequence[Skipped] = (),
+    condensed: Condensed | None = None,
+    force: bool = False,
+    progress: Callable[[str], None] = lambda name: None,
+    note: Callable[[str], None] = lambda line: None,
+    cache: Cache | None = USUAL,
+) -> Export:
+    """Build a model and write it in all formats, with references and manifest, into a new folder.
+
+    Each file is opened in its own runtime and compared with the exact k-NN over the embeddings of
+    `against`. One that does not agree is not handed over; parity.json says why.
+
+    Args:
+        spec: the choices.
+        references: the stored examples.
+        backbone: the feature extractor; None for a model of feature vectors.
+        out: the folder; it appears when everything in it is complete.
+        against: what to compare on; a black picture and noise when None.
+        calibration: pictures (n, H, W, 3) that int8 takes its ranges from, others than those of
+            `against`, or they would judge themselves; noise, with a line, when None.
+        strangers: embeddings (q, d) of what is of no class, to measure rejection on.
+        options: how the files are written.
+        formats: names in `FORMATS`; None for all, but Core ML where coremltools is not installed.
+        skipped: the pictures that were left out, for the manifest.
+        condensed: what the references were chosen from, for the manifest.
+        force: replace an earlier build.
+        progress: called with the name of each format before it is written.
+        note: called with a line for people when something in a cache could not be used.
+        cache: keeps what is converted once; None keeps nothing.
+
+    Raises:
+        InputError: an unknown format, a choice that the references cannot serve, or `out` exists
+            or cannot be written.
+    """
+    out, options = Path(out), options or Options()
+    formats = writable(note) if formats is None else formats
+    fitted, precision = settle(spec, references, backbone, options, formats)
+    metadata = describe(fitted, backbone, precision, measure(fitted, strangers), options)
+    if against is None:
+        against = (
+            test_inputs.synthetic(backbone, count=test_inputs.COUNT, seed=spec.seed)
+            if backbone
+            else test_inputs.from_vectors(references.vectors, seed=spec.seed)
+        )
+    if calibration is None and backbone and "int8" in precision.values():
+        calibration = test_inputs.noise(backbone.size, seed=spec.seed + 1)
+        note(
+            "int8: without photos its ranges are those of noise, and noise judges it; photos, which"
+            " PHOTOS of a build or `calibration` give, may fare better or worse"
+        )
+    with staged(out, force) as folder:
+        name = next(iter(precision))
+        order = Order(
+            format=name,
+            fit=fitted,
+            backbone=backbone,
+            precision=precision[name],
+            options=options,
+            calibration=calibration,
+            cache=cache,
+        )
+        judges = Judges(against, backbone)
+        writer = Writer(order=order, judges=judges, folder=folder, note=note)
+        written, metadata = writer.write(metadata, precision, progress)
+        references.save(folder / REFERENCES)
+        for name, text in metadata.files().items():
+            if name == TABLE or (name == LABELS and metadata.labels):
+                (folder / name).write_text(text, encoding="utf-8", newline="")
+        if kept := [one.format for one in written if one.parity.agrees]:
+            golden.write(folder / GOLDEN, fitted, metadata.manifest, against, kept)
+            app_code.write(folder / SNIPPETS, metadata.manifest, kept)
+        manifest = metadata.manifest | {
+            "skipped": [asdict(one) for one in skipped],
+            "condensed": condensed.as_json() if condensed else None,
+            "files": {
+                path.name: {"bytes": size(path), "sha256": digest(path)}
+                for path in sorted(folder.iterdir())
+            },
+            "parity": {one.format: one.parity.as_json() for one in written},
+        }
+        (folder / PARITY).write_text(dumps(manifest["parity"]), encoding="utf-8", newline="")
+        (folder / MANIFEST).write_text(dumps(manifest), encoding="utf-8", newline="")
+    if cache:
+        cache.trim()
+    return Export(out=out, fit=fitted, manifest=manifest, written=tuple(written))
+
+
+def planned(
+    spec: Spec,
+    references: References,
+    backbone: Backbone | None,
+    options: Options,
+    formats: Sequence[str],
+) -> list[Plan]:
+    """What the files of `export` would take, each of them; nothing is written.
+
+    Raises:
+        InputError: as `export`.
+    """
+    fitted, precision = settle(spec, references, backbone, options, formats)
+    metadata = describe(fitted, backbone, precision, measure(fitted), options)
+    return plan(fitted, backbone, precision, metadata)

@@ -1,0 +1,160 @@
+"""What artefacts are made of: photos are embedded, references are read, and some of them chosen."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pocketknn.builder.backbones.load import backbone_of, load_backbone
+from pocketknn.builder.errors import InputError
+from pocketknn.builder.knn.memory import check_room, warn_of_converting
+from pocketknn.builder.photos.find import find
+from pocketknn.builder.photos.squares import Squares
+from pocketknn.builder.references.files import is_collection, read_collection
+from pocketknn.builder.selection.condense import Condensed, condense
+from pocketknn.builder.spec import Spec, resolve_k
+from pocketknn.export.sizes.limits import check_size
+
+from .embedding import embed_photos
+
+if TYPE_CHECKING:
+    from pocketknn.builder.backbones.backbone import Backbone
+    from pocketknn.builder.embedding.embedded import Skipped
+    from pocketknn.builder.photos.photo import Photo
+    from pocketknn.builder.references.references import References
+    from pocketknn.builder.system.cache import Cache
+
+    from .request import Request, Watch
+
+    pass
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Material:
+    """What artefacts are made of.
+
+    Attributes:
+        spec: the choices, with what the references have decided already.
+        references: the stored examples.
+        backbone: the feature extractor; None for vectors of no known backbone.
+        photos: the photo of each reference; none where they are not at hand.
+        squares: the photos as the backbone sees them; None where they are not at hand.
+        skipped: the photos that were left out.
+        strangers: embeddings (s, d) of photos of no class, or None.
+        condensed: what the references were chosen from, or None.
+    """
+
+    spec: Spec
+    references: References
+    backbone: Backbone | None
+    photos: tuple[Photo, ...] = ()
+    squares: Squares | None = None
+    skipped: tuple[Skipped, ...] = ()
+    strangers: NDArray[np.float32] | None = None
+    condensed: Condensed | None = None
+
+
+def material(
+    request: Request, formats: Sequence[str], cache: Cache | None, watch: Watch
+) -> Material:
+    """The references of a request, and where they come from.
+
+    Raises:
+        InputError: there are no such photos or references, or no file can hold so many.
+    """
+    gather = _of_references if is_collection(request.selection.photos) else _of_photos
+    found = gather(request, formats, cache, watch)
+    if not request.with_names:
+        found = replace(found, references=found.references.without_names())
+    if request.fewer is None:
+        return found
+    watch.step("choosing references", None)
+    condensed = condense(found.spec, found.references, request.fewer)
+    return replace(
+        found,
+        spec=condensed.spec,
+        references=condensed.references,
+        photos=tuple(found.photos[row] for row in condensed.rows if found.photos),
+        condensed=condensed,
+    )
+
+
+def _of_photos(
+    request: Request, formats: Sequence[str], cache: Cache | None, watch: Watch
+) -> Material:
+    """Find photos and embed them."""
+    spec, selection = request.spec, request.selection
+    classes = selection.classes()
+    found = selection.find(watch.note)
+    resolve_k(spec.k, len(found))
+    others = _strangers(request, watch)
+    watch.step("loading the backbone", None)
+    backbone = load_backbone(spec, cache)
+    check_room(spec, len(found), backbone.dim)
+    warn_of_converting(watch.note)
+    if request.fewer is None:
+        check_size(formats, len(found), backbone.dim, spec)
+    watch.step("embedding", len(found) + len(others))
+    squares = Squares(backbone.size, spec.crop)
+    run = partial(
+        embed_photos,
+        backbone=backbone,
+        crop=spec.crop,
+        cache=cache,
+        watch=watch,
+        strict=request.strict,
+        cluster=request.cluster,
+    )
+    embedded = run(found, squares=squares)
+    references = embedded.references(classes, selection.target_columns or None)
+    if request.strict and (pairs := references.contradictions()):
+        raise InputError("the same picture is in two classes: {} and {}".format(*pairs[0]))
+    return Material(
+        spec=spec,
+        references=references,
+        backbone=backbone,
+        photos=embedded.photos,
+        squares=squares,
+        skipped=embedded.skipped,
+        strangers=run(others).embeddings if others else None,
+    )
+
+
+def _of_references(
+    request: Request, formats: Sequence[str], cache: Cache | None, watch: Watch
+) -> Material:
+    """Read references that were embedded before."""
+    place = request.selection.photos
+    assert is_collection(place)
+    if request.within is not None:
+        raise InputError("a budget is measured on the photos, not on their references alone")
+    if request.cluster is not None:
+        raise InputError(f"{place} is embedded already; leave out --engine ray")
+    references = read_collection(place, request.selection.classes())
+    warn_of_converting(watch.note)
+    others = _strangers(request, watch)
+    watch.step("loading the backbone", 1)
+    backbone = backbone_of(references, request.spec, cache)
+    watch.done(1)
+    if others and backbone is None:
+        raise InputError("strangers are photos, and these are vectors of no known backbone")
+    crop = references.provenance.crop if references.provenance else request.spec.crop
+    strange = None
+    if others and backbone is not None:
+        watch.step("embedding", len(others))
+        strange = embed_photos(others, backbone, crop, cache, watch).embeddings
+    return Material(
+        spec=replace(request.spec, crop=crop),
+        references=references,
+        backbone=backbone,
+        strangers=strange,
+    )
+
+
+def _strangers(request: Request, watch: Watch) -> list[Photo]:
+    return find(request.strangers, note=watch.note) if request.strangers else []

@@ -1,0 +1,111 @@
+"""Photos, or references, to the choices that suit them."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from pocketknn.builder.backbones.load import load_backbone
+from pocketknn.builder.errors import InputError
+from pocketknn.builder.references.files import is_collection, read_collection
+from pocketknn.builder.selection import cross_validation
+from pocketknn.builder.selection.cross_validation import check_folds
+from pocketknn.builder.selection.grid import VECTOR, Grid
+
+from .embedding import embed_photos
+
+if TYPE_CHECKING:
+    from pocketknn.builder.embedding.embedded import Skipped
+    from pocketknn.builder.references.references import References
+    from pocketknn.builder.selection.results import Tuning
+    from pocketknn.builder.spec import Spec
+    from pocketknn.builder.system.cache import Cache
+
+    from .request import Selection, Watch
+
+_SHOWN = 5
+
+
+def tune(
+    selection: Selection, spec: Spec, grid: Grid, *, folds: int, cache: Cache | None, watch: Watch
+) -> Tuning:
+    """Cross-validate every combination of a grid.
+
+    Args:
+        selection: which photos, or a file of references, whose crop is known.
+        spec: the backbone and the seed.
+        grid: what is tried.
+        folds: how many parts.
+        cache: remembers embeddings; None remembers none.
+        watch: who is told how it goes on.
+
+    Raises:
+        InputError: the photos, the grid and the folds do not go together.
+    """
+    if is_collection(selection.photos):
+        return _of_references(selection, spec, grid, folds, watch)
+    return _of_photos(selection, spec, grid, folds, cache, watch)
+
+
+def _of_references(
+    selection: Selection, spec: Spec, grid: Grid, folds: int, watch: Watch
+) -> Tuning:
+    """Tune references that were embedded before."""
+    path = selection.photos
+    assert is_collection(path)
+    references = read_collection(path)
+    if grid.crops is not None:
+        raise InputError(f"{path} holds embeddings, of which none can be cropped anew")
+    origin = references.provenance
+    if origin is None:
+        spec = replace(spec, backbone=VECTOR)
+    grid = replace(grid, crops=(origin.crop if origin else spec.crop,))
+    grid = grid.filled(bool(references.target_names))
+    watch.step("cross-validating", grid.searches(folds))
+    return cross_validation.tune(
+        spec, grid, lambda crop: references, folds=folds, progress=watch.done
+    )
+
+
+def _of_photos(
+    selection: Selection, spec: Spec, grid: Grid, folds: int, cache: Cache | None, watch: Watch
+) -> Tuning:
+    """Tune photos, which are embedded once for each crop policy."""
+    photos = selection.find(watch.note)
+    sizes = Counter(photo.label for photo in photos if photo.label)
+    columns = selection.target_columns
+    if not sizes and not columns:
+        raise InputError(
+            "tuning compares accuracies: put the photos of each class in a folder of its own, or"
+            " name a table's --label-column or --target-column"
+        )
+    # What can be refused before the photos are embedded is refused now; pictures that cannot be
+    # read and copies may make the training parts smaller still.
+    n = sizes.total() or len(photos)
+    check_folds(folds, n, {} if columns else sizes)
+    grid = grid.filled(bool(columns))
+    largest = n - -(-n // folds)
+    grid.ks_within(largest)
+    watch.step("loading the backbone", None)
+    net = load_backbone(spec, cache)
+    grid.check_components(largest, net.dim)
+    skipped: dict[Skipped, None] = {}
+
+    def references_of(crop: str) -> References:
+        watch.step(f"embedding, crop {crop}", len(photos))
+        embedded = embed_photos(photos, net, crop, cache, watch)
+        skipped.update(dict.fromkeys(embedded.skipped))
+        watch.step("cross-validating", grid.searches(folds) // len(grid.all_crops))
+        return embedded.references(None, columns or None)
+
+    # Another day auto may find another backbone, which these choices were not made for.
+    named = spec if spec.backbone != "auto" else replace(spec, backbone=net.name)
+    found = cross_validation.tune(named, grid, references_of, folds=folds, progress=watch.done)
+    if skipped:
+        watch.remark(f"{len(skipped)} skipped:")
+    for one in list(skipped)[:_SHOWN]:
+        watch.remark(f"  {one.name}: {one.reason}")
+    if len(skipped) > _SHOWN:
+        watch.remark(f"  … and {len(skipped) - _SHOWN} more")
+    return found

@@ -1,0 +1,136 @@
+"""Each file is written, run in its own runtime, and kept only if it agrees with the exact k-NN."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pocketknn.builder.errors import OF_THE_MACHINE, InputError, first_line
+from pocketknn.export.formats.table import FORMATS
+from pocketknn.export.output.checksums import size
+from pocketknn.export.output.names import MODEL
+from pocketknn.export.parity import check as parity
+from pocketknn.export.parity.compare import compare
+from pocketknn.export.templates.template import Order, write
+
+if TYPE_CHECKING:
+    from pocketknn.export.manifest.metadata import Metadata
+    from pocketknn.export.parity.check import Parity
+    from pocketknn.export.parity.judges import Judges
+
+
+@dataclass(frozen=True, kw_only=True)
+class Written:
+    """An artefact that was converted, run and compared.
+
+    Attributes:
+        format: its name in `FORMATS`.
+        name: its file name in the folder.
+        bytes: its size.
+        seconds: time to convert and write it.
+        parity: how it agrees with the exact k-NN; where it does not, the file was not kept.
+    """
+
+    format: str
+    name: str
+    bytes: int
+    seconds: float
+    parity: Parity
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Writer:
+    """Writes the files of one build.
+
+    Attributes:
+        order: for one of the files; for the others its format and precision are replaced.
+        judges: the inputs that files are compared on.
+        folder: where the files go.
+        note: called with a line for people.
+    """
+
+    order: Order
+    judges: Judges
+    folder: Path
+    note: Callable[[str], None]
+
+    def write(
+        self, metadata: Metadata, precision: dict[str, str], progress: Callable[[str], None]
+    ) -> tuple[list[Written], Metadata]:
+        """Write every format, and the parts that options ask for.
+
+        Args:
+            metadata: what the files say of themselves.
+            precision: of each format's backbone; what does not agree is written in float32 instead,
+                unless this precision was asked for.
+            progress: called with the name of each file before it is written.
+
+        Returns:
+            The files, and what they say in the end.
+
+        Raises:
+            InputError: a part does not agree with the exact values.
+        """
+        options, precision, made = self.order.options, dict(precision), {}
+        unsettled = {
+            name
+            for name, kind in precision.items()
+            if options.precision is None and kind != "float32"
+        }
+        # These come first, as all files name the precision of each.
+        for name in sorted(precision, key=lambda name: name not in unsettled):
+            progress(name)
+            made[name] = self._artefact(name, precision[name], metadata)
+            if name in unsettled and not made[name].parity.agrees:
+                self.note(
+                    f"{name}: with a {precision[name]} backbone"
+                    f" {made[name].parity.failures[0]}; it is written with a float32 backbone"
+                )
+                precision[name] = "float32"
+                metadata = metadata.with_precision(precision)
+                made[name] = self._artefact(name, precision[name], metadata)
+        for name in [one for one in precision if "outputs" in FORMATS[one].OPTIONS]:
+            for outputs in options.outputs:
+                progress(outputs)
+                self._part(name, outputs, precision[name], metadata.part(outputs))
+        return [made[name] for name in precision], metadata
+
+    def _artefact(self, name: str, precision: str, metadata: Metadata) -> Written:
+        path = self.folder / f"{MODEL}{FORMATS[name].SUFFIX}"
+        start = time.perf_counter()
+        try:
+            write(replace(self.order, format=name, precision=precision), metadata, path, self.note)
+            refusal = ""
+        except (OSError, InputError, *OF_THE_MACHINE):
+            raise
+        except Exception as error:  # the converters raise anything on a backbone they do not know
+            refusal = f"it cannot be converted: {first_line(error)}"
+        written = Written(
+            format=name,
+            name=path.name,
+            bytes=size(path),
+            seconds=time.perf_counter() - start,
+            parity=parity.refused(precision, 0, refusal)
+            if refusal
+            else compare(name, path, precision, self.order.fit, self.judges.of(name)),
+        )
+        if not written.parity.agrees:
+            shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+        return written
+
+    def _part(self, name: str, outputs: str, precision: str, metadata: Metadata) -> None:
+        """A file that ends before the top-k."""
+        target, against = FORMATS[name], self.judges.of(name)
+        path = self.folder / f"{MODEL}-{outputs}{target.SUFFIX}"
+        order = replace(self.order, format=name, precision=precision, outputs=outputs)
+        write(order, metadata, path, self.note)
+        found = target.load(path)(against.inputs)
+        error = parity.check_part(found, outputs, against.embeddings, order.fit)
+        if error > (allowed := parity.TOLERANCES[precision].score):
+            raise InputError(
+                f"{path.name}: {outputs} off by {error:.1e}, allowed are {allowed:.0e}"
+            )

@@ -1,0 +1,85 @@
+"""What lies next to what: a map of the references, and the same in numbers."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from pocketknn.export.report.blocks import Block, Section, Table
+from pocketknn.export.report.pictures import Dot, Plane
+from pocketknn.export.report.statistics.confusion import confusion, recalls
+from pocketknn.export.report.statistics.embedding_map import roomy
+from pocketknn.export.report.wording import percent
+
+if TYPE_CHECKING:
+    from pocketknn.builder.choices.neighbors import Ints
+    from pocketknn.export.report.study import Study
+
+_MOST_COLOURS = 8
+_CELLS = 16  # of the map, each way: thumbnails do not cover each other much
+_MOST_CLASSES = 40
+
+
+def section(study: Study) -> Section | None:
+    """The map, and whose references lie nearest to those of each class."""
+    drawn, refs = study.map, study.fit.references
+    if drawn is None:
+        return None
+    groups, group = _groups(study)
+    shown = set(map(int, roomy(drawn.places, _CELLS)))
+    dots = tuple(
+        Dot(
+            x=float(x),
+            y=float(y),
+            picture=study.reference(int(row)),
+            group=int(group[row]),
+            shown=place in shown,
+        )
+        for place, (row, (x, y)) in enumerate(zip(drawn.rows, drawn.places, strict=True))
+    )
+    some = "all" if len(drawn.rows) == len(refs) else f"{len(drawn.rows):,} of the {len(refs):,}"
+    plane = Plane(
+        caption=f"A map of {some} references ({drawn.method}): what the model finds similar lies"
+        " together. Distances across the map mean little.",
+        alt=f"Map of {some} references; the table below says what lies next to what",
+        dots=dots,
+        groups=groups,
+    )
+    blocks: tuple[Block, ...] = (plane, *filter(None, [_next_to(study)]))
+    return Section("map", "What lies next to what", blocks)
+
+
+def _groups(study: Study) -> tuple[tuple[str, ...], Ints]:
+    """Names of the colours, and the number of each reference's colour, from 1; 0 for none."""
+    refs, own = study.fit.references, study.own
+    if 1 < len(refs.labels) <= _MOST_COLOURS:
+        return refs.labels, refs.label_ids + 1
+    group = np.zeros(len(refs), np.int64)
+    if own is None or not own.labels or len(refs.labels) < 2:
+        return (), group
+    group[own.queries] = np.where(own.predicted == own.actual, 1, 2)
+    return ("answered right when left out", "answered wrong"), group
+
+
+def _next_to(study: Study) -> Table | None:
+    """Of each class, whose references lie nearest: the map in numbers."""
+    refs, own = study.fit.references, study.own
+    if own is None or len(refs.labels) < 2:
+        return None
+    nearest = refs.label_ids[own.found.indices[:, 0]]
+    found = recalls(confusion(refs.label_ids[own.queries], nearest, len(refs.labels)))
+    rows = []
+    for one in found[:_MOST_CLASSES]:
+        other = ""
+        if one.other is not None:
+            other = f"{refs.labels[one.other]}, {percent(one.mistaken / one.right.of)}"
+        rows.append((refs.labels[one.label], percent(one.right.value), other))
+    few = f", the {len(rows)} most mixed classes" if len(rows) < len(found) else ""
+    return Table(
+        caption=f"Whose reference lies nearest to those of each class{few}, the most mixed first",
+        columns=("class", "its own", "another class most often"),
+        rows=tuple(rows),
+        words=(2,),
+        folded=len(rows) > 12,
+    )

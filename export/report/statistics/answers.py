@@ -1,0 +1,137 @@
+"""What pictures were answered with, beside what they are."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from pocketknn.builder.choices.heads.classify import winners
+from pocketknn.builder.choices.neighbors import Floats, Ints, Neighbors
+from pocketknn.builder.knn.evaluation import answers_of_others
+
+from .confusion import confusion
+from .intervals import Share
+
+if TYPE_CHECKING:
+    from pocketknn.builder.knn.fit import Fit
+
+NO_CLASS = -1
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Answers:
+    """The answers to q pictures, with their neighbours.
+
+    Attributes:
+        queries: (q,) which pictures: rows of the references, or places in the held-out photos.
+        found: their k neighbours.
+        labels: what the columns of the votes stand for; empty without a vote.
+        actual: (q,) the true class, `NO_CLASS` where it is none of `labels`; empty without a vote.
+        votes: (q, C); C is 0 without a vote.
+        errors: (q, T) answer minus truth of each target; T is 0 without targets.
+    """
+
+    queries: Ints
+    found: Neighbors
+    labels: tuple[str, ...] = ()
+    actual: Ints
+    votes: Floats
+    errors: Floats
+
+    def __len__(self) -> int:
+        return len(self.queries)
+
+    @cached_property
+    def predicted(self) -> Ints:
+        """The class that won (q,)."""
+        return winners(self.votes)
+
+    @cached_property
+    def confusion(self) -> Ints:
+        """How often each class was taken for each (C, C): rows are true, columns are answered.
+
+        Pictures whose true class is none of the labels are in no row.
+        """
+        known = self.actual != NO_CLASS
+        return confusion(self.actual[known], self.predicted[known], len(self.labels))
+
+    @property
+    def right(self) -> Share:
+        """How many won classes are the true ones."""
+        return Share(count=int((self.predicted == self.actual).sum()), of=len(self))
+
+    @property
+    def by_class(self) -> bool:
+        """Whether there are pictures whose class the answer may name."""
+        return bool(self.labels) and bool((self.actual != NO_CLASS).any())
+
+    @cached_property
+    def difficulty(self) -> Floats:
+        """How far each picture is from a right and sure answer (q,): higher is harder.
+
+        With a vote, by how much the best other class beats the true one; ties are ranked by how
+        near the first neighbour is, as a wrong answer from near is the stranger one. With targets,
+        the mean error in standard deviations of all errors. Without either, minus the score of the
+        nearest neighbour.
+        """
+        nearest = self.found.scores[:, 0]
+        if self.labels:
+            rows = np.arange(len(self))
+            known = self.actual != NO_CLASS
+            own = np.where(known, self.votes[rows, np.maximum(self.actual, 0)], 0.0)
+            others = self.votes.copy()
+            others[rows[known], self.actual[known]] = -np.inf
+            beaten = np.round(others.max(axis=1) - own, 6)
+            # Ranks keep the tie-break below any difference of votes.
+            place = np.argsort(np.argsort(nearest, kind="stable"))
+            return np.asarray(beaten + 1e-7 * place / len(self))
+        if self.errors.shape[1]:
+            scale = np.maximum(np.sqrt((self.errors**2).mean(axis=0)), 1e-30)
+            return np.asarray((np.abs(self.errors) / scale).mean(axis=1))
+        return -nearest
+
+    def hardest(self, count: int, among: Ints | None = None) -> Ints:
+        """The places of the hardest few answers, the hardest first.
+
+        Args:
+            count: how many at most.
+            among: places to choose from; all when None.
+        """
+        places = np.arange(len(self)) if among is None else among
+        return places[np.argsort(-self.difficulty[places], kind="stable")][:count]
+
+
+def of_references(fit: Fit) -> Answers | None:
+    """Each reference (or a draw of very many) answered by its k nearest others, before rejection.
+
+    Of the same neighbours as `evaluation.leave_one_out`; None with one reference only.
+    """
+    refs = fit.references
+    k = min(fit.k, len(refs) - 1)
+    if k < 1:
+        return None
+    queries, found = fit.space.others
+    regress = fit.head.NUMBERS
+    labels = () if regress else refs.labels
+    votes, errors = np.empty((len(queries), 0)), np.empty((len(queries), 0))
+    if regress or labels:
+        said = answers_of_others(fit.spec, fit.space, str(fit.spec.head), k)
+        votes, errors = (votes, said - refs.targets[queries]) if regress else (said, errors)
+    return Answers(
+        queries=queries,
+        found=Neighbors(found.scores[:, :k], found.indices[:, :k]),
+        labels=labels,
+        actual=refs.label_ids[queries] if labels else np.empty(0, np.int64),
+        votes=votes,
+        errors=errors,
+    )
+
+
+def numbers_of(names: Sequence[str], labels: Sequence[str]) -> Ints:
+    """The number of each name among the labels, or `NO_CLASS`."""
+    number = {label: i for i, label in enumerate(labels)}
+    return np.array([number.get(name, NO_CLASS) for name in names], np.int64)

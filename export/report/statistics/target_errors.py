@@ -1,0 +1,49 @@
+"""Errors of the numbers that neighbours answer."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from pocketknn.builder.choices.neighbors import Floats
+
+from .intervals import rmse_interval
+
+if TYPE_CHECKING:
+    from pocketknn.builder.references.references import References
+
+    from .answers import Answers
+
+
+class TargetErrors(NamedTuple):
+    """The errors of one target.
+
+    Attributes:
+        name: of the target.
+        actual: (q,) its true values.
+        answered: (q,) what the neighbours say.
+        rmse: the 95 % interval of the root of the mean squared error.
+        mae: the mean absolute error.
+        r2: the share of the variance that is explained; None where there is no variance.
+    """
+
+    name: str
+    actual: Floats
+    answered: Floats
+    rmse: tuple[float, float]
+    mae: float
+    r2: float | None
+
+
+def target_errors(answers: Answers, references: References, seed: int) -> list[TargetErrors]:
+    """The errors of each target of the references, each left out."""
+    truth, found = references.targets[answers.queries].astype(float), []
+    for name, actual, errors in zip(
+        references.target_names, truth.T, answers.errors.T, strict=True
+    ):
+        squares, variance = errors**2, float(((actual - actual.mean()) ** 2).mean())
+        r2 = 1 - float(squares.mean()) / variance if variance else None
+        mae, rmse = float(np.abs(errors).mean()), rmse_interval(errors, seed)
+        found.append(TargetErrors(name, actual, actual + errors, rmse, mae, r2))
+    return found

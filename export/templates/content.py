@@ -1,0 +1,32 @@
+"""What a fit puts into a converted file."""
+
+from __future__ import annotations
+
+from pocketknn.builder.graph.index_layers import LARGE
+from pocketknn.builder.graph.wire import constants
+from pocketknn.builder.knn.fit import Fit
+from pocketknn.export.formats.slots import Content
+
+
+def content_of(fit: Fit, precision: str, outputs: str = "neighbors") -> Content:
+    """What a fit puts into a file.
+
+    Args:
+        fit: the choices and the references.
+        precision: of the backbone.
+        outputs: as for `builder.graph.wire`.
+    """
+    found = dict(constants(fit, precision, outputs))
+    if {"bias", "middle"} <= found.keys():
+        found["moved_bias"] = found["bias"] - found["middle"]
+    sizes = {
+        "references": len(fit.references),
+        "classes": len(fit.references.labels),
+        "labels": len(fit.labels),
+    }
+    if fit.index is not None and (cells := fit.index.cells) is not None and outputs == "neighbors":
+        count, room, width = cells.codes.shape
+        sizes |= {"cells": count, "room": room, "cell": room * width}
+        sizes["scanned"] = fit.index.probes * room
+    there = {name: size for name, size in sizes.items() if size}
+    return Content(constants=found, sizes=there, labels=fit.labels, large=LARGE)

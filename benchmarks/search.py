@@ -36,7 +36,7 @@ from pocketknn.builder.knn.resolve import fit
 from pocketknn.export.cli.console.quiet import quiet
 from pocketknn.export.formats.options import Options
 from pocketknn.export.formats.table import FORMATS
-from pocketknn.export.manifest.describe import describe, part_of
+from pocketknn.export.manifest.describe import describe
 from pocketknn.export.output.checksums import size
 from pocketknn.export.templates.template import Order, write
 

@@ -43,9 +43,9 @@ def hook(event, arguments):
 
 if __name__ == "__main__":
     from pocketknn.export.cli.app import main
-    from pocketknn.export.editing import edit
+    from pocketknn.export.manifest import read_back
 
-    edit.KEEPS_WHAT_IS_MAPPED = True  # as on Windows
+    read_back.KEEPS_WHAT_IS_MAPPED = True  # as on Windows
     sys.addaudithook(hook)
     for line in sys.argv[1:]:
         try:

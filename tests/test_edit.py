@@ -12,7 +12,8 @@ from pocketknn.builder import InputError, References, Spec, load_backbone
 from pocketknn.builder.system import atomic_file, swap
 from pocketknn.export import FORMATS, export, load
 from pocketknn.export.editing import edit as editing
-from pocketknn.export.editing.edit import open_artefact, rewrite, with_references
+from pocketknn.export.editing.edit import rewrite, with_references
+from pocketknn.export.manifest.read_back import open_artefact
 from pocketknn.export.output.checksums import digest
 from pocketknn.export.sizes.limits import check_size
 from pocketknn.export.templates.content import content_of

@@ -15,9 +15,9 @@ from pocketknn.builder.knn.resolve import fit
 from pocketknn.builder.references.references import References
 from pocketknn.builder.spec import Spec
 from pocketknn.export import export
-from pocketknn.export.editing.edit import open_artefact
 from pocketknn.export.formats.options import Options
 from pocketknn.export.formats.table import FORMATS
+from pocketknn.export.manifest.read_back import open_artefact
 from pocketknn.export.output.checksums import files_of, size
 from pocketknn.export.parity.check import check
 from pocketknn.export.parity.stored import holds

@@ -12,8 +12,7 @@ from pocketknn.builder.errors import InputError
 from pocketknn.builder.photos.find import check_classes
 from pocketknn.builder.photos.photo import Photo
 from pocketknn.builder.references.references import References
-
-from .edit import Opened
+from pocketknn.export.manifest.read_back import Opened
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from .edit import Opened
+from pocketknn.export.manifest.read_back import Opened
 
 # Of a manifest, what decides the answers.
 _CHOICES = ("head", "k", "metric", "vote", "balanced", "ios", "author", "license", "version")

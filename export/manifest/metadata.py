@@ -14,8 +14,8 @@ from pocketknn.builder.errors import InputError, first_line
 from pocketknn.builder.photos.readers import read_file
 from pocketknn.builder.references.csv_table import unguarded
 from pocketknn.builder.system.untrusted_json import parse_json
-from pocketknn.export.output.names import LABELS, MANIFEST, SEAL, SLOTS, TABLE
-from pocketknn.export.output.seal import check_texts, sealed
+from pocketknn.export.output.names import LABELS, MANIFEST, SLOTS, TABLE
+from pocketknn.export.output.seal import check_texts
 
 from .earlier import upgrade
 from .schema import BUILT, INSIDE, SCHEMA, check_manifest
@@ -34,13 +34,11 @@ class Metadata:
         manifest: JSON object: head, k, backbone, input, outputs, labels, references, versions.
         table: CSV of index, id, label, path: what leads from an index to a picture.
         slots: where in the file lies what depends on the references, for a later change of them.
-        seal: sha256 of the part of the file that a native runtime reads.
     """
 
     manifest: dict[str, Any]
     table: str
     slots: dict[str, Any] = field(default_factory=dict, compare=False)
-    seal: str = field(default="", compare=False)
 
     @property
     def labels(self) -> list[str]:
@@ -71,19 +69,14 @@ class Metadata:
             for place, row in enumerate(rows)
         ]
 
-    def files(self, seal: str = "") -> dict[str, str]:
-        """The texts that a format stores, by name.
-
-        Args:
-            seal: sha256 of the part of the file that a native runtime will read, if one will.
-        """
-        texts = {
+    def files(self) -> dict[str, str]:
+        """The texts that a format stores, by name."""
+        return {
             MANIFEST: dumps(self.manifest),
             TABLE: self.table,
             LABELS: "".join(f"{label}\n" for label in self.labels),
             SLOTS: json.dumps(self.slots),
         }
-        return sealed(texts, seal)
 
     @classmethod
     def parse(
@@ -122,12 +115,7 @@ class Metadata:
             slots = parse_json(files.get(SLOTS, "{}"))
         except ValueError as error:
             raise InputError(f"the manifest of {source} is broken: {error}") from error
-        return cls(
-            manifest=manifest,
-            table=files[TABLE],
-            slots=slots,
-            seal=files.get(SEAL, "").partition("\n")[2].strip(),
-        )
+        return cls(manifest=manifest, table=files[TABLE], slots=slots)
 
     def part(self, what: str) -> Metadata:
         """The metadata of a file that ends before the top-k, with `scores` or `embedding` only."""
@@ -146,19 +134,6 @@ class Metadata:
     def with_precision(self, precision: Mapping[str, str]) -> Metadata:
         """With the backbone's precision of each format, as it turned out."""
         return replace(self, manifest=self.manifest | {"precision": dict(precision)})
-
-    def check_seal(self, found: str, source: str) -> None:
-        """Refuse a damaged file before a native runtime, which may crash on it, sees it.
-
-        Args:
-            found: sha256 of what the runtime would read.
-            source: what the message calls the file.
-
-        Raises:
-            InputError: the content is not the one that was sealed.
-        """
-        if found != self.seal:
-            raise InputError(f"{source} is damaged: the model in it is not the one that was built")
 
 
 def manifest_of(out: Path) -> dict[str, Any]:

@@ -14,10 +14,9 @@ from pocketknn.export.manifest.metadata import dumps
 from pocketknn.export.output.names import GOLDEN_NAMES, MODEL
 
 from .check import TOLERANCES
-from .tolerances import Exact, Leeway, search
+from .expected import Expected, search
 
 if TYPE_CHECKING:
-    from pocketknn.builder.choices.neighbors import Ints
     from pocketknn.builder.knn.fit import Fit
 
     from .test_inputs import Queries
@@ -30,6 +29,10 @@ _RULE = (
     " any); probabilities are within probability_error, and the label is in labels; value[t] is"
     " within value_error[t]."
 )
+_DOUBTFUL = (
+    "{} of {} examples lie so close between references that rounding decides about the neighbours;"
+    " of these little but the scores can be told."
+)
 
 
 def write(
@@ -41,6 +44,9 @@ def write(
 ) -> None:
     """Write a few of the inputs, pictures as PNG files, and golden.json with their exact answers.
 
+    Of the inputs these are the first whose answers leave no doubt; where there are too few, the
+    clearest of the others, and a note says so.
+
     Args:
         folder: a name that is free.
         fit: what the files should answer with.
@@ -51,40 +57,43 @@ def write(
     folder.mkdir()
     kinds = {name: str(manifest["precision"][name]) for name in formats}
     used = sorted(set(kinds.values()))
-    exact = search(fit, against.embeddings)
+    asked = [
+        {kind: Expected(exact=exact, precision=kind) for kind in used}
+        for exact in search(fit, against.embeddings)
+    ]
+    # Photos were drawn by chance, and stand before what was added to them.
+    chosen = sorted(range(len(asked)), key=lambda row: _doubt(asked[row].values()))[:COUNT]
     examples = []
-    for number, row in enumerate(_chosen(against, exact, used)):
+    for picture, row in zip(PICTURES, chosen, strict=False):
         given = against.inputs[row]
         if manifest["input"]["name"] == "image":
-            example: dict[str, Any] = {"picture": PICTURES[number]}
-            Image.fromarray(np.asarray(given, np.uint8)).save(folder / example["picture"])
+            example: dict[str, Any] = {"picture": picture}
+            Image.fromarray(np.asarray(given, np.uint8)).save(folder / picture)
         else:
             example = {"features": given.astype(float).tolist()}
-        answers = {kind: Leeway(exact=exact[row], precision=kind).as_json() for kind in used}
+        answers = {kind: one.as_json() for kind, one in asked[row].items()}
         example["expected"] = {name: answers[kind] for name, kind in kinds.items()}
         examples.append(example)
+    doubtful = sum(_doubt(asked[row].values()) > 0 for row in chosen)
+    note = {"note": _DOUBTFUL.format(doubtful, len(chosen))} if doubtful else {}
     said = {name: manifest[name] for name in ("input", "k", "metric", "labels", "targets")}
     files = {
         name: {"file": MODEL + FORMATS[name].SUFFIX, "precision": kind}
         for name, kind in kinds.items()
     }
     tolerances = {kind: TOLERANCES[kind]._asdict() for kind in used}
-    content = {"rule": _RULE} | said | {"formats": files, "tolerances": tolerances}
+    content = {"rule": _RULE} | note | said | {"formats": files, "tolerances": tolerances}
     (folder / FILE).write_text(
         dumps(content | {"examples": examples}), encoding="utf-8", newline=""
     )
 
 
-def _chosen(against: Queries, exact: Sequence[Exact], kinds: Collection[str]) -> Ints:
-    """Rows of the inputs: those that ties leave alone come first, and a black one is the last.
+def _doubt(answers: Collection[Expected]) -> int:
+    """How many references may be among the neighbours of an input, where that decides something.
 
-    Photos were drawn by chance, and stand before what was added to them.
+    Of those that no file promises, an input is clear where the search finds them in numpy.
     """
-    flat = against.inputs.reshape(len(against.inputs), -1)
-    black = np.flatnonzero(~flat.any(axis=1))[:1]
-    others = np.setdiff1d(np.arange(len(flat)), black)
-    open_ = [
-        not all(Leeway(exact=exact[row], precision=kind).clear for kind in kinds) for row in others
-    ]
-    first = others[np.argsort(open_, kind="stable")][: COUNT - len(black)]
-    return np.concatenate([first, black]).astype(np.int64)
+    promised = [one for one in answers if one.promised]
+    if not promised:
+        return int(any(one.exact.missed > 0 for one in answers))
+    return max(0 if one.clear else len(one.near) for one in promised)

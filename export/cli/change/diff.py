@@ -17,7 +17,7 @@ File = Annotated[Path, typer.Argument(help="A .tflite, .onnx, .mlpackage or .ker
 def diff(one: File, other: File, as_json: Json = False) -> None:
     """Say which references, labels and choices of two files differ; exit code 1 where any do."""
     from pocketknn.export.editing.diff import differences
-    from pocketknn.export.editing.edit import open_artefact
+    from pocketknn.export.manifest.read_back import open_artefact
 
     found = differences(open_artefact(one), open_artefact(other))
     if as_json:

@@ -14,7 +14,7 @@ from pocketknn.export.cli.console.quiet import note
 from pocketknn.export.cli.console.text import command_line, say
 
 if TYPE_CHECKING:
-    from pocketknn.export.editing.edit import Opened
+    from pocketknn.export.manifest.read_back import Opened
 
 _NAMED = 3  # classes in a warning
 
@@ -56,6 +56,7 @@ def edit(
     from pocketknn.export.editing.changes import Changes
     from pocketknn.export.formats.requirements import check
     from pocketknn.export.formats.table import FORMATS
+    from pocketknn.export.manifest.read_back import open_artefact
     from pocketknn.export.output.checksums import size
 
     changes = Changes(
@@ -69,7 +70,7 @@ def edit(
     target = out or artefact
     recover(target)
     _check_place(artefact, target, out is not None and not force)
-    opened = edit.open_artefact(artefact)
+    opened = open_artefact(artefact)
     check(f"editing {artefact.name}", FORMATS[opened.format].RUNTIME)
     before = opened.fit.references
     coming = builder.find(add, note=note) if add is not None else []

@@ -32,23 +32,21 @@ def verify(
     from pocketknn.export.formats.requirements import reason
     from pocketknn.export.formats.table import FORMATS
     from pocketknn.export.manifest.metadata import manifest_of
-    from pocketknn.export.manifest.reopen import fit_of, parts_of
+    from pocketknn.export.manifest.reopen import reopen
     from pocketknn.export.output.checksums import size
-    from pocketknn.export.output.names import MODEL, REFERENCES
+    from pocketknn.export.output.names import MODEL
     from pocketknn.export.parity import test_inputs
     from pocketknn.export.parity.compare import compare
     from pocketknn.export.parity.judges import Judges
 
     manifest = manifest_of(out)
     changed = list(_changes(out, manifest))
-    refs = builder.References.load(out / REFERENCES)
-    parts = parts_of(out, manifest, refs)
-    fit = fit_of(manifest, refs, parts)
-    net = parts.backbone
+    build = reopen(out, manifest)
+    net, fit = build.backbone, build.fit
     if net is None:
         if photos is not None:
             raise InputError(f"{out} takes vectors, not pictures; verify it without photos")
-        against = test_inputs.from_vectors(refs.vectors, seed=manifest["seed"])
+        against = test_inputs.from_vectors(build.references.vectors, seed=manifest["seed"])
     else:
         squares = Squares(net.size, manifest["input"]["crop"])
         against = (
@@ -68,8 +66,8 @@ def verify(
             precision = manifest["precision"][name]
             parity = compare(name, path, precision, fit, judges.of(name), as_built=not changed)
             rows.append(tables.Row(path.name, size(path), parity))
-    if parts.source != f"{MODEL}.keras":
-        say(f"compared by {parts.source}")
+    if build.source != f"{MODEL}.keras":
+        say(f"compared by {build.source}")
     console.print(tables.parity_table(rows))
     wrong = changed + tables.failures(rows)
     say(*left_out, *wrong)

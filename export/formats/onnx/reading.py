@@ -15,6 +15,7 @@ from pocketknn.export.formats.storage.texts import manifest_in, of_properties, o
 from pocketknn.export.output import checksums, seal
 
 from .file import graph_of, properties
+from .session import session_of
 
 
 def read(path: Path) -> dict[str, str]:
@@ -32,17 +33,13 @@ def check(path: Path) -> dict[str, str]:
 
 def load(path: Path, threads: int | None = None) -> Run:
     """Open the file in onnxruntime."""
-    import onnxruntime as ort
     from onnxruntime.capi import onnxruntime_pybind11_state as state
 
     # onnxruntime's exceptions have no common base but Exception; what it says may be no UTF-8.
     refusals = (state.Fail, state.InvalidGraph, state.InvalidProtobuf, state.RuntimeException)
     size = together(manifest_in(check(path)))
-    how = ort.SessionOptions()
-    if threads is not None:
-        how.intra_op_num_threads = threads
     try:
-        session = ort.InferenceSession(path, how, providers=["CPUExecutionProvider"])
+        session = session_of(path, threads)
     except (*refusals, state.NotImplemented, state.InvalidArgument, UnicodeDecodeError) as error:
         raise InputError(f"{path.name} is refused by onnxruntime: {first_line(error)}") from error
     (feed,) = session.get_inputs()

@@ -1,0 +1,221 @@
+"""What a right file answers to an input, and how far rounding may move that.
+
+A runtime's scores err within the tolerances of `check`. References whose exact scores are closer
+than a tie may change places, and so a few inputs are asked where that decides nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pocketknn.builder.choices.neighbors import Floats, Ints, Neighbors
+from pocketknn.builder.choices.searches import find
+from pocketknn.builder.knn import exact as neighbors
+
+from .check import TOLERANCES, Tolerance, scale_of
+
+if TYPE_CHECKING:
+    from pocketknn.builder.knn.fit import Fit
+
+_MOST_ALLOWED = 100  # references that are listed for a rank
+_ROUNDING = 1e-6  # labels win by votes that are compared to six decimals
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Exact:
+    """The exact answer to an input.
+
+    Attributes:
+        fit: the references, and what is done with them.
+        scores: (n,) of all references.
+        best: the k nearest, as the only row.
+        scale: what errors of the scores are shares of.
+        missed: how much lower the scores are of what the file's search finds in numpy.
+    """
+
+    fit: Fit
+    scores: Floats
+    best: Neighbors
+    scale: float
+    missed: float
+
+
+def search(fit: Fit, embeddings: NDArray[np.floating]) -> list[Exact]:
+    """The exact answer to each embedding (q, d)."""
+    scores = fit.space.scores(embeddings)
+    best = neighbors.rank(scores, fit.k)
+    scales = scale_of(fit.space, embeddings, best.indices).max(axis=1)
+    missed = np.zeros(len(scores))
+    if fit.index is not None and fit.approximate:
+        units = neighbors.unit(fit.space.project(embeddings))
+        own = find(fit.index, units, fit.k).indices
+        missed = (best.scores - np.take_along_axis(scores, own, axis=1)).max(axis=1)
+    return [
+        Exact(
+            fit=fit,
+            scores=scores[row],
+            best=Neighbors(best.scores[[row]], best.indices[[row]]),
+            scale=float(scales[row]),
+            missed=float(missed[row]),
+        )
+        for row in range(len(scores))
+    ]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Expected:
+    """What a right file of a precision answers.
+
+    Attributes:
+        exact: the exact answer.
+        precision: one of `check.TOLERANCES`.
+    """
+
+    exact: Exact
+    precision: str
+
+    @property
+    def tolerance(self) -> Tolerance:
+        """Of the precision."""
+        return TOLERANCES[self.precision]
+
+    @property
+    def promised(self) -> bool:
+        """Whether the neighbours are promised: not by int8, nor by a search that may miss some."""
+        return self.tolerance.lists > 0 and not self.exact.fit.approximate
+
+    @cached_property
+    def error(self) -> float:
+        """How far a score may be off.
+
+        Where a search misses neighbours, also as much lower as in numpy, and as k more that it
+        missed would make it: runtimes round queries for bytes in their own steps.
+        """
+        fit, tolerance = self.exact.fit, self.tolerance
+        allowed = tolerance.score if fit.metric.ANGULAR else tolerance.distance
+        error = self.exact.scale * allowed + fit.stored_error
+        if fit.approximate:
+            ranked = np.sort(self.exact.scores)[::-1]
+            later = ranked[np.minimum(np.arange(fit.k) + fit.k, len(ranked) - 1)]
+            error += self.exact.missed + float((ranked[: fit.k] - later).max())
+        return error
+
+    @cached_property
+    def tie(self) -> float:
+        """References whose scores differ by less may change places."""
+        return self.exact.scale * self.tolerance.tie + 2 * self.exact.fit.stored_error
+
+    @cached_property
+    def near(self) -> Ints:
+        """The references that may be among the k nearest."""
+        last = self.exact.best.scores[0, -1] - self.tie
+        return np.flatnonzero(self.exact.scores > last) if self.promised else self._all
+
+    @cached_property
+    def settled(self) -> bool:
+        """Whether ties and the threshold decide nothing but the order of the neighbours.
+
+        References that may take each other's places at the edge of the k nearest make no
+        difference to a vote where they are all of one label.
+        """
+        exact, fit = self.exact, self.exact.fit
+        limit, best = fit.threshold, exact.best.indices[0]
+        if not self.promised or (
+            limit is not None and abs(exact.best.scores[0, 0] - limit) <= self.error
+        ):
+            return False
+        outside = self._outside
+        if not len(outside):
+            return True
+        edge = best[exact.scores[best] < exact.scores[outside].max() + self.tie]
+        labels = fit.references.label_ids
+        return bool(fit.labels) and len(np.unique(labels[np.append(outside, edge)])) == 1
+
+    @property
+    def clear(self) -> bool:
+        """Whether there is no doubt about the answer."""
+        return self.settled and (not self.exact.fit.labels or len(self._votes[2]) == 1)
+
+    def as_json(self) -> dict[str, Any]:
+        """The exact answer, with how far each part of it may be off."""
+        fit, best = self.exact.fit, self.exact.best
+        said: dict[str, Any] = {
+            "scores": best.scores[0].tolist(),
+            "score_error": self.error,
+            "indices": best.indices[0].tolist(),
+            "allowed": [self._allowed(score) for score in best.scores[0]],
+        }
+        if fit.labels:
+            votes, error, labels = self._votes
+            said["probabilities"] = votes.tolist()
+            said["probability_error"] = error + self.tolerance.vote
+            said["labels"] = labels
+        if fit.head.NUMBERS:
+            values, errors = self._values
+            rounding = self.tolerance.vote * np.abs(fit.references.targets).max()
+            said["value"] = values.tolist()
+            said["value_error"] = (errors + rounding).tolist()
+        return said
+
+    @property
+    def _all(self) -> Ints:
+        return np.arange(len(self.exact.scores))
+
+    @cached_property
+    def _outside(self) -> Ints:
+        """The references that are not among the k nearest, and may be."""
+        return np.setdiff1d(self.near, self.exact.best.indices)
+
+    def _allowed(self, score: float) -> list[int]:
+        """The references that may stand in the rank of this score; an empty list allows any."""
+        if not self.promised:
+            return []
+        found = np.flatnonzero(np.abs(self.exact.scores - score) < self.tie)
+        return found.tolist() if len(found) <= _MOST_ALLOWED else []
+
+    @cached_property
+    def _votes(self) -> tuple[Floats, float, list[str]]:
+        """The exact votes, how far they may be off, and the labels that may win."""
+        fit, best = self.exact.fit, self.exact.best
+        votes = fit.answers(best, self.precision)[0]
+        unknown = [] if fit.threshold is None else [len(fit.labels) - 1]
+        if not self.settled:
+            may = sorted({*fit.references.label_ids[self.near].tolist(), *unknown})
+            return votes, 1.0, [fit.labels[number] for number in may]
+        own = fit.references.label_ids[best.indices[0]]
+        error, labels = 0.0, []
+        for number in [*np.unique(own).tolist(), *unknown]:
+            most = fit.answers(self._moved(own == number), self.precision)[0]
+            least = fit.answers(self._moved(own != number), self.precision)[0]
+            error = max(error, most[number] - votes[number], votes[number] - least[number])
+            if most[number] + _ROUNDING >= most.max():
+                labels.append(fit.labels[number])
+        return votes, float(error), labels
+
+    @cached_property
+    def _values(self) -> tuple[Floats, Floats]:
+        """The exact values, and how far each may be off."""
+        fit, best = self.exact.fit, self.exact.best
+        values, targets = fit.answers(best, self.precision)[0], fit.references.targets
+        if not self.settled:
+            may = targets[self.near].astype(np.float64)
+            return values, np.maximum(values - may.min(axis=0), may.max(axis=0) - values)
+        own = targets[best.indices[0]]
+        errors = np.zeros(len(values))
+        for column, target in enumerate(own.T):
+            for cut in np.unique(target):  # extreme is a mean where all above it weigh most
+                for side in (target >= cut, target < cut):
+                    moved = fit.answers(self._moved(side), self.precision)[0]
+                    errors[column] = max(errors[column], abs(moved[column] - values[column]))
+        return values, errors
+
+    def _moved(self, nearer: Sequence[bool] | NDArray[np.bool_]) -> Neighbors:
+        """The neighbours as rounding and ties move them most, some nearer, the others away."""
+        best, reach = self.exact.best, self.error + (self.tie if len(self._outside) else 0)
+        return Neighbors(best.scores + np.where(nearer, reach, -reach), best.indices)

@@ -117,7 +117,7 @@ def written(order: Order, folder: Path, name: str) -> Path:
     """A file."""
     metadata = describe(order.fit, order.backbone, {order.format: "float32"})
     if order.outputs != "neighbors":
-        metadata = part_of(metadata, order.outputs)
+        metadata = metadata.part(order.outputs)
     path = folder / f"{name}{FORMATS[order.format].SUFFIX}"
     with quiet():
         write(order, metadata, path)

@@ -1,12 +1,16 @@
 """The house: what installs, which way imports point, what starts at once."""
 
 import ast
+import inspect
 import subprocess
 import sys
 import tomllib
 from pathlib import Path
 
 import pytest
+
+from pocketknn.export import FORMATS
+from pocketknn.export.formats.protocol import Format
 
 ROOT = Path(__file__).parents[1]
 HEAVY = {
@@ -74,6 +78,20 @@ print("LOADED", *sys.modules)
     words = python(code)
     loaded = {name.partition(".")[0] for name in words[words.index("LOADED") :]}
     assert not loaded & (HEAVY | {"numpy", "PIL", "rich"})
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_a_format_offers_what_the_protocol_asks_for(name):
+    """The table imports packages by their names, so that no type checker sees which."""
+    package = FORMATS[name]
+    assert not [one for one in Format.__annotations__ if not hasattr(package, one)]
+    wanted = {one: made for one, made in vars(Format).items() if inspect.isfunction(made)}
+    wanted = {one: made for one, made in wanted.items() if not one.startswith("_")}
+    assert len(wanted) > 8
+    for function, described in wanted.items():
+        _, *parameters = inspect.signature(described).parameters.values()
+        given = inspect.signature(getattr(package, function)).parameters.values()
+        assert [(p.name, p.kind) for p in given] == [(p.name, p.kind) for p in parameters], function
 
 
 @pytest.mark.parametrize("package", ["pocketknn.builder", "pocketknn.export"])

@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pocketknn.export.formats.tflite.model import Model
+
 _OPSET, _IR = 17, 8
 _PIXELS = (0, 3, 1, 2)  # NHWC to NCHW
 # Kernels are (out, H, W, in) in LiteRT, for a depthwise convolution (1, H, W, channels).
@@ -45,19 +47,18 @@ class _Translated:
     def __init__(self, content: bytes) -> None:
         from ai_edge_litert import schema_py_generated as schema
 
-        self._schema, self._model = schema, schema.ModelT.InitFromPackedBuf(content, 0)
-        (self._graph,) = self._model.subgraphs
+        self._schema, self._model = schema, Model(content)
+        graph = self._model.graph
         kinds = {number: kind for kind, number in vars(schema.BuiltinOperator).items()}
         self.nodes: list[Any] = []
         self.constants: dict[str, NDArray[Any]] = {
             "0": np.zeros((), "f4"),
             "6": np.full((), 6, "f4"),
         }
-        self.dim = int(self._graph.tensors[self._graph.outputs[0]].shape[-1])
-        self._add("Transpose", ["image"], _name(self._graph.inputs[0]), perm=_PIXELS)
-        for operation in self._graph.operators:
-            code = self._model.operatorCodes[operation.opcodeIndex]
-            self._translate(kinds[max(code.builtinCode, code.deprecatedBuiltinCode)], operation)
+        self.dim = int(graph.tensors[graph.outputs[0]].shape[-1])
+        self._add("Transpose", ["image"], _name(graph.inputs[0]), perm=_PIXELS)
+        for operation in graph.operators:
+            self._translate(kinds[self._model.kind(operation)], operation)
 
     def _translate(self, kind: str, operation: Any) -> None:  # noqa: ANN401
         names, out = [_name(one) for one in operation.inputs], _name(operation.outputs[0])
@@ -91,11 +92,10 @@ class _Translated:
         if result != out:
             self._add("Clip", [result, "0", "6"], out)
 
-    def _numbers(self, number: int) -> NDArray[np.float32] | None:
+    def _numbers(self, number: int) -> NDArray[Any] | None:
         """The values of a tensor that the file holds; None where they are computed."""
-        tensor = self._graph.tensors[number]
-        data = self._model.buffers[tensor.buffer].data
-        return None if data is None else np.frombuffer(bytes(data), "<f4").reshape(tensor.shape)
+        values = self._model.constant(number)
+        return None if values is None else values.reshape(self._model.graph.tensors[number].shape)
 
     def _add(self, kind: str, inputs: list[str], output: str, **how: Any) -> None:  # noqa: ANN401
         from onnx import helper

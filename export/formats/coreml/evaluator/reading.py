@@ -232,7 +232,8 @@ def _declared(value: Message) -> Declared:
     tensor = value.tensorType
     if tensor.rank != len(tensor.dimensions):
         raise ValueError(f"a tensor of rank {tensor.rank} with {len(tensor.dimensions)} axes")
-    name = messages().DataType(tensor.dataType).name
+    names = {kind.value: kind.name for kind in messages().DataType}
+    name = names.get(tensor.dataType, f"type {tensor.dataType}")
     if name != "STRING" and name not in NUMBERS:
         raise NotImplementedError(f"a tensor of {name}")
     fixed = (

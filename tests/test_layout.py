@@ -1,4 +1,4 @@
-"""The house: what installs, which way imports point, what starts at once."""
+"""The house: its floors, which way imports point, what starts at once."""
 
 import ast
 import inspect
@@ -28,6 +28,32 @@ HEAVY = {
     "tensorflow",
     "tf2onnx",
 }
+# From below. A module imports from its own room and from those below it, types too.
+ROOMS = [
+    "builder.errors",
+    "builder.system",
+    "builder.choices",
+    "builder.spec",
+    "builder.photos",
+    "builder.backbones",
+    "builder.references",
+    "builder.embedding",
+    "builder.knn",
+    "builder.graph",
+    "builder.selection",
+    "export.output",
+    "export.formats",
+    "export.manifest",
+    "export.templates",
+    "export.parity",
+    "export.sizes",
+    "export.apps",
+    "export.pipeline",
+    "export.editing",
+    "export.analysis",
+    "export.report",
+    "export.cli",
+]
 MODULES = sorted(p for d in ("builder", "export") for p in (ROOT / d).rglob("*.py"))
 OURS = [p for p in MODULES if "bundled" not in p.parts]  # the training recipe is a script
 
@@ -40,6 +66,55 @@ def imported(path, top_only):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and not node.level:
             yield node.module
+
+
+NAMES = {
+    ".".join(p.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): p for p in OURS
+}
+
+
+def ours(name, top_only):
+    """What of ours a module imports, by dotted names."""
+    path, package = NAMES[name], name.split(".")
+    tree = ast.parse(path.read_text("utf-8"))
+    for node in tree.body if top_only else ast.walk(tree):
+        if isinstance(node, ast.ImportFrom):
+            above = node.level - (path.name == "__init__.py")
+            start = package[: len(package) - above] if node.level else []
+            base = ".".join([*start, *(node.module or "").split(".")]).strip(".")
+            base = base.removeprefix("pocketknn.")
+            named = {f"{base}.{alias.name}" for alias in node.names} & NAMES.keys()
+            yield from (named or {base} & NAMES.keys()) - {name}
+
+
+def floor(name):
+    return next((n for n, room in enumerate(ROOMS) if f"{name}.".startswith(f"{room}.")), None)
+
+
+@pytest.mark.parametrize("top_only", [True, False], ids=["when it runs", "types too"])
+def test_arrows_point_down_and_ways_are_short(top_only):
+    ways = {}
+
+    def way(name, above):
+        assert name not in above, f"a circle: {' > '.join([*above, name])}"
+        if name not in ways:
+            found = set(ours(name, top_only))
+            for one in found if floor(name) is not None else ():
+                assert (floor(one) or 0) <= floor(name), f"{name} imports {one}"
+            ways[name] = 1 + max((way(one, [*above, name]) for one in found), default=0)
+        return ways[name]
+
+    assert max(way(name, []) for name in NAMES) <= (11 if top_only else len(NAMES))
+    assert len(ways) > 300
+
+
+def test_files_are_short_and_folders_small():
+    lines = sorted(len(path.read_text("utf-8").splitlines()) for path in OURS)
+    assert lines[-1] <= 350
+    assert lines[len(lines) // 2] <= 110
+    for folder in {path.parent for path in OURS}:
+        beside = [p for p in folder.iterdir() if not p.name.startswith(("_", ".", "py."))]
+        assert len(beside) <= 13, folder
 
 
 def test_the_packages_listed_are_the_packages_there_are():

@@ -61,6 +61,23 @@ def case(request):
     return case_of(**KINDS[request.param])
 
 
+def test_shapes_in_a_tflite_file_are_those_that_run(case, tmp_path):
+    """One of the references that it was converted with would mislead what plans memory ahead."""
+    from ai_edge_litert.interpreter import Interpreter, OpResolverType
+
+    path = case.write("tflite", tmp_path / "m.tflite", "float32")
+    plain = OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
+    runtime = Interpreter(str(path), experimental_op_resolver_type=plain)
+    told = {one["index"]: one for one in runtime.get_tensor_details()}
+    runtime.allocate_tensors()
+    runtime.set_tensor(runtime.get_input_details()[0]["index"], case.queries.inputs[:1])
+    runtime.invoke()
+    for one in runtime.get_tensor_details():
+        before = told.get(one["index"], one)  # scratch of a kernel is no part of the file
+        if one["shape"].size and -1 not in before["shape_signature"]:
+            assert before["shape"].tolist() == one["shape"].tolist(), one["name"]
+
+
 @pytest.mark.parametrize("name", list(FORMATS))
 def test_a_file_answers_as_the_index_does_in_numpy(name, case, tmp_path):
     path = case.write(name, tmp_path / f"m{FORMATS[name].SUFFIX}", PRECISION[name])
@@ -206,7 +223,7 @@ def test_a_wrong_scan_is_no_parity(kind, tmp_path):
     assert start > 0
     shuffled = np.random.default_rng(0).permutation(rows.ravel())
     broken = content[:start] + shuffled.tobytes() + content[start + rows.nbytes :]
-    from ai_edge_litert.interpreter import Interpreter
+    from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
     runner = Interpreter(model_content=broken).get_signature_runner()
     rows = [runner(features=one[None]) for one in case.queries.inputs]

@@ -7,6 +7,7 @@ too, and is used only to find candidates; what looks rows up makes floats of the
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,19 +22,25 @@ _TYPES = {"int8": INT8, "float16": FLOAT16}
 
 def narrow(path: Path, places: Slots, kinds: Mapping[str, str]) -> Slots:
     """Change the types of tensors; their numbers stay."""
-    model = Model(path.read_bytes())
+    model, sizes = Model(path.read_bytes()), dict(places.sizes)
     for name, kind in kinds.items():
         for place in places.constants[name]:
-            _store(model, place[0], kind)
+            for added, like in _store(model, place[0], kind):
+                for size, found in sizes.items():
+                    same = [[added, *rest] for number, *rest in found if number == like]
+                    sizes[size] = [*found, *(one for one in same if one[1] == "axis")]
     model.write(path, {})
-    return places
+    return replace(places, sizes=sizes)
 
 
-def _store(model: Model, tensor: int, kind: str) -> None:
+def _store(model: Model, tensor: int, kind: str) -> list[tuple[int, int]]:
     """Store a tensor as `int8` or `float16`.
 
     A fully connected layer of bytes quantises its input as it runs, as LiteRT's dynamic range
     does; before one of float16 the weights are widened, which LiteRT does once.
+
+    Returns:
+        The tensors that were added, each with the one whose shape it has.
     """
     from ai_edge_litert import schema_py_generated as schema
 
@@ -47,6 +54,7 @@ def _store(model: Model, tensor: int, kind: str) -> None:
     model.set_constant(tensor, values)
 
     widened: list[Any] = []
+    added = []
     for place, operator in reversed(list(enumerate(graph.operators))):
         if tensor not in operator.inputs:
             continue
@@ -54,6 +62,7 @@ def _store(model: Model, tensor: int, kind: str) -> None:
             found = int(operator.outputs[0])
             small = model.add_tensor(f"{tensor}_{kind}", graph.tensors[found].shape, _TYPES[kind])
             operator.outputs = [small]
+            added.append((small, found))
             cast = model.operator(operators.CAST, 1, [small], [found])
             cast.builtinOptionsType = schema.BuiltinOptions.CastOptions
             cast.builtinOptions = schema.CastOptionsT()
@@ -65,8 +74,10 @@ def _store(model: Model, tensor: int, kind: str) -> None:
             operator.builtinOptions.asymmetricQuantizeInputs = True
         elif model.kind(operator) == operators.FULLY_CONNECTED:
             wide = model.add_tensor(f"{tensor}_float32", graph.tensors[tensor].shape, FLOAT32)
+            added.append((wide, tensor))
             operator.inputs = [wide if one == tensor else one for one in operator.inputs]
             widened.append(model.operator(operators.DEQUANTIZE, 3, [tensor], [wide]))
         else:
             raise ValueError(f"operator {model.kind(operator)} takes no {kind}")
     graph.operators = widened + graph.operators
+    return added

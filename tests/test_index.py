@@ -223,7 +223,7 @@ def test_a_wrong_scan_is_no_parity(kind, tmp_path):
     assert start > 0
     shuffled = np.random.default_rng(0).permutation(rows.ravel())
     broken = content[:start] + shuffled.tobytes() + content[start + rows.nbytes :]
-    from ai_edge_litert.interpreter import Interpreter, OpResolverType
+    from ai_edge_litert.interpreter import Interpreter
 
     runner = Interpreter(model_content=broken).get_signature_runner()
     rows = [runner(features=one[None]) for one in case.queries.inputs]

@@ -13,7 +13,6 @@ import json
 import shutil
 import sys
 import tempfile
-import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -29,6 +28,7 @@ from pocketknn.builder.choices.searches.index import Index
 from pocketknn.builder.graph.placeholder import is_fixed, stand_in
 from pocketknn.builder.graph.wire import wire
 from pocketknn.builder.knn.fit import Fit
+from pocketknn.builder.system.atomic_file import NEW, workplace
 from pocketknn.builder.system.cache import USUAL, Cache, mark_used
 from pocketknn.builder.system.untrusted_json import parse_json
 from pocketknn.export.formats.options import Options
@@ -227,15 +227,15 @@ def _open(order: Order, kept: Path, note: Callable[[str], None]) -> Template | N
 def _keep(made: Template, kept: Path, note: Callable[[str], None]) -> None:
     """Put a template into the cache; a fault of the cache never ends a build."""
     facts = {"sha256": digest(made.path), "slots": made.slots.as_json()}
-    part = kept.with_name(f".{kept.name}.{uuid.uuid4().hex[:8]}.partial")
     try:
-        part.mkdir(parents=True)
-        copy = shutil.copytree if made.path.is_dir() else shutil.copyfile
-        copy(made.path, part / made.path.name)
-        (part / _FACTS).write_text(json.dumps(facts), "utf-8", newline="")
-        part.rename(kept)  # fails where another build put one there, which others may be reading
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        with workplace(kept) as work:
+            (new := work / NEW).mkdir()
+            copy = shutil.copytree if made.path.is_dir() else shutil.copyfile
+            copy(made.path, new / made.path.name)
+            (new / _FACTS).write_text(json.dumps(facts), "utf-8", newline="")
+            new.rename(kept)  # fails where another build put one there, which others may be reading
     except OSError as error:
-        shutil.rmtree(part, ignore_errors=True)
         if not kept.exists():
             note(f"the template cache {kept.parent} cannot be used: {error.strerror or error}")
 

@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
+from pocketknn.builder.choices.metrics import METRICS
 from pocketknn.builder.choices.searches.index import Cells, Index
 from pocketknn.builder.choices.searches.scalar_quantization import LARGEST, Codes
 from pocketknn.builder.knn.fit import Fit
@@ -16,6 +17,8 @@ from pocketknn.builder.references.references import References
 
 _CLASSES, _REFERENCES = 251, 283  # where the search for sizes begins
 _CELLS, _ROOM = 61, 11  # of cells, and of places in one
+# The same whatever the metric: templates must not depend on more than they have to.
+_SPARE = max(metric.SPARE for metric in METRICS.values())
 # Any numbers that nothing else in a graph is.
 _THRESHOLD, _TEMPERATURE = 0.6180339887, 0.0437193
 
@@ -40,15 +43,15 @@ def stand_in(fit: Fit, taken: Collection[int]) -> Fit:
         taken: sizes that other parts of the graph have.
     """
     references, spec, projection = fit.references, fit.spec, fit.space.projection
-    index, spare = fit.index, fit.metric.SPARE
+    index = fit.index
     draw = np.random.default_rng(0)
     r = references.dim if projection is None else len(projection.bias)
     # r + 1: the Euclidean search puts a last value behind each row.
-    taken = {*taken, references.dim, r, r + 1, fit.k, fit.k + spare, len(references.target_names)}
+    taken = {*taken, references.dim, r, r + 1, fit.k, fit.k + _SPARE, len(references.target_names)}
     if index is not None:
         taken |= {index.candidates, index.probes, index.width}
     c = _prime(_CLASSES, taken) if references.labels else 0
-    least = max(_REFERENCES, fit.k + spare + 1, index.candidates + 1 if index else 0)
+    least = max(_REFERENCES, fit.k + _SPARE + 1, index.candidates + 1 if index else 0)
     n = _prime(least, {*taken, c, c + 1})
     targets = draw.normal(size=(n, len(references.target_names))).astype(np.float32)
     labels = draw.permutation(np.arange(n) % max(c, 1))

@@ -20,7 +20,7 @@ from pocketknn.export.formats.conversion.serving_function import serving_functio
 from pocketknn.export.formats.coreml import conversion as to_coreml
 from pocketknn.export.formats.onnx import conversion as to_onnx
 from pocketknn.export.formats.options import Options
-from pocketknn.export.formats.tflite import convert as to_tflite
+from pocketknn.export.formats.tflite import conversion as to_tflite
 from pocketknn.export.parity.compare import compare
 from pocketknn.export.parity.test_inputs import Queries
 from pocketknn.export.templates import template

@@ -33,6 +33,7 @@ RENAMED = {
     "pocketknn.builder.neighbors": ("pocketknn.builder.knn.exact",),
     "pocketknn.builder.ray_engine": ("pocketknn.builder.embedding.ray.embed",),
     "pocketknn.builder.sources": ("pocketknn.builder.photos.find",),
+    "pocketknn.builder.tfjs": ("pocketknn.builder.references.ml5_json",),
     "pocketknn.builder.tune": ("pocketknn.builder.selection.cross_validation",),
     "pocketknn.export.artefact": (
         "pocketknn.export.manifest.artefact",

@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pocketknn.builder.system.offline import send_nothing
+
 if TYPE_CHECKING:
     import onnxruntime as ort
 
@@ -16,6 +18,7 @@ def session_of(model: Path | bytes, threads: int | None = None) -> ort.Inference
         model: the file, or what is in it.
         threads: how many it may use; what it likes when None.
     """
+    send_nothing()
     import onnxruntime as ort
 
     how = ort.SessionOptions()

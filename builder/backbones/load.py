@@ -13,7 +13,7 @@ from pocketknn.builder.spec import Spec
 from pocketknn.builder.system.cache import USUAL, Cache
 
 from . import auto, bundled, efficientnet_lite, mobilenets, own_keras, pixels
-from .backbone import Backbone as Backbone
+from .backbone import Backbone
 from .provenance import Provenance
 
 

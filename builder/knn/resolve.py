@@ -15,10 +15,9 @@ from pocketknn.builder.knn.validation import rejection
 from pocketknn.builder.knn.validation.leave_one_out import best_k
 from pocketknn.builder.spec import AUTO, UNKNOWN, Spec, resolve_k
 
-from .fit import Fit as Fit
+from .fit import Fit
 from .memory import check_differences, check_room
-from .projected import projected
-from .projected import space_of as space_of
+from .projected import projected, space_of
 from .temperature import temperature
 
 if TYPE_CHECKING:

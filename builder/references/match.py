@@ -10,9 +10,9 @@ from collections.abc import Iterable, Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from pocketknn.builder.photos.photo import Photo, PictureError
+from pocketknn.builder.photos.photo import Photo, PictureError, read
 from pocketknn.builder.photos.pixels.crop import square
-from pocketknn.builder.photos.pixels.decode import decode, read
+from pocketknn.builder.photos.pixels.decode import decode
 
 OF_PICTURE = re.compile(r"([0-9a-f]{12,64})(-\d+)?")  # an id that a build gave to a picture
 

@@ -15,8 +15,7 @@ from pocketknn.builder.errors import InputError, first_line
 from pocketknn.builder.photos.readers import read_file
 from pocketknn.builder.system.atomic_file import replacing
 
-from .ml5_forms import Stored, classes_in
-from .ml5_forms import checked_label as checked_label
+from .ml5_forms import Stored, checked_label, classes_in
 from .ml5_values import table_of
 from .references import References
 

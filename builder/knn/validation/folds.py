@@ -14,8 +14,6 @@ from numpy.typing import NDArray
 from pocketknn.builder.choices.neighbors import Floats, Ints, Neighbors
 from pocketknn.builder.knn import exact
 
-from .near_copies import groups as groups
-
 if TYPE_CHECKING:
     from pocketknn.builder.knn.projection.pca import Projection
 

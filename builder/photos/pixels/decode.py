@@ -10,18 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from pocketknn.builder.photos.photo import Photo as Photo
-from pocketknn.builder.photos.photo import PictureError as PictureError
-from pocketknn.builder.photos.photo import UnreadError as UnreadError
-from pocketknn.builder.photos.photo import read as read
+from pocketknn.builder.photos.photo import Photo, PictureError, read
 
-from .bit_depth import DEPTH as DEPTH
 from .bit_depth import eight_bit, is_deep_tiff
-from .colour import COLOUR as COLOUR
 from .colour import rgb
-from .crop import Resize as Resize
-from .crop import bilinear as bilinear
-from .crop import square as square
+from .crop import square
 
 # Formats that Pillow decodes by itself: no EPS, which would start Ghostscript on a stranger's file.
 FORMATS = ("JPEG", "PNG", "GIF", "BMP", "WEBP", "TIFF", "AVIF", "PPM")

@@ -10,8 +10,8 @@ from pathlib import Path
 from PIL import ImageOps
 
 from pocketknn.builder.errors import InputError
-from pocketknn.builder.photos.photo import Photo, PictureError
-from pocketknn.builder.photos.pixels.decode import decode, read
+from pocketknn.builder.photos.photo import Photo, PictureError, read
+from pocketknn.builder.photos.pixels.decode import decode
 from pocketknn.builder.references.match import ByPicture
 from pocketknn.export.manifest.metadata import Row
 

@@ -10,8 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from pocketknn.export.parity.check import TOLERANCES, Parity
-from pocketknn.export.report.wording import megabytes as megabytes
-from pocketknn.export.report.wording import percent
+from pocketknn.export.report.wording import megabytes, percent
 
 from .text import shown
 

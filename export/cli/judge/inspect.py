@@ -15,10 +15,11 @@ def inspect(
     as_json: Annotated[bool, typer.Option("--json", help="Print the whole manifest.")] = False,
 ) -> None:
     """Say what an exported file is: its input, outputs, labels, references and backbone."""
-    from pocketknn.export.cli.console import summary, tables
+    from pocketknn.export.cli.console import summary
     from pocketknn.export.formats.files import format_of
     from pocketknn.export.manifest.artefact import metadata_of
     from pocketknn.export.output.checksums import size
+    from pocketknn.export.report.wording import megabytes
 
     name = format_of(artefact)
     metadata = metadata_of(artefact)
@@ -26,7 +27,7 @@ def inspect(
     if as_json:
         say_json(manifest)
         return
-    say(f"{artefact.name}: {name}, {tables.megabytes(size(artefact))}")
+    say(f"{artefact.name}: {name}, {megabytes(size(artefact))}")
     say(*(f"  {line}" for line in summary.facts(manifest, [])))
     for what in ("input", "outputs"):
         say(f"{what}:", *(f"  {key}: {value}" for key, value in manifest[what].items()))

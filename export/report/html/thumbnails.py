@@ -11,9 +11,9 @@ from pathlib import Path
 
 from PIL import Image
 
-from pocketknn.builder.photos.photo import Photo, PictureError
+from pocketknn.builder.photos.photo import Photo, PictureError, read
 from pocketknn.builder.photos.pixels.crop import square
-from pocketknn.builder.photos.pixels.decode import decode, read
+from pocketknn.builder.photos.pixels.decode import decode
 from pocketknn.builder.photos.readers import read_file
 
 MOST = 600  # about a megabyte

@@ -50,6 +50,7 @@ def convert(
     for value in (*proto.graph.input, *proto.graph.output):
         value.type.tensor_type.shape.dim[0].dim_param = "batch"  # tf2onnx names it unk__<number>
     _rows_first(proto)
+    canonical(proto.graph)
     if precision == "float16":
         proto = backbone_precision.store_halves(proto)
     elif precision == "int8":
@@ -59,7 +60,6 @@ def convert(
     # references too.
     del proto.graph.value_info[:]
     _drop_unused_domains(proto)
-    rename(proto.graph)
     onnx.checker.check_model(proto, full_check=True)
     onnx.save_model(proto, path)
 
@@ -102,31 +102,54 @@ def _same_bits(one: NDArray[Any], other: NDArray[Any]) -> bool:
     return (one.shape, one.dtype) == (other.shape, other.dtype) and one.tobytes() == other.tobytes()
 
 
-def rename(graph: onnx.GraphProto) -> None:
-    """Name each value after the node that makes it, and each constant after its first user.
+def canonical(graph: onnx.GraphProto) -> None:
+    """One order and one name for each node and constant, however tf2onnx came by them.
 
-    tf2onnx shares equal constants and nodes under the name of any of them, in any order.
+    tf2onnx keeps any one of several equal nodes, under its own name, and orders them by sets of
+    names, which differ from process to process. A node that reads a table of weights keeps its
+    name, others are numbered; a value is named after its node, a constant after its first use.
     """
     graph.ClearField("doc_string")  # the number of the function that was converted
-    kept = {value.name for value in (*graph.input, *graph.output)}
-    constants = {tensor.name for tensor in graph.initializer}
-    names: dict[str, str] = {}
-    for number, node in enumerate(graph.node):
-        if "__" in node.name or not node.name:  # made by tf2onnx, and one of several equal ones
+    nodes = _from_the_outputs(graph)
+    constants = {tensor.name: tensor for tensor in graph.initializer}
+    tables = {name for name, tensor in constants.items() if len(tensor.dims) > 1}
+    names = {value.name: value.name for value in (*graph.input, *graph.output)}
+    for number, node in enumerate(nodes):
+        if not tables.intersection(node.input):
             node.name = f"{node.op_type}_{number}"
         for place, name in enumerate(node.input):
-            if name in constants and name not in names:
-                names[name] = f"{node.name}/input_{place}"
-            node.input[place] = names.get(name, name)
+            if name in constants:
+                names.setdefault(name, f"{node.name}/input_{place}")
         for place, name in enumerate(node.output):
-            if name and name not in kept:
-                names[name] = f"{node.name}:{place}"
-            node.output[place] = names.get(name, name)
-    for tensor in graph.initializer:
-        tensor.name = names.get(tensor.name, tensor.name)
+            names.setdefault(name, f"{node.name}:{place}" if name else "")
+        for values in (node.input, node.output):
+            values[:] = [names.get(name, name) for name in values]
+    for name, tensor in constants.items():
+        tensor.name = names[name]
+    if len({node.name for node in nodes}) < len(nodes):
+        raise ValueError("two nodes of the graph have one name")
     ordered = sorted(graph.initializer, key=lambda tensor: str(tensor.name))
+    del graph.node[:]
+    graph.node.extend(nodes)
     for tensor in ordered:  # an append copies: one at a time, never the matrix twice and more
         graph.initializer.append(tensor)
         del graph.initializer[0]
-    if len({node.name for node in graph.node}) < len(graph.node):
-        raise ValueError("two nodes of the graph have one name")
+
+
+def _from_the_outputs(graph: onnx.GraphProto) -> list[onnx.NodeProto]:
+    """Every node after those that it reads from, as a walk back from the outputs meets them."""
+    makers = {name: node for node in graph.node for name in node.output if name}
+    waiting = [makers[value.name] for value in reversed(graph.output)]
+    done: dict[str, onnx.NodeProto] = {}  # by the name of the first value they make
+    while waiting:
+        node = waiting[-1]
+        missing = [
+            makers[name]
+            for name in reversed(node.input)
+            if name in makers and makers[name].output[0] not in done
+        ]
+        if missing:
+            waiting += missing
+        else:
+            done.setdefault(waiting.pop().output[0], node)
+    return list(done.values())

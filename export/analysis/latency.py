@@ -64,13 +64,7 @@ def time_shortly(out: Path) -> list[tuple[str, ...]]:
 
 
 def time_files(paths: Sequence[Path], manifest: dict[str, Any], runs: int) -> list[Timing]:
-    """Time files of a build, a picture at a time, interleaved.
-
-    Args:
-        paths: the files.
-        manifest: of the build.
-        runs: how many pictures for each file and number of threads.
-    """
+    """Time files of a build, a picture at a time, in turns; each with each number of threads."""
     rng = np.random.default_rng(manifest["seed"])
     shape = manifest["input"]["shape"]
     pictures = manifest["input"]["name"] == "image"

@@ -7,14 +7,13 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, fields, is_dataclass
 from functools import update_wrapper
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
+from typing import Annotated, Any, get_type_hints
 
 import typer
 
+from pocketknn.builder.photos.remote import place_of
 from pocketknn.builder.system.cache import USUAL, Cache
-
-if TYPE_CHECKING:
-    from pocketknn.export.pipeline.request import Selection
+from pocketknn.export.pipeline.request import Selection
 
 Artefact = Annotated[Path, typer.Argument(help="A .keras, .tflite, .mlpackage or .onnx.")]
 Build = Annotated[Path, typer.Argument(help="A folder that build wrote.")]
@@ -124,9 +123,6 @@ def selection_of(
     labels: Path | None = None,
 ) -> Selection:
     """The photos that a command is given."""
-    from pocketknn.builder.photos.remote import place_of
-    from pocketknn.export.pipeline.request import Selection
-
     return Selection(
         photos=place_of(photos) if isinstance(photos, str) else photos,
         path_column=columns.path_column,

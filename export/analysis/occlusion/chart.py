@@ -11,14 +11,12 @@ from numpy.typing import NDArray
 
 from pocketknn.export.manifest.metadata import SHOWN
 
-from .explanation import SAME
+from .explanation import SAME, Explanation, Near, Occlusion
 from .words import number, titled
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
-
-    from .explanation import Explanation, Near, Occlusion
 
 _COLOURS = "PuOr_r"  # orange costs, purple adds: the colour-blind tell them apart
 _STRONGEST = 0.8  # opacity; what changes nothing lets the picture through
@@ -34,10 +32,7 @@ def draw(
 ) -> Figure:
     """Draw a picture, a map for each number that was followed, and the nearest references.
 
-    Args:
-        found: the explanation.
-        name: what the picture is called.
-        thumbnails: squares (H, W, 3) of references, by id; a reference without one is named only.
+    Of references that have them by id, squares (H, W, 3) are shown, of others the names.
     """
     from matplotlib.figure import Figure
 

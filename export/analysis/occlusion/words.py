@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from .explanation import Explanation, Occlusion
-    from .patches import Place
+from .explanation import Explanation, Occlusion, Place
 
 _RANKS = (("upper left", "top", "upper right"), ("left", "middle", "right"))
 _REGIONS = (*_RANKS, ("lower left", "bottom", "lower right"))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import islice
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -14,14 +14,11 @@ from pocketknn.builder.photos.photo import Photo, read
 from pocketknn.builder.photos.pixels.crop import square
 from pocketknn.builder.photos.pixels.decode import decode
 from pocketknn.builder.photos.readable import drawn
-from pocketknn.export.manifest.artefact import picture_input
+from pocketknn.export.formats.protocol import Outputs
+from pocketknn.export.manifest.artefact import Artefact, picture_input
 from pocketknn.export.parity import metrics
 
 from .corruptions import Strength, shifts
-
-if TYPE_CHECKING:
-    from pocketknn.export.formats.protocol import Outputs
-    from pocketknn.export.manifest.artefact import Artefact
 
 COUNT = 100
 # What is measured, in the words of a table's heading.

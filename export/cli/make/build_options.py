@@ -10,12 +10,13 @@ import typer
 
 from pocketknn import builder
 from pocketknn.builder.errors import InputError
+from pocketknn.export.cli.amounts import parse_amount, parse_bytes
 from pocketknn.export.cli.options import CondenseBy, Crop, Metric, Network, OldPca, Vote, names
+from pocketknn.export.formats.options import Options
 
 if TYPE_CHECKING:
     from pocketknn.builder.embedding.ray.connection import Cluster
     from pocketknn.builder.selection.condense import Condense
-    from pocketknn.export.formats.options import Options
     from pocketknn.export.sizes.budget import Budget
 
 ENGINES = ("local", "ray")
@@ -107,8 +108,6 @@ class Files:
 
     def options(self) -> Options:
         """The options of files."""
-        from pocketknn.export.formats.options import Options
-
         return Options(**asdict(self) | {"outputs": names(self.outputs)})
 
 
@@ -137,15 +136,12 @@ class Sizes:
 
     def fewer(self) -> Condense | None:
         """How many references to keep; None for all."""
-        from .condense_option import plan_of
-
         if not (self.condense or self.condense_by):
             return None
-        return plan_of(self.condense, self.condense_by)
+        return parse_amount(self.condense, self.condense_by)
 
     def within(self) -> Budget | None:
         """What the files must keep within; None for no limit."""
-        from pocketknn.export.cli.byte_size import parse_bytes
         from pocketknn.export.sizes.budget import Budget
 
         if self.budget is None:

@@ -12,6 +12,7 @@ from pocketknn.builder.references.references import References
 from pocketknn.export.cli.console.text import say, shown
 from pocketknn.export.output.atomic_file import check_new, saved
 from pocketknn.export.output.names import REFERENCES
+from pocketknn.export.report.wording import counted
 
 PARQUET, JSON, CSV = ".parquet", ".json", ".csv"
 _NAMED = 10  # classes in a line
@@ -149,11 +150,6 @@ def described(refs: References) -> str:
     if not refs.labels:
         return f"{many}, no classes"
     return f"{many} in {counted(len(refs.labels), 'class', 'classes')}"
-
-
-def counted(number: int, one: str, many: str = "") -> str:
-    """A number and its noun."""
-    return f"{number} {one if number == 1 else many or f'{one}s'}"
 
 
 def _plain(label: str) -> str:

@@ -178,14 +178,11 @@ def _report(out: Path, file: Artefact, made: Sequence[Evaluated], known: int) ->
     """Write the build's report with these photos; a line that says where, or why not."""
     from pocketknn.export.analysis.latency import time_shortly
     from pocketknn.export.formats.requirements import missing
-    from pocketknn.export.report.statistics.answers import FileResult, HeldOut
+    from pocketknn.export.report.statistics.answers import HeldOut
     from pocketknn.export.report.write import report_eval
 
-    rows = [one.rows[0] for one in made]
-    results = [FileResult(row.name, row.accuracy, row.unknown) for row in rows]
-    labels = file.metadata.labels
     try:
-        held_out = HeldOut.of(made[0].photos, made[0].outputs, labels, results, copies=known)
+        held_out = HeldOut.of(made, file.metadata.labels, known)
         return f"what it errs on is in {report_eval(out, held_out, time_shortly(out))}"
     except Exception as error:  # whatever drawing and timing raise: the figures are there
         return f"no report was written: {missing(error) or first_line(error)}"

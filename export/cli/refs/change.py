@@ -16,12 +16,11 @@ from pocketknn.export.cli.console.text import say, shown
 from pocketknn.export.cli.options import CondenseBy, Metric, Vote
 
 from .arguments import File, Force, New, Which
+from .files import check_alike, check_free, joined, located, opened, opened_for, save_change
 
 
 def remove(file: File, *, out: New, which: Which, force: Force = False) -> None:
     """Leave references out, by id, class or path."""
-    from .files import opened_for, save_change
-
     if not which:
         raise InputError("say what to remove, by --id, --class or --path")
     refs = opened_for(out, file, force)
@@ -64,13 +63,9 @@ def merge(
 
     A picture that is there already, in the same class, is not added again.
     """
-    from pocketknn.export.output.atomic_file import check_new
-
-    from .files import PARQUET, joined, located, opened, save_change
-
     if len(files) < 2:
         raise InputError("merge takes two files of references or more")
-    check_new(out, [PARQUET], force, [located(file) for file in files])
+    check_free(out, force, *map(located, files))
     first = refs = opened(files[0])
     notes = []
     for file in files[1:]:
@@ -104,8 +99,6 @@ def condense(
     from pocketknn.builder.selection import condense as condensing
     from pocketknn.export.cli.console.summary import kept_lines
 
-    from .files import opened_for, save_change
-
     spec = builder.Spec(k=k, metric=metric, vote=vote, seed=seed)
     refs = opened_for(out, file, force)
     found = condensing.condense(spec, refs, parse_amount(amount, by))
@@ -115,8 +108,6 @@ def condense(
 
 def _rename(file: Path, out: Path, pairs: Sequence[str], force: bool) -> None:
     """Rename classes, as pairs "OLD=NEW" say; those that get one name become one class."""
-    from .files import check_alike, opened_for, save_change
-
     refs = opened_for(out, file, force)
     names: dict[str, str] = {}
     for pair in pairs:
@@ -131,8 +122,6 @@ def _rename(file: Path, out: Path, pairs: Sequence[str], force: bool) -> None:
 
 def _move(file: Path, out: Path, which: Which, to: str, force: bool) -> None:
     """Put some references into a class, which may be new."""
-    from .files import check_alike, opened_for, save_change
-
     if not which:
         raise InputError("say what to move, by --id, --class or --path")
     refs = opened_for(out, file, force)

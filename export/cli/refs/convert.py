@@ -13,6 +13,7 @@ from pocketknn.export.cli.console.text import say
 from pocketknn.export.report.wording import counted
 
 from .arguments import File, Force, New
+from .files import CSV, JSON, check_free, described, located, opened, save
 
 
 def import_(
@@ -25,11 +26,8 @@ def import_(
 ) -> None:
     """Make references of what ml5.js or TensorFlow.js saved."""
     from pocketknn.builder.references import ml5_json
-    from pocketknn.export.output.atomic_file import check_new
 
-    from .files import PARQUET, described, save
-
-    check_new(out, [PARQUET], force, [file])
+    check_free(out, force, file)
     refs = ml5_json.read(file, dim)
     save(refs, out, force)
     say(f"{described(refs)}, {counted(refs.dim, 'value')} each; written to {out}")
@@ -50,8 +48,6 @@ def export_(
     """
     from pocketknn.builder.references import ml5_json
     from pocketknn.export.output.atomic_file import check_new, saved
-
-    from .files import CSV, JSON, described, located, opened
 
     check_new(out, [JSON, CSV], force, [located(file)])
     refs = opened(file)

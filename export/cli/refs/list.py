@@ -14,6 +14,7 @@ from pocketknn.export.cli.options import Json
 from pocketknn.export.report.wording import counted
 
 from .arguments import File
+from .files import conflicts, described, located, opened
 
 
 def list_(
@@ -24,8 +25,6 @@ def list_(
     as_json: Json = False,
 ) -> None:
     """Say what a file holds: classes, targets, backbone, copies."""
-    from .files import described, located, opened
-
     refs = opened(file)
     if as_json:
         say_json(_facts(refs, rows))
@@ -71,8 +70,6 @@ def _ranges(refs: builder.References) -> dict[str, list[float]]:
 
 
 def _summary(refs: builder.References) -> Iterator[str]:
-    from .files import conflicts
-
     width = max((len(shown(label)) for label in refs.labels), default=0)
     digits = len(str(len(refs)))
     for label, count in refs.counts.items():

@@ -23,6 +23,16 @@ from pocketknn.export.pipeline.request import skipped_lines
 from pocketknn.export.report.wording import counted
 
 from .arguments import File, Force, New, Places, Reading
+from .files import (
+    check_alike,
+    check_free,
+    conflicts,
+    described,
+    joined,
+    opened_for,
+    save,
+    save_change,
+)
 
 _PICTURES = (
     *(".jpg", ".jpeg", ".png", ".webp", ".avif", ".tif", ".tiff", ".bmp", ".gif"),
@@ -42,13 +52,9 @@ def new(
     force: Force = False,
 ) -> None:
     """Make the first references, of photos."""
-    from pocketknn.export.output.atomic_file import check_new
-
-    from .files import PARQUET, conflicts, described, save
-
     check_place(context, photos)
     spec = builder.Spec(**asdict(network), crop=crop)
-    check_new(out, [PARQUET], force)
+    check_free(out, force)
     targets = columns.target_column or []
     found = _photos_in(photos, columns, targets, reading, out)
     net, done = _embedded(found, spec, reading, lambda cache: builder.load_backbone(spec, cache))
@@ -86,8 +92,6 @@ def add(
     """
     from pocketknn.builder.backbones.load import backbone_of
 
-    from .files import conflicts, joined, opened_for, save_change
-
     check_place(context, photos)
     refs = opened_for(out, file, force)
     if refs.provenance is None:
@@ -118,8 +122,6 @@ def _photos_in(
 ) -> list[builder.Photo]:
     """The photos of folders, tables and archives, and single pictures, with their classes."""
     from pocketknn.builder.references.files import is_collection
-
-    from .files import check_alike
 
     found: list[builder.Photo] = []
     for place in places:
@@ -153,8 +155,6 @@ def _picture(path: Path) -> builder.Photo:
 
 def _check_go_with(refs: builder.References, photos: Sequence[builder.Photo]) -> None:
     """Refuse photos without the labels or targets of the references, before they are embedded."""
-    from .files import check_alike
-
     labels = {photo.label for photo in photos} - {""}
     if refs.labels and not labels:
         raise InputError("the references have classes and the photos have none; say --label NAME")

@@ -37,7 +37,7 @@ def _quality(study: Study) -> Iterator[Figure]:
     for name, error in list(errors.items())[:_MOST_TARGETS]:
         yield Figure("Error, each reference left out", f"{error:.4g}", name)
     held_out = study.held_out
-    if held_out and held_out.files and (right := held_out.files[0].right) is not None:
+    if held_out and held_out.files and (right := held_out.files[0].accuracy) is not None:
         yield _accuracy(
             f"Accuracy on {len(held_out.photos):,} held-out photos", held_out.share(right)
         )
@@ -113,11 +113,12 @@ def _shares(study: Study) -> Iterator[tuple[str, ...]]:
         yield ("references, each left out", *columns(study.own.right), "")
     if (held_out := study.held_out) is None:
         return
-    for name, right, unknown in held_out.files:
+    for one in held_out.files:
+        right, unknown = one.accuracy, one.unknown
         if right is not None or unknown is not None:
             shares = ("", "", "") if right is None else columns(held_out.share(right))
             rejected = "" if unknown is None else percent(unknown)
-            yield (f"held-out photos, {name}", *shares, rejected)
+            yield (f"held-out photos, {one.name}", *shares, rejected)
 
 
 def _errors(study: Study, own: Answers) -> Iterator[Block]:

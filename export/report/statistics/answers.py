@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import NamedTuple
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -14,9 +14,11 @@ from pocketknn.builder.choices.neighbors import Floats, Ints, Neighbors
 from pocketknn.builder.knn.fit import Fit
 from pocketknn.builder.knn.validation.leave_one_out import answers_of_others
 from pocketknn.builder.photos.photo import Photo
-from pocketknn.export.formats.protocol import Outputs
 
 from .shares import Share, confusion
+
+if TYPE_CHECKING:
+    from pocketknn.export.analysis.evaluation import Evaluated, Evaluation
 
 NO_CLASS = -1
 
@@ -131,20 +133,6 @@ def numbers_of(names: Sequence[str], labels: Sequence[str]) -> Ints:
     return np.array([number.get(name, NO_CLASS) for name in names], np.int64)
 
 
-class FileResult(NamedTuple):
-    """What one file made of the held-out photos.
-
-    Attributes:
-        name: of the file.
-        right: share of the labels that won; None without labels or a vote.
-        unknown: share that was taken for strangers; None without a threshold.
-    """
-
-    name: str
-    right: float | None
-    unknown: float | None
-
-
 @dataclass(frozen=True, kw_only=True, eq=False)
 class HeldOut:
     """Photos that the model does not hold, and what its files made of them.
@@ -152,34 +140,19 @@ class HeldOut:
     Attributes:
         photos: the photos.
         answers: of the first file; its queries are places in `photos`.
-        files: each file's result, the first file's first.
+        files: each file's figures, with the crop of the build.
         copies: how many of the photos are references themselves.
     """
 
     photos: tuple[Photo, ...]
     answers: Answers
-    files: tuple[FileResult, ...]
+    files: tuple[Evaluation, ...]
     copies: int
 
     @classmethod
-    def of(
-        cls,
-        photos: Sequence[Photo],
-        outputs: Outputs,
-        labels: Sequence[str],
-        files: Iterable[FileResult],
-        *,
-        copies: int,
-    ) -> HeldOut:
-        """Photos that were answered by a file.
-
-        Args:
-            photos: the q photos.
-            outputs: of the first of the files for them.
-            labels: what its probabilities stand for.
-            files: each file's result, the first file's first.
-            copies: how many of the photos are references.
-        """
+    def of(cls, files: Sequence[Evaluated], labels: Sequence[str], copies: int) -> HeldOut:
+        """Photos that were answered by files, whose probabilities stand for the labels."""
+        photos, outputs = files[0].photos, files[0].outputs
         q = len(photos)
         labelled = "probabilities" in outputs and any(photo.label for photo in photos)
         actual, votes = np.empty(0, np.int64), np.empty((q, 0))
@@ -195,7 +168,8 @@ class HeldOut:
             votes=votes,
             errors=np.empty((q, 0)),
         )
-        return cls(photos=tuple(photos), answers=found, files=tuple(files), copies=copies)
+        figures = tuple(one.rows[0] for one in files)
+        return cls(photos=photos, answers=found, files=figures, copies=copies)
 
     def share(self, value: float) -> Share:
         """A share of the photos, with its interval."""

@@ -86,7 +86,7 @@ def _draw_map(axes: Axes, found: Explanation, one: Occlusion) -> None:
     bar.set_label(f"lost where a square is hidden{least}", fontsize="small")
     starts, side = found.patches.starts, found.patches.side
     if (worst := one.worst) is not None:
-        corner = (starts[worst.column] - 0.5, starts[worst.row] - 0.5)
+        corner = (starts[worst[1]] - 0.5, starts[worst[0]] - 0.5)
         axes.add_patch(Rectangle(corner, side, side, fill=False, linewidth=1.2))
     rows, columns = np.nonzero(one.bounded)
     middles = starts + (side - 1) / 2

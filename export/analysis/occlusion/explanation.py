@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,13 +12,6 @@ from pocketknn.builder.errors import InputError
 
 PATCH, STEPS = 0.2, 12
 SAME = 1e-6  # numbers that differ by less differ by rounding
-
-
-class Place(NamedTuple):
-    """A patch, by its row and column among the places."""
-
-    row: int
-    column: int
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -134,13 +126,13 @@ class Occlusion:
         return self.plain - self.hidden
 
     @property
-    def worst(self) -> Place | None:
-        """The patch that takes most away; None where none takes anything."""
+    def worst(self) -> tuple[int, int] | None:
+        """Row and column of the patch that takes most away; None where none takes anything."""
         return _largest(self.loss)
 
     @property
-    def best(self) -> Place | None:
-        """The patch that adds most; None where none adds anything."""
+    def best(self) -> tuple[int, int] | None:
+        """Row and column of the patch that adds most; None where none adds anything."""
         return _largest(-self.loss)
 
 
@@ -170,14 +162,12 @@ class Explanation:
     others: dict[str, int]
 
 
-def _largest(gains: Floats) -> Place | None:
+def _largest(gains: Floats) -> tuple[int, int] | None:
     """Where the largest is; of several, votes being few, the one whose surroundings gain most."""
     from scipy.ndimage import uniform_filter
 
     if gains.max() <= SAME:
         return None
     around = uniform_filter(gains, 3, mode="nearest")
-    row, column = divmod(
-        int(np.where(gains >= gains.max() - SAME, around, -np.inf).argmax()), len(gains)
-    )
-    return Place(row, column)
+    most = np.where(gains >= gains.max() - SAME, around, -np.inf).argmax()
+    return divmod(int(most), len(gains))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
-from .explanation import Explanation, Occlusion, Place
+from .explanation import Explanation, Occlusion
 
 _RANKS = (("upper left", "top", "upper right"), ("left", "middle", "right"))
 _REGIONS = (*_RANKS, ("lower left", "bottom", "lower right"))
@@ -34,7 +34,7 @@ def number(one: Occlusion, value: float) -> str:
     return f"{value:.3f}" if one.what == "score" else f"{value:.4g}"
 
 
-def region(found: Explanation, place: Place) -> str:
+def region(found: Explanation, place: tuple[int, int]) -> str:
     """Where in the picture the middle of a patch is: "upper left"."""
     parts = found.patches
     third = [int(3 * (parts.starts[at] + parts.side / 2) / parts.size) for at in place]

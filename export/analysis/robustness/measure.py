@@ -13,7 +13,6 @@ from pocketknn.builder.photos.photo import Photo, read
 from pocketknn.builder.photos.pixels.crop import square
 from pocketknn.builder.photos.pixels.decode import decode
 from pocketknn.builder.photos.readable import drawn
-from pocketknn.export.formats.protocol import Outputs
 from pocketknn.export.manifest.artefact import Artefact, picture_input
 from pocketknn.export.parity import metrics
 

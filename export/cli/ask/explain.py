@@ -64,16 +64,10 @@ def explain(
         raise InputError(f"{image}: {error}") from error
     patches = Patches.of(given["shape"][0], patch, steps)
     folder = out.parent if name == out.name else out
-    with progress(shown=not as_json) as bar:
-        step = bar.add_task("hiding parts", total=len(patches.corners))
-        found = explain(
-            file,
-            file.metadata.rows(),
-            picture,
-            patches,
-            scorer=scorer_of(folder, file.metadata.manifest),
-            progress=lambda done: bar.advance(step, done),
-        )
+    scorer = scorer_of(folder, file.metadata.manifest)
+    with progress("hiding parts", len(patches.corners), shown=not as_json) as done:
+        rows = file.metadata.rows()
+        found = explain(file, rows, picture, patches, scorer=scorer, progress=done)
     known = thumbnails({one.id: one.path for one in found.near}, origin, _THUMBNAIL, given["crop"])
     if figure is not None:
         figures.save(draw(found, image.name, known), figure, force)

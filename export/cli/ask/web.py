@@ -10,10 +10,10 @@ import typer
 
 from pocketknn import builder
 from pocketknn.builder.errors import InputError
-from pocketknn.export.cli.amounts import parse_bytes
 from pocketknn.export.cli.console.quiet import note
 from pocketknn.export.cli.console.text import say
 from pocketknn.export.cli.inapplicable import refuse
+from pocketknn.export.cli.options import parse_bytes
 from pocketknn.export.report.wording import megabytes
 
 if TYPE_CHECKING:
@@ -132,9 +132,8 @@ def _thumbnails(
     from pocketknn.export.cli.console.terminal import progress
 
     rows = metadata.rows()
-    with progress() as bar:
-        step = bar.add_task("thumbnails", total=len(photos))
-        small = thumbnails.write(folder, rows, photos, limit, lambda: bar.advance(step))
+    with progress("thumbnails", len(photos)) as done:
+        small = thumbnails.write(folder, rows, photos, limit, lambda: done(1))
     size = sum(path.stat().st_size for path in folder.iterdir())
     say(f"{len(small)} of {len(rows)} references have a thumbnail: {megabytes(size)}")
     return small

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -40,11 +40,11 @@ console = _Console(highlight=False, soft_wrap=True, emoji=False)
 
 
 @contextmanager
-def progress(shown: bool = True) -> Iterator[Progress]:
-    """A bar for each step, as long as the work goes on; none where JSON is printed."""
-    columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
-    with Progress(*columns, console=console, disable=not shown) as bar:
-        yield bar
+def progress(name: str, total: int, shown: bool = True) -> Iterator[Callable[[int], None]]:
+    """A bar for one step, which is told how much more is done; none where JSON is printed."""
+    with _bars(shown) as bar:
+        step = bar.add_task(name, total=total)
+        yield lambda done: bar.advance(step, done)
 
 
 @contextmanager
@@ -56,7 +56,7 @@ def watched(within: Budget | None = None) -> Iterator[Watch]:
 
         def step(name: str, total: int | None) -> None:
             if not bars:
-                bars.append(shown.enter_context(progress()))
+                bars.append(shown.enter_context(_bars()))
             (bar,) = bars
             # A step whose length is known gets a line of its own, but for one that only has a name.
             if not bar.tasks or (total is not None and bar.tasks[-1].total is not None):
@@ -76,3 +76,8 @@ def watched(within: Budget | None = None) -> Iterator[Watch]:
             variants=variants,
         )
     say(*dict.fromkeys(remarks))
+
+
+def _bars(shown: bool = True) -> Progress:
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+    return Progress(*columns, console=console, disable=not shown)

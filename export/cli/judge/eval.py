@@ -126,11 +126,8 @@ def _evaluate_shifts(
     count = COUNT if sample is None else sample
     found = _photos_of(photos)
     name, file = artefact_of(out)
-    with progress(shown=not as_json) as bar:
-        step = bar.add_task("shifting photos", total=min(count, len(found)))
-        rows, used = measure(
-            name, file, found, count=count, seed=seed, progress=lambda done: bar.advance(step, done)
-        )
+    with progress("shifting photos", min(count, len(found)), shown=not as_json) as done:
+        rows, used = measure(name, file, found, count=count, seed=seed, progress=done)
     if chart is not None:
         figures.save(draw(rows), chart, force)
     if as_json:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from pocketknn.export.pipeline.request import Selection
 
 TABLE, PLOT = "tune.csv", "tune.png"
+_NETWORK = ("backbone", "weights", "alpha", "size", "input_range")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,25 +118,24 @@ def command(selection: Selection, chosen: builder.Spec) -> str:
     """The command line that builds the chosen spec from the same photos."""
     from pocketknn.builder.selection.grid import VECTOR
 
+    vectors = chosen.backbone == VECTOR
+    usual = builder.Spec(backbone=VECTOR if vectors else "auto")
+    network = {name: getattr(chosen, name) for name in _NETWORK}
+    typed = [
+        *((name, value) for name, value in network.items() if value != getattr(usual, name)),
+        ("path_column", None if selection.path_column == "path" else selection.path_column),
+        ("label_column", selection.label_column),
+        *(("target_column", column) for column in selection.target_columns),
+        *(("exclude", pattern) for pattern in selection.exclude),
+        ("limit", selection.limit),
+        *(("k", chosen.k), ("metric", chosen.metric), ("vote", chosen.vote)),
+        ("projection", chosen.compared),
+        ("crop", None if vectors else chosen.crop),
+    ]
     words = ["pocketknn", "build", str(selection.photos), "-o", _free()]
-    usual = builder.Spec(backbone=VECTOR if chosen.backbone == VECTOR else "auto")
-    for name in ("backbone", "weights", "alpha", "size", "input_range"):
-        if (value := getattr(chosen, name)) != getattr(usual, name):
+    for name, value in typed:
+        if value is not None:
             words += [f"--{name.replace('_', '-')}", str(value)]
-    if selection.path_column != "path":
-        words += ["--path-column", selection.path_column]
-    if selection.label_column is not None:
-        words += ["--label-column", selection.label_column]
-    for column in selection.target_columns:
-        words += ["--target-column", column]
-    for pattern in selection.exclude:
-        words += ["--exclude", pattern]
-    if selection.limit is not None:
-        words += ["--limit", str(selection.limit)]
-    words += ["--k", str(chosen.k), "--metric", chosen.metric, "--vote", str(chosen.vote)]
-    words += ["--projection", str(chosen.compared)]
-    if chosen.backbone != VECTOR:
-        words += ["--crop", chosen.crop]
     return command_line(*words)
 
 

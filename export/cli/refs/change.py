@@ -11,9 +11,8 @@ import typer
 from pocketknn import builder
 from pocketknn.builder.errors import InputError
 from pocketknn.builder.references.ml5_forms import checked_label
-from pocketknn.export.cli.amounts import parse_amount
 from pocketknn.export.cli.console.text import say, shown
-from pocketknn.export.cli.options import CondenseBy, Metric, Vote
+from pocketknn.export.cli.options import CondenseBy, Metric, Vote, parse_amount
 
 from .arguments import File, Force, New, Which
 from .files import check_alike, check_free, joined, located, opened, opened_for, save_change

@@ -64,7 +64,7 @@ def eval_(
 def _evaluate(out: Path, photos: Path, crop: str | None, as_json: bool) -> None:
     """Print what each file of a build makes of photos, and what another crop would cost."""
     from pocketknn.builder.spec import CROPS
-    from pocketknn.export.analysis import evaluation
+    from pocketknn.export.analysis.evaluation import evaluate
     from pocketknn.export.cli.console.terminal import console
     from pocketknn.export.formats.files import is_artefact
     from pocketknn.export.manifest.artefact import artefacts_of
@@ -75,22 +75,17 @@ def _evaluate(out: Path, photos: Path, crop: str | None, as_json: bool) -> None:
     found = _photos_of(photos)
     files = artefacts_of(out, note)
     name, file = files[0]
-    made: list[Evaluated] = []
-    for each, opened in files:
-        basis = made[0].outputs["indices"] if made else None
-        made.append(evaluation.evaluate(each, opened, found, crop, basis))
-    rows = [row for one in made for row in one.rows]
+    made = evaluate(files, found, crop)
     known = _known(found, file)
     report = _report(out, file, made, known) if not is_artefact(out) else ""
     if as_json:
-        say_json([asdict(row) for row in rows])
+        say_json([asdict(row) for row in made.rows])
         return
-    console.print(_table(rows))
-    if len(rows) > 1:
-        own = file.metadata.manifest["input"]["crop"]
-        say(f"first, neighbours: the same as {name} finds with {own},")
+    console.print(_table(made.rows))
+    if len(made.rows) > 1:
+        say(f"first, neighbours: the same as {name} finds with {made.rows[0].crop},")
         say("the crop it was built with; 8 bits, or a platform's crop, lose the rest")
-    say(*metrics.foreign_lines(file.metadata.labels, made[0].photos))
+    say(*metrics.foreign_lines(file.metadata.labels, made.photos))
     if known:
         say(f"{known} of the photos are references themselves, which flatters the accuracy")
     if report:
@@ -171,7 +166,7 @@ def _known(photos: Sequence[builder.Photo], file: Artefact) -> int:
     return among(photos, [str(row["id"]) for row in file.metadata.rows()])
 
 
-def _report(out: Path, file: Artefact, made: Sequence[Evaluated], known: int) -> str:
+def _report(out: Path, file: Artefact, made: Evaluated, known: int) -> str:
     """Write the build's report with these photos; a line that says where, or why not."""
     from pocketknn.export.analysis.latency import time_shortly
     from pocketknn.export.formats.requirements import missing

@@ -150,9 +150,9 @@ class HeldOut:
     copies: int
 
     @classmethod
-    def of(cls, files: Sequence[Evaluated], labels: Sequence[str], copies: int) -> HeldOut:
+    def of(cls, made: Evaluated, labels: Sequence[str], copies: int) -> HeldOut:
         """Photos that were answered by files, whose probabilities stand for the labels."""
-        photos, outputs = files[0].photos, files[0].outputs
+        photos, outputs = made.photos, made.outputs
         q = len(photos)
         labelled = "probabilities" in outputs and any(photo.label for photo in photos)
         actual, votes = np.empty(0, np.int64), np.empty((q, 0))
@@ -168,8 +168,8 @@ class HeldOut:
             votes=votes,
             errors=np.empty((q, 0)),
         )
-        figures = tuple(one.rows[0] for one in files)
-        return cls(photos=photos, answers=found, files=figures, copies=copies)
+        files = tuple(one for one in made.rows if one.crop == made.rows[0].crop)
+        return cls(photos=photos, answers=found, files=files, copies=copies)
 
     def share(self, value: float) -> Share:
         """A share of the photos, with its interval."""

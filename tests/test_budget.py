@@ -7,7 +7,7 @@ import pytest
 from conftest import PLAIN
 
 from pocketknn.builder import InputError
-from pocketknn.export.cli.byte_size import parse_bytes
+from pocketknn.export.cli.options import parse_bytes
 from pocketknn.export.sizes import budget
 from pocketknn.export.sizes.budget import Budget, Variant, smallest
 

@@ -14,9 +14,8 @@ from pocketknn.builder import find
 from pocketknn.builder.photos.pixels.crop import square
 from pocketknn.builder.photos.pixels.decode import decode
 from pocketknn.export import load
-from pocketknn.export.analysis.occlusion.explanation import Occlusion
+from pocketknn.export.analysis.occlusion.explanation import Occlusion, Patches
 from pocketknn.export.analysis.occlusion.measure import explain
-from pocketknn.export.analysis.occlusion.patches import Patches
 from pocketknn.export.manifest.artefact import Artefact
 from pocketknn.export.manifest.metadata import Metadata
 from pocketknn.export.manifest.reopen import scorer_of

@@ -19,7 +19,7 @@ from pocketknn.builder.knn.validation.folds import PARTS, Fold, folds
 from pocketknn.builder.knn.validation.leave_one_out import leave_one_out
 from pocketknn.builder.knn.validation.near_copies import groups
 from pocketknn.export.report.statistics.answers import of_references
-from pocketknn.export.report.statistics.learning_curve import learning_curve
+from pocketknn.export.report.statistics.curves import learning_curve
 
 COUNTS = [(2, 2), (2,) * 9, (1, 2, 40), (3,) * 7, (1,) * 5 + (2,), (4, 5, 6), (20,) * 5, (2, 40)]
 

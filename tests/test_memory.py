@@ -110,7 +110,7 @@ def test_memory_that_ends_is_said_in_a_line(pocketknn, photos, tmp_path, monkeyp
     def ends(*args, **options):
         raise np._core._exceptions._ArrayMemoryError((10**9, 1280), np.dtype("f4"))
 
-    monkeypatch.setattr("pocketknn.export.pipeline.embedding.embed", ends)
+    monkeypatch.setattr("pocketknn.export.pipeline.material.embed", ends)
     said = pocketknn("build", photos, "-o", tmp_path / "out", "--backbone", "pixels")
     assert said.code == 2
     assert said.err.count("\n") == 1

@@ -11,15 +11,14 @@ from pocketknn.builder import References, Spec
 from pocketknn.builder.choices.neighbors import Neighbors
 from pocketknn.builder.knn.resolve import fit
 from pocketknn.builder.knn.validation.leave_one_out import errors_by_k
-from pocketknn.export.report.statistics import learning_curve
-from pocketknn.export.report.statistics.accuracy_by_k import accuracy_by_k
+from pocketknn.export.report.statistics import curves
 from pocketknn.export.report.statistics.answers import Answers, numbers_of, of_references
-from pocketknn.export.report.statistics.confusion import mistakes, recalls
+from pocketknn.export.report.statistics.curves import accuracy_by_k
 from pocketknn.export.report.statistics.data_issues import suspects, twins, twins_among
 from pocketknn.export.report.statistics.embedding_map import embedding_map, roomy
-from pocketknn.export.report.statistics.intervals import Share, rmse_interval
-from pocketknn.export.report.statistics.rejection import below, error_curves
-from pocketknn.export.report.statistics.target_errors import target_errors
+from pocketknn.export.report.statistics.scores import below, error_curves
+from pocketknn.export.report.statistics.shares import Share, mistakes, recalls
+from pocketknn.export.report.statistics.target_errors import rmse_interval, target_errors
 
 
 def clustered(classes=4, each=12, spread=0.1, seed=0, **choices):
@@ -36,7 +35,7 @@ def fitted(rows, ids, spec):
 
 
 def curve_of(fitted):
-    return learning_curve.learning_curve(fitted, of_references(fitted))
+    return curves.learning_curve(fitted, of_references(fitted))
 
 
 @pytest.mark.parametrize(("count", "of"), [(0, 7), (7, 7), (1, 3), (62, 100), (0, 1)])
@@ -217,7 +216,7 @@ def test_the_learning_curve_ends_at_the_leave_one_out_accuracy(choices):
     curve = curve_of(one)
     assert curve.sizes.tolist() == [1, 2, 3, 5, 7, 10, 12]
     # Where something is learned from the references there are fewer draws, as it is learned anew.
-    draws = learning_curve.DRAWS if one.space.refit is None else learning_curve._RELEARNED
+    draws = curves.DRAWS if one.space.refit is None else curves._RELEARNED
     assert curve.values.shape == (draws, 7)
     answers = of_references(one)
     assert curve.values[:, -1] == pytest.approx(answers.right.value)
@@ -237,13 +236,13 @@ def test_the_learning_curve_of_what_is_learned_ends_at_the_cross_validated_accur
 def test_a_point_of_the_learning_curve_by_scikit_learn():
     rows, ids, _ = clustered(each=8, spread=1.0)
     rng = np.random.default_rng(5)
-    place = learning_curve._places(ids, rng)
+    place = curves._places(ids, rng)
     for c in range(4):
         assert sorted(place[ids == c]) == list(range(8))
     asked = np.array([0, 9, 17, 31])
     scores = -np.linalg.norm(rows[asked][:, None] - rows[None], axis=2)
     scores[np.arange(4), asked] = -np.inf
-    found = learning_curve._search(scores, ids, place, asked, 3, 4)
+    found = curves._search(scores, ids, place, asked, 3, 4)
     for q, query in enumerate(asked):
         stored = []
         for c in range(4):
@@ -257,9 +256,7 @@ def test_a_point_of_the_learning_curve_by_scikit_learn():
 def test_enough_is_the_first_size_from_which_nothing_is_lost():
     values = np.array([[0.5, 0.89, 0.7, 0.89, 0.9]])
     sizes = np.array([1, 2, 3, 5, 7])
-    curve = learning_curve.LearningCurve(
-        sizes=sizes, values=values, queries=9, largest=7, regress=False
-    )
+    curve = curves.LearningCurve(sizes=sizes, values=values, queries=9, largest=7, regress=False)
     assert curve.enough(0.02) == 5
     assert curve.enough(1) == 1
 
@@ -273,7 +270,7 @@ def test_a_learning_curve_of_numbers_and_of_too_little():
 
 
 def test_very_many_references_are_drawn_from(monkeypatch):
-    monkeypatch.setattr(learning_curve, "_MOST_STORED", 100)
+    monkeypatch.setattr(curves, "_MOST_STORED", 100)
     rows, ids, spec = clustered(classes=5, each=60)
     curve = curve_of(fitted(rows, ids, spec))
     assert curve.sizes[-1] == 20

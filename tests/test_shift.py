@@ -151,7 +151,7 @@ def answers(file, squares):
 def test_what_is_measured_equals_a_count_by_hand(wide):
     photos = find(wide / "new")
     file = load(wide / "out" / "model.onnx")
-    rows = {(row.shift, row.strength): row for row in measure("m", file, photos).rows}
+    rows = {(row.shift, row.strength): row for row in measure("m", file, photos)[0]}
     middles = [square(decode(photo.content()), SIZE, "center") for photo in photos]
     cases = {
         ("rotation", 180): [
@@ -181,7 +181,7 @@ def test_what_is_measured_equals_a_count_by_hand(wide):
 
 
 def test_more_noise_and_blur_leave_fewer_neighbours(wide):
-    rows = measure("m", load(wide / "out" / "model.onnx"), find(wide / "new")).rows
+    rows = measure("m", load(wide / "out" / "model.onnx"), find(wide / "new"))[0]
     for name in ("noise", "blur"):
         shares = [row.recall for row in rows if row.shift == name]
         assert shares[0] == 1

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from pocketknn.builder.photos.photo import Photo
 from pocketknn.builder.photos.pixels.decode import pixels
@@ -45,12 +44,12 @@ class Evaluation:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Evaluated:
-    """What a file made of photos.
+    """What the files of a build made of photos.
 
     Attributes:
-        rows: its figures, with the crop of the build first.
+        rows: the figures of each file, with the crop of the build first.
         photos: those that could be read.
-        outputs: with the crop of the build.
+        outputs: of the first file, with the crop of the build.
     """
 
     rows: list[Evaluation]
@@ -59,51 +58,41 @@ class Evaluated:
 
 
 def evaluate(
-    name: str,
-    file: Artefact,
-    photos: Sequence[Photo],
-    crop: str | None,
-    basis: NDArray[np.integer] | None,
+    files: Sequence[tuple[str, Artefact]], photos: Sequence[Photo], crop: str | None
 ) -> Evaluated:
-    """Run a file on photos.
+    """Run the files of a build on photos, which are decoded once.
 
     Args:
-        name: of the file.
-        file: the file, open.
+        files: names, and the files, open.
         photos: the photos.
         crop: also with this one; None for that of the build alone.
-        basis: (q, k) indices that the build's first file found with the build's own crop; None
-            where this is the first.
 
     Raises:
-        InputError: it takes no pictures, or none of the photos can be read.
+        InputError: they take no pictures, or none of the photos can be read.
     """
-    given = picture_input(name, file.metadata)
-    crops = list(dict.fromkeys((given["crop"], crop or given["crop"])))
-    used, squares = _squares(photos, given["shape"][0], crops)
-    outputs = {each: file.run(squares[each]) for each in crops}
-    labels = file.metadata.labels
-    own = outputs[given["crop"]]["indices"] if basis is None else basis
-    rows = [
-        Evaluation(
-            name=name,
-            crop=each,
-            photos=len(used),
-            accuracy=metrics.accuracy(outputs[each], labels, used),
-            foreign=metrics.foreign(labels, used).total(),
-            unknown=metrics.unknown(outputs[each], file.metadata.manifest),
-            first_equal=metrics.first_equal(own, indices),
-            recall=metrics.recall(own, indices),
-        )
-        for each in crops
-        for indices in [outputs[each]["indices"]]
-    ]
-    return Evaluated(rows=rows, photos=tuple(used), outputs=outputs[given["crop"]])
-
-
-def _squares(
-    photos: Sequence[Photo], size: int, crops: Sequence[str]
-) -> tuple[list[Photo], dict[str, NDArray[np.uint8]]]:
-    made = list(readable(photos, lambda photo: [pixels(photo, size, crop) for crop in crops]))
-    squares = {crop: np.stack([row[i] for _, row in made]) for i, crop in enumerate(crops)}
-    return [photos[place] for place, _ in made], squares
+    name, first = files[0]
+    given = picture_input(name, first.metadata)
+    own, size = given["crop"], given["shape"][0]
+    crops = list(dict.fromkeys((own, crop or own)))
+    read = list(readable(photos, lambda photo: [pixels(photo, size, each) for each in crops]))
+    used = tuple(photos[place] for place, _ in read)
+    squares = {each: np.stack([row[i] for _, row in read]) for i, each in enumerate(crops)}
+    basis = first.run(squares[own])
+    rows = []
+    for name, file in files:
+        labels, manifest = file.metadata.labels, file.metadata.manifest
+        for each in crops:
+            outputs = basis if file is first and each == own else file.run(squares[each])
+            rows.append(
+                Evaluation(
+                    name=name,
+                    crop=each,
+                    photos=len(used),
+                    accuracy=metrics.accuracy(outputs, labels, used),
+                    foreign=metrics.foreign(labels, used).total(),
+                    unknown=metrics.unknown(outputs, manifest),
+                    first_equal=metrics.first_equal(basis["indices"], outputs["indices"]),
+                    recall=metrics.recall(basis["indices"], outputs["indices"]),
+                )
+            )
+    return Evaluated(rows=rows, photos=used, outputs=basis)

@@ -18,12 +18,7 @@ MARKERS = "osD^vP"
 
 
 def rendered(figure: Figure, kind: str) -> bytes:
-    """A figure as a file's bytes, for a file or a page.
-
-    Args:
-        figure: what was drawn.
-        kind: `png` or `svg`.
-    """
+    """A figure as the bytes of a `png` or `svg`, for a file or a page."""
     import matplotlib as mpl
 
     # The maker's name is how --force knows the figure again; a date would change the bytes.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -64,13 +64,7 @@ def time_shortly(out: Path) -> list[tuple[str, ...]]:
 
 
 def time_files(paths: Sequence[Path], manifest: dict[str, Any], runs: int) -> list[Timing]:
-    """Time files of a build, a picture at a time, interleaved.
-
-    Args:
-        paths: the files.
-        manifest: of the build.
-        runs: how many pictures for each file and number of threads.
-    """
+    """Time files of a build, a picture at a time, in turns; each with each number of threads."""
     rng = np.random.default_rng(manifest["seed"])
     shape = manifest["input"]["shape"]
     pictures = manifest["input"]["name"] == "image"
@@ -83,14 +77,13 @@ def time_files(paths: Sequence[Path], manifest: dict[str, Any], runs: int) -> li
     for one in opened:
         for _ in range(_WARM_UP):
             one.run(query[None])
-    times: list[list[float]] = [[] for _ in opened]
     # In turns, so that what else the machine does meets all of them.
     for _ in range(runs):
-        for one, taken in zip(opened, times, strict=True):
+        for one in opened:
             start = time.perf_counter()
             one.run(query[None])
-            taken.append(1000 * (time.perf_counter() - start))
-    return [_timing(one, taken, manifest) for one, taken in zip(opened, times, strict=True)]
+            one.taken.append(1000 * (time.perf_counter() - start))
+    return [_timing(one, manifest) for one in opened]
 
 
 @dataclass(frozen=True)
@@ -99,6 +92,7 @@ class _Opened:
     threads: int | None
     load_ms: float
     run: Callable[[Any], Any]
+    taken: list[float] = field(default_factory=list)  # milliseconds
 
 
 def _opened(path: Path, threads: int | None) -> _Opened:
@@ -107,7 +101,7 @@ def _opened(path: Path, threads: int | None) -> _Opened:
     return _Opened(path, threads, 1000 * (time.perf_counter() - start), run)
 
 
-def _timing(one: _Opened, taken: Sequence[float], manifest: dict[str, Any]) -> Timing:
+def _timing(one: _Opened, manifest: dict[str, Any]) -> Timing:
     name = format_of(one.path)
     parity = manifest["parity"][name]
     return Timing(
@@ -116,8 +110,8 @@ def _timing(one: _Opened, taken: Sequence[float], manifest: dict[str, Any]) -> T
         precision=manifest["precision"][name],
         threads=one.threads,
         load_ms=one.load_ms,
-        median_ms=float(np.median(taken)),
-        p95_ms=float(np.percentile(taken, 95)),
+        median_ms=float(np.median(one.taken)),
+        p95_ms=float(np.percentile(one.taken, 95)),
         first_equal=parity["first_equal"],
         labels_equal=parity["labels_equal"],
     )

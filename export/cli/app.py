@@ -12,30 +12,32 @@ from typing import Annotated
 
 import typer
 
+from pocketknn.builder.errors import InputError
+from pocketknn.builder.system.cache import folder
+from pocketknn.builder.system.offline import write_below
+from pocketknn.builder.system.swap import ENDINGS
+from pocketknn.export.cli import CLOSED_PIPE, INTERRUPTED
 from pocketknn.export.cli.ask.explain import explain
 from pocketknn.export.cli.ask.predict import predict
 from pocketknn.export.cli.ask.web import web
 from pocketknn.export.cli.change.diff import diff
 from pocketknn.export.cli.change.edit import edit
+from pocketknn.export.cli.console.quiet import quiet
+from pocketknn.export.cli.console.text import shown
 from pocketknn.export.cli.judge.bench import bench
-from pocketknn.export.cli.judge.eval import evaluate
+from pocketknn.export.cli.judge.eval import eval_
 from pocketknn.export.cli.judge.inspect import inspect
 from pocketknn.export.cli.judge.verify import verify
 from pocketknn.export.cli.make.build import build
 from pocketknn.export.cli.make.demo import demo
 from pocketknn.export.cli.make.tune import tune
-from pocketknn.export.cli.refs.add import add
-from pocketknn.export.cli.refs.condense import condense
-from pocketknn.export.cli.refs.export import export_
-from pocketknn.export.cli.refs.import_ import import_
+from pocketknn.export.cli.refs.change import condense, merge, relabel, remove
+from pocketknn.export.cli.refs.convert import export_, import_
 from pocketknn.export.cli.refs.list import list_
-from pocketknn.export.cli.refs.merge import merge
-from pocketknn.export.cli.refs.new import new
-from pocketknn.export.cli.refs.relabel import relabel
-from pocketknn.export.cli.refs.remove import remove
+from pocketknn.export.cli.refs.photos import add, new
+from pocketknn.export.formats.requirements import missing
 
 from .cache import cache
-from .exit_codes import CLOSED_PIPE, INTERRUPTED
 from .options import grouped
 
 app = typer.Typer(
@@ -50,36 +52,17 @@ refs = typer.Typer(
     help="Keep references in a file: add, remove, relabel, merge. Each change gives a new file,"
     " from which pocketknn build makes models.",
 )
-_COMMANDS: dict[str, Callable[..., None]] = {
-    "edit": edit,
-    "diff": diff,
-    "explain": explain,
-    "web": web,
-    "build": build,
-    "tune": tune,
-    "predict": predict,
-    "verify": verify,
-    "eval": evaluate,
-    "bench": bench,
-    "inspect": inspect,
-    "cache": cache,
-    "demo": demo,
-}
-_OF_REFS: dict[str, Callable[..., None]] = {
-    "list": list_,
-    "new": new,
-    "add": add,
-    "remove": remove,
-    "relabel": relabel,
-    "merge": merge,
-    "condense": condense,
-    "import": import_,
-    "export": export_,
-}
+# By the name of its function; one that is a word of Python's ends in an underscore.
+_COMMANDS: tuple[Callable[..., None], ...] = (
+    *(edit, diff, explain, web, build, tune, predict, verify, eval_, bench, inspect, cache, demo),
+)
+_OF_REFS: tuple[Callable[..., None], ...] = (
+    *(list_, new, add, remove, relabel, merge, condense, import_, export_),
+)
 app.add_typer(refs, name="refs")
 for group, commands in ((app, _COMMANDS), (refs, _OF_REFS)):
-    for name, command in commands.items():
-        group.command(name)(grouped(command))
+    for command in commands:
+        group.command(command.__name__.removesuffix("_"))(grouped(command))
 
 
 @refs.callback(invoke_without_command=True)
@@ -108,13 +91,6 @@ def options(
 
 def main(arguments: list[str] | None = None) -> None:
     """Run a command; a mistake of the user's is one line on stderr and exit code 2."""
-    from pocketknn.builder.errors import InputError
-    from pocketknn.builder.system.cache import folder
-    from pocketknn.builder.system.offline import write_below
-    from pocketknn.builder.system.swap import ENDINGS
-    from pocketknn.export.cli.console.quiet import quiet
-    from pocketknn.export.formats.requirements import missing
-
     told = _Told()
     for ending in ENDINGS:
         signal.signal(ending, told.interrupt)
@@ -128,10 +104,8 @@ def main(arguments: list[str] | None = None) -> None:
         code, message = 0, ""
         try:
             command = typer.main.get_command(app)
-            code = (
-                command.main(arguments or ["--help"], prog_name="pocketknn", standalone_mode=False)
-                or 0
-            )
+            words = arguments or ["--help"]
+            code = command.main(words, prog_name="pocketknn", standalone_mode=False) or 0
             sys.stdout.flush()  # a closed pipe is noticed here, not when Python ends
         except KeyboardInterrupt:
             code = INTERRUPTED
@@ -153,8 +127,6 @@ def main(arguments: list[str] | None = None) -> None:
         if code == INTERRUPTED:
             message = "interrupted; nothing half written is left behind"
         if message:
-            from pocketknn.export.cli.console.text import shown
-
             print(f"pocketknn: {shown(message)}", file=stderr)
     sys.exit(code)
 

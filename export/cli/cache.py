@@ -9,41 +9,38 @@ import typer
 from pocketknn.builder.errors import InputError
 from pocketknn.builder.system.cache import USUAL
 from pocketknn.export.cli.console.text import say
+from pocketknn.export.report.wording import megabytes
+
+_DRAWERS = {
+    "networks": "a backbone for LiteRT",
+    "templates": "a converted graph to put references in",
+    "runtimes": "runs the page of pocketknn web",
+    "settings": "what a library keeps for itself",
+}
 
 
 def cache(
     action: Annotated[str, typer.Argument(help="show or clear.")] = "show",
 ) -> None:
     """Show or clear the embeddings that earlier builds remember."""
-    actions = {"show": show, "clear": clear}
-    if action not in actions:
-        raise InputError(f"unknown action {action!r}; choose from {', '.join(actions)}")
-    actions[action]()
+    if action == "show":
+        _show()
+    elif action == "clear":
+        say(f"{USUAL.clear()} caches removed from {USUAL.folder}")
+    else:
+        raise InputError(f"unknown action {action!r}; choose from show, clear")
 
 
-def show() -> None:
-    """Print where the cache is, and how much it holds of what."""
+def _show() -> None:
     from pocketknn.builder.embedding.cache import count
     from pocketknn.export.output.checksums import size
-    from pocketknn.export.report.wording import megabytes
 
     known = USUAL.items("embeddings")
     say(f"{USUAL.folder or 'no cache folder'}: {len(known)} caches")
     for path in known:
         say(f"  {path.stem}: {count(path)} pictures, {megabytes(size(path))}")
-    for drawer, what in {
-        "networks": "a backbone for LiteRT",
-        "templates": "a converted graph to put references in",
-        "runtimes": "runs the page of pocketknn web",
-        "settings": "what a library keeps for itself",
-    }.items():
+    for drawer, what in _DRAWERS.items():
         for path in USUAL.items(drawer):
             say(f"  {path.name.removesuffix('.network')}: {what}, {megabytes(size(path))}")
     if parts := USUAL.items("shards"):
-        many = f"{len(parts)} parts by --engine ray, {megabytes(sum(map(size, parts)))}"
-        say(f"  shards: {many}")
-
-
-def clear() -> None:
-    """Remove all that is ours."""
-    say(f"{USUAL.clear()} caches removed from {USUAL.folder}")
+        say(f"  shards: {len(parts)} parts by --engine ray, {megabytes(sum(map(size, parts)))}")

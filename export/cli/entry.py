@@ -2,7 +2,7 @@
 
 import sys
 
-from .exit_codes import INTERRUPTED
+from pocketknn.export.cli import INTERRUPTED
 
 
 def main() -> None:

@@ -10,21 +10,16 @@ import typer
 from pocketknn import builder
 from pocketknn.builder.errors import InputError
 
-_PLACES = ("path_column", "label_column", "target_column")
-_CHOSEN = ("exclude", "limit")
-_TABLES = (".csv", ".parquet")
+_COLUMNS = ("path_column", "label_column")
+_OF_PHOTOS = ("exclude", "limit", *_COLUMNS, "target_column")
+_EMBEDDED = "is for photos, and {} holds references, which were embedded before"
 
 
 def refuse(context: typer.Context, names: Iterable[str], why: str) -> None:
-    """Refuse options of a command that were typed.
-
-    Args:
-        context: of the command.
-        names: of its parameters.
-        why: what the message says behind the option.
+    """Refuse options of a command, by their parameters' names, that were typed.
 
     Raises:
-        InputError: one of them was typed.
+        InputError: one of them was typed; behind the option it says why not.
     """
     options = {one.name: one.opts[0] for one in context.command.params}
     for name in names:
@@ -34,14 +29,27 @@ def refuse(context: typer.Context, names: Iterable[str], why: str) -> None:
 
 
 def check_place(context: typer.Context, places: Iterable[Path | str]) -> None:
-    """Refuse the columns of tables where no place is one.
+    """Refuse the columns of tables where no place is one; of targets, `find` says more.
 
     Raises:
         InputError: one of them was typed.
     """
-    if not any(str(place).lower().endswith(_TABLES) for place in places):
-        # Of targets, `find` says more.
-        refuse(context, _PLACES[:2], "is for a table of photos, .csv or .parquet")
+    if not any(str(place).lower().endswith((".csv", ".parquet")) for place in places):
+        refuse(context, _COLUMNS, "is for a table of photos, .csv or .parquet")
+
+
+def check_tune(context: typer.Context, place: Path | str) -> None:
+    """Refuse what means nothing for references, of which some are tuned.
+
+    Raises:
+        InputError: such an option was typed.
+    """
+    from pocketknn.builder.references.files import is_collection
+
+    if is_collection(place):
+        refuse(context, (*_OF_PHOTOS, "no_cache"), _EMBEDDED.format(place))
+    else:
+        check_place(context, [place])
 
 
 def check_build(
@@ -58,8 +66,7 @@ def check_build(
     given = context.params
     written = set(FORMATS if formats is None else formats)
     if is_collection(place):
-        why = f"is for photos, and {place} holds references, which were embedded before"
-        refuse(context, ("strict", *_CHOSEN, *_PLACES), why)
+        refuse(context, ("strict", *_OF_PHOTOS), _EMBEDDED.format(place))
         _check_embedded(context, place)
     else:
         check_place(context, [place])
@@ -88,7 +95,7 @@ def _titles(formats: Iterable[str]) -> str:
 
 
 def _check_embedded(context: typer.Context, place: Path) -> None:
-    """Refuse to embed otherwise than it was done."""
+    """Refuse to embed references otherwise than it was done."""
     origin = None if place.suffix.lower() == ".json" else builder.References.origin(place)
     if origin is None:
         why = f"is for photos, and {place} holds vectors of no known backbone"
@@ -97,18 +104,3 @@ def _check_embedded(context: typer.Context, place: Path) -> None:
     for name in ("crop", "alpha", "input_range"):
         if context.params[name] != (there := getattr(origin, name)):
             refuse(context, (name,), f"cannot be changed: {place} was embedded with {there}")
-
-
-def check_tune(context: typer.Context, place: Path | str) -> None:
-    """Refuse what means nothing for references, of which some are tuned.
-
-    Raises:
-        InputError: such an option was typed.
-    """
-    from pocketknn.builder.references.files import is_collection
-
-    if is_collection(place):
-        why = f"is for photos, and {place} holds references, which were embedded before"
-        refuse(context, (*_CHOSEN, *_PLACES, "no_cache"), why)
-    else:
-        check_place(context, [place])

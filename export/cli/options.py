@@ -1,8 +1,9 @@
-"""Options that commands share: single ones as aliases, those that go together as dataclasses."""
+"""Options that commands share, and how lists and amounts are read that people type."""
 
 from __future__ import annotations
 
 import inspect
+import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, fields, is_dataclass
 from functools import update_wrapper
@@ -11,10 +12,13 @@ from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 
 import typer
 
+from pocketknn.builder.errors import InputError
+from pocketknn.builder.photos.remote import place_of
 from pocketknn.builder.system.cache import USUAL, Cache
+from pocketknn.export.pipeline.request import Selection
 
 if TYPE_CHECKING:
-    from pocketknn.export.pipeline.request import Selection
+    from pocketknn.builder.selection.condense import Condense
 
 Artefact = Annotated[Path, typer.Argument(help="A .keras, .tflite, .mlpackage or .onnx.")]
 Build = Annotated[Path, typer.Argument(help="A folder that build wrote.")]
@@ -41,6 +45,7 @@ Strict = Annotated[bool, typer.Option("--strict", help="Refuse pictures that can
 NoCache = Annotated[
     bool, typer.Option("--no-cache", help="Embed all photos anew, and remember none.")
 ]
+_UNITS = {"B": 1, "KB": 1e3, "MB": 1e6, "KIB": 1024, "MIB": 1 << 20}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -115,6 +120,45 @@ def names(text: str) -> tuple[str, ...]:
     return tuple(name.strip() for name in text.split(",") if name.strip())
 
 
+def parse_bytes(text: str) -> int:
+    """Bytes of "2MB", "500 KB", "1.5 MiB" or "900B"; of a number alone nobody knows what it means.
+
+    Raises:
+        InputError: it is none of these.
+    """
+    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*((?:[KM]i?)?B|)\s*", text, re.IGNORECASE)
+    if not match or (not match[2] and float(match[1])):  # nothing is nothing in any unit
+        raise InputError(f"a size is given with its unit, such as 2MB or 500KB, not as {text!r}")
+    return int(float(match[1]) * _UNITS[match[2].upper() or "B"])
+
+
+def parse_amount(amount: str | None, by: str | None) -> Condense:
+    """Which references to keep.
+
+    Args:
+        amount: "500", "50%", "2MB", or a method, which then keeps as many as it needs.
+        by: the method for an amount; prototypes when None.
+
+    Raises:
+        InputError: it is none of these, or a method without an amount.
+    """
+    from pocketknn.builder.selection.condense import GONE, METHODS, Condense
+
+    text = (amount or "").strip()
+    if text in METHODS or text in GONE:
+        if by not in (None, text):
+            raise InputError(f"--condense {text} and --condense-by {by} name two methods")
+        return Condense(by=text)
+    method = by or "prototypes"
+    if text.isdecimal():
+        return Condense(by=method, count=int(text))
+    if re.fullmatch(r"\d+(\.\d+)?%", text):
+        return Condense(by=method, share=float(text[:-1]) / 100)
+    if re.fullmatch(r".*\d.*[bB]", text):
+        return Condense(by=method, bytes=parse_bytes(text))
+    raise InputError(f"say how many references to keep: 500, 50% or 2MB, or edited, not {text!r}")
+
+
 def selection_of(
     photos: Path | str,
     columns: Columns,
@@ -124,9 +168,6 @@ def selection_of(
     labels: Path | None = None,
 ) -> Selection:
     """The photos that a command is given."""
-    from pocketknn.builder.photos.remote import place_of
-    from pocketknn.export.pipeline.request import Selection
-
     return Selection(
         photos=place_of(photos) if isinstance(photos, str) else photos,
         path_column=columns.path_column,

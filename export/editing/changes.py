@@ -102,46 +102,38 @@ def with_photos(
         for row, name in enumerate(before.ids)
         if name in changes.remove
     }
-    photos = _wanted(coming, changes, names, say)
+    wanted = [photo for photo in coming if photo.label not in changes.remove_classes]
+    if fewer := len(coming) - len(wanted):
+        say(f"{fewer} of the photos are of classes taken out, and stay out")
     if net is None:
         raise InputError(f"{opened.path.name} is a model of feature vectors; it takes no photos")
-    if not photos:
+    if not wanted:
         return references
+    photos = [replace(photo, label=names.get(photo.label, photo.label)) for photo in wanted]
     embedded = embed(photos, net, opened.metadata.manifest["input"]["crop"])
     for one in embedded.skipped:
         say(f"skipped {one.name}: {one.reason}")
     found = embedded.references()
     known = {*references.ids, *references.sha256}
-    pictures = [_picture(name) for name in found.ids]
-    there = [row for row, picture in enumerate(pictures) if picture in known]
-    back = [
-        row
-        for row, picture in enumerate(pictures)
-        if picture not in known and (picture, found.label_of(row)) in gone
-    ]
+    new, there, back = [], 0, 0
+    for row, name in enumerate(found.ids):
+        if (picture := _picture(name)) in known:
+            there += 1
+        elif (picture, found.label_of(row)) in gone:
+            back += 1
+        else:
+            new.append(row)
     if there:
-        say(f"{len(there)} of the photos are in the file already")
+        say(f"{there} of the photos are in the file already")
     if back:
-        say(f"{len(back)} of the photos are taken out, and stay out")
-    new = sorted(set(range(len(found))) - {*there, *back})
+        say(f"{back} of the photos are taken out, and stay out")
     if not new:
         return references
     merged = references.merge(found.select(new))
     check_classes(merged.labels)
-    return _in_order(merged) if _is_in_order(references) else merged
-
-
-def _wanted(
-    coming: Sequence[Photo],
-    changes: Changes,
-    names: Mapping[str, str],
-    say: Callable[[str], None],
-) -> list[Photo]:
-    """The photos of classes that are not taken out, under the new names of theirs."""
-    left = [photo for photo in coming if photo.label not in changes.remove_classes]
-    if fewer := len(coming) - len(left):
-        say(f"{fewer} of the photos are of classes taken out, and stay out")
-    return [replace(photo, label=names.get(photo.label, photo.label)) for photo in left]
+    usual = _in_order(references)
+    as_usual = (usual.ids, usual.labels) == (references.ids, references.labels)
+    return _in_order(merged) if as_usual else merged
 
 
 def _picture(name: str) -> str:
@@ -149,19 +141,8 @@ def _picture(name: str) -> str:
     return name.partition("-")[0]
 
 
-def _is_in_order(references: References) -> bool:
-    return list(references.labels) == sorted(references.labels) and _order(references) == list(
-        range(len(references))
-    )
-
-
 def _in_order(references: References) -> References:
-    ordered = references.select(_order(references))
+    """As a build of a folder has them: rows by label, then by name."""
+    keys = [(references.label_of(row), path) for row, path in enumerate(references.paths)]
+    ordered = references.select(sorted(range(len(references)), key=keys.__getitem__))
     return ordered.in_order(sorted(ordered.labels)) if ordered.labels else ordered
-
-
-def _order(references: References) -> list[int]:
-    """Rows as a build of a folder has them: by label, then by name."""
-    return sorted(
-        range(len(references)), key=lambda row: (references.label_of(row), references.paths[row])
-    )

@@ -5,27 +5,24 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pocketknn.builder.errors import InputError
+from pocketknn.builder.photos.photo import Photo
+from pocketknn.builder.spec import Spec
+from pocketknn.builder.system.cache import Cache
 from pocketknn.export.formats.files import check_formats, writable
+from pocketknn.export.formats.options import Options
 from pocketknn.export.manifest.build_folder import check_apart, check_free
 from pocketknn.export.parity import test_inputs
 from pocketknn.export.sizes import budget
+from pocketknn.export.sizes.estimate import Plan
 
 from .export import Export, export, planned
 from .material import Material, material
 from .request import Request, Watch
-
-if TYPE_CHECKING:
-    from pocketknn.builder.photos.photo import Photo
-    from pocketknn.builder.spec import Spec
-    from pocketknn.builder.system.cache import Cache
-    from pocketknn.export.formats.options import Options
-    from pocketknn.export.sizes.estimate import Plan
 
 _SAMPLE = 100  # photos that variants are compared on
 _NOBODY = Watch()

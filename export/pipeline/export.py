@@ -3,47 +3,42 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from pocketknn.builder.backbones.backbone import Backbone
+from pocketknn.builder.choices.searches import SEARCHES
+from pocketknn.builder.embedding.embedded import Skipped
+from pocketknn.builder.errors import InputError
+from pocketknn.builder.knn.fit import Fit
+from pocketknn.builder.knn.resolve import fit
+from pocketknn.builder.references.references import References
+from pocketknn.builder.selection.condense import Condensed
+from pocketknn.builder.spec import AUTO, Spec
 from pocketknn.builder.system.cache import USUAL, Cache
 from pocketknn.export.apps.snippets import write as app_code
-from pocketknn.export.formats.files import writable
+from pocketknn.export.formats.conversion.precision import precision_of
+from pocketknn.export.formats.files import check_formats, writable
 from pocketknn.export.formats.options import Options
+from pocketknn.export.formats.table import FORMATS
 from pocketknn.export.manifest.build_folder import staged
 from pocketknn.export.manifest.describe import describe
 from pocketknn.export.manifest.figures import measure
 from pocketknn.export.manifest.metadata import dumps
+from pocketknn.export.output import names
 from pocketknn.export.output.checksums import digest, size
-from pocketknn.export.output.names import (
-    GOLDEN,
-    LABELS,
-    MANIFEST,
-    PARITY,
-    REFERENCES,
-    SNIPPETS,
-    TABLE,
-)
 from pocketknn.export.parity import golden, test_inputs
 from pocketknn.export.parity.judges import Judges
+from pocketknn.export.parity.test_inputs import Queries
 from pocketknn.export.sizes.estimate import Plan, plan
+from pocketknn.export.sizes.limits import check_held, check_size
 from pocketknn.export.templates.template import Order
 
-from .settle import settle
 from .write import Writer, Written
-
-if TYPE_CHECKING:
-    from pocketknn.builder.backbones.backbone import Backbone
-    from pocketknn.builder.embedding.embedded import Skipped
-    from pocketknn.builder.knn.fit import Fit
-    from pocketknn.builder.references.references import References
-    from pocketknn.builder.selection.condense import Condensed
-    from pocketknn.builder.spec import Spec
-    from pocketknn.export.parity.test_inputs import Queries
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -115,7 +110,7 @@ def export(
     """
     out, options = Path(out), options or Options()
     formats = writable(note) if formats is None else formats
-    fitted, precision = settle(spec, references, backbone, options, formats)
+    fitted, precision = _settle(spec, references, backbone, options, formats)
     metadata = describe(fitted, backbone, precision, measure(fitted, strangers), options)
     if against is None:
         against = (
@@ -143,13 +138,13 @@ def export(
         judges = Judges(against, backbone)
         writer = Writer(order=order, judges=judges, folder=folder, note=note)
         written, metadata = writer.write(metadata, precision, progress)
-        references.save(folder / REFERENCES)
+        references.save(folder / names.REFERENCES)
         for name, text in metadata.files().items():
-            if name == TABLE or (name == LABELS and metadata.labels):
+            if name == names.TABLE or (name == names.LABELS and metadata.labels):
                 (folder / name).write_text(text, encoding="utf-8", newline="")
         if kept := [one.format for one in written if one.parity.agrees]:
-            golden.write(folder / GOLDEN, fitted, metadata.manifest, against, kept)
-            app_code.write(folder / SNIPPETS, metadata.manifest, kept)
+            golden.write(folder / names.GOLDEN, fitted, metadata.manifest, against, kept)
+            app_code.write(folder / names.SNIPPETS, metadata.manifest, kept)
         manifest = metadata.manifest | {
             "skipped": [asdict(one) for one in skipped],
             "condensed": condensed.as_json() if condensed else None,
@@ -159,8 +154,8 @@ def export(
             },
             "parity": {one.format: one.parity.as_json() for one in written},
         }
-        (folder / PARITY).write_text(dumps(manifest["parity"]), encoding="utf-8", newline="")
-        (folder / MANIFEST).write_text(dumps(manifest), encoding="utf-8", newline="")
+        (folder / names.PARITY).write_text(dumps(manifest["parity"]), encoding="utf-8", newline="")
+        (folder / names.MANIFEST).write_text(dumps(manifest), encoding="utf-8", newline="")
     if cache:
         cache.trim()
     return Export(out=out, fit=fitted, manifest=manifest, written=tuple(written))
@@ -178,6 +173,45 @@ def planned(
     Raises:
         InputError: as `export`.
     """
-    fitted, precision = settle(spec, references, backbone, options, formats)
+    fitted, precision = _settle(spec, references, backbone, options, formats)
     metadata = describe(fitted, backbone, precision, measure(fitted), options)
     return plan(fitted, backbone, precision, metadata)
+
+
+def _settle(
+    spec: Spec,
+    references: References,
+    backbone: Backbone | None,
+    options: Options,
+    formats: Sequence[str],
+) -> tuple[Fit, dict[str, str]]:
+    """The fit, and the precision of each format's backbone.
+
+    What cannot be is refused before the fit where that can be told, and else after it.
+    """
+    check_formats(formats)
+    check_size(formats, len(references), references.dim, spec)
+    if spec.search != AUTO:  # which may end at what can be combined with everything
+        _check_search(spec, formats, options)
+    precision = {name: precision_of(name, options, backbone) for name in dict.fromkeys(formats)}
+    found = fit(spec, references)
+    if spec.projection in (AUTO, "classes"):  # of which the width was not known before
+        whole = replace(found.spec, projection="none", pca=None, whiten=None)
+        check_size(formats, len(references), found.space.width, whole)
+    if found.index is not None:
+        _check_search(found.spec, formats, options)
+        check_held(formats, found.index)
+    return found, precision
+
+
+def _check_search(spec: Spec, formats: Sequence[str], options: Options) -> None:
+    """Refuse what a search or small references cannot be combined with."""
+    if not spec.indexed:
+        return
+    if "scores" in options.outputs:
+        raise InputError(
+            "the output 'scores' is there for float32 references and the search exact only"
+        )
+    bytes_ = spec.references_precision == "int8" or SEARCHES[spec.search].SCANS
+    for name in formats:
+        FORMATS[name].check_options(options, bytes_=bytes_)

@@ -5,33 +5,29 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
+from pocketknn.builder.backbones.backbone import Backbone
 from pocketknn.builder.backbones.load import backbone_of, load_backbone
+from pocketknn.builder.embedding.cache import Embeddings
+from pocketknn.builder.embedding.embedded import Embedded, Skipped
+from pocketknn.builder.embedding.local import embed
+from pocketknn.builder.embedding.ray.connection import Cluster
 from pocketknn.builder.errors import InputError
 from pocketknn.builder.knn.memory import check_room, warn_of_converting
 from pocketknn.builder.photos.find import find
+from pocketknn.builder.photos.photo import Photo
 from pocketknn.builder.photos.pixels.squares import Squares
 from pocketknn.builder.references.files import is_collection, read_collection
+from pocketknn.builder.references.references import References
 from pocketknn.builder.selection.condense import Condensed, condense
 from pocketknn.builder.spec import Spec, resolve_k
+from pocketknn.builder.system.cache import Cache
 from pocketknn.export.sizes.limits import check_size
 
-from .embedding import embed_photos
-
-if TYPE_CHECKING:
-    from pocketknn.builder.backbones.backbone import Backbone
-    from pocketknn.builder.embedding.embedded import Skipped
-    from pocketknn.builder.photos.photo import Photo
-    from pocketknn.builder.references.references import References
-    from pocketknn.builder.system.cache import Cache
-
-    from .request import Request, Watch
-
-    pass
+from .request import Request, Watch
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -154,6 +150,30 @@ def _of_references(
         backbone=backbone,
         strangers=strange,
     )
+
+
+def embed_photos(
+    photos: Sequence[Photo],
+    backbone: Backbone,
+    crop: str,
+    cache: Cache | None,
+    watch: Watch,
+    *,
+    strict: bool = False,
+    cluster: Cluster | None = None,
+    squares: Squares | None = None,
+) -> Embedded:
+    """Photos to embeddings, here or on a cluster, with what the cache remembers."""
+    known = None if cluster else Embeddings.of(cache, backbone, crop)
+    run = partial(embed, cache=known, squares=squares)
+    if cluster:
+        from pocketknn.builder.embedding.ray import embed as ray
+
+        run = partial(ray.embed, cluster=cluster, cache=cache, note=watch.remark)
+    done = run(photos, backbone, crop, strict=strict, progress=watch.done)
+    for line in known.notes if known else backbone.engine.notes:
+        watch.remark(line)
+    return done
 
 
 def _strangers(request: Request, watch: Watch) -> list[Photo]:

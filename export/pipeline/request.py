@@ -13,6 +13,7 @@ from pocketknn.builder.photos.readers import read_file
 from pocketknn.export.formats.options import Options
 
 if TYPE_CHECKING:
+    from pocketknn.builder.embedding.embedded import Skipped
     from pocketknn.builder.embedding.ray.connection import Cluster
     from pocketknn.builder.photos.photo import Photo
     from pocketknn.builder.selection.condense import Condense
@@ -43,10 +44,7 @@ class Selection:
     limit: int | None = None
 
     def find(self, note: Callable[[str], None] = lambda line: None) -> list[Photo]:
-        """The photos.
-
-        Args:
-            note: takes a line for people on what was noticed on the way.
+        """The photos; a note is a line for people on what was noticed on the way.
 
         Raises:
             InputError: as `builder.find`; or there is an order of classes, but there are none.
@@ -112,6 +110,13 @@ class Request:
     cluster: Cluster | None = None
     strict: bool = False
     with_names: bool = True
+
+
+def skipped_lines(skipped: Sequence[Skipped], most: int = 10, all_in: str = "") -> list[str]:
+    """Which photos were left out, and why, a line each; the first of many, and where all are."""
+    named = [f"  {one.name}: {one.reason}" for one in skipped[:most]]
+    more = [f"  … and {len(skipped) - most} more{all_in}"] if len(skipped) > most else []
+    return [f"{len(skipped)} skipped:", *named, *more] if skipped else []
 
 
 def _nobody(*told: Any) -> None:  # noqa: ANN401

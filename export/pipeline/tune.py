@@ -4,27 +4,21 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 from pocketknn.builder.backbones.load import load_backbone
+from pocketknn.builder.embedding.embedded import Skipped
 from pocketknn.builder.errors import InputError
 from pocketknn.builder.references.files import is_collection, read_collection
+from pocketknn.builder.references.references import References
 from pocketknn.builder.selection import cross_validation
 from pocketknn.builder.selection.cross_validation import check_folds
 from pocketknn.builder.selection.grid import VECTOR, Grid
+from pocketknn.builder.selection.results import Tuning
+from pocketknn.builder.spec import Spec
+from pocketknn.builder.system.cache import Cache
 
-from .embedding import embed_photos
-
-if TYPE_CHECKING:
-    from pocketknn.builder.embedding.embedded import Skipped
-    from pocketknn.builder.references.references import References
-    from pocketknn.builder.selection.results import Tuning
-    from pocketknn.builder.spec import Spec
-    from pocketknn.builder.system.cache import Cache
-
-    from .request import Selection, Watch
-
-_SHOWN = 5
+from .material import embed_photos
+from .request import Selection, Watch, skipped_lines
 
 
 def tune(
@@ -102,10 +96,6 @@ def _of_photos(
     # Another day auto may find another backbone, which these choices were not made for.
     named = spec if spec.backbone != "auto" else replace(spec, backbone=net.name)
     found = cross_validation.tune(named, grid, references_of, folds=folds, progress=watch.done)
-    if skipped:
-        watch.remark(f"{len(skipped)} skipped:")
-    for one in list(skipped)[:_SHOWN]:
-        watch.remark(f"  {one.name}: {one.reason}")
-    if len(skipped) > _SHOWN:
-        watch.remark(f"  … and {len(skipped) - _SHOWN} more")
+    for line in skipped_lines(list(skipped), most=5):
+        watch.remark(line)
     return found

@@ -11,15 +11,15 @@ from typing import TYPE_CHECKING
 
 from pocketknn.builder.errors import OF_THE_MACHINE, InputError, first_line
 from pocketknn.export.formats.table import FORMATS
+from pocketknn.export.manifest.metadata import Metadata
 from pocketknn.export.output.checksums import size
 from pocketknn.export.output.names import MODEL
 from pocketknn.export.parity import check as parity
+from pocketknn.export.parity.check import Parity
 from pocketknn.export.parity.compare import compare
 from pocketknn.export.templates.template import Order, write
 
 if TYPE_CHECKING:
-    from pocketknn.export.manifest.metadata import Metadata
-    from pocketknn.export.parity.check import Parity
     from pocketknn.export.parity.judges import Judges
 
 

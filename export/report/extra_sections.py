@@ -22,14 +22,7 @@ def add(folder: Path, section: Section) -> str:
 
 
 def explanation(name: str, label: str, said: Sequence[str], drawn: bytes) -> Section:
-    """What an answer hangs on.
-
-    Args:
-        name: what the picture is called.
-        label: the class that won; "" without a vote.
-        said: the explanation in words, a line each.
-        drawn: the figure as a PNG.
-    """
+    """What the answer to a picture hangs on, in lines and drawn as a PNG."""
     chart = Chart(
         caption="What is lost where a square is hidden by the picture's mean colour: orange costs,"
         " purple adds. Below are the nearest references.",

@@ -1,41 +1,24 @@
-"""What a report is about: a build, and what is measured of it, each thing once."""
+"""What a report is about: a build, its photos, and how each reference is answered by the others."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from pocketknn.export.report.html.pictures import Picture
-from pocketknn.export.report.statistics.accuracy_by_k import AccuracyByK, accuracy_by_k
-from pocketknn.export.report.statistics.answers import Answers, of_references
-from pocketknn.export.report.statistics.data_issues import (
-    Suspect,
-    Twins,
-    suspects,
-    twins,
-    twins_among,
-)
-from pocketknn.export.report.statistics.embedding_map import EmbeddingMap, embedding_map
-from pocketknn.export.report.statistics.learning_curve import LearningCurve, learning_curve
-from pocketknn.export.report.statistics.rejection import ErrorCurves, error_curves
-from pocketknn.export.report.statistics.score_pairs import ScorePairs, score_pairs
-from pocketknn.export.report.statistics.target_errors import TargetErrors, target_errors
+import numpy as np
+from numpy.typing import NDArray
 
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
-    from pocketknn.builder.knn.fit import Fit
-    from pocketknn.builder.photos.photo import Photo
-
-    from .held_out import HeldOut
+from pocketknn.builder.knn.fit import Fit
+from pocketknn.builder.photos.photo import Photo
+from pocketknn.export.report.blocks import Picture
+from pocketknn.export.report.statistics.answers import Answers, HeldOut, of_references
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Study:
-    """A build, and all that its report needs. Sections read it and measure nothing themselves.
+    """A build, and all that its report needs.
 
     Attributes:
         fit: the choices and the references.
@@ -76,57 +59,6 @@ class Study:
             "held-out photos": self.held_out.answers if self.held_out else None,
         }
         return {where: one for where, one in found.items() if one is not None}
-
-    @cached_property
-    def errors(self) -> list[TargetErrors]:
-        """The errors of each target; none without targets."""
-        if self.own is None or not self.regress:
-            return []
-        return target_errors(self.own, self.fit.references, self.manifest["seed"])
-
-    @cached_property
-    def suspects(self) -> list[Suspect]:
-        """References that are likely in the wrong class."""
-        return suspects(self.own) if self.own and self.own.labels else []
-
-    @cached_property
-    def twins(self) -> list[Twins]:
-        """Pairs of references that are nearly the same picture."""
-        return twins(self.fit.space)
-
-    @cached_property
-    def twins_held_out(self) -> list[Twins]:
-        """Held-out photos with a reference that is nearly the same picture."""
-        if self.held_out is None:
-            return []
-        return twins_among(self.held_out.answers, self.fit.space)
-
-    @cached_property
-    def curve(self) -> LearningCurve | None:
-        """How good fewer references would have been; None where nothing can be left out."""
-        if self.own is None or self.manifest["references"]["leave_one_out"] is None:
-            return None
-        return learning_curve(self.fit, self.own, self.manifest["seed"])
-
-    @cached_property
-    def by_k(self) -> AccuracyByK | None:
-        """How good another k would have been."""
-        return accuracy_by_k(self.fit)
-
-    @cached_property
-    def pairs(self) -> ScorePairs | None:
-        """Scores of pairs of references of one class, and of different ones."""
-        return score_pairs(self.fit) if self.labelled else None
-
-    @cached_property
-    def rejection(self) -> ErrorCurves | None:
-        """Both errors of every threshold of unknown."""
-        return error_curves(self.fit, self.strangers)
-
-    @cached_property
-    def map(self) -> EmbeddingMap | None:
-        """Where the references lie on a plane."""
-        return embedding_map(self.fit, self.manifest["seed"])
 
     @property
     def sampled(self) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from pocketknn.export.report.statistics.intervals import Share
+    from pocketknn.export.report.statistics.shares import Share
 
 
 def percent(share: float) -> str:
@@ -44,6 +44,11 @@ def plural(count: int, noun: str) -> str:
     if count == 1:
         return f"1 {noun}"
     return f"{count:,} {noun}es" if noun.endswith("s") else f"{count:,} {noun}s"
+
+
+def counted(number: int, one: str, many: str = "") -> str:
+    """So many of something, as the terminal says it: without commas."""
+    return f"{number} {one if number == 1 else many or f'{one}s'}"
 
 
 def megabytes(size: int) -> str:

@@ -7,8 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from pocketknn.builder.knn.resolve import fit
+from pocketknn.builder.photos.photo import Photo
 from pocketknn.builder.references.references import References
 from pocketknn.export.manifest.metadata import manifest_of
 from pocketknn.export.manifest.spec import spec_of
@@ -16,47 +18,30 @@ from pocketknn.export.output.names import REFERENCES, REPORT
 from pocketknn.export.report.html import page, thumbnails
 from pocketknn.export.report.sections import (
     accuracy,
-    choices,
     classes,
-    data_issues,
+    curves,
     embedding_map,
     files,
-    hardest,
-    learning_curve,
-    neighbours,
-    overview,
+    pictures,
     scores,
-    unknown,
 )
+from pocketknn.export.report.wording import plural
 
+from .blocks import Section
+from .statistics.answers import HeldOut
 from .study import Study
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
-    from pocketknn.builder.photos.photo import Photo
     from pocketknn.export.pipeline.export import Export
-
-    from .blocks import Section
-    from .held_out import HeldOut
 
 # Of each file, in words: name, threads, milliseconds to load, their median, what 95 % are below.
 Timings = Sequence[tuple[str, ...]]
 
 _SECTIONS = (
-    overview.section,
-    accuracy.section,
-    classes.section,
-    hardest.section,
-    data_issues.mislabelled,
-    data_issues.duplicates,
-    learning_curve.section,
-    neighbours.section,
-    scores.section,
-    unknown.section,
-    embedding_map.section,
-    files.section,
-    choices.section,
+    *(accuracy.overview, accuracy.accuracy, classes.classes),
+    *(pictures.hardest, pictures.mislabelled, pictures.duplicates),
+    *(curves.examples, curves.neighbours, scores.scores, scores.unknown),
+    *(embedding_map.nearby, files.files, files.choices),
 )
 
 
@@ -65,23 +50,15 @@ def write_report(folder: Path, study: Study) -> Path:
 
     An earlier page gives its thumbnails of the references where their photos are not at hand, and
     the sections that were added to it.
-
-    Args:
-        folder: of the build.
-        study: what it is about.
     """
     path = folder / REPORT
     sections = [found for section in _SECTIONS if (found := section(study))]
     kept = thumbnails.of_earlier(path)
     crop = study.manifest["input"].get("crop", "center")
-    pictures = thumbnails.make(_wanted(study, sections), study.photo_of, crop, kept)
+    made = thumbnails.make(_wanted(study, sections), study.photo_of, crop, kept)
     count = study.manifest["references"]["count"]
-    html = page.render(
-        f"Model report: {count:,} reference{'s' if count != 1 else ''}",
-        study.manifest["description"],
-        sections,
-        pictures,
-    )
+    title = f"Model report: {plural(count, 'reference')}"
+    html = page.render(title, study.manifest["description"], sections, made)
     page.write(path, page.with_added(html, path))
     return path
 
@@ -112,11 +89,6 @@ def report_build(
 
 def report_eval(out: Path, held_out: HeldOut, timings: Timings) -> Path:
     """Write the report of a build anew, with photos that it does not hold.
-
-    Args:
-        out: the build's folder.
-        held_out: the photos, and what its files made of them.
-        timings: of its files.
 
     Raises:
         InputError: the folder's manifest or references are broken.

@@ -11,14 +11,12 @@ from numpy.typing import NDArray
 
 from pocketknn.export.manifest.metadata import SHOWN
 
-from .explanation import SAME
+from .explanation import SAME, Explanation, Near, Occlusion
 from .words import number, titled
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
-
-    from .explanation import Explanation, Near, Occlusion
 
 _COLOURS = "PuOr_r"  # orange costs, purple adds: the colour-blind tell them apart
 _STRONGEST = 0.8  # opacity; what changes nothing lets the picture through
@@ -34,10 +32,7 @@ def draw(
 ) -> Figure:
     """Draw a picture, a map for each number that was followed, and the nearest references.
 
-    Args:
-        found: the explanation.
-        name: what the picture is called.
-        thumbnails: squares (H, W, 3) of references, by id; a reference without one is named only.
+    Of references that have them by id, squares (H, W, 3) are shown, of others the names.
     """
     from matplotlib.figure import Figure
 
@@ -91,7 +86,7 @@ def _draw_map(axes: Axes, found: Explanation, one: Occlusion) -> None:
     bar.set_label(f"lost where a square is hidden{least}", fontsize="small")
     starts, side = found.patches.starts, found.patches.side
     if (worst := one.worst) is not None:
-        corner = (starts[worst.column] - 0.5, starts[worst.row] - 0.5)
+        corner = (starts[worst[1]] - 0.5, starts[worst[0]] - 0.5)
         axes.add_patch(Rectangle(corner, side, side, fill=False, linewidth=1.2))
     rows, columns = np.nonzero(one.bounded)
     middles = starts + (side - 1) / 2

@@ -1,21 +1,80 @@
-"""What in a picture an answer hangs on: what becomes of its numbers while parts are hidden."""
+"""What in a picture an answer hangs on: its numbers while one part after the other is hidden."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .patches import Place
+from pocketknn.builder.choices.neighbors import Floats, Ints
+from pocketknn.builder.errors import InputError
 
-if TYPE_CHECKING:
-    from pocketknn.builder.choices.neighbors import Floats
-
-    from .patches import Patches
-
+PATCH, STEPS = 0.2, 12
 SAME = 1e-6  # numbers that differ by less differ by rounding
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Patches:
+    """Squares that together cover a picture, in as many rows as columns.
+
+    Attributes:
+        size: side of the picture in pixels.
+        side: of a patch.
+        starts: (p,) first pixel of each row, and of each column, of patches.
+    """
+
+    size: int
+    side: int
+    starts: Ints
+
+    @classmethod
+    def of(cls, size: int, share: float = PATCH, steps: int = STEPS) -> Patches:
+        """Patches over a picture.
+
+        Args:
+            size: side of the picture in pixels.
+            share: side of a patch as a share of it.
+            steps: how many patches there are in a row; fewer where there are fewer pixels.
+
+        Raises:
+            InputError: there are no such patches, or they leave gaps.
+        """
+        if not 0 < share < 1:
+            raise InputError(f"a patch is a share of the side, above 0 and below 1, not {share}")
+        if steps < 2:
+            raise InputError(f"patches need at least 2 steps, not {steps}")
+        side = min(max(1, round(share * size)), size - 1)
+        starts = np.unique(np.rint(np.linspace(0, size - side, steps)).astype(np.int64))
+        if np.diff(starts).max() > side:
+            raise InputError(
+                f"{steps} patches of {side} pixels leave gaps in {size} pixels; take more steps or"
+                " larger patches"
+            )
+        return cls(size=size, side=side, starts=starts)
+
+    @property
+    def corners(self) -> list[tuple[int, int]]:
+        """Top and left of each patch, row by row."""
+        return [(top, left) for top in self.starts.tolist() for left in self.starts.tolist()]
+
+    def hidden(
+        self, picture: NDArray[np.uint8], colour: NDArray[np.uint8], corners: list[tuple[int, int]]
+    ) -> NDArray[np.uint8]:
+        """The picture (S, S, 3) as often as there are corners, with a patch in colour at each."""
+        pictures = np.repeat(picture[None], len(corners), axis=0)
+        for one, (top, left) in zip(pictures, corners, strict=True):
+            one[top : top + self.side, left : left + self.side] = colour
+        return pictures
+
+    def spread(self, values: Floats) -> Floats:
+        """Values of patches (p, p) as values of pixels (S, S).
+
+        A pixel has the value of the patch whose middle it is, or between them a share of each.
+        """
+        middles, pixels = self.starts + (self.side - 1) / 2, np.arange(self.size)
+        down = np.stack([np.interp(pixels, middles, column) for column in values.T], axis=1)
+        return np.stack([np.interp(pixels, middles, row) for row in down])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,13 +126,13 @@ class Occlusion:
         return self.plain - self.hidden
 
     @property
-    def worst(self) -> Place | None:
-        """The patch that takes most away; None where none takes anything."""
+    def worst(self) -> tuple[int, int] | None:
+        """Row and column of the patch that takes most away; None where none takes anything."""
         return _largest(self.loss)
 
     @property
-    def best(self) -> Place | None:
-        """The patch that adds most; None where none adds anything."""
+    def best(self) -> tuple[int, int] | None:
+        """Row and column of the patch that adds most; None where none adds anything."""
         return _largest(-self.loss)
 
 
@@ -103,14 +162,12 @@ class Explanation:
     others: dict[str, int]
 
 
-def _largest(gains: Floats) -> Place | None:
+def _largest(gains: Floats) -> tuple[int, int] | None:
     """Where the largest is; of several, votes being few, the one whose surroundings gain most."""
     from scipy.ndimage import uniform_filter
 
     if gains.max() <= SAME:
         return None
     around = uniform_filter(gains, 3, mode="nearest")
-    row, column = divmod(
-        int(np.where(gains >= gains.max() - SAME, around, -np.inf).argmax()), len(gains)
-    )
-    return Place(row, column)
+    most = np.where(gains >= gains.max() - SAME, around, -np.inf).argmax()
+    return divmod(int(most), len(gains))

@@ -13,18 +13,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pocketknn.builder.choices.heads.classify import winners
+from pocketknn.builder.choices.neighbors import Floats
 from pocketknn.builder.choices.searches import SEARCHES
+from pocketknn.export.formats.protocol import Outputs
+from pocketknn.export.manifest.artefact import Artefact
+from pocketknn.export.manifest.metadata import Metadata, Row
 
-from .explanation import Explanation, Near, Occlusion
+from .explanation import Explanation, Near, Occlusion, Patches
 
 if TYPE_CHECKING:
-    from pocketknn.builder.choices.neighbors import Floats
-    from pocketknn.export.formats.protocol import Outputs
-    from pocketknn.export.manifest.artefact import Artefact
-    from pocketknn.export.manifest.metadata import Metadata, Row
     from pocketknn.export.manifest.reopen import Scorer
-
-    from .patches import Patches
 
 _TOGETHER = 32
 

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from .explanation import Explanation, Occlusion
-    from .patches import Place
+from .explanation import Explanation, Occlusion
 
 _RANKS = (("upper left", "top", "upper right"), ("left", "middle", "right"))
 _REGIONS = (*_RANKS, ("lower left", "bottom", "lower right"))
@@ -36,7 +34,7 @@ def number(one: Occlusion, value: float) -> str:
     return f"{value:.3f}" if one.what == "score" else f"{value:.4g}"
 
 
-def region(found: Explanation, place: Place) -> str:
+def region(found: Explanation, place: tuple[int, int]) -> str:
     """Where in the picture the middle of a patch is: "upper left"."""
     parts = found.patches
     third = [int(3 * (parts.starts[at] + parts.side / 2) / parts.size) for at in place]

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 
 from pocketknn.export.analysis.figures import COLOURS, MARKERS
 
+from .measure import Shifted
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
-
-    from .measure import Shifted
 
 _COLUMNS = 4
 _LINES = {

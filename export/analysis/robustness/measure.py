@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import islice
-from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -14,14 +13,10 @@ from pocketknn.builder.photos.photo import Photo, read
 from pocketknn.builder.photos.pixels.crop import square
 from pocketknn.builder.photos.pixels.decode import decode
 from pocketknn.builder.photos.readable import drawn
-from pocketknn.export.manifest.artefact import picture_input
+from pocketknn.export.manifest.artefact import Artefact, picture_input
 from pocketknn.export.parity import metrics
 
 from .corruptions import Strength, shifts
-
-if TYPE_CHECKING:
-    from pocketknn.export.formats.protocol import Outputs
-    from pocketknn.export.manifest.artefact import Artefact
 
 COUNT = 100
 # What is measured, in the words of a table's heading.
@@ -71,18 +66,6 @@ class Shifted:
         return str(self.strength) if named else f"{self.strength} {self.unit}"
 
 
-class Robustness(NamedTuple):
-    """What was measured.
-
-    Attributes:
-        rows: one for each strength of each shift.
-        photos: those that were used.
-    """
-
-    rows: list[Shifted]
-    photos: list[Photo]
-
-
 def measure(
     name: str,
     file: Artefact,
@@ -91,7 +74,7 @@ def measure(
     count: int = COUNT,
     seed: int = 0,
     progress: Callable[[int], object] = lambda done: None,
-) -> Robustness:
+) -> tuple[list[Shifted], list[Photo]]:
     """Run a file on photos, and on the same photos with every shift in every strength.
 
     Args:
@@ -101,6 +84,9 @@ def measure(
         count: how many at most; those that cannot be read are passed over.
         seed: draws the photos and their noise.
         progress: called with 1 for each photo.
+
+    Returns:
+        A row for each strength of each shift, and the photos that were used.
 
     Raises:
         InputError: the file takes features, `count` is below 1, or none of the photos can be read.
@@ -123,7 +109,10 @@ def measure(
         answers.append(file.run(np.stack([square(image, size, crop), *squares])))
         used.append(photos[number])
         progress(1)
-    plain, *others = _of_changes(answers)
+    together = {name: np.stack([one[name] for one in answers], axis=1) for name in answers[0]}
+    plain, *others = (
+        {name: values[row] for name, values in together.items()} for row in range(1 + len(changes))
+    )
     changed = dict(zip([(way.name, by) for way, by in changes], others, strict=True))
     rows = [
         Shifted(
@@ -143,17 +132,9 @@ def measure(
         for by in way.strengths
         for outputs in [changed.get((way.name, by), plain)]
     ]
-    return Robustness(rows, used)
+    return rows, used
 
 
 def shares(rows: Sequence[Shifted]) -> dict[str, str]:
     """The shares that were measured, and the words for them."""
     return {key: word for key, word in _SHARES.items() if getattr(rows[0], key) is not None}
-
-
-def _of_changes(answers: Sequence[Outputs]) -> list[Outputs]:
-    """Outputs for each photo, in which each change is a row, as outputs for each change."""
-    return [
-        {key: np.stack([one[key][row] for one in answers]) for key in answers[0]}
-        for row in range(len(answers[0]["indices"]))
-    ]

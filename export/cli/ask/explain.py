@@ -13,6 +13,8 @@ from pocketknn.export.cli.console.quiet import note
 from pocketknn.export.cli.console.text import say, say_json
 from pocketknn.export.cli.options import BuildOrFile, Json
 
+from .predict import pixels_of
+
 _THUMBNAIL = 160  # pixels
 
 
@@ -37,15 +39,13 @@ def explain(
 ) -> None:
     """Show what in a picture an answer hangs on, by hiding its parts, and the neighbours."""
     from pocketknn.builder.photos.photo import PictureError
-    from pocketknn.builder.photos.pixels.decode import pixels
-    from pocketknn.builder.photos.readers import LocalFile
     from pocketknn.builder.references.match import thumbnails
     from pocketknn.export.analysis import figures
     from pocketknn.export.analysis.occlusion import words
     from pocketknn.export.analysis.occlusion.chart import draw
+    from pocketknn.export.analysis.occlusion.explanation import Patches
     from pocketknn.export.analysis.occlusion.measure import explain
-    from pocketknn.export.analysis.occlusion.patches import Patches
-    from pocketknn.export.cli.console.progress import progress
+    from pocketknn.export.cli.console.terminal import progress
     from pocketknn.export.manifest.artefact import artefact_of, picture_input
     from pocketknn.export.manifest.reopen import scorer_of
     from pocketknn.export.output.atomic_file import PICTURES, check_new
@@ -58,30 +58,21 @@ def explain(
     origin = builder.find(photos, note=note) if photos else []
     name, file = artefact_of(out)
     given = picture_input(name, file.metadata)
-    size, crop = given["shape"][0], given["crop"]
-    photo = builder.Photo(name=str(image), label="", content=LocalFile(str(image.absolute())))
     try:
-        picture = pixels(photo, size, crop)
+        picture = pixels_of(image, given)
     except PictureError as error:
         raise InputError(f"{image}: {error}") from error
-    patches = Patches.of(size, patch, steps)
+    patches = Patches.of(given["shape"][0], patch, steps)
     folder = out.parent if name == out.name else out
-    with progress(shown=not as_json) as bar:
-        step = bar.add_task("hiding parts", total=len(patches.corners))
-        found = explain(
-            file,
-            file.metadata.rows(),
-            picture,
-            patches,
-            scorer=scorer_of(folder, file.metadata.manifest),
-            progress=lambda done: bar.advance(step, done),
-        )
-    known = thumbnails({one.id: one.path for one in found.near}, origin, _THUMBNAIL, crop)
+    scorer = scorer_of(folder, file.metadata.manifest)
+    with progress("hiding parts", len(patches.corners), shown=not as_json) as done:
+        rows = file.metadata.rows()
+        found = explain(file, rows, picture, patches, scorer=scorer, progress=done)
+    known = thumbnails({one.id: one.path for one in found.near}, origin, _THUMBNAIL, given["crop"])
     if figure is not None:
         figures.save(draw(found, image.name, known), figure, force)
     if as_json:
-        said = {"image": str(image), "artefact": name} | words.as_json(found)
-        say_json(said)
+        say_json({"image": str(image), "artefact": name} | words.as_json(found))
         return
     lines = words.said(found)
     say(f"{image}: {found.label}" if found.label else str(image), *lines)

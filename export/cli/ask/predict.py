@@ -14,6 +14,8 @@ from pocketknn.export.cli import options
 from pocketknn.export.cli.console.text import say, say_json, shown
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
     from rich.table import Table
 
     from pocketknn.export.manifest.artefact import Artefact
@@ -56,12 +58,8 @@ def answered(artefact: Artefact, table: Sequence[Row], image: Path) -> dict[str,
         PictureError: the picture cannot be read.
     """
     from pocketknn.builder.knn import exact
-    from pocketknn.builder.photos.pixels.decode import pixels
-    from pocketknn.builder.photos.readers import LocalFile
 
-    given = artefact.metadata.manifest["input"]
-    photo = builder.Photo(name=str(image), label="", content=LocalFile(str(image.absolute())))
-    outputs = artefact.run(pixels(photo, given["shape"][0], given["crop"])[None])
+    outputs = artefact.run(pixels_of(image, artefact.metadata.manifest["input"])[None])
     nearest = [
         {"score": float(score)} | table[int(index)]
         for score, index in zip(outputs["scores"][0], outputs["indices"][0], strict=True)
@@ -75,6 +73,19 @@ def answered(artefact: Artefact, table: Sequence[Row], image: Path) -> dict[str,
         names = artefact.metadata.manifest["targets"]
         said["value"] = dict(zip(names, map(float, outputs["value"][0]), strict=True))
     return said | {"neighbors": nearest}
+
+
+def pixels_of(image: Path, given: dict[str, Any]) -> NDArray[np.uint8]:
+    """A picture file as a model sees it (S, S, 3); `given` is its manifest's input.
+
+    Raises:
+        PictureError: the picture cannot be read.
+    """
+    from pocketknn.builder.photos.pixels.decode import pixels
+    from pocketknn.builder.photos.readers import LocalFile
+
+    photo = builder.Photo(name=str(image), label="", content=LocalFile(str(image.absolute())))
+    return pixels(photo, given["shape"][0], given["crop"])
 
 
 def _answers_table(answers: Sequence[dict[str, Any]]) -> Table:

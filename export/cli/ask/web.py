@@ -13,6 +13,8 @@ from pocketknn.builder.errors import InputError
 from pocketknn.export.cli.console.quiet import note
 from pocketknn.export.cli.console.text import say
 from pocketknn.export.cli.inapplicable import refuse
+from pocketknn.export.cli.options import parse_bytes
+from pocketknn.export.report.wording import megabytes
 
 if TYPE_CHECKING:
     from pocketknn.export.manifest.metadata import Metadata
@@ -67,7 +69,6 @@ def web(
 def _export(write: Callable[[Path], None], folder: Path, photos: Path | None) -> None:
     """Write the page as a folder for any static server."""
     from pocketknn.export.manifest.build_folder import check_apart, staged
-    from pocketknn.export.report.wording import megabytes
 
     if folder.exists():
         raise InputError(f"{folder} exists; choose another folder")
@@ -112,7 +113,6 @@ def _write(
     title: str,
 ) -> None:
     from pocketknn.export.apps.web import page, runtime
-    from pocketknn.export.cli.byte_size import parse_bytes
 
     limit = parse_bytes(thumbnails)
     model, metadata = page.model_of(out)
@@ -129,13 +129,11 @@ def _thumbnails(
     photos: Sequence[builder.Photo], metadata: Metadata, folder: Path, limit: int
 ) -> dict[int, str]:
     from pocketknn.export.apps.web import thumbnails
-    from pocketknn.export.cli.console.progress import progress
-    from pocketknn.export.report.wording import megabytes
+    from pocketknn.export.cli.console.terminal import progress
 
     rows = metadata.rows()
-    with progress() as bar:
-        step = bar.add_task("thumbnails", total=len(photos))
-        small = thumbnails.write(folder, rows, photos, limit, lambda: bar.advance(step))
+    with progress("thumbnails", len(photos)) as done:
+        small = thumbnails.write(folder, rows, photos, limit, lambda: done(1))
     size = sum(path.stat().st_size for path in folder.iterdir())
     say(f"{len(small)} of {len(rows)} references have a thumbnail: {megabytes(size)}")
     return small

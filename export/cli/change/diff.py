@@ -39,12 +39,10 @@ def _lines(found: dict[str, Any]) -> list[str]:
         if not gone and not come:
             lines.append("the classes have another order")
     for what in ("removed", "added"):
-        lines += _listed(
-            what, [f"{r['id']} {r['label']} {r['path']}".rstrip() for r in found[what]]
-        )
-    lines += _listed(
-        "relabelled", [f"{r['id']} {r['from']} became {r['to']}" for r in found["relabelled"]]
-    )
+        rows = [f"{one['id']} {one['label']} {one['path']}".rstrip() for one in found[what]]
+        lines += _listed(what, rows)
+    renamed = [f"{one['id']} {one['from']} became {one['to']}" for one in found["relabelled"]]
+    lines += _listed("relabelled", renamed)
     lines += _listed("of other vectors", found["other_vectors"])
     if found["moved"]:
         lines.append(f"{found['moved']} references have another index")

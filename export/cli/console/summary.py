@@ -6,16 +6,16 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from pocketknn.builder.choices.searches import SEARCHES
+from pocketknn.builder.embedding.embedded import Skipped
 from pocketknn.export.output.names import REPORT
+from pocketknn.export.pipeline.request import skipped_lines
 from pocketknn.export.report.wording import projected
 
 from .text import command_line
 
 if TYPE_CHECKING:
-    from pocketknn.builder.embedding.embedded import Skipped
     from pocketknn.export.pipeline.export import Export
 
-_SHOWN = 10
 _ONE_CLASS = "warning: there is one class only, so every picture will be put into it"
 
 
@@ -24,7 +24,7 @@ def facts(manifest: dict[str, Any], skipped: Sequence[Skipped]) -> list[str]:
     one_class = len(manifest["references"]["per_label"]) == 1 and not manifest["reject"]
     return [
         *_references(manifest),
-        *_skipped(skipped),
+        *skipped_lines(skipped, all_in=", all in manifest.json"),
         *_model(manifest),
         *_accuracy(manifest["references"]),
         *_projection(manifest["projection"]),
@@ -90,27 +90,18 @@ def _references(manifest: dict[str, Any]) -> Iterator[str]:
             yield f"  … and {len(pairs) - 1} more such pairs, all in manifest.json"
 
 
-def _skipped(skipped: Sequence[Skipped]) -> Iterator[str]:
-    if skipped:
-        yield f"{len(skipped)} skipped:"
-        yield from (f"  {one.name}: {one.reason}" for one in skipped[:_SHOWN])
-        if len(skipped) > _SHOWN:
-            yield f"  … and {len(skipped) - _SHOWN} more, all in manifest.json"
-
-
 def _model(manifest: dict[str, Any]) -> Iterator[str]:
     if backbone := manifest["backbone"]:
         side = manifest["input"]["shape"][0]
         yield f"backbone {backbone['name']} at {side}×{side}, {backbone['dim']} values each"
         if backbone["why"]:
             yield f"  {backbone['why']}"
-    voting, temperature = "", manifest["temperature"]
+    voting = ""
     if manifest["head"] != "neighbors":
-        voting = (
-            f", vote {manifest['vote']}"
-            + (f" (temperature {temperature:.2g})" if temperature else "")
-            + (", balanced" if manifest["balanced"] else "")
-        )
+        voting = f", vote {manifest['vote']}"
+        if temperature := manifest["temperature"]:
+            voting += f" (temperature {temperature:.2g})"
+        voting += ", balanced" if manifest["balanced"] else ""
     yield f"head {manifest['head']}, k = {manifest['k']}, metric {manifest['metric']}{voting}"
 
 
@@ -158,16 +149,13 @@ def _search(search: dict[str, Any]) -> Iterator[str]:
 
 def _rejection(reject: dict[str, Any] | None) -> Iterator[str]:
     if reject:
-        known, left_out, strangers = (
-            reject[name] for name in ("known", "left_out_classes", "strangers")
-        )
         yield f"unknown where the nearest score is below {reject['threshold']:.4g}"
-        if known is not None:
-            yield f"  rejects {known:.1%} of the references, each left out"
-        if left_out is not None:
-            yield f"  rejects {left_out:.1%} of the pictures of a class that is left out"
-        if strangers is not None:
-            yield f"  rejects {strangers:.1%} of {reject['strangers_asked']} strangers"
+        if reject["known"] is not None:
+            yield f"  rejects {reject['known']:.1%} of the references, each left out"
+        if (share := reject["left_out_classes"]) is not None:
+            yield f"  rejects {share:.1%} of the pictures of a class that is left out"
+        if (share := reject["strangers"]) is not None:
+            yield f"  rejects {share:.1%} of {reject['strangers_asked']} strangers"
 
 
 def kept_lines(condensed: dict[str, Any] | None) -> list[str]:

@@ -1,14 +1,23 @@
-"""What reaches the terminal: whatever names hold, no character there gives it orders."""
+"""What reaches the terminal: whatever names hold, no character there gives it orders; and bars."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console, ConsoleOptions, RenderableType
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn
 from rich.segment import Segment
 
-from .text import shown
+from pocketknn.export.pipeline.request import Watch
+
+from .quiet import note
+from .tables import variants_table
+from .text import say, shown
+
+if TYPE_CHECKING:
+    from pocketknn.export.sizes.budget import Budget, Variant
 
 
 class _Console(Console):
@@ -28,3 +37,47 @@ class _Console(Console):
 
 
 console = _Console(highlight=False, soft_wrap=True, emoji=False)
+
+
+@contextmanager
+def progress(name: str, total: int, shown: bool = True) -> Iterator[Callable[[int], None]]:
+    """A bar for one step, which is told how much more is done; none where JSON is printed."""
+    with _bars(shown) as bar:
+        step = bar.add_task(name, total=total)
+        yield lambda done: bar.advance(step, done)
+
+
+@contextmanager
+def watched(within: Budget | None = None) -> Iterator[Watch]:
+    """Bars and lines for what a pipeline tells; remarks are printed when it has ended well."""
+    remarks: list[str] = []
+    bars: list[Progress] = []  # none before the first step, as a bar leaves a line behind
+    with ExitStack() as shown:
+
+        def step(name: str, total: int | None) -> None:
+            if not bars:
+                bars.append(shown.enter_context(_bars()))
+            (bar,) = bars
+            # A step whose length is known gets a line of its own, but for one that only has a name.
+            if not bar.tasks or (total is not None and bar.tasks[-1].total is not None):
+                bar.add_task(name, total=total)
+            else:
+                bar.update(bar.tasks[-1].id, description=name, total=total)
+
+        def variants(found: Sequence[Variant], sample: int) -> None:
+            assert within is not None
+            console.print(variants_table(found, within, sample))
+
+        yield Watch(
+            note=note,
+            remark=remarks.append,
+            step=step,
+            done=lambda count: bars[0].advance(bars[0].tasks[-1].id, count),
+            variants=variants,
+        )
+    say(*dict.fromkeys(remarks))
+
+
+def _bars(shown: bool = True) -> Progress:
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+    return Progress(*columns, console=console, disable=not shown)

@@ -14,12 +14,7 @@ _JOINERS = "\u200c\u200d"  # of Persian words and of emoji
 
 
 def shown(text: str, keep: str = "") -> str:
-    """A text on one line of a terminal, whatever characters a file's name has.
-
-    Args:
-        text: the text.
-        keep: characters that stay in spite of what they do.
-    """
+    """A text on one line of a terminal, whatever a file's name holds but for characters to keep."""
     return "".join(
         one.encode("unicode_escape").decode() if _is_order(one) and one not in keep else one
         for one in text

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import sys
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -12,11 +12,7 @@ from pocketknn.builder.errors import InputError
 from pocketknn.export.cli.console.quiet import note
 from pocketknn.export.cli.console.text import say, say_json
 from pocketknn.export.cli.options import Build, Json
-
-if TYPE_CHECKING:
-    from rich.table import Table
-
-    from pocketknn.export.analysis.latency import Timing
+from pocketknn.export.report.wording import megabytes
 
 
 def bench(
@@ -25,9 +21,8 @@ def bench(
     as_json: Json = False,
 ) -> None:
     """Time the files of a build against each other: size, load time, latency, parity."""
-    import sys
-
     from pocketknn.export.analysis.latency import time_files
+    from pocketknn.export.cli.console import tables
     from pocketknn.export.cli.console.terminal import console
     from pocketknn.export.formats.files import paths_of, runnable
     from pocketknn.export.manifest.metadata import manifest_of
@@ -39,32 +34,15 @@ def bench(
     if as_json:
         say_json([asdict(row) for row in rows])
         return
-    console.print(_table(rows))
+    headings = ("size", "threads", "load", "median", "p95", "label")
+    table = tables.table(["artefact", "weights"], headings)
+    for row in rows:
+        share = f"{row.labels_equal:.1%}"
+        table.add_row(row.name, row.precision, megabytes(row.bytes), *row.shown, share)
+    console.print(table)
     say(
         f"milliseconds of {runs} runs each, in turns, a picture at a time, decoded before;",
         "label: same as the exact vote's, on the inputs of the build's parity",
     )
     if sys.platform != "darwin" and any(row.name.endswith(".mlpackage") for row in rows):
         say("model.mlpackage ran in our evaluator, whose time says nothing of a phone")
-
-
-def _table(rows: Sequence[Timing]) -> Table:
-    from rich.box import SIMPLE_HEAD
-    from rich.table import Table
-
-    from pocketknn.export.report.wording import megabytes
-
-    table = Table(box=SIMPLE_HEAD, pad_edge=False)
-    table.add_column("artefact", no_wrap=True)
-    table.add_column("weights", no_wrap=True)
-    for heading in ("size", "threads", "load", "median", "p95", "label"):
-        table.add_column(heading, justify="right", no_wrap=True)
-    for row in rows:
-        table.add_row(
-            row.name,
-            row.precision,
-            megabytes(row.bytes),
-            *row.shown,
-            f"{row.labels_equal:.1%}",
-        )
-    return table

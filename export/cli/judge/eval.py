@@ -1,14 +1,16 @@
-"""pocketknn eval: how good the files of a build are on photos they do not hold."""
+"""pocketknn eval: how good the files of a build are on photos that they do not hold."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict
+from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from pocketknn import builder
 from pocketknn.builder.errors import InputError, first_line
 from pocketknn.export.cli.console.quiet import note
 from pocketknn.export.cli.console.text import say, say_json, shown
@@ -19,10 +21,11 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from pocketknn.export.analysis.evaluation import Evaluated, Evaluation
+    from pocketknn.export.analysis.robustness.measure import Shifted
     from pocketknn.export.manifest.artefact import Artefact
 
 
-def evaluate(
+def eval_(
     context: typer.Context,
     out: BuildOrFile,
     photos: Annotated[Path, typer.Argument(help="Photos, with a folder per class for accuracy.")],
@@ -49,85 +52,139 @@ def evaluate(
     """
     if not shift:
         refuse(context, ("chart", "sample", "seed", "force"), "goes with --shift")
-        evaluate_build(out, photos, crop, as_json)
+        _evaluate(out, photos, crop, as_json)
         return
     if crop is not None:
         raise InputError("--shift tries every crop; leave --crop out")
     if chart is None:
         refuse(context, ("force",), "goes with --chart")
-    from .eval_shift import evaluate_shifts
-
-    evaluate_shifts(out, photos, chart=chart, count=sample, seed=seed, as_json=as_json, force=force)
+    _evaluate_shifts(out, photos, chart, sample, seed, as_json, force)
 
 
-def evaluate_build(out: Path, photos: Path, crop: str | None, as_json: bool) -> None:
-    """Print what each file of a build makes of photos, and what another crop would cost.
-
-    Raises:
-        InputError: `out` holds no model of pictures, or none of the photos can be read.
-    """
-    from pocketknn.builder.references.match import among
+def _evaluate(out: Path, photos: Path, crop: str | None, as_json: bool) -> None:
+    """Print what each file of a build makes of photos, and what another crop would cost."""
     from pocketknn.builder.spec import CROPS
-    from pocketknn.export.analysis import evaluation
+    from pocketknn.export.analysis.evaluation import evaluate
     from pocketknn.export.cli.console.terminal import console
     from pocketknn.export.formats.files import is_artefact
     from pocketknn.export.manifest.artefact import artefacts_of
     from pocketknn.export.parity import metrics
 
-    from .photos import photos_of
-
     if crop is not None and crop not in CROPS:
         raise InputError(f"unknown crop {crop!r}; choose from {', '.join(CROPS)}")
-    found = photos_of(photos)
+    found = _photos_of(photos)
     files = artefacts_of(out, note)
-    made: list[Evaluated] = []
-    for name, file in files:
-        basis = made[0].outputs["indices"] if made else None
-        made.append(evaluation.evaluate(name, file, found, crop, basis))
-    rows = [row for one in made for row in one.rows]
-    ids = [str(row["id"]) for row in files[0][1].metadata.rows()]
-    known = among(found, ids)
-    report = _report(out, files[0][1], made, known) if not is_artefact(out) else ""
+    name, file = files[0]
+    made = evaluate(files, found, crop)
+    known = _known(found, file)
+    report = _report(out, file, made, known) if not is_artefact(out) else ""
     if as_json:
-        say_json([asdict(row) for row in rows])
+        say_json([asdict(row) for row in made.rows])
         return
-    console.print(_table(rows))
-    if len(rows) > 1:
-        own = files[0][1].metadata.manifest["input"]["crop"]
-        say(f"first, neighbours: the same as {files[0][0]} finds with {own},")
+    console.print(_table(made.rows))
+    if len(made.rows) > 1:
+        say(f"first, neighbours: the same as {name} finds with {made.rows[0].crop},")
         say("the crop it was built with; 8 bits, or a platform's crop, lose the rest")
-    say(*metrics.foreign_lines(files[0][1].metadata.labels, made[0].photos))
+    say(*metrics.foreign_lines(file.metadata.labels, made.photos))
     if known:
         say(f"{known} of the photos are references themselves, which flatters the accuracy")
     if report:
         say(report)
 
 
-def _report(out: Path, file: Artefact, made: Sequence[Evaluated], known: int) -> str:
+def _evaluate_shifts(
+    out: Path,
+    photos: Path,
+    chart: Path | None,
+    sample: int | None,
+    seed: int,
+    as_json: bool,
+    force: bool,
+) -> None:
+    """Print what a file makes of photos that are turned, darker, blurred and so on.
+
+    The report of the build shows it too, but not when JSON is asked for.
+    """
+    from pocketknn.export.analysis import figures
+    from pocketknn.export.analysis.robustness.chart import draw
+    from pocketknn.export.analysis.robustness.measure import COUNT, measure, shares
+    from pocketknn.export.cli.console.terminal import console, progress
+    from pocketknn.export.formats.files import is_artefact
+    from pocketknn.export.manifest.artefact import artefact_of
+    from pocketknn.export.output.atomic_file import PICTURES, check_new
+    from pocketknn.export.parity import metrics
+    from pocketknn.export.report import extra_sections
+    from pocketknn.export.report.wording import counted, percent, plural
+
+    if chart is not None:
+        check_new(chart, PICTURES, force)
+    count = COUNT if sample is None else sample
+    found = _photos_of(photos)
+    name, file = artefact_of(out)
+    with progress("shifting photos", min(count, len(found)), shown=not as_json) as done:
+        rows, used = measure(name, file, found, count=count, seed=seed, progress=done)
+    if chart is not None:
+        figures.save(draw(rows), chart, force)
+    if as_json:
+        say_json([asdict(row) for row in rows])
+        return
+    drawn = "" if len(used) == len(found) else f", drawn of {len(found)} (--sample, --seed)"
+    say(f"{name} on {counted(len(used), 'photo')}{drawn}")
+    console.print(_shift_table(rows))
+    say("class, first, neighbours: the same as for the photos as they are;")
+    say("brightness, blur, noise and JPEG are done to the model's square, at its size")
+    say(*metrics.foreign_lines(file.metadata.labels, used))
+    if known := _known(used, file):
+        say(f"{known} of the photos are references themselves, which flatters the model")
+    if chart is not None:
+        say(f"{chart} shows it")
+    if not is_artefact(out):
+        words = shares(rows)
+        cells = [
+            (row.shift, row.told, *(percent(getattr(row, key)) for key in words)) for row in rows
+        ]
+        about = f"{name} on {plural(len(used), 'photo')}"
+        picture = figures.rendered(draw(rows), "png")
+        section = extra_sections.shifts(about, [*words.values()], cells, picture)
+        say(extra_sections.add(out, section))
+
+
+def _photos_of(place: Path) -> list[builder.Photo]:
+    """The photos that a build would take of a place; says how many others there are."""
+    from pocketknn.builder.embedding.embedded import with_labels
+
+    wanted, skipped = with_labels(builder.find(place, note=note))
+    if skipped:
+        note(f"{len(skipped)} left out, such as {shown(skipped[0].name)}: {skipped[0].reason}")
+    return wanted
+
+
+def _known(photos: Sequence[builder.Photo], file: Artefact) -> int:
+    """How many of the photos are references of a file."""
+    from pocketknn.builder.references.match import among
+
+    return among(photos, [str(row["id"]) for row in file.metadata.rows()])
+
+
+def _report(out: Path, file: Artefact, made: Evaluated, known: int) -> str:
     """Write the build's report with these photos; a line that says where, or why not."""
     from pocketknn.export.analysis.latency import time_shortly
     from pocketknn.export.formats.requirements import missing
-    from pocketknn.export.report.held_out import FileResult, HeldOut
+    from pocketknn.export.report.statistics.answers import HeldOut
     from pocketknn.export.report.write import report_eval
 
-    rows = [one.rows[0] for one in made]
-    results = [FileResult(row.name, row.accuracy, row.unknown) for row in rows]
-    labels = file.metadata.labels
     try:
-        held_out = HeldOut.of(made[0].photos, made[0].outputs, labels, results, copies=known)
+        held_out = HeldOut.of(made, file.metadata.labels, known)
         return f"what it errs on is in {report_eval(out, held_out, time_shortly(out))}"
     except Exception as error:  # whatever drawing and timing raise: the figures are there
         return f"no report was written: {missing(error) or first_line(error)}"
 
 
 def _table(rows: Sequence[Evaluation]) -> Table:
-    from rich.box import SIMPLE_HEAD
-    from rich.table import Table
     from rich.text import Text
 
-    table = Table(box=SIMPLE_HEAD, pad_edge=False)
-    for heading in ("artefact", "crop"):
-        table.add_column(heading, no_wrap=True)
+    from pocketknn.export.cli.console import tables
+
     measured: dict[str, list[float | None]] = {
         "accuracy": [row.accuracy for row in rows],
         "unknown": [row.unknown for row in rows],
@@ -136,9 +193,28 @@ def _table(rows: Sequence[Evaluation]) -> Table:
         measured["first"] = [row.first_equal for row in rows]
         measured["neighbours"] = [row.recall for row in rows]
     headings = [name for name, shares in measured.items() if None not in shares]
-    for heading in ("photos", *headings):
-        table.add_column(heading, justify="right", no_wrap=True)
+    table = tables.table(["artefact", "crop"], ["photos", *headings])
     for number, row in enumerate(rows):
         cells = [f"{measured[name][number]:.1%}" for name in headings]
         table.add_row(Text(shown(row.name)), row.crop, str(row.photos), *cells)
+    return table
+
+
+def _shift_table(rows: Sequence[Shifted]) -> Table:
+    from pocketknn.export.analysis.robustness.measure import shares
+    from pocketknn.export.cli.console import tables
+
+    measured = shares(rows)
+    table = tables.table(["shift"], ["strength", *measured.values()])
+    table.collapse_padding = True
+    for _, group in groupby(rows, key=lambda row: row.shift):
+        together = list(group)
+        for row in together:
+            table.add_row(
+                row.shift if row is together[0] else "",
+                row.told,
+                *(f"{getattr(row, key):.1%}" for key in measured),
+                style="dim" if row.plain else None,
+                end_section=row is together[-1],
+            )
     return table

@@ -8,6 +8,7 @@ import typer
 
 from pocketknn.export.cli.console.text import say, say_json
 from pocketknn.export.cli.options import Artefact
+from pocketknn.export.report.wording import megabytes
 
 
 def inspect(
@@ -19,7 +20,6 @@ def inspect(
     from pocketknn.export.formats.files import format_of
     from pocketknn.export.manifest.artefact import metadata_of
     from pocketknn.export.output.checksums import size
-    from pocketknn.export.report.wording import megabytes
 
     name = format_of(artefact)
     metadata = metadata_of(artefact)

@@ -9,26 +9,17 @@ import typer
 
 from pocketknn.builder.errors import InputError, first_line
 from pocketknn.builder.system.cache import Cache
+from pocketknn.export.cli import options
 from pocketknn.export.cli.console.text import say
 from pocketknn.export.cli.inapplicable import check_build
-from pocketknn.export.cli.options import (
-    Exclude,
-    Limit,
-    Network,
-    NoCache,
-    Strict,
-    Targets,
-    cache_of,
-    names,
-    selection_of,
-)
+from pocketknn.export.formats.requirements import missing
+from pocketknn.export.pipeline.request import Request, Watch
 
 from .build_options import Engine, Files, Model, Sizes
 
 if TYPE_CHECKING:
     from pocketknn.export.pipeline.export import Export
     from pocketknn.export.pipeline.material import Material
-    from pocketknn.export.pipeline.request import Request
 
 
 def build(
@@ -45,7 +36,7 @@ def build(
     out: Annotated[
         Path | None, typer.Option("-o", "--out", help="The folder to write; it must be new.")
     ] = None,
-    network: Network,
+    network: options.Network,
     model: Model,
     strangers: Annotated[
         Path | None, typer.Option(help="Photos of no class, to measure the rejection on.")
@@ -56,15 +47,15 @@ def build(
     ] = None,
     files: Files,
     sizes: Sizes,
-    strict: Strict = False,
+    strict: options.Strict = False,
     force: Annotated[bool, typer.Option("--force", help="Replace an earlier build.")] = False,
-    columns: Targets,
+    columns: options.Targets,
     labels: Annotated[
         Path | None, typer.Option(help="A file of classes, one a line, that fixes their order.")
     ] = None,
-    exclude: Exclude = None,
-    limit: Limit = None,
-    no_cache: NoCache = False,
+    exclude: options.Exclude = None,
+    limit: options.Limit = None,
+    no_cache: options.NoCache = False,
     no_report: Annotated[
         bool, typer.Option("--no-report", help="Write no report.html, which takes seconds.")
     ] = False,
@@ -78,10 +69,8 @@ def build(
     engine: Engine,
 ) -> None:
     """Build one model per platform from photos, and prove that each equals the exact k-NN."""
-    from pocketknn.export.pipeline.request import Request
-
-    selection = selection_of(photos, columns, columns.target_column, exclude, limit, labels)
-    chosen = None if formats is None else names(formats)
+    selection = options.selection_of(photos, columns, columns.target_column, exclude, limit, labels)
+    chosen = None if formats is None else options.names(formats)
     check_build(context, selection.photos, chosen, plan=plan)
     request = Request(
         selection=selection,
@@ -95,14 +84,14 @@ def build(
         strict=strict,
         with_names=not no_names,
     )
+    cache = options.cache_of(no_cache)
     if plan:
         if request.cluster or request.within or request.options.outputs:
             raise InputError("--plan knows nothing of --engine ray, --budget and --outputs")
-        print_plan(request, cache_of(no_cache))
+        _print_plan(request, cache)
         return
     if out is None:
         raise InputError("say which folder to write: --out FOLDER")
-    cache = cache_of(no_cache)
     result = run(request, out, force=force, cache=cache, with_report=not no_report)
     raise typer.Exit(0 if result.agrees else 1)
 
@@ -117,7 +106,8 @@ def run(
 ) -> Export:
     """Build, write the report, and print what came of it."""
     from pocketknn.builder.references.files import is_collection
-    from pocketknn.export.cli.console.progress import watched
+    from pocketknn.export.cli.console import summary, tables
+    from pocketknn.export.cli.console.terminal import console, watched
     from pocketknn.export.pipeline import build as pipeline
 
     place = request.selection.photos
@@ -130,17 +120,20 @@ def run(
         result, material = pipeline.build(request, out, force=force, cache=cache, watch=watch)
         if with_report:
             watch.step("writing the report", None)
-            for line in _reported(result, material):
-                watch.remark(line)
-    _print_summary(result, material)
+            _report(result, material, watch)
+    say(*summary.facts(result.manifest, material.skipped))
+    rows = [tables.Row(one.name, one.bytes, one.parity) for one in result.written]
+    console.print(tables.parity_table(rows))
+    for line in tables.failures(rows):
+        console.print(line, style="red", markup=False)
+    say(*summary.crops(result), *summary.next_steps(result))
     return result
 
 
-def print_plan(request: Request, cache: Cache | None) -> None:
+def _print_plan(request: Request, cache: Cache | None) -> None:
     """Print what the files of a request would take; nothing is written."""
     from pocketknn.export.cli.console import tables
-    from pocketknn.export.cli.console.progress import watched
-    from pocketknn.export.cli.console.terminal import console
+    from pocketknn.export.cli.console.terminal import console, watched
     from pocketknn.export.pipeline import build as pipeline
 
     with watched() as watch:
@@ -149,26 +142,12 @@ def print_plan(request: Request, cache: Cache | None) -> None:
     console.print(tables.plan_table(plans))
 
 
-def _reported(result: Export, material: Material) -> list[str]:
+def _report(result: Export, material: Material, watch: Watch) -> None:
     """Write the report; a warning where it could not be, as the build is done without it."""
     from pocketknn.export.analysis.latency import time_shortly
-    from pocketknn.export.formats.requirements import missing
     from pocketknn.export.report.write import report_build
 
     try:
         report_build(result, material.photos, material.strangers, time_shortly(result.out))
     except Exception as error:  # whatever drawing and timing raise
-        return [f"warning: no report was written: {missing(error) or first_line(error)}"]
-    return []
-
-
-def _print_summary(result: Export, material: Material) -> None:
-    from pocketknn.export.cli.console import summary, tables
-    from pocketknn.export.cli.console.terminal import console
-
-    say(*summary.facts(result.manifest, material.skipped))
-    rows = [tables.Row(one.name, one.bytes, one.parity) for one in result.written]
-    console.print(tables.parity_table(rows))
-    for line in tables.failures(rows):
-        console.print(line, style="red", markup=False)
-    say(*summary.crops(result), *summary.next_steps(result))
+        watch.remark(f"warning: no report was written: {missing(error) or first_line(error)}")

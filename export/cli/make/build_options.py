@@ -10,12 +10,12 @@ import typer
 
 from pocketknn import builder
 from pocketknn.builder.errors import InputError
-from pocketknn.export.cli.options import CondenseBy, Crop, Metric, Network, OldPca, Vote, names
+from pocketknn.export.cli import options
+from pocketknn.export.formats.options import Options
 
 if TYPE_CHECKING:
     from pocketknn.builder.embedding.ray.connection import Cluster
     from pocketknn.builder.selection.condense import Condense
-    from pocketknn.export.formats.options import Options
     from pocketknn.export.sizes.budget import Budget
 
 ENGINES = ("local", "ray")
@@ -29,7 +29,7 @@ class Model:
         str | None,
         typer.Option(help="Neighbours that are found and vote, or auto; else up to 100."),
     ] = None
-    metric: Metric = "cosine"
+    metric: options.Metric = "cosine"
     projection: Annotated[
         str,
         typer.Option(
@@ -39,9 +39,9 @@ class Model:
             " cross-validation is for it."
         ),
     ] = "auto"
-    pca: OldPca = None
+    pca: options.OldPca = None
     whiten: Annotated[float | None, typer.Option(hidden=True)] = None
-    vote: Vote = None
+    vote: options.Vote = None
     temperature: Annotated[
         float | None,
         typer.Option(help="Of the soft vote, in units of the score; else found by likelihood."),
@@ -77,10 +77,10 @@ class Model:
     probes: Annotated[int | None, typer.Option(help="Cells that ivf scans; as many as needed.")] = (
         None
     )
-    crop: Crop = "center"
+    crop: options.Crop = "center"
     seed: Annotated[int, typer.Option(help="Draws the pictures that parity is checked on.")] = 0
 
-    def spec(self, network: Network) -> builder.Spec:
+    def spec(self, network: options.Network) -> builder.Spec:
         """The choices, of which some are typed as a number or auto."""
         typed = {name: _auto_or(getattr(self, name), name) for name in ("k", "pca", "reject")}
         return builder.Spec(**asdict(network) | asdict(self) | typed)
@@ -107,9 +107,7 @@ class Files:
 
     def options(self) -> Options:
         """The options of files."""
-        from pocketknn.export.formats.options import Options
-
-        return Options(**asdict(self) | {"outputs": names(self.outputs)})
+        return Options(**asdict(self) | {"outputs": options.names(self.outputs)})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -123,7 +121,7 @@ class Sizes:
             " do not vote against."
         ),
     ] = None
-    condense_by: CondenseBy = None
+    condense_by: options.CondenseBy = None
     budget: Annotated[
         str | None,
         typer.Option(help="Take the smallest precision and PCA that are good enough: 2MB, 500KB."),
@@ -137,20 +135,18 @@ class Sizes:
 
     def fewer(self) -> Condense | None:
         """How many references to keep; None for all."""
-        from .condense_option import plan_of
-
         if not (self.condense or self.condense_by):
             return None
-        return plan_of(self.condense, self.condense_by)
+        return options.parse_amount(self.condense, self.condense_by)
 
     def within(self) -> Budget | None:
         """What the files must keep within; None for no limit."""
-        from pocketknn.export.cli.byte_size import parse_bytes
         from pocketknn.export.sizes.budget import Budget
 
         if self.budget is None:
             return None
-        return Budget(bytes=parse_bytes(self.budget), loss=self.loss, agreement=self.agreement)
+        limit = options.parse_bytes(self.budget)
+        return Budget(bytes=limit, loss=self.loss, agreement=self.agreement)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, NamedTuple
+from typing import Annotated
 
 import typer
 
@@ -13,35 +13,22 @@ from pocketknn import builder
 from pocketknn.builder.errors import InputError
 from pocketknn.export.cli.console.text import say
 from pocketknn.export.cli.options import cache_of
+from pocketknn.export.pipeline.request import Request, Selection
+from pocketknn.export.report.wording import megabytes
 
-if TYPE_CHECKING:
-    from rich.table import Table
-
+from .build import run
 
 BACKBONES = ("bundled", "pixels")
-
-
-class Score(NamedTuple):
-    """How an artefact did on the held-out pictures."""
-
-    backbone: str
-    name: str
-    bytes: int
-    accuracy: float
-    agrees: bool
-    milliseconds: float
 
 
 def demo(
     folder: Annotated[Path, typer.Option("-o", "--out", help="Where to work.")] = Path("demo"),
 ) -> None:
     """Build from scikit-learn's handwritten digits and classify the rest in every runtime."""
+    from pocketknn.export.cli.console import tables
     from pocketknn.export.cli.console.terminal import console
     from pocketknn.export.formats.files import check_formats, writable
     from pocketknn.export.manifest.build_folder import check_free
-    from pocketknn.export.pipeline.request import Request, Selection
-
-    from .build import run
 
     check_formats(writable())
     parts = {"digits", *BACKBONES}
@@ -52,7 +39,10 @@ def demo(
         check_free(folder / backbone, force=again)
     references, held_out = write_digits(folder / "digits")
     cache = cache_of(no_cache=False)
-    scores = []
+    numbers = ("size", "accuracy", "parity", "ms/picture")
+    table = tables.table(["backbone", "format"], numbers, no_wrap=False)
+    table.pad_edge = True
+    all_agree = True
     for backbone in BACKBONES:
         console.print()
         console.print(f"[bold]--backbone {backbone}[/]")
@@ -61,15 +51,22 @@ def demo(
         request = Request(selection=Selection(photos=references), spec=spec)
         for one in run(request, out, force=again, cache=cache).written:
             accuracy, milliseconds = classify(out / one.name, builder.find(held_out))
-            agrees = one.parity.agrees
-            scores.append(Score(backbone, one.name, one.bytes, accuracy, agrees, milliseconds))
-    console.print(_table(scores))
+            table.add_row(
+                backbone,
+                one.name,
+                megabytes(one.bytes),
+                f"{accuracy:.1%}",
+                tables.verdict(one.parity),
+                f"{milliseconds:.1f}",
+            )
+            all_agree = all_agree and one.parity.agrees
+    console.print(table)
     say(
         "accuracy: on the 20 % that no model holds, read from each runtime's own outputs",
         "time: decoding left out; model.mlpackage runs in Core ML on a Mac only, else in",
         "our numpy evaluator, whose time says nothing about a phone",
     )
-    raise typer.Exit(0 if all(score.agrees for score in scores) else 1)
+    raise typer.Exit(0 if all_agree else 1)
 
 
 def write_digits(folder: Path) -> tuple[Path, Path]:
@@ -86,14 +83,12 @@ def write_digits(folder: Path) -> tuple[Path, Path]:
     from sklearn.model_selection import train_test_split
 
     digits = load_digits()
-    kept, _ = train_test_split(
-        np.arange(len(digits.target)), test_size=0.2, random_state=0, stratify=digits.target
-    )
-    parts = {True: folder / "references", False: folder / "held-out"}
-    in_references = np.isin(np.arange(len(digits.target)), kept)
+    numbers = range(len(digits.target))
+    kept, _ = train_test_split(numbers, test_size=0.2, random_state=0, stratify=digits.target)
+    references, held_out = folder / "references", folder / "held-out"
     files = {
-        parts[bool(in_references[number])] / str(label) / f"{number:04}.png": drawing
-        for number, (label, drawing) in enumerate(zip(digits.target, digits.images, strict=True))
+        (references if number in kept else held_out) / str(label) / f"{number:04}.png": drawing
+        for number, label, drawing in zip(numbers, digits.target, digits.images, strict=True)
     }
     if foreign := {path for path in folder.rglob("*") if not path.is_dir()} - files.keys():
         name = min(foreign).relative_to(folder.parent)
@@ -101,7 +96,7 @@ def write_digits(folder: Path) -> tuple[Path, Path]:
     for path, drawing in files.items():
         path.parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray((drawing * (255 / 16)).round().astype(np.uint8)).save(path)
-    return parts[True], parts[False]
+    return references, held_out
 
 
 def classify(path: Path, photos: Sequence[builder.Photo]) -> tuple[float, float]:
@@ -125,26 +120,3 @@ def classify(path: Path, photos: Sequence[builder.Photo]) -> tuple[float, float]
         for number, photo in zip(won, photos, strict=True)
     ]
     return float(np.mean(right)), 1000 * seconds / len(photos)
-
-
-def _table(scores: Sequence[Score]) -> Table:
-    from rich.box import SIMPLE_HEAD
-    from rich.table import Table
-
-    from pocketknn.export.report.wording import megabytes
-
-    table = Table(box=SIMPLE_HEAD)
-    for heading in ("backbone", "format"):
-        table.add_column(heading)
-    for heading in ("size", "accuracy", "parity", "ms/picture"):
-        table.add_column(heading, justify="right")
-    for score in scores:
-        table.add_row(
-            score.backbone,
-            score.name,
-            megabytes(score.bytes),
-            f"{score.accuracy:.1%}",
-            "[green]agrees[/]" if score.agrees else "[red]DIFFERS[/]",
-            f"{score.milliseconds:.1f}",
-        )
-    return table

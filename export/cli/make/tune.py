@@ -11,25 +11,16 @@ import typer
 
 from pocketknn import builder
 from pocketknn.builder.errors import InputError
+from pocketknn.export.cli import options
 from pocketknn.export.cli.console.text import command_line, say
 from pocketknn.export.cli.inapplicable import check_tune
-from pocketknn.export.cli.options import (
-    Exclude,
-    Limit,
-    Network,
-    NoCache,
-    OldPca,
-    Targets,
-    cache_of,
-    names,
-    selection_of,
-)
 
 if TYPE_CHECKING:
     from pocketknn.builder.selection.grid import Grid
     from pocketknn.export.pipeline.request import Selection
 
 TABLE, PLOT = "tune.csv", "tune.png"
+_NETWORK = ("backbone", "weights", "alpha", "size", "input_range")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,7 +41,7 @@ class Tried:
         str | None,
         typer.Option(help="What to try: classes, none, pca:64, pca:0.95; as for build."),
     ] = None
-    pca: OldPca = None
+    pca: options.OldPca = None
     crop: Annotated[
         str | None, typer.Option(help="What to try of center, stretch, fit; all of them.")
     ] = None
@@ -64,11 +55,11 @@ class Tried:
         from pocketknn.builder.selection.grid import Grid
 
         return Grid(
-            ks=None if self.k is None else tuple(map(_whole, names(self.k))),
-            metrics=names(self.metric),
-            votes=None if self.vote is None else names(self.vote),
+            ks=None if self.k is None else tuple(map(_whole, options.names(self.k))),
+            metrics=options.names(self.metric),
+            votes=None if self.vote is None else options.names(self.vote),
             projections=_projections(self.projection, self.pca),
-            crops=None if self.crop is None else names(self.crop),
+            crops=None if self.crop is None else options.names(self.crop),
         )
 
 
@@ -85,25 +76,23 @@ def tune(
     out: Annotated[
         Path | None, typer.Option("-o", "--out", help="A new folder for tune.csv and tune.png.")
     ] = None,
-    network: Network,
+    network: options.Network,
     tried: Tried,
     folds: Annotated[int, typer.Option(help="Parts; each is classified by the others.")] = 5,
-    columns: Targets,
-    exclude: Exclude = None,
-    limit: Limit = None,
-    no_cache: NoCache = False,
+    columns: options.Targets,
+    exclude: options.Exclude = None,
+    limit: options.Limit = None,
+    no_cache: options.NoCache = False,
     seed: Annotated[int, typer.Option(help="Draws the parts.")] = 0,
 ) -> None:
     """Find the k, metric, vote, PCA and crop that suit the photos, by cross-validation."""
-    from pocketknn.export.cli.console.progress import watched
-    from pocketknn.export.cli.console.terminal import console
+    from pocketknn.export.cli.console.terminal import console, watched
     from pocketknn.export.manifest.build_folder import check_apart, check_free, staged
     from pocketknn.export.pipeline.tune import tune as tuned
 
-    from . import tuning_table as report
-    from .tuning_chart import draw
+    from . import tuning_results as results
 
-    selection = selection_of(photos, columns, columns.target_column, exclude, limit)
+    selection = options.selection_of(photos, columns, columns.target_column, exclude, limit)
     check_tune(context, selection.photos)
     spec = builder.Spec(**asdict(network), seed=seed)
     grid = tried.grid()
@@ -112,14 +101,15 @@ def tune(
             raise InputError(f"{out} exists; choose another folder")
         check_free(out, force=False)
         check_apart(out, selection.photos)
+    cache = options.cache_of(no_cache)
     with watched() as watch:
-        found = tuned(selection, spec, grid, folds=folds, cache=cache_of(no_cache), watch=watch)
-    say(*report.facts(found))
-    console.print(report.table(found))
+        found = tuned(selection, spec, grid, folds=folds, cache=cache, watch=watch)
+    say(*results.facts(found))
+    console.print(results.table(found))
     if out is not None:
         with staged(out, force=False) as folder:
-            report.write(found, folder / TABLE)
-            draw(found, folder / PLOT)
+            results.write(found, folder / TABLE)
+            results.draw(found, folder / PLOT)
         say(f"{out} holds {TABLE} and {PLOT}")
     say("Build what was chosen:", f"  {command(selection, found.winner.spec)}")
 
@@ -128,25 +118,24 @@ def command(selection: Selection, chosen: builder.Spec) -> str:
     """The command line that builds the chosen spec from the same photos."""
     from pocketknn.builder.selection.grid import VECTOR
 
+    vectors = chosen.backbone == VECTOR
+    usual = builder.Spec(backbone=VECTOR if vectors else "auto")
+    network = {name: getattr(chosen, name) for name in _NETWORK}
+    typed = [
+        *((name, value) for name, value in network.items() if value != getattr(usual, name)),
+        ("path_column", None if selection.path_column == "path" else selection.path_column),
+        ("label_column", selection.label_column),
+        *(("target_column", column) for column in selection.target_columns),
+        *(("exclude", pattern) for pattern in selection.exclude),
+        ("limit", selection.limit),
+        *(("k", chosen.k), ("metric", chosen.metric), ("vote", chosen.vote)),
+        ("projection", chosen.compared),
+        ("crop", None if vectors else chosen.crop),
+    ]
     words = ["pocketknn", "build", str(selection.photos), "-o", _free()]
-    usual = builder.Spec(backbone=VECTOR if chosen.backbone == VECTOR else "auto")
-    for name in ("backbone", "weights", "alpha", "size", "input_range"):
-        if (value := getattr(chosen, name)) != getattr(usual, name):
+    for name, value in typed:
+        if value is not None:
             words += [f"--{name.replace('_', '-')}", str(value)]
-    if selection.path_column != "path":
-        words += ["--path-column", selection.path_column]
-    if selection.label_column is not None:
-        words += ["--label-column", selection.label_column]
-    for column in selection.target_columns:
-        words += ["--target-column", column]
-    for pattern in selection.exclude:
-        words += ["--exclude", pattern]
-    if selection.limit is not None:
-        words += ["--limit", str(selection.limit)]
-    words += ["--k", str(chosen.k), "--metric", chosen.metric, "--vote", str(chosen.vote)]
-    words += ["--projection", str(chosen.compared)]
-    if chosen.backbone != VECTOR:
-        words += ["--crop", chosen.crop]
     return command_line(*words)
 
 
@@ -157,7 +146,6 @@ def _free() -> str:
 
 
 def _whole(word: str) -> int:
-
     try:
         return int(word)
     except ValueError:
@@ -165,9 +153,8 @@ def _whole(word: str) -> int:
 
 
 def _projections(projection: str | None, pca: str | None) -> tuple[str, ...] | None:
-
     if projection is not None and pca is not None:
         raise InputError("--pca is another spelling of --projection; say one of them")
     if pca is not None:
-        return tuple("none" if word == "none" else f"pca:{word}" for word in names(pca))
-    return None if projection is None else names(projection)
+        return tuple("none" if word == "none" else f"pca:{word}" for word in options.names(pca))
+    return None if projection is None else options.names(projection)

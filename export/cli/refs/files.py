@@ -6,12 +6,11 @@ import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
+from pocketknn import builder
 from pocketknn.builder.errors import InputError
-from pocketknn.builder.references.files import read_collection
-from pocketknn.builder.references.references import References
 from pocketknn.export.cli.console.text import say, shown
-from pocketknn.export.output.atomic_file import check_new, saved
 from pocketknn.export.output.names import REFERENCES
+from pocketknn.export.report.wording import counted
 
 PARQUET, JSON, CSV = ".parquet", ".json", ".csv"
 _NAMED = 10  # classes in a line
@@ -33,26 +32,39 @@ def located(file: Path) -> Path:
     return path
 
 
-def opened(file: Path) -> References:
+def opened(file: Path) -> builder.References:
     """The references of a `.parquet`, an ml5 `.json` or a build's folder.
 
     Raises:
         InputError: it holds none.
     """
+    from pocketknn.builder.references.files import read_collection
+
     return read_collection(located(file))
 
 
-def opened_for(out: Path, file: Path, force: bool) -> References:
+def opened_for(out: Path, file: Path, force: bool) -> builder.References:
     """The references of a file, of which others are to be made in a place that is free for them.
 
     Raises:
         InputError: it holds none, or `out` cannot be written.
     """
-    check_new(out, [PARQUET], force, [located(file)])
+    check_free(out, force, located(file))
     return opened(file)
 
 
-def joined(refs: References, more: References) -> tuple[References, int]:
+def check_free(out: Path, force: bool, *inputs: Path) -> None:
+    """Refuse a place for references that cannot be written, or is one of the files they are from.
+
+    Raises:
+        InputError: it is.
+    """
+    from pocketknn.export.output.atomic_file import check_new
+
+    check_new(out, [PARQUET], force, inputs)
+
+
+def joined(refs: builder.References, more: builder.References) -> tuple[builder.References, int]:
     """References, behind them the ones of `more` that are not there yet, and how many were.
 
     The same picture with another label or other targets is another reference.
@@ -61,7 +73,7 @@ def joined(refs: References, more: References) -> tuple[References, int]:
         InputError: they do not go together.
     """
 
-    def identity(one: References, row: int) -> tuple[str, str, bytes]:
+    def identity(one: builder.References, row: int) -> tuple[str, str, bytes]:
         return one.sha256[row], one.label_of(row), one.targets[row].tobytes()
 
     check_alike(refs.labels, more.labels)
@@ -93,15 +105,17 @@ def check_alike(known: Iterable[str], labels: Iterable[str]) -> None:
             )
 
 
-def save(refs: References, out: Path, force: bool) -> None:
+def save(refs: builder.References, out: Path, force: bool) -> None:
     """Write references, whole or not at all."""
+    from pocketknn.export.output.atomic_file import saved
+
     with saved(out, force) as path:
         refs.save(path)
 
 
 def save_change(
-    before: References,
-    after: References,
+    before: builder.References,
+    after: builder.References,
     out: Path,
     force: bool,
     *,
@@ -128,10 +142,10 @@ def save_change(
         say(f"warning: {conflict}")
 
 
-def conflicts(refs: References, before: References | None = None) -> str:
+def conflicts(refs: builder.References, before: builder.References | None = None) -> str:
     """Which picture is in two classes, and was not before, in words; "" where none is."""
 
-    def picture(one: References, row: int) -> tuple[str, str]:
+    def picture(one: builder.References, row: int) -> tuple[str, str]:
         return one.sha256[row], one.label_of(row)
 
     known = {picture(before, row) for _, row in before.contradicting()} if before else set()
@@ -143,17 +157,12 @@ def conflicts(refs: References, before: References | None = None) -> str:
     return f"the same picture is in two classes: {' and '.join(told)}{more}"
 
 
-def described(refs: References) -> str:
+def described(refs: builder.References) -> str:
     """How many references in how many classes, in words."""
     many = counted(len(refs), "reference")
     if not refs.labels:
         return f"{many}, no classes"
     return f"{many} in {counted(len(refs.labels), 'class', 'classes')}"
-
-
-def counted(number: int, one: str, many: str = "") -> str:
-    """A number and its noun."""
-    return f"{number} {one if number == 1 else many or f'{one}s'}"
 
 
 def _plain(label: str) -> str:

@@ -11,8 +11,10 @@ import typer
 from pocketknn import builder
 from pocketknn.export.cli.console.text import say, say_json, shown
 from pocketknn.export.cli.options import Json
+from pocketknn.export.report.wording import counted
 
 from .arguments import File
+from .files import conflicts, described, located, opened
 
 
 def list_(
@@ -23,8 +25,6 @@ def list_(
     as_json: Json = False,
 ) -> None:
     """Say what a file holds: classes, targets, backbone, copies."""
-    from .files import counted, described, located, opened
-
     refs = opened(file)
     if as_json:
         say_json(_facts(refs, rows))
@@ -36,7 +36,6 @@ def list_(
 
 
 def _facts(refs: builder.References, rows: bool) -> dict[str, Any]:
-
     origin = refs.provenance
     facts: dict[str, Any] = {
         "count": len(refs),
@@ -71,9 +70,6 @@ def _ranges(refs: builder.References) -> dict[str, list[float]]:
 
 
 def _summary(refs: builder.References) -> Iterator[str]:
-
-    from .files import conflicts, counted
-
     width = max((len(shown(label)) for label in refs.labels), default=0)
     digits = len(str(len(refs)))
     for label, count in refs.counts.items():
@@ -93,7 +89,6 @@ def _summary(refs: builder.References) -> Iterator[str]:
 
 
 def _rows(refs: builder.References) -> Iterator[str]:
-
     digits = len(str(len(refs) - 1))
     ids, labels = [[shown(text) for text in texts] for texts in (refs.ids, refs.labels)]
     id_width, label_width = (max(map(len, texts), default=0) for texts in (ids, labels))

@@ -1,8 +1,11 @@
-"""Charts of a report: lines with their bands, and scatters."""
+"""Charts of a report as SVG of the page: its fonts, and its colours in light and dark."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import io
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -10,13 +13,67 @@ from numpy.typing import NDArray
 
 from pocketknn.builder.choices.neighbors import Floats
 
-from .svg import COLOURS, INK, figure, svg
-
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
+# What matplotlib writes, and what the page reads: one place of the page sets all colours.
+_INK, _FAINT = "#010203", "#040506"
+_COLOURS = ("#0a0b0c", "#0d0e0f", "#101112")
+_VARIABLES = {_INK: "var(--ink)", _FAINT: "var(--line)"} | {
+    colour: f"var(--series-{number})" for number, colour in enumerate(_COLOURS, 1)
+}
+_SIZE = (5.8, 3.6)  # inches of 72 units; on a phone the page shows them at some 0.85
+_STYLE: dict[Any, Any] = {
+    "svg.fonttype": "none",
+    "svg.hashsalt": "pocketknn",
+    "font.size": 12.5,
+    "text.parse_math": False,
+    "axes.edgecolor": _INK,
+    "axes.labelcolor": _INK,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "xtick.color": _INK,
+    "ytick.color": _INK,
+    "text.color": _INK,
+    "grid.color": _FAINT,
+    "axes.grid": True,
+    "legend.frameon": False,
+    "lines.linewidth": 2,
+}
 _DASHES = ("-", "--", ":")
 _MOST_MARKED = 20  # values of a line; more are marked by the line alone
+
+
+@contextmanager
+def _figure(x_label: str, y_label: str) -> Iterator[tuple[Figure, Axes]]:
+    """A figure in the style of the page, which holds until it is written."""
+    from matplotlib import rc_context
+    from matplotlib.figure import Figure
+
+    with rc_context(_STYLE):
+        drawn = Figure(figsize=_SIZE, layout="constrained")
+        axes = drawn.add_subplot()
+        axes.set_xlabel(x_label)
+        axes.set_ylabel(y_label)
+        axes.set_axisbelow(True)
+        axes.grid(axis="x", visible=False)
+        yield drawn, axes
+
+
+def _svg(figure: Figure) -> str:
+    """The figure as an element of the page: no size, fonts, colours or addresses of its own."""
+    written = io.StringIO()
+    nothing = dict.fromkeys(("Creator", "Date", "Format", "Type"))
+    figure.savefig(written, format="svg", transparent=True, metadata=nothing)
+    text = written.getvalue()
+    text = text[text.index("<svg") :]
+    head, _, body = text.partition(">")
+    box = re.search(r'viewBox="[^"]*"', head)
+    body = re.sub(r"font: ([\d.]+)px [^;\"]*", r"font-size: \1px", body)
+    for colour, variable in _VARIABLES.items():
+        body = body.replace(colour, variable)
+    return f'<svg {box.group() if box else ""} aria-hidden="true">{body}'
 
 
 class Line(NamedTuple):
@@ -46,17 +103,17 @@ def lines(
     logarithmic: bool = False,
     marked: tuple[float, str] | None = None,
 ) -> str:
-    """Lines with their bands.
+    """Lines with their bands, up to three.
 
     Args:
-        given: up to three lines.
+        given: the lines.
         x_label: what lies to the right.
         y_label: what lies upwards.
         share: whether the values are shares, shown as percent.
         logarithmic: whether x grows by factors.
         marked: a place on x that is marked, and its name.
     """
-    with figure(x_label, y_label) as (drawn, axes):
+    with _figure(x_label, y_label) as (drawn, axes):
         _draw_lines(axes, given)
         if logarithmic:
             _set_logarithmic(axes, given[0].x)
@@ -66,21 +123,21 @@ def lines(
             _mark(axes, *marked)
         if any(line.name for line in given):
             drawn.legend(loc="outside upper left", ncols=1, fontsize=11.5)
-        return svg(drawn)
+        return _svg(drawn)
 
 
 def scatter(actual: Floats, answered: Floats) -> str:
     """What was answered against what is true, with the line where both are equal."""
-    with figure("true value", "answered value") as (drawn, axes):
+    with _figure("true value", "answered value") as (drawn, axes):
         ends = [min(actual.min(), answered.min()), max(actual.max(), answered.max())]
-        axes.plot(ends, ends, color=INK, linewidth=1, linestyle="--")
-        axes.plot(actual, answered, "o", color=COLOURS[0], markersize=4, alpha=0.6, linewidth=0)
-        return svg(drawn)
+        axes.plot(ends, ends, color=_INK, linewidth=1, linestyle="--")
+        axes.plot(actual, answered, "o", color=_COLOURS[0], markersize=4, alpha=0.6, linewidth=0)
+        return _svg(drawn)
 
 
 def _draw_lines(axes: Axes, given: Sequence[Line]) -> None:
     for number, line in enumerate(given):
-        colour = COLOURS[number]
+        colour = _COLOURS[number]
         if line.low is not None and line.high is not None:
             axes.fill_between(line.x, line.low, line.high, color=colour, alpha=0.2, linewidth=0)
         axes.plot(
@@ -114,7 +171,7 @@ def _set_shares(axes: Axes) -> None:
 
 def _mark(axes: Axes, place: float, name: str) -> None:
     """A dotted line across, its name on the side where there is more room."""
-    axes.axvline(place, color=INK, linewidth=1, linestyle=(0, (2, 2)))
+    axes.axvline(place, color=_INK, linewidth=1, linestyle=(0, (2, 2)))
     left, right = axes.get_xlim()
     beyond = place > (left + right) / 2
     axes.annotate(

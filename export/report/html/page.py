@@ -25,14 +25,7 @@ _SECTIONS = ("<!-- added sections: -->", "<!-- more sections come here -->")
 def render(
     title: str, subtitle: str, sections: Sequence[Section], thumbnails: Mapping[str, str]
 ) -> str:
-    """The page.
-
-    Args:
-        title: of the page.
-        subtitle: what stands below it.
-        sections: in order.
-        thumbnails: data URIs by key.
-    """
+    """The page; thumbnails are data URIs by key."""
     return (
         _templates()
         .get_template("report.html.j2")
@@ -55,11 +48,6 @@ def write(path: Path, html: str) -> None:
 
 def append(path: Path, section: Section, thumbnails: Mapping[str, str] | None = None) -> None:
     """Add a section to the end of a page that `write` wrote, or replace the one of its name.
-
-    Args:
-        path: the page.
-        section: what is added.
-        thumbnails: data URIs by key, of the pictures it shows that are new to the page.
 
     Raises:
         InputError: there is no such page.
@@ -104,6 +92,7 @@ def _templates() -> Environment:
         lstrip_blocks=True,
     )
     made.filters |= {"name": _shown, "printable": _printable}
+    made.filters["kind"] = lambda block: type(block).__name__.lower()
     return made
 
 

@@ -3,24 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
 import numpy as np
 
+from pocketknn.builder.choices.neighbors import Ints
 from pocketknn.export.report.blocks import Block, Chart, Matrix, Section, Table
-from pocketknn.export.report.statistics.confusion import mistakes, recalls
+from pocketknn.export.report.statistics.answers import Answers
+from pocketknn.export.report.statistics.shares import mistakes, recalls
+from pocketknn.export.report.study import Study
 from pocketknn.export.report.wording import columns
-
-if TYPE_CHECKING:
-    from pocketknn.builder.choices.neighbors import Ints
-    from pocketknn.export.report.statistics.answers import Answers
-    from pocketknn.export.report.study import Study
 
 _MOST_CLASSES = 40  # rows of a table, and of a matrix that can be read
 _MOST_PAIRS = 15
 
 
-def section(study: Study) -> Section | None:
+def classes(study: Study) -> Section | None:
     """The confusion of the references, and of the held-out photos."""
     if len(study.fit.references.labels) < 2:
         return None

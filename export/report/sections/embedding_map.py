@@ -2,28 +2,23 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 
-from pocketknn.export.report.blocks import Block, Section, Table
-from pocketknn.export.report.html.pictures import Dot, Plane
-from pocketknn.export.report.statistics.confusion import confusion, recalls
-from pocketknn.export.report.statistics.embedding_map import roomy
+from pocketknn.builder.choices.neighbors import Ints
+from pocketknn.export.report.blocks import Block, Dot, Plane, Section, Table
+from pocketknn.export.report.statistics.embedding_map import embedding_map, roomy
+from pocketknn.export.report.statistics.shares import confusion, recalls
+from pocketknn.export.report.study import Study
 from pocketknn.export.report.wording import percent
-
-if TYPE_CHECKING:
-    from pocketknn.builder.choices.neighbors import Ints
-    from pocketknn.export.report.study import Study
 
 _MOST_COLOURS = 8
 _CELLS = 16  # of the map, each way: thumbnails do not cover each other much
 _MOST_CLASSES = 40
 
 
-def section(study: Study) -> Section | None:
+def nearby(study: Study) -> Section | None:
     """The map, and whose references lie nearest to those of each class."""
-    drawn, refs = study.map, study.fit.references
+    drawn, refs = embedding_map(study.fit, study.manifest["seed"]), study.fit.references
     if drawn is None:
         return None
     groups, group = _groups(study)

@@ -1,37 +1,38 @@
-"""What a score means: of pairs of pictures of one class, and of pairs of different classes."""
+"""What a score means, and when a picture is unknown."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
 
 import numpy as np
 
 from pocketknn.export.report.blocks import Chart, Section, Table
-from pocketknn.export.report.html import charts
-from pocketknn.export.report.html.charts import Line
+from pocketknn.export.report.html.charts import Line, lines
+from pocketknn.export.report.statistics.scores import ErrorCurves, below, error_curves, score_pairs
+from pocketknn.export.report.study import Study
+from pocketknn.export.report.wording import percent
 
-if TYPE_CHECKING:
-    from pocketknn.export.report.study import Study
-
-_SHARES = (0.05, 0.25, 0.5, 0.75, 0.95)
+_SHARES = (0.05, 0.25, 0.5, 0.75, 0.95)  # of the pairs
+_RATES = (0.01, 0.02, 0.05, 0.1, 0.2)  # of false rejections
 _LEARNED = (
     " These directions belong to this build: the score is no measure of how alike two pictures"
     " look, and cannot be compared with the scores of another build."
 )
 
 
-def section(study: Study) -> Section | None:
+def scores(study: Study) -> Section | None:
     """How pairs of references score."""
-    if study.pairs is None:
+    pairs = score_pairs(study.fit) if study.labelled else None
+    if pairs is None:
         return None
     names = ("one class", "different classes")
-    middles, *shares = study.pairs.histograms()
+    middles, *shares = pairs.histograms()
     chart = Chart(
         caption="How pairs of references score: the less the two overlap, the better the classes"
         " are told apart.",
         alt="Two distributions of scores, of pairs of one class and of different classes; the"
         " table has their quantiles",
-        svg=charts.lines(
+        svg=lines(
             [
                 Line(f"pairs of {name}", middles, values)
                 for name, values in zip(names, shares, strict=True)
@@ -44,7 +45,7 @@ def section(study: Study) -> Section | None:
             columns=("pairs of", *(f"{share:.0%}" for share in _SHARES)),
             rows=tuple(
                 (name, *(f"{value:.3f}" for value in np.quantile(scores, _SHARES)))
-                for name, scores in zip(names, study.pairs, strict=True)
+                for name, scores in zip(names, pairs, strict=True)
             ),
             words=(0,),
             folded=True,
@@ -54,3 +55,76 @@ def section(study: Study) -> Section | None:
     learned = _LEARNED if study.fit.scores_of == "classes" else ""
     meaning = f"A score is the {score}.{learned}"
     return Section("scores", "What a score means", (meaning, chart))
+
+
+def unknown(study: Study) -> Section | None:
+    """What is known and rejected, against what is strange and accepted."""
+    curves, threshold = error_curves(study.fit, study.strangers), study.fit.threshold
+    if curves is None:
+        return None
+    places = curves.thresholds
+    accepted = {"of a class left out": curves.left_out, "strangers": curves.strangers}
+    drawn = [Line("known, wrongly rejected", places, curves.rejected(places))]
+    drawn += [
+        Line(f"{who}, wrongly accepted", places, 1 - below(scores, places))
+        for who, scores in accepted.items()
+        if len(scores)
+    ]
+    chart = Chart(
+        caption="The two errors of every threshold: the higher it is, the more known pictures are"
+        " rejected, and the fewer strange ones are accepted.",
+        alt="Two curves that cross: false rejections rise with the threshold, false acceptances"
+        " fall; the table has their values",
+        svg=lines(
+            drawn,
+            "threshold: least score of the nearest reference",
+            "share of pictures",
+            marked=None if threshold is None else (threshold, f"built: {threshold:.4g}"),
+        ),
+        numbers=_at_rates(curves, threshold),
+    )
+    return Section("unknown", "When is a picture unknown?", (*_rejection(study), chart))
+
+
+def _rejection(study: Study) -> Iterator[str]:
+    reject = study.manifest["reject"]
+    if not reject:
+        yield (
+            "This build knows no “unknown”: it names a class for any picture, however strange."
+            " Build with --reject auto, or with a threshold from the curves."
+        )
+        return
+    threshold = f"{reject['threshold']:.4g}"
+    yield f"A picture is unknown where its nearest reference scores below {threshold}."
+    if reject["known"] is not None:
+        yield f"It rejects {percent(reject['known'])} of the references, each left out."
+    if (share := reject["left_out_classes"]) is not None:
+        how = (
+            "; what is compared was found anew without the class"
+            if study.manifest["projection"]
+            else ", with the threshold chosen anew without them"
+        )
+        yield f"Of the pictures of a class that is left out, it rejects {percent(share)}{how}."
+    if (share := reject["strangers"]) is not None:
+        yield f"It rejects {percent(share)} of the {reject['strangers_asked']:,} strangers."
+
+
+def _at_rates(curves: ErrorCurves, threshold: float | None) -> Table:
+    accepted = {
+        f"{who}, accepted": scores
+        for who, scores in (("left-out class", curves.left_out), ("strangers", curves.strangers))
+        if len(scores)
+    }
+    built = [] if threshold is None else [threshold]
+    limits = np.unique([*np.quantile(curves.known, _RATES), *built])
+    shares = [curves.rejected(limits), *(1 - below(scores, limits) for scores in accepted.values())]
+    rows = tuple(
+        (f"{limit:.4g}" + (" (built)" if limit == threshold else ""), *map(percent, values))
+        for limit, *values in zip(limits, *shares, strict=True)
+    )
+    return Table(
+        caption="The numbers: both errors by threshold",
+        columns=("threshold", "known, rejected", *accepted),
+        rows=rows,
+        folded=True,
+    )

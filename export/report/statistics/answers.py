@@ -11,13 +11,14 @@ import numpy as np
 
 from pocketknn.builder.choices.heads.classify import winners
 from pocketknn.builder.choices.neighbors import Floats, Ints, Neighbors
+from pocketknn.builder.knn.fit import Fit
 from pocketknn.builder.knn.validation.leave_one_out import answers_of_others
+from pocketknn.builder.photos.photo import Photo
 
-from .confusion import confusion
-from .intervals import Share
+from .shares import Share, confusion
 
 if TYPE_CHECKING:
-    from pocketknn.builder.knn.fit import Fit
+    from pocketknn.export.analysis.evaluation import Evaluated, Evaluation
 
 NO_CLASS = -1
 
@@ -95,12 +96,7 @@ class Answers:
         return -nearest
 
     def hardest(self, count: int, among: Ints | None = None) -> Ints:
-        """The places of the hardest few answers, the hardest first.
-
-        Args:
-            count: how many at most.
-            among: places to choose from; all when None.
-        """
+        """The places of the hardest few answers among some, or all; the hardest first."""
         places = np.arange(len(self)) if among is None else among
         return places[np.argsort(-self.difficulty[places], kind="stable")][:count]
 
@@ -135,3 +131,46 @@ def numbers_of(names: Sequence[str], labels: Sequence[str]) -> Ints:
     """The number of each name among the labels, or `NO_CLASS`."""
     number = {label: i for i, label in enumerate(labels)}
     return np.array([number.get(name, NO_CLASS) for name in names], np.int64)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class HeldOut:
+    """Photos that the model does not hold, and what its files made of them.
+
+    Attributes:
+        photos: the photos.
+        answers: of the first file; its queries are places in `photos`.
+        files: each file's figures, with the crop of the build.
+        copies: how many of the photos are references themselves.
+    """
+
+    photos: tuple[Photo, ...]
+    answers: Answers
+    files: tuple[Evaluation, ...]
+    copies: int
+
+    @classmethod
+    def of(cls, made: Evaluated, labels: Sequence[str], copies: int) -> HeldOut:
+        """Photos that were answered by files, whose probabilities stand for the labels."""
+        photos, outputs = made.photos, made.outputs
+        q = len(photos)
+        labelled = "probabilities" in outputs and any(photo.label for photo in photos)
+        actual, votes = np.empty(0, np.int64), np.empty((q, 0))
+        if labelled:
+            actual = numbers_of([photo.label for photo in photos], labels)
+            votes = np.asarray(outputs["probabilities"], np.float64)
+        scores = np.asarray(outputs["scores"], np.float64)
+        found = Answers(
+            queries=np.arange(q),
+            found=Neighbors(scores, np.asarray(outputs["indices"], np.int64)),
+            labels=tuple(labels) if labelled else (),
+            actual=actual,
+            votes=votes,
+            errors=np.empty((q, 0)),
+        )
+        files = tuple(one for one in made.rows if one.crop == made.rows[0].crop)
+        return cls(photos=photos, answers=found, files=files, copies=copies)
+
+    def share(self, value: float) -> Share:
+        """A share of the photos, with its interval."""
+        return Share(count=round(value * len(self.photos)), of=len(self.photos))

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from pocketknn.builder.choices.metrics import METRICS
 from pocketknn.builder.choices.neighbors import Floats, Ints
+from pocketknn.builder.knn.metric_space import Space
 
-if TYPE_CHECKING:
-    from pocketknn.builder.knn.metric_space import Space
-
-    from .answers import Answers
+from .answers import Answers
 
 # Of the median distance to the nearest neighbour. Of ten photos of flowers that were scaled to two
 # thirds and saved again eight lie within this, the nearest two that are different at 0.69; of the

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from pocketknn.builder.choices.metrics.cosine import unit
 from pocketknn.builder.choices.neighbors import Floats, Ints
-
-if TYPE_CHECKING:
-    from pocketknn.builder.knn.fit import Fit
+from pocketknn.builder.knn.fit import Fit
 
 _MOST = 500  # what t-SNE places in a second or two
 _FEWEST = 30  # below, t-SNE has nothing to weigh

@@ -1,4 +1,4 @@
-"""pocketknn refs export: references for ml5.js, or as a plain table."""
+"""pocketknn refs import and export: references from and for ml5.js, and as a plain table."""
 
 from __future__ import annotations
 
@@ -10,8 +10,27 @@ import typer
 
 from pocketknn import builder
 from pocketknn.export.cli.console.text import say
+from pocketknn.export.report.wording import counted
 
-from .arguments import File, Force
+from .arguments import File, Force, New
+from .files import CSV, JSON, check_free, described, located, opened, save
+
+
+def import_(
+    file: Annotated[Path, typer.Argument(help="A k-NN data set of ml5.js or TensorFlow.js, JSON.")],
+    out: New,
+    dim: Annotated[
+        int | None, typer.Option(help="Values of an example, for a file that does not say.")
+    ] = None,
+    force: Force = False,
+) -> None:
+    """Make references of what ml5.js or TensorFlow.js saved."""
+    from pocketknn.builder.references import ml5_json
+
+    check_free(out, force, file)
+    refs = ml5_json.read(file, dim)
+    save(refs, out, force)
+    say(f"{described(refs)}, {counted(refs.dim, 'value')} each; written to {out}")
 
 
 def export_(
@@ -29,8 +48,6 @@ def export_(
     """
     from pocketknn.builder.references import ml5_json
     from pocketknn.export.output.atomic_file import check_new, saved
-
-    from .files import CSV, JSON, counted, described, located, opened
 
     check_new(out, [JSON, CSV], force, [located(file)])
     refs = opened(file)

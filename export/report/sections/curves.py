@@ -1,28 +1,27 @@
-"""How many examples are enough?"""
+"""How many examples, and how many neighbours, are enough?"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from pocketknn.export.report.blocks import Chart, Section, Table
-from pocketknn.export.report.html import charts
-from pocketknn.export.report.html.charts import Line
-from pocketknn.export.report.wording import percent, points
-
-if TYPE_CHECKING:
-    from pocketknn.export.report.statistics.learning_curve import LearningCurve
-    from pocketknn.export.report.study import Study
+from pocketknn.export.report.html.charts import Line, lines
+from pocketknn.export.report.statistics.curves import LearningCurve, accuracy_by_k, learning_curve
+from pocketknn.export.report.study import Study
+from pocketknn.export.report.wording import interval, percent, points
 
 _WITHIN = 0.02  # what accuracy may be lost and still count as enough
 _FEW = 10  # examples that are few, whatever the curve says
+_SHOWN = (1, 2, 3, 5, 7, 10, 15, 20, 30, 40, 50)
 
 
-def section(study: Study) -> Section | None:
+def examples(study: Study) -> Section | None:
     """Accuracy, or error, against the number of examples."""
-    curve = study.curve
+    if study.own is None or study.manifest["references"]["leave_one_out"] is None:
+        return None  # as nothing can be left out
+    curve = learning_curve(study.fit, study.own, study.manifest["seed"])
     if curve is None or len(curve.sizes) < 2:
         return None
     what = "examples" if curve.regress else "examples per class"
@@ -35,7 +34,7 @@ def section(study: Study) -> Section | None:
         f" worst to the best of them. {curve.queries:,} references were asked for, each left out.",
         alt=f"{caption}: from {shown(curve.mean[0])} with {curve.sizes[0]}"
         f" to {shown(curve.mean[-1])} with {curve.sizes[-1]}",
-        svg=charts.lines(
+        svg=lines(
             [Line("", curve.sizes, *columns)],
             what,
             "error, in standard deviations" if curve.regress else "accuracy",
@@ -83,3 +82,44 @@ def _gains(curve: LearningCurve) -> Iterator[str]:
         gain = curve.mean[-1] - curve.mean[half]
         advice = "more photos should still help" if gain > _WITHIN else "more of them bring little"
         yield f"From {curve.sizes[half]} to {last} it changed by {points(gain)}: {advice}."
+
+
+def neighbours(study: Study) -> Section | None:
+    """Accuracy, or error, against the number of neighbours."""
+    found, k = accuracy_by_k(study.fit), study.fit.k
+    if found is None or study.own is None:
+        return None
+    measure = "error" if study.regress else "accuracy"
+    unit = "error, in standard deviations" if study.regress else "accuracy"
+    most = int(found.ks[-1])
+    built, shown = min(k, most), sorted({one for one in (*_SHOWN, k) if one <= most})
+    columns: tuple[str, ...] = ("k", unit)
+    rows: list[tuple[str, ...]] = [(str(one), f"{found.values[one - 1]:.3f}") for one in shown]
+    line = Line("", found.ks, found.values)
+    if not study.regress:
+        columns = ("k", "accuracy", "95% interval")
+        shares = [found.shares[one - 1] for one in shown]
+        rows = [
+            (str(one), percent(share.value), interval(share))
+            for one, share in zip(shown, shares, strict=True)
+        ]
+        low, high = np.transpose([share.interval for share in found.shares])
+        line = Line("", found.ks, found.values, low, high)
+    chart = Chart(
+        caption=f"{measure.capitalize()} against k, over {len(study.own):,} references, each left"
+        + (" out." if study.regress else " out; the band is the 95% interval."),
+        alt=f"{measure.capitalize()} against k; the best is at k = {found.best}",
+        svg=lines(
+            [line],
+            "neighbours, k",
+            unit,
+            share=not study.regress,
+            marked=(built, f"built: k = {k}"),
+        ),
+        numbers=Table(
+            caption=f"The numbers: {measure} by k", columns=columns, rows=tuple(rows), folded=True
+        ),
+    )
+    said = f"Built with k = {k}. Here k = {found.best} has the best {measure}"
+    said += " too." if found.best == built else "; small differences are chance."
+    return Section("k", "How many neighbours?", (said, chart))

@@ -1,26 +1,24 @@
-"""The learning curve: how good fewer references would have been."""
+"""What fewer references, or another k, would have given."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import NamedTuple
 
 import numpy as np
 
 from pocketknn.builder.choices.heads.classify import winners
 from pocketknn.builder.choices.neighbors import Floats, Ints, Neighbors, rank
 from pocketknn.builder.errors import InputError
-from pocketknn.builder.knn.validation.leave_one_out import answers
+from pocketknn.builder.knn.fit import Fit
+from pocketknn.builder.knn.metric_space import Space
+from pocketknn.builder.knn.validation.leave_one_out import answers, errors_by_k
 from pocketknn.builder.knn.voting import voting_of
+from pocketknn.builder.references.references import References
 
-from .query_budget import affordable
-
-if TYPE_CHECKING:
-    from pocketknn.builder.knn.fit import Fit
-    from pocketknn.builder.knn.metric_space import Space
-    from pocketknn.builder.references.references import References
-
-    from .answers import Answers
+from .answers import Answers
+from .scores import affordable
+from .shares import Share
 
 DRAWS = 10
 _SIZES = (1, 2, 3, 5, 7, 10, 15, 20, 30, 50, 70, 100, 150, 200, 300, 500, 700, 1000, 2000, 5000)
@@ -28,6 +26,39 @@ _MOST_STORED = 10_000
 _RELEARNED, _MOST_RELEARNED = 3, 2000  # draws and references where each point is learned anew
 _QUERIES = 400
 _MOST_SCORES = 4e6  # queries × stored: what each draw sorts
+
+
+class AccuracyByK(NamedTuple):
+    """Accuracy, or error, of the references, each left out, against the number of neighbours.
+
+    Attributes:
+        ks: (K,) 1, 2, and so on.
+        values: (K,) accuracies, or for regression the root mean squared error of the targets in
+            standard deviations.
+        shares: the accuracies with their intervals; empty for regression.
+        best: the k with the best value; the smallest of equals.
+    """
+
+    ks: Ints
+    values: Floats
+    shares: tuple[Share, ...]
+    best: int
+
+
+def accuracy_by_k(fit: Fit) -> AccuracyByK | None:
+    """Measure it; None without labels and targets, or with one class or reference only."""
+    refs, regress = fit.references, fit.head.NUMBERS
+    if len(refs) < 2 or not (regress or len(refs.labels) > 1):
+        return None
+    errors = errors_by_k(fit.spec, fit.space, fit.spec.head or "")
+    ks = np.arange(1, len(errors) + 1)
+    if regress:
+        scale = np.maximum(refs.targets.var(axis=0), 1e-30)
+        values = np.sqrt((errors / scale).mean(axis=1))
+        return AccuracyByK(ks, values, (), int(ks[np.argmin(np.round(values, 12))]))
+    values, of = 1 - errors[:, 0], len(fit.space.others.queries)
+    shares = tuple(Share(count=round(value * of), of=of) for value in values.tolist())
+    return AccuracyByK(ks, values, shares, int(ks[np.argmax(np.round(values, 12))]))
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

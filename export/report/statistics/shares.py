@@ -1,14 +1,39 @@
-"""Which class is taken for which."""
+"""Shares of right answers, how sure they are, and which class is taken for which."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 
 from pocketknn.builder.choices.neighbors import Ints
 
-from .intervals import Share
+
+@dataclass(frozen=True, kw_only=True)
+class Share:
+    """So many of so many, with an interval that holds the true share in 95 of 100 cases.
+
+    Attributes:
+        count: how many.
+        of: of how many; at least 1.
+    """
+
+    count: int
+    of: int
+
+    @property
+    def value(self) -> float:
+        """The share, 0 to 1."""
+        return self.count / self.of
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """Both ends of Wilson's score interval at 95 % (Wilson, JASA 22, 1927)."""
+        from scipy.stats import binomtest
+
+        low, high = binomtest(self.count, self.of).proportion_ci(0.95, "wilson")
+        return float(low), float(high)
 
 
 class Recall(NamedTuple):
@@ -34,11 +59,7 @@ def confusion(actual: Ints, answered: Ints, classes: int) -> Ints:
 
 
 def recalls(counts: Ints) -> list[Recall]:
-    """Of each class that has pictures, the weakest first.
-
-    Args:
-        counts: (C, C), as from `confusion`.
-    """
+    """Of each class that has pictures, by a confusion (C, C), the weakest first."""
     right, totals = counts.diagonal(), counts.sum(axis=1)
     wrong = counts - np.diag(right)
     present = np.flatnonzero(totals)
@@ -55,12 +76,7 @@ def recalls(counts: Ints) -> list[Recall]:
 
 
 def mistakes(counts: Ints, most: int) -> list[tuple[int, int, int]]:
-    """The most frequent mistakes: the true class, the one answered, and how often.
-
-    Args:
-        counts: (C, C), as from `confusion`.
-        most: how many mistakes at most.
-    """
+    """The most frequent mistakes of a confusion (C, C): the true class, the answer, how often."""
     wrong = counts - np.diag(counts.diagonal())
     order = np.argsort(-wrong, axis=None, kind="stable")[:most]
     rows, columns = np.unravel_index(order, wrong.shape)

@@ -1,0 +1,201 @@
+"""What people read of a cross-validation: lines, a table, a chart, and a file of all trials."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Sequence
+from dataclasses import replace
+from math import floor, log10
+from pathlib import Path
+
+from rich.table import Table
+
+from pocketknn.builder.choices.heads import HEADS
+from pocketknn.builder.selection.grid import VECTOR
+from pocketknn.builder.selection.results import Trial, Tuning
+from pocketknn.builder.spec import Spec, resolve_k
+from pocketknn.export.analysis.figures import COLOURS, MARKERS
+from pocketknn.export.cli.console import tables
+
+_CHOICES = ("k", "metric", "vote", "projection", "crop")
+_SHOWN = 15
+_LINES = 4  # of the best are drawn; the winner's and the default's come on top
+_APART = 0.06  # of the distance between two ks, so that error bars do not cover each other
+
+
+def facts(tuning: Tuning) -> list[str]:
+    """What was compared, a line each."""
+    folds = len(tuning.best.by_fold)
+    lines = [f"{tuning.examples} examples in {folds} folds, {len(tuning.trials)} combinations"]
+    same = {name: _choice(tuning.best, name) for name in _CHOICES if name not in _varied(tuning)}
+    if fixed := [f"{name} {value}" for name, value in same.items() if value]:
+        lines[0] += f", all with {', '.join(fixed)}"
+    if tuning.copies:
+        lines.append(f"{tuning.copies} copies of another picture are left out")
+    return lines + list(tuning.notes)
+
+
+def table(tuning: Tuning) -> Table:
+    """The best trials, and below them the winner and the default where they rank lower."""
+    names = _varied(tuning)
+    shown = tables.table((), [""], _legend(tuning), no_wrap=False)
+    for name in names:
+        shown.add_column(name, justify="right" if name == "k" else "left", no_wrap=True)
+    shown.add_column("error" if tuning.regress else "accuracy", justify="right", no_wrap=True)
+    shown.add_column("")
+    default = _default(tuning)
+    remarks = {id(default): "default", id(tuning.winner): "chosen"}
+    if default is tuning.winner:
+        remarks = {id(default): "chosen, default"}
+    for rank, trial in enumerate(tuning.trials, 1):
+        remark = remarks.get(id(trial), "")
+        if rank <= _SHOWN or remark:
+            choices = (_detailed(trial, name) for name in names)
+            quality = f"{_number(tuning, trial.mean)} ± {_number(tuning, trial.error)}"
+            style = "bold" if trial is tuning.winner else None
+            shown.add_row(str(rank), *choices, quality, remark, style=style)
+    return shown
+
+
+def write(tuning: Tuning, path: Path) -> None:
+    """Write all trials as CSV, the best first."""
+    folds = range(1, len(tuning.best.by_fold) + 1)
+    value = "rmse" if tuning.regress else "accuracy"
+    heading = ["rank", *_CHOICES, "values", value, "standard_error"]
+    with path.open("w", encoding="utf-8", newline="") as file:
+        lines = csv.writer(file, lineterminator="\n")
+        lines.writerow([*heading, *(f"fold_{fold}" for fold in folds), "chosen"])
+        for rank, trial in enumerate(tuning.trials, 1):
+            numbers = [trial.width, trial.mean, trial.error, *trial.by_fold]
+            chosen = "yes" if trial is tuning.winner else ""
+            lines.writerow([rank, *(_choice(trial, name) for name in _CHOICES), *numbers, chosen])
+
+
+def draw(tuning: Tuning, path: Path) -> None:
+    """Draw the best few combinations of metric, vote, projection and crop against k."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(8, 5.6), dpi=150, layout="constrained")
+    axes = figure.add_subplot()
+    lines = _lines(tuning)
+    # Places in equal steps: the ks that people try lie ever further apart.
+    ks = sorted({_k(one) for one in tuning.trials})
+    names = [name for name in _varied(tuning) if name != "k"]
+    best, bound = tuning.best.mean, tuning.bound
+    near = "within one standard error of the best"
+    axes.axhspan(*sorted((best, bound)), color="0.92", zorder=0, label=near)
+    for number, line in enumerate(lines):
+        shift = (number - (len(lines) - 1) / 2) * _APART
+        places = [ks.index(_k(one)) + shift for one in line]
+        means, errors = [one.mean for one in line], [one.error for one in line]
+        words = [_described(line[0], names), "(default)" if _default(tuning) in line else ""]
+        axes.errorbar(
+            places,
+            means,
+            errors,
+            color=COLOURS[number],
+            marker=MARKERS[number],
+            markersize=5,
+            linewidth=1.6,
+            elinewidth=0.8,
+            label=" ".join(filter(None, words)) or None,
+        )
+        if tuning.winner in line:
+            at = line.index(tuning.winner)
+            ring = (places[at], means[at], f"chosen: k = {tuning.winner.spec.k}")
+    axes.plot(*ring[:2], "o", markersize=15, color="black", fillstyle="none", label=ring[2])
+    axes.set_xticks(range(len(ks)), [str(k) for k in ks])
+    axes.set_xlabel("neighbours, k")
+    axes.set_ylabel(f"{_measured(tuning)}, ± standard error")
+    if not tuning.regress:
+        axes.yaxis.set_major_formatter(lambda share, place: f"{100 * share:.4g}%")
+        axes.set_ylim(top=min(axes.get_ylim()[1], 1.005))
+    axes.grid(axis="y", color="0.85", linewidth=0.6)
+    axes.spines[["top", "right"]].set_visible(False)
+    figure.legend(loc="outside lower center", ncols=2, frameon=False)
+    figure.savefig(path)
+
+
+def _varied(tuning: Tuning) -> list[str]:
+    """The choices of which more than one value was tried."""
+    return [name for name in _CHOICES if len({_choice(trial, name) for trial in tuning.trials}) > 1]
+
+
+def _described(trial: Trial, names: Sequence[str]) -> str:
+    """Some of a trial's choices, as in "euclidean, pca:0.95, stretch"."""
+    words = {"k": f"k = {trial.spec.k}"}
+    if trial.spec.projection == "none":
+        words["projection"] = "no projection"
+    return ", ".join(words.get(name) or _choice(trial, name) for name in names)
+
+
+def _choice(trial: Trial, name: str) -> str:
+    """The value that a trial has of a choice, as it is typed; "" for the crop of vectors."""
+    if name == "crop" and trial.spec.backbone == VECTOR:
+        return ""
+    return trial.spec.compared if name == "projection" else str(getattr(trial.spec, name))
+
+
+def _measured(tuning: Tuning) -> str:
+    """What the numbers are."""
+    if not tuning.regress:
+        return "accuracy"
+    several = ", in standard deviations of each target" if tuning.targets > 1 else ""
+    return f"root mean squared error{several}"
+
+
+def _default(tuning: Tuning) -> Trial | None:
+    """What `build` does unless it is told otherwise, if that was tried."""
+    vote = HEADS["regress" if tuning.regress else "classify"].VOTE
+    k = resolve_k(None, tuning.examples, vote)
+    if not tuning.regress:
+        k = max((tried for one in tuning.trials if (tried := _k(one)) <= k), default=0)
+    projection = "none" if tuning.regress else "classes"
+    usual = {"k": str(k), "metric": "cosine", "vote": vote, "projection": projection}
+    usual["crop"] = "center"
+    for trial in tuning.trials:
+        if all(_choice(trial, name) in (value, "") for name, value in usual.items()):
+            return trial
+    return None
+
+
+def _lines(tuning: Tuning) -> list[list[Trial]]:
+    """Trials that differ in k alone, by k; the lines of the best first."""
+    lines: dict[Spec, list[Trial]] = {}
+    for trial in tuning.trials:
+        lines.setdefault(replace(trial.spec, k=None), []).append(trial)
+    also = (tuning.winner, _default(tuning))
+    chosen = [
+        line
+        for rank, line in enumerate(lines.values())
+        if rank < _LINES or any(trial in line for trial in also)
+    ]
+    return [sorted(line, key=_k) for line in chosen]
+
+
+def _k(trial: Trial) -> int:
+    return int(trial.spec.k or 1)
+
+
+def _detailed(trial: Trial, name: str) -> str:
+    """A choice, and of a share of variance how many components that is."""
+    text = _choice(trial, name)
+    found = name == "projection" and trial.spec.projection != "none"
+    return f"{text} → {trial.width}" if found and not isinstance(trial.spec.pca, int) else text
+
+
+def _number(tuning: Tuning, value: float) -> str:
+    """An accuracy as percent, an error with two digits of the largest standard error."""
+    if not tuning.regress:
+        return f"{value:.1%}"
+    error = max(trial.error for trial in tuning.trials)
+    return f"{value:.{max(0, 1 - floor(log10(error))) if error else 4}f}"
+
+
+def _legend(tuning: Tuning) -> str:
+    bound = f"{_number(tuning, tuning.bound)} or {'less' if tuning.regress else 'more'}"
+    near = f"simplest of the {len(tuning.near)}" if len(tuning.near) > 1 else "only one"
+    return (
+        f"{_measured(tuning)}: mean ± standard error over the folds\n"
+        f"chosen: the {near} within one standard error of the best ({bound})"
+    )

@@ -1,0 +1,185 @@
+"""pocketknn refs new and add: photos become references, alone or beside those of a file."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pocketknn import builder
+from pocketknn.builder.errors import InputError
+from pocketknn.builder.photos.find import not_utf_8
+from pocketknn.builder.photos.readers import is_within
+from pocketknn.builder.references.ml5_forms import checked_label
+from pocketknn.builder.system.cache import Cache
+from pocketknn.export.cli import options
+from pocketknn.export.cli.console.quiet import note
+from pocketknn.export.cli.console.text import say
+from pocketknn.export.cli.inapplicable import check_place
+from pocketknn.export.pipeline.request import skipped_lines
+from pocketknn.export.report.wording import counted
+
+from .arguments import File, Force, New, Places, Reading
+from .files import (
+    check_alike,
+    check_free,
+    conflicts,
+    described,
+    joined,
+    opened_for,
+    save,
+    save_change,
+)
+
+_PICTURES = (
+    *(".jpg", ".jpeg", ".png", ".webp", ".avif", ".tif", ".tiff", ".bmp", ".gif"),
+    *(".ppm", ".heic", ".heif"),
+)
+
+
+def new(
+    context: typer.Context,
+    photos: Places,
+    *,
+    out: New,
+    network: options.Network,
+    crop: options.Crop = "center",
+    columns: options.Targets,
+    reading: Reading,
+    force: Force = False,
+) -> None:
+    """Make the first references, of photos."""
+    check_place(context, photos)
+    spec = builder.Spec(**asdict(network), crop=crop)
+    check_free(out, force)
+    targets = columns.target_column or []
+    found = _photos_in(photos, columns, targets, reading, out)
+    net, done = _embedded(found, spec, reading, lambda cache: builder.load_backbone(spec, cache))
+    refs = done.references(target_names=targets or None)
+    conflict = conflicts(refs)
+    if reading.strict and conflict:
+        raise InputError(conflict)
+    save(refs, out, force)
+    say(f"{described(refs)}; written to {out}")
+    say(f"  backbone {net.name} at {net.size}×{net.size}, {counted(net.dim, 'value')} each")
+    if net.why:
+        say(f"  {net.why}")
+    if conflict:
+        say(f"warning: {conflict}")
+    say(*skipped_lines(done.skipped))
+
+
+def add(
+    context: typer.Context,
+    file: File,
+    photos: Places,
+    *,
+    out: New,
+    backbone: Annotated[
+        str, typer.Option(help="Where the .keras file is that the references come from.")
+    ] = "auto",
+    weights: options.Weights = None,
+    columns: options.Columns,
+    reading: Reading,
+    force: Force = False,
+) -> None:
+    """Add photos, embedded as the others were.
+
+    A photo that is there already, in the same class, is not added again.
+    """
+    from pocketknn.builder.backbones.load import backbone_of
+
+    check_place(context, photos)
+    refs = opened_for(out, file, force)
+    if refs.provenance is None:
+        raise InputError(f"{file} holds vectors of no known backbone, so no photo can be added")
+    found = _photos_in(photos, columns, refs.target_names, reading, out)
+    _check_go_with(refs, found)
+    spec = builder.Spec(backbone=backbone, weights=weights, crop=refs.provenance.crop)
+    named = Path(refs.provenance.backbone)
+    if spec.backbone == "auto" and named.suffix == ".keras" and not named.is_file():
+        raise InputError(f"{file} comes from {named}; say where that is with --backbone FILE")
+    _, done = _embedded(found, spec, reading, lambda cache: backbone_of(refs, spec, cache))
+    # The backbone's file may have another name by now; its weights were compared.
+    more = done.references(target_names=refs.target_names or None)
+    both, again = joined(refs, replace(more, provenance=refs.provenance))
+    if reading.strict and (conflict := conflicts(both, refs)):
+        raise InputError(conflict)
+    notes = [f"{counted(again, 'photo')} there already"] if again else []
+    save_change(refs, both, out, force, notes=notes)
+    say(*skipped_lines(done.skipped))
+
+
+def _photos_in(
+    places: Sequence[Path],
+    columns: options.Columns,
+    targets: Sequence[str],
+    reading: Reading,
+    out: Path,
+) -> list[builder.Photo]:
+    """The photos of folders, tables and archives, and single pictures, with their classes."""
+    from pocketknn.builder.references.files import is_collection
+
+    found: list[builder.Photo] = []
+    for place in places:
+        if is_collection(place):
+            raise InputError(f"{place} holds references, not photos; see pocketknn refs merge")
+        if place.is_dir() and is_within(out, place):
+            raise InputError(f"{out} must not lie among the photos in {place}")
+        if place.is_file() and place.suffix.lower() in _PICTURES:
+            found.append(_picture(place))
+        else:
+            found += options.selection_of(place, columns, targets, reading.exclude).find(note)
+    check_alike((), [photo.label for photo in found])
+    if reading.label is None:
+        return found
+    for photo in found:
+        if photo.label:
+            raise InputError(
+                f"{photo.name} is in the class {photo.label!r} already;"
+                " --label is for photos that are in none"
+            )
+    return [replace(photo, label=checked_label(reading.label)) for photo in found]
+
+
+def _picture(path: Path) -> builder.Photo:
+    try:
+        path.name.encode()
+    except UnicodeEncodeError as error:
+        raise InputError(f"the name {path.name!r} {not_utf_8()}") from error
+    return builder.Photo(name=path.name, label="", content=path.read_bytes)
+
+
+def _check_go_with(refs: builder.References, photos: Sequence[builder.Photo]) -> None:
+    """Refuse photos without the labels or targets of the references, before they are embedded."""
+    labels = {photo.label for photo in photos} - {""}
+    if refs.labels and not labels:
+        raise InputError("the references have classes and the photos have none; say --label NAME")
+    if labels and not refs.labels:
+        raise InputError(f"the references have no classes, but a photo is of {min(labels)!r}")
+    check_alike(refs.labels, labels)
+    for photo in photos:
+        if len(photo.targets) != len(refs.target_names):
+            raise InputError(f"{photo.name} has no value for {', '.join(refs.target_names)}")
+
+
+def _embedded(
+    photos: Sequence[builder.Photo],
+    spec: builder.Spec,
+    reading: Reading,
+    load: Callable[[Cache | None], builder.Backbone | None],
+) -> tuple[builder.Backbone, builder.Embedded]:
+    """Photos, embedded with the crop of a spec, and the backbone that did it."""
+    from pocketknn.export.cli.console.terminal import watched
+    from pocketknn.export.pipeline.material import embed_photos
+
+    cache = options.cache_of(reading.no_cache)
+    with watched() as watch:
+        watch.step("loading the backbone", None)
+        net = load(cache)
+        assert net is not None, "it was named"
+        watch.step("embedding", len(photos))
+        return net, embed_photos(photos, net, spec.crop, cache, watch, strict=reading.strict)

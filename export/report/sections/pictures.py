@@ -1,0 +1,157 @@
+"""Pictures to look at: the hardest, the likely mislabelled, and those that are there twice."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from pocketknn.export.manifest.metadata import SHOWN
+from pocketknn.export.report.blocks import Block, Case, Gallery, Heading, Section
+from pocketknn.export.report.statistics.answers import Answers
+from pocketknn.export.report.statistics.data_issues import NEAR, Twins, suspects, twins, twins_among
+from pocketknn.export.report.statistics.shares import Share, recalls
+from pocketknn.export.report.study import Study
+from pocketknn.export.report.wording import interval, of, percent, plural, whole
+
+_OF_CLASS = 3
+_MOST_CLASSES = 30
+_TARGETS = 3  # of a neighbour
+_OPEN = 3  # classes that are shown at once; the others are opened by whoever wants to
+_MOST = 18
+_DOUBTED = (
+    "Here the neighbours vote for another class, and at least as clearly as they do for that"
+    " class's own pictures (confident learning). Some are in the wrong folder; where the backbone"
+    " is weak, most are merely hard."
+)
+_SURE = "No picture: wherever the neighbours name another class, they are unsure of it."
+_FLATTERS = " Copies within the references flatter the leave-one-out accuracy."
+
+
+def hardest(study: Study) -> Section | None:
+    """The hardest held-out photos, and the hardest references."""
+    blocks = [
+        block
+        for where, answers in reversed(study.given.items())
+        for block in (
+            Heading(where.capitalize()),
+            *(_classes if answers.by_class else _ungrouped)(study, answers),
+        )
+    ]
+    if not blocks:
+        return None
+    return Section("hardest", "The hardest pictures", tuple(blocks))
+
+
+def _case(study: Study, answers: Answers, place: int, note: str) -> Case:
+    """The picture at this place of the answers, and its nearest references."""
+    refs = study.fit.references
+    query = study.query(answers, place, note)
+    voted = bool(refs.labels and query.label and not study.regress)
+    against = []
+    scores, indices = (column[place, :SHOWN] for column in answers.found)
+    for score, row in zip(scores.tolist(), indices.tolist(), strict=True):
+        right = refs.label_of(row) == query.label if voted else None
+        note = f"{score:.3f}"
+        if study.regress:
+            values = ", ".join(f"{value:.4g}" for value in refs.targets[row, :_TARGETS])
+            note = f"{values} (score {note})"
+        against.append(study.reference(row, note, right))
+    return Case(picture=query, against=tuple(against))
+
+
+def _classes(study: Study, answers: Answers) -> Iterator[Block]:
+    found = recalls(answers.confusion)
+    shown = found[:_MOST_CLASSES]
+    said = f"Of each class the {_OF_CLASS} pictures with the worst vote, the weakest class first."
+    if len(shown) < len(found):
+        said += f" The {len(shown)} weakest of {len(found)} classes are shown."
+    yield said
+    for place, one in enumerate(shown):
+        places = answers.hardest(_OF_CLASS, np.flatnonzero(answers.actual == one.label))
+        yield Gallery(
+            title=f"{answers.labels[one.label]}: {of(one.right)} right,"
+            f" {percent(one.right.value)} ({interval(one.right)})",
+            cases=tuple(_case(study, answers, i, _verdict(answers, i)) for i in map(int, places)),
+            folded=place >= _OPEN,
+        )
+
+
+def _ungrouped(study: Study, answers: Answers) -> Iterator[Block]:
+    targets = study.fit.references.target_names if answers.errors.shape[1] else ()
+    if targets:
+        yield "The largest errors, over all targets."
+    else:
+        yield "The pictures that are farthest from all references."
+    cases = []
+    for i in map(int, answers.hardest(2 * _OF_CLASS)):
+        errors = zip(targets, answers.errors[i], strict=True)
+        note = ", ".join(f"{name} {error:+.3g}" for name, error in errors)
+        cases.append(_case(study, answers, i, note))
+    yield Gallery(cases=tuple(cases))
+
+
+def _verdict(answers: Answers, place: int) -> str:
+    won = int(answers.predicted[place])
+    share = whole(float(answers.votes[place, won]))
+    if won == answers.actual[place]:
+        return f"right, with {share} of the vote"
+    return f"taken for {answers.labels[won]}, with {share} of the vote"
+
+
+def mislabelled(study: Study) -> Section | None:
+    """Pictures whose neighbours are surer of another class than that class is of its own."""
+    own = study.own
+    if own is None or len(own.labels) < 2:
+        return None
+    found = suspects(own)
+    if not found:
+        return Section("mislabelled", "Likely mislabelled", (_SURE,))
+    cases = []
+    for one in found[:_MOST]:
+        label = own.labels[own.actual[one.place]]
+        note = f"vote: {one.label} {whole(one.other)}, {label} {whole(one.own)}"
+        cases.append(_case(study, own, one.place, note))
+    share = of(Share(count=len(found), of=len(own)))
+    shown = f"; the {_MOST} clearest are shown" if len(found) > _MOST else ""
+    said = f"{_DOUBTED} {share} references{shown}. {study.sampled}".strip()
+    return Section("mislabelled", "Likely mislabelled", (said, Gallery(cases=tuple(cases))))
+
+
+def duplicates(study: Study) -> Section | None:
+    """Pictures that are nearly the same."""
+    if study.own is None:
+        return None
+    said = (
+        f"Pairs whose distance is at most {whole(NEAR)} of what usually lies between a reference"
+        f" and its nearest other one.{'' if study.fit.space.refit else _FLATTERS}"
+        f" Copies across to the held-out photos flatter theirs. {study.sampled}"
+    )
+    found = twins(study.fit.space)
+    blocks = [said.rstrip(), *_pairs(study, study.own, found, "Within the references")]
+    if study.held_out:
+        given = study.held_out.answers
+        found = twins_among(given, study.fit.space)
+        blocks += _pairs(study, given, found, "Held-out photos and references")
+    return Section("duplicates", "Near-duplicates", tuple(blocks))
+
+
+def _pairs(study: Study, answers: Answers, found: Sequence[Twins], title: str) -> Iterator[Block]:
+    if not found:
+        yield Heading(f"{title}: none")
+        return
+    place = {query: i for i, query in enumerate(answers.queries.tolist())}
+    cases = []
+    for pair in found[:_MOST]:
+        query, other = study.query(answers, place[pair.one]), study.reference(pair.other)
+        same = query.label == other.label or not (query.label and other.label)
+        note = f"{percent(pair.distance)} of the usual distance"
+        if pair.distance < 0.005:
+            note = "the same"
+        if not same:
+            note += ", and in another class"
+        other = study.reference(pair.other, note, None if same else False)
+        cases.append(Case(picture=query, against=(other,)))
+    shown = f", the nearest {_MOST} are shown" if len(found) > _MOST else ""
+    yield Heading(f"{title}: {plural(len(found), 'pair')}{shown}")
+    yield Gallery(cases=tuple(cases))

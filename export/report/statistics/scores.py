@@ -1,0 +1,115 @@
+"""What scores tell: pairs of one class from pairs of two, and what is known from what is not."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pocketknn.builder.choices.metrics import METRICS
+from pocketknn.builder.choices.neighbors import Floats
+from pocketknn.builder.knn.fit import Fit
+from pocketknn.builder.knn.metric_space import Space
+from pocketknn.builder.knn.validation.rejection import without_class
+
+_FEWEST = 50  # queries
+_MOST_SCORES = 5e7  # that products compute: some seconds
+_MOST_DIFFERENCES = 1e9  # values, of metrics that no product computes: about a second
+_MOST_OF_PAIRS, _MOST_LEFT_OUT = 500, 1000  # queries
+_BINS, _STEPS = 40, 200  # of a histogram, and of thresholds
+
+
+def affordable(space: Space, stored: int, most_scores: float = _MOST_SCORES) -> int:
+    """How many queries may be held against so many references."""
+    if METRICS[space.metric].BY_PRODUCT:
+        return max(_FEWEST, int(most_scores / stored))
+    differences = stored * space.rows.shape[1]
+    return max(_FEWEST, int(min(most_scores / stored, _MOST_DIFFERENCES / differences)))
+
+
+class ScorePairs(NamedTuple):
+    """Scores of pairs of references.
+
+    Attributes:
+        same: of pairs of one class.
+        different: of pairs of different classes.
+    """
+
+    same: Floats
+    different: Floats
+
+    def histograms(self) -> tuple[Floats, Floats, Floats]:
+        """Middles of bins, and the shares of the pairs of both kinds in each."""
+        ends = np.quantile(np.concatenate(self), (0.001, 0.999))
+        edges = np.linspace(ends[0], ends[1], _BINS + 1)
+        same, different = (
+            np.histogram(np.clip(scores, *ends), edges)[0] / len(scores) for scores in self
+        )
+        return (edges[:-1] + edges[1:]) / 2, same, different
+
+
+def score_pairs(fit: Fit) -> ScorePairs | None:
+    """Score the pairs; None where there are none of one class, or none of different ones.
+
+    Each reference is a query in a space that was found without it. Of very many references 500 are
+    drawn.
+    """
+    space, ids = fit.space, fit.references.label_ids
+    queries = space.others.queries
+    if len(queries) > _MOST_OF_PAIRS:
+        draw = np.random.default_rng(space.seed).choice(queries, _MOST_OF_PAIRS, replace=False)
+        queries = np.sort(draw)
+    scores = space.scores_of_others(queries)
+    same, there = ids[queries][:, None] == ids, np.isfinite(scores)
+    found = ScorePairs(scores[same & there], scores[~same & there])
+    return found if all(map(len, found)) else None
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class ErrorCurves:
+    """Scores of the nearest reference, of what is known and of what is not.
+
+    Attributes:
+        known: (q,) of references to their nearest other one, sorted.
+        left_out: (p,) of references to the nearest of another class, as if theirs had been left
+            out, sorted; empty with a single class.
+        strangers: (s,) of pictures of no class, sorted; empty where none were given.
+    """
+
+    known: Floats
+    left_out: Floats
+    strangers: Floats
+
+    def rejected(self, thresholds: Floats) -> Floats:
+        """Share of the known below each threshold: false rejections."""
+        return below(self.known, thresholds)
+
+    @property
+    def thresholds(self) -> Floats:
+        """Evenly spaced ones, from where nothing is rejected to where all is."""
+        everything = np.concatenate([self.known, self.left_out, self.strangers])
+        return np.linspace(everything.min(), everything.max(), _STEPS)
+
+
+def below(ordered: Floats, thresholds: Floats) -> Floats:
+    """Share of ordered scores (q,) that lie below each threshold."""
+    return np.searchsorted(ordered, thresholds, side="left") / len(ordered)
+
+
+def error_curves(fit: Fit, strangers: NDArray[np.floating] | None = None) -> ErrorCurves | None:
+    """The scores that a threshold has to tell apart; None without classes or others to compare.
+
+    Strangers are embeddings (s, d) of pictures that are of no class.
+    """
+    refs, space = fit.references, fit.space
+    if not refs.labels or fit.head.NUMBERS or len(refs) < 2:
+        return None
+    left_out = scores = np.empty(0)
+    if len(np.unique(refs.label_ids)) > 1:
+        left_out = without_class(space, min(_MOST_LEFT_OUT, affordable(space, len(refs))))
+    if strangers is not None:
+        scores = np.sort(space.search(strangers, 1).scores[:, 0])
+    known = np.sort(space.others.found.scores[:, 0])
+    return ErrorCurves(known=known, left_out=left_out, strangers=scores)

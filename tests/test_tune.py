@@ -20,7 +20,7 @@ from sklearn.preprocessing import FunctionTransformer
 from pocketknn.builder import InputError, References, Spec, embed, find, load_backbone
 from pocketknn.builder.embedding import batch
 from pocketknn.builder.knn.projection.classes import discriminant
-from pocketknn.builder.knn.validation.near_copies import groups
+from pocketknn.builder.knn.validation.folds import groups
 from pocketknn.builder.references import ml5_json
 from pocketknn.builder.selection.cross_validation import tune
 from pocketknn.builder.selection.grid import Grid

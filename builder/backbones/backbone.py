@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from pocketknn.builder.backbones.engines.conversion import Pictures, Vectors
 from pocketknn.builder.backbones.engines.engine import Engine, open_engine
-from pocketknn.builder.backbones.networks.layer_names import fresh_names
+from pocketknn.builder.backbones.networks.keras_models import fresh_names
 from pocketknn.builder.backbones.weights.info_cache import Facts
 from pocketknn.builder.system.cache import USUAL, Cache
 
@@ -16,8 +17,6 @@ from .provenance import Provenance
 
 if TYPE_CHECKING:
     import keras
-
-    from pocketknn.builder.backbones.engines.runnable import Pictures, Vectors
 
 Load = Callable[[], "keras.Model"]
 

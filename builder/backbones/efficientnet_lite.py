@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pocketknn.builder.backbones.networks import weightless_graphs
 from pocketknn.builder.backbones.networks.efficientnet_lite import DIM, LITES, network
-from pocketknn.builder.backbones.networks.from_pixels import from_pixels, with_arrays
+from pocketknn.builder.backbones.networks.keras_models import from_pixels, with_arrays
 from pocketknn.builder.backbones.networks.mobilenets import check_size
 from pocketknn.builder.backbones.weights import imagenet_packages
 from pocketknn.builder.backbones.weights.info_cache import Facts, hash_of

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 
-from pocketknn.builder.backbones.networks.from_pixels import from_pixels
+from pocketknn.builder.backbones.networks.keras_models import from_pixels
 from pocketknn.builder.backbones.networks.mobilenets import FAMILIES, check_size
 from pocketknn.builder.backbones.weights import keras_downloads, keras_files
 from pocketknn.builder.backbones.weights.info_cache import known, sha256_of

@@ -16,9 +16,7 @@ from numpy.typing import NDArray
 if TYPE_CHECKING:
     from pocketknn.builder.choices.searches.index import Index
 
-    from .neighbors import Floats as Floats
-    from .neighbors import Ints as Ints
-    from .neighbors import Neighbors as Neighbors
+    from .neighbors import Floats, Ints, Neighbors
 
 KerasTensor = Any  # Keras' own, whose import takes seconds
 Layer = Any

@@ -11,12 +11,11 @@ from numpy.typing import NDArray
 
 from pocketknn.builder.backbones.engines.engine import TOGETHER, Engine
 from pocketknn.builder.photos.photo import Photo, PictureError, read
-from pocketknn.builder.photos.pixels.decode import picture
+from pocketknn.builder.photos.pixels.decode import Squares, picture
 
 if TYPE_CHECKING:
-    from pocketknn.builder.photos.pixels.squares import Squares
-
     from .cache import Embeddings
+
 
 A = TypeVar("A")
 P = ParamSpec("P")

@@ -4,22 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
+from pocketknn.builder.backbones.backbone import Backbone
 from pocketknn.builder.backbones.engines.engine import TOGETHER, cores
+from pocketknn.builder.photos.photo import Photo
+from pocketknn.builder.photos.pixels.decode import Squares
 
 from .batch import Look, Outcome, attempt, chunks
+from .cache import Embeddings
 from .embedded import Embedded, collect
-
-if TYPE_CHECKING:
-    from pocketknn.builder.backbones.backbone import Backbone
-    from pocketknn.builder.photos.photo import Photo
-    from pocketknn.builder.photos.pixels.squares import Squares
-
-    from .cache import Embeddings
 
 
 def embed(

@@ -5,20 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pocketknn.builder.choices.metrics import METRICS
 from pocketknn.builder.choices.neighbors import Floats, Ints, Neighbors
+from pocketknn.builder.choices.protocols import Constants, Metric
+from pocketknn.builder.knn.projection.pca import Projection
+from pocketknn.builder.references.references import References
 
 from . import exact
-
-if TYPE_CHECKING:
-    from pocketknn.builder.choices.protocols import Constants, Metric
-    from pocketknn.builder.knn.projection.pca import Projection
-    from pocketknn.builder.references.references import References
 
 _BLOCK = 4096  # rows that are computed at once
 _ROUNDING = 1e-6  # a unit vector's length in float32 is off by less, whatever d

@@ -15,8 +15,7 @@ from pocketknn.builder.choices.neighbors import Floats, Ints, Neighbors
 from pocketknn.builder.errors import InputError
 from pocketknn.builder.knn.projection.classes import one_thread
 from pocketknn.builder.knn.projection.pca import Projection
-from pocketknn.builder.knn.validation.folds import MOST_QUERIES, Fold, folds
-from pocketknn.builder.knn.validation.near_copies import groups
+from pocketknn.builder.knn.validation.folds import MOST_QUERIES, Fold, folds, groups
 
 from . import exact
 from .compared import Compared

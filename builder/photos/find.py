@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
@@ -10,10 +11,10 @@ from pathlib import Path
 
 from pocketknn.builder.errors import InputError
 
-from . import archives, folders, tables
-from .names import Note, refuse_splits
+from . import archives, tables
+from .names import Note, is_litter, refuse_splits
 from .photo import Photo
-from .readers import check_file
+from .readers import LocalFile, check_file
 from .remote import photos_at, place_of
 
 _LONGEST_LABEL = 255
@@ -130,7 +131,7 @@ def _from(
     if isinstance(place, str):
         return photos_at(place)
     if place.is_dir():
-        return folders.photos_in(place, note)
+        return _in_folders(place, note)
     if archives.is_archive(name):
         return archives.photos_in(place, note)
     raise InputError(
@@ -144,3 +145,39 @@ def _first(photos: Iterable[Photo], limit: int) -> Iterator[Photo]:
         seen[photo.label] = seen.get(photo.label, 0) + 1
         if seen[photo.label] <= limit:
             yield photo
+
+
+def _in_folders(folder: Path, note: Note) -> Iterator[Photo]:
+    """All files of a folder but those that systems write for themselves.
+
+    Args:
+        folder: with a folder per class, nested ones too, or a flat one.
+        note: told of folders without photos.
+
+    Raises:
+        InputError: it cannot be read, or a link in it leads to a folder above.
+    """
+
+    def refuse(error: OSError) -> None:
+        raise InputError(f"{error.filename} cannot be read: {error.strerror}") from error
+
+    with_files: set[Path] = set()
+    empty: list[Path] = []
+    for parent, folders, files in os.walk(folder, onerror=refuse, followlinks=True):
+        here = Path(parent)
+        absolute = str(here.absolute())
+        below = here.relative_to(folder)
+        folders[:] = [name for name in folders if not is_litter(name)]
+        for name in folders:
+            if here.resolve().is_relative_to((here / name).resolve()):
+                raise InputError(f"{(below / name).as_posix()} links to a folder that it lies in")
+        shown = [name for name in files if not is_litter(name)]
+        if shown and here != folder:
+            with_files.add(below)
+        elif not folders and here != folder:
+            empty.append(below)
+        for name in shown:
+            yield Photo.in_folders((below / name).as_posix(), LocalFile(f"{absolute}/{name}"))
+    for below in empty:
+        if below.parent not in with_files:  # an empty folder beside a class's pictures is no class
+            note(f"warning: the folder {below.as_posix()!r} is empty, so it is no class")

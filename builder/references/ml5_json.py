@@ -15,8 +15,7 @@ from pocketknn.builder.errors import InputError, first_line
 from pocketknn.builder.photos.readers import read_file
 from pocketknn.builder.system.atomic_file import replacing
 
-from .ml5_forms import Stored, checked_label, classes_in
-from .ml5_values import table_of
+from .ml5_forms import Stored, checked_label, classes_in, table_of
 from .references import References
 
 _ROUNDING = 1e-6  # a unit vector's length in float32 is off by less, whatever d

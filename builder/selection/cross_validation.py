@@ -19,8 +19,7 @@ from pocketknn.builder.knn.memory import check_differences
 from pocketknn.builder.knn.metric_space import Space
 from pocketknn.builder.knn.projected import space_of
 from pocketknn.builder.knn.temperature import temperature
-from pocketknn.builder.knn.validation.folds import stratified
-from pocketknn.builder.knn.validation.near_copies import groups
+from pocketknn.builder.knn.validation.folds import groups, stratified
 from pocketknn.builder.references.references import References
 from pocketknn.builder.spec import Spec
 

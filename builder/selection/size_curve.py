@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from pocketknn.builder.choices.heads.classify import winners
 from pocketknn.builder.choices.neighbors import Floats, Ints, Neighbors
+from pocketknn.builder.knn.fit import Fit
 from pocketknn.builder.knn.validation.leave_one_out import answers
-
-if TYPE_CHECKING:
-    from pocketknn.builder.knn.fit import Fit
-    from pocketknn.builder.references.references import References
+from pocketknn.builder.references.references import References
 
 _MOST = 5000  # references that the curve is measured on; of more, so many are drawn
 

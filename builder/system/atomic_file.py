@@ -9,12 +9,13 @@ from __future__ import annotations
 import glob
 import re
 import shutil
+import sys
 import uuid
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
+from typing import BinaryIO
 
-from .lock import hold
 from .swap import put, undisturbed
 
 NEW, OLD, _SUFFIX, _LOCK = "new", "old", ".partial", "lock"
@@ -96,3 +97,34 @@ def _clear(work: Path) -> None:
     """Remove a workplace, all of it, whoever asks to end meanwhile."""
     with undisturbed():
         shutil.rmtree(work, ignore_errors=True)
+
+
+if sys.platform == "win32":
+    import msvcrt
+
+    def hold(file: BinaryIO) -> bool:
+        """Hold an open file until it is closed or the process ends, however it ends.
+
+        Returns:
+            False where another process holds it.
+        """
+        try:
+            msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
+        except PermissionError:
+            return False
+        return True
+
+else:
+    import fcntl
+
+    def hold(file: BinaryIO) -> bool:
+        """Hold an open file until it is closed or the process ends, however it ends.
+
+        Returns:
+            False where another process holds it.
+        """
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        return True

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from pocketknn.builder.embedding.embedded import Embedded
     from pocketknn.builder.embedding.ray.connection import Cluster
     from pocketknn.builder.photos.photo import Photo
-    from pocketknn.builder.photos.pixels.squares import Squares
+    from pocketknn.builder.photos.pixels.decode import Squares
     from pocketknn.builder.system.cache import Cache
 
     from .request import Watch

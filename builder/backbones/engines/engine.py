@@ -12,9 +12,8 @@ import numpy as np
 
 from pocketknn.builder.system import container
 
-from .conversion import converted
+from .conversion import Pictures, Runnable, Vectors, converted
 from .litert import Network
-from .runnable import Pictures, Runnable, Vectors
 
 TOGETHER = 8  # pictures that are given to an engine at once
 

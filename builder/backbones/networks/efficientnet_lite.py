@@ -5,6 +5,7 @@ https://github.com/tensorflow/tpu/tree/master/models/official/efficientnet/lite
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from math import ceil
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -12,8 +13,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     import keras
 
 DIM = 1280

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from importlib.metadata import version
+from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from pocketknn.builder.photos.readers import check_file
@@ -13,9 +14,6 @@ from pocketknn.builder.system.cache import Cache, key_of, mark_used, write
 from pocketknn.builder.system.untrusted_json import parse_json
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-    from pathlib import Path
-
     import keras
     import numpy as np
     from numpy.typing import NDArray

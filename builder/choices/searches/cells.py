@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 from numpy.typing import NDArray
 
-from .index import Cells
+from pocketknn.builder.choices.neighbors import Floats, Ints
 
-if TYPE_CHECKING:
-    from pocketknn.builder.choices.neighbors import Floats, Ints
+from .index import Cells
 
 _ROOM = 1.3  # of a cell, as a multiple of the mean: more is scanned in vain, less spills over
 _PER_CELL = 64  # references that k-means learns each cell from

@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 import numpy as np
 
+from pocketknn.builder.choices.neighbors import Floats, Ints
+from pocketknn.builder.choices.protocols import Constants, KerasTensor, Layer, Making
 from pocketknn.builder.errors import InputError
 
 from . import scan
-
-if TYPE_CHECKING:
-    from pocketknn.builder.choices.neighbors import Ints
-    from pocketknn.builder.choices.protocols import Constants, Floats, KerasTensor, Layer, Making
-
-    from .index import Index
+from .index import Index
 
 SCANS = True
 CELLS = True

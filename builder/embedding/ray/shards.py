@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pocketknn.builder.backbones.backbone import Backbone
 from pocketknn.builder.embedding.batch import Done, Outcome
 from pocketknn.builder.errors import InputError
 from pocketknn.builder.photos.photo import Photo, PictureError, UnreadError
@@ -29,8 +30,6 @@ from .connection import versions
 
 if TYPE_CHECKING:
     import pyarrow as pa
-
-    from pocketknn.builder.backbones.backbone import Backbone
 
 TOGETHER = 128  # pictures of a shard: a second or less of work for a core, 650 kB of embeddings
 _SCHEMA = 1

@@ -7,6 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from pocketknn.builder.choices.searches import SEARCHES, exact
+from pocketknn.builder.choices.searches.index import Index
 from pocketknn.builder.choices.searches.scan import MOST, cost
 from pocketknn.builder.errors import InputError
 from pocketknn.builder.spec import AUTO, Spec
@@ -15,7 +16,6 @@ from .making import Maker
 from .recall import LeftOut
 
 if TYPE_CHECKING:
-    from pocketknn.builder.choices.searches.index import Index
     from pocketknn.builder.knn.metric_space import Space
 
 _SMALL = 8 << 20  # bytes that are read in a fraction of any backbone's time

@@ -10,16 +10,16 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from pocketknn.builder.choices.neighbors import Floats, Ints
 from pocketknn.builder.choices.searches.cells import cells_of
-from pocketknn.builder.choices.searches.index import Index
-from pocketknn.builder.choices.searches.scalar_quantization import LARGEST, Codes, encode, scale
+from pocketknn.builder.choices.searches.index import LARGEST, Codes, Index, encode, scale
+from pocketknn.builder.spec import Spec
 
 if TYPE_CHECKING:
-    from pocketknn.builder.choices.neighbors import Floats, Ints
     from pocketknn.builder.knn.metric_space import Space
-    from pocketknn.builder.spec import Spec
 
     from .recall import LeftOut
+
 
 RECALL = 0.99  # what a search must find, where nobody says more or less
 _WIDTHS = (64, 128, 256)  # components that a scan may compare

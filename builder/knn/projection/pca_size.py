@@ -14,9 +14,8 @@ from pocketknn.builder.choices.metrics import METRICS
 from pocketknn.builder.choices.neighbors import Ints, Neighbors, shared
 from pocketknn.builder.errors import InputError
 from pocketknn.builder.knn.metric_space import Space
-from pocketknn.builder.knn.validation.folds import dealt
+from pocketknn.builder.knn.validation.folds import dealt, groups
 from pocketknn.builder.knn.validation.leave_one_out import answers
-from pocketknn.builder.knn.validation.near_copies import groups
 from pocketknn.builder.references.references import References
 from pocketknn.builder.spec import Spec, resolve_k
 

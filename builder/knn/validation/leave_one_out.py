@@ -10,13 +10,12 @@ import numpy as np
 from pocketknn.builder.choices.heads import HEADS
 from pocketknn.builder.choices.neighbors import Floats, Neighbors, shared
 from pocketknn.builder.errors import InputError
+from pocketknn.builder.knn.fit import Fit, voting_of
 from pocketknn.builder.knn.temperature import temperature
-from pocketknn.builder.knn.voting import voting_of
+from pocketknn.builder.spec import Spec
 
 if TYPE_CHECKING:
-    from pocketknn.builder.knn.fit import Fit
     from pocketknn.builder.knn.metric_space import Space
-    from pocketknn.builder.spec import Spec
 
 MOST_K = 50  # as far as k is searched for
 

@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 from pocketknn.builder.choices.neighbors import Floats, Ints
 from pocketknn.builder.errors import InputError
 from pocketknn.builder.knn import exact
-from pocketknn.builder.knn.metric_space import Space
 
 if TYPE_CHECKING:
     from pocketknn.builder.knn.fit import Fit
+    from pocketknn.builder.knn.metric_space import Space
 
 _VALUES_AT_ONCE = 1 << 26  # scores of a block, 0.5 GB, which are sorted into a second one
 _ROWS_AT_ONCE = 512

@@ -10,8 +10,8 @@ import numpy as np
 from pocketknn.builder.choices.heads.classify import winners
 from pocketknn.builder.choices.neighbors import Floats, Ints, Neighbors, rank
 from pocketknn.builder.errors import InputError
+from pocketknn.builder.knn.fit import voting_of
 from pocketknn.builder.knn.validation.leave_one_out import answers
-from pocketknn.builder.knn.voting import voting_of
 
 from .query_budget import affordable
 

@@ -38,6 +38,11 @@ def voting_of(spec: Spec, space: Space) -> Voting:
     )
 
 
+def answers(spec: Spec, space: Space, nearest: Neighbors) -> Floats:
+    """What these neighbours answer: values (q, T), or votes (q, classes) before any rejection."""
+    return HEADS[str(spec.head)].answers(nearest, voting_of(spec, space))
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Fit:
     """A spec whose `auto`s and defaults are numbers, over its references.

@@ -43,7 +43,7 @@ def fit(spec: Spec, references: References) -> Fit:
     if spec.soft and spec.temperature is None:
         spec = replace(spec, temperature=_temperature(spec, space))
     if spec.k == AUTO:
-        spec = replace(spec, k=best_k(spec, space, str(spec.head)))
+        spec = replace(spec, k=best_k(spec, space))
     if spec.reject == AUTO:
         spec = replace(spec, reject=rejection.threshold(space, spec.false_rejection))
     found = index(spec, space, int(spec.k or 1))
@@ -67,7 +67,7 @@ def _with_components(spec: Spec, references: References) -> Spec:
     if spec.soft and spec.temperature is None:  # one for all numbers of components
         plain = space_of(replace(spec, projection="none", pca=None, whiten=None), references)
         trial = replace(spec, temperature=_temperature(spec, plain))
-    found = best_components(trial, str(spec.head), references)
+    found = best_components(trial, references)
     return replace(spec, pca=found.pca, whiten=found.whiten)
 
 

@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from pocketknn.builder.backbones.provenance import Provenance
 from pocketknn.builder.errors import InputError
+
+if TYPE_CHECKING:
+    from pocketknn.builder.backbones.provenance import Provenance
 
 UNORDERED = "the references have no labels, so there is no order of classes"
 

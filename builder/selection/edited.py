@@ -11,7 +11,6 @@ import numpy as np
 from pocketknn.builder.choices.heads.classify import winners
 from pocketknn.builder.choices.neighbors import Ints
 from pocketknn.builder.knn.fit import Fit
-from pocketknn.builder.knn.validation.leave_one_out import answers
 
 
 def choose(whole: Fit) -> Ints:
@@ -21,8 +20,8 @@ def choose(whole: Fit) -> Ints:
 
     Of a class that would vanish, the reference with the most votes for its label is kept.
     """
-    space, labels = whole.space, whole.references.label_ids
-    votes = answers(whole.spec, space, str(whole.spec.head), space.others_of_all(whole.k))
+    labels = whole.references.label_ids
+    votes = whole.answers(whole.space.others_of_all(whole.k))
     good = winners(votes) == labels
     for label in np.setdiff1d(labels, labels[good]):
         members = np.flatnonzero(labels == label)

@@ -20,6 +20,7 @@ from .swap import put, undisturbed
 
 NEW, OLD, _SUFFIX, _LOCK = "new", "old", ".partial", "lock"
 _MARK = b"held while pocketknn writes\n"
+_HELD = PermissionError if sys.platform == "win32" else BlockingIOError  # by another process
 
 
 @contextmanager
@@ -54,7 +55,7 @@ def workplace(out: Path) -> Iterator[Path]:
         stack.callback(_clear, work)
         work.mkdir()
         lock = stack.enter_context((work / _LOCK).open("wb"))
-        hold(lock)
+        _hold(lock)
         lock.write(_MARK)  # from now on others may sweep the folder, once nobody holds it
         lock.flush()
         yield work
@@ -68,7 +69,7 @@ def recover(out: Path) -> None:
             if not _is_ours(work, out):
                 continue
             with (work / _LOCK).open("rb") as lock:
-                if not hold(lock):  # its process is alive
+                if not _hold(lock):  # its process is alive
                     continue
                 if (work / OLD).exists() and not out.exists():
                     (work / OLD).rename(out)
@@ -99,32 +100,21 @@ def _clear(work: Path) -> None:
         shutil.rmtree(work, ignore_errors=True)
 
 
-if sys.platform == "win32":
-    import msvcrt
+def _hold(file: BinaryIO) -> bool:
+    """Hold an open file until it is closed or the process ends, however it ends.
 
-    def hold(file: BinaryIO) -> bool:
-        """Hold an open file until it is closed or the process ends, however it ends.
+    Returns:
+        False where another process holds it.
+    """
+    try:
+        if sys.platform == "win32":
+            import msvcrt
 
-        Returns:
-            False where another process holds it.
-        """
-        try:
             msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
-        except PermissionError:
-            return False
-        return True
+        else:
+            import fcntl
 
-else:
-    import fcntl
-
-    def hold(file: BinaryIO) -> bool:
-        """Hold an open file until it is closed or the process ends, however it ends.
-
-        Returns:
-            False where another process holds it.
-        """
-        try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return False
-        return True
+    except _HELD:
+        return False
+    return True

@@ -37,7 +37,7 @@ def accuracy_by_k(fit: Fit) -> AccuracyByK | None:
     refs, regress = fit.references, fit.head.NUMBERS
     if len(refs) < 2 or not (regress or len(refs.labels) > 1):
         return None
-    errors = errors_by_k(fit.spec, fit.space, fit.spec.head or "")
+    errors = errors_by_k(fit.spec, fit.space)
     ks = np.arange(1, len(errors) + 1)
     if regress:
         scale = np.maximum(refs.targets.var(axis=0), 1e-30)

@@ -10,8 +10,7 @@ import numpy as np
 from pocketknn.builder.choices.heads.classify import winners
 from pocketknn.builder.choices.neighbors import Floats, Ints, Neighbors, rank
 from pocketknn.builder.errors import InputError
-from pocketknn.builder.knn.fit import voting_of
-from pocketknn.builder.knn.validation.leave_one_out import answers
+from pocketknn.builder.knn.fit import answers, voting_of
 
 from .query_budget import affordable
 
@@ -152,7 +151,7 @@ def _accuracy_of(fit: Fit, refs: References, stored: Ints, queries: Ints) -> flo
     except InputError:  # so few tell nothing of how photos of a class differ
         space = replace(fit.space, references=few, projection=None, refit=None)
     found = space.search(refs.vectors[queries], min(fit.k, len(few)))
-    votes = answers(fit.spec, space, "classify", found)
+    votes = answers(replace(fit.spec, head="classify"), space, found)
     return float((winners(votes) == refs.label_ids[queries]).mean())
 
 

@@ -17,10 +17,10 @@ from pocketknn.builder import Spec, embed, find, load_backbone
 from pocketknn.builder.backbones import bundled
 from pocketknn.builder.backbones.backbone import Backbone
 from pocketknn.builder.backbones.engines import conversion
+from pocketknn.builder.backbones.mobilenets import address
 from pocketknn.builder.backbones.networks.efficientnet_lite import LITES
 from pocketknn.builder.backbones.networks.mobilenets import FAMILIES, network
 from pocketknn.builder.backbones.weights.info_cache import Facts, hash_of
-from pocketknn.builder.backbones.weights.keras_downloads import address
 from pocketknn.builder.embedding.cache import Embeddings
 from pocketknn.builder.embedding.local import run
 from pocketknn.builder.system.cache import Cache

@@ -14,7 +14,7 @@ from pocketknn.builder.knn.resolve import fit
 from pocketknn.builder.references.references import References
 from pocketknn.builder.spec import AUTO, STORES, Spec, resolve_k
 
-from . import edited, prototypes
+from .kept import edited, prototypes
 from .size_curve import Point, measure
 
 # How each method is called, and whether it can be asked for a number of references.
@@ -185,7 +185,7 @@ def _count(plan: Condense, whole: Fit, each: int) -> int:
 
 def _choose(plan: Condense, whole: Fit, most: int) -> Ints:
     """The rows to keep, ascending."""
-    return np.sort(prototypes.choose(whole, most)) if METHODS[plan.by] else edited.choose(whole)
+    return np.sort(prototypes(whole, most)) if METHODS[plan.by] else edited(whole)
 
 
 def _sizes(plan: Condense, whole: Fit, kept: int, least: int) -> list[int]:

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pocketknn.builder.backbones.backbone import Backbone
-from pocketknn.builder.embedding.batch import Done, Outcome
+from pocketknn.builder.embedding.embedded import Done, Outcome
 from pocketknn.builder.errors import InputError
 from pocketknn.builder.photos.photo import Photo, PictureError, UnreadError
 from pocketknn.builder.photos.pixels.decode import DECODING

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -50,28 +51,6 @@ def hash_of(weights: Iterable[NDArray[np.generic]]) -> str:
     return digest.hexdigest()
 
 
-def recall(key: Key, cache: Cache | None) -> Facts | None:
-    """What an earlier build found out; None where there was none, or it cannot be read."""
-    if (path := _path(key, cache)) is None:
-        return None
-    try:
-        size, dim, sha256 = parse_json(path.read_bytes())
-        mark_used(path)
-        return Facts(int(size), int(dim), str(sha256))
-    except (OSError, ValueError, TypeError):
-        return None
-
-
-def remember(key: Key, facts: Facts, cache: Cache | None) -> None:
-    """Keep it for the next build; without a folder to keep it in, the next build asks again."""
-    if (path := _path(key, cache)) is None:
-        return
-    try:
-        write(path, json.dumps(facts).encode())
-    except OSError:
-        return
-
-
 def known(
     key: Key | None, load: Callable[[], keras.Model], cache: Cache | None
 ) -> tuple[Facts, Callable[[], keras.Model]]:
@@ -82,12 +61,20 @@ def known(
         load: opens the file, and refuses what is no backbone.
         cache: remembers it.
     """
-    if key and (facts := recall(key, cache)):
-        return facts, load
+    place = cache.drawer("facts") if cache and key else None
+    path = place / f"{key_of([version('keras'), *(key or ())])}.facts" if place else None
+    try:
+        if path is not None:
+            size, dim, sha256 = parse_json(path.read_bytes())
+            mark_used(path)
+            return Facts(int(size), int(dim), str(sha256)), load
+    except (OSError, ValueError, TypeError):
+        pass  # there are none, or they cannot be read
     model = load()
     facts = Facts.of(model)
-    if key:
-        remember(key, facts, cache)
+    if path is not None:
+        with suppress(OSError):  # without a folder to keep them in, the next build asks again
+            write(path, json.dumps(facts).encode())
     return facts, lambda: model
 
 
@@ -99,8 +86,3 @@ def sha256_of(path: Path) -> str:
     """
     check_file(path)
     return hashlib.sha256(path.read_bytes()).hexdigest()
-
-
-def _path(key: Key, cache: Cache | None) -> Path | None:
-    place = cache.drawer("facts") if cache else None
-    return place / f"{key_of([version('keras'), *key])}.facts" if place else None

@@ -58,7 +58,18 @@ def index_again(spec: Spec, space: Space, k: int, width: int, cells: int) -> Ind
 
 
 def _maker(spec: Spec, space: Space, k: int) -> Maker:
-    return Maker(spec=spec, space=space, k=k, draw=partial(LeftOut.of, space, k, spec.seed))
+    return Maker(
+        n=len(space.references),
+        k=k,
+        width=space.width,
+        precision=spec.references_precision,
+        candidates=spec.candidates,
+        probes=spec.probes,
+        space=space,
+        recall=spec.recall,
+        seed=spec.seed,
+        draw=partial(LeftOut.of, space, k, spec.seed),
+    )
 
 
 def _fastest(making: Maker) -> Index | None:

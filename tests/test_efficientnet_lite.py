@@ -12,7 +12,7 @@ from conftest import drawing
 
 from pocketknn.builder import InputError, Spec, embed, find, load_backbone
 from pocketknn.builder.backbones import efficientnet_lite
-from pocketknn.builder.backbones.networks.efficientnet_lite import LITES
+from pocketknn.builder.backbones.efficientnet_lite import LITES
 from pocketknn.builder.backbones.weights.pytorch_tensors import tensors
 from pocketknn.builder.embedding.local import run
 from pocketknn.builder.photos.pixels.decode import picture

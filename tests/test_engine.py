@@ -16,9 +16,9 @@ from conftest import drawing
 from pocketknn.builder import Spec, embed, find, load_backbone
 from pocketknn.builder.backbones import bundled
 from pocketknn.builder.backbones.backbone import Backbone
+from pocketknn.builder.backbones.efficientnet_lite import LITES
 from pocketknn.builder.backbones.engines import conversion
 from pocketknn.builder.backbones.mobilenets import address
-from pocketknn.builder.backbones.networks.efficientnet_lite import LITES
 from pocketknn.builder.backbones.networks.mobilenets import FAMILIES, network
 from pocketknn.builder.backbones.weights.info_cache import Facts, hash_of
 from pocketknn.builder.embedding.cache import Embeddings

@@ -6,7 +6,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Protocol
 
-from pocketknn.builder.backbones.networks.efficientnet_lite import LITES
 from pocketknn.builder.backbones.networks.mobilenets import FAMILIES
 from pocketknn.builder.errors import InputError
 from pocketknn.builder.spec import Spec
@@ -14,6 +13,7 @@ from pocketknn.builder.system.cache import USUAL, Cache
 
 from . import bundled, efficientnet_lite, mobilenets, own_keras, pixels
 from .backbone import Backbone
+from .efficientnet_lite import LITES
 from .provenance import Provenance
 
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Iterator
-from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -81,8 +79,17 @@ def _imagenet_file(family: Family, alpha: float, size: int) -> Path | None:
 
 
 def _imagenet(family: Family, alpha: float, size: int) -> keras.Model:
-    with _download(family.named(alpha)):
+    """The network with the weights that Keras has cached or can download."""
+    before = socket.getdefaulttimeout()
+    socket.setdefaulttimeout(_SECONDS)
+    try:
         return network(family, alpha, size, "imagenet")
+    except InputError:
+        raise
+    except Exception as error:  # Keras raises a bare Exception when a download fails
+        raise _no_download(family.named(alpha)) from error
+    finally:
+        socket.setdefaulttimeout(before)
 
 
 def address(title: str, alpha: float, size: int) -> str:
@@ -138,17 +145,3 @@ def _no_download(named: str) -> InputError:
         f"the ImageNet weights of {named} cannot be downloaded;"
         " choose --backbone bundled, or give a file with --weights FILE"
     )
-
-
-@contextmanager
-def _download(title: str) -> Iterator[None]:
-    before = socket.getdefaulttimeout()
-    socket.setdefaulttimeout(_SECONDS)
-    try:
-        yield
-    except InputError:
-        raise
-    except Exception as error:  # Keras raises a bare Exception when a download fails
-        raise _no_download(title) from error
-    finally:
-        socket.setdefaulttimeout(before)

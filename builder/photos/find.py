@@ -12,12 +12,13 @@ from pathlib import Path
 from pocketknn.builder.errors import InputError
 
 from . import archives, tables
-from .names import Note, is_litter, refuse_splits
-from .photo import Photo
+from .photo import Note, Photo, is_litter
 from .readers import LocalFile, check_file
 from .remote import photos_at, place_of
 
 _LONGEST_LABEL = 255
+_TRAIN = ("train", "training")
+_PARTS = (*_TRAIN, "val", "valid", "validation", "dev", "test", "testing", "eval")
 
 
 def find(
@@ -67,7 +68,7 @@ def find(
         raise InputError(f"{place} holds no files; put the photos of each class in a folder below")
     check_classes({photo.label for photo in photos})
     if not Path(place).name.lower().endswith(tables.ENDINGS):
-        refuse_splits(place, photos)
+        _refuse_splits(place, photos)
     photos.sort(key=lambda photo: (photo.label, photo.name))
     return photos if limit is None else list(_first(photos, limit))
 
@@ -114,6 +115,27 @@ def check_classes(names: Iterable[str]) -> None:
                 f"the classes {other!r} and {name!r} differ only in case or Unicode form;"
                 " give them one name, or two that differ"
             )
+
+
+def _refuse_splits(place: Path | str, photos: Iterable[Photo]) -> None:
+    """Refuse folders such as train and test that hold the same classes.
+
+    Raises:
+        InputError: they do; it says what to type.
+    """
+    classes: dict[str, set[str]] = {}
+    for photo in photos:
+        part, _, label = photo.label.partition("/")
+        classes.setdefault(part, set()).add(label)
+    parts = sorted(classes)
+    train = [part for part in parts if part.lower() in _TRAIN]
+    split = len(train) == 1 < len(parts) and all(part.lower() in _PARTS for part in parts)
+    if split and set.intersection(*classes.values()) - {""}:
+        others = [part for part in parts if part not in train]
+        raise InputError(
+            f"{place} is a split into {', '.join(parts)}; build from {place}/{train[0]}, and then"
+            f" evaluate on {' and '.join(f'{place}/{part}' for part in others)}"
+        )
 
 
 def _from(

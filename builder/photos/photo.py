@@ -12,6 +12,11 @@ import numpy as np
 
 from pocketknn.builder.errors import InputError
 
+Note = Callable[[str], None]  # takes a line for people
+
+# Written by systems beside people's own files.
+_LITTER = ("__macosx", "thumbs.db", "ehthumbs.db", "desktop.ini", "@eadir", "$recycle.bin")
+
 
 class PictureError(ValueError):
     """A picture that cannot be used; the message says why, without the path."""
@@ -41,6 +46,11 @@ class Photo:
     def in_folders(cls, name: str, content: Callable[[], bytes]) -> Photo:
         """A photo whose class is the folders above it."""
         return cls(name=name, label=name.rpartition("/")[0], content=content)
+
+
+def is_litter(part: str) -> bool:
+    """Whether a file or folder is hidden, or one that a system wrote for itself."""
+    return part.startswith(".") or part.lower() in _LITTER
 
 
 def read(photo: Photo) -> bytes:

@@ -10,27 +10,12 @@ import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
 from pocketknn.builder.errors import InputError, first_line
 
 LARGEST = 1 << 28  # bytes; no camera writes larger pictures
 MOST_ROWS = 20_000_000  # of a table
-
-
-@runtime_checkable
-class Shared(Protocol):
-    """Reads a file that other processes see as well; what lies in an archive has no such reader."""
-
-    def __call__(self) -> bytes:
-        """The file's bytes.
-
-        Raises:
-            OSError: they cannot be read.
-        """
-
-    def stamp(self) -> str:
-        """Where the file lies, and what changes when it does."""
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,7 @@ from typing import Any
 
 from pocketknn.builder.errors import InputError, first_line
 
-from .names import is_litter
-from .photo import Photo
+from .photo import Photo, is_litter
 from .readers import RemoteFile, version
 
 _MARK = "://"

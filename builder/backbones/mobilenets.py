@@ -21,6 +21,9 @@ from .weights import keras_files
 if TYPE_CHECKING:
     import keras
 
+_SECONDS = 20.0  # to wait for an answer
+_STORE = "https://storage.googleapis.com/tensorflow/keras-applications"
+
 
 def load(name: str, spec: Spec, cache: Cache | None = None) -> Backbone:
     """A member of a family.
@@ -54,10 +57,6 @@ def load(name: str, spec: Spec, cache: Cache | None = None) -> Backbone:
         weights_sha256=sha256 if spec.weights else "",
         alpha=alpha,
     )
-
-
-_SECONDS = 20.0  # to wait for an answer
-_STORE = "https://storage.googleapis.com/tensorflow/keras-applications"
 
 
 def _imagenet_file(family: Family, alpha: float, size: int) -> Path | None:

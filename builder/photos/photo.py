@@ -16,6 +16,7 @@ Note = Callable[[str], None]  # takes a line for people
 
 # Written by systems beside people's own files.
 _LITTER = ("__macosx", "thumbs.db", "ehthumbs.db", "desktop.ini", "@eadir", "$recycle.bin")
+T = TypeVar("T")
 
 
 class PictureError(ValueError):
@@ -66,9 +67,6 @@ def read(photo: Photo) -> bytes:
     except (zipfile.BadZipFile, zlib.error, RuntimeError, NotImplementedError) as error:
         # A damaged or encrypted member of an archive.
         raise UnreadError(f"cannot be read from the archive: {error}") from error
-
-
-T = TypeVar("T")
 
 
 def readable(

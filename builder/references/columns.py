@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from pocketknn.builder.backbones.provenance import Provenance
 
 UNORDERED = "the references have no labels, so there is no order of classes"
+_SHORTEST = 12  # digits of a hash
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -156,9 +157,6 @@ def twice(names: Sequence[str]) -> str | None:
 def _fixed(numbers: NDArray[np.int64]) -> NDArray[np.int64]:
     numbers.flags.writeable = False
     return numbers
-
-
-_SHORTEST = 12  # digits of a hash
 
 
 def ids_of(hashes: Sequence[str]) -> list[str]:

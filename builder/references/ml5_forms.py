@@ -34,6 +34,7 @@ from pocketknn.builder.errors import InputError
 _INDEX = re.compile("0|[1-9][0-9]{0,9}")
 _LABELS = ("label", "classId", "classIndex", "className")
 _VALUES = ("data", "values")
+_MOST = 1 << 31  # examples, or values in one
 
 
 class Stored(NamedTuple):
@@ -140,9 +141,6 @@ def kind_of(value: Any) -> str:  # noqa: ANN401
     """What a value is, in the words of JSON."""
     kinds = {dict: "an object", list: "a list", str: "a text", bool: "a boolean"}
     return "null" if value is None else kinds.get(type(value), "a number")
-
-
-_MOST = 1 << 31  # examples, or values in one
 
 
 def table_of(one: Stored, dim: int | None) -> NDArray[np.float32]:

@@ -25,6 +25,12 @@ if TYPE_CHECKING:
 
 Pictures = NDArray[np.uint8]  # (n, size, size, 3)
 Vectors = NDArray[np.float32]  # (n, d)
+Run = Callable[[Pictures], Vectors]
+AGREES = 0.99999  # least cosine of an embedding by a runtime and by Keras
+_SCHEMA = 2
+_NETWORK, _FACTS = "network.tflite", "facts.json"  # in the archive, whose checksums guard them
+_STAMP = (1980, 1, 1, 0, 0, 0)
+_PACKAGES = ("tensorflow", "keras", "ai-edge-litert")
 
 
 class Runnable(Protocol):
@@ -39,21 +45,13 @@ class Runnable(Protocol):
     @property
     def graph(self) -> Callable[[], bytes] | None: ...
     @property
-    def by_numpy(self) -> Callable[[Pictures], Vectors] | None: ...
+    def by_numpy(self) -> Run | None: ...
     @property
     def by_keras(self) -> bool: ...
     @property
     def cache(self) -> Cache | None: ...
     def identity(self) -> list[str | int | float | None]:
         """All that decides what the embedding of a square picture is."""
-
-
-AGREES = 0.99999  # least cosine of an embedding by a runtime and by Keras
-_SCHEMA = 2
-_NETWORK, _FACTS = "network.tflite", "facts.json"  # in the archive, whose checksums guard them
-_STAMP = (1980, 1, 1, 0, 0, 0)
-
-Run = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
 
 
 class Converted(NamedTuple):
@@ -144,9 +142,6 @@ def _least_cosine(ours: NDArray[np.float32], theirs: NDArray[np.float32]) -> flo
     both_zero = ~a.any(axis=1) & ~b.any(axis=1)
     cosines = (a * b).sum(axis=1) / np.where(lengths > 0, lengths, 1)
     return float(np.where(both_zero, 1.0, cosines).min())
-
-
-_PACKAGES = ("tensorflow", "keras", "ai-edge-litert")
 
 
 def converted(backbone: Runnable, by_keras: Run) -> Converted:

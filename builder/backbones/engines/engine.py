@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable
 from dataclasses import dataclass
 from threading import Lock
 
@@ -12,7 +11,7 @@ import numpy as np
 
 from pocketknn.builder.system import container
 
-from .conversion import Pictures, Runnable, Vectors, converted
+from .conversion import Pictures, Run, Runnable, Vectors, converted
 from .litert import Network
 
 TOGETHER = 8  # pictures that are given to an engine at once
@@ -30,7 +29,7 @@ class Engine:
     """
 
     name: str
-    run: Callable[[Pictures], Vectors]
+    run: Run
     notes: tuple[str, ...] = ()
 
 
@@ -50,7 +49,7 @@ def open_engine(backbone: Runnable) -> Engine:
     return Engine(name="litert", run=run, notes=found.notes)
 
 
-def by_keras(backbone: Runnable) -> Callable[[Pictures], Vectors]:
+def by_keras(backbone: Runnable) -> Run:
     """How Keras embeds at most `TOGETHER` pictures: on all cores, for one caller at a time."""
     lock = Lock()
 

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 
 # Scale and offset from pixels 0..255 to those that a network wants.
 _RANGES = {"0..255": (1.0, 0.0), "0..1": (1 / 255, 0.0), "-1..1": (1 / 127.5, -1.0)}
+# Keras, TensorFlow and coremltools keep names, passes and types of what they build or convert in
+# places that all threads share.
+_ONE_AT_A_TIME = RLock()
 
 
 def from_pixels(net: keras.Model, input_range: str, size: int | None = None) -> keras.Model:
@@ -40,11 +43,6 @@ def with_arrays(net: keras.Model, arrays: Mapping[str, NDArray[np.float32]]) -> 
     for layer in net.layers:
         layer.set_weights([arrays[f"{layer.name}/{one.name}"] for one in layer.weights])
     return net
-
-
-# Keras, TensorFlow and coremltools keep names, passes and types of what they build or convert in
-# places that all threads share.
-_ONE_AT_A_TIME = RLock()
 
 
 @contextmanager

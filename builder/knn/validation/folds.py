@@ -19,6 +19,12 @@ from pocketknn.builder.knn.projection.pca import Projection
 
 PARTS = 5
 MOST_QUERIES = 5000  # of more references one part of no more is left out, once
+# Cosine distance, as a share of the median of two references, up to which two photos of a class
+# show one picture: with EfficientNet-Lite0 97 % of mirrored photographs and most small crops,
+# and one in a hundred of different photographs.
+NEAR_COPY = 0.08
+_SAMPLE = 1000  # references whose median distance stands for that of all
+_MOST_OF_CLASS = 5000  # larger classes are not searched for near-copies
 
 
 class Fold(NamedTuple):
@@ -124,8 +130,7 @@ def dealt(n: int, folds: int, seed: int, classes: Ints | None, groups: Ints | No
         folds: how many parts at most.
         seed: draws who is left out with whom.
         classes: (n,) numbers, of which each part has its share; None where there are none.
-        groups: (n,) the first row of what is never divided, as `groups` gives it; None
-            where nothing is.
+        groups: (n,) the first row of what is never divided, as from `groups`; None for none.
     """
     draw = np.random.default_rng(seed)
     order = np.lexsort((draw.permutation(n), np.zeros(n) if classes is None else classes))
@@ -134,14 +139,6 @@ def dealt(n: int, folds: int, seed: int, classes: Ints | None, groups: Ints | No
     if groups is not None:
         part = part[groups]
     return [np.flatnonzero(part == number) for number in np.unique(part)]
-
-
-# Cosine distance, as a share of the median of two references, up to which two photos of a class
-# show one picture: with EfficientNet-Lite0 97 % of mirrored photographs and most small crops,
-# and one in a hundred of different photographs.
-NEAR_COPY = 0.08
-_SAMPLE = 1000  # references whose median distance stands for that of all
-_MOST_OF_CLASS = 5000  # larger classes are not searched for near-copies
 
 
 def groups(

@@ -19,6 +19,13 @@ _NEAR = 2  # of 255: a profile that moves no colour farther is sRGB, by whatever
 _INTENT = ImageCms.Intent.RELATIVE_COLORIMETRIC
 _FLAGS = ImageCms.Flags.BLACKPOINTCOMPENSATION
 _KEPT = 32  # transforms; a folder holds the photos of few cameras
+# In the words of the manifest.
+DEPTH = (
+    "values of 16 bits are divided by 257; a grey TIFF with none above 4095 is taken for 12 bits"
+)
+_SIXTEEN_BIT = ("I;16", "I;16L", "I;16B", "I;16N", "I")
+_TWELVE_BITS = 4095
+_BITS = 258  # TIFF's tag for the bits of each channel
 
 
 def rgb(image: Image.Image) -> Image.Image:
@@ -78,15 +85,6 @@ def _sample() -> Image.Image:
     steps = np.linspace(0, 255, 9).astype(np.uint8)
     cube = np.stack(np.meshgrid(steps, steps, steps), axis=-1).reshape(-1, 3)
     return Image.fromarray(np.concatenate([cube, np.repeat(steps, 3).reshape(-1, 3)])[None])
-
-
-# In the words of the manifest.
-DEPTH = (
-    "values of 16 bits are divided by 257; a grey TIFF with none above 4095 is taken for 12 bits"
-)
-_SIXTEEN_BIT = ("I;16", "I;16L", "I;16B", "I;16N", "I")
-_TWELVE_BITS = 4095
-_BITS = 258  # TIFF's tag for the bits of each channel
 
 
 def is_deep_tiff(image: Image.Image) -> bool:

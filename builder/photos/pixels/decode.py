@@ -27,6 +27,7 @@ DECODING = f"{RESAMPLE} 2"
 _ENOUGH = 3
 _JPEG = ("JPEG", "MPO")
 _HEIC = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"mif1", b"msf1")
+_ROOM = 32 << 20  # bytes of squares: 1,200 photos at 96 pixels, 220 at 224
 
 # Pillow refuses decompression bombs at 179 million pixels and only warns from half of that on,
 # where real cameras are; broken EXIF warns too, and is passed over. Set once, as the filters of
@@ -121,9 +122,6 @@ def _formats() -> tuple[str, ...]:
         return FORMATS
     pillow_heif.register_heif_opener()
     return (*FORMATS, "HEIF")
-
-
-_ROOM = 32 << 20  # bytes: 1,200 photos at 96 pixels, 220 at 224
 
 
 class Squares:

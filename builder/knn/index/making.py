@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from pocketknn.builder.choices.neighbors import Floats, Ints
 from pocketknn.builder.choices.protocols import Making
-from pocketknn.builder.choices.searches.cells import cells_of
 from pocketknn.builder.choices.searches.index import LARGEST, Codes, Index, encode, scale
+from pocketknn.builder.choices.searches.ivf import cells_of
 
 if TYPE_CHECKING:
     from pocketknn.builder.knn.metric_space import Space

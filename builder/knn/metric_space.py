@@ -180,10 +180,8 @@ class Space(Compared):
         for fold in self.folds:
             here = np.flatnonzero(np.isin(queries, fold.test))
             if len(here):
-                asked, rows = (
-                    fold.project(vectors[queries[here]]),
-                    fold.project(vectors[fold.train]),
-                )
+                asked = fold.project(vectors[queries[here]])
+                rows = fold.project(vectors[fold.train])
                 found[np.ix_(here, fold.train)] = exact.scores(asked, rows, self.metric)
         return found
 

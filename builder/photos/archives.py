@@ -82,10 +82,12 @@ def _of_zip(named: Sequence[tuple[str, int]], note: Note) -> list[str]:
         named: each name as zipfile gives it, and its flags.
         note: told where names are in an encoding that the zip does not say.
     """
-    unsaid = [not flags & _UTF8 and not name.isascii() for name, flags in named]
-    read = [_as_utf8(name) if odd else name for (name, _), odd in zip(named, unsaid, strict=True)]
-    names = [name or given for name, (given, _) in zip(read, named, strict=True)]
-    guessed = [given for name, (given, _) in zip(read, named, strict=True) if name is None]
+    names, guessed = [], []
+    for name, flags in named:
+        read = name if flags & _UTF8 or name.isascii() else _as_utf8(name)
+        names.append(read or name)
+        if read is None:
+            guessed.append(name)
     if guessed:
         note(
             f"warning: the encoding of {len(guessed)} of the zip's names is unknown; they may be"

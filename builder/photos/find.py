@@ -7,6 +7,7 @@ import sys
 import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 from fnmatch import fnmatch
+from itertools import groupby, islice
 from pathlib import Path
 
 from pocketknn.builder.errors import InputError
@@ -53,24 +54,28 @@ def find(
     """
     if isinstance(place, str):
         place = place_of(place)
-    if isinstance(place, Path) and not place.exists():
-        raise InputError(f"{place} does not exist")
     if isinstance(place, Path):
+        if not place.exists():
+            raise InputError(f"{place} does not exist")
         check_file(place)
     if limit is not None and limit < 1:
         raise InputError(f"the limit must be at least 1, not {limit}")
     photos = [
-        _usable(photo)
+        photo
         for photo in _from(place, path_column, label_column, target_columns, note)
         if not any(fnmatch(photo.name, pattern) for pattern in exclude)
     ]
     if not photos:
         raise InputError(f"{place} holds no files; put the photos of each class in a folder below")
+    for photo in photos:  # names are written into the label and reference tables
+        if not photo.name.isprintable() and any("\udc80" <= c <= "\udcff" for c in photo.name):
+            raise InputError(f"the name {photo.name!r} {not_utf_8()}")
     check_classes({photo.label for photo in photos})
     if not Path(place).name.lower().endswith(tables.ENDINGS):
         _refuse_splits(place, photos)
     photos.sort(key=lambda photo: (photo.label, photo.name))
-    return photos if limit is None else list(_first(photos, limit))
+    classes = groupby(photos, lambda photo: photo.label)
+    return [photo for _, same in classes for photo in islice(same, limit)]
 
 
 def not_utf_8() -> str:
@@ -79,17 +84,6 @@ def not_utf_8() -> str:
     if encoding == "utf-8":
         return "is not UTF-8; rename it"
     return f"cannot be read in {encoding}, which this session has; set PYTHONUTF8=1"
-
-
-def _usable(photo: Photo) -> Photo:
-    """The photo, if its names can be written into the label and reference tables.
-
-    Raises:
-        InputError: they cannot.
-    """
-    if not photo.name.isprintable() and any("\udc80" <= c <= "\udcff" for c in photo.name):
-        raise InputError(f"the name {photo.name!r} {not_utf_8()}")
-    return photo
 
 
 def check_classes(names: Iterable[str]) -> None:
@@ -159,14 +153,6 @@ def _from(
     raise InputError(
         f"{place} is a file; give a folder of photos, a .csv or .parquet table, a .zip or a .tar"
     )
-
-
-def _first(photos: Iterable[Photo], limit: int) -> Iterator[Photo]:
-    seen: dict[str, int] = {}
-    for photo in photos:
-        seen[photo.label] = seen.get(photo.label, 0) + 1
-        if seen[photo.label] <= limit:
-            yield photo
 
 
 def _in_folders(folder: Path, note: Note) -> Iterator[Photo]:

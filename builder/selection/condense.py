@@ -119,7 +119,8 @@ def condense(spec: Spec, references: References, plan: Condense) -> Condensed:
     """
     whole = fit(replace(spec.exactly(), reject=None), references)
     _check(plan, whole)
-    each = _bytes_each(spec, whole)
+    # Bytes in the graph, without what a scan takes beside them.
+    each = STORES[spec.references_precision] * (whole.space.width + (whole.metric.SPARE > 0))
     rows = _choose(plan, whole, _count(plan, whole, each))
     resolve_k(spec.k, len(rows))
     k = min(whole.k, len(rows)) if spec.k == AUTO else spec.k
@@ -140,11 +141,6 @@ def condense(spec: Spec, references: References, plan: Condense) -> Condensed:
         bytes=each,
         curve=tuple(sorted(curve, key=lambda point: point.kept)),
     )
-
-
-def _bytes_each(spec: Spec, whole: Fit) -> int:
-    """Bytes that the graph stores of each reference, without what a scan takes beside it."""
-    return STORES[spec.references_precision] * (whole.space.width + (whole.metric.SPARE > 0))
 
 
 def _check(plan: Condense, whole: Fit) -> None:

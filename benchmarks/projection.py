@@ -112,7 +112,7 @@ def ways(references: References, queries: NDArray[np.float32]) -> Iterator[Way]:
             projection = found.projection(size, power)
             yield f"PCA {size}, power {power:g}", size, projection(rows), projection(asked)
     try:
-        spec = best_components(Spec(pca="auto", k=K, vote="uniform"), "classify", references)
+        spec = best_components(Spec(pca="auto", k=K, vote="uniform", head="classify"), references)
         projection = found.projection(int(spec.pca or 0), spec.whiten or 0.0)
         yield CHOSEN, int(spec.pca or 0), projection(rows), projection(asked)
     except InputError:  # nothing is as good as no projection, so a build would have none

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 from math import isfinite
 from pathlib import Path
@@ -101,11 +102,11 @@ class Spec:
         if isinstance(self.weights, str):
             object.__setattr__(self, "weights", Path(self.weights))
         if self.head is not None:
-            _one_of("head", self.head, tuple(HEADS))
-        _one_of("metric", self.metric, tuple(METRICS))
+            _one_of("head", self.head, HEADS)
+        _one_of("metric", self.metric, METRICS)
         _one_of("crop", self.crop, CROPS)
         if self.vote is not None:
-            _one_of("vote", self.vote, tuple(VOTES))
+            _one_of("vote", self.vote, VOTES)
         self._check_projection()
         _one_of("input range", self.input_range, RANGES)
         if isinstance(self.k, str | float) and self.k != AUTO:
@@ -199,7 +200,7 @@ class Spec:
             raise InputError(f"the projection classes needs the head 'classify', not {self.head!r}")
 
     def _check_search(self) -> None:
-        _one_of("references' precision", self.references_precision, tuple(STORES))
+        _one_of("references' precision", self.references_precision, STORES)
         _one_of("search", self.search, (*SEARCHES, AUTO))
         if self.indexed and not METRICS[self.metric].ANGULAR:
             raise InputError(
@@ -249,6 +250,6 @@ def _number(text: str) -> int | float:
     raise InputError(f"a projection to principal components is pca:SIZE:POWER, not with {text!r}")
 
 
-def _one_of(what: str, value: str, choices: tuple[str, ...]) -> None:
+def _one_of(what: str, value: str, choices: Collection[str]) -> None:
     if value not in choices:
         raise InputError(f"unknown {what} {value!r}; choose from {', '.join(choices)}")

@@ -711,7 +711,7 @@ def test_the_cache_serves_a_second_build_and_can_be_cleared(
     assert ": 12 pictures" in pocketknn("cache", "show").out
     assert "a converted graph" in pocketknn("cache", "show").out
     monkeypatch.setattr(
-        "pocketknn.builder.embedding.batch.picture", None
+        "pocketknn.builder.embedding.local.picture", None
     )  # nothing is decoded again
     monkeypatch.setattr(
         test_inputs, "from_photos", lambda photos, net, *more, **options: test_inputs.synthetic(net)

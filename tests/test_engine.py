@@ -16,11 +16,11 @@ from conftest import drawing
 from pocketknn.builder import Spec, embed, find, load_backbone
 from pocketknn.builder.backbones import bundled
 from pocketknn.builder.backbones.backbone import Backbone
-from pocketknn.builder.backbones.engines import conversion, network_cache
-from pocketknn.builder.backbones.networks.efficientnet_lite import LITES
+from pocketknn.builder.backbones.efficientnet_lite import LITES
+from pocketknn.builder.backbones.engines import conversion
+from pocketknn.builder.backbones.mobilenets import address
 from pocketknn.builder.backbones.networks.mobilenets import FAMILIES, network
 from pocketknn.builder.backbones.weights.info_cache import Facts, hash_of
-from pocketknn.builder.backbones.weights.keras_downloads import address
 from pocketknn.builder.embedding.cache import Embeddings
 from pocketknn.builder.embedding.local import run
 from pocketknn.builder.system.cache import Cache
@@ -144,7 +144,7 @@ def test_a_users_own_network_is_run_by_litert_too(tmp_path, cache):
     assert (found.engine.name, again.engine.name) == ("litert", "litert")
     (kept,) = cache.glob("*.network")
     with zipfile.ZipFile(kept) as archive:
-        assert json.loads(archive.read("facts.json"))["cosine"] >= network_cache.AGREES
+        assert json.loads(archive.read("facts.json"))["cosine"] >= conversion.AGREES
     assert again.facts == found.facts == Facts.of(again.model)
     np.testing.assert_array_equal(run(found, pictures(12)), run(again, pictures(12)))
 
@@ -202,9 +202,9 @@ def cut(path):
 
 def test_a_network_of_other_versions_serves_these_no_more(tmp_path, cache, monkeypatch):
     assert own(tmp_path, identity).engine.notes == ()
-    there = network_cache.version
+    there = conversion.version
     monkeypatch.setattr(
-        network_cache, "version", lambda name: "1.0" if name == "tensorflow" else there(name)
+        conversion, "version", lambda name: "1.0" if name == "tensorflow" else there(name)
     )
     assert load_backbone(Spec(backbone=str(tmp_path / "own.keras"))).engine.notes == ()
     assert len(Cache(cache).items("networks")) == 2

@@ -15,9 +15,8 @@ from pocketknn.builder.knn.projection.classes import discriminant
 from pocketknn.builder.knn.resolve import fit
 from pocketknn.builder.knn.temperature import Asked, most_likely, usual
 from pocketknn.builder.knn.validation import rejection
-from pocketknn.builder.knn.validation.folds import PARTS, Fold, folds
+from pocketknn.builder.knn.validation.folds import PARTS, Fold, folds, groups
 from pocketknn.builder.knn.validation.leave_one_out import leave_one_out
-from pocketknn.builder.knn.validation.near_copies import groups
 from pocketknn.export.report.statistics.answers import of_references
 from pocketknn.export.report.statistics.curves import learning_curve
 

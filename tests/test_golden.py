@@ -328,7 +328,7 @@ def test_pictures_of_photos_are_those_of_the_build(photos, tmp_path):
     """Half of the drawn photos are mirrored; what is written is what was asked."""
     from pocketknn.builder import find, load_backbone
     from pocketknn.builder.embedding.local import embed
-    from pocketknn.builder.photos.pixels.squares import Squares
+    from pocketknn.builder.photos.pixels.decode import Squares
     from pocketknn.export.parity import test_inputs as queries
 
     spec = plain(backbone="pixels", size=20)

@@ -6,7 +6,7 @@ from conftest import PLAIN, PRECISION, Case, photo_case, plain
 from sklearn.neighbors import NearestNeighbors
 
 from pocketknn.builder.choices.searches import find
-from pocketknn.builder.choices.searches.scalar_quantization import LARGEST, encode, scale
+from pocketknn.builder.choices.searches.index import LARGEST, encode, scale
 from pocketknn.builder.errors import InputError
 from pocketknn.builder.graph.wire import wire
 from pocketknn.builder.knn import exact as neighbors

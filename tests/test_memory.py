@@ -129,7 +129,7 @@ def test_embeddings_are_held_once(photos):
 
 
 def test_it_is_said_before_a_photo_is_read(photos, pocketknn, tmp_path, monkeypatch, free):
-    monkeypatch.setattr("pocketknn.builder.embedding.batch.picture", None)
+    monkeypatch.setattr("pocketknn.builder.embedding.local.picture", None)
     free(2 * 4 * 12 * 1280 - 1)
     for more in ([], ["--plan"]):
         given = ("-o", tmp_path / "out", "--backbone", "bundled", "--no-cache", *more)

@@ -83,9 +83,7 @@ def test_the_cosines_are_those_of_centred_whitened_vectors():
 
 def judged(references, size, power, seed=0):
     """The slow way: scikit-learn alone, with the parts that are drawn."""
-    parts = [
-        part.test for part in module._begin(plain(pca="auto", seed=seed), "", references).parts
-    ]
+    parts = [part.test for part in module._begin(plain(pca="auto", seed=seed), references).parts]
     right = 0
     for test in parts:
         train = np.delete(np.arange(len(references)), test)
@@ -114,7 +112,7 @@ def test_auto_takes_what_answers_best_by_scikit_learns_count():
 
 def test_the_parts_hold_each_class_alike_and_each_reference_once():
     references = classes(n=60, noise=1.0)  # none of them is nearly another
-    parts = module._begin(plain(pca="auto", seed=4), "classify", references).parts
+    parts = module._begin(plain(pca="auto", seed=4, head="classify"), references).parts
     assert sorted(np.concatenate([part.test for part in parts])) == list(range(60))
     for part in parts:
         assert np.bincount(references.label_ids[part.test]).tolist() == [3, 3, 3, 3]
@@ -122,8 +120,8 @@ def test_the_parts_hold_each_class_alike_and_each_reference_once():
         np.testing.assert_array_equal(
             part.train.vectors, np.delete(references.vectors, part.test, axis=0)
         )
-    again = module._begin(plain(pca="auto", seed=4), "classify", references).parts
-    other = module._begin(plain(pca="auto", seed=5), "classify", references).parts
+    again = module._begin(plain(pca="auto", seed=4, head="classify"), references).parts
+    other = module._begin(plain(pca="auto", seed=5, head="classify"), references).parts
     assert [list(p.test) for p in parts] == [list(p.test) for p in again]
     assert [list(p.test) for p in parts] != [list(p.test) for p in other]
 
@@ -152,7 +150,7 @@ def test_auto_of_image_search_keeps_the_stated_share_of_the_neighbours():
     assert 1 < size < 24
     for few, enough in ((size, True), (size // 2, False)):
         trial = module._begin(
-            plain(pca="auto", whiten=0.0, metric="euclidean"), "neighbors", References.of(rows)
+            plain(pca="auto", whiten=0.0, metric="euclidean"), References.of(rows)
         )
         recall = []
         for part in trial.parts:
@@ -172,14 +170,14 @@ def test_copies_of_a_picture_do_not_answer_for_each_other():
     rows = np.repeat(np.arange(60), 2)
     labels = [once.label_of(row) for row in rows]
     twice = References.of(once.vectors[rows], labels, sha256=[f"{row}" for row in rows])
-    assert best_components(plain(pca="auto"), "classify", twice) == best_components(
-        plain(pca="auto"), "classify", once
+    assert best_components(plain(pca="auto", head="classify"), twice) == best_components(
+        plain(pca="auto", head="classify"), once
     )
 
 
 def test_of_very_many_references_some_are_drawn(monkeypatch):
     monkeypatch.setattr(module, "_MOST", 50)
-    trial = module._begin(plain(pca="auto"), "classify", classes(noise=2.0))
+    trial = module._begin(plain(pca="auto", head="classify"), classes(noise=2.0))
     assert len(trial.references) == 50
     assert fit(plain(pca="auto"), classes(noise=2.0)).spec.pca >= 1
 

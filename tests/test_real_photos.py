@@ -8,7 +8,7 @@ from sklearn.metrics.pairwise import cosine_similarity
 from sklearn.neighbors import KNeighborsClassifier
 
 from pocketknn.builder import Spec, embed, find, load_backbone
-from pocketknn.builder.photos.pixels.squares import Squares
+from pocketknn.builder.photos.pixels.decode import Squares
 from pocketknn.export import FORMATS, export, load
 from pocketknn.export.formats.options import Options
 from pocketknn.export.parity.test_inputs import apart, calibration, from_photos

@@ -70,7 +70,7 @@ def test_leave_one_out_is_that_of_scikit_learn_and_the_manifest(metric):
 def test_errors_by_k_are_those_of_scikit_learn():
     case = vector_case(n=40, k=3, metric="euclidean")
     rows, ids = case.references.vectors.astype(float), case.references.label_ids
-    wrong = errors_by_k(case.fit.spec, case.fit.space, "classify")
+    wrong = errors_by_k(case.fit.spec, case.fit.space)
     assert wrong.shape == (39, 1)
     for k in (1, 5, 39):
         missed = 0
@@ -84,7 +84,7 @@ def test_errors_by_k_are_those_of_scikit_learn():
 def test_accuracy_by_k_has_wilsons_intervals_and_the_smallest_best():
     case = vector_case(n=40, k=3, metric="euclidean")
     found = accuracy_by_k(case.fit)
-    wrong = errors_by_k(case.fit.spec, case.fit.space, "classify")[:, 0]
+    wrong = errors_by_k(case.fit.spec, case.fit.space)[:, 0]
     np.testing.assert_allclose(found.values, 1 - wrong)
     assert found.best == np.argmin(wrong.round(12)) + 1
     for share, value in zip(found.shares, found.values, strict=True):

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from pocketknn.builder import Spec, find, load_backbone
-from pocketknn.builder.embedding.batch import Done, Look, attempt
+from pocketknn.builder.embedding.embedded import Done
+from pocketknn.builder.embedding.local import Look, attempt
 from pocketknn.builder.embedding.ray import shards
 from pocketknn.builder.photos.photo import PictureError, UnreadError
 

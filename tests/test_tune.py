@@ -18,9 +18,9 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 
 from pocketknn.builder import InputError, References, Spec, embed, find, load_backbone
-from pocketknn.builder.embedding import batch
+from pocketknn.builder.embedding import local
 from pocketknn.builder.knn.projection.classes import discriminant
-from pocketknn.builder.knn.validation.near_copies import groups
+from pocketknn.builder.knn.validation.folds import groups
 from pocketknn.builder.references import ml5_json
 from pocketknn.builder.selection.cross_validation import tune
 from pocketknn.builder.selection.grid import Grid
@@ -410,9 +410,9 @@ def test_the_files(photos, pocketknn, tmp_path):
 def test_pictures_are_embedded_once_for_each_crop(photos, pocketknn, tmp_path, monkeypatch):
     monkeypatch.setenv("POCKETKNN_CACHE", str(tmp_path / "cache"))
     seen = []
-    real = batch.picture
+    real = local.picture
     monkeypatch.setattr(
-        "pocketknn.builder.embedding.batch.picture",
+        "pocketknn.builder.embedding.local.picture",
         lambda content, size, crop: seen.append(crop) or real(content, size, crop),
     )
     first = pocketknn(*pixels(photos))
@@ -512,7 +512,7 @@ def test_references_of_an_earlier_build_keep_their_crop(photos, pocketknn, tmp_p
 )
 def test_mistakes_are_one_line(photos, pocketknn, tmp_path, monkeypatch, more, words):
     monkeypatch.setattr(
-        "pocketknn.builder.embedding.batch.picture", None
+        "pocketknn.builder.embedding.local.picture", None
     )  # nothing is embedded for them
     monkeypatch.setenv("POCKETKNN_CACHE", str(tmp_path / "cache"))
     said = pocketknn(*pixels(photos, "-o", tmp_path / "tuned", *more))

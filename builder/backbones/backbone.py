@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from pocketknn.builder.backbones.engines.conversion import Run
 from pocketknn.builder.backbones.engines.engine import Engine, open_engine
-from pocketknn.builder.backbones.networks.layer_names import fresh_names
+from pocketknn.builder.backbones.networks.keras_models import fresh_names
 from pocketknn.builder.backbones.weights.info_cache import Facts
 from pocketknn.builder.system.cache import USUAL, Cache
 
@@ -16,8 +17,6 @@ from .provenance import Provenance
 
 if TYPE_CHECKING:
     import keras
-
-    from pocketknn.builder.backbones.engines.runnable import Pictures, Vectors
 
 Load = Callable[[], "keras.Model"]
 
@@ -47,7 +46,7 @@ class Backbone:
     facts: Facts
     load: Load = field(repr=False)
     graph: Callable[[], bytes] | None = field(default=None, repr=False)
-    by_numpy: Callable[[Pictures], Vectors] | None = field(default=None, repr=False)
+    by_numpy: Run | None = field(default=None, repr=False)
     by_keras: bool = False
     input_range: str = "0..255"
     weights: str = ""

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pocketknn.builder.backbones.networks import weightless_graphs
-from pocketknn.builder.backbones.networks.from_pixels import from_pixels, with_arrays
+from pocketknn.builder.backbones.networks.keras_models import from_pixels, with_arrays
 from pocketknn.builder.backbones.networks.mobilenets import FAMILIES, check_size, network
 from pocketknn.builder.backbones.weights.info_cache import Facts, hash_of
 from pocketknn.builder.spec import Spec

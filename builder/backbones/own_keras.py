@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pocketknn.builder.backbones.networks.from_pixels import from_pixels
+from pocketknn.builder.backbones.networks.keras_models import from_pixels
 from pocketknn.builder.backbones.weights.info_cache import known, sha256_of
 from pocketknn.builder.errors import OF_THE_MACHINE, InputError, first_line
 from pocketknn.builder.spec import Spec

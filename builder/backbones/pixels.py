@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from pocketknn.builder.backbones.engines.conversion import Pictures, Vectors
 from pocketknn.builder.backbones.weights.info_cache import Facts, hash_of
 from pocketknn.builder.spec import Spec
 from pocketknn.builder.system.cache import Cache
@@ -14,8 +15,6 @@ from .backbone import Backbone
 
 if TYPE_CHECKING:
     import keras
-
-    from pocketknn.builder.backbones.engines.runnable import Pictures, Vectors
 
 _SIZE = 32
 

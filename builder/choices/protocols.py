@@ -6,6 +6,7 @@ numpy; what takes a `KerasTensor` says the same in Keras operations, and shares 
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
@@ -16,9 +17,7 @@ from numpy.typing import NDArray
 if TYPE_CHECKING:
     from pocketknn.builder.choices.searches.index import Index
 
-    from .neighbors import Floats as Floats
-    from .neighbors import Ints as Ints
-    from .neighbors import Neighbors as Neighbors
+    from .neighbors import Floats, Ints, Neighbors
 
 KerasTensor = Any  # Keras' own, whose import takes seconds
 Layer = Any
@@ -212,7 +211,8 @@ class Head(Protocol):
         """The `OUTPUT`, from scores and indices (batch, k), given the `constants`."""
 
 
-class Making(Protocol):
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Making(ABC):
     """The references that an index is made for, and how their exact neighbours do in it.
 
     Attributes:
@@ -220,44 +220,49 @@ class Making(Protocol):
         k: how many neighbours are wanted.
         width: values r of a reference.
         precision: how the references are stored.
-        share: of the exact neighbours, what numbers are chosen to find.
-        most_kept: share of them that the stored precision does not lose.
         candidates: how many are asked for; None for as many as needed.
         probes: the same of cells.
-        stored: the references as the file holds them, all compared.
     """
 
-    @property
-    def n(self) -> int: ...
-    @property
-    def k(self) -> int: ...
-    @property
-    def width(self) -> int: ...
-    @property
-    def precision(self) -> str: ...
-    @property
-    def share(self) -> float: ...
-    @property
-    def most_kept(self) -> float: ...
-    @property
-    def candidates(self) -> int | None: ...
-    @property
-    def probes(self) -> int | None: ...
-    @property
-    def stored(self) -> Index: ...
+    n: int
+    k: int
+    width: int
+    precision: str
+    candidates: int | None
+    probes: int | None
 
+    @property
+    @abstractmethod
+    def share(self) -> float:
+        """Of the exact neighbours, what numbers are chosen to find."""
+
+    @property
+    @abstractmethod
+    def most_kept(self) -> float:
+        """Share of the sought neighbours that the stored precision does not lose."""
+
+    @property
+    @abstractmethod
+    def stored(self) -> Index:
+        """The references as the file holds them, all compared."""
+
+    @abstractmethod
     def widths(self) -> list[int]:
         """Of the scans that are tried, the widest last."""
 
+    @abstractmethod
     def scanned(self, width: int) -> Index:
         """An index with a scan over all references, and as yet no number of candidates."""
 
+    @abstractmethod
     def in_cells(self, one: Index, count: int) -> Index:
         """An index whose scan is put into so many cells; as yet without a number of probes."""
 
+    @abstractmethod
     def places(self, one: Index) -> Ints:
         """Of each sought neighbour, how many references a scan ranks before it; n if lost."""
 
+    @abstractmethod
     def cells_before(self, one: Index) -> Ints | None:
         """The same of cells; None where there is one reference only."""
 

@@ -15,16 +15,14 @@ from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
 from threading import Lock
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from pocketknn.builder.backbones.backbone import Backbone
 from pocketknn.builder.photos.pixels.decode import DECODING
 from pocketknn.builder.system.cache import Cache, key_of, mark_used
-
-if TYPE_CHECKING:
-    from pocketknn.builder.backbones.backbone import Backbone
 
 _SCHEMA = 2
 # What decodes a picture, and what runs each engine: other versions may round otherwise.

@@ -5,23 +5,34 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from pocketknn.builder.backbones.backbone import Backbone
+from pocketknn.builder.backbones.provenance import Provenance
 from pocketknn.builder.errors import InputError
-from pocketknn.builder.photos.photo import Photo
-from pocketknn.builder.references.ids import ids_of
+from pocketknn.builder.photos.photo import Photo, PictureError
+from pocketknn.builder.references.columns import ids_of
 from pocketknn.builder.references.references import References
 
-from .batch import Done, Outcome
-
-if TYPE_CHECKING:
-    from pocketknn.builder.backbones.backbone import Backbone
-    from pocketknn.builder.backbones.provenance import Provenance
-
 _NO_LABEL = "lies beside the class folders, or its label in the table is empty"
+
+
+class Done(NamedTuple):
+    """A picture that was embedded.
+
+    Attributes:
+        sha256: hash of the file.
+        embedding: (d,) float32.
+    """
+
+    sha256: str
+    embedding: NDArray[np.float32]
+
+
+Outcome = Done | PictureError
 # What became of each of some photos, in their order.
 Attempts = Callable[[Sequence[Photo]], Generator[Outcome, None, None]]
 

@@ -6,13 +6,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from pocketknn.builder.choices.protocols import Constants
 from pocketknn.builder.choices.searches import SEARCHES
 from pocketknn.builder.choices.searches.index import Index
 
 if TYPE_CHECKING:
     from keras import KerasTensor
-
-    from pocketknn.builder.choices.protocols import Constants
 
 LARGE = ("references", "scan", "cells")  # the constants that have a row for each reference
 _LIMIT = 1e30  # more than any score

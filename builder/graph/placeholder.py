@@ -9,8 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pocketknn.builder.choices.metrics import METRICS
-from pocketknn.builder.choices.searches.index import Cells, Index
-from pocketknn.builder.choices.searches.scalar_quantization import LARGEST, Codes
+from pocketknn.builder.choices.searches.index import LARGEST, Cells, Codes, Index
 from pocketknn.builder.knn.fit import Fit
 from pocketknn.builder.knn.metric_space import Space
 from pocketknn.builder.references.references import References

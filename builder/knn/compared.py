@@ -5,23 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pocketknn.builder.choices.metrics import METRICS
+from pocketknn.builder.choices.metrics.cosine import has_length, kept_unit
 from pocketknn.builder.choices.neighbors import Floats, Ints, Neighbors
+from pocketknn.builder.choices.protocols import Constants, Metric
+from pocketknn.builder.knn.projection.pca import Projection
+from pocketknn.builder.references.references import References
 
 from . import exact
 
-if TYPE_CHECKING:
-    from pocketknn.builder.choices.protocols import Constants, Metric
-    from pocketknn.builder.knn.projection.pca import Projection
-    from pocketknn.builder.references.references import References
-
 _BLOCK = 4096  # rows that are computed at once
-_ROUNDING = 1e-6  # a unit vector's length in float32 is off by less, whatever d
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -78,7 +75,7 @@ class Compared:
             single = np.empty((len(self.references), self.width), np.float32)
             for block in self._blocks:  # all in float64 would take twice the room of the result
                 rows = self.project(self.references.vectors[block])
-                single[block] = _units(rows) if self._metric.ANGULAR else rows
+                single[block] = kept_unit(rows) if self._metric.ANGULAR else rows
         return single
 
     @cached_property
@@ -89,7 +86,7 @@ class Compared:
     def unit_blocks(self) -> Iterator[tuple[slice, Floats]]:
         """What an angular metric compares, some rows at a time: unit vectors, zeros stay zeros."""
         for block in self._blocks:
-            yield block, _units(self.project(self.references.vectors[block]))
+            yield block, kept_unit(self.project(self.references.vectors[block]))
 
     def units_of(self, rows: Ints) -> Floats:
         """What is compared of some references (m, r), at unit length."""
@@ -103,7 +100,7 @@ class Compared:
     @property
     def _are_units(self) -> bool:
         vectors = self.references.vectors
-        return all(_has_length(vectors[block].astype(np.float64)).all() for block in self._blocks)
+        return all(has_length(vectors[block]).all() for block in self._blocks)
 
     def scores(self, embeddings: NDArray[np.floating]) -> Floats:
         """Exact score of each reference for each embedding (q, d): (q, n)."""
@@ -129,14 +126,3 @@ class Compared:
         if self._metric.ANGULAR:
             return np.ones(len(rows))
         return -exact.scores(rows, np.zeros((1, rows.shape[1])), self.metric)[:, 0]
-
-
-def _has_length(rows: Floats) -> NDArray[np.bool_]:
-    """Whether each row is of length 1, but for rounding: (n,)."""
-    near: NDArray[np.bool_] = np.abs(np.sqrt((rows**2).sum(axis=1)) - 1) <= _ROUNDING
-    return near
-
-
-def _units(rows: Floats) -> Floats:
-    """Rows of unit length; those that have it stay, as scaling twice would flip last bits."""
-    return np.where(_has_length(rows)[:, None], rows, exact.unit(rows))

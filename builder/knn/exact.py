@@ -34,16 +34,6 @@ def scores(
     return METRICS[metric].scores(queries, references)
 
 
-def search(
-    queries: NDArray[np.floating],
-    references: NDArray[np.floating],
-    k: int,
-    metric: str = "cosine",
-) -> Neighbors:
-    """Exact k-NN of queries (q, d) among references (n, d)."""
-    return _search(queries, references, k, metric, None)
-
-
 def leave_one_out(
     references: NDArray[np.floating],
     k: int,
@@ -60,17 +50,17 @@ def leave_one_out(
     """
     asked = np.arange(len(references)) if queries is None else np.asarray(queries)
     k = min(k, len(references) - 1)
-    return _search(references[asked], references, k, metric, asked)
+    return search(references[asked], references, k, metric, own=asked)
 
 
-def _search(
+def search(
     queries: NDArray[np.floating],
     references: NDArray[np.floating],
     k: int,
-    metric: str,
-    own: Ints | None,
+    metric: str = "cosine",
+    own: Ints | None = None,
 ) -> Neighbors:
-    """The k best of all references, which are made float64 a block at a time.
+    """Exact k-NN of queries (q, d) among references (n, d), a block of which is float64 at a time.
 
     Args:
         queries: (q, d).
@@ -101,7 +91,8 @@ def _search(
             numbers = np.broadcast_to(np.arange(first, first + len(rows)), found.shape)
             known = np.concatenate([best.indices[start : start + _ROWS_AT_ONCE], numbers], axis=1)
             blocks.append(Neighbors(both.scores, np.take_along_axis(known, both.indices, axis=1)))
-        best = _stack(blocks) if blocks else best
+        if blocks:
+            best = Neighbors(*map(np.concatenate, zip(*blocks, strict=True)))
     if not expanded:
         return best
     # The product has lost its digits near zero.
@@ -112,10 +103,3 @@ def _search(
         scores[number] = -np.sqrt((differences**2).sum(axis=1))
     nearest = rank(scores, k)
     return Neighbors(nearest.scores, np.take_along_axis(candidates, nearest.indices, axis=1))
-
-
-def _stack(blocks: list[Neighbors]) -> Neighbors:
-    return Neighbors(
-        np.concatenate([block.scores for block in blocks]),
-        np.concatenate([block.indices for block in blocks]),
-    )

@@ -10,17 +10,37 @@ from numpy.typing import NDArray
 
 from pocketknn.builder.choices.heads import HEADS
 from pocketknn.builder.choices.metrics import METRICS
+from pocketknn.builder.choices.neighbors import Floats, Neighbors
 from pocketknn.builder.choices.protocols import Head, Metric, Voting
+from pocketknn.builder.choices.searches.index import Index
+from pocketknn.builder.choices.votes import VOTES
+from pocketknn.builder.references.references import References
 from pocketknn.builder.spec import UNKNOWN, Spec
 
-from .voting import voting_of
-
 if TYPE_CHECKING:
-    from pocketknn.builder.choices.neighbors import Floats, Neighbors
-    from pocketknn.builder.choices.searches.index import Index
-    from pocketknn.builder.references.references import References
-
     from .metric_space import Space
+
+
+def voting_of(spec: Spec, space: Space) -> Voting:
+    """How much each neighbour counts, before any rejection.
+
+    Args:
+        spec: with a vote, and a temperature where that has one.
+        space: the references.
+    """
+    return Voting(
+        examples=space.references,
+        vote=VOTES[str(spec.vote)],
+        metric=METRICS[space.metric],
+        exact_hit=space.exact_hit("float32"),
+        temperature=float(spec.temperature or 1.0),
+        balanced=bool(spec.balanced),
+    )
+
+
+def answers(spec: Spec, space: Space, nearest: Neighbors) -> Floats:
+    """What these neighbours answer: values (q, T), or votes (q, classes) before any rejection."""
+    return HEADS[str(spec.head)].answers(nearest, voting_of(spec, space))
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

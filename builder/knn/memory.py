@@ -35,13 +35,9 @@ def check_room(spec: Spec, n: int, d: int, *, held: bool = False) -> None:
     Raises:
         InputError: it is too little.
     """
-    r = (
-        min(spec.pca, d)
-        if isinstance(spec.pca, int)
-        else d
-        if spec.projection in ("none", "auto")
-        else 1
-    )
+    r = d if spec.projection in ("none", "auto") else 1
+    if isinstance(spec.pca, int):
+        r = min(spec.pca, d)
     each = STORES[spec.references_precision] * r
     each += 0 if held else 4 * d
     # Principal components are found in float64; what tells classes apart, some rows at a time.

@@ -15,8 +15,7 @@ from pocketknn.builder.choices.neighbors import Floats, Ints, Neighbors
 from pocketknn.builder.errors import InputError
 from pocketknn.builder.knn.projection.classes import one_thread
 from pocketknn.builder.knn.projection.pca import Projection
-from pocketknn.builder.knn.validation.folds import MOST_QUERIES, Fold, folds
-from pocketknn.builder.knn.validation.near_copies import groups
+from pocketknn.builder.knn.validation.folds import MOST_QUERIES, Fold, folds, groups
 
 from . import exact
 from .compared import Compared
@@ -181,10 +180,8 @@ class Space(Compared):
         for fold in self.folds:
             here = np.flatnonzero(np.isin(queries, fold.test))
             if len(here):
-                asked, rows = (
-                    fold.project(vectors[queries[here]]),
-                    fold.project(vectors[fold.train]),
-                )
+                asked = fold.project(vectors[queries[here]])
+                rows = fold.project(vectors[fold.train])
                 found[np.ix_(here, fold.train)] = exact.scores(asked, rows, self.metric)
         return found
 

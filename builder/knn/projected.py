@@ -4,24 +4,21 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pocketknn.builder.choices.heads import HEADS
 from pocketknn.builder.choices.metrics import METRICS
+from pocketknn.builder.choices.neighbors import Ints
 from pocketknn.builder.errors import InputError
 from pocketknn.builder.knn.projection.classes import discriminant, one_thread
 from pocketknn.builder.knn.projection.pca import Projection, pca
+from pocketknn.builder.references.references import References
 from pocketknn.builder.spec import AUTO, Spec, resolve_k
 
 from .metric_space import Space
 from .temperature import Asked, most_likely, usual
-
-if TYPE_CHECKING:
-    from pocketknn.builder.choices.neighbors import Ints
-    from pocketknn.builder.references.references import References
 
 # Widths of learned projections, and how many references there are where a wider one counts.
 _WIDTHS = (32, 64, 96, 128, 192, 256, 384, 512, 768, 1024)

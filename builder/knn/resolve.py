@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 from pocketknn.builder.choices.heads import HEADS
 from pocketknn.builder.choices.searches import SEARCHES
@@ -13,17 +12,14 @@ from pocketknn.builder.knn.index.choose import index
 from pocketknn.builder.knn.projection.pca_size import best_components
 from pocketknn.builder.knn.validation import rejection
 from pocketknn.builder.knn.validation.leave_one_out import best_k
+from pocketknn.builder.references.references import References
 from pocketknn.builder.spec import AUTO, UNKNOWN, Spec, resolve_k
 
 from .fit import Fit
 from .memory import check_differences, check_room
+from .metric_space import Space
 from .projected import projected, space_of
 from .temperature import temperature
-
-if TYPE_CHECKING:
-    from pocketknn.builder.references.references import References
-
-    from .metric_space import Space
 
 
 def fit(spec: Spec, references: References) -> Fit:
@@ -47,7 +43,7 @@ def fit(spec: Spec, references: References) -> Fit:
     if spec.soft and spec.temperature is None:
         spec = replace(spec, temperature=_temperature(spec, space))
     if spec.k == AUTO:
-        spec = replace(spec, k=best_k(spec, space, str(spec.head)))
+        spec = replace(spec, k=best_k(spec, space))
     if spec.reject == AUTO:
         spec = replace(spec, reject=rejection.threshold(space, spec.false_rejection))
     found = index(spec, space, int(spec.k or 1))
@@ -71,7 +67,7 @@ def _with_components(spec: Spec, references: References) -> Spec:
     if spec.soft and spec.temperature is None:  # one for all numbers of components
         plain = space_of(replace(spec, projection="none", pca=None, whiten=None), references)
         trial = replace(spec, temperature=_temperature(spec, plain))
-    found = best_components(trial, str(spec.head), references)
+    found = best_components(trial, references)
     return replace(spec, pca=found.pca, whiten=found.whiten)
 
 

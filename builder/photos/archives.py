@@ -12,20 +12,20 @@ import tarfile
 import tempfile
 import threading
 import zipfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import IO, Any
 
 from pocketknn.builder.errors import InputError
 
-from .names import Note, is_litter, of_zip
-from .photo import Photo
+from .photo import Note, Photo, is_litter
 from .readers import LARGEST, within
 
 _ZIP = ".zip"
 _TARS = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")
 _MOST_GROWTH = 20  # times; bitmaps of drawings may shrink that much in an archive
+_UTF8 = 0x800  # a zip's mark of names in UTF-8; others are CP437, as zips are defined
 _SPARE_DISK = 64 << 20  # bytes that are left to others
 _UNPACKERS: dict[bytes, Callable[[Path], Any]] = {
     b"\x1f\x8b": gzip.open,
@@ -69,10 +69,41 @@ def photos_in(path: Path, note: Note) -> Iterator[Photo]:
 def _zip_members(path: Path, note: Note) -> Iterator[Member]:
     archive = zipfile.ZipFile(path)  # stays open as long as its members are used
     infos = archive.infolist()
-    names = of_zip([(info.filename, info.flag_bits) for info in infos], note)
+    names = _of_zip([(info.filename, info.flag_bits) for info in infos], note)
     for name, info in zip(names, infos, strict=True):
         if not name.endswith("/"):
             yield name, within(info.file_size, partial(archive.read, info))
+
+
+def _of_zip(named: Sequence[tuple[str, int]], note: Note) -> list[str]:
+    """The names in a zip as they were written, with forward slashes.
+
+    Args:
+        named: each name as zipfile gives it, and its flags.
+        note: told where names are in an encoding that the zip does not say.
+    """
+    names, guessed = [], []
+    for name, flags in named:
+        read = name if flags & _UTF8 or name.isascii() else _as_utf8(name)
+        names.append(read or name)
+        if read is None:
+            guessed.append(name)
+    if guessed:
+        note(
+            f"warning: the encoding of {len(guessed)} of the zip's names is unknown; they may be"
+            f" garbled, such as {guessed[0]!r}; unpack it with their encoding and give the folder"
+        )
+    if not any("/" in name for name in names):  # Windows wrote it, against the rule of zips
+        names = [name.replace("\\", "/") for name in names]
+    return names
+
+
+def _as_utf8(name: str) -> str | None:
+    """A name that was taken for CP437 though it is UTF-8, which many tools do not say."""
+    try:
+        return name.encode("cp437").decode("utf-8")
+    except UnicodeError:
+        return None
 
 
 def _tar_members(path: Path) -> Iterator[Member]:

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 from fnmatch import fnmatch
+from itertools import groupby, islice
 from pathlib import Path
 
 from pocketknn.builder.errors import InputError
 
-from . import archives, folders, tables
-from .names import Note, refuse_splits
-from .photo import Photo
-from .readers import check_file
+from . import archives, tables
+from .photo import Note, Photo, is_litter
+from .readers import LocalFile, check_file
 from .remote import photos_at, place_of
 
 _LONGEST_LABEL = 255
+_TRAIN = ("train", "training")
+_PARTS = (*_TRAIN, "val", "valid", "validation", "dev", "test", "testing", "eval")
 
 
 def find(
@@ -51,24 +54,28 @@ def find(
     """
     if isinstance(place, str):
         place = place_of(place)
-    if isinstance(place, Path) and not place.exists():
-        raise InputError(f"{place} does not exist")
     if isinstance(place, Path):
+        if not place.exists():
+            raise InputError(f"{place} does not exist")
         check_file(place)
     if limit is not None and limit < 1:
         raise InputError(f"the limit must be at least 1, not {limit}")
     photos = [
-        _usable(photo)
+        photo
         for photo in _from(place, path_column, label_column, target_columns, note)
         if not any(fnmatch(photo.name, pattern) for pattern in exclude)
     ]
     if not photos:
         raise InputError(f"{place} holds no files; put the photos of each class in a folder below")
+    for photo in photos:  # names are written into the label and reference tables
+        if not photo.name.isprintable() and any("\udc80" <= c <= "\udcff" for c in photo.name):
+            raise InputError(f"the name {photo.name!r} {not_utf_8()}")
     check_classes({photo.label for photo in photos})
     if not Path(place).name.lower().endswith(tables.ENDINGS):
-        refuse_splits(place, photos)
+        _refuse_splits(place, photos)
     photos.sort(key=lambda photo: (photo.label, photo.name))
-    return photos if limit is None else list(_first(photos, limit))
+    classes = groupby(photos, lambda photo: photo.label)
+    return [photo for _, same in classes for photo in islice(same, limit)]
 
 
 def not_utf_8() -> str:
@@ -77,17 +84,6 @@ def not_utf_8() -> str:
     if encoding == "utf-8":
         return "is not UTF-8; rename it"
     return f"cannot be read in {encoding}, which this session has; set PYTHONUTF8=1"
-
-
-def _usable(photo: Photo) -> Photo:
-    """The photo, if its names can be written into the label and reference tables.
-
-    Raises:
-        InputError: they cannot.
-    """
-    if not photo.name.isprintable() and any("\udc80" <= c <= "\udcff" for c in photo.name):
-        raise InputError(f"the name {photo.name!r} {not_utf_8()}")
-    return photo
 
 
 def check_classes(names: Iterable[str]) -> None:
@@ -115,6 +111,27 @@ def check_classes(names: Iterable[str]) -> None:
             )
 
 
+def _refuse_splits(place: Path | str, photos: Iterable[Photo]) -> None:
+    """Refuse folders such as train and test that hold the same classes.
+
+    Raises:
+        InputError: they do; it says what to type.
+    """
+    classes: dict[str, set[str]] = {}
+    for photo in photos:
+        part, _, label = photo.label.partition("/")
+        classes.setdefault(part, set()).add(label)
+    parts = sorted(classes)
+    train = [part for part in parts if part.lower() in _TRAIN]
+    split = len(train) == 1 < len(parts) and all(part.lower() in _PARTS for part in parts)
+    if split and set.intersection(*classes.values()) - {""}:
+        others = [part for part in parts if part not in train]
+        raise InputError(
+            f"{place} is a split into {', '.join(parts)}; build from {place}/{train[0]}, and then"
+            f" evaluate on {' and '.join(f'{place}/{part}' for part in others)}"
+        )
+
+
 def _from(
     place: Path | str,
     path_column: str,
@@ -130,7 +147,7 @@ def _from(
     if isinstance(place, str):
         return photos_at(place)
     if place.is_dir():
-        return folders.photos_in(place, note)
+        return _in_folders(place, note)
     if archives.is_archive(name):
         return archives.photos_in(place, note)
     raise InputError(
@@ -138,9 +155,37 @@ def _from(
     )
 
 
-def _first(photos: Iterable[Photo], limit: int) -> Iterator[Photo]:
-    seen: dict[str, int] = {}
-    for photo in photos:
-        seen[photo.label] = seen.get(photo.label, 0) + 1
-        if seen[photo.label] <= limit:
-            yield photo
+def _in_folders(folder: Path, note: Note) -> Iterator[Photo]:
+    """All files of a folder but those that systems write for themselves.
+
+    Args:
+        folder: with a folder per class, nested ones too, or a flat one.
+        note: told of folders without photos.
+
+    Raises:
+        InputError: it cannot be read, or a link in it leads to a folder above.
+    """
+
+    def refuse(error: OSError) -> None:
+        raise InputError(f"{error.filename} cannot be read: {error.strerror}") from error
+
+    with_files: set[Path] = set()
+    empty: list[Path] = []
+    for parent, folders, files in os.walk(folder, onerror=refuse, followlinks=True):
+        here = Path(parent)
+        absolute = str(here.absolute())
+        below = here.relative_to(folder)
+        folders[:] = [name for name in folders if not is_litter(name)]
+        for name in folders:
+            if here.resolve().is_relative_to((here / name).resolve()):
+                raise InputError(f"{(below / name).as_posix()} links to a folder that it lies in")
+        shown = [name for name in files if not is_litter(name)]
+        if shown and here != folder:
+            with_files.add(below)
+        elif not folders and here != folder:
+            empty.append(below)
+        for name in shown:
+            yield Photo.in_folders((below / name).as_posix(), LocalFile(f"{absolute}/{name}"))
+    for below in empty:
+        if below.parent not in with_files:  # an empty folder beside a class's pictures is no class
+            note(f"warning: the folder {below.as_posix()!r} is empty, so it is no class")

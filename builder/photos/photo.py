@@ -4,8 +4,19 @@ from __future__ import annotations
 
 import zipfile
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import TypeVar
+
+import numpy as np
+
+from pocketknn.builder.errors import InputError
+
+Note = Callable[[str], None]  # takes a line for people
+
+# Written by systems beside people's own files.
+_LITTER = ("__macosx", "thumbs.db", "ehthumbs.db", "desktop.ini", "@eadir", "$recycle.bin")
+T = TypeVar("T")
 
 
 class PictureError(ValueError):
@@ -38,6 +49,11 @@ class Photo:
         return cls(name=name, label=name.rpartition("/")[0], content=content)
 
 
+def is_litter(part: str) -> bool:
+    """Whether a file or folder is hidden, or one that a system wrote for itself."""
+    return part.startswith(".") or part.lower() in _LITTER
+
+
 def read(photo: Photo) -> bytes:
     """The bytes of a photo.
 
@@ -51,3 +67,36 @@ def read(photo: Photo) -> bytes:
     except (zipfile.BadZipFile, zlib.error, RuntimeError, NotImplementedError) as error:
         # A damaged or encrypted member of an archive.
         raise UnreadError(f"cannot be read from the archive: {error}") from error
+
+
+def readable(
+    photos: Sequence[Photo], read: Callable[[Photo], T], order: Iterable[int] | None = None
+) -> Iterator[tuple[int, T]]:
+    """The places of photos, and what was read of them; those that cannot be read are passed over.
+
+    Args:
+        photos: the photos.
+        read: what to make of one; raises PictureError where it cannot.
+        order: their places, in the order in which to read them; as they are when None.
+
+    Raises:
+        InputError: none of them can be read.
+    """
+    found = False
+    for place in range(len(photos)) if order is None else order:
+        try:
+            made = read(photos[place])
+        except PictureError:
+            continue
+        found = True
+        yield place, made
+    if not found:
+        raise InputError(f"none of the {len(photos)} files is a picture that can be read")
+
+
+def drawn(
+    photos: Sequence[Photo], read: Callable[[Photo], T], seed: int
+) -> Iterator[tuple[int, T]]:
+    """As `readable`, in an order that the seed draws."""
+    order = np.random.default_rng(seed).permutation(len(photos))
+    return readable(photos, read, map(int, order))

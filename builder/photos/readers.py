@@ -10,27 +10,12 @@ import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
 from pocketknn.builder.errors import InputError, first_line
 
 LARGEST = 1 << 28  # bytes; no camera writes larger pictures
 MOST_ROWS = 20_000_000  # of a table
-
-
-@runtime_checkable
-class Shared(Protocol):
-    """Reads a file that other processes see as well; what lies in an archive has no such reader."""
-
-    def __call__(self) -> bytes:
-        """The file's bytes.
-
-        Raises:
-            OSError: they cannot be read.
-        """
-
-    def stamp(self) -> str:
-        """Where the file lies, and what changes when it does."""
 
 
 @dataclass(frozen=True)
@@ -62,13 +47,7 @@ class RemoteFile:
 
     def __call__(self) -> bytes:
         """The file's bytes; raises OSError."""
-        return within(self.size, self._content)()
-
-    def stamp(self) -> str:
-        """Address, bytes and version."""
-        return f"{self.address} {self.size} {self.changed}"
-
-    def _content(self) -> bytes:
+        _check_size(self.size)
         from fsspec.core import url_to_fs
 
         try:
@@ -78,7 +57,12 @@ class RemoteFile:
             raise OSError(errno.ENOENT, os.strerror(errno.ENOENT)) from error
         except Exception as error:  # whatever the package of a store raises
             raise OSError(errno.EIO, first_line(error)) from error
-        return within(len(content), lambda: content)()
+        _check_size(len(content))
+        return content
+
+    def stamp(self) -> str:
+        """Address, bytes and version."""
+        return f"{self.address} {self.size} {self.changed}"
 
 
 def is_within(path: Path, folder: Path) -> bool:
@@ -109,12 +93,9 @@ def read_file(path: Path | str, most: float = math.inf) -> bytes:
         raise OSError(errno.EINVAL, "its name has a character that no name has") from error
     if not stat.S_ISREG(status.st_mode):
         raise OSError(errno.EINVAL, "not a regular file")
-
-    def content() -> bytes:
-        with open(path, "rb") as file:  # noqa: PTH123
-            return file.read(status.st_size)
-
-    return within(status.st_size, content, most)()
+    _check_size(status.st_size, most)
+    with open(path, "rb") as file:  # noqa: PTH123
+        return file.read(status.st_size)
 
 
 def check_file(path: Path) -> None:
@@ -147,18 +128,20 @@ def check_rows(path: Path) -> None:
         raise InputError(f"{path.name} has {rows:,} rows; at most {MOST_ROWS:,} are read")
 
 
-def within(
-    size: int, content: Callable[[], bytes], most: float | None = None
-) -> Callable[[], bytes]:
-    """Reads the bytes, unless there are more of them than `most`, or than any picture has."""
+def within(size: int, content: Callable[[], bytes]) -> Callable[[], bytes]:
+    """Reads the bytes, unless there are more of them than any picture has."""
 
     def read() -> bytes:
-        limit = LARGEST if most is None else most
-        if size > limit:
-            raise OSError(errno.EFBIG, f"larger than {int(limit) >> 20} MiB")
+        _check_size(size)
         return content()
 
     return read
+
+
+def _check_size(size: int, most: float | None = None) -> None:
+    limit = LARGEST if most is None else most
+    if size > limit:
+        raise OSError(errno.EFBIG, f"larger than {int(limit) >> 20} MiB")
 
 
 def version(entry: dict[str, Any]) -> str:

@@ -8,8 +8,7 @@ from typing import Any
 
 from pocketknn.builder.errors import InputError, first_line
 
-from .names import is_litter
-from .photo import Photo
+from .photo import Photo, is_litter
 from .readers import RemoteFile, version
 
 _MARK = "://"
@@ -70,12 +69,11 @@ def _open(address: str) -> tuple[Any, str]:
     except ImportError as error:
         # fsspec says which package it is: "Install s3fs to access S3".
         raise InputError(f"{address} needs another package: {first_line(error)}") from error
-    except ValueError as error:
-        if protocol in known_implementations:
-            raise InputError(f"{address} cannot be opened: {first_line(error)}") from error
-        raise InputError(
-            f"unknown protocol {protocol!r} in {address}; fsspec knows s3, gs, abfs, https and more"
-        ) from error
     except Exception as error:  # whatever the package of a store raises
+        if isinstance(error, ValueError) and protocol not in known_implementations:
+            raise InputError(
+                f"unknown protocol {protocol!r} in {address};"
+                " fsspec knows s3, gs, abfs, https and more"
+            ) from error
         raise InputError(f"{address} cannot be opened: {first_line(error)}") from error
     return store, root

@@ -5,12 +5,12 @@ from __future__ import annotations
 import csv
 import io
 import math
+import os
 from collections.abc import Iterator, Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from pocketknn.builder.errors import InputError
 
-from .names import relative
 from .photo import Photo
 from .readers import LocalFile, check_rows, read_file
 
@@ -41,7 +41,7 @@ def photos_of(
     named = named or [""] * len(columns[path_column])
     numbers = [columns[name] for name in target_columns]
     folder, places = path.parent.absolute(), columns[path_column]
-    names = relative(places, folder)
+    names = _relative(places, folder)
     for row, (place, label) in enumerate(zip(places, named, strict=True)):
         if place:
             yield Photo(
@@ -53,6 +53,29 @@ def photos_of(
                     for name, column in zip(target_columns, numbers, strict=True)
                 ),
             )
+
+
+def _relative(places: Sequence[str], folder: Path) -> list[str]:
+    """Names for the places in a table, of which none says where on this machine it lies.
+
+    Those below the table's folder are named from there, others that are absolute from the folder
+    that they share.
+    """
+    inside = [_below(place, folder) for place in places]
+    outside = [place for place, name in zip(places, inside, strict=True) if name is None]
+    shared = os.path.commonpath([Path(place).parent for place in outside]) if outside else ""
+    return [
+        Path(place).relative_to(shared).as_posix() if name is None else name
+        for place, name in zip(places, inside, strict=True)
+    ]
+
+
+def _below(place: str, folder: Path) -> str | None:
+    """The name from a folder; None of an absolute place elsewhere."""
+    path = Path(place)
+    if not path.is_absolute():
+        return PurePosixPath(place).as_posix()
+    return path.relative_to(folder).as_posix() if path.is_relative_to(folder) else None
 
 
 def _number(cell: str, what: str) -> float:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from pocketknn.builder.backbones.provenance import Provenance
 
 UNORDERED = "the references have no labels, so there is no order of classes"
+_SHORTEST = 12  # digits of a hash
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -156,3 +157,26 @@ def twice(names: Sequence[str]) -> str | None:
 def _fixed(numbers: NDArray[np.int64]) -> NDArray[np.int64]:
     numbers.flags.writeable = False
     return numbers
+
+
+def ids_of(hashes: Sequence[str]) -> list[str]:
+    """The start of each hash, long enough to tell pictures apart; copies get -2, -3 and so on."""
+    length = _SHORTEST
+    while len({one[:length] for one in hashes}) < len(set(hashes)):
+        length += 4
+    return told_apart([one[:length] for one in hashes])
+
+
+def told_apart(ids: Sequence[str]) -> list[str]:
+    """The same ids, where one that was there before gets the first free of -2, -3, …."""
+    taken: set[str] = set()
+    numbers: dict[str, int] = {}
+    found = []
+    for one in ids:
+        name = one
+        while name in taken:
+            numbers[one] = numbers.get(one, 1) + 1
+            name = f"{one}-{numbers[one]}"
+        taken.add(name)
+        found.append(name)
+    return found

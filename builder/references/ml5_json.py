@@ -10,16 +10,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pocketknn.builder.choices.metrics.cosine import unit
+from pocketknn.builder.choices.metrics.cosine import kept_unit
 from pocketknn.builder.errors import InputError, first_line
 from pocketknn.builder.photos.readers import read_file
 from pocketknn.builder.system.atomic_file import replacing
 
-from .ml5_forms import Stored, checked_label, classes_in
-from .ml5_values import table_of
+from .ml5_forms import Stored, checked_label, classes_in, table_of
 from .references import References
-
-_ROUNDING = 1e-6  # a unit vector's length in float32 is off by less, whatever d
 
 
 def read(path: Path | str, dim: int | None = None) -> References:
@@ -63,7 +60,9 @@ def write(references: References, path: Path | str, *, unit_length: bool = False
     """
     if not references.labels:
         raise InputError("a k-NN data set of ml5.js has classes; these references have no labels")
-    vectors = _unit(references.vectors) if unit_length else references.vectors
+    vectors = references.vectors
+    if unit_length:
+        vectors = kept_unit(vectors).astype(np.float32)
     dataset: dict[str, Any] = {}
     tensors: list[dict[str, float]] = []
     for number, label in enumerate(references.labels):
@@ -128,9 +127,3 @@ def _references(classes: list[Stored], dim: int | None) -> References:
         tables[label] = table
     labels = [label for label, table in tables.items() for _ in table]
     return References.of(np.concatenate(list(tables.values())), labels, classes=list(tables))
-
-
-def _unit(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Rows of length 1; those that have it keep their last bits."""
-    lengths = np.linalg.norm(vectors.astype(np.float64), axis=1, keepdims=True)
-    return np.where(np.abs(lengths - 1) <= _ROUNDING, vectors, unit(vectors)).astype(np.float32)

@@ -7,7 +7,7 @@ import zlib
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -15,8 +15,7 @@ from pocketknn.builder.backbones.provenance import Provenance
 from pocketknn.builder.errors import InputError, first_line
 from pocketknn.builder.photos.readers import check_rows
 
-if TYPE_CHECKING:
-    from .columns import Columns
+from .columns import Columns
 
 # What the schema's metadata note.
 PROVENANCE = b"pocketknn.provenance"

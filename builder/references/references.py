@@ -5,19 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import ArrayLike
 
+from pocketknn.builder.backbones.provenance import Provenance
 from pocketknn.builder.errors import InputError
 
 from . import csv_table, parquet
-from .columns import UNORDERED, Columns, classes_of, names_of, rows_of, texts_of, twice
-from .ids import told_apart
-
-if TYPE_CHECKING:
-    from pocketknn.builder.backbones.provenance import Provenance
+from .columns import UNORDERED, Columns, classes_of, names_of, rows_of, texts_of, told_apart, twice
 
 _NAMED = 10  # classes in a message
 

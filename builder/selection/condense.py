@@ -14,7 +14,7 @@ from pocketknn.builder.knn.resolve import fit
 from pocketknn.builder.references.references import References
 from pocketknn.builder.spec import AUTO, STORES, Spec, resolve_k
 
-from . import edited, prototypes
+from .kept import edited, prototypes
 from .size_curve import Point, measure
 
 # How each method is called, and whether it can be asked for a number of references.
@@ -119,7 +119,8 @@ def condense(spec: Spec, references: References, plan: Condense) -> Condensed:
     """
     whole = fit(replace(spec.exactly(), reject=None), references)
     _check(plan, whole)
-    each = _bytes_each(spec, whole)
+    # Bytes in the graph, without what a scan takes beside them.
+    each = STORES[spec.references_precision] * (whole.space.width + (whole.metric.SPARE > 0))
     rows = _choose(plan, whole, _count(plan, whole, each))
     resolve_k(spec.k, len(rows))
     k = min(whole.k, len(rows)) if spec.k == AUTO else spec.k
@@ -140,11 +141,6 @@ def condense(spec: Spec, references: References, plan: Condense) -> Condensed:
         bytes=each,
         curve=tuple(sorted(curve, key=lambda point: point.kept)),
     )
-
-
-def _bytes_each(spec: Spec, whole: Fit) -> int:
-    """Bytes that the graph stores of each reference, without what a scan takes beside it."""
-    return STORES[spec.references_precision] * (whole.space.width + (whole.metric.SPARE > 0))
 
 
 def _check(plan: Condense, whole: Fit) -> None:
@@ -185,7 +181,7 @@ def _count(plan: Condense, whole: Fit, each: int) -> int:
 
 def _choose(plan: Condense, whole: Fit, most: int) -> Ints:
     """The rows to keep, ascending."""
-    return np.sort(prototypes.choose(whole, most)) if METHODS[plan.by] else edited.choose(whole)
+    return np.sort(prototypes(whole, most)) if METHODS[plan.by] else edited(whole)
 
 
 def _sizes(plan: Condense, whole: Fit, kept: int, least: int) -> list[int]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import product
-from typing import NamedTuple
 
 import numpy as np
 
@@ -19,8 +18,7 @@ from pocketknn.builder.knn.memory import check_differences
 from pocketknn.builder.knn.metric_space import Space
 from pocketknn.builder.knn.projected import space_of
 from pocketknn.builder.knn.temperature import temperature
-from pocketknn.builder.knn.validation.folds import stratified
-from pocketknn.builder.knn.validation.near_copies import groups
+from pocketknn.builder.knn.validation.folds import groups, stratified
 from pocketknn.builder.references.references import References
 from pocketknn.builder.spec import Spec
 
@@ -63,7 +61,7 @@ def tune(
     >>> found.winner.mean, found.winner.spec.metric, found.winner.spec.k
     (1.0, 'cosine', 1)
     """
-    measured: dict[Spec, list[_Answered]] = {}
+    measured: dict[Spec, list[tuple[int, float]]] = {}  # width and quality in each fold
     notes: dict[str, None] = {}
     for crop in grid.all_crops:
         given = references_of(crop)
@@ -83,18 +81,21 @@ def tune(
                 one = replace(base, metric=metric, projection=name)
                 # In folds of its own, for the temperature of a soft vote.
                 space = space_of(replace(one, vote=soft[0]) if soft else one, part)
-                if reason := _too_large(space, len(given)):
-                    notes[f"left out: {reason}"] = None
+                try:
+                    check_differences(metric, len(given), space.width)
+                except InputError as error:  # which a build of all of them would raise
+                    notes[f"left out: {error}"] = None
                 else:
-                    votes = grid.votes or ()
-                    for tried, answered in _answers(one, space, ks, votes, references, test):
-                        measured.setdefault(tried, []).append(answered)
+                    for tried, value in _answers(
+                        one, space, ks, grid.votes or (), references, test
+                    ):
+                        measured.setdefault(tried, []).append((space.width, value))
                 progress(1)
     trials = [
         Trial(
             spec=tried,
-            width=round(float(np.mean([one.width for one in values]))),
-            by_fold=tuple(one.value for one in values),
+            width=round(float(np.mean([width for width, _ in values]))),
+            by_fold=tuple(value for _, value in values),
         )
         for tried, values in measured.items()
         if len(values) == folds  # a projection may be too wide for the memory in some folds only
@@ -160,20 +161,6 @@ def _splits(
     return stratified(len(references), folds, seed, classes, pictures if together else None)
 
 
-def _too_large(space: Space, n: int) -> str:
-    """Why a build of all n references would refuse the metric; "" where it does not."""
-    try:
-        check_differences(space.metric, n, space.rows.shape[1])
-    except InputError as error:
-        return str(error)
-    return ""
-
-
-class _Answered(NamedTuple):
-    width: int
-    value: float
-
-
 def _answers(
     spec: Spec,
     space: Space,
@@ -181,7 +168,7 @@ def _answers(
     votes: Sequence[str],
     references: References,
     test: Ints,
-) -> Iterator[tuple[Spec, _Answered]]:
+) -> Iterator[tuple[Spec, float]]:
     """How well a fold is answered with each k and vote, from one search with the largest k."""
     found = space.search(references.vectors[test], max(ks))
     even = spec.balanced is not False  # as a build with a soft vote has it
@@ -193,8 +180,7 @@ def _answers(
         tried = replace(spec, k=k, vote=vote, balanced=balanced)
         # Of each fold its own, found without the fold, as a build finds it.
         one = Fit(spec=replace(tried, temperature=soft if tried.soft else None), space=space)
-        nearest = found.first(k)
-        yield tried, _Answered(space.rows.shape[1], _measure(one, nearest, references, test))
+        yield tried, _measure(one, found.first(k), references, test)
 
 
 def _measure(fit: Fit, found: Neighbors, references: References, test: Ints) -> float:

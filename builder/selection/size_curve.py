@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from pocketknn.builder.choices.heads.classify import winners
 from pocketknn.builder.choices.neighbors import Floats, Ints, Neighbors
-from pocketknn.builder.knn.validation.leave_one_out import answers
-
-if TYPE_CHECKING:
-    from pocketknn.builder.knn.fit import Fit
-    from pocketknn.builder.references.references import References
+from pocketknn.builder.knn.fit import Fit
+from pocketknn.builder.references.references import References
 
 _MOST = 5000  # references that the curve is measured on; of more, so many are drawn
 
@@ -54,22 +50,21 @@ def measure(fitted: Fit, references: References, rows: Ints) -> Point:
     if fitted.head.CLASSES:
         right = float((winners(said) == references.label_ids[queries]).mean())
         return Point(kept=len(rows), accuracy=right, rmse=None)
-    errors = np.sqrt(((said - references.targets[queries]) ** 2).mean(axis=0))
-    named = dict(zip(references.target_names, errors.tolist(), strict=True))
+    errors = fitted.head.errors(said, references, queries)
+    named = dict(zip(references.target_names, np.sqrt(errors).tolist(), strict=True))
     return Point(kept=len(rows), accuracy=None, rmse=named)
 
 
 def _answered(fitted: Fit, references: References, rows: Ints, queries: Ints) -> Floats:
     """What is answered for each query; those that are kept are left out when they are asked for."""
-    space = fitted.space
     kept = np.isin(queries, rows)
     own = np.searchsorted(rows, queries[kept])
     parts = []
     if kept.any():
-        others = space.others_of_all(fitted.k)
+        others = fitted.space.others_of_all(fitted.k)
         parts = [Neighbors(others.scores[own], others.indices[own])]
     parts += [fitted.search(references.vectors[queries[~kept]])] if (~kept).any() else []
     order = np.concatenate([np.flatnonzero(kept), np.flatnonzero(~kept)])
-    said = [answers(fitted.spec, space, str(fitted.spec.head), part) for part in parts]
+    said = [fitted.answers(part) for part in parts]
     found: Floats = np.concatenate(said)[np.argsort(order)]
     return found

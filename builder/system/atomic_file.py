@@ -9,16 +9,18 @@ from __future__ import annotations
 import glob
 import re
 import shutil
+import sys
 import uuid
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
+from typing import BinaryIO
 
-from .lock import hold
 from .swap import put, undisturbed
 
 NEW, OLD, _SUFFIX, _LOCK = "new", "old", ".partial", "lock"
 _MARK = b"held while pocketknn writes\n"
+_HELD = PermissionError if sys.platform == "win32" else BlockingIOError  # by another process
 
 
 @contextmanager
@@ -53,7 +55,7 @@ def workplace(out: Path) -> Iterator[Path]:
         stack.callback(_clear, work)
         work.mkdir()
         lock = stack.enter_context((work / _LOCK).open("wb"))
-        hold(lock)
+        _hold(lock)
         lock.write(_MARK)  # from now on others may sweep the folder, once nobody holds it
         lock.flush()
         yield work
@@ -67,7 +69,7 @@ def recover(out: Path) -> None:
             if not _is_ours(work, out):
                 continue
             with (work / _LOCK).open("rb") as lock:
-                if not hold(lock):  # its process is alive
+                if not _hold(lock):  # its process is alive
                     continue
                 if (work / OLD).exists() and not out.exists():
                     (work / OLD).rename(out)
@@ -96,3 +98,23 @@ def _clear(work: Path) -> None:
     """Remove a workplace, all of it, whoever asks to end meanwhile."""
     with undisturbed():
         shutil.rmtree(work, ignore_errors=True)
+
+
+def _hold(file: BinaryIO) -> bool:
+    """Hold an open file until it is closed or the process ends, however it ends.
+
+    Returns:
+        False where another process holds it.
+    """
+    try:
+        if sys.platform == "win32":
+            import msvcrt
+
+            msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
+        else:
+            import fcntl
+
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except _HELD:
+        return False
+    return True

@@ -20,10 +20,7 @@ RENAMED = {
     "pocketknn.builder.classifier": ("pocketknn.builder.knn.classifier",),
     "pocketknn.builder.cluster": ("pocketknn.builder.embedding.ray.connection",),
     "pocketknn.builder.fit": ("pocketknn.builder.knn.fit", "pocketknn.builder.knn.resolve"),
-    "pocketknn.builder.folds": (
-        "pocketknn.builder.knn.validation.folds",
-        "pocketknn.builder.knn.validation.near_copies",
-    ),
+    "pocketknn.builder.folds": ("pocketknn.builder.knn.validation.folds",),
     "pocketknn.builder.grid": ("pocketknn.builder.selection.grid",),
     "pocketknn.builder.images": (
         "pocketknn.builder.photos.photo",

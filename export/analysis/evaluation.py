@@ -7,9 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pocketknn.builder.photos.photo import Photo
+from pocketknn.builder.photos.photo import Photo, readable
 from pocketknn.builder.photos.pixels.decode import pixels
-from pocketknn.builder.photos.readable import readable
 from pocketknn.export.formats.protocol import Outputs
 from pocketknn.export.manifest.artefact import Artefact, picture_input
 from pocketknn.export.parity import metrics

@@ -13,8 +13,7 @@ from typing import Any
 from pocketknn.builder.backbones.backbone import Backbone
 from pocketknn.builder.knn.fit import Fit
 from pocketknn.builder.knn.validation.leave_one_out import Unprojected
-from pocketknn.builder.photos.pixels.bit_depth import DEPTH
-from pocketknn.builder.photos.pixels.colour import COLOUR
+from pocketknn.builder.photos.pixels.colour import COLOUR, DEPTH
 from pocketknn.builder.photos.pixels.decode import RESAMPLE
 from pocketknn.builder.references.references import References
 from pocketknn.builder.spec import Spec

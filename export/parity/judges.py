@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from pocketknn.builder.backbones.engines.conversion import Converted, Run, compared, kept_or_made
 from pocketknn.builder.backbones.engines.engine import TOGETHER, by_keras
-from pocketknn.builder.backbones.engines.network_cache import Converted, Run, compared, kept_or_made
 from pocketknn.builder.errors import OF_THE_MACHINE, first_line
 from pocketknn.export.formats.onnx.of_litert import onnx_of_litert
 from pocketknn.export.formats.onnx.session import session_of

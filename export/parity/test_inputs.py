@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pocketknn.builder.embedding.local import run
-from pocketknn.builder.photos.readable import drawn, readable
+from pocketknn.builder.photos.photo import drawn, readable
 
 if TYPE_CHECKING:
     from pocketknn.builder.backbones.backbone import Backbone

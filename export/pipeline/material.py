@@ -19,7 +19,7 @@ from pocketknn.builder.errors import InputError
 from pocketknn.builder.knn.memory import check_room, warn_of_converting
 from pocketknn.builder.photos.find import find
 from pocketknn.builder.photos.photo import Photo
-from pocketknn.builder.photos.pixels.squares import Squares
+from pocketknn.builder.photos.pixels.decode import Squares
 from pocketknn.builder.references.files import is_collection, read_collection
 from pocketknn.builder.references.references import References
 from pocketknn.builder.selection.condense import Condensed, condense

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from pocketknn import builder
 from pocketknn.builder.backbones.backbone import Backbone
-from pocketknn.builder.backbones.networks.layer_names import fresh_names
+from pocketknn.builder.backbones.networks.keras_models import fresh_names
 from pocketknn.builder.choices.searches.index import Index
 from pocketknn.builder.graph.placeholder import is_fixed, stand_in
 from pocketknn.builder.graph.wire import wire

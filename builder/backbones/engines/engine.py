@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable
 from dataclasses import dataclass
 from threading import Lock
 
@@ -12,9 +11,8 @@ import numpy as np
 
 from pocketknn.builder.system import container
 
-from .conversion import converted
+from .conversion import Pictures, Run, Runnable, Vectors, converted
 from .litert import Network
-from .runnable import Pictures, Runnable, Vectors
 
 TOGETHER = 8  # pictures that are given to an engine at once
 
@@ -31,7 +29,7 @@ class Engine:
     """
 
     name: str
-    run: Callable[[Pictures], Vectors]
+    run: Run
     notes: tuple[str, ...] = ()
 
 
@@ -39,7 +37,7 @@ def open_engine(backbone: Runnable) -> Engine:
     """The fastest way to run a backbone that agrees with Keras."""
     if backbone.by_numpy is not None:
         return Engine(name="numpy", run=backbone.by_numpy)
-    keras = _Keras(backbone)
+    keras = by_keras(backbone)
     if backbone.by_keras:
         return Engine(name="keras", run=keras)
     if backbone.graph is not None:
@@ -51,9 +49,18 @@ def open_engine(backbone: Runnable) -> Engine:
     return Engine(name="litert", run=run, notes=found.notes)
 
 
-def by_keras(backbone: Runnable) -> Callable[[Pictures], Vectors]:
-    """How Keras itself embeds at most `TOGETHER` pictures."""
-    return _Keras(backbone)
+def by_keras(backbone: Runnable) -> Run:
+    """How Keras embeds at most `TOGETHER` pictures: on all cores, for one caller at a time."""
+    lock = Lock()
+
+    def run(pictures: Pictures) -> Vectors:
+        # A short batch is filled up, or the network would be traced for each length.
+        full = np.zeros((TOGETHER, *pictures.shape[1:]), np.float32)
+        full[: len(pictures)] = pictures
+        with lock:
+            return np.asarray(backbone.model.predict_on_batch(full))[: len(pictures)]
+
+    return run
 
 
 def cores() -> int:
@@ -63,17 +70,3 @@ def cores() -> int:
     else:
         there = os.cpu_count() or 1
     return max(1, math.ceil(min(there, container.cores())))
-
-
-class _Keras:
-    """Keras' own prediction, which takes all cores and one caller at a time."""
-
-    def __init__(self, backbone: Runnable) -> None:
-        self._backbone, self._lock = backbone, Lock()
-
-    def __call__(self, pictures: Pictures) -> Vectors:
-        # A short batch is filled up, or the network would be traced for each length.
-        full = np.zeros((TOGETHER, *pictures.shape[1:]), np.float32)
-        full[: len(pictures)] = pictures
-        with self._lock:
-            return np.asarray(self._backbone.model.predict_on_batch(full))[: len(pictures)]

@@ -43,10 +43,8 @@ class Network:
             ValueError: LiteRT refuses the network; so does RuntimeError.
         """
         with self._interpreter() as interpreter:
-            (image,), (embedding,) = (
-                interpreter.get_input_details(),
-                interpreter.get_output_details(),
-            )
+            (image,) = interpreter.get_input_details()
+            (embedding,) = interpreter.get_output_details()
             rows = []
             for picture in pictures:
                 interpreter.set_tensor(image["index"], picture[None].astype(np.float32))

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from importlib.metadata import version
+from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from pocketknn.builder.photos.readers import check_file
@@ -13,9 +15,6 @@ from pocketknn.builder.system.cache import Cache, key_of, mark_used, write
 from pocketknn.builder.system.untrusted_json import parse_json
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-    from pathlib import Path
-
     import keras
     import numpy as np
     from numpy.typing import NDArray
@@ -52,28 +51,6 @@ def hash_of(weights: Iterable[NDArray[np.generic]]) -> str:
     return digest.hexdigest()
 
 
-def recall(key: Key, cache: Cache | None) -> Facts | None:
-    """What an earlier build found out; None where there was none, or it cannot be read."""
-    if (path := _path(key, cache)) is None:
-        return None
-    try:
-        size, dim, sha256 = parse_json(path.read_bytes())
-        mark_used(path)
-        return Facts(int(size), int(dim), str(sha256))
-    except (OSError, ValueError, TypeError):
-        return None
-
-
-def remember(key: Key, facts: Facts, cache: Cache | None) -> None:
-    """Keep it for the next build; without a folder to keep it in, the next build asks again."""
-    if (path := _path(key, cache)) is None:
-        return
-    try:
-        write(path, json.dumps(facts).encode())
-    except OSError:
-        return
-
-
 def known(
     key: Key | None, load: Callable[[], keras.Model], cache: Cache | None
 ) -> tuple[Facts, Callable[[], keras.Model]]:
@@ -84,12 +61,20 @@ def known(
         load: opens the file, and refuses what is no backbone.
         cache: remembers it.
     """
-    if key and (facts := recall(key, cache)):
-        return facts, load
+    place = cache.drawer("facts") if cache and key else None
+    path = place / f"{key_of([version('keras'), *(key or ())])}.facts" if place else None
+    try:
+        if path is not None:
+            size, dim, sha256 = parse_json(path.read_bytes())
+            mark_used(path)
+            return Facts(int(size), int(dim), str(sha256)), load
+    except (OSError, ValueError, TypeError):
+        pass  # there are none, or they cannot be read
     model = load()
     facts = Facts.of(model)
-    if key:
-        remember(key, facts, cache)
+    if path is not None:
+        with suppress(OSError):  # without a folder to keep them in, the next build asks again
+            write(path, json.dumps(facts).encode())
     return facts, lambda: model
 
 
@@ -101,8 +86,3 @@ def sha256_of(path: Path) -> str:
     """
     check_file(path)
     return hashlib.sha256(path.read_bytes()).hexdigest()
-
-
-def _path(key: Key, cache: Cache | None) -> Path | None:
-    place = cache.drawer("facts") if cache else None
-    return place / f"{key_of([version('keras'), *key])}.facts" if place else None

@@ -28,8 +28,8 @@ from common import leave_one_out, load
 from PIL import Image
 
 from pocketknn.builder import Spec, load_backbone
+from pocketknn.builder.backbones.efficientnet_lite import LITES
 from pocketknn.builder.backbones.load import is_installed
-from pocketknn.builder.backbones.networks.efficientnet_lite import LITES
 
 Array = np.ndarray[Any, Any]
 Set = tuple[list[Image.Image], Array]

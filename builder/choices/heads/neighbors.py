@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from pocketknn.builder.choices.protocols import Constants, Examples, KerasTensor, Voting
 
 # Where references have labels, they tell how good the search is.
 from .classify import answers as answers
 from .classify import errors as errors
 from .classify import largest as largest
-
-if TYPE_CHECKING:
-    from pocketknn.builder.choices.protocols import Constants, Examples, KerasTensor, Voting
 
 VOTE = "uniform"
 CLASSES = False

@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 
-from pocketknn.builder.choices.protocols import Output
+from pocketknn.builder.choices.neighbors import Floats, Ints, Neighbors
+from pocketknn.builder.choices.protocols import Constants, Examples, KerasTensor, Output, Voting
 from pocketknn.builder.errors import InputError
-
-if TYPE_CHECKING:
-    from pocketknn.builder.choices.neighbors import Ints, Neighbors
-    from pocketknn.builder.choices.protocols import Constants, Examples, Floats, KerasTensor, Voting
 
 VOTE = "uniform"
 CLASSES = False

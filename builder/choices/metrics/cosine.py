@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-if TYPE_CHECKING:
-    from pocketknn.builder.choices.protocols import Constants, Floats, KerasTensor, Rows
+from pocketknn.builder.choices.neighbors import Floats
+from pocketknn.builder.choices.protocols import Constants, KerasTensor, Rows
 
 ANGULAR = True
 BY_PRODUCT = True
@@ -18,6 +17,7 @@ ITSELF = 1.0
 SCORE = "cosine"
 EXACT_HIT: Mapping[str, float] = {"float32": 1e-6, "float16": 1e-3, "int8": 1e-2}
 _REFERENCES_AT_ONCE = 1 << 12  # that are made float64
+_ROUNDING = 1e-6  # a unit vector's length in float32 is off by less, whatever d
 _SMALLEST = 1e-30  # keeps a zero embedding at zero, in float32, instead of 0/0
 
 
@@ -30,6 +30,19 @@ def unit(vectors: NDArray[np.floating]) -> Floats:
     length = np.sqrt((rows * rows).sum(axis=1, keepdims=True))
     found: Floats = np.divide(rows, length, out=np.zeros_like(rows), where=length > 0)
     return found
+
+
+def kept_unit(rows: NDArray[np.floating]) -> Floats:
+    """As `unit`, but rows that have length 1 stay: scaling twice would flip last bits."""
+    return np.where(has_length(rows)[:, None], rows, unit(rows))
+
+
+def has_length(rows: NDArray[np.floating]) -> NDArray[np.bool_]:
+    """Whether each row of (n, d) is of length 1, but for rounding to float32: (n,)."""
+    near: NDArray[np.bool_] = (
+        np.abs(np.linalg.norm(rows.astype(np.float64), axis=1) - 1) <= _ROUNDING
+    )
+    return near
 
 
 def scores(queries: NDArray[np.floating], references: NDArray[np.floating]) -> Floats:

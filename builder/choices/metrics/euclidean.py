@@ -7,15 +7,13 @@ lost all digits, so it decides neither the scores nor the last place in the list
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
+from pocketknn.builder.choices.neighbors import Floats
+from pocketknn.builder.choices.protocols import Constants, KerasTensor, Rows
 from pocketknn.builder.errors import InputError
-
-if TYPE_CHECKING:
-    from pocketknn.builder.choices.protocols import Constants, Floats, KerasTensor, Rows
 
 ANGULAR = False
 BY_PRODUCT = True

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-if TYPE_CHECKING:
-    from pocketknn.builder.choices.protocols import Constants, Floats, KerasTensor, Rows
+from pocketknn.builder.choices.neighbors import Floats
+from pocketknn.builder.choices.protocols import Constants, KerasTensor, Rows
 
 
 class Minkowski:

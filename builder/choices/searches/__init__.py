@@ -2,19 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 
-from pocketknn.builder.choices.neighbors import Neighbors, rank
+from pocketknn.builder.choices.neighbors import Floats, Ints, Neighbors, rank
+from pocketknn.builder.choices.protocols import Search
 
 from . import exact, ivf, rerank
-
-if TYPE_CHECKING:
-    from pocketknn.builder.choices.neighbors import Floats, Ints
-    from pocketknn.builder.choices.protocols import Search
-
-    from .index import Index
+from .index import Index
 
 SEARCHES: dict[str, Search] = {"exact": exact, "rerank": rerank, "ivf": ivf}
 

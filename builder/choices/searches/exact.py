@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+
+from pocketknn.builder.choices.neighbors import Floats, Ints
+from pocketknn.builder.choices.protocols import Constants, KerasTensor, Layer, Making
 
 from . import scan
-from .scalar_quantization import quantised
-
-if TYPE_CHECKING:
-    from pocketknn.builder.choices.neighbors import Ints
-    from pocketknn.builder.choices.protocols import Constants, Floats, KerasTensor, Layer, Making
-
-    from .index import Index
+from .index import Index, quantised
 
 SCANS = False
 CELLS = False

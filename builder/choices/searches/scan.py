@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from pocketknn.builder.choices.neighbors import Floats, Ints
+from pocketknn.builder.choices.protocols import Making
 from pocketknn.builder.errors import InputError
 
-if TYPE_CHECKING:
-    from pocketknn.builder.choices.neighbors import Floats, Ints
-    from pocketknn.builder.choices.protocols import Making
-
-    from .index import Index
+from .index import Index
 
 _AT_ONCE = 1 << 16  # rows whose scores are held at once, for all queries
 # How many times as long a runtime takes as for a byte that is scanned: medians of LiteRT and

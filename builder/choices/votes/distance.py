@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 
-from . import exact_hits
+from pocketknn.builder.choices.neighbors import Floats
+from pocketknn.builder.choices.protocols import Constants, KerasTensor, Voting
 
-if TYPE_CHECKING:
-    from pocketknn.builder.choices.protocols import Constants, Floats, KerasTensor, Voting
+from . import exact_hits
 
 SOFT = False
 

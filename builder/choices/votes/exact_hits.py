@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 
-if TYPE_CHECKING:
-    from pocketknn.builder.choices.protocols import Floats, KerasTensor, Voting
+from pocketknn.builder.choices.neighbors import Floats
+from pocketknn.builder.choices.protocols import KerasTensor, Voting
 
 
 def first(scores: Floats, voting: Voting, others: Floats) -> Floats:

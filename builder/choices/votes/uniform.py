@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 
-if TYPE_CHECKING:
-    from pocketknn.builder.choices.protocols import Constants, Floats, KerasTensor, Voting
+from pocketknn.builder.choices.neighbors import Floats
+from pocketknn.builder.choices.protocols import Constants, KerasTensor, Voting
 
 SOFT = False
 

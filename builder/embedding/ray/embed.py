@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pocketknn.builder.backbones.backbone import Backbone
-from pocketknn.builder.embedding.batch import Look, Outcome, attempt, chunks
-from pocketknn.builder.embedding.embedded import Embedded, collect
+from pocketknn.builder.embedding.embedded import Embedded, Outcome, collect
+from pocketknn.builder.embedding.local import Look, attempt, chunks
 from pocketknn.builder.errors import InputError, first_line
 from pocketknn.builder.photos.photo import Photo, UnreadError
 from pocketknn.builder.system.cache import Cache, write

@@ -18,19 +18,18 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pocketknn.builder.embedding.batch import Done, Outcome
+from pocketknn.builder.backbones.backbone import Backbone
+from pocketknn.builder.embedding.embedded import Done, Outcome
 from pocketknn.builder.errors import InputError
 from pocketknn.builder.photos.photo import Photo, PictureError, UnreadError
 from pocketknn.builder.photos.pixels.decode import DECODING
-from pocketknn.builder.photos.readers import RemoteFile, Shared
+from pocketknn.builder.photos.readers import LocalFile, RemoteFile
 from pocketknn.builder.system.cache import key_of, mark_used
 
 from .connection import versions
 
 if TYPE_CHECKING:
     import pyarrow as pa
-
-    from pocketknn.builder.backbones.backbone import Backbone
 
 TOGETHER = 128  # pictures of a shard: a second or less of work for a core, 650 kB of embeddings
 _SCHEMA = 1
@@ -76,11 +75,12 @@ def encode(photos: Sequence[Photo], outcomes: Sequence[Outcome], dim: int) -> by
     columns = {
         "path": pa.array([photo.name for photo in photos], pa.string()),
         "sha256": pa.array([one and one.sha256 for one in done], pa.string()),
-        "reason": pa.array([None if isinstance(one, Done) else str(one) for one in outcomes]),
+        "reason": pa.array(
+            [None if isinstance(one, Done) else str(one) for one in outcomes], pa.string()
+        ),
         "unread": pa.array([isinstance(one, UnreadError) for one in outcomes]),
         "embedding": pa.array([one and one.embedding for one in done], pa.list_(pa.float32(), dim)),
     }
-    columns["reason"] = columns["reason"].cast(pa.string())
     table = pa.table(columns)
     check = str(_checksum(*_columns(table))).encode()
     stream = io.BytesIO()
@@ -134,7 +134,7 @@ def _stamp(photo: Photo) -> str:
             f"{photo.name} lies in the memory of this process, which a cluster cannot read; use the"
             " local engine"
         )
-    if not isinstance(photo.content, Shared):
+    if not isinstance(photo.content, LocalFile | RemoteFile):
         raise InputError(
             f"{photo.name} lies in an archive, which a cluster cannot read from; unpack it into a"
             " folder, or leave out --engine ray"

@@ -7,6 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from pocketknn.builder.choices.searches import SEARCHES, exact
+from pocketknn.builder.choices.searches.index import Index
 from pocketknn.builder.choices.searches.scan import MOST, cost
 from pocketknn.builder.errors import InputError
 from pocketknn.builder.spec import AUTO, Spec
@@ -15,7 +16,6 @@ from .making import Maker
 from .recall import LeftOut
 
 if TYPE_CHECKING:
-    from pocketknn.builder.choices.searches.index import Index
     from pocketknn.builder.knn.metric_space import Space
 
 _SMALL = 8 << 20  # bytes that are read in a fraction of any backbone's time
@@ -58,7 +58,18 @@ def index_again(spec: Spec, space: Space, k: int, width: int, cells: int) -> Ind
 
 
 def _maker(spec: Spec, space: Space, k: int) -> Maker:
-    return Maker(spec=spec, space=space, k=k, draw=partial(LeftOut.of, space, k, spec.seed))
+    return Maker(
+        n=len(space.references),
+        k=k,
+        width=space.width,
+        precision=spec.references_precision,
+        candidates=spec.candidates,
+        probes=spec.probes,
+        space=space,
+        recall=spec.recall,
+        seed=spec.seed,
+        draw=partial(LeftOut.of, space, k, spec.seed),
+    )
 
 
 def _fastest(making: Maker) -> Index | None:

@@ -10,16 +10,16 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from pocketknn.builder.choices.searches.cells import cells_of
-from pocketknn.builder.choices.searches.index import Index
-from pocketknn.builder.choices.searches.scalar_quantization import LARGEST, Codes, encode, scale
+from pocketknn.builder.choices.neighbors import Floats, Ints
+from pocketknn.builder.choices.protocols import Making
+from pocketknn.builder.choices.searches.index import LARGEST, Codes, Index, encode, scale
+from pocketknn.builder.choices.searches.ivf import cells_of
 
 if TYPE_CHECKING:
-    from pocketknn.builder.choices.neighbors import Floats, Ints
     from pocketknn.builder.knn.metric_space import Space
-    from pocketknn.builder.spec import Spec
 
     from .recall import LeftOut
+
 
 RECALL = 0.99  # what a search must find, where nobody says more or less
 _WIDTHS = (64, 128, 256)  # components that a scan may compare
@@ -36,55 +36,37 @@ class _Spread(NamedTuple):
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Maker:
-    """The references that an index is made for, as `choices.searches.protocol.Making` has it."""
+class Maker(Making):
+    """The same, with what it is all found from.
 
-    spec: Spec
+    Attributes:
+        space: the references, under an angular metric.
+        recall: what must be found of the exact neighbours; None where nobody says.
+        seed: of what is drawn.
+        draw: what indexes are measured by; None where there is one reference only.
+    """
+
     space: Space
-    k: int
-    draw: Callable[[], LeftOut | None]  # what indexes are measured by
+    recall: float | None
+    seed: int
+    draw: Callable[[], LeftOut | None]
     ranked: dict[int, Ints] = field(default_factory=dict)  # by a scan's width: what `places` found
-
-    @property
-    def n(self) -> int:
-        """How many references."""
-        return len(self.space.references)
-
-    @property
-    def width(self) -> int:
-        """Values of a reference."""
-        return self.space.width
-
-    @property
-    def precision(self) -> str:
-        """How the references are stored."""
-        return self.spec.references_precision
-
-    @property
-    def candidates(self) -> int | None:
-        """How many are asked for."""
-        return self.spec.candidates
-
-    @property
-    def probes(self) -> int | None:
-        """How many are asked for."""
-        return self.spec.probes
 
     @property
     def limit(self) -> float:
         """The recall below which nothing is built; 0 where numbers that decide it are given."""
-        given = self.spec.candidates is not None or self.spec.probes is not None
-        return 0.0 if given and self.spec.recall is None else self.aim
+        given = self.candidates is not None or self.probes is not None
+        return 0.0 if given and self.recall is None else self.aim
 
     @property
     def aim(self) -> float:
         """The recall that numbers which are not given are chosen for."""
-        return RECALL if self.spec.recall is None else float(self.spec.recall)
+        return RECALL if self.recall is None else float(self.recall)
 
     @cached_property
     def spread(self) -> _Spread:
         """Where the values of each column of the unit vectors lie."""
-        total = np.zeros(self.space.width)
+        total = np.zeros(self.width)
         least, largest = np.full_like(total, np.inf), np.full_like(total, -np.inf)
         for _, rows in self.space.unit_blocks():
             total += rows.sum(axis=0)
@@ -94,8 +76,7 @@ class Maker:
 
     @cached_property
     def stored(self) -> Index:
-        """The references as the file holds them, all compared."""
-        precision, shape = self.spec.references_precision, (self.n, self.space.width)
+        precision, shape = self.precision, (self.n, self.width)
         if precision == "float32":
             return Index(precision=precision, table=self.space.matrix)
         codes = None
@@ -119,7 +100,7 @@ class Maker:
     @cached_property
     def components(self) -> Floats:
         """Principal components of the unit vectors, the largest first: (r, …)."""
-        draw = np.random.default_rng(self.spec.seed)
+        draw = np.random.default_rng(self.seed)
         some = np.sort(draw.choice(self.n, min(self.n, _LEARNED), replace=False))
         rows = self.space.units_of(some) - self.spread.mean
         if len(rows) < rows.shape[1]:
@@ -141,7 +122,6 @@ class Maker:
         return found
 
     def scanned(self, width: int) -> Index:
-        """An index with a scan over all references, and as yet no number of candidates."""
         rows = self.projected[:, :width]
         # One step for all components: a query multiplies what little there is in the last ones.
         step = float(np.abs(rows).max(initial=0)) / LARGEST or 1.0
@@ -152,23 +132,20 @@ class Maker:
     @cached_property
     def kept(self) -> NDArray[np.bool_]:
         """Which of the sought neighbours the stored precision does not lose: (q, k)."""
-        if self.left_out is None or self.spec.references_precision == "float32":
+        if self.left_out is None or self.precision == "float32":
             return np.ones((1, 1), np.bool_)
         return self.left_out.kept(self.stored)
 
     @property
     def most_kept(self) -> float:
-        """Share of the sought neighbours that the stored precision does not lose."""
         return float(self.kept.mean())
 
     @property
     def share(self) -> float:
-        """Of the exact neighbours, what numbers are chosen to find."""
         # Those who are asked now are not those who will be asked.
         return min(1 - (1 - self.aim) * 2 / 3, self.most_kept - _LOST)
 
     def places(self, one: Index) -> Ints:
-        """Of each sought neighbour, how many references a scan ranks before it; all if lost."""
         if self.left_out is None:
             return np.zeros((1, 1), np.int64)
         if one.width not in self.ranked:  # cells ask again for the scan that they hold
@@ -176,18 +153,15 @@ class Maker:
         return self.ranked[one.width]
 
     def cells_before(self, one: Index) -> Ints | None:
-        """Of each sought neighbour, how many cells are nearer than its own."""
         return None if self.left_out is None else self.left_out.cells(one)
 
     def in_cells(self, one: Index, count: int) -> Index:
-        """An index whose scan is put into so many cells; as yet without a number of probes."""
         assert one.scan is not None
         assert one.rotation is not None
         offset = self.spread.mean @ one.rotation
-        cells = cells_of(one.scan, offset, count, self.spec.seed)
+        cells = cells_of(one.scan, offset, count, self.seed)
         return replace(one, scan=None, cells=cells)
 
     def widths(self) -> list[int]:
-        """Of the scans that are tried, the widest last."""
         r = self.components.shape[1]
         return [width for width in _WIDTHS if width < r] + [r] * (r <= _WIDTHS[-1])

@@ -8,13 +8,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from pocketknn.builder.choices.neighbors import Floats, Ints
 from pocketknn.builder.choices.searches import find
+from pocketknn.builder.choices.searches.index import Index, quantised
 from pocketknn.builder.choices.searches.ivf import nearest_cells
-from pocketknn.builder.choices.searches.scalar_quantization import quantised
 
 if TYPE_CHECKING:
-    from pocketknn.builder.choices.neighbors import Floats, Ints
-    from pocketknn.builder.choices.searches.index import Index
     from pocketknn.builder.knn.metric_space import Space
 
 _MOST = 1000  # references that an index is measured on

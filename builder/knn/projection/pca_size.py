@@ -9,14 +9,13 @@ from typing import NamedTuple
 import numpy as np
 
 from pocketknn.builder.choices.heads import HEADS
-from pocketknn.builder.choices.heads.classify import winners
 from pocketknn.builder.choices.metrics import METRICS
 from pocketknn.builder.choices.neighbors import Ints, Neighbors, shared
+from pocketknn.builder.choices.protocols import Head
 from pocketknn.builder.errors import InputError
+from pocketknn.builder.knn.fit import answers
 from pocketknn.builder.knn.metric_space import Space
-from pocketknn.builder.knn.validation.folds import dealt
-from pocketknn.builder.knn.validation.leave_one_out import answers
-from pocketknn.builder.knn.validation.near_copies import groups
+from pocketknn.builder.knn.validation.folds import dealt, groups
 from pocketknn.builder.references.references import References
 from pocketknn.builder.spec import Spec, resolve_k
 
@@ -29,7 +28,7 @@ _MOST = 5000  # references that are asked; of more, so many are drawn
 _MOST_DIFFERENCES = 1e10  # bounds that for metrics that no product computes
 
 
-def best_components(spec: Spec, head: str, references: References) -> Spec:
+def best_components(spec: Spec, references: References) -> Spec:
     """The same choices with the number of components that answers best, and how to whiten them.
 
     The references are put into five parts, and each part is asked of the other four: what is
@@ -40,50 +39,34 @@ def best_components(spec: Spec, head: str, references: References) -> Spec:
     neither labels nor targets, it is the fewest that find 80 % of the neighbours.
 
     Args:
-        spec: the choices; a `whiten` in it is kept, else the better of 0 and 0.5 is taken.
-        head: what is answered.
+        spec: the choices, with a head; a `whiten` in it is kept, else the better of 0 and 0.5 is
+            taken.
         references: the stored examples; of very many, 5,000 are drawn. Copies are left out.
 
     Raises:
         InputError: too few references, or all numbers of components are worse than none.
     """
     spec = replace(spec, vote=spec.vote or "uniform")
-    trial = _begin(spec, head, references)
-    bar, measured = trial.bar, []
-    for size in trial.sizes:
-        measured.append(trial.best(size))
-        if not _answers(head) and measured[-1].quality >= bar:
-            return measured[-1].chosen(spec)
-    best = max(measured)
-    if best.quality >= bar:
-        return best.chosen(spec)
+    trial = _begin(spec, references)
+    bar = trial.bar
+    powers = POWERS if spec.whiten is None else (spec.whiten,)
+    best, size, power = -np.inf, 0, 0.0
+    for tried in trial.sizes:
+        for whiten in powers:
+            quality = trial.quality(tried, whiten)
+            if quality > best:  # so of equally good ones the smaller size and power win
+                best, size, power = quality, tried, whiten
+        if not trial.judged and best >= bar:
+            break
+    if best >= bar:
+        return replace(spec, pca=size, whiten=power)
     raise InputError(
-        f"no number of components loses nothing: that takes {_told(head, bar)}, and the best that"
-        f" was tried, --pca {best.size} --whiten {best.power:g}, has {_told(head, best.quality)}"
+        f"no number of components loses nothing: that takes {trial.told(bar)}, and the best that"
+        f" was tried, --pca {size} --whiten {power:g}, has {trial.told(best)}"
     )
 
 
-class _Measured(NamedTuple):
-    """Compared as tuples are, so of equally good ones the smaller size and power win."""
-
-    quality: float
-    fewer: int
-    less: float
-
-    @property
-    def size(self) -> int:
-        return -self.fewer
-
-    @property
-    def power(self) -> float:
-        return abs(self.less)
-
-    def chosen(self, spec: Spec) -> Spec:
-        return replace(spec, pca=self.size, whiten=self.power)
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class _Part:
+class _Part(NamedTuple):
     """A fifth of the references, and what it is asked of."""
 
     test: Ints
@@ -96,10 +79,18 @@ class _Trial:
     """What is asked, of what, and how good the answers are: more is better."""
 
     spec: Spec
-    head: str
     k: int
     references: References
     parts: tuple[_Part, ...]
+
+    @property
+    def head(self) -> Head:
+        return HEADS[str(self.spec.head)]
+
+    @property
+    def judged(self) -> bool:
+        """Whether an answer can be right or wrong."""
+        return self.head.CLASSES or self.head.NUMBERS
 
     @property
     def sizes(self) -> list[int]:
@@ -111,21 +102,19 @@ class _Trial:
     @property
     def bar(self) -> float:
         """What is no loss."""
-        return self._quality(self._plain) if _answers(self.head) else RECALL
+        return self._quality(self._plain) if self.judged else RECALL
 
-    def best(self, size: int) -> _Measured:
-        """With so many components, and the power that is best for them."""
-        powers = POWERS if self.spec.whiten is None else (self.spec.whiten,)
-        return max(
-            _Measured(
-                self._quality(
-                    [self._ask(part, part.found.projection(size, power)) for part in self.parts]
-                ),
-                -size,
-                -power,
-            )
-            for power in powers
+    def quality(self, size: int, power: float) -> float:
+        """With so many components, whitened by a power."""
+        return self._quality(
+            [self._ask(part, part.found.projection(size, power)) for part in self.parts]
         )
+
+    def told(self, quality: float) -> str:
+        """A quality in words."""
+        if self.head.NUMBERS:
+            return f"an error of {-quality:.4g} standard deviations"
+        return f"{quality:.1%} of the {'answers right' if self.judged else 'neighbours'}"
 
     @cached_property
     def _plain(self) -> list[tuple[Space, Neighbors]]:
@@ -137,27 +126,20 @@ class _Trial:
 
     def _quality(self, asked: list[tuple[Space, Neighbors]]) -> float:
         """Share of right answers, or minus the error; rounded, as sums have no certain last bit."""
-        if not _answers(self.head):
+        if not self.judged:
             pairs = zip(self._plain, asked, strict=True)
             same = [shared(one.indices, other.indices) for (_, one), (_, other) in pairs]
             return round(float(np.mean(same)), 9)
-        said = np.concatenate(
-            [answers(self.spec, space, self.head, found) for space, found in asked]
-        )
+        said = np.concatenate([answers(self.spec, space, found) for space, found in asked])
         rows = np.concatenate([part.test for part in self.parts])
-        if HEADS[self.head].CLASSES:
-            return round(float((winners(said) == self.references.label_ids[rows]).mean()), 9)
-        targets = self.references.targets.astype(np.float64)
-        errors = np.sqrt(((said - targets[rows]) ** 2).mean(axis=0))
-        return round(-float((errors / np.maximum(targets.std(axis=0), 1e-30)).mean()), 9)
+        errors = self.head.errors(said, self.references, rows)
+        if self.head.CLASSES:
+            return round(1 - float(errors[0]), 9)
+        spread = np.maximum(self.references.targets.astype(np.float64).std(axis=0), 1e-30)
+        return round(-float((np.sqrt(errors) / spread).mean()), 9)
 
 
-def _answers(head: str) -> bool:
-    """Whether an answer can be right or wrong."""
-    return HEADS[head].CLASSES or HEADS[head].NUMBERS
-
-
-def _begin(spec: Spec, head: str, references: References) -> _Trial:
+def _begin(spec: Spec, references: References) -> _Trial:
     drawn = _drawn(references.without_copies(), spec)
     n = len(drawn)
     if n < 2 * FOLDS:
@@ -172,10 +154,10 @@ def _begin(spec: Spec, head: str, references: References) -> _Trial:
         train = drawn.subset(np.delete(np.arange(n), test))
         # One fewer than there are rows: the mean takes the last one.
         found = components(train.vectors, min(len(train) - 1, train.dim))
-        parts.append(_Part(test=test, train=train, found=found))
+        parts.append(_Part(test, train, found))
     least = min(len(part.train) for part in parts)
     k = min(resolve_k(spec.k, len(references)), least)
-    return _Trial(spec=spec, head=head, k=k, references=drawn, parts=tuple(parts))
+    return _Trial(spec=spec, k=k, references=drawn, parts=tuple(parts))
 
 
 def _drawn(references: References, spec: Spec) -> References:
@@ -185,9 +167,3 @@ def _drawn(references: References, spec: Spec) -> References:
     if n <= most:
         return references
     return references.select(np.sort(np.random.default_rng(spec.seed).choice(n, most, False)))
-
-
-def _told(head: str, quality: float) -> str:
-    if HEADS[head].NUMBERS:
-        return f"an error of {-quality:.4g} standard deviations"
-    return f"{quality:.1%} of the {'answers right' if _answers(head) else 'neighbours'}"

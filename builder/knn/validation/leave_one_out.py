@@ -8,15 +8,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from pocketknn.builder.choices.heads import HEADS
-from pocketknn.builder.choices.neighbors import Floats, Neighbors, shared
+from pocketknn.builder.choices.neighbors import Floats, shared
 from pocketknn.builder.errors import InputError
+from pocketknn.builder.knn.fit import Fit, answers
 from pocketknn.builder.knn.temperature import temperature
-from pocketknn.builder.knn.voting import voting_of
+from pocketknn.builder.spec import Spec
 
 if TYPE_CHECKING:
-    from pocketknn.builder.knn.fit import Fit
     from pocketknn.builder.knn.metric_space import Space
-    from pocketknn.builder.spec import Spec
 
 MOST_K = 50  # as far as k is searched for
 
@@ -67,9 +66,9 @@ def leave_one_out(fit: Fit) -> LeaveOneOut | None:
     if not fit.head.NUMBERS and not _has_two_pictures(fit.space):
         return None
     k = min(fit.k, fit.space.most)
-    errors = _errors(fit.spec, fit.space, fit.spec.head or "", k)
+    errors = _errors(fit.spec, fit.space, k)
     regress = fit.head.NUMBERS
-    named = dict(zip(fit.references.target_names, np.sqrt(errors).tolist(), strict=regress))
+    named = dict(zip(refs.target_names, np.sqrt(errors).tolist(), strict=regress))
     return LeaveOneOut(
         accuracy=None if regress else float(1 - errors[0]),
         rmse=named if regress else None,
@@ -87,7 +86,7 @@ def _has_two_pictures(space: Space) -> bool:
     return bool(np.bincount(pairs[0]).max() > 1)
 
 
-def best_k(spec: Spec, space: Space, head: str) -> int:
+def best_k(spec: Spec, space: Space) -> int:
     """The k up to 50 with the least leave-one-out error; the smallest of equals.
 
     Raises:
@@ -95,33 +94,23 @@ def best_k(spec: Spec, space: Space, head: str) -> int:
     """
     if len(space.references) < 2:
         raise InputError("k = auto asks each reference for its neighbours, and there is only one")
-    targets = space.references.targets
-    scale = np.maximum(targets.var(axis=0), 1e-30) if HEADS[head].NUMBERS else 1.0
-    wrong = (errors_by_k(spec, space, head) / scale).mean(axis=1)
+    numbers = HEADS[str(spec.head)].NUMBERS
+    scale = np.maximum(space.references.targets.var(axis=0), 1e-30) if numbers else 1.0
+    wrong = (errors_by_k(spec, space) / scale).mean(axis=1)
     return int(np.argmin(np.round(wrong, 12))) + 1
 
 
-def errors_by_k(spec: Spec, space: Space, head: str) -> Floats:
+def errors_by_k(spec: Spec, space: Space) -> Floats:
     """Leave-one-out with one neighbour, with two, and so on up to `MOST_K`: (K, T) or (K, 1).
 
     For regression the mean squared error of each target, else the share of wrong labels.
     """
-    most = min(MOST_K, space.most)
-    return np.stack([_errors(spec, space, head, k) for k in range(1, most + 1)])
+    return np.stack([_errors(spec, space, k) for k in range(1, min(MOST_K, space.most) + 1)])
 
 
-def answers_of_others(spec: Spec, space: Space, head: str, k: int) -> Floats:
-    """What the k nearest others answer for each of `space.others.queries`.
-
-    Returns:
-        Values (q, T) for regression, else the votes (q, classes) before any rejection.
-    """
-    return answers(spec, space, head, space.others.found.first(k))
-
-
-def answers(spec: Spec, space: Space, head: str, nearest: Neighbors) -> Floats:
-    """What these neighbours answer: values (q, T), or votes (q, classes) before any rejection."""
-    return HEADS[head].answers(nearest, voting_of(spec, space))
+def answers_of_others(spec: Spec, space: Space, k: int) -> Floats:
+    """What the k nearest others answer for each of `space.others.queries`, as `answers`."""
+    return answers(spec, space, space.others.found.first(k))
 
 
 def unprojected(fit: Fit) -> Unprojected | None:
@@ -135,13 +124,13 @@ def unprojected(fit: Fit) -> Unprojected | None:
     if spec.soft:  # its own temperature, as its scores lie closer together
         spec = replace(spec, temperature=temperature(plain, fit.k, balanced=bool(spec.balanced)))
     return Unprojected(
-        accuracy=float(1 - _errors(spec, plain, str(spec.head), k)[0]) if labelled else None,
+        accuracy=float(1 - _errors(spec, plain, k)[0]) if labelled else None,
         first_equal=float((before[:, 0] == after[:, 0]).mean()),
         recall=float(shared(before, after).mean()),
     )
 
 
-def _errors(spec: Spec, space: Space, head: str, k: int) -> Floats:
+def _errors(spec: Spec, space: Space, k: int) -> Floats:
     """Mean squared error of each target, or the share of wrong labels, of leave-one-out."""
-    answers = answers_of_others(spec, space, head, k)
-    return HEADS[head].errors(answers, space.references, space.others.queries)
+    said, queries = answers_of_others(spec, space, k), space.others.queries
+    return HEADS[str(spec.head)].errors(said, space.references, queries)

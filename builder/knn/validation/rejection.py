@@ -10,11 +10,10 @@ from numpy.typing import NDArray
 
 from pocketknn.builder.choices.neighbors import Floats, Ints
 from pocketknn.builder.errors import InputError
-from pocketknn.builder.knn import exact
-from pocketknn.builder.knn.metric_space import Space
 
 if TYPE_CHECKING:
     from pocketknn.builder.knn.fit import Fit
+    from pocketknn.builder.knn.metric_space import Space
 
 _VALUES_AT_ONCE = 1 << 26  # scores of a block, 0.5 GB, which are sorted into a second one
 _ROWS_AT_ONCE = 512
@@ -70,9 +69,7 @@ def measure(fit: Fit, strangers: NDArray[np.floating] | None = None) -> Rejectio
     known = float((fit.space.others.found.scores[:, 0] < limit).mean()) if several else None
     rejected = None
     if strangers is not None:
-        nearest = exact.search(
-            fit.space.project(strangers), fit.space.rows, 1, fit.spec.metric
-        ).scores[:, 0]
+        nearest = fit.space.search(strangers, 1).scores[:, 0]
         rejected = float((nearest < limit).mean())
     return Rejection(
         threshold=limit,

@@ -1,4 +1,4 @@
-"""Colours as a picture's profile means them, in sRGB, which networks and browsers expect."""
+"""A picture's values as 8 bits of sRGB, which networks and browsers expect."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from functools import lru_cache
 
 import numpy as np
 from PIL import Image, ImageCms
+from PIL.TiffImagePlugin import TiffImageFile
 
 from pocketknn.builder.photos.photo import PictureError
 
@@ -18,6 +19,13 @@ _NEAR = 2  # of 255: a profile that moves no colour farther is sRGB, by whatever
 _INTENT = ImageCms.Intent.RELATIVE_COLORIMETRIC
 _FLAGS = ImageCms.Flags.BLACKPOINTCOMPENSATION
 _KEPT = 32  # transforms; a folder holds the photos of few cameras
+# In the words of the manifest.
+DEPTH = (
+    "values of 16 bits are divided by 257; a grey TIFF with none above 4095 is taken for 12 bits"
+)
+_SIXTEEN_BIT = ("I;16", "I;16L", "I;16B", "I;16N", "I")
+_TWELVE_BITS = 4095
+_BITS = 258  # TIFF's tag for the bits of each channel
 
 
 def rgb(image: Image.Image) -> Image.Image:
@@ -77,3 +85,30 @@ def _sample() -> Image.Image:
     steps = np.linspace(0, 255, 9).astype(np.uint8)
     cube = np.stack(np.meshgrid(steps, steps, steps), axis=-1).reshape(-1, 3)
     return Image.fromarray(np.concatenate([cube, np.repeat(steps, 3).reshape(-1, 3)])[None])
+
+
+def is_deep_tiff(image: Image.Image) -> bool:
+    """Whether it is a TIFF that says it has 16 bits a value."""
+    return isinstance(image, TiffImageFile) and 16 in image.tag_v2.get(_BITS, ())
+
+
+def eight_bit(image: Image.Image, deep_tiff: bool) -> Image.Image:
+    """Values of 16 bits as 8; those of a TIFF may have been 12.
+
+    Args:
+        image: of any mode.
+        deep_tiff: whether its file `is_deep_tiff`.
+
+    Raises:
+        PictureError: the values cannot be had any more.
+    """
+    if image.mode in _SIXTEEN_BIT:
+        values = np.asarray(image, np.float64)
+        top = _TWELVE_BITS if deep_tiff and values.max() <= _TWELVE_BITS else 65535
+        grey = Image.fromarray(np.clip(np.rint(values * 255 / top), 0, 255).astype(np.uint8))
+        grey.info = image.info
+        return grey
+    if deep_tiff and image.mode == "RGB" and 0 < np.asarray(image).max() <= _TWELVE_BITS >> 8:
+        # Pillow has taken the high bytes: the rest of the values is lost.
+        raise PictureError("12-bit values in 16 bits of colour, almost black; save it as 8 bit")
+    return image

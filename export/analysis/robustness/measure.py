@@ -9,10 +9,9 @@ from itertools import islice
 import numpy as np
 
 from pocketknn.builder.errors import InputError
-from pocketknn.builder.photos.photo import Photo, read
+from pocketknn.builder.photos.photo import Photo, drawn, read
 from pocketknn.builder.photos.pixels.crop import square
 from pocketknn.builder.photos.pixels.decode import decode
-from pocketknn.builder.photos.readable import drawn
 from pocketknn.export.manifest.artefact import Artefact, picture_input
 from pocketknn.export.parity import metrics
 

@@ -26,7 +26,7 @@ def verify(
     # neighbours from references.parquet, in float64. Without model.keras, or TensorFlow to open it,
     # they come from the packaged backbone, if it has the weights that were built with, and from the
     # first file that is there. A file whose runtime is not installed is judged by its sha256 alone.
-    from pocketknn.builder.photos.pixels.squares import Squares
+    from pocketknn.builder.photos.pixels.decode import Squares
     from pocketknn.export.cli.console import tables
     from pocketknn.export.cli.console.terminal import console
     from pocketknn.export.formats.requirements import reason

@@ -23,7 +23,7 @@ class Content:
     """What is put into a file.
 
     Attributes:
-        constants: the values, by the names of `builder.graph.build.constants`.
+        constants: the values, by the names of `builder.graph.wire.constants`.
         sizes: number of `references`, and where there are any, of `classes` and of `labels`, which
             unknown is one of; of `cells`, with the `room` in each, what a `cell` is wide, and the
             places `scanned`.

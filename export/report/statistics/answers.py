@@ -115,7 +115,7 @@ def of_references(fit: Fit) -> Answers | None:
     labels = () if regress else refs.labels
     votes, errors = np.empty((len(queries), 0)), np.empty((len(queries), 0))
     if regress or labels:
-        said = answers_of_others(fit.spec, fit.space, str(fit.spec.head), k)
+        said = answers_of_others(fit.spec, fit.space, k)
         votes, errors = (votes, said - refs.targets[queries]) if regress else (said, errors)
     return Answers(
         queries=queries,

@@ -10,10 +10,9 @@ import numpy as np
 from pocketknn.builder.choices.heads.classify import winners
 from pocketknn.builder.choices.neighbors import Floats, Ints, Neighbors, rank
 from pocketknn.builder.errors import InputError
-from pocketknn.builder.knn.fit import Fit
+from pocketknn.builder.knn.fit import Fit, answers, voting_of
 from pocketknn.builder.knn.metric_space import Space
-from pocketknn.builder.knn.validation.leave_one_out import answers, errors_by_k
-from pocketknn.builder.knn.voting import voting_of
+from pocketknn.builder.knn.validation.leave_one_out import errors_by_k
 from pocketknn.builder.references.references import References
 
 from .answers import Answers
@@ -50,7 +49,7 @@ def accuracy_by_k(fit: Fit) -> AccuracyByK | None:
     refs, regress = fit.references, fit.head.NUMBERS
     if len(refs) < 2 or not (regress or len(refs.labels) > 1):
         return None
-    errors = errors_by_k(fit.spec, fit.space, fit.spec.head or "")
+    errors = errors_by_k(fit.spec, fit.space)
     ks = np.arange(1, len(errors) + 1)
     if regress:
         scale = np.maximum(refs.targets.var(axis=0), 1e-30)
@@ -183,7 +182,7 @@ def _accuracy_of(fit: Fit, refs: References, stored: Ints, queries: Ints) -> flo
     except InputError:  # so few tell nothing of how photos of a class differ
         space = replace(fit.space, references=few, projection=None, refit=None)
     found = space.search(refs.vectors[queries], min(fit.k, len(few)))
-    votes = answers(fit.spec, space, "classify", found)
+    votes = answers(replace(fit.spec, head="classify"), space, found)
     return float((winners(votes) == refs.label_ids[queries]).mean())
 
 

@@ -1,4 +1,4 @@
-"""References in the middle of clusters."""
+"""Which references are kept: prototypes, or those that the others agree with."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import warnings
 
 import numpy as np
 
+from pocketknn.builder.choices.heads.classify import winners
 from pocketknn.builder.choices.metrics.cosine import unit
 from pocketknn.builder.choices.neighbors import Floats, Ints
 from pocketknn.builder.knn.fit import Fit
@@ -13,7 +14,7 @@ from pocketknn.builder.knn.fit import Fit
 _ROUNDS = 20  # of k-means; later ones move few references
 
 
-def choose(whole: Fit, most: int) -> Ints:
+def prototypes(whole: Fit, most: int) -> Ints:
     """So many references, in the middle of k-means' clusters of each class.
 
     Each class has its share of them, and at least one. The reference nearest to a cluster's mean
@@ -63,3 +64,22 @@ def _middles(rows: Floats, members: Ints, count: int, seed: int) -> Ints:
     others = nearest_first[~np.isin(nearest_first, middles)]
     kept: Ints = members[np.concatenate([middles, others[: count - len(middles)]])]
     return kept
+
+
+def edited(whole: Fit) -> Ints:
+    """The references whose label wins when each is left out, under the k and the vote of the fit.
+
+    That is Wilson's editing (Asymptotic Properties of Nearest Neighbor Rules Using Edited Data,
+    IEEE Transactions on Systems, Man, and Cybernetics, 1972).
+
+    With a projection they are left out in folds, as else a wrong label would have shaped the space.
+
+    Of a class that would vanish, the reference with the most votes for its label is kept.
+    """
+    labels = whole.references.label_ids
+    votes = whole.answers(whole.space.others_of_all(whole.k))
+    good = winners(votes) == labels
+    for label in np.setdiff1d(labels, labels[good]):
+        members = np.flatnonzero(labels == label)
+        good[members[np.argmax(votes[members, label])]] = True
+    return np.flatnonzero(good)

@@ -1,8 +1,10 @@
-"""A Keras network as a backbone: it takes pixels 0..255 of one size, and has its weights."""
+"""What makes a Keras network a backbone: pixels 0..255, its weights, and names of its own."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from threading import RLock
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,8 +13,12 @@ from numpy.typing import NDArray
 if TYPE_CHECKING:
     import keras
 
+
 # Scale and offset from pixels 0..255 to those that a network wants.
 _RANGES = {"0..255": (1.0, 0.0), "0..1": (1 / 255, 0.0), "-1..1": (1 / 127.5, -1.0)}
+# Keras, TensorFlow and coremltools keep names, passes and types of what they build or convert in
+# places that all threads share.
+_ONE_AT_A_TIME = RLock()
 
 
 def from_pixels(net: keras.Model, input_range: str, size: int | None = None) -> keras.Model:
@@ -37,3 +43,22 @@ def with_arrays(net: keras.Model, arrays: Mapping[str, NDArray[np.float32]]) -> 
     for layer in net.layers:
         layer.set_weights([arrays[f"{layer.name}/{one.name}"] for one in layer.weights])
     return net
+
+
+@contextmanager
+def fresh_names() -> Iterator[None]:
+    """Names as in a new process, for what is built or converted inside; then the count goes on.
+
+    No other thread builds or converts meanwhile.
+    """
+    # There is a public way to reset the count, but none to go on with it.
+    from keras.src.backend.common import global_state
+
+    name = "object_name_uids"
+    with _ONE_AT_A_TIME:
+        before = global_state.get_global_attribute(name)
+        global_state.set_global_attribute(name, None)
+        try:
+            yield
+        finally:
+            global_state.set_global_attribute(name, before)

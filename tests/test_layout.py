@@ -105,7 +105,7 @@ def test_arrows_point_down_and_ways_are_short(top_only):
         return ways[name]
 
     assert max(way(name, []) for name in NAMES) <= (11 if top_only else len(NAMES))
-    assert len(ways) > 300
+    assert len(ways) > 200
 
 
 def test_files_are_short_and_folders_small():

@@ -8,8 +8,6 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-import numpy as np
-
 from pocketknn.builder.errors import InputError
 
 Note = Callable[[str], None]  # takes a line for people
@@ -98,5 +96,7 @@ def drawn(
     photos: Sequence[Photo], read: Callable[[Photo], T], seed: int
 ) -> Iterator[tuple[int, T]]:
     """As `readable`, in an order that the seed draws."""
+    import numpy as np
+
     order = np.random.default_rng(seed).permutation(len(photos))
     return readable(photos, read, map(int, order))

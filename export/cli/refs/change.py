@@ -10,7 +10,6 @@ import typer
 
 from pocketknn import builder
 from pocketknn.builder.errors import InputError
-from pocketknn.builder.references.ml5_forms import checked_label
 from pocketknn.export.cli.console.text import say, shown
 from pocketknn.export.cli.options import CondenseBy, Metric, Vote, parse_amount
 
@@ -121,6 +120,8 @@ def _rename(file: Path, out: Path, pairs: Sequence[str], force: bool) -> None:
 
 def _move(file: Path, out: Path, which: Which, to: str, force: bool) -> None:
     """Put some references into a class, which may be new."""
+    from pocketknn.builder.references.ml5_forms import checked_label
+
     if not which:
         raise InputError("say what to move, by --id, --class or --path")
     refs = opened_for(out, file, force)
@@ -136,6 +137,8 @@ def _split(pair: str, labels: Sequence[str]) -> tuple[str, str]:
     Raises:
         InputError: there is no such class, the new name is empty, or more than one reading is one.
     """
+    from pocketknn.builder.references.ml5_forms import checked_label
+
     cuts = [place for place, letter in enumerate(pair) if letter == "="]
     readings = [(pair[:place], pair[place + 1 :]) for place in cuts]
     if not readings:

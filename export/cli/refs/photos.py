@@ -13,7 +13,6 @@ from pocketknn import builder
 from pocketknn.builder.errors import InputError
 from pocketknn.builder.photos.find import not_utf_8
 from pocketknn.builder.photos.readers import is_within
-from pocketknn.builder.references.ml5_forms import checked_label
 from pocketknn.builder.system.cache import Cache
 from pocketknn.export.cli import options
 from pocketknn.export.cli.console.quiet import note
@@ -136,6 +135,8 @@ def _photos_in(
     check_alike((), [photo.label for photo in found])
     if reading.label is None:
         return found
+    from pocketknn.builder.references.ml5_forms import checked_label
+
     for photo in found:
         if photo.label:
             raise InputError(

@@ -13,8 +13,8 @@ from pocketknn.export import export
 from pocketknn.export.formats import tflite
 from pocketknn.export.formats.storage.zip_texts import append_files, payload, read_files
 from pocketknn.export.manifest.metadata import Metadata, manifest_of
+from pocketknn.export.output.checksums import hash_of
 from pocketknn.export.output.names import LABELS, MANIFEST, SEAL, SLOTS, TABLE
-from pocketknn.export.output.seal import hash_of
 
 VALUES = [None, -1, 0, 10**30, 1e308, "", [], {}, "x", True, [None], {"a": 1}, 10**9, [-1] * 3]
 

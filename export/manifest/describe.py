@@ -19,13 +19,12 @@ from pocketknn.builder.photos.pixels.decode import RESAMPLE
 from pocketknn.builder.references.references import References
 from pocketknn.builder.spec import Spec
 from pocketknn.export.formats.options import Options
+from pocketknn.export.formats.requirements import PACKAGES, installed
 from pocketknn.export.formats.table import FORMATS
 
-from .earlier import EXACT
 from .figures import Figures
 from .metadata import Metadata
-from .schema import SCHEMA
-from .versions import PACKAGES, installed
+from .schema import EXACT, SCHEMA
 
 # What of the embeddings scores compare, as a continuation of "cosine of each neighbour".
 _COMPARED = {

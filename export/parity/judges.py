@@ -16,7 +16,7 @@ from pocketknn.builder.backbones.engines.engine import TOGETHER, by_keras
 from pocketknn.builder.backbones.engines.network_cache import Converted, Run, compared, kept_or_made
 from pocketknn.builder.errors import OF_THE_MACHINE, first_line
 from pocketknn.export.formats.onnx.of_litert import onnx_of_litert
-from pocketknn.export.formats.onnx.session import session_of
+from pocketknn.export.formats.onnx.reading import session_of
 from pocketknn.export.formats.table import FORMATS
 
 from .test_inputs import Queries

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pocketknn.builder.system.cache import USUAL, Cache
-from pocketknn.export.apps.snippets import write as app_code
+from pocketknn.export.apps import snippets
 from pocketknn.export.formats.files import writable
 from pocketknn.export.formats.options import Options
 from pocketknn.export.manifest.build_folder import staged
@@ -149,7 +149,7 @@ def export(
                 (folder / name).write_text(text, encoding="utf-8", newline="")
         if kept := [one.format for one in written if one.parity.agrees]:
             golden.write(folder / GOLDEN, fitted, metadata.manifest, against, kept)
-            app_code.write(folder / SNIPPETS, metadata.manifest, kept)
+            snippets.write(folder / SNIPPETS, metadata.manifest, kept)
         manifest = metadata.manifest | {
             "skipped": [asdict(one) for one in skipped],
             "condensed": condensed.as_json() if condensed else None,

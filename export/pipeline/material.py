@@ -18,7 +18,7 @@ from pocketknn.builder.photos.pixels.squares import Squares
 from pocketknn.builder.references.files import is_collection, read_collection
 from pocketknn.builder.selection.condense import Condensed, condense
 from pocketknn.builder.spec import Spec, resolve_k
-from pocketknn.export.sizes.limits import check_size
+from pocketknn.export.sizes.estimate import check_size
 
 from .embedding import embed_photos
 

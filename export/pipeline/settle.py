@@ -10,10 +10,9 @@ from pocketknn.builder.choices.searches import SEARCHES
 from pocketknn.builder.errors import InputError
 from pocketknn.builder.knn.resolve import fit
 from pocketknn.builder.spec import AUTO, Spec
-from pocketknn.export.formats.conversion.precision import precision_of
 from pocketknn.export.formats.files import check_formats
-from pocketknn.export.formats.table import FORMATS
-from pocketknn.export.sizes.limits import check_held, check_size
+from pocketknn.export.formats.table import FORMATS, precision_of
+from pocketknn.export.sizes.estimate import check_held, check_size
 
 if TYPE_CHECKING:
     from pocketknn.builder.backbones.backbone import Backbone

@@ -10,8 +10,7 @@ import numpy as np
 
 from pocketknn.builder.knn.resolve import fit
 from pocketknn.builder.references.references import References
-from pocketknn.export.manifest.metadata import manifest_of
-from pocketknn.export.manifest.spec import spec_of
+from pocketknn.export.manifest.metadata import manifest_of, spec_of
 from pocketknn.export.output.names import REFERENCES, REPORT
 from pocketknn.export.report.html import page, thumbnails
 from pocketknn.export.report.sections import (

@@ -22,9 +22,8 @@ from pocketknn.builder.knn.validation.leave_one_out import leave_one_out
 from pocketknn.builder.references.references import References
 from pocketknn.builder.spec import Spec
 from pocketknn.builder.system.cache import USUAL, Cache
-from pocketknn.export.formats.conversion.precision import precision_of
 from pocketknn.export.formats.options import PRECISIONS, Options
-from pocketknn.export.formats.table import FORMATS
+from pocketknn.export.formats.table import FORMATS, precision_of
 from pocketknn.export.manifest.describe import describe
 from pocketknn.export.manifest.metadata import Metadata
 from pocketknn.export.output.checksums import size

@@ -32,10 +32,10 @@ from pocketknn.builder.system.atomic_file import NEW, workplace
 from pocketknn.builder.system.cache import USUAL, Cache, mark_used
 from pocketknn.builder.system.untrusted_json import parse_json
 from pocketknn.export.formats.options import Options
+from pocketknn.export.formats.requirements import PACKAGES, installed
 from pocketknn.export.formats.storage.slots import Slots
 from pocketknn.export.formats.table import FORMATS
 from pocketknn.export.manifest.metadata import Metadata
-from pocketknn.export.manifest.versions import PACKAGES, installed
 from pocketknn.export.output.checksums import digest
 from pocketknn.export.output.names import MODEL
 

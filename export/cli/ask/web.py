@@ -128,14 +128,14 @@ def _write(
 def _thumbnails(
     photos: Sequence[builder.Photo], metadata: Metadata, folder: Path, limit: int
 ) -> dict[int, str]:
-    from pocketknn.export.apps.web import thumbnails
+    from pocketknn.export.apps.web import page
     from pocketknn.export.cli.console.progress import progress
     from pocketknn.export.report.wording import megabytes
 
     rows = metadata.rows()
     with progress() as bar:
         step = bar.add_task("thumbnails", total=len(photos))
-        small = thumbnails.write(folder, rows, photos, limit, lambda: bar.advance(step))
+        small = page.write_thumbnails(folder, rows, photos, limit, lambda: bar.advance(step))
     size = sum(path.stat().st_size for path in folder.iterdir())
     say(f"{len(small)} of {len(rows)} references have a thumbnail: {megabytes(size)}")
     return small

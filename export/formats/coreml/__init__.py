@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from pocketknn.builder.errors import InputError
-from pocketknn.export.formats.conversion import backbone_size
+from pocketknn.export.formats.conversion import backbone_bytes as backbone_bytes
 
 from .conversion import convert as convert
 from .files import PARTS as PARTS
@@ -37,7 +37,6 @@ PRECISION = "float16"
 PRECISIONS: tuple[str, ...] = ("float32", "float16", "int8")
 OPTIONS: tuple[str, ...] = ("precision", "ios")
 CONSUMER: Mapping[str, str] | None = {"name": "Vision", "crop": "center"}
-backbone_bytes = backbone_size.converted
 
 
 def check_options(options: Options, *, bytes_: bool) -> None:

@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 
 from pocketknn.builder.errors import InputError
 from pocketknn.export.formats.storage import slots
-from pocketknn.export.formats.storage.texts import as_properties, manifest_in
-from pocketknn.export.output.seal import sealed
+from pocketknn.export.formats.storage.texts import as_properties, licence, manifest_in
+from pocketknn.export.output.checksums import sealed
 
-from .metadata import introduce
+from .files import LABEL, LABEL_PROBABILITIES
 from .package import Package
 
 if TYPE_CHECKING:
@@ -75,3 +75,26 @@ def fill(
     for name, text in own.items():
         described.metadata.userDefined[name] = text
     package.save(path)
+
+
+def introduce(described: Any, manifest: dict[str, Any]) -> None:  # noqa: ANN401
+    """What Xcode shows of the model and of each of its features."""
+    said = described.metadata
+    said.shortDescription, said.versionString = manifest["description"], manifest["version"]
+    said.author, said.license = manifest["author"], licence(manifest)
+    given = manifest["input"]
+    (feed,) = described.input
+    feed.shortDescription = (
+        f"RGB picture, {given['crop']} crop, {given['shape'][0]}×{given['shape'][1]}"
+        if given["name"] == "image"
+        else f"{given['shape'][0]} features"
+    )
+    meanings = {name: output["is"] for name, output in manifest["outputs"].items()}
+    meanings |= {
+        LABEL: "the label with the most votes",
+        LABEL_PROBABILITIES: "share of each label",
+    }
+    for feature in described.output:
+        feature.shortDescription = meanings[feature.name]
+    if manifest["labels"] and given["name"] == "image":
+        said.userDefined["com.apple.coreml.model.preview.type"] = "imageClassifier"

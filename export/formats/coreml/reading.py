@@ -16,10 +16,9 @@ from pocketknn.export.formats.batches import one_by_one
 from pocketknn.export.formats.requirements import is_there
 from pocketknn.export.formats.storage import protobuf_fields
 from pocketknn.export.formats.storage.texts import manifest_in, of_properties, ours
-from pocketknn.export.output import checksums, seal
+from pocketknn.export.output import checksums
 
-from .files import WEIGHTS, root
-from .metadata import LABEL_PROBABILITIES
+from .files import LABEL_PROBABILITIES, WEIGHTS, root
 
 if TYPE_CHECKING:
     from pocketknn.export.formats.protocol import Outputs, Run
@@ -46,8 +45,8 @@ def read(path: Path) -> dict[str, str]:
 def check(path: Path) -> dict[str, str]:
     """Refuse a package that is not what was written; its texts."""
     texts = read(path)
-    seal.check_texts(texts, path.name)
-    seal.check_runtime(texts, _sealed(path), path.name)
+    checksums.check_texts(texts, path.name)
+    checksums.check_runtime(texts, _sealed(path), path.name)
     return texts
 
 

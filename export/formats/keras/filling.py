@@ -16,7 +16,7 @@ from pocketknn.builder.system.untrusted_json import parse_json
 from pocketknn.export.formats.storage import slots
 from pocketknn.export.formats.storage.slots import Content, Place, Slots
 from pocketknn.export.formats.storage.zip_texts import append_files, member
-from pocketknn.export.output.seal import sealed
+from pocketknn.export.output.checksums import sealed
 
 from .conversion import date
 

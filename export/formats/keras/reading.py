@@ -13,7 +13,7 @@ from pocketknn.export.formats.batches import together
 from pocketknn.export.formats.protocol import Outputs, Run
 from pocketknn.export.formats.storage.texts import manifest_in, ours
 from pocketknn.export.formats.storage.zip_texts import read_files
-from pocketknn.export.output import seal
+from pocketknn.export.output import checksums
 
 
 def read(path: Path) -> dict[str, str]:
@@ -24,7 +24,7 @@ def read(path: Path) -> dict[str, str]:
 def check(path: Path) -> dict[str, str]:
     """The texts; Keras reads nothing that could do harm, so no runtime's part is sealed."""
     texts = read(path)
-    seal.check_texts(texts, path.name)
+    checksums.check_texts(texts, path.name)
     return texts
 
 

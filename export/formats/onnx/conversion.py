@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pocketknn.export.formats.conversion.serving_function import (
+from pocketknn.export.formats.conversion import (
     check_calibration,
     pixels_of,
     serving_function,

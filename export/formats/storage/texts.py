@@ -51,3 +51,10 @@ def of_properties(properties: Mapping[str, str]) -> dict[str, str]:
         for name, text in properties.items()
         if name.startswith(_PREFIX)
     }
+
+
+def licence(manifest: Mapping[str, Any]) -> str:
+    """Under what terms a file may be used: the builder's words, and whose the backbone is."""
+    backbone = manifest["backbone"] or {}
+    # Builds before there were such backbones do not name any.
+    return "; ".join(filter(None, (manifest["license"], backbone.get("attribution"))))

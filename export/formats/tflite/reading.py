@@ -14,7 +14,7 @@ from pocketknn.export.formats.batches import one_by_one
 from pocketknn.export.formats.protocol import Outputs, Run
 from pocketknn.export.formats.storage.texts import ours
 from pocketknn.export.formats.storage.zip_texts import payload, read_files
-from pocketknn.export.output import checksums, seal
+from pocketknn.export.output import checksums
 
 
 def read(path: Path) -> dict[str, str]:
@@ -25,8 +25,8 @@ def read(path: Path) -> dict[str, str]:
 def check(path: Path) -> dict[str, str]:
     """Refuse a file that is not what was written; its texts."""
     texts = read(path)
-    seal.check_texts(texts, path.name)
-    seal.check_runtime(texts, checksums.sha256(path, 0, payload(path)), path.name)
+    checksums.check_texts(texts, path.name)
+    checksums.check_runtime(texts, checksums.sha256(path, 0, payload(path)), path.name)
     return texts
 
 

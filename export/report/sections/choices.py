@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from pocketknn.export.formats.storage.licence import licence
+from pocketknn.export.formats.storage.texts import licence
 from pocketknn.export.report.blocks import Section, Table
 from pocketknn.export.report.wording import percent, projected
 

@@ -12,7 +12,7 @@ import numpy as np
 from pocketknn.export.formats.coreml.messages import messages
 from pocketknn.export.formats.coreml.weights import NUMBERS, Number, Weights, shaped
 
-from .constexpr import CONSTEXPR
+from .kernels import CONSTEXPR
 
 if TYPE_CHECKING:
     from .arrays import Parameter

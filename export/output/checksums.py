@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, BinaryIO, Protocol
+from typing import Any, BinaryIO
 
 import numpy as np
 
@@ -18,13 +18,6 @@ from pocketknn.builder.errors import InputError
 from .names import LABELS, MANIFEST, SEAL, SLOTS, TABLE
 
 _BLOCK = 1 << 20
-
-
-class Digest(Protocol):
-    """What hashlib makes."""
-
-    def update(self, data: Any, /) -> None:  # noqa: ANN401
-        """Take in more."""
 
 
 def blocks(path: Path, start: int = 0, end: int | None = None) -> Iterator[bytes]:
@@ -45,7 +38,7 @@ def sha256(path: Path, start: int = 0, end: int | None = None) -> str:
     return digest.hexdigest()
 
 
-def write(file: BinaryIO, part: Any, digest: Digest) -> None:  # noqa: ANN401
+def write(file: BinaryIO, part: Any, digest: hashlib._Hash) -> None:  # noqa: ANN401
     """Append bytes, or an array as it lies in memory, to a file and to its hash."""
     plain = isinstance(part, bytes | bytearray)
     content = part if plain else np.ascontiguousarray(part).reshape(-1).view(np.uint8).data

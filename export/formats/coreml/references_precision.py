@@ -5,7 +5,7 @@ The official converter would make float32 of them, and so does Core ML when it l
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,7 +24,7 @@ def narrow(path: Path, places: Slots, kinds: Mapping[str, str]) -> Slots:
     for name, kind in kinds.items():
         for number, *_ in places.constants[name]:
             added = _store(package, number, kind)
-            places = places.renumbered(_moved(number, added))
+            places = places.moved(number, added)
             if added:  # what widens the table has its height too
                 places.sizes[name].append([number + added, "axis", 0, 0])
             if kind == "int8":
@@ -34,11 +34,6 @@ def narrow(path: Path, places: Slots, kinds: Mapping[str, str]) -> Slots:
                 ]
     package.rewrite()
     return places
-
-
-def _moved(place: int, added: int) -> Callable[[int], int]:
-    """Numbers of operations after some were put behind one of them."""
-    return lambda number: number + added if number > place else number
 
 
 def _store(package: Package, number: int, kind: str) -> int:

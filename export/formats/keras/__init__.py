@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from pocketknn.export.formats.conversion import Network
 from pocketknn.export.formats.options import check_options as check_options
+from pocketknn.export.formats.storage.texts import read as read
 
 from .conversion import convert as convert
 from .filling import content as content
@@ -14,7 +15,6 @@ from .filling import locate as locate
 from .filling import narrow as narrow
 from .reading import check as check
 from .reading import load as load
-from .reading import read as read
 
 TITLE, SUFFIX = "Keras", ".keras"
 PARTS: Mapping[str, bool] = {}

@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 from pocketknn.builder.system.untrusted_json import parse_json
 from pocketknn.export.formats.storage import slots
 from pocketknn.export.formats.storage.slots import Content, Place, Slots
-from pocketknn.export.formats.storage.zip_texts import append_files, member
+from pocketknn.export.formats.storage.texts import append_files, member
 from pocketknn.export.output.checksums import sealed
 
-from .conversion import date
+from .conversion import canonical, date
 
 _CONFIG, _WEIGHTS, _METADATA = "config.json", "model.weights.h5", "metadata.json"
 _ROWS = 64  # written at once
@@ -69,13 +69,13 @@ def content(path: Path, places: Slots) -> dict[str, NDArray[Any]]:
 def fill(
     source: Path, path: Path, places: Slots, content: Content, texts: Mapping[str, str]
 ) -> None:
-    """Write a saved model again with other content.
+    """Write a saved model again with other content, without what Keras numbers and dates.
 
     The texts are further members of the archive, which Keras passes over.
     """
     weights: dict[str, NDArray[Any]] = {}
     with zipfile.ZipFile(source) as archive:
-        config = parse_json(archive.read(_CONFIG))
+        config = canonical(archive.read(_CONFIG).decode())
         for name, found in places.constants.items():
             for place in found:
                 values = slots.values(content, place, name)

@@ -11,14 +11,8 @@ from numpy.typing import NDArray
 from pocketknn.builder.errors import OF_THE_MACHINE, InputError, first_line
 from pocketknn.export.formats.batches import together
 from pocketknn.export.formats.protocol import Outputs, Run
-from pocketknn.export.formats.storage.texts import manifest_in, ours
-from pocketknn.export.formats.storage.zip_texts import read_files
+from pocketknn.export.formats.storage.texts import manifest_in, read
 from pocketknn.export.output import checksums
-
-
-def read(path: Path) -> dict[str, str]:
-    """The texts inside the archive."""
-    return ours(read_files(path), path.name)
 
 
 def check(path: Path) -> dict[str, str]:

@@ -5,7 +5,7 @@ A place is what its format finds it by again: a list of numbers and names that J
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -58,16 +58,16 @@ class Slots:
     constants: dict[str, list[Place]] = field(default_factory=dict)
     sizes: dict[str, list[Place]] = field(default_factory=dict)
 
-    def renumbered(self, number: Callable[[int], int]) -> Slots:
-        """The same where what places begin with has other numbers now."""
+    def moved(self, behind: int, added: int) -> Slots:
+        """The same after some were added behind a number that places begin with."""
 
-        def moved(places: dict[str, list[Place]]) -> dict[str, list[Place]]:
-            return {
-                name: [[number(place[0]), *place[1:]] for place in found]
-                for name, found in places.items()
-            }
+        def renumbered(found: list[Place]) -> list[Place]:
+            return [[first + added if first > behind else first, *rest] for first, *rest in found]
 
-        return Slots(constants=moved(self.constants), sizes=moved(self.sizes))
+        return Slots(
+            constants={name: renumbered(found) for name, found in self.constants.items()},
+            sizes={name: renumbered(found) for name, found in self.sizes.items()},
+        )
 
     def as_json(self) -> dict[str, Any]:
         """As the files carry it."""

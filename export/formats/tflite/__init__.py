@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from pocketknn.export.formats.conversion import backbone_bytes as backbone_bytes
 from pocketknn.export.formats.options import check_options as check_options
+from pocketknn.export.formats.storage.texts import read as read
 
 from .conversion import convert as convert
 from .filling import content as content
@@ -13,7 +14,6 @@ from .filling import fill as fill
 from .filling import locate as locate
 from .reading import check as check
 from .reading import load as load
-from .reading import read as read
 from .references_precision import narrow as narrow
 
 TITLE, SUFFIX = "TFLite", ".tflite"

@@ -11,8 +11,7 @@ from numpy.typing import NDArray
 
 from pocketknn.export.formats.storage import slots
 from pocketknn.export.formats.storage.slots import Content, Slots
-from pocketknn.export.formats.storage.texts import manifest_in
-from pocketknn.export.formats.storage.zip_texts import append_files
+from pocketknn.export.formats.storage.texts import append_files, manifest_in
 from pocketknn.export.output.checksums import sealed
 
 from .metadata import NAME, pack

@@ -94,6 +94,15 @@ def calibration(
     return np.stack([picture for _, picture in readable(photos, square)]) if photos else None
 
 
+def made_up(
+    vectors: NDArray[np.float32], backbone: Backbone | None, *, count: int = NOISE, seed: int
+) -> Queries:
+    """Inputs without photos: what `synthetic` gives, or without a backbone `from_vectors`."""
+    if backbone is None:
+        return from_vectors(vectors, seed=seed)
+    return synthetic(backbone, count=count, seed=seed)
+
+
 def synthetic(backbone: Backbone, *, count: int = NOISE, seed: int = 0) -> Queries:
     """A black picture and pictures of noise, from fine to coarse."""
     inputs = noise(backbone.size, count=count, seed=seed)

@@ -118,11 +118,8 @@ def export(
     fitted, precision = settle(spec, references, backbone, options, formats)
     metadata = describe(fitted, backbone, precision, measure(fitted, strangers), options)
     if against is None:
-        against = (
-            test_inputs.synthetic(backbone, count=test_inputs.COUNT, seed=spec.seed)
-            if backbone
-            else test_inputs.from_vectors(references.vectors, seed=spec.seed)
-        )
+        count = test_inputs.COUNT
+        against = test_inputs.made_up(references.vectors, backbone, count=count, seed=spec.seed)
     if calibration is None and backbone and "int8" in precision.values():
         calibration = test_inputs.noise(backbone.size, seed=spec.seed + 1)
         note(

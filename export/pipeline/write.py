@@ -13,13 +13,12 @@ from pocketknn.builder.errors import OF_THE_MACHINE, InputError, first_line
 from pocketknn.export.formats.table import FORMATS
 from pocketknn.export.output.checksums import size
 from pocketknn.export.output.names import MODEL
-from pocketknn.export.parity import check as parity
+from pocketknn.export.parity.check import TOLERANCES, Parity, check_part
 from pocketknn.export.parity.compare import compare
 from pocketknn.export.templates.template import Order, write
 
 if TYPE_CHECKING:
     from pocketknn.export.manifest.metadata import Metadata
-    from pocketknn.export.parity.check import Parity
     from pocketknn.export.parity.judges import Judges
 
 
@@ -114,7 +113,7 @@ class Writer:
             name=path.name,
             bytes=size(path),
             seconds=time.perf_counter() - start,
-            parity=parity.refused(precision, 0, refusal)
+            parity=Parity(precision=precision, queries=0, failures=(refusal,))
             if refusal
             else compare(name, path, precision, self.order.fit, self.judges.of(name)),
         )
@@ -129,8 +128,8 @@ class Writer:
         order = replace(self.order, format=name, precision=precision, outputs=outputs)
         write(order, metadata, path, self.note)
         found = target.load(path)(against.inputs)
-        error = parity.check_part(found, outputs, against.embeddings, order.fit)
-        if error > (allowed := parity.TOLERANCES[precision].score):
+        error = check_part(found, outputs, against.embeddings, order.fit)
+        if error > (allowed := TOLERANCES[precision].score):
             raise InputError(
                 f"{path.name}: {outputs} off by {error:.1e}, allowed are {allowed:.0e}"
             )

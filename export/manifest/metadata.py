@@ -93,10 +93,6 @@ class Metadata:
         Raises:
             InputError: something is missing, broken, or was written by another schema.
         """
-        if MANIFEST not in files or TABLE not in files:
-            raise InputError(
-                f"{source} carries no pocketknn manifest: it is broken, or another tool's"
-            )
         try:
             manifest = parse_json(files[MANIFEST])
             schema = manifest["schema"]
@@ -131,10 +127,6 @@ class Metadata:
             width = manifest["projection"]["size"]
         outputs = {what: {"shape": [1, width], "is": said[what]}}
         return replace(self, manifest=manifest | {"outputs": outputs})
-
-    def with_precision(self, precision: Mapping[str, str]) -> Metadata:
-        """With the backbone's precision of each format, as it turned out."""
-        return replace(self, manifest=self.manifest | {"precision": dict(precision)})
 
 
 def manifest_of(out: Path) -> dict[str, Any]:

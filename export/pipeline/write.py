@@ -90,7 +90,8 @@ class Writer:
                     f" {made[name].parity.failures[0]}; it is written with a float32 backbone"
                 )
                 precision[name] = "float32"
-                metadata = metadata.with_precision(precision)
+                manifest = metadata.manifest | {"precision": dict(precision)}
+                metadata = replace(metadata, manifest=manifest)
                 made[name] = self._artefact(name, precision[name], metadata)
         for name in [one for one in precision if "outputs" in FORMATS[one].OPTIONS]:
             for outputs in options.outputs:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pocketknn.builder.backbones.backbone import Backbone
 from pocketknn.builder.choices.metrics import METRICS
@@ -69,20 +69,18 @@ def plan(
     search = sum(held[name].nbytes for name in held.keys() & ours)
     rest = sum(held[name].nbytes for name in held.keys() - ours)
     multiplied, read = _search(fit)
-    plans = []
-    for name, kind in precision.items():
-        plans.append(
-            Plan(
-                format=name,
-                backbone=FORMATS[name].backbone_bytes(network, kind),
-                references=search,
-                rest=rest + texts,
-                network=network.multiplications,
-                search=multiplied,
-                read=read,
-            )
+    return [
+        Plan(
+            format=name,
+            backbone=FORMATS[name].backbone_bytes(network, kind),
+            references=search,
+            rest=rest + texts,
+            network=network.multiplications,
+            search=multiplied,
+            read=read,
         )
-    return plans
+        for name, kind in precision.items()
+    ]
 
 
 def network_of(model: keras.Model) -> Network:
@@ -97,19 +95,12 @@ def network_of(model: keras.Model) -> Network:
         kernel = next((one for one in layer.weights if len(one.shape) > 1), None)
         if kernel is None:
             continue
-        size = prod(kernel.shape)
+        size, shape = prod(kernel.shape), layer.output.shape
         weights += size
-        places = _places(layer)
+        multiplications += size * (prod(shape[1:3]) if len(shape) == 4 else 1)  # in each place
         depthwise = isinstance(layer, keras.layers.DepthwiseConv2D)
-        multiplications += places * size
         others += kernel.shape[2] if depthwise else kernel.shape[-1]
     return Network(weights, others, model.count_params(), multiplications, len(model.weights))
-
-
-def _places(layer: Any) -> int:  # noqa: ANN401
-    """How often a layer's kernel is applied to a picture."""
-    shape = layer.output.shape
-    return prod(shape[1:3]) if len(shape) == 4 else 1
 
 
 def _search(fit: Fit) -> tuple[int, int]:

@@ -15,7 +15,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,6 @@ from numpy.typing import NDArray
 from pocketknn import builder
 from pocketknn.builder.backbones.backbone import Backbone
 from pocketknn.builder.backbones.networks.layer_names import fresh_names
-from pocketknn.builder.choices.searches.index import Index
 from pocketknn.builder.graph.placeholder import is_fixed, stand_in
 from pocketknn.builder.graph.wire import wire
 from pocketknn.builder.knn.fit import Fit
@@ -42,6 +41,8 @@ from pocketknn.export.output.names import MODEL
 from .content import content_of
 
 _FACTS = "template.json"
+# What of an index decides the graph; the rest of it is filled in.
+_OF_INDEX = ("search", "precision", "candidates", "width", "probes")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,17 +99,10 @@ class Order:
             *(getattr(fit.spec, name) for name in ("head", "metric", "vote", "balanced")),
             fit.threshold is None,
             len(references.target_names),
-            *_facts(fit.index),
+            *(getattr(fit.index, name) for name in _OF_INDEX if fit.index),
             _versions(),
         ]
         return hashlib.sha256(json.dumps(said).encode()).hexdigest()[:24]
-
-
-def _facts(index: Index | None) -> list[Any]:
-    """What of an index decides the graph; the rest of it is filled in."""
-    if index is None:
-        return []
-    return [index.search, index.precision, index.candidates, index.width, index.probes]
 
 
 def write(
@@ -130,7 +124,7 @@ def write(
     """
     content = content_of(order.fit, order.precision, order.outputs)
     with template(order, note, keep=keep) as found:
-        said = replace(metadata, slots=found.slots.as_json())
+        said = replace(metadata, slots=asdict(found.slots))
         FORMATS[order.format].fill(found.path, path, found.slots, content, said.files())
 
 
@@ -226,7 +220,7 @@ def _open(order: Order, kept: Path, note: Callable[[str], None]) -> Template | N
 
 def _keep(made: Template, kept: Path, note: Callable[[str], None]) -> None:
     """Put a template into the cache; a fault of the cache never ends a build."""
-    facts = {"sha256": digest(made.path), "slots": made.slots.as_json()}
+    facts = {"sha256": digest(made.path), "slots": asdict(made.slots)}
     try:
         kept.parent.mkdir(parents=True, exist_ok=True)
         with workplace(kept) as work:

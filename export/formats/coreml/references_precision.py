@@ -17,6 +17,13 @@ from .package import Package
 if TYPE_CHECKING:
     from pocketknn.export.formats.storage.slots import Slots
 
+_HELD = {  # the type of a value, and the field that holds it
+    str: ("STRING", "strings"),
+    np.int8: ("INT8", "bytes"),
+    np.int32: ("INT32", "ints"),
+    np.float32: ("FLOAT32", "floats"),
+}
+
 
 def narrow(path: Path, places: Slots, kinds: Mapping[str, str]) -> Slots:
     """Change the types of constants, with operations that widen them."""
@@ -54,12 +61,10 @@ def _store(package: Package, number: int, kind: str) -> int:
     package.replace(value, np.zeros(shape, np.int8 if kind == "int8" else np.float16))
     if kind == "float16":
         value.type.tensorType.dataType = kinds.FLOAT16
-        wide, how = type(table)(), type(table)()
-        wide.type = "cast"
+        how, wide = _constant(f"{name}_float32", "fp32"), messages().Operation(type="cast")
         wide.outputs.add().CopyFrom(table.outputs[0])
         table.outputs[0].name = _called(table, f"{name}_half")
         table.outputs[0].type.CopyFrom(value.type)
-        how.CopyFrom(_constant(f"{name}_float32", "fp32"))
         wide.inputs["x"].arguments.add().name = f"{name}_half"
         wide.inputs["dtype"].arguments.add().name = how.outputs[0].name
         wide.attributes["name"].CopyFrom(table.attributes["name"])
@@ -94,18 +99,12 @@ def _constant(name: str, text: str) -> Any:  # noqa: ANN401
 
 def _value(single: Any) -> Any:  # noqa: ANN401
     """A text or a number as the message of a value."""
-    kinds, value = messages().DataType, messages().Value()
-    held = value.immediateValue.tensor
-    if isinstance(single, str):
-        value.type.tensorType.dataType = kinds.STRING
-        held.strings.values[:] = [single]
-    elif single.dtype == np.int8:
-        value.type.tensorType.dataType = kinds.INT8
-        held.bytes.values = single.tobytes()
-    elif single.dtype == np.int32:
-        value.type.tensorType.dataType = kinds.INT32
-        held.ints.values[:] = [int(single)]
+    value = messages().Value()
+    kind, field = _HELD[type(single)]
+    value.type.tensorType.dataType = messages().DataType[kind]
+    held = getattr(value.immediateValue.tensor, field)
+    if field == "bytes":
+        held.values = single.tobytes()
     else:
-        value.type.tensorType.dataType = kinds.FLOAT32
-        held.floats.values[:] = [float(single)]
+        held.values.append(single)
     return value

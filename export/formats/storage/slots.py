@@ -69,10 +69,6 @@ class Slots:
             sizes={name: renumbered(found) for name, found in self.sizes.items()},
         )
 
-    def as_json(self) -> dict[str, Any]:
-        """As the files carry it."""
-        return {"constants": self.constants, "sizes": self.sizes}
-
 
 def locate(
     content: Content,

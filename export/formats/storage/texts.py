@@ -32,7 +32,7 @@ def ours(texts: Mapping[str, str], source: str) -> dict[str, str]:
     Raises:
         InputError: there is no manifest among them.
     """
-    if MANIFEST not in texts:
+    if MANIFEST not in texts or TABLE not in texts:
         raise InputError(f"{source} carries no pocketknn manifest: it is broken, or another tool's")
     return dict(texts)
 

@@ -17,10 +17,10 @@ from .files import PARTS as PARTS
 from .filling import content as content
 from .filling import fill as fill
 from .filling import locate as locate
+from .filling import narrow as narrow
 from .reading import check as check
 from .reading import load as load
 from .reading import read as read
-from .references_precision import narrow as narrow
 
 if TYPE_CHECKING:
     from pocketknn.export.formats.options import Options

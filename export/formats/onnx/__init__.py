@@ -11,10 +11,10 @@ from .conversion import convert as convert
 from .filling import content as content
 from .filling import fill as fill
 from .filling import locate as locate
+from .filling import narrow as narrow
 from .reading import check as check
 from .reading import load as load
 from .reading import read as read
-from .references_precision import narrow as narrow
 
 TITLE, SUFFIX = "ONNX", ".onnx"
 PARTS: Mapping[str, bool] = {}

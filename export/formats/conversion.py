@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
     from .options import Options
 
+_VALUE = {"float32": 4, "float16": 2, "int8": 1}  # bytes of a weight of a convolution
+
 
 def pixels_of(model: keras.Model, options: Options) -> str:
     """Type of a model's input: what is asked for of pictures, float32 of features."""
@@ -63,9 +65,6 @@ def check_calibration(pictures: NDArray[Any] | None) -> NDArray[Any]:
     if pictures is None or not len(pictures):
         raise InputError("int8 is calibrated on the pictures of the build, and there are none")
     return pictures
-
-
-_VALUE = {"float32": 4, "float16": 2, "int8": 1}  # bytes of a weight of a convolution
 
 
 class Network(NamedTuple):

@@ -24,6 +24,7 @@ _FOLDERS: dict[str, Mapping[str, bool]] = {
 }
 _DEEPEST = Path(max((f"{one}/{name}" for one in _FOLDERS for name in _FOLDERS[one]), key=len))
 _BY_SYSTEMS = (".DS_Store", "Thumbs.db", "desktop.ini")  # and nobody misses them
+_MOUNTS = Path("/proc/self/mountinfo")  # a mount a line, its place escaped in octal
 
 
 def foreign(out: Path) -> str:
@@ -61,9 +62,6 @@ def _is_by_a_system(path: Path) -> bool:
     if path.is_dir():
         return path.name == "__pycache__" and not path.is_symlink()
     return path.name in _BY_SYSTEMS or (path.suffix == ".pyc" and path.parent.name == "__pycache__")
-
-
-_MOUNTS = Path("/proc/self/mountinfo")  # a mount a line, its place escaped in octal
 
 
 def check_free(out: Path, force: bool) -> None:

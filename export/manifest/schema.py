@@ -15,6 +15,17 @@ from pocketknn.export.formats.options import PRECISIONS
 SCHEMA = "pocketknn/1"
 _LARGEST = 1 << 53  # what a number of any reader holds
 _SIDE = 1 << 14  # pixels; more would not fit into memory
+# How files search that say nothing of it.
+EXACT: dict[str, Any] = {
+    "by": "exact",
+    "references_precision": "float32",
+    "candidates": 0,
+    "components": 0,
+    "cells": 0,
+    "probes": 0,
+    "recall": None,
+    "queries": 0,
+}
 
 
 class Maybe(NamedTuple):
@@ -197,18 +208,6 @@ def _check(value: Any, kind: Any, place: str) -> None:  # noqa: ANN401
             wrong = not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool)
             if wrong or (isinstance(value, int | float) and not -_LARGEST < value < _LARGEST):
                 raise TypeError(f"{place} is {value!r:.40}")
-
-
-EXACT: dict[str, Any] = {
-    "by": "exact",
-    "references_precision": "float32",
-    "candidates": 0,
-    "components": 0,
-    "cells": 0,
-    "probes": 0,
-    "recall": None,
-    "queries": 0,
-}
 
 
 def upgrade(manifest: dict[str, Any]) -> None:

@@ -13,6 +13,8 @@ from pocketknn.builder.choices.neighbors import Floats, Ints, Neighbors
 from pocketknn.builder.choices.searches import find
 from pocketknn.builder.knn import exact as neighbors
 
+from .metrics import first_equal, recall
+
 if TYPE_CHECKING:
     from pocketknn.builder.knn.fit import Fit
     from pocketknn.builder.knn.metric_space import Space
@@ -223,8 +225,8 @@ def _judged(
         queries=q,
         lists_equal=float((indices == best.indices).all(axis=1).mean()),
         lists_agree=lists_agree,
-        first_equal=float((indices[:, 0] == best.indices[:, 0]).mean()),
-        recall=float(neighbors.shared(best.indices, indices).mean()),
+        first_equal=first_equal(best.indices, indices),
+        recall=recall(best.indices, indices),
         score_error=score_error,
         vote_error=vote_error,
         labels_equal=labels_equal,

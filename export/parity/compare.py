@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
     from .test_inputs import Queries
 
+_ROWS = 1024  # of a matrix, compared at once
+
 
 def compare(
     name: str,
@@ -61,9 +63,6 @@ def compare(
         return check_kept(outputs, before, fit, precision=precision, stored=stored)
     found = check(outputs, against.embeddings, fit, precision=precision, stored=stored)
     return replace(found, judge=against.judge)
-
-
-_ROWS = 1024  # of a matrix, compared at once
 
 
 def holds(files: Sequence[Path], fit: Fit) -> bool:

@@ -22,6 +22,8 @@ from pocketknn.export.manifest.metadata import Metadata
 if TYPE_CHECKING:
     import keras
 
+_ROOM = 64 << 20  # for the backbone and the texts
+
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
@@ -120,9 +122,6 @@ def _search(fit: Fit) -> tuple[int, int]:
     count, room = index.cells.members.shape
     scanned = index.probes * room * w
     return projected + turned + count * w + scanned + scored, 4 * count * w + scanned + read
-
-
-_ROOM = 64 << 20  # for the backbone and the texts
 
 
 def check_size(formats: Sequence[str], n: int, dim: int, spec: Spec) -> None:

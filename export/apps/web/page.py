@@ -27,6 +27,8 @@ from .runtime import Runtime
 
 THUMBNAILS = "thumbnails"
 _MODEL, _DATA = MODEL + SUFFIX, "page.json"
+# Side in pixels and JPEG's quality, from the best; the first whose bytes fit is taken.
+_STEPS = ((160, 80), (112, 75), (80, 70), (56, 60), (40, 50))
 
 
 def model_of(out: Path) -> tuple[Path, Metadata]:
@@ -101,10 +103,6 @@ def _data(metadata: Metadata, title: str, thumbnails: Mapping[int, str]) -> dict
             for index, row in enumerate(metadata.rows())
         ],
     }
-
-
-# Side in pixels and JPEG's quality, from the best; the first whose bytes fit is taken.
-_STEPS = ((160, 80), (112, 75), (80, 70), (56, 60), (40, 50))
 
 
 def write_thumbnails(

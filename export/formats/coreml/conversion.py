@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import re
-import uuid
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,6 +20,7 @@ if TYPE_CHECKING:
 
     from pocketknn.export.formats.options import Options
 
+_TABLES = re.compile(r"pocketknn(_\d+)?_(references|scan)_")  # names of the search's constants
 _HEAD = re.compile(r"pocketknn(_\d+)?/(?!backbone)")
 
 
@@ -88,7 +87,6 @@ def convert(
     if precision == "int8":
         named = _quantize(named)
     named.save(str(path))
-    rewrite(path, ct.utils.load_spec(str(path)))
     package = Package(path)
     store_rows(package)
     package.rewrite()
@@ -121,23 +119,6 @@ def _quantize(model: Any) -> Any:  # noqa: ANN401  # coremltools' MLModel has no
     how = cto.OpLinearQuantizerConfig(mode="linear_symmetric")
     config = cto.OptimizationConfig(op_type_configs={"conv": how})
     return cto.linear_quantize_weights(model, config)
-
-
-def rewrite(path: Path, specification: Any) -> None:  # noqa: ANN401  # has no stubs
-    """Write a package's specification and list again: maps in order, items named by their paths."""
-    manifest = path / "Manifest.json"
-    listed = json.loads(manifest.read_text("utf-8"))
-    items = listed["itemInfoEntries"]
-    ids = {old: str(uuid.uuid5(uuid.NAMESPACE_URL, item["path"])) for old, item in items.items()}
-    root = listed["rootModelIdentifier"]
-    model = path / "Data" / items[root]["path"]
-    model.write_bytes(specification.SerializeToString(deterministic=True))
-    listed["rootModelIdentifier"] = ids[root]
-    listed["itemInfoEntries"] = {ids[old]: items[old] for old in sorted(ids, key=ids.__getitem__)}
-    manifest.write_text(json.dumps(listed, indent=4) + "\n", "utf-8", newline="")
-
-
-_TABLES = re.compile(r"pocketknn(_\d+)?_(references|scan)_")  # names of the search's constants
 
 
 def store_rows(package: Package) -> None:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import math
-import shutil
+import uuid
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pocketknn.builder.system.atomic_file import replacing
+from pocketknn.builder.system.untrusted_json import parse_json
 from pocketknn.export.output import checksums
 
 from .files import MODEL, WEIGHTS, specification
@@ -120,7 +122,8 @@ class Package:
         """
         for file in (MODEL, WEIGHTS):
             (path / "Data" / file).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(self.path / "Manifest.json", path / "Manifest.json")
+        listed = (self.path / "Manifest.json").read_text("utf-8")
+        (path / "Manifest.json").write_text(_canonical(listed), "utf-8", newline="")
         values = [value for _, value in self.constants()]
         held = [one.blobFileValue for one in values if one.WhichOneof("value") == "blobFileValue"]
         blobs = {one.offset: self._blob(one) for one in held}
@@ -163,3 +166,13 @@ class Package:
                 ones = [1] * (len(sizes) - len(shape))
                 for size, wanted in zip(sizes, [*ones, *shape], strict=True):
                     size.constant.size = wanted
+
+
+def _canonical(manifest: str) -> str:
+    """A package's list of its items, which are named by their paths instead of by chance."""
+    listed = parse_json(manifest)
+    items, root = listed["itemInfoEntries"], listed["rootModelIdentifier"]
+    ids = {old: str(uuid.uuid5(uuid.NAMESPACE_URL, item["path"])) for old, item in items.items()}
+    listed["rootModelIdentifier"] = ids[root]
+    listed["itemInfoEntries"] = {ids[old]: items[old] for old in sorted(ids, key=ids.__getitem__)}
+    return json.dumps(listed, indent=4) + "\n"

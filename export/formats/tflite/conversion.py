@@ -26,6 +26,10 @@ if TYPE_CHECKING:
     import keras
     import tensorflow as tf
 
+# What a backbone is made of; all other operations belong to the head, or are as fast.
+_IN_BACKBONE = ("CONV_2D", "DEPTHWISE_CONV_2D", "ADD", "PAD", "AVERAGE_POOL_2D", "MAX_POOL_2D")
+_WITH_WEIGHTS = ("CONV_2D", "DEPTHWISE_CONV_2D")
+
 
 def convert(
     model: keras.Model,
@@ -61,11 +65,6 @@ def convert(
         halved.write(path, {})
     else:
         path.write_bytes(content)
-
-
-# What a backbone is made of; all other operations belong to the head, or are as fast.
-_IN_BACKBONE = ("CONV_2D", "DEPTHWISE_CONV_2D", "ADD", "PAD", "AVERAGE_POOL_2D", "MAX_POOL_2D")
-_WITH_WEIGHTS = ("CONV_2D", "DEPTHWISE_CONV_2D")
 
 
 def store_halves(model: Model) -> None:

@@ -1,7 +1,7 @@
 """A graph that was converted once, for every set of references to come.
 
 The official converters know nothing of references, and pay for each of them: seconds and gigabytes.
-So they are given a graph over few made-up ones (`builder.standin`), whose values and sizes are then
+So they are given a graph over few made-up ones (`builder.graph.placeholder`), whose values and sizes are then
 found in the file they make. Such a file is a template: `fill` of its format puts any references in.
 """
 
@@ -68,7 +68,7 @@ class Order:
         backbone: the feature extractor, or None.
         precision: of the backbone.
         options: how the files are written.
-        outputs: as for `builder.model.wire`.
+        outputs: as for `builder.graph.wire`.
         calibration: what int8 takes its ranges from.
         cache: keeps the template; None keeps none.
     """

@@ -13,11 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pocketknn.export.formats.conversion import (
-    check_calibration,
-    pixels_of,
-    serving_function,
-)
+from pocketknn.export.formats.conversion import check_calibration, pixels_of, serving_function
 from pocketknn.export.formats.options import Options
 
 from .model import FLOAT16, FLOAT32, Model

@@ -19,12 +19,7 @@ if TYPE_CHECKING:
 
 Message = Any  # a protobuf message of MIL.proto, which has no stubs
 
-_KINDS = {
-    "bools": "b",
-    "bytes": "iuf",
-    "floats": "f",
-    "ints": "iu",
-}
+_KINDS = {"bools": "b", "bytes": "iuf", "floats": "f", "ints": "iu"}
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,9 @@
 """A graph that was converted once, for every set of references to come.
 
 The official converters know nothing of references, and pay for each of them: seconds and gigabytes.
-So they are given a graph over few made-up ones (`builder.graph.placeholder`), whose values and sizes are then
-found in the file they make. Such a file is a template: `fill` of its format puts any references in.
+So they are given a graph over few made-up ones (`builder.graph.placeholder`), whose values and
+sizes are then found in the file they make. Such a file is a template: `fill` of its format puts any
+references in.
 """
 
 from __future__ import annotations

@@ -71,15 +71,10 @@ def fill(
 ) -> None:
     """Write a converted package again with other content, and what Xcode shows of it."""
     package = Package(source)
-    for name, found in places.constants.items():
-        for place in found:
-            by_columns = place[-1] == "T"
-            package.set_array(
-                place[:-1] if by_columns else place, slots.values(content, place, name)
-            )
-    for name, found in places.sizes.items():
-        for number, what, *rest in found:
-            package.set_size([number, what, *rest], content.sizes[name])
+    for _, place, values in slots.filled(places, content):
+        package.set_array(place[:-1] if place[-1] == "T" else place, values)
+    for place, size in slots.resized(places, content):
+        package.set_size(place, size)
     if content.labels:
         package.set_classes(content.labels)
     described = package.model.description

@@ -76,20 +76,15 @@ def fill(
     weights: dict[str, NDArray[Any]] = {}
     with zipfile.ZipFile(source) as archive:
         config = canonical(archive.read(_CONFIG).decode())
-        for name, found in places.constants.items():
-            for place in found:
-                values = slots.values(content, place, name)
-                if _is_weight(place):
-                    weights[place[0]] = values
-                else:
-                    old = _at(config, place)
-                    new = (
-                        old | {"value": values.tolist()} if isinstance(old, dict) else values.item()
-                    )
-                    _at(config, place[:-1])[place[-1]] = new
-        for name, found in places.sizes.items():
-            for place in found:
-                _at(config, place[:-1])[place[-1]] = content.sizes[name]
+        for _, place, values in slots.filled(places, content):
+            if _is_weight(place):
+                weights[place[0]] = values
+                continue
+            old = _at(config, place)
+            new = old | {"value": values.tolist()} if isinstance(old, dict) else values.item()
+            _at(config, place[:-1])[place[-1]] = new
+        for place, size in slots.resized(places, content):
+            _at(config, place[:-1])[place[-1]] = size
         with zipfile.ZipFile(path, "w") as made:
             said = parse_json(archive.read(_METADATA)) | {"date_saved": date()}
             made.writestr(member(_METADATA), json.dumps(said))

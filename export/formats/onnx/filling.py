@@ -64,31 +64,29 @@ def fill(
     """
     import onnx
 
+    filled = list(slots.filled(places, content))
     large = {
-        place[0]: _stored(slots.values(content, place, name))
-        for name in content.large
-        for place in places.constants.get(name, ())
+        place[0]: _stored(values)
+        for one in content.large  # whose order is that of the file
+        for name, place, values in filled
+        if name == one
     }
     proto = without(source, large)
     graph = proto.graph
     tensors = {tensor.name: tensor for tensor in graph.initializer}
-    for name, found in places.constants.items():
-        for place in found:
-            if place[0] in large:
-                continue
-            tensor, values = tensors[place[0]], slots.values(content, place, name)
-            same = math.prod(tensor.dims) == values.size
-            values = values.reshape(tensor.dims if same else values.shape)
-            tensor.CopyFrom(onnx.numpy_helper.from_array(values, tensor.name))
-    for name, found in places.sizes.items():
-        for first, second in found:
-            if isinstance(first, str):
-                changed = onnx.numpy_helper.to_array(tensors[first]).copy()
-                changed.reshape(-1)[second] = content.sizes[name]
-                tensors[first].CopyFrom(onnx.numpy_helper.from_array(changed, first))
-            else:
-                shape = graph.output[first].type.tensor_type.shape
-                shape.dim[second].dim_value = content.sizes[name]
+    for _, (name, *_), values in filled:
+        if name in large:
+            continue
+        same = math.prod(tensors[name].dims) == values.size
+        values = values.reshape(tensors[name].dims if same else values.shape)
+        tensors[name].CopyFrom(onnx.numpy_helper.from_array(values, name))
+    for (first, second), size in slots.resized(places, content):
+        if isinstance(first, str):
+            changed = onnx.numpy_helper.to_array(tensors[first]).copy()
+            changed.reshape(-1)[second] = size
+            tensors[first].CopyFrom(onnx.numpy_helper.from_array(changed, first))
+        else:
+            graph.output[first].type.tensor_type.shape.dim[second].dim_value = size
     introduce(proto, manifest_in(texts))
     write(path, proto, large, texts)
 

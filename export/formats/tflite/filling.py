@@ -53,19 +53,16 @@ def fill(
     """Write a converted file again with other content, metadata, and its outputs in order."""
     model = Model(np.memmap(source, np.uint8, "r"))
     streamed = {}
-    for name, found in places.constants.items():
-        for place in found:
-            values = slots.values(content, place, name)
-            if name in content.large:
-                streamed[place[0]] = values
-            else:
-                model.set_constant(place[0], values)
-    for name, found in places.sizes.items():
-        for number, what, at in found:
-            if what == "axis":
-                model.set_axis(number, at, content.sizes[name])
-            else:
-                model.set_value(number, at, content.sizes[name])
+    for name, place, values in slots.filled(places, content):
+        if name in content.large:
+            streamed[place[0]] = values
+        else:
+            model.set_constant(place[0], values)
+    for (number, what, at), size in slots.resized(places, content):
+        if what == "axis":
+            model.set_axis(number, at, size)
+        else:
+            model.set_value(number, at, size)
     ports = model.signature().ordered(_ORDER)
     model.reorder(ports)
     model.set_metadata(NAME, pack(manifest_in(texts), ports))

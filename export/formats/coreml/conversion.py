@@ -88,7 +88,7 @@ def convert(
         named = _quantize(named)
     named.save(str(path))
     package = Package(path)
-    store_rows(package)
+    _store_rows(package)
     package.rewrite()
 
 
@@ -121,7 +121,7 @@ def _quantize(model: Any) -> Any:  # noqa: ANN401  # coremltools' MLModel has no
     return cto.linear_quantize_weights(model, config)
 
 
-def store_rows(package: Package) -> None:
+def _store_rows(package: Package) -> None:
     """Multiply by a table of rows where its columns are stored, and store it once."""
     block = package.block
     of_name = {op.outputs[0].name: op for op in block.operations if op.type == "const"}

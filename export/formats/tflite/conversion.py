@@ -54,16 +54,16 @@ def convert(
 
     content = converter().convert()
     if precision == "int8":
-        content = int8(converter(), content, check_calibration(calibration).astype(kind))
+        content = _int8(converter(), content, check_calibration(calibration).astype(kind))
     if precision == "float16":
         halved = Model(content)
-        store_halves(halved)
+        _store_halves(halved)
         halved.write(path, {})
     else:
         path.write_bytes(content)
 
 
-def store_halves(model: Model) -> None:
+def _store_halves(model: Model) -> None:
     """Store the weights of convolutions as float16, with an operation that widens each of them.
 
     That is what the official converter makes of all weights, those of the head too.
@@ -88,7 +88,7 @@ def store_halves(model: Model) -> None:
     model.drop_unused_buffers()
 
 
-def int8(converter: Any, plain: bytes, pictures: NDArray[Any]) -> bytes:  # noqa: ANN401
+def _int8(converter: Any, plain: bytes, pictures: NDArray[Any]) -> bytes:  # noqa: ANN401
     """Convert with 8-bit weights and activations in the backbone, calibrated on pictures.
 
     The ranges of the activations are those that the pictures reach; weights have a scale per

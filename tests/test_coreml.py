@@ -12,7 +12,7 @@ from pocketknn.export.formats.options import IOS, Options
 from pocketknn.export.manifest.describe import describe
 from pocketknn.export.manifest.figures import measure
 from pocketknn.export.output.checksums import files_of
-from pocketknn.export.parity.stored import holds
+from pocketknn.export.parity.compare import holds
 from pocketknn.export.parity.test_inputs import Queries
 
 SPECIFICATION = {15: 6, 16: 7, 17: 8, 18: 9}

@@ -15,7 +15,7 @@ from pocketknn.export.editing import edit as editing
 from pocketknn.export.editing.edit import rewrite, with_references
 from pocketknn.export.manifest.read_back import open_artefact
 from pocketknn.export.output.checksums import digest
-from pocketknn.export.sizes.limits import check_size
+from pocketknn.export.sizes.estimate import check_size
 from pocketknn.export.templates.content import content_of
 
 SUFFIXES = {name: target.SUFFIX for name, target in FORMATS.items()}

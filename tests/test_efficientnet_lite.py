@@ -17,7 +17,7 @@ from pocketknn.builder.backbones.weights.pytorch_tensors import tensors
 from pocketknn.builder.embedding.local import run
 from pocketknn.builder.photos.pixels.decode import picture
 from pocketknn.export import FORMATS, export, load
-from pocketknn.export.formats.storage.licence import licence
+from pocketknn.export.formats.storage.texts import licence
 
 LITE0 = LITES["efficientnet_lite0"]
 

@@ -15,7 +15,7 @@ from pocketknn.export import FORMATS, check, load
 from pocketknn.export.manifest.artefact import metadata_of
 from pocketknn.export.output.checksums import files_of
 from pocketknn.export.parity.check import TOLERANCES
-from pocketknn.export.parity.stored import holds
+from pocketknn.export.parity.compare import holds
 from pocketknn.export.parity.test_inputs import Queries
 
 gc.freeze()  # coremltools collects garbage in each conversion; TensorFlow's is a lot

@@ -20,7 +20,7 @@ from pocketknn.export.formats.table import FORMATS
 from pocketknn.export.manifest.read_back import open_artefact
 from pocketknn.export.output.checksums import files_of, size
 from pocketknn.export.parity.check import check
-from pocketknn.export.parity.stored import holds
+from pocketknn.export.parity.compare import holds
 from pocketknn.export.parity.test_inputs import Queries
 
 N, D, K = 1600, 72, 5

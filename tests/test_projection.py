@@ -15,7 +15,7 @@ from pocketknn.builder.knn.projection.pca import pca
 from pocketknn.builder.knn.projection.pca_size import POWERS, RECALL, best_components
 from pocketknn.builder.knn.resolve import fit
 from pocketknn.export.formats.table import FORMATS
-from pocketknn.export.manifest.spec import spec_of
+from pocketknn.export.manifest.metadata import spec_of
 
 RNG = np.random.default_rng(3)
 SKEWED = RNG.standard_normal((60, 12)) * np.geomspace(50, 0.05, 12) + 20

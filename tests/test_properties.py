@@ -13,7 +13,7 @@ from pocketknn.builder import References
 from pocketknn.builder.knn import exact
 from pocketknn.export import FORMATS, check
 from pocketknn.export.output.checksums import files_of
-from pocketknn.export.parity.stored import holds
+from pocketknn.export.parity.compare import holds
 from pocketknn.export.parity.test_inputs import Queries
 
 gc.freeze()  # coremltools collects garbage in each conversion; TensorFlow's is a lot

@@ -20,7 +20,7 @@ from pocketknn.builder.knn.resolve import fit
 from pocketknn.export.cli.app import main
 from pocketknn.export.manifest.describe import describe
 from pocketknn.export.manifest.figures import measure
-from pocketknn.export.parity.check import refused
+from pocketknn.export.parity.check import Parity
 from pocketknn.export.report.blocks import Chart, Figure, Figures, Section, Table
 from pocketknn.export.report.html import page, thumbnails
 from pocketknn.export.report.study import Study
@@ -305,7 +305,8 @@ def test_hundreds_of_classes_are_cut_short_and_say_so(tmp_path):
 def test_a_file_that_cannot_be_run_has_no_numbers(tmp_path):
     fitted = vector_case(n=12, k=1).fit
     study = study_of(fitted)
-    parity = refused("float32", 0, "it cannot be converted: <no>").as_json()
+    failures = ("it cannot be converted: <no>",)
+    parity = Parity(precision="float32", queries=0, failures=failures).as_json()
     study = replace(study, manifest=study.manifest | {"parity": {"onnx": parity}})
     parsed = Page(write_report(tmp_path, study).read_text("utf-8"))
     assert "model.onnx DIFFERS, not handed over float32" in parsed.text

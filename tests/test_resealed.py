@@ -11,10 +11,10 @@ from conftest import drawing, photo_case
 from pocketknn.builder import InputError
 from pocketknn.export import export
 from pocketknn.export.formats import tflite
-from pocketknn.export.formats.storage.zip_texts import append_files, payload, read_files
+from pocketknn.export.formats.storage.texts import append_files, payload, read
 from pocketknn.export.manifest.metadata import Metadata, manifest_of
+from pocketknn.export.output.checksums import hash_of
 from pocketknn.export.output.names import LABELS, MANIFEST, SEAL, SLOTS, TABLE
-from pocketknn.export.output.seal import hash_of
 
 VALUES = [None, -1, 0, 10**30, 1e308, "", [], {}, "x", True, [None], {"a": 1}, 10**9, [-1] * 3]
 
@@ -36,7 +36,7 @@ def resealed(built, tmp_path):
     def make(texts):
         path = tmp_path / "model.tflite"
         path.write_bytes(whole.read_bytes()[: payload(whole)])
-        said = read_files(whole) | texts
+        said = read(whole) | texts
         runtime = said[SEAL].partition("\n")[2]
         append_files(path, said | {SEAL: f"{hash_of(said)}\n{runtime}"})
         return path
@@ -88,7 +88,7 @@ CASES["slots: sizes"] = (SLOTS, ("sizes",), {"count": [[1.5, "axis", "x"]]})
 @pytest.mark.parametrize("name", CASES)
 def test_one_line_says_what_is_wrong(name, resealed, built, pocketknn):
     text, place, value = CASES[name]
-    whole = read_files(built / "model.tflite")
+    whole = read(built / "model.tflite")
     path = resealed({text: changed(whole[text], place, value) if place else value})
     some = next(iter(Metadata.parse(whole, "").rows()))["id"]
     codes = []
@@ -127,7 +127,7 @@ def test_answers_that_are_no_numbers(what, built, tmp_path, pocketknn, monkeypat
 def test_what_is_believed_of_a_manifest_can_be_said(built, pocketknn, monkeypatch):
     from pocketknn.export.cli.console import summary
 
-    whole = read_files(built / "model.tflite")
+    whole = read(built / "model.tflite")
     rng = random.Random(0)
     refused = 0
     for _ in range(400):

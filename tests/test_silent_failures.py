@@ -16,7 +16,7 @@ from conftest import Case, photo_case, vector_case
 from pocketknn.builder import References, Spec
 from pocketknn.builder.choices.metrics import cosine
 from pocketknn.export import FORMATS, export
-from pocketknn.export.formats.conversion.serving_function import serving_function
+from pocketknn.export.formats.conversion import serving_function
 from pocketknn.export.formats.coreml import conversion as to_coreml
 from pocketknn.export.formats.onnx import conversion as to_onnx
 from pocketknn.export.formats.options import Options

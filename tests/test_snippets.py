@@ -30,7 +30,7 @@ from pocketknn.builder import References, Spec, load_backbone
 from pocketknn.builder.embedding.local import run as embed
 from pocketknn.builder.photos.pixels.crop import square
 from pocketknn.export import export
-from pocketknn.export.apps.snippets import write
+from pocketknn.export.apps import snippets
 from pocketknn.export.cli.ask.predict import answered
 from pocketknn.export.formats.options import Options
 from pocketknn.export.formats.table import SNIPPETS
@@ -163,9 +163,9 @@ def test_what_is_written_is_short_and_whole(out):
     assert there == sorted(SNIPPETS.keys() - without)
     for name in SNIPPETS:
         if name == "ClassifyMediaPipe.kt" and name not in there:
-            assert write.render(name, manifest) == ""
+            assert snippets.render(name, manifest) == ""
             continue
-        lines = write.render(name, manifest).splitlines()
+        lines = snippets.render(name, manifest).splitlines()
         assert len(lines) <= 120, name
         assert max(map(len, lines)) <= 100, name
         assert not any("{%" in line or "{{" in line or line != line.rstrip() for line in lines), (
@@ -384,7 +384,7 @@ def test_javascript_shrinks_as_pillow_does(crop, plain, web, tmp_path):
     """Bit for bit: the filter, its fixed point, and the axis that Pillow takes first."""
     manifest = json.loads((plain / "manifest.json").read_text("utf-8"))
     manifest["input"]["crop"] = crop
-    (tmp_path / "square.mjs").write_text(write.render("square.mjs", manifest))
+    (tmp_path / "square.mjs").write_text(snippets.render("square.mjs", manifest))
     rng = np.random.default_rng(0)
     shapes = [(1, 1), (1, 300), (300, 1), (24, 24), (129, 192), (640, 480), (480, 640), (7, 11)]
     shapes += [tuple(map(int, rng.integers(1, 300, 2))) for _ in range(12)]
@@ -436,12 +436,12 @@ NATIVE = [name for name in SNIPPETS if name.endswith((".swift", ".kt"))]
 @pytest.mark.parametrize("name", NATIVE)
 def test_swift_and_kotlin_parse(name, out):
     manifest = json.loads((out / "manifest.json").read_text("utf-8"))
-    assert faults(name, write.render(name, manifest)) == []
+    assert faults(name, snippets.render(name, manifest)) == []
 
 
 @pytest.mark.parametrize("name", NATIVE)
 def test_the_parser_sees_a_fault(name, plain):
-    code = write.render(name, json.loads((plain / "manifest.json").read_text("utf-8")))
+    code = snippets.render(name, json.loads((plain / "manifest.json").read_text("utf-8")))
     brace = code.rindex("{")
     verb = "func " if name.endswith(".swift") else "fun "
     unopened, named = code[:brace] + code[brace + 1 :], code.replace(verb, f"{verb}( ", 1)
@@ -456,6 +456,6 @@ def test_they_ask_for_what_the_files_have(name, plain, tmp_path):
     known = {"image", "scores", "indices", "probabilities", "value", "serving_default"}
     known |= {"classLabel", "classLabelProbs", "model", "mlmodelc", "references", "csv", "golden"}
     known |= {"model.tflite", "golden.json", "coreml", "golden.json has no examples", ""}
-    code = re.sub(r"//.*|/\*\*.*", "", write.render(name, manifest))
+    code = re.sub(r"//.*|/\*\*.*", "", snippets.render(name, manifest))
     texts = {text for text in re.findall(r'"((?:[^"\\]|\\.)*)"', code) if "\\" not in text}
     assert texts <= known, texts - known

@@ -16,7 +16,7 @@ from pocketknn.export.formats.options import Options
 from pocketknn.export.formats.table import FORMATS
 from pocketknn.export.output.checksums import digest, files_of
 from pocketknn.export.parity.check import check
-from pocketknn.export.parity.stored import holds
+from pocketknn.export.parity.compare import holds
 from pocketknn.export.templates import template
 
 # All that changes what a graph holds of its references.

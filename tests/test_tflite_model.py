@@ -10,7 +10,7 @@ from conftest import vector_case
 from pocketknn.builder import InputError
 from pocketknn.export import load
 from pocketknn.export.formats import tflite
-from pocketknn.export.formats.storage.zip_texts import append_files, payload
+from pocketknn.export.formats.storage.texts import append_files, payload
 from pocketknn.export.formats.tflite.model import Model
 
 

@@ -25,7 +25,7 @@ from pocketknn.builder.photos.photo import Photo
 from pocketknn.builder.photos.pixels.crop import square
 from pocketknn.builder.photos.pixels.decode import pixels
 from pocketknn.export import export
-from pocketknn.export.apps.snippets import write
+from pocketknn.export.apps import snippets
 from pocketknn.export.apps.web import runtime
 from pocketknn.export.cli.ask.predict import answered
 from pocketknn.export.formats.options import Options
@@ -431,7 +431,7 @@ def test_the_folder_says_what_the_build_is(built):
     assert data["labels"] == manifest["labels"]
     assert data["threshold"] == (manifest["reject"] and manifest["reject"]["threshold"])
     assert (built.page / "model.onnx").read_bytes() == (built.out / "model.onnx").read_bytes()
-    shared = write.render("square.mjs", manifest)
+    shared = snippets.render("square.mjs", manifest)
     assert (built.page / "square.js").read_text("utf-8") == shared
 
 

@@ -115,10 +115,8 @@ def rewrite(opened: Opened, fit: Fit, out: Path, backbone: Backbone | None) -> P
 
 def _compare(opened: Opened, made: Path, fit: Fit, backbone: Backbone | None) -> Parity:
     manifest, seed, before = opened.metadata.manifest, int(fit.spec.seed), None
-    if backbone is not None:
-        against = test_inputs.synthetic(backbone, seed=seed)
-    elif manifest["backbone"] is None:
-        against = test_inputs.from_vectors(fit.references.vectors, seed=seed)
+    if backbone is not None or manifest["backbone"] is None:
+        against = test_inputs.made_up(fit.references.vectors, backbone, seed=seed)
     else:
         inputs = test_inputs.noise(manifest["input"]["shape"][0], seed=seed)
         against = Queries(inputs, np.empty((0, fit.references.dim)))

@@ -54,5 +54,5 @@ class Options:
                 raise InputError(f"the {name} must be one line of printable text")
 
 
-def any_options(options: Options, *, bytes_: bool) -> None:
+def check_options(options: Options, *, bytes_: bool) -> None:
     """Refuse none, for formats that can be written with all options."""

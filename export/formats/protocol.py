@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from numpy.typing import NDArray
 
-from pocketknn.export.formats.conversion.backbone_size import Network
+from pocketknn.export.formats.conversion import Network
 from pocketknn.export.formats.storage.slots import Content, Slots
 
 from .options import Options

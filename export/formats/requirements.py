@@ -1,4 +1,4 @@
-"""What must be installed for what; where it is not, one line says how to get it."""
+"""What is installed, and what must be for what; one line says how to get it."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ import platform
 import re
 import sys
 from collections.abc import Iterable
-from importlib.metadata import PackageNotFoundError, requires
+from contextlib import suppress
+from importlib.metadata import PackageNotFoundError, requires, version
 from importlib.util import find_spec
 
 from pocketknn.builder.errors import InputError
@@ -19,6 +20,18 @@ _PACKAGES = {
     "keras": "tensorflow",
     "sklearn": "scikit-learn",
 }
+# Whose versions decide what a build is.
+PACKAGES = (
+    "tensorflow",
+    "keras",
+    "coremltools",
+    "onnx",
+    "tf2onnx",
+    "numpy",
+    "pillow",
+    "ai-edge-litert",
+    "onnxruntime",
+)
 _CORE_ML = "coremltools"
 _LIBRARY = re.compile(r"\.(so|dylib|pyd|dll)\b|DLL", re.IGNORECASE)
 _SHARED = "google"  # by packages of several makers, so that it may be there without ours
@@ -27,6 +40,15 @@ _SHARED = "google"  # by packages of several makers, so that it may be there wit
 def is_there(module: str) -> bool:
     """Whether a module could be imported; it is not."""
     return find_spec(module) is not None
+
+
+def installed(*packages: str) -> dict[str, str]:
+    """The versions of packages; one that is not there is left out."""
+    found = {}
+    for name in packages:
+        with suppress(PackageNotFoundError):
+            found[name] = version(name)
+    return found
 
 
 def check(what: str, modules: Iterable[str]) -> None:

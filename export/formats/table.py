@@ -5,6 +5,7 @@ from __future__ import annotations
 from importlib.resources import files
 
 from . import coreml, keras, onnx, tflite
+from .options import Options
 from .protocol import Format
 
 FORMATS: dict[str, Format] = {
@@ -22,3 +23,12 @@ SNIPPETS = {
     for template in folder.iterdir()
     if template.name.endswith(TEMPLATE)
 }
+
+
+def precision_of(name: str, options: Options, backbone: object | None) -> str:
+    """What was asked for where the format can, else the format's default.
+
+    Without a backbone there is nothing to make smaller.
+    """
+    target, asked = FORMATS[name], options.precision
+    return asked if backbone and asked in target.PRECISIONS else target.PRECISION

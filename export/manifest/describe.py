@@ -18,14 +18,14 @@ from pocketknn.builder.photos.pixels.decode import RESAMPLE
 from pocketknn.builder.references.references import References
 from pocketknn.builder.spec import Spec
 from pocketknn.export.formats.options import Options
+from pocketknn.export.formats.requirements import PACKAGES, installed
 from pocketknn.export.formats.table import FORMATS
 
-from .earlier import EXACT
 from .figures import Figures
 from .metadata import Metadata
-from .schema import SCHEMA
-from .versions import PACKAGES, installed
+from .schema import EXACT, SCHEMA
 
+_OPTIONS = ("author", "license", "version", "ios")
 # What of the embeddings scores compare, as a continuation of "cosine of each neighbour".
 _COMPARED = {
     "embedding": "",
@@ -51,8 +51,12 @@ def describe(
         options: how the files are written.
     """
     options = options or Options()
-    given = _input(fit.spec, fit.references, backbone, options, precision)
-    said = _described(fit, _backbone(backbone), given, precision, figures or Figures(), options)
+    graph = {name: getattr(options, name) for name in _OPTIONS} | {
+        "backbone": _backbone(backbone),
+        "input": _input(fit.spec, fit.references, backbone, options, precision),
+        "precision": dict(precision),
+    }
+    said = _described(fit, graph, figures or Figures())
     return Metadata(manifest=said, table=fit.references.table())
 
 
@@ -64,15 +68,7 @@ def redescribe(manifest: Mapping[str, Any], fit: Fit, figures: Figures | None) -
         fit: the references that it has now.
         figures: how good they are; None to keep those of the build, which are marked so.
     """
-    options = Options(**{name: manifest[name] for name in ("ios", "author", "license", "version")})
-    said = _described(
-        fit,
-        manifest["backbone"],
-        manifest["input"],
-        manifest["precision"],
-        figures or Figures(),
-        options,
-    )
+    said = _described(fit, manifest, figures or Figures())
     if figures is None:
         said |= {name: manifest[name] for name in ("reject", "projection")}
         before = manifest["references"]
@@ -85,22 +81,13 @@ def redescribe(manifest: Mapping[str, Any], fit: Fit, figures: Figures | None) -
     return Metadata(manifest=said, table=fit.references.table())
 
 
-def _described(
-    fit: Fit,
-    backbone: dict[str, Any] | None,
-    given: dict[str, Any],
-    precision: Mapping[str, str],
-    figures: Figures,
-    options: Options,
-) -> dict[str, Any]:
+def _described(fit: Fit, graph: Mapping[str, Any], figures: Figures) -> dict[str, Any]:
+    """The manifest; what is said of the graph, which the references do not change, is given."""
     spec, references = fit.spec, fit.references
     return {
         "schema": SCHEMA,
-        "description": _description(fit, backbone, given),
-        "author": options.author,
-        "license": options.license,
-        "version": options.version,
-        "ios": options.ios,
+        "description": _description(fit, graph["backbone"], graph["input"]),
+        **{name: graph[name] for name in _OPTIONS},
         "head": spec.head,
         "k": fit.k,
         "metric": spec.metric,
@@ -111,10 +98,10 @@ def _described(
         "scores_of": fit.scores_of,
         "search": _search(fit),
         "reject": asdict(figures.rejection) if figures.rejection else None,
-        "precision": dict(precision),
+        "precision": graph["precision"],
         "seed": spec.seed,
-        "backbone": backbone,
-        "input": given,
+        "backbone": graph["backbone"],
+        "input": graph["input"],
         "outputs": _outputs(fit),
         "labels": list(fit.labels),
         "targets": list(references.target_names) if fit.head.NUMBERS else [],

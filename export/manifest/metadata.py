@@ -10,16 +10,17 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from pocketknn.builder.backbones.provenance import Provenance
+from pocketknn.builder.choices.searches import SEARCHES
 from pocketknn.builder.errors import InputError, first_line
 from pocketknn.builder.photos.readers import read_file
 from pocketknn.builder.references.csv_table import unguarded
+from pocketknn.builder.spec import Spec
 from pocketknn.builder.system.untrusted_json import parse_json
+from pocketknn.export.output.checksums import check_texts
 from pocketknn.export.output.names import LABELS, MANIFEST, SLOTS, TABLE
-from pocketknn.export.output.seal import check_texts
 
-from .earlier import upgrade
-from .schema import BUILT, INSIDE, SCHEMA, check_manifest
-from .spec import spec_of
+from .schema import BUILT, INSIDE, SCHEMA, check_manifest, upgrade
 
 SHOWN = 5  # neighbours that people are shown of those that vote
 Row = dict[str, str | int]
@@ -92,10 +93,6 @@ class Metadata:
         Raises:
             InputError: something is missing, broken, or was written by another schema.
         """
-        if MANIFEST not in files or TABLE not in files:
-            raise InputError(
-                f"{source} carries no pocketknn manifest: it is broken, or another tool's"
-            )
         try:
             manifest = parse_json(files[MANIFEST])
             schema = manifest["schema"]
@@ -131,10 +128,6 @@ class Metadata:
         outputs = {what: {"shape": [1, width], "is": said[what]}}
         return replace(self, manifest=manifest | {"outputs": outputs})
 
-    def with_precision(self, precision: Mapping[str, str]) -> Metadata:
-        """With the backbone's precision of each format, as it turned out."""
-        return replace(self, manifest=self.manifest | {"precision": dict(precision)})
-
 
 def manifest_of(out: Path) -> dict[str, Any]:
     """The manifest of a build's folder.
@@ -156,3 +149,41 @@ def manifest_of(out: Path) -> dict[str, Any]:
 def dumps(value: object) -> str:
     """JSON as every file of a build is written: readable, in UTF-8, the same each time."""
     return json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def spec_of(manifest: Mapping[str, Any]) -> Spec:
+    """The choices of a build that its files are judged by."""
+    search, projection = manifest["search"], manifest["projection"] or {"by": "none"}
+    components = projection if projection["by"] == "pca" else None
+    return Spec(
+        head=manifest["head"],
+        metric=manifest["metric"],
+        k=manifest["k"],
+        projection=projection["by"],
+        pca=int(components["size"]) if components else None,
+        whiten=float(components["whiten"]) if components else None,
+        vote=manifest["vote"] or "uniform",
+        temperature=manifest["temperature"],
+        balanced=bool(manifest["balanced"]),
+        reject=float(manifest["reject"]["threshold"]) if manifest["reject"] else None,
+        references_precision=search["references_precision"],
+        search=search["by"],
+        candidates=search["candidates"] if SEARCHES[search["by"]].SCANS else None,
+        probes=search["probes"] if SEARCHES[search["by"]].CELLS else None,
+        seed=manifest["seed"],
+    )
+
+
+def provenance_of(manifest: Mapping[str, Any]) -> Provenance | None:
+    """Where the references of a build come from."""
+    said, given = manifest["backbone"], manifest["input"]
+    if said is None:
+        return None
+    return Provenance(
+        backbone=said["name"],
+        alpha=said["alpha"],
+        size=given["shape"][0],
+        input_range=said["input_range"],
+        sha256=said["sha256"],
+        crop=given["crop"],
+    )

@@ -25,8 +25,7 @@ from pocketknn.export.formats.storage.slots import Slots
 from pocketknn.export.formats.table import FORMATS
 
 from .artefact import metadata_of
-from .metadata import Metadata
-from .spec import provenance_of, spec_of
+from .metadata import Metadata, provenance_of, spec_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

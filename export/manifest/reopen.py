@@ -30,9 +30,8 @@ from pocketknn.export.formats.requirements import is_there, reason
 from pocketknn.export.output.checksums import digest
 from pocketknn.export.output.names import MODEL, REFERENCES
 
-from .metadata import manifest_of
+from .metadata import manifest_of, spec_of
 from .read_back import projection_of
-from .spec import spec_of
 
 if TYPE_CHECKING:
     import keras

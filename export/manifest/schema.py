@@ -1,4 +1,4 @@
-"""What the readers of a manifest rely on, whoever wrote it."""
+"""What the readers of a manifest rely on, whoever wrote it, and in whichever version."""
 
 from __future__ import annotations
 
@@ -15,6 +15,17 @@ from pocketknn.export.formats.options import PRECISIONS
 SCHEMA = "pocketknn/1"
 _LARGEST = 1 << 53  # what a number of any reader holds
 _SIDE = 1 << 14  # pixels; more would not fit into memory
+# How files search that say nothing of it.
+EXACT: dict[str, Any] = {
+    "by": "exact",
+    "references_precision": "float32",
+    "candidates": 0,
+    "components": 0,
+    "cells": 0,
+    "probes": 0,
+    "recall": None,
+    "queries": 0,
+}
 
 
 class Maybe(NamedTuple):
@@ -197,3 +208,14 @@ def _check(value: Any, kind: Any, place: str) -> None:  # noqa: ANN401
             wrong = not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool)
             if wrong or (isinstance(value, int | float) and not -_LARGEST < value < _LARGEST):
                 raise TypeError(f"{place} is {value!r:.40}")
+
+
+def upgrade(manifest: dict[str, Any]) -> None:
+    """Bring the manifest of an earlier version to the keys of this one."""
+    manifest.setdefault("search", dict(EXACT))
+    manifest.setdefault("temperature", None)
+    if "projection" not in manifest:
+        pca = manifest.pop("pca")
+        # Builds before there was whitening do not name it.
+        manifest["projection"] = pca and {"by": "pca", "whiten": 0.0} | pca
+    manifest.setdefault("scores_of", "pca" if manifest["projection"] else "embedding")

@@ -1,22 +1,23 @@
-"""Hashes of files that may be larger than memory."""
+"""Hashes of files that may be larger than memory, and the seal that artefacts carry.
+
+The seal tells what was damaged since a file was written. It is two lines: sha256 of the texts in
+the file, and sha256 of the part that a native runtime reads.
+"""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, BinaryIO, Protocol
+from typing import Any, BinaryIO
 
 import numpy as np
 
+from pocketknn.builder.errors import InputError
+
+from .names import LABELS, MANIFEST, SEAL, SLOTS, TABLE
+
 _BLOCK = 1 << 20
-
-
-class Digest(Protocol):
-    """What hashlib makes."""
-
-    def update(self, data: Any, /) -> None:  # noqa: ANN401
-        """Take in more."""
 
 
 def blocks(path: Path, start: int = 0, end: int | None = None) -> Iterator[bytes]:
@@ -37,7 +38,7 @@ def sha256(path: Path, start: int = 0, end: int | None = None) -> str:
     return digest.hexdigest()
 
 
-def write(file: BinaryIO, part: Any, digest: Digest) -> None:  # noqa: ANN401
+def write(file: BinaryIO, part: Any, digest: hashlib._Hash) -> None:  # noqa: ANN401
     """Append bytes, or an array as it lies in memory, to a file and to its hash."""
     plain = isinstance(part, bytes | bytearray)
     content = part if plain else np.ascontiguousarray(part).reshape(-1).view(np.uint8).data
@@ -66,3 +67,48 @@ def files_of(path: Path) -> list[Path]:
     if path.is_dir():
         return sorted(file for file in path.rglob("*") if file.is_file())
     return [path] if path.exists() else []
+
+
+def sealed(texts: Mapping[str, str], runtime: str = "") -> dict[str, str]:
+    """The texts of an artefact by name, with their seal.
+
+    Args:
+        texts: the texts.
+        runtime: sha256 of the part of the file that a native runtime will read, if one will.
+    """
+    return {**texts, SEAL: f"{hash_of(texts)}\n{runtime}\n"}
+
+
+def check_texts(texts: Mapping[str, str], source: str) -> None:
+    """Refuse texts that are not the ones that were sealed.
+
+    Args:
+        texts: the texts by name, their seal among them.
+        source: what the message calls the file.
+
+    Raises:
+        InputError: they are others.
+    """
+    if texts.get(SEAL, "").partition("\n")[0] != hash_of(texts):
+        raise InputError(f"{source} is damaged: its manifest is not the one that was written")
+
+
+def check_runtime(texts: Mapping[str, str], found: str, source: str) -> None:
+    """Refuse a damaged file before a native runtime, which may crash on it, sees it.
+
+    Args:
+        texts: the texts by name, their seal among them.
+        found: sha256 of what the runtime would read.
+        source: what the message calls the file.
+
+    Raises:
+        InputError: the content is not the one that was sealed.
+    """
+    if found != texts.get(SEAL, "").partition("\n")[2].strip():
+        raise InputError(f"{source} is damaged: the model in it is not the one that was built")
+
+
+def hash_of(texts: Mapping[str, str]) -> str:
+    """sha256 of the texts that are sealed."""
+    parts = [texts.get(name, "") for name in (MANIFEST, TABLE, LABELS, SLOTS)]
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()

@@ -13,6 +13,8 @@ from pocketknn.builder.choices.neighbors import Floats, Ints, Neighbors
 from pocketknn.builder.choices.searches import find
 from pocketknn.builder.knn import exact as neighbors
 
+from .metrics import first_equal, recall
+
 if TYPE_CHECKING:
     from pocketknn.builder.knn.fit import Fit
     from pocketknn.builder.knn.metric_space import Space
@@ -76,19 +78,21 @@ class Parity:
         labels_equal: share of queries with the label of the exact vote; 1 without a vote.
         stored: whether the file holds all references bit for bit: the queries meet a few only.
         failures: what is outside the tolerance, in words; empty when the artefact agrees.
+
+    The defaults are of one that could not be run, or whose answers cannot be compared.
     """
 
     precision: str
-    judge: str
+    judge: str = ""
     queries: int
-    lists_equal: float
-    lists_agree: float
-    first_equal: float
-    recall: float
-    score_error: float
-    vote_error: float
-    labels_equal: float
-    stored: bool
+    lists_equal: float = 0.0
+    lists_agree: float = 0.0
+    first_equal: float = 0.0
+    recall: float = 0.0
+    score_error: float = float("inf")
+    vote_error: float = float("inf")
+    labels_equal: float = 0.0
+    stored: bool = False
     failures: tuple[str, ...]
 
     @property
@@ -98,8 +102,9 @@ class Parity:
 
     def as_json(self) -> dict[str, object]:
         """The same as a JSON object; what could not be measured is null."""
-        values = {key: _finite(value) for key, value in asdict(self).items()}
-        return {"agrees": self.agrees} | values | {"failures": list(self.failures)}
+        errors = {"score_error": self.score_error, "vote_error": self.vote_error}
+        known = {name: error if np.isfinite(error) else None for name, error in errors.items()}
+        return {"agrees": self.agrees} | asdict(self) | known | {"failures": list(self.failures)}
 
 
 def check(
@@ -121,7 +126,7 @@ def check(
         stored: what `holds` says of the file.
     """
     if wrong := _misshapen(outputs, len(embeddings), fit):
-        return refused(precision, len(embeddings), wrong)
+        return Parity(precision=precision, queries=len(embeddings), failures=(wrong,))
     exact = fit.space.scores(embeddings)
     best = neighbors.rank(exact, fit.k)
     indices = outputs["indices"].astype(np.int64)
@@ -162,7 +167,7 @@ def check_kept(
         stored: as for `check`.
     """
     if wrong := _misshapen(outputs, len(before.indices), fit):
-        return refused(precision, len(before.indices), wrong)
+        return Parity(precision=precision, queries=len(before.indices), failures=(wrong,))
     found = outputs["scores"].astype(np.float64), outputs["indices"].astype(np.int64)
     first = np.argsort(before.indices < 0, axis=1, kind="stable")
     left = np.take_along_axis(before.indices, first, axis=1)
@@ -217,12 +222,11 @@ def _judged(
         )
     return Parity(
         precision=precision,
-        judge="",
         queries=q,
         lists_equal=float((indices == best.indices).all(axis=1).mean()),
         lists_agree=lists_agree,
-        first_equal=float((indices[:, 0] == best.indices[:, 0]).mean()),
-        recall=float(neighbors.shared(best.indices, indices).mean()),
+        first_equal=first_equal(best.indices, indices),
+        recall=recall(best.indices, indices),
         score_error=score_error,
         vote_error=vote_error,
         labels_equal=labels_equal,
@@ -299,25 +303,3 @@ def _misshapen(outputs: Outputs, q: int, fit: Fit) -> str:
     if indices.min() < 0 or indices.max() >= n:
         return f"an index lies outside the {n} references"
     return ""
-
-
-def refused(precision: str, queries: int, failure: str) -> Parity:
-    """The parity of an artefact that could not be run, or whose answers cannot be compared."""
-    return Parity(
-        precision=precision,
-        judge="",
-        queries=queries,
-        lists_equal=0.0,
-        lists_agree=0.0,
-        first_equal=0.0,
-        recall=0.0,
-        score_error=float("inf"),
-        vote_error=float("inf"),
-        labels_equal=0.0,
-        stored=False,
-        failures=(failure,),
-    )
-
-
-def _finite(value: object) -> object:
-    return None if isinstance(value, float) and not np.isfinite(value) else value

@@ -1,24 +1,32 @@
-"""A file is opened in its own runtime and compared with the exact k-NN."""
+"""A file is opened in its own runtime and compared with the exact k-NN.
+
+Whether it holds all references as they are is seen in its bytes: the queries meet a few only.
+"""
 
 from __future__ import annotations
 
+import mmap
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from pocketknn.builder.errors import OF_THE_MACHINE, first_line
 from pocketknn.export.formats.table import FORMATS
 from pocketknn.export.output.checksums import files_of
 
-from . import check as parity
-from .stored import holds
+from .check import Parity, check, check_kept
 
 if TYPE_CHECKING:
     from pocketknn.builder.choices.neighbors import Neighbors
     from pocketknn.builder.knn.fit import Fit
 
-    from .check import Parity
     from .test_inputs import Queries
+
+_ROWS = 1024  # of a matrix, compared at once
 
 
 def compare(
@@ -38,7 +46,7 @@ def compare(
         path: the file.
         precision: of the backbone.
         fit: what the file should hold.
-        against: the queries; with `before`, as for `parity.check_kept`, without embeddings.
+        against: the queries; with `before`, as for `check_kept`, without embeddings.
         before: what the file answered when it had other references.
         as_built: it is known to have the bytes of its build, which held the references of an index.
             Another machine may round some of these to other bytes.
@@ -49,9 +57,46 @@ def compare(
         raise
     except Exception as error:  # a runtime may raise anything on a file that it cannot run
         refusal = f"it cannot be run: {first_line(error)}"
-        return parity.refused(precision, len(against.inputs), refusal)
+        return Parity(precision=precision, queries=len(against.inputs), failures=(refusal,))
     stored = (as_built and fit.index is not None) or holds(files_of(path), fit)
     if before is not None:
-        return parity.check_kept(outputs, before, fit, precision=precision, stored=stored)
-    found = parity.check(outputs, against.embeddings, fit, precision=precision, stored=stored)
+        return check_kept(outputs, before, fit, precision=precision, stored=stored)
+    found = check(outputs, against.embeddings, fit, precision=precision, stored=stored)
     return replace(found, judge=against.judge)
+
+
+def holds(files: Sequence[Path], fit: Fit) -> bool:
+    """Whether one of the files holds the references bit for bit, by rows or by columns.
+
+    With an index, as it stores them; bytes may have another sign, as ONNX files have it.
+    """
+    held = [fit.space.constants["references"]] if fit.index is None else fit.index.held
+    return all(
+        any(_in_file(layout, file) for file in files for layout in _layouts(table))
+        for table in held
+    )
+
+
+def _layouts(table: NDArray[Any]) -> list[NDArray[Any]]:
+    found = [table, table.T]
+    return [*found, table.view(np.uint8) ^ np.uint8(128)] if table.dtype == np.int8 else found
+
+
+def _in_file(layout: NDArray[Any], file: Path) -> bool:
+    """Whether a file holds a matrix as it would lie in memory, row after row."""
+    if file.stat().st_size < layout.nbytes:
+        return False
+    width = layout.shape[1] * layout.itemsize
+    anchor = int(np.argmax(np.abs(layout).max(axis=1)))  # zeros would be found all over the file
+    with file.open("rb") as stream, mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as held:
+        place, sought = -1, layout[anchor].tobytes()
+        while (place := held.find(sought, place + 1)) >= 0:
+            first = place - anchor * width
+            blocks = range(0, len(layout), _ROWS)
+            if first >= 0 and all(
+                held[first + row * width : first + min(row + _ROWS, len(layout)) * width]
+                == layout[row : row + _ROWS].tobytes()
+                for row in blocks
+            ):
+                return True
+    return False

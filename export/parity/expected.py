@@ -115,7 +115,8 @@ class Expected:
     def near(self) -> Ints:
         """The references that may be among the k nearest."""
         last = self.exact.best.scores[0, -1] - self.tie
-        return np.flatnonzero(self.exact.scores > last) if self.promised else self._all
+        scores = self.exact.scores
+        return np.flatnonzero(scores > last) if self.promised else np.arange(len(scores))
 
     @cached_property
     def settled(self) -> bool:
@@ -162,10 +163,6 @@ class Expected:
             said["value"] = values.tolist()
             said["value_error"] = (errors + rounding).tolist()
         return said
-
-    @property
-    def _all(self) -> Ints:
-        return np.arange(len(self.exact.scores))
 
     @cached_property
     def _outside(self) -> Ints:

@@ -7,7 +7,7 @@ too, whatever it gets wrong would be right in a TFLite file. So another runtime 
 from __future__ import annotations
 
 from functools import cached_property
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +16,7 @@ from pocketknn.builder.backbones.engines.conversion import Converted, Run, compa
 from pocketknn.builder.backbones.engines.engine import TOGETHER, by_keras
 from pocketknn.builder.errors import OF_THE_MACHINE, first_line
 from pocketknn.export.formats.onnx.of_litert import onnx_of_litert
-from pocketknn.export.formats.onnx.session import session_of
+from pocketknn.export.formats.onnx.reading import session_of
 from pocketknn.export.formats.table import FORMATS
 
 from .test_inputs import Queries
@@ -51,20 +51,16 @@ class Judges:
         """By onnxruntime; by Keras where a backbone cannot be converted for it."""
         backbone = self._backbone
         assert backbone is not None
-        judge = _witness(backbone)
+        name, embed = _witness(backbone)
         inputs = self._against.inputs
         parts = [inputs[at : at + TOGETHER] for at in range(0, len(inputs), TOGETHER)]
-        return Queries(inputs, np.concatenate([judge.run(part) for part in parts]), judge.name)
+        return Queries(inputs, np.concatenate([embed(part) for part in parts]), name)
 
 
-class _Judge(NamedTuple):
-    name: str
-    run: Run
-
-
-def _witness(backbone: Backbone) -> _Judge:
+def _witness(backbone: Backbone) -> tuple[str, Run]:
+    """The name of a runtime that judges, and what embeds in it."""
     if backbone.graph is not None:
-        return _Judge("onnxruntime", _session(onnx_of_litert(backbone.graph())))
+        return "onnxruntime", _session(onnx_of_litert(backbone.graph()))
     keras = by_keras(backbone)
 
     def make() -> Converted:
@@ -78,8 +74,8 @@ def _witness(backbone: Backbone) -> _Judge:
 
     found = kept_or_made(backbone, ".onnx", _PACKAGES, make)
     if found.content is None or not found.agrees:
-        return _Judge("keras", keras)
-    return _Judge("onnxruntime", _session(found.content))
+        return "keras", keras
+    return "onnxruntime", _session(found.content)
 
 
 def convert(backbone: Backbone) -> bytes:

@@ -46,7 +46,7 @@ def from_photos(
 ) -> Queries:
     """A seeded draw of photos, every second one mirrored, so that not all are references already.
 
-    What `synthetic` gives is added: what no photo shows must not break a graph either, and what
+    The pictures of `noise` are added: what no photo shows must not break a graph either, and what
     agrees here must agree again where there are no photos. Photos that cannot be read are passed
     over.
 
@@ -65,8 +65,7 @@ def from_photos(
         picture[:, ::-1] if number % 2 else picture
         for number, (_, picture) in enumerate(islice(squares, count))
     ]
-    extra = synthetic(backbone, seed=seed)
-    inputs = np.concatenate([np.array(pictures), extra.inputs])
+    inputs = np.concatenate([np.array(pictures), noise(backbone.size, seed=seed)])
     return Queries(inputs, run(backbone, inputs), backbone.engine.name)
 
 
@@ -94,14 +93,23 @@ def calibration(
     return np.stack([picture for _, picture in readable(photos, square)]) if photos else None
 
 
+def made_up(
+    vectors: NDArray[np.float32], backbone: Backbone | None, *, count: int = NOISE, seed: int
+) -> Queries:
+    """Inputs without photos: what `synthetic` gives, or without a backbone `from_vectors`."""
+    if backbone is None:
+        return from_vectors(vectors, seed=seed)
+    return synthetic(backbone, count=count, seed=seed)
+
+
 def synthetic(backbone: Backbone, *, count: int = NOISE, seed: int = 0) -> Queries:
-    """A black picture and pictures of noise, from fine to coarse."""
+    """The pictures of `noise`."""
     inputs = noise(backbone.size, count=count, seed=seed)
     return Queries(inputs, run(backbone, inputs), backbone.engine.name)
 
 
 def noise(size: int, *, count: int = NOISE, seed: int = 0) -> NDArray[np.uint8]:
-    """The pictures of `synthetic`: (count + 1, size, size, 3)."""
+    """A black picture and pictures of noise, from fine to coarse: (count + 1, size, size, 3)."""
     rng = np.random.default_rng(seed)
     pictures = [np.zeros((size, size, 3), np.uint8)]
     for number in range(count):

@@ -20,11 +20,10 @@ from pocketknn.builder.references.references import References
 from pocketknn.builder.selection.condense import Condensed
 from pocketknn.builder.spec import AUTO, Spec
 from pocketknn.builder.system.cache import USUAL, Cache
-from pocketknn.export.apps.snippets import write as app_code
-from pocketknn.export.formats.conversion.precision import precision_of
+from pocketknn.export.apps import snippets
 from pocketknn.export.formats.files import check_formats, writable
 from pocketknn.export.formats.options import Options
-from pocketknn.export.formats.table import FORMATS
+from pocketknn.export.formats.table import FORMATS, precision_of
 from pocketknn.export.manifest.build_folder import staged
 from pocketknn.export.manifest.describe import describe
 from pocketknn.export.manifest.figures import measure
@@ -34,8 +33,7 @@ from pocketknn.export.output.checksums import digest, size
 from pocketknn.export.parity import golden, test_inputs
 from pocketknn.export.parity.judges import Judges
 from pocketknn.export.parity.test_inputs import Queries
-from pocketknn.export.sizes.estimate import Plan, plan
-from pocketknn.export.sizes.limits import check_held, check_size
+from pocketknn.export.sizes.estimate import Plan, check_held, check_size, plan
 from pocketknn.export.templates.template import Order
 
 from .write import Writer, Written
@@ -113,11 +111,8 @@ def export(
     fitted, precision = _settle(spec, references, backbone, options, formats)
     metadata = describe(fitted, backbone, precision, measure(fitted, strangers), options)
     if against is None:
-        against = (
-            test_inputs.synthetic(backbone, count=test_inputs.COUNT, seed=spec.seed)
-            if backbone
-            else test_inputs.from_vectors(references.vectors, seed=spec.seed)
-        )
+        count = test_inputs.COUNT
+        against = test_inputs.made_up(references.vectors, backbone, count=count, seed=spec.seed)
     if calibration is None and backbone and "int8" in precision.values():
         calibration = test_inputs.noise(backbone.size, seed=spec.seed + 1)
         note(
@@ -144,7 +139,7 @@ def export(
                 (folder / name).write_text(text, encoding="utf-8", newline="")
         if kept := [one.format for one in written if one.parity.agrees]:
             golden.write(folder / names.GOLDEN, fitted, metadata.manifest, against, kept)
-            app_code.write(folder / names.SNIPPETS, metadata.manifest, kept)
+            snippets.write(folder / names.SNIPPETS, metadata.manifest, kept)
         manifest = metadata.manifest | {
             "skipped": [asdict(one) for one in skipped],
             "condensed": condensed.as_json() if condensed else None,

@@ -25,7 +25,7 @@ from pocketknn.builder.references.references import References
 from pocketknn.builder.selection.condense import Condensed, condense
 from pocketknn.builder.spec import Spec, resolve_k
 from pocketknn.builder.system.cache import Cache
-from pocketknn.export.sizes.limits import check_size
+from pocketknn.export.sizes.estimate import check_size
 
 from .request import Request, Watch
 

@@ -14,8 +14,7 @@ from pocketknn.export.formats.table import FORMATS
 from pocketknn.export.manifest.metadata import Metadata
 from pocketknn.export.output.checksums import size
 from pocketknn.export.output.names import MODEL
-from pocketknn.export.parity import check as parity
-from pocketknn.export.parity.check import Parity
+from pocketknn.export.parity.check import TOLERANCES, Parity, check_part
 from pocketknn.export.parity.compare import compare
 from pocketknn.export.templates.template import Order, write
 
@@ -91,7 +90,8 @@ class Writer:
                     f" {made[name].parity.failures[0]}; it is written with a float32 backbone"
                 )
                 precision[name] = "float32"
-                metadata = metadata.with_precision(precision)
+                manifest = metadata.manifest | {"precision": dict(precision)}
+                metadata = replace(metadata, manifest=manifest)
                 made[name] = self._artefact(name, precision[name], metadata)
         for name in [one for one in precision if "outputs" in FORMATS[one].OPTIONS]:
             for outputs in options.outputs:
@@ -114,7 +114,7 @@ class Writer:
             name=path.name,
             bytes=size(path),
             seconds=time.perf_counter() - start,
-            parity=parity.refused(precision, 0, refusal)
+            parity=Parity(precision=precision, queries=0, failures=(refusal,))
             if refusal
             else compare(name, path, precision, self.order.fit, self.judges.of(name)),
         )
@@ -129,8 +129,8 @@ class Writer:
         order = replace(self.order, format=name, precision=precision, outputs=outputs)
         write(order, metadata, path, self.note)
         found = target.load(path)(against.inputs)
-        error = parity.check_part(found, outputs, against.embeddings, order.fit)
-        if error > (allowed := parity.TOLERANCES[precision].score):
+        error = check_part(found, outputs, against.embeddings, order.fit)
+        if error > (allowed := TOLERANCES[precision].score):
             raise InputError(
                 f"{path.name}: {outputs} off by {error:.1e}, allowed are {allowed:.0e}"
             )

@@ -12,8 +12,7 @@ from numpy.typing import NDArray
 from pocketknn.builder.knn.resolve import fit
 from pocketknn.builder.photos.photo import Photo
 from pocketknn.builder.references.references import References
-from pocketknn.export.manifest.metadata import manifest_of
-from pocketknn.export.manifest.spec import spec_of
+from pocketknn.export.manifest.metadata import manifest_of, spec_of
 from pocketknn.export.output.names import REFERENCES, REPORT
 from pocketknn.export.report.html import page, thumbnails
 from pocketknn.export.report.sections import (

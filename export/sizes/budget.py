@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from pocketknn.builder.backbones.backbone import Backbone
 from pocketknn.builder.choices.heads.classify import winners
-from pocketknn.builder.choices.neighbors import Neighbors, shared
+from pocketknn.builder.choices.neighbors import Neighbors
 from pocketknn.builder.errors import InputError
 from pocketknn.builder.knn.exact import leave_one_out as leave_rows_out
 from pocketknn.builder.knn.fit import Fit
@@ -22,13 +22,13 @@ from pocketknn.builder.knn.validation.leave_one_out import leave_one_out
 from pocketknn.builder.references.references import References
 from pocketknn.builder.spec import Spec
 from pocketknn.builder.system.cache import USUAL, Cache
-from pocketknn.export.formats.conversion.precision import precision_of
 from pocketknn.export.formats.options import PRECISIONS, Options
-from pocketknn.export.formats.table import FORMATS
+from pocketknn.export.formats.table import FORMATS, precision_of
 from pocketknn.export.manifest.describe import describe
 from pocketknn.export.manifest.metadata import Metadata
 from pocketknn.export.output.checksums import size
 from pocketknn.export.parity import test_inputs
+from pocketknn.export.parity.metrics import recall
 from pocketknn.export.templates.template import Order, write
 
 _COMPONENTS = (256, 128, 64)
@@ -162,7 +162,7 @@ def measure(
             written, outputs = _run(order, metadata, inputs)
             nearest = _without_itself(outputs, rows)
             sizes.append(written)
-            agreements.append(float(shared(wanted.indices, nearest.indices).mean()))
+            agreements.append(recall(wanted.indices, nearest.indices))
             if reached is not None:
                 accuracies.append(_accuracy(fitted, nearest, rows))
         agreement = min(agreements)

@@ -1,21 +1,28 @@
-"""What files will take, worked out before anything is written: bytes and multiplications."""
+"""What files will take, and whether formats can hold it, worked out before anything is written."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pocketknn.builder.backbones.backbone import Backbone
+from pocketknn.builder.choices.metrics import METRICS
+from pocketknn.builder.choices.searches import SEARCHES
+from pocketknn.builder.choices.searches.index import Index
+from pocketknn.builder.errors import InputError
 from pocketknn.builder.graph.wire import constants
 from pocketknn.builder.knn.fit import Fit
-from pocketknn.export.formats.conversion.backbone_size import Network
+from pocketknn.builder.spec import STORES, Spec
+from pocketknn.export.formats.conversion import Network
 from pocketknn.export.formats.table import FORMATS
 from pocketknn.export.manifest.metadata import Metadata
 
 if TYPE_CHECKING:
     import keras
+
+_ROOM = 64 << 20  # for the backbone and the texts
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,20 +71,18 @@ def plan(
     search = sum(held[name].nbytes for name in held.keys() & ours)
     rest = sum(held[name].nbytes for name in held.keys() - ours)
     multiplied, read = _search(fit)
-    plans = []
-    for name, kind in precision.items():
-        plans.append(
-            Plan(
-                format=name,
-                backbone=FORMATS[name].backbone_bytes(network, kind),
-                references=search,
-                rest=rest + texts,
-                network=network.multiplications,
-                search=multiplied,
-                read=read,
-            )
+    return [
+        Plan(
+            format=name,
+            backbone=FORMATS[name].backbone_bytes(network, kind),
+            references=search,
+            rest=rest + texts,
+            network=network.multiplications,
+            search=multiplied,
+            read=read,
         )
-    return plans
+        for name, kind in precision.items()
+    ]
 
 
 def network_of(model: keras.Model) -> Network:
@@ -92,19 +97,12 @@ def network_of(model: keras.Model) -> Network:
         kernel = next((one for one in layer.weights if len(one.shape) > 1), None)
         if kernel is None:
             continue
-        size = prod(kernel.shape)
+        size, shape = prod(kernel.shape), layer.output.shape
         weights += size
-        places = _places(layer)
+        multiplications += size * (prod(shape[1:3]) if len(shape) == 4 else 1)  # in each place
         depthwise = isinstance(layer, keras.layers.DepthwiseConv2D)
-        multiplications += places * size
         others += kernel.shape[2] if depthwise else kernel.shape[-1]
     return Network(weights, others, model.count_params(), multiplications, len(model.weights))
-
-
-def _places(layer: Any) -> int:  # noqa: ANN401
-    """How often a layer's kernel is applied to a picture."""
-    shape = layer.output.shape
-    return prod(shape[1:3]) if len(shape) == 4 else 1
 
 
 def _search(fit: Fit) -> tuple[int, int]:
@@ -124,3 +122,60 @@ def _search(fit: Fit) -> tuple[int, int]:
     count, room = index.cells.members.shape
     scanned = index.probes * room * w
     return projected + turned + count * w + scanned + scored, 4 * count * w + scanned + read
+
+
+def check_size(formats: Sequence[str], n: int, dim: int, spec: Spec) -> None:
+    """Refuse more references than a file can hold.
+
+    Args:
+        formats: the files that are wanted.
+        n: how many references, or photos that become such.
+        dim: values of an embedding.
+        spec: the choices: of how many values a reference is, and how they are stored.
+
+    Raises:
+        InputError: a file would be too large.
+    """
+    width = min(spec.pca, dim) if isinstance(spec.pca, int) else dim
+    limited, largest = _limits(formats)
+    value = STORES[spec.references_precision]
+    scan = SEARCHES[spec.search].bytes_beside(width) if spec.search in SEARCHES else 0
+    size = n * (value * width + scan)
+    # How many components a share of the variance takes, or auto, is not known yet.
+    unknown = spec.projection in ("auto", "classes") or isinstance(spec.pca, float | str)
+    if not limited or unknown or size + _ROOM < largest:
+        return
+    fits = ((largest - _ROOM) // n - scan) // value
+    ways = [f"--projection pca:{fits}"] if 0 < fits < width else []
+    if value > 1 and METRICS[spec.metric].ANGULAR and n * (width + scan) + _ROOM < largest:
+        ways.append("--references-precision int8")
+    most = (largest - _ROOM) // (value * width + scan)
+    free = " or ".join(name for name in FORMATS if FORMATS[name].LARGEST is None)
+    ways += [f"at most {most} references", f"--formats {free} alone"]
+    raise InputError(
+        f"{n} references of {width} values take {size / 1e9:.1f} GB, and a {' or '.join(limited)}"
+        f" file holds less than {largest / 1e9:.1f} GB; take {', or '.join(ways)}"
+    )
+
+
+def check_held(formats: Sequence[str], index: Index) -> None:
+    """Refuse an index that turned out larger than a file can be.
+
+    Raises:
+        InputError: a file would be too large.
+    """
+    limited, largest = _limits(formats)
+    size = sum(table.nbytes for table in index.held)
+    if limited and size + _ROOM >= largest:
+        raise InputError(
+            f"the references take {size / 1e9:.2f} GB by the search {index.search}, and a"
+            f" {' or '.join(limited)} file holds less than {largest / 1e9:.1f} GB; take fewer"
+            " references, --projection pca:SIZE, --references-precision int8, or --search exact"
+        )
+
+
+def _limits(formats: Sequence[str]) -> tuple[list[str], int]:
+    """The formats that cannot hold everything, and the bytes that all of them are smaller than."""
+    most = {name: FORMATS[name].LARGEST for name in formats}
+    limits = {name: size for name, size in most.items() if size is not None}
+    return list(limits), min(limits.values(), default=0)

@@ -1,8 +1,9 @@
 """A graph that was converted once, for every set of references to come.
 
 The official converters know nothing of references, and pay for each of them: seconds and gigabytes.
-So they are given a graph over few made-up ones (`builder.standin`), whose values and sizes are then
-found in the file they make. Such a file is a template: `fill` of its format puts any references in.
+So they are given a graph over few made-up ones (`builder.graph.placeholder`), whose values and
+sizes are then found in the file they make. Such a file is a template: `fill` of its format puts any
+references in.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,6 @@ from numpy.typing import NDArray
 from pocketknn import builder
 from pocketknn.builder.backbones.backbone import Backbone
 from pocketknn.builder.backbones.networks.keras_models import fresh_names
-from pocketknn.builder.choices.searches.index import Index
 from pocketknn.builder.graph.placeholder import is_fixed, stand_in
 from pocketknn.builder.graph.wire import wire
 from pocketknn.builder.knn.fit import Fit
@@ -32,16 +32,18 @@ from pocketknn.builder.system.atomic_file import NEW, workplace
 from pocketknn.builder.system.cache import USUAL, Cache, mark_used
 from pocketknn.builder.system.untrusted_json import parse_json
 from pocketknn.export.formats.options import Options
+from pocketknn.export.formats.requirements import PACKAGES, installed
 from pocketknn.export.formats.storage.slots import Slots
 from pocketknn.export.formats.table import FORMATS
 from pocketknn.export.manifest.metadata import Metadata
-from pocketknn.export.manifest.versions import PACKAGES, installed
 from pocketknn.export.output.checksums import digest
 from pocketknn.export.output.names import MODEL
 
 from .content import content_of
 
 _FACTS = "template.json"
+# What of an index decides the graph; the rest of it is filled in.
+_OF_INDEX = ("search", "precision", "candidates", "width", "probes")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,7 +69,7 @@ class Order:
         backbone: the feature extractor, or None.
         precision: of the backbone.
         options: how the files are written.
-        outputs: as for `builder.model.wire`.
+        outputs: as for `builder.graph.wire`.
         calibration: what int8 takes its ranges from.
         cache: keeps the template; None keeps none.
     """
@@ -98,17 +100,10 @@ class Order:
             *(getattr(fit.spec, name) for name in ("head", "metric", "vote", "balanced")),
             fit.threshold is None,
             len(references.target_names),
-            *_facts(fit.index),
+            *(getattr(fit.index, name) for name in _OF_INDEX if fit.index),
             _versions(),
         ]
         return hashlib.sha256(json.dumps(said).encode()).hexdigest()[:24]
-
-
-def _facts(index: Index | None) -> list[Any]:
-    """What of an index decides the graph; the rest of it is filled in."""
-    if index is None:
-        return []
-    return [index.search, index.precision, index.candidates, index.width, index.probes]
 
 
 def write(
@@ -130,7 +125,7 @@ def write(
     """
     content = content_of(order.fit, order.precision, order.outputs)
     with template(order, note, keep=keep) as found:
-        said = replace(metadata, slots=found.slots.as_json())
+        said = replace(metadata, slots=asdict(found.slots))
         FORMATS[order.format].fill(found.path, path, found.slots, content, said.files())
 
 
@@ -226,7 +221,7 @@ def _open(order: Order, kept: Path, note: Callable[[str], None]) -> Template | N
 
 def _keep(made: Template, kept: Path, note: Callable[[str], None]) -> None:
     """Put a template into the cache; a fault of the cache never ends a build."""
-    facts = {"sha256": digest(made.path), "slots": made.slots.as_json()}
+    facts = {"sha256": digest(made.path), "slots": asdict(made.slots)}
     try:
         kept.parent.mkdir(parents=True, exist_ok=True)
         with workplace(kept) as work:

@@ -2,24 +2,33 @@
 
 from __future__ import annotations
 
+import io
 import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+from PIL import ImageOps
+
 from pocketknn.builder.errors import InputError
-from pocketknn.export.apps.snippets import write as app_code
+from pocketknn.builder.photos.photo import Photo, PictureError, read
+from pocketknn.builder.photos.pixels.decode import decode
+from pocketknn.builder.references.match import ByPicture
+from pocketknn.export.apps import snippets
 from pocketknn.export.formats.onnx import SUFFIX
 from pocketknn.export.manifest.artefact import load
-from pocketknn.export.manifest.metadata import Metadata
+from pocketknn.export.manifest.metadata import Metadata, Row
 from pocketknn.export.output.names import MODEL
 
 from .runtime import Runtime
 
 THUMBNAILS = "thumbnails"
 _MODEL, _DATA = MODEL + SUFFIX, "page.json"
+# Side in pixels and JPEG's quality, from the best; the first whose bytes fit is taken.
+_STEPS = ((160, 80), (112, 75), (80, 70), (56, 60), (40, 50))
 
 
 def model_of(out: Path) -> tuple[Path, Metadata]:
@@ -62,7 +71,7 @@ def write(
     for source in (files(__package__) / "static").iterdir():
         (folder / source.name).write_bytes(source.read_bytes())
     # The code of the build's own snippets, so that there is one, which the tests hold to Pillow.
-    square = app_code.render("square.mjs", metadata.manifest)
+    square = snippets.render("square.mjs", metadata.manifest)
     (folder / "square.js").write_text(square, encoding="utf-8", newline="")
     shutil.copyfile(model, folder / _MODEL)
     (folder / "runtime").mkdir()
@@ -94,3 +103,62 @@ def _data(metadata: Metadata, title: str, thumbnails: Mapping[int, str]) -> dict
             for index, row in enumerate(metadata.rows())
         ],
     }
+
+
+def write_thumbnails(
+    folder: Path,
+    rows: Sequence[Row],
+    photos: Sequence[Photo],
+    limit: int,
+    progress: Callable[[], None] = lambda: None,
+) -> dict[int, str]:
+    """Write a JPEG for each reference whose photo is among those given.
+
+    A photo is known by its bytes, wherever it lies now: a reference's id is the start of its hash.
+
+    Args:
+        folder: a new folder.
+        rows: the table of references.
+        photos: of the build; others are passed over.
+        limit: bytes that all thumbnails may take. Each reference has the same share of them; one
+            that is too detailed for its share, even at its smallest, has no thumbnail.
+        progress: called when a photo is done.
+
+    Returns:
+        The names of the files in the folder, by index.
+
+    Raises:
+        InputError: none of the photos is a reference.
+    """
+    folder.mkdir()
+    by_picture = ByPicture(str(row["id"]) for row in rows)
+    share = limit // max(1, len(rows))
+    names: dict[int, str] = {}
+    known: set[int] = set()
+    for photo in photos:
+        with suppress(PictureError):
+            content = read(photo)
+            for place in by_picture.places(content):
+                index = int(rows[place]["index"])
+                small = None if index in known else _thumbnail(content, share)
+                known.add(index)
+                if small is not None:
+                    names[index] = f"{index}.jpg"
+                    (folder / names[index]).write_bytes(small)
+        progress()
+    if not known:
+        raise InputError("none of the photos is a reference: name those that the build was made of")
+    return names
+
+
+def _thumbnail(content: bytes, limit: int) -> bytes | None:
+    try:
+        image = decode(content)
+    except PictureError:
+        return None
+    for side, quality in _STEPS:
+        small = io.BytesIO()
+        ImageOps.fit(image, (side, side)).save(small, "JPEG", quality=quality, optimize=True)
+        if small.tell() <= limit:
+            return small.getvalue()
+    return None

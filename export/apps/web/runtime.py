@@ -7,11 +7,11 @@ import hashlib
 import shutil
 import subprocess
 import tarfile
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
 from pocketknn.builder.errors import InputError
+from pocketknn.builder.system.atomic_file import NEW, workplace
 from pocketknn.builder.system.cache import USUAL, Cache
 from pocketknn.builder.system.untrusted_json import parse_json
 
@@ -72,11 +72,10 @@ def remembered(cache: Cache = USUAL) -> Runtime:
     place = kept / f"{PACKAGE}-{VERSION}"
     if not place.exists():
         kept.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=f".{PACKAGE}-", dir=kept) as temporary:
-            work = Path(temporary)
-            _unpack(_download(work), work / "package")
+        with workplace(place) as work:
+            _unpack(_download(work), work / NEW)
             if not place.exists():  # unless another process was faster
-                (work / "package").rename(place)
+                (work / NEW).rename(place)
     return unpacked(place)
 
 

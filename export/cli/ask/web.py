@@ -128,12 +128,12 @@ def _write(
 def _thumbnails(
     photos: Sequence[builder.Photo], metadata: Metadata, folder: Path, limit: int
 ) -> dict[int, str]:
-    from pocketknn.export.apps.web import thumbnails
+    from pocketknn.export.apps.web import page
     from pocketknn.export.cli.console.terminal import progress
 
     rows = metadata.rows()
     with progress("thumbnails", len(photos)) as done:
-        small = thumbnails.write(folder, rows, photos, limit, lambda: done(1))
+        small = page.write_thumbnails(folder, rows, photos, limit, lambda: done(1))
     size = sum(path.stat().st_size for path in folder.iterdir())
     say(f"{len(small)} of {len(rows)} references have a thumbnail: {megabytes(size)}")
     return small

@@ -120,7 +120,7 @@ def _never_seen(opened: Opened, new: Sequence[str], photos: Path | None) -> list
 
 def _check_place(path: Path, target: Path, new: bool) -> None:
     from pocketknn.export.manifest.artefact import metadata_of
-    from pocketknn.export.manifest.owned import foreign_in_package
+    from pocketknn.export.manifest.build_folder import foreign_in_package
     from pocketknn.export.output.names import MANIFEST
 
     if target.suffix != path.suffix:

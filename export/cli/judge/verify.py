@@ -43,17 +43,13 @@ def verify(
     changed = list(_changes(out, manifest))
     build = reopen(out, manifest)
     net, fit = build.backbone, build.fit
-    if net is None:
-        if photos is not None:
-            raise InputError(f"{out} takes vectors, not pictures; verify it without photos")
-        against = test_inputs.from_vectors(build.references.vectors, seed=manifest["seed"])
+    if photos is None:
+        against = test_inputs.made_up(build.references.vectors, net, seed=manifest["seed"])
+    elif net is None:
+        raise InputError(f"{out} takes vectors, not pictures; verify it without photos")
     else:
         squares = Squares(net.size, manifest["input"]["crop"])
-        against = (
-            test_inputs.synthetic(net, seed=manifest["seed"])
-            if photos is None
-            else test_inputs.from_photos(builder.find(photos, note=note), net, squares.of)
-        )
+        against = test_inputs.from_photos(builder.find(photos, note=note), net, squares.of)
     judges = Judges(against, net)
     rows, left_out = [], []
     for name, target in FORMATS.items():

@@ -10,17 +10,17 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from pocketknn.builder.errors import InputError
-from pocketknn.export.formats.conversion import backbone_size
+from pocketknn.export.formats.conversion import backbone_bytes as backbone_bytes
 
 from .conversion import convert as convert
 from .files import PARTS as PARTS
 from .filling import content as content
 from .filling import fill as fill
 from .filling import locate as locate
+from .filling import narrow as narrow
 from .reading import check as check
 from .reading import load as load
 from .reading import read as read
-from .references_precision import narrow as narrow
 
 if TYPE_CHECKING:
     from pocketknn.export.formats.options import Options
@@ -37,7 +37,6 @@ PRECISION = "float16"
 PRECISIONS: tuple[str, ...] = ("float32", "float16", "int8")
 OPTIONS: tuple[str, ...] = ("precision", "ios")
 CONSUMER: Mapping[str, str] | None = {"name": "Vision", "crop": "center"}
-backbone_bytes = backbone_size.converted
 
 
 def check_options(options: Options, *, bytes_: bool) -> None:

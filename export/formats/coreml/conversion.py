@@ -2,26 +2,25 @@
 
 from __future__ import annotations
 
-import json
 import re
-import uuid
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from numpy.typing import NDArray
 
-from pocketknn.export.formats.conversion.serving_function import serving_function
+from pocketknn.export.formats.conversion import serving_function
 
-from .metadata import LABEL, LABEL_PROBABILITIES
+from .files import LABEL, LABEL_PROBABILITIES
 from .package import Package
-from .rows_first import store_rows
 
 if TYPE_CHECKING:
     import keras
 
     from pocketknn.export.formats.options import Options
 
+_TABLES = re.compile(r"pocketknn(_\d+)?_(references|scan)_")  # names of the search's constants
 _HEAD = re.compile(r"pocketknn(_\d+)?/(?!backbone)")
 
 
@@ -88,9 +87,8 @@ def convert(
     if precision == "int8":
         named = _quantize(named)
     named.save(str(path))
-    rewrite(path, ct.utils.load_spec(str(path)))
     package = Package(path)
-    store_rows(package)
+    _store_rows(package)
     package.rewrite()
 
 
@@ -123,15 +121,40 @@ def _quantize(model: Any) -> Any:  # noqa: ANN401  # coremltools' MLModel has no
     return cto.linear_quantize_weights(model, config)
 
 
-def rewrite(path: Path, specification: Any) -> None:  # noqa: ANN401  # has no stubs
-    """Write a package's specification and list again: maps in order, items named by their paths."""
-    manifest = path / "Manifest.json"
-    listed = json.loads(manifest.read_text("utf-8"))
-    items = listed["itemInfoEntries"]
-    ids = {old: str(uuid.uuid5(uuid.NAMESPACE_URL, item["path"])) for old, item in items.items()}
-    root = listed["rootModelIdentifier"]
-    model = path / "Data" / items[root]["path"]
-    model.write_bytes(specification.SerializeToString(deterministic=True))
-    listed["rootModelIdentifier"] = ids[root]
-    listed["itemInfoEntries"] = {ids[old]: items[old] for old in sorted(ids, key=ids.__getitem__)}
-    manifest.write_text(json.dumps(listed, indent=4) + "\n", "utf-8", newline="")
+def _store_rows(package: Package) -> None:
+    """Multiply by a table of rows where its columns are stored, and store it once."""
+    block = package.block
+    of_name = {op.outputs[0].name: op for op in block.operations if op.type == "const"}
+    tables = {
+        called: values
+        for called, op in of_name.items()
+        if _TABLES.match(called)
+        and len(op.outputs[0].type.tensorType.dimensions) == 2
+        and (values := package.array(op.attributes["val"])) is not None
+    }
+    for product in [op for op in block.operations if op.type == "matmul"]:
+        (given,) = product.inputs["y"].arguments
+        if given.name not in tables:
+            continue
+        table = of_name[given.name]
+        axes = [one.constant.size for one in table.outputs[0].type.tensorType.dimensions]
+        rows = tables[given.name].reshape(axes).T
+        others = (one for one in tables if one != given.name)
+        twins = [one for one in others if np.array_equal(tables[one], rows.ravel())]
+        if twins:
+            given.name = twins[0]
+            block.operations.remove(table)
+        else:
+            package.replace(table.attributes["val"], rows)
+            for kind in (table.outputs[0].type, table.attributes["val"].type):
+                for axis, size in zip(kind.tensorType.dimensions, rows.shape, strict=True):
+                    axis.constant.size = size
+        (how,) = product.inputs["transpose_y"].arguments
+        turned = type(product)()
+        turned.CopyFrom(of_name[how.name])
+        turned.outputs[0].name = turned.attributes["name"].immediateValue.tensor.strings.values[
+            0
+        ] = f"{given.name}_by_rows"
+        turned.attributes["val"].immediateValue.tensor.bools.values[:] = [True]
+        how.name = turned.outputs[0].name
+        block.operations.insert(0, turned)

@@ -12,6 +12,7 @@ from pocketknn.builder.system.untrusted_json import parse_json
 from .messages import messages
 
 MODEL, WEIGHTS = "com.apple.CoreML/model.mlmodel", "com.apple.CoreML/weights/weight.bin"
+LABEL, LABEL_PROBABILITIES = "classLabel", "classLabelProbs"  # outputs of a classifier
 PARTS: Mapping[str, bool] = {  # what a package holds, and whether that is a folder
     "Manifest.json": False,
     "Data": True,

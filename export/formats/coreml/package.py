@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import math
-import shutil
+import uuid
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from pocketknn.builder.system.atomic_file import replacing
+from pocketknn.builder.system.untrusted_json import parse_json
 from pocketknn.export.output import checksums
 
 from .files import MODEL, WEIGHTS, specification
@@ -22,18 +25,6 @@ if TYPE_CHECKING:
 
 _TABLES = {NUMBERS[name].code: NUMBERS[name].dtype for name in ("FLOAT16", "FLOAT32", "INT8")}
 _IMMEDIATE = {"floats": np.float32, "ints": np.int32}
-
-
-class Constant(NamedTuple):
-    """A value in the program.
-
-    Attributes:
-        place: number of the operation, whether it is an attribute or an input, and which.
-        value: the protobuf message.
-    """
-
-    place: Place
-    value: Any
 
 
 class Package:
@@ -53,15 +44,18 @@ class Package:
         self._weights = Weights((path / "Data" / WEIGHTS).parent)
         self._changed: dict[int, NDArray[Any]] = {}
 
-    def constants(self) -> Iterator[Constant]:
-        """All values, in the order of the operations."""
+    def constants(self) -> Iterator[tuple[Place, Any]]:
+        """The place and the message of each value, in the order of the operations.
+
+        A place is the number of an operation, whether it is an attribute or an input, and which.
+        """
         for number, operation in enumerate(self.block.operations):
             for name in sorted(operation.attributes):
-                yield Constant([number, "attribute", name], operation.attributes[name])
+                yield [number, "attribute", name], operation.attributes[name]
             for name in sorted(operation.inputs):
                 for at, given in enumerate(operation.inputs[name].arguments):
                     if given.WhichOneof("binding") == "value":
-                        yield Constant([number, "input", name, at], given.value)
+                        yield [number, "input", name, at], given.value
 
     def value(self, place: Place) -> Any:  # noqa: ANN401
         """The message in a place that `constants` gave."""
@@ -128,8 +122,9 @@ class Package:
         """
         for file in (MODEL, WEIGHTS):
             (path / "Data" / file).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(self.path / "Manifest.json", path / "Manifest.json")
-        values = [constant.value for constant in self.constants()]
+        listed = (self.path / "Manifest.json").read_text("utf-8")
+        (path / "Manifest.json").write_text(_canonical(listed), "utf-8", newline="")
+        values = [value for _, value in self.constants()]
         held = [one.blobFileValue for one in values if one.WhichOneof("value") == "blobFileValue"]
         blobs = {one.offset: self._blob(one) for one in held}
         places, parts = laid_out(blobs.values())
@@ -150,13 +145,10 @@ class Package:
 
     def rewrite(self) -> None:
         """Put the changed package in the place of the one that it was read from."""
-        part = self.path.with_suffix(".part")
-        self.write(part)
-        self.save(part)
-        self._weights.release()
-        self._changed.clear()
-        shutil.rmtree(self.path)
-        part.rename(self.path)
+        with replacing(self.path) as made:
+            self.write(made)
+            self.save(made)
+            self._weights.release()
 
     def _blob(self, value: Any) -> tuple[int, NDArray[Any]]:  # noqa: ANN401
         """Code of the type and values of a constant in the file of weights."""
@@ -174,3 +166,13 @@ class Package:
                 ones = [1] * (len(sizes) - len(shape))
                 for size, wanted in zip(sizes, [*ones, *shape], strict=True):
                     size.constant.size = wanted
+
+
+def _canonical(manifest: str) -> str:
+    """A package's list of its items, which are named by their paths instead of by chance."""
+    listed = parse_json(manifest)
+    items, root = listed["itemInfoEntries"], listed["rootModelIdentifier"]
+    ids = {old: str(uuid.uuid5(uuid.NAMESPACE_URL, item["path"])) for old, item in items.items()}
+    listed["rootModelIdentifier"] = ids[root]
+    listed["itemInfoEntries"] = {ids[old]: items[old] for old in sorted(ids, key=ids.__getitem__)}
+    return json.dumps(listed, indent=4) + "\n"

@@ -12,14 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pocketknn.builder.errors import OF_THE_MACHINE, InputError, first_line
-from pocketknn.export.formats.batches import one_by_one
+from pocketknn.export.formats.batches import in_blocks
 from pocketknn.export.formats.requirements import is_there
 from pocketknn.export.formats.storage import protobuf_fields
 from pocketknn.export.formats.storage.texts import manifest_in, of_properties, ours
-from pocketknn.export.output import checksums, seal
+from pocketknn.export.output import checksums
 
-from .files import WEIGHTS, root
-from .metadata import LABEL_PROBABILITIES
+from .files import LABEL_PROBABILITIES, WEIGHTS, root
 
 if TYPE_CHECKING:
     from pocketknn.export.formats.protocol import Outputs, Run
@@ -27,7 +26,7 @@ if TYPE_CHECKING:
 # Where the texts lie: of Model, of ModelDescription and of Metadata in Core ML's Model.proto.
 _USER_DEFINED = (2, 100, 100)
 _PROGRAM = 502  # of Model
-# One input to the outputs by name, a vote as {label: share}.
+# A batch of one input to the outputs by name, a vote as {label: share}.
 _Predict = Callable[[NDArray[Any]], Mapping[str, Any]]
 
 
@@ -46,8 +45,8 @@ def read(path: Path) -> dict[str, str]:
 def check(path: Path) -> dict[str, str]:
     """Refuse a package that is not what was written; its texts."""
     texts = read(path)
-    seal.check_texts(texts, path.name)
-    seal.check_runtime(texts, _sealed(path), path.name)
+    checksums.check_texts(texts, path.name)
+    checksums.check_runtime(texts, _sealed(path), path.name)
     return texts
 
 
@@ -69,8 +68,8 @@ def load(path: Path, threads: int | None = None) -> Run:
     on_mac = sys.platform == "darwin" and is_there("coremltools")
     predict = _core_ml(path) if on_mac else _evaluator(path)
 
-    def one(item: NDArray[Any]) -> Outputs:
-        outputs = predict(item)
+    def run(batch: NDArray[Any]) -> Outputs:
+        outputs = predict(batch)
         found: Outputs = {
             "scores": np.asarray(outputs["scores"], np.float32).reshape(1, -1),
             "indices": np.asarray(outputs["indices"], np.int64).reshape(1, -1),
@@ -82,7 +81,7 @@ def load(path: Path, threads: int | None = None) -> Run:
             found["probabilities"] = np.array([[votes[label] for label in labels]], np.float32)
         return found
 
-    return one_by_one(one)
+    return in_blocks(run)
 
 
 def _core_ml(path: Path) -> _Predict:
@@ -92,9 +91,9 @@ def _core_ml(path: Path) -> _Predict:
     model = ct.models.MLModel(str(path))
     (feed,) = model.get_spec().description.input
 
-    def predict(item: NDArray[Any]) -> dict[str, Any]:
+    def predict(batch: NDArray[Any]) -> dict[str, Any]:
         picture = feed.type.WhichOneof("Type") == "imageType"
-        value = Image.fromarray(item.astype(np.uint8)) if picture else item[None].astype(np.float32)
+        value = Image.fromarray(batch[0].astype(np.uint8)) if picture else batch.astype(np.float32)
         return dict(model.predict({feed.name: value}))
 
     return predict
@@ -110,4 +109,4 @@ def _evaluator(path: Path) -> _Predict:
     except Exception as error:  # whatever numpy raises on constants that a damaged program folds
         raise InputError(f"{path.name} cannot be evaluated: {first_line(error)}") from error
     (name,) = program.inputs
-    return lambda item: program({name: item[None]})
+    return lambda batch: program({name: batch})

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from pocketknn.export.formats.conversion.backbone_size import Network
-from pocketknn.export.formats.options import any_options
+from pocketknn.export.formats.conversion import Network
+from pocketknn.export.formats.options import check_options as check_options
+from pocketknn.export.formats.storage.texts import read as read
 
 from .conversion import convert as convert
 from .filling import content as content
@@ -14,7 +15,6 @@ from .filling import locate as locate
 from .filling import narrow as narrow
 from .reading import check as check
 from .reading import load as load
-from .reading import read as read
 
 TITLE, SUFFIX = "Keras", ".keras"
 PARTS: Mapping[str, bool] = {}
@@ -29,7 +29,6 @@ PRECISION = "float32"
 PRECISIONS: tuple[str, ...] = ("float32",)
 OPTIONS: tuple[str, ...] = ()
 CONSUMER: Mapping[str, str] | None = None
-check_options = any_options
 _VARIABLE = 2500  # bytes of HDF5 and of the configuration around each variable
 
 

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
-import zipfile
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 from numpy.typing import NDArray
 
+from pocketknn.builder.system.untrusted_json import parse_json
 from pocketknn.export.formats.options import Options
-from pocketknn.export.formats.storage.zip_texts import DATE, member
+from pocketknn.export.formats.storage.texts import DATE
 
 if TYPE_CHECKING:
     import keras
@@ -30,30 +29,26 @@ def convert(
     precision: str,
     calibration: NDArray[Any] | None = None,
 ) -> None:
-    """Save the model."""
+    """Save the model; `fill` makes of it the same bytes each time."""
     model.save(path)
-    rewrite(path)
 
 
-def rewrite(path: Path) -> None:
-    """Write a .keras archive again: no time of day, objects numbered as they come.
+def canonical(config: str) -> Any:  # noqa: ANN401  # JSON
+    """A model's configuration with its objects numbered as they come.
 
-    Nor choices that a layer leaves to its default, which earlier versions of Keras do not know.
-
-    The date inside is that of SOURCE_DATE_EPOCH (https://reproducible-builds.org), or a zip's first
-    day.
+    Without choices that a layer leaves to its default, which earlier versions of Keras do not know.
     """
-    part = path.with_suffix(".part")
-    with zipfile.ZipFile(path) as given, zipfile.ZipFile(part, "w") as made:
-        for info in given.infolist():
-            content = given.read(info)
-            if info.filename == "metadata.json":
-                said = json.loads(content) | {"date_saved": date()}
-                content = json.dumps(said).encode()
-            if info.filename == "config.json":
-                content = json.dumps(_plain(json.loads(_numbered(content.decode())))).encode()
-            made.writestr(member(info.filename), content)
-    part.replace(path)
+    return _plain(parse_json(_numbered(config)))
+
+
+def date() -> str:
+    """The date of a file, as Keras writes it.
+
+    It is that of SOURCE_DATE_EPOCH (https://reproducible-builds.org), or a zip's first day.
+    """
+    epoch = os.environ.get("SOURCE_DATE_EPOCH", "")
+    when = datetime.fromtimestamp(int(epoch), UTC) if epoch.isdigit() else datetime(*DATE)
+    return f"{when:%Y-%m-%d@%H:%M:%S}"
 
 
 def _numbered(text: str) -> str:
@@ -65,7 +60,7 @@ def _numbered(text: str) -> str:
 
 
 def _plain(config: Any) -> Any:  # noqa: ANN401  # JSON
-    """A model's configuration without the keys of its objects that are not set."""
+    """Without the keys of its objects that are not set."""
     if isinstance(config, list):
         return [_plain(one) for one in config]
     if not isinstance(config, dict):
@@ -78,10 +73,3 @@ def _plain(config: Any) -> Any:  # noqa: ANN401  # JSON
             own = {key: value for key, value in own.items() if not key.startswith("renorm")}
         config["config"] = {key: value for key, value in own.items() if value is not None}
     return config
-
-
-def date() -> str:
-    """The date that Keras writes, as it writes it."""
-    epoch = os.environ.get("SOURCE_DATE_EPOCH", "")
-    when = datetime.fromtimestamp(int(epoch), UTC) if epoch.isdigit() else datetime(*DATE)
-    return f"{when:%Y-%m-%d@%H:%M:%S}"

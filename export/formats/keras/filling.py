@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 from pocketknn.builder.system.untrusted_json import parse_json
 from pocketknn.export.formats.storage import slots
 from pocketknn.export.formats.storage.slots import Content, Place, Slots
-from pocketknn.export.formats.storage.zip_texts import append_files, member
-from pocketknn.export.output.seal import sealed
+from pocketknn.export.formats.storage.texts import append_files, member
+from pocketknn.export.output.checksums import sealed
 
-from .conversion import date
+from .conversion import canonical, date
 
 _CONFIG, _WEIGHTS, _METADATA = "config.json", "model.weights.h5", "metadata.json"
 _ROWS = 64  # written at once
@@ -69,27 +69,22 @@ def content(path: Path, places: Slots) -> dict[str, NDArray[Any]]:
 def fill(
     source: Path, path: Path, places: Slots, content: Content, texts: Mapping[str, str]
 ) -> None:
-    """Write a saved model again with other content.
+    """Write a saved model again with other content, without what Keras numbers and dates.
 
     The texts are further members of the archive, which Keras passes over.
     """
     weights: dict[str, NDArray[Any]] = {}
     with zipfile.ZipFile(source) as archive:
-        config = parse_json(archive.read(_CONFIG))
-        for name, found in places.constants.items():
-            for place in found:
-                values = slots.values(content, place, name)
-                if _is_weight(place):
-                    weights[place[0]] = values
-                else:
-                    old = _at(config, place)
-                    new = (
-                        old | {"value": values.tolist()} if isinstance(old, dict) else values.item()
-                    )
-                    _at(config, place[:-1])[place[-1]] = new
-        for name, found in places.sizes.items():
-            for place in found:
-                _at(config, place[:-1])[place[-1]] = content.sizes[name]
+        config = canonical(archive.read(_CONFIG).decode())
+        for _, place, values in slots.filled(places, content):
+            if _is_weight(place):
+                weights[place[0]] = values
+                continue
+            old = _at(config, place)
+            new = old | {"value": values.tolist()} if isinstance(old, dict) else values.item()
+            _at(config, place[:-1])[place[-1]] = new
+        for place, size in slots.resized(places, content):
+            _at(config, place[:-1])[place[-1]] = size
         with zipfile.ZipFile(path, "w") as made:
             said = parse_json(archive.read(_METADATA)) | {"date_saved": date()}
             made.writestr(member(_METADATA), json.dumps(said))

@@ -11,20 +11,14 @@ from numpy.typing import NDArray
 from pocketknn.builder.errors import OF_THE_MACHINE, InputError, first_line
 from pocketknn.export.formats.batches import together
 from pocketknn.export.formats.protocol import Outputs, Run
-from pocketknn.export.formats.storage.texts import manifest_in, ours
-from pocketknn.export.formats.storage.zip_texts import read_files
-from pocketknn.export.output import seal
-
-
-def read(path: Path) -> dict[str, str]:
-    """The texts inside the archive."""
-    return ours(read_files(path), path.name)
+from pocketknn.export.formats.storage.texts import manifest_in, read
+from pocketknn.export.output import checksums
 
 
 def check(path: Path) -> dict[str, str]:
     """The texts; Keras reads nothing that could do harm, so no runtime's part is sealed."""
     texts = read(path)
-    seal.check_texts(texts, path.name)
+    checksums.check_texts(texts, path.name)
     return texts
 
 

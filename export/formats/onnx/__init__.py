@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from pocketknn.export.formats.conversion import backbone_size
-from pocketknn.export.formats.options import any_options
+from pocketknn.export.formats.conversion import backbone_bytes as backbone_bytes
+from pocketknn.export.formats.options import check_options as check_options
 
 from .conversion import convert as convert
 from .filling import content as content
 from .filling import fill as fill
 from .filling import locate as locate
+from .filling import narrow as narrow
 from .reading import check as check
 from .reading import load as load
 from .reading import read as read
-from .references_precision import narrow as narrow
 
 TITLE, SUFFIX = "ONNX", ".onnx"
 PARTS: Mapping[str, bool] = {}
@@ -29,5 +29,3 @@ PRECISION = "float32"
 PRECISIONS: tuple[str, ...] = ("float32", "float16", "int8")
 OPTIONS: tuple[str, ...] = ("precision", "pixels")
 CONSUMER: Mapping[str, str] | None = None
-backbone_bytes = backbone_size.converted
-check_options = any_options

@@ -10,11 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pocketknn.export.formats.conversion.serving_function import (
-    check_calibration,
-    pixels_of,
-    serving_function,
-)
+from pocketknn.export.formats.conversion import check_calibration, pixels_of, serving_function
 from pocketknn.export.formats.options import Options
 
 from . import backbone_precision

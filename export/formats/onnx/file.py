@@ -14,7 +14,7 @@ from pocketknn.builder.errors import InputError, first_line
 from pocketknn.export.formats.storage.protobuf_fields import Field, content, follow, header, texts
 from pocketknn.export.formats.storage.texts import as_properties, manifest_in
 from pocketknn.export.output import checksums
-from pocketknn.export.output.seal import sealed
+from pocketknn.export.output.checksums import sealed
 
 from .metadata import properties as _properties
 

@@ -6,7 +6,7 @@ import json
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
-from pocketknn.export.formats.storage.licence import licence
+from pocketknn.export.formats.storage.texts import licence
 
 if TYPE_CHECKING:
     import onnx

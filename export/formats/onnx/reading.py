@@ -3,19 +3,38 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pocketknn.builder.errors import InputError, first_line
+from pocketknn.builder.system.offline import send_nothing
 from pocketknn.export.formats.batches import in_blocks, together
 from pocketknn.export.formats.protocol import Outputs, Run
 from pocketknn.export.formats.storage.texts import manifest_in, of_properties, ours
-from pocketknn.export.output import checksums, seal
+from pocketknn.export.output import checksums
 
 from .file import graph_of, properties
-from .session import session_of
+
+if TYPE_CHECKING:
+    import onnxruntime as ort
+
+
+def session_of(model: Path | bytes, threads: int | None = None) -> ort.InferenceSession:
+    """Open a model on the processor.
+
+    Args:
+        model: the file, or what is in it.
+        threads: how many it may use; what it likes when None.
+    """
+    send_nothing()
+    import onnxruntime as ort
+
+    how = ort.SessionOptions()
+    if threads is not None:
+        how.intra_op_num_threads = threads
+    return ort.InferenceSession(model, how, providers=["CPUExecutionProvider"])
 
 
 def read(path: Path) -> dict[str, str]:
@@ -26,8 +45,8 @@ def read(path: Path) -> dict[str, str]:
 def check(path: Path) -> dict[str, str]:
     """Refuse a file that is not what was written; its texts."""
     texts, graph = read(path), graph_of(path)
-    seal.check_texts(texts, path.name)
-    seal.check_runtime(texts, checksums.sha256(path, graph.start, graph.end), path.name)
+    checksums.check_texts(texts, path.name)
+    checksums.check_runtime(texts, checksums.sha256(path, graph.start, graph.end), path.name)
     return texts
 
 

@@ -5,7 +5,7 @@ A place is what its format finds it by again: a list of numbers and names that J
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -58,20 +58,16 @@ class Slots:
     constants: dict[str, list[Place]] = field(default_factory=dict)
     sizes: dict[str, list[Place]] = field(default_factory=dict)
 
-    def renumbered(self, number: Callable[[int], int]) -> Slots:
-        """The same where what places begin with has other numbers now."""
+    def moved(self, behind: int, added: int) -> Slots:
+        """The same after some were added behind a number that places begin with."""
 
-        def moved(places: dict[str, list[Place]]) -> dict[str, list[Place]]:
-            return {
-                name: [[number(place[0]), *place[1:]] for place in found]
-                for name, found in places.items()
-            }
+        def renumbered(found: list[Place]) -> list[Place]:
+            return [[first + added if first > behind else first, *rest] for first, *rest in found]
 
-        return Slots(constants=moved(self.constants), sizes=moved(self.sizes))
-
-    def as_json(self) -> dict[str, Any]:
-        """As the files carry it."""
-        return {"constants": self.constants, "sizes": self.sizes}
+        return Slots(
+            constants={name: renumbered(found) for name, found in self.constants.items()},
+            sizes={name: renumbered(found) for name, found in self.sizes.items()},
+        )
 
 
 def locate(
@@ -116,10 +112,22 @@ def sizes_in(place: Place, values: NDArray[Any]) -> list[tuple[Place, int]]:
     return [([*place, at], int(number)) for at, number in enumerate(values.ravel())]
 
 
-def values(content: Content, place: Place, name: str) -> NDArray[Any]:
-    """What belongs in a place: (rows, columns), the other way round where it ends in "T"."""
-    wanted = content.constants[name]
-    return wanted.T if place[-1] == "T" else wanted
+def filled(slots: Slots, content: Content) -> Iterator[tuple[str, Place, NDArray[Any]]]:
+    """Each constant by name, with each of its places and the values that belong there.
+
+    A matrix is (rows, columns), the other way round where its place ends in "T".
+    """
+    for name, places in slots.constants.items():
+        wanted = content.constants[name]
+        for place in places:
+            yield name, place, wanted.T if place[-1] == "T" else wanted
+
+
+def resized(slots: Slots, content: Content) -> Iterator[tuple[Place, int]]:
+    """Each place of a size, with the size that belongs there."""
+    for name, places in slots.sizes.items():
+        for place in places:
+            yield place, content.sizes[name]
 
 
 def _same(stored: NDArray[Any], wanted: NDArray[Any]) -> list[str] | None:

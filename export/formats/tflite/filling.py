@@ -1,8 +1,14 @@
-"""Where in a TFLite file the references lie, and how others get there."""
+"""Where in a TFLite file the references lie, and how others get there, also in fewer bytes.
+
+The official converter would make float32 of smaller references. What multiplies by bytes takes a
+query in bytes too, and is used only to find candidates; what looks rows up makes floats of these
+rows alone.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,15 +17,15 @@ from numpy.typing import NDArray
 
 from pocketknn.export.formats.storage import slots
 from pocketknn.export.formats.storage.slots import Content, Slots
-from pocketknn.export.formats.storage.texts import manifest_in
-from pocketknn.export.formats.storage.zip_texts import append_files
-from pocketknn.export.output.seal import sealed
+from pocketknn.export.formats.storage.texts import append_files, manifest_in
+from pocketknn.export.output.checksums import sealed
 
 from .metadata import NAME, pack
-from .model import Model
+from .model import FLOAT16, FLOAT32, INT8, Model
 
 # Of the outputs: the converter's order is another in each build, and apps take the first.
 _ORDER = ("probabilities", "value", "scores", "indices")
+_TYPES = {"int8": INT8, "float16": FLOAT16}
 
 
 def locate(path: Path, content: Content) -> Slots:
@@ -47,21 +53,81 @@ def fill(
     """Write a converted file again with other content, metadata, and its outputs in order."""
     model = Model(np.memmap(source, np.uint8, "r"))
     streamed = {}
-    for name, found in places.constants.items():
-        for place in found:
-            values = slots.values(content, place, name)
-            if name in content.large:
-                streamed[place[0]] = values
-            else:
-                model.set_constant(place[0], values)
-    for name, found in places.sizes.items():
-        for number, what, at in found:
-            if what == "axis":
-                model.set_axis(number, at, content.sizes[name])
-            else:
-                model.set_value(number, at, content.sizes[name])
+    for name, place, values in slots.filled(places, content):
+        if name in content.large:
+            streamed[place[0]] = values
+        else:
+            model.set_constant(place[0], values)
+    for (number, what, at), size in slots.resized(places, content):
+        if what == "axis":
+            model.set_axis(number, at, size)
+        else:
+            model.set_value(number, at, size)
     ports = model.signature().ordered(_ORDER)
     model.reorder(ports)
     model.set_metadata(NAME, pack(manifest_in(texts), ports))
     digest = model.write(path, streamed)
     append_files(path, sealed(texts, digest))
+
+
+def narrow(path: Path, places: Slots, kinds: Mapping[str, str]) -> Slots:
+    """Change the types of tensors; their numbers stay."""
+    model, sizes = Model(path.read_bytes()), dict(places.sizes)
+    for name, kind in kinds.items():
+        for place in places.constants[name]:
+            for added, like in _store(model, place[0], kind):
+                for size, found in sizes.items():
+                    same = [[added, *rest] for number, *rest in found if number == like]
+                    sizes[size] = [*found, *(one for one in same if one[1] == "axis")]
+    model.write(path, {})
+    return replace(places, sizes=sizes)
+
+
+def _store(model: Model, tensor: int, kind: str) -> list[tuple[int, int]]:
+    """Store a tensor as `int8` or `float16`.
+
+    A fully connected layer of bytes quantises its input as it runs, as LiteRT's dynamic range
+    does; before one of float16 the weights are widened, which LiteRT does once.
+
+    Returns:
+        The tensors that were added, each with the one whose shape it has.
+    """
+    from ai_edge_litert import schema_py_generated as schema
+
+    operators, graph = schema.BuiltinOperator, model.graph
+    graph.tensors[tensor].type = _TYPES[kind]
+    if kind == "int8":
+        scale = schema.QuantizationParametersT()
+        scale.scale, scale.zeroPoint = np.ones(1, np.float32), np.zeros(1, np.int64)
+        graph.tensors[tensor].quantization = scale
+    values = np.zeros(int(np.prod(graph.tensors[tensor].shape)), np.int8)
+    model.set_constant(tensor, values)
+
+    widened: list[Any] = []
+    added = []
+    for place, operator in reversed(list(enumerate(graph.operators))):
+        if tensor not in operator.inputs:
+            continue
+        if model.kind(operator) == operators.GATHER:
+            found = int(operator.outputs[0])
+            small = model.add_tensor(f"{tensor}_{kind}", graph.tensors[found].shape, _TYPES[kind])
+            operator.outputs = [small]
+            added.append((small, found))
+            cast = model.operator(operators.CAST, 1, [small], [found])
+            cast.builtinOptionsType = schema.BuiltinOptions.CastOptions
+            cast.builtinOptions = schema.CastOptionsT()
+            cast.builtinOptions.inDataType = _TYPES[kind]
+            cast.builtinOptions.outDataType = FLOAT32
+            graph.operators.insert(place + 1, cast)
+        elif model.kind(operator) == operators.FULLY_CONNECTED and kind == "int8":
+            operator.opcodeIndex = model.code(operators.FULLY_CONNECTED, 9)
+            operator.builtinOptions.asymmetricQuantizeInputs = True
+        elif model.kind(operator) == operators.FULLY_CONNECTED:
+            wide = model.add_tensor(f"{tensor}_float32", graph.tensors[tensor].shape, FLOAT32)
+            added.append((wide, tensor))
+            operator.inputs = [wide if one == tensor else one for one in operator.inputs]
+            widened.append(model.operator(operators.DEQUANTIZE, 3, [tensor], [wide]))
+        else:
+            raise ValueError(f"operator {model.kind(operator)} takes no {kind}")
+    graph.operators = widened + graph.operators
+    return added

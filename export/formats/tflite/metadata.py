@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from pocketknn.builder.errors import InputError
-from pocketknn.export.formats.storage.licence import licence
+from pocketknn.export.formats.storage.texts import licence
 from pocketknn.export.output.names import LABELS, MANIFEST, TABLE
 
 from .model import Port, Signature

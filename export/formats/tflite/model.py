@@ -70,6 +70,7 @@ class Model:
         """
         from ai_edge_litert import schema_py_generated as schema
 
+        self._schema = schema
         self.tree = schema.ModelT.InitFromPackedBuf(content, 0)
         if (len(self.tree.subgraphs), len(self.tree.signatureDefs or ())) != (1, 1):
             raise ValueError("the model must have one subgraph and one signature")
@@ -118,13 +119,11 @@ class Model:
 
     def code(self, kind: int, version: int) -> int:
         """The number of an operator code, which is added where it is not there."""
-        from ai_edge_litert import schema_py_generated as schema
-
         codes = self.tree.operatorCodes
         for number, one in enumerate(codes):
             if (one.builtinCode, one.version) == (kind, version):
                 return number
-        added = schema.OperatorCodeT()
+        added = self._schema.OperatorCodeT()
         added.builtinCode, added.version = kind, version
         added.deprecatedBuiltinCode = min(kind, 127)
         codes.append(added)
@@ -134,9 +133,7 @@ class Model:
         self, kind: int, version: int, inputs: Sequence[int], outputs: Sequence[int]
     ) -> Any:  # noqa: ANN401
         """An operator over tensors, which is not in the graph yet."""
-        from ai_edge_litert import schema_py_generated as schema
-
-        made = schema.OperatorT()
+        made = self._schema.OperatorT()
         made.opcodeIndex = self.code(kind, version)
         made.inputs, made.outputs = list(inputs), list(outputs)
         return made
@@ -149,9 +146,7 @@ class Model:
         values: NDArray[Any] | None = None,
     ) -> int:
         """A further tensor, which is computed, or holds `values`; its number."""
-        from ai_edge_litert import schema_py_generated as schema
-
-        tensor = schema.TensorT()
+        tensor = self._schema.TensorT()
         tensor.name, tensor.shape, tensor.type = name, shape, kind
         tensor.buffer = 0 if values is None else self._add_buffer(values)
         self.graph.tensors.append(tensor)
@@ -171,15 +166,13 @@ class Model:
 
     def set_metadata(self, name: str, block: bytes) -> None:
         """Put a named block of metadata into the model, in place of one of that name."""
-        from ai_edge_litert import schema_py_generated as schema
-
         data = np.frombuffer(block, np.uint8)
         entries = self.tree.metadata or []
         for entry in entries:
             if entry.name == name.encode():
                 self.tree.buffers[entry.buffer].data = data
                 return
-        entry = schema.MetadataT()
+        entry = self._schema.MetadataT()
         entry.name, entry.buffer = name, self._add_buffer(data)
         self.tree.metadata = [*entries, entry]
 
@@ -223,9 +216,7 @@ class Model:
         return digest.hexdigest()
 
     def _add_buffer(self, values: NDArray[Any]) -> int:
-        from ai_edge_litert import schema_py_generated as schema
-
-        buffer = schema.BufferT()
+        buffer = self._schema.BufferT()
         buffer.data = np.ascontiguousarray(values).reshape(-1).view(np.uint8)
         self.tree.buffers.append(buffer)
         return len(self.tree.buffers) - 1

@@ -10,23 +10,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pocketknn.builder.errors import InputError, first_line
-from pocketknn.export.formats.batches import one_by_one
+from pocketknn.export.formats.batches import in_blocks
 from pocketknn.export.formats.protocol import Outputs, Run
-from pocketknn.export.formats.storage.texts import ours
-from pocketknn.export.formats.storage.zip_texts import payload, read_files
-from pocketknn.export.output import checksums, seal
-
-
-def read(path: Path) -> dict[str, str]:
-    """The texts in the archive at the end of the file."""
-    return ours(read_files(path), path.name)
+from pocketknn.export.formats.storage.texts import payload, read
+from pocketknn.export.output import checksums
 
 
 def check(path: Path) -> dict[str, str]:
     """Refuse a file that is not what was written; its texts."""
     texts = read(path)
-    seal.check_texts(texts, path.name)
-    seal.check_runtime(texts, checksums.sha256(path, 0, payload(path)), path.name)
+    checksums.check_texts(texts, path.name)
+    checksums.check_runtime(texts, checksums.sha256(path, 0, payload(path)), path.name)
     return texts
 
 
@@ -48,12 +42,12 @@ def load(path: Path, threads: int | None = None) -> Run:
 
     one_caller = Lock()
 
-    def one(item: NDArray[Any]) -> Outputs:
+    def run(batch: NDArray[Any]) -> Outputs:
         with one_caller:
-            outputs = runner(**{name: item[None].astype(given["dtype"])})
+            outputs = runner(**{name: batch.astype(given["dtype"])})
             found = {key: np.array(value) for key, value in outputs.items()}
         if "indices" in found:
             found["indices"] = found["indices"].astype(np.int64)
         return found
 
-    return one_by_one(one)
+    return in_blocks(run)

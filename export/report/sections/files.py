@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from pocketknn.export.formats.storage.licence import licence
+from pocketknn.export.formats.storage.texts import licence
 from pocketknn.export.output.names import MODEL
 from pocketknn.export.report.blocks import Block, Section, Table
 from pocketknn.export.report.study import Study

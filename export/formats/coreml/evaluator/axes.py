@@ -1,7 +1,6 @@
 """Kernels that order, pick, reduce or move values along axes."""
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -64,17 +63,18 @@ def _one_hot(
     return np.asarray(np.where(np.moveaxis(hits, -1, axis), on_value, off_value))
 
 
-def _reduce(total: Callable[[Array, tuple[int, ...] | None, bool], Any]) -> Kernel:
+def _reduce(total: Kernel) -> Kernel:
     def kernel(x: Array, axes: Parameter = None, keep_dims: Parameter = False) -> Array:
-        return np.asarray(total(x, None if axes is None else ints(axes), bool(keep_dims)))
+        along = None if axes is None else ints(axes)
+        return np.asarray(total(x, axis=along, keepdims=bool(keep_dims)))
 
     return kernel
 
 
-def _reduce_log_sum_exp(x: Array, axes: tuple[int, ...] | None, keep_dims: bool) -> Array:
-    top = x.max(axes, keepdims=True)
-    result = np.log(np.exp(x - top).sum(axes, keepdims=True)) + top
-    return np.asarray(result if keep_dims else np.squeeze(result, axes))
+def _log_sum_exp(x: Array, axis: tuple[int, ...] | None, keepdims: bool) -> Array:
+    top = x.max(axis, keepdims=True)
+    result = np.log(np.exp(x - top).sum(axis, keepdims=True)) + top
+    return np.asarray(result if keepdims else np.squeeze(result, axis))
 
 
 def _reshape(x: Array, shape: Array) -> Array:
@@ -137,12 +137,12 @@ def _cumsum(
 AXES: Mapping[str, Kernel] = {
     # reducing and ordering
     "cumsum": _cumsum,
-    "reduce_log_sum_exp": _reduce(_reduce_log_sum_exp),
-    "reduce_max": _reduce(lambda x, axes, keep: x.max(axes, keepdims=keep)),
-    "reduce_mean": _reduce(lambda x, axes, keep: x.mean(axes, keepdims=keep)),
-    "reduce_min": _reduce(lambda x, axes, keep: x.min(axes, keepdims=keep)),
-    "reduce_prod": _reduce(lambda x, axes, keep: x.prod(axes, keepdims=keep)),
-    "reduce_sum": _reduce(lambda x, axes, keep: x.sum(axes, keepdims=keep)),
+    "reduce_log_sum_exp": _reduce(_log_sum_exp),
+    "reduce_max": _reduce(np.max),
+    "reduce_mean": _reduce(np.mean),
+    "reduce_min": _reduce(np.min),
+    "reduce_prod": _reduce(np.prod),
+    "reduce_sum": _reduce(np.sum),
     "topk": _topk,
     # moving and picking
     "concat": _concat,

@@ -50,31 +50,27 @@ class _Feed:
 
 @dataclass(frozen=True, kw_only=True)
 class _Step:
-    op: str
-    name: str
+    op: Operation
     kernel: Kernel
-    arguments: Mapping[str, str | tuple[str, ...]]  # by parameter, the name of its value or values
-    results: Mapping[str, Declared]
     spent: tuple[str, ...] = ()  # values that nobody reads afterwards
 
     def run(self, memory: dict[str, Any], exact: bool) -> None:
-        given = {
-            name: tuple(memory[v] for v in value) if isinstance(value, tuple) else memory[value]
-            for name, value in self.arguments.items()
-        }
+        given = {}
+        for parameter, names in self.op.inputs.items():
+            values = tuple(memory[name] for name in names)
+            given[parameter] = values if parameter == _SEVERAL else values[0]
         try:
             results = self.kernel(**given)
             results = results if isinstance(results, tuple) else (results,)
-            for (name, declared), result in zip(self.results.items(), results, strict=True):
+            for (name, declared), result in zip(self.op.outputs.items(), results, strict=True):
                 memory[name] = _settled(result, declared, exact)
         except (IndexError, NotImplementedError, ValueError) as error:
-            raise type(error)(f"op {self.name!r} of type {self.op}: {error}") from error
+            raise type(error)(f"op {self.op.name!r} of type {self.op.type}: {error}") from error
         for name in self.spent:
             memory.pop(name, None)
 
     def reads(self) -> set[str]:
-        every = self.arguments.values()
-        return {v for value in every for v in (value if isinstance(value, tuple) else (value,))}
+        return {name for names in self.op.inputs.values() for name in names}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -206,12 +202,10 @@ def _step(op: Operation) -> _Step:
     for name, parameter in parameters.items():
         if parameter.default is parameter.empty and name not in op.inputs:
             raise ValueError(f"{where}: it has no parameter {name!r}")
-    arguments: dict[str, str | tuple[str, ...]] = {}
     for name, values in op.inputs.items():
         if name != _SEVERAL and len(values) != 1:
             raise ValueError(f"{where}: its parameter {name!r} has {len(values)} values")
-        arguments[name] = values if name == _SEVERAL else values[0]
-    return _Step(op=op.type, name=op.name, kernel=kernel, arguments=arguments, results=op.outputs)
+    return _Step(op=op, kernel=kernel)
 
 
 def _settled(result: Any, declared: Declared, exact: bool) -> Any:  # noqa: ANN401  # a text too

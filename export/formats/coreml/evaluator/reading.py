@@ -12,19 +12,14 @@ import numpy as np
 from pocketknn.export.formats.coreml.messages import messages
 from pocketknn.export.formats.coreml.weights import NUMBERS, Number, Weights, shaped
 
-from .constexpr import CONSTEXPR
+from .kernels import CONSTEXPR
 
 if TYPE_CHECKING:
     from .arrays import Parameter
 
 Message = Any  # a protobuf message of MIL.proto, which has no stubs
 
-_KINDS = {
-    "bools": "b",
-    "bytes": "iuf",
-    "floats": "f",
-    "ints": "iu",
-}
+_KINDS = {"bools": "b", "bytes": "iuf", "floats": "f", "ints": "iu"}
 
 
 @dataclass(frozen=True)

@@ -77,9 +77,23 @@ def _conv(
     return result if bias is None else result + bias.reshape(-1, *(1,) * rank)
 
 
-def _flat(op: str, ceil_mode: Parameter) -> None:
+def _pooled(
+    op: str,
+    x: Array,
+    kernel_sizes: Parameter,
+    pad_type: str,
+    strides: Parameter,
+    pad: Parameter,
+    ceil_mode: Parameter,
+) -> Array:
+    """The largest number in each window of a `max_pool`, the sum of an `avg_pool`."""
     if ceil_mode:
         raise NotImplementedError(f"{op}: ceil_mode=True")
+    filler, joined = (-np.inf, np.maximum) if op == "max_pool" else (0.0, np.add)
+    kernel = ints(kernel_sizes)
+    windows = _windows(x, kernel, strides, None, pad_type, pad, filler)
+    taps = (windows[(..., *tap)] for tap in np.ndindex(*kernel))
+    return np.asarray(functools.reduce(joined, taps))
 
 
 def _max_pool(
@@ -90,11 +104,7 @@ def _max_pool(
     pad: Parameter = None,
     ceil_mode: Parameter = False,
 ) -> Array:
-    _flat("max_pool", ceil_mode)
-    kernel = ints(kernel_sizes)
-    windows = _windows(x, kernel, strides, None, pad_type, pad, -np.inf)
-    taps = (windows[(..., *tap)] for tap in np.ndindex(*kernel))
-    return np.asarray(functools.reduce(np.maximum, taps))
+    return _pooled("max_pool", x, kernel_sizes, pad_type, strides, pad, ceil_mode)
 
 
 def _avg_pool(
@@ -106,16 +116,11 @@ def _avg_pool(
     exclude_padding_from_average: Parameter = False,
     ceil_mode: Parameter = False,
 ) -> Array:
-    _flat("avg_pool", ceil_mode)
-    kernel = ints(kernel_sizes)
-
-    def total(values: Array) -> Array:
-        windows = _windows(values, kernel, strides, None, pad_type, pad, 0.0)
-        return np.asarray(sum(windows[(..., *tap)] for tap in np.ndindex(*kernel)))
-
+    how = (kernel_sizes, pad_type, strides, pad, ceil_mode)
+    counted: Array = x.dtype.type(math.prod(ints(kernel_sizes)))
     if exclude_padding_from_average:
-        return np.asarray(total(x) / total(np.ones((1, 1, *x.shape[2:]), x.dtype)))
-    return np.asarray(total(x) / x.dtype.type(math.prod(kernel)))
+        counted = _pooled("avg_pool", np.ones((1, 1, *x.shape[2:]), x.dtype), *how)
+    return np.asarray(_pooled("avg_pool", x, *how) / counted)
 
 
 def _pad(x: Array, pad: Parameter, mode: str = "constant", constant_val: Parameter = 0.0) -> Array:

@@ -1,19 +1,22 @@
-"""What the converters are given: the Keras model as a function with named inputs and outputs."""
+"""What converters are given, and how many bytes of it a backbone takes."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from numpy.typing import NDArray
 
 from pocketknn.builder.errors import InputError
-from pocketknn.export.formats.options import Options
 
 if TYPE_CHECKING:
     import keras
     import tensorflow as tf
+
+    from .options import Options
+
+_VALUE = {"float32": 4, "float16": 2, "int8": 1}  # bytes of a weight of a convolution
 
 
 def pixels_of(model: keras.Model, options: Options) -> str:
@@ -62,3 +65,26 @@ def check_calibration(pictures: NDArray[Any] | None) -> NDArray[Any]:
     if pictures is None or not len(pictures):
         raise InputError("int8 is calibrated on the pictures of the build, and there are none")
     return pictures
+
+
+class Network(NamedTuple):
+    """What a backbone is made of.
+
+    Attributes:
+        weights: of convolutions and dense layers.
+        others: biases, and what batch norms leave of themselves once converted.
+        parameters: all that Keras stores.
+        multiplications: for one picture.
+        variables: arrays that these are.
+    """
+
+    weights: int
+    others: int
+    parameters: int
+    multiplications: int
+    variables: int
+
+
+def backbone_bytes(network: Network, precision: str) -> int:
+    """Bytes of a backbone whose batch norms became parts of its convolutions."""
+    return _VALUE[precision] * network.weights + 4 * network.others

@@ -1,1 +1,0 @@
-"""Code for apps that use the files of a build."""

@@ -1,1 +1,0 @@
-"""What converters are given."""

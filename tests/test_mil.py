@@ -236,7 +236,7 @@ def test_distances_weighted_votes_and_masks_agree(
 def test_a_changed_bias_is_noticed(small: Network, saved: Path, tmp_path: Path) -> None:
     program = evaluator.load(saved)
     slots: list[Any] = [
-        step.arguments["bias"] for step in program._steps if "bias" in step.arguments
+        step.op.inputs["bias"][0] for step in program._steps if "bias" in step.op.inputs
     ]
     bias = next(program._constants[slot] for slot in slots if program._constants[slot].size >= 16)
     path = tmp_path / "mutant.mlpackage"

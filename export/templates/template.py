@@ -9,6 +9,7 @@ references in.
 from __future__ import annotations
 
 import functools
+import gc
 import hashlib
 import json
 import shutil
@@ -165,7 +166,10 @@ def _make(order: Order, folder: Path) -> Template:
     path = folder / f"{MODEL}{target.SUFFIX}"
     with fresh_names(), _no_bytecode():
         model = wire(fit, order.backbone, precision=order.precision, outputs=order.outputs)
-        target.convert(model, path, fit.labels, order.options, order.precision, order.calibration)
+        with _frozen():
+            target.convert(
+                model, path, fit.labels, order.options, order.precision, order.calibration
+            )
     if is_fixed(fit):
         return Template(path=path, slots=Slots())
     content = content_of(fit, order.precision, order.outputs)
@@ -173,6 +177,19 @@ def _make(order: Order, folder: Path) -> Template:
     if small := content.small():
         slots = target.narrow(path, slots, small)
     return Template(path=path, slots=slots)
+
+
+@contextmanager
+def _frozen() -> Iterator[None]:
+    """Spare the garbage collector what is there already: TensorFlow is a million objects.
+
+    coremltools collects in full, several times in each conversion.
+    """
+    gc.freeze()
+    try:
+        yield
+    finally:
+        gc.unfreeze()
 
 
 @contextmanager

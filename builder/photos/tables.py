@@ -7,7 +7,7 @@ import io
 import math
 import os
 from collections.abc import Iterator, Sequence
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from pocketknn.builder.errors import InputError
 
@@ -41,11 +41,10 @@ def photos_of(
     named = named or [""] * len(columns[path_column])
     numbers = [columns[name] for name in target_columns]
     folder, places = path.parent.absolute(), columns[path_column]
-    names = _relative(places, folder)
     for row, (place, label) in enumerate(zip(places, named, strict=True)):
         if place:
             yield Photo(
-                name=names[row],
+                name=_name(folder / place, folder, label),
                 label=label,
                 content=LocalFile(str(folder / place)),
                 targets=tuple(
@@ -55,27 +54,15 @@ def photos_of(
             )
 
 
-def _relative(places: Sequence[str], folder: Path) -> list[str]:
-    """Names for the places in a table, of which none says where on this machine it lies.
+def _name(place: Path, folder: Path, label: str) -> str:
+    """A name for a photo that a table lists, which does not say where on this machine it lies.
 
-    Those below the table's folder are named from there, others that are absolute from the folder
-    that they share.
+    One below the table's folder is named from there, another by its class and its own name.
     """
-    inside = [_below(place, folder) for place in places]
-    outside = [place for place, name in zip(places, inside, strict=True) if name is None]
-    shared = os.path.commonpath([Path(place).parent for place in outside]) if outside else ""
-    return [
-        Path(place).relative_to(shared).as_posix() if name is None else name
-        for place, name in zip(places, inside, strict=True)
-    ]
-
-
-def _below(place: str, folder: Path) -> str | None:
-    """The name from a folder; None of an absolute place elsewhere."""
-    path = Path(place)
-    if not path.is_absolute():
-        return PurePosixPath(place).as_posix()
-    return path.relative_to(folder).as_posix() if path.is_relative_to(folder) else None
+    path, above = (Path(os.path.abspath(one)) for one in (place, folder))  # noqa: PTH100  # without ..
+    if path.is_relative_to(above) and above.name:  # all lies below a root, which has no name
+        return path.relative_to(above).as_posix()
+    return f"{label}/{path.name}" if label else path.name
 
 
 def _number(cell: str, what: str) -> float:

@@ -124,7 +124,7 @@ def test_bench_times_every_file(pocketknn, built):
         (["eval", "{photos}", "{photos}"], "holds no artefact"),
         (["eval", "{out}", "{out}/nowhere"], "does not exist"),
         (["bench", "{photos}"], "is no build"),
-        (["bench", "{out}", "--runs", "0"], "at least 1, not 0"),
+        (["bench", "{out}", "--runs", "0"], "must be 1 to 10,000, not 0"),
     ],
 )
 def test_nonsense_is_one_line(pocketknn, wide, built, arguments, message):

@@ -107,10 +107,10 @@ def _evaluate_shifts(
     """
     from pocketknn.export.analysis import figures
     from pocketknn.export.analysis.robustness.chart import draw
-    from pocketknn.export.analysis.robustness.measure import COUNT, measure, shares
+    from pocketknn.export.analysis.robustness.measure import COUNT, check, measure, shares
     from pocketknn.export.cli.console.terminal import console, progress
     from pocketknn.export.formats.files import is_artefact
-    from pocketknn.export.manifest.artefact import artefact_of
+    from pocketknn.export.manifest.artefact import load, path_of
     from pocketknn.export.output.atomic_file import PICTURES, check_new
     from pocketknn.export.parity import metrics
     from pocketknn.export.report import extra_sections
@@ -119,8 +119,10 @@ def _evaluate_shifts(
     if chart is not None:
         check_new(chart, PICTURES, force)
     count = COUNT if sample is None else sample
+    check(count, seed)
     found = _photos_of(photos)
-    name, file = artefact_of(out)
+    path = path_of(out)
+    name, file = path.name, load(path)
     with progress("shifting photos", min(count, len(found)), shown=not as_json) as done:
         rows, used = measure(name, file, found, count=count, seed=seed, progress=done)
     if chart is not None:

@@ -18,9 +18,11 @@ from pocketknn.export.cli.inapplicable import refuse
 from pocketknn.export.cli.options import BuildOrFile, Json
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
     from rich.table import Table
 
-    from pocketknn.export.analysis.evaluation import Evaluated, Evaluation
+    from pocketknn.export.analysis.evaluation import Evaluated, Evaluation, Nearest
     from pocketknn.export.analysis.robustness.measure import Shifted
     from pocketknn.export.manifest.artefact import Artefact
 
@@ -75,16 +77,21 @@ def _evaluate(out: Path, photos: Path, crop: str | None, as_json: bool) -> None:
     found = _photos_of(photos)
     files = artefacts_of(out, note)
     name, file = files[0]
-    made = evaluate(files, found, crop)
+    nearest = _exact(out, file)
+    made = evaluate(files, found, crop, nearest)
     known = _known(found, file)
     report = _report(out, file, made, known) if not is_artefact(out) else ""
     if as_json:
         say_json([asdict(row) for row in made.rows])
         return
-    console.print(_table(made.rows))
-    if len(made.rows) > 1:
-        say(f"first, neighbours: the same as {name} finds with {made.rows[0].crop},")
+    compared = nearest is not None or len(made.rows) > 1  # one alone has nothing beside it
+    console.print(_table(made.rows, compared))
+    if compared:
+        basis = name if nearest is None else "the exact k-NN over float32 embeddings"
+        say(f"first, neighbours: the same as {basis} finds with {made.rows[0].crop},")
         say("the crop it was built with; 8 bits, or a platform's crop, lose the rest")
+        if nearest is None and (weights := _precision(file)) != "float32":
+            say(f"{name} has {weights} weights itself: what they lose is not seen here")
     say(*metrics.foreign_lines(file.metadata.labels, made.photos))
     if known:
         say(f"{known} of the photos are references themselves, which flatters the accuracy")
@@ -151,6 +158,39 @@ def _evaluate_shifts(
         say(extra_sections.add(out, section))
 
 
+def _precision(file: Artefact) -> str:
+    """In what the backbone of a file is written."""
+    return str(file.metadata.manifest["precision"][file.format])
+
+
+def _exact(out: Path, file: Artefact) -> Nearest | None:
+    """The exact neighbours, where the first file of a build has lost some by its precision.
+
+    None where that is float32, and where the backbone is not at hand.
+    """
+    from pocketknn.builder.embedding.local import run
+    from pocketknn.builder.knn import exact
+    from pocketknn.export.formats.files import is_artefact
+    from pocketknn.export.manifest.metadata import manifest_of
+    from pocketknn.export.manifest.reopen import reopen
+
+    if is_artefact(out) or _precision(file) == "float32":
+        return None
+    try:
+        build = reopen(out, manifest_of(out))
+    except InputError:
+        return None
+    backbone, space, k = build.backbone, build.space, int(build.manifest["k"])
+    if backbone is None:
+        return None
+
+    def nearest(pictures: NDArray[np.uint8]) -> NDArray[np.integer]:
+        queries = space.project(run(backbone, pictures))
+        return exact.search(queries, space.rows, k, space.metric).indices
+
+    return nearest
+
+
 def _photos_of(place: Path) -> list[builder.Photo]:
     """The photos that a build would take of a place; says how many others there are."""
     from pocketknn.builder.embedding.embedded import with_labels
@@ -182,7 +222,7 @@ def _report(out: Path, file: Artefact, made: Evaluated, known: int) -> str:
         return f"no report was written: {missing(error) or first_line(error)}"
 
 
-def _table(rows: Sequence[Evaluation]) -> Table:
+def _table(rows: Sequence[Evaluation], compared: bool) -> Table:
     from rich.text import Text
 
     from pocketknn.export.cli.console import tables
@@ -191,7 +231,7 @@ def _table(rows: Sequence[Evaluation]) -> Table:
         "accuracy": [row.accuracy for row in rows],
         "unknown": [row.unknown for row in rows],
     }
-    if len(rows) > 1:  # one alone is what the others are compared with
+    if compared:
         measured["first"] = [row.first_equal for row in rows]
         measured["neighbours"] = [row.recall for row in rows]
     headings = [name for name, shares in measured.items() if None not in shares]

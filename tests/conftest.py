@@ -97,6 +97,20 @@ def pocketknn(capfd):
     return run
 
 
+@pytest.fixture
+def refused(pocketknn):
+    """Run a command that must end in one line on stderr and exit code 2."""
+
+    def run(*arguments):
+        said = pocketknn(*arguments)
+        assert said.code == 2, said.out + said.err
+        assert said.err.startswith("pocketknn: ")
+        assert said.err.count("\n") == 1, said.err
+        return said.err
+
+    return run
+
+
 def drawing(seed, size=(60, 48)):
     """A picture with colour and structure, never the same twice."""
     rng = np.random.default_rng(seed)

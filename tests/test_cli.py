@@ -25,20 +25,6 @@ def listed(folder):
     return sorted(path.name for path in folder.iterdir())
 
 
-@pytest.fixture
-def refused(pocketknn):
-    """Run a command that must end in one line on stderr and exit code 2."""
-
-    def run(*arguments):
-        said = pocketknn(*arguments)
-        assert said.code == 2, said.out + said.err
-        assert said.err.startswith("pocketknn: ")
-        assert said.err.count("\n") == 1, said.err
-        return said.err
-
-    return run
-
-
 @pytest.fixture(scope="module")
 def built(photos, tmp_path_factory):
     """A build of the small pictures by the command itself, in all formats."""

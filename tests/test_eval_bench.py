@@ -1,13 +1,14 @@
 """`eval` and `bench`: what a build is worth, measured on its own files."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
 from conftest import drawing
 from PIL import Image
 
-from pocketknn.builder import find
+from pocketknn.builder import InputError, find
 from pocketknn.builder.photos.pixels.decode import pixels
 from pocketknn.export import load
 
@@ -124,7 +125,7 @@ def test_bench_times_every_file(pocketknn, built):
         (["eval", "{photos}", "{photos}"], "holds no artefact"),
         (["eval", "{out}", "{out}/nowhere"], "does not exist"),
         (["bench", "{photos}"], "is no build"),
-        (["bench", "{out}", "--runs", "0"], "at least 1, not 0"),
+        (["bench", "{out}", "--runs", "0"], "must be 1 to 10,000, not 0"),
     ],
 )
 def test_nonsense_is_one_line(pocketknn, wide, built, arguments, message):
@@ -133,3 +134,31 @@ def test_nonsense_is_one_line(pocketknn, wide, built, arguments, message):
     assert said.code == 2
     assert message in said.err
     assert said.err.count("\n") == 1
+
+
+def test_files_that_lost_by_precision_are_compared_with_the_exact_neighbours(
+    pocketknn, wide, built, tmp_path, monkeypatch
+):
+    from pocketknn.export.analysis.evaluation import evaluate
+    from pocketknn.export.cli.judge import eval as command
+    from pocketknn.export.manifest import reopen
+
+    photos, file = find(wide / "new"), load(built / "model.onnx")
+    assert command._exact(built, file) is None, "float32 weights lose nothing"
+    monkeypatch.setattr(command, "_precision", lambda file: "int8")
+    pictures = np.stack([pixels(photo, 12, "center") for photo in photos])
+    nearest = command._exact(built, file)
+    assert (nearest(pictures) == file.run(pictures)["indices"]).all()
+    made = evaluate([("one", file)], photos, None, lambda given: 1 + nearest(given))
+    assert made.rows[0].first_equal == 0, "it is not its own judge"
+    out = tmp_path / "out"
+    shutil.copytree(built, out, ignore=shutil.ignore_patterns("*.keras", "*.mlpackage"))
+    said = pocketknn("eval", out, wide / "new").out
+    assert "the exact k-NN over float32 embeddings finds" in said
+
+    def fail(*given):
+        raise InputError("no backbone")
+
+    monkeypatch.setattr(reopen, "reopen", fail)
+    said = pocketknn("eval", out, wide / "new").out
+    assert "model.tflite has int8 weights itself: what they lose is not seen here" in said

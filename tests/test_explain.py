@@ -297,7 +297,7 @@ def test_of_equal_losses_the_middle_of_the_largest_group_is_named():
         (["{out}", "{spots}/broken.png"], "broken.png: not a picture"),
         (["{spots}", "{spots}/query.png"], "holds no artefact"),
         (["{out}", "{spots}/query.png", "--patch", "1"], "above 0 and below 1, not 1.0"),
-        (["{out}", "{spots}/query.png", "--steps", "1"], "at least 2 steps, not 1"),
+        (["{out}", "{spots}/query.png", "--steps", "1"], "2 to 64 steps, not 1"),
         (["{out}", "{spots}/query.png", "--steps", "3"], "leave gaps in 20 pixels"),
         (["{out}", "{spots}/query.png", "--photos", "{spots}/none"], "none does not exist"),
         (["{out}", "{spots}/query.png", "-o", "{spots}/x.jpg"], "must end in .png or .svg"),

@@ -4,6 +4,7 @@ import io
 import os
 import signal
 import tarfile
+import time
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ import pytest
 from conftest import drawing, vector_case
 
 from pocketknn.builder import InputError, References, find
-from pocketknn.builder.photos import archives
+from pocketknn.builder.photos import archives, readers
 from pocketknn.builder.photos.readers import LocalFile, read_file
 
 
@@ -129,14 +130,40 @@ def test_a_small_archive_that_grows_without_end_is_refused(tmp_path, monkeypatch
         find(tmp_path / "bomb.tar.gz")
 
 
-def test_a_small_table_of_endless_rows_is_refused(tmp_path):
+def test_a_small_table_of_endless_rows_is_refused(tmp_path, monkeypatch):
     rows = np.zeros(20_000_001, np.int8)
     pq.write_table(pa.table({"path": rows, "embedding": rows}), tmp_path / "t.parquet")
     assert (tmp_path / "t.parquet").stat().st_size < 1e6
     for read in (find, References.load):
         with pytest.raises(InputError, match=r"20,000,001 rows; at most 20,000,000 are read"):
             read(tmp_path / "t.parquet")
+    monkeypatch.setattr(readers, "_FEW_VALUES", 1 << 20)
+    zeros = pa.array(np.zeros(1_100_000, np.int8))
+    for cells in (zeros, pa.ListArray.from_arrays([0, len(zeros)], zeros)):
+        pq.write_table(pa.table({"path": cells}), tmp_path / "t.parquet")
+        for read in (find, References.load):
+            with pytest.raises(InputError, match=r"1,100,000 (rows|values); of more than"):
+                read(tmp_path / "t.parquet")
     few = pa.table({"id": ["1"], "path": [""], "label": [""], "sha256": [""], "embedding": [0.5]})
     pq.write_table(few, tmp_path / "few.parquet")
     with pytest.raises(InputError, match="holds double, not lists of numbers"):
         References.load(tmp_path / "few.parquet")
+
+
+def test_columns_that_nobody_wants_cost_nothing(tmp_path):
+    wide, path = 300_000, tmp_path / "wide.csv"
+    path.write_text("path" + "," * wide + "\n" + "a.png\n" * 2000)
+    begin = time.perf_counter()
+    assert len(find(path)) == 2000
+    assert time.perf_counter() - begin < 5  # all cells, of which the file lacks most, take minutes
+
+
+@pytest.mark.parametrize("ending", ["csv", "parquet"])
+def test_a_column_that_is_there_twice(tmp_path, ending):
+    path = tmp_path / f"twice.{ending}"
+    path.write_text("path,path\na.png,b.png\n")
+    if ending == "parquet":
+        columns = [pa.array(["a.png"]), pa.array(["b.png"])]
+        pq.write_table(pa.Table.from_arrays(columns, names=["path", "path"]), path)
+    with pytest.raises(InputError, match="more than one column 'path'"):
+        find(path)

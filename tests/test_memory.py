@@ -61,7 +61,7 @@ def test_what_a_container_allows_is_seen(own, folder, names, free, monkeypatch, 
     monkeypatch.setattr(container, "_OWN", tmp_path / "own")
     monkeypatch.setattr(container, "_GROUPS", tmp_path / "groups")
     assert memory.free_memory() == 3_000_000
-    with pytest.raises(InputError, match="GB are free"):
+    with pytest.raises(InputError, match=r"at least 10\.2 MB of memory, and 3\.0 MB are free"):
         check_room(Spec(), 1000, 1280)
     (here / limit).write_text("max\n")
     assert memory.free_memory() == 10**10
@@ -85,6 +85,10 @@ def test_what_a_container_allows_is_seen(own, folder, names, free, monkeypatch, 
             8,
         ),
         ("4:memory:/x\n", {}, 8),
+        # Not of any kernel: what is no limit does not count.
+        ("0::/\n", {"cpu.max": "50000 0\n"}, 8),
+        ("0::/\n", {"cpu.max": "-50000 -100000\n"}, 8),
+        ("nonsense\n\n7\n0:\n0::/\n", {"cpu.max": "150000 100000\n"}, 2),
     ],
 )
 def test_cores_that_a_container_allows(own, files, found, monkeypatch, tmp_path):

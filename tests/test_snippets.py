@@ -31,7 +31,7 @@ from pocketknn.builder.embedding.local import run as embed
 from pocketknn.builder.photos.pixels.crop import square
 from pocketknn.export import export
 from pocketknn.export.apps import snippets
-from pocketknn.export.cli.ask.predict import answered
+from pocketknn.export.cli.ask.predict import answered, pixels_of
 from pocketknn.export.formats.options import Options
 from pocketknn.export.formats.table import SNIPPETS
 from pocketknn.export.manifest.artefact import load
@@ -103,7 +103,8 @@ def picture(tmp_path_factory):
 def expected_of(out, name, path):
     """What `pocketknn predict` says."""
     artefact = load(out / name)
-    return answered(artefact, artefact.metadata.rows(), path)
+    square = pixels_of(path, artefact.metadata.manifest["input"])
+    return answered(artefact, artefact.metadata.rows(), square)
 
 
 def agrees(said, expected, tolerance):

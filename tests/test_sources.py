@@ -163,11 +163,29 @@ def test_a_table_of_paths_and_labels(photos, ending):
 
 
 def test_a_table_says_nothing_of_where_photos_lie_on_this_machine(photos, tmp_path):
-    (tmp_path / "here").mkdir()
-    places = [tmp_path / "here/a.png", "b.png", photos / "apple/0.png", photos / "cherry/1.png"]
-    found = find(table(tmp_path, ".csv", {"path": places}))
-    assert named(found) == ["apple/0.png", "b.png", "cherry/1.png", "here/a.png"]
-    assert read(found[2]) == (photos / "cherry/1.png").read_bytes()
+    here, elsewhere = tmp_path / "here", tmp_path / "elsewhere" / "alice"
+    here.mkdir()
+    places = {
+        here / "sub/a.png": "sub/a.png",  # below the table's folder
+        "b.png": "b.png",
+        "sub/../c.png": "c.png",
+        photos / "apple/0.png": "core/0.png",  # elsewhere: by its class
+        photos / "cherry/1.png": "core/1.png",
+        "../elsewhere/alice/d.png": "core/d.png",
+        elsewhere / "e.png": "core/e.png",
+        "/etc/passwd": "core/passwd",  # shares only the root with the others, and is no picture
+        "/": "core/",
+    }
+    columns = {"path": [*places], "label": ["core"] * len(places)}
+    found = find(table(here, ".csv", columns))
+    assert named(found) == sorted(places.values())
+    content = {photo.name: photo for photo in found}
+    assert read(content["core/1.png"]) == (photos / "cherry/1.png").read_bytes()
+    (here / "photos.csv").unlink()
+    without = find(table(here, ".parquet", {"path": [*map(str, places)]}))
+    assert {photo.name for photo in without if "sub" not in photo.name} == {
+        *("b.png", "c.png", "0.png", "1.png", "d.png", "e.png", "passwd", "")
+    }
 
 
 def test_rows_without_a_label(photos, tmp_path):

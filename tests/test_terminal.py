@@ -1,6 +1,8 @@
 """What names and foreign tables hold reaches the terminal as text, never as orders."""
 
 import json
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -77,3 +79,23 @@ def test_what_people_write_stays_as_it_is():
 def test_what_is_said_beside_the_answer_gives_no_orders_either(capsys):
     quiet.note("warning: the folder '\x1b]0;title\x07' is empty")
     assert capsys.readouterr().err == "warning: the folder '\\x1b]0;title\\x07' is empty\n"
+
+
+@pytest.mark.parametrize("stream", ["stdin", "stdout", "stderr"])
+def test_a_closed_stream_ends_no_command(stream, evil, pocketknn, monkeypatch):
+    monkeypatch.setattr(sys, stream, None)  # as Python has it after `>&-`
+    for words in (("refs", "list", evil, "--rows"), ("cache", "show"), ("--version",)):
+        said = pocketknn(*words)
+        assert said.code == 0, said.err
+        assert not said.err
+    assert pocketknn("inspect", "nothere").code == 2
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="Linux has a device that is always full")
+@pytest.mark.parametrize("words", ["refs list OUT --rows", "inspect FILE", "--help"])
+def test_a_stdout_that_takes_nothing_is_named(words, evil, refused, monkeypatch):
+    given = {"FILE": evil / "model.onnx", "OUT": evil}
+    with Path("/dev/full").open("w") as full:
+        monkeypatch.setattr(sys, "stdout", full)
+        line = refused(*(given.get(word, word) for word in words.split()))
+        assert "stdout cannot be written: No space left on device" in line

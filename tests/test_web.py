@@ -27,7 +27,7 @@ from pocketknn.builder.photos.pixels.decode import pixels
 from pocketknn.export import export
 from pocketknn.export.apps import snippets
 from pocketknn.export.apps.web import runtime
-from pocketknn.export.cli.ask.predict import answered
+from pocketknn.export.cli.ask.predict import answered, pixels_of
 from pocketknn.export.formats.options import Options
 from pocketknn.export.manifest.artefact import Artefact, load
 
@@ -57,7 +57,7 @@ class Built:
         return pixels(photo, self.input["shape"][0], self.input["crop"])
 
     def says(self, picture):
-        return answered(self.artefact, self.artefact.metadata.rows(), picture)
+        return answered(self.artefact, self.artefact.metadata.rows(), self.square(picture))
 
 
 @pytest.fixture(scope="module")
@@ -588,7 +588,8 @@ def test_it_serves_until_it_is_told_to_end(started, make, chromium, tmp_path):
     assert shown.tab.evaluate("crossOriginIsolated")  # the model may use threads
     found = shown.choose(picture)
     artefact = load(make("classify") / "model.onnx")
-    said = answered(artefact, artefact.metadata.rows(), picture)
+    square = pixels_of(picture, artefact.metadata.manifest["input"])
+    said = answered(artefact, artefact.metadata.rows(), square)
     assert found["answer"]["winner"] == said["label"]
     assert found["outputs"]["indices"] == [one["index"] for one in said["neighbors"]]
     assert shown.complaints == []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -40,8 +41,12 @@ def load(name: str, spec: Spec, cache: Cache | None = None) -> Backbone:
 
 
 def _opened(path: Path, spec: Spec) -> keras.Model:
+    import h5py
     import keras
 
+    # Of such a file Keras says that it was not found.
+    if not zipfile.is_zipfile(path) and not h5py.is_hdf5(path):
+        raise InputError(f"{path.name} is damaged or not of Keras: it is no zip archive")
     try:
         net = keras.saving.load_model(path, compile=False, safe_mode=True)
     except OF_THE_MACHINE:

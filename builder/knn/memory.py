@@ -46,8 +46,8 @@ def check_room(spec: Spec, n: int, d: int, *, held: bool = False) -> None:
     free = free_memory()
     if n * each > free:
         raise InputError(
-            f"{n:,} references of {d} values take at least {n * each / 1e9:,.1f} GB of memory, and"
-            f" {free / 1e9:,.1f} GB are free; take fewer photos, or a machine with more"
+            f"{n:,} references of {d} values take at least {_told(n * each)} of memory, and"
+            f" {_told(free)} are free; take fewer photos, or a machine with more"
         )
 
 
@@ -67,8 +67,8 @@ def warn_of_converting(note: Callable[[str], None]) -> None:
     """Say that a first build, which converts, may be ended by the system for want of memory."""
     if (free := free_memory()) < _CONVERTING:
         note(
-            f"warning: {free / 1e9:.1f} GB of memory are free; a first build takes some"
-            f" {_CONVERTING / 1e9:.1f} GB to convert, and systems end what takes more than there is"
+            f"warning: {_told(free)} of memory are free; a first build takes some"
+            f" {_told(_CONVERTING)} to convert, and systems end what takes more than there is"
         )
 
 
@@ -78,6 +78,11 @@ def free_memory() -> int:
 
     machine = int(psutil.virtual_memory().available + psutil.swap_memory().free)
     return min([machine, *_allowed()])
+
+
+def _told(size: float) -> str:
+    """Bytes in words."""
+    return f"{size / 1e9:,.1f} GB" if size >= 1e8 else f"{size / 1e6:.1f} MB"
 
 
 def _allowed() -> Iterator[int]:

@@ -75,7 +75,8 @@ def find(
         _refuse_splits(place, photos)
     photos.sort(key=lambda photo: (photo.label, photo.name))
     classes = groupby(photos, lambda photo: photo.label)
-    return [photo for _, same in classes for photo in islice(same, limit)]
+    most = None if limit is None else min(limit, len(photos))  # as no more fits into `islice`
+    return [photo for _, same in classes for photo in islice(same, most)]
 
 
 def not_utf_8() -> str:

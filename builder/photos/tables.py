@@ -7,7 +7,7 @@ import io
 import math
 import os
 from collections.abc import Iterator, Sequence
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from pocketknn.builder.errors import InputError
 
@@ -31,21 +31,15 @@ def photos_of(
     Raises:
         InputError: it cannot be read, lacks a column, or a target is no number.
     """
-    columns = _columns(path)
-    labels = label_column or ("label" if "label" in columns else None)
-    for wanted in filter(None, (path_column, labels, *target_columns)):
-        if wanted not in columns:
-            there = ", ".join(repr(name) for name in columns)
-            raise InputError(f"{path.name} has no column {wanted!r}; its columns are {there}")
-    named = [label if label.strip() else "" for label in columns[labels]] if labels else []
-    named = named or [""] * len(columns[path_column])
+    columns = _columns(path, (path_column, *target_columns), label_column)
+    labels = columns.get(label_column or "label") or [""] * len(columns[path_column])
+    named = [label if label.strip() else "" for label in labels]
     numbers = [columns[name] for name in target_columns]
     folder, places = path.parent.absolute(), columns[path_column]
-    names = _relative(places, folder)
     for row, (place, label) in enumerate(zip(places, named, strict=True)):
         if place:
             yield Photo(
-                name=names[row],
+                name=_name(folder / place, folder, label),
                 label=label,
                 content=LocalFile(str(folder / place)),
                 targets=tuple(
@@ -55,27 +49,15 @@ def photos_of(
             )
 
 
-def _relative(places: Sequence[str], folder: Path) -> list[str]:
-    """Names for the places in a table, of which none says where on this machine it lies.
+def _name(place: Path, folder: Path, label: str) -> str:
+    """A name for a photo that a table lists, which does not say where on this machine it lies.
 
-    Those below the table's folder are named from there, others that are absolute from the folder
-    that they share.
+    One below the table's folder is named from there, another by its class and its own name.
     """
-    inside = [_below(place, folder) for place in places]
-    outside = [place for place, name in zip(places, inside, strict=True) if name is None]
-    shared = os.path.commonpath([Path(place).parent for place in outside]) if outside else ""
-    return [
-        Path(place).relative_to(shared).as_posix() if name is None else name
-        for place, name in zip(places, inside, strict=True)
-    ]
-
-
-def _below(place: str, folder: Path) -> str | None:
-    """The name from a folder; None of an absolute place elsewhere."""
-    path = Path(place)
-    if not path.is_absolute():
-        return PurePosixPath(place).as_posix()
-    return path.relative_to(folder).as_posix() if path.is_relative_to(folder) else None
+    path, above = (Path(os.path.abspath(one)) for one in (place, folder))  # noqa: PTH100  # without ..
+    if path.is_relative_to(above) and above.name:  # all lies below a root, which has no name
+        return path.relative_to(above).as_posix()
+    return f"{label}/{path.name}" if label else path.name
 
 
 def _number(cell: str, what: str) -> float:
@@ -88,23 +70,47 @@ def _number(cell: str, what: str) -> float:
     return value
 
 
-def _columns(path: Path) -> dict[str, list[str]]:
-    """A table's columns as texts; an empty cell is ""."""
+def _columns(path: Path, wanted: Sequence[str], label: str | None) -> dict[str, list[str]]:
+    """Columns of a table as texts, an empty cell as ""; of the others nothing is kept.
+
+    Args:
+        path: the table.
+        wanted: the columns.
+        label: a further one; "label", where there is one, when None.
+
+    Raises:
+        InputError: it cannot be read, or lacks one.
+    """
     import pyarrow as pa
     import pyarrow.parquet as pq
+
+    def chosen(names: Sequence[str]) -> list[str]:
+        more = label or ("label" if "label" in names else None)
+        found = [*dict.fromkeys([*wanted, *([more] if more else [])])]
+        for name in found:
+            if name not in names:
+                there = ", ".join(map(repr, names))
+                raise InputError(f"{path.name} has no column {name!r}; its columns are {there}")
+            if names.count(name) > 1:
+                raise InputError(f"{path.name} has more than one column {name!r}")
+        return found
 
     try:
         if path.suffix.lower() == ".parquet":
             check_rows(path)
-            table = pq.read_table(path)
+            names = chosen(pq.read_schema(path.absolute()).names)
+            table = pq.read_table(path.absolute(), columns=names)
             return {
                 name: ["" if cell is None else str(cell) for cell in table[name].to_pylist()]
-                for name in table.column_names
+                for name in names
             }
         text = read_file(path).decode("utf-8-sig")
-        rows = csv.DictReader(io.StringIO(text, newline=""))
-        names = list(rows.fieldnames or ())
-        cells = [[row.get(name) or "" for name in names] for row in rows]
+        rows = list(filter(None, csv.reader(io.StringIO(text, newline=""))))
+        header = rows[0] if rows else []
+        places = {name: header.index(name) for name in chosen(header)}
     except (pa.ArrowException, OSError, UnicodeDecodeError, csv.Error) as error:
         raise InputError(f"{path.name} cannot be read as a table: {error}") from error
-    return {name: [row[i] for row in cells] for i, name in enumerate(names)}
+    return {
+        name: [row[place] if place < len(row) else "" for row in rows[1:]]
+        for name, place in places.items()
+    }

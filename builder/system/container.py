@@ -20,7 +20,9 @@ def folders(controller: str) -> Iterator[tuple[Path, int]]:
     except OSError:  # not Linux
         return
     for line in lines:
-        number, controllers, path = line.split(":", 2)
+        number, controllers, path = [*line.split(":", 2), "", ""][:3]
+        if not path:  # no line of the kernel's
+            continue
         version = 2 if number == "0" else 1
         if version == 1 and controller not in controllers.split(","):
             continue
@@ -34,11 +36,11 @@ def folders(controller: str) -> Iterator[tuple[Path, int]]:
 
 def cores() -> float:
     """How many cores' time the groups allow, a part of one included; without a limit infinite."""
-    return min((quota / period for quota, period in _quotas() if quota > 0), default=math.inf)
+    return min((quota / period for quota, period in _quotas()), default=math.inf)
 
 
 def _quotas() -> Iterator[tuple[int, int]]:
-    """Microseconds of processor time in each period of as many microseconds."""
+    """Microseconds of processor time in each period of as many microseconds, where both are."""
     for folder, version in folders("cpu"):
         try:
             if version == 2:
@@ -46,6 +48,8 @@ def _quotas() -> Iterator[tuple[int, int]]:
             else:
                 names = ("cpu.cfs_quota_us", "cpu.cfs_period_us")
                 quota, period = ((folder / name).read_text("ascii") for name in names)
-            yield int(quota), int(period)  # "max", or -1, where there is none
+            limit = int(quota), int(period)  # "max", or -1, where there is none
+            if min(limit) > 0:
+                yield limit
         except (OSError, ValueError):
             continue

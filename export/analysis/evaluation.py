@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from pocketknn.builder.photos.photo import Photo, readable
 from pocketknn.builder.photos.pixels.decode import pixels
 from pocketknn.export.formats.protocol import Outputs
 from pocketknn.export.manifest.artefact import Artefact, picture_input
 from pocketknn.export.parity import metrics
+
+# Pictures (q, S, S, 3) to the rows of their nearest references (q, k).
+Nearest = Callable[[NDArray[np.uint8]], metrics.Indices]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,8 +30,8 @@ class Evaluation:
             class that the model does not know are errors.
         foreign: how many photos are of such a class.
         unknown: share that is taken for a stranger; None without a threshold.
-        first_equal: share whose nearest reference is the one that the build's first file finds
-            with the build's own crop.
+        first_equal: share whose nearest reference is the one that the basis finds with the build's
+            own crop: the build's first file, or the exact k-NN.
         recall: share of the neighbours found that are found there.
     """
 
@@ -57,7 +61,10 @@ class Evaluated:
 
 
 def evaluate(
-    files: Sequence[tuple[str, Artefact]], photos: Sequence[Photo], crop: str | None
+    files: Sequence[tuple[str, Artefact]],
+    photos: Sequence[Photo],
+    crop: str | None,
+    nearest: Nearest | None = None,
 ) -> Evaluated:
     """Run the files of a build on photos, which are decoded once.
 
@@ -65,6 +72,7 @@ def evaluate(
         files: names, and the files, open.
         photos: the photos.
         crop: also with this one; None for that of the build alone.
+        nearest: the exact neighbours, with which to compare; None compares with the first file.
 
     Raises:
         InputError: they take no pictures, or none of the photos can be read.
@@ -77,6 +85,7 @@ def evaluate(
     used = tuple(photos[place] for place, _ in read)
     squares = {each: np.stack([row[i] for _, row in read]) for i, each in enumerate(crops)}
     basis = first.run(squares[own])
+    wanted = basis["indices"] if nearest is None else nearest(squares[own])
     rows = []
     for name, file in files:
         labels, manifest = file.metadata.labels, file.metadata.manifest
@@ -90,8 +99,8 @@ def evaluate(
                     accuracy=metrics.accuracy(outputs, labels, used),
                     foreign=metrics.foreign(labels, used).total(),
                     unknown=metrics.unknown(outputs, manifest),
-                    first_equal=metrics.first_equal(basis["indices"], outputs["indices"]),
-                    recall=metrics.recall(basis["indices"], outputs["indices"]),
+                    first_equal=metrics.first_equal(wanted, outputs["indices"]),
+                    recall=metrics.recall(wanted, outputs["indices"]),
                 )
             )
     return Evaluated(rows=rows, photos=used, outputs=basis)

@@ -22,7 +22,7 @@ from pocketknn.export.cli.ask.predict import predict
 from pocketknn.export.cli.ask.web import web
 from pocketknn.export.cli.change.diff import diff
 from pocketknn.export.cli.change.edit import edit
-from pocketknn.export.cli.console.quiet import quiet
+from pocketknn.export.cli.console.quiet import open_closed, quiet
 from pocketknn.export.cli.console.text import shown
 from pocketknn.export.cli.judge.bench import bench
 from pocketknn.export.cli.judge.eval import eval_
@@ -91,6 +91,7 @@ def options(
 
 def main(arguments: list[str] | None = None) -> None:
     """Run a command; a mistake of the user's is one line on stderr and exit code 2."""
+    open_closed()
     told = _Told()
     for ending in ENDINGS:
         signal.signal(ending, told.interrupt)
@@ -110,10 +111,12 @@ def main(arguments: list[str] | None = None) -> None:
         except KeyboardInterrupt:
             code = INTERRUPTED
         except BrokenPipeError:  # `| head` has seen enough; Python flushes once more when it ends
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             code = CLOSED_PIPE
+            _lost_output()
         except (InputError, OSError) as error:
             code, message = 2, _one_line(error)
+            if _lost_output():  # though what a command writes to files may all be there
+                message = f"stdout cannot be written: {message}; each file that is there is whole"
         except MemoryError as error:
             code, message = 2, f"not enough memory: {error or 'take fewer photos'}"
         except typer.TyperException as error:
@@ -129,6 +132,16 @@ def main(arguments: list[str] | None = None) -> None:
         if message:
             print(f"pocketknn: {shown(message)}", file=stderr)
     sys.exit(code)
+
+
+def _lost_output() -> bool:
+    """Whether stdout does not take what was printed; from then on it leads nowhere."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return True
+    return False
 
 
 class _Told:

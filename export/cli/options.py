@@ -126,7 +126,7 @@ def parse_bytes(text: str) -> int:
     Raises:
         InputError: it is none of these.
     """
-    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*((?:[KM]i?)?B|)\s*", text, re.IGNORECASE)
+    match = re.fullmatch(r"\s*(\d{1,15}(?:\.\d{1,15})?)\s*((?:[KM]i?)?B|)\s*", text, re.IGNORECASE)
     if not match or (not match[2] and float(match[1])):  # nothing is nothing in any unit
         raise InputError(f"a size is given with its unit, such as 2MB or 500KB, not as {text!r}")
     return int(float(match[1]) * _UNITS[match[2].upper() or "B"])
@@ -150,7 +150,7 @@ def parse_amount(amount: str | None, by: str | None) -> Condense:
             raise InputError(f"--condense {text} and --condense-by {by} name two methods")
         return Condense(by=text)
     method = by or "prototypes"
-    if text.isdecimal():
+    if re.fullmatch(r"\d{1,18}", text):
         return Condense(by=method, count=int(text))
     if re.fullmatch(r"\d+(\.\d+)?%", text):
         return Condense(by=method, share=float(text[:-1]) / 100)

@@ -29,7 +29,9 @@ def format_of(path: Path) -> str:
         if path.suffix == target.SUFFIX:
             return name
     endings = ", ".join(target.SUFFIX for target in FORMATS.values())
-    raise InputError(f"{path.name} is no artefact; those end in {endings}")
+    if path.is_dir() and (there := sorted(one.name for one in path.iterdir() if is_artefact(one))):
+        raise InputError(f"{path} is a folder; name one file in it: {', '.join(there)}")
+    raise InputError(f"{path.name or path} is no artefact; those end in {endings}")
 
 
 def is_artefact(out: Path) -> bool:

@@ -123,16 +123,13 @@ def artefacts_of(
     return [(path.name, load(path)) for path in runnable(paths_of(out), note)]
 
 
-def artefact_of(out: Path) -> tuple[str, Artefact]:
-    """The file that `out` is, or the first one of a build, opened, with its name.
+def path_of(out: Path) -> Path:
+    """The file that `out` is, or the first one of a build whose runtime is installed.
 
     Raises:
-        InputError: there is none, or it cannot be opened.
+        InputError: there is none.
     """
-    if is_artefact(out):
-        return out.name, load(out)
-    path = runnable(paths_of(out))[0]
-    return path.name, load(path)
+    return out if is_artefact(out) else runnable(paths_of(out))[0]
 
 
 def picture_input(name: str, metadata: Metadata) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from pathlib import Path
 from pocketknn.builder.errors import InputError
 from pocketknn.builder.photos.readers import is_within
 from pocketknn.builder.system.atomic_file import NEW, replacing, workplace
+from pocketknn.export.formats.files import format_of
 from pocketknn.export.formats.table import FORMATS, SNIPPETS
 from pocketknn.export.output.atomic_file import check_place
 from pocketknn.export.output.names import GOLDEN, GOLDEN_NAMES, MODEL, OWN, UNLISTED
@@ -43,9 +44,12 @@ def foreign(out: Path) -> str:
 
 
 def foreign_in_package(path: Path) -> str:
-    """The name of something in a package that none of ours has; "" where there is none."""
-    parts = next(one.PARTS for one in FORMATS.values() if path.suffix == one.SUFFIX)
-    return _other_than(parts, path)
+    """The name of something in a package that none of ours has; "" where there is none.
+
+    Raises:
+        InputError: it is none of our packages.
+    """
+    return _other_than(FORMATS[format_of(path)].PARTS, path)
 
 
 def _other_than(ours: Mapping[str, bool], folder: Path) -> str:

@@ -11,6 +11,7 @@ from pocketknn.builder.choices.neighbors import Floats, Ints
 from pocketknn.builder.errors import InputError
 
 PATCH, STEPS = 0.2, 12
+_MOST_STEPS = 64  # thousands of pictures, and patches a few pixels apart
 SAME = 1e-6  # numbers that differ by less differ by rounding
 
 
@@ -40,10 +41,7 @@ class Patches:
         Raises:
             InputError: there are no such patches, or they leave gaps.
         """
-        if not 0 < share < 1:
-            raise InputError(f"a patch is a share of the side, above 0 and below 1, not {share}")
-        if steps < 2:
-            raise InputError(f"patches need at least 2 steps, not {steps}")
+        check(share, steps)
         side = min(max(1, round(share * size)), size - 1)
         starts = np.unique(np.rint(np.linspace(0, size - side, steps)).astype(np.int64))
         if np.diff(starts).max() > side:
@@ -75,6 +73,18 @@ class Patches:
         middles, pixels = self.starts + (self.side - 1) / 2, np.arange(self.size)
         down = np.stack([np.interp(pixels, middles, column) for column in values.T], axis=1)
         return np.stack([np.interp(pixels, middles, row) for row in down])
+
+
+def check(share: float, steps: int) -> None:
+    """Refuse patches that no picture has, before a file is loaded.
+
+    Raises:
+        InputError: the share or the steps are none of those that `Patches.of` takes.
+    """
+    if not 0 < share < 1:
+        raise InputError(f"a patch is a share of the side, above 0 and below 1, not {share}")
+    if not 2 <= steps <= _MOST_STEPS:
+        raise InputError(f"patches take 2 to {_MOST_STEPS} steps, not {steps}")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -91,16 +91,13 @@ def measure(
         InputError: the file takes features, `count` is below 1, or none of the photos can be read.
     """
     given = picture_input(name, file.metadata)
-    if count < 1:
-        raise InputError(f"at least 1 photo is needed, not {count}")
-    if seed < 0:
-        raise InputError(f"the seed must not be negative, but is {seed}")
+    check(count, seed)
     size, crop = given["shape"][0], given["crop"]
     ways = shifts(size, crop)
     changes = [(way, by) for way in ways for by in way.strengths if by != way.plain]
     used, answers = [], []
     images = drawn(photos, lambda photo: decode(read(photo)), seed)
-    for number, image in islice(images, count):
+    for number, image in islice(images, min(count, len(photos))):
         # Each strength of noise has the same pattern: only its strength differs.
         squares = [
             way.make(image, by, np.random.default_rng([seed, number])) for way, by in changes
@@ -132,6 +129,18 @@ def measure(
         for outputs in [changed.get((way.name, by), plain)]
     ]
     return rows, used
+
+
+def check(count: int, seed: int) -> None:
+    """Refuse numbers with which nothing can be measured, before a file is loaded.
+
+    Raises:
+        InputError: one of them is none of those that `measure` takes.
+    """
+    if count < 1:
+        raise InputError(f"at least 1 photo is needed, not {count}")
+    if seed < 0:
+        raise InputError(f"the seed must not be negative, but is {seed}")
 
 
 def shares(rows: Sequence[Shifted]) -> dict[str, str]:

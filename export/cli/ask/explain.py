@@ -43,26 +43,28 @@ def explain(
     from pocketknn.export.analysis import figures
     from pocketknn.export.analysis.occlusion import words
     from pocketknn.export.analysis.occlusion.chart import draw
-    from pocketknn.export.analysis.occlusion.explanation import Patches
+    from pocketknn.export.analysis.occlusion.explanation import Patches, check
     from pocketknn.export.analysis.occlusion.measure import explain
     from pocketknn.export.cli.console.terminal import progress
-    from pocketknn.export.manifest.artefact import artefact_of, picture_input
+    from pocketknn.export.manifest.artefact import load, metadata_of, path_of, picture_input
     from pocketknn.export.manifest.reopen import scorer_of
     from pocketknn.export.output.atomic_file import PICTURES, check_new
     from pocketknn.export.report import extra_sections
 
+    check(patch, steps)
     if figure is None and not as_json:
         figure = Path(f"{image.stem}-explained.png")
     if figure is not None:
         check_new(figure, PICTURES, force, (image,))
     origin = builder.find(photos, note=note) if photos else []
-    name, file = artefact_of(out)
-    given = picture_input(name, file.metadata)
+    path = path_of(out)
+    name, given = path.name, picture_input(path.name, metadata_of(path))
     try:
         picture = pixels_of(image, given)
     except PictureError as error:
         raise InputError(f"{image}: {error}") from error
     patches = Patches.of(given["shape"][0], patch, steps)
+    file = load(path)
     folder = out.parent if name == out.name else out
     scorer = scorer_of(folder, file.metadata.manifest)
     with progress("hiding parts", len(patches.corners), shown=not as_json) as done:

@@ -30,41 +30,41 @@ def predict(
     """Find the nearest references of pictures, and their class, with any exported file."""
     from pocketknn.builder.photos.photo import PictureError
     from pocketknn.export.cli.console.terminal import console
-    from pocketknn.export.manifest.artefact import load, picture_input
+    from pocketknn.export.manifest.artefact import load, metadata_of, picture_input
 
-    opened = load(artefact)
-    picture_input(artefact.name, opened.metadata)
-    answers, broken = [], []
-    table = opened.metadata.rows()
+    metadata = metadata_of(artefact)
+    given, table = picture_input(artefact.name, metadata), metadata.rows()
+    opened, answers, broken = None, [], []
     for image in images:
         try:
-            answers.append(answered(opened, table, image))
+            picture = pixels_of(image, given)
         except PictureError as error:
             broken.append(f"{image}: {error}")
+            continue
+        opened = opened or load(artefact)  # which takes seconds, and is in vain without a picture
+        answers.append({"image": str(image)} | answered(opened, table, picture))
     if as_json:
         say_json(answers)
     elif answers:
         console.print(_answers_table(answers))
-        said = opened.metadata.manifest["outputs"]["scores"]["is"]
+        said = metadata.manifest["outputs"]["scores"]["is"]
         say(f"score: {said.removesuffix(', descending')}")
     if broken:  # those of the other pictures are printed all the same
         raise InputError("; ".join(broken))
 
 
-def answered(artefact: Artefact, table: Sequence[Row], image: Path) -> dict[str, Any]:
-    """What an artefact with a table of references says of one picture file, as a JSON object.
-
-    Raises:
-        PictureError: the picture cannot be read.
-    """
+def answered(
+    artefact: Artefact, table: Sequence[Row], picture: NDArray[np.uint8]
+) -> dict[str, Any]:
+    """What an artefact with a table of references says of one picture (S, S, 3), for JSON."""
     from pocketknn.builder.knn import exact
 
-    outputs = artefact.run(pixels_of(image, artefact.metadata.manifest["input"])[None])
+    outputs = artefact.run(picture[None])
     nearest = [
         {"score": float(score)} | table[int(index)]
         for score, index in zip(outputs["scores"][0], outputs["indices"][0], strict=True)
     ]
-    said: dict[str, Any] = {"image": str(image)}
+    said: dict[str, Any] = {}
     if "probabilities" in outputs:
         votes = outputs["probabilities"]
         said["label"] = artefact.metadata.labels[int(exact.winners(votes)[0])]

@@ -54,6 +54,7 @@ def edit(
     from pocketknn.export.editing import changes as changing
     from pocketknn.export.editing import edit
     from pocketknn.export.editing.changes import Changes
+    from pocketknn.export.formats.files import format_of
     from pocketknn.export.formats.requirements import check
     from pocketknn.export.formats.table import FORMATS
     from pocketknn.export.manifest.read_back import open_artefact
@@ -69,6 +70,7 @@ def edit(
         raise InputError("nothing to do: say --add, --remove-class, --remove or --rename")
     target = out or artefact
     recover(target)
+    format_of(artefact)  # refuses a build's folder before places are compared
     _check_place(artefact, target, out is not None and not force)
     opened = open_artefact(artefact)
     check(f"editing {artefact.name}", FORMATS[opened.format].RUNTIME)

@@ -20,6 +20,18 @@ def note(line: str) -> None:
     print(shown(line), file=_people[-1] if _people else sys.stderr, flush=True)
 
 
+def open_closed() -> None:
+    """Where the caller closed stdin, stdout or stderr, read from and write to nowhere instead.
+
+    Python has None in their place, and the next file that is opened would get their number, under
+    which converters write.
+    """
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            nowhere = Path(os.devnull).open(mode, encoding="utf-8", newline="")  # noqa: SIM115  # until the process ends
+            setattr(sys, name, nowhere)
+
+
 @contextmanager
 def quiet() -> Iterator[TextIO]:
     """Send all that is written to stderr to a file, C++ libraries included; give the real one.
@@ -28,8 +40,6 @@ def quiet() -> Iterator[TextIO]:
     POCKETKNN_DEBUG set nothing is held back.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    if sys.stderr is None:  # the caller closed it
-        sys.stderr = Path(os.devnull).open("w", encoding="utf-8", newline="")  # noqa: SIM115  # until the process ends
     sys.stderr.flush()
     if os.environ.get("POCKETKNN_DEBUG"):
         yield sys.stderr

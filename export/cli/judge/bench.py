@@ -14,6 +14,8 @@ from pocketknn.export.cli.console.text import say, say_json
 from pocketknn.export.cli.options import Build, Json
 from pocketknn.export.report.wording import megabytes
 
+_MOST_RUNS = 10_000  # of each file and number of threads: minutes
+
 
 def bench(
     out: Build,
@@ -27,8 +29,8 @@ def bench(
     from pocketknn.export.formats.files import paths_of, runnable
     from pocketknn.export.manifest.metadata import manifest_of
 
-    if runs < 1:
-        raise InputError(f"the number of runs must be at least 1, not {runs}")
+    if not 1 <= runs <= _MOST_RUNS:
+        raise InputError(f"the number of runs must be 1 to {_MOST_RUNS:,}, not {runs:,}")
     manifest = manifest_of(out)
     rows = time_files(runnable(paths_of(out), note), manifest, runs)
     if as_json:

@@ -18,9 +18,11 @@ from pocketknn.export.cli.inapplicable import refuse
 from pocketknn.export.cli.options import BuildOrFile, Json
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
     from rich.table import Table
 
-    from pocketknn.export.analysis.evaluation import Evaluated, Evaluation
+    from pocketknn.export.analysis.evaluation import Evaluated, Evaluation, Nearest
     from pocketknn.export.analysis.robustness.measure import Shifted
     from pocketknn.export.manifest.artefact import Artefact
 
@@ -75,16 +77,21 @@ def _evaluate(out: Path, photos: Path, crop: str | None, as_json: bool) -> None:
     found = _photos_of(photos)
     files = artefacts_of(out, note)
     name, file = files[0]
-    made = evaluate(files, found, crop)
+    nearest = _exact(out, file)
+    made = evaluate(files, found, crop, nearest)
     known = _known(found, file)
     report = _report(out, file, made, known) if not is_artefact(out) else ""
     if as_json:
         say_json([asdict(row) for row in made.rows])
         return
-    console.print(_table(made.rows))
-    if len(made.rows) > 1:
-        say(f"first, neighbours: the same as {name} finds with {made.rows[0].crop},")
+    compared = nearest is not None or len(made.rows) > 1  # one alone has nothing beside it
+    console.print(_table(made.rows, compared))
+    if compared:
+        basis = name if nearest is None else "the exact k-NN over float32 embeddings"
+        say(f"first, neighbours: the same as {basis} finds with {made.rows[0].crop},")
         say("the crop it was built with; 8 bits, or a platform's crop, lose the rest")
+        if nearest is None and (weights := _precision(file)) != "float32":
+            say(f"{name} has {weights} weights itself: what they lose is not seen here")
     say(*metrics.foreign_lines(file.metadata.labels, made.photos))
     if known:
         say(f"{known} of the photos are references themselves, which flatters the accuracy")
@@ -107,10 +114,10 @@ def _evaluate_shifts(
     """
     from pocketknn.export.analysis import figures
     from pocketknn.export.analysis.robustness.chart import draw
-    from pocketknn.export.analysis.robustness.measure import COUNT, measure, shares
+    from pocketknn.export.analysis.robustness.measure import COUNT, check, measure, shares
     from pocketknn.export.cli.console.terminal import console, progress
     from pocketknn.export.formats.files import is_artefact
-    from pocketknn.export.manifest.artefact import artefact_of
+    from pocketknn.export.manifest.artefact import load, path_of
     from pocketknn.export.output.atomic_file import PICTURES, check_new
     from pocketknn.export.parity import metrics
     from pocketknn.export.report import extra_sections
@@ -119,8 +126,10 @@ def _evaluate_shifts(
     if chart is not None:
         check_new(chart, PICTURES, force)
     count = COUNT if sample is None else sample
+    check(count, seed)
     found = _photos_of(photos)
-    name, file = artefact_of(out)
+    path = path_of(out)
+    name, file = path.name, load(path)
     with progress("shifting photos", min(count, len(found)), shown=not as_json) as done:
         rows, used = measure(name, file, found, count=count, seed=seed, progress=done)
     if chart is not None:
@@ -147,6 +156,39 @@ def _evaluate_shifts(
         picture = figures.rendered(draw(rows), "png")
         section = extra_sections.shifts(about, [*words.values()], cells, picture)
         say(extra_sections.add(out, section))
+
+
+def _precision(file: Artefact) -> str:
+    """In what the backbone of a file is written."""
+    return str(file.metadata.manifest["precision"][file.format])
+
+
+def _exact(out: Path, file: Artefact) -> Nearest | None:
+    """The exact neighbours, where the first file of a build has lost some by its precision.
+
+    None where that is float32, and where the backbone is not at hand.
+    """
+    from pocketknn.builder.embedding.local import run
+    from pocketknn.builder.knn import exact
+    from pocketknn.export.formats.files import is_artefact
+    from pocketknn.export.manifest.metadata import manifest_of
+    from pocketknn.export.manifest.reopen import reopen
+
+    if is_artefact(out) or _precision(file) == "float32":
+        return None
+    try:
+        build = reopen(out, manifest_of(out))
+    except InputError:
+        return None
+    backbone, space, k = build.backbone, build.space, int(build.manifest["k"])
+    if backbone is None:
+        return None
+
+    def nearest(pictures: NDArray[np.uint8]) -> NDArray[np.integer]:
+        queries = space.project(run(backbone, pictures))
+        return exact.search(queries, space.rows, k, space.metric).indices
+
+    return nearest
 
 
 def _photos_of(place: Path) -> list[builder.Photo]:
@@ -180,7 +222,7 @@ def _report(out: Path, file: Artefact, made: Evaluated, known: int) -> str:
         return f"no report was written: {missing(error) or first_line(error)}"
 
 
-def _table(rows: Sequence[Evaluation]) -> Table:
+def _table(rows: Sequence[Evaluation], compared: bool) -> Table:
     from rich.text import Text
 
     from pocketknn.export.cli.console import tables
@@ -189,7 +231,7 @@ def _table(rows: Sequence[Evaluation]) -> Table:
         "accuracy": [row.accuracy for row in rows],
         "unknown": [row.unknown for row in rows],
     }
-    if len(rows) > 1:  # one alone is what the others are compared with
+    if compared:
         measured["first"] = [row.first_equal for row in rows]
         measured["neighbours"] = [row.recall for row in rows]
     headings = [name for name, shares in measured.items() if None not in shares]

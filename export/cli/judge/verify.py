@@ -40,16 +40,17 @@ def verify(
     from pocketknn.export.parity.judges import Judges
 
     manifest = manifest_of(out)
+    if photos is not None and manifest["backbone"] is None:
+        raise InputError(f"{out} takes vectors, not pictures; verify it without photos")
+    found = [] if photos is None else builder.find(photos, note=note)
     changed = list(_changes(out, manifest))
     build = reopen(out, manifest)
     net, fit = build.backbone, build.fit
-    if photos is None:
-        against = test_inputs.made_up(build.references.vectors, net, seed=manifest["seed"])
-    elif net is None:
-        raise InputError(f"{out} takes vectors, not pictures; verify it without photos")
-    else:
+    if found and net is not None:
         squares = Squares(net.size, manifest["input"]["crop"])
-        against = test_inputs.from_photos(builder.find(photos, note=note), net, squares.of)
+        against = test_inputs.from_photos(found, net, squares.of)
+    else:
+        against = test_inputs.made_up(build.references.vectors, net, seed=manifest["seed"])
     judges = Judges(against, net)
     rows, left_out = [], []
     for name, target in FORMATS.items():

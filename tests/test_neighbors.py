@@ -51,6 +51,23 @@ def test_distances_equal_scikit_learns(metric, offset):
     np.testing.assert_array_equal(every.indices, expected)
 
 
+def test_a_search_gives_the_scores_of_the_metric_itself(monkeypatch):
+    """Also of one that is ranked by products, as Euclid's distance is, and is another number."""
+    names = ("ANGULAR", "BY_PRODUCT", "SPARE", "ranking")
+    squared = SimpleNamespace(
+        **{name: getattr(METRICS["euclidean"], name) for name in names},
+        scores=lambda queries, rows: -((queries[:, None] - rows) ** 2).sum(axis=2),
+    )
+    monkeypatch.setitem(METRICS, "squared", squared)
+    rng = np.random.default_rng(3)
+    references, queries = rng.standard_normal((50, 6)), rng.standard_normal((20, 6))
+    judge = NearestNeighbors(n_neighbors=4, metric="sqeuclidean", algorithm="brute").fit(references)
+    distances, expected = judge.kneighbors(queries)
+    found = exact.search(queries, references, 4, "squared")
+    np.testing.assert_array_equal(found.indices, expected)
+    np.testing.assert_allclose(found.scores, -distances, atol=1e-12)
+
+
 @pytest.mark.parametrize("metric", list(METRICS))
 def test_ties_of_distances_go_to_the_lower_index(metric):
     rows = np.array([[5.0, 0], [1, 0], [1, 0], [0, 1], [1, 0]])

@@ -44,7 +44,8 @@ class Metric(Protocol):
             references and approximate searches take such scores, whose scale is always the same.
         BY_PRODUCT: one product with the references ranks them all; else differences to each do.
         SPARE: references beyond k that the graph scores anew, where its product only selects; then
-            `references` has one more value behind each row. 0 where the product is the score.
+            `references` has one more value behind each row, and no score changes where all vectors
+            are moved alike. 0 where the product is the score.
         ITSELF: the score of a vector for itself. Less a score, it is the distance.
         SCORE: what a score is, in words.
         EXACT_HIT: by precision, the distance up to which a neighbour is the query itself, whatever

@@ -99,7 +99,7 @@ def search(
     candidates = np.sort(best.indices, axis=1)
     scores = np.empty(candidates.shape)
     for number, row in enumerate(candidates):
-        differences = given[number] - (np.asarray(references[row], np.float64) - middle)
-        scores[number] = -np.sqrt((differences**2).sum(axis=1))
+        rows = np.asarray(references[row], np.float64) - middle
+        scores[number] = by.scores(given[number][None], rows)[0]
     nearest = rank(scores, k)
     return Neighbors(nearest.scores, np.take_along_axis(candidates, nearest.indices, axis=1))

@@ -13,7 +13,7 @@ from pocketknn.builder import InputError, References, Spec
 from pocketknn.builder.knn.resolve import fit
 from pocketknn.builder.selection import size_curve
 from pocketknn.builder.selection.condense import Condense, condense
-from pocketknn.builder.selection.kept import shares
+from pocketknn.builder.selection.condense_methods import shares
 
 METRICS = ("cosine", "euclidean", "manhattan")
 

@@ -16,7 +16,7 @@ from pocketknn.builder.system.swap import put
 from pocketknn.export.cli.make.demo import write_digits
 from pocketknn.export.manifest import build_folder
 from pocketknn.export.manifest.build_folder import check_free, staged
-from pocketknn.export.output.atomic_file import saved
+from pocketknn.export.output.new_file import saved
 
 with zipfile.ZipFile(Path(__file__).parent / "version_0_1_0.zip") as archive:
     MANIFEST = archive.read("plain/manifest.json").decode()
@@ -286,7 +286,7 @@ def test_what_a_killed_command_left_of_a_file_is_swept_away(tmp_path):
     """`refs`, `explain` and whatever else writes one file."""
     out = tmp_path / "both.parquet"
     code = (
-        "import os, pathlib; from pocketknn.export.output.atomic_file import saved\n"
+        "import os, pathlib; from pocketknn.export.output.new_file import saved\n"
         f"with saved(pathlib.Path({str(out)!r}), False) as made:\n"
         "    made.write_text('half'); os.kill(os.getpid(), 9)"
     )

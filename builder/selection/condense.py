@@ -14,7 +14,7 @@ from pocketknn.builder.knn.resolve import fit
 from pocketknn.builder.references.references import References
 from pocketknn.builder.spec import AUTO, STORES, Spec, resolve_k
 
-from .kept import edited, prototypes
+from .condense_methods import edited, prototypes
 from .size_curve import Point, measure
 
 # How each method is called, and whether it can be asked for a number of references.

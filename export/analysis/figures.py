@@ -7,7 +7,7 @@ import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pocketknn.export.output.atomic_file import DRAWN, saved
+from pocketknn.export.output.new_file import DRAWN, saved
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -33,6 +33,6 @@ def rendered(figure: Figure, kind: str) -> bytes:
 
 
 def save(figure: Figure, out: Path, force: bool) -> None:
-    """Write a figure to a `.png` or `.svg`, which `saving.check_new` has found to be free."""
+    """Write a figure to a `.png` or `.svg`, which `new_file.check_new` has found to be free."""
     with saved(out, force) as path:
         path.write_bytes(rendered(figure, out.suffix.lower().removeprefix(".")))

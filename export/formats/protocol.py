@@ -37,7 +37,7 @@ class Format(Protocol):
         ENGINE: which of the builder's engines its runtime is, or None.
         NATIVE: whether what runs it on this machine is what runs it on devices.
         THREADS: whether its runtime can be told how many threads to use.
-        PRECISION: what it is written in by default, `float32` or `float16`.
+        PRECISION: what it is written in by default, one of `PRECISIONS`.
         PRECISIONS: all that it can be written in.
         OPTIONS: the fields of `Options` that make a difference to it alone or to some formats.
         CONSUMER: name and crop of what usually feeds it, and does that unless it is told
@@ -139,7 +139,7 @@ class Format(Protocol):
             texts: what the file says about itself, by name.
         """
 
-    def content(self, path: Path, places: Slots) -> dict[str, NDArray[Any]]:
+    def constants(self, path: Path, places: Slots) -> dict[str, NDArray[Any]]:
         """The constants of a file, flat, as they lie in it; where possible they stay there.
 
         Args:

@@ -12,9 +12,9 @@ from pocketknn.builder.photos.readers import is_within
 from pocketknn.builder.system.atomic_file import NEW, replacing, workplace
 from pocketknn.export.formats.files import format_of
 from pocketknn.export.formats.table import FORMATS, SNIPPETS
-from pocketknn.export.output.atomic_file import check_place
 from pocketknn.export.output.names import GOLDEN, GOLDEN_NAMES, MODEL, OWN, UNLISTED
 from pocketknn.export.output.names import SNIPPETS as FOLDER
+from pocketknn.export.output.new_file import check_place
 
 from .metadata import manifest_of
 

@@ -84,7 +84,7 @@ def open_artefact(path: Path) -> Opened:
         raise InputError(f"the manifest of {path.name} is broken: it names no precision of {name}")
     with understood(path):
         places = Slots(**metadata.slots)
-        held = FORMATS[name].content(path, places)
+        held = FORMATS[name].constants(path, places)
         if KEEPS_WHAT_IS_MAPPED:
             held = {key: np.array(values) for key, values in held.items()}
         fit = _fit(spec_of(manifest), metadata, places, held)
@@ -102,7 +102,7 @@ def projection_of(path: Path) -> Projection | None:
     with understood(path):
         places = Slots(**metadata.slots)
         some = {key: places.constants[key] for key in _PROJECTED if key in places.constants}
-        held = FORMATS[name].content(path, Slots(constants=some))
+        held = FORMATS[name].constants(path, Slots(constants=some))
         return _projection(metadata.manifest, places, held)
 
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from pocketknn.builder.choices.metrics import METRICS
 from pocketknn.builder.choices.neighbors import Floats, Ints, Neighbors
 from pocketknn.builder.choices.searches import find
-from pocketknn.builder.knn import exact as neighbors
+from pocketknn.builder.knn.exact import rank, unit, winners
 
 from .metrics import first_equal, recall
 
@@ -120,15 +120,15 @@ def check(
     Args:
         outputs: the artefact's `scores` (q, k), `indices` (q, k) and, with a vote,
             `probabilities` (q, C), or with targets `value` (q, T).
-        embeddings: (q, d) of the same queries, from the Keras backbone.
+        embeddings: (q, d) of the same queries, by another runtime than the file's, see `judges`.
         fit: the references that the artefact should hold, and what it should do with them.
-        precision: `float32` or `float16`.
+        precision: of the backbone, one of `TOLERANCES`.
         stored: what `holds` says of the file.
     """
     if wrong := _misshapen(outputs, len(embeddings), fit):
         return Parity(precision=precision, queries=len(embeddings), failures=(wrong,))
     exact = fit.space.scores(embeddings)
-    best = neighbors.rank(exact, fit.k)
+    best = rank(exact, fit.k)
     indices = outputs["indices"].astype(np.int64)
     true_scores = np.take_along_axis(exact, indices, axis=1)
     scale = scale_of(fit.space, embeddings, indices)
@@ -136,7 +136,7 @@ def check(
     tolerance = TOLERANCES[precision]
     if fit.index is None or not fit.approximate or not tolerance.lists:
         return judged
-    units = neighbors.unit(fit.space.project(embeddings))
+    units = unit(fit.space.project(embeddings))
     least = best.scores[:, -1:] - tolerance.tie
 
     def as_near(found: Ints) -> float:
@@ -206,7 +206,7 @@ def _judged(
         vote_error = float(off.max()) / fit.head.largest(fit.references)
     if output is not None and fit.labels:
         given, wanted = outputs[output.name], fit.answers(best, precision)
-        labels_equal = float((neighbors.winners(given) == neighbors.winners(wanted)).mean())
+        labels_equal = float((winners(given) == winners(wanted)).mean())
     failures = [] if stored else ["the file does not hold all references as they are"]
     allowed = tolerance.score if fit.metric.ANGULAR else tolerance.distance
     allowed += fit.stored_error
@@ -241,7 +241,7 @@ def check_part(outputs: Outputs, what: str, embeddings: NDArray[np.floating], fi
     Args:
         outputs: `embedding` (q, r) or `scores` (q, n).
         what: which of them.
-        embeddings: (q, d) of the same queries, from the Keras backbone.
+        embeddings: (q, d) of the same queries, by another runtime than the file's, see `judges`.
         fit: the references.
     """
     space = fit.space
@@ -251,7 +251,7 @@ def check_part(outputs: Outputs, what: str, embeddings: NDArray[np.floating], fi
     else:
         exact = space.project(embeddings)
         if METRICS[space.metric].ANGULAR:
-            exact = neighbors.unit(exact)
+            exact = unit(exact)
             scale = _shortness(space, embeddings)[:, None]
         else:
             scale = np.maximum(space.lengths(exact), 1e-30)[:, None]

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from pocketknn.builder.choices.neighbors import Floats, Ints, Neighbors
 from pocketknn.builder.choices.searches import find
-from pocketknn.builder.knn import exact as neighbors
+from pocketknn.builder.knn.exact import rank, unit
 
 from .check import TOLERANCES, Tolerance, scale_of
 
@@ -49,11 +49,11 @@ class Exact:
 def search(fit: Fit, embeddings: NDArray[np.floating]) -> list[Exact]:
     """The exact answer to each embedding (q, d)."""
     scores = fit.space.scores(embeddings)
-    best = neighbors.rank(scores, fit.k)
+    best = rank(scores, fit.k)
     scales = scale_of(fit.space, embeddings, best.indices).max(axis=1)
     missed = np.zeros(len(scores))
     if fit.index is not None and fit.approximate:
-        units = neighbors.unit(fit.space.project(embeddings))
+        units = unit(fit.space.project(embeddings))
         own = find(fit.index, units, fit.k).indices
         missed = (best.scores - np.take_along_axis(scores, own, axis=1)).max(axis=1)
     return [

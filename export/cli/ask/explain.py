@@ -48,7 +48,7 @@ def explain(
     from pocketknn.export.cli.console.terminal import progress
     from pocketknn.export.manifest.artefact import load, metadata_of, path_of, picture_input
     from pocketknn.export.manifest.reopen import scorer_of
-    from pocketknn.export.output.atomic_file import PICTURES, check_new
+    from pocketknn.export.output.new_file import PICTURES, check_new
     from pocketknn.export.report import extra_sections
 
     check(patch, steps)

@@ -118,7 +118,7 @@ def _evaluate_shifts(
     from pocketknn.export.cli.console.terminal import console, progress
     from pocketknn.export.formats.files import is_artefact
     from pocketknn.export.manifest.artefact import load, path_of
-    from pocketknn.export.output.atomic_file import PICTURES, check_new
+    from pocketknn.export.output.new_file import PICTURES, check_new
     from pocketknn.export.parity import metrics
     from pocketknn.export.report import extra_sections
     from pocketknn.export.report.wording import counted, percent, plural

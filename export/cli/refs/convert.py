@@ -47,7 +47,7 @@ def export_(
     .csv they are as the backbone gave them.
     """
     from pocketknn.builder.references import ml5_json
-    from pocketknn.export.output.atomic_file import check_new, saved
+    from pocketknn.export.output.new_file import check_new, saved
 
     check_new(out, [JSON, CSV], force, [located(file)])
     refs = opened(file)
@@ -64,7 +64,7 @@ def export_(
 
 def _write_table(refs: builder.References, path: Path) -> None:
     from pocketknn.builder.references.csv_table import guarded
-    from pocketknn.export.output.atomic_file import COLUMNS
+    from pocketknn.export.output.new_file import COLUMNS
 
     numbers = [f"e{i}" for i in range(refs.dim)]
     with path.open("w", encoding="utf-8", newline="") as stream:

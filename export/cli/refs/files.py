@@ -59,7 +59,7 @@ def check_free(out: Path, force: bool, *inputs: Path) -> None:
     Raises:
         InputError: it is.
     """
-    from pocketknn.export.output.atomic_file import check_new
+    from pocketknn.export.output.new_file import check_new
 
     check_new(out, [PARQUET], force, inputs)
 
@@ -107,7 +107,7 @@ def check_alike(known: Iterable[str], labels: Iterable[str]) -> None:
 
 def save(refs: builder.References, out: Path, force: bool) -> None:
     """Write references, whole or not at all."""
-    from pocketknn.export.output.atomic_file import saved
+    from pocketknn.export.output.new_file import saved
 
     with saved(out, force) as path:
         refs.save(path)

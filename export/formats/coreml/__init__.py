@@ -14,7 +14,7 @@ from pocketknn.export.formats.conversion import backbone_bytes as backbone_bytes
 
 from .conversion import convert as convert
 from .files import PARTS as PARTS
-from .filling import content as content
+from .filling import constants as constants
 from .filling import fill as fill
 from .filling import locate as locate
 from .filling import narrow as narrow

@@ -54,7 +54,7 @@ def locate(path: Path, content: Content) -> Slots:
     return slots.locate(content, tensors, numbers)
 
 
-def content(path: Path, places: Slots) -> dict[str, NDArray[Any]]:
+def constants(path: Path, places: Slots) -> dict[str, NDArray[Any]]:
     """The constants of a file, flat, as they lie in it; the references stay in the file."""
     package = Package(path)
     found = {}

@@ -9,7 +9,7 @@ from pocketknn.export.formats.options import check_options as check_options
 from pocketknn.export.formats.storage.texts import read as read
 
 from .conversion import convert as convert
-from .filling import content as content
+from .filling import constants as constants
 from .filling import fill as fill
 from .filling import locate as locate
 from .filling import narrow as narrow

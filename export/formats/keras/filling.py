@@ -47,7 +47,7 @@ def narrow(path: Path, places: Slots, kinds: Mapping[str, str]) -> Slots:
     return places
 
 
-def content(path: Path, places: Slots) -> dict[str, NDArray[Any]]:
+def constants(path: Path, places: Slots) -> dict[str, NDArray[Any]]:
     """The constants of a file, flat, as they lie in it."""
     import h5py
 

@@ -8,7 +8,7 @@ from pocketknn.export.formats.conversion import backbone_bytes as backbone_bytes
 from pocketknn.export.formats.options import check_options as check_options
 
 from .conversion import convert as convert
-from .filling import content as content
+from .filling import constants as constants
 from .filling import fill as fill
 from .filling import locate as locate
 from .filling import narrow as narrow

@@ -41,7 +41,7 @@ def locate(path: Path, content: Content) -> Slots:
     return slots.locate(content, tensors, numbers)
 
 
-def content(path: Path, places: Slots) -> dict[str, NDArray[Any]]:
+def constants(path: Path, places: Slots) -> dict[str, NDArray[Any]]:
     """The constants of a file, flat, as they lie in it; the references stay in the file."""
     values = dict(Model(np.memmap(path, np.uint8, "r")).constants())
     return {name: values[found[0][0]] for name, found in places.constants.items()}

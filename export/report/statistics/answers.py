@@ -104,7 +104,7 @@ class Answers:
 def of_references(fit: Fit) -> Answers | None:
     """Each reference (or a draw of very many) answered by its k nearest others, before rejection.
 
-    Of the same neighbours as `evaluation.leave_one_out`; None with one reference only.
+    Of the same neighbours as `builder.knn.validation.leave_one_out`; None with one reference only.
     """
     refs = fit.references
     k = min(fit.k, len(refs) - 1)

@@ -1,4 +1,4 @@
-"""A single file is written under a temporary name and renamed when it is whole."""
+"""A file of ours is written where none is, or in place of one of ours: never of anything else."""
 
 from __future__ import annotations
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from math import isfinite
 from pathlib import Path
 
-from pocketknn.builder.choices.heads import HEADS
+from pocketknn.builder.choices.heads import HEADS, of_classes
 from pocketknn.builder.choices.metrics import METRICS
 from pocketknn.builder.choices.searches import SEARCHES
 from pocketknn.builder.choices.votes import VOTES
@@ -197,7 +197,9 @@ class Spec:
                 else "say how many principal components: pca:64, pca:0.95 or pca:auto"
             )
         if name == "classes" and not self._may_have_classes:
-            raise InputError(f"the projection classes needs the head 'classify', not {self.head!r}")
+            raise InputError(
+                f"the projection classes needs the head {of_classes()}, not {self.head!r}"
+            )
 
     def _check_search(self) -> None:
         _one_of("references' precision", self.references_precision, STORES)

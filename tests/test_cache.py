@@ -219,6 +219,21 @@ def test_what_was_not_used_for_longest_makes_room(tmp_path):
     assert left == {names[0], names[-2], names[-1]}
 
 
+def test_what_cannot_be_removed_does_not_keep_the_others(tmp_path, monkeypatch):
+    """Another process may have removed one since the folder was read."""
+    keys = [f"a-{number:024}.network" for number in range(3)]
+    for key in keys:
+        (tmp_path / key).write_bytes(bytes(100))
+        os.utime(tmp_path / key, (0, 0))
+    cache = Cache(tmp_path)
+    there = cache.items("networks")
+    monkeypatch.setattr(Cache, "items", lambda self, name: [*there] if name == "networks" else [])
+    for key in keys[1:2]:
+        (tmp_path / key).unlink()
+    cache.trim(limit=0)
+    assert not list(tmp_path.iterdir())
+
+
 def test_without_a_cache_nothing_is_remembered(many, tmp_path, pocketknn, monkeypatch):
     """Neither embeddings nor facts, networks and templates."""
     monkeypatch.setenv("POCKETKNN_CACHE", str(tmp_path / "none"))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from pocketknn.builder.choices.heads import HEADS
+from pocketknn.builder.choices.heads import HEADS, of_classes
 from pocketknn.builder.choices.searches import SEARCHES
 from pocketknn.builder.choices.votes import VOTES
 from pocketknn.builder.errors import InputError
@@ -83,7 +83,7 @@ def _with_head(spec: Spec, references: References) -> Spec:
     if spec.k == AUTO and not (head.CLASSES or head.NUMBERS or references.labels):
         raise InputError("k = auto is chosen by accuracy, which needs labels or targets")
     if soft and not head.CLASSES:
-        raise InputError(f"a soft vote needs the head 'classify', not {name!r}")
+        raise InputError(f"a soft vote needs the head {of_classes()}, not {name!r}")
     if spec.reject is not None and UNKNOWN in references.labels:
         raise InputError(f"with reject, the class name {UNKNOWN!r} is reserved; rename yours")
     return spec

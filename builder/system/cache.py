@@ -69,13 +69,15 @@ class Cache:
 
     def trim(self, limit: int = LIMIT) -> None:
         """Remove what was not used for longest until the rest takes no more than a limit."""
+        there = []
+        for name in (name for name, (*_, goes) in _DRAWERS.items() if goes):
+            with suppress(OSError):  # a cache that cannot be read serves nobody
+                there += [(_used(path), path) for path in self.items(name)]
         total = 0
-        with suppress(OSError):  # another process may be faster
-            names = (name for name, (*_, goes) in _DRAWERS.items() if goes)
-            there = [(path.stat().st_mtime, path) for name in names for path in self.items(name)]
-            for used, path in sorted(there, reverse=True):
-                total += _size(path)
-                if total > limit and used < time.time() - _DAY:
+        for used, path in sorted(there, reverse=True):
+            total += _size(path)
+            if total > limit and used < time.time() - _DAY:
+                with suppress(OSError):  # it stays, and the others go all the same
                     _remove(path)
 
 
@@ -117,9 +119,21 @@ def write(path: Path, content: bytes) -> None:
         made.write_bytes(content)
 
 
+def _used(path: Path) -> float:
+    """When something was used; long ago where another process has just removed it."""
+    try:
+        return path.stat().st_mtime
+    except OSError:
+        return 0.0
+
+
 def _size(path: Path) -> int:
-    files = path.rglob("*") if path.is_dir() else (path,)
-    return sum(file.stat().st_size for file in files)
+    """Bytes of a file or of all in a folder, but for what another process has just removed."""
+    total = 0
+    for file in path.rglob("*") if path.is_dir() else (path,):
+        with suppress(OSError):
+            total += file.stat().st_size
+    return total
 
 
 def _remove(path: Path) -> None:

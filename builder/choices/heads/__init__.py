@@ -7,3 +7,8 @@ from pocketknn.builder.choices.protocols import Head
 from . import classify, neighbors, regress
 
 HEADS: dict[str, Head] = {"classify": classify, "regress": regress, "neighbors": neighbors}
+
+
+def of_classes() -> str:
+    """The heads that answer with shares of classes, in words."""
+    return " or ".join(repr(name) for name, head in HEADS.items() if head.CLASSES)

@@ -21,7 +21,13 @@ class Minkowski:
     EXACT_HIT: Mapping[str, float] = {"float32": 1e-6, "float16": 1e-2, "int8": 5e-2}
 
     def __init__(self, p: int, score: str) -> None:
-        """A metric of the order p, 1 or 3; `score` is what its scores are, in words."""
+        """A metric of the order p; `score` is what its scores are, in words.
+
+        Raises:
+            ValueError: p is neither 1 nor 3, whose powers the graph has.
+        """
+        if p not in (1, 3):
+            raise ValueError(f"the graph has Minkowski's distance for p = 1 and 3, not {p}")
         self._p, self.SCORE = p, score
 
     def scores(self, queries: NDArray[np.floating], references: NDArray[np.floating]) -> Floats:

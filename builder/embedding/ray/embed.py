@@ -73,7 +73,7 @@ def embed(
 
     def attempts(wanted: Sequence[Photo]) -> Generator[Outcome, None, None]:
         cuts = shards.cut(wanted, backbone, crop)
-        kept = {one.name for one in cuts if place and shards.load(place / one.name, one.photos)}
+        kept = {one.name for one in cuts if place and (place / one.name).is_file()}
         if kept:
             note(f"{len(kept)} of {len(cuts)} shards were embedded by an earlier run")
         missing = [one for one in cuts if one.name not in kept]
@@ -81,6 +81,12 @@ def embed(
             for shard in cuts:
                 if place and shard.name in kept:
                     found = shards.load(place / shard.name, shard.photos)
+                    if found is None:  # it is one of hundreds, and needs no cluster
+                        note(f"the shard {shard.name} was damaged and is embedded here")
+                        found = _outcomes(shard.photos, look)
+                        if not any(isinstance(one, UnreadError) for one in found):
+                            content = shards.encode(shard.photos, found, backbone.dim)
+                            _keep(place / shard.name, content, note)
                 else:
                     content, node = next(fresh)
                     found = shards.decode(content, shard.photos)
@@ -89,7 +95,7 @@ def embed(
                     elif place:
                         _keep(place / shard.name, content, note)
                 if found is None:
-                    raise InputError(f"the shard {shard.name} was damaged meanwhile; try again")
+                    raise InputError(f"the shard {shard.name} came damaged from {node}; try again")
                 yield from found
 
     return collect(photos, backbone, crop, attempts, strict=strict, progress=progress)
@@ -189,8 +195,7 @@ def _file_of(row: Row, job: list[ray.ObjectRef[_Job]]) -> Row:
     else:
         try:
             photos = pickle.loads(row["photos"])
-            outcomes = [one for few in chunks(photos) for one in attempt(few, look)]
-            content = shards.encode(photos, outcomes, dim)
+            content = shards.encode(photos, _outcomes(photos, look), dim)
         except Exception as error:  # Ray Data would wrap it in two of its own
             fault = f"the node {node} cannot embed: {type(error).__name__}: {first_line(error)}"
     return {"content": content, "node": node, "fault": fault}
@@ -203,6 +208,11 @@ def _fetched(job: ray.ObjectRef[_Job]) -> _Job:
 
     found: _Job = ray.get(job)
     return found
+
+
+def _outcomes(photos: Sequence[Photo], look: Look) -> list[Outcome]:
+    """What becomes of a shard's pictures where this runs."""
+    return [one for few in chunks(photos) for one in attempt(few, look)]
 
 
 def _read_here(

@@ -140,7 +140,7 @@ def python(code):
     return done.stdout.split()
 
 
-def test_help_imports_nothing_heavy():
+def test_help_imports_nothing_that_a_command_alone_needs():
     code = """
 import sys
 from pocketknn.export.cli.app import main
@@ -153,6 +153,7 @@ print("LOADED", *sys.modules)
     words = python(code)
     loaded = {name.partition(".")[0] for name in words[words.index("LOADED") :]}
     assert not loaded & (HEAVY | {"numpy", "PIL", "rich"})
+    assert not loaded & {"csv", "email", "gzip", "hashlib", "json", "sqlite3", "tarfile"}
 
 
 @pytest.mark.parametrize("name", FORMATS)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import zipfile
-import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
@@ -58,6 +56,9 @@ def read(photo: Photo) -> bytes:
     Raises:
         UnreadError: they cannot be read; the message says why.
     """
+    import zipfile
+    import zlib
+
     try:
         return photo.content()
     except OSError as error:

@@ -6,11 +6,8 @@ hash of all that decides what is in it, versions included; nothing else is ever 
 
 from __future__ import annotations
 
-import hashlib
-import json
 import os
 import re
-import shutil
 import time
 from collections.abc import Sequence
 from contextlib import suppress
@@ -97,6 +94,9 @@ def folder() -> Path | None:
 
 def key_of(made_by: Sequence[object]) -> str:
     """The hash in a name, of all that decides what is kept under it."""
+    import hashlib
+    import json
+
     return hashlib.sha256(json.dumps(made_by).encode()).hexdigest()[:24]
 
 
@@ -138,6 +138,8 @@ def _size(path: Path) -> int:
 
 def _remove(path: Path) -> None:
     if path.is_dir():
+        import shutil
+
         shutil.rmtree(path)
     else:
         path.unlink()

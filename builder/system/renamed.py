@@ -6,7 +6,6 @@ import sys
 import warnings
 from collections.abc import Sequence
 from importlib import import_module
-from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
 from types import ModuleType
 
@@ -51,11 +50,16 @@ def find_renamed() -> None:
         sys.meta_path.append(_Renamed())
 
 
-class _Renamed(MetaPathFinder, Loader):
+class _Renamed:
+    """Finder and loader; the base classes of importlib would load forty modules at each start."""
+
     def find_spec(
         self, name: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
-        return ModuleSpec(name, self) if name in RENAMED else None
+        return ModuleSpec(name, self) if name in RENAMED else None  # type: ignore[arg-type]
+
+    def create_module(self, spec: ModuleSpec) -> None:
+        """The usual module."""
 
     def exec_module(self, module: ModuleType) -> None:
         name = module.__name__

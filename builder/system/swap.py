@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import os
 import signal
 import sys
@@ -47,6 +46,8 @@ def swapped(one: Path, other: Path) -> bool:
     """Give each of two folders the name of the other, at once; False where the system cannot."""
     if sys.platform == "win32":
         return False
+    import ctypes
+
     libc = ctypes.CDLL(None)
     names = os.fsencode(one), os.fsencode(other)
     if sys.platform == "darwin" and hasattr(libc, "renamex_np"):

@@ -7,7 +7,6 @@ import re
 import sys
 from collections.abc import Iterable
 from contextlib import suppress
-from importlib.metadata import PackageNotFoundError, requires, version
 from importlib.util import find_spec
 
 from pocketknn.builder.errors import InputError
@@ -44,6 +43,8 @@ def is_there(module: str) -> bool:
 
 def installed(*packages: str) -> dict[str, str]:
     """The versions of packages; one that is not there is left out."""
+    from importlib.metadata import PackageNotFoundError, version
+
     found = {}
     for name in packages:
         with suppress(PackageNotFoundError):
@@ -73,6 +74,8 @@ def reason(modules: Iterable[str]) -> str:
 
 def missing(error: Exception) -> str:
     """A line on a module of ours that is not installed or cannot be loaded; "" for other errors."""
+    from importlib.metadata import PackageNotFoundError, requires
+
     if isinstance(error, ImportError) and _LIBRARY.search(str(error)):
         return f"a library cannot be loaded, for want of memory or of another one: {error}"
     if not isinstance(error, ModuleNotFoundError) or not error.name:

@@ -8,8 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pocketknn.builder.errors import InputError
-from pocketknn.builder.photos.find import find
-from pocketknn.builder.photos.readers import read_file
 from pocketknn.export.formats.options import Options
 
 if TYPE_CHECKING:
@@ -49,6 +47,8 @@ class Selection:
         Raises:
             InputError: as `builder.find`; or there is an order of classes, but there are none.
         """
+        from pocketknn.builder.photos.find import find
+
         found = find(
             self.photos,
             path_column=self.path_column,
@@ -71,6 +71,8 @@ class Selection:
         Raises:
             InputError: the file cannot be read, or does not name each class once.
         """
+        from pocketknn.builder.photos.readers import read_file
+
         path = self.labels
         if path is None:
             return None

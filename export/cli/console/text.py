@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import shlex
-import subprocess
 import sys
 import unicodedata
 
@@ -23,6 +20,9 @@ def shown(text: str, keep: str = "") -> str:
 
 def command_line(*words: str) -> str:
     """What to type for a command, as the shells of this system read it."""
+    import shlex
+    import subprocess
+
     return subprocess.list2cmdline(words) if sys.platform == "win32" else shlex.join(words)
 
 
@@ -34,6 +34,8 @@ def say(*lines: str) -> None:
 
 def say_json(value: object) -> None:
     """Print JSON that is readable, and that no text in it can turn into something else."""
+    import json
+
     text = json.dumps(value, indent=2, ensure_ascii=False)
     # Such characters are only ever inside of strings, where JSON has an escape for them.
     print("".join(json.dumps(c)[1:-1] if _is_order(c) and c != "\n" else c for c in text))

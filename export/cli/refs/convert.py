@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from pathlib import Path
 from typing import Annotated
 
@@ -63,6 +62,8 @@ def export_(
 
 
 def _write_table(refs: builder.References, path: Path) -> None:
+    import csv
+
     from pocketknn.builder.references.csv_table import guarded
     from pocketknn.export.output.new_file import COLUMNS
 

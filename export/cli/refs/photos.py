@@ -11,8 +11,6 @@ import typer
 
 from pocketknn import builder
 from pocketknn.builder.errors import InputError
-from pocketknn.builder.photos.find import not_utf_8
-from pocketknn.builder.photos.readers import is_within
 from pocketknn.builder.system.cache import Cache
 from pocketknn.export.cli import options
 from pocketknn.export.cli.console.quiet import note
@@ -120,6 +118,7 @@ def _photos_in(
     out: Path,
 ) -> list[builder.Photo]:
     """The photos of folders, tables and archives, and single pictures, with their classes."""
+    from pocketknn.builder.photos.readers import is_within
     from pocketknn.builder.references.files import is_collection
 
     found: list[builder.Photo] = []
@@ -147,6 +146,8 @@ def _photos_in(
 
 
 def _picture(path: Path) -> builder.Photo:
+    from pocketknn.builder.photos.find import not_utf_8
+
     try:
         path.name.encode()
     except UnicodeEncodeError as error:

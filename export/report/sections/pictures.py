@@ -9,7 +9,7 @@ import numpy as np
 from pocketknn.export.manifest.metadata import SHOWN
 from pocketknn.export.report.blocks import Block, Case, Gallery, Heading, Section
 from pocketknn.export.report.statistics.answers import Answers
-from pocketknn.export.report.statistics.data_issues import NEAR, Twins, suspects, twins, twins_among
+from pocketknn.export.report.statistics.data_issues import NEAR, Twins, twins, twins_among
 from pocketknn.export.report.statistics.shares import Share, recalls
 from pocketknn.export.report.study import Study
 from pocketknn.export.report.wording import interval, of, percent, plural, whole
@@ -107,7 +107,7 @@ def mislabelled(study: Study) -> Section | None:
     own = study.own
     if own is None or len(own.labels) < 2:
         return None
-    found = suspects(own, study.fit.space)
+    found = study.suspects
     if not found:
         return Section("mislabelled", "Likely mislabelled", (_SURE + _OVERLOOKED,))
     cases = []

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -11,8 +11,10 @@ from pocketknn.builder.choices.metrics import METRICS
 from pocketknn.builder.choices.neighbors import Floats, Ints
 from pocketknn.builder.knn.metric_space import Space
 
-from .answers import Answers
 from .label_noise import wrong_labels
+
+if TYPE_CHECKING:
+    from .answers import Answers
 
 # Of the median distance to the nearest neighbour. Of ten photos of flowers that were scaled to two
 # thirds and saved again eight lie within this, the nearest two that are different at 0.69; of the

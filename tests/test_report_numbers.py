@@ -317,9 +317,10 @@ def test_the_forecast_continues_a_curve_that_many_queries_have_measured():
 
 
 def test_the_forecast_of_few_queries_is_wide_and_claims_nothing():
-    curve = a_curve([0.5, 0.4, 0.35, 0.3, 0.28], queries=40)
-    found = forecast(curve, Share(count=29, of=40), left=0.8)
+    curve = a_curve([0.3, 0.2, 0.14, 0.12, 0.1], queries=20)
+    found = forecast(curve, Share(count=18, of=20), left=0.8)
     assert found.low < found.gain < found.high
+    assert 0.2 < found.worth < 0.8
     assert not found.helps
     assert not found.little
     assert forecast(a_curve([0.1] * 5, regress=True), Share(count=29, of=40), 0.8) is None

@@ -60,11 +60,11 @@ def _photos(study: Study) -> Iterator[str]:
         weak = weak_classes(study)
         first = f", first of {' and '.join(weak)}" if weak else ""
         yield (
-            f"Take more photos of each class{first}: twice as many would raise the accuracy by"
-            f" about {100 * found.gain:.0f} points."
+            f"Take more photos of each class{first}: twice as many would likely raise the"
+            f" accuracy by about {100 * found.gain:.0f} points."
         )
     elif found.little:
-        yield "More photos of the same kind would bring little."
+        yield "More photos of the same kind would likely bring little."
     elif _verdict(study) != "good":
         yield (
             "Whether more photos would help cannot be told from these; a few more of each class"

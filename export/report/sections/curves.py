@@ -77,7 +77,7 @@ def _gain(found: Forecast) -> str:
             " too wide a range to tell whether they are worth it."
         )
     return (
-        "Twice as many photos of each class would raise the accuracy by about"
+        "Twice as many photos of each class would likely raise the accuracy by about"
         f" {100 * found.gain:.1f} points (95% interval: {ends}), if they are of the same kind."
     )
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 # standard deviation of 0.26: from n to 2n photos of flowers, insects and Caltech 101, with two
 # backbones and 2 to 40 photos per class.
 _USUAL, _SPREAD = 0.32, 0.26
-_WORTH = 0.02  # a gain that is worth twice the photos
+_WORTH, _LIKELY = 0.02, 0.8  # a gain that is worth twice the photos, and how likely it must be
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,28 +29,30 @@ class Forecast:
         gain: as a share of the pictures, 0.05 for 5 points.
         low: lower end of its 95 % interval.
         high: upper end.
+        worth: probability that it is two points or more.
     """
 
     gain: float
     low: float
     high: float
+    worth: float
 
     @property
     def helps(self) -> bool:
-        """Whether the gain is surely worth the photos."""
-        return self.low >= _WORTH
+        """Whether the gain is likely worth the photos."""
+        return self.worth >= _LIKELY
 
     @property
     def little(self) -> bool:
-        """Whether it surely is not."""
-        return self.high < _WORTH
+        """Whether it likely is not."""
+        return self.worth <= 1 - _LIKELY
 
 
 def forecast(curve: LearningCurve, right: Share, left: float) -> Forecast | None:
     """The gain by a power law of the mistakes (Cortes and others, NIPS 1993), fitted with a prior.
 
     Logarithms of mistakes against those of sizes give a line; each point is as sure as so many
-    queries make it, though draws share their photos. Its slope is drawn towards the usual one, the
+    queries make it. Its slope is drawn towards the usual one, the
     more so the fewer queries there were, and so the interval is wide where little is known.
 
     Args:
@@ -70,14 +72,16 @@ def forecast(curve: LearningCurve, right: Share, left: float) -> Forecast | None
     # Half a mistake more, as none were made of few would else be none of any number.
     wrong = np.append((1 - curve.mean[use]) * queries[:-1], right.of - right.count)
     share = (wrong + 0.5) / (queries + 1)
-    weights = queries * share / (1 - share)
+    # All points ask the same photos: together they are no surer than one of them.
+    weights = queries * share / (1 - share) / len(share)
     x, y = np.log(curve.largest / sizes), np.log(share)  # x is 0 at what there is
     level, slope, deviations = _line(x, y, weights)
     draws = np.random.default_rng(0).standard_normal((4000, 2)) @ deviations.T
     # No fewer photos than now answer better on the mean.
     gains = np.exp(level + draws[:, 0]) * (1 - 2 ** -np.maximum(slope + draws[:, 1], 0))
     low, high = np.quantile(np.minimum(gains, 1), (0.025, 0.975))
-    return Forecast(gain=float(np.median(gains)), low=float(low), high=float(high))
+    worth = float((gains >= _WORTH).mean())
+    return Forecast(gain=float(np.median(gains)), low=float(low), high=float(high), worth=worth)
 
 
 def others_left(space: Space) -> float:

@@ -14,6 +14,14 @@ from pocketknn.builder.knn.fit import Fit
 from pocketknn.builder.photos.photo import Photo
 from pocketknn.export.report.blocks import Picture
 from pocketknn.export.report.statistics.answers import Answers, HeldOut, of_references
+from pocketknn.export.report.statistics.curves import (
+    AccuracyByK,
+    LearningCurve,
+    accuracy_by_k,
+    learning_curve,
+)
+from pocketknn.export.report.statistics.data_issues import Suspect, suspects
+from pocketknn.export.report.statistics.forecast import Forecast, forecast, others_left
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -40,6 +48,33 @@ class Study:
     def own(self) -> Answers | None:
         """Each reference answered by the others; None of a single reference."""
         return of_references(self.fit)
+
+    @cached_property
+    def suspects(self) -> list[Suspect]:
+        """References whose label is likely wrong; none where there are no two classes."""
+        if self.own is None or len(self.own.labels) < 2:
+            return []
+        return suspects(self.own, self.fit.space)
+
+    @cached_property
+    def curve(self) -> LearningCurve | None:
+        """Accuracy, or error, by the number of examples; None where nothing can be left out."""
+        if self.own is None or self.manifest["references"]["leave_one_out"] is None:
+            return None
+        curve = learning_curve(self.fit, self.own, self.manifest["seed"])
+        return None if curve is None or len(curve.sizes) < 2 else curve
+
+    @cached_property
+    def forecast(self) -> Forecast | None:
+        """What twice as many photos would bring; None where there is no curve of classes."""
+        if self.own is None or self.curve is None or self.curve.regress:
+            return None
+        return forecast(self.curve, self.own.right, others_left(self.fit.space))
+
+    @cached_property
+    def by_k(self) -> AccuracyByK | None:
+        """Accuracy, or error, by the number of neighbours."""
+        return accuracy_by_k(self.fit)
 
     @property
     def labelled(self) -> bool:

@@ -3,9 +3,9 @@
     python benchmarks/promise.py [FILE.parquet ...] [--draws 20] [--at 2 3 5 10 20]
 
 A FILE holds references, as `pocketknn build` writes them; without one, or beside them with
-`--digits`, the set is scikit-learn's digits by their pixels. Near-copies count once. Each draw takes
-so many photos per class, fits them with all defaults, and asks for the photos that are left over,
-3,000 at most; classes with fewer than 5 of these are left out.
+`--digits`, the set is scikit-learn's digits by their pixels. Near-copies count once. Each draw
+takes so many photos per class, fits them with all defaults, and asks for the photos that are left
+over, 3,000 at most; classes with fewer than 5 of these are left out.
 
 Prints a Markdown table, a row for each set and number of photos: the accuracy on the left-over
 photos; how far the promise is above it in points, on the mean and its standard deviation over the

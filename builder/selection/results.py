@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from pocketknn.builder.choices.metrics import METRICS
 from pocketknn.builder.choices.votes import VOTES
 from pocketknn.builder.spec import CROPS, Spec
+
+Values = NDArray[np.bool_] | NDArray[np.float64]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,11 +23,13 @@ class Trial:
         spec: with the combination's k, metric, vote, projection and crop; it can be built.
         width: values that are compared: d, or the projection's size (its mean over the folds).
         by_fold: accuracy of each fold, or its root mean squared error.
+        by_example: (n,) whether each example was answered right, or its squared error.
     """
 
     spec: Spec
     width: int
     by_fold: tuple[float, ...]
+    by_example: Values = field(compare=False, repr=False)
 
     @property
     def mean(self) -> float:
@@ -42,8 +48,26 @@ class Trial:
             tuple(METRICS).index(self.spec.metric),
             {"classes": 0, "none": 1}.get(self.spec.projection, 1 + self.width),
             tuple(VOTES).index(str(self.spec.vote)),
+            int(not self.usually_balanced),
             CROPS.index(self.spec.crop),
         )
+
+    @property
+    def usually_balanced(self) -> bool:
+        """Whether classes weigh the same as they do by default with this vote."""
+        return bool(self.spec.balanced) is VOTES[str(self.spec.vote)].SOFT
+
+    def without_fold(self, fold: int) -> Trial:
+        """As it would be if one fold had never been measured."""
+        return replace(self, by_fold=self.by_fold[:fold] + self.by_fold[fold + 1 :])
+
+
+def ranked(trials: Iterable[Trial], regress: bool) -> tuple[Trial, ...]:
+    """The best mean first, and of equals the simplest."""
+    sign = 1 if regress else -1
+    return tuple(
+        sorted(trials, key=lambda one: (round(sign * one.mean, 12), one.cost, one.spec.k or 0))
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,3 +128,32 @@ class Tuning:
         smaller of equals, as with `k="auto"`.
         """
         return min(self.near, key=lambda one: one.cost)  # of equals the first, which is the best
+
+    @property
+    def unflattered(self) -> float:
+        """What the winner's mean would be if the folds that chose it did not judge it as well.
+
+        Each fold is answered by what wins on the other folds. With two folds it is the mean as it
+        is: of a single one there is no standard error to choose by.
+        """
+        folds = len(self.best.by_fold)
+        if folds < 3:
+            return self.winner.mean
+        judged = []
+        for fold in range(folds):
+            others = ranked((one.without_fold(fold) for one in self.trials), self.regress)
+            chosen = replace(self, trials=others).winner
+            whole = next(one for one in self.trials if one.spec == chosen.spec)
+            judged.append(whole.by_fold[fold])
+        return float(np.mean(judged))
+
+    def gain(self, other: Trial) -> tuple[float, float]:
+        """How much better the winner is than another trial, example by example.
+
+        Returns:
+            The mean of what it adds, in right answers or in squared errors saved, and its standard
+            error.
+        """
+        sign = -1.0 if self.regress else 1.0
+        more = sign * (self.winner.by_example.astype(float) - other.by_example)
+        return float(more.mean()), float(more.std(ddof=1) / np.sqrt(len(more)))

@@ -214,9 +214,8 @@ def test_classes_without_references_do_not_matter():
 
 
 def trial(by_fold, by_example=(), **choices):
-    return Trial(
-        spec=plain(**choices), width=8, by_fold=by_fold, by_example=np.array(by_example, bool)
-    )
+    folds = tuple(np.array(fold, bool) for fold in by_example)
+    return Trial(spec=plain(**choices), width=8, by_fold=by_fold, by_example=folds)
 
 
 def decided(*trials, targets=0):
@@ -278,13 +277,14 @@ def test_labels_that_say_nothing_flatter_the_best_and_not_its_corrected_figure()
     assert np.mean(fair) == pytest.approx(0.5, abs=4 * error)
 
 
-def test_a_gain_is_paired_by_example():
-    one = trial((0.75, 0.75), [1, 1, 1, 0], k=1)
-    other = trial((0.5, 0.5), [1, 0, 1, 0], k=3)
+def test_a_gain_is_that_of_choosing_by_the_other_folds_paired_by_example():
+    one = trial((1, 1, 0), [[1, 1], [1, 1], [0, 0]], k=1)
+    other = trial((0.5, 0.5, 0.5), [[1, 0], [0, 1], [1, 0]], k=3, metric="euclidean")
     found = decided(one, other)
-    assert found.winner is one
-    mean, error = found.gain(other)
-    assert (mean, error) == pytest.approx((0.25, np.std([0, 1, 0, 0], ddof=1) / 2))
+    chosen = found.chosen_by_others
+    pairs = [(chosen[i].by_example[i] * 1.0 - other.by_example[i]).tolist() for i in range(3)]
+    assert chosen[2] is one
+    assert found.gain(other) == pytest.approx((np.mean(pairs), np.std(pairs, ddof=1) / np.sqrt(6)))
 
 
 def test_uneven_classes_are_weighed_both_ways():

@@ -59,7 +59,9 @@ def fit(spec: Spec, references: References) -> Fit:
 def _fit_fewer(spec: Spec, references: References) -> Fit:
     """A fit of fewer references, to be asked for those that were left out."""
     k = min(spec.k, len(references)) if isinstance(spec.k, int) else spec.k
-    return fit(replace(spec.exactly(), k=k, reject=None), references)
+    # From one photo of each class nothing is learned: auto then compares the embeddings.
+    by = AUTO if spec.projection == "classes" else spec.projection
+    return fit(replace(spec.exactly(), k=k, projection=by, reject=None), references)
 
 
 def _temperature(spec: Spec, space: Space) -> float:

@@ -66,6 +66,7 @@ def tune(
     """
     measured: dict[Spec, list[tuple[int, float, Values]]] = {}  # width and quality in each fold
     notes: dict[str, None] = {}
+    splits: list[tuple[Ints, Ints]] = []
     for crop in grid.all_crops:
         given = references_of(crop)
         references = given.without_copies()
@@ -76,7 +77,8 @@ def tune(
         sizes = references.counts.values()
         uneven = not regress and max(sizes) >= _UNEVEN * min(sizes)
         soft = [name for name in grid.votes or () if VOTES[name].SOFT]
-        splits = _splits(references, folds, spec.seed, regress)
+        # The same for all crops, which are compared photo by photo.
+        splits = splits or _splits(references, folds, spec.seed, regress)
         smallest = min(len(train) for train, _ in splits)
         ks = grid.ks_within(smallest)
         grid.check_components(smallest, references.dim)
@@ -95,13 +97,12 @@ def tune(
                     for tried, value, each in _answers(one, space, ks, votes, references, test):
                         measured.setdefault(tried, []).append((space.width, value, each))
                 progress(1)
-    order = np.argsort(np.concatenate([test for _, test in splits]))
     trials = [
         Trial(
             spec=tried,
             width=round(float(np.mean([width for width, _, _ in values]))),
             by_fold=tuple(value for _, value, _ in values),
-            by_example=np.concatenate([each for _, _, each in values])[order],
+            by_example=tuple(each for _, _, each in values),
         )
         for tried, values in measured.items()
         if len(values) == folds  # a projection may be too wide for the memory in some folds only

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,13 +24,14 @@ class Trial:
         spec: with the combination's k, metric, vote, projection and crop; it can be built.
         width: values that are compared: d, or the projection's size (its mean over the folds).
         by_fold: accuracy of each fold, or its root mean squared error.
-        by_example: (n,) whether each example was answered right, or its squared error.
+        by_example: of each fold, whether each of its examples was answered right, or its squared
+            error.
     """
 
     spec: Spec
     width: int
     by_fold: tuple[float, ...]
-    by_example: Values = field(compare=False, repr=False)
+    by_example: tuple[Values, ...] = field(compare=False, repr=False)
 
     @property
     def mean(self) -> float:
@@ -129,31 +131,38 @@ class Tuning:
         """
         return min(self.near, key=lambda one: one.cost)  # of equals the first, which is the best
 
-    @property
-    def unflattered(self) -> float:
-        """What the winner's mean would be if the folds that chose it did not judge it as well.
+    @cached_property
+    def chosen_by_others(self) -> tuple[Trial, ...]:
+        """For each fold what wins on the other folds.
 
-        Each fold is answered by what wins on the other folds. With two folds it is the mean as it
-        is: of a single one there is no standard error to choose by.
+        Of two folds the winner for both: a single one has no standard error to choose by.
         """
         folds = len(self.best.by_fold)
         if folds < 3:
-            return self.winner.mean
-        judged = []
+            return (self.winner,) * folds
+        whole = {one.spec: one for one in self.trials}
+        found = []
         for fold in range(folds):
             others = ranked((one.without_fold(fold) for one in self.trials), self.regress)
-            chosen = replace(self, trials=others).winner
-            whole = next(one for one in self.trials if one.spec == chosen.spec)
-            judged.append(whole.by_fold[fold])
-        return float(np.mean(judged))
+            found.append(whole[replace(self, trials=others).winner.spec])
+        return tuple(found)
+
+    @property
+    def unflattered(self) -> float:
+        """What the winner's mean would be if the folds that chose it did not judge it as well."""
+        return float(np.mean([one.by_fold[i] for i, one in enumerate(self.chosen_by_others)]))
 
     def gain(self, other: Trial) -> tuple[float, float]:
-        """How much better the winner is than another trial, example by example.
+        """How much better than another trial it is to choose by the other folds.
 
         Returns:
-            The mean of what it adds, in right answers or in squared errors saved, and its standard
-            error.
+            The mean of what that adds, in right answers or in squared errors saved, and its
+            standard error, paired by example.
         """
         sign = -1.0 if self.regress else 1.0
-        more = sign * (self.winner.by_example.astype(float) - other.by_example)
+        pairs = [
+            (one.by_example[i].astype(float), other.by_example[i])
+            for i, one in enumerate(self.chosen_by_others)
+        ]
+        more = sign * np.concatenate([mine - its for mine, its in pairs])
         return float(more.mean()), float(more.std(ddof=1) / np.sqrt(len(more)))

@@ -60,7 +60,7 @@ class Unprojected:
     """A projection held against the embeddings it was made from, by leave-one-out.
 
     Attributes:
-        accuracy: without the projection; None where there are no labels.
+        accuracy: without the projection; None where there are no labels, or too few photos.
         first_equal: share of the references with the same nearest other one.
         recall: share of the k nearest without the projection that are so with it.
     """
@@ -158,6 +158,8 @@ def unprojected(fit: Fit) -> Unprojected | None:
     k = min(fit.k, plain.most)
     before, after = (space.others.found.indices[:, :k] for space in (plain, fit.space))
     spec, labelled = fit.spec, fit.references.labels and not fit.head.NUMBERS
+    # Of two or three photos per class these folds say too little, and the accuracy is of others.
+    labelled = labelled and fit.out_of_fold.fewer == 1
     if spec.soft:  # its own temperature, as its scores lie closer together
         spec = replace(spec, temperature=temperature(plain, fit.k, balanced=bool(spec.balanced)))
     return Unprojected(

@@ -70,6 +70,8 @@ def one_of_each(space: Space, refit: Callable[[References], Fit]) -> OutOfFold |
             return None
         found = one.search(refs.vectors[test])
         parts.append((test, found.scores, train[found.indices], one.answers(found)))
+    if not parts:
+        return None
     k = min(scores.shape[1] for _, scores, _, _ in parts)
     tests, scores, indices, answers = zip(*parts, strict=True)
     order = np.argsort(np.concatenate(tests), kind="stable")

@@ -59,9 +59,9 @@ def _quality(study: Study) -> Iterator[Figure]:
         yield Figure("Accuracy, each reference left out", percent(loo["accuracy"]) + word, note)
     elif study.labelled and len(study.fit.references.labels) > 1:
         yield Figure("Accuracy", TOO_FEW, "it takes two photos of a class")
-    errors = (loo or {}).get("rmse") or {}
+    errors, means = ((loo or {}).get(key) or {} for key in ("rmse", "rmse_of_mean"))
     for name, error in list(errors.items())[:_MOST_TARGETS]:
-        note = f"{name}; always saying the mean {loo['rmse_of_mean'][name]:.4g}"
+        note = f"{name}; always saying the mean {means[name]:.4g}"
         yield Figure("Error, each reference left out", f"{error:.4g}", note)
     held_out = study.held_out
     if held_out and held_out.files and (right := held_out.files[0].accuracy) is not None:

@@ -152,9 +152,15 @@ class Fit:
     def out_of_fold(self) -> OutOfFold:
         """What the references answer when they are left out, before any rejection."""
         space, k = self.space, min(self.k, self.space.most)
-        if self.refit is not None and space.refit is not None and self.head.CLASSES:
-            found = one_of_each(space, self.refit)
-            if found is not None:
+        refit = self.refit
+        if refit is not None and space.refit is not None and self.head.CLASSES:
+
+            def ask(others: References, queries: NDArray[np.floating]) -> tuple[Neighbors, Floats]:
+                fitted = refit(others)
+                found = fitted.search(queries)
+                return found, fitted.answers(found)
+
+            if found := one_of_each(space, ask):
                 return found
         queries, near = space.others
         said = np.empty((len(queries), 0))

@@ -6,16 +6,17 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from pocketknn.builder.choices.neighbors import Floats, Ints, Neighbors
 from pocketknn.builder.errors import InputError
 from pocketknn.builder.references.references import References
 
-from .folds import dealt
-
 if TYPE_CHECKING:
-    from pocketknn.builder.knn.fit import Fit
     from pocketknn.builder.knn.metric_space import Space
+
+# Neighbours and answers of queries (q, d) among some references.
+Ask = Callable[[References, NDArray[np.floating]], tuple[Neighbors, Floats]]
 
 _FEW = 3  # pictures of a class, of which one is left out at a time
 _MOST = 10_000  # references that are fitted anew so many times, which takes seconds
@@ -43,7 +44,7 @@ class OutOfFold(NamedTuple):
     fewer: float = 1.0
 
 
-def one_of_each(space: Space, refit: Callable[[References], Fit]) -> OutOfFold | None:
+def one_of_each(space: Space, ask: Ask) -> OutOfFold | None:
     """Answers for one photo of each class by the others, where most classes have two or three.
 
     In the folds of a space the class whose photo is left out has one fewer than the others. Of two
@@ -52,7 +53,7 @@ def one_of_each(space: Space, refit: Callable[[References], Fit]) -> OutOfFold |
 
     Args:
         space: references with labels, and with a `refit`.
-        refit: fits other references as these were.
+        ask: fits other references as these were, and asks them.
 
     Returns:
         None where classes have other numbers of pictures, or there are too many references.
@@ -65,11 +66,10 @@ def one_of_each(space: Space, refit: Callable[[References], Fit]) -> OutOfFold |
     for test in _parts(ids, space.pictures, each, space.seed):
         train = np.delete(np.arange(len(refs)), test)
         try:
-            one = refit(refs.subset(train))
+            found, said = ask(refs.subset(train), refs.vectors[test])
         except InputError:  # the others are too few for what the spec names
             return None
-        found = one.search(refs.vectors[test])
-        parts.append((test, found.scores, train[found.indices], one.answers(found)))
+        parts.append((test, found.scores, train[found.indices], said))
     if not parts:
         return None
     k = min(scores.shape[1] for _, scores, _, _ in parts)
@@ -97,9 +97,10 @@ def _usual(ids: Ints, pictures: Ints) -> int:
 def _parts(ids: Ints, pictures: Ints, parts: int, seed: int) -> list[Ints]:
     """Rows of each part: no picture is divided, and no class loses its last one."""
     _, first, inverse = np.unique(pictures, return_index=True, return_inverse=True)
-    part = np.zeros(len(first), np.int64)
-    for number, places in enumerate(dealt(len(first), parts, seed, ids[first], None)):
-        part[places] = number
+    part = np.empty(len(first), np.int64)
+    # Classes are dealt out in turn, each in an order of chance.
+    dealt = np.lexsort((np.random.default_rng(seed).permutation(len(first)), ids[first]))
+    part[dealt] = np.arange(len(first)) % parts
     found = []
     for number in range(parts):
         out = part[inverse] == number

@@ -108,7 +108,7 @@ def _remarks(study: Study) -> Iterator[str]:
             " copies and views of a picture in one of them, and each part is answered by a model"
             " that was made without it."
         )
-    if study.fit.out_of_fold.fewer < 1:
+    if study.own is not None and study.fit.out_of_fold.fewer < 1:
         yield _FEWER
     if skipped := study.manifest.get("skipped"):
         yield f"{plural(len(skipped), 'file')} could not be used; manifest.json says why."

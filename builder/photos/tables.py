@@ -18,7 +18,11 @@ ENDINGS = (".csv", ".parquet")
 
 
 def photos_of(
-    path: Path, path_column: str, label_column: str | None, target_columns: Sequence[str]
+    path: Path,
+    path_column: str,
+    label_column: str | None,
+    target_columns: Sequence[str],
+    occasion_column: str | None = None,
 ) -> Iterator[Photo]:
     """The photos of a table's rows; a row without a path is passed over.
 
@@ -27,19 +31,21 @@ def photos_of(
         path_column: where the paths are.
         label_column: where the labels are; "label", where there is one, when None.
         target_columns: numbers for regression.
+        occasion_column: on which occasion each photo was taken.
 
     Raises:
         InputError: it cannot be read, lacks a column, or a target is no number.
     """
     columns = _columns(path)
     labels = label_column or ("label" if "label" in columns else None)
-    for wanted in filter(None, (path_column, labels, *target_columns)):
+    for wanted in filter(None, (path_column, labels, *target_columns, occasion_column)):
         if wanted not in columns:
             there = ", ".join(repr(name) for name in columns)
             raise InputError(f"{path.name} has no column {wanted!r}; its columns are {there}")
     named = [label if label.strip() else "" for label in columns[labels]] if labels else []
     named = named or [""] * len(columns[path_column])
     numbers = [columns[name] for name in target_columns]
+    occasions = columns[occasion_column] if occasion_column else [""] * len(named)
     folder, places = path.parent.absolute(), columns[path_column]
     names = _relative(places, folder)
     for row, (place, label) in enumerate(zip(places, named, strict=True)):
@@ -52,6 +58,7 @@ def photos_of(
                     _number(column[row], f"{name!r} of {place}")
                     for name, column in zip(target_columns, numbers, strict=True)
                 ),
+                occasion=occasions[row].strip(),
             )
 
 

@@ -13,6 +13,7 @@ from typing import Any
 from pocketknn.builder.backbones.backbone import Backbone
 from pocketknn.builder.knn.fit import Fit
 from pocketknn.builder.knn.validation.leave_one_out import Unprojected
+from pocketknn.builder.knn.validation.occasions import described
 from pocketknn.builder.photos.pixels.colour import COLOUR, DEPTH
 from pocketknn.builder.photos.pixels.decode import RESAMPLE
 from pocketknn.builder.references.references import References
@@ -113,6 +114,7 @@ def _described(fit: Fit, graph: Mapping[str, Any], figures: Figures) -> dict[str
             "contradictions": [list(pair) for pair in references.contradictions()],
             "leave_one_out": asdict(figures.leave_one_out) if figures.leave_one_out else None,
             "figures_of": None,
+            **({"occasions": occasions} if (occasions := described(references)) else {}),
         },
         "versions": {"python": platform.python_version()} | installed("pocketknn", *PACKAGES),
     }

@@ -15,8 +15,8 @@ from pocketknn.builder.choices.neighbors import Floats, Ints, Neighbors
 from pocketknn.builder.errors import InputError
 from pocketknn.builder.knn.projection.classes import one_thread
 from pocketknn.builder.knn.projection.pca import Projection
-from pocketknn.builder.knn.validation.folds import MOST_QUERIES, Fold, folds, groups
-from pocketknn.builder.knn.validation.occasions import together
+from pocketknn.builder.knn.validation.folds import MOST_QUERIES, PARTS, Fold, folds, groups
+from pocketknn.builder.knn.validation.occasions import parts_of, together
 
 from . import exact
 from .compared import Compared
@@ -104,7 +104,8 @@ class Space(Compared):
         refs, found = self.references, []
         with one_thread():  # with more, sums are rounded otherwise on another machine
             across = any(refs.occasions)
-            for test in folds(refs.label_ids, self.together, self.seed, most, across=across):
+            parts = parts_of(refs.label_ids, self.together) if across else PARTS
+            for test in folds(refs.label_ids, self.together, self.seed, most, parts, across=across):
                 train = np.delete(np.arange(len(refs)), test)
                 if across and len(test) > most:  # of one very large occasion
                     draw = np.random.default_rng(self.seed)

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from pocketknn.builder.knn.fit import Fit
 from pocketknn.builder.knn.validation import rejection
+from pocketknn.builder.knn.validation.apart import Apart, apart
 from pocketknn.builder.knn.validation.leave_one_out import (
     LeaveOneOut,
     Unprojected,
@@ -26,11 +27,14 @@ class Figures:
         leave_one_out: how well each reference is answered by the others.
         unprojected: what the projection costs.
         rejection: what the threshold rejects.
+        apart: how much too good the accuracy would have looked if photos that belong together had
+            answered for each other.
     """
 
     leave_one_out: LeaveOneOut | None = None
     unprojected: Unprojected | None = None
     rejection: Rejection | None = None
+    apart: Apart | None = None
 
 
 def measure(fit: Fit, strangers: NDArray[np.floating] | None = None) -> Figures:
@@ -44,4 +48,5 @@ def measure(fit: Fit, strangers: NDArray[np.floating] | None = None) -> Figures:
         leave_one_out=leave_one_out(fit),
         unprojected=unprojected(fit),
         rejection=rejection.measure(fit, strangers),
+        apart=apart(fit),
     )

@@ -126,6 +126,7 @@ INSIDE: dict[str, Any] = {
             {"accuracy": _SHARE, "rmse": _ERRORS, "k": int, "queries": int, "folds": Added(int)}
         ),
         "figures_of": Added(Maybe(int)),
+        "apart": Added({"photos": int, "gain": NUMBER}),
         "occasions": Added({"count": int, "photos": int, "classes_of_one": Each(list, str)}),
     },
     "condensed": Added(

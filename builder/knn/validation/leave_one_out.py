@@ -14,6 +14,8 @@ from pocketknn.builder.knn.fit import Fit, answers
 from pocketknn.builder.knn.temperature import temperature
 from pocketknn.builder.spec import Spec
 
+from .occasions import fewer_mistakes
+
 if TYPE_CHECKING:
     from pocketknn.builder.knn.metric_space import Space
 
@@ -26,6 +28,7 @@ class LeaveOneOut:
 
     Attributes:
         accuracy: share of the queries whose label won, before any rejection; None for regression.
+            Where occasions were left out, what those of all occasions will do.
         rmse: root of the mean squared error of each target, by name; None where there are none.
         k: how many neighbours were asked.
         queries: how many references were asked for; a seeded draw where there are very many.
@@ -68,6 +71,8 @@ def leave_one_out(fit: Fit) -> LeaveOneOut | None:
     k = min(fit.k, fit.space.most)
     errors = _errors(fit.spec, fit.space, k)
     regress = fit.head.NUMBERS
+    if not regress and any(refs.occasions):
+        errors = errors * fewer_mistakes(refs.label_ids, fit.space.together, len(fit.space.folds))
     named = dict(zip(refs.target_names, np.sqrt(errors).tolist(), strict=regress))
     return LeaveOneOut(
         accuracy=None if regress else float(1 - errors[0]),

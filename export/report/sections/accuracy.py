@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 from pocketknn.export.report.blocks import Block, Chart, Figure, Figures, Section, Table
 from pocketknn.export.report.html import charts
@@ -10,7 +11,7 @@ from pocketknn.export.report.statistics.answers import Answers
 from pocketknn.export.report.statistics.shares import Share
 from pocketknn.export.report.statistics.target_errors import target_errors
 from pocketknn.export.report.study import Study
-from pocketknn.export.report.wording import columns, interval, percent, plural
+from pocketknn.export.report.wording import columns, interval, percent, plural, together
 
 _MOST_TARGETS = 3
 _REJECTED = (
@@ -82,12 +83,28 @@ def _remarks(study: Study) -> Iterator[str]:
             f"References are left out in {plural(folds, 'part')}, with all copies and views of a"
             " picture in one of them; what is compared was found anew without each part."
         )
+    if apart := together(references):
+        yield apart
+    if occasions := references.get("occasions"):
+        yield from _occasions(occasions)
     if skipped := study.manifest.get("skipped"):
         yield f"{plural(len(skipped), 'file')} could not be used; manifest.json says why."
     if study.held_out and (copies := study.held_out.copies):
         yield (
             f"{plural(copies, 'held-out photo')} of {len(study.held_out.photos):,} are references"
             " themselves, which flatters the accuracy."
+        )
+
+
+def _occasions(occasions: dict[str, Any]) -> Iterator[str]:
+    yield (
+        f"The photos are of {plural(occasions['count'], 'occasion')}, which are left out as a"
+        " whole: the accuracy is that for occasions the model has not seen."
+    )
+    if names := occasions["classes_of_one"]:
+        yield (
+            f"Of one occasion only, and so never left out nor measured: {', '.join(names)}."
+            " Photograph these on another occasion."
         )
 
 

@@ -114,6 +114,7 @@ def _described(fit: Fit, graph: Mapping[str, Any], figures: Figures) -> dict[str
             "contradictions": [list(pair) for pair in references.contradictions()],
             "leave_one_out": asdict(figures.leave_one_out) if figures.leave_one_out else None,
             "figures_of": None,
+            **({"image_search": asdict(search)} if (search := figures.image_search) else {}),
             **({"apart": asdict(figures.apart)} if figures.apart else {}),
             **({"occasions": occasions} if (occasions := described(references)) else {}),
         },

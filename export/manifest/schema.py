@@ -51,6 +51,7 @@ NUMBER = (int, float)
 _SHARE = Maybe(NUMBER)
 _TEXT = Maybe(str)
 _ERRORS = Maybe(Each(dict, NUMBER))  # of each target
+_FOUND = {"queries": int, "first": NUMBER, "among": NUMBER}
 _POINT = {"kept": int, "accuracy": _SHARE, "rmse": _ERRORS}
 INSIDE: dict[str, Any] = {
     "head": str,
@@ -126,6 +127,12 @@ INSIDE: dict[str, Any] = {
             {"accuracy": _SHARE, "rmse": _ERRORS, "k": int, "queries": int, "folds": Added(int)}
         ),
         "figures_of": Added(Maybe(int)),
+        "image_search": Added(
+            {
+                "same_class": Maybe(_FOUND | {"k": int, "chance": NUMBER, "chance_among": NUMBER}),
+                "copies": Each(dict, _FOUND),
+            }
+        ),
         "apart": Added({"photos": int, "gain": NUMBER}),
         "occasions": Added({"count": int, "photos": int, "classes_of_one": Each(list, str)}),
     },

@@ -14,6 +14,7 @@ from pocketknn.builder.knn.fit import Fit
 from pocketknn.builder.photos.photo import Photo
 from pocketknn.export.report.blocks import Picture
 from pocketknn.export.report.statistics.answers import Answers, HeldOut, of_references
+from pocketknn.export.report.statistics.outcome import Outcome
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -26,6 +27,7 @@ class Study:
         timings: of the files, as rows of a table; none where none could be taken.
         photos: the photo of each reference, where they are at hand.
         held_out: other photos, or None.
+        outcome: what the build promised, and what came on them; None where that is no question.
         strangers: embeddings (s, d) of pictures of no class, or None.
     """
 
@@ -34,6 +36,7 @@ class Study:
     timings: Sequence[tuple[str, ...]] = ()
     photos: Sequence[Photo] = ()
     held_out: HeldOut | None = None
+    outcome: Outcome | None = None
     strangers: NDArray[np.floating] | None = None
 
     @cached_property

@@ -9,6 +9,7 @@ from pocketknn.builder.choices.searches import SEARCHES
 from pocketknn.builder.embedding.embedded import Skipped
 from pocketknn.export.output.names import REPORT
 from pocketknn.export.pipeline.request import skipped_lines
+from pocketknn.export.report.outcome_words import image_search
 from pocketknn.export.report.wording import counted, projected, together
 
 from .text import command_line
@@ -27,7 +28,7 @@ def facts(manifest: dict[str, Any], skipped: Sequence[Skipped]) -> list[str]:
         *_references(manifest),
         *skipped_lines(skipped, all_in=", all in manifest.json"),
         *_model(manifest),
-        *_accuracy(manifest["references"]),
+        *(image_search if manifest["head"] == "neighbors" else _accuracy)(manifest["references"]),
         *filter(None, [f"  {line}" if (line := together(manifest["references"])) else ""]),
         *_projection(manifest["projection"]),
         *_search(manifest["search"]),

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from itertools import groupby
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -18,11 +18,16 @@ from pocketknn.export.cli.inapplicable import refuse
 from pocketknn.export.cli.options import BuildOrFile, Json
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
     from rich.table import Table
 
+    from pocketknn.builder.knn.validation.image_search import SameClass
     from pocketknn.export.analysis.evaluation import Evaluated, Evaluation
     from pocketknn.export.analysis.robustness.measure import Shifted
     from pocketknn.export.manifest.artefact import Artefact
+    from pocketknn.export.report.statistics.answers import HeldOut
+    from pocketknn.export.report.statistics.outcome import Outcome
 
 
 def eval_(
@@ -69,17 +74,25 @@ def _evaluate(out: Path, photos: Path, crop: str | None, as_json: bool) -> None:
     from pocketknn.export.formats.files import is_artefact
     from pocketknn.export.manifest.artefact import artefacts_of
     from pocketknn.export.parity import metrics
+    from pocketknn.export.report import outcome_words as words
+    from pocketknn.export.report.statistics.answers import HeldOut
+    from pocketknn.export.report.statistics.outcome import outcome
 
     if crop is not None and crop not in CROPS:
         raise InputError(f"unknown crop {crop!r}; choose from {', '.join(CROPS)}")
     found = _photos_of(photos)
     files = artefacts_of(out, note)
     name, file = files[0]
-    made = evaluate(files, found, crop)
-    known = _known(found, file)
-    report = _report(out, file, made, known) if not is_artefact(out) else ""
+    made = evaluate(files, _in_classes(found, file), crop)
+    references = _known(made.photos, file)
+    known = int(references.sum())
+    held_out = HeldOut.of(made, file.metadata.labels, known)
+    came = outcome(file.metadata.manifest, held_out.answers, references)
+    same = _same_class(made, file, ~references)
+    report = _report(out, held_out, came) if not is_artefact(out) else ""
     if as_json:
-        say_json([asdict(row) for row in made.rows])
+        first, *others = ({**asdict(row), "promise": None} for row in made.rows)
+        say_json([{**first, "promise": came and _as_json(came)}, *others])
         return
     console.print(_table(made.rows))
     if len(made.rows) > 1:
@@ -88,8 +101,74 @@ def _evaluate(out: Path, photos: Path, crop: str | None, as_json: bool) -> None:
     say(*metrics.foreign_lines(file.metadata.labels, made.photos))
     if known:
         say(f"{known} of the photos are references themselves, which flatters the accuracy")
+    if came:
+        _print_outcome(came, file)
+    if same:
+        say(words.found_class(same, "photos"))
+    elif not (came or file.metadata.manifest["targets"]):
+        say("nothing tells whether what is found is right: put the photos into class folders")
     if report:
         say(report)
+
+
+def _print_outcome(came: Outcome, file: Artefact) -> None:
+    """Print promise and outcome side by side, and what to make of it."""
+    from pocketknn.export.cli.console import tables
+    from pocketknn.export.cli.console.terminal import console
+    from pocketknn.export.report import outcome_words as words
+
+    manifest, labels = file.metadata.manifest, file.metadata.labels
+    table = tables.table([words.COLUMNS[0]], words.COLUMNS[1:])
+    for row in words.rows(came):
+        table.add_row(*row)
+    console.print(table)
+    say(words.verdict(came), *(f"  {line}" for line in words.reasons(came, manifest)))
+    say(*filter(None, (words.weakest(came, labels), words.advice(came, manifest, labels))))
+
+
+def _as_json(came: Outcome) -> dict[str, Any]:
+    """Promise and outcome for programs."""
+    promise = came.promise
+    return {
+        "promised": promise and promise.accuracy,
+        "promised_interval": promise and list(promise.interval),
+        "accuracy": came.right.value,
+        "interval": list(came.right.interval),
+        "photos": came.right.of,
+        "kept": came.kept if promise else None,
+    }
+
+
+def _in_classes(photos: Sequence[builder.Photo], file: Artefact) -> list[builder.Photo]:
+    """Photos, where a folder of an occasion lies in that of a class the model knows."""
+    rows = file.metadata.rows()
+    known = {*file.metadata.labels, *(str(row["label"]) for row in rows if row["label"])}
+
+    def label_of(photo: builder.Photo) -> str:
+        label = photo.label
+        while label and label not in known:
+            label = label.rpartition("/")[0]
+        return label or photo.label
+
+    return [replace(photo, label=label_of(photo)) for photo in photos]
+
+
+def _same_class(made: Evaluated, file: Artefact, counted: NDArray[np.bool_]) -> SameClass | None:
+    """Of an image search: how often what is found is of the photo's class."""
+    import numpy as np
+
+    from pocketknn.builder.knn.validation.image_search import ELSEWHERE, same_class
+
+    labels = [str(row["label"] or "") for row in file.metadata.rows()]
+    asked = [photo.label for photo in made.photos]
+    if file.metadata.manifest["head"] != "neighbors" or not any(labels) or not any(asked):
+        return None
+    number = {label: place for place, label in enumerate(dict.fromkeys(labels))}
+    actual = np.array([number.get(label, ELSEWHERE) for label in asked])
+    rows = np.flatnonzero(counted & (actual != ELSEWHERE))
+    ids = np.array([number[label] for label in labels])
+    found = np.asarray(made.outputs["indices"], np.int64)
+    return same_class(found[rows], actual[rows], ids) if len(rows) else None
 
 
 def _evaluate_shifts(
@@ -121,6 +200,7 @@ def _evaluate_shifts(
     count = COUNT if sample is None else sample
     found = _photos_of(photos)
     name, file = artefact_of(out)
+    found = _in_classes(found, file)
     with progress("shifting photos", min(count, len(found)), shown=not as_json) as done:
         rows, used = measure(name, file, found, count=count, seed=seed, progress=done)
     if chart is not None:
@@ -134,7 +214,7 @@ def _evaluate_shifts(
     say("class, first, neighbours: the same as for the photos as they are;")
     say("brightness, blur, noise and JPEG are done to the model's square, at its size")
     say(*metrics.foreign_lines(file.metadata.labels, used))
-    if known := _known(used, file):
+    if known := int(_known(used, file).sum()):
         say(f"{known} of the photos are references themselves, which flatters the model")
     if chart is not None:
         say(f"{chart} shows it")
@@ -159,23 +239,21 @@ def _photos_of(place: Path) -> list[builder.Photo]:
     return wanted
 
 
-def _known(photos: Sequence[builder.Photo], file: Artefact) -> int:
-    """How many of the photos are references of a file."""
+def _known(photos: Sequence[builder.Photo], file: Artefact) -> NDArray[np.bool_]:
+    """Which of the photos are references of a file."""
     from pocketknn.builder.references.match import among
 
     return among(photos, [str(row["id"]) for row in file.metadata.rows()])
 
 
-def _report(out: Path, file: Artefact, made: Evaluated, known: int) -> str:
+def _report(out: Path, held_out: HeldOut, came: Outcome | None) -> str:
     """Write the build's report with these photos; a line that says where, or why not."""
     from pocketknn.export.analysis.latency import time_shortly
     from pocketknn.export.formats.requirements import missing
-    from pocketknn.export.report.statistics.answers import HeldOut
     from pocketknn.export.report.write import report_eval
 
     try:
-        held_out = HeldOut.of(made, file.metadata.labels, known)
-        return f"what it errs on is in {report_eval(out, held_out, time_shortly(out))}"
+        return f"what it errs on is in {report_eval(out, held_out, time_shortly(out), came)}"
     except Exception as error:  # whatever drawing and timing raise: the figures are there
         return f"no report was written: {missing(error) or first_line(error)}"
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any
 
 from pocketknn.builder.knn.validation.image_search import SameClass
 from pocketknn.export.report.statistics.outcome import Outcome
 from pocketknn.export.report.wording import interval, of, percent, plural, points
 
-COLUMNS = ("", "accuracy", "95% interval", "measured on")
+COLUMNS = ("", "right", "95% interval", "measured on")
 _NAMED = 5  # classes in a line
 
 
@@ -20,11 +20,8 @@ def rows(found: Outcome) -> list[tuple[str, ...]]:
         ends = "{:.1f} to {:.1f}%".format(*(100 * end for end in promise.interval))
         on = f"{promise.of:,} references, left out"
         said.append(("promised by the build", percent(promise.accuracy), ends, on))
-    right = found.right
-    return [
-        *said,
-        ("on these photos", percent(right.value), interval(right), f"{right.of:,} photos"),
-    ]
+    right, on = found.right, plural(found.right.of, "photo")
+    return [*said, ("on these photos", percent(right.value), interval(right), on)]
 
 
 def verdict(found: Outcome) -> str:
@@ -84,21 +81,21 @@ def reasons(found: Outcome, manifest: dict[str, Any]) -> Iterator[str]:
     )
 
 
-def weakest(found: Outcome, labels: Sequence[str]) -> str:
+def weakest(found: Outcome) -> str:
     """The classes that are clearly below the mean, in a line; "" for none."""
     if not found.weakest:
         return ""
     named = []
     for one in found.weakest[:_NAMED]:
-        taken = "" if one.other is None else f", {one.mistaken} as {labels[one.other]}"
-        named.append(f"{labels[one.label]} ({of(one.right)} right{taken})")
+        taken = "" if one.other is None else f", {one.mistaken} as {found.labels[one.other]}"
+        named.append(f"{found.labels[one.label]} ({of(one.right)} right{taken})")
     more = f"; {len(found.weakest) - _NAMED} more" if len(found.weakest) > _NAMED else ""
     return f"Clearly below the mean: {', '.join(named)}{more}."
 
 
-def advice(found: Outcome, manifest: dict[str, Any], labels: Sequence[str]) -> str:
+def advice(found: Outcome, manifest: dict[str, Any]) -> str:
     """What to do next; "" where nothing is to be done."""
-    names = [labels[one.label] for one in found.weakest[:_NAMED]]
+    names = [found.labels[one.label] for one in found.weakest[:_NAMED]]
     whose = f" of {', '.join(names)}" if names else ""
     if not found.kept and found.difference < 0:
         how = "" if manifest["references"].get("occasions") else ", with --occasions"

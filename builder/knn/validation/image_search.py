@@ -14,8 +14,6 @@ from pocketknn.builder.choices.neighbors import Ints
 if TYPE_CHECKING:
     from pocketknn.builder.knn.fit import Fit
 
-ELSEWHERE = -1  # the number of a class that no reference is of
-
 
 class Copies(NamedTuple):
     """Altered copies of some references.
@@ -83,12 +81,11 @@ def same_class(found: Ints, actual: Ints, label_ids: Ints) -> SameClass:
 
     Args:
         found: (q, k) rows of the references.
-        actual: (q,) class number of each query, `ELSEWHERE` for none of the references'.
+        actual: (q,) class number of each query, which references have.
         label_ids: (n,) class number of each reference.
     """
     right, k = label_ids[found] == actual[:, None], found.shape[1]
-    shares = np.bincount(label_ids, minlength=int(max(label_ids.max(), actual.max())) + 1)
-    chance = np.where(actual == ELSEWHERE, 0.0, shares[actual] / len(label_ids))
+    chance = np.bincount(label_ids)[actual] / len(label_ids)
     return SameClass(
         k=k,
         queries=len(actual),

@@ -71,8 +71,7 @@ def leave_one_out(fit: Fit) -> LeaveOneOut | None:
     k = min(fit.k, fit.space.most)
     errors = _errors(fit.spec, fit.space, k)
     regress = fit.head.NUMBERS
-    if not regress and any(refs.occasions):
-        errors = errors * fewer_mistakes(refs.label_ids, fit.space.together, len(fit.space.folds))
+    errors = errors if regress else errors * _fewer(fit.space)
     named = dict(zip(refs.target_names, np.sqrt(errors).tolist(), strict=regress))
     return LeaveOneOut(
         accuracy=None if regress else float(1 - errors[0]),
@@ -129,10 +128,18 @@ def unprojected(fit: Fit) -> Unprojected | None:
     if spec.soft:  # its own temperature, as its scores lie closer together
         spec = replace(spec, temperature=temperature(plain, fit.k, balanced=bool(spec.balanced)))
     return Unprojected(
-        accuracy=float(1 - _errors(spec, plain, k)[0]) if labelled else None,
+        accuracy=float(1 - _fewer(plain) * _errors(spec, plain, k)[0]) if labelled else None,
         first_equal=float((before[:, 0] == after[:, 0]).mean()),
         recall=float(shared(before, after).mean()),
     )
+
+
+def _fewer(space: Space) -> float:
+    """Which share of the mistakes of a part of the occasions all of them make; 1 without any."""
+    refs = space.references
+    if not any(refs.occasions):
+        return 1.0
+    return fewer_mistakes(refs.label_ids, space.together, len(space.folds))
 
 
 def _errors(spec: Spec, space: Space, k: int) -> Floats:

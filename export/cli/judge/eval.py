@@ -17,13 +17,15 @@ from pocketknn.export.cli.console.text import say, say_json, shown
 from pocketknn.export.cli.inapplicable import refuse
 from pocketknn.export.cli.options import BuildOrFile, Json
 
+_COMPARED = ("first", "neighbours")
+
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
     from rich.table import Table
 
     from pocketknn.builder.knn.validation.image_search import SameClass
-    from pocketknn.export.analysis.evaluation import Evaluated, Evaluation
+    from pocketknn.export.analysis.evaluation import Evaluation
     from pocketknn.export.analysis.robustness.measure import Shifted
     from pocketknn.export.manifest.artefact import Artefact
     from pocketknn.export.report.statistics.answers import HeldOut
@@ -76,7 +78,6 @@ def _evaluate(out: Path, photos: Path, crop: str | None, as_json: bool) -> None:
     from pocketknn.export.parity import metrics
     from pocketknn.export.report import outcome_words as words
     from pocketknn.export.report.statistics.answers import HeldOut
-    from pocketknn.export.report.statistics.outcome import outcome
 
     if crop is not None and crop not in CROPS:
         raise InputError(f"unknown crop {crop!r}; choose from {', '.join(CROPS)}")
@@ -87,8 +88,7 @@ def _evaluate(out: Path, photos: Path, crop: str | None, as_json: bool) -> None:
     references = _known(made.photos, file)
     known = int(references.sum())
     held_out = HeldOut.of(made, file.metadata.labels, known)
-    came = outcome(file.metadata.manifest, held_out.answers, references)
-    same = _same_class(made, file, ~references)
+    came, same = _outcome(held_out, file, references)
     report = _report(out, held_out, came) if not is_artefact(out) else ""
     if as_json:
         first, *others = ({**asdict(row), "promise": None} for row in made.rows)
@@ -117,13 +117,13 @@ def _print_outcome(came: Outcome, file: Artefact) -> None:
     from pocketknn.export.cli.console.terminal import console
     from pocketknn.export.report import outcome_words as words
 
-    manifest, labels = file.metadata.manifest, file.metadata.labels
+    manifest = file.metadata.manifest
     table = tables.table([words.COLUMNS[0]], words.COLUMNS[1:])
     for row in words.rows(came):
         table.add_row(*row)
     console.print(table)
     say(words.verdict(came), *(f"  {line}" for line in words.reasons(came, manifest)))
-    say(*filter(None, (words.weakest(came, labels), words.advice(came, manifest, labels))))
+    say(*filter(None, (words.weakest(came), words.advice(came, manifest))))
 
 
 def _as_json(came: Outcome) -> dict[str, Any]:
@@ -153,22 +153,36 @@ def _in_classes(photos: Sequence[builder.Photo], file: Artefact) -> list[builder
     return [replace(photo, label=label_of(photo)) for photo in photos]
 
 
-def _same_class(made: Evaluated, file: Artefact, counted: NDArray[np.bool_]) -> SameClass | None:
-    """Of an image search: how often what is found is of the photo's class."""
+def _outcome(
+    held_out: HeldOut, file: Artefact, references: NDArray[np.bool_]
+) -> tuple[Outcome | None, SameClass | None]:
+    """Promise and outcome; of an image search also how often what is found is of a photo's class.
+
+    Args:
+        held_out: the photos, and what the file made of them.
+        file: of the build.
+        references: (q,) which of the photos are references.
+    """
     import numpy as np
 
-    from pocketknn.builder.knn.validation.image_search import ELSEWHERE, same_class
+    from pocketknn.builder.knn.validation.image_search import same_class
+    from pocketknn.export.report.statistics.answers import NO_CLASS, numbers_of
+    from pocketknn.export.report.statistics.outcome import outcome
 
-    labels = [str(row["label"] or "") for row in file.metadata.rows()]
-    asked = [photo.label for photo in made.photos]
-    if file.metadata.manifest["head"] != "neighbors" or not any(labels) or not any(asked):
-        return None
-    number = {label: place for place, label in enumerate(dict.fromkeys(labels))}
-    actual = np.array([number.get(label, ELSEWHERE) for label in asked])
-    rows = np.flatnonzero(counted & (actual != ELSEWHERE))
-    ids = np.array([number[label] for label in labels])
-    found = np.asarray(made.outputs["indices"], np.int64)
-    return same_class(found[rows], actual[rows], ids) if len(rows) else None
+    manifest, answers = file.metadata.manifest, held_out.answers
+    if answers.labels:
+        return outcome(
+            manifest, answers.labels, answers.actual, answers.predicted, references
+        ), None
+    of_rows = [str(row["label"] or "") for row in file.metadata.rows()]
+    labels = [*dict.fromkeys(of_rows)]
+    if manifest["head"] != "neighbors" or "" in labels:
+        return None, None
+    actual = numbers_of([one.label for one in held_out.photos], labels)
+    ids, found = numbers_of(of_rows, labels), answers.found.indices
+    came = outcome(manifest, labels, actual, ids[found[:, 0]], references)
+    counted = np.flatnonzero(~references & (actual != NO_CLASS))
+    return came, same_class(found[counted], actual[counted], ids) if came else None
 
 
 def _evaluate_shifts(
@@ -273,7 +287,12 @@ def _table(rows: Sequence[Evaluation]) -> Table:
     headings = [name for name, shares in measured.items() if None not in shares]
     table = tables.table(["artefact", "crop"], ["photos", *headings])
     for number, row in enumerate(rows):
-        cells = [f"{measured[name][number]:.1%}" for name in headings]
+        # The first is what the others are compared with: it agrees with itself by construction.
+        shares = {
+            name: "–" if name in _COMPARED and not number else f"{measured[name][number]:.1%}"
+            for name in headings
+        }
+        cells = [*shares.values()]
         table.add_row(Text(shown(row.name)), row.crop, str(row.photos), *cells)
     return table
 

@@ -99,7 +99,8 @@ def _remarks(study: Study) -> Iterator[str]:
 def _occasions(occasions: dict[str, Any]) -> Iterator[str]:
     yield (
         f"The photos are of {plural(occasions['count'], 'occasion')}, which are left out as a"
-        " whole: the accuracy is that for occasions the model has not seen."
+        " whole: the accuracy is that for occasions the model has not seen. It allows for the"
+        " occasion that was missing each time, which the tables below do not."
     )
     if names := occasions["classes_of_one"]:
         yield (

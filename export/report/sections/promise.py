@@ -12,15 +12,16 @@ def promise(study: Study) -> Section | None:
     found = study.outcome
     if found is None or study.held_out is None:
         return None
-    labels = study.held_out.answers.labels
     said = (
         words.verdict(found),
         *words.reasons(found, study.manifest),
-        words.weakest(found, labels),
-        words.advice(found, study.manifest, labels),
+        words.weakest(found),
+        words.advice(found, study.manifest),
     )
     table = Table(
-        caption="The share of pictures whose true class won",
+        caption="The share of pictures whose true class won"
+        if study.fit.head.CLASSES
+        else "The share of pictures whose nearest reference is of their class",
         columns=words.COLUMNS,
         rows=tuple(words.rows(found)),
     )

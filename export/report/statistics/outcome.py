@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from pocketknn.builder.choices.neighbors import Ints
 from pocketknn.builder.spec import UNKNOWN
 
-from .answers import NO_CLASS, Answers
-from .shares import Recall, Share, recalls
+from .answers import NO_CLASS
+from .shares import Recall, Share, confusion, recalls
 
 _UNLIKELY = 0.01  # chance that a class is found so seldom if it were as easy as all
 
@@ -36,9 +38,11 @@ class Outcome:
     """Promise and outcome.
 
     Attributes:
+        labels: what the numbers of classes stand for.
         promise: None where the build could not measure itself.
         right: of the photos whose class the model knows, and which are no references themselves;
-            one that is answered `unknown` counts as wrong.
+            one that is answered `unknown` counts as wrong. Of an image search the class of the
+            nearest reference is the answer.
         unknown: how many of them were answered so; None without rejection.
         expected_unknown: share of its references that the build rejected.
         weakest: the classes that are clearly below the mean, the weakest first.
@@ -46,6 +50,7 @@ class Outcome:
             references.
     """
 
+    labels: tuple[str, ...]
     promise: Promise | None
     right: Share
     unknown: Share | None
@@ -81,7 +86,12 @@ class Outcome:
 
 def promise_of(manifest: dict[str, Any]) -> Promise | None:
     """What a manifest promises; None where it does not."""
-    loo = manifest["references"]["leave_one_out"]
+    references = manifest["references"]
+    if manifest["head"] == "neighbors":
+        same = (references.get("image_search") or {}).get("same_class")
+        loo = same and {"accuracy": same["first"], "queries": same["queries"]}
+    else:
+        loo = references["leave_one_out"]
     if not loo or loo["accuracy"] is None or not loo["queries"]:
         return None
     share = Share(count=round(loo["accuracy"] * loo["queries"]), of=loo["queries"])
@@ -90,48 +100,50 @@ def promise_of(manifest: dict[str, Any]) -> Promise | None:
 
 
 def outcome(
-    manifest: dict[str, Any], answers: Answers, references: NDArray[np.bool_]
+    manifest: dict[str, Any],
+    labels: Sequence[str],
+    actual: Ints,
+    answered: Ints,
+    references: NDArray[np.bool_],
 ) -> Outcome | None:
     """Hold what came against what was promised.
 
     Args:
         manifest: of the build.
-        answers: to photos, with their true classes.
+        labels: what the numbers of classes stand for.
+        actual: (q,) the true class of each photo, `NO_CLASS` for one that the model does not know.
+        answered: (q,) the class that it was answered with.
         references: (q,) which of the photos are references.
 
     Returns:
         None where no photo counts.
     """
-    if not answers.labels:
-        return None
-    foreign = answers.actual == NO_CLASS
+    foreign = actual == NO_CLASS
     rows = np.flatnonzero(~foreign & ~references)
     if not len(rows):
         return None
-    actual, said = answers.actual[rows], answers.predicted[rows]
+    actual, said = actual[rows], answered[rows]
     right = Share(count=int((actual == said).sum()), of=len(rows))
     reject, unknown = manifest["reject"], None
-    if reject and answers.labels[-1] == UNKNOWN:
-        unknown = Share(count=int((said == len(answers.labels) - 1).sum()), of=len(rows))
+    if reject and labels[-1] == UNKNOWN:
+        unknown = Share(count=int((said == len(labels) - 1).sum()), of=len(rows))
     return Outcome(
+        labels=tuple(labels),
         promise=promise_of(manifest),
         right=right,
         unknown=unknown,
         expected_unknown=(reject or {}).get("known") or 0.0,
-        weakest=_weakest(answers, rows, right),
+        weakest=_weakest(actual, said, len(labels), right),
         left_out=(int(foreign.sum()), int((references & ~foreign).sum())),
     )
 
 
-def _weakest(answers: Answers, rows: NDArray[np.int64], right: Share) -> tuple[Recall, ...]:
+def _weakest(actual: Ints, answered: Ints, size: int, right: Share) -> tuple[Recall, ...]:
     from scipy.stats import binom
 
-    size = len(answers.labels)
-    pairs = answers.actual[rows] * size + answers.predicted[rows]
-    found = recalls(np.bincount(pairs, minlength=size**2).reshape(size, size))
     return tuple(
         one
-        for one in found
+        for one in recalls(confusion(actual, answered, size))
         if one.right.value < right.value
         and binom.cdf(one.right.count, one.right.of, right.value) < _UNLIKELY
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Callable, Mapping
 from itertools import islice
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +16,8 @@ from pocketknn.builder.embedding.local import run
 from pocketknn.builder.knn.validation.image_search import Copies
 from pocketknn.builder.photos.photo import drawn
 
-from .material import Material
+if TYPE_CHECKING:
+    from .material import Material
 
 _PHOTOS = 60  # each of which is embedded three times, in seconds
 _KEPT, _QUALITY = 0.85, 50  # of the sides; of a JPEG

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pocketknn.builder.knn.validation.image_search import SameClass
-from pocketknn.export.report.statistics.outcome import Outcome
 from pocketknn.export.report.wording import interval, of, percent, plural, points
+
+if TYPE_CHECKING:
+    from pocketknn.export.report.statistics.outcome import Outcome
 
 COLUMNS = ("", "right", "95% interval", "measured on")
 _NAMED = 5  # classes in a line

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +14,9 @@ from pocketknn.builder.knn.fit import Fit
 from pocketknn.builder.photos.photo import Photo
 from pocketknn.export.report.blocks import Picture
 from pocketknn.export.report.statistics.answers import Answers, HeldOut, of_references
-from pocketknn.export.report.statistics.outcome import Outcome
+
+if TYPE_CHECKING:
+    from pocketknn.export.report.statistics.outcome import Outcome
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -50,11 +50,9 @@ def apart(fit: Fit) -> Apart | None:
     places, near = _answered_together(space, queries, found.first(fit.k))
     if not len(places):
         return None
-    actual = ids[queries[places]]
-    before, after = (
-        winners(answers(fit.spec, space, one)) == actual
-        for one in (Neighbors(*(column[places] for column in found.first(fit.k))), near)
-    )
+    actual, found = ids[queries[places]], found.first(fit.k)
+    alone = Neighbors(found.scores[places], found.indices[places])
+    before, after = (winners(answers(fit.spec, space, one)) == actual for one in (alone, near))
     better, worse = int((after & ~before).sum()), int((before & ~after).sum())
     gain = (better - worse) / len(queries)
     if better - worse <= 2 * np.sqrt(better + worse) or gain < _LEAST:

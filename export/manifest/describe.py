@@ -12,7 +12,7 @@ from typing import Any
 
 from pocketknn.builder.backbones.backbone import Backbone
 from pocketknn.builder.knn.fit import Fit
-from pocketknn.builder.knn.validation.leave_one_out import Unprojected
+from pocketknn.builder.knn.validation.leave_one_out import LeaveOneOut, Unprojected
 from pocketknn.builder.knn.validation.occasions import described
 from pocketknn.builder.photos.pixels.colour import COLOUR, DEPTH
 from pocketknn.builder.photos.pixels.decode import RESAMPLE
@@ -112,7 +112,7 @@ def _described(fit: Fit, graph: Mapping[str, Any], figures: Figures) -> dict[str
             "per_label": references.counts,
             "duplicates": references.duplicates(),
             "contradictions": [list(pair) for pair in references.contradictions()],
-            "leave_one_out": asdict(figures.leave_one_out) if figures.leave_one_out else None,
+            "leave_one_out": _left_out(figures.leave_one_out),
             "figures_of": None,
             **({"image_search": asdict(search)} if (search := figures.image_search) else {}),
             **({"apart": asdict(figures.apart)} if figures.apart else {}),
@@ -120,6 +120,17 @@ def _described(fit: Fit, graph: Mapping[str, Any], figures: Figures) -> dict[str
         },
         "versions": {"python": platform.python_version()} | installed("pocketknn", *PACKAGES),
     }
+
+
+def _left_out(measured: LeaveOneOut | None) -> dict[str, Any] | None:
+    """What JSON gives back for it: lists, and no tuples."""
+    if measured is None:
+        return None
+    said = asdict(measured)
+    said["interval"] = measured.interval and list(measured.interval)
+    ends = measured.rmse_interval
+    said["rmse_interval"] = ends and {name: list(pair) for name, pair in ends.items()}
+    return said
 
 
 def _description(fit: Fit, backbone: dict[str, Any] | None, given: dict[str, Any]) -> str:

@@ -124,7 +124,19 @@ INSIDE: dict[str, Any] = {
         "duplicates": int,
         "contradictions": Each(list, [str, str]),
         "leave_one_out": Maybe(
-            {"accuracy": _SHARE, "rmse": _ERRORS, "k": int, "queries": int, "folds": Added(int)}
+            {
+                "accuracy": _SHARE,
+                "interval": Added(Maybe([NUMBER, NUMBER])),
+                "chance": Added(_SHARE),
+                "by_class": Added(_SHARE),
+                "verdict": Added(_TEXT),
+                "rmse": _ERRORS,
+                "rmse_interval": Added(Maybe(Each(dict, [NUMBER, NUMBER]))),
+                "rmse_of_mean": Added(_ERRORS),
+                "k": int,
+                "queries": int,
+                "folds": Added(int),
+            }
         ),
         "figures_of": Added(Maybe(int)),
         "image_search": Added(

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from pocketknn.export.report.statistics.shares import Share
 
+APART = 0.05  # by which the accuracy of classes must differ from that of photos to be told
+
 
 def percent(share: float) -> str:
     """A share as people read it."""

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 from pocketknn.builder.choices.searches import SEARCHES
 from pocketknn.builder.embedding.embedded import Skipped
+from pocketknn.builder.knn.validation.promise import TOO_FEW
 from pocketknn.export.output.names import REPORT
 from pocketknn.export.pipeline.request import skipped_lines
 from pocketknn.export.report.outcome_words import image_search
-from pocketknn.export.report.wording import counted, projected, together
+from pocketknn.export.report.wording import APART, counted, projected, together
 
 from .text import command_line
 
@@ -129,19 +130,40 @@ def _model(manifest: dict[str, Any]) -> Iterator[str]:
 
 def _accuracy(references: dict[str, Any]) -> Iterator[str]:
     if loo := references["leave_one_out"]:
-        quality = f"accuracy {loo['accuracy']:.1%}" if loo["rmse"] is None else _errors(loo["rmse"])
-        sample = "" if loo["queries"] == references["count"] else f" over {loo['queries']} of them"
-        if folds := loo.get("folds"):  # whose k is what is left of the build's, and says nothing
-            yield f"{folds}-fold cross-validation: {quality}{sample}"
-        else:
-            yield f"leave-one-out {quality} (k = {loo['k']}){sample}"
+        yield from _errors(loo) if loo["rmse"] is not None else _shares(loo)
+        yield f"  {_measured(loo, references['count'])}"
+    elif len(references["per_label"]) > 1:
+        yield f"accuracy: {TOO_FEW}; it takes two photos of a class, the second to ask for"
     if of := references.get("figures_of"):
         yield f"  these figures are those of its build, which had {of} references"
 
 
-def _errors(rmse: dict[str, float]) -> str:
-    errors = ", ".join(f"{name} {error:.4g}" for name, error in rmse.items())
-    return f"root mean squared error: {errors}"
+def _shares(loo: dict[str, Any]) -> Iterator[str]:
+    """As in "accuracy 83 % (76 to 88 %; chance 20 %): good"; builds before said the first only."""
+    said, apart = f"accuracy {loo['accuracy']:.1%}", loo.get("by_class")
+    if loo.get("interval") and loo.get("chance") is not None:
+        low, high = loo["interval"]
+        said += f" ({100 * low:.0f} to {high:.0%}; chance {loo['chance']:.0%})"
+    yield said + (f": {loo['verdict']}" if loo.get("verdict") else "")
+    if apart is not None and abs(apart - loo["accuracy"]) >= APART:
+        yield f"  classes differ in size: the mean of their accuracies is {apart:.1%}"
+
+
+def _errors(loo: dict[str, Any]) -> Iterator[str]:
+    for name, error in loo["rmse"].items():
+        said = f"{name}: root mean squared error {error:.4g}"
+        ends, mean = ((loo.get(key) or {}).get(name) for key in ("rmse_interval", "rmse_of_mean"))
+        if ends and mean is not None:
+            said += f" ({ends[0]:.4g} to {ends[1]:.4g}; always saying the mean {mean:.4g})"
+        yield said
+
+
+def _measured(loo: dict[str, Any], count: int) -> str:
+    """How, in a few words."""
+    sample = "" if loo["queries"] == count else f"; {loo['queries']} of them were asked for"
+    if folds := loo.get("folds"):
+        return f"out of fold: each of {folds} parts answered by a model of the others{sample}"
+    return f"each reference answered by its {loo['k']} nearest others{sample}"
 
 
 def _projection(projection: dict[str, Any] | None) -> Iterator[str]:

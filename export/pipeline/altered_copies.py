@@ -19,7 +19,7 @@ from pocketknn.builder.photos.photo import drawn
 if TYPE_CHECKING:
     from .material import Material
 
-_PHOTOS = 60  # each of which is embedded three times, in seconds
+_PHOTOS = 60  # each of which is embedded four times, in seconds
 _KEPT, _QUALITY = 0.85, 50  # of the sides; of a JPEG
 Pixels = NDArray[np.uint8]
 
@@ -64,4 +64,5 @@ _CHANGES: dict[str, Callable[[Pixels], Pixels]] = {
     "mirrored": _mirrored,
     "cropped": _cropped,
     "encoded again": _encoded,
+    "all three": lambda square: _encoded(_cropped(_mirrored(square))),
 }

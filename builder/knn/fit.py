@@ -162,8 +162,10 @@ class Fit:
         said = np.empty((len(queries), 0))
         if self.head.NUMBERS or self.references.labels:
             said = answers_of_others(self.spec, space, k)
-        fewer = fewer_mistakes(space) if whole and not self.head.NUMBERS else 1.0
-        return OutOfFold(queries, near.first(k), said, len(space.folds), fewer)
+        parts, fewer = len(space.folds), 1.0
+        if whole and not self.head.NUMBERS:
+            fewer = fewer_mistakes(self.references.label_ids, space.together, parts)
+        return OutOfFold(queries, near.first(k), said, parts, fewer)
 
     @property
     def names(self) -> tuple[str, ...]:

@@ -16,7 +16,6 @@ _MOST_PARTS = 10
 _LEARNING = 1 / 4
 
 if TYPE_CHECKING:
-    from pocketknn.builder.knn.metric_space import Space
     from pocketknn.builder.references.references import References
 
 
@@ -90,14 +89,15 @@ def parts_of(label_ids: Ints, whole: Ints) -> int:
     return int(np.clip(np.median(_of_class(label_ids, whole)), 2, _MOST_PARTS))
 
 
-def fewer_mistakes(space: Space) -> float:
+def fewer_mistakes(label_ids: Ints, whole: Ints, parts: int) -> float:
     """Which share of the mistakes made without an occasion are made with all of them.
 
     Args:
-        space: references with occasions, left out in its folds.
+        label_ids: (n,) class numbers; empty where there are no classes.
+        whole: (n,) numbers of what is left out together.
+        parts: in how many parts it was.
     """
-    each = np.median(_of_class(space.references.label_ids, space.together))
-    parts = min(len(space.folds), each)
+    parts = int(min(parts, np.median(_of_class(label_ids, whole))))
     return float((1 - 1 / parts) ** _LEARNING) if parts > 1 else 1.0
 
 

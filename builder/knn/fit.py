@@ -16,6 +16,7 @@ from pocketknn.builder.choices.neighbors import Floats, Neighbors
 from pocketknn.builder.choices.protocols import Head, Metric, Voting
 from pocketknn.builder.choices.searches.index import Index
 from pocketknn.builder.choices.votes import VOTES
+from pocketknn.builder.knn.validation.occasions import fewer_mistakes
 from pocketknn.builder.knn.validation.out_of_fold import OutOfFold, one_of_each
 from pocketknn.builder.references.references import References
 from pocketknn.builder.spec import UNKNOWN, Spec
@@ -152,7 +153,8 @@ class Fit:
     def out_of_fold(self) -> OutOfFold:
         """What the references answer when they are left out, before any rejection."""
         space, k = self.space, min(self.k, self.space.most)
-        refit = self.refit
+        whole = any(self.references.occasions)
+        refit = None if whole else self.refit
         if refit is not None and space.refit is not None and self.head.CLASSES:
 
             def ask(others: References, queries: NDArray[np.floating]) -> tuple[Neighbors, Floats]:
@@ -166,7 +168,10 @@ class Fit:
         said = np.empty((len(queries), 0))
         if self.head.NUMBERS or self.references.labels:
             said = answers_of_others(self.spec, space, k)
-        return OutOfFold(queries, near.first(k), said, len(space.folds))
+        parts, fewer = len(space.folds), 1.0
+        if whole and not self.head.NUMBERS:
+            fewer = fewer_mistakes(self.references.label_ids, space.together, parts)
+        return OutOfFold(queries, near.first(k), said, parts, fewer)
 
     @property
     def names(self) -> tuple[str, ...]:

@@ -41,12 +41,13 @@ def space_of(spec: Spec, references: References) -> Space:
         projection = _projection(spec, references.vectors, references.label_ids)
     if projection is not None and projection.by == "classes":
         projection = projection.padded(_width(len(projection.bias), references.dim))
+    folded = projection is not None or spec.soft or any(references.occasions)
     return Space(
         references=references,
         metric=spec.metric,
         projection=projection,
         seed=spec.seed,
-        refit=partial(_refitted, spec) if projection is not None or spec.soft else None,
+        refit=partial(_refitted, spec) if folded else None,
     )
 
 

@@ -19,6 +19,7 @@ from pocketknn.builder.knn.metric_space import Space
 from pocketknn.builder.knn.projected import space_of
 from pocketknn.builder.knn.temperature import temperature
 from pocketknn.builder.knn.validation.folds import groups, stratified
+from pocketknn.builder.knn.validation.occasions import check_occasions, together
 from pocketknn.builder.references.references import References
 from pocketknn.builder.spec import Spec
 
@@ -105,7 +106,7 @@ def tune(
             by_example=tuple(each for _, _, each in values),
         )
         for tried, values in measured.items()
-        if len(values) == folds  # a projection may be too wide for the memory in some folds only
+        if len(values) == len(splits)  # a projection may be too wide for memory in some folds only
     ]
     if not trials:
         raise InputError(f"nothing of the grid is left; {next(iter(notes))}")
@@ -156,6 +157,8 @@ def _splits(
     references: References, folds: int, seed: int, regress: bool
 ) -> list[tuple[Ints, Ints]]:
     """Rows of the training part and of the fold, for each fold."""
+    if any(references.occasions):
+        return _splits_by_occasion(references, folds, seed)
     if regress:
         return stratified(len(references), folds, seed, None, None)
     # By name: neither the order of the classes nor one without examples may change the parts.
@@ -164,6 +167,19 @@ def _splits(
     pictures = groups(references.vectors, references.sha256, references.label_ids)
     together = len(np.unique(pictures)) < len(references)  # or views would answer for each other
     return stratified(len(references), folds, seed, classes, pictures if together else None)
+
+
+def _splits_by_occasion(references: References, folds: int, seed: int) -> list[tuple[Ints, Ints]]:
+    """As many parts as there are occasions, or `folds` of them."""
+    from pocketknn.builder.knn.validation import folds as parts
+
+    check_occasions(references)
+    n, ids = len(references), references.label_ids
+    whole = together(references, groups(references.vectors, references.sha256, ids))
+    found = parts.folds(ids, whole, seed, most=n, parts=folds, across=True)
+    if len(found) < 2:
+        raise InputError("the occasions make no two folds; take photos on further occasions")
+    return [(np.delete(np.arange(n), test), test) for test in found]
 
 
 def _votes(spec: Spec, names: Sequence[str], *, both: bool) -> list[tuple[str, bool]]:

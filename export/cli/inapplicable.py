@@ -11,7 +11,7 @@ from pocketknn import builder
 from pocketknn.builder.errors import InputError
 
 _COLUMNS = ("path_column", "label_column")
-_OF_PHOTOS = ("exclude", "limit", *_COLUMNS, "target_column")
+_OF_PHOTOS = ("exclude", "limit", *_COLUMNS, "target_column", "occasions")
 _EMBEDDED = "is for photos, and {} holds references, which were embedded before"
 
 

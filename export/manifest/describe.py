@@ -13,6 +13,7 @@ from typing import Any
 from pocketknn.builder.backbones.backbone import Backbone
 from pocketknn.builder.knn.fit import Fit
 from pocketknn.builder.knn.validation.leave_one_out import LeaveOneOut, Unprojected
+from pocketknn.builder.knn.validation.occasions import described
 from pocketknn.builder.photos.pixels.colour import COLOUR, DEPTH
 from pocketknn.builder.photos.pixels.decode import RESAMPLE
 from pocketknn.builder.references.references import References
@@ -113,6 +114,9 @@ def _described(fit: Fit, graph: Mapping[str, Any], figures: Figures) -> dict[str
             "contradictions": [list(pair) for pair in references.contradictions()],
             "leave_one_out": _left_out(figures.leave_one_out),
             "figures_of": None,
+            **({"image_search": asdict(search)} if (search := figures.image_search) else {}),
+            **({"apart": asdict(figures.apart)} if figures.apart else {}),
+            **({"occasions": occasions} if (occasions := described(references)) else {}),
         },
         "versions": {"python": platform.python_version()} | installed("pocketknn", *PACKAGES),
     }

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pocketknn.builder.knn.fit import Fit
-from pocketknn.builder.knn.validation import rejection
+from pocketknn.builder.knn.validation import image_search, rejection
+from pocketknn.builder.knn.validation.apart import Apart, apart
+from pocketknn.builder.knn.validation.image_search import Copies, ImageSearch
 from pocketknn.builder.knn.validation.leave_one_out import (
     LeaveOneOut,
     Unprojected,
@@ -26,22 +29,34 @@ class Figures:
         leave_one_out: how well each reference is answered by the others.
         unprojected: what the projection costs.
         rejection: what the threshold rejects.
+        apart: how much too good the accuracy would have looked if photos that belong together had
+            answered for each other.
+        image_search: how good the neighbours are, where they are the answer.
     """
 
     leave_one_out: LeaveOneOut | None = None
     unprojected: Unprojected | None = None
     rejection: Rejection | None = None
+    apart: Apart | None = None
+    image_search: ImageSearch | None = None
 
 
-def measure(fit: Fit, strangers: NDArray[np.floating] | None = None) -> Figures:
+def measure(
+    fit: Fit,
+    strangers: NDArray[np.floating] | None = None,
+    copies: Mapping[str, Copies] | None = None,
+) -> Figures:
     """Measure a fit on its own references.
 
     Args:
         fit: the choices and the stored examples.
         strangers: embeddings (q, d) of pictures of no class, to measure rejection on.
+        copies: altered copies of some references, for a search to find their originals.
     """
     return Figures(
         leave_one_out=leave_one_out(fit),
         unprojected=unprojected(fit),
         rejection=rejection.measure(fit, strangers),
+        apart=apart(fit),
+        image_search=image_search.measure(fit, copies),
     )

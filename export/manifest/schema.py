@@ -51,6 +51,7 @@ NUMBER = (int, float)
 _SHARE = Maybe(NUMBER)
 _TEXT = Maybe(str)
 _ERRORS = Maybe(Each(dict, NUMBER))  # of each target
+_FOUND = {"queries": int, "first": NUMBER, "among": NUMBER}
 _POINT = {"kept": int, "accuracy": _SHARE, "rmse": _ERRORS}
 INSIDE: dict[str, Any] = {
     "head": str,
@@ -138,6 +139,14 @@ INSIDE: dict[str, Any] = {
             }
         ),
         "figures_of": Added(Maybe(int)),
+        "image_search": Added(
+            {
+                "same_class": Maybe(_FOUND | {"k": int, "chance": NUMBER, "chance_among": NUMBER}),
+                "copies": Each(dict, _FOUND),
+            }
+        ),
+        "apart": Added({"photos": int, "gain": NUMBER}),
+        "occasions": Added({"count": int, "photos": int, "classes_of_one": Each(list, str)}),
     },
     "condensed": Added(
         Maybe(

@@ -20,6 +20,7 @@ from pocketknn.export.parity import test_inputs
 from pocketknn.export.sizes import budget
 from pocketknn.export.sizes.estimate import Plan
 
+from .altered_copies import altered_copies
 from .export import Export, export, planned
 from .material import Material, material
 from .request import Request, Watch
@@ -81,6 +82,7 @@ def build(
         against=against,
         calibration=ranges,
         strangers=found.strangers,
+        copies=altered_copies(found),
         options=options,
         formats=formats,
         skipped=[one if request.with_names else replace(one, name="") for one in found.skipped],

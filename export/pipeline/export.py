@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from pocketknn.builder.embedding.embedded import Skipped
 from pocketknn.builder.errors import InputError
 from pocketknn.builder.knn.fit import Fit
 from pocketknn.builder.knn.resolve import fit
+from pocketknn.builder.knn.validation.image_search import Copies
 from pocketknn.builder.references.references import References
 from pocketknn.builder.selection.condense import Condensed
 from pocketknn.builder.spec import AUTO, Spec
@@ -70,6 +71,7 @@ def export(
     against: Queries | None = None,
     calibration: NDArray[np.uint8] | None = None,
     strangers: NDArray[np.floating] | None = None,
+    copies: Mapping[str, Copies] | None = None,
     options: Options | None = None,
     formats: Sequence[str] | None = None,
     skipped: Sequence[Skipped] = (),
@@ -93,6 +95,7 @@ def export(
         calibration: pictures (n, H, W, 3) that int8 takes its ranges from, others than those of
             `against`, or they would judge themselves; noise, with a line, when None.
         strangers: embeddings (q, d) of what is of no class, to measure rejection on.
+        copies: altered copies of some references, for a search to find their originals.
         options: how the files are written.
         formats: names in `FORMATS`; None for all, but Core ML where coremltools is not installed.
         skipped: the pictures that were left out, for the manifest.
@@ -109,7 +112,7 @@ def export(
     out, options = Path(out), options or Options()
     formats = writable(note) if formats is None else formats
     fitted, precision = _settle(spec, references, backbone, options, formats)
-    metadata = describe(fitted, backbone, precision, measure(fitted, strangers), options)
+    metadata = describe(fitted, backbone, precision, measure(fitted, strangers, copies), options)
     if against is None:
         count = test_inputs.COUNT
         against = test_inputs.made_up(references.vectors, backbone, count=count, seed=spec.seed)

@@ -17,6 +17,7 @@ from pocketknn.builder.embedding.local import embed
 from pocketknn.builder.embedding.ray.connection import Cluster
 from pocketknn.builder.errors import InputError
 from pocketknn.builder.knn.memory import check_room, warn_of_converting
+from pocketknn.builder.knn.validation.occasions import check_occasions
 from pocketknn.builder.photos.find import find
 from pocketknn.builder.photos.photo import Photo
 from pocketknn.builder.photos.pixels.decode import Squares
@@ -108,6 +109,7 @@ def _of_photos(
     )
     embedded = run(found, squares=squares)
     references = embedded.references(classes, selection.target_columns or None)
+    check_occasions(references)
     if request.strict and (pairs := references.contradictions()):
         raise InputError("the same picture is in two classes: {} and {}".format(*pairs[0]))
     return Material(
@@ -132,6 +134,7 @@ def _of_references(
     if request.cluster is not None:
         raise InputError(f"{place} is embedded already; leave out --engine ray")
     references = read_collection(place, request.selection.classes())
+    check_occasions(references)
     warn_of_converting(watch.note)
     others = _strangers(request, watch)
     watch.step("loading the backbone", 1)

@@ -30,6 +30,7 @@ class Selection:
         path_column: of a table.
         label_column: of a table, or None for "label" where there is one.
         target_columns: of a table, for regression.
+        occasions: how photos of one occasion are told, as `find` takes it.
         labels: a file of classes, one a line, that fixes their order; or None for sorted.
         exclude: patterns of names to leave out.
         limit: at most so many photos of each class.
@@ -39,6 +40,7 @@ class Selection:
     path_column: str = "path"
     label_column: str | None = None
     target_columns: tuple[str, ...] = ()
+    occasions: str | None = None
     labels: Path | None = None
     exclude: tuple[str, ...] = ()
     limit: int | None = None
@@ -54,6 +56,7 @@ class Selection:
             path_column=self.path_column,
             label_column=self.label_column,
             target_columns=self.target_columns,
+            occasions=self.occasions,
             exclude=self.exclude,
             limit=self.limit,
             note=note,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +23,9 @@ from pocketknn.export.report.statistics.curves import (
 from pocketknn.export.report.statistics.data_issues import Suspect, suspects
 from pocketknn.export.report.statistics.forecast import Forecast, forecast, others_left
 
+if TYPE_CHECKING:
+    from pocketknn.export.report.statistics.outcome import Outcome
+
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Study:
@@ -34,6 +37,7 @@ class Study:
         timings: of the files, as rows of a table; none where none could be taken.
         photos: the photo of each reference, where they are at hand.
         held_out: other photos, or None.
+        outcome: what the build promised, and what came on them; None where that is no question.
         strangers: embeddings (s, d) of pictures of no class, or None.
     """
 
@@ -42,6 +46,7 @@ class Study:
     timings: Sequence[tuple[str, ...]] = ()
     photos: Sequence[Photo] = ()
     held_out: HeldOut | None = None
+    outcome: Outcome | None = None
     strangers: NDArray[np.floating] | None = None
 
     @cached_property

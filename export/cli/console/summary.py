@@ -10,13 +10,15 @@ from pocketknn.builder.embedding.embedded import Skipped
 from pocketknn.builder.knn.validation.promise import TOO_FEW
 from pocketknn.export.output.names import REPORT
 from pocketknn.export.pipeline.request import skipped_lines
-from pocketknn.export.report.wording import APART, projected
+from pocketknn.export.report.outcome_words import image_search
+from pocketknn.export.report.wording import APART, counted, projected, together
 
 from .text import command_line
 
 if TYPE_CHECKING:
     from pocketknn.export.pipeline.export import Export
 
+_NAMED = 5  # classes in a line
 _ONE_CLASS = "warning: there is one class only, so every picture will be put into it"
 
 
@@ -27,7 +29,8 @@ def facts(manifest: dict[str, Any], skipped: Sequence[Skipped]) -> list[str]:
         *_references(manifest),
         *skipped_lines(skipped, all_in=", all in manifest.json"),
         *_model(manifest),
-        *_accuracy(manifest["references"]),
+        *(image_search if manifest["head"] == "neighbors" else _accuracy)(manifest["references"]),
+        *filter(None, [f"  {line}" if (line := together(manifest["references"])) else ""]),
         *_projection(manifest["projection"]),
         *_search(manifest["search"]),
         *_rejection(manifest["reject"]),
@@ -82,6 +85,7 @@ def _references(manifest: dict[str, Any]) -> Iterator[str]:
         classes = f" in {len(per_label)} classes ({each} each)"
     yield f"{references['count']} references{classes}"
     yield from kept_lines(manifest.get("condensed"))
+    yield from _occasions(references)
     if references["duplicates"]:
         yield f"{references['duplicates']} of them are copies of another picture"
     if pairs := references["contradictions"]:
@@ -89,6 +93,24 @@ def _references(manifest: dict[str, Any]) -> Iterator[str]:
         yield f"warning: the same picture in two classes: {first} and {second}"
         if len(pairs) > 1:
             yield f"  … and {len(pairs) - 1} more such pairs, all in manifest.json"
+
+
+def _occasions(references: dict[str, Any]) -> Iterator[str]:
+    if not (occasions := references.get("occasions")):
+        return
+    alone = references["count"] - occasions["photos"]
+    others = f"; {counted(alone, 'photo has', 'photos have')} none" if alone else ""
+    yield f"of {counted(occasions['count'], 'occasion')}, each left out as a whole{others}"
+    if names := occasions["classes_of_one"]:
+        classes, they = ("classes are", "they stay") if len(names) > 1 else ("class is", "it stays")
+        yield (
+            f"warning: {len(names)} {classes} of one occasion only, so {they} unmeasured:"
+            f" {_some(names)}"
+        )
+
+
+def _some(names: Sequence[str]) -> str:
+    return ", ".join(names[:_NAMED]) + (", …" if len(names) > _NAMED else "")
 
 
 def _model(manifest: dict[str, Any]) -> Iterator[str]:

@@ -53,6 +53,7 @@ def build(
     labels: Annotated[
         Path | None, typer.Option(help="A file of classes, one a line, that fixes their order.")
     ] = None,
+    occasions: options.Occasions = None,
     exclude: options.Exclude = None,
     limit: options.Limit = None,
     no_cache: options.NoCache = False,
@@ -69,7 +70,9 @@ def build(
     engine: Engine,
 ) -> None:
     """Build one model per platform from photos, and prove that each equals the exact k-NN."""
-    selection = options.selection_of(photos, columns, columns.target_column, exclude, limit, labels)
+    selection = options.selection_of(
+        photos, columns, columns.target_column, exclude, limit, labels, occasions
+    )
     chosen = None if formats is None else options.names(formats)
     check_build(context, selection.photos, chosen, plan=plan)
     request = Request(

@@ -80,6 +80,7 @@ def tune(
     tried: Tried,
     folds: Annotated[int, typer.Option(help="Parts; each is classified by the others.")] = 5,
     columns: options.Targets,
+    occasions: options.Occasions = None,
     exclude: options.Exclude = None,
     limit: options.Limit = None,
     no_cache: options.NoCache = False,
@@ -92,7 +93,9 @@ def tune(
 
     from . import tuning_results as results
 
-    selection = options.selection_of(photos, columns, columns.target_column, exclude, limit)
+    selection = options.selection_of(
+        photos, columns, columns.target_column, exclude, limit, occasions=occasions
+    )
     check_tune(context, selection.photos)
     spec = builder.Spec(**asdict(network), seed=seed)
     grid = tried.grid()
@@ -127,6 +130,7 @@ def command(selection: Selection, chosen: builder.Spec) -> str:
         ("path_column", None if selection.path_column == "path" else selection.path_column),
         ("label_column", selection.label_column),
         *(("target_column", column) for column in selection.target_columns),
+        ("occasions", selection.occasions),
         *(("exclude", pattern) for pattern in selection.exclude),
         ("limit", selection.limit),
         *(("k", chosen.k), ("metric", chosen.metric), ("vote", chosen.vote)),

@@ -12,6 +12,7 @@ import typer
 from pocketknn import builder
 from pocketknn.builder.errors import InputError
 from pocketknn.builder.photos.find import not_utf_8
+from pocketknn.builder.photos.occasions import with_occasions
 from pocketknn.builder.photos.readers import is_within
 from pocketknn.builder.system.cache import Cache
 from pocketknn.export.cli import options
@@ -123,15 +124,24 @@ def _photos_in(
     from pocketknn.builder.references.files import is_collection
 
     found: list[builder.Photo] = []
+    alone: list[int] = []
     for place in places:
         if is_collection(place):
             raise InputError(f"{place} holds references, not photos; see pocketknn refs merge")
         if place.is_dir() and is_within(out, place):
             raise InputError(f"{out} must not lie among the photos in {place}")
         if place.is_file() and place.suffix.lower() in _PICTURES:
+            alone.append(len(found))
             found.append(_picture(place))
         else:
-            found += options.selection_of(place, columns, targets, reading.exclude).find(note)
+            selection = options.selection_of(
+                place, columns, targets, reading.exclude, occasions=reading.occasions
+            )
+            found += selection.find(note)
+    if alone and reading.occasions:
+        pictures = with_occasions([found[one] for one in alone], reading.occasions, note)
+        for one, picture in zip(alone, pictures, strict=True):
+            found[one] = picture
     check_alike((), [photo.label for photo in found])
     if reading.label is None:
         return found

@@ -13,7 +13,15 @@ from pocketknn.export.report.html import charts
 from pocketknn.export.report.statistics.answers import Answers
 from pocketknn.export.report.statistics.target_errors import target_errors
 from pocketknn.export.report.study import Study
-from pocketknn.export.report.wording import APART, columns, interval, of, percent, plural
+from pocketknn.export.report.wording import (
+    APART,
+    columns,
+    interval,
+    of,
+    percent,
+    plural,
+    together,
+)
 
 _MOST_TARGETS = 3
 _REJECTED = (
@@ -108,7 +116,11 @@ def _remarks(study: Study) -> Iterator[str]:
             " copies and views of a picture in one of them, and each part is answered by a model"
             " that was made without it."
         )
-    if study.own is not None and study.fit.out_of_fold.fewer < 1:
+    if apart := together(references):
+        yield apart
+    if occasions := references.get("occasions"):
+        yield from _occasions(occasions)
+    elif study.own is not None and study.fit.out_of_fold.fewer < 1:
         yield _FEWER
     if skipped := study.manifest.get("skipped"):
         yield f"{plural(len(skipped), 'file')} could not be used; manifest.json says why."
@@ -116,6 +128,19 @@ def _remarks(study: Study) -> Iterator[str]:
         yield (
             f"{plural(copies, 'held-out photo')} of {len(study.held_out.photos):,} are references"
             " themselves, which flatters the accuracy."
+        )
+
+
+def _occasions(occasions: dict[str, Any]) -> Iterator[str]:
+    yield (
+        f"The photos are of {plural(occasions['count'], 'occasion')}, which are left out as a"
+        " whole: the accuracy is that for occasions the model has not seen. It allows for the"
+        " occasion that was missing each time, which the tables below do not."
+    )
+    if names := occasions["classes_of_one"]:
+        yield (
+            f"Of one occasion only, and so never left out nor measured: {', '.join(names)}."
+            " Photograph these on another occasion."
         )
 
 

@@ -136,6 +136,8 @@ def learning_curve(fit: Fit, own: Answers, seed: int = 0) -> LearningCurve | Non
     if len(refs) < 3 or not (regress or len(refs.labels) > 1):
         return None
     rng = np.random.default_rng(seed)
+    if regress and any(refs.occasions):
+        return None  # which nothing here leaves out together
     relearn = fit.space.refit is not None and not regress
     groups = np.zeros(len(refs), np.int64) if regress else refs.label_ids
     measured = _relearned(fit, own, rng) if relearn else _drawn(fit, groups, rng)
@@ -178,15 +180,19 @@ def _relearned(fit: Fit, own: Answers, rng: np.random.Generator) -> tuple[Ints, 
     """The same where something is learned from the references, learned anew for each point."""
     pool = _pool(fit.references.label_ids, rng, _MOST_RELEARNED)
     refs = fit.references.select(pool).in_order(fit.references.labels)
-    pictures = fit.space.pictures[pool]
+    pictures, occasions = fit.space.pictures[pool], any(refs.occasions)
+    parts = [np.isin(pool, fold.test) for fold in fit.space.folds] if occasions else []
     sizes = _sizes(refs.label_ids)
     values = np.full((_RELEARNED, len(sizes)), own.right.value)
     most = 0
     for draw in range(_RELEARNED):
-        place = _places(refs.label_ids, rng)
+        # With occasions the queries are of a part, and what is stored is of the others.
+        out = parts[draw % len(parts)] if parts else np.zeros(len(pool), bool)
+        place = _places(np.where(out, refs.label_ids.max() + 1, refs.label_ids), rng)
         for column, size in enumerate(sizes[:-1]):
-            stored = np.flatnonzero(place < size)
-            left = np.flatnonzero(~np.isin(pictures, pictures[stored]))
+            stored = np.flatnonzero((place < size) & ~out)
+            asked = out if parts else ~np.isin(pictures, pictures[stored])
+            left = np.flatnonzero(asked)
             queries = left[rng.permutation(len(left))[:_QUERIES]]
             if len(queries):
                 values[draw, column] = _accuracy_of(fit, refs, stored, queries)

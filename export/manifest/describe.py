@@ -70,10 +70,11 @@ def redescribe(manifest: Mapping[str, Any], fit: Fit, figures: Figures | None) -
     """
     said = _described(fit, manifest, figures or Figures())
     if figures is None:
-        said |= {name: manifest[name] for name in ("reject", "projection")}
+        said |= {name: manifest.get(name) for name in ("reject", "strangers", "projection")}
         before = manifest["references"]
         said["references"] |= {
             "leave_one_out": before["leave_one_out"],
+            "calibration": before.get("calibration"),
             "figures_of": before.get("figures_of") or before["count"],
         }
     # What converted the file may not be installed here.
@@ -98,6 +99,7 @@ def _described(fit: Fit, graph: Mapping[str, Any], figures: Figures) -> dict[str
         "scores_of": fit.scores_of,
         "search": _search(fit),
         "reject": asdict(figures.rejection) if figures.rejection else None,
+        "strangers": asdict(figures.strangers) if figures.strangers else None,
         "precision": graph["precision"],
         "seed": spec.seed,
         "backbone": graph["backbone"],
@@ -112,6 +114,7 @@ def _described(fit: Fit, graph: Mapping[str, Any], figures: Figures) -> dict[str
             "duplicates": references.duplicates(),
             "contradictions": [list(pair) for pair in references.contradictions()],
             "leave_one_out": asdict(figures.leave_one_out) if figures.leave_one_out else None,
+            "calibration": asdict(figures.calibration) if figures.calibration else None,
             "figures_of": None,
         },
         "versions": {"python": platform.python_version()} | installed("pocketknn", *PACKAGES),

@@ -17,6 +17,7 @@ from pocketknn.export.output.names import REFERENCES, REPORT
 from pocketknn.export.report.html import page, thumbnails
 from pocketknn.export.report.sections import (
     accuracy,
+    calibration,
     classes,
     curves,
     embedding_map,
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
 Timings = Sequence[tuple[str, ...]]
 
 _SECTIONS = (
-    *(accuracy.overview, accuracy.accuracy, classes.classes),
+    *(accuracy.overview, accuracy.accuracy, calibration.calibration, classes.classes),
     *(pictures.hardest, pictures.mislabelled, pictures.duplicates),
     *(curves.examples, curves.neighbours, scores.scores, scores.unknown),
     *(embedding_map.nearby, files.files, files.choices),

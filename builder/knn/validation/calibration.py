@@ -9,10 +9,8 @@ from numpy.typing import NDArray
 
 from pocketknn.builder.choices.heads.classify import winners
 from pocketknn.builder.choices.neighbors import Floats
-from pocketknn.builder.knn.fit import Fit
+from pocketknn.builder.knn.fit import Fit, answers
 from pocketknn.builder.knn.temperature import Asked, most_likely, usual
-
-from .leave_one_out import answers_of_others
 
 FEWEST = 20  # answers; of fewer nothing can be told
 _OF_BIN, _MOST_BINS = 40, 10  # answers that a bin has at least, where there are bins enough
@@ -103,17 +101,17 @@ def calibrated(fit: Fit) -> Calibration | None:
     space, ids = fit.space, fit.references.label_ids
     if not fit.head.CLASSES or len(np.unique(ids)) < 2:
         return None
-    queries, k = space.others.queries, min(fit.k, space.most)
+    queries, found = space.others.queries, space.others.found.first(fit.k)
     if fit.spec.soft and space.folds:
-        asked = Asked.of(space, k, balanced=bool(fit.spec.balanced))
+        asked = Asked.of(space, fit.k, balanced=bool(fit.spec.balanced))
         likely, votes = usual(space), np.zeros((len(queries), len(fit.references.labels)))
         for fold in space.folds:
             here = np.isin(queries, fold.test)
             warm = most_likely(asked.some(~here), likely) if not here.all() else fit.temperature
             spec = replace(fit.spec, temperature=warm * asked.handicap)
-            votes[here] = answers_of_others(spec, space, k)[here]
+            votes[here] = answers(spec, space, found)[here]
     else:
-        votes = answers_of_others(fit.spec, space, k)
+        votes = answers(fit.spec, space, found)
     return calibration(votes.max(axis=1), winners(votes) == ids[queries])
 
 

@@ -11,12 +11,11 @@ from pocketknn.builder.choices.heads.classify import winners
 from pocketknn.builder.choices.metrics.cosine import unit
 from pocketknn.builder.choices.neighbors import Ints
 from pocketknn.builder.errors import InputError
-from pocketknn.builder.knn.fit import Fit
+from pocketknn.builder.knn.fit import Fit, answers
 from pocketknn.builder.references.references import References
 from pocketknn.builder.spec import UNKNOWN
 
 from .folds import groups, near_copy
-from .leave_one_out import answers_of_others
 from .rejection import Rejection
 
 FEWEST = 4  # different pictures, of which two are learned and two held back
@@ -106,7 +105,7 @@ def measure(
     """
     number, queries = fit.references.labels.index(UNKNOWN), fit.space.others.queries
     rest = fit.references.label_ids[queries] != number
-    said = winners(answers_of_others(fit.spec, fit.space, min(fit.k, fit.space.most)))
+    said = winners(answers(fit.spec, fit.space, fit.space.others.found.first(fit.k)))
     return LearnedStrangers(
         learned=int((fit.references.label_ids == number).sum()),
         held_back=len(strangers),

@@ -265,7 +265,9 @@ def test_numbers_instead_of_classes(tmp_path):
     fitted = vector_case(n=40, head="regress").fit
     parsed = written(fitted, tmp_path)
     assert parsed.sections == [
-        one for one in SECTIONS if one not in ("classes", "mislabelled", "scores", "unknown")
+        one
+        for one in SECTIONS
+        if one not in ("calibration", "classes", "mislabelled", "scores", "unknown")
     ]
     loo = describe(fitted, None, {}, measure(fitted)).manifest["references"]["leave_one_out"]
     for name, error in loo["rmse"].items():

@@ -94,6 +94,17 @@ def test_the_words_say_whether_it_works_and_what_to_do(stopped, words):
     )
 
 
+@pytest.mark.parametrize("threshold", [None, 0.4, 0.9])
+def test_the_words_say_where_a_threshold_stops_more(threshold):
+    found = {"learned": 9, "held_back": 9, "strangers": 0.6, "known": 0.02}
+    found |= {"threshold_strangers": threshold, "threshold_known": 0.05}
+    said = "\n".join(unknown_words({"reject": None, "strangers": found}))
+    assert "of 9 others 40 of 100 would pass: unknown works for some of them only" in said
+    assert "2.0% of the other references are answered unknown" in said
+    assert ("by a threshold alone" in said) == (threshold is not None)
+    assert ("--reject auto in place of" in said) == (threshold == 0.9)
+
+
 @pytest.fixture(scope="module")
 def strange(tmp_path_factory):
     folder = tmp_path_factory.mktemp("strange")

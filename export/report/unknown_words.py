@@ -52,12 +52,12 @@ def _verdict(stopped: float, known: float | None) -> str:
 
 def _advice(reject: dict[str, Any], manifest: dict[str, Any], stopped: float) -> Iterator[str]:
     yield (
-        "show it strange pictures: --strangers PHOTOS --learn-strangers, in place of --reject,"
-        " usually stops far more"
+        "--strangers PHOTOS --learn-strangers, in place of --reject, may stop more; the build says"
+        " so"
     )
     plain = reject.get("unprojected")
     if plain is not None and plain >= stopped + _CLEARLY:
-        yield f"with --projection none {_passing(plain)} of them would pass"
+        yield f"with --projection none {_passing(plain)} would pass"
     backbone = manifest["backbone"]
     if backbone and backbone["name"] == "bundled":
         yield "--backbone efficientnet_lite0 usually stops more than this small backbone"
@@ -74,7 +74,9 @@ def _of_learned(strangers: dict[str, Any]) -> Iterator[str]:
         yield f"{percent(known)} of the other references are answered unknown, each left out"
     if (share := strangers["threshold_strangers"]) is not None:
         yield (
-            f"by a threshold alone (--reject auto) {_passing(share)} would pass, and"
+            f"by a threshold alone {_passing(share)} would pass, and"
             f" {percent(strangers['threshold_known'])} of the references would be rejected"
         )
+        if share >= strangers["strangers"] + _CLEARLY:
+            yield "the threshold stops more here: --reject auto in place of --learn-strangers"
     yield "strangers of another kind than these may still pass"

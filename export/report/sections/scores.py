@@ -93,8 +93,10 @@ def _rejection(study: Study) -> Iterator[str]:
         threshold = f"{reject['threshold']:.4g}"
         yield f"A picture is unknown where its nearest reference scores below {threshold}."
     elif study.manifest.get("strangers"):
-        yield "Unknown is one of the classes: strange pictures are references of it, and"
-            " count in the accuracy."
+        yield (
+            "Unknown is one of the classes: strange pictures are references of it, and count in the"
+            " accuracy."
+        )
     else:
         yield (
             "This build knows no “unknown”: it names a class for any picture, however strange."

@@ -23,7 +23,7 @@ def unknown_words(manifest: dict[str, Any]) -> Iterator[str]:
 
 def _of_threshold(reject: dict[str, Any], manifest: dict[str, Any]) -> Iterator[str]:
     if reject["known"] is not None:
-        yield f"rejects {percent(reject['known'])} of the references, each left out"
+        yield f"{percent(reject['known'])} of the references are rejected, each left out"
     given = reject["strangers"] is not None
     stopped = reject["strangers"] if given else reject["left_out_classes"]
     if stopped is None:

@@ -13,7 +13,7 @@ from pocketknn.builder.knn.fit import Fit, answers
 from pocketknn.builder.knn.temperature import Asked, most_likely, usual
 
 FEWEST = 20  # answers; of fewer nothing can be told
-_OF_BIN, _MOST_BINS = 40, 10  # answers that a bin has at least, where there are bins enough
+_OF_BIN, _MOST_BINS = 25, 10  # answers that a bin has at least, where there are bins enough
 BAD = 0.1  # an error that is worth a word
 CHANCE = 0.01  # of a word about answers that are calibrated
 

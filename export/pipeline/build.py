@@ -110,8 +110,8 @@ def _check_strangers(request: Request) -> None:
             raise InputError("--learn-strangers goes with --strangers PHOTOS")
     elif request.spec.reject is None and not learned:
         raise InputError(
-            "strangers measure what is rejected, so say --reject auto; or have them learned as the"
-            " class unknown: --learn-strangers"
+            "strangers measure what is rejected; say --reject auto, or --learn-strangers to make"
+            " them references of the class unknown"
         )
     elif request.spec.reject is not None and learned:
         raise InputError(

@@ -114,7 +114,7 @@ def _described(fit: Fit, graph: Mapping[str, Any], figures: Figures) -> dict[str
             "duplicates": references.duplicates(),
             "contradictions": [list(pair) for pair in references.contradictions()],
             "leave_one_out": asdict(figures.leave_one_out) if figures.leave_one_out else None,
-            "calibration": asdict(figures.calibration) if figures.calibration else None,
+            "calibration": _calibration(figures),
             "figures_of": None,
         },
         "versions": {"python": platform.python_version()} | installed("pocketknn", *PACKAGES),
@@ -157,6 +157,14 @@ def _projection(fit: Fit, cost: Unprojected | None) -> dict[str, Any] | None:
     else:
         said |= {"directions": projection.rank, "variance": projection.variance}
     return said | {"without": asdict(cost) if cost else None}
+
+
+def _calibration(figures: Figures) -> dict[str, Any] | None:
+    """As it is read back: JSON has lists only."""
+    if figures.calibration is None:
+        return None
+    said = asdict(figures.calibration)
+    return said | {"bins": list(said["bins"])}
 
 
 def _search(fit: Fit) -> dict[str, Any]:

@@ -96,7 +96,8 @@ def _projection(spec: Spec, vectors: NDArray[np.float32], label_ids: Ints) -> Pr
     if spec.projection == "classes":
         if not len(label_ids):
             raise InputError("the projection classes is learned from labels, and there are none")
-        return discriminant(vectors, label_ids, most=_most(n, d))
+        strangers = spec.reject is not None
+        return discriminant(vectors, label_ids, most=_most(n, d), strangers=strangers)
     if spec.projection == "pca":
         size = spec.pca if isinstance(spec.pca, int | float) else 1
         return pca(vectors, size, spec.whiten or 0.0)

@@ -125,7 +125,7 @@ class References(Columns):
 
     def contradictions(self) -> list[tuple[str, str]]:
         """Pairs of paths, or ids where there are none, of a picture under different labels."""
-        return [(self._called(one), self._called(other)) for one, other in self.contradicting()]
+        return [(self.called(one), self.called(other)) for one, other in self.contradicting()]
 
     def contradicting(self) -> list[tuple[int, int]]:
         """Pairs of rows that are the same picture under different labels."""
@@ -282,7 +282,8 @@ class References(Columns):
             occasions=[one.occasions[row] for one in both for row in range(len(one))],
         )
 
-    def _called(self, row: int) -> str:
+    def called(self, row: int) -> str:
+        """The path of a reference, or its id where there is none."""
         return self.paths[row] or self.ids[row]
 
     def check_there(self, ids: Iterable[str] = (), classes: Iterable[str] = ()) -> None:

@@ -83,7 +83,7 @@ def check_build(
             refuse(context, (option,), why)
     if plan:
         why = "goes with a build; --plan writes nothing"
-        refuse(context, ("strangers", "force", "no_report"), why)
+        refuse(context, ("strangers", "learn_strangers", "force", "no_report"), why)
 
 
 def _titles(formats: Iterable[str]) -> str:

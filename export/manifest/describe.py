@@ -71,10 +71,11 @@ def redescribe(manifest: Mapping[str, Any], fit: Fit, figures: Figures | None) -
     """
     said = _described(fit, manifest, figures or Figures())
     if figures is None:
-        said |= {name: manifest[name] for name in ("reject", "projection")}
+        said |= {name: manifest.get(name) for name in ("reject", "strangers", "projection")}
         before = manifest["references"]
         said["references"] |= {
             "leave_one_out": before["leave_one_out"],
+            "calibration": before.get("calibration"),
             "figures_of": before.get("figures_of") or before["count"],
         }
     # What converted the file may not be installed here.
@@ -99,6 +100,7 @@ def _described(fit: Fit, graph: Mapping[str, Any], figures: Figures) -> dict[str
         "scores_of": fit.scores_of,
         "search": _search(fit),
         "reject": asdict(figures.rejection) if figures.rejection else None,
+        "strangers": asdict(figures.strangers) if figures.strangers else None,
         "precision": graph["precision"],
         "seed": spec.seed,
         "backbone": graph["backbone"],
@@ -113,6 +115,7 @@ def _described(fit: Fit, graph: Mapping[str, Any], figures: Figures) -> dict[str
             "duplicates": references.duplicates(),
             "contradictions": [list(pair) for pair in references.contradictions()],
             "leave_one_out": _left_out(figures.leave_one_out),
+            "calibration": _calibration(figures),
             "figures_of": None,
             **({"image_search": asdict(search)} if (search := figures.image_search) else {}),
             **({"apart": asdict(figures.apart)} if figures.apart else {}),
@@ -169,6 +172,14 @@ def _projection(fit: Fit, cost: Unprojected | None) -> dict[str, Any] | None:
     else:
         said |= {"directions": projection.rank, "variance": projection.variance}
     return said | {"without": asdict(cost) if cost else None}
+
+
+def _calibration(figures: Figures) -> dict[str, Any] | None:
+    """As it is read back: JSON has lists only."""
+    if figures.calibration is None:
+        return None
+    said = asdict(figures.calibration)
+    return said | {"bins": list(said["bins"])}
 
 
 def _search(fit: Fit) -> dict[str, Any]:

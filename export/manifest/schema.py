@@ -52,6 +52,7 @@ _SHARE = Maybe(NUMBER)
 _TEXT = Maybe(str)
 _ERRORS = Maybe(Each(dict, NUMBER))  # of each target
 _FOUND = {"queries": int, "first": NUMBER, "among": NUMBER}
+_BIN = dict.fromkeys(("confidence", "right", "low", "high"), NUMBER) | {"answers": int}
 _POINT = {"kept": int, "accuracy": _SHARE, "rmse": _ERRORS}
 INSIDE: dict[str, Any] = {
     "head": str,
@@ -87,7 +88,20 @@ INSIDE: dict[str, Any] = {
             "left_out_classes": _SHARE,
             "strangers": _SHARE,
             "strangers_asked": int,
+            "unprojected": Added(_SHARE),
         }
+    ),
+    "strangers": Added(
+        Maybe(
+            {
+                "learned": int,
+                "held_back": int,
+                "strangers": NUMBER,
+                "known": _SHARE,
+                "threshold_strangers": _SHARE,
+                "threshold_known": _SHARE,
+            }
+        )
     ),
     "targets": Each(list, str),
     "balanced": Maybe(bool),
@@ -138,6 +152,7 @@ INSIDE: dict[str, Any] = {
                 "folds": Added(int),
             }
         ),
+        "calibration": Added(Maybe({"error": NUMBER, "chance": NUMBER, "bins": Each(list, _BIN)})),
         "figures_of": Added(Maybe(int)),
         "image_search": Added(
             {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -17,9 +18,10 @@ from pocketknn.builder.errors import InputError
 from pocketknn.builder.knn.fit import Fit
 from pocketknn.builder.knn.resolve import fit
 from pocketknn.builder.knn.validation.image_search import Copies
+from pocketknn.builder.knn.validation.learned_strangers import learned
 from pocketknn.builder.references.references import References
 from pocketknn.builder.selection.condense import Condensed
-from pocketknn.builder.spec import AUTO, Spec
+from pocketknn.builder.spec import AUTO, UNKNOWN, Spec
 from pocketknn.builder.system.cache import USUAL, Cache
 from pocketknn.export.apps import snippets
 from pocketknn.export.formats.files import check_formats, writable
@@ -112,7 +114,9 @@ def export(
     out, options = Path(out), options or Options()
     formats = writable(note) if formats is None else formats
     fitted, precision = _settle(spec, references, backbone, options, formats)
-    metadata = describe(fitted, backbone, precision, measure(fitted, strangers, copies), options)
+    without = None if strangers is None else _without_strangers(fitted)
+    figures = measure(fitted, strangers, without, copies)
+    metadata = describe(fitted, backbone, precision, figures, options)
     if against is None:
         count = test_inputs.COUNT
         against = test_inputs.made_up(references.vectors, backbone, count=count, seed=spec.seed)
@@ -174,6 +178,19 @@ def planned(
     fitted, precision = _settle(spec, references, backbone, options, formats)
     metadata = describe(fitted, backbone, precision, measure(fitted), options)
     return plan(fitted, backbone, precision, metadata)
+
+
+def _without_strangers(fitted: Fit) -> Fit | None:
+    """A threshold in place of the references of the class unknown.
+
+    None where there are no such references, or there is one other class or reference.
+    """
+    if not learned(fitted):
+        return None
+    spec = replace(fitted.spec.exactly(), k=1, reject=AUTO)
+    with suppress(InputError):
+        return fit(spec, fitted.references.remove(classes=[UNKNOWN]))
+    return None
 
 
 def _settle(

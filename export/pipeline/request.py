@@ -95,7 +95,8 @@ class Request:
         spec: the choices.
         options: how the files are written.
         formats: names in `FORMATS`; None for all that can be written here.
-        strangers: photos of no class, to measure the rejection on.
+        strangers: photos of no class, to measure what is called unknown.
+        learn_strangers: half of them become references of the class unknown.
         within: take the smallest variant that is good enough.
         fewer: which references to keep; None for all.
         cluster: where photos are embedded; None for this process.
@@ -108,6 +109,7 @@ class Request:
     options: Options = field(default_factory=Options)
     formats: tuple[str, ...] | None = None
     strangers: Path | None = None
+    learn_strangers: bool = False
     within: Budget | None = None
     fewer: Condense | None = None
     cluster: Cluster | None = None

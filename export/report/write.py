@@ -19,6 +19,7 @@ from pocketknn.export.report.html import page, thumbnails
 from pocketknn.export.report.sections import (
     accuracy,
     advice,
+    calibration,
     classes,
     curves,
     embedding_map,
@@ -42,7 +43,7 @@ Timings = Sequence[tuple[str, ...]]
 
 _SECTIONS = (
     *(accuracy.overview, advice.following, promise.promise, promise.search),
-    *(accuracy.accuracy, classes.classes),
+    *(accuracy.accuracy, calibration.calibration, classes.classes),
     *(pictures.hardest, pictures.mislabelled, pictures.duplicates),
     *(curves.examples, curves.neighbours, scores.scores, scores.unknown),
     *(embedding_map.nearby, files.files, files.choices),

@@ -212,14 +212,16 @@ def groups(
     return found
 
 
+def near_copy(vectors: NDArray[np.floating]) -> float:
+    """The cosine from which on two photos are near-copies; more than 1 of a single photo."""
+    sample = unit(vectors[:: -(-len(vectors) // _SAMPLE)])
+    cosines = (sample @ sample.T)[np.triu_indices(len(sample), 1)]
+    return 1 - NEAR_COPY * (1 - float(np.median(cosines))) if len(cosines) else 2.0
+
+
 def _near_copies(vectors: NDArray[np.floating], label_ids: Ints) -> Iterator[Ints]:
     """Pairs of rows (m, 2), class by class."""
-    n = len(vectors)
-    sample = unit(vectors[:: -(-n // _SAMPLE)])
-    cosines = (sample @ sample.T)[np.triu_indices(len(sample), 1)]
-    if not len(cosines):
-        return
-    least = 1 - NEAR_COPY * (1 - float(np.median(cosines)))
+    n, least = len(vectors), near_copy(vectors)
     ids = label_ids if len(label_ids) else np.zeros(n, np.int64)
     order = np.argsort(ids, kind="stable")
     for rows in np.split(order, np.flatnonzero(np.diff(ids[order])) + 1):

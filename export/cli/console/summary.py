@@ -10,7 +10,9 @@ from pocketknn.builder.embedding.embedded import Skipped
 from pocketknn.builder.knn.validation.promise import TOO_FEW
 from pocketknn.export.output.names import REPORT
 from pocketknn.export.pipeline.request import skipped_lines
+from pocketknn.export.report.calibration_words import calibration_words, worst_bin
 from pocketknn.export.report.outcome_words import image_search
+from pocketknn.export.report.unknown_words import unknown_words
 from pocketknn.export.report.wording import APART, counted, projected, together
 
 from .text import command_line
@@ -31,9 +33,10 @@ def facts(manifest: dict[str, Any], skipped: Sequence[Skipped]) -> list[str]:
         *_model(manifest),
         *(image_search if manifest["head"] == "neighbors" else _accuracy)(manifest["references"]),
         *filter(None, [f"  {line}" if (line := together(manifest["references"])) else ""]),
+        *_calibration(manifest["references"].get("calibration")),
         *_projection(manifest["projection"]),
         *_search(manifest["search"]),
-        *_rejection(manifest["reject"]),
+        *_unknown(manifest),
         *([_ONE_CLASS] if one_class else []),
     ]
 
@@ -191,15 +194,18 @@ def _search(search: dict[str, Any]) -> Iterator[str]:
         )
 
 
-def _rejection(reject: dict[str, Any] | None) -> Iterator[str]:
-    if reject:
+def _unknown(manifest: dict[str, Any]) -> Iterator[str]:
+    if reject := manifest["reject"]:
         yield f"unknown where the nearest score is below {reject['threshold']:.4g}"
-        if reject["known"] is not None:
-            yield f"  rejects {reject['known']:.1%} of the references, each left out"
-        if (share := reject["left_out_classes"]) is not None:
-            yield f"  rejects {share:.1%} of the pictures of a class that is left out"
-        if (share := reject["strangers"]) is not None:
-            yield f"  rejects {share:.1%} of {reject['strangers_asked']} strangers"
+    elif manifest.get("strangers"):
+        yield "unknown is one of the classes, and counts in the accuracy"
+    yield from (f"  {line}" for line in unknown_words(manifest))
+
+
+def _calibration(found: dict[str, Any] | None) -> Iterator[str]:
+    """One line where shares of the vote are no probabilities."""
+    if found and (worst := worst_bin(found)):
+        yield f"  warning: {calibration_words(worst)}"
 
 
 def kept_lines(condensed: dict[str, Any] | None) -> list[str]:

@@ -39,8 +39,15 @@ def build(
     network: options.Network,
     model: Model,
     strangers: Annotated[
-        Path | None, typer.Option(help="Photos of no class, to measure the rejection on.")
+        Path | None, typer.Option(help="Photos of no class, to measure what is called unknown.")
     ] = None,
+    learn_strangers: Annotated[
+        bool,
+        typer.Option(
+            "--learn-strangers",
+            help="Make half of --strangers references of the class unknown; measure on the others.",
+        ),
+    ] = False,
     formats: Annotated[
         str | None,
         typer.Option(help="Some of keras,tflite,coreml,onnx; else all that can be written here."),
@@ -84,6 +91,7 @@ def build(
         cluster=engine.cluster(),
         formats=chosen,
         strangers=strangers,
+        learn_strangers=learn_strangers,
         strict=strict,
         with_names=not no_names,
     )

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from itertools import groupby
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -17,6 +17,8 @@ from pocketknn.export.cli.console.text import say, say_json, shown
 from pocketknn.export.cli.inapplicable import refuse
 from pocketknn.export.cli.options import BuildOrFile, Json
 
+from .outcome import in_classes, outcome_json, outcome_of, say_outcome
+
 _COMPARED = ("first", "neighbours")
 
 if TYPE_CHECKING:
@@ -24,7 +26,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from rich.table import Table
 
-    from pocketknn.builder.knn.validation.image_search import SameClass
     from pocketknn.export.analysis.evaluation import Evaluation, Nearest
     from pocketknn.export.analysis.robustness.measure import Shifted
     from pocketknn.export.manifest.artefact import Artefact
@@ -85,15 +86,15 @@ def _evaluate(out: Path, photos: Path, crop: str | None, as_json: bool) -> None:
     files = artefacts_of(out, note)
     name, file = files[0]
     nearest = _exact(out, file)
-    made = evaluate(files, _in_classes(found, file), crop, nearest)
+    made = evaluate(files, in_classes(found, file), crop, nearest)
     references = _known(made.photos, file)
     known = int(references.sum())
     held_out = HeldOut.of(made, file.metadata.labels, known)
-    came, same = _outcome(held_out, file, references)
+    came, same = outcome_of(held_out, file, references)
     report = _report(out, held_out, came) if not is_artefact(out) else ""
     if as_json:
         first, *others = ({**asdict(row), "promise": None} for row in made.rows)
-        say_json([{**first, "promise": came and _as_json(came)}, *others])
+        say_json([{**first, "promise": came and outcome_json(came)}, *others])
         return
     compared = nearest is not None or len(made.rows) > 1  # one alone has nothing beside it
     console.print(_table(made.rows, compared, exact=nearest is not None))
@@ -107,87 +108,13 @@ def _evaluate(out: Path, photos: Path, crop: str | None, as_json: bool) -> None:
     if known:
         say(f"{known} of the photos are references themselves, which flatters the accuracy")
     if came:
-        _print_outcome(came, file)
+        say_outcome(came, file)
     if same:
         say(words.found_class(same, "photos"))
     elif not (came or file.metadata.manifest["targets"]):
         say("nothing tells whether what is found is right: put the photos into class folders")
     if report:
         say(report)
-
-
-def _print_outcome(came: Outcome, file: Artefact) -> None:
-    """Print promise and outcome side by side, and what to make of it."""
-    from pocketknn.export.cli.console import tables
-    from pocketknn.export.cli.console.terminal import console
-    from pocketknn.export.report import outcome_words as words
-
-    manifest = file.metadata.manifest
-    table = tables.table([words.COLUMNS[0]], words.COLUMNS[1:])
-    for row in words.rows(came):
-        table.add_row(*row)
-    console.print(table)
-    say(words.verdict(came), *(f"  {line}" for line in words.reasons(came, manifest)))
-    say(*filter(None, (words.weakest(came), words.advice(came, manifest))))
-
-
-def _as_json(came: Outcome) -> dict[str, Any]:
-    """Promise and outcome for programs."""
-    promise = came.promise
-    return {
-        "promised": promise and promise.accuracy,
-        "promised_interval": promise and list(promise.interval),
-        "accuracy": came.right.value,
-        "interval": list(came.right.interval),
-        "photos": came.right.of,
-        "kept": came.kept if promise else None,
-    }
-
-
-def _in_classes(photos: Sequence[builder.Photo], file: Artefact) -> list[builder.Photo]:
-    """Photos, where a folder of an occasion lies in that of a class the model knows."""
-    rows = file.metadata.rows()
-    known = {*file.metadata.labels, *(str(row["label"]) for row in rows if row["label"])}
-
-    def label_of(photo: builder.Photo) -> str:
-        label = photo.label
-        while label and label not in known:
-            label = label.rpartition("/")[0]
-        return label or photo.label
-
-    return [replace(photo, label=label_of(photo)) for photo in photos]
-
-
-def _outcome(
-    held_out: HeldOut, file: Artefact, references: NDArray[np.bool_]
-) -> tuple[Outcome | None, SameClass | None]:
-    """Promise and outcome; of an image search also how often what is found is of a photo's class.
-
-    Args:
-        held_out: the photos, and what the file made of them.
-        file: of the build.
-        references: (q,) which of the photos are references.
-    """
-    import numpy as np
-
-    from pocketknn.builder.knn.validation.image_search import same_class
-    from pocketknn.export.report.statistics.answers import NO_CLASS, numbers_of
-    from pocketknn.export.report.statistics.outcome import outcome
-
-    manifest, answers = file.metadata.manifest, held_out.answers
-    if answers.labels:
-        return outcome(
-            manifest, answers.labels, answers.actual, answers.predicted, references
-        ), None
-    of_rows = [str(row["label"] or "") for row in file.metadata.rows()]
-    labels = [*dict.fromkeys(of_rows)]
-    if manifest["head"] != "neighbors" or "" in labels:
-        return None, None
-    actual = numbers_of([one.label for one in held_out.photos], labels)
-    ids, found = numbers_of(of_rows, labels), answers.found.indices
-    came = outcome(manifest, labels, actual, ids[found[:, 0]], references)
-    counted = np.flatnonzero(~references & (actual != NO_CLASS))
-    return came, same_class(found[counted], actual[counted], ids) if came else None
 
 
 def _evaluate_shifts(
@@ -221,7 +148,7 @@ def _evaluate_shifts(
     found = _photos_of(photos)
     path = path_of(out)
     name, file = path.name, load(path)
-    found = _in_classes(found, file)
+    found = in_classes(found, file)
     with progress("shifting photos", min(count, len(found)), shown=not as_json) as done:
         rows, used = measure(name, file, found, count=count, seed=seed, progress=done)
     if chart is not None:

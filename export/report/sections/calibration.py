@@ -17,6 +17,8 @@ from pocketknn.export.report.statistics.answers import NO_CLASS, Answers
 from pocketknn.export.report.study import Study
 from pocketknn.export.report.wording import percent, plural, whole
 
+_CURVE = 3  # points that show a shape
+
 
 def calibration(study: Study) -> Section | None:
     """Confidence against the truth, of the references and of held-out photos."""
@@ -50,6 +52,8 @@ def _told(where: str, found: Mapping[str, Any]) -> Iterator[Block]:
         f"{where[0].upper()}{where[1:]}: confidence is off by {percent(found['error'])}"
         f" (root mean square over {plural(answers, 'answer')}, less what chance adds){verdict}."
     )
+    if len(bins) < _CURVE:
+        return
     columns = {name: np.array([one[name] for one in bins]) for name in bins[0]}
     confidence = columns["confidence"]
     perfect = Line(

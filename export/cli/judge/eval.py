@@ -234,7 +234,7 @@ def _report(out: Path, held_out: HeldOut, came: Outcome | None) -> str:
     from pocketknn.export.report.write import report_eval
 
     try:
-        return f"what it errs on is in {report_eval(out, held_out, time_shortly(out), came)}"
+        return f"details are in {report_eval(out, held_out, time_shortly(out), came)}"
     except Exception as error:  # whatever drawing and timing raise: the figures are there
         return f"no report was written: {missing(error) or first_line(error)}"
 

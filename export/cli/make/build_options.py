@@ -101,7 +101,9 @@ class Files:
         str,
         typer.Option(help="More TFLite files, that end before the top-k: embedding, scores."),
     ] = ""
-    ios: Annotated[int, typer.Option(help="Minimum iOS version of the Core ML model: 15 to 18.")] = 16
+    ios: Annotated[
+        int, typer.Option(help="Minimum iOS version of the Core ML model: 15 to 18.")
+    ] = 16
     author: Annotated[str, typer.Option(help="Who made the model, for its metadata.")] = ""
     license: Annotated[str, typer.Option(help="How the model may be used, for its metadata.")] = ""
 

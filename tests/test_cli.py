@@ -771,7 +771,7 @@ def test_a_regression_from_a_table(pocketknn, priced):
     choices = ("--backbone", "pixels", "--metric", "euclidean", "--vote", "distance", "--k", "2")
     said = pocketknn("build", priced / "table.csv", "-o", out, *columns, *choices)
     assert said.code == 0, said.err
-    assert "root mean squared error: brightness " in said.out
+    assert "brightness: root mean squared error " in said.out
     for file in ("model.keras", "model.tflite", "model.mlpackage", "model.onnx"):
         (answer,) = json.loads(pocketknn("predict", out / file, priced / "new.jpg", "--json").out)
         assert answer["value"]["brightness"] == pytest.approx(105, abs=2)

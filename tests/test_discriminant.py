@@ -145,6 +145,32 @@ def test_embeddings_around_zero_keep_all_they_differ_in():
     assert (ids[scores.argmax(axis=1)] == ids).all()
 
 
+def test_the_sketch_turns_away_what_differs_in_directions_that_are_not_kept():
+    """Strangers lie where the photos do in all that is kept, and elsewhere in what is not."""
+    rng = np.random.default_rng(0)
+    ids = np.arange(80) % 2
+    rows = 4 + np.eye(300)[ids] + 0.2 * rng.standard_normal((80, 300))
+    plain, sketched = (
+        discriminant(rows[:60].astype(np.float32), ids[:60], strangers=strangers)
+        for strangers in (False, True)
+    )
+    size = plain.kernel.shape[1]
+    assert sketched.kernel.shape == (300, size + 64)
+    ratio = sketched.kernel[:, :size] / plain.kernel
+    np.testing.assert_allclose(ratio, ratio[0, 0], rtol=1e-3)
+    elsewhere = rng.standard_normal((20, 300))
+    kernel = plain.kernel.astype(np.float64)
+    elsewhere -= elsewhere @ np.linalg.pinv(kernel).T @ kernel.T
+    strange = rows[60:] + elsewhere
+    for found, told in ((plain, False), (sketched, True)):
+        units = [unit(found(one)) for one in (rows[:60], rows[60:], strange)]
+        new, other = (np.max(one @ units[0].T, axis=1) for one in units[1:])
+        assert (other.max() < new.min()) == told
+    many = np.repeat(np.eye(40), 3, axis=0) + 0.1 * rng.standard_normal((120, 40))
+    found = [discriminant(many, np.arange(120) // 3, strangers=one) for one in (True, False)]
+    np.testing.assert_array_equal(*(one.kernel for one in found))
+
+
 def test_what_cannot_be_projected_is_refused():
     rows, _ = photos((3, 3))
     with pytest.raises(InputError, match=r"two .* 1$"):

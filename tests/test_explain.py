@@ -278,7 +278,7 @@ def test_a_picture_that_nothing_changes(built):
     picture = np.full((SIZE, SIZE, 3), 77, np.uint8)  # hidden by its own colour
     found = explain(file, file.metadata.rows(), picture, Patches.of(SIZE))
     assert all(one.worst is None and one.best is None for one in found.maps)
-    assert "leaves it so" in "\n".join(said(found))
+    assert "no single patch changes it" in "\n".join(said(found))
     assert not found.others
 
 

@@ -37,7 +37,9 @@ HOSTILE = [
 VOID = {"meta", "link", "img", "input", "br", "image", "use", "path", "rect", "circle"}
 SECTIONS = [
     "overview",
+    "next",
     "accuracy",
+    "calibration",
     "classes",
     "hardest",
     "mislabelled",
@@ -188,7 +190,7 @@ def test_its_numbers_are_those_of_the_manifest(built, html):
     right = round(loo["accuracy"] * loo["queries"])
     assert f"{right} of 24 {loo['accuracy']:.1%}".replace("100.0%", "100%") in text
     assert f"{manifest['reject']['threshold']:.4g}" in text
-    assert f"rejects {manifest['reject']['known']:.1%} of the references" in text
+    assert f"{manifest['reject']['known']:.1%} of the references are rejected" in text
     assert "1 file could not be used" in text
     for name, file in (("keras", "model.keras"), ("onnx", "model.onnx")):
         row = f"{file} agrees {manifest['files'][file]['bytes'] / 1e6:.2f} MB"
@@ -264,7 +266,9 @@ def test_numbers_instead_of_classes(tmp_path):
     fitted = vector_case(n=40, head="regress").fit
     parsed = written(fitted, tmp_path)
     assert parsed.sections == [
-        one for one in SECTIONS if one not in ("classes", "mislabelled", "scores", "unknown")
+        one
+        for one in SECTIONS
+        if one not in ("next", "calibration", "classes", "mislabelled", "scores", "unknown")
     ]
     loo = describe(fitted, None, {}, measure(fitted)).manifest["references"]["leave_one_out"]
     for name, error in loo["rmse"].items():

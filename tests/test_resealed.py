@@ -58,6 +58,8 @@ MANIFESTS = {
     "no picture": (("input", "shape"), []),
     "an accuracy in words": (("references", "leave_one_out", "accuracy"), "high"),
     "no accuracy": (("references", "leave_one_out", "accuracy"), None),
+    "an interval of three ends": (("references", "leave_one_out", "interval"), [0.1, 0.2, 0.3]),
+    "an interval in words": (("references", "leave_one_out", "interval"), "wide"),
     "a threshold in words": (("reject", "known"), "%"),
     "a threshold without end": (("reject", "threshold"), float("nan")),
     "a number of 30 digits": (("k",), 10**30),

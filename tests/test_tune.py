@@ -213,8 +213,9 @@ def test_classes_without_references_do_not_matter():
     assert tuned(more, grid).best.mean == tuned(CLASSES, grid).best.mean
 
 
-def trial(by_fold, **choices):
-    return Trial(spec=plain(**choices), width=8, by_fold=by_fold)
+def trial(by_fold, by_example=(), **choices):
+    folds = tuple(np.array(fold, bool) for fold in by_example)
+    return Trial(spec=plain(**choices), width=8, by_fold=by_fold, by_example=folds)
 
 
 def decided(*trials, targets=0):
@@ -251,6 +252,53 @@ def test_the_winner_is_the_simplest_within_one_standard_error():
 def test_what_is_simpler(simple, other):
     first, second = trial((0.7, 0.8), k=3, **other), trial((0.7, 0.78), k=3, **simple)
     assert decided(first, second).winner is second
+
+
+def test_what_wins_on_the_other_folds_judges_a_fold():
+    lucky = trial((0.9, 0.9, 0.0), k=7, metric="manhattan")
+    steady = trial((0.7, 0.7, 0.7), k=3)
+    found = decided(steady, lucky)
+    assert found.winner is steady
+    # Without the first or the second fold steady wins, without the third lucky: 0.7, 0.7, 0.0.
+    assert found.unflattered == pytest.approx((0.7 + 0.7 + 0.0) / 3)
+    two = decided(trial((0.8, 0.9), k=1), trial((0.1, 0.2), k=3))
+    assert two.unflattered == two.winner.mean, "one fold has no standard error"
+
+
+def test_labels_that_say_nothing_flatter_the_best_and_not_its_corrected_figure():
+    rng, best, fair = np.random.default_rng(0), [], []
+    for _ in range(40):  # 60 trials of the same worth on 5 folds of 20 coins
+        trials = [trial(tuple(rng.binomial(20, 0.5, 5) / 20), k=k) for k in range(1, 61)]
+        found = decided(*trials)
+        best.append(found.best.mean)
+        fair.append(found.unflattered)
+    error = np.sqrt(0.25 / 100 / 40)
+    assert np.mean(best) > 0.5 + 10 * error
+    assert np.mean(fair) == pytest.approx(0.5, abs=4 * error)
+
+
+def test_a_gain_is_that_of_choosing_by_the_other_folds_paired_by_example():
+    one = trial((1, 1, 0), [[1, 1], [1, 1], [0, 0]], k=1)
+    other = trial((0.5, 0.5, 0.5), [[1, 0], [0, 1], [1, 0]], k=3, metric="euclidean")
+    found = decided(one, other)
+    chosen = found.chosen_by_others
+    pairs = [(chosen[i].by_example[i] * 1.0 - other.by_example[i]).tolist() for i in range(3)]
+    assert chosen[2] is one
+    assert found.gain(other) == pytest.approx((np.mean(pairs), np.std(pairs, ddof=1) / np.sqrt(6)))
+
+
+def test_uneven_classes_are_weighed_both_ways():
+    few = np.r_[np.flatnonzero(LABEL_IDS)[:40], np.flatnonzero(LABEL_IDS == 0)[:10]]
+    grid = Grid(ks=(5,), metrics=("cosine",), projections=("none",))
+    tried = {(one.spec.vote, one.spec.balanced) for one in tuned(CLASSES.select(few), grid).trials}
+    assert tried == {(vote, both) for vote in ("soft", "uniform", "distance") for both in (0, 1)}
+    other = plain(backbone="vector", k=5, vote="uniform", balanced=True)
+    selection = Selection(photos=Path("photos"))
+    assert command(selection, other).endswith(" --balanced")
+    assert "balanced" not in command(selection, plain(backbone="vector", k=5, vote="uniform"))
+    assert command(selection, Spec(backbone="vector", k=5, vote="soft", balanced=False)).endswith(
+        " --no-balanced"
+    )
 
 
 def test_of_errors_the_least_is_the_best():
@@ -325,7 +373,7 @@ def test_by_default_a_grid_has_what_builds_take_by_default():
     assert {(one.spec.vote, one.spec.compared) for one in tried} == {
         (vote, projection)
         for vote in ("soft", "uniform", "distance")
-        for projection in ("classes", "none")
+        for projection in ("classes", "none", "pca:0.95")
     }
     assert {one.spec.k for one in tried} == {1, 20}
 
@@ -396,7 +444,7 @@ def test_the_files(photos, pocketknn, tmp_path):
     assert [path.name for path in out.parent.iterdir()] == ["tuned"]
     with (out / "tune.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
-    assert len(rows) == 3 * 2 * 3 * 2 * 3
+    assert len(rows) == 3 * 2 * 3 * 3 * 3
     assert [row["rank"] for row in rows] == [str(rank) for rank in range(1, 1 + len(rows))]
     assert sum(row["chosen"] == "yes" for row in rows) == 1
     for row in rows:
@@ -453,7 +501,7 @@ def test_numbers_are_predicted_from_a_table(pocketknn, tmp_path, monkeypatch):
     assert (
         (tmp_path / "tuned/tune.csv")
         .read_text()
-        .startswith("rank,k,metric,vote,projection,crop,values,rmse")
+        .startswith("rank,k,metric,vote,balanced,projection,crop,values,rmse")
     )
     built = pocketknn(*said.command[1:], "--formats", "keras")
     assert built.code == 0, built.err
@@ -465,7 +513,7 @@ def test_a_data_set_of_ml5s(pocketknn, tmp_path, monkeypatch):
     ml5_json.write(CLASSES, tmp_path / "knn.json")
     said = pocketknn("tune", "knn.json", "--metric", "cosine,manhattan", "--k", "5,11")
     assert said.code == 0, said.err
-    assert "90 examples in 5 folds, 24 combinations\n" in said.out
+    assert "90 examples in 5 folds, 36 combinations\n" in said.out
     assert "crop" not in said.out
     assert "--backbone" not in said.command
     built = pocketknn(*said.command[1:], "--formats", "keras")

@@ -1,6 +1,7 @@
 """Options that mean nothing where they were typed: one line that names the option."""
 
 import pytest
+from conftest import drawing
 
 BUILD = ("build", "PHOTOS", "-o", "NEW", "--backbone", "pixels", "--size", "8")
 KEPT = ("build", "KEPT", "-o", "NEW", "--formats", "onnx")
@@ -56,9 +57,13 @@ def test_what_means_nothing_is_refused(words, more, message, kept, photos, pocke
     assert list(tmp_path.iterdir()) == []
 
 
-def test_strangers_are_measured_on_references_that_were_kept(kept, photos, pocketknn, tmp_path):
+def test_strangers_are_measured_on_references_that_were_kept(kept, pocketknn, tmp_path):
+    strange = tmp_path / "strange"
+    strange.mkdir()
+    for i in range(5):
+        drawing(700 + i).save(strange / f"{i}.png")
     words = ("build", kept, "-o", tmp_path / "out", "--formats", "onnx", "--no-report")
-    said = pocketknn(*words, "--reject", "auto", "--crop", "center", "--strangers", photos)
+    said = pocketknn(*words, "--reject", "auto", "--crop", "center", "--strangers", strange)
     assert said.code == 0, said.err
-    assert "of 12 strangers" in said.out
+    assert "of 5 strangers" in said.out
     assert "references keep none of an earlier build" in said.out

@@ -87,6 +87,7 @@ class Embedded:
             ids=ids_of(self.sha256),
             paths=[photo.name for photo in self.photos],
             sha256=self.sha256,
+            occasions=[photo.occasion for photo in self.photos],
         )
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,6 +16,8 @@ from pocketknn.builder.choices.neighbors import Floats, Neighbors
 from pocketknn.builder.choices.protocols import Head, Metric, Voting
 from pocketknn.builder.choices.searches.index import Index
 from pocketknn.builder.choices.votes import VOTES
+from pocketknn.builder.knn.validation.occasions import fewer_mistakes
+from pocketknn.builder.knn.validation.out_of_fold import OutOfFold, one_of_each
 from pocketknn.builder.references.references import References
 from pocketknn.builder.spec import UNKNOWN, Spec
 
@@ -43,6 +47,24 @@ def answers(spec: Spec, space: Space, nearest: Neighbors) -> Floats:
     return HEADS[str(spec.head)].answers(nearest, voting_of(spec, space))
 
 
+def answers_of_others(spec: Spec, space: Space, k: int) -> Floats:
+    """What the k nearest others answer for each of `space.others.queries`, as `answers`.
+
+    Where classes weigh the same, each weighs by the photos of it that were there to answer.
+    """
+    queries, found = space.others
+    said = answers(spec, space, found.first(k))
+    if not spec.balanced or HEADS[str(spec.head)].NUMBERS:
+        return said
+    ids = space.references.label_ids
+    sizes = np.bincount(ids, minlength=said.shape[1])
+    for fold in space.folds:
+        there = np.maximum(np.bincount(ids[fold.train], minlength=len(sizes)), 1)
+        said[np.searchsorted(queries, fold.test)] *= sizes / there
+    shares: Floats = said / said.sum(axis=1, keepdims=True)
+    return shares
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Fit:
     """A spec whose `auto`s and defaults are numbers, over its references.
@@ -52,11 +74,14 @@ class Fit:
             and `reject` a number or None.
         space: the references, under the spec's metric and projection.
         index: how they are stored and searched; None for one dense layer of float32.
+        refit: finds the same out about other references, every `auto` anew, without rejection;
+            None where nobody knows what was `auto`.
     """
 
     spec: Spec
     space: Space
     index: Index | None = None
+    refit: Callable[[References], Fit] | None = None
 
     @property
     def references(self) -> References:
@@ -123,6 +148,30 @@ class Fit:
     def search(self, embeddings: NDArray[np.floating]) -> Neighbors:
         """The exact k nearest of each embedding (q, d)."""
         return self.space.search(embeddings, self.k)
+
+    @cached_property
+    def out_of_fold(self) -> OutOfFold:
+        """What the references answer when they are left out, before any rejection."""
+        space, k = self.space, min(self.k, self.space.most)
+        whole = any(self.references.occasions)
+        refit = None if whole else self.refit
+        if refit is not None and space.refit is not None and self.head.CLASSES:
+
+            def ask(others: References, queries: NDArray[np.floating]) -> tuple[Neighbors, Floats]:
+                fitted = refit(others)
+                found = fitted.search(queries)
+                return found, fitted.answers(found)
+
+            if found := one_of_each(space, ask):
+                return found
+        queries, near = space.others
+        said = np.empty((len(queries), 0))
+        if self.head.NUMBERS or self.references.labels:
+            said = answers_of_others(self.spec, space, k)
+        parts, fewer = len(space.folds), 1.0
+        if whole and not self.head.NUMBERS:
+            fewer = fewer_mistakes(self.references.label_ids, space.together, parts)
+        return OutOfFold(queries, near.first(k), said, parts, fewer)
 
     @property
     def names(self) -> tuple[str, ...]:

@@ -15,7 +15,8 @@ from pocketknn.builder.choices.neighbors import Floats, Ints, Neighbors
 from pocketknn.builder.errors import InputError
 from pocketknn.builder.knn.projection.classes import one_thread
 from pocketknn.builder.knn.projection.pca import Projection
-from pocketknn.builder.knn.validation.folds import MOST_QUERIES, Fold, folds, groups
+from pocketknn.builder.knn.validation.folds import MOST_QUERIES, PARTS, Fold, folds, groups
+from pocketknn.builder.knn.validation.occasions import parts_of, together
 
 from . import exact
 from .compared import Compared
@@ -83,6 +84,11 @@ class Space(Compared):
         return groups(refs.vectors, refs.sha256, refs.label_ids)
 
     @cached_property
+    def together(self) -> Ints:
+        """Which references are left out together (n,): those of one picture, or one occasion."""
+        return together(self.references, self.pictures)
+
+    @cached_property
     def folds(self) -> tuple[Fold, ...]:
         """Parts of the references, each with a projection that was found without it.
 
@@ -97,8 +103,13 @@ class Space(Compared):
             return ()
         refs, found = self.references, []
         with one_thread():  # with more, sums are rounded otherwise on another machine
-            for test in folds(refs.label_ids, self.pictures, self.seed, most):
+            across = any(refs.occasions)
+            parts = parts_of(refs.label_ids, self.together) if across else PARTS
+            for test in folds(refs.label_ids, self.together, self.seed, most, parts, across=across):
                 train = np.delete(np.arange(len(refs)), test)
+                if across and len(test) > most:  # of one very large occasion
+                    draw = np.random.default_rng(self.seed)
+                    test = np.sort(draw.choice(test, most, replace=False))
                 labels = refs.label_ids[train] if refs.labels else refs.label_ids
                 with suppress(InputError):  # the others are too few or too alike to learn from
                     found.append(Fold(test, train, self.refit(refs.vectors[train], labels)))
@@ -152,7 +163,7 @@ class Space(Compared):
         picture of its class. Without one each is left out alone: nothing was learned from it.
         """
         rows = np.arange(len(self.references))
-        if self.projection is None:
+        if self.projection is None and not any(self.references.occasions):
             return self._alone(k, rows)
         every = self.others
         if self.folds and len(self.folds) == 1:  # of very many

@@ -41,12 +41,13 @@ def space_of(spec: Spec, references: References) -> Space:
         projection = _projection(spec, references.vectors, references.label_ids)
     if projection is not None and projection.by == "classes":
         projection = projection.padded(_width(len(projection.bias), references.dim))
+    folded = projection is not None or spec.soft or any(references.occasions)
     return Space(
         references=references,
         metric=spec.metric,
         projection=projection,
         seed=spec.seed,
-        refit=partial(_refitted, spec) if projection is not None or spec.soft else None,
+        refit=partial(_refitted, spec) if folded else None,
     )
 
 
@@ -95,7 +96,8 @@ def _projection(spec: Spec, vectors: NDArray[np.float32], label_ids: Ints) -> Pr
     if spec.projection == "classes":
         if not len(label_ids):
             raise InputError("the projection classes is learned from labels, and there are none")
-        return discriminant(vectors, label_ids, most=_most(n, d))
+        strangers = spec.reject is not None
+        return discriminant(vectors, label_ids, most=_most(n, d), strangers=strangers)
     if spec.projection == "pca":
         size = spec.pca if isinstance(spec.pca, int | float) else 1
         return pca(vectors, size, spec.whiten or 0.0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 
 from pocketknn.builder.choices.heads import HEADS, of_classes
 from pocketknn.builder.choices.searches import SEARCHES
@@ -29,7 +30,7 @@ def fit(spec: Spec, references: References) -> Fit:
         InputError: the references do not have what the spec asks for: so many of them, labels,
             targets, components; or it takes more memory than is free, or than is sensible.
     """
-    n = len(references)
+    n, asked = len(references), spec
     check_room(spec, n, references.dim, held=True)
     spec = _with_head(spec, references)
     if spec.k != AUTO:
@@ -52,7 +53,15 @@ def fit(spec: Spec, references: References) -> Fit:
         spec = replace(spec, probes=found.probes or None)
     elif spec.search == AUTO:
         spec = replace(spec, search="exact")
-    return Fit(spec=spec, space=space, index=found)
+    return Fit(spec=spec, space=space, index=found, refit=partial(_fit_fewer, asked))
+
+
+def _fit_fewer(spec: Spec, references: References) -> Fit:
+    """A fit of fewer references, to be asked for those that were left out."""
+    k = min(spec.k, len(references)) if isinstance(spec.k, int) else spec.k
+    # From one photo of each class nothing is learned: auto then compares the embeddings.
+    by = AUTO if spec.projection == "classes" else spec.projection
+    return fit(replace(spec.exactly(), k=k, projection=by, reject=None), references)
 
 
 def _temperature(spec: Spec, space: Space) -> float:

@@ -74,6 +74,17 @@ class Asked:
             counts=counts / counts.mean(),
         )
 
+    def some(self, which: NDArray[np.bool_]) -> Asked:
+        """Some of the queries (q,)."""
+        counts = self.counts[which]
+        return Asked(
+            scores=self.scores[which],
+            own=self.own[which],
+            left=self.left[which],
+            votes=self.votes[which],
+            counts=counts / counts.mean(),
+        )
+
     @property
     def handicap(self) -> float:
         """What the best T for these queries is divided by to get the best T for new photos.

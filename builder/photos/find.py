@@ -13,6 +13,7 @@ from pathlib import Path
 from pocketknn.builder.errors import InputError
 
 from . import archives, tables
+from .occasions import FOLDERS, TIME, is_column, with_occasions
 from .photo import Note, Photo, is_litter
 from .readers import LocalFile, check_file
 from .remote import photos_at, place_of
@@ -28,6 +29,7 @@ def find(
     path_column: str = "path",
     label_column: str | None = None,
     target_columns: Sequence[str] = (),
+    occasions: str | None = None,
     exclude: Sequence[str] = (),
     limit: int | None = None,
     note: Note = lambda line: None,
@@ -44,13 +46,15 @@ def find(
         path_column: of a table.
         label_column: of a table; "label", where there is one, when None.
         target_columns: of a table: numbers for regression.
+        occasions: how photos of one occasion are told: `folders` (a folder for each below that of
+            the class), `time` (EXIF), or a column of a table; None where nobody knows.
         exclude: patterns such as `*_small.jpg` or `drafts/*`, held against each name.
         limit: at most so many photos of each class, the first by name.
         note: told, a line each, of folders without photos and of names that may be garbled.
 
     Raises:
-        InputError: the place does not exist, cannot be read, holds no photo, or is a split into
-            folders such as train and test.
+        InputError: the place does not exist, cannot be read, holds no photo, is a split into
+            folders such as train and test, or no photo has an occasion.
     """
     if isinstance(place, str):
         place = place_of(place)
@@ -62,7 +66,7 @@ def find(
         raise InputError(f"the limit must be at least 1, not {limit}")
     photos = [
         photo
-        for photo in _from(place, path_column, label_column, target_columns, note)
+        for photo in _from(place, path_column, label_column, target_columns, occasions, note)
         if not any(fnmatch(photo.name, pattern) for pattern in exclude)
     ]
     if not photos:
@@ -70,9 +74,11 @@ def find(
     for photo in photos:  # names are written into the label and reference tables
         if not photo.name.isprintable() and any("\udc80" <= c <= "\udcff" for c in photo.name):
             raise InputError(f"the name {photo.name!r} {not_utf_8()}")
-    check_classes({photo.label for photo in photos})
     if not Path(place).name.lower().endswith(tables.ENDINGS):
         _refuse_splits(place, photos)
+    if occasions is not None:
+        photos = with_occasions(photos, occasions, note)
+    check_classes({photo.label for photo in photos})
     photos.sort(key=lambda photo: (photo.label, photo.name))
     classes = groupby(photos, lambda photo: photo.label)
     most = None if limit is None else min(limit, len(photos))  # as no more fits into `islice`
@@ -138,13 +144,22 @@ def _from(
     path_column: str,
     label_column: str | None,
     target_columns: Sequence[str],
+    occasions: str | None,
     note: Note,
 ) -> Iterable[Photo]:
     name = Path(place).name.lower()
     if isinstance(place, Path) and name.endswith(tables.ENDINGS) and not place.is_dir():
-        return tables.photos_of(place, path_column, label_column, target_columns)
+        if occasions == FOLDERS:
+            raise InputError(f"--occasions {FOLDERS} is for folders; name a column of {place.name}")
+        column = occasions if is_column(occasions) else None
+        return tables.photos_of(place, path_column, label_column, target_columns, column)
     if target_columns:
         raise InputError(f"targets are columns of a .csv or .parquet table; {place} is none")
+    if is_column(occasions):
+        raise InputError(
+            f"--occasions is {FOLDERS}, {TIME} or a table's column; {place} is no table, so"
+            f" not {occasions!r}"
+        )
     if isinstance(place, str):
         return photos_at(place)
     if place.is_dir():

@@ -32,12 +32,14 @@ class Photo:
         label: its class: the folders above it, joined with "/", or what a table says; "" for none.
         content: reads the file's bytes; raises OSError where it cannot.
         targets: numbers that a table says of it, for regression.
+        occasion: on which occasion it was taken, see `occasions`; "" for one by itself.
     """
 
     name: str
     label: str
     content: Callable[[], bytes] = field(compare=False, repr=False)
     targets: tuple[float, ...] = ()
+    occasion: str = ""
 
     @classmethod
     def in_folders(cls, name: str, content: Callable[[], bytes]) -> Photo:

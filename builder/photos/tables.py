@@ -18,7 +18,11 @@ ENDINGS = (".csv", ".parquet")
 
 
 def photos_of(
-    path: Path, path_column: str, label_column: str | None, target_columns: Sequence[str]
+    path: Path,
+    path_column: str,
+    label_column: str | None,
+    target_columns: Sequence[str],
+    occasion_column: str | None = None,
 ) -> Iterator[Photo]:
     """The photos of a table's rows; a row without a path is passed over.
 
@@ -27,14 +31,17 @@ def photos_of(
         path_column: where the paths are.
         label_column: where the labels are; "label", where there is one, when None.
         target_columns: numbers for regression.
+        occasion_column: on which occasion each photo was taken.
 
     Raises:
         InputError: it cannot be read, lacks a column, or a target is no number.
     """
-    columns = _columns(path, (path_column, *target_columns), label_column)
+    wanted = (path_column, *target_columns, *filter(None, [occasion_column]))
+    columns = _columns(path, wanted, label_column)
     labels = columns.get(label_column or "label") or [""] * len(columns[path_column])
     named = [label if label.strip() else "" for label in labels]
     numbers = [columns[name] for name in target_columns]
+    occasions = columns[occasion_column] if occasion_column else [""] * len(named)
     folder, places = path.parent.absolute(), columns[path_column]
     for row, (place, label) in enumerate(zip(places, named, strict=True)):
         if place:
@@ -46,6 +53,7 @@ def photos_of(
                     _number(column[row], f"{name!r} of {place}")
                     for name, column in zip(target_columns, numbers, strict=True)
                 ),
+                occasion=occasions[row].strip(),
             )
 
 

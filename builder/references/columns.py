@@ -32,6 +32,7 @@ class Columns:
     targets: NDArray[np.float32]
     target_names: tuple[str, ...]
     provenance: Provenance | None
+    occasions: tuple[str, ...]
 
     def __len__(self) -> int:
         return len(self.vectors)

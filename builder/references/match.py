@@ -42,16 +42,17 @@ class ByPicture:
         ]
 
 
-def among(photos: Iterable[Photo], ids: Iterable[str]) -> int:
-    """How many of the photos are references."""
+def among(photos: Iterable[Photo], ids: Iterable[str]) -> NDArray[np.bool_]:
+    """Which of the photos are references (q,)."""
     references = ByPicture(ids)
-    count = 0
-    for photo in photos:
+
+    def is_one(photo: Photo) -> bool:
         try:
-            count += bool(references.places(read(photo)))
+            return bool(references.places(read(photo)))
         except PictureError:
-            continue
-    return count
+            return False
+
+    return np.array([is_one(photo) for photo in photos], bool)
 
 
 def thumbnails(

@@ -22,6 +22,7 @@ PROVENANCE = b"pocketknn.provenance"
 _CLASSES, _TARGETS = b"pocketknn.classes", b"pocketknn.targets"
 _CHECK = b"pocketknn.crc32"
 _TEXTS = ("id", "path", "label", "sha256")
+_OCCASION = "occasion"  # a column that is there where photos have one
 
 R = TypeVar("R", bound="Columns")
 
@@ -42,6 +43,8 @@ def write(path: Path | str, references: Columns) -> None:
     }
     for name, numbers in zip(references.target_names, references.targets.T, strict=True):
         columns[f"target: {name}"] = pa.array(numbers)
+    if any(references.occasions):
+        columns[_OCCASION] = pa.array(references.occasions, pa.string())
     notes: dict[bytes, Any] = {
         PROVENANCE: _origin(references),
         _CLASSES: references.labels,
@@ -99,7 +102,8 @@ def _read(path: Path | str, made_of: Callable[..., R]) -> R:
     if not table.num_rows:
         raise InputError("it holds no references")
     vectors = np.stack(table["embedding"].to_numpy())
-    texts = {name: table[name].cast(pa.string()).fill_null("").to_pylist() for name in _TEXTS}
+    there = [*_TEXTS, *({_OCCASION} & {*table.column_names})]
+    texts = {name: table[name].cast(pa.string()).fill_null("").to_pylist() for name in there}
     notes = {
         k: json.loads(v)
         for k, v in (table.schema.metadata or {}).items()
@@ -120,6 +124,7 @@ def _read(path: Path | str, made_of: Callable[..., R]) -> R:
         targets=np.stack(targets, axis=1) if targets else None,
         target_names=names or None,
         provenance=None if origin is None else Provenance.of_json(origin),
+        occasions=texts.get(_OCCASION),
     )
     if _CHECK in notes and notes[_CHECK] != _checksum(found):
         raise InputError(
@@ -151,6 +156,7 @@ def _checksum(references: Columns) -> int:
     """Of all that is kept: Parquet's own checksums leave out dictionaries and metadata."""
     labels = [references.labels, references.label_ids.tolist(), references.target_names]
     texts = [references.ids, references.paths, references.sha256]
+    texts += [references.occasions] if any(references.occasions) else []
     check = zlib.crc32(json.dumps([*texts, *labels, _origin(references)]).encode())
     for numbers in (references.vectors, references.targets):
         check = zlib.crc32(np.ascontiguousarray(numbers).data, check)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -35,6 +36,8 @@ class References(Columns):
         targets: (n, T) float32 numbers for regression, read-only; T is 0 where there are none.
         target_names: what each of the T numbers is.
         provenance: where the embeddings come from; None for vectors of another origin.
+        occasions: on which occasion each picture was taken: photos of one walk, shop or video share
+            a name, and are left out together where anything is measured. "" for one by itself.
     """
 
     @classmethod
@@ -50,6 +53,7 @@ class References(Columns):
         targets: ArrayLike | None = None,
         target_names: Sequence[str] | None = None,
         provenance: Provenance | None = None,
+        occasions: Sequence[str] | None = None,
     ) -> References:
         """References from embeddings (n, d).
 
@@ -63,6 +67,7 @@ class References(Columns):
             targets: (n, T) or (n,) finite numbers, for regression.
             target_names: what they are; "value" or "value 0", "value 1" and so on when None.
             provenance: where the embeddings come from.
+            occasions: on which occasion each picture was taken; "" for one by itself.
 
         Raises:
             InputError: no rows, no numbers, NaN or infinite values, lengths that differ, what is
@@ -104,6 +109,7 @@ class References(Columns):
             targets=numbers,
             target_names=target_names,
             provenance=provenance,
+            occasions=texts_of(occasions, "occasions", n),
         )
 
     @property
@@ -119,7 +125,7 @@ class References(Columns):
 
     def contradictions(self) -> list[tuple[str, str]]:
         """Pairs of paths, or ids where there are none, of a picture under different labels."""
-        return [(self._called(one), self._called(other)) for one, other in self.contradicting()]
+        return [(self.called(one), self.called(other)) for one, other in self.contradicting()]
 
     def contradicting(self) -> list[tuple[int, int]]:
         """Pairs of rows that are the same picture under different labels."""
@@ -152,6 +158,7 @@ class References(Columns):
             targets=self.targets[chosen],
             target_names=self.target_names,
             provenance=self.provenance,
+            occasions=[self.occasions[row] for row in chosen],
         )
 
     def subset(self, rows: ArrayLike) -> References:
@@ -160,8 +167,14 @@ class References(Columns):
         return chosen.in_order(self.labels) if self.labels else chosen
 
     def without_names(self) -> References:
-        """The references without their paths, which may tell of people; their ids stay."""
-        return replace(self, paths=("",) * len(self))
+        """The references without their paths, which may tell of people; their ids stay.
+
+        Occasions, which may tell of places, get the start of a hash for a name.
+        """
+        occasions = tuple(
+            one and hashlib.sha256(one.encode()).hexdigest()[:12] for one in self.occasions
+        )
+        return replace(self, paths=("",) * len(self), occasions=occasions)
 
     def without_copies(self) -> References:
         """The references whose picture no earlier one has, where the pictures are known."""
@@ -266,9 +279,11 @@ class References(Columns):
             targets=np.concatenate([one.targets for one in both]),
             target_names=self.target_names,
             provenance=self.provenance,
+            occasions=[one.occasions[row] for one in both for row in range(len(one))],
         )
 
-    def _called(self, row: int) -> str:
+    def called(self, row: int) -> str:
+        """The path of a reference, or its id where there is none."""
         return self.paths[row] or self.ids[row]
 
     def check_there(self, ids: Iterable[str] = (), classes: Iterable[str] = ()) -> None:
@@ -290,9 +305,9 @@ class References(Columns):
     def save(self, path: Path | str) -> None:
         """Write them as Parquet; row i is the graph's column i.
 
-        Columns: id, path, label, sha256, embedding, and "target: NAME" for each target. The
-        schema's metadata keep the order of the classes, the provenance, and a checksum of all this,
-        which a program that changes the table has to leave out.
+        Columns: id, path, label, sha256, embedding, "target: NAME" for each target, and occasion
+        where there are any. The schema's metadata keep the order of the classes, the provenance,
+        and a checksum of all this, which a program that changes the table has to leave out.
         """
         parquet.write(path, self)
 

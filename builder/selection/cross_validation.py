@@ -19,13 +19,15 @@ from pocketknn.builder.knn.metric_space import Space
 from pocketknn.builder.knn.projected import space_of
 from pocketknn.builder.knn.temperature import temperature
 from pocketknn.builder.knn.validation.folds import groups, stratified
+from pocketknn.builder.knn.validation.occasions import check_occasions, together
 from pocketknn.builder.references.references import References
 from pocketknn.builder.spec import Spec
 
 from .grid import Grid
-from .results import Trial, Tuning
+from .results import Trial, Tuning, Values, ranked
 
 FOLDS = 5
+_UNEVEN = 2  # times the smallest class, from where on it is tried both to weigh classes and not to
 
 
 def tune(
@@ -42,7 +44,9 @@ def tune(
     targets; where there are near-copies and mirrored views of a picture, which stay together, their
     kin for groups. Of each fold the other ones are the references: projections too are found from
     them alone. Copies of a picture are left out, or one of them would answer for the other. Errors
-    of several targets are in units of each target's standard deviation, and averaged.
+    of several targets are in units of each target's standard deviation, and averaged. Where the
+    largest class has twice the photos of the smallest, votes are tried with classes that weigh the
+    same and with photos that do, unless the spec says which.
 
     Args:
         spec: what is the same for all: `seed`, `balanced`, `head` and the backbone's options.
@@ -61,8 +65,9 @@ def tune(
     >>> found.winner.mean, found.winner.spec.metric, found.winner.spec.k
     (1.0, 'cosine', 1)
     """
-    measured: dict[Spec, list[tuple[int, float]]] = {}  # width and quality in each fold
+    measured: dict[Spec, list[tuple[int, float, Values]]] = {}  # width and quality in each fold
     notes: dict[str, None] = {}
+    splits: list[tuple[Ints, Ints]] = []
     for crop in grid.all_crops:
         given = references_of(crop)
         references = given.without_copies()
@@ -70,8 +75,11 @@ def tune(
         regress = HEADS[str(base.head)].NUMBERS
         check_folds(folds, len(references), {} if regress else references.counts)
         grid = grid.filled(regress)
+        sizes = references.counts.values()
+        uneven = not regress and max(sizes) >= _UNEVEN * min(sizes)
         soft = [name for name in grid.votes or () if VOTES[name].SOFT]
-        splits = _splits(references, folds, spec.seed, regress)
+        # The same for all crops, which are compared photo by photo.
+        splits = splits or _splits(references, folds, spec.seed, regress)
         smallest = min(len(train) for train, _ in splits)
         ks = grid.ks_within(smallest)
         grid.check_components(smallest, references.dim)
@@ -86,26 +94,24 @@ def tune(
                 except InputError as error:  # which a build of all of them would raise
                     notes[f"left out: {error}"] = None
                 else:
-                    for tried, value in _answers(
-                        one, space, ks, grid.votes or (), references, test
-                    ):
-                        measured.setdefault(tried, []).append((space.width, value))
+                    votes = _votes(one, grid.votes or (), both=uneven)
+                    for tried, value, each in _answers(one, space, ks, votes, references, test):
+                        measured.setdefault(tried, []).append((space.width, value, each))
                 progress(1)
     trials = [
         Trial(
             spec=tried,
-            width=round(float(np.mean([width for width, _ in values]))),
-            by_fold=tuple(value for _, value in values),
+            width=round(float(np.mean([width for width, _, _ in values]))),
+            by_fold=tuple(value for _, value, _ in values),
+            by_example=tuple(each for _, _, each in values),
         )
         for tried, values in measured.items()
-        if len(values) == folds  # a projection may be too wide for the memory in some folds only
+        if len(values) == len(splits)  # a projection may be too wide for memory in some folds only
     ]
     if not trials:
         raise InputError(f"nothing of the grid is left; {next(iter(notes))}")
-    sign = 1 if regress else -1
-    trials.sort(key=lambda one: (round(sign * one.mean, 12), one.cost, one.spec.k))
     return Tuning(
-        trials=tuple(trials),
+        trials=ranked(trials, regress),
         targets=len(references.target_names) if regress else 0,
         examples=len(references),
         copies=len(given) - len(references),
@@ -151,6 +157,8 @@ def _splits(
     references: References, folds: int, seed: int, regress: bool
 ) -> list[tuple[Ints, Ints]]:
     """Rows of the training part and of the fold, for each fold."""
+    if any(references.occasions):
+        return _splits_by_occasion(references, folds, seed)
     if regress:
         return stratified(len(references), folds, seed, None, None)
     # By name: neither the order of the classes nor one without examples may change the parts.
@@ -161,35 +169,69 @@ def _splits(
     return stratified(len(references), folds, seed, classes, pictures if together else None)
 
 
+def _splits_by_occasion(references: References, folds: int, seed: int) -> list[tuple[Ints, Ints]]:
+    """As many parts as there are occasions, or `folds` of them."""
+    from pocketknn.builder.knn.validation import folds as parts
+
+    check_occasions(references)
+    n, ids = len(references), references.label_ids
+    whole = together(references, groups(references.vectors, references.sha256, ids))
+    found = parts.folds(ids, whole, seed, most=n, parts=folds, across=True)
+    if len(found) < 2:
+        raise InputError("the occasions make no two folds; take photos on further occasions")
+    return [(np.delete(np.arange(n), test), test) for test in found]
+
+
+def _votes(spec: Spec, names: Sequence[str], *, both: bool) -> list[tuple[str, bool]]:
+    """Each vote with whether classes weigh the same; of a default both ways, it comes first."""
+    found = []
+    for name in names:
+        usual = VOTES[name].SOFT if spec.balanced is None else spec.balanced
+        found += [(name, usual)]
+        if both and spec.balanced is None:
+            found += [(name, not usual)]
+    return found
+
+
 def _answers(
     spec: Spec,
     space: Space,
     ks: Sequence[int],
-    votes: Sequence[str],
+    votes: Sequence[tuple[str, bool]],
     references: References,
     test: Ints,
-) -> Iterator[tuple[Spec, float]]:
+) -> Iterator[tuple[Spec, float, Values]]:
     """How well a fold is answered with each k and vote, from one search with the largest k."""
     found = space.search(references.vectors[test], max(ks))
-    even = spec.balanced is not False  # as a build with a soft vote has it
-    soft = spec.temperature
-    if soft is None and any(VOTES[vote].SOFT for vote in votes):
-        soft = temperature(space, max(ks), balanced=even)
-    for k, vote in product(ks, votes):
-        balanced = even if VOTES[vote].SOFT else bool(spec.balanced)
+    soft: dict[bool, float | None] = {}
+    for vote, balanced in votes:
+        if VOTES[vote].SOFT:
+            given = spec.temperature
+            soft[balanced] = (
+                temperature(space, max(ks), balanced=balanced) if given is None else given
+            )
+    for k, (vote, balanced) in product(ks, votes):
         tried = replace(spec, k=k, vote=vote, balanced=balanced)
         # Of each fold its own, found without the fold, as a build finds it.
-        one = Fit(spec=replace(tried, temperature=soft if tried.soft else None), space=space)
-        yield tried, _measure(one, found.first(k), references, test)
+        degrees = soft[balanced] if tried.soft else None
+        one = Fit(spec=replace(tried, temperature=degrees), space=space)
+        yield tried, *_measure(one, found.first(k), references, test)
 
 
-def _measure(fit: Fit, found: Neighbors, references: References, test: Ints) -> float:
-    """Accuracy, or root mean squared error, of the answers to a fold."""
+def _measure(
+    fit: Fit, found: Neighbors, references: References, test: Ints
+) -> tuple[float, Values]:
+    """Accuracy, or root mean squared error, of the answers to a fold, and what each adds to it.
+
+    That is whether an answer is right, or its squared error.
+    """
     if fit.head.CLASSES:
         right = exact.winners(fit.answers(found)) == references.label_ids[test]
-        return float(right.mean())
+        return float(right.mean()), right
     targets = references.targets.astype(np.float64)
-    errors = np.sqrt(((fit.answers(found) - targets[test]) ** 2).mean(axis=0))
+    squares = (fit.answers(found) - targets[test]) ** 2
+    errors = np.sqrt(squares.mean(axis=0))
     if targets.shape[1] > 1:
-        errors /= np.maximum(targets.std(axis=0), 1e-30)
-    return float(errors.mean())
+        scale = np.maximum(targets.std(axis=0), 1e-30)
+        errors, squares = errors / scale, squares / scale**2
+    return float(errors.mean()), squares.mean(axis=1)

@@ -23,8 +23,8 @@ class Grid:
         ks: numbers of neighbours; None for those of 1, 3, 5, 10, 20, 50, 100 that there are.
         metrics: as in `Spec.metric`.
         votes: as in `Spec.vote`; None for all that there are.
-        projections: as in `Spec.projection`, but neither `auto` nor `pca:auto`; None for `classes`
-            and `none`, or for targets `none` and `pca:0.95`.
+        projections: as in `Spec.projection`, but neither `auto` nor `pca:auto`; None for `classes`,
+            `none` and `pca:0.95`, or for targets the latter two.
         crops: as in `Spec.crop`; None for all.
     """
 
@@ -56,7 +56,7 @@ class Grid:
         """
         soft = [name for name, vote in VOTES.items() if vote.SOFT]
         votes = self.votes or tuple(name for name in VOTES if not (regress and name in soft))
-        names = self.projections or (("none", "pca:0.95") if regress else ("classes", "none"))
+        names = self.projections or ("classes", "none", "pca:0.95")[bool(regress) :]
         softly = [name for name in votes if name in soft]
         if regress and (softly or "classes" in names):
             what = f"the vote {softly[0]}" if softly else "the projection classes"

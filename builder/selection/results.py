@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 import numpy as np
+from numpy.typing import NDArray
 
 from pocketknn.builder.choices.metrics import METRICS
 from pocketknn.builder.choices.votes import VOTES
 from pocketknn.builder.spec import CROPS, Spec
+
+Values = NDArray[np.bool_] | NDArray[np.float64]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,11 +24,14 @@ class Trial:
         spec: with the combination's k, metric, vote, projection and crop; it can be built.
         width: values that are compared: d, or the projection's size (its mean over the folds).
         by_fold: accuracy of each fold, or its root mean squared error.
+        by_example: of each fold, whether each of its examples was answered right, or its squared
+            error.
     """
 
     spec: Spec
     width: int
     by_fold: tuple[float, ...]
+    by_example: tuple[Values, ...] = field(compare=False, repr=False)
 
     @property
     def mean(self) -> float:
@@ -42,8 +50,26 @@ class Trial:
             tuple(METRICS).index(self.spec.metric),
             {"classes": 0, "none": 1}.get(self.spec.projection, 1 + self.width),
             tuple(VOTES).index(str(self.spec.vote)),
+            int(not self.usually_balanced),
             CROPS.index(self.spec.crop),
         )
+
+    @property
+    def usually_balanced(self) -> bool:
+        """Whether classes weigh the same as they do by default with this vote."""
+        return bool(self.spec.balanced) is VOTES[str(self.spec.vote)].SOFT
+
+    def without_fold(self, fold: int) -> Trial:
+        """As it would be if one fold had never been measured."""
+        return replace(self, by_fold=self.by_fold[:fold] + self.by_fold[fold + 1 :])
+
+
+def ranked(trials: Iterable[Trial], regress: bool) -> tuple[Trial, ...]:
+    """The best mean first, and of equals the simplest."""
+    sign = 1 if regress else -1
+    return tuple(
+        sorted(trials, key=lambda one: (round(sign * one.mean, 12), one.cost, one.spec.k or 0))
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,3 +130,39 @@ class Tuning:
         smaller of equals, as with `k="auto"`.
         """
         return min(self.near, key=lambda one: one.cost)  # of equals the first, which is the best
+
+    @cached_property
+    def chosen_by_others(self) -> tuple[Trial, ...]:
+        """For each fold what wins on the other folds.
+
+        Of two folds the winner for both: a single one has no standard error to choose by.
+        """
+        folds = len(self.best.by_fold)
+        if folds < 3:
+            return (self.winner,) * folds
+        whole = {one.spec: one for one in self.trials}
+        found = []
+        for fold in range(folds):
+            others = ranked((one.without_fold(fold) for one in self.trials), self.regress)
+            found.append(whole[replace(self, trials=others).winner.spec])
+        return tuple(found)
+
+    @property
+    def unflattered(self) -> float:
+        """What the winner's mean would be if the folds that chose it did not judge it as well."""
+        return float(np.mean([one.by_fold[i] for i, one in enumerate(self.chosen_by_others)]))
+
+    def gain(self, other: Trial) -> tuple[float, float]:
+        """How much better than another trial it is to choose by the other folds.
+
+        Returns:
+            The mean of what that adds, in right answers or in squared errors saved, and its
+            standard error, paired by example.
+        """
+        sign = -1.0 if self.regress else 1.0
+        pairs = [
+            (one.by_example[i].astype(float), other.by_example[i])
+            for i, one in enumerate(self.chosen_by_others)
+        ]
+        more = sign * np.concatenate([mine - its for mine, its in pairs])
+        return float(more.mean()), float(more.std(ddof=1) / np.sqrt(len(more)))

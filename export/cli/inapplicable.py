@@ -11,7 +11,7 @@ from pocketknn import builder
 from pocketknn.builder.errors import InputError
 
 _COLUMNS = ("path_column", "label_column")
-_OF_PHOTOS = ("exclude", "limit", *_COLUMNS, "target_column")
+_OF_PHOTOS = ("exclude", "limit", *_COLUMNS, "target_column", "occasions")
 _EMBEDDED = "is for photos, and {} holds references, which were embedded before"
 
 
@@ -83,7 +83,7 @@ def check_build(
             refuse(context, (option,), why)
     if plan:
         why = "goes with a build; --plan writes nothing"
-        refuse(context, ("strangers", "force", "no_report"), why)
+        refuse(context, ("strangers", "learn_strangers", "force", "no_report"), why)
 
 
 def _titles(formats: Iterable[str]) -> str:

@@ -42,6 +42,13 @@ Exclude = Annotated[
 ]
 Limit = Annotated[int | None, typer.Option(help="At most so many photos of each class.")]
 Strict = Annotated[bool, typer.Option("--strict", help="Refuse pictures that cannot be read.")]
+Occasions = Annotated[
+    str | None,
+    typer.Option(
+        help="How photos of one walk, shop or video are told, which are left out together: folders"
+        " (CLASS/OCCASION/photo.jpg), time (EXIF, half an hour apart) or a table's column."
+    ),
+]
 NoCache = Annotated[
     bool, typer.Option("--no-cache", help="Embed all photos anew, and remember none.")
 ]
@@ -166,6 +173,7 @@ def selection_of(
     exclude: list[str] | None,
     limit: int | None = None,
     labels: Path | None = None,
+    occasions: str | None = None,
 ) -> Selection:
     """The photos that a command is given."""
     return Selection(
@@ -173,6 +181,7 @@ def selection_of(
         path_column=columns.path_column,
         label_column=columns.label_column,
         target_columns=tuple(targets or ()),
+        occasions=occasions,
         labels=labels,
         exclude=tuple(exclude or ()),
         limit=limit,

@@ -12,7 +12,8 @@ from typing import Any
 
 from pocketknn.builder.backbones.backbone import Backbone
 from pocketknn.builder.knn.fit import Fit
-from pocketknn.builder.knn.validation.leave_one_out import Unprojected
+from pocketknn.builder.knn.validation.leave_one_out import LeaveOneOut, Unprojected
+from pocketknn.builder.knn.validation.occasions import described
 from pocketknn.builder.photos.pixels.colour import COLOUR, DEPTH
 from pocketknn.builder.photos.pixels.decode import RESAMPLE
 from pocketknn.builder.references.references import References
@@ -70,10 +71,11 @@ def redescribe(manifest: Mapping[str, Any], fit: Fit, figures: Figures | None) -
     """
     said = _described(fit, manifest, figures or Figures())
     if figures is None:
-        said |= {name: manifest[name] for name in ("reject", "projection")}
+        said |= {name: manifest.get(name) for name in ("reject", "strangers", "projection")}
         before = manifest["references"]
         said["references"] |= {
             "leave_one_out": before["leave_one_out"],
+            "calibration": before.get("calibration"),
             "figures_of": before.get("figures_of") or before["count"],
         }
     # What converted the file may not be installed here.
@@ -98,6 +100,7 @@ def _described(fit: Fit, graph: Mapping[str, Any], figures: Figures) -> dict[str
         "scores_of": fit.scores_of,
         "search": _search(fit),
         "reject": asdict(figures.rejection) if figures.rejection else None,
+        "strangers": asdict(figures.strangers) if figures.strangers else None,
         "precision": graph["precision"],
         "seed": spec.seed,
         "backbone": graph["backbone"],
@@ -111,11 +114,26 @@ def _described(fit: Fit, graph: Mapping[str, Any], figures: Figures) -> dict[str
             "per_label": references.counts,
             "duplicates": references.duplicates(),
             "contradictions": [list(pair) for pair in references.contradictions()],
-            "leave_one_out": asdict(figures.leave_one_out) if figures.leave_one_out else None,
+            "leave_one_out": _left_out(figures.leave_one_out),
+            "calibration": _calibration(figures),
             "figures_of": None,
+            **({"image_search": asdict(search)} if (search := figures.image_search) else {}),
+            **({"apart": asdict(figures.apart)} if figures.apart else {}),
+            **({"occasions": occasions} if (occasions := described(references)) else {}),
         },
         "versions": {"python": platform.python_version()} | installed("pocketknn", *PACKAGES),
     }
+
+
+def _left_out(measured: LeaveOneOut | None) -> dict[str, Any] | None:
+    """What JSON gives back for it: lists, and no tuples."""
+    if measured is None:
+        return None
+    said = asdict(measured)
+    said["interval"] = measured.interval and list(measured.interval)
+    ends = measured.rmse_interval
+    said["rmse_interval"] = ends and {name: list(pair) for name, pair in ends.items()}
+    return said
 
 
 def _description(fit: Fit, backbone: dict[str, Any] | None, given: dict[str, Any]) -> str:
@@ -154,6 +172,14 @@ def _projection(fit: Fit, cost: Unprojected | None) -> dict[str, Any] | None:
     else:
         said |= {"directions": projection.rank, "variance": projection.variance}
     return said | {"without": asdict(cost) if cost else None}
+
+
+def _calibration(figures: Figures) -> dict[str, Any] | None:
+    """As it is read back: JSON has lists only."""
+    if figures.calibration is None:
+        return None
+    said = asdict(figures.calibration)
+    return said | {"bins": list(said["bins"])}
 
 
 def _search(fit: Fit) -> dict[str, Any]:

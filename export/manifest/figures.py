@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pocketknn.builder.knn.fit import Fit
-from pocketknn.builder.knn.validation import rejection
+from pocketknn.builder.knn.validation import image_search, learned_strangers, rejection
+from pocketknn.builder.knn.validation.apart import Apart, apart
+from pocketknn.builder.knn.validation.calibration import Calibration, calibrated
+from pocketknn.builder.knn.validation.image_search import Copies, ImageSearch
+from pocketknn.builder.knn.validation.learned_strangers import LearnedStrangers
 from pocketknn.builder.knn.validation.leave_one_out import (
     LeaveOneOut,
     Unprojected,
@@ -26,22 +31,52 @@ class Figures:
         leave_one_out: how well each reference is answered by the others.
         unprojected: what the projection costs.
         rejection: what the threshold rejects.
+        apart: how much too good the accuracy would have looked if photos that belong together had
+            answered for each other.
+        image_search: how good the neighbours are, where they are the answer.
+        calibration: how far confidence lies from the truth.
+        strangers: what references of the class unknown bring.
     """
 
     leave_one_out: LeaveOneOut | None = None
     unprojected: Unprojected | None = None
     rejection: Rejection | None = None
+    apart: Apart | None = None
+    image_search: ImageSearch | None = None
+    calibration: Calibration | None = None
+    strangers: LearnedStrangers | None = None
 
 
-def measure(fit: Fit, strangers: NDArray[np.floating] | None = None) -> Figures:
+def measure(
+    fit: Fit,
+    strangers: NDArray[np.floating] | None = None,
+    without: Fit | None = None,
+    copies: Mapping[str, Copies] | None = None,
+) -> Figures:
     """Measure a fit on its own references.
 
     Args:
         fit: the choices and the stored examples.
-        strangers: embeddings (q, d) of pictures of no class, to measure rejection on.
+        strangers: embeddings (q, d) of pictures of no class, to measure what is called unknown.
+        without: a threshold instead of references of the class unknown, where there are some.
+        copies: altered copies of some references, for a search to find their originals.
     """
     return Figures(
         leave_one_out=leave_one_out(fit),
         unprojected=unprojected(fit),
         rejection=rejection.measure(fit, strangers),
+        apart=apart(fit),
+        image_search=image_search.measure(fit, copies),
+        calibration=calibrated(fit),
+        strangers=_learned(fit, strangers, without),
     )
+
+
+def _learned(
+    fit: Fit, strangers: NDArray[np.floating] | None, without: Fit | None
+) -> LearnedStrangers | None:
+    """What references of the class unknown bring, beside a threshold; None without them."""
+    if strangers is None or not learned_strangers.learned(fit):
+        return None
+    threshold = rejection.measure(without, strangers) if without else None
+    return learned_strangers.measure(fit, strangers, threshold)

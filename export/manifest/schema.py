@@ -51,6 +51,8 @@ NUMBER = (int, float)
 _SHARE = Maybe(NUMBER)
 _TEXT = Maybe(str)
 _ERRORS = Maybe(Each(dict, NUMBER))  # of each target
+_FOUND = {"queries": int, "first": NUMBER, "among": NUMBER}
+_BIN = dict.fromkeys(("confidence", "right", "low", "high"), NUMBER) | {"answers": int}
 _POINT = {"kept": int, "accuracy": _SHARE, "rmse": _ERRORS}
 INSIDE: dict[str, Any] = {
     "head": str,
@@ -86,7 +88,20 @@ INSIDE: dict[str, Any] = {
             "left_out_classes": _SHARE,
             "strangers": _SHARE,
             "strangers_asked": int,
+            "unprojected": Added(_SHARE),
         }
+    ),
+    "strangers": Added(
+        Maybe(
+            {
+                "learned": int,
+                "held_back": int,
+                "strangers": NUMBER,
+                "known": _SHARE,
+                "threshold_strangers": _SHARE,
+                "threshold_known": _SHARE,
+            }
+        )
     ),
     "targets": Each(list, str),
     "balanced": Maybe(bool),
@@ -123,9 +138,30 @@ INSIDE: dict[str, Any] = {
         "duplicates": int,
         "contradictions": Each(list, [str, str]),
         "leave_one_out": Maybe(
-            {"accuracy": _SHARE, "rmse": _ERRORS, "k": int, "queries": int, "folds": Added(int)}
+            {
+                "accuracy": _SHARE,
+                "interval": Added(Maybe([NUMBER, NUMBER])),
+                "chance": Added(_SHARE),
+                "by_class": Added(_SHARE),
+                "verdict": Added(_TEXT),
+                "rmse": _ERRORS,
+                "rmse_interval": Added(Maybe(Each(dict, [NUMBER, NUMBER]))),
+                "rmse_of_mean": Added(_ERRORS),
+                "k": int,
+                "queries": int,
+                "folds": Added(int),
+            }
         ),
+        "calibration": Added(Maybe({"error": NUMBER, "chance": NUMBER, "bins": Each(list, _BIN)})),
         "figures_of": Added(Maybe(int)),
+        "image_search": Added(
+            {
+                "same_class": Maybe(_FOUND | {"k": int, "chance": NUMBER, "chance_among": NUMBER}),
+                "copies": Each(dict, _FOUND),
+            }
+        ),
+        "apart": Added({"photos": int, "gain": NUMBER}),
+        "occasions": Added({"count": int, "photos": int, "classes_of_one": Each(list, str)}),
     },
     "condensed": Added(
         Maybe(

@@ -90,7 +90,7 @@ def check_texts(texts: Mapping[str, str], source: str) -> None:
         InputError: they are others.
     """
     if texts.get(SEAL, "").partition("\n")[0] != hash_of(texts):
-        raise InputError(f"{source} is damaged: its manifest is not the one that was written")
+        raise InputError(f"{source} is damaged: checksum mismatch, the manifest was modified")
 
 
 def check_runtime(texts: Mapping[str, str], found: str, source: str) -> None:

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pocketknn.builder.knn import exact
+from pocketknn.builder.spec import UNKNOWN
 
 if TYPE_CHECKING:
     from pocketknn.builder.photos.photo import Photo
@@ -75,8 +76,8 @@ def same_label(one: Outputs, other: Outputs) -> float | None:
 
 
 def unknown(outputs: Outputs, manifest: dict[str, Any]) -> float | None:
-    """Share of the queries that are taken for strangers; None without a threshold."""
-    if not manifest["reject"]:
+    """Share of the queries that are taken for strangers; None without a class unknown."""
+    if UNKNOWN not in manifest["labels"]:
         return None
     won = exact.winners(outputs["probabilities"])
-    return float((won == len(manifest["labels"]) - 1).mean())
+    return float((won == manifest["labels"].index(UNKNOWN)).mean())

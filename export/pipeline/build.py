@@ -20,6 +20,7 @@ from pocketknn.export.parity import test_inputs
 from pocketknn.export.sizes import budget
 from pocketknn.export.sizes.estimate import Plan
 
+from .altered_copies import altered_copies
 from .export import Export, export, planned
 from .material import Material, material
 from .request import Request, Watch
@@ -56,8 +57,7 @@ def build(
     check_apart(out, request.selection.photos)
     if request.within is not None:
         budget.of_devices(formats)
-    if request.strangers is not None and request.spec.reject is None:
-        raise InputError("strangers measure what is rejected; say --reject auto")
+    _check_strangers(request)
     found = material(request, formats, cache, watch)
     spec, options = found.spec, request.options
     judging, ranges = _apart(found, options.precision == "int8" or request.within is not None)
@@ -81,6 +81,7 @@ def build(
         against=against,
         calibration=ranges,
         strangers=found.strangers,
+        copies=altered_copies(found),
         options=options,
         formats=formats,
         skipped=[one if request.with_names else replace(one, name="") for one in found.skipped],
@@ -101,6 +102,24 @@ def plan(
     found = material(request, formats, cache, watch)
     plans = planned(found.spec, found.references, found.backbone, request.options, formats)
     return plans, found
+
+
+def _check_strangers(request: Request) -> None:
+    """Refuse strangers that nothing is to be made of, or two things."""
+    learned = request.learn_strangers
+    if request.strangers is None:
+        if learned:
+            raise InputError("--learn-strangers goes with --strangers PHOTOS")
+    elif request.spec.reject is None and not learned:
+        raise InputError(
+            "strangers measure what is rejected; say --reject auto, or --learn-strangers to make"
+            " them references of the class unknown"
+        )
+    elif request.spec.reject is not None and learned:
+        raise InputError(
+            "--learn-strangers makes unknown a class like any other, without the threshold of"
+            " --reject: leave one of the two out"
+        )
 
 
 def _formats(request: Request, watch: Watch) -> tuple[str, ...]:

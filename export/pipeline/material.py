@@ -17,13 +17,15 @@ from pocketknn.builder.embedding.local import embed
 from pocketknn.builder.embedding.ray.connection import Cluster
 from pocketknn.builder.errors import InputError
 from pocketknn.builder.knn.memory import check_room, warn_of_converting
+from pocketknn.builder.knn.validation import learned_strangers
+from pocketknn.builder.knn.validation.occasions import check_occasions
 from pocketknn.builder.photos.find import find
 from pocketknn.builder.photos.photo import Photo
 from pocketknn.builder.photos.pixels.decode import Squares
 from pocketknn.builder.references.files import is_collection, read_collection
 from pocketknn.builder.references.references import References
 from pocketknn.builder.selection.condense import Condensed, condense
-from pocketknn.builder.spec import Spec, resolve_k
+from pocketknn.builder.spec import UNKNOWN, Spec, resolve_k
 from pocketknn.builder.system.cache import Cache
 from pocketknn.export.sizes.estimate import check_size
 
@@ -41,8 +43,9 @@ class Material:
         photos: the photo of each reference; none where they are not at hand.
         squares: the photos as the backbone sees them; None where they are not at hand.
         skipped: the photos that were left out.
-        strangers: embeddings (s, d) of photos of no class, or None.
+        strangers: embeddings (s, d) of photos of no class that are no references, or None.
         condensed: what the references were chosen from, or None.
+        strange: all photos of no class, or None.
     """
 
     spec: Spec
@@ -53,6 +56,7 @@ class Material:
     skipped: tuple[Skipped, ...] = ()
     strangers: NDArray[np.float32] | None = None
     condensed: Condensed | None = None
+    strange: Embedded | None = None
 
 
 def material(
@@ -65,6 +69,8 @@ def material(
     """
     gather = _of_references if is_collection(request.selection.photos) else _of_photos
     found = gather(request, formats, cache, watch)
+    if found.strange is not None:
+        found = _with_strangers(request, found, found.strange, watch)
     if not request.with_names:
         found = replace(found, references=found.references.without_names())
     if request.fewer is None:
@@ -106,8 +112,10 @@ def _of_photos(
         strict=request.strict,
         cluster=request.cluster,
     )
+    learned = squares if request.learn_strangers else None
     embedded = run(found, squares=squares)
     references = embedded.references(classes, selection.target_columns or None)
+    check_occasions(references)
     if request.strict and (pairs := references.contradictions()):
         raise InputError("the same picture is in two classes: {} and {}".format(*pairs[0]))
     return Material(
@@ -117,7 +125,7 @@ def _of_photos(
         photos=embedded.photos,
         squares=squares,
         skipped=embedded.skipped,
-        strangers=run(others).embeddings if others else None,
+        strange=run(others, squares=learned) if others else None,
     )
 
 
@@ -132,6 +140,7 @@ def _of_references(
     if request.cluster is not None:
         raise InputError(f"{place} is embedded already; leave out --engine ray")
     references = read_collection(place, request.selection.classes())
+    check_occasions(references)
     warn_of_converting(watch.note)
     others = _strangers(request, watch)
     watch.step("loading the backbone", 1)
@@ -143,12 +152,12 @@ def _of_references(
     strange = None
     if others and backbone is not None:
         watch.step("embedding", len(others))
-        strange = embed_photos(others, backbone, crop, cache, watch).embeddings
+        strange = embed_photos(others, backbone, crop, cache, watch)
     return Material(
         spec=replace(request.spec, crop=crop),
         references=references,
         backbone=backbone,
-        strangers=strange,
+        strange=strange,
     )
 
 
@@ -177,4 +186,29 @@ def embed_photos(
 
 
 def _strangers(request: Request, watch: Watch) -> list[Photo]:
-    return find(request.strangers, note=watch.note) if request.strangers else []
+    """The photos of no class, all under the name that is answered for them."""
+    found = find(request.strangers, note=watch.note) if request.strangers else []
+    return [replace(photo, label=UNKNOWN) for photo in found]
+
+
+def _with_strangers(request: Request, found: Material, strange: Embedded, watch: Watch) -> Material:
+    """The same with strangers to measure on, of which half are references where that is wanted."""
+    references, strangers = found.references, strange.references()
+    rows = learned_strangers.strange(references, strangers)
+    if alike := len(strangers) - len(rows):
+        watch.remark(f"{alike} of the strangers are near-copies of references, and were left out")
+    strangers = strangers.select(rows)
+    if not request.learn_strangers:
+        return replace(found, strangers=strangers.vectors)
+    if not references.labels or references.target_names:
+        raise InputError("--learn-strangers adds a class, and these photos have none")
+    if UNKNOWN in references.labels:
+        raise InputError(f"strangers are of the class {UNKNOWN!r}; rename yours")
+    learned, held_back = learned_strangers.halves(strangers, request.spec.seed)
+    more = tuple(strange.photos[row] for row in rows[learned])
+    return replace(
+        found,
+        references=references.merge(strangers.select(learned)),
+        photos=found.photos + more if found.photos else (),
+        strangers=strangers.vectors[held_back],
+    )

@@ -28,6 +28,7 @@ class Selection:
         path_column: of a table.
         label_column: of a table, or None for "label" where there is one.
         target_columns: of a table, for regression.
+        occasions: how photos of one occasion are told, as `find` takes it.
         labels: a file of classes, one a line, that fixes their order; or None for sorted.
         exclude: patterns of names to leave out.
         limit: at most so many photos of each class.
@@ -37,6 +38,7 @@ class Selection:
     path_column: str = "path"
     label_column: str | None = None
     target_columns: tuple[str, ...] = ()
+    occasions: str | None = None
     labels: Path | None = None
     exclude: tuple[str, ...] = ()
     limit: int | None = None
@@ -54,6 +56,7 @@ class Selection:
             path_column=self.path_column,
             label_column=self.label_column,
             target_columns=self.target_columns,
+            occasions=self.occasions,
             exclude=self.exclude,
             limit=self.limit,
             note=note,
@@ -94,7 +97,8 @@ class Request:
         spec: the choices.
         options: how the files are written.
         formats: names in `FORMATS`; None for all that can be written here.
-        strangers: photos of no class, to measure the rejection on.
+        strangers: photos of no class, to measure what is called unknown.
+        learn_strangers: half of them become references of the class unknown.
         within: take the smallest variant that is good enough.
         fewer: which references to keep; None for all.
         cluster: where photos are embedded; None for this process.
@@ -107,6 +111,7 @@ class Request:
     options: Options = field(default_factory=Options)
     formats: tuple[str, ...] | None = None
     strangers: Path | None = None
+    learn_strangers: bool = False
     within: Budget | None = None
     fewer: Condense | None = None
     cluster: Cluster | None = None

@@ -63,4 +63,4 @@ def shifts(
         ),
     )
     said = f"{about}, each turned, scaled, darkened and so on."
-    return Section("shift", "When photos are taken otherwise", (said, chart))
+    return Section("shift", "Robustness to image changes", (said, chart))

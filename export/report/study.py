@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +14,17 @@ from pocketknn.builder.knn.fit import Fit
 from pocketknn.builder.photos.photo import Photo
 from pocketknn.export.report.blocks import Picture
 from pocketknn.export.report.statistics.answers import Answers, HeldOut, of_references
+from pocketknn.export.report.statistics.curves import (
+    AccuracyByK,
+    LearningCurve,
+    accuracy_by_k,
+    learning_curve,
+)
+from pocketknn.export.report.statistics.data_issues import Suspect, suspects
+from pocketknn.export.report.statistics.forecast import Forecast, forecast, others_left
+
+if TYPE_CHECKING:
+    from pocketknn.export.report.statistics.outcome import Outcome
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -26,6 +37,7 @@ class Study:
         timings: of the files, as rows of a table; none where none could be taken.
         photos: the photo of each reference, where they are at hand.
         held_out: other photos, or None.
+        outcome: what the build promised, and what came on them; None where that is no question.
         strangers: embeddings (s, d) of pictures of no class, or None.
     """
 
@@ -34,12 +46,40 @@ class Study:
     timings: Sequence[tuple[str, ...]] = ()
     photos: Sequence[Photo] = ()
     held_out: HeldOut | None = None
+    outcome: Outcome | None = None
     strangers: NDArray[np.floating] | None = None
 
     @cached_property
     def own(self) -> Answers | None:
         """Each reference answered by the others; None of a single reference."""
         return of_references(self.fit)
+
+    @cached_property
+    def suspects(self) -> list[Suspect]:
+        """References whose label is likely wrong; none where there are no two classes."""
+        if self.own is None or len(self.own.labels) < 2:
+            return []
+        return suspects(self.own, self.fit.space)
+
+    @cached_property
+    def curve(self) -> LearningCurve | None:
+        """Accuracy, or error, by the number of examples; None where nothing can be left out."""
+        if self.own is None or self.manifest["references"]["leave_one_out"] is None:
+            return None
+        curve = learning_curve(self.fit, self.own, self.manifest["seed"])
+        return None if curve is None or len(curve.sizes) < 2 else curve
+
+    @cached_property
+    def forecast(self) -> Forecast | None:
+        """What twice as many photos would bring; None where there is no curve of classes."""
+        if self.own is None or self.curve is None or self.curve.regress:
+            return None
+        return forecast(self.curve, self.own.right, others_left(self.fit.space))
+
+    @cached_property
+    def by_k(self) -> AccuracyByK | None:
+        """Accuracy, or error, by the number of neighbours."""
+        return accuracy_by_k(self.fit)
 
     @property
     def labelled(self) -> bool:

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from pocketknn.export.report.statistics.shares import Share
 
+APART = 0.05  # by which the accuracy of classes must differ from that of photos to be told
+
 
 def percent(share: float) -> str:
     """A share as people read it."""
@@ -54,6 +56,31 @@ def counted(number: int, one: str, many: str = "") -> str:
 def megabytes(size: int) -> str:
     """Bytes as people read them."""
     return f"{size / 1e6:.2f} MB" if size >= 1e4 else f"{size} B"
+
+
+def together(references: dict[str, Any]) -> str:
+    """What the accuracy would have looked like if photos that belong together had been apart.
+
+    Args:
+        references: of a manifest. Empty where it would have looked the same, or nobody knows.
+    """
+    apart, loo = references.get("apart"), references["leave_one_out"]
+    if not (apart and loo and loo["accuracy"] is not None):
+        return ""
+    naive, count = min(loo["accuracy"] + apart["gain"], 1.0), references["count"]
+    if references.get("occasions"):
+        what = "share their occasion with others: photo by photo"
+        advice = ""
+    else:
+        what = "are near-copies of others: counted one by one"
+        advice = (
+            " Photos of other days and places tell more: pocketknn eval OUT PHOTOS, or build with"
+            " --occasions."
+        )
+    return (
+        f"{apart['photos']:,} of {count:,} photos {what} the accuracy would have looked like"
+        f" {percent(naive)}; left out together it is {percent(loo['accuracy'])}.{advice}"
+    )
 
 
 def projected(projection: dict[str, Any]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,17 +18,21 @@ from pocketknn.export.output.names import REFERENCES, REPORT
 from pocketknn.export.report.html import page, thumbnails
 from pocketknn.export.report.sections import (
     accuracy,
+    advice,
+    calibration,
     classes,
     curves,
     embedding_map,
     files,
     pictures,
+    promise,
     scores,
 )
 from pocketknn.export.report.wording import plural
 
 from .blocks import Section
 from .statistics.answers import HeldOut
+from .statistics.outcome import Outcome
 from .study import Study
 
 if TYPE_CHECKING:
@@ -37,7 +42,8 @@ if TYPE_CHECKING:
 Timings = Sequence[tuple[str, ...]]
 
 _SECTIONS = (
-    *(accuracy.overview, accuracy.accuracy, classes.classes),
+    *(accuracy.overview, advice.following, promise.promise, promise.search),
+    *(accuracy.accuracy, calibration.calibration, classes.classes),
     *(pictures.hardest, pictures.mislabelled, pictures.duplicates),
     *(curves.examples, curves.neighbours, scores.scores, scores.unknown),
     *(embedding_map.nearby, files.files, files.choices),
@@ -86,7 +92,9 @@ def report_build(
     return write_report(built.out, study)
 
 
-def report_eval(out: Path, held_out: HeldOut, timings: Timings) -> Path:
+def report_eval(
+    out: Path, held_out: HeldOut, timings: Timings, outcome: Outcome | None = None
+) -> Path:
     """Write the report of a build anew, with photos that it does not hold.
 
     Raises:
@@ -95,6 +103,7 @@ def report_eval(out: Path, held_out: HeldOut, timings: Timings) -> Path:
     manifest = manifest_of(out)
     fitted = fit(spec_of(manifest).exactly(), References.load(out / REFERENCES))
     study = Study(fit=fitted, manifest=manifest, timings=timings, held_out=held_out)
+    study = replace(study, outcome=outcome)
     return write_report(out, study)
 
 

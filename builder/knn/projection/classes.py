@@ -31,6 +31,11 @@ LEAST_WIDTH = 32
 # that has little of the latter is near to no class, instead of being stretched to unit length.
 _SHARED = 0.5
 _SHARED_CENTRED = 0.3  # where nothing was whitened: more of it lost accuracy
+# Where strangers are to be told apart: columns that sum up what the others leave out, and their
+# length beside the others. On caltech, flowers, pacs, pets and insects, 20 photos each, 28 to 83 %
+# of photos of the other sets were stopped at 5 % false rejections, and with it 46 to 94 %; accuracy
+# was the same. Of 43 and 80 classes 97 % were stopped anyway, and accuracy lost three points.
+_SKETCH, _OUTSIDE = 64, 0.5
 _NOTHING = 1e-10  # a share of the largest: smaller variances are rounding
 _BLOCK = 4096  # rows that are made float64 at once
 
@@ -41,6 +46,7 @@ def discriminant(
     *,
     strength: float = STRENGTH,
     most: int | None = None,
+    strangers: bool = False,
 ) -> Projection:
     """The directions in which classes differ, as far as photos of one class do not.
 
@@ -51,6 +57,12 @@ def discriminant(
     follow the directions in which photos of one class differ most after whitening. The last column
     is h, so short that all references have about the same, small part of it.
 
+    A picture of something else differs from all references in directions in which these hardly
+    differ from each other, and which the kernel drops. `strangers` puts a sketch of them behind the
+    other columns: 64 random directions keep lengths and products, but for chance (Johnson and
+    Lindenstrauss, 1984). It is short, so that classes are told apart as before. More classes than
+    `LEAST_WIDTH` have directions enough of their own.
+
     Where no class has two different photos there is nothing to whiten by, and Sw' = I.
 
     Args:
@@ -58,7 +70,8 @@ def discriminant(
         label_ids: (n,) class numbers.
         strength: a, above 0 and up to 1.
         most: bounds the columns; None for n d / (n + d), with which kernel and references together
-            are no larger than the embeddings.
+            are no larger than the embeddings. The sketch is not counted.
+        strangers: whether scores tell pictures of no class too.
 
     Returns:
         A bias of zeros, and a kernel under which references have lengths of about 1.
@@ -69,7 +82,8 @@ def discriminant(
     n, d = vectors.shape
     with one_thread():
         photos = _photos(vectors, label_ids)
-        return _discriminant(photos, strength, max(n * d // (n + d), 2) if most is None else most)
+        most = max(n * d // (n + d), 2) if most is None else most
+        return _discriminant(photos, strength, most, strangers)
 
 
 def one_thread() -> AbstractContextManager[object]:
@@ -134,7 +148,7 @@ def _blocks(n: int) -> Iterator[slice]:
         yield slice(start, start + _BLOCK)
 
 
-def _discriminant(photos: _Photos, strength: float, most: int) -> Projection:
+def _discriminant(photos: _Photos, strength: float, most: int, strangers: bool) -> Projection:
     classes, d = photos.means.shape
     middle = photos.means.mean(axis=0)
     shared = float(np.linalg.norm(middle))
@@ -157,6 +171,11 @@ def _discriminant(photos: _Photos, strength: float, most: int) -> Projection:
     basis = np.linalg.qr(kernel)[0]
     kept = float(((root @ basis) ** 2).sum() + ((means @ basis) ** 2).sum())
     length = float(np.sqrt(((root @ kernel) ** 2).sum() + ((means @ kernel) ** 2).sum()))
+    sketch = np.empty((d, 0))
+    if strangers and classes <= LEAST_WIDTH:
+        # By how much photos differ in all, as of few references nothing lies outside.
+        sketch = _sketch(np.column_stack([basis, common]))
+        sketch *= _OUTSIDE * length / np.sqrt(within + between)
     if common.any():
         part = (_SHARED if whitens else _SHARED_CENTRED) * length
         # Not longer than it would be whitened, where embeddings share little.
@@ -164,6 +183,7 @@ def _discriminant(photos: _Photos, strength: float, most: int) -> Projection:
         scale = min(part / shared, longest)
         kernel = np.concatenate([kernel, scale * common[:, None]], axis=1)
         length = float(np.hypot(length, scale * shared))
+    kernel = np.concatenate([kernel, sketch], axis=1)
     largest = np.abs(kernel).argmax(axis=0)  # eigenvectors have no sign of their own
     kernel *= np.sign(kernel[largest, np.arange(len(largest))]) / (length * photos.length)
     return Projection(
@@ -172,6 +192,15 @@ def _discriminant(photos: _Photos, strength: float, most: int) -> Projection:
         variance=kept / (within + between),
         by="classes",
     )
+
+
+def _sketch(basis: Floats) -> Floats:
+    """Random directions (d, m) beside those of a basis (d, r); the draw is always the same."""
+    d, r = basis.shape
+    size = max(min(_SKETCH, d - r), 0)
+    drawn = np.random.default_rng(0).standard_normal((d, size)) / np.sqrt(max(size, 1))
+    found: Floats = drawn - basis @ (basis.T @ drawn)
+    return found
 
 
 def _strongest(rows: Floats) -> Floats:

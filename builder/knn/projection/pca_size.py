@@ -16,6 +16,7 @@ from pocketknn.builder.errors import InputError
 from pocketknn.builder.knn.fit import answers
 from pocketknn.builder.knn.metric_space import Space
 from pocketknn.builder.knn.validation.folds import dealt, groups
+from pocketknn.builder.knn.validation.occasions import together
 from pocketknn.builder.references.references import References
 from pocketknn.builder.spec import Spec, resolve_k
 
@@ -149,6 +150,8 @@ def _begin(spec: Spec, references: References) -> _Trial:
         )
     classes = drawn.label_ids if drawn.labels else None
     pictures = groups(drawn.vectors, drawn.sha256, classes) if drawn.labels else None
+    if any(drawn.occasions):
+        pictures = together(drawn, np.arange(n) if pictures is None else pictures)
     parts = []
     for test in dealt(n, FOLDS, spec.seed, classes, pictures):  # views of a picture stay together
         train = drawn.subset(np.delete(np.arange(n), test))

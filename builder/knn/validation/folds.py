@@ -56,7 +56,13 @@ class Fold(NamedTuple):
 
 
 def folds(
-    label_ids: Ints, groups: Ints, seed: int = 0, most: int = MOST_QUERIES
+    label_ids: Ints,
+    groups: Ints,
+    seed: int = 0,
+    most: int = MOST_QUERIES,
+    parts: int = PARTS,
+    *,
+    across: bool = False,
 ) -> tuple[Ints, ...]:
     """The rows that are left out together, part by part: five parts, or one of many references.
 
@@ -66,29 +72,36 @@ def folds(
     differ.
 
     A group is never divided, and a class that has two keeps one whenever a part is left out: what
-    would take its last one stays, and is no query. Nor is a class of a single group.
+    would take its last one stays, and is no query. Nor is a class of a single group. Of fewer
+    groups than parts each is a part of its own.
 
     Args:
         label_ids: (n,) class numbers; empty where there are no classes.
         groups: (n,) numbers of the pictures, as from `groups`.
         seed: draws who is left out with whom.
         most: rows of the one part where there are more references than this.
+        parts: how many parts.
+        across: whether groups are usually in many classes, as occasions are.
 
     Returns:
         Rows in ascending order; none is in two parts. Empty if no class has two groups.
     """
     n = len(groups)
     ids = label_ids if len(label_ids) else np.zeros(n, np.int64)
-    parts = PARTS if n <= most else max(PARTS, -(-n // most))
+    parts = parts if n <= most else max(parts, -(-n // most))
     draw = np.random.default_rng(seed)
     pictures, first, group = np.unique(groups, return_index=True, return_inverse=True)
     # Pairs of a class and a picture of it, each once.
     pairs = np.unique(ids * len(pictures) + group)
     of_class, of_picture = pairs // len(pictures), pairs % len(pictures)
     classes, counts = np.unique(of_class, return_counts=True)
-    part = np.full(len(pictures), -1)
+    part, sizes = np.full(len(pictures), -1), np.bincount(group)
+    home, spread = ids[first], np.bincount(of_picture) > 1
+    if across and spread.any():
+        home = np.where(spread, -1, home)
+        part[spread] = _dealt_whole(ids, group, np.flatnonzero(spread), parts, draw)
     for number, one in enumerate(draw.permutation(classes[counts > 1])):
-        mine = draw.permutation(np.flatnonzero(ids[first] == one))
+        mine = draw.permutation(np.flatnonzero(home == one))
         steps = np.arange(len(mine))
         if len(mine) < parts:
             steps = steps * parts // max(len(mine), 1)
@@ -96,9 +109,36 @@ def folds(
     for one in classes:  # also of one picture, which may be in another class too
         own = of_picture[of_class == one]
         if part[own[0]] >= 0 and (part[own] == part[own[0]]).all():
-            part[own[0]] = -1
+            part[own[np.argmin(sizes[own])] if across else own[0]] = -1
     found = (np.flatnonzero(part[group] == number) for number in range(parts if n <= most else 1))
     return tuple(rows for rows in found if len(rows))
+
+
+def _dealt_whole(
+    ids: Ints, group: Ints, spread: Ints, parts: int, draw: np.random.Generator
+) -> Ints:
+    """The part of each of some groups that are in several classes, the largest dealt first.
+
+    Each goes where its classes have the fewest rows, and not where one would lose its last group.
+    """
+    classes = int(ids.max()) + 1
+    number = np.full(int(group.max()) + 1, -1)
+    number[spread] = np.arange(len(spread))
+    all_groups = np.bincount(np.unique(group * classes + ids) % classes, minlength=classes)
+    here = number[group] >= 0
+    cells = number[group[here]] * classes + ids[here]
+    rows = np.bincount(cells, minlength=len(spread) * classes).reshape(-1, classes)
+    held, groups_held = np.zeros((parts, classes)), np.zeros((parts, classes))
+    found = np.empty(len(spread), np.int64)
+    order = draw.permutation(len(spread))
+    for one in order[np.argsort(-rows[order].sum(axis=1), kind="stable")]:
+        own = rows[one] > 0
+        last = (groups_held[:, own] + 1 == all_groups[own]).any(axis=1)
+        best = np.lexsort((held.sum(axis=1), held[:, own].sum(axis=1), last))[0]
+        found[one] = best
+        held[best] += rows[one]
+        groups_held[best] += own
+    return found
 
 
 def stratified(
@@ -172,14 +212,16 @@ def groups(
     return found
 
 
+def near_copy(vectors: NDArray[np.floating]) -> float:
+    """The cosine from which on two photos are near-copies; more than 1 of a single photo."""
+    sample = unit(vectors[:: -(-len(vectors) // _SAMPLE)])
+    cosines = (sample @ sample.T)[np.triu_indices(len(sample), 1)]
+    return 1 - NEAR_COPY * (1 - float(np.median(cosines))) if len(cosines) else 2.0
+
+
 def _near_copies(vectors: NDArray[np.floating], label_ids: Ints) -> Iterator[Ints]:
     """Pairs of rows (m, 2), class by class."""
-    n = len(vectors)
-    sample = unit(vectors[:: -(-n // _SAMPLE)])
-    cosines = (sample @ sample.T)[np.triu_indices(len(sample), 1)]
-    if not len(cosines):
-        return
-    least = 1 - NEAR_COPY * (1 - float(np.median(cosines)))
+    n, least = len(vectors), near_copy(vectors)
     ids = label_ids if len(label_ids) else np.zeros(n, np.int64)
     order = np.argsort(ids, kind="stable")
     for rows in np.split(order, np.flatnonzero(np.diff(ids[order])) + 1):

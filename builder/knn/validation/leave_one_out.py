@@ -8,11 +8,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from pocketknn.builder.choices.heads import HEADS
+from pocketknn.builder.choices.heads.classify import winners
 from pocketknn.builder.choices.neighbors import Floats, shared
 from pocketknn.builder.errors import InputError
-from pocketknn.builder.knn.fit import Fit, answers
+from pocketknn.builder.knn.fit import Fit, answers_of_others
 from pocketknn.builder.knn.temperature import temperature
 from pocketknn.builder.spec import Spec
+
+from . import promise
 
 if TYPE_CHECKING:
     from pocketknn.builder.knn.metric_space import Space
@@ -26,14 +29,27 @@ class LeaveOneOut:
 
     Attributes:
         accuracy: share of the queries whose label won, before any rejection; None for regression.
+            Where so few answered that all of them do better, what they are expected to do.
+        interval: where the accuracy on other photos of the same kind lies, at 95 %.
+        chance: accuracy of who always names the largest class.
+        by_class: mean over the classes of the accuracy in each.
+        verdict: the accuracy in a word, see `promise.verdict`; None for a single class.
         rmse: root of the mean squared error of each target, by name; None where there are none.
+        rmse_interval: its 95 % interval, by name.
+        rmse_of_mean: the error of who always says the mean of the others, by name.
         k: how many neighbours were asked.
         queries: how many references were asked for; a seeded draw where there are very many.
         folds: in how many parts they were left out; 0 where each was left out alone.
     """
 
-    accuracy: float | None
-    rmse: dict[str, float] | None
+    accuracy: float | None = None
+    interval: tuple[float, float] | None = None
+    chance: float | None = None
+    by_class: float | None = None
+    verdict: str | None = None
+    rmse: dict[str, float] | None = None
+    rmse_interval: dict[str, tuple[float, float]] | None = None
+    rmse_of_mean: dict[str, float] | None = None
     k: int
     queries: int
     folds: int = 0
@@ -44,7 +60,7 @@ class Unprojected:
     """A projection held against the embeddings it was made from, by leave-one-out.
 
     Attributes:
-        accuracy: without the projection; None where there are no labels.
+        accuracy: without the projection; None where there are no labels, or too few photos.
         first_equal: share of the references with the same nearest other one.
         recall: share of the k nearest without the projection that are so with it.
     """
@@ -60,21 +76,47 @@ def leave_one_out(fit: Fit) -> LeaveOneOut | None:
     None without labels and targets, and where nothing is left that could answer: there is one
     reference, or one picture of each class.
     """
-    refs, n = fit.references, len(fit.references)
-    if n < 2 or not (refs.labels or refs.target_names):
+    refs = fit.references
+    if len(refs) < 2 or not (refs.labels or refs.target_names):
         return None
-    if not fit.head.NUMBERS and not _has_two_pictures(fit.space):
+    if fit.head.NUMBERS:
+        return _of_numbers(fit)
+    if not _has_two_pictures(fit.space):
         return None
-    k = min(fit.k, fit.space.most)
-    errors = _errors(fit.spec, fit.space, k)
-    regress = fit.head.NUMBERS
-    named = dict(zip(refs.target_names, np.sqrt(errors).tolist(), strict=regress))
+    queries, found, votes, folds, fewer = fit.out_of_fold
+    actual = refs.label_ids[queries]
+    right = (winners(votes) == actual).astype(float)
+    accuracy = 1 - fewer * float(1 - right.mean())
+    ends, guessed = promise.interval(accuracy, len(queries)), promise.chance(actual)
     return LeaveOneOut(
-        accuracy=None if regress else float(1 - errors[0]),
-        rmse=named if regress else None,
-        k=k,
-        queries=min(n, len(fit.space.others.queries)),
-        folds=len(fit.space.folds),
+        accuracy=accuracy,
+        interval=ends,
+        chance=guessed,
+        by_class=1 - fewer * (1 - promise.by_class(right, actual)),
+        verdict=promise.verdict(accuracy, ends, guessed),
+        k=found.indices.shape[1],
+        queries=len(queries),
+        folds=folds,
+    )
+
+
+def _of_numbers(fit: Fit) -> LeaveOneOut:
+    """The same for targets."""
+    refs, (queries, found, said, folds, _) = fit.references, fit.out_of_fold
+    truth = refs.targets.astype(np.float64)
+    errors = said - truth[queries]
+    n = len(truth)
+    off = (truth[queries] - truth.mean(axis=0)) * n / (n - 1)  # from the mean of the others
+    rmse, guessed = (np.sqrt((each**2).mean(axis=0)).tolist() for each in (errors, off))
+    ends = [promise.rmse_interval(column, fit.spec.seed) for column in errors.T]
+    names = refs.target_names
+    return LeaveOneOut(
+        rmse=dict(zip(names, rmse, strict=True)),
+        rmse_interval=dict(zip(names, ends, strict=True)),
+        rmse_of_mean=dict(zip(names, guessed, strict=True)),
+        k=found.indices.shape[1],
+        queries=len(queries),
+        folds=folds,
     )
 
 
@@ -108,11 +150,6 @@ def errors_by_k(spec: Spec, space: Space) -> Floats:
     return np.stack([_errors(spec, space, k) for k in range(1, min(MOST_K, space.most) + 1)])
 
 
-def answers_of_others(spec: Spec, space: Space, k: int) -> Floats:
-    """What the k nearest others answer for each of `space.others.queries`, as `answers`."""
-    return answers(spec, space, space.others.found.first(k))
-
-
 def unprojected(fit: Fit) -> Unprojected | None:
     """What the projection costs; None where there is none, or a single reference."""
     if fit.space.projection is None or len(fit.references) < 2:
@@ -121,6 +158,8 @@ def unprojected(fit: Fit) -> Unprojected | None:
     k = min(fit.k, plain.most)
     before, after = (space.others.found.indices[:, :k] for space in (plain, fit.space))
     spec, labelled = fit.spec, fit.references.labels and not fit.head.NUMBERS
+    # Of two or three photos per class these folds say too little, and the accuracy is of others.
+    labelled = labelled and fit.out_of_fold.fewer == 1
     if spec.soft:  # its own temperature, as its scores lie closer together
         spec = replace(spec, temperature=temperature(plain, fit.k, balanced=bool(spec.balanced)))
     return Unprojected(

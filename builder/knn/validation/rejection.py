@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 _VALUES_AT_ONCE = 1 << 26  # scores of a block, 0.5 GB, which are sorted into a second one
 _ROWS_AT_ONCE = 512
+_MOST_UNPROJECTED = 1000  # queries of all of the embedding, which takes long
 _REFITS = 10  # parts of the classes, each of which is left out once
 _ROUNDING = 1e-6  # scores as close as this, as a share of them, may change places in float32
 
@@ -33,6 +34,8 @@ class Rejection:
             anew, at the rate of `known`; with one the projection is. None with a single class.
         strangers: share of the given strangers that are rejected; None where none were given.
         strangers_asked: how many strangers were given.
+        unprojected: the share of the strangers, or else of the left-out classes, that plain cosine
+            of the whole embedding rejects at the same rate of `known`; None without a projection.
     """
 
     threshold: float
@@ -40,6 +43,7 @@ class Rejection:
     left_out_classes: float | None
     strangers: float | None = None
     strangers_asked: int = 0
+    unprojected: float | None = None
 
 
 def threshold(space: Space, false_rejection: float) -> float:
@@ -71,13 +75,27 @@ def measure(fit: Fit, strangers: NDArray[np.floating] | None = None) -> Rejectio
     if strangers is not None:
         nearest = fit.space.search(strangers, 1).scores[:, 0]
         rejected = float((nearest < limit).mean())
+    plain = None
+    if known is not None and fit.space.projection is not None and fit.metric.ANGULAR:
+        plain = _unprojected(fit.space.unprojected, known, strangers)
     return Rejection(
         threshold=limit,
         known=known,
         left_out_classes=None if known is None else _left_out_classes(fit.space, known, limit),
         strangers=rejected,
         strangers_asked=0 if strangers is None else len(strangers),
+        unprojected=plain,
     )
+
+
+def _unprojected(plain: Space, rate: float, strangers: NDArray[np.floating] | None) -> float | None:
+    """Share of the strangers, or else of left-out classes, rejected at this rate of the known."""
+    limit = _quantile(plain.others.found.scores[:, 0], rate)
+    if strangers is not None:
+        strange = plain.search(strangers, 1).scores[:, 0]
+    else:
+        strange = without_class(plain, _MOST_UNPROJECTED)
+    return float((strange < limit).mean()) if len(strange) else None
 
 
 def _left_out_classes(space: Space, rate: float, limit: float) -> float | None:

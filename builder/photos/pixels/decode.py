@@ -63,7 +63,7 @@ def _decode(
     if not content:
         raise PictureError("empty file")
     try:
-        with Image.open(io.BytesIO(content), formats=_formats()) as image:
+        with Image.open(io.BytesIO(content), formats=formats()) as image:
             scale = 1
             if size is not None and image.format in _JPEG:
                 scale = _reduction(image.size, size)
@@ -113,7 +113,7 @@ def _reduction(shape: tuple[int, int], size: int) -> int:
 
 
 @cache
-def _formats() -> tuple[str, ...]:
+def formats() -> tuple[str, ...]:
     """The formats that can be decoded here: HEIC where its plug-in is installed."""
     Image.init()  # without it only Pillow's five commonest formats are known
     try:

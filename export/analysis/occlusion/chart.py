@@ -70,7 +70,7 @@ def _draw_map(axes: Axes, found: Explanation, one: Occlusion) -> None:
     cost = found.patches.spread(one.loss)
     largest = float(np.abs(cost).max())
     if largest <= SAME:
-        axes.set_xlabel("hiding any part leaves it so", fontsize="small")
+        axes.set_xlabel("no single patch changes it", fontsize="small")
         return
     norm = Normalize(-largest, largest)
     opacity = _STRONGEST * np.sqrt(np.abs(cost) / largest)

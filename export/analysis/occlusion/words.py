@@ -73,7 +73,7 @@ def _extremes(found: Explanation, one: Occlusion) -> str:
             most = "at most " if one.bounded[place] else ""
             value = number(one, one.hidden[place])
             words.append(f"{change} to {most}{value} where the {region(found, place)} is hidden")
-    return "; " + ", ".join(words) if words else "; hiding any part of the picture leaves it so"
+    return "; " + ", ".join(words) if words else "; no single patch changes it"
 
 
 def _others(found: Explanation) -> list[str]:

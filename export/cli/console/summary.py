@@ -7,15 +7,20 @@ from typing import TYPE_CHECKING, Any
 
 from pocketknn.builder.choices.searches import SEARCHES
 from pocketknn.builder.embedding.embedded import Skipped
+from pocketknn.builder.knn.validation.promise import TOO_FEW
 from pocketknn.export.output.names import REPORT
 from pocketknn.export.pipeline.request import skipped_lines
-from pocketknn.export.report.wording import projected
+from pocketknn.export.report.calibration_words import calibration_words, worst_bin
+from pocketknn.export.report.outcome_words import image_search
+from pocketknn.export.report.unknown_words import unknown_words
+from pocketknn.export.report.wording import APART, counted, projected, together
 
 from .text import command_line
 
 if TYPE_CHECKING:
     from pocketknn.export.pipeline.export import Export
 
+_NAMED = 5  # classes in a line
 _ONE_CLASS = "warning: there is one class only, so every picture will be put into it"
 
 
@@ -26,10 +31,12 @@ def facts(manifest: dict[str, Any], skipped: Sequence[Skipped]) -> list[str]:
         *_references(manifest),
         *skipped_lines(skipped, all_in=", all in manifest.json"),
         *_model(manifest),
-        *_accuracy(manifest["references"]),
+        *(image_search if manifest["head"] == "neighbors" else _accuracy)(manifest["references"]),
+        *filter(None, [f"  {line}" if (line := together(manifest["references"])) else ""]),
+        *_calibration(manifest["references"].get("calibration")),
         *_projection(manifest["projection"]),
         *_search(manifest["search"]),
-        *_rejection(manifest["reject"]),
+        *_unknown(manifest),
         *([_ONE_CLASS] if one_class else []),
     ]
 
@@ -81,6 +88,7 @@ def _references(manifest: dict[str, Any]) -> Iterator[str]:
         classes = f" in {len(per_label)} classes ({each} each)"
     yield f"{references['count']} references{classes}"
     yield from kept_lines(manifest.get("condensed"))
+    yield from _occasions(references)
     if references["duplicates"]:
         yield f"{references['duplicates']} of them are copies of another picture"
     if pairs := references["contradictions"]:
@@ -88,6 +96,24 @@ def _references(manifest: dict[str, Any]) -> Iterator[str]:
         yield f"warning: the same picture in two classes: {first} and {second}"
         if len(pairs) > 1:
             yield f"  … and {len(pairs) - 1} more such pairs, all in manifest.json"
+
+
+def _occasions(references: dict[str, Any]) -> Iterator[str]:
+    if not (occasions := references.get("occasions")):
+        return
+    alone = references["count"] - occasions["photos"]
+    others = f"; {counted(alone, 'photo has', 'photos have')} none" if alone else ""
+    yield f"of {counted(occasions['count'], 'occasion')}, each left out as a whole{others}"
+    if names := occasions["classes_of_one"]:
+        classes, they = ("classes are", "they stay") if len(names) > 1 else ("class is", "it stays")
+        yield (
+            f"warning: {len(names)} {classes} of one occasion only, so {they} unmeasured:"
+            f" {_some(names)}"
+        )
+
+
+def _some(names: Sequence[str]) -> str:
+    return ", ".join(names[:_NAMED]) + (", …" if len(names) > _NAMED else "")
 
 
 def _model(manifest: dict[str, Any]) -> Iterator[str]:
@@ -107,19 +133,40 @@ def _model(manifest: dict[str, Any]) -> Iterator[str]:
 
 def _accuracy(references: dict[str, Any]) -> Iterator[str]:
     if loo := references["leave_one_out"]:
-        quality = f"accuracy {loo['accuracy']:.1%}" if loo["rmse"] is None else _errors(loo["rmse"])
-        sample = "" if loo["queries"] == references["count"] else f" over {loo['queries']} of them"
-        if folds := loo.get("folds"):  # whose k is what is left of the build's, and says nothing
-            yield f"{folds}-fold cross-validation: {quality}{sample}"
-        else:
-            yield f"leave-one-out {quality} (k = {loo['k']}){sample}"
+        yield from _errors(loo) if loo["rmse"] is not None else _shares(loo)
+        yield f"  {_measured(loo, references['count'])}"
+    elif len(references["per_label"]) > 1:
+        yield f"accuracy: {TOO_FEW}; it takes two photos of a class, the second to ask for"
     if of := references.get("figures_of"):
         yield f"  these figures are those of its build, which had {of} references"
 
 
-def _errors(rmse: dict[str, float]) -> str:
-    errors = ", ".join(f"{name} {error:.4g}" for name, error in rmse.items())
-    return f"root mean squared error: {errors}"
+def _shares(loo: dict[str, Any]) -> Iterator[str]:
+    """As in "accuracy 83 % (76 to 88 %; chance 20 %): good"; builds before said the first only."""
+    said, apart = f"accuracy {loo['accuracy']:.1%}", loo.get("by_class")
+    if loo.get("interval") and loo.get("chance") is not None:
+        low, high = loo["interval"]
+        said += f" ({100 * low:.0f} to {high:.0%}; chance {loo['chance']:.0%})"
+    yield said + (f": {loo['verdict']}" if loo.get("verdict") else "")
+    if apart is not None and abs(apart - loo["accuracy"]) >= APART:
+        yield f"  classes differ in size: the mean of their accuracies is {apart:.1%}"
+
+
+def _errors(loo: dict[str, Any]) -> Iterator[str]:
+    for name, error in loo["rmse"].items():
+        said = f"{name}: root mean squared error {error:.4g}"
+        ends, mean = ((loo.get(key) or {}).get(name) for key in ("rmse_interval", "rmse_of_mean"))
+        if ends and mean is not None:
+            said += f" ({ends[0]:.4g} to {ends[1]:.4g}; always saying the mean {mean:.4g})"
+        yield said
+
+
+def _measured(loo: dict[str, Any], count: int) -> str:
+    """How, in a few words."""
+    sample = "" if loo["queries"] == count else f"; {loo['queries']} of them were asked for"
+    if folds := loo.get("folds"):
+        return f"out of fold: each of {folds} parts answered by a model of the others{sample}"
+    return f"each reference answered by its {loo['k']} nearest others{sample}"
 
 
 def _projection(projection: dict[str, Any] | None) -> Iterator[str]:
@@ -147,15 +194,18 @@ def _search(search: dict[str, Any]) -> Iterator[str]:
         )
 
 
-def _rejection(reject: dict[str, Any] | None) -> Iterator[str]:
-    if reject:
+def _unknown(manifest: dict[str, Any]) -> Iterator[str]:
+    if reject := manifest["reject"]:
         yield f"unknown where the nearest score is below {reject['threshold']:.4g}"
-        if reject["known"] is not None:
-            yield f"  rejects {reject['known']:.1%} of the references, each left out"
-        if (share := reject["left_out_classes"]) is not None:
-            yield f"  rejects {share:.1%} of the pictures of a class that is left out"
-        if (share := reject["strangers"]) is not None:
-            yield f"  rejects {share:.1%} of {reject['strangers_asked']} strangers"
+    elif manifest.get("strangers"):
+        yield "unknown is one of the classes, and counts in the accuracy"
+    yield from (f"  {line}" for line in unknown_words(manifest))
+
+
+def _calibration(found: dict[str, Any] | None) -> Iterator[str]:
+    """One line where shares of the vote are no probabilities."""
+    if found and (worst := worst_bin(found)):
+        yield f"  warning: {calibration_words(worst)}"
 
 
 def kept_lines(condensed: dict[str, Any] | None) -> list[str]:

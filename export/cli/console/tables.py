@@ -42,7 +42,7 @@ def table(
 def parity_table(rows: Sequence[Row]) -> Table:
     """One line per artefact: its size, and how it agrees with the exact k-NN."""
     made = table(["artefact"], ["size"], _legend(rows))
-    for heading in ("same first", "same lists", "but ties", "score error", "vote error"):
+    for heading in ("top-1 match", "exact lists", "ties allowed", "score error", "vote error"):
         made.add_column(heading, justify="right")
     made.add_column("parity", no_wrap=True, min_width=len("DIFFERS"))
     for name, size, parity in rows:

@@ -17,14 +17,20 @@ from pocketknn.export.cli.console.text import say, say_json, shown
 from pocketknn.export.cli.inapplicable import refuse
 from pocketknn.export.cli.options import BuildOrFile, Json
 
+from .outcome import in_classes, outcome_json, outcome_of, say_outcome
+
+_COMPARED = ("first", "neighbours")
+
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
     from rich.table import Table
 
-    from pocketknn.export.analysis.evaluation import Evaluated, Evaluation, Nearest
+    from pocketknn.export.analysis.evaluation import Evaluation, Nearest
     from pocketknn.export.analysis.robustness.measure import Shifted
     from pocketknn.export.manifest.artefact import Artefact
+    from pocketknn.export.report.statistics.answers import HeldOut
+    from pocketknn.export.report.statistics.outcome import Outcome
 
 
 def eval_(
@@ -71,6 +77,8 @@ def _evaluate(out: Path, photos: Path, crop: str | None, as_json: bool) -> None:
     from pocketknn.export.formats.files import is_artefact
     from pocketknn.export.manifest.artefact import artefacts_of
     from pocketknn.export.parity import metrics
+    from pocketknn.export.report import outcome_words as words
+    from pocketknn.export.report.statistics.answers import HeldOut
 
     if crop is not None and crop not in CROPS:
         raise InputError(f"unknown crop {crop!r}; choose from {', '.join(CROPS)}")
@@ -78,14 +86,18 @@ def _evaluate(out: Path, photos: Path, crop: str | None, as_json: bool) -> None:
     files = artefacts_of(out, note)
     name, file = files[0]
     nearest = _exact(out, file)
-    made = evaluate(files, found, crop, nearest)
-    known = _known(found, file)
-    report = _report(out, file, made, known) if not is_artefact(out) else ""
+    made = evaluate(files, in_classes(found, file), crop, nearest)
+    references = _known(made.photos, file)
+    known = int(references.sum())
+    held_out = HeldOut.of(made, file.metadata.labels, known)
+    came, same = outcome_of(held_out, file, references)
+    report = _report(out, held_out, came) if not is_artefact(out) else ""
     if as_json:
-        say_json([asdict(row) for row in made.rows])
+        first, *others = ({**asdict(row), "promise": None} for row in made.rows)
+        say_json([{**first, "promise": came and outcome_json(came)}, *others])
         return
     compared = nearest is not None or len(made.rows) > 1  # one alone has nothing beside it
-    console.print(_table(made.rows, compared))
+    console.print(_table(made.rows, compared, exact=nearest is not None))
     if compared:
         basis = name if nearest is None else "the exact k-NN over float32 embeddings"
         say(f"first, neighbours: the same as {basis} finds with {made.rows[0].crop},")
@@ -95,6 +107,12 @@ def _evaluate(out: Path, photos: Path, crop: str | None, as_json: bool) -> None:
     say(*metrics.foreign_lines(file.metadata.labels, made.photos))
     if known:
         say(f"{known} of the photos are references themselves, which flatters the accuracy")
+    if came:
+        say_outcome(came, file)
+    if same:
+        say(words.found_class(same, "photos"))
+    elif not (came or file.metadata.manifest["targets"]):
+        say("nothing tells whether what is found is right: put the photos into class folders")
     if report:
         say(report)
 
@@ -130,6 +148,7 @@ def _evaluate_shifts(
     found = _photos_of(photos)
     path = path_of(out)
     name, file = path.name, load(path)
+    found = in_classes(found, file)
     with progress("shifting photos", min(count, len(found)), shown=not as_json) as done:
         rows, used = measure(name, file, found, count=count, seed=seed, progress=done)
     if chart is not None:
@@ -143,7 +162,7 @@ def _evaluate_shifts(
     say("class, first, neighbours: the same as for the photos as they are;")
     say("brightness, blur, noise and JPEG are done to the model's square, at its size")
     say(*metrics.foreign_lines(file.metadata.labels, used))
-    if known := _known(used, file):
+    if known := int(_known(used, file).sum()):
         say(f"{known} of the photos are references themselves, which flatters the model")
     if chart is not None:
         say(f"{chart} shows it")
@@ -201,28 +220,26 @@ def _photos_of(place: Path) -> list[builder.Photo]:
     return wanted
 
 
-def _known(photos: Sequence[builder.Photo], file: Artefact) -> int:
-    """How many of the photos are references of a file."""
+def _known(photos: Sequence[builder.Photo], file: Artefact) -> NDArray[np.bool_]:
+    """Which of the photos are references of a file."""
     from pocketknn.builder.references.match import among
 
     return among(photos, [str(row["id"]) for row in file.metadata.rows()])
 
 
-def _report(out: Path, file: Artefact, made: Evaluated, known: int) -> str:
+def _report(out: Path, held_out: HeldOut, came: Outcome | None) -> str:
     """Write the build's report with these photos; a line that says where, or why not."""
     from pocketknn.export.analysis.latency import time_shortly
     from pocketknn.export.formats.requirements import missing
-    from pocketknn.export.report.statistics.answers import HeldOut
     from pocketknn.export.report.write import report_eval
 
     try:
-        held_out = HeldOut.of(made, file.metadata.labels, known)
-        return f"what it errs on is in {report_eval(out, held_out, time_shortly(out))}"
+        return f"details are in {report_eval(out, held_out, time_shortly(out), came)}"
     except Exception as error:  # whatever drawing and timing raise: the figures are there
         return f"no report was written: {missing(error) or first_line(error)}"
 
 
-def _table(rows: Sequence[Evaluation], compared: bool) -> Table:
+def _table(rows: Sequence[Evaluation], compared: bool, *, exact: bool) -> Table:
     from rich.text import Text
 
     from pocketknn.export.cli.console import tables
@@ -237,7 +254,12 @@ def _table(rows: Sequence[Evaluation], compared: bool) -> Table:
     headings = [name for name, shares in measured.items() if None not in shares]
     table = tables.table(["artefact", "crop"], ["photos", *headings])
     for number, row in enumerate(rows):
-        cells = [f"{measured[name][number]:.1%}" for name in headings]
+        # Where the others are compared with the first, it agrees with itself by construction.
+        itself = number == 0 and not exact
+        cells = [
+            "–" if itself and name in _COMPARED else f"{measured[name][number]:.1%}"
+            for name in headings
+        ]
         table.add_row(Text(shown(row.name)), row.crop, str(row.photos), *cells)
     return table
 

@@ -39,8 +39,15 @@ def build(
     network: options.Network,
     model: Model,
     strangers: Annotated[
-        Path | None, typer.Option(help="Photos of no class, to measure the rejection on.")
+        Path | None, typer.Option(help="Photos of no class, to measure what is called unknown.")
     ] = None,
+    learn_strangers: Annotated[
+        bool,
+        typer.Option(
+            "--learn-strangers",
+            help="Make half of --strangers references of the class unknown; measure on the others.",
+        ),
+    ] = False,
     formats: Annotated[
         str | None,
         typer.Option(help="Some of keras,tflite,coreml,onnx; else all that can be written here."),
@@ -53,6 +60,7 @@ def build(
     labels: Annotated[
         Path | None, typer.Option(help="A file of classes, one a line, that fixes their order.")
     ] = None,
+    occasions: options.Occasions = None,
     exclude: options.Exclude = None,
     limit: options.Limit = None,
     no_cache: options.NoCache = False,
@@ -69,7 +77,9 @@ def build(
     engine: Engine,
 ) -> None:
     """Build one model per platform from photos, and prove that each equals the exact k-NN."""
-    selection = options.selection_of(photos, columns, columns.target_column, exclude, limit, labels)
+    selection = options.selection_of(
+        photos, columns, columns.target_column, exclude, limit, labels, occasions
+    )
     chosen = None if formats is None else options.names(formats)
     check_build(context, selection.photos, chosen, plan=plan)
     request = Request(
@@ -81,6 +91,7 @@ def build(
         cluster=engine.cluster(),
         formats=chosen,
         strangers=strangers,
+        learn_strangers=learn_strangers,
         strict=strict,
         with_names=not no_names,
     )

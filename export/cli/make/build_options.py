@@ -78,7 +78,7 @@ class Model:
         None
     )
     crop: options.Crop = "center"
-    seed: Annotated[int, typer.Option(help="Draws the pictures that parity is checked on.")] = 0
+    seed: Annotated[int, typer.Option(help="Random seed.")] = 0
 
     def spec(self, network: options.Network) -> builder.Spec:
         """The choices, of which some are typed as a number or auto."""
@@ -101,7 +101,9 @@ class Files:
         str,
         typer.Option(help="More TFLite files, that end before the top-k: embedding, scores."),
     ] = ""
-    ios: Annotated[int, typer.Option(help="Least iOS of the Core ML model: 15 to 18.")] = 16
+    ios: Annotated[
+        int, typer.Option(help="Minimum iOS version of the Core ML model: 15 to 18.")
+    ] = 16
     author: Annotated[str, typer.Option(help="Who made the model, for its metadata.")] = ""
     license: Annotated[str, typer.Option(help="How the model may be used, for its metadata.")] = ""
 

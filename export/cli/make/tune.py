@@ -39,7 +39,7 @@ class Tried:
     ] = None
     projection: Annotated[
         str | None,
-        typer.Option(help="What to try: classes, none, pca:64, pca:0.95; as for build."),
+        typer.Option(help="What to try; classes,none,pca:0.95, as for build."),
     ] = None
     pca: options.OldPca = None
     crop: Annotated[
@@ -80,19 +80,22 @@ def tune(
     tried: Tried,
     folds: Annotated[int, typer.Option(help="Parts; each is classified by the others.")] = 5,
     columns: options.Targets,
+    occasions: options.Occasions = None,
     exclude: options.Exclude = None,
     limit: options.Limit = None,
     no_cache: options.NoCache = False,
     seed: Annotated[int, typer.Option(help="Draws the parts.")] = 0,
 ) -> None:
-    """Find the k, metric, vote, PCA and crop that suit the photos, by cross-validation."""
+    """Find the k, metric, vote, projection and crop that suit the photos, by cross-validation."""
     from pocketknn.export.cli.console.terminal import console, watched
     from pocketknn.export.manifest.build_folder import check_apart, check_free, staged
     from pocketknn.export.pipeline.tune import tune as tuned
 
     from . import tuning_results as results
 
-    selection = options.selection_of(photos, columns, columns.target_column, exclude, limit)
+    selection = options.selection_of(
+        photos, columns, columns.target_column, exclude, limit, occasions=occasions
+    )
     check_tune(context, selection.photos)
     spec = builder.Spec(**asdict(network), seed=seed)
     grid = tried.grid()
@@ -111,6 +114,7 @@ def tune(
             results.write(found, folder / TABLE)
             results.draw(found, folder / PLOT)
         say(f"{out} holds {TABLE} and {PLOT}")
+    say(*results.verdict(found))
     say("Build what was chosen:", f"  {command(selection, found.winner.spec)}")
 
 
@@ -126,6 +130,7 @@ def command(selection: Selection, chosen: builder.Spec) -> str:
         ("path_column", None if selection.path_column == "path" else selection.path_column),
         ("label_column", selection.label_column),
         *(("target_column", column) for column in selection.target_columns),
+        ("occasions", selection.occasions),
         *(("exclude", pattern) for pattern in selection.exclude),
         ("limit", selection.limit),
         *(("k", chosen.k), ("metric", chosen.metric), ("vote", chosen.vote)),
@@ -136,6 +141,8 @@ def command(selection: Selection, chosen: builder.Spec) -> str:
     for name, value in typed:
         if value is not None:
             words += [f"--{name.replace('_', '-')}", str(value)]
+    if chosen.balanced is not None and chosen.balanced is not chosen.soft:
+        words.append("--balanced" if chosen.balanced else "--no-balanced")
     return command_line(*words)
 
 

@@ -11,13 +11,15 @@ from pathlib import Path
 from rich.table import Table
 
 from pocketknn.builder.choices.heads import HEADS
+from pocketknn.builder.knn.validation import promise
 from pocketknn.builder.selection.grid import VECTOR
 from pocketknn.builder.selection.results import Trial, Tuning
 from pocketknn.builder.spec import Spec, resolve_k
 from pocketknn.export.analysis.figures import COLOURS, MARKERS
 from pocketknn.export.cli.console import tables
 
-_CHOICES = ("k", "metric", "vote", "projection", "crop")
+_CHOICES = ("k", "metric", "vote", "balanced", "projection", "crop")
+_USUALLY = 2  # standard errors, from where on a difference is more than chance
 _SHOWN = 15
 _LINES = 4  # of the best are drawn; the winner's and the default's come on top
 _APART = 0.06  # of the distance between two ks, so that error bars do not cover each other
@@ -27,7 +29,8 @@ def facts(tuning: Tuning) -> list[str]:
     """What was compared, a line each."""
     folds = len(tuning.best.by_fold)
     lines = [f"{tuning.examples} examples in {folds} folds, {len(tuning.trials)} combinations"]
-    same = {name: _choice(tuning.best, name) for name in _CHOICES if name not in _varied(tuning)}
+    told = {*_varied(tuning), "balanced"}
+    same = {name: _choice(tuning.best, name) for name in _CHOICES if name not in told}
     if fixed := [f"{name} {value}" for name, value in same.items() if value]:
         lines[0] += f", all with {', '.join(fixed)}"
     if tuning.copies:
@@ -55,6 +58,26 @@ def table(tuning: Tuning) -> Table:
             style = "bold" if trial is tuning.winner else None
             shown.add_row(str(rank), *choices, quality, remark, style=style)
     return shown
+
+
+def verdict(tuning: Tuning) -> list[str]:
+    """What the winner is worth, a line each: its figure, and whether it beats the default."""
+    winner, default = tuning.winner, _default(tuning)
+    chosen, fair = (_number(tuning, one) for one in (winner.mean, tuning.unflattered))
+    measure = "error" if tuning.regress else "accuracy"
+    said = f"chosen: {measure} {chosen}; {fair} where the folds that choose do not judge"
+    if not tuning.regress:
+        low, high = promise.interval(tuning.unflattered, tuning.examples)
+        said += f" ({100 * low:.0f} to {high:.0%})"
+    lines = [said]
+    if default is None or default is winner:
+        return lines + ["  it is the default"] * (default is winner)
+    gain, error = tuning.gain(default)
+    clearly = gain > _USUALLY * error
+    apart = "" if tuning.regress else f" ({100 * gain:+.1f} ± {100 * error:.1f} points by example)"
+    if clearly:
+        return [*lines, f"  clearly better than the default{apart}"]
+    return [*lines, f"  not clearly better than the default{apart}, which may do as well"]
 
 
 def write(tuning: Tuning, path: Path) -> None:
@@ -118,7 +141,10 @@ def draw(tuning: Tuning, path: Path) -> None:
 
 def _varied(tuning: Tuning) -> list[str]:
     """The choices of which more than one value was tried."""
-    return [name for name in _CHOICES if len({_choice(trial, name) for trial in tuning.trials}) > 1]
+    found = [name for name in _CHOICES if len({_choice(one, name) for one in tuning.trials}) > 1]
+    if all(one.usually_balanced for one in tuning.trials):  # it goes with the vote
+        found = [name for name in found if name != "balanced"]
+    return found
 
 
 def _described(trial: Trial, names: Sequence[str]) -> str:
@@ -133,6 +159,8 @@ def _choice(trial: Trial, name: str) -> str:
     """The value that a trial has of a choice, as it is typed; "" for the crop of vectors."""
     if name == "crop" and trial.spec.backbone == VECTOR:
         return ""
+    if name == "balanced":
+        return "yes" if trial.spec.balanced else "no"
     return trial.spec.compared if name == "projection" else str(getattr(trial.spec, name))
 
 
@@ -154,7 +182,8 @@ def _default(tuning: Tuning) -> Trial | None:
     usual = {"k": str(k), "metric": "cosine", "vote": vote, "projection": projection}
     usual["crop"] = "center"
     for trial in tuning.trials:
-        if all(_choice(trial, name) in (value, "") for name, value in usual.items()):
+        alike = all(_choice(trial, name) in (value, "") for name, value in usual.items())
+        if alike and trial.usually_balanced:
             return trial
     return None
 

@@ -11,7 +11,7 @@ import typer
 
 from pocketknn import builder
 from pocketknn.builder.errors import InputError
-from pocketknn.export.cli.options import Exclude, NoCache, Strict
+from pocketknn.export.cli.options import Exclude, NoCache, Occasions, Strict
 
 File = Annotated[
     Path, typer.Argument(help="References: a .parquet, an ml5 .json, or a folder that build wrote.")
@@ -34,6 +34,7 @@ class Reading:
     label: Annotated[
         str | None, typer.Option(help="The class of photos that lie in no class folder.")
     ] = None
+    occasions: Occasions = None
     exclude: Exclude = None
     strict: Strict = False
     no_cache: NoCache = False

@@ -118,19 +118,29 @@ def _photos_in(
     out: Path,
 ) -> list[builder.Photo]:
     """The photos of folders, tables and archives, and single pictures, with their classes."""
+    from pocketknn.builder.photos.occasions import with_occasions
     from pocketknn.builder.photos.readers import is_within
     from pocketknn.builder.references.files import is_collection
 
     found: list[builder.Photo] = []
+    alone: list[int] = []
     for place in places:
         if is_collection(place):
             raise InputError(f"{place} holds references, not photos; see pocketknn refs merge")
         if place.is_dir() and is_within(out, place):
             raise InputError(f"{out} must not lie among the photos in {place}")
         if place.is_file() and place.suffix.lower() in _PICTURES:
+            alone.append(len(found))
             found.append(_picture(place))
         else:
-            found += options.selection_of(place, columns, targets, reading.exclude).find(note)
+            selection = options.selection_of(
+                place, columns, targets, reading.exclude, occasions=reading.occasions
+            )
+            found += selection.find(note)
+    if alone and reading.occasions:
+        pictures = with_occasions([found[one] for one in alone], reading.occasions, note)
+        for one, picture in zip(alone, pictures, strict=True):
+            found[one] = picture
     check_alike((), [photo.label for photo in found])
     if reading.label is None:
         return found

@@ -15,6 +15,7 @@ from pocketknn.builder.choices.neighbors import Floats
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.axis import Axis
     from matplotlib.figure import Figure
 
 # What matplotlib writes, and what the page reads: one place of the page sets all colours.
@@ -100,6 +101,7 @@ def lines(
     y_label: str,
     *,
     share: bool = True,
+    shares_along: bool = False,
     logarithmic: bool = False,
     marked: tuple[float, str] | None = None,
 ) -> str:
@@ -110,6 +112,7 @@ def lines(
         x_label: what lies to the right.
         y_label: what lies upwards.
         share: whether the values are shares, shown as percent.
+        shares_along: whether x is a share too.
         logarithmic: whether x grows by factors.
         marked: a place on x that is marked, and its name.
     """
@@ -119,6 +122,8 @@ def lines(
             _set_logarithmic(axes, given[0].x)
         if share:
             _set_shares(axes)
+        if shares_along:
+            _in_percent(axes.xaxis)
         if marked is not None:
             _mark(axes, *marked)
         if any(line.name for line in given):
@@ -161,12 +166,16 @@ def _set_logarithmic(axes: Axes, places: Floats) -> None:
 
 
 def _set_shares(axes: Axes) -> None:
-    from matplotlib.ticker import PercentFormatter
-
-    axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+    _in_percent(axes.yaxis)
     # Room for both ends of what can be, and no more.
     bottom, top = axes.get_ylim()
     axes.set_ylim(max(bottom, -0.02), min(top, 1.02))
+
+
+def _in_percent(axis: Axis) -> None:
+    from matplotlib.ticker import PercentFormatter
+
+    axis.set_major_formatter(PercentFormatter(1, decimals=0))
 
 
 def _mark(axes: Axes, place: float, name: str) -> None:

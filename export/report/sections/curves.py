@@ -1,4 +1,4 @@
-"""How many examples, and how many neighbours, are enough?"""
+"""What more examples, or another number of neighbours, would bring."""
 
 from __future__ import annotations
 
@@ -8,21 +8,19 @@ import numpy as np
 
 from pocketknn.export.report.blocks import Chart, Section, Table
 from pocketknn.export.report.html.charts import Line, lines
-from pocketknn.export.report.statistics.curves import LearningCurve, accuracy_by_k, learning_curve
+from pocketknn.export.report.statistics.curves import LearningCurve
+from pocketknn.export.report.statistics.forecast import Forecast
 from pocketknn.export.report.study import Study
-from pocketknn.export.report.wording import interval, percent, points
+from pocketknn.export.report.wording import interval, percent
 
-_WITHIN = 0.02  # what accuracy may be lost and still count as enough
 _FEW = 10  # examples that are few, whatever the curve says
 _SHOWN = (1, 2, 3, 5, 7, 10, 15, 20, 30, 40, 50)
 
 
 def examples(study: Study) -> Section | None:
     """Accuracy, or error, against the number of examples."""
-    if study.own is None or study.manifest["references"]["leave_one_out"] is None:
-        return None  # as nothing can be left out
-    curve = learning_curve(study.fit, study.own, study.manifest["seed"])
-    if curve is None or len(curve.sizes) < 2:
+    curve = study.curve
+    if curve is None:
         return None
     what = "examples" if curve.regress else "examples per class"
     measure = "error" if curve.regress else "accuracy"
@@ -51,13 +49,14 @@ def examples(study: Study) -> Section | None:
             folded=True,
         ),
     )
-    return Section("examples", "How many examples are enough?", (*_enough(study, curve), chart))
+    return Section("examples", "Would more examples help?", (*_told(study, curve), chart))
 
 
-def _enough(study: Study, curve: LearningCurve) -> Iterator[str]:
+def _told(study: Study, curve: LearningCurve) -> Iterator[str]:
     last = int(curve.sizes[-1])
     if not curve.regress:
-        yield from _gains(curve)
+        if study.forecast:
+            yield _gain(study.forecast)
         counts = study.manifest["references"]["per_label"].values()
         if min(counts) < curve.largest:
             yield (
@@ -70,23 +69,22 @@ def _enough(study: Study, curve: LearningCurve) -> Iterator[str]:
         yield "These are few examples, so the curve is rough."
 
 
-def _gains(curve: LearningCurve) -> Iterator[str]:
-    last = int(curve.sizes[-1])
-    if (least := curve.enough(_WITHIN)) < last:
-        yield (
-            f"With {least} example{'s' if least > 1 else ''} per class or more the mean accuracy"
-            f" stays within 2 points of the {percent(curve.mean[-1])} that {last} reach."
+def _gain(found: Forecast) -> str:
+    ends = f"{100 * found.low:.1f} to {100 * found.high:.1f} points"
+    if not (found.helps or found.little):
+        return (
+            f"Twice as many photos of each class would raise the accuracy by {ends} (95% interval):"
+            " too wide a range to tell whether they are worth it."
         )
-    half = int(np.searchsorted(curve.sizes, last / 2, side="right")) - 1
-    if half >= 0:
-        gain = curve.mean[-1] - curve.mean[half]
-        advice = "more photos should still help" if gain > _WITHIN else "more of them bring little"
-        yield f"From {curve.sizes[half]} to {last} it changed by {points(gain)}: {advice}."
+    return (
+        "Twice as many photos of each class would likely raise the accuracy by about"
+        f" {100 * found.gain:.1f} points (95% interval: {ends}), if they are of the same kind."
+    )
 
 
 def neighbours(study: Study) -> Section | None:
     """Accuracy, or error, against the number of neighbours."""
-    found, k = accuracy_by_k(study.fit), study.fit.k
+    found, k = study.by_k, study.fit.k
     if found is None or study.own is None:
         return None
     measure = "error" if study.regress else "accuracy"
@@ -120,6 +118,14 @@ def neighbours(study: Study) -> Section | None:
             caption=f"The numbers: {measure} by k", columns=columns, rows=tuple(rows), folded=True
         ),
     )
-    said = f"Built with k = {k}. Here k = {found.best} has the best {measure}"
-    said += " too." if found.best == built else "; small differences are chance."
+    said = f"Built with k = {k}. "
+    if found.best == k:
+        said += f"No other k has a better {measure} here."
+    elif found.clear:
+        said += (
+            f"Here k = {found.best} has a better {measure} by more than chance explains; as it was"
+            " chosen on these references, other photos would gain less by it."
+        )
+    else:
+        said += "No other k is better by more than chance explains."
     return Section("k", "How many neighbours?", (said, chart))

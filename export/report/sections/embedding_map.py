@@ -42,7 +42,7 @@ def nearby(study: Study) -> Section | None:
         groups=groups,
     )
     blocks: tuple[Block, ...] = (plane, *filter(None, [_next_to(study)]))
-    return Section("map", "What lies next to what", blocks)
+    return Section("map", "Embedding map", blocks)
 
 
 def _groups(study: Study) -> tuple[tuple[str, ...], Ints]:

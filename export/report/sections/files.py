@@ -27,7 +27,7 @@ def _blocks(study: Study) -> Iterator[Block]:
 
     parity = study.manifest["parity"]
     names = {name: MODEL + FORMATS[name].SUFFIX for name in parity}
-    errors = ("same first", "same lists", "but ties", "score error", "vote error")
+    errors = ("top-1 match", "exact lists", "ties allowed", "score error", "vote error")
     queries = max((one["queries"] for one in parity.values()), default=0)
     yield Table(
         caption=f"Each file in its own runtime against exact k-NN in float64, on {queries} inputs",

@@ -9,7 +9,7 @@ import numpy as np
 from pocketknn.export.manifest.metadata import SHOWN
 from pocketknn.export.report.blocks import Block, Case, Gallery, Heading, Section
 from pocketknn.export.report.statistics.answers import Answers
-from pocketknn.export.report.statistics.data_issues import NEAR, Twins, suspects, twins, twins_among
+from pocketknn.export.report.statistics.data_issues import NEAR, Twins, twins, twins_among
 from pocketknn.export.report.statistics.shares import Share, recalls
 from pocketknn.export.report.study import Study
 from pocketknn.export.report.wording import interval, of, percent, plural, whole
@@ -20,11 +20,14 @@ _TARGETS = 3  # of a neighbour
 _OPEN = 3  # classes that are shown at once; the others are opened by whoever wants to
 _MOST = 18
 _DOUBTED = (
-    "Here the neighbours vote for another class, and at least as clearly as they do for that"
-    " class's own pictures (confident learning). Some are in the wrong folder; where the backbone"
-    " is weak, most are merely hard."
+    "The neighbours of these pictures vote for another class, more surely than this model errs"
+    " when labels are right. Look at each, and move it if its folder is wrong."
 )
-_SURE = "No picture: wherever the neighbours name another class, they are unsure of it."
+_SURE = "No label is in doubt: the model is sure of most labels, or too unsure to accuse any."
+_OVERLOOKED = (
+    " With few photos, or classes that look alike, wrong labels go unnoticed, and so do groups of"
+    " similar photos in a wrong folder."
+)
 _FLATTERS = " Copies within the references flatter the leave-one-out accuracy."
 
 
@@ -100,21 +103,21 @@ def _verdict(answers: Answers, place: int) -> str:
 
 
 def mislabelled(study: Study) -> Section | None:
-    """Pictures whose neighbours are surer of another class than that class is of its own."""
+    """Pictures whose label is more likely wrong than right."""
     own = study.own
     if own is None or len(own.labels) < 2:
         return None
-    found = suspects(own)
+    found = study.suspects
     if not found:
-        return Section("mislabelled", "Likely mislabelled", (_SURE,))
+        return Section("mislabelled", "Likely mislabelled", (_SURE + _OVERLOOKED,))
     cases = []
     for one in found[:_MOST]:
         label = own.labels[own.actual[one.place]]
         note = f"vote: {one.label} {whole(one.other)}, {label} {whole(one.own)}"
         cases.append(_case(study, own, one.place, note))
     share = of(Share(count=len(found), of=len(own)))
-    shown = f"; the {_MOST} clearest are shown" if len(found) > _MOST else ""
-    said = f"{_DOUBTED} {share} references{shown}. {study.sampled}".strip()
+    shown = f"; the {_MOST} surest are shown" if len(found) > _MOST else ""
+    said = f"{share} references{shown}. {_DOUBTED}{_OVERLOOKED} {study.sampled}".strip()
     return Section("mislabelled", "Likely mislabelled", (said, Gallery(cases=tuple(cases))))
 
 

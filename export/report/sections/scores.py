@@ -10,6 +10,7 @@ from pocketknn.export.report.blocks import Chart, Section, Table
 from pocketknn.export.report.html.charts import Line, lines
 from pocketknn.export.report.statistics.scores import ErrorCurves, below, error_curves, score_pairs
 from pocketknn.export.report.study import Study
+from pocketknn.export.report.unknown_words import unknown_words
 from pocketknn.export.report.wording import percent
 
 _SHARES = (0.05, 0.25, 0.5, 0.75, 0.95)  # of the pairs
@@ -88,25 +89,28 @@ def unknown(study: Study) -> Section | None:
 
 def _rejection(study: Study) -> Iterator[str]:
     reject = study.manifest["reject"]
-    if not reject:
+    if reject:
+        threshold = f"{reject['threshold']:.4g}"
+        yield f"A picture is unknown where its nearest reference scores below {threshold}."
+    elif study.manifest.get("strangers"):
+        yield (
+            "Unknown is one of the classes: strange pictures are references of it, and count in the"
+            " accuracy."
+        )
+    else:
         yield (
             "This build knows no “unknown”: it names a class for any picture, however strange."
-            " Build with --reject auto, or with a threshold from the curves."
+            " Build with --reject auto, with a threshold from the curves, or with photos of what"
+            " else there is: --strangers PHOTOS --learn-strangers."
         )
-        return
-    threshold = f"{reject['threshold']:.4g}"
-    yield f"A picture is unknown where its nearest reference scores below {threshold}."
-    if reject["known"] is not None:
-        yield f"It rejects {percent(reject['known'])} of the references, each left out."
-    if (share := reject["left_out_classes"]) is not None:
+    yield from (f"{line[0].upper()}{line[1:]}." for line in unknown_words(study.manifest))
+    if reject and reject["left_out_classes"] is not None:
         how = (
-            "; what is compared was found anew without the class"
+            "what is compared was found anew without the class"
             if study.manifest["projection"]
-            else ", with the threshold chosen anew without them"
+            else "the threshold was chosen anew without it"
         )
-        yield f"Of the pictures of a class that is left out, it rejects {percent(share)}{how}."
-    if (share := reject["strangers"]) is not None:
-        yield f"It rejects {percent(share)} of the {reject['strangers_asked']:,} strangers."
+        yield f"Where a class is left out, {how}."
 
 
 def _at_rates(curves: ErrorCurves, threshold: float | None) -> Table:

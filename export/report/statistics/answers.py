@@ -12,7 +12,6 @@ import numpy as np
 from pocketknn.builder.choices.heads.classify import winners
 from pocketknn.builder.choices.neighbors import Floats, Ints, Neighbors
 from pocketknn.builder.knn.fit import Fit
-from pocketknn.builder.knn.validation.leave_one_out import answers_of_others
 from pocketknn.builder.photos.photo import Photo
 
 from .shares import Share, confusion
@@ -104,22 +103,22 @@ class Answers:
 def of_references(fit: Fit) -> Answers | None:
     """Each reference (or a draw of very many) answered by its k nearest others, before rejection.
 
-    Of the same neighbours as `builder.knn.validation.leave_one_out`; None with one reference only.
+    By the same answers as the manifest's accuracy; None with one reference only.
     """
     refs = fit.references
-    k = min(fit.k, len(refs) - 1)
-    if k < 1:
+    if len(refs) < 2:
         return None
-    queries, found = fit.space.others
+    queries, found, said, *_ = fit.out_of_fold
     regress = fit.head.NUMBERS
     labels = () if regress else refs.labels
     votes, errors = np.empty((len(queries), 0)), np.empty((len(queries), 0))
-    if regress or labels:
-        said = answers_of_others(fit.spec, fit.space, k)
-        votes, errors = (votes, said - refs.targets[queries]) if regress else (said, errors)
+    if regress:
+        errors = said - refs.targets[queries]
+    elif labels:
+        votes = said
     return Answers(
         queries=queries,
-        found=Neighbors(found.scores[:, :k], found.indices[:, :k]),
+        found=found,
         labels=labels,
         actual=refs.label_ids[queries] if labels else np.empty(0, np.int64),
         votes=votes,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -12,14 +12,17 @@ from pocketknn.builder.choices.neighbors import Floats, Ints, Neighbors, rank
 from pocketknn.builder.errors import InputError
 from pocketknn.builder.knn.fit import Fit, answers, voting_of
 from pocketknn.builder.knn.metric_space import Space
-from pocketknn.builder.knn.validation.leave_one_out import errors_by_k
+from pocketknn.builder.knn.validation.leave_one_out import MOST_K
 from pocketknn.builder.references.references import References
 
-from .answers import Answers
 from .scores import affordable
 from .shares import Share
 
+if TYPE_CHECKING:
+    from .answers import Answers
+
 DRAWS = 10
+_CLEAR = 3  # standard errors, as the best of up to fifty is chosen
 _SIZES = (1, 2, 3, 5, 7, 10, 15, 20, 30, 50, 70, 100, 150, 200, 300, 500, 700, 1000, 2000, 5000)
 _MOST_STORED = 10_000
 _RELEARNED, _MOST_RELEARNED = 3, 2000  # draws and references where each point is learned anew
@@ -36,12 +39,22 @@ class AccuracyByK(NamedTuple):
             standard deviations.
         shares: the accuracies with their intervals; empty for regression.
         best: the k with the best value; the smallest of equals.
+        gain: how much fewer mistakes the best k makes than the k of the build; for regression how
+            much smaller its squared error is, in variances.
+        error: standard error of the gain, over the same queries.
     """
 
     ks: Ints
     values: Floats
     shares: tuple[Share, ...]
     best: int
+    gain: float
+    error: float
+
+    @property
+    def clear(self) -> bool:
+        """Whether the best k is better than the build's by more than choosing it explains."""
+        return self.gain > _CLEAR * self.error
 
 
 def accuracy_by_k(fit: Fit) -> AccuracyByK | None:
@@ -49,15 +62,30 @@ def accuracy_by_k(fit: Fit) -> AccuracyByK | None:
     refs, regress = fit.references, fit.head.NUMBERS
     if len(refs) < 2 or not (regress or len(refs.labels) > 1):
         return None
-    errors = errors_by_k(fit.spec, fit.space)
-    ks = np.arange(1, len(errors) + 1)
+    most = fit.space.most
+    ks = np.arange(1, min(MOST_K, most) + 1)
+    lost = np.stack([_lost(fit, k) for k in ks.tolist()])
+    values = 1 - lost.mean(axis=1)
+    shares: tuple[Share, ...] = ()
     if regress:
-        scale = np.maximum(refs.targets.var(axis=0), 1e-30)
-        values = np.sqrt((errors / scale).mean(axis=1))
-        return AccuracyByK(ks, values, (), int(ks[np.argmin(np.round(values, 12))]))
-    values, of = 1 - errors[:, 0], len(fit.space.others.queries)
-    shares = tuple(Share(count=round(value * of), of=of) for value in values.tolist())
-    return AccuracyByK(ks, values, shares, int(ks[np.argmax(np.round(values, 12))]))
+        values = np.sqrt(lost.mean(axis=1))
+    else:
+        of = lost.shape[1]
+        shares = tuple(Share(count=round(value * of), of=of) for value in values.tolist())
+    best = int(np.argmin(np.round(lost.mean(axis=1), 12)))
+    gains = _lost(fit, min(fit.k, most)) - lost[best]
+    error = float(gains.std() / np.sqrt(len(gains)))
+    return AccuracyByK(ks, values, shares, int(ks[best]), float(gains.mean()), error)
+
+
+def _lost(fit: Fit, k: int) -> Floats:
+    """What the answer of k neighbours to each query costs (q,): 1 if wrong, or squared errors."""
+    refs, queries = fit.references, fit.space.others.queries
+    said = answers(fit.spec, fit.space, fit.space.others.found.first(k))
+    if not fit.head.NUMBERS:
+        return np.asarray(winners(said) != refs.label_ids[queries], np.float64)
+    scale = np.maximum(refs.targets.var(axis=0), 1e-30)
+    return np.asarray(((said - refs.targets[queries]) ** 2 / scale).mean(axis=1))
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -84,12 +112,6 @@ class LearningCurve:
         """Over the draws (s,)."""
         return np.asarray(self.values.mean(axis=0))
 
-    def enough(self, within: float) -> int:
-        """The fewest examples from which on the mean stays as near to that of the last size."""
-        lost = np.abs(self.mean - self.mean[-1]) if self.regress else self.mean[-1] - self.mean
-        bad = np.flatnonzero(lost > within)
-        return int(self.sizes[bad[-1] + 1 if len(bad) else 0])
-
 
 def learning_curve(fit: Fit, own: Answers, seed: int = 0) -> LearningCurve | None:
     """Leave-one-out over draws of m references of each class, for growing m.
@@ -114,6 +136,8 @@ def learning_curve(fit: Fit, own: Answers, seed: int = 0) -> LearningCurve | Non
     if len(refs) < 3 or not (regress or len(refs.labels) > 1):
         return None
     rng = np.random.default_rng(seed)
+    if regress and any(refs.occasions):
+        return None  # which nothing here leaves out together
     relearn = fit.space.refit is not None and not regress
     groups = np.zeros(len(refs), np.int64) if regress else refs.label_ids
     measured = _relearned(fit, own, rng) if relearn else _drawn(fit, groups, rng)
@@ -156,15 +180,19 @@ def _relearned(fit: Fit, own: Answers, rng: np.random.Generator) -> tuple[Ints, 
     """The same where something is learned from the references, learned anew for each point."""
     pool = _pool(fit.references.label_ids, rng, _MOST_RELEARNED)
     refs = fit.references.select(pool).in_order(fit.references.labels)
-    pictures = fit.space.pictures[pool]
+    pictures, occasions = fit.space.pictures[pool], any(refs.occasions)
+    parts = [np.isin(pool, fold.test) for fold in fit.space.folds] if occasions else []
     sizes = _sizes(refs.label_ids)
     values = np.full((_RELEARNED, len(sizes)), own.right.value)
     most = 0
     for draw in range(_RELEARNED):
-        place = _places(refs.label_ids, rng)
+        # With occasions the queries are of a part, and what is stored is of the others.
+        out = parts[draw % len(parts)] if parts else np.zeros(len(pool), bool)
+        place = _places(np.where(out, refs.label_ids.max() + 1, refs.label_ids), rng)
         for column, size in enumerate(sizes[:-1]):
-            stored = np.flatnonzero(place < size)
-            left = np.flatnonzero(~np.isin(pictures, pictures[stored]))
+            stored = np.flatnonzero((place < size) & ~out)
+            asked = out if parts else ~np.isin(pictures, pictures[stored])
+            left = np.flatnonzero(asked)
             queries = left[rng.permutation(len(left))[:_QUERIES]]
             if len(queries):
                 values[draw, column] = _accuracy_of(fit, refs, stored, queries)

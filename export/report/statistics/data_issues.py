@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -11,12 +11,16 @@ from pocketknn.builder.choices.metrics import METRICS
 from pocketknn.builder.choices.neighbors import Floats, Ints
 from pocketknn.builder.knn.metric_space import Space
 
-from .answers import Answers
+from .label_noise import wrong_labels
+
+if TYPE_CHECKING:
+    from .answers import Answers
 
 # Of the median distance to the nearest neighbour. Of ten photos of flowers that were scaled to two
 # thirds and saved again eight lie within this, the nearest two that are different at 0.69; of the
 # eleven pairs that it finds in 30 classes of Caltech 101 ten are the same picture.
 NEAR = 0.4
+_FEWEST = 3  # pictures of a class of which one may be in the wrong place
 _LOOKED_AT = 5  # neighbours of a picture that may be the same picture
 
 
@@ -25,7 +29,7 @@ class Suspect(NamedTuple):
 
     Attributes:
         place: which of the answers.
-        label: the class that its neighbours name.
+        label: the class that its neighbours vote for.
         own: share of the votes for the class it is in.
         other: share of the votes for `label`.
     """
@@ -50,25 +54,36 @@ class Twins(NamedTuple):
     distance: float
 
 
-def suspects(answers: Answers) -> list[Suspect]:
-    """Pictures that confident learning takes for mislabelled, the surest first.
+def suspects(answers: Answers, space: Space) -> list[Suspect]:
+    """Pictures whose label is more likely wrong than right, the surest first; see `wrong_labels`.
 
-    A class j counts for a picture where its vote is at least the mean vote for j of the pictures in
-    j; if the best class that counts is another one, the label is in doubt (Northcutt, Jiang and
-    Chuang, Confident Learning, JAIR 70, 2021, equation 1).
+    Most of the vote is for another class: pictures that are like no class are none of these. A
+    picture with fewer than two others in its class is none: nothing says how that class looks.
+    Nor is one with a near-copy in its class that was left out with it: that copy would have voted
+    for it, and a single copy in a wrong class would accuse all of them.
+
+    Args:
+        answers: references, each left out, with votes for two classes or more.
+        space: all references.
     """
-    votes, actual = answers.votes, answers.actual
-    usual = np.full(len(answers.labels), np.inf)
-    for c in np.unique(actual):
-        usual[c] = votes[actual == c, c].mean()
-    # A class that none of its own pictures is taken for would count for every picture.
-    counts = (votes >= usual - 1e-9) & (votes > 0)
-    best = np.where(counts, votes, -1.0).argmax(axis=1)
-    rows = np.arange(len(answers))
-    own, other = votes[rows, actual], votes[rows, best]
-    found = np.flatnonzero(counts.any(axis=1) & (best != actual) & (other > own))
-    order = found[np.argsort(-answers.difficulty[found], kind="stable")]
-    return [Suspect(int(i), answers.labels[best[i]], float(own[i]), float(other[i])) for i in order]
+    ids, queries = space.references.label_ids, answers.queries
+    wrong = wrong_labels(answers.votes, answers.actual, answers.found.indices.shape[1])
+    doubted = (wrong > 0.5) & (answers.predicted != answers.actual)
+    doubted &= answers.votes.max(axis=1) > 0.5
+    doubted &= np.bincount(ids)[answers.actual] >= _FEWEST
+    if space.folds and doubted.any():
+        doubted &= np.bincount(space.pictures)[space.pictures[queries]] == 1
+    found = np.flatnonzero(doubted)
+    found = found[np.lexsort((-answers.difficulty[found], -wrong[found]))]
+    return [
+        Suspect(
+            int(i),
+            answers.labels[answers.predicted[i]],
+            float(answers.votes[i, answers.actual[i]]),
+            float(answers.votes[i, answers.predicted[i]]),
+        )
+        for i in found
+    ]
 
 
 def usual_distance(space: Space) -> float:

@@ -8,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from pocketknn.builder.choices.neighbors import Ints
+from pocketknn.builder.knn.validation.promise import wilson
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,10 +31,7 @@ class Share:
     @property
     def interval(self) -> tuple[float, float]:
         """Both ends of Wilson's score interval at 95 % (Wilson, JASA 22, 1927)."""
-        from scipy.stats import binomtest
-
-        low, high = binomtest(self.count, self.of).proportion_ci(0.95, "wilson")
-        return float(low), float(high)
+        return wilson(self.value, self.of)
 
 
 class Recall(NamedTuple):

@@ -7,11 +7,10 @@ from typing import NamedTuple
 import numpy as np
 
 from pocketknn.builder.choices.neighbors import Floats
+from pocketknn.builder.knn.validation.promise import rmse_interval
 from pocketknn.builder.references.references import References
 
 from .answers import Answers
-
-_DRAWS, _AT_ONCE = 1000, 100
 
 
 class TargetErrors(NamedTuple):
@@ -45,19 +44,3 @@ def target_errors(answers: Answers, references: References, seed: int) -> list[T
         mae, rmse = float(np.abs(errors).mean()), rmse_interval(errors, seed)
         found.append(TargetErrors(name, actual, actual + errors, rmse, mae, r2))
     return found
-
-
-def rmse_interval(errors: Floats, seed: int) -> tuple[float, float]:
-    """95 % percentile bootstrap of the root mean squared error over errors (q,): 1,000 draws."""
-    from scipy.stats import bootstrap
-
-    found = bootstrap(
-        (errors**2,),
-        np.mean,
-        n_resamples=_DRAWS,
-        batch=_AT_ONCE,
-        method="percentile",
-        rng=np.random.default_rng(seed),
-    )
-    low, high = np.sqrt(found.confidence_interval)
-    return float(low), float(high)

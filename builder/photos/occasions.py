@@ -1,0 +1,96 @@
+"""On which occasion photos were taken: one walk, one shop, one video.
+
+Photos of one occasion resemble each other in more than what they show, so what is measured leaves
+them out together.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+from pocketknn.builder.errors import InputError
+
+from .photo import Note, Photo, PictureError, read
+
+FOLDERS, TIME = "folders", "time"
+_GAP = timedelta(minutes=30)  # without a photo, after which the next one is of another occasion
+_EXIF, _TAKEN = 0x8769, 0x9003  # the part of EXIF that holds DateTimeOriginal, and this
+
+
+def is_column(how: str | None) -> bool:
+    """Whether occasions are in a column of a table."""
+    return how not in (None, FOLDERS, TIME)
+
+
+def with_occasions(photos: Sequence[Photo], how: str, note: Note) -> list[Photo]:
+    """The photos with their occasions, found by their folders or times.
+
+    Args:
+        photos: with the folders above each as its class.
+        how: `FOLDERS`: the first folder is the class and those below it the occasion, which may be
+            in several classes. `TIME`: photos of any class that follow each other within half an
+            hour, by EXIF's DateTimeOriginal. The name of a column was read with the table.
+        note: told how many photos have no occasion, each of which is one of its own.
+
+    Raises:
+        InputError: no photo has an occasion.
+    """
+    found = _by_time(photos) if how == TIME else _by_folder(photos) if how == FOLDERS else photos
+    alone = sum(not photo.occasion for photo in found)
+    if alone == len(found):
+        raise InputError(
+            {
+                FOLDERS: "--occasions folders: no photo lies in a folder below its class's folder,"
+                " as in CLASS/OCCASION/photo.jpg",
+                TIME: "--occasions time: no photo says in its EXIF when it was taken"
+                " (DateTimeOriginal); use folders or a table's column",
+            }.get(how, f"--occasions {how}: the column is empty")
+        )
+    if alone:
+        note(
+            f"{alone} of {len(found)} photos have no {'time' if how == TIME else 'occasion'}"
+            " and count each as an occasion of its own"
+        )
+    return list(found)
+
+
+def _by_folder(photos: Sequence[Photo]) -> list[Photo]:
+    found = []
+    for photo in photos:
+        label, _, occasion = photo.label.partition("/")
+        found.append(replace(photo, label=label, occasion=occasion))
+    return found
+
+
+def _by_time(photos: Sequence[Photo]) -> list[Photo]:
+    times = [_taken(photo) for photo in photos]
+    names: dict[datetime, str] = {}
+    first = last = None
+    for time in sorted({time for time in times if time}):
+        if first is None or last is None or time - last > _GAP:
+            first = time
+        names[time], last = str(first), time
+    return [
+        replace(photo, occasion=names[time] if time else "")
+        for photo, time in zip(photos, times, strict=True)
+    ]
+
+
+def _taken(photo: Photo) -> datetime | None:
+    """When a photo was taken by its EXIF; None where it does not say so."""
+    from PIL import Image
+
+    from .pixels.decode import formats
+
+    try:
+        with Image.open(io.BytesIO(read(photo)), formats=formats()) as image:
+            said = image.getexif().get_ifd(_EXIF).get(_TAKEN)
+        return datetime.strptime(str(said).strip("\0 "), "%Y:%m:%d %H:%M:%S")
+    except (
+        *(PictureError, Image.DecompressionBombError),
+        *(OSError, ValueError, SyntaxError, EOFError, ArithmeticError, LookupError, TypeError),
+    ):
+        return None

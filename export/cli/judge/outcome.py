@@ -1,0 +1,93 @@
+"""What came of held-out photos, beside what the build promised, on the console."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from pocketknn import builder
+from pocketknn.export.cli.console.text import say
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from pocketknn.builder.knn.validation.image_search import SameClass
+    from pocketknn.export.manifest.artefact import Artefact
+    from pocketknn.export.report.statistics.answers import HeldOut
+    from pocketknn.export.report.statistics.outcome import Outcome
+
+
+def say_outcome(came: Outcome, file: Artefact) -> None:
+    """Print promise and outcome side by side, and what to make of it."""
+    from pocketknn.export.cli.console import tables
+    from pocketknn.export.cli.console.terminal import console
+    from pocketknn.export.report import outcome_words as words
+
+    manifest = file.metadata.manifest
+    table = tables.table([words.COLUMNS[0]], words.COLUMNS[1:])
+    for row in words.rows(came):
+        table.add_row(*row)
+    console.print(table)
+    say(words.verdict(came), *(f"  {line}" for line in words.reasons(came, manifest)))
+    say(*filter(None, (words.weakest(came), words.advice(came, manifest))))
+
+
+def outcome_json(came: Outcome) -> dict[str, Any]:
+    """Promise and outcome for programs."""
+    promise = came.promise
+    return {
+        "promised": promise and promise.accuracy,
+        "promised_interval": promise and list(promise.interval),
+        "accuracy": came.right.value,
+        "interval": list(came.right.interval),
+        "photos": came.right.of,
+        "kept": came.kept if promise else None,
+    }
+
+
+def in_classes(photos: Sequence[builder.Photo], file: Artefact) -> list[builder.Photo]:
+    """Photos, where a folder of an occasion lies in that of a class the model knows."""
+    rows = file.metadata.rows()
+    known = {*file.metadata.labels, *(str(row["label"]) for row in rows if row["label"])}
+
+    def label_of(photo: builder.Photo) -> str:
+        label = photo.label
+        while label and label not in known:
+            label = label.rpartition("/")[0]
+        return label or photo.label
+
+    return [replace(photo, label=label_of(photo)) for photo in photos]
+
+
+def outcome_of(
+    held_out: HeldOut, file: Artefact, references: NDArray[np.bool_]
+) -> tuple[Outcome | None, SameClass | None]:
+    """Promise and outcome; of an image search also how often what is found is of a photo's class.
+
+    Args:
+        held_out: the photos, and what the file made of them.
+        file: of the build.
+        references: (q,) which of the photos are references.
+    """
+    import numpy as np
+
+    from pocketknn.builder.knn.validation.image_search import same_class
+    from pocketknn.export.report.statistics.answers import NO_CLASS, numbers_of
+    from pocketknn.export.report.statistics.outcome import outcome
+
+    manifest, answers = file.metadata.manifest, held_out.answers
+    if answers.labels:
+        return outcome(
+            manifest, answers.labels, answers.actual, answers.predicted, references
+        ), None
+    of_rows = [str(row["label"] or "") for row in file.metadata.rows()]
+    labels = [*dict.fromkeys(of_rows)]
+    if manifest["head"] != "neighbors" or "" in labels:
+        return None, None
+    actual = numbers_of([one.label for one in held_out.photos], labels)
+    ids, found = numbers_of(of_rows, labels), answers.found.indices
+    came = outcome(manifest, labels, actual, ids[found[:, 0]], references)
+    counted = np.flatnonzero(~references & (actual != NO_CLASS))
+    return came, same_class(found[counted], actual[counted], ids) if came else None

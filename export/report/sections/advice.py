@@ -1,0 +1,107 @@
+"""What to do next: the one place that decides it; the other sections only show why."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from pocketknn.export.report.blocks import Section
+from pocketknn.export.report.statistics.shares import recalls
+from pocketknn.export.report.study import Study
+from pocketknn.export.report.wording import plural
+
+_MOST_CLASSES = 3  # that are named
+_RARE = 0.05  # probability of a class so weak by chance, over all classes
+_SMALL, _BETTER = "bundled", "efficientnet_lite0"
+
+
+def following(study: Study) -> Section | None:
+    """The steps that are worth taking."""
+    found = advice(study)
+    return Section("next", "What to do next", tuple(found)) if found else None
+
+
+def advice(study: Study) -> list[str]:
+    """Steps in the order in which they are worth taking; none without classes."""
+    if not study.fit.references.labels or study.regress:
+        return []
+    if len(study.fit.references.labels) < 2:
+        return [
+            "Add photos of a second class, or build with --reject auto: one class alone is the"
+            " answer to every picture."
+        ]
+    if not study.manifest["references"]["leave_one_out"]:
+        return [
+            "Take more photos of each class: with one of each nothing can be left out, so neither"
+            " the accuracy nor what would raise it can be measured."
+        ]
+    return [*_labels(study), *_backbone(study), *_photos(study), *_neighbours(study), *_eval(study)]
+
+
+def _labels(study: Study) -> Iterator[str]:
+    if found := study.suspects:
+        pictures = plural(len(found), "picture")
+        yield f"Look at the {pictures} under “Likely mislabelled”, and move what is misplaced."
+
+
+def _backbone(study: Study) -> Iterator[str]:
+    backbone = study.manifest["backbone"]
+    if _verdict(study) != "good" and backbone and backbone["name"] == _SMALL:
+        yield (
+            f"Try --backbone {_BETTER}: its files are larger, and it tells most kinds of photos"
+            f" apart better than {_SMALL}."
+        )
+
+
+def _photos(study: Study) -> Iterator[str]:
+    found = study.forecast
+    if found is None:
+        return
+    if found.helps:
+        weak = weak_classes(study)
+        first = f", first of {' and '.join(weak)}" if weak else ""
+        yield (
+            f"Take more photos of each class{first}: twice as many would likely raise the"
+            f" accuracy by about {100 * found.gain:.0f} points."
+        )
+    elif found.little:
+        yield "More photos of the same kind would likely bring little."
+    elif _verdict(study) != "good":
+        yield (
+            "Whether more photos would help cannot be told from these; a few more of each class"
+            " would show it."
+        )
+
+
+def _neighbours(study: Study) -> Iterator[str]:
+    found = study.by_k
+    if found and found.clear:
+        yield f"Compare --k {found.best} with k = {study.fit.k} by pocketknn tune."
+
+
+def _eval(study: Study) -> Iterator[str]:
+    if study.held_out is None:
+        yield (
+            "Measure it on photos that were taken elsewhere, on another day: pocketknn eval. These"
+            " ones may be more alike than those to come."
+        )
+
+
+def _verdict(study: Study) -> str | None:
+    """The build's accuracy in a word; None where the manifest has none."""
+    word: str | None = study.manifest["references"]["leave_one_out"].get("verdict")
+    return word
+
+
+def weak_classes(study: Study) -> list[str]:
+    """Classes that are found less often than chance explains, the weakest first."""
+    from scipy.stats import binom
+
+    if study.own is None:
+        return []
+    usual, found = study.own.right.value, recalls(study.own.confusion)
+    rare = [
+        study.own.labels[one.label]
+        for one in found
+        if binom.cdf(one.right.count, one.right.of, usual) < _RARE / len(found)
+    ]
+    return rare[:_MOST_CLASSES]

@@ -1,0 +1,38 @@
+"""What the build promised and what came, and what is known of an image search."""
+
+from __future__ import annotations
+
+from pocketknn.export.report import outcome_words as words
+from pocketknn.export.report.blocks import Section, Table
+from pocketknn.export.report.study import Study
+
+
+def promise(study: Study) -> Section | None:
+    """Promise and outcome side by side; None without held-out photos."""
+    found = study.outcome
+    if found is None or study.held_out is None:
+        return None
+    said = (
+        words.verdict(found),
+        *words.reasons(found, study.manifest),
+        words.weakest(found),
+        words.advice(found, study.manifest),
+    )
+    table = Table(
+        caption="The share of pictures whose true class won"
+        if study.fit.head.CLASSES
+        else "The share of pictures whose nearest reference is of their class",
+        columns=words.COLUMNS,
+        rows=tuple(words.rows(found)),
+    )
+    return Section("promise", "Promise and outcome", (table, *filter(None, said)))
+
+
+def search(study: Study) -> Section | None:
+    """How good the neighbours of an image search are; None for other heads."""
+    if study.fit.head.CLASSES or study.fit.head.NUMBERS:
+        return None
+    lines = tuple(
+        f"{one[0].upper()}{one[1:]}." for one in words.image_search(study.manifest["references"])
+    )
+    return Section("search", "How good is the search?", lines)

@@ -1,0 +1,149 @@
+"""What a build promised, and what came: on photos that it does not hold."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pocketknn.builder.choices.neighbors import Ints
+from pocketknn.builder.spec import UNKNOWN
+
+from .answers import NO_CLASS
+from .shares import Recall, Share, confusion, recalls
+
+_UNLIKELY = 0.01  # chance that a class is found so seldom if it were as easy as all
+
+
+@dataclass(frozen=True, kw_only=True)
+class Promise:
+    """The accuracy that a manifest states.
+
+    Attributes:
+        accuracy: out of fold, before any rejection.
+        interval: at 95 %.
+        of: how many references were left out for it.
+    """
+
+    accuracy: float
+    interval: tuple[float, float]
+    of: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """Promise and outcome.
+
+    Attributes:
+        labels: what the numbers of classes stand for.
+        promise: None where the build could not measure itself.
+        right: of the photos whose class the model knows, and which are no references themselves;
+            one that is answered `unknown` counts as wrong. Of an image search the class of the
+            nearest reference is the answer.
+        unknown: how many of them were answered so; None without rejection.
+        expected_unknown: share of its references that the build rejected.
+        weakest: the classes that are clearly below the mean, the weakest first.
+        left_out: photos that are not counted: of classes that the model does not know, and
+            references.
+    """
+
+    labels: tuple[str, ...]
+    promise: Promise | None
+    right: Share
+    unknown: Share | None
+    expected_unknown: float
+    weakest: tuple[Recall, ...]
+    left_out: tuple[int, int]
+
+    @property
+    def difference(self) -> float:
+        """By how much more was right than was promised; 0 without a promise."""
+        return self.right.value - self.promise.accuracy if self.promise else 0.0
+
+    @property
+    def kept(self) -> bool:
+        """Whether the difference is within what both samples leave open.
+
+        That is the root of the sum of the squares of the arms that face each other, of two
+        intervals at 95 % (Newcombe, Statistics in Medicine 17, 1998, method 10).
+        """
+        if self.promise is None:
+            return True
+        (low, high), (least, most) = self.promise.interval, self.right.interval
+        arms = (self.promise.accuracy - low, most - self.right.value)
+        if self.difference > 0:
+            arms = (high - self.promise.accuracy, self.right.value - least)
+        return abs(self.difference) <= float(np.hypot(*arms))
+
+    @property
+    def stranger(self) -> bool:
+        """Whether clearly more was answered `unknown` than the build expected of known photos."""
+        return self.unknown is not None and self.unknown.interval[0] > self.expected_unknown
+
+
+def promise_of(manifest: dict[str, Any]) -> Promise | None:
+    """What a manifest promises; None where it does not."""
+    references = manifest["references"]
+    if manifest["head"] == "neighbors":
+        same = (references.get("image_search") or {}).get("same_class")
+        loo = same and {"accuracy": same["first"], "queries": same["queries"]}
+    else:
+        loo = references["leave_one_out"]
+    if not loo or loo["accuracy"] is None or not loo["queries"]:
+        return None
+    share = Share(count=round(loo["accuracy"] * loo["queries"]), of=loo["queries"])
+    low, high = loo.get("interval") or share.interval
+    return Promise(accuracy=loo["accuracy"], interval=(low, high), of=loo["queries"])
+
+
+def outcome(
+    manifest: dict[str, Any],
+    labels: Sequence[str],
+    actual: Ints,
+    answered: Ints,
+    references: NDArray[np.bool_],
+) -> Outcome | None:
+    """Hold what came against what was promised.
+
+    Args:
+        manifest: of the build.
+        labels: what the numbers of classes stand for.
+        actual: (q,) the true class of each photo, `NO_CLASS` for one that the model does not know.
+        answered: (q,) the class that it was answered with.
+        references: (q,) which of the photos are references.
+
+    Returns:
+        None where no photo counts.
+    """
+    foreign = actual == NO_CLASS
+    rows = np.flatnonzero(~foreign & ~references)
+    if not len(rows):
+        return None
+    actual, said = actual[rows], answered[rows]
+    right = Share(count=int((actual == said).sum()), of=len(rows))
+    reject, unknown = manifest["reject"], None
+    if reject and labels[-1] == UNKNOWN:
+        unknown = Share(count=int((said == len(labels) - 1).sum()), of=len(rows))
+    return Outcome(
+        labels=tuple(labels),
+        promise=promise_of(manifest),
+        right=right,
+        unknown=unknown,
+        expected_unknown=(reject or {}).get("known") or 0.0,
+        weakest=_weakest(actual, said, len(labels), right),
+        left_out=(int(foreign.sum()), int((references & ~foreign).sum())),
+    )
+
+
+def _weakest(actual: Ints, answered: Ints, size: int, right: Share) -> tuple[Recall, ...]:
+    from scipy.stats import binom
+
+    return tuple(
+        one
+        for one in recalls(confusion(actual, answered, size))
+        if one.right.value < right.value
+        and binom.cdf(one.right.count, one.right.of, right.value) < _UNLIKELY
+    )

@@ -1,0 +1,82 @@
+"""What becomes of strange pictures, in words, on the terminal and in the report."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from .wording import percent
+
+# Of what is stopped: below the first it does not work, from the second on it does.
+_HARDLY, _MOSTLY = 1 / 3, 0.8
+_MOST_KNOWN = 0.2  # of the known that may be rejected where it is said to work
+_CLEARLY = 0.1  # more is stopped
+
+
+def unknown_words(manifest: dict[str, Any]) -> Iterator[str]:
+    """How many strange pictures would pass, whether that works, and what to do; none without."""
+    if reject := manifest["reject"]:
+        yield from _of_threshold(reject, manifest)
+    if strangers := manifest.get("strangers"):
+        yield from _of_learned(strangers)
+
+
+def _of_threshold(reject: dict[str, Any], manifest: dict[str, Any]) -> Iterator[str]:
+    if reject["known"] is not None:
+        yield f"{percent(reject['known'])} of the references are rejected, each left out"
+    given = reject["strangers"] is not None
+    stopped = reject["strangers"] if given else reject["left_out_classes"]
+    if stopped is None:
+        yield "how many strange pictures pass is not known: measure it with --strangers PHOTOS"
+        return
+    of = f"of {reject['strangers_asked']} strangers" if given else "by classes that are left out"
+    kind = "strange pictures" if given else "pictures of a class that it does not know"
+    yield f"{_passing(stopped)} {kind} would pass ({of}): {_verdict(stopped, reject['known'])}"
+    if given and (share := reject["left_out_classes"]) is not None:
+        yield f"{_passing(share)} pictures of a class that is left out would pass"
+    if stopped < _MOSTLY:
+        yield from _advice(reject, manifest, stopped)
+
+
+def _passing(stopped: float) -> str:
+    return f"{round(100 * (1 - stopped))} of 100"
+
+
+def _verdict(stopped: float, known: float | None) -> str:
+    if stopped < _HARDLY:
+        return "unknown does not work for these photos with this backbone"
+    if known is not None and known > _MOST_KNOWN:
+        return "but it takes many known pictures for unknown"
+    return "unknown works" if stopped >= _MOSTLY else "unknown works for some of them only"
+
+
+def _advice(reject: dict[str, Any], manifest: dict[str, Any], stopped: float) -> Iterator[str]:
+    yield (
+        "--strangers PHOTOS --learn-strangers, in place of --reject, may stop more; the build says"
+        " so"
+    )
+    plain = reject.get("unprojected")
+    if plain is not None and plain >= stopped + _CLEARLY:
+        yield f"with --projection none {_passing(plain)} would pass"
+    backbone = manifest["backbone"]
+    if backbone and backbone["name"] == "bundled":
+        yield "--backbone efficientnet_lite0 usually stops more than this small backbone"
+
+
+def _of_learned(strangers: dict[str, Any]) -> Iterator[str]:
+    known = strangers["known"]
+    yield (
+        f"{strangers['learned']} strangers are references of the class unknown; of"
+        f" {strangers['held_back']} others {_passing(strangers['strangers'])} would pass:"
+        f" {_verdict(strangers['strangers'], known)}"
+    )
+    if known is not None:
+        yield f"{percent(known)} of the other references are answered unknown, each left out"
+    if (share := strangers["threshold_strangers"]) is not None:
+        yield (
+            f"by a threshold alone {_passing(share)} would pass, and"
+            f" {percent(strangers['threshold_known'])} of the references would be rejected"
+        )
+        if share >= strangers["strangers"] + _CLEARLY:
+            yield "the threshold stops more here: --reject auto in place of --learn-strangers"
+    yield "strangers of another kind than these may still pass"

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 from pocketknn.builder.system.renamed import find_renamed
 
 if TYPE_CHECKING:
+    from pocketknn.export.analysis.verification import Verification as Verification
+    from pocketknn.export.analysis.verification import verify as verify
     from pocketknn.export.formats.table import FORMATS as FORMATS
     from pocketknn.export.manifest.artefact import Artefact as Artefact
     from pocketknn.export.manifest.artefact import load as load
@@ -24,10 +26,12 @@ _HOME = {
     "Export": "pipeline.export",
     "FORMATS": "formats.table",
     "Parity": "parity.check",
+    "Verification": "analysis.verification",
     "Written": "pipeline.write",
     "check": "parity.check",
     "export": "pipeline.export",
     "load": "manifest.artefact",
+    "verify": "analysis.verification",
 }
 __all__ = list(_HOME)
 

@@ -1,0 +1,126 @@
+"""Every file of a build, run again and held against the exact k-NN.
+
+The embeddings come from the backbone inside `model.keras`, a projection from there too, the
+neighbours from `references.parquet`, in float64. Without `model.keras`, or TensorFlow to open it,
+they come from the packaged backbone, if it has the weights that were built with, and from the first
+file that is there. A file whose runtime is not installed is judged by its sha256 alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pocketknn.builder.errors import InputError
+from pocketknn.builder.photos.photo import Photo
+from pocketknn.builder.photos.pixels.decode import Squares
+from pocketknn.export.formats.requirements import reason
+from pocketknn.export.formats.table import FORMATS
+from pocketknn.export.manifest.artefact import metadata_of
+from pocketknn.export.manifest.metadata import manifest_of
+from pocketknn.export.output.checksums import digest, size
+from pocketknn.export.output.names import MANIFEST, MODEL
+from pocketknn.export.parity import test_inputs
+from pocketknn.export.parity.check import Parity
+from pocketknn.export.parity.compare import compare
+from pocketknn.export.parity.judges import Judges
+from pocketknn.export.parity.test_inputs import Queries
+
+if TYPE_CHECKING:
+    from pocketknn.export.manifest.reopen import Build
+
+
+@dataclass(frozen=True, kw_only=True)
+class Verified:
+    """A file that was run.
+
+    Attributes:
+        name: of the file.
+        bytes: its size.
+        parity: its answers against the exact k-NN.
+    """
+
+    name: str
+    bytes: int
+    parity: Parity
+
+
+@dataclass(frozen=True, kw_only=True)
+class Verification:
+    """What came of a build's files.
+
+    Attributes:
+        files: those that were run.
+        changed: what is not as it was built, a line each.
+        not_run: why other files were not run, a line each.
+        source: what the exact k-NN was made from.
+    """
+
+    files: tuple[Verified, ...]
+    changed: tuple[str, ...]
+    not_run: tuple[str, ...]
+    source: str
+
+    @property
+    def agrees(self) -> bool:
+        """Whether nothing has changed, and all that was run is within its tolerance."""
+        return not self.changed and all(one.parity.agrees for one in self.files)
+
+
+def verify(out: Path, photos: Sequence[Photo] = ()) -> Verification:
+    """Run every file of a build again and compare it with the exact k-NN.
+
+    Args:
+        out: the folder of the build.
+        photos: what to compare on, of which the build's seed draws some; made-up pictures if none.
+
+    Raises:
+        InputError: it is no build, takes no pictures, or cannot be compared with anything.
+    """
+    from pocketknn.export.manifest.reopen import reopen
+
+    manifest = manifest_of(out)
+    if photos and manifest["backbone"] is None:
+        raise InputError(f"{out} takes vectors, not pictures; verify it without photos")
+    changed = tuple(_changes(out, manifest))
+    build = reopen(out, manifest)
+    judges = Judges(_inputs(build, manifest, photos), build.backbone)
+    files, not_run = [], []
+    for name, target in FORMATS.items():
+        path = out / f"{MODEL}{target.SUFFIX}"
+        if path.name not in manifest["files"] or not path.exists():
+            continue
+        if why := reason(target.RUNTIME):
+            not_run.append(f"{path.name} was not run: it needs {why}")
+            continue
+        precision = manifest["precision"][name]
+        parity = compare(name, path, precision, build.fit, judges.of(name), as_built=not changed)
+        files.append(Verified(name=path.name, bytes=size(path), parity=parity))
+    return Verification(
+        files=tuple(files), changed=changed, not_run=tuple(not_run), source=build.source
+    )
+
+
+def _inputs(build: Build, manifest: Mapping[str, Any], photos: Sequence[Photo]) -> Queries:
+    """What the files are asked, as in their build if that is given the same photos."""
+    net, seed = build.backbone, manifest["seed"]
+    if not photos or net is None:
+        return test_inputs.made_up(build.references.vectors, net, seed=seed)
+    squares = Squares(net.size, manifest["input"]["crop"])
+    return test_inputs.from_photos(photos, net, squares.of, seed=seed)
+
+
+def _changes(out: Path, manifest: Mapping[str, Any]) -> Iterator[str]:
+    """What is not as it was built."""
+    for name, file in manifest["files"].items():
+        path = out / name
+        if not path.exists():
+            yield f"{name} is missing"
+        elif digest(path) != file["sha256"]:
+            yield f"{name} is not the file that was built: its sha256 differs"
+        elif path.suffix in {target.SUFFIX for target in FORMATS.values()}:
+            inside = metadata_of(path).manifest
+            if any(manifest.get(key) != value for key, value in inside.items()):
+                yield f"{MANIFEST} is not the one inside {name}"

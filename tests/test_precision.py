@@ -1,5 +1,7 @@
 """Smaller backbones, and other types of pixels."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from conftest import photo_case, vector_case
@@ -7,7 +9,9 @@ from conftest import photo_case, vector_case
 from pocketknn.builder import InputError
 from pocketknn.builder.knn import exact
 from pocketknn.export import FORMATS, export, load
+from pocketknn.export.formats.files import check_formats
 from pocketknn.export.formats.options import Options
+from pocketknn.export.sizes import budget
 
 SMALL = ("tflite", "coreml", "onnx")
 
@@ -110,12 +114,23 @@ def test_a_model_of_vectors_has_no_backbone_to_make_smaller(precision, tmp_path)
     [
         ({"precision": "int4"}, "unknown precision 'int4'; choose from float32, float16, int8"),
         ({"pixels": "int8"}, "unknown type of pixels 'int8'; choose from float32, uint8"),
-        ({"precision": "int8", "ios": 15}, "8-bit weights from iOS 16 on"),
     ],
 )
 def test_nonsense_is_refused(choices, message):
     with pytest.raises(InputError, match=message):
         Options(**choices)
+
+
+def test_what_core_ml_cannot_do_holds_for_its_files_alone(tmp_path):
+    """Also of a budget's variants; it is refused before any work."""
+    options = Options(precision="int8", ios=15)
+    with pytest.raises(InputError, match="Core ML takes 8-bit weights from iOS 16 on, not from 15"):
+        check_formats(["tflite", "coreml"], options)
+    check_formats(["tflite", "onnx"], options)
+    undecided = replace(options, precision=None)
+    assert list(budget.refused(["tflite", "coreml"], undecided)) == ["int8"]
+    assert budget.refused(["tflite", "onnx"], undecided) == {}
+    assert budget.refused(["tflite", "coreml"], replace(undecided, ios=16)) == {}
 
 
 def test_every_format_says_what_it_can():

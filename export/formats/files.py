@@ -9,6 +9,7 @@ from pocketknn.builder.errors import InputError
 from pocketknn.builder.photos.readers import check_file
 from pocketknn.export.output.names import MODEL
 
+from .options import Options
 from .requirements import check, is_there, reason
 from .table import FORMATS
 
@@ -90,11 +91,12 @@ def writable(note: Callable[[str], None] = lambda line: None) -> tuple[str, ...]
     return found
 
 
-def check_formats(names: Sequence[str]) -> None:
+def check_formats(names: Sequence[str], options: Options | None = None) -> None:
     """Refuse what is no format or cannot be written here, before any work is done for it.
 
     Raises:
-        InputError: an unknown name, none at all, or a converter that is not installed.
+        InputError: an unknown name, none at all, a converter that is not installed, or options that
+            one of the formats cannot be written with.
     """
     choices = ", ".join(sorted(FORMATS))
     for name in names:
@@ -106,6 +108,8 @@ def check_formats(names: Sequence[str]) -> None:
         modules = [module for needed in lacking.values() for module in needed]
         check(f"writing {', '.join(lacking)}", dict.fromkeys(modules))
     check("a build", _OF_BUILDS)
+    for name in names:
+        FORMATS[name].check_options(options or Options(), bytes_=False)
 
 
 def _lacking(names: Sequence[str]) -> dict[str, list[str]]:

@@ -47,8 +47,6 @@ class Options:
         if self.ios not in IOS:
             choices = ", ".join(map(str, IOS))
             raise InputError(f"Core ML models are written for iOS {choices}, not {self.ios}")
-        if self.ios == 15 and self.precision == "int8":
-            raise InputError("Core ML takes 8-bit weights from iOS 16 on, not from 15")
         for name in ("author", "license", "version"):
             if not getattr(self, name).isprintable():
                 raise InputError(f"the {name} must be one line of printable text")

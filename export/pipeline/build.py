@@ -124,7 +124,7 @@ def _check_strangers(request: Request) -> None:
 
 def _formats(request: Request, watch: Watch) -> tuple[str, ...]:
     formats = writable(watch.note) if request.formats is None else request.formats
-    check_formats(formats)
+    check_formats(formats, request.options)
     return formats
 
 
@@ -168,8 +168,8 @@ def _smallest(
         progress=lambda variant: watch.done(1),
     )
     watch.variants(variants, len(sample))
-    if request.options.precision is None and request.options.ios == 15:
-        watch.remark("int8 was not tried: Core ML takes 8-bit weights from iOS 16 on, not from 15")
+    for precision, why in budget.refused(formats, request.options).items():
+        watch.remark(f"{precision} was not tried: {why}")
     best = budget.smallest(variants, request.within)
     spec = replace(found.spec, projection=best.projection, pca=None, whiten=None)
     return spec, replace(request.options, precision=best.precision)

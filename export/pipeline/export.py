@@ -204,7 +204,7 @@ def _settle(
 
     What cannot be is refused before the fit where that can be told, and else after it.
     """
-    check_formats(formats)
+    check_formats(formats, options)
     check_size(formats, len(references), references.dim, spec)
     if spec.search != AUTO:  # which may end at what can be combined with everything
         _check_search(spec, formats, options)

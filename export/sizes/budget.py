@@ -139,7 +139,7 @@ def measure(
         calibration = test_inputs.noise(backbone.size, seed=spec.seed + 1)
     best = _accuracy(plain, wanted, rows) if reached is not None else 0.0
     found = []
-    for precise, projection in _variants(plain, options):
+    for precise, projection in _variants(plain, formats, options):
         one = replace(spec, projection=projection, pca=None, whiten=None)
         try:
             fitted = fit(replace(one, reject=None, k=k + 1), references)
@@ -204,13 +204,29 @@ def smallest(variants: Sequence[Variant], budget: Budget) -> Variant:
     return best
 
 
-def _variants(plain: Fit, options: Options) -> Iterator[tuple[str, str]]:
+def refused(formats: Sequence[str], options: Options) -> dict[str, str]:
+    """The precisions that a format for devices cannot be written in with such options, and why.
+
+    None where the options name one.
+    """
+    found = {}
+    for precision in PRECISIONS if options.precision is None else ():
+        for name in of_devices(formats):
+            try:
+                FORMATS[name].check_options(replace(options, precision=precision), bytes_=False)
+            except InputError as error:
+                found[precision] = str(error)
+    return found
+
+
+def _variants(plain: Fit, formats: Sequence[str], options: Options) -> Iterator[tuple[str, str]]:
     """Precision and projection of each; what a build would compare is made no smaller than that."""
     projections = [plain.spec.compared]
     if plain.spec.projection == "none":
         most = min(plain.references.vectors.shape) - 1
         projections += [f"pca:{size}" for size in _COMPONENTS if size < most]
-    possible = [name for name in PRECISIONS if name != "int8" or options.ios > 15]
+    impossible = refused(formats, options)
+    possible = [name for name in PRECISIONS if name not in impossible]
     for precision in [options.precision] if options.precision else possible:
         for projection in projections:
             yield precision, projection

@@ -40,10 +40,12 @@ CONSUMER: Mapping[str, str] | None = {"name": "Vision", "crop": "center"}
 
 
 def check_options(options: Options, *, bytes_: bool) -> None:
-    """Refuse references in 8 bits for iOS 15.
+    """Refuse weights and references in 8 bits for iOS 15.
 
     Raises:
         InputError: they are wanted.
     """
+    if options.precision == "int8" and options.ios == 15:
+        raise InputError("Core ML takes 8-bit weights from iOS 16 on, not from 15")
     if bytes_ and options.ios == 15:
         raise InputError("Core ML takes 8-bit references from iOS 16 on, not from 15")

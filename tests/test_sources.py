@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from pocketknn.builder import InputError, Spec, embed, find, load_backbone
-from pocketknn.builder.photos.find import check_classes
+from pocketknn.builder.photos.class_names import check_classes
 from pocketknn.builder.photos.photo import Photo, PictureError
 from pocketknn.builder.photos.pixels.decode import read
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 from fnmatch import fnmatch
 from itertools import groupby, islice
@@ -13,12 +12,12 @@ from pathlib import Path
 from pocketknn.builder.errors import InputError
 
 from . import archives, tables
+from .class_names import check_classes
 from .occasions import FOLDERS, TIME, is_column, with_occasions
 from .photo import Note, Photo, is_litter
 from .readers import LocalFile, check_file
 from .remote import photos_at, place_of
 
-_LONGEST_LABEL = 255
 _TRAIN = ("train", "training")
 _PARTS = (*_TRAIN, "val", "valid", "validation", "dev", "test", "testing", "eval")
 
@@ -91,31 +90,6 @@ def not_utf_8() -> str:
     if encoding == "utf-8":
         return "is not UTF-8; rename it"
     return f"cannot be read in {encoding}, which this session has; set PYTHONUTF8=1"
-
-
-def check_classes(names: Iterable[str]) -> None:
-    """Refuse names of classes that a file of them cannot hold.
-
-    Also those that many file systems and all readers take for the same.
-
-    Raises:
-        InputError: there is one.
-    """
-    alike: dict[str, str] = {}
-    for name in sorted(names):
-        if any(unicodedata.category(c) in ("Cc", "Cs", "Zl", "Zp") for c in name):
-            raise InputError(f"the class {name!r} has a control character; rename it")
-        if len(name) > _LONGEST_LABEL:
-            raise InputError(
-                f"the class {name[:30]!r}… has a name of {len(name)} characters;"
-                f" at most {_LONGEST_LABEL} are taken"
-            )
-        other = alike.setdefault(unicodedata.normalize("NFC", name).casefold(), name)
-        if other != name:
-            raise InputError(
-                f"the classes {other!r} and {name!r} differ only in case or Unicode form;"
-                " give them one name, or two that differ"
-            )
 
 
 def _refuse_splits(place: Path | str, photos: Iterable[Photo]) -> None:

@@ -9,9 +9,10 @@ from pathlib import Path
 from pocketknn.builder.backbones.backbone import Backbone
 from pocketknn.builder.embedding.local import embed
 from pocketknn.builder.errors import InputError
-from pocketknn.builder.photos.find import check_classes
+from pocketknn.builder.photos.class_names import check_classes
 from pocketknn.builder.photos.photo import Photo
 from pocketknn.builder.references.references import References
+from pocketknn.builder.references.same_picture import picture_of
 from pocketknn.export.manifest.read_back import Opened
 
 
@@ -98,7 +99,7 @@ def with_photos(
     """
     before = opened.fit.references
     gone = {
-        (_picture(name), names.get(before.label_of(row), before.label_of(row)))
+        (picture_of(name), names.get(before.label_of(row), before.label_of(row)))
         for row, name in enumerate(before.ids)
         if name in changes.remove
     }
@@ -117,7 +118,7 @@ def with_photos(
     known = {*references.ids, *references.sha256}
     new, there, back = [], 0, 0
     for row, name in enumerate(found.ids):
-        if (picture := _picture(name)) in known:
+        if (picture := picture_of(name)) in known:
             there += 1
         elif (picture, found.label_of(row)) in gone:
             back += 1
@@ -134,11 +135,6 @@ def with_photos(
     usual = _in_order(references)
     as_usual = (usual.ids, usual.labels) == (references.ids, references.labels)
     return _in_order(merged) if as_usual else merged
-
-
-def _picture(name: str) -> str:
-    """An id is the start of the picture's hash, and for copies a number."""
-    return name.partition("-")[0]
 
 
 def _in_order(references: References) -> References:

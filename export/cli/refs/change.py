@@ -10,11 +10,12 @@ import typer
 
 from pocketknn import builder
 from pocketknn.builder.errors import InputError
+from pocketknn.builder.photos.class_names import check_alike
 from pocketknn.export.cli.console.text import say, shown
 from pocketknn.export.cli.options import CondenseBy, Metric, Vote, parse_amount
 
 from .arguments import File, Force, New, Which
-from .files import check_alike, check_free, joined, located, opened, opened_for, save_change
+from .files import check_free, located, opened, opened_for, save_change
 
 
 def remove(file: File, *, out: New, which: Which, force: Force = False) -> None:
@@ -63,6 +64,8 @@ def merge(
     """
     if len(files) < 2:
         raise InputError("merge takes two files of references or more")
+    from pocketknn.builder.references.same_picture import joined
+
     check_free(out, force, *map(located, files))
     first = refs = opened(files[0])
     notes = []

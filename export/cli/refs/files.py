@@ -1,9 +1,8 @@
-"""References that are kept in files: opened, put together, written, and what is said of it."""
+"""References that are kept in files: opened, written, and what is said of it."""
 
 from __future__ import annotations
 
-import unicodedata
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from pocketknn import builder
@@ -64,47 +63,6 @@ def check_free(out: Path, force: bool, *inputs: Path) -> None:
     check_new(out, [PARQUET], force, inputs)
 
 
-def joined(refs: builder.References, more: builder.References) -> tuple[builder.References, int]:
-    """References, behind them the ones of `more` that are not there yet, and how many were.
-
-    The same picture with another label or other targets is another reference.
-
-    Raises:
-        InputError: they do not go together.
-    """
-
-    def identity(one: builder.References, row: int) -> tuple[str, str, bytes]:
-        return one.sha256[row], one.label_of(row), one.targets[row].tobytes()
-
-    check_alike(refs.labels, more.labels)
-    seen = {identity(refs, row) for row in range(len(refs))}
-    new = []
-    for row in range(len(more)):
-        key = identity(more, row)
-        if not more.sha256[row] or key not in seen:
-            new.append(row)
-            seen.add(key)
-    both = refs.merge(more.select(new) if new else more)  # refuses what does not go together
-    return (both if new else refs), len(more) - len(new)
-
-
-def check_alike(known: Iterable[str], labels: Iterable[str]) -> None:
-    """Refuse a new class that many file systems and all readers take for another one.
-
-    Raises:
-        InputError: it differs only in case or Unicode form.
-    """
-    there = set(known)
-    alike = {_plain(label): label for label in there}
-    for label in dict.fromkeys(labels):
-        other = label if label in there else alike.setdefault(_plain(label), label)
-        if other != label:
-            raise InputError(
-                f"the classes {other!r} and {label!r} differ only in case or Unicode form;"
-                " give them one name, or two that differ"
-            )
-
-
 def save(refs: builder.References, out: Path, force: bool) -> None:
     """Write references, whole or not at all."""
     from pocketknn.export.output.new_file import saved
@@ -163,10 +121,6 @@ def described(refs: builder.References) -> str:
     if not refs.labels:
         return f"{many}, no classes"
     return f"{many} in {counted(len(refs.labels), 'class', 'classes')}"
-
-
-def _plain(label: str) -> str:
-    return unicodedata.normalize("NFC", label).casefold()
 
 
 def _growth(before: Mapping[str, int], after: Mapping[str, int]) -> str:

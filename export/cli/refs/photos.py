@@ -11,6 +11,7 @@ import typer
 
 from pocketknn import builder
 from pocketknn.builder.errors import InputError
+from pocketknn.builder.photos.class_names import check_alike
 from pocketknn.builder.system.cache import Cache
 from pocketknn.export.cli import options
 from pocketknn.export.cli.console.quiet import note
@@ -21,11 +22,9 @@ from pocketknn.export.report.wording import counted
 
 from .arguments import File, Force, New, Places, Reading
 from .files import (
-    check_alike,
     check_free,
     conflicts,
     described,
-    joined,
     opened_for,
     save,
     save_change,
@@ -88,6 +87,7 @@ def add(
     A photo that is there already, in the same class, is not added again.
     """
     from pocketknn.builder.backbones.load import backbone_of
+    from pocketknn.builder.references.same_picture import joined
 
     check_place(context, photos)
     refs = opened_for(out, file, force)

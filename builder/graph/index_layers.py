@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from pocketknn.builder.choices.protocols import Constants
 from pocketknn.builder.choices.searches import SEARCHES
 from pocketknn.builder.choices.searches.index import Index
@@ -13,33 +11,7 @@ from pocketknn.builder.choices.searches.index import Index
 if TYPE_CHECKING:
     from keras import KerasTensor
 
-LARGE = ("references", "scan", "cells")  # the constants that have a row for each reference
 _LIMIT = 1e30  # more than any score
-
-
-def constants(index: Index) -> Constants:
-    """What an index holds of the references; k and its numbers decide the rest of the search.
-
-    In the graph all are float32. Files hold `references`, `scan` and `cells` in the type that they
-    have here: a float32 tells every float16 and every byte exactly.
-
-    Returns:
-        `references` (n, r); `steps` and `offset` (r,), what codes of references mean: the offset is
-        minus their middle; `rotation` (r, w); `scan` (n, w); or `cells` (C, room × w), `members`
-        (C, room), -1 for nobody, and `centroids` (C, w) with their `closeness` (C,).
-    """
-    found: Constants = {"references": index.table}
-    if index.codes is not None:
-        found |= {"steps": index.codes.steps, "offset": -index.codes.middle}
-    if index.rotation is not None:
-        found["rotation"] = index.rotation
-    if index.scan is not None:
-        found["scan"] = index.scan
-    if (cells := index.cells) is not None:
-        found["cells"] = cells.codes.reshape(len(cells.codes), -1)
-        found["members"] = cells.members.astype(np.float32)
-        found |= {"centroids": cells.centroids, "closeness": cells.bias}
-    return found
 
 
 def nearest(
@@ -49,7 +21,7 @@ def nearest(
 
     Args:
         query: (batch, r) of unit length.
-        given: what `constants` found.
+        given: the index's `constants`.
         k: how many.
         index: of its numbers only those of candidates and probes count.
     """

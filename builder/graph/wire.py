@@ -30,7 +30,7 @@ def constants(fit: Fit, precision: str = "float32", outputs: str = "neighbors") 
     if space.projection is not None:
         found |= {"projection": space.projection.kernel, "bias": space.projection.bias}
     if outputs != "embedding":
-        found |= space.constants if fit.index is None else index_layers.constants(fit.index)
+        found |= space.constants if fit.index is None else fit.index.constants
     if outputs == "neighbors":
         found |= fit.head.constants(fit.voting(precision))
     return found

@@ -66,7 +66,7 @@ def plan(
     """
     network = network_of(backbone.model) if backbone else Network(0, 0, 0, 0, 0)
     held = constants(fit)
-    ours = {"references", "scan", "cells", "members", "centroids", "rotation", "steps", "offset"}
+    ours = {"references"} if fit.index is None else {*fit.index.constants}
     texts = sum(len(text.encode()) for text in metadata.files().values())
     search = sum(held[name].nbytes for name in held.keys() & ours)
     rest = sum(held[name].nbytes for name in held.keys() - ours)
@@ -107,21 +107,11 @@ def network_of(model: keras.Model) -> Network:
 
 def _search(fit: Fit) -> tuple[int, int]:
     """Multiplications of the search, and bytes of references that it reads, for one query."""
-    n, space, index = len(fit.references), fit.space, fit.index
+    space, index = fit.space, fit.index
     projected = 0 if space.projection is None else space.projection.kernel.size
-    r = space.width
-    if index is None:
-        return projected + n * r, 4 * n * r
-    scored = index.candidates * r
-    read = index.candidates * r * index.table.itemsize
-    if index.rotation is None:
-        return projected + n * r + scored, n * r * index.table.itemsize + read
-    turned, w = index.rotation.size, index.width
-    if index.cells is None:
-        return projected + turned + n * w + scored, n * w + read
-    count, room = index.cells.members.shape
-    scanned = index.probes * room * w
-    return projected + turned + count * w + scanned + scored, 4 * count * w + scanned + read
+    values = len(fit.references) * space.width
+    searched, read = (values, 4 * values) if index is None else index.work
+    return projected + searched, read
 
 
 def check_size(formats: Sequence[str], n: int, dim: int, spec: Spec) -> None:

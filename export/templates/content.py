@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pocketknn.builder.graph.index_layers import LARGE
+from pocketknn.builder.choices.searches.index import LARGE
 from pocketknn.builder.graph.wire import constants
 from pocketknn.builder.knn.fit import Fit
 from pocketknn.export.formats.storage.slots import Content
@@ -24,9 +24,7 @@ def content_of(fit: Fit, precision: str, outputs: str = "neighbors") -> Content:
         "classes": len(fit.references.labels),
         "labels": len(fit.labels),
     }
-    if fit.index is not None and (cells := fit.index.cells) is not None and outputs == "neighbors":
-        count, room, width = cells.codes.shape
-        sizes |= {"cells": count, "room": room, "cell": room * width}
-        sizes["scanned"] = fit.index.probes * room
+    if fit.index is not None and outputs == "neighbors":
+        sizes |= fit.index.sizes
     there = {name: size for name, size in sizes.items() if size}
     return Content(constants=found, sizes=there, labels=fit.labels, large=LARGE)

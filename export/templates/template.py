@@ -43,8 +43,6 @@ from pocketknn.export.output.names import MODEL
 from .content import content_of
 
 _FACTS = "template.json"
-# What of an index decides the graph; the rest of it is filled in.
-_OF_INDEX = ("search", "precision", "candidates", "width", "probes")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,7 +99,7 @@ class Order:
             *(getattr(fit.spec, name) for name in ("head", "metric", "vote", "balanced")),
             fit.threshold is None,
             len(references.target_names),
-            *(getattr(fit.index, name) for name in _OF_INDEX if fit.index),
+            *(fit.index.numbers if fit.index else ()),
             _versions(),
         ]
         return hashlib.sha256(json.dumps(said).encode()).hexdigest()[:24]

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from pocketknn.builder.choices.neighbors import Floats
 
 
+LARGE = ("references", "scan", "cells")  # the constants that have a row for each reference
 LARGEST = 127  # of a code; -128 is left out, so that both sides are the same
 
 Values = NDArray[np.int8]
@@ -137,6 +138,61 @@ class Index:
         """What a file must hold as it lies here, a row for each reference or cell."""
         cells = None if self.cells is None else self.cells.codes.reshape(len(self.cells.codes), -1)
         return [one for one in (self.table, self.scan, cells) if one is not None]
+
+    @property
+    def constants(self) -> dict[str, NDArray[Any]]:
+        """What the graph holds of the references, by name.
+
+        In the graph all are float32. Files hold `LARGE` in the type that they have here: a float32
+        tells every float16 and every byte exactly.
+
+        Returns:
+            `references` (n, r); `steps` and `offset` (r,), what codes of references mean: the
+            offset is minus their middle; `rotation` (r, w); `scan` (n, w); or `cells`
+            (C, room × w), `members` (C, room), -1 for nobody, and `centroids` (C, w) with their
+            `closeness` (C,).
+        """
+        found: dict[str, NDArray[Any]] = {"references": self.table}
+        if self.codes is not None:
+            found |= {"steps": self.codes.steps, "offset": -self.codes.middle}
+        if self.rotation is not None:
+            found["rotation"] = self.rotation
+        if self.scan is not None:
+            found["scan"] = self.scan
+        if (cells := self.cells) is not None:
+            found["cells"] = cells.codes.reshape(len(cells.codes), -1)
+            found["members"] = cells.members.astype(np.float32)
+            found |= {"centroids": cells.centroids, "closeness": cells.bias}
+        return found
+
+    @property
+    def sizes(self) -> dict[str, int]:
+        """The sizes of tensors in the graph that the references decide, beside their number."""
+        if self.cells is None:
+            return {}
+        count, room, width = self.cells.codes.shape
+        sizes = {"cells": count, "room": room, "cell": room * width}
+        return sizes | {"scanned": self.probes * room}
+
+    @property
+    def numbers(self) -> tuple[str | int, ...]:
+        """All else that decides the graph: what is the same here can be filled into one file."""
+        return self.search, self.precision, self.candidates, self.width, self.probes
+
+    @property
+    def work(self) -> tuple[int, int]:
+        """Multiplications for one query, and bytes of references that it reads."""
+        n, r = self.table.shape
+        scored = self.candidates * r
+        read = scored * self.table.itemsize
+        if self.rotation is None:
+            return n * r + scored, n * r * self.table.itemsize + read
+        turned, w = self.rotation.size, self.width
+        if self.cells is None:
+            return turned + n * w + scored, n * w + read
+        count, room = self.cells.members.shape
+        scanned = self.probes * room * w
+        return turned + count * w + scanned + scored, 4 * count * w + scanned + read
 
     def rows(self, chosen: Any) -> Floats:  # noqa: ANN401  # whatever numpy takes for rows
         """Unit vectors as the file gives them back, for some rows: (…, r) float64."""

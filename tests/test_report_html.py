@@ -280,7 +280,15 @@ def test_image_search_without_classes(tmp_path):
     rows = np.random.default_rng(0).standard_normal((20, 6))
     fitted = fit(Spec(backbone="vector"), References.of(rows))
     parsed = written(fitted, tmp_path)
-    assert parsed.sections == ["overview", "search", "hardest", "duplicates", "map", "files", "spec"]
+    assert parsed.sections == [
+        "overview",
+        "search",
+        "hardest",
+        "duplicates",
+        "map",
+        "files",
+        "spec",
+    ]
     assert "There are no classes" in parsed.text
     assert "The pictures that are farthest" in parsed.text
 

@@ -12,7 +12,7 @@ from profiles import P3, PROPHOTO, in_colours, of_colours, of_grey
 
 from pocketknn.builder.photos.photo import Photo, PictureError
 from pocketknn.builder.photos.pixels.crop import square
-from pocketknn.builder.photos.pixels.decode import _formats, decode, pixels
+from pocketknn.builder.photos.pixels.decode import decode, formats, pixels
 
 
 def encoded(image, kind, **options):
@@ -250,10 +250,10 @@ def test_heic_is_read_with_its_plug_in():
 def test_heic_without_its_plug_in_says_what_it_needs(monkeypatch):
     content = heic()
     monkeypatch.setitem(sys.modules, "pillow_heif", None)
-    _formats.cache_clear()
+    formats.cache_clear()
     with pytest.raises(PictureError, match="HEIC, which needs the package pillow-heif"):
         decode(content)
-    _formats.cache_clear()
+    formats.cache_clear()
 
 
 def test_crop_policies():

@@ -286,14 +286,11 @@ def test_a_node_with_other_packages(on_cluster, many, monkeypatch):
         on_cluster(find(many, limit=4))
 
 
-class Poison:
+class Poison(LocalFile):
     """A picture that ends the worker which looks at it."""
 
-    def __call__(self):
-        return b""
-
-    def stamp(self):
-        return ""
+    def __init__(self):
+        super().__init__(__file__)
 
     def __reduce__(self):
         return os._exit, (1,)

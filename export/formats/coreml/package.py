@@ -149,6 +149,7 @@ class Package:
             self.write(made)
             self.save(made)
             self._weights.release()
+            self._changed.clear()  # views of what is released among them
 
     def _blob(self, value: Any) -> tuple[int, NDArray[Any]]:  # noqa: ANN401
         """Code of the type and values of a constant in the file of weights."""

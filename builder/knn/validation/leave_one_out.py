@@ -87,13 +87,18 @@ def leave_one_out(fit: Fit) -> LeaveOneOut | None:
     actual = refs.label_ids[queries]
     right = (winners(votes) == actual).astype(float)
     accuracy = 1 - fewer * float(1 - right.mean())
-    ends, guessed = promise.interval(accuracy, len(queries)), promise.chance(actual)
+    groups, guessed = fit.space.together[queries], promise.chance(actual)
+    ends = promise.interval(accuracy, len(queries))
+    ends = promise.of_groups(ends, accuracy, right, groups)
+    verdict = promise.verdict(accuracy, ends, guessed)
+    if any(refs.occasions) and len(np.unique(groups)) < promise.FEW_OCCASIONS:
+        verdict = promise.TOO_FEW_OCCASIONS
     return LeaveOneOut(
         accuracy=accuracy,
         interval=ends,
         chance=guessed,
         by_class=1 - fewer * (1 - promise.by_class(right, actual)),
-        verdict=promise.verdict(accuracy, ends, guessed),
+        verdict=verdict,
         k=found.indices.shape[1],
         queries=len(queries),
         folds=folds,

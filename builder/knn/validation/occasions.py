@@ -63,22 +63,18 @@ def linked(references: References) -> Ints:
 def together(references: References, pictures: Ints) -> Ints:
     """Which references are left out together: (n,) numbers, the first row of each.
 
+    A photo of an occasion goes with that, whatever it looks like: photos that look alike would else
+    chain occasions to one another until none could be left out.
+
     Args:
         references: with or without occasions.
-        pictures: (n,) which of them show one picture; its own views count as of one occasion.
+        pictures: (n,) which of them show one picture, by which photos of no occasion go.
     """
     if not any(references.occasions):
         return pictures
-    from scipy.sparse import coo_array
-    from scipy.sparse.csgraph import connected_components
-
-    n = len(references)
-    rows, others = np.tile(np.arange(n), 2), np.concatenate([pictures, linked(references)])
-    graph = coo_array((np.ones(2 * n), (rows, others)), (n, n))
-    number = connected_components(graph, directed=False)[1]
-    _, first, inverse = np.unique(number, return_index=True, return_inverse=True)
-    found: Ints = first[inverse].astype(np.int64)
-    return found
+    occasions = linked(references)
+    named = np.array([bool(one) for one in references.occasions])
+    return np.where(named, occasions, occasions[pictures])
 
 
 def parts_of(label_ids: Ints, whole: Ints) -> int:

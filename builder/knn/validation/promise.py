@@ -12,6 +12,8 @@ _Z = 1.959963984540054  # of 95 %
 WIDER = 1.3
 _DRAWS, _AT_ONCE = 1000, 100  # of a bootstrap
 TOO_FEW, POOR, FAIR, GOOD = "too few photos to tell", "poor", "fair", "good"
+TOO_FEW_OCCASIONS = "too few occasions to tell"
+FEW_OCCASIONS = 4  # below, what they have in common is taken for what all have
 _TELLS_NOTHING = 0.5  # width of an interval
 _FAIR, _GOOD = 1 / 2, 1 / 5  # of the mistakes of chance
 
@@ -35,6 +37,35 @@ def interval(share: float, of: int) -> tuple[float, float]:
     """
     low, high = wilson(share, of)
     return max(share - WIDER * (share - low), 0.0), min(share + WIDER * (high - share), 1.0)
+
+
+def of_groups(
+    ends: tuple[float, float], share: float, right: Floats, groups: Ints
+) -> tuple[float, float]:
+    """The interval where photos of an occasion, or views of a picture, are right or wrong together.
+
+    It reaches at least as far as the cluster-robust error of a mean does (Liang and Zeger,
+    Biometrika 73, 1986), with Student's t of as many degrees of freedom as there are groups, less
+    one. Two occasions tell next to nothing, however many photos they have.
+
+    Args:
+        ends: the interval of as many photos that are independent.
+        share: in the middle of it.
+        right: (q,) 1 where an answer is right, else 0.
+        groups: (q,) numbers of what belongs together.
+    """
+    from scipy.stats import t
+
+    _, inverse = np.unique(groups, return_inverse=True)
+    count = int(inverse.max()) + 1
+    if count == len(groups):
+        return ends
+    if count == 1:
+        return 0.0, 1.0
+    sums = np.bincount(inverse, right - right.mean())
+    error = np.sqrt((sums**2).sum() * count / (count - 1)) / len(right)
+    arm = float(t.ppf(0.975, count - 1) * error)
+    return max(min(ends[0], share - arm), 0.0), min(max(ends[1], share + arm), 1.0)
 
 
 def rmse_interval(errors: Floats, seed: int) -> tuple[float, float]:

@@ -224,7 +224,9 @@ def test_near_copies_flatter_and_the_build_says_by_how_much():
     flattered = cross_val_predict(one_by_one, twice, labels * 2, cv=LeaveOneOut())
     told, together = apart(found), leave_one_out(found)
     assert told.photos == len(refs)
-    assert together.accuracy + told.gain == pytest.approx(accuracy_score(labels * 2, flattered))
+    # One in five of the copies is left out with its original, by chance.
+    most = accuracy_score(labels * 2, flattered) - together.accuracy
+    assert 0.6 * most < told.gain <= most
     assert told.gain > 0.3
     assert apart(fit(spec, References.of(vectors, labels))) is None
 

@@ -103,10 +103,15 @@ class Study:
     @property
     def sampled(self) -> str:
         """A sentence where only a sample of the references was measured; else ""."""
-        if self.own is None or len(self.own) == len(self.fit.references):
+        refs = self.fit.references
+        if self.own is None or len(self.own) == len(refs):
             return ""
-        sample, count = len(self.own), len(self.fit.references)
-        return f"Measured on {sample:,} of the {count:,} references, drawn by chance."
+        said = f"Measured on {len(self.own):,} of the {len(refs):,} references"
+        rows = {*range(len(refs))} - {*self.own.queries.tolist()}
+        missing = sorted({refs.label_of(row) for row in rows})
+        if all(refs.counts.get(label) == 1 for label in missing):
+            return f"{said}: {', '.join(missing)} cannot be measured with one photo."
+        return f"{said}, drawn by chance."
 
     def photo_of(self, key: str) -> Photo | None:
         """The photo of a thumbnail's key."""

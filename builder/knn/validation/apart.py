@@ -1,7 +1,7 @@
 """What the accuracy would have looked like if photos that belong together answered for each other.
 
-The parts of cross-validation are drawn again, photo by photo: most near-copies of a photo, or most of
-its occasion, are then among those that answer it, and from which the projection is found.
+The parts of cross-validation are drawn again, photo by photo: most near-copies of a photo, or most
+of its occasion, are then among those that answer it, and from which the projection is found.
 """
 
 from __future__ import annotations

@@ -73,7 +73,7 @@ class Space(Compared):
             return self
         if self.refit is None:
             return replace(self, projection=None)
-        return replace(self, projection=None, refit=_none, known_pictures=self.pictures)
+        return replace(self, projection=None, refit=no_projection, known_pictures=self.pictures)
 
     @cached_property
     def pictures(self) -> Ints:
@@ -197,5 +197,5 @@ class Space(Compared):
         return found
 
 
-def _none(vectors: NDArray[np.float32], label_ids: Ints) -> None:
+def no_projection(vectors: NDArray[np.float32], label_ids: Ints) -> None:
     """No projection, from whatever references."""

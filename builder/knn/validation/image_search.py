@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pocketknn.builder.choices.neighbors import Ints
+from pocketknn.builder.knn.metric_space import no_projection
 
 if TYPE_CHECKING:
     from pocketknn.builder.knn.fit import Fit
@@ -108,7 +109,7 @@ def measure(fit: Fit, copies: Mapping[str, Copies] | None = None) -> ImageSearch
     refs, same = fit.references, None
     if len(refs.labels) > 1:
         # In folds also where nothing is learned: near-copies and occasions are left out together.
-        space = replace(fit.space, refit=fit.space.refit or (lambda vectors, label_ids: None))
+        space = replace(fit.space, refit=fit.space.refit or no_projection)
         if space.folds:
             queries, found = space.others
             rows = found.first(fit.k).indices

@@ -96,11 +96,12 @@ def _usual(ids: Ints, pictures: Ints) -> int:
 
 def _parts(ids: Ints, pictures: Ints, parts: int, seed: int) -> list[Ints]:
     """Rows of each part: no picture is divided, and no class loses its last one."""
+    from .folds import dealt
+
     _, first, inverse = np.unique(pictures, return_index=True, return_inverse=True)
-    part = np.empty(len(first), np.int64)
-    # Classes are dealt out in turn, each in an order of chance.
-    dealt = np.lexsort((np.random.default_rng(seed).permutation(len(first)), ids[first]))
-    part[dealt] = np.arange(len(first)) % parts
+    part = np.zeros(len(first), np.int64)
+    for number, places in enumerate(dealt(len(first), parts, seed, ids[first], None)):
+        part[places] = number
     found = []
     for number in range(parts):
         out = part[inverse] == number

@@ -287,6 +287,19 @@ def test_a_gain_is_that_of_choosing_by_the_other_folds_paired_by_example():
     assert found.gain(other) == pytest.approx((np.mean(pairs), np.std(pairs, ddof=1) / np.sqrt(6)))
 
 
+@pytest.mark.parametrize("better", [False, True])
+def test_the_default_is_kept_unless_another_is_clearly_better(better):
+    shared = {"vote": "soft", "projection": "classes", "balanced": True}
+    default = trial((0.5, 0.5, 0.5), [[1, 0] * 10] * 3, k=7, **shared)
+    # Of equal cost, so that the better mean wins: by one photo in 60, or by half of them.
+    folds = [[1] * 20] * 3 if better else [[1, 1] + [1, 0] * 9] * 3
+    other = trial(tuple(np.mean(fold) for fold in folds), folds, k=3, **shared)
+    found = decided(other, default)
+    assert (found.winner, found.default) == (other, default)
+    assert found.clearly_better is better
+    assert found.chosen is (other if better else default)
+
+
 def test_uneven_classes_are_weighed_both_ways():
     few = np.r_[np.flatnonzero(LABEL_IDS)[:40], np.flatnonzero(LABEL_IDS == 0)[:10]]
     grid = Grid(ks=(5,), metrics=("cosine",), projections=("none",))

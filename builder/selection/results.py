@@ -9,11 +9,15 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from pocketknn.builder.choices.heads import HEADS
 from pocketknn.builder.choices.metrics import METRICS
 from pocketknn.builder.choices.votes import VOTES
-from pocketknn.builder.spec import CROPS, Spec
+from pocketknn.builder.spec import CROPS, Spec, resolve_k
+
+from .grid import VECTOR
 
 Values = NDArray[np.bool_] | NDArray[np.float64]
+_CLEARLY = 2  # standard errors, from where on a difference is more than chance
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -130,6 +134,39 @@ class Tuning:
         smaller of equals, as with `k="auto"`.
         """
         return min(self.near, key=lambda one: one.cost)  # of equals the first, which is the best
+
+    @cached_property
+    def default(self) -> Trial | None:
+        """What a build does unless it is told otherwise; None if that was not tried."""
+        head = HEADS["regress" if self.regress else "classify"]
+        k = resolve_k(None, self.examples, head.VOTE)
+        if not self.regress:
+            ks = [int(one.spec.k or 1) for one in self.trials]
+            k = max((tried for tried in ks if tried <= k), default=0)
+        projection = "none" if self.regress else "classes"
+        wanted = (k, "cosine", head.VOTE, projection)
+        for one in self.trials:
+            spec = one.spec
+            cropped = spec.backbone == VECTOR or spec.crop == "center"
+            choices = (spec.k, spec.metric, spec.vote, spec.compared)
+            if one.usually_balanced and cropped and choices == wanted:
+                return one
+        return None
+
+    @property
+    def clearly_better(self) -> bool:
+        """Whether the winner beats the default by more than chance explains."""
+        if self.default is None or self.default is self.winner:
+            return False
+        gain, error = self.gain(self.default)
+        return gain > _CLEARLY * error
+
+    @property
+    def chosen(self) -> Trial:
+        """What to build: the default, unless it was not tried or the winner is clearly better."""
+        if self.default is None or self.clearly_better:
+            return self.winner
+        return self.default
 
     @cached_property
     def chosen_by_others(self) -> tuple[Trial, ...]:

@@ -115,7 +115,7 @@ def tune(
             results.draw(found, folder / PLOT)
         say(f"{out} holds {TABLE} and {PLOT}")
     say(*results.verdict(found))
-    say("Build what was chosen:", f"  {command(selection, found.winner.spec)}")
+    say("Build what was chosen:", f"  {command(selection, found.chosen.spec)}")
 
 
 def command(selection: Selection, chosen: builder.Spec) -> str:

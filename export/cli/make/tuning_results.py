@@ -10,16 +10,14 @@ from pathlib import Path
 
 from rich.table import Table
 
-from pocketknn.builder.choices.heads import HEADS
 from pocketknn.builder.knn.validation import promise
 from pocketknn.builder.selection.grid import VECTOR
 from pocketknn.builder.selection.results import Trial, Tuning
-from pocketknn.builder.spec import Spec, resolve_k
+from pocketknn.builder.spec import Spec
 from pocketknn.export.analysis.figures import COLOURS, MARKERS
 from pocketknn.export.cli.console import tables
 
 _CHOICES = ("k", "metric", "vote", "balanced", "projection", "crop")
-_USUALLY = 2  # standard errors, from where on a difference is more than chance
 _SHOWN = 15
 _LINES = 4  # of the best are drawn; the winner's and the default's come on top
 _APART = 0.06  # of the distance between two ks, so that error bars do not cover each other
@@ -46,38 +44,41 @@ def table(tuning: Tuning) -> Table:
         shown.add_column(name, justify="right" if name == "k" else "left", no_wrap=True)
     shown.add_column("error" if tuning.regress else "accuracy", justify="right", no_wrap=True)
     shown.add_column("")
-    default = _default(tuning)
-    remarks = {id(default): "default", id(tuning.winner): "chosen"}
-    if default is tuning.winner:
-        remarks = {id(default): "chosen, default"}
+    remarks: dict[int, str] = {}
+    named = [(tuning.default, "default"), (tuning.winner, "simplest near the best")]
+    for trial, what in [(tuning.chosen, "chosen"), *named]:
+        if trial is not None:
+            remarks[id(trial)] = ", ".join(filter(None, (remarks.get(id(trial)), what)))
     for rank, trial in enumerate(tuning.trials, 1):
         remark = remarks.get(id(trial), "")
         if rank <= _SHOWN or remark:
             choices = (_detailed(trial, name) for name in names)
             quality = f"{_number(tuning, trial.mean)} ± {_number(tuning, trial.error)}"
-            style = "bold" if trial is tuning.winner else None
+            style = "bold" if trial is tuning.chosen else None
             shown.add_row(str(rank), *choices, quality, remark, style=style)
     return shown
 
 
 def verdict(tuning: Tuning) -> list[str]:
-    """What the winner is worth, a line each: its figure, and whether it beats the default."""
-    winner, default = tuning.winner, _default(tuning)
-    chosen, fair = (_number(tuning, one) for one in (winner.mean, tuning.unflattered))
+    """What is chosen, why, and what it is worth, a line each."""
+    winner, default, chosen = tuning.winner, tuning.default, tuning.chosen
     measure = "error" if tuning.regress else "accuracy"
-    said = f"chosen: {measure} {chosen}; {fair} where the folds that choose do not judge"
+    found = _number(tuning, chosen.mean)
+    said = f"chosen: {'the default' if chosen is default else 'the simplest near the best'}"
+    said += f", {measure} {found}"
+    value = chosen.mean
+    if chosen is not default:  # which the figures did not choose
+        value = tuning.unflattered
+        said += f"; {_number(tuning, value)} corrected for having been chosen"
     if not tuning.regress:
-        low, high = promise.interval(tuning.unflattered, tuning.examples)
+        low, high = promise.interval(value, tuning.examples)
         said += f" ({100 * low:.0f} to {high:.0%})"
-    lines = [said]
     if default is None or default is winner:
-        return lines + ["  it is the default"] * (default is winner)
+        return [said]
     gain, error = tuning.gain(default)
-    clearly = gain > _USUALLY * error
     apart = "" if tuning.regress else f" ({100 * gain:+.1f} ± {100 * error:.1f} points by example)"
-    if clearly:
-        return [*lines, f"  clearly better than the default{apart}"]
-    return [*lines, f"  not clearly better than the default{apart}, which may do as well"]
+    clearly = "is clearly better than" if tuning.clearly_better else "is not clearly better than"
+    return [said, f"  the simplest near the best {clearly} the default{apart}"]
 
 
 def write(tuning: Tuning, path: Path) -> None:
@@ -90,7 +91,7 @@ def write(tuning: Tuning, path: Path) -> None:
         lines.writerow([*heading, *(f"fold_{fold}" for fold in folds), "chosen"])
         for rank, trial in enumerate(tuning.trials, 1):
             numbers = [trial.width, trial.mean, trial.error, *trial.by_fold]
-            chosen = "yes" if trial is tuning.winner else ""
+            chosen = "yes" if trial is tuning.chosen else ""
             lines.writerow([rank, *(_choice(trial, name) for name in _CHOICES), *numbers, chosen])
 
 
@@ -111,7 +112,7 @@ def draw(tuning: Tuning, path: Path) -> None:
         shift = (number - (len(lines) - 1) / 2) * _APART
         places = [ks.index(_k(one)) + shift for one in line]
         means, errors = [one.mean for one in line], [one.error for one in line]
-        words = [_described(line[0], names), "(default)" if _default(tuning) in line else ""]
+        words = [_described(line[0], names), "(default)" if tuning.default in line else ""]
         axes.errorbar(
             places,
             means,
@@ -123,9 +124,9 @@ def draw(tuning: Tuning, path: Path) -> None:
             elinewidth=0.8,
             label=" ".join(filter(None, words)) or None,
         )
-        if tuning.winner in line:
-            at = line.index(tuning.winner)
-            ring = (places[at], means[at], f"chosen: k = {tuning.winner.spec.k}")
+        if tuning.chosen in line:
+            at = line.index(tuning.chosen)
+            ring = (places[at], means[at], f"chosen: k = {tuning.chosen.spec.k}")
     axes.plot(*ring[:2], "o", markersize=15, color="black", fillstyle="none", label=ring[2])
     axes.set_xticks(range(len(ks)), [str(k) for k in ks])
     axes.set_xlabel("neighbours, k")
@@ -172,28 +173,12 @@ def _measured(tuning: Tuning) -> str:
     return f"root mean squared error{several}"
 
 
-def _default(tuning: Tuning) -> Trial | None:
-    """What `build` does unless it is told otherwise, if that was tried."""
-    vote = HEADS["regress" if tuning.regress else "classify"].VOTE
-    k = resolve_k(None, tuning.examples, vote)
-    if not tuning.regress:
-        k = max((tried for one in tuning.trials if (tried := _k(one)) <= k), default=0)
-    projection = "none" if tuning.regress else "classes"
-    usual = {"k": str(k), "metric": "cosine", "vote": vote, "projection": projection}
-    usual["crop"] = "center"
-    for trial in tuning.trials:
-        alike = all(_choice(trial, name) in (value, "") for name, value in usual.items())
-        if alike and trial.usually_balanced:
-            return trial
-    return None
-
-
 def _lines(tuning: Tuning) -> list[list[Trial]]:
     """Trials that differ in k alone, by k; the lines of the best first."""
     lines: dict[Spec, list[Trial]] = {}
     for trial in tuning.trials:
         lines.setdefault(replace(trial.spec, k=None), []).append(trial)
-    also = (tuning.winner, _default(tuning))
+    also = (tuning.winner, tuning.chosen)
     chosen = [
         line
         for rank, line in enumerate(lines.values())
@@ -223,8 +208,8 @@ def _number(tuning: Tuning, value: float) -> str:
 
 def _legend(tuning: Tuning) -> str:
     bound = f"{_number(tuning, tuning.bound)} or {'less' if tuning.regress else 'more'}"
-    near = f"simplest of the {len(tuning.near)}" if len(tuning.near) > 1 else "only one"
+    near = f"{len(tuning.near)} are" if len(tuning.near) > 1 else "one is"
     return (
         f"{_measured(tuning)}: mean ± standard error over the folds\n"
-        f"chosen: the {near} within one standard error of the best ({bound})"
+        f"{near} within one standard error of the best ({bound})"
     )

@@ -13,9 +13,10 @@ from sklearn.neighbors import KNeighborsClassifier
 from pocketknn.builder import References, Spec
 from pocketknn.builder.knn.resolve import fit
 from pocketknn.builder.knn.validation.image_search import Copies, measure, same_class
+from pocketknn.builder.knn.validation.promise import interval
 from pocketknn.export.report import outcome_words as words
 from pocketknn.export.report.statistics.answers import NO_CLASS
-from pocketknn.export.report.statistics.outcome import outcome
+from pocketknn.export.report.statistics.outcome import Promise, outcome
 
 LABELS = ("ant", "bee", "cat")
 
@@ -187,3 +188,32 @@ def test_a_build_and_eval_of_a_search_say_how_good_it_is(pocketknn, search):
 def test_a_search_among_flat_photos_says_that_nothing_tells(pocketknn, search):
     said = pocketknn("eval", search / "out/model.onnx", search / "other/a/walk")
     assert "nothing tells whether what is found is right" in said.out
+
+
+def test_the_promise_is_for_the_classes_that_were_asked_for():
+    per_class = {"ant": [95, 100], "bee": [5, 10], "cat": [0, 0]}
+    per_class.pop("cat")  # which had one photo
+    build = manifest(100 / 110, 110)
+    build["references"]["leave_one_out"] |= {"interval": [0.85, 0.95], "per_class": per_class}
+    actual = np.r_[np.zeros(10, int), np.ones(90, int)]
+    answered = np.where(np.arange(100) % 2, 2, actual)  # every other one wrong
+    found = outcome(build, LABELS, actual, answered, np.zeros(100, bool))
+    assert found.promise.accuracy == pytest.approx(100 / 110)
+    assert found.alike.accuracy == pytest.approx(0.1 * 0.95 + 0.9 * 0.5)
+    weights = np.array([0.1, 0.9])
+    effective = round(1 / (weights**2 / [100, 10]).sum())
+    low, high = interval(found.alike.accuracy, effective)
+    assert found.alike.interval[0] <= low
+    assert found.alike.interval[1] >= high
+    assert found.kept, "half of the bees were right in the build as well"
+    assert [row[0] for row in words.rows(found)][1] == "the same, for these classes"
+    same = outcome(build, LABELS, np.arange(110) // 100, np.arange(110) // 100, np.zeros(110, bool))
+    assert same.alike.accuracy == pytest.approx(same.promise.accuracy)
+    assert len(words.rows(same)) == 2
+
+
+def test_mistakes_that_are_fewer_with_all_photos_are_so_for_other_numbers_too():
+    # 60 of 100 were right, and 1 - 0.8 * 0.4 is promised.
+    found = Promise(accuracy=0.68, interval=(0.5, 0.8), of=100)
+    other = found.for_mix({"ant": (50, 50), "bee": (10, 50)}, {"bee": 7})
+    assert other.accuracy == pytest.approx(1 - 0.8 * 0.8)

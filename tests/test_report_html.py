@@ -439,3 +439,15 @@ def test_a_phone_scrolls_the_page_in_one_direction(chromium, html, tmp_path):
     title = re.search("<title>(.*?)</title>", dom)[1]
     width = {name: int(pixels) for name, pixels in re.findall(r"(page|wide): (\d+)", title)}
     assert width["page"] <= 390 < width["wide"]
+
+
+def test_an_image_search_with_classes_says_nothing_of_a_vote(tmp_path):
+    rows = np.random.default_rng(0).standard_normal((40, 6))
+    fitted = fit(Spec(backbone="vector", head="neighbors"), References.of(rows, [*"abcd"] * 10))
+    parsed = written(fitted, tmp_path)
+    votes = {"accuracy", "calibration", "classes", "mislabelled", "examples", "k", "unknown"}
+    assert not votes & {*parsed.sections}
+    assert {"search", "scores", "map"} <= {*parsed.sections}
+    assert "Nearest is of the same class" in parsed.text
+    assert "taken for" not in parsed.text
+    assert "accuracy" not in parsed.text.lower()

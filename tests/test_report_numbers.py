@@ -301,7 +301,12 @@ def test_a_point_of_the_learning_curve_by_scikit_learn():
 def a_curve(mistakes, sizes=(1, 2, 5, 10, 20), queries=400, regress=False):
     values = np.tile(1 - np.array(mistakes), (3, 1))
     return curves.LearningCurve(
-        sizes=np.array(sizes), values=values, queries=queries, largest=sizes[-1], regress=regress
+        sizes=np.array(sizes),
+        values=values,
+        queries=queries,
+        largest=sizes[-1],
+        smallest=sizes[-1],
+        regress=regress,
     )
 
 

@@ -55,7 +55,8 @@ def test_what_learned_strangers_bring_by_loops():
     labels = ["a", "b", "unknown"]
     found = fit(Spec(backbone="vector"), of(rows, [labels[i] for i in ids]))
     held_back = middles[2] + rng.standard_normal((30, 40))
-    assert learned_strangers.learned(found)
+    assert found.strangers.tolist() == [i == 2 for i in ids]
+    assert not np.isin(found.out_of_fold.queries, np.flatnonzero(ids == 2)).any()
     said = learned_strangers.measure(found, held_back, None)
     won = [found.labels[vote.argmax()] for vote in found.answers(found.search(held_back))]
     assert said.strangers == won.count("unknown") / 30 > 0.8
@@ -63,7 +64,7 @@ def test_what_learned_strangers_bring_by_loops():
     assert said.known is not None
     assert said.known < 0.2
     plain = of(rows[:24], ["a", "b"] * 12)
-    assert not learned_strangers.learned(fit(Spec(backbone="vector"), plain))
+    assert not fit(Spec(backbone="vector"), plain).strangers.any()
 
 
 def reject(**more):
@@ -90,16 +91,16 @@ def test_the_words_say_whether_it_works_and_what_to_do(stopped, words):
     assert "measure it with --strangers" in "\n".join(unknown_words(reject()))
     assert "too many" not in said
     assert "but it takes many known" in "\n".join(
-        unknown_words(reject(strangers=0.9, strangers_asked=4, known=0.5))
+        unknown_words(reject(strangers=0.9, strangers_asked=40, known=0.5))
     )
 
 
 @pytest.mark.parametrize("threshold", [None, 0.4, 0.9])
 def test_the_words_say_where_a_threshold_stops_more(threshold):
-    found = {"learned": 9, "held_back": 9, "strangers": 0.6, "known": 0.02}
+    found = {"learned": 19, "held_back": 19, "strangers": 0.6, "known": 0.02}
     found |= {"threshold_strangers": threshold, "threshold_known": 0.05}
     said = "\n".join(unknown_words({"reject": None, "strangers": found}))
-    assert "of 9 others 40 of 100 would pass: unknown works for some of them only" in said
+    assert "of 19 others 40 of 100 would pass: unknown works for some of them only" in said
     assert "2.0% of the other references are answered unknown" in said
     assert ("by a threshold alone" in said) == (threshold is not None)
     assert ("--reject auto in place of" in said) == (threshold == 0.9)
@@ -126,6 +127,9 @@ def test_a_build_learns_half_of_the_strangers_and_asks_for_the_others(
     assert manifest["reject"] is None
     assert manifest["strangers"]["learned"] == manifest["references"]["per_label"]["unknown"] == 6
     assert manifest["strangers"]["held_back"] == 6
+    loo = manifest["references"]["leave_one_out"]
+    assert sorted(loo["per_class"]) == sorted({*manifest["labels"]} - {"unknown"})
+    assert loo["queries"] == sum(asked for _, asked in loo["per_class"].values())
     assert "6 strangers are references of the class unknown; of 6 others" in said.out
     assert "by a threshold alone" in said.out
     judged = pocketknn("eval", tmp_path / "out", strange, "--json")

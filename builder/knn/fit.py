@@ -126,6 +126,14 @@ class Fit:
         return self.references.labels + ((UNKNOWN,) if self.threshold is not None else ())
 
     @property
+    def strangers(self) -> NDArray[np.bool_]:
+        """Which references are of the class unknown (n,): they answer, and are not asked for."""
+        refs = self.references
+        if self.threshold is not None or not self.head.CLASSES or UNKNOWN not in refs.labels:
+            return np.zeros(len(refs), np.bool_)
+        return np.asarray(refs.label_ids == refs.labels.index(UNKNOWN))
+
+    @property
     def approximate(self) -> bool:
         """Whether a file may miss a neighbour, or tell less of a score than float32 does."""
         return self.index is not None and self.index.approximate
@@ -151,7 +159,15 @@ class Fit:
 
     @cached_property
     def out_of_fold(self) -> OutOfFold:
-        """What the references answer when they are left out, before any rejection."""
+        """What the references answer when they are left out, before any rejection.
+
+        Those of the class unknown are not asked for.
+        """
+        found = self._out_of_fold()
+        strange = self.strangers[found.queries]
+        return found.some(~strange) if strange.any() else found
+
+    def _out_of_fold(self) -> OutOfFold:
         space, k = self.space, min(self.k, self.space.most)
         whole = any(self.references.occasions)
         refit = None if whole else self.refit

@@ -76,7 +76,7 @@ def _learned(
     fit: Fit, strangers: NDArray[np.floating] | None, without: Fit | None
 ) -> LearnedStrangers | None:
     """What references of the class unknown bring, beside a threshold; None without them."""
-    if strangers is None or not learned_strangers.learned(fit):
+    if strangers is None or not fit.strangers.any():
         return None
     threshold = rejection.measure(without, strangers) if without else None
     return learned_strangers.measure(fit, strangers, threshold)

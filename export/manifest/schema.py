@@ -143,6 +143,7 @@ INSIDE: dict[str, Any] = {
                 "interval": Added(Maybe([NUMBER, NUMBER])),
                 "chance": Added(_SHARE),
                 "by_class": Added(_SHARE),
+                "per_class": Added(Maybe(Each(dict, [int, int]))),
                 "verdict": Added(_TEXT),
                 "rmse": _ERRORS,
                 "rmse_interval": Added(Maybe(Each(dict, [NUMBER, NUMBER]))),

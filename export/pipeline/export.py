@@ -18,7 +18,6 @@ from pocketknn.builder.errors import InputError
 from pocketknn.builder.knn.fit import Fit
 from pocketknn.builder.knn.resolve import fit
 from pocketknn.builder.knn.validation.image_search import Copies
-from pocketknn.builder.knn.validation.learned_strangers import learned
 from pocketknn.builder.references.references import References
 from pocketknn.builder.selection.condense import Condensed
 from pocketknn.builder.spec import AUTO, UNKNOWN, Spec
@@ -185,7 +184,7 @@ def _without_strangers(fitted: Fit) -> Fit | None:
 
     None where there are no such references, or there is one other class or reference.
     """
-    if not learned(fitted):
+    if not fitted.strangers.any():
         return None
     spec = replace(fitted.spec.exactly(), k=1, reject=AUTO)
     with suppress(InputError):

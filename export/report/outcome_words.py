@@ -9,21 +9,33 @@ from pocketknn.builder.knn.validation.image_search import SameClass
 from pocketknn.export.report.wording import interval, of, percent, plural, points
 
 if TYPE_CHECKING:
-    from pocketknn.export.report.statistics.outcome import Outcome
+    from pocketknn.export.report.statistics.outcome import Outcome, Promise
 
 COLUMNS = ("", "right", "95% interval", "measured on")
 _NAMED = 5  # classes in a line
+_APART = 0.01  # of accuracy
 
 
 def rows(found: Outcome) -> list[tuple[str, ...]]:
     """Promise and outcome as rows of a table of `COLUMNS`."""
     said = []
-    if promise := found.promise:
-        ends = "{:.1f} to {:.1f}%".format(*(100 * end for end in promise.interval))
-        on = f"{promise.of:,} references, left out"
-        said.append(("promised by the build", percent(promise.accuracy), ends, on))
+    named = {"promised by the build": found.promise}
+    if found.promise and found.alike and _differ(found.promise, found.alike):
+        named["the same, for these classes"] = found.alike
+    for name, promise in named.items():
+        if promise:
+            ends = "{:.1f} to {:.1f}%".format(*(100 * end for end in promise.interval))
+            on = f"{promise.of:,} references, left out"
+            if promise is found.alike and len(named) > 1:
+                on = "weighed as in these photos"
+            said.append((name, percent(promise.accuracy), ends, on))
     right, on = found.right, plural(found.right.of, "photo")
     return [*said, ("on these photos", percent(right.value), interval(right), on)]
+
+
+def _differ(one: Promise, other: Promise) -> bool:
+    """Whether the numbers of photos of each class make a difference that is worth a row."""
+    return abs(one.accuracy - other.accuracy) >= _APART
 
 
 def verdict(found: Outcome) -> str:

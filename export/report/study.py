@@ -87,6 +87,11 @@ class Study:
         return bool(self.own and self.own.labels)
 
     @property
+    def search(self) -> bool:
+        """Whether the neighbours are the answer, which is neither right nor wrong."""
+        return not (self.fit.head.CLASSES or self.fit.head.NUMBERS)
+
+    @property
     def regress(self) -> bool:
         """Whether answers are numbers."""
         return self.fit.head.NUMBERS

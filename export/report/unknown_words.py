@@ -11,6 +11,8 @@ from .wording import percent
 _HARDLY, _MOSTLY = 1 / 3, 0.8
 _MOST_KNOWN = 0.2  # of the known that may be rejected where it is said to work
 _CLEARLY = 0.1  # more is stopped
+FEW_STRANGERS = 10  # of which a share is no more than a guess
+_TOO_FEW = "too few strangers to tell whether unknown works"
 
 
 def unknown_words(manifest: dict[str, Any]) -> Iterator[str]:
@@ -31,11 +33,19 @@ def _of_threshold(reject: dict[str, Any], manifest: dict[str, Any]) -> Iterator[
         return
     of = f"of {reject['strangers_asked']} strangers" if given else "by classes that are left out"
     kind = "strange pictures" if given else "pictures of a class that it does not know"
+    if given and reject["strangers_asked"] < FEW_STRANGERS:
+        passing = _counted(stopped, reject["strangers_asked"])
+        yield f"{passing} strange pictures would pass: {_TOO_FEW}"
+        return
     yield f"{_passing(stopped)} {kind} would pass ({of}): {_verdict(stopped, reject['known'])}"
     if given and (share := reject["left_out_classes"]) is not None:
         yield f"{_passing(share)} pictures of a class that is left out would pass"
     if stopped < _MOSTLY:
         yield from _advice(reject, manifest, stopped)
+
+
+def _counted(stopped: float, asked: int) -> str:
+    return f"{asked - round(asked * stopped)} of {asked}"
 
 
 def _passing(stopped: float) -> str:
@@ -64,11 +74,13 @@ def _advice(reject: dict[str, Any], manifest: dict[str, Any], stopped: float) ->
 
 
 def _of_learned(strangers: dict[str, Any]) -> Iterator[str]:
-    known = strangers["known"]
+    known, asked = strangers["known"], strangers["held_back"]
+    passing, verdict = _passing(strangers["strangers"]), _verdict(strangers["strangers"], known)
+    if asked < FEW_STRANGERS:
+        passing, verdict = _counted(strangers["strangers"], asked), _TOO_FEW
     yield (
         f"{strangers['learned']} strangers are references of the class unknown; of"
-        f" {strangers['held_back']} others {_passing(strangers['strangers'])} would pass:"
-        f" {_verdict(strangers['strangers'], known)}"
+        f" {asked} others {passing} would pass: {verdict}"
     )
     if known is not None:
         yield f"{percent(known)} of the other references are answered unknown, each left out"

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from pocketknn.builder.choices.heads.classify import winners
 from pocketknn.builder.choices.neighbors import Floats
-from pocketknn.builder.knn.fit import Fit, answers
+from pocketknn.builder.knn.fit import Fit, answers_of_others
 from pocketknn.builder.knn.temperature import Asked, most_likely, usual
 
 FEWEST = 20  # answers; of fewer nothing can be told
@@ -101,7 +101,7 @@ def calibrated(fit: Fit) -> Calibration | None:
     space, ids = fit.space, fit.references.label_ids
     if not fit.head.CLASSES or len(np.unique(ids)) < 2:
         return None
-    queries, found = space.others.queries, space.others.found.first(fit.k)
+    queries, k = space.others.queries, min(fit.k, space.most)
     if fit.spec.soft and space.folds:
         asked = Asked.of(space, fit.k, balanced=bool(fit.spec.balanced))
         likely, votes = usual(space), np.zeros((len(queries), len(fit.references.labels)))
@@ -109,10 +109,12 @@ def calibrated(fit: Fit) -> Calibration | None:
             here = np.isin(queries, fold.test)
             warm = most_likely(asked.some(~here), likely) if not here.all() else fit.temperature
             spec = replace(fit.spec, temperature=warm * asked.handicap)
-            votes[here] = answers(spec, space, found)[here]
+            votes[here] = answers_of_others(spec, space, k)[here]
     else:
-        votes = answers(fit.spec, space, found)
-    return calibration(votes.max(axis=1), winners(votes) == ids[queries])
+        votes = answers_of_others(fit.spec, space, k)
+    known = ~fit.strangers[queries]
+    votes = votes[known]
+    return calibration(votes.max(axis=1), winners(votes) == ids[queries[known]])
 
 
 def _bins(queries: int) -> int:

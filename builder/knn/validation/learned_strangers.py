@@ -11,7 +11,7 @@ from pocketknn.builder.choices.heads.classify import winners
 from pocketknn.builder.choices.metrics.cosine import unit
 from pocketknn.builder.choices.neighbors import Ints
 from pocketknn.builder.errors import InputError
-from pocketknn.builder.knn.fit import Fit, answers
+from pocketknn.builder.knn.fit import Fit
 from pocketknn.builder.references.references import References
 from pocketknn.builder.spec import UNKNOWN
 
@@ -88,11 +88,6 @@ def strange(references: References, strangers: References) -> Ints:
     return rows
 
 
-def learned(fit: Fit) -> bool:
-    """Whether a fit answers unknown because strangers are references."""
-    return fit.threshold is None and fit.head.CLASSES and UNKNOWN in fit.references.labels
-
-
 def measure(
     fit: Fit, strangers: NDArray[np.floating], without: Rejection | None
 ) -> LearnedStrangers:
@@ -103,14 +98,13 @@ def measure(
         strangers: embeddings (q, d) of those held back.
         without: what a threshold makes of them, found without strangers among the references.
     """
-    number, queries = fit.references.labels.index(UNKNOWN), fit.space.others.queries
-    rest = fit.references.label_ids[queries] != number
-    said = winners(answers(fit.spec, fit.space, fit.space.others.found.first(fit.k)))
+    number = fit.references.labels.index(UNKNOWN)
+    said = winners(fit.out_of_fold.answers)
     return LearnedStrangers(
-        learned=int((fit.references.label_ids == number).sum()),
+        learned=int(fit.strangers.sum()),
         held_back=len(strangers),
         strangers=float((winners(fit.answers(fit.search(strangers))) == number).mean()),
-        known=float((said[rest] == number).mean()) if rest.any() else None,
+        known=float((said == number).mean()) if len(said) else None,
         threshold_strangers=without.strangers if without else None,
         threshold_known=without.known if without else None,
     )

@@ -33,6 +33,7 @@ class LeaveOneOut:
         interval: where the accuracy on other photos of the same kind lies, at 95 %.
         chance: accuracy of who always names the largest class.
         by_class: mean over the classes of the accuracy in each.
+        per_class: of each class how many were right, and how many asked for, by name.
         verdict: the accuracy in a word, see `promise.verdict`; None for a single class.
         rmse: root of the mean squared error of each target, by name; None where there are none.
         rmse_interval: its 95 % interval, by name.
@@ -46,6 +47,7 @@ class LeaveOneOut:
     interval: tuple[float, float] | None = None
     chance: float | None = None
     by_class: float | None = None
+    per_class: dict[str, tuple[int, int]] | None = None
     verdict: str | None = None
     rmse: dict[str, float] | None = None
     rmse_interval: dict[str, tuple[float, float]] | None = None
@@ -74,7 +76,7 @@ def leave_one_out(fit: Fit) -> LeaveOneOut | None:
     """Measure it for a fit's k and vote.
 
     None without labels and targets, and where nothing is left that could answer: there is one
-    reference, or one picture of each class.
+    reference, or one picture of each class. References of the class unknown are not asked for.
     """
     refs = fit.references
     if len(refs) < 2 or not (refs.labels or refs.target_names):
@@ -84,6 +86,8 @@ def leave_one_out(fit: Fit) -> LeaveOneOut | None:
     if not _has_two_pictures(fit.space):
         return None
     queries, found, votes, folds, fewer = fit.out_of_fold
+    if not len(queries):
+        return None
     actual = refs.label_ids[queries]
     right = (winners(votes) == actual).astype(float)
     accuracy = 1 - fewer * float(1 - right.mean())
@@ -93,11 +97,14 @@ def leave_one_out(fit: Fit) -> LeaveOneOut | None:
     verdict = promise.verdict(accuracy, ends, guessed)
     if any(refs.occasions) and len(np.unique(groups)) < promise.FEW_OCCASIONS:
         verdict = promise.TOO_FEW_OCCASIONS
+    counts = (np.bincount(actual, right).astype(int), np.bincount(actual))
+    per_class = zip(refs.labels, *(column.tolist() for column in counts), strict=False)
     return LeaveOneOut(
         accuracy=accuracy,
         interval=ends,
         chance=guessed,
         by_class=1 - fewer * (1 - promise.by_class(right, actual)),
+        per_class={name: (good, asked) for name, good, asked in per_class if asked},
         verdict=verdict,
         k=found.indices.shape[1],
         queries=len(queries),
@@ -167,8 +174,14 @@ def unprojected(fit: Fit) -> Unprojected | None:
     labelled = labelled and fit.out_of_fold.fewer == 1
     if spec.soft:  # its own temperature, as its scores lie closer together
         spec = replace(spec, temperature=temperature(plain, fit.k, balanced=bool(spec.balanced)))
+    accuracy = None
+    if labelled:
+        queries = plain.others.queries
+        known = ~fit.strangers[queries]
+        right = winners(answers_of_others(spec, plain, k)) == plain.references.label_ids[queries]
+        accuracy = float(right[known].mean()) if known.any() else None
     return Unprojected(
-        accuracy=float(1 - _errors(spec, plain, k)[0]) if labelled else None,
+        accuracy=accuracy,
         first_equal=float((before[:, 0] == after[:, 0]).mean()),
         recall=float(shared(before, after).mean()),
     )

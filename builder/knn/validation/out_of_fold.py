@@ -43,6 +43,11 @@ class OutOfFold(NamedTuple):
     folds: int
     fewer: float = 1.0
 
+    def some(self, which: NDArray[np.bool_]) -> OutOfFold:
+        """Some of the queries (q,)."""
+        found = Neighbors(self.found.scores[which], self.found.indices[which])
+        return self._replace(queries=self.queries[which], found=found, answers=self.answers[which])
+
 
 def one_of_each(space: Space, ask: Ask) -> OutOfFold | None:
     """Answers for one photo of each class by the others, where most classes have two or three.

@@ -198,7 +198,7 @@ def _unknown(manifest: dict[str, Any]) -> Iterator[str]:
     if reject := manifest["reject"]:
         yield f"unknown where the nearest score is below {reject['threshold']:.4g}"
     elif manifest.get("strangers"):
-        yield "unknown is one of the classes, and counts in the accuracy"
+        yield "unknown is one of the classes; the accuracy is that of the others"
     yield from (f"  {line}" for line in unknown_words(manifest))
 
 

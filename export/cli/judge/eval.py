@@ -111,7 +111,7 @@ def _evaluate(out: Path, photos: Path, crop: str | None, as_json: bool) -> None:
         say_outcome(came, file)
     if same:
         say(words.found_class(same, "photos"))
-    elif not (came or file.metadata.manifest["targets"]):
+    elif not (came or file.metadata.manifest["targets"] or any(one.label for one in found)):
         say("nothing tells whether what is found is right: put the photos into class folders")
     if report:
         say(report)

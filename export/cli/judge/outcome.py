@@ -40,6 +40,7 @@ def outcome_json(came: Outcome) -> dict[str, Any]:
     return {
         "promised": promise and promise.accuracy,
         "promised_interval": promise and list(promise.interval),
+        "promised_for_these_classes": came.alike and came.alike.accuracy,
         "accuracy": came.right.value,
         "interval": list(came.right.interval),
         "photos": came.right.of,

@@ -31,8 +31,8 @@ _REJECTED = (
 
 _FEWER = (
     "Classes have two or three photos, of which one is left out at a time. With all of them there"
-    " are fewer mistakes, as was measured on other sets: the accuracy allows for that, the counts"
-    " of right answers do not."
+    " are fewer mistakes, as was measured on other sets: the accuracy allows for that, the tables"
+    " of classes do not."
 )
 _WIDER = (
     "Intervals are Wilson's; that of the references is a third wider, as parts of one set vary more"
@@ -59,6 +59,9 @@ def _promise(study: Study) -> dict[str, Any] | None:
 
 
 def _quality(study: Study) -> Iterator[Figure]:
+    if study.search:
+        yield from _found(study.manifest["references"].get("image_search") or {})
+        return
     loo = _promise(study)
     if loo and loo["accuracy"] is not None:
         low, high = loo["interval"]
@@ -79,6 +82,13 @@ def _quality(study: Study) -> Iterator[Figure]:
             percent(share.value),
             f"{interval(share)} at 95% confidence",
         )
+
+
+def _found(search: dict[str, Any]) -> Iterator[Figure]:
+    """How good an image search is."""
+    if same := search.get("same_class"):
+        note = f"chance {same['chance']:.1%}"
+        yield Figure("Nearest is of the same class", percent(same["first"]), note)
 
 
 def _facts(study: Study) -> Iterator[Figure]:
@@ -110,7 +120,7 @@ def _remarks(study: Study) -> Iterator[str]:
         yield "There are no classes: the model finds similar pictures, and no answer is wrong."
     if study.sampled:
         yield study.sampled
-    if folds := (references["leave_one_out"] or {}).get("folds"):
+    if study.labelled and (folds := (references["leave_one_out"] or {}).get("folds")):
         yield (
             f"Accuracy is out of fold: references are left out in {plural(folds, 'part')}, with all"
             " copies and views of a picture in one of them, and each part is answered by a model"
@@ -173,7 +183,9 @@ def _shares(study: Study) -> Iterator[tuple[str, ...]]:
     loo = _promise(study)
     if study.own is not None and study.labelled and loo:
         low, high = (100 * end for end in loo["interval"])
-        ends, right = f"{low:.1f} to {high:.1f}%", of(study.own.right)
+        ends = f"{low:.1f} to {high:.1f}%"
+        # Where mistakes are fewer with all photos, the count would contradict the share.
+        right = of(study.own.right) if study.fit.out_of_fold.fewer == 1 else ""
         accuracy, guessed = percent(loo["accuracy"]), percent(loo["chance"])
         yield ("references, each left out", right, accuracy, ends, guessed, "")
     if (held_out := study.held_out) is None:

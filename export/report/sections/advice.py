@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from pocketknn.export.report.blocks import Section
+from pocketknn.export.report.statistics.forecast import UNEVEN
 from pocketknn.export.report.statistics.shares import recalls
 from pocketknn.export.report.study import Study
 from pocketknn.export.report.wording import plural
@@ -24,6 +25,8 @@ def advice(study: Study) -> list[str]:
     """Steps in the order in which they are worth taking; none without classes."""
     if not study.fit.references.labels or study.regress:
         return []
+    if study.search:
+        return [*_eval(study)]
     if len(study.fit.references.labels) < 2:
         return [
             "Add photos of a second class, or build with --reject auto: one class alone is the"
@@ -55,6 +58,7 @@ def _backbone(study: Study) -> Iterator[str]:
 def _photos(study: Study) -> Iterator[str]:
     found = study.forecast
     if found is None:
+        yield from _few(study)
         return
     if found.helps:
         weak = weak_classes(study)
@@ -64,12 +68,23 @@ def _photos(study: Study) -> Iterator[str]:
             f" accuracy by about {100 * found.gain:.0f} points."
         )
     elif found.little:
-        yield "More photos of the same kind would likely bring little."
+        yield "Twice as many photos of the same kind would likely bring little."
     elif _verdict(study) != "good":
         yield (
             "Whether more photos would help cannot be told from these; a few more of each class"
             " would show it."
         )
+
+
+def _few(study: Study) -> Iterator[str]:
+    """Where classes differ in size."""
+    counts = study.fit.references.counts
+    most = max(counts.values())
+    few = [name for name in counts if UNEVEN * counts[name] <= most]
+    few.sort(key=counts.__getitem__)
+    if few and _verdict(study) != "good":
+        names = ", ".join(f"{name} ({counts[name]})" for name in few[:_MOST_CLASSES])
+        yield f"Take more photos of the classes that have few, such as {names}."
 
 
 def _neighbours(study: Study) -> Iterator[str]:

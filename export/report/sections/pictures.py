@@ -125,9 +125,10 @@ def duplicates(study: Study) -> Section | None:
     """Pictures that are nearly the same."""
     if study.own is None:
         return None
+    flatters = _FLATTERS if study.labelled and not study.fit.space.refit else ""
     said = (
         f"Pairs whose distance is at most {whole(NEAR)} of what usually lies between a reference"
-        f" and its nearest other one.{'' if study.fit.space.refit else _FLATTERS}"
+        f" and its nearest other one.{flatters}"
         f" Copies across to the held-out photos flatter theirs. {study.sampled}"
     )
     found = twins(study.fit.space)
@@ -146,7 +147,10 @@ def _pairs(study: Study, answers: Answers, found: Sequence[Twins], title: str) -
     place = {query: i for i, query in enumerate(answers.queries.tolist())}
     cases = []
     for pair in found[:_MOST]:
-        query, other = study.query(answers, place[pair.one]), study.reference(pair.other)
+        # A reference may be in a pair that was not asked for.
+        own = answers is study.own
+        query = study.reference(pair.one) if own else study.query(answers, place[pair.one])
+        other = study.reference(pair.other)
         same = query.label == other.label or not (query.label and other.label)
         note = f"{percent(pair.distance)} of the usual distance"
         if pair.distance < 0.005:

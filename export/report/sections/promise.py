@@ -30,7 +30,7 @@ def promise(study: Study) -> Section | None:
 
 def search(study: Study) -> Section | None:
     """How good the neighbours of an image search are; None for other heads."""
-    if study.fit.head.CLASSES or study.fit.head.NUMBERS:
+    if not study.search:
         return None
     lines = tuple(
         f"{one[0].upper()}{one[1:]}." for one in words.image_search(study.manifest["references"])

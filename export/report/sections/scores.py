@@ -23,7 +23,8 @@ _LEARNED = (
 
 def scores(study: Study) -> Section | None:
     """How pairs of references score."""
-    pairs = score_pairs(study.fit) if study.labelled else None
+    compared = study.own and study.fit.references.labels and not study.regress
+    pairs = score_pairs(study.fit) if compared else None
     if pairs is None:
         return None
     names = ("one class", "different classes")
@@ -94,8 +95,8 @@ def _rejection(study: Study) -> Iterator[str]:
         yield f"A picture is unknown where its nearest reference scores below {threshold}."
     elif study.manifest.get("strangers"):
         yield (
-            "Unknown is one of the classes: strange pictures are references of it, and count in the"
-            " accuracy."
+            "Unknown is one of the classes: strange pictures are references of it. The accuracy is"
+            " that of the other classes."
         )
     else:
         yield (

@@ -110,7 +110,7 @@ def of_references(fit: Fit) -> Answers | None:
         return None
     queries, found, said, *_ = fit.out_of_fold
     regress = fit.head.NUMBERS
-    labels = () if regress else refs.labels
+    labels = refs.labels if fit.head.CLASSES else ()
     votes, errors = np.empty((len(queries), 0)), np.empty((len(queries), 0))
     if regress:
         errors = said - refs.targets[queries]

@@ -10,7 +10,7 @@ import numpy as np
 from pocketknn.builder.choices.heads.classify import winners
 from pocketknn.builder.choices.neighbors import Floats, Ints, Neighbors, rank
 from pocketknn.builder.errors import InputError
-from pocketknn.builder.knn.fit import Fit, answers, voting_of
+from pocketknn.builder.knn.fit import Fit, answers, answers_of_others, voting_of
 from pocketknn.builder.knn.metric_space import Space
 from pocketknn.builder.knn.validation.leave_one_out import MOST_K
 from pocketknn.builder.references.references import References
@@ -58,9 +58,9 @@ class AccuracyByK(NamedTuple):
 
 
 def accuracy_by_k(fit: Fit) -> AccuracyByK | None:
-    """Measure it; None without labels and targets, or with one class or reference only."""
+    """Measure it; None where no answer is right or wrong, and with one class or reference only."""
     refs, regress = fit.references, fit.head.NUMBERS
-    if len(refs) < 2 or not (regress or len(refs.labels) > 1):
+    if len(refs) < 2 or not (regress or (fit.head.CLASSES and len(refs.labels) > 1)):
         return None
     most = fit.space.most
     ks = np.arange(1, min(MOST_K, most) + 1)
@@ -81,9 +81,10 @@ def accuracy_by_k(fit: Fit) -> AccuracyByK | None:
 def _lost(fit: Fit, k: int) -> Floats:
     """What the answer of k neighbours to each query costs (q,): 1 if wrong, or squared errors."""
     refs, queries = fit.references, fit.space.others.queries
-    said = answers(fit.spec, fit.space, fit.space.others.found.first(k))
+    said = answers_of_others(fit.spec, fit.space, k)
     if not fit.head.NUMBERS:
-        return np.asarray(winners(said) != refs.label_ids[queries], np.float64)
+        wrong = np.asarray(winners(said) != refs.label_ids[queries], np.float64)
+        return wrong[~fit.strangers[queries]]
     scale = np.maximum(refs.targets.var(axis=0), 1e-30)
     return np.asarray(((said - refs.targets[queries]) ** 2 / scale).mean(axis=1))
 
@@ -98,6 +99,7 @@ class LearningCurve:
             in standard deviations.
         queries: how many references were queries, each left out.
         largest: examples of the largest class.
+        smallest: examples of the smallest class.
         regress: whether the values are errors.
     """
 
@@ -105,6 +107,7 @@ class LearningCurve:
     values: Floats
     queries: int
     largest: int
+    smallest: int
     regress: bool
 
     @property
@@ -130,10 +133,10 @@ def learning_curve(fit: Fit, own: Answers, seed: int = 0) -> LearningCurve | Non
         seed: of the draws.
 
     Returns:
-        None without labels and targets, or where there is one class or too little to leave out.
+        None where no answer is right or wrong, and with one class or too little to leave out.
     """
     refs, regress = fit.references, fit.head.NUMBERS
-    if len(refs) < 3 or not (regress or len(refs.labels) > 1):
+    if len(refs) < 3 or not (regress or (fit.head.CLASSES and len(refs.labels) > 1)):
         return None
     rng = np.random.default_rng(seed)
     if regress and any(refs.occasions):
@@ -149,6 +152,7 @@ def learning_curve(fit: Fit, own: Answers, seed: int = 0) -> LearningCurve | Non
         values=values,
         queries=queries,
         largest=int(np.bincount(groups).max()),
+        smallest=int(np.bincount(groups).min()),
         regress=regress,
     )
 
@@ -157,7 +161,7 @@ def _drawn(fit: Fit, groups: Ints, rng: np.random.Generator) -> tuple[Ints, Floa
     """Sizes, values and number of queries, by the scores of all references for each query."""
     space = fit.space if fit.space.refit is None else replace(fit.space, refit=None)
     stored = _pool(groups, rng, _MOST_STORED)
-    held = np.flatnonzero(np.isin(stored, space.others.queries))
+    held = np.flatnonzero(np.isin(stored, space.others.queries) & ~fit.strangers[stored])
     count = min(len(held), affordable(space, len(stored), _MOST_SCORES))
     if not count:
         return None
@@ -192,7 +196,7 @@ def _relearned(fit: Fit, own: Answers, rng: np.random.Generator) -> tuple[Ints, 
         for column, size in enumerate(sizes[:-1]):
             stored = np.flatnonzero((place < size) & ~out)
             asked = out if parts else ~np.isin(pictures, pictures[stored])
-            left = np.flatnonzero(asked)
+            left = np.flatnonzero(asked & ~fit.strangers[pool])
             queries = left[rng.permutation(len(left))[:_QUERIES]]
             if len(queries):
                 values[draw, column] = _accuracy_of(fit, refs, stored, queries)

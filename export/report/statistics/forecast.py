@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 # standard deviation of 0.26: from n to 2n photos of flowers, insects and Caltech 101, with two
 # backbones and 2 to 40 photos per class.
 _USUAL, _SPREAD = 0.32, 0.26
+UNEVEN = 2  # times the photos of the smallest class
 _WORTH, _LIKELY = 0.02, 0.8  # a gain that is worth twice the photos, and how likely it must be
 
 
@@ -61,9 +62,10 @@ def forecast(curve: LearningCurve, right: Share, left: float) -> Forecast | None
         left: share of the photos of a class that were there to answer these.
 
     Returns:
-        None where the curve is of numbers.
+        None where the curve is of numbers, and where classes differ much in size: the curve then
+        tells of the large ones, and most of the gain is in the small ones.
     """
-    if curve.regress:
+    if curve.regress or curve.largest >= UNEVEN * curve.smallest:
         return None
     # With one photo per class nothing is whitened, so that point lies on another line.
     use = np.flatnonzero((curve.sizes > 1) & (curve.sizes < curve.sizes[-1]))

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pocketknn.builder.choices.neighbors import Ints
+from pocketknn.builder.knn.validation.promise import interval
 from pocketknn.builder.spec import UNKNOWN
 
 from .answers import NO_CLASS
@@ -32,6 +34,33 @@ class Promise:
     interval: tuple[float, float]
     of: int
 
+    def for_mix(self, asked: Mapping[str, Sequence[int]], mix: Mapping[str, int]) -> Promise:
+        """The promise for other numbers of photos of each class, as it would stand in a build.
+
+        The accuracies of the classes are weighed by the new numbers (direct standardisation); a
+        class that was not asked for has the mean. Weights make an interval wider, by as much as if
+        there were fewer references: Kish's effective number.
+
+        Args:
+            asked: of each class how many references were right, and how many were left out.
+            mix: how many photos of each class there are.
+        """
+        right, of = map(np.array, zip(*asked.values(), strict=True))
+        mean = right.sum() / of.sum()
+        fewer = (1 - self.accuracy) / (1 - mean) if mean < 1 else 1.0
+        known = np.array([mix.get(name, 0) for name in asked], float)
+        if not known.sum():
+            return self
+        rest = 1 - known.sum() / sum(mix.values())
+        shares = rest * of / of.sum() + (1 - rest) * known / known.sum()
+        accuracy = 1 - fewer * (1 - float(shares @ (right / of)))
+        effective = max(1, round(1 / float((shares**2 / of).sum())))
+        plain, ends = interval(self.accuracy, self.of), interval(accuracy, effective)
+        # Photos that belong together had widened it.
+        wider = max(1.0, (self.interval[1] - self.interval[0]) / (plain[1] - plain[0]))
+        low, high = (accuracy + wider * (end - accuracy) for end in ends)
+        return Promise(accuracy=accuracy, interval=(max(low, 0.0), min(high, 1.0)), of=self.of)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
@@ -40,6 +69,8 @@ class Outcome:
     Attributes:
         labels: what the numbers of classes stand for.
         promise: None where the build could not measure itself.
+        alike: the promise for as many photos of each class as there are here, which the outcome is
+            held against; the promise itself where nothing is known of the classes.
         right: of the photos whose class the model knows, and which are no references themselves;
             one that is answered `unknown` counts as wrong. Of an image search the class of the
             nearest reference is the answer.
@@ -52,6 +83,7 @@ class Outcome:
 
     labels: tuple[str, ...]
     promise: Promise | None
+    alike: Promise | None
     right: Share
     unknown: Share | None
     expected_unknown: float
@@ -60,8 +92,8 @@ class Outcome:
 
     @property
     def difference(self) -> float:
-        """By how much more was right than was promised; 0 without a promise."""
-        return self.right.value - self.promise.accuracy if self.promise else 0.0
+        """By how much more was right than was promised for these classes; 0 without a promise."""
+        return self.right.value - self.alike.accuracy if self.alike else 0.0
 
     @property
     def kept(self) -> bool:
@@ -70,12 +102,12 @@ class Outcome:
         That is the root of the sum of the squares of the arms that face each other, of two
         intervals at 95 % (Newcombe, Statistics in Medicine 17, 1998, method 10).
         """
-        if self.promise is None:
+        if self.alike is None:
             return True
-        (low, high), (least, most) = self.promise.interval, self.right.interval
-        arms = (self.promise.accuracy - low, most - self.right.value)
+        (low, high), (least, most) = self.alike.interval, self.right.interval
+        arms = (self.alike.accuracy - low, most - self.right.value)
         if self.difference > 0:
-            arms = (high - self.promise.accuracy, self.right.value - least)
+            arms = (high - self.alike.accuracy, self.right.value - least)
         return abs(self.difference) <= float(np.hypot(*arms))
 
     @property
@@ -127,9 +159,14 @@ def outcome(
     reject, unknown = manifest["reject"], None
     if reject and labels[-1] == UNKNOWN:
         unknown = Share(count=int((said == len(labels) - 1).sum()), of=len(rows))
+    promise = alike = promise_of(manifest)
+    asked = (manifest["references"]["leave_one_out"] or {}).get("per_class")
+    if promise and asked and manifest["head"] != "neighbors":
+        alike = promise.for_mix(asked, Counter(labels[one] for one in actual.tolist()))
     return Outcome(
         labels=tuple(labels),
-        promise=promise_of(manifest),
+        promise=promise,
+        alike=alike,
         right=right,
         unknown=unknown,
         expected_unknown=(reject or {}).get("known") or 0.0,

@@ -104,7 +104,7 @@ def error_curves(fit: Fit, strangers: NDArray[np.floating] | None = None) -> Err
     Strangers are embeddings (s, d) of pictures that are of no class.
     """
     refs, space = fit.references, fit.space
-    if not refs.labels or fit.head.NUMBERS or len(refs) < 2:
+    if not fit.head.CLASSES or len(refs) < 2:
         return None
     left_out = scores = np.empty(0)
     if len(np.unique(refs.label_ids)) > 1:

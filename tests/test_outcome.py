@@ -206,7 +206,7 @@ def test_the_promise_is_for_the_classes_that_were_asked_for():
     assert found.alike.interval[0] <= low
     assert found.alike.interval[1] >= high
     assert found.kept, "half of the bees were right in the build as well"
-    assert [row[0] for row in words.rows(found)][1] == "the same, for these classes"
+    assert [row[0] for row in words.rows(found)][1] == "for these classes"
     same = outcome(build, LABELS, np.arange(110) // 100, np.arange(110) // 100, np.zeros(110, bool))
     assert same.alike.accuracy == pytest.approx(same.promise.accuracy)
     assert len(words.rows(same)) == 2

@@ -21,13 +21,13 @@ def rows(found: Outcome) -> list[tuple[str, ...]]:
     said = []
     named = {"promised by the build": found.promise}
     if found.promise and found.alike and _differ(found.promise, found.alike):
-        named["the same, for these classes"] = found.alike
+        named["for these classes"] = found.alike
     for name, promise in named.items():
         if promise:
             ends = "{:.1f} to {:.1f}%".format(*(100 * end for end in promise.interval))
             on = f"{promise.of:,} references, left out"
             if promise is found.alike and len(named) > 1:
-                on = "weighed as in these photos"
+                on = "the same, weighed as here"
             said.append((name, percent(promise.accuracy), ends, on))
     right, on = found.right, plural(found.right.of, "photo")
     return [*said, ("on these photos", percent(right.value), interval(right), on)]

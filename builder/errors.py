@@ -6,8 +6,18 @@ from __future__ import annotations
 class InputError(ValueError):
     """The caller's input cannot be used; the message is one line that says what would be right.
 
-    The command line prints the message and exits with 2.
+    The command line prints message and code, and exits with 2.
+
+    Attributes:
+        code: a short name of what is wrong, such as `k-too-large`. It stays when words change.
     """
+
+    def __init__(self, message: str, code: str = "") -> None:
+        super().__init__(message, code)  # both, or it could not be sent to another process
+        self.code = code
+
+    def __str__(self) -> str:
+        return str(self.args[0])
 
 
 def first_line(error: BaseException) -> str:

@@ -2,6 +2,7 @@
 
 import os
 import shlex
+from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -16,6 +17,7 @@ from pocketknn.builder.choices.heads import HEADS
 from pocketknn.builder.choices.metrics import METRICS
 from pocketknn.builder.choices.protocols import Voting
 from pocketknn.builder.choices.votes import VOTES
+from pocketknn.builder.errors import InputError
 from pocketknn.builder.graph.wire import wire
 from pocketknn.builder.knn.resolve import fit
 from pocketknn.export.formats.options import Options
@@ -45,6 +47,16 @@ def pytest_collection_modifyitems(items):
     for one in items:
         if one.path.stem.removeprefix("test_") in SLOW.split():
             one.add_marker("slow")
+
+
+@contextmanager
+def input_error(code, *values):
+    """What is inside ends in an `InputError` of this code, whose message holds these values."""
+    with pytest.raises(InputError) as caught:
+        yield
+    assert caught.value.code == code, str(caught.value)
+    for value in values:
+        assert str(value) in str(caught.value)
 
 
 @pytest.fixture(scope="session", autouse=True)

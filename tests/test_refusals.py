@@ -1,5 +1,7 @@
 """What commands refuse in one line, at once: before a runtime, a model or photos are loaded."""
 
+import pickle
+
 import pytest
 from conftest import drawing, plain
 
@@ -75,3 +77,8 @@ def test_numbers_beyond_any_use_are_refused_or_mean_all(out, photos, pocketknn):
         parse_amount("9" * 5000, None)
     said = pocketknn("eval", out, photos, "--shift", "--sample", str(10**30), "--json")
     assert said.code == 0, said.err
+
+
+def test_an_error_keeps_its_code_on_its_way_to_another_process():
+    error = pickle.loads(pickle.dumps(InputError("k = 9 is more than 5 references", "k-too-large")))
+    assert (str(error), error.code) == ("k = 9 is more than 5 references", "k-too-large")

@@ -115,6 +115,8 @@ def main(arguments: list[str] | None = None) -> None:
             _lost_output()
         except (InputError, OSError) as error:
             code, message = 2, _one_line(error)
+            if isinstance(error, InputError) and error.code:
+                message += f" [{error.code}]"
             if _lost_output():  # though what a command writes to files may all be there
                 message = f"stdout cannot be written: {message}; each file that is there is whole"
         except MemoryError as error:

@@ -1,4 +1,4 @@
-"""References that were kept in a file: our own Parquet, or a data set of ml5's."""
+"""References saved in a file: our own Parquet, or an ml5 data set."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def is_collection(path: Path | str) -> TypeGuard[Path]:
     """Whether a file holds references, by its name and, for Parquet, its columns.
 
     Args:
-        path: the file; an address, which is text, leads to photos.
+        path: the file; a string is the address of photos.
     """
     if isinstance(path, str) or not path.is_file():
         return False
@@ -39,17 +39,17 @@ def read_collection(path: Path, classes: Sequence[str] | None = None) -> Referen
         classes: the order of the classes; the file's own when None.
 
     Raises:
-        InputError: the file does not exist or holds none.
+        InputError: the file does not exist or holds no references.
     """
     if not path.is_file():
-        raise InputError(f"{path} does not exist or is no file")
+        raise InputError(f"{path} does not exist or is not a file", "file-not-found")
     read = ml5_json.read if path.suffix.lower() == ".json" else References.load
     found = read(path)
     return found.in_order(classes) if classes else found
 
 
 def _schema(path: Path) -> tuple[list[str], Mapping[bytes, bytes]]:
-    """The columns of a Parquet file and what it notes; nothing where it is none."""
+    """The columns and metadata of a Parquet file; empty if it is not one."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 

@@ -1,4 +1,4 @@
-"""References as a Parquet file, which says by a checksum whether it is whole."""
+"""References as a Parquet file with a checksum."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from pocketknn.builder.photos.readers import check_rows
 
 from .columns import Columns
 
-# What the schema's metadata note.
+# Keys of the schema's metadata.
 PROVENANCE = b"pocketknn.provenance"
 _CLASSES, _TARGETS = b"pocketknn.classes", b"pocketknn.targets"
 _CHECK = b"pocketknn.crc32"
 _TEXTS = ("id", "path", "label", "sha256")
-_OCCASION = "occasion"  # a column that is there where photos have one
+_OCCASION = "occasion"  # an optional column
 
 R = TypeVar("R", bound="Columns")
 
@@ -54,28 +54,30 @@ def write(path: Path | str, references: Columns) -> None:
     table = pa.table(columns).replace_schema_metadata(
         {key: json.dumps(value) for key, value in notes.items()}
     )
-    # In "s3:r.parquet" pyarrow would see an address.
+    # Absolute, as pyarrow takes "s3:r.parquet" for a URL.
     pq.write_table(table, Path(path).absolute())
 
 
 def read(path: Path | str, made_of: Callable[..., R]) -> R:
-    """Read what `write` wrote, of this version or an earlier one, which noted no checksum.
+    """Read a file of `write`, from this version or an earlier one without a checksum.
 
     Args:
         path: the file.
         made_of: `References.of`.
 
     Raises:
-        InputError: the file is no table of references, or is damaged.
+        InputError: the file is not a table of references, or is damaged.
     """
     import pyarrow as pa
 
     try:
         return _read(path, made_of)
     except InputError as error:
-        raise InputError(f"{path}: {error}") from error
+        raise InputError(f"{path}: {error}", error.code) from error
     except json.JSONDecodeError as error:
-        raise InputError(f"{path}: its metadata are no JSON: {first_line(error)}") from error
+        raise InputError(
+            f"{path}: its metadata is not JSON: {first_line(error)}", "not-json"
+        ) from error
     except (
         pa.ArrowException,
         KeyError,
@@ -85,8 +87,10 @@ def read(path: Path | str, made_of: Callable[..., R]) -> R:
         RecursionError,
         OSError,
     ) as error:
-        reason = first_line(error).strip("'")  # as KeyError puts them around a whole sentence
-        raise InputError(f"{path} is no table of references: {reason}") from error
+        reason = first_line(error).strip("'")  # KeyError quotes its whole message
+        raise InputError(
+            f"{path} is not a table of references: {reason}", "not-a-reference-table"
+        ) from error
 
 
 def _read(path: Path | str, made_of: Callable[..., R]) -> R:
@@ -97,10 +101,12 @@ def _read(path: Path | str, made_of: Callable[..., R]) -> R:
     schema = pq.read_schema(Path(path).absolute())
     kind = schema.field("embedding").type if "embedding" in schema.names else None
     if kind and not (pa.types.is_list(kind) or pa.types.is_fixed_size_list(kind)):
-        raise InputError(f"its column embedding holds {kind}, not lists of numbers")
+        raise InputError(
+            f"its column embedding holds {kind}, not lists of numbers", "not-a-reference-table"
+        )
     table = pq.read_table(Path(path).absolute())
     if not table.num_rows:
-        raise InputError("it holds no references")
+        raise InputError("it holds no references", "no-references")
     vectors = np.stack(table["embedding"].to_numpy())
     there = [*_TEXTS, *({_OCCASION} & {*table.column_names})]
     texts = {name: table[name].cast(pa.string()).fill_null("").to_pylist() for name in there}
@@ -128,16 +134,17 @@ def _read(path: Path | str, made_of: Callable[..., R]) -> R:
     )
     if _CHECK in notes and notes[_CHECK] != _checksum(found):
         raise InputError(
-            "it is damaged, or was changed by a program that left its checksum as it was"
+            "checksum mismatch: it is damaged, or was changed by a program that kept the checksum",
+            "checksum-mismatch",
         )
     return found
 
 
 def origin(path: Path | str) -> Provenance | None:
-    """Where the embeddings in a file come from; they themselves stay there.
+    """The provenance of the embeddings in a file, without reading them.
 
     Raises:
-        InputError: the file is no table of references.
+        InputError: the file is not a table of references.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -147,13 +154,15 @@ def origin(path: Path | str) -> Provenance | None:
         noted = json.loads(notes.get(PROVENANCE, "null"))
         return None if noted is None else Provenance.of_json(noted)
     except InputError as error:
-        raise InputError(f"{path}: {error}") from error
+        raise InputError(f"{path}: {error}", error.code) from error
     except (pa.ArrowException, ValueError, RecursionError, OSError) as error:
-        raise InputError(f"{path} is no table of references: {first_line(error)}") from error
+        raise InputError(
+            f"{path} is not a table of references: {first_line(error)}", "not-a-reference-table"
+        ) from error
 
 
 def _checksum(references: Columns) -> int:
-    """Of all that is kept: Parquet's own checksums leave out dictionaries and metadata."""
+    """Checksum of everything stored: Parquet's own omit dictionaries and metadata."""
     labels = [references.labels, references.label_ids.tolist(), references.target_names]
     texts = [references.ids, references.paths, references.sha256]
     texts += [references.occasions] if any(references.occasions) else []
@@ -170,4 +179,4 @@ def _origin(references: Columns) -> dict[str, Any] | None:
 def _names(noted: Any, what: str) -> list[str] | None:  # noqa: ANN401
     if noted is None or (isinstance(noted, list) and all(isinstance(one, str) for one in noted)):
         return noted
-    raise InputError(f"its {what} are not noted as a list of names")
+    raise InputError(f"its {what} are not stored as a list of names", "not-a-name-list")

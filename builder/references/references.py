@@ -243,10 +243,10 @@ class References(Columns):
         Raises:
             InputError: there is no such id, the references have no labels, or the label is empty.
         """
-        if not self.labels or not label:
-            raise InputError(
-                "the references have no labels" if label else "a label is empty", "no-labels"
-            )
+        if not label:
+            raise InputError("a label is empty", "empty-label")
+        if not self.labels:
+            raise InputError("the references have no labels", "no-labels")
         self.check_there(ids)
         moved = set(ids)
         labels = [label if self.ids[i] in moved else self.label_of(i) for i in range(len(self))]

@@ -65,7 +65,7 @@ def embed(
     """
     if backbone.engine.name == "keras":
         raise InputError(
-            f"{backbone.name} is run by Keras, which cannot be sent to a cluster; omit --engine ray",
+            f"{backbone.name} is run by Keras, which a cluster cannot run; omit --engine ray",
             "keras-on-cluster",
         )
     look = Look(backbone.engine, backbone.size, crop)

@@ -146,7 +146,7 @@ class Spec:
         if not 0 < self.false_rejection < 1:
             raise InputError(
                 f"false rejection must be a share between 0 and 1, not {self.false_rejection}",
-                "false-rejection-out-of-range",
+                "rejection-out-of-range",
             )
         self._check_search()
         if self.seed < 0:

@@ -161,7 +161,7 @@ def test_nonsense_is_refused_in_one_line(choices, message):
 
 def test_foreign_models_are_refused_in_one_line(tmp_path):
     (tmp_path / "broken.keras").write_bytes(b"no archive")
-    with pytest.raises(InputError, match=r"broken\.keras is damaged or not of Keras"):
+    with pytest.raises(InputError, match=r"broken\.keras is damaged or not a Keras file"):
         load_backbone(Spec(backbone=str(tmp_path / "broken.keras")))
     with pytest.raises(InputError, match="must have one vector output"):
         load_backbone(Spec(backbone=str(own(tmp_path, vector=False))))

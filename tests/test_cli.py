@@ -555,7 +555,7 @@ def test_verify_notices_changed_tables(built, pocketknn, tmp_path):
 def test_verify_with_photos_that_are_none(built, refused, tmp_path):
     (tmp_path / "junk").mkdir()
     (tmp_path / "junk/a.txt").write_text("no picture")
-    assert "none of the 1 files is a picture" in refused("verify", built, tmp_path / "junk")
+    assert "[no-readable-picture]" in refused("verify", built, tmp_path / "junk")
 
 
 def test_verify_of_tiny_embeddings(photos, pocketknn, tmp_path):

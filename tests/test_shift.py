@@ -291,7 +291,7 @@ def test_places_without_pictures_or_models_are_one_line(pocketknn, wide, tmp_pat
     (tmp_path / "a").mkdir()
     (tmp_path / "a/broken.png").write_text("no picture")
     for arguments, message in (
-        ((wide / "out", tmp_path), "none of the 1 files is a picture"),
+        ((wide / "out", tmp_path), "[no-readable-picture]"),
         ((wide / "out", tmp_path / "none"), "does not exist"),
         ((wide / "new", wide / "new"), "holds no artefact"),
     ):

@@ -1,5 +1,6 @@
 """The commands as a person types them: what they print, leave behind and answer to mistakes."""
 
+import importlib.metadata
 import json
 import re
 import shutil
@@ -801,6 +802,15 @@ def test_an_infinite_target(pocketknn, priced):
     said = pocketknn(*given, "--backbone", "pixels")
     assert said.code == 2
     assert "'x' of 20.png is 'inf'; a target must be finite" in said.err
+
+
+def test_the_version_is_the_same_everywhere(pocketknn):
+    import pocketknn as package
+
+    assert pocketknn("--version").out == f"pocketknn {package.__version__}\n"
+    assert importlib.metadata.version("pocketknn") == package.__version__
+    with pytest.raises(AttributeError, match="nothing"):
+        _ = package.nothing
 
 
 def test_strangers_are_measured_and_called_unknown(pocketknn, photos, tmp_path):

@@ -94,6 +94,12 @@ def _of_photos(
     classes = selection.classes()
     found = selection.find(watch.note)
     resolve_k(spec.k, len(found))
+    adds = spec.reject is not None or request.learn_strangers
+    if adds and any(photo.label == UNKNOWN for photo in found):
+        raise InputError(
+            f"{UNKNOWN!r} is the answer to pictures of no class; rename your class of that name",
+            "unknown-is-reserved",
+        )
     others = _strangers(request, watch)
     watch.step("loading the backbone", None)
     backbone = load_backbone(spec, cache)

@@ -132,6 +132,8 @@ def _model(manifest: dict[str, Any]) -> Iterator[str]:
 
 
 def _accuracy(references: dict[str, Any]) -> Iterator[str]:
+    if len(references["per_label"]) == 1:  # of which another line warns
+        return
     if loo := references["leave_one_out"]:
         yield from _errors(loo) if loo["rmse"] is not None else _shares(loo)
         yield f"  {_measured(loo, references['count'])}"

@@ -59,6 +59,8 @@ def _promise(study: Study) -> dict[str, Any] | None:
 
 
 def _quality(study: Study) -> Iterator[Figure]:
+    if len(study.manifest["references"]["per_label"]) == 1:
+        return
     if study.search:
         yield from _found(study.manifest["references"].get("image_search") or {})
         return

@@ -161,3 +161,16 @@ def test_strangers_that_mean_nothing_are_one_line(
     assert words in said.err
     assert said.err.count("\n") == 1
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_class_of_that_name_is_refused_before_photos_are_embedded(pocketknn, tmp_path):
+    for label in ("apple", "unknown"):
+        (tmp_path / "photos" / label).mkdir(parents=True)
+        for i in range(3):
+            drawing(i).save(tmp_path / "photos" / label / f"{i}.png")
+    words = ("build", tmp_path / "photos", "-o", tmp_path / "out", "--backbone", "bundled")
+    said = pocketknn(*words, "--reject", "auto")
+    assert said.code == 2
+    assert "[unknown-is-reserved]" in said.err
+    assert "embedding" not in said.err
+    assert not (tmp_path / "out").exists()

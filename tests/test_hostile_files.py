@@ -14,7 +14,7 @@ import pytest
 from conftest import drawing, vector_case
 
 from pocketknn.builder import InputError, References, find
-from pocketknn.builder.photos import archives, parquet_limits
+from pocketknn.builder.photos import archives, limits
 from pocketknn.builder.photos.readers import LocalFile, read_file
 
 
@@ -137,7 +137,7 @@ def test_a_small_table_of_endless_rows_is_refused(tmp_path, monkeypatch):
     for read in (find, References.load):
         with pytest.raises(InputError, match=r"20,000,001 rows; at most 20,000,000 are read"):
             read(tmp_path / "t.parquet")
-    monkeypatch.setattr(parquet_limits, "_FEW_VALUES", 1 << 20)
+    monkeypatch.setattr(limits, "_FEW_VALUES", 1 << 20)
     zeros = pa.array(np.zeros(1_100_000, np.int8))
     for cells in (zeros, pa.ListArray.from_arrays([0, len(zeros)], zeros)):
         pq.write_table(pa.table({"path": cells}), tmp_path / "t.parquet")

@@ -15,7 +15,6 @@ from typing import Any
 from pocketknn.builder.errors import InputError, first_line
 
 LARGEST = 1 << 28  # bytes; no camera writes larger pictures
-MOST_TEXT = 1 << 30  # bytes of a list of photos, classes or examples: ten million paths
 
 
 @dataclass(frozen=True)

@@ -11,9 +11,9 @@ from pathlib import Path
 
 from pocketknn.builder.errors import InputError
 
-from .parquet_limits import check_table
+from .limits import MOST_TEXT, check_table
 from .photo import Photo
-from .readers import MOST_TEXT, LocalFile, read_file
+from .readers import LocalFile, read_file
 
 ENDINGS = (".csv", ".parquet")
 

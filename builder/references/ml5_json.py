@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from pocketknn.builder.choices.metrics.cosine import kept_unit
 from pocketknn.builder.errors import InputError, first_line
-from pocketknn.builder.photos.readers import MOST_TEXT, read_file
+from pocketknn.builder.photos.limits import MOST_TEXT
+from pocketknn.builder.photos.readers import read_file
 from pocketknn.builder.system.atomic_file import replacing
 
 from .ml5_forms import Stored, checked_label, classes_in, table_of

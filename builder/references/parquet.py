@@ -13,7 +13,7 @@ import numpy as np
 
 from pocketknn.builder.backbones.provenance import Provenance
 from pocketknn.builder.errors import InputError, first_line
-from pocketknn.builder.photos.parquet_limits import check_table
+from pocketknn.builder.photos.limits import check_table
 
 from .columns import Columns
 

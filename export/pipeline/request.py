@@ -74,7 +74,8 @@ class Selection:
         Raises:
             InputError: the file cannot be read, or does not name each class once.
         """
-        from pocketknn.builder.photos.readers import MOST_TEXT, read_file
+        from pocketknn.builder.photos.limits import MOST_TEXT
+        from pocketknn.builder.photos.readers import read_file
 
         path = self.labels
         if path is None:

@@ -1,4 +1,4 @@
-"""What is read of a Parquet file, which may unpack to far more than its size."""
+"""How much is read of a list of photos, which as Parquet may unpack to far more than its size."""
 
 from __future__ import annotations
 
@@ -7,8 +7,7 @@ from pathlib import Path
 
 from pocketknn.builder.errors import InputError
 
-from .readers import MOST_TEXT
-
+MOST_TEXT = 1 << 30  # bytes of a list of photos, classes or examples: ten million paths
 MOST_ROWS = 20_000_000
 # A million numbered names take 0.11 bytes each at the least that was measured, and sparse vectors
 # of which 1 % are not 0 as much a value; fewer than these may be as small as they like.

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
 
 from pocketknn.builder.system.renamed import find_renamed
 
+TYPE_CHECKING = False  # as in pocketknn.builder
+
 if TYPE_CHECKING:
+    from typing import Any
+
     from pocketknn.export.analysis.verification import Verification as Verification
     from pocketknn.export.analysis.verification import verify as verify
     from pocketknn.export.formats.table import FORMATS as FORMATS

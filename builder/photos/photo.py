@@ -27,6 +27,9 @@ class UnreadError(PictureError):
 class Photo:
     """A picture file that was found.
 
+    Two are equal only where they read the same file: names need not differ, as a table names photos
+    outside its folder by their class and their own name.
+
     Attributes:
         name: its path below the place that was searched, with forward slashes.
         label: its class: the folders above it, joined with "/", or what a table says; "" for none.
@@ -37,7 +40,7 @@ class Photo:
 
     name: str
     label: str
-    content: Callable[[], bytes] = field(compare=False, repr=False)
+    content: Callable[[], bytes] = field(repr=False)
     targets: tuple[float, ...] = ()
     occasion: str = ""
 

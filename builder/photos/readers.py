@@ -15,11 +15,6 @@ from typing import Any
 from pocketknn.builder.errors import InputError, first_line
 
 LARGEST = 1 << 28  # bytes; no camera writes larger pictures
-MOST_ROWS = 20_000_000  # of a table
-# A million numbered names take 0.11 bytes each at the least that was measured, and sparse vectors
-# of which 1 % are not 0 as much a value; fewer than these may be as small as they like.
-_MOST_IN_A_BYTE = 10
-_FEW_ROWS, _FEW_VALUES = 1_000_000, 1 << 25
 
 
 @dataclass(frozen=True)
@@ -116,34 +111,6 @@ def check_file(path: Path) -> None:
         raise InputError(f"{path} is empty")
 
 
-def check_rows(path: Path) -> None:
-    """Refuse a Parquet file that says it has more in it than photos or vectors need.
-
-    What is all the same takes no room in it, but fills the memory when it is read.
-
-    Raises:
-        InputError: it does.
-        pyarrow.ArrowException: it is no Parquet file; so does OSError.
-    """
-    import pyarrow.parquet as pq
-
-    said = pq.read_metadata(path.absolute())
-    groups = [said.row_group(number) for number in range(said.num_row_groups)]
-    values = max(
-        (sum(one.column(place).num_values for one in groups) for place in range(said.num_columns)),
-        default=0,
-    )
-    rows, size = said.num_rows, path.stat().st_size
-    if rows > MOST_ROWS:
-        raise InputError(f"{path.name} has {rows:,} rows; at most {MOST_ROWS:,} are read")
-    for what, count, few in (("rows", rows, _FEW_ROWS), ("values", values, _FEW_VALUES)):
-        if count > max(few, size * _MOST_IN_A_BYTE):
-            raise InputError(
-                f"{path.name} says that its {size:,} bytes hold {count:,} {what};"
-                f" of more than {few:,} at most {_MOST_IN_A_BYTE} a byte are read"
-            )
-
-
 def within(size: int, content: Callable[[], bytes]) -> Callable[[], bytes]:
     """Reads the bytes, unless there are more of them than any picture has."""
 
@@ -157,7 +124,7 @@ def within(size: int, content: Callable[[], bytes]) -> Callable[[], bytes]:
 def _check_size(size: int, most: float | None = None) -> None:
     limit = LARGEST if most is None else most
     if size > limit:
-        raise OSError(errno.EFBIG, f"larger than {int(limit) >> 20} MiB")
+        raise OSError(errno.EFBIG, f"larger than {int(limit) >> 20:,} MiB")
 
 
 def version(entry: dict[str, Any]) -> str:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from pocketknn.builder.choices.metrics.cosine import kept_unit
 from pocketknn.builder.errors import InputError, first_line
+from pocketknn.builder.photos.limits import MOST_TEXT
 from pocketknn.builder.photos.readers import read_file
 from pocketknn.builder.system.atomic_file import replacing
 
@@ -86,7 +87,8 @@ def write(references: References, path: Path | str, *, unit_length: bool = False
 
 def _content(path: Path) -> Any:  # noqa: ANN401
     try:
-        return json.loads(read_file(path).decode("utf-8-sig"), object_pairs_hook=_object)
+        text = read_file(path, MOST_TEXT).decode("utf-8-sig")
+        return json.loads(text, object_pairs_hook=_object)
     except UnicodeDecodeError as error:
         raise InputError("it is not UTF-8") from error
     except RecursionError as error:

@@ -13,7 +13,7 @@ import numpy as np
 
 from pocketknn.builder.backbones.provenance import Provenance
 from pocketknn.builder.errors import InputError, first_line
-from pocketknn.builder.photos.readers import check_rows
+from pocketknn.builder.photos.limits import check_table
 
 from .columns import Columns
 
@@ -93,24 +93,27 @@ def _read(path: Path | str, made_of: Callable[..., R]) -> R:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    check_rows(Path(path))
     schema = pq.read_schema(Path(path).absolute())
-    kind = schema.field("embedding").type if "embedding" in schema.names else None
-    if kind and not (pa.types.is_list(kind) or pa.types.is_fixed_size_list(kind)):
-        raise InputError(f"its column embedding holds {kind}, not lists of numbers")
-    table = pq.read_table(Path(path).absolute())
-    if not table.num_rows:
-        raise InputError("it holds no references")
-    vectors = np.stack(table["embedding"].to_numpy())
-    there = [*_TEXTS, *({_OCCASION} & {*table.column_names})]
-    texts = {name: table[name].cast(pa.string()).fill_null("").to_pylist() for name in there}
     notes = {
         k: json.loads(v)
-        for k, v in (table.schema.metadata or {}).items()
+        for k, v in (schema.metadata or {}).items()
         if k in (PROVENANCE, _CLASSES, _TARGETS, _CHECK)
     }
     names = _names(notes.get(_TARGETS), "targets") or []
-    targets = [table[f"target: {name}"].to_numpy() for name in names]
+    there = [*_TEXTS, *({_OCCASION} & {*schema.names})]
+    numbers = [f"target: {name}" for name in names]
+    wanted = {*there, *numbers, "embedding"} & {*schema.names}
+    check_table(Path(path), sorted(wanted - {"embedding"}))
+    kind = schema.field("embedding").type if "embedding" in schema.names else None
+    is_list = kind and (pa.types.is_list(kind) or pa.types.is_fixed_size_list(kind))
+    if kind and not (is_list and pa.types.is_primitive(kind.value_type)):
+        raise InputError(f"its column embedding holds {kind}, not lists of numbers")
+    table = pq.read_table(Path(path).absolute(), columns=sorted(wanted))
+    if not table.num_rows:
+        raise InputError("it holds no references")
+    vectors = np.stack(table["embedding"].to_numpy())
+    texts = {name: table[name].cast(pa.string()).fill_null("").to_pylist() for name in there}
+    targets = [table[name].to_numpy() for name in numbers]
     classes = _names(notes.get(_CLASSES), "classes")
     labelled = any(texts["label"])
     origin = notes.get(PROVENANCE)

@@ -6,7 +6,11 @@ Each reads its environment when it is imported, so this comes before.
 from __future__ import annotations
 
 import os
-from pathlib import Path
+
+TYPE_CHECKING = False  # as in pocketknn.builder
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 # Where these libraries keep their settings and lists of fonts: folders of a cache.
 SETTINGS = {"KERAS_HOME": "keras-settings", "MPLCONFIGDIR": "matplotlib-settings"}
@@ -30,6 +34,8 @@ def write_below(folder: Path | None) -> None:
     """
     if folder is None:
         return
+    from pathlib import Path
+
     home = Path(os.path.expanduser("~"))  # noqa: PTH111  # without a home it stays "~"
     for name, usual in (("KERAS_HOME", ".keras"), ("MPLCONFIGDIR", ".config/matplotlib")):
         if not (home / usual).exists():

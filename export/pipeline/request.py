@@ -74,13 +74,14 @@ class Selection:
         Raises:
             InputError: the file cannot be read, or does not name each class once.
         """
+        from pocketknn.builder.photos.limits import MOST_TEXT
         from pocketknn.builder.photos.readers import read_file
 
         path = self.labels
         if path is None:
             return None
         try:
-            labels = read_file(path).decode("utf-8-sig").splitlines()
+            labels = read_file(path, MOST_TEXT).decode("utf-8-sig").splitlines()
         except (OSError, UnicodeDecodeError) as error:
             raise InputError(f"the labels file {path} cannot be read: {error}") from error
         if not labels or "" in labels or len(set(labels)) < len(labels):

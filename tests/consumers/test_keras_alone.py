@@ -1,4 +1,4 @@
-"""The .keras file opens where pocketknn is not installed."""
+"""The .keras file opens where pocketknn is not installed, in the oldest Keras that README names."""
 
 import os
 import subprocess
@@ -6,7 +6,7 @@ import sys
 
 import numpy as np
 import pytest
-from support import photo_case
+from support import photo_case, vector_case
 
 from pocketknn.export import export, load
 
@@ -25,44 +25,83 @@ except ImportError:
     pass
 else:
     sys.exit("the wall has a hole")
-import keras, numpy
-assert len(sys.argv) < 5 or keras.__version__ == sys.argv[4], keras.__version__
-model = keras.models.load_model(sys.argv[1])
-outputs = model.predict(numpy.load(sys.argv[2]).astype("float32"), verbose=0)
-numpy.savez(sys.argv[3], **outputs)
+import keras, numpy, pathlib
+assert sys.argv[2] in ("installed", keras.__version__), keras.__version__
+for path in pathlib.Path(sys.argv[1]).glob("*.keras"):
+    try:
+        model = keras.models.load_model(path)
+    except ValueError as error:
+        assert "ReversibleEmbedding" in str(error), error
+        continue
+    inputs = numpy.load(path.with_suffix(".npy")).astype("float32")
+    numpy.savez(f"{path}.{sys.argv[2]}.npz", **model.predict(inputs, verbose=0))
 """
+# README says which Keras opens what: those of `NEWER` have a layer that came with Keras 3.12.
+STEADY = {
+    "manhattan": {"metric": "manhattan"},
+    "minkowski": {"metric": "minkowski"},
+    "regress": {"head": "regress"},
+    "neighbors": {"head": "neighbors", "pca": 4},
+    "soft": {"projection": "classes", "vote": "soft", "reject": "auto"},
+    "distance": {"vote": "distance", "balanced": True},
+}
+NEWER = {
+    "euclidean": {"metric": "euclidean"},
+    "float16": {"references_precision": "float16"},
+    "int8": {"references_precision": "int8", "recall": 0.9},
+    "ivf": {"search": "ivf"},
+    "rerank": {"search": "rerank", "head": "regress"},
+}
 
 
 @pytest.fixture(scope="module")
-def oldest(tmp_path_factory):
-    """A folder with the oldest Keras that opens what is written; others name no operations."""
-    folder = tmp_path_factory.mktemp("oldest")
-    install = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-    wanted = ["--no-deps", "--target", folder, "keras==3.11.0"]
-    done = subprocess.run([*install, *wanted], capture_output=True, text=True, check=False)
-    if done.returncode:
-        why = [line for line in done.stderr.splitlines() if line.startswith("ERROR")]
-        pytest.skip(f"no package index gives Keras 3.11.0: {why[:1]}")
+def written(photos, tmp_path_factory):
+    """A folder with a file of each kind, and its inputs."""
+    folder = tmp_path_factory.mktemp("written")
+    case = photo_case(photos, "bundled")
+    export(case.spec, case.references, case.backbone, folder / "out", formats=["keras"])
+    (folder / "out" / "model.keras").rename(folder / "photos.keras")
+    cases = {name: vector_case(n=400, **choices) for name, choices in (STEADY | NEWER).items()}
+    for name, one in cases.items():
+        one.write("keras", folder / f"{name}.keras")
+    for name, one in (cases | {"photos": case}).items():
+        np.save(folder / f"{name}.npy", one.queries.inputs)
     return folder
 
 
-@pytest.mark.parametrize("version", ["installed", "oldest"])
-def test_plain_keras_gives_the_same_answers(version, request, photos, tmp_path):
-    case = photo_case(photos, "bundled")
-    export(case.spec, case.references, case.backbone, tmp_path / "out", formats=["keras"])
-    np.save(tmp_path / "in.npy", case.queries.inputs)
-    path = tmp_path / "out" / "model.keras"
-    command = [sys.executable, "-c", CODE, path, tmp_path / "in.npy", tmp_path / "answers.npz"]
-    command += ["3.11.0"] if version == "oldest" else []
-    environment = dict(os.environ)
-    if version == "oldest":
-        environment["PYTHONPATH"] = str(request.getfixturevalue("oldest"))
+def environment_of(version, folder):
+    """Variables of a Python that has this Keras; earlier ones than 3.11 name no operations."""
+    if version == "installed":
+        return dict(os.environ)
+    install = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+    wanted = ["--no-deps", "--target", folder, f"keras=={version}"]
+    done = subprocess.run([*install, *wanted], capture_output=True, text=True, check=False)
+    if done.returncode:
+        why = [line for line in done.stderr.splitlines() if line.startswith("ERROR")]
+        pytest.skip(f"no package index gives Keras {version}: {why[:1]}")
+    return os.environ | {"PYTHONPATH": str(folder)}
+
+
+@pytest.mark.parametrize(
+    ("version", "kinds"),
+    [
+        ("installed", {"photos", *STEADY, *NEWER}),
+        ("3.12.0", {"photos", *STEADY, *NEWER}),
+        ("3.11.0", {"photos", *STEADY}),
+    ],
+)
+def test_plain_keras_gives_the_same_answers(version, kinds, written, tmp_path):
+    environment = environment_of(version, tmp_path / "keras")
+    command = [sys.executable, "-c", CODE, written, version]
     done = subprocess.run(
         command, capture_output=True, text=True, cwd="/", check=False, env=environment
     )
     assert done.returncode == 0, done.stderr
-    here = load(path).run(case.queries.inputs)
-    with np.load(tmp_path / "answers.npz") as answers:
-        assert sorted(answers.files) == ["indices", "probabilities", "scores"]
-        assert answers["indices"].tolist() == here["indices"].tolist()
-        np.testing.assert_allclose(answers["scores"], here["scores"], atol=1e-6)
+    ending = f".keras.{version}.npz"
+    assert {path.name.removesuffix(ending) for path in written.glob(f"*{ending}")} == kinds
+    for kind in kinds:
+        here = load(written / f"{kind}.keras").run(np.load(written / f"{kind}.npy"))
+        with np.load(written / f"{kind}{ending}") as answers:
+            assert sorted(answers.files) == sorted(here)
+            assert answers["indices"].tolist() == here["indices"].tolist()
+            np.testing.assert_allclose(answers["scores"], here["scores"], atol=1e-6)

@@ -14,7 +14,7 @@ import pytest
 from support import drawing, vector_case
 
 from pocketknn.builder import InputError, References, find
-from pocketknn.builder.photos import archives, readers
+from pocketknn.builder.photos import archives, limits
 from pocketknn.builder.photos.readers import LocalFile, read_file
 
 
@@ -137,7 +137,7 @@ def test_a_small_table_of_endless_rows_is_refused(tmp_path, monkeypatch):
     for read in (find, References.load):
         with pytest.raises(InputError, match=r"20,000,001 rows; at most 20,000,000 are read"):
             read(tmp_path / "t.parquet")
-    monkeypatch.setattr(readers, "_FEW_VALUES", 1 << 20)
+    monkeypatch.setattr(limits, "_FEW_VALUES", 1 << 20)
     zeros = pa.array(np.zeros(1_100_000, np.int8))
     for cells in (zeros, pa.ListArray.from_arrays([0, len(zeros)], zeros)):
         pq.write_table(pa.table({"path": cells}), tmp_path / "t.parquet")
@@ -148,6 +148,44 @@ def test_a_small_table_of_endless_rows_is_refused(tmp_path, monkeypatch):
     pq.write_table(few, tmp_path / "few.parquet")
     with pytest.raises(InputError, match="holds double, not lists of numbers"):
         References.load(tmp_path / "few.parquet")
+
+
+@pytest.mark.parametrize("kind", ["path", "label", "id"])
+def test_a_small_table_of_endless_text_is_refused(kind, tmp_path):
+    """Read as it is, a row takes 20,000 bytes; a dictionary of them takes these once."""
+    rows = 60_000
+    long = pa.DictionaryArray.from_arrays(np.zeros(rows, np.int32), ["a" * 20_000])
+    columns = dict.fromkeys(("id", "path", "label", "sha256"), pa.array(["x"] * rows))
+    columns["embedding"] = pa.array([[1.0]] * rows)
+    path = tmp_path / "t.parquet"
+    pq.write_table(pa.table(columns | {kind: long}), path, store_schema=False)
+    assert path.stat().st_size < 1e6
+    for read in (References.load, *([find] if kind != "id" else [])):
+        with pytest.raises(InputError, match=r"more than 1,024 MiB of text; no photos need"):
+            read(path)
+
+
+def test_a_table_whose_paths_are_no_texts(tmp_path):
+    for kind in ([["a.png"]], [b"a.png"]):
+        pq.write_table(pa.table({"path": kind}), tmp_path / "t.parquet")
+        with pytest.raises(InputError, match=r"the column 'path' of t.parquet holds \S+"):
+            find(tmp_path / "t.parquet")
+    texts = {name: ["x"] for name in ("id", "path", "label", "sha256")}
+    pq.write_table(pa.table(texts | {"embedding": [["a"]]}), tmp_path / "t.parquet")
+    with pytest.raises(InputError, match=r"holds list<\S+ string>, not lists of numbers"):
+        References.load(tmp_path / "t.parquet")
+
+
+@pytest.mark.parametrize("ending", ["csv", "txt", "json"])
+def test_lists_that_are_too_long_are_not_read(ending, pocketknn, photos, tmp_path):
+    path = tmp_path / f"long.{ending}"
+    with path.open("wb") as file:
+        file.truncate((1 << 30) + 1)
+    given = [photos, "--labels", path] if ending == "txt" else [path]
+    said = pocketknn("build", *given, "-o", tmp_path / "out", "--backbone", "pixels")
+    assert said.code == 2
+    assert said.err.count("\n") == 1
+    assert "larger than 1,024 MiB" in said.err
 
 
 def test_columns_that_nobody_wants_cost_nothing(tmp_path):

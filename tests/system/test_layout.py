@@ -155,6 +155,19 @@ print("LOADED", *sys.modules)
     assert not loaded & {"csv", "email", "gzip", "hashlib", "json", "sqlite3", "tarfile"}
 
 
+def test_until_it_is_ready_for_an_interruption_the_command_imports_next_to_nothing():
+    """What is imported before `main` begins is no place where Ctrl-C can be answered in a line."""
+    code = """
+import re, sys  # as the script of the console does
+before = set(sys.modules)
+import pocketknn.export.cli.entry
+print(*(set(sys.modules) - before))
+"""
+    others = {name for name in python(code) if name.partition(".")[0] != "pocketknn"}
+    light = {"__future__", "collections.abc", "warnings"}
+    assert {name for name in others if not name.startswith("importlib")} <= light
+
+
 @pytest.mark.parametrize("name", FORMATS)
 def test_a_format_offers_what_the_protocol_asks_for(name):
     """The table imports packages by their names, so that no type checker sees which."""

@@ -125,7 +125,7 @@ def formats() -> tuple[str, ...]:
 
 
 class Squares:
-    """The squares of some photos, each of which has a name and a label of its own."""
+    """The squares of some photos."""
 
     def __init__(self, size: int, crop: str) -> None:
         """Hold none yet.

@@ -13,7 +13,7 @@ import pytest
 from pocketknn.builder import InputError, Spec, embed, find, load_backbone
 from pocketknn.builder.photos.class_names import check_classes
 from pocketknn.builder.photos.photo import Photo, PictureError
-from pocketknn.builder.photos.pixels.decode import read
+from pocketknn.builder.photos.pixels.decode import Squares, read
 
 NAMES = [f"{label}/{i}.png" for label in ("apple", "berries/red", "cherry") for i in range(4)]
 
@@ -186,6 +186,18 @@ def test_a_table_says_nothing_of_where_photos_lie_on_this_machine(photos, tmp_pa
     assert {photo.name for photo in without if "sub" not in photo.name} == {
         *("b.png", "c.png", "0.png", "1.png", "d.png", "e.png", "passwd", "")
     }
+
+
+@pytest.mark.parametrize("label", ["core", ""])
+def test_photos_of_one_name_are_not_taken_for_one_photo(photos, tmp_path, label):
+    paths = [photos / folder / "0.png" for folder in ("apple", "berries/red", "cherry")]
+    found = find(table(tmp_path, ".csv", {"path": paths, "label": [label] * 3}))
+    assert len({*named(found)}) == 1
+    assert [found.index(photo) for photo in found] == [0, 1, 2]
+    squares = Squares(8, "center")
+    seen = [squares.of(photo).tobytes() for photo in found]
+    assert len({*seen}) == 3
+    assert [squares.of(photo).tobytes() for photo in found] == seen, "they are held apart"
 
 
 def test_rows_without_a_label(photos, tmp_path):

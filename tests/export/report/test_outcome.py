@@ -170,6 +170,21 @@ def search(tmp_path_factory):
     return folder
 
 
+def test_copies_find_their_originals_also_where_all_photos_have_one_name(pocketknn, tmp_path):
+    (tmp_path / "table").mkdir()
+    rows = ["path"]
+    for number in range(12):
+        (tmp_path / f"camera {number}").mkdir()
+        drawing(number).save(tmp_path / f"camera {number}" / "IMG.png")
+        rows.append(f"../camera {number}/IMG.png")
+    (tmp_path / "table/t.csv").write_text("\n".join(rows))
+    choices = ("--backbone", "pixels", "--size", 12, "--formats", "onnx", "--no-report")
+    said = pocketknn("build", tmp_path / "table/t.csv", "-o", tmp_path / "out", *choices)
+    assert said.code == 0, said.err
+    told = json.loads((tmp_path / "out/manifest.json").read_text())["references"]["image_search"]
+    assert told["copies"]["encoded again"]["first"] > 0.9
+
+
 def test_a_build_and_eval_of_a_search_say_how_good_it_is(pocketknn, search):
     told = json.loads((search / "out/manifest.json").read_text())["references"]["image_search"]
     assert {*told["copies"]} == {*("mirrored", "cropped", "encoded again", "all three")}

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import drawing, plain
+from conftest import Held, drawing, plain
 from packaging.markers import default_environment
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
@@ -96,6 +96,15 @@ def test_the_light_list_is_all_that_is_needed_but_the_converters():
     lines = (ROOT / "light.txt").read_text("utf-8").splitlines()
     light = {str(Requirement(line)) for line in lines if not line.startswith("#")}
     assert light == {str(one) for one in of_users() if one.name not in CONVERTERS}
+
+
+def test_real_photos_that_are_not_there_skip_their_test(tmp_path):
+    (tmp_path / "ml5").mkdir()
+    held = Held(tmp_path) / "ml5"
+    with pytest.raises(pytest.skip.Exception, match="POCKETKNN_DATA names another"):
+        held / "saved.json"
+    with pytest.raises(pytest.skip.Exception):
+        Held(tmp_path / "none") / "flowers"
 
 
 # what is said ------------------------------------------------------------------------------------

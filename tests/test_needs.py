@@ -18,6 +18,7 @@ from packaging.specifiers import SpecifierSet
 
 from pocketknn.builder import References
 from pocketknn.builder.errors import InputError
+from pocketknn.builder.knn.memory import warn_of_converting
 from pocketknn.builder.system import swap
 from pocketknn.export import export
 from pocketknn.export.cli.console import text
@@ -268,6 +269,15 @@ def test_little_memory_for_a_first_build_is_said(pocketknn, photos, tmp_path, mo
     said = pocketknn("build", photos, *out)
     assert said.code == 0
     assert "warning: 0.6 GB of memory are free; a first build takes some 1.4 GB" in said.err
+
+
+def test_embeddings_count_with_what_a_first_build_takes(monkeypatch):
+    monkeypatch.setattr("pocketknn.builder.knn.memory.free_memory", lambda: 1_500_000_000)
+    said = []
+    warn_of_converting(said.append, 10_000_000)
+    assert said == []
+    warn_of_converting(said.append, 300_000_000)
+    assert "1.5 GB of memory are free; a first build takes some 1.7 GB" in said[0]
 
 
 def test_every_format_says_what_it_takes():

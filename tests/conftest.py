@@ -5,7 +5,7 @@ import os
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import pytest
-from support import DATA, Said, drawing
+from support import DATA, Held, Said, drawing
 
 # What `make test-quick` leaves out: files whose tests take half a minute and more.
 SLOW = """
@@ -34,10 +34,8 @@ def own_cache(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def data():
-    """The folder of real photos and weights, which is no part of the project."""
-    if not DATA.is_dir():
-        pytest.skip(f"the real photos and weights are not at {DATA}; POCKETKNN_DATA names another")
-    return DATA
+    """The folder of real photos and weights."""
+    return Held(DATA)
 
 
 @pytest.fixture(scope="session")

@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 from pocketknn.builder.choices.metrics import METRICS
 from pocketknn.builder.choices.searches import SEARCHES
 from pocketknn.builder.errors import InputError
 from pocketknn.builder.spec import STORES, Spec
-from pocketknn.builder.system import container
+from pocketknn.builder.system.free_memory import check_free, free_memory, told
 
 _BROADCAST_LIMIT = 1 << 28  # bytes of the differences to all references, which a phone must hold
 _SCANNED = 64 * 5  # bytes of a reference in the narrowest scan, in float32 and as codes
 _CONVERTING = 1.4e9  # bytes at the peak of a build that makes its templates, 1.35 measured
-# In each version: the limit, what is used of it, and what of that is only files read lately.
-_FILES = {
-    2: ("memory.max", "memory.current", "inactive_file"),
-    1: ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"),
-}
 
 
 def check_room(spec: Spec, n: int, d: int, *, held: bool = False) -> None:
@@ -43,12 +38,9 @@ def check_room(spec: Spec, n: int, d: int, *, held: bool = False) -> None:
     # Principal components are found in float64; what tells classes apart, some rows at a time.
     each += 8 * d if spec.projection == "pca" else 0
     each += _SCANNED if spec.search in SEARCHES and SEARCHES[spec.search].SCANS else 0
-    free = free_memory()
-    if n * each > free:
-        raise InputError(
-            f"{n:,} references of {d} values take at least {_told(n * each)} of memory, and"
-            f" {_told(free)} are free; take fewer photos, or a machine with more"
-        )
+    check_free(
+        f"{n:,} references of {d} values", n * each, "take fewer photos, or a machine with more"
+    )
 
 
 def check_differences(metric: str, n: int, r: int) -> None:
@@ -63,38 +55,16 @@ def check_differences(metric: str, n: int, r: int) -> None:
     )
 
 
-def warn_of_converting(note: Callable[[str], None]) -> None:
-    """Say that a first build, which converts, may be ended by the system for want of memory."""
-    if (free := free_memory()) < _CONVERTING:
+def warn_of_converting(note: Callable[[str], None], held: int) -> None:
+    """Say that a first build, which converts, may be ended by the system for want of memory.
+
+    Args:
+        note: called with the line.
+        held: bytes of embeddings that are still to be held beside it.
+    """
+    needed = _CONVERTING + held
+    if (free := free_memory()) < needed:
         note(
-            f"warning: {_told(free)} of memory are free; a first build takes some"
-            f" {_told(_CONVERTING)} to convert, and systems end what takes more than there is"
+            f"warning: {told(free)} of memory are free; a first build takes some"
+            f" {told(needed)} to convert, and systems end what takes more than there is"
         )
-
-
-def free_memory() -> int:
-    """Bytes that this process may still take: what the machine has, and its container allows."""
-    import psutil
-
-    machine = int(psutil.virtual_memory().available + psutil.swap_memory().free)
-    return min([machine, *_allowed()])
-
-
-def _told(size: float) -> str:
-    """Bytes in words."""
-    return f"{size / 1e9:,.1f} GB" if size >= 1e8 else f"{size / 1e6:.1f} MB"
-
-
-def _allowed() -> Iterator[int]:
-    """Bytes that are left of each limit of a control group that this process is in, if any."""
-    for folder, version in container.folders("memory"):
-        limit, used, files = _FILES[version]
-        try:
-            most = int((folder / limit).read_text("ascii"))  # "max" where there is none
-            taken = int((folder / used).read_text("ascii"))
-            said = dict(
-                line.split() for line in (folder / "memory.stat").read_text("ascii").splitlines()
-            )
-            yield max(most - taken + int(said.get(files, 0)), 0)
-        except (OSError, ValueError):
-            continue

@@ -312,13 +312,17 @@ class References(Columns):
         parquet.write(path, self)
 
     @classmethod
-    def load(cls, path: Path | str) -> References:
+    def load(cls, path: Path | str, *, vectors: bool = True) -> References:
         """Read what `save` wrote, of this version or an earlier one, which noted no checksum.
 
+        Args:
+            path: the file.
+            vectors: hold them; else all of them are zeros, which take no memory.
+
         Raises:
-            InputError: the file is no table of references, or is damaged.
+            InputError: the file is no table of references, is damaged or does not fit into memory.
         """
-        return parquet.read(path, cls.of)
+        return parquet.read(path, cls.of, vectors=vectors)
 
     @staticmethod
     def origin(path: Path | str) -> Provenance | None:

@@ -20,6 +20,7 @@ from pocketknn.builder.knn.projected import space_of
 from pocketknn.builder.knn.projection.pca import Projection
 from pocketknn.builder.references.match import OF_PICTURE
 from pocketknn.builder.references.references import References
+from pocketknn.builder.system.free_memory import check_free
 from pocketknn.export.formats.files import format_of
 from pocketknn.export.formats.storage.slots import Slots
 from pocketknn.export.formats.table import FORMATS
@@ -66,7 +67,8 @@ def open_artefact(path: Path) -> Opened:
     what is compared, and no longer what the backbone gave.
 
     Raises:
-        InputError: no such file, none of ours, damaged, or of a kind that cannot be read back.
+        InputError: no such file, none of ours, damaged, of a kind that cannot be read back, or with
+            more references than fit into memory.
     """
     name = format_of(path)
     metadata = metadata_of(path, checked=True)
@@ -82,6 +84,7 @@ def open_artefact(path: Path) -> Opened:
         )
     if name not in manifest["precision"]:
         raise InputError(f"the manifest of {path.name} is broken: it names no precision of {name}")
+    _check_room(path, manifest)
     with understood(path):
         places = Slots(**metadata.slots)
         held = FORMATS[name].constants(path, places)
@@ -118,6 +121,17 @@ def understood(path: Path) -> Iterator[None]:
             f"{path.name} does not say where its references lie: an earlier version wrote it, or"
             " it holds too few of them for its metric; build it anew"
         ) from error
+
+
+def _check_room(path: Path, manifest: Mapping[str, Any]) -> None:
+    """Refuse a file whose references do not fit into memory; see `_fit` for what they take."""
+    n, d = manifest["references"]["count"], manifest["references"]["dim"]
+    if manifest["projection"]:
+        each = 8 * d + 4 * d  # brought back in float64
+    else:
+        each = 4 * d * (2 if METRICS[manifest["metric"]].SPARE else 1)
+    size = f"{n:,} references of {d} values in {path.name}"
+    check_free(f"the {size}", n * each, "take a machine with more")
 
 
 def _projection(

@@ -104,7 +104,8 @@ def _of_photos(
     watch.step("loading the backbone", None)
     backbone = load_backbone(spec, cache)
     check_room(spec, len(found), backbone.dim)
-    warn_of_converting(watch.note)
+    # The embeddings, and the matrix that is made of them.
+    warn_of_converting(watch.note, 2 * 4 * len(found) * backbone.dim)
     if request.fewer is None:
         check_size(formats, len(found), backbone.dim, spec)
     watch.step("embedding", len(found) + len(others))
@@ -146,8 +147,8 @@ def _of_references(
     if request.cluster is not None:
         raise InputError(f"{place} is embedded already; leave out --engine ray")
     references = read_collection(place, request.selection.classes())
+    warn_of_converting(watch.note, references.vectors.nbytes)
     check_occasions(references)
-    warn_of_converting(watch.note)
     others = _strangers(request, watch)
     watch.step("loading the backbone", 1)
     backbone = backbone_of(references, request.spec, cache)

@@ -13,10 +13,11 @@ import pytest
 from packaging.markers import default_environment
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
-from support import ROOT, drawing, plain
+from support import ROOT, Held, drawing, plain
 
 from pocketknn.builder import References
 from pocketknn.builder.errors import InputError
+from pocketknn.builder.knn.memory import warn_of_converting
 from pocketknn.builder.system import swap
 from pocketknn.export import export
 from pocketknn.export.cli.console import text
@@ -94,6 +95,15 @@ def test_the_light_list_is_all_that_is_needed_but_the_converters():
     lines = (ROOT / "light.txt").read_text("utf-8").splitlines()
     light = {str(Requirement(line)) for line in lines if not line.startswith("#")}
     assert light == {str(one) for one in of_users() if one.name not in CONVERTERS}
+
+
+def test_real_photos_that_are_not_there_skip_their_test(tmp_path):
+    (tmp_path / "ml5").mkdir()
+    held = Held(tmp_path) / "ml5"
+    with pytest.raises(pytest.skip.Exception, match="POCKETKNN_DATA names another"):
+        held / "saved.json"
+    with pytest.raises(pytest.skip.Exception):
+        Held(tmp_path / "none") / "flowers"
 
 
 # what is said ------------------------------------------------------------------------------------
@@ -257,6 +267,15 @@ def test_little_memory_for_a_first_build_is_said(pocketknn, photos, tmp_path, mo
     said = pocketknn("build", photos, *out)
     assert said.code == 0
     assert "warning: 0.6 GB of memory are free; a first build takes some 1.4 GB" in said.err
+
+
+def test_embeddings_count_with_what_a_first_build_takes(monkeypatch):
+    monkeypatch.setattr("pocketknn.builder.knn.memory.free_memory", lambda: 1_500_000_000)
+    said = []
+    warn_of_converting(said.append, 10_000_000)
+    assert said == []
+    warn_of_converting(said.append, 300_000_000)
+    assert "1.5 GB of memory are free; a first build takes some 1.7 GB" in said[0]
 
 
 def test_every_format_says_what_it_takes():

@@ -31,15 +31,19 @@ def located(file: Path) -> Path:
     return path
 
 
-def opened(file: Path) -> builder.References:
+def opened(file: Path, *, vectors: bool = True) -> builder.References:
     """The references of a `.parquet`, an ml5 `.json` or a build's folder.
 
+    Args:
+        file: the file or the folder.
+        vectors: hold those of a `.parquet`, which are zeros otherwise.
+
     Raises:
-        InputError: it holds none.
+        InputError: it holds none, or does not fit into memory.
     """
     from pocketknn.builder.references.files import read_collection
 
-    return read_collection(located(file))
+    return read_collection(located(file), vectors=vectors)
 
 
 def opened_for(out: Path, file: Path, force: bool) -> builder.References:

@@ -25,7 +25,7 @@ def list_(
     as_json: Json = False,
 ) -> None:
     """Say what a file holds: classes, targets, backbone, copies."""
-    refs = opened(file)
+    refs = opened(file, vectors=False)
     if as_json:
         say_json(_facts(refs, rows))
     elif rows:

@@ -7,13 +7,17 @@ from types import SimpleNamespace
 import numpy as np
 import psutil
 import pytest
+from support import input_error
 
 from pocketknn.builder import InputError, References, Spec, embed, find, load_backbone
 from pocketknn.builder.backbones.engines import engine
 from pocketknn.builder.knn import memory
 from pocketknn.builder.knn.memory import check_room
 from pocketknn.builder.knn.resolve import fit
+from pocketknn.builder.references import ml5_json, parquet
 from pocketknn.builder.system import container
+from pocketknn.export import export
+from pocketknn.export.manifest.read_back import open_artefact
 
 N, D = 4000, 256
 CHOICES = {
@@ -173,3 +177,70 @@ def test_a_smaller_store_may_fit_where_a_larger_one_does_not(free):
     fit(Spec(backbone="vector", references_precision="int8", recall=0.1), references)
     with pytest.raises(InputError, match=r"^4,000 references of 256 values take at least"):
         fit(Spec(backbone="vector"), references)
+
+
+@pytest.fixture
+def kept(tmp_path):
+    """Kept references, and what their vectors take."""
+    references = References.of(
+        np.random.default_rng(0).gamma(0.5, size=(N, D)), [f"class {i % 3}" for i in range(N)]
+    )
+    references.save(tmp_path / "kept.parquet")
+    return tmp_path / "kept.parquet", 4 * N * D
+
+
+def test_references_that_are_kept_are_refused_before_they_are_read(kept, pocketknn, free, tmp_path):
+    path, size = kept
+    free(size)
+    for words in (("build", path, "-o", tmp_path / "out"), ("tune", path)):
+        said = pocketknn(*words)
+        assert (said.code, said.err.count("\n")) == (2, 1 + said.err.count("warning")), said.err
+        assert f"{path}: 4,000 references of 256 values take at least 5.1 MB of memory" in said.err
+    with input_error("references-too-large", "4.1 MB are free"):
+        References.load(path)
+    assert pocketknn("refs", "list", path).code == 0, "which needs no vectors"
+
+
+def test_values_of_ml5_are_refused_before_they_are_read(kept, pocketknn, free, tmp_path):
+    path, size = tmp_path / "kept.json", kept[1]
+    assert pocketknn("refs", "export", kept[0], "-o", path).code == 0
+    file = path.stat().st_size
+    for most in (file, 3 * file):  # by its size, and by what is in it
+        free(most)
+        with input_error("references-too-large", f"the values of {path} take at least"):
+            ml5_json.read(path)
+    free(100 * size)
+    assert len(ml5_json.read(path)) == N
+
+
+def test_references_of_a_model_are_refused_before_they_are_read(tmp_path, free):
+    references = References.of(np.random.default_rng(0).standard_normal((40, 16)))
+    spec = Spec(backbone="vector", metric="euclidean")
+    export(spec, references, None, tmp_path / "out", formats=["onnx"])
+    free(2 * 4 * 40 * 16 - 1)
+    with input_error("references-too-large", "the 40 references of 16 values in model.onnx take"):
+        open_artefact(tmp_path / "out" / "model.onnx")
+    free(10**9)
+    assert len(open_artefact(tmp_path / "out" / "model.onnx").fit.references) == 40
+
+
+def test_kept_references_are_read_without_a_copy_and_listed_without_vectors(kept, monkeypatch):
+    path, size = kept
+    monkeypatch.setattr(parquet, "_AT_ONCE", 50 * D)
+    for vectors, least, most in ((True, 1, 1.6), (False, 0, 0.7)):
+        tracemalloc.start()
+        found = References.load(path, vectors=vectors)
+        _, peak = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        assert found.vectors.shape == (N, D)
+        assert least * size <= peak <= most * size, peak / size
+
+
+def test_listing_still_notices_damage(kept, pocketknn):
+    path, _ = kept
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 0x10  # within the vectors
+    path.write_bytes(content)
+    said = pocketknn("refs", "list", path)
+    assert said.code == 2
+    assert said.err.count("\n") == 1

@@ -9,6 +9,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from pocketknn.builder import InputError
 from pocketknn.builder.system import atomic_file, swap
@@ -316,7 +317,11 @@ def test_a_build_killed_in_the_swap_loses_nothing(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "name", ["digits/mine/x.png", "digits/references/0/more.txt", "bundled/x", "roses/1.jpg"]
+    "name",
+    [
+        *("digits/mine/x.png", "digits/references/0/more.txt", "bundled/x", "roses/1.jpg"),
+        *("digits/held-out/0/0304.png", "digits/references/0/0000.png"),
+    ],
 )
 def test_the_demo_writes_over_nothing_of_others(tmp_path, pocketknn, name):
     (tmp_path / name).parent.mkdir(parents=True)
@@ -329,6 +334,14 @@ def test_the_demo_writes_over_nothing_of_others(tmp_path, pocketknn, name):
 
 def test_the_demo_finds_its_own_digits_again(tmp_path):
     first = write_digits(tmp_path / "digits")
+    one = first[1] / "0" / "0304.png"
+    before = one.stat().st_mtime_ns
+    assert write_digits(tmp_path / "digits") == first
+    assert one.stat().st_mtime_ns == before
+    Image.new("L", (8, 8)).save(one)
+    with pytest.raises(InputError, match=r"digits/held-out/0/0304.png, which is no digit"):
+        write_digits(tmp_path / "digits")
+    one.unlink()
     assert write_digits(tmp_path / "digits") == first
     (tmp_path / "digits" / "notes.txt").touch()
     with pytest.raises(InputError, match=r"digits/notes.txt, which is no digit"):

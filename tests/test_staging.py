@@ -175,6 +175,7 @@ def test_a_file_takes_the_place_of_a_file(tmp_path):
         "__pycache__/mine.py",
         ".DS_Store/mine.txt",
         "snippets/Thumbs.db/keep.txt",
+        "report.html",
     ],
 )
 def test_what_people_put_into_a_build_is_not_replaced(tmp_path, name):
@@ -195,6 +196,7 @@ def test_what_systems_and_builds_write_is_replaced(tmp_path):
     (out / "snippets/classify.py").write_text("as a build writes it")
     (out / "snippets/__pycache__/classify.cpython-311.pyc").touch()
     (out / ".DS_Store").touch()
+    (out / "report.html").write_text("<title>Model report: 12 references</title>")
     check_free(out, force=True)
 
 

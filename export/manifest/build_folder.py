@@ -8,11 +8,19 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from pocketknn.builder.errors import InputError
-from pocketknn.builder.photos.readers import is_within
+from pocketknn.builder.photos.readers import is_within, read_file
 from pocketknn.builder.system.atomic_file import NEW, replacing, workplace
 from pocketknn.export.formats.files import format_of
 from pocketknn.export.formats.table import FORMATS, SNIPPETS
-from pocketknn.export.output.names import GOLDEN, GOLDEN_NAMES, MODEL, OWN, UNLISTED
+from pocketknn.export.output.names import (
+    GOLDEN,
+    GOLDEN_NAMES,
+    MODEL,
+    OWN,
+    REPORT,
+    REPORT_TITLE,
+    UNLISTED,
+)
 from pocketknn.export.output.names import SNIPPETS as FOLDER
 from pocketknn.export.output.new_file import check_place
 
@@ -39,8 +47,18 @@ def foreign(out: Path) -> str:
     ours = {name: name in _FOLDERS for name in listed | UNLISTED}
     for folder, names in _FOLDERS.items():
         ours |= {f"{folder}/{name}": is_folder for name, is_folder in names.items()}
+    if (out / REPORT).is_file() and not _is_report(out / REPORT):
+        return f"a {REPORT} that no build wrote"
     name = _other_than(ours, out)
     return name and repr(name)
+
+
+def _is_report(path: Path) -> bool:
+    """Whether a page is a report, which no manifest lists, as it is written anew."""
+    try:
+        return f"<title>{REPORT_TITLE}".encode() in read_file(path)
+    except OSError:
+        return False
 
 
 def foreign_in_package(path: Path) -> str:

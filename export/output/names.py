@@ -6,6 +6,7 @@ MODEL = "model"  # all artefacts, before their suffix
 MANIFEST, TABLE, LABELS = "manifest.json", "references.csv", "labels.txt"
 PARITY, REFERENCES = "parity.json", "references.parquet"
 REPORT = "report.html"  # measures this machine too, and is written anew: no part of the manifest
+REPORT_TITLE = "Model report"  # how its title begins, by which it is known as ours
 GOLDEN, SNIPPETS = "golden", "snippets"  # folders: a test for devices, and code for apps
 GOLDEN_NAMES = ("golden.json", *(f"{number}.png" for number in range(6)))
 UNLISTED = {MANIFEST, PARITY, REPORT}  # the manifest's list of files is without these

@@ -153,7 +153,6 @@ def _smallest(
     assert request.within
     draw = np.random.default_rng(found.spec.seed).permutation(len(judging))[:_SAMPLE]
     sample = [judging[row] for row in sorted(map(int, draw))]
-    watch.step("measuring smaller variants", None)
     variants = budget.measure(
         found.spec,
         found.references,
@@ -165,7 +164,8 @@ def _smallest(
         formats=formats,
         options=request.options,
         cache=cache,
-        progress=lambda variant: watch.done(1),
+        begin=lambda count: watch.step("measuring smaller variants", count),
+        progress=lambda: watch.done(1),
     )
     watch.variants(variants, len(sample))
     for precision, why in budget.refused(formats, request.options).items():

@@ -14,7 +14,7 @@ from pocketknn.builder.knn.resolve import fit
 from pocketknn.builder.photos.photo import Photo
 from pocketknn.builder.references.references import References
 from pocketknn.export.manifest.metadata import manifest_of, spec_of
-from pocketknn.export.output.names import REFERENCES, REPORT
+from pocketknn.export.output.names import REFERENCES, REPORT, REPORT_TITLE
 from pocketknn.export.report.html import page, thumbnails
 from pocketknn.export.report.sections import (
     accuracy,
@@ -62,7 +62,7 @@ def write_report(folder: Path, study: Study) -> Path:
     crop = study.manifest["input"].get("crop", "center")
     made = thumbnails.make(_wanted(study, sections), study.photo_of, crop, kept)
     count = study.manifest["references"]["count"]
-    title = f"Model report: {plural(count, 'reference')}"
+    title = f"{REPORT_TITLE}: {plural(count, 'reference')}"
     html = page.render(title, study.manifest["description"], sections, made)
     page.write(path, page.with_added(html, path))
     return path

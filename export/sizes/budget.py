@@ -103,7 +103,8 @@ def measure(
     formats: Sequence[str],
     options: Options,
     cache: Cache | None = USUAL,
-    progress: Callable[[Variant], None] = lambda variant: None,
+    begin: Callable[[int], None] = lambda count: None,
+    progress: Callable[[], None] = lambda: None,
 ) -> list[Variant]:
     """Write and run every variant, the largest first.
 
@@ -118,7 +119,8 @@ def measure(
         formats: which files count; Keras' does not.
         options: how files are written; a `precision` in it is kept.
         cache: templates that were made before are taken from it; None takes none.
-        progress: called with each variant.
+        begin: called with the number of variants.
+        progress: called when one of them is done, or turns out to be none.
 
     Raises:
         InputError: there is no format for a device, or there are no more references than k.
@@ -139,11 +141,14 @@ def measure(
         calibration = test_inputs.noise(backbone.size, seed=spec.seed + 1)
     best = _accuracy(plain, wanted, rows) if reached is not None else 0.0
     found = []
-    for precise, projection in _variants(plain, formats, options):
+    variants = list(_variants(plain, formats, options))
+    begin(len(variants))
+    for precise, projection in variants:
         one = replace(spec, projection=projection, pca=None, whiten=None)
         try:
             fitted = fit(replace(one, reject=None, k=k + 1), references)
         except InputError:  # its search finds too few of the neighbours: it is no variant
+            progress()
             continue
         given = replace(options, precision=precise)
         sizes, accuracies, agreements = [], [], []
@@ -178,7 +183,7 @@ def measure(
                 good=lost <= budget.loss + 1e-9 and agreement >= budget.agreement,
             )
         )
-        progress(found[-1])
+        progress()
     return found
 
 

@@ -72,7 +72,7 @@ def demo(
 def write_digits(folder: Path) -> tuple[Path, Path]:
     """Write the 1,797 digits as PNG files, one folder per class; 80 % and 20 % of each class.
 
-    Those of an earlier demo may be there.
+    Those of an earlier demo may be there, and are left as they are.
 
     Raises:
         InputError: something else is.
@@ -82,20 +82,35 @@ def write_digits(folder: Path) -> tuple[Path, Path]:
     from sklearn.datasets import load_digits
     from sklearn.model_selection import train_test_split
 
+    from pocketknn.builder.photos.photo import PictureError
+    from pocketknn.builder.photos.pixels.decode import decode
+    from pocketknn.builder.photos.readers import read_file
+
     digits = load_digits()
     numbers = range(len(digits.target))
     kept, _ = train_test_split(numbers, test_size=0.2, random_state=0, stratify=digits.target)
     references, held_out = folder / "references", folder / "held-out"
+    drawings = (digits.images * (255 / 16)).round().astype(np.uint8)
     files = {
         (references if number in kept else held_out) / str(label) / f"{number:04}.png": drawing
-        for number, label, drawing in zip(numbers, digits.target, digits.images, strict=True)
+        for number, label, drawing in zip(numbers, digits.target, drawings, strict=True)
     }
-    if foreign := {path for path in folder.rglob("*") if not path.is_dir()} - files.keys():
-        name = min(foreign).relative_to(folder.parent)
+
+    def is_digit(path: Path) -> bool:
+        """By its pixels, as other versions of Pillow write other bytes."""
+        try:
+            seen = np.asarray(decode(read_file(path)))
+        except (OSError, PictureError):
+            return False
+        return path in files and np.array_equal(seen, np.dstack([files[path]] * 3))
+
+    there = {path for path in folder.rglob("*") if not path.is_dir()}
+    if foreign := [path for path in sorted(there) if not is_digit(path)]:
+        name = foreign[0].relative_to(folder.parent)
         raise InputError(f"{folder.parent} holds {name}, which is no digit; name another folder")
-    for path, drawing in files.items():
+    for path in files.keys() - there:
         path.parent.mkdir(parents=True, exist_ok=True)
-        Image.fromarray((drawing * (255 / 16)).round().astype(np.uint8)).save(path)
+        Image.fromarray(files[path]).save(path)
     return references, held_out
 
 

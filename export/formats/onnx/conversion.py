@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     import onnx
 
 OPSET = 17
+_COUNTED = re.compile(r"__\d+")  # in names that tf2onnx makes up
 _TABLES = re.compile(r"pocketknn(_\d+)?/(references|scan)")  # names of the search's nodes
 
 
@@ -102,8 +103,10 @@ def canonical(graph: onnx.GraphProto) -> None:
     """One order and one name for each node and constant, however tf2onnx came by them.
 
     tf2onnx keeps any one of several equal nodes, under its own name, and orders them by sets of
-    names, which differ from process to process. A node that reads a table of weights keeps its
-    name, others are numbered; a value is named after its node, a constant after its first use.
+    names, which differ from process to process; a name of its own making ends in a number that goes
+    on from one conversion to the next. A node that reads a table of weights keeps the name that it
+    has in TensorFlow, others are numbered; a value is named after its node, a constant after its
+    first use.
     """
     graph.ClearField("doc_string")  # the number of the function that was converted
     nodes = _from_the_outputs(graph)
@@ -111,7 +114,7 @@ def canonical(graph: onnx.GraphProto) -> None:
     tables = {name for name, tensor in constants.items() if len(tensor.dims) > 1}
     names = {value.name: value.name for value in (*graph.input, *graph.output)}
     for number, node in enumerate(nodes):
-        if not tables.intersection(node.input):
+        if not tables.intersection(node.input) or _COUNTED.search(node.name):
             node.name = f"{node.op_type}_{number}"
         for place, name in enumerate(node.input):
             if name in constants:

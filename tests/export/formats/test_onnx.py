@@ -226,3 +226,16 @@ def test_whatever_order_tf2onnx_chose_a_graph_is_written_in_one(choices, tmp_pat
     for graph in graphs:
         canonical(graph)
     assert graphs[0] == graphs[1] == graphs[2]
+
+
+def test_what_a_process_converted_before_is_not_in_a_file(photos, small_net, tmp_path):
+    """tf2onnx makes up names of convolutions with a number that counts on, as Conv__382."""
+    content = photo_case(photos, small_net).convert("onnx", tmp_path / "m.onnx").read_bytes()
+    graphs = [onnx.ModelProto.FromString(content).graph for _ in range(2)]
+    for start, graph in zip((382, 1084), graphs, strict=True):
+        convolutions = [node for node in graph.node if node.op_type == "Conv"]
+        assert len(convolutions) > 1
+        for number, node in enumerate(convolutions):
+            node.name = f"Conv__{start + number}"
+        canonical(graph)
+    assert graphs[0] == graphs[1]

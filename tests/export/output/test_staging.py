@@ -9,6 +9,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from PIL import Image
 from support import TESTS
 
 from pocketknn.builder import InputError
@@ -175,6 +176,7 @@ def test_a_file_takes_the_place_of_a_file(tmp_path):
         "__pycache__/mine.py",
         ".DS_Store/mine.txt",
         "snippets/Thumbs.db/keep.txt",
+        "report.html",
     ],
 )
 def test_what_people_put_into_a_build_is_not_replaced(tmp_path, name):
@@ -195,6 +197,7 @@ def test_what_systems_and_builds_write_is_replaced(tmp_path):
     (out / "snippets/classify.py").write_text("as a build writes it")
     (out / "snippets/__pycache__/classify.cpython-311.pyc").touch()
     (out / ".DS_Store").touch()
+    (out / "report.html").write_text("<title>Model report: 12 references</title>")
     check_free(out, force=True)
 
 
@@ -317,7 +320,11 @@ def test_a_build_killed_in_the_swap_loses_nothing(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "name", ["digits/mine/x.png", "digits/references/0/more.txt", "bundled/x", "roses/1.jpg"]
+    "name",
+    [
+        *("digits/mine/x.png", "digits/references/0/more.txt", "bundled/x", "roses/1.jpg"),
+        *("digits/held-out/0/0304.png", "digits/references/0/0000.png"),
+    ],
 )
 def test_the_demo_writes_over_nothing_of_others(tmp_path, pocketknn, name):
     (tmp_path / name).parent.mkdir(parents=True)
@@ -330,6 +337,14 @@ def test_the_demo_writes_over_nothing_of_others(tmp_path, pocketknn, name):
 
 def test_the_demo_finds_its_own_digits_again(tmp_path):
     first = write_digits(tmp_path / "digits")
+    one = first[1] / "0" / "0304.png"
+    before = one.stat().st_mtime_ns
+    assert write_digits(tmp_path / "digits") == first
+    assert one.stat().st_mtime_ns == before
+    Image.new("L", (8, 8)).save(one)
+    with pytest.raises(InputError, match=r"digits/held-out/0/0304.png, which is no digit"):
+        write_digits(tmp_path / "digits")
+    one.unlink()
     assert write_digits(tmp_path / "digits") == first
     (tmp_path / "digits" / "notes.txt").touch()
     with pytest.raises(InputError, match=r"digits/notes.txt, which is no digit"):

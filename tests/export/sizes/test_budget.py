@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 from support import PLAIN
 
-from pocketknn.builder import InputError
+from pocketknn.builder import InputError, Spec
 from pocketknn.export.cli.options import parse_bytes
+from pocketknn.export.pipeline.build import build
+from pocketknn.export.pipeline.request import Request, Selection, Watch
 from pocketknn.export.sizes import budget
 from pocketknn.export.sizes.budget import Budget, Variant, smallest
 
@@ -112,3 +114,26 @@ def test_a_backbone_without_weights_has_nothing_to_make_smaller(pocketknn, photo
     assert said.code == 0, said.err
     parity = json.loads((tmp_path / "out" / "parity.json").read_text())
     assert {one["agrees"] for one in parity.values()} == {True}
+
+
+def test_as_many_variants_are_counted_as_there_are(photos, tmp_path):
+    """A step of its own, or they would be counted on top of the photos before them."""
+    told = []
+
+    def step(name, total):
+        if total is not None:
+            told.append([name, total, 0])
+
+    def done(count):
+        told[-1][2] += count
+
+    request = Request(
+        selection=Selection(photos=photos),
+        spec=Spec(backbone="pixels", k=3),
+        formats=("onnx",),
+        within=Budget(bytes=1_000_000, loss=0.9, agreement=0.1),
+    )
+    build(request, tmp_path / "out", watch=Watch(step=step, done=done))
+    counts = {name: (done, total) for name, total, done in told}
+    assert counts["measuring smaller variants"][0] > 0
+    assert all(done == total for done, total in counts.values()), counts

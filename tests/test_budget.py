@@ -4,7 +4,7 @@ import json
 
 import numpy as np
 import pytest
-from conftest import PLAIN
+from conftest import PLAIN, input_error
 
 from pocketknn.builder import InputError
 from pocketknn.export.cli.options import parse_bytes
@@ -22,7 +22,7 @@ def test_sizes_as_people_write_them(text, expected):
 
 @pytest.mark.parametrize("text", ["", "MB", "2", "2000000", "2 GB", "-1MB", "2MB or so"])
 def test_what_is_no_size(text):
-    with pytest.raises(InputError, match="with its unit, such as 2MB"):
+    with input_error("bad-size", repr(text)):
         parse_bytes(text)
 
 
@@ -86,13 +86,13 @@ def test_what_is_measured_of_a_variant_is_kept_nowhere(
     assert len(list((tmp_path / "cache" / "templates").iterdir())) == 1
     assert "int8 was not tried" in said.out
     assert "float16" in said.out
-    assert "loses of 6 of the photos" in said.out
+    assert "on a sample of 6 photos" in said.out
 
 
 @pytest.mark.parametrize(
     ("more", "message"),
     [
-        (["--budget", "small"], "with its unit, such as 2MB or 500KB, not as 'small'"),
+        (["--budget", "small"], "[bad-size]"),
         (["--budget", "1KB", "--formats", "keras"], "name a format besides keras"),
         (["--budget", "1KB", "--loss", "2"], "the loss is a share"),
         (["--budget", "1KB", "--k", "12"], "needs more than k references"),

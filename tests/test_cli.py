@@ -229,7 +229,7 @@ def test_one_class_builds_with_a_warning(photos, pocketknn, tmp_path):
     (tmp_path / "photos/apple").symlink_to(photos / "apple")
     said = pocketknn(*quick(tmp_path / "photos", tmp_path / "out"))
     assert said.code == 0
-    assert "warning: there is one class only" in said.out
+    assert "warning: there is only one class" in said.out
 
 
 @pytest.fixture

@@ -261,7 +261,7 @@ def test_what_others_made_is_not_replaced(builds, pocketknn, tmp_path):
     (foreign / "work.txt").write_text("of years")
     said = pocketknn("edit", path, "--remove-class", "apple", "--out", foreign, "--force")
     assert said.code == 2
-    assert "is not ours" in said.err
+    assert "[foreign-file]" in said.err
     assert (foreign / "work.txt").exists()
 
 

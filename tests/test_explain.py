@@ -183,7 +183,7 @@ def test_the_command_says_and_draws_it(pocketknn, spots, built, tmp_path, monkey
     )
     assert "3 of the neighbours' pictures are not in" in lost.out
     named = pocketknn("explain", built, spots / "query.png", "-o", "one.svg")
-    assert "--photos PHOTOS" in named.out
+    assert "add --photos" in named.out
     assert (tmp_path / "one.svg").read_text().count("<svg") == 1
 
 

@@ -11,8 +11,8 @@ _RANKS = (("upper left", "top", "upper right"), ("left", "middle", "right"))
 _REGIONS = (*_RANKS, ("lower left", "bottom", "lower right"))
 
 
-def said(found: Explanation) -> list[str]:
-    """What an explanation says, a line each."""
+def sentences(found: Explanation) -> list[str]:
+    """An explanation, line by line."""
     lines = [f"nearest reference: {found.near[0].name}"]
     for one in found.maps:
         lines.append(f"{titled(one)}: {number(one, one.plain)}{_extremes(found, one)}")
@@ -22,13 +22,13 @@ def said(found: Explanation) -> list[str]:
 
 
 def titled(one: Occlusion) -> str:
-    """What a map's number is: "vote for tulips"."""
-    said = {"vote": f"vote for {one.of}", "score": "score of the nearest reference"}
-    return said.get(one.what, one.of)
+    """The title of a map: "vote for tulips"."""
+    titles = {"vote": f"vote for {one.of}", "score": "score of the nearest reference"}
+    return titles.get(one.what, one.of)
 
 
 def number(one: Occlusion, value: float) -> str:
-    """A vote as a percentage, anything else with three or four digits."""
+    """A vote as a percentage, anything else to three or four digits."""
     if one.what == "vote":
         return f"{value:.0%}"
     return f"{value:.3f}" if one.what == "score" else f"{value:.4g}"
@@ -42,7 +42,7 @@ def region(found: Explanation, place: tuple[int, int]) -> str:
 
 
 def as_json(found: Explanation) -> dict[str, Any]:
-    """All but the picture itself, for machines."""
+    """Everything but the picture, for programs."""
     return {
         "size": found.patches.size,
         "patch": found.patches.side,
@@ -66,7 +66,7 @@ def as_json(found: Explanation) -> dict[str, Any]:
 
 
 def _extremes(found: Explanation, one: Occlusion) -> str:
-    """What the number falls to, and to what it rises."""
+    """How far the number falls and rises."""
     words = []
     for place, change in ((one.worst, "falls"), (one.best, "rises")):
         if place is not None:

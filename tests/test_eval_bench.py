@@ -78,7 +78,7 @@ def test_photos_of_classes_that_the_model_does_not_know_are_told(pocketknn, wide
     for more in ([], ["--shift"]):
         said = pocketknn("eval", built / "model.onnx", tmp_path, *more)
         assert said.code == 0, said.err
-        told = "4 of the photos are of classes that the model does not know: 'Blue', 'green'; each"
+        told = "4 of the photos are in classes the model does not know: 'Blue', 'green'; each"
         assert told in said.out
     (row,) = json.loads(pocketknn("eval", built / "model.onnx", tmp_path, "--json").out)
     assert row["foreign"] == 4

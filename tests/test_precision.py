@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from conftest import photo_case, vector_case
+from conftest import input_error, photo_case, vector_case
 
 from pocketknn.builder import InputError
 from pocketknn.builder.knn import exact
@@ -161,7 +161,7 @@ def test_files_that_end_before_the_top_k(choices, tmp_path):
     assert np.argsort(-scores[0], kind="stable")[:5].tolist() == found.indices[0].tolist()
     by_hand = exact.scores(embedding, case.fit.space.rows, case.spec.metric)
     assert np.argsort(-by_hand[0], kind="stable")[:5].tolist() == found.indices[0].tolist()
-    with pytest.raises(InputError, match=r"model-scores.tflite answers with scores only"):
+    with input_error("no-top-k", "model-scores.tflite", "scores"):
         load(tmp_path / "out" / "model-scores.tflite")
 
 

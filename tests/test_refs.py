@@ -302,9 +302,7 @@ def test_a_backbone_of_ones_own_may_lie_elsewhere(photos, more, refs, refused, n
         keras.Model(image, out).save(tmp_path / f"{name}.keras")
     start = tmp_path / "start.parquet"
     refs("new", photos, "-o", start, "--backbone", tmp_path / "own.keras")
-    assert "comes from own.keras; say where that is with --backbone FILE" in refused(
-        "add", start, more, "-o", new
-    )
+    assert "[backbone-missing]" in refused("add", start, more, "-o", new)
     line = refused("add", start, more, "-o", new, "--backbone", tmp_path / "other.keras")
     assert "the references come from another backbone" in line
     refs("add", start, more, "-o", new, "--backbone", tmp_path / "renamed.keras")
@@ -384,7 +382,7 @@ def test_names_that_hold_an_equals_sign(refs, refused, new, tmp_path):
     assert References.load(new).labels == ("a", "a=b", "x=y", "=")
     new.unlink()
     line = refused("relabel", start, "-o", new, "a=b=c")
-    assert "'a=b=c' may rename 'a' to 'b=c' or 'a=b' to 'c'; say --class OLD --to NEW" in line
+    assert "'a=b=c' may rename 'a' to 'b=c' or 'a=b' to 'c'; use --class OLD --to NEW" in line
     refs("relabel", start, "-o", new, "--class", "a=b", "--to", "c")
     assert References.load(new).labels == ("a", "c", "c=d", "e")
 
@@ -584,8 +582,8 @@ def test_a_place_that_cannot_be_written(file, built, photos, more, refused, tmp_
     assert "must end in .parquet" in remove(tmp_path / "new")
     assert "is a folder; name a file" in remove(tmp_path / "folder.parquet", "--force")
     assert "is a link" in remove(tmp_path / "link.parquet", "--force")
-    assert "is no folder" in remove(file / "new.parquet")
-    assert "is the file that is read; choose another name, or replace it" in remove(file)
+    assert "[not-a-folder]" in remove(file / "new.parquet")
+    assert "is the input; choose another name, or replace it" in remove(file)
     assert "exists; choose another name, or replace it with --force" in remove(
         copy / "references.parquet"
     )
@@ -678,7 +676,7 @@ def test_a_signal_to_end_leaves_the_old_file(file, photos, tmp_path):
     time.sleep(1)
     os.kill(run.pid, signal.SIGTERM)
     assert run.communicate()[1] in (
-        "pocketknn: interrupted; nothing half written is left behind\n",
+        "pocketknn: interrupted; no half-written file is left behind\n",
         "",  # it ended before its handler was there
     )
     assert contents(tmp_path) == before

@@ -320,7 +320,7 @@ def test_a_file_that_cannot_be_run_has_no_numbers(tmp_path):
     parity = Parity(precision="float32", queries=0, failures=failures).as_json()
     study = replace(study, manifest=study.manifest | {"parity": {"onnx": parity}})
     parsed = Page(write_report(tmp_path, study).read_text("utf-8"))
-    assert "model.onnx DIFFERS, not handed over float32" in parsed.text
+    assert "model.onnx DIFFERS, removed float32" in parsed.text
     assert "model.onnx: it cannot be converted: <no>" in parsed.text
     assert "0 of 1" in parsed.text
 

@@ -228,7 +228,7 @@ def test_the_report_of_a_build_shows_the_chart_and_the_numbers(pocketknn, wide, 
     chart = tmp_path / "chart.png"
     said = pocketknn("eval", build, wide / "new", "--shift", "--chart", chart)
     assert said.code == 0, said.err
-    assert 'shows it as "Robustness to image changes"' in " ".join(said.out.split())
+    assert 'report.html as "Robustness to image changes"' in " ".join(said.out.split())
     page = (build / "report.html").read_text("utf-8")
     section = re.search(r'<section id="shift".*?</section>', page, re.DOTALL)[0]
     assert base64.b64encode(chart.read_bytes()).decode() in section

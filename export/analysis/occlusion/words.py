@@ -70,19 +70,19 @@ def _extremes(found: Explanation, one: Occlusion) -> str:
     words = []
     for place, change in ((one.worst, "falls"), (one.best, "rises")):
         if place is not None:
-            most = "at most " if one.bounded[place] else ""
+            bound = "at most " if one.bounded[place] else ""
             value = number(one, one.hidden[place])
-            words.append(f"{change} to {most}{value} where the {region(found, place)} is hidden")
+            words.append(f"{change} to {bound}{value} when the {region(found, place)} is hidden")
     return "; " + ", ".join(words) if words else "; no single patch changes it"
 
 
 def _others(found: Explanation) -> list[str]:
     total = found.maps[0].hidden.size
     if not found.others:
-        return [f"  {found.label} wins whichever of {total} parts is hidden"]
+        return [f"  {found.label} wins whichever of the {total} parts is hidden"]
     each = ", ".join(f"{label} {count}" for label, count in found.others.items())
     return [
-        f"  another class wins with {sum(found.others.values())} of {total} parts hidden: {each}"
+        f"  another class wins for {sum(found.others.values())} of {total} hidden parts: {each}"
     ]
 
 
@@ -91,11 +91,11 @@ def _left(found: Explanation) -> list[str]:
         return []
     score = found.maps[-1]
     how = (
-        "at most that of the last of them"
+        "at most that of the last neighbour"
         if score.bounded.any()
         else "computed from the references themselves"
     )
     return [
-        f"  with {found.left} of {score.hidden.size} parts hidden it is not among the"
+        f"  for {found.left} of {score.hidden.size} hidden parts it is not among the"
         f" {len(found.near)} nearest; its score is then {how}"
     ]

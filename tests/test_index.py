@@ -294,7 +294,7 @@ def test_what_cannot_be_combined_is_refused_before_work(tmp_path):
     spec = Spec(backbone="vector", search="rerank", recall=0.9)
     for options, said in (
         (Options(outputs=("scores",)), "the output 'scores'"),
-        (Options(ios=15), "from iOS 16 on"),
+        (Options(ios=15), "iOS 16 or later"),
     ):
         with pytest.raises(InputError, match=said):
             export(spec, references, None, tmp_path / "out", options=options)

@@ -208,7 +208,7 @@ def test_a_verdict_is_not_given_for_want_of_a_library(built, monkeypatch, pocket
     said = pocketknn("verify", built)
     assert said.code == 2
     assert said.err == (
-        "pocketknn: a library cannot be loaded, for want of memory or of another one:"
+        "pocketknn: a library cannot be loaded; memory or another library is missing:"
         " libLiteRt.so: failed to map segment from shared object\n"
     )
 

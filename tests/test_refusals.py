@@ -28,7 +28,7 @@ def out(photos, tmp_path_factory):
 )
 def test_a_folder_where_one_file_is_wanted(refused, tmp_path, command):
     name, *more = command
-    assert "is no artefact" in refused(name, tmp_path, *more)
+    assert "[not-an-artefact]" in refused(name, tmp_path, *more)
     (tmp_path / "model.onnx").touch()
     (tmp_path / "model.mlpackage").mkdir()
     line = refused(name, tmp_path, *more)

@@ -163,7 +163,7 @@ def test_verify_without_the_keras_file(more, photos, pocketknn, refused, tmp_pat
     said = pocketknn("verify", out, photos)
     assert said.code == 1
     assert "model.keras is missing" in said.out
-    assert "compared by the packaged backbone pixels" in said.out
+    assert "exact k-NN: the packaged backbone pixels" in said.out
     assert said.out.count("agrees") == 1
     assert "DIFFERS" not in said.out
     manifest = json.loads((out / "manifest.json").read_text())

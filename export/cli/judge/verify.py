@@ -29,7 +29,7 @@ def verify(
     result = verification.verify(out, found)
     rows = [tables.Row(one.name, one.bytes, one.parity) for one in result.files]
     if result.source != f"{MODEL}.keras":
-        say(f"embedded by {result.source}")
+        say(f"exact k-NN: {result.source}")
     console.print(tables.parity_table(rows))
     say(*result.not_run, *result.changed, *tables.failures(rows))
     raise typer.Exit(0 if result.agrees else 1)

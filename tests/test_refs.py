@@ -592,7 +592,7 @@ def test_a_place_that_cannot_be_written(file, built, photos, more, refused, tmp_
     )
     line = remove(copy / "references.parquet", "--force")
     assert "is part of a build, which would no longer agree; name a new file" in line
-    assert "must not lie among the photos" in refused("add", file, more, "-o", more / "x.parquet")
+    assert "[out-among-photos]" in refused("add", file, more, "-o", more / "x.parquet")
     assert "must end in .json or .csv" in refused("export", file, "-o", tmp_path / "set.parquet")
     (tmp_path / "package.json").write_text('{"name": "mine"}')
     (tmp_path / "mine.csv").write_text("path,label\n")

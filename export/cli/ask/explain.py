@@ -26,7 +26,7 @@ def explain(
         typer.Option(
             "-o",
             "--out",
-            help="The .png or .svg to write; NAME-explained.png, or none with --json.",
+            help="The .png or .svg to write; default: NAME-explained.png, or none with --json.",
         ),
     ] = None,
     photos: Annotated[

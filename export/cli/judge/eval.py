@@ -48,7 +48,7 @@ def eval_(
         Path | None, typer.Option(help="With --shift: draw a chart to this .png or .svg.")
     ] = None,
     sample: Annotated[
-        int | None, typer.Option(help="With --shift: number of photos to sample; 100.")
+        int | None, typer.Option(help="With --shift: number of photos to sample; default: 100.")
     ] = None,
     seed: Annotated[int, typer.Option(help="Random seed for the sample and the noise.")] = 0,
     as_json: Json = False,

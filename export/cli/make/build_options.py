@@ -52,7 +52,7 @@ class Model:
     ] = None
     head: Annotated[
         str | None,
-        typer.Option(help="classify (where there are classes), regress (targets) or neighbors."),
+        typer.Option(help="classify (default with classes), regress (with targets) or neighbors."),
     ] = None
     reject: Annotated[
         str | None,
@@ -69,14 +69,14 @@ class Model:
         typer.Option(help="exact, rerank (scan, then rescore the best), ivf (cells) or auto."),
     ] = "exact"
     recall: Annotated[
-        float | None, typer.Option(help="Share of the exact neighbours to find; 0.99.")
+        float | None, typer.Option(help="Share of the exact neighbours to find; default: 0.99.")
     ] = None
     candidates: Annotated[
-        int | None, typer.Option(help="References that rerank and ivf rescore; as many as needed.")
+        int | None, typer.Option(help="References that rerank and ivf rescore; default: as needed.")
     ] = None
-    probes: Annotated[int | None, typer.Option(help="Cells that ivf scans; as many as needed.")] = (
-        None
-    )
+    probes: Annotated[
+        int | None, typer.Option(help="Cells that ivf scans; default: as needed.")
+    ] = None
     crop: options.Crop = "center"
     seed: Annotated[int, typer.Option(help="Random seed.")] = 0
 
@@ -126,7 +126,7 @@ class Sizes:
     condense_by: options.CondenseBy = None
     budget: Annotated[
         str | None,
-        typer.Option(help="Size limit, as 2MB or 500KB: picks a precision and PCA that fit."),
+        typer.Option(help="Size limit, such as 2MB or 500KB: picks a precision and PCA that fit."),
     ] = None
     loss: Annotated[float, typer.Option(help="Accuracy that a budget may cost, as a share.")] = 0.02
     agreement: Annotated[

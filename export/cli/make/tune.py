@@ -29,7 +29,7 @@ class Tried:
 
     k: Annotated[
         str | None,
-        typer.Option(help="Numbers of neighbours to try; 1,3,5,10,20,50,100 if available."),
+        typer.Option(help="Numbers of neighbours to try; default: 1,3,5,10,20,50,100."),
     ] = None
     metric: Annotated[str, typer.Option(help="Any of cosine, euclidean, manhattan, minkowski.")] = (
         "cosine,euclidean"

@@ -135,7 +135,7 @@ def _photos_in(
                 f"{place} holds references, not photos; see pocketknn refs merge", "not-photos"
             )
         if place.is_dir() and is_within(out, place):
-            raise InputError(f"{out} must not lie among the photos in {place}", "out-among-photos")
+            raise InputError(f"{out} must not be among the photos in {place}", "out-among-photos")
         if place.is_file() and place.suffix.lower() in _PICTURES:
             alone.append(len(found))
             found.append(_picture(place))

@@ -1,4 +1,4 @@
-"""Write a graph as Keras, TFLite, Core ML and ONNX; run each file; hand over what agrees."""
+"""Write a graph as Keras, TFLite, Core ML and ONNX, run each file, and keep what agrees."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ __all__ = list(_HOME)
 
 
 def __getattr__(name: str) -> Any:  # noqa: ANN401
-    """Import a public name when it is first asked for: `pocketknn --help` needs none."""
+    """Import a public name on first use, so that `pocketknn --help` stays fast."""
     if name not in _HOME:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(import_module(f".{_HOME[name]}", __name__), name)

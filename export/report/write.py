@@ -1,4 +1,4 @@
-"""A report from a build."""
+"""Write the report of a build."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ from .study import Study
 if TYPE_CHECKING:
     from pocketknn.export.pipeline.export import Export
 
-# Of each file, in words: name, threads, milliseconds to load, their median, what 95 % are below.
+# Per file, as text: name, threads, load time, median and 95th percentile in milliseconds.
 Timings = Sequence[tuple[str, ...]]
 
 _SECTIONS = (
@@ -51,10 +51,10 @@ _SECTIONS = (
 
 
 def write_report(folder: Path, study: Study) -> Path:
-    """Write `report.html` into a build's folder, or write it anew.
+    """Write `report.html` into a build's folder, or replace it.
 
-    An earlier page gives its thumbnails of the references where their photos are not at hand, and
-    the sections that were added to it.
+    Sections that were added to an earlier page are copied from it, and so are the thumbnails of
+    references whose photos are not available.
     """
     path = folder / REPORT
     sections = [found for section in _SECTIONS if (found := section(study))]
@@ -74,13 +74,13 @@ def report_build(
     strangers: NDArray[np.floating] | None,
     timings: Timings,
 ) -> Path:
-    """Write the report of what was built just now.
+    """Write the report of a new build.
 
     Args:
-        built: what `export` wrote.
-        photos: the photo of each reference, where they are at hand.
+        built: the result of `export`.
+        photos: the photo of each reference, if available.
         strangers: embeddings (s, d) of pictures of no class.
-        timings: of its files.
+        timings: timings of its files.
     """
     study = Study(
         fit=built.fit,
@@ -95,7 +95,7 @@ def report_build(
 def report_eval(
     out: Path, held_out: HeldOut, timings: Timings, outcome: Outcome | None = None
 ) -> Path:
-    """Write the report of a build anew, with photos that it does not hold.
+    """Rewrite the report of a build, with photos that it does not hold.
 
     Raises:
         InputError: the folder's manifest or references are broken.
@@ -108,7 +108,7 @@ def report_eval(
 
 
 def _wanted(study: Study, sections: Sequence[Section]) -> Iterator[str]:
-    """What the page shows, and then further references, for a page that eval writes anew."""
+    """The thumbnails that the page shows, then more references, in case eval rewrites the page."""
     for section in sections:
         yield from section.keys
     draw = np.random.default_rng(study.manifest["seed"]).permutation(len(study.fit.references))

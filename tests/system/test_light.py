@@ -90,7 +90,7 @@ def test_a_build_is_verified_and_measured_but_for_what_keras_runs(built, run, ph
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("agrees") == 3
     assert f"model.keras was not run: it needs tensorflow, {GONE}" in done.stdout
-    assert "compared by the packaged backbone bundled" in done.stdout
+    assert "exact k-NN: the packaged backbone bundled" in done.stdout
     (out / "model.tflite").write_bytes((out / "model.onnx").read_bytes())
     assert run("verify", out).returncode == 1
     done = run("eval", built, photos)

@@ -33,8 +33,8 @@ BAD = {
     "--engine ray --ray-address 127.0.0.1:1": "no Ray cluster can be reached at 127.0.0.1:1: ",
     "--engine ray --ray-address ray://127.0.0.1:1": "can be reached at ray://127.0.0.1:1: ",
     "--engine ray --ray-address there": "'there' is no address of a Ray cluster; give auto, ray:",
-    "--ray-address auto": "--ray-address auto goes with --engine ray",
-    "--engine ray --plan": "--plan knows nothing of --engine ray",
+    "--ray-address auto": "--ray-address auto needs --engine ray",
+    "--engine ray --plan": "[option-not-applicable]",
     "--engine spark --plan": "unknown engine 'spark'",
     "--engine spark": "unknown engine 'spark'; choose from local, ray",
 }

@@ -49,7 +49,9 @@ def test_few_answers_say_nothing_and_the_words_have_both_shares():
     assert calibration(sure[1:], sure[1:] < 1) is None
     right = np.arange(FEWEST) < 5
     worst = worst_bin(asdict(calibration(sure, right)))
-    assert calibration_words(worst) == "where it says 90%, it is right 25% of the time (20 answers)"
+    assert calibration_words(worst) == (
+        "when it is 90% confident, it is right 25% of the time (20 answers)"
+    )
 
 
 def test_each_fold_takes_its_temperature_from_the_others():

@@ -130,7 +130,7 @@ def test_the_console_says_accuracy_interval_chance_and_a_word():
     low, high = loo["interval"]
     assert f"accuracy {loo['accuracy']:.1%} ({100 * low:.0f} to {high:.0%}; chance 20%)" in said
     assert f": {loo['verdict']}\n" in said
-    assert "out of fold" in said
+    assert f"{loo['folds']}-fold cross-validation" in said
 
 
 def test_one_photo_per_class_has_no_figure():
@@ -148,4 +148,4 @@ def test_an_error_stands_beside_that_of_the_mean():
     assert loo["rmse_of_mean"]["price"] == pytest.approx(np.sqrt(np.mean(np.square(off))), rel=1e-5)
     low, high = loo["rmse_interval"]["price"]
     assert low < loo["rmse"]["price"] < high
-    assert f"always saying the mean {loo['rmse_of_mean']['price']:.4g}" in said
+    assert f"always predicting the mean: {loo['rmse_of_mean']['price']:.4g}" in said

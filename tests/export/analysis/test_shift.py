@@ -228,7 +228,7 @@ def test_the_report_of_a_build_shows_the_chart_and_the_numbers(pocketknn, wide, 
     chart = tmp_path / "chart.png"
     said = pocketknn("eval", build, wide / "new", "--shift", "--chart", chart)
     assert said.code == 0, said.err
-    assert 'shows it as "Robustness to image changes"' in " ".join(said.out.split())
+    assert 'report.html as "Robustness to image changes"' in " ".join(said.out.split())
     page = (build / "report.html").read_text("utf-8")
     section = re.search(r'<section id="shift".*?</section>', page, re.DOTALL)[0]
     assert base64.b64encode(chart.read_bytes()).decode() in section
@@ -260,7 +260,7 @@ def test_a_sample_is_drawn_by_the_seed(pocketknn, wide):
         return said.out
 
     first = run()
-    assert "on 4 photos, drawn of 10 (--sample, --seed)" in first
+    assert "on 4 photos, sampled from 10 (--sample, --seed)" in first
     assert run() == first
     assert run("--seed", "5") != first
 
@@ -268,11 +268,11 @@ def test_a_sample_is_drawn_by_the_seed(pocketknn, wide):
 @pytest.mark.parametrize(
     ("more", "message"),
     [
-        (["--chart", "one.png"], "--chart goes with --shift"),
-        (["--sample", "3"], "--sample goes with --shift"),
-        (["--shift", "--crop", "fit"], "leave --crop out"),
-        (["--shift", "--sample", "0"], "at least 1 photo is needed, not 0"),
-        (["--shift", "--seed", "-1"], "must not be negative"),
+        (["--chart", "one.png"], "--chart needs --shift"),
+        (["--sample", "3"], "--sample needs --shift"),
+        (["--shift", "--crop", "fit"], "[option-not-applicable]"),
+        (["--shift", "--sample", "0"], "[too-few-photos]"),
+        (["--shift", "--seed", "-1"], "[negative-seed]"),
         (["--shift", "--chart", "one.jpg"], "must end in .png or .svg"),
         (["--shift", "--chart", "{wide}/new/red/0.png", "--force"], "was not written by pocketknn"),
     ],

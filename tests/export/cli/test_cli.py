@@ -150,7 +150,7 @@ def test_verify_notices_a_changed_file(photos, pocketknn, tmp_path):
     (copy / "model.onnx").unlink()
     said = pocketknn("verify", copy)
     assert said.code == 1
-    assert "model.tflite is not the file that was built" in said.out
+    assert "model.tflite was changed after the build: checksum mismatch" in said.out
     assert "model.tflite: it cannot be run: model.tflite is damaged" in said.out
     assert "model.onnx is missing" in said.out
 
@@ -164,7 +164,7 @@ def test_verify_without_the_keras_file(more, photos, pocketknn, refused, tmp_pat
     said = pocketknn("verify", out, photos)
     assert said.code == 1
     assert "model.keras is missing" in said.out
-    assert "compared by the packaged backbone pixels" in said.out
+    assert "exact k-NN: the packaged backbone pixels" in said.out
     assert said.out.count("agrees") == 1
     assert "DIFFERS" not in said.out
     manifest = json.loads((out / "manifest.json").read_text())
@@ -173,7 +173,7 @@ def test_verify_without_the_keras_file(more, photos, pocketknn, refused, tmp_pat
     assert pocketknn("verify", out).code == 0
     manifest["backbone"]["sha256"] = "0" * 64
     (out / "manifest.json").write_text(json.dumps(manifest))
-    assert "is not the one of" in refused("verify", out)
+    assert "[backbone-differs]" in refused("verify", out)
     manifest["backbone"]["name"] = "own.keras"
     (out / "manifest.json").write_text(json.dumps(manifest))
     assert "which is missing" in refused("verify", out)
@@ -194,7 +194,7 @@ def test_parity_failure_is_exit_code_1_and_the_file_is_not_handed_over(
     )
     assert said.code == 1
     assert "DIFFERS" in said.out
-    assert "a score is off by 1.0e-02" in said.out
+    assert "score error 1.0e-02" in said.out
     assert not (tmp_path / "out/model.onnx").exists()
     assert (tmp_path / "out/model.keras").exists(), "what agrees is handed over"
     assert not json.loads((tmp_path / "out/parity.json").read_text())["onnx"]["agrees"]
@@ -230,7 +230,7 @@ def test_one_class_builds_with_a_warning(photos, pocketknn, tmp_path):
     (tmp_path / "photos/apple").symlink_to(photos / "apple")
     said = pocketknn(*quick(tmp_path / "photos", tmp_path / "out"))
     assert said.code == 0
-    assert "warning: there is one class only" in said.out
+    assert "warning: there is only one class" in said.out
 
 
 @pytest.fixture
@@ -295,7 +295,7 @@ def test_a_class_with_no_usable_picture(photos, refused, tmp_path):
         (["--reject", "nan"], "reject must be a score or auto, not nan"),
         (["--reject", "auto", "--head", "neighbors"], "which the head 'neighbors' has not"),
         (["--reject", "auto", "--false-rejection", "5"], "false rejection is a share"),
-        (["--strangers", "."], "strangers measure what is rejected; say --reject auto"),
+        (["--strangers", "."], "[strangers-unused]"),
         (["--head", "regress"], "needs numeric targets: name their --target-column"),
         (["--target-column", "age"], "targets are columns of a .csv or .parquet table"),
         (["--head", "guess"], "unknown head 'guess'; choose from classify, regress, neighbors"),
@@ -327,9 +327,7 @@ def test_an_earlier_build_is_replaced_only_by_force(photos, pocketknn, refused, 
     out = tmp_path / "out"
     assert pocketknn(*quick(photos, out)).code == 0
     before = digest(out)
-    assert "exists; choose another folder, or replace it with --force" in refused(
-        *quick(photos, out)
-    )
+    assert "[folder-exists]" in refused(*quick(photos, out))
     assert digest(out) == before
     assert pocketknn(*quick(photos, out, "--force", "--k", "2")).code == 0
     assert json.loads((out / "manifest.json").read_text())["k"] == 2
@@ -347,7 +345,7 @@ def test_force_replaces_nothing_but_builds(photos, refused, tmp_path):
     (tmp_path / "web/model.psd").write_text("a drawing")
     assert "holds 'model.psd'" in refused(*quick(photos, tmp_path / "web", "--force"))
     (tmp_path / "file").write_text("x")
-    assert "is no folder" in refused(*quick(photos, tmp_path / "file", "--force"))
+    assert "[not-a-folder]" in refused(*quick(photos, tmp_path / "file", "--force"))
 
 
 def test_a_failed_build_keeps_the_earlier_one(photos, pocketknn, refused, tmp_path, monkeypatch):
@@ -403,10 +401,10 @@ def test_pictures_of_every_kind_in_one_build(pocketknn, tmp_path):
     ("name", "content", "words"),
     [
         ("none.tflite", None, "none.tflite does not exist"),
-        ("model.pt", b"x", "model.pt is no artefact; those end in .keras, .tflite"),
-        ("other.tflite", b"x" * 100, "carries no pocketknn manifest"),
+        ("model.pt", b"x", "[not-an-artefact]"),
+        ("other.tflite", b"x" * 100, "[no-manifest]"),
         ("other.onnx", b"\xff" * 100, "no ONNX file"),
-        ("other.keras", b"x" * 100, "carries no pocketknn manifest"),
+        ("other.keras", b"x" * 100, "[no-manifest]"),
         ("other.mlpackage", b"x" * 100, "no Core ML package"),
     ],
 )
@@ -418,7 +416,7 @@ def test_what_is_no_artefact(refused, tmp_path, command, name, content, words):
 
 
 def test_verify_of_what_is_no_build(refused, photos):
-    assert "is no build" in refused("verify", photos)
+    assert "[no-build]" in refused("verify", photos)
 
 
 def test_no_arguments_print_the_help_and_version_the_version(pocketknn):
@@ -446,7 +444,7 @@ def test_names_with_markup_quotes_and_carriage_returns(pocketknn, tmp_path):
 def test_photos_and_out_must_not_lie_in_one_another(built, photos, refused, tmp_path):
     copy = tmp_path / "copy"
     shutil.copytree(photos, copy)
-    assert "must not lie in one another" in refused(*quick(copy, copy / "out"))
+    assert "[out-among-photos]" in refused(*quick(copy, copy / "out"))
     for source in (copy, copy / "apple"):
         assert "holds 'apple', and --force" in refused(*quick(source, copy, "--force"))
     shutil.copytree(built, tmp_path / "earlier")
@@ -459,7 +457,7 @@ def test_photos_and_out_must_not_lie_in_one_another(built, photos, refused, tmp_
 
 def test_out_below_a_file(photos, refused, tmp_path):
     (tmp_path / "file").write_text("x")
-    assert "is no folder" in refused(*quick(photos, tmp_path / "file/out"))
+    assert "[not-a-folder]" in refused(*quick(photos, tmp_path / "file/out"))
 
 
 def test_a_negative_seed(photos, refused, tmp_path):
@@ -503,7 +501,7 @@ def test_damaged_files_are_one_line(built, photos, refused, tmp_path):
     shutil.copytree(built, copy)
     spoil(copy, "model.keras")
     picture = photos / "apple/0.png"
-    assert "model.keras is refused by Keras" in refused("predict", copy / "model.keras", picture)
+    assert "Keras cannot open model.keras" in refused("predict", copy / "model.keras", picture)
     assert "model.keras" in refused("verify", copy)
     weights = copy / "model.mlpackage/Data/com.apple.CoreML/weights/weight.bin"
     weights.unlink()
@@ -534,7 +532,7 @@ def test_a_damaged_manifest_is_one_line(built, refused, tmp_path, path):
     shutil.copytree(built, tmp_path / "copy")
     manifest = json.loads((built / "manifest.json").read_text())
     (tmp_path / "copy/manifest.json").write_text(json.dumps(without(manifest, *path)))
-    assert "manifest.json is broken" in refused("verify", tmp_path / "copy")
+    assert "[manifest-broken]" in refused("verify", tmp_path / "copy")
 
 
 def test_verify_notices_changed_tables(built, pocketknn, tmp_path):
@@ -549,8 +547,8 @@ def test_verify_notices_changed_tables(built, pocketknn, tmp_path):
     said = pocketknn("verify", copy)
     assert said.code == 1
     for name in ("labels.txt", "references.csv"):
-        assert f"{name} is not the file that was built" in said.out
-    assert "manifest.json is not the one inside model.onnx" in said.out
+        assert f"{name} was changed after the build: checksum mismatch" in said.out
+    assert "manifest.json differs from the one inside model.onnx" in said.out
 
 
 def test_verify_with_photos_that_are_none(built, refused, tmp_path):
@@ -577,7 +575,7 @@ def test_a_signal_to_end_cleans_up(photos, tmp_path):
     build.terminate()
     _, said = build.communicate()
     assert build.returncode == 130
-    assert said == "pocketknn: interrupted; nothing half written is left behind\n"
+    assert said == "pocketknn: interrupted; no half-written file is left behind\n"
     assert listed(tmp_path) == []
 
 

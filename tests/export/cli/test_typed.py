@@ -6,9 +6,9 @@ from support import drawing
 BUILD = ("build", "PHOTOS", "-o", "NEW", "--backbone", "pixels", "--size", "8")
 KEPT = ("build", "KEPT", "-o", "NEW", "--formats", "onnx")
 REFUSED = [
-    (BUILD, ("--loss", "0.1"), "--loss goes with --budget"),
-    (BUILD, ("--agreement", "0.5"), "--agreement goes with --budget"),
-    (BUILD, ("--false-rejection", "0.1"), "goes with --reject auto"),
+    (BUILD, ("--loss", "0.1"), "--loss needs --budget"),
+    (BUILD, ("--agreement", "0.5"), "--agreement needs --budget"),
+    (BUILD, ("--false-rejection", "0.1"), "needs --reject auto"),
     (BUILD, ("--label-column", "a"), "is for a table"),
     (BUILD, ("--path-column", "a"), "is for a table"),
     (BUILD, ("--formats", "onnx", "--ios", "17"), "is for Core ML files"),
@@ -28,10 +28,10 @@ REFUSED = [
     (("tune", "KEPT"), ("--no-cache",), "holds references"),
     (("refs", "new", "PHOTOS", "-o", "NEW"), ("--label-column", "a"), "is for a table"),
     (("refs", "add", "KEPT", "PHOTOS", "-o", "NEW"), ("--path-column", "a"), "is for a table"),
-    (("eval", "OUT", "PHOTOS"), ("--seed", "1"), "--seed goes with --shift"),
-    (("eval", "OUT", "PHOTOS"), ("--force",), "--force goes with --shift"),
-    (("eval", "OUT", "PHOTOS", "--shift"), ("--force",), "--force goes with --chart"),
-    (("web", "OUT"), ("--thumbnails", "1MB"), "--thumbnails goes with --photos"),
+    (("eval", "OUT", "PHOTOS"), ("--seed", "1"), "--seed needs --shift"),
+    (("eval", "OUT", "PHOTOS"), ("--force",), "--force needs --shift"),
+    (("eval", "OUT", "PHOTOS", "--shift"), ("--force",), "--force needs --chart"),
+    (("web", "OUT"), ("--thumbnails", "1MB"), "--thumbnails needs --photos"),
     (("web", "OUT", "--export", "NEW"), ("--port", "1"), "--port is for serving"),
     (("web", "OUT", "--export", "NEW"), ("--no-open",), "--open is for serving"),
 ]
@@ -65,5 +65,5 @@ def test_strangers_are_measured_on_references_that_were_kept(kept, pocketknn, tm
     words = ("build", kept, "-o", tmp_path / "out", "--formats", "onnx", "--no-report")
     said = pocketknn(*words, "--reject", "auto", "--crop", "center", "--strangers", strange)
     assert said.code == 0, said.err
-    assert "of 5 strangers" in said.out
+    assert "of 5 strange pictures would pass" in said.out
     assert "references keep none of an earlier build" in said.out

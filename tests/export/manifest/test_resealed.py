@@ -122,7 +122,10 @@ def test_answers_that_are_no_numbers(what, built, tmp_path, pocketknn, monkeypat
         name, *rest = words
         said = pocketknn(name, built / "model.tflite", picture, *rest)
         assert said.code == 2
-        assert said.err == f"pocketknn: model.tflite answers with {what} that are no numbers\n"
+        assert (
+            said.err
+            == f"pocketknn: model.tflite outputs {what} that are not finite [file-damaged]\n"
+        )
         assert "nan" not in said.out.lower()
 
 

@@ -14,7 +14,7 @@ from pocketknn.export.report.statistics.data_issues import Suspect
 from pocketknn.export.report.statistics.forecast import Forecast
 from pocketknn.export.report.statistics.shares import Share
 
-MORE, LITTLE, UNTOLD = "Take more photos", "would likely bring little", "cannot be told"
+MORE, LITTLE, UNTOLD = "Take more photos", "would likely help little", "too few to tell"
 FORECASTS = {
     "helps": Forecast(gain=0.05, low=0.03, high=0.08, worth=0.99),
     "little": Forecast(gain=0.01, low=0.0, high=0.015, worth=0.0),

@@ -69,7 +69,7 @@ def test_references_and_photos_of_other_classes_do_not_count():
 def test_the_weakest_classes_are_named_and_none_where_all_are_alike():
     found = outcome(manifest(), LABELS, *asked(45), np.zeros(60, bool))
     assert [LABELS[one.label] for one in found.weakest] == ["bee"]
-    assert "bee (5 of 20 right, 15 as cat)" in words.weakest(found)
+    assert "bee (5 of 20 correct, 15 as cat)" in words.weakest(found)
     assert "bee" in words.advice(found, manifest())
     actual = np.repeat(np.arange(3), 20)
     alike = np.where(np.arange(60) % 5 == 0, (actual + 1) % 3, actual)
@@ -87,7 +87,7 @@ def test_what_was_seen_comes_before_what_is_likely():
     assert found.stranger
     first, second, third, last = words.reasons(found, told)
     assert "30 of 60 were answered" in first
-    assert "near-copies" in second
+    assert "near-duplicates" in second
     assert "No occasions" in third
     assert "--shift" in last
     with_occasions = manifest(occasions={"count": 3})
@@ -202,7 +202,7 @@ def test_a_build_and_eval_of_a_search_say_how_good_it_is(pocketknn, search):
 
 def test_a_search_among_flat_photos_says_that_nothing_tells(pocketknn, search):
     said = pocketknn("eval", search / "out/model.onnx", search / "other/a/walk")
-    assert "nothing tells whether what is found is right" in said.out
+    assert "accuracy cannot be measured" in said.out
 
 
 def test_the_promise_is_for_the_classes_that_were_asked_for():

@@ -4,9 +4,9 @@ import json
 
 import numpy as np
 import pytest
-from support import PLAIN
+from support import PLAIN, input_error
 
-from pocketknn.builder import InputError, Spec
+from pocketknn.builder import Spec
 from pocketknn.export.cli.options import parse_bytes
 from pocketknn.export.pipeline.build import build
 from pocketknn.export.pipeline.request import Request, Selection, Watch
@@ -24,7 +24,7 @@ def test_sizes_as_people_write_them(text, expected):
 
 @pytest.mark.parametrize("text", ["", "MB", "2", "2000000", "2 GB", "-1MB", "2MB or so"])
 def test_what_is_no_size(text):
-    with pytest.raises(InputError, match="with its unit, such as 2MB"):
+    with input_error("bad-size", repr(text)):
         parse_bytes(text)
 
 
@@ -37,9 +37,9 @@ def variant(size, good):
 def test_the_smallest_that_is_good_enough_wins():
     variants = [variant(900, True), variant(300, False), variant(500, True)]
     assert smallest(variants, Budget(bytes=600)).bytes == 500
-    with pytest.raises(InputError, match=r"takes 0.00 MB, the budget is 0.00 MB"):
+    with input_error("budget-not-met", "0.00 MB"):
         smallest(variants, Budget(bytes=400))
-    with pytest.raises(InputError, match=r"stays within a loss of 2.0%"):
+    with input_error("budget-not-met", "2.0%"):
         smallest([variant(300, False)], Budget(bytes=900))
 
 
@@ -88,13 +88,13 @@ def test_what_is_measured_of_a_variant_is_kept_nowhere(
     assert len(list((tmp_path / "cache" / "templates").iterdir())) == 1
     assert "int8 was not tried" in said.out
     assert "float16" in said.out
-    assert "loses of 6 of the photos" in said.out
+    assert "on a sample of 6 photos" in said.out
 
 
 @pytest.mark.parametrize(
     ("more", "message"),
     [
-        (["--budget", "small"], "with its unit, such as 2MB or 500KB, not as 'small'"),
+        (["--budget", "small"], "[bad-size]"),
         (["--budget", "1KB", "--formats", "keras"], "name a format besides keras"),
         (["--budget", "1KB", "--loss", "2"], "the loss is a share"),
         (["--budget", "1KB", "--k", "12"], "needs more than k references"),

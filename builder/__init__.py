@@ -47,7 +47,7 @@ __all__ = list(_HOME)
 
 
 def __getattr__(name: str) -> Any:  # noqa: ANN401
-    """Import a public name when it is first asked for: numpy alone takes a tenth of a second."""
+    """Import a public name on first use: numpy alone takes a tenth of a second."""
     if name not in _HOME:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(import_module(f".{_HOME[name]}", __name__), name)

@@ -1,19 +1,19 @@
-"""The one exception that means: what was given cannot be used."""
+"""The one exception for input that cannot be used."""
 
 from __future__ import annotations
 
 
 class InputError(ValueError):
-    """The caller's input cannot be used; the message is one line that says what would be right.
+    """The caller's input cannot be used; the one-line message says what would be right.
 
     The command line prints message and code, and exits with 2.
 
     Attributes:
-        code: a short name of what is wrong, such as `k-too-large`. It stays when words change.
+        code: short name of the fault, such as `k-too-large`; stable even if the message changes.
     """
 
-    def __init__(self, message: str, code: str = "") -> None:
-        super().__init__(message, code)  # both, or it could not be sent to another process
+    def __init__(self, message: str, code: str) -> None:
+        super().__init__(message, code)  # both, so that it can be pickled
         self.code = code
 
     def __str__(self) -> str:
@@ -21,11 +21,10 @@ class InputError(ValueError):
 
 
 def first_line(error: BaseException) -> str:
-    """What another library's error says, short enough for a line of ours."""
+    """The first line of another library's error, cut to fit into a message of ours."""
     lines = str(error).strip().splitlines()
     return lines[0].strip()[:200] if lines else type(error).__name__
 
 
-# A library that is not there or cannot be loaded, and memory that ends, say nothing of the file
-# that they were wanted for.
+# A missing or broken library, or a lack of memory, is not the fault of the file being read.
 OF_THE_MACHINE = (ImportError, MemoryError)

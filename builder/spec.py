@@ -19,59 +19,60 @@ PROJECTIONS = ("auto", "none", "classes", "pca")
 RANGES = ("0..255", "0..1", "-1..1")
 STORES = {"float32": 4, "float16": 2, "int8": 1}  # bytes of a stored number
 AUTO = "auto"
-UNKNOWN = "unknown"  # the class of what lies too far from all references
+UNKNOWN = "unknown"  # the class of queries too far from every reference
 DEFAULT_K = 5
-_LEAST_TEMPERATURE = 1e-30  # one over it is a float32 with room above
-# How many may vote softly, the most that there are of. Steps, as a file is converted anew for each.
+_MIN_TEMPERATURE = 1e-30  # its inverse still fits into float32
+# Default k of a soft vote: the largest of these that is at most n. Few values, as each new k means
+# a new conversion.
 SOFT_KS = (1, 2, 3, 4, 5, 6, 8, 10, 12, 15, 20, 25, 30, 40, 50, 60, 80, 100)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Spec:
-    """What to build. Refuses nonsense when it is made; inside the package it is trusted.
+    """What to build. Validated on construction; the rest of the package trusts it.
 
     Attributes:
         backbone: a name in `pocketknn.builder.backbones.load.BACKBONES`, `vector` (no backbone: the
             input is a feature vector), or the path of a `.keras` file.
-        weights: a weights file for a named backbone, instead of the one it has by default.
+        weights: a weights file for a named backbone, instead of its default weights.
         alpha: width of a named MobileNet; None is its default.
         size: side of the square input in pixels; None is the backbone's default.
-        input_range: the pixel values that a user's own `.keras` backbone wants.
-        metric: what makes a reference near: `cosine`, `euclidean`, `manhattan`, or `minkowski`
-            with p = 3.
-        projection: what of the embedding is compared. `none` is all of it; `classes` the directions
-            in which classes differ, learned in closed form from the references; `pca:SIZE` or
-            `pca:SIZE:POWER` principal components, see `pca` and `whiten`; `auto` is `classes` for
-            the head classify and the metric cosine where cross-validation is for it, else `none`.
+        input_range: the range of pixel values that a user's own `.keras` backbone expects.
+        metric: the distance: `cosine`, `euclidean`, `manhattan`, or `minkowski` with p = 3.
+        projection: the part of the embedding that is compared. `none` is all of it; `classes` the
+            directions in which classes differ, learned in closed form from the references;
+            `pca:SIZE` or `pca:SIZE:POWER` principal components, see `pca` and `whiten`; `auto` is
+            `classes` for the head classify and the metric cosine if cross-validation supports it,
+            else `none`.
         pca: how many principal components of the embedding are compared, or, below 1, the share of
-            variance they keep; `auto` finds the best number by cross-validation. None without a
-            projection to them.
-        whiten: how far the components are made equally large: each is divided by its variance to
-            half this power, so 0 leaves them and 1 gives all the same variance. None is 0, or
-            what `auto` finds with the components.
+            variance they keep; `auto` finds the best number by cross-validation. None unless the
+            projection is `pca`.
+        whiten: how far to equalise the components: each is divided by its variance to half this
+            power, so 0 changes nothing and 1 gives all the same variance. None is 0, or what `auto`
+            finds with the components.
         head: `classify`, `regress`, `neighbors`, or None: `regress` where there are targets,
             `classify` where there are labels.
-        k: how many neighbours are found and vote; `auto` is the best by leave-one-out; None the
-            smaller of N and 5, or with a soft vote up to 100.
+        k: how many neighbours are found and vote; `auto` is the best by leave-one-out; None is at
+            most 5, or at most 100 with a soft vote.
         vote: how much each neighbour counts: `soft`, the softmax of score / temperature; `uniform`;
-            or `distance` for one over its distance. None is `soft` for classes, else `uniform`.
+            or `distance`, one over its distance. None is `soft` for classes, else `uniform`.
         temperature: of the soft vote, in units of the score; None finds it by out-of-fold
             likelihood.
         balanced: divide the votes of a class by its share of the references, so that all classes
-            count the same. None does with a soft vote.
-        reject: the least score of the nearest neighbour of what is known; what lies below is of the
-            class `unknown`. `auto` chooses it by leave-one-out. None knows no strangers.
-        false_rejection: the share of the known that `auto` may take for strangers.
+            count the same. None means only with a soft vote.
+        reject: minimum score of the nearest neighbour; a query below it is of the class `unknown`.
+            `auto` chooses the threshold by leave-one-out. None disables rejection.
+        false_rejection: the share of known pictures that `auto` may reject.
         references_precision: how the references are stored: `float32`, `float16` or `int8`.
-        search: `exact` compares all references; `rerank` scans all of them by few components in
-            eight bits and scores the best; `ivf` does so within the nearest cells; `auto` takes
-            what is fastest by its sizes and still finds enough.
+        search: `exact` compares all references; `rerank` scans all of them by a few 8-bit
+            components and scores the best; `ivf` does so within the nearest cells; `auto` takes
+            the fastest, estimated from its sizes, that meets the recall.
         recall: share of the exact neighbours that a search must find, measured on the references;
-            None is 0.99, or whatever comes of it where `candidates` or `probes` are set.
+            None is 0.99, or no minimum if `candidates` or `probes` is set.
         candidates: how many references are scored after a scan; None takes as many as needed.
         probes: how many cells are scanned; None takes as many as needed.
         crop: how a picture of any shape becomes a square: `center`, `stretch` or `fit`.
-        seed: draws the pictures that parity is checked on.
+        seed: random seed.
     """
 
     backbone: str = "auto"
@@ -110,33 +111,56 @@ class Spec:
         self._check_projection()
         _one_of("input range", self.input_range, RANGES)
         if isinstance(self.k, str | float) and self.k != AUTO:
-            raise InputError(f"k must be a whole number or {AUTO}, not {self.k!r}")
+            raise InputError(
+                f"k must be a whole number or {AUTO}, not {self.k!r}", "k-not-a-number"
+            )
         if isinstance(self.k, int) and self.k < 1:
-            raise InputError(f"k must be at least 1, not {self.k}")
+            raise InputError(f"k must be at least 1, not {self.k}", "k-too-small")
         if self.temperature is not None:
             if self.vote is not None and not VOTES[self.vote].SOFT:
-                raise InputError(f"a temperature is for the vote soft, not {self.vote}")
+                raise InputError(
+                    f"a temperature needs the vote soft, not {self.vote}", "temperature-needs-soft"
+                )
             if not (isfinite(self.temperature) and self.temperature > 0):
-                raise InputError(f"the temperature must be above 0, not {self.temperature:g}")
-            if not _LEAST_TEMPERATURE <= self.temperature <= 1 / _LEAST_TEMPERATURE:
-                raise InputError(f"a temperature of {self.temperature:g} is beyond float32")
+                raise InputError(
+                    f"the temperature must be above 0, not {self.temperature:g}",
+                    "temperature-not-positive",
+                )
+            if not _MIN_TEMPERATURE <= self.temperature <= 1 / _MIN_TEMPERATURE:
+                raise InputError(
+                    f"a temperature of {self.temperature:g} is beyond float32",
+                    "temperature-out-of-range",
+                )
         if isinstance(self.reject, str) and self.reject != AUTO:
-            raise InputError(f"reject must be a score or {AUTO}, not {self.reject!r}")
+            raise InputError(
+                f"reject must be a score or {AUTO}, not {self.reject!r}", "reject-not-a-score"
+            )
         if not isinstance(self.reject, str | None) and not isfinite(self.reject):
-            raise InputError(f"reject must be a score or {AUTO}, not {self.reject}")
+            raise InputError(
+                f"reject must be a score or {AUTO}, not {self.reject}", "reject-not-a-score"
+            )
         if self.reject is not None and not self._may_have_classes:
-            raise InputError(f"reject adds a class, which the head {self.head!r} has not")
+            raise InputError(
+                f"reject needs the head {of_classes()}, not {self.head!r}", "reject-needs-classes"
+            )
         if not 0 < self.false_rejection < 1:
-            raise InputError(f"false rejection is a share, 0 to 1, not {self.false_rejection}")
+            raise InputError(
+                f"false rejection must be a share between 0 and 1, not {self.false_rejection}",
+                "false-rejection-out-of-range",
+            )
         self._check_search()
         if self.seed < 0:
-            raise InputError(f"the seed must not be negative, but is {self.seed}")
+            raise InputError(f"the seed must not be negative, not {self.seed}", "seed-out-of-range")
         if self.seed >= 1 << 63:
-            raise InputError(f"the seed must be less than {1 << 63}, but is {self.seed}")
+            raise InputError(
+                f"the seed must be less than {1 << 63}, not {self.seed}", "seed-out-of-range"
+            )
         if self.size is not None and not 1 <= self.size <= 2048:
-            raise InputError(f"size must be 1 to 2048 pixels, not {self.size}")
+            raise InputError(f"size must be 1 to 2048 pixels, not {self.size}", "size-out-of-range")
         if self.alpha is not None and not 0 < self.alpha <= 2:
-            raise InputError(f"alpha must be above 0 and at most 2, not {self.alpha}")
+            raise InputError(
+                f"alpha must be above 0 and at most 2, not {self.alpha}", "alpha-out-of-range"
+            )
 
     @property
     def compared(self) -> str:
@@ -152,7 +176,7 @@ class Spec:
 
     @property
     def indexed(self) -> bool:
-        """Whether references are stored or searched otherwise than in one layer of float32."""
+        """Whether references are stored or searched in any other way than one float32 layer."""
         dense = self.search in SEARCHES and not SEARCHES[self.search].SCANS
         return not dense or self.references_precision != "float32"
 
@@ -161,44 +185,59 @@ class Spec:
         return self.head is None or HEADS[self.head].CLASSES
 
     def exactly(self) -> Spec:
-        """The same choices by an exact search of float32 references, which all is measured by."""
+        """The same with an exact search of float32 references: the baseline for measurements."""
         as_stored = replace(self, search="exact", candidates=None, probes=None)
         return replace(as_stored, references_precision="float32")
 
     def _check_projection(self) -> None:
-        """Bring all spellings of a projection into one: `pca` and `whiten` go with "pca"."""
+        """Normalise the spellings of a projection: "pca" with its `pca` and `whiten`."""
         name, *rest = self.projection.split(":")
         if name == "pca" and rest:
             size, power = rest[0], rest[1] if len(rest) == 2 else None
             if self.pca is not None or self.whiten is not None or len(rest) > 2:
-                raise InputError(f"say the components once: {self.projection!r} or pca and whiten")
+                raise InputError(
+                    f"give the components once: {self.projection!r} or pca and whiten",
+                    "components-given-twice",
+                )
             object.__setattr__(self, "pca", size if size == AUTO else _number(size))
             object.__setattr__(self, "whiten", None if power is None else float(_number(power)))
         elif rest:
-            name = self.projection  # which is refused
+            name = self.projection  # rejected below
         _one_of("projection", name, PROJECTIONS)
         if name == AUTO and self.pca is not None:
             name = "pca"
         object.__setattr__(self, "projection", name)
         if isinstance(self.pca, str) and self.pca != AUTO:
-            raise InputError(f"pca must be a number or {AUTO}, not {self.pca!r}")
+            raise InputError(
+                f"pca must be a number or {AUTO}, not {self.pca!r}", "pca-not-a-number"
+            )
         if isinstance(self.pca, int) and self.pca < 1:
-            raise InputError(f"pca must be at least 1 component, not {self.pca}")
+            raise InputError(f"pca must be at least 1 component, not {self.pca}", "pca-too-small")
         if isinstance(self.pca, float) and not 0 < self.pca < 1:
-            raise InputError(f"a share of variance lies between 0 and 1; pca is {self.pca}")
+            raise InputError(
+                f"pca must be a share of variance between 0 and 1, not {self.pca}",
+                "pca-out-of-range",
+            )
         if self.whiten is not None and not 0 <= self.whiten <= 1:
-            raise InputError(f"whiten is a power from 0 to 1, not {self.whiten}")
+            raise InputError(
+                f"whiten must be a power from 0 to 1, not {self.whiten}", "whiten-out-of-range"
+            )
         if self.whiten is not None and self.pca is None:
-            raise InputError("whiten scales principal components; say how many with pca")
+            raise InputError(
+                "whiten scales principal components; set their number with pca",
+                "whiten-without-pca",
+            )
         if (name == "pca") != (self.pca is not None):
             raise InputError(
                 f"the projection {name} and pca do not go together"
                 if self.pca is not None
-                else "say how many principal components: pca:64, pca:0.95 or pca:auto"
+                else "give the number of principal components: pca:64, pca:0.95 or pca:auto",
+                "projection-pca-mismatch",
             )
         if name == "classes" and not self._may_have_classes:
             raise InputError(
-                f"the projection classes needs the head {of_classes()}, not {self.head!r}"
+                f"the projection classes needs the head {of_classes()}, not {self.head!r}",
+                "projection-needs-classes",
             )
 
     def _check_search(self) -> None:
@@ -206,40 +245,50 @@ class Spec:
         _one_of("search", self.search, (*SEARCHES, AUTO))
         if self.indexed and not METRICS[self.metric].ANGULAR:
             raise InputError(
-                f"the metric {self.metric} compares float32 references by an exact search only;"
-                " smaller references and other searches are for cosine"
+                f"the metric {self.metric} supports only float32 references and exact search;"
+                " smaller references and other searches need cosine",
+                "metric-needs-exact-search",
             )
         if self.recall is not None and not 0 < self.recall <= 1:
-            raise InputError(f"recall is a share above 0 and up to 1, not {self.recall}")
+            raise InputError(
+                f"recall must be a share above 0 and at most 1, not {self.recall}",
+                "recall-out-of-range",
+            )
         scanning = [name for name, search in SEARCHES.items() if search.SCANS]
         if self.candidates is not None and self.search not in scanning:
-            names = " and ".join(scanning)
-            raise InputError(f"candidates are what the searches {names} score, not {self.search!r}")
+            names = " or ".join(scanning)
+            raise InputError(
+                f"candidates needs the search {names}, not {self.search!r}", "candidates-need-scan"
+            )
         in_cells = [name for name, search in SEARCHES.items() if search.CELLS]
         if self.probes is not None and self.search not in in_cells:
-            names = " and ".join(in_cells)
-            raise InputError(f"probes are cells of the search {names}, not of {self.search!r}")
+            names = " or ".join(in_cells)
+            raise InputError(
+                f"probes needs the search {names}, not {self.search!r}", "probes-need-cells"
+            )
         for name, value in (("candidates", self.candidates), ("probes", self.probes)):
             if value is not None and value < 1:
-                raise InputError(f"{name} must be at least 1, not {value}")
+                raise InputError(f"{name} must be at least 1, not {value}", "count-too-small")
 
 
 def resolve_k(k: int | str | float | None, n: int, vote: str | None = None) -> int:
-    """The number that was asked for, or else the most that vote by default among n.
+    """The requested k, or the default for n references.
 
     Args:
         k: how many; None or `auto` for the default.
         n: how many references there are.
-        vote: how they vote: with a soft one up to 100 do.
+        vote: with a soft one the default is up to 100.
 
     Raises:
         InputError: k above n.
     """
     if not isinstance(k, int):
         soft = vote is not None and VOTES[vote].SOFT
-        return max(few for few in SOFT_KS if few <= n) if soft else min(DEFAULT_K, n)
+        return max(some for some in SOFT_KS if some <= n) if soft else min(DEFAULT_K, n)
     if k > n:
-        raise InputError(f"k = {k}, but there are only {n} references; choose k from 1 to {n}")
+        raise InputError(
+            f"k = {k}, but there are only {n} references; choose k from 1 to {n}", "k-too-large"
+        )
     return k
 
 
@@ -249,9 +298,11 @@ def _number(text: str) -> int | float:
             return kind(text)
         except ValueError:
             continue
-    raise InputError(f"a projection to principal components is pca:SIZE:POWER, not with {text!r}")
+    raise InputError(f"a projection pca:SIZE:POWER takes numbers, not {text!r}", "pca-not-a-number")
 
 
 def _one_of(what: str, value: str, choices: Collection[str]) -> None:
     if value not in choices:
-        raise InputError(f"unknown {what} {value!r}; choose from {', '.join(choices)}")
+        raise InputError(
+            f"unknown {what} {value!r}; choose from {', '.join(choices)}", "unknown-choice"
+        )

@@ -1,1 +1,1 @@
-"""Feature extractors: by name or file, with their weights."""
+"""Feature extractors, by name or file, with their weights."""

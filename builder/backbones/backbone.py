@@ -23,23 +23,23 @@ Load = Callable[[], "keras.Model"]
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Backbone:
-    """A feature extractor. It is opened when it is needed: by Keras for `model`, else by `engine`.
+    """A feature extractor, opened on first use: by Keras for `model`, else by `engine`.
 
     Attributes:
         name: as in `Spec.backbone`, never `auto`.
         facts: size, length of the embedding, hash of the weights.
-        load: gives the Keras model.
-        graph: gives the network for LiteRT; None where it has to be converted from the Keras model.
-        by_numpy: computes embeddings without a network; None where there is one.
+        load: returns the Keras model.
+        graph: returns the network for LiteRT; None if it must be converted from the Keras model.
+        by_numpy: computes embeddings without a network; None if there is a network.
         by_keras: Keras runs it, not LiteRT.
-        input_range: the pixels the network itself wants; the model rescales to it.
-        weights: where the weights came from, in words; "" where there are none.
-        weights_sha256: hash of the weights file; "" where Keras keeps it or there is none.
+        input_range: the pixel range that the network expects; the model rescales to it.
+        weights: where the weights came from, for people; "" without weights.
+        weights_sha256: hash of the weights file; "" if it is in Keras' own cache or there is none.
         alpha: width of a MobileNet, or None.
-        attribution: whose the weights are and under which licence, for all files that hold them;
-            "" where that asks for nothing.
-        why: what `auto` decided and what the other choice would take; "" otherwise.
-        cache: keeps what is made of it once, for other runtimes; None keeps nothing.
+        attribution: copyright and licence of the weights, for all files that hold them; "" if none
+            is required.
+        why: what `auto` chose and how to get the alternative; "" otherwise.
+        cache: stores conversions for other runtimes; None for no cache.
     """
 
     name: str
@@ -58,7 +58,7 @@ class Backbone:
 
     @classmethod
     def of(cls, name: str, model: keras.Model) -> Backbone:
-        """A Keras model that is open, (batch, size, size, 3) pixels 0..255 to (batch, d)."""
+        """A backbone from an open Keras model: (batch, size, size, 3) 0..255 to (batch, d)."""
         return cls(name=name, facts=Facts.of(model), load=lambda: model, by_keras=True)
 
     @cached_property
@@ -66,7 +66,7 @@ class Backbone:
         """Keras model, (batch, size, size, 3) float pixels 0..255 to (batch, d).
 
         Raises:
-            InputError: as `load_backbone`, where it has not opened the model itself.
+            InputError: as `load_backbone`, if that has not opened the model itself.
         """
         with fresh_names():
             return self.load()
@@ -87,7 +87,7 @@ class Backbone:
         return self.facts.dim
 
     def identity(self) -> list[str | int | float | None]:
-        """All that decides what the embedding of a square picture is."""
+        """Everything that determines the embedding of a square picture."""
         return [
             self.name,
             self.size,
@@ -102,7 +102,7 @@ class Backbone:
         return self.facts.sha256
 
     def provenance(self, crop: str) -> Provenance:
-        """Where embeddings come from that it makes of pictures under a crop policy."""
+        """The provenance of its embeddings of pictures under a crop policy."""
         return Provenance(
             backbone=self.name,
             alpha=self.alpha,

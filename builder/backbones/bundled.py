@@ -1,4 +1,4 @@
-"""The bundled backbone: a small MobileNetV2 whose weights come with this package."""
+"""The bundled backbone: a small MobileNetV2 with its weights in this package."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ GRAPH = f"mobilenet_v2_{ALPHA}_{SIZE}.tflite"  # see `weightless_graphs`
 
 
 def load(name: str, spec: Spec, cache: Cache | None = None) -> Backbone:
-    """The bundled backbone, at any size that the network takes.
+    """The bundled backbone, at any size that the network supports.
 
     Raises:
         InputError: the size is too small.

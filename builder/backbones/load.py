@@ -1,4 +1,4 @@
-"""A name becomes a backbone: the table of those that there are."""
+"""Load a backbone by name; the table of all backbones."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ class Kind:
     """A backbone, or a family of them.
 
     Attributes:
-        load: gives the one of a name, with the options of a `Spec`; a cache remembers its facts.
-        takes: the options that choose among them: `alpha`, `weights`, `input_range`.
-        packaged: their weights, if any, come with a Python package.
-        is_installed: whether that package is there; None for our own.
+        load: loads a backbone by name, with the options of a `Spec`; a cache stores its facts.
+        takes: the options it supports: `alpha`, `weights`, `input_range`.
+        packaged: the weights, if any, come with a Python package.
+        is_installed: whether that package is installed; None for our own.
     """
 
     load: Callable[[str, Spec, Cache | None], Backbone]
@@ -38,7 +38,7 @@ _BEST = "efficientnet_lite0"
 
 
 def _auto(name: str, spec: Spec, cache: Cache | None) -> Backbone:
-    """The best that needs no download, or the MobileNet whose weights are given."""
+    """The best backbone that needs no download, or a MobileNet if weights or alpha are given."""
     if spec.weights is not None or spec.alpha is not None:
         return mobilenets.load("mobilenet_v2", spec, cache)
     if efficientnet_lite.is_installed(_BEST):
@@ -67,7 +67,7 @@ PACKAGED = tuple(name for name, kind in BACKBONES.items() if kind.packaged)
 
 
 class _Embedded(Protocol):
-    """References, or whatever else knows where its embeddings come from."""
+    """References, or anything else with a provenance."""
 
     @property
     def provenance(self) -> Provenance | None: ...
@@ -78,30 +78,34 @@ def load_backbone(spec: Spec, cache: Cache | None = USUAL) -> Backbone:
 
     Args:
         spec: names it.
-        cache: keeps what is found out about it and made of it once; None keeps nothing.
+        cache: stores its facts and conversions; None for no cache.
 
     Raises:
-        InputError: unknown name, weights that cannot be had or do not fit, or a `.keras` file that
-            is no feature extractor.
+        InputError: unknown name, weights that are unavailable or do not fit, or a `.keras` file
+            that is not a feature extractor.
     """
     is_own = spec.backbone.endswith(".keras")
     if spec.input_range != "0..255" and not is_own:
-        raise InputError("an input range goes with a .keras backbone; the named ones know theirs")
+        raise InputError(
+            "an input range needs a .keras backbone; named ones have their own",
+            "option-not-applicable",
+        )
     kind = _OWN if is_own else BACKBONES.get(spec.backbone)
     if kind is None:
         names = ", ".join(BACKBONES)
         raise InputError(
-            f"unknown backbone {spec.backbone!r}; choose from {names} or a .keras file"
+            f"unknown backbone {spec.backbone!r}; choose from {names} or a .keras file",
+            "unknown-choice",
         )
     for option in ("weights", "alpha"):
         if (value := getattr(spec, option)) is not None and option not in kind.takes:
             what = "a .keras backbone" if is_own else f"the backbone {spec.backbone!r}"
-            raise InputError(f"{option} {value} does not go with {what}")
+            raise InputError(f"{option} {value} does not apply to {what}", "option-not-applicable")
     return replace(kind.load(spec.backbone, spec, cache), cache=cache)
 
 
 def is_installed(name: str) -> bool:
-    """Whether a backbone can be loaded by its name alone, without a network."""
+    """Whether a backbone can be loaded by name alone, offline."""
     kind = BACKBONES.get(name)
     return kind is not None and kind.packaged and (not kind.is_installed or kind.is_installed(name))
 
@@ -111,8 +115,8 @@ def backbone_of(references: _Embedded, spec: Spec, cache: Cache | None = USUAL) 
 
     Args:
         references: stored examples.
-        spec: `backbone` `auto` for the one that the references name, else it must be the same;
-            `weights` where they came from a file.
+        spec: `backbone` is `auto` for the one that the references name, or else that one;
+            `weights` if they came from a file.
         cache: as for `load_backbone`.
 
     Raises:
@@ -121,7 +125,10 @@ def backbone_of(references: _Embedded, spec: Spec, cache: Cache | None = USUAL) 
     origin = references.provenance
     if origin is None:
         if spec.backbone not in ("auto", "vector"):
-            raise InputError(f"the references name no backbone, so {spec.backbone!r} cannot embed")
+            raise InputError(
+                f"the references name no backbone, so {spec.backbone!r} cannot embed",
+                "no-provenance",
+            )
         return None
     if spec.backbone == "auto":
         named = origin.backbone in FAMILIES
@@ -135,12 +142,14 @@ def backbone_of(references: _Embedded, spec: Spec, cache: Cache | None = USUAL) 
     theirs = f"{origin.backbone} at {origin.size}"
     if not is_own and spec.backbone != origin.backbone:
         raise InputError(
-            f"the references come from another backbone, {theirs}, not {spec.backbone}"
+            f"the references come from another backbone, {theirs}, not {spec.backbone}",
+            "provenance-mismatch",
         )
     found = load_backbone(same, cache)
     if (found.sha256(), found.size) != (origin.sha256, origin.size):
         raise InputError(
             f"the references come from another backbone, {theirs} with the weights"
-            f" {origin.sha256[:12]}, not {found.sha256()[:12]} at {found.size}"
+            f" {origin.sha256[:12]}, not {found.sha256()[:12]} at {found.size}",
+            "provenance-mismatch",
         )
     return found

@@ -1,4 +1,4 @@
-"""Keras' MobileNets, with ImageNet weights that Keras can fetch, or those of a file."""
+"""Keras' MobileNets, with ImageNet weights from Keras or weights from a file."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def load(name: str, spec: Spec, cache: Cache | None = None) -> Backbone:
     """A member of a family.
 
     Raises:
-        InputError: there are no weights for its width, they cannot be downloaded, a file holds
+        InputError: there are no weights for this width, they cannot be downloaded, a file holds
             those of another network, or the size is too small.
     """
     family = FAMILIES[name]
@@ -60,7 +60,7 @@ def load(name: str, spec: Spec, cache: Cache | None = None) -> Backbone:
 
 
 def _imagenet_file(family: Family, alpha: float, size: int) -> Path | None:
-    """The ImageNet weights that Keras has cached; None where it has to download them.
+    """The ImageNet weights in Keras' cache; None if Keras must download them.
 
     Raises:
         InputError: there are none for this width, or they cannot be downloaded.
@@ -68,7 +68,8 @@ def _imagenet_file(family: Family, alpha: float, size: int) -> Path | None:
     if alpha not in family.alphas:
         widths = ", ".join(f"{width:g}" for width in family.alphas)
         raise InputError(
-            f"there are no ImageNet weights for {family.named(alpha)}; alpha can be {widths}"
+            f"there are no ImageNet weights for {family.named(alpha)}; alpha can be {widths}",
+            "no-weights-for-alpha",
         )
     url = address(family.title, alpha, size)
     found = _fetched(url)
@@ -78,7 +79,7 @@ def _imagenet_file(family: Family, alpha: float, size: int) -> Path | None:
 
 
 def _imagenet(family: Family, alpha: float, size: int) -> keras.Model:
-    """The network with the weights that Keras has cached or can download."""
+    """The network with Keras' ImageNet weights, cached or downloaded."""
     before = socket.getdefaulttimeout()
     socket.setdefaulttimeout(_SECONDS)
     try:
@@ -92,12 +93,12 @@ def _imagenet(family: Family, alpha: float, size: int) -> keras.Model:
 
 
 def address(title: str, alpha: float, size: int) -> str:
-    """Where Keras fetches the weights of a MobileNet without its top from.
+    """The URL from which Keras downloads the weights of a MobileNet without its top.
 
     Args:
         title: the class in `keras.applications`.
         alpha: width.
-        size: side of the input; sizes that there are no weights for take those of 224.
+        size: side of the input; sizes without weights use those of 224.
     """
     if title == "MobileNet":
         rows = size if size in (128, 160, 192, 224) else 224
@@ -113,8 +114,8 @@ def address(title: str, alpha: float, size: int) -> str:
 
 
 def _fetched(url: str) -> Path | None:
-    """The file, where Keras has fetched it before."""
-    above = os.path.expanduser("~")  # noqa: PTH111  # without a home it stays "~", as in Keras
+    """The file in Keras' cache, if it has been downloaded before."""
+    above = os.path.expanduser("~")  # noqa: PTH111  # stays "~" without a home, as in Keras
     above = above if os.access(above, os.W_OK) else "/tmp"
     home = os.environ.get("KERAS_HOME", f"{above}/.keras")
     path = Path(home).expanduser() / "models" / url.rpartition("/")[2]
@@ -122,25 +123,25 @@ def _fetched(url: str) -> Path | None:
 
 
 def _check_reachable(url: str, named: str) -> None:
-    """Ask the server for the file.
+    """Check that the server has the file.
 
     Raises:
         InputError: it does not answer, or has no such file.
     """
-    # Most builds never ask, and importing what speaks HTTPS takes as long as importing numpy.
+    # Imported here: most builds need no HTTPS, and this takes as long as importing numpy.
     import urllib.request
     from http.client import HTTPException
 
-    question = urllib.request.Request(url, method="HEAD")
+    request = urllib.request.Request(url, method="HEAD")
     try:
-        urllib.request.urlopen(question, timeout=_SECONDS).close()
+        urllib.request.urlopen(request, timeout=_SECONDS).close()
     except (OSError, HTTPException) as error:
         raise _no_download(named) from error
 
 
 def _no_download(named: str) -> InputError:
-    """The error that says the ways out."""
     return InputError(
         f"the ImageNet weights of {named} cannot be downloaded;"
-        " choose --backbone bundled, or give a file with --weights FILE"
+        " choose --backbone bundled, or give a file with --weights FILE",
+        "download-failed",
     )

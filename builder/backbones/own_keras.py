@@ -1,4 +1,4 @@
-"""A feature extractor of one's own: a `.keras` file from one square image to one vector."""
+"""The user's own feature extractor: a `.keras` file from one square image to one vector."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ if TYPE_CHECKING:
 
 
 def load(name: str, spec: Spec, cache: Cache | None = None) -> Backbone:
-    """The backbone of a file.
+    """The backbone in a file.
 
     Raises:
-        InputError: there is no such file, or it is no feature extractor.
+        InputError: there is no such file, or it is not a feature extractor.
     """
     path = Path(name)
     if not path.is_file():
-        raise InputError(f"the backbone {path} does not exist or is no file")
+        raise InputError(f"the backbone {path} does not exist or is not a file", "file-not-found")
     sha256 = sha256_of(path)
     key = [".keras", spec.input_range, spec.size, sha256]
     facts, model = known(key, lambda: _opened(path, spec), cache)
@@ -44,25 +44,38 @@ def _opened(path: Path, spec: Spec) -> keras.Model:
     import h5py
     import keras
 
-    # Of such a file Keras says that it was not found.
+    # For such a file Keras would report that it was not found.
     if not zipfile.is_zipfile(path) and not h5py.is_hdf5(path):
-        raise InputError(f"{path.name} is damaged or not of Keras: it is no zip archive")
+        raise InputError(
+            f"{path.name} is damaged or not a Keras file: it is not a zip archive",
+            "not-a-keras-file",
+        )
     try:
         net = keras.saving.load_model(path, compile=False, safe_mode=True)
     except OF_THE_MACHINE:
         raise
     except Exception as error:  # whatever a broken or foreign archive raises inside Keras
         reason = first_line(error)
-        raise InputError(f"{path.name} cannot be opened by Keras in safe mode: {reason}") from error
+        raise InputError(
+            f"{path.name} cannot be opened by Keras in safe mode: {reason}", "not-a-keras-file"
+        ) from error
     shape, out = getattr(net, "input_shape", None), getattr(net, "output_shape", None)
     if not (isinstance(shape, tuple) and len(shape) == 4 and shape[-1] == 3):
-        raise InputError(f"{path.name} must have one image input (batch, H, W, 3), not {shape}")
+        raise InputError(
+            f"{path.name} must have one image input (batch, H, W, 3), not {shape}",
+            "not-a-feature-extractor",
+        )
     if not (isinstance(out, tuple) and len(out) == 2 and out[-1]):
-        raise InputError(f"{path.name} must have one vector output (batch, d), not {out}")
+        raise InputError(
+            f"{path.name} must have one vector output (batch, d), not {out}",
+            "not-a-feature-extractor",
+        )
     sides = {side for side in shape[1:3] if side is not None}
     if spec.size is not None:
         sides.add(spec.size)
     if len(sides) != 1:
-        what = "say which with --size" if not sides else f"the sizes {sorted(sides)} do not agree"
-        raise InputError(f"{path.name} must take square pictures of one size: {what}")
+        what = "set it with --size" if not sides else f"the sizes {sorted(sides)} do not agree"
+        raise InputError(
+            f"{path.name} must take square pictures of one size: {what}", "unclear-input-size"
+        )
     return from_pixels(net, spec.input_range, sides.pop())

@@ -1,4 +1,4 @@
-"""`pixels`: the picture itself, flat, for drawings and as the least that a backbone must beat."""
+"""`pixels`: the flattened picture itself, for drawings and as a baseline for backbones."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ _SIZE = 32
 
 
 def load(name: str, spec: Spec, cache: Cache | None = None) -> Backbone:
-    """All pixels of a square of any size."""
+    """All pixels of a square of the given size."""
     size = spec.size or _SIZE
 
     def model() -> keras.Model:
         import keras
 
         image = keras.Input((size, size, 3), name="image")
-        # No rescaling: a cosine does not see it, and 0..255 is exact in float16, 1/255 is not.
+        # No rescaling: it changes no cosine, and 0..255 is exact in float16, unlike n / 255.
         return keras.Model(image, keras.layers.Flatten()(image), name="backbone")
 
     facts = Facts(size, size * size * 3, hash_of([]))

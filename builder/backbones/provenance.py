@@ -1,4 +1,4 @@
-"""Where embeddings come from: two that do not agree on it cannot be compared."""
+"""Where embeddings come from; only those of the same provenance can be compared."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from pocketknn.builder.errors import InputError
 
 @dataclass(frozen=True, kw_only=True)
 class Provenance:
-    """Which backbone made the embeddings, and of what part of each picture.
+    """The backbone that made the embeddings, and the crop policy.
 
     Attributes:
         backbone: its name, as in `Spec.backbone`.
         alpha: width of a MobileNet, or None.
         size: side of its square input in pixels.
-        input_range: the pixel values the network itself wants.
+        input_range: the pixel range that the network expects.
         sha256: hash of its weights by value.
         crop: how a picture became a square.
     """
@@ -30,18 +30,20 @@ class Provenance:
 
     @classmethod
     def of_json(cls, noted: Any) -> Provenance:  # noqa: ANN401
-        """The provenance that a file notes.
+        """The provenance from a file's metadata.
 
         Raises:
-            InputError: it notes something else.
+            InputError: not a provenance.
         """
         kinds = get_type_hints(cls)
         if isinstance(noted, dict) and set(noted) == set(kinds):
-            # JSON and people write 1 for 1.0.
+            # Accept 1 for 1.0, as JSON and people write it.
             fits = {name: kind if kind is str else kind | int for name, kind in kinds.items()}
             if all(isinstance(noted[name], kind) for name, kind in fits.items()):
                 return cls(**noted)
-        raise InputError("what it notes of its backbone is damaged, or of a later pocketknn")
+        raise InputError(
+            "its backbone metadata is damaged, or from a later pocketknn", "bad-provenance"
+        )
 
     def __str__(self) -> str:
         return f"{self.backbone} at {self.size} ({self.sha256[:12]}, {self.crop})"

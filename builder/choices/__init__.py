@@ -1,1 +1,1 @@
-"""What a `Spec` chooses among by name: a file each, and one line in a table each."""
+"""The named choices of a `Spec`: one file and one line in a table for each."""

@@ -31,14 +31,14 @@ def rank(scores: Floats, k: int) -> Neighbors:
     """The k best of each row of (q, n) scores; ties go to the lower index."""
     n = scores.shape[1]
     indices = np.empty((len(scores), k), np.int64)
-    least = np.partition(scores, n - k, axis=1)[:, n - k]
+    lowest = np.partition(scores, n - k, axis=1)[:, n - k]
     for row, values in enumerate(scores):
-        near = np.flatnonzero(values >= least[row])
+        near = np.flatnonzero(values >= lowest[row])
         indices[row] = near[np.argsort(-values[near], kind="stable")[:k]]
     return Neighbors(np.take_along_axis(scores, indices, axis=1), indices)
 
 
 def shared(wanted: NDArray[np.integer], found: NDArray[np.integer]) -> NDArray[np.bool_]:
-    """Which of the neighbours (q, k) are among the ones found: (q, k). Its mean is the recall."""
+    """Which of the wanted neighbours (q, k) were found: (q, k). Its mean is the recall."""
     among: NDArray[np.bool_] = (wanted[:, :, None] == found[:, None, :]).any(axis=2)
     return among

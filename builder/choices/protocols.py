@@ -1,7 +1,7 @@
-"""What metrics, votes, heads and searches are asked for, and the arrays that they deal in.
+"""The interfaces of metrics, votes, heads and searches, and the arrays they work on.
 
-Each is a module, or an object, with the names that its protocol lists. What is exact is float64
-numpy; what takes a `KerasTensor` says the same in Keras operations, and shares nothing with it.
+Each is a module, or an object, with the names that its protocol lists. The exact functions are
+float64 numpy; those that take a `KerasTensor` do the same in Keras operations, with no shared code.
 """
 
 from __future__ import annotations
@@ -21,15 +21,15 @@ if TYPE_CHECKING:
 
 KerasTensor = Any  # Keras' own, whose import takes seconds
 Layer = Any
-Constants = dict[str, NDArray[Any]]  # by name: what of a graph depends on the references
+Constants = dict[str, NDArray[Any]]  # by name: tensors of a graph that depend on the references
 
 
 class Rows(Protocol):
-    """What of the references is compared, as a graph holds it."""
+    """The references in the form that a graph compares."""
 
     @property
     def matrix(self) -> NDArray[np.float32]:
-        """A row for each reference: of unit length where the metric is `ANGULAR`."""
+        """A row for each reference, of unit length if the metric is `ANGULAR`."""
 
     @property
     def middle(self) -> NDArray[np.float32]:
@@ -37,19 +37,19 @@ class Rows(Protocol):
 
 
 class Metric(Protocol):
-    """What makes a reference near: scores are the higher the nearer it is.
+    """A distance, as scores: the nearer a reference, the higher its score.
 
     Attributes:
-        ANGULAR: lengths do not count, so that vectors are compared at unit length. Smaller
-            references and approximate searches take such scores, whose scale is always the same.
-        BY_PRODUCT: one product with the references ranks them all; else differences to each do.
-        SPARE: references beyond k that the graph scores anew, where its product only selects; then
-            `references` has one more value behind each row, and no score changes where all vectors
-            are moved alike. 0 where the product is the score.
-        ITSELF: the score of a vector for itself. Less a score, it is the distance.
-        SCORE: what a score is, in words.
-        EXACT_HIT: by precision, the distance up to which a neighbour is the query itself, whatever
-            the rounding, as a share of the lengths.
+        ANGULAR: lengths are ignored: vectors are compared at unit length. Smaller references and
+            approximate searches need such scores, as their scale is fixed.
+        BY_PRODUCT: one product ranks all references; otherwise differences to each do.
+        SPARE: how many references beyond k the graph scores a second time, if its product only
+            selects; then each row of `references` has one more value, and adding a constant vector
+            to all vectors changes no score. 0 if the product is the score.
+        ITSELF: the score of a vector with itself; ITSELF minus a score is the distance.
+        SCORE: description of a score, for people.
+        EXACT_HIT: by precision, the distance up to which a neighbour counts as the query itself,
+            allowing for rounding, as a share of the lengths.
     """
 
     ANGULAR: bool
@@ -65,14 +65,13 @@ class Metric(Protocol):
         """Score of each reference (n, d) for each query (q, d): (q, n)."""
 
     def ranking(self, rows: Floats) -> Callable[[Floats], Floats]:
-        """A function of queries (q, d) to numbers (q, n) that are the higher the nearer a row is.
+        """A function from queries (q, d) to numbers (q, n) that are higher for nearer rows.
 
-        Queries come at unit length where the metric is `ANGULAR`. The numbers are scores where
-        `SPARE` is 0.
+        Queries have unit length if the metric is `ANGULAR`. The numbers are scores if `SPARE` is 0.
         """
 
     def constants(self, rows: Rows) -> Constants:
-        """What the search holds of the references, by name; `references`, a row each, is one."""
+        """The tensors of the search, by name; `references` has a row for each reference."""
 
     def nearest(
         self, embedding: KerasTensor, given: Constants, k: int
@@ -80,16 +79,16 @@ class Metric(Protocol):
         """Scores (batch, k), descending, and int32 indices of the nearest references.
 
         Args:
-            embedding: (batch, r), projected where there is a projection.
+            embedding: (batch, r), projected if there is a projection.
             given: the `constants`.
             k: how many.
         """
 
     def all_scores(self, embedding: KerasTensor, given: Constants) -> KerasTensor:
-        """Scores (batch, n) of all references, without a top-k, for what cannot do one.
+        """Scores (batch, n) of all references, for devices without a top-k.
 
         Raises:
-            InputError: scores that are right only for the few that are selected.
+            InputError: the metric has exact scores only for selected references.
         """
 
 
@@ -97,35 +96,34 @@ class Vote(Protocol):
     """How much each neighbour counts.
 
     Attributes:
-        SOFT: the weights have a temperature, which is found by likelihood, so that there must be
-            classes; up to a hundred neighbours vote, and classes count the same, unless the spec
-            says otherwise.
+        SOFT: the weights have a temperature, found by likelihood, which needs classes. By default
+            up to a hundred neighbours vote, and classes count the same.
     """
 
     SOFT: bool
 
     def weights(self, scores: Floats, voting: Voting) -> Floats:
-        """The weights (q, k) of neighbours by their scores, the nearest first."""
+        """The weights (q, k) of neighbours from their scores, the nearest first."""
 
     def constants(self, voting: Voting) -> Constants:
-        """What the graph holds of the vote, by name."""
+        """The tensors of the vote, by name."""
 
     def attach(self, scores: KerasTensor, voting: Voting, given: Constants) -> KerasTensor | None:
-        """The weights (batch, k), given the `constants`; None where all count the same."""
+        """The weights (batch, k), given the `constants`; None if all count the same."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Voting:
-    """What the references say of a query: how much each counts, and what it is an example of.
+    """How neighbours vote: how much each counts, and for what.
 
     Attributes:
         examples: the references' labels and targets.
         vote: how much each neighbour counts.
-        metric: what the scores are.
-        exact_hit: the distance up to which a neighbour is the query itself.
+        metric: the metric of the scores.
+        exact_hit: the distance up to which a neighbour counts as the query itself.
         temperature: of a soft vote, in units of the score.
         balanced: the votes of a class are divided by its share of the references.
-        threshold: the least score of the nearest neighbour of what is known, or None.
+        threshold: minimum score of the nearest neighbour of a known picture, or None.
     """
 
     examples: Examples
@@ -138,7 +136,7 @@ class Voting:
 
 
 class Examples(Protocol):
-    """What a head knows of the n references, as `References` has it."""
+    """The part of `References` that a head uses."""
 
     @property
     def labels(self) -> tuple[str, ...]: ...
@@ -151,12 +149,12 @@ class Examples(Protocol):
 
 
 class Output(NamedTuple):
-    """An output beside `scores` and `indices`.
+    """An output in addition to `scores` and `indices`.
 
     Attributes:
-        name: as files name it.
-        meaning: what its values are, in words.
-        word: what one of them is, in a word.
+        name: its name in files.
+        meaning: description of its values, for people.
+        word: one word for a value.
     """
 
     name: str
@@ -165,15 +163,15 @@ class Output(NamedTuple):
 
 
 class Head(Protocol):
-    """What is said of the neighbours.
+    """How neighbours become answers.
 
     Attributes:
-        VOTE: how neighbours count where the spec does not say.
-        CLASSES: it answers with shares of classes, by which accuracy is measured. With these go
-            a soft vote, a balanced one, `reject`, and the projection `classes`.
-        NUMBERS: it answers with numbers, by which errors are measured.
-        KIND: what kind of model it makes, in words.
-        OUTPUT: what it adds; None for nothing.
+        VOTE: the default vote.
+        CLASSES: it answers with shares of classes, measured by accuracy. Soft and balanced votes,
+            `reject`, and the projection `classes` need such a head.
+        NUMBERS: it answers with numbers, measured by their error.
+        KIND: the kind of model, for people.
+        OUTPUT: the output it adds, or None.
     """
 
     VOTE: str
@@ -185,26 +183,26 @@ class Head(Protocol):
     def OUTPUT(self) -> Output | None: ...  # noqa: N802
 
     def usual(self, examples: Examples) -> bool:
-        """Whether it is the head of such references where the spec names none."""
+        """Whether it is the default head for such references."""
 
     def check(self, examples: Examples) -> None:
-        """Refuse references that it cannot answer with.
+        """Check that the references have what it needs.
 
         Raises:
-            InputError: they lack what it answers with.
+            InputError: they lack labels or targets.
         """
 
     def largest(self, examples: Examples) -> float:
-        """The largest answer, which errors of a file are shares of."""
+        """The largest answer, relative to which errors of a file are measured."""
 
     def answers(self, found: Neighbors, voting: Voting) -> Floats:
-        """What neighbours (q, k) say, a row each: the `OUTPUT`, or what it is judged by."""
+        """The answers from neighbours (q, k), a row per query: `OUTPUT`, or values to judge by."""
 
     def errors(self, answers: Floats, examples: Examples, rows: Ints) -> Floats:
-        """How wrong the answers to these references are: one number, or one for each target."""
+        """The error of the answers for these references: one number, or one for each target."""
 
     def constants(self, voting: Voting) -> Constants:
-        """What the graph holds of the references, by name."""
+        """The tensors of the head, by name."""
 
     def attach(
         self, scores: KerasTensor, indices: KerasTensor, voting: Voting, given: Constants
@@ -214,15 +212,15 @@ class Head(Protocol):
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Making(ABC):
-    """The references that an index is made for, and how their exact neighbours do in it.
+    """The references that an index is made for, and the ranks of their exact neighbours in it.
 
     Attributes:
         n: how many references there are.
         k: how many neighbours are wanted.
         width: values r of a reference.
         precision: how the references are stored.
-        candidates: how many are asked for; None for as many as needed.
-        probes: the same of cells.
+        candidates: how many the user wants; None for as many as needed.
+        probes: the same for cells.
     """
 
     n: int
@@ -235,48 +233,47 @@ class Making(ABC):
     @property
     @abstractmethod
     def share(self) -> float:
-        """Of the exact neighbours, what numbers are chosen to find."""
+        """The target share of the exact neighbours, for choosing candidates and probes."""
 
     @property
     @abstractmethod
     def most_kept(self) -> float:
-        """Share of the sought neighbours that the stored precision does not lose."""
+        """Share of the exact neighbours that survive the rounding to the stored precision."""
 
     @property
     @abstractmethod
     def stored(self) -> Index:
-        """The references as the file holds them, all compared."""
+        """An index of the references at stored precision that compares all of them."""
 
     @abstractmethod
     def widths(self) -> list[int]:
-        """Of the scans that are tried, the widest last."""
+        """The widths of the scans to try, the widest last."""
 
     @abstractmethod
     def scanned(self, width: int) -> Index:
-        """An index with a scan over all references, and as yet no number of candidates."""
+        """An index with a scan over all references, without a number of candidates yet."""
 
     @abstractmethod
     def in_cells(self, one: Index, count: int) -> Index:
-        """An index whose scan is put into so many cells; as yet without a number of probes."""
+        """An index with its scan divided into cells, without a number of probes yet."""
 
     @abstractmethod
     def places(self, one: Index) -> Ints:
-        """Of each sought neighbour, how many references a scan ranks before it; n if lost."""
+        """How many references a scan ranks before each exact neighbour; n if that is lost."""
 
     @abstractmethod
     def cells_before(self, one: Index) -> Ints | None:
-        """The same of cells; None where there is one reference only."""
+        """The same for cells; None for a single reference."""
 
 
 class Search(Protocol):
     """How references are stored and searched.
 
     Attributes:
-        SCANS: a scan of few components in eight bits finds the references that are scored; how
-            many, `Spec.candidates` says.
-        CELLS: of the scan only some cells are read; how many, `Spec.probes` says.
-        PAYS: the number of references from which on it can be faster than others.
-        WORDS: what is compared, by the numbers in a manifest.
+        SCANS: a scan of a few 8-bit components selects `Spec.candidates` references to score.
+        CELLS: the scan reads only `Spec.probes` cells.
+        PAYS: the minimum number of references for it to be faster than others.
+        WORDS: description of the search, a template for the numbers in a manifest.
     """
 
     SCANS: bool
@@ -285,21 +282,21 @@ class Search(Protocol):
     WORDS: str
 
     def make(self, making: Making) -> Index | None:
-        """The index that finds enough; None for one dense layer of float32.
+        """An index with enough recall; None for one dense layer of float32.
 
         Raises:
-            InputError: it cannot, or more candidates or probes are asked for than there are.
+            InputError: the recall is unattainable, or more candidates or probes than there are.
         """
 
     def bytes_beside(self, width: int) -> int:
-        """About how many bytes a reference of so many values takes beside these."""
+        """The approximate extra bytes for a reference of this many values."""
 
     def candidates(self, index: Index, first: Floats, wanted: int) -> Ints:
-        """The references that are scored for each query (q, wanted), -1 for nobody.
+        """The references to score for each query (q, wanted), -1 for none.
 
         Args:
             index: one of this search.
-            first: (q, w) what of a query the scan is multiplied by.
+            first: (q, w) the queries in the form that the scan compares.
             wanted: how many.
         """
 

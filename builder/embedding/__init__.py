@@ -1,4 +1,4 @@
-"""Photos become embeddings, each once."""
+"""Turn photos into embeddings, each once."""
 
 from .embedded import Embedded as Embedded
 from .local import embed as embed

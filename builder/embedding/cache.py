@@ -1,8 +1,8 @@
-"""Embeddings that were computed before, by picture and by everything that made them.
+"""A cache of embeddings, keyed by picture and by everything that determines an embedding.
 
-One SQLite file for each backbone, engine, size, crop policy, resampling rule, and version of what
-decodes and runs; in it a row for each picture's hash. SQLite keeps the file whole when a build is
-killed or two builds write at once.
+One SQLite file for each combination of backbone, engine, size, crop policy, resampling rule, and
+versions of decoder and runtime, with a row for each picture's hash. SQLite keeps the file intact
+when a build is killed or two builds write at once.
 """
 
 from __future__ import annotations
@@ -25,28 +25,28 @@ from pocketknn.builder.photos.pixels.decode import DECODING
 from pocketknn.builder.system.cache import Cache, key_of, mark_used
 
 _SCHEMA = 2
-# What decodes a picture, and what runs each engine: other versions may round otherwise.
+# The packages that decode pictures and run each engine: other versions may round differently.
 _DECODER = "pillow"
 _RUNTIMES = {"litert": ("ai-edge-litert",), "keras": ("keras", "tensorflow"), "numpy": ("numpy",)}
 _SECONDS_TO_WAIT = 60.0  # for another build that is writing
 _TABLE = (
     "CREATE TABLE IF NOT EXISTS embeddings (picture TEXT PRIMARY KEY, vector BLOB, crc INTEGER)"
 )
-_ASKED_AT_ONCE = 500  # SQLite takes a limited number of parameters
+_KEYS_AT_ONCE = 500  # SQLite limits the number of parameters
 
 Vector = NDArray[np.float32]
 
 
 @dataclass
 class Embeddings:
-    """Embeddings of one backbone under one crop policy. A fault of theirs never ends a build.
+    """Cached embeddings of one backbone under one crop policy. A broken cache never ends a build.
 
-    Threads may share them.
+    Thread-safe.
 
     Attributes:
         path: the SQLite file.
         dim: values of an embedding.
-        notes: what went wrong with it, in words.
+        notes: messages about what went wrong.
     """
 
     path: Path
@@ -56,7 +56,7 @@ class Embeddings:
 
     @classmethod
     def of(cls, cache: Cache | None, backbone: Backbone, crop: str) -> Embeddings | None:
-        """Those that a cache keeps of a backbone and crop policy; None without a place for them."""
+        """The cached embeddings of a backbone and crop policy; None without a cache folder."""
         place = cache.drawer("embeddings") if cache else None
         if place is None:
             return None
@@ -68,20 +68,20 @@ class Embeddings:
         return cls(path=path, dim=backbone.dim, notes=list(engine.notes))
 
     def get(self, hashes: Sequence[str]) -> dict[str, Vector]:
-        """The embeddings that are known, by the sha256 of the picture file."""
+        """The known embeddings, by the sha256 of the picture file."""
         found: dict[str, Vector] = {}
-        for start in range(0, len(hashes), _ASKED_AT_ONCE):
-            asked = hashes[start : start + _ASKED_AT_ONCE]
-            marks = ",".join("?" * len(asked))
+        for start in range(0, len(hashes), _KEYS_AT_ONCE):
+            some = hashes[start : start + _KEYS_AT_ONCE]
+            marks = ",".join("?" * len(some))
             query = f"SELECT picture, vector, crc FROM embeddings WHERE picture IN ({marks})"
-            for picture, vector, crc in self._run(query, asked):
-                # A row that was damaged on the disk is computed again.
+            for picture, vector, crc in self._run(query, some):
+                # A row damaged on disk is computed again.
                 if len(vector) == 4 * self.dim and zlib.crc32(vector) == crc:
                     found[picture] = np.frombuffer(vector, np.float32)
         return found
 
     def put(self, vectors: Mapping[str, Vector]) -> None:
-        """Keep embeddings (d,), by the sha256 of the picture file."""
+        """Store embeddings (d,), by the sha256 of the picture file."""
         rows = [(key, value.tobytes()) for key, value in vectors.items()]
         self._run(
             "INSERT OR REPLACE INTO embeddings VALUES (?, ?, ?)",
@@ -94,8 +94,8 @@ class Embeddings:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             connection = sqlite3.connect(self.path, timeout=_SECONDS_TO_WAIT)
             with self._lock, closing(connection), connection:
-                # After a power failure the file may be corrupt, which costs less than each write
-                # waiting for the disk.
+                # The file may be corrupt after a power failure, but waiting for the disk at each
+                # write would cost more.
                 connection.execute("PRAGMA synchronous = OFF")
                 connection.execute(_TABLE)
                 if not many:
@@ -106,9 +106,11 @@ class Embeddings:
         except sqlite3.DatabaseError:
             try:
                 self.path.unlink(missing_ok=True)
-                self._note(f"the cache {self.path} was corrupt and is made anew")
+                self._note(f"the cache {self.path} was corrupt and is created again")
             except OSError as error:
-                self._note(f"the cache {self.path} is corrupt and stays so: {error.strerror}")
+                self._note(
+                    f"the cache {self.path} is corrupt and cannot be removed: {error.strerror}"
+                )
         except OSError as error:
             self._note(f"the cache {self.path} cannot be used: {error.strerror}")
         return []
@@ -119,7 +121,7 @@ class Embeddings:
 
 
 def count(path: Path) -> int:
-    """How many pictures an SQLite file of embeddings knows; 0 for a damaged one."""
+    """How many pictures an SQLite file of embeddings holds; 0 for a damaged one."""
     try:
         with closing(sqlite3.connect(path, timeout=_SECONDS_TO_WAIT)) as connection:
             (number,) = connection.execute("SELECT COUNT(*) FROM embeddings").fetchone()

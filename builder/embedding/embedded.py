@@ -1,4 +1,4 @@
-"""What becomes of pictures that are embedded, whatever engine does it."""
+"""The result of embedding pictures, with any engine."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ class Done(NamedTuple):
 
 
 Outcome = Done | PictureError
-# What became of each of some photos, in their order.
+# The outcome for each of some photos, in order.
 Attempts = Callable[[Sequence[Photo]], Generator[Outcome, None, None]]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Skipped:
-    """A picture that was left out, and why."""
+    """A picture that was skipped, and why."""
 
     name: str
     reason: str
@@ -47,14 +47,14 @@ class Skipped:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Embedded:
-    """The pictures that could be read, with their embeddings, in the order they were given.
+    """The readable pictures with their embeddings, in the given order.
 
     Attributes:
         photos: the n pictures that were used.
-        embeddings: (n, d) float32, as the backbone gives them.
+        embeddings: (n, d) float32 backbone output.
         sha256: hash of each file.
-        skipped: the pictures that were left out.
-        provenance: which backbone embedded them.
+        skipped: the pictures that were not used.
+        provenance: the backbone that embedded them.
     """
 
     photos: tuple[Photo, ...]
@@ -66,11 +66,11 @@ class Embedded:
     def references(
         self, classes: Sequence[str] | None = None, target_names: Sequence[str] | None = None
     ) -> References:
-        """These pictures as references, with targets where they have any, and labels where all do.
+        """These pictures as references, with targets if any have them, and labels if all do.
 
         Args:
             classes: the order of the classes; sorted by name when None.
-            target_names: what the targets are.
+            target_names: the names of the targets.
 
         Raises:
             InputError: a label is not among the classes, or there are classes but no labels.
@@ -100,15 +100,15 @@ def collect(
     strict: bool,
     progress: Callable[[int], None],
 ) -> Embedded:
-    """What an engine makes of pictures, as it comes: the part of `embed` that all engines share.
+    """Collect an engine's results as they come: the part of `embed` shared by all engines.
 
     Args:
-        photos: what `find` found.
+        photos: from `find`.
         backbone: gives embeddings (batch, d).
         crop: `center`, `stretch` or `fit`.
-        attempts: a generator of what became of each of the pictures it is given, in their order; it
-            is closed where a picture is refused.
-        strict: refuse the first picture that cannot be read, instead of skipping it.
+        attempts: a generator of the outcome for each of the given pictures, in order; it is closed
+            early on an error.
+        strict: raise for the first unreadable picture, instead of skipping it.
         progress: called with the number of pictures done since the last call.
 
     Raises:
@@ -118,7 +118,7 @@ def collect(
     progress(len(skipped))
     done: list[Photo] = []
     hashes: list[str] = []
-    # The embeddings are in memory once: nothing else here grows with the folder but names.
+    # One copy of the embeddings in memory; only names also grow with the folder.
     embeddings = np.empty((len(wanted), backbone.dim), np.float32)
     with closing(attempts(wanted)) as outcomes:
         for photo, outcome in zip(wanted, outcomes, strict=True):
@@ -126,18 +126,19 @@ def collect(
                 if not np.isfinite(outcome.embedding).all():
                     name = backbone.name
                     raise InputError(
-                        f"the backbone {name!r} gives NaN or infinity for {photo.name}"
+                        f"the backbone {name!r} gives NaN or infinity for {photo.name}",
+                        "embedding-not-finite",
                     )
                 embeddings[len(done)] = outcome.embedding
                 done.append(photo)
                 hashes.append(outcome.sha256)
             elif strict:
-                raise InputError(f"{photo.name}: {outcome}")
+                raise InputError(f"{photo.name}: {outcome}", "unreadable-picture")
             else:
                 skipped.append(Skipped(name=photo.name, reason=str(outcome)))
             progress(1)
     _check_classes(wanted, done, skipped)
-    embeddings.flags.writeable = False  # so that references need no copy of them
+    embeddings.flags.writeable = False  # so that references need not copy them
     return Embedded(
         photos=tuple(done),
         embeddings=embeddings[: len(done)],
@@ -148,7 +149,7 @@ def collect(
 
 
 def with_labels(photos: Sequence[Photo]) -> tuple[list[Photo], list[Skipped]]:
-    """Photos that belong to a model of them all, and the others: those without a class among some.
+    """The usable photos, and the skipped ones: those without a class if others have one.
 
     Photos with targets need no class.
     """
@@ -169,4 +170,6 @@ def _check_classes(
         what = f"the class {empty[0]!r}" if empty[0] else "the folder"
         names = {photo.name for photo in photos if photo.label == empty[0]}
         ours = next(one for one in skipped if one.name in names)
-        raise InputError(f"{what} has no usable picture; {ours.name}: {ours.reason}")
+        raise InputError(
+            f"{what} has no usable picture; {ours.name}: {ours.reason}", "no-usable-picture"
+        )

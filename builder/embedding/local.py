@@ -1,4 +1,4 @@
-"""Pictures become embeddings, a few at a time, on all cores of this machine."""
+"""Embed pictures, a few at a time, on all cores of this machine."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ P = ParamSpec("P")
 
 
 class Look(NamedTuple):
-    """How pictures are looked at.
+    """How to embed pictures.
 
     Attributes:
-        engine: what computes embeddings.
+        engine: computes the embeddings.
         size: side of its pictures in pixels.
         crop: how a picture becomes a square.
     """
@@ -37,7 +37,7 @@ class Look(NamedTuple):
 
 
 def chunks(photos: Sequence[Photo]) -> Iterator[Sequence[Photo]]:
-    """As many photos as are given to an engine at once, again and again."""
+    """Split photos into batches for an engine."""
     return (photos[start : start + TOGETHER] for start in range(0, len(photos), TOGETHER))
 
 
@@ -47,13 +47,13 @@ def attempt(
     cache: Embeddings | None = None,
     squares: Squares | None = None,
 ) -> list[Outcome]:
-    """Each photo's embedding, or why there is none.
+    """Each photo's embedding, or the reason there is none.
 
     Args:
-        photos: at most `TOGETHER` of them, whose files and pixels are held at once.
-        look: makes squares of them and embeds these.
-        cache: remembers embeddings from build to build.
-        squares: holds what was decoded, for whoever wants the pixels afterwards.
+        photos: at most `TOGETHER`; all their files and pixels are in memory at once.
+        look: how to crop and embed them.
+        cache: stores embeddings from build to build.
+        squares: stores the decoded pixels for later use.
     """
     contents = [_attempt(read, photo) for photo in photos]
     hashes = [
@@ -61,7 +61,7 @@ def attempt(
         for content in contents
     ]
     known = cache.get([key for key in dict.fromkeys(hashes) if key]) if cache else {}
-    # The same picture twice is embedded once.
+    # Embed copies of a picture only once.
     new = {
         key: _attempt(picture, content, look.size, look.crop)
         for key, content in dict(zip(hashes, contents, strict=True)).items()
@@ -90,7 +90,7 @@ def attempt(
 
 
 def _attempt(work: Callable[P, A], *args: P.args, **kwargs: P.kwargs) -> A | PictureError:
-    """What a function gives, or the PictureError that it raises."""
+    """The result of a function, or the PictureError that it raises."""
     try:
         return work(*args, **kwargs)
     except PictureError as error:
@@ -107,31 +107,31 @@ def embed(
     squares: Squares | None = None,
     progress: Callable[[int], None] = lambda done: None,
 ) -> Embedded:
-    """Read pictures and run the backbone on those that the cache does not know.
+    """Read pictures and run the backbone on those missing from the cache.
 
     Args:
-        photos: what `find` found.
+        photos: from `find`.
         backbone: gives embeddings (batch, d).
         crop: `center`, `stretch` or `fit`.
-        strict: refuse the first picture that cannot be read, instead of skipping it.
-        cache: remembers embeddings from build to build.
-        squares: holds what was decoded, for whoever wants the pixels afterwards.
+        strict: raise for the first unreadable picture, instead of skipping it.
+        cache: stores embeddings from build to build.
+        squares: stores the decoded pixels for later use.
         progress: called with the number of pictures done since the last call.
 
     Raises:
-        InputError: none of the pictures of a class can be read; with `strict`, one of them cannot.
+        InputError: no picture of a class can be read; with `strict`, some picture cannot.
     """
     look = Look(backbone.engine, backbone.size, crop)
 
     def attempts(wanted: Sequence[Photo]) -> Generator[Outcome, None, None]:
-        # A thread holds the files and pixels of one chunk, whatever the folder's size.
+        # A thread holds the files and pixels of only one chunk.
         workers = ThreadPoolExecutor(cores())
         try:
             parts = chunks(wanted)
-            for outcomes in workers.map(lambda few: attempt(few, look, cache, squares), parts):
+            for outcomes in workers.map(lambda part: attempt(part, look, cache, squares), parts):
                 yield from outcomes
         finally:
-            workers.shutdown(cancel_futures=True)  # an error does not wait for all other pictures
+            workers.shutdown(cancel_futures=True)  # on an error, drop the other pictures
 
     return collect(photos, backbone, crop, attempts, strict=strict, progress=progress)
 

@@ -29,6 +29,6 @@ def build(spec: Spec, references: References, backbone: Backbone | None = None) 
         int32; and those of the head.
 
     Raises:
-        InputError: a backbone of another width, or a choice that the references cannot serve.
+        InputError: a backbone of another width, or a choice that these references rule out.
     """
     return wire(fit(spec, references), backbone)

@@ -1,4 +1,4 @@
-"""The search of an index in the graph: scan, take the best, score these as they are stored."""
+"""The search of an index in the graph: scan, take the best, score these at stored precision."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def nearest(
         query: (batch, r) of unit length.
         given: the index's `constants`.
         k: how many.
-        index: of its numbers only those of candidates and probes count.
+        index: only its numbers of candidates and probes are used.
     """
     import keras
 
@@ -44,12 +44,12 @@ def nearest(
         )
         first = turn(query)
         turn.set_weights([given["rotation"]])
-    if not index.candidates:  # nothing is lost by a product of floats
+    if not index.candidates:  # float products need no second scoring
         scores, candidates = ops.top_k(table(first, reverse=True), k)
         table.set_weights([given["references"]])
         return scores, candidates
     candidates = SEARCHES[index.search].attach(first, given, index, table)
-    # Copies of a reference have been ranked by their numbers, so ties go to the lower one.
+    # The scan ranked copies of a reference by row number, so ties go to the lower one.
     rows = table(candidates)
     table.set_weights([given["references"]])
     scored = ops.sum(rows * ops.expand_dims(stepped, 1), axis=-1)

@@ -1,4 +1,4 @@
-"""References that are made up, to convert a graph once whatever references it will hold."""
+"""Made-up references, so that one conversion of a graph serves any references."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from pocketknn.builder.knn.fit import Fit
 from pocketknn.builder.knn.metric_space import Space
 from pocketknn.builder.references.references import References
 
-_CLASSES, _REFERENCES = 251, 283  # where the search for sizes begins
-_CELLS, _ROOM = 61, 11  # of cells, and of places in one
-# The same whatever the metric: templates must not depend on more than they have to.
+_CLASSES, _REFERENCES = 251, 283  # where the search for unused sizes begins
+_CELLS, _ROOM = 61, 11  # the same for cells, and for slots in a cell
+# The same for every metric: templates must depend on as little as possible.
 _SPARE = max(metric.SPARE for metric in METRICS.values())
-# Any numbers that nothing else in a graph is.
+# Arbitrary numbers that occur nowhere else in a graph.
 _THRESHOLD, _TEMPERATURE = 0.6180339887, 0.0437193
 
 
 def is_fixed(fit: Fit) -> bool:
-    """Whether the number of references decides more of a graph than sizes of its tensors.
+    """Whether the number of references changes more of a graph than the sizes of its tensors.
 
-    The Euclidean search has as many candidates as references, where these are very few.
+    With very few references the Euclidean search has as many candidates as references.
     """
     spare = fit.metric.SPARE
     return spare > 0 and len(fit.references) <= fit.k + spare
@@ -34,24 +34,24 @@ def is_fixed(fit: Fit) -> bool:
 def stand_in(fit: Fit, taken: Collection[int]) -> Fit:
     """A fit of the same graph over made-up references.
 
-    Their number and that of their classes are found nowhere else in the graph, and so are the
-    values of what depends on them: in a converted file both tell where they lie.
+    The numbers of references and classes occur nowhere else in the graph, nor do the values of
+    the constants derived from them: so both can be located in a converted file.
 
     Args:
-        fit: the choices; of its references only the width counts, and which kinds of labels.
-        taken: sizes that other parts of the graph have.
+        fit: the choices; only the width and the kinds of labels of its references matter.
+        taken: sizes used by other parts of the graph.
     """
     references, spec, projection = fit.references, fit.spec, fit.space.projection
     index = fit.index
     draw = np.random.default_rng(0)
     r = references.dim if projection is None else len(projection.bias)
-    # r + 1: the Euclidean search puts a last value behind each row.
+    # r + 1: the Euclidean search appends a value to each row.
     taken = {*taken, references.dim, r, r + 1, fit.k, fit.k + _SPARE, len(references.target_names)}
     if index is not None:
         taken |= {index.candidates, index.probes, index.width}
     c = _prime(_CLASSES, taken) if references.labels else 0
-    least = max(_REFERENCES, fit.k + _SPARE + 1, index.candidates + 1 if index else 0)
-    n = _prime(least, {*taken, c, c + 1})
+    minimum = max(_REFERENCES, fit.k + _SPARE + 1, index.candidates + 1 if index else 0)
+    n = _prime(minimum, {*taken, c, c + 1})
     targets = draw.normal(size=(n, len(references.target_names))).astype(np.float32)
     labels = draw.permutation(np.arange(n) % max(c, 1))
     made = References.of(
@@ -93,13 +93,13 @@ def _index(index: Index, n: int, taken: Collection[int], draw: np.random.Generat
     codes = index.codes and Codes(bytes_(n, r), floats(r), floats(r))
     cells = None
     if index.cells is not None:
-        # Also room × w and room × probes must be found nowhere else.
+        # room × w and room × probes must occur nowhere else either.
         count = _prime(max(_CELLS, index.probes + 1), taken)
         taken = {*taken, count, count + 1}
         room = max(_ROOM, -(-index.candidates // index.probes))
         while {room, room * w, room * index.probes} & {*taken}:
             room += 1
-        # There must be such references: where a quantiser calibrates, the made-up graph is run.
+        # Valid row numbers only: a quantiser runs the made-up graph to calibrate.
         members = (draw.permutation(count * room) % n).reshape(count, room).astype(np.int32)
         cells = Cells(floats(count, w), floats(count), bytes_(count, room, w), members)
     return replace(
@@ -112,9 +112,9 @@ def _index(index: Index, n: int, taken: Collection[int], draw: np.random.Generat
     )
 
 
-def _prime(least: int, taken: Collection[int]) -> int:
-    """The first prime from `least` on that, like the number after it, is not taken."""
-    found = least
+def _prime(minimum: int, taken: Collection[int]) -> int:
+    """The first prime from `minimum` on such that neither it nor its successor is taken."""
+    found = minimum
     while {found, found + 1} & {*taken} or any(found % d == 0 for d in range(2, found)):
         found += 1
     return found

@@ -18,11 +18,11 @@ if TYPE_CHECKING:
 
 
 def constants(fit: Fit, precision: str = "float32", outputs: str = "neighbors") -> Constants:
-    """What of a graph depends on the references, by name; all else follows from the choices.
+    """The tensors of a graph that depend on the references, by name; the rest depends on the spec.
 
     Args:
         fit: the choices and the references.
-        precision: of the backbone, which exact hits depend on.
+        precision: of the backbone; it sets the threshold of exact hits.
         outputs: as for `wire`.
     """
     found: Constants = {}
@@ -48,7 +48,7 @@ def wire(
     Args:
         fit: the choices and the references.
         backbone: gives embeddings (batch, d); None for an input `features` (batch, d).
-        precision: of the backbone, which exact hits depend on.
+        precision: of the backbone; it sets the threshold of exact hits.
         outputs: `neighbors`, or, for devices without a top-k, only the `scores` (batch, n) of all
             references or the `embedding` (batch, r) that would be compared with them.
     """
@@ -61,7 +61,8 @@ def wire(
         if backbone.dim != dim:
             raise InputError(
                 f"the references have {dim} values each,"
-                f" the backbone {backbone.name!r} gives {backbone.dim}"
+                f" but the backbone {backbone.name!r} gives {backbone.dim}",
+                "width-mismatch",
             )
         inputs = keras.Input((backbone.size, backbone.size, 3), name="image")
         embedding = backbone.model(inputs)
@@ -86,5 +87,5 @@ def wire(
 
 
 def _compared(embedding: KerasTensor, metric: Metric) -> KerasTensor:
-    """What of an embedding (batch, r) is compared with the references."""
+    """The form of an embedding (batch, r) that is compared with the references."""
     return cosine.unit_layers(embedding) if metric.ANGULAR else embedding

@@ -1,1 +1,1 @@
-"""Exact k-NN in numpy: what is compared, how it votes, and how good it is."""
+"""Exact k-NN in numpy: comparing, voting, and measuring accuracy."""

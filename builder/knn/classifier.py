@@ -1,11 +1,10 @@
-"""A k-NN classifier that grows example by example, for those who come from ml5 or TensorFlow.js.
+"""A k-NN classifier that grows example by example, for users of ml5 or TensorFlow.js.
 
-It answers as `KNNClassifier` of @tensorflow-models/knn-classifier 1.2.6 does: cosine; each of the k
-nearest examples has one vote; examples at the same distance come in the order of their classes and
-within one of their addition; of classes with the same votes the first wins. Classes come in the
-order of a JavaScript object's keys: names like "2" and "10" by their value, behind them the others
-as they were added. Where it differs: the arithmetic is float64, an example of zeros scores 0
-instead of NaN, and `index` is known after `load` as well.
+It behaves like `KNNClassifier` of @tensorflow-models/knn-classifier 1.2.6: cosine; each of the k
+nearest examples has one vote; examples at equal distance are ordered by class, then by when they
+were added; if classes tie, the first wins. Classes are in JavaScript's key order: names like "2"
+and "10" by value, then the others as they were added. Differences: the arithmetic is float64, an
+example of zeros scores 0 instead of NaN, and `index` also works after `load`.
 """
 
 from __future__ import annotations
@@ -30,12 +29,12 @@ from . import exact
 
 @dataclass(frozen=True, kw_only=True)
 class Classification:
-    """What `KNNClassifier.classify` finds.
+    """The result of `KNNClassifier.classify`.
 
     Attributes:
         label: the class with the most votes.
         index: its number in the order of the classes.
-        confidences: share of each class in the votes, in the order of the classes.
+        confidences: each class's share of the votes, in the order of the classes.
     """
 
     label: str
@@ -44,7 +43,7 @@ class Classification:
 
 
 class KNNClassifier:
-    """Labelled examples that can be added, cleared, asked, saved and made into `References`.
+    """Labelled examples that can be added, cleared, queried, saved and turned into `References`.
 
     >>> knn = KNNClassifier()
     >>> knn.add_example([1.0, 0.1], "cat")
@@ -59,13 +58,13 @@ class KNNClassifier:
 
     @classmethod
     def of(cls, references: References) -> KNNClassifier:
-        """A classifier of references; their classes keep their order.
+        """A classifier over references; their classes keep their order.
 
         Raises:
             InputError: they have no labels.
         """
         if not references.labels:
-            raise InputError("a classifier needs labels; these references have none")
+            raise InputError("a classifier needs labels; these references have none", "no-labels")
         made = cls()
         for number, label in enumerate(references.labels):
             rows = references.vectors[references.label_ids == number]
@@ -81,8 +80,8 @@ class KNNClassifier:
             label: the class; a number becomes its name.
 
         Raises:
-            InputError: the label is empty, the example has another width than the others, or holds
-                a value that is not finite in float32.
+            InputError: the label is empty, the example differs in width from the others, or holds a
+                value that is not finite in float32.
         """
         name, vector = checked_label(label), self._vector(example)
         if name not in self._examples:
@@ -97,13 +96,13 @@ class KNNClassifier:
 
         Args:
             example: d numbers in any shape.
-            k: how many neighbours vote; all examples where there are fewer.
+            k: how many neighbours vote; all examples if there are fewer.
 
         Raises:
             InputError: there are no examples, k is below 1, or the example does not fit the others.
         """
         if k < 1:
-            raise InputError(f"k must be at least 1, not {k}")
+            raise InputError(f"k must be at least 1, not {k}", "k-too-small")
         references = self.references()
         query = self._vector(example)[None]
         found = exact.search(query, references.vectors, min(k, len(references)))
@@ -123,7 +122,9 @@ class KNNClassifier:
         """
         if str(label) not in self._examples:
             known = ", ".join(self._examples) or "none"
-            raise InputError(f"there is no class {label!r}; the classes are: {known}")
+            raise InputError(
+                f"there is no class {label!r}; the classes are: {known}", "unknown-class"
+            )
         del self._examples[str(label)]
 
     def clear_all_labels(self) -> None:
@@ -143,19 +144,19 @@ class KNNClassifier:
         return len(self._examples)
 
     def references(self) -> References:
-        """The examples as they were given, class by class.
+        """The examples as given, class by class.
 
         Raises:
             InputError: there are none.
         """
         if not self._examples:
-            raise InputError("the classifier has no examples; add some first")
+            raise InputError("the classifier has no examples; add some first", "no-examples")
         rows = [row for examples in self._examples.values() for row in examples]
         labels = [label for label, examples in self._examples.items() for _ in examples]
         return References.of(np.stack(rows), labels, classes=list(self._examples))
 
     def save(self, path: Path | str) -> None:
-        """Write the examples for ml5's `load` and for `load` here, scaled to length 1 as there.
+        """Write the examples, scaled to length 1, for `load` here and in ml5.
 
         Raises:
             InputError: there are no examples, or the file cannot be written.
@@ -163,10 +164,10 @@ class KNNClassifier:
         ml5_json.write(self.references(), path, unit_length=True)
 
     def load(self, path: Path | str) -> None:
-        """Take the examples of a file of ml5 or TensorFlow.js in place of those there are.
+        """Replace the examples by those in a file of ml5 or TensorFlow.js.
 
         Raises:
-            InputError: the file is no data set that can be used; the examples stay as they were.
+            InputError: the file is not a usable data set; the examples are unchanged.
         """
         self._examples = KNNClassifier.of(ml5_json.read(path))._examples
 
@@ -175,12 +176,16 @@ class KNNClassifier:
             with np.errstate(over="ignore"):
                 vector = np.array(example, np.float32).ravel()
         except (TypeError, ValueError, OverflowError) as error:
-            raise InputError("an example must be a table of numbers") from error
+            raise InputError(
+                "an example must be a table of numbers", "not-a-number-table"
+            ) from error
         if not vector.size:
-            raise InputError("an example needs at least one value")
+            raise InputError("an example needs at least one value", "no-values")
         if not np.isfinite(vector).all():
-            raise InputError("the example holds a NaN or infinite value")
+            raise InputError("the example holds a NaN or infinite value", "value-not-finite")
         width = next((examples[0].size for examples in self._examples.values()), vector.size)
         if vector.size != width:
-            raise InputError(f"the example has {vector.size} values; the others have {width}")
+            raise InputError(
+                f"the example has {vector.size} values; the others have {width}", "width-mismatch"
+            )
         return vector

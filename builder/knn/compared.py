@@ -1,4 +1,4 @@
-"""What is compared: the references under a metric and a projection."""
+"""The references under a metric and a projection, ready to be compared."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Compared:
     Attributes:
         references: the stored examples (n, d).
         metric: one of `METRICS`.
-        projection: from embeddings (d) to what is compared (r), or None: r is d.
+        projection: from embeddings (d) to the compared values (r), or None: r is d.
     """
 
     references: References
@@ -40,14 +40,14 @@ class Compared:
         return METRICS[self.metric]
 
     def project(self, embeddings: NDArray[np.floating]) -> Floats:
-        """What of embeddings (q, d) is compared: (q, r) float64."""
+        """Embeddings (q, d) under the projection: (q, r) float64."""
         if self.projection is None:
             return np.asarray(embeddings, np.float64)
         return self.projection(embeddings)
 
     @property
     def scores_of(self) -> str:
-        """What of the embeddings scores compare: `embedding`, `pca` or `classes`."""
+        """What scores compare: `embedding` (all of it), `pca` or `classes`."""
         return "embedding" if self.projection is None else self.projection.by
 
     @property
@@ -57,39 +57,39 @@ class Compared:
 
     @cached_property
     def rows(self) -> NDArray[np.floating]:
-        """What of the references is compared: (n, r), in float64 where it was projected."""
+        """The references under the projection: (n, r), float64 if there is one."""
         vectors = self.references.vectors
         return vectors if self.projection is None else self.project(vectors)
 
     @cached_property
     def middle(self) -> NDArray[np.float32]:
-        """Mean of the rows (r,), which graphs may subtract: distances do not see it."""
+        """Mean of the rows (r,); a graph may subtract it, as distances do not change."""
         mean: NDArray[np.float32] = self.rows.mean(axis=0, dtype=np.float64).astype(np.float32)
         return mean
 
     @cached_property
     def matrix(self) -> NDArray[np.float32]:
-        """The rows in float32 (n, r): unit vectors for an angular metric; one of zeros stays so."""
+        """The rows in float32 (n, r): unit vectors for an angular metric; zero rows stay zero."""
         single = self.references.vectors
         if self.projection is not None or (self._metric.ANGULAR and not self._are_units):
             single = np.empty((len(self.references), self.width), np.float32)
-            for block in self._blocks:  # all in float64 would take twice the room of the result
+            for block in self._blocks:  # all at once in float64 would take twice the memory
                 rows = self.project(self.references.vectors[block])
                 single[block] = kept_unit(rows) if self._metric.ANGULAR else rows
         return single
 
     @cached_property
     def constants(self) -> Constants:
-        """What the graph of an exact search holds of the references, by name."""
+        """The tensors of an exact search's graph that depend on the references, by name."""
         return self._metric.constants(self)
 
     def unit_blocks(self) -> Iterator[tuple[slice, Floats]]:
-        """What an angular metric compares, some rows at a time: unit vectors, zeros stay zeros."""
+        """The rows as unit vectors, a block at a time; zero rows stay zero."""
         for block in self._blocks:
             yield block, kept_unit(self.project(self.references.vectors[block]))
 
     def units_of(self, rows: Ints) -> Floats:
-        """What is compared of some references (m, r), at unit length."""
+        """Some references under the projection, at unit length: (m, r)."""
         return exact.unit(self.project(self.references.vectors[rows]))
 
     @property
@@ -111,9 +111,9 @@ class Compared:
         return exact.search(self.project(embeddings), self.rows, k, self.metric)
 
     def exact_hit(self, precision: str) -> float:
-        """The distance up to which a neighbour is the query itself, whatever the rounding.
+        """The distance up to which a neighbour counts as the query itself, allowing for rounding.
 
-        Angles have a scale of their own. Other distances err by a share of the embeddings' lengths.
+        For angles it is absolute; for other distances, a share of the median embedding length.
         """
         share = self._metric.EXACT_HIT[precision]
         if self._metric.ANGULAR:
@@ -122,7 +122,7 @@ class Compared:
         return float(np.float32(max(hit, 1e-30)))
 
     def lengths(self, rows: NDArray[np.floating]) -> Floats:
-        """Distance of each row (q, r) from zero; 1 for angles, which have no scale."""
+        """Distance of each row (q, r) from zero; 1 for angular metrics, which ignore length."""
         if self._metric.ANGULAR:
             return np.ones(len(rows))
         return -exact.scores(rows, np.zeros((1, rows.shape[1])), self.metric)[:, 0]

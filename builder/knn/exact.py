@@ -1,8 +1,7 @@
 """The oracle: exact k-nearest neighbours in float64 numpy.
 
 Every artefact is compared with these functions and with the exact arithmetic of metric, vote and
-head, see `choices`. They know neither Keras nor the graph, so that a mistake there cannot be made
-here as well.
+head, see `choices`. They use neither Keras nor the graph, so they cannot share its mistakes.
 """
 
 from __future__ import annotations
@@ -19,9 +18,9 @@ from pocketknn.builder.choices.neighbors import Neighbors as Neighbors
 from pocketknn.builder.choices.neighbors import rank as rank
 from pocketknn.builder.choices.neighbors import shared as shared
 
-_ROWS_AT_ONCE = 512  # queries, and
-_REFERENCES_AT_ONCE = 1 << 12  # references, whose scores are held at once
-_SPARE = 8  # candidates beyond k, for what the expanded Euclidean form puts out of order
+_ROWS_AT_ONCE = 512  # queries and
+_REFERENCES_AT_ONCE = 1 << 12  # references in a block of scores
+_SPARE = 8  # candidates beyond k, as the expanded Euclidean form may misorder some
 
 
 def scores(
@@ -44,13 +43,13 @@ def leave_one_out(
 
     Args:
         references: (n, d), n at least 2.
-        k: how many neighbours; n - 1 where there are no more.
-        queries: the rows to ask for; all when None.
+        k: how many neighbours; at most n - 1 are found.
+        queries: the query rows; all when None.
         metric: one of `METRICS`.
     """
-    asked = np.arange(len(references)) if queries is None else np.asarray(queries)
+    rows = np.arange(len(references)) if queries is None else np.asarray(queries)
     k = min(k, len(references) - 1)
-    return search(references[asked], references, k, metric, own=asked)
+    return search(references[rows], references, k, metric, own=rows)
 
 
 def search(
@@ -60,7 +59,7 @@ def search(
     metric: str = "cosine",
     own: Ints | None = None,
 ) -> Neighbors:
-    """Exact k-NN of queries (q, d) among references (n, d), a block of which is float64 at a time.
+    """Exact k-NN of queries (q, d) among references (n, d), converted to float64 block by block.
 
     Args:
         queries: (q, d).
@@ -70,8 +69,8 @@ def search(
         own: (q,) the row that each query must not find, or None.
     """
     n, by = len(references), METRICS[metric]
-    expanded = by.SPARE > 0  # what ranks is no score
-    # Distances do not see that the middle is moved, and products are rounded less near it.
+    expanded = by.SPARE > 0  # ranks by a value that is not the score
+    # Subtracting the mean changes no distance and reduces the rounding of products.
     middle = references.mean(axis=0, dtype=np.float64) if expanded else 0.0
     given = unit(queries) if by.ANGULAR else np.asarray(queries, np.float64) - middle
     spare = min(k + _SPARE, n - (own is not None)) if expanded else k
@@ -95,7 +94,7 @@ def search(
             best = Neighbors(*map(np.concatenate, zip(*blocks, strict=True)))
     if not expanded:
         return best
-    # The product has lost its digits near zero.
+    # The expanded form loses precision near zero: score the candidates by differences.
     candidates = np.sort(best.indices, axis=1)
     scores = np.empty(candidates.shape)
     for number, row in enumerate(candidates):

@@ -1,4 +1,4 @@
-"""A spec whose `auto`s and defaults are numbers, over its references."""
+"""A spec with every `auto` and default resolved, over its references."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def voting_of(spec: Spec, space: Space) -> Voting:
     """How much each neighbour counts, before any rejection.
 
     Args:
-        spec: with a vote, and a temperature where that has one.
+        spec: with a vote, and with a temperature if the vote is soft.
         space: the references.
     """
     return Voting(
@@ -43,39 +43,39 @@ def voting_of(spec: Spec, space: Space) -> Voting:
 
 
 def answers(spec: Spec, space: Space, nearest: Neighbors) -> Floats:
-    """What these neighbours answer: values (q, T), or votes (q, classes) before any rejection."""
+    """The answers from these neighbours: values (q, T), or votes (q, classes) before rejection."""
     return HEADS[str(spec.head)].answers(nearest, voting_of(spec, space))
 
 
 def answers_of_others(spec: Spec, space: Space, k: int) -> Floats:
-    """What the k nearest others answer for each of `space.others.queries`, as `answers`.
+    """The answers of the k nearest others for each of `space.others.queries`, as `answers`.
 
-    Where classes weigh the same, each weighs by the photos of it that were there to answer.
+    With balanced classes, votes are divided by the class sizes in the training part of the fold.
     """
     queries, found = space.others
-    said = answers(spec, space, found.first(k))
+    votes = answers(spec, space, found.first(k))
     if not spec.balanced or HEADS[str(spec.head)].NUMBERS:
-        return said
+        return votes
     ids = space.references.label_ids
-    sizes = np.bincount(ids, minlength=said.shape[1])
+    sizes = np.bincount(ids, minlength=votes.shape[1])
     for fold in space.folds:
-        there = np.maximum(np.bincount(ids[fold.train], minlength=len(sizes)), 1)
-        said[np.searchsorted(queries, fold.test)] *= sizes / there
-    shares: Floats = said / said.sum(axis=1, keepdims=True)
+        train = np.maximum(np.bincount(ids[fold.train], minlength=len(sizes)), 1)
+        votes[np.searchsorted(queries, fold.test)] *= sizes / train
+    shares: Floats = votes / votes.sum(axis=1, keepdims=True)
     return shares
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Fit:
-    """A spec whose `auto`s and defaults are numbers, over its references.
+    """A spec with every `auto` and default resolved, over its references.
 
     Attributes:
-        spec: with `head`, `vote`, an int `k`, a projection that is not `auto`, `pca`, `temperature`
-            and `reject` a number or None.
+        spec: with `head`, `vote`, an int `k` and a projection other than `auto`; `pca`,
+            `temperature` and `reject` are numbers or None.
         space: the references, under the spec's metric and projection.
         index: how they are stored and searched; None for one dense layer of float32.
-        refit: finds the same out about other references, every `auto` anew, without rejection;
-            None where nobody knows what was `auto`.
+        refit: fits other references, resolving every `auto` again, without rejection; None if it
+            is unknown which choices were `auto`.
     """
 
     spec: Spec
@@ -90,12 +90,12 @@ class Fit:
 
     @property
     def head(self) -> Head:
-        """What is said of the neighbours."""
+        """How neighbours become answers."""
         return HEADS[str(self.spec.head)]
 
     @property
     def metric(self) -> Metric:
-        """What makes a reference near."""
+        """The distance between embeddings."""
         return METRICS[self.spec.metric]
 
     @property
@@ -105,7 +105,7 @@ class Fit:
 
     @property
     def threshold(self) -> float | None:
-        """The least score of the nearest neighbour of what is known, or None."""
+        """Minimum score of the nearest neighbour of a known picture, or None."""
         return None if self.spec.reject is None else float(self.spec.reject)
 
     @property
@@ -115,19 +115,19 @@ class Fit:
 
     @property
     def scores_of(self) -> str:
-        """What of the embeddings scores compare: `embedding`, `pca` or `classes`."""
+        """What scores compare: `embedding` (all of it), `pca` or `classes`."""
         return self.space.scores_of
 
     @property
     def labels(self) -> tuple[str, ...]:
-        """What each value of `probabilities` stands for; empty without a vote."""
+        """The class of each value of `probabilities`; empty without a vote."""
         if not self.head.CLASSES:
             return ()
         return self.references.labels + ((UNKNOWN,) if self.threshold is not None else ())
 
     @property
     def strangers(self) -> NDArray[np.bool_]:
-        """Which references are of the class unknown (n,): they answer, and are not asked for."""
+        """Which references are of the class unknown (n,): they vote, but are never queries."""
         refs = self.references
         if self.threshold is not None or not self.head.CLASSES or UNKNOWN not in refs.labels:
             return np.zeros(len(refs), np.bool_)
@@ -135,12 +135,12 @@ class Fit:
 
     @property
     def approximate(self) -> bool:
-        """Whether a file may miss a neighbour, or tell less of a score than float32 does."""
+        """Whether a file may miss a neighbour, or give scores less precise than float32."""
         return self.index is not None and self.index.approximate
 
     @property
     def stored_error(self) -> float:
-        """The most that a score is off because references are stored in few digits."""
+        """Maximum error of a score due to the stored precision of the references."""
         return 0.0 if self.index is None else self.index.error
 
     def exact_hit(self, precision: str) -> float:
@@ -159,9 +159,9 @@ class Fit:
 
     @cached_property
     def out_of_fold(self) -> OutOfFold:
-        """What the references answer when they are left out, before any rejection.
+        """Out-of-fold answers for the references, before any rejection.
 
-        Those of the class unknown are not asked for.
+        Those of the class unknown are not queries.
         """
         found = self._out_of_fold()
         strange = self.strangers[found.queries]
@@ -181,19 +181,19 @@ class Fit:
             if found := one_of_each(space, ask):
                 return found
         queries, near = space.others
-        said = np.empty((len(queries), 0))
+        outputs = np.empty((len(queries), 0))
         if self.head.NUMBERS or self.references.labels:
-            said = answers_of_others(self.spec, space, k)
+            outputs = answers_of_others(self.spec, space, k)
         parts, fewer = len(space.folds), 1.0
         if whole and not self.head.NUMBERS:
             fewer = fewer_mistakes(self.references.label_ids, space.together, parts)
-        return OutOfFold(queries, near.first(k), said, parts, fewer)
+        return OutOfFold(queries, near.first(k), outputs, parts, fewer)
 
     @property
     def names(self) -> tuple[str, ...]:
-        """What each value of the head's output stands for: labels, or targets."""
+        """The name of each value of the head's output: labels, or targets."""
         return self.references.target_names if self.head.NUMBERS else self.labels
 
     def answers(self, found: Neighbors, precision: str = "float32") -> Floats:
-        """What the head's output is for these neighbours: (q, len(names))."""
+        """The head's output for these neighbours: (q, len(names))."""
         return self.head.answers(found, self.voting(precision))

@@ -1,4 +1,4 @@
-"""Whether the memory of this machine, and of a phone, holds a build: said before work begins."""
+"""Check before work begins that a build fits into memory, here and on a phone."""
 
 from __future__ import annotations
 
@@ -16,10 +16,9 @@ _CONVERTING = 1.4e9  # bytes at the peak of a build that makes its templates, 1.
 
 
 def check_room(spec: Spec, n: int, d: int, *, held: bool = False) -> None:
-    """Refuse more references than fit into the memory that is free, swap included.
+    """Check that the references fit into free memory, swap included.
 
-    What is counted is the least that a build keeps at once; what it takes may be half as much
-    again.
+    This counts the minimum that a build holds at once; the peak may be half as much again.
 
     Args:
         spec: with the projection, `references_precision` and `search`.
@@ -28,14 +27,14 @@ def check_room(spec: Spec, n: int, d: int, *, held: bool = False) -> None:
         held: the embeddings are in memory already.
 
     Raises:
-        InputError: it is too little.
+        InputError: not enough memory.
     """
     r = d if spec.projection in ("none", "auto") else 1
     if isinstance(spec.pca, int):
         r = min(spec.pca, d)
     each = STORES[spec.references_precision] * r
     each += 0 if held else 4 * d
-    # Principal components are found in float64; what tells classes apart, some rows at a time.
+    # PCA runs in float64 on all rows; the projection `classes` on a block at a time.
     each += 8 * d if spec.projection == "pca" else 0
     each += _SCANNED if spec.search in SEARCHES and SEARCHES[spec.search].SCANS else 0
     check_free(
@@ -44,14 +43,15 @@ def check_room(spec: Spec, n: int, d: int, *, held: bool = False) -> None:
 
 
 def check_differences(metric: str, n: int, r: int) -> None:
-    """Refuse metrics without a product, where the differences to all references are too many."""
+    """Check that a metric that needs all differences to the references fits on a phone."""
     needed = n * r * 4
     if METRICS[metric].BY_PRODUCT or needed <= _BROADCAST_LIMIT:
         return
     raise InputError(
-        f"{metric} distances to {n} references of {r} values take {needed >> 20} MiB at each"
-        f" query, the limit is {_BROADCAST_LIMIT >> 20} MiB; take fewer references, --projection"
-        " pca:SIZE, or the metric euclidean or cosine"
+        f"{metric} distances to {n} references of {r} values take {needed >> 20} MiB per query,"
+        f" above the limit of {_BROADCAST_LIMIT >> 20} MiB; take fewer references, --projection"
+        " pca:SIZE, or the metric euclidean or cosine",
+        "too-many-differences",
     )
 
 

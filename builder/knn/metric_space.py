@@ -21,12 +21,12 @@ from pocketknn.builder.knn.validation.occasions import parts_of, together
 from . import exact
 from .compared import Compared
 
-MOST_OTHERS = 100  # others that are found of each reference
-_MOST_OUT_OF_FOLD = 2e11  # products of two numbers for those that are asked, which take seconds
-_MOST_QUERIES = 5000  # bounds the time of a leave-one-out to 5,000 × N scores, and
-_MOST_PRODUCTS = 1e12  # to so many products of two numbers, which take half a minute or so
-_LEAST_QUERIES = 200
-_MOST_DIFFERENCES = 1e10  # metrics that no product computes take some ten seconds for so many
+MOST_OTHERS = 100  # neighbours found of each reference
+# Bounds on the work of measuring, in multiplications: out of fold (seconds) and
+_MOST_OUT_OF_FOLD = 2e11
+_MOST_PRODUCTS = 1e12  # leave-one-out (about half a minute).
+_MOST_DIFFERENCES = 1e10  # the same for metrics without a product, about ten seconds
+_MIN_QUERIES, _MOST_QUERIES = 200, 5000
 
 
 Refit = Callable[[NDArray[np.float32], Ints], Projection | None]
@@ -36,8 +36,8 @@ class Others(NamedTuple):
     """References as queries of the others.
 
     Attributes:
-        queries: (q,) the references that were asked for.
-        found: their nearest others, `MOST_OTHERS` of them where there are so many.
+        queries: (q,) the rows of the queries.
+        found: their nearest others, up to `MOST_OTHERS`.
     """
 
     queries: Ints
@@ -46,15 +46,14 @@ class Others(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Space(Compared):
-    """The same, with what they are like as queries of each other.
+    """References that are queries of each other.
 
     Attributes:
-        seed: draws the references that are asked for where there are very many.
-        refit: finds a projection, or None for none, from other vectors (m, d) and their label
-            numbers. With it what is said of the references as queries comes from folds: in the
-            space that a photo helped to find, it lies too near to its class. None leaves each
-            out alone.
-        known_pictures: what `pictures` is, where another space has found it out.
+        seed: draws the queries if there are very many references.
+        refit: finds a projection (None for none) from other vectors (m, d) and their label numbers.
+            With it, measurements use folds: a photo lies too near to its class in a space that was
+            learned from it. None means leave-one-out.
+        known_pictures: the value of `pictures`, if another space has already found it.
     """
 
     seed: int = 0
@@ -63,12 +62,12 @@ class Space(Compared):
 
     @property
     def most(self) -> int:
-        """How many other references each of `others.queries` has, up to `MOST_OTHERS`."""
+        """How many neighbours each of `others.queries` has, up to `MOST_OTHERS`."""
         return int(self.others.found.indices.shape[1])
 
     @cached_property
     def unprojected(self) -> Space:
-        """The same references by all of their embedding."""
+        """The same references compared by their whole embedding."""
         if self.projection is None:
             return self
         if self.refit is None:
@@ -77,7 +76,7 @@ class Space(Compared):
 
     @cached_property
     def pictures(self) -> Ints:
-        """Which references show one picture (n,): copies and views of it have one number."""
+        """The picture of each reference (n,): copies and views of one share a number."""
         if self.known_pictures is not None:
             return self.known_pictures
         refs = self.references
@@ -85,15 +84,15 @@ class Space(Compared):
 
     @cached_property
     def together(self) -> Ints:
-        """Which references are left out together (n,): those of one picture, or one occasion."""
+        """Which references are held out together (n,): those of one picture, or one occasion."""
         return together(self.references, self.pictures)
 
     @cached_property
     def folds(self) -> tuple[Fold, ...]:
-        """Parts of the references, each with a projection that was found without it.
+        """The folds, each with a projection learned without its test part.
 
-        Of very many references only some thousands are in a part. There are none where no class
-        has two pictures.
+        With very many references there is a single fold with a few thousand queries. Empty if no
+        class has two pictures.
         """
         size = self.references.vectors.size
         return self._folds(int(np.clip(_MOST_OUT_OF_FOLD / size, 1000, MOST_QUERIES)))
@@ -102,7 +101,7 @@ class Space(Compared):
         if self.refit is None:
             return ()
         refs, found = self.references, []
-        with one_thread():  # with more, sums are rounded otherwise on another machine
+        with one_thread():  # for the same rounding on every machine
             across = any(refs.occasions)
             parts = parts_of(refs.label_ids, self.together) if across else PARTS
             for test in folds(refs.label_ids, self.together, self.seed, most, parts, across=across):
@@ -111,7 +110,7 @@ class Space(Compared):
                     draw = np.random.default_rng(self.seed)
                     test = np.sort(draw.choice(test, most, replace=False))
                 labels = refs.label_ids[train] if refs.labels else refs.label_ids
-                with suppress(InputError):  # the others are too few or too alike to learn from
+                with suppress(InputError):  # the training part is too small or too uniform
                     found.append(Fold(test, train, self.refit(refs.vectors[train], labels)))
         return tuple(found)
 
@@ -119,21 +118,21 @@ class Space(Compared):
     def others(self) -> Others:
         """The nearest other references of each reference, or of a seeded draw of very many.
 
-        With folds those outside its own fold, under the projection that was found without it.
+        With folds: those in other folds, under the projection learned without its own.
         """
         if self.folds:
             return self._out_of_fold(self.folds)
         n, r = self.rows.shape
         by_product = self._metric.BY_PRODUCT
         bound = (_MOST_PRODUCTS if by_product else _MOST_DIFFERENCES) / (n * r)
-        most = int(np.clip(bound, _LEAST_QUERIES, _MOST_QUERIES))
+        most = int(np.clip(bound, _MIN_QUERIES, _MOST_QUERIES))
         queries = np.arange(n)
         if n > most:
             queries = np.sort(np.random.default_rng(self.seed).choice(n, most, replace=False))
         return Others(queries, self._alone(MOST_OTHERS, queries))
 
     def _alone(self, k: int, queries: Ints) -> Neighbors:
-        """The k nearest of each query but itself, and with a `refit` but views of its picture."""
+        """The k nearest of each query except itself and, with a `refit`, views of its picture."""
         views = 0
         if self.refit is not None:
             views = int(np.unique(self.pictures, return_counts=True)[1].max()) - 1
@@ -157,16 +156,16 @@ class Space(Compared):
         return Others(queries[order], Neighbors(scores, indices))
 
     def others_of_all(self, k: int) -> Neighbors:
-        """The k nearest others of every reference, or fewer, however many references there are.
+        """The k nearest others of every reference, or fewer; never a sample.
 
-        Behind a projection as in `others`; what is in no fold is left out alone, as it is the only
-        picture of its class. Without one each is left out alone: nothing was learned from it.
+        With a projection as in `others`, but leave-one-out for a reference in no fold, the only
+        picture of its class. Without one, leave-one-out for all: nothing was learned from them.
         """
         rows = np.arange(len(self.references))
         if self.projection is None and not any(self.references.occasions):
             return self._alone(k, rows)
         every = self.others
-        if self.folds and len(self.folds) == 1:  # of very many
+        if self.folds and len(self.folds) == 1:  # very many references
             every = self._out_of_fold(self._folds(len(self.references)))
         if len(every.queries) < len(self.references):
             k = min(k, every.found.indices.shape[1])
@@ -180,7 +179,7 @@ class Space(Compared):
     def scores_of_others(self, queries: Ints) -> Floats:
         """Score of each other reference for some of `others.queries`: (q, n).
 
-        -inf for itself, and with folds for all of its own fold.
+        -inf for the query itself and, with folds, for its whole fold.
         """
         vectors = self.references.vectors
         if not self.folds:
@@ -191,11 +190,11 @@ class Space(Compared):
         for fold in self.folds:
             here = np.flatnonzero(np.isin(queries, fold.test))
             if len(here):
-                asked = fold.project(vectors[queries[here]])
+                test = fold.project(vectors[queries[here]])
                 rows = fold.project(vectors[fold.train])
-                found[np.ix_(here, fold.train)] = exact.scores(asked, rows, self.metric)
+                found[np.ix_(here, fold.train)] = exact.scores(test, rows, self.metric)
         return found
 
 
 def no_projection(vectors: NDArray[np.float32], label_ids: Ints) -> None:
-    """No projection, from whatever references."""
+    """A `refit` that never projects."""

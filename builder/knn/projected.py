@@ -1,4 +1,4 @@
-"""The references under the projection that a spec asks for, or that cross-validation is for."""
+"""The references under the projection that a spec names or cross-validation supports."""
 
 from __future__ import annotations
 
@@ -18,24 +18,24 @@ from pocketknn.builder.references.references import References
 from pocketknn.builder.spec import AUTO, Spec, resolve_k
 
 from .metric_space import Space
-from .temperature import Asked, most_likely, usual
+from .temperature import HeldOut, most_likely, usual
 
-# Widths of learned projections, and how many references there are where a wider one counts.
+# Widths of learned projections, and the number of references from which extra columns matter.
 _WIDTHS = (32, 64, 96, 128, 192, 256, 384, 512, 768, 1024)
 _MANY = 500
-_ENOUGH = 0.7  # share of its class that answers a photo, from where on whitening is judged
-_JUDGE = "soft"  # the vote by which a projection is judged
+_ENOUGH = 0.7  # minimum share of a class in the training part for the comparison to count
+_JUDGE = "soft"  # the vote by which projections are compared
 
 
 def space_of(spec: Spec, references: References) -> Space:
-    """The references under a metric and a projection, which is found anew for each fold.
+    """The references under a metric and a projection, which is learned again for each fold.
 
     Args:
         spec: with a head, a vote, and a projection other than `auto`.
         references: the stored examples.
 
     Raises:
-        InputError: the projection cannot be found from them.
+        InputError: the projection cannot be learned from them.
     """
     with one_thread():
         projection = _projection(spec, references.vectors, references.label_ids)
@@ -52,12 +52,12 @@ def space_of(spec: Spec, references: References) -> Space:
 
 
 def projected(spec: Spec, references: References) -> tuple[Spec, Space]:
-    """The space under the projection, where `auto` is what cross-validation is for.
+    """The space under the projection, with `auto` decided by cross-validation.
 
-    It is for what tells classes apart, unless plain cosine gives the photos' own classes clearly
-    more of the vote, by two standard errors of the difference. Where a part takes more than three
-    tenths of its classes, which is so with two or three photos each, that proves nothing: the rest
-    is too little to whiten by, but all of them are enough.
+    `auto` is `classes`, unless plain cosine gives the photos' own classes clearly more of the vote,
+    by two standard errors of the difference. If a fold takes more than three tenths of its classes
+    (two or three photos each), the comparison is ignored: the rest is too little to whiten by, but
+    all the photos are enough.
     """
     if spec.projection != AUTO:
         return spec, space_of(spec, references)
@@ -73,11 +73,11 @@ def projected(spec: Spec, references: References) -> tuple[Spec, Space]:
         ]
     except InputError:  # a single class, or embeddings that are all the same
         return plain, space_of(plain, references)
-    if not after.folds or not alike:  # too little tells how photos of a class differ
+    if not after.folds or not alike:  # too few photos to show how those of a class differ
         return plain, space_of(plain, references)
     k = resolve_k(spec.k, len(references), _JUDGE)
     balanced = bool(spec.balanced)
-    one, other = (Asked.of(space, k, balanced=balanced) for space in (before, after))
+    one, other = (HeldOut.of(space, k, balanced=balanced) for space in (before, after))
     warm, warmer = most_likely(one, usual(before)), most_likely(other, usual(after))
     gain = other.log_shares(warmer * other.handicap) - one.log_shares(warm * one.handicap)
     gain *= other.counts
@@ -95,7 +95,9 @@ def _projection(spec: Spec, vectors: NDArray[np.float32], label_ids: Ints) -> Pr
     n, d = vectors.shape
     if spec.projection == "classes":
         if not len(label_ids):
-            raise InputError("the projection classes is learned from labels, and there are none")
+            raise InputError(
+                "the projection classes is learned from labels, but there are none", "no-labels"
+            )
         strangers = spec.reject is not None
         return discriminant(vectors, label_ids, most=_most(n, d), strangers=strangers)
     if spec.projection == "pca":
@@ -105,14 +107,14 @@ def _projection(spec: Spec, vectors: NDArray[np.float32], label_ids: Ints) -> Pr
 
 
 def _refitted(spec: Spec, vectors: NDArray[np.float32], label_ids: Ints) -> Projection | None:
-    """The same of fewer references, which may have fewer components."""
+    """As `_projection` for fewer references, which may have fewer components."""
     if isinstance(spec.pca, int):
         spec = replace(spec, pca=min(spec.pca, len(vectors) - 1, vectors.shape[1]))
     return _projection(spec, vectors, label_ids)
 
 
 def _most(n: int, d: int) -> int:
-    """Columns with which a projection and its references are no larger than the embeddings."""
+    """Maximum columns for projection plus references to be no larger than the embeddings."""
     most = max(n * d // (n + d), 2)
     if n < _MANY:
         return most
@@ -120,5 +122,5 @@ def _most(n: int, d: int) -> int:
 
 
 def _width(r: int, d: int) -> int:
-    """How wide a learned projection is made by columns of zeros: few widths take few templates."""
+    """The width that zero columns pad a learned projection to: few widths need few templates."""
     return max(r, min(next((width for width in _WIDTHS if width >= r), r), d))

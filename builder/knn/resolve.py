@@ -1,4 +1,4 @@
-"""What is found out about the references before the graph is wired: every `auto` of a spec."""
+"""Resolve every `auto` of a spec from the references, before the graph is wired."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ def fit(spec: Spec, references: References) -> Fit:
     """Find k, the projection, the temperature of the vote and the threshold of unknown.
 
     Raises:
-        InputError: the references do not have what the spec asks for: so many of them, labels,
-            targets, components; or it takes more memory than is free, or than is sensible.
+        InputError: too few references or components, or no labels or targets, for the spec; or it
+            takes more memory than is free or sensible.
     """
-    n, asked = len(references), spec
+    n, given = len(references), spec
     check_room(spec, n, references.dim, held=True)
     spec = _with_head(spec, references)
     if spec.k != AUTO:
-        # Who names candidates means them to be enough for the neighbours.
+        # The default k never exceeds the candidates that the user set.
         most = min(n, spec.candidates or n) if spec.k is None and spec.soft else n
         spec = replace(spec, k=resolve_k(spec.k, most, spec.vote))
     if spec.pca == AUTO:
@@ -53,25 +53,25 @@ def fit(spec: Spec, references: References) -> Fit:
         spec = replace(spec, probes=found.probes or None)
     elif spec.search == AUTO:
         spec = replace(spec, search="exact")
-    return Fit(spec=spec, space=space, index=found, refit=partial(_fit_fewer, asked))
+    return Fit(spec=spec, space=space, index=found, refit=partial(_fit_fewer, given))
 
 
 def _fit_fewer(spec: Spec, references: References) -> Fit:
-    """A fit of fewer references, to be asked for those that were left out."""
+    """A fit of fewer references, to query with the held-out ones."""
     k = min(spec.k, len(references)) if isinstance(spec.k, int) else spec.k
-    # From one photo of each class nothing is learned: auto then compares the embeddings.
+    # One photo per class is not enough to learn from: auto then compares the embeddings.
     by = AUTO if spec.projection == "classes" else spec.projection
     return fit(replace(spec.exactly(), k=k, projection=by, reject=None), references)
 
 
 def _temperature(spec: Spec, space: Space) -> float:
-    """Of the vote of as many neighbours as there are by default, where k is not found yet."""
+    """The temperature of the vote; with the default k if k is still `auto`."""
     k = resolve_k(spec.k, len(space.references), spec.vote)
     return temperature(space, k, balanced=bool(spec.balanced))
 
 
 def _with_components(spec: Spec, references: References) -> Spec:
-    """`pca:auto` as the number of components that answers best."""
+    """`pca:auto` replaced by the best number of components."""
     trial = spec
     if spec.soft and spec.temperature is None:  # one for all numbers of components
         plain = space_of(replace(spec, projection="none", pca=None, whiten=None), references)
@@ -81,7 +81,7 @@ def _with_components(spec: Spec, references: References) -> Spec:
 
 
 def _with_head(spec: Spec, references: References) -> Spec:
-    """The same with head, vote and balance, where these go with each other and the references."""
+    """The spec with head, vote and balance, checked against each other and the references."""
     name = spec.head or next(name for name, head in HEADS.items() if head.usual(references))
     head = HEADS[name]
     vote = spec.vote or head.VOTE
@@ -90,9 +90,16 @@ def _with_head(spec: Spec, references: References) -> Spec:
     spec = replace(spec, head=name, vote=vote, balanced=balanced)
     head.check(references)
     if spec.k == AUTO and not (head.CLASSES or head.NUMBERS or references.labels):
-        raise InputError("k = auto is chosen by accuracy, which needs labels or targets")
+        raise InputError(
+            "k = auto is chosen by accuracy, which needs labels or targets", "auto-k-needs-labels"
+        )
     if soft and not head.CLASSES:
-        raise InputError(f"a soft vote needs the head {of_classes()}, not {name!r}")
+        raise InputError(
+            f"a soft vote needs the head {of_classes()}, not {name!r}", "soft-needs-classes"
+        )
     if spec.reject is not None and UNKNOWN in references.labels:
-        raise InputError(f"with reject, the class name {UNKNOWN!r} is reserved; rename yours")
+        raise InputError(
+            f"with reject, the class name {UNKNOWN!r} is reserved; rename yours",
+            "reserved-class-name",
+        )
     return spec

@@ -1,4 +1,4 @@
-"""How sharp a soft vote is: the temperature T in softmax(score / T), found by likelihood."""
+"""The temperature T of a soft vote, softmax(score / T), found by maximum likelihood."""
 
 from __future__ import annotations
 
@@ -16,28 +16,27 @@ from . import exact
 if TYPE_CHECKING:
     from .metric_space import Space
 
-# Before any photo is asked: the best T over 14 sets of photographs and three backbones lies around
-# 0.4 n^-0.35, by a factor of e^0.4 up and down: more references stand denser, so that each stands
-# for less around it.
+# The prior: over 14 sets of photographs and three backbones the best T is about 0.4 n^-0.35, within
+# a factor of e^0.4: the more references, the denser they lie, and the fewer should share a vote.
 _WHITENED = (0.4, -0.35)
 _PLAIN = (1.33, -0.3)  # in standard deviations of the scores, whose scale is the backbone's
-_USUAL_SPREAD, _MORE_PAIRS = 0.17, 10  # of the mean distance: 0.08 to 0.4 on those sets
-_LEAST_SPREAD = 1e-3
+_USUAL_SPREAD, _MORE_PAIRS = 0.17, 10  # relative to the mean distance; 0.08 to 0.4 on those sets
+_MIN_SPREAD = 1e-3
 _SPREAD = 0.4
 _FLOOR = 1e-6  # the probability of a class that is not among the neighbours
-_SAMPLE = 1000  # references whose cosines stand for those of all
+_SAMPLE = 1000  # references sampled for the spread of scores
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Asked:
+class HeldOut:
     """References as queries of those outside their fold.
 
     Attributes:
         scores: (q, k) of each query's neighbours.
         own: (q, k) whether a neighbour is of the query's class.
-        left: (q,) share of the photos of the query's class that were there to answer.
-        votes: (q, k) what the vote of each neighbour is multiplied by.
-        counts: (q,) how much each query counts; 1 on the mean.
+        left: (q,) share of the query's class that is in the training part.
+        votes: (q, k) factor on the vote of each neighbour.
+        counts: (q,) weight of each query; the mean is 1.
     """
 
     scores: Floats
@@ -47,24 +46,24 @@ class Asked:
     counts: Floats
 
     @classmethod
-    def of(cls, space: Space, k: int, *, balanced: bool = True) -> Asked:
-        """The k nearest of each query, or fewer where it has fewer.
+    def of(cls, space: Space, k: int, *, balanced: bool = True) -> HeldOut:
+        """The k nearest of each query, or fewer if there are fewer.
 
         Args:
             space: references with labels, and with folds.
             k: how many neighbours vote.
-            balanced: classes count the same, both as answers and as queries, whatever their size.
+            balanced: weight classes equally, both as answers and as queries.
         """
         queries, found = space.others
         ids = space.references.label_ids
         sizes, near = np.bincount(ids), ids[found.indices[:, :k]]
         wanted, votes, left = ids[queries], np.ones(near.shape), np.ones(len(queries))
         for fold in space.folds:
-            there = np.bincount(ids[fold.train], minlength=len(sizes))
+            train = np.bincount(ids[fold.train], minlength=len(sizes))
             places = np.searchsorted(queries, fold.test)
-            left[places] = (there / np.maximum(sizes, 1))[wanted[places]]
+            left[places] = (train / np.maximum(sizes, 1))[wanted[places]]
             if balanced:
-                votes[places] = 1 / there[near[places]]  # a neighbour is one of its class
+                votes[places] = 1 / train[near[places]]  # never zero: a neighbour is in train
         counts = 1 / np.bincount(wanted)[wanted] if balanced else np.ones(len(wanted))
         return cls(
             scores=found.scores[:, :k],
@@ -74,10 +73,10 @@ class Asked:
             counts=counts / counts.mean(),
         )
 
-    def some(self, which: NDArray[np.bool_]) -> Asked:
-        """Some of the queries (q,)."""
+    def some(self, which: NDArray[np.bool_]) -> HeldOut:
+        """The queries selected by a mask (q,)."""
         counts = self.counts[which]
-        return Asked(
+        return HeldOut(
             scores=self.scores[which],
             own=self.own[which],
             left=self.left[which],
@@ -87,11 +86,11 @@ class Asked:
 
     @property
     def handicap(self) -> float:
-        """What the best T for these queries is divided by to get the best T for new photos.
+        """Divide the best T for these queries by this to get the best T for new photos.
 
-        They were answered by fewer photos of their class than new photos are, under a projection
-        that knew fewer. Measured, T falls with the square root of the share that was there: by 1.4
-        at two photos per class, and by 1.1 where a fifth is left out.
+        Held-out queries are answered by fewer photos of their class than new ones, under a
+        projection learned from fewer. Measured, T falls with the square root of the share in the
+        training part: by 1.4 at two photos per class, and by 1.1 if a fifth is held out.
         """
         return float(np.exp(-(self.counts * np.log(self.left)).mean() / 2))
 
@@ -107,37 +106,38 @@ class Asked:
 def temperature(space: Space, k: int, *, balanced: bool = True) -> float:
     """The temperature of a vote of k neighbours, in units of the score, found out of fold.
 
-    Where no class has two pictures nothing can be left out, and the usual T is all there is.
+    If no class has two pictures, nothing can be held out, and this is the usual T.
 
     Args:
         space: references with labels, and with a `refit`.
         k: how many neighbours vote.
-        balanced: as for `Asked.of`.
+        balanced: as for `HeldOut.of`.
     """
     likely = usual(space)
     if not space.folds:
         return likely
-    return most_likely(Asked.of(space, k, balanced=balanced), likely)
+    return most_likely(HeldOut.of(space, k, balanced=balanced), likely)
 
 
-def most_likely(asked: Asked, usual: float) -> float:
-    """The T under which photos that were left out get their own class with the most certainty.
+def most_likely(held_out: HeldOut, usual: float) -> float:
+    """The T that maximises the posterior of the true classes of held-out queries.
 
-    It maximises the sum of `log_shares` and a log-normal prior around the usual T. The latter
-    decides where queries are few, or all answered right: the likelihood would then take T to zero,
-    and the first wrong answer would be a certain one.
+    That is the sum of `log_shares` and a log-normal prior around the usual T. The prior matters if
+    queries are few or all answered right: the likelihood alone would then drive T to zero, and the
+    first wrong answer would have full confidence.
 
     Args:
-        asked: references as queries; their `handicap` is allowed for.
-        usual: T before any photo was asked.
+        held_out: references as queries; the result is corrected by their `handicap`.
+        usual: the prior's median.
     """
     from scipy.optimize import minimize_scalar
 
-    middle, handicap = float(np.log(usual)), float(np.log(asked.handicap))
+    middle, handicap = float(np.log(usual)), float(np.log(held_out.handicap))
 
     def loss(log_t: float) -> float:
         prior = ((log_t - middle) / _SPREAD) ** 2 / 2
-        return prior - float(asked.counts @ asked.log_shares(float(np.exp(log_t + handicap))))
+        shares = held_out.log_shares(float(np.exp(log_t + handicap)))
+        return prior - float(held_out.counts @ shares)
 
     steps = middle + np.linspace(-4, 3, 15)  # there may be more than one minimum
     best = int(np.argmin([loss(float(step)) for step in steps]))
@@ -147,7 +147,7 @@ def most_likely(asked: Asked, usual: float) -> float:
 
 
 def usual(space: Space) -> float:
-    """T before any photo was asked: by how many references there are, and how scores spread."""
+    """The prior's median of T, from the number of references and the spread of scores."""
     refs = space.references
     if METRICS[space.metric].ANGULAR and space.scores_of == "classes":
         factor, power = _WHITENED
@@ -157,9 +157,9 @@ def usual(space: Space) -> float:
     apart = exact.scores(sample, sample, space.metric)[ids[:, None] != ids]
     if not len(apart):
         return 1.0
-    # Of few pairs the spread is known badly; what it usually is counts as some more of them.
+    # Few pairs estimate the spread badly: add the usual spread with the weight of some more pairs.
     usual = _USUAL_SPREAD * abs(METRICS[space.metric].ITSELF - float(apart.mean()))
     pairs = len(apart) / 2
     spread = np.sqrt((pairs * apart.var() + _MORE_PAIRS * usual**2) / (pairs + _MORE_PAIRS))
     factor, power = _PLAIN
-    return float(factor * max(spread, _LEAST_SPREAD) * len(refs) ** power)
+    return float(factor * max(spread, _MIN_SPREAD) * len(refs) ** power)

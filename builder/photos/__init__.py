@@ -1,1 +1,1 @@
-"""From a folder, table, archive or address to pixels."""
+"""Photos: from a folder, table, archive or address to pixels."""

@@ -24,9 +24,9 @@ from .readers import LARGEST, within
 
 _ZIP = ".zip"
 _TARS = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")
-_MOST_GROWTH = 20  # times; bitmaps of drawings may shrink that much in an archive
-_UTF8 = 0x800  # a zip's mark of names in UTF-8; others are CP437, as zips are defined
-_SPARE_DISK = 64 << 20  # bytes that are left to others
+_MOST_GROWTH = 20  # times; bitmaps of drawings may compress that much
+_UTF8 = 0x800  # a zip's flag for names in UTF-8; others are CP437 by definition
+_SPARE_DISK = 64 << 20  # bytes to leave free
 _UNPACKERS: dict[bytes, Callable[[Path], Any]] = {
     b"\x1f\x8b": gzip.open,
     b"BZ": bz2.open,
@@ -41,14 +41,14 @@ def is_archive(name: str) -> bool:
 
 
 def photos_in(path: Path, note: Note) -> Iterator[Photo]:
-    """The photos in an archive of class folders, which stays open for as long as they are used.
+    """The photos in an archive of class folders, which stays open while they are used.
 
     Args:
-        path: one that `is_archive`.
-        note: told of names that may be garbled.
+        path: a file that `is_archive`.
+        note: called with a warning about names that may be garbled.
 
     Raises:
-        InputError: it cannot be read, or a packed tar grows as no pictures do.
+        InputError: it cannot be read, or a compressed tar expands more than pictures can.
     """
     is_zip = path.name.lower().endswith(_ZIP)
     try:
@@ -58,16 +58,18 @@ def photos_in(path: Path, note: Note) -> Iterator[Photo]:
             if not any(map(is_litter, PurePosixPath(name).parts))
         ]
     except (zipfile.BadZipFile, tarfile.TarError, lzma.LZMAError, OSError, EOFError) as error:
-        raise InputError(f"{path.name} cannot be read as an archive: {error}") from error
+        raise InputError(
+            f"{path.name} cannot be read as an archive: {error}", "unreadable-archive"
+        ) from error
     above = {PurePosixPath(name).parts[0] for name, _ in found}
-    # An archive of one folder of classes: that folder's name says nothing.
+    # A single top folder that holds the class folders is not a class.
     wrapped = len(above) == 1 and all(len(PurePosixPath(name).parts) > 2 for name, _ in found)
     for name, content in found:
         yield Photo.in_folders(name.partition("/")[2] if wrapped else name, content)
 
 
 def _zip_members(path: Path, note: Note) -> Iterator[Member]:
-    archive = zipfile.ZipFile(path)  # stays open as long as its members are used
+    archive = zipfile.ZipFile(path)  # stays open while its members are used
     infos = archive.infolist()
     names = _of_zip([(info.filename, info.flag_bits) for info in infos], note)
     for name, info in zip(names, infos, strict=True):
@@ -76,11 +78,11 @@ def _zip_members(path: Path, note: Note) -> Iterator[Member]:
 
 
 def _of_zip(named: Sequence[tuple[str, int]], note: Note) -> list[str]:
-    """The names in a zip as they were written, with forward slashes.
+    """The original names in a zip, with forward slashes.
 
     Args:
-        named: each name as zipfile gives it, and its flags.
-        note: told where names are in an encoding that the zip does not say.
+        named: each name as decoded by zipfile, and its flags.
+        note: called with a warning about names in an unknown encoding.
     """
     names, guessed = [], []
     for name, flags in named:
@@ -90,16 +92,16 @@ def _of_zip(named: Sequence[tuple[str, int]], note: Note) -> list[str]:
             guessed.append(name)
     if guessed:
         note(
-            f"warning: the encoding of {len(guessed)} of the zip's names is unknown; they may be"
-            f" garbled, such as {guessed[0]!r}; unpack it with their encoding and give the folder"
+            f"warning: {len(guessed)} names in the zip have an unknown encoding and may be garbled,"
+            f" such as {guessed[0]!r}; unpack it with the right encoding, and give the folder"
         )
-    if not any("/" in name for name in names):  # Windows wrote it, against the rule of zips
+    if not any("/" in name for name in names):  # from Windows, against the zip specification
         names = [name.replace("\\", "/") for name in names]
     return names
 
 
 def _as_utf8(name: str) -> str | None:
-    """A name that was taken for CP437 though it is UTF-8, which many tools do not say."""
+    """Decode a name as UTF-8 if zipfile took it for CP437: many tools do not set the flag."""
     try:
         return name.encode("cp437").decode("utf-8")
     except UnicodeError:
@@ -107,13 +109,13 @@ def _as_utf8(name: str) -> str | None:
 
 
 def _tar_members(path: Path) -> Iterator[Member]:
-    """Members of a tar; a compressed one is first written out whole, to jump about in it."""
+    """Members of a tar; a compressed one is first unpacked to a file, for random access."""
     with path.open("rb") as stream:
         unpacker = _UNPACKERS.get(stream.read(2))
     if unpacker is None:
         plain: IO[bytes] = path.open("rb")
     else:
-        plain = tempfile.TemporaryFile()  # noqa: SIM115  # stays open as long as its members
+        plain = tempfile.TemporaryFile()  # noqa: SIM115  # stays open while its members are used
         with unpacker(path) as packed:
             _unpack(packed, plain, path)
         plain.seek(0)
@@ -126,35 +128,35 @@ def _tar_members(path: Path) -> Iterator[Member]:
 
     with tarfile.open(fileobj=plain) as archive:
         members = list(archive)
-    there = {posixpath.normpath(info.name): info for info in members if not info.isdir()}
-    for info in there.values():
-        found = _linked(info, there)
+    files = {posixpath.normpath(info.name): info for info in members if not info.isdir()}
+    for info in files.values():
+        found = _linked(info, files)
         read = partial(content, found) if found else _leads_nowhere
         yield info.name.removeprefix("./"), within(found.size if found else 0, read)
 
 
-def _linked(info: tarfile.TarInfo, there: Mapping[str, tarfile.TarInfo]) -> tarfile.TarInfo | None:
-    """The member that holds the bytes, as a second name of a file holds none; None without one."""
+def _linked(info: tarfile.TarInfo, files: Mapping[str, tarfile.TarInfo]) -> tarfile.TarInfo | None:
+    """Follow links to the member that holds the bytes; None if there is none."""
     seen: set[str] = set()
     while info.islnk() or info.issym():
         above = posixpath.dirname(info.name) if info.issym() else ""
         name = posixpath.normpath(posixpath.join(above, info.linkname))
-        if name in seen or name not in there:
+        if name in seen or name not in files:
             return None
         seen.add(name)
-        info = there[name]
+        info = files[name]
     return info if info.isfile() else None
 
 
 def _leads_nowhere() -> bytes:
-    raise OSError(errno.ENOENT, "no file, and no link to one in the archive")
+    raise OSError(errno.ENOENT, "neither a file nor a link to one in the archive")
 
 
 def _unpack(packed: IO[bytes], plain: IO[bytes], path: Path) -> None:
-    """Write out what an archive holds, unless it grows as no pictures do.
+    """Unpack an archive, unless it expands more than pictures can.
 
     Raises:
-        InputError: it does, or there is no room for it.
+        InputError: it does, or the disk is too full.
     """
     most = max(LARGEST, _MOST_GROWTH * path.stat().st_size)
     free = shutil.disk_usage(tempfile.gettempdir()).free
@@ -163,12 +165,14 @@ def _unpack(packed: IO[bytes], plain: IO[bytes], path: Path) -> None:
         free -= len(block)
         if most < 0:
             raise InputError(
-                f"{path.name} unpacks to more than {_MOST_GROWTH} times its size, as pictures do"
-                " not; unpack it, and give the folder"
+                f"{path.name} unpacks to more than {_MOST_GROWTH} times its size, which pictures do"
+                " not; unpack it, and give the folder",
+                "archive-bomb",
             )
         if free < _SPARE_DISK:
             raise InputError(
-                f"{path.name} does not fit into {tempfile.gettempdir()}, which TMPDIR may name"
-                " elsewhere; unpack it, and give the folder"
+                f"{path.name} does not fit into {tempfile.gettempdir()}; set TMPDIR to another"
+                " folder, or unpack it, and give the folder",
+                "disk-full",
             )
         plain.write(block)

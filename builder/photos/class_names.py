@@ -1,4 +1,4 @@
-"""Names of classes: what a file of them can hold, and which of them pass for the same."""
+"""Checks on names of classes: storable in a label file, and not too similar."""
 
 from __future__ import annotations
 
@@ -11,41 +11,45 @@ _LONGEST = 255
 
 
 def check_classes(names: Iterable[str]) -> None:
-    """Refuse names of classes that a file of them cannot hold, or that `check_alike` refuses.
+    """Check that names of classes can be stored in a label file, and pass `check_alike`.
 
     Raises:
-        InputError: there is one.
+        InputError: one does not.
     """
     ordered = sorted(names)
     for name in ordered:
         if any(unicodedata.category(c) in ("Cc", "Cs", "Zl", "Zp") for c in name):
-            raise InputError(f"the class {name!r} has a control character; rename it")
+            raise InputError(
+                f"the class {name!r} has a control character; rename it", "bad-class-name"
+            )
         if len(name) > _LONGEST:
             raise InputError(
                 f"the class {name[:30]!r}… has a name of {len(name)} characters;"
-                f" at most {_LONGEST} are taken"
+                f" at most {_LONGEST} are allowed",
+                "bad-class-name",
             )
     check_alike((), ordered)
 
 
 def check_alike(known: Iterable[str], names: Iterable[str]) -> None:
-    """Refuse a new class that many file systems and all readers take for another one.
+    """Check that no new class could be mistaken for another, by file systems or readers.
 
     Args:
-        known: classes that are there already, whatever they are called.
-        names: those that come in.
+        known: existing classes, which are not checked.
+        names: the new ones.
 
     Raises:
-        InputError: one of these differs from another class only in case or Unicode form.
+        InputError: a new one differs from another class only in case or Unicode form.
     """
-    there = set(known)
-    alike = {_plain(name): name for name in there}
+    old = set(known)
+    alike = {_plain(name): name for name in old}
     for name in dict.fromkeys(names):
-        other = name if name in there else alike.setdefault(_plain(name), name)
+        other = name if name in old else alike.setdefault(_plain(name), name)
         if other != name:
             raise InputError(
                 f"the classes {other!r} and {name!r} differ only in case or Unicode form;"
-                " give them one name, or two that differ"
+                " give them the same name, or more different ones",
+                "class-names-alike",
             )
 
 

@@ -1,4 +1,4 @@
-"""Where photos come from: a folder, a table, a zip or tar archive, an address."""
+"""Find photos in a folder, a table, a zip or tar archive, or at an address."""
 
 from __future__ import annotations
 
@@ -33,23 +33,22 @@ def find(
     limit: int | None = None,
     note: Note = lambda line: None,
 ) -> list[Photo]:
-    """All photos of a place, in the order of their class and name.
+    """All photos in a place, sorted by class and name.
 
     Args:
-        place: a folder with a folder per class (nested ones join with "/"), or a flat one; a CSV or
-            Parquet table of paths, relative to the table, and labels; a zip or tar archive of
-            folders; or, as text, the address of folders in a store that fsspec knows, such as
-            s3://bucket/photos. Hidden files, and those that systems write for themselves, are left
-            out. Whether a file is a picture is seen when it is decoded, whatever its name ends
-            with.
+        place: a folder with a folder per class (nested names are joined with "/"), or a flat one; a
+            CSV or Parquet table of paths, relative to the table, and labels; a zip or tar archive
+            of folders; or, as a string, the address of folders in a store supported by fsspec, such
+            as s3://bucket/photos. Hidden files and operating system files are ignored. Whether a
+            file is a picture is decided by decoding it, not by its extension.
         path_column: of a table.
-        label_column: of a table; "label", where there is one, when None.
+        label_column: of a table; None for "label" if it exists.
         target_columns: of a table: numbers for regression.
-        occasions: how photos of one occasion are told: `folders` (a folder for each below that of
-            the class), `time` (EXIF), or a column of a table; None where nobody knows.
-        exclude: patterns such as `*_small.jpg` or `drafts/*`, held against each name.
-        limit: at most so many photos of each class, the first by name.
-        note: told, a line each, of folders without photos and of names that may be garbled.
+        occasions: how to find the occasion of a photo: `folders` (subfolders of the class folder),
+            `time` (EXIF), or a column of a table; None if unknown.
+        exclude: patterns such as `*_small.jpg` or `drafts/*`, matched against each name.
+        limit: maximum number of photos per class, the first by name.
+        note: called with warnings about folders without photos and names that may be garbled.
 
     Raises:
         InputError: the place does not exist, cannot be read, holds no photo, is a split into
@@ -59,20 +58,22 @@ def find(
         place = place_of(place)
     if isinstance(place, Path):
         if not place.exists():
-            raise InputError(f"{place} does not exist")
+            raise InputError(f"{place} does not exist", "file-not-found")
         check_file(place)
     if limit is not None and limit < 1:
-        raise InputError(f"the limit must be at least 1, not {limit}")
+        raise InputError(f"the limit must be at least 1, not {limit}", "count-too-small")
     photos = [
         photo
         for photo in _from(place, path_column, label_column, target_columns, occasions, note)
         if not any(fnmatch(photo.name, pattern) for pattern in exclude)
     ]
     if not photos:
-        raise InputError(f"{place} holds no files; put the photos of each class in a folder below")
+        raise InputError(
+            f"{place} holds no files; put the photos of each class in a folder below", "no-photos"
+        )
     for photo in photos:  # names are written into the label and reference tables
         if not photo.name.isprintable() and any("\udc80" <= c <= "\udcff" for c in photo.name):
-            raise InputError(f"the name {photo.name!r} {not_utf_8()}")
+            raise InputError(f"the name {photo.name!r} {not_utf_8()}", "name-not-utf8")
     if not Path(place).name.lower().endswith(tables.ENDINGS):
         _refuse_splits(place, photos)
     if occasions is not None:
@@ -80,23 +81,23 @@ def find(
     check_classes({photo.label for photo in photos})
     photos.sort(key=lambda photo: (photo.label, photo.name))
     classes = groupby(photos, lambda photo: photo.label)
-    most = None if limit is None else min(limit, len(photos))  # as no more fits into `islice`
+    most = None if limit is None else min(limit, len(photos))  # `islice` takes no huge numbers
     return [photo for _, same in classes for photo in islice(same, most)]
 
 
 def not_utf_8() -> str:
-    """What is wrong with a name of bytes that cannot be read, as the end of a sentence."""
+    """What is wrong with a name that cannot be decoded: the end of a sentence."""
     encoding = sys.getfilesystemencoding()
     if encoding == "utf-8":
         return "is not UTF-8; rename it"
-    return f"cannot be read in {encoding}, which this session has; set PYTHONUTF8=1"
+    return f"cannot be decoded as {encoding}, the encoding of this session; set PYTHONUTF8=1"
 
 
 def _refuse_splits(place: Path | str, photos: Iterable[Photo]) -> None:
-    """Refuse folders such as train and test that hold the same classes.
+    """Check that the folders are not a split, such as train and test with the same classes.
 
     Raises:
-        InputError: they do; it says what to type.
+        InputError: they are; the message says which folders to use.
     """
     classes: dict[str, set[str]] = {}
     for photo in photos:
@@ -108,8 +109,9 @@ def _refuse_splits(place: Path | str, photos: Iterable[Photo]) -> None:
     if split and set.intersection(*classes.values()) - {""}:
         others = [part for part in parts if part not in train]
         raise InputError(
-            f"{place} is a split into {', '.join(parts)}; build from {place}/{train[0]}, and then"
-            f" evaluate on {' and '.join(f'{place}/{part}' for part in others)}"
+            f"{place} is a split into {', '.join(parts)}; build from {place}/{train[0]}, then"
+            f" evaluate on {' and '.join(f'{place}/{part}' for part in others)}",
+            "train-test-split",
         )
 
 
@@ -124,15 +126,21 @@ def _from(
     name = Path(place).name.lower()
     if isinstance(place, Path) and name.endswith(tables.ENDINGS) and not place.is_dir():
         if occasions == FOLDERS:
-            raise InputError(f"--occasions {FOLDERS} is for folders; name a column of {place.name}")
+            raise InputError(
+                f"--occasions {FOLDERS} needs a folder; for {place.name}, name one of its columns",
+                "occasions-not-applicable",
+            )
         column = occasions if is_column(occasions) else None
         return tables.photos_of(place, path_column, label_column, target_columns, column)
     if target_columns:
-        raise InputError(f"targets are columns of a .csv or .parquet table; {place} is none")
+        raise InputError(
+            f"targets need a .csv or .parquet table; {place} is not one", "targets-need-table"
+        )
     if is_column(occasions):
         raise InputError(
-            f"--occasions is {FOLDERS}, {TIME} or a table's column; {place} is no table, so"
-            f" not {occasions!r}"
+            f"--occasions must be {FOLDERS} or {TIME}, not {occasions!r}, as {place} is not a table"
+            " with columns",
+            "occasions-not-applicable",
         )
     if isinstance(place, str):
         return photos_at(place)
@@ -141,23 +149,26 @@ def _from(
     if archives.is_archive(name):
         return archives.photos_in(place, note)
     raise InputError(
-        f"{place} is a file; give a folder of photos, a .csv or .parquet table, a .zip or a .tar"
+        f"{place} is a file; give a folder of photos, a .csv or .parquet table, a .zip or a .tar",
+        "not-a-photo-place",
     )
 
 
 def _in_folders(folder: Path, note: Note) -> Iterator[Photo]:
-    """All files of a folder but those that systems write for themselves.
+    """All files in a folder, except operating system files.
 
     Args:
-        folder: with a folder per class, nested ones too, or a flat one.
-        note: told of folders without photos.
+        folder: with a folder per class, possibly nested, or a flat one.
+        note: called with warnings about folders without photos.
 
     Raises:
-        InputError: it cannot be read, or a link in it leads to a folder above.
+        InputError: it cannot be read, or contains a link to a parent folder.
     """
 
     def refuse(error: OSError) -> None:
-        raise InputError(f"{error.filename} cannot be read: {error.strerror}") from error
+        raise InputError(
+            f"{error.filename} cannot be read: {error.strerror}", "unreadable-file"
+        ) from error
 
     with_files: set[Path] = set()
     empty: list[Path] = []
@@ -168,7 +179,9 @@ def _in_folders(folder: Path, note: Note) -> Iterator[Photo]:
         folders[:] = [name for name in folders if not is_litter(name)]
         for name in folders:
             if here.resolve().is_relative_to((here / name).resolve()):
-                raise InputError(f"{(below / name).as_posix()} links to a folder that it lies in")
+                raise InputError(
+                    f"{(below / name).as_posix()} links to one of its parent folders", "link-loop"
+                )
         shown = [name for name in files if not is_litter(name)]
         if shown and here != folder:
             with_files.add(below)
@@ -177,5 +190,5 @@ def _in_folders(folder: Path, note: Note) -> Iterator[Photo]:
         for name in shown:
             yield Photo.in_folders((below / name).as_posix(), LocalFile(f"{absolute}/{name}"))
     for below in empty:
-        if below.parent not in with_files:  # an empty folder beside a class's pictures is no class
-            note(f"warning: the folder {below.as_posix()!r} is empty, so it is no class")
+        if below.parent not in with_files:  # an empty folder beside pictures is harmless
+            note(f"warning: the folder {below.as_posix()!r} is empty, so it is not a class")

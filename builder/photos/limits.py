@@ -1,4 +1,4 @@
-"""How much is read of a list of photos, which as Parquet may unpack to far more than its size."""
+"""Limits on lists of photos: a Parquet file may unpack to far more than its size."""
 
 from __future__ import annotations
 
@@ -7,26 +7,26 @@ from pathlib import Path
 
 from pocketknn.builder.errors import InputError
 
-MOST_TEXT = 1 << 30  # bytes of a list of photos, classes or examples: ten million paths
+MOST_TEXT = 1 << 30  # bytes in a list of photos, classes or examples: ten million paths
 MOST_ROWS = 20_000_000
-# A million numbered names take 0.11 bytes each at the least that was measured, and sparse vectors
-# of which 1 % are not 0 as much a value; fewer than these may be as small as they like.
+# In Parquet a million numbered names took at least 0.11 bytes each, and so did the values of
+# vectors with 1 % nonzero; smaller tables are not limited.
 _MOST_IN_A_BYTE = 10
 _FEW_ROWS, _FEW_VALUES = 1_000_000, 1 << 25
 
 
 def check_table(path: Path, texts: Sequence[str]) -> None:
-    """Refuse a Parquet file that says it has more in it than photos or vectors need.
+    """Check that a Parquet file does not claim more content than photos or vectors need.
 
-    What is all the same takes no room in it, but fills the memory when it is read.
+    Constant columns take almost no space in the file, but could fill the memory.
 
     Args:
         path: the file.
-        texts: the columns that are to be read as texts, or numbers; they may be missing.
+        texts: columns to be read as text or numbers; they may be missing.
 
     Raises:
-        InputError: it does, or such a column is of another kind.
-        pyarrow.ArrowException: it is no Parquet file; so does OSError.
+        InputError: it does, or such a column holds something else.
+        pyarrow.ArrowException: not a Parquet file; or OSError.
     """
     import pyarrow.parquet as pq
 
@@ -38,18 +38,21 @@ def check_table(path: Path, texts: Sequence[str]) -> None:
     )
     rows, size = said.num_rows, path.stat().st_size
     if rows > MOST_ROWS:
-        raise InputError(f"{path.name} has {rows:,} rows; at most {MOST_ROWS:,} are read")
+        raise InputError(
+            f"{path.name} has {rows:,} rows; at most {MOST_ROWS:,} are allowed", "too-many-rows"
+        )
     for what, count, few in (("rows", rows, _FEW_ROWS), ("values", values, _FEW_VALUES)):
         if count > max(few, size * _MOST_IN_A_BYTE):
             raise InputError(
-                f"{path.name} says that its {size:,} bytes hold {count:,} {what};"
-                f" of more than {few:,} at most {_MOST_IN_A_BYTE} a byte are read"
+                f"{path.name} claims {count:,} {what} in {size:,} bytes; above {few:,}, at most"
+                f" {_MOST_IN_A_BYTE} per byte are allowed",
+                "too-many-rows",
             )
     _check_texts(path, texts)
 
 
 def _check_texts(path: Path, names: Sequence[str]) -> None:
-    """Count the bytes of the texts while each is in memory once, however many rows have it."""
+    """Count the bytes of text through the dictionary, where each text is in memory only once."""
     import pyarrow as pa
     import pyarrow.compute as pc
     import pyarrow.parquet as pq
@@ -59,7 +62,9 @@ def _check_texts(path: Path, names: Sequence[str]) -> None:
     for name in there:
         kind = schema.field(name).type
         if pa.types.is_nested(kind) or pa.types.is_binary(kind) or pa.types.is_large_binary(kind):
-            raise InputError(f"the column {name!r} of {path.name} holds {kind}, not texts")
+            raise InputError(
+                f"the column {name!r} of {path.name} holds {kind}, not text", "not-text"
+            )
     length = 0
     file = pq.ParquetFile(path.absolute(), read_dictionary=there)
     for batch in file.iter_batches(columns=there):
@@ -69,6 +74,7 @@ def _check_texts(path: Path, names: Sequence[str]) -> None:
                 length += pc.sum(lengths).as_py() or 0
         if length > MOST_TEXT:
             raise InputError(
-                f"{path.name} holds more than {MOST_TEXT >> 20:,} MiB of text; no photos need so"
-                " much"
+                f"{path.name} holds more than {MOST_TEXT >> 20:,} MiB of text, more than any list"
+                " of photos needs",
+                "too-much-text",
             )

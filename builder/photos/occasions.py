@@ -1,7 +1,7 @@
-"""On which occasion photos were taken: one walk, one shop, one video.
+"""The occasions on which photos were taken: one walk, one shop, one video.
 
-Photos of one occasion resemble each other in more than what they show, so what is measured leaves
-them out together.
+Photos of one occasion resemble each other in more than their subject, so measurements hold them out
+together.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from pocketknn.builder.errors import InputError
 from .photo import Note, Photo, PictureError, read
 
 FOLDERS, TIME = "folders", "time"
-_GAP = timedelta(minutes=30)  # without a photo, after which the next one is of another occasion
-_EXIF, _TAKEN = 0x8769, 0x9003  # the part of EXIF that holds DateTimeOriginal, and this
+_GAP = timedelta(minutes=30)  # a longer gap between photos starts another occasion
+_EXIF, _TAKEN = 0x8769, 0x9003  # the EXIF directory that holds DateTimeOriginal, and its tag
 
 
 def is_column(how: str | None) -> bool:
@@ -26,14 +26,14 @@ def is_column(how: str | None) -> bool:
 
 
 def with_occasions(photos: Sequence[Photo], how: str, note: Note) -> list[Photo]:
-    """The photos with their occasions, found by their folders or times.
+    """The photos with their occasions, from folders or times.
 
     Args:
-        photos: with the folders above each as its class.
-        how: `FOLDERS`: the first folder is the class and those below it the occasion, which may be
-            in several classes. `TIME`: photos of any class that follow each other within half an
-            hour, by EXIF's DateTimeOriginal. The name of a column was read with the table.
-        note: told how many photos have no occasion, each of which is one of its own.
+        photos: with the full folder path as the class.
+        how: `FOLDERS`: the first folder is the class, and those below it the occasion, which may
+            span several classes. `TIME`: photos of any class less than half an hour apart, by
+            EXIF's DateTimeOriginal. Otherwise a column, which was read with the table.
+        note: called with the number of photos without an occasion; each is an occasion of its own.
 
     Raises:
         InputError: no photo has an occasion.
@@ -43,16 +43,17 @@ def with_occasions(photos: Sequence[Photo], how: str, note: Note) -> list[Photo]
     if alone == len(found):
         raise InputError(
             {
-                FOLDERS: "--occasions folders: no photo lies in a folder below its class's folder,"
+                FOLDERS: "--occasions folders: no photo is in a subfolder of its class folder,"
                 " as in CLASS/OCCASION/photo.jpg",
-                TIME: "--occasions time: no photo says in its EXIF when it was taken"
-                " (DateTimeOriginal); use folders or a table's column",
-            }.get(how, f"--occasions {how}: the column is empty")
+                TIME: "--occasions time: no photo has a DateTimeOriginal in its EXIF;"
+                " use folders or a table's column",
+            }.get(how, f"--occasions {how}: the column is empty"),
+            "no-occasions",
         )
     if alone:
         note(
-            f"{alone} of {len(found)} photos have no {'time' if how == TIME else 'occasion'}"
-            " and count each as an occasion of its own"
+            f"{alone} of {len(found)} photos have no {'time' if how == TIME else 'occasion'};"
+            " each counts as an occasion of its own"
         )
     return list(found)
 
@@ -80,15 +81,15 @@ def _by_time(photos: Sequence[Photo]) -> list[Photo]:
 
 
 def _taken(photo: Photo) -> datetime | None:
-    """When a photo was taken by its EXIF; None where it does not say so."""
+    """When a photo was taken, from its EXIF; None if missing."""
     from PIL import Image
 
     from .pixels.decode import formats
 
     try:
         with Image.open(io.BytesIO(read(photo)), formats=formats()) as image:
-            said = image.getexif().get_ifd(_EXIF).get(_TAKEN)
-        return datetime.strptime(str(said).strip("\0 "), "%Y:%m:%d %H:%M:%S")
+            text = image.getexif().get_ifd(_EXIF).get(_TAKEN)
+        return datetime.strptime(str(text).strip("\0 "), "%Y:%m:%d %H:%M:%S")
     except (
         *(PictureError, Image.DecompressionBombError),
         *(OSError, ValueError, SyntaxError, EOFError, ArithmeticError, LookupError, TypeError),

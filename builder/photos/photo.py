@@ -1,4 +1,4 @@
-"""A picture file that was found, and its bytes."""
+"""A picture file and its bytes."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from typing import TypeVar
 
 from pocketknn.builder.errors import InputError
 
-Note = Callable[[str], None]  # takes a line for people
+Note = Callable[[str], None]  # receives a message for the user
 
-# Written by systems beside people's own files.
+# Files and folders written by operating systems, in lower case.
 _LITTER = ("__macosx", "thumbs.db", "ehthumbs.db", "desktop.ini", "@eadir", "$recycle.bin")
 T = TypeVar("T")
 
@@ -20,22 +20,23 @@ class PictureError(ValueError):
 
 
 class UnreadError(PictureError):
-    """A picture whose file cannot be read, now and here."""
+    """A picture with a file that cannot be read at the moment on this machine."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Photo:
-    """A picture file that was found.
+    """A picture file.
 
     Two are equal only where they read the same file: names need not differ, as a table names photos
     outside its folder by their class and their own name.
 
     Attributes:
-        name: its path below the place that was searched, with forward slashes.
-        label: its class: the folders above it, joined with "/", or what a table says; "" for none.
-        content: reads the file's bytes; raises OSError where it cannot.
-        targets: numbers that a table says of it, for regression.
-        occasion: on which occasion it was taken, see `occasions`; "" for one by itself.
+        name: its path relative to the searched place, with forward slashes.
+        label: its class: the folders above it, joined with "/", or its label in a table; "" for
+            none.
+        content: reads the file's bytes; raises OSError if it cannot.
+        targets: its numbers in a table, for regression.
+        occasion: the occasion on which it was taken, see `occasions`; "" for one by itself.
     """
 
     name: str
@@ -46,12 +47,12 @@ class Photo:
 
     @classmethod
     def in_folders(cls, name: str, content: Callable[[], bytes]) -> Photo:
-        """A photo whose class is the folders above it."""
+        """A photo with the folders above it as its class."""
         return cls(name=name, label=name.rpartition("/")[0], content=content)
 
 
 def is_litter(part: str) -> bool:
-    """Whether a file or folder is hidden, or one that a system wrote for itself."""
+    """Whether a file or folder is hidden, or was written by an operating system."""
     return part.startswith(".") or part.lower() in _LITTER
 
 
@@ -69,19 +70,19 @@ def read(photo: Photo) -> bytes:
     except OSError as error:
         raise UnreadError(error.strerror or "cannot be read") from error
     except (zipfile.BadZipFile, zlib.error, RuntimeError, NotImplementedError) as error:
-        # A damaged or encrypted member of an archive.
+        # a damaged or encrypted member of an archive
         raise UnreadError(f"cannot be read from the archive: {error}") from error
 
 
 def readable(
     photos: Sequence[Photo], read: Callable[[Photo], T], order: Iterable[int] | None = None
 ) -> Iterator[tuple[int, T]]:
-    """The places of photos, and what was read of them; those that cannot be read are passed over.
+    """The positions of photos and the result of reading each; unreadable ones are skipped.
 
     Args:
         photos: the photos.
-        read: what to make of one; raises PictureError where it cannot.
-        order: their places, in the order in which to read them; as they are when None.
+        read: reads one; raises PictureError if it cannot.
+        order: the positions in the order in which to read them; None for the given order.
 
     Raises:
         InputError: none of them can be read.
@@ -95,13 +96,15 @@ def readable(
         found = True
         yield place, made
     if not found:
-        raise InputError(f"none of the {len(photos)} files is a picture that can be read")
+        raise InputError(
+            f"none of the {len(photos)} files is a readable picture", "no-readable-picture"
+        )
 
 
 def drawn(
     photos: Sequence[Photo], read: Callable[[Photo], T], seed: int
 ) -> Iterator[tuple[int, T]]:
-    """As `readable`, in an order that the seed draws."""
+    """As `readable`, in random order."""
     import numpy as np
 
     order = np.random.default_rng(seed).permutation(len(photos))

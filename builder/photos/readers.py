@@ -1,4 +1,4 @@
-"""A picture's file as something that reads it, in any process that sees the same disk or store."""
+"""Readers of a picture's file, for any process with access to the same disk or store."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ LARGEST = 1 << 28  # bytes; no camera writes larger pictures
 
 @dataclass(frozen=True)
 class LocalFile:
-    """Reads a file, if it is one: a pipe would never end, a device never fit."""
+    """Reads a regular file: a pipe might never end, and a device never fit."""
 
     path: str  # absolute, as another process may work in another folder
 
@@ -28,7 +28,7 @@ class LocalFile:
         return read_file(self.path, LARGEST)
 
     def stamp(self) -> str:
-        """Path, bytes and time of the last change; "" for the latter two of a file that is gone."""
+        """Path, bytes and time of the last change; only the path if the file is gone."""
         try:
             status = os.stat(self.path)  # noqa: PTH116
         except (OSError, ValueError):
@@ -38,11 +38,11 @@ class LocalFile:
 
 @dataclass(frozen=True)
 class RemoteFile:
-    """Reads a file from a store that fsspec knows."""
+    """Reads a file from a store supported by fsspec."""
 
     address: str
     size: int
-    changed: str  # what the store's listing says of its version
+    changed: str  # its version in the store's listing
 
     def __call__(self) -> bytes:
         """The file's bytes; raises OSError."""
@@ -52,9 +52,9 @@ class RemoteFile:
         try:
             store, path = url_to_fs(self.address)
             content: bytes = store.cat_file(path)
-        except FileNotFoundError as error:  # fsspec's carries the path in place of words
+        except FileNotFoundError as error:  # fsspec's message is only the path
             raise OSError(errno.ENOENT, os.strerror(errno.ENOENT)) from error
-        except Exception as error:  # whatever the package of a store raises
+        except Exception as error:  # stores raise errors of any type
             raise OSError(errno.EIO, first_line(error)) from error
         _check_size(len(content))
         return content
@@ -65,31 +65,31 @@ class RemoteFile:
 
 
 def is_within(path: Path, folder: Path) -> bool:
-    """Whether a path, which need not exist, is a folder or lies in it.
+    """Whether a path, which need not exist, is a folder or is inside it.
 
-    By the files themselves: on many disks `Photos` and `photos` are one folder, on others two.
+    This compares files, not names: on some disks `Photos` and `photos` are the same folder.
     """
     here = path.resolve()
     return any(one.exists() and one.samefile(folder) for one in (here, *here.parents))
 
 
 def read_file(path: Path | str, most: float = math.inf) -> bytes:
-    """The bytes of a regular file, as many as it says that it has.
+    """The bytes of a regular file, up to its reported size.
 
-    Reading a pipe would never end, and a device never fit. What a system makes up, as below /proc,
-    says that it has none, and may wait for ever.
+    A pipe might never end, and a device never fit. Virtual files, as in /proc, report a size of 0
+    and might block for ever.
 
     Args:
         path: the file.
-        most: bytes that are too many.
+        most: maximum size in bytes.
 
     Raises:
-        OSError: it cannot be read, is no regular file or too large.
+        OSError: it cannot be read, is not a regular file, or is too large.
     """
     try:
         status = os.stat(path)  # noqa: PTH116  # a Path for each of a million files is large
     except ValueError as error:
-        raise OSError(errno.EINVAL, "its name has a character that no name has") from error
+        raise OSError(errno.EINVAL, "its name has an invalid character") from error
     if not stat.S_ISREG(status.st_mode):
         raise OSError(errno.EINVAL, "not a regular file")
     _check_size(status.st_size, most)
@@ -98,7 +98,7 @@ def read_file(path: Path | str, most: float = math.inf) -> bytes:
 
 
 def check_file(path: Path) -> None:
-    """Refuse what is there but no regular file, before a library reads it; see `read_file`.
+    """Check that a path, if it exists, is a regular file or a folder; see `read_file`.
 
     Raises:
         InputError: it is a pipe, a device or empty.
@@ -106,13 +106,13 @@ def check_file(path: Path) -> None:
     if not path.exists() or path.is_dir():
         return
     if not path.is_file():
-        raise InputError(f"{path} is not a regular file")
+        raise InputError(f"{path} is not a regular file", "not-a-file")
     if not path.stat().st_size:
-        raise InputError(f"{path} is empty")
+        raise InputError(f"{path} is empty", "empty-file")
 
 
 def within(size: int, content: Callable[[], bytes]) -> Callable[[], bytes]:
-    """Reads the bytes, unless there are more of them than any picture has."""
+    """A reader that refuses more bytes than any picture has."""
 
     def read() -> bytes:
         _check_size(size)
@@ -128,10 +128,10 @@ def _check_size(size: int, most: float | None = None) -> None:
 
 
 def version(entry: dict[str, Any]) -> str:
-    """What a store's listing says that changes with the file: each names it in its own way.
+    """The version of a file from a store's listing, whose key depends on the store.
 
-    Where it says nothing, as that of https does, the version is another one each time, so that
-    nothing of the file is taken for known.
+    If there is none, as with https, the version is new each time, so that nothing cached for the
+    file is used.
     """
     names = ("ETag", "etag", "md5Hash", "sha", "mtime", "modify", "LastModified", "last_modified")
     for name in (*names, "created"):

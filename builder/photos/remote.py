@@ -1,4 +1,4 @@
-"""Photos that an address leads to, such as s3://bucket/photos: any store that fsspec knows."""
+"""Photos at an address, such as s3://bucket/photos, in any store supported by fsspec."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _ON_DISK = "file://"
 
 
 def place_of(text: str) -> Path | str:
-    """What was typed as a place: a path, or an address, which stays text."""
+    """A place as typed: a path, or an address, which stays a string."""
     if text.startswith(_ON_DISK):
         return Path(text.removeprefix(_ON_DISK))
     return text if _MARK in text else Path(text)
@@ -26,27 +26,30 @@ def photos_at(address: str) -> Iterator[Photo]:
     """All files below an address, with the folders above each as its class.
 
     Args:
-        address: a protocol of fsspec's and what it leads to. Hidden files, and those that
-            systems write for themselves, are left out.
+        address: a URL for fsspec. Hidden files and operating system files are ignored.
 
     Raises:
-        InputError: fsspec or the protocol's package is not installed, nobody knows the protocol,
-            the store does not answer, or the address is no folder.
+        InputError: fsspec or the protocol's package is not installed, the protocol is unknown, the
+            store does not answer, or the address is not a folder.
     """
     store, root = _open(address)
     try:
         entries: dict[str, dict[str, Any]] = store.find(root, detail=True)
-    except Exception as error:  # whatever the package of a store raises
-        raise InputError(f"{address} cannot be listed: {first_line(error)}") from error
+    except Exception as error:  # stores raise errors of any type
+        raise InputError(
+            f"{address} cannot be listed: {first_line(error)}", "unreadable-address"
+        ) from error
     if not entries:
-        raise InputError(f"{address} does not exist or holds no files")
+        raise InputError(f"{address} does not exist or holds no files", "no-photos")
     above = root.rstrip("/") + "/"
     for path, entry in entries.items():
         if not path.startswith(above):
-            raise InputError(f"{address} is a file; an address must lead to a folder of photos")
+            raise InputError(
+                f"{address} is a file; an address must lead to a folder of photos", "not-a-folder"
+            )
         name = path.removeprefix(above)
         if not any(map(is_litter, name.split("/"))):
-            # What the address says of a host or an account is not in the store's own paths.
+            # The store's own paths lack the host or account in the address.
             at = f"{address.rstrip('/')}/{name}"
             file = RemoteFile(at, entry["size"] or 0, version(entry))
             yield Photo.in_folders(name, file)
@@ -55,25 +58,33 @@ def photos_at(address: str) -> Iterator[Photo]:
 def _open(address: str) -> tuple[Any, str]:
     """The store, and the path within it."""
     if "::" in address:
-        raise InputError(f"{address} leads through several stores; name the folder itself")
+        raise InputError(
+            f"{address} chains several stores; name the folder itself", "chained-address"
+        )
     try:
         from fsspec.core import url_to_fs
         from fsspec.registry import known_implementations
     except ImportError as error:
         raise InputError(
-            f"{address} needs the package fsspec: pip install fsspec, or 'pocketknn[ray]'"
+            f"{address} needs the package fsspec: pip install fsspec, or 'pocketknn[ray]'",
+            "fsspec-not-installed",
         ) from error
     protocol = address.partition(_MARK)[0]
     try:
         store, root = url_to_fs(address)
     except ImportError as error:
-        # fsspec says which package it is: "Install s3fs to access S3".
-        raise InputError(f"{address} needs another package: {first_line(error)}") from error
-    except Exception as error:  # whatever the package of a store raises
+        # fsspec's message names the package: "Install s3fs to access S3".
+        raise InputError(
+            f"{address} needs another package: {first_line(error)}", "package-not-installed"
+        ) from error
+    except Exception as error:  # stores raise errors of any type
         if isinstance(error, ValueError) and protocol not in known_implementations:
             raise InputError(
                 f"unknown protocol {protocol!r} in {address};"
-                " fsspec knows s3, gs, abfs, https and more"
+                " fsspec supports s3, gs, abfs, https and more",
+                "unknown-protocol",
             ) from error
-        raise InputError(f"{address} cannot be opened: {first_line(error)}") from error
+        raise InputError(
+            f"{address} cannot be opened: {first_line(error)}", "unreadable-address"
+        ) from error
     return store, root

@@ -1,4 +1,4 @@
-"""Photos that a CSV or Parquet table lists."""
+"""Photos listed in a CSV or Parquet table."""
 
 from __future__ import annotations
 
@@ -25,17 +25,17 @@ def photos_of(
     target_columns: Sequence[str],
     occasion_column: str | None = None,
 ) -> Iterator[Photo]:
-    """The photos of a table's rows; a row without a path is passed over.
+    """The photos in a table's rows; rows without a path are skipped.
 
     Args:
         path: the table; paths in it are relative to its folder.
-        path_column: where the paths are.
-        label_column: where the labels are; "label", where there is one, when None.
+        path_column: the column of paths.
+        label_column: the column of labels; None for "label" if it exists.
         target_columns: numbers for regression.
-        occasion_column: on which occasion each photo was taken.
+        occasion_column: the column of occasions.
 
     Raises:
-        InputError: it cannot be read, lacks a column, or a target is no number.
+        InputError: it cannot be read, lacks a column, or a target is not a number.
     """
     wanted = (path_column, *target_columns, *filter(None, [occasion_column]))
     columns = _columns(path, wanted, label_column)
@@ -59,12 +59,12 @@ def photos_of(
 
 
 def _name(place: Path, folder: Path, label: str) -> str:
-    """A name for a photo that a table lists, which does not say where on this machine it lies.
+    """A name for a photo in a table that does not reveal its location on this machine.
 
-    One below the table's folder is named from there, another by its class and its own name.
+    Below the table's folder it is the relative path; elsewhere, the class and the file name.
     """
     path, above = (Path(os.path.abspath(one)) for one in (place, folder))  # noqa: PTH100  # without ..
-    if path.is_relative_to(above) and above.name:  # all lies below a root, which has no name
+    if path.is_relative_to(above) and above.name:  # not for the root folder, which has no name
         return path.relative_to(above).as_posix()
     return f"{label}/{path.name}" if label else path.name
 
@@ -73,22 +73,22 @@ def _number(cell: str, what: str) -> float:
     try:
         value = float(cell)
     except ValueError as error:
-        raise InputError(f"{what} is {cell!r}, which is no number") from error
+        raise InputError(f"{what} is {cell!r}, which is not a number", "not-a-number") from error
     if not math.isfinite(value):
-        raise InputError(f"{what} is {cell!r}; a target must be finite")
+        raise InputError(f"{what} is {cell!r}; a target must be finite", "value-not-finite")
     return value
 
 
 def _columns(path: Path, wanted: Sequence[str], label: str | None) -> dict[str, list[str]]:
-    """Columns of a table as texts, an empty cell as ""; of the others nothing is kept.
+    """Some columns of a table as strings, with "" for empty cells.
 
     Args:
         path: the table.
         wanted: the columns.
-        label: a further one; "label", where there is one, when None.
+        label: another column; None for "label" if it exists.
 
     Raises:
-        InputError: it cannot be read, or lacks one.
+        InputError: the table cannot be read, or lacks a column.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -98,10 +98,15 @@ def _columns(path: Path, wanted: Sequence[str], label: str | None) -> dict[str, 
         found = [*dict.fromkeys([*wanted, *([more] if more else [])])]
         for name in found:
             if name not in names:
-                there = ", ".join(map(repr, names))
-                raise InputError(f"{path.name} has no column {name!r}; its columns are {there}")
+                listed = ", ".join(map(repr, names))
+                raise InputError(
+                    f"{path.name} has no column {name!r}; its columns are {listed}",
+                    "unknown-column",
+                )
             if names.count(name) > 1:
-                raise InputError(f"{path.name} has more than one column {name!r}")
+                raise InputError(
+                    f"{path.name} has more than one column {name!r}", "duplicate-column"
+                )
         return found
 
     try:
@@ -122,5 +127,7 @@ def _columns(path: Path, wanted: Sequence[str], label: str | None) -> dict[str, 
             for place, column in zip(places, cells.values(), strict=True):
                 column.append(row[place] if place < len(row) else "")
     except (pa.ArrowException, OSError, UnicodeDecodeError, csv.Error) as error:
-        raise InputError(f"{path.name} cannot be read as a table: {error}") from error
+        raise InputError(
+            f"{path.name} cannot be read as a table: {error}", "unreadable-table"
+        ) from error
     return cells

@@ -1,4 +1,4 @@
-"""The columns of references, and what makes them fit each other."""
+"""The columns of references, and the checks that they are consistent."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _SHORTEST = 12  # digits of a hash
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Columns:
-    """What `References` are, column by column; see there."""
+    """The columns of `References`, which documents them."""
 
     vectors: NDArray[np.float32]
     labels: tuple[str, ...]
@@ -48,38 +48,41 @@ class Columns:
 
 
 def rows_of(values: ArrayLike, what: str) -> NDArray[np.float32]:
-    """A table of finite float32 numbers, read-only; a single column of targets may come flat.
+    """A read-only table of finite float32 numbers; a single column of targets may be (n,).
 
     Args:
         values: (n, d).
-        what: a row of it, for messages: "reference", or "the target of row".
+        what: name of a row in messages: "reference", or "the target of row".
 
     Raises:
-        InputError: it is none.
+        InputError: not such a table.
     """
     try:
         given = np.asarray(values)
-        if given.dtype.kind not in "biufO":  # of complex numbers, dates and texts it would be quiet
+        if given.dtype.kind not in "biufO":  # numpy silently converts complex, dates and strings
             raise TypeError(f"{given.dtype} is no number")
         with np.errstate(over="ignore"):
             rows = given if _is_fixed(given) else np.array(given, np.float32)
     except OverflowError as error:
-        raise InputError(f"{what}: a number is too large for float32") from error
+        raise InputError(f"{what}: a number is too large for float32", "value-too-large") from error
     except (TypeError, ValueError) as error:
-        raise InputError(f"{what}: not a table of numbers") from error
+        raise InputError(f"{what}: not a table of numbers", "not-a-number-table") from error
     if rows.ndim == 1 and what != "reference":
         rows = rows[:, None]
     if rows.ndim != 2:
-        raise InputError(f"references need a table (n, d) of numbers, not shape {rows.shape}")
+        raise InputError(
+            f"references need a table (n, d) of numbers, not shape {rows.shape}",
+            "not-a-number-table",
+        )
     if not np.isfinite(rows).all():
         bad = int(np.argmin(np.isfinite(rows).all(axis=1)))
-        raise InputError(f"{what} {bad} holds a NaN or infinite value")
+        raise InputError(f"{what} {bad} holds a NaN or infinite value", "value-not-finite")
     rows.flags.writeable = False
     return rows
 
 
 def _is_fixed(given: NDArray[Any]) -> bool:
-    """Whether numbers are as references hold them, and nobody can change them."""
+    """Whether an array is contiguous float32, and read-only all the way down."""
     part: Any = given
     while isinstance(part, np.ndarray) and not part.flags.writeable:
         part = part.base
@@ -88,41 +91,43 @@ def _is_fixed(given: NDArray[Any]) -> bool:
 
 
 def texts_of(values: Sequence[str] | None, what: str, n: int) -> tuple[str, ...]:
-    """A text for each of n references, without numpy's own kind of them; "" where None is given.
+    """A plain `str` for each of n references, not numpy's subclass; all "" for None.
 
     Raises:
-        InputError: they are no texts, or not so many.
+        InputError: not strings, or not n of them.
     """
     texts = ("",) * n if values is None else names_of(values, what)
     if len(texts) != n:
-        raise InputError(f"{len(texts)} {what} for {n} references")
+        raise InputError(f"{len(texts)} {what} for {n} references", "length-mismatch")
     return texts
 
 
 def names_of(values: Sequence[str], what: str) -> tuple[str, ...]:
-    """A list of texts.
+    """A list of strings, as a tuple.
 
     Raises:
-        InputError: it is none.
+        InputError: not a list of strings.
     """
     if isinstance(values, str) or not isinstance(values, Iterable):
-        raise InputError(f"{what} are a list of texts, not {values!r:.40}")
+        raise InputError(f"{what} must be a list of texts, not {values!r:.40}", "not-a-text-list")
     texts = tuple(values)
     for row, one in enumerate(texts):
         if one is None and what == "labels":
-            raise InputError(f"a label is empty: that of reference {row}")
+            raise InputError(f"a label is empty: that of reference {row}", "empty-label")
         if not isinstance(one, str):
-            raise InputError(f"{what} are texts, but number {row} is {one!r:.40}")
+            raise InputError(
+                f"{what} must be texts, but number {row} is {one!r:.40}", "not-a-text-list"
+            )
     return tuple(map(str, texts))
 
 
 def classes_of(
     labels: Sequence[str] | None, classes: Sequence[str] | None, n: int
 ) -> tuple[tuple[str, ...], NDArray[np.int64]]:
-    """The classes in order, and the number of each of n references' class, read-only.
+    """The classes in order, and the class number of each of n references, read-only.
 
     Args:
-        labels: the class of each; None where there are none.
+        labels: the class of each; None without labels.
         classes: their order; sorted by name when None.
         n: how many references there are.
 
@@ -132,26 +137,27 @@ def classes_of(
     """
     if labels is None:
         if classes:
-            raise InputError(UNORDERED)
+            raise InputError(UNORDERED, "classes-without-labels")
         return (), _fixed(np.empty(0, np.int64))
     if len(labels) != n:
-        raise InputError(f"{len(labels)} labels for {n} references")
+        raise InputError(f"{len(labels)} labels for {n} references", "length-mismatch")
     if not all(labels):
         raise InputError(
-            f"a label is empty: that of reference {list(map(bool, labels)).index(False)}"
+            f"a label is empty: that of reference {list(map(bool, labels)).index(False)}",
+            "empty-label",
         )
     names = tuple(classes) if classes is not None else tuple(sorted(set(labels)))
     number = {name: i for i, name in enumerate(names)}
     if len(number) < len(names):
-        raise InputError(f"the class {twice(names)!r} is listed twice")
+        raise InputError(f"the class {twice(names)!r} is listed twice", "class-listed-twice")
     missing = sorted(set(labels) - set(number))
     if missing:
-        raise InputError(f"the class {missing[0]!r} is not in the list of classes")
+        raise InputError(f"the class {missing[0]!r} is not in the list of classes", "unknown-class")
     return names, _fixed(np.array([number[label] for label in labels], np.int64))
 
 
 def twice(names: Sequence[str]) -> str | None:
-    """The first name that is there more than once."""
+    """The first name that occurs more than once."""
     return next((name for name, count in Counter(names).items() if count > 1), None)
 
 
@@ -161,7 +167,7 @@ def _fixed(numbers: NDArray[np.int64]) -> NDArray[np.int64]:
 
 
 def ids_of(hashes: Sequence[str]) -> list[str]:
-    """The start of each hash, long enough to tell pictures apart; copies get -2, -3 and so on."""
+    """A prefix of each hash, long enough to be unique; copies get -2, -3 and so on."""
     length = _SHORTEST
     while len({one[:length] for one in hashes}) < len(set(hashes)):
         length += 4
@@ -169,7 +175,7 @@ def ids_of(hashes: Sequence[str]) -> list[str]:
 
 
 def told_apart(ids: Sequence[str]) -> list[str]:
-    """The same ids, where one that was there before gets the first free of -2, -3, …."""
+    """The same ids made unique: a repeated one gets the first free suffix of -2, -3, …."""
     taken: set[str] = set()
     numbers: dict[str, int] = {}
     found = []

@@ -1,4 +1,4 @@
-"""The table that an app turns an index into a picture with: CSV of index, id, label, path."""
+"""The table by which an app maps an index to a picture: CSV of index, id, label, path."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from io import StringIO
 
 from .columns import Columns
 
-_FORMULA = re.compile(r"'*[=+\-@\t\r]")  # what a spreadsheet runs, and what says that it is text
+_FORMULA = re.compile(r"'*[=+\-@\t\r]")  # starts a formula in a spreadsheet, or one after quotes
 
 
 def table(references: Columns) -> str:
     """The table; its texts are `guarded`."""
     text = StringIO()
     text.write("index,id,label,path\n")
-    # All texts in quotes: a lone carriage return in a name would go unquoted otherwise.
+    # Quote every text: the default leaves a lone carriage return unquoted.
     writer = csv.writer(text, lineterminator="\n", quoting=csv.QUOTE_NONNUMERIC)
     for row in range(len(references)):
         texts = (references.ids[row], references.label_of(row), references.paths[row])
@@ -24,7 +24,7 @@ def table(references: Columns) -> str:
 
 
 def guarded(text: str) -> str:
-    """A text for a table that a spreadsheet may open, which would run it if it were a formula.
+    """A text that a spreadsheet will not run as a formula.
 
     >>> guarded("=1+1"), guarded("'tis"), guarded("'=1+1")
     ("'=1+1", "'tis", "''=1+1")
@@ -33,5 +33,5 @@ def guarded(text: str) -> str:
 
 
 def unguarded(text: str) -> str:
-    """What `guarded` was given; a text that it never wrote is left as it is."""
+    """The inverse of `guarded`; any other text is returned unchanged."""
     return text[1:] if text[:1] == "'" and _FORMULA.match(text) else text

@@ -1,4 +1,4 @@
-"""References that were kept in a file: our own Parquet, or a data set of ml5's."""
+"""References saved in a file: our own Parquet, or an ml5 data set."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def is_collection(path: Path | str) -> TypeGuard[Path]:
     """Whether a file holds references, by its name and, for Parquet, its columns.
 
     Args:
-        path: the file; an address, which is text, leads to photos.
+        path: the file; a string is the address of photos.
     """
     if isinstance(path, str) or not path.is_file():
         return False
@@ -45,7 +45,7 @@ def read_collection(
         InputError: the file does not exist, holds none, or does not fit into memory.
     """
     if not path.is_file():
-        raise InputError(f"{path} does not exist or is no file")
+        raise InputError(f"{path} does not exist or is not a file", "file-not-found")
     if path.suffix.lower() == ".json":
         found = ml5_json.read(path)
     else:
@@ -54,7 +54,7 @@ def read_collection(
 
 
 def _schema(path: Path) -> tuple[list[str], Mapping[bytes, bytes]]:
-    """The columns of a Parquet file and what it notes; nothing where it is none."""
+    """The columns and metadata of a Parquet file; empty if it is not one."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 

@@ -1,4 +1,4 @@
-"""The pictures of references, where they can be found again."""
+"""Find the pictures of references again."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from pocketknn.builder.photos.photo import Photo, PictureError, read
 from pocketknn.builder.photos.pixels.crop import square
 from pocketknn.builder.photos.pixels.decode import decode
 
-OF_PICTURE = re.compile(r"([0-9a-f]{12,64})(-\d+)?")  # an id that a build gave to a picture
+OF_PICTURE = re.compile(r"([0-9a-f]{12,64})(-\d+)?")  # an id that a build derived from a picture
 
 
 class ByPicture:
-    """References by their pictures: an id that a build gave is the start of the file's hash.
+    """References by picture: an id given by a build is a prefix of the file's hash.
 
     Copies have the ids abc, abc-2, abc-3; ids of another kind belong to no picture.
     """
@@ -60,12 +60,12 @@ def thumbnails(
 ) -> dict[str, NDArray[np.uint8]]:
     """Pictures (size, size, 3) of references, by id.
 
-    A reference is left out where its path leads to no picture any more, or to another one. One
-    without a path is looked for among all photos.
+    A reference is left out if its path now leads to no picture, or to another one. A reference
+    without a path is searched for among all photos.
 
     Args:
-        paths: by the ids of the references, where their pictures were; "" where it is not told.
-        photos: what was built from, as `find` gives it.
+        paths: where the picture of each reference was, by id; "" if unknown.
+        photos: the photos that were built from, from `find`.
         size: side of the thumbnails in pixels.
         crop: how a picture becomes a square.
     """

@@ -1,18 +1,18 @@
-"""The forms that k-NN data sets of ml5.js and TensorFlow.js have as JSON.
+"""The JSON forms of k-NN data sets of ml5.js and TensorFlow.js.
 
 ml5's `KNNClassifier.save` writes (ml5-library up to 0.12, `src/KNNClassifier/index.js`)
 
     {"dataset": {"0": {"shape": [n, d], "label": "cat", …}, …}, "tensors": [{"0": 0.1, …}, …]}
 
-where the tensor of a class stands at the place its key has in JavaScript's `Object.keys`.
-`KNNClassifier` of @tensorflow-models/knn-classifier has no `save`. Its users write what its
-`getClassifierDataset` gives (github.com/tensorflow/tfjs, issue 633) as one of
+where the position of a class's tensor is that of its key in JavaScript's `Object.keys`.
+`KNNClassifier` of @tensorflow-models/knn-classifier has no `save`. Its users write the result of
+`getClassifierDataset` (github.com/tensorflow/tfjs, issue 633) as one of
 
     [["cat", [0.1, …], [n, d]], …]                              the most common
     [{"classId": 0, "data": [0.1, …], "shape": [n, d]}, …]      or "label", "classIndex"
     {"cat": {"data": [0.1, …], "shape": [n, d]}, …}             or "values"
     {"cat": [[0.1, …], …], …}                                   a list for each example
-    {"cat": [0.1, …], …}                                        the width d has to be told
+    {"cat": [0.1, …], …}                                        the width d must be given
 
 The values of a class may be a list, an object with the keys "0", "1", … in any order
 (a typed array in JSON), or base-64 of little-endian float32.
@@ -38,7 +38,7 @@ _MOST = 1 << 31  # examples, or values in one
 
 
 class Stored(NamedTuple):
-    """What a file says of a class, unchecked."""
+    """A class as read from a file, unchecked."""
 
     label: Any
     values: Any
@@ -46,36 +46,40 @@ class Stored(NamedTuple):
 
 
 def classes_in(content: Any) -> list[Stored]:  # noqa: ANN401
-    """The classes of any of the forms, in the order of JavaScript.
+    """The classes of any of the forms, in JavaScript's key order.
 
     Raises:
-        InputError: it is none of them.
+        InputError: none of these forms.
     """
     if isinstance(content, dict):
         if {"dataset", "tensors"} <= set(content):
             return _of_ml5(_members(content["dataset"]), _members(content["tensors"]))
         if "modelTopology" in content:
-            raise InputError("it is a network's model.json, which holds no examples")
+            raise InputError(
+                "it is a network's model.json, which holds no examples", "not-a-data-set"
+            )
         found = [_of_entry(key, entry) for key, entry in content.items()]
     elif isinstance(content, list):
         found = [_of_item(item) for item in content]
     else:
-        raise InputError(f"it holds {kind_of(content)}")
+        raise InputError(f"it holds {kind_of(content)}", "not-a-data-set")
     named = [one._replace(label=checked_label(one.label)) for one in found]
     return sorted(named, key=lambda one: key_rank(one.label))
 
 
 def _of_ml5(heads: dict[str, Any], tensors: dict[str, Any]) -> list[Stored]:
     if len(heads) != len(tensors):
-        raise InputError(f"it has {len(heads)} classes and {len(tensors)} tensors")
+        raise InputError(
+            f"it has {len(heads)} classes and {len(tensors)} tensors", "tensor-count-mismatch"
+        )
     if set(heads) != set(tensors):
         tensors = dict(zip(heads, tensors.values(), strict=True))
     found = []
     for key, head in heads.items():
-        if head is None and tensors[key] is None:  # as ml5 writes a number that no class has
+        if head is None and tensors[key] is None:  # ml5 writes this for an unused class number
             continue
         if not isinstance(head, dict) or "shape" not in head:
-            raise InputError(f"the class {key[:40]!r} has no shape")
+            raise InputError(f"the class {key[:40]!r} has no shape", "no-shape")
         label = head.get("label")
         found.append(Stored(key if label is None else label, tensors[key], head["shape"]))
     return found
@@ -86,7 +90,7 @@ def _members(group: Any) -> dict[str, Any]:  # noqa: ANN401
         return {str(number): member for number, member in enumerate(group)}
     if isinstance(group, dict):
         return {key: group[key] for key in sorted(group, key=key_rank)}
-    raise InputError(f'"dataset" or "tensors" is {kind_of(group)}')
+    raise InputError(f'"dataset" or "tensors" is {kind_of(group)}', "not-a-data-set")
 
 
 def _of_item(item: Any) -> Stored:  # noqa: ANN401
@@ -97,7 +101,7 @@ def _of_item(item: Any) -> Stored:  # noqa: ANN401
     if isinstance(item, dict):
         label = next((item[name] for name in _LABELS if name in item), None)
         return _of_entry(label, item)
-    raise InputError("a class is not a list [label, values, shape]")
+    raise InputError("a class is not a list [label, values, shape]", "not-a-data-set")
 
 
 def _of_entry(label: Any, entry: Any) -> Stored:  # noqa: ANN401
@@ -106,29 +110,29 @@ def _of_entry(label: Any, entry: Any) -> Stored:  # noqa: ANN401
     for name in _VALUES:
         if name in entry:
             return Stored(label, entry[name], entry.get("shape"))
-    raise InputError(f"the class {checked_label(label)[:40]!r} has no values")
+    raise InputError(f"the class {checked_label(label)[:40]!r} has no values", "no-values")
 
 
 def checked_label(label: Any) -> str:  # noqa: ANN401
-    """A class's name as text; JavaScript makes its numbers into names as well.
+    """A class name as text; an integer becomes its decimal name, as in JavaScript.
 
     Raises:
-        InputError: it is neither text nor an integer, blank, or not to be written into a file.
+        InputError: neither text nor an integer, blank, or with control characters.
     """
     if type(label) is int:
         return str(label)
     if not isinstance(label, str):
-        raise InputError(f"a label is {kind_of(label)}, not a text")
+        raise InputError(f"a label is {kind_of(label)}, not a text", "label-not-a-text")
     if not label.strip():
-        raise InputError("a label is empty")
+        raise InputError("a label is empty", "empty-label")
     # Cs: half of a surrogate pair, which JSON can hold and UTF-8 cannot.
     if any(unicodedata.category(c) in ("Cc", "Cs", "Zl", "Zp") for c in label):
-        raise InputError(f"the label {label[:40]!r} has a control character")
+        raise InputError(f"the label {label[:40]!r} has a control character", "bad-label")
     return label
 
 
 def key_rank(key: str) -> float:
-    """Where a key stands in `Object.keys`: array indices by value, all others behind, as they came.
+    """Sort key for `Object.keys` order: array indices by value, then the rest in insertion order.
 
     ECMA-262, OrdinaryOwnPropertyKeys; array indices end at 2**32 - 2.
     """
@@ -138,7 +142,7 @@ def key_rank(key: str) -> float:
 
 
 def kind_of(value: Any) -> str:  # noqa: ANN401
-    """What a value is, in the words of JSON."""
+    """The JSON type of a value, for messages."""
     kinds = {dict: "an object", list: "a list", str: "a text", bool: "a boolean"}
     return "null" if value is None else kinds.get(type(value), "a number")
 
@@ -148,30 +152,32 @@ def table_of(one: Stored, dim: int | None) -> NDArray[np.float32]:
 
     Args:
         one: the class.
-        dim: values of an example, for a file that does not say.
+        dim: values per example, for a file without shapes.
 
     Raises:
-        InputError: they are no numbers of float32, or do not fit their shape.
+        InputError: not finite float32 numbers, or not matching their shape.
     """
     values, shape = one.values, one.shape
     if isinstance(values, list) and values and isinstance(values[0], list):
         if any(not isinstance(row, list) or len(row) != len(values[0]) for row in values):
-            raise InputError("its rows differ in length")
+            raise InputError("its rows differ in length", "rows-differ-in-length")
         shape = [len(values), len(values[0])] if shape is None else shape
         values = [value for row in values for value in row]
     flat = _flat(values)
     if shape is None:
         if dim is None:
-            raise InputError("it has no shape; dim has to say how many values an example has")
+            raise InputError(
+                "it has no shape; give the number of values per example as dim", "no-shape"
+            )
         shape = [len(flat) // dim, dim]
     if (
         not isinstance(shape, list)
         or len(shape) != 2
         or not all(type(side) is int and 0 < side <= _MOST for side in shape)
     ):
-        raise InputError("its shape is not [examples, values], both at least 1")
+        raise InputError("its shape is not [examples, values], both at least 1", "bad-shape")
     if len(flat) != shape[0] * shape[1]:
-        raise InputError(f"its shape {shape} does not fit {len(flat)} values")
+        raise InputError(f"its shape {shape} does not fit {len(flat)} values", "shape-mismatch")
     return flat.reshape(shape)
 
 
@@ -181,24 +187,28 @@ def _flat(values: Any) -> NDArray[np.float32]:  # noqa: ANN401
         try:
             values = [values[str(i)] for i in range(len(values))]
         except KeyError as error:
-            raise InputError(f"its values have no number {error}") from error
+            raise InputError(f"its values lack number {error}", "missing-value") from error
     if isinstance(values, str):
         try:
             numbers = np.frombuffer(base64.b64decode(values, validate=True), "<f4")
         except ValueError as error:
-            raise InputError("its values are a text, but not base-64 of float32") from error
+            raise InputError(
+                "its values are a text, but not base-64 of float32", "not-base64"
+            ) from error
     elif isinstance(values, list):
         for i, value in enumerate(values):
             if type(value) not in (int, float):
-                raise InputError(f"value {i} is {kind_of(value)}, not a number")
+                raise InputError(f"value {i} is {kind_of(value)}, not a number", "not-a-number")
         try:
             with np.errstate(over="ignore"):
                 numbers = np.array(values, np.float64).astype(np.float32)
         except OverflowError as error:
-            raise InputError("a value is too large for float32") from error
+            raise InputError("a value is too large for float32", "value-too-large") from error
     else:
-        raise InputError(f"its values are {kind_of(values)}")
+        raise InputError(f"its values are {kind_of(values)}", "not-a-number")
     if not np.isfinite(numbers).all():
         bad = int(np.argmin(np.isfinite(numbers)))
-        raise InputError(f"value {bad} is NaN, infinite or too large for float32")
+        raise InputError(
+            f"value {bad} is NaN, infinite or too large for float32", "value-not-finite"
+        )
     return numbers

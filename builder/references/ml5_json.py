@@ -26,50 +26,51 @@ _OF_BYTE, _OF_VALUE, _OF_KEY = 2, 16, 64
 
 
 def read(path: Path | str, dim: int | None = None) -> References:
-    """References from a data set of ml5.js or TensorFlow.js, the vectors as they stand there.
+    """References from a data set of ml5.js or TensorFlow.js, with the vectors unchanged.
 
-    The classes have the order that JavaScript gives their keys; within one the rows keep theirs.
+    Classes are in JavaScript's key order; rows of a class keep their order.
 
     Args:
         path: a JSON file in one of the forms of `ml5_forms`.
-        dim: values of an example, for a file that does not say.
+        dim: values per example, for a file without shapes.
 
     Raises:
         InputError: the file cannot be read, is no data set that can be used, or does not fit into
             memory.
     """
     if dim is not None and dim < 1:
-        raise InputError(f"dim must be at least 1, not {dim}")
+        raise InputError(f"dim must be at least 1, not {dim}", "count-too-small")
     try:
         content = _bytes(Path(path))
         return _references(classes_in(_content(content)), dim)
     except OSError as error:
-        raise InputError(f"{path} cannot be read: {error.strerror}") from error
+        raise InputError(f"{path} cannot be read: {error.strerror}", "unreadable-file") from error
     except InputError as error:
         if error.code == TOO_LARGE:
             raise
         raise InputError(
-            f"{path} is no k-NN data set of ml5.js or TensorFlow.js: {error}"
+            f"{path} is not a k-NN data set of ml5.js or TensorFlow.js: {error}", error.code
         ) from error
 
 
 def write(references: References, path: Path | str, *, unit_length: bool = False) -> None:
-    """Write a data set that ml5's `KNNClassifier.load` opens, and `read` with every bit of it.
+    """Write a data set for ml5's `KNNClassifier.load`; `read` returns the same bits.
 
-    The rows are put together by class. Ids and paths have no place in it, nor has a class without
-    references.
+    Rows are grouped by class. Ids, paths and classes without references are lost.
 
     Args:
         references: with labels.
         path: the file, which is replaced.
-        unit_length: scale the vectors to length 1. `addExample` does so, and a page that loads the
-            file ranks by the product with the rows as they are: only then is that the cosine.
+        unit_length: scale the vectors to length 1, as `addExample` does. A page that loads the file
+            ranks by the dot product with its rows, which is the cosine only for unit vectors.
 
     Raises:
         InputError: the references have no labels or unusable ones, or the file cannot be written.
     """
     if not references.labels:
-        raise InputError("a k-NN data set of ml5.js has classes; these references have no labels")
+        raise InputError(
+            "a k-NN data set of ml5.js needs labels; these references have none", "no-labels"
+        )
     vectors = references.vectors
     if unit_length:
         vectors = kept_unit(vectors).astype(np.float32)
@@ -91,7 +92,9 @@ def write(references: References, path: Path | str, *, unit_length: bool = False
         with replacing(path) as made:
             made.write_text(text, "utf-8", newline="")
     except OSError as error:
-        raise InputError(f"{path} cannot be written: {error.strerror}") from error
+        raise InputError(
+            f"{path} cannot be written: {error.strerror}", "unwritable-file"
+        ) from error
 
 
 def _bytes(path: Path) -> bytes:
@@ -112,41 +115,42 @@ def _content(content: bytes) -> Any:  # noqa: ANN401
     try:
         return json.loads(content.decode("utf-8-sig"), object_pairs_hook=_object)
     except UnicodeDecodeError as error:
-        raise InputError("it is not UTF-8") from error
+        raise InputError("it is not UTF-8", "not-utf8") from error
     except RecursionError as error:
-        raise InputError("it is nested too deeply") from error
+        raise InputError("it is nested too deeply", "nested-too-deeply") from error
     except json.JSONDecodeError as error:
-        raise InputError(f"it is not JSON: {first_line(error)}") from error
+        raise InputError(f"it is not JSON: {first_line(error)}", "not-json") from error
     except InputError:
         raise
     except ValueError as error:  # Python's own limit
-        raise InputError("a number has too many digits") from error
+        raise InputError("a number has too many digits", "number-too-long") from error
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) < len(pairs):
         twice = next(key for key, times in Counter(key for key, _ in pairs).items() if times > 1)
-        raise InputError(f"the key {twice[:40]!r} is there twice")
+        raise InputError(f"the key {twice[:40]!r} occurs twice", "duplicate-key")
     return found
 
 
 def _references(classes: list[Stored], dim: int | None) -> References:
     if not classes:
-        raise InputError("it holds no examples")
+        raise InputError("it holds no examples", "no-examples")
     tables: dict[str, NDArray[np.float32]] = {}
     for one in classes:
         label = checked_label(one.label)
         if label in tables:
-            raise InputError(f"two classes have the label {label[:40]!r}")
+            raise InputError(f"two classes have the label {label[:40]!r}", "class-listed-twice")
         try:
             table = table_of(one, dim)
         except InputError as error:
-            raise InputError(f"the class {label[:40]!r}: {error}") from error
+            raise InputError(f"the class {label[:40]!r}: {error}", error.code) from error
         wanted = dim or next(iter(tables.values()), table).shape[1]
         if table.shape[1] != wanted:
             raise InputError(
-                f"the class {label[:40]!r} has examples of {table.shape[1]} values, not {wanted}"
+                f"the class {label[:40]!r} has examples of {table.shape[1]} values, not {wanted}",
+                "width-mismatch",
             )
         tables[label] = table
     labels = [label for label, table in tables.items() for _ in table]

@@ -1,4 +1,4 @@
-"""References as a Parquet file, which says by a checksum whether it is whole."""
+"""References as a Parquet file with a checksum."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def write(path: Path | str, references: Columns) -> None:
     table = pa.table(columns).replace_schema_metadata(
         {key: json.dumps(value) for key, value in notes.items()}
     )
-    # In "s3:r.parquet" pyarrow would see an address.
+    # Absolute, as pyarrow takes "s3:r.parquet" for a URL.
     pq.write_table(table, Path(path).absolute())
 
 
@@ -87,7 +87,9 @@ def read(path: Path | str, made_of: Callable[..., R], *, vectors: bool = True) -
     except InputError as error:
         raise InputError(f"{path}: {error}", error.code) from error
     except json.JSONDecodeError as error:
-        raise InputError(f"{path}: its metadata are no JSON: {first_line(error)}") from error
+        raise InputError(
+            f"{path}: its metadata is not JSON: {first_line(error)}", "not-json"
+        ) from error
     except (
         pa.ArrowException,
         KeyError,
@@ -97,8 +99,10 @@ def read(path: Path | str, made_of: Callable[..., R], *, vectors: bool = True) -
         RecursionError,
         OSError,
     ) as error:
-        reason = first_line(error).strip("'")  # as KeyError puts them around a whole sentence
-        raise InputError(f"{path} is no table of references: {reason}") from error
+        reason = first_line(error).strip("'")  # KeyError quotes its whole message
+        raise InputError(
+            f"{path} is not a table of references: {reason}", "not-a-reference-table"
+        ) from error
 
 
 def _read(path: Path | str, made_of: Callable[..., R], held: bool) -> R:
@@ -114,9 +118,11 @@ def _read(path: Path | str, made_of: Callable[..., R], held: bool) -> R:
         kind = schema.field(_VECTORS).type if _VECTORS in schema.names else None
         is_list = kind and (pa.types.is_list(kind) or pa.types.is_fixed_size_list(kind))
         if kind and not (is_list and pa.types.is_primitive(kind.value_type)):
-            raise InputError(f"its column {_VECTORS} holds {kind}, not lists of numbers")
+            raise InputError(
+                f"its column {_VECTORS} holds {kind}, not lists of numbers", "not-a-reference-table"
+            )
         if not n:
-            raise InputError("it holds no references")
+            raise InputError("it holds no references", "no-references")
         width = _width(file)
         if held:
             size = n * width * _BYTES_OF_A_VALUE
@@ -129,7 +135,9 @@ def _read(path: Path | str, made_of: Callable[..., R], held: bool) -> R:
         notes, parts = _notes(schema), [rows] if held else _blocks(file, width)
         if _CHECK in notes and notes[_CHECK] != _checksum(found, parts):
             raise InputError(
-                "it is damaged, or was changed by a program that left its checksum as it was"
+                "checksum mismatch: it is damaged, or was changed by a program that kept the old"
+                " checksum",
+                "checksum-mismatch",
             )
     return found
 
@@ -182,7 +190,7 @@ def _width(file: pq.ParquetFile) -> int:
         if column.path_in_schema.partition(".")[0] == _VECTORS
     ]
     if not values:
-        raise InputError(f'it has no column "{_VECTORS}"')
+        raise InputError(f'it has no column "{_VECTORS}"', "not-a-reference-table")
     found: int = max(sum(values) // file.metadata.num_rows, 1)
     return found
 
@@ -211,14 +219,14 @@ def _blocks(file: pq.ParquetFile, width: int) -> Iterator[NDArray[np.float32]]:
             with np.errstate(over="ignore"):
                 yield block.astype(np.float32, copy=False)
         except (TypeError, ValueError, OverflowError) as error:
-            raise InputError("reference: not a table of numbers") from error
+            raise InputError("reference: not a table of numbers", "not-numbers") from error
 
 
 def origin(path: Path | str) -> Provenance | None:
-    """Where the embeddings in a file come from; they themselves stay there.
+    """The provenance of the embeddings in a file, without reading them.
 
     Raises:
-        InputError: the file is no table of references.
+        InputError: the file is not a table of references.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -228,9 +236,11 @@ def origin(path: Path | str) -> Provenance | None:
         noted = json.loads(notes.get(PROVENANCE, "null"))
         return None if noted is None else Provenance.of_json(noted)
     except InputError as error:
-        raise InputError(f"{path}: {error}") from error
+        raise InputError(f"{path}: {error}", error.code) from error
     except (pa.ArrowException, ValueError, RecursionError, OSError) as error:
-        raise InputError(f"{path} is no table of references: {first_line(error)}") from error
+        raise InputError(
+            f"{path} is not a table of references: {first_line(error)}", "not-a-reference-table"
+        ) from error
 
 
 def _checksum(references: Columns, vectors: Iterable[NDArray[np.float32]]) -> int:
@@ -256,4 +266,4 @@ def _origin(references: Columns) -> dict[str, Any] | None:
 def _names(noted: Any, what: str) -> list[str] | None:  # noqa: ANN401
     if noted is None or (isinstance(noted, list) and all(isinstance(one, str) for one in noted)):
         return noted
-    raise InputError(f"its {what} are not noted as a list of names")
+    raise InputError(f"its {what} are not stored as a list of names", "not-a-name-list")

@@ -1,4 +1,4 @@
-"""The stored examples: an embedding each, with a label or targets, an id and a picture."""
+"""The stored examples: each an embedding with a label or targets, an id and a picture."""
 
 from __future__ import annotations
 
@@ -26,18 +26,18 @@ class References(Columns):
     Make them with `References.of`, which checks them.
 
     Attributes:
-        vectors: (n, d) float32 as the backbone gave them, read-only. What a graph stores of them
-            (unit length, projected) is the business of `fit`.
-        labels: the classes in order; empty where there are none.
-        label_ids: (n,) int64 class number of each row, read-only; empty where there are no labels.
-        ids: one short unique name a row.
-        paths: where the picture of each row was, relative to its folder; "" where there is none.
-        sha256: hash of each row's picture file; "" where there is none.
-        targets: (n, T) float32 numbers for regression, read-only; T is 0 where there are none.
-        target_names: what each of the T numbers is.
+        vectors: (n, d) float32 backbone output, read-only. `fit` derives from them what a graph
+            stores (unit length, projected).
+        labels: the classes in order; empty if there are none.
+        label_ids: (n,) int64 class number of each row, read-only; empty if there are no labels.
+        ids: a short unique name for each row.
+        paths: where the picture of each row was, relative to its folder; "" if there is none.
+        sha256: hash of each row's picture file; "" if there is none.
+        targets: (n, T) float32 numbers for regression, read-only; T is 0 if there are none.
+        target_names: the name of each target.
         provenance: where the embeddings come from; None for vectors of another origin.
-        occasions: on which occasion each picture was taken: photos of one walk, shop or video share
-            a name, and are left out together where anything is measured. "" for one by itself.
+        occasions: the occasion on which each picture was taken: photos of one walk, shop or video
+            share a name, and are held out together in every measurement. "" for one by itself.
     """
 
     @classmethod
@@ -65,24 +65,27 @@ class References(Columns):
             paths: where each picture was.
             sha256: hash of each picture.
             targets: (n, T) or (n,) finite numbers, for regression.
-            target_names: what they are; "value" or "value 0", "value 1" and so on when None.
+            target_names: their names; "value" or "value 0", "value 1" and so on when None.
             provenance: where the embeddings come from.
-            occasions: on which occasion each picture was taken; "" for one by itself.
+            occasions: the occasion on which each picture was taken; "" for one by itself.
 
         Raises:
-            InputError: no rows, no numbers, NaN or infinite values, lengths that differ, what is
-                no text, an empty label, or an id, a class or a target given twice.
+            InputError: no rows, no numbers, NaN or infinite values, lengths that differ, names
+                that are not strings, an empty label, or a repeated id, class or target name.
 
         >>> References.of([[3.0, 4.0], [0.0, 2.0]], ["cat", "dog"]).counts
         {'cat': 1, 'dog': 1}
         """
         rows = rows_of(embeddings, "reference")
         if 0 in rows.shape:
-            raise InputError(f"references need a table (n, d) of numbers, not shape {rows.shape}")
+            raise InputError(
+                f"references need a table (n, d) of numbers, not shape {rows.shape}",
+                "not-a-number-table",
+            )
         n = len(rows)
         ids = texts_of(tuple(map(str, range(n))) if ids is None else ids, "ids", n)
         if one := twice(ids):
-            raise InputError(f"the id {one!r} is given to two references")
+            raise InputError(f"the id {one!r} is given to two references", "duplicate-id")
         names, label_ids = classes_of(
             None if labels is None else names_of(labels, "labels"),
             None if classes is None else names_of(classes, "classes"),
@@ -90,15 +93,19 @@ class References(Columns):
         )
         numbers = rows_of(np.empty((n, 0)) if targets is None else targets, "the target of row")
         if len(numbers) != n:
-            raise InputError(f"{len(numbers)} rows of targets for {n} references")
+            raise InputError(
+                f"{len(numbers)} rows of targets for {n} references", "length-mismatch"
+            )
         width = numbers.shape[1]
         if target_names is None:
             target_names = ["value"] if width == 1 else [f"value {i}" for i in range(width)]
         target_names = names_of(target_names, "target_names")
         if len(target_names) != width:
-            raise InputError(f"{len(target_names)} names for {width} targets")
+            raise InputError(f"{len(target_names)} names for {width} targets", "length-mismatch")
         if len(set(target_names)) < width:
-            raise InputError(f"a target is named twice: {', '.join(map(repr, target_names))}")
+            raise InputError(
+                f"a target is named twice: {', '.join(map(repr, target_names))}", "duplicate-target"
+            )
         return cls(
             vectors=rows,
             labels=names,
@@ -119,12 +126,12 @@ class References(Columns):
         return dict(zip(self.labels, map(int, numbers), strict=True))
 
     def duplicates(self) -> int:
-        """How many references are the same picture as an earlier one."""
+        """How many references show the same picture as an earlier one."""
         hashes = [value for value in self.sha256 if value]
         return len(hashes) - len(set(hashes))
 
     def contradictions(self) -> list[tuple[str, str]]:
-        """Pairs of paths, or ids where there are none, of a picture under different labels."""
+        """Pairs of paths (ids if there are none) of one picture under different labels."""
         return [(self.called(one), self.called(other)) for one, other in self.contradicting()]
 
     def contradicting(self) -> list[tuple[int, int]]:
@@ -138,14 +145,14 @@ class References(Columns):
         return pairs
 
     def select(self, rows: ArrayLike) -> References:
-        """The references of some rows, in that order; classes that lose all of theirs go.
+        """The references of some rows, in that order; classes left empty are dropped.
 
         Raises:
             InputError: no row is left.
         """
         chosen = np.asarray(rows, np.int64)
         if not len(chosen):
-            raise InputError("no reference would be left")
+            raise InputError("no reference would be left", "no-references")
         labels = [self.label_of(row) for row in chosen] if self.labels else None
         left = set(labels or ())
         return References.of(
@@ -162,14 +169,14 @@ class References(Columns):
         )
 
     def subset(self, rows: ArrayLike) -> References:
-        """As `select`, but all classes stay in their order, those without references too."""
+        """As `select`, but with all classes in their order, even empty ones."""
         chosen = self.select(rows)
         return chosen.in_order(self.labels) if self.labels else chosen
 
     def without_names(self) -> References:
-        """The references without their paths, which may tell of people; their ids stay.
+        """The references without their paths, which may reveal people; their ids stay.
 
-        Occasions, which may tell of places, get the start of a hash for a name.
+        Occasions, whose names may reveal places, are renamed to a hash prefix.
         """
         occasions = tuple(
             one and hashlib.sha256(one.encode()).hexdigest()[:12] for one in self.occasions
@@ -177,7 +184,7 @@ class References(Columns):
         return replace(self, paths=("",) * len(self), occasions=occasions)
 
     def without_copies(self) -> References:
-        """The references whose picture no earlier one has, where the pictures are known."""
+        """The first reference of each picture; those without a hash all stay."""
         seen: set[str] = set()
         rows = []
         for row, value in enumerate(self.sha256):
@@ -188,17 +195,17 @@ class References(Columns):
         return self.select(rows)
 
     def in_order(self, classes: Sequence[str]) -> References:
-        """With the classes in another order, which may name more of them.
+        """With the classes in another order, which may include new ones.
 
         Raises:
-            InputError: a class that has references is not named, or there are no labels.
+            InputError: a class with references is missing, or there are no labels.
         """
         if not self.labels:
-            raise InputError(UNORDERED)
+            raise InputError(UNORDERED, "classes-without-labels")
         return self._labelled([self.label_of(row) for row in range(len(self))], classes)
 
     def remove(self, ids: Sequence[str] = (), classes: Sequence[str] = ()) -> References:
-        """Without the references of these ids and of these classes.
+        """Without the references with these ids or in these classes.
 
         Raises:
             InputError: there is no such id or class, or no reference would be left.
@@ -214,7 +221,7 @@ class References(Columns):
         )
 
     def relabel(self, names: Mapping[str, str]) -> References:
-        """With classes renamed; two that get one name become one class.
+        """With classes renamed; two given the same name become one class.
 
         Args:
             names: old name to new name.
@@ -225,19 +232,21 @@ class References(Columns):
         self.check_there(classes=names)
         for old, new in names.items():
             if not new:
-                raise InputError(f"the class {old!r} needs a name")
+                raise InputError(f"the class {old!r} needs a name", "empty-label")
         renamed = [names.get(label, label) for label in self.labels]
         labels = [renamed[number] for number in self.label_ids]
         return self._labelled(labels, list(dict.fromkeys(renamed)))
 
     def relabel_rows(self, ids: Sequence[str], label: str) -> References:
-        """With the references of these ids put into a class, which may be new.
+        """With the references with these ids moved to a class, which may be new.
 
         Raises:
             InputError: there is no such id, the references have no labels, or the label is empty.
         """
-        if not self.labels or not label:
-            raise InputError("the references have no labels" if label else "a label is empty")
+        if not label:
+            raise InputError("a label is empty", "empty-label")
+        if not self.labels:
+            raise InputError("the references have no labels", "no-labels")
         self.check_there(ids)
         moved = set(ids)
         labels = [label if self.ids[i] in moved else self.label_of(i) for i in range(len(self))]
@@ -249,9 +258,9 @@ class References(Columns):
         return replace(self, labels=names, label_ids=label_ids)
 
     def merge(self, other: References) -> References:
-        """These references and behind them the other ones; an id that is taken gets -2, -3, ….
+        """These references followed by the others; an id that is taken gets -2, -3, ….
 
-        Where none of these has a path, they were left out, and those of the others are as well.
+        If none of these has a path, the paths of the others are dropped too.
 
         Raises:
             InputError: they differ in width, backbone, crop or targets, or only one has labels.
@@ -259,15 +268,18 @@ class References(Columns):
         if self.provenance != other.provenance:
             origins = [str(one.provenance or "vectors of unknown origin") for one in (self, other)]
             raise InputError(
-                f"the references were embedded in different ways: {origins[0]} and {origins[1]}"
+                f"the references were embedded in different ways: {origins[0]} and {origins[1]}",
+                "provenance-mismatch",
             )
         if self.dim != other.dim:
-            raise InputError(f"one has vectors of {self.dim} values, the other of {other.dim}")
+            raise InputError(
+                f"one has vectors of {self.dim} values, the other of {other.dim}", "width-mismatch"
+            )
         if bool(self.labels) != bool(other.labels):
-            raise InputError("only one of the two has labels")
+            raise InputError("only one of the two has labels", "labels-mismatch")
         if self.target_names != other.target_names:
             named = [", ".join(one.target_names) or "none" for one in (self, other)]
-            raise InputError(f"the targets differ: {named[0]} and {named[1]}")
+            raise InputError(f"the targets differ: {named[0]} and {named[1]}", "targets-mismatch")
         both = (self, other if any(self.paths) else other.without_names())
         return References.of(
             np.concatenate([one.vectors for one in both]),
@@ -283,31 +295,33 @@ class References(Columns):
         )
 
     def called(self, row: int) -> str:
-        """The path of a reference, or its id where there is none."""
+        """The path of a reference, or its id if it has none."""
         return self.paths[row] or self.ids[row]
 
     def check_there(self, ids: Iterable[str] = (), classes: Iterable[str] = ()) -> None:
-        """Refuse ids and classes that no reference has.
+        """Check that these ids and classes exist.
 
         Raises:
-            InputError: there is one.
+            InputError: one does not.
         """
         known = set(self.ids)
         for one in ids:
             if one not in known:
-                raise InputError(f"there is no id {one!r} among the references")
+                raise InputError(f"there is no id {one!r} among the references", "unknown-id")
         for name in classes:
             if name not in self.labels:
-                there = ", ".join(self.labels[:_NAMED]) or "none"
+                names = ", ".join(self.labels[:_NAMED]) or "none"
                 more = ", …" if len(self.labels) > _NAMED else ""
-                raise InputError(f"there is no class {name!r}; the classes are: {there}{more}")
+                raise InputError(
+                    f"there is no class {name!r}; the classes are: {names}{more}", "unknown-class"
+                )
 
     def save(self, path: Path | str) -> None:
         """Write them as Parquet; row i is the graph's column i.
 
         Columns: id, path, label, sha256, embedding, "target: NAME" for each target, and occasion
-        where there are any. The schema's metadata keep the order of the classes, the provenance,
-        and a checksum of all this, which a program that changes the table has to leave out.
+        if there are any. The schema's metadata holds the order of the classes, the provenance, and
+        a checksum of all this, which a program that changes the table must remove.
         """
         parquet.write(path, self)
 
@@ -326,16 +340,16 @@ class References(Columns):
 
     @staticmethod
     def origin(path: Path | str) -> Provenance | None:
-        """Where the embeddings in a file that `save` wrote come from; they themselves stay there.
+        """The provenance of the embeddings in a file of `save`, without reading them.
 
         Raises:
-            InputError: the file is no table of references.
+            InputError: the file is not a table of references.
         """
         return parquet.origin(path)
 
     def table(self) -> str:
-        """What an app needs to turn an index into a picture: CSV of index, id, label, path.
+        """CSV of index, id, label, path, by which an app maps an index to a picture.
 
-        Texts that a spreadsheet would run as formulas have a quote before them.
+        Texts that a spreadsheet would run as formulas get a leading quote.
         """
         return csv_table.table(self)

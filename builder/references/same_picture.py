@@ -1,7 +1,7 @@
-"""Which references are of the same picture.
+"""Which references show the same picture.
 
-Kept references have the whole hash of their picture, and `joined` goes by that. A model file has
-ids alone, which begin as the hash does, and `edit` goes by `picture_of` these.
+Saved references hold the full hash of their picture, which `joined` compares. A model file holds
+only ids, which are prefixes of the hash; `edit` compares `picture_of` these.
 """
 
 from __future__ import annotations
@@ -12,17 +12,17 @@ from .references import References
 
 
 def picture_of(name: str) -> str:
-    """What of an id is the picture's: the start of its hash, without the number of a copy."""
+    """The hash prefix in an id, without the number of a copy."""
     return name.partition("-")[0]
 
 
 def joined(refs: References, more: References) -> tuple[References, int]:
-    """References, behind them the ones of `more` that are not there yet, and how many were.
+    """`refs` followed by the new ones of `more`, and how many of `more` were not new.
 
     The same picture with another label or other targets is another reference.
 
     Raises:
-        InputError: they do not go together.
+        InputError: they cannot be merged.
     """
 
     def identity(one: References, row: int) -> tuple[str, str, bytes]:
@@ -36,5 +36,5 @@ def joined(refs: References, more: References) -> tuple[References, int]:
         if not more.sha256[row] or key not in seen:
             new.append(row)
             seen.add(key)
-    both = refs.merge(more.select(new) if new else more)  # refuses what does not go together
+    both = refs.merge(more.select(new) if new else more)  # raises if they cannot be merged
     return (both if new else refs), len(more) - len(new)

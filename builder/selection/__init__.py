@@ -1,1 +1,1 @@
-"""Choices by cross-validation, and which references to keep."""
+"""Choose options by cross-validation, and choose which references to keep."""

@@ -1,4 +1,4 @@
-"""Fewer references that answer like all of them, and what that costs."""
+"""Condense the references to fewer that answer alike, and measure what that costs."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from pocketknn.builder.spec import AUTO, STORES, Spec, resolve_k
 from .condense_methods import edited, prototypes
 from .size_curve import Point, measure
 
-# How each method is called, and whether it can be asked for a number of references.
+# The methods, and whether each can produce a given number of references.
 METHODS = {"prototypes": True, "edited": False}
-# Methods of earlier versions, and why they went.
+# Methods of earlier versions, and why they were removed.
 GONE = {
-    "condensed": "as many prototypes answer better",
-    "same": "what changed no answer to the references still cost new photos some",
+    "condensed": "the same number of prototypes answers better",
+    "same": "it changed no answer for the references, but did for new photos",
 }
-_HALVINGS = 5  # points of the curve beside the two ends
+_HALVINGS = 5  # points of the curve between the two ends
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,11 +32,11 @@ class Condense:
     """How many references to keep, and by what method.
 
     Attributes:
-        by: `prototypes`, the references in the middle of k-means' clusters of each class, or
-            `edited`, Wilson's: all but those whose label the others vote against.
+        by: `prototypes`, the references in the middle of each class's k-means clusters, or
+            `edited`, Wilson's editing: all except those that leave-one-out answers wrong.
         count: how many to keep.
-        share: the same as a share of all.
-        bytes: the same as the bytes that they take in a file.
+        share: the same, as a share of all.
+        bytes: the same, as their size in a file.
     """
 
     by: str = "prototypes"
@@ -47,39 +47,52 @@ class Condense:
     def __post_init__(self) -> None:
         if self.by in GONE:
             raise InputError(
-                f"--condense {self.by} is gone: {GONE[self.by]}; say how many prototypes to keep:"
-                " --condense 300, 25% or 2MB"
+                f"--condense {self.by} was removed: {GONE[self.by]}; give the number of prototypes"
+                " instead: --condense 300, 25% or 2MB",
+                "method-removed",
             )
         if self.by not in METHODS:
-            raise InputError(f"unknown method {self.by!r}; choose from {', '.join(METHODS)}")
+            raise InputError(
+                f"unknown method {self.by!r}; choose from {', '.join(METHODS)}", "unknown-choice"
+            )
         given = [one for one in (self.count, self.share, self.bytes) if one is not None]
         if len(given) > 1:
-            raise InputError("say how many references to keep in one way: number, share or bytes")
+            raise InputError(
+                "give only one of number, share and bytes of references to keep", "size-given-twice"
+            )
         if given and not METHODS[self.by]:
-            raise InputError(f"{self.by!r} keeps as many references as it needs, not {given[0]}")
+            raise InputError(
+                f"{self.by!r} finds the number of references itself; omit {given[0]}",
+                "size-not-applicable",
+            )
         if not given and self.by == "prototypes":
-            raise InputError("say how many prototypes to keep: a number, a share or bytes")
+            raise InputError(
+                "give the number, share or bytes of prototypes to keep", "size-missing"
+            )
         if self.share is not None and not 0 < self.share <= 1:
             raise InputError(
-                f"a share of the references lies between 0 and 100 %, not {self.share:.0%}"
+                f"the share of references must be between 0 and 100 %, not {self.share:.0%}",
+                "share-out-of-range",
             )
         for number in (self.count, self.bytes):
             if number is not None and number < 1:
-                raise InputError(f"at least one reference must be kept, not {number}")
+                raise InputError(
+                    f"at least one reference must be kept, not {number}", "count-too-small"
+                )
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Condensed:
-    """What is kept, and what was found out on the way.
+    """The references to keep, and measurements.
 
     Attributes:
-        references: what is kept; each is one of the originals, with its picture.
-        rows: (m,) which of them, ascending.
-        spec: the choices; what `auto` stood for is decided by all of the references.
+        references: those kept; each is one of the originals, with its picture.
+        rows: (m,) their original rows, ascending.
+        spec: the choices; every `auto` was resolved with all references.
         by: the method.
-        before: how many references there were.
-        bytes: what one reference takes in a file.
-        curve: the fewest first; the last point is all of them.
+        before: the original number of references.
+        bytes: the size of one reference in a file.
+        curve: from the fewest references to all of them.
     """
 
     references: References
@@ -102,7 +115,7 @@ class Condensed:
 
 
 def condense(spec: Spec, references: References, plan: Condense) -> Condensed:
-    """Keep fewer references. Classes never vanish, and the same seed keeps the same.
+    """Keep fewer references. No class vanishes, and the result depends only on the seed.
 
     Args:
         spec: the choices: metric, k, vote, projection and seed.
@@ -110,8 +123,8 @@ def condense(spec: Spec, references: References, plan: Condense) -> Condensed:
         plan: how many to keep, and how to choose.
 
     Raises:
-        InputError: more than there are, fewer than there are classes, or no labels where the
-            method asks for them.
+        InputError: more than there are, fewer than classes, or no labels for a method that needs
+            them.
 
     >>> refs = References.of([[0, 1], [0, 2], [0, 3], [5, 0], [6, 0], [7, 1]], [*"aaabbb"])
     >>> condense(Spec(k=1), refs, Condense(count=2)).references.counts
@@ -119,7 +132,7 @@ def condense(spec: Spec, references: References, plan: Condense) -> Condensed:
     """
     whole = fit(replace(spec.exactly(), reject=None), references)
     _check(plan, whole)
-    # Bytes in the graph, without what a scan takes beside them.
+    # Bytes in the graph, not counting a scan.
     each = STORES[spec.references_precision] * (whole.space.width + (whole.metric.SPARE > 0))
     rows = _choose(plan, whole, _count(plan, whole, each))
     resolve_k(spec.k, len(rows))
@@ -127,9 +140,9 @@ def condense(spec: Spec, references: References, plan: Condense) -> Condensed:
     chosen = replace(spec, k=k, projection=whole.spec.compared, pca=None, whiten=None)
     sizes = _sizes(plan, whole, len(rows), whole.k + 1 if spec.k is not None else 2)
     steps = [_choose(plan, whole, size) for size in sizes]
-    asked = replace(chosen.exactly(), reject=None)
+    plain = replace(chosen.exactly(), reject=None)
     curve = [
-        measure(fit(asked, references.subset(some)), references, some)
+        measure(fit(plain, references.subset(some)), references, some)
         for some in (*steps, rows, np.arange(len(references)))
     ]
     return Condensed(
@@ -147,22 +160,27 @@ def _check(plan: Condense, whole: Fit) -> None:
     if plan.by == "prototypes":
         return
     if not whole.head.CLASSES:
-        raise InputError(f"{plan.by!r} compares labels; without them keep a number of 'prototypes'")
+        raise InputError(f"{plan.by!r} needs labels; without them use 'prototypes'", "no-labels")
     if len(whole.references) < 2:
-        raise InputError("'edited' asks each reference for the others, and there is only one")
+        raise InputError(
+            "'edited' uses leave-one-out, but there is only one reference", "too-few-references"
+        )
 
 
 def _count(plan: Condense, whole: Fit, each: int) -> int:
-    """How many are kept at most.
+    """The maximum number of references to keep.
 
     Raises:
-        InputError: more than there are, or fewer than there are classes.
+        InputError: more than there are, or fewer than classes.
     """
     n = len(whole.references)
     classes = sum(count > 0 for count in whole.references.counts.values())
-    least = max(classes, 1)
+    minimum = max(classes, 1)
     if plan.count is not None and plan.count > n:
-        raise InputError(f"{plan.count} references cannot be kept of {n}; say {least} to {n}")
+        raise InputError(
+            f"cannot keep {plan.count} of {n} references; choose from {minimum} to {n}",
+            "too-many-to-keep",
+        )
     wanted = plan.count
     if plan.share is not None:
         wanted = round(plan.share * n)
@@ -170,12 +188,12 @@ def _count(plan: Condense, whole: Fit, each: int) -> int:
         wanted = min(n, plan.bytes // each)
     if wanted is None:
         return n
-    if wanted < least:
+    if wanted < minimum:
         need = (
             f"{classes} classes need at least {classes} references" if classes else "one is needed"
         )
-        taken = f" ({least * each} bytes, {each} each)" if plan.bytes is not None else ""
-        raise InputError(f"{wanted} references are too few: {need}{taken}")
+        taken = f" ({minimum * each} bytes, {each} each)" if plan.bytes is not None else ""
+        raise InputError(f"{wanted} references are too few: {need}{taken}", "too-few-to-keep")
     return wanted
 
 
@@ -185,7 +203,7 @@ def _choose(plan: Condense, whole: Fit, most: int) -> Ints:
 
 
 def _sizes(plan: Condense, whole: Fit, kept: int, least: int) -> list[int]:
-    """How many are kept at further points of the curve: halves, as far as they can be built."""
+    """The numbers of references at the other points of the curve: repeated halves."""
     if not METHODS[plan.by]:
         return []
     n, size = len(whole.references), whole.spec.pca

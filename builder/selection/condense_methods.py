@@ -1,4 +1,4 @@
-"""Which references are kept: prototypes, or those that the others agree with."""
+"""Methods to choose the references to keep: prototypes, or Wilson's editing."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from pocketknn.builder.choices.metrics.cosine import unit
 from pocketknn.builder.choices.neighbors import Floats, Ints
 from pocketknn.builder.knn.fit import Fit
 
-_ROUNDS = 20  # of k-means; later ones move few references
+_ROUNDS = 20  # of k-means; more would move few references
 
 
 def prototypes(whole: Fit, most: int) -> Ints:
-    """So many references, in the middle of k-means' clusters of each class.
+    """The references in the middle of each class's k-means clusters.
 
-    Each class has its share of them, and at least one. The reference nearest to a cluster's mean
-    stands for it, not the mean itself: an index must lead to a picture.
+    Each class keeps its share of them, and at least one. A cluster is represented by the reference
+    nearest to its mean, not by the mean itself, as each index must have a picture.
 
     Args:
-        whole: the references, and what is compared of them.
-        most: how many; at least as many as there are classes.
+        whole: the references, under their projection.
+        most: how many; at least the number of classes.
     """
     references, rows = whole.references, whole.space.rows.astype(np.float64)
     if whole.metric.ANGULAR:
@@ -40,7 +40,7 @@ def prototypes(whole: Fit, most: int) -> Ints:
 
 
 def shares(sizes: Ints, most: int) -> Ints:
-    """How many each class keeps: by its size, at least one, and no more than it has."""
+    """How many references each class keeps: in proportion to its size, and at least one."""
     kept = (sizes > 0).astype(np.int64)
     exact = sizes * most / sizes.sum()
     while kept.sum() < most:
@@ -55,7 +55,7 @@ def _middles(rows: Floats, members: Ints, count: int, seed: int) -> Ints:
 
     state = seed % (1 << 32)  # scikit-learn takes no larger seed
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # copies of a picture make fewer clusters; filled up below
+        warnings.simplefilter("ignore")  # copies give fewer clusters; `others` fill up below
         found = KMeans(count, n_init=1, max_iter=_ROUNDS, random_state=state).fit(rows[members])
     far = ((rows[members] - found.cluster_centers_[found.labels_]) ** 2).sum(axis=1)
     nearest_first = np.argsort(far, kind="stable")
@@ -67,14 +67,14 @@ def _middles(rows: Floats, members: Ints, count: int, seed: int) -> Ints:
 
 
 def edited(whole: Fit) -> Ints:
-    """The references whose label wins when each is left out, under the k and the vote of the fit.
+    """The references that leave-one-out answers right, with the k and the vote of the fit.
 
     That is Wilson's editing (Asymptotic Properties of Nearest Neighbor Rules Using Edited Data,
     IEEE Transactions on Systems, Man, and Cybernetics, 1972).
 
-    With a projection they are left out in folds, as else a wrong label would have shaped the space.
+    With a projection they are held out in folds, or a wrong label would have shaped the space.
 
-    Of a class that would vanish, the reference with the most votes for its label is kept.
+    If a class would vanish, its reference with the most votes for its label is kept.
     """
     labels = whole.references.label_ids
     votes = whole.answers(whole.space.others_of_all(whole.k))

@@ -1,4 +1,4 @@
-"""Which k, metric, vote, projection and crop? Cross-validation over a grid of them."""
+"""Choose k, metric, vote, projection and crop by cross-validation over a grid."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from .grid import Grid
 from .results import Trial, Tuning, Values, ranked
 
 FOLDS = 5
-_UNEVEN = 2  # times the smallest class, from where on it is tried both to weigh classes and not to
+_UNEVEN = 2  # largest class over smallest class, from which balancing is tried both ways
 
 
 def tune(
@@ -41,24 +41,24 @@ def tune(
     """Measure each combination of a grid by cross-validation.
 
     The folds are scikit-learn's `StratifiedKFold`, shuffled by the spec's seed, or `KFold` for
-    targets; where there are near-copies and mirrored views of a picture, which stay together, their
-    kin for groups. Of each fold the other ones are the references: projections too are found from
-    them alone. Copies of a picture are left out, or one of them would answer for the other. Errors
-    of several targets are in units of each target's standard deviation, and averaged. Where the
-    largest class has twice the photos of the smallest, votes are tried with classes that weigh the
-    same and with photos that do, unless the spec says which.
+    targets; if there are near-copies or mirrored views of a picture, the grouped variant, which
+    keeps them together. The other folds are the references, from which projections are learned too.
+    Copies of a picture are removed, or one would answer for the other. Errors of several targets
+    are in units of each target's standard deviation, and averaged. If the largest class has at
+    least twice the photos of the smallest, votes are tried balanced and unbalanced, unless the spec
+    sets `balanced`.
 
     Args:
-        spec: what is the same for all: `seed`, `balanced`, `head` and the backbone's options.
-        grid: what is tried.
-        references_of: gives the same examples under a crop policy; called once for each.
-        folds: how many parts.
+        spec: common choices: `seed`, `balanced`, `head` and the backbone's options.
+        grid: the values to try.
+        references_of: returns the same examples under a crop policy; called once for each.
+        folds: how many folds.
         progress: called with the number of searches done since the last call, of
             `grid.searches(folds)`.
 
     Raises:
-        InputError: there are too few examples for so many folds or for a value of the grid, or
-            they have neither classes nor targets.
+        InputError: too few examples for the folds or for a value of the grid, or neither classes
+            nor targets.
 
     >>> refs = References.of([[0, 1], [0, 2], [0, 3], [5, 0], [6, 0], [7, 1]], [*"aaabbb"])
     >>> found = tune(Spec(), Grid(crops=("center",)), lambda crop: refs, folds=3)
@@ -78,7 +78,7 @@ def tune(
         sizes = references.counts.values()
         uneven = not regress and max(sizes) >= _UNEVEN * min(sizes)
         soft = [name for name in grid.votes or () if VOTES[name].SOFT]
-        # The same for all crops, which are compared photo by photo.
+        # Use the same folds for all crops, which are compared photo by photo.
         splits = splits or _splits(references, folds, spec.seed, regress)
         smallest = min(len(train) for train, _ in splits)
         ks = grid.ks_within(smallest)
@@ -87,12 +87,12 @@ def tune(
             part = references.select(train) if regress else references.subset(train)
             for name, metric in product(grid.projections or (), grid.metrics):
                 one = replace(base, metric=metric, projection=name)
-                # In folds of its own, for the temperature of a soft vote.
+                # With a soft vote it gets folds of its own, for the temperature.
                 space = space_of(replace(one, vote=soft[0]) if soft else one, part)
                 try:
                     check_differences(metric, len(given), space.width)
-                except InputError as error:  # which a build of all of them would raise
-                    notes[f"left out: {error}"] = None
+                except InputError as error:  # a build from all examples would raise this too
+                    notes[f"skipped: {error}"] = None
                 else:
                     votes = _votes(one, grid.votes or (), both=uneven)
                     for tried, value, each in _answers(one, space, ks, votes, references, test):
@@ -109,7 +109,7 @@ def tune(
         if len(values) == len(splits)  # a projection may be too wide for memory in some folds only
     ]
     if not trials:
-        raise InputError(f"nothing of the grid is left; {next(iter(notes))}")
+        raise InputError(f"no combination of the grid is left; {next(iter(notes))}", "empty-grid")
     return Tuning(
         trials=ranked(trials, regress),
         targets=len(references.target_names) if regress else 0,
@@ -120,48 +120,56 @@ def tune(
 
 
 def check_folds(folds: int, n: int, sizes: Mapping[str, int]) -> None:
-    """Refuse folds that are too many for the examples, or would lack a class.
+    """Check that there are enough examples, in total and in each class, for the folds.
 
     Args:
         folds: how many.
         n: how many examples there are.
-        sizes: how many of them each class has; empty where targets are predicted.
+        sizes: how many each class has; empty for targets.
 
     Raises:
         InputError: fewer than two folds, or two classes; too few examples, in all or in a class.
     """
     if folds < 2:
-        raise InputError(f"cross-validation takes at least 2 folds, not {folds}")
+        raise InputError(f"cross-validation needs at least 2 folds, not {folds}", "too-few-folds")
     if len(sizes) == 1:
-        raise InputError(f"there is one class only, {next(iter(sizes))!r}: nothing can be mistaken")
+        raise InputError(
+            f"cross-validation needs two classes, not only {next(iter(sizes))!r}", "too-few-classes"
+        )
     for name, size in sizes.items():
         if size < folds:
             fewer = f"--folds {size} or " if size > 1 else ""
             raise InputError(
                 f"the class {name!r} has {size} different examples, too few for {folds} folds;"
-                f" take {fewer}more examples"
+                f" take {fewer}more examples",
+                "too-few-examples",
             )
     if n < 2 * folds:
-        raise InputError(f"{n} different examples are too few for {folds} folds of two or more")
+        raise InputError(
+            f"{n} different examples are too few for {folds} folds of two or more",
+            "too-few-examples",
+        )
 
 
 def _head(spec: Spec, references: References) -> str:
     head = spec.head or next(name for name, one in HEADS.items() if one.usual(references))
     numbers, classes = HEADS[head].NUMBERS, HEADS[head].CLASSES
     if not ((numbers and references.target_names) or (classes and references.labels)):
-        raise InputError("tuning compares accuracies, which takes classes or targets")
+        raise InputError(
+            "tuning compares accuracies or errors, which needs classes or targets", "no-labels"
+        )
     return head
 
 
 def _splits(
     references: References, folds: int, seed: int, regress: bool
 ) -> list[tuple[Ints, Ints]]:
-    """Rows of the training part and of the fold, for each fold."""
+    """Training rows and test rows of each fold."""
     if any(references.occasions):
         return _splits_by_occasion(references, folds, seed)
     if regress:
         return stratified(len(references), folds, seed, None, None)
-    # By name: neither the order of the classes nor one without examples may change the parts.
+    # By name, so that neither the order of classes nor an empty class changes the folds.
     names = [references.label_of(row) for row in range(len(references))]
     classes = np.unique(names, return_inverse=True)[1]
     pictures = groups(references.vectors, references.sha256, references.label_ids)
@@ -170,7 +178,7 @@ def _splits(
 
 
 def _splits_by_occasion(references: References, folds: int, seed: int) -> list[tuple[Ints, Ints]]:
-    """As many parts as there are occasions, or `folds` of them."""
+    """Folds over occasions: as many as occasions, or `folds` if fewer."""
     from pocketknn.builder.knn.validation import folds as parts
 
     check_occasions(references)
@@ -178,12 +186,14 @@ def _splits_by_occasion(references: References, folds: int, seed: int) -> list[t
     whole = together(references, groups(references.vectors, references.sha256, ids))
     found = parts.folds(ids, whole, seed, most=n, parts=folds, across=True)
     if len(found) < 2:
-        raise InputError("the occasions make no two folds; take photos on further occasions")
+        raise InputError(
+            "too few occasions for two folds; take photos on further occasions", "too-few-occasions"
+        )
     return [(np.delete(np.arange(n), test), test) for test in found]
 
 
 def _votes(spec: Spec, names: Sequence[str], *, both: bool) -> list[tuple[str, bool]]:
-    """Each vote with whether classes weigh the same; of a default both ways, it comes first."""
+    """Each vote, balanced or not; with `both` also the other way, after the default."""
     found = []
     for name in names:
         usual = VOTES[name].SOFT if spec.balanced is None else spec.balanced
@@ -201,7 +211,7 @@ def _answers(
     references: References,
     test: Ints,
 ) -> Iterator[tuple[Spec, float, Values]]:
-    """How well a fold is answered with each k and vote, from one search with the largest k."""
+    """The quality on a fold for each k and vote, from one search with the largest k."""
     found = space.search(references.vectors[test], max(ks))
     soft: dict[bool, float | None] = {}
     for vote, balanced in votes:
@@ -212,7 +222,7 @@ def _answers(
             )
     for k, (vote, balanced) in product(ks, votes):
         tried = replace(spec, k=k, vote=vote, balanced=balanced)
-        # Of each fold its own, found without the fold, as a build finds it.
+        # The fold's own temperature, found without the test part, as in a build.
         degrees = soft[balanced] if tried.soft else None
         one = Fit(spec=replace(tried, temperature=degrees), space=space)
         yield tried, *_measure(one, found.first(k), references, test)
@@ -221,9 +231,9 @@ def _answers(
 def _measure(
     fit: Fit, found: Neighbors, references: References, test: Ints
 ) -> tuple[float, Values]:
-    """Accuracy, or root mean squared error, of the answers to a fold, and what each adds to it.
+    """Accuracy, or root mean squared error, on a fold, and the contribution of each example.
 
-    That is whether an answer is right, or its squared error.
+    That is whether its answer is right, or its squared error.
     """
     if fit.head.CLASSES:
         right = exact.winners(fit.answers(found)) == references.label_ids[test]

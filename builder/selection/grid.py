@@ -1,4 +1,4 @@
-"""What cross-validation tries."""
+"""The grid of values for cross-validation."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pocketknn.builder.choices.votes import VOTES
 from pocketknn.builder.errors import InputError
 from pocketknn.builder.spec import AUTO, CROPS, Spec
 
-VECTOR = "vector"  # the backbone of embeddings that none of ours made
+VECTOR = "vector"  # the backbone of embeddings that were made elsewhere
 
 
 _KS = (1, 3, 5, 10, 20, 50, 100)
@@ -17,12 +17,12 @@ _KS = (1, 3, 5, 10, 20, 50, 100)
 
 @dataclass(frozen=True, kw_only=True)
 class Grid:
-    """What is tried: each value with each of the others. Refuses nonsense when it is made.
+    """The values to try, in every combination. Validated on construction.
 
     Attributes:
-        ks: numbers of neighbours; None for those of 1, 3, 5, 10, 20, 50, 100 that there are.
+        ks: numbers of neighbours; None for 1, 3, 5, 10, 20, 50, 100, up to the number of examples.
         metrics: as in `Spec.metric`.
-        votes: as in `Spec.vote`; None for all that there are.
+        votes: as in `Spec.vote`; None for all.
         projections: as in `Spec.projection`, but neither `auto` nor `pca:auto`; None for `classes`,
             `none` and `pca:0.95`, or for targets the latter two.
         crops: as in `Spec.crop`; None for all.
@@ -37,22 +37,26 @@ class Grid:
     def __post_init__(self) -> None:
         for name, values in vars(self).items():
             if values is not None and not values:
-                raise InputError(f"the grid names no {name[:-1]}, so there is nothing to try")
+                raise InputError(
+                    f"the grid has no {name[:-1]}, so there is nothing to try", "empty-grid"
+                )
             if len(set(values or ())) < len(values or ()):
-                raise InputError(f"the grid names a {name[:-1]} twice: {values}")
+                raise InputError(
+                    f"the grid has a {name[:-1]} twice: {values}", "grid-repeats-value"
+                )
         for k in self.ks or ():
             Spec(k=k)
         for name in self.projections or ():
             if AUTO in (Spec(projection=name).projection, Spec(projection=name).pca):
-                raise InputError(f"a grid tries projections of its own; {name} is none")
+                raise InputError(f"a grid needs specific projections, not {name}", "auto-in-grid")
         for metric, vote, crop in product(self.metrics, self.votes or VOTES, self.all_crops):
             Spec(metric=metric, vote=vote, crop=crop)
 
     def filled(self, regress: bool) -> Grid:
-        """The same with the votes and projections that there are for targets, or for classes.
+        """The same with default votes and projections, for targets or for classes.
 
         Raises:
-            InputError: one that was named is for classes alone.
+            InputError: a given one is only for classes.
         """
         soft = [name for name, vote in VOTES.items() if vote.SOFT]
         votes = self.votes or tuple(name for name in VOTES if not (regress and name in soft))
@@ -60,7 +64,9 @@ class Grid:
         softly = [name for name in votes if name in soft]
         if regress and (softly or "classes" in names):
             what = f"the vote {softly[0]}" if softly else "the projection classes"
-            raise InputError(f"{what} takes classes, and targets are predicted")
+            raise InputError(
+                f"{what} needs classes, but the references have targets", "needs-classes"
+            )
         return replace(self, votes=votes, projections=names)
 
     @property
@@ -76,23 +82,25 @@ class Grid:
         """The numbers of neighbours to try among n examples.
 
         Raises:
-            InputError: one that was named is larger.
+            InputError: a given one is larger.
         """
         if self.ks is None:
             return tuple(k for k in _KS if k <= n)
         if max(self.ks) > n:
             raise InputError(
                 f"k = {max(self.ks)}, but the smallest training part has {n} examples;"
-                f" choose k from 1 to {n}"
+                f" choose k from 1 to {n}",
+                "k-too-large",
             )
         return self.ks
 
     def check_components(self, n: int, d: int) -> None:
-        """Refuse a number of components that n examples of d values do not have."""
+        """Check that n examples of d values have the given numbers of components."""
         for name in self.projections or ():
             size = Spec(projection=name).pca
             if isinstance(size, int) and size > min(n, d):
                 raise InputError(
                     f"pca = {size}, but the smallest training part has {n} examples of {d} values;"
-                    f" choose pca from 1 to {min(n, d)}"
+                    f" choose pca from 1 to {min(n, d)}",
+                    "pca-too-large",
                 )

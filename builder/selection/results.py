@@ -1,4 +1,4 @@
-"""What cross-validation found, and which of it to take."""
+"""The results of cross-validation, and which combination to choose."""
 
 from __future__ import annotations
 
@@ -17,19 +17,18 @@ from pocketknn.builder.spec import CROPS, Spec, resolve_k
 from .grid import VECTOR
 
 Values = NDArray[np.bool_] | NDArray[np.float64]
-_CLEARLY = 2  # standard errors, from where on a difference is more than chance
+_CLEARLY = 2  # standard errors; a larger difference is more than chance
 
 
 @dataclass(frozen=True, kw_only=True)
 class Trial:
-    """One combination of the grid, and how well it did.
+    """One combination of the grid, and its results.
 
     Attributes:
-        spec: with the combination's k, metric, vote, projection and crop; it can be built.
-        width: values that are compared: d, or the projection's size (its mean over the folds).
-        by_fold: accuracy of each fold, or its root mean squared error.
-        by_example: of each fold, whether each of its examples was answered right, or its squared
-            error.
+        spec: with the combination's k, metric, vote, projection and crop, ready to build.
+        width: number of compared values: d, or the projection's size (its mean over the folds).
+        by_fold: accuracy on each fold, or root mean squared error.
+        by_example: for each fold, whether each example was answered right, or its squared error.
     """
 
     spec: Spec
@@ -44,12 +43,12 @@ class Trial:
 
     @property
     def error(self) -> float:
-        """Standard error of the mean, as if the folds were independent; they share references."""
+        """Standard error of the mean, as if the folds were independent (they share references)."""
         return float(np.std(self.by_fold, ddof=1) / np.sqrt(len(self.by_fold)))
 
     @property
     def cost(self) -> tuple[int, ...]:
-        """What is least for the simplest: by metric, then projection, vote and crop."""
+        """Lowest for the simplest: ordered by metric, then projection, vote and crop."""
         return (
             tuple(METRICS).index(self.spec.metric),
             {"classes": 0, "none": 1}.get(self.spec.projection, 1 + self.width),
@@ -60,16 +59,16 @@ class Trial:
 
     @property
     def usually_balanced(self) -> bool:
-        """Whether classes weigh the same as they do by default with this vote."""
+        """Whether `balanced` is the default for this vote."""
         return bool(self.spec.balanced) is VOTES[str(self.spec.vote)].SOFT
 
     def without_fold(self, fold: int) -> Trial:
-        """As it would be if one fold had never been measured."""
+        """The same without one of the folds."""
         return replace(self, by_fold=self.by_fold[:fold] + self.by_fold[fold + 1 :])
 
 
 def ranked(trials: Iterable[Trial], regress: bool) -> tuple[Trial, ...]:
-    """The best mean first, and of equals the simplest."""
+    """Sorted by mean, the best first; ties by simplicity."""
     sign = 1 if regress else -1
     return tuple(
         sorted(trials, key=lambda one: (round(sign * one.mean, 12), one.cost, one.spec.k or 0))
@@ -78,14 +77,14 @@ def ranked(trials: Iterable[Trial], regress: bool) -> tuple[Trial, ...]:
 
 @dataclass(frozen=True, kw_only=True)
 class Tuning:
-    """What a cross-validation found.
+    """The result of a cross-validation.
 
     Attributes:
-        trials: all combinations, the best mean first, and of equals the simplest.
-        targets: how many numbers were predicted, and their errors measured; 0 for accuracies.
+        trials: all combinations, the best mean first; ties by simplicity.
+        targets: how many targets were predicted; 0 for classes.
         examples: how many references were used.
-        copies: how many were not, as they are the same picture as another one.
-        notes: what was left out, and why, in words.
+        copies: how many were not, as copies of another one.
+        notes: messages about skipped combinations.
     """
 
     trials: tuple[Trial, ...]
@@ -96,7 +95,7 @@ class Tuning:
 
     @property
     def regress(self) -> bool:
-        """Whether errors were measured, of which less is better."""
+        """Whether the results are errors, so that lower is better."""
         return self.targets > 0
 
     @property
@@ -106,14 +105,14 @@ class Tuning:
 
     @property
     def bound(self) -> float:
-        """The best mean, worse by its standard error."""
+        """The best mean, made worse by its standard error."""
         return self.best.mean + (self.best.error if self.regress else -self.best.error)
 
     @property
     def near(self) -> tuple[Trial, ...]:
         """The trials whose mean is within one standard error of the best."""
         sign = 1 if self.regress else -1
-        # Rounded, as means of the same shares in another order differ in the last bit.
+        # Rounded, as the last bit of a mean depends on the order.
         return tuple(one for one in self.trials if round(sign * (one.mean - self.bound), 12) <= 0)
 
     @property
@@ -121,23 +120,22 @@ class Tuning:
         """The simplest trial whose mean is within one standard error of the best.
 
         This is the one-standard-error rule (Breiman, Friedman, Olshen and Stone, Classification and
-        Regression Trees, 1984, section 3.4.3). Of a hundred combinations the first is first by luck
-        as well: a step away from what is simple has to pay by more than the noise of the folds.
+        Regression Trees, 1984, section 3.4.3). Among a hundred combinations the first is partly
+        lucky: a more complex choice has to gain more than the noise of the folds.
 
-        Simple is what costs least in the graph. First the metric: cosine is one product, Euclidean
-        a product and a second look at its candidates, the others differences to all references.
-        Then the directions in which the classes differ, which are the fewest values; then no
-        projection, or else the smallest; then the soft vote, whose shares are probabilities;
-        then the crop `center`, which neither distorts nor adds bars. k costs nothing there, and
-        its two sides disagree: a small one is less to look at, to a statistician the large one is
-        the simpler model, as it is smoother. So of what is left the k with the best mean wins, the
-        smaller of equals, as with `k="auto"`.
+        The simplest is the cheapest in the graph. First by metric: cosine is one product, Euclidean
+        a product and a second scoring of its candidates, the others differences to all references.
+        Then by projection: `classes`, which has the fewest values, then none, then the smallest
+        other one. Then the soft vote, as its shares are probabilities; then the crop `center`,
+        which neither distorts nor adds bars. k has no cost, and no clear order: a small one looks
+        simpler, but to a statistician a large one is the simpler, smoother model. So of the rest
+        the k with the best mean wins, the smaller of equals, as with `k="auto"`.
         """
         return min(self.near, key=lambda one: one.cost)  # of equals the first, which is the best
 
     @cached_property
     def default(self) -> Trial | None:
-        """What a build does unless it is told otherwise; None if that was not tried."""
+        """The trial of a build's defaults; None if they were not tried."""
         head = HEADS["regress" if self.regress else "classify"]
         k = resolve_k(None, self.examples, head.VOTE)
         if not self.regress:
@@ -155,7 +153,7 @@ class Tuning:
 
     @property
     def clearly_better(self) -> bool:
-        """Whether the winner beats the default by more than chance explains."""
+        """Whether the winner beats the default by more than chance."""
         if self.default is None or self.default is self.winner:
             return False
         gain, error = self.gain(self.default)
@@ -163,16 +161,16 @@ class Tuning:
 
     @property
     def chosen(self) -> Trial:
-        """What to build: the default, unless it was not tried or the winner is clearly better."""
+        """The trial to build: the default if it was tried and the winner is not clearly better."""
         if self.default is None or self.clearly_better:
             return self.winner
         return self.default
 
     @cached_property
     def chosen_by_others(self) -> tuple[Trial, ...]:
-        """For each fold what wins on the other folds.
+        """For each fold, the winner on the other folds.
 
-        Of two folds the winner for both: a single one has no standard error to choose by.
+        With two folds, the overall winner for both: a single fold has no standard error.
         """
         folds = len(self.best.by_fold)
         if folds < 3:
@@ -186,15 +184,15 @@ class Tuning:
 
     @property
     def unflattered(self) -> float:
-        """What the winner's mean would be if the folds that chose it did not judge it as well."""
+        """The winner's mean without selection bias: chosen and measured on different folds."""
         return float(np.mean([one.by_fold[i] for i, one in enumerate(self.chosen_by_others)]))
 
     def gain(self, other: Trial) -> tuple[float, float]:
-        """How much better than another trial it is to choose by the other folds.
+        """The gain of choosing by the other folds, compared with another trial.
 
         Returns:
-            The mean of what that adds, in right answers or in squared errors saved, and its
-            standard error, paired by example.
+            The mean gain, in right answers or in squared error, and its standard error, paired by
+            example.
         """
         sign = -1.0 if self.regress else 1.0
         pairs = [

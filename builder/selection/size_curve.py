@@ -1,4 +1,4 @@
-"""How well all references are answered by some of them: a point of the curve over their number."""
+"""Accuracy on all references when only some are kept: a point of the size curve."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from pocketknn.builder.choices.neighbors import Floats, Ints, Neighbors
 from pocketknn.builder.knn.fit import Fit
 from pocketknn.builder.references.references import References
 
-_MOST = 5000  # references that the curve is measured on; of more, so many are drawn
+_MOST = 5000  # queries; of more references, a sample of this size
 
 
 @dataclass(frozen=True, kw_only=True)
 class Point:
-    """So many references, and how well all of the original ones are answered by them.
+    """A number of kept references, and the accuracy they give on all the original ones.
 
     Attributes:
-        kept: how many.
-        accuracy: share of right answers, those that are kept being left out when they are asked
-            for; None without labels.
-        rmse: root of the mean squared error of each target, by name; None without targets.
+        kept: how many references are kept.
+        accuracy: share of right answers, with kept references held out when they are queries; None
+            without labels.
+        rmse: root mean squared error of each target, by name; None without targets.
     """
 
     kept: int
@@ -31,32 +31,32 @@ class Point:
 
 
 def measure(fitted: Fit, references: References, rows: Ints) -> Point:
-    """How well all references are answered by some of them.
+    """Measure how well all references are answered by the kept ones.
 
     Args:
-        fitted: the choices over those of the references that answer, without rejection.
-        references: the queries; of very many, some are drawn.
-        rows: (m,) which of them answer, ascending.
+        fitted: the choices over the kept references, without rejection.
+        references: the queries; of very many, a sample.
+        rows: (m,) the rows of the kept ones, ascending.
     """
     n = len(references)
     queries = np.arange(n)
     if n > _MOST:
         queries = np.sort(np.random.default_rng(fitted.spec.seed).choice(n, _MOST, replace=False))
-    if len(rows) == 1:  # which has no other to be asked of
+    if len(rows) == 1:  # it cannot be a query, as no other is left to answer
         queries = queries[~np.isin(queries, rows)]
     if not len(queries) or fitted.head.OUTPUT is None:
         return Point(kept=len(rows), accuracy=None, rmse=None)
-    said = _answered(fitted, references, rows, queries)
+    answers = _answered(fitted, references, rows, queries)
     if fitted.head.CLASSES:
-        right = float((winners(said) == references.label_ids[queries]).mean())
+        right = float((winners(answers) == references.label_ids[queries]).mean())
         return Point(kept=len(rows), accuracy=right, rmse=None)
-    errors = fitted.head.errors(said, references, queries)
+    errors = fitted.head.errors(answers, references, queries)
     named = dict(zip(references.target_names, np.sqrt(errors).tolist(), strict=True))
     return Point(kept=len(rows), accuracy=None, rmse=named)
 
 
 def _answered(fitted: Fit, references: References, rows: Ints, queries: Ints) -> Floats:
-    """What is answered for each query; those that are kept are left out when they are asked for."""
+    """The answers for the queries; kept references are held out when they are queries."""
     kept = np.isin(queries, rows)
     own = np.searchsorted(rows, queries[kept])
     parts = []
@@ -65,6 +65,6 @@ def _answered(fitted: Fit, references: References, rows: Ints, queries: Ints) ->
         parts = [Neighbors(others.scores[own], others.indices[own])]
     parts += [fitted.search(references.vectors[queries[~kept]])] if (~kept).any() else []
     order = np.concatenate([np.flatnonzero(kept), np.flatnonzero(~kept)])
-    said = [fitted.answers(part) for part in parts]
-    found: Floats = np.concatenate(said)[np.argsort(order)]
+    answers = [fitted.answers(part) for part in parts]
+    found: Floats = np.concatenate(answers)[np.argsort(order)]
     return found

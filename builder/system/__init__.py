@@ -1,1 +1,1 @@
-"""What the machine sets: its memory, its caches, who may be told what."""
+"""The machine: memory limits, caches, files, and privacy settings of libraries."""

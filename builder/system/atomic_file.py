@@ -1,7 +1,7 @@
-"""A file or a folder is made under another name and takes its place when it is whole.
+"""Atomic writes: a file or folder is made under another name, then moved into place when complete.
 
-It is made in a hidden folder near its place, which a process holds while it is alive. What killed
-processes left there goes when the same place is written the next time.
+It is made in a hidden folder near its place, which is locked while the process is alive. Leftovers
+of killed processes are removed the next time the same place is written.
 """
 
 from __future__ import annotations
@@ -25,15 +25,15 @@ _HELD = PermissionError if sys.platform == "win32" else BlockingIOError  # by an
 
 @contextmanager
 def replacing(out: Path) -> Iterator[Path]:
-    """A free name for what becomes `out` when the block ends well, and else is removed.
+    """Yield a temporary path; it replaces `out` if the block succeeds, and is removed otherwise.
 
-    A link is replaced, not what it leads to.
+    A link is replaced, not its target.
 
     Args:
-        out: the place of a file or a folder, which may be there already.
+        out: the path of a file or a folder, which may exist already.
 
     Raises:
-        OSError: it cannot be written; all is as it was.
+        OSError: it cannot be written; nothing has changed.
     """
     out = out.absolute()
     with workplace(out) as work:
@@ -44,10 +44,10 @@ def replacing(out: Path) -> Iterator[Path]:
 
 @contextmanager
 def workplace(out: Path) -> Iterator[Path]:
-    """A hidden folder near `out`, of this process alone, that goes when the block ends.
+    """A private hidden folder near `out`, removed when the block ends.
 
     Raises:
-        OSError: there can be none.
+        OSError: it cannot be created.
     """
     recover(out)
     work = existing(out) / f".{out.name}.{uuid.uuid4().hex[:8]}{_SUFFIX}"
@@ -56,13 +56,13 @@ def workplace(out: Path) -> Iterator[Path]:
         work.mkdir()
         lock = stack.enter_context((work / _LOCK).open("wb"))
         _hold(lock)
-        lock.write(_MARK)  # from now on others may sweep the folder, once nobody holds it
+        lock.write(_MARK)  # from now on others may remove the folder once the lock is free
         lock.flush()
         yield work
 
 
 def recover(out: Path) -> None:
-    """Remove what killed processes left, and give back what one of them had set aside."""
+    """Remove leftovers of killed processes, and restore an `out` that one had set aside."""
     out = out.absolute()
     for work in existing(out).glob(f".{glob.escape(out.name)}.*{_SUFFIX}"):
         with suppress(OSError):
@@ -74,7 +74,7 @@ def recover(out: Path) -> None:
                 if (work / OLD).exists() and not out.exists():
                     (work / OLD).rename(out)
                 _clear(work)
-            _clear(work)  # the lock too, which Windows keeps while it is open
+            _clear(work)  # also the lock, which Windows cannot delete while it is open
 
 
 def existing(out: Path) -> Path:
@@ -86,7 +86,7 @@ def existing(out: Path) -> Path:
 
 
 def _is_ours(work: Path, out: Path) -> bool:
-    """Whether a folder is a workplace for `out`: by its name, and by what its lock says."""
+    """Whether a folder is a workplace for `out`, by its name and the content of its lock."""
     middle = work.name.removeprefix(f".{out.name}.").removesuffix(_SUFFIX)
     lock = work / _LOCK
     if not re.fullmatch("[0-9a-f]{8}", middle) or work.is_symlink() or lock.is_symlink():
@@ -95,16 +95,16 @@ def _is_ours(work: Path, out: Path) -> bool:
 
 
 def _clear(work: Path) -> None:
-    """Remove a workplace, all of it, whoever asks to end meanwhile."""
+    """Remove a workplace completely, even if a signal arrives meanwhile."""
     with undisturbed():
         shutil.rmtree(work, ignore_errors=True)
 
 
 def _hold(file: BinaryIO) -> bool:
-    """Hold an open file until it is closed or the process ends, however it ends.
+    """Lock an open file until it is closed or the process ends, even if killed.
 
     Returns:
-        False where another process holds it.
+        False if another process holds the lock.
     """
     try:
         if sys.platform == "win32":

@@ -1,7 +1,7 @@
-"""What one build makes and a later one may want: a folder with drawers, bounded.
+"""The cache of builds: a folder with drawers and a size limit.
 
-Other programs may keep theirs in the same folder. What is ours is known by its name, mostly the
-hash of all that decides what is in it, versions included; nothing else is ever removed.
+Other programs may use the same folder. Our items are recognised by their names, mostly a hash of
+everything that determines the content, versions included; nothing else is ever removed.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-LIMIT = 8 << 30  # bytes; beyond that, what was not used for longest is removed
-_DAY = 24 * 3600  # seconds; what was used since then stays, as a build may be reading it
+LIMIT = 8 << 30  # bytes; beyond that, the least recently used items are removed
+_DAY = 24 * 3600  # seconds; items used since then stay, as a build may be reading them
 _KEY = r"(.+-)?[0-9a-f]{24}"
-# A drawer's folder below the cache's, how its names are made, and whether it makes room for others.
+# Each drawer's subfolder, the pattern of its names, and whether `trim` may remove its items.
 _DRAWERS = {
     "embeddings": ("", rf"{_KEY}\.sqlite", True),
     "networks": ("", rf"{_KEY}(\.onnx)?\.network", True),
@@ -32,17 +32,17 @@ _FOLDERS = ("templates", "runtimes", "settings")  # drawers that hold folders, n
 
 @dataclass(frozen=True)
 class Cache:
-    """A folder for what can be made again.
+    """A folder for results that can be computed again.
 
     Attributes:
-        place: the folder; None for the one that the environment names whenever it is asked for.
+        place: the folder; None for the default, which is read from the environment at each use.
     """
 
     place: Path | None = None
 
     @property
     def folder(self) -> Path | None:
-        """Where it lies; None where there is no home to keep it in."""
+        """Its path; None without a home folder."""
         return self.place or folder()
 
     def drawer(self, name: str) -> Path | None:
@@ -50,7 +50,7 @@ class Cache:
         return self.folder / _DRAWERS[name][0] if self.folder else None
 
     def items(self, name: str) -> list[Path]:
-        """What of ours is in a drawer; a link leads elsewhere and is not ours."""
+        """Our items in a drawer; links are not ours."""
         place = self.drawer(name)
         found = place.iterdir() if place and place.is_dir() else ()
         named = (path for path in found if re.fullmatch(_DRAWERS[name][1], path.name))
@@ -58,23 +58,23 @@ class Cache:
         return sorted(path for path in named if not path.is_symlink() and kind(path))
 
     def clear(self) -> int:
-        """Remove all that is ours; how much there was."""
+        """Remove all our items, and return their number."""
         paths = [path for name in _DRAWERS for path in self.items(name)]
         for path in paths:
             _remove(path)
         return len(paths)
 
     def trim(self, limit: int = LIMIT) -> None:
-        """Remove what was not used for longest until the rest takes no more than a limit."""
-        there = []
-        for name in (name for name, (*_, goes) in _DRAWERS.items() if goes):
-            with suppress(OSError):  # a cache that cannot be read serves nobody
-                there += [(_used(path), path) for path in self.items(name)]
+        """Remove the least recently used items until the rest fits within a limit."""
+        found = []
+        for name in (name for name, (*_, removable) in _DRAWERS.items() if removable):
+            with suppress(OSError):  # an unreadable drawer is skipped
+                found += [(_used(path), path) for path in self.items(name)]
         total = 0
-        for used, path in sorted(there, reverse=True):
+        for used, path in sorted(found, reverse=True):
             total += _size(path)
             if total > limit and used < time.time() - _DAY:
-                with suppress(OSError):  # it stays, and the others go all the same
+                with suppress(OSError):  # go on with the others
                     _remove(path)
 
 
@@ -82,7 +82,7 @@ USUAL = Cache()
 
 
 def folder() -> Path | None:
-    """Where caches lie: POCKETKNN_CACHE, or pocketknn in the user's cache folder; None without."""
+    """POCKETKNN_CACHE, or pocketknn in the user's cache folder; None without a home."""
     if named := os.environ.get("POCKETKNN_CACHE"):
         return Path(named)
     try:
@@ -93,7 +93,7 @@ def folder() -> Path | None:
 
 
 def key_of(made_by: Sequence[object]) -> str:
-    """The hash in a name, of all that decides what is kept under it."""
+    """A hash, for a name, of everything that determines the content."""
     import hashlib
     import json
 
@@ -101,13 +101,13 @@ def key_of(made_by: Sequence[object]) -> str:
 
 
 def mark_used(path: Path) -> None:
-    """Note that something of the cache was used just now."""
-    with suppress(OSError):  # a cache that cannot be written serves all the same
+    """Record that an item was used just now."""
+    with suppress(OSError):  # a read-only cache still works
         os.utime(path)
 
 
 def write(path: Path, content: bytes) -> None:
-    """Write a file of the cache, at once whole or not at all.
+    """Write a file of the cache atomically.
 
     Raises:
         OSError: it cannot be written.
@@ -120,7 +120,7 @@ def write(path: Path, content: bytes) -> None:
 
 
 def _used(path: Path) -> float:
-    """When something was used; long ago where another process has just removed it."""
+    """When an item was last used; 0 if another process has just removed it."""
     try:
         return path.stat().st_mtime
     except OSError:
@@ -128,7 +128,7 @@ def _used(path: Path) -> float:
 
 
 def _size(path: Path) -> int:
-    """Bytes of a file or of all in a folder, but for what another process has just removed."""
+    """Bytes of a file or a folder, ignoring files that another process has just removed."""
     total = 0
     for file in path.rglob("*") if path.is_dir() else (path,):
         with suppress(OSError):

@@ -1,4 +1,4 @@
-"""The control groups that limit this process, as containers do, which the machine does not tell."""
+"""The control groups that limit this process, as in a container."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _OWN, _GROUPS = Path("/proc/self/cgroup"), Path("/sys/fs/cgroup")
 
 
 def folders(controller: str) -> Iterator[tuple[Path, int]]:
-    """The folders of the groups whose limits hold for this process, and their version.
+    """The folders of the groups whose limits apply to this process, and their cgroup version.
 
     Args:
         controller: `memory` or `cpu`.
@@ -21,13 +21,13 @@ def folders(controller: str) -> Iterator[tuple[Path, int]]:
         return
     for line in lines:
         number, controllers, path = [*line.split(":", 2), "", ""][:3]
-        if not path:  # no line of the kernel's
+        if not path:  # malformed line
             continue
         version = 2 if number == "0" else 1
         if version == 1 and controller not in controllers.split(","):
             continue
         root = _GROUPS if version == 2 else _GROUPS / controller
-        # In a container its own group may be the root of all that it sees.
+        # In a container, its own group may be the root of the visible hierarchy.
         here = root / path.lstrip("/")
         for folder in (here, *here.parents):
             if folder.is_relative_to(root):
@@ -35,12 +35,12 @@ def folders(controller: str) -> Iterator[tuple[Path, int]]:
 
 
 def cores() -> float:
-    """How many cores' time the groups allow, a part of one included; without a limit infinite."""
+    """The number of cores that the groups allow, possibly fractional; infinite without a limit."""
     return min((quota / period for quota, period in _quotas()), default=math.inf)
 
 
 def _quotas() -> Iterator[tuple[int, int]]:
-    """Microseconds of processor time in each period of as many microseconds, where both are."""
+    """Pairs of CPU quota and period, both in microseconds, from the groups that have a limit."""
     for folder, version in folders("cpu"):
         try:
             if version == 2:
@@ -48,7 +48,7 @@ def _quotas() -> Iterator[tuple[int, int]]:
             else:
                 names = ("cpu.cfs_quota_us", "cpu.cfs_period_us")
                 quota, period = ((folder / name).read_text("ascii") for name in names)
-            limit = int(quota), int(period)  # "max", or -1, where there is none
+            limit = int(quota), int(period)  # "max", or -1, without a limit
             if min(limit) > 0:
                 yield limit
         except (OSError, ValueError):

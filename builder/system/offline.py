@@ -1,6 +1,6 @@
-"""Libraries that speak to their makers, or write into the home folder, are told not to.
+"""Keep libraries from sending telemetry and from writing into the home folder.
 
-Each reads its environment when it is imported, so this comes before.
+Each reads its environment on import, so this must come first.
 """
 
 from __future__ import annotations
@@ -12,25 +12,25 @@ TYPE_CHECKING = False  # as in pocketknn.builder
 if TYPE_CHECKING:
     from pathlib import Path
 
-# Where these libraries keep their settings and lists of fonts: folders of a cache.
+# Cache folders for the libraries' settings and font lists.
 SETTINGS = {"KERAS_HOME": "keras-settings", "MPLCONFIGDIR": "matplotlib-settings"}
 
 
 def send_nothing() -> None:
-    """Switch off what libraries send of their own; who has set a switch is not overruled.
+    """Disable the telemetry of libraries, unless the user has set the variable.
 
-    onnxruntime 1.31 sends events with the name of the model, and keeps a number of the device in
-    the home folder; its function `disable_telemetry_events` is too late for the first of them.
+    onnxruntime 1.31 sends events with the name of the model, and stores a device id in the home
+    folder; its function `disable_telemetry_events` is too late for the first of them.
     """
     os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
 
 
 def write_below(folder: Path | None) -> None:
-    """Have Keras and matplotlib keep their settings in a folder of ours where they have none yet.
+    """Make Keras and matplotlib keep settings in our folder, unless they have some already.
 
     Args:
-        folder: where caches lie; without one nothing is changed.
+        folder: the cache folder; None changes nothing.
     """
     if folder is None:
         return

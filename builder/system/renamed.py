@@ -1,4 +1,4 @@
-"""Modules under the names they had in version 0.1, as far as its pages and notebooks named them."""
+"""Modules under their names in version 0.1, if its docs or notebooks mentioned them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from importlib import import_module
 from importlib.machinery import ModuleSpec
 from types import ModuleType
 
-# Each with the modules that its names are in now.
+# Each with the modules that now hold its names.
 RENAMED = {
     "pocketknn.builder.accuracy": ("pocketknn.builder.knn.validation.leave_one_out",),
     "pocketknn.builder.backbone": (
@@ -51,7 +51,7 @@ def find_renamed() -> None:
 
 
 class _Renamed:
-    """Finder and loader; the base classes of importlib would load forty modules at each start."""
+    """Finder and loader; importlib's base classes would import forty modules at each start."""
 
     def find_spec(
         self, name: str, path: Sequence[str] | None, target: ModuleType | None = None
@@ -59,12 +59,12 @@ class _Renamed:
         return ModuleSpec(name, self) if name in RENAMED else None  # type: ignore[arg-type]
 
     def create_module(self, spec: ModuleSpec) -> None:
-        """The usual module."""
+        """Use the default module."""
 
     def exec_module(self, module: ModuleType) -> None:
         name = module.__name__
         new = RENAMED[name]
-        warnings.warn(f"{name} is {' and '.join(new)} now", DeprecationWarning, stacklevel=2)
+        warnings.warn(f"{name} is now {' and '.join(new)}", DeprecationWarning, stacklevel=2)
         for one in new:
             found = vars(import_module(one)).items()
             vars(module).update((key, value) for key, value in found if not key.startswith("_"))

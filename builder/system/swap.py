@@ -1,4 +1,4 @@
-"""A file or a folder takes the place of another, and at no moment is neither there."""
+"""Replace a file or a folder by another, so that one of them is there at every moment."""
 
 from __future__ import annotations
 
@@ -11,24 +11,24 @@ from contextlib import contextmanager
 from pathlib import Path
 
 _SWAP = 2  # RENAME_EXCHANGE of Linux' renameat2, RENAME_SWAP of macOS' renamex_np
-_HERE = -100  # AT_FDCWD: paths are as they are
-# The request to end a process, and that its terminal is gone; each system has some of them.
+_HERE = -100  # AT_FDCWD: relative to the current folder
+# Signals that end a process; each system has some of them.
 ENDINGS = tuple(
     getattr(signal, name) for name in ("SIGTERM", "SIGHUP", "SIGBREAK") if hasattr(signal, name)
 )
 
 
 def put(made: Path, out: Path, aside: Path) -> None:
-    """Move what was made to its place.
+    """Move a file or a folder to its place.
 
     Args:
-        made: a file or a folder, on the same file system as `out`.
-        out: its place. A folder that is there goes to `made` or `aside`, a file goes for good.
-        aside: a name that is free, for systems that cannot swap two folders at once. A process
-            that is killed there leaves the old folder under this name.
+        made: the file or folder, on the same file system as `out`.
+        out: its place. An existing folder is moved to `made` or `aside`; a file is deleted.
+        aside: a free name, for systems that cannot swap two folders atomically. A process killed
+            meanwhile leaves the old folder under this name.
 
     Raises:
-        OSError: it cannot be moved; all is as it was.
+        OSError: it cannot be moved; nothing has changed.
     """
     if not out.is_dir():
         made.replace(out)
@@ -43,7 +43,7 @@ def put(made: Path, out: Path, aside: Path) -> None:
 
 
 def swapped(one: Path, other: Path) -> bool:
-    """Give each of two folders the name of the other, at once; False where the system cannot."""
+    """Swap the names of two folders atomically; False if the system cannot."""
     if sys.platform == "win32":
         return False
     import ctypes
@@ -59,14 +59,14 @@ def swapped(one: Path, other: Path) -> bool:
 
 @contextmanager
 def undisturbed() -> Iterator[None]:
-    """Ctrl-C and the request to end wait until the block has ended."""
+    """Delay Ctrl-C and termination signals until the block has ended."""
     if threading.current_thread() is not threading.main_thread():
         yield  # handlers run in the main thread
         return
-    # A mask would not do: where it holds one thread off, another is given the signal.
-    came: list[int] = []
+    # A signal mask would not do: it blocks one thread, and another gets the signal.
+    received: list[int] = []
     before = {
-        one: signal.signal(one, lambda number, _: came.append(number))
+        one: signal.signal(one, lambda number, _: received.append(number))
         for one in (signal.SIGINT, *ENDINGS)
     }
     try:
@@ -74,5 +74,5 @@ def undisturbed() -> Iterator[None]:
     finally:
         for one, handler in before.items():
             signal.signal(one, signal.SIG_DFL if handler is None else handler)
-        for number in came:
+        for number in received:
             signal.raise_signal(number)

@@ -7,10 +7,10 @@ from typing import Any
 
 
 def parse_json(text: str | bytes) -> Any:  # noqa: ANN401
-    """What a JSON text says.
+    """Parse a JSON text.
 
     Raises:
-        ValueError: it is no JSON, no UTF-8, holds NaN or Infinity, or is nested too deeply.
+        ValueError: not JSON, not UTF-8, holds NaN or Infinity, or is nested too deeply.
     """
     try:
         return json.loads(text, parse_constant=_refuse)

@@ -1,1 +1,1 @@
-"""How a backbone is run: by LiteRT, by Keras, or by numpy alone."""
+"""Run a backbone by LiteRT, by Keras, or by numpy alone."""

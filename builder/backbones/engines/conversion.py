@@ -1,4 +1,4 @@
-"""A backbone as another runtime has it: converted once, judged by Keras, and kept in the cache."""
+"""A backbone for another runtime: converted once, checked against Keras, and cached."""
 
 from __future__ import annotations
 
@@ -26,15 +26,15 @@ if TYPE_CHECKING:
 Pictures = NDArray[np.uint8]  # (n, size, size, 3)
 Vectors = NDArray[np.float32]  # (n, d)
 Run = Callable[[Pictures], Vectors]
-AGREES = 0.99999  # least cosine of an embedding by a runtime and by Keras
+AGREES = 0.99999  # minimum cosine between the embeddings by a runtime and by Keras
 _SCHEMA = 2
-_NETWORK, _FACTS = "network.tflite", "facts.json"  # in the archive, whose checksums guard them
+_NETWORK, _FACTS = "network.tflite", "facts.json"  # in the archive, which has checksums
 _STAMP = (1980, 1, 1, 0, 0, 0)
 _PACKAGES = ("tensorflow", "keras", "ai-edge-litert")
 
 
 class Runnable(Protocol):
-    """What an engine needs of a `Backbone`, which says more of each."""
+    """What an engine needs of a `Backbone`, which documents it."""
 
     @property
     def name(self) -> str: ...
@@ -51,16 +51,16 @@ class Runnable(Protocol):
     @property
     def cache(self) -> Cache | None: ...
     def identity(self) -> list[str | int | float | None]:
-        """All that decides what the embedding of a square picture is."""
+        """Everything that determines the embedding of a square picture."""
 
 
 class Converted(NamedTuple):
-    """A backbone as another runtime has it.
+    """A backbone converted for another runtime.
 
     Attributes:
-        content: the file; None where the runtime does not run it at all.
-        cosine: of the embeddings by the runtime and by Keras, the least of the pictures tried.
-        notes: what went wrong, in words.
+        content: the file; None if the runtime cannot run it.
+        cosine: minimum cosine, over test pictures, of the embeddings by the runtime and by Keras.
+        notes: messages about what went wrong.
     """
 
     content: bytes | None
@@ -69,19 +69,19 @@ class Converted(NamedTuple):
 
     @property
     def agrees(self) -> bool:
-        """Whether it embeds as Keras does."""
+        """Whether its embeddings agree with Keras."""
         return self.content is not None and self.cosine >= AGREES
 
 
 def kept_or_made(
     backbone: Runnable, kind: str, packages: Sequence[str], make: Callable[[], Converted]
 ) -> Converted:
-    """The network that an earlier build kept, or else a new one, which is kept.
+    """The network from the cache, or else a new one, which is then cached.
 
     Args:
-        backbone: what is converted; its cache keeps it.
-        kind: of network, in the name of the file; "" for LiteRT's.
-        packages: whose versions it depends on.
+        backbone: what to convert; holds the cache.
+        kind: of network, for the file name; "" for LiteRT's.
+        packages: the packages that it depends on the versions of.
         make: converts it, and compares it with Keras.
     """
     place = backbone.cache.drawer("networks") if backbone.cache else None
@@ -91,32 +91,32 @@ def kept_or_made(
     path = place / f"{backbone.name}-{key}{kind}.network"
     notes = []
     try:
-        with zipfile.ZipFile(path) as kept:
-            facts, content = parse_json(kept.read(_FACTS)), kept.read(_NETWORK)
+        with zipfile.ZipFile(path) as stored:
+            facts, content = parse_json(stored.read(_FACTS)), stored.read(_NETWORK)
         cosine = float(facts["cosine"])
         mark_used(path)
         return Converted(content, cosine)
     except OSError:
-        pass  # there is none; where there can be none, writing it says why
+        pass  # not cached; if it cannot be, the attempt to write reports why
     except (ValueError, KeyError, TypeError, zipfile.BadZipFile, zlib.error):
-        notes.append(f"the network {path} was corrupt and is made anew")
+        notes.append(f"the cached network {path} was corrupt and is converted again")
     found = make()
     if found.content is not None:
         try:
             write(path, archive(found.content, found.cosine))
         except OSError as error:
-            notes.append(f"the network {path} cannot be kept: {error.strerror}")
+            notes.append(f"the network {path} cannot be cached: {error.strerror}")
     return found._replace(notes=(*notes, *found.notes))
 
 
 def compared(content: bytes, ours: Run, keras: Run, size: int) -> Converted:
-    """A network, and how it agrees with Keras on noise and black."""
+    """A network, and how well it agrees with Keras on noise and black."""
     pictures = _pictures(size)
-    return Converted(content, _least_cosine(ours(pictures), keras(pictures)))
+    return Converted(content, _min_cosine(ours(pictures), keras(pictures)))
 
 
 def archive(content: bytes, cosine: float) -> bytes:
-    """The file that is kept."""
+    """The file for the cache."""
     stream = io.BytesIO()
     with zipfile.ZipFile(stream, "w") as made:
         made.writestr(zipfile.ZipInfo(_FACTS, _STAMP), json.dumps({"cosine": cosine}))
@@ -135,8 +135,8 @@ def _pictures(size: int) -> NDArray[np.uint8]:
     return np.stack(made)
 
 
-def _least_cosine(ours: NDArray[np.float32], theirs: NDArray[np.float32]) -> float:
-    """The least cosine of two rows; 1 for two rows of zeros."""
+def _min_cosine(ours: NDArray[np.float32], theirs: NDArray[np.float32]) -> float:
+    """The minimum cosine of corresponding rows; 1 for two rows of zeros."""
     a, b = ours.astype(np.float64), theirs.astype(np.float64)
     lengths = np.linalg.norm(a, axis=1) * np.linalg.norm(b, axis=1)
     both_zero = ~a.any(axis=1) & ~b.any(axis=1)
@@ -145,14 +145,14 @@ def _least_cosine(ours: NDArray[np.float32], theirs: NDArray[np.float32]) -> flo
 
 
 def converted(backbone: Runnable, by_keras: Run) -> Converted:
-    """What LiteRT runs: (1, size, size, 3) pixels 0..255 to (1, d).
+    """The network for LiteRT: (1, size, size, 3) pixels 0..255 to (1, d).
 
     Args:
-        backbone: its `model` is touched only where nothing is kept.
-        by_keras: the judge: pictures (n, size, size, 3) to embeddings (n, d).
+        backbone: its `model` is opened only if the cache has no network.
+        by_keras: the standard to agree with: pictures (n, size, size, 3) to embeddings (n, d).
 
     Returns:
-        A network without content where LiteRT does not run the backbone as Keras does.
+        A network without content if LiteRT does not agree with Keras.
     """
 
     def make() -> Converted:
@@ -179,7 +179,7 @@ def convert(backbone: Runnable) -> bytes:
 
     model = backbone.model
     module = tf.Module()
-    # Without the raw variables the converter leaves the weights out, without a word.
+    # Without the raw variables the converter silently omits the weights.
     module.weights = [variable.value for variable in model.variables]
     pixels = tf.TensorSpec((1, backbone.size, backbone.size, 3), tf.float32, name="image")
     module.embed = tf.function(

@@ -1,4 +1,4 @@
-"""What runs a backbone over pictures: LiteRT, or Keras where LiteRT does not agree with it."""
+"""Run a backbone over pictures: by LiteRT, or by Keras if LiteRT does not agree with it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pocketknn.builder.system import container
 from .conversion import Pictures, Run, Runnable, Vectors, converted
 from .litert import Network
 
-TOGETHER = 8  # pictures that are given to an engine at once
+TOGETHER = 8  # pictures in a batch
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,10 +22,10 @@ class Engine:
     """A way to compute embeddings, for any number of threads at once.
 
     Attributes:
-        name: `litert`, `keras` or `numpy`; what they compute differs in the last bits.
-        run: pictures (n, size, size, 3) to embeddings (n, d), at most `TOGETHER` of them; each
-            embedding is the same whatever the other pictures are.
-        notes: what a user should know of it, in words.
+        name: `litert`, `keras` or `numpy`; their results differ in the last bits.
+        run: pictures (n, size, size, 3) to embeddings (n, d), n at most `TOGETHER`; an embedding
+            does not depend on the other pictures.
+        notes: messages for the user.
     """
 
     name: str
@@ -50,11 +50,11 @@ def open_engine(backbone: Runnable) -> Engine:
 
 
 def by_keras(backbone: Runnable) -> Run:
-    """How Keras embeds at most `TOGETHER` pictures: on all cores, for one caller at a time."""
+    """Embed at most `TOGETHER` pictures by Keras: on all cores, for one caller at a time."""
     lock = Lock()
 
     def run(pictures: Pictures) -> Vectors:
-        # A short batch is filled up, or the network would be traced for each length.
+        # Pad a short batch, as the network would be traced again for each length.
         full = np.zeros((TOGETHER, *pictures.shape[1:]), np.float32)
         full[: len(pictures)] = pictures
         with lock:
@@ -65,8 +65,8 @@ def by_keras(backbone: Runnable) -> Run:
 
 def cores() -> int:
     """How many cores this process may use; a container's share of them is rounded up."""
-    if hasattr(os, "sched_getaffinity"):  # not on a Mac, nor on Windows
-        there = len(os.sched_getaffinity(0))
+    if hasattr(os, "sched_getaffinity"):  # not on macOS or Windows
+        count = len(os.sched_getaffinity(0))
     else:
-        there = os.cpu_count() or 1
-    return max(1, math.ceil(min(there, container.cores())))
+        count = os.cpu_count() or 1
+    return max(1, math.ceil(min(count, container.cores())))

@@ -1,4 +1,4 @@
-"""A network in LiteRT, for as many threads as ask at once."""
+"""A network in LiteRT, for any number of threads at once."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ if TYPE_CHECKING:
 class Network:
     """A TFLite network from pixels to embeddings.
 
-    Pictures go through one by one: on a CPU a batch is no faster. An interpreter has one thread
-    and serves one caller at a time; LiteRT releases the interpreter lock of Python meanwhile, so
-    that as many threads keep as many cores busy.
+    Pictures are run one by one: on a CPU a batch is no faster. An interpreter has one thread and
+    serves one caller at a time; LiteRT releases Python's GIL meanwhile, so that each calling thread
+    can keep a core busy.
     """
 
     def __init__(self, content: bytes, size: int) -> None:
-        """Take a network (1, size, size, 3) float32 to (1, d), or one whose input can be resized.
+        """A network from (1, size, size, 3) float32, or an input that can be resized, to (1, d).
 
         Args:
             content: the TFLite file.
@@ -33,14 +33,14 @@ class Network:
         self._idle: SimpleQueue[Interpreter] = SimpleQueue()
 
     def __reduce__(self) -> tuple[type[Network], tuple[bytes, int]]:
-        """Go to another process as the file alone; there it is opened anew."""
+        """Pickle only the file; the other process opens it again."""
         return Network, (self._content, self._shape[1])
 
     def __call__(self, pictures: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Embeddings (n, d) of pictures (n, size, size, 3).
 
         Raises:
-            ValueError: LiteRT refuses the network; so does RuntimeError.
+            ValueError: LiteRT refuses the network; it may also raise RuntimeError.
         """
         with self._interpreter() as interpreter:
             (image,) = interpreter.get_input_details()

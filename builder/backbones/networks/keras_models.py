@@ -1,4 +1,4 @@
-"""What makes a Keras network a backbone: pixels 0..255, its weights, and names of its own."""
+"""Turn a Keras network into a backbone: pixels 0..255 as input, weights, and stable names."""
 
 from __future__ import annotations
 
@@ -14,19 +14,18 @@ if TYPE_CHECKING:
     import keras
 
 
-# Scale and offset from pixels 0..255 to those that a network wants.
+# Scale and offset from pixels 0..255 to the range that a network expects.
 _RANGES = {"0..255": (1.0, 0.0), "0..1": (1 / 255, 0.0), "-1..1": (1 / 127.5, -1.0)}
-# Keras, TensorFlow and coremltools keep names, passes and types of what they build or convert in
-# places that all threads share.
+# Keras, TensorFlow and coremltools keep names, passes and types in state shared by all threads.
 _ONE_AT_A_TIME = RLock()
 
 
 def from_pixels(net: keras.Model, input_range: str, size: int | None = None) -> keras.Model:
-    """The same network, taking pixels 0..255 of a fixed size, in a model named "backbone".
+    """The network with input pixels 0..255 of a fixed size, in a model named "backbone".
 
     Args:
         net: (batch, H, W, 3) to (batch, d).
-        input_range: the pixels it wants.
+        input_range: the pixel range it expects.
         size: side of the pictures; its own when None.
     """
     import keras
@@ -47,11 +46,11 @@ def with_arrays(net: keras.Model, arrays: Mapping[str, NDArray[np.float32]]) -> 
 
 @contextmanager
 def fresh_names() -> Iterator[None]:
-    """Names as in a new process, for what is built or converted inside; then the count goes on.
+    """Reset Keras' layer counters inside the block, then restore them.
 
     No other thread builds or converts meanwhile.
     """
-    # There is a public way to reset the count, but none to go on with it.
+    # The public API can reset the counters, but not restore them.
     from keras.src.backend.common import global_state
 
     name = "object_name_uids"

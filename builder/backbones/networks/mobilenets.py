@@ -9,7 +9,7 @@ from pocketknn.builder.errors import InputError
 if TYPE_CHECKING:
     import keras
 
-SMALLEST = 32  # side of a picture
+SMALLEST = 32  # minimum side of a picture
 
 
 class Family(NamedTuple):
@@ -17,7 +17,7 @@ class Family(NamedTuple):
 
     Attributes:
         title: its class in `keras.applications`.
-        input_range: the pixels it wants.
+        input_range: the pixel range it expects.
         alphas: the widths that ImageNet weights exist for.
     """
 
@@ -26,7 +26,7 @@ class Family(NamedTuple):
     alphas: tuple[float, ...]
 
     def named(self, alpha: float) -> str:
-        """How messages call a member of the family."""
+        """The name of a member of the family, for messages."""
         return f"{self.title} with alpha {alpha:g}"
 
 
@@ -39,13 +39,15 @@ FAMILIES = {
 
 
 def check_size(title: str, size: int) -> None:
-    """Refuse a size that the network does not take.
+    """Check that the network supports a size.
 
     Raises:
         InputError: it is too small.
     """
     if size < SMALLEST:
-        raise InputError(f"{title} needs pictures of at least {SMALLEST} pixels, not {size}")
+        raise InputError(
+            f"{title} needs pictures of at least {SMALLEST} pixels, not {size}", "size-too-small"
+        )
 
 
 def network(family: Family, alpha: float, size: int, weights: str | None = None) -> keras.Model:

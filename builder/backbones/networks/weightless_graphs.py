@@ -1,4 +1,4 @@
-"""Networks as TFLite without the converter: files without numbers, which the weights fill.
+"""TFLite networks without the converter: files without weights, filled at run time.
 
 `bundled/graph.py` made the files.
 """
@@ -20,10 +20,10 @@ Floats = NDArray[np.float32]
 def filled(name: str, weights: Mapping[str, Floats]) -> bytes:
     """A network as float32 TFLite, (1, size, size, 3) pixels 0..255 to (1, d).
 
-    Its input may be resized to any size that the network takes.
+    Its input may be resized to any size that the network supports.
 
     Args:
-        name: of the file in `bundled`.
+        name: the file in `bundled`.
         weights: all weights by `layer/variable`, in Keras' order.
     """
     from ai_edge_litert import schema_py_generated as schema
@@ -42,7 +42,7 @@ def filled(name: str, weights: Mapping[str, Floats]) -> bytes:
 
 
 def folded(weights: Mapping[str, Floats]) -> dict[str, Floats]:
-    """Kernel and bias of each convolution, as TFLite wants them: the batch normalisation inside.
+    """Kernel and bias of each convolution for TFLite, with the batch normalisation folded in.
 
     Kernels are (out, H, W, in), for a depthwise convolution (1, H, W, channels).
     """

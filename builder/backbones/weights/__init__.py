@@ -1,1 +1,1 @@
-"""Where the weights of networks come from: packages, downloads and files."""
+"""Weights of networks, from packages, downloads and files."""

@@ -1,4 +1,4 @@
-"""What was found out about a weights file, so that the next build need not open it with Keras."""
+"""Cached facts about a weights file, so that the next build need not open it with Keras."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ Key = Sequence[str | int | float | None]
 
 
 class Facts(NamedTuple):
-    """What there is to know of a Keras model from pixels to an embedding.
+    """Facts about a Keras model from pixels to an embedding.
 
     Attributes:
         size: side of the square input in pixels.
@@ -37,7 +37,7 @@ class Facts(NamedTuple):
 
     @classmethod
     def of(cls, model: keras.Model) -> Facts:
-        """Ask the model."""
+        """The facts about an open model."""
         size, dim = int(model.input_shape[1]), int(model.output_shape[-1])
         return cls(size, dim, hash_of(model.get_weights()))
 
@@ -54,12 +54,12 @@ def hash_of(weights: Iterable[NDArray[np.generic]]) -> str:
 def known(
     key: Key | None, load: Callable[[], keras.Model], cache: Cache | None
 ) -> tuple[Facts, Callable[[], keras.Model]]:
-    """The facts of a file and how to open it: what is remembered of it spares Keras for now.
+    """The facts about a file and a way to open it; cached facts avoid opening it now.
 
     Args:
-        key: what the facts follow from, the hash of the file among it; None remembers nothing.
-        load: opens the file, and refuses what is no backbone.
-        cache: remembers it.
+        key: what determines the facts, including the hash of the file; None for no cache.
+        load: opens the file; raises if it is not a backbone.
+        cache: stores the facts.
     """
     place = cache.drawer("facts") if cache and key else None
     path = place / f"{key_of([version('keras'), *(key or ())])}.facts" if place else None
@@ -69,11 +69,11 @@ def known(
             mark_used(path)
             return Facts(int(size), int(dim), str(sha256)), load
     except (OSError, ValueError, TypeError):
-        pass  # there are none, or they cannot be read
+        pass  # not cached, or unreadable
     model = load()
     facts = Facts.of(model)
     if path is not None:
-        with suppress(OSError):  # without a folder to keep them in, the next build asks again
+        with suppress(OSError):  # without a cache folder, the next build opens the file again
             write(path, json.dumps(facts).encode())
     return facts, lambda: model
 

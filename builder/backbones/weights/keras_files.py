@@ -1,4 +1,4 @@
-"""The weights of a MobileNet from a file of Keras', whether that has a top or not."""
+"""The weights of a MobileNet from a Keras file, with or without a top."""
 
 from __future__ import annotations
 
@@ -20,22 +20,26 @@ _ENDINGS = (".h5", ".keras")
 
 
 def check_name(path: Path) -> None:
-    """Refuse what is no weights file by its name.
+    """Check the name of a weights file.
 
     Raises:
-        InputError: there is no such file, or its ending is none of Keras'.
+        InputError: there is no such file, or its extension is not one of Keras'.
     """
     if not path.is_file():
-        raise InputError(f"the weights file {path} does not exist or is no file")
+        raise InputError(
+            f"the weights file {path} does not exist or is not a file", "file-not-found"
+        )
     if path.suffix not in _ENDINGS:
-        raise InputError(f"weights are read from .weights.h5, .h5 or .keras, not {path.name}")
+        raise InputError(
+            f"weights must be .weights.h5, .h5 or .keras, not {path.name}", "not-a-keras-file"
+        )
 
 
 def with_weights(family: Family, alpha: float, size: int, path: Path) -> keras.Model:
-    """The network with the weights of a file, whether the file has a top or not.
+    """The network with the weights in a file, which may include a top.
 
     Args:
-        family: what the network is.
+        family: the kind of network.
         alpha: its width.
         size: side of its input.
         path: `.weights.h5` or `.keras` of Keras 3, or a legacy `.h5` of weights or a model.
@@ -44,25 +48,27 @@ def with_weights(family: Family, alpha: float, size: int, path: Path) -> keras.M
         InputError: the file holds another network; the message names both.
     """
     net = network(family, alpha, size)
-    # Keras leaves a layer that the file lacks at its random weights, with a warning at most. No
-    # weight is NaN by itself, so one that still is was not in the file.
+    # Keras leaves a layer missing from the file at its random weights, at most with a warning. So
+    # set all weights to NaN first: any that still are were not in the file.
     net.set_weights([np.full_like(weight, np.nan) for weight in net.get_weights()])
     legacy = path.suffix == ".h5" and not path.name.endswith(".weights.h5")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            # By name a legacy file may have a top; Keras 3's files are read so in any case.
+            # Loading by name allows a legacy file to have a top; Keras 3's files always do.
             net.load_weights(path, **({"by_name": True} if legacy else {}))
         complete = not any(np.isnan(weight).any() for weight in net.get_weights())
     except (ValueError, KeyError, TypeError, OSError):
-        complete = False  # Keras says why in a line for each layer; ours comes below
+        complete = False  # Keras' message has a line for each layer; ours is below
     if not complete:
-        raise InputError(f"{path.name} holds {_contents(path)}, not {family.named(alpha)}")
+        raise InputError(
+            f"{path.name} holds {_contents(path)}, not {family.named(alpha)}", "wrong-weights"
+        )
     return net
 
 
 def _contents(path: Path) -> str:
-    """Which network's weights a file holds, in words, by the shapes of its depthwise kernels."""
+    """The network whose weights a file holds, by the shapes of its depthwise kernels."""
     found = _depthwise(path)
     for family in FAMILIES.values():
         for alpha in family.alphas:
@@ -72,7 +78,7 @@ def _contents(path: Path) -> str:
                 return f"the weights of {family.named(alpha)}"
             if len(shapes) != len(found):
                 break  # another family, whatever the width
-    return "the weights of no MobileNet" if found else "no weights that can be read"
+    return "the weights of no MobileNet" if found else "no readable weights"
 
 
 def _depthwise(path: Path) -> list[tuple[int, ...]]:

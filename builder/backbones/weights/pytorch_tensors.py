@@ -1,7 +1,7 @@
-"""Read tensors from PyTorch's file format, without PyTorch and without running anything.
+"""Read tensors from a PyTorch file, without PyTorch and without running code from the file.
 
-The format is the one before zip archives (`torch.save` up to 1.5): five pickles, of which the
-fourth describes the tensors and the fifth orders their storages, then the storages themselves.
+The format predates zip archives (`torch.save` up to 1.5): five pickles, then the storages. The
+fourth pickle describes the tensors, and the fifth gives the order of their storages.
 """
 
 from __future__ import annotations
@@ -42,14 +42,14 @@ class _Tensor(NamedTuple):
         strides: Iterable[int],
         *_: object,
     ) -> _Tensor:
-        """What `torch._utils._rebuild_tensor_v2` is called with; the values come later."""
+        """Stands in for `torch._utils._rebuild_tensor_v2`; the values are read later."""
         return cls(storage, int(start), tuple(map(int, shape)), tuple(map(int, strides)))
 
     def view(self, values: NDArray[Any]) -> NDArray[Any]:
-        """The tensor in its storage, none of it outside.
+        """The tensor as a view of its storage.
 
         Raises:
-            ValueError: some of it would be.
+            ValueError: it would reach outside the storage.
         """
         if len(self.strides) != len(self.shape) or min((self.start, *self.strides)) < 0:
             raise ValueError("a tensor's strides do not fit its shape")
@@ -63,13 +63,13 @@ class _Tensor(NamedTuple):
 
 
 class _State(dict[str, _Tensor]):
-    """The `OrderedDict` of a model; its metadata, versions of layers, are passed over."""
+    """The `OrderedDict` of a model; its metadata, versions of layers, is ignored."""
 
     def __setstate__(self, state: object) -> None:
         pass
 
 
-# What a name of the file stands for: nothing that does anything.
+# The names that a file may use, with harmless stand-ins.
 _KNOWN: Mapping[tuple[str, str], object] = MappingProxyType(
     {
         ("collections", "OrderedDict"): _State,
@@ -80,18 +80,18 @@ _KNOWN: Mapping[tuple[str, str], object] = MappingProxyType(
 
 
 class _Unpickler(pickle.Unpickler):
-    """Refuses every name that a pickle may call but four, which stand for ours."""
+    """Refuses every name in a pickle except those in `_KNOWN`."""
 
     def find_class(self, module: str, name: str) -> object:
         try:
             return _KNOWN[module, name]
         except KeyError:
-            raise ValueError(f"it names {module}.{name}, which is no tensor") from None
+            raise ValueError(f"it names {module}.{name}, which is not a tensor") from None
 
     def persistent_load(self, pid: tuple[object, ...]) -> _Storage:
         kind, name, key, _, count, *_ = pid
         if kind != "storage":
-            raise ValueError(f"it refers to {kind!r}, which is no tensor")
+            raise ValueError(f"it refers to {kind!r}, which is not a tensor")
         if not isinstance(count, int) or count < 0:
             raise ValueError(f"a storage holds {count!r} values")
         return _Storage(str(key), _STORAGES[str(name)], count)
@@ -100,8 +100,8 @@ class _Unpickler(pickle.Unpickler):
 def tensors(content: bytes) -> dict[str, NDArray[Any]]:
     """The tensors of a state dictionary by name.
 
-    Nothing in the file is run, whatever it holds. Whether it is the right one is for the caller to
-    find out first, by its hash: a malicious one can ask for much memory.
+    No code in the file is run. The caller should check its hash first, as a malicious file can
+    demand a lot of memory.
 
     Raises:
         ValueError: the file is damaged, or holds anything but float32 and int64 tensors.
@@ -116,19 +116,19 @@ def tensors(content: bytes) -> dict[str, NDArray[Any]]:
         EOFError,
         OverflowError,
     ) as error:
-        raise ValueError(f"it is no PyTorch weights file, or damaged: {error}") from error
+        raise ValueError(f"it is not a PyTorch weights file, or is damaged: {error}") from error
 
 
 def _tensors(stream: io.BytesIO) -> dict[str, NDArray[Any]]:
     magic, protocol, _, state, order = (_Unpickler(stream).load() for _ in range(5))
     if (magic, protocol) != (_MAGIC, _PROTOCOL) or not isinstance(state, _State):
-        raise ValueError("it is no PyTorch weights file")
+        raise ValueError("it is not a PyTorch weights file")
     kinds = {one.storage.key: one.storage for one in state.values()}
     storages = {}
     for key in order:
         storage = kinds[key]
         if _values(stream, "<i8", 1)[0] != storage.size:
-            raise ValueError("a storage has another length than its tensors say")
+            raise ValueError("the length of a storage does not match its tensors")
         storages[key] = _values(stream, storage.dtype, storage.size)
     return {name: tensor.view(storages[tensor.storage.key]) for name, tensor in state.items()}
 
@@ -137,5 +137,5 @@ def _values(stream: io.BytesIO, dtype: str, count: int) -> NDArray[Any]:
     size = np.dtype(dtype).itemsize * count
     data = stream.read(size)
     if len(data) != size:
-        raise ValueError("it is cut off")
+        raise ValueError("it is truncated")
     return np.frombuffer(data, dtype)

@@ -1,4 +1,4 @@
-"""What is said of the neighbours; `protocols.Head` says what a head is asked for."""
+"""How neighbours become answers; `protocols.Head` is the interface."""
 
 from __future__ import annotations
 
@@ -10,5 +10,5 @@ HEADS: dict[str, Head] = {"classify": classify, "regress": regress, "neighbors":
 
 
 def of_classes() -> str:
-    """The heads that answer with shares of classes, in words."""
+    """The heads that answer with shares of classes, for messages."""
     return " or ".join(repr(name) for name, head in HEADS.items() if head.CLASSES)

@@ -19,26 +19,28 @@ OUTPUT = Output("probabilities", "share of each label", "vote")
 
 
 def usual(examples: Examples) -> bool:
-    """For labels, unless there are targets."""
+    """The default for labels, unless there are targets."""
     return bool(examples.labels) and not examples.target_names
 
 
 def check(examples: Examples) -> None:
-    """Refuse references without labels."""
+    """Check that there are labels."""
     if not examples.labels:
-        raise InputError("the head 'classify' needs labels; choose the head 'neighbors'")
+        raise InputError(
+            "the head 'classify' needs labels; choose the head 'neighbors'", "no-labels"
+        )
 
 
 def largest(examples: Examples) -> float:
-    """All of the vote."""
+    """The whole vote."""
     return 1.0
 
 
 def answers(found: Neighbors, voting: Voting) -> Floats:
     """Share of each class in the vote: (q, C); rows sum to 1.
 
-    With a threshold there is a last class, unknown, which has them all where nothing is near
-    enough.
+    With a threshold there is a last class, unknown, which gets the whole vote if no reference is
+    near enough.
     """
     examples, counts = voting.examples, voting.vote.weights(found.scores, voting)
     votes = np.zeros((len(counts), len(examples.labels)))
@@ -59,9 +61,9 @@ def errors(answers: Floats, examples: Examples, rows: Ints) -> Floats:
 
 
 def class_weights(label_ids: NDArray[np.integer], classes: int) -> Floats:
-    """What makes classes of unequal size count the same: n / (classes × size), 0 for an empty one.
+    """Weights that balance classes of unequal size: n / (classes × size), 0 for an empty one.
 
-    The same numbers as scikit-learn's `class_weight="balanced"`.
+    The same as scikit-learn's `class_weight="balanced"`.
     """
     sizes = np.bincount(label_ids, minlength=classes)
     found: Floats = np.divide(
@@ -73,17 +75,16 @@ def class_weights(label_ids: NDArray[np.integer], classes: int) -> Floats:
 def winners(votes: NDArray[Any]) -> Ints:
     """Class number with the largest vote (q, classes); ties go to the lower number.
 
-    Votes are compared to six decimals, so that rounding decides no tie.
+    Votes are compared to six decimals, so that rounding does not decide ties.
     """
     best: Ints = np.asarray(votes).round(6).argmax(axis=1)
     return best
 
 
 def constants(voting: Voting) -> Constants:
-    """`labels` (n, 1), the class of each reference, and what the vote needs.
+    """`labels` (n, 1), the class of each reference, and the constants of the vote.
 
-    Those are `class_weights` (C,) where classes weigh the same, the constants of the vote, and
-    `threshold` where there is one.
+    Also `class_weights` (C,) if the vote is balanced, and `threshold` if there is one.
     """
     ids, labels = voting.examples.label_ids, voting.examples.labels
     # One number per reference, expanded after the top-k: a one-hot table would be N × C.

@@ -1,10 +1,10 @@
-"""Image search: the neighbours themselves, and nothing else."""
+"""Image search: only the neighbours themselves."""
 
 from __future__ import annotations
 
 from pocketknn.builder.choices.protocols import Constants, Examples, KerasTensor, Voting
 
-# Where references have labels, they tell how good the search is.
+# Used to measure the search if references have labels.
 from .classify import answers as answers
 from .classify import errors as errors
 from .classify import largest as largest
@@ -17,12 +17,12 @@ OUTPUT = None
 
 
 def usual(examples: Examples) -> bool:
-    """For references that are nothing but pictures."""
+    """The default for references without labels and targets."""
     return not examples.labels and not examples.target_names
 
 
 def check(examples: Examples) -> None:
-    """All references will do."""
+    """Any references will do."""
 
 
 def constants(voting: Voting) -> Constants:

@@ -1,4 +1,4 @@
-"""The mean: `value`, what the neighbours' numeric targets say."""
+"""Regression: `value`, the mean of the neighbours' numeric targets."""
 
 from __future__ import annotations
 
@@ -16,14 +16,16 @@ OUTPUT = Output("value", "mean of each target over the neighbours", "value")
 
 
 def usual(examples: Examples) -> bool:
-    """For targets."""
+    """The default for targets."""
     return bool(examples.target_names)
 
 
 def check(examples: Examples) -> None:
-    """Refuse references without targets."""
+    """Check that there are targets."""
     if not examples.target_names:
-        raise InputError("the head 'regress' needs numeric targets: name their --target-column")
+        raise InputError(
+            "the head 'regress' needs numeric targets: set --target-column", "no-targets"
+        )
 
 
 def largest(examples: Examples) -> float:
@@ -62,6 +64,6 @@ def attach(
     counts = voting.vote.attach(scores, voting, given)
     if counts is None:
         return ops.mean(near, axis=1)
-    # Shares, not weights: a weight of an exact hit times a large target would overflow.
+    # Divide first: the weight of an exact hit times a large target would overflow.
     shares = counts / ops.sum(counts, axis=-1, keepdims=True)
     return ops.sum(near * ops.expand_dims(shares, -1), axis=1)

@@ -1,4 +1,4 @@
-"""What makes a reference near; `protocols.Metric` says what a metric is asked for."""
+"""Distances; `protocols.Metric` is the interface."""
 
 from __future__ import annotations
 

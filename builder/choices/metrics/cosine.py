@@ -1,4 +1,4 @@
-"""Cosine: the angle between vectors, whatever their lengths."""
+"""Cosine: the angle between vectors, regardless of length."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ SPARE = 0
 ITSELF = 1.0
 SCORE = "cosine"
 EXACT_HIT: Mapping[str, float] = {"float32": 1e-6, "float16": 1e-3, "int8": 1e-2}
-_REFERENCES_AT_ONCE = 1 << 12  # that are made float64
-_ROUNDING = 1e-6  # a unit vector's length in float32 is off by less, whatever d
+_REFERENCES_AT_ONCE = 1 << 12  # references converted to float64 at once
+_ROUNDING = 1e-6  # bounds the length error of a float32 unit vector, for any d
 _SMALLEST = 1e-30  # keeps a zero embedding at zero, in float32, instead of 0/0
 
 
 def unit(vectors: NDArray[np.floating]) -> Floats:
-    """Scale each row of (n, d) to length 1 in float64; a row of zeros stays zeros."""
+    """Scale each row of (n, d) to length 1 in float64; a zero row stays zero."""
     rows = np.asarray(vectors, np.float64)
-    # Dividing by the largest component first keeps the squares in range, whatever the scale.
+    # Dividing by the largest component first keeps the squares in range at any scale.
     largest = np.abs(rows).max(axis=1, keepdims=True)
     rows = np.divide(rows, largest, out=np.zeros_like(rows), where=largest > 0)
     length = np.sqrt((rows * rows).sum(axis=1, keepdims=True))
@@ -33,12 +33,12 @@ def unit(vectors: NDArray[np.floating]) -> Floats:
 
 
 def kept_unit(rows: NDArray[np.floating]) -> Floats:
-    """As `unit`, but rows that have length 1 stay: scaling twice would flip last bits."""
+    """As `unit`, but rows of length 1 are unchanged: scaling twice would flip last bits."""
     return np.where(has_length(rows)[:, None], rows, unit(rows))
 
 
 def has_length(rows: NDArray[np.floating]) -> NDArray[np.bool_]:
-    """Whether each row of (n, d) is of length 1, but for rounding to float32: (n,)."""
+    """Whether each row of (n, d) has length 1 up to float32 rounding: (n,)."""
     near: NDArray[np.bool_] = (
         np.abs(np.linalg.norm(rows.astype(np.float64), axis=1) - 1) <= _ROUNDING
     )
@@ -55,7 +55,7 @@ def scores(queries: NDArray[np.floating], references: NDArray[np.floating]) -> F
 
 
 def ranking(rows: Floats) -> Callable[[Floats], Floats]:
-    """Cosines of queries of unit length."""
+    """Cosines, for queries of unit length."""
     units = unit(rows).T
     return lambda queries: np.asarray(queries @ units)
 
@@ -85,10 +85,10 @@ def all_scores(embedding: KerasTensor, given: Constants) -> KerasTensor:
 
 
 def unit_layers(embedding: KerasTensor) -> KerasTensor:
-    """Scale each row of (batch, d) to length 1; a row of zeros stays zeros, in every runtime.
+    """Scale each row of (batch, d) to length 1; a zero row stays zero in every runtime.
 
-    Not `keras.layers.UnitNormalization`: on a zero vector TFLite and Core ML turn it into NaN.
-    Dividing by the largest component first keeps the squares within range, whatever the scale.
+    `keras.layers.UnitNormalization` would give NaN for a zero vector in TFLite and Core ML.
+    Dividing by the largest component first keeps the squares in range at any scale.
     """
     import keras
 

@@ -1,7 +1,7 @@
 """Euclidean: one product selects candidates; their distances are computed from differences.
 
-|x - w|² = |x|² - 2 (x·w - |w|²/2), and |x|² is the same for all references. Near zero that form has
-lost all digits, so it decides neither the scores nor the last place in the list.
+|x - w|² = |x|² - 2 (x·w - |w|²/2), and |x|² is the same for all references. Near zero that form
+loses all precision, so it determines neither the scores nor the end of the list.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def scores(queries: NDArray[np.floating], references: NDArray[np.floating]) -> F
 
 
 def ranking(rows: Floats) -> Callable[[Floats], Floats]:
-    """Products that rank as distances do: differences to all rows would take d times as long."""
+    """Products that rank like distances: differences to all rows would take d times as long."""
     half = (rows * rows).sum(axis=1) / 2
     return lambda queries: np.asarray(queries @ rows.T - half)
 
@@ -40,11 +40,11 @@ def ranking(rows: Floats) -> Callable[[Floats], Floats]:
 def constants(rows: Rows) -> Constants:
     """`references` (n, r + 1) and `middle` (r,), which the graph subtracts.
 
-    The rows of `references` are without their middle, which distances do not see, and have as a
-    last value minus half their squared length: the product with an embedding and a 1 then ranks as
-    the distance does.
+    The rows of `references` are centred on `middle`, which changes no distance, and end with minus
+    half their squared length: the product with an embedding followed by 1 then ranks like the
+    distance.
     """
-    moved = rows.matrix - rows.middle  # in float32, as the graph does it: an exact hit is exact
+    moved = rows.matrix - rows.middle  # in float32, as in the graph, so that exact hits are exact
     half = -(moved.astype(np.float64) ** 2).sum(axis=1, keepdims=True) / 2
     matrix = np.concatenate([moved, half.astype(np.float32)], axis=1)
     return {"references": matrix, "middle": rows.middle}
@@ -61,7 +61,7 @@ def nearest(embedding: KerasTensor, given: Constants, k: int) -> tuple[KerasTens
     ranks = table(ops.concatenate([moved, ops.ones_like(moved[:, :1])], axis=-1), reverse=True)
     table.set_weights([matrix])
     _, candidates = ops.top_k(ranks, min(k + SPARE, len(matrix)))
-    # In the order of their indices, so that ties go to the lowest.
+    # Sort by index, so that ties go to the lowest.
     lowest, _ = ops.top_k(-ops.cast(candidates, "float32"), candidates.shape[1])
     candidates = ops.cast(-lowest, "int32")
     differences = table(candidates)[:, :, :-1] - ops.expand_dims(moved, 1)
@@ -71,5 +71,7 @@ def nearest(embedding: KerasTensor, given: Constants, k: int) -> tuple[KerasTens
 
 
 def all_scores(embedding: KerasTensor, given: Constants) -> KerasTensor:
-    """Refused: distances are right only for the few that are selected."""
-    raise InputError("the output 'scores' is there for every metric but euclidean")
+    """Not available: exact distances exist only for the selected candidates."""
+    raise InputError(
+        "the output 'scores' is available for every metric except euclidean", "scores-not-available"
+    )

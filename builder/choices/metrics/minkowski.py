@@ -1,4 +1,4 @@
-"""Minkowski's distances, which no product computes: differences to all references do."""
+"""Minkowski distances, computed from differences to all references, without a product."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pocketknn.builder.choices.protocols import Constants, KerasTensor, Rows
 
 
 class Minkowski:
-    """The distance (Σ |x - w|^p)^(1/p); p = 1 is Manhattan's."""
+    """The distance (Σ |x - w|^p)^(1/p); p = 1 is the Manhattan distance."""
 
     ANGULAR = False
     BY_PRODUCT = False
@@ -21,13 +21,13 @@ class Minkowski:
     EXACT_HIT: Mapping[str, float] = {"float32": 1e-6, "float16": 1e-2, "int8": 5e-2}
 
     def __init__(self, p: int, score: str) -> None:
-        """A metric of the order p; `score` is what its scores are, in words.
+        """A metric of order p; `score` describes its scores, for people.
 
         Raises:
-            ValueError: p is neither 1 nor 3, whose powers the graph has.
+            ValueError: p is neither 1 nor 3, the only ones that the graph supports.
         """
         if p not in (1, 3):
-            raise ValueError(f"the graph has Minkowski's distance for p = 1 and 3, not {p}")
+            raise ValueError(f"the graph supports the Minkowski distance for p = 1 and 3, not {p}")
         self._p, self.SCORE = p, score
 
     def scores(self, queries: NDArray[np.floating], references: NDArray[np.floating]) -> Floats:
@@ -44,7 +44,7 @@ class Minkowski:
         return lambda queries: self.scores(queries, rows)
 
     def constants(self, rows: Rows) -> Constants:
-        """`references` (n, r), and `rows` (n,), their numbers."""
+        """`references` (n, r), and `rows` (n,), the row numbers."""
         matrix = rows.matrix
         return {"references": matrix, "rows": np.arange(len(matrix), dtype=np.int32)}
 
@@ -64,7 +64,7 @@ class Minkowski:
         ops = keras.ops
         matrix = given["references"]
         table = keras.layers.Embedding(*matrix.shape, name="references", trainable=False)
-        # All rows, by their numbers: a stock layer's weights enter the graph only by its call.
+        # Look up all rows by number: a stock layer's weights enter the graph only by its call.
         rows = table(ops.zeros_like(embedding[:, :1], dtype="int32") + given["rows"])
         table.set_weights([matrix])
         differences = ops.abs(rows - ops.expand_dims(embedding, 1))

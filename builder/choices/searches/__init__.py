@@ -1,4 +1,4 @@
-"""How references are stored and searched; `protocols.Search` says what a search is asked for."""
+"""How references are stored and searched; `protocols.Search` is the interface."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ SEARCHES: dict[str, Search] = {"exact": exact, "rerank": rerank, "ivf": ivf}
 
 
 def find(index: Index, units: Floats, k: int, own: Ints | None = None) -> Neighbors:
-    """The k nearest that an index finds, in numpy, as the graph does it but for the last bits.
+    """The k nearest that an index finds, in numpy; equal to the graph up to the last bits.
 
     Args:
         index: the references.
@@ -25,7 +25,7 @@ def find(index: Index, units: Floats, k: int, own: Ints | None = None) -> Neighb
     wanted = (index.candidates or k) + (own is not None)
     found = SEARCHES[index.search].candidates(index, index.turned(units), wanted)
     scores = np.empty(found.shape)
-    for number, query in enumerate(units):  # all rows of all queries would not fit
+    for number, query in enumerate(units):  # one by one, to save memory
         scores[number] = index.rows(found[number]) @ query
     scores[found < 0] = -np.inf
     if own is not None:

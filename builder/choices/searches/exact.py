@@ -1,4 +1,4 @@
-"""All references are compared, as they are stored."""
+"""Compare all references, at stored precision."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ SCANS = False
 CELLS = False
 PAYS = 0
 WORDS = "all of them compared"
-_SPARE = 16  # references beyond k that are scored anew, for what eight-bit sums put out of order
+_SPARE = 16  # references beyond k to score again, as 8-bit sums may misorder some
 
 
 def make(making: Making) -> Index | None:
-    """The references as they are stored; None for one dense layer of float32."""
+    """An index at stored precision; None for one dense layer of float32."""
     return None if making.precision == "float32" else plain(making)
 
 
 def plain(making: Making) -> Index:
-    """The same, where float32 is an index as well."""
-    # Codes are multiplied by a query of codes, whose sums are too coarse for the order.
+    """The same, but an index for float32 too."""
+    # Products of int8 codes with int8 queries are too coarse to order by.
     coarse = making.stored.codes is not None
     return replace(making.stored, candidates=min(making.n, making.k + _SPARE) if coarse else 0)
 
@@ -35,7 +35,7 @@ def bytes_beside(width: int) -> int:
 
 
 def candidates(index: Index, first: Floats, wanted: int) -> Ints:
-    """The best by their codes; of floats the neighbours themselves, as nothing is lost."""
+    """The best by their codes; for floats, the neighbours themselves."""
     return scan.best(index.table, quantised(first) if index.candidates else first, wanted)
 
 

@@ -1,7 +1,7 @@
-"""How the references lie in a file, and which of them are compared with a query.
+"""How the references are stored in a file, and which of them are compared with a query.
 
 One dense layer of float32 reads every number of every reference for each query. An index reads
-less: shorter rows in eight bits decide which references are worth it, and only these are scored.
+less: shorter 8-bit rows select the candidates, and only these are scored.
 """
 
 from __future__ import annotations
@@ -16,17 +16,17 @@ if TYPE_CHECKING:
     from pocketknn.builder.choices.neighbors import Floats
 
 
-LARGE = ("references", "scan", "cells")  # the constants that have a row for each reference
-LARGEST = 127  # of a code; -128 is left out, so that both sides are the same
+LARGE = ("references", "scan", "cells")  # the constants with a row for each reference
+LARGEST = 127  # code; -128 is unused, for symmetry
 
 Values = NDArray[np.int8]
 
 
 class Codes(NamedTuple):
-    """Rows that are nearly `middle + steps * values`.
+    """int8 codes of rows, with one scale and zero point per column.
 
-    The steps belong to columns, not to rows, so that they can be multiplied into a query: a product
-    with the codes alone then ranks the rows, and no row has a number of its own beside its codes.
+    A row is approximately `middle + steps * values`. With a step per column, not per row, the steps
+    can be folded into a query: a product with the codes alone then ranks the rows.
 
     Attributes:
         values: (n, r) int8.
@@ -39,16 +39,16 @@ class Codes(NamedTuple):
     middle: NDArray[np.float32]
 
 
-def scale(least: Floats, largest: Floats) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """The steps and the middle (r,) of columns whose values lie between two numbers each.
+def scale(smallest: Floats, largest: Floats) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """The steps and the middle (r,) for columns with these minima and maxima.
 
-    The middle is that between the two, not the mean: pooled features pile up near zero, and codes
-    for what lies below would not be used.
+    The middle is the midpoint, not the mean: pooled features pile up near zero, and with the mean
+    many codes below it would be unused.
     """
-    middle = ((least + largest) / 2).astype(np.float32)
+    middle = ((smallest + largest) / 2).astype(np.float32)
     # Both ends must be within reach of the rounded middle.
-    reach = np.maximum(largest - middle, middle - least)
-    # A column that never changes may have any step.
+    reach = np.maximum(largest - middle, middle - smallest)
+    # A constant column may have any step.
     return np.where(reach > 0, reach / LARGEST, 1).astype(np.float32), middle
 
 
@@ -58,9 +58,9 @@ def encode(rows: Floats, steps: NDArray[np.float32], middle: NDArray[np.float32]
 
 
 def quantised(queries: Floats) -> Floats:
-    """Queries (q, r) as files take them for a product with codes, 127 steps to each side of zero.
+    """Queries (q, r) rounded as files do for a product with codes: 127 steps each side of zero.
 
-    That is ONNX files' own rule. LiteRT's steps are finer: 255 from the least to the largest value.
+    That is the rule in ONNX files. LiteRT's steps are finer: 255 between minimum and maximum.
     """
     step = np.abs(queries).max(axis=1, keepdims=True, initial=0) / LARGEST
     step = np.where(step > 0, step, 1)
@@ -69,13 +69,13 @@ def quantised(queries: Floats) -> Floats:
 
 
 class Cells(NamedTuple):
-    """References in groups of neighbours, all with room for as many.
+    """References grouped into cells of nearby ones, with equal capacity.
 
     Attributes:
-        centroids: (C, w) float32, the middle of each cell.
-        bias: (C,) float32: a query's product with a centroid, plus this, is the larger the nearer.
-        codes: (C, room, w) int8, rows of the scan; zeros where there is no reference.
-        members: (C, room) int32, numbers of the references; -1 where there is none.
+        centroids: (C, w) float32, the mean of each cell.
+        bias: (C,) float32, added to a query's product with a centroid: the sum is larger if nearer.
+        codes: (C, room, w) int8, rows of the scan; zeros in empty slots.
+        members: (C, room) int32, row numbers of the references; -1 in empty slots.
     """
 
     centroids: NDArray[np.float32]
@@ -89,19 +89,19 @@ class Index:
     """Unit vectors to be searched by cosine.
 
     Attributes:
-        search: one of `SEARCHES`, which says what is scanned before references are scored.
+        search: one of `SEARCHES`; it determines the scan before references are scored.
         precision: of the stored references, `float32`, `float16` or `int8`.
         table: (n, r) the references: float32, float16, or int8 codes.
-        codes: what the codes of the table mean; None where there are none.
-        candidates: how many references are scored after the scan; 0 where all are.
-        rotation: (r, w) float32, from a query to what is compared with the scan; or None.
+        codes: the meaning of the table's codes; None if it has none.
+        candidates: how many references are scored after the scan; 0 for all.
+        rotation: (r, w) float32, from a query to the components that the scan compares; or None.
         scan: (n, w) int8, the references' first components; None without `rerank`.
         cells: the same by cells; None without `ivf`.
         probes: how many cells are scanned.
-        error: the largest distance of a stored reference from the one that it stands for, and so
-            the most that a score can be off for it.
-        recall: share of the exact k nearest that it finds, for references that are left out.
-        queries: how many were asked for that.
+        error: maximum distance of a stored reference from the original, which bounds the error of
+            a score.
+        recall: share of the exact k nearest that it finds, for held-out references.
+        queries: how many were used to measure the recall.
     """
 
     search: str = "exact"
@@ -124,33 +124,32 @@ class Index:
 
     @property
     def approximate(self) -> bool:
-        """Whether it may miss a neighbour, or tell less of a score than float32 does."""
+        """Whether it may miss a neighbour, or give scores less precise than float32."""
         return self.rotation is not None or self.precision == "int8"
 
     @property
     def cell_sizes(self) -> NDArray[np.int64]:
-        """How many references there are in each cell, the fewest first."""
+        """The number of references in each cell, ascending."""
         assert self.cells is not None
         return np.sort((self.cells.members >= 0).sum(axis=1))
 
     @property
     def held(self) -> list[NDArray[Any]]:
-        """What a file must hold as it lies here, a row for each reference or cell."""
+        """The arrays that a file must hold unchanged, with a row for each reference or cell."""
         cells = None if self.cells is None else self.cells.codes.reshape(len(self.cells.codes), -1)
         return [one for one in (self.table, self.scan, cells) if one is not None]
 
     @property
     def constants(self) -> dict[str, NDArray[Any]]:
-        """What the graph holds of the references, by name.
+        """The tensors of the search's graph that depend on the references, by name.
 
-        In the graph all are float32. Files hold `LARGE` in the type that they have here: a float32
-        tells every float16 and every byte exactly.
+        In the graph all are float32, which represents float16 and int8 exactly. Files hold those
+        in `LARGE` with the types they have here.
 
         Returns:
-            `references` (n, r); `steps` and `offset` (r,), what codes of references mean: the
-            offset is minus their middle; `rotation` (r, w); `scan` (n, w); or `cells`
-            (C, room × w), `members` (C, room), -1 for nobody, and `centroids` (C, w) with their
-            `closeness` (C,).
+            `references` (n, r); `steps` and `offset` (r,), the scale of its codes and minus their
+            middle; `rotation` (r, w); `scan` (n, w); or `cells` (C, room × w), `members`
+            (C, room), -1 for none, and `centroids` (C, w) with their `closeness` (C,).
         """
         found: dict[str, NDArray[Any]] = {"references": self.table}
         if self.codes is not None:
@@ -167,7 +166,7 @@ class Index:
 
     @property
     def sizes(self) -> dict[str, int]:
-        """The sizes of tensors in the graph that the references decide, beside their number."""
+        """The sizes of tensors in the graph that depend on the references, except their number."""
         if self.cells is None:
             return {}
         count, room, width = self.cells.codes.shape
@@ -176,12 +175,12 @@ class Index:
 
     @property
     def numbers(self) -> tuple[str | int, ...]:
-        """All else that decides the graph: what is the same here can be filled into one file."""
+        """Everything else that determines the graph; equal indexes can share a template."""
         return self.search, self.precision, self.candidates, self.width, self.probes
 
     @property
     def work(self) -> tuple[int, int]:
-        """Multiplications for one query, and bytes of references that it reads."""
+        """Multiplications for one query, and the bytes of references it reads."""
         n, r = self.table.shape
         scored = self.candidates * r
         read = scored * self.table.itemsize
@@ -194,15 +193,15 @@ class Index:
         scanned = self.probes * room * w
         return turned + count * w + scanned + scored, 4 * count * w + scanned + read
 
-    def rows(self, chosen: Any) -> Floats:  # noqa: ANN401  # whatever numpy takes for rows
-        """Unit vectors as the file gives them back, for some rows: (…, r) float64."""
+    def rows(self, chosen: Any) -> Floats:  # noqa: ANN401  # any numpy index
+        """Some unit vectors, restored from stored precision: (…, r) float64."""
         stored: Floats = self.table[chosen].astype(np.float64)
         if self.codes is not None:
             stored = stored * self.codes.steps + self.codes.middle
         return stored
 
     def turned(self, units: Floats) -> Floats:
-        """What of unit queries (q, r) the scan is multiplied by: (q, w)."""
+        """Unit queries (q, r) in the form that the scan compares: (q, w)."""
         if self.rotation is not None:
             return units @ self.rotation.astype(np.float64)
         return units if self.codes is None else units * self.codes.steps

@@ -1,4 +1,4 @@
-"""As `rerank`, but only the nearest cells of k-means are scanned: groups of about the same size."""
+"""As `rerank`, but scanning only the nearest k-means cells, which have about the same size."""
 
 from __future__ import annotations
 
@@ -21,46 +21,47 @@ WORDS = (
     "{probes} of {cells} cells scanned by {components} components in 8 bits,"
     " the best {candidates} scored"
 )
-_NOBODY = 1e30  # more than any score: what the empty places of a cell lose
-_ROOM = 1.3  # of a cell, as a multiple of the mean: more is scanned in vain, less spills over
-_PER_CELL = 64  # references that k-means learns each cell from
-_CHOICES = 16  # cells that a reference is offered, the nearest first, before it takes any
-_AT_ONCE = 1 << 14  # references that are held against all centroids at once
+_NOBODY = 1e30  # subtracted from the scores of empty slots; more than any score
+_ROOM = 1.3  # slots in a cell, relative to the mean: more is wasted work, less overflows
+_PER_CELL = 64  # training references per cell for k-means
+_CHOICES = 16  # nearest cells to try for each reference, before any cell will do
+_AT_ONCE = 1 << 14  # references compared with all centroids at once
 
 
 def make(making: Making) -> Index:
-    """Cells over the scan that `rerank` would take, with the probes that are needed.
+    """Cells over a scan as for `rerank`, with as many probes as needed.
 
     Raises:
-        InputError: too few references for cells, or probes that no cells are there for.
+        InputError: too few references for cells, or more probes than cells.
     """
     count = int(4 * np.sqrt(making.n))
     if making.n < 4 * count:
         raise InputError(
-            f"the search ivf is for many references, and there are {making.n}; take rerank"
+            f"the search ivf needs more than {making.n} references; use rerank",
+            "too-few-references",
         )
     scan.within("probes", making.probes, 1, count)
-    # Of what may be missed, beyond what bytes lose, the scan gets a third and cells the rest.
+    # Of the neighbours that may be missed, beyond int8 losses, the scan may miss a third.
     most = making.most_kept
     flat = scan.cheapest(making, most - (most - making.share) / 3, "ivf")
     one = making.in_cells(flat, count)
-    # Whatever cells are the nearest, there must be as many references in them.
-    least = int(np.searchsorted(np.cumsum(one.cell_sizes), one.candidates)) + 1
-    scan.within("probes", making.probes, least, count)
+    # Even the smallest cells together must hold that many candidates.
+    minimum = int(np.searchsorted(np.cumsum(one.cell_sizes), one.candidates)) + 1
+    scan.within("probes", making.probes, minimum, count)
     before = None if making.probes is not None else making.cells_before(one)
     if before is None:
-        return replace(one, probes=making.probes or least)
+        return replace(one, probes=making.probes or minimum)
     places = np.where(making.places(flat) < one.candidates, before, count)
-    return replace(one, probes=scan.enough(places, making.share, least, count) or count)
+    return replace(one, probes=scan.enough(places, making.share, minimum, count) or count)
 
 
 def bytes_beside(width: int) -> int:
-    """The scan with the empty places of its cells, and who is in them."""
+    """The scan, including empty slots, and the row numbers."""
     return int(1.3 * min(128, width)) + 6
 
 
 def nearest_cells(index: Index, first: Floats) -> Ints:
-    """All cells, the nearest first, for each query of the scan: (q, C)."""
+    """All cells, the nearest first, for each query: (q, C)."""
     assert index.cells is not None
     near = first @ index.cells.centroids.astype(np.float64).T + index.cells.bias
     order: Ints = np.argsort(-near, axis=1, kind="stable")
@@ -74,7 +75,7 @@ def candidates(index: Index, first: Floats, wanted: int) -> Ints:
     found = np.full((len(first), wanted), -1, np.int64)
     for number, probed in enumerate(nearest_cells(index, first)[:, : index.probes]):
         members = cells.members[probed].ravel()
-        # The cells are gathered and widened, so here the query keeps its digits.
+        # The graph widens the gathered cells to float32, so the query is not rounded.
         scores = cells.codes[probed].reshape(len(members), -1) @ first[number].astype("f4")
         scores[members < 0] = -np.inf
         order = np.argsort(-scores, kind="stable")[:wanted]
@@ -100,21 +101,20 @@ def attach(first: KerasTensor, given: Constants, index: Index, table: Layer) -> 
     cells.set_weights([given["cells"]])
     who.set_weights([given["members"]])
     ranks = ops.squeeze(ops.matmul(codes, ops.expand_dims(first, -1)), -1)
-    # Not a sum, which a quantiser would take for one of the backbone's and round to bytes.
+    # Not an addition: a quantiser would mistake it for one of the backbone's and round it to int8.
     nobody = ops.cast(members < 0.0, "float32") * _NOBODY
     _, places = ops.top_k(ranks - nobody, index.candidates)
     return ops.cast(ops.take_along_axis(members, places, axis=1), "int32")
 
 
 def cells_of(scan: NDArray[np.int8], offset: Floats, count: int, seed: int) -> Cells:
-    """Put every row of a scan (n, w) into one of so many cells.
+    """Divide the rows of a scan (n, w) into cells.
 
     Args:
         scan: the rows.
-        offset: (w,) what a query's first components are when it is the mean of all references; the
-            scan is counted from there.
+        offset: (w,) the rotated mean of all references, which is the origin of the scan.
         count: how many cells.
-        seed: draws the rows that the middles are learned from.
+        seed: random seed.
     """
     from sklearn.cluster import MiniBatchKMeans
 
@@ -127,23 +127,23 @@ def cells_of(scan: NDArray[np.int8], offset: Floats, count: int, seed: int) -> C
     centroids = learned.cluster_centers_.astype(np.float32)
     room = int(np.ceil(_ROOM * n / count))
     cell = _balanced(scan, centroids, room)
-    order = np.argsort(cell, kind="stable")  # by rows within a cell: ties go to the lower one
+    order = np.argsort(cell, kind="stable")  # row order within a cell, so ties go to the lower row
     sizes = np.bincount(cell, minlength=count)
     place = np.arange(n) - np.repeat(np.cumsum(sizes) - sizes, sizes)
     members = np.full((count, room), -1, np.int32)
     members[cell[order], place] = order
     codes = np.zeros((count, room, w), np.int8)
     codes[cell[order], place] = scan[order]
-    # What is in a cell is not quite what its middle was learned from.
+    # Recompute the means, as the members are not quite those of k-means.
     middles = codes.sum(axis=1, dtype=np.float64) / np.maximum(sizes, 1)[:, None]
     centroids = np.where((sizes > 0)[:, None], middles, centroids).astype(np.float32)
-    # |q - c|² = |q|² - 2 (q·c - |c|²/2), for q counted from the same offset as c.
+    # |q - c|² = |q|² - 2 (q·c - |c|²/2), with q and c relative to the offset.
     bias = -(centroids @ offset) - (centroids.astype(np.float64) ** 2).sum(axis=1) / 2
     return Cells(centroids, bias.astype(np.float32), codes, members)
 
 
 def _balanced(scan: NDArray[np.int8], centroids: NDArray[np.float32], room: int) -> Ints:
-    """The cell of each row: the nearest that has room, those that are nearest to it first."""
+    """The cell of each row: the nearest with a free slot; the closest rows choose first."""
     n, count = len(scan), len(centroids)
     choices = min(_CHOICES, count)
     half = (centroids.astype(np.float64) ** 2).sum(axis=1).astype(np.float32) / 2
@@ -167,6 +167,6 @@ def _balanced(scan: NDArray[np.int8], centroids: NDArray[np.float32], room: int)
         taken = order[place < left[wish[order]]]
         cell[waiting[taken]] = wish[taken]
         left -= np.bincount(wish[taken], minlength=count)
-    homeless = np.flatnonzero(cell < 0)
-    cell[homeless] = np.repeat(np.arange(count), left)[: len(homeless)]
+    unplaced = np.flatnonzero(cell < 0)
+    cell[unplaced] = np.repeat(np.arange(count), left)[: len(unplaced)]
     return cell

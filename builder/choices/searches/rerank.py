@@ -1,4 +1,4 @@
-"""All references are scanned by few components in eight bits, and the best of them are scored."""
+"""Scan all references by a few 8-bit components, and score the best."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ WORDS = "all scanned by {components} components in 8 bits, the best {candidates}
 
 
 def make(making: Making) -> Index:
-    """The scan that costs least, with the candidates that it needs."""
+    """The cheapest scan, with the candidates it needs."""
     return scan.cheapest(making, making.share, "rerank")
 
 
@@ -25,7 +25,7 @@ def bytes_beside(width: int) -> int:
 
 
 def candidates(index: Index, first: Floats, wanted: int) -> Ints:
-    """The best of the scan."""
+    """The best by the scan."""
     assert index.scan is not None
     return scan.best(index.scan, quantised(first), wanted)
 

@@ -1,4 +1,4 @@
-"""A scan: rows ranked by one product, and how much of it is needed."""
+"""A scan: rank rows by one product, and find how many candidates are needed."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from pocketknn.builder.errors import InputError
 
 from .index import Index
 
-_AT_ONCE = 1 << 16  # rows whose scores are held at once, for all queries
-# How many times as long a runtime takes as for a byte that is scanned: medians of LiteRT and
-# onnxruntime from 100,000 and 1,000,000 references, by benchmarks/search.py.
-_GATHERED = 25  # for a value of a reference that is gathered, in whatever precision
-_WIDENED = 15  # for a code of a cell, which is gathered with it and widened
-MOST = 1024  # references scored after a scan; more would cost more than they are worth
+_AT_ONCE = 1 << 16  # rows scored at once, for all queries
+# Cost relative to scanning a byte: medians over LiteRT and onnxruntime with 100,000 and 1,000,000
+# references, from benchmarks/search.py.
+_GATHERED = 25  # gathering a value of a reference, in any precision
+_WIDENED = 15  # gathering a code of a cell and widening it
+MOST = 1024  # maximum candidates; more would not be worth their cost
 
 
 def best(table: NDArray[Any], queries: Floats, wanted: int) -> Ints:
@@ -40,22 +40,22 @@ def best(table: NDArray[Any], queries: Floats, wanted: int) -> Ints:
 
 
 def enough(places: Ints, share: float, least: int, most: int) -> int | None:
-    """How many of a ranking hold this share of what was sought in it; None where too many."""
+    """How far down a ranking one must go to find this share of the neighbours; None if too far."""
     ordered = np.sort(places, axis=None)
     needed = int(ordered[min(len(ordered), int(np.ceil(share * len(ordered)))) - 1]) + 1
     return max(needed, least) if needed <= most else None
 
 
 def cheapest(making: Making, share: float, search: str) -> Index:
-    """The scan that costs least, with the candidates that it needs.
+    """The cheapest scan, with the candidates it needs.
 
     Args:
         making: the references.
-        share: of the exact neighbours, to be among the candidates and kept by the stored precision.
-        search: what it is for.
+        share: of the exact neighbours that must be candidates and survive the stored precision.
+        search: the name of the search.
 
     Raises:
-        InputError: none finds enough.
+        InputError: no scan finds enough.
     """
     within("candidates", making.candidates, making.k, making.n)
     most = max(making.k, min(making.n, MOST))
@@ -71,16 +71,17 @@ def cheapest(making: Making, share: float, search: str) -> Index:
             found.append(replace(one, candidates=needed))
     if not found:
         raise InputError(
-            f"the search {search} finds {best:.2%} of the neighbours with {most}"
-            f" candidates, and {share:.2%} are wanted; take a lower --recall, or --search exact"
+            f"the search {search} finds {best:.2%} of the neighbours with {most} candidates,"
+            f" but {share:.2%} are required; take a lower --recall, or --search exact",
+            "recall-too-low",
         )
-    if making.candidates:  # they are paid for, so the widest scan is what is best
+    if making.candidates:  # their number is fixed, so the widest scan is best
         return found[-1]
     return min(found, key=lambda one: cost(one, making.n, making.width))
 
 
 def cost(index: Index, n: int, r: int) -> float:
-    """About what a search takes for a query, in bytes that are read one after the other."""
+    """The approximate cost of a query, in bytes read sequentially."""
     scored = 1.0 * _GATHERED * index.candidates * r
     if index.cells is not None:
         count, room, w = map(int, index.cells.codes.shape)
@@ -89,6 +90,8 @@ def cost(index: Index, n: int, r: int) -> float:
 
 
 def within(name: str, value: int | None, least: int, most: int) -> None:
-    """Refuse a number of candidates or probes that there are not."""
+    """Check a number of candidates or probes."""
     if value is not None and not least <= value <= most:
-        raise InputError(f"{name} must be {least} to {most} here, not {value}")
+        raise InputError(
+            f"{name} must be {least} to {most} here, not {value}", "number-out-of-range"
+        )

@@ -1,4 +1,4 @@
-"""How much each neighbour counts; `protocols.Vote` says what a vote is asked for."""
+"""How much each neighbour counts; `protocols.Vote` is the interface."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ SOFT = False
 
 
 def weights(scores: Floats, voting: Voting) -> Floats:
-    """Exact hits count alone; nothing else is nearer."""
+    """If there are exact hits, only they count."""
     distances = np.maximum(voting.metric.ITSELF - scores, 0)
     return exact_hits.first(scores, voting, 1 / np.maximum(distances, voting.exact_hit))
 
@@ -29,5 +29,5 @@ def attach(scores: KerasTensor, voting: Voting, given: Constants) -> KerasTensor
 
     ops, hit = keras.ops, float(given["exact_hit"])
     distances, hits, any_hit = exact_hits.attach(scores, voting, hit)
-    # One of the two is 0. Not a sum: those a quantiser takes for a backbone's, and rounds to bytes.
+    # One of the two is 0. Not an addition: a quantiser would mistake it for one of the backbone's.
     return ops.maximum(hits, (1.0 - any_hit) / ops.maximum(distances, hit))

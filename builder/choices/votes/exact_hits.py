@@ -1,4 +1,4 @@
-"""Neighbours that are the query itself: where there are any, the others do not count."""
+"""Exact hits, neighbours that are the query itself: if there are any, the others do not count."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pocketknn.builder.choices.protocols import KerasTensor, Voting
 
 
 def first(scores: Floats, voting: Voting, others: Floats) -> Floats:
-    """1 for each exact hit (q, k) and 0 beside it; `others` (q, k) where there is none."""
+    """1 for exact hits and 0 for the rest (q, k); `others` (q, k) for queries without a hit."""
     hits = voting.metric.ITSELF - scores <= voting.exact_hit
     return np.where(hits.any(axis=1, keepdims=True), hits, others)
 
@@ -17,7 +17,7 @@ def first(scores: Floats, voting: Voting, others: Floats) -> Floats:
 def attach(
     scores: KerasTensor, voting: Voting, exact_hit: float
 ) -> tuple[KerasTensor, KerasTensor, KerasTensor]:
-    """Distances (batch, k), which are exact hits (batch, k), and whether any is (batch, 1)."""
+    """Distances (batch, k), masks of exact hits (batch, k), and whether there is any (batch, 1)."""
     import keras
 
     ops = keras.ops

@@ -13,13 +13,13 @@ SOFT = True
 
 
 def weights(scores: Floats, voting: Voting) -> Floats:
-    """Exact hits count alone. Relative to the nearest, whose weight is 1: nothing overflows."""
+    """If there are exact hits, only they count. The nearest has weight 1, to prevent overflow."""
     nearer = scores - scores.max(axis=1, keepdims=True)
     return exact_hits.first(scores, voting, np.exp(nearer * sharpness(voting.temperature)))
 
 
 def sharpness(temperature: float) -> float:
-    """One over the temperature, as the graphs hold it: a float32."""
+    """One over the temperature, rounded to float32 as in the graph."""
     return float(np.float32(1 / temperature))
 
 
@@ -37,6 +37,6 @@ def attach(scores: KerasTensor, voting: Voting, given: Constants) -> KerasTensor
 
     ops = keras.ops
     _, hits, any_hit = exact_hits.attach(scores, voting, float(given["exact_hit"]))
-    # The first is the nearest. The product of differences keeps their digits, however sharp.
+    # The first is the nearest. Subtracting before scaling keeps precision at any sharpness.
     shares = ops.exp((scores - scores[:, :1]) * float(given["sharpness"]))
     return ops.maximum(hits, (1.0 - any_hit) * shares)

@@ -21,4 +21,4 @@ def constants(voting: Voting) -> Constants:
 
 
 def attach(scores: KerasTensor, voting: Voting, given: Constants) -> None:
-    """Nothing: a mean does."""
+    """Nothing: a plain mean."""

@@ -1,4 +1,4 @@
-"""A Ray cluster to work on: found, started and left, with one line where it cannot be had."""
+"""Connect to a Ray cluster, or start one; failures are one-line errors."""
 
 from __future__ import annotations
 
@@ -18,46 +18,48 @@ from pocketknn.builder.errors import InputError, first_line
 
 _CLIENT = "ray://"
 _SECONDS = 5.0  # for a cluster to take a connection
-_STORE = 1 << 28  # bytes of shared memory for pictures' names and embeddings on their way
-# What decides the bits of an embedding, or whether a picture can be decoded at all.
+_STORE = 1 << 28  # bytes of shared memory for names and embeddings in transit
+# Packages that affect the bits of an embedding, or whether a picture can be decoded.
 _PACKAGES = ("pocketknn", "ai-edge-litert", "numpy", "pillow", "pillow-heif")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Cluster:
-    """Which Ray cluster to embed on.
+    """The Ray cluster to embed on.
 
     Attributes:
         address: `auto` for the one that this machine belongs to, `ray://HOST:PORT` or `HOST:PORT`;
-            None for the one that the variable RAY_ADDRESS names, or else one that is started here,
-            on all cores, for as long as it is used.
+            None for the one in the environment variable RAY_ADDRESS, or else a temporary one on all
+            cores of this machine.
 
     Raises:
-        InputError: Ray is not installed, or the address is none.
+        InputError: Ray is not installed, or the address is invalid.
     """
 
     address: str | None = None
 
     def __post_init__(self) -> None:
         if not all(find_spec(name) for name in ("ray", "pandas", "fsspec")):
-            raise InputError("--engine ray needs Ray: pip install 'pocketknn[ray]'")
+            raise InputError(
+                "--engine ray needs Ray: pip install 'pocketknn[ray]'", "ray-not-installed"
+            )
         if self.address is not None and self.address != "auto":
             _host_and_port(self.address)
 
     @property
     def name(self) -> str | None:
-        """The address; None for a cluster that is started here."""
+        """The address; None for a temporary cluster on this machine."""
         return self.address or os.environ.get("RAY_ADDRESS") or None
 
 
 @contextmanager
 def connected(cluster: Cluster) -> Iterator[bool]:
-    """A connection to a cluster, for the time of the block; one that is there already is used.
+    """A connection to a cluster for the duration of the block; an existing one is reused.
 
-    Gives whether it goes through the Ray Client, as which an address ray://… connects.
+    Yields whether it goes through the Ray Client, as for addresses ray://….
 
     Raises:
-        InputError: the cluster cannot be reached, is of another version or has no core.
+        InputError: the cluster cannot be reached, has another version, or has no core.
     """
     import ray
 
@@ -67,12 +69,12 @@ def connected(cluster: Cluster) -> Iterator[bool]:
         try:
             _connect(cluster.name)
         finally:
-            # Ray takes the signal to end, upon which this process is to clean up as before.
+            # Ray installs its own SIGTERM handler: restore ours, which cleans up.
             if threading.current_thread() is threading.main_thread():
                 signal.signal(signal.SIGTERM, ending)
     try:
         if ray.cluster_resources().get("CPU", 0) < 1:
-            raise InputError("the Ray cluster has no core to embed on")
+            raise InputError("the Ray cluster has no core to embed on", "cluster-without-cores")
         yield ray.util.client.ray.is_connected()
     finally:
         if ours:
@@ -80,7 +82,7 @@ def connected(cluster: Cluster) -> Iterator[bool]:
 
 
 def versions() -> dict[str, str]:
-    """The versions of what embeds, here."""
+    """The versions of the relevant packages on this machine."""
     found = {}
     for name in _PACKAGES:
         try:
@@ -105,21 +107,23 @@ def _connect(address: str | None) -> None:
             )
             return
         if address != "auto":
-            # Ray itself would wait for a minute, and end the process.
+            # Otherwise Ray would wait for a minute, then end the process.
             socket.create_connection(_host_and_port(address), _SECONDS).close()
         ray.init(address, **quiet)
     except (OSError, ValueError, RuntimeError, SystemExit) as error:
         ray.shutdown()
         where = "be started" if address is None else f"be reached at {address}"
-        # Ray ends the process where a cluster that it has found does not answer.
+        # Ray raises SystemExit if a cluster does not answer.
         why = "it does not answer" if isinstance(error, SystemExit) else first_line(error)
-        raise InputError(f"no Ray cluster can {where}: {why}") from error
+        raise InputError(f"no Ray cluster can {where}: {why}", "cluster-unreachable") from error
 
 
 def _host_and_port(address: str) -> tuple[str, int]:
     host, _, port = address.removeprefix(_CLIENT).rpartition(":")
     if not host or not port.isdecimal() or "/" in host:
         raise InputError(
-            f"{address!r} is no address of a Ray cluster; give auto, ray://HOST:10001 or HOST:6379"
+            f"{address!r} is not the address of a Ray cluster; give auto, ray://HOST:10001 or"
+            " HOST:6379",
+            "bad-cluster-address",
         )
     return host, int(port)

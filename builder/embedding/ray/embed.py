@@ -1,9 +1,9 @@
-"""Pictures become embeddings on all nodes of a Ray cluster, shard by shard.
+"""Embed pictures on all nodes of a Ray cluster, shard by shard.
 
-Each shard is one task of Ray Data's: it reads its pictures where it runs, embeds them as the local
-engine does, and sends back its Parquet file. A task whose worker dies is run again, and what it had
-done is lost with it, so that no picture is lost or there twice. Shards arrive in their order, a few
-at a time; those that are whole are kept, which is what an interrupted run goes on from.
+Each shard is one Ray Data task: it reads its pictures where it runs, embeds them as the local
+engine does, and returns a Parquet file. If a worker dies, its task is run again from the start, so
+that no picture is lost or duplicated. Shards arrive in order, a few at a time; complete ones are
+cached, so that an interrupted run can resume.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from .shards import Shard
 if TYPE_CHECKING:
     import ray
 
-_RETRIES = 5  # of a task whose worker died: a node may go at any time, but not each time
+_RETRIES = 5  # of a task after its worker died
 
 Row = dict[str, Any]
 
@@ -47,41 +47,41 @@ def embed(
     progress: Callable[[int], None] = lambda done: None,
     note: Callable[[str], None] = lambda line: None,
 ) -> Embedded:
-    """Read pictures and run the backbone on a Ray cluster, to the very result of the local `embed`.
+    """Read pictures and run the backbone on a Ray cluster, with the same result as local `embed`.
 
     Args:
-        photos: what `find` found, in a folder that all nodes see or at an address.
-        backbone: gives embeddings (batch, d). It travels to the nodes, which need no weights.
+        photos: from `find`, in a folder that all nodes can read or at an address.
+        backbone: gives embeddings (batch, d). It is sent to the nodes, which need no weights.
         crop: `center`, `stretch` or `fit`.
-        cluster: which one.
-        strict: refuse the first picture that cannot be read, instead of skipping it.
-        cache: keeps the shards; those that are there are not embedded again. None keeps none.
+        cluster: the cluster.
+        strict: raise for the first unreadable picture, instead of skipping it.
+        cache: stores the shards; existing ones are not embedded again. None for no cache.
         progress: called with the number of pictures done since the last call.
-        note: takes lines for people.
+        note: called with messages for the user.
 
     Raises:
-        InputError: as `embed`; the cluster cannot be had, one of its nodes cannot embed, or the
+        InputError: as `embed`; the cluster is unavailable, one of its nodes cannot embed, or the
             backbone is run by Keras.
     """
     if backbone.engine.name == "keras":
         raise InputError(
-            f"{backbone.name} is run by Keras, which does not travel to a cluster; leave out"
-            " --engine ray"
+            f"{backbone.name} is run by Keras, which a cluster cannot run; omit --engine ray",
+            "keras-on-cluster",
         )
     look = Look(backbone.engine, backbone.size, crop)
     place = cache.drawer("shards") if cache else None
 
     def attempts(wanted: Sequence[Photo]) -> Generator[Outcome, None, None]:
         cuts = shards.cut(wanted, backbone, crop)
-        kept = {one.name for one in cuts if place and (place / one.name).is_file()}
-        if kept:
-            note(f"{len(kept)} of {len(cuts)} shards were embedded by an earlier run")
-        missing = [one for one in cuts if one.name not in kept]
+        cached = {one.name for one in cuts if place and (place / one.name).is_file()}
+        if cached:
+            note(f"{len(cached)} of {len(cuts)} shards were embedded by an earlier run")
+        missing = [one for one in cuts if one.name not in cached]
         with closing(_embedded(missing, look, backbone.dim, cluster)) as fresh:
             for shard in cuts:
-                if place and shard.name in kept:
+                if place and shard.name in cached:
                     found = shards.load(place / shard.name, shard.photos)
-                    if found is None:  # it is one of hundreds, and needs no cluster
+                    if found is None:  # one shard needs no cluster
                         note(f"the shard {shard.name} was damaged and is embedded here")
                         found = _outcomes(shard.photos, look)
                         if not any(isinstance(one, UnreadError) for one in found):
@@ -95,22 +95,24 @@ def embed(
                     elif place:
                         _keep(place / shard.name, content, note)
                 if found is None:
-                    raise InputError(f"the shard {shard.name} came damaged from {node}; try again")
+                    raise InputError(
+                        f"the shard {shard.name} from {node} is damaged; try again", "damaged-shard"
+                    )
                 yield from found
 
     return collect(photos, backbone, crop, attempts, strict=strict, progress=progress)
 
 
 def _keep(path: Path, content: bytes, note: Callable[[str], None]) -> None:
-    """Write a shard; where it cannot be written, the run is not worse for it."""
+    """Cache a shard; if that fails, the run goes on."""
     try:
         write(path, content)
     except OSError as error:
-        note(f"the shards in {path.parent} cannot be kept: {error.strerror}")
+        note(f"the shards in {path.parent} cannot be cached: {error.strerror}")
 
 
 class _Job(NamedTuple):
-    """What every task needs, which is sent to each node once."""
+    """The data common to all tasks, sent to each node once."""
 
     look: Look
     dim: int
@@ -120,38 +122,39 @@ class _Job(NamedTuple):
 def _embedded(
     wanted: Sequence[Shard], look: Look, dim: int, cluster: Cluster
 ) -> Generator[tuple[bytes, str], None, None]:
-    """The files of some shards, in their order, and the nodes that they come from."""
+    """The files of some shards, in order, and the nodes that they come from."""
     if not wanted:
         return
     import ray
 
     rows = [{"photos": pickle.dumps(shard.photos)} for shard in wanted]
     with connected(cluster) as by_client:
-        job = [ray.put(_Job(look, dim, versions()))]  # in a list, or Ray would fetch it in between
+        job = [ray.put(_Job(look, dim, versions()))]  # in a list, so that Ray does not resolve it
         try:
             for row in _from_actor(rows, job) if by_client else _stream(rows, job):
                 if row["fault"]:
-                    raise InputError(row["fault"])
+                    raise InputError(row["fault"], "node-cannot-embed")
                 yield row["content"], row["node"]
         except (ray.exceptions.RayError, RuntimeError) as error:
             raise InputError(
-                f"the Ray cluster gave up: {_cause(error)}; the same command goes on from there"
+                f"the Ray cluster failed: {_cause(error)}; run the same command again to resume",
+                "cluster-failed",
             ) from error
 
 
 def _stream(rows: Sequence[Row], job: list[ray.ObjectRef[_Job]]) -> Iterator[Row]:
-    """Ray Data's way from the pictures of shards to their files."""
+    """Embed shards with Ray Data: from their pictures to their files."""
     import ray.data
 
     context = ray.data.DataContext.get_current().copy()
     context.enable_progress_bars = False
     context.print_on_execution_start = False
     context.execution_options.preserve_order = True
-    # A data set keeps the context that it was made in; the caller's own are left as they were.
+    # A data set keeps the context that it was made in; the caller's context is unchanged.
     with ray.data.DataContext.current(context), warnings.catch_warnings(action="ignore"):
         given = ray.data.from_items(list(rows), override_num_blocks=len(rows))
-        # Without a limit, a task whose worker dies is run again for ever; to name one is deprecated
-        # from 2.60 on, and nothing has come in its place.
+        # Without a limit, a task whose worker dies is retried for ever; setting one is deprecated
+        # since 2.60, without a replacement.
         files = given.map(_file_of, fn_kwargs={"job": job}, num_cpus=1, max_retries=_RETRIES)
     log = logging.getLogger("ray.data")
     level = log.level
@@ -163,7 +166,7 @@ def _stream(rows: Sequence[Row], job: list[ray.ObjectRef[_Job]]) -> Iterator[Row
 
 
 def _from_actor(rows: Sequence[Row], job: list[ray.ObjectRef[_Job]]) -> Iterator[Row]:
-    """The same within the cluster, row by row: Ray Data does not run through the Ray Client."""
+    """The same from an actor in the cluster, as Ray Data does not work through the Ray Client."""
     import ray
 
     actor = ray.remote(num_cpus=0)(_Stream).remote(rows, job)
@@ -191,19 +194,19 @@ def _file_of(row: Row, job: list[ray.ObjectRef[_Job]]) -> Row:
     others = [name for name, theirs in versions().items() if theirs != wanted[name]]
     if others:
         theirs, ours = versions()[others[0]], wanted[others[0]]
-        fault = f"the node {node} has {others[0]} {theirs}, not {ours} as here; install the same"
+        fault = f"the node {node} has {others[0]} {theirs}, but this machine {ours}; install {ours}"
     else:
         try:
             photos = pickle.loads(row["photos"])
             content = shards.encode(photos, _outcomes(photos, look), dim)
-        except Exception as error:  # Ray Data would wrap it in two of its own
+        except Exception as error:  # Ray Data would wrap it twice
             fault = f"the node {node} cannot embed: {type(error).__name__}: {first_line(error)}"
     return {"content": content, "node": node, "fault": fault}
 
 
 @lru_cache(maxsize=1)
 def _fetched(job: ray.ObjectRef[_Job]) -> _Job:
-    """The job; a worker fetches it, and opens the network, once for all of its tasks."""
+    """The job; a worker fetches it and opens the network once for all its tasks."""
     import ray
 
     found: _Job = ray.get(job)
@@ -211,17 +214,17 @@ def _fetched(job: ray.ObjectRef[_Job]) -> _Job:
 
 
 def _outcomes(photos: Sequence[Photo], look: Look) -> list[Outcome]:
-    """What becomes of a shard's pictures where this runs."""
-    return [one for few in chunks(photos) for one in attempt(few, look)]
+    """Embed a shard's pictures on this machine."""
+    return [one for chunk in chunks(photos) for one in attempt(chunk, look)]
 
 
 def _read_here(
     photos: Sequence[Photo], found: Sequence[Outcome], look: Look, node: str
 ) -> list[Outcome]:
-    """Try once more where this command runs: a picture is gone only if it is gone here too.
+    """Retry unreadable pictures on this machine: they are missing only if missing here too.
 
     Raises:
-        InputError: the node could read none of the pictures, and here they can be read.
+        InputError: the node could read none of the pictures, but this machine can.
     """
     again = [
         attempt([photo], look)[0] if isinstance(one, UnreadError) else one
@@ -231,15 +234,17 @@ def _read_here(
         for photo, before, now in zip(photos, found, again, strict=True):
             if not isinstance(now, UnreadError):
                 raise InputError(
-                    f"the node {node} cannot read {photo.name}, which can be read here ({before});"
-                    " give a folder that all nodes see, or an address such as s3://bucket/photos"
+                    f"the node {node} cannot read {photo.name}, but this machine can ({before});"
+                    " give a folder that all nodes can read, or an address such as"
+                    " s3://bucket/photos",
+                    "node-cannot-read",
                 )
     return again
 
 
 def _cause(error: BaseException) -> str:
-    """What is at the bottom of an error of Ray's, in one line."""
-    # Ray Data raises some from an exception of its own that says nothing.
+    """The root cause of a Ray error, in one line."""
+    # Ray Data wraps some errors in an uninformative exception.
     while error.__cause__ is not None and str(error.__cause__):
         error = error.__cause__
     return first_line(getattr(error, "cause", None) or error)

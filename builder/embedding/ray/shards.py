@@ -1,8 +1,8 @@
-"""Embeddings as Parquet shards: what became of some pictures, whole or not at all.
+"""Parquet shards: the embeddings of a batch of pictures, complete or not at all.
 
-A shard is named by all that decides what is in it, so that one that is there need not be made
-again, and one of a picture that has changed is never mistaken for it. Its columns are path, sha256,
-embedding (of what was embedded) and reason (of what was not).
+The name of a shard is a hash of everything that determines its content, so that an existing shard
+can be reused, and never for a picture that has changed. Its columns are path, sha256, embedding (if
+it was embedded) and reason (if it was not).
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from .connection import versions
 if TYPE_CHECKING:
     import pyarrow as pa
 
-TOGETHER = 128  # pictures of a shard: a second or less of work for a core, 650 kB of embeddings
+TOGETHER = 128  # pictures per shard: at most a second of work for a core, 650 kB of embeddings
 _SCHEMA = 1
 _IN_MEMORY = "memory://"
 _CHECK = b"pocketknn.crc32"
@@ -39,17 +39,17 @@ _CHECK = b"pocketknn.crc32"
 
 @dataclass(frozen=True, kw_only=True)
 class Shard:
-    """Some pictures, and the name of the file that holds what becomes of them."""
+    """Some pictures, and the name of the file with their embeddings."""
 
     name: str
     photos: tuple[Photo, ...]
 
 
 def cut(photos: Sequence[Photo], backbone: Backbone, crop: str) -> list[Shard]:
-    """The shards of some pictures, in their order.
+    """Split pictures into shards, in order.
 
     Raises:
-        InputError: a picture lies where no other process sees it.
+        InputError: a picture is where no other process can read it.
     """
     made_by = [_SCHEMA, backbone.identity(), backbone.engine.name, crop, DECODING, versions()]
     shards = []
@@ -65,7 +65,7 @@ def encode(photos: Sequence[Photo], outcomes: Sequence[Outcome], dim: int) -> by
 
     Args:
         photos: the pictures.
-        outcomes: what became of each.
+        outcomes: the outcome for each.
         dim: values of an embedding.
     """
     import pyarrow as pa
@@ -89,7 +89,7 @@ def encode(photos: Sequence[Photo], outcomes: Sequence[Outcome], dim: int) -> by
 
 
 def decode(content: bytes, photos: Sequence[Photo]) -> list[Outcome] | None:
-    """What became of each picture; None where the file is damaged, or of other pictures."""
+    """The outcome for each picture; None if the file is damaged, or of other pictures."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -108,7 +108,7 @@ def decode(content: bytes, photos: Sequence[Photo]) -> list[Outcome] | None:
 
 
 def load(path: Path, photos: Sequence[Photo]) -> list[Outcome] | None:
-    """What an earlier run kept of the pictures; None where it kept nothing, or that is damaged."""
+    """The outcomes from a cached shard; None if it is missing or damaged."""
     try:
         mark_used(path)
         return decode(path.read_bytes(), photos)
@@ -117,26 +117,28 @@ def load(path: Path, photos: Sequence[Photo]) -> list[Outcome] | None:
 
 
 def _columns(table: pa.Table) -> tuple[list[list[Any]], NDArray[np.float32]]:
-    """Path, sha256, reason and unread; and the embeddings (n, d), NaN where there is none."""
+    """Path, sha256, reason and unread; and the embeddings (n, d), NaN if missing."""
     vectors = table["embedding"].combine_chunks().values
     rows = np.asarray(vectors, np.float32).reshape(len(table), -1)
     return [table[name].to_pylist() for name in ("path", "sha256", "reason", "unread")], rows
 
 
 def _checksum(texts: list[list[Any]], rows: NDArray[np.float32]) -> int:
-    """Of what was read: Parquet's own checksums leave out what they do not call a data page."""
+    """Checksum of all columns: Parquet's own cover only data pages."""
     return zlib.crc32(rows.tobytes(), zlib.crc32(json.dumps(texts).encode()))
 
 
 def _stamp(photo: Photo) -> str:
     if isinstance(photo.content, RemoteFile) and photo.content.address.startswith(_IN_MEMORY):
         raise InputError(
-            f"{photo.name} lies in the memory of this process, which a cluster cannot read; use the"
-            " local engine"
+            f"{photo.name} is in the memory of this process, which a cluster cannot read; use the"
+            " local engine",
+            "unreachable-for-cluster",
         )
     if not isinstance(photo.content, LocalFile | RemoteFile):
         raise InputError(
-            f"{photo.name} lies in an archive, which a cluster cannot read from; unpack it into a"
-            " folder, or leave out --engine ray"
+            f"{photo.name} is in an archive, which a cluster cannot read; unpack it into a folder,"
+            " or omit --engine ray",
+            "unreachable-for-cluster",
         )
     return photo.content.stamp()

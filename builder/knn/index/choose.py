@@ -1,4 +1,4 @@
-"""Which index the references get: made, measured on the references themselves, and chosen."""
+"""Choose an index: build candidates, measure them on the references, take the fastest."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from .recall import LeftOut
 if TYPE_CHECKING:
     from pocketknn.builder.knn.metric_space import Space
 
-_SMALL = 8 << 20  # bytes that are read in a fraction of any backbone's time
+_SMALL = 8 << 20  # bytes; reading them takes a fraction of any backbone's time
 
 
 def index(spec: Spec, space: Space, k: int) -> Index | None:
-    """The index that a spec asks for; None for one dense layer of float32.
+    """The index for a spec; None for one dense layer of float32.
 
     Args:
         spec: with `search`, `references_precision`, `recall`, `candidates` and `probes`.
@@ -40,14 +40,14 @@ def index(spec: Spec, space: Space, k: int) -> Index | None:
 
 
 def index_again(spec: Spec, space: Space, k: int, width: int, cells: int) -> Index | None:
-    """The index of an earlier build over the same references, which is not measured again.
+    """Rebuild the index of an earlier build over the same references, without measuring it.
 
     Args:
-        spec: with all numbers that were found.
+        spec: with every number resolved.
         space: the references.
         k: how many neighbours are wanted.
-        width: of the scan.
-        cells: how many there are; 0 without.
+        width: components of the scan.
+        cells: number of cells; 0 for none.
     """
     making, search = _maker(spec, space, k), SEARCHES[spec.search]
     if not search.SCANS:
@@ -73,7 +73,7 @@ def _maker(spec: Spec, space: Space, k: int) -> Maker:
 
 
 def _fastest(making: Maker) -> Index | None:
-    """What is fastest and finds enough; None where that is one dense layer."""
+    """The fastest index with enough recall; None if that is one dense layer."""
     plain = exact.plain(making)
     options = [plain]
     if making.n * making.width * plain.table.itemsize > _SMALL:
@@ -84,7 +84,7 @@ def _fastest(making: Maker) -> Index | None:
                 if made := search.make(making):
                     options.append(_measured(making, made))
             except InputError:
-                continue  # it does not find enough
+                continue  # recall too low
     best = min(options, key=lambda one: cost(one, making.n, making.width))
     if best is not plain:
         return best
@@ -92,10 +92,10 @@ def _fastest(making: Maker) -> Index | None:
 
 
 def _measured(making: Maker, one: Index) -> Index:
-    """The same with its recall, and more candidates and probes where it finds too few.
+    """The index with its recall, and with more candidates and probes if that was too low.
 
     Raises:
-        InputError: with all of them it is still below the limit.
+        InputError: even with all of them the recall is below the limit.
     """
     if (queries := making.left_out) is None:
         return one
@@ -105,28 +105,29 @@ def _measured(making: Maker, one: Index) -> Index:
     if recall < limit:
         raise InputError(
             f"{one.precision} references and the search {one.search} find {recall:.2%} of the"
-            f" exact neighbours, and a recall of {limit:.2%} is wanted; {_ways(making, one)}"
+            f" exact neighbours, but {limit:.2%} is required; {_remedies(making, one)}",
+            "recall-too-low",
         )
     return replace(one, recall=recall, queries=len(queries.own))
 
 
 def _more(making: Maker, one: Index) -> Index | None:
-    """The same with half as many candidates and probes again; None where it has all."""
+    """The index with 1.5 times the candidates and probes; None if it has all."""
     if not SEARCHES[one.search].SCANS:
         return None
     candidates, probes = one.candidates, one.probes
     if one.cells is not None and making.probes is None:
         probes = min(probes * 3 // 2 + 1, len(one.cells.codes))
     if making.candidates is None:
-        there = making.n if one.cells is None else int(one.cell_sizes[:probes].sum())
-        candidates = max(candidates, min(candidates * 3 // 2 + 1, there, MOST))
+        scanned = making.n if one.cells is None else int(one.cell_sizes[:probes].sum())
+        candidates = max(candidates, min(candidates * 3 // 2 + 1, scanned, MOST))
     if (candidates, probes) == (one.candidates, one.probes):
         return None
     return replace(one, candidates=candidates, probes=probes)
 
 
-def _ways(making: Maker, one: Index) -> str:
-    """What to do where an index finds too few, in words."""
+def _remedies(making: Maker, one: Index) -> str:
+    """What to do about a recall that is too low."""
     ways = ["take a lower --recall"]
     if making.candidates is not None:
         ways.append("more --candidates")

@@ -1,4 +1,4 @@
-"""The parts of an index over some references, made when they are first wanted."""
+"""The parts of an index over some references, computed on first use."""
 
 from __future__ import annotations
 
@@ -21,58 +21,58 @@ if TYPE_CHECKING:
     from .recall import LeftOut
 
 
-RECALL = 0.99  # what a search must find, where nobody says more or less
+RECALL = 0.99  # minimum recall by default
 _WIDTHS = (64, 128, 256)  # components that a scan may compare
-_LOST = 0.001  # of the neighbours: what a scan may lose even where bytes have lost too many
-_LEARNED = 20_000  # references that principal components are taken from
+_LOST = 0.001  # share of the neighbours that a scan may lose even if int8 has already lost too many
+_LEARNED = 20_000  # references used to find principal components
 
 
 class _Spread(NamedTuple):
-    """The mean, the least and the largest value of each column (r,)."""
+    """The mean, minimum and maximum of each column (r,)."""
 
     mean: Floats
-    least: Floats
+    smallest: Floats
     largest: Floats
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Maker(Making):
-    """The same, with what it is all found from.
+    """A `Making` that computes its parts from the references.
 
     Attributes:
         space: the references, under an angular metric.
-        recall: what must be found of the exact neighbours; None where nobody says.
-        seed: of what is drawn.
-        draw: what indexes are measured by; None where there is one reference only.
+        recall: required share of the exact neighbours; None for the default.
+        seed: random seed.
+        draw: draws the queries that indexes are measured with; gives None for a single reference.
     """
 
     space: Space
     recall: float | None
     seed: int
     draw: Callable[[], LeftOut | None]
-    ranked: dict[int, Ints] = field(default_factory=dict)  # by a scan's width: what `places` found
+    ranked: dict[int, Ints] = field(default_factory=dict)  # result of `places` by width of the scan
 
     @property
     def limit(self) -> float:
-        """The recall below which nothing is built; 0 where numbers that decide it are given."""
+        """The minimum recall of a build; 0 if the user set candidates or probes but no recall."""
         given = self.candidates is not None or self.probes is not None
         return 0.0 if given and self.recall is None else self.aim
 
     @property
     def aim(self) -> float:
-        """The recall that numbers which are not given are chosen for."""
+        """The target recall for choosing candidates and probes."""
         return RECALL if self.recall is None else float(self.recall)
 
     @cached_property
     def spread(self) -> _Spread:
-        """Where the values of each column of the unit vectors lie."""
+        """The range of each column of the unit vectors."""
         total = np.zeros(self.width)
-        least, largest = np.full_like(total, np.inf), np.full_like(total, -np.inf)
+        smallest, largest = np.full_like(total, np.inf), np.full_like(total, -np.inf)
         for _, rows in self.space.unit_blocks():
             total += rows.sum(axis=0)
-            least = np.minimum(least, rows.min(axis=0))
+            smallest = np.minimum(smallest, rows.min(axis=0))
             largest = np.maximum(largest, rows.max(axis=0))
-        return _Spread(total / self.n, least, largest)
+        return _Spread(total / self.n, smallest, largest)
 
     @cached_property
     def stored(self) -> Index:
@@ -83,7 +83,7 @@ class Maker(Making):
         table: NDArray[Any] = np.empty(shape, np.float16)
         if precision == "int8":
             table = np.empty(shape, np.int8)
-            codes = Codes(table, *scale(self.spread.least, self.spread.largest))
+            codes = Codes(table, *scale(self.spread.smallest, self.spread.largest))
         made = Index(precision=precision, table=table, codes=codes)
         error = 0.0
         for block, rows in self.space.unit_blocks():
@@ -94,12 +94,12 @@ class Maker(Making):
 
     @cached_property
     def left_out(self) -> LeftOut | None:
-        """What indexes are measured by; None where there is one reference only."""
+        """The queries that indexes are measured with; None for a single reference."""
         return self.draw()
 
     @cached_property
     def components(self) -> Floats:
-        """Principal components of the unit vectors, the largest first: (r, …)."""
+        """Principal components of the unit vectors as columns, the largest first: (r, …)."""
         draw = np.random.default_rng(self.seed)
         some = np.sort(draw.choice(self.n, min(self.n, _LEARNED), replace=False))
         rows = self.space.units_of(some) - self.spread.mean
@@ -107,14 +107,14 @@ class Maker(Making):
             vectors = np.linalg.svd(rows, full_matrices=False)[2][::-1].T
         else:  # the covariance is cheaper
             vectors = np.linalg.eigh(rows.T @ rows)[1]
-        # The sign of a component means nothing; a rule for it makes builds the same everywhere.
+        # The sign of a component is arbitrary: fix it, so that builds are reproducible.
         vectors *= np.sign(vectors[np.abs(vectors).argmax(axis=0), np.arange(vectors.shape[1])])
         found: Floats = vectors[:, ::-1]
         return found
 
     @cached_property
     def projected(self) -> NDArray[np.float32]:
-        """All references by the most components that a scan may compare, their mean at zero."""
+        """All references, centred, projected to the most components that a scan may compare."""
         kernel = self.components[:, : self.widths()[-1]]
         found = np.empty((self.n, kernel.shape[1]), np.float32)
         for block, rows in self.space.unit_blocks():
@@ -123,7 +123,7 @@ class Maker(Making):
 
     def scanned(self, width: int) -> Index:
         rows = self.projected[:, :width]
-        # One step for all components: a query multiplies what little there is in the last ones.
+        # One step for all components, so that products stay proportional to the true ones.
         step = float(np.abs(rows).max(initial=0)) / LARGEST or 1.0
         rotation = (self.components[:, :width] / step).astype(np.float32)
         scan = np.rint(rows / np.float32(step)).astype(np.int8)
@@ -131,7 +131,7 @@ class Maker(Making):
 
     @cached_property
     def kept(self) -> NDArray[np.bool_]:
-        """Which of the sought neighbours the stored precision does not lose: (q, k)."""
+        """Which exact neighbours survive the rounding to the stored precision: (q, k)."""
         if self.left_out is None or self.precision == "float32":
             return np.ones((1, 1), np.bool_)
         return self.left_out.kept(self.stored)
@@ -142,13 +142,13 @@ class Maker(Making):
 
     @property
     def share(self) -> float:
-        # Those who are asked now are not those who will be asked.
+        # A margin above the target, as future queries are not these.
         return min(1 - (1 - self.aim) * 2 / 3, self.most_kept - _LOST)
 
     def places(self, one: Index) -> Ints:
         if self.left_out is None:
             return np.zeros((1, 1), np.int64)
-        if one.width not in self.ranked:  # cells ask again for the scan that they hold
+        if one.width not in self.ranked:  # cells reuse the ranking of the scan that they hold
             self.ranked[one.width] = np.where(self.kept, self.left_out.places(one), self.n)
         return self.ranked[one.width]
 

@@ -1,4 +1,4 @@
-"""References as queries: what an index finds of the exact nearest others of each."""
+"""The recall of an index, measured with held-out references as queries."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from pocketknn.builder.choices.searches.ivf import nearest_cells
 if TYPE_CHECKING:
     from pocketknn.builder.knn.metric_space import Space
 
-_MOST = 1000  # references that an index is measured on
+_MOST = 1000  # queries
 _ROUNDING = 1e-9  # of scores in float64
-_AT_ONCE = 1 << 14  # references that all queries are held against at once
+_AT_ONCE = 1 << 14  # references scored at once
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -27,30 +27,30 @@ class LeftOut:
 
     Attributes:
         space: all references.
-        units: (q, r) those that are asked for, of length 1.
+        units: (q, r) the queries, of length 1.
         own: (q,) their rows.
         nearest: (q, k) the rows of their exact nearest others.
-        least: (q,) the score of the last of these.
+        lowest: (q,) the score of the last of these.
     """
 
     space: Space
     units: Floats
     own: Ints
     nearest: Ints
-    least: Floats
+    lowest: Floats
 
     @classmethod
     def of(cls, space: Space, k: int, seed: int) -> LeftOut | None:
-        """A seeded draw of the references; None where there is one only.
+        """A seeded draw of the references; None if there is only one.
 
         Args:
-            space: at least two references, for there to be another.
-            k: how many neighbours are wanted; at most as many as are known of each reference.
+            space: the references.
+            k: how many neighbours are wanted; capped at those known of each reference.
             seed: of the draw.
         """
         if len(space.references) < 2:
             return None
-        # Nothing is judged: the file's search in the very space that it searches.
+        # No refit: this measures the file's search in its own space, not accuracy.
         queries, found = replace(space, refit=None).others
         some = np.sort(np.random.default_rng(seed).permutation(len(queries))[:_MOST])
         k = min(k, found.indices.shape[1])
@@ -59,16 +59,16 @@ class LeftOut:
             units=space.units_of(queries[some]),
             own=queries[some],
             nearest=found.indices[some, :k],
-            least=found.scores[some, k - 1],
+            lowest=found.scores[some, k - 1],
         )
 
     def recall(self, one: Index) -> float:
         """Share of the exact neighbours that an index finds."""
         found = find(one, self.units, self.nearest.shape[1], self.own).indices
-        # Copies of a reference are as near as it is: whichever is found is right.
+        # Compare scores, not rows: a copy of a neighbour is as good as the neighbour.
         right = [
-            (near >= 0) & (self.space.units_of(near) @ query >= least - _ROUNDING)
-            for near, query, least in zip(found, self.units, self.least, strict=True)
+            (near >= 0) & (self.space.units_of(near) @ query >= lowest - _ROUNDING)
+            for near, query, lowest in zip(found, self.units, self.lowest, strict=True)
         ]
         return float(np.mean(right))
 
@@ -80,7 +80,7 @@ class LeftOut:
         return scores >= last - _ROUNDING
 
     def places(self, one: Index) -> Ints:
-        """How many references the scan of an index ranks before each exact neighbour: (q, k)."""
+        """How many references an index's scan ranks before each exact neighbour: (q, k)."""
         assert one.scan is not None
         queries = quantised(one.turned(self.units)).astype(np.float32)
         limits = np.einsum("qkw,qw->qk", one.scan[self.nearest].astype(np.float32), queries)
@@ -94,11 +94,11 @@ class LeftOut:
         return places
 
     def cells(self, one: Index) -> Ints:
-        """How many cells of an index are nearer than the one of each exact neighbour: (q, k)."""
+        """How many cells are nearer than the cell of each exact neighbour: (q, k)."""
         assert one.cells is not None
         count, room = one.cells.members.shape
-        there = one.cells.members >= 0
+        used = one.cells.members >= 0
         cell = np.empty(len(self.space.references), np.int64)
-        cell[one.cells.members[there]] = np.repeat(np.arange(count), room).reshape(-1, room)[there]
+        cell[one.cells.members[used]] = np.repeat(np.arange(count), room).reshape(-1, room)[used]
         place = np.argsort(nearest_cells(one, one.turned(self.units)), axis=1)
         return np.take_along_axis(place, cell[self.nearest], axis=1)

@@ -1,1 +1,1 @@
-"""The dense layer before the references: what of an embedding is compared."""
+"""The dense layer before the references: projections of embeddings."""

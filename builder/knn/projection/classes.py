@@ -2,8 +2,8 @@
 
 Regularised linear discriminant analysis (Friedman, Regularized Discriminant Analysis, 1989) as a
 projection for k-NN, not as a classifier: directions in which photos of one class differ (light,
-background, pose) are shrunk, and what tells the classes apart is kept. It is one linear layer
-without a bias, so the length of an embedding makes no difference to cosine.
+background, pose) are shrunk, and those that separate classes are kept. It is one linear layer
+without a bias, so under cosine the length of an embedding does not matter.
 """
 
 from __future__ import annotations
@@ -22,22 +22,24 @@ from pocketknn.builder.errors import InputError
 
 from .pca import Projection
 
-# How much of the within-class covariance is replaced by its mean variance in all directions. 0.5
-# to 0.8 are equally accurate; less enlarges what half precision rounds in the backbone.
+# Shrinkage: how much of the within-class covariance is replaced by its mean variance in all
+# directions. 0.5 to 0.8 are equally accurate; less amplifies half-precision rounding errors of the
+# backbone.
 STRENGTH = 0.7
-# So many values a reference has at least: in fewer, photos that differ would look the same.
+# Minimum number of compared values: with fewer, different photos would look the same.
 LEAST_WIDTH = 32
-# The length of what all references share, beside what tells them apart. With some of it a query
-# that has little of the latter is near to no class, instead of being stretched to unit length.
+# Length of the mean direction that all references share, relative to the discriminant directions.
+# With it, a query with little in the latter is near no class, instead of being stretched to unit
+# length.
 _SHARED = 0.5
-_SHARED_CENTRED = 0.3  # where nothing was whitened: more of it lost accuracy
-# Where strangers are to be told apart: columns that sum up what the others leave out, and their
-# length beside the others. On caltech, flowers, pacs, pets and insects, 20 photos each, 28 to 83 %
-# of photos of the other sets were stopped at 5 % false rejections, and with it 46 to 94 %; accuracy
-# was the same. Of 43 and 80 classes 97 % were stopped anyway, and accuracy lost three points.
+_SHARED_CENTRED = 0.3  # without whitening: more of it lost accuracy
+# To detect strangers: the number of columns that sketch the directions the others leave out, and
+# their relative length. On caltech, flowers, pacs, pets and insects, 20 photos each, 28 to 83 % of
+# the photos of other sets were rejected at 5 % false rejections, and 46 to 94 % with the sketch, at
+# equal accuracy. With 43 and 80 classes 97 % were rejected without it, and it cost three points.
 _SKETCH, _OUTSIDE = 64, 0.5
 _NOTHING = 1e-10  # a share of the largest: smaller variances are rounding
-_BLOCK = 4096  # rows that are made float64 at once
+_BLOCK = 4096  # rows converted to float64 at once
 
 
 def discriminant(
@@ -48,30 +50,29 @@ def discriminant(
     most: int | None = None,
     strangers: bool = False,
 ) -> Projection:
-    """The directions in which classes differ, as far as photos of one class do not.
+    """The directions that separate classes relative to the spread within them.
 
-    Embeddings are taken at unit length, and the mean of the class means, h, is set apart. In the
-    other directions Sw is the mean of the covariances of the classes, which weigh the same, and
-    Sw' = (1 - a) Sw + a tr(Sw)/d I. The first columns K of the kernel have Kᵀ Sw' K = I and span
-    Sw'⁻¹ (class means): C - 1 of them, by how far they spread the means. Up to `LEAST_WIDTH` there
-    follow the directions in which photos of one class differ most after whitening. The last column
-    is h, so short that all references have about the same, small part of it.
+    Embeddings are scaled to unit length, and the mean of the class means, h, is treated separately.
+    In the other directions Sw is the unweighted mean of the class covariances, and
+    Sw' = (1 - a) Sw + a tr(Sw)/d I. The first columns K of the kernel satisfy Kᵀ Sw' K = I and span
+    Sw'⁻¹ (class means): C - 1 of them, sorted by how far they spread the means. If these are fewer
+    than `LEAST_WIDTH`, the directions in which photos of one class differ most after whitening
+    follow. The last column is h, scaled so that it is about the same small part of every reference.
 
-    A picture of something else differs from all references in directions in which these hardly
-    differ from each other, and which the kernel drops. `strangers` puts a sketch of them behind the
-    other columns: 64 random directions keep lengths and products, but for chance (Johnson and
-    Lindenstrauss, 1984). It is short, so that classes are told apart as before. More classes than
-    `LEAST_WIDTH` have directions enough of their own.
+    A stranger differs from all references in directions in which these hardly differ from each
+    other, and which the kernel drops. `strangers` appends a sketch of them: 64 random directions
+    approximately preserve lengths and products (Johnson and Lindenstrauss, 1984). It is short, so
+    that it hardly affects the classes. More classes than `LEAST_WIDTH` need no sketch.
 
-    Where no class has two different photos there is nothing to whiten by, and Sw' = I.
+    If no class has two different photos, there is nothing to whiten by, and Sw' = I.
 
     Args:
-        vectors: (n, d) embeddings as the backbone gave them.
+        vectors: (n, d) embeddings from the backbone.
         label_ids: (n,) class numbers.
         strength: a, above 0 and up to 1.
-        most: bounds the columns; None for n d / (n + d), with which kernel and references together
+        most: maximum columns; None for n d / (n + d), with which kernel and references together
             are no larger than the embeddings. The sketch is not counted.
-        strangers: whether scores tell pictures of no class too.
+        strangers: append the sketch, for rejection by score.
 
     Returns:
         A bias of zeros, and a kernel under which references have lengths of about 1.
@@ -87,8 +88,8 @@ def discriminant(
 
 
 def one_thread() -> AbstractContextManager[object]:
-    """One thread for linear algebra: with another number of them sums are rounded otherwise."""
-    import scipy.linalg  # noqa: F401  # it brings a BLAS of its own, which must be there to be bound
+    """Limit linear algebra to one thread, as the rounding of sums depends on their number."""
+    import scipy.linalg  # noqa: F401  # load its own BLAS first, so that the limit applies to it
     from threadpoolctl import threadpool_limits
 
     found: AbstractContextManager[object] = threadpool_limits(1, "blas")
@@ -96,12 +97,12 @@ def one_thread() -> AbstractContextManager[object]:
 
 
 class _Photos(NamedTuple):
-    """What is known of the embeddings at unit length, each class with the same weight.
+    """Statistics of the embeddings at unit length, with equal weight for each class.
 
     Attributes:
         means: (C, d) of the classes.
-        root: (m, d), m at most n and d, with rootᵀ root = Sw, their covariance within classes.
-        length: root mean square length of the embeddings before.
+        root: (m, d), m at most n and d, with rootᵀ root = Sw, the covariance within classes.
+        length: root mean square length of the original embeddings.
     """
 
     means: Floats
@@ -115,7 +116,10 @@ def _photos(vectors: NDArray[np.floating], label_ids: Ints) -> _Photos:
     n, d = vectors.shape
     classes, ids = np.unique(label_ids, return_inverse=True)
     if len(classes) < 2:
-        raise InputError(f"the projection classes needs at least two classes, not {len(classes)}")
+        raise InputError(
+            f"the projection classes needs at least two classes, not {len(classes)}",
+            "too-few-classes",
+        )
     counts = np.bincount(ids)
     sums, squares = np.zeros((len(classes), d)), 0.0
     for block in _blocks(n):
@@ -136,7 +140,7 @@ def _photos(vectors: NDArray[np.floating], label_ids: Ints) -> _Photos:
 
 
 def _root(covariance: Floats) -> Floats:
-    """A triangular matrix whose product with itself is the covariance, but for rounding."""
+    """A triangular matrix R with RᵀR = covariance, up to rounding."""
     mean = float(np.trace(covariance)) / len(covariance)
     raised = covariance + np.eye(len(covariance)) * max(_NOTHING * mean, 1e-300)
     found: Floats = np.asarray(np.linalg.cholesky(raised).T, np.float64)
@@ -159,7 +163,9 @@ def _discriminant(photos: _Photos, strength: float, most: int, strangers: bool) 
     root = photos.root - np.outer(photos.root @ common, common)
     within, between = float((root * root).sum()), float((means * means).sum())
     if within + between <= _NOTHING:
-        raise InputError("all embeddings are equal, so no direction tells the classes apart")
+        raise InputError(
+            "all embeddings are equal, so no direction tells the classes apart", "equal-embeddings"
+        )
     whitens = within > _NOTHING * between
     ridge = strength * within / d if whitens else 1.0
     inverse = _Inverse.of(root * np.sqrt(1 - strength) if whitens else root[:0], ridge)
@@ -173,18 +179,18 @@ def _discriminant(photos: _Photos, strength: float, most: int, strangers: bool) 
     length = float(np.sqrt(((root @ kernel) ** 2).sum() + ((means @ kernel) ** 2).sum()))
     sketch = np.empty((d, 0))
     if strangers and classes <= LEAST_WIDTH:
-        # By how much photos differ in all, as of few references nothing lies outside.
+        # Scaled by the total variance: few references have none outside the basis.
         sketch = _sketch(np.column_stack([basis, common]))
         sketch *= _OUTSIDE * length / np.sqrt(within + between)
     if common.any():
         part = (_SHARED if whitens else _SHARED_CENTRED) * length
-        # Not longer than it would be whitened, where embeddings share little.
+        # No longer than whitening would make it, if embeddings share little.
         longest = 1 / np.sqrt(ridge + (1 - strength) * along) if whitens else 1.0
         scale = min(part / shared, longest)
         kernel = np.concatenate([kernel, scale * common[:, None]], axis=1)
         length = float(np.hypot(length, scale * shared))
     kernel = np.concatenate([kernel, sketch], axis=1)
-    largest = np.abs(kernel).argmax(axis=0)  # eigenvectors have no sign of their own
+    largest = np.abs(kernel).argmax(axis=0)  # the sign of an eigenvector is arbitrary: fix it
     kernel *= np.sign(kernel[largest, np.arange(len(largest))]) / (length * photos.length)
     return Projection(
         kernel=kernel.astype(np.float32),
@@ -195,7 +201,7 @@ def _discriminant(photos: _Photos, strength: float, most: int, strangers: bool) 
 
 
 def _sketch(basis: Floats) -> Floats:
-    """Random directions (d, m) beside those of a basis (d, r); the draw is always the same."""
+    """Random directions (d, m) orthogonal to a basis (d, r), from a fixed seed."""
     d, r = basis.shape
     size = max(min(_SKETCH, d - r), 0)
     drawn = np.random.default_rng(0).standard_normal((d, size)) / np.sqrt(max(size, 1))
@@ -204,10 +210,10 @@ def _sketch(basis: Floats) -> Floats:
 
 
 def _strongest(rows: Floats) -> Floats:
-    """Few rows with nearly the largest variances of many (m, d), and in the same directions.
+    """A few rows that approximate the leading principal directions and variances of (m, d).
 
-    Halko, Martinsson and Tropp, Finding structure with randomness, 2011, algorithm 4.4; the draw is
-    always the same.
+    Halko, Martinsson and Tropp, Finding structure with randomness, 2011, algorithm 4.4, with a
+    fixed seed.
     """
     size = 2 * LEAST_WIDTH
     if len(rows) <= size:
@@ -221,7 +227,7 @@ def _strongest(rows: Floats) -> Floats:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class _Inverse:
-    """The inverse of S = rootᵀ root + ridge I, by Woodbury's identity: S is never made.
+    """The inverse of S = rootᵀ root + ridge I, by Woodbury's identity, without forming S.
 
     Attributes:
         root: (m, d).
@@ -252,14 +258,14 @@ class _Inverse:
     def leading(self, rows: Floats, size: int, beside: Floats) -> Floats:
         """The directions that spread rows (m, d) most, in units of S: kernel (d, at most size).
 
-        Its columns K have Kᵀ S K = I, and so they have with those of `beside`.
+        Together with the columns of `beside`, its columns K satisfy Kᵀ S K = I.
         """
         from scipy.linalg import eigh
 
         solved, known = self(rows), rows @ beside
         gram = rows @ solved.T
         whole = float(np.trace(gram))
-        gram -= known @ known.T  # of copies nothing is left but rounding
+        gram -= known @ known.T  # leaves only rounding if `beside` already spans the rows
         m = len(gram)
         size = min(size, m)
         spread, vectors = eigh((gram + gram.T) / 2, subset_by_index=[m - size, m - 1])

@@ -1,4 +1,4 @@
-"""Principal components: embeddings made shorter by one dense layer before the references."""
+"""Principal components: one dense layer before the references that shortens embeddings."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 from pocketknn.builder.choices.neighbors import Floats
 from pocketknn.builder.errors import InputError
 
-# Variances below this share of the largest are scaled as if they were so large: rounding in the
-# backbone makes such components, and whitening must not put them beside the others.
-_LEAST_VARIANCE = 1e-6
-_BLOCK = 4096  # rows that are made float64 at once
+# Minimum variance for whitening, as a share of the largest: smaller components come from rounding
+# in the backbone, and must not be scaled up to the others.
+_MIN_VARIANCE = 1e-6
+_BLOCK = 4096  # rows converted to float64 at once
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -21,10 +21,10 @@ class Projection:
     """An affine map from embeddings (d) to fewer values (r), as the graph's dense layer holds it.
 
     Attributes:
-        kernel: (d, r) float32, principal components as columns, scaled where they are whitened.
-        bias: (r,) float32: what moves the mean of the references to zero.
+        kernel: (d, r) float32, principal components as columns, scaled if whitened.
+        bias: (r,) float32, moves the mean of the references to zero.
         variance: share of the references' variance that is kept, before any whitening.
-        by: what it was found by: `pca`, or `classes`.
+        by: the method: `pca`, or `classes`.
     """
 
     kernel: NDArray[np.float32]
@@ -38,7 +38,7 @@ class Projection:
         return int(self.kernel.any(axis=0).sum())
 
     def padded(self, width: int) -> Projection:
-        """The same with columns of zeros behind the others, which change no distance."""
+        """The same with columns of zeros appended, which change no distance."""
         more = width - len(self.bias)
         kernel, bias = np.pad(self.kernel, ((0, 0), (0, more))), np.pad(self.bias, (0, more))
         return replace(self, kernel=kernel, bias=bias)
@@ -46,7 +46,7 @@ class Projection:
     def __call__(self, embeddings: NDArray[np.floating]) -> Floats:
         """Project embeddings (q, d) to (q, r), in float64."""
         moved = np.empty((len(embeddings), len(self.bias)))
-        for start in range(0, len(moved), _BLOCK):  # all in float64 would be two copies of them
+        for start in range(0, len(moved), _BLOCK):  # all at once would need a second float64 copy
             block = slice(start, start + _BLOCK)
             moved[block] = np.asarray(embeddings[block], np.float64) @ self.kernel + self.bias
         return moved
@@ -54,13 +54,13 @@ class Projection:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Components:
-    """What scikit-learn's `PCA` finds, the largest component first.
+    """The result of scikit-learn's `PCA`, the largest component first.
 
     Attributes:
         axes: (d, r) unit vectors as columns.
         mean: (d,) of the references.
         variances: (r,) of the references along each axis.
-        shares: (r,) the same, as shares of all their variance.
+        shares: (r,) the same, as shares of the total variance.
     """
 
     axes: Floats
@@ -74,11 +74,11 @@ class Components:
         Args:
             size: how many.
             whiten: the power p. The component of variance v is multiplied by (largest v / v)^(p/2):
-                0 leaves it, 1 gives all the same variance, as scikit-learn's `whiten=True` does but
-                for one factor common to all. The first component keeps its scale.
+                0 changes nothing, 1 gives all the same variance, as scikit-learn's `whiten=True` up
+                to a common factor. The first component keeps its scale.
         """
         variances = self.variances[:size]
-        shares = np.maximum(variances / variances[0], _LEAST_VARIANCE)
+        shares = np.maximum(variances / variances[0], _MIN_VARIANCE)
         kernel = (self.axes[:, :size] * shares ** (-whiten / 2)).astype(np.float32)
         return Projection(
             kernel=kernel,
@@ -88,15 +88,16 @@ class Components:
 
 
 def check_size(size: int | float, n: int, d: int) -> None:
-    """Refuse a number of components that n references of d values do not have.
+    """Check that n references of d values have that many components.
 
     Raises:
         InputError: more than min(n, d).
     """
     if isinstance(size, int) and size > min(n, d):
         raise InputError(
-            f"{n} references of {d} values have {min(n, d)} principal components,"
-            f" so they cannot be projected to {size}"
+            f"{n} references of {d} values have only {min(n, d)} principal components,"
+            f" so they cannot be projected to {size}",
+            "pca-too-large",
         )
 
 
@@ -108,7 +109,7 @@ def components(vectors: NDArray[np.floating], size: int | float) -> Components:
         size: how many components, or, as a float below 1, the share of variance to keep.
 
     Raises:
-        InputError: more components than min(n, d), or no variance to share out.
+        InputError: more components than min(n, d), or no variance.
     """
     from sklearn.decomposition import PCA
 
@@ -116,8 +117,10 @@ def components(vectors: NDArray[np.floating], size: int | float) -> Components:
     check_size(size, n, d)
     rows = vectors.astype(np.float64)
     if n < 2 or not np.ptp(rows, axis=0).any():
-        raise InputError("all references are the same, so they have no principal components")
-    # The solver that is the same each time; the covariance is cheaper where rows outnumber columns.
+        raise InputError(
+            "all references are the same, so they have no principal components", "equal-embeddings"
+        )
+    # A deterministic solver; the covariance is cheaper if rows outnumber columns.
     solver = "covariance_eigh" if n > d else "full"
     found = PCA(size, svd_solver=solver).fit(rows)
     return Components(
@@ -137,7 +140,7 @@ def pca(vectors: NDArray[np.floating], size: int | float, whiten: float = 0.0) -
         whiten: as for `Components.projection`.
 
     Raises:
-        InputError: more components than min(n, d), or no variance to share out.
+        InputError: more components than min(n, d), or no variance.
     """
     found = components(vectors, size)
     return found.projection(len(found.variances), whiten)

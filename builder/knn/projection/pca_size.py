@@ -1,4 +1,4 @@
-"""How many principal components answer best? Found by cross-validation."""
+"""The best number of principal components, by cross-validation."""
 
 from __future__ import annotations
 
@@ -23,29 +23,29 @@ from pocketknn.builder.spec import Spec, resolve_k
 from .pca import Components, Projection, components
 
 FOLDS = 5
-POWERS = (0.0, 0.5)  # 1 answered worse on photos, and enlarges what float16 rounds
-RECALL = 0.8  # of the neighbours, where no answer can be right or wrong
-_MOST = 5000  # references that are asked; of more, so many are drawn
-_MOST_DIFFERENCES = 1e10  # bounds that for metrics that no product computes
+POWERS = (0.0, 0.5)  # 1 was worse on photos, and amplifies float16 rounding
+RECALL = 0.8  # of the neighbours, if there is nothing to be right or wrong about
+_MOST = 5000  # references used; of more, a sample of this size
+_MOST_DIFFERENCES = 1e10  # lowers that for metrics without a product
 
 
 def best_components(spec: Spec, references: References) -> Spec:
-    """The same choices with the number of components that answers best, and how to whiten them.
+    """The spec with the best number of components and the best whitening.
 
-    The references are put into five parts, and each part is asked of the other four: what is
-    projected was not there when the components were found, as on a device. Of 1, 2, 3, 4, 6, 8, 12
-    and so on the number with the most right answers is taken, or with the least error; of equals
-    the smallest. It must be no worse than without a projection. (The fewest that are no worse are
-    so by luck: chosen on one half of 200 flowers, they lost 3 % on the other half.) Where there are
-    neither labels nor targets, it is the fewest that find 80 % of the neighbours.
+    This is 5-fold cross-validation: as on a device, the components come from the training part
+    only. Of 1, 2, 3, 4, 6, 8, 12 and so on, the number with the highest accuracy or lowest error
+    wins; of equals the smallest. It must be no worse than without a projection. (The smallest
+    number that is no worse would be so by luck: chosen on one half of 200 flowers, it lost 3 % on
+    the other half.) Without labels and targets, it is the smallest number that finds 80 % of the
+    neighbours.
 
     Args:
-        spec: the choices, with a head; a `whiten` in it is kept, else the better of 0 and 0.5 is
-            taken.
-        references: the stored examples; of very many, 5,000 are drawn. Copies are left out.
+        spec: the choices, with a head; its `whiten` is kept, or if None the better of 0 and 0.5 is
+            chosen.
+        references: the stored examples; of very many, a sample of 5,000. Copies are ignored.
 
     Raises:
-        InputError: too few references, or all numbers of components are worse than none.
+        InputError: too few references, or every number of components is worse than none.
     """
     spec = replace(spec, vote=spec.vote or "uniform")
     trial = _begin(spec, references)
@@ -55,20 +55,21 @@ def best_components(spec: Spec, references: References) -> Spec:
     for tried in trial.sizes:
         for whiten in powers:
             quality = trial.quality(tried, whiten)
-            if quality > best:  # so of equally good ones the smaller size and power win
+            if quality > best:  # so that the smaller size and power win ties
                 best, size, power = quality, tried, whiten
         if not trial.judged and best >= bar:
             break
     if best >= bar:
         return replace(spec, pca=size, whiten=power)
     raise InputError(
-        f"no number of components loses nothing: that takes {trial.told(bar)}, and the best that"
-        f" was tried, --pca {size} --whiten {power:g}, has {trial.told(best)}"
+        f"every number of components loses too much: the target is {trial.text(bar)}, and the best"
+        f" found, --pca {size} --whiten {power:g}, has {trial.text(best)}",
+        "no-lossless-pca",
     )
 
 
 class _Part(NamedTuple):
-    """A fifth of the references, and what it is asked of."""
+    """A fold: the test rows, and the training references with their components."""
 
     test: Ints
     train: References
@@ -77,7 +78,7 @@ class _Part(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class _Trial:
-    """What is asked, of what, and how good the answers are: more is better."""
+    """A cross-validation whose quality is higher for better answers."""
 
     spec: Spec
     k: int
@@ -95,27 +96,27 @@ class _Trial:
 
     @property
     def sizes(self) -> list[int]:
-        """1, 2, 3, 4, 6, 8, 12, 16, 24 and so on, as far as each part has so many components."""
+        """1, 2, 3, 4, 6, 8, 12, 16, 24 and so on, up to the components that every part has."""
         most = min(len(part.found.variances) for part in self.parts)
         steps = (base << shift for base in (2, 3) for shift in range(most.bit_length()))
         return [1, *sorted(step for step in steps if step <= most)]
 
     @property
     def bar(self) -> float:
-        """What is no loss."""
+        """The minimum quality for a projection."""
         return self._quality(self._plain) if self.judged else RECALL
 
     def quality(self, size: int, power: float) -> float:
-        """With so many components, whitened by a power."""
+        """The quality with this many components, whitened by a power."""
         return self._quality(
             [self._ask(part, part.found.projection(size, power)) for part in self.parts]
         )
 
-    def told(self, quality: float) -> str:
-        """A quality in words."""
+    def text(self, quality: float) -> str:
+        """A quality, for messages."""
         if self.head.NUMBERS:
             return f"an error of {-quality:.4g} standard deviations"
-        return f"{quality:.1%} of the {'answers right' if self.judged else 'neighbours'}"
+        return f"{quality:.1%} of the {'answers right' if self.judged else 'neighbours found'}"
 
     @cached_property
     def _plain(self) -> list[tuple[Space, Neighbors]]:
@@ -125,15 +126,15 @@ class _Trial:
         space = Space(references=part.train, metric=self.spec.metric, projection=projection)
         return space, space.search(self.references.vectors[part.test], self.k)
 
-    def _quality(self, asked: list[tuple[Space, Neighbors]]) -> float:
-        """Share of right answers, or minus the error; rounded, as sums have no certain last bit."""
+    def _quality(self, searched: list[tuple[Space, Neighbors]]) -> float:
+        """Accuracy, or minus the error; rounded, as the last bits of a sum vary."""
         if not self.judged:
-            pairs = zip(self._plain, asked, strict=True)
+            pairs = zip(self._plain, searched, strict=True)
             same = [shared(one.indices, other.indices) for (_, one), (_, other) in pairs]
             return round(float(np.mean(same)), 9)
-        said = np.concatenate([answers(self.spec, space, found) for space, found in asked])
+        outputs = np.concatenate([answers(self.spec, space, found) for space, found in searched])
         rows = np.concatenate([part.test for part in self.parts])
-        errors = self.head.errors(said, self.references, rows)
+        errors = self.head.errors(outputs, self.references, rows)
         if self.head.CLASSES:
             return round(1 - float(errors[0]), 9)
         spread = np.maximum(self.references.targets.astype(np.float64).std(axis=0), 1e-30)
@@ -145,21 +146,22 @@ def _begin(spec: Spec, references: References) -> _Trial:
     n = len(drawn)
     if n < 2 * FOLDS:
         raise InputError(
-            f"pca = auto is found by cross-validation, which takes {2 * FOLDS} different"
-            f" references, and there are {n}; name a number of components"
+            f"pca = auto is found by cross-validation, which needs at least {2 * FOLDS} different"
+            f" references, not {n}; set the number of components",
+            "too-few-references",
         )
     classes = drawn.label_ids if drawn.labels else None
     pictures = groups(drawn.vectors, drawn.sha256, classes) if drawn.labels else None
     if any(drawn.occasions):
         pictures = together(drawn, np.arange(n) if pictures is None else pictures)
     parts = []
-    for test in dealt(n, FOLDS, spec.seed, classes, pictures):  # views of a picture stay together
+    for test in dealt(n, FOLDS, spec.seed, classes, pictures):  # keeps views of a picture together
         train = drawn.subset(np.delete(np.arange(n), test))
-        # One fewer than there are rows: the mean takes the last one.
+        # One fewer than rows: centring takes one degree of freedom.
         found = components(train.vectors, min(len(train) - 1, train.dim))
         parts.append(_Part(test, train, found))
-    least = min(len(part.train) for part in parts)
-    k = min(resolve_k(spec.k, len(references)), least)
+    smallest = min(len(part.train) for part in parts)
+    k = min(resolve_k(spec.k, len(references)), smallest)
     return _Trial(spec=spec, k=k, references=drawn, parts=tuple(parts))
 
 

@@ -1,1 +1,1 @@
-"""How well references answer when they are left out."""
+"""How well held-out references are answered."""

@@ -1,7 +1,7 @@
-"""What the accuracy would have looked like if photos that belong together answered for each other.
+"""How much near-copies and occasions would inflate the accuracy if they were not held out together.
 
-The parts of cross-validation are drawn again, photo by photo: most near-copies of a photo, or most
-of its occasion, are then among those that answer it, and from which the projection is found.
+Cross-validation is repeated with folds drawn photo by photo: most near-copies of a photo, or most
+of its occasion, are then in the training part, which also learns the projection.
 """
 
 from __future__ import annotations
@@ -16,16 +16,16 @@ from pocketknn.builder.choices.heads.classify import winners
 if TYPE_CHECKING:
     from pocketknn.builder.knn.fit import Fit
 
-_LEAST = 0.01  # of accuracy; less is not worth a line
+_MIN_GAIN = 0.01  # of accuracy; less is not reported
 
 
 @dataclass(frozen=True, kw_only=True)
 class Apart:
-    """How much too good the accuracy would have looked.
+    """The inflation of the accuracy.
 
     Attributes:
-        photos: how many of the queries belong together with another one.
-        gain: what the accuracy would have looked better by.
+        photos: how many queries share a picture or an occasion with another one.
+        gain: by how much the accuracy would have been too high.
     """
 
     photos: int
@@ -33,9 +33,9 @@ class Apart:
 
 
 def apart(fit: Fit) -> Apart | None:
-    """Measure it; None where it is nothing, or no more than chance.
+    """Measure it; None if negligible or within chance.
 
-    By a sign test: more answers turn right than turn wrong, by two standard errors or more.
+    By a sign test: more answers become right than wrong, by more than two standard errors.
     """
     from pocketknn.builder.knn.fit import answers_of_others
 
@@ -54,12 +54,12 @@ def apart(fit: Fit) -> Apart | None:
     for one in (space, alone):
         queries = one.others.queries
         votes = answers_of_others(fit.spec, one, min(fit.k, one.most))
-        found = np.full(len(refs), np.nan)  # of those that were not left out
+        found = np.full(len(refs), np.nan)  # stays NaN for those that were not held out
         found[queries] = winners(votes) == refs.label_ids[queries]
         right.append(found)
     change = (right[1] - right[0])[mates]
     change = change[np.isfinite(change)]
     gain = float(change.sum()) / len(space.others.queries)
-    if change.sum() <= 2 * np.sqrt(np.abs(change).sum()) or gain < _LEAST:
+    if change.sum() <= 2 * np.sqrt(np.abs(change).sum()) or gain < _MIN_GAIN:
         return None
     return Apart(photos=int(mates.sum()), gain=gain)

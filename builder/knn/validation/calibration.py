@@ -1,4 +1,4 @@
-"""Is an answer of 90 % right nine times in ten? Confidence held against how often it was right."""
+"""Is an answer with 90 % confidence right nine times in ten? Confidence compared with accuracy."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from numpy.typing import NDArray
 from pocketknn.builder.choices.heads.classify import winners
 from pocketknn.builder.choices.neighbors import Floats
 from pocketknn.builder.knn.fit import Fit, answers_of_others
-from pocketknn.builder.knn.temperature import Asked, most_likely, usual
+from pocketknn.builder.knn.temperature import HeldOut, most_likely, usual
 
-FEWEST = 20  # answers; of fewer nothing can be told
-_OF_BIN, _MOST_BINS = 25, 10  # answers that a bin has at least, where there are bins enough
-BAD = 0.1  # an error that is worth a word
-CHANCE = 0.01  # of a word about answers that are calibrated
+FEWEST = 20  # minimum number of answers
+_OF_BIN, _MOST_BINS = 25, 10  # minimum answers per bin (if there are several), and maximum bins
+BAD = 0.1  # an error worth a warning
+CHANCE = 0.01  # of a warning about calibrated answers
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,7 +26,7 @@ class Bin:
         confidence: mean share of the vote of the class that won.
         right: share of the answers that were right.
         answers: how many there are.
-        low: lower end of what `right` is for 95 of 100 models that are calibrated.
+        low: lower end of the 95 % range of `right` for a calibrated model.
         high: upper end of it.
     """
 
@@ -39,13 +39,13 @@ class Bin:
 
 @dataclass(frozen=True, kw_only=True)
 class Calibration:
-    """How far confidence lies from the truth.
+    """The calibration error.
 
     Attributes:
-        error: root mean square, over the answers, of confidence minus how often such an answer is
-            right, corrected for what chance alone adds; 0 where chance explains all of it.
-        chance: probability of such a difference, or a larger one, if there were none in truth.
-        bins: from the least confident to the most; each with as many answers.
+        error: root mean square, over the answers, of confidence minus the accuracy at that
+            confidence, corrected for sampling error; 0 if that explains all of it.
+        chance: p-value: the probability of such a difference, or a larger one, by chance.
+        bins: from least to most confident, with equal numbers of answers.
     """
 
     error: float
@@ -54,13 +54,13 @@ class Calibration:
 
 
 def calibration(confidence: Floats, right: NDArray[np.bool_]) -> Calibration | None:
-    """Hold answers against the truth; None where they are too few.
+    """Compare confidence with accuracy; None for too few answers.
 
-    Bins have equal numbers of answers. From the square of each one's gap the variance of its share
-    of right answers is subtracted, which makes the sum of squares unbiased (Ferro and Fricker, A
-    bias-corrected decomposition of the Brier score, 2012; Kumar, Liang and Ma, Verified uncertainty
-    calibration, 2019). `chance` is that of Hosmer and Lemeshow's test (1980) for probabilities that
-    were not fitted to these answers: chi-squared, with as many degrees of freedom as bins.
+    Bins have equal numbers of answers. The variance of each bin's accuracy is subtracted from its
+    squared gap, which makes the sum of squares unbiased (Ferro and Fricker, A bias-corrected
+    decomposition of the Brier score, 2012; Kumar, Liang and Ma, Verified uncertainty calibration,
+    2019). `chance` is the p-value of Hosmer and Lemeshow's test (1980) for probabilities that were
+    not fitted to these answers: chi-squared, with as many degrees of freedom as bins.
 
     Args:
         confidence: (q,) share of the vote of the class that won.
@@ -80,7 +80,7 @@ def calibration(confidence: Floats, right: NDArray[np.bool_]) -> Calibration | N
     )
     gaps = np.array([(right[rows] - confidence[rows]).sum() for rows in parts])
     spread = np.array([(confidence[rows] * (1 - confidence[rows])).sum() for rows in parts])
-    # A certain answer that is wrong is no chance; one that is right is no evidence.
+    # The floor: a wrong answer at confidence 1 is impossible by chance, a right one no evidence.
     statistic = float((gaps**2 / np.maximum(spread, 1e-6)).sum())
     return Calibration(
         error=float(np.sqrt(max(squares / q, 0.0))),
@@ -90,25 +90,25 @@ def calibration(confidence: Floats, right: NDArray[np.bool_]) -> Calibration | N
 
 
 def calibrated(fit: Fit) -> Calibration | None:
-    """The same of the references, each answered by those outside its fold.
+    """The calibration of out-of-fold answers for the references.
 
-    The temperature is not that of the build, which was found on these very answers: for each fold
-    it comes from the other folds. And it is that of so many photos as are left, as in `handicap`:
-    with fewer references the votes of one temperature are surer than they should be.
+    The temperature is not that of the build, which was fitted to these very answers: for each fold
+    it comes from the other folds. It is also adjusted to the smaller training part, see `handicap`:
+    with fewer references, the same temperature makes votes overconfident.
 
-    None without classes to choose from, and where too few references can be left out.
+    None without two classes, or if too few references can be held out.
     """
     space, ids = fit.space, fit.references.label_ids
     if not fit.head.CLASSES or len(np.unique(ids)) < 2:
         return None
     queries, k = space.others.queries, min(fit.k, space.most)
     if fit.spec.soft and space.folds:
-        asked = Asked.of(space, fit.k, balanced=bool(fit.spec.balanced))
+        held_out = HeldOut.of(space, fit.k, balanced=bool(fit.spec.balanced))
         likely, votes = usual(space), np.zeros((len(queries), len(fit.references.labels)))
         for fold in space.folds:
             here = np.isin(queries, fold.test)
-            warm = most_likely(asked.some(~here), likely) if not here.all() else fit.temperature
-            spec = replace(fit.spec, temperature=warm * asked.handicap)
+            warm = most_likely(held_out.some(~here), likely) if not here.all() else fit.temperature
+            spec = replace(fit.spec, temperature=warm * held_out.handicap)
             votes[here] = answers_of_others(spec, space, k)[here]
     else:
         votes = answers_of_others(fit.spec, space, k)
@@ -125,7 +125,7 @@ def _bin(confidence: Floats, right: NDArray[np.bool_]) -> Bin:
     from scipy.stats import norm
 
     n, mean = len(confidence), float(confidence.mean())
-    # Of answers with different probabilities, each of which may be right or wrong.
+    # The answers are independent Bernoulli trials with different probabilities.
     reach = norm.ppf(0.975) * np.sqrt((confidence * (1 - confidence)).sum()) / n
     return Bin(
         confidence=mean,

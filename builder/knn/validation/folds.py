@@ -1,7 +1,7 @@
-"""Cross-validation: parts of the references that are left out together, and answered by the others.
+"""Cross-validation: folds of the references.
 
-In a space that a reference helped to find it lies nearer to its class than any new photo would, so
-the projection is found anew without each part.
+A reference lies nearer to its class than a new photo would in a space that was learned from it, so
+the projection is learned again for each fold.
 """
 
 from __future__ import annotations
@@ -18,22 +18,22 @@ from pocketknn.builder.knn import exact
 from pocketknn.builder.knn.projection.pca import Projection
 
 PARTS = 5
-MOST_QUERIES = 5000  # of more references one part of no more is left out, once
-# Cosine distance, as a share of the median of two references, up to which two photos of a class
-# show one picture: with EfficientNet-Lite0 97 % of mirrored photographs and most small crops,
-# and one in a hundred of different photographs.
+MOST_QUERIES = 5000  # with more references, one part of this size is held out, once
+# Two photos of a class are near-copies up to this cosine distance, as a share of the median
+# distance of two references: with EfficientNet-Lite0 that catches 97 % of mirrored photographs and
+# most small crops, and one in a hundred of different photographs.
 NEAR_COPY = 0.08
-_SAMPLE = 1000  # references whose median distance stands for that of all
+_SAMPLE = 1000  # references sampled for the median distance
 _MOST_OF_CLASS = 5000  # larger classes are not searched for near-copies
 
 
 class Fold(NamedTuple):
-    """Some references as queries of others.
+    """A fold: some references as queries of the others.
 
     Attributes:
         test: rows that are queries.
         train: all other rows.
-        projection: found from `train` alone; None compares the embeddings themselves.
+        projection: learned from `train` alone; None compares the embeddings themselves.
     """
 
     test: Ints
@@ -41,7 +41,7 @@ class Fold(NamedTuple):
     projection: Projection | None
 
     def project(self, embeddings: NDArray[np.floating]) -> Floats:
-        """What of embeddings (q, d) is compared: (q, r) float64."""
+        """Embeddings (q, d) under the projection: (q, r) float64."""
         if self.projection is None:
             return np.asarray(embeddings, np.float64)
         return self.projection(embeddings)
@@ -64,34 +64,33 @@ def folds(
     *,
     across: bool = False,
 ) -> tuple[Ints, ...]:
-    """The rows that are left out together, part by part: five parts, or one of many references.
+    """The test rows of each fold: five folds, or a single one for many references.
 
-    Each part has its share of every class. Where a class has fewer groups than there are parts,
-    they are left out of different parts, and other classes' out of others: of two photos each, a
-    part takes one of two classes in five, so that the rest still shows how photos of a class
-    differ.
+    Folds are stratified. If a class has fewer groups than there are folds, its groups go to
+    different folds, and those of other classes to others: with two photos per class, a fold tests
+    one photo of two classes in five, so that the rest still shows how photos of a class differ.
 
-    A group is never divided, and a class that has two keeps one whenever a part is left out: what
-    would take its last one stays, and is no query. Nor is a class of a single group. Of fewer
-    groups than parts each is a part of its own.
+    A group is never split, and a class with two groups always keeps one in the training part: the
+    group that would be its last is not a query. Nor is a class with a single group. If there are
+    fewer groups than folds, each group is a fold.
 
     Args:
-        label_ids: (n,) class numbers; empty where there are no classes.
+        label_ids: (n,) class numbers; empty without classes.
         groups: (n,) numbers of the pictures, as from `groups`.
-        seed: draws who is left out with whom.
-        most: rows of the one part where there are more references than this.
-        parts: how many parts.
-        across: whether groups are usually in many classes, as occasions are.
+        seed: random seed.
+        most: maximum rows for several folds; with more references, the size of the single fold.
+        parts: how many folds.
+        across: whether groups usually span many classes, as occasions do.
 
     Returns:
-        Rows in ascending order; none is in two parts. Empty if no class has two groups.
+        Rows in ascending order; none is in two folds. Empty if no class has two groups.
     """
     n = len(groups)
     ids = label_ids if len(label_ids) else np.zeros(n, np.int64)
     parts = parts if n <= most else max(parts, -(-n // most))
     draw = np.random.default_rng(seed)
     pictures, first, group = np.unique(groups, return_index=True, return_inverse=True)
-    # Pairs of a class and a picture of it, each once.
+    # Unique pairs of a class and a picture of it.
     pairs = np.unique(ids * len(pictures) + group)
     of_class, of_picture = pairs // len(pictures), pairs % len(pictures)
     classes, counts = np.unique(of_class, return_counts=True)
@@ -106,7 +105,7 @@ def folds(
         if len(mine) < parts:
             steps = steps * parts // max(len(mine), 1)
         part[mine] = (number + steps) % parts
-    for one in classes:  # also of one picture, which may be in another class too
+    for one in classes:  # even with one picture, which may be in another class too
         own = of_picture[of_class == one]
         if part[own[0]] >= 0 and (part[own] == part[own[0]]).all():
             part[own[np.argmin(sizes[own])] if across else own[0]] = -1
@@ -117,9 +116,10 @@ def folds(
 def _dealt_whole(
     ids: Ints, group: Ints, spread: Ints, parts: int, draw: np.random.Generator
 ) -> Ints:
-    """The part of each of some groups that are in several classes, the largest dealt first.
+    """The fold of each group that spans several classes, the largest dealt first.
 
-    Each goes where its classes have the fewest rows, and not where one would lose its last group.
+    Each goes to the fold where its classes have the fewest rows, avoiding those where a class would
+    lose its last training group.
     """
     classes = int(ids.max()) + 1
     number = np.full(int(group.max()) + 1, -1)
@@ -144,14 +144,14 @@ def _dealt_whole(
 def stratified(
     n: int, folds: int, seed: int, classes: Ints | None, groups: Ints | None
 ) -> list[tuple[Ints, Ints]]:
-    """Training rows and left-out rows of each fold, as scikit-learn's splitters shuffle them.
+    """Training rows and test rows of each fold, by scikit-learn's shuffling splitters.
 
     Args:
         n: how many references.
-        folds: how many parts.
-        seed: draws who is left out with whom.
-        classes: (n,) numbers, of which each part has its share; None where there are none.
-        groups: (n,) numbers of what is never divided; None where all are of one reference.
+        folds: how many folds.
+        seed: random seed.
+        classes: (n,) numbers, by which folds are stratified; None without classes.
+        groups: (n,) numbers of the groups, which are never split; None without groups.
     """
     from sklearn import model_selection
 
@@ -163,14 +163,14 @@ def stratified(
 
 
 def dealt(n: int, folds: int, seed: int, classes: Ints | None, groups: Ints | None) -> list[Ints]:
-    """Left-out rows of each fold, where classes are dealt out in turn, however small they are.
+    """Test rows of each fold; rows are dealt out class by class, however small the classes.
 
     Args:
         n: how many references.
-        folds: how many parts at most.
-        seed: draws who is left out with whom.
-        classes: (n,) numbers, of which each part has its share; None where there are none.
-        groups: (n,) the first row of what is never divided, as from `groups`; None for none.
+        folds: maximum number of folds.
+        seed: random seed.
+        classes: (n,) numbers, by which folds are stratified; None without classes.
+        groups: (n,) the first row of each row's group, which is never split; None without groups.
     """
     draw = np.random.default_rng(seed)
     order = np.lexsort((draw.permutation(n), np.zeros(n) if classes is None else classes))
@@ -184,16 +184,16 @@ def dealt(n: int, folds: int, seed: int, classes: Ints | None, groups: Ints | No
 def groups(
     vectors: NDArray[np.floating], sha256: Sequence[str] = (), label_ids: Ints | None = None
 ) -> Ints:
-    """Which references show one picture: (n,) numbers, the row of the first that does.
+    """The picture of each reference: (n,) numbers, the first row that shows it.
 
-    Those are copies of one file, and near-copies within a class: encoded again, mirrored, cropped a
-    little. Two photos are near-copies when their cosine distance is at most `NEAR_COPY` of the
-    median distance of all, whatever the backbone. A near-copy in another class is none here: left
-    out alone, a photo does not profit from it.
+    References share a picture if they are copies of one file, or near-copies within a class:
+    encoded again, mirrored, cropped a little. Near-copies have a cosine distance of at most
+    `NEAR_COPY` of the median distance of all, whatever the backbone. Near-copies in other classes
+    do not count, as they do not help a held-out photo.
 
     Args:
         vectors: (n, d) embeddings.
-        sha256: hashes of the files; an empty one is unknown, and so are all of no hashes.
+        sha256: hashes of the files; "" if unknown; none at all if all are unknown.
         label_ids: (n,) class numbers; all are of one class if empty or None.
     """
     from scipy.sparse import coo_array
@@ -213,7 +213,7 @@ def groups(
 
 
 def near_copy(vectors: NDArray[np.floating]) -> float:
-    """The cosine from which on two photos are near-copies; more than 1 of a single photo."""
+    """The minimum cosine of near-copies; above 1 for a single photo."""
     sample = unit(vectors[:: -(-len(vectors) // _SAMPLE)])
     cosines = (sample @ sample.T)[np.triu_indices(len(sample), 1)]
     return 1 - NEAR_COPY * (1 - float(np.median(cosines))) if len(cosines) else 2.0
@@ -221,11 +221,11 @@ def near_copy(vectors: NDArray[np.floating]) -> float:
 
 def _near_copies(vectors: NDArray[np.floating], label_ids: Ints) -> Iterator[Ints]:
     """Pairs of rows (m, 2), class by class."""
-    n, least = len(vectors), near_copy(vectors)
+    n, limit = len(vectors), near_copy(vectors)
     ids = label_ids if len(label_ids) else np.zeros(n, np.int64)
     order = np.argsort(ids, kind="stable")
     for rows in np.split(order, np.flatnonzero(np.diff(ids[order])) + 1):
         if 1 < len(rows) <= _MOST_OF_CLASS:
-            # Singles are exact enough for this, and take half the time.
+            # float32 is exact enough for this, and takes half the time.
             units = unit(vectors[rows]).astype(np.float32)
-            yield rows[np.argwhere(np.triu(units @ units.T >= least, 1))]
+            yield rows[np.argwhere(np.triu(units @ units.T >= limit, 1))]

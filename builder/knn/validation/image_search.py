@@ -1,4 +1,4 @@
-"""How good an image search is: whether it finds photos of the same class, and copies again."""
+"""How good an image search is: does it find photos of the same class, and altered copies?"""
 
 from __future__ import annotations
 
@@ -30,15 +30,15 @@ class Copies(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class SameClass:
-    """Whether neighbours are of the class of the query.
+    """How often neighbours are of the query's class.
 
     Attributes:
         k: how many neighbours were found.
-        queries: how many pictures were asked for.
-        first: share of them whose nearest reference is of their class.
-        among: share of them with one of their class among the k.
-        chance: what `first` is of references that are drawn.
-        chance_among: what `among` is of references that are drawn.
+        queries: number of queries.
+        first: share of queries whose nearest reference is of their class.
+        among: share of queries with one of their class among the k.
+        chance: `first` for random neighbours.
+        chance_among: `among` for random neighbours.
     """
 
     k: int
@@ -56,7 +56,7 @@ class Found:
     Attributes:
         queries: how many copies.
         first: share of them whose nearest reference shows the original.
-        among: share of them with such a one among the k.
+        among: share of them with the original among the k.
     """
 
     queries: int
@@ -66,11 +66,11 @@ class Found:
 
 @dataclass(frozen=True, kw_only=True)
 class ImageSearch:
-    """What was measured of an image search.
+    """The measurements of an image search.
 
     Attributes:
-        same_class: out of fold, near-copies left out together; None without classes.
-        copies: by what was done to them; empty where the photos are not at hand.
+        same_class: out of fold, near-copies held out together; None without classes.
+        copies: by the kind of alteration; empty if the photos are not available.
     """
 
     same_class: SameClass | None = None
@@ -82,7 +82,7 @@ def same_class(found: Ints, actual: Ints, label_ids: Ints) -> SameClass:
 
     Args:
         found: (q, k) rows of the references.
-        actual: (q,) class number of each query, which references have.
+        actual: (q,) class number of each query; every class has references.
         label_ids: (n,) class number of each reference.
     """
     right, k = label_ids[found] == actual[:, None], found.shape[1]
@@ -98,17 +98,17 @@ def same_class(found: Ints, actual: Ints, label_ids: Ints) -> SameClass:
 
 
 def measure(fit: Fit, copies: Mapping[str, Copies] | None = None) -> ImageSearch | None:
-    """Measure a search on its own references; None for heads that answer otherwise.
+    """Measure a search on its own references; None for heads other than search.
 
     Args:
         fit: the choices and the stored examples.
-        copies: altered copies of some references, by what was done to them.
+        copies: altered copies of some references, by the kind of alteration.
     """
     if fit.head.CLASSES or fit.head.NUMBERS:
         return None
     refs, same = fit.references, None
     if len(refs.labels) > 1:
-        # In folds also where nothing is learned: near-copies and occasions are left out together.
+        # Folds even if nothing is learned, as near-copies and occasions are held out together.
         space = replace(fit.space, refit=fit.space.refit or no_projection)
         if space.folds:
             queries, found = space.others

@@ -1,4 +1,4 @@
-"""How good are the references? Each is asked for by all the others."""
+"""Leave-one-out: how well each reference is answered by all the others."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from . import promise
 if TYPE_CHECKING:
     from pocketknn.builder.knn.metric_space import Space
 
-MOST_K = 50  # as far as k is searched for
+MOST_K = 50  # the largest k tried
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,19 +28,20 @@ class LeaveOneOut:
     """How well each reference is answered by its k nearest others.
 
     Attributes:
-        accuracy: share of the queries whose label won, before any rejection; None for regression.
-            Where so few answered that all of them do better, what they are expected to do.
-        interval: where the accuracy on other photos of the same kind lies, at 95 %.
-        chance: accuracy of who always names the largest class.
+        accuracy: share of the queries answered right, before any rejection; None for regression.
+            If training parts are much smaller than the whole, corrected to the expected accuracy
+            with all references.
+        interval: 95 % interval of the accuracy on other photos of the same kind.
+        chance: accuracy of always guessing the largest class.
         by_class: mean over the classes of the accuracy in each.
-        per_class: of each class how many were right, and how many asked for, by name.
+        per_class: right answers and queries of each class, by name.
         verdict: the accuracy in a word, see `promise.verdict`; None for a single class.
-        rmse: root of the mean squared error of each target, by name; None where there are none.
+        rmse: root mean squared error of each target, by name; None without targets.
         rmse_interval: its 95 % interval, by name.
-        rmse_of_mean: the error of who always says the mean of the others, by name.
-        k: how many neighbours were asked.
-        queries: how many references were asked for; a seeded draw where there are very many.
-        folds: in how many parts they were left out; 0 where each was left out alone.
+        rmse_of_mean: the error of always predicting the mean of the others, by name.
+        k: how many neighbours answered.
+        queries: how many references were queries; a seeded draw of very many.
+        folds: number of folds; 0 for leave-one-out.
     """
 
     accuracy: float | None = None
@@ -59,12 +60,12 @@ class LeaveOneOut:
 
 @dataclass(frozen=True, kw_only=True)
 class Unprojected:
-    """A projection held against the embeddings it was made from, by leave-one-out.
+    """A projection compared with the embeddings it came from, by leave-one-out.
 
     Attributes:
-        accuracy: without the projection; None where there are no labels, or too few photos.
-        first_equal: share of the references with the same nearest other one.
-        recall: share of the k nearest without the projection that are so with it.
+        accuracy: without the projection; None without labels, or for too few photos.
+        first_equal: share of the references with the same nearest neighbour.
+        recall: share of the k nearest without the projection that are also found with it.
     """
 
     accuracy: float | None
@@ -73,10 +74,10 @@ class Unprojected:
 
 
 def leave_one_out(fit: Fit) -> LeaveOneOut | None:
-    """Measure it for a fit's k and vote.
+    """Measure a fit with its k and vote.
 
-    None without labels and targets, and where nothing is left that could answer: there is one
-    reference, or one picture of each class. References of the class unknown are not asked for.
+    None without labels or targets, and if nothing is left to answer: a single reference, or one
+    picture per class. References of the class unknown are not queries.
     """
     refs = fit.references
     if len(refs) < 2 or not (refs.labels or refs.target_names):
@@ -104,7 +105,7 @@ def leave_one_out(fit: Fit) -> LeaveOneOut | None:
         interval=ends,
         chance=guessed,
         by_class=1 - fewer * (1 - promise.by_class(right, actual)),
-        per_class={name: (good, asked) for name, good, asked in per_class if asked},
+        per_class={name: (good, count) for name, good, count in per_class if count},
         verdict=verdict,
         k=found.indices.shape[1],
         queries=len(queries),
@@ -114,9 +115,9 @@ def leave_one_out(fit: Fit) -> LeaveOneOut | None:
 
 def _of_numbers(fit: Fit) -> LeaveOneOut:
     """The same for targets."""
-    refs, (queries, found, said, folds, _) = fit.references, fit.out_of_fold
+    refs, (queries, found, values, folds, _) = fit.references, fit.out_of_fold
     truth = refs.targets.astype(np.float64)
-    errors = said - truth[queries]
+    errors = values - truth[queries]
     n = len(truth)
     off = (truth[queries] - truth.mean(axis=0)) * n / (n - 1)  # from the mean of the others
     rmse, guessed = (np.sqrt((each**2).mean(axis=0)).tolist() for each in (errors, off))
@@ -133,7 +134,7 @@ def _of_numbers(fit: Fit) -> LeaveOneOut:
 
 
 def _has_two_pictures(space: Space) -> bool:
-    """Whether a class has two references, or with a `refit` two different pictures."""
+    """Whether a class has two references or, with a `refit`, two different pictures."""
     ids = space.references.label_ids
     pictures = np.arange(len(ids)) if space.refit is None else space.pictures
     pairs = np.unique(np.stack([ids, pictures]), axis=1)
@@ -141,13 +142,16 @@ def _has_two_pictures(space: Space) -> bool:
 
 
 def best_k(spec: Spec, space: Space) -> int:
-    """The k up to 50 with the least leave-one-out error; the smallest of equals.
+    """The k up to 50 with the lowest leave-one-out error; the smallest of equals.
 
     Raises:
-        InputError: there is one reference only.
+        InputError: there is only one reference.
     """
     if len(space.references) < 2:
-        raise InputError("k = auto asks each reference for its neighbours, and there is only one")
+        raise InputError(
+            "k = auto is found by leave-one-out, but there is only one reference",
+            "too-few-references",
+        )
     numbers = HEADS[str(spec.head)].NUMBERS
     scale = np.maximum(space.references.targets.var(axis=0), 1e-30) if numbers else 1.0
     wrong = (errors_by_k(spec, space) / scale).mean(axis=1)
@@ -163,16 +167,16 @@ def errors_by_k(spec: Spec, space: Space) -> Floats:
 
 
 def unprojected(fit: Fit) -> Unprojected | None:
-    """What the projection costs; None where there is none, or a single reference."""
+    """What the projection costs; None without one, or for a single reference."""
     if fit.space.projection is None or len(fit.references) < 2:
         return None
     plain = fit.space.unprojected
     k = min(fit.k, plain.most)
     before, after = (space.others.found.indices[:, :k] for space in (plain, fit.space))
     spec, labelled = fit.spec, fit.references.labels and not fit.head.NUMBERS
-    # Of two or three photos per class these folds say too little, and the accuracy is of others.
+    # With two or three photos per class the accuracy comes from other folds (`one_of_each`).
     labelled = labelled and fit.out_of_fold.fewer == 1
-    if spec.soft:  # its own temperature, as its scores lie closer together
+    if spec.soft:  # a temperature of its own, as unprojected scores lie closer together
         spec = replace(spec, temperature=temperature(plain, fit.k, balanced=bool(spec.balanced)))
     accuracy = None
     if labelled:
@@ -188,6 +192,6 @@ def unprojected(fit: Fit) -> Unprojected | None:
 
 
 def _errors(spec: Spec, space: Space, k: int) -> Floats:
-    """Mean squared error of each target, or the share of wrong labels, of leave-one-out."""
-    said, queries = answers_of_others(spec, space, k), space.others.queries
-    return HEADS[str(spec.head)].errors(said, space.references, queries)
+    """Leave-one-out: mean squared error of each target, or the share of wrong labels."""
+    outputs, queries = answers_of_others(spec, space, k), space.others.queries
+    return HEADS[str(spec.head)].errors(outputs, space.references, queries)

@@ -1,4 +1,4 @@
-"""Occasions of the references: what is left out together, and what cannot be left out."""
+"""Occasions of the references: what to hold out together, and what cannot be held out."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pocketknn.builder.errors import InputError
 
 _MOST_PARTS = 10
 # Mistakes fall with about this power of the number of occasions: 0 to 0.5 on flowers, insects and
-# caltech under looks (colour, light, blur, zoom) of two to seven occasions.
+# caltech with two to seven simulated occasions (colour, light, blur, zoom).
 _LEARNING = 1 / 4
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def of_one_occasion(references: References) -> tuple[str, ...]:
-    """The classes all of whose photos are of one occasion, so that none can be left out."""
+    """The classes with all photos from one occasion, so that none can be held out."""
     seen: dict[str, set[str]] = defaultdict(set)
     for row, (name, occasion) in enumerate(zip(references.ids, references.occasions, strict=True)):
         seen[references.label_of(row)].add(f"occasion {occasion}" if occasion else f"id {name}")
@@ -30,9 +30,9 @@ def of_one_occasion(references: References) -> tuple[str, ...]:
 
 
 def described(references: References) -> dict[str, Any] | None:
-    """What is to be known of the occasions: how many, of how many photos, which classes have one.
+    """A summary of the occasions: how many, in how many photos, and the classes with only one.
 
-    None where there are none.
+    None without occasions.
     """
     named = [one for one in references.occasions if one]
     if not named:
@@ -45,10 +45,10 @@ def described(references: References) -> dict[str, Any] | None:
 
 
 def linked(references: References) -> Ints:
-    """Which references are of one occasion: (n,) numbers, the first row of each.
+    """The occasion of each reference: (n,) numbers, the first row of each.
 
-    A class of a single occasion is one by itself: it stays when others are left out, and the other
-    classes of its occasion can be asked for nevertheless.
+    A class with a single occasion counts separately: it stays in the training part, so that the
+    other classes of that occasion can still be held out.
     """
     alone = {*of_one_occasion(references)} if any(references.occasions) else set()
     first: dict[tuple[str, str], int] = {}
@@ -61,14 +61,14 @@ def linked(references: References) -> Ints:
 
 
 def together(references: References, pictures: Ints) -> Ints:
-    """Which references are left out together: (n,) numbers, the first row of each.
+    """The group of each reference to hold out together: (n,) numbers, the first row of each.
 
-    A photo of an occasion goes with that, whatever it looks like: photos that look alike would else
-    chain occasions to one another until none could be left out.
+    Photos with an occasion are grouped by occasion only: grouping them by likeness too would chain
+    occasions together until none could be held out.
 
     Args:
         references: with or without occasions.
-        pictures: (n,) which of them show one picture, by which photos of no occasion go.
+        pictures: (n,) the picture of each reference, which groups photos without an occasion.
     """
     if not any(references.occasions):
         return pictures
@@ -78,27 +78,27 @@ def together(references: References, pictures: Ints) -> Ints:
 
 
 def parts_of(label_ids: Ints, whole: Ints) -> int:
-    """In how many parts to leave occasions out: as many as the class of a median photo has.
+    """The number of folds over occasions: as many as the class of the median photo has.
 
-    So every class loses one of its occasions in each part, and none has fewer than the others.
+    So each fold holds out about one occasion of every class.
     """
     return int(np.clip(np.median(_of_class(label_ids, whole)), 2, _MOST_PARTS))
 
 
 def fewer_mistakes(label_ids: Ints, whole: Ints, parts: int) -> float:
-    """Which share of the mistakes made without an occasion are made with all of them.
+    """The expected mistakes with all occasions, as a share of those with one held out.
 
     Args:
-        label_ids: (n,) class numbers; empty where there are no classes.
-        whole: (n,) numbers of what is left out together.
-        parts: in how many parts it was.
+        label_ids: (n,) class numbers; empty without classes.
+        whole: (n,) numbers of the groups held out together.
+        parts: the number of folds.
     """
     parts = int(min(parts, np.median(_of_class(label_ids, whole))))
     return float((1 - 1 / parts) ** _LEARNING) if parts > 1 else 1.0
 
 
 def _of_class(label_ids: Ints, whole: Ints) -> Ints:
-    """How many occasions the class of each photo has, of the classes that have two or more."""
+    """The number of occasions of each photo's class, for classes with two or more."""
     ids = label_ids if len(label_ids) else np.zeros(len(whole), np.int64)
     counts = np.bincount(np.unique(np.stack([ids, whole]), axis=1)[0])[ids]
     found: Ints = counts[counts > 1] if (counts > 1).any() else counts
@@ -106,10 +106,10 @@ def _of_class(label_ids: Ints, whole: Ints) -> Ints:
 
 
 def check_occasions(references: References) -> None:
-    """Refuse occasions of which none can be left out.
+    """Check that some occasion can be held out.
 
     Raises:
-        InputError: all photos of each class are of one occasion.
+        InputError: all photos of each class are from one occasion.
     """
     if not any(references.occasions):
         return
@@ -118,6 +118,7 @@ def check_occasions(references: References) -> None:
     if len(np.unique(np.stack([ids, numbers]), axis=1).T) == len(np.unique(ids)):
         what = "the photos of each class are" if references.labels else "all photos are"
         raise InputError(
-            f"{what} of a single occasion, so none can be left out to measure by; take some on"
-            " another occasion, or leave out --occasions"
+            f"{what} from a single occasion, so none can be held out for measuring; take some on"
+            " another occasion, or omit --occasions",
+            "single-occasion",
         )

@@ -1,4 +1,4 @@
-"""What references answer when they are left out, by others that were fitted without them."""
+"""Out-of-fold answers: held-out references answered by a fit without them."""
 
 from __future__ import annotations
 
@@ -15,26 +15,26 @@ from pocketknn.builder.references.references import References
 if TYPE_CHECKING:
     from pocketknn.builder.knn.metric_space import Space
 
-# Neighbours and answers of queries (q, d) among some references.
+# Neighbours and answers for queries (q, d) among some references.
 Ask = Callable[[References, NDArray[np.floating]], tuple[Neighbors, Floats]]
 
-_FEW = 3  # pictures of a class, of which one is left out at a time
-_MOST = 10_000  # references that are fitted anew so many times, which takes seconds
-# Mistakes fall with this power of the photos per class: 0.1 to 0.4 on the development sets where
-# the photos grow from one to two.
+_FEW = 3  # maximum pictures per class for holding out one at a time
+_MOST = 10_000  # maximum references for refitting, which takes seconds
+# Mistakes fall with this power of the photos per class: 0.1 to 0.4 on the development sets when
+# going from one photo to two.
 _LEARNING = 1 / 3
 
 
 class OutOfFold(NamedTuple):
-    """References that were left out, and what the others answered.
+    """Held-out references, and the answers of the others.
 
     Attributes:
-        queries: (q,) which of them, in ascending order.
+        queries: (q,) the held-out rows, in ascending order.
         found: their nearest others.
         answers: (q, T) values, or (q, classes) votes before any rejection.
-        folds: in how many parts they were left out; 0 where each was left out alone.
-        fewer: share of their mistakes that all references together make; 1 where that is not known
-            to be less.
+        folds: number of folds; 0 for leave-one-out.
+        fewer: expected mistakes with all references, as a share of those here; 1 if not known to
+            be fewer.
     """
 
     queries: Ints
@@ -44,24 +44,24 @@ class OutOfFold(NamedTuple):
     fewer: float = 1.0
 
     def some(self, which: NDArray[np.bool_]) -> OutOfFold:
-        """Some of the queries (q,)."""
+        """The queries selected by a mask (q,)."""
         found = Neighbors(self.found.scores[which], self.found.indices[which])
         return self._replace(queries=self.queries[which], found=found, answers=self.answers[which])
 
 
 def one_of_each(space: Space, ask: Ask) -> OutOfFold | None:
-    """Answers for one photo of each class by the others, where most classes have two or three.
+    """Hold out one photo of every class at a time, if most classes have two or three.
 
-    In the folds of a space the class whose photo is left out has one fewer than the others. Of two
-    or three photos that is much: 10 to 35 and 1 to 15 points of accuracy were missing on the
-    development sets. Here all classes lose one, and all that is chosen is chosen anew.
+    In the folds of a space, the class of a held-out photo has one photo fewer than the others. With
+    two or three photos that matters: it cost 10 to 35 and 1 to 15 points of accuracy on the
+    development sets. Here all classes lose one, and every choice is made again.
 
     Args:
         space: references with labels, and with a `refit`.
-        ask: fits other references as these were, and asks them.
+        ask: fits the training references as the originals were, and answers the queries.
 
     Returns:
-        None where classes have other numbers of pictures, or there are too many references.
+        None if classes have more pictures or only one, or there are too many references.
     """
     refs, ids = space.references, space.references.label_ids
     each = _usual(ids, space.pictures)
@@ -71,10 +71,10 @@ def one_of_each(space: Space, ask: Ask) -> OutOfFold | None:
     for test in _parts(ids, space.pictures, each, space.seed):
         train = np.delete(np.arange(len(refs)), test)
         try:
-            found, said = ask(refs.subset(train), refs.vectors[test])
-        except InputError:  # the others are too few for what the spec names
+            found, outputs = ask(refs.subset(train), refs.vectors[test])
+        except InputError:  # the training part is too small for the spec
             return None
-        parts.append((test, found.scores, train[found.indices], said))
+        parts.append((test, found.scores, train[found.indices], outputs))
     if not parts:
         return None
     k = min(scores.shape[1] for _, scores, _, _ in parts)
@@ -93,14 +93,14 @@ def one_of_each(space: Space, ask: Ask) -> OutOfFold | None:
 
 
 def _usual(ids: Ints, pictures: Ints) -> int:
-    """How many pictures the class of a median reference has, among classes of two or more."""
+    """The number of pictures in the class of the median reference, among classes of two or more."""
     classes = np.unique(np.stack([ids, pictures]), axis=1)[0]
     sizes = np.bincount(classes)[ids]
     return int(np.median(sizes[sizes > 1])) if (sizes > 1).any() else 1
 
 
 def _parts(ids: Ints, pictures: Ints, parts: int, seed: int) -> list[Ints]:
-    """Rows of each part: no picture is divided, and no class loses its last one."""
+    """Test rows of each fold: no picture is split, and no class loses its last one."""
     from .folds import dealt
 
     _, first, inverse = np.unique(pictures, return_index=True, return_inverse=True)

@@ -1,4 +1,4 @@
-"""What a measured figure is worth: an interval, the level of chance beside it, and a word."""
+"""How far to trust a measured figure: an interval, the chance level, and a one-word verdict."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ import numpy as np
 from pocketknn.builder.choices.neighbors import Floats, Ints
 
 _Z = 1.959963984540054  # of 95 %
-# Parts share their references, so that a figure of cross-validation varies more than a share of
-# as many photos that are independent: by 1.0 to 1.5 times over draws of twelve sets.
+# Folds share their references, so cross-validation varies more than the same number of independent
+# photos: by 1.0 to 1.5 times over draws of twelve sets.
 WIDER = 1.3
 _DRAWS, _AT_ONCE = 1000, 100  # of a bootstrap
 TOO_FEW, POOR, FAIR, GOOD = "too few photos to tell", "poor", "fair", "good"
 TOO_FEW_OCCASIONS = "too few occasions to tell"
-FEW_OCCASIONS = 4  # below, what they have in common is taken for what all have
+FEW_OCCASIONS = 4  # fewer do not represent all occasions
 _TELLS_NOTHING = 0.5  # width of an interval
-_FAIR, _GOOD = 1 / 2, 1 / 5  # of the mistakes of chance
+_FAIR, _GOOD = 1 / 2, 1 / 5  # maximum share of the mistakes of chance
 
 
 def wilson(share: float, of: int) -> tuple[float, float]:
@@ -27,13 +27,13 @@ def wilson(share: float, of: int) -> tuple[float, float]:
 
 
 def interval(share: float, of: int) -> tuple[float, float]:
-    """Where the accuracy on other photos of the same kind lies, by one of cross-validation.
+    """Interval of the accuracy on other photos of the same kind, from cross-validation.
 
-    Wilson's interval, both of whose arms are made longer.
+    Wilson's interval with both arms widened.
 
     Args:
         share: of right answers.
-        of: how many references were left out.
+        of: how many references were held out.
     """
     low, high = wilson(share, of)
     return max(share - WIDER * (share - low), 0.0), min(share + WIDER * (high - share), 1.0)
@@ -42,17 +42,17 @@ def interval(share: float, of: int) -> tuple[float, float]:
 def of_groups(
     ends: tuple[float, float], share: float, right: Floats, groups: Ints
 ) -> tuple[float, float]:
-    """The interval where photos of an occasion, or views of a picture, are right or wrong together.
+    """Widen an interval for clustered answers: photos of an occasion, or views of a picture.
 
-    It reaches at least as far as the cluster-robust error of a mean does (Liang and Zeger,
-    Biometrika 73, 1986), with Student's t of as many degrees of freedom as there are groups, less
-    one. Two occasions tell next to nothing, however many photos they have.
+    It is at least as wide as the cluster-robust error of a mean (Liang and Zeger, Biometrika 73,
+    1986), with Student's t with one degree of freedom fewer than groups. Two occasions prove next
+    to nothing, however many photos they have.
 
     Args:
-        ends: the interval of as many photos that are independent.
-        share: in the middle of it.
-        right: (q,) 1 where an answer is right, else 0.
-        groups: (q,) numbers of what belongs together.
+        ends: the interval for independent photos.
+        share: its centre.
+        right: (q,) 1 for a right answer, else 0.
+        groups: (q,) cluster numbers.
     """
     from scipy.stats import t
 
@@ -85,15 +85,15 @@ def rmse_interval(errors: Floats, seed: int) -> tuple[float, float]:
 
 
 def chance(label_ids: Ints) -> float:
-    """Share of right answers of who always names the largest class."""
+    """Accuracy of always guessing the largest class."""
     return float(np.bincount(label_ids).max() / len(label_ids))
 
 
 def by_class(right: Floats, label_ids: Ints) -> float:
-    """Mean over the classes of the share that is right in each.
+    """Mean over the classes of the accuracy in each.
 
     Args:
-        right: (q,) 1 where an answer is right, else 0.
+        right: (q,) 1 for a right answer, else 0.
         label_ids: (q,) the true classes.
     """
     sizes = np.bincount(label_ids)
@@ -105,12 +105,12 @@ def verdict(accuracy: float, ends: tuple[float, float], chance: float) -> str | 
     """The figure in a word.
 
     - too few photos to tell: the interval is wider than 50 points
-    - good: at most a fifth of the mistakes of who always names the largest class
+    - good: at most a fifth of the mistakes of always guessing the largest class
     - fair: at most half of them
     - poor: more, or the interval reaches down to chance
 
     Returns:
-        None where nothing can be mistaken, as there is one class.
+        None for a single class, with which no mistake is possible.
     """
     if chance >= 1:
         return None

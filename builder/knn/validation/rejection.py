@@ -1,4 +1,4 @@
-"""Unknown: how near the nearest reference must be for a picture to be of a known class."""
+"""Rejection: the minimum score of the nearest reference for a picture of a known class."""
 
 from __future__ import annotations
 
@@ -15,24 +15,24 @@ if TYPE_CHECKING:
     from pocketknn.builder.knn.fit import Fit
     from pocketknn.builder.knn.metric_space import Space
 
-_VALUES_AT_ONCE = 1 << 26  # scores of a block, 0.5 GB, which are sorted into a second one
+_VALUES_AT_ONCE = 1 << 26  # scores in a block, 0.5 GB, plus a sorted copy
 _ROWS_AT_ONCE = 512
-_MOST_UNPROJECTED = 1000  # queries of all of the embedding, which takes long
-_REFITS = 10  # parts of the classes, each of which is left out once
-_ROUNDING = 1e-6  # scores as close as this, as a share of them, may change places in float32
+_MOST_UNPROJECTED = 1000  # queries with the whole embedding, which is slow
+_REFITS = 10  # groups of classes, each left out once
+_ROUNDING = 1e-6  # relative difference below which scores may swap in float32
 
 
 @dataclass(frozen=True, kw_only=True)
 class Rejection:
-    """What a threshold rejects.
+    """Rejection rates of a threshold.
 
     Attributes:
-        threshold: the least score of the nearest neighbour of what is known.
-        known: share of the references that are rejected when each is left out: false rejections.
-        left_out_classes: share of the pictures of a class that are rejected where the class is not
-            among the references, over all classes. Without a projection the threshold is chosen
-            anew, at the rate of `known`; with one the projection is. None with a single class.
-        strangers: share of the given strangers that are rejected; None where none were given.
+        threshold: minimum score of the nearest neighbour of a known picture.
+        known: share of the references rejected by leave-one-out: false rejections.
+        left_out_classes: share of pictures rejected when their class is removed from the
+            references, over all classes. Without a projection the threshold is chosen again, at the
+            rate of `known`; with one, the projection is learned again. None with a single class.
+        strangers: share of the given strangers that are rejected; None without strangers.
         strangers_asked: how many strangers were given.
         unprojected: the share of the strangers, or else of the left-out classes, that plain cosine
             of the whole embedding rejects at the same rate of `known`; None without a projection.
@@ -47,24 +47,27 @@ class Rejection:
 
 
 def threshold(space: Space, false_rejection: float) -> float:
-    """The score that at most this share of the references falls below when each is left out.
+    """The threshold that rejects at most this share of the references, by leave-one-out.
 
-    It lies between two scores, so that rounding does not decide on which side a reference is.
+    It lies between two scores, so that rounding cannot move a reference across it.
 
     Raises:
-        InputError: there is one reference only.
+        InputError: there is only one reference.
     """
     if len(space.references) < 2:
-        raise InputError("reject = auto compares references with each other, and there is only one")
+        raise InputError(
+            "reject = auto is found by leave-one-out, but there is only one reference",
+            "too-few-references",
+        )
     return _quantile(space.others.found.scores[:, 0], false_rejection)
 
 
 def measure(fit: Fit, strangers: NDArray[np.floating] | None = None) -> Rejection | None:
-    """What a fit's threshold rejects; None where it has none.
+    """The rejection rates of a fit's threshold; None without one.
 
     Args:
         fit: with or without a threshold.
-        strangers: embeddings (q, d) of pictures that are of no class.
+        strangers: embeddings (q, d) of pictures of no class.
     """
     limit = fit.threshold
     if limit is None:
@@ -89,7 +92,7 @@ def measure(fit: Fit, strangers: NDArray[np.floating] | None = None) -> Rejectio
 
 
 def _unprojected(plain: Space, rate: float, strangers: NDArray[np.floating] | None) -> float | None:
-    """Share of the strangers, or else of left-out classes, rejected at this rate of the known."""
+    """Share of the strangers, or else of left-out classes, rejected at a false rejection rate."""
     limit = _quantile(plain.others.found.scores[:, 0], rate)
     if strangers is not None:
         strange = plain.search(strangers, 1).scores[:, 0]
@@ -99,7 +102,7 @@ def _unprojected(plain: Space, rate: float, strangers: NDArray[np.floating] | No
 
 
 def _left_out_classes(space: Space, rate: float, limit: float) -> float | None:
-    """Share of each class rejected by references without it, over all references asked for."""
+    """Share of the queries rejected when their class is removed from the references."""
     if space.projection is not None and space.refit is not None:
         nearest = without_class(space)
         return float((nearest < limit).mean()) if len(nearest) else None
@@ -107,27 +110,27 @@ def _left_out_classes(space: Space, rate: float, limit: float) -> float | None:
     if (np.isfinite(best).any(axis=0)).sum() < 2:
         return None
     own = space.references.label_ids[space.others.queries]
-    rejected, asked = 0, 0
+    rejected, total = 0, 0
     for c in np.unique(own):
         nearest = np.delete(best, c, axis=1).max(axis=1)
         rest = nearest[own != c]
-        rest = rest[np.isfinite(rest)]  # the only reference of the only other class has no other
+        rest = rest[np.isfinite(rest)]  # a lone reference of the only other class finds nothing
         if not len(rest):
             continue
         rejected += int((nearest[own == c] < _quantile(rest, rate)).sum())
-        asked += int((own == c).sum())
-    return rejected / asked if asked else None
+        total += int((own == c).sum())
+    return rejected / total if total else None
 
 
 def without_class(space: Space, most: int | None = None) -> Floats:
-    """Score of the nearest reference where a picture's own class is left out (q,), sorted.
+    """Score of the nearest reference outside each query's own class (q,), sorted.
 
-    A projection is found anew without the class; of very many classes some are left out together.
-    Empty where it cannot be found without one.
+    A projection is learned again without the class; many classes are left out in groups. Empty if
+    it cannot be learned without them.
 
     Args:
         space: references with labels.
-        most: as many references are asked for at most; of more, so many are drawn.
+        most: maximum number of queries; of more, a sample of this size.
     """
     ids, vectors = space.references.label_ids, space.references.vectors
     present, queries = np.unique(ids), space.others.queries
@@ -143,15 +146,15 @@ def without_class(space: Space, most: int | None = None) -> Floats:
     scores = []
     for classes in parts:
         out = np.isin(ids, classes)
-        asked = queries[out[queries]]
+        rows = queries[out[queries]]
         try:
-            projection = space.refit(vectors[~out], ids[~out]) if len(asked) else None
+            projection = space.refit(vectors[~out], ids[~out]) if len(rows) else None
         except InputError:  # a single class is left, or too few photos
             continue
-        if len(asked):
+        if len(rows):
             part = replace(space, references=space.references.select(np.flatnonzero(~out)))
             part = replace(part, projection=projection, refit=None)
-            scores.append(part.search(vectors[asked], 1).scores[:, 0])
+            scores.append(part.search(vectors[rows], 1).scores[:, 0])
     return np.sort(np.concatenate(scores)) if scores else np.empty(0)
 
 
@@ -160,7 +163,7 @@ def best_of_classes(space: Space, queries: Ints) -> Floats:
 
     Args:
         space: references with labels.
-        queries: (q,) the references that are asked for.
+        queries: (q,) the query rows.
     """
     ids = space.references.label_ids
     order = np.argsort(ids, kind="stable")
@@ -168,19 +171,19 @@ def best_of_classes(space: Space, queries: Ints) -> Floats:
     best = np.full((len(queries), len(space.references.labels)), -np.inf)
     rows = min(_ROWS_AT_ONCE, max(_VALUES_AT_ONCE // len(ids), 1))
     for start in range(0, len(queries), rows):
-        asked = queries[start : start + rows]
-        scores = space.scores_of_others(asked)
-        best[start : start + len(asked), present] = np.maximum.reduceat(
+        block = queries[start : start + rows]
+        scores = space.scores_of_others(block)
+        best[start : start + len(block), present] = np.maximum.reduceat(
             scores[:, order], starts, axis=1
         )
     return best
 
 
 def _quantile(scores: Floats, share: float) -> float:
-    """The highest threshold in the middle of a gap with at most this share of the scores below."""
+    """The highest threshold midway between two scores with at most this share below it."""
     ordered = np.sort(scores)
     below = int(round(share * len(ordered), 9))
-    # Two that are each other's nearest have one score, so that there is no gap between them.
+    # References that are each other's nearest have equal scores, with no gap between them.
     lowest = ordered[: below + 1]
     gaps = np.flatnonzero(np.diff(lowest) > _ROUNDING * np.abs(lowest[:-1]))
     if not len(gaps):

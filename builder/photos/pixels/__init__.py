@@ -1,1 +1,1 @@
-"""A picture's file becomes an upright square of sRGB pixels."""
+"""Turn a picture's file into an upright square of sRGB pixels."""

@@ -1,4 +1,4 @@
-"""A picture's values as 8 bits of sRGB, which networks and browsers expect."""
+"""Convert a picture's values to 8-bit sRGB, as networks and browsers expect."""
 
 from __future__ import annotations
 
@@ -11,25 +11,23 @@ from PIL.TiffImagePlugin import TiffImageFile
 
 from pocketknn.builder.photos.photo import PictureError
 
-# In the words of the manifest.
-COLOUR = "sRGB; another profile in the file is converted, without one the numbers are taken for it"
+# For the manifest.
+COLOUR = "sRGB; other embedded profiles are converted, and files without one are taken as sRGB"
 _MODES = {b"RGB ": "RGB", b"GRAY": "L", b"CMYK": "CMYK"}
-_SPACE = slice(16, 20)  # where a profile names its colour space
-_NEAR = 2  # of 255: a profile that moves no colour farther is sRGB, by whatever name
+_SPACE = slice(16, 20)  # position of the colour space in a profile
+_NEAR = 2  # of 255: a profile that moves colours no farther is treated as sRGB
 _INTENT = ImageCms.Intent.RELATIVE_COLORIMETRIC
 _FLAGS = ImageCms.Flags.BLACKPOINTCOMPENSATION
-_KEPT = 32  # transforms; a folder holds the photos of few cameras
-# In the words of the manifest.
-DEPTH = (
-    "values of 16 bits are divided by 257; a grey TIFF with none above 4095 is taken for 12 bits"
-)
+_KEPT = 32  # cached transforms; a folder holds the photos of few cameras
+# For the manifest.
+DEPTH = "16-bit values are divided by 257; a grey TIFF with none above 4095 is taken as 12-bit"
 _SIXTEEN_BIT = ("I;16", "I;16L", "I;16B", "I;16N", "I")
 _TWELVE_BITS = 4095
 _BITS = 258  # TIFF's tag for the bits of each channel
 
 
 def rgb(image: Image.Image) -> Image.Image:
-    """An image of 8 bits as RGB in sRGB, transparency on white.
+    """An 8-bit image as RGB in sRGB, with transparency laid on white.
 
     Raises:
         PictureError: its pixels have no agreed meaning.
@@ -47,12 +45,12 @@ def rgb(image: Image.Image) -> Image.Image:
 
 
 def _to_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
-    """An image of any mode of 8 bit without transparency as RGB, its colours in sRGB.
+    """An 8-bit image of any mode without transparency as RGB in sRGB.
 
     Args:
-        image: its own colours.
-        profile: the ICC profile that says what they mean. None is sRGB, and so is one that is
-            broken or of another kind of picture.
+        image: the original colours.
+        profile: their ICC profile. None means sRGB, as does a broken one or one for another kind of
+            picture.
     """
     mode = _MODES.get(profile[_SPACE]) if profile else None
     fits = image.mode != "CMYK" if mode == "RGB" else image.mode == mode
@@ -65,7 +63,7 @@ def _to_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
 
 @lru_cache(_KEPT)
 def _transform(profile: bytes, mode: str) -> ImageCms.ImageCmsTransform | None:
-    """What brings a profile's colours to sRGB; None where that changes nothing, or cannot be."""
+    """The transform from a profile to sRGB; None if it changes nothing or cannot be built."""
     try:
         given = ImageCms.ImageCmsProfile(io.BytesIO(profile))
         srgb = ImageCms.createProfile("sRGB")
@@ -81,26 +79,26 @@ def _transform(profile: bytes, mode: str) -> ImageCms.ImageCmsTransform | None:
 
 
 def _sample() -> Image.Image:
-    """Colours from all of the cube, and greys."""
+    """A grid of colours from the whole RGB cube, and greys."""
     steps = np.linspace(0, 255, 9).astype(np.uint8)
     cube = np.stack(np.meshgrid(steps, steps, steps), axis=-1).reshape(-1, 3)
     return Image.fromarray(np.concatenate([cube, np.repeat(steps, 3).reshape(-1, 3)])[None])
 
 
 def is_deep_tiff(image: Image.Image) -> bool:
-    """Whether it is a TIFF that says it has 16 bits a value."""
+    """Whether it is a TIFF with 16 bits per value."""
     return isinstance(image, TiffImageFile) and 16 in image.tag_v2.get(_BITS, ())
 
 
 def eight_bit(image: Image.Image, deep_tiff: bool) -> Image.Image:
-    """Values of 16 bits as 8; those of a TIFF may have been 12.
+    """Scale 16-bit values to 8 bits; those of a TIFF may really be 12-bit.
 
     Args:
         image: of any mode.
         deep_tiff: whether its file `is_deep_tiff`.
 
     Raises:
-        PictureError: the values cannot be had any more.
+        PictureError: Pillow has already dropped the low bits.
     """
     if image.mode in _SIXTEEN_BIT:
         values = np.asarray(image, np.float64)
@@ -109,6 +107,6 @@ def eight_bit(image: Image.Image, deep_tiff: bool) -> Image.Image:
         grey.info = image.info
         return grey
     if deep_tiff and image.mode == "RGB" and 0 < np.asarray(image).max() <= _TWELVE_BITS >> 8:
-        # Pillow has taken the high bytes: the rest of the values is lost.
+        # Pillow has kept only the high bytes.
         raise PictureError("12-bit values in 16 bits of colour, almost black; save it as 8 bit")
     return image

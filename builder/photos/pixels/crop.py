@@ -1,4 +1,4 @@
-"""A picture of any shape becomes the model's square."""
+"""Crop a picture of any shape to the model's square."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ def bilinear(image: Image.Image, size: tuple[int, int]) -> Image.Image:
 def square(
     image: Image.Image, size: int, crop: str, scale: int = 1, resize: Resize = bilinear
 ) -> NDArray[np.uint8]:
-    """Bring an RGB image to (size, size, 3) uint8: crop first, then Pillow's bilinear filter.
+    """Crop an RGB image, and resize it to (size, size, 3) uint8 with Pillow's bilinear filter.
 
     Args:
         image: an RGB image of any shape.
         size: side of the square in pixels.
         crop: `center` keeps the middle square, `stretch` ignores the shape, `fit` shows the whole
             picture on black bars.
-        scale: how many times larger the picture was before it was decoded; the crop is that of
-            the whole pixels of the large one.
-        resize: another filter, to see what one costs; only with a scale of 1.
+        scale: by what factor decoding reduced the picture; the crop is in whole pixels of the
+            original.
+        resize: another filter, for comparison; only with a scale of 1.
     """
     width, height = image.width * scale, image.height * scale
     if crop == "center":
@@ -53,7 +53,7 @@ def _resize(
     box: tuple[float, float, float, float],
     resize: Resize,
 ) -> Image.Image:
-    """The part of an image in a box, which may cut pixels; what is outside has no influence."""
+    """The part of an image in a box with fractional edges; pixels outside have no influence."""
     left, top = int(box[0]), int(box[1])
     part = image.crop((left, top, ceil(box[2]), ceil(box[3])))
     inside = (box[0] - left, box[1] - top, box[2] - left, box[3] - top)

@@ -1,4 +1,4 @@
-"""Decode pictures upright in RGB, and bring them to the model's square."""
+"""Decode pictures as upright RGB, and crop them to the model's square."""
 
 from __future__ import annotations
 
@@ -15,23 +15,23 @@ from pocketknn.builder.photos.photo import Photo, PictureError, read
 from .colour import eight_bit, is_deep_tiff, rgb
 from .crop import square
 
-# Formats that Pillow decodes by itself: no EPS, which would start Ghostscript on a stranger's file.
+# Formats that Pillow decodes itself; not EPS, which would run Ghostscript on an untrusted file.
 FORMATS = ("JPEG", "PNG", "GIF", "BMP", "WEBP", "TIFF", "AVIF", "PPM")
 RESAMPLE = "pillow-bilinear-antialiased"
-# Embeddings are remembered by it: raise the number where a file's pixels are decoded to others.
+# Part of the key of cached embeddings: raise the number if decoding gives other pixels.
 DECODING = f"{RESAMPLE} 2"
-# A JPEG is decoded at a half, a quarter or an eighth where that leaves three times the side that is
-# wanted. On real photos of which 64 to 224 pixels were wanted this moved pixels by 0.3 of 255 on
-# average, embeddings by a cosine of 0.0001 (at most 0.002), and the first neighbour of none; at
-# twice the side the first neighbour of 2 to 7 % changed.
+# A JPEG is decoded at a half, a quarter or an eighth if that leaves three times the target side. On
+# real photos and targets of 64 to 224 pixels, this changed pixels by 0.3 of 255 on average,
+# embeddings by a cosine of 0.0001 (at most 0.002), and no nearest neighbour; at twice the side,
+# 2 to 7 % of the nearest neighbours changed.
 _ENOUGH = 3
 _JPEG = ("JPEG", "MPO")
 _HEIC = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"mif1", b"msf1")
 _ROOM = 32 << 20  # bytes of squares: 1,200 photos at 96 pixels, 220 at 224
 
-# Pillow refuses decompression bombs at 179 million pixels and only warns from half of that on,
-# where real cameras are; broken EXIF warns too, and is passed over. Set once, as the filters of
-# `warnings` are shared by the threads that decode.
+# Pillow refuses decompression bombs above 179 million pixels and warns above half of that, which
+# real cameras reach; it also warns about broken EXIF, which is ignored. Set once, as the filters of
+# `warnings` are shared by the decoding threads.
 warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
 warnings.filterwarnings("ignore", module=r"PIL\.")
 
@@ -39,16 +39,16 @@ warnings.filterwarnings("ignore", module=r"PIL\.")
 def decode(content: bytes, at_least: int | None = None) -> Image.Image:
     """A picture file's bytes as an upright 8-bit RGB image.
 
-    EXIF rotation is applied, a colour profile is converted to sRGB, 16-bit values are scaled to 8
-    (so are 32-bit integers, as which some 16-bit files are read; a grey TIFF of 12 bits in 16 is
-    scaled by 12), transparency is laid on white, CMYK and palettes become RGB, of an animation the
-    first frame is taken. The image has pixels alone: no comment, profile or other words of the
-    file, which would be written with it.
+    EXIF rotation is applied, colour profiles are converted to sRGB, 16-bit values are scaled to 8
+    (as are 32-bit integers, the type in which Pillow reads some 16-bit files; a grey TIFF with 12
+    bits in 16 is scaled from 12), transparency is laid on white, CMYK and palettes become RGB, and
+    of an animation the first frame is used. The image has no metadata, such as comments or
+    profiles, which would be saved with it.
 
     Args:
         content: the file.
-        at_least: a JPEG may be decoded smaller, which is much faster, as long as neither of its
-            sides gets shorter than this many pixels.
+        at_least: a JPEG may be decoded smaller, which is much faster, with neither side below this
+            many pixels.
 
     Raises:
         PictureError: not a picture, truncated, or too large to decode safely.
@@ -59,7 +59,7 @@ def decode(content: bytes, at_least: int | None = None) -> Image.Image:
 def _decode(
     content: bytes, size: int | None = None, at_least: int | None = None
 ) -> tuple[Image.Image, int]:
-    """The image, and how many times smaller than in the file it is, for a square of `size`."""
+    """The image for a square of `size`, and the factor by which decoding reduced it."""
     if not content:
         raise PictureError("empty file")
     try:
@@ -81,31 +81,31 @@ def _decode(
     except Image.DecompressionBombError as error:
         raise PictureError("more than 178 million pixels") from error
     except (OSError, ValueError, SyntaxError, EOFError, ArithmeticError, LookupError) as error:
-        # The types that Pillow's decoders raise on broken files.
+        # the types that Pillow's decoders raise on broken files
         raise PictureError(str(error).strip() or "cannot be decoded") from error
 
 
 def picture(content: bytes, size: int, crop: str) -> NDArray[np.uint8]:
-    """A picture file's bytes as the model wants them: (size, size, 3) uint8.
+    """A picture file's bytes as input for the model: (size, size, 3) uint8.
 
     Raises:
-        PictureError: no picture that can be decoded.
+        PictureError: not a decodable picture.
     """
     image, scale = _decode(content, size)
     return square(image, size, crop, scale)
 
 
 def pixels(photo: Photo, size: int, crop: str) -> NDArray[np.uint8]:
-    """A photo as the model wants it: (size, size, 3) uint8.
+    """A photo as input for the model: (size, size, 3) uint8.
 
     Raises:
-        PictureError: it cannot be read, or is no picture.
+        PictureError: it cannot be read, or is not a picture.
     """
     return picture(read(photo), size, crop)
 
 
 def _reduction(shape: tuple[int, int], size: int) -> int:
-    """How many times smaller a JPEG is decoded: 1, 2, 4 or 8, without a part of a pixel left."""
+    """The factor by which to reduce a JPEG: 1, 2, 4 or 8, with no fraction of a pixel left."""
     for scale in (8, 4, 2):
         if min(shape) >= _ENOUGH * size * scale and not any(side % scale for side in shape):
             return scale
@@ -114,8 +114,8 @@ def _reduction(shape: tuple[int, int], size: int) -> int:
 
 @cache
 def formats() -> tuple[str, ...]:
-    """The formats that can be decoded here: HEIC where its plug-in is installed."""
-    Image.init()  # without it only Pillow's five commonest formats are known
+    """The formats that can be decoded, with HEIC if its plug-in is installed."""
+    Image.init()  # otherwise only Pillow's five most common formats are registered
     try:
         import pillow_heif
     except ImportError:
@@ -128,7 +128,7 @@ class Squares:
     """The squares of some photos."""
 
     def __init__(self, size: int, crop: str) -> None:
-        """Hold none yet.
+        """An empty cache.
 
         Args:
             size: side of a square in pixels.
@@ -138,15 +138,15 @@ class Squares:
         self._most = _ROOM // (size * size * 3)
 
     def keep(self, photo: Photo, square: NDArray[np.uint8]) -> None:
-        """Hold the square (size, size, 3) of a photo, if there is room."""
+        """Store the square (size, size, 3) of a photo, if there is room."""
         if len(self._kept) < self._most:
             self._kept[photo] = square
 
     def of(self, photo: Photo) -> NDArray[np.uint8]:
-        """The square (size, size, 3) of a photo, which is decoded where it is not held.
+        """The square (size, size, 3) of a photo, decoded if it is not stored.
 
         Raises:
-            PictureError: it cannot be read, or is no picture.
+            PictureError: it cannot be read, or is not a picture.
         """
         if photo not in self._kept:
             square = pixels(photo, self._size, self._crop)

@@ -13,7 +13,7 @@ from pocketknn.builder.knn import exact as neighbors
 from pocketknn.builder.knn.exact import search
 from pocketknn.builder.knn.projection.classes import discriminant
 from pocketknn.builder.knn.resolve import fit
-from pocketknn.builder.knn.temperature import Asked, most_likely, usual
+from pocketknn.builder.knn.temperature import HeldOut, most_likely, usual
 from pocketknn.builder.knn.validation import rejection
 from pocketknn.builder.knn.validation.folds import PARTS, Fold, folds, groups
 from pocketknn.builder.knn.validation.leave_one_out import leave_one_out
@@ -96,7 +96,7 @@ def learned(rows, ids):
 
 
 def temperature_of(space, k=50):
-    return most_likely(Asked.of(space, k), usual(space))
+    return most_likely(HeldOut.of(space, k), usual(space))
 
 
 def accuracy_of(parts, rows, ids, k=50, t=0.1):
@@ -168,7 +168,7 @@ def answered(scores, own, left=1.0):
     """Queries and neighbours that all count the same."""
     q = len(scores)
     ones = np.ones(scores.shape)
-    return Asked(scores=scores, own=own, left=np.full(q, left), votes=ones, counts=np.ones(q))
+    return HeldOut(scores=scores, own=own, left=np.full(q, left), votes=ones, counts=np.ones(q))
 
 
 def made(confidence, q=4000, seed=0):

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from support import input_error
 
 from pocketknn.builder import InputError, References
 from pocketknn.builder.backbones.provenance import Provenance
@@ -63,14 +64,14 @@ def test_nonsense_is_refused_in_one_line(rows, options, message):
         (np.array([[1, 2]], "m8[s]"), {}, "reference: not a table of numbers"),
         ([[1.0]], {"targets": [10**400]}, "target of row: a number is too large"),
         ([[1.0]], {"targets": np.array(["2020"], "M8[Y]")}, "target of row: not a table"),
-        ([[1.0], [2.0]], {"labels": ["a", 2]}, "labels are texts, but number 1 is 2"),
-        ([[1.0], [2.0]], {"labels": [0, 1]}, "labels are texts, but number 0 is 0"),
-        ([[1.0], [2.0]], {"labels": "ab"}, "labels are a list of texts, not 'ab'"),
-        ([[1.0], [2.0]], {"labels": 5}, "labels are a list of texts, not 5"),
-        ([[1.0], [2.0]], {"ids": [[1], [2]]}, "ids are texts, but number 0 is [1]"),
-        ([[1.0], [2.0]], {"paths": [b"a", None]}, "paths are texts, but number 0 is b'a'"),
-        ([[1.0]], {"labels": ["a"], "classes": [1]}, "classes are texts, but number 0 is 1"),
-        ([[1.0]], {"targets": [1], "target_names": [3]}, "target_names are texts"),
+        ([[1.0], [2.0]], {"labels": ["a", 2]}, "number 1 is 2"),
+        ([[1.0], [2.0]], {"labels": [0, 1]}, "number 0 is 0"),
+        ([[1.0], [2.0]], {"labels": "ab"}, "not 'ab'"),
+        ([[1.0], [2.0]], {"labels": 5}, "not 5"),
+        ([[1.0], [2.0]], {"ids": [[1], [2]]}, "number 0 is [1]"),
+        ([[1.0], [2.0]], {"paths": [b"a", None]}, "number 0 is b'a'"),
+        ([[1.0]], {"labels": ["a"], "classes": [1]}, "number 0 is 1"),
+        ([[1.0]], {"targets": [1], "target_names": [3]}, "target_names"),
     ],
     ids=str,
 )
@@ -141,7 +142,7 @@ def test_no_text_of_the_table_is_a_formula(name):
 def test_a_file_that_is_no_table_of_references(tmp_path, content):
     path = tmp_path / "r.parquet"
     path.write_bytes(content)
-    with pytest.raises(InputError, match="no table of references"):
+    with input_error("not-a-reference-table", path):
         References.load(path)
 
 
@@ -377,21 +378,21 @@ WHOLE = asdict(ORIGIN)
 @pytest.mark.parametrize(
     ("notes", "message"),
     [
-        ({"provenance": b"{"}, "metadata are no JSON"),
-        ({"classes": b""}, "metadata are no JSON"),
-        ({"targets": b"\xff"}, "no table of references"),
-        ({"provenance": b"[" * 100_000}, "no table of references"),
-        ({"provenance": b"[]"}, "backbone is damaged, or of a later"),
-        ({"provenance": b"{}"}, "backbone is damaged, or of a later"),
-        ({"provenance": json.dumps(WHOLE | {"colour": "RGB"})}, "of a later pocketknn"),
-        ({"provenance": json.dumps({"backbone": "bundled"})}, "backbone is damaged"),
-        ({"provenance": json.dumps(WHOLE | {"sha256": None})}, "backbone is damaged"),
-        ({"provenance": json.dumps(WHOLE | {"size": "96"})}, "backbone is damaged"),
-        ({"classes": b'{"dog": 1}'}, "classes are not noted as a list of names"),
-        ({"classes": b"[1, 2]"}, "classes are not noted as a list of names"),
+        ({"provenance": b"{"}, "JSON"),
+        ({"classes": b""}, "JSON"),
+        ({"targets": b"\xff"}, "table of references"),
+        ({"provenance": b"[" * 100_000}, "table of references"),
+        ({"provenance": b"[]"}, "backbone"),
+        ({"provenance": b"{}"}, "backbone"),
+        ({"provenance": json.dumps(WHOLE | {"colour": "RGB"})}, "a later pocketknn"),
+        ({"provenance": json.dumps({"backbone": "bundled"})}, "backbone"),
+        ({"provenance": json.dumps(WHOLE | {"sha256": None})}, "backbone"),
+        ({"provenance": json.dumps(WHOLE | {"size": "96"})}, "backbone"),
+        ({"classes": b'{"dog": 1}'}, "classes .* list of names"),
+        ({"classes": b"[1, 2]"}, "classes .* list of names"),
         ({"classes": b'["dog"]'}, "'bee' is not in the list of classes"),
         ({"classes": b'["dog", "cat", "bee", "cat"]'}, "'cat' is listed twice"),
-        ({"targets": b'"age"'}, "targets are not noted as a list of names"),
+        ({"targets": b'"age"'}, "targets .* list of names"),
         ({"targets": b'["age", "height"]'}, "target: height"),
         ({"targets": b'["age", "age"]'}, "named twice"),
     ],
@@ -407,13 +408,13 @@ def test_metadata_that_are_damaged_are_one_line(tmp_path, notes, message):
 @pytest.mark.parametrize(
     ("columns", "message"),
     [
-        ({"embedding": [[1.0, 2.0], [1.0], [1.0, 2.0], [1.0, 2.0]]}, "no table of references"),
-        ({"embedding": [[1.0], None, [1.0], [1.0]]}, "no table of references"),
+        ({"embedding": [[1.0, 2.0], [1.0], [1.0, 2.0], [1.0, 2.0]]}, "table of references"),
+        ({"embedding": [[1.0], None, [1.0], [1.0]]}, "table of references"),
         ({"embedding": [1.0, 2.0, 3.0, 4.0]}, "not lists of numbers"),
         ({"embedding": [["a"], ["b"], ["c"], ["d"]]}, "not lists of numbers"),
         ({"embedding": [[1.0], [2.0], [float("nan")], [4.0]]}, "reference 2 holds a NaN"),
         ({"id": ["a", "b", "c", "a"]}, "'a' is given to two"),
-        ({"id": [["a"], ["b"], ["c"], ["d"]]}, "holds list<element: string>, not texts"),
+        ({"id": [["a"], ["b"], ["c"], ["d"]]}, "holds list<element: string>, not text"),
         ({"label": ["dog", None, "bee", "dog"]}, "a label is empty: that of reference 1"),
         ({"target: age": [1.0, None, 3.0, 4.0]}, "target of row 1 holds a NaN"),
         ({"target: age": ["a", "b", "c", "d"]}, "target of row: not a table"),
@@ -519,7 +520,7 @@ def test_a_flipped_bit_is_not_built_from(tmp_path, pocketknn):
     path.write_bytes(content)
     said = pocketknn("build", path, "-o", tmp_path / "out")
     assert (said.code, said.err.count("\n")) == (2, 1)
-    assert f"{path}: it is damaged" in said.err
+    assert "[checksum-mismatch]" in said.err
     assert not (tmp_path / "out").exists()
 
 

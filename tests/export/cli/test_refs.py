@@ -451,7 +451,7 @@ def test_through_ml5_and_back(file, refs, pocketknn, new, tmp_path):
 def test_a_json_that_does_not_say_its_width(refs, refused, new, tmp_path):
     path = tmp_path / "set.json"
     path.write_text('{"a": [1, 2, 3, 4], "b": [5, 6]}')
-    assert "dim has to say" in refused("import", path, "-o", new)
+    assert "[no-shape]" in refused("import", path, "-o", new)
     assert "3 references in 2 classes, 2 values each" in refs("import", path, "-o", new, "--dim", 2)
 
 
@@ -543,8 +543,8 @@ def test_files_that_hold_no_references(file, photos, refused, new, tmp_path):
     (tmp_path / "empty").mkdir()
     for name, words in (
         ("none.parquet", "none.parquet does not exist"),
-        ("text.parquet", "text.parquet is no table of references"),
-        ("text.json", "text.json is no k-NN data set"),
+        ("text.parquet", "[not-a-reference-table]"),
+        ("text.json", "[not-json]"),
         ("model.onnx", "holds no references; such files end in .parquet or .json"),
         ("empty", "is a folder without references.parquet, so it is no build"),
     ):

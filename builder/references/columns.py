@@ -60,7 +60,7 @@ def rows_of(values: ArrayLike, what: str) -> NDArray[np.float32]:
     try:
         given = np.asarray(values)
         if given.dtype.kind not in "biufO":  # numpy silently converts complex, dates and strings
-            raise TypeError(f"{given.dtype} is no number")
+            raise TypeError(f"{given.dtype} is not a number type")
         with np.errstate(over="ignore"):
             rows = given if _is_fixed(given) else np.array(given, np.float32)
     except OverflowError as error:

@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from support import drawing, vector_case
+from support import drawing, input_error, vector_case
 
 from pocketknn.builder import InputError, References, find
 from pocketknn.builder.photos import archives, limits
@@ -111,7 +111,7 @@ def test_a_photo_that_is_a_pipe_or_has_an_impossible_name_is_skipped(tmp_path, p
     assert said.code == 0, said.err
     assert "a/pipe.png: not a regular file" in said.out
     assert "b/log.png: " in said.out
-    with pytest.raises(OSError, match="no name has"):
+    with pytest.raises(OSError, match="invalid character"):
         LocalFile("a\0b.png")()
     assert LocalFile("a\0b.png").stamp() == "a\0b.png"
 
@@ -135,14 +135,14 @@ def test_a_small_table_of_endless_rows_is_refused(tmp_path, monkeypatch):
     pq.write_table(pa.table({"path": rows, "embedding": rows}), tmp_path / "t.parquet")
     assert (tmp_path / "t.parquet").stat().st_size < 1e6
     for read in (find, References.load):
-        with pytest.raises(InputError, match=r"20,000,001 rows; at most 20,000,000 are read"):
+        with input_error("too-many-rows", "20,000,001 rows", "20,000,000"):
             read(tmp_path / "t.parquet")
     monkeypatch.setattr(limits, "_FEW_VALUES", 1 << 20)
     zeros = pa.array(np.zeros(1_100_000, np.int8))
     for cells in (zeros, pa.ListArray.from_arrays([0, len(zeros)], zeros)):
         pq.write_table(pa.table({"path": cells}), tmp_path / "t.parquet")
         for read in (find, References.load):
-            with pytest.raises(InputError, match=r"1,100,000 (rows|values); of more than"):
+            with input_error("too-many-rows", "1,100,000"):
                 read(tmp_path / "t.parquet")
     few = pa.table({"id": ["1"], "path": [""], "label": [""], "sha256": [""], "embedding": [0.5]})
     pq.write_table(few, tmp_path / "few.parquet")

@@ -266,7 +266,7 @@ def test_little_memory_for_a_first_build_is_said(pocketknn, photos, tmp_path, mo
     out = ("-o", tmp_path / "out", "--backbone", "pixels", "--formats", "onnx", "--no-report")
     said = pocketknn("build", photos, *out)
     assert said.code == 0
-    assert "warning: 0.6 GB of memory are free; a first build takes some 1.4 GB" in said.err
+    assert "warning: 0.6 GB of memory are free; a first build needs about 1.4 GB" in said.err
 
 
 def test_embeddings_count_with_what_a_first_build_takes(monkeypatch):

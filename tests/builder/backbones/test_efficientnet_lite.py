@@ -81,7 +81,7 @@ def test_a_pickle_that_calls_anything_is_refused_and_calls_nothing(
     start = stream.tell()
     pickle_end(stream)
     evil = pickle.dumps(Evil(call, "touch harm", "w"), protocol=2)
-    with pytest.raises(ValueError, match="which is no tensor"):
+    with pytest.raises(ValueError, match="not a tensor"):
         tensors(content[:start] + evil + content[stream.tell() :])
     assert not list(tmp_path.iterdir())
 
@@ -99,7 +99,7 @@ def test_what_it_may_name_cannot_be_used_for_anything_else(name):
     """State put onto what the four names stand for."""
     module = {"OrderedDict": "collections", "_rebuild_tensor_v2": "torch._utils"}.get(name, "torch")
     harm = b"\x80\x02c" + f"{module}\n{name}\n".encode() + b"N}X\x01\x00\x00\x00aK\x01s\x86b."
-    with pytest.raises(ValueError, match="no PyTorch weights file"):
+    with pytest.raises(ValueError, match="PyTorch weights file"):
         tensors(harm)
 
 
@@ -150,7 +150,7 @@ def test_without_its_package_auto_is_the_bundled_backbone_and_says_so(not_instal
 @pytest.mark.parametrize(
     ("choices", "message"),
     [
-        ({"alpha": 0.5}, "alpha 0.5 does not go with the backbone 'efficientnet_lite0'"),
+        ({"alpha": 0.5}, "alpha 0.5 .* 'efficientnet_lite0'"),
         ({"size": 31}, "efficientnet_lite0 needs pictures of at least 32 pixels, not 31"),
         ({"weights": Path("none.pth")}, "none.pth cannot be read"),
     ],

@@ -130,7 +130,7 @@ def test_a_corrupt_cache_is_made_anew_with_a_line(many, net, tmp_path):
     again = embed(find(many), net, "center", cache=cache)
     np.testing.assert_array_equal(again.embeddings, first.embeddings)
     (note,) = cache.notes
-    assert "was corrupt and is made anew" in note
+    assert "was corrupt" in note
 
 
 def test_a_cache_that_cannot_be_written_never_ends_a_build(many, net, tmp_path):

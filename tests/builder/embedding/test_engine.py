@@ -220,7 +220,7 @@ def test_a_kept_network_that_is_not_right_is_made_anew_with_a_line(tmp_path, cac
     again = replace(first)
     np.testing.assert_array_equal(run(again, pictures(12)), expected)
     (note,) = again.engine.notes
-    assert note == f"the network {path} was corrupt and is made anew"
+    assert f"{path} was corrupt" in note
     assert path.read_bytes() == whole
     assert replace(first).engine.notes == ()
 
@@ -230,7 +230,7 @@ def test_without_a_folder_to_keep_it_in_it_is_made_each_time(tmp_path, cache):
     found = own(tmp_path, identity)
     assert found.engine.name == "litert"
     (note,) = found.engine.notes
-    assert "cannot be kept" in note
+    assert "cannot be cached" in note
 
 
 def test_a_model_that_is_open_is_run_by_keras(tmp_path):

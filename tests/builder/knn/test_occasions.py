@@ -6,6 +6,7 @@ from PIL import Image
 from sklearn.metrics import accuracy_score
 from sklearn.model_selection import LeaveOneGroupOut, LeaveOneOut, cross_val_predict
 from sklearn.neighbors import KNeighborsClassifier
+from support import input_error
 
 from pocketknn.builder import InputError, Photo, References, Spec, find
 from pocketknn.builder.knn.resolve import fit
@@ -136,7 +137,7 @@ def test_folders_below_the_class_are_occasions(tmp_path):
     assert [(one.label, one.occasion) for one in found] == [
         *(("apple", ""), ("apple", "kitchen"), ("apple", "shop"), ("pear", "shop"))
     ]
-    assert told == ["1 of 4 photos have no occasion and count each as an occasion of its own"]
+    assert [line.partition(";")[0] for line in told] == ["1 of 4 photos have no occasion"]
     assert {one.label for one in find(tmp_path)} == {
         *("apple", "apple/kitchen", "apple/shop", "pear/shop")
     }
@@ -160,7 +161,7 @@ def test_photos_half_an_hour_apart_are_of_other_occasions(tmp_path):
     assert occasions["a/1"] == occasions["b/1"] == occasions["a/2"] == "2024-05-01 10:00:00"
     assert occasions["b/2"] == "2024-05-01 11:30:00"
     assert occasions["a/3"] == occasions["b/3"] == occasions["a/4"] == ""
-    assert told == ["3 of 7 photos have no time and count each as an occasion of its own"]
+    assert [line.partition(";")[0] for line in told] == ["3 of 7 photos have no time"]
 
 
 def test_a_column_names_occasions(tmp_path):
@@ -171,13 +172,13 @@ def test_a_column_names_occasions(tmp_path):
     assert [one.occasion for one in find(table, occasions="shop")] == ["Lidl", "", "Lidl"]
     with pytest.raises(InputError, match="no column 'market'"):
         find(table, occasions="market")
-    with pytest.raises(InputError, match="name a column"):
+    with input_error("occasions-not-applicable", "photos.csv"):
         find(table, occasions="folders")
 
 
 @pytest.mark.parametrize(
     ("how", "words"),
-    [("folders", "CLASS/OCCASION"), ("time", "DateTimeOriginal"), ("shop", "no table")],
+    [("folders", "CLASS/OCCASION"), ("time", "DateTimeOriginal"), ("shop", "'shop'")],
 )
 def test_occasions_that_are_not_there_are_refused(tmp_path, how, words):
     saved(tmp_path / "apple/1.jpg")
@@ -197,7 +198,7 @@ def test_times_of_what_cannot_be_read_are_none():
         raise OSError("gone")
 
     photo = Photo(name="1", label="a", content=broken)
-    with pytest.raises(InputError, match="no photo says"):
+    with input_error("no-occasions", "DateTimeOriginal"):
         with_occasions([photo], "time", print)
 
 

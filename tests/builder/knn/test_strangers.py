@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 from PIL import Image
-from support import drawing
+from support import drawing, input_error
 
 from pocketknn.builder import InputError, References, Spec
 from pocketknn.builder.knn.resolve import fit
@@ -39,7 +39,7 @@ def test_references_are_no_strangers():
     references = of(scattered(10, 3, 0), ["a", "b"] * 5, [f"r{i}" for i in range(10)])
     rows = scattered(6, 3, 1)
     assert learned_strangers.strange(references, of(rows)).tolist() == list(range(6))
-    with pytest.raises(InputError, match="1 of the strangers are references too: 2 is 4"):
+    with input_error("stranger-is-reference", "1 of the strangers", "2 is 4"):
         learned_strangers.strange(references, of(rows, None, ["", "", "r4", "", "", ""]))
     rows[3] = references.vectors[7] * 2 + 0.01
     assert learned_strangers.strange(references, of(rows)).tolist() == [0, 1, 2, 4, 5]
@@ -146,8 +146,8 @@ def test_a_build_learns_half_of_the_strangers_and_asks_for_the_others(
         (["--learn-strangers"], "[option-not-applicable]"),
         (["--strangers", "STRANGE"], "--learn-strangers"),
         (["--strangers", "STRANGE", "--learn-strangers", "--reject", "auto"], "[either-or]"),
-        (["--strangers", "PHOTOS", "--reject", "auto"], "of the strangers are references too"),
-        (["--strangers", "PHOTOS", "--learn-strangers"], "of the strangers are references too"),
+        (["--strangers", "PHOTOS", "--reject", "auto"], "[stranger-is-reference]"),
+        (["--strangers", "PHOTOS", "--learn-strangers"], "[stranger-is-reference]"),
     ],
 )
 def test_strangers_that_mean_nothing_are_one_line(

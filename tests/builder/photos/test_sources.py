@@ -2,13 +2,13 @@
 
 import io
 import os
-import re
 import tarfile
 import zipfile
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from support import input_error
 
 from pocketknn.builder import InputError, Spec, embed, find, load_backbone
 from pocketknn.builder.photos.class_names import check_classes
@@ -56,7 +56,8 @@ def test_an_empty_class_folder_is_named_and_passed_over(photos, tmp_path):
     (tmp_path / "empty").mkdir()
     notes = []
     assert named(find(tmp_path, note=notes.append)) == NAMES[:4]
-    assert notes == ["warning: the folder 'empty' is empty, so it is no class"]
+    assert len(notes) == 1
+    assert notes[0].startswith("warning: the folder 'empty' is empty")
 
 
 def test_what_systems_write_for_themselves_is_no_photo(photos, tmp_path):
@@ -72,8 +73,7 @@ def test_a_split_is_refused_in_a_line_that_says_what_to_type(photos, tmp_path):
     for part in ("train", "Val"):
         (tmp_path / part).mkdir()
         (tmp_path / part / "apple").symlink_to(photos / "apple")
-    words = f"build from {tmp_path}/train, and then evaluate on {tmp_path}/Val"
-    with pytest.raises(InputError, match=re.escape(words)):
+    with input_error("train-test-split", f"build from {tmp_path}/train,", f"on {tmp_path}/Val"):
         find(tmp_path)
     assert named(find(tmp_path / "train")) == NAMES[:4]
     (tmp_path / "bus").symlink_to(photos / "apple")  # a train may be a vehicle
@@ -89,7 +89,7 @@ def test_an_empty_folder_beside_a_classs_pictures_is_no_class(photos, tmp_path):
 def test_a_loop_of_links_ends_in_one_line(tmp_path):
     (tmp_path / "a").mkdir()
     (tmp_path / "a" / "loop").symlink_to(tmp_path)
-    with pytest.raises(InputError, match="a/loop links to a folder that it lies in"):
+    with input_error("link-loop", "a/loop"):
         find(tmp_path)
 
 
@@ -282,7 +282,7 @@ def test_names_of_a_zip_that_does_not_say_their_encoding(tmp_path):
     assert (photo.label, notes) == ("雪", [])
     find(zipped_as("雪".encode("shift-jis"), tmp_path / "sjis.zip"), note=notes.append)
     (line,) = notes
-    assert line.startswith("warning: the encoding of 1 of the zip's names is unknown")
+    assert line.startswith("warning: 1 names in the zip have an unknown encoding")
 
 
 def test_links_in_a_tar_are_read(photos, tmp_path):
@@ -304,7 +304,7 @@ def test_links_in_a_tar_are_read(photos, tmp_path):
         assert read(found.pop(name)) == content
     assert sorted(found) == ["b/device", "b/gone.png", "b/loop.png"]
     for photo in found.values():
-        with pytest.raises(PictureError, match="no link to one in the archive"):
+        with pytest.raises(PictureError, match="link to one in the archive"):
             read(photo)
 
 

@@ -276,7 +276,7 @@ def test_the_file_is_what_ml5_loads(tmp_path):
 @pytest.mark.parametrize(
     ("labels", "message"),
     [
-        (None, "no labels"),
+        (None, "needs labels"),
         (["a", ""], "a label is empty"),
         (["a", "b\x00"], "control character"),
         (["a", "\ud800"], "control character"),

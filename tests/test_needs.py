@@ -223,6 +223,17 @@ def test_a_verdict_is_not_given_for_want_of_a_library(built, monkeypatch, pocket
     )
 
 
+def test_a_build_of_which_nothing_can_be_run_is_not_verified(hidden, pocketknn, tmp_path):
+    references = References.of(np.random.default_rng(0).standard_normal((12, 6)))
+    export(plain(backbone="vector", k=1), references, None, tmp_path / "out", formats=["keras"])
+    hidden("tensorflow")
+    said = pocketknn("verify", tmp_path / "out")
+    assert (said.code, said.out) == (2, "")
+    assert said.err.startswith("pocketknn: nothing was verified; model.keras was not run: it needs")
+    assert "pip install tensorflow" in said.err
+    assert said.err.count("\n") == 1
+
+
 @pytest.mark.parametrize("module", ["typer", "rich"])
 def test_a_command_line_without_its_packages_is_a_line(module):
     code = (

@@ -60,9 +60,7 @@ def _open(address: str) -> tuple[Any, str]:
         from fsspec.core import url_to_fs
         from fsspec.registry import known_implementations
     except ImportError as error:
-        raise InputError(
-            f"{address} needs the package fsspec: pip install fsspec, or 'pocketknn[ray]'"
-        ) from error
+        raise InputError(f"{address} needs the package fsspec: pip install fsspec") from error
     protocol = address.partition(_MARK)[0]
     try:
         store, root = url_to_fs(address)

@@ -17,6 +17,7 @@ from pocketknn.builder.backbones.engines.engine import cores
 from pocketknn.builder.errors import InputError, first_line
 
 _CLIENT = "ray://"
+_RAY = "ray[data]<2.64"  # as pyproject.toml has it
 _SECONDS = 5.0  # for a cluster to take a connection
 _STORE = 1 << 28  # bytes of shared memory for pictures' names and embeddings on their way
 # What decides the bits of an embedding, or whether a picture can be decoded at all.
@@ -40,7 +41,7 @@ class Cluster:
 
     def __post_init__(self) -> None:
         if not all(find_spec(name) for name in ("ray", "pandas", "fsspec")):
-            raise InputError("--engine ray needs Ray: pip install 'pocketknn[ray]'")
+            raise InputError(f"--engine ray needs Ray: pip install '{_RAY}'")
         if self.address is not None and self.address != "auto":
             _host_and_port(self.address)
 

@@ -210,6 +210,30 @@ def test_a_build_that_would_end_is_not_begun(module, hidden, pocketknn, photos, 
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.parametrize(
+    ("module", "words"),
+    [
+        ("sklearn", ("tune",)),
+        ("scipy", ("tune",)),
+        ("threadpoolctl", ("tune",)),
+        ("pyarrow", ("refs", "new", "-o", "new.parquet")),
+        ("tensorflow", ("refs", "new", "-o", "new.parquet", "--backbone", "mobilenet_v2")),
+    ],
+)
+def test_no_photo_is_embedded_before_a_refusal(
+    module, words, hidden, pocketknn, photos, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path))
+    monkeypatch.setattr("pocketknn.builder.embedding.local.picture", None)
+    hidden(module)
+    package = {"sklearn": "scikit-learn"}.get(module, module)
+    backbone = () if "--backbone" in words else ("--backbone", "pixels")
+    said = pocketknn(*words, photos, *backbone, "--no-cache")
+    assert (said.code, said.err.count("\n")) == (2, 1), said.err
+    assert said.err.endswith(f"needs {package}, which is not installed: pip install {package}\n")
+
+
 def test_a_verdict_is_not_given_for_want_of_a_library(built, monkeypatch, pocketknn):
     def refuse(*args):
         raise ImportError("libLiteRt.so: failed to map segment from shared object")

@@ -184,15 +184,14 @@ def _width(file: pq.ParquetFile) -> int:
     """How many values a vector has, as the file says it."""
     groups = [file.metadata.row_group(one) for one in range(file.metadata.num_row_groups)]
     values = [
-        column.num_values
+        int(column.num_values)
         for group in groups
         for column in map(group.column, range(group.num_columns))
         if column.path_in_schema.partition(".")[0] == _VECTORS
     ]
     if not values:
         raise InputError(f'it has no column "{_VECTORS}"', "not-a-reference-table")
-    found: int = max(sum(values) // file.metadata.num_rows, 1)
-    return found
+    return max(sum(values) // int(file.metadata.num_rows), 1)
 
 
 def _vectors(file: pq.ParquetFile, n: int, width: int) -> NDArray[np.float32]:

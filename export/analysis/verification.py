@@ -77,7 +77,8 @@ def verify(out: Path, photos: Sequence[Photo] = ()) -> Verification:
         photos: photos to compare on, sampled with the build's seed; synthetic pictures if empty.
 
     Raises:
-        InputError: it is no build, takes no pictures, or there is nothing to compare it with.
+        InputError: it is no build, takes no pictures, there is nothing to compare it with, or none
+            of its files can be run here.
     """
     from pocketknn.export.manifest.reopen import reopen
 
@@ -87,15 +88,20 @@ def verify(out: Path, photos: Sequence[Photo] = ()) -> Verification:
             f"{out} takes vectors, not pictures; verify it without photos", "takes-vectors"
         )
     changed = tuple(_changes(out, manifest))
+    there = {
+        name: path
+        for name, target in FORMATS.items()
+        if (path := out / f"{MODEL}{target.SUFFIX}").name in manifest["files"] and path.exists()
+    }
+    lacking = {name: why for name in there if (why := reason(FORMATS[name].RUNTIME))}
+    not_run = [f"{there[name].name} was not run: it needs {why}" for name, why in lacking.items()]
+    if not changed and len(lacking) == len(there):
+        raise InputError("; ".join(["nothing was verified", *not_run]), "nothing-verified")
     build = reopen(out, manifest)
     judges = Judges(_inputs(build, manifest, photos), build.backbone)
-    files, not_run = [], []
-    for name, target in FORMATS.items():
-        path = out / f"{MODEL}{target.SUFFIX}"
-        if path.name not in manifest["files"] or not path.exists():
-            continue
-        if why := reason(target.RUNTIME):
-            not_run.append(f"{path.name} was not run: it needs {why}")
+    files = []
+    for name, path in there.items():
+        if name in lacking:
             continue
         precision = manifest["precision"][name]
         parity = compare(name, path, precision, build.fit, judges.of(name), as_built=not changed)

@@ -40,6 +40,7 @@ SIZE = 24
 LABELS = ["apple", "berry", "cherry"]
 HOSTILE = ['"""', "\\n\\", "$x ${y} @@k", "%% if z", "'); DROP", "雪 🙂 é", "</script>", "a,b"]
 HOSTILE += ["=1+1", "'=1+1", "'tis"]
+TIMED = re.compile(r"^\d+\.\d ms a picture", re.MULTILINE)
 
 
 def built(out, labels=LABELS, head=None, crop="center", formats=None, options=None, **choices):
@@ -224,6 +225,7 @@ def test_python_passes_its_self_test(out):
     assert code == 0, said + errors
     assert said.count(" ok") == 6
     assert "0 of 6 differ" in said
+    assert TIMED.search(said)
 
 
 def of_other_kinds(folder):
@@ -352,6 +354,7 @@ def test_javascript_passes_its_self_test(out, web):
     code, said, errors = web(out)
     assert code == 0, said + errors
     assert said.count(" ok") == 6
+    assert TIMED.search(said)
 
 
 def test_javascript_on_pictures_of_other_kinds(plain, tmp_path, web):

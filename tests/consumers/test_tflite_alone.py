@@ -12,7 +12,7 @@ from support import ROOT, drawing, photo_case
 from pocketknn.export import load
 from pocketknn.export.manifest.artefact import metadata_of
 
-# What one writes on a Raspberry Pi after `pip install ai-edge-litert numpy pillow`.
+# What one writes on a Raspberry Pi after `app/bin/pip install ai-edge-litert numpy pillow`.
 SCRIPT = """
 import csv, io, json, sys, zipfile
 import numpy as np

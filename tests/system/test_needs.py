@@ -208,6 +208,30 @@ def test_a_build_that_would_end_is_not_begun(module, hidden, pocketknn, photos, 
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.parametrize(
+    ("module", "words"),
+    [
+        ("sklearn", ("tune",)),
+        ("scipy", ("tune",)),
+        ("threadpoolctl", ("tune",)),
+        ("pyarrow", ("refs", "new", "-o", "new.parquet")),
+        ("tensorflow", ("refs", "new", "-o", "new.parquet", "--backbone", "mobilenet_v2")),
+    ],
+)
+def test_no_photo_is_embedded_before_a_refusal(
+    module, words, hidden, pocketknn, photos, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path))
+    monkeypatch.setattr("pocketknn.builder.embedding.local.picture", None)
+    hidden(module)
+    package = {"sklearn": "scikit-learn"}.get(module, module)
+    backbone = () if "--backbone" in words else ("--backbone", "pixels")
+    said = pocketknn(*words, photos, *backbone, "--no-cache")
+    assert (said.code, said.err.count("\n")) == (2, 1), said.err
+    assert said.err.endswith(f"needs {package}, which is not installed: pip install {package}\n")
+
+
 def test_a_verdict_is_not_given_for_want_of_a_library(built, monkeypatch, pocketknn):
     def refuse(*args):
         raise ImportError("libLiteRt.so: failed to map segment from shared object")
@@ -219,6 +243,17 @@ def test_a_verdict_is_not_given_for_want_of_a_library(built, monkeypatch, pocket
         "pocketknn: a library cannot be loaded; memory or another library is missing:"
         " libLiteRt.so: failed to map segment from shared object\n"
     )
+
+
+def test_a_build_of_which_nothing_can_be_run_is_not_verified(hidden, pocketknn, tmp_path):
+    references = References.of(np.random.default_rng(0).standard_normal((12, 6)))
+    export(plain(backbone="vector", k=1), references, None, tmp_path / "out", formats=["keras"])
+    hidden("tensorflow")
+    said = pocketknn("verify", tmp_path / "out")
+    assert (said.code, said.out) == (2, "")
+    assert said.err.startswith("pocketknn: nothing was verified; model.keras was not run: it needs")
+    assert "pip install tensorflow" in said.err
+    assert said.err.count("\n") == 1
 
 
 @pytest.mark.parametrize("module", ["typer", "rich"])

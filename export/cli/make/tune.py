@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from pocketknn.export.pipeline.request import Selection
 
 TABLE, PLOT = "tune.csv", "tune.png"
+_LIBRARIES = ("sklearn", "scipy", "threadpoolctl")
 _NETWORK = ("backbone", "weights", "alpha", "size", "input_range")
 
 
@@ -88,11 +89,13 @@ def tune(
 ) -> None:
     """Find the k, metric, vote, projection and crop that suit the photos, by cross-validation."""
     from pocketknn.export.cli.console.terminal import console, watched
+    from pocketknn.export.formats.requirements import check
     from pocketknn.export.manifest.build_folder import check_apart, check_free, staged
     from pocketknn.export.pipeline.tune import tune as tuned
 
     from . import tuning_results as results
 
+    check("tune", [*_LIBRARIES, *(("matplotlib",) if out is not None else ())])
     selection = options.selection_of(
         photos, columns, columns.target_column, exclude, limit, occasions=occasions
     )

@@ -17,10 +17,10 @@ File = Annotated[
     Path, typer.Argument(help="References: a .parquet, an ml5 .json, or a folder written by build.")
 ]
 Places = Annotated[
-    list[Path],
+    list[str],
     typer.Argument(
-        help="Folders with one folder of photos per class, .csv or .parquet tables, .zip or .tar"
-        " archives, or pictures."
+        help="Folders with one folder of photos per class, their addresses, .csv or .parquet"
+        " tables, .zip or .tar archives, or pictures."
     ),
 ]
 New = Annotated[Path, typer.Option("-o", "--out", help="The .parquet file to write.")]

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from pocketknn import builder
 from pocketknn.builder.errors import InputError
+from pocketknn.builder.photos.remote import was_address
 from pocketknn.export.cli.console.text import say, shown
 from pocketknn.export.output.names import REFERENCES
 from pocketknn.export.report.wording import counted
@@ -25,6 +26,11 @@ def located(file: Path) -> Path:
     if file.is_dir() and not path.is_file():
         raise InputError(f"{file} is a folder without {REFERENCES}, so it is no build", "no-build")
     if not path.exists():
+        if address := was_address(path):
+            raise InputError(
+                f"{address} is an address, and references lie on this machine: copy the file",
+                "address-not-read",
+            )
         raise InputError(f"{path} does not exist", "file-missing")
     if path.suffix.lower() not in (PARQUET, JSON):
         raise InputError(

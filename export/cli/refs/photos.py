@@ -12,6 +12,7 @@ import typer
 from pocketknn import builder
 from pocketknn.builder.errors import InputError
 from pocketknn.builder.photos.class_names import check_alike
+from pocketknn.builder.photos.remote import place_of
 from pocketknn.builder.system.cache import Cache
 from pocketknn.export.cli import options
 from pocketknn.export.cli.console.quiet import note
@@ -48,6 +49,9 @@ def new(
     force: Force = False,
 ) -> None:
     """Make a new file of references from photos."""
+    from pocketknn.export.formats.requirements import check
+
+    check("refs new", ["pyarrow"])
     check_place(context, photos)
     spec = builder.Spec(**asdict(network), crop=crop)
     check_free(out, force)
@@ -116,7 +120,7 @@ def add(
 
 
 def _photos_in(
-    places: Sequence[Path],
+    places: Sequence[str],
     columns: options.Columns,
     targets: Sequence[str],
     reading: Reading,
@@ -129,14 +133,14 @@ def _photos_in(
 
     found: list[builder.Photo] = []
     alone: list[int] = []
-    for place in places:
+    for place in map(place_of, places):
         if is_collection(place):
             raise InputError(
                 f"{place} holds references, not photos; see pocketknn refs merge", "not-photos"
             )
-        if place.is_dir() and is_within(out, place):
+        if isinstance(place, Path) and place.is_dir() and is_within(out, place):
             raise InputError(f"{out} must not be among the photos in {place}", "out-among-photos")
-        if place.is_file() and place.suffix.lower() in _PICTURES:
+        if isinstance(place, Path) and place.is_file() and place.suffix.lower() in _PICTURES:
             alone.append(len(found))
             found.append(_picture(place))
         else:

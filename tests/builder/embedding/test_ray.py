@@ -7,11 +7,13 @@ import sys
 import threading
 from contextlib import contextmanager
 from dataclasses import replace
+from importlib.metadata import metadata
 from pathlib import Path
 
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+from packaging.requirements import Requirement
 from support import drawing, input_error
 
 from pocketknn.builder import InputError, Spec, embed, find, load_backbone
@@ -21,7 +23,7 @@ from pocketknn.builder.embedding.ray.connection import Cluster, connected
 from pocketknn.builder.photos.readers import LocalFile
 from pocketknn.builder.system.cache import Cache
 
-pytest.importorskip("ray", reason="Ray is not installed: pip install 'pocketknn[ray]'")
+pytest.importorskip("ray", reason="Ray is not installed: pip install 'ray[data]<2.64'")
 
 CLASSES, EACH, TOGETHER = ("ant", "bee", "cat"), 24, 8
 BROKEN, STRAY = "bee/03.jpg", "stray.jpg"
@@ -337,5 +339,8 @@ def test_without_ray(pocketknn, photos, tmp_path, monkeypatch):
     said = pocketknn("build", photos, "-o", tmp_path / "out", "--engine", "ray")
     assert (said.code, said.err) == (
         2,
-        "pocketknn: --engine ray needs Ray: pip install 'pocketknn[ray]'\n",
+        "pocketknn: --engine ray needs Ray: pip install 'ray[data]<2.64'\n",
     )
+    wanted = [Requirement(line) for line in metadata("pocketknn").get_all("Requires-Dist")]
+    (ray,) = (one for one in wanted if one.name == "ray" and "ray" in str(one.marker))
+    assert "<2.64" in str(ray.specifier), "which the line says as well"

@@ -1,13 +1,14 @@
 """Photos at an address, in any store that fsspec knows, through the local engine."""
 
 import sys
+from pathlib import Path
 
 import pytest
 
-from pocketknn.builder import InputError, Spec, embed, find, load_backbone
-from pocketknn.builder.photos.remote import place_of
+from pocketknn.builder import InputError, References, Spec, embed, find, load_backbone
+from pocketknn.builder.photos.remote import place_of, was_address
 
-fsspec = pytest.importorskip("fsspec", reason="addresses need fsspec, which the extra ray brings")
+fsspec = pytest.importorskip("fsspec", reason="addresses need fsspec: pip install fsspec")
 
 
 @pytest.fixture
@@ -100,3 +101,21 @@ def test_a_package_that_is_not_there_is_named(pocketknn, tmp_path, monkeypatch, 
     monkeypatch.setitem(sys.modules, f"{module}.core", None)
     said = pocketknn("build", "s3://bucket/photos", "-o", tmp_path / "out")
     assert (said.code, line in said.err, len(said.err.splitlines())) == (2, True, 1)
+
+
+def test_references_are_made_of_an_address(pocketknn, store, photos, tmp_path):
+    for place, name in (("memory://shop", "one"), (photos, "two")):
+        out = tmp_path / f"{name}.parquet"
+        assert pocketknn("refs", "new", place, "-o", out, "--backbone", "pixels").code == 0
+    one, two = (References.load(tmp_path / f"{name}.parquet") for name in ("one", "two"))
+    assert one.vectors.tobytes() == two.vectors.tobytes()
+    assert one.ids == two.ids
+
+
+def test_an_address_where_none_is_read_has_its_own_line(pocketknn, tmp_path):
+    for words in (("refs", "list", "s3://bucket/r.parquet"), ("verify", "out", "s3://bucket/p")):
+        (tmp_path / "out").mkdir(exist_ok=True)
+        said = pocketknn(*words)
+        assert (said.code, f"{words[-1]} is an address" in said.err) == (2, True), said.err
+    assert not was_address(Path("photos/s3:/x"))
+    assert not was_address(Path("C:/photos"))

@@ -251,7 +251,7 @@ def test_heic_without_its_plug_in_says_what_it_needs(monkeypatch):
     content = heic()
     monkeypatch.setitem(sys.modules, "pillow_heif", None)
     formats.cache_clear()
-    with pytest.raises(PictureError, match="HEIC, which needs the package pillow-heif"):
+    with pytest.raises(PictureError, match="needs pillow-heif: pip install pillow-heif"):
         decode(content)
     formats.cache_clear()
 

@@ -79,7 +79,7 @@ def _imagenet_file(family: Family, alpha: float, size: int) -> Path | None:
             raise InputError(
                 f"the backbone {family.named(alpha)} needs tensorflow, which is not installed:"
                 " pip install tensorflow",
-                "package-missing",
+                "package-not-installed",
             )
         _check_reachable(url, family.named(alpha))
     return found

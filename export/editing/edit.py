@@ -78,7 +78,7 @@ def with_references(opened: Opened, references: References) -> Fit:
         )
     if fit.threshold is not None and UNKNOWN in references.labels:
         raise InputError(
-            f"with a threshold, the class name {UNKNOWN!r} is reserved", "reserved-class"
+            f"with a threshold, the class name {UNKNOWN!r} is reserved", "reserved-class-name"
         )
     check_differences(fit.spec.metric, len(references), fit.space.width)
     return changed

@@ -24,7 +24,7 @@ def format_of(path: Path) -> str:
         InputError: the file does not exist, or is in none of our formats.
     """
     if not path.exists():
-        raise InputError(f"{path} does not exist", "file-missing")
+        raise InputError(f"{path} does not exist", "file-not-found")
     check_file(path)
     for name, target in FORMATS.items():
         if path.suffix == target.SUFFIX:

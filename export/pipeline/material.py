@@ -98,7 +98,7 @@ def _of_photos(
     if adds and any(photo.label == UNKNOWN for photo in found):
         raise InputError(
             f"{UNKNOWN!r} is the answer to pictures of no class; rename your class of that name",
-            "unknown-is-reserved",
+            "reserved-class-name",
         )
     others = _strangers(request, watch)
     watch.step("loading the backbone", None)
@@ -222,7 +222,9 @@ def _with_strangers(request: Request, found: Material, strange: Embedded, watch:
     if not references.labels or references.target_names:
         raise InputError("--learn-strangers adds a class, but these photos have none", "no-classes")
     if UNKNOWN in references.labels:
-        raise InputError(f"strangers are in the class {UNKNOWN!r}; rename yours", "reserved-class")
+        raise InputError(
+            f"strangers are in the class {UNKNOWN!r}; rename yours", "reserved-class-name"
+        )
     learned, held_back = learned_strangers.halves(strangers, request.spec.seed)
     more = tuple(strange.photos[row] for row in rows[learned])
     return replace(

@@ -31,7 +31,7 @@ def located(file: Path) -> Path:
                 f"{address} is an address, and references lie on this machine: copy the file",
                 "address-not-read",
             )
-        raise InputError(f"{path} does not exist", "file-missing")
+        raise InputError(f"{path} does not exist", "file-not-found")
     if path.suffix.lower() not in (PARQUET, JSON):
         raise InputError(
             f"{path} holds no references; such files end in {PARQUET} or {JSON}", "wrong-suffix"

@@ -173,7 +173,7 @@ def _picture(path: Path) -> builder.Photo:
     try:
         path.name.encode()
     except UnicodeEncodeError as error:
-        raise InputError(f"the name {path.name!r} {not_utf_8()}", "name-not-utf-8") from error
+        raise InputError(f"the name {path.name!r} {not_utf_8()}", "name-not-utf8") from error
     return builder.Photo(name=path.name, label="", content=path.read_bytes)
 
 

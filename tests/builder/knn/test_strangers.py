@@ -171,6 +171,6 @@ def test_a_class_of_that_name_is_refused_before_photos_are_embedded(pocketknn, t
     words = ("build", tmp_path / "photos", "-o", tmp_path / "out", "--backbone", "bundled")
     said = pocketknn(*words, "--reject", "auto")
     assert said.code == 2
-    assert "[unknown-is-reserved]" in said.err
+    assert "[reserved-class-name]" in said.err
     assert "embedding" not in said.err
     assert not (tmp_path / "out").exists()

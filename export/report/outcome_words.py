@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 COLUMNS = ("", "correct", "95% interval", "measured on")
 _NAMED = 5  # classes in a line
 _APART = 0.01  # of accuracy
+_VAGUE = 0.4  # width of an interval
 
 
 def rows(found: Outcome) -> list[tuple[str, ...]]:
@@ -48,8 +49,13 @@ def verdict(found: Outcome) -> str:
     tail = f" Not counted: {' and '.join(without)}." if without else ""
     if found.promise is None:
         return f"The build promised nothing to compare this with.{tail}"
+    if found.alike is None:
+        return f"Many of these photos are of classes too small for a promise.{tail}"
     if found.kept:
-        return f"Promise and outcome agree: {points(found.difference)} is within chance.{tail}"
+        low, high = found.alike.interval
+        if high - low > _VAGUE and abs(found.difference) > _APART:
+            return f"The promise is too vague for this to contradict it.{tail}"
+        return f"Promise and outcome agree, within chance.{tail}"
     way = "fewer" if found.difference < 0 else "more"
     return (
         f"Promise and outcome disagree: {points(found.difference)},"

@@ -79,7 +79,7 @@ class Study:
     @cached_property
     def by_k(self) -> AccuracyByK | None:
         """Accuracy, or error, by the number of neighbours."""
-        return accuracy_by_k(self.fit)
+        return accuracy_by_k(self.fit) if self.own else None
 
     @property
     def labelled(self) -> bool:
@@ -109,14 +109,17 @@ class Study:
     def sampled(self) -> str:
         """A sentence if only a sample of the references was measured; else ""."""
         refs = self.fit.references
-        if self.own is None or len(self.own) == len(refs):
+        if self.own is None:
             return ""
-        measured = f"Measured on {len(self.own):,} of the {len(refs):,} references"
-        rows = {*range(len(refs))} - {*self.own.queries.tolist()}
-        missing = sorted({refs.label_of(row) for row in rows})
-        if all(refs.counts.get(label) == 1 for label in missing):
-            return f"{measured}: {', '.join(missing)} cannot be measured with one photo."
-        return f"{measured}, chosen at random."
+        left = ~self.fit.strangers
+        left[self.own.queries] = False
+        labels = sorted({refs.label_of(row) for row in np.flatnonzero(left).tolist()})
+        occasions = self.manifest["references"].get("occasions") or {}
+        single = {label for label in labels if refs.counts.get(label) == 1}
+        if {*labels} <= single | {*occasions.get("classes_of_one", ())}:
+            names = ", ".join(sorted(single))  # the others are told where occasions are
+            return f"Not measured, as a class with one photo: {names}." if names else ""
+        return f"Measured on {len(self.own):,} of the {len(refs):,} references, drawn at random."
 
     def photo_of(self, key: str) -> Photo | None:
         """The photo of a thumbnail's key."""

@@ -36,8 +36,11 @@ def _of_threshold(reject: dict[str, Any], manifest: dict[str, Any]) -> Iterator[
     if given and reject["strangers_asked"] < FEW_STRANGERS:
         passing = _counted(stopped, reject["strangers_asked"])
         yield f"{passing} strange pictures would pass: {_TOO_FEW}"
-        return
-    yield f"{_passing(stopped)} {kind} would pass ({of}): {_verdict(stopped, reject['known'])}"
+        if (stopped := reject["left_out_classes"]) is None:
+            return
+    else:
+        verdict = _verdict(stopped, reject["known"])
+        yield f"{_passing(stopped)} {kind} would pass ({of}): {verdict}"
     if given and (share := reject["left_out_classes"]) is not None:
         yield f"{_passing(share)} pictures of a held-out class would pass"
     if stopped < _MOSTLY:

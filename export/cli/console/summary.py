@@ -89,6 +89,7 @@ def _references(manifest: dict[str, Any]) -> Iterator[str]:
     yield f"{references['count']} references{classes}"
     yield from kept_lines(manifest.get("condensed"))
     yield from _occasions(references)
+    yield from _inner_folders(references)
     if references["duplicates"]:
         yield f"{references['duplicates']} of them are copies of another picture"
     if pairs := references["contradictions"]:
@@ -109,6 +110,18 @@ def _occasions(references: dict[str, Any]) -> Iterator[str]:
         yield (
             f"warning: {len(names)} {classes} from a single occasion, so {they} unmeasured:"
             f" {_some(names)}"
+        )
+
+
+def _inner_folders(references: dict[str, Any]) -> Iterator[str]:
+    """A hint for folders like apple/monday, where the inner one may be an occasion."""
+    names = [*references["per_label"]]
+    outer = {name.partition("/")[0] for name in names}
+    inner = all("/" in name for name in names) and 1 < len(outer) <= len(names) / 2
+    if inner and not references.get("occasions"):
+        yield (
+            f"each folder is a class, such as {names[0]}; if the inner folders are days or"
+            " places, build with --occasions folders"
         )
 
 
@@ -138,7 +151,7 @@ def _accuracy(references: dict[str, Any]) -> Iterator[str]:
         yield from _errors(loo) if loo["rmse"] is not None else _shares(loo)
         yield f"  {_measured(loo, references['count'])}"
     elif len(references["per_label"]) > 1:
-        yield f"accuracy: {TOO_FEW}; it takes two photos of a class, one of them held out"
+        yield f"accuracy: {TOO_FEW}; at least one class needs two photos"
     if of := references.get("figures_of"):
         yield f"  measured when it was built, with {of} references"
 
@@ -165,7 +178,7 @@ def _errors(loo: dict[str, Any]) -> Iterator[str]:
 
 def _measured(loo: dict[str, Any], count: int) -> str:
     """How it was measured, in a few words."""
-    sample = "" if loo["queries"] == count else f"; measured on {loo['queries']} of them"
+    sample = "" if loo["queries"] == count else f"; measured on {loo['queries']} of the {count}"
     if folds := loo.get("folds"):
         return f"{folds}-fold cross-validation{sample}"
     return f"leave-one-out: each reference answered by its {loo['k']} nearest others{sample}"

@@ -43,7 +43,7 @@ def parity_table(rows: Sequence[Row]) -> Table:
     """One line per artefact: its size, and how well it agrees with the exact k-NN."""
     made = table(["artefact"], ["size"], _legend(rows))
     for heading in ("top-1 match", "exact lists", "ties allowed", "score error", "vote error"):
-        made.add_column(heading, justify="right")
+        made.add_column(heading, justify="right", min_width=max(map(len, heading.split())))
     made.add_column("parity", no_wrap=True, min_width=len("DIFFERS"))
     for name, size, parity in rows:
         shares = (parity.first_equal, parity.lists_equal, parity.lists_agree)

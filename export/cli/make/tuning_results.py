@@ -10,7 +10,6 @@ from pathlib import Path
 
 from rich.table import Table
 
-from pocketknn.builder.knn.validation import promise
 from pocketknn.builder.selection.grid import VECTOR
 from pocketknn.builder.selection.results import Trial, Tuning
 from pocketknn.builder.spec import Spec
@@ -45,7 +44,7 @@ def table(tuning: Tuning) -> Table:
     shown.add_column("error" if tuning.regress else "accuracy", justify="right", no_wrap=True)
     shown.add_column("")
     remarks: dict[int, str] = {}
-    named = [(tuning.default, "default"), (tuning.winner, "simplest near the best")]
+    named = [(tuning.default, "default"), (tuning.winner, "simplest")]
     for trial, what in [(tuning.chosen, "chosen"), *named]:
         if trial is not None:
             remarks[id(trial)] = ", ".join(filter(None, (remarks.get(id(trial)), what)))
@@ -66,12 +65,10 @@ def verdict(tuning: Tuning) -> list[str]:
     found = _number(tuning, chosen.mean)
     line = f"chosen: {'the default' if chosen is default else 'the simplest near the best'}"
     line += f", {measure} {found}"
-    value = chosen.mean
-    if chosen is not default:  # the default was not selected by its score, so it has no bias
-        value = tuning.unflattered
-        line += f"; {_number(tuning, value)} corrected for selection bias"
+    if chosen is not default:
+        line += f"; {_number(tuning, tuning.expected)} corrected for selection bias"
     if not tuning.regress:
-        low, high = promise.interval(value, tuning.examples)
+        low, high = tuning.interval
         line += f" ({100 * low:.0f} to {high:.0%})"
     if default is None or default is winner:
         return [line]

@@ -69,8 +69,9 @@ def _quality(study: Study) -> Iterator[Figure]:
         low, high = loo["interval"]
         note = f"{100 * low:.1f} to {100 * high:.1f}% at 95% confidence; chance {loo['chance']:.1%}"
         word = f": {loo['verdict']}" if loo["verdict"] else ""
-        yield Figure("Accuracy, each reference held out", percent(loo["accuracy"]) + word, note)
-    elif study.labelled and len(study.fit.references.labels) > 1:
+        how = "cross-validated" if loo.get("folds") else "each reference held out"
+        yield Figure(f"Accuracy, {how}", percent(loo["accuracy"]) + word, note)
+    elif len(study.fit.references.labels) > 1 and not study.regress:
         yield Figure("Accuracy", TOO_FEW, "it takes two photos of a class")
     errors, means = ((loo or {}).get(key) or {} for key in ("rmse", "rmse_of_mean"))
     for name, error in list(errors.items())[:_MOST_TARGETS]:
@@ -114,7 +115,7 @@ def _facts(study: Study) -> Iterator[Figure]:
 def _remarks(study: Study) -> Iterator[str]:
     references = study.manifest["references"]
     classes = references["per_label"]
-    if study.own is None:
+    if references["count"] == 1:
         yield "There is only one reference, so nothing can be held out and measured."
     if len(classes) == 1:
         yield "There is only one class: every picture is assigned to it, so accuracy says nothing."

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from pocketknn.builder.knn.validation import promise
 from pocketknn.export.report.blocks import Section
-from pocketknn.export.report.statistics.forecast import UNEVEN
+from pocketknn.export.report.statistics.curves import UNEVEN
 from pocketknn.export.report.statistics.shares import recalls
 from pocketknn.export.report.study import Study
 from pocketknn.export.report.wording import plural
@@ -57,6 +58,13 @@ def _backbone(study: Study) -> Iterator[str]:
 
 def _photos(study: Study) -> Iterator[str]:
     found = study.forecast
+    if study.manifest["references"].get("occasions"):
+        if _verdict(study) != "good":
+            yield (
+                "Photograph each class on more occasions: that helps on new ones more than further"
+                " photos from these."
+            )
+        return
     if found is None:
         yield from _few(study)
         return
@@ -102,8 +110,12 @@ def _eval(study: Study) -> Iterator[str]:
 
 
 def _verdict(study: Study) -> str | None:
-    """The verdict on the build's accuracy; None if the manifest has none."""
-    word: str | None = study.manifest["references"]["leave_one_out"].get("verdict")
+    """The verdict on the held-out photos if there are some, else the build's."""
+    loo = study.manifest["references"]["leave_one_out"]
+    if study.outcome and loo.get("chance") is not None:
+        right = study.outcome.right
+        return promise.verdict(right.value, right.interval, loo["chance"])
+    word: str | None = loo.get("verdict")
     return word
 
 

@@ -48,10 +48,13 @@ def _blocks(where: str, found: Mapping[str, Any]) -> Iterator[Block]:
     answers = sum(one["answers"] for one in bins)
     worst = worst_bin(found)
     verdict = f": {calibration_words(worst)}" if worst else ""
-    yield (
-        f"{where[0].upper()}{where[1:]}: confidence is off by {percent(found['error'])}"
-        f" (root mean square over {plural(answers, 'answer')}, corrected for chance){verdict}."
-    )
+    off = f"no error of confidence can be told from chance in {plural(answers, 'answer')}"
+    if found["error"]:
+        off = (
+            f"confidence is off by {percent(found['error'])} (root mean square over"
+            f" {plural(answers, 'answer')}, corrected for chance){verdict}"
+        )
+    yield f"{where[0].upper()}{where[1:]}: {off}."
     if len(bins) < _CURVE:
         return
     columns = {name: np.array([one[name] for one in bins]) for name in bins[0]}

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from .answers import Answers
 
 DRAWS = 10
+UNEVEN = 2  # ratio of the largest class to the smallest
 _CLEAR = 3  # standard errors, as the best of up to fifty ks is chosen
 _SIZES = (1, 2, 3, 5, 7, 10, 15, 20, 30, 50, 70, 100, 150, 200, 300, 500, 700, 1000, 2000, 5000)
 _MOST_STORED = 10_000
@@ -99,7 +100,6 @@ class LearningCurve:
             in standard deviations.
         queries: number of held-out references used as queries.
         largest: size of the largest class.
-        smallest: size of the smallest class.
         regress: whether the values are errors.
     """
 
@@ -107,7 +107,6 @@ class LearningCurve:
     values: Floats
     queries: int
     largest: int
-    smallest: int
     regress: bool
 
     @property
@@ -133,7 +132,8 @@ def learning_curve(fit: Fit, own: Answers, seed: int = 0) -> LearningCurve | Non
         seed: random seed of the draws.
 
     Returns:
-        None if answers are not right or wrong, or with one class or too little to hold out.
+        None if answers are not right or wrong, with one class or too little to hold out, or if
+        classes differ much in size.
     """
     refs, regress = fit.references, fit.head.NUMBERS
     if len(refs) < 3 or not (regress or (fit.head.CLASSES and len(refs.labels) > 1)):
@@ -143,6 +143,9 @@ def learning_curve(fit: Fit, own: Answers, seed: int = 0) -> LearningCurve | Non
         return None  # nothing here holds out occasions as a whole
     relearn = fit.space.refit is not None and not regress
     groups = np.zeros(len(refs), np.int64) if regress else refs.label_ids
+    counts = np.bincount(groups)
+    if counts.max() >= UNEVEN * counts.min():
+        return None  # its right end would be of the large classes only
     measured = _relearned(fit, own, rng) if relearn else _drawn(fit, groups, rng)
     if measured is None:
         return None
@@ -151,8 +154,7 @@ def learning_curve(fit: Fit, own: Answers, seed: int = 0) -> LearningCurve | Non
         sizes=sizes,
         values=values,
         queries=queries,
-        largest=int(np.bincount(groups).max()),
-        smallest=int(np.bincount(groups).min()),
+        largest=int(counts.max()),
         regress=regress,
     )
 

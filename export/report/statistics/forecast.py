@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 # of 0.26: measured from n to 2n photos of flowers, insects and Caltech 101, with two backbones and
 # 2 to 40 photos per class.
 _USUAL, _SPREAD = 0.32, 0.26
-UNEVEN = 2  # ratio of the largest class to the smallest
 _WORTH, _LIKELY = 0.02, 0.8  # a gain worth twice the photos, and how likely it must be
 
 
@@ -62,10 +61,9 @@ def forecast(curve: LearningCurve, right: Share, left: float) -> Forecast | None
         left: share of a class's photos that was available to answer them.
 
     Returns:
-        None for regression, and if classes differ much in size: the curve then describes the large
-        ones, while most of the gain is in the small ones.
+        None if the curve is of numbers.
     """
-    if curve.regress or curve.largest >= UNEVEN * curve.smallest:
+    if curve.regress:
         return None
     # With one photo per class nothing is whitened, so that point is on another line.
     use = np.flatnonzero((curve.sizes > 1) & (curve.sizes < curve.sizes[-1]))

@@ -17,6 +17,8 @@ from pocketknn.builder.spec import UNKNOWN
 from .answers import NO_CLASS
 from .shares import Recall, Share, confusion, recalls
 
+_SMALL = 4  # references of a class
+_MANY_MORE = 0.1  # of the photos
 _UNLIKELY = 0.01  # probability of so low a recall if the class were as easy as the rest
 
 
@@ -34,7 +36,9 @@ class Promise:
     interval: tuple[float, float]
     of: int
 
-    def for_mix(self, measured: Mapping[str, Sequence[int]], mix: Mapping[str, int]) -> Promise:
+    def for_mix(
+        self, measured: Mapping[str, Sequence[int]], mix: Mapping[str, int]
+    ) -> Promise | None:
         """The promise reweighted for another mix of classes.
 
         The accuracies of the classes are weighted by the new numbers (direct standardisation); a
@@ -44,6 +48,10 @@ class Promise:
         Args:
             measured: per class, how many references were correct and how many were held out.
             mix: the number of photos of each class.
+
+        Returns:
+            None if many more of the photos than of the references are of classes with two or three
+            references: with one held out these are recognised far less often than by all of them.
         """
         right, of = map(np.array, zip(*measured.values(), strict=True))
         mean = right.sum() / of.sum()
@@ -53,6 +61,10 @@ class Promise:
             return self
         rest = 1 - known.sum() / sum(mix.values())
         shares = rest * of / of.sum() + (1 - rest) * known / known.sum()
+        # A build of such classes alone is measured otherwise, and `fewer` allows for it.
+        small = of < _SMALL if fewer == 1 else np.zeros(len(of), np.bool_)
+        if shares[small].sum() > of[small].sum() / of.sum() + _MANY_MORE:
+            return None
         accuracy = 1 - fewer * (1 - float(shares @ (right / of)))
         effective = max(1, round(1 / float((shares**2 / of).sum())))
         plain, ends = interval(self.accuracy, self.of), interval(accuracy, effective)

@@ -305,7 +305,6 @@ def a_curve(mistakes, sizes=(1, 2, 5, 10, 20), queries=400, regress=False):
         values=values,
         queries=queries,
         largest=sizes[-1],
-        smallest=sizes[-1],
         regress=regress,
     )
 

@@ -50,8 +50,8 @@ class Spec:
         whiten: how far to equalise the components: each is divided by its variance to half this
             power, so 0 changes nothing and 1 gives all the same variance. None is 0, or what `auto`
             finds with the components.
-        head: `classify`, `regress`, `neighbors`, or None: `regress` where there are targets,
-            `classify` where there are labels.
+        head: `classify`, `regress`, `neighbors`, or None: `regress` for targets, `classify`
+            for labels, else `neighbors`.
         k: how many neighbours are found and vote; `auto` is the best by leave-one-out; None is at
             most 5, or at most 100 with a soft vote.
         vote: how much each neighbour counts: `soft`, the softmax of score / temperature; `uniform`;
@@ -146,7 +146,7 @@ class Spec:
         if not 0 < self.false_rejection < 1:
             raise InputError(
                 f"false rejection must be a share between 0 and 1, not {self.false_rejection}",
-                "false-rejection-out-of-range",
+                "rejection-out-of-range",
             )
         self._check_search()
         if self.seed < 0:

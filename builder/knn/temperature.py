@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from .metric_space import Space
 
 # The prior: over 14 sets of photographs and three backbones the best T is about 0.4 n^-0.35, within
-# a factor of e^0.4: the more references, the denser they lie, and the fewer should share a vote.
+# a factor of e^0.4: the more references, the smaller the neighbourhood that each represents.
 _WHITENED = (0.4, -0.35)
 _PLAIN = (1.33, -0.3)  # in standard deviations of the scores, whose scale is the backbone's
 _USUAL_SPREAD, _MORE_PAIRS = 0.17, 10  # relative to the mean distance; 0.08 to 0.4 on those sets

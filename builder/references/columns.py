@@ -43,7 +43,7 @@ class Columns:
         return int(self.vectors.shape[1])
 
     def label_of(self, row: int) -> str:
-        """The class of a row; "" where there are no labels."""
+        """The class of a row; "" without labels."""
         return self.labels[self.label_ids[row]] if self.labels else ""
 
 

@@ -31,7 +31,7 @@ class ByPicture:
         self._lengths = sorted(set(map(len, self._places)))
 
     def places(self, content: bytes) -> list[int]:
-        """The places of the ids of a picture, wherever its file lies now.
+        """The positions of the ids of a picture, wherever its file is now.
 
         Args:
             content: the bytes of the file.

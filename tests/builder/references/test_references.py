@@ -306,7 +306,7 @@ def test_targets_may_be_flat_and_cannot_be_changed():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"targets": [1]}, "1 rows of targets for 2"),
+        ({"targets": [1]}, "1 targets for 2"),
         ({"targets": [[1, 2], [3]]}, "target of row: not a table of numbers"),
         ({"targets": [["a"], ["b"]]}, "target of row: not a table of numbers"),
         ({"targets": [[[1]], [[2]]]}, r"not shape \(2, 1, 1\)"),

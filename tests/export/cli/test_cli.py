@@ -294,7 +294,7 @@ def test_a_class_with_no_usable_picture(photos, refused, tmp_path):
         (["--pca", "2", "--whiten", "2"], "not 2.0 [whiten-out-of-range]"),
         (["--reject", "nan"], "reject must be a score or auto, not nan"),
         (["--reject", "auto", "--head", "neighbors"], "not 'neighbors' [reject-needs-classes]"),
-        (["--reject", "auto", "--false-rejection", "5"], "not 5.0 [false-rejection-out-of-range]"),
+        (["--reject", "auto", "--false-rejection", "5"], "not 5.0 [rejection-out-of-range]"),
         (["--strangers", "."], "[strangers-unused]"),
         (["--head", "regress"], "--target-column [no-targets]"),
         (["--target-column", "age"], "[targets-need-table]"),

@@ -516,7 +516,7 @@ def test_references_that_do_not_go_together(photos, file, more, refs, refused, n
     sized = other("sized", "--backbone", "pixels", "--size", "9")
     cropped = other("cropped", *EMBED, "--crop", "stretch")
     line = refused("merge", file, sized, "-o", new)
-    assert f"{file} and {sized} cannot be merged: the references were embedded in" in line
+    assert f"{file} and {sized} cannot be merged: embedded in different ways" in line
     assert "pixels at 8 (e3b0c44298fc, center) and pixels at 9" in line
     assert "stretch)" in refused("merge", file, cropped, "-o", new)
     vectors = [tmp_path / f"{name}.parquet" for name in ("plain", "wide", "classless", "same")]

@@ -127,5 +127,5 @@ def test_weak_classes_are_named_only_beyond_chance():
     study = study_of(fit(Spec(backbone="vector"), References.of(rows, [f"c{i}" for i in ids])))
     assert advice.weak_classes(study) == ["c0"]
     study.__dict__["forecast"] = FORECASTS["helps"]
-    assert any("first of c0" in line for line in advice.advice(study))
+    assert any("c0 first" in line for line in advice.advice(study))
     assert advice.weak_classes(study_with()) == []

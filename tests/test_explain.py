@@ -267,7 +267,7 @@ def test_heads_without_classes_have_maps_of_what_they_say(head, maps):
     assert "score of the nearest reference: 16.000; falls to 1.778" in lines
     if head == "regress":
         np.testing.assert_allclose(found.maps[1].hidden, -expected, rtol=1e-6)
-        assert "weight: 16; falls to 1.778 where the upper left is hidden" in lines
+        assert "weight: 16; falls to 1.778 when the upper left is hidden" in lines
     assert rendered(draw(found, "one $x$ 漢字.png"), "png").startswith(b"\x89PNG")
 
 

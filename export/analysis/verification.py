@@ -77,7 +77,7 @@ def verify(out: Path, photos: Sequence[Photo] = ()) -> Verification:
         photos: photos to compare on, sampled with the build's seed; synthetic pictures if empty.
 
     Raises:
-        InputError: it is no build, takes no pictures, or there is nothing to compare it with.
+        InputError: it is not a build, takes no pictures, or there is nothing to compare it with.
     """
     from pocketknn.export.manifest.reopen import reopen
 

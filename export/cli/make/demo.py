@@ -96,7 +96,8 @@ def write_digits(folder: Path) -> tuple[Path, Path]:
     if foreign := {path for path in folder.rglob("*") if not path.is_dir()} - files.keys():
         name = min(foreign).relative_to(folder.parent)
         raise InputError(
-            f"{folder.parent} holds {name}, which is no digit; name another folder", "foreign-file"
+            f"{folder.parent} holds {name}, which is not a digit; name another folder",
+            "foreign-file",
         )
     for path, drawing in files.items():
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -148,7 +148,9 @@ def manifest_of(out: Path) -> dict[str, Any]:
     try:
         text = read_file(out / MANIFEST).decode("utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{out} is no build: it has no readable {MANIFEST}", "no-build") from error
+        raise InputError(
+            f"{out} is not a build: it has no readable {MANIFEST}", "no-build"
+        ) from error
     manifest = Metadata.parse({MANIFEST: text, TABLE: ""}, str(out / MANIFEST), BUILT).manifest
     for name in manifest["files"]:
         if not (out / name).resolve().is_relative_to(out.resolve()):

@@ -224,7 +224,7 @@ def _check_search(spec: Spec, formats: Sequence[str], options: Options) -> None:
         return
     if "scores" in options.outputs:
         raise InputError(
-            "the output 'scores' is only available for float32 references and the search exact",
+            "the output 'scores' is only available for float32 references and the exact search",
             "scores-need-exact",
         )
     bytes_ = spec.references_precision == "int8" or SEARCHES[spec.search].SCANS

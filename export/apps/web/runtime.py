@@ -51,7 +51,7 @@ def unpacked(folder: Path) -> Runtime:
         name, version = facts["name"], facts["version"]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(
-            f"{folder} is no npm package: it has no {_DESCRIPTION}", "not-the-runtime"
+            f"{folder} is not an npm package: it has no {_DESCRIPTION}", "not-the-runtime"
         ) from error
     if name != PACKAGE:
         raise InputError(f"{folder} is {name}, not {PACKAGE}", "not-the-runtime")

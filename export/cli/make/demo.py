@@ -111,7 +111,8 @@ def write_digits(folder: Path) -> tuple[Path, Path]:
     if foreign := [path for path in sorted(there) if not is_digit(path)]:
         name = foreign[0].relative_to(folder.parent)
         raise InputError(
-            f"{folder.parent} holds {name}, which is no digit; name another folder", "foreign-file"
+            f"{folder.parent} holds {name}, which is not a digit; name another folder",
+            "foreign-file",
         )
     for path in files.keys() - there:
         path.parent.mkdir(parents=True, exist_ok=True)

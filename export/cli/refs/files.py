@@ -24,7 +24,9 @@ def located(file: Path) -> Path:
     """
     path = file / REFERENCES if file.is_dir() else file
     if file.is_dir() and not path.is_file():
-        raise InputError(f"{file} is a folder without {REFERENCES}, so it is no build", "no-build")
+        raise InputError(
+            f"{file} is a folder without {REFERENCES}, so it is not a build", "no-build"
+        )
     if not path.exists():
         if address := was_address(path):
             raise InputError(

@@ -33,13 +33,13 @@ _Predict = Callable[[NDArray[Any]], Mapping[str, Any]]
 def read(path: Path) -> dict[str, str]:
     """The user-defined metadata of the package's specification; nothing else of it is read."""
     if not path.is_dir():
-        raise InputError(f"{path.name} is no Core ML package: those are folders", "file-damaged")
+        raise InputError(f"{path.name} is not a Core ML package: those are folders", "file-damaged")
     try:
         with root(path).open("rb") as file:
             found = protobuf_fields.texts(file, *_USER_DEFINED)
     except (ValueError, OSError) as error:
         raise InputError(
-            f"{path.name} is no Core ML package: {first_line(error)}", "file-damaged"
+            f"{path.name} is not a Core ML package: {first_line(error)}", "file-damaged"
         ) from error
     return ours(of_properties(found), path.name)
 

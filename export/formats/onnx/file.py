@@ -37,7 +37,7 @@ def properties(path: Path) -> dict[str, str]:
             return texts(file, _METADATA_PROPS)
     except (ValueError, OSError) as error:
         raise InputError(
-            f"{path.name} is no ONNX file: {first_line(error)}", "file-damaged"
+            f"{path.name} is not an ONNX file: {first_line(error)}", "file-damaged"
         ) from error
 
 
@@ -50,7 +50,7 @@ def graph_of(path: Path) -> Field:
     with path.open("rb") as file:
         for one in follow(file, _GRAPH):
             return one
-    raise InputError(f"{path.name} is no ONNX file: there is no graph in it", "file-damaged")
+    raise InputError(f"{path.name} is not an ONNX file: there is no graph in it", "file-damaged")
 
 
 def without(path: Path, names: Collection[str]) -> onnx.ModelProto:

@@ -251,7 +251,7 @@ def answering(head, values):
 def test_heads_without_classes_have_maps_of_what_they_say(head, maps):
     from pocketknn.export.analysis.figures import rendered
     from pocketknn.export.analysis.occlusion.chart import draw
-    from pocketknn.export.analysis.occlusion.words import said
+    from pocketknn.export.analysis.occlusion.words import sentences
 
     file = answering(head, maps == 3)
     picture = np.zeros((12, 12, 3), np.uint8)
@@ -263,22 +263,22 @@ def test_heads_without_classes_have_maps_of_what_they_say(head, maps):
     assert len(found.maps) == maps
     assert found.label == ""
     np.testing.assert_allclose(found.maps[-1].hidden, expected, rtol=1e-6)
-    lines = "\n".join(said(found))
+    lines = "\n".join(sentences(found))
     assert "score of the nearest reference: 16.000; falls to 1.778" in lines
     if head == "regress":
         np.testing.assert_allclose(found.maps[1].hidden, -expected, rtol=1e-6)
-        assert "weight: 16; falls to 1.778 where the upper left is hidden" in lines
+        assert "weight: 16; falls to 1.778 when the upper left is hidden" in lines
     assert rendered(draw(found, "one $x$ 漢字.png"), "png").startswith(b"\x89PNG")
 
 
 def test_a_picture_that_nothing_changes(built):
-    from pocketknn.export.analysis.occlusion.words import said
+    from pocketknn.export.analysis.occlusion.words import sentences
 
     file = load(built / "model.onnx")
     picture = np.full((SIZE, SIZE, 3), 77, np.uint8)  # hidden by its own colour
     found = explain(file, file.metadata.rows(), picture, Patches.of(SIZE))
     assert all(one.worst is None and one.best is None for one in found.maps)
-    assert "no single patch changes it" in "\n".join(said(found))
+    assert "no single patch changes it" in "\n".join(sentences(found))
     assert not found.others
 
 

@@ -536,7 +536,7 @@ def test_an_npm_that(name, make, pocketknn, tmp_path, monkeypatch):
 def test_a_runtime_that_was_unpacked_by_hand(make, npm, pocketknn, tmp_path):
     out, package = make("classify"), tmp_path / "package"
     options = ("--export", tmp_path / "page", "--runtime", package)
-    assert "is no npm package" in pocketknn("web", out, *options).err
+    assert "is not an npm package" in pocketknn("web", out, *options).err
     package.mkdir()
     (package / "package.json").write_text('{"name": "left-pad", "version": "1.0.0"}')
     assert "is left-pad, not onnxruntime-web" in pocketknn("web", out, *options).err

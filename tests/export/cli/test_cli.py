@@ -403,9 +403,9 @@ def test_pictures_of_every_kind_in_one_build(pocketknn, tmp_path):
         ("none.tflite", None, "none.tflite does not exist"),
         ("model.pt", b"x", "[not-an-artefact]"),
         ("other.tflite", b"x" * 100, "[no-manifest]"),
-        ("other.onnx", b"\xff" * 100, "no ONNX file"),
+        ("other.onnx", b"\xff" * 100, "not an ONNX file"),
         ("other.keras", b"x" * 100, "[no-manifest]"),
-        ("other.mlpackage", b"x" * 100, "no Core ML package"),
+        ("other.mlpackage", b"x" * 100, "not a Core ML package"),
     ],
 )
 @pytest.mark.parametrize("command", ["inspect", "predict"])

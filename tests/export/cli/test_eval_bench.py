@@ -124,7 +124,7 @@ def test_bench_times_every_file(pocketknn, built):
         (["eval", "{out}", "{photos}", "--crop", "round"], "[unknown-crop]"),
         (["eval", "{photos}", "{photos}"], "holds no artefact"),
         (["eval", "{out}", "{out}/nowhere"], "does not exist"),
-        (["bench", "{photos}"], "is no build"),
+        (["bench", "{photos}"], "[no-build]"),
         (["bench", "{out}", "--runs", "0"], "[runs-out-of-range]"),
     ],
 )

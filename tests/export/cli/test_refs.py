@@ -546,7 +546,7 @@ def test_files_that_hold_no_references(file, photos, refused, new, tmp_path):
         ("text.parquet", "[not-a-reference-table]"),
         ("text.json", "[not-json]"),
         ("model.onnx", "holds no references; such files end in .parquet or .json"),
-        ("empty", "is a folder without references.parquet, so it is no build"),
+        ("empty", "is a folder without references.parquet, so it is not a build"),
     ):
         for command in (["remove", "--id", "x"], ["relabel", "a=b"], ["add", photos]):
             verb, *rest = command

@@ -210,7 +210,7 @@ def test_what_is_there_already_is_not_added_twice(file, photos, more, refs, new,
     assert "apple +1, pear +1 (new); 2 photos already present" in said
     said = refs("add", new, more, "-o", tmp_path / "newer.parquet")
     assert "14 references in 4 classes → 14 in 4" in said
-    assert "  4 photos there already" in said.splitlines()
+    assert "  4 photos already present" in said.splitlines()
     assert pq.read_table(new).equals(pq.read_table(tmp_path / "newer.parquet"))
 
 

@@ -80,7 +80,7 @@ def merge(
                 f"{files[0]} and {file} cannot be merged: {error}", "references-differ"
             ) from error
         if again:
-            notes.append(f"{again} of {file} were already present")
+            notes.append(f"{again} of {file} already present")
     save_change(first, refs, out, force, notes=notes)
 
 

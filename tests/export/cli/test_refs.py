@@ -207,10 +207,10 @@ def test_what_is_there_already_is_not_added_twice(file, photos, more, refs, new,
     shutil.copy(more / "pear/new.png", more / "pear/twin.png")
     said = refs("add", file, more, "-o", new)
     assert "12 references in 3 classes → 14 in 4" in said
-    assert "apple +1, pear +1 (new); 2 photos there already" in said
+    assert "apple +1, pear +1 (new); 2 photos already present" in said
     said = refs("add", new, more, "-o", tmp_path / "newer.parquet")
     assert "14 references in 4 classes → 14 in 4" in said
-    assert "  4 photos there already" in said.splitlines()
+    assert "  4 photos already present" in said.splitlines()
     assert pq.read_table(new).equals(pq.read_table(tmp_path / "newer.parquet"))
 
 
@@ -267,7 +267,7 @@ def test_tables_and_their_targets(photos, refs, refused, new, tmp_path):
     more = table("more.csv", [("apple/1.png", 2), ("apple/2.png", 3), ("apple/0.png", 7)])
     said = refs("add", start, more, "-o", new, *column)
     assert "2 references, no classes → 4; written to" in said
-    assert "1 photo there already" in said, "the same picture with another target is another"
+    assert "1 photo already present" in said, "the same picture with another target is another"
     grown = References.load(new)
     assert grown.targets.ravel().tolist() == [1, 2, 7, 3]
     assert grown.target_names == ("age",)
@@ -409,7 +409,7 @@ def test_merge_puts_files_together_and_no_picture_twice(photos, file, more, refs
     said = refs("merge", file, *parts, "-o", new)
     assert said == (
         f"12 references in 3 classes → 14 in 4; written to {new}\n"
-        f"  apple +1, pear +1 (new); 4 of {parts[1]} there already\n"
+        f"  apple +1, pear +1 (new); 4 of {parts[1]} already present\n"
     )
     assert References.load(new).paths[12:] == ("apple/new.png", "pear/new.png")
 

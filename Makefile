@@ -2,7 +2,7 @@
 PYTHON ?= $(firstword $(foreach one,python3.11 python3.12 python3.13,$(shell command -v $(one))) python3)
 VENV   := .venv
 BIN    := $(VENV)/bin
-SOURCES := pyproject.toml constraints.txt $(shell find builder export -type f -not -path '*/__pycache__/*')
+SOURCES := pyproject.toml constraints.txt $(shell find builder export package -type f -not -path "*/__pycache__/*")
 
 .PHONY: help demo test test-quick check docs notebooks bench format clean
 

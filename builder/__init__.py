@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
 
 from pocketknn.builder.system.offline import send_nothing
 from pocketknn.builder.system.renamed import find_renamed
 
+# That of typing, whose import takes longer than all else here: the command line comes through here
+# before it is ready for Ctrl-C.
+TYPE_CHECKING = False
+
 if TYPE_CHECKING:
+    from typing import Any
+
     from pocketknn.builder.backbones.backbone import Backbone as Backbone
     from pocketknn.builder.backbones.load import load_backbone as load_backbone
     from pocketknn.builder.embedding.embedded import Embedded as Embedded

@@ -12,7 +12,7 @@ class InputError(ValueError):
         code: short name of the fault, such as `k-too-large`; stable even if the message changes.
     """
 
-    def __init__(self, message: str, code: str = "") -> None:
+    def __init__(self, message: str, code: str) -> None:
         super().__init__(message, code)  # both, so that it can be pickled
         self.code = code
 

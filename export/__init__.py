@@ -1,13 +1,16 @@
-"""Write a graph as Keras, TFLite, Core ML and ONNX; run each file; hand over what agrees."""
+"""Write a graph as Keras, TFLite, Core ML and ONNX, run each file, and keep what agrees."""
 
 from __future__ import annotations
 
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
 
 from pocketknn.builder.system.renamed import find_renamed
 
+TYPE_CHECKING = False  # as in pocketknn.builder
+
 if TYPE_CHECKING:
+    from typing import Any
+
     from pocketknn.export.analysis.verification import Verification as Verification
     from pocketknn.export.analysis.verification import verify as verify
     from pocketknn.export.formats.table import FORMATS as FORMATS
@@ -37,7 +40,7 @@ __all__ = list(_HOME)
 
 
 def __getattr__(name: str) -> Any:  # noqa: ANN401
-    """Import a public name when it is first asked for: `pocketknn --help` needs none."""
+    """Import a public name on first use, so that `pocketknn --help` stays fast."""
     if name not in _HOME:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(import_module(f".{_HOME[name]}", __name__), name)

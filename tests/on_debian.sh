@@ -3,7 +3,8 @@
 #     tests/on_debian.sh                  the quick tests on trixie's Python 3.13
 #     tests/on_debian.sh trixie tests     all of them
 # ROOT names a folder with another system whose python3 has venv, and make.
-# It needs root, debootstrap and a mirror; without them it says so and ends well.
+# It needs root, debootstrap and a mirror; without them it says so and ends well. Tests of real photos
+# run where POCKETKNN_DATA, or ../shared/data, holds them.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 release=${1:-trixie}
@@ -30,20 +31,25 @@ if [ -z "${ROOT:-}" ] && [ ! -e "$root/.complete" ]; then
 fi
 
 # As git has this folder, changes included; what was installed there before is kept.
-mkdir -p "$root/pocketknn" "$root/data"
+mkdir -p "$root/pocketknn"
 git ls-files --cached --others --exclude-standard -z |
     tar --create --null --files-from=- --ignore-failed-read 2> /dev/null |
     tar --extract --directory "$root/pocketknn"
 cp /etc/resolv.conf "$root/etc/"
 cp -L /etc/ssl/certs/ca-certificates.crt "$root/etc/ssl/certs/"
 data=$(realpath -m "${POCKETKNN_DATA:-../shared/data}")
+there=/no-data
+if [ -d "$data" ]; then
+    there=/data
+    mkdir -p "$root/data"
+fi
 
 # In a mount namespace of its own: what is mounted goes when the tests end, however they end.
 exec unshare --mount bash -euc '
-    root=$1 data=$2
-    shift 2
+    root=$1 data=$2 there=$3
+    shift 3
     for system in proc sys dev; do mount --rbind /$system "$root/$system"; done
     if [ -d "$data" ]; then mount --bind "$data" "$root/data"; fi
-    exec chroot "$root" env HOME=/root TMPDIR=/tmp POCKETKNN_DATA=/data \
+    exec chroot "$root" env HOME=/root TMPDIR=/tmp POCKETKNN_DATA="$there" \
         PATH=/usr/sbin:/usr/bin:/sbin:/bin make --directory /pocketknn "$@"
-' - "$root" "$data" PYTHON=python3 "$what" "TESTS=${*:2}"
+' - "$root" "$data" "$there" PYTHON=python3 "$what" "TESTS=${*:2}"

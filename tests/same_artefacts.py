@@ -5,18 +5,22 @@
     python tests/same_artefacts.py compare before.json after.json
 
 It builds from drawn pictures with only the command line, which both versions have, and keeps a
-hash of every file of every build. Reports and manifests are left out: their words may change, and
-figures of time differ from run to run.
+hash of every file of every build. Reports are left out: their words may change, and figures of time
+differ from run to run. A model also has a hash apart from the manifest in it, and an ONNX graph one
+apart from its names and order: these stay the same where only words or figures change.
 """
 
 import contextlib
 import hashlib
 import importlib.metadata
+import io
 import json
 import os
 import subprocess
 import sys
 import tempfile
+import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
 SHARED = ("--backbone", "bundled", "--no-report")
@@ -77,11 +81,88 @@ def draw(folder: Path) -> None:
 
 
 def hashes(out: Path) -> dict[str, str]:
+    """A hash of each file, and of each model again apart from what is written about it."""
+    found = {}
+    for path in sorted(out.rglob("*")):
+        if path.is_file() and path.suffix != ".html":
+            name, content = path.relative_to(out).as_posix(), path.read_bytes()
+            found[name] = _hash(content)
+            if path.suffix in MODELS:
+                for kind, rest in MODELS[path.suffix](content).items():
+                    found[f"{name}, {kind}"] = _hash(rest)
+    return found
+
+
+def _hash(*parts: bytes) -> str:
+    return hashlib.sha256(b"".join(len(one).to_bytes(8) + one for one in parts)).hexdigest()
+
+
+def _keras(content: bytes) -> dict[str, bytes]:
+    """The members that Keras wrote; all others are texts about the model."""
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        own = ("config.json", "metadata.json", "model.weights.h5")
+        return {APART: b"".join(_hash(archive.read(name)).encode() for name in own)}
+
+
+def _tflite(content: bytes) -> dict[str, bytes]:
+    """The model without its metadata, and without the archive behind it, which is not read."""
+    import flatbuffers
+    from ai_edge_litert import schema_py_generated as schema
+
+    tree = schema.ModelT.InitFromPackedBuf(content, 0)
+    for one in tree.metadata or ():
+        tree.buffers[one.buffer].data = None
+    tree.metadata = tree.description = None
+    builder = flatbuffers.Builder(len(content))
+    builder.Finish(tree.Pack(builder))
+    return {APART: bytes(builder.Output())}
+
+
+def _onnx(content: bytes) -> dict[str, bytes]:
+    """The model without texts, and its graph without names and order: what outputs come of."""
+    import onnx
+
+    proto = onnx.ModelProto.FromString(content)
+    for name in ("producer_name", "producer_version", "domain", "model_version", "metadata_props"):
+        proto.ClearField(name)
+    graph = proto.graph
+    for one in (proto, graph, *graph.node, *graph.input, *graph.output):
+        one.ClearField("doc_string")
+    made = {"": b""} | {value.name: value.SerializeToString() for value in graph.input}
+    for tensor in graph.initializer:
+        values = onnx.numpy_helper.to_array(tensor)
+        made[tensor.name] = f"{values.dtype}{values.shape}{_hash(values.tobytes())}".encode()
+    for node in graph.node:  # each comes after those that it reads from
+        options = sorted(one.SerializeToString(deterministic=True) for one in node.attribute)
+        given = [made[name] for name in node.input]
+        said = [f"{node.domain}.{node.op_type}({len(given)})".encode(), *given, *options]
+        for place, name in enumerate(node.output):
+            made[name] = _hash(*said, bytes(place)).encode()
+    ends = [value.SerializeToString() + made[value.name] for value in graph.output]
     return {
-        path.relative_to(out).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
-        for path in sorted(out.rglob("*"))
-        if path.is_file() and path.suffix != ".html"
+        APART: proto.SerializeToString(deterministic=True),
+        f"{APART}, names and order": b"".join(ends),
     }
+
+
+def _coreml(content: bytes) -> dict[str, bytes]:
+    """The specification without what Xcode shows; the weights are a file of their own."""
+    from coremltools.proto import Model_pb2
+
+    model = Model_pb2.Model.FromString(content)
+    model.description.ClearField("metadata")
+    for feature in (*model.description.input, *model.description.output):
+        feature.ClearField("shortDescription")
+    return {APART: model.SerializeToString(deterministic=True)}
+
+
+APART = "apart from what is written about it"
+MODELS: dict[str, Callable[[bytes], dict[str, bytes]]] = {
+    ".keras": _keras,
+    ".tflite": _tflite,
+    ".onnx": _onnx,
+    ".mlmodel": _coreml,
+}
 
 
 def record(result: Path) -> None:
@@ -108,15 +189,15 @@ def record(result: Path) -> None:
             log = work / "log"
             with log.open("w") as lines, contextlib.redirect_stdout(lines):
                 sys.argv = ["pocketknn", *given]
+                code: int | str = 0
                 try:
                     main()
-                    code = 0
                 except SystemExit as end:
                     code = end.code or 0
             if code:
                 print(log.read_text())
             seen[name] = {"exit code": str(code), **hashes(out)}
-            print(f"{name}: {len(seen[name]) - 1} files, exit code {code}", flush=True)
+            print(f"{name}: {len(seen[name]) - 1} hashes, exit code {code}", flush=True)
     result.write_text(json.dumps(seen, indent=1))
 
 
@@ -132,7 +213,7 @@ def compare(one: Path, other: Path) -> int:
                 print(f"{name}: {file}: {what}")
                 differ += 1
     count = sum(len(files) - 1 for files in before.values())
-    print(f"{len(before)} builds, {count} files, {differ} differences")
+    print(f"{len(before)} builds, {count} hashes, {differ} differences")
     return differ > 0
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import socket
 from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -74,6 +75,12 @@ def _imagenet_file(family: Family, alpha: float, size: int) -> Path | None:
     url = address(family.title, alpha, size)
     found = _fetched(url)
     if found is None:
+        if find_spec("tensorflow") is None:  # Keras fetches them
+            raise InputError(
+                f"the backbone {family.named(alpha)} needs tensorflow, which is not installed:"
+                " pip install tensorflow",
+                "package-not-installed",
+            )
         _check_reachable(url, family.named(alpha))
     return found
 

@@ -28,6 +28,7 @@ def nearest(
     import keras
 
     ops = keras.ops
+    # Of Keras 3.12: no older layer has weights for a product and for looking rows up.
     table = keras.layers.ReversibleEmbedding(
         *given["references"].shape, name="references", trainable=False
     )

@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 from pocketknn.builder.choices.metrics import METRICS
 from pocketknn.builder.choices.searches import SEARCHES
 from pocketknn.builder.errors import InputError
 from pocketknn.builder.spec import STORES, Spec
-from pocketknn.builder.system import container
+from pocketknn.builder.system.free_memory import check_free, free_memory, told
 
 _BROADCAST_LIMIT = 1 << 28  # bytes of the differences to all references, which a phone must hold
-_SCANNED = 64 * 5  # bytes per reference of the narrowest scan, float32 plus codes
-_CONVERTING = 1.4e9  # peak bytes of a build that converts templates; 1.35e9 measured
-# Per cgroup version: the limit, its current use, and the part of that which is reclaimable cache.
-_FILES = {
-    2: ("memory.max", "memory.current", "inactive_file"),
-    1: ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"),
-}
+_SCANNED = 64 * 5  # bytes of a reference in the narrowest scan, in float32 and as codes
+_CONVERTING = 1.4e9  # bytes at the peak of a build that makes its templates, 1.35 measured
 
 
 def check_room(spec: Spec, n: int, d: int, *, held: bool = False) -> None:
@@ -42,13 +37,9 @@ def check_room(spec: Spec, n: int, d: int, *, held: bool = False) -> None:
     # PCA runs in float64 on all rows; the projection `classes` on a block at a time.
     each += 8 * d if spec.projection == "pca" else 0
     each += _SCANNED if spec.search in SEARCHES and SEARCHES[spec.search].SCANS else 0
-    free = free_memory()
-    if n * each > free:
-        raise InputError(
-            f"{n:,} references of {d} values take at least {_text(n * each)} of memory, but only"
-            f" {_text(free)} are free; take fewer photos, or a machine with more memory",
-            "not-enough-memory",
-        )
+    check_free(
+        f"{n:,} references of {d} values", n * each, "take fewer photos, or a machine with more"
+    )
 
 
 def check_differences(metric: str, n: int, r: int) -> None:
@@ -64,37 +55,16 @@ def check_differences(metric: str, n: int, r: int) -> None:
     )
 
 
-def warn_of_converting(note: Callable[[str], None]) -> None:
-    """Warn that the system may kill a first build, which converts, if memory is short."""
-    if (free := free_memory()) < _CONVERTING:
+def warn_of_converting(note: Callable[[str], None], held: int) -> None:
+    """Say that a first build, which converts, may be ended by the system for want of memory.
+
+    Args:
+        note: called with the line.
+        held: bytes of embeddings that are still to be held beside it.
+    """
+    needed = _CONVERTING + held
+    if (free := free_memory()) < needed:
         note(
-            f"warning: {_text(free)} of memory are free; a first build needs about"
-            f" {_text(_CONVERTING)} to convert, and the system may kill it if memory runs out"
+            f"warning: {told(free)} of memory are free; a first build takes some"
+            f" {told(needed)} to convert, and systems end what takes more than there is"
         )
-
-
-def free_memory() -> int:
-    """Bytes that this process may still take, as limited by machine and container."""
-    import psutil
-
-    machine = int(psutil.virtual_memory().available + psutil.swap_memory().free)
-    return min([machine, *_allowed()])
-
-
-def _text(size: float) -> str:
-    return f"{size / 1e9:,.1f} GB" if size >= 1e8 else f"{size / 1e6:.1f} MB"
-
-
-def _allowed() -> Iterator[int]:
-    """Bytes left under the memory limit of each control group of this process, if any."""
-    for folder, version in container.folders("memory"):
-        limit, used, files = _FILES[version]
-        try:
-            most = int((folder / limit).read_text("ascii"))  # "max" if there is none
-            taken = int((folder / used).read_text("ascii"))
-            stat = dict(
-                line.split() for line in (folder / "memory.stat").read_text("ascii").splitlines()
-            )
-            yield max(most - taken + int(stat.get(files, 0)), 0)
-        except (OSError, ValueError):
-            continue

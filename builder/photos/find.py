@@ -16,7 +16,7 @@ from .class_names import check_classes
 from .occasions import FOLDERS, TIME, is_column, with_occasions
 from .photo import Note, Photo, is_litter
 from .readers import LocalFile, check_file
-from .remote import photos_at, place_of
+from .remote import photos_at, place_of, was_address
 
 _TRAIN = ("train", "training")
 _PARTS = (*_TRAIN, "val", "valid", "validation", "dev", "test", "testing", "eval")
@@ -58,6 +58,11 @@ def find(
         place = place_of(place)
     if isinstance(place, Path):
         if not place.exists():
+            if address := was_address(place):
+                raise InputError(
+                    f"{address} is an address, and this takes photos of this machine: copy them",
+                    "address-not-read",
+                )
             raise InputError(f"{place} does not exist", "file-not-found")
         check_file(place)
     if limit is not None and limit < 1:

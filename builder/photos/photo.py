@@ -27,6 +27,9 @@ class UnreadError(PictureError):
 class Photo:
     """A picture file.
 
+    Two are equal only where they read the same file: names need not differ, as a table names photos
+    outside its folder by their class and their own name.
+
     Attributes:
         name: its path relative to the searched place, with forward slashes.
         label: its class: the folders above it, joined with "/", or its label in a table; "" for
@@ -38,7 +41,7 @@ class Photo:
 
     name: str
     label: str
-    content: Callable[[], bytes] = field(compare=False, repr=False)
+    content: Callable[[], bytes] = field(repr=False)
     targets: tuple[float, ...] = ()
     occasion: str = ""
 

@@ -15,11 +15,6 @@ from typing import Any
 from pocketknn.builder.errors import InputError, first_line
 
 LARGEST = 1 << 28  # bytes; no camera writes larger pictures
-MOST_ROWS = 20_000_000  # of a table
-# In Parquet a million numbered names took at least 0.11 bytes each, and so did the values of
-# vectors with 1 % nonzero; smaller tables are not limited.
-_MOST_IN_A_BYTE = 10
-_FEW_ROWS, _FEW_VALUES = 1_000_000, 1 << 25
 
 
 @dataclass(frozen=True)
@@ -116,37 +111,6 @@ def check_file(path: Path) -> None:
         raise InputError(f"{path} is empty", "empty-file")
 
 
-def check_rows(path: Path) -> None:
-    """Check that a Parquet file does not claim more content than photos or vectors need.
-
-    Constant columns take almost no space in the file, but could fill the memory.
-
-    Raises:
-        InputError: it does.
-        pyarrow.ArrowException: not a Parquet file; or OSError.
-    """
-    import pyarrow.parquet as pq
-
-    meta = pq.read_metadata(path.absolute())
-    groups = [meta.row_group(number) for number in range(meta.num_row_groups)]
-    values = max(
-        (sum(one.column(place).num_values for one in groups) for place in range(meta.num_columns)),
-        default=0,
-    )
-    rows, size = meta.num_rows, path.stat().st_size
-    if rows > MOST_ROWS:
-        raise InputError(
-            f"{path.name} has {rows:,} rows; at most {MOST_ROWS:,} are allowed", "too-many-rows"
-        )
-    for what, count, few in (("rows", rows, _FEW_ROWS), ("values", values, _FEW_VALUES)):
-        if count > max(few, size * _MOST_IN_A_BYTE):
-            raise InputError(
-                f"{path.name} claims {count:,} {what} in {size:,} bytes; above {few:,}, at most"
-                f" {_MOST_IN_A_BYTE} per byte are allowed",
-                "too-many-rows",
-            )
-
-
 def within(size: int, content: Callable[[], bytes]) -> Callable[[], bytes]:
     """A reader that refuses more bytes than any picture has."""
 
@@ -160,7 +124,7 @@ def within(size: int, content: Callable[[], bytes]) -> Callable[[], bytes]:
 def _check_size(size: int, most: float | None = None) -> None:
     limit = LARGEST if most is None else most
     if size > limit:
-        raise OSError(errno.EFBIG, f"larger than {int(limit) >> 20} MiB")
+        raise OSError(errno.EFBIG, f"larger than {int(limit) >> 20:,} MiB")
 
 
 def version(entry: dict[str, Any]) -> str:

@@ -22,6 +22,13 @@ def place_of(text: str) -> Path | str:
     return text if _MARK in text else Path(text)
 
 
+def was_address(path: Path) -> str:
+    """The address of which a path was made, whose "//" has become one "/"; "" for other paths."""
+    protocol, mark, rest = path.as_posix().partition(":/")
+    # One letter is a disk of Windows.
+    return f"{protocol}{_MARK}{rest}" if mark and len(protocol) > 1 and "/" not in protocol else ""
+
+
 def photos_at(address: str) -> Iterator[Photo]:
     """All files below an address, with the folders above each as its class.
 
@@ -66,8 +73,7 @@ def _open(address: str) -> tuple[Any, str]:
         from fsspec.registry import known_implementations
     except ImportError as error:
         raise InputError(
-            f"{address} needs the package fsspec: pip install fsspec, or 'pocketknn[ray]'",
-            "fsspec-not-installed",
+            f"{address} needs the package fsspec: pip install fsspec", "fsspec-not-installed"
         ) from error
     protocol = address.partition(_MARK)[0]
     try:

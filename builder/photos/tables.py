@@ -11,8 +11,9 @@ from pathlib import Path
 
 from pocketknn.builder.errors import InputError
 
+from .limits import MOST_TEXT, check_table
 from .photo import Photo
-from .readers import LocalFile, check_rows, read_file
+from .readers import LocalFile, read_file
 
 ENDINGS = (".csv", ".parquet")
 
@@ -110,22 +111,23 @@ def _columns(path: Path, wanted: Sequence[str], label: str | None) -> dict[str, 
 
     try:
         if path.suffix.lower() == ".parquet":
-            check_rows(path)
             names = chosen(pq.read_schema(path.absolute()).names)
+            check_table(path, names)
             table = pq.read_table(path.absolute(), columns=names)
             return {
                 name: ["" if cell is None else str(cell) for cell in table[name].to_pylist()]
                 for name in names
             }
-        text = read_file(path).decode("utf-8-sig")
-        rows = list(filter(None, csv.reader(io.StringIO(text, newline=""))))
-        header = rows[0] if rows else []
-        places = {name: header.index(name) for name in chosen(header)}
+        text = read_file(path, MOST_TEXT).decode("utf-8-sig")
+        rows = filter(None, csv.reader(io.StringIO(text, newline="")))
+        header = next(rows, [])
+        cells: dict[str, list[str]] = {name: [] for name in chosen(header)}
+        places = [header.index(name) for name in cells]
+        for row in rows:  # one by one: a row of many cells takes far more memory than in its file
+            for place, column in zip(places, cells.values(), strict=True):
+                column.append(row[place] if place < len(row) else "")
     except (pa.ArrowException, OSError, UnicodeDecodeError, csv.Error) as error:
         raise InputError(
             f"{path.name} cannot be read as a table: {error}", "unreadable-table"
         ) from error
-    return {
-        name: [row[place] if place < len(row) else "" for row in rows[1:]]
-        for name, place in places.items()
-    }
+    return cells

@@ -31,20 +31,25 @@ def is_ours(path: Path) -> bool:
     return PROVENANCE in _schema(path)[1]
 
 
-def read_collection(path: Path, classes: Sequence[str] | None = None) -> References:
+def read_collection(
+    path: Path, classes: Sequence[str] | None = None, *, vectors: bool = True
+) -> References:
     """Read references from `.parquet` or `.json`.
 
     Args:
         path: the file.
         classes: the order of the classes; the file's own when None.
+        vectors: hold those of a `.parquet`, which are zeros otherwise.
 
     Raises:
-        InputError: the file does not exist or holds no references.
+        InputError: the file does not exist, holds none, or does not fit into memory.
     """
     if not path.is_file():
         raise InputError(f"{path} does not exist or is not a file", "file-not-found")
-    read = ml5_json.read if path.suffix.lower() == ".json" else References.load
-    found = read(path)
+    if path.suffix.lower() == ".json":
+        found = ml5_json.read(path)
+    else:
+        found = References.load(path, vectors=vectors)
     return found.in_order(classes) if classes else found
 
 

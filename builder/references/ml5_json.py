@@ -12,11 +12,17 @@ from numpy.typing import NDArray
 
 from pocketknn.builder.choices.metrics.cosine import kept_unit
 from pocketknn.builder.errors import InputError, first_line
+from pocketknn.builder.photos.limits import MOST_TEXT
 from pocketknn.builder.photos.readers import read_file
 from pocketknn.builder.system.atomic_file import replacing
+from pocketknn.builder.system.free_memory import TOO_LARGE, check_free
 
 from .ml5_forms import Stored, checked_label, classes_in, table_of
 from .references import References
+
+# Bytes of memory that Python takes at the least beside the file: for each byte of it, for each
+# value after a comma, and for each after a key of its own, as ml5 writes them.
+_OF_BYTE, _OF_VALUE, _OF_KEY = 2, 16, 64
 
 
 def read(path: Path | str, dim: int | None = None) -> References:
@@ -29,15 +35,19 @@ def read(path: Path | str, dim: int | None = None) -> References:
         dim: values per example, for a file without shapes.
 
     Raises:
-        InputError: the file cannot be read, or is not a usable data set.
+        InputError: the file cannot be read, is no data set that can be used, or does not fit into
+            memory.
     """
     if dim is not None and dim < 1:
         raise InputError(f"dim must be at least 1, not {dim}", "count-too-small")
     try:
-        return _references(classes_in(_content(Path(path))), dim)
+        content = _bytes(Path(path))
+        return _references(classes_in(_content(content)), dim)
     except OSError as error:
         raise InputError(f"{path} cannot be read: {error.strerror}", "unreadable-file") from error
     except InputError as error:
+        if error.code == TOO_LARGE:
+            raise
         raise InputError(
             f"{path} is not a k-NN data set of ml5.js or TensorFlow.js: {error}", error.code
         ) from error
@@ -87,9 +97,23 @@ def write(references: References, path: Path | str, *, unit_length: bool = False
         ) from error
 
 
-def _content(path: Path) -> Any:  # noqa: ANN401
+def _bytes(path: Path) -> bytes:
+    """The bytes of a file that fits into memory, with all that Python makes of them."""
+
+    def check(size: int) -> None:
+        check_free(f"the values of {path}", size, "take a machine with more")
+
+    if path.is_file():
+        check(path.stat().st_size * (1 + _OF_BYTE))
+    content = read_file(path, MOST_TEXT)
+    keys, commas = content.count(b":"), content.count(b",")
+    check(len(content) * _OF_BYTE + keys * _OF_KEY + max(commas - keys, 0) * _OF_VALUE)
+    return content
+
+
+def _content(content: bytes) -> Any:  # noqa: ANN401
     try:
-        return json.loads(read_file(path).decode("utf-8-sig"), object_pairs_hook=_object)
+        return json.loads(content.decode("utf-8-sig"), object_pairs_hook=_object)
     except UnicodeDecodeError as error:
         raise InputError("it is not UTF-8", "not-utf8") from error
     except RecursionError as error:

@@ -4,25 +4,36 @@ from __future__ import annotations
 
 import json
 import zlib
-from collections.abc import Callable
-from dataclasses import asdict
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import asdict, replace
+from itertools import chain
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from pocketknn.builder.backbones.provenance import Provenance
 from pocketknn.builder.errors import InputError, first_line
-from pocketknn.builder.photos.readers import check_rows
+from pocketknn.builder.photos.limits import check_table
+from pocketknn.builder.system.free_memory import check_free
 
 from .columns import Columns
 
-# Keys of the schema's metadata.
+if TYPE_CHECKING:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+# What the schema's metadata note.
 PROVENANCE = b"pocketknn.provenance"
 _CLASSES, _TARGETS = b"pocketknn.classes", b"pocketknn.targets"
 _CHECK = b"pocketknn.crc32"
 _TEXTS = ("id", "path", "label", "sha256")
-_OCCASION = "occasion"  # an optional column
+_OCCASION = "occasion"  # a column that is there where photos have one
+_VECTORS = "embedding"
+_AT_ONCE = 1 << 20  # values that are read from the file at a time
+_BUFFER = 1 << 20  # bytes
+_BYTES_OF_A_VALUE = 5  # float32, and whether it is finite
 
 R = TypeVar("R", bound="Columns")
 
@@ -49,7 +60,7 @@ def write(path: Path | str, references: Columns) -> None:
         PROVENANCE: _origin(references),
         _CLASSES: references.labels,
         _TARGETS: references.target_names,
-        _CHECK: _checksum(references),
+        _CHECK: _checksum(references, [references.vectors]),
     }
     table = pa.table(columns).replace_schema_metadata(
         {key: json.dumps(value) for key, value in notes.items()}
@@ -58,20 +69,21 @@ def write(path: Path | str, references: Columns) -> None:
     pq.write_table(table, Path(path).absolute())
 
 
-def read(path: Path | str, made_of: Callable[..., R]) -> R:
-    """Read a file of `write`, from this version or an earlier one without a checksum.
+def read(path: Path | str, made_of: Callable[..., R], *, vectors: bool = True) -> R:
+    """Read what `write` wrote, of this version or an earlier one, which noted no checksum.
 
     Args:
         path: the file.
         made_of: `References.of`.
+        vectors: hold them; else all of them are zeros, which take no memory.
 
     Raises:
-        InputError: the file is not a table of references, or is damaged.
+        InputError: the file is no table of references, is damaged or does not fit into memory.
     """
     import pyarrow as pa
 
     try:
-        return _read(path, made_of)
+        return _read(path, made_of, vectors)
     except InputError as error:
         raise InputError(f"{path}: {error}", error.code) from error
     except json.JSONDecodeError as error:
@@ -93,35 +105,57 @@ def read(path: Path | str, made_of: Callable[..., R]) -> R:
         ) from error
 
 
-def _read(path: Path | str, made_of: Callable[..., R]) -> R:
+def _read(path: Path | str, made_of: Callable[..., R], held: bool) -> R:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    check_rows(Path(path))
-    schema = pq.read_schema(Path(path).absolute())
-    kind = schema.field("embedding").type if "embedding" in schema.names else None
-    if kind and not (pa.types.is_list(kind) or pa.types.is_fixed_size_list(kind)):
-        raise InputError(
-            f"its column embedding holds {kind}, not lists of numbers", "not-a-reference-table"
-        )
-    table = pq.read_table(Path(path).absolute())
-    if not table.num_rows:
-        raise InputError("it holds no references", "no-references")
-    vectors = np.stack(table["embedding"].to_numpy())
+    as_told = {"buffer_size": _BUFFER, "pre_buffer": False}  # else pyarrow reads all of it first
+    with pq.ParquetFile(Path(path).absolute(), **as_told) as file:
+        schema, n = file.schema_arrow, file.metadata.num_rows
+        numbers = [f"target: {name}" for name in _targets(_notes(schema))]
+        wanted = {*_TEXTS, _OCCASION, *numbers} & {*schema.names}
+        check_table(Path(path), sorted(wanted))
+        kind = schema.field(_VECTORS).type if _VECTORS in schema.names else None
+        is_list = kind and (pa.types.is_list(kind) or pa.types.is_fixed_size_list(kind))
+        if kind and not (is_list and pa.types.is_primitive(kind.value_type)):
+            raise InputError(
+                f"its column {_VECTORS} holds {kind}, not lists of numbers", "not-a-reference-table"
+            )
+        if not n:
+            raise InputError("it holds no references", "no-references")
+        width = _width(file)
+        if held:
+            size = n * width * _BYTES_OF_A_VALUE
+            check_free(f"{n:,} references of {width} values", size, "take a machine with more")
+        rows = _vectors(file, n, width) if held else np.zeros((n, 1), np.float32)
+        table = file.read(sorted(wanted))
+        found = _made(table, rows, made_of)
+        if not held:
+            found = replace(found, vectors=np.broadcast_to(np.float32(0), (n, width)))
+        notes, parts = _notes(schema), [rows] if held else _blocks(file, width)
+        if _CHECK in notes and notes[_CHECK] != _checksum(found, parts):
+            raise InputError(
+                "checksum mismatch: it is damaged, or was changed by a program that kept the old"
+                " checksum",
+                "checksum-mismatch",
+            )
+    return found
+
+
+def _made(table: pa.Table, rows: NDArray[np.float32], made_of: Callable[..., R]) -> R:
+    """References of these vectors, and all else of the table."""
+    import pyarrow as pa
+
     there = [*_TEXTS, *({_OCCASION} & {*table.column_names})]
     texts = {name: table[name].cast(pa.string()).fill_null("").to_pylist() for name in there}
-    notes = {
-        k: json.loads(v)
-        for k, v in (table.schema.metadata or {}).items()
-        if k in (PROVENANCE, _CLASSES, _TARGETS, _CHECK)
-    }
-    names = _names(notes.get(_TARGETS), "targets") or []
+    notes = _notes(table.schema)
+    names = _targets(notes)
     targets = [table[f"target: {name}"].to_numpy() for name in names]
     classes = _names(notes.get(_CLASSES), "classes")
     labelled = any(texts["label"])
     origin = notes.get(PROVENANCE)
-    found = made_of(
-        vectors,
+    return made_of(
+        rows,
         texts["label"] if labelled else None,
         classes=classes if labelled else None,
         ids=texts["id"],
@@ -132,12 +166,59 @@ def _read(path: Path | str, made_of: Callable[..., R]) -> R:
         provenance=None if origin is None else Provenance.of_json(origin),
         occasions=texts.get(_OCCASION),
     )
-    if _CHECK in notes and notes[_CHECK] != _checksum(found):
-        raise InputError(
-            "checksum mismatch: it is damaged, or was changed by a program that kept the checksum",
-            "checksum-mismatch",
-        )
-    return found
+
+
+def _notes(schema: pa.Schema) -> dict[bytes, Any]:
+    return {
+        key: json.loads(value)
+        for key, value in (schema.metadata or {}).items()
+        if key in (PROVENANCE, _CLASSES, _TARGETS, _CHECK)
+    }
+
+
+def _targets(notes: dict[bytes, Any]) -> list[str]:
+    return _names(notes.get(_TARGETS), "targets") or []
+
+
+def _width(file: pq.ParquetFile) -> int:
+    """How many values a vector has, as the file says it."""
+    groups = [file.metadata.row_group(one) for one in range(file.metadata.num_row_groups)]
+    values = [
+        int(column.num_values)
+        for group in groups
+        for column in map(group.column, range(group.num_columns))
+        if column.path_in_schema.partition(".")[0] == _VECTORS
+    ]
+    if not values:
+        raise InputError(f'it has no column "{_VECTORS}"', "not-a-reference-table")
+    return max(sum(values) // int(file.metadata.num_rows), 1)
+
+
+def _vectors(file: pq.ParquetFile, n: int, width: int) -> NDArray[np.float32]:
+    """The vectors (n, d), read-only, as `References.of` holds them without a copy."""
+    rows = np.empty((n, width), np.float32)
+    at = 0
+    for block in _blocks(file, width):
+        rows[at : at + len(block)] = block
+        at += len(block)
+    rows.flags.writeable = False
+    return rows
+
+
+def _blocks(file: pq.ParquetFile, width: int) -> Iterator[NDArray[np.float32]]:
+    """The vectors, as many at a time as take little room."""
+    size = max(_AT_ONCE // width, 1)
+    for batch in file.iter_batches(size, columns=[_VECTORS], use_threads=False):
+        block = np.stack(batch.column(0).to_numpy(zero_copy_only=False))
+        if block.shape[1:] != (width,):
+            raise ValueError("all input arrays must have the same shape")
+        try:
+            if block.dtype.kind not in "biufO":  # of dates and the like numpy would be quiet
+                raise TypeError
+            with np.errstate(over="ignore"):
+                yield block.astype(np.float32, copy=False)
+        except (TypeError, ValueError, OverflowError) as error:
+            raise InputError("reference: not a table of numbers", "not-numbers") from error
 
 
 def origin(path: Path | str) -> Provenance | None:
@@ -161,13 +242,18 @@ def origin(path: Path | str) -> Provenance | None:
         ) from error
 
 
-def _checksum(references: Columns) -> int:
-    """Checksum of everything stored: Parquet's own omit dictionaries and metadata."""
+def _checksum(references: Columns, vectors: Iterable[NDArray[np.float32]]) -> int:
+    """Of all that is kept: Parquet's own checksums leave out dictionaries and metadata.
+
+    Args:
+        references: all but their vectors count.
+        vectors: those, in one part or more.
+    """
     labels = [references.labels, references.label_ids.tolist(), references.target_names]
     texts = [references.ids, references.paths, references.sha256]
     texts += [references.occasions] if any(references.occasions) else []
     check = zlib.crc32(json.dumps([*texts, *labels, _origin(references)]).encode())
-    for numbers in (references.vectors, references.targets):
+    for numbers in chain(vectors, [references.targets]):
         check = zlib.crc32(np.ascontiguousarray(numbers).data, check)
     return check
 

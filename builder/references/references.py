@@ -93,9 +93,7 @@ class References(Columns):
         )
         numbers = rows_of(np.empty((n, 0)) if targets is None else targets, "the target of row")
         if len(numbers) != n:
-            raise InputError(
-                f"{len(numbers)} rows of targets for {n} references", "length-mismatch"
-            )
+            raise InputError(f"{len(numbers)} targets for {n} references", "length-mismatch")
         width = numbers.shape[1]
         if target_names is None:
             target_names = ["value"] if width == 1 else [f"value {i}" for i in range(width)]
@@ -268,8 +266,7 @@ class References(Columns):
         if self.provenance != other.provenance:
             origins = [str(one.provenance or "vectors of unknown origin") for one in (self, other)]
             raise InputError(
-                f"the references were embedded in different ways: {origins[0]} and {origins[1]}",
-                "provenance-mismatch",
+                f"embedded in different ways: {origins[0]} and {origins[1]}", "provenance-mismatch"
             )
         if self.dim != other.dim:
             raise InputError(
@@ -311,10 +308,8 @@ class References(Columns):
         for name in classes:
             if name not in self.labels:
                 names = ", ".join(self.labels[:_NAMED]) or "none"
-                more = ", …" if len(self.labels) > _NAMED else ""
-                raise InputError(
-                    f"there is no class {name!r}; the classes are: {names}{more}", "unknown-class"
-                )
+                names += ", …" if len(self.labels) > _NAMED else ""
+                raise InputError(f"no class {name!r}; the classes are: {names}", "unknown-class")
 
     def save(self, path: Path | str) -> None:
         """Write them as Parquet; row i is the graph's column i.
@@ -326,13 +321,17 @@ class References(Columns):
         parquet.write(path, self)
 
     @classmethod
-    def load(cls, path: Path | str) -> References:
-        """Read a file of `save`, from this version or an earlier one without a checksum.
+    def load(cls, path: Path | str, *, vectors: bool = True) -> References:
+        """Read what `save` wrote, of this version or an earlier one, which noted no checksum.
+
+        Args:
+            path: the file.
+            vectors: hold them; else all of them are zeros, which take no memory.
 
         Raises:
-            InputError: the file is not a table of references, or is damaged.
+            InputError: the file is no table of references, is damaged or does not fit into memory.
         """
-        return parquet.read(path, cls.of)
+        return parquet.read(path, cls.of, vectors=vectors)
 
     @staticmethod
     def origin(path: Path | str) -> Provenance | None:

@@ -68,6 +68,7 @@ def tune(
     measured: dict[Spec, list[tuple[int, float, Values]]] = {}  # width and quality in each fold
     notes: dict[str, None] = {}
     splits: list[tuple[Ints, Ints]] = []
+    belong: tuple[Ints, ...] = ()
     for crop in grid.all_crops:
         given = references_of(crop)
         references = given.without_copies()
@@ -79,7 +80,9 @@ def tune(
         uneven = not regress and max(sizes) >= _UNEVEN * min(sizes)
         soft = [name for name in grid.votes or () if VOTES[name].SOFT]
         # Use the same folds for all crops, which are compared photo by photo.
-        splits = splits or _splits(references, folds, spec.seed, regress)
+        if not splits:
+            splits = _splits(references, folds, spec.seed, regress)
+            belong = _together(references, [test for _, test in splits], regress)
         smallest = min(len(train) for train, _ in splits)
         ks = grid.ks_within(smallest)
         grid.check_components(smallest, references.dim)
@@ -116,6 +119,7 @@ def tune(
         examples=len(references),
         copies=len(given) - len(references),
         notes=tuple(notes),
+        together=belong,
     )
 
 
@@ -175,6 +179,15 @@ def _splits(
     pictures = groups(references.vectors, references.sha256, references.label_ids)
     together = len(np.unique(pictures)) < len(references)  # or views would answer for each other
     return stratified(len(references), folds, seed, classes, pictures if together else None)
+
+
+def _together(references: References, tests: Sequence[Ints], regress: bool) -> tuple[Ints, ...]:
+    """For each fold the occasion or picture of each example; nothing for targets."""
+    if regress:
+        return ()
+    pictures = groups(references.vectors, references.sha256, references.label_ids)
+    whole = together(references, pictures)
+    return tuple(whole[test] for test in tests)
 
 
 def _splits_by_occasion(references: References, folds: int, seed: int) -> list[tuple[Ints, Ints]]:

@@ -11,7 +11,9 @@ from numpy.typing import NDArray
 
 from pocketknn.builder.choices.heads import HEADS
 from pocketknn.builder.choices.metrics import METRICS
+from pocketknn.builder.choices.neighbors import Ints
 from pocketknn.builder.choices.votes import VOTES
+from pocketknn.builder.knn.validation import promise
 from pocketknn.builder.spec import CROPS, Spec, resolve_k
 
 from .grid import VECTOR
@@ -85,6 +87,8 @@ class Tuning:
         examples: how many references were used.
         copies: how many were not, as copies of another one.
         notes: messages about skipped combinations.
+        together: for each fold the group of each of its examples: its occasion, or its picture.
+            Empty for targets.
     """
 
     trials: tuple[Trial, ...]
@@ -92,6 +96,7 @@ class Tuning:
     examples: int
     copies: int
     notes: tuple[str, ...]
+    together: tuple[Ints, ...] = field(default=(), compare=False, repr=False)
 
     @property
     def regress(self) -> bool:
@@ -160,6 +165,23 @@ class Tuning:
         return gain > _CLEARLY * error
 
     @property
+    def interval(self) -> tuple[float, float]:
+        """95 % interval of the accuracy to expect from what is chosen."""
+        if not self.together:
+            return promise.interval(self.expected, self.examples)
+        trials = self.chosen_by_others
+        if self.chosen is self.default:
+            trials = (self.chosen,) * len(self.together)
+        right = np.concatenate([one.by_example[i] for i, one in enumerate(trials)]).astype(float)
+        ends = promise.interval(self.expected, len(right))
+        return promise.of_groups(ends, self.expected, right, np.concatenate(self.together))
+
+    @property
+    def expected(self) -> float:
+        """Mean of what is chosen, corrected for selection bias; the default has none."""
+        return self.chosen.mean if self.chosen is self.default else self.unflattered
+
+    @property
     def chosen(self) -> Trial:
         """The trial to build: the default if it was tried and the winner is not clearly better."""
         if self.default is None or self.clearly_better:
@@ -200,4 +222,9 @@ class Tuning:
             for i, one in enumerate(self.chosen_by_others)
         ]
         more = sign * np.concatenate([mine - its for mine, its in pairs])
-        return float(more.mean()), float(more.std(ddof=1) / np.sqrt(len(more)))
+        groups = np.concatenate(self.together) if self.together else np.arange(len(more))
+        # Cluster-robust, as examples of a group are right or wrong together.
+        _, inverse = np.unique(groups, return_inverse=True)
+        sums = np.bincount(inverse, more - more.mean())
+        error = np.sqrt((sums**2).sum() * len(sums) / max(len(sums) - 1, 1)) / len(more)
+        return float(more.mean()), float(error)

@@ -6,7 +6,11 @@ Each reads its environment on import, so this must come first.
 from __future__ import annotations
 
 import os
-from pathlib import Path
+
+TYPE_CHECKING = False  # as in pocketknn.builder
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 # Cache folders for the libraries' settings and font lists.
 SETTINGS = {"KERAS_HOME": "keras-settings", "MPLCONFIGDIR": "matplotlib-settings"}
@@ -30,7 +34,9 @@ def write_below(folder: Path | None) -> None:
     """
     if folder is None:
         return
-    home = Path(os.path.expanduser("~"))  # noqa: PTH111  # stays "~" without a home
+    from pathlib import Path
+
+    home = Path(os.path.expanduser("~"))  # noqa: PTH111  # without a home it stays "~"
     for name, usual in (("KERAS_HOME", ".keras"), ("MPLCONFIGDIR", ".config/matplotlib")):
         if not (home / usual).exists():
             os.environ.setdefault(name, str(folder / SETTINGS[name]))

@@ -1,1 +1,1 @@
-"""What is measured of finished files."""
+"""Measurements on finished files."""

@@ -1,4 +1,4 @@
-"""How good a file of a build is on photos that it does not hold, cropped as built and otherwise."""
+"""How well a build's files do on photos they do not hold, with the build's crop or another."""
 
 from __future__ import annotations
 
@@ -14,25 +14,25 @@ from pocketknn.export.formats.protocol import Outputs
 from pocketknn.export.manifest.artefact import Artefact, picture_input
 from pocketknn.export.parity import metrics
 
-# Pictures (q, S, S, 3) to the rows of their nearest references (q, k).
+# Maps pictures (q, S, S, 3) to the rows of their nearest references (q, k).
 Nearest = Callable[[NDArray[np.uint8]], metrics.Indices]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Evaluation:
-    """One file on one way of making squares.
+    """The results of one file with one crop.
 
     Attributes:
-        name: of the file.
+        name: name of the file.
         crop: how the photos were cropped.
-        photos: how many there were.
-        accuracy: share of the photos whose label won; None without labels or a vote. Those of a
-            class that the model does not know are errors.
+        photos: number of photos.
+        accuracy: share of the photos whose label won; None without labels or a vote. Photos of a
+            class the model does not know count as errors.
         foreign: how many photos are of such a class.
-        unknown: share that is taken for a stranger; None without a threshold.
-        first_equal: share whose nearest reference is the one that the basis finds with the build's
-            own crop: the build's first file, or the exact k-NN.
-        recall: share of the neighbours found that are found there.
+        unknown: share called unknown; None without a threshold.
+        first_equal: share whose nearest reference is the one found by the basis, which is the
+            build's first file or the exact k-NN, with the build's own crop.
+        recall: share of the basis' neighbours that are found.
     """
 
     name: str
@@ -47,12 +47,12 @@ class Evaluation:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Evaluated:
-    """What the files of a build made of photos.
+    """The results of a build's files on photos.
 
     Attributes:
-        rows: the figures of each file, with the crop of the build first.
-        photos: those that could be read.
-        outputs: of the first file, with the crop of the build.
+        rows: the figures of each file, the build's crop first.
+        photos: the photos that could be read.
+        outputs: the first file's outputs, with the build's crop.
     """
 
     rows: list[Evaluation]
@@ -69,13 +69,13 @@ def evaluate(
     """Run the files of a build on photos, which are decoded once.
 
     Args:
-        files: names, and the files, open.
+        files: names and open files.
         photos: the photos.
-        crop: also with this one; None for that of the build alone.
-        nearest: the exact neighbours, with which to compare; None compares with the first file.
+        crop: another crop to measure; None for only the build's.
+        nearest: finds the exact neighbours to compare with; None compares with the first file.
 
     Raises:
-        InputError: they take no pictures, or none of the photos can be read.
+        InputError: the files take no pictures, or none of the photos can be read.
     """
     name, first = files[0]
     given = picture_input(name, first.metadata)

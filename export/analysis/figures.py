@@ -1,4 +1,4 @@
-"""Figures as files: one style, the same bytes each time, and whole or not at all."""
+"""Write figures: one style, deterministic bytes, complete or not at all."""
 
 from __future__ import annotations
 
@@ -12,27 +12,27 @@ from pocketknn.export.output.new_file import DRAWN, saved
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-# Colours that the colour-blind tell apart: Okabe and Ito, Color Universal Design, 2008.
+# Colours that colour-blind people can distinguish: Okabe and Ito, Color Universal Design, 2008.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 MARKERS = "osD^vP"
 
 
 def rendered(figure: Figure, kind: str) -> bytes:
-    """A figure as the bytes of a `png` or `svg`, for a file or a page."""
+    """A figure as the bytes of a `png` or `svg`."""
     import matplotlib as mpl
 
-    # The maker's name is how --force knows the figure again; a date would change the bytes.
+    # --force recognises our figures by the maker's name; a date would change the bytes.
     metadata = {"Software": DRAWN.decode()}
     if kind == "svg":
         metadata = {"Creator": DRAWN.decode(), "Date": None}  # type: ignore[dict-item]
     stream = io.BytesIO()
     with mpl.rc_context({"svg.hashsalt": DRAWN.decode()}), warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="Glyph")  # of names in any script: boxes then
+        warnings.filterwarnings("ignore", message="Glyph")  # in names of any script: drawn as boxes
         figure.savefig(stream, format=kind, metadata=metadata)
     return stream.getvalue()
 
 
 def save(figure: Figure, out: Path, force: bool) -> None:
-    """Write a figure to a `.png` or `.svg`, which `new_file.check_new` has found to be free."""
+    """Write a figure to a `.png` or `.svg` that `new_file.check_new` has checked."""
     with saved(out, force) as path:
         path.write_bytes(rendered(figure, out.suffix.lower().removeprefix(".")))

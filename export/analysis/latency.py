@@ -1,4 +1,4 @@
-"""How long the files of a build take, on this machine."""
+"""How fast the files of a build are on this machine."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ _WARM_UP, _RUNS = 3, 5
 
 @dataclass(frozen=True, kw_only=True)
 class Timing:
-    """One file with some threads.
+    """The times of one file with a number of threads.
 
     Attributes:
-        name: of the file.
+        name: name of the file.
         bytes: its size.
-        precision: of its backbone.
-        threads: how many the runtime may use; None where it decides itself.
+        precision: precision of its backbone.
+        threads: how many the runtime may use; None if it decides itself.
         load_ms: time to open it.
-        median_ms: of one picture.
-        p95_ms: what 95 % of the pictures stay below.
+        median_ms: median time per picture.
+        p95_ms: 95th percentile of the time per picture.
         first_equal: share of queries with the exact nearest reference, from the build's parity.
-        labels_equal: share of queries with the label of the exact vote, from there too.
+        labels_equal: share of queries with the label of the exact vote, from the same.
     """
 
     name: str
@@ -47,7 +47,7 @@ class Timing:
 
     @property
     def shown(self) -> tuple[str, str, str, str]:
-        """Threads, and the times as people read them: to load, median, 95th percentile."""
+        """Threads and formatted times: load, median, 95th percentile."""
         threads = "" if self.threads is None else str(self.threads)
         return threads, f"{self.load_ms:.0f}", f"{self.median_ms:.3g}", f"{self.p95_ms:.3g}"
 
@@ -55,16 +55,16 @@ class Timing:
 def time_shortly(out: Path) -> list[tuple[str, ...]]:
     """A few runs of each file of a build, as rows of a table: its name, and `Timing.shown`.
 
-    Only of those that are run here by what runs them on devices.
+    Only files that run here in the same runtime as on devices.
     """
     paths = [out / f"{MODEL}{one.SUFFIX}" for one in FORMATS.values() if one.NATIVE]
-    there = [path for path in paths if path.exists()]
-    timings = time_files(runnable(there), manifest_of(out), _RUNS) if there else []
+    written = [path for path in paths if path.exists()]
+    timings = time_files(runnable(written), manifest_of(out), _RUNS) if written else []
     return [(one.name, *one.shown) for one in timings]
 
 
 def time_files(paths: Sequence[Path], manifest: dict[str, Any], runs: int) -> list[Timing]:
-    """Time files of a build, a picture at a time, in turns; each with each number of threads."""
+    """Time files of a build, one picture at a time, in turn, with each number of threads."""
     rng = np.random.default_rng(manifest["seed"])
     shape = manifest["input"]["shape"]
     pictures = manifest["input"]["name"] == "image"
@@ -77,7 +77,7 @@ def time_files(paths: Sequence[Path], manifest: dict[str, Any], runs: int) -> li
     for one in opened:
         for _ in range(_WARM_UP):
             one.run(query[None])
-    # In turns, so that what else the machine does meets all of them.
+    # In turn, so that other load on the machine affects all of them.
     for _ in range(runs):
         for one in opened:
             start = time.perf_counter()

@@ -1,9 +1,9 @@
-"""Every file of a build, run again and held against the exact k-NN.
+"""Run every file of a build again and compare it with the exact k-NN.
 
-The embeddings come from the backbone inside `model.keras`, a projection from there too, the
-neighbours from `references.parquet`, in float64. Without `model.keras`, or TensorFlow to open it,
-they come from the packaged backbone, if it has the weights that were built with, and from the first
-file that is there. A file whose runtime is not installed is judged by its sha256 alone.
+Embeddings and projection come from `model.keras`, and neighbours from `references.parquet`, in
+float64. Without `model.keras`, or TensorFlow to open it, the embeddings come from the packaged
+backbone, if it has the build's weights, and the projection from the first available file. A file
+whose runtime is not installed is checked only by its sha256.
 """
 
 from __future__ import annotations
@@ -37,9 +37,9 @@ class Verified:
     """A file that was run.
 
     Attributes:
-        name: of the file.
+        name: name of the file.
         bytes: its size.
-        parity: its answers against the exact k-NN.
+        parity: how it agrees with the exact k-NN.
     """
 
     name: str
@@ -49,13 +49,13 @@ class Verified:
 
 @dataclass(frozen=True, kw_only=True)
 class Verification:
-    """What came of a build's files.
+    """The result of verifying a build's files.
 
     Attributes:
-        files: those that were run.
-        changed: what is not as it was built, a line each.
-        not_run: why other files were not run, a line each.
-        source: what the exact k-NN was made from.
+        files: the files that were run.
+        changed: what has changed since the build, in lines.
+        not_run: why other files were not run, in lines.
+        source: where the exact k-NN's backbone and projection come from.
     """
 
     files: tuple[Verified, ...]
@@ -65,7 +65,7 @@ class Verification:
 
     @property
     def agrees(self) -> bool:
-        """Whether nothing has changed, and all that was run is within its tolerance."""
+        """Whether nothing has changed, and every file that was run agrees."""
         return not self.changed and all(one.parity.agrees for one in self.files)
 
 
@@ -74,26 +74,34 @@ def verify(out: Path, photos: Sequence[Photo] = ()) -> Verification:
 
     Args:
         out: the folder of the build.
-        photos: what to compare on, of which the build's seed draws some; made-up pictures if none.
+        photos: photos to compare on, sampled with the build's seed; synthetic pictures if empty.
 
     Raises:
-        InputError: it is no build, takes no pictures, or cannot be compared with anything.
+        InputError: it is not a build, takes no pictures, there is nothing to compare it with, or
+            none of its files can be run here.
     """
     from pocketknn.export.manifest.reopen import reopen
 
     manifest = manifest_of(out)
     if photos and manifest["backbone"] is None:
-        raise InputError(f"{out} takes vectors, not pictures; verify it without photos")
+        raise InputError(
+            f"{out} takes vectors, not pictures; verify it without photos", "takes-vectors"
+        )
     changed = tuple(_changes(out, manifest))
+    there = {
+        name: path
+        for name, target in FORMATS.items()
+        if (path := out / f"{MODEL}{target.SUFFIX}").name in manifest["files"] and path.exists()
+    }
+    lacking = {name: why for name in there if (why := reason(FORMATS[name].RUNTIME))}
+    not_run = [f"{there[name].name} was not run: it needs {why}" for name, why in lacking.items()]
+    if not changed and len(lacking) == len(there):
+        raise InputError("; ".join(["nothing was verified", *not_run]), "nothing-verified")
     build = reopen(out, manifest)
     judges = Judges(_inputs(build, manifest, photos), build.backbone)
-    files, not_run = [], []
-    for name, target in FORMATS.items():
-        path = out / f"{MODEL}{target.SUFFIX}"
-        if path.name not in manifest["files"] or not path.exists():
-            continue
-        if why := reason(target.RUNTIME):
-            not_run.append(f"{path.name} was not run: it needs {why}")
+    files = []
+    for name, path in there.items():
+        if name in lacking:
             continue
         precision = manifest["precision"][name]
         parity = compare(name, path, precision, build.fit, judges.of(name), as_built=not changed)
@@ -104,7 +112,7 @@ def verify(out: Path, photos: Sequence[Photo] = ()) -> Verification:
 
 
 def _inputs(build: Build, manifest: Mapping[str, Any], photos: Sequence[Photo]) -> Queries:
-    """What the files are asked, as in their build if that is given the same photos."""
+    """The queries for the files; the same as in their build if the photos are the same."""
     net, seed = build.backbone, manifest["seed"]
     if not photos or net is None:
         return test_inputs.made_up(build.references.vectors, net, seed=seed)
@@ -113,14 +121,14 @@ def _inputs(build: Build, manifest: Mapping[str, Any], photos: Sequence[Photo]) 
 
 
 def _changes(out: Path, manifest: Mapping[str, Any]) -> Iterator[str]:
-    """What is not as it was built."""
+    """What has changed since the build, in lines."""
     for name, file in manifest["files"].items():
         path = out / name
         if not path.exists():
             yield f"{name} is missing"
         elif digest(path) != file["sha256"]:
-            yield f"{name} is not the file that was built: its sha256 differs"
+            yield f"{name} was changed after the build: checksum mismatch"
         elif path.suffix in {target.SUFFIX for target in FORMATS.values()}:
             inside = metadata_of(path).manifest
             if any(manifest.get(key) != value for key, value in inside.items()):
-                yield f"{MANIFEST} is not the one inside {name}"
+                yield f"{MANIFEST} differs from the one inside {name}"

@@ -1,1 +1,1 @@
-"""What app makers get beside the files."""
+"""Code for app makers, beside the files."""

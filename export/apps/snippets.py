@@ -1,7 +1,7 @@
-"""Snippets: code for an app maker that classifies a picture with the files of this very build.
+"""Snippets: code for app makers that classifies a picture with the files of this build.
 
-They are Jinja templates in the folder `snippets` of each format, in the language that they become.
-Names that people chose, such as labels, are never in them: the code reads these from the files.
+They are Jinja templates in the folder `snippets` of each format. They never contain names that
+users chose, such as labels: the code reads these from the files.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ if TYPE_CHECKING:
 
 
 def write(folder: Path, manifest: Mapping[str, Any], formats: Sequence[str]) -> None:
-    """Write a snippet for each platform whose file there is, if the model takes pictures.
+    """Write a snippet for each platform whose file was written, if the model takes pictures.
 
     Args:
-        folder: a name that is free; it stays so where there is no snippet.
-        manifest: of the build.
-        formats: the files that there are.
+        folder: the folder to create; it is not created if there is no snippet.
+        manifest: the build's manifest.
+        formats: the formats that were written.
     """
     if manifest["input"]["name"] != "image":
         return
@@ -35,11 +35,11 @@ def write(folder: Path, manifest: Mapping[str, Any], formats: Sequence[str]) -> 
 
 
 def render(name: str, manifest: Mapping[str, Any]) -> str:
-    """A snippet's code for a build; "" where it is for models with other outputs.
+    """A snippet's code for a build; "" if it is for models with other outputs.
 
     Args:
         name: one of `SNIPPETS`.
-        manifest: of the build.
+        manifest: the build's manifest.
     """
     given = manifest["input"]
     return (
@@ -64,7 +64,7 @@ def _templates(package: str) -> Environment:
     """The templates of a format."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
-    return Environment(  # what is filled in are numbers and words of ours
+    return Environment(  # filled only with numbers and our own words
         loader=PackageLoader(package, "snippets"),
         undefined=StrictUndefined,
         trim_blocks=True,

@@ -1,4 +1,4 @@
-"""The command line; it ends with 0 for done, 1 for a no, 2 for a user's mistake, 70 for a bug."""
+"""The command line; exit codes: 0 success, 1 a negative answer, 2 a user's mistake, 70 a bug."""
 
-INTERRUPTED = 130  # as shells have it: 128 and the number of the signal
-CLOSED_PIPE = 141  # as shells have it: 128 and the number of SIGPIPE, which Windows lacks
+INTERRUPTED = 130  # as shells do: 128 plus the signal's number
+CLOSED_PIPE = 141  # as shells do: 128 plus the number of SIGPIPE, which Windows lacks

@@ -1,4 +1,4 @@
-"""The command line: which commands there are, and how each of them may end."""
+"""The command line: its commands, and how each may end."""
 
 from __future__ import annotations
 
@@ -49,10 +49,10 @@ app = typer.Typer(
 )
 refs = typer.Typer(
     rich_markup_mode=None,
-    help="Keep references in a file: add, remove, relabel, merge. Each change gives a new file,"
-    " from which pocketknn build makes models.",
+    help="Keep references in a file: add, remove, relabel, merge. Each change writes a new file,"
+    " which pocketknn build turns into models.",
 )
-# By the name of its function; one that is a word of Python's ends in an underscore.
+# Each is named after its function, less the underscore that avoids a name of Python's.
 _COMMANDS: tuple[Callable[..., None], ...] = (
     *(edit, diff, explain, web, build, tune, predict, verify, eval_, bench, inspect, cache, demo),
 )
@@ -67,7 +67,7 @@ for group, commands in ((app, _COMMANDS), (refs, _OF_REFS)):
 
 @refs.callback(invoke_without_command=True)
 def help_without_command(context: typer.Context) -> None:
-    """Print the help where no command is named."""
+    """Print the help if no command is named."""
     if context.invoked_subcommand is None:
         print(context.get_help())
 
@@ -83,22 +83,22 @@ def _version(wanted: bool) -> None:
 @app.callback()
 def options(
     version: Annotated[
-        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print it.")
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
     ] = False,
 ) -> None:
     """Photos in folders become one k-nearest-neighbour model file per platform."""
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Run a command; a mistake of the user's is one line on stderr and exit code 2."""
+    """Run a command; a user's mistake prints one line on stderr and exits with 2."""
     open_closed()
-    told = _Told()
+    signals = _Signals()
     for ending in ENDINGS:
-        signal.signal(ending, told.interrupt)
-    if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:  # as of what runs in the background
-        signal.signal(signal.SIGINT, told.interrupt)
+        signal.signal(ending, signals.interrupt)
+    if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:  # as in background jobs
+        signal.signal(signal.SIGINT, signals.interrupt)
     if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="replace")  # for terminals that know no ×
+        sys.stdout.reconfigure(errors="replace")  # for terminals without ×
     arguments = sys.argv[1:] if arguments is None else arguments
     write_below(folder())
     with quiet() as stderr:
@@ -107,37 +107,37 @@ def main(arguments: list[str] | None = None) -> None:
             command = typer.main.get_command(app)
             words = arguments or ["--help"]
             code = command.main(words, prog_name="pocketknn", standalone_mode=False) or 0
-            sys.stdout.flush()  # a closed pipe is noticed here, not when Python ends
+            sys.stdout.flush()  # notices a closed pipe here, not when Python ends
         except KeyboardInterrupt:
             code = INTERRUPTED
-        except BrokenPipeError:  # `| head` has seen enough; Python flushes once more when it ends
+        except BrokenPipeError:  # `| head` has seen enough; Python flushes again on exit
             code = CLOSED_PIPE
             _lost_output()
         except (InputError, OSError) as error:
             code, message = 2, _one_line(error)
             if isinstance(error, InputError) and error.code:
                 message += f" [{error.code}]"
-            if _lost_output():  # though what a command writes to files may all be there
-                message = f"stdout cannot be written: {message}; each file that is there is whole"
+            if _lost_output():  # though the command may have written all its files
+                message = f"stdout cannot be written: {message}; the files written are complete"
         except MemoryError as error:
-            code, message = 2, f"not enough memory: {error or 'take fewer photos'}"
+            code, message = 2, f"not enough memory: {error or 'use fewer photos'}"
         except typer.TyperException as error:
             code, message = 2, f"{error.format_message()} (see pocketknn --help)"
         except Exception as error:  # a bug of ours, which must be seen, unlike converters' chatter
             code, message = (2, why) if (why := missing(error)) else (70, "")
-            if not message and not told.to_end:  # and not what a library, half imported, raises
+            if not message and not signals.received:  # which may stop a library half imported
                 traceback.print_exc(file=stderr)
-        if told.to_end and code:
+        if signals.received and code:
             code = INTERRUPTED
         if code == INTERRUPTED:
-            message = "interrupted; nothing half written is left behind"
+            message = "interrupted; no half-written file is left behind"
         if message:
             print(f"pocketknn: {shown(message)}", file=stderr)
     sys.exit(code)
 
 
 def _lost_output() -> bool:
-    """Whether stdout does not take what was printed; from then on it leads nowhere."""
+    """Whether stdout could not be written; if so, further output is discarded."""
     try:
         sys.stdout.flush()
     except OSError:
@@ -146,13 +146,13 @@ def _lost_output() -> bool:
     return False
 
 
-class _Told:
-    """Whether a signal to end came; it does what Ctrl-C does: clean up."""
+class _Signals:
+    """Whether a signal to end has arrived; any of them cleans up as Ctrl-C does."""
 
-    to_end = False
+    received = False
 
     def interrupt(self, number: int, frame: object) -> None:
-        self.to_end = True
+        self.received = True
         raise KeyboardInterrupt
 
 

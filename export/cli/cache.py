@@ -1,4 +1,4 @@
-"""pocketknn cache: what earlier builds remember."""
+"""pocketknn cache: what earlier builds have cached."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ _DRAWERS = {
     "networks": "a backbone for LiteRT",
     "templates": "a converted graph to put references in",
     "runtimes": "runs the page of pocketknn web",
-    "settings": "what a library keeps for itself",
+    "settings": "a library's own settings",
 }
 
 
 def cache(
     action: Annotated[str, typer.Argument(help="show or clear.")] = "show",
 ) -> None:
-    """Show or clear the embeddings that earlier builds remember."""
+    """Show or clear the embeddings that earlier builds have cached."""
     if action == "show":
         _show()
     elif action == "clear":
         say(f"{USUAL.clear()} caches removed from {USUAL.folder}")
     else:
-        raise InputError(f"unknown action {action!r}; choose from show, clear")
+        raise InputError(f"unknown action {action!r}; choose from show, clear", "unknown-action")
 
 
 def _show() -> None:

@@ -1,4 +1,4 @@
-"""Where the command `pocketknn` begins: Ctrl-C ends it in a line, also while it is imported."""
+"""Entry point of `pocketknn`: Ctrl-C ends it with one line, even during imports."""
 
 import sys
 
@@ -14,7 +14,7 @@ def main() -> None:
     except KeyboardInterrupt:
         print("pocketknn: interrupted", file=sys.__stderr__)
         sys.exit(INTERRUPTED)
-    except ImportError as error:  # of what reads the command line; later ones are met there
+    except ImportError as error:  # needed to read the command line; `run` handles later ones
         from pocketknn.export.formats.requirements import missing
 
         if not (line := missing(error)):

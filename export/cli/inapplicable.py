@@ -1,4 +1,4 @@
-"""Options that were typed where they mean nothing: refused, as to pass over them would mislead."""
+"""Refuse options that have no effect here: ignoring them silently would mislead."""
 
 from __future__ import annotations
 
@@ -12,24 +12,24 @@ from pocketknn.builder.errors import InputError
 
 _COLUMNS = ("path_column", "label_column")
 _OF_PHOTOS = ("exclude", "limit", *_COLUMNS, "target_column", "occasions")
-_EMBEDDED = "is for photos, and {} holds references, which were embedded before"
+_EMBEDDED = "is for photos, but {} holds references, which are already embedded"
 
 
 def refuse(context: typer.Context, names: Iterable[str], why: str) -> None:
-    """Refuse options of a command, by their parameters' names, that were typed.
+    """Refuse options of a command, given by their parameters' names, if they were typed.
 
     Raises:
-        InputError: one of them was typed; behind the option it says why not.
+        InputError: one of them was typed; the message is the option followed by `why`.
     """
     options = {one.name: one.opts[0] for one in context.command.params}
     for name in names:
         source = context.get_parameter_source(name)
         if source is not None and source.name == "COMMANDLINE":
-            raise InputError(f"{options[name]} {why}")
+            raise InputError(f"{options[name]} {why}", "option-not-applicable")
 
 
 def check_place(context: typer.Context, places: Iterable[Path | str]) -> None:
-    """Refuse the columns of tables where no place is one; of targets, `find` says more.
+    """Refuse the options for table columns if no place is a table; `find` checks targets itself.
 
     Raises:
         InputError: one of them was typed.
@@ -39,7 +39,7 @@ def check_place(context: typer.Context, places: Iterable[Path | str]) -> None:
 
 
 def check_tune(context: typer.Context, place: Path | str) -> None:
-    """Refuse what means nothing for references, of which some are tuned.
+    """Refuse the options of photos when tuning references.
 
     Raises:
         InputError: such an option was typed.
@@ -55,7 +55,7 @@ def check_tune(context: typer.Context, place: Path | str) -> None:
 def check_build(
     context: typer.Context, place: Path | str, formats: Iterable[str] | None, *, plan: bool
 ) -> None:
-    """Refuse what means nothing for a build from references, without a budget, and so on.
+    """Refuse options that do not apply to this build: from references, without a budget, etc.
 
     Raises:
         InputError: such an option was typed.
@@ -71,23 +71,23 @@ def check_build(
     else:
         check_place(context, [place])
     if given["budget"] is None:
-        refuse(context, ("loss", "agreement"), "goes with --budget")
+        refuse(context, ("loss", "agreement"), "needs --budget")
     if given["reject"] != "auto":
-        refuse(context, ("false_rejection",), "goes with --reject auto")
+        refuse(context, ("false_rejection",), "needs --reject auto")
     for option in ("outputs", "pixels", "ios", "precision"):
         takers = [name for name, one in FORMATS.items() if option in one.OPTIONS]
         if not written & {*takers}:
-            why = f"is for {_titles(takers)} files, and none is written"
+            why = f"is for {_titles(takers)} files, but none is written"
             if option == "precision" and written & FORMATS.keys():
                 why = f"is not for {_titles(written)} files, which are float32"
             refuse(context, (option,), why)
     if plan:
-        why = "goes with a build; --plan writes nothing"
+        why = "needs a build; --plan writes nothing"
         refuse(context, ("strangers", "learn_strangers", "force", "no_report"), why)
 
 
 def _titles(formats: Iterable[str]) -> str:
-    """What people call the files of some formats."""
+    """The display names of some formats."""
     from pocketknn.export.formats.table import FORMATS
 
     *others, last = (FORMATS[name].TITLE for name in FORMATS if name in formats)
@@ -95,12 +95,12 @@ def _titles(formats: Iterable[str]) -> str:
 
 
 def _check_embedded(context: typer.Context, place: Path) -> None:
-    """Refuse to embed references otherwise than it was done."""
+    """Refuse embedding options that differ from those the references were embedded with."""
     origin = None if place.suffix.lower() == ".json" else builder.References.origin(place)
     if origin is None:
-        why = f"is for photos, and {place} holds vectors of no known backbone"
+        why = f"is for photos, but {place} holds vectors of no known backbone"
         refuse(context, ("weights", "alpha", "size", "input_range", "crop"), why)
         return
     for name in ("crop", "alpha", "input_range"):
-        if context.params[name] != (there := getattr(origin, name)):
-            refuse(context, (name,), f"cannot be changed: {place} was embedded with {there}")
+        if context.params[name] != (used := getattr(origin, name)):
+            refuse(context, (name,), f"cannot be changed: {place} was embedded with {used}")

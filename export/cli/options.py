@@ -1,4 +1,4 @@
-"""Options that commands share, and how lists and amounts are read that people type."""
+"""Options that commands share, and parsers for the lists and amounts that users type."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ from pocketknn.export.pipeline.request import Selection
 if TYPE_CHECKING:
     from pocketknn.builder.selection.condense import Condense
 
-Artefact = Annotated[Path, typer.Argument(help="A .keras, .tflite, .mlpackage or .onnx.")]
-Build = Annotated[Path, typer.Argument(help="A folder that build wrote.")]
+Artefact = Annotated[Path, typer.Argument(help="A .keras, .tflite, .mlpackage or .onnx file.")]
+Build = Annotated[Path, typer.Argument(help="A folder written by build.")]
 BuildOrFile = Annotated[
-    Path, typer.Argument(help="A folder that build wrote, or one of its files.")
+    Path, typer.Argument(help="A folder written by build, or one of its files.")
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Weights = Annotated[Path | None, typer.Option(help="Weights file for a named MobileNet.")]
@@ -34,39 +34,41 @@ Vote = Annotated[
 Crop = Annotated[str, typer.Option(help="center, stretch or fit.")]
 CondenseBy = Annotated[
     str | None,
-    typer.Option(help="How to choose a number of them: prototypes, which is the default."),
+    typer.Option(help="How to choose which references to keep; the default is prototypes."),
 ]
 OldPca = Annotated[str | None, typer.Option(hidden=True)]  # an older spelling of --projection
 Exclude = Annotated[
-    list[str] | None, typer.Option(help="Pattern of names to leave out, such as 'raw/*'.")
+    list[str] | None, typer.Option(help="Leave out photos whose name matches, such as 'raw/*'.")
 ]
-Limit = Annotated[int | None, typer.Option(help="At most so many photos of each class.")]
+Limit = Annotated[int | None, typer.Option(help="Maximum number of photos per class.")]
 Strict = Annotated[bool, typer.Option("--strict", help="Refuse pictures that cannot be read.")]
 Occasions = Annotated[
     str | None,
     typer.Option(
-        help="How photos of one walk, shop or video are told, which are left out together: folders"
-        " (CLASS/OCCASION/photo.jpg), time (EXIF, half an hour apart) or a table's column."
+        help="How to group photos of one occasion (a walk, a video), which are held out together:"
+        " folders (CLASS/OCCASION/photo.jpg), time (EXIF, half an hour apart) or a table's column."
     ),
 ]
 NoCache = Annotated[
-    bool, typer.Option("--no-cache", help="Embed all photos anew, and remember none.")
+    bool, typer.Option("--no-cache", help="Embed every photo again, and cache nothing.")
 ]
 _UNITS = {"B": 1, "KB": 1e3, "MB": 1e6, "KIB": 1024, "MIB": 1 << 20}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Network:
-    """Which backbone embeds photos; the fields are those of `Spec`."""
+    """Which backbone embeds the photos; the fields are those of `Spec`."""
 
     backbone: Annotated[
         str, typer.Option(help="auto, bundled, pixels, efficientnet_lite0, … or a .keras file.")
     ] = "auto"
     weights: Weights = None
     alpha: Annotated[float | None, typer.Option(help="Width of a named MobileNet.")] = None
-    size: Annotated[int | None, typer.Option(help="Side of the model's input in pixels.")] = None
+    size: Annotated[
+        int | None, typer.Option(help="Side of the model's square input, in pixels.")
+    ] = None
     input_range: Annotated[
-        str, typer.Option(help="Pixels a .keras backbone wants: 0..255, 0..1 or -1..1.")
+        str, typer.Option(help="Pixel range a .keras backbone expects: 0..255, 0..1 or -1..1.")
     ] = "0..255"
 
 
@@ -74,23 +76,26 @@ class Network:
 class Columns:
     """How a table of photos is read."""
 
-    path_column: Annotated[str, typer.Option(help="Column of a table of photos.")] = "path"
+    path_column: Annotated[
+        str, typer.Option(help="Column of a table that holds the photos' paths.")
+    ] = "path"
     label_column: Annotated[
-        str | None, typer.Option(help="Column of a table; label where there is one.")
+        str | None, typer.Option(help="Column that holds the classes; label if present.")
     ] = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class Targets(Columns):
-    """How a table of photos is read that may have numbers too."""
+    """How a table of photos, which may have numeric targets, is read."""
 
     target_column: Annotated[
-        list[str] | None, typer.Option(help="Column of numbers, for regression; may be repeated.")
+        list[str] | None,
+        typer.Option(help="Numeric column to predict, for regression; may be repeated."),
     ] = None
 
 
 def grouped(command: Callable[..., None]) -> Callable[..., None]:
-    """A command for typer, with an option for each field of the parameters that are dataclasses."""
+    """A command for typer: each dataclass parameter becomes one option per field."""
     groups: dict[str, type] = {}
     options: list[inspect.Parameter] = []
     for one in inspect.signature(command, eval_str=True).parameters.values():
@@ -109,7 +114,7 @@ def grouped(command: Callable[..., None]) -> Callable[..., None]:
             for field in fields(one.annotation)
         ]
 
-    def run(**given: Any) -> None:  # noqa: ANN401  # whatever typer has read
+    def run(**given: Any) -> None:  # noqa: ANN401  # whatever typer parsed
         values = {
             name: group(**{field.name: given.pop(field.name) for field in fields(group)})
             for name, group in groups.items()
@@ -123,19 +128,19 @@ def grouped(command: Callable[..., None]) -> Callable[..., None]:
 
 
 def names(text: str) -> tuple[str, ...]:
-    """What stands between commas."""
+    """The names in a comma-separated list."""
     return tuple(name.strip() for name in text.split(",") if name.strip())
 
 
 def parse_bytes(text: str) -> int:
-    """Bytes of "2MB", "500 KB", "1.5 MiB" or "900B"; of a number alone nobody knows what it means.
+    """Bytes of "2MB", "500 KB", "1.5 MiB" or "900B"; a bare number would be ambiguous.
 
     Raises:
         InputError: it is none of these.
     """
     match = re.fullmatch(r"\s*(\d{1,15}(?:\.\d{1,15})?)\s*((?:[KM]i?)?B|)\s*", text, re.IGNORECASE)
-    if not match or (not match[2] and float(match[1])):  # nothing is nothing in any unit
-        raise InputError(f"a size is given with its unit, such as 2MB or 500KB, not as {text!r}")
+    if not match or (not match[2] and float(match[1])):  # zero needs no unit
+        raise InputError(f"a size needs a unit, such as 2MB or 500KB, not {text!r}", "bad-size")
     return int(float(match[1]) * _UNITS[match[2].upper() or "B"])
 
 
@@ -143,18 +148,20 @@ def parse_amount(amount: str | None, by: str | None) -> Condense:
     """Which references to keep.
 
     Args:
-        amount: "500", "50%", "2MB", or a method, which then keeps as many as it needs.
-        by: the method for an amount; prototypes when None.
+        amount: "500", "50%", "2MB", or a method that decides the number itself.
+        by: the method for an amount; None for prototypes.
 
     Raises:
-        InputError: it is none of these, or a method without an amount.
+        InputError: the amount is none of these, or two methods are named.
     """
     from pocketknn.builder.selection.condense import GONE, METHODS, Condense
 
     text = (amount or "").strip()
     if text in METHODS or text in GONE:
         if by not in (None, text):
-            raise InputError(f"--condense {text} and --condense-by {by} name two methods")
+            raise InputError(
+                f"--condense {text} and --condense-by {by} name two methods", "two-methods"
+            )
         return Condense(by=text)
     method = by or "prototypes"
     if re.fullmatch(r"\d{1,18}", text):
@@ -163,7 +170,10 @@ def parse_amount(amount: str | None, by: str | None) -> Condense:
         return Condense(by=method, share=float(text[:-1]) / 100)
     if re.fullmatch(r".*\d.*[bB]", text):
         return Condense(by=method, bytes=parse_bytes(text))
-    raise InputError(f"say how many references to keep: 500, 50% or 2MB, or edited, not {text!r}")
+    raise InputError(
+        f"--condense takes a number such as 500, 50% or 2MB, or edited, not {text!r}",
+        "bad-amount",
+    )
 
 
 def selection_of(
@@ -189,7 +199,7 @@ def selection_of(
 
 
 def cache_of(no_cache: bool) -> Cache | None:
-    """What earlier builds remember, with room for more; None remembers nothing."""
+    """The cache of earlier builds, trimmed to make room; None for no cache."""
     if no_cache:
         return None
     USUAL.trim()

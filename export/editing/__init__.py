@@ -1,1 +1,1 @@
-"""Other references in a file that is there."""
+"""Change the references in an existing file."""

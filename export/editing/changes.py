@@ -1,4 +1,4 @@
-"""Other references for a file: some go, classes get other names, and photos come in."""
+"""Changes to a file's references: remove some, rename classes, add photos."""
 
 from __future__ import annotations
 
@@ -18,14 +18,15 @@ from pocketknn.export.manifest.read_back import Opened
 
 @dataclass(frozen=True, kw_only=True)
 class Changes:
-    """What to do, in this order. It holds for the photos that come in as for what is there.
+    """What to do, in this order. The rules apply to existing references and to photos added.
 
     Attributes:
-        remove: ids of references that go; `add` does not bring the same picture of the same class
-            back.
-        remove_classes: classes that go with all their references; of `add` they are left out.
-        rename: classes with other names, as OLD=NEW, by which those of `add` are called too.
-        add: photos to put in, laid out as for a build.
+        remove: ids of references to remove; `add` does not bring back the same picture in the same
+            class.
+        remove_classes: classes to remove with all their references; their photos in `add` are
+            skipped.
+        rename: new names for classes, as OLD=NEW; photos in `add` get them too.
+        add: photos to add, laid out as for a build.
     """
 
     remove: tuple[str, ...] = ()
@@ -34,44 +35,46 @@ class Changes:
     add: Path | None = None
 
 
-def names_of(before: References, changes: Changes, coming: Set[str]) -> dict[str, str]:
-    """Old names of classes to new ones; no two classes of the file get one name.
+def names_of(before: References, changes: Changes, added: Set[str]) -> dict[str, str]:
+    """Old names of classes to new ones; no two classes of the file get the same name.
 
     Args:
         before: the references of the file.
-        changes: what is to be done.
-        coming: the classes of the photos that come in.
+        changes: what to do.
+        added: the classes of the photos to add.
 
     Raises:
-        InputError: a name that is not there, or is given twice.
+        InputError: a class does not exist, or is named twice.
     """
     names: dict[str, str] = {}
     left = [name for name in before.labels if name not in changes.remove_classes]
     for pair in changes.rename:
         old, equals, new = pair.partition("=")
         if not (old and equals and new):
-            raise InputError(f"a class is renamed by OLD=NEW, not {pair!r}")
+            raise InputError(f"{pair!r} is not of the form OLD=NEW", "bad-rename")
         if old in names:
-            raise InputError(f"the class {old!r} is renamed twice")
+            raise InputError(f"the class {old!r} is renamed twice", "two-names")
         if old in changes.remove_classes:
-            raise InputError(f"the class {old!r} is renamed and taken out")
-        if old not in left and old not in coming:
+            raise InputError(
+                f"the class {old!r} is both renamed and removed", "renamed-and-removed"
+            )
+        if old not in left and old not in added:
             before.check_there(classes=[old])
         names[old] = new
     after = [names.get(label, label) for label in left]
     for name in sorted(set(after)):
         if after.count(name) > 1:
-            raise InputError(f"two classes would be called {name!r}")
+            raise InputError(f"two classes would be called {name!r}", "same-name-twice")
     check_classes(after)
     return names
 
 
 def kept(references: References, changes: Changes, names: Mapping[str, str]) -> References:
-    """The references that stay, under their new names."""
+    """The remaining references, under their new names."""
     if changes.remove or changes.remove_classes:
         references = references.remove(changes.remove, changes.remove_classes)
-    there = {old: new for old, new in names.items() if old in references.labels}
-    return references.relabel(there) if there else references
+    present = {old: new for old, new in names.items() if old in references.labels}
+    return references.relabel(present) if present else references
 
 
 def with_photos(
@@ -79,19 +82,19 @@ def with_photos(
     references: References,
     changes: Changes,
     names: Mapping[str, str],
-    coming: Sequence[Photo],
+    added: Sequence[Photo],
     net: Backbone | None,
     say: Callable[[str], None],
 ) -> References:
-    """With photos put in, each where a build would have put it.
+    """Add photos to the references, each where a build would have put it.
 
     Args:
         opened: the file.
-        references: what of it stays.
+        references: its remaining references.
         changes: what was done to these.
         names: old names of classes to new ones.
-        coming: the photos.
-        net: embeds them.
+        added: the photos.
+        net: the backbone that embeds them.
         say: takes a line for people.
 
     Raises:
@@ -103,11 +106,13 @@ def with_photos(
         for row, name in enumerate(before.ids)
         if name in changes.remove
     }
-    wanted = [photo for photo in coming if photo.label not in changes.remove_classes]
-    if fewer := len(coming) - len(wanted):
-        say(f"{fewer} of the photos are of classes taken out, and stay out")
+    wanted = [photo for photo in added if photo.label not in changes.remove_classes]
+    if fewer := len(added) - len(wanted):
+        say(f"{fewer} of the photos are in removed classes and were not added")
     if net is None:
-        raise InputError(f"{opened.path.name} is a model of feature vectors; it takes no photos")
+        raise InputError(
+            f"{opened.path.name} is a model of feature vectors; it takes no photos", "takes-vectors"
+        )
     if not wanted:
         return references
     photos = [replace(photo, label=names.get(photo.label, photo.label)) for photo in wanted]
@@ -116,18 +121,18 @@ def with_photos(
         say(f"skipped {one.name}: {one.reason}")
     found = embedded.references()
     known = {*references.ids, *references.sha256}
-    new, there, back = [], 0, 0
+    new, present, removed = [], 0, 0
     for row, name in enumerate(found.ids):
         if (picture := picture_of(name)) in known:
-            there += 1
+            present += 1
         elif (picture, found.label_of(row)) in gone:
-            back += 1
+            removed += 1
         else:
             new.append(row)
-    if there:
-        say(f"{there} of the photos are in the file already")
-    if back:
-        say(f"{back} of the photos are taken out, and stay out")
+    if present:
+        say(f"{present} of the photos are already in the file")
+    if removed:
+        say(f"{removed} of the photos were removed and not added again")
     if not new:
         return references
     merged = references.merge(found.select(new))
@@ -138,7 +143,7 @@ def with_photos(
 
 
 def _in_order(references: References) -> References:
-    """As a build of a folder has them: rows by label, then by name."""
+    """In the order of a build from a folder: by label, then by name."""
     keys = [(references.label_of(row), path) for row, path in enumerate(references.paths)]
     ordered = references.select(sorted(range(len(references)), key=keys.__getitem__))
     return ordered.in_order(sorted(ordered.labels)) if ordered.labels else ordered

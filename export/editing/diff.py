@@ -1,4 +1,4 @@
-"""What differs between two artefacts: references, labels and choices."""
+"""The differences between two artefacts: references, labels and choices."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ import numpy as np
 
 from pocketknn.export.manifest.read_back import Opened
 
-# Of a manifest, what decides the answers.
+# Manifest entries that decide the answers.
 _CHOICES = ("head", "k", "metric", "vote", "balanced", "ios", "author", "license", "version")
 
 
 def differences(one: Opened, other: Opened) -> dict[str, Any]:
-    """What differs, by what it is about; empty lists and objects where nothing does."""
+    """The differences by subject; empty lists and objects if there are none."""
     before, after = ({str(row["id"]): row for row in side.metadata.rows()} for side in (one, other))
     both = [name for name in before if name in after]
     labels = {"from": [*one.fit.references.labels], "to": [*other.fit.references.labels]}
@@ -22,8 +22,8 @@ def differences(one: Opened, other: Opened) -> dict[str, Any]:
     return {
         "choices": _choices(one, other),
         "labels": labels if labels["from"] != labels["to"] else {},
-        "removed": [_said(row) for name, row in before.items() if name not in after],
-        "added": [_said(row) for name, row in after.items() if name not in before],
+        "removed": [_summary(row) for name, row in before.items() if name not in after],
+        "added": [_summary(row) for name, row in after.items() if name not in before],
         "relabelled": [
             {"id": name, "from": before[name]["label"], "to": after[name]["label"]}
             for name in both
@@ -58,20 +58,20 @@ def _facts(side: Opened) -> dict[str, Any]:
     }
 
 
-def _said(row: Mapping[str, Any]) -> dict[str, Any]:
+def _summary(row: Mapping[str, Any]) -> dict[str, Any]:
     return {name: row[name] for name in ("id", "label", "path")}
 
 
 def _other_vectors(one: Opened, other: Opened, ids: list[str]) -> list[str]:
-    """Ids whose references are not the same numbers, but for rounding."""
+    """Ids whose vectors differ by more than rounding."""
     sides = [side.fit.references for side in (one, other)]
     if sides[0].dim != sides[1].dim:
         return ids
     rows = [{name: row for row, name in enumerate(side.ids)} for side in sides]
-    here, there = (
+    first, second = (
         side.vectors[np.array([row[name] for name in ids], np.int64)]
         for side, row in zip(sides, rows, strict=True)
     )
-    lengths = np.maximum(np.linalg.norm(here, axis=1), np.linalg.norm(there, axis=1))
-    apart = np.linalg.norm(here - there, axis=1) > 1e-5 * lengths  # as far as parity looks
+    lengths = np.maximum(np.linalg.norm(first, axis=1), np.linalg.norm(second, axis=1))
+    apart = np.linalg.norm(first - second, axis=1) > 1e-5 * lengths  # as precise as parity
     return [name for name, far in zip(ids, apart, strict=True) if far]

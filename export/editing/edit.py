@@ -1,4 +1,4 @@
-"""Other references in a file that is there, given nothing but that file."""
+"""Replace the references in an existing file, using that file alone."""
 
 from __future__ import annotations
 
@@ -32,24 +32,25 @@ from pocketknn.export.templates.content import content_of
 
 
 def backbone_of(opened: Opened, weights: Path | None) -> Backbone | None:
-    """The backbone that is in a file, to embed pictures for it.
+    """The backbone in a file, to embed pictures for it.
 
     Args:
         opened: the file.
-        weights: the weights file that it was built with, where it was built with one.
+        weights: the weights file it was built with, if any.
 
     Raises:
-        InputError: it cannot be had, or is another one.
+        InputError: the backbone is not available, or differs.
     """
     manifest = opened.metadata.manifest
-    said, name = manifest["backbone"], opened.path.name
-    if said is None:
+    facts, name = manifest["backbone"], opened.path.name
+    if facts is None:
         return None
-    if said["weights_sha256"] and said["name"] not in backbones.PACKAGED and weights is None:
+    if facts["weights_sha256"] and facts["name"] not in backbones.PACKAGED and weights is None:
         raise InputError(
-            f"{name} was built with the weights {said['weights']}; name that file with --weights"
+            f"{name} was built with the weights {facts['weights']}; name that file with --weights",
+            "weights-missing",
         )
-    own = said["name"].endswith(".keras")
+    own = facts["name"].endswith(".keras")
     spec = Spec(backbone=str(weights)) if own else Spec(backbone="auto", weights=weights)
     return backbones.backbone_of(opened.fit.references, spec)
 
@@ -58,46 +59,50 @@ def with_references(opened: Opened, references: References) -> Fit:
     """The same choices over other references.
 
     Raises:
-        InputError: there are too few for the graph, or a class is called unknown where there is a
-            threshold.
+        InputError: there are too few for the graph, or a class is called unknown although there is
+            a threshold.
     """
     fit = opened.fit
     if fit.k > len(references):
         raise InputError(
-            f"{opened.path.name} asks for {fit.k} neighbours, and {len(references)} references"
-            " would be left; build it anew with a smaller k"
+            f"{opened.path.name} needs {fit.k} neighbours, but only {len(references)} references"
+            " would remain; build it again with a smaller k",
+            "k-too-large",
         )
     changed = replace(fit, space=replace(fit.space, references=references))
     if is_fixed(changed):
         raise InputError(
             f"{opened.path.name} needs more than {fit.k + fit.metric.SPARE} references for its"
-            f" metric, and {len(references)} would be left; build it anew"
+            f" metric, but only {len(references)} would remain; build it again",
+            "too-few-references",
         )
     if fit.threshold is not None and UNKNOWN in references.labels:
-        raise InputError(f"with a threshold, the class name {UNKNOWN!r} is reserved")
+        raise InputError(
+            f"with a threshold, the class name {UNKNOWN!r} is reserved", "reserved-class-name"
+        )
     check_differences(fit.spec.metric, len(references), fit.space.width)
     return changed
 
 
 def rewrite(opened: Opened, fit: Fit, out: Path, backbone: Backbone | None) -> Parity:
-    """Write the file again with other references, run it, and put it in its place if it agrees.
+    """Write the file again with other references, run it, and put it in place if it agrees.
 
     Args:
         opened: the file.
-        fit: what it is to hold.
-        out: its place; a file that is there is replaced.
-        backbone: the one in the file, which the pictures to run it on are embedded by; where it
-            is not at hand, the file is held against what it answered before.
+        fit: its new references.
+        out: where to write it; an existing file is replaced.
+        backbone: the backbone in the file, to embed test pictures; without it, the new file is
+            compared with the answers of the old one.
 
     Returns:
-        How the new file agrees; where it does not, nothing was changed.
+        How the new file agrees; if it does not, nothing was changed.
     """
     target = FORMATS[opened.format]
-    # Behind a projection they would look better than they are: these references helped to find it.
+    # A projection was learned from these references, so new figures would be too good.
     figures = measure(fit) if fit.space.projection is None else None
     metadata = redescribe(opened.metadata.manifest, fit, figures)
     metadata = replace(metadata, slots=opened.metadata.slots)
-    place = out.resolve()  # a link stays one
+    place = out.resolve()  # keeps a symbolic link
     try:
         with workplace(place) as work:
             made = work / f"{NEW}{target.SUFFIX}"
@@ -109,7 +114,9 @@ def rewrite(opened: Opened, fit: Fit, out: Path, backbone: Backbone | None) -> P
                 place.parent.mkdir(parents=True, exist_ok=True)
                 put(made, place, work / OLD)
     except OSError as error:
-        raise InputError(f"{out} cannot be written: {error.strerror or error}") from error
+        raise InputError(
+            f"{out} cannot be written: {error.strerror or error}", "cannot-write"
+        ) from error
     return parity
 
 

@@ -1,1 +1,1 @@
-"""The file formats: a folder each."""
+"""The file formats, one folder each."""

@@ -1,4 +1,4 @@
-"""Batches of inputs, as many at a time as a runtime takes."""
+"""Split batches of inputs into what a runtime takes at once."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from .protocol import Outputs, Run
 
 
 def in_blocks(run: Run, size: int = 1) -> Run:
-    """Run a batch some inputs at a time.
+    """Run a batch in blocks.
 
     Args:
-        run: from so many inputs to their outputs.
-        size: how many.
+        run: maps up to `size` inputs to their outputs.
+        size: inputs per block.
     """
 
     def blocks(batch: NDArray[Any]) -> Outputs:
@@ -32,7 +32,7 @@ def together(manifest: Mapping[str, Any]) -> int:
     """How many inputs a file may be given at once.
 
     Args:
-        manifest: what the file says about itself.
+        manifest: the file's manifest.
     """
-    # Manhattan's differences to all references are made for each input of a batch.
+    # Manhattan holds the differences to all references for each input of a batch.
     return 32 if METRICS[manifest["metric"]].BY_PRODUCT else 1

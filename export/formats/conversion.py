@@ -1,4 +1,4 @@
-"""What converters are given, and how many bytes of it a backbone takes."""
+"""The input of the converters, and the size of a converted backbone."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ if TYPE_CHECKING:
 
     from .options import Options
 
-_VALUE = {"float32": 4, "float16": 2, "int8": 1}  # bytes of a weight of a convolution
+_VALUE = {"float32": 4, "float16": 2, "int8": 1}  # bytes per weight of a convolution
 
 
 def pixels_of(model: keras.Model, options: Options) -> str:
-    """Type of a model's input: what is asked for of pictures, float32 of features."""
+    """Type of a model's input: as in the options for pictures, float32 for features."""
     return options.pixels if len(model.inputs[0].shape) == 4 else "float32"
 
 
@@ -32,13 +32,13 @@ def serving_function(
 ) -> tf.types.experimental.GenericFunction:
     """A function of one named input that returns the outputs by name.
 
-    The converters given the Keras model itself name outputs after layers, and lose those whose
-    layers have two.
+    Given the Keras model itself, the converters name outputs after layers, and lose some if a layer
+    has two.
 
     Args:
         model: the graph.
         batch: the fixed number of inputs, or None for any.
-        casts: output name to the type it is cast to.
+        casts: maps an output's name to the type it is cast to.
         pixels: type of the input, `float32` or `uint8`.
     """
     import tensorflow as tf
@@ -63,19 +63,21 @@ def check_calibration(pictures: NDArray[Any] | None) -> NDArray[Any]:
         InputError: there are none.
     """
     if pictures is None or not len(pictures):
-        raise InputError("int8 is calibrated on the pictures of the build, and there are none")
+        raise InputError(
+            "int8 is calibrated on the pictures of the build, but there are none", "no-calibration"
+        )
     return pictures
 
 
 class Network(NamedTuple):
-    """What a backbone is made of.
+    """The size of a backbone.
 
     Attributes:
-        weights: of convolutions and dense layers.
-        others: biases, and what batch norms leave of themselves once converted.
-        parameters: all that Keras stores.
-        multiplications: for one picture.
-        variables: arrays that these are.
+        weights: number of weights of convolutions and dense layers.
+        others: number of biases, including those that converted batch norms leave.
+        parameters: number of all parameters that Keras stores.
+        multiplications: multiplications per picture.
+        variables: number of arrays that hold the parameters.
     """
 
     weights: int
@@ -86,5 +88,5 @@ class Network(NamedTuple):
 
 
 def backbone_bytes(network: Network, precision: str) -> int:
-    """Bytes of a backbone whose batch norms became parts of its convolutions."""
+    """Bytes of a backbone whose batch norms are folded into its convolutions."""
     return _VALUE[precision] * network.weights + 4 * network.others

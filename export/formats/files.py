@@ -1,4 +1,4 @@
-"""Which format a file is of, and which of them can be written and run here."""
+"""The format of a file, and which formats can be written and run here."""
 
 from __future__ import annotations
 
@@ -13,42 +13,46 @@ from .options import Options
 from .requirements import check, is_there, reason
 from .table import FORMATS
 
-# What every build imports sooner or later, whatever it writes.
+# Imported by every build sooner or later, whatever it writes.
 _OF_BUILDS = ("ai_edge_litert", "flatbuffers", "pyarrow", "scipy", "sklearn", "threadpoolctl")
 
 
 def format_of(path: Path) -> str:
-    """The format of a file, by the end of its name.
+    """The format of a file, from its suffix.
 
     Raises:
-        InputError: no such file, or none of our formats.
+        InputError: the file does not exist, or is in none of our formats.
     """
     if not path.exists():
-        raise InputError(f"{path} does not exist")
+        raise InputError(f"{path} does not exist", "file-not-found")
     check_file(path)
     for name, target in FORMATS.items():
         if path.suffix == target.SUFFIX:
             return name
     endings = ", ".join(target.SUFFIX for target in FORMATS.values())
-    if path.is_dir() and (there := sorted(one.name for one in path.iterdir() if is_artefact(one))):
-        raise InputError(f"{path} is a folder; name one file in it: {', '.join(there)}")
-    raise InputError(f"{path.name or path} is no artefact; those end in {endings}")
+    if path.is_dir() and (found := sorted(one.name for one in path.iterdir() if is_artefact(one))):
+        raise InputError(
+            f"{path} is a folder; name one file in it: {', '.join(found)}", "not-a-file"
+        )
+    raise InputError(
+        f"{path.name or path} is not an artefact; those end in {endings}", "not-an-artefact"
+    )
 
 
 def is_artefact(out: Path) -> bool:
-    """Whether a path names one file of a build, though a Core ML package is a folder as well."""
+    """Whether a path names one artefact, even though a Core ML package is a folder."""
     return any(out.suffix == target.SUFFIX for target in FORMATS.values())
 
 
 def paths_of(out: Path) -> list[Path]:
-    """The files of a build that answer with neighbours.
+    """The files of a build that output neighbours.
 
     Raises:
         InputError: there is none.
     """
     paths = [out / f"{MODEL}{target.SUFFIX}" for target in FORMATS.values()]
     if not any(path.exists() for path in paths):
-        raise InputError(f"{out} holds no artefact")
+        raise InputError(f"{out} holds no artefact", "no-artefact")
     return [path for path in paths if path.exists()]
 
 
@@ -57,26 +61,26 @@ def runnable(paths: Sequence[Path], note: Callable[[str], None] = lambda line: N
 
     Args:
         paths: files of a build.
-        note: called with a line for people on each other file.
+        note: called with a line for people for each other file.
 
     Raises:
-        InputError: it is installed for none of them.
+        InputError: no runtime is installed for any of them.
     """
     why = {path: reason(FORMATS[format_of(path)].RUNTIME) for path in paths}
     lines = [f"{path.name} is not run: it needs {text}" for path, text in why.items() if text]
     found = [path for path in paths if not why[path]]
     if not found:
-        raise InputError("; ".join(lines))
+        raise InputError("; ".join(lines), "missing-packages")
     for line in lines:
         note(line)
     return found
 
 
 def writable(note: Callable[[str], None] = lambda line: None) -> tuple[str, ...]:
-    """All formats but those that may be left out, where their converter is not installed.
+    """All formats, without optional ones whose converter is not installed.
 
     Args:
-        note: called with a line for people on what is left out.
+        note: called with a line for people for each format left out.
     """
     gone = {
         name: modules
@@ -84,7 +88,7 @@ def writable(note: Callable[[str], None] = lambda line: None) -> tuple[str, ...]
         if (modules := [one for one in target.MAY_LACK if not is_there(one)])
     }
     found = tuple(name for name in FORMATS if name not in gone)
-    if not _lacking(found):  # else that is what is said
+    if not _lacking(found):  # otherwise only the missing packages are reported
         for name, modules in gone.items():
             path = f"{MODEL}{FORMATS[name].SUFFIX}"
             note(f"{path} is not written: it needs {reason(modules)}")
@@ -92,18 +96,18 @@ def writable(note: Callable[[str], None] = lambda line: None) -> tuple[str, ...]
 
 
 def check_formats(names: Sequence[str], options: Options | None = None) -> None:
-    """Refuse what is no format or cannot be written here, before any work is done for it.
+    """Check that formats exist and can be written here, before any work is done for them.
 
     Raises:
-        InputError: an unknown name, none at all, a converter that is not installed, or options that
-            one of the formats cannot be written with.
+        InputError: a name is unknown, there is none, a converter is not installed, or a format
+            cannot be written with the options.
     """
     choices = ", ".join(sorted(FORMATS))
     for name in names:
         if name not in FORMATS:
-            raise InputError(f"unknown format {name!r}; choose from {choices}")
+            raise InputError(f"unknown format {name!r}; choose from {choices}", "unknown-format")
     if not names:
-        raise InputError(f"no format was named; choose from {choices}")
+        raise InputError(f"no format was named; choose from {choices}", "no-format")
     if lacking := _lacking(names):
         modules = [module for needed in lacking.values() for module in needed]
         check(f"writing {', '.join(lacking)}", dict.fromkeys(modules))
@@ -113,7 +117,7 @@ def check_formats(names: Sequence[str], options: Options | None = None) -> None:
 
 
 def _lacking(names: Sequence[str]) -> dict[str, list[str]]:
-    """Of formats that cannot be written here, the modules that are missing."""
+    """The missing modules of each format that cannot be written here."""
     needed = {name: (*FORMATS[name].NEEDS, *FORMATS[name].RUNTIME) for name in names}
     found = {name: [one for one in needed[name] if not is_there(one)] for name in names}
     return {name: modules for name, modules in found.items() if modules}

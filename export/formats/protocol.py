@@ -1,4 +1,4 @@
-"""What each format's package offers: the same names, described once."""
+"""The interface of each format's package, described once."""
 
 from __future__ import annotations
 
@@ -21,27 +21,26 @@ Run = Callable[[NDArray[Any]], Outputs]
 
 
 class Format(Protocol):
-    """A format: `keras`, `tflite`, `coreml` and `onnx` are such packages.
+    """A format: the packages `keras`, `tflite`, `coreml` and `onnx`.
 
-    Its folder `snippets`, where it has one, holds templates of code for app makers.
+    Its folder `snippets`, if any, holds templates of code for app makers.
 
     Attributes:
-        TITLE: what people call its files.
-        SUFFIX: how they end.
-        PARTS: where they are folders, what is in them, and whether that is a folder; else empty.
-        LARGEST: fewer bytes than these fit into a file; None where there is no such limit.
-        OF_DEVICES: whether it is for devices, whose room is limited.
-        NEEDS: the modules that it is written with.
-        MAY_LACK: those of them without which a build leaves it out, as some systems have none.
-        RUNTIME: those that run it.
+        TITLE: display name of its files.
+        SUFFIX: their suffix.
+        PARTS: if they are folders, what is in them, and whether that is a folder; otherwise empty.
+        LARGEST: files must be smaller than this many bytes; None for no limit.
+        OF_DEVICES: whether it is for devices, whose storage is limited.
+        NEEDS: the modules needed to write it.
+        MAY_LACK: those of them that some systems lack; without them a build skips the format.
+        RUNTIME: the modules needed to run it.
         ENGINE: which of the builder's engines its runtime is, or None.
-        NATIVE: whether what runs it on this machine is what runs it on devices.
-        THREADS: whether its runtime can be told how many threads to use.
-        PRECISION: what it is written in by default, one of `PRECISIONS`.
-        PRECISIONS: all that it can be written in.
-        OPTIONS: the fields of `Options` that make a difference to it alone or to some formats.
-        CONSUMER: name and crop of what usually feeds it, and does that unless it is told
-            otherwise; None where nothing crops unasked.
+        NATIVE: whether the runtime on this machine is the one on devices.
+        THREADS: whether its runtime takes a number of threads.
+        PRECISION: its default precision, one of `PRECISIONS`.
+        PRECISIONS: all precisions it supports.
+        OPTIONS: the fields of `Options` that only some formats use, this one among them.
+        CONSUMER: name and default crop of what usually feeds it; None if nothing crops by default.
     """
 
     __name__: str
@@ -62,17 +61,17 @@ class Format(Protocol):
     CONSUMER: Mapping[str, str] | None
 
     def backbone_bytes(self, network: Network, precision: str) -> int:
-        """About how many bytes of a file a backbone takes."""
+        """Approximate bytes of a backbone in a file."""
 
     def check_options(self, options: Options, *, bytes_: bool) -> None:
-        """Refuse what the format cannot be written with.
+        """Check that the format supports the options.
 
         Args:
             options: how files are written.
-            bytes_: whether a part of the references is stored in 8 bits.
+            bytes_: whether some of the references are stored as int8.
 
         Raises:
-            InputError: it cannot be.
+            InputError: it does not.
         """
 
     def convert(
@@ -88,37 +87,36 @@ class Format(Protocol):
 
         Args:
             model: the graph.
-            path: a name that is free.
-            labels: what each value of `probabilities` stands for; empty without a vote.
+            path: the file to create.
+            labels: the classes in the order of `probabilities`; empty without a vote.
             options: how files are written.
             precision: one of `PRECISIONS`.
-            calibration: inputs (n, H, W, 3), 0..255, that int8 takes its ranges from.
+            calibration: inputs (n, H, W, 3), 0..255, that calibrate int8.
         """
 
     def locate(self, path: Path, content: Content) -> Slots:
-        """Find where in a converted file the content lies.
+        """Locate the content in a converted file.
 
         Args:
-            path: what `convert` wrote.
-            content: what was converted: of values and sizes that are nowhere else in the graph.
+            path: a file that `convert` wrote.
+            content: what was converted; its values and sizes are unique in the graph.
 
         Raises:
             ValueError: a part of it is not found.
         """
 
     def narrow(self, path: Path, places: Slots, kinds: Mapping[str, str]) -> Slots:
-        """Make a converted file hold some of its constants in fewer bytes.
+        """Store some constants of a converted file in fewer bytes.
 
-        The graph takes them for float32 numbers, which they are, and the products with them may
-        become products of bytes.
+        The converted graph treats them as float32; products with them may become integer products.
 
         Args:
-            path: what `convert` wrote; it is written again, with room for other numbers.
-            places: where its content lies.
+            path: a file that `convert` wrote; it is rewritten, with room for other numbers.
+            places: where its content is.
             kinds: `float16` or `int8` for some of the constants.
 
         Returns:
-            Where the content lies now.
+            Where the content is now.
         """
 
     def fill(
@@ -129,36 +127,36 @@ class Format(Protocol):
         content: Content,
         texts: Mapping[str, str],
     ) -> None:
-        """Write a file again with other content, and with what it says about itself, sealed.
+        """Write a file again with other content and with its sealed texts.
 
         Args:
-            source: what `convert` or `fill` wrote.
-            path: a name that is free.
-            places: where in it its content lies; without any it stays.
+            source: a file that `convert` or `fill` wrote.
+            path: the file to create.
+            places: where its content is; if empty, nothing is replaced.
             content: what to put there.
-            texts: what the file says about itself, by name.
+            texts: the file's texts, by name.
         """
 
     def constants(self, path: Path, places: Slots) -> dict[str, NDArray[Any]]:
-        """The constants of a file, flat, as they lie in it; where possible they stay there.
+        """The constants of a file, flat, as stored; memory-mapped where possible.
 
         Args:
-            path: what `fill` wrote.
-            places: where they lie.
+            path: a file that `fill` wrote.
+            places: where they are.
         """
 
     def read(self, path: Path) -> dict[str, str]:
-        """What a file says about itself, by name, without running it.
+        """The texts of a file, by name, without running it.
 
         Raises:
-            InputError: the file is not of this format, is broken, or another tool's.
+            InputError: the file is not of this format, is broken, or is another tool's.
         """
 
     def check(self, path: Path) -> dict[str, str]:
-        """Refuse a damaged file before anything relies on it; what it says about itself.
+        """Check a file for damage before anything relies on it; returns its texts.
 
         Raises:
-            InputError: as `read`, or what would run is not what was written.
+            InputError: as `read`, or the model in it was modified.
         """
 
     def load(self, path: Path, threads: int | None = None) -> Run:
@@ -166,7 +164,7 @@ class Format(Protocol):
 
         Args:
             path: the file.
-            threads: how many the runtime may use; what it likes when None.
+            threads: how many the runtime may use; None for its default.
 
         Returns:
             A function from a batch of inputs, pictures (n, H, W, 3) with values 0..255 or features

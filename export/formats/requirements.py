@@ -1,4 +1,4 @@
-"""What is installed, and what must be for what; one line says how to get it."""
+"""Which packages are installed, which are needed, and how to install them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from importlib.util import find_spec
 
 from pocketknn.builder.errors import InputError
 
-# By the module that is imported, where the package has another name.
+# Package names by imported module, if they differ.
 _PACKAGES = {
     "PIL": "pillow",
     "ai_edge_litert": "ai-edge-litert",
@@ -19,7 +19,7 @@ _PACKAGES = {
     "keras": "tensorflow",
     "sklearn": "scikit-learn",
 }
-# Whose versions decide what a build is.
+# Packages whose versions affect a build.
 PACKAGES = (
     "tensorflow",
     "keras",
@@ -33,16 +33,16 @@ PACKAGES = (
 )
 _CORE_ML = "coremltools"
 _LIBRARY = re.compile(r"\.(so|dylib|pyd|dll)\b|DLL", re.IGNORECASE)
-_SHARED = "google"  # by packages of several makers, so that it may be there without ours
+_SHARED = "google"  # a namespace shared by several packages, so it may exist without ours
 
 
 def is_there(module: str) -> bool:
-    """Whether a module could be imported; it is not."""
+    """Whether a module could be imported, without importing it."""
     return find_spec(module) is not None
 
 
 def installed(*packages: str) -> dict[str, str]:
-    """The versions of packages; one that is not there is left out."""
+    """The versions of packages; those not installed are left out."""
     from importlib.metadata import PackageNotFoundError, version
 
     found = {}
@@ -53,36 +53,36 @@ def installed(*packages: str) -> dict[str, str]:
 
 
 def check(what: str, modules: Iterable[str]) -> None:
-    """Refuse work that would end for want of a module.
+    """Check that the modules for some work are installed.
 
     Args:
-        what: the work, as the begin of a sentence.
-        modules: what it imports.
+        what: the work, as the beginning of a sentence.
+        modules: the modules it imports.
 
     Raises:
-        InputError: one is not there.
+        InputError: one is not installed.
     """
     if why := reason(modules):
-        raise InputError(f"{what} needs {why}")
+        raise InputError(f"{what} needs {why}", "missing-packages")
 
 
 def reason(modules: Iterable[str]) -> str:
-    """Which of some modules are not there, and how to get them; "" where all are."""
+    """Which of these modules are not installed, and how to install them; "" if all are."""
     gone = [module for module in modules if not is_there(module)]
     return _reason(list(dict.fromkeys(_PACKAGES.get(module, module) for module in gone)))
 
 
 def missing(error: Exception) -> str:
-    """A line on a module of ours that is not installed or cannot be loaded; "" for other errors."""
+    """A line on a dependency that is not installed or cannot be loaded; "" for other errors."""
     from importlib.metadata import PackageNotFoundError, requires
 
     if isinstance(error, ImportError) and _LIBRARY.search(str(error)):
-        return f"a library cannot be loaded, for want of memory or of another one: {error}"
+        return f"a library cannot be loaded; memory or another library is missing: {error}"
     if not isinstance(error, ModuleNotFoundError) or not error.name:
         return ""
     module = error.name.partition(".")[0]
     if module != _SHARED and is_there(module):
-        return ""  # a part of it is missing, which no installing mends
+        return ""  # a part of it is missing, which installing does not fix
     package = _PACKAGES.get(module, module)
     try:
         lines = requires("pocketknn") or []

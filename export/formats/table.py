@@ -1,4 +1,4 @@
-"""The formats, a line each, and the code for apps that comes with them."""
+"""The table of formats, and the code for apps that comes with them."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ SNIPPETS = {
 
 
 def precision_of(name: str, options: Options, backbone: object | None) -> str:
-    """What was asked for where the format can, else the format's default.
+    """The requested precision if the format supports it, otherwise the format's default.
 
     Without a backbone there is nothing to make smaller.
     """
-    target, asked = FORMATS[name], options.precision
-    return asked if backbone and asked in target.PRECISIONS else target.PRECISION
+    target, wanted = FORMATS[name], options.precision
+    return wanted if backbone and wanted in target.PRECISIONS else target.PRECISION

@@ -1,1 +1,1 @@
-"""What a build says of itself."""
+"""The description of a build."""

@@ -26,8 +26,8 @@ class Artefact:
 
     Attributes:
         format: its name in `FORMATS`.
-        metadata: what it says about itself.
-        run: a batch of pictures (n, H, W, 3) 0..255, or features (n, d), to the named outputs.
+        metadata: its metadata.
+        run: maps a batch of pictures (n, H, W, 3) 0..255, or features (n, d), to named outputs.
     """
 
     format: str
@@ -36,14 +36,15 @@ class Artefact:
 
 
 def metadata_of(path: Path, *, checked: bool = False) -> Metadata:
-    """What a file of any format says about itself, without running it.
+    """The metadata of a file of any format, without running it.
 
     Args:
         path: the file.
-        checked: refuse it where what would run is not what was written.
+        checked: also verify that its graph is the one that was written.
 
     Raises:
-        InputError: no such file, none of our formats, broken, or without our manifest.
+        InputError: the file does not exist, is in none of our formats, is damaged, or has no
+            manifest of ours.
     """
     target = FORMATS[format_of(path)]
     metadata = Metadata.parse(target.read(path), path.name)
@@ -56,7 +57,8 @@ def load(path: Path | str) -> Artefact:
     """Open a file of any format in its own runtime.
 
     Raises:
-        InputError: no such file, none of our formats, broken, or without our manifest.
+        InputError: the file does not exist, is in none of our formats, is damaged, or has no
+            manifest of ours.
     """
     path = Path(path)
     name = format_of(path)
@@ -65,20 +67,24 @@ def load(path: Path | str) -> Artefact:
     if "indices" not in metadata.manifest["outputs"]:
         given = ", ".join(metadata.manifest["outputs"])
         raise InputError(
-            f"{path.name} answers with {given} only, for an app that ranks them itself"
+            f"{path.name} only outputs {given}, for an app that ranks them itself", "no-top-k"
         )
     shape = tuple(metadata.manifest["input"]["shape"])
     run = FORMATS[name].load(path)
 
     def checked(batch: NDArray[Any]) -> Outputs:
         if batch.shape[1:] != shape:
-            raise InputError(f"{path.name} takes inputs {shape}, not {batch.shape[1:]}")
+            raise InputError(
+                f"{path.name} takes inputs of shape {shape}, not {batch.shape[1:]}", "wrong-shape"
+            )
         try:
             outputs = run(batch)
         except (InputError, *OF_THE_MACHINE):
             raise
-        except Exception as error:  # a runtime may raise anything on a file that it cannot run
-            raise InputError(f"{path.name} cannot be run: {first_line(error)}") from error
+        except Exception as error:  # a runtime may raise anything on a file it cannot run
+            raise InputError(
+                f"{path.name} cannot be run: {first_line(error)}", "file-cannot-run"
+            ) from error
         _check_answers(path.name, metadata, outputs, len(batch))
         return outputs
 
@@ -86,10 +92,10 @@ def load(path: Path | str) -> Artefact:
 
 
 def _check_answers(name: str, metadata: Metadata, outputs: Outputs, inputs: int) -> None:
-    """Refuse answers that are not those of which the manifest tells.
+    """Check that answers match the manifest.
 
     Raises:
-        InputError: an output is missing, has another width, or an index leads to no reference.
+        InputError: an output is missing or has another width, or an index is out of range.
     """
     manifest = metadata.manifest
     k, count = manifest["k"], manifest["references"]["count"]
@@ -99,21 +105,25 @@ def _check_answers(name: str, metadata: Metadata, outputs: Outputs, inputs: int)
     for what, width in widths.items():
         shape = outputs[what].shape if what in outputs else None
         if shape != (inputs, width):
-            raise InputError(f"{name} is damaged: its {what} have the shape {shape}")
+            raise InputError(
+                f"{name} is damaged: its {what} have the shape {shape}", "file-damaged"
+            )
         if not np.isfinite(outputs[what]).all():
-            raise InputError(f"{name} answers with {what} that are no numbers")
+            raise InputError(f"{name} outputs {what} that are not finite", "file-damaged")
     if not ((outputs["indices"] >= 0) & (outputs["indices"] < count)).all():
-        raise InputError(f"{name} is damaged: it answers with references that it does not list")
+        raise InputError(
+            f"{name} is damaged: it answers with references that it does not list", "file-damaged"
+        )
 
 
 def artefacts_of(
     out: Path, note: Callable[[str], None] = lambda line: None
 ) -> list[tuple[str, Artefact]]:
-    """All files of a build, opened, with their names; or the one file, where `out` is one.
+    """All files of a build, opened, with their names; or just `out`, if it is a file.
 
     Args:
         out: the folder or the file.
-        note: called with a line for people on a file whose runtime is not installed.
+        note: called with a line for people for each file whose runtime is not installed.
 
     Raises:
         InputError: there is none, or one of them cannot be opened.
@@ -124,7 +134,7 @@ def artefacts_of(
 
 
 def path_of(out: Path) -> Path:
-    """The file that `out` is, or the first one of a build whose runtime is installed.
+    """`out` itself if it is a file, or a build's first file whose runtime is installed.
 
     Raises:
         InputError: there is none.
@@ -133,12 +143,14 @@ def path_of(out: Path) -> Path:
 
 
 def picture_input(name: str, metadata: Metadata) -> dict[str, Any]:
-    """What the manifest says of a file's input, which must be a picture.
+    """The description of a file's input in its manifest; it must be a picture.
 
     Raises:
         InputError: it takes vectors of features.
     """
     given: dict[str, Any] = metadata.manifest["input"]
     if given["name"] != "image":
-        raise InputError(f"{name} takes vectors of {given['shape'][0]} features, not pictures")
+        raise InputError(
+            f"{name} takes vectors of {given['shape'][0]} features, not pictures", "takes-vectors"
+        )
     return given

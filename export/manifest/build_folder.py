@@ -1,4 +1,4 @@
-"""The folder of a build: it is complete or not there, and replaces nothing but a build."""
+"""The folder of a build: written completely or not at all, and replacing nothing but a build."""
 
 from __future__ import annotations
 
@@ -8,11 +8,19 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from pocketknn.builder.errors import InputError
-from pocketknn.builder.photos.readers import is_within
+from pocketknn.builder.photos.readers import is_within, read_file
 from pocketknn.builder.system.atomic_file import NEW, replacing, workplace
 from pocketknn.export.formats.files import format_of
 from pocketknn.export.formats.table import FORMATS, SNIPPETS
-from pocketknn.export.output.names import GOLDEN, GOLDEN_NAMES, MODEL, OWN, UNLISTED
+from pocketknn.export.output.names import (
+    GOLDEN,
+    GOLDEN_NAMES,
+    MODEL,
+    OWN,
+    REPORT,
+    REPORT_TITLE,
+    UNLISTED,
+)
 from pocketknn.export.output.names import SNIPPETS as FOLDER
 from pocketknn.export.output.new_file import check_place
 
@@ -24,12 +32,12 @@ _FOLDERS: dict[str, Mapping[str, bool]] = {
     FOLDER: dict.fromkeys(SNIPPETS, False),
 }
 _DEEPEST = Path(max((f"{one}/{name}" for one in _FOLDERS for name in _FOLDERS[one]), key=len))
-_BY_SYSTEMS = (".DS_Store", "Thumbs.db", "desktop.ini")  # and nobody misses them
-_MOUNTS = Path("/proc/self/mountinfo")  # a mount a line, its place escaped in octal
+_BY_SYSTEMS = (".DS_Store", "Thumbs.db", "desktop.ini")  # safe to delete
+_MOUNTS = Path("/proc/self/mountinfo")  # one mount per line, its path escaped in octal
 
 
 def foreign(out: Path) -> str:
-    """The name of something in a folder that no build wrote, or what else is wrong with it."""
+    """The name of something in a folder that no build wrote, or another problem; "" if none."""
     try:
         listed = set(manifest_of(out)["files"])
     except InputError:
@@ -39,21 +47,31 @@ def foreign(out: Path) -> str:
     ours = {name: name in _FOLDERS for name in listed | UNLISTED}
     for folder, names in _FOLDERS.items():
         ours |= {f"{folder}/{name}": is_folder for name, is_folder in names.items()}
+    if (out / REPORT).is_file() and not _is_report(out / REPORT):
+        return f"a {REPORT} that no build wrote"
     name = _other_than(ours, out)
     return name and repr(name)
 
 
+def _is_report(path: Path) -> bool:
+    """Whether a page is a report, which no manifest lists, as it is written anew."""
+    try:
+        return f"<title>{REPORT_TITLE}".encode() in read_file(path)
+    except OSError:
+        return False
+
+
 def foreign_in_package(path: Path) -> str:
-    """The name of something in a package that none of ours has; "" where there is none.
+    """The name of something in a package that ours do not contain; "" if there is none.
 
     Raises:
-        InputError: it is none of our packages.
+        InputError: it is not one of our packages.
     """
     return _other_than(FORMATS[format_of(path)].PARTS, path)
 
 
 def _other_than(ours: Mapping[str, bool], folder: Path) -> str:
-    """The first name in a folder that is not among these, or a file where a folder should be."""
+    """The first name in a folder that is not among these, or is a file instead of a folder."""
     for path in sorted(folder.rglob("*")):
         name = path.relative_to(folder).as_posix()
         if ours.get(name) is not path.is_dir() and not _is_by_a_system(path):
@@ -62,70 +80,79 @@ def _other_than(ours: Mapping[str, bool], folder: Path) -> str:
 
 
 def _is_by_a_system(path: Path) -> bool:
-    """Whether a system or Python put a file there by itself, or a folder for such files."""
+    """Whether an operating system or Python created this file or folder on its own."""
     if path.is_dir():
         return path.name == "__pycache__" and not path.is_symlink()
     return path.name in _BY_SYSTEMS or (path.suffix == ".pyc" and path.parent.name == "__pycache__")
 
 
 def check_free(out: Path, force: bool) -> None:
-    """Refuse a folder that exists, before any work is done for it.
+    """Check that a folder can be written, before any work is done for it.
 
     Args:
-        out: the folder to be written.
-        force: whether an earlier build may be replaced; never anything else.
+        out: the folder to write.
+        force: whether an earlier build may be replaced; nothing else ever is.
 
     Raises:
         InputError: `out` exists, or cannot be written.
     """
     if out.is_symlink():
-        raise InputError(f"{out} is a link; name a new folder")
+        raise InputError(f"{out} is a link; name a new folder", "out-is-link")
     if out.exists() and not out.is_dir():
-        raise InputError(f"{out} exists and is no folder")
+        raise InputError(f"{out} exists and is not a folder", "not-a-folder")
     if _is_mount_point(out):
-        raise InputError(f"{out} is or holds a mount point, which cannot be replaced; name another")
+        raise InputError(
+            f"{out} is or holds a mount point, which cannot be replaced; name another folder",
+            "out-is-mount",
+        )
     if out.exists() and any(out.iterdir()):
         if not force:
-            raise InputError(f"{out} exists; choose another folder, or replace it with --force")
+            raise InputError(
+                f"{out} exists; choose another folder, or replace it with --force", "folder-exists"
+            )
         if strange := foreign(out):
-            raise InputError(f"{out} holds {strange}, and --force replaces only what build wrote")
+            raise InputError(
+                f"{out} holds {strange}, and --force replaces only what build wrote", "foreign-file"
+            )
     check_place(out)
-    try:  # finds out what else a system may have against it
+    try:  # finds out whether the system objects for any other reason
         with workplace(out) as work:
             (work / NEW / _DEEPEST).mkdir(parents=True)
-    except OSError as error:  # a path that is too long, on Windows from 260 characters on
-        raise InputError(f"{out} cannot be written: {error.strerror}") from error
+    except OSError as error:  # such as a path that is too long: on Windows 260 characters
+        raise InputError(f"{out} cannot be written: {error.strerror}", "cannot-write") from error
 
 
 def check_apart(out: Path, photos: Path | str) -> None:
-    """Refuse an `out` that would lie among the photos, or replace them.
+    """Check that `out` is not among the photos and does not replace them.
 
     Args:
-        out: the folder to be written.
-        photos: where they lie; an address, which is text, is elsewhere.
+        out: the folder to write.
+        photos: their folder; text is an address, which is always elsewhere.
 
     Raises:
-        InputError: one of the two is the other, or lies inside it.
+        InputError: they are the same, or one is inside the other.
     """
     if isinstance(photos, str):
         return
     if photos.exists() and (is_within(out, photos) or (out.exists() and is_within(photos, out))):
-        raise InputError(f"{out} and the photos in {photos} must not lie in one another")
+        raise InputError(
+            f"{out} and the photos in {photos} must not be inside each other", "out-among-photos"
+        )
 
 
 @contextmanager
 def staged(out: Path, force: bool) -> Iterator[Path]:
-    """A folder near `out` that takes its place when the block ends well, and else is removed."""
+    """A temporary folder beside `out` that replaces it if the block succeeds, or is removed."""
     check_free(out, force)
     with replacing(out) as staging:
         staging.mkdir()
         yield staging
-        check_free(out, force)  # another build may have come first
+        check_free(out, force)  # another build may have finished first
         out.parent.mkdir(parents=True, exist_ok=True)
 
 
 def _is_mount_point(out: Path) -> bool:
-    """Whether a disk is mounted there or below, also a part of the same one."""
+    """Whether anything is mounted at or below a folder, even part of the same disk."""
     try:
         lines = _MOUNTS.read_bytes().splitlines()
     except OSError:  # not Linux

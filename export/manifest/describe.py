@@ -1,6 +1,6 @@
-"""The manifest of a build: all that is known of it before a file is written.
+"""The manifest of a build: everything known before a file is written.
 
-Nothing is measured here: the figures are handed in.
+Nothing is measured here: the figures are passed in.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from .metadata import Metadata
 from .schema import EXACT, SCHEMA
 
 _OPTIONS = ("author", "license", "version", "ios")
-# What of the embeddings scores compare, as a continuation of "cosine of each neighbour".
+# What part of the embeddings scores compare; continues "cosine of each neighbour".
 _COMPARED = {
     "embedding": "",
     "pca": " by principal components",
@@ -48,8 +48,8 @@ def describe(
     Args:
         fit: the choices and the stored examples.
         backbone: the feature extractor, or None.
-        precision: of the backbone, for each format.
-        figures: how good the fit is; None where it was not measured.
+        precision: precision of the backbone, for each format.
+        figures: how good the fit is; None if it was not measured.
         options: how the files are written.
     """
     options = options or Options()
@@ -58,34 +58,34 @@ def describe(
         "input": _input(fit.spec, fit.references, backbone, options, precision),
         "precision": dict(precision),
     }
-    said = _described(fit, graph, figures or Figures())
-    return Metadata(manifest=said, table=fit.references.table())
+    found = _described(fit, graph, figures or Figures())
+    return Metadata(manifest=found, table=fit.references.table())
 
 
 def redescribe(manifest: Mapping[str, Any], fit: Fit, figures: Figures | None) -> Metadata:
-    """The metadata of a build with other references, but of the same graph.
+    """The metadata of a build with other references but the same graph.
 
     Args:
-        manifest: of the build as it was.
-        fit: the references that it has now.
-        figures: how good they are; None to keep those of the build, which are marked so.
+        manifest: the build's earlier manifest.
+        fit: the new references.
+        figures: how good they are; None to keep the build's figures, marked as such.
     """
-    said = _described(fit, manifest, figures or Figures())
+    found = _described(fit, manifest, figures or Figures())
     if figures is None:
-        said |= {name: manifest.get(name) for name in ("reject", "strangers", "projection")}
+        found |= {name: manifest.get(name) for name in ("reject", "strangers", "projection")}
         before = manifest["references"]
-        said["references"] |= {
+        found["references"] |= {
             "leave_one_out": before["leave_one_out"],
             "calibration": before.get("calibration"),
             "figures_of": before.get("figures_of") or before["count"],
         }
-    # What converted the file may not be installed here.
-    said["versions"] = manifest["versions"] | said["versions"]
-    return Metadata(manifest=said, table=fit.references.table())
+    # The packages that converted the file may not be installed here.
+    found["versions"] = manifest["versions"] | found["versions"]
+    return Metadata(manifest=found, table=fit.references.table())
 
 
 def _described(fit: Fit, graph: Mapping[str, Any], figures: Figures) -> dict[str, Any]:
-    """The manifest; what is said of the graph, which the references do not change, is given."""
+    """The manifest; the entries about the graph, which references do not change, are passed in."""
     spec, references = fit.spec, fit.references
     return {
         "schema": SCHEMA,
@@ -127,15 +127,15 @@ def _described(fit: Fit, graph: Mapping[str, Any], figures: Figures) -> dict[str
 
 
 def _left_out(measured: LeaveOneOut | None) -> dict[str, Any] | None:
-    """What JSON gives back for it: lists, and no tuples."""
+    """The figures as JSON returns them: lists instead of tuples."""
     if measured is None:
         return None
-    said: dict[str, Any] = json.loads(json.dumps(asdict(measured)))
-    return said
+    found: dict[str, Any] = json.loads(json.dumps(asdict(measured)))
+    return found
 
 
 def _description(fit: Fit, backbone: dict[str, Any] | None, given: dict[str, Any]) -> str:
-    """One line for the places where platforms show one."""
+    """One line, for where platforms show a description."""
     spec, references = fit.spec, fit.references
     classes = f" in {len(references.labels)} classes" if fit.head.CLASSES else ""
     source = (
@@ -148,7 +148,7 @@ def _description(fit: Fit, backbone: dict[str, Any] | None, given: dict[str, Any
 
 
 def _outputs(fit: Fit) -> dict[str, Any]:
-    said: dict[str, Any] = {
+    outputs: dict[str, Any] = {
         "scores": {
             "shape": [1, fit.k],
             "is": f"{fit.metric.SCORE} of each neighbour{_COMPARED[fit.scores_of]}, descending",
@@ -156,32 +156,32 @@ def _outputs(fit: Fit) -> dict[str, Any]:
         "indices": {"shape": [1, fit.k], "is": "row of each neighbour in references.csv"},
     }
     if (output := fit.head.OUTPUT) is not None:
-        said[output.name] = {"shape": [1, len(fit.names)], "is": output.meaning}
-    return said
+        outputs[output.name] = {"shape": [1, len(fit.names)], "is": output.meaning}
+    return outputs
 
 
 def _projection(fit: Fit, cost: Unprojected | None) -> dict[str, Any] | None:
     projection = fit.space.projection
     if projection is None:
         return None
-    said: dict[str, Any] = {"by": fit.spec.projection, "size": len(projection.bias)}
+    facts: dict[str, Any] = {"by": fit.spec.projection, "size": len(projection.bias)}
     if fit.spec.projection == "pca":
-        said |= {"whiten": fit.spec.whiten or 0.0, "variance": projection.variance}
+        facts |= {"whiten": fit.spec.whiten or 0.0, "variance": projection.variance}
     else:
-        said |= {"directions": projection.rank, "variance": projection.variance}
-    return said | {"without": asdict(cost) if cost else None}
+        facts |= {"directions": projection.rank, "variance": projection.variance}
+    return facts | {"without": asdict(cost) if cost else None}
 
 
 def _calibration(figures: Figures) -> dict[str, Any] | None:
-    """As it is read back: JSON has lists only."""
+    """The calibration as JSON returns it: with lists only."""
     if figures.calibration is None:
         return None
-    said = asdict(figures.calibration)
-    return said | {"bins": list(said["bins"])}
+    found = asdict(figures.calibration)
+    return found | {"bins": list(found["bins"])}
 
 
 def _search(fit: Fit) -> dict[str, Any]:
-    """How the references are stored and searched, and what share of the neighbours that finds."""
+    """How the references are stored and searched, and the recall of that search."""
     index = fit.index
     if index is None:
         return dict(EXACT)

@@ -1,4 +1,4 @@
-"""How good a fit is: measured once, before the manifest says it."""
+"""How good a fit is: measured once, for the manifest."""
 
 from __future__ import annotations
 
@@ -25,17 +25,17 @@ from pocketknn.builder.knn.validation.rejection import Rejection
 
 @dataclass(frozen=True, kw_only=True)
 class Figures:
-    """What was measured of a fit; each is None where there is nothing to measure, or nobody did.
+    """The measurements of a fit; each is None if not applicable or not measured.
 
     Attributes:
         leave_one_out: how well each reference is answered by the others.
         unprojected: what the projection costs.
         rejection: what the threshold rejects.
-        apart: how much too good the accuracy would have looked if photos that belong together had
-            answered for each other.
-        image_search: how good the neighbours are, where they are the answer.
-        calibration: how far confidence lies from the truth.
-        strangers: what references of the class unknown bring.
+        apart: how much too good the accuracy would seem if photos that belong together could answer
+            for each other.
+        image_search: how good the neighbours are, if they are the answer.
+        calibration: how far confidence is from accuracy.
+        strangers: what references of the class unknown gain.
     """
 
     leave_one_out: LeaveOneOut | None = None
@@ -57,8 +57,8 @@ def measure(
 
     Args:
         fit: the choices and the stored examples.
-        strangers: embeddings (q, d) of pictures of no class, to measure what is called unknown.
-        without: a threshold instead of references of the class unknown, where there are some.
+        strangers: embeddings (q, d) of pictures of no class, to measure how many pass.
+        without: the fit with a threshold instead of references of the class unknown, if any.
         copies: altered copies of some references, for a search to find their originals.
     """
     return Figures(
@@ -75,7 +75,7 @@ def measure(
 def _learned(
     fit: Fit, strangers: NDArray[np.floating] | None, without: Fit | None
 ) -> LearnedStrangers | None:
-    """What references of the class unknown bring, beside a threshold; None without them."""
+    """What references of the class unknown gain over a threshold; None without them."""
     if strangers is None or not fit.strangers.any():
         return None
     threshold = rejection.measure(without, strangers) if without else None

@@ -1,4 +1,4 @@
-"""What an artefact says about itself: its texts, written and read again."""
+"""The metadata of an artefact: its texts, written and read back."""
 
 from __future__ import annotations
 
@@ -22,19 +22,19 @@ from pocketknn.export.output.names import LABELS, MANIFEST, SLOTS, TABLE
 
 from .schema import BUILT, INSIDE, SCHEMA, check_manifest, upgrade
 
-SHOWN = 5  # neighbours that people are shown of those that vote
+SHOWN = 5  # neighbours that are displayed, of those that vote
 Row = dict[str, str | int]
 COLUMNS = ("index", "id", "label", "path")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Metadata:
-    """What an artefact says about itself.
+    """The metadata of an artefact.
 
     Attributes:
         manifest: JSON object: head, k, backbone, input, outputs, labels, references, versions.
-        table: CSV of index, id, label, path: what leads from an index to a picture.
-        slots: where in the file lies what depends on the references, for a later change of them.
+        table: CSV of index, id, label, path, which leads from an index to a picture.
+        slots: where in the file the data that depends on the references is, for later edits.
     """
 
     manifest: dict[str, Any]
@@ -47,10 +47,10 @@ class Metadata:
         return list(self.manifest["labels"])
 
     def rows(self) -> list[Row]:
-        """The table of references, a dictionary of index, id, label and path a row.
+        """The table of references: per row a dictionary of index, id, label and path.
 
         Raises:
-            InputError: it is damaged, or of another number of references.
+            InputError: it is damaged, or has the wrong number of rows.
         """
         try:
             found = csv.reader(io.StringIO(self.table, newline=""), strict=True)
@@ -62,9 +62,13 @@ class Metadata:
             if numbers != [*map(str, range(len(rows)))]:
                 raise ValueError("its rows are not numbered from 0")
         except (ValueError, csv.Error) as error:
-            raise InputError(f"the table of references is damaged: {error}") from error
+            raise InputError(
+                f"the table of references is damaged: {error}", "table-damaged"
+            ) from error
         if len(rows) != (count := self.manifest["references"]["count"]):
-            raise InputError(f"the table of references has {len(rows)} rows, not {count}")
+            raise InputError(
+                f"the table of references has {len(rows)} rows, not {count}", "table-damaged"
+            )
         return [
             {name: unguarded(cell) for name, cell in row.items()} | {"index": place}
             for place, row in enumerate(rows)
@@ -83,15 +87,15 @@ class Metadata:
     def parse(
         cls, files: dict[str, str], source: str, wanted: Mapping[str, Any] = INSIDE
     ) -> Metadata:
-        """Read what `files` gave.
+        """Read what `files` wrote.
 
         Args:
             files: the texts by name.
-            source: what messages call them.
-            wanted: what the manifest must hold: `INSIDE` an artefact, or `BUILT` for a folder's.
+            source: their name in messages.
+            wanted: what the manifest must hold: `INSIDE` for an artefact's, `BUILT` for a folder's.
 
         Raises:
-            InputError: something is missing, broken, or was written by another schema.
+            InputError: something is missing or broken, or has another schema.
         """
         try:
             manifest = parse_json(files[MANIFEST])
@@ -101,23 +105,29 @@ class Metadata:
                 check_manifest(manifest, wanted)
                 spec_of(manifest)
         except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise InputError(f"the manifest of {source} is broken: {first_line(error)}") from error
+            raise InputError(
+                f"the manifest of {source} is broken: {first_line(error)}", "manifest-broken"
+            ) from error
         if schema != SCHEMA:
-            raise InputError(f"{source} has a manifest of schema {schema!r:.40}, not {SCHEMA!r}")
-        if not all(isinstance(text, str) for text in files.values()):
-            raise InputError(f"{source} is damaged: a text in it is no UTF-8")  # protobuf's way
+            raise InputError(
+                f"{source} has a manifest of schema {schema!r:.40}, not {SCHEMA!r}", "other-schema"
+            )
+        if not all(isinstance(text, str) for text in files.values()):  # protobuf then gives bytes
+            raise InputError(f"{source} is damaged: a text in it is not UTF-8", "file-damaged")
         if wanted is INSIDE:
             check_texts(files, source)
         try:
             slots = parse_json(files.get(SLOTS, "{}"))
         except ValueError as error:
-            raise InputError(f"the manifest of {source} is broken: {error}") from error
+            raise InputError(
+                f"the manifest of {source} is broken: {error}", "manifest-broken"
+            ) from error
         return cls(manifest=manifest, table=files[TABLE], slots=slots)
 
     def part(self, what: str) -> Metadata:
-        """The metadata of a file that ends before the top-k, with `scores` or `embedding` only."""
+        """The metadata of a file that stops before the top-k, with only `scores` or `embedding`."""
         manifest = self.manifest
-        said = {
+        meaning = {
             "scores": f"{manifest['outputs']['scores']['is'].partition(' of each')[0]} of all"
             " references, in the order of references.csv",
             "embedding": "what is compared with the references",
@@ -125,7 +135,7 @@ class Metadata:
         width = manifest["references"]["count" if what == "scores" else "dim"]
         if what == "embedding" and manifest["projection"]:
             width = manifest["projection"]["size"]
-        outputs = {what: {"shape": [1, width], "is": said[what]}}
+        outputs = {what: {"shape": [1, width], "is": meaning[what]}}
         return replace(self, manifest=manifest | {"outputs": outputs})
 
 
@@ -138,21 +148,23 @@ def manifest_of(out: Path) -> dict[str, Any]:
     try:
         text = read_file(out / MANIFEST).decode("utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{out} is no build: it has no {MANIFEST} that can be read") from error
+        raise InputError(
+            f"{out} is not a build: it has no readable {MANIFEST}", "no-build"
+        ) from error
     manifest = Metadata.parse({MANIFEST: text, TABLE: ""}, str(out / MANIFEST), BUILT).manifest
     for name in manifest["files"]:
         if not (out / name).resolve().is_relative_to(out.resolve()):
-            raise InputError(f"{out / name} is a link that leads out of the build")
+            raise InputError(f"{out / name} is a link that leads out of the build", "link-outside")
     return manifest
 
 
 def dumps(value: object) -> str:
-    """JSON as every file of a build is written: readable, in UTF-8, the same each time."""
+    """JSON as written in every file of a build: readable, UTF-8, deterministic."""
     return json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 
 
 def spec_of(manifest: Mapping[str, Any]) -> Spec:
-    """The choices of a build that its files are judged by."""
+    """The choices of a build, against which its files are checked."""
     search, projection = manifest["search"], manifest["projection"] or {"by": "none"}
     components = projection if projection["by"] == "pca" else None
     return Spec(
@@ -176,14 +188,14 @@ def spec_of(manifest: Mapping[str, Any]) -> Spec:
 
 def provenance_of(manifest: Mapping[str, Any]) -> Provenance | None:
     """Where the references of a build come from."""
-    said, given = manifest["backbone"], manifest["input"]
-    if said is None:
+    backbone, given = manifest["backbone"], manifest["input"]
+    if backbone is None:
         return None
     return Provenance(
-        backbone=said["name"],
-        alpha=said["alpha"],
+        backbone=backbone["name"],
+        alpha=backbone["alpha"],
         size=given["shape"][0],
-        input_range=said["input_range"],
-        sha256=said["sha256"],
+        input_range=backbone["input_range"],
+        sha256=backbone["sha256"],
         crop=given["crop"],
     )

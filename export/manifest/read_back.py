@@ -1,4 +1,4 @@
-"""The references in a file, read back from nothing but that file."""
+"""Read the references back from a file alone."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from pocketknn.builder.knn.projected import space_of
 from pocketknn.builder.knn.projection.pca import Projection
 from pocketknn.builder.references.match import OF_PICTURE
 from pocketknn.builder.references.references import References
+from pocketknn.builder.system.free_memory import check_free
 from pocketknn.export.formats.files import format_of
 from pocketknn.export.formats.storage.slots import Slots
 from pocketknn.export.formats.table import FORMATS
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
     from pocketknn.builder.spec import Spec
 
 _PROJECTED = ("projection", "bias", "moved_bias")
-# Windows replaces no file that is mapped, so that one that is edited has to be in memory.
+# Windows cannot replace a memory-mapped file, so a file to be edited is read into memory.
 KEEPS_WHAT_IS_MAPPED = sys.platform == "win32"
 
 
@@ -44,7 +45,7 @@ class Opened:
     Attributes:
         format: its name in `FORMATS`.
         path: the file.
-        metadata: what it says about itself.
+        metadata: its metadata.
         fit: the references in it, under its metric and projection.
     """
 
@@ -55,33 +56,41 @@ class Opened:
 
     @property
     def precision(self) -> str:
-        """Of the backbone."""
+        """The precision of the backbone."""
         return str(self.metadata.manifest["precision"][self.format])
 
 
 def open_artefact(path: Path) -> Opened:
     """Read the references back from a file of any format.
 
-    Cosine files hold them as unit vectors, and projected ones hold components, so what is read is
-    what is compared, and no longer what the backbone gave.
+    Files for cosine hold unit vectors, and files with a projection hold components, so the result
+    is what is compared, no longer what the backbone computed.
 
     Raises:
-        InputError: no such file, none of ours, damaged, or of a kind that cannot be read back.
+        InputError: the file does not exist, is not ours, is damaged, cannot be read back, or holds
+            more references than fit into memory.
     """
     name = format_of(path)
     metadata = metadata_of(path, checked=True)
     manifest = metadata.manifest
     if "indices" not in manifest["outputs"]:
-        raise InputError(f"{path.name} ends before the top-k; only files with it can be edited")
+        raise InputError(
+            f"{path.name} stops before the top-k; only files with a top-k can be edited", "no-top-k"
+        )
     search = manifest["search"]
     if SEARCHES[search["by"]].SCANS or search["references_precision"] != "float32":
         raise InputError(
             f"{path.name} holds {search['references_precision']} references for the search"
-            f" {search['by']}; only float32 references for the exact search are read back from a"
-            " file: change references.parquet with pocketknn refs, and build it anew"
+            f" {search['by']}; only float32 references for the exact search can be read back from a"
+            " file: change references.parquet with pocketknn refs, and build again",
+            "cannot-read-back",
         )
     if name not in manifest["precision"]:
-        raise InputError(f"the manifest of {path.name} is broken: it names no precision of {name}")
+        raise InputError(
+            f"the manifest of {path.name} is broken: it names no precision for {name}",
+            "manifest-broken",
+        )
+    _check_room(path, manifest)
     with understood(path):
         places = Slots(**metadata.slots)
         held = FORMATS[name].constants(path, places)
@@ -95,7 +104,7 @@ def projection_of(path: Path) -> Projection | None:
     """The projection in a file, whatever its search and the precision of its references.
 
     Raises:
-        InputError: no such file, none of ours, or damaged.
+        InputError: the file does not exist, is not ours, or is damaged.
     """
     name = format_of(path)
     metadata = metadata_of(path, checked=True)
@@ -108,26 +117,38 @@ def projection_of(path: Path) -> Projection | None:
 
 @contextmanager
 def understood(path: Path) -> Iterator[None]:
-    """Whatever goes wrong inside while places of a file are read or written is said in a line."""
+    """Turn any error while reading or writing slots of a file into a one-line `InputError`."""
     try:
         yield
     except (OSError, InputError, *OF_THE_MACHINE):
         raise
-    except Exception as error:  # whatever places raise that are none of this file
+    except Exception as error:  # slots that do not fit this file may raise anything
         raise InputError(
-            f"{path.name} does not say where its references lie: an earlier version wrote it, or"
-            " it holds too few of them for its metric; build it anew"
+            f"{path.name} does not record where its references are: an older version wrote it, or"
+            " it holds too few of them for its metric; build it again",
+            "no-slots",
         ) from error
+
+
+def _check_room(path: Path, manifest: Mapping[str, Any]) -> None:
+    """Refuse a file whose references do not fit into memory; see `_fit` for what they take."""
+    n, d = manifest["references"]["count"], manifest["references"]["dim"]
+    if manifest["projection"]:
+        each = 8 * d + 4 * d  # brought back in float64
+    else:
+        each = 4 * d * (2 if METRICS[manifest["metric"]].SPARE else 1)
+    size = f"{n:,} references of {d} values in {path.name}"
+    check_free(f"the {size}", n * each, "take a machine with more")
 
 
 def _projection(
     manifest: Mapping[str, Any], places: Slots, held: Mapping[str, NDArray[Any]]
 ) -> Projection | None:
-    if not (said := manifest["projection"]):
+    if not (facts := manifest["projection"]):
         return None
     bias = np.array(held["bias"] if "bias" in held else held["moved_bias"])
     kernel = np.array(_table(places, held, "projection", manifest["references"]["dim"]))
-    return Projection(kernel=kernel, bias=bias, variance=said["variance"], by=said["by"])
+    return Projection(kernel=kernel, bias=bias, variance=facts["variance"], by=facts["by"])
 
 
 def _table(places: Slots, held: Mapping[str, NDArray[Any]], name: str, height: int) -> NDArray[Any]:
@@ -156,7 +177,7 @@ def _fit(spec: Spec, metadata: Metadata, places: Slots, held: Mapping[str, NDArr
         classes=list(manifest["references"]["per_label"]) or None,
         ids=[str(row["id"]) for row in rows],
         paths=[str(row["path"]) for row in rows],
-        # An id begins as the hash of its picture does, so copies are still known as such.
+        # An id starts with the hash of its picture, so copies can still be recognised.
         sha256=[match[1] for match in found if match] if pictures else None,
         targets=_table(places, held, "targets", len(rows)) if manifest["targets"] else None,
         target_names=manifest["targets"] or None,

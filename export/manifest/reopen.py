@@ -1,4 +1,4 @@
-"""The one way back from a build to its model: references, projection, backbone and choices."""
+"""Read a build back: its references, projection, backbone and choices."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     import keras
 
 _KERAS = f"{MODEL}.keras"
-# Pictures (q, H, W, 3) and the row of a reference to its exact scores (q,).
+# Maps pictures (q, H, W, 3) and the row of a reference to exact scores (q,).
 Scorer = Callable[[NDArray[np.uint8], int], Floats]
 
 
@@ -47,10 +47,10 @@ class Build:
 
     Attributes:
         manifest: its manifest.
-        references: of references.parquet.
-        projection: of the graph; None where embeddings are compared as they are.
-        backbone: of the graph; None for a model of feature vectors.
-        source: where projection and backbone are from, in words.
+        references: the references in references.parquet.
+        projection: the graph's projection; None if embeddings are compared directly.
+        backbone: the graph's backbone; None for a model of feature vectors.
+        source: where projection and backbone come from, in words.
     """
 
     manifest: Mapping[str, Any]
@@ -79,24 +79,24 @@ class Build:
 
 
 def reopen(out: Path, manifest: Mapping[str, Any]) -> Build:
-    """A build's folder, opened again.
+    """Open a build's folder again.
 
-    What model.keras holds; without it or TensorFlow, the packaged backbone and the projection of
-    another file.
+    Backbone and projection come from model.keras; without it or TensorFlow, from the package and
+    from another file.
 
     Args:
         out: the folder.
-        manifest: of the build, see `manifest_of`.
+        manifest: the build's manifest, see `manifest_of`.
 
     Raises:
-        InputError: something is missing, or is not what was built.
+        InputError: something is missing, or has changed since the build.
     """
     references = References.load(out / REFERENCES)
     if (out / _KERAS).is_file() and is_there("tensorflow"):
         model = _keras_model(out)
         net = _backbone_in(out, manifest, model) if manifest["backbone"] else None
         if net is not None and is_installed(net.name):
-            with suppress(InputError):  # of other weights than these
+            with suppress(InputError):  # its weights may differ from these
                 net = backbones.backbone_of(references, Spec())  # the same, by LiteRT
         projection, source = _projection_in(manifest, model), _KERAS
     else:
@@ -105,7 +105,7 @@ def reopen(out: Path, manifest: Mapping[str, Any]) -> Build:
         if manifest["projection"]:
             path = next((path for path in paths_of(out) if path.name in manifest["files"]), None)
             if path is None:
-                raise InputError(f"no file of {out} holds its projection")
+                raise InputError(f"no file of {out} holds its projection", "projection-missing")
             projection, source = projection_of(path), f"{source} and the projection of {path.name}"
     return Build(
         manifest=manifest,
@@ -117,18 +117,18 @@ def reopen(out: Path, manifest: Mapping[str, Any]) -> Build:
 
 
 def scorer_of(folder: Path, inside: dict[str, Any]) -> Scorer | None:
-    """Exact scores of any reference, whether or not it is among the k nearest.
+    """A function for exact scores of any reference, whether or not among the k nearest.
 
     Args:
-        folder: where a file of pictures lies.
+        folder: the folder of a file that takes pictures.
         inside: the manifest inside that file.
 
     Returns:
-        None where the folder is not the build that the file comes from, whole and unchanged.
+        None unless the folder is the file's own build, complete and unchanged.
     """
     try:
         manifest = manifest_of(folder)
-    except InputError:  # a file that was copied elsewhere: among other things, or another manifest
+    except InputError:  # the file was copied elsewhere, or beside another manifest
         return None
     if any(manifest.get(key) != value for key, value in inside.items()):
         return None
@@ -153,19 +153,23 @@ def scorer_of(folder: Path, inside: dict[str, Any]) -> Scorer | None:
 
 
 def _packaged(out: Path, manifest: Mapping[str, Any], references: References) -> Backbone | None:
-    """The backbone of a build, where a package brings it."""
-    if not (said := manifest["backbone"]):
+    """The backbone of a build, if it comes with a package."""
+    if not (wanted := manifest["backbone"]):
         return None
-    if not is_installed(said["name"]):
-        kept = out / _KERAS
-        why = f"needs {reason(['tensorflow'])}" if kept.is_file() else "is missing"
+    if not is_installed(wanted["name"]):
+        path = out / _KERAS
+        why = f"needs {reason(['tensorflow'])}" if path.is_file() else "is missing"
         raise InputError(
-            f"the embeddings are taken from {kept}, which {why}, and the backbone {said['name']}"
-            " comes with no package"
+            f"the embeddings come from {path}, which {why}, and no package contains the backbone"
+            f" {wanted['name']}",
+            "backbone-missing",
         )
     found = backbones.backbone_of(references, Spec())
-    if found is not None and found.sha256() != said["sha256"]:
-        raise InputError(f"the backbone {said['name']} of this machine is not the one of {out}")
+    if found is not None and found.sha256() != wanted["sha256"]:
+        raise InputError(
+            f"the backbone {wanted['name']} on this machine is not the one of {out}",
+            "backbone-differs",
+        )
     return found
 
 
@@ -178,20 +182,25 @@ def _keras_model(out: Path) -> keras.Model:
     except OF_THE_MACHINE:
         raise
     except Exception as error:  # whatever a damaged archive raises inside Keras
-        raise InputError(f"{path} is refused by Keras: {first_line(error)}") from error
+        raise InputError(
+            f"Keras cannot open {path}: {first_line(error)}", "file-damaged"
+        ) from error
 
 
 def _projection_in(manifest: Mapping[str, Any], model: keras.Model) -> Projection | None:
-    if not (said := manifest["projection"]):
+    if not (facts := manifest["projection"]):
         return None
     kernel, bias = _layer(model, "projection").get_weights()
-    return Projection(kernel=kernel, bias=bias, variance=said["variance"], by=said["by"])
+    return Projection(kernel=kernel, bias=bias, variance=facts["variance"], by=facts["by"])
 
 
 def _backbone_in(out: Path, manifest: Mapping[str, Any], model: keras.Model) -> Backbone:
     net = Backbone.of(manifest["backbone"]["name"], _layer(model, "backbone"))
     if net.sha256() != manifest["backbone"]["sha256"]:
-        raise InputError(f"the backbone in {out / MODEL}.keras is not the one that was built")
+        raise InputError(
+            f"the backbone in {out / MODEL}.keras is not the one it was built with",
+            "backbone-differs",
+        )
     return net
 
 
@@ -199,4 +208,6 @@ def _layer(model: keras.Model, name: str) -> keras.Layer:
     try:
         return model.get_layer(name)
     except ValueError as error:
-        raise InputError(f"model.keras has no layer {name!r}, which its build had") from error
+        raise InputError(
+            f"model.keras lacks the layer {name!r} of its build", "file-damaged"
+        ) from error

@@ -1,4 +1,4 @@
-"""What the readers of a manifest rely on, whoever wrote it, and in whichever version."""
+"""What readers rely on in a manifest, whichever version wrote it."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from pocketknn.builder.spec import CROPS
 from pocketknn.export.formats.options import PRECISIONS
 
 SCHEMA = "pocketknn/1"
-_LARGEST = 1 << 53  # what a number of any reader holds
+_LARGEST = 1 << 53  # largest integer that every JSON reader holds exactly
 _SIDE = 1 << 14  # pixels; more would not fit into memory
-# How files search that say nothing of it.
+# The search of files that do not record one.
 EXACT: dict[str, Any] = {
     "by": "exact",
     "references_precision": "float32",
@@ -29,19 +29,19 @@ EXACT: dict[str, Any] = {
 
 
 class Maybe(NamedTuple):
-    """Of a kind, or null."""
+    """A value of a kind, or null."""
 
     kind: Any
 
 
 class Added(NamedTuple):
-    """Of a kind where it is there: earlier versions did not write it, or it is not always said."""
+    """A value of a kind that may be absent: older versions did not write it, or it is optional."""
 
     kind: Any
 
 
 class Each(NamedTuple):
-    """A list or an object whose members are all of a kind."""
+    """A list or an object whose members are all of one kind."""
 
     form: type
     kind: Any
@@ -50,7 +50,7 @@ class Each(NamedTuple):
 NUMBER = (int, float)
 _SHARE = Maybe(NUMBER)
 _TEXT = Maybe(str)
-_ERRORS = Maybe(Each(dict, NUMBER))  # of each target
+_ERRORS = Maybe(Each(dict, NUMBER))  # by target
 _FOUND = {"queries": int, "first": NUMBER, "among": NUMBER}
 _BIN = dict.fromkeys(("confidence", "right", "low", "high"), NUMBER) | {"answers": int}
 _POINT = {"kept": int, "accuracy": _SHARE, "rmse": _ERRORS}
@@ -180,14 +180,14 @@ BUILT: dict[str, Any] = INSIDE | {"files": Each(dict, {"sha256": str}), "parity"
 
 
 def check_manifest(manifest: dict[str, Any], wanted: Mapping[str, Any]) -> None:
-    """Raise unless what the readers rely on is there, and makes sense.
+    """Check that everything readers rely on is present and makes sense.
 
     Args:
         manifest: a JSON object.
         wanted: `INSIDE` for the manifest in an artefact, `BUILT` for that of a folder.
 
     Raises:
-        TypeError, ValueError, KeyError: it is not.
+        TypeError, ValueError, KeyError: something is missing or wrong.
     """
     _check(manifest, wanted, "it")
     search = manifest["search"]["by"]
@@ -201,7 +201,7 @@ def check_manifest(manifest: dict[str, Any], wanted: Mapping[str, Any]) -> None:
     shape, name = manifest["input"]["shape"], manifest["input"]["name"]
     if name == "image":
         if manifest["input"]["crop"] not in CROPS or manifest["backbone"] is None:
-            raise ValueError("its pictures are not described")
+            raise ValueError("it does not describe its pictures")
         if len(shape) != 3 or shape[0] != shape[1] or shape[2] != 3 or not 0 < shape[0] <= _SIDE:
             raise ValueError(f"its pictures have the shape {shape}")
     elif len(shape) != 1 or shape[0] < 1:
@@ -214,7 +214,7 @@ def check_manifest(manifest: dict[str, Any], wanted: Mapping[str, Any]) -> None:
         _check(manifest["projection"][needed], NUMBER, needed)
     measured = manifest["references"]["leave_one_out"]
     if measured and measured["accuracy"] is measured["rmse"] is None:
-        raise ValueError("its accuracy is nothing")
+        raise ValueError("it has neither an accuracy nor an error")
     for file in manifest["files"] if wanted is BUILT else ():
         if PurePosixPath(file).name != file or "\\" in file or file in ("", ".."):
             raise ValueError(f"it names {file!r}, which is not in its folder")
@@ -223,7 +223,7 @@ def check_manifest(manifest: dict[str, Any], wanted: Mapping[str, Any]) -> None:
 
 
 def _check(value: Any, kind: Any, place: str) -> None:  # noqa: ANN401
-    """Raise unless a value is of a kind: a type or several, or one of the forms above."""
+    """Check that a value is of a kind: one or several types, or one of the forms above."""
     match kind:
         case Maybe() | Added():
             if value is not None or isinstance(kind, Added):
@@ -248,11 +248,11 @@ def _check(value: Any, kind: Any, place: str) -> None:  # noqa: ANN401
 
 
 def upgrade(manifest: dict[str, Any]) -> None:
-    """Bring the manifest of an earlier version to the keys of this one."""
+    """Bring the manifest of an older version to the keys of this one."""
     manifest.setdefault("search", dict(EXACT))
     manifest.setdefault("temperature", None)
     if "projection" not in manifest:
         pca = manifest.pop("pca")
-        # Builds before there was whitening do not name it.
+        # Builds from before whitening do not mention it.
         manifest["projection"] = pca and {"by": "pca", "whiten": 0.0} | pca
     manifest.setdefault("scores_of", "pca" if manifest["projection"] else "embedding")

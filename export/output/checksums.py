@@ -1,7 +1,7 @@
-"""Hashes of files that may be larger than memory, and the seal that artefacts carry.
+"""Checksums of files that may be larger than memory, and the seal inside artefacts.
 
-The seal tells what was damaged since a file was written. It is two lines: sha256 of the texts in
-the file, and sha256 of the part that a native runtime reads.
+The seal reveals damage since a file was written. It has two lines: the sha256 of the texts in the
+file, and the sha256 of the part that a native runtime reads.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _BLOCK = 1 << 20
 
 
 def blocks(path: Path, start: int = 0, end: int | None = None) -> Iterator[bytes]:
-    """A file, or a part of it, a piece at a time."""
+    """A file, or a part of it, in blocks."""
     left = (path.stat().st_size if end is None else end) - start
     with path.open("rb") as file:
         file.seek(start)
@@ -39,7 +39,7 @@ def sha256(path: Path, start: int = 0, end: int | None = None) -> str:
 
 
 def write(file: BinaryIO, part: Any, digest: hashlib._Hash) -> None:  # noqa: ANN401
-    """Append bytes, or an array as it lies in memory, to a file and to its hash."""
+    """Append bytes, or the memory of an array, to a file and to its hash."""
     plain = isinstance(part, bytes | bytearray)
     content = part if plain else np.ascontiguousarray(part).reshape(-1).view(np.uint8).data
     digest.update(content)
@@ -63,7 +63,7 @@ def size(path: Path) -> int:
 
 
 def files_of(path: Path) -> list[Path]:
-    """The file, or the files of a package in order; none where there is nothing."""
+    """The file, or the files of a package in order; empty if the path does not exist."""
     if path.is_dir():
         return sorted(file for file in path.rglob("*") if file.is_file())
     return [path] if path.exists() else []
@@ -74,41 +74,47 @@ def sealed(texts: Mapping[str, str], runtime: str = "") -> dict[str, str]:
 
     Args:
         texts: the texts.
-        runtime: sha256 of the part of the file that a native runtime will read, if one will.
+        runtime: sha256 of the part of the file that a native runtime will read, if any.
     """
     return {**texts, SEAL: f"{hash_of(texts)}\n{runtime}\n"}
 
 
 def check_texts(texts: Mapping[str, str], source: str) -> None:
-    """Refuse texts that are not the ones that were sealed.
+    """Check texts against their seal.
 
     Args:
-        texts: the texts by name, their seal among them.
-        source: what the message calls the file.
+        texts: the texts by name, including their seal.
+        source: the file's name in the message.
 
     Raises:
-        InputError: they are others.
+        InputError: they were modified.
     """
     if texts.get(SEAL, "").partition("\n")[0] != hash_of(texts):
-        raise InputError(f"{source} is damaged: checksum mismatch, the manifest was modified")
+        raise InputError(
+            f"{source} is damaged: checksum mismatch, the manifest was modified",
+            "checksum-mismatch",
+        )
 
 
 def check_runtime(texts: Mapping[str, str], found: str, source: str) -> None:
-    """Refuse a damaged file before a native runtime, which may crash on it, sees it.
+    """Check a file before it reaches a native runtime, which may crash on damage.
 
     Args:
-        texts: the texts by name, their seal among them.
+        texts: the texts by name, including their seal.
         found: sha256 of what the runtime would read.
-        source: what the message calls the file.
+        source: the file's name in the message.
 
     Raises:
-        InputError: the content is not the one that was sealed.
+        InputError: the content was modified.
     """
     if found != texts.get(SEAL, "").partition("\n")[2].strip():
-        raise InputError(f"{source} is damaged: the model in it is not the one that was built")
+        raise InputError(
+            f"{source} is damaged: checksum mismatch, the model in it was modified",
+            "checksum-mismatch",
+        )
 
 
 def hash_of(texts: Mapping[str, str]) -> str:
-    """sha256 of the texts that are sealed."""
+    """sha256 of the sealed texts."""
     parts = [texts.get(name, "") for name in (MANIFEST, TABLE, LABELS, SLOTS)]
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()

@@ -20,24 +20,24 @@ if TYPE_CHECKING:
     from pocketknn.builder.knn.metric_space import Space
     from pocketknn.export.formats.protocol import Outputs
 
-_MOST_SHORT = 30.0  # times shorter than references; of a query that is shorter little is left
-# How many fewer of the exact neighbours a file may find than its search does in numpy: runtimes
-# take queries for bytes in steps of their own, which decides about references at the edge.
+_MOST_SHORT = 30.0  # times shorter than references; little is left of an even shorter query
+# How many fewer exact neighbours a file may find than its search does in numpy, as a share:
+# runtimes quantise queries in their own steps, which decides on references at the edge.
 _RECALL = 0.02
 
 
 class Tolerance(NamedTuple):
     """What agreement means for a precision.
 
-    Cosines err by a fixed amount. Distances and values have no scale of their own: their errors
-    are shares of what was rounded, the vectors' lengths (1 for cosines) and the largest target.
+    Errors of cosines are absolute. Distances and values have no natural scale: their errors are
+    relative to what was rounded, the vectors' lengths (1 for cosines) and the largest target.
 
     Attributes:
-        score: largest error of a returned cosine against the exact one of the same reference.
-        distance: largest error of a returned distance.
-        tie: references whose exact scores differ by less may change places.
-        lists: least share of neighbour lists that are equal but for such ties.
-        vote: largest error of a vote, or value, against that over the artefact's own neighbours.
+        score: maximum error of a returned cosine against the exact one of the same reference.
+        distance: maximum error of a returned distance.
+        tie: references whose exact scores differ by less may swap.
+        lists: minimum share of neighbour lists that are equal up to such ties.
+        vote: maximum error of a vote, or value, against that over the artefact's own neighbours.
     """
 
     score: float
@@ -47,39 +47,39 @@ class Tolerance(NamedTuple):
     vote: float
 
 
-# float32: a dot product of 1280 terms errs by some 1e-6, two scores by twice that, with a margin.
-# float16: the backbone alone is half precision; its rounding moves a cosine by some 1e-3. A cosine
-# sees only what of the error lies along the reference, a distance can see all of it, up to the
-# square root of twice as much; 3e-2 is what noise and black pictures need with a margin of two.
+# float32: a dot product of 1280 terms has an error of about 1e-6, two scores twice that, plus a
+# margin. float16: only the backbone is half precision; its rounding moves a cosine by about 1e-3. A
+# cosine sees only the part of the error along the reference, while a distance can see all of it, up
+# to the square root of twice as much; noise and black pictures need 3e-2, with a margin of two.
 TOLERANCES = {
     "float32": Tolerance(score=1e-5, distance=1e-5, tie=2e-5, lists=0.999, vote=1e-5),
     "float16": Tolerance(score=1e-2, distance=3e-2, tie=5e-3, lists=0.99, vote=1e-3),
-    # Whoever asks for 8 bits is told what they cost. A wrong graph errs by more than a quarter.
+    # With int8 the loss is only reported. A wrong graph has an error above a quarter.
     "int8": Tolerance(score=0.25, distance=0.25, tie=5e-3, lists=0.0, vote=1e-3),
 }
 
 
 @dataclass(frozen=True, kw_only=True)
 class Parity:
-    """An artefact's outputs held against exact k-NN in float64.
+    """An artefact's outputs compared with exact k-NN in float64.
 
     Attributes:
-        precision: which tolerance holds.
+        precision: which tolerance applies.
         judge: what embedded the inputs for the exact k-NN, see `Queries`.
         queries: how many inputs were compared.
-        lists_equal: share of neighbour lists equal in every rank.
-        lists_agree: the same, where references with exact scores closer than `tie` may swap.
+        lists_equal: share of neighbour lists equal at every rank.
+        lists_agree: the same, but references with exact scores closer than `tie` may swap.
         first_equal: share of queries with the same nearest reference.
         recall: share of the exact k neighbours that were returned, in any order.
-        score_error: largest |returned score - exact score of the returned reference|; of a
+        score_error: largest |returned score - exact score of the returned reference|; for a
             distance, as a share of the lengths of the two vectors.
-        vote_error: largest |vote - vote over the artefact's own neighbours|, or of a value, as a
+        vote_error: largest |vote - vote over the artefact's own neighbours|, or for a value, as a
             share of the largest target; 0 without either.
         labels_equal: share of queries with the label of the exact vote; 1 without a vote.
-        stored: whether the file holds all references bit for bit: the queries meet a few only.
-        failures: what is outside the tolerance, in words; empty when the artefact agrees.
+        stored: whether the file holds all references bit for bit, as queries reach only a few.
+        failures: what exceeds its tolerance, in words; empty if the artefact agrees.
 
-    The defaults are of one that could not be run, or whose answers cannot be compared.
+    The defaults describe an artefact that cannot be run, or whose answers cannot be compared.
     """
 
     precision: str
@@ -97,11 +97,11 @@ class Parity:
 
     @property
     def agrees(self) -> bool:
-        """Whether all is within the tolerance."""
+        """Whether everything is within its tolerance."""
         return not self.failures
 
     def as_json(self) -> dict[str, object]:
-        """The same as a JSON object; what could not be measured is null."""
+        """The same as a JSON object, with null for what could not be measured."""
         errors = {"score_error": self.score_error, "vote_error": self.vote_error}
         known = {name: error if np.isfinite(error) else None for name, error in errors.items()}
         return {"agrees": self.agrees} | asdict(self) | known | {"failures": list(self.failures)}
@@ -115,15 +115,15 @@ def check(
     precision: str,
     stored: bool = True,
 ) -> Parity:
-    """Compare what an artefact answered with the exact k-NN over the same embeddings.
+    """Compare an artefact's answers with the exact k-NN over the same embeddings.
 
     Args:
         outputs: the artefact's `scores` (q, k), `indices` (q, k) and, with a vote,
             `probabilities` (q, C), or with targets `value` (q, T).
         embeddings: (q, d) of the same queries, by another runtime than the file's, see `judges`.
         fit: the references that the artefact should hold, and what it should do with them.
-        precision: of the backbone, one of `TOLERANCES`.
-        stored: what `holds` says of the file.
+        precision: precision of the backbone, one of `TOLERANCES`.
+        stored: the result of `holds` for the file.
     """
     if wrong := _misshapen(outputs, len(embeddings), fit):
         return Parity(precision=precision, queries=len(embeddings), failures=(wrong,))
@@ -137,31 +137,31 @@ def check(
     if fit.index is None or not fit.approximate or not tolerance.lists:
         return judged
     units = unit(fit.space.project(embeddings))
-    least = best.scores[:, -1:] - tolerance.tie
+    minimum = best.scores[:, -1:] - tolerance.tie
 
     def as_near(found: Ints) -> float:
-        """Share of what was found that is as near as the last of the exact neighbours."""
+        """Share of the found neighbours that are as near as the last exact one."""
         scores = np.take_along_axis(exact, np.maximum(found, 0), axis=1)
-        return float((scores >= least).mean())
+        return float((scores >= minimum).mean())
 
     wanted, given = as_near(find(fit.index, units, fit.k).indices), as_near(indices)
     if given >= wanted - _RECALL:
         return judged
-    failure = f"it finds {given:.1%} of the exact neighbours, and its search {wanted:.1%}"
+    failure = f"it finds {given:.1%} of the exact neighbours, but its search in numpy {wanted:.1%}"
     return replace(judged, failures=(*judged.failures, failure))
 
 
 def check_kept(
     outputs: Outputs, before: Neighbors, fit: Fit, *, precision: str, stored: bool
 ) -> Parity:
-    """Compare what an artefact answered with what it did when it had more references.
+    """Compare an artefact's answers with its earlier ones, when it had more references.
 
-    What is left of each list of neighbours must lead the new one, with the scores that it had. The
-    neighbours behind it cannot be told without embeddings.
+    The remaining neighbours must come first in each list, with unchanged scores. The neighbours
+    after them cannot be checked without embeddings.
 
     Args:
         outputs: as for `check`.
-        before: the old answers, by the numbers that the references have now; -1 where they went.
+        before: the earlier answers, with the new numbers of the references; -1 for removed ones.
         fit: as for `check`.
         precision: as for `check`.
         stored: as for `check`.
@@ -189,7 +189,7 @@ def _judged(
     precision: str,
     stored: bool,
 ) -> Parity:
-    """Outputs against the right neighbours, and the right scores (q, k) of those returned."""
+    """Compare outputs with the correct neighbours, and with the correct scores (q, k)."""
     tolerance = TOLERANCES[precision]
     (q, k), indices = best.indices.shape, outputs["indices"].astype(np.int64)
     scores = outputs["scores"].astype(np.float64)
@@ -207,18 +207,19 @@ def _judged(
     if output is not None and fit.labels:
         given, wanted = outputs[output.name], fit.answers(best, precision)
         labels_equal = float((winners(given) == winners(wanted)).mean())
-    failures = [] if stored else ["the file does not hold all references as they are"]
+    failures = [] if stored else ["the file does not hold all references bit for bit"]
     allowed = tolerance.score if fit.metric.ANGULAR else tolerance.distance
     allowed += fit.stored_error
     if score_error > allowed:
-        failures.append(f"a score is off by {score_error:.1e}, allowed are {allowed:.0e}")
+        failures.append(f"score error {score_error:.1e} exceeds the tolerance {allowed:.0e}")
     if lists_agree < tolerance.lists and not fit.approximate:
         failures.append(
-            f"{lists_agree:.1%} of the neighbour lists agree, needed are {tolerance.lists:.1%}"
+            f"{lists_agree:.1%} of the neighbour lists agree, below the minimum"
+            f" {tolerance.lists:.1%}"
         )
     if output is not None and vote_error > tolerance.vote:
         failures.append(
-            f"a {output.word} is off by {vote_error:.1e}, allowed are {tolerance.vote:.0e}"
+            f"{output.word} error {vote_error:.1e} exceeds the tolerance {tolerance.vote:.0e}"
         )
     return Parity(
         precision=precision,
@@ -236,11 +237,11 @@ def _judged(
 
 
 def check_part(outputs: Outputs, what: str, embeddings: NDArray[np.floating], fit: Fit) -> float:
-    """Largest error of a file that ends before the top-k; infinite where it cannot be compared.
+    """Largest error of a file that stops before the top-k; infinite if it cannot be compared.
 
     Args:
         outputs: `embedding` (q, r) or `scores` (q, n).
-        what: which of them.
+        what: the name of that output.
         embeddings: (q, d) of the same queries, by another runtime than the file's, see `judges`.
         fit: the references.
     """
@@ -263,11 +264,11 @@ def check_part(outputs: Outputs, what: str, embeddings: NDArray[np.floating], fi
 
 
 def scale_of(space: Space, embeddings: NDArray[np.floating], indices: NDArray[np.int64]) -> Floats:
-    """What errors of scores are measured by: the mean length of query and reference (q, k).
+    """The scale of score errors: the mean length of query and reference (q, k).
 
-    A projected vector was rounded as part of a longer one, so that one's length counts then. Of a
-    cosine that is told by queries that have less of what is compared than references have: black
-    and noise, whose rounding is as large as theirs, but is a larger share of them.
+    A projected vector was rounded as part of a longer one, so the longer length counts. For a
+    cosine the scale is how much shorter a query is than references after projection: black and
+    noise have the same rounding error, but it is a larger share of them.
     """
     if METRICS[space.metric].ANGULAR:
         return np.broadcast_to(_shortness(space, embeddings)[:, None], indices.shape)
@@ -278,7 +279,7 @@ def scale_of(space: Space, embeddings: NDArray[np.floating], indices: NDArray[np
 
 
 def _shortness(space: Space, embeddings: NDArray[np.floating]) -> Floats:
-    """How many times shorter each query (q,) is than references are, once projected; at least 1."""
+    """How many times shorter than references each projected query (q,) is; at least 1."""
     if space.projection is None:
         return np.ones(len(embeddings))
     usual = float(np.median(np.linalg.norm(space.rows, axis=1)))
@@ -301,5 +302,5 @@ def _misshapen(outputs: Outputs, q: int, fit: Fit) -> str:
             return f"the output {name!r} holds NaN or infinity"
     indices = outputs["indices"]
     if indices.min() < 0 or indices.max() >= n:
-        return f"an index lies outside the {n} references"
+        return f"an index is outside the {n} references"
     return ""

@@ -1,6 +1,6 @@
-"""A file is opened in its own runtime and compared with the exact k-NN.
+"""Open a file in its own runtime and compare it with the exact k-NN.
 
-Whether it holds all references as they are is seen in its bytes: the queries meet a few only.
+Its bytes show whether it holds all references exactly, as queries reach only a few.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from .test_inputs import Queries
 
-_ROWS = 1024  # of a matrix, compared at once
+_ROWS = 1024  # rows of a matrix compared at once
 
 
 def compare(
@@ -44,18 +44,18 @@ def compare(
     Args:
         name: the format.
         path: the file.
-        precision: of the backbone.
+        precision: precision of the backbone.
         fit: what the file should hold.
         against: the queries; with `before`, as for `check_kept`, without embeddings.
-        before: what the file answered when it had other references.
-        as_built: it is known to have the bytes of its build, which held the references of an index.
-            Another machine may round some of these to other bytes.
+        before: the file's answers when it had other references.
+        as_built: whether the file is known to be unchanged since its build, which checked the
+            references of an index. Another machine may round some of these to other bytes.
     """
     try:
         outputs = FORMATS[name].load(path)(against.inputs)
     except OF_THE_MACHINE:
         raise
-    except Exception as error:  # a runtime may raise anything on a file that it cannot run
+    except Exception as error:  # a runtime may raise anything on a file it cannot run
         refusal = f"it cannot be run: {first_line(error)}"
         return Parity(precision=precision, queries=len(against.inputs), failures=(refusal,))
     stored = (as_built and fit.index is not None) or holds(files_of(path), fit)
@@ -68,7 +68,7 @@ def compare(
 def holds(files: Sequence[Path], fit: Fit) -> bool:
     """Whether one of the files holds the references bit for bit, by rows or by columns.
 
-    With an index, as it stores them; bytes may have another sign, as ONNX files have it.
+    With an index, in the form it stores; int8 may be shifted to uint8, as in ONNX files.
     """
     held = [fit.space.constants["references"]] if fit.index is None else fit.index.held
     return all(
@@ -83,11 +83,11 @@ def _layouts(table: NDArray[Any]) -> list[NDArray[Any]]:
 
 
 def _in_file(layout: NDArray[Any], file: Path) -> bool:
-    """Whether a file holds a matrix as it would lie in memory, row after row."""
+    """Whether a file holds a matrix as it is laid out in memory, row by row."""
     if file.stat().st_size < layout.nbytes:
         return False
     width = layout.shape[1] * layout.itemsize
-    anchor = int(np.argmax(np.abs(layout).max(axis=1)))  # zeros would be found all over the file
+    anchor = int(np.argmax(np.abs(layout).max(axis=1)))  # zeros would match all over the file
     with file.open("rb") as stream, mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as held:
         place, sought = -1, layout[anchor].tobytes()
         while (place := held.find(sought, place + 1)) >= 0:

@@ -1,7 +1,7 @@
-"""What a right file answers to an input, and how far rounding may move that.
+"""Range of outputs a correct file may give, allowing for rounding.
 
-A runtime's scores err within the tolerances of `check`. References whose exact scores are closer
-than a tie may change places, and so a few inputs are asked where that decides nothing.
+A runtime's scores are within the tolerances of `check`. References whose exact scores are closer
+than a tie may swap, so inputs are chosen for which that decides nothing.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ from .check import TOLERANCES, Tolerance, scale_of
 if TYPE_CHECKING:
     from pocketknn.builder.knn.fit import Fit
 
-_MOST_ALLOWED = 100  # references that are listed for a rank
-_ROUNDING = 1e-6  # labels win by votes that are compared to six decimals
+_MOST_ALLOWED = 100  # maximum number of references listed for a rank
+_ROUNDING = 1e-6  # votes are compared to six decimals
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -33,10 +33,10 @@ class Exact:
 
     Attributes:
         fit: the references, and what is done with them.
-        scores: (n,) of all references.
-        best: the k nearest, as the only row.
-        scale: what errors of the scores are shares of.
-        missed: how much lower the scores are of what the file's search finds in numpy.
+        scores: (n,) scores of all references.
+        best: the k nearest, as a single row.
+        scale: the unit of score errors.
+        missed: how much lower the scores are that the file's search finds in numpy.
     """
 
     fit: Fit
@@ -70,7 +70,7 @@ def search(fit: Fit, embeddings: NDArray[np.floating]) -> list[Exact]:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Expected:
-    """What a right file of a precision answers.
+    """The answers that a correct file of a precision may give.
 
     Attributes:
         exact: the exact answer.
@@ -82,20 +82,20 @@ class Expected:
 
     @property
     def tolerance(self) -> Tolerance:
-        """Of the precision."""
+        """The tolerance of the precision."""
         return TOLERANCES[self.precision]
 
     @property
     def promised(self) -> bool:
-        """Whether the neighbours are promised: not by int8, nor by a search that may miss some."""
+        """Whether exact neighbours are promised: not by int8, nor by an approximate search."""
         return self.tolerance.lists > 0 and not self.exact.fit.approximate
 
     @cached_property
     def error(self) -> float:
-        """How far a score may be off.
+        """Maximum error of a score.
 
-        Where a search misses neighbours, also as much lower as in numpy, and as k more that it
-        missed would make it: runtimes round queries for bytes in their own steps.
+        If a search misses neighbours, scores may also be as much lower as in numpy, and as if k
+        more were missed: runtimes quantise queries in their own steps.
         """
         fit, tolerance = self.exact.fit, self.tolerance
         allowed = tolerance.score if fit.metric.ANGULAR else tolerance.distance
@@ -108,7 +108,7 @@ class Expected:
 
     @cached_property
     def tie(self) -> float:
-        """References whose scores differ by less may change places."""
+        """References whose scores differ by less may swap."""
         return self.exact.scale * self.tolerance.tie + 2 * self.exact.fit.stored_error
 
     @cached_property
@@ -120,10 +120,10 @@ class Expected:
 
     @cached_property
     def settled(self) -> bool:
-        """Whether ties and the threshold decide nothing but the order of the neighbours.
+        """Whether ties and the threshold affect only the order of the neighbours.
 
-        References that may take each other's places at the edge of the k nearest make no
-        difference to a vote where they are all of one label.
+        References that may swap at the edge of the k nearest make no difference to a vote if they
+        all have the same label.
         """
         exact, fit = self.exact, self.exact.fit
         limit, best = fit.threshold, exact.best.indices[0]
@@ -140,13 +140,13 @@ class Expected:
 
     @property
     def clear(self) -> bool:
-        """Whether there is no doubt about the answer."""
+        """Whether the answer is unambiguous."""
         return self.settled and (not self.exact.fit.labels or len(self._votes[2]) == 1)
 
     def as_json(self) -> dict[str, Any]:
-        """The exact answer, with how far each part of it may be off."""
+        """The exact answer, with the maximum error of each part."""
         fit, best = self.exact.fit, self.exact.best
-        said: dict[str, Any] = {
+        answer: dict[str, Any] = {
             "scores": best.scores[0].tolist(),
             "score_error": self.error,
             "indices": best.indices[0].tolist(),
@@ -154,23 +154,23 @@ class Expected:
         }
         if fit.labels:
             votes, error, labels = self._votes
-            said["probabilities"] = votes.tolist()
-            said["probability_error"] = error + self.tolerance.vote
-            said["labels"] = labels
+            answer["probabilities"] = votes.tolist()
+            answer["probability_error"] = error + self.tolerance.vote
+            answer["labels"] = labels
         if fit.head.NUMBERS:
             values, errors = self._values
             rounding = self.tolerance.vote * np.abs(fit.references.targets).max()
-            said["value"] = values.tolist()
-            said["value_error"] = (errors + rounding).tolist()
-        return said
+            answer["value"] = values.tolist()
+            answer["value_error"] = (errors + rounding).tolist()
+        return answer
 
     @cached_property
     def _outside(self) -> Ints:
-        """The references that are not among the k nearest, and may be."""
+        """The references that are not among the k nearest but might be."""
         return np.setdiff1d(self.near, self.exact.best.indices)
 
     def _allowed(self, score: float) -> list[int]:
-        """The references that may stand in the rank of this score; an empty list allows any."""
+        """The references that may have the rank of this score; an empty list allows any."""
         if not self.promised:
             return []
         found = np.flatnonzero(np.abs(self.exact.scores - score) < self.tie)
@@ -178,7 +178,7 @@ class Expected:
 
     @cached_property
     def _votes(self) -> tuple[Floats, float, list[str]]:
-        """The exact votes, how far they may be off, and the labels that may win."""
+        """The exact votes, their maximum error, and the labels that may win."""
         fit, best = self.exact.fit, self.exact.best
         votes = fit.answers(best, self.precision)[0]
         unknown = [] if fit.threshold is None else [len(fit.labels) - 1]
@@ -188,16 +188,16 @@ class Expected:
         own = fit.references.label_ids[best.indices[0]]
         error, labels = 0.0, []
         for number in [*np.unique(own).tolist(), *unknown]:
-            most = fit.answers(self._moved(own == number), self.precision)[0]
-            least = fit.answers(self._moved(own != number), self.precision)[0]
-            error = max(error, most[number] - votes[number], votes[number] - least[number])
-            if most[number] + _ROUNDING >= most.max():
+            high = fit.answers(self._moved(own == number), self.precision)[0]
+            low = fit.answers(self._moved(own != number), self.precision)[0]
+            error = max(error, high[number] - votes[number], votes[number] - low[number])
+            if high[number] + _ROUNDING >= high.max():
                 labels.append(fit.labels[number])
         return votes, float(error), labels
 
     @cached_property
     def _values(self) -> tuple[Floats, Floats]:
-        """The exact values, and how far each may be off."""
+        """The exact values, and the maximum error of each."""
         fit, best = self.exact.fit, self.exact.best
         values, targets = fit.answers(best, self.precision)[0], fit.references.targets
         if not self.settled:
@@ -206,13 +206,13 @@ class Expected:
         own = targets[best.indices[0]]
         errors = np.zeros(len(values))
         for column, target in enumerate(own.T):
-            for cut in np.unique(target):  # extreme is a mean where all above it weigh most
+            for cut in np.unique(target):  # the mean is extreme when all above a cut weigh most
                 for side in (target >= cut, target < cut):
                     moved = fit.answers(self._moved(side), self.precision)[0]
                     errors[column] = max(errors[column], abs(moved[column] - values[column]))
         return values, errors
 
     def _moved(self, nearer: Sequence[bool] | NDArray[np.bool_]) -> Neighbors:
-        """The neighbours as rounding and ties move them most, some nearer, the others away."""
+        """The neighbours moved as far as rounding and ties can, some nearer, the others away."""
         best, reach = self.exact.best, self.error + (self.tie if len(self._outside) else 0)
         return Neighbors(best.scores + np.where(nearer, reach, -reach), best.indices)

@@ -30,8 +30,8 @@ _RULE = (
     " within value_error[t]."
 )
 _DOUBTFUL = (
-    "{} of {} examples lie so close between references that rounding decides about the neighbours;"
-    " of these little but the scores can be told."
+    "{} of {} examples are so close between references that rounding decides the neighbours; for"
+    " these, little more than the scores can be checked."
 )
 
 
@@ -44,25 +44,25 @@ def write(
 ) -> None:
     """Write a few of the inputs, pictures as PNG files, and golden.json with their exact answers.
 
-    Of the inputs these are the first whose answers leave no doubt; where there are too few, the
-    clearest of the others, and a note says so.
+    These are the first inputs with unambiguous answers; if there are too few, the clearest of the
+    others are added, and a note says so.
 
     Args:
-        folder: a name that is free.
-        fit: what the files should answer with.
-        manifest: of the build.
+        folder: the folder to create.
+        fit: the references and choices of the files.
+        manifest: the build's manifest.
         against: the inputs that the files were compared on, pictures (q, H, W, 3) uint8.
-        formats: the files that there are.
+        formats: the formats that were written.
     """
     folder.mkdir()
     kinds = {name: str(manifest["precision"][name]) for name in formats}
     used = sorted(set(kinds.values()))
-    asked = [
+    expected = [
         {kind: Expected(exact=exact, precision=kind) for kind in used}
         for exact in search(fit, against.embeddings)
     ]
-    # Photos were drawn by chance, and stand before what was added to them.
-    chosen = sorted(range(len(asked)), key=lambda row: _doubt(asked[row].values()))[:COUNT]
+    # The photos are a random sample, and come before the noise.
+    chosen = sorted(range(len(expected)), key=lambda row: _doubt(expected[row].values()))[:COUNT]
     examples = []
     for picture, row in zip(PICTURES, chosen, strict=False):
         given = against.inputs[row]
@@ -71,27 +71,27 @@ def write(
             Image.fromarray(np.asarray(given, np.uint8)).save(folder / picture)
         else:
             example = {"features": given.astype(float).tolist()}
-        answers = {kind: one.as_json() for kind, one in asked[row].items()}
+        answers = {kind: one.as_json() for kind, one in expected[row].items()}
         example["expected"] = {name: answers[kind] for name, kind in kinds.items()}
         examples.append(example)
-    doubtful = sum(_doubt(asked[row].values()) > 0 for row in chosen)
+    doubtful = sum(_doubt(expected[row].values()) > 0 for row in chosen)
     note = {"note": _DOUBTFUL.format(doubtful, len(chosen))} if doubtful else {}
-    said = {name: manifest[name] for name in ("input", "k", "metric", "labels", "targets")}
+    facts = {name: manifest[name] for name in ("input", "k", "metric", "labels", "targets")}
     files = {
         name: {"file": MODEL + FORMATS[name].SUFFIX, "precision": kind}
         for name, kind in kinds.items()
     }
     tolerances = {kind: TOLERANCES[kind]._asdict() for kind in used}
-    content = {"rule": _RULE} | note | said | {"formats": files, "tolerances": tolerances}
+    content = {"rule": _RULE} | note | facts | {"formats": files, "tolerances": tolerances}
     (folder / FILE).write_text(
         dumps(content | {"examples": examples}), encoding="utf-8", newline=""
     )
 
 
 def _doubt(answers: Collection[Expected]) -> int:
-    """How many references may be among the neighbours of an input, where that decides something.
+    """How many references may be among an input's neighbours, if that decides something.
 
-    Of those that no file promises, an input is clear where the search finds them in numpy.
+    If no file promises exact neighbours, an input is clear if the search finds them in numpy.
     """
     promised = [one for one in answers if one.promised]
     if not promised:

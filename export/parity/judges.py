@@ -1,7 +1,7 @@
-"""No file is judged by the runtime that it runs in.
+"""Check no file with embeddings from its own runtime.
 
-References are embedded by LiteRT where it agrees with Keras. Were the test inputs embedded by it
-too, whatever it gets wrong would be right in a TFLite file. So another runtime embeds them for it.
+References are embedded by LiteRT if it agrees with Keras. If the test inputs were embedded by it
+too, its errors would go unnoticed in a TFLite file. So another runtime embeds them for it.
 """
 
 from __future__ import annotations
@@ -32,12 +32,12 @@ class Judges:
     """The same inputs, with embeddings by more than one runtime.
 
     Args:
-        against: the inputs, with embeddings by the engine of the backbone.
-        backbone: the backbone; None for a model of feature vectors, which are compared as they are.
+        against: the inputs, with embeddings by the backbone's engine.
+        backbone: the backbone; None for a model of feature vectors, which need no embedding.
     """
 
     def __init__(self, against: Queries, backbone: Backbone | None) -> None:
-        """Embeds nothing until it is asked to."""
+        """Store the arguments; embedding is lazy."""
         self._against, self._backbone = against, backbone
 
     def of(self, name: str) -> Queries:
@@ -48,7 +48,7 @@ class Judges:
 
     @cached_property
     def _others(self) -> Queries:
-        """By onnxruntime; by Keras where a backbone cannot be converted for it."""
+        """The inputs embedded by onnxruntime, or by Keras if a backbone cannot be converted."""
         backbone = self._backbone
         assert backbone is not None
         name, embed = _witness(backbone)
@@ -58,7 +58,7 @@ class Judges:
 
 
 def _witness(backbone: Backbone) -> tuple[str, Run]:
-    """The name of a runtime that judges, and what embeds in it."""
+    """The name of a second runtime, and a function that embeds with it."""
     if backbone.graph is not None:
         return "onnxruntime", _session(onnx_of_litert(backbone.graph()))
     keras = by_keras(backbone)
@@ -69,7 +69,9 @@ def _witness(backbone: Backbone) -> tuple[str, Run]:
             return compared(content, _session(content), keras, backbone.size)
         except OF_THE_MACHINE:
             raise
-        except Exception as error:  # whatever converter and runtime raise on a user's own network
+        except (
+            Exception
+        ) as error:  # converter and runtime may raise anything on a user's own network
             return Converted(None, 0.0, (first_line(error),))
 
     found = kept_or_made(backbone, ".onnx", _PACKAGES, make)
@@ -79,7 +81,7 @@ def _witness(backbone: Backbone) -> tuple[str, Run]:
 
 
 def convert(backbone: Backbone) -> bytes:
-    """The backbone alone as float32 ONNX, by the official converter."""
+    """The backbone alone as float32 ONNX, from the official converter."""
     import tensorflow as tf
     import tf2onnx
 

@@ -1,4 +1,4 @@
-"""How two answers to the same photos compare, and how both compare with the truth."""
+"""Compare two answers to the same photos, and answers with the truth."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def recall(wanted: Indices, given: Indices) -> float:
 def accuracy(outputs: Outputs, labels: Sequence[str], photos: Sequence[Photo]) -> float | None:
     """Share of the photos whose label won; None without labels or a vote.
 
-    A photo of a class that the model does not know is never right, see `foreign`.
+    A photo of a class the model does not know always counts as an error, see `foreign`.
     """
     if "probabilities" not in outputs or not any(photo.label for photo in photos):
         return None
@@ -42,11 +42,11 @@ def accuracy(outputs: Outputs, labels: Sequence[str], photos: Sequence[Photo]) -
 
 
 def foreign(labels: Sequence[str], photos: Sequence[Photo]) -> Counter[str]:
-    """How many of the photos are of each class that the model does not know.
+    """Count the photos of each class that the model does not know.
 
     Args:
-        labels: of the model; empty where it does not vote.
-        photos: with a class each, or none at all.
+        labels: the model's classes; empty if it does not vote.
+        photos: photos that all have a class, or none of them.
     """
     known = set(labels)
     if not known or not any(photo.label for photo in photos):
@@ -55,20 +55,20 @@ def foreign(labels: Sequence[str], photos: Sequence[Photo]) -> Counter[str]:
 
 
 def foreign_lines(labels: Sequence[str], photos: Sequence[Photo]) -> list[str]:
-    """What is to be said of photos whose class the model does not know, if there are any."""
-    there = foreign(labels, photos)
-    if not there:
+    """A remark on photos whose class the model does not know, if there are any."""
+    counts = foreign(labels, photos)
+    if not counts:
         return []
-    names = [repr(label) if label else "no class" for label in sorted(there)]
+    names = [repr(label) if label else "no class" for label in sorted(counts)]
     more = ", …" if len(names) > _NAMED else ""
     return [
-        f"{there.total()} of the photos are of classes that the model does not know:"
+        f"{counts.total()} of the photos are in classes the model does not know:"
         f" {', '.join(names[:_NAMED])}{more}; each counts as an error in the accuracy"
     ]
 
 
 def same_label(one: Outputs, other: Outputs) -> float | None:
-    """Share of the queries that are put into the same class; None without a vote."""
+    """Share of the queries that get the same class; None without a vote."""
     if "probabilities" not in one:
         return None
     won, now = (exact.winners(outputs["probabilities"]) for outputs in (one, other))
@@ -76,7 +76,7 @@ def same_label(one: Outputs, other: Outputs) -> float | None:
 
 
 def unknown(outputs: Outputs, manifest: dict[str, Any]) -> float | None:
-    """Share of the queries that are taken for strangers; None without a class unknown."""
+    """Share of the queries that are called unknown; None without a class unknown."""
     if UNKNOWN not in manifest["labels"]:
         return None
     won = exact.winners(outputs["probabilities"])

@@ -1,4 +1,4 @@
-"""The inputs that parity is checked on, with their embeddings."""
+"""The inputs for the parity check, with their embeddings."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ if TYPE_CHECKING:
     from pocketknn.builder.photos.photo import Photo
 
 COUNT = 64
-PHOTOS, NOISE = 40, 24  # of the same number, where there are photos; noise first shows rounding
-_CALIBRATION = 64  # photos that int8 takes its ranges from
+PHOTOS, NOISE = 40, 24  # the same total if there are photos; noise shows rounding first
+_CALIBRATION = 64  # photos that calibrate int8
 
 
 class Queries(NamedTuple):
-    """Inputs of a model and what its backbone makes of them.
+    """Inputs of a model and their embeddings.
 
     Attributes:
         inputs: pictures (q, H, W, 3) uint8, or features (q, d).
         embeddings: (q, d), not normalised.
-        judge: who embedded them: `litert`, `onnxruntime`, `keras` or `numpy`; "" where the inputs
-            are features, which are compared as they are.
+        judge: what embedded them: `litert`, `onnxruntime`, `keras` or `numpy`; "" if the inputs are
+            features, which need no embedding.
     """
 
     inputs: NDArray[Any]
@@ -44,18 +44,17 @@ def from_photos(
     count: int = PHOTOS,
     seed: int = 0,
 ) -> Queries:
-    """A seeded draw of photos, every second one mirrored, so that not all are references already.
+    """A seeded sample of photos, every second one mirrored, so that not all are references.
 
-    The pictures of `noise` are added: what no photo shows must not break a graph either, and what
-    agrees here must agree again where there are no photos. Photos that cannot be read are passed
-    over.
+    The pictures of `noise` are added: unusual input must not break a graph either, and a file that
+    agrees here must also agree when there are no photos. Photos that cannot be read are skipped.
 
     Args:
-        photos: some of these are drawn.
-        backbone: embeds them.
-        square: a photo as the backbone sees it; raises PictureError where it cannot be read.
-        count: how many are drawn.
-        seed: draws them.
+        photos: the photos to sample from.
+        backbone: the backbone that embeds them.
+        square: maps a photo to the backbone's input; raises PictureError if it cannot be read.
+        count: sample size.
+        seed: random seed.
 
     Raises:
         InputError: none of the photos can be read.
@@ -70,14 +69,14 @@ def from_photos(
 
 
 def apart(photos: Sequence[Photo], seed: int = 0) -> tuple[list[Photo], list[Photo]]:
-    """Photos to judge int8 by, and others that it takes its ranges from.
+    """Split photos into those that check int8 and those that calibrate it.
 
     Args:
-        photos: each picture once, or a copy would judge what it was part of.
-        seed: draws which.
+        photos: the photos, without copies, or a copy could be in both parts.
+        seed: random seed.
 
     Returns:
-        Both in the order of the photos; the second has at most half of them, and at most 64.
+        Both parts in the order of the photos; the second has at most half of them, and at most 64.
     """
     order = np.random.default_rng(seed).permutation(len(photos))
     ranges = sorted(map(int, order[: min(len(photos) // 2, _CALIBRATION)]))
@@ -89,14 +88,14 @@ def apart(photos: Sequence[Photo], seed: int = 0) -> tuple[list[Photo], list[Pho
 def calibration(
     photos: Sequence[Photo], square: Callable[[Photo], NDArray[np.uint8]]
 ) -> NDArray[np.uint8] | None:
-    """Photos (n, size, size, 3) for `apart`'s second part; None of none."""
+    """The pictures (n, size, size, 3) of `apart`'s second part; None if it is empty."""
     return np.stack([picture for _, picture in readable(photos, square)]) if photos else None
 
 
 def made_up(
     vectors: NDArray[np.float32], backbone: Backbone | None, *, count: int = NOISE, seed: int
 ) -> Queries:
-    """Inputs without photos: what `synthetic` gives, or without a backbone `from_vectors`."""
+    """Inputs without photos: from `synthetic`, or without a backbone from `from_vectors`."""
     if backbone is None:
         return from_vectors(vectors, seed=seed)
     return synthetic(backbone, count=count, seed=seed)
@@ -121,9 +120,9 @@ def noise(size: int, *, count: int = NOISE, seed: int = 0) -> NDArray[np.uint8]:
 
 
 def from_vectors(vectors: NDArray[np.float32], *, count: int = COUNT, seed: int = 0) -> Queries:
-    """Feature vectors (q, d) near these (n, d) and far from them, and one of zeros.
+    """Feature vectors (q, d), near these (n, d) and far from them, and one zero vector.
 
-    A third are some of the vectors themselves, a third are these with noise, a third noise alone.
+    A third are some of the vectors themselves, a third are vectors with noise, a third only noise.
     """
     rng = np.random.default_rng(seed)
     some = vectors[rng.integers(0, len(vectors), count)]

@@ -1,4 +1,4 @@
-"""Copies of reference photos as they come back from the web: does a search find the originals?"""
+"""Copies of reference photos, altered as on the web: does a search find the originals?"""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ from pocketknn.builder.photos.photo import drawn
 if TYPE_CHECKING:
     from .material import Material
 
-_PHOTOS = 60  # each of which is embedded four times, in seconds
-_KEPT, _QUALITY = 0.85, 50  # of the sides; of a JPEG
+_PHOTOS = 60  # each is embedded four times, which takes seconds
+_KEPT, _QUALITY = 0.85, 50  # share of the sides; JPEG quality
 Pixels = NDArray[np.uint8]
 
 
 def altered_copies(found: Material) -> Mapping[str, Copies] | None:
     """Embeddings of some photos, mirrored, cropped and encoded again.
 
-    None for heads that are no search, and where no photos are at hand.
+    None if the head is not a search, or if no photos are available.
     """
     spec, references, squares = found.spec, found.references, found.squares
     head = spec.head or next(name for name, one in HEADS.items() if one.usual(references))

@@ -1,4 +1,4 @@
-"""The one way from a request to artefacts; a plan goes the same way and stops before writing."""
+"""From a request to artefacts; a plan takes the same steps but stops before writing."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from .material import Material, material
 from .request import Request, Watch
 
 _SAMPLE = 100  # photos that variants are compared on
-_NOBODY = Watch()
+_SILENT = Watch()
 
 
 def build(
@@ -35,19 +35,19 @@ def build(
     *,
     force: bool = False,
     cache: Cache | None = None,
-    watch: Watch = _NOBODY,
+    watch: Watch = _SILENT,
 ) -> tuple[Export, Material]:
-    """Find and embed photos, or read references; choose, keep within a budget, and export.
+    """Find and embed photos, or read references; choose, meet a budget, and export.
 
     Args:
-        request: what is to be built.
+        request: what to build.
         out: the folder to write.
         force: replace an earlier build.
-        cache: remembers what a later build may want; None remembers nothing.
-        watch: who is told how it goes on.
+        cache: stores what a later build may reuse; None for no cache.
+        watch: receives progress and remarks.
 
     Returns:
-        What was written, and what it was made of.
+        What was written, and what it was made from.
 
     Raises:
         InputError: the request cannot be met, or the folder cannot be written.
@@ -95,9 +95,9 @@ def build(
 
 
 def plan(
-    request: Request, *, cache: Cache | None = None, watch: Watch = _NOBODY
+    request: Request, *, cache: Cache | None = None, watch: Watch = _SILENT
 ) -> tuple[list[Plan], Material]:
-    """As `build`, but for the writing: what each file would take, and what it would be made of."""
+    """As `build`, without writing: the size and cost of each file, and what it is made from."""
     formats = _formats(request, watch)
     found = material(request, formats, cache, watch)
     plans = planned(found.spec, found.references, found.backbone, request.options, formats)
@@ -105,20 +105,22 @@ def plan(
 
 
 def _check_strangers(request: Request) -> None:
-    """Refuse strangers that nothing is to be made of, or two things."""
+    """Check that strangers have exactly one use."""
     learned = request.learn_strangers
     if request.strangers is None:
         if learned:
-            raise InputError("--learn-strangers goes with --strangers PHOTOS")
+            raise InputError("--learn-strangers needs --strangers PHOTOS", "option-not-applicable")
     elif request.spec.reject is None and not learned:
         raise InputError(
-            "strangers measure what is rejected; say --reject auto, or --learn-strangers to make"
-            " them references of the class unknown"
+            "--strangers measures what is rejected; add --reject auto, or --learn-strangers to make"
+            " them references of the class unknown",
+            "strangers-unused",
         )
     elif request.spec.reject is not None and learned:
         raise InputError(
             "--learn-strangers makes unknown a class like any other, without the threshold of"
-            " --reject: leave one of the two out"
+            " --reject: leave out one of the two",
+            "either-or",
         )
 
 
@@ -129,7 +131,7 @@ def _formats(request: Request, watch: Watch) -> tuple[str, ...]:
 
 
 def _apart(found: Material, calibrated: bool) -> tuple[Sequence[Photo], NDArray[np.uint8] | None]:
-    """The photos that files are judged on, and the pictures that int8 takes its ranges from."""
+    """The photos that files are checked on, and the pictures that calibrate int8."""
     if not (calibrated and found.squares):
         return found.photos, None
     hashes = dict(zip(found.photos, found.references.sha256, strict=True))
@@ -153,7 +155,6 @@ def _smallest(
     assert request.within
     draw = np.random.default_rng(found.spec.seed).permutation(len(judging))[:_SAMPLE]
     sample = [judging[row] for row in sorted(map(int, draw))]
-    watch.step("measuring smaller variants", None)
     variants = budget.measure(
         found.spec,
         found.references,
@@ -165,7 +166,8 @@ def _smallest(
         formats=formats,
         options=request.options,
         cache=cache,
-        progress=lambda variant: watch.done(1),
+        begin=lambda count: watch.step("measuring smaller variants", count),
+        progress=lambda: watch.done(1),
     )
     watch.variants(variants, len(sample))
     for precision, why in budget.refused(formats, request.options).items():

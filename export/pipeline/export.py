@@ -1,4 +1,4 @@
-"""Convert, load, compare with the exact k-NN, and hand over what agrees."""
+"""Convert, load, compare with the exact k-NN, and keep what agrees."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ from .write import Writer, Written
 
 @dataclass(frozen=True, kw_only=True)
 class Export:
-    """What a call of `export` left in its folder.
+    """The result of a call of `export`.
 
     Attributes:
         out: the folder.
@@ -85,30 +85,30 @@ def export(
     """Build a model and write it in all formats, with references and manifest, into a new folder.
 
     Each file is opened in its own runtime and compared with the exact k-NN over the embeddings of
-    `against`. One that does not agree is not handed over; parity.json says why.
+    `against`. A file that does not agree is removed; parity.json says why.
 
     Args:
         spec: the choices.
         references: the stored examples.
         backbone: the feature extractor; None for a model of feature vectors.
-        out: the folder; it appears when everything in it is complete.
-        against: what to compare on; a black picture and noise when None.
-        calibration: pictures (n, H, W, 3) that int8 takes its ranges from, others than those of
-            `against`, or they would judge themselves; noise, with a line, when None.
-        strangers: embeddings (q, d) of what is of no class, to measure rejection on.
+        out: the folder; it appears once everything in it is complete.
+        against: what to compare on; None for a black picture and noise.
+        calibration: pictures (n, H, W, 3) that calibrate int8, distinct from those of `against` so
+            that the check is independent; None for noise, with a note.
+        strangers: embeddings (q, d) of pictures of no class, to measure rejection on.
         copies: altered copies of some references, for a search to find their originals.
         options: how the files are written.
-        formats: names in `FORMATS`; None for all, but Core ML where coremltools is not installed.
+        formats: names in `FORMATS`; None for all, without Core ML if coremltools is not installed.
         skipped: the pictures that were left out, for the manifest.
         condensed: what the references were chosen from, for the manifest.
         force: replace an earlier build.
         progress: called with the name of each format before it is written.
-        note: called with a line for people when something in a cache could not be used.
-        cache: keeps what is converted once; None keeps nothing.
+        note: called with a line for people, such as when something cached could not be used.
+        cache: stores converted graphs for reuse; None for no cache.
 
     Raises:
-        InputError: an unknown format, a choice that the references cannot serve, or `out` exists
-            or cannot be written.
+        InputError: a format is unknown, the references do not suit a choice, or `out` exists or
+            cannot be written.
     """
     out, options = Path(out), options or Options()
     formats = writable(note) if formats is None else formats
@@ -122,8 +122,8 @@ def export(
     if calibration is None and backbone and "int8" in precision.values():
         calibration = test_inputs.noise(backbone.size, seed=spec.seed + 1)
         note(
-            "int8: without photos its ranges are those of noise, and noise judges it; photos, which"
-            " PHOTOS of a build or `calibration` give, may fare better or worse"
+            "int8: without photos it is calibrated and checked on noise; with photos, from PHOTOS"
+            " of a build or `calibration`, it may do better or worse"
         )
     with staged(out, force) as folder:
         name = next(iter(precision))
@@ -169,7 +169,7 @@ def planned(
     options: Options,
     formats: Sequence[str],
 ) -> list[Plan]:
-    """What the files of `export` would take, each of them; nothing is written.
+    """The size and cost of each file that `export` would write; nothing is written.
 
     Raises:
         InputError: as `export`.
@@ -180,9 +180,9 @@ def planned(
 
 
 def _without_strangers(fitted: Fit) -> Fit | None:
-    """A threshold in place of the references of the class unknown.
+    """The same fit with a threshold instead of references of the class unknown.
 
-    None where there are no such references, or there is one other class or reference.
+    None if there are no such references, or only one other class or reference.
     """
     if not fitted.strangers.any():
         return None
@@ -201,15 +201,15 @@ def _settle(
 ) -> tuple[Fit, dict[str, str]]:
     """The fit, and the precision of each format's backbone.
 
-    What cannot be is refused before the fit where that can be told, and else after it.
+    Impossible combinations are refused before the fit where possible, otherwise after it.
     """
     check_formats(formats, options)
     check_size(formats, len(references), references.dim, spec)
-    if spec.search != AUTO:  # which may end at what can be combined with everything
+    if spec.search != AUTO:  # auto may settle on a search that combines with everything
         _check_search(spec, formats, options)
     precision = {name: precision_of(name, options, backbone) for name in dict.fromkeys(formats)}
     found = fit(spec, references)
-    if spec.projection in (AUTO, "classes"):  # of which the width was not known before
+    if spec.projection in (AUTO, "classes"):  # whose width is known only now
         whole = replace(found.spec, projection="none", pca=None, whiten=None)
         check_size(formats, len(references), found.space.width, whole)
     if found.index is not None:
@@ -219,12 +219,13 @@ def _settle(
 
 
 def _check_search(spec: Spec, formats: Sequence[str], options: Options) -> None:
-    """Refuse what a search or small references cannot be combined with."""
+    """Refuse options that do not combine with an index or quantised references."""
     if not spec.indexed:
         return
     if "scores" in options.outputs:
         raise InputError(
-            "the output 'scores' is there for float32 references and the search exact only"
+            "the output 'scores' is only available for float32 references and the exact search",
+            "scores-need-exact",
         )
     bytes_ = spec.references_precision == "int8" or SEARCHES[spec.search].SCANS
     for name in formats:

@@ -1,4 +1,4 @@
-"""What artefacts are made of: photos are embedded, references are read, and some of them chosen."""
+"""What artefacts are made from: embed photos, or read references, and choose some of them."""
 
 from __future__ import annotations
 
@@ -34,16 +34,16 @@ from .request import Request, Watch
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Material:
-    """What artefacts are made of.
+    """What artefacts are made from.
 
     Attributes:
-        spec: the choices, with what the references have decided already.
+        spec: the choices, including those that follow from the references.
         references: the stored examples.
         backbone: the feature extractor; None for vectors of no known backbone.
-        photos: the photo of each reference; none where they are not at hand.
-        squares: the photos as the backbone sees them; None where they are not at hand.
+        photos: the photo of each reference; empty if not available.
+        squares: the photos as the backbone sees them; None if not available.
         skipped: the photos that were left out.
-        strangers: embeddings (s, d) of photos of no class that are no references, or None.
+        strangers: embeddings (s, d) of photos of no class that are not references, or None.
         condensed: what the references were chosen from, or None.
         strange: all photos of no class, or None.
     """
@@ -62,10 +62,10 @@ class Material:
 def material(
     request: Request, formats: Sequence[str], cache: Cache | None, watch: Watch
 ) -> Material:
-    """The references of a request, and where they come from.
+    """The references of a request, and what they come from.
 
     Raises:
-        InputError: there are no such photos or references, or no file can hold so many.
+        InputError: there are no such photos or references, or too many for a file.
     """
     gather = _of_references if is_collection(request.selection.photos) else _of_photos
     found = gather(request, formats, cache, watch)
@@ -94,11 +94,18 @@ def _of_photos(
     classes = selection.classes()
     found = selection.find(watch.note)
     resolve_k(spec.k, len(found))
+    adds = spec.reject is not None or request.learn_strangers
+    if adds and any(photo.label == UNKNOWN for photo in found):
+        raise InputError(
+            f"{UNKNOWN!r} is the answer to pictures of no class; rename your class of that name",
+            "reserved-class-name",
+        )
     others = _strangers(request, watch)
     watch.step("loading the backbone", None)
     backbone = load_backbone(spec, cache)
     check_room(spec, len(found), backbone.dim)
-    warn_of_converting(watch.note)
+    # The embeddings, and the matrix that is made of them.
+    warn_of_converting(watch.note, 2 * 4 * len(found) * backbone.dim)
     if request.fewer is None:
         check_size(formats, len(found), backbone.dim, spec)
     watch.step("embedding", len(found) + len(others))
@@ -117,7 +124,10 @@ def _of_photos(
     references = embedded.references(classes, selection.target_columns or None)
     check_occasions(references)
     if request.strict and (pairs := references.contradictions()):
-        raise InputError("the same picture is in two classes: {} and {}".format(*pairs[0]))
+        raise InputError(
+            "the same picture is in two classes: {} and {}".format(*pairs[0]),
+            "contradicting-classes",
+        )
     return Material(
         spec=spec,
         references=references,
@@ -132,22 +142,29 @@ def _of_photos(
 def _of_references(
     request: Request, formats: Sequence[str], cache: Cache | None, watch: Watch
 ) -> Material:
-    """Read references that were embedded before."""
+    """Read references that are already embedded."""
     place = request.selection.photos
     assert is_collection(place)
     if request.within is not None:
-        raise InputError("a budget is measured on the photos, not on their references alone")
+        raise InputError(
+            "a budget is measured on photos; references alone are not enough",
+            "option-not-applicable",
+        )
     if request.cluster is not None:
-        raise InputError(f"{place} is embedded already; leave out --engine ray")
+        raise InputError(
+            f"{place} is already embedded; leave out --engine ray", "option-not-applicable"
+        )
     references = read_collection(place, request.selection.classes())
+    warn_of_converting(watch.note, references.vectors.nbytes)
     check_occasions(references)
-    warn_of_converting(watch.note)
     others = _strangers(request, watch)
     watch.step("loading the backbone", 1)
     backbone = backbone_of(references, request.spec, cache)
     watch.done(1)
     if others and backbone is None:
-        raise InputError("strangers are photos, and these are vectors of no known backbone")
+        raise InputError(
+            "strangers are photos, but these are vectors of no known backbone", "unknown-backbone"
+        )
     crop = references.provenance.crop if references.provenance else request.spec.crop
     strange = None
     if others and backbone is not None:
@@ -172,7 +189,7 @@ def embed_photos(
     cluster: Cluster | None = None,
     squares: Squares | None = None,
 ) -> Embedded:
-    """Photos to embeddings, here or on a cluster, with what the cache remembers."""
+    """Embed photos, here or on a cluster, using the cache."""
     known = None if cluster else Embeddings.of(cache, backbone, crop)
     run = partial(embed, cache=known, squares=squares)
     if cluster:
@@ -186,24 +203,28 @@ def embed_photos(
 
 
 def _strangers(request: Request, watch: Watch) -> list[Photo]:
-    """The photos of no class, all under the name that is answered for them."""
+    """The photos of no class, all labelled unknown."""
     found = find(request.strangers, note=watch.note) if request.strangers else []
     return [replace(photo, label=UNKNOWN) for photo in found]
 
 
 def _with_strangers(request: Request, found: Material, strange: Embedded, watch: Watch) -> Material:
-    """The same with strangers to measure on, of which half are references where that is wanted."""
+    """The material with strangers to measure on; if they are learned, half become references."""
     references, strangers = found.references, strange.references()
     rows = learned_strangers.strange(references, strangers)
     if alike := len(strangers) - len(rows):
-        watch.remark(f"{alike} of the strangers are near-copies of references, and were left out")
+        watch.remark(
+            f"{alike} of the strangers are near-duplicates of references and were left out"
+        )
     strangers = strangers.select(rows)
     if not request.learn_strangers:
         return replace(found, strangers=strangers.vectors)
     if not references.labels or references.target_names:
-        raise InputError("--learn-strangers adds a class, and these photos have none")
+        raise InputError("--learn-strangers adds a class, but these photos have none", "no-classes")
     if UNKNOWN in references.labels:
-        raise InputError(f"strangers are of the class {UNKNOWN!r}; rename yours")
+        raise InputError(
+            f"strangers are in the class {UNKNOWN!r}; rename yours", "reserved-class-name"
+        )
     learned, held_back = learned_strangers.halves(strangers, request.spec.seed)
     more = tuple(strange.photos[row] for row in rows[learned])
     return replace(

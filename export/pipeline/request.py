@@ -1,4 +1,4 @@
-"""What is to be built, and who is told how it goes on."""
+"""What to build, and who is told of its progress."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ class Selection:
 
     Attributes:
         photos: a folder, a table or an archive; or, as text, an address.
-        path_column: of a table.
-        label_column: of a table, or None for "label" where there is one.
-        target_columns: of a table, for regression.
-        occasions: how photos of one occasion are told, as `find` takes it.
-        labels: a file of classes, one a line, that fixes their order; or None for sorted.
+        path_column: a table's column of paths.
+        label_column: a table's column of classes, or None for "label" if present.
+        target_columns: a table's columns of numbers, for regression.
+        occasions: how photos of one occasion are grouped, as for `find`.
+        labels: a file of class names, one per line, that fixes their order; None for sorted.
         exclude: patterns of names to leave out.
-        limit: at most so many photos of each class.
+        limit: maximum number of photos per class.
     """
 
     photos: Path | str
@@ -44,10 +44,10 @@ class Selection:
     limit: int | None = None
 
     def find(self, note: Callable[[str], None] = lambda line: None) -> list[Photo]:
-        """The photos; a note is a line for people on what was noticed on the way.
+        """The photos; `note` takes a line for people about anything noticed on the way.
 
         Raises:
-            InputError: as `builder.find`; or there is an order of classes, but there are none.
+            InputError: as `builder.find`; or `labels` orders classes, but the photos have none.
         """
         from pocketknn.builder.photos.find import find
 
@@ -64,46 +64,53 @@ class Selection:
         if self.labels and not any(photo.label for photo in found):
             raise InputError(
                 f"{self.labels} orders classes, but the photos of {self.photos} have none: put"
-                " those of each class in a folder, or leave out --labels"
+                " those of each class in a folder, or leave out --labels",
+                "no-classes",
             )
         return found
 
     def classes(self) -> list[str] | None:
-        """The order of the classes; None where none was given.
+        """The order of the classes; None if none is given.
 
         Raises:
-            InputError: the file cannot be read, or does not name each class once.
+            InputError: the file cannot be read, or does not name each class exactly once.
         """
+        from pocketknn.builder.photos.limits import MOST_TEXT
         from pocketknn.builder.photos.readers import read_file
 
         path = self.labels
         if path is None:
             return None
         try:
-            labels = read_file(path).decode("utf-8-sig").splitlines()
+            labels = read_file(path, MOST_TEXT).decode("utf-8-sig").splitlines()
         except (OSError, UnicodeDecodeError) as error:
-            raise InputError(f"the labels file {path} cannot be read: {error}") from error
+            raise InputError(
+                f"the labels file {path} cannot be read: {error}", "labels-file-unreadable"
+            ) from error
         if not labels or "" in labels or len(set(labels)) < len(labels):
-            raise InputError(f"the labels file {path} must name each class once, one a line")
+            raise InputError(
+                f"the labels file {path} must name each class once, one per line",
+                "labels-file-invalid",
+            )
         return labels
 
 
 @dataclass(frozen=True, kw_only=True)
 class Request:
-    """What is to be built of photos, or of references that were embedded before.
+    """What to build from photos, or from references that are already embedded.
 
     Attributes:
         selection: the photos, or the file of references.
         spec: the choices.
         options: how the files are written.
         formats: names in `FORMATS`; None for all that can be written here.
-        strangers: photos of no class, to measure what is called unknown.
-        learn_strangers: half of them become references of the class unknown.
-        within: take the smallest variant that is good enough.
+        strangers: photos of no class, to measure how many are called unknown.
+        learn_strangers: whether half of them become references of the class unknown.
+        within: the budget that the smallest variant must meet; None for no limit.
         fewer: which references to keep; None for all.
         cluster: where photos are embedded; None for this process.
         strict: refuse photos that cannot be read, or are in two classes.
-        with_names: False lets no file say what a photo was called.
+        with_names: False keeps photos' names out of every file.
     """
 
     selection: Selection
@@ -120,26 +127,26 @@ class Request:
 
 
 def skipped_lines(skipped: Sequence[Skipped], most: int = 10, all_in: str = "") -> list[str]:
-    """Which photos were left out, and why, a line each; the first of many, and where all are."""
+    """Which photos were left out, and why, in lines; if there are many, only the first."""
     named = [f"  {one.name}: {one.reason}" for one in skipped[:most]]
     more = [f"  … and {len(skipped) - most} more{all_in}"] if len(skipped) > most else []
     return [f"{len(skipped)} skipped:", *named, *more] if skipped else []
 
 
-def _nobody(*told: Any) -> None:  # noqa: ANN401
-    """Nobody is told."""
+def _nobody(*given: Any) -> None:  # noqa: ANN401
+    """Ignore it."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Watch:
-    """Who is told how the work goes on.
+    """Callbacks that report progress.
 
     Attributes:
-        note: takes a line for people, at once.
+        note: takes a line for people, to be shown at once.
         remark: takes a line for people that belongs to the result.
-        step: a step begins; how much there is of it, or None where that is not known or as before.
-        done: so much more of the step is done.
-        variants: what was measured for a budget, and on how many photos.
+        step: a step begins; takes its name and length, None if unknown or as before.
+        done: takes how much more of the step is done.
+        variants: takes what was measured for a budget, and on how many photos.
     """
 
     note: Callable[[str], None] = _nobody

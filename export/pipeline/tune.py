@@ -1,4 +1,4 @@
-"""Photos, or references, to the choices that suit them."""
+"""Find the choices that suit photos, or references."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ def tune(
     Args:
         selection: which photos, or a file of references, whose crop is known.
         spec: the backbone and the seed.
-        grid: what is tried.
-        folds: how many parts.
-        cache: remembers embeddings; None remembers none.
-        watch: who is told how it goes on.
+        grid: the values to try.
+        folds: the number of folds.
+        cache: stores embeddings; None for no cache.
+        watch: receives progress and remarks.
 
     Raises:
-        InputError: the photos, the grid and the folds do not go together.
+        InputError: the photos do not suit the grid or the folds.
     """
     if is_collection(selection.photos):
         return _of_references(selection, spec, grid, folds, watch)
@@ -45,12 +45,14 @@ def tune(
 def _of_references(
     selection: Selection, spec: Spec, grid: Grid, folds: int, watch: Watch
 ) -> Tuning:
-    """Tune references that were embedded before."""
+    """Tune on references that are already embedded."""
     path = selection.photos
     assert is_collection(path)
     references = read_collection(path)
     if grid.crops is not None:
-        raise InputError(f"{path} holds embeddings, of which none can be cropped anew")
+        raise InputError(
+            f"{path} holds embeddings, which cannot be cropped again", "option-not-applicable"
+        )
     origin = references.provenance
     if origin is None:
         spec = replace(spec, backbone=VECTOR)
@@ -65,17 +67,18 @@ def _of_references(
 def _of_photos(
     selection: Selection, spec: Spec, grid: Grid, folds: int, cache: Cache | None, watch: Watch
 ) -> Tuning:
-    """Tune photos, which are embedded once for each crop policy."""
+    """Tune on photos, which are embedded once per crop."""
     photos = selection.find(watch.note)
     sizes = Counter(photo.label for photo in photos if photo.label)
     columns = selection.target_columns
     if not sizes and not columns:
         raise InputError(
             "tuning compares accuracies: put the photos of each class in a folder of its own, or"
-            " name a table's --label-column or --target-column"
+            " name a table's --label-column or --target-column",
+            "no-classes",
         )
-    # What can be refused before the photos are embedded is refused now; pictures that cannot be
-    # read and copies may make the training parts smaller still.
+    # Check what can be checked before embedding; unreadable pictures and copies may make the
+    # training parts smaller still.
     n = sizes.total() or len(photos)
     check_folds(folds, n, {} if columns else sizes)
     grid = grid.filled(bool(columns))
@@ -93,7 +96,7 @@ def _of_photos(
         watch.step("cross-validating", grid.searches(folds) // len(grid.all_crops))
         return embedded.references(None, columns or None)
 
-    # Another day auto may find another backbone, which these choices were not made for.
+    # Name the backbone: later auto may find another one, which these choices do not suit.
     named = spec if spec.backbone != "auto" else replace(spec, backbone=net.name)
     found = cross_validation.tune(named, grid, references_of, folds=folds, progress=watch.done)
     for line in skipped_lines(list(skipped), most=5):

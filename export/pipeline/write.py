@@ -1,4 +1,4 @@
-"""Each file is written, run in its own runtime, and kept only if it agrees with the exact k-NN."""
+"""Write each file, run it in its own runtime, and keep it only if it agrees with the exact k-NN."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Written:
         name: its file name in the folder.
         bytes: its size.
         seconds: time to convert and write it.
-        parity: how it agrees with the exact k-NN; where it does not, the file was not kept.
+        parity: how it agrees with the exact k-NN; if it does not, the file was removed.
     """
 
     format: str
@@ -46,7 +46,7 @@ class Writer:
     """Writes the files of one build.
 
     Attributes:
-        order: for one of the files; for the others its format and precision are replaced.
+        order: the order of one of the files; the others differ in format and precision.
         judges: the inputs that files are compared on.
         folder: where the files go.
         note: called with a line for people.
@@ -60,16 +60,16 @@ class Writer:
     def write(
         self, metadata: Metadata, precision: dict[str, str], progress: Callable[[str], None]
     ) -> tuple[list[Written], Metadata]:
-        """Write every format, and the parts that options ask for.
+        """Write every format, and the parts requested in the options.
 
         Args:
-            metadata: what the files say of themselves.
-            precision: of each format's backbone; what does not agree is written in float32 instead,
-                unless this precision was asked for.
+            metadata: the metadata to store in the files.
+            precision: precision of each format's backbone; a file that does not agree is written in
+                float32 instead, unless the precision was requested.
             progress: called with the name of each file before it is written.
 
         Returns:
-            The files, and what they say in the end.
+            The files, and their final metadata.
 
         Raises:
             InputError: a part does not agree with the exact values.
@@ -80,14 +80,14 @@ class Writer:
             for name, kind in precision.items()
             if options.precision is None and kind != "float32"
         }
-        # These come first, as all files name the precision of each.
+        # These come first, as every file records the precision of all.
         for name in sorted(precision, key=lambda name: name not in unsettled):
             progress(name)
             made[name] = self._artefact(name, precision[name], metadata)
             if name in unsettled and not made[name].parity.agrees:
                 self.note(
                     f"{name}: with a {precision[name]} backbone"
-                    f" {made[name].parity.failures[0]}; it is written with a float32 backbone"
+                    f" {made[name].parity.failures[0]}; writing a float32 backbone instead"
                 )
                 precision[name] = "float32"
                 manifest = metadata.manifest | {"precision": dict(precision)}
@@ -107,7 +107,7 @@ class Writer:
             refusal = ""
         except (OSError, InputError, *OF_THE_MACHINE):
             raise
-        except Exception as error:  # the converters raise anything on a backbone they do not know
+        except Exception as error:  # converters may raise anything on an unsupported backbone
             refusal = f"it cannot be converted: {first_line(error)}"
         written = Written(
             format=name,
@@ -123,7 +123,7 @@ class Writer:
         return written
 
     def _part(self, name: str, outputs: str, precision: str, metadata: Metadata) -> None:
-        """A file that ends before the top-k."""
+        """Write a file that stops before the top-k, and check it."""
         target, against = FORMATS[name], self.judges.of(name)
         path = self.folder / f"{MODEL}-{outputs}{target.SUFFIX}"
         order = replace(self.order, format=name, precision=precision, outputs=outputs)
@@ -132,5 +132,7 @@ class Writer:
         error = check_part(found, outputs, against.embeddings, order.fit)
         if error > (allowed := TOLERANCES[precision].score):
             raise InputError(
-                f"{path.name}: {outputs} off by {error:.1e}, allowed are {allowed:.0e}"
+                f"{path.name}: the error of {outputs}, {error:.1e}, exceeds the tolerance"
+                f" {allowed:.0e}",
+                "part-differs",
             )

@@ -1,7 +1,7 @@
-"""What a report is made of: sections of paragraphs, numbers, tables, charts and pictures.
+"""The parts of a report: sections of paragraphs, numbers, tables, charts and pictures.
 
-Plain data; `page` makes HTML of it. A new section is given to `page.render`, or to `page.append`
-for a page that is there already. All texts are escaped, whatever is in them.
+Plain data, which `page` turns into HTML: `page.render` for a new page, `page.append` for a section
+of an existing one. All text is escaped.
 """
 
 from __future__ import annotations
@@ -13,14 +13,14 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, kw_only=True)
 class Picture:
-    """A picture by its key among the thumbnails, and what is said of it.
+    """A picture, given by its key among the thumbnails, and its caption.
 
     Attributes:
-        key: of the thumbnail; where there is none the name alone is shown.
-        name: of its file, or its id.
+        key: key of the thumbnail; if there is none, only the name is shown.
+        name: name of its file, or its id.
         label: its class, or "".
-        note: what else is said, such as its score.
-        right: whether its class is the right one; None where that is no question.
+        note: a remark, such as its score.
+        right: whether its class is correct; None if that does not apply.
     """
 
     key: str
@@ -32,7 +32,7 @@ class Picture:
 
 @dataclass(frozen=True, kw_only=True)
 class Case:
-    """A picture and those it is held against."""
+    """A picture and those it is compared with."""
 
     picture: Picture
     against: tuple[Picture, ...]
@@ -43,9 +43,9 @@ class Gallery:
     """Some cases.
 
     Attributes:
+        cases: the cases, in order.
         title: what they have in common, below a heading; "" for none.
-        cases: in order.
-        folded: whether they are hidden until somebody opens them; needs a title.
+        folded: whether they are hidden until opened; needs a title.
     """
 
     cases: tuple[Case, ...]
@@ -54,7 +54,7 @@ class Gallery:
 
     @property
     def pairs(self) -> bool:
-        """Whether each picture is held against one other."""
+        """Whether each picture is compared with exactly one other."""
         return all(len(case.against) == 1 for case in self.cases)
 
     @property
@@ -68,9 +68,9 @@ class Dot:
     """A picture on a plane: x and y between 0 and 1, the origin at the top left.
 
     Attributes:
-        x: to the right.
-        y: downwards.
-        picture: what is there.
+        x: coordinate to the right.
+        y: coordinate downwards.
+        picture: the picture at this position.
         group: number of its class's colour, from 1, or 0 for none.
         shown: whether there is room for its thumbnail.
     """
@@ -88,7 +88,7 @@ class Plane:
 
     Attributes:
         caption: what it shows.
-        alt: the same for those who do not see it.
+        alt: alternative text for readers who cannot see it.
         dots: the pictures.
         groups: names of the colours.
     """
@@ -113,12 +113,12 @@ class Heading:
 
 @dataclass(frozen=True)
 class Figure:
-    """A number that is read at a glance.
+    """A number to be read at a glance.
 
     Attributes:
         name: what it is.
-        value: as it is read.
-        note: what stands below in small.
+        value: the number, formatted.
+        note: small print below it.
     """
 
     name: str
@@ -141,8 +141,8 @@ class Table:
         caption: what it shows.
         columns: the headings.
         rows: a text for each column.
-        words: columns that hold words, and not numbers to align; the first always does.
-        folded: whether it is closed until somebody opens it.
+        words: columns that hold words rather than numbers to align; the first always does.
+        folded: whether it is hidden until opened.
     """
 
     caption: str
@@ -159,8 +159,8 @@ class Matrix:
     Attributes:
         caption: what it shows.
         rows: names of the true classes.
-        columns: names of the answers.
-        counts: a row for each true class.
+        columns: names of the predicted classes.
+        counts: one row per true class.
     """
 
     caption: str
@@ -171,15 +171,15 @@ class Matrix:
 
 @dataclass(frozen=True, kw_only=True)
 class Chart:
-    """A drawing, with the same in words and numbers.
+    """A chart, with the same facts in words and numbers.
 
     Attributes:
         caption: what it shows, in a sentence.
-        alt: what is seen, for those who do not see it.
+        alt: alternative text for readers who cannot see it.
         svg: a trusted `<svg>` element, whose colours may be variables of the page; "" for none.
         png: a picture instead; the bytes of the file.
-        wide: whether the picture has words in it, and takes the width of the page.
-        numbers: the same as a table, or None where a table beside it says it.
+        wide: whether the picture contains text and needs the full width of the page.
+        numbers: the same as a table, or None if another table holds them.
     """
 
     caption: str
@@ -215,7 +215,7 @@ class Section:
 
     @property
     def keys(self) -> Iterator[str]:
-        """The thumbnails that it shows, in their order; some more than once."""
+        """The thumbnails that it shows, in order; some more than once."""
         for block in self.blocks:
             if isinstance(block, Gallery | Plane):
                 yield from block.keys

@@ -1,4 +1,4 @@
-"""How far confidence lies from the truth, in words."""
+"""How far confidence is from accuracy, in words."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from .wording import whole
 
 
 def worst_bin(found: Mapping[str, Any]) -> Mapping[str, Any] | None:
-    """The bin of a manifest's calibration that is furthest off, where it is worth a word.
+    """The bin of a manifest's calibration that is furthest off, if it is worth mentioning.
 
-    Bins whose confidence is the same number in words are one: chance has dealt their answers.
+    Bins whose confidence rounds to the same number are merged: only chance separates them.
     """
     if found["error"] < BAD or found["chance"] > CHANCE:
         return None
@@ -34,8 +34,8 @@ def _joined(bins: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
 
 
 def calibration_words(worst: Mapping[str, Any]) -> str:
-    """What such a bin says: a clause."""
+    """A clause that describes such a bin."""
     return (
-        f"where it says {whole(worst['confidence'])}, it is right {whole(worst['right'])} of the"
-        f" time ({worst['answers']} answers)"
+        f"when it is {whole(worst['confidence'])} confident, it is right {whole(worst['right'])} of"
+        f" the time ({worst['answers']} answers)"
     )

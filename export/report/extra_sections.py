@@ -1,4 +1,4 @@
-"""Sections that commands add to the report of a build, each in place of an earlier one."""
+"""Sections that commands add to a build's report; each replaces an earlier one."""
 
 from __future__ import annotations
 
@@ -13,35 +13,35 @@ from .blocks import Chart, Heading, Section, Table
 
 
 def add(folder: Path, section: Section) -> str:
-    """Add a section to a build's report; a line that says where, or why not."""
+    """Add a section to a build's report; returns a line that says where it is, or why not."""
     try:
         page.append(folder / REPORT, section)
     except (InputError, OSError) as error:
-        return f"the report was left alone: {error}"
-    return f'{folder / REPORT} shows it as "{section.title}"'
+        return f"the report was not changed: {error}"
+    return f'added to {folder / REPORT} as "{section.title}"'
 
 
-def explanation(name: str, label: str, said: Sequence[str], drawn: bytes) -> Section:
-    """What the answer to a picture hangs on, in lines and drawn as a PNG."""
+def explanation(name: str, label: str, lines: Sequence[str], drawn: bytes) -> Section:
+    """Which parts of a picture decide its answer, in lines and as a PNG."""
     chart = Chart(
-        caption="What is lost where a square is hidden by the picture's mean colour: orange costs,"
-        " purple adds. Below are the nearest references.",
-        alt=f"{name}, what its answer hangs on, and its nearest references",
+        caption="The effect of hiding a square behind the picture's mean colour: orange lowers the"
+        " number, purple raises it. Below are the nearest references.",
+        alt=f"{name}, the parts that decide its answer, and its nearest references",
         png=drawn,
         wide=True,
     )
     answer = f"{name}: {label}" if label else name
     return Section(
         "explain",
-        "What makes it click",
-        (Heading("The answer"), answer, *(line.strip() for line in said), chart),
+        "What decides the answer",
+        (Heading("The answer"), answer, *(line.strip() for line in lines), chart),
     )
 
 
 def shifts(
     about: str, columns: Sequence[str], rows: Sequence[tuple[str, ...]], drawn: bytes
 ) -> Section:
-    """What stays of the answers to photos that are taken otherwise.
+    """How much of the answers survives changes to the photos.
 
     Args:
         about: the file and its photos.
@@ -50,17 +50,17 @@ def shifts(
         drawn: the chart as a PNG.
     """
     chart = Chart(
-        caption="What stays of the answers against strength; grey: the photos as they are.",
-        alt="What stays of the answers against strength; the table has the numbers",
+        caption="Share of answers that stay the same, against strength; grey: unchanged photos.",
+        alt="Share of answers that stay the same, against strength; the table has the numbers",
         png=drawn,
         wide=True,
         numbers=Table(
-            caption="The numbers. Class, first, neighbours: the same as for the photos as they are",
+            caption="The numbers. Class, top-1, neighbours: the same as for the unchanged photos",
             columns=("shift", "strength", *columns),
             rows=tuple(rows),
             words=(1,),
             folded=True,
         ),
     )
-    said = f"{about}, each turned, scaled, darkened and so on."
-    return Section("shift", "Robustness to image changes", (said, chart))
+    summary = f"{about}, each rotated, scaled, darkened and so on."
+    return Section("shift", "Robustness to image changes", (summary, chart))

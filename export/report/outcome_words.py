@@ -11,35 +11,36 @@ from pocketknn.export.report.wording import interval, of, percent, plural, point
 if TYPE_CHECKING:
     from pocketknn.export.report.statistics.outcome import Outcome, Promise
 
-COLUMNS = ("", "right", "95% interval", "measured on")
+COLUMNS = ("", "correct", "95% interval", "measured on")
 _NAMED = 5  # classes in a line
 _APART = 0.01  # of accuracy
+_VAGUE = 0.4  # width of an interval
 
 
 def rows(found: Outcome) -> list[tuple[str, ...]]:
     """Promise and outcome as rows of a table of `COLUMNS`."""
-    said = []
+    table = []
     named = {"promised by the build": found.promise}
     if found.promise and found.alike and _differ(found.promise, found.alike):
         named["for these classes"] = found.alike
     for name, promise in named.items():
         if promise:
             ends = "{:.1f} to {:.1f}%".format(*(100 * end for end in promise.interval))
-            on = f"{promise.of:,} references, left out"
+            on = f"{promise.of:,} references, held out"
             if promise is found.alike and len(named) > 1:
-                on = "the same, weighed as here"
-            said.append((name, percent(promise.accuracy), ends, on))
+                on = "the same, reweighted"
+            table.append((name, percent(promise.accuracy), ends, on))
     right, on = found.right, plural(found.right.of, "photo")
-    return [*said, ("on these photos", percent(right.value), interval(right), on)]
+    return [*table, ("on these photos", percent(right.value), interval(right), on)]
 
 
 def _differ(one: Promise, other: Promise) -> bool:
-    """Whether the numbers of photos of each class make a difference that is worth a row."""
+    """Whether the mix of classes changes the promise enough for a row of its own."""
     return abs(one.accuracy - other.accuracy) >= _APART
 
 
 def verdict(found: Outcome) -> str:
-    """Whether the promise was kept, in a line."""
+    """Whether the promise was kept, in one line."""
     foreign, copies = found.left_out
     without = [
         *([f"{foreign:,} of unknown classes"] if foreign else []),
@@ -47,9 +48,14 @@ def verdict(found: Outcome) -> str:
     ]
     tail = f" Not counted: {' and '.join(without)}." if without else ""
     if found.promise is None:
-        return f"The build promised nothing that this could be held against.{tail}"
+        return f"The build promised nothing to compare this with.{tail}"
+    if found.alike is None:
+        return f"Many of these photos are of classes too small for a promise.{tail}"
     if found.kept:
-        return f"Promise and outcome agree: {points(found.difference)} is within chance.{tail}"
+        low, high = found.alike.interval
+        if high - low > _VAGUE and abs(found.difference) > _APART:
+            return f"The promise is too vague for this to contradict it.{tail}"
+        return f"Promise and outcome agree, within chance.{tail}"
     way = "fewer" if found.difference < 0 else "more"
     return (
         f"Promise and outcome disagree: {points(found.difference)},"
@@ -58,25 +64,25 @@ def verdict(found: Outcome) -> str:
 
 
 def reasons(found: Outcome, manifest: dict[str, Any]) -> Iterator[str]:
-    """Why they may disagree, what was seen before what is only likely; nothing where they agree."""
+    """Why they may disagree: observed reasons first, then likely ones; nothing if they agree."""
     if found.kept:
         return
     references = manifest["references"]
     if found.difference > 0:
         yield (
-            "These photos may be easier than the references, or more like some of them than those"
-            " are like each other: the report shows near-copies."
+            "These photos may be easier than the references, or more similar to some of them than"
+            " those are to each other: the report shows near-duplicates."
         )
         return
     if found.stranger and found.unknown:
         yield (
             f"{of(found.unknown)} were answered “unknown”, which counts as wrong;"
-            f" {percent(found.expected_unknown)} were to be expected. They lie farther from the"
-            " references than those lie from each other."
+            f" {percent(found.expected_unknown)} were expected. They are farther from the"
+            " references than those are from each other."
         )
     if (apart := references.get("apart")) and not references.get("occasions"):
         yield (
-            f"{apart['photos']:,} of {references['count']:,} references are near-copies of others:"
+            f"{apart['photos']:,} of {references['count']:,} references are near-duplicates:"
             " the build knows fewer scenes than its number of photos suggests."
         )
     if references.get("occasions"):
@@ -86,64 +92,62 @@ def reasons(found: Outcome, manifest: dict[str, Any]) -> Iterator[str]:
         )
     else:
         yield (
-            "No occasions were given to the build, so its figure is for photos of the same days"
-            " and places as the references. If these are of others, that is the likely reason."
+            "No occasions were given to the build, so its figure is for photos from the same days"
+            " and places as the references. If these are from others, that is the likely reason."
         )
     yield (
-        "They may be framed, lit or sized otherwise: pocketknn eval OUT PHOTOS --shift shows what"
-        " this model cannot bear."
+        "They may be framed, lit or sized differently: pocketknn eval OUT PHOTOS --shift shows what"
+        " this model is sensitive to."
     )
 
 
 def weakest(found: Outcome) -> str:
-    """The classes that are clearly below the mean, in a line; "" for none."""
+    """The classes clearly below the mean, in one line; "" for none."""
     if not found.weakest:
         return ""
     named = []
     for one in found.weakest[:_NAMED]:
         taken = "" if one.other is None else f", {one.mistaken} as {found.labels[one.other]}"
-        named.append(f"{found.labels[one.label]} ({of(one.right)} right{taken})")
+        named.append(f"{found.labels[one.label]} ({of(one.right)} correct{taken})")
     more = f"; {len(found.weakest) - _NAMED} more" if len(found.weakest) > _NAMED else ""
     return f"Clearly below the mean: {', '.join(named)}{more}."
 
 
 def advice(found: Outcome, manifest: dict[str, Any]) -> str:
-    """What to do next; "" where nothing is to be done."""
+    """What to do next; "" for nothing."""
     names = [found.labels[one.label] for one in found.weakest[:_NAMED]]
     whose = f" of {', '.join(names)}" if names else ""
     if not found.kept and found.difference < 0:
         how = "" if manifest["references"].get("occasions") else ", with --occasions"
         return (
-            f"To do: add photos{whose} taken as these were to the references, and build again{how};"
-            " then measure on photos that you have kept back."
+            f"To do: add photos{whose} like these to the references, and build again{how};"
+            " then measure on photos that you have held out."
         )
-    return f"To do: add more and other photos{whose}." if names else ""
+    return f"To do: add more, and different, photos{whose}." if names else ""
 
 
 def image_search(references: dict[str, Any]) -> Iterator[str]:
-    """How good an image search is by its manifest, a line each."""
+    """How good an image search is by its manifest, in lines."""
     measured = references.get("image_search") or {}
     if same := measured.get("same_class"):
-        yield found_class(SameClass(**same), "references, each left out with its near-copies")
+        yield found_class(SameClass(**same), "references, held out with their near-duplicates")
     if copies := measured.get("copies"):
-        told = [f"{name} {percent(one['first'])}" for name, one in copies.items()]
-        asked = max(one["queries"] for one in copies.values())
-        yield f"copies that find their original first, of {plural(asked, 'photo')}: " + ", ".join(
-            told
-        )
+        shares = ", ".join(f"{name} {percent(one['first'])}" for name, one in copies.items())
+        queries = max(one["queries"] for one in copies.values())
+        yield f"copies that find their original first, of {plural(queries, 'photo')}: {shares}"
     if not measured:
-        yield "nothing tells how good the search is: it takes classes, or photos to find again"
+        yield "search quality was not measured: that takes classes, or photos to make copies of"
 
 
 def found_class(same: SameClass, what: str) -> str:
-    """How often the neighbours are of the same class, in a line.
+    """How often the neighbours are of the same class, in one line.
 
     Args:
-        same: what was measured.
+        same: the measurement.
         what: the queries, in words.
     """
     return (
-        f"{same.queries:,} {what}: the nearest is of the same class for {percent(same.first)}"
+        f"{same.queries:,} {what}: the nearest is in the same class for {percent(same.first)}"
         f" (chance {percent(same.chance)}), one of the {same.k} nearest for"
         f" {percent(same.among)} (chance {percent(same.chance_among)})"
     )

@@ -1,4 +1,4 @@
-"""What a report is about: a build, its photos, and how each reference is answered by the others."""
+"""The subject of a report: a build, its photos, and the answers to held-out references."""
 
 from __future__ import annotations
 
@@ -29,15 +29,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Study:
-    """A build, and all that its report needs.
+    """A build, and everything its report needs.
 
     Attributes:
         fit: the choices and the references.
-        manifest: of the build, with its files and their parity.
-        timings: of the files, as rows of a table; none where none could be taken.
-        photos: the photo of each reference, where they are at hand.
+        manifest: the build's manifest, with its files and their parity.
+        timings: timings of the files, as rows of a table; empty if none could be taken.
+        photos: the photo of each reference, if available.
         held_out: other photos, or None.
-        outcome: what the build promised, and what came on them; None where that is no question.
+        outcome: promise and outcome on those photos; None if that does not apply.
         strangers: embeddings (s, d) of pictures of no class, or None.
     """
 
@@ -51,19 +51,19 @@ class Study:
 
     @cached_property
     def own(self) -> Answers | None:
-        """Each reference answered by the others; None of a single reference."""
+        """Each reference answered by the others; None for a single reference."""
         return of_references(self.fit)
 
     @cached_property
     def suspects(self) -> list[Suspect]:
-        """References whose label is likely wrong; none where there are no two classes."""
+        """References whose label is likely wrong; none with fewer than two classes."""
         if self.own is None or len(self.own.labels) < 2:
             return []
         return suspects(self.own, self.fit.space)
 
     @cached_property
     def curve(self) -> LearningCurve | None:
-        """Accuracy, or error, by the number of examples; None where nothing can be left out."""
+        """Accuracy, or error, by the number of examples; None if nothing can be held out."""
         if self.own is None or self.manifest["references"]["leave_one_out"] is None:
             return None
         curve = learning_curve(self.fit, self.own, self.manifest["seed"])
@@ -71,7 +71,7 @@ class Study:
 
     @cached_property
     def forecast(self) -> Forecast | None:
-        """What twice as many photos would bring; None where there is no curve of classes."""
+        """What twice as many photos would gain; None without a learning curve of classes."""
         if self.own is None or self.curve is None or self.curve.regress:
             return None
         return forecast(self.curve, self.own.right, others_left(self.fit.space))
@@ -79,11 +79,11 @@ class Study:
     @cached_property
     def by_k(self) -> AccuracyByK | None:
         """Accuracy, or error, by the number of neighbours."""
-        return accuracy_by_k(self.fit)
+        return accuracy_by_k(self.fit) if self.own else None
 
     @property
     def labelled(self) -> bool:
-        """Whether answers are right or wrong."""
+        """Whether answers can be right or wrong."""
         return bool(self.own and self.own.labels)
 
     @property
@@ -100,23 +100,26 @@ class Study:
     def given(self) -> dict[str, Answers]:
         """The answers, by the words for their queries."""
         found = {
-            "references, each left out": self.own,
+            "references, each held out": self.own,
             "held-out photos": self.held_out.answers if self.held_out else None,
         }
         return {where: one for where, one in found.items() if one is not None}
 
     @property
     def sampled(self) -> str:
-        """A sentence where only a sample of the references was measured; else ""."""
+        """A sentence if only a sample of the references was measured; else ""."""
         refs = self.fit.references
-        if self.own is None or len(self.own) == len(refs):
+        if self.own is None:
             return ""
-        said = f"Measured on {len(self.own):,} of the {len(refs):,} references"
-        rows = {*range(len(refs))} - {*self.own.queries.tolist()}
-        missing = sorted({refs.label_of(row) for row in rows})
-        if all(refs.counts.get(label) == 1 for label in missing):
-            return f"{said}: {', '.join(missing)} cannot be measured with one photo."
-        return f"{said}, drawn by chance."
+        left = ~self.fit.strangers
+        left[self.own.queries] = False
+        labels = sorted({refs.label_of(row) for row in np.flatnonzero(left).tolist()})
+        occasions = self.manifest["references"].get("occasions") or {}
+        single = {label for label in labels if refs.counts.get(label) == 1}
+        if {*labels} <= single | {*occasions.get("classes_of_one", ())}:
+            names = ", ".join(sorted(single))  # the others are told where occasions are
+            return f"Not measured, as a class with one photo: {names}." if names else ""
+        return f"Measured on {len(self.own):,} of the {len(refs):,} references, drawn at random."
 
     def photo_of(self, key: str) -> Photo | None:
         """The photo of a thumbnail's key."""
@@ -125,7 +128,7 @@ class Study:
         return photos[place] if place < len(photos) else None
 
     def reference(self, row: int, note: str = "", right: bool | None = None) -> Picture:
-        """A reference as a picture of the page."""
+        """A reference as a picture on the page."""
         refs = self.fit.references
         name, label = refs.paths[row] or refs.ids[row], refs.label_of(row)
         return Picture(key=f"r{row}", name=name, label=label, note=note, right=right)

@@ -1,4 +1,4 @@
-"""What becomes of strange pictures, in words, on the terminal and in the report."""
+"""How strange pictures are handled, in words, for the terminal and the report."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ from typing import Any
 
 from .wording import percent
 
-# Of what is stopped: below the first it does not work, from the second on it does.
+# Share of strange pictures stopped: below the first it does not work, from the second on it does.
 _HARDLY, _MOSTLY = 1 / 3, 0.8
-_MOST_KNOWN = 0.2  # of the known that may be rejected where it is said to work
-_CLEARLY = 0.1  # more is stopped
-FEW_STRANGERS = 10  # of which a share is no more than a guess
+_MOST_KNOWN = 0.2  # maximum share of known pictures rejected for "unknown works"
+_CLEARLY = 0.1  # difference in the share stopped
+FEW_STRANGERS = 10  # with fewer, a share is only a guess
 _TOO_FEW = "too few strangers to tell whether unknown works"
 
 
 def unknown_words(manifest: dict[str, Any]) -> Iterator[str]:
-    """How many strange pictures would pass, whether that works, and what to do; none without."""
+    """How many strange pictures would pass, whether that is enough, and what to do, in lines."""
     if reject := manifest["reject"]:
         yield from _of_threshold(reject, manifest)
     if strangers := manifest.get("strangers"):
@@ -25,27 +25,30 @@ def unknown_words(manifest: dict[str, Any]) -> Iterator[str]:
 
 def _of_threshold(reject: dict[str, Any], manifest: dict[str, Any]) -> Iterator[str]:
     if reject["known"] is not None:
-        yield f"{percent(reject['known'])} of the references are rejected, each left out"
+        yield f"{percent(reject['known'])} of the references are rejected when held out"
     given = reject["strangers"] is not None
     stopped = reject["strangers"] if given else reject["left_out_classes"]
     if stopped is None:
-        yield "how many strange pictures pass is not known: measure it with --strangers PHOTOS"
+        yield "it is not known how many strange pictures pass: measure it with --strangers PHOTOS"
         return
-    of = f"of {reject['strangers_asked']} strangers" if given else "by classes that are left out"
-    kind = "strange pictures" if given else "pictures of a class that it does not know"
+    of = f"of {reject['strangers_asked']} strangers" if given else "measured on held-out classes"
+    kind = "strange pictures" if given else "pictures of a class it does not know"
     if given and reject["strangers_asked"] < FEW_STRANGERS:
         passing = _counted(stopped, reject["strangers_asked"])
         yield f"{passing} strange pictures would pass: {_TOO_FEW}"
-        return
-    yield f"{_passing(stopped)} {kind} would pass ({of}): {_verdict(stopped, reject['known'])}"
+        if (stopped := reject["left_out_classes"]) is None:
+            return
+    else:
+        verdict = _verdict(stopped, reject["known"])
+        yield f"{_passing(stopped)} {kind} would pass ({of}): {verdict}"
     if given and (share := reject["left_out_classes"]) is not None:
-        yield f"{_passing(share)} pictures of a class that is left out would pass"
+        yield f"{_passing(share)} pictures of a held-out class would pass"
     if stopped < _MOSTLY:
         yield from _advice(reject, manifest, stopped)
 
 
-def _counted(stopped: float, asked: int) -> str:
-    return f"{asked - round(asked * stopped)} of {asked}"
+def _counted(stopped: float, total: int) -> str:
+    return f"{total - round(total * stopped)} of {total}"
 
 
 def _passing(stopped: float) -> str:
@@ -56,14 +59,14 @@ def _verdict(stopped: float, known: float | None) -> str:
     if stopped < _HARDLY:
         return "unknown does not work for these photos with this backbone"
     if known is not None and known > _MOST_KNOWN:
-        return "but it takes many known pictures for unknown"
-    return "unknown works" if stopped >= _MOSTLY else "unknown works for some of them only"
+        return "but it mistakes many known pictures for unknown"
+    return "unknown works" if stopped >= _MOSTLY else "unknown works for only some of them"
 
 
 def _advice(reject: dict[str, Any], manifest: dict[str, Any], stopped: float) -> Iterator[str]:
     yield (
-        "--strangers PHOTOS --learn-strangers, in place of --reject, may stop more; the build says"
-        " so"
+        "--strangers PHOTOS --learn-strangers instead of --reject may stop more; the build measures"
+        " it"
     )
     plain = reject.get("unprojected")
     if plain is not None and plain >= stopped + _CLEARLY:
@@ -74,21 +77,21 @@ def _advice(reject: dict[str, Any], manifest: dict[str, Any], stopped: float) ->
 
 
 def _of_learned(strangers: dict[str, Any]) -> Iterator[str]:
-    known, asked = strangers["known"], strangers["held_back"]
+    known, measured = strangers["known"], strangers["held_back"]
     passing, verdict = _passing(strangers["strangers"]), _verdict(strangers["strangers"], known)
-    if asked < FEW_STRANGERS:
-        passing, verdict = _counted(strangers["strangers"], asked), _TOO_FEW
+    if measured < FEW_STRANGERS:
+        passing, verdict = _counted(strangers["strangers"], measured), _TOO_FEW
     yield (
         f"{strangers['learned']} strangers are references of the class unknown; of"
-        f" {asked} others {passing} would pass: {verdict}"
+        f" {measured} others {passing} would pass: {verdict}"
     )
     if known is not None:
-        yield f"{percent(known)} of the other references are answered unknown, each left out"
+        yield f"{percent(known)} of the other references are called unknown when held out"
     if (share := strangers["threshold_strangers"]) is not None:
         yield (
-            f"by a threshold alone {_passing(share)} would pass, and"
+            f"with only a threshold {_passing(share)} would pass, and"
             f" {percent(strangers['threshold_known'])} of the references would be rejected"
         )
         if share >= strangers["strangers"] + _CLEARLY:
-            yield "the threshold stops more here: --reject auto in place of --learn-strangers"
+            yield "the threshold stops more here: use --reject auto instead of --learn-strangers"
     yield "strangers of another kind than these may still pass"

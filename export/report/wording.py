@@ -1,4 +1,4 @@
-"""How numbers are written, in the report and on the terminal."""
+"""How numbers are written in the report and on the terminal."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from pocketknn.export.report.statistics.shares import Share
 
-APART = 0.05  # by which the accuracy of classes must differ from that of photos to be told
+APART = 0.05  # report the mean accuracy of classes if it differs from that of photos by this much
 
 
 def percent(share: float) -> str:
-    """A share as people read it."""
+    """A share as a percentage."""
     return "100%" if share == 1 else f"{share:.1%}"
 
 
 def whole(share: float) -> str:
-    """A share of a few votes, which has no decimals."""
+    """A share of a few votes, without decimals."""
     return f"{share:.0%}"
 
 
@@ -27,7 +27,7 @@ def interval(share: Share) -> str:
 
 
 def of(share: Share) -> str:
-    """A count of so many."""
+    """A count out of a total."""
     return f"{share.count:,} of {share.of:,}"
 
 
@@ -42,51 +42,54 @@ def points(difference: float) -> str:
 
 
 def plural(count: int, noun: str) -> str:
-    """So many of something."""
+    """A count with its noun."""
     if count == 1:
         return f"1 {noun}"
     return f"{count:,} {noun}es" if noun.endswith("s") else f"{count:,} {noun}s"
 
 
 def counted(number: int, one: str, many: str = "") -> str:
-    """So many of something, as the terminal says it: without commas."""
+    """A count with its noun, as on the terminal: without commas."""
     return f"{number} {one if number == 1 else many or f'{one}s'}"
 
 
 def megabytes(size: int) -> str:
-    """Bytes as people read them."""
+    """A number of bytes, formatted."""
     return f"{size / 1e6:.2f} MB" if size >= 1e4 else f"{size} B"
 
 
 def together(references: dict[str, Any]) -> str:
-    """What the accuracy would have looked like if photos that belong together had been apart.
+    """What the accuracy would seem to be if photos that belong together had been separated.
 
     Args:
-        references: of a manifest. Empty where it would have looked the same, or nobody knows.
+        references: the references of a manifest.
+
+    Returns:
+        A sentence; "" if it would be the same, or is not known.
     """
     apart, loo = references.get("apart"), references["leave_one_out"]
     if not (apart and loo and loo["accuracy"] is not None):
         return ""
     naive, count = min(loo["accuracy"] + apart["gain"], 1.0), references["count"]
     if references.get("occasions"):
-        what = "share their occasion with others: photo by photo"
+        what = "share their occasion with others"
         advice = ""
     else:
-        what = "are near-copies of others: counted one by one"
+        what = "are near-duplicates of others"
         advice = (
-            " Photos of other days and places tell more: pocketknn eval OUT PHOTOS, or build with"
+            " Photos from other days and places tell more: pocketknn eval OUT PHOTOS, or build with"
             " --occasions."
         )
     return (
-        f"{apart['photos']:,} of {count:,} photos {what} the accuracy would have looked like"
-        f" {percent(naive)}; left out together it is {percent(loo['accuracy'])}.{advice}"
+        f"{apart['photos']:,} of {count:,} photos {what}: held out one by one the accuracy would"
+        f" seem to be {percent(naive)}; held out together it is {percent(loo['accuracy'])}.{advice}"
     )
 
 
 def projected(projection: dict[str, Any]) -> str:
-    """What a projection compares, in words."""
+    """What is compared after a projection, in words."""
     if projection["by"] == "classes":
-        return f"what tells the classes apart, {projection['directions']} values of each picture"
+        return f"what separates the classes, {projection['directions']} values per picture"
     power = projection["whiten"]
     return (
         f"{projection['size']} principal components, {projection['variance']:.1%} of the variance"

@@ -1,4 +1,4 @@
-"""A report from a build."""
+"""Write the report of a build."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pocketknn.builder.knn.resolve import fit
 from pocketknn.builder.photos.photo import Photo
 from pocketknn.builder.references.references import References
 from pocketknn.export.manifest.metadata import manifest_of, spec_of
-from pocketknn.export.output.names import REFERENCES, REPORT
+from pocketknn.export.output.names import REFERENCES, REPORT, REPORT_TITLE
 from pocketknn.export.report.html import page, thumbnails
 from pocketknn.export.report.sections import (
     accuracy,
@@ -38,7 +38,7 @@ from .study import Study
 if TYPE_CHECKING:
     from pocketknn.export.pipeline.export import Export
 
-# Of each file, in words: name, threads, milliseconds to load, their median, what 95 % are below.
+# Per file, as text: name, threads, load time, median and 95th percentile in milliseconds.
 Timings = Sequence[tuple[str, ...]]
 
 _SECTIONS = (
@@ -51,10 +51,10 @@ _SECTIONS = (
 
 
 def write_report(folder: Path, study: Study) -> Path:
-    """Write `report.html` into a build's folder, or write it anew.
+    """Write `report.html` into a build's folder, or replace it.
 
-    An earlier page gives its thumbnails of the references where their photos are not at hand, and
-    the sections that were added to it.
+    Sections that were added to an earlier page are copied from it, and so are the thumbnails of
+    references whose photos are not available.
     """
     path = folder / REPORT
     sections = [found for section in _SECTIONS if (found := section(study))]
@@ -62,7 +62,7 @@ def write_report(folder: Path, study: Study) -> Path:
     crop = study.manifest["input"].get("crop", "center")
     made = thumbnails.make(_wanted(study, sections), study.photo_of, crop, kept)
     count = study.manifest["references"]["count"]
-    title = f"Model report: {plural(count, 'reference')}"
+    title = f"{REPORT_TITLE}: {plural(count, 'reference')}"
     html = page.render(title, study.manifest["description"], sections, made)
     page.write(path, page.with_added(html, path))
     return path
@@ -74,13 +74,13 @@ def report_build(
     strangers: NDArray[np.floating] | None,
     timings: Timings,
 ) -> Path:
-    """Write the report of what was built just now.
+    """Write the report of a new build.
 
     Args:
-        built: what `export` wrote.
-        photos: the photo of each reference, where they are at hand.
+        built: the result of `export`.
+        photos: the photo of each reference, if available.
         strangers: embeddings (s, d) of pictures of no class.
-        timings: of its files.
+        timings: timings of its files.
     """
     study = Study(
         fit=built.fit,
@@ -95,7 +95,7 @@ def report_build(
 def report_eval(
     out: Path, held_out: HeldOut, timings: Timings, outcome: Outcome | None = None
 ) -> Path:
-    """Write the report of a build anew, with photos that it does not hold.
+    """Rewrite the report of a build, with photos that it does not hold.
 
     Raises:
         InputError: the folder's manifest or references are broken.
@@ -108,7 +108,7 @@ def report_eval(
 
 
 def _wanted(study: Study, sections: Sequence[Section]) -> Iterator[str]:
-    """What the page shows, and then further references, for a page that eval writes anew."""
+    """The thumbnails that the page shows, then more references, in case eval rewrites the page."""
     for section in sections:
         yield from section.keys
     draw = np.random.default_rng(study.manifest["seed"]).permutation(len(study.fit.references))

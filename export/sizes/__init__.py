@@ -1,1 +1,1 @@
-"""What files take, and what formats can hold."""
+"""The size of files, and what formats can hold."""

@@ -1,4 +1,4 @@
-"""The smallest files that are good enough: every variant is written, run and measured."""
+"""Find the smallest files that are good enough: write, run and measure every variant."""
 
 from __future__ import annotations
 
@@ -36,12 +36,12 @@ _COMPONENTS = (256, 128, 64)
 
 @dataclass(frozen=True, kw_only=True)
 class Budget:
-    """How small, and how good.
+    """How small files must be, and how good.
 
     Attributes:
-        bytes: no file for a device may be larger. Keras' may: it is for a computer.
+        bytes: maximum size of a file for a device; the Keras file, for computers, may be larger.
         loss: how much the leave-one-out accuracy may fall below the exact one, 0 to 1.
-        agreement: the least share of the exact neighbours that must still be found.
+        agreement: minimum share of the exact neighbours that must still be found.
     """
 
     bytes: int
@@ -50,25 +50,27 @@ class Budget:
 
     def __post_init__(self) -> None:
         if self.bytes < 1:
-            raise InputError(f"a budget must be at least one byte, not {self.bytes}")
+            raise InputError(f"a budget must be at least one byte, not {self.bytes}", "bad-budget")
         if not 0 <= self.loss < 1:
-            raise InputError(f"the loss is a share, 0 to 1, not {self.loss}")
+            raise InputError(f"the loss is a share, 0 to 1, not {self.loss}", "share-out-of-range")
         if not 0 < self.agreement <= 1:
-            raise InputError(f"the agreement is a share, 0 to 1, not {self.agreement}")
+            raise InputError(
+                f"the agreement is a share, 0 to 1, not {self.agreement}", "share-out-of-range"
+            )
 
 
 @dataclass(frozen=True, kw_only=True)
 class Variant:
-    """One way of making the files smaller, as measured.
+    """One way of making the files smaller, with its measurements.
 
     Attributes:
-        precision: of the backbones.
+        precision: precision of the backbones.
         projection: what is compared, as in `Spec.projection`.
         bytes: size of the largest file.
-        accuracy: what the exact search reaches of the references, left out, less what the worst
-            file loses of it; None without a vote.
+        accuracy: leave-one-out accuracy of the exact search, less what the worst file loses; None
+            without a vote.
         agreement: share of the exact neighbours that the worst file finds.
-        good: whether both are within the budget's loss.
+        good: whether accuracy and agreement meet the budget.
     """
 
     precision: str
@@ -80,14 +82,16 @@ class Variant:
 
 
 def of_devices(formats: Sequence[str]) -> list[str]:
-    """The formats that a budget is for.
+    """The formats that a budget applies to.
 
     Raises:
         InputError: there is none.
     """
     found = [name for name in formats if FORMATS[name].OF_DEVICES]
     if not found:
-        raise InputError("a budget is for files of devices; name a format besides keras")
+        raise InputError(
+            "a budget applies to files for devices; name a format besides keras", "no-device-format"
+        )
     return found
 
 
@@ -103,25 +107,27 @@ def measure(
     formats: Sequence[str],
     options: Options,
     cache: Cache | None = USUAL,
-    progress: Callable[[Variant], None] = lambda variant: None,
+    begin: Callable[[int], None] = lambda count: None,
+    progress: Callable[[], None] = lambda: None,
 ) -> list[Variant]:
     """Write and run every variant, the largest first.
 
     Args:
-        spec: the choices; a projection in it is kept.
+        spec: the choices; a projection in it stays fixed.
         references: the stored examples.
         backbone: the feature extractor.
         budget: what is good enough.
         inputs: (q, H, W, 3) pictures that are references.
         rows: which references they are.
-        calibration: other pictures, which int8 takes its ranges from; noise when None.
+        calibration: other pictures, to calibrate int8; None for noise.
         formats: which files count; Keras' does not.
-        options: how files are written; a `precision` in it is kept.
-        cache: templates that were made before are taken from it; None takes none.
-        progress: called with each variant.
+        options: how files are written; a `precision` in it stays fixed.
+        cache: source of earlier templates; None for no cache.
+        begin: called with the number of variants.
+        progress: called when a variant is done or turns out to be impossible.
 
     Raises:
-        InputError: there is no format for a device, or there are no more references than k.
+        InputError: there is no format for a device, or there are not more references than k.
     """
     formats = of_devices(formats)
     plain = fit(replace(spec.exactly(), reject=None), references)
@@ -129,21 +135,27 @@ def measure(
     if spec.candidates is not None:
         spec = replace(spec, candidates=max(spec.candidates, k + 1))
     if k + 1 > len(references) or k < 1:
-        raise InputError("a budget is judged by leave-one-out, which needs more than k references")
+        raise InputError(
+            "a budget is measured by leave-one-out, which needs more than k references",
+            "k-too-large",
+        )
     loo = leave_one_out(plain)
-    # As the files find them, which hold the photos: this tells what a smaller file loses, and no
-    # more, as what is compared was learned from these very photos.
+    # Searched as the files do, which hold these photos: that measures only what a smaller file
+    # loses, as the projection was learned from these very photos.
     wanted = leave_rows_out(plain.space.rows, k, np.asarray(rows), plain.space.metric)
     reached = None if loo is None else loo.accuracy
     if calibration is None:
         calibration = test_inputs.noise(backbone.size, seed=spec.seed + 1)
     best = _accuracy(plain, wanted, rows) if reached is not None else 0.0
     found = []
-    for precise, projection in _variants(plain, formats, options):
+    variants = list(_variants(plain, formats, options))
+    begin(len(variants))
+    for precise, projection in variants:
         one = replace(spec, projection=projection, pca=None, whiten=None)
         try:
             fitted = fit(replace(one, reject=None, k=k + 1), references)
-        except InputError:  # its search finds too few of the neighbours: it is no variant
+        except InputError:  # its search finds too few of the neighbours, so skip this variant
+            progress()
             continue
         given = replace(options, precision=precise)
         sizes, accuracies, agreements = [], [], []
@@ -178,36 +190,38 @@ def measure(
                 good=lost <= budget.loss + 1e-9 and agreement >= budget.agreement,
             )
         )
-        progress(found[-1])
+        progress()
     return found
 
 
 def smallest(variants: Sequence[Variant], budget: Budget) -> Variant:
-    """The smallest that is good enough.
+    """The smallest variant that is good enough.
 
     Raises:
-        InputError: none is, or it is above the budget.
+        InputError: none is, or it exceeds the budget.
     """
     good = [variant for variant in variants if variant.good]
     if not good:
         raise InputError(
             f"no variant stays within a loss of {budget.loss:.1%} and an agreement of"
-            f" {budget.agreement:.0%}; allow more, or take a better backbone"
+            f" {budget.agreement:.0%}; allow more, or use a better backbone",
+            "budget-not-met",
         )
     best = min(good, key=lambda variant: variant.bytes)
     if best.bytes > budget.bytes:
         raise InputError(
-            f"the smallest that is good enough takes {best.bytes / 1e6:.2f} MB, the budget is"
-            f" {budget.bytes / 1e6:.2f} MB; allow more, or a lower agreement, or take fewer"
-            " references or a smaller backbone"
+            f"the smallest variant that is good enough takes {best.bytes / 1e6:.2f} MB, but the"
+            f" budget is {budget.bytes / 1e6:.2f} MB; allow more bytes or a lower agreement, or use"
+            " fewer references or a smaller backbone",
+            "budget-not-met",
         )
     return best
 
 
 def refused(formats: Sequence[str], options: Options) -> dict[str, str]:
-    """The precisions that a format for devices cannot be written in with such options, and why.
+    """The precisions in which some format for devices cannot be written, and why.
 
-    None where the options name one.
+    Empty if the options name a precision.
     """
     found = {}
     for precision in PRECISIONS if options.precision is None else ():
@@ -220,7 +234,7 @@ def refused(formats: Sequence[str], options: Options) -> dict[str, str]:
 
 
 def _variants(plain: Fit, formats: Sequence[str], options: Options) -> Iterator[tuple[str, str]]:
-    """Precision and projection of each; what a build would compare is made no smaller than that."""
+    """Precision and projection of each variant; the build's own projection is not reduced."""
     projections = [plain.spec.compared]
     if plain.spec.projection == "none":
         most = min(plain.references.vectors.shape) - 1
@@ -239,15 +253,15 @@ def _run(
     target = FORMATS[order.format]
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / f"model{target.SUFFIX}"
-        write(order, metadata, path, keep=False)  # no build asks for one neighbour more
+        write(order, metadata, path, keep=False)  # no build reuses one with k + 1 neighbours
         return size(path), target.load(path)(inputs)
 
 
 def _without_itself(outputs: dict[str, NDArray[Any]], rows: Sequence[int]) -> Neighbors:
-    """The neighbours of each input, one fewer: not the reference that it is."""
+    """The neighbours of each input without the input itself."""
     indices = outputs["indices"].astype(np.int64)
     itself = indices == np.asarray(rows)[:, None]
-    itself[~itself.any(axis=1), -1] = True  # so many copies that it did not come up
+    itself[~itself.any(axis=1), -1] = True  # too many copies for it to come up
     kept = np.argsort(itself, axis=1, kind="stable")[:, :-1]
     scores = outputs["scores"].astype(np.float64)
     return Neighbors(
@@ -256,6 +270,6 @@ def _without_itself(outputs: dict[str, NDArray[Any]], rows: Sequence[int]) -> Ne
 
 
 def _accuracy(fitted: Fit, nearest: Neighbors, rows: Sequence[int]) -> float:
-    """Share of the references whose label these neighbours vote for."""
+    """Share of the references for whose label these neighbours vote."""
     won = winners(fitted.answers(nearest))
     return float((won == fitted.references.label_ids[rows]).mean())

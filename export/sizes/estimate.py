@@ -1,4 +1,4 @@
-"""What files will take, and whether formats can hold it, worked out before anything is written."""
+"""Estimate the size of files, and whether formats can hold it, before anything is written."""
 
 from __future__ import annotations
 
@@ -22,21 +22,21 @@ from pocketknn.export.manifest.metadata import Metadata
 if TYPE_CHECKING:
     import keras
 
-_ROOM = 64 << 20  # for the backbone and the texts
+_ROOM = 64 << 20  # reserved for the backbone and the texts
 
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """A file that is to be written.
+    """The estimated size and cost of a file.
 
     Attributes:
         format: its name in `FORMATS`.
         backbone: bytes of the backbone.
-        references: bytes of the references, the scan or cells, and what belongs to their search.
+        references: bytes of the references and of everything their search needs.
         rest: bytes of the labels, targets, tables and texts.
-        network: multiplications of the backbone for one picture.
-        search: multiplications of the search for one picture.
-        read: bytes of references that are read for one picture.
+        network: multiplications of the backbone per picture.
+        search: multiplications of the search per picture.
+        read: bytes of references read per picture.
     """
 
     format: str
@@ -49,20 +49,20 @@ class Plan:
 
     @property
     def bytes(self) -> int:
-        """About the size of the file."""
+        """The approximate size of the file."""
         return self.backbone + self.references + self.rest
 
 
 def plan(
     fit: Fit, backbone: Backbone | None, precision: Mapping[str, str], metadata: Metadata
 ) -> list[Plan]:
-    """Work out each file of a build; sizes are right to a few per cent.
+    """Estimate each file of a build; sizes are accurate to a few per cent.
 
     Args:
         fit: the choices and the references.
         backbone: the feature extractor, or None.
-        precision: of the backbone, by format.
-        metadata: what files will say about themselves.
+        precision: precision of the backbone, by format.
+        metadata: the metadata to be stored in the files.
     """
     network = network_of(backbone.model) if backbone else Network(0, 0, 0, 0, 0)
     held = constants(fit)
@@ -86,7 +86,7 @@ def plan(
 
 
 def network_of(model: keras.Model) -> Network:
-    """Count a backbone's numbers and multiplications; of layers other than its own none."""
+    """Count a backbone's weights and multiplications, from its weighted Keras layers."""
     import keras
 
     weights = others = multiplications = 0
@@ -106,7 +106,7 @@ def network_of(model: keras.Model) -> Network:
 
 
 def _search(fit: Fit) -> tuple[int, int]:
-    """Multiplications of the search, and bytes of references that it reads, for one query."""
+    """Multiplications of the search, and bytes of references it reads, per query."""
     space, index = fit.space, fit.index
     projected = 0 if space.projection is None else space.projection.kernel.size
     values = len(fit.references) * space.width
@@ -118,10 +118,10 @@ def check_size(formats: Sequence[str], n: int, dim: int, spec: Spec) -> None:
     """Refuse more references than a file can hold.
 
     Args:
-        formats: the files that are wanted.
-        n: how many references, or photos that become such.
-        dim: values of an embedding.
-        spec: the choices: of how many values a reference is, and how they are stored.
+        formats: the files to write.
+        n: number of references, or of photos that become references.
+        dim: length of an embedding.
+        spec: the choices, which decide how many values a reference has and how they are stored.
 
     Raises:
         InputError: a file would be too large.
@@ -131,7 +131,7 @@ def check_size(formats: Sequence[str], n: int, dim: int, spec: Spec) -> None:
     value = STORES[spec.references_precision]
     scan = SEARCHES[spec.search].bytes_beside(width) if spec.search in SEARCHES else 0
     size = n * (value * width + scan)
-    # How many components a share of the variance takes, or auto, is not known yet.
+    # The number of components for a share of the variance, or for auto, is not known yet.
     unknown = spec.projection in ("auto", "classes") or isinstance(spec.pca, float | str)
     if not limited or unknown or size + _ROOM < largest:
         return
@@ -144,7 +144,8 @@ def check_size(formats: Sequence[str], n: int, dim: int, spec: Spec) -> None:
     ways += [f"at most {most} references", f"--formats {free} alone"]
     raise InputError(
         f"{n} references of {width} values take {size / 1e9:.1f} GB, and a {' or '.join(limited)}"
-        f" file holds less than {largest / 1e9:.1f} GB; take {', or '.join(ways)}"
+        f" file holds less than {largest / 1e9:.1f} GB; use {', or '.join(ways)}",
+        "file-too-large",
     )
 
 
@@ -158,14 +159,15 @@ def check_held(formats: Sequence[str], index: Index) -> None:
     size = sum(table.nbytes for table in index.held)
     if limited and size + _ROOM >= largest:
         raise InputError(
-            f"the references take {size / 1e9:.2f} GB by the search {index.search}, and a"
-            f" {' or '.join(limited)} file holds less than {largest / 1e9:.1f} GB; take fewer"
-            " references, --projection pca:SIZE, --references-precision int8, or --search exact"
+            f"the references take {size / 1e9:.2f} GB with the search {index.search}, but a"
+            f" {' or '.join(limited)} file holds less than {largest / 1e9:.1f} GB; use fewer"
+            " references, --projection pca:SIZE, --references-precision int8, or --search exact",
+            "file-too-large",
         )
 
 
 def _limits(formats: Sequence[str]) -> tuple[list[str], int]:
-    """The formats that cannot hold everything, and the bytes that all of them are smaller than."""
+    """The formats with a size limit, and the smallest of their limits in bytes."""
     most = {name: FORMATS[name].LARGEST for name in formats}
     limits = {name: size for name, size in most.items() if size is not None}
     return list(limits), min(limits.values(), default=0)

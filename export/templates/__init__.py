@@ -1,1 +1,1 @@
-"""Graphs that are converted once, and filled for every set of references."""
+"""Graphs that are converted once, then filled with any references."""

@@ -1,4 +1,4 @@
-"""What a fit puts into a converted file."""
+"""The content of a fit for a converted file."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from pocketknn.export.formats.storage.slots import Content
 
 
 def content_of(fit: Fit, precision: str, outputs: str = "neighbors") -> Content:
-    """What a fit puts into a file.
+    """The content of a fit for a file.
 
     Args:
         fit: the choices and the references.
-        precision: of the backbone.
+        precision: precision of the backbone.
         outputs: as for `builder.graph.wire`.
     """
     found = dict(constants(fit, precision, outputs))
@@ -26,5 +26,5 @@ def content_of(fit: Fit, precision: str, outputs: str = "neighbors") -> Content:
     }
     if fit.index is not None and outputs == "neighbors":
         sizes |= fit.index.sizes
-    there = {name: size for name, size in sizes.items() if size}
-    return Content(constants=found, sizes=there, labels=fit.labels, large=LARGE)
+    positive = {name: size for name, size in sizes.items() if size}
+    return Content(constants=found, sizes=positive, labels=fit.labels, large=LARGE)

@@ -1,9 +1,9 @@
-"""A graph that was converted once, for every set of references to come.
+"""A graph that is converted once, for any later references.
 
-The official converters know nothing of references, and pay for each of them: seconds and gigabytes.
-So they are given a graph over few made-up ones (`builder.graph.placeholder`), whose values and
-sizes are then found in the file they make. Such a file is a template: `fill` of its format puts any
-references in.
+The official converters slow down with every reference: they would take many seconds and gigabytes.
+So they are given a graph over a few made-up references (`builder.graph.placeholder`), whose values
+and sizes are then located in the file they write. Such a file is a template: `fill` of its format
+puts any references in.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class Template:
 
     Attributes:
         path: the file.
-        slots: where in it lies what depends on the references.
+        slots: where in it the data that depends on the references is.
     """
 
     path: Path
@@ -60,17 +60,17 @@ class Template:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Order:
-    """What is to be converted.
+    """What to convert.
 
     Attributes:
         format: its name in `FORMATS`.
-        fit: the choices; of the references only what changes the graph counts.
+        fit: the choices; references count only as far as they change the graph.
         backbone: the feature extractor, or None.
-        precision: of the backbone.
+        precision: precision of the backbone.
         options: how the files are written.
         outputs: as for `builder.graph.wire`.
-        calibration: what int8 takes its ranges from.
-        cache: keeps the template; None keeps none.
+        calibration: the pictures that calibrate int8.
+        cache: stores the template; None for no cache.
     """
 
     format: str
@@ -83,10 +83,10 @@ class Order:
     cache: Cache | None = USUAL
 
     def key(self) -> str:
-        """Hash of all that decides what the converted graph is."""
+        """Hash of everything that determines the converted graph."""
         fit, references = self.fit, self.fit.references
         projection = fit.space.projection
-        said = [
+        facts = [
             self.format,
             self.precision,
             self.options.pixels,
@@ -102,7 +102,7 @@ class Order:
             *(fit.index.numbers if fit.index else ()),
             _versions(),
         ]
-        return hashlib.sha256(json.dumps(said).encode()).hexdigest()[:24]
+        return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:24]
 
 
 def write(
@@ -113,34 +113,34 @@ def write(
     *,
     keep: bool = True,
 ) -> None:
-    """Write an artefact: a template, with the references in it.
+    """Write an artefact: a template filled with the references.
 
     Args:
         order: what it computes.
-        metadata: what it says about itself.
-        path: a name that is free.
-        note: called with a line for people when a kept template could not be used.
-        keep: a template that was made for it is kept, as a later build may want it.
+        metadata: its metadata.
+        path: the file to create.
+        note: called with a line for people if a cached template could not be used.
+        keep: whether to cache a new template for later builds.
     """
     content = content_of(order.fit, order.precision, order.outputs)
     with template(order, note, keep=keep) as found:
-        said = replace(metadata, slots=asdict(found.slots))
-        FORMATS[order.format].fill(found.path, path, found.slots, content, said.files())
+        texts = replace(metadata, slots=asdict(found.slots)).files()
+        FORMATS[order.format].fill(found.path, path, found.slots, content, texts)
 
 
 @contextmanager
 def template(
     order: Order, note: Callable[[str], None] = lambda line: None, *, keep: bool = True
 ) -> Iterator[Template]:
-    """The template for an order: of the cache, or converted now.
+    """The template for an order: from the cache, or converted now.
 
-    Not kept are int8 files, as the ranges in them belong to the pictures that they were taken from,
-    and the graphs over so few references that their number decides the graph.
+    Not cached are int8 files, whose ranges depend on the calibration pictures, and graphs over so
+    few references that their number determines the graph.
 
     Args:
-        order: what is to be converted.
-        note: called with a line for people when a kept template could not be used.
-        keep: one that is made is kept.
+        order: what to convert.
+        note: called with a line for people if a cached template could not be used.
+        keep: whether to cache a new template.
     """
     place = order.cache.drawer("templates") if order.cache else None
     kept = None
@@ -157,7 +157,7 @@ def template(
 
 
 def _make(order: Order, folder: Path) -> Template:
-    """Convert with the official converter, over made-up references where the graph allows that."""
+    """Convert with the official converter, over made-up references if the graph allows it."""
     target, fit = FORMATS[order.format], order.fit
     if not is_fixed(fit):
         fit = stand_in(fit, _sizes(order.backbone))
@@ -179,9 +179,9 @@ def _make(order: Order, folder: Path) -> Template:
 
 @contextmanager
 def _frozen() -> Iterator[None]:
-    """Spare the garbage collector what is there already: TensorFlow is a million objects.
+    """Exempt existing objects from garbage collection: TensorFlow has a million of them.
 
-    coremltools collects in full, several times in each conversion.
+    coremltools runs several full collections in each conversion.
     """
     gc.freeze()
     try:
@@ -192,9 +192,9 @@ def _frozen() -> Iterator[None]:
 
 @contextmanager
 def _no_bytecode() -> Iterator[None]:
-    """TensorFlow imports functions that it wrote into the temporary folder, and removes them.
+    """Write no bytecode: TensorFlow imports modules it wrote into the temporary folder.
 
-    Not so what Python would keep beside them.
+    It removes them afterwards, but not the bytecode that Python would leave beside them.
     """
     before = sys.dont_write_bytecode
     sys.dont_write_bytecode = True
@@ -205,7 +205,7 @@ def _no_bytecode() -> Iterator[None]:
 
 
 def _sizes(backbone: Backbone | None) -> set[int]:
-    """All sizes that tensors of a backbone have."""
+    """All sizes that occur in a backbone's tensors."""
     if backbone is None:
         return set()
     layers = backbone.model._flatten_layers()
@@ -217,7 +217,7 @@ def _sizes(backbone: Backbone | None) -> set[int]:
 
 
 def _open(order: Order, kept: Path, note: Callable[[str], None]) -> Template | None:
-    """What the cache holds, if it is whole; else it is removed."""
+    """The template in the cache if it is intact; otherwise it is removed."""
     path = kept / f"{MODEL}{FORMATS[order.format].SUFFIX}"
     try:
         facts = parse_json((kept / _FACTS).read_text("utf-8"))
@@ -228,14 +228,14 @@ def _open(order: Order, kept: Path, note: Callable[[str], None]) -> Template | N
         if not kept.exists():
             return None
     except (OSError, ValueError, KeyError, TypeError):
-        pass  # it is as good as damaged
+        pass  # treat it as damaged
     shutil.rmtree(kept, ignore_errors=True)
-    note(f"the {order.format} template in the cache was damaged and is made anew")
+    note(f"the {order.format} template in the cache was damaged and is rebuilt")
     return None
 
 
 def _keep(made: Template, kept: Path, note: Callable[[str], None]) -> None:
-    """Put a template into the cache; a fault of the cache never ends a build."""
+    """Put a template into the cache; a cache failure never stops a build."""
     facts = {"sha256": digest(made.path), "slots": asdict(made.slots)}
     try:
         kept.parent.mkdir(parents=True, exist_ok=True)
@@ -244,7 +244,7 @@ def _keep(made: Template, kept: Path, note: Callable[[str], None]) -> None:
             copy = shutil.copytree if made.path.is_dir() else shutil.copyfile
             copy(made.path, new / made.path.name)
             (new / _FACTS).write_text(json.dumps(facts), "utf-8", newline="")
-            new.rename(kept)  # fails where another build put one there, which others may be reading
+            new.rename(kept)  # fails if another build was first; others may be reading that one
     except OSError as error:
         if not kept.exists():
             note(f"the template cache {kept.parent} cannot be used: {error.strerror or error}")
@@ -252,7 +252,7 @@ def _keep(made: Template, kept: Path, note: Callable[[str], None]) -> None:
 
 @functools.cache
 def _versions() -> dict[str, str]:
-    """Of everything that takes part in a conversion; of ourselves the very code."""
+    """Versions of everything that takes part in a conversion; for ourselves a hash of the code."""
     code = hashlib.sha256()
     for folder in (Path(builder.__file__).parent, Path(__file__).parents[1]):
         for path in sorted(folder.rglob("*.py")):

@@ -17,6 +17,7 @@ from pocketknn.builder.backbones.engines.engine import cores
 from pocketknn.builder.errors import InputError, first_line
 
 _CLIENT = "ray://"
+_RAY = "ray[data]<2.64"  # as pyproject.toml has it
 _SECONDS = 5.0  # for a cluster to take a connection
 _STORE = 1 << 28  # bytes of shared memory for names and embeddings in transit
 # Packages that affect the bits of an embedding, or whether a picture can be decoded.
@@ -40,9 +41,7 @@ class Cluster:
 
     def __post_init__(self) -> None:
         if not all(find_spec(name) for name in ("ray", "pandas", "fsspec")):
-            raise InputError(
-                "--engine ray needs Ray: pip install 'pocketknn[ray]'", "ray-not-installed"
-            )
+            raise InputError(f"--engine ray needs Ray: pip install '{_RAY}'", "ray-not-installed")
         if self.address is not None and self.address != "auto":
             _host_and_port(self.address)
 

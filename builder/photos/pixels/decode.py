@@ -76,7 +76,7 @@ def _decode(
             return made, scale
     except UnidentifiedImageError as error:
         if content[4:8] == b"ftyp" and content[8:12] in _HEIC:
-            raise PictureError("HEIC, which needs the package pillow-heif") from error
+            raise PictureError("HEIC, which needs pillow-heif: pip install pillow-heif") from error
         raise PictureError("not a picture") from error
     except Image.DecompressionBombError as error:
         raise PictureError("more than 178 million pixels") from error
@@ -125,7 +125,7 @@ def formats() -> tuple[str, ...]:
 
 
 class Squares:
-    """A bounded cache of decoded squares of photos."""
+    """The squares of some photos."""
 
     def __init__(self, size: int, crop: str) -> None:
         """An empty cache.

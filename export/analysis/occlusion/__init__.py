@@ -1,1 +1,1 @@
-"""Which parts of a photo an answer depends on."""
+"""Which parts of a photo decide the answer."""

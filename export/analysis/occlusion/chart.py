@@ -1,4 +1,4 @@
-"""The figure of an explanation: the picture, what it hangs on, and its neighbours."""
+"""The figure of an explanation: the picture, the parts that matter, and its neighbours."""
 
 from __future__ import annotations
 
@@ -18,21 +18,21 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-_COLOURS = "PuOr_r"  # orange costs, purple adds: the colour-blind tell them apart
-_STRONGEST = 0.8  # opacity; what changes nothing lets the picture through
+_COLOURS = "PuOr_r"  # orange lowers, purple raises: colour-blind people can distinguish them
+_STRONGEST = 0.8  # opacity; parts without effect are transparent
 _LONGEST = 36  # characters of a name above a picture
-_BROAD, _LINES = 14, 6  # characters and lines of a name in place of one
-_EMPTY = 0.92  # grey of a picture that is not there
-_PALEST = 0.4  # grey of black under the colours, which would be lost on it
+_BROAD, _LINES = 14, 6  # characters and lines of a name shown instead of a picture
+_EMPTY = 0.92  # grey of a missing picture
+_PALEST = 0.4  # grey that replaces black, on which the colours would not show
 _WIDTH, _TOP, _BOTTOM = 3.1, 3.5, 2.0  # inches: of a panel, and of the two rows
 
 
 def draw(
     found: Explanation, name: str, thumbnails: Mapping[str, NDArray[np.uint8]] | None = None
 ) -> Figure:
-    """Draw a picture, a map for each number that was followed, and the nearest references.
+    """Draw a picture, a map for each number, and the nearest references.
 
-    Of references that have them by id, squares (H, W, 3) are shown, of others the names.
+    References are shown as thumbnails (H, W, 3) by id where available, otherwise as names.
     """
     from matplotlib.figure import Figure
 
@@ -58,7 +58,7 @@ def draw(
 
 
 def _draw_map(axes: Axes, found: Explanation, one: Occlusion) -> None:
-    """The picture in grey, and over it in colour what hiding each part costs."""
+    """The picture in grey, overlaid in colour with the effect of hiding each part."""
     from matplotlib.cm import ScalarMappable
     from matplotlib.colors import Normalize
     from matplotlib.patches import Rectangle
@@ -82,8 +82,8 @@ def _draw_map(axes: Axes, found: Explanation, one: Occlusion) -> None:
     bar.locator = MaxNLocator(4)
     if one.what == "vote":
         bar.formatter = FuncFormatter(lambda share, place: f"{100 * share:.3g}%")
-    least = " (dots: or more)" if one.bounded.any() else ""
-    bar.set_label(f"lost where a square is hidden{least}", fontsize="small")
+    bound = " (dots: or more)" if one.bounded.any() else ""
+    bar.set_label(f"loss when a square is hidden{bound}", fontsize="small")
     starts, side = found.patches.starts, found.patches.side
     if (worst := one.worst) is not None:
         corner = (starts[worst[1]] - 0.5, starts[worst[0]] - 0.5)
@@ -94,7 +94,7 @@ def _draw_map(axes: Axes, found: Explanation, one: Occlusion) -> None:
 
 
 def _draw_near(axes: Axes, one: Near, picture: NDArray[np.uint8] | None) -> None:
-    """A reference's picture, or else its name."""
+    """A reference's picture, or its name without one."""
     _title(axes, one.label, f"{one.score:.3f}")
     if picture is not None:
         _show(axes, picture)

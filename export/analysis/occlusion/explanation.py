@@ -1,4 +1,4 @@
-"""What in a picture an answer hangs on: its numbers while one part after the other is hidden."""
+"""Which parts of a picture decide an answer: its numbers while each part is hidden in turn."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from pocketknn.builder.choices.neighbors import Floats, Ints
 from pocketknn.builder.errors import InputError
 
 PATCH, STEPS = 0.2, 12
-_MOST_STEPS = 64  # thousands of pictures, and patches a few pixels apart
-SAME = 1e-6  # numbers that differ by less differ by rounding
+_MOST_STEPS = 64  # already thousands of pictures, with patches a few pixels apart
+SAME = 1e-6  # smaller differences are rounding
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -21,7 +21,7 @@ class Patches:
 
     Attributes:
         size: side of the picture in pixels.
-        side: of a patch.
+        side: side of a patch in pixels.
         starts: (p,) first pixel of each row, and of each column, of patches.
     """
 
@@ -36,18 +36,19 @@ class Patches:
         Args:
             size: side of the picture in pixels.
             share: side of a patch as a share of it.
-            steps: how many patches there are in a row; fewer where there are fewer pixels.
+            steps: number of patches in a row; fewer if there are fewer pixels.
 
         Raises:
-            InputError: there are no such patches, or they leave gaps.
+            InputError: a number is out of range, or the patches leave gaps.
         """
         check(share, steps)
         side = min(max(1, round(share * size)), size - 1)
         starts = np.unique(np.rint(np.linspace(0, size - side, steps)).astype(np.int64))
         if np.diff(starts).max() > side:
             raise InputError(
-                f"{steps} patches of {side} pixels leave gaps in {size} pixels; take more steps or"
-                " larger patches"
+                f"{steps} patches of {side} pixels leave gaps in {size} pixels; use more steps or"
+                " larger patches",
+                "patches-leave-gaps",
             )
         return cls(size=size, side=side, starts=starts)
 
@@ -59,16 +60,16 @@ class Patches:
     def hidden(
         self, picture: NDArray[np.uint8], colour: NDArray[np.uint8], corners: list[tuple[int, int]]
     ) -> NDArray[np.uint8]:
-        """The picture (S, S, 3) as often as there are corners, with a patch in colour at each."""
+        """One copy of the picture (S, S, 3) per corner, with a coloured patch there."""
         pictures = np.repeat(picture[None], len(corners), axis=0)
         for one, (top, left) in zip(pictures, corners, strict=True):
             one[top : top + self.side, left : left + self.side] = colour
         return pictures
 
     def spread(self, values: Floats) -> Floats:
-        """Values of patches (p, p) as values of pixels (S, S).
+        """Interpolate values of patches (p, p) to values of pixels (S, S).
 
-        A pixel has the value of the patch whose middle it is, or between them a share of each.
+        A pixel at the middle of a patch has its value; between middles, interpolation is linear.
         """
         middles, pixels = self.starts + (self.side - 1) / 2, np.arange(self.size)
         down = np.stack([np.interp(pixels, middles, column) for column in values.T], axis=1)
@@ -76,26 +77,31 @@ class Patches:
 
 
 def check(share: float, steps: int) -> None:
-    """Refuse patches that no picture has, before a file is loaded.
+    """Check the arguments of `Patches.of` before a file is loaded.
 
     Raises:
-        InputError: the share or the steps are none of those that `Patches.of` takes.
+        InputError: the share or the steps are out of range.
     """
     if not 0 < share < 1:
-        raise InputError(f"a patch is a share of the side, above 0 and below 1, not {share}")
+        raise InputError(
+            f"a patch is a share of the side, above 0 and below 1, not {share}",
+            "patch-out-of-range",
+        )
     if not 2 <= steps <= _MOST_STEPS:
-        raise InputError(f"patches take 2 to {_MOST_STEPS} steps, not {steps}")
+        raise InputError(
+            f"patches take 2 to {_MOST_STEPS} steps, not {steps}", "steps-out-of-range"
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
 class Near:
-    """A neighbour of the picture where nothing is hidden.
+    """A neighbour of the unhidden picture.
 
     Attributes:
         index: row in references.csv.
-        id: of the reference.
+        id: id of the reference.
         label: its class; "" without classes.
-        path: its picture; "" where there is none.
+        path: its picture; "" if there is none.
         score: higher is nearer.
     """
 
@@ -107,21 +113,21 @@ class Near:
 
     @property
     def name(self) -> str:
-        """What people call it."""
+        """Its display name."""
         return self.path or self.id
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Occlusion:
-    """What one number of an answer becomes while a part of the picture is hidden.
+    """How one number of an answer changes while a part of the picture is hidden.
 
     Attributes:
         what: `vote`, `score` or `value`.
-        of: the class, the reference or the target that the number belongs to.
-        plain: the number where nothing is hidden.
-        hidden: (p, p) the number where the patch in that row and column is hidden.
-        bounded: (p, p) where `hidden` is only the most that the number can be: the reference is no
-            longer among the k nearest, and nothing else says its score.
+        of: the class, reference or target that the number belongs to.
+        plain: the number when nothing is hidden.
+        hidden: (p, p) the number when the patch in that row and column is hidden.
+        bounded: (p, p) where `hidden` is only an upper bound: the reference is no longer among the
+            k nearest, and its score is not known otherwise.
     """
 
     what: str
@@ -132,34 +138,33 @@ class Occlusion:
 
     @property
     def loss(self) -> Floats:
-        """What hiding each patch takes away (p, p); negative where it adds."""
+        """The loss from hiding each patch (p, p); negative if the number rises."""
         return self.plain - self.hidden
 
     @property
     def worst(self) -> tuple[int, int] | None:
-        """Row and column of the patch that takes most away; None where none takes anything."""
+        """Row and column of the patch with the largest loss; None if there is no loss."""
         return _largest(self.loss)
 
     @property
     def best(self) -> tuple[int, int] | None:
-        """Row and column of the patch that adds most; None where none adds anything."""
+        """Row and column of the patch with the largest gain; None if there is no gain."""
         return _largest(-self.loss)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Explanation:
-    """One answer, and what became of it while parts of the picture were hidden.
+    """One answer, and how it changed while parts of the picture were hidden.
 
     Attributes:
         picture: (S, S, 3) uint8, as the model saw it.
         patches: the parts that were hidden.
-        colour: what hid them: the mean of the picture.
+        colour: the colour that hid them: the mean of the picture.
         label: the class that won; "" without a vote.
-        maps: the winner's vote, where there is one, or the values; last the nearest neighbour's
-            score.
+        maps: the winner's vote, if any, or the values; last the nearest neighbour's score.
         near: the k neighbours.
-        left: how many patches take the nearest reference out of the k nearest.
-        others: how many patches give the picture to another class, by class.
+        left: how many patches, when hidden, drop the nearest reference from the k nearest.
+        others: how many patches, when hidden, make another class win, by class.
     """
 
     picture: NDArray[np.uint8]
@@ -173,7 +178,7 @@ class Explanation:
 
 
 def _largest(gains: Floats) -> tuple[int, int] | None:
-    """Where the largest is; of several, votes being few, the one whose surroundings gain most."""
+    """Where the largest gain is; ties, common as votes are few, go to the best surroundings."""
     from scipy.ndimage import uniform_filter
 
     if gains.max() <= SAME:

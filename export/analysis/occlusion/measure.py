@@ -1,4 +1,4 @@
-"""Hide the parts of a picture, one after the other, and follow what the answer becomes.
+"""Hide each part of a picture in turn, and follow how the answer changes.
 
 Zeiler and Fergus, Visualizing and Understanding Convolutional Networks, 2014, section 4.2.
 """
@@ -36,20 +36,19 @@ def explain(
     scorer: Scorer | None = None,
     progress: Callable[[int], object] = lambda done: None,
 ) -> Explanation:
-    """Hide each part of a picture, and follow the winner's vote and the nearest one's score.
+    """Hide each part of a picture, and follow the winner's vote and the nearest reference's score.
 
-    What hides is the picture's mean colour. It takes away shape and colour alike and leaves the
-    picture as bright as it was; a blurred patch would leave the colour, by which many photos are
-    told apart.
+    Parts are hidden behind the picture's mean colour, which removes shape and colour alike and
+    keeps the brightness; a blurred patch would keep the colour, which separates many photos.
 
     Args:
         file: the artefact.
         table: its references.
         picture: (S, S, 3), at the model's size.
         patches: its parts.
-        scorer: gives exact scores of the nearest reference where it is no longer among the k
-            nearest, whose scores are all that an artefact says. Without it, its score is bounded by
-            that of the last of them.
+        scorer: computes exact scores of the nearest reference when it is no longer among the k
+            nearest, the only ones whose scores an artefact outputs. Without it, the score is
+            bounded by that of the last of them.
         progress: called with how many pictures were run.
     """
     corners, colour = patches.corners, np.rint(picture.mean(axis=(0, 1))).astype(np.uint8)
@@ -76,7 +75,7 @@ def explain(
         exact = scorer(patches.hidden(picture, colour, some), near[0].index)
         search = file.metadata.manifest["search"]
         if not SEARCHES[search["by"]].SCANS and search["references_precision"] == "float32":
-            # What the file itself says holds: not above the last of its k.
+            # The file's own answer is a bound: not above the last of its k.
             exact = np.minimum(exact, scores[gone])
         scores[gone] = exact
         bounded[:] = False
@@ -102,7 +101,7 @@ def explain(
 
 
 def _scores(answers: Outputs, index: int) -> tuple[Floats, NDArray[np.bool_]]:
-    """Score of a reference (q,), and where it is only bounded by the last neighbour's."""
+    """Scores of a reference (q,), and where they are only bounded by the last neighbour's."""
     found = answers["indices"] == index
     bounded = ~found.any(axis=1)
     rank = np.where(bounded, found.shape[1] - 1, found.argmax(axis=1))

@@ -11,8 +11,8 @@ _RANKS = (("upper left", "top", "upper right"), ("left", "middle", "right"))
 _REGIONS = (*_RANKS, ("lower left", "bottom", "lower right"))
 
 
-def said(found: Explanation) -> list[str]:
-    """What an explanation says, a line each."""
+def sentences(found: Explanation) -> list[str]:
+    """An explanation, line by line."""
     lines = [f"nearest reference: {found.near[0].name}"]
     for one in found.maps:
         lines.append(f"{titled(one)}: {number(one, one.plain)}{_extremes(found, one)}")
@@ -22,13 +22,13 @@ def said(found: Explanation) -> list[str]:
 
 
 def titled(one: Occlusion) -> str:
-    """What a map's number is: "vote for tulips"."""
-    said = {"vote": f"vote for {one.of}", "score": "score of the nearest reference"}
-    return said.get(one.what, one.of)
+    """The title of a map: "vote for tulips"."""
+    titles = {"vote": f"vote for {one.of}", "score": "score of the nearest reference"}
+    return titles.get(one.what, one.of)
 
 
 def number(one: Occlusion, value: float) -> str:
-    """A vote as a percentage, anything else with three or four digits."""
+    """A vote as a percentage, anything else to three or four digits."""
     if one.what == "vote":
         return f"{value:.0%}"
     return f"{value:.3f}" if one.what == "score" else f"{value:.4g}"
@@ -42,7 +42,7 @@ def region(found: Explanation, place: tuple[int, int]) -> str:
 
 
 def as_json(found: Explanation) -> dict[str, Any]:
-    """All but the picture itself, for machines."""
+    """Everything but the picture, for programs."""
     return {
         "size": found.patches.size,
         "patch": found.patches.side,
@@ -66,23 +66,23 @@ def as_json(found: Explanation) -> dict[str, Any]:
 
 
 def _extremes(found: Explanation, one: Occlusion) -> str:
-    """What the number falls to, and to what it rises."""
+    """How far the number falls and rises."""
     words = []
     for place, change in ((one.worst, "falls"), (one.best, "rises")):
         if place is not None:
-            most = "at most " if one.bounded[place] else ""
+            bound = "at most " if one.bounded[place] else ""
             value = number(one, one.hidden[place])
-            words.append(f"{change} to {most}{value} where the {region(found, place)} is hidden")
+            words.append(f"{change} to {bound}{value} when the {region(found, place)} is hidden")
     return "; " + ", ".join(words) if words else "; no single patch changes it"
 
 
 def _others(found: Explanation) -> list[str]:
     total = found.maps[0].hidden.size
     if not found.others:
-        return [f"  {found.label} wins whichever of {total} parts is hidden"]
+        return [f"  {found.label} wins whichever of the {total} parts is hidden"]
     each = ", ".join(f"{label} {count}" for label, count in found.others.items())
     return [
-        f"  another class wins with {sum(found.others.values())} of {total} parts hidden: {each}"
+        f"  another class wins for {sum(found.others.values())} of {total} hidden parts: {each}"
     ]
 
 
@@ -91,11 +91,11 @@ def _left(found: Explanation) -> list[str]:
         return []
     score = found.maps[-1]
     how = (
-        "at most that of the last of them"
+        "at most that of the last neighbour"
         if score.bounded.any()
         else "computed from the references themselves"
     )
     return [
-        f"  with {found.left} of {score.hidden.size} parts hidden it is not among the"
+        f"  for {found.left} of {score.hidden.size} hidden parts it is not among the"
         f" {len(found.near)} nearest; its score is then {how}"
     ]

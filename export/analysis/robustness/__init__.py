@@ -1,1 +1,1 @@
-"""Accuracy on photos that are turned, darkened, blurred and so on."""
+"""Accuracy on photos that are rotated, darkened, blurred and so on."""

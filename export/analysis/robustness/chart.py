@@ -1,4 +1,4 @@
-"""The chart of shifts: what is left of the answers against strength, a panel for each shift."""
+"""The chart of shifts: share of unchanged answers against strength, one panel per shift."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ if TYPE_CHECKING:
 _COLUMNS = 4
 _LINES = {
     "accuracy": "accuracy",
-    "same_label": "same class as unshifted",
+    "same_label": "same class as unchanged",
     "first_equal": "same nearest reference",
-    "recall": "neighbours that stay",
+    "recall": "neighbours in common",
 }
 
 
 def draw(rows: Sequence[Shifted]) -> Figure:
-    """Draw what was measured; the plain strength is marked by a grey line."""
+    """Draw the results; a grey line marks the unchanged photos."""
     from matplotlib.figure import Figure
 
     panels = [list(group) for _, group in groupby(rows, key=lambda row: row.shift)]
-    lines = {key: said for key, said in _LINES.items() if getattr(rows[0], key) is not None}
+    lines = {key: name for key, name in _LINES.items() if getattr(rows[0], key) is not None}
     figure = Figure(figsize=(12, 6.4), dpi=150, layout="constrained")
     places = figure.subplots(-(-len(panels) // _COLUMNS), _COLUMNS, sharey=True)
     for axes, panel in zip(places.flat, panels, strict=True):
@@ -44,13 +44,13 @@ def draw(rows: Sequence[Shifted]) -> Figure:
         frameon=False,
     )
     figure.suptitle(
-        f"{rows[0].name} on {rows[0].photos} photos; grey: as they are", fontsize="medium"
+        f"{rows[0].name} on {rows[0].photos} photos; grey: unchanged", fontsize="medium"
     )
     return figure
 
 
 def _draw_panel(axes: Axes, rows: Sequence[Shifted], lines: Sequence[str]) -> None:
-    """One shift. Strengths lie in equal steps; choices that have no order are not joined."""
+    """One shift. Strengths are evenly spaced; unordered choices are not connected."""
     ordered = any(isinstance(row.strength, int | float) for row in rows)
     axes.axvline([row.plain for row in rows].index(True), color="0.85", linewidth=4)
     for key, colour, marker in zip(lines, COLOURS, MARKERS, strict=False):

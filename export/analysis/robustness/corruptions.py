@@ -1,4 +1,4 @@
-"""Photos as they might have been taken: turned, nearer, darker, blurred, and how answers change."""
+"""Photos as they might have been taken: rotated, closer, darker, blurred."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ from pocketknn.builder.spec import CROPS
 
 Square = NDArray[np.uint8]  # (size, size, 3)
 Strength = float | str
-# A photo, a strength and a source of noise to what the model is given.
+# Maps a photo, a strength and a source of noise to the model's input.
 Make = Callable[[Image.Image, Strength, np.random.Generator], Square]
 _AS_IT_IS = "none"
-_ENOUGH = 4  # times the model's pixels; turning all of a camera's would take minutes
+_ENOUGH = 4  # times the model's size; rotating at full camera resolution would take minutes
 
 
 class Shift(NamedTuple):
     """One way in which photos may differ from those that a model was built from.
 
     Attributes:
-        name: what it is called.
-        unit: what its strengths count: levels are those of a pixel, 0..255; "" for names.
+        name: its name.
+        unit: the unit of its strengths; levels are pixel levels, 0..255; "" for names.
         plain: the strength that changes nothing.
-        strengths: those to measure, in order; `plain` is one of them.
-        make: how a photo becomes the model's square.
+        strengths: the strengths to measure, in order, including `plain`.
+        make: turns a photo into the model's square input.
     """
 
     name: str
@@ -44,9 +44,9 @@ class Shift(NamedTuple):
 def shifts(size: int, crop: str) -> tuple[Shift, ...]:
     """All shifts, for a model of this size and crop.
 
-    Rotation and scale are of the photo, before it is cropped; what they show beyond its edges is
-    mirrored. Brightness, blur, noise and JPEG are of the model's square, so that a strength means
-    the same for photos of every size; on a photo of many more pixels they would do less.
+    Rotation and scale apply to the photo before it is cropped; beyond its edges it is mirrored.
+    Brightness, blur, noise and JPEG apply to the model's square input, so that a strength means the
+    same for photos of any size; on a larger photo they would have less effect.
     """
 
     def photo(change: Callable[[Image.Image, float], Image.Image], plain: float) -> Make:
@@ -86,7 +86,7 @@ def shifts(size: int, crop: str) -> tuple[Shift, ...]:
 
 
 def turned(image: Image.Image, degrees: float) -> Image.Image:
-    """A photo turned about its middle, counter-clockwise, of the same size."""
+    """A photo rotated counter-clockwise about its centre, at the same size."""
     width, height = image.size
     diagonal = math.hypot(width, height)
     wide = _mirrored(image, math.ceil((diagonal - width) / 2), math.ceil((diagonal - height) / 2))
@@ -94,7 +94,7 @@ def turned(image: Image.Image, degrees: float) -> Image.Image:
 
 
 def scaled(image: Image.Image, factor: float) -> Image.Image:
-    """A photo taken from nearer (above 1) or farther: its middle, or mirrored beyond its edges."""
+    """A photo from closer (above 1) or farther: its middle, or mirrored beyond its edges."""
     width, height = (max(1, round(length / factor)) for length in image.size)
     across, down = (
         max(0, math.ceil((wanted - given) / 2))
@@ -109,7 +109,7 @@ def brightened(pixels: Square, factor: float) -> Square:
 
 
 def blurred(pixels: Square, percent: float) -> Square:
-    """Blurred by a Gaussian, whose standard deviation is a share of the side."""
+    """Blurred by a Gaussian whose standard deviation is a percentage of the side."""
     sigma = percent / 100 * len(pixels)
     return np.asarray(Image.fromarray(pixels).filter(ImageFilter.GaussianBlur(sigma)))
 
@@ -132,14 +132,14 @@ def _whole(values: NDArray[np.float64]) -> Square:
     return rounded
 
 
-def _reduced(image: Image.Image, least: int) -> Image.Image:
-    """A photo of fewer pixels, whose shorter side still has `least`, if it had so many."""
-    factor = min(image.size) // least
+def _reduced(image: Image.Image, minimum: int) -> Image.Image:
+    """A photo with fewer pixels, whose shorter side keeps at least `minimum` if it had them."""
+    factor = min(image.size) // minimum
     return image.reduce(factor) if factor > 1 else image
 
 
 def _mirrored(image: Image.Image, across: int, down: int) -> Image.Image:
-    """A photo with margins, in which it goes on as in a mirror."""
+    """A photo extended by mirrored margins."""
     if not across and not down:
         return image
     return Image.fromarray(
@@ -153,7 +153,7 @@ def _middle(image: Image.Image, width: int, height: int) -> Image.Image:
 
 
 def _sampled(image: Image.Image, size: tuple[int, int]) -> Image.Image:
-    """Resized by interpolating between four pixels only, as `tf.image.resize` does by default."""
+    """Resized by interpolating only four pixels, as `tf.image.resize` does by default."""
     box = (0, 0, *image.size)
     return image.transform(size, Image.Transform.EXTENT, box, Image.Resampling.BILINEAR)
 

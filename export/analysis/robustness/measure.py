@@ -1,4 +1,4 @@
-"""What a model makes of shifted photos, against what it makes of the photos as they are."""
+"""How a model does on shifted photos, compared with the unchanged ones."""
 
 from __future__ import annotations
 
@@ -18,32 +18,32 @@ from pocketknn.export.parity import metrics
 from .corruptions import Strength, shifts
 
 COUNT = 100
-# What is measured, in the words of a table's heading.
+# Table headings of what is measured.
 _SHARES = {
     "accuracy": "accuracy",
     "unknown": "unknown",
     "same_label": "class",
-    "first_equal": "first",
+    "first_equal": "top-1",
     "recall": "neighbours",
 }
 
 
 @dataclass(frozen=True, kw_only=True)
 class Shifted:
-    """One file on photos that were shifted in one way.
+    """The results of one file on photos shifted in one way.
 
     Attributes:
-        name: of the file.
-        shift: how they were shifted.
+        name: name of the file.
+        shift: how the photos were shifted.
         strength: by how much.
-        unit: what the strength counts.
-        plain: whether that leaves them as they are.
-        photos: how many there were.
+        unit: unit of the strength.
+        plain: whether this strength leaves them unchanged.
+        photos: number of photos.
         accuracy: share of the photos whose label won; None without labels or a vote.
-        unknown: share that is taken for a stranger; None without a threshold.
-        same_label: share that is put into the same class as before; None without a vote.
-        first_equal: share whose nearest reference is the same as before.
-        recall: share of the neighbours of before that are found.
+        unknown: share called unknown; None without a threshold.
+        same_label: share that gets the same class as unchanged; None without a vote.
+        first_equal: share whose nearest reference is the same as unchanged.
+        recall: share of the neighbours of the unchanged photos that are still found.
     """
 
     name: str
@@ -59,7 +59,7 @@ class Shifted:
     recall: float
 
     @property
-    def told(self) -> str:
+    def words(self) -> str:
         """The strength in words: "5 degrees"."""
         named = isinstance(self.strength, str)
         return str(self.strength) if named else f"{self.strength} {self.unit}"
@@ -74,14 +74,14 @@ def measure(
     seed: int = 0,
     progress: Callable[[int], object] = lambda done: None,
 ) -> tuple[list[Shifted], list[Photo]]:
-    """Run a file on photos, and on the same photos with every shift in every strength.
+    """Run a file on photos, and on the same photos with every shift at every strength.
 
     Args:
-        name: what the file is called.
-        file: takes pictures.
-        photos: of which some are drawn.
-        count: how many at most; those that cannot be read are passed over.
-        seed: draws the photos and their noise.
+        name: name of the file.
+        file: an artefact that takes pictures.
+        photos: the photos to sample from.
+        count: maximum sample size; photos that cannot be read are skipped.
+        seed: random seed for the sample and the noise.
         progress: called with 1 for each photo.
 
     Returns:
@@ -98,7 +98,7 @@ def measure(
     used, answers = [], []
     images = drawn(photos, lambda photo: decode(read(photo)), seed)
     for number, image in islice(images, min(count, len(photos))):
-        # Each strength of noise has the same pattern: only its strength differs.
+        # All strengths of noise share one pattern.
         squares = [
             way.make(image, by, np.random.default_rng([seed, number])) for way, by in changes
         ]
@@ -132,17 +132,17 @@ def measure(
 
 
 def check(count: int, seed: int) -> None:
-    """Refuse numbers with which nothing can be measured, before a file is loaded.
+    """Check the arguments of `measure` before a file is loaded.
 
     Raises:
-        InputError: one of them is none of those that `measure` takes.
+        InputError: `count` is below 1, or `seed` is negative.
     """
     if count < 1:
-        raise InputError(f"at least 1 photo is needed, not {count}")
+        raise InputError(f"at least 1 photo is needed, not {count}", "too-few-photos")
     if seed < 0:
-        raise InputError(f"the seed must not be negative, but is {seed}")
+        raise InputError(f"the seed must not be negative, but is {seed}", "negative-seed")
 
 
 def shares(rows: Sequence[Shifted]) -> dict[str, str]:
-    """The shares that were measured, and the words for them."""
+    """The shares that were measured, and their headings."""
     return {key: word for key, word in _SHARES.items() if getattr(rows[0], key) is not None}

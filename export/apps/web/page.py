@@ -27,24 +27,28 @@ from .runtime import Runtime
 
 THUMBNAILS = "thumbnails"
 _MODEL, _DATA = MODEL + SUFFIX, "page.json"
-# Side in pixels and JPEG's quality, from the best; the first whose bytes fit is taken.
+# Side in pixels and JPEG quality, best first; the first that fits the limit is used.
 _STEPS = ((160, 80), (112, 75), (80, 70), (56, 60), (40, 50))
 
 
 def model_of(out: Path) -> tuple[Path, Metadata]:
-    """The ONNX file of a build, or the one that is named, and what it says about itself.
+    """The ONNX file of a build, or `out` itself if it is one, and its metadata.
 
     Raises:
         InputError: there is none, it is damaged, or it takes features.
     """
     path = out if out.suffix == SUFFIX else out / _MODEL
     if out.exists() and not path.exists():
-        raise InputError(f"{out} holds no {_MODEL}, which the page runs; build with --formats onnx")
+        raise InputError(
+            f"{out} holds no {_MODEL}, which the page runs; build with --formats onnx",
+            "onnx-missing",
+        )
     metadata = load(path if out.exists() else out).metadata
     given = metadata.manifest["input"]
     if given["name"] != "image":
         raise InputError(
-            f"{path.name} takes vectors of {given['shape'][0]} features; the page shows pictures"
+            f"{path.name} takes vectors of {given['shape'][0]} features; the page shows pictures",
+            "takes-vectors",
         )
     return path, metadata
 
@@ -58,19 +62,19 @@ def write(
     title: str,
     thumbnails: Mapping[int, str],
 ) -> None:
-    """Write all of the page but its thumbnails.
+    """Write everything of the page except its thumbnails.
 
     Args:
-        folder: where they already are, in the folder `THUMBNAILS`.
+        folder: the page's folder; thumbnails are already in its folder `THUMBNAILS`.
         model: the ONNX file.
-        metadata: what it says about itself.
-        runtime: what runs it in a browser.
-        title: what the page is called.
+        metadata: its metadata.
+        runtime: the runtime for the browser.
+        title: title of the page.
         thumbnails: names of their files, by the reference's index.
     """
     for source in (files(__package__) / "static").iterdir():
         (folder / source.name).write_bytes(source.read_bytes())
-    # The code of the build's own snippets, so that there is one, which the tests hold to Pillow.
+    # The same code as in the build's snippets, which the tests compare with Pillow.
     square = snippets.render("square.mjs", metadata.manifest)
     (folder / "square.js").write_text(square, encoding="utf-8", newline="")
     shutil.copyfile(model, folder / _MODEL)
@@ -84,7 +88,7 @@ def write(
 
 
 def _data(metadata: Metadata, title: str, thumbnails: Mapping[int, str]) -> dict[str, Any]:
-    """What the page has to know of the build."""
+    """What the page needs to know about the build."""
     manifest = metadata.manifest
     given = manifest["input"]
     return {
@@ -114,14 +118,14 @@ def write_thumbnails(
 ) -> dict[int, str]:
     """Write a JPEG for each reference whose photo is among those given.
 
-    A photo is known by its bytes, wherever it lies now: a reference's id is the start of its hash.
+    A photo is recognised by its bytes, wherever it is now: a reference's id starts with its hash.
 
     Args:
         folder: a new folder.
         rows: the table of references.
-        photos: of the build; others are passed over.
-        limit: bytes that all thumbnails may take. Each reference has the same share of them; one
-            that is too detailed for its share, even at its smallest, has no thumbnail.
+        photos: the photos of the build; others are skipped.
+        limit: maximum bytes of all thumbnails, shared equally by the references; a picture too
+            detailed for its share, even at the smallest size, has no thumbnail.
         progress: called when a photo is done.
 
     Returns:
@@ -147,7 +151,9 @@ def write_thumbnails(
                     (folder / names[index]).write_bytes(small)
         progress()
     if not known:
-        raise InputError("none of the photos is a reference: name those that the build was made of")
+        raise InputError(
+            "none of the photos is a reference: name those it was built from", "other-photos"
+        )
     return names
 
 

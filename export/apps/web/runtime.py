@@ -1,4 +1,4 @@
-"""onnxruntime-web, which runs the ONNX file in a browser: from npm, remembered on this machine."""
+"""onnxruntime-web, which runs the ONNX file in a browser: fetched with npm and cached."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from pocketknn.builder.system.untrusted_json import parse_json
 
 PACKAGE, VERSION = "onnxruntime-web", "1.30.0"
 SHA512 = "q0y+JrrtukXSzsBWEMccVfqX25LRmosXHF+CaRJmg8pZClzcV7svNc4rKY3jL02Vb7QmRMDs1SigqR4CXAfKYQ=="
-# What the page calls a file, for servers that know no .mjs, and where it is in the package.
+# The page's name for a file, as some servers do not know .mjs, and its path in the package.
 FILES = {
     "ort.js": "dist/ort.wasm.bundle.min.mjs",
     "ort.wasm": "dist/ort-wasm-simd-threaded.wasm",
 }
 _DESCRIPTION = "package.json"
 _SECONDS = 600  # for 33 MB
-_ELSE = f"--runtime names an unpacked {PACKAGE} instead"
+_ELSE = f"or use --runtime with an unpacked {PACKAGE}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,8 +32,8 @@ class Runtime:
     """The files that run a model.
 
     Attributes:
-        version: of onnxruntime-web.
-        files: where each of `FILES` lies.
+        version: version of onnxruntime-web.
+        files: the path of each of `FILES`.
     """
 
     version: str
@@ -41,37 +41,44 @@ class Runtime:
 
 
 def unpacked(folder: Path) -> Runtime:
-    """The runtime in a folder that `npm install` or `tar` unpacked.
+    """The runtime in a folder unpacked by `npm install` or `tar`.
 
     Raises:
-        InputError: it is not onnxruntime-web, or not all of it.
+        InputError: it is not onnxruntime-web, or incomplete.
     """
     try:
-        said = parse_json((folder / _DESCRIPTION).read_text("utf-8"))
-        name, version = said["name"], said["version"]
+        facts = parse_json((folder / _DESCRIPTION).read_text("utf-8"))
+        name, version = facts["name"], facts["version"]
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise InputError(f"{folder} is no npm package: it has no {_DESCRIPTION}") from error
+        raise InputError(
+            f"{folder} is not an npm package: it has no {_DESCRIPTION}", "not-the-runtime"
+        ) from error
     if name != PACKAGE:
-        raise InputError(f"{folder} is {name}, not {PACKAGE}")
+        raise InputError(f"{folder} is {name}, not {PACKAGE}", "not-the-runtime")
     files = {ours: folder / theirs for ours, theirs in FILES.items()}
     for path in files.values():
         if not path.is_file():
-            raise InputError(f"{PACKAGE} {version} in {folder} has no {path.relative_to(folder)}")
+            raise InputError(
+                f"{PACKAGE} {version} in {folder} has no {path.relative_to(folder)}",
+                "runtime-incomplete",
+            )
     return Runtime(version=version, files=files)
 
 
 def remembered(cache: Cache = USUAL) -> Runtime:
-    """The pinned runtime, which npm brings once and the cache keeps.
+    """The pinned runtime, which npm fetches once for the cache.
 
     Raises:
-        InputError: there is no npm, no answer from its registry, or not the package as pinned.
+        InputError: there is no npm, its registry does not answer, or the package differs.
     """
-    kept = cache.drawer("runtimes")
-    if kept is None:
-        raise InputError(f"there is no home folder to keep {PACKAGE} in; set POCKETKNN_CACHE")
-    place = kept / f"{PACKAGE}-{VERSION}"
+    drawer = cache.drawer("runtimes")
+    if drawer is None:
+        raise InputError(
+            f"there is no home folder to store {PACKAGE} in; set POCKETKNN_CACHE", "no-cache-folder"
+        )
+    place = drawer / f"{PACKAGE}-{VERSION}"
     if not place.exists():
-        kept.mkdir(parents=True, exist_ok=True)
+        drawer.mkdir(parents=True, exist_ok=True)
         with workplace(place) as work:
             _unpack(_download(work), work / NEW)
             if not place.exists():  # unless another process was faster
@@ -80,10 +87,10 @@ def remembered(cache: Cache = USUAL) -> Runtime:
 
 
 def _download(folder: Path) -> Path:
-    """The package's archive, as npm brings it."""
-    npm = shutil.which("npm")  # npm.cmd on Windows, which is not found without its ending
+    """Fetch the package's archive with npm."""
+    npm = shutil.which("npm")  # npm.cmd on Windows, not found without its suffix
     if npm is None:
-        raise InputError(f"the page needs npm to fetch {PACKAGE}; {_ELSE}")
+        raise InputError(f"the page needs npm to fetch {PACKAGE}; {_ELSE}", "npm-missing")
     wanted = f"{PACKAGE}@{VERSION}"
     command = [npm, "pack", wanted, "--fetch-retries=1", "--pack-destination", str(folder)]
     try:
@@ -97,24 +104,29 @@ def _download(folder: Path) -> Path:
             timeout=_SECONDS,
         )
     except subprocess.TimeoutExpired as error:
-        raise InputError(f"npm's registry does not answer; {_ELSE}") from error
+        raise InputError(f"npm's registry does not answer; {_ELSE}", "npm-failed") from error
     archives = list(folder.glob("*.tgz"))
     if done.returncode or not archives:
         errors = [line for line in done.stderr.splitlines() if line.startswith("npm error")]
-        said = " ".join(" ".join(errors[:3]).replace("npm error", "").split())
-        raise InputError(f"npm could not fetch {wanted} ({said or 'no reason given'}); {_ELSE}")
+        reason = " ".join(" ".join(errors[:3]).replace("npm error", "").split())
+        raise InputError(
+            f"npm could not fetch {wanted} ({reason or 'no reason given'}); {_ELSE}", "npm-failed"
+        )
     return archives[0]
 
 
 def _unpack(archive: Path, folder: Path) -> None:
-    """The files of the package that the page uses, if the archive is the one that was tested."""
+    """Unpack the files that the page uses, if the archive is the tested one."""
     digest = base64.b64encode(hashlib.sha512(archive.read_bytes()).digest()).decode()
     if digest != SHA512:
-        raise InputError(f"npm brought another {PACKAGE} {VERSION} than was tested; {_ELSE}")
+        raise InputError(
+            f"checksum mismatch: npm's {PACKAGE} {VERSION} is not the one that was tested; {_ELSE}",
+            "checksum-mismatch",
+        )
     with tarfile.open(archive) as members:
         for name in (_DESCRIPTION, *FILES.values()):
             source = members.extractfile(f"package/{name}")
             if source is None:
-                raise InputError(f"{PACKAGE} {VERSION} has no {name}")
+                raise InputError(f"{PACKAGE} {VERSION} has no {name}", "runtime-incomplete")
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             (folder / name).write_bytes(source.read())

@@ -1,4 +1,4 @@
-"""Serves a folder to the browsers of this machine."""
+"""Serve a folder to browsers."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from pocketknn.builder.errors import InputError
 
 PORT = 8000
 _TRIED = 20
-_SECONDS = 30  # that a browser may be silent in the middle of a request, or take to read an answer
+_SECONDS = 30  # timeout in the middle of a request or a response
 _EVERYWHERE = ("0.0.0.0", "::", "")
 
 
@@ -23,7 +23,7 @@ class _Handler(SimpleHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     timeout = _SECONDS
     server: Server
-    # Whatever this machine's own table of file types says.
+    # Independent of this machine's own table of file types.
     extensions_map = SimpleHTTPRequestHandler.extensions_map | {
         ".js": "text/javascript",
         ".wasm": "application/wasm",
@@ -32,7 +32,7 @@ class _Handler(SimpleHTTPRequestHandler):
     def parse_request(self) -> bool:
         if not super().parse_request():
             return False
-        # A page of a stranger whose name was made to lead here asks by that name.
+        # DNS rebinding: a foreign page whose name points here sends that name as the host.
         if not self.server.is_named(self.headers.get_all("Host", [])):
             self.close_connection = True
             self.send_error(HTTPStatus.MISDIRECTED_REQUEST)
@@ -40,11 +40,13 @@ class _Handler(SimpleHTTPRequestHandler):
         return True
 
     def send_response(self, code: int, message: str | None = None) -> None:
-        self.send_response_only(code, message)  # without the Server that names Python's version
+        self.send_response_only(
+            code, message
+        )  # without the Server header, which reveals Python's version
         self.send_header("Date", self.date_time_string())
 
     def end_headers(self) -> None:
-        # With these two a browser lets the model use threads.
+        # These two headers let the model use threads.
         self.send_header("Cross-Origin-Opener-Policy", "same-origin")
         self.send_header("Cross-Origin-Embedder-Policy", "require-corp")
         self.send_header("Cache-Control", "no-cache")
@@ -58,48 +60,53 @@ class _Handler(SimpleHTTPRequestHandler):
 
 
 class Server(ThreadingHTTPServer):
-    """Answers those who ask for it by a name of this machine."""
+    """Answers only requests that name this machine."""
 
     host = ""
 
-    def is_named(self, asked: list[str]) -> bool:
-        """Whether the Host headers of a request are one that names this server and its port."""
-        with suppress(ValueError):  # what is no address
-            url = urlsplit(f"//{asked[0]}" if len(asked) == 1 else "//")
+    def is_named(self, hosts: list[str]) -> bool:
+        """Whether a request has exactly one Host header, naming this server and its port."""
+        with suppress(ValueError):  # not an address
+            url = urlsplit(f"//{hosts[0]}" if len(hosts) == 1 else "//")
             if url.path or (url.port or 80) != self.server_address[1]:
                 return False
             name = url.hostname or ""
             if name in ("localhost", "127.0.0.1", "::1", self.host.lower()):
                 return bool(name)
-            if self.host in _EVERYWHERE:  # this machine has addresses that nobody listed
+            if self.host in _EVERYWHERE:  # the machine's addresses are not known
                 return name == socket.gethostname().lower() or bool(ipaddress.ip_address(name))
         return False
 
 
 def listen(folder: Path, host: str, port: int | None) -> Server:
-    """A server of a folder, which listens but does not answer yet.
+    """A server for a folder, which listens but does not answer yet.
 
     Requests that name another host or port than this one get 421.
 
     Args:
-        folder: what it serves.
-        host: the address it listens on.
-        port: 0 takes any; None the first of 20 from 8000 on that is free.
+        folder: the folder to serve.
+        host: the address to listen on.
+        port: the port; 0 for any; None for the first free one of 20 from 8000.
 
     Raises:
-        InputError: the port is taken or not allowed, or the host is not this machine's.
+        InputError: the port is taken or not allowed, or the host is not this machine.
     """
     if not host:
-        raise InputError("name an address to listen on with --host; 0.0.0.0 is all of this machine")
+        raise InputError(
+            "name an address to listen on with --host; 0.0.0.0 is every address of this machine",
+            "no-host",
+        )
     ports = range(PORT, PORT + _TRIED) if port is None else (port,)
     for number in ports:
         try:
             return _bound(host, number, folder)
-        except (OSError, OverflowError, TypeError, ValueError) as error:  # of odd hosts and ports
+        except (OSError, OverflowError, TypeError, ValueError) as error:  # from odd hosts and ports
             failed = error
     reason = getattr(failed, "strerror", None) or str(failed)
     where = f"{host}, port {ports[0]}" + (f" to {ports[-1]}" if len(ports) > 1 else "")
-    raise InputError(f"cannot listen on {where}: {reason}; choose with --host and --port")
+    raise InputError(
+        f"cannot listen on {where}: {reason}; choose another --host or --port", "cannot-listen"
+    )
 
 
 def _bound(host: str, port: int, folder: Path) -> Server:

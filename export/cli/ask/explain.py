@@ -1,4 +1,4 @@
-"""pocketknn explain: what in a picture an answer hangs on."""
+"""pocketknn explain: which parts of a picture decide the answer."""
 
 from __future__ import annotations
 
@@ -24,20 +24,23 @@ def explain(
     figure: Annotated[
         Path | None,
         typer.Option(
-            "-o", "--out", help="The .png or .svg to write; NAME-explained.png, with --json none."
+            "-o",
+            "--out",
+            help="The .png or .svg to write; default: NAME-explained.png, or none with --json.",
         ),
     ] = None,
     photos: Annotated[
-        Path | None, typer.Option(help="What was built from, to show the neighbours' pictures.")
+        Path | None,
+        typer.Option(help="The photos it was built from, to show the neighbours' pictures."),
     ] = None,
     patch: Annotated[
-        float, typer.Option(help="Side of what is hidden, as a share of the picture's.")
+        float, typer.Option(help="Side of the hidden patch, as a share of the picture's side.")
     ] = 0.2,
-    steps: Annotated[int, typer.Option(help="How many places it has in each direction.")] = 12,
+    steps: Annotated[int, typer.Option(help="Number of patch positions in each direction.")] = 12,
     as_json: Json = False,
     force: Annotated[bool, typer.Option("--force", help="Replace an earlier figure.")] = False,
 ) -> None:
-    """Show what in a picture an answer hangs on, by hiding its parts, and the neighbours."""
+    """Show which parts of a picture decide the answer, by hiding them, and the neighbours."""
     from pocketknn.builder.photos.photo import PictureError
     from pocketknn.builder.references.match import thumbnails
     from pocketknn.export.analysis import figures
@@ -62,7 +65,7 @@ def explain(
     try:
         picture = pixels_of(image, given)
     except PictureError as error:
-        raise InputError(f"{image}: {error}") from error
+        raise InputError(f"{image}: {error}", "unreadable-picture") from error
     patches = Patches.of(given["shape"][0], patch, steps)
     file = load(path)
     folder = out.parent if name == out.name else out
@@ -76,14 +79,14 @@ def explain(
     if as_json:
         say_json({"image": str(image), "artefact": name} | words.as_json(found))
         return
-    lines = words.said(found)
+    lines = words.sentences(found)
     say(f"{image}: {found.label}" if found.label else str(image), *lines)
-    say(f"{figure} shows it")
+    say(f"figure: {figure}")
     if folder == out:
         drawn = figures.rendered(draw(found, image.name, known), "png")
         section = extra_sections.explanation(image.name, found.label, lines, drawn)
         say(extra_sections.add(out, section))
     if photos is None:
-        say("--photos PHOTOS, the place that was built from, shows the neighbours' pictures too")
+        say("to see the neighbours' pictures, add --photos with the photos it was built from")
     elif missing := len(found.near) - len(known):
         say(f"{missing} of the neighbours' pictures are not in {photos}")

@@ -1,4 +1,4 @@
-"""pocketknn predict: the nearest references of pictures, with any exported file."""
+"""pocketknn predict: classify pictures with any exported file."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def predict(
     images: Annotated[list[Path], typer.Argument(help="Pictures.")],
     as_json: options.Json = False,
 ) -> None:
-    """Find the nearest references of pictures, and their class, with any exported file."""
+    """Find each picture's nearest references and its class, with any exported file."""
     from pocketknn.builder.photos.photo import PictureError
     from pocketknn.export.cli.console.terminal import console
     from pocketknn.export.manifest.artefact import load, metadata_of, picture_input
@@ -41,22 +41,22 @@ def predict(
         except PictureError as error:
             broken.append(f"{image}: {error}")
             continue
-        opened = opened or load(artefact)  # which takes seconds, and is in vain without a picture
+        opened = opened or load(artefact)  # takes seconds, so only once a picture is readable
         answers.append({"image": str(image)} | answered(opened, table, picture))
     if as_json:
         say_json(answers)
     elif answers:
         console.print(_answers_table(answers))
-        said = metadata.manifest["outputs"]["scores"]["is"]
-        say(f"score: {said.removesuffix(', descending')}")
-    if broken:  # those of the other pictures are printed all the same
-        raise InputError("; ".join(broken))
+        score = metadata.manifest["outputs"]["scores"]["is"]
+        say(f"score: {score.removesuffix(', descending')}")
+    if broken:  # the answers for the other pictures are printed anyway
+        raise InputError("; ".join(broken), "unreadable-picture")
 
 
 def answered(
     artefact: Artefact, table: Sequence[Row], picture: NDArray[np.uint8]
 ) -> dict[str, Any]:
-    """What an artefact with a table of references says of one picture (S, S, 3), for JSON."""
+    """An artefact's answer for one picture (S, S, 3), for JSON; `table` holds its references."""
     from pocketknn.builder.knn import exact
 
     outputs = artefact.run(picture[None])
@@ -64,19 +64,19 @@ def answered(
         {"score": float(score)} | table[int(index)]
         for score, index in zip(outputs["scores"][0], outputs["indices"][0], strict=True)
     ]
-    said: dict[str, Any] = {}
+    answer: dict[str, Any] = {}
     if "probabilities" in outputs:
         votes = outputs["probabilities"]
-        said["label"] = artefact.metadata.labels[int(exact.winners(votes)[0])]
-        said["probability"] = float(votes.max())
+        answer["label"] = artefact.metadata.labels[int(exact.winners(votes)[0])]
+        answer["probability"] = float(votes.max())
     if "value" in outputs:
         names = artefact.metadata.manifest["targets"]
-        said["value"] = dict(zip(names, map(float, outputs["value"][0]), strict=True))
-    return said | {"neighbors": nearest}
+        answer["value"] = dict(zip(names, map(float, outputs["value"][0]), strict=True))
+    return answer | {"neighbors": nearest}
 
 
 def pixels_of(image: Path, given: dict[str, Any]) -> NDArray[np.uint8]:
-    """A picture file as a model sees it (S, S, 3); `given` is its manifest's input.
+    """A picture file as a model sees it (S, S, 3); `given` is the input in the model's manifest.
 
     Raises:
         PictureError: the picture cannot be read.
@@ -96,8 +96,8 @@ def _answers_table(answers: Sequence[dict[str, Any]]) -> Table:
     from pocketknn.export.manifest.metadata import SHOWN
 
     table = Table(box=SIMPLE_HEAD, pad_edge=False)
-    said = ("value",) if "value" in answers[0] else ("label", "vote")
-    for heading in ("picture", *said, "nearest references (score)"):
+    shares = ("value",) if "value" in answers[0] else ("label", "vote")
+    for heading in ("picture", *shares, "nearest references (score)"):
         table.add_column(heading, overflow="fold")
     for answer in answers:
         near = "\n".join(
@@ -111,6 +111,6 @@ def _answers_table(answers: Sequence[dict[str, Any]]) -> Table:
         else:
             vote = f"{answer['probability']:.0%}" if "label" in answer else ""
             values = [shown(answer.get("label", "")), vote]
-        # Text, as names may hold what rich takes for markup.
+        # Text, as rich would read brackets in a name as markup.
         table.add_row(*map(Text, (shown(answer["image"]), *values, near)))
     return table

@@ -1,4 +1,4 @@
-"""pocketknn web: a page that runs a build's ONNX file in the browser."""
+"""pocketknn web: run a build's ONNX file in the browser."""
 
 from __future__ import annotations
 
@@ -22,40 +22,41 @@ if TYPE_CHECKING:
 
 def web(
     context: typer.Context,
-    out: Annotated[Path, typer.Argument(help="A folder that build wrote, or its .onnx file.")],
+    out: Annotated[Path, typer.Argument(help="A folder written by build, or its .onnx file.")],
     export: Annotated[
         Path | None,
-        typer.Option(help="Write the page to this new folder, for any static server, and end."),
+        typer.Option(help="Only write the page to this new folder, for any static server."),
     ] = None,
     photos: Annotated[
         Path | None,
         typer.Option(
-            help="The photos it was built from, for thumbnails: a folder, table, archive."
+            help="The photos it was built from, for thumbnails: a folder, table or archive."
         ),
     ] = None,
     thumbnails: Annotated[
-        str, typer.Option(help="Bytes that all thumbnails may take, such as 16MB.")
+        str, typer.Option(help="Maximum size of all thumbnails together, such as 16MB.")
     ] = "16MB",
     runtime: Annotated[
         Path | None,
-        typer.Option(help="An unpacked npm package of onnxruntime-web, where npm cannot fetch it."),
+        typer.Option(help="An unpacked npm package of onnxruntime-web, if npm cannot fetch it."),
     ] = None,
-    title: Annotated[str, typer.Option(help="What the page is called.")] = "pocketknn",
+    title: Annotated[str, typer.Option(help="Title of the page.")] = "pocketknn",
     host: Annotated[
-        str, typer.Option(help="Address to serve on; others than this machine's own see no camera.")
+        str,
+        typer.Option(help="Bind address. Browsers allow the camera only on localhost or https."),
     ] = "127.0.0.1",
     port: Annotated[
-        int | None, typer.Option(help="Port to serve on; the first that is free from 8000 on.")
+        int | None, typer.Option(help="Port to serve on; default: the first free one from 8000.")
     ] = None,
     open_: Annotated[
-        bool, typer.Option("--open/--no-open", help="Show the page in the browser.")
+        bool, typer.Option("--open/--no-open", help="Open the page in the browser.")
     ] = False,
 ) -> None:
-    """Serve a page that runs the ONNX file in the browser: on a picture, or the camera."""
+    """Serve a page that runs the ONNX file in the browser, on pictures or the camera."""
     if export is not None:
         refuse(context, ("host", "port", "open_"), "is for serving the page, not for --export")
     if photos is None:
-        refuse(context, ("thumbnails",), "goes with --photos")
+        refuse(context, ("thumbnails",), "needs --photos")
 
     def write(folder: Path) -> None:
         _write(out, folder, photos, thumbnails, runtime, title)
@@ -71,14 +72,14 @@ def _export(write: Callable[[Path], None], folder: Path, photos: Path | None) ->
     from pocketknn.export.manifest.build_folder import check_apart, staged
 
     if folder.exists():
-        raise InputError(f"{folder} exists; choose another folder")
+        raise InputError(f"{folder} exists; choose another folder", "folder-exists")
     if photos is not None:
         check_apart(folder, photos)
     with staged(folder, force=False) as staging:
         write(staging)
         sizes = [path.stat().st_size for path in staging.rglob("*") if path.is_file()]
     say(f"{folder}: {len(sizes)} files, {megabytes(sum(sizes))}")
-    say("any static server shows it; the camera needs https or localhost")
+    say("any static server can serve it; the camera needs https or localhost")
 
 
 def _serve(write: Callable[[Path], None], host: str, port: int | None, opened: bool) -> None:
@@ -96,7 +97,7 @@ def _serve(write: Callable[[Path], None], host: str, port: int | None, opened: b
         write(Path(folder))
         name = f"[{host}]" if ":" in host else host
         url = f"http://{name}:{listening.server_address[1]}/"
-        say(f"{url} shows it until Ctrl-C")
+        say(f"serving on {url} until Ctrl-C")
         if opened:
             webbrowser.open(url)
         with suppress(KeyboardInterrupt):
@@ -122,7 +123,7 @@ def _write(
     page.write(folder, model, metadata, runs, title=title, thumbnails=small)
     say(f"onnxruntime-web {runs.version} runs {model.name}")
     if not found:
-        say("no thumbnails: --photos names the photos that it was built from")
+        say("no thumbnails: add --photos with the photos it was built from")
 
 
 def _thumbnails(

@@ -1,4 +1,4 @@
-"""pocketknn diff: what differs between two artefacts."""
+"""pocketknn diff: the differences between two artefacts."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ File = Annotated[Path, typer.Argument(help="A .tflite, .onnx, .mlpackage or .ker
 
 
 def diff(one: File, other: File, as_json: Json = False) -> None:
-    """Say which references, labels and choices of two files differ; exit code 1 where any do."""
+    """List the references, labels and choices in which two files differ; exit with 1 if any do."""
     from pocketknn.export.editing.diff import differences
     from pocketknn.export.manifest.read_back import open_artefact
 
@@ -33,19 +33,19 @@ def _lines(found: dict[str, Any]) -> list[str]:
     lines = [f"{name}: {pair[0]} became {pair[1]}" for name, pair in found["choices"].items()]
     if labels := found["labels"]:
         gone = [name for name in labels["from"] if name not in labels["to"]]
-        come = [name for name in labels["to"] if name not in labels["from"]]
+        new = [name for name in labels["to"] if name not in labels["from"]]
         lines += [f"class {name} is gone" for name in gone]
-        lines += [f"class {name} is new" for name in come]
-        if not gone and not come:
-            lines.append("the classes have another order")
+        lines += [f"class {name} is new" for name in new]
+        if not gone and not new:
+            lines.append("the classes are in a different order")
     for what in ("removed", "added"):
         rows = [f"{one['id']} {one['label']} {one['path']}".rstrip() for one in found[what]]
         lines += _listed(what, rows)
     renamed = [f"{one['id']} {one['from']} became {one['to']}" for one in found["relabelled"]]
     lines += _listed("relabelled", renamed)
-    lines += _listed("of other vectors", found["other_vectors"])
+    lines += _listed("with different vectors", found["other_vectors"])
     if found["moved"]:
-        lines.append(f"{found['moved']} references have another index")
+        lines.append(f"{found['moved']} references have a different index")
     return lines
 
 

@@ -1,4 +1,4 @@
-"""pocketknn edit: other references in a file, without building it anew."""
+"""pocketknn edit: change the references in a file without building it again."""
 
 from __future__ import annotations
 
@@ -22,30 +22,29 @@ _NAMED = 3  # classes in a warning
 def edit(
     artefact: Annotated[Path, typer.Argument(help="A .tflite, .onnx, .mlpackage or .keras file.")],
     add: Annotated[
-        Path | None, typer.Option(help="Photos to put in, a folder per class as for build.")
+        Path | None, typer.Option(help="Photos to add, one folder per class as for build.")
     ] = None,
     remove_class: Annotated[
-        list[str] | None, typer.Option(help="A class to take out, as often as wanted.")
+        list[str] | None, typer.Option(help="A class to remove; may be repeated.")
     ] = None,
     remove: Annotated[
-        list[str] | None, typer.Option(help="The id of a reference to take out.")
+        list[str] | None, typer.Option(help="The id of a reference to remove; may be repeated.")
     ] = None,
     rename: Annotated[
-        list[str] | None, typer.Option(help="Another name for a class, as OLD=NEW.")
+        list[str] | None, typer.Option(help="A new name for a class, as OLD=NEW; may be repeated.")
     ] = None,
     out: Annotated[
-        Path | None, typer.Option("-o", "--out", help="Where to write it; in place without.")
+        Path | None, typer.Option("-o", "--out", help="The file to write; in place if omitted.")
     ] = None,
     weights: Annotated[
-        Path | None, typer.Option(help="The weights file, or .keras backbone, of its build.")
+        Path | None, typer.Option(help="The weights file or .keras backbone it was built with.")
     ] = None,
     force: Annotated[bool, typer.Option(help="Replace the file at --out.")] = False,
 ) -> None:
-    """Take references out of a file or put photos in, without building it anew.
+    """Remove references from a file, or add photos, without building it again.
 
-    First --remove and --remove-class take out, then --rename gives names, then --add puts photos
-    in. All of it holds for the photos of --add too: those in the folder of a class that is taken
-    out stay out, those in the folder of one that is renamed get its new name.
+    --remove and --remove-class apply first, then --rename, then --add. Photos to add follow the
+    same rules: those of a removed class are not added, those of a renamed class get its new name.
     """
     from pocketknn.builder.backbones.load import is_installed
     from pocketknn.builder.system.atomic_file import recover
@@ -67,7 +66,9 @@ def edit(
         add=add,
     )
     if changes == Changes():
-        raise InputError("nothing to do: say --add, --remove-class, --remove or --rename")
+        raise InputError(
+            "nothing to do: give --add, --remove-class, --remove or --rename", "nothing-to-do"
+        )
     target = out or artefact
     recover(target)
     format_of(artefact)  # refuses a build's folder before places are compared
@@ -75,23 +76,23 @@ def edit(
     opened = open_artefact(artefact)
     check(f"editing {artefact.name}", FORMATS[opened.format].RUNTIME)
     before = opened.fit.references
-    coming = builder.find(add, note=note) if add is not None else []
-    names = changing.names_of(before, changes, {photo.label for photo in coming})
+    added = builder.find(add, note=note) if add is not None else []
+    names = changing.names_of(before, changes, {photo.label for photo in added})
     kept = changing.kept(before, changes, names)
     known = kept.labels
-    said = opened.metadata.manifest["backbone"]
-    # Where it is at hand, the new file is run on pictures.
-    wanted = add is not None or weights is not None or (said and is_installed(said["name"]))
+    origin = opened.metadata.manifest["backbone"]
+    # If the backbone is available, the new file is checked on pictures.
+    wanted = add is not None or weights is not None or (origin and is_installed(origin["name"]))
     net = edit.backbone_of(opened, weights) if wanted else None
     if add is not None:
-        kept = changing.with_photos(opened, kept, changes, names, coming, net, say)
+        kept = changing.with_photos(opened, kept, changes, names, added, net, say)
     parity = edit.rewrite(opened, edit.with_references(opened, kept), target, net)
     say(*_never_seen(opened, [name for name in kept.labels if name not in known], add))
     rows = [tables.Row(target.name, size(target), parity)]
     if not parity.agrees:
         for line in tables.failures(rows):
             console.print(line, style="red", markup=False)
-        say(f"{target} was left as it was")
+        say(f"{target} was not changed")
         raise typer.Exit(1)
     say(
         f"{target}: {len(before)} references became {len(kept)},"
@@ -101,7 +102,7 @@ def edit(
 
 
 def _never_seen(opened: Opened, new: Sequence[str], photos: Path | None) -> list[str]:
-    """A warning where the space was learned without some of the classes, and the way out."""
+    """A warning if the projection was learned without some of the classes, and the remedy."""
     from pocketknn.export.output.names import MANIFEST, REFERENCES
 
     if not new or opened.fit.scores_of != "classes":
@@ -109,14 +110,14 @@ def _never_seen(opened: Opened, new: Sequence[str], photos: Path | None) -> list
     names = ", ".join(map(repr, new[:_NAMED])) + (", …" if len(new) > _NAMED else "")
     build, given = opened.path.parent, command_line(str(photos))
     if (build / MANIFEST).is_file() and (build / REFERENCES).is_file():
-        way = f"pocketknn refs add {command_line(str(build))} {given} -o grown.parquet, then"
-        way += " pocketknn build grown.parquet -o NEW"
+        remedy = f"pocketknn refs add {command_line(str(build))} {given} -o grown.parquet, then"
+        remedy += " pocketknn build grown.parquet -o NEW"
     else:
-        way = f"pocketknn build PHOTOS -o NEW, with {given} among the PHOTOS"
+        remedy = f"pocketknn build PHOTOS -o NEW, with {given} among the PHOTOS"
     return [
-        f"warning: the file compares what tells its old classes apart, so {names} will often be"
-        " taken for others; build anew for good answers:",
-        f"  {way}",
+        f"warning: the file compares what separates its old classes, so {names} will often be"
+        " mistaken for others; build again for good answers:",
+        f"  {remedy}",
     ]
 
 
@@ -126,20 +127,27 @@ def _check_place(path: Path, target: Path, new: bool) -> None:
     from pocketknn.export.output.names import MANIFEST
 
     if target.suffix != path.suffix:
-        raise InputError(f"{target} must end in {path.suffix}, as {path.name} does")
+        raise InputError(f"{target} must end in {path.suffix}, as {path.name} does", "wrong-suffix")
     if new and target.exists():
-        raise InputError(f"{target} exists; choose another name, or replace it with --force")
+        raise InputError(
+            f"{target} exists; choose another name, or replace it with --force", "file-exists"
+        )
     if target.exists() and target != path:
         try:
             metadata_of(target)
         except InputError as error:
-            raise InputError(f"{target} is not ours, and --force replaces nothing else") from error
+            raise InputError(
+                f"{target} was not written by pocketknn, and --force replaces nothing else",
+                "foreign-file",
+            ) from error
     if target.is_dir() and (foreign := foreign_in_package(target)):
         raise InputError(
-            f"{target} holds {foreign!r}, which would be lost; name another with --out"
+            f"{target} holds {foreign!r}, which would be lost; name another with --out",
+            "foreign-file",
         )
     if (target.resolve().parent / MANIFEST).is_file():
         raise InputError(
             f"{target} is part of a build, whose other files would no longer agree with it;"
-            " name a place elsewhere with --out"
+            " name a file elsewhere with --out",
+            "part-of-build",
         )

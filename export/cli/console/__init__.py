@@ -1,1 +1,1 @@
-"""What reaches the terminal."""
+"""Output to the terminal."""

@@ -12,19 +12,19 @@ from typing import TextIO
 
 from .text import shown
 
-_people: list[TextIO] = []  # what `quiet` gives while it lasts
+_people: list[TextIO] = []  # the real stderr, while `quiet` is active
 
 
 def note(line: str) -> None:
-    """Tell people, on stderr, what is no part of the answer, which programs may read."""
+    """Print a remark on stderr, for people; stdout is for the answer, which programs may read."""
     print(shown(line), file=_people[-1] if _people else sys.stderr, flush=True)
 
 
 def open_closed() -> None:
-    """Where the caller closed stdin, stdout or stderr, read from and write to nowhere instead.
+    """Replace stdin, stdout or stderr by the null device where the caller has closed it.
 
-    Python has None in their place, and the next file that is opened would get their number, under
-    which converters write.
+    Python sets a closed one to None, and the next file opened would get its descriptor, to which
+    converters write.
     """
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:
@@ -34,20 +34,20 @@ def open_closed() -> None:
 
 @contextmanager
 def quiet() -> Iterator[TextIO]:
-    """Send all that is written to stderr to a file, C++ libraries included; give the real one.
+    """Redirect stderr to a temporary file, for C++ libraries too, and yield the real one.
 
-    TensorFlow, coremltools and LiteRT write to the file descriptor, not to `sys.stderr`. With
-    POCKETKNN_DEBUG set nothing is held back.
+    TensorFlow, coremltools and LiteRT write to the file descriptor, not to `sys.stderr`. If
+    POCKETKNN_DEBUG is set, nothing is redirected.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     sys.stderr.flush()
     if os.environ.get("POCKETKNN_DEBUG"):
         yield sys.stderr
         return
-    kept = os.dup(sys.stderr.fileno())
+    original = os.dup(sys.stderr.fileno())
     with (
         tempfile.TemporaryFile() as sink,
-        os.fdopen(kept, "w", encoding=sys.stderr.encoding, errors="backslashreplace") as real,
+        os.fdopen(original, "w", encoding=sys.stderr.encoding, errors="backslashreplace") as real,
     ):
         os.dup2(sink.fileno(), 2)
         _people.append(real)
@@ -57,4 +57,4 @@ def quiet() -> Iterator[TextIO]:
             _people.pop()
             sys.stderr.flush()
             real.flush()
-            os.dup2(kept, 2)
+            os.dup2(original, 2)

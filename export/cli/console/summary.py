@@ -1,4 +1,4 @@
-"""What people read of a build, in lines: what went in, how good it is, and what to type next."""
+"""The summary of a build, line by line: what went in, how good it is, and what to type next."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ if TYPE_CHECKING:
     from pocketknn.export.pipeline.export import Export
 
 _NAMED = 5  # classes in a line
-_ONE_CLASS = "warning: there is one class only, so every picture will be put into it"
+_ONE_CLASS = "warning: there is only one class, so every picture will be assigned to it"
 
 
 def facts(manifest: dict[str, Any], skipped: Sequence[Skipped]) -> list[str]:
-    """What went into a build and how good it is, a line each."""
+    """What went into a build and how good it is, one line per fact."""
     one_class = len(manifest["references"]["per_label"]) == 1 and not manifest["reject"]
     return [
         *_references(manifest),
@@ -42,7 +42,7 @@ def facts(manifest: dict[str, Any], skipped: Sequence[Skipped]) -> list[str]:
 
 
 def crops(result: Export) -> list[str]:
-    """Where a platform would make squares otherwise than the build did, and how to see the cost."""
+    """A warning where a platform crops differently from the build, and how to see the cost."""
     given = result.manifest["input"]
     others = {
         consumer["name"]: consumer["crop"]
@@ -55,20 +55,20 @@ def crops(result: Export) -> list[str]:
     crop = next(iter(others.values()))
     return [
         f"warning: the crop is {given['crop']}, but by default {names};"
-        " crop before, or see the cost:",
+        " crop the pictures yourself, or see the cost:",
         f"  {command_line('pocketknn', 'eval', str(result.out), 'PHOTOS', '--crop', crop)}",
     ]
 
 
 def next_steps(result: Export) -> list[str]:
-    """What is there, and the commands to type next."""
+    """What the build wrote, and the commands to type next."""
     kept = [one.name for one in result.written if one.parity.agrees]
     if not kept:
-        return [f"no file agrees with the exact k-NN; {result.out} holds the references only"]
-    # Where there is a choice, not the file whose runtime takes seconds to import.
+        return [f"no file agrees with the exact k-NN; {result.out} holds only the references"]
+    # Not the Keras file if there is another: its runtime takes seconds to import.
     best = str(result.out / min(kept, key=lambda name: name == "model.keras"))
     pictures = result.manifest["input"]["name"] == "image"
-    report = f"; {REPORT} in it shows how good it is" if (result.out / REPORT).exists() else ""
+    report = f"; see {REPORT} for how good it is" if (result.out / REPORT).exists() else ""
     lines = [f"{result.out} is ready{report}. Next:"]
     if pictures:
         lines.append(f"  {command_line('pocketknn', 'predict', best, 'PICTURE.jpg')}")
@@ -83,12 +83,13 @@ def _references(manifest: dict[str, Any]) -> Iterator[str]:
     references = manifest["references"]
     per_label, classes = references["per_label"].values(), ", no classes"
     if per_label:
-        least, most = min(per_label), max(per_label)
-        each = f"{least}" if least == most else f"{least} to {most}"
+        smallest, largest = min(per_label), max(per_label)
+        each = f"{smallest}" if smallest == largest else f"{smallest} to {largest}"
         classes = f" in {len(per_label)} classes ({each} each)"
     yield f"{references['count']} references{classes}"
     yield from kept_lines(manifest.get("condensed"))
     yield from _occasions(references)
+    yield from _inner_folders(references)
     if references["duplicates"]:
         yield f"{references['duplicates']} of them are copies of another picture"
     if pairs := references["contradictions"]:
@@ -102,13 +103,25 @@ def _occasions(references: dict[str, Any]) -> Iterator[str]:
     if not (occasions := references.get("occasions")):
         return
     alone = references["count"] - occasions["photos"]
-    others = f"; {counted(alone, 'photo has', 'photos have')} none" if alone else ""
-    yield f"of {counted(occasions['count'], 'occasion')}, each left out as a whole{others}"
+    others = f"; {counted(alone, 'photo belongs', 'photos belong')} to none" if alone else ""
+    yield f"from {counted(occasions['count'], 'occasion')}, each held out as a whole{others}"
     if names := occasions["classes_of_one"]:
         classes, they = ("classes are", "they stay") if len(names) > 1 else ("class is", "it stays")
         yield (
-            f"warning: {len(names)} {classes} of one occasion only, so {they} unmeasured:"
+            f"warning: {len(names)} {classes} from a single occasion, so {they} unmeasured:"
             f" {_some(names)}"
+        )
+
+
+def _inner_folders(references: dict[str, Any]) -> Iterator[str]:
+    """A hint for folders like apple/monday, where the inner one may be an occasion."""
+    names = [*references["per_label"]]
+    outer = {name.partition("/")[0] for name in names}
+    inner = all("/" in name for name in names) and 1 < len(outer) <= len(names) / 2
+    if inner and not references.get("occasions"):
+        yield (
+            f"each folder is a class, such as {names[0]}; if the inner folders are days or"
+            " places, build with --occasions folders"
         )
 
 
@@ -132,41 +145,43 @@ def _model(manifest: dict[str, Any]) -> Iterator[str]:
 
 
 def _accuracy(references: dict[str, Any]) -> Iterator[str]:
+    if len(references["per_label"]) == 1:  # of which another line warns
+        return
     if loo := references["leave_one_out"]:
         yield from _errors(loo) if loo["rmse"] is not None else _shares(loo)
         yield f"  {_measured(loo, references['count'])}"
     elif len(references["per_label"]) > 1:
-        yield f"accuracy: {TOO_FEW}; it takes two photos of a class, the second to ask for"
+        yield f"accuracy: {TOO_FEW}; at least one class needs two photos"
     if of := references.get("figures_of"):
-        yield f"  these figures are those of its build, which had {of} references"
+        yield f"  measured when it was built, with {of} references"
 
 
 def _shares(loo: dict[str, Any]) -> Iterator[str]:
-    """As in "accuracy 83 % (76 to 88 %; chance 20 %): good"; builds before said the first only."""
-    said, apart = f"accuracy {loo['accuracy']:.1%}", loo.get("by_class")
+    """As in "accuracy 83 % (76 to 88 %; chance 20 %): good"; older builds have only the first."""
+    line, by_class = f"accuracy {loo['accuracy']:.1%}", loo.get("by_class")
     if loo.get("interval") and loo.get("chance") is not None:
         low, high = loo["interval"]
-        said += f" ({100 * low:.0f} to {high:.0%}; chance {loo['chance']:.0%})"
-    yield said + (f": {loo['verdict']}" if loo.get("verdict") else "")
-    if apart is not None and abs(apart - loo["accuracy"]) >= APART:
-        yield f"  classes differ in size: the mean of their accuracies is {apart:.1%}"
+        line += f" ({100 * low:.0f} to {high:.0%}; chance {loo['chance']:.0%})"
+    yield line + (f": {loo['verdict']}" if loo.get("verdict") else "")
+    if by_class is not None and abs(by_class - loo["accuracy"]) >= APART:
+        yield f"  classes differ in size: the mean of their accuracies is {by_class:.1%}"
 
 
 def _errors(loo: dict[str, Any]) -> Iterator[str]:
     for name, error in loo["rmse"].items():
-        said = f"{name}: root mean squared error {error:.4g}"
+        line = f"{name}: root mean squared error {error:.4g}"
         ends, mean = ((loo.get(key) or {}).get(name) for key in ("rmse_interval", "rmse_of_mean"))
         if ends and mean is not None:
-            said += f" ({ends[0]:.4g} to {ends[1]:.4g}; always saying the mean {mean:.4g})"
-        yield said
+            line += f" ({ends[0]:.4g} to {ends[1]:.4g}; always predicting the mean: {mean:.4g})"
+        yield line
 
 
 def _measured(loo: dict[str, Any], count: int) -> str:
-    """How, in a few words."""
-    sample = "" if loo["queries"] == count else f"; {loo['queries']} of them were asked for"
+    """How it was measured, in a few words."""
+    sample = "" if loo["queries"] == count else f"; measured on {loo['queries']} of the {count}"
     if folds := loo.get("folds"):
-        return f"out of fold: each of {folds} parts answered by a model of the others{sample}"
-    return f"each reference answered by its {loo['k']} nearest others{sample}"
+        return f"{folds}-fold cross-validation{sample}"
+    return f"leave-one-out: each reference answered by its {loo['k']} nearest others{sample}"
 
 
 def _projection(projection: dict[str, Any] | None) -> Iterator[str]:
@@ -176,13 +191,13 @@ def _projection(projection: dict[str, Any] | None) -> Iterator[str]:
             before = without["accuracy"]
             accuracy = "" if before is None else f"accuracy {before:.1%}, "
             yield (
-                f"  without it: {accuracy}the same first neighbour for"
-                f" {without['first_equal']:.1%}, {without['recall']:.1%} of the same neighbours"
+                f"  without it: {accuracy}same first neighbour for"
+                f" {without['first_equal']:.1%}, {without['recall']:.1%} of neighbours in common"
             )
 
 
 def _search(search: dict[str, Any]) -> Iterator[str]:
-    """How the references are stored and searched, where it is not in the usual way."""
+    """How the references are stored and searched, unless it is the default."""
     by, precision = search["by"], search["references_precision"]
     if not SEARCHES[by].SCANS and precision == "float32":
         return
@@ -190,7 +205,7 @@ def _search(search: dict[str, Any]) -> Iterator[str]:
     if search["recall"] is not None:
         yield (
             f"  finds {search['recall']:.2%} of the exact neighbours of {search['queries']}"
-            " references, each left out"
+            " held-out references"
         )
 
 
@@ -198,18 +213,18 @@ def _unknown(manifest: dict[str, Any]) -> Iterator[str]:
     if reject := manifest["reject"]:
         yield f"unknown where the nearest score is below {reject['threshold']:.4g}"
     elif manifest.get("strangers"):
-        yield "unknown is one of the classes; the accuracy is that of the others"
+        yield "unknown is one of the classes; the accuracy covers the others"
     yield from (f"  {line}" for line in unknown_words(manifest))
 
 
 def _calibration(found: dict[str, Any] | None) -> Iterator[str]:
-    """One line where shares of the vote are no probabilities."""
+    """One line if shares of the vote cannot be read as probabilities."""
     if found and (worst := worst_bin(found)):
         yield f"  warning: {calibration_words(worst)}"
 
 
 def kept_lines(condensed: dict[str, Any] | None) -> list[str]:
-    """What was kept and what it costs, a line each."""
+    """How many references were kept, and what that costs, one line each."""
     if not condensed:
         return []
     by, before, kept = condensed["by"], condensed["before"], condensed["kept"]
@@ -218,15 +233,16 @@ def kept_lines(condensed: dict[str, Any] | None) -> list[str]:
     curve = condensed["curve"]
     measured = [one for one in curve if one["accuracy"] is not None or one["rmse"]]
     if measured:
-        lines.append(f"  all {before} asked of so many, none of itself: " + _told(measured))
+        lines.append(f"  measured on all {before}, each held out: " + _costs(measured))
     return lines
 
 
-def _told(curve: Sequence[dict[str, Any]]) -> str:
+def _costs(curve: Sequence[dict[str, Any]]) -> str:
     def value(point: dict[str, Any]) -> str:
         if point["rmse"]:
             return " ".join(f"{error:.4g}" for error in point["rmse"].values())
         return f"{point['accuracy']:.1%}"
 
     what = "error" if curve[0]["rmse"] else "accuracy"
-    return f"{what} " + ", ".join(f"{value(point)} of {point['kept']}" for point in reversed(curve))
+    points = (f"{value(point)} with {point['kept']}" for point in reversed(curve))
+    return f"{what} " + ", ".join(points)

@@ -1,4 +1,4 @@
-"""The tables that people read at the end of a build."""
+"""The tables printed at the end of a build."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Row(NamedTuple):
 def table(
     words: Iterable[str] = (), numbers: Iterable[str] = (), caption: str = "", no_wrap: bool = True
 ) -> Table:
-    """A table without rows: columns of words, then of numbers, which are aligned to the right."""
+    """An empty table: columns of words, then right-aligned columns of numbers."""
     made = Table(box=SIMPLE_HEAD, caption=caption or None, caption_justify="left", pad_edge=False)
     for heading in words:
         made.add_column(heading, no_wrap=no_wrap)
@@ -40,10 +40,10 @@ def table(
 
 
 def parity_table(rows: Sequence[Row]) -> Table:
-    """One line per artefact: its size, and how it agrees with the exact k-NN."""
+    """One line per artefact: its size, and how well it agrees with the exact k-NN."""
     made = table(["artefact"], ["size"], _legend(rows))
     for heading in ("top-1 match", "exact lists", "ties allowed", "score error", "vote error"):
-        made.add_column(heading, justify="right")
+        made.add_column(heading, justify="right", min_width=max(map(len, heading.split())))
     made.add_column("parity", no_wrap=True, min_width=len("DIFFERS"))
     for name, size, parity in rows:
         shares = (parity.first_equal, parity.lists_equal, parity.lists_agree)
@@ -64,17 +64,16 @@ def verdict(parity: Parity) -> str:
 
 
 def failures(rows: Sequence[Row]) -> list[str]:
-    """One line for each thing that is outside its tolerance."""
+    """One line for each value outside its tolerance."""
     return [f"{row.name}: {failure}" for row in rows for failure in row.parity.failures]
 
 
 def plan_table(plans: Sequence[Plan]) -> Table:
-    """What each file will take, before it is written."""
+    """The size and cost of each file, before it is written."""
     made = table(
         ["file"],
-        ["backbone", "references", "in all", "backbone ×", "search ×", "read"],
-        "backbone, references and search of one picture: millions of multiplications;"
-        " read: bytes of references that a query needs",
+        ["backbone", "references", "total", "backbone ×", "search ×", "read"],
+        "×: millions of multiplications per picture; read: bytes of references read per query",
     )
     for one in plans:
         made.add_row(
@@ -88,14 +87,14 @@ def plan_table(plans: Sequence[Plan]) -> Table:
 
 
 def variants_table(variants: Sequence[Variant], within: Budget, sample: int) -> Table:
-    """What was measured, with files run on a sample, to keep within a budget."""
+    """The variants measured to fit a budget; their files were run on a sample."""
     made = table(
         ["precision", "projection"],
         ["largest file", "accuracy", "neighbours"],
-        f"good enough: loses at most {within.loss:.1%} of accuracy and finds"
+        f"good enough: loses at most {within.loss:.1%} accuracy and finds"
         f" {within.agreement:.0%} of the exact neighbours\n"
-        "accuracy: of the exact search over all references, each left out, less what the worst file"
-        f" loses of {sample} of the photos",
+        "accuracy: leave-one-out with the exact search, less what the worst file loses on a sample"
+        f" of {sample} photos",
         no_wrap=False,
     )
     made.add_column("")

@@ -1,4 +1,4 @@
-"""What reaches the terminal: whatever names hold, no character there gives it orders; and bars."""
+"""Output to the terminal, with control characters in names made harmless; and progress bars."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ if TYPE_CHECKING:
 
 
 class _Console(Console):
-    """Shows what is in a name that would give the terminal orders, in lines and in tables."""
+    """Shows the control characters of a name instead of sending them, in lines and in tables."""
 
     def print(self, *objects: Any, **choices: Any) -> None:  # noqa: ANN401
-        """As the console of rich; a text with a line break in it is still one line."""
-        said = [shown(one) if isinstance(one, str) else one for one in objects]
-        super().print(*said, **choices)
+        """As rich's console, but text with a line break in it stays on one line."""
+        safe = [shown(one) if isinstance(one, str) else one for one in objects]
+        super().print(*safe, **choices)
 
     def render(
         self, renderable: RenderableType, options: ConsoleOptions | None = None
     ) -> Iterable[Segment]:
-        """The pieces that rich writes, of which only its own give orders."""
+        """The segments that rich writes; only its own may hold control codes."""
         for text, style, control in super().render(renderable, options):
             yield Segment(text if control else shown(text, keep="\n"), style, control)
 
@@ -41,7 +41,7 @@ console = _Console(highlight=False, soft_wrap=True, emoji=False)
 
 @contextmanager
 def progress(name: str, total: int, shown: bool = True) -> Iterator[Callable[[int], None]]:
-    """A bar for one step, which is told how much more is done; none where JSON is printed."""
+    """A progress bar for one step; call what it yields to advance it. None if JSON is printed."""
     with _bars(shown) as bar:
         step = bar.add_task(name, total=total)
         yield lambda done: bar.advance(step, done)
@@ -49,16 +49,16 @@ def progress(name: str, total: int, shown: bool = True) -> Iterator[Callable[[in
 
 @contextmanager
 def watched(within: Budget | None = None) -> Iterator[Watch]:
-    """Bars and lines for what a pipeline tells; remarks are printed when it has ended well."""
+    """Bars and lines for a pipeline's progress; remarks are printed once it has succeeded."""
     remarks: list[str] = []
-    bars: list[Progress] = []  # none before the first step, as a bar leaves a line behind
+    bars: list[Progress] = []  # none before the first step: a bar leaves a line behind
     with ExitStack() as shown:
 
         def step(name: str, total: int | None) -> None:
             if not bars:
                 bars.append(shown.enter_context(_bars()))
             (bar,) = bars
-            # A step whose length is known gets a line of its own, but for one that only has a name.
+            # A step of known length gets a line of its own; one that only has a name does not.
             if not bar.tasks or (total is not None and bar.tasks[-1].total is not None):
                 bar.add_task(name, total=total)
             else:

@@ -1,4 +1,4 @@
-"""pocketknn eval: how good the files of a build are on photos that they do not hold."""
+"""pocketknn eval: how well the files of a build do on photos they do not hold."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from pocketknn.export.cli.options import BuildOrFile, Json
 
 from .outcome import in_classes, outcome_json, outcome_of, say_outcome
 
-_COMPARED = ("first", "neighbours")
+_COMPARED = ("top-1", "neighbours")
 
 if TYPE_CHECKING:
     import numpy as np
@@ -36,41 +36,41 @@ if TYPE_CHECKING:
 def eval_(
     context: typer.Context,
     out: BuildOrFile,
-    photos: Annotated[Path, typer.Argument(help="Photos, with a folder per class for accuracy.")],
+    photos: Annotated[Path, typer.Argument(help="Photos; in class folders to measure accuracy.")],
     crop: Annotated[
-        str | None, typer.Option(help="Also with this crop: what a mismatch costs.")
+        str | None, typer.Option(help="Another crop to measure as well: what a mismatch costs.")
     ] = None,
     shift: Annotated[
         bool,
-        typer.Option("--shift", help="Turn, scale, darken, blur … the photos: what of it matters."),
+        typer.Option("--shift", help="Rotate, scale, darken, blur … the photos, and compare."),
     ] = False,
     chart: Annotated[
-        Path | None, typer.Option(help="With --shift: a .png or .svg to draw.")
+        Path | None, typer.Option(help="With --shift: draw a chart to this .png or .svg.")
     ] = None,
     sample: Annotated[
-        int | None, typer.Option(help="With --shift: at most so many photos, drawn; 100.")
+        int | None, typer.Option(help="With --shift: number of photos to sample; default: 100.")
     ] = None,
-    seed: Annotated[int, typer.Option(help="Draws the photos of --shift, and noise.")] = 0,
+    seed: Annotated[int, typer.Option(help="Random seed for the sample and the noise.")] = 0,
     as_json: Json = False,
     force: Annotated[bool, typer.Option("--force", help="Replace an earlier chart.")] = False,
 ) -> None:
-    """Measure every file of a build on other photos, cropped as built and otherwise.
+    """Measure every file of a build on other photos, with the build's crop and with another.
 
-    With --shift: one file, on photos turned, scaled, darkened, blurred and so on.
+    With --shift: one file, on photos rotated, scaled, darkened, blurred and so on.
     """
     if not shift:
-        refuse(context, ("chart", "sample", "seed", "force"), "goes with --shift")
+        refuse(context, ("chart", "sample", "seed", "force"), "needs --shift")
         _evaluate(out, photos, crop, as_json)
         return
     if crop is not None:
-        raise InputError("--shift tries every crop; leave --crop out")
+        raise InputError("--shift tries every crop; leave out --crop", "option-not-applicable")
     if chart is None:
-        refuse(context, ("force",), "goes with --chart")
+        refuse(context, ("force",), "needs --chart")
     _evaluate_shifts(out, photos, chart, sample, seed, as_json, force)
 
 
 def _evaluate(out: Path, photos: Path, crop: str | None, as_json: bool) -> None:
-    """Print what each file of a build makes of photos, and what another crop would cost."""
+    """Print how each file of a build does on photos, and what another crop would cost."""
     from pocketknn.builder.spec import CROPS
     from pocketknn.export.analysis.evaluation import evaluate
     from pocketknn.export.cli.console.terminal import console
@@ -81,7 +81,7 @@ def _evaluate(out: Path, photos: Path, crop: str | None, as_json: bool) -> None:
     from pocketknn.export.report.statistics.answers import HeldOut
 
     if crop is not None and crop not in CROPS:
-        raise InputError(f"unknown crop {crop!r}; choose from {', '.join(CROPS)}")
+        raise InputError(f"unknown crop {crop!r}; choose from {', '.join(CROPS)}", "unknown-crop")
     found = _photos_of(photos)
     files = artefacts_of(out, note)
     name, file = files[0]
@@ -96,23 +96,23 @@ def _evaluate(out: Path, photos: Path, crop: str | None, as_json: bool) -> None:
         first, *others = ({**asdict(row), "promise": None} for row in made.rows)
         say_json([{**first, "promise": came and outcome_json(came)}, *others])
         return
-    compared = nearest is not None or len(made.rows) > 1  # one alone has nothing beside it
+    compared = nearest is not None or len(made.rows) > 1  # a single row has nothing to compare with
     console.print(_table(made.rows, compared, exact=nearest is not None))
     if compared:
         basis = name if nearest is None else "the exact k-NN over float32 embeddings"
-        say(f"first, neighbours: the same as {basis} finds with {made.rows[0].crop},")
-        say("the crop it was built with; 8 bits, or a platform's crop, lose the rest")
+        say(f"top-1, neighbours: the same as {basis} finds with {made.rows[0].crop},")
+        say("the crop it was built with; int8 weights or another crop cause the differences")
         if nearest is None and (weights := _precision(file)) != "float32":
-            say(f"{name} has {weights} weights itself: what they lose is not seen here")
+            say(f"{name} itself has {weights} weights: what they lose is not measured here")
     say(*metrics.foreign_lines(file.metadata.labels, made.photos))
     if known:
-        say(f"{known} of the photos are references themselves, which flatters the accuracy")
+        say(f"{known} of the photos are references themselves, which inflates the accuracy")
     if came:
         say_outcome(came, file)
     if same:
         say(words.found_class(same, "photos"))
     elif not (came or file.metadata.manifest["targets"] or any(one.label for one in found)):
-        say("nothing tells whether what is found is right: put the photos into class folders")
+        say("accuracy cannot be measured: put the photos into class folders")
     if report:
         say(report)
 
@@ -126,9 +126,9 @@ def _evaluate_shifts(
     as_json: bool,
     force: bool,
 ) -> None:
-    """Print what a file makes of photos that are turned, darker, blurred and so on.
+    """Print how a file does on photos that are rotated, darkened, blurred and so on.
 
-    The report of the build shows it too, but not when JSON is asked for.
+    The build's report gets the results too, unless JSON is printed.
     """
     from pocketknn.export.analysis import figures
     from pocketknn.export.analysis.robustness.chart import draw
@@ -156,36 +156,37 @@ def _evaluate_shifts(
     if as_json:
         say_json([asdict(row) for row in rows])
         return
-    drawn = "" if len(used) == len(found) else f", drawn of {len(found)} (--sample, --seed)"
+    drawn = "" if len(used) == len(found) else f", sampled from {len(found)} (--sample, --seed)"
     say(f"{name} on {counted(len(used), 'photo')}{drawn}")
     console.print(_shift_table(rows))
-    say("class, first, neighbours: the same as for the photos as they are;")
-    say("brightness, blur, noise and JPEG are done to the model's square, at its size")
+    say("class, top-1, neighbours: the same as for the unchanged photos;")
+    say("brightness, blur, noise and JPEG are applied to the model's square input")
     say(*metrics.foreign_lines(file.metadata.labels, used))
     if known := int(_known(used, file).sum()):
-        say(f"{known} of the photos are references themselves, which flatters the model")
+        say(f"{known} of the photos are references themselves, which inflates the results")
     if chart is not None:
-        say(f"{chart} shows it")
+        say(f"chart: {chart}")
     if not is_artefact(out):
-        words = shares(rows)
+        headings = shares(rows)
         cells = [
-            (row.shift, row.told, *(percent(getattr(row, key)) for key in words)) for row in rows
+            (row.shift, row.words, *(percent(getattr(row, key)) for key in headings))
+            for row in rows
         ]
         about = f"{name} on {plural(len(used), 'photo')}"
         picture = figures.rendered(draw(rows), "png")
-        section = extra_sections.shifts(about, [*words.values()], cells, picture)
+        section = extra_sections.shifts(about, [*headings.values()], cells, picture)
         say(extra_sections.add(out, section))
 
 
 def _precision(file: Artefact) -> str:
-    """In what the backbone of a file is written."""
+    """The precision of the backbone in a file."""
     return str(file.metadata.manifest["precision"][file.format])
 
 
 def _exact(out: Path, file: Artefact) -> Nearest | None:
-    """The exact neighbours, where the first file of a build has lost some by its precision.
+    """The exact neighbour search, if the first file of a build may lose some to its precision.
 
-    None where that is float32, and where the backbone is not at hand.
+    None if that is float32, or if the backbone is not available.
     """
     from pocketknn.builder.embedding.local import run
     from pocketknn.builder.knn import exact
@@ -211,13 +212,13 @@ def _exact(out: Path, file: Artefact) -> Nearest | None:
 
 
 def _photos_of(place: Path) -> list[builder.Photo]:
-    """The photos that a build would take of a place; says how many others there are."""
+    """The photos that a build would use from a place; reports how many were left out."""
     from pocketknn.builder.embedding.embedded import with_labels
 
-    wanted, skipped = with_labels(builder.find(place, note=note))
+    used, skipped = with_labels(builder.find(place, note=note))
     if skipped:
         note(f"{len(skipped)} left out, such as {shown(skipped[0].name)}: {skipped[0].reason}")
-    return wanted
+    return used
 
 
 def _known(photos: Sequence[builder.Photo], file: Artefact) -> NDArray[np.bool_]:
@@ -228,14 +229,14 @@ def _known(photos: Sequence[builder.Photo], file: Artefact) -> NDArray[np.bool_]
 
 
 def _report(out: Path, held_out: HeldOut, came: Outcome | None) -> str:
-    """Write the build's report with these photos; a line that says where, or why not."""
+    """Add these photos to the build's report; a line that says where it is, or why not."""
     from pocketknn.export.analysis.latency import time_shortly
     from pocketknn.export.formats.requirements import missing
     from pocketknn.export.report.write import report_eval
 
     try:
-        return f"details are in {report_eval(out, held_out, time_shortly(out), came)}"
-    except Exception as error:  # whatever drawing and timing raise: the figures are there
+        return f"details: see {report_eval(out, held_out, time_shortly(out), came)}"
+    except Exception as error:  # whatever drawing and timing raise: the figures are printed
         return f"no report was written: {missing(error) or first_line(error)}"
 
 
@@ -249,12 +250,12 @@ def _table(rows: Sequence[Evaluation], compared: bool, *, exact: bool) -> Table:
         "unknown": [row.unknown for row in rows],
     }
     if compared:
-        measured["first"] = [row.first_equal for row in rows]
+        measured["top-1"] = [row.first_equal for row in rows]
         measured["neighbours"] = [row.recall for row in rows]
     headings = [name for name, shares in measured.items() if None not in shares]
     table = tables.table(["artefact", "crop"], ["photos", *headings])
     for number, row in enumerate(rows):
-        # Where the others are compared with the first, it agrees with itself by construction.
+        # If the others are compared with the first row, it agrees with itself by construction.
         itself = number == 0 and not exact
         cells = [
             "–" if itself and name in _COMPARED else f"{measured[name][number]:.1%}"
@@ -276,7 +277,7 @@ def _shift_table(rows: Sequence[Shifted]) -> Table:
         for row in together:
             table.add_row(
                 row.shift if row is together[0] else "",
-                row.told,
+                row.words,
                 *(f"{getattr(row, key):.1%}" for key in measured),
                 style="dim" if row.plain else None,
                 end_section=row is together[-1],

@@ -1,4 +1,4 @@
-"""pocketknn inspect: what an exported file says about itself."""
+"""pocketknn inspect: describe an exported file."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def inspect(
     artefact: Artefact,
     as_json: Annotated[bool, typer.Option("--json", help="Print the whole manifest.")] = False,
 ) -> None:
-    """Say what an exported file is: its input, outputs, labels, references and backbone."""
+    """Describe an exported file: its input, outputs, labels, references and backbone."""
     from pocketknn.export.cli.console import summary
     from pocketknn.export.formats.files import format_of
     from pocketknn.export.manifest.artefact import metadata_of

@@ -1,4 +1,4 @@
-"""What came of held-out photos, beside what the build promised, on the console."""
+"""Print the accuracy on held-out photos beside what the build promised."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def say_outcome(came: Outcome, file: Artefact) -> None:
-    """Print promise and outcome side by side, and what to make of it."""
+    """Print promise and outcome side by side, and how to interpret them."""
     from pocketknn.export.cli.console import tables
     from pocketknn.export.cli.console.terminal import console
     from pocketknn.export.report import outcome_words as words
@@ -35,7 +35,7 @@ def say_outcome(came: Outcome, file: Artefact) -> None:
 
 
 def outcome_json(came: Outcome) -> dict[str, Any]:
-    """Promise and outcome for programs."""
+    """Promise and outcome as JSON."""
     promise = came.promise
     return {
         "promised": promise and promise.accuracy,
@@ -49,7 +49,7 @@ def outcome_json(came: Outcome) -> dict[str, Any]:
 
 
 def in_classes(photos: Sequence[builder.Photo], file: Artefact) -> list[builder.Photo]:
-    """Photos, where a folder of an occasion lies in that of a class the model knows."""
+    """The photos, labelled by the class folder if they lie in an occasion's folder within it."""
     rows = file.metadata.rows()
     known = {*file.metadata.labels, *(str(row["label"]) for row in rows if row["label"])}
 
@@ -65,11 +65,11 @@ def in_classes(photos: Sequence[builder.Photo], file: Artefact) -> list[builder.
 def outcome_of(
     held_out: HeldOut, file: Artefact, references: NDArray[np.bool_]
 ) -> tuple[Outcome | None, SameClass | None]:
-    """Promise and outcome; of an image search also how often what is found is of a photo's class.
+    """Promise and outcome; for an image search also how often it finds the photo's own class.
 
     Args:
-        held_out: the photos, and what the file made of them.
-        file: of the build.
+        held_out: the photos, and the file's answers.
+        file: a file of the build.
         references: (q,) which of the photos are references.
     """
     import numpy as np

@@ -1,4 +1,4 @@
-"""pocketknn verify: run every file of a build again."""
+"""pocketknn verify: check every file of a build again."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from pocketknn.export.cli.options import Build
 def verify(
     out: Build,
     photos: Annotated[
-        Path | None, typer.Argument(help="Photos to compare on; synthetic ones without.")
+        Path | None, typer.Argument(help="Photos to compare on; synthetic ones if omitted.")
     ] = None,
 ) -> None:
     """Run every file of a build again and compare it with the exact k-NN."""
@@ -29,7 +29,7 @@ def verify(
     result = verification.verify(out, found)
     rows = [tables.Row(one.name, one.bytes, one.parity) for one in result.files]
     if result.source != f"{MODEL}.keras":
-        say(f"compared by {result.source}")
+        say(f"exact k-NN: {result.source}")
     console.print(tables.parity_table(rows))
     say(*result.not_run, *result.changed, *tables.failures(rows))
     raise typer.Exit(0 if result.agrees else 1)

@@ -1,4 +1,4 @@
-"""pocketknn build: photos, or references, to artefacts."""
+"""pocketknn build: turn photos or references into artefacts."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ def build(
         str,  # a Path would make one slash of the two in s3://
         typer.Argument(
             metavar="PHOTOS",
-            help="A folder with one folder of photos per class; or a .csv or .parquet table of path"
-            " and label, a .zip or a .tar, or an address like s3://bucket/photos.",
+            help="A folder with one folder of photos per class; a .csv or .parquet table of path"
+            " and label; a .zip or .tar; or an address like s3://bucket/photos.",
         ),
     ],
     *,
@@ -39,18 +39,19 @@ def build(
     network: options.Network,
     model: Model,
     strangers: Annotated[
-        Path | None, typer.Option(help="Photos of no class, to measure what is called unknown.")
+        Path | None,
+        typer.Option(help="Photos of no class, to measure how many are called unknown."),
     ] = None,
     learn_strangers: Annotated[
         bool,
         typer.Option(
             "--learn-strangers",
-            help="Make half of --strangers references of the class unknown; measure on the others.",
+            help="Use half of --strangers as references of the class unknown; measure on the rest.",
         ),
     ] = False,
     formats: Annotated[
         str | None,
-        typer.Option(help="Some of keras,tflite,coreml,onnx; else all that can be written here."),
+        typer.Option(help="Any of keras,tflite,coreml,onnx; default: all available here."),
     ] = None,
     files: Files,
     sizes: Sizes,
@@ -58,25 +59,26 @@ def build(
     force: Annotated[bool, typer.Option("--force", help="Replace an earlier build.")] = False,
     columns: options.Targets,
     labels: Annotated[
-        Path | None, typer.Option(help="A file of classes, one a line, that fixes their order.")
+        Path | None,
+        typer.Option(help="A file of class names, one per line, that fixes their order."),
     ] = None,
     occasions: options.Occasions = None,
     exclude: options.Exclude = None,
     limit: options.Limit = None,
     no_cache: options.NoCache = False,
     no_report: Annotated[
-        bool, typer.Option("--no-report", help="Write no report.html, which takes seconds.")
+        bool, typer.Option("--no-report", help="Do not write report.html, which takes seconds.")
     ] = False,
     no_names: Annotated[
         bool,
-        typer.Option("--no-names", help="Write no photo's name into any file; ids lead to them."),
+        typer.Option("--no-names", help="Leave photos' names out of every file; ids remain."),
     ] = False,
     plan: Annotated[
-        bool, typer.Option("--plan", help="Write nothing: say how large each file would be.")
+        bool, typer.Option("--plan", help="Write nothing: only print how large each file would be.")
     ] = False,
     engine: Engine,
 ) -> None:
-    """Build one model per platform from photos, and prove that each equals the exact k-NN."""
+    """Build one model per platform from photos, and check that each equals the exact k-NN."""
     selection = options.selection_of(
         photos, columns, columns.target_column, exclude, limit, labels, occasions
     )
@@ -98,11 +100,14 @@ def build(
     cache = options.cache_of(no_cache)
     if plan:
         if request.cluster or request.within or request.options.outputs:
-            raise InputError("--plan knows nothing of --engine ray, --budget and --outputs")
+            raise InputError(
+                "--plan does not support --engine ray, --budget or --outputs",
+                "option-not-applicable",
+            )
         _print_plan(request, cache)
         return
     if out is None:
-        raise InputError("say which folder to write: --out FOLDER")
+        raise InputError("name the folder to write with --out FOLDER", "missing-out")
     result = run(request, out, force=force, cache=cache, with_report=not no_report)
     raise typer.Exit(0 if result.agrees else 1)
 
@@ -115,7 +120,7 @@ def run(
     cache: Cache | None = None,
     with_report: bool = True,
 ) -> Export:
-    """Build, write the report, and print what came of it."""
+    """Build, write the report, and print the results."""
     from pocketknn.builder.references.files import is_collection
     from pocketknn.export.cli.console import summary, tables
     from pocketknn.export.cli.console.terminal import console, watched
@@ -125,8 +130,8 @@ def run(
     with watched(request.within) as watch:
         if is_collection(place) and place.suffix.lower() == ".parquet":
             watch.remark(
-                "the choices are those typed now, and else the defaults: references keep none of an"
-                " earlier build (--reject, --metric, --k, …)"
+                "references keep none of an earlier build's options (--reject, --metric, --k, …):"
+                " what you do not type takes its default"
             )
         result, material = pipeline.build(request, out, force=force, cache=cache, watch=watch)
         if with_report:
@@ -142,7 +147,7 @@ def run(
 
 
 def _print_plan(request: Request, cache: Cache | None) -> None:
-    """Print what the files of a request would take; nothing is written."""
+    """Print the size and cost of a request's files, without writing them."""
     from pocketknn.export.cli.console import tables
     from pocketknn.export.cli.console.terminal import console, watched
     from pocketknn.export.pipeline import build as pipeline
@@ -154,7 +159,7 @@ def _print_plan(request: Request, cache: Cache | None) -> None:
 
 
 def _report(result: Export, material: Material, watch: Watch) -> None:
-    """Write the report; a warning where it could not be, as the build is done without it."""
+    """Write the report; if that fails, only warn, as the build is complete without it."""
     from pocketknn.export.analysis.latency import time_shortly
     from pocketknn.export.report.write import report_build
 

@@ -1,4 +1,4 @@
-"""The options of build, read into the values that they stand for."""
+"""The options of build, and the values they stand for."""
 
 from __future__ import annotations
 
@@ -27,16 +27,16 @@ class Model:
 
     k: Annotated[
         str | None,
-        typer.Option(help="Neighbours that are found and vote, or auto; else up to 100."),
+        typer.Option(help="Number of neighbours, or auto; default: up to 100."),
     ] = None
     metric: options.Metric = "cosine"
     projection: Annotated[
         str,
         typer.Option(
-            help="What of an embedding is compared: classes (the directions in which the classes"
-            " differ, learned from the photos), none (all of it), pca:64, pca:0.95 (a share of the"
-            " variance), pca:auto, pca:64:0.5 (whitened by a power); auto: classes where"
-            " cross-validation is for it."
+            help="Which part of an embedding is compared: classes (the directions that separate the"
+            " classes, learned from the photos), none (all of it), pca:64, pca:0.95 (a share of the"
+            " variance), pca:auto, pca:64:0.5 (whitened by a power), or auto (classes if"
+            " cross-validation favours it)."
         ),
     ] = "auto"
     pca: options.OldPca = None
@@ -44,44 +44,44 @@ class Model:
     vote: options.Vote = None
     temperature: Annotated[
         float | None,
-        typer.Option(help="Of the soft vote, in units of the score; else found by likelihood."),
+        typer.Option(help="Temperature of the soft vote, in score units; fitted if omitted."),
     ] = None
     balanced: Annotated[
         bool | None,
-        typer.Option(help="Let classes of unequal size count the same; a soft vote does."),
+        typer.Option(help="Weight classes equally whatever their size; default for soft votes."),
     ] = None
     head: Annotated[
         str | None,
-        typer.Option(help="classify (where there are classes), regress (targets) or neighbors."),
+        typer.Option(help="classify (default with classes), regress (with targets) or neighbors."),
     ] = None
     reject: Annotated[
         str | None,
-        typer.Option(help="auto, or the score below which a picture is of the class unknown."),
+        typer.Option(help="auto, or the score below which a picture is called unknown."),
     ] = None
     false_rejection: Annotated[
         float, typer.Option(help="Share of known pictures that auto may reject.")
     ] = 0.05
     references_precision: Annotated[
-        str, typer.Option(help="float32, float16 or int8, of the stored references.")
+        str, typer.Option(help="Precision of the stored references: float32, float16 or int8.")
     ] = "float32"
     search: Annotated[
         str,
-        typer.Option(help="exact, rerank (scan, then score the best), ivf (cells) or auto."),
+        typer.Option(help="exact, rerank (scan, then rescore the best), ivf (cells) or auto."),
     ] = "exact"
     recall: Annotated[
-        float | None, typer.Option(help="Share of the exact neighbours to be found; 0.99.")
+        float | None, typer.Option(help="Share of the exact neighbours to find; default: 0.99.")
     ] = None
     candidates: Annotated[
-        int | None, typer.Option(help="References that rerank and ivf score; as many as needed.")
+        int | None, typer.Option(help="References that rerank and ivf rescore; default: as needed.")
     ] = None
-    probes: Annotated[int | None, typer.Option(help="Cells that ivf scans; as many as needed.")] = (
-        None
-    )
+    probes: Annotated[
+        int | None, typer.Option(help="Cells that ivf scans; default: as needed.")
+    ] = None
     crop: options.Crop = "center"
     seed: Annotated[int, typer.Option(help="Random seed.")] = 0
 
     def spec(self, network: options.Network) -> builder.Spec:
-        """The choices, of which some are typed as a number or auto."""
+        """The choices; some of them may be typed as a number or auto."""
         typed = {name: _auto_or(getattr(self, name), name) for name in ("k", "pca", "reject")}
         return builder.Spec(**asdict(network) | asdict(self) | typed)
 
@@ -92,14 +92,14 @@ class Files:
 
     precision: Annotated[
         str | None,
-        typer.Option(help="float32, float16 or int8, of the backbone; a choice of each format."),
+        typer.Option(help="Backbone precision: float32, float16 or int8; default by format."),
     ] = None
     pixels: Annotated[
         str, typer.Option(help="Input type of TFLite and ONNX: float32 or uint8.")
     ] = "float32"
     outputs: Annotated[
         str,
-        typer.Option(help="More TFLite files, that end before the top-k: embedding, scores."),
+        typer.Option(help="Extra TFLite files that stop before the top-k: embedding, scores."),
     ] = ""
     ios: Annotated[
         int, typer.Option(help="Minimum iOS version of the Core ML model: 15 to 18.")
@@ -108,29 +108,27 @@ class Files:
     license: Annotated[str, typer.Option(help="How the model may be used, for its metadata.")] = ""
 
     def options(self) -> Options:
-        """The options of files."""
+        """The options of the files."""
         return Options(**asdict(self) | {"outputs": options.names(self.outputs)})
 
 
 @dataclass(frozen=True, kw_only=True)
 class Sizes:
-    """How many references are kept, and how small the files must be."""
+    """How many references to keep, and how small the files must be."""
 
     condense: Annotated[
         str | None,
         typer.Option(
-            help="Keep fewer references: 500, 50%, 2MB of vectors; or edited: all that the others"
-            " do not vote against."
+            help="Keep fewer references: 500, 50%, 2MB of vectors; or edited: drop those that the"
+            " others vote against."
         ),
     ] = None
     condense_by: options.CondenseBy = None
     budget: Annotated[
         str | None,
-        typer.Option(help="Take the smallest precision and PCA that are good enough: 2MB, 500KB."),
+        typer.Option(help="Size limit, such as 2MB or 500KB: picks a precision and PCA that fit."),
     ] = None
-    loss: Annotated[
-        float, typer.Option(help="How much accuracy a budget may cost, as a share.")
-    ] = 0.02
+    loss: Annotated[float, typer.Option(help="Accuracy that a budget may cost, as a share.")] = 0.02
     agreement: Annotated[
         float, typer.Option(help="Share of the exact neighbours that a budget must keep.")
     ] = 0.8
@@ -142,7 +140,7 @@ class Sizes:
         return options.parse_amount(self.condense, self.condense_by)
 
     def within(self) -> Budget | None:
-        """What the files must keep within; None for no limit."""
+        """The limit on the files' size; None for no limit."""
         from pocketknn.export.sizes.budget import Budget
 
         if self.budget is None:
@@ -156,11 +154,11 @@ class Engine:
     """Where photos are embedded."""
 
     engine: Annotated[
-        str, typer.Option(help="Where photos are embedded: local, or ray for a Ray cluster.")
+        str, typer.Option(help="Where to embed photos: local, or ray for a Ray cluster.")
     ] = "local"
     ray_address: Annotated[
         str | None,
-        typer.Option(help="With ray: auto or ray://HOST:PORT; without it, one is started here."),
+        typer.Option(help="With ray: auto or ray://HOST:PORT; if omitted, one is started here."),
     ] = None
 
     def cluster(self) -> Cluster | None:
@@ -168,11 +166,16 @@ class Engine:
         from pocketknn.builder.embedding.ray.connection import Cluster
 
         if self.engine not in ENGINES:
-            raise InputError(f"unknown engine {self.engine!r}; choose from {', '.join(ENGINES)}")
+            raise InputError(
+                f"unknown engine {self.engine!r}; choose from {', '.join(ENGINES)}",
+                "unknown-engine",
+            )
         if self.engine == "ray":
             return Cluster(address=self.ray_address)
         if self.ray_address is not None:
-            raise InputError(f"--ray-address {self.ray_address} goes with --engine ray")
+            raise InputError(
+                f"--ray-address {self.ray_address} needs --engine ray", "option-not-applicable"
+            )
         return None
 
 
@@ -182,4 +185,4 @@ def _auto_or(text: str | None, option: str) -> int | float | str | None:
     for kind in (int, float):
         with suppress(ValueError):
             return kind(text)
-    raise InputError(f"--{option} takes a number or auto, not {text!r}")
+    raise InputError(f"--{option} takes a number or auto, not {text!r}", "not-a-number")

@@ -1,4 +1,4 @@
-"""pocketknn tune: which k, metric, vote, projection and crop suit these photos."""
+"""pocketknn tune: find the k, metric, vote, projection and crop that suit the photos."""
 
 from __future__ import annotations
 
@@ -20,37 +20,38 @@ if TYPE_CHECKING:
     from pocketknn.export.pipeline.request import Selection
 
 TABLE, PLOT = "tune.csv", "tune.png"
+_LIBRARIES = ("sklearn", "scipy", "threadpoolctl")
 _NETWORK = ("backbone", "weights", "alpha", "size", "input_range")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Tried:
-    """What is tried of each choice: values separated by commas."""
+    """The values to try for each choice, separated by commas."""
 
     k: Annotated[
         str | None,
-        typer.Option(help="Numbers of neighbours to try; 1,3,5,10,20,50,100 as far as there are."),
+        typer.Option(help="Numbers of neighbours to try; default: 1,3,5,10,20,50,100."),
     ] = None
-    metric: Annotated[
-        str, typer.Option(help="What to try of cosine, euclidean, manhattan, minkowski.")
-    ] = "cosine,euclidean"
+    metric: Annotated[str, typer.Option(help="Any of cosine, euclidean, manhattan, minkowski.")] = (
+        "cosine,euclidean"
+    )
     vote: Annotated[
-        str | None, typer.Option(help="What to try of soft, uniform, distance; all of them.")
+        str | None, typer.Option(help="Any of soft, uniform, distance; default: all.")
     ] = None
     projection: Annotated[
         str | None,
-        typer.Option(help="What to try; classes,none,pca:0.95, as for build."),
+        typer.Option(help="Projections as for build; default: classes,none,pca:0.95."),
     ] = None
     pca: options.OldPca = None
-    crop: Annotated[
-        str | None, typer.Option(help="What to try of center, stretch, fit; all of them.")
-    ] = None
+    crop: Annotated[str | None, typer.Option(help="Any of center, stretch, fit; default: all.")] = (
+        None
+    )
 
     def grid(self) -> Grid:
         """The grid of all combinations.
 
         Raises:
-            InputError: one of them is not a value of its kind.
+            InputError: a value is not of its kind.
         """
         from pocketknn.builder.selection.grid import Grid
 
@@ -69,7 +70,7 @@ def tune(
         str,
         typer.Argument(
             metavar="PHOTOS",
-            help="Photos as for build; or a .parquet or ml5 .json of embeddings.",
+            help="Photos as for build; or a .parquet or ml5 .json file of embeddings.",
         ),
     ],
     *,
@@ -78,21 +79,23 @@ def tune(
     ] = None,
     network: options.Network,
     tried: Tried,
-    folds: Annotated[int, typer.Option(help="Parts; each is classified by the others.")] = 5,
+    folds: Annotated[int, typer.Option(help="Number of folds for cross-validation.")] = 5,
     columns: options.Targets,
     occasions: options.Occasions = None,
     exclude: options.Exclude = None,
     limit: options.Limit = None,
     no_cache: options.NoCache = False,
-    seed: Annotated[int, typer.Option(help="Draws the parts.")] = 0,
+    seed: Annotated[int, typer.Option(help="Random seed for the folds.")] = 0,
 ) -> None:
     """Find the k, metric, vote, projection and crop that suit the photos, by cross-validation."""
     from pocketknn.export.cli.console.terminal import console, watched
+    from pocketknn.export.formats.requirements import check
     from pocketknn.export.manifest.build_folder import check_apart, check_free, staged
     from pocketknn.export.pipeline.tune import tune as tuned
 
     from . import tuning_results as results
 
+    check("tune", [*_LIBRARIES, *(("matplotlib",) if out is not None else ())])
     selection = options.selection_of(
         photos, columns, columns.target_column, exclude, limit, occasions=occasions
     )
@@ -101,7 +104,7 @@ def tune(
     grid = tried.grid()
     if out is not None:
         if out.is_dir() and any(out.iterdir()):
-            raise InputError(f"{out} exists; choose another folder")
+            raise InputError(f"{out} exists; choose another folder", "folder-exists")
         check_free(out, force=False)
         check_apart(out, selection.photos)
     cache = options.cache_of(no_cache)
@@ -115,7 +118,7 @@ def tune(
             results.draw(found, folder / PLOT)
         say(f"{out} holds {TABLE} and {PLOT}")
     say(*results.verdict(found))
-    say("Build what was chosen:", f"  {command(selection, found.chosen.spec)}")
+    say("Build with these choices:", f"  {command(selection, found.chosen.spec)}")
 
 
 def command(selection: Selection, chosen: builder.Spec) -> str:
@@ -156,12 +159,16 @@ def _whole(word: str) -> int:
     try:
         return int(word)
     except ValueError:
-        raise InputError(f"--k takes whole numbers between commas, not {word!r}") from None
+        raise InputError(
+            f"--k takes whole numbers separated by commas, not {word!r}", "not-a-number"
+        ) from None
 
 
 def _projections(projection: str | None, pca: str | None) -> tuple[str, ...] | None:
     if projection is not None and pca is not None:
-        raise InputError("--pca is another spelling of --projection; say one of them")
+        raise InputError(
+            "--pca is an older spelling of --projection; give only one of them", "two-projections"
+        )
     if pca is not None:
         return tuple("none" if word == "none" else f"pca:{word}" for word in options.names(pca))
     return None if projection is None else options.names(projection)

@@ -1,4 +1,4 @@
-"""What people read of a cross-validation: lines, a table, a chart, and a file of all trials."""
+"""The results of a cross-validation: lines, a table, a chart, and a file of all trials."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from pathlib import Path
 
 from rich.table import Table
 
-from pocketknn.builder.knn.validation import promise
 from pocketknn.builder.selection.grid import VECTOR
 from pocketknn.builder.selection.results import Trial, Tuning
 from pocketknn.builder.spec import Spec
@@ -19,16 +18,16 @@ from pocketknn.export.cli.console import tables
 
 _CHOICES = ("k", "metric", "vote", "balanced", "projection", "crop")
 _SHOWN = 15
-_LINES = 4  # of the best are drawn; the winner's and the default's come on top
-_APART = 0.06  # of the distance between two ks, so that error bars do not cover each other
+_LINES = 4  # draw the best four, and those of the winner and the default
+_APART = 0.06  # of the distance between two ks, so that error bars do not overlap
 
 
 def facts(tuning: Tuning) -> list[str]:
-    """What was compared, a line each."""
+    """What was compared, in lines."""
     folds = len(tuning.best.by_fold)
     lines = [f"{tuning.examples} examples in {folds} folds, {len(tuning.trials)} combinations"]
-    told = {*_varied(tuning), "balanced"}
-    same = {name: _choice(tuning.best, name) for name in _CHOICES if name not in told}
+    varied = {*_varied(tuning), "balanced"}
+    same = {name: _choice(tuning.best, name) for name in _CHOICES if name not in varied}
     if fixed := [f"{name} {value}" for name, value in same.items() if value]:
         lines[0] += f", all with {', '.join(fixed)}"
     if tuning.copies:
@@ -37,7 +36,7 @@ def facts(tuning: Tuning) -> list[str]:
 
 
 def table(tuning: Tuning) -> Table:
-    """The best trials, and below them the winner and the default where they rank lower."""
+    """The best trials, then the winner and the default if they rank lower."""
     names = _varied(tuning)
     shown = tables.table((), [""], _legend(tuning), no_wrap=False)
     for name in names:
@@ -45,7 +44,7 @@ def table(tuning: Tuning) -> Table:
     shown.add_column("error" if tuning.regress else "accuracy", justify="right", no_wrap=True)
     shown.add_column("")
     remarks: dict[int, str] = {}
-    named = [(tuning.default, "default"), (tuning.winner, "simplest near the best")]
+    named = [(tuning.default, "default"), (tuning.winner, "simplest")]
     for trial, what in [(tuning.chosen, "chosen"), *named]:
         if trial is not None:
             remarks[id(trial)] = ", ".join(filter(None, (remarks.get(id(trial)), what)))
@@ -60,25 +59,25 @@ def table(tuning: Tuning) -> Table:
 
 
 def verdict(tuning: Tuning) -> list[str]:
-    """What is chosen, why, and what it is worth, a line each."""
+    """What is chosen, why, and how good it is, in lines."""
     winner, default, chosen = tuning.winner, tuning.default, tuning.chosen
     measure = "error" if tuning.regress else "accuracy"
     found = _number(tuning, chosen.mean)
-    said = f"chosen: {'the default' if chosen is default else 'the simplest near the best'}"
-    said += f", {measure} {found}"
-    value = chosen.mean
-    if chosen is not default:  # which the figures did not choose
-        value = tuning.unflattered
-        said += f"; {_number(tuning, value)} corrected for having been chosen"
+    line = f"chosen: {'the default' if chosen is default else 'the simplest near the best'}"
+    line += f", {measure} {found}"
+    if chosen is not default:
+        line += f"; {_number(tuning, tuning.expected)} corrected for selection bias"
     if not tuning.regress:
-        low, high = promise.interval(value, tuning.examples)
-        said += f" ({100 * low:.0f} to {high:.0%})"
+        low, high = tuning.interval
+        line += f" ({100 * low:.0f} to {high:.0%})"
     if default is None or default is winner:
-        return [said]
+        return [line]
     gain, error = tuning.gain(default)
-    apart = "" if tuning.regress else f" ({100 * gain:+.1f} ± {100 * error:.1f} points by example)"
+    margin = (
+        "" if tuning.regress else f" ({100 * gain:+.1f} ± {100 * error:.1f} points, by example)"
+    )
     clearly = "is clearly better than" if tuning.clearly_better else "is not clearly better than"
-    return [said, f"  the simplest near the best {clearly} the default{apart}"]
+    return [line, f"  the simplest near the best {clearly} the default{margin}"]
 
 
 def write(tuning: Tuning, path: Path) -> None:
@@ -102,7 +101,7 @@ def draw(tuning: Tuning, path: Path) -> None:
     figure = Figure(figsize=(8, 5.6), dpi=150, layout="constrained")
     axes = figure.add_subplot()
     lines = _lines(tuning)
-    # Places in equal steps: the ks that people try lie ever further apart.
+    # Evenly spaced, as the ks that people try grow ever further apart.
     ks = sorted({_k(one) for one in tuning.trials})
     names = [name for name in _varied(tuning) if name != "k"]
     best, bound = tuning.best.mean, tuning.bound
@@ -141,9 +140,9 @@ def draw(tuning: Tuning, path: Path) -> None:
 
 
 def _varied(tuning: Tuning) -> list[str]:
-    """The choices of which more than one value was tried."""
+    """The choices for which more than one value was tried."""
     found = [name for name in _CHOICES if len({_choice(one, name) for one in tuning.trials}) > 1]
-    if all(one.usually_balanced for one in tuning.trials):  # it goes with the vote
+    if all(one.usually_balanced for one in tuning.trials):  # it follows from the vote
         found = [name for name in found if name != "balanced"]
     return found
 
@@ -157,7 +156,7 @@ def _described(trial: Trial, names: Sequence[str]) -> str:
 
 
 def _choice(trial: Trial, name: str) -> str:
-    """The value that a trial has of a choice, as it is typed; "" for the crop of vectors."""
+    """A trial's value for a choice, as it is typed; "" for the crop of vectors."""
     if name == "crop" and trial.spec.backbone == VECTOR:
         return ""
     if name == "balanced":
@@ -166,7 +165,7 @@ def _choice(trial: Trial, name: str) -> str:
 
 
 def _measured(tuning: Tuning) -> str:
-    """What the numbers are."""
+    """What the numbers measure."""
     if not tuning.regress:
         return "accuracy"
     several = ", in standard deviations of each target" if tuning.targets > 1 else ""
@@ -174,7 +173,7 @@ def _measured(tuning: Tuning) -> str:
 
 
 def _lines(tuning: Tuning) -> list[list[Trial]]:
-    """Trials that differ in k alone, by k; the lines of the best first."""
+    """Trials that differ only in k, sorted by k; the best lines first."""
     lines: dict[Spec, list[Trial]] = {}
     for trial in tuning.trials:
         lines.setdefault(replace(trial.spec, k=None), []).append(trial)
@@ -192,14 +191,14 @@ def _k(trial: Trial) -> int:
 
 
 def _detailed(trial: Trial, name: str) -> str:
-    """A choice, and of a share of variance how many components that is."""
+    """A choice; for a share of variance, also how many components that is."""
     text = _choice(trial, name)
     found = name == "projection" and trial.spec.projection != "none"
     return f"{text} → {trial.width}" if found and not isinstance(trial.spec.pca, int) else text
 
 
 def _number(tuning: Tuning, value: float) -> str:
-    """An accuracy as percent, an error with two digits of the largest standard error."""
+    """An accuracy as percent; an error to two digits of the largest standard error."""
     if not tuning.regress:
         return f"{value:.1%}"
     error = max(trial.error for trial in tuning.trials)

@@ -1,1 +1,1 @@
-"""refs: references kept in files."""
+"""refs: work with files of references."""

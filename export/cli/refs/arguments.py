@@ -1,4 +1,4 @@
-"""Arguments and options that the commands of `pocketknn refs` share."""
+"""Arguments and options shared by the commands of `pocketknn refs`."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from pocketknn.builder.errors import InputError
 from pocketknn.export.cli.options import Exclude, NoCache, Occasions, Strict
 
 File = Annotated[
-    Path, typer.Argument(help="References: a .parquet, an ml5 .json, or a folder that build wrote.")
+    Path, typer.Argument(help="References: a .parquet, an ml5 .json, or a folder written by build.")
 ]
 Places = Annotated[
-    list[Path],
+    list[str],
     typer.Argument(
-        help="Folders with one folder of photos per class, .csv or .parquet tables, .zip or .tar"
-        " archives, or pictures."
+        help="Folders with one folder of photos per class, their addresses, .csv or .parquet"
+        " tables, .zip or .tar archives, or pictures."
     ),
 ]
 New = Annotated[Path, typer.Option("-o", "--out", help="The .parquet file to write.")]
@@ -32,7 +32,7 @@ class Reading:
     """How photos become references."""
 
     label: Annotated[
-        str | None, typer.Option(help="The class of photos that lie in no class folder.")
+        str | None, typer.Option(help="The class of photos that are in no class folder.")
     ] = None
     occasions: Occasions = None
     exclude: Exclude = None
@@ -42,7 +42,7 @@ class Reading:
 
 @dataclass(frozen=True, kw_only=True)
 class Which:
-    """Some of the references of a file, by their ids, classes and patterns of their paths."""
+    """A selection of references, by id, class or path pattern."""
 
     ids: Annotated[list[str] | None, typer.Option("--id", help="An id; may be repeated.")] = None
     classes: Annotated[
@@ -50,23 +50,23 @@ class Which:
     ] = None
     paths: Annotated[
         list[str] | None,
-        typer.Option("--path", help="A pattern of paths, such as 'raw/*'; may be repeated."),
+        typer.Option("--path", help="A path pattern, such as 'raw/*'; may be repeated."),
     ] = None
 
     def __bool__(self) -> bool:
-        """Whether anything is named."""
+        """Whether anything is selected."""
         return bool(self.ids or self.classes or self.paths)
 
     def ids_of(self, refs: builder.References) -> list[str]:
-        """The ids, and those of the paths that a pattern fits.
+        """The ids, and those of the references whose path matches a pattern.
 
         Raises:
-            InputError: a pattern fits no path.
+            InputError: a pattern matches no path.
         """
         found = list(self.ids or ())
         for pattern in self.paths or ():
-            fits = [row for row, path in enumerate(refs.paths) if fnmatch(path, pattern)]
-            if not fits:
-                raise InputError(f"no reference has a path like {pattern!r}")
-            found += [refs.ids[row] for row in fits]
+            rows = [row for row, path in enumerate(refs.paths) if fnmatch(path, pattern)]
+            if not rows:
+                raise InputError(f"no reference has a path like {pattern!r}", "no-matching-path")
+            found += [refs.ids[row] for row in rows]
         return found

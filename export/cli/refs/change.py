@@ -1,4 +1,4 @@
-"""pocketknn refs remove, relabel, merge and condense: other references of those that are there."""
+"""pocketknn refs remove, relabel, merge and condense: new references from existing ones."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from .files import check_free, located, opened, opened_for, save_change
 
 
 def remove(file: File, *, out: New, which: Which, force: Force = False) -> None:
-    """Leave references out, by id, class or path."""
+    """Remove references by id, class or path."""
     if not which:
-        raise InputError("say what to remove, by --id, --class or --path")
+        raise InputError("select what to remove with --id, --class or --path", "nothing-selected")
     refs = opened_for(out, file, force)
     save_change(refs, refs.remove(which.ids_of(refs), which.classes or ()), out, force)
 
@@ -32,15 +32,15 @@ def relabel(
         list[str] | None,
         typer.Argument(
             metavar="OLD=NEW",
-            help="Classes to rename, all at once; two with one new name become one. Where names"
-            " hold =, OLD is what is a class; --class OLD --to NEW says the same.",
+            help="Classes to rename, all at once; two with the same new name are merged. If names"
+            " contain =, OLD is the part that is a class, or use --class OLD --to NEW.",
         ),
     ] = None,
     *,
     out: New,
     which: Which,
     to: Annotated[
-        str | None, typer.Option(help="The class to put references of --id, --class, --path into.")
+        str | None, typer.Option(help="New class for the references of --id, --class, --path.")
     ] = None,
     force: Force = False,
 ) -> None:
@@ -50,20 +50,22 @@ def relabel(
     elif to is not None and not renames:
         _move(file, out, which, to, force)
     else:
-        raise InputError("say either OLD=NEW, or --to NAME with --id, --class or --path")
+        raise InputError(
+            "give either OLD=NEW, or --to NAME with --id, --class or --path", "either-or"
+        )
 
 
 def merge(
-    files: Annotated[list[Path], typer.Argument(help="Two files of references or more.")],
+    files: Annotated[list[Path], typer.Argument(help="Two or more files of references.")],
     out: New,
     force: Force = False,
 ) -> None:
-    """Put files of references together.
+    """Merge files of references.
 
-    A picture that is there already, in the same class, is not added again.
+    A picture that is in both, in the same class, is added only once.
     """
     if len(files) < 2:
-        raise InputError("merge takes two files of references or more")
+        raise InputError("merge takes two or more files of references", "one-file-only")
     from pocketknn.builder.references.same_picture import joined
 
     check_free(out, force, *map(located, files))
@@ -74,9 +76,11 @@ def merge(
         try:
             refs, again = joined(refs, more)
         except InputError as error:
-            raise InputError(f"{files[0]} and {file} do not go together: {error}") from error
+            raise InputError(
+                f"{files[0]} and {file} cannot be merged: {error}", "references-differ"
+            ) from error
         if again:
-            notes.append(f"{again} of {file} there already")
+            notes.append(f"{again} of {file} already present")
     save_change(first, refs, out, force, notes=notes)
 
 
@@ -85,18 +89,20 @@ def condense(
     amount: Annotated[
         str,
         typer.Argument(
-            help="500, 50%, 2MB of vectors; or edited: all that the others do not vote against."
+            help="500, 50%, 2MB of vectors; or edited: drop those that the others vote against."
         ),
     ],
     out: New,
     by: CondenseBy = None,
-    k: Annotated[int | None, typer.Option(help="Neighbours; as a build has them.")] = None,
+    k: Annotated[
+        int | None, typer.Option(help="Number of neighbours; default: as for build.")
+    ] = None,
     metric: Metric = "cosine",
     vote: Vote = None,
-    seed: Annotated[int, typer.Option(help="Draws where clusters begin, and an order.")] = 0,
+    seed: Annotated[int, typer.Option(help="Random seed for the clusters and the order.")] = 0,
     force: Force = False,
 ) -> None:
-    """Keep fewer references that answer like all of them, for a k, a metric and a vote."""
+    """Keep fewer references that answer as all of them do, for a k, a metric and a vote."""
     from pocketknn.builder.selection import condense as condensing
     from pocketknn.export.cli.console.summary import kept_lines
 
@@ -108,25 +114,27 @@ def condense(
 
 
 def _rename(file: Path, out: Path, pairs: Sequence[str], force: bool) -> None:
-    """Rename classes, as pairs "OLD=NEW" say; those that get one name become one class."""
+    """Rename classes by pairs "OLD=NEW"; classes that get the same name are merged."""
     refs = opened_for(out, file, force)
     names: dict[str, str] = {}
     for pair in pairs:
         old, new = _split(pair, refs.labels)
         if names.setdefault(old, new) != new:
-            raise InputError(f"the class {old!r} gets two names, {names[old]!r} and {new!r}")
+            raise InputError(
+                f"the class {old!r} gets two names, {names[old]!r} and {new!r}", "two-names"
+            )
     check_alike([label for label in refs.labels if label not in names], names.values())
     after = refs.relabel(names)
-    told = [f"{shown(old)} ({refs.counts[old]}) → {shown(new)}" for old, new in names.items()]
-    save_change(refs, after, out, force, changes=", ".join(told))
+    changes = [f"{shown(old)} ({refs.counts[old]}) → {shown(new)}" for old, new in names.items()]
+    save_change(refs, after, out, force, changes=", ".join(changes))
 
 
 def _move(file: Path, out: Path, which: Which, to: str, force: bool) -> None:
-    """Put some references into a class, which may be new."""
+    """Move some references to a class, which may be new."""
     from pocketknn.builder.references.ml5_forms import checked_label
 
     if not which:
-        raise InputError("say what to move, by --id, --class or --path")
+        raise InputError("select what to move with --id, --class or --path", "nothing-selected")
     refs = opened_for(out, file, force)
     label, ids = checked_label(to), which.ids_of(refs)
     check_alike([one for one in refs.labels if one not in (which.classes or ())], [label])
@@ -135,22 +143,24 @@ def _move(file: Path, out: Path, which: Which, to: str, force: bool) -> None:
 
 
 def _split(pair: str, labels: Sequence[str]) -> tuple[str, str]:
-    """The two names of "OLD=NEW"; OLD is a class, however many "=" the names hold.
+    """The two names of "OLD=NEW"; OLD is a class, however many "=" the names contain.
 
     Raises:
-        InputError: there is no such class, the new name is empty, or more than one reading is one.
+        InputError: there is no "=", the new name is empty, or several ways to split name a class.
     """
     from pocketknn.builder.references.ml5_forms import checked_label
 
     cuts = [place for place, letter in enumerate(pair) if letter == "="]
     readings = [(pair[:place], pair[place + 1 :]) for place in cuts]
     if not readings:
-        raise InputError(f"{pair!r} is not of the form OLD=NEW")
+        raise InputError(f"{pair!r} is not of the form OLD=NEW", "bad-rename")
     found = [reading for reading in readings if reading[0] in labels] or readings[:1]
     if len(found) > 1:
-        told = " or ".join(f"{old!r} to {new!r}" for old, new in found)
-        raise InputError(f"{pair!r} may rename {told}; say --class OLD --to NEW instead")
+        meanings = " or ".join(f"{old!r} to {new!r}" for old, new in found)
+        raise InputError(
+            f"{pair!r} may rename {meanings}; use --class OLD --to NEW instead", "ambiguous-rename"
+        )
     old, new = found[0]
     if not new.strip():
-        raise InputError(f"{pair!r} gives the class {old!r} an empty name")
+        raise InputError(f"{pair!r} gives the class {old!r} an empty name", "empty-name")
     return old, checked_label(new)

@@ -1,4 +1,4 @@
-"""pocketknn refs import and export: references from and for ml5.js, and as a plain table."""
+"""pocketknn refs import and export: references from and for ml5.js, or as a plain table."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ def import_(
     file: Annotated[Path, typer.Argument(help="A k-NN data set of ml5.js or TensorFlow.js, JSON.")],
     out: New,
     dim: Annotated[
-        int | None, typer.Option(help="Values of an example, for a file that does not say.")
+        int | None, typer.Option(help="Values per example, for a file that does not record it.")
     ] = None,
     force: Force = False,
 ) -> None:
-    """Make references of what ml5.js or TensorFlow.js saved."""
+    """Import references saved by ml5.js or TensorFlow.js."""
     from pocketknn.builder.references import ml5_json
 
     check_free(out, force, file)
@@ -42,8 +42,8 @@ def export_(
 ) -> None:
     """Write references for ml5.js, or as a plain table.
 
-    In the .json the vectors have length 1, as ml5's KNNClassifier.load does not scale them; in the
-    .csv they are as the backbone gave them.
+    In the .json the vectors are scaled to length 1, which ml5's KNNClassifier.load does not do; in
+    the .csv they are as the backbone computed them.
     """
     from pocketknn.builder.references import ml5_json
     from pocketknn.export.output.new_file import check_new, saved
@@ -53,12 +53,12 @@ def export_(
     with saved(out, force) as path:
         if out.suffix.lower() == JSON:
             ml5_json.write(refs, path, unit_length=True)
-            said = "scaled to length 1, since ml5's load does not; ids, paths and backbone left out"
+            form = "scaled to length 1, since ml5's load does not; ids, paths and backbone left out"
         else:
             _write_table(refs, path)
-            said = "as the backbone gave them, not scaled"
+            form = "as the backbone computed them, not scaled"
     say(f"{described(refs)}, {counted(refs.dim, 'value')} each; written to {out}")
-    say(f"  {said}")
+    say(f"  {form}")
 
 
 def _write_table(refs: builder.References, path: Path) -> None:

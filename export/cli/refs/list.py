@@ -24,8 +24,8 @@ def list_(
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """Say what a file holds: classes, targets, backbone, copies."""
-    refs = opened(file)
+    """Describe a file: its classes, targets, backbone and copies."""
+    refs = opened(file, vectors=False)
     if as_json:
         say_json(_facts(refs, rows))
     elif rows:
@@ -62,7 +62,7 @@ def _facts(refs: builder.References, rows: bool) -> dict[str, Any]:
 
 
 def _ranges(refs: builder.References) -> dict[str, list[float]]:
-    """The least and the largest of each target."""
+    """The minimum and maximum of each target."""
     return {
         name: [float(numbers.min()), float(numbers.max())]
         for name, numbers in zip(refs.target_names, refs.targets.T, strict=True)
@@ -74,16 +74,16 @@ def _summary(refs: builder.References) -> Iterator[str]:
     digits = len(str(len(refs)))
     for label, count in refs.counts.items():
         yield f"  {shown(label):<{width}}  {count:>{digits}}"
-    for name, (least, most) in _ranges(refs).items():
-        yield f"target {name}: {least:.4g} to {most:.4g}"
+    for name, (lowest, highest) in _ranges(refs).items():
+        yield f"target {name}: {lowest:.4g} to {highest:.4g}"
     if origin := refs.provenance:
         alpha = "" if origin.alpha is None else f" (alpha {origin.alpha:g})"
         weights = f"weights {origin.sha256[:12]}, crop {origin.crop}"
         yield f"backbone {origin.backbone}{alpha} at {origin.size}×{origin.size}, {weights}"
     else:
-        yield "backbone unknown: these are vectors, to which no photo can be added"
+        yield "backbone unknown: no photos can be added to these vectors"
     if copies := refs.duplicates():
-        yield f"{counted(copies, 'copy', 'copies')} of another picture among them"
+        yield f"includes {counted(copies, 'copy', 'copies')} of another picture"
     if conflict := conflicts(refs):
         yield f"warning: {conflict}"
 

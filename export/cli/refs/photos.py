@@ -1,4 +1,4 @@
-"""pocketknn refs new and add: photos become references, alone or beside those of a file."""
+"""pocketknn refs new and add: turn photos into references, in a new file or beside others."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import typer
 from pocketknn import builder
 from pocketknn.builder.errors import InputError
 from pocketknn.builder.photos.class_names import check_alike
+from pocketknn.builder.photos.remote import place_of
 from pocketknn.builder.system.cache import Cache
 from pocketknn.export.cli import options
 from pocketknn.export.cli.console.quiet import note
@@ -47,7 +48,10 @@ def new(
     reading: Reading,
     force: Force = False,
 ) -> None:
-    """Make the first references, of photos."""
+    """Make a new file of references from photos."""
+    from pocketknn.export.formats.requirements import check
+
+    check("refs new", ["pyarrow"])
     check_place(context, photos)
     spec = builder.Spec(**asdict(network), crop=crop)
     check_free(out, force)
@@ -57,7 +61,7 @@ def new(
     refs = done.references(target_names=targets or None)
     conflict = conflicts(refs)
     if reading.strict and conflict:
-        raise InputError(conflict)
+        raise InputError(conflict, "contradicting-classes")
     save(refs, out, force)
     say(f"{described(refs)}; written to {out}")
     say(f"  backbone {net.name} at {net.size}×{net.size}, {counted(net.dim, 'value')} each")
@@ -75,16 +79,16 @@ def add(
     *,
     out: New,
     backbone: Annotated[
-        str, typer.Option(help="Where the .keras file is that the references come from.")
+        str, typer.Option(help="The .keras file that made the references.")
     ] = "auto",
     weights: options.Weights = None,
     columns: options.Columns,
     reading: Reading,
     force: Force = False,
 ) -> None:
-    """Add photos, embedded as the others were.
+    """Add photos, embedded as the existing references were.
 
-    A photo that is there already, in the same class, is not added again.
+    A photo that is already present, in the same class, is not added again.
     """
     from pocketknn.builder.backbones.load import backbone_of
     from pocketknn.builder.references.same_picture import joined
@@ -92,26 +96,31 @@ def add(
     check_place(context, photos)
     refs = opened_for(out, file, force)
     if refs.provenance is None:
-        raise InputError(f"{file} holds vectors of no known backbone, so no photo can be added")
+        raise InputError(
+            f"{file} holds vectors of no known backbone, so no photo can be added",
+            "unknown-backbone",
+        )
     found = _photos_in(photos, columns, refs.target_names, reading, out)
     _check_go_with(refs, found)
     spec = builder.Spec(backbone=backbone, weights=weights, crop=refs.provenance.crop)
     named = Path(refs.provenance.backbone)
     if spec.backbone == "auto" and named.suffix == ".keras" and not named.is_file():
-        raise InputError(f"{file} comes from {named}; say where that is with --backbone FILE")
+        raise InputError(
+            f"{file} was made with {named}; give its place with --backbone FILE", "backbone-missing"
+        )
     _, done = _embedded(found, spec, reading, lambda cache: backbone_of(refs, spec, cache))
-    # The backbone's file may have another name by now; its weights were compared.
+    # The backbone's file may have been renamed since; its weights were compared.
     more = done.references(target_names=refs.target_names or None)
     both, again = joined(refs, replace(more, provenance=refs.provenance))
     if reading.strict and (conflict := conflicts(both, refs)):
-        raise InputError(conflict)
-    notes = [f"{counted(again, 'photo')} there already"] if again else []
+        raise InputError(conflict, "contradicting-classes")
+    notes = [f"{counted(again, 'photo')} already present"] if again else []
     save_change(refs, both, out, force, notes=notes)
     say(*skipped_lines(done.skipped))
 
 
 def _photos_in(
-    places: Sequence[Path],
+    places: Sequence[str],
     columns: options.Columns,
     targets: Sequence[str],
     reading: Reading,
@@ -124,12 +133,14 @@ def _photos_in(
 
     found: list[builder.Photo] = []
     alone: list[int] = []
-    for place in places:
+    for place in map(place_of, places):
         if is_collection(place):
-            raise InputError(f"{place} holds references, not photos; see pocketknn refs merge")
-        if place.is_dir() and is_within(out, place):
-            raise InputError(f"{out} must not lie among the photos in {place}")
-        if place.is_file() and place.suffix.lower() in _PICTURES:
+            raise InputError(
+                f"{place} holds references, not photos; see pocketknn refs merge", "not-photos"
+            )
+        if isinstance(place, Path) and place.is_dir() and is_within(out, place):
+            raise InputError(f"{out} must not be among the photos in {place}", "out-among-photos")
+        if isinstance(place, Path) and place.is_file() and place.suffix.lower() in _PICTURES:
             alone.append(len(found))
             found.append(_picture(place))
         else:
@@ -150,7 +161,8 @@ def _photos_in(
         if photo.label:
             raise InputError(
                 f"{photo.name} is in the class {photo.label!r} already;"
-                " --label is for photos that are in none"
+                " --label is for photos that are in none",
+                "class-known",
             )
     return [replace(photo, label=checked_label(reading.label)) for photo in found]
 
@@ -161,21 +173,28 @@ def _picture(path: Path) -> builder.Photo:
     try:
         path.name.encode()
     except UnicodeEncodeError as error:
-        raise InputError(f"the name {path.name!r} {not_utf_8()}") from error
+        raise InputError(f"the name {path.name!r} {not_utf_8()}", "name-not-utf8") from error
     return builder.Photo(name=path.name, label="", content=path.read_bytes)
 
 
 def _check_go_with(refs: builder.References, photos: Sequence[builder.Photo]) -> None:
-    """Refuse photos without the labels or targets of the references, before they are embedded."""
+    """Check, before embedding, that photos have labels and targets if the references do."""
     labels = {photo.label for photo in photos} - {""}
     if refs.labels and not labels:
-        raise InputError("the references have classes and the photos have none; say --label NAME")
+        raise InputError(
+            "the references have classes but the photos have none; add --label NAME",
+            "labels-differ",
+        )
     if labels and not refs.labels:
-        raise InputError(f"the references have no classes, but a photo is of {min(labels)!r}")
+        raise InputError(
+            f"the references have no classes, but a photo is in {min(labels)!r}", "labels-differ"
+        )
     check_alike(refs.labels, labels)
     for photo in photos:
         if len(photo.targets) != len(refs.target_names):
-            raise InputError(f"{photo.name} has no value for {', '.join(refs.target_names)}")
+            raise InputError(
+                f"{photo.name} has no value for {', '.join(refs.target_names)}", "target-missing"
+            )
 
 
 def _embedded(
@@ -184,7 +203,7 @@ def _embedded(
     reading: Reading,
     load: Callable[[Cache | None], builder.Backbone | None],
 ) -> tuple[builder.Backbone, builder.Embedded]:
-    """Photos, embedded with the crop of a spec, and the backbone that did it."""
+    """The photos embedded with a spec's crop, and the backbone that embedded them."""
     from pocketknn.export.cli.console.terminal import watched
     from pocketknn.export.pipeline.material import embed_photos
 

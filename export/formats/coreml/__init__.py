@@ -1,6 +1,6 @@
-"""Core ML: an ML program for iOS and macOS, a classifier where there are labels.
+"""Core ML: an ML program for iOS and macOS, a classifier if there are labels.
 
-Vision takes the classifier as it is; `scores` and `indices` are reached by Core ML itself.
+Vision takes the classifier directly; `scores` and `indices` are available through Core ML itself.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ if TYPE_CHECKING:
     from pocketknn.export.formats.options import Options
 
 TITLE, SUFFIX = "Core ML", ".mlpackage"
-LARGEST: int | None = 1 << 31  # Core ML loads no more
+LARGEST: int | None = 1 << 31  # limit of Core ML
 OF_DEVICES = True
 NEEDS: tuple[str, ...] = ("tensorflow", "coremltools")
 MAY_LACK: tuple[str, ...] = ("coremltools",)
-RUNTIME: tuple[str, ...] = ()  # Core ML on a Mac; everywhere our evaluator
+RUNTIME: tuple[str, ...] = ()  # Core ML on a Mac; our evaluator everywhere
 ENGINE: str | None = None
 NATIVE, THREADS = sys.platform == "darwin", False
 PRECISION = "float16"
@@ -40,12 +40,12 @@ CONSUMER: Mapping[str, str] | None = {"name": "Vision", "crop": "center"}
 
 
 def check_options(options: Options, *, bytes_: bool) -> None:
-    """Refuse weights and references in 8 bits for iOS 15.
+    """Check that int8 weights or references are not written for iOS 15.
 
     Raises:
-        InputError: they are wanted.
+        InputError: they are.
     """
     if options.precision == "int8" and options.ios == 15:
-        raise InputError("Core ML takes 8-bit weights from iOS 16 on, not from 15")
+        raise InputError("in Core ML, int8 weights need iOS 16 or later, not 15", "ios-too-old")
     if bytes_ and options.ios == 15:
-        raise InputError("Core ML takes 8-bit references from iOS 16 on, not from 15")
+        raise InputError("in Core ML, int8 references need iOS 16 or later, not 15", "ios-too-old")

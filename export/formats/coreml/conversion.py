@@ -1,4 +1,4 @@
-"""From the graph to a Core ML package, by coremltools; the same bytes each time."""
+"""Convert the graph to a Core ML package with coremltools, deterministically."""
 
 from __future__ import annotations
 
@@ -32,20 +32,20 @@ def convert(
     precision: str,
     calibration: NDArray[Any] | None = None,
 ) -> None:
-    """Convert through coremltools to an ML program for the least iOS that is wanted.
+    """Convert with coremltools to an ML program for the minimum iOS version.
 
-    With `float16` the backbone is half precision and all behind it float32: a sum of squares
-    overflows float16 where vectors are longer than 256, and near neighbours would tie. `int8` is
-    that with 8-bit weights: Core ML computes in half precision.
+    With `float16` the backbone is half precision and everything after it float32: a sum of squares
+    overflows float16 if vectors are longer than 256, and near neighbours would tie. `int8` is the
+    same with int8 weights: Core ML computes in half precision.
     """
     import coremltools as ct
 
     function = serving_function(model, batch=1).get_concrete_function()
     (image,) = model.inputs
     shape = (1, *image.shape[1:])
-    least = getattr(ct.target, f"iOS{options.ios}")
-    both = {"minimum_deployment_target": least, "skip_model_load": True}
-    # In two steps, as ClassifierConfig beside another output raises IndexError in one.
+    minimum = getattr(ct.target, f"iOS{options.ios}")
+    both = {"minimum_deployment_target": minimum, "skip_model_load": True}
+    # In two steps: in one, ClassifierConfig together with another output raises IndexError.
     program = ct.convert(
         [function],
         source="tensorflow",
@@ -62,7 +62,7 @@ def convert(
     for value in program.functions["main"].outputs:
         value.name = names[value.name]
     passes = ct.PassPipeline.DEFAULT
-    # This pass makes the indices of topk uint16, whatever the number of references.
+    # This pass turns the indices of topk into uint16, whatever the number of references.
     passes.remove_passes({"common::add_int16_cast"})
     converted = ct.convert(
         program,
@@ -93,10 +93,10 @@ def convert(
 
 
 def _in_backbone(op: Any) -> bool:  # noqa: ANN401  # coremltools' Operation has no stubs
-    """Whether nothing that the operation is computed from belongs to the head.
+    """Whether nothing the operation depends on belongs to the head.
 
-    Only these become float16. The operations that passes put in have names of their own, so names
-    alone do not tell.
+    Only such operations become float16. Operations inserted by passes have names of their own, so
+    names alone are not enough.
     """
     waiting, seen = [op], {id(op)}
     while waiting:
@@ -113,7 +113,7 @@ def _in_backbone(op: Any) -> bool:  # noqa: ANN401  # coremltools' Operation has
 
 
 def _quantize(model: Any) -> Any:  # noqa: ANN401  # coremltools' MLModel has no stubs
-    """8-bit weights of convolutions, a scale per output channel; Core ML widens them."""
+    """int8 weights of convolutions, with one scale per output channel; Core ML widens them."""
     import coremltools.optimize.coreml as cto
 
     how = cto.OpLinearQuantizerConfig(mode="linear_symmetric")
@@ -122,7 +122,7 @@ def _quantize(model: Any) -> Any:  # noqa: ANN401  # coremltools' MLModel has no
 
 
 def _store_rows(package: Package) -> None:
-    """Multiply by a table of rows where its columns are stored, and store it once."""
+    """Store a table by rows, and only once, even for a product that reads its columns."""
     block = package.block
     of_name = {op.outputs[0].name: op for op in block.operations if op.type == "const"}
     tables = {

@@ -1,4 +1,4 @@
-"""The files of a .mlpackage folder, and what its model says."""
+"""The files of a .mlpackage folder, and its model specification."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def specification(path: Path) -> Any:  # noqa: ANN401  # the messages have no st
     """The message `Model` of a package, https://apple.github.io/coremltools/mlmodel/Format/Model.html.
 
     Raises:
-        ValueError: there is no such package, or its model is none.
+        ValueError: there is no such package, or its model cannot be read.
     """
     from google.protobuf.message import DecodeError
 

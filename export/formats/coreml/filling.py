@@ -1,7 +1,7 @@
-"""Where in a Core ML package the references lie, and how others get there, also in fewer bytes.
+"""Locate the references in a Core ML package, and replace them, also in fewer bytes.
 
-The official converter would make float32 of smaller references, and so does Core ML when it loads
-the package.
+The official converter would turn smaller references into float32; Core ML does so when it loads the
+package.
 """
 
 from __future__ import annotations
@@ -49,19 +49,21 @@ def locate(path: Path, content: Content) -> Slots:
             numbers += [
                 ([number, "axis", at, axis], size.constant.size)
                 for axis, size in axes
-                if operation.type != "const"  # whose shape follows its values
+                if operation.type != "const"  # a constant's shape follows its values
             ]
     return slots.locate(content, tensors, numbers)
 
 
 def constants(path: Path, places: Slots) -> dict[str, NDArray[Any]]:
-    """The constants of a file, flat, as they lie in it; the references stay in the file."""
+    """The constants of a file, flat, as stored; the references are memory-mapped."""
     package = Package(path)
     found = {}
     for name, (place, *_) in places.constants.items():
         values = package.array(package.value(place[:-1] if place[-1] == "T" else place))
         if values is None:
-            raise InputError(f"{path.name} does not hold its {name} where it says")
+            raise InputError(
+                f"{path.name} does not hold its {name} at the recorded place", "file-damaged"
+            )
         found[name] = values
     return found
 
@@ -69,7 +71,7 @@ def constants(path: Path, places: Slots) -> dict[str, NDArray[Any]]:
 def fill(
     source: Path, path: Path, places: Slots, content: Content, texts: Mapping[str, str]
 ) -> None:
-    """Write a converted package again with other content, and what Xcode shows of it."""
+    """Write a converted package again with other content, and the descriptions Xcode shows."""
     package = Package(source)
     for _, place, values in slots.filled(places, content):
         package.set_array(place[:-1] if place[-1] == "T" else place, values)
@@ -86,10 +88,10 @@ def fill(
 
 
 def _introduce(described: Any, manifest: dict[str, Any]) -> None:  # noqa: ANN401
-    """What Xcode shows of the model and of each of its features."""
-    said = described.metadata
-    said.shortDescription, said.versionString = manifest["description"], manifest["version"]
-    said.author, said.license = manifest["author"], licence(manifest)
+    """Describe the model and each of its features, as shown by Xcode."""
+    metadata = described.metadata
+    metadata.shortDescription, metadata.versionString = manifest["description"], manifest["version"]
+    metadata.author, metadata.license = manifest["author"], licence(manifest)
     given = manifest["input"]
     (feed,) = described.input
     feed.shortDescription = (
@@ -105,7 +107,7 @@ def _introduce(described: Any, manifest: dict[str, Any]) -> None:  # noqa: ANN40
     for feature in described.output:
         feature.shortDescription = meanings[feature.name]
     if manifest["labels"] and given["name"] == "image":
-        said.userDefined["com.apple.coreml.model.preview.type"] = "imageClassifier"
+        metadata.userDefined["com.apple.coreml.model.preview.type"] = "imageClassifier"
 
 
 def narrow(path: Path, places: Slots, kinds: Mapping[str, str]) -> Slots:
@@ -115,7 +117,7 @@ def narrow(path: Path, places: Slots, kinds: Mapping[str, str]) -> Slots:
         for number, *_ in places.constants[name]:
             added = _store(package, number, kind)
             places = places.moved(number, added)
-            if added:  # what widens the table has its height too
+            if added:  # the operation that widens the table has its height too
                 places.sizes[name].append([number + added, "axis", 0, 0])
             if kind == "int8":
                 places.constants[name] = [
@@ -127,15 +129,15 @@ def narrow(path: Path, places: Slots, kinds: Mapping[str, str]) -> Slots:
 
 
 def _store(package: Package, number: int, kind: str) -> int:
-    """Store a constant as `int8` or `float16`; Core ML makes float32 of it when it loads.
+    """Store a constant as `int8` or `float16`; Core ML turns it into float32 on loading.
 
     Args:
         package: the package.
-        number: of the operation that is the constant.
+        number: number of the operation that is the constant.
         kind: the type.
 
     Returns:
-        How many operations there are now behind that one which were not there.
+        The number of operations inserted after that one.
     """
     kinds, operations = messages().DataType, package.block.operations
     table = operations[number]
@@ -166,13 +168,13 @@ def _store(package: Package, number: int, kind: str) -> int:
 
 
 def _called(operation: Any, name: str) -> str:  # noqa: ANN401
-    """Give an operation a name; the name."""
+    """Give an operation a name; returns the name."""
     operation.attributes["name"].immediateValue.tensor.strings.values[:] = [name]
     return name
 
 
 def _constant(name: str, text: str) -> Any:  # noqa: ANN401
-    """An operation that is a text."""
+    """An operation that is a constant text."""
     made = messages().Operation(type="const")
     made.attributes["name"].CopyFrom(_value(name))
     made.attributes["val"].CopyFrom(_value(text))

@@ -1,9 +1,9 @@
-"""The protobuf messages of Core ML's format, as many as ML programs are made of.
+"""The protobuf messages of Core ML's format that ML programs need.
 
-coremltools has them all, but is not to be had on every system, and importing it takes seconds.
-Names and numbers are those of Model.proto, FeatureTypes.proto and MIL.proto:
-https://github.com/apple/coremltools/tree/main/mlmodel/format. Only the place of a name differs: all
-messages stand side by side. What a file has beyond these fields is kept when it is written again.
+coremltools has them all, but is not available on every system, and takes seconds to import. Names
+and numbers are those of Model.proto, FeatureTypes.proto and MIL.proto:
+https://github.com/apple/coremltools/tree/main/mlmodel/format. Only the nesting differs: all
+messages are at the top level. Unknown fields of a file are preserved when it is rewritten.
 """
 
 from __future__ import annotations
@@ -17,8 +17,7 @@ from typing import Any
 _PACKAGE = "pocketknn.coreml"
 _ONE, _MANY = 1, 3  # LABEL_OPTIONAL, LABEL_REPEATED
 _ENUMS = ("ColorSpace", "DataType")
-# A message and its fields: number, type (several *, by texts []), name, and the group of which only
-# one is given.
+# A message and its fields: number, type (* repeated, [] map from text), name, and its oneof group.
 _SCHEMA = """
 Model: 1 int32 specificationVersion, 2 ModelDescription description, 502 Program mlProgram / Type
 ModelDescription: 1 FeatureDescription* input, 10 FeatureDescription* output,
@@ -71,9 +70,9 @@ _FIELD = re.compile(r"(\w+)(\*|\[\])? (\w+)(?: / (\w+))?")
 
 @cache
 def messages() -> Any:  # noqa: ANN401  # the classes have no stubs
-    """The classes of all messages, and the enums, by their names.
+    """The classes of all messages, and the enums, by name.
 
-    They are in a pool of their own, so that coremltools may bring its own at the same time.
+    They are in a pool of their own, so that coremltools can be loaded at the same time.
     """
     from google.protobuf import descriptor_pool, message_factory
 
@@ -114,7 +113,7 @@ def _add(message: Any, number: int, rest: str) -> None:  # noqa: ANN401
     assert found, rest
     kind, many, name, group = found.groups()
     field = message.field.add(name=name, number=number, label=_MANY if many else _ONE)
-    if many == "[]":  # by texts: a list of messages that are a key and a value
+    if many == "[]":  # a map: a list of messages with a key and a value
         entry = message.nested_type.add(name=f"{name.title().replace('_', '')}Entry")
         entry.options.map_entry = True
         _set_type(entry.field.add(name="key", number=1, label=_ONE), "string")

@@ -1,4 +1,4 @@
-"""A Core ML package, to be changed and written again: a program, and the file of its weights."""
+"""A Core ML package to be edited: a program, and the file of its weights."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ _IMMEDIATE = {"floats": np.float32, "ints": np.int32}
 
 
 class Package:
-    """A package with an ML program, to be changed and written again.
+    """A package with an ML program, to be edited and written again.
 
     Attributes:
         model: the protobuf message `Model`.
-        block: the operations of its one function.
+        block: the operations of its only function.
     """
 
     def __init__(self, path: Path) -> None:
@@ -47,7 +47,7 @@ class Package:
     def constants(self) -> Iterator[tuple[Place, Any]]:
         """The place and the message of each value, in the order of the operations.
 
-        A place is the number of an operation, whether it is an attribute or an input, and which.
+        A place is the number of an operation, "attribute" or "input", and its name.
         """
         for number, operation in enumerate(self.block.operations):
             for name in sorted(operation.attributes):
@@ -58,14 +58,14 @@ class Package:
                         yield [number, "input", name, at], given.value
 
     def value(self, place: Place) -> Any:  # noqa: ANN401
-        """The message in a place that `constants` gave."""
+        """The message at a place from `constants`."""
         operation = self.block.operations[place[0]]
         if place[1] == "attribute":
             return operation.attributes[place[2]]
         return operation.inputs[place[2]].arguments[place[3]].value
 
     def array(self, value: Any) -> NDArray[Any] | None:  # noqa: ANN401
-        """The numbers of a value, flat; None where it holds none."""
+        """The numbers of a value, flat; None if it holds none."""
         if value.WhichOneof("value") == "blobFileValue":
             code, content = self._weights.blob(value.blobFileValue)
             return content.view(_TABLES[code]) if code in _TABLES else None
@@ -76,7 +76,7 @@ class Package:
         return np.array(getattr(tensor, kind).values, _IMMEDIATE[kind])
 
     def set_array(self, place: Place, values: NDArray[Any]) -> None:
-        """Give a constant other numbers, of its own type; weights are written by `write`."""
+        """Replace the numbers of a constant, keeping its type; `write` writes weights."""
         value = self.value(place)
         if value.WhichOneof("value") == "blobFileValue":
             self._changed[value.blobFileValue.offset] = values
@@ -88,11 +88,11 @@ class Package:
         getattr(tensor, kind).values[:] = whole
 
     def replace(self, value: Any, numbers: NDArray[Any]) -> None:  # noqa: ANN401
-        """Give a constant in the file of weights other numbers, of any type that it may hold."""
+        """Replace the numbers of a constant in the weights file, possibly with another type."""
         self._changed[value.blobFileValue.offset] = numbers
 
     def set_size(self, place: Place, size: int) -> None:
-        """Change an axis of what an operation gives, or one number of a constant."""
+        """Change one axis of an operation's output, or one number of a constant."""
         if place[1] == "axis":
             output = self.block.operations[place[0]].outputs[place[2]]
             output.type.tensorType.dimensions[place[3]].constant.size = size
@@ -102,7 +102,7 @@ class Package:
         getattr(tensor, tensor.WhichOneof("value")).values[at] = size
 
     def set_classes(self, labels: Sequence[str]) -> None:
-        """Change what a classifier calls its classes."""
+        """Change the class names of a classifier."""
         (operation,) = (one for one in self.block.operations if one.type == "classify")
         value = operation.inputs["classes"].arguments[0].value
         value.type.listType.length.constant.size = len(labels)
@@ -115,7 +115,7 @@ class Package:
             listed.append(example)
 
     def write(self, path: Path) -> str:
-        """Write the weights and the program to a package that is not there yet.
+        """Write the weights and the program to a new package.
 
         Returns:
             sha256 of both.
@@ -139,26 +139,26 @@ class Package:
         return digest.hexdigest()
 
     def save(self, path: Path) -> None:
-        """Write the specification of the package, with the metadata that it has by now."""
+        """Write the specification of the package, with its current metadata."""
         content = self.model.SerializeToString(deterministic=True)
         (path / "Data" / MODEL).write_bytes(content)
 
     def rewrite(self) -> None:
-        """Put the changed package in the place of the one that it was read from."""
+        """Replace the original package by the edited one."""
         with replacing(self.path) as made:
             self.write(made)
             self.save(made)
             self._weights.release()
-            self._changed.clear()  # views of what is released among them
+            self._changed.clear()  # they may be views of the released files
 
     def _blob(self, value: Any) -> tuple[int, NDArray[Any]]:  # noqa: ANN401
-        """Code of the type and values of a constant in the file of weights."""
+        """Type code and values of a constant in the weights file."""
         if (values := self._changed.get(value.offset)) is not None:
             return CODES[values.dtype], values
         return self._weights.blob(value)
 
     def _set_shape(self, place: Place, shape: Sequence[int]) -> None:
-        """Change the shape of a constant where it is not the same numbers in another shape."""
+        """Change the shape of a constant, unless only its arrangement differs."""
         operation, value = self.block.operations[place[0]], self.value(place)
         described = [value.type, *(out.type for out in operation.outputs if place[1] != "input")]
         for kind in described:
@@ -170,7 +170,7 @@ class Package:
 
 
 def _canonical(manifest: str) -> str:
-    """A package's list of its items, which are named by their paths instead of by chance."""
+    """A package's manifest, with items named after their paths instead of at random."""
     listed = parse_json(manifest)
     items, root = listed["itemInfoEntries"], listed["rootModelIdentifier"]
     ids = {old: str(uuid.uuid5(uuid.NAMESPACE_URL, item["path"])) for old, item in items.items()}

@@ -1,4 +1,4 @@
-"""A Core ML package as one that says what it is, and runs."""
+"""Read, check and run a Core ML package."""
 
 from __future__ import annotations
 
@@ -23,27 +23,29 @@ from .files import LABEL_PROBABILITIES, WEIGHTS, root
 if TYPE_CHECKING:
     from pocketknn.export.formats.protocol import Outputs, Run
 
-# Where the texts lie: of Model, of ModelDescription and of Metadata in Core ML's Model.proto.
+# Path to the texts: fields of Model, ModelDescription and Metadata in Core ML's Model.proto.
 _USER_DEFINED = (2, 100, 100)
 _PROGRAM = 502  # of Model
-# A batch of one input to the outputs by name, a vote as {label: share}.
+# Maps a batch of one input to the outputs by name, with a vote as {label: share}.
 _Predict = Callable[[NDArray[Any]], Mapping[str, Any]]
 
 
 def read(path: Path) -> dict[str, str]:
     """The user-defined metadata of the package's specification; nothing else of it is read."""
     if not path.is_dir():
-        raise InputError(f"{path.name} is no Core ML package: those are folders")
+        raise InputError(f"{path.name} is not a Core ML package: those are folders", "file-damaged")
     try:
         with root(path).open("rb") as file:
             found = protobuf_fields.texts(file, *_USER_DEFINED)
     except (ValueError, OSError) as error:
-        raise InputError(f"{path.name} is no Core ML package: {first_line(error)}") from error
+        raise InputError(
+            f"{path.name} is not a Core ML package: {first_line(error)}", "file-damaged"
+        ) from error
     return ours(of_properties(found), path.name)
 
 
 def check(path: Path) -> dict[str, str]:
-    """Refuse a package that is not what was written; its texts."""
+    """Check a package for damage; returns its texts."""
     texts = read(path)
     checksums.check_texts(texts, path.name)
     checksums.check_runtime(texts, _sealed(path), path.name)
@@ -51,7 +53,7 @@ def check(path: Path) -> dict[str, str]:
 
 
 def _sealed(path: Path) -> str:
-    """sha256 of a package's program and weights: of all that runs."""
+    """sha256 of a package's program and weights: everything that runs."""
     digest, model, weights = hashlib.sha256(), root(path), path / "Data" / WEIGHTS
     with model.open("rb") as file:
         for one in protobuf_fields.follow(file, _PROGRAM):
@@ -63,7 +65,7 @@ def _sealed(path: Path) -> str:
 
 
 def load(path: Path, threads: int | None = None) -> Run:
-    """Open the saved package: in Core ML on a Mac with coremltools, else in our evaluator."""
+    """Open the package: in Core ML on a Mac with coremltools, otherwise in our evaluator."""
     labels = manifest_in(check(path))["labels"]
     on_mac = sys.platform == "darwin" and is_there("coremltools")
     predict = _core_ml(path) if on_mac else _evaluator(path)
@@ -106,7 +108,9 @@ def _evaluator(path: Path) -> _Predict:
         program = evaluator.load(path)
     except OF_THE_MACHINE:
         raise
-    except Exception as error:  # whatever numpy raises on constants that a damaged program folds
-        raise InputError(f"{path.name} cannot be evaluated: {first_line(error)}") from error
+    except Exception as error:  # numpy may raise anything on constants of a damaged program
+        raise InputError(
+            f"{path.name} cannot be evaluated: {first_line(error)}", "file-damaged"
+        ) from error
     (name,) = program.inputs
     return lambda batch: program({name: batch})

@@ -1,7 +1,7 @@
-"""The weights of a package: numbers in a file of their own, read where they lie, and written.
+"""The weights file of a package: memory-mapped to read, and written.
 
-Such a file is a header of 64 bytes and then blobs: each a record of 64 bytes, which a program
-refers to, and its values, both at a multiple of 64. The format is public:
+It has a header of 64 bytes, then blobs: each has a record of 64 bytes, which a program refers to,
+and its values, both aligned to 64 bytes. The format is public:
 https://github.com/apple/coremltools/blob/main/mlmodel/src/MILBlob/Blob/StorageFormat.hpp
 """
 
@@ -23,11 +23,11 @@ _RECORD = struct.Struct("<IIQQ40x")  # sentinel, code of the type, size and plac
 
 
 class Number(NamedTuple):
-    """How numbers of a type are held.
+    """How numbers of a type are stored.
 
     Attributes:
         dtype: the type in numpy.
-        code: what weights files call it; None of one that they cannot hold.
+        code: its code in weights files; None if they cannot hold it.
     """
 
     dtype: np.dtype[Any]
@@ -48,26 +48,24 @@ CODES = {number.dtype: number.code for number in NUMBERS.values() if number.code
 
 
 def shaped(content: NDArray[Any], number: Number, shape: tuple[int, ...]) -> NDArray[Any]:
-    """Bytes (n,) as numbers of a type in a shape; nothing is copied.
+    """View bytes (n,) as numbers of a type in a shape, without copying.
 
     Raises:
-        ValueError: there are more or fewer bytes than that.
+        ValueError: the number of bytes does not match.
     """
     if len(content) != math.prod(shape) * number.dtype.itemsize:
-        raise ValueError(
-            f"{len(content)} bytes, where {number.dtype} of shape {shape} are declared"
-        )
+        raise ValueError(f"{len(content)} bytes, but {number.dtype} of shape {shape} is declared")
     return content.view(number.dtype).reshape(shape)
 
 
 class Weights:
-    """The weights files of a folder, by their names; each stays open from its first use on."""
+    """The weights files of a folder, by name; each stays open after its first use."""
 
     def __init__(self, folder: Path) -> None:
         self._file = cache(lambda name: np.memmap(folder / name, np.uint8, "r"))
 
     def blob(self, value: Any) -> tuple[int, NDArray[Any]]:  # noqa: ANN401  # messages have no stubs
-        """Code of the type and bytes (n,) of the values that a message `BlobFileValue` refers to.
+        """Type code and bytes (n,) of the values that a message `BlobFileValue` refers to.
 
         Raises:
             ValueError: there is no such file or blob.
@@ -89,10 +87,10 @@ class Weights:
         return code, content[start : start + size]
 
     def read(self, value: Any, number: Number, shape: tuple[int, ...]) -> NDArray[Any]:  # noqa: ANN401
-        """The values that a message `BlobFileValue` refers to; they stay in the file.
+        """The values that a message `BlobFileValue` refers to, memory-mapped.
 
         Raises:
-            ValueError: there is no such file or blob, or it is not what the program declares.
+            ValueError: there is no such file or blob, or it differs from the declaration.
         """
         code, content = self.blob(value)
         if code != number.code:
@@ -101,15 +99,15 @@ class Weights:
         return shaped(content, number, shape)
 
     def release(self) -> None:
-        """Let go of the files, which Windows removes for nobody who has them open."""
+        """Close the files, as Windows cannot remove open ones."""
         self._file.cache_clear()
 
 
 def laid_out(blobs: Iterable[tuple[int, NDArray[Any]]]) -> tuple[list[int], list[Any]]:
-    """Where the records of blobs come to lie, and the file that holds them, piece by piece.
+    """The positions of the blobs' records, and the file that holds them, in pieces.
 
     Args:
-        blobs: the code of each type, and the values.
+        blobs: type codes and values.
     """
     end, places, parts = _HEADER.size, [], []
     for code, values in blobs:

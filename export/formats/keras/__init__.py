@@ -19,7 +19,7 @@ from .reading import load as load
 TITLE, SUFFIX = "Keras", ".keras"
 PARTS: Mapping[str, bool] = {}
 LARGEST: int | None = None
-OF_DEVICES = False  # it is for a computer
+OF_DEVICES = False  # it is for computers
 NEEDS: tuple[str, ...] = ("tensorflow", "h5py")
 MAY_LACK: tuple[str, ...] = ()
 RUNTIME: tuple[str, ...] = ("tensorflow", "h5py")
@@ -29,9 +29,9 @@ PRECISION = "float32"
 PRECISIONS: tuple[str, ...] = ("float32",)
 OPTIONS: tuple[str, ...] = ()
 CONSUMER: Mapping[str, str] | None = None
-_VARIABLE = 2500  # bytes of HDF5 and of the configuration around each variable
+_VARIABLE = 2500  # overhead of HDF5 and of the configuration per variable, in bytes
 
 
 def backbone_bytes(network: Network, precision: str) -> int:
-    """About how many bytes a backbone takes: batch norms stay, and all is float32."""
+    """Approximate bytes of a backbone: batch norms remain, and everything is float32."""
     return 4 * network.parameters + _VARIABLE * network.variables

@@ -1,4 +1,4 @@
-"""Saving a model, the same bytes each time: without what Keras numbers and dates."""
+"""Save a model deterministically, without Keras' object numbers and dates."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ def convert(
     precision: str,
     calibration: NDArray[Any] | None = None,
 ) -> None:
-    """Save the model; `fill` makes of it the same bytes each time."""
+    """Save the model; `fill` makes it deterministic."""
     model.save(path)
 
 
 def canonical(config: str) -> Any:  # noqa: ANN401  # JSON
-    """A model's configuration with its objects numbered as they come.
+    """A model's configuration with its objects numbered in order of appearance.
 
-    Without choices that a layer leaves to its default, which earlier versions of Keras do not know.
+    Options that a layer leaves at their default are dropped, as older Keras may not know them.
     """
     return _plain(parse_json(_numbered(config)))
 
@@ -44,7 +44,7 @@ def canonical(config: str) -> Any:  # noqa: ANN401  # JSON
 def date() -> str:
     """The date of a file, as Keras writes it.
 
-    It is that of SOURCE_DATE_EPOCH (https://reproducible-builds.org), or a zip's first day.
+    It is SOURCE_DATE_EPOCH (https://reproducible-builds.org), or the earliest date of a zip.
     """
     epoch = os.environ.get("SOURCE_DATE_EPOCH", "")
     when = datetime.fromtimestamp(int(epoch), UTC) if epoch.isdigit() else datetime(*DATE)
@@ -52,7 +52,7 @@ def date() -> str:
 
 
 def _numbered(text: str) -> str:
-    """Addresses of objects, by which Keras tells shared ones, in the order they come."""
+    """Number shared objects in order of appearance; Keras uses their addresses."""
     seen: dict[str, int] = {}
     return _SHARED.sub(
         lambda found: f'"shared_object_id": {seen.setdefault(found[1], len(seen))}', text
@@ -60,14 +60,14 @@ def _numbered(text: str) -> str:
 
 
 def _plain(config: Any) -> Any:  # noqa: ANN401  # JSON
-    """Without the keys of its objects that are not set."""
+    """The configuration without unset keys."""
     if isinstance(config, list):
         return [_plain(one) for one in config]
     if not isinstance(config, dict):
         return config
     config = {key: _plain(value) for key, value in config.items()}
     own = config.get("config")
-    # The ends of a slice stand for themselves.
+    # In a slice, None is meaningful.
     if isinstance(own, dict) and config.get("class_name") != "__slice__":
         if own.get("renorm") is False:
             own = {key: value for key, value in own.items() if not key.startswith("renorm")}

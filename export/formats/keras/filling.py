@@ -1,4 +1,4 @@
-"""Where in a .keras archive the references lie, and how others get there."""
+"""Locate the references in a .keras archive, and replace them."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from pocketknn.export.output.checksums import sealed
 from .conversion import canonical, date
 
 _CONFIG, _WEIGHTS, _METADATA = "config.json", "model.weights.h5", "metadata.json"
-_ROWS = 64  # written at once
+_ROWS = 64  # rows written at once
 
 
 def locate(path: Path, content: Content) -> Slots:
@@ -43,12 +43,12 @@ def locate(path: Path, content: Content) -> Slots:
 
 
 def narrow(path: Path, places: Slots, kinds: Mapping[str, str]) -> Slots:
-    """Nothing: `fill` writes numbers in their own type, and Keras makes float32 of them."""
+    """Do nothing: `fill` writes numbers in their own type, and Keras reads them as float32."""
     return places
 
 
 def constants(path: Path, places: Slots) -> dict[str, NDArray[Any]]:
-    """The constants of a file, flat, as they lie in it."""
+    """The constants of a file, flat, as stored."""
     import h5py
 
     found = {}
@@ -69,9 +69,9 @@ def constants(path: Path, places: Slots) -> dict[str, NDArray[Any]]:
 def fill(
     source: Path, path: Path, places: Slots, content: Content, texts: Mapping[str, str]
 ) -> None:
-    """Write a saved model again with other content, without what Keras numbers and dates.
+    """Write a saved model again with other content, without Keras' object numbers and dates.
 
-    The texts are further members of the archive, which Keras passes over.
+    The texts are additional members of the archive, which Keras ignores.
     """
     weights: dict[str, NDArray[Any]] = {}
     with zipfile.ZipFile(source) as archive:
@@ -86,10 +86,10 @@ def fill(
         for place, size in slots.resized(places, content):
             _at(config, place[:-1])[place[-1]] = size
         with zipfile.ZipFile(path, "w") as made:
-            said = parse_json(archive.read(_METADATA)) | {"date_saved": date()}
-            made.writestr(member(_METADATA), json.dumps(said))
+            metadata = parse_json(archive.read(_METADATA)) | {"date_saved": date()}
+            made.writestr(member(_METADATA), json.dumps(metadata))
             made.writestr(member(_CONFIG), json.dumps(config))
-            file = io.BytesIO()  # on a disk that gets full HDF5 would crash, not raise
+            file = io.BytesIO()  # on a full disk HDF5 would crash instead of raising
             with archive.open(_WEIGHTS) as stream:
                 _copy_weights(stream, file, weights)
             with made.open(member(_WEIGHTS), "w", force_zip64=True) as target:
@@ -138,7 +138,7 @@ def _copy_weights(
     target: io.BytesIO,
     changed: Mapping[str, NDArray[Any]],
 ) -> None:
-    """Write a file of weights again with other ones, a few columns at a time where turned."""
+    """Write a file of weights again with some replaced, a few rows at a time."""
     import h5py
 
     with h5py.File(source, "r") as given, h5py.File(target, "w") as made:
@@ -148,7 +148,7 @@ def _copy_weights(
                 copied = made.create_group(name)
             else:
                 values = changed.get(name, one)
-                # Bytes and halves stay such in the file; Keras' variables take them as float32.
+                # int8 and float16 stay so in the file; Keras' variables read them as float32.
                 small = values.dtype.itemsize < one.dtype.itemsize
                 dtype = values.dtype if small else one.dtype
                 copied = made.create_dataset(name, values.shape, dtype)

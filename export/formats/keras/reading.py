@@ -1,4 +1,4 @@
-"""A saved model as a file that says what it is, and runs."""
+"""Read, check and run a saved model."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from pocketknn.export.output import checksums
 
 
 def check(path: Path) -> dict[str, str]:
-    """The texts; Keras reads nothing that could do harm, so no runtime's part is sealed."""
+    """Check the file; returns its texts. Keras reads it safely, so only the texts are sealed."""
     texts = read(path)
     checksums.check_texts(texts, path.name)
     return texts
 
 
 def load(path: Path, threads: int | None = None) -> Run:
-    """Open the archive with Keras alone, in safe mode."""
+    """Open the archive with plain Keras, in safe mode."""
     import keras
 
     size = together(manifest_in(check(path)))
@@ -31,8 +31,10 @@ def load(path: Path, threads: int | None = None) -> Run:
         model = keras.saving.load_model(path, compile=False, safe_mode=True)
     except OF_THE_MACHINE:
         raise
-    except Exception as error:  # whatever a damaged archive raises inside Keras
-        raise InputError(f"{path.name} is refused by Keras: {first_line(error)}") from error
+    except Exception as error:  # Keras may raise anything on a damaged archive
+        raise InputError(
+            f"Keras cannot open {path.name}: {first_line(error)}", "file-damaged"
+        ) from error
 
     def run(batch: NDArray[Any]) -> Outputs:
         outputs = model.predict(batch.astype(np.float32), batch_size=size, verbose=0)

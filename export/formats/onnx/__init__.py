@@ -18,7 +18,7 @@ from .reading import read as read
 
 TITLE, SUFFIX = "ONNX", ".onnx"
 PARTS: Mapping[str, bool] = {}
-LARGEST: int | None = 1 << 31  # protobufs count no further
+LARGEST: int | None = 1 << 31  # limit of protobuf
 OF_DEVICES = True
 NEEDS: tuple[str, ...] = ("tensorflow", "tf2onnx", "onnx")
 MAY_LACK: tuple[str, ...] = ()

@@ -1,6 +1,6 @@
-"""Smaller backbones: weights in half precision or 8 bits. The head stays float32.
+"""Smaller backbones: weights in float16 or int8. The head stays float32.
 
-A quantised head would lose the ranks: eight bits are steps of 0.004 of cosine, and neighbours lie
+A quantised head would lose the ranks: in int8 a cosine has steps of 0.004, and neighbours are
 closer than that.
 """
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def store_halves(proto: onnx.ModelProto) -> onnx.ModelProto:
-    """Store the weights of convolutions as float16, each with a Cast that runtimes fold."""
+    """Store the weights of convolutions as float16, each with a Cast that runtimes fold away."""
     import onnx
 
     wanted = {node.input[1] for node in proto.graph.node if node.op_type == "Conv"}
@@ -40,9 +40,9 @@ def store_halves(proto: onnx.ModelProto) -> onnx.ModelProto:
 
 
 def quantize(proto: onnx.ModelProto, pictures: NDArray[Any]) -> onnx.ModelProto:
-    """8-bit convolutions, calibrated on pictures, a scale per output channel.
+    """int8 convolutions, calibrated on pictures, with one scale per output channel.
 
-    A ReLU6 is one with its convolution: eight bits of what it cuts off would be lost to the rest.
+    A ReLU6 is quantised with its convolution: the range it cuts off would waste int8 values.
     """
     import onnx
     from onnxruntime import quantization as ort
@@ -75,9 +75,9 @@ def quantize(proto: onnx.ModelProto, pictures: NDArray[Any]) -> onnx.ModelProto:
 
 
 def _fold_scales(graph: onnx.GraphProto) -> None:
-    """Put the batch norm behind a depthwise convolution, a product and a sum, into its weights.
+    """Fold the batch norm (a product and a sum) after a depthwise convolution into its weights.
 
-    Converters do that for other convolutions. What lies between would get eight bits of its own.
+    Converters do that for other convolutions only. Values in between would be quantised too.
     """
     from onnx import numpy_helper
 

@@ -1,4 +1,4 @@
-"""From the graph to an ONNX file, by tf2onnx; the same bytes each time."""
+"""Convert the graph to an ONNX file with tf2onnx, deterministically."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     import onnx
 
 OPSET = 17
+_COUNTED = re.compile(r"__\d+")  # in names that tf2onnx makes up
 _TABLES = re.compile(r"pocketknn(_\d+)?/(references|scan)")  # names of the search's nodes
 
 
@@ -31,9 +32,9 @@ def convert(
     precision: str,
     calibration: NDArray[Any] | None = None,
 ) -> None:
-    """Convert with tf2onnx, and check in full.
+    """Convert with tf2onnx, and run the full ONNX checker.
 
-    The graph takes any number of inputs at once, and has operators of ai.onnx only.
+    The graph takes batches of any size, and has only operators of ai.onnx.
     """
     import onnx
     import tf2onnx
@@ -52,7 +53,7 @@ def convert(
     elif precision == "int8":
         pictures = check_calibration(calibration).astype(pixels)
         proto = backbone_precision.quantize(proto, pictures)
-    # Shapes in between are those of what was converted, and runtimes believe them of other
+    # Intermediate shapes are those of the template, and runtimes would rely on them for other
     # references too.
     del proto.graph.value_info[:]
     _drop_unused_domains(proto)
@@ -61,7 +62,7 @@ def convert(
 
 
 def _drop_unused_domains(proto: onnx.ModelProto) -> None:
-    """tf2onnx always imports ai.onnx.ml, which small runtimes do not have."""
+    """Drop unused operator sets: tf2onnx always imports ai.onnx.ml, which small runtimes lack."""
     used = {node.domain for node in proto.graph.node}
     kept = [one for one in proto.opset_import if one.domain in used]
     del proto.opset_import[:]
@@ -69,10 +70,10 @@ def _drop_unused_domains(proto: onnx.ModelProto) -> None:
 
 
 def _rows_first(proto: onnx.ModelProto) -> None:
-    """Store the references a row each, and only once, where the product wants columns.
+    """Store the references by rows, and only once, even for a product that needs columns.
 
-    The sums are the same. The Euclidean search selects with the references and looks them up, and
-    tf2onnx stores both ways. Rows go into a file as they lie in memory.
+    The sums are the same. The Euclidean search both multiplies by the references and looks them up,
+    and tf2onnx stores them both ways. Rows can be written directly from memory.
     """
     from onnx import helper, numpy_helper
 
@@ -99,11 +100,13 @@ def _same_bits(one: NDArray[Any], other: NDArray[Any]) -> bool:
 
 
 def canonical(graph: onnx.GraphProto) -> None:
-    """One order and one name for each node and constant, however tf2onnx came by them.
+    """Give nodes and constants a deterministic order and deterministic names.
 
-    tf2onnx keeps any one of several equal nodes, under its own name, and orders them by sets of
-    names, which differ from process to process. A node that reads a table of weights keeps its
-    name, others are numbered; a value is named after its node, a constant after its first use.
+    tf2onnx keeps an arbitrary one of several equal nodes, under its own name, and orders them by
+    sets of names, which differ between processes; names that it makes up end in a counter that
+    goes on from one conversion to the next. A node that reads a table of weights keeps its name
+    from TensorFlow, others are numbered; a value is named after its node, a constant after its
+    first use.
     """
     graph.ClearField("doc_string")  # the number of the function that was converted
     nodes = _from_the_outputs(graph)
@@ -111,7 +114,7 @@ def canonical(graph: onnx.GraphProto) -> None:
     tables = {name for name, tensor in constants.items() if len(tensor.dims) > 1}
     names = {value.name: value.name for value in (*graph.input, *graph.output)}
     for number, node in enumerate(nodes):
-        if not tables.intersection(node.input):
+        if not tables.intersection(node.input) or _COUNTED.search(node.name):
             node.name = f"{node.op_type}_{number}"
         for place, name in enumerate(node.input):
             if name in constants:
@@ -123,17 +126,17 @@ def canonical(graph: onnx.GraphProto) -> None:
     for name, tensor in constants.items():
         tensor.name = names[name]
     if len({node.name for node in nodes}) < len(nodes):
-        raise ValueError("two nodes of the graph have one name")
+        raise ValueError("two nodes of the graph have the same name")
     ordered = sorted(graph.initializer, key=lambda tensor: str(tensor.name))
     del graph.node[:]
     graph.node.extend(nodes)
-    for tensor in ordered:  # an append copies: one at a time, never the matrix twice and more
+    for tensor in ordered:  # one at a time, as an append copies: the matrix is large
         graph.initializer.append(tensor)
         del graph.initializer[0]
 
 
 def _from_the_outputs(graph: onnx.GraphProto) -> list[onnx.NodeProto]:
-    """Every node after those that it reads from, as a walk back from the outputs meets them."""
+    """Every node after those it reads from, in the order of a walk back from the outputs."""
     makers = {name: node for node in graph.node for name in node.output if name}
     waiting = [makers[value.name] for value in reversed(graph.output)]
     done: dict[str, onnx.NodeProto] = {}  # by the name of the first value they make

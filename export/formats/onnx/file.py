@@ -1,4 +1,4 @@
-"""An ONNX file piece by piece: no reference of it is read that is not looked at."""
+"""Read and write an ONNX file in pieces, without reading references that are not needed."""
 
 from __future__ import annotations
 
@@ -30,17 +30,19 @@ def properties(path: Path) -> dict[str, str]:
     """The file's `metadata_props`.
 
     Raises:
-        InputError: it is no ONNX file.
+        InputError: it is not an ONNX file.
     """
     try:
         with path.open("rb") as file:
             return texts(file, _METADATA_PROPS)
     except (ValueError, OSError) as error:
-        raise InputError(f"{path.name} is no ONNX file: {first_line(error)}") from error
+        raise InputError(
+            f"{path.name} is not an ONNX file: {first_line(error)}", "file-damaged"
+        ) from error
 
 
 def graph_of(path: Path) -> Field:
-    """Where the graph lies.
+    """The position of the graph.
 
     Raises:
         InputError: there is none.
@@ -48,7 +50,7 @@ def graph_of(path: Path) -> Field:
     with path.open("rb") as file:
         for one in follow(file, _GRAPH):
             return one
-    raise InputError(f"{path.name} is no ONNX file: there is no graph in it")
+    raise InputError(f"{path.name} is not an ONNX file: there is no graph in it", "file-damaged")
 
 
 def without(path: Path, names: Collection[str]) -> onnx.ModelProto:
@@ -70,7 +72,7 @@ def without(path: Path, names: Collection[str]) -> onnx.ModelProto:
 
 
 def mapped(path: Path, names: Collection[str]) -> dict[str, NDArray[Any]]:
-    """Initializers of float32 numbers, flat, which stay in the file."""
+    """float32 initializers, flat and memory-mapped."""
     with path.open("rb") as file:
         places = {
             name: next(follow(file, _RAW_DATA, inside=one))
@@ -87,7 +89,7 @@ def write(
     path: Path,
     proto: onnx.ModelProto,
     tables: Mapping[str, NDArray[Any]],
-    said: Mapping[str, str],
+    texts: Mapping[str, str],
 ) -> None:
     """Write a model.
 
@@ -95,7 +97,7 @@ def write(
         path: the file.
         proto: the model.
         tables: further initializers, which come last in its graph.
-        said: its texts.
+        texts: its texts.
     """
     import onnx
 
@@ -120,13 +122,13 @@ def write(
         file.write(header(_GRAPH, sum(memoryview(part).nbytes for part in parts)))
         for part in parts:
             checksums.write(file, part, digest)
-        own = as_properties(sealed(said, digest.hexdigest()))
-        onnx.helper.set_model_props(after, _properties(manifest_in(said)) | own)
+        own = as_properties(sealed(texts, digest.hexdigest()))
+        onnx.helper.set_model_props(after, _properties(manifest_in(texts)) | own)
         file.write(after.SerializeToString(deterministic=True))
 
 
 def _initializers(file: BinaryIO, graph: Field) -> Iterator[tuple[str, Field]]:
-    """The name of each initializer, and where it lies."""
+    """The name and position of each initializer."""
     for one in follow(file, _INITIALIZER, inside=graph):
         name = next(follow(file, _NAME, inside=one), None)
         yield (content(file, name).decode() if name else ""), one

@@ -1,8 +1,7 @@
-"""Where in an ONNX file the references lie, and how others get there, also in fewer bytes.
+"""Locate the references in an ONNX file, and replace them, also in fewer bytes.
 
-The official converter would make float32 of smaller references. What multiplies by bytes takes a
-query in bytes too, and is used only to find candidates; what looks rows up makes floats of these
-rows alone.
+The official converter would turn smaller references into float32. An int8 product quantises the
+query too, and only finds candidates; a lookup converts only the rows it reads to floats.
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ from .metadata import introduce
 if TYPE_CHECKING:
     import onnx
 
-_MIDDLE = 128  # what is added to bytes, see `_store`
+_MIDDLE = 128  # zero point of uint8, see `_store`
 
 
 def locate(path: Path, content: Content) -> Slots:
@@ -45,7 +44,7 @@ def locate(path: Path, content: Content) -> Slots:
 
 
 def constants(path: Path, places: Slots) -> dict[str, NDArray[Any]]:
-    """The constants of a file, flat, as they lie in it; the references stay in the file."""
+    """The constants of a file, flat, as stored; the references are memory-mapped."""
     import onnx
 
     large = {place[0] for place in places.constants.get("references", ())}
@@ -60,14 +59,14 @@ def fill(
 ) -> None:
     """Write a converted file again with other content, and the metadata in `metadata_props`.
 
-    The references come last in the file, and go there as they lie in memory.
+    The references come last in the file, written directly from memory.
     """
     import onnx
 
     filled = list(slots.filled(places, content))
     large = {
         place[0]: _stored(values)
-        for one in content.large  # whose order is that of the file
+        for one in content.large  # in the order of the file
         for name, place, values in filled
         if name == one
     }
@@ -92,7 +91,7 @@ def fill(
 
 
 def narrow(path: Path, places: Slots, kinds: Mapping[str, str]) -> Slots:
-    """Change the types of initializers, and what takes them; their names stay."""
+    """Change the types of initializers, and the nodes that read them; names stay the same."""
     import onnx
 
     proto = onnx.load_model(path)
@@ -105,7 +104,7 @@ def narrow(path: Path, places: Slots, kinds: Mapping[str, str]) -> Slots:
 
 
 def _stored(values: NDArray[Any]) -> NDArray[Any]:
-    """A large constant as files hold it: bytes have no sign there."""
+    """A large constant as stored: int8 becomes uint8."""
     if values.dtype != np.int8:
         return values
     return values.view(np.uint8) ^ np.uint8(_MIDDLE)  # adds 128 to each
@@ -114,8 +113,8 @@ def _stored(values: NDArray[Any]) -> NDArray[Any]:
 def _store(proto: onnx.ModelProto, name: str, kind: str) -> None:
     """Store an initializer as `float16`, or as `int8` with 128 added, which makes it uint8.
 
-    Bytes without a sign, because onnxruntime's sums of signed ones saturate on processors without
-    VNNI. A query becomes bytes by a scale of its own, whatever others are in its batch.
+    Unsigned, because onnxruntime's sums of signed bytes saturate on processors without VNNI. Each
+    query is quantised with its own scale, independent of its batch.
     """
     from onnx import TensorProto, helper, numpy_helper
 
@@ -131,7 +130,7 @@ def _store(proto: onnx.ModelProto, name: str, kind: str) -> None:
     }
 
     def steps(node: onnx.NodeProto) -> Iterator[onnx.NodeProto]:
-        """What stands for a node that takes the table."""
+        """The nodes that replace a node reading the table."""
         own = node.output[0]
 
         def made(

@@ -1,4 +1,4 @@
-"""What an ONNX file says of itself in the fields that other tools read."""
+"""The fields of an ONNX file that other tools read."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pocketknn.export.formats.storage.texts import licence
 if TYPE_CHECKING:
     import onnx
 
-# How pixels are meant, in the words of ONNX's MetadataProps.md.
+# The meaning of pixels, in the terms of ONNX's MetadataProps.md.
 _PIXELS = {
     "Image.BitmapPixelFormat": "Rgb8",
     "Image.ColorSpaceGamma": "SRGB",
@@ -21,7 +21,7 @@ _AXES = ("DATA_BATCH", "DATA_FEATURE", "DATA_FEATURE", "DATA_CHANNEL")  # Dimens
 
 
 def introduce(proto: onnx.ModelProto, manifest: dict[str, Any]) -> None:
-    """Say in the standard's own fields what this is and what its input means."""
+    """Fill the standard's own fields: what the model is and what its input means."""
     proto.producer_name, proto.producer_version = "pocketknn", version("pocketknn")
     proto.domain, proto.doc_string = "pocketknn", manifest["description"]
     if manifest["version"].isdecimal():
@@ -45,15 +45,15 @@ def _meaning(manifest: dict[str, Any], name: str) -> str:
 
 
 def properties(manifest: dict[str, Any]) -> dict[str, str]:
-    """What other tools look for; `names`, `task` and `imgsz` are Ultralytics' keys."""
+    """Properties that other tools read; `names`, `task` and `imgsz` are Ultralytics' keys."""
     given = manifest["input"]
-    said = {"author": manifest["author"], "license": licence(manifest)}
-    said |= {name: manifest[name] for name in ("version", "description")}
-    said |= {"task": manifest["head"], "k": str(manifest["k"]), "metric": manifest["metric"]}
+    found = {"author": manifest["author"], "license": licence(manifest)}
+    found |= {name: manifest[name] for name in ("version", "description")}
+    found |= {"task": manifest["head"], "k": str(manifest["k"]), "metric": manifest["metric"]}
     if manifest["labels"]:
         names = {str(number): label for number, label in enumerate(manifest["labels"])}
-        said["names"] = json.dumps(names, ensure_ascii=False)
+        found["names"] = json.dumps(names, ensure_ascii=False)
     if given["name"] == "image":
-        said |= {"imgsz": json.dumps(given["shape"][:2]), "crop": given["crop"]}
-        said |= {"backbone": manifest["backbone"]["name"]} | _PIXELS
-    return {name: text for name, text in said.items() if text}
+        found |= {"imgsz": json.dumps(given["shape"][:2]), "crop": given["crop"]}
+        found |= {"backbone": manifest["backbone"]["name"]} | _PIXELS
+    return {name: text for name, text in found.items() if text}

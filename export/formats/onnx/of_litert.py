@@ -1,4 +1,4 @@
-"""A packaged backbone as ONNX: onnxruntime embeds what LiteRT embeds, without TensorFlow."""
+"""A packaged backbone as ONNX: lets onnxruntime embed as LiteRT does, without TensorFlow."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ def onnx_of_litert(content: bytes) -> bytes:
 
     Args:
         content: a float32 TFLite file as the builder fills them: two numbers for the pixels,
-            convolutions that end in ReLU6 or in nothing, sums, and the mean over the picture.
+            convolutions with ReLU6 or no activation, sums, and the mean over the picture.
 
     Raises:
-        NotImplementedError: another operation.
+        NotImplementedError: it has another operation.
     """
     from onnx import TensorProto, helper, numpy_helper
 
@@ -42,7 +42,7 @@ def onnx_of_litert(content: bytes) -> bytes:
 
 
 class _Translated:
-    """Nodes and constants; a value is called by the number of its tensor in the TFLite file."""
+    """Nodes and constants; a value is named after the number of its tensor in the TFLite file."""
 
     def __init__(self, content: bytes) -> None:
         from ai_edge_litert import schema_py_generated as schema
@@ -93,7 +93,7 @@ class _Translated:
             self._add("Clip", [result, "0", "6"], out)
 
     def _numbers(self, number: int) -> NDArray[Any] | None:
-        """The values of a tensor that the file holds; None where they are computed."""
+        """The values of a constant tensor; None for a computed one."""
         values = self._model.constant(number)
         return None if values is None else values.reshape(self._model.graph.tensors[number].shape)
 

@@ -1,4 +1,4 @@
-"""An ONNX file as one that says what it is, and runs."""
+"""Read, check and run an ONNX file."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ def session_of(model: Path | bytes, threads: int | None = None) -> ort.Inference
     """Open a model on the processor.
 
     Args:
-        model: the file, or what is in it.
-        threads: how many it may use; what it likes when None.
+        model: the file, or its content.
+        threads: how many it may use; None for its default.
     """
     send_nothing()
     import onnxruntime as ort
@@ -43,7 +43,7 @@ def read(path: Path) -> dict[str, str]:
 
 
 def check(path: Path) -> dict[str, str]:
-    """Refuse a file that is not what was written; its texts."""
+    """Check a file for damage; returns its texts."""
     texts, graph = read(path), graph_of(path)
     checksums.check_texts(texts, path.name)
     checksums.check_runtime(texts, checksums.sha256(path, graph.start, graph.end), path.name)
@@ -54,13 +54,15 @@ def load(path: Path, threads: int | None = None) -> Run:
     """Open the file in onnxruntime."""
     from onnxruntime.capi import onnxruntime_pybind11_state as state
 
-    # onnxruntime's exceptions have no common base but Exception; what it says may be no UTF-8.
+    # onnxruntime's exceptions have no common base but Exception; a message may not be UTF-8.
     refusals = (state.Fail, state.InvalidGraph, state.InvalidProtobuf, state.RuntimeException)
     size = together(manifest_in(check(path)))
     try:
         session = session_of(path, threads)
     except (*refusals, state.NotImplemented, state.InvalidArgument, UnicodeDecodeError) as error:
-        raise InputError(f"{path.name} is refused by onnxruntime: {first_line(error)}") from error
+        raise InputError(
+            f"onnxruntime cannot open {path.name}: {first_line(error)}", "file-damaged"
+        ) from error
     (feed,) = session.get_inputs()
     kind = np.uint8 if feed.type == "tensor(uint8)" else np.float32
     names = [output.name for output in session.get_outputs()]

@@ -1,1 +1,1 @@
-"""How texts and numbers lie in a file."""
+"""How texts and numbers are stored in a file."""

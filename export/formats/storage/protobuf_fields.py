@@ -1,7 +1,7 @@
-"""Single fields of a protobuf file, read and written without the rest of it.
+"""Read and write single fields of a protobuf file without the rest of it.
 
-The format: https://protobuf.dev/programming-guides/encoding. What a file says about itself is some
-kilobytes among its weights; onnx and coremltools would read all of it, after seconds of imports.
+The format: https://protobuf.dev/programming-guides/encoding. A file's texts are a few kilobytes
+among its weights; onnx and coremltools would read all of it, after seconds of imports.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ _LONGEST_VARINT = 10
 
 
 class Field(NamedTuple):
-    """Where a field lies in the file: its key, and from `start` to `end` its content."""
+    """The position of a field in the file: its key, and its content from `start` to `end`."""
 
     number: int
     key: int
@@ -25,7 +25,7 @@ class Field(NamedTuple):
 
 
 def fields(file: BinaryIO, start: int, end: int) -> Iterator[Field]:
-    """The length-delimited fields of the message between two places, in their order.
+    """The length-delimited fields of the message between two positions, in order.
 
     Raises:
         ValueError: there is no message.
@@ -81,7 +81,7 @@ def texts(file: BinaryIO, *numbers: int) -> dict[str, str]:
         numbers: the path to the field.
 
     Raises:
-        ValueError: there is no message, or a text is no UTF-8.
+        ValueError: there is no message, or a text is not UTF-8.
     """
     found = {}
     for entry in follow(file, *numbers):
@@ -93,7 +93,7 @@ def texts(file: BinaryIO, *numbers: int) -> dict[str, str]:
 
 
 def header(number: int, length: int) -> bytes:
-    """What stands before the content of a length-delimited field."""
+    """The bytes before the content of a length-delimited field."""
     written = bytearray()
     for value in (number << 3 | _BYTES, length):
         while value > 0x7F:

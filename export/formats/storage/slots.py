@@ -1,6 +1,6 @@
-"""Where in a converted file lies what depends on the references.
+"""Where in a converted file the data that depends on the references is.
 
-A place is what its format finds it by again: a list of numbers and names that JSON can hold.
+A place is how its format finds a value again: a list of numbers and names that JSON can hold.
 """
 
 from __future__ import annotations
@@ -13,23 +13,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 Place = list[Any]
-_MOST_SIZES = 6  # numbers of a constant that sizes may be among; biases of 8 bits are more
-_OPTIONAL = {"rows"}  # some converters look all rows up at once, and then need no numbers for it
-_TOGETHER = {"moved_bias": {"bias", "middle"}}  # what converters make one constant of
+_MOST_SIZES = 6  # maximum length of a constant that may hold sizes; int8 biases are longer
+_OPTIONAL = {"rows"}  # some converters look up all rows at once, and then need no row numbers
+_TOGETHER = {"moved_bias": {"bias", "middle"}}  # constants that converters fold into one
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Content:
-    """What is put into a file.
+    """The content of a file.
 
     Attributes:
         constants: the values, by the names of `builder.graph.wire.constants`.
-        sizes: number of `references`, and where there are any, of `classes` and of `labels`, which
-            unknown is one of; of `cells`, with the `room` in each, what a `cell` is wide, and the
-            places `scanned`.
-        labels: what each value of `probabilities` stands for; empty without a vote.
-        large: the constants that have a row for each reference, which files are written with as
-            they lie in memory.
+        sizes: number of `references`; if there are any, number of `classes` and of `labels`, which
+            include unknown; number of `cells`, with the `room` in each, the width of a `cell`, and
+            the places `scanned`.
+        labels: the classes in the order of `probabilities`; empty without a vote.
+        large: the constants with one row per reference, which are written directly from memory.
     """
 
     constants: Mapping[str, NDArray[Any]]
@@ -38,7 +37,7 @@ class Content:
     large: tuple[str, ...]
 
     def small(self) -> dict[str, str]:
-        """The constants that files hold in fewer bytes than float32, with the type of each."""
+        """The constants that files store in fewer bytes than float32, with their types."""
         return {
             name: values.dtype.name
             for name, values in self.constants.items()
@@ -48,7 +47,7 @@ class Content:
 
 @dataclass(frozen=True, kw_only=True)
 class Slots:
-    """The places of all that a `Content` is.
+    """The places of everything in a `Content`.
 
     Attributes:
         constants: places of the tensors that hold a constant, by its name.
@@ -59,7 +58,7 @@ class Slots:
     sizes: dict[str, list[Place]] = field(default_factory=dict)
 
     def moved(self, behind: int, added: int) -> Slots:
-        """The same after some were added behind a number that places begin with."""
+        """The slots after `added` items were inserted behind number `behind`."""
 
         def renumbered(found: list[Place]) -> list[Place]:
             return [[first + added if first > behind else first, *rest] for first, *rest in found]
@@ -75,13 +74,13 @@ def locate(
     tensors: Iterable[tuple[Place, NDArray[Any]]],
     numbers: Iterable[tuple[Place, int]],
 ) -> Slots:
-    """Find made-up references in a converted file: their values and sizes are nowhere else.
+    """Locate made-up references in a converted file by their unique values and sizes.
 
     Args:
         content: the placeholder that was converted.
-        tensors: every constant of the file, flat or in its shape; a matrix may be stored by
-            columns, which is told by a last "T" of the place found.
-        numbers: every number of the file that a size may be.
+        tensors: every constant of the file, flat or in its shape; for a matrix stored by columns
+            the place found ends in "T".
+        numbers: every number of the file that may be a size.
 
     Raises:
         ValueError: a constant is not found.
@@ -101,12 +100,12 @@ def locate(
     for whole, parts in _TOGETHER.items():
         found |= parts if whole in slots.constants else {whole}
     if missing := sorted(content.constants.keys() - found):
-        raise ValueError(f"the converted file does not hold {', '.join(missing)} as they are")
+        raise ValueError(f"the converted file does not hold {', '.join(missing)} unchanged")
     return slots
 
 
 def sizes_in(place: Place, values: NDArray[Any]) -> list[tuple[Place, int]]:
-    """The numbers of a constant that a size may be, each with its place in it behind `place`."""
+    """The numbers of a constant that may be a size, each with its index appended to `place`."""
     if values.dtype.kind != "i" or values.size > _MOST_SIZES:
         return []
     return [([*place, at], int(number)) for at, number in enumerate(values.ravel())]
@@ -115,7 +114,7 @@ def sizes_in(place: Place, values: NDArray[Any]) -> list[tuple[Place, int]]:
 def filled(slots: Slots, content: Content) -> Iterator[tuple[str, Place, NDArray[Any]]]:
     """Each constant by name, with each of its places and the values that belong there.
 
-    A matrix is (rows, columns), the other way round where its place ends in "T".
+    A matrix is (rows, columns), transposed if its place ends in "T".
     """
     for name, places in slots.constants.items():
         wanted = content.constants[name]
@@ -133,10 +132,10 @@ def resized(slots: Slots, content: Content) -> Iterator[tuple[Place, int]]:
 def _same(stored: NDArray[Any], wanted: NDArray[Any]) -> list[str] | None:
     """How a stored constant holds the wanted one: [], ["T"] by columns, or None."""
     if wanted.dtype.itemsize < 4:
-        wanted = wanted.astype(np.float32)  # as the converters were given it
+        wanted = wanted.astype(np.float32)  # as given to the converters
     if stored.size != wanted.size or stored.dtype.kind != wanted.dtype.kind:
         return None
-    # A matrix of one column lies the same either way, so its shape counts where it is told.
+    # A matrix of one column is stored the same either way, so its shape decides if known.
     turned = wanted.ndim == stored.ndim == 2 and stored.shape != wanted.shape
     if not turned and np.array_equal(stored.ravel(), wanted.ravel()):
         return []

@@ -1,6 +1,6 @@
-"""What a file says about itself: texts by name, of which one is its manifest.
+"""The texts of a file, by name, its manifest among them.
 
-They are members of a zip archive, which a .keras file is and a .tflite file ends in, or properties
+They are members of a zip archive (a .keras file is one, a .tflite file ends in one), or properties
 of a protobuf.
 """
 
@@ -18,22 +18,25 @@ from pocketknn.export.output.names import LABELS, MANIFEST, SEAL, SLOTS, TABLE
 
 DATE = (1980, 1, 1, 0, 0, 0)  # a zip's first day
 _OURS = (MANIFEST, TABLE, LABELS, SLOTS, SEAL)
-_LARGEST_PACKED = 1 << 24  # bytes of a text that is packed in a zip
-_PREFIX = "pocketknn."  # of names where other tools' properties are as well
+_LARGEST_PACKED = 1 << 24  # maximum bytes of a text that is compressed in a zip
+_PREFIX = "pocketknn."  # for names that are stored beside other tools' properties
 
 
 def ours(texts: Mapping[str, str], source: str) -> dict[str, str]:
-    """The texts of a file, refused where it is another tool's.
+    """The texts of a file; refuses files of other tools.
 
     Args:
         texts: the texts.
-        source: what messages call the file.
+        source: the file's name in messages.
 
     Raises:
         InputError: there is no manifest among them.
     """
     if MANIFEST not in texts or TABLE not in texts:
-        raise InputError(f"{source} carries no pocketknn manifest: it is broken, or another tool's")
+        raise InputError(
+            f"{source} carries no pocketknn manifest: it is broken, or another tool's",
+            "no-manifest",
+        )
     return dict(texts)
 
 
@@ -46,11 +49,13 @@ def manifest_in(texts: Mapping[str, str]) -> dict[str, Any]:
     try:
         return dict(parse_json(texts[MANIFEST]))
     except (ValueError, TypeError) as error:
-        raise InputError(f"the manifest is broken: {first_line(error)}") from error
+        raise InputError(
+            f"the manifest is broken: {first_line(error)}", "manifest-broken"
+        ) from error
 
 
 def as_properties(texts: Mapping[str, str]) -> dict[str, str]:
-    """Texts as properties, by names that are ours alone."""
+    """Texts as properties, with our prefix."""
     return {_PREFIX + name: text for name, text in texts.items()}
 
 
@@ -64,32 +69,32 @@ def of_properties(properties: Mapping[str, str]) -> dict[str, str]:
 
 
 def licence(manifest: Mapping[str, Any]) -> str:
-    """Under what terms a file may be used: the builder's words, and whose the backbone is."""
+    """A file's terms of use: the user's text, and the backbone's attribution."""
     backbone = manifest["backbone"] or {}
-    # Builds before there were such backbones do not name any.
+    # Builds of older versions have no attribution.
     return "; ".join(filter(None, (manifest["license"], backbone.get("attribution"))))
 
 
 def append_files(path: Path, files: Mapping[str, str]) -> None:
-    """Add texts to a zip archive, or append an archive to a file that is none."""
+    """Add texts to a zip archive, or append an archive to another file."""
     with zipfile.ZipFile(path, "a", zipfile.ZIP_STORED) as archive:
         for name, text in files.items():
             archive.writestr(member(name), text)
 
 
 def member(name: str) -> zipfile.ZipInfo:
-    """A member of an archive, of no time of day."""
+    """A member of an archive, with a fixed date."""
     return zipfile.ZipInfo(name, DATE)
 
 
 def payload(path: Path) -> int:
-    """How many bytes stand in a file before the archive that was appended to it."""
+    """The number of bytes in a file before the archive that was appended to it."""
     with zipfile.ZipFile(path) as archive:
         return min(info.header_offset for info in archive.infolist())
 
 
 def read(path: Path) -> dict[str, str]:
-    """The texts at the top of a zip archive, or of a file that ends in one.
+    """The texts at the top level of a zip archive, or of a file that ends in one.
 
     Raises:
         InputError: the archive is broken, or another tool's.
@@ -103,13 +108,13 @@ def read(path: Path) -> dict[str, str]:
                         texts[name] = _unpacked(archive, name)
     except (zipfile.BadZipFile, zlib.error, ValueError, OSError, EOFError, RuntimeError) as error:
         reason = str(error) or "it ends early"
-        raise InputError(f"{path.name} is a broken archive: {reason}") from error
+        raise InputError(f"{path.name} is a broken archive: {reason}", "file-damaged") from error
     return ours(texts, path.name)
 
 
 def _unpacked(archive: zipfile.ZipFile, name: str) -> str:
     info = archive.getinfo(name)
-    # What we write is not packed, so that no few bytes become very many.
+    # We store texts uncompressed; this refuses zip bombs.
     if info.file_size > max(info.compress_size, _LARGEST_PACKED):
         raise ValueError(f"{name} would take {info.file_size:,} bytes")
     return archive.read(info).decode()

@@ -18,9 +18,14 @@ from .reading import load as load
 
 TITLE, SUFFIX = "TFLite", ".tflite"
 PARTS: Mapping[str, bool] = {}
-LARGEST: int | None = 1 << 31  # flatbuffers count no further
+LARGEST: int | None = 1 << 31  # limit of flatbuffers
 OF_DEVICES = True
-NEEDS: tuple[str, ...] = ("tensorflow", "flatbuffers", "onnx", "onnxruntime")  # the latter judge it
+NEEDS: tuple[str, ...] = (
+    "tensorflow",
+    "flatbuffers",
+    "onnx",
+    "onnxruntime",
+)  # the last two check it
 MAY_LACK: tuple[str, ...] = ()
 RUNTIME: tuple[str, ...] = ("ai_edge_litert",)
 ENGINE: str | None = "litert"

@@ -1,7 +1,7 @@
-"""From the graph to a TFLite file, by the official converter, with the backbone's weights smaller.
+"""Convert the graph to a TFLite file with the official converter, with a smaller backbone.
 
-The head stays float32. A quantised head would lose the ranks: eight bits are steps of 0.004 of
-cosine, and neighbours lie closer than that.
+The head stays float32. A quantised head would lose the ranks: in int8 a cosine has steps of 0.004,
+and neighbours are closer than that.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     import keras
     import tensorflow as tf
 
-# What a backbone is made of; all other operations belong to the head, or are as fast.
+# Operations of backbones; all others belong to the head, or would not be faster.
 _IN_BACKBONE = ("CONV_2D", "DEPTHWISE_CONV_2D", "ADD", "PAD", "AVERAGE_POOL_2D", "MAX_POOL_2D")
 _WITH_WEIGHTS = ("CONV_2D", "DEPTHWISE_CONV_2D")
 
@@ -42,7 +42,7 @@ def convert(
     import tensorflow as tf
 
     module = tf.Module()
-    # Without the raw variables the converter leaves the weights out, without a word.
+    # Without the raw variables the converter silently leaves out the weights.
     module.weights = [variable.value for variable in model.variables]
     kind = pixels_of(model, options)
     module.serve = serving_function(model, 1, casts={"indices": tf.float32}, pixels=kind)
@@ -64,16 +64,16 @@ def convert(
 
 
 def _store_halves(model: Model) -> None:
-    """Store the weights of convolutions as float16, with an operation that widens each of them.
+    """Store the weights of convolutions as float16, each with an operation that widens it.
 
-    That is what the official converter makes of all weights, those of the head too.
+    The official converter does that too, but for all weights, including the head's.
     """
     from ai_edge_litert import schema_py_generated as schema
 
     operators, graph = schema.BuiltinOperator, model.graph
     kinds = {getattr(operators, name) for name in _WITH_WEIGHTS}
     used = [one for one in graph.operators if model.kind(one) in kinds]
-    model.code(operators.DEQUANTIZE, 3)  # is there even where no convolution is
+    model.code(operators.DEQUANTIZE, 3)  # present even without any convolution
     casts = []
     for number in dict.fromkeys(int(one.inputs[1]) for one in used):
         tensor = graph.tensors[number]
@@ -82,22 +82,22 @@ def _store_halves(model: Model) -> None:
         half = model.add_tensor(
             tensor.name + b"_half", tensor.shape, FLOAT16, values.astype(np.float16)
         )
-        tensor.buffer = 0  # it is computed now
+        tensor.buffer = 0  # now computed
         casts.append(model.operator(operators.DEQUANTIZE, 3, [half], [number]))
     graph.operators = casts + graph.operators
     model.drop_unused_buffers()
 
 
 def _int8(converter: Any, plain: bytes, pictures: NDArray[Any]) -> bytes:  # noqa: ANN401
-    """Convert with 8-bit weights and activations in the backbone, calibrated on pictures.
+    """Convert with int8 weights and activations in the backbone, calibrated on pictures.
 
-    The ranges of the activations are those that the pictures reach; weights have a scale per
-    channel. TensorFlow's debugger of quantisation is the one place that leaves operations out.
+    The pictures determine the ranges of the activations; weights have one scale per channel. Only
+    TensorFlow's quantisation debugger can exclude operations.
 
     Args:
-        converter: one that has not converted yet.
+        converter: a converter that has not been used yet.
         plain: the float32 file of the same graph.
-        pictures: what to calibrate on.
+        pictures: the pictures to calibrate on.
     """
     import tensorflow as tf
     from ai_edge_litert.interpreter import Interpreter
@@ -108,7 +108,7 @@ def _int8(converter: Any, plain: bytes, pictures: NDArray[Any]) -> bytes:  # noq
 
     operations = Interpreter(model_content=plain)._get_ops_details()
     kinds = {operation["op_name"] for operation in operations}
-    if not kinds & set(_WITH_WEIGHTS):  # pixels as they are: there is nothing to make smaller
+    if not kinds & set(_WITH_WEIGHTS):  # raw pixels: there is nothing to make smaller
         return plain
     converter.optimizations = [tf.lite.Optimize.DEFAULT]
     converter.representative_dataset = calibration

@@ -1,8 +1,7 @@
-"""Where in a TFLite file the references lie, and how others get there, also in fewer bytes.
+"""Locate the references in a TFLite file, and replace them, also in fewer bytes.
 
-The official converter would make float32 of smaller references. What multiplies by bytes takes a
-query in bytes too, and is used only to find candidates; what looks rows up makes floats of these
-rows alone.
+The official converter would turn smaller references into float32. An int8 product quantises the
+query too, and only finds candidates; a lookup converts only the rows it reads to floats.
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ from pocketknn.export.output.checksums import sealed
 from .metadata import NAME, pack
 from .model import FLOAT16, FLOAT32, INT8, Model
 
-# Of the outputs: the converter's order is another in each build, and apps take the first.
+# Order of the outputs: the converter's order varies between builds, and apps take the first.
 _ORDER = ("probabilities", "value", "scores", "indices")
 _TYPES = {"int8": INT8, "float16": FLOAT16}
 
@@ -42,7 +41,7 @@ def locate(path: Path, content: Content) -> Slots:
 
 
 def constants(path: Path, places: Slots) -> dict[str, NDArray[Any]]:
-    """The constants of a file, flat, as they lie in it; the references stay in the file."""
+    """The constants of a file, flat, as stored; the references are memory-mapped."""
     values = dict(Model(np.memmap(path, np.uint8, "r")).constants())
     return {name: values[found[0][0]] for name, found in places.constants.items()}
 
@@ -71,7 +70,7 @@ def fill(
 
 
 def narrow(path: Path, places: Slots, kinds: Mapping[str, str]) -> Slots:
-    """Change the types of tensors; their numbers stay."""
+    """Change the types of tensors; their numbers stay the same."""
     model, sizes = Model(path.read_bytes()), dict(places.sizes)
     for name, kind in kinds.items():
         for place in places.constants[name]:
@@ -86,11 +85,11 @@ def narrow(path: Path, places: Slots, kinds: Mapping[str, str]) -> Slots:
 def _store(model: Model, tensor: int, kind: str) -> list[tuple[int, int]]:
     """Store a tensor as `int8` or `float16`.
 
-    A fully connected layer of bytes quantises its input as it runs, as LiteRT's dynamic range
-    does; before one of float16 the weights are widened, which LiteRT does once.
+    A fully connected layer in int8 quantises its input at run time, as LiteRT's dynamic range
+    quantisation does; in float16 its weights are widened first, which LiteRT does once.
 
     Returns:
-        The tensors that were added, each with the one whose shape it has.
+        The added tensors, each with the tensor whose shape it has.
     """
     from ai_edge_litert import schema_py_generated as schema
 

@@ -2,8 +2,8 @@
 
 The tables and their slots are those of metadata_schema.fbs, schema version 1.5.0:
 https://github.com/google-ai-edge/mediapipe/blob/master/mediapipe/tasks/metadata/metadata_schema.fbs
-Consumers match tensors by position, and find the files that are named here in the archive at the
-end of the file. Everything that is written here has been in the schema since its version 1.0.0.
+Consumers match tensors by position, and find the files named here in the archive at the end of the
+file. Everything written here has been in the schema since version 1.0.0.
 """
 
 from __future__ import annotations
@@ -22,15 +22,15 @@ if TYPE_CHECKING:
 
 NAME = "TFLITE_METADATA"
 _IDENTIFIER = b"M001"
-_SINCE = "1.0.0"  # of the schema: the least parser that knows all that is written
+_SINCE = "1.0.0"  # minimum version of the schema that a parser must know
 _FEATURE, _IMAGE = 1, 2  # kinds of content
 _RGB = 1
 _NORMALIZATION = 1  # a kind of processing
 _DESCRIPTION, _AXIS_LABELS = 1, 2  # kinds of associated files
 _PROBABILITIES = "probabilities"
 
-# What stands in the slots of a table: texts, tables, lists of tables or of floats, and ints, which
-# are bytes: members of an enum, or what a union holds.
+# Values in the slots of a table: texts, tables, lists of tables or of floats, and ints, which are
+# bytes: members of an enum, or the type of a union.
 Table = dict[int, Any]
 
 
@@ -38,8 +38,8 @@ def pack(manifest: Mapping[str, Any], signature: Signature) -> bytes:
     """The metadata of a model as a flatbuffer; the same bytes for the same arguments.
 
     Raises:
-        InputError: a label that does not fit into a line.
-        ValueError: `probabilities` has another length than the labels.
+        InputError: a label contains a line break.
+        ValueError: `probabilities` and the labels differ in length.
     """
     import flatbuffers
 
@@ -56,7 +56,7 @@ def _model(manifest: Mapping[str, Any], signature: Signature) -> Table:
         4: manifest["author"],
         5: licence(manifest),
     }
-    said = {0: "pocketknn"} | {slot: text for slot, text in texts.items() if text}
+    named = {0: "pocketknn"} | {slot: text for slot, text in texts.items() if text}
     subgraph: Table = {
         2: [_input(port, manifest["input"]) for port in signature.inputs],
         3: [_output(port, manifest["outputs"], manifest["labels"]) for port in signature.outputs],
@@ -65,25 +65,25 @@ def _model(manifest: Mapping[str, Any], signature: Signature) -> Table:
         _file(MANIFEST, "All choices of the build, the backbone and the classes.", _DESCRIPTION),
         _file(TABLE, "From the rows in `indices` to pictures and labels.", _DESCRIPTION),
     ]
-    return said | {3: [subgraph], 6: files, 7: _SINCE}
+    return named | {3: [subgraph], 6: files, 7: _SINCE}
 
 
 def _input(port: Port, manifest: dict[str, Any]) -> Table:
     if "color" not in manifest:
         return _tensor(port, f"Vector of {port.shape[-1]} features.", {0: _FEATURE, 1: {}})
     high, wide = port.shape[1:3]
-    said = (
+    description = (
         f"RGB picture, {wide}x{high}, values 0 to 255. Upright; crop: {manifest['crop']};"
         f" resample: {manifest['resample']}."
     )
-    # The graph rescales: pixels go in as they are. Float inputs without this are refused.
+    # The graph rescales pixels itself. Float inputs without this entry are refused.
     unchanged = {0: _NORMALIZATION, 1: {0: [0.0], 1: [1.0]}}
-    return _tensor(port, said, {0: _IMAGE, 1: {0: _RGB}}) | {4: [unchanged]}
+    return _tensor(port, description, {0: _IMAGE, 1: {0: _RGB}}) | {4: [unchanged]}
 
 
 def _output(port: Port, manifest: dict[str, Any], labels: list[str]) -> Table:
-    said = manifest[port.name]["is"] if port.name in manifest else ""
-    table = _tensor(port, said, {0: _FEATURE, 1: {}})
+    description = manifest[port.name]["is"] if port.name in manifest else ""
+    table = _tensor(port, description, {0: _FEATURE, 1: {}})
     if labels and port.name == _PROBABILITIES:
         table[6] = [_file(LABELS, "The classes, one a line.", _AXIS_LABELS)]
     return table
@@ -98,17 +98,19 @@ def _file(name: str, description: str, kind: int) -> Table:
 
 
 def _check_labels(labels: list[str], signature: Signature) -> None:
-    """What MediaPipe would find out at the first picture, or never."""
+    """Check what MediaPipe would notice only at the first picture, or never."""
     for label in labels:
         if "\n" in label or "\r" in label:
-            raise InputError(f"the class {label!r} does not fit into a line of {LABELS}")
+            raise InputError(
+                f"the class {label!r} does not fit into a line of {LABELS}", "label-line-break"
+            )
     for port in signature.outputs:
         if labels and port.name == _PROBABILITIES and port.shape[-1] != len(labels):
             raise ValueError(f"{port.shape[-1]} probabilities for {len(labels)} labels")
 
 
 def _write(builder: flatbuffers.Builder, table: Table) -> int:
-    """Write a table after all that it points at, which is the order of a flatbuffer."""
+    """Write a table after everything it points at, as flatbuffers require."""
     places = {
         slot: _place(builder, value) for slot, value in table.items() if not isinstance(value, int)
     }

@@ -1,4 +1,4 @@
-"""A TFLite model as it lies in a file: its tensors, the order of its outputs, and its metadata.
+"""A TFLite model to be edited: its tensors, the order of its outputs, and its metadata.
 
 The tables are those of the schema that comes with LiteRT.
 """
@@ -28,8 +28,8 @@ class Port:
     """A tensor that is an input or an output.
 
     Attributes:
-        name: what the signature calls it; the tensor itself has a name that says nothing.
-        shape: with the batch of 1.
+        name: its name in the signature; the tensor's own name is meaningless.
+        shape: its shape, with a batch of 1.
         tensor: its number.
     """
 
@@ -40,13 +40,13 @@ class Port:
 
 @dataclass(frozen=True, kw_only=True)
 class Signature:
-    """Inputs and outputs by position, which has nothing to do with the order of their names."""
+    """Inputs and outputs by position, which is unrelated to the order of their names."""
 
     inputs: tuple[Port, ...]
     outputs: tuple[Port, ...]
 
     def ordered(self, names: Sequence[str]) -> Signature:
-        """The outputs in the order of `names`; what is not among them comes last."""
+        """The outputs in the order of `names`, others last."""
         places = {name: place for place, name in enumerate(names)}
         outputs = sorted(
             self.outputs, key=lambda port: (places.get(port.name, len(names)), port.name)
@@ -59,7 +59,7 @@ class Model:
 
     Attributes:
         tree: the tables as objects, of the schema's class `ModelT`.
-        graph: the one subgraph.
+        graph: the only subgraph.
     """
 
     def __init__(self, content: Any) -> None:  # noqa: ANN401  # bytes, or a map of a file
@@ -80,7 +80,7 @@ class Model:
         """The inputs and outputs.
 
         Raises:
-            ValueError: there is an output that the signature does not name.
+            ValueError: the signature does not name some output.
         """
         (named,) = self.tree.signatureDefs
         return Signature(
@@ -89,17 +89,17 @@ class Model:
         )
 
     def reorder(self, ports: Signature) -> None:
-        """Put the outputs into an order; signatures refer to tensors, not to places in it."""
+        """Reorder the outputs; signatures refer to tensors, not to positions."""
         self.graph.outputs = np.array([port.tensor for port in ports.outputs], np.int32)
 
     def constants(self) -> Iterator[tuple[int, NDArray[Any]]]:
-        """The number of each tensor that has values, and those."""
+        """The number and the values of each constant tensor."""
         for number in range(len(self.graph.tensors)):
             if (values := self.constant(number)) is not None:
                 yield number, values
 
     def constant(self, tensor: int) -> NDArray[Any] | None:
-        """The values of a tensor, flat; None where they are computed, or of no known type."""
+        """The values of a tensor, flat; None if they are computed or of an unknown type."""
         described = self.graph.tensors[tensor]
         data = self.tree.buffers[described.buffer].data
         if data is None or described.type not in _DTYPES:
@@ -107,7 +107,7 @@ class Model:
         return np.frombuffer(data, _DTYPES[described.type])
 
     def set_constant(self, tensor: int, values: NDArray[Any]) -> None:
-        """Give a tensor of constants other ones, of a type that they can be of without loss."""
+        """Replace the values of a constant tensor, cast to its type."""
         described = self.graph.tensors[tensor]
         data = np.ascontiguousarray(values, _DTYPES[described.type])
         self.tree.buffers[described.buffer].data = data.reshape(-1).view(np.uint8)
@@ -118,7 +118,7 @@ class Model:
         return int(max(code.builtinCode, code.deprecatedBuiltinCode))
 
     def code(self, kind: int, version: int) -> int:
-        """The number of an operator code, which is added where it is not there."""
+        """The number of an operator code, which is added if missing."""
         codes = self.tree.operatorCodes
         for number, one in enumerate(codes):
             if (one.builtinCode, one.version) == (kind, version):
@@ -132,7 +132,7 @@ class Model:
     def operator(
         self, kind: int, version: int, inputs: Sequence[int], outputs: Sequence[int]
     ) -> Any:  # noqa: ANN401
-        """An operator over tensors, which is not in the graph yet."""
+        """A new operator over tensors, not yet added to the graph."""
         made = self._schema.OperatorT()
         made.opcodeIndex = self.code(kind, version)
         made.inputs, made.outputs = list(inputs), list(outputs)
@@ -145,7 +145,7 @@ class Model:
         kind: int,
         values: NDArray[Any] | None = None,
     ) -> int:
-        """A further tensor, which is computed, or holds `values`; its number."""
+        """Add a tensor, which is computed or holds `values`; returns its number."""
         tensor = self._schema.TensorT()
         tensor.name, tensor.shape, tensor.type = name, shape, kind
         tensor.buffer = 0 if values is None else self._add_buffer(values)
@@ -161,11 +161,11 @@ class Model:
     def set_value(self, tensor: int, place: int, value: int) -> None:
         """Change one number of a constant."""
         values = self.constant(tensor)
-        assert values is not None  # a place that `locate` found
+        assert values is not None  # `locate` found it
         self.set_constant(tensor, np.r_[values[:place], value, values[place + 1 :]])
 
     def set_metadata(self, name: str, block: bytes) -> None:
-        """Put a named block of metadata into the model, in place of one of that name."""
+        """Add a named block of metadata to the model, or replace the one of that name."""
         data = np.frombuffer(block, np.uint8)
         entries = self.tree.metadata or []
         for entry in entries:
@@ -177,7 +177,7 @@ class Model:
         self.tree.metadata = [*entries, entry]
 
     def drop_unused_buffers(self) -> None:
-        """Remove what no tensor and no metadata name; the first stays, as it must."""
+        """Remove buffers that neither tensors nor metadata use; the first must stay."""
         users = (*self.graph.tensors, *(self.tree.metadata or ()))
         kept = sorted({0, *(user.buffer for user in users)})
         place = {old: new for new, old in enumerate(kept)}
@@ -188,12 +188,12 @@ class Model:
     def write(self, path: Path, streamed: Mapping[int, NDArray[Any]]) -> str:
         """Write the model to a file.
 
-        A flatbuffer points forward only, and by distances. So large constants can follow all the
-        rest, written as they lie in memory, and never be copied.
+        A flatbuffer's pointers are relative and only point forward. So large constants can follow
+        everything else, written directly from memory without a copy.
 
         Args:
             path: the file.
-            streamed: the values of tensors, by their number, that come last.
+            streamed: values of tensors, by number, that come last in the file.
 
         Returns:
             sha256 of the file.
@@ -205,7 +205,9 @@ class Model:
         digest, end = hashlib.sha256(), len(tables)
         tail: list[tuple[bytes, NDArray[Any]]] = []
         for number, values in places.items():
-            start = -(-(end + 4) // ALIGNMENT) * ALIGNMENT - 4  # of the length, before the data
+            start = (
+                -(-(end + 4) // ALIGNMENT) * ALIGNMENT - 4
+            )  # position of the length, before the data
             place = pointer(tables, number)
             struct.pack_into("<I", tables, place, start - place)
             tail.append((bytes(start - end) + struct.pack("<I", values.nbytes), values))
@@ -222,7 +224,7 @@ class Model:
         return len(self.tree.buffers) - 1
 
     def _ports(self, places: Sequence[int], named: Sequence[Any]) -> tuple[Port, ...]:
-        """The names of the tensors at `places`; two names may stand for one tensor."""
+        """The ports of the tensors `places`; one tensor may have two names."""
         left = [(one.tensorIndex, one.name.decode()) for one in named]
         ports = []
         for place in places:

@@ -1,23 +1,23 @@
-"""From the tables of a model to bytes, whose buffers begin where the runtime wants them to."""
+"""Pack the tables of a model into bytes, with its buffers aligned as the runtime requires."""
 
 from __future__ import annotations
 
 from typing import Any
 
-ALIGNMENT = 16  # of the data of a buffer, which the runtime maps as it is
+ALIGNMENT = 16  # bytes; of a buffer's data, which the runtime maps into memory
 _IDENTIFIER = b"TFL3"
 
 
 def packed(tree: Any) -> bytearray:  # noqa: ANN401
-    """The tables and all buffers, whose data begin where the runtime wants them to."""
+    """The tables and all buffers, with their data aligned as the runtime requires."""
     import flatbuffers
 
     builder = flatbuffers.Builder(sum(len(b.data) for b in tree.buffers if b.data is not None))
     for buffer in tree.buffers:
-        buffer.Pack = _aligned(buffer)  # the schema's own forgets the alignment
+        buffer.Pack = _aligned(buffer)  # the schema's own method ignores the alignment
     builder.Finish(tree.Pack(builder), _IDENTIFIER)
     for buffer in tree.buffers:
-        del buffer.Pack  # it refers to its buffer, and would keep the file in memory
+        del buffer.Pack  # it refers to its buffer, which would keep the file in memory
     return bytearray(builder.Output())
 
 
@@ -39,7 +39,7 @@ def _aligned(buffer: Any) -> Any:  # noqa: ANN401
 
 
 def pointer(packed: bytearray, buffer: int) -> int:
-    """Where the distance from a buffer to its data stands."""
+    """The position of the offset from a buffer to its data."""
     from ai_edge_litert import schema_py_generated as schema
 
     table = schema.Model.GetRootAs(packed).Buffers(buffer)._tab

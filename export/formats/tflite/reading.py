@@ -1,4 +1,4 @@
-"""A TFLite file as one that says what it is, and runs."""
+"""Read, check and run a TFLite file."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from pocketknn.export.output import checksums
 
 
 def check(path: Path) -> dict[str, str]:
-    """Refuse a file that is not what was written; its texts."""
+    """Check a file for damage; returns its texts."""
     texts = read(path)
     checksums.check_texts(texts, path.name)
     checksums.check_runtime(texts, checksums.sha256(path, 0, payload(path)), path.name)
@@ -27,8 +27,8 @@ def check(path: Path) -> dict[str, str]:
 def load(path: Path, threads: int | None = None) -> Run:
     """Open the file in LiteRT.
 
-    Outputs are taken by the names of the signature, wherever they lie. An interpreter serves one
-    caller at a time: others, in other threads, would read outputs that are not theirs.
+    Outputs are read by their names in the signature, whatever their order. An interpreter serves
+    one caller at a time: in another thread a caller would read someone else's outputs.
     """
     from ai_edge_litert.interpreter import Interpreter
 
@@ -38,7 +38,9 @@ def load(path: Path, threads: int | None = None) -> Run:
         runner = interpreter.get_signature_runner("serving_default")
         ((name, given),) = runner.get_input_details().items()
     except (ValueError, RuntimeError, KeyError) as error:
-        raise InputError(f"{path.name} is refused by LiteRT: {first_line(error)}") from error
+        raise InputError(
+            f"LiteRT cannot open {path.name}: {first_line(error)}", "file-damaged"
+        ) from error
 
     one_caller = Lock()
 

@@ -1,1 +1,1 @@
-"""Blocks become one HTML page."""
+"""Turn blocks into one HTML page."""

@@ -1,4 +1,4 @@
-"""Charts of a report as SVG of the page: its fonts, and its colours in light and dark."""
+"""Charts of a report as inline SVG, with the page's fonts and its light and dark colours."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ if TYPE_CHECKING:
     from matplotlib.axis import Axis
     from matplotlib.figure import Figure
 
-# What matplotlib writes, and what the page reads: one place of the page sets all colours.
+# Colours that matplotlib writes, replaced by the page's variables: one place sets them all.
 _INK, _FAINT = "#010203", "#040506"
 _COLOURS = ("#0a0b0c", "#0d0e0f", "#101112")
 _VARIABLES = {_INK: "var(--ink)", _FAINT: "var(--line)"} | {
     colour: f"var(--series-{number})" for number, colour in enumerate(_COLOURS, 1)
 }
-_SIZE = (5.8, 3.6)  # inches of 72 units; on a phone the page shows them at some 0.85
+_SIZE = (5.8, 3.6)  # inches of 72 units; scaled to about 0.85 on a phone
 _STYLE: dict[Any, Any] = {
     "svg.fonttype": "none",
     "svg.hashsalt": "pocketknn",
@@ -43,12 +43,12 @@ _STYLE: dict[Any, Any] = {
     "lines.linewidth": 2,
 }
 _DASHES = ("-", "--", ":")
-_MOST_MARKED = 20  # values of a line; more are marked by the line alone
+_MOST_MARKED = 20  # values; a line with more has no markers
 
 
 @contextmanager
 def _figure(x_label: str, y_label: str) -> Iterator[tuple[Figure, Axes]]:
-    """A figure in the style of the page, which holds until it is written."""
+    """A figure in the style of the page; write it inside the block."""
     from matplotlib import rc_context
     from matplotlib.figure import Figure
 
@@ -63,7 +63,7 @@ def _figure(x_label: str, y_label: str) -> Iterator[tuple[Figure, Axes]]:
 
 
 def _svg(figure: Figure) -> str:
-    """The figure as an element of the page: no size, fonts, colours or addresses of its own."""
+    """The figure as an inline element, without size, fonts, colours or addresses of its own."""
     written = io.StringIO()
     nothing = dict.fromkeys(("Creator", "Date", "Format", "Type"))
     figure.savefig(written, format="svg", transparent=True, metadata=nothing)
@@ -82,10 +82,10 @@ class Line(NamedTuple):
 
     Attributes:
         name: for the legend; "" for none.
-        x: (p,) places.
+        x: (p,) positions.
         y: (p,) values.
         low: (p,) lower end of its band, or None.
-        high: (p,) upper end.
+        high: (p,) upper end of its band, or None.
     """
 
     name: str
@@ -105,16 +105,16 @@ def lines(
     logarithmic: bool = False,
     marked: tuple[float, str] | None = None,
 ) -> str:
-    """Lines with their bands, up to three.
+    """Up to three lines with their bands.
 
     Args:
         given: the lines.
-        x_label: what lies to the right.
-        y_label: what lies upwards.
+        x_label: label of the x axis.
+        y_label: label of the y axis.
         share: whether the values are shares, shown as percent.
         shares_along: whether x is a share too.
-        logarithmic: whether x grows by factors.
-        marked: a place on x that is marked, and its name.
+        logarithmic: whether the x axis is logarithmic.
+        marked: a position on x to mark, and its name.
     """
     with _figure(x_label, y_label) as (drawn, axes):
         _draw_lines(axes, given)
@@ -132,8 +132,8 @@ def lines(
 
 
 def scatter(actual: Floats, answered: Floats) -> str:
-    """What was answered against what is true, with the line where both are equal."""
-    with _figure("true value", "answered value") as (drawn, axes):
+    """Predicted against true values, with the line where both are equal."""
+    with _figure("true value", "predicted value") as (drawn, axes):
         ends = [min(actual.min(), answered.min()), max(actual.max(), answered.max())]
         axes.plot(ends, ends, color=_INK, linewidth=1, linestyle="--")
         axes.plot(actual, answered, "o", color=_COLOURS[0], markersize=4, alpha=0.6, linewidth=0)
@@ -167,7 +167,7 @@ def _set_logarithmic(axes: Axes, places: Floats) -> None:
 
 def _set_shares(axes: Axes) -> None:
     _in_percent(axes.yaxis)
-    # Room for both ends of what can be, and no more.
+    # Room for 0 and 100 %, but no more.
     bottom, top = axes.get_ylim()
     axes.set_ylim(max(bottom, -0.02), min(top, 1.02))
 
@@ -179,7 +179,7 @@ def _in_percent(axis: Axis) -> None:
 
 
 def _mark(axes: Axes, place: float, name: str) -> None:
-    """A dotted line across, its name on the side where there is more room."""
+    """A dotted vertical line, with its name on the side with more room."""
     axes.axvline(place, color=_INK, linewidth=1, linestyle=(0, (2, 2)))
     left, right = axes.get_xlim()
     beyond = place > (left + right) / 2
@@ -196,7 +196,7 @@ def _mark(axes: Axes, place: float, name: str) -> None:
 
 
 def _spread(places: Floats) -> list[float]:
-    """Ticks that do not run into each other on a logarithmic axis: some of the places."""
+    """Ticks for a logarithmic axis: some of the positions, far enough apart not to overlap."""
     kept = [float(places[0])]
     gap = (np.log(places[-1]) - np.log(places[0])) / 9
     for place in map(float, places[1:]):

@@ -1,4 +1,4 @@
-"""Sections become one HTML file that needs nothing else: no network, no script."""
+"""Turn sections into one self-contained HTML file: no network, no script."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from pocketknn.export.report.blocks import Section
 if TYPE_CHECKING:
     from jinja2 import Environment
 
-_LONGEST = 60  # characters of a name; the middle of longer ones is left out
-# What `append` adds lies between these, links and sections.
+_LONGEST = 60  # characters of a name; longer ones lose their middle
+# `append` adds links and sections between these marks.
 _LINKS = ("<!-- added links: -->", "<!-- more links come here -->")
 _SECTIONS = ("<!-- added sections: -->", "<!-- more sections come here -->")
 
@@ -25,7 +25,7 @@ _SECTIONS = ("<!-- added sections: -->", "<!-- more sections come here -->")
 def render(
     title: str, subtitle: str, sections: Sequence[Section], thumbnails: Mapping[str, str]
 ) -> str:
-    """The page; thumbnails are data URIs by key."""
+    """The HTML of the page; thumbnails are data URIs by key."""
     return (
         _templates()
         .get_template("report.html.j2")
@@ -41,13 +41,13 @@ def render(
 
 
 def write(path: Path, html: str) -> None:
-    """Write a page under a temporary name, then under its own."""
-    with replacing(path.resolve()) as made:  # a link stays one
+    """Write a page under a temporary name, then rename it."""
+    with replacing(path.resolve()) as made:  # keeps a symbolic link
         made.write_text(html, encoding="utf-8", newline="")
 
 
 def append(path: Path, section: Section, thumbnails: Mapping[str, str] | None = None) -> None:
-    """Add a section to the end of a page that `write` wrote, or replace the one of its name.
+    """Add a section to the end of a page that `write` wrote, or replace the one with its anchor.
 
     Raises:
         InputError: there is no such page.
@@ -55,9 +55,9 @@ def append(path: Path, section: Section, thumbnails: Mapping[str, str] | None = 
     try:
         html = read_file(path).decode("utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"there is no page {path} to add to") from error
+        raise InputError(f"there is no page {path} to add to", "report-missing") from error
     if any(mark not in html for mark in (*_LINKS, *_SECTIONS)):
-        raise InputError(f"{path} is no page of a pocketknn report")
+        raise InputError(f"{path} is not a pocketknn report", "not-a-report")
     name = re.escape(section.anchor)
     html = re.sub(rf"<!-- {name}: -->.*?<!-- :{name} -->\s*", "", html, flags=re.DOTALL)
     macros = _templates().get_template("blocks.html.j2").module
@@ -69,13 +69,13 @@ def append(path: Path, section: Section, thumbnails: Mapping[str, str] | None = 
 
 
 def with_added(html: str, earlier: Path) -> str:
-    """A page with the sections that were appended to an earlier one, if there is one."""
+    """A page with the sections that were appended to an earlier one, if any."""
     try:
-        there = read_file(earlier).decode("utf-8")
+        previous = read_file(earlier).decode("utf-8")
     except (OSError, UnicodeDecodeError):
         return html
     for start, end in (_LINKS, _SECTIONS):
-        added = there.partition(start)[2].partition(end)[0]
+        added = previous.partition(start)[2].partition(end)[0]
         html = html.replace(start + end, start + added + end)
     return html
 
@@ -97,7 +97,7 @@ def _templates() -> Environment:
 
 
 def _printable(text: str) -> str:
-    """A text without characters that are not seen, or that turn its direction."""
+    """Text without invisible characters or ones that change its direction."""
     return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
 
 

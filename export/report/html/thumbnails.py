@@ -1,4 +1,4 @@
-"""Small pictures for the page, as data URIs; each is in the page once, however often it is seen."""
+"""Thumbnails for the page, as data URIs; each is stored once, however often it is shown."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from pocketknn.builder.photos.pixels.decode import decode
 from pocketknn.builder.photos.readers import read_file
 
 MOST = 600  # about a megabyte
-_SIDE = 96  # pixels: sharp on a phone at half the size
+_SIDE = 96  # pixels: sharp on a phone, which shows it at half the size
 _QUALITY = 60
 _READERS = 4
 _MADE = re.compile(
@@ -31,13 +31,13 @@ def make(
     crop: str,
     kept: Mapping[str, str],
 ) -> dict[str, str]:
-    """A data URI for each of the first `MOST` keys whose picture can be had.
+    """A data URI for each of the first `MOST` keys whose picture is available.
 
     Args:
         wanted: the keys, the most important first.
         photo_of: the photo of a key, or None.
-        crop: how the model sees pictures.
-        kept: thumbnails that were made before.
+        crop: how the model crops pictures.
+        kept: thumbnails made earlier.
     """
     chosen = list(dict.fromkeys(wanted))[:MOST]
     with ThreadPoolExecutor(_READERS) as readers:
@@ -46,7 +46,7 @@ def make(
 
 
 def of_earlier(page: Path) -> dict[str, str]:
-    """The thumbnails of the references on a page that was written before; {} without one."""
+    """The thumbnails of the references on an earlier page; {} if there is none."""
     try:
         return dict(_MADE.findall(read_file(page).decode("utf-8")))
     except (OSError, UnicodeDecodeError):
@@ -58,7 +58,7 @@ def _thumbnail(photo: Photo | None, crop: str) -> str:
         return ""
     try:
         small = square(decode(read(photo), at_least=2 * _SIDE), _SIDE, crop)
-    except PictureError:  # it could be read when it was embedded, and may be gone by now
+    except PictureError:  # it was readable when embedded, but may be gone by now
         return ""
     packed = io.BytesIO()
     Image.fromarray(small).save(packed, "WEBP", quality=_QUALITY)

@@ -1,1 +1,1 @@
-"""What the page says: each module makes one section of a study, or None where it has nothing."""
+"""The sections of the page: each function turns a study into one, or None if it has nothing."""

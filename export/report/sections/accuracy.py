@@ -1,4 +1,4 @@
-"""What is read at a glance, and how good the answers are."""
+"""The overview, and how good the answers are."""
 
 from __future__ import annotations
 
@@ -25,24 +25,24 @@ from pocketknn.export.report.wording import (
 
 _MOST_TARGETS = 3
 _REJECTED = (
-    "Of the references the class is counted before any rejection; of the held-out photos a known"
-    " picture that is answered “unknown” counts as wrong."
+    "References are counted before any rejection; among the held-out photos, a known picture called"
+    " “unknown” counts as wrong."
 )
 
 _FEWER = (
-    "Classes have two or three photos, of which one is left out at a time. With all of them there"
-    " are fewer mistakes, as was measured on other sets: the accuracy allows for that, the tables"
-    " of classes do not."
+    "Classes have two or three photos, and one is held out at a time. With all of them there are"
+    " fewer mistakes, as measured on other data sets: the accuracy allows for that, the tables of"
+    " classes do not."
 )
 _WIDER = (
     "Intervals are Wilson's; that of the references is a third wider, as parts of one set vary more"
-    " than independent photos. The word beside the accuracy at the top is good up to a fifth of the"
-    " mistakes of who always names the largest class, and fair up to half of them."
+    " than independent photos. The verdict beside the accuracy at the top is good with at most a"
+    " fifth of the mistakes of always predicting the largest class, and fair with at most half."
 )
 
 
 def overview(study: Study) -> Section:
-    """The first numbers, and what to know of them."""
+    """The most important numbers, and remarks on them."""
     return Section(
         "overview",
         "At a glance",
@@ -51,14 +51,16 @@ def overview(study: Study) -> Section:
 
 
 def _promise(study: Study) -> dict[str, Any] | None:
-    """What the manifest says of the references, left out; an earlier version said less of it."""
-    said: dict[str, Any] | None = study.manifest["references"]["leave_one_out"]
-    if said and "interval" not in said and (again := leave_one_out(study.fit)):
+    """The manifest's leave-one-out figures, measured again if an older version wrote fewer."""
+    found: dict[str, Any] | None = study.manifest["references"]["leave_one_out"]
+    if found and "interval" not in found and (again := leave_one_out(study.fit)):
         return asdict(again)
-    return said
+    return found
 
 
 def _quality(study: Study) -> Iterator[Figure]:
+    if len(study.manifest["references"]["per_label"]) == 1:
+        return
     if study.search:
         yield from _found(study.manifest["references"].get("image_search") or {})
         return
@@ -67,13 +69,14 @@ def _quality(study: Study) -> Iterator[Figure]:
         low, high = loo["interval"]
         note = f"{100 * low:.1f} to {100 * high:.1f}% at 95% confidence; chance {loo['chance']:.1%}"
         word = f": {loo['verdict']}" if loo["verdict"] else ""
-        yield Figure("Accuracy, each reference left out", percent(loo["accuracy"]) + word, note)
-    elif study.labelled and len(study.fit.references.labels) > 1:
+        how = "cross-validated" if loo.get("folds") else "each reference held out"
+        yield Figure(f"Accuracy, {how}", percent(loo["accuracy"]) + word, note)
+    elif len(study.fit.references.labels) > 1 and not study.regress:
         yield Figure("Accuracy", TOO_FEW, "it takes two photos of a class")
     errors, means = ((loo or {}).get(key) or {} for key in ("rmse", "rmse_of_mean"))
     for name, error in list(errors.items())[:_MOST_TARGETS]:
-        note = f"{name}; always saying the mean {means[name]:.4g}"
-        yield Figure("Error, each reference left out", f"{error:.4g}", note)
+        note = f"{name}; always predicting the mean: {means[name]:.4g}"
+        yield Figure("Error, each reference held out", f"{error:.4g}", note)
     held_out = study.held_out
     if held_out and held_out.files and (right := held_out.files[0].accuracy) is not None:
         share = held_out.share(right)
@@ -88,7 +91,7 @@ def _found(search: dict[str, Any]) -> Iterator[Figure]:
     """How good an image search is."""
     if same := search.get("same_class"):
         note = f"chance {same['chance']:.1%}"
-        yield Figure("Nearest is of the same class", percent(same["first"]), note)
+        yield Figure("Nearest is in the same class", percent(same["first"]), note)
 
 
 def _facts(study: Study) -> Iterator[Figure]:
@@ -97,12 +100,12 @@ def _facts(study: Study) -> Iterator[Figure]:
     classes = len(references["per_label"])
     note = f"in {plural(classes, 'class')}" if classes else "no classes"
     yield Figure("References", f"{references['count']:,}", note)
-    yield Figure("Neighbours asked", f"k = {manifest['k']}")
+    yield Figure("Neighbours", f"k = {manifest['k']}")
     sizes = [file["bytes"] for name, file in manifest["files"].items() if name.startswith("model")]
     yield Figure(
         "Files that equal the exact k-NN",
         f"{sum(one['agrees'] for one in parity.values())} of {len(parity)}",
-        f"the smallest has {min(sizes) / 1e6:.2f} MB" if sizes else "",
+        f"smallest: {min(sizes) / 1e6:.2f} MB" if sizes else "",
     )
     if reject := manifest["reject"]:
         threshold = f"{reject['threshold']:.4g}"
@@ -112,19 +115,18 @@ def _facts(study: Study) -> Iterator[Figure]:
 def _remarks(study: Study) -> Iterator[str]:
     references = study.manifest["references"]
     classes = references["per_label"]
-    if study.own is None:
-        yield "There is one reference only, so nothing can be left out and measured."
+    if references["count"] == 1:
+        yield "There is only one reference, so nothing can be held out and measured."
     if len(classes) == 1:
-        yield "There is one class only: every picture is put into it, so accuracy says nothing."
+        yield "There is only one class: every picture is assigned to it, so accuracy says nothing."
     if not classes and not study.regress:
         yield "There are no classes: the model finds similar pictures, and no answer is wrong."
     if study.sampled:
         yield study.sampled
     if study.labelled and (folds := (references["leave_one_out"] or {}).get("folds")):
         yield (
-            f"Accuracy is out of fold: references are left out in {plural(folds, 'part')}, with all"
-            " copies and views of a picture in one of them, and each part is answered by a model"
-            " that was made without it."
+            f"Accuracy is measured by {folds}-fold cross-validation: all copies and views of a"
+            " picture are in the same fold, and each fold is answered by a model built without it."
         )
     if apart := together(references):
         yield apart
@@ -137,19 +139,19 @@ def _remarks(study: Study) -> Iterator[str]:
     if study.held_out and (copies := study.held_out.copies):
         yield (
             f"{plural(copies, 'held-out photo')} of {len(study.held_out.photos):,} are references"
-            " themselves, which flatters the accuracy."
+            " themselves, which inflates the accuracy."
         )
 
 
 def _occasions(occasions: dict[str, Any]) -> Iterator[str]:
     yield (
-        f"The photos are of {plural(occasions['count'], 'occasion')}, which are left out as a"
-        " whole: the accuracy is that for occasions the model has not seen. It allows for the"
-        " occasion that was missing each time, which the tables below do not."
+        f"The photos are from {plural(occasions['count'], 'occasion')}, each held out as a whole:"
+        " the accuracy is for occasions the model has not seen. It allows for the missing occasion,"
+        " which the tables below do not."
     )
     if names := occasions["classes_of_one"]:
         yield (
-            f"Of one occasion only, and so never left out nor measured: {', '.join(names)}."
+            f"From a single occasion, so never held out or measured: {', '.join(names)}."
             " Photograph these on another occasion."
         )
 
@@ -159,7 +161,7 @@ def accuracy(study: Study) -> Section | None:
     if study.own and study.regress:
         return Section("accuracy", "Errors", tuple(_errors(study, study.own)))
     headings: tuple[str, ...] = (
-        *("measured on", "right", "accuracy", "95% interval", "chance"),
+        *("measured on", "correct", "accuracy", "95% interval", "chance"),
         "unknown",
     )
     rows = [*_shares(study)]
@@ -167,7 +169,7 @@ def accuracy(study: Study) -> Section | None:
         return None
     if not any(row[-1] for row in rows):
         headings, rows = headings[:-1], [row[:-1] for row in rows]
-    caption = "Share of pictures whose true class won, and of who always names the largest class"
+    caption = "Share of pictures whose true class won; chance: always predicting the largest class"
     blocks: list[Block] = [Table(caption=caption, columns=headings, rows=tuple(rows))]
     if loo := _promise(study):
         if abs(loo["by_class"] - loo["accuracy"]) >= APART:
@@ -184,10 +186,10 @@ def _shares(study: Study) -> Iterator[tuple[str, ...]]:
     if study.own is not None and study.labelled and loo:
         low, high = (100 * end for end in loo["interval"])
         ends = f"{low:.1f} to {high:.1f}%"
-        # Where mistakes are fewer with all photos, the count would contradict the share.
+        # If the accuracy allows for fewer mistakes with all photos, the count would contradict it.
         right = of(study.own.right) if study.fit.out_of_fold.fewer == 1 else ""
         accuracy, guessed = percent(loo["accuracy"]), percent(loo["chance"])
-        yield ("references, each left out", right, accuracy, ends, guessed, "")
+        yield ("references, each held out", right, accuracy, ends, guessed, "")
     if (held_out := study.held_out) is None:
         return
     for one in held_out.files:
@@ -202,7 +204,7 @@ def _errors(study: Study, own: Answers) -> Iterator[Block]:
     errors = target_errors(own, study.fit.references, study.manifest["seed"])
     rmse = study.manifest["references"]["leave_one_out"]["rmse"]
     yield Table(
-        caption=f"Errors of {len(own):,} references, each left out; the interval by bootstrap",
+        caption=f"Errors of {len(own):,} references, each held out; bootstrap interval",
         columns=("target", "root mean squared", "95% interval", "mean absolute", "R²"),
         rows=tuple(
             (
@@ -217,11 +219,11 @@ def _errors(study: Study, own: Answers) -> Iterator[Block]:
     )
     for one in errors[:_MOST_TARGETS]:
         yield Chart(
-            caption=f"{one.name}: what its neighbours answer for each reference, against its own"
-            " value. On the dashed line both are equal.",
-            alt=f"Scatter of answered against true values of {one.name}; the table above has the"
-            " error",
+            caption=f"{one.name}: the value predicted from its neighbours against each reference's"
+            " true value. On the dashed line both are equal.",
+            alt=f"Scatter plot of predicted against true values of {one.name}; the table above has"
+            " the error",
             svg=charts.scatter(one.actual, one.answered),
         )
     if len(errors) > _MOST_TARGETS:
-        yield f"The first {_MOST_TARGETS} of {len(errors)} targets are drawn."
+        yield f"Only the first {_MOST_TARGETS} of {len(errors)} targets are plotted."

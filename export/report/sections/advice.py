@@ -1,28 +1,29 @@
-"""What to do next: the one place that decides it; the other sections only show why."""
+"""What to do next; decided only here, the other sections show why."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
+from pocketknn.builder.knn.validation import promise
 from pocketknn.export.report.blocks import Section
-from pocketknn.export.report.statistics.forecast import UNEVEN
+from pocketknn.export.report.statistics.curves import UNEVEN
 from pocketknn.export.report.statistics.shares import recalls
 from pocketknn.export.report.study import Study
 from pocketknn.export.report.wording import plural
 
 _MOST_CLASSES = 3  # that are named
-_RARE = 0.05  # probability of a class so weak by chance, over all classes
+_RARE = 0.05  # significance level of a weak class, over all classes
 _SMALL, _BETTER = "bundled", "efficientnet_lite0"
 
 
 def following(study: Study) -> Section | None:
-    """The steps that are worth taking."""
+    """The steps worth taking."""
     found = advice(study)
     return Section("next", "What to do next", tuple(found)) if found else None
 
 
 def advice(study: Study) -> list[str]:
-    """Steps in the order in which they are worth taking; none without classes."""
+    """Steps, the most worthwhile first; none without classes."""
     if not study.fit.references.labels or study.regress:
         return []
     if study.search:
@@ -34,7 +35,7 @@ def advice(study: Study) -> list[str]:
         ]
     if not study.manifest["references"]["leave_one_out"]:
         return [
-            "Take more photos of each class: with one of each nothing can be left out, so neither"
+            "Take more photos of each class: with one of each nothing can be held out, so neither"
             " the accuracy nor what would raise it can be measured."
         ]
     return [*_labels(study), *_backbone(study), *_photos(study), *_neighbours(study), *_eval(study)]
@@ -50,65 +51,76 @@ def _backbone(study: Study) -> Iterator[str]:
     backbone = study.manifest["backbone"]
     if _verdict(study) != "good" and backbone and backbone["name"] == _SMALL:
         yield (
-            f"Try --backbone {_BETTER}: its files are larger, and it tells most kinds of photos"
-            f" apart better than {_SMALL}."
+            f"Try --backbone {_BETTER}: its files are larger, but it separates most kinds of photos"
+            f" better than {_SMALL}."
         )
 
 
 def _photos(study: Study) -> Iterator[str]:
     found = study.forecast
+    if study.manifest["references"].get("occasions"):
+        if _verdict(study) != "good":
+            yield (
+                "Photograph each class on more occasions: that helps on new ones more than further"
+                " photos from these."
+            )
+        return
     if found is None:
         yield from _few(study)
         return
     if found.helps:
         weak = weak_classes(study)
-        first = f", first of {' and '.join(weak)}" if weak else ""
+        first = f", {' and '.join(weak)} first" if weak else ""
         yield (
             f"Take more photos of each class{first}: twice as many would likely raise the"
             f" accuracy by about {100 * found.gain:.0f} points."
         )
     elif found.little:
-        yield "Twice as many photos of the same kind would likely bring little."
+        yield "Twice as many photos of the same kind would likely help little."
     elif _verdict(study) != "good":
         yield (
-            "Whether more photos would help cannot be told from these; a few more of each class"
+            "These photos are too few to tell whether more would help; a few more of each class"
             " would show it."
         )
 
 
 def _few(study: Study) -> Iterator[str]:
-    """Where classes differ in size."""
+    """Advice if classes differ in size."""
     counts = study.fit.references.counts
     most = max(counts.values())
     few = [name for name in counts if UNEVEN * counts[name] <= most]
     few.sort(key=counts.__getitem__)
     if few and _verdict(study) != "good":
         names = ", ".join(f"{name} ({counts[name]})" for name in few[:_MOST_CLASSES])
-        yield f"Take more photos of the classes that have few, such as {names}."
+        yield f"Take more photos of the small classes, such as {names}."
 
 
 def _neighbours(study: Study) -> Iterator[str]:
     found = study.by_k
     if found and found.clear:
-        yield f"Compare --k {found.best} with k = {study.fit.k} by pocketknn tune."
+        yield f"Compare --k {found.best} with k = {study.fit.k} using pocketknn tune."
 
 
 def _eval(study: Study) -> Iterator[str]:
     if study.held_out is None:
         yield (
-            "Measure it on photos that were taken elsewhere, on another day: pocketknn eval. These"
-            " ones may be more alike than those to come."
+            "Measure it on photos from another place and day with pocketknn eval. The references"
+            " may be more alike than future photos."
         )
 
 
 def _verdict(study: Study) -> str | None:
-    """The build's accuracy in a word; None where the manifest has none."""
-    word: str | None = study.manifest["references"]["leave_one_out"].get("verdict")
+    """The verdict on the held-out photos if there are some, else the build's."""
+    loo = study.manifest["references"]["leave_one_out"]
+    if study.outcome and loo.get("chance") is not None:
+        right = study.outcome.right
+        return promise.verdict(right.value, right.interval, loo["chance"])
+    word: str | None = loo.get("verdict")
     return word
 
 
 def weak_classes(study: Study) -> list[str]:
-    """Classes that are found less often than chance explains, the weakest first."""
+    """Classes predicted correctly less often than chance explains, the weakest first."""
     from scipy.stats import binom
 
     if study.own is None:

@@ -1,4 +1,4 @@
-"""Each class's recall, and which class is taken for which."""
+"""Each class's recall, and which classes are confused."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def classes(study: Study) -> Section | None:
     ]
     if not blocks:
         return None
-    return Section("classes", "Which class is taken for which", tuple(blocks))
+    return Section("classes", "Which classes are confused", tuple(blocks))
 
 
 def _confused(where: str, answers: Answers) -> Iterator[Block]:
@@ -39,7 +39,7 @@ def _confused(where: str, answers: Answers) -> Iterator[Block]:
         present = sorted(one.label for one in found)
         answered = np.flatnonzero(counts.any(axis=0) | counts.any(axis=1))
         yield Matrix(
-            caption=f"{where}: rows are true classes, columns the answers, shaded by the share of"
+            caption=f"{where}: rows are true classes, columns predicted ones, shaded by share of"
             " the row",
             rows=tuple(names[i] for i in present),
             columns=tuple(names[i] for i in answered),
@@ -47,14 +47,14 @@ def _confused(where: str, answers: Answers) -> Iterator[Block]:
         )
     else:
         yield Chart(
-            caption=f"{where}: rows are the {len(found)} true classes from top to bottom in their"
-            " order, columns the answers. Right answers are on the diagonal.",
+            caption=f"{where}: rows are the {len(found)} true classes in order, columns the"
+            " predicted ones. Correct answers are on the diagonal.",
             alt="Confusion matrix as a picture; its most frequent mistakes are in the table below",
             png=_heat(counts),
         )
         yield Table(
             caption=f"{where}: the most frequent mistakes",
-            columns=("true class", "answered", "times"),
+            columns=("true class", "predicted", "times"),
             rows=tuple(
                 (names[i], names[j], str(times)) for i, j, times in mistakes(counts, _MOST_PAIRS)
             ),
@@ -67,8 +67,8 @@ def _confused(where: str, answers: Answers) -> Iterator[Block]:
         taken = "" if one.other is None else f"{names[one.other]} ({one.mistaken})"
         rows.append((names[one.label], *columns(one.right), taken))
     yield Table(
-        caption=f"{where}: share of each class that is found{others}, weakest first",
-        columns=("class", "right", "share", "95% interval", "most often taken for"),
+        caption=f"{where}: recall of each class{others}, weakest first",
+        columns=("class", "correct", "recall", "95% interval", "most often mistaken for"),
         rows=tuple(rows),
         words=(4,),
         folded=len(rows) > 12,
@@ -76,7 +76,7 @@ def _confused(where: str, answers: Answers) -> Iterator[Block]:
 
 
 def _heat(counts: Ints) -> bytes:
-    """A pixel for each pair of classes, of a hue that shows on light and dark, as PNG."""
+    """A PNG with a pixel per pair of classes, in hues that show on light and dark."""
     import io
 
     from PIL import Image

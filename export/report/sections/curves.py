@@ -1,4 +1,4 @@
-"""What more examples, or another number of neighbours, would bring."""
+"""What more examples, or another number of neighbours, would gain."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pocketknn.export.report.statistics.forecast import Forecast
 from pocketknn.export.report.study import Study
 from pocketknn.export.report.wording import interval, percent
 
-_FEW = 10  # examples that are few, whatever the curve says
+_FEW = 10  # fewer examples make a rough curve, whatever its shape
 _SHOWN = (1, 2, 3, 5, 7, 10, 15, 20, 30, 40, 50)
 
 
@@ -28,8 +28,8 @@ def examples(study: Study) -> Section | None:
     columns = (curve.mean, curve.values.min(axis=0), curve.values.max(axis=0))
     caption = f"{measure.capitalize()} against the number of {what}"
     chart = Chart(
-        caption=f"{caption}: the mean of {len(curve.values)} seeded draws, and the band from the"
-        f" worst to the best of them. {curve.queries:,} references were asked for, each left out.",
+        caption=f"{caption}: the mean of {len(curve.values)} seeded draws; the band is from the"
+        f" worst to the best. Measured on {curve.queries:,} held-out references.",
         alt=f"{caption}: from {shown(curve.mean[0])} with {curve.sizes[0]}"
         f" to {shown(curve.mean[-1])} with {curve.sizes[-1]}",
         svg=lines(
@@ -41,7 +41,7 @@ def examples(study: Study) -> Section | None:
         ),
         numbers=Table(
             caption=f"The numbers: {measure} by {what}",
-            columns=(what, "mean", "least", "most"),
+            columns=(what, "mean", "minimum", "maximum"),
             rows=tuple(
                 (str(size), *map(shown, values))
                 for size, *values in zip(curve.sizes, *columns, strict=True)
@@ -49,10 +49,10 @@ def examples(study: Study) -> Section | None:
             folded=True,
         ),
     )
-    return Section("examples", "Would more examples help?", (*_told(study, curve), chart))
+    return Section("examples", "Would more examples help?", (*_remarks(study, curve), chart))
 
 
-def _told(study: Study, curve: LearningCurve) -> Iterator[str]:
+def _remarks(study: Study, curve: LearningCurve) -> Iterator[str]:
     last = int(curve.sizes[-1])
     if not curve.regress:
         if study.forecast:
@@ -60,13 +60,13 @@ def _told(study: Study, curve: LearningCurve) -> Iterator[str]:
         counts = study.manifest["references"]["per_label"].values()
         if min(counts) < curve.largest:
             yield (
-                f"The classes have {min(counts)} to {max(counts)} examples; from where a class has"
-                " no more, all of it is used."
+                f"The classes have {min(counts)} to {max(counts)} examples; a class with too few"
+                " is used completely."
             )
         if last < curve.largest - 1:
-            yield f"The curve ends at {last}, to bound its time; the build holds more."
+            yield f"The curve ends at {last} to save time; the build holds more."
     if last < _FEW:
-        yield "These are few examples, so the curve is rough."
+        yield "There are few examples, so the curve is rough."
 
 
 def _gain(found: Forecast) -> str:
@@ -74,7 +74,7 @@ def _gain(found: Forecast) -> str:
     if not (found.helps or found.little):
         return (
             f"Twice as many photos of each class would raise the accuracy by {ends} (95% interval):"
-            " too wide a range to tell whether they are worth it."
+            " too wide a range to tell whether it is worth it."
         )
     return (
         "Twice as many photos of each class would likely raise the accuracy by about"
@@ -104,7 +104,7 @@ def neighbours(study: Study) -> Section | None:
         low, high = np.transpose([share.interval for share in found.shares])
         line = Line("", found.ks, found.values, low, high)
     chart = Chart(
-        caption=f"{measure.capitalize()} against k, over {len(study.own):,} references, each left"
+        caption=f"{measure.capitalize()} against k, over {len(study.own):,} references, each held"
         + (" out." if study.regress else " out; the band is the 95% interval."),
         alt=f"{measure.capitalize()} against k; the best is at k = {found.best}",
         svg=lines(
@@ -118,14 +118,14 @@ def neighbours(study: Study) -> Section | None:
             caption=f"The numbers: {measure} by k", columns=columns, rows=tuple(rows), folded=True
         ),
     )
-    said = f"Built with k = {k}. "
+    text = f"Built with k = {k}. "
     if found.best == k:
-        said += f"No other k has a better {measure} here."
+        text += f"No other k has a better {measure} here."
     elif found.clear:
-        said += (
+        text += (
             f"Here k = {found.best} has a better {measure} by more than chance explains; as it was"
-            " chosen on these references, other photos would gain less by it."
+            " chosen on these references, other photos would gain less."
         )
     else:
-        said += "No other k is better by more than chance explains."
-    return Section("k", "How many neighbours?", (said, chart))
+        text += "No other k is better by more than chance explains."
+    return Section("k", "How many neighbours?", (text, chart))

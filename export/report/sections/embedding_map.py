@@ -1,4 +1,4 @@
-"""What lies next to what: a map of the references, and the same in numbers."""
+"""A map of the references, and which classes are close, in numbers."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from pocketknn.export.report.study import Study
 from pocketknn.export.report.wording import percent
 
 _MOST_COLOURS = 8
-_CELLS = 16  # of the map, each way: thumbnails do not cover each other much
+_CELLS = 16  # of the map, each way: thumbnails hardly overlap
 _MOST_CLASSES = 40
 
 
 def nearby(study: Study) -> Section | None:
-    """The map, and whose references lie nearest to those of each class."""
+    """The map, and the classes of each class's nearest neighbours."""
     drawn, refs = embedding_map(study.fit, study.manifest["seed"]), study.fit.references
     if drawn is None:
         return None
@@ -35,9 +35,9 @@ def nearby(study: Study) -> Section | None:
     )
     some = "all" if len(drawn.rows) == len(refs) else f"{len(drawn.rows):,} of the {len(refs):,}"
     plane = Plane(
-        caption=f"A map of {some} references ({drawn.method}): what the model finds similar lies"
-        " together. Distances across the map mean little.",
-        alt=f"Map of {some} references; the table below says what lies next to what",
+        caption=f"A map of {some} references ({drawn.method}): pictures the model finds similar are"
+        " close together. Distances across the map mean little.",
+        alt=f"Map of {some} references; the table below shows which classes are close",
         dots=dots,
         groups=groups,
     )
@@ -46,7 +46,7 @@ def nearby(study: Study) -> Section | None:
 
 
 def _groups(study: Study) -> tuple[tuple[str, ...], Ints]:
-    """Names of the colours, and the number of each reference's colour, from 1; 0 for none."""
+    """Names of the colours, and the number of each reference's colour from 1, or 0 for none."""
     refs, own = study.fit.references, study.own
     if 1 < len(refs.labels) <= _MOST_COLOURS:
         return refs.labels, refs.label_ids + 1
@@ -54,11 +54,11 @@ def _groups(study: Study) -> tuple[tuple[str, ...], Ints]:
     if own is None or not own.labels or len(refs.labels) < 2:
         return (), group
     group[own.queries] = np.where(own.predicted == own.actual, 1, 2)
-    return ("answered right when left out", "answered wrong"), group
+    return ("correct when held out", "misclassified"), group
 
 
 def _next_to(study: Study) -> Table | None:
-    """Of each class, whose references lie nearest: the map in numbers."""
+    """The class of the nearest neighbour, for each class: the map in numbers."""
     refs, own = study.fit.references, study.own
     if own is None or len(refs.labels) < 2:
         return None
@@ -72,8 +72,8 @@ def _next_to(study: Study) -> Table | None:
         rows.append((refs.labels[one.label], percent(one.right.value), other))
     few = f", the {len(rows)} most mixed classes" if len(rows) < len(found) else ""
     return Table(
-        caption=f"Whose reference lies nearest to those of each class{few}, the most mixed first",
-        columns=("class", "its own", "another class most often"),
+        caption=f"Class of the nearest neighbour{few}, the most mixed first",
+        columns=("class", "the same class", "most frequent other class"),
         rows=tuple(rows),
         words=(2,),
         folded=len(rows) > 12,

@@ -1,4 +1,4 @@
-"""The files, and the choices that made them."""
+"""The files, and the choices they were built with."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from pocketknn.export.report.study import Study
 from pocketknn.export.report.wording import percent, projected
 
 _SPEED = (
-    "Milliseconds of one picture, decoded before, on the machine that built it: a short"
-    " measurement, which pocketknn bench repeats with more runs"
+    "Milliseconds per picture, without decoding, on the machine that built it: a short measurement,"
+    " which pocketknn bench repeats with more runs"
 )
 
 
 def files(study: Study) -> Section:
-    """How each file agrees with the exact k-NN, and how long it takes."""
+    """How well each file agrees with the exact k-NN, and how fast it is."""
     return Section("files", "The files", tuple(_blocks(study)))
 
 
@@ -41,35 +41,35 @@ def _blocks(study: Study) -> Iterator[Block]:
     for name, one in parity.items():
         yield from (f"{names[name]}: {failure}" for failure in one["failures"])
     if study.timings:
-        columns = ("file", "threads", "to load", "median", "95% below")
+        columns = ("file", "threads", "load", "median", "p95")
         yield Table(caption=_SPEED, columns=columns, rows=tuple(study.timings))
     for target in (FORMATS[name] for name in parity):
         if not target.NATIVE:
             yield (
-                f"The {target.TITLE} file was run by an evaluator of its program, whose time says"
-                " nothing of a phone."
+                f"The {target.TITLE} file was run by our own evaluator, whose time says nothing"
+                " about a phone."
             )
 
 
 def _row(name: str, parity: dict[str, Any], file: dict[str, Any] | None) -> tuple[str, ...]:
     measured: tuple[str, ...] = ("",) * 5
-    if parity["score_error"] is not None:  # as it is for a file that cannot be run
+    if parity["score_error"] is not None:  # None for a file that cannot be run
         shares = (parity["first_equal"], parity["lists_equal"], parity["lists_agree"])
         errors = (parity["score_error"], parity["vote_error"])
         measured = (*map(percent, shares), *(f"{error:.0e}" for error in errors))
-    agrees = "agrees" if parity["agrees"] else "DIFFERS, not handed over"
+    agrees = "agrees" if parity["agrees"] else "DIFFERS, removed"
     size = f"{file['bytes'] / 1e6:.2f} MB" if file else ""
     return (name, agrees, size, parity["precision"], *measured)
 
 
 def choices(study: Study) -> Section:
-    """All that was chosen, and the versions of the packages."""
+    """All choices, and the versions of the packages."""
     rows = tuple((name, value) for name, value in _choices(study.manifest) if value)
     versions = tuple((name, str(value)) for name, value in study.manifest["versions"].items())
     columns = ("package", "version")
     return Section(
         "spec",
-        "The choices that made it",
+        "The choices it was built with",
         (
             Table(caption="Choices", columns=("choice", "value"), rows=rows, words=(1,)),
             Table(caption="Versions", columns=columns, rows=versions, words=(1,), folded=True),
@@ -79,7 +79,7 @@ def choices(study: Study) -> Section:
 
 def _choices(manifest: dict[str, Any]) -> Iterator[tuple[str, str]]:
     backbone, given = manifest["backbone"], manifest["input"]
-    yield "what it is", manifest["description"]
+    yield "description", manifest["description"]
     yield "author", manifest["author"]
     yield "licence", licence(manifest)
     yield "head", manifest["head"]

@@ -1,4 +1,4 @@
-"""Pictures to look at: the hardest, the likely mislabelled, and those that are there twice."""
+"""Pictures to look at: the hardest, the likely mislabelled, and the near-duplicates."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ from pocketknn.export.report.wording import interval, of, percent, plural, whole
 
 _OF_CLASS = 3
 _MOST_CLASSES = 30
-_TARGETS = 3  # of a neighbour
-_OPEN = 3  # classes that are shown at once; the others are opened by whoever wants to
+_TARGETS = 3  # shown for a neighbour
+_OPEN = 3  # classes shown unfolded
 _MOST = 18
 _DOUBTED = (
-    "The neighbours of these pictures vote for another class, more surely than this model errs"
+    "The neighbours of these pictures vote for another class, more confidently than this model does"
     " when labels are right. Look at each, and move it if its folder is wrong."
 )
-_SURE = "No label is in doubt: the model is sure of most labels, or too unsure to accuse any."
+_SURE = "No label is in doubt: the model confirms most labels, or is too unsure to doubt any."
 _OVERLOOKED = (
-    " With few photos, or classes that look alike, wrong labels go unnoticed, and so do groups of"
+    " With few photos, or classes that look alike, wrong labels go unnoticed; so do groups of"
     " similar photos in a wrong folder."
 )
-_FLATTERS = " Copies within the references flatter the leave-one-out accuracy."
+_FLATTERS = " Copies within the references inflate the leave-one-out accuracy."
 
 
 def hardest(study: Study) -> Section | None:
@@ -47,7 +47,7 @@ def hardest(study: Study) -> Section | None:
 
 
 def _case(study: Study, answers: Answers, place: int, note: str) -> Case:
-    """The picture at this place of the answers, and its nearest references."""
+    """The query at this place of the answers, and its nearest references."""
     refs = study.fit.references
     query = study.query(answers, place, note)
     voted = bool(refs.labels and query.label and not study.regress)
@@ -66,14 +66,14 @@ def _case(study: Study, answers: Answers, place: int, note: str) -> Case:
 def _classes(study: Study, answers: Answers) -> Iterator[Block]:
     found = recalls(answers.confusion)
     shown = found[:_MOST_CLASSES]
-    said = f"Of each class the {_OF_CLASS} pictures with the worst vote, the weakest class first."
+    text = f"The {_OF_CLASS} pictures of each class with the worst vote, the weakest class first."
     if len(shown) < len(found):
-        said += f" The {len(shown)} weakest of {len(found)} classes are shown."
-    yield said
+        text += f" The {len(shown)} weakest of {len(found)} classes are shown."
+    yield text
     for place, one in enumerate(shown):
         places = answers.hardest(_OF_CLASS, np.flatnonzero(answers.actual == one.label))
         yield Gallery(
-            title=f"{answers.labels[one.label]}: {of(one.right)} right,"
+            title=f"{answers.labels[one.label]}: {of(one.right)} correct,"
             f" {percent(one.right.value)} ({interval(one.right)})",
             cases=tuple(_case(study, answers, i, _verdict(answers, i)) for i in map(int, places)),
             folded=place >= _OPEN,
@@ -83,9 +83,9 @@ def _classes(study: Study, answers: Answers) -> Iterator[Block]:
 def _ungrouped(study: Study, answers: Answers) -> Iterator[Block]:
     targets = study.fit.references.target_names if answers.errors.shape[1] else ()
     if targets:
-        yield "The largest errors, over all targets."
+        yield "The largest errors over all targets."
     else:
-        yield "The pictures that are farthest from all references."
+        yield "The pictures farthest from all references."
     cases = []
     for i in map(int, answers.hardest(2 * _OF_CLASS)):
         errors = zip(targets, answers.errors[i], strict=True)
@@ -98,8 +98,8 @@ def _verdict(answers: Answers, place: int) -> str:
     won = int(answers.predicted[place])
     share = whole(float(answers.votes[place, won]))
     if won == answers.actual[place]:
-        return f"right, with {share} of the vote"
-    return f"taken for {answers.labels[won]}, with {share} of the vote"
+        return f"correct, with {share} of the vote"
+    return f"mistaken for {answers.labels[won]}, with {share} of the vote"
 
 
 def mislabelled(study: Study) -> Section | None:
@@ -116,9 +116,9 @@ def mislabelled(study: Study) -> Section | None:
         note = f"vote: {one.label} {whole(one.other)}, {label} {whole(one.own)}"
         cases.append(_case(study, own, one.place, note))
     share = of(Share(count=len(found), of=len(own)))
-    shown = f"; the {_MOST} surest are shown" if len(found) > _MOST else ""
-    said = f"{share} references{shown}. {_DOUBTED}{_OVERLOOKED} {study.sampled}".strip()
-    return Section("mislabelled", "Likely mislabelled", (said, Gallery(cases=tuple(cases))))
+    shown = f"; the {_MOST} most certain are shown" if len(found) > _MOST else ""
+    text = f"{share} references{shown}. {_DOUBTED}{_OVERLOOKED} {study.sampled}".strip()
+    return Section("mislabelled", "Likely mislabelled", (text, Gallery(cases=tuple(cases))))
 
 
 def duplicates(study: Study) -> Section | None:
@@ -126,13 +126,13 @@ def duplicates(study: Study) -> Section | None:
     if study.own is None:
         return None
     flatters = _FLATTERS if study.labelled and not study.fit.space.refit else ""
-    said = (
-        f"Pairs whose distance is at most {whole(NEAR)} of what usually lies between a reference"
-        f" and its nearest other one.{flatters}"
-        f" Copies across to the held-out photos flatter theirs. {study.sampled}"
+    text = (
+        f"Pairs whose distance is at most {whole(NEAR)} of the usual distance between a reference"
+        f" and its nearest neighbour.{flatters}"
+        f" Copies of references among the held-out photos inflate theirs. {study.sampled}"
     )
     found = twins(study.fit.space)
-    blocks = [said.rstrip(), *_pairs(study, study.own, found, "Within the references")]
+    blocks = [text.rstrip(), *_pairs(study, study.own, found, "Within the references")]
     if study.held_out:
         given = study.held_out.answers
         found = twins_among(given, study.fit.space)
@@ -147,7 +147,7 @@ def _pairs(study: Study, answers: Answers, found: Sequence[Twins], title: str) -
     place = {query: i for i, query in enumerate(answers.queries.tolist())}
     cases = []
     for pair in found[:_MOST]:
-        # A reference may be in a pair that was not asked for.
+        # A pair may hold a reference that was not a query.
         own = answers is study.own
         query = study.reference(pair.one) if own else study.query(answers, place[pair.one])
         other = study.reference(pair.other)
@@ -159,6 +159,6 @@ def _pairs(study: Study, answers: Answers, found: Sequence[Twins], title: str) -
             note += ", and in another class"
         other = study.reference(pair.other, note, None if same else False)
         cases.append(Case(picture=query, against=(other,)))
-    shown = f", the nearest {_MOST} are shown" if len(found) > _MOST else ""
+    shown = f", the closest {_MOST} are shown" if len(found) > _MOST else ""
     yield Heading(f"{title}: {plural(len(found), 'pair')}{shown}")
     yield Gallery(cases=tuple(cases))

@@ -1,4 +1,4 @@
-"""What the build promised and what came, and what is known of an image search."""
+"""What the build promised, what was measured since, and the quality of an image search."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ def promise(study: Study) -> Section | None:
     found = study.outcome
     if found is None or study.held_out is None:
         return None
-    said = (
+    texts = (
         words.verdict(found),
         *words.reasons(found, study.manifest),
         words.weakest(found),
         words.advice(found, study.manifest),
     )
     table = Table(
-        caption="The share of pictures whose true class won"
+        caption="Share of pictures whose true class won"
         if study.fit.head.CLASSES
-        else "The share of pictures whose nearest reference is of their class",
+        else "Share of pictures whose nearest reference is in their class",
         columns=words.COLUMNS,
         rows=tuple(words.rows(found)),
     )
-    return Section("promise", "Promise and outcome", (table, *filter(None, said)))
+    return Section("promise", "Promise and outcome", (table, *filter(None, texts)))
 
 
 def search(study: Study) -> Section | None:

@@ -16,13 +16,13 @@ from pocketknn.export.report.wording import percent
 _SHARES = (0.05, 0.25, 0.5, 0.75, 0.95)  # of the pairs
 _RATES = (0.01, 0.02, 0.05, 0.1, 0.2)  # of false rejections
 _LEARNED = (
-    " These directions belong to this build: the score is no measure of how alike two pictures"
-    " look, and cannot be compared with the scores of another build."
+    " These directions belong to this build: the score does not measure how alike two pictures"
+    " look, and cannot be compared with scores of another build."
 )
 
 
 def scores(study: Study) -> Section | None:
-    """How pairs of references score."""
+    """The scores of pairs of references."""
     compared = study.own and study.fit.references.labels and not study.regress
     pairs = score_pairs(study.fit) if compared else None
     if pairs is None:
@@ -30,9 +30,9 @@ def scores(study: Study) -> Section | None:
     names = ("one class", "different classes")
     middles, *shares = pairs.histograms()
     chart = Chart(
-        caption="How pairs of references score: the less the two overlap, the better the classes"
-        " are told apart.",
-        alt="Two distributions of scores, of pairs of one class and of different classes; the"
+        caption="Scores of pairs of references: the less the two overlap, the better the classes"
+        " are separated.",
+        alt="Two distributions of scores, for pairs in one class and in different classes; the"
         " table has their quantiles",
         svg=lines(
             [
@@ -43,7 +43,7 @@ def scores(study: Study) -> Section | None:
             "share of the pairs",
         ),
         numbers=Table(
-            caption="The numbers: scores that so many of the pairs lie below",
+            caption="The numbers: quantiles of the scores",
             columns=("pairs of", *(f"{share:.0%}" for share in _SHARES)),
             rows=tuple(
                 (name, *(f"{value:.3f}" for value in np.quantile(scores, _SHARES)))
@@ -60,12 +60,14 @@ def scores(study: Study) -> Section | None:
 
 
 def unknown(study: Study) -> Section | None:
-    """What is known and rejected, against what is strange and accepted."""
+    """Known pictures that are rejected, against strange ones that are accepted."""
+    if study.fit.strangers.any():  # a threshold would be measured among the strangers it rejects
+        return Section("unknown", "When is a picture unknown?", tuple(_rejection(study)))
     curves, threshold = error_curves(study.fit, study.strangers), study.fit.threshold
     if curves is None:
         return None
     places = curves.thresholds
-    accepted = {"of a class left out": curves.left_out, "strangers": curves.strangers}
+    accepted = {"of a held-out class": curves.left_out, "strangers": curves.strangers}
     drawn = [Line("known, wrongly rejected", places, curves.rejected(places))]
     drawn += [
         Line(f"{who}, wrongly accepted", places, 1 - below(scores, places))
@@ -73,13 +75,13 @@ def unknown(study: Study) -> Section | None:
         if len(scores)
     ]
     chart = Chart(
-        caption="The two errors of every threshold: the higher it is, the more known pictures are"
+        caption="Both errors at every threshold: the higher it is, the more known pictures are"
         " rejected, and the fewer strange ones are accepted.",
         alt="Two curves that cross: false rejections rise with the threshold, false acceptances"
         " fall; the table has their values",
         svg=lines(
             drawn,
-            "threshold: least score of the nearest reference",
+            "threshold: minimum score of the nearest reference",
             "share of pictures",
             marked=None if threshold is None else (threshold, f"built: {threshold:.4g}"),
         ),
@@ -92,26 +94,26 @@ def _rejection(study: Study) -> Iterator[str]:
     reject = study.manifest["reject"]
     if reject:
         threshold = f"{reject['threshold']:.4g}"
-        yield f"A picture is unknown where its nearest reference scores below {threshold}."
+        yield f"A picture is unknown if its nearest reference scores below {threshold}."
     elif study.manifest.get("strangers"):
         yield (
-            "Unknown is one of the classes: strange pictures are references of it. The accuracy is"
-            " that of the other classes."
+            "Unknown is one of the classes: strange pictures are its references. The accuracy"
+            " covers the other classes."
         )
     else:
         yield (
-            "This build knows no “unknown”: it names a class for any picture, however strange."
-            " Build with --reject auto, with a threshold from the curves, or with photos of what"
-            " else there is: --strangers PHOTOS --learn-strangers."
+            "This build has no “unknown”: it assigns a class to any picture, however strange."
+            " Build with --reject auto, with a threshold from the curves, or with photos of other"
+            " things: --strangers PHOTOS --learn-strangers."
         )
     yield from (f"{line[0].upper()}{line[1:]}." for line in unknown_words(study.manifest))
     if reject and reject["left_out_classes"] is not None:
         how = (
-            "what is compared was found anew without the class"
+            "the projection was learned again without it"
             if study.manifest["projection"]
-            else "the threshold was chosen anew without it"
+            else "the threshold was chosen again without it"
         )
-        yield f"Where a class is left out, {how}."
+        yield f"When a class is held out, {how}."
 
 
 def _at_rates(curves: ErrorCurves, threshold: float | None) -> Table:

@@ -1,1 +1,1 @@
-"""What a report measures. Nothing here knows how it is shown."""
+"""The measurements of a report, independent of how they are shown."""

@@ -1,4 +1,4 @@
-"""What pictures were answered with, beside what they are."""
+"""The answers to pictures, beside their true classes and values."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ class Answers:
     """The answers to q pictures, with their neighbours.
 
     Attributes:
-        queries: (q,) which pictures: rows of the references, or places in the held-out photos.
+        queries: (q,) which pictures: rows of the references, or positions in the held-out photos.
         found: their k neighbours.
-        labels: what the columns of the votes stand for; empty without a vote.
-        actual: (q,) the true class, `NO_CLASS` where it is none of `labels`; empty without a vote.
+        labels: the classes of the columns of `votes`; empty without a vote.
+        actual: (q,) the true class, `NO_CLASS` if it is none of `labels`; empty without a vote.
         votes: (q, C); C is 0 without a vote.
         errors: (q, T) answer minus truth of each target; T is 0 without targets.
     """
@@ -52,31 +52,31 @@ class Answers:
 
     @cached_property
     def confusion(self) -> Ints:
-        """How often each class was taken for each (C, C): rows are true, columns are answered.
+        """The confusion matrix (C, C): rows are true classes, columns are predicted ones.
 
-        Pictures whose true class is none of the labels are in no row.
+        Pictures whose true class is none of the labels are not counted.
         """
         known = self.actual != NO_CLASS
         return confusion(self.actual[known], self.predicted[known], len(self.labels))
 
     @property
     def right(self) -> Share:
-        """How many won classes are the true ones."""
+        """The share of pictures whose predicted class is the true one."""
         return Share(count=int((self.predicted == self.actual).sum()), of=len(self))
 
     @property
     def by_class(self) -> bool:
-        """Whether there are pictures whose class the answer may name."""
+        """Whether there are pictures whose true class is among the labels."""
         return bool(self.labels) and bool((self.actual != NO_CLASS).any())
 
     @cached_property
     def difficulty(self) -> Floats:
-        """How far each picture is from a right and sure answer (q,): higher is harder.
+        """How far each picture is from a correct and confident answer (q,): higher is harder.
 
-        With a vote, by how much the best other class beats the true one; ties are ranked by how
-        near the first neighbour is, as a wrong answer from near is the stranger one. With targets,
-        the mean error in standard deviations of all errors. Without either, minus the score of the
-        nearest neighbour.
+        With a vote, the margin by which the best other class beats the true one; ties are ranked by
+        how near the first neighbour is, as a wrong answer from close by is more surprising. With
+        targets, the mean error in standard deviations of all errors. Without either, minus the
+        score of the nearest neighbour.
         """
         nearest = self.found.scores[:, 0]
         if self.labels:
@@ -86,7 +86,7 @@ class Answers:
             others = self.votes.copy()
             others[rows[known], self.actual[known]] = -np.inf
             beaten = np.round(others.max(axis=1) - own, 6)
-            # Ranks keep the tie-break below any difference of votes.
+            # Ranks keep the tie-break smaller than any difference in votes.
             place = np.argsort(np.argsort(nearest, kind="stable"))
             return np.asarray(beaten + 1e-7 * place / len(self))
         if self.errors.shape[1]:
@@ -95,27 +95,27 @@ class Answers:
         return -nearest
 
     def hardest(self, count: int, among: Ints | None = None) -> Ints:
-        """The places of the hardest few answers among some, or all; the hardest first."""
+        """The positions of the hardest answers among some, or all, the hardest first."""
         places = np.arange(len(self)) if among is None else among
         return places[np.argsort(-self.difficulty[places], kind="stable")][:count]
 
 
 def of_references(fit: Fit) -> Answers | None:
-    """Each reference (or a draw of very many) answered by its k nearest others, before rejection.
+    """Each reference (or a sample of very many) answered by its k nearest others, before rejection.
 
-    By the same answers as the manifest's accuracy; None with one reference only.
+    These are the answers that the manifest's accuracy counts; None with only one reference.
     """
     refs = fit.references
     if len(refs) < 2:
         return None
-    queries, found, said, *_ = fit.out_of_fold
+    queries, found, answers, *_ = fit.out_of_fold
     regress = fit.head.NUMBERS
     labels = refs.labels if fit.head.CLASSES else ()
     votes, errors = np.empty((len(queries), 0)), np.empty((len(queries), 0))
     if regress:
-        errors = said - refs.targets[queries]
+        errors = answers - refs.targets[queries]
     elif labels:
-        votes = said
+        votes = answers
     return Answers(
         queries=queries,
         found=found,
@@ -134,11 +134,11 @@ def numbers_of(names: Sequence[str], labels: Sequence[str]) -> Ints:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class HeldOut:
-    """Photos that the model does not hold, and what its files made of them.
+    """Photos that the model does not hold, and how its files answered them.
 
     Attributes:
         photos: the photos.
-        answers: of the first file; its queries are places in `photos`.
+        answers: the first file's answers; its queries are positions in `photos`.
         files: each file's figures, with the crop of the build.
         copies: how many of the photos are references themselves.
     """
@@ -150,7 +150,7 @@ class HeldOut:
 
     @classmethod
     def of(cls, made: Evaluated, labels: Sequence[str], copies: int) -> HeldOut:
-        """Photos that were answered by files, whose probabilities stand for the labels."""
+        """From the outputs of files, whose probabilities are in the order of the labels."""
         photos, outputs = made.photos, made.outputs
         q = len(photos)
         labelled = "probabilities" in outputs and any(photo.label for photo in photos)

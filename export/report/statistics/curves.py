@@ -1,4 +1,4 @@
-"""What fewer references, or another k, would have given."""
+"""How accuracy depends on the number of references, and on k."""
 
 from __future__ import annotations
 
@@ -22,25 +22,26 @@ if TYPE_CHECKING:
     from .answers import Answers
 
 DRAWS = 10
-_CLEAR = 3  # standard errors, as the best of up to fifty is chosen
+UNEVEN = 2  # ratio of the largest class to the smallest
+_CLEAR = 3  # standard errors, as the best of up to fifty ks is chosen
 _SIZES = (1, 2, 3, 5, 7, 10, 15, 20, 30, 50, 70, 100, 150, 200, 300, 500, 700, 1000, 2000, 5000)
 _MOST_STORED = 10_000
-_RELEARNED, _MOST_RELEARNED = 3, 2000  # draws and references where each point is learned anew
+_RELEARNED, _MOST_RELEARNED = 3, 2000  # draws and references if each point is learned again
 _QUERIES = 400
-_MOST_SCORES = 4e6  # queries × stored: what each draw sorts
+_MOST_SCORES = 4e6  # queries × stored, which each draw sorts
 
 
 class AccuracyByK(NamedTuple):
-    """Accuracy, or error, of the references, each left out, against the number of neighbours.
+    """Accuracy, or error, of held-out references, against the number of neighbours.
 
     Attributes:
         ks: (K,) 1, 2, and so on.
         values: (K,) accuracies, or for regression the root mean squared error of the targets in
             standard deviations.
         shares: the accuracies with their intervals; empty for regression.
-        best: the k with the best value; the smallest of equals.
-        gain: how much fewer mistakes the best k makes than the k of the build; for regression how
-            much smaller its squared error is, in variances.
+        best: the k with the best value; the smallest on ties.
+        gain: share of mistakes that the best k avoids compared with the k of the build; for
+            regression the reduction of the squared error, in variances.
         error: standard error of the gain, over the same queries.
     """
 
@@ -53,12 +54,12 @@ class AccuracyByK(NamedTuple):
 
     @property
     def clear(self) -> bool:
-        """Whether the best k is better than the build's by more than choosing it explains."""
+        """Whether the best k beats the build's by more than selection bias explains."""
         return self.gain > _CLEAR * self.error
 
 
 def accuracy_by_k(fit: Fit) -> AccuracyByK | None:
-    """Measure it; None where no answer is right or wrong, and with one class or reference only."""
+    """Measure it; None if answers are not right or wrong, or with only one class or reference."""
     refs, regress = fit.references, fit.head.NUMBERS
     if len(refs) < 2 or not (regress or (fit.head.CLASSES and len(refs.labels) > 1)):
         return None
@@ -79,14 +80,14 @@ def accuracy_by_k(fit: Fit) -> AccuracyByK | None:
 
 
 def _lost(fit: Fit, k: int) -> Floats:
-    """What the answer of k neighbours to each query costs (q,): 1 if wrong, or squared errors."""
+    """The loss of each query answered by k neighbours (q,): 1 if wrong, or the squared error."""
     refs, queries = fit.references, fit.space.others.queries
-    said = answers_of_others(fit.spec, fit.space, k)
+    found = answers_of_others(fit.spec, fit.space, k)
     if not fit.head.NUMBERS:
-        wrong = np.asarray(winners(said) != refs.label_ids[queries], np.float64)
+        wrong = np.asarray(winners(found) != refs.label_ids[queries], np.float64)
         return wrong[~fit.strangers[queries]]
     scale = np.maximum(refs.targets.var(axis=0), 1e-30)
-    return np.asarray(((said - refs.targets[queries]) ** 2 / scale).mean(axis=1))
+    return np.asarray(((found - refs.targets[queries]) ** 2 / scale).mean(axis=1))
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -94,12 +95,11 @@ class LearningCurve:
     """Accuracy, or error, against the number of examples.
 
     Attributes:
-        sizes: (s,) examples of each class, or of all where there are no classes.
+        sizes: (s,) examples per class, or in total if there are no classes.
         values: (draws, s) accuracies, or for regression the root mean squared error of the targets
             in standard deviations.
-        queries: how many references were queries, each left out.
-        largest: examples of the largest class.
-        smallest: examples of the smallest class.
+        queries: number of held-out references used as queries.
+        largest: size of the largest class.
         regress: whether the values are errors.
     """
 
@@ -107,42 +107,45 @@ class LearningCurve:
     values: Floats
     queries: int
     largest: int
-    smallest: int
     regress: bool
 
     @property
     def mean(self) -> Floats:
-        """Over the draws (s,)."""
+        """The mean over the draws (s,)."""
         return np.asarray(self.values.mean(axis=0))
 
 
 def learning_curve(fit: Fit, own: Answers, seed: int = 0) -> LearningCurve | None:
     """Leave-one-out over draws of m references of each class, for growing m.
 
-    Each query is answered by the first m references of each class, in an order that is drawn anew
-    each time, itself left out. So the last size, where it takes all references, is the leave-one-
-    out accuracy itself. Vote, metric and projection are the build's, and so is k, which is no more
-    than m. Of very many references draws are taken: 10,000 stored, 400 queries.
+    Each query is answered by the first m references of each class, without itself, in a new random
+    order each time. So the last size, if it takes all references, is the leave-one-out accuracy
+    itself. Vote, metric and projection are the build's, and so is k, up to m. Very many references
+    are sampled: 10,000 stored, 400 queries.
 
-    Where something is learned from the references, it is learned anew from each draw's m, and the
+    If something is learned from the references, it is learned again from each draw's m, and the
     queries are other references; the last size is then the cross-validated accuracy.
 
     Args:
         fit: the choices and the references.
         own: the references, each answered by the others.
-        seed: of the draws.
+        seed: random seed of the draws.
 
     Returns:
-        None where no answer is right or wrong, and with one class or too little to leave out.
+        None if answers are not right or wrong, with one class or too little to hold out, or if
+        classes differ much in size.
     """
     refs, regress = fit.references, fit.head.NUMBERS
     if len(refs) < 3 or not (regress or (fit.head.CLASSES and len(refs.labels) > 1)):
         return None
     rng = np.random.default_rng(seed)
     if regress and any(refs.occasions):
-        return None  # which nothing here leaves out together
+        return None  # nothing here holds out occasions as a whole
     relearn = fit.space.refit is not None and not regress
     groups = np.zeros(len(refs), np.int64) if regress else refs.label_ids
+    counts = np.bincount(groups)
+    if counts.max() >= UNEVEN * counts.min():
+        return None  # its right end would be of the large classes only
     measured = _relearned(fit, own, rng) if relearn else _drawn(fit, groups, rng)
     if measured is None:
         return None
@@ -151,14 +154,13 @@ def learning_curve(fit: Fit, own: Answers, seed: int = 0) -> LearningCurve | Non
         sizes=sizes,
         values=values,
         queries=queries,
-        largest=int(np.bincount(groups).max()),
-        smallest=int(np.bincount(groups).min()),
+        largest=int(counts.max()),
         regress=regress,
     )
 
 
 def _drawn(fit: Fit, groups: Ints, rng: np.random.Generator) -> tuple[Ints, Floats, int] | None:
-    """Sizes, values and number of queries, by the scores of all references for each query."""
+    """Sizes, values and number of queries, from the scores of all references for each query."""
     space = fit.space if fit.space.refit is None else replace(fit.space, refit=None)
     stored = _pool(groups, rng, _MOST_STORED)
     held = np.flatnonzero(np.isin(stored, space.others.queries) & ~fit.strangers[stored])
@@ -172,7 +174,7 @@ def _drawn(fit: Fit, groups: Ints, rng: np.random.Generator) -> tuple[Ints, Floa
     for draw in range(DRAWS):
         place = _places(groups[stored], rng)
         for column, size in enumerate(sizes.tolist()):
-            # With one example of each class the second neighbour is of a wrong class for sure.
+            # With one example per class the second neighbour is certain to be of a wrong class.
             k = min(fit.k, size) if size < sizes[-1] else fit.k
             found = _search(scores, groups[stored], place, queries, size, k)
             near = Neighbors(found.scores, stored[found.indices])
@@ -181,7 +183,7 @@ def _drawn(fit: Fit, groups: Ints, rng: np.random.Generator) -> tuple[Ints, Floa
 
 
 def _relearned(fit: Fit, own: Answers, rng: np.random.Generator) -> tuple[Ints, Floats, int]:
-    """The same where something is learned from the references, learned anew for each point."""
+    """As `_drawn`, if something is learned from the references: it is learned for each point."""
     pool = _pool(fit.references.label_ids, rng, _MOST_RELEARNED)
     refs = fit.references.select(pool).in_order(fit.references.labels)
     pictures, occasions = fit.space.pictures[pool], any(refs.occasions)
@@ -190,13 +192,13 @@ def _relearned(fit: Fit, own: Answers, rng: np.random.Generator) -> tuple[Ints, 
     values = np.full((_RELEARNED, len(sizes)), own.right.value)
     most = 0
     for draw in range(_RELEARNED):
-        # With occasions the queries are of a part, and what is stored is of the others.
+        # With occasions the queries are from one part, and the stored references from the others.
         out = parts[draw % len(parts)] if parts else np.zeros(len(pool), bool)
         place = _places(np.where(out, refs.label_ids.max() + 1, refs.label_ids), rng)
         for column, size in enumerate(sizes[:-1]):
             stored = np.flatnonzero((place < size) & ~out)
-            asked = out if parts else ~np.isin(pictures, pictures[stored])
-            left = np.flatnonzero(asked & ~fit.strangers[pool])
+            held_out = out if parts else ~np.isin(pictures, pictures[stored])
+            left = np.flatnonzero(held_out & ~fit.strangers[pool])
             queries = left[rng.permutation(len(left))[:_QUERIES]]
             if len(queries):
                 values[draw, column] = _accuracy_of(fit, refs, stored, queries)
@@ -205,13 +207,13 @@ def _relearned(fit: Fit, own: Answers, rng: np.random.Generator) -> tuple[Ints, 
 
 
 def _accuracy_of(fit: Fit, refs: References, stored: Ints, queries: Ints) -> float:
-    """Of the queries, answered by the stored ones under the projection that these give."""
+    """Accuracy of queries answered by the stored references and the projection these give."""
     from pocketknn.builder.knn.projected import space_of
 
     few = refs.select(stored).in_order(refs.labels)
     try:
         space = space_of(fit.spec, few)
-    except InputError:  # so few tell nothing of how photos of a class differ
+    except InputError:  # too few to learn how photos of a class vary
         space = replace(fit.space, references=few, projection=None, refit=None)
     found = space.search(refs.vectors[queries], min(fit.k, len(few)))
     votes = answers(replace(fit.spec, head="classify"), space, found)
@@ -219,13 +221,13 @@ def _accuracy_of(fit: Fit, refs: References, stored: Ints, queries: Ints) -> flo
 
 
 def _sizes(groups: Ints) -> Ints:
-    """How many examples of each class are tried; the last is all of them."""
+    """The numbers of examples per class to try; the last is all of them."""
     largest = int(np.bincount(groups).max())
     return np.array([size for size in _SIZES if size < largest] + [largest])
 
 
 def _pool(groups: Ints, rng: np.random.Generator, most: int) -> Ints:
-    """All references, or so many of each class that they are not too many, in their order."""
+    """All references, or as many of each class as the limit allows, in order."""
     if len(groups) <= most:
         return np.arange(len(groups))
     each = max(2, most // (int(groups.max()) + 1))
@@ -233,7 +235,7 @@ def _pool(groups: Ints, rng: np.random.Generator, most: int) -> Ints:
 
 
 def _places(groups: Ints, rng: np.random.Generator) -> Ints:
-    """The place of each reference in its class, in an order that is drawn."""
+    """The position of each reference in its class, in random order."""
     order = rng.permutation(len(groups))
     order = order[np.argsort(groups[order], kind="stable")]
     starts = np.searchsorted(groups[order], groups[order])
@@ -245,22 +247,22 @@ def _places(groups: Ints, rng: np.random.Generator) -> Ints:
 def _search(
     scores: Floats, groups: Ints, place: Ints, queries: Ints, size: int, k: int
 ) -> Neighbors:
-    """The k nearest of the first `size` of each class, the query itself not counted."""
+    """The k nearest among the first `size` of each class, without the query itself."""
     columns = np.flatnonzero(place <= size)
     seen = scores[:, columns]
-    # The next in line moves up in the query's own class where the query held a place.
+    # If the query is among the first of its own class, the next in line moves up.
     waiting = np.flatnonzero(place[columns] == size)
     own = groups[columns[waiting]] == groups[queries][:, None]
     moves_up = own & (place[queries] < size)[:, None]
     seen[:, waiting] = np.where(moves_up, seen[:, waiting], -np.inf)
-    if k >= len(columns) - len(waiting):  # so few that some queries may see fewer than k
+    if k >= len(columns) - len(waiting):  # some queries may see fewer than k
         k = min(k, int(np.isfinite(seen).sum(axis=1).min()))
     found = rank(seen, k)
     return Neighbors(found.scores, columns[found.indices])
 
 
 def _quality(fit: Fit, space: Space, found: Neighbors, queries: Ints) -> float:
-    """How well neighbours among some of the references answer, see `LearningCurve.values`."""
+    """How well these neighbours answer the queries; see `LearningCurve.values`."""
     refs, head = fit.references, fit.head
     errors = head.errors(head.answers(found, voting_of(fit.spec, space)), refs, queries)
     if not head.NUMBERS:

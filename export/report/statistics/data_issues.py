@@ -1,4 +1,4 @@
-"""Which pictures to look at again: likely mislabelled ones, and ones that are there twice."""
+"""Pictures to look at again: likely mislabelled ones, and near-duplicates."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ from .label_noise import wrong_labels
 if TYPE_CHECKING:
     from .answers import Answers
 
-# Of the median distance to the nearest neighbour. Of ten photos of flowers that were scaled to two
-# thirds and saved again eight lie within this, the nearest two that are different at 0.69; of the
-# eleven pairs that it finds in 30 classes of Caltech 101 ten are the same picture.
+# Share of the median distance to the nearest neighbour. Eight of ten flower photos that were scaled
+# to two thirds and saved again are within it, while the closest different pair is at 0.69; ten of
+# the eleven pairs it finds in 30 classes of Caltech 101 are the same picture.
 NEAR = 0.4
-_FEWEST = 3  # pictures of a class of which one may be in the wrong place
-_LOOKED_AT = 5  # neighbours of a picture that may be the same picture
+_FEWEST = 3  # minimum size of a class in which a picture can be suspect
+_LOOKED_AT = 5  # neighbours checked for being the same picture
 
 
 class Suspect(NamedTuple):
     """A picture that is likely in the wrong class.
 
     Attributes:
-        place: which of the answers.
-        label: the class that its neighbours vote for.
-        own: share of the votes for the class it is in.
-        other: share of the votes for `label`.
+        place: its position in the answers.
+        label: the class its neighbours vote for.
+        own: share of the vote for the class it is in.
+        other: share of the vote for `label`.
     """
 
     place: int
@@ -44,9 +44,9 @@ class Twins(NamedTuple):
     """Two pictures that are nearly the same.
 
     Attributes:
-        one: which query: a row of the references, or a place in the held-out photos.
+        one: the query: a row of the references, or a position in the held-out photos.
         other: a row of the references.
-        distance: between the two, as a share of what lies between usual neighbours (their median).
+        distance: between the two, as a share of the median distance between neighbours.
     """
 
     one: int
@@ -55,15 +55,15 @@ class Twins(NamedTuple):
 
 
 def suspects(answers: Answers, space: Space) -> list[Suspect]:
-    """Pictures whose label is more likely wrong than right, the surest first; see `wrong_labels`.
+    """Pictures whose label is more likely wrong than right, likeliest first; see `wrong_labels`.
 
-    Most of the vote is for another class: pictures that are like no class are none of these. A
-    picture with fewer than two others in its class is none: nothing says how that class looks.
-    Nor is one with a near-copy in its class that was left out with it: that copy would have voted
-    for it, and a single copy in a wrong class would accuse all of them.
+    Another class must have most of the vote, so pictures unlike any class are not suspect. Nor is a
+    picture with fewer than two others in its class: too few to show what that class looks like. Nor
+    is one that was held out together with a near-duplicate of its class: that copy would have voted
+    for it, and a single copy in a wrong class would make all of them suspect.
 
     Args:
-        answers: references, each left out, with votes for two classes or more.
+        answers: held-out references, with votes for at least two classes.
         space: all references.
     """
     ids, queries = space.references.label_ids, answers.queries
@@ -92,10 +92,10 @@ def usual_distance(space: Space) -> float:
 
 
 def twins(space: Space) -> list[Twins]:
-    """Pairs of references that are far nearer to each other than neighbours are, nearest first.
+    """Pairs of references far closer to each other than neighbours usually are, closest first.
 
-    By the embeddings themselves: what tells classes apart overlooks some of the differences, and
-    copies are in one fold.
+    Compares the embeddings without the projection onto classes, which drops some differences and
+    puts copies into one fold.
     """
     plain = space.unprojected
     if plain.refit is not None:
@@ -107,14 +107,14 @@ def twins(space: Space) -> list[Twins]:
 
 
 def twins_among(answers: Answers, space: Space) -> list[Twins]:
-    """Held-out photos with a reference that is nearly the same picture, nearest first."""
+    """Held-out photos that nearly equal a reference, closest first."""
     scores = np.asarray(answers.found.scores, np.float64)
     usual = usual_distance(space)
     return _near(answers.queries, scores[:, :1], answers.found.indices[:, :1], space, usual)
 
 
 def distances(scores: Floats, metric: str) -> Floats:
-    """Distances of scores, in the scale of the vectors: of cosines the chord's length."""
+    """Distances from scores, in the scale of the vectors: for cosines the chord length."""
     if METRICS[metric].ANGULAR:
         return np.sqrt(np.maximum(2 - 2 * scores, 0))
     return np.maximum(-scores, 0)
@@ -122,7 +122,7 @@ def distances(scores: Floats, metric: str) -> Floats:
 
 def _near(queries: Ints, scores: Floats, indices: Ints, space: Space, usual: float) -> list[Twins]:
     apart = distances(scores[:, :_LOOKED_AT], space.metric)
-    # A float32 cosine cannot tell a copy from what is this near.
+    # A float32 cosine cannot distinguish a copy from a picture closer than this.
     floor = np.sqrt(2 * space.exact_hit("float32")) if METRICS[space.metric].ANGULAR else 0.0
     rows, columns = np.nonzero(apart <= max(NEAR * usual, floor))
     share = apart[rows, columns] / (usual or 1.0)

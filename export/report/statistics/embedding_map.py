@@ -1,4 +1,4 @@
-"""A map of the references: neighbours lie near each other on a plane."""
+"""A map of the references, with neighbours close to each other on a plane."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from pocketknn.builder.choices.metrics.cosine import unit
 from pocketknn.builder.choices.neighbors import Floats, Ints
 from pocketknn.builder.knn.fit import Fit
 
-_MOST = 500  # what t-SNE places in a second or two
-_FEWEST = 30  # below, t-SNE has nothing to weigh
-_WIDTH = 50  # principal components that t-SNE is given, as its authors advise
+_MOST = 500  # references that t-SNE places in a second or two
+_FEWEST = 30  # too few below this for t-SNE
+_WIDTH = 50  # principal components given to t-SNE, as its authors advise
 _PERPLEXITY = 30
 _STEPS = 500
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class EmbeddingMap:
-    """Where references lie.
+    """The positions of references on a plane.
 
     Attributes:
-        rows: (m,) which references; a seeded draw, the same share of each class, of very many.
-        places: (m, 2) between 0 and 1.
+        rows: (m,) which references; if there are very many, a seeded sample, stratified by class.
+        places: (m, 2) positions between 0 and 1.
         method: how they were placed, in words.
     """
 
@@ -49,7 +49,7 @@ def embedding_map(fit: Fit, seed: int = 0) -> EmbeddingMap | None:
 
 
 def roomy(places: Floats, cells: int) -> Ints:
-    """Which of places (m, 2) in 0..1 are the nearest to the middle of a cell of a square grid."""
+    """Which positions (m, 2) in 0..1 are nearest to the middle of a cell of a square grid."""
     cell = np.minimum((places * cells).astype(int), cells - 1)
     away = ((places * cells - cell - 0.5) ** 2).sum(axis=1)
     order = np.lexsort((away, cell[:, 1], cell[:, 0]))
@@ -90,6 +90,6 @@ def _placed(vectors: Floats, seed: int) -> tuple[Floats, str]:
         max_iter=_STEPS,
         random_state=seed,
     )
-    with threadpool_limits(1):  # its threads wait for each other in vain on a busy machine
+    with threadpool_limits(1):  # its threads only wait for each other on a busy machine
         found = model.fit_transform(components)
     return np.asarray(found, np.float64), "t-SNE"

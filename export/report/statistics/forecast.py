@@ -1,4 +1,4 @@
-"""What twice as many photos would bring, by the learning curve and by what it usually is."""
+"""What twice as many photos would gain, from the learning curve and a prior on its slope."""
 
 from __future__ import annotations
 
@@ -14,20 +14,19 @@ if TYPE_CHECKING:
     from .curves import LearningCurve
     from .shares import Share
 
-# Mistakes fall with the number n of photos per class as n to the power of minus 0.32, with a
-# standard deviation of 0.26: from n to 2n photos of flowers, insects and Caltech 101, with two
-# backbones and 2 to 40 photos per class.
+# With n photos per class, mistakes fall as n to the power of minus 0.32, with a standard deviation
+# of 0.26: measured from n to 2n photos of flowers, insects and Caltech 101, with two backbones and
+# 2 to 40 photos per class.
 _USUAL, _SPREAD = 0.32, 0.26
-UNEVEN = 2  # times the photos of the smallest class
-_WORTH, _LIKELY = 0.02, 0.8  # a gain that is worth twice the photos, and how likely it must be
+_WORTH, _LIKELY = 0.02, 0.8  # a gain worth twice the photos, and how likely it must be
 
 
 @dataclass(frozen=True, kw_only=True)
 class Forecast:
-    """By how much accuracy would rise with twice as many photos of each class.
+    """The gain in accuracy from twice as many photos of each class.
 
     Attributes:
-        gain: as a share of the pictures, 0.05 for 5 points.
+        gain: the gain as a share of the pictures, 0.05 for 5 points.
         low: lower end of its 95 % interval.
         high: upper end.
         worth: probability that it is two points or more.
@@ -45,41 +44,40 @@ class Forecast:
 
     @property
     def little(self) -> bool:
-        """Whether it likely is not."""
+        """Whether the gain is likely not worth the photos."""
         return self.worth <= 1 - _LIKELY
 
 
 def forecast(curve: LearningCurve, right: Share, left: float) -> Forecast | None:
     """The gain by a power law of the mistakes (Cortes and others, NIPS 1993), fitted with a prior.
 
-    Logarithms of mistakes against those of sizes give a line; each point is as sure as so many
-    queries make it. Its slope is drawn towards the usual one, the
-    more so the fewer queries there were, and so the interval is wide where little is known.
+    The logarithm of the mistakes is linear in that of the size; each point is weighted by its
+    queries. The prior pulls the slope towards the usual one, more so with fewer queries, so the
+    interval is wide if little is known.
 
     Args:
-        curve: accuracy by the number of examples of each class.
-        right: how many references were answered right, each left out.
-        left: share of the photos of a class that were there to answer these.
+        curve: accuracy by the number of examples per class.
+        right: how many held-out references were answered correctly.
+        left: share of a class's photos that was available to answer them.
 
     Returns:
-        None where the curve is of numbers, and where classes differ much in size: the curve then
-        tells of the large ones, and most of the gain is in the small ones.
+        None if the curve is of numbers.
     """
-    if curve.regress or curve.largest >= UNEVEN * curve.smallest:
+    if curve.regress:
         return None
-    # With one photo per class nothing is whitened, so that point lies on another line.
+    # With one photo per class nothing is whitened, so that point is on another line.
     use = np.flatnonzero((curve.sizes > 1) & (curve.sizes < curve.sizes[-1]))
     sizes = np.append(curve.sizes[use].astype(float), curve.largest * left)
     queries = np.append(np.full(len(use), curve.queries), right.of).astype(float)
-    # Half a mistake more, as none were made of few would else be none of any number.
+    # Add half a mistake: otherwise none out of a few would mean none out of any number.
     wrong = np.append((1 - curve.mean[use]) * queries[:-1], right.of - right.count)
     share = (wrong + 0.5) / (queries + 1)
-    # All points ask the same photos: together they are no surer than one of them.
+    # All points use the same queries: together they are no more certain than one of them.
     weights = queries * share / (1 - share) / len(share)
-    x, y = np.log(curve.largest / sizes), np.log(share)  # x is 0 at what there is
+    x, y = np.log(curve.largest / sizes), np.log(share)  # x is 0 for the present size
     level, slope, deviations = _line(x, y, weights)
     draws = np.random.default_rng(0).standard_normal((4000, 2)) @ deviations.T
-    # No fewer photos than now answer better on the mean.
+    # On average more photos do not make more mistakes.
     gains = np.exp(level + draws[:, 0]) * (1 - 2 ** -np.maximum(slope + draws[:, 1], 0))
     low, high = np.quantile(np.minimum(gains, 1), (0.025, 0.975))
     worth = float((gains >= _WORTH).mean())
@@ -87,13 +85,13 @@ def forecast(curve: LearningCurve, right: Share, left: float) -> Forecast | None
 
 
 def others_left(space: Space) -> float:
-    """Share of the photos of a class that answer those of its photos that are left out."""
+    """Share of a class's photos that is available to answer its held-out ones, on average."""
     ids, queries = space.references.label_ids, space.others.queries
     sizes = np.bincount(ids)
     left = (sizes[ids[queries]] - 1) / sizes[ids[queries]]
     for fold in space.folds:
-        there = np.bincount(ids[fold.train], minlength=len(sizes)) / np.maximum(sizes, 1)
-        left[np.searchsorted(queries, fold.test)] = there[ids[fold.test]]
+        available = np.bincount(ids[fold.train], minlength=len(sizes)) / np.maximum(sizes, 1)
+        left[np.searchsorted(queries, fold.test)] = available[ids[fold.test]]
     return float(left.mean())
 
 

@@ -1,4 +1,4 @@
-"""Which labels are likely wrong, by what the answers to left-out pictures say of themselves."""
+"""Find labels that are likely wrong, from the votes on held-out pictures alone."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ import numpy as np
 
 from pocketknn.builder.choices.neighbors import Floats, Ints
 
-# As if twenty labels had been seen to be right, and as if the votes were about as sure as they
+# Priors: as if twenty labels had been found correct, and votes were about as confident as they
 # should be. Chosen on flowers and insects at 5 to 40 photos per class, two backbones, clean and
-# with 5 % of the labels swapped; kept on Caltech 101, pets, objects, signs and PACS.
+# with 5 % of the labels swapped; confirmed on Caltech 101, pets, objects, signs and PACS.
 _SEEN_RIGHT = 20
 _SPREAD = 0.4  # standard deviation of the logarithm of the sharpness
 _SHARPNESS = np.exp(np.linspace(-1, 1.2, 23))
@@ -16,26 +16,27 @@ _SHARES = np.array([0, 0.3, 0.6, 1, 1.5, 2, 3, 4, 5, 7, 10, 15, 20]) / 100  # of
 
 
 def wrong_labels(votes: Floats, actual: Ints, neighbours: int) -> Floats:
-    """The probability that each label is wrong (q,), 0 where a poor model explains all mistakes.
+    """The probability that each label is wrong (q,), 0 if a poor model explains all mistakes.
 
-    A label y was the true class, or with probability s became another one by chance, all others
-    alike: p(y) = (1 - s) q(y) + s (1 - q(y)) / (C - 1), where q is the vote, made sharper or duller
-    by a power. Share s and power are the likeliest ones, and the probability that a label is wrong
-    follows by Bayes. This is classification under label noise as in Lawrence and Schölkopf,
-    Estimating a kernel Fisher discriminant in the presence of label noise, ICML 2001. Where a model
-    is poor, or classes overlap, the votes are unsure and explain their mistakes: s is 0, and no
-    label is in doubt. Only where pictures are surely of another class, and more of them than sure
-    votes allow, is s larger.
+    A label y is the true class, or with probability s a random other one, all equally likely:
+    p(y) = (1 - s) q(y) + s (1 - q(y)) / (C - 1), where q is the vote, sharpened or flattened by a
+    power. Share s and power are fitted by maximum likelihood with a prior, and the probability that
+    a label is wrong follows by Bayes. This is classification under label noise as in Lawrence and
+    Schölkopf, Estimating a kernel Fisher discriminant in the presence of label noise, ICML 2001. If
+    a model is poor, or classes overlap, the votes are unsure and explain their mistakes: s is 0,
+    and no label is in doubt. s is larger only if votes are confident of another class more often
+    than they should be.
 
     Args:
-        votes: (q, C) shares of the classes, C at least 2, each picture left out.
+        votes: (q, C) shares of the classes, C at least 2, each picture held out.
         actual: (q,) labels.
-        neighbours: how many of them voted: no class is less likely than by one more of any class.
+        neighbours: number of neighbours that voted; no class gets less than its part of one more
+            neighbour shared by all classes.
     """
     q, classes = votes.shape
     floor = 1 / (classes * (neighbours + 1))
     given = votes[np.arange(q), actual] + floor
-    # No more classes have votes than there are neighbours; all others are as likely as the floor.
+    # At most as many classes have votes as there are neighbours; the others are at the floor.
     voted = min(classes, neighbours)
     largest = np.sort(votes, axis=1)[:, classes - voted :] + floor
     found, best = np.zeros(q), -np.inf

@@ -1,4 +1,4 @@
-"""What a build promised, and what came: on photos that it does not hold."""
+"""What a build promised, and what it achieved on photos that it does not hold."""
 
 from __future__ import annotations
 
@@ -17,7 +17,9 @@ from pocketknn.builder.spec import UNKNOWN
 from .answers import NO_CLASS
 from .shares import Recall, Share, confusion, recalls
 
-_UNLIKELY = 0.01  # chance that a class is found so seldom if it were as easy as all
+_SMALL = 4  # references of a class
+_MANY_MORE = 0.1  # of the photos
+_UNLIKELY = 0.01  # probability of so low a recall if the class were as easy as the rest
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,38 +27,48 @@ class Promise:
     """The accuracy that a manifest states.
 
     Attributes:
-        accuracy: out of fold, before any rejection.
-        interval: at 95 %.
-        of: how many references were left out for it.
+        accuracy: the out-of-fold accuracy, before any rejection.
+        interval: its 95 % interval.
+        of: how many references were held out for it.
     """
 
     accuracy: float
     interval: tuple[float, float]
     of: int
 
-    def for_mix(self, asked: Mapping[str, Sequence[int]], mix: Mapping[str, int]) -> Promise:
-        """The promise for other numbers of photos of each class, as it would stand in a build.
+    def for_mix(
+        self, measured: Mapping[str, Sequence[int]], mix: Mapping[str, int]
+    ) -> Promise | None:
+        """The promise reweighted for another mix of classes.
 
-        The accuracies of the classes are weighed by the new numbers (direct standardisation); a
-        class that was not asked for has the mean. Weights make an interval wider, by as much as if
-        there were fewer references: Kish's effective number.
+        The accuracies of the classes are weighted by the new numbers (direct standardisation); a
+        class that was not measured gets the mean. Weights widen the interval as if there were fewer
+        references: Kish's effective number.
 
         Args:
-            asked: of each class how many references were right, and how many were left out.
-            mix: how many photos of each class there are.
+            measured: per class, how many references were correct and how many were held out.
+            mix: the number of photos of each class.
+
+        Returns:
+            None if many more of the photos than of the references are of classes with two or three
+            references: with one held out these are recognised far less often than by all of them.
         """
-        right, of = map(np.array, zip(*asked.values(), strict=True))
+        right, of = map(np.array, zip(*measured.values(), strict=True))
         mean = right.sum() / of.sum()
         fewer = (1 - self.accuracy) / (1 - mean) if mean < 1 else 1.0
-        known = np.array([mix.get(name, 0) for name in asked], float)
+        known = np.array([mix.get(name, 0) for name in measured], float)
         if not known.sum():
             return self
         rest = 1 - known.sum() / sum(mix.values())
         shares = rest * of / of.sum() + (1 - rest) * known / known.sum()
+        # A build of such classes alone is measured otherwise, and `fewer` allows for it.
+        small = of < _SMALL if fewer == 1 else np.zeros(len(of), np.bool_)
+        if shares[small].sum() > of[small].sum() / of.sum() + _MANY_MORE:
+            return None
         accuracy = 1 - fewer * (1 - float(shares @ (right / of)))
         effective = max(1, round(1 / float((shares**2 / of).sum())))
         plain, ends = interval(self.accuracy, self.of), interval(accuracy, effective)
-        # Photos that belong together had widened it.
+        # Carries over the widening for photos that belong together.
         wider = max(1.0, (self.interval[1] - self.interval[0]) / (plain[1] - plain[0]))
         low, high = (accuracy + wider * (end - accuracy) for end in ends)
         return Promise(accuracy=accuracy, interval=(max(low, 0.0), min(high, 1.0)), of=self.of)
@@ -67,17 +79,17 @@ class Outcome:
     """Promise and outcome.
 
     Attributes:
-        labels: what the numbers of classes stand for.
-        promise: None where the build could not measure itself.
-        alike: the promise for as many photos of each class as there are here, which the outcome is
-            held against; the promise itself where nothing is known of the classes.
-        right: of the photos whose class the model knows, and which are no references themselves;
-            one that is answered `unknown` counts as wrong. Of an image search the class of the
-            nearest reference is the answer.
-        unknown: how many of them were answered so; None without rejection.
+        labels: class names by number.
+        promise: the build's promise; None if the build could not measure itself.
+        alike: the promise reweighted for the mix of classes here, which the outcome is compared
+            with; the promise itself if nothing is known about its classes.
+        right: the share of correct answers, over photos whose class the model knows and which are
+            not references; a photo called `unknown` counts as wrong. In an image search the class
+            of the nearest reference is the answer.
+        unknown: how many of them were called unknown; None without rejection.
         expected_unknown: share of its references that the build rejected.
-        weakest: the classes that are clearly below the mean, the weakest first.
-        left_out: photos that are not counted: of classes that the model does not know, and
+        weakest: the classes clearly below the mean, the weakest first.
+        left_out: photos that are not counted: those of classes the model does not know, and
             references.
     """
 
@@ -92,32 +104,32 @@ class Outcome:
 
     @property
     def difference(self) -> float:
-        """By how much more was right than was promised for these classes; 0 without a promise."""
+        """Accuracy minus the promise for these classes; 0 without a promise."""
         return self.right.value - self.alike.accuracy if self.alike else 0.0
 
     @property
     def kept(self) -> bool:
-        """Whether the difference is within what both samples leave open.
+        """Whether the difference is within the sampling error of both.
 
-        That is the root of the sum of the squares of the arms that face each other, of two
-        intervals at 95 % (Newcombe, Statistics in Medicine 17, 1998, method 10).
+        That is the root of the summed squares of the facing arms of two 95 % intervals (Newcombe,
+        Statistics in Medicine 17, 1998, method 10).
         """
         if self.alike is None:
             return True
-        (low, high), (least, most) = self.alike.interval, self.right.interval
-        arms = (self.alike.accuracy - low, most - self.right.value)
+        (low, high), (bottom, top) = self.alike.interval, self.right.interval
+        arms = (self.alike.accuracy - low, top - self.right.value)
         if self.difference > 0:
-            arms = (high - self.alike.accuracy, self.right.value - least)
+            arms = (high - self.alike.accuracy, self.right.value - bottom)
         return abs(self.difference) <= float(np.hypot(*arms))
 
     @property
     def stranger(self) -> bool:
-        """Whether clearly more was answered `unknown` than the build expected of known photos."""
+        """Whether clearly more photos were called unknown than the build expected."""
         return self.unknown is not None and self.unknown.interval[0] > self.expected_unknown
 
 
 def promise_of(manifest: dict[str, Any]) -> Promise | None:
-    """What a manifest promises; None where it does not."""
+    """What a manifest promises; None if it promises nothing."""
     references = manifest["references"]
     if manifest["head"] == "neighbors":
         same = (references.get("image_search") or {}).get("same_class")
@@ -138,31 +150,31 @@ def outcome(
     answered: Ints,
     references: NDArray[np.bool_],
 ) -> Outcome | None:
-    """Hold what came against what was promised.
+    """Compare the answers with the promise.
 
     Args:
-        manifest: of the build.
-        labels: what the numbers of classes stand for.
-        actual: (q,) the true class of each photo, `NO_CLASS` for one that the model does not know.
-        answered: (q,) the class that it was answered with.
+        manifest: the build's manifest.
+        labels: class names by number.
+        actual: (q,) the true class of each photo, `NO_CLASS` for one the model does not know.
+        answered: (q,) the predicted class.
         references: (q,) which of the photos are references.
 
     Returns:
-        None where no photo counts.
+        None if no photo counts.
     """
     foreign = actual == NO_CLASS
     rows = np.flatnonzero(~foreign & ~references)
     if not len(rows):
         return None
-    actual, said = actual[rows], answered[rows]
-    right = Share(count=int((actual == said).sum()), of=len(rows))
+    actual, predicted = actual[rows], answered[rows]
+    right = Share(count=int((actual == predicted).sum()), of=len(rows))
     reject, unknown = manifest["reject"], None
     if reject and labels[-1] == UNKNOWN:
-        unknown = Share(count=int((said == len(labels) - 1).sum()), of=len(rows))
+        unknown = Share(count=int((predicted == len(labels) - 1).sum()), of=len(rows))
     promise = alike = promise_of(manifest)
-    asked = (manifest["references"]["leave_one_out"] or {}).get("per_class")
-    if promise and asked and manifest["head"] != "neighbors":
-        alike = promise.for_mix(asked, Counter(labels[one] for one in actual.tolist()))
+    measured = (manifest["references"]["leave_one_out"] or {}).get("per_class")
+    if promise and measured and manifest["head"] != "neighbors":
+        alike = promise.for_mix(measured, Counter(labels[one] for one in actual.tolist()))
     return Outcome(
         labels=tuple(labels),
         promise=promise,
@@ -170,7 +182,7 @@ def outcome(
         right=right,
         unknown=unknown,
         expected_unknown=(reject or {}).get("known") or 0.0,
-        weakest=_weakest(actual, said, len(labels), right),
+        weakest=_weakest(actual, predicted, len(labels), right),
         left_out=(int(foreign.sum()), int((references & ~foreign).sum())),
     )
 

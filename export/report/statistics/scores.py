@@ -1,4 +1,4 @@
-"""What scores tell: pairs of one class from pairs of two, and what is known from what is not."""
+"""How well scores separate pairs in one class from other pairs, and known from unknown."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from pocketknn.builder.knn.metric_space import Space
 from pocketknn.builder.knn.validation.rejection import without_class
 
 _FEWEST = 50  # queries
-_MOST_SCORES = 5e7  # that products compute: some seconds
-_MOST_DIFFERENCES = 1e9  # values, of metrics that no product computes: about a second
+_MOST_SCORES = 5e7  # computed by matrix products: some seconds
+_MOST_DIFFERENCES = 1e9  # values, for metrics without a matrix product: about a second
 _MOST_OF_PAIRS, _MOST_LEFT_OUT = 500, 1000  # queries
 _BINS, _STEPS = 40, 200  # of a histogram, and of thresholds
 
 
 def affordable(space: Space, stored: int, most_scores: float = _MOST_SCORES) -> int:
-    """How many queries may be held against so many references."""
+    """How many queries can be compared with this many references in reasonable time."""
     if METRICS[space.metric].BY_PRODUCT:
         return max(_FEWEST, int(most_scores / stored))
     differences = stored * space.rows.shape[1]
@@ -33,15 +33,15 @@ class ScorePairs(NamedTuple):
     """Scores of pairs of references.
 
     Attributes:
-        same: of pairs of one class.
-        different: of pairs of different classes.
+        same: scores of pairs in one class.
+        different: scores of pairs in different classes.
     """
 
     same: Floats
     different: Floats
 
     def histograms(self) -> tuple[Floats, Floats, Floats]:
-        """Middles of bins, and the shares of the pairs of both kinds in each."""
+        """Midpoints of the bins, and the share of each kind of pair in each bin."""
         ends = np.quantile(np.concatenate(self), (0.001, 0.999))
         edges = np.linspace(ends[0], ends[1], _BINS + 1)
         same, different = (
@@ -51,10 +51,10 @@ class ScorePairs(NamedTuple):
 
 
 def score_pairs(fit: Fit) -> ScorePairs | None:
-    """Score the pairs; None where there are none of one class, or none of different ones.
+    """Score the pairs; None if there are none in one class, or none in different ones.
 
-    Each reference is a query in a space that was found without it. Of very many references 500 are
-    drawn.
+    Each reference is a query in a space learned without it. If there are very many references, 500
+    are sampled.
     """
     space, ids = fit.space, fit.references.label_ids
     queries = space.others.queries
@@ -62,20 +62,20 @@ def score_pairs(fit: Fit) -> ScorePairs | None:
         draw = np.random.default_rng(space.seed).choice(queries, _MOST_OF_PAIRS, replace=False)
         queries = np.sort(draw)
     scores = space.scores_of_others(queries)
-    same, there = ids[queries][:, None] == ids, np.isfinite(scores)
-    found = ScorePairs(scores[same & there], scores[~same & there])
+    same, valid = ids[queries][:, None] == ids, np.isfinite(scores)
+    found = ScorePairs(scores[same & valid], scores[~same & valid])
     return found if all(map(len, found)) else None
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class ErrorCurves:
-    """Scores of the nearest reference, of what is known and of what is not.
+    """Scores of the nearest reference, for known and for unknown pictures.
 
     Attributes:
-        known: (q,) of references to their nearest other one, sorted.
-        left_out: (p,) of references to the nearest of another class, as if theirs had been left
-            out, sorted; empty with a single class.
-        strangers: (s,) of pictures of no class, sorted; empty where none were given.
+        known: (q,) scores of references with their nearest neighbour, sorted.
+        left_out: (p,) scores of references with the nearest of another class, as if theirs had been
+            held out, sorted; empty with a single class.
+        strangers: (s,) scores of pictures of no class, sorted; empty if none were given.
     """
 
     known: Floats
@@ -83,12 +83,12 @@ class ErrorCurves:
     strangers: Floats
 
     def rejected(self, thresholds: Floats) -> Floats:
-        """Share of the known below each threshold: false rejections."""
+        """Share of known pictures below each threshold: false rejections."""
         return below(self.known, thresholds)
 
     @property
     def thresholds(self) -> Floats:
-        """Evenly spaced ones, from where nothing is rejected to where all is."""
+        """Evenly spaced thresholds, from rejecting nothing to rejecting everything."""
         everything = np.concatenate([self.known, self.left_out, self.strangers])
         return np.linspace(everything.min(), everything.max(), _STEPS)
 
@@ -99,9 +99,9 @@ def below(ordered: Floats, thresholds: Floats) -> Floats:
 
 
 def error_curves(fit: Fit, strangers: NDArray[np.floating] | None = None) -> ErrorCurves | None:
-    """The scores that a threshold has to tell apart; None without classes or others to compare.
+    """The scores that a threshold has to separate; None without classes or other references.
 
-    Strangers are embeddings (s, d) of pictures that are of no class.
+    Strangers are embeddings (s, d) of pictures of no class.
     """
     refs, space = fit.references, fit.space
     if not fit.head.CLASSES or len(refs) < 2:

@@ -1,4 +1,4 @@
-"""Shares of right answers, how sure they are, and which class is taken for which."""
+"""Shares of correct answers with their intervals, and which classes are confused."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from pocketknn.builder.knn.validation.promise import wilson
 
 @dataclass(frozen=True, kw_only=True)
 class Share:
-    """So many of so many, with an interval that holds the true share in 95 of 100 cases.
+    """A proportion with its 95 % interval.
 
     Attributes:
-        count: how many.
-        of: of how many; at least 1.
+        count: the numerator.
+        of: the denominator; at least 1.
     """
 
     count: int
@@ -35,13 +35,13 @@ class Share:
 
 
 class Recall(NamedTuple):
-    """What the pictures of one class are taken for.
+    """How the pictures of one class are classified.
 
     Attributes:
         label: number of the class.
-        right: how many are taken for what they are.
-        other: the other class that they are taken for most often, or None.
-        mistaken: how many are taken for that one.
+        right: how many are classified correctly.
+        other: the class they are most often mistaken for, or None.
+        mistaken: how many are mistaken for that one.
     """
 
     label: int
@@ -51,13 +51,13 @@ class Recall(NamedTuple):
 
 
 def confusion(actual: Ints, answered: Ints, classes: int) -> Ints:
-    """How often each class was taken for each (C, C): rows are true, columns are answered."""
+    """The confusion matrix (C, C): rows are true classes, columns are predicted ones."""
     counts: Ints = np.bincount(actual * classes + answered, minlength=classes**2)
     return counts.reshape(classes, classes)
 
 
 def recalls(counts: Ints) -> list[Recall]:
-    """Of each class that has pictures, by a confusion (C, C), the weakest first."""
+    """The recall of each class that has pictures, from a confusion matrix (C, C), weakest first."""
     right, totals = counts.diagonal(), counts.sum(axis=1)
     wrong = counts - np.diag(right)
     present = np.flatnonzero(totals)
@@ -74,7 +74,7 @@ def recalls(counts: Ints) -> list[Recall]:
 
 
 def mistakes(counts: Ints, most: int) -> list[tuple[int, int, int]]:
-    """The most frequent mistakes of a confusion (C, C): the true class, the answer, how often."""
+    """The most frequent mistakes of a confusion matrix (C, C): true, predicted, count."""
     wrong = counts - np.diag(counts.diagonal())
     order = np.argsort(-wrong, axis=None, kind="stable")[:most]
     rows, columns = np.unravel_index(order, wrong.shape)

@@ -1,4 +1,4 @@
-"""Errors of the numbers that neighbours answer."""
+"""Errors of the values predicted from neighbours."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ class TargetErrors(NamedTuple):
     """The errors of one target.
 
     Attributes:
-        name: of the target.
+        name: name of the target.
         actual: (q,) its true values.
-        answered: (q,) what the neighbours say.
-        rmse: the 95 % interval of the root of the mean squared error.
+        answered: (q,) the predicted values.
+        rmse: the 95 % interval of the root mean squared error.
         mae: the mean absolute error.
-        r2: the share of the variance that is explained; None where there is no variance.
+        r2: the share of variance explained; None if there is no variance.
     """
 
     name: str
@@ -34,7 +34,7 @@ class TargetErrors(NamedTuple):
 
 
 def target_errors(answers: Answers, references: References, seed: int) -> list[TargetErrors]:
-    """The errors of each target of the references, each left out."""
+    """The errors of each target, over held-out references."""
     truth, found = references.targets[answers.queries].astype(float), []
     for name, actual, errors in zip(
         references.target_names, truth.T, answers.errors.T, strict=True

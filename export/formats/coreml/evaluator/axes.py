@@ -17,18 +17,18 @@ def _topk(
     output_indices_dtype: str = "int32",
 ) -> tuple[Array, ...]:
     del output_indices_dtype  # sets the declared type, to which the caller narrows: 69999 -> 4463
-    # Stable: of equal values the lowest index is first, NaN is last. Negated in float64, because an
-    # unsigned value has no negative and int32's lowest neither.
+    # Stable: among equal values the lowest index comes first, NaN last. Negated in float64, because
+    # unsigned values and the smallest int32 have no negative.
     order = np.argsort(x if ascending else -x.astype(np.float64), axis=axis, kind="stable")
     indices = np.take(order, np.arange(k), axis=axis)
-    if not sort:  # no order is promised, so give one that nobody can mistake for a sorted one
+    if not sort:  # no order is promised, so return one that cannot pass for sorted
         indices = np.sort(indices, axis=axis)
     values = np.take_along_axis(x, indices, axis=axis)
     return (values, indices) if return_indices else (values,)
 
 
 def _within(op: str, indices: Array, size: int, validate_indices: Parameter) -> Array:
-    # Only iOS 17's gathers have validate_indices, and only they forbid counting from the end.
+    # Only the gathers of iOS 17 have validate_indices, and only they forbid negative indices.
     lowest = -size if validate_indices is None else 0
     outside = (indices < lowest) | (indices >= size)
     if outside.any():
@@ -85,8 +85,8 @@ def _reshape(x: Array, shape: Array) -> Array:
 
 
 def _squeeze(x: Array, axes: Parameter = None) -> Array:
-    asked = range(x.ndim) if axes is None else ints(axes)
-    return np.squeeze(x, tuple(axis for axis in asked if x.shape[axis] == 1))
+    wanted = range(x.ndim) if axes is None else ints(axes)
+    return np.squeeze(x, tuple(axis for axis in wanted if x.shape[axis] == 1))
 
 
 def _slice_by_index(

@@ -1,11 +1,10 @@
-"""What each op of a Core ML program computes, in numpy: one kernel per op, in one table.
+"""The ops of a Core ML program in numpy: one kernel per op, in one table.
 
-A kernel's parameters are the op's under Apple's names, so a signature is the list of what is
-handled. Semantics follow the public op reference
+A kernel's parameters are the op's, under Apple's names, so its signature lists what is supported.
+Semantics follow the public op reference
 (https://apple.github.io/coremltools/source/coremltools.converters.mil.mil.ops.defs.html).
-Kernels compute in the width they are given; rounding to the declared type is `settle`'s business.
-What constexpr ops make of constants in 8 bits has coremltools' own types and roundings, as an
-exported program was compared with it.
+Kernels compute in the width of their inputs; `settle` rounds to the declared type. constexpr ops
+convert int8 constants with coremltools' own types and rounding, as checked on an exported program.
 """
 
 from __future__ import annotations
@@ -138,7 +137,7 @@ def _affine_dequantize(
 
 
 def _blockwise_shift_scale(data: Array, scale: Array) -> Array:
-    """The numbers times their scales, each of which is for a block along each axis."""
+    """The numbers times their scales, one scale per block along each axis."""
     for axis, size in enumerate(data.shape):
         if not (count := scale.shape[axis]) or size % count:
             raise ValueError(f"an axis of {size} is not divided by {count} blocks")

@@ -1,9 +1,9 @@
 """Executes a saved Core ML program off the Mac, op by op, in numpy.
 
-coremltools writes programs on any machine but runs them on macOS only. Here the .mlpackage is read
-back from disk, the interface from its spec and the ops from its MIL program, so whatever was lost
-in saving is missed. What an ANE or GPU does differently (accumulation, subnormals, ties) is not
-modelled: float16 ops are computed in float32 and rounded once, to their declared type.
+coremltools writes programs on any machine but runs them only on macOS. Here the .mlpackage is read
+back from disk, the interface from its spec and the ops from its MIL program, so anything lost in
+saving shows up. Differences of an ANE or GPU (accumulation, subnormals, ties) are not modelled:
+float16 ops are computed in float32 and rounded once, to their declared type.
 """
 
 import inspect
@@ -22,7 +22,7 @@ from .kernels import KERNELS
 from .reading import Declared, Function, Message, Operation, read
 
 Output = Array | str | dict[str, float]
-_SEVERAL = "values"  # what concat, einsum and stack call their tuple; no other parameter is one
+_SEVERAL = "values"  # the tuple of concat, einsum and stack; no other parameter is a tuple
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,7 +52,7 @@ class _Feed:
 class _Step:
     op: Operation
     kernel: Kernel
-    spent: tuple[str, ...] = ()  # values that nobody reads afterwards
+    spent: tuple[str, ...] = ()  # values that no later step reads
 
     def run(self, memory: dict[str, Any], exact: bool) -> None:
         given = {}
@@ -75,10 +75,10 @@ class _Step:
 
 @dataclass(frozen=True, kw_only=True)
 class Program:
-    """A loaded program: `program({"image": pixels})` gives its outputs by name.
+    """A loaded program: `program({"image": pixels})` returns its outputs by name.
 
     An image input takes pixels 0..255, (1, h, w, 3) in RGB or (1, h, w, 1) in grey, whatever layout
-    and colour order the program wants inside; any other input takes the array that it declares.
+    and colour order the program uses internally; any other input takes the array it declares.
     """
 
     inputs: tuple[str, ...]
@@ -96,12 +96,13 @@ class Program:
             feeds: one array per input.
 
         Returns:
-            One value per output: an array of its declared type (float64 where `exact`), and of a
-            classifier the label and the probability of each label.
+            One value per output: an array of its declared type (float64 if `exact`); for a
+            classifier also the label and the probability of each label.
 
         Raises:
-            ValueError: an input is missing or unknown, its shape is wrong, pixels leave 0..255.
-            IndexError: the program gathers outside of a tensor, which is undefined on the device.
+            ValueError: an input is missing or unknown, has the wrong shape, or pixels outside
+                0..255.
+            IndexError: the program gathers outside a tensor, which is undefined on the device.
         """
         if set(feeds) != set(self.inputs):
             raise ValueError(f"inputs are {sorted(self.inputs)}, got {sorted(feeds)}")
@@ -120,19 +121,19 @@ class Program:
 
 
 def load(path: Path, *, exact: bool = False) -> Program:
-    """Reads a saved ML program; weights are unpacked and constant parts computed once, here.
+    """Reads a saved ML program; weights are unpacked and constant parts computed only once, here.
 
-    Float32 weights stay in their file, which must not be written to as long as the program is used.
+    Float32 weights are memory-mapped, so their file must not change while the program is in use.
 
     Args:
         path: the .mlpackage folder.
-        exact: compute in float64 and round nothing, as an oracle for the program's arithmetic.
-            Integers keep their declared width, so a wrapped index wraps here too.
+        exact: compute in float64 without rounding, as an oracle for the program's arithmetic.
+            Integers keep their declared width, so an index that overflows does so here too.
 
     Raises:
         FileNotFoundError: there is no package at `path`.
         NotImplementedError: an op, a parameter of an op or a kind of input has no kernel here.
-        ValueError: the package is no ML program or damaged, or its interface and its program
+        ValueError: the package is not an ML program, is damaged, or its interface and program
             disagree.
     """
     if not path.is_dir():

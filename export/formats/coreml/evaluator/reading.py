@@ -1,4 +1,4 @@
-"""Reads the program of a package: its operations in order, its constants as numpy has them."""
+"""Reads the program of a package: its operations in order, and its constants as numpy arrays."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ _KINDS = {"bools": "b", "bytes": "iuf", "floats": "f", "ints": "iu"}
 
 @dataclass(frozen=True)
 class Declared:
-    """What a program says of a value.
+    """The declaration of a value in a program.
 
     Attributes:
-        number: its type; None where it is no number.
-        shape: its axes, one of any length as None; None where it is no tensor.
+        number: its type; None if it is not a number.
+        shape: its axes, None for any length; None if it is not a tensor.
     """
 
     number: Number | None
@@ -36,7 +36,7 @@ class Declared:
 
     @property
     def dtype(self) -> np.dtype[Any] | None:
-        """The type in numpy; None where it is no number."""
+        """The type in numpy; None if it is not a number."""
         return None if self.number is None else self.number.dtype
 
     def fits(self, shape: tuple[int, ...]) -> bool:
@@ -62,11 +62,11 @@ class Declared:
 
 @dataclass(frozen=True, kw_only=True)
 class Operation:
-    """An op that is to be computed, its parameters and results by the names of values."""
+    """An op to compute, with its parameters and results by the names of values."""
 
     type: str
     name: str
-    inputs: Mapping[str, tuple[str, ...]]  # several values of a parameter in their order
+    inputs: Mapping[str, tuple[str, ...]]  # a parameter may have several values, in order
     outputs: Mapping[str, Declared]
 
 
@@ -75,10 +75,10 @@ class Function:
     """A program's main function.
 
     Attributes:
-        inputs: what it takes.
-        outputs: what it gives.
+        inputs: its inputs.
+        outputs: its outputs.
         constants: numbers as arrays of their declared type, texts, and lists of both.
-        operations: all other operations; each has only inputs that are known before it.
+        operations: all other operations, each after those it depends on.
     """
 
     inputs: Mapping[str, Declared]
@@ -88,15 +88,15 @@ class Function:
 
 
 def read(specification: Message, folder: Path) -> Function:
-    """Reads an ML program; compressed constants are unpacked, plain ones stay in their file.
+    """Reads an ML program; compressed constants are unpacked, plain ones memory-mapped.
 
     Args:
         specification: the message `Model`.
         folder: where its weights files are.
 
     Raises:
-        NotImplementedError: there is more than a main function without branches and loops.
-        ValueError: the model is no ML program, or it or its weights are damaged.
+        NotImplementedError: there is more than a main function, or it has branches or loops.
+        ValueError: the model is not an ML program, or it or its weights are damaged.
     """
     program = specification.mlProgram
     if specification.WhichOneof("Type") != "mlProgram" or program.version != 1:
@@ -120,7 +120,7 @@ def read(specification: Message, folder: Path) -> Function:
 
 
 class _Reader:
-    """What is known at a place of the program."""
+    """The values known at a point of the program."""
 
     def __init__(self, weights: Weights) -> None:
         self.constants: dict[str, Parameter] = {}
@@ -157,7 +157,7 @@ class _Reader:
             yield Operation(type=message.type, name=name, inputs=inputs, outputs=outputs)
 
     def _inputs(self, message: Message, name: str) -> Iterator[tuple[str, tuple[str, ...]]]:
-        """Names of each parameter's values; what has none is made a constant of the program's."""
+        """The names of each parameter's values; an unnamed value becomes a named constant."""
         for parameter, value in message.attributes.items():
             if parameter != "name":
                 yield parameter, (self._immediate(f"{name}:{parameter}", value),)

@@ -25,8 +25,8 @@ def _windows(
     gaps = (1,) * rank if dilations is None else ints(dilations)
     reach = tuple((k - 1) * d + 1 for k, d in zip(kernel, gaps, strict=True))
     if pad_type in ("same", "same_lower"):
-        # The op reference describes a symmetric padding that ignores the stride; the converter's
-        # shape inference and TensorFlow put ceil(size / stride) windows down, and so does this.
+        # The op reference describes symmetric padding that ignores the stride; the converter's
+        # shape inference and TensorFlow use ceil(size / stride) windows, and so does this.
         sizes = zip(x.shape[2:], reach, steps, strict=True)
         total = [max(0, (-(-size // s) - 1) * s + r - size) for size, r, s in sizes]
         halves = [(t // 2, t - t // 2) for t in total]
@@ -59,7 +59,7 @@ def _conv(
     windows = _windows(x, kernel, strides, dilations, pad_type, pad, 0.0)
     n, depth, *space = windows.shape[: x.ndim]
     width = weight.shape[0] // int(groups)
-    if groups == depth and groups > 1:  # depthwise: a tap at a time, nothing is copied
+    if groups == depth and groups > 1:  # depthwise: one tap at a time, without copies
         result = np.zeros((n, depth, width, *space), x.dtype)
         taps = weight.reshape(depth, width, *kernel, *(1,) * rank)
         product = np.empty_like(result)
@@ -86,7 +86,7 @@ def _pooled(
     pad: Parameter,
     ceil_mode: Parameter,
 ) -> Array:
-    """The largest number in each window of a `max_pool`, the sum of an `avg_pool`."""
+    """The maximum of each window for `max_pool`, the sum for `avg_pool`."""
     if ceil_mode:
         raise NotImplementedError(f"{op}: ceil_mode=True")
     filler, joined = (-np.inf, np.maximum) if op == "max_pool" else (0.0, np.add)

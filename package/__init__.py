@@ -1,0 +1,14 @@
+"""k-nearest-neighbour image models that live in a single file.
+
+What is public, and how long it stays so, is on the page "Python" of the documentation:
+`pocketknn.builder.__all__`, `pocketknn.export.__all__`, and `__version__`.
+"""
+
+
+def __getattr__(name: str) -> str:
+    """Look up the version when it is asked for: the metadata of packages takes milliseconds."""
+    if name != "__version__":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib.metadata import version
+
+    return version("pocketknn")

@@ -1,0 +1,118 @@
+"""Results that k-NN users know, reached by the exported files and by scikit-learn alike."""
+
+import numpy as np
+import pytest
+from sklearn.datasets import load_digits
+from sklearn.decomposition import PCA
+from sklearn.model_selection import GridSearchCV, train_test_split
+from sklearn.neighbors import KNeighborsClassifier
+from sklearn.pipeline import make_pipeline
+from support import vote
+
+from pocketknn.builder import References, Spec
+from pocketknn.builder.knn import exact
+from pocketknn.export import export, load
+
+FILES = {"tflite": "model.tflite", "onnx": "model.onnx"}
+
+
+def exported(spec, vectors, labels, out, formats):
+    """The artefacts of a vector-input model, which have passed parity."""
+    labels = [f"{label:02}" for label in labels]
+    result = export(spec, References.of(vectors, labels), None, out, formats=formats)
+    assert result.agrees
+    return {name: load(out / FILES[name]) for name in formats}
+
+
+def near_ties(spec_k, metric, train, queries, label_ids):
+    """Queries whose answer hangs on a tie: of the k-th place, or of the vote."""
+    found = exact.search(queries, train, spec_k + 1, metric)
+    last = np.abs(found.scores[:, spec_k - 1] - found.scores[:, spec_k])
+    place = last <= 1e-5 * np.abs(found.scores[:, spec_k])
+    votes = np.sort(
+        vote(
+            exact.Neighbors(found.scores[:, :spec_k], found.indices[:, :spec_k]),
+            label_ids,
+            int(label_ids.max()) + 1,
+        )
+    )
+    return place | (votes[:, -1] == votes[:, -2])
+
+
+@pytest.fixture(scope="module")
+def fashion(data):
+    """All of Fashion-MNIST: 60,000 and 10,000 pictures as vectors of 784 values."""
+    with np.load(data / "fashion_mnist.npz") as arrays:
+        return {
+            key: arrays[key].reshape(len(arrays[key]), -1) if key[0] == "x" else arrays[key]
+            for key in ("x_train", "y_train", "x_test", "y_test")
+        }
+
+
+@pytest.mark.parametrize(("metric", "p", "every"), [("euclidean", 2, 1), ("manhattan", 1, 10)])
+def test_fashion_mnist_with_ten_principal_components(fashion, metric, p, every, tmp_path):
+    """81.53 % with k = 10 and Euclidean distance, and within half a point by Manhattan.
+
+    The files answer all 10,000 pictures, but for Manhattan's differences to 60,000 references,
+    which take half a minute for 1,000.
+    """
+    train, test = fashion["x_train"].astype("f4"), fashion["x_test"].astype("f4")
+    judge = make_pipeline(PCA(10), KNeighborsClassifier(10, p=p))
+    expected = judge.fit(train, fashion["y_train"]).predict(test)
+    accuracy = (expected == fashion["y_test"]).mean()
+    if metric == "euclidean":
+        assert round(float(accuracy), 4) == 0.8153
+    assert abs(accuracy - 0.8153) < 0.005
+    test, expected, label = test[::every], expected[::every], fashion["y_test"][::every]
+    spec = Spec(backbone="vector", metric=metric, pca=10, k=10, vote="uniform")
+    files = exported(spec, train, fashion["y_train"], tmp_path / "out", list(FILES))
+    projected = judge[0].transform(train), judge[0].transform(test)
+    tied = near_ties(10, metric, *projected, fashion["y_train"])
+    assert tied.mean() < 0.1, "ties are few, or the comparison would say little"
+    for name, file in files.items():
+        answers = exact.winners(file.run(test)["probabilities"])
+        different = (answers != expected) & ~tied
+        assert not different.any(), f"{name}: {np.flatnonzero(different)[:9]}"
+        assert abs((answers == label).mean() - (expected == label).mean()) < 0.001
+
+
+def test_digits_by_grid_search(tmp_path):
+    """The grid over k and p on 80 % of the digits: the file equals the best estimator."""
+    digits = load_digits()
+    train, test, train_label, test_label = train_test_split(
+        digits.data, digits.target, test_size=0.2, random_state=1337
+    )
+    grid = {"n_neighbors": [1, 3, 5, 7, 9], "p": [1, 2, 3]}
+    best = GridSearchCV(KNeighborsClassifier(), grid).fit(train, train_label)
+    metric = {1: "manhattan", 2: "euclidean", 3: "minkowski"}[best.best_params_["p"]]
+    spec = Spec(
+        backbone="vector", metric=metric, k=best.best_params_["n_neighbors"], vote="uniform"
+    )
+    files = exported(spec, train, train_label, tmp_path / "out", list(FILES))
+    expected = best.predict(test)
+    assert best.score(test, test_label) > 0.97
+    # The values are whole numbers, so exact ties of distances are real ones.
+    tied = near_ties(spec.k, metric, train, test, train_label)
+    for file in files.values():
+        answers = exact.winners(file.run(test)["probabilities"])
+        assert not ((answers != expected) & ~tied).any()
+        assert abs((answers == test_label).mean() - best.score(test, test_label)) <= 1 / len(test)
+
+
+@pytest.mark.parametrize("p", [1, 2, 3])
+def test_digits_by_every_order(p, tmp_path):
+    digits = load_digits()
+    train, test, train_label, _ = train_test_split(
+        digits.data, digits.target, test_size=0.2, random_state=1337
+    )
+    metric = {1: "manhattan", 2: "euclidean", 3: "minkowski"}[p]
+    spec = Spec(backbone="vector", metric=metric, k=5, vote="distance")
+    (file,) = exported(spec, train, train_label, tmp_path / "out", ["tflite"]).values()
+    judge = KNeighborsClassifier(5, p=p, weights="distance").fit(train, train_label)
+    tied = near_ties(5, metric, train, test, train_label)
+    found = file.run(test.astype("f4"))
+    np.testing.assert_allclose(
+        found["probabilities"][~tied], judge.predict_proba(test)[~tied], atol=1e-5
+    )
+    distances, _ = judge.kneighbors(test)
+    np.testing.assert_allclose(-found["scores"], distances, rtol=1e-5)

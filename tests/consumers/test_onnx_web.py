@@ -1,0 +1,67 @@
+"""onnxruntime-web, under Node: the same answers as onnxruntime and the exact k-NN."""
+
+import json
+
+import numpy as np
+import pytest
+from node import installed, run
+from support import PRECISION, TESTS, photo_case, vector_case
+
+from pocketknn.export import check
+from pocketknn.export.formats.onnx import load
+from pocketknn.export.formats.options import Options
+from pocketknn.export.manifest.describe import describe
+from pocketknn.export.manifest.figures import measure
+
+CASES = {
+    "bundled": lambda photos: photo_case(photos, "bundled"),
+    "bundled, bytes": lambda photos: photo_case(photos, "bundled"),
+    "vectors, euclidean, pca": lambda photos: vector_case(metric="euclidean", pca=4),
+    "vectors, unknown": lambda photos: vector_case(reject="auto", false_rejection=0.5),
+    "vectors, manhattan": lambda photos: vector_case(metric="manhattan", vote="distance"),
+    "vectors, eight bits": lambda photos: vector_case(
+        n=90, references_precision="int8", recall=0.5
+    ),
+    "vectors, cells": lambda photos: vector_case(
+        n=900, d=72, search="ivf", probes=90, candidates=30, k=2
+    ),
+    "vectors, scan": lambda photos: vector_case(
+        n=900, d=72, search="rerank", references_precision="float16", candidates=40
+    ),
+    "vectors, mean": lambda photos: vector_case(head="regress", vote="distance"),
+}
+
+
+@pytest.fixture(scope="module")
+def web(tmp_path_factory):
+    with installed(TESTS / "ortweb", tmp_path_factory.mktemp("npm") / "web") as at:
+
+        def ask(model, inputs):
+            (at / "inputs.bin").write_bytes(inputs.tobytes())
+            shape = ",".join(map(str, inputs.shape))
+            done = run(at, "answers.mjs", model, "inputs.bin", inputs.dtype.name, shape)
+            assert done.returncode == 0, done.stderr.decode()
+            said = json.loads(done.stdout)
+            return {name: np.array(one["data"]).reshape(one["dims"]) for name, one in said.items()}
+
+        yield ask
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_the_web_answers_as_the_desktop(name, web, photos, tmp_path):
+    case = CASES[name](photos)
+    pixels = "uint8" if "bytes" in name else "float32"
+    options = Options(pixels=pixels)
+    metadata = describe(case.fit, case.backbone, PRECISION, measure(case.fit), options)
+    path = tmp_path / "model.onnx"
+    case.write("onnx", path, "float32", metadata, options)
+    here = load(path)(case.queries.inputs)
+    # Manhattan's differences to all references are made for each input: few at once.
+    blocks = np.array_split(case.queries.inputs.astype(pixels), 3)
+    parts = [web(path, block) for block in blocks]
+    there = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+    assert check(there, case.queries.embeddings, case.fit, precision="float32").failures == ()
+    assert there.keys() == here.keys()
+    np.testing.assert_array_equal(there["indices"], here["indices"])
+    for output in there.keys() - {"indices"}:
+        np.testing.assert_allclose(there[output], here[output], rtol=1e-5, atol=2e-6)

@@ -1,0 +1,96 @@
+"""Any references, any query: every format against the oracle."""
+
+import gc
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from support import PRECISION, Case, plain, vote
+
+from pocketknn.builder import References
+from pocketknn.builder.knn import exact
+from pocketknn.export import FORMATS, check
+from pocketknn.export.output.checksums import files_of
+from pocketknn.export.parity.compare import holds
+from pocketknn.export.parity.test_inputs import Queries
+
+gc.freeze()  # coremltools collects garbage in each conversion; TensorFlow's is a lot
+
+# A conversion takes a second or more, so the examples are few; each asks many queries.
+few = settings(
+    max_examples=12,
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=list(HealthCheck),
+)
+
+
+@st.composite
+def case(draw):
+    """References with ties, copies, zero rows and any scale; N from 1, k up to N."""
+    n, d = draw(st.integers(1, 12)), draw(st.integers(1, 8))
+    small = st.integers(-3, 3).map(float)  # few values: many ties
+    rows = draw(arrays(np.float64, (n, d), elements=small))
+    queries = draw(arrays(np.float32, (8, d), elements=small.map(np.float32)))
+    scale = draw(st.sampled_from([1e-20, 1e-6, 1.0, 1e6, 1e18]))
+    labels = draw(st.lists(st.sampled_from("abc"), min_size=n, max_size=n))
+    vote = draw(st.sampled_from(["uniform", "distance", "soft"]))
+    temperature = draw(st.sampled_from([None, 0.003, 0.1, 5.0])) if vote == "soft" else None
+    spec = plain(
+        backbone="vector",
+        k=draw(st.sampled_from(sorted({1, (n + 1) // 2, n}))),
+        vote=vote,
+        temperature=temperature,
+        balanced=draw(st.booleans()),
+    )
+    references = References.of(rows * scale, labels)
+    queries = queries * np.float32(scale)
+    return Case(spec, references, None, Queries(queries, queries))
+
+
+@pytest.mark.parametrize("name", list(FORMATS))
+def test_any_file_agrees_with_the_oracle(name, tmp_path_factory):
+    @few
+    @given(case())
+    def agrees(case):
+        path = tmp_path_factory.mktemp("any") / f"model{FORMATS[name].SUFFIX}"
+        kind = PRECISION[name]
+        case.write(name, path, kind)
+        outputs = FORMATS[name].load(path)(case.queries.inputs)
+        stored = holds(files_of(path), case.fit)
+        # In a model of vectors nothing is half precision, so float32's table holds for Core ML too.
+        parity = check(
+            outputs,
+            case.queries.embeddings,
+            case.fit,
+            precision="float32" if case.spec.vote == "uniform" else kind,
+            stored=stored,
+        )
+        assert parity.failures == ()
+
+    agrees()
+
+
+@settings(max_examples=200, deadline=None, derandomize=True)
+@given(case())
+def test_the_oracle_is_sound(case):
+    """What holds of any k-NN, whatever computed it."""
+    vectors, k = case.references.vectors, case.fit.k
+    found = exact.search(case.queries.embeddings, vectors, k)
+    assert found.indices.shape == found.scores.shape == (8, k)
+    assert (np.diff(found.scores, axis=1) <= 0).all(), "descending"
+    for scores, indices in zip(found.scores, found.indices, strict=True):
+        assert len(set(indices.tolist())) == k
+        tied = np.flatnonzero(np.diff(scores) == 0)
+        assert (indices[tied] < indices[tied + 1]).all(), "ties go to the lower index"
+    assert (np.abs(found.scores) <= 1 + 1e-12).all()
+    votes = vote(
+        found,
+        case.references.label_ids,
+        len(case.references.labels),
+        by=case.spec.vote,
+        temperature=case.fit.temperature,
+    )
+    np.testing.assert_allclose(votes.sum(axis=1), 1)

@@ -150,7 +150,7 @@ class Spec:
             )
         self._check_search()
         if self.seed < 0:
-            raise InputError(f"the seed must not be negative, not {self.seed}", "seed-out-of-range")
+            raise InputError(f"the seed must be at least 0, not {self.seed}", "seed-out-of-range")
         if self.seed >= 1 << 63:
             raise InputError(
                 f"the seed must be less than {1 << 63}, not {self.seed}", "seed-out-of-range"
@@ -196,8 +196,8 @@ class Spec:
             size, power = rest[0], rest[1] if len(rest) == 2 else None
             if self.pca is not None or self.whiten is not None or len(rest) > 2:
                 raise InputError(
-                    f"give the components once: {self.projection!r} or pca and whiten",
-                    "components-given-twice",
+                    f"give the components once: as {self.projection!r} or pca and whiten",
+                    "two-projections",
                 )
             object.__setattr__(self, "pca", size if size == AUTO else _number(size))
             object.__setattr__(self, "whiten", None if power is None else float(_number(power)))
@@ -236,7 +236,7 @@ class Spec:
             )
         if name == "classes" and not self._may_have_classes:
             raise InputError(
-                f"the projection classes needs the head {of_classes()}, not {self.head!r}",
+                f"the projection 'classes' needs the head {of_classes()}, not {self.head!r}",
                 "projection-needs-classes",
             )
 
@@ -258,13 +258,14 @@ class Spec:
         if self.candidates is not None and self.search not in scanning:
             names = " or ".join(scanning)
             raise InputError(
-                f"candidates needs the search {names}, not {self.search!r}", "candidates-need-scan"
+                f"'candidates' needs the search {names}, not {self.search!r}",
+                "candidates-need-scan",
             )
         in_cells = [name for name, search in SEARCHES.items() if search.CELLS]
         if self.probes is not None and self.search not in in_cells:
             names = " or ".join(in_cells)
             raise InputError(
-                f"probes needs the search {names}, not {self.search!r}", "probes-need-cells"
+                f"'probes' needs the search {names}, not {self.search!r}", "probes-need-cells"
             )
         for name, value in (("candidates", self.candidates), ("probes", self.probes)):
             if value is not None and value < 1:

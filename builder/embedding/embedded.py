@@ -171,5 +171,5 @@ def _check_classes(
         names = {photo.name for photo in photos if photo.label == empty[0]}
         ours = next(one for one in skipped if one.name in names)
         raise InputError(
-            f"{what} has no usable picture; {ours.name}: {ours.reason}", "no-usable-picture"
+            f"{what} has no usable picture; {ours.name}: {ours.reason}", "no-readable-picture"
         )

@@ -38,7 +38,7 @@ def check_room(spec: Spec, n: int, d: int, *, held: bool = False) -> None:
     each += 8 * d if spec.projection == "pca" else 0
     each += _SCANNED if spec.search in SEARCHES and SEARCHES[spec.search].SCANS else 0
     check_free(
-        f"{n:,} references of {d} values", n * each, "take fewer photos, or a machine with more"
+        f"{n:,} references of {d} values", n * each, "use fewer photos, or a machine with more"
     )
 
 
@@ -49,7 +49,7 @@ def check_differences(metric: str, n: int, r: int) -> None:
         return
     raise InputError(
         f"{metric} distances to {n} references of {r} values take {needed >> 20} MiB per query,"
-        f" above the limit of {_BROADCAST_LIMIT >> 20} MiB; take fewer references, --projection"
+        f" above the limit of {_BROADCAST_LIMIT >> 20} MiB; use fewer references, --projection"
         " pca:SIZE, or the metric euclidean or cosine",
         "too-many-differences",
     )

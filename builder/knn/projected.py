@@ -96,7 +96,7 @@ def _projection(spec: Spec, vectors: NDArray[np.float32], label_ids: Ints) -> Pr
     if spec.projection == "classes":
         if not len(label_ids):
             raise InputError(
-                "the projection classes is learned from labels, but there are none", "no-labels"
+                "the projection 'classes' is learned from labels, but there are none", "no-labels"
             )
         strangers = spec.reject is not None
         return discriminant(vectors, label_ids, most=_most(n, d), strangers=strangers)

@@ -91,7 +91,7 @@ def _with_head(spec: Spec, references: References) -> Spec:
     head.check(references)
     if spec.k == AUTO and not (head.CLASSES or head.NUMBERS or references.labels):
         raise InputError(
-            "k = auto is chosen by accuracy, which needs labels or targets", "auto-k-needs-labels"
+            "k = auto chooses k by accuracy, which needs labels or targets", "auto-k-needs-labels"
         )
     if soft and not head.CLASSES:
         raise InputError(

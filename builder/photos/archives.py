@@ -165,8 +165,8 @@ def _unpack(packed: IO[bytes], plain: IO[bytes], path: Path) -> None:
         free -= len(block)
         if most < 0:
             raise InputError(
-                f"{path.name} unpacks to more than {_MOST_GROWTH} times its size, which pictures do"
-                " not; unpack it, and give the folder",
+                f"{path.name} unpacks to more than {_MOST_GROWTH} times its size, unlike any"
+                " archive of pictures; if you trust it, unpack it, and give the folder",
                 "archive-bomb",
             )
         if free < _SPARE_DISK:

@@ -48,7 +48,7 @@ def check_alike(known: Iterable[str], names: Iterable[str]) -> None:
         if other != name:
             raise InputError(
                 f"the classes {other!r} and {name!r} differ only in case or Unicode form;"
-                " give them the same name, or more different ones",
+                " give them the same name, or names that differ more",
                 "class-names-alike",
             )
 

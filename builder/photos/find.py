@@ -51,7 +51,7 @@ def find(
         note: called with warnings about folders without photos and names that may be garbled.
 
     Raises:
-        InputError: the place does not exist, cannot be read, holds no photo, is a split into
+        InputError: the place does not exist, cannot be read, holds no photo, is split into
             folders such as train and test, or no photo has an occasion.
     """
     if isinstance(place, str):
@@ -60,7 +60,7 @@ def find(
         if not place.exists():
             if address := was_address(place):
                 raise InputError(
-                    f"{address} is an address, and this takes photos of this machine: copy them",
+                    f"{address} is an address, but the photos must be on this machine: copy them",
                     "address-not-read",
                 )
             raise InputError(f"{place} does not exist", "file-not-found")
@@ -74,7 +74,7 @@ def find(
     ]
     if not photos:
         raise InputError(
-            f"{place} holds no files; put the photos of each class in a folder below", "no-photos"
+            f"{place} holds no files; put the photos of each class in a subfolder", "no-photos"
         )
     for photo in photos:  # names are written into the label and reference tables
         if not photo.name.isprintable() and any("\udc80" <= c <= "\udcff" for c in photo.name):
@@ -114,7 +114,7 @@ def _refuse_splits(place: Path | str, photos: Iterable[Photo]) -> None:
     if split and set.intersection(*classes.values()) - {""}:
         others = [part for part in parts if part not in train]
         raise InputError(
-            f"{place} is a split into {', '.join(parts)}; build from {place}/{train[0]}, then"
+            f"{place} is split into {', '.join(parts)}; build from {place}/{train[0]}, then"
             f" evaluate on {' and '.join(f'{place}/{part}' for part in others)}",
             "train-test-split",
         )

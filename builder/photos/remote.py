@@ -73,7 +73,7 @@ def _open(address: str) -> tuple[Any, str]:
         from fsspec.registry import known_implementations
     except ImportError as error:
         raise InputError(
-            f"{address} needs the package fsspec: pip install fsspec", "fsspec-not-installed"
+            f"{address} needs the package fsspec: pip install fsspec", "package-not-installed"
         ) from error
     protocol = address.partition(_MARK)[0]
     try:

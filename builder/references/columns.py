@@ -109,14 +109,14 @@ def names_of(values: Sequence[str], what: str) -> tuple[str, ...]:
         InputError: not a list of strings.
     """
     if isinstance(values, str) or not isinstance(values, Iterable):
-        raise InputError(f"{what} must be a list of texts, not {values!r:.40}", "not-a-text-list")
+        raise InputError(f"{what} must be a list of strings, not {values!r:.40}", "not-a-text-list")
     texts = tuple(values)
     for row, one in enumerate(texts):
         if one is None and what == "labels":
-            raise InputError(f"a label is empty: that of reference {row}", "empty-label")
+            raise InputError(f"the label of reference {row} is empty", "empty-label")
         if not isinstance(one, str):
             raise InputError(
-                f"{what} must be texts, but number {row} is {one!r:.40}", "not-a-text-list"
+                f"{what} must be strings, but number {row} is {one!r:.40}", "not-a-text-list"
             )
     return tuple(map(str, texts))
 
@@ -143,7 +143,7 @@ def classes_of(
         raise InputError(f"{len(labels)} labels for {n} references", "length-mismatch")
     if not all(labels):
         raise InputError(
-            f"a label is empty: that of reference {list(map(bool, labels)).index(False)}",
+            f"the label of reference {list(map(bool, labels)).index(False)} is empty",
             "empty-label",
         )
     names = tuple(classes) if classes is not None else tuple(sorted(set(labels)))

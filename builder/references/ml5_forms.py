@@ -122,12 +122,12 @@ def checked_label(label: Any) -> str:  # noqa: ANN401
     if type(label) is int:
         return str(label)
     if not isinstance(label, str):
-        raise InputError(f"a label is {kind_of(label)}, not a text", "label-not-a-text")
+        raise InputError(f"a label is {kind_of(label)}, not a string", "label-not-a-text")
     if not label.strip():
         raise InputError("a label is empty", "empty-label")
     # Cs: half of a surrogate pair, which JSON can hold and UTF-8 cannot.
     if any(unicodedata.category(c) in ("Cc", "Cs", "Zl", "Zp") for c in label):
-        raise InputError(f"the label {label[:40]!r} has a control character", "bad-label")
+        raise InputError(f"the label {label[:40]!r} has a control character", "bad-class-name")
     return label
 
 
@@ -187,13 +187,13 @@ def _flat(values: Any) -> NDArray[np.float32]:  # noqa: ANN401
         try:
             values = [values[str(i)] for i in range(len(values))]
         except KeyError as error:
-            raise InputError(f"its values lack number {error}", "missing-value") from error
+            raise InputError(f"it has no value number {error}", "missing-value") from error
     if isinstance(values, str):
         try:
             numbers = np.frombuffer(base64.b64decode(values, validate=True), "<f4")
         except ValueError as error:
             raise InputError(
-                "its values are a text, but not base-64 of float32", "not-base64"
+                "its values are a string, but not float32 in base64", "not-base64"
             ) from error
     elif isinstance(values, list):
         for i, value in enumerate(values):

@@ -92,16 +92,14 @@ def write(references: References, path: Path | str, *, unit_length: bool = False
         with replacing(path) as made:
             made.write_text(text, "utf-8", newline="")
     except OSError as error:
-        raise InputError(
-            f"{path} cannot be written: {error.strerror}", "unwritable-file"
-        ) from error
+        raise InputError(f"{path} cannot be written: {error.strerror}", "cannot-write") from error
 
 
 def _bytes(path: Path) -> bytes:
     """The bytes of a file that fits into memory, with all that Python makes of them."""
 
     def check(size: int) -> None:
-        check_free(f"the values of {path}", size, "take a machine with more")
+        check_free(f"the values of {path}", size, "use a machine with more")
 
     if path.is_file():
         check(path.stat().st_size * (1 + _OF_BYTE))

@@ -126,7 +126,7 @@ def _read(path: Path | str, made_of: Callable[..., R], held: bool) -> R:
         width = _width(file)
         if held:
             size = n * width * _BYTES_OF_A_VALUE
-            check_free(f"{n:,} references of {width} values", size, "take a machine with more")
+            check_free(f"{n:,} references of {width} values", size, "use a machine with more")
         rows = _vectors(file, n, width) if held else np.zeros((n, 1), np.float32)
         table = file.read(sorted(wanted))
         found = _made(table, rows, made_of)
@@ -218,7 +218,7 @@ def _blocks(file: pq.ParquetFile, width: int) -> Iterator[NDArray[np.float32]]:
             with np.errstate(over="ignore"):
                 yield block.astype(np.float32, copy=False)
         except (TypeError, ValueError, OverflowError) as error:
-            raise InputError("reference: not a table of numbers", "not-numbers") from error
+            raise InputError("reference: not a table of numbers", "not-a-number-table") from error
 
 
 def origin(path: Path | str) -> Provenance | None:
@@ -265,4 +265,4 @@ def _origin(references: Columns) -> dict[str, Any] | None:
 def _names(noted: Any, what: str) -> list[str] | None:  # noqa: ANN401
     if noted is None or (isinstance(noted, list) and all(isinstance(one, str) for one in noted)):
         return noted
-    raise InputError(f"its {what} are not stored as a list of names", "not-a-name-list")
+    raise InputError(f"its {what} are not stored as a list of names", "not-a-text-list")

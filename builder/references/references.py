@@ -230,7 +230,7 @@ class References(Columns):
         self.check_there(classes=names)
         for old, new in names.items():
             if not new:
-                raise InputError(f"the class {old!r} needs a name", "empty-label")
+                raise InputError(f"the new name of the class {old!r} is empty", "empty-label")
         renamed = [names.get(label, label) for label in self.labels]
         labels = [renamed[number] for number in self.label_ids]
         return self._labelled(labels, list(dict.fromkeys(renamed)))

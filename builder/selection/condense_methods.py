@@ -72,7 +72,7 @@ def edited(whole: Fit) -> Ints:
     That is Wilson's editing (Asymptotic Properties of Nearest Neighbor Rules Using Edited Data,
     IEEE Transactions on Systems, Man, and Cybernetics, 1972).
 
-    With a projection they are held out in folds, or a wrong label would have shaped the space.
+    With a projection they are held out in folds, else a wrong label would help to learn the space.
 
     If a class would vanish, its reference with the most votes for its label is kept.
     """

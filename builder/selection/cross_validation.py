@@ -142,15 +142,15 @@ def check_folds(folds: int, n: int, sizes: Mapping[str, int]) -> None:
         )
     for name, size in sizes.items():
         if size < folds:
-            fewer = f"--folds {size} or " if size > 1 else ""
+            fewer = f"use --folds {size}, or " if size > 1 else ""
             raise InputError(
                 f"the class {name!r} has {size} different examples, too few for {folds} folds;"
-                f" take {fewer}more examples",
+                f" {fewer}add examples",
                 "too-few-examples",
             )
     if n < 2 * folds:
         raise InputError(
-            f"{n} different examples are too few for {folds} folds of two or more",
+            f"{folds} folds need at least {2 * folds} different examples, not {n}",
             "too-few-examples",
         )
 

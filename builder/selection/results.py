@@ -178,7 +178,7 @@ class Tuning:
 
     @property
     def expected(self) -> float:
-        """Mean of what is chosen, corrected for selection bias; the default has none."""
+        """Mean of the chosen trial, corrected for selection bias, unless that is the default."""
         return self.chosen.mean if self.chosen is self.default else self.unflattered
 
     @property

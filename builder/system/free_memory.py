@@ -29,7 +29,7 @@ def check_free(what: str, needed: int, way_out: str) -> None:
     """
     if needed > (free := free_memory()):
         raise InputError(
-            f"{what} take at least {told(needed)} of memory, and {told(free)} are free; {way_out}",
+            f"{what} need at least {told(needed)} of memory, but {told(free)} is free; {way_out}",
             TOO_LARGE,
         )
 

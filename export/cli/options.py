@@ -140,7 +140,7 @@ def parse_bytes(text: str) -> int:
     """
     match = re.fullmatch(r"\s*(\d{1,15}(?:\.\d{1,15})?)\s*((?:[KM]i?)?B|)\s*", text, re.IGNORECASE)
     if not match or (not match[2] and float(match[1])):  # zero needs no unit
-        raise InputError(f"a size needs a unit, such as 2MB or 500KB, not {text!r}", "bad-size")
+        raise InputError(f"a size needs a unit, such as 2MB or 500KB, not {text!r}", "bad-amount")
     return int(float(match[1]) * _UNITS[match[2].upper() or "B"])
 
 

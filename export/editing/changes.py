@@ -111,7 +111,7 @@ def with_photos(
         say(f"{fewer} of the photos are in removed classes and were not added")
     if net is None:
         raise InputError(
-            f"{opened.path.name} is a model of feature vectors; it takes no photos", "takes-vectors"
+            f"{opened.path.name} takes feature vectors, so no photos can be added", "takes-vectors"
         )
     if not wanted:
         return references
@@ -143,7 +143,7 @@ def with_photos(
 
 
 def _in_order(references: References) -> References:
-    """In the order of a build from a folder: by label, then by name."""
+    """Sort references as in a build from a folder: by label, then by name."""
     keys = [(references.label_of(row), path) for row, path in enumerate(references.paths)]
     ordered = references.select(sorted(range(len(references)), key=keys.__getitem__))
     return ordered.in_order(sorted(ordered.labels)) if ordered.labels else ordered

@@ -70,7 +70,7 @@ def runnable(paths: Sequence[Path], note: Callable[[str], None] = lambda line: N
     lines = [f"{path.name} is not run: it needs {text}" for path, text in why.items() if text]
     found = [path for path in paths if not why[path]]
     if not found:
-        raise InputError("; ".join(lines), "missing-packages")
+        raise InputError("; ".join(lines), "package-not-installed")
     for line in lines:
         note(line)
     return found

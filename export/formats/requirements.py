@@ -63,7 +63,7 @@ def check(what: str, modules: Iterable[str]) -> None:
         InputError: one is not installed.
     """
     if why := reason(modules):
-        raise InputError(f"{what} needs {why}", "missing-packages")
+        raise InputError(f"{what} needs {why}", "package-not-installed")
 
 
 def reason(modules: Iterable[str]) -> str:

@@ -167,7 +167,7 @@ def _packaged(out: Path, manifest: Mapping[str, Any], references: References) ->
     found = backbones.backbone_of(references, Spec())
     if found is not None and found.sha256() != wanted["sha256"]:
         raise InputError(
-            f"the backbone {wanted['name']} on this machine is not the one of {out}",
+            f"the backbone {wanted['name']} on this machine is not the one used for {out}",
             "backbone-differs",
         )
     return found

@@ -248,7 +248,7 @@ def _check(value: Any, kind: Any, place: str) -> None:  # noqa: ANN401
 
 
 def upgrade(manifest: dict[str, Any]) -> None:
-    """Bring the manifest of an older version to the keys of this one."""
+    """Give the manifest of an older version the keys of the current one."""
     manifest.setdefault("search", dict(EXACT))
     manifest.setdefault("temperature", None)
     if "projection" not in manifest:

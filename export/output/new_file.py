@@ -77,7 +77,7 @@ def saved(out: Path, force: bool) -> Iterator[Path]:
         with replacing(out) as made:
             yield made
             if out.exists() and not force:
-                raise InputError(f"{out} exists by now; choose another name", "file-exists")
+                raise InputError(f"{out} was created meanwhile; choose another name", "file-exists")
             out.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise InputError(
@@ -94,12 +94,14 @@ def _check_replaceable(out: Path, force: bool, inputs: Sequence[Path]) -> None:
         )
     if out.name in OWN and (out.parent / MANIFEST).is_file():
         raise InputError(
-            f"{out} is part of a build, which would no longer agree; name a new file",
+            f"{out} is part of a build, whose other files would no longer agree with it;"
+            " name a new file",
             "part-of-build",
         )
     if not _is_ours(out):
         raise InputError(
-            f"{out} was not written by pocketknn, and --force replaces nothing else", "foreign-file"
+            f"{out} was not written by pocketknn; --force replaces only files that were",
+            "foreign-file",
         )
 
 

@@ -122,8 +122,8 @@ def export(
     if calibration is None and backbone and "int8" in precision.values():
         calibration = test_inputs.noise(backbone.size, seed=spec.seed + 1)
         note(
-            "int8: without photos it is calibrated and checked on noise; with photos, from PHOTOS"
-            " of a build or `calibration`, it may do better or worse"
+            "int8: calibrated and checked on noise, as no photos are given; it may do better or"
+            " worse on photos: build from PHOTOS, or pass calibration"
         )
     with staged(out, force) as folder:
         name = next(iter(precision))

@@ -97,7 +97,7 @@ def _of_photos(
     adds = spec.reject is not None or request.learn_strangers
     if adds and any(photo.label == UNKNOWN for photo in found):
         raise InputError(
-            f"{UNKNOWN!r} is the answer to pictures of no class; rename your class of that name",
+            f"{UNKNOWN!r} is the answer for pictures of no class; rename your class of that name",
             "reserved-class-name",
         )
     others = _strangers(request, watch)
@@ -163,7 +163,8 @@ def _of_references(
     watch.done(1)
     if others and backbone is None:
         raise InputError(
-            "strangers are photos, but these are vectors of no known backbone", "unknown-backbone"
+            "strangers are photos, but the backbone of these references is unknown",
+            "unknown-backbone",
         )
     crop = references.provenance.crop if references.provenance else request.spec.crop
     strange = None
@@ -223,7 +224,8 @@ def _with_strangers(request: Request, found: Material, strange: Embedded, watch:
         raise InputError("--learn-strangers adds a class, but these photos have none", "no-classes")
     if UNKNOWN in references.labels:
         raise InputError(
-            f"strangers are in the class {UNKNOWN!r}; rename yours", "reserved-class-name"
+            f"strangers become the class {UNKNOWN!r}; rename your class of that name",
+            "reserved-class-name",
         )
     learned, held_back = learned_strangers.halves(strangers, request.spec.seed)
     more = tuple(strange.photos[row] for row in rows[learned])

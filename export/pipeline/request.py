@@ -85,7 +85,7 @@ class Selection:
             labels = read_file(path, MOST_TEXT).decode("utf-8-sig").splitlines()
         except (OSError, UnicodeDecodeError) as error:
             raise InputError(
-                f"the labels file {path} cannot be read: {error}", "labels-file-unreadable"
+                f"the labels file {path} cannot be read: {error}", "unreadable-file"
             ) from error
         if not labels or "" in labels or len(set(labels)) < len(labels):
             raise InputError(
@@ -134,7 +134,7 @@ def skipped_lines(skipped: Sequence[Skipped], most: int = 10, all_in: str = "") 
 
 
 def _nobody(*given: Any) -> None:  # noqa: ANN401
-    """Ignore it."""
+    """Ignore what is reported."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -93,7 +93,7 @@ def reasons(found: Outcome, manifest: dict[str, Any]) -> Iterator[str]:
     else:
         yield (
             "No occasions were given to the build, so its figure is for photos from the same days"
-            " and places as the references. If these are from others, that is the likely reason."
+            " and places as the references. Photos from other days or places are usually harder."
         )
     yield (
         "They may be framed, lit or sized differently: pocketknn eval OUT PHOTOS --shift shows what"
@@ -134,7 +134,7 @@ def image_search(references: dict[str, Any]) -> Iterator[str]:
     if copies := measured.get("copies"):
         shares = ", ".join(f"{name} {percent(one['first'])}" for name, one in copies.items())
         queries = max(one["queries"] for one in copies.values())
-        yield f"copies that find their original first, of {plural(queries, 'photo')}: {shares}"
+        yield f"copies of {plural(queries, 'photo')} that find their original first: {shares}"
     if not measured:
         yield "search quality was not measured: that takes classes, or photos to make copies of"
 

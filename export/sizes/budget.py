@@ -203,8 +203,8 @@ def smallest(variants: Sequence[Variant], budget: Budget) -> Variant:
     good = [variant for variant in variants if variant.good]
     if not good:
         raise InputError(
-            f"no variant stays within a loss of {budget.loss:.1%} and an agreement of"
-            f" {budget.agreement:.0%}; allow more, or use a better backbone",
+            f"no variant loses at most {budget.loss:.1%} and agrees on at least"
+            f" {budget.agreement:.0%}; allow more loss or less agreement, or use a better backbone",
             "budget-not-met",
         )
     best = min(good, key=lambda variant: variant.bytes)

@@ -86,7 +86,7 @@ def plan(
 
 
 def network_of(model: keras.Model) -> Network:
-    """Count a backbone's weights and multiplications, from its weighted Keras layers."""
+    """Count a backbone's weights and multiplications, from its Keras layers with weights."""
     import keras
 
     weights = others = multiplications = 0

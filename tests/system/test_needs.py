@@ -135,7 +135,7 @@ def test_core_ml_is_refused_before_work_begins(hidden, pocketknn, photos, tmp_pa
     assert told.code == 2
     assert told.err == (
         "pocketknn: writing coreml needs coremltools, which is not installed:"
-        " pip install coremltools [missing-packages]\n"
+        " pip install coremltools [package-not-installed]\n"
     )
     monkeypatch.setattr(needs.platform, "system", lambda: "Windows")
     monkeypatch.setattr(needs, "core_ml_is_possible", lambda: False)
@@ -203,7 +203,10 @@ def test_a_build_that_would_end_is_not_begun(module, hidden, pocketknn, photos, 
     hidden(module)
     said = pocketknn("build", photos, "-o", tmp_path / "out", "--backbone", "pixels")
     assert said.code == 2
-    assert f"{module}, which is not installed: pip install {module} [missing-packages]" in said.err
+    assert (
+        f"{module}, which is not installed: pip install {module} [package-not-installed]"
+        in said.err
+    )
     assert said.out == ""
     assert not (tmp_path / "out").exists()
 

@@ -34,7 +34,7 @@ class Engine:
 
 
 def open_engine(backbone: Runnable) -> Engine:
-    """The fastest way to run a backbone that agrees with Keras."""
+    """The fastest engine for a backbone whose results agree with those of Keras."""
     if backbone.by_numpy is not None:
         return Engine(name="numpy", run=backbone.by_numpy)
     keras = by_keras(backbone)

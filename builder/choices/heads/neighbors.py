@@ -33,4 +33,4 @@ def constants(voting: Voting) -> Constants:
 def attach(
     scores: KerasTensor, indices: KerasTensor, voting: Voting, given: Constants
 ) -> KerasTensor:
-    """Nothing: it has no `OUTPUT`."""
+    """Attach nothing, as this head has no `OUTPUT`."""

@@ -72,7 +72,7 @@ def cheapest(making: Making, share: float, search: str) -> Index:
     if not found:
         raise InputError(
             f"the search {search} finds {best:.2%} of the neighbours with {most} candidates,"
-            f" but {share:.2%} are required; take a lower --recall, or --search exact",
+            f" but {share:.2%} is required; use a lower --recall, or --search exact",
             "recall-too-low",
         )
     if making.candidates:  # their number is fixed, so the widest scan is best

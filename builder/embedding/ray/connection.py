@@ -41,7 +41,9 @@ class Cluster:
 
     def __post_init__(self) -> None:
         if not all(find_spec(name) for name in ("ray", "pandas", "fsspec")):
-            raise InputError(f"--engine ray needs Ray: pip install '{_RAY}'", "ray-not-installed")
+            raise InputError(
+                f"--engine ray needs Ray: pip install '{_RAY}'", "package-not-installed"
+            )
         if self.address is not None and self.address != "auto":
             _host_and_port(self.address)
 

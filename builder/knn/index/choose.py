@@ -128,7 +128,7 @@ def _more(making: Maker, one: Index) -> Index | None:
 
 def _remedies(making: Maker, one: Index) -> str:
     """What to do about a recall that is too low."""
-    ways = ["take a lower --recall"]
+    ways = ["use a lower --recall"]
     if making.candidates is not None:
         ways.append("more --candidates")
     if making.probes is not None:

@@ -117,7 +117,7 @@ def _photos(vectors: NDArray[np.floating], label_ids: Ints) -> _Photos:
     classes, ids = np.unique(label_ids, return_inverse=True)
     if len(classes) < 2:
         raise InputError(
-            f"the projection classes needs at least two classes, not {len(classes)}",
+            f"the projection 'classes' needs at least two classes, not {len(classes)}",
             "too-few-classes",
         )
     counts = np.bincount(ids)

@@ -62,8 +62,8 @@ def best_components(spec: Spec, references: References) -> Spec:
     if best >= bar:
         return replace(spec, pca=size, whiten=power)
     raise InputError(
-        f"every number of components loses too much: the target is {trial.text(bar)}, and the best"
-        f" found, --pca {size} --whiten {power:g}, has {trial.text(best)}",
+        f"no number of components is good enough: the target is {trial.text(bar)}, and the best"
+        f" found, --projection pca:{size}:{power:g}, reaches {trial.text(best)}",
         "no-lossless-pca",
     )
 

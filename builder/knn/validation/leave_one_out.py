@@ -149,7 +149,7 @@ def best_k(spec: Spec, space: Space) -> int:
     """
     if len(space.references) < 2:
         raise InputError(
-            "k = auto is found by leave-one-out, but there is only one reference",
+            "k = auto uses leave-one-out, which needs at least two references",
             "too-few-references",
         )
     numbers = HEADS[str(spec.head)].NUMBERS

@@ -56,7 +56,7 @@ def threshold(space: Space, false_rejection: float) -> float:
     """
     if len(space.references) < 2:
         raise InputError(
-            "reject = auto is found by leave-one-out, but there is only one reference",
+            "reject = auto uses leave-one-out, which needs at least two references",
             "too-few-references",
         )
     return _quantile(space.others.found.scores[:, 0], false_rejection)

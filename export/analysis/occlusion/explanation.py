@@ -89,7 +89,7 @@ def check(share: float, steps: int) -> None:
         )
     if not 2 <= steps <= _MOST_STEPS:
         raise InputError(
-            f"patches take 2 to {_MOST_STEPS} steps, not {steps}", "steps-out-of-range"
+            f"the number of steps must be 2 to {_MOST_STEPS}, not {steps}", "steps-out-of-range"
         )
 
 

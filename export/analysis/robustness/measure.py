@@ -140,7 +140,7 @@ def check(count: int, seed: int) -> None:
     if count < 1:
         raise InputError(f"at least 1 photo is needed, not {count}", "too-few-photos")
     if seed < 0:
-        raise InputError(f"the seed must not be negative, but is {seed}", "negative-seed")
+        raise InputError(f"the seed must not be negative, but is {seed}", "seed-out-of-range")
 
 
 def shares(rows: Sequence[Shifted]) -> dict[str, str]:

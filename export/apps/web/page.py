@@ -152,7 +152,7 @@ def write_thumbnails(
         progress()
     if not known:
         raise InputError(
-            "none of the photos is a reference: name those it was built from", "other-photos"
+            "none of the photos is a reference: give the photos of the build", "other-photos"
         )
     return names
 

@@ -87,6 +87,6 @@ def explain(
         section = extra_sections.explanation(image.name, found.label, lines, drawn)
         say(extra_sections.add(out, section))
     if photos is None:
-        say("to see the neighbours' pictures, add --photos with the photos it was built from")
+        say("to see the neighbours' pictures, add --photos with the photos of the build")
     elif missing := len(found.near) - len(known):
         say(f"{missing} of the neighbours' pictures are not in {photos}")

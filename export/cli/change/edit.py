@@ -137,7 +137,7 @@ def _check_place(path: Path, target: Path, new: bool) -> None:
             metadata_of(target)
         except InputError as error:
             raise InputError(
-                f"{target} was not written by pocketknn, and --force replaces nothing else",
+                f"{target} was not written by pocketknn; --force replaces only files that were",
                 "foreign-file",
             ) from error
     if target.is_dir() and (foreign := foreign_in_package(target)):

@@ -153,7 +153,7 @@ def _accuracy(references: dict[str, Any]) -> Iterator[str]:
     elif len(references["per_label"]) > 1:
         yield f"accuracy: {TOO_FEW}; at least one class needs two photos"
     if of := references.get("figures_of"):
-        yield f"  measured when it was built, with {of} references"
+        yield f"  measured at the build, with its {of} references"
 
 
 def _shares(loo: dict[str, Any]) -> Iterator[str]:
@@ -211,7 +211,7 @@ def _search(search: dict[str, Any]) -> Iterator[str]:
 
 def _unknown(manifest: dict[str, Any]) -> Iterator[str]:
     if reject := manifest["reject"]:
-        yield f"unknown where the nearest score is below {reject['threshold']:.4g}"
+        yield f"answers unknown if the nearest score is below {reject['threshold']:.4g}"
     elif manifest.get("strangers"):
         yield "unknown is one of the classes; the accuracy covers the others"
     yield from (f"  {line}" for line in unknown_words(manifest))

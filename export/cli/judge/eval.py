@@ -100,8 +100,8 @@ def _evaluate(out: Path, photos: Path, crop: str | None, as_json: bool) -> None:
     console.print(_table(made.rows, compared, exact=nearest is not None))
     if compared:
         basis = name if nearest is None else "the exact k-NN over float32 embeddings"
-        say(f"top-1, neighbours: the same as {basis} finds with {made.rows[0].crop},")
-        say("the crop it was built with; int8 weights or another crop cause the differences")
+        say(f"top-1, neighbours: agreement with {basis} at {made.rows[0].crop},")
+        say("the crop of the build; differences come from int8 weights or another crop")
         if nearest is None and (weights := _precision(file)) != "float32":
             say(f"{name} itself has {weights} weights: what they lose is not measured here")
     say(*metrics.foreign_lines(file.metadata.labels, made.photos))
@@ -186,7 +186,7 @@ def _precision(file: Artefact) -> str:
 def _exact(out: Path, file: Artefact) -> Nearest | None:
     """The exact neighbour search, if the first file of a build may lose some to its precision.
 
-    None if that is float32, or if the backbone is not available.
+    None if the precision is float32, or if the backbone is not available.
     """
     from pocketknn.builder.embedding.local import run
     from pocketknn.builder.knn import exact

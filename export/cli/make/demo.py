@@ -34,7 +34,7 @@ def demo(
     parts = {"digits", *BACKBONES}
     if others := sorted({path.name for path in folder.glob("*")} - parts):
         raise InputError(
-            f"{folder} holds {others[0]!r}, which no demo wrote; name another folder",
+            f"{folder} holds {others[0]!r}, which is not from a demo; name another folder",
             "foreign-file",
         )
     again = (folder / "digits" / "references").is_dir()

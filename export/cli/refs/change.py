@@ -162,5 +162,5 @@ def _split(pair: str, labels: Sequence[str]) -> tuple[str, str]:
         )
     old, new = found[0]
     if not new.strip():
-        raise InputError(f"{pair!r} gives the class {old!r} an empty name", "empty-name")
+        raise InputError(f"{pair!r} gives the class {old!r} an empty name", "empty-label")
     return old, checked_label(new)

@@ -30,13 +30,13 @@ def located(file: Path) -> Path:
     if not path.exists():
         if address := was_address(path):
             raise InputError(
-                f"{address} is an address, and references lie on this machine: copy the file",
+                f"{address} is an address, but the file must be on this machine: copy it here",
                 "address-not-read",
             )
         raise InputError(f"{path} does not exist", "file-not-found")
     if path.suffix.lower() not in (PARQUET, JSON):
         raise InputError(
-            f"{path} holds no references; such files end in {PARQUET} or {JSON}", "wrong-suffix"
+            f"{path} is not a file of references: those end in {PARQUET} or {JSON}", "wrong-suffix"
         )
     return path
 

@@ -183,11 +183,11 @@ def _check_go_with(refs: builder.References, photos: Sequence[builder.Photo]) ->
     if refs.labels and not labels:
         raise InputError(
             "the references have classes but the photos have none; add --label NAME",
-            "labels-differ",
+            "labels-mismatch",
         )
     if labels and not refs.labels:
         raise InputError(
-            f"the references have no classes, but a photo is in {min(labels)!r}", "labels-differ"
+            f"the references have no classes, but a photo is in {min(labels)!r}", "labels-mismatch"
         )
     check_alike(refs.labels, labels)
     for photo in photos:

@@ -34,7 +34,7 @@ def ours(texts: Mapping[str, str], source: str) -> dict[str, str]:
     """
     if MANIFEST not in texts or TABLE not in texts:
         raise InputError(
-            f"{source} carries no pocketknn manifest: it is broken, or another tool's",
+            f"{source} has no pocketknn manifest: it is damaged, or another tool wrote it",
             "no-manifest",
         )
     return dict(texts)

@@ -146,8 +146,8 @@ def _remarks(study: Study) -> Iterator[str]:
 def _occasions(occasions: dict[str, Any]) -> Iterator[str]:
     yield (
         f"The photos are from {plural(occasions['count'], 'occasion')}, each held out as a whole:"
-        " the accuracy is for occasions the model has not seen. It allows for the missing occasion,"
-        " which the tables below do not."
+        " the accuracy is for occasions the model has not seen. It is corrected for the occasion"
+        " left out; the tables below are not."
     )
     if names := occasions["classes_of_one"]:
         yield (

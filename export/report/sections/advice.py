@@ -61,8 +61,8 @@ def _photos(study: Study) -> Iterator[str]:
     if study.manifest["references"].get("occasions"):
         if _verdict(study) != "good":
             yield (
-                "Photograph each class on more occasions: that helps on new ones more than further"
-                " photos from these."
+                "Photograph each class on more occasions: for new occasions, that helps more than"
+                " further photos from the same ones."
             )
         return
     if found is None:

@@ -129,7 +129,7 @@ class Outcome:
 
 
 def promise_of(manifest: dict[str, Any]) -> Promise | None:
-    """What a manifest promises; None if it promises nothing."""
+    """The accuracy that a manifest promises; None if it has none."""
     references = manifest["references"]
     if manifest["head"] == "neighbors":
         same = (references.get("image_search") or {}).get("same_class")

@@ -286,7 +286,7 @@ def test_many_classes_are_not_all_named():
 
 @pytest.mark.parametrize("labels", [["a", ""], ["", ""], [None, "a"]])
 def test_an_empty_label_is_refused(labels):
-    with pytest.raises(InputError, match="a label is empty: that of reference"):
+    with pytest.raises(InputError, match="the label of reference"):
         References.of(np.eye(2), labels)
 
 
@@ -415,7 +415,7 @@ def test_metadata_that_are_damaged_are_one_line(tmp_path, notes, message):
         ({"embedding": [[1.0], [2.0], [float("nan")], [4.0]]}, "reference 2 holds a NaN"),
         ({"id": ["a", "b", "c", "a"]}, "'a' is given to two"),
         ({"id": [["a"], ["b"], ["c"], ["d"]]}, "holds list<element: string>, not text"),
-        ({"label": ["dog", None, "bee", "dog"]}, "a label is empty: that of reference 1"),
+        ({"label": ["dog", None, "bee", "dog"]}, "the label of reference 1 is empty"),
         ({"target: age": [1.0, None, 3.0, 4.0]}, "target of row 1 holds a NaN"),
         ({"target: age": ["a", "b", "c", "d"]}, "target of row: not a table"),
     ],

@@ -358,7 +358,7 @@ def test_a_grid_of_nonsense(grid, words):
 def test_too_few_examples():
     with input_error("no-labels"):
         tuned(References.of(VECTORS))
-    with pytest.raises(InputError, match="7 different examples are too few for 4 folds"):
+    with pytest.raises(InputError, match="4 folds need at least 8 different examples, not 7"):
         tuned(References.of(VECTORS[:7], targets=TARGETS[:7]), folds=4)
     with pytest.raises(InputError, match="training part has 72 examples of 9 values"):
         tuned(CLASSES, Grid(projections=("pca:10",)))
@@ -369,7 +369,7 @@ def test_too_few_examples():
     ("grid", "words"),
     [
         ({"votes": ("uniform", "soft")}, "the vote soft needs classes"),
-        ({"projections": ("classes",)}, "the projection classes needs classes"),
+        ({"projections": ("classes",)}, "the projection 'classes' needs classes"),
     ],
 )
 def test_what_takes_classes_is_not_tried_for_targets(grid, words):
@@ -611,4 +611,4 @@ def test_a_broken_picture_may_cost_a_class_its_folds(pocketknn, tmp_path):
     (tmp_path / "b/2.png").write_text("no picture")
     said = pocketknn(*pixels(tmp_path, "--folds", "3"))
     assert said.code == 2
-    assert "the class 'b' has 2 different examples, too few for 3 folds; take --folds 2" in said.err
+    assert "the class 'b' has 2 different examples, too few for 3 folds; use --folds 2" in said.err

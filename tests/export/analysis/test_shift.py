@@ -272,7 +272,7 @@ def test_a_sample_is_drawn_by_the_seed(pocketknn, wide):
         (["--sample", "3"], "--sample needs --shift"),
         (["--shift", "--crop", "fit"], "[option-not-applicable]"),
         (["--shift", "--sample", "0"], "[too-few-photos]"),
-        (["--shift", "--seed", "-1"], "[negative-seed]"),
+        (["--shift", "--seed", "-1"], "[seed-out-of-range]"),
         (["--shift", "--chart", "one.jpg"], "must end in .png or .svg"),
         (["--shift", "--chart", "{wide}/new/red/0.png", "--force"], "was not written by pocketknn"),
     ],

@@ -237,7 +237,7 @@ def test_pictures_of_a_flat_folder_or_named_one_by_one_go_into_a_class(
     line = refused("add", file, more, "-o", new, "--label", "fig")
     assert "[class-known]" in line
     line = refused("add", file, more / "pear", "-o", new)
-    assert "[labels-differ]" in line
+    assert "[labels-mismatch]" in line
     assert "a label is empty" in refused("add", file, more / "pear", "-o", new, "--label", " ")
 
 
@@ -247,7 +247,7 @@ def test_photos_without_classes(photos, more, refs, refused, new, tmp_path):
     assert f"4 references, no classes; written to {flat}" in said
     assert "4 references, no classes → 5; written to" in refs("add", flat, more / "pear", "-o", new)
     assert References.load(new).labels == ()
-    assert "[labels-differ]" in refused("add", flat, more, "-o", tmp_path / "x.parquet")
+    assert "[labels-mismatch]" in refused("add", flat, more, "-o", tmp_path / "x.parquet")
     assert "have no labels" in refused(
         *("relabel", flat, "-o", tmp_path / "x.parquet"),
         *("--id", References.load(flat).ids[0], "--to", "a"),
@@ -493,8 +493,8 @@ def test_a_plain_table_holds_every_bit(refs, tmp_path, new):
         (["relabel", "--id", "zz", "--to", "plum"], "no id 'zz'"),
         (["relabel", "--class", "zz", "--to", "plum"], "no class 'zz'"),
         (["relabel", "--class", "apple", "--to", ""], "a label is empty"),
-        (["relabel", "apple="], "[empty-name]"),
-        (["relabel", "apple= "], "[empty-name]"),
+        (["relabel", "apple="], "[empty-label]"),
+        (["relabel", "apple= "], "[empty-label]"),
         (["relabel", "apple=a\nb"], "control character"),
         (["relabel", "apple"], "[bad-rename]"),
         (["relabel", "plum=b=c"], "no class 'plum'"),
@@ -587,18 +587,18 @@ def test_a_place_that_cannot_be_written(file, built, photos, more, refused, tmp_
     assert "exists; choose another name, or replace it with --force" in remove(
         copy / "references.parquet"
     )
-    assert "was not written by pocketknn, and --force replaces nothing else" in remove(
+    assert "was not written by pocketknn; --force replaces only files that were" in remove(
         tmp_path / "photos.parquet", "--force"
     )
     line = remove(copy / "references.parquet", "--force")
-    assert "is part of a build, which would no longer agree; name a new file" in line
+    assert "is part of a build, whose other files would no longer agree" in line
     assert "[out-among-photos]" in refused("add", file, more, "-o", more / "x.parquet")
     assert "must end in .json or .csv" in refused("export", file, "-o", tmp_path / "set.parquet")
     (tmp_path / "package.json").write_text('{"name": "mine"}')
     (tmp_path / "mine.csv").write_text("path,label\n")
     for name in ("package.json", "mine.csv"):
         line = refused("export", file, "-o", tmp_path / name, "--force")
-        assert "was not written by pocketknn, and --force replaces nothing else" in line
+        assert "was not written by pocketknn; --force replaces only files that were" in line
     (tmp_path / "ml5.json").write_text(
         '{"dataset":{"0":{"kept":true,"shape":[1,1]}},"tensors":[[1]]}'
     )
@@ -626,7 +626,7 @@ def test_a_table_of_others_is_not_replaced_whatever_its_columns(file, refs, refu
     pq.write_table(pa.table({"id": ["a"], "embedding": [[1.0, 2.0]], "price": [3.0]}), theirs)
     before = theirs.read_bytes()
     line = refused("remove", file, "-o", theirs, "--class", "apple", "--force")
-    assert f"{theirs} was not written by pocketknn, and --force replaces nothing else" in line
+    assert f"{theirs} was not written by pocketknn; --force replaces only files that were" in line
     assert theirs.read_bytes() == before
 
 

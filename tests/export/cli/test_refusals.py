@@ -44,7 +44,7 @@ def test_a_folder_where_one_file_is_wanted(refused, tmp_path, command):
         ("explain OUT PICTURE --steps 0", "2 to 64 steps, not 0"),
         ("explain OUT PICTURE --steps 100000000", "2 to 64 steps, not 100000000"),
         ("eval OUT PHOTOS --shift --sample 0", "[too-few-photos]"),
-        ("eval OUT PHOTOS --shift --seed -1", "[negative-seed]"),
+        ("eval OUT PHOTOS --shift --seed -1", "[seed-out-of-range]"),
         ("predict OUT/model.onnx TEXT NONE", "text.jpg: not a picture; "),
         ("bench OUT --runs 100000000", "[runs-out-of-range]"),
     ],
@@ -71,7 +71,7 @@ def test_numbers_beyond_any_use_are_refused_or_mean_all(out, photos, pocketknn):
     with pytest.raises(InputError, match="2 to 64 steps"):
         Patches.of(96, 0.2, 10**9)
     for text in ("9" * 400 + "MB", "9" * 5000 + "KB"):
-        with input_error("bad-size"):
+        with input_error("bad-amount"):
             parse_bytes(text)
     with input_error("bad-amount"):
         parse_amount("9" * 5000, None)

@@ -24,7 +24,7 @@ def test_sizes_as_people_write_them(text, expected):
 
 @pytest.mark.parametrize("text", ["", "MB", "2", "2000000", "2 GB", "-1MB", "2MB or so"])
 def test_what_is_no_size(text):
-    with input_error("bad-size", repr(text)):
+    with input_error("bad-amount", repr(text)):
         parse_bytes(text)
 
 
@@ -94,7 +94,7 @@ def test_what_is_measured_of_a_variant_is_kept_nowhere(
 @pytest.mark.parametrize(
     ("more", "message"),
     [
-        (["--budget", "small"], "[bad-size]"),
+        (["--budget", "small"], "[bad-amount]"),
         (["--budget", "1KB", "--formats", "keras"], "name a format besides keras"),
         (["--budget", "1KB", "--loss", "2"], "the loss is a share"),
         (["--budget", "1KB", "--k", "12"], "needs more than k references"),

@@ -1,4 +1,4 @@
-"""How much memory this process may still take, and a line where that is too little."""
+"""How much memory this process may still take, and an error if that is too little."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from pocketknn.builder.errors import InputError
 
 from . import container
 
-TOO_LARGE = "references-too-large"  # the code of what is refused
-# In each version: the limit, what is used of it, and what of that is only files read lately.
+TOO_LARGE = "references-too-large"  # the code of the error
+# Per cgroup version: the limit, its current use, and the part of that which is reclaimable cache.
 _FILES = {
     2: ("memory.max", "memory.current", "inactive_file"),
     1: ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"),
@@ -17,15 +17,15 @@ _FILES = {
 
 
 def check_free(what: str, needed: int, way_out: str) -> None:
-    """Refuse what takes more memory than is free, swap included.
+    """Check that something fits into free memory, swap included.
 
     Args:
-        what: takes it; the beginning of the sentence, in the plural.
-        needed: bytes that it takes at the least.
+        what: the subject of the message, in the plural.
+        needed: minimum number of bytes.
         way_out: what to do instead.
 
     Raises:
-        InputError: it is too little.
+        InputError: not enough memory.
     """
     if needed > (free := free_memory()):
         raise InputError(
@@ -35,7 +35,7 @@ def check_free(what: str, needed: int, way_out: str) -> None:
 
 
 def free_memory() -> int:
-    """Bytes that this process may still take: what the machine has, and its container allows."""
+    """Bytes that this process may still take, as limited by machine and container."""
     import psutil
 
     machine = int(psutil.virtual_memory().available + psutil.swap_memory().free)
@@ -43,20 +43,20 @@ def free_memory() -> int:
 
 
 def told(size: float) -> str:
-    """Bytes in words."""
+    """A number of bytes, for messages."""
     return f"{size / 1e9:,.1f} GB" if size >= 1e8 else f"{size / 1e6:.1f} MB"
 
 
 def _allowed() -> Iterator[int]:
-    """Bytes that are left of each limit of a control group that this process is in, if any."""
+    """Bytes left under the memory limit of each control group of this process, if any."""
     for folder, version in container.folders("memory"):
         limit, used, files = _FILES[version]
         try:
-            most = int((folder / limit).read_text("ascii"))  # "max" where there is none
+            most = int((folder / limit).read_text("ascii"))  # "max" if there is none
             taken = int((folder / used).read_text("ascii"))
-            said = dict(
+            stat = dict(
                 line.split() for line in (folder / "memory.stat").read_text("ascii").splitlines()
             )
-            yield max(most - taken + int(said.get(files, 0)), 0)
+            yield max(most - taken + int(stat.get(files, 0)), 0)
         except (OSError, ValueError):
             continue

@@ -65,7 +65,7 @@ def test_what_a_container_allows_is_seen(own, folder, names, free, monkeypatch, 
     monkeypatch.setattr(container, "_OWN", tmp_path / "own")
     monkeypatch.setattr(container, "_GROUPS", tmp_path / "groups")
     assert memory.free_memory() == 3_000_000
-    with input_error("not-enough-memory", "10.2 MB", "3.0 MB"):
+    with input_error("references-too-large", "10.2 MB", "3.0 MB"):
         check_room(Spec(), 1000, 1280)
     (here / limit).write_text("max\n")
     assert memory.free_memory() == 10**10

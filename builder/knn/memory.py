@@ -65,6 +65,6 @@ def warn_of_converting(note: Callable[[str], None], held: int) -> None:
     needed = _CONVERTING + held
     if (free := free_memory()) < needed:
         note(
-            f"warning: {told(free)} of memory are free; a first build takes some"
-            f" {told(needed)} to convert, and systems end what takes more than there is"
+            f"warning: only {told(free)} of memory is free; a first build needs {told(needed)}"
+            " to convert the backbone, and the system may kill it if memory runs out"
         )

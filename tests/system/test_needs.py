@@ -304,7 +304,7 @@ def test_little_memory_for_a_first_build_is_said(pocketknn, photos, tmp_path, mo
     out = ("-o", tmp_path / "out", "--backbone", "pixels", "--formats", "onnx", "--no-report")
     said = pocketknn("build", photos, *out)
     assert said.code == 0
-    assert "warning: 0.6 GB of memory are free; a first build needs about 1.4 GB" in said.err
+    assert "warning: only 0.6 GB of memory is free; a first build needs 1.4 GB" in said.err
 
 
 def test_embeddings_count_with_what_a_first_build_takes(monkeypatch):
@@ -313,7 +313,7 @@ def test_embeddings_count_with_what_a_first_build_takes(monkeypatch):
     warn_of_converting(said.append, 10_000_000)
     assert said == []
     warn_of_converting(said.append, 300_000_000)
-    assert "1.5 GB of memory are free; a first build takes some 1.7 GB" in said[0]
+    assert "only 1.5 GB of memory is free; a first build needs 1.7 GB" in said[0]
 
 
 def test_every_format_says_what_it_takes():

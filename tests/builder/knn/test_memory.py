@@ -143,7 +143,7 @@ def test_it_is_said_before_a_photo_is_read(photos, pocketknn, tmp_path, monkeypa
         given = ("-o", tmp_path / "out", "--backbone", "bundled", "--no-cache", *more)
         said = pocketknn("build", photos, *given)
         assert (said.code, said.err.count("\n")) == (2, 1)
-        assert "12 references of 1280 values take at least" in said.err
+        assert "12 references of 1280 values need at least" in said.err
     assert not (tmp_path / "out").exists()
 
 
@@ -175,7 +175,7 @@ def test_a_smaller_store_may_fit_where_a_larger_one_does_not(free):
     references = References.of(np.random.default_rng(0).gamma(0.5, size=(N, D)))
     free(2 * N * D)
     fit(Spec(backbone="vector", references_precision="int8", recall=0.1), references)
-    with pytest.raises(InputError, match=r"^4,000 references of 256 values take at least"):
+    with pytest.raises(InputError, match=r"^4,000 references of 256 values need at least"):
         fit(Spec(backbone="vector"), references)
 
 
@@ -195,8 +195,8 @@ def test_references_that_are_kept_are_refused_before_they_are_read(kept, pocketk
     for words in (("build", path, "-o", tmp_path / "out"), ("tune", path)):
         said = pocketknn(*words)
         assert (said.code, said.err.count("\n")) == (2, 1 + said.err.count("warning")), said.err
-        assert f"{path}: 4,000 references of 256 values take at least 5.1 MB of memory" in said.err
-    with input_error("references-too-large", "4.1 MB are free"):
+        assert f"{path}: 4,000 references of 256 values need at least 5.1 MB of memory" in said.err
+    with input_error("references-too-large", "4.1 MB is free"):
         References.load(path)
     assert pocketknn("refs", "list", path).code == 0, "which needs no vectors"
 
@@ -207,7 +207,7 @@ def test_values_of_ml5_are_refused_before_they_are_read(kept, pocketknn, free, t
     file = path.stat().st_size
     for most in (file, 3 * file):  # by its size, and by what is in it
         free(most)
-        with input_error("references-too-large", f"the values of {path} take at least"):
+        with input_error("references-too-large", f"the values of {path} need at least"):
             ml5_json.read(path)
     free(100 * size)
     assert len(ml5_json.read(path)) == N

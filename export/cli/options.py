@@ -41,12 +41,15 @@ Exclude = Annotated[
     list[str] | None, typer.Option(help="Leave out photos whose name matches, such as 'raw/*'.")
 ]
 Limit = Annotated[int | None, typer.Option(help="Maximum number of photos per class.")]
-Strict = Annotated[bool, typer.Option("--strict", help="Refuse pictures that cannot be read.")]
+Strict = Annotated[
+    bool, typer.Option("--strict", help="Stop at the first picture that cannot be read.")
+]
 Occasions = Annotated[
     str | None,
     typer.Option(
         help="How to group photos of one occasion (a walk, a video), which are held out together:"
-        " folders (CLASS/OCCASION/photo.jpg), time (EXIF, half an hour apart) or a table's column."
+        " folders (CLASS/OCCASION/photo.jpg), time (EXIF; a gap of half an hour"
+        " starts another) or a table's column."
     ),
 ]
 NoCache = Annotated[
@@ -80,7 +83,10 @@ class Columns:
         str, typer.Option(help="Column of a table that holds the photos' paths.")
     ] = "path"
     label_column: Annotated[
-        str | None, typer.Option(help="Column that holds the classes; label if present.")
+        str | None,
+        typer.Option(
+            help="Column that holds the classes; default: the column label, if there is one."
+        ),
     ] = None
 
 

@@ -40,7 +40,7 @@ def explain(
     as_json: Json = False,
     force: Annotated[bool, typer.Option("--force", help="Replace an earlier figure.")] = False,
 ) -> None:
-    """Show which parts of a picture decide the answer, by hiding them, and the neighbours."""
+    """Show which parts of a picture decide the answer, by hiding each, and show the neighbours."""
     from pocketknn.builder.photos.photo import PictureError
     from pocketknn.builder.references.match import thumbnails
     from pocketknn.export.analysis import figures

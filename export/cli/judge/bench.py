@@ -19,7 +19,9 @@ _MAX_RUNS = 10_000  # per file and number of threads: takes minutes
 
 def bench(
     out: Build,
-    runs: Annotated[int, typer.Option(help="Pictures per file and number of threads.")] = 50,
+    runs: Annotated[
+        int, typer.Option(help="Pictures to time for each file and each number of threads.")
+    ] = 50,
     as_json: Json = False,
 ) -> None:
     """Compare the files of a build: size, load time, latency, parity."""

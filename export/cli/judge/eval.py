@@ -38,7 +38,8 @@ def eval_(
     out: BuildOrFile,
     photos: Annotated[Path, typer.Argument(help="Photos; in class folders to measure accuracy.")],
     crop: Annotated[
-        str | None, typer.Option(help="Another crop to measure as well: what a mismatch costs.")
+        str | None,
+        typer.Option(help="Another crop to measure as well, to see what a mismatch costs."),
     ] = None,
     shift: Annotated[
         bool,
@@ -56,7 +57,7 @@ def eval_(
 ) -> None:
     """Measure every file of a build on other photos, with the build's crop and with another.
 
-    With --shift: one file, on photos rotated, scaled, darkened, blurred and so on.
+    With --shift, measure one file on photos that are rotated, scaled, darkened, blurred and so on.
     """
     if not shift:
         refuse(context, ("chart", "sample", "seed", "force"), "needs --shift")

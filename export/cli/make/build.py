@@ -67,7 +67,7 @@ def build(
     limit: options.Limit = None,
     no_cache: options.NoCache = False,
     no_report: Annotated[
-        bool, typer.Option("--no-report", help="Do not write report.html, which takes seconds.")
+        bool, typer.Option("--no-report", help="Do not write report.html; saves some seconds.")
     ] = False,
     no_names: Annotated[
         bool,
@@ -78,7 +78,7 @@ def build(
     ] = False,
     engine: Engine,
 ) -> None:
-    """Build one model per platform from photos, and check that each equals the exact k-NN."""
+    """Build one model per platform from photos, and check that each agrees with exact k-NN."""
     selection = options.selection_of(
         photos, columns, columns.target_column, exclude, limit, labels, occasions
     )

@@ -72,10 +72,11 @@ class Model:
         float | None, typer.Option(help="Share of the exact neighbours to find; default: 0.99.")
     ] = None
     candidates: Annotated[
-        int | None, typer.Option(help="References that rerank and ivf rescore; default: as needed.")
+        int | None,
+        typer.Option(help="Number of references that rerank and ivf rescore; default: as needed."),
     ] = None
     probes: Annotated[
-        int | None, typer.Option(help="Cells that ivf scans; default: as needed.")
+        int | None, typer.Option(help="Number of cells that ivf scans; default: as needed.")
     ] = None
     crop: options.Crop = "center"
     seed: Annotated[int, typer.Option(help="Random seed.")] = 0
@@ -119,8 +120,8 @@ class Sizes:
     condense: Annotated[
         str | None,
         typer.Option(
-            help="Keep fewer references: 500, 50%, 2MB of vectors; or edited: drop those that the"
-            " others vote against."
+            help="Keep fewer references: 500, 50% or 2MB (of vectors), or edited, which drops those"
+            " that the others outvote."
         ),
     ] = None
     condense_by: options.CondenseBy = None
@@ -128,7 +129,9 @@ class Sizes:
         str | None,
         typer.Option(help="Size limit, such as 2MB or 500KB: picks a precision and PCA that fit."),
     ] = None
-    loss: Annotated[float, typer.Option(help="Accuracy that a budget may cost, as a share.")] = 0.02
+    loss: Annotated[
+        float, typer.Option(help="How much accuracy --budget may cost, as a share.")
+    ] = 0.02
     agreement: Annotated[
         float, typer.Option(help="Share of the exact neighbours that a budget must keep.")
     ] = 0.8
@@ -158,7 +161,9 @@ class Engine:
     ] = "local"
     ray_address: Annotated[
         str | None,
-        typer.Option(help="With ray: auto or ray://HOST:PORT; if omitted, one is started here."),
+        typer.Option(
+            help="With ray: auto or ray://HOST:PORT; if omitted, Ray is started on this machine."
+        ),
     ] = None
 
     def cluster(self) -> Cluster | None:

@@ -24,7 +24,7 @@ BACKBONES = ("bundled", "pixels")
 def demo(
     folder: Annotated[Path, typer.Option("-o", "--out", help="Folder to work in.")] = Path("demo"),
 ) -> None:
-    """Build from scikit-learn's handwritten digits and classify the rest in every runtime."""
+    """Build from most of scikit-learn's digits and classify the rest in every runtime."""
     from pocketknn.export.cli.console import tables
     from pocketknn.export.cli.console.terminal import console
     from pocketknn.export.formats.files import check_formats, writable

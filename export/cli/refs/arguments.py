@@ -19,8 +19,8 @@ File = Annotated[
 Places = Annotated[
     list[str],
     typer.Argument(
-        help="Folders with one folder of photos per class, their addresses, .csv or .parquet"
-        " tables, .zip or .tar archives, or pictures."
+        help="Folders with one folder of photos per class, addresses of such folders, .csv"
+        " or .parquet tables, .zip or .tar archives, or pictures."
     ),
 ]
 New = Annotated[Path, typer.Option("-o", "--out", help="The .parquet file to write.")]

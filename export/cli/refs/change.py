@@ -33,7 +33,7 @@ def relabel(
         typer.Argument(
             metavar="OLD=NEW",
             help="Classes to rename, all at once; two with the same new name are merged. If names"
-            " contain =, OLD is the part that is a class, or use --class OLD --to NEW.",
+            " contain =, the part that is a class is taken as OLD; or use --class OLD --to NEW.",
         ),
     ] = None,
     *,
@@ -62,7 +62,7 @@ def merge(
 ) -> None:
     """Merge files of references.
 
-    A picture that is in both, in the same class, is added only once.
+    A picture that is in several of them, in the same class, is kept only once.
     """
     if len(files) < 2:
         raise InputError("merge takes two or more files of references", "one-file-only")
@@ -89,7 +89,8 @@ def condense(
     amount: Annotated[
         str,
         typer.Argument(
-            help="500, 50%, 2MB of vectors; or edited: drop those that the others vote against."
+            help="500, 50% or 2MB (of vectors), or edited, which drops those that the others"
+            " outvote."
         ),
     ],
     out: New,
@@ -102,7 +103,7 @@ def condense(
     seed: Annotated[int, typer.Option(help="Random seed for the clusters and the order.")] = 0,
     force: Force = False,
 ) -> None:
-    """Keep fewer references that answer as all of them do, for a k, a metric and a vote."""
+    """Keep fewer references that answer as all of them would, for a given k, metric and vote."""
     from pocketknn.builder.selection import condense as condensing
     from pocketknn.export.cli.console.summary import kept_lines
 

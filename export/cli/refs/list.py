@@ -24,7 +24,7 @@ def list_(
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """Describe a file: its classes, targets, backbone and copies."""
+    """Describe a file: its classes, targets, backbone and duplicate pictures."""
     refs = opened(file, vectors=False)
     if as_json:
         say_json(_facts(refs, rows))

@@ -254,7 +254,7 @@ def test_merge_puts_the_others_behind_and_tells_ids_apart():
         (lambda one: one.remove([], ["x"]), "no class 'x'; the classes are: dog, cat, none, bee"),
         (lambda one: one.remove("abcd"), "no reference would be left"),
         (lambda one: one.relabel({"x": "y"}), "no class 'x'"),
-        (lambda one: one.relabel({"dog": ""}), "'dog' needs a name"),
+        (lambda one: one.relabel({"dog": ""}), "the new name of the class 'dog' is empty"),
         (lambda one: one.relabel_rows(["x"], "dog"), "no id 'x'"),
         (lambda one: one.relabel_rows(["a"], ""), "a label is empty"),
         (lambda one: small(labels=None, classes=None).relabel_rows(["a"], "b"), "have no labels"),

@@ -461,7 +461,7 @@ def test_out_below_a_file(photos, refused, tmp_path):
 
 
 def test_a_negative_seed(photos, refused, tmp_path):
-    assert "seed must not be negative" in refused(*quick(photos, tmp_path / "out", "--seed", "-1"))
+    assert "[seed-out-of-range]" in refused(*quick(photos, tmp_path / "out", "--seed", "-1"))
 
 
 def test_a_backbone_that_a_converter_does_not_take_costs_one_format(photos, pocketknn, tmp_path):

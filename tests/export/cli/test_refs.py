@@ -545,7 +545,7 @@ def test_files_that_hold_no_references(file, photos, refused, new, tmp_path):
         ("none.parquet", "none.parquet does not exist"),
         ("text.parquet", "[not-a-reference-table]"),
         ("text.json", "[not-json]"),
-        ("model.onnx", "holds no references; such files end in .parquet or .json"),
+        ("model.onnx", "is not a file of references: those end in .parquet or .json"),
         ("empty", "is a folder without references.parquet, so it is not a build"),
     ):
         for command in (["remove", "--id", "x"], ["relabel", "a=b"], ["add", photos]):
@@ -662,7 +662,7 @@ def test_one_that_came_first_is_not_replaced(file, new, tmp_path, monkeypatch):
 
     (tmp_path / "elsewhere").write_text("first")
     monkeypatch.setattr(References, "save", save)
-    with pytest.raises(files.InputError, match="exists by now"):
+    with pytest.raises(files.InputError, match="created meanwhile"):
         files.save(References.load(file).select([0]), new, force=False)
     assert new.read_text() == "first"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["kept.parquet", "new.parquet"]

@@ -40,7 +40,7 @@ SIZE = 24
 LABELS = ["apple", "berry", "cherry"]
 HOSTILE = ['"""', "\\n\\", "$x ${y} @@k", "%% if z", "'); DROP", "雪 🙂 é", "</script>", "a,b"]
 HOSTILE += ["=1+1", "'=1+1", "'tis"]
-TIMED = re.compile(r"^\d+\.\d ms a picture", re.MULTILINE)
+TIMED = re.compile(r"\d+\.\d ms( a picture|$)", re.MULTILINE)
 
 
 def built(out, labels=LABELS, head=None, crop="center", formats=None, options=None, **choices):
@@ -166,7 +166,7 @@ def test_what_is_written_is_short_and_whole(out):
             assert snippets.render(name, manifest) == ""
             continue
         lines = snippets.render(name, manifest).splitlines()
-        assert len(lines) <= 120, name
+        assert len(lines) <= 125, name
         assert max(map(len, lines)) <= 100, name
         assert not any("{%" in line or "{{" in line or line != line.rstrip() for line in lines), (
             name

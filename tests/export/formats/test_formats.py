@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 import keras
 import numpy as np
 import pytest
-from support import PRECISION, Case, drawing, photo_case, plain, vector_case
+from support import PRECISION, Case, drawing, input_error, photo_case, plain, vector_case
 
 from pocketknn.builder import InputError, References, Spec, build
 from pocketknn.builder.backbones.networks.mobilenets import FAMILIES, network
@@ -249,7 +249,7 @@ def test_a_broken_file_is_one_line(name, content, tmp_path):
 @pytest.mark.parametrize("name", list(FORMATS))
 def test_a_picture_of_another_size_is_refused(name, photos, tmp_path):
     file = load(written(name, photo_case(photos, size=16), tmp_path))
-    with pytest.raises(InputError, match=r"takes inputs \(16, 16, 3\), not \(15, 16, 3\)"):
+    with input_error("wrong-shape", "(16, 16, 3)", "(15, 16, 3)"):
         file.run(np.zeros((1, 15, 16, 3), np.uint8))
 
 

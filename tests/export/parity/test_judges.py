@@ -154,4 +154,4 @@ def test_int8_without_photos_says_what_gave_its_ranges(photos, small_net, tmp_pa
         *choices,
     )
     assert again.code == 0, again.err
-    assert "int8: without photos it is calibrated and checked on noise" in again.out
+    assert "int8: calibrated and checked on noise, as no photos are given" in again.out

@@ -231,11 +231,11 @@ def test_by_default_nothing_is_learned_where_nothing_can_be(refs):
         ({"temperature": float("nan")}, "above 0"),
         ({"temperature": 0.1, "vote": "uniform"}, "vote soft"),
         ({"projection": "lda"}, "unknown projection"),
-        ({"projection": "pca"}, "how many"),
+        ({"projection": "pca"}, "number"),
         ({"projection": "pca:x"}, "pca:SIZE"),
         ({"projection": "pca:8", "pca": 8}, "once"),
         ({"projection": "classes", "pca": 8}, "do not go together"),
-        ({"projection": "none", "whiten": 0.5}, "how many"),
+        ({"projection": "none", "whiten": 0.5}, "number"),
     ],
 )
 def test_choices_that_make_no_sense(choices, line):

@@ -198,7 +198,7 @@ def test_a_class_may_not_be_called_unknown_where_that_is_reserved():
 
 @pytest.mark.parametrize("choices", [{"k": "auto"}, {"reject": "auto"}, {"pca": 1}])
 def test_a_single_reference_says_nothing_about_itself(choices):
-    with pytest.raises(InputError, match=r"there is only one|are the same"):
+    with pytest.raises(InputError, match=r"at least two references|are the same"):
         fit(Spec(**choices), References.of([[1.0, 2.0]], ["a"]))
 
 

@@ -218,7 +218,7 @@ def test_references_of_a_model_are_refused_before_they_are_read(tmp_path, free):
     spec = Spec(backbone="vector", metric="euclidean")
     export(spec, references, None, tmp_path / "out", formats=["onnx"])
     free(2 * 4 * 40 * 16 - 1)
-    with input_error("references-too-large", "the 40 references of 16 values in model.onnx take"):
+    with input_error("references-too-large", "the 40 references of 16 values in model.onnx need"):
         open_artefact(tmp_path / "out" / "model.onnx")
     free(10**9)
     assert len(open_artefact(tmp_path / "out" / "model.onnx").fit.references) == 40

@@ -229,7 +229,7 @@ def test_too_few_references_are_refused():
 
 def test_where_every_size_loses_something_auto_says_so():
     apart = References.of(np.random.default_rng(0).standard_normal((30, 200)))
-    with input_error("no-lossless-pca", "80.0% of the neighbours", "--pca 16 --whiten 0,"):
+    with input_error("no-lossless-pca", "80.0% of the neighbours", "--projection pca:16:0,"):
         fit(Spec(pca="auto", metric="euclidean", whiten=0), apart)
 
 

@@ -369,7 +369,7 @@ def test_too_few_examples():
     ("grid", "words"),
     [
         ({"votes": ("uniform", "soft")}, "the vote soft needs classes"),
-        ({"projections": ("classes",)}, "the projection 'classes' needs classes"),
+        ({"projections": ("classes",)}, "the projection classes needs classes"),
     ],
 )
 def test_what_takes_classes_is_not_tried_for_targets(grid, words):
@@ -566,7 +566,7 @@ def test_references_of_an_earlier_build_keep_their_crop(photos, pocketknn, tmp_p
         (["--metric", "cosine,hamming"], "unknown metric 'hamming'; choose from cosine"),
         (["--vote", "loud"], "unknown vote 'loud'"),
         (["--crop", "oval"], "unknown crop 'oval'"),
-        (["--seed", "-1"], "seed must not be negative"),
+        (["--seed", "-1"], "[seed-out-of-range]"),
         (["--backbone", "resnet"], "unknown backbone 'resnet'"),
         (["--target-column", "weight"], "[targets-need-table]"),
     ],

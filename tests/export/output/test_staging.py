@@ -342,7 +342,7 @@ def test_the_demo_finds_its_own_digits_again(tmp_path):
     assert write_digits(tmp_path / "digits") == first
     assert one.stat().st_mtime_ns == before
     Image.new("L", (8, 8)).save(one)
-    with pytest.raises(InputError, match=r"digits/held-out/0/0304.png, which is no digit"):
+    with pytest.raises(InputError, match=r"digits/held-out/0/0304.png, which is not a digit"):
         write_digits(tmp_path / "digits")
     one.unlink()
     assert write_digits(tmp_path / "digits") == first

@@ -157,7 +157,7 @@ def test_files_that_lost_by_precision_are_compared_with_the_exact_neighbours(
     assert "agreement with the exact k-NN over float32 embeddings" in said
 
     def fail(*given):
-        raise InputError("no backbone")
+        raise InputError("no backbone", "backbone-missing")
 
     monkeypatch.setattr(reopen, "reopen", fail)
     said = pocketknn("eval", out, wide / "new").out

@@ -154,9 +154,9 @@ def test_what_takes_a_converter_is_refused_in_a_line(built, run, photos, tmp_pat
             assert done.stderr.startswith(f"pocketknn: {begin} tensorflow, {GONE.strip()}")
     done = run("build", photos, "-o", tmp_path / "out")
     assert done.returncode == 2
-    assert done.stderr == (
+    assert done.stderr.startswith(
         "pocketknn: writing keras, tflite, onnx needs tensorflow and tf2onnx, which are not"
-        " installed: pip install tensorflow tf2onnx\n"
+        " installed: pip install tensorflow tf2onnx"
     )
     done = run("demo", "-o", tmp_path / "demo")
     assert done.returncode == 2

@@ -68,7 +68,7 @@ def tune(
     measured: dict[Spec, list[tuple[int, float, Values]]] = {}  # width and quality in each fold
     notes: dict[str, None] = {}
     splits: list[tuple[Ints, Ints]] = []
-    belong: tuple[Ints, ...] = ()
+    belong: Ints | None = None
     for crop in grid.all_crops:
         given = references_of(crop)
         references = given.without_copies()
@@ -81,8 +81,8 @@ def tune(
         soft = [name for name in grid.votes or () if VOTES[name].SOFT]
         # Use the same folds for all crops, which are compared photo by photo.
         if not splits:
-            splits = _splits(references, folds, spec.seed, regress)
-            belong = _together(references, [test for _, test in splits], regress)
+            belong = _belong(references, regress)
+            splits = _splits(references, belong, folds, spec.seed)
         smallest = min(len(train) for train, _ in splits)
         ks = grid.ks_within(smallest)
         grid.check_components(smallest, references.dim)
@@ -119,7 +119,7 @@ def tune(
         examples=len(references),
         copies=len(given) - len(references),
         notes=tuple(notes),
-        together=belong,
+        together=() if regress or belong is None else tuple(belong[test] for _, test in splits),
     )
 
 
@@ -165,39 +165,38 @@ def _head(spec: Spec, references: References) -> str:
     return head
 
 
+def _belong(references: References, regress: bool) -> Ints | None:
+    """The group of each example: its occasion, or its picture; None for targets alone."""
+    if regress and not any(references.occasions):
+        return None
+    pictures = groups(references.vectors, references.sha256, references.label_ids)
+    return together(references, pictures)
+
+
 def _splits(
-    references: References, folds: int, seed: int, regress: bool
+    references: References, belong: Ints | None, folds: int, seed: int
 ) -> list[tuple[Ints, Ints]]:
     """Training rows and test rows of each fold."""
-    if any(references.occasions):
-        return _splits_by_occasion(references, folds, seed)
-    if regress:
+    if belong is None:
         return stratified(len(references), folds, seed, None, None)
+    if any(references.occasions):
+        return _splits_by_occasion(references, belong, folds, seed)
     # By name, so that neither the order of classes nor an empty class changes the folds.
     names = [references.label_of(row) for row in range(len(references))]
     classes = np.unique(names, return_inverse=True)[1]
-    pictures = groups(references.vectors, references.sha256, references.label_ids)
-    together = len(np.unique(pictures)) < len(references)  # or views would answer for each other
-    return stratified(len(references), folds, seed, classes, pictures if together else None)
+    views = len(np.unique(belong)) < len(references)  # which would answer for each other
+    return stratified(len(references), folds, seed, classes, belong if views else None)
 
 
-def _together(references: References, tests: Sequence[Ints], regress: bool) -> tuple[Ints, ...]:
-    """For each fold the occasion or picture of each example; nothing for targets."""
-    if regress:
-        return ()
-    pictures = groups(references.vectors, references.sha256, references.label_ids)
-    whole = together(references, pictures)
-    return tuple(whole[test] for test in tests)
-
-
-def _splits_by_occasion(references: References, folds: int, seed: int) -> list[tuple[Ints, Ints]]:
+def _splits_by_occasion(
+    references: References, belong: Ints, folds: int, seed: int
+) -> list[tuple[Ints, Ints]]:
     """Folds over occasions: as many as occasions, or `folds` if fewer."""
     from pocketknn.builder.knn.validation import folds as parts
 
     check_occasions(references)
-    n, ids = len(references), references.label_ids
-    whole = together(references, groups(references.vectors, references.sha256, ids))
-    found = parts.folds(ids, whole, seed, most=n, parts=folds, across=True)
+    n = len(references)
+    found = parts.folds(references.label_ids, belong, seed, most=n, parts=folds, across=True)
     if len(found) < 2:
         raise InputError(
             "too few occasions for two folds; take photos on further occasions", "too-few-occasions"

@@ -156,7 +156,7 @@ class Tuning:
                 return one
         return None
 
-    @property
+    @cached_property
     def clearly_better(self) -> bool:
         """Whether the winner beats the default by more than chance."""
         if self.default is None or self.default is self.winner:
@@ -214,7 +214,7 @@ class Tuning:
 
         Returns:
             The mean gain, in right answers or in squared error, and its standard error, paired by
-            example.
+            example, and clustered by group.
         """
         sign = -1.0 if self.regress else 1.0
         pairs = [
@@ -223,8 +223,4 @@ class Tuning:
         ]
         more = sign * np.concatenate([mine - its for mine, its in pairs])
         groups = np.concatenate(self.together) if self.together else np.arange(len(more))
-        # Cluster-robust, as examples of a group are right or wrong together.
-        _, inverse = np.unique(groups, return_inverse=True)
-        sums = np.bincount(inverse, more - more.mean())
-        error = np.sqrt((sums**2).sum() * len(sums) / max(len(sums) - 1, 1)) / len(more)
-        return float(more.mean()), float(error)
+        return float(more.mean()), promise.clustered_error(more, groups)

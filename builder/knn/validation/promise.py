@@ -44,9 +44,8 @@ def of_groups(
 ) -> tuple[float, float]:
     """Widen an interval for clustered answers: photos of an occasion, or views of a picture.
 
-    It is at least as wide as the cluster-robust error of a mean (Liang and Zeger, Biometrika 73,
-    1986), with Student's t with one degree of freedom fewer than groups. Two occasions prove next
-    to nothing, however many photos they have.
+    It is at least as wide as `clustered_error`, with Student's t with one degree of freedom fewer
+    than groups. Two occasions prove next to nothing, however many photos they have.
 
     Args:
         ends: the interval for independent photos.
@@ -56,16 +55,26 @@ def of_groups(
     """
     from scipy.stats import t
 
-    _, inverse = np.unique(groups, return_inverse=True)
-    count = int(inverse.max()) + 1
+    count = len(np.unique(groups))
     if count == len(groups):
         return ends
     if count == 1:
         return 0.0, 1.0
-    sums = np.bincount(inverse, right - right.mean())
-    error = np.sqrt((sums**2).sum() * count / (count - 1)) / len(right)
-    arm = float(t.ppf(0.975, count - 1) * error)
+    arm = float(t.ppf(0.975, count - 1)) * clustered_error(right, groups)
     return max(min(ends[0], share - arm), 0.0), min(max(ends[1], share + arm), 1.0)
+
+
+def clustered_error(values: Floats, groups: Ints) -> float:
+    """Cluster-robust standard error of the mean of values (Liang and Zeger, Biometrika 73, 1986).
+
+    Args:
+        values: (q,) of which those of a group are alike.
+        groups: (q,) cluster numbers; with one group the error is 0, as nothing is known.
+    """
+    _, inverse = np.unique(groups, return_inverse=True)
+    sums = np.bincount(inverse, values - values.mean())
+    correction = len(sums) / max(len(sums) - 1, 1)
+    return float(np.sqrt((sums**2).sum() * correction) / len(values))
 
 
 def rmse_interval(errors: Floats, seed: int) -> tuple[float, float]:

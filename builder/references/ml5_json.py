@@ -99,7 +99,7 @@ def _bytes(path: Path) -> bytes:
     """The bytes of a file that fits into memory, with all that Python makes of them."""
 
     def check(size: int) -> None:
-        check_free(f"the values of {path}", size, "use a machine with more")
+        check_free(f"the values of {path}", size)
 
     if path.is_file():
         check(path.stat().st_size * (1 + _OF_BYTE))

@@ -126,7 +126,7 @@ def _read(path: Path | str, made_of: Callable[..., R], held: bool) -> R:
         width = _width(file)
         if held:
             size = n * width * _BYTES_OF_A_VALUE
-            check_free(f"{n:,} references of {width} values", size, "use a machine with more")
+            check_free(f"{n:,} references of {width} values", size)
         rows = _vectors(file, n, width) if held else np.zeros((n, 1), np.float32)
         table = file.read(sorted(wanted))
         found = _made(table, rows, made_of)

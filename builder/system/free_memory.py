@@ -16,7 +16,7 @@ _FILES = {
 }
 
 
-def check_free(what: str, needed: int, way_out: str) -> None:
+def check_free(what: str, needed: int, way_out: str = "use a machine with more") -> None:
     """Check that something fits into free memory, swap included.
 
     Args:

@@ -115,7 +115,7 @@ def main(arguments: list[str] | None = None) -> None:
             _lost_output()
         except (InputError, OSError) as error:
             code, message = 2, _one_line(error)
-            if isinstance(error, InputError) and error.code:
+            if isinstance(error, InputError):
                 message += f" [{error.code}]"
             if _lost_output():  # though the command may have written all its files
                 message = f"stdout cannot be written: {message}; the files written are complete"

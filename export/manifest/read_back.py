@@ -138,7 +138,7 @@ def _check_room(path: Path, manifest: Mapping[str, Any]) -> None:
     else:
         each = 4 * d * (2 if METRICS[manifest["metric"]].SPARE else 1)
     size = f"{n:,} references of {d} values in {path.name}"
-    check_free(f"the {size}", n * each, "use a machine with more")
+    check_free(f"the {size}", n * each)
 
 
 def _projection(

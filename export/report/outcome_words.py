@@ -20,16 +20,11 @@ _VAGUE = 0.4  # width of an interval
 def rows(found: Outcome) -> list[tuple[str, ...]]:
     """Promise and outcome as rows of a table of `COLUMNS`."""
     table = []
-    named = {"promised by the build": found.promise}
+    if found.promise:
+        on = f"{found.promise.of:,} references, held out"
+        table.append(_row("promised by the build", found.promise, on))
     if found.promise and found.alike and _differ(found.promise, found.alike):
-        named["for these classes"] = found.alike
-    for name, promise in named.items():
-        if promise:
-            ends = "{:.1f} to {:.1f}%".format(*(100 * end for end in promise.interval))
-            on = f"{promise.of:,} references, held out"
-            if promise is found.alike and len(named) > 1:
-                on = "the same, reweighted"
-            table.append((name, percent(promise.accuracy), ends, on))
+        table.append(_row("for these classes", found.alike, "the same, reweighted"))
     right, on = found.right, plural(found.right.of, "photo")
     return [*table, ("on these photos", percent(right.value), interval(right), on)]
 
@@ -37,6 +32,11 @@ def rows(found: Outcome) -> list[tuple[str, ...]]:
 def _differ(one: Promise, other: Promise) -> bool:
     """Whether the mix of classes changes the promise enough for a row of its own."""
     return abs(one.accuracy - other.accuracy) >= _APART
+
+
+def _row(name: str, promise: Promise, on: str) -> tuple[str, ...]:
+    ends = "{:.1f} to {:.1f}%".format(*(100 * end for end in promise.interval))
+    return name, percent(promise.accuracy), ends, on
 
 
 def verdict(found: Outcome) -> str:

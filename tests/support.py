@@ -72,6 +72,20 @@ def drawing(seed, size=(60, 48)):
     return coarse.resize(size, Image.Resampling.BICUBIC)
 
 
+def tinted(seed, colour, size, share):
+    """A drawing with a share of one colour, which makes a class that pixels tell apart."""
+    return Image.blend(drawing(seed, size), Image.new("RGB", size, colour), share)
+
+
+def blobs(n=60, d=6, classes=3, spread=1.5, seed=0, **more):
+    """References around a random middle for each class."""
+    rng = np.random.default_rng(seed)
+    middles = rng.standard_normal((classes, d)) * 3
+    number = np.arange(n) % classes
+    rows = middles[number] + spread * rng.standard_normal((n, d))
+    return References.of(rows, [f"c{i}" for i in number], **more)
+
+
 def plain(**choices):
     """A spec that compares all of the embedding and counts votes, unless it is told otherwise.
 

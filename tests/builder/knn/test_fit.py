@@ -6,21 +6,13 @@ from sklearn.decomposition import PCA
 from sklearn.model_selection import LeaveOneOut, cross_val_predict
 from sklearn.neighbors import KNeighborsClassifier, KNeighborsRegressor
 from sklearn.pipeline import make_pipeline
-from support import input_error, plain
+from support import blobs, input_error, plain
 
 from pocketknn.builder import InputError, References, Spec
 from pocketknn.builder.knn import exact
 from pocketknn.builder.knn.resolve import fit
 from pocketknn.builder.knn.validation.leave_one_out import leave_one_out, unprojected
 from pocketknn.builder.knn.validation.rejection import measure
-
-
-def blobs(n=60, d=6, classes=3, spread=1.5, seed=0, **more):
-    rng = np.random.default_rng(seed)
-    middles = rng.standard_normal((classes, d)) * 3
-    number = np.arange(n) % classes
-    rows = middles[number] + spread * rng.standard_normal((n, d))
-    return References.of(rows, [f"c{i}" for i in number], **more)
 
 
 @pytest.mark.parametrize("metric", ["cosine", "euclidean"])

@@ -1,9 +1,11 @@
 """Fewer references: against slow implementations of the same rules, and through the commands."""
 
 import json
+from functools import partial
 
 import numpy as np
 import pytest
+import support
 from scipy.special import softmax
 from sklearn.model_selection import LeaveOneOut, cross_val_predict
 from sklearn.neighbors import KNeighborsClassifier
@@ -18,12 +20,7 @@ from pocketknn.builder.selection.condense_methods import shares
 METRICS = ("cosine", "euclidean", "manhattan")
 
 
-def blobs(n=120, d=6, classes=4, spread=1.2, seed=0, **more):
-    rng = np.random.default_rng(seed)
-    middles = rng.standard_normal((classes, d)) * 3
-    number = np.arange(n) % classes
-    rows = middles[number] + spread * rng.standard_normal((n, d))
-    return References.of(rows, [f"c{i}" for i in number], **more)
+blobs = partial(support.blobs, n=120, classes=4, spread=1.2)
 
 
 def answered(references, rows, k, metric="cosine", weights="uniform"):

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 from scipy.ndimage import gaussian_filter
-from support import PLAIN, drawing
+from support import PLAIN, drawing, tinted
 
 from pocketknn.builder import find
 from pocketknn.builder.photos.pixels.crop import square
@@ -35,9 +35,7 @@ def wide(tmp_path_factory):
             (folder / part / label).mkdir(parents=True)
             for i in range(count):
                 seed = 1000 * len(part) + 100 * len(label) + i
-                tint = Image.new("RGB", (61, 40), colour)
-                picture = Image.blend(drawing(seed, (61, 40)), tint, 0.3)
-                picture.save(folder / part / label / f"{i}.png")
+                tinted(seed, colour, (61, 40), 0.3).save(folder / part / label / f"{i}.png")
     choices = ("--backbone", "pixels", "--size", str(SIZE), "--k", "3", "--reject", "auto", *PLAIN)
     with pytest.raises(SystemExit) as end:
         main(

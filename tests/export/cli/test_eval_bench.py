@@ -5,8 +5,7 @@ import shutil
 
 import numpy as np
 import pytest
-from PIL import Image
-from support import drawing
+from support import drawing, tinted
 
 from pocketknn.builder import InputError, find
 from pocketknn.builder.photos.pixels.decode import pixels
@@ -22,10 +21,7 @@ def wide(tmp_path_factory):
             (folder / part / label).mkdir(parents=True)
             for i in range(count):
                 seed = 100 * len(part) + 10 * len(label) + i
-                picture = Image.blend(
-                    drawing(seed, (90, 30)), Image.new("RGB", (90, 30), colour), 0.4
-                )
-                picture.save(folder / part / label / f"{i}.png")
+                tinted(seed, colour, (90, 30), 0.4).save(folder / part / label / f"{i}.png")
     return folder
 
 

@@ -11,8 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
-from support import drawing, input_error, study_of, vector_case
+from support import input_error, study_of, tinted, vector_case
 
 from pocketknn.builder import References, Spec, find
 from pocketknn.builder.knn.resolve import fit
@@ -103,9 +102,10 @@ def places(tmp_path_factory):
             (folder / part / label).mkdir(parents=True)
             for i in range(count):
                 seed = 1000 * len(part) + 100 * c + i
-                colour = Image.new("RGB", (60, 48), (200 * (c == 0), 200 * (c == 1), 80 * c))
-                picture = Image.blend(drawing(seed), colour, 0.4)
-                picture.save(folder / part / label / f"{i} <i>&amp;.png")
+                colour = (200 * (c == 0), 200 * (c == 1), 80 * c)
+                tinted(seed, colour, (60, 48), 0.4).save(
+                    folder / part / label / f"{i} <i>&amp;.png"
+                )
     copied = folder / "photos/cherry/0 <i>&amp;.png"
     shutil.copy(copied, folder / "new/cherry/copy.png")
     (folder / "photos/cherry/broken.png").write_bytes(b"no picture")

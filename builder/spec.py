@@ -48,8 +48,8 @@ class Spec:
             variance they keep; `auto` finds the best number by cross-validation. None unless the
             projection is `pca`.
         whiten: how far to equalise the components: each is divided by its variance to half this
-            power, so 0 changes nothing and 1 gives all the same variance. None is 0, or what `auto`
-            finds with the components.
+            power, so 0 changes nothing and 1 gives all the same variance. None is 0, or the value
+            that `auto` finds along with the number of components.
         head: `classify`, `regress`, `neighbors`, or None: `regress` for targets, `classify`
             for labels, else `neighbors`.
         k: how many neighbours are found and vote; `auto` is the best by leave-one-out; None is at
@@ -66,7 +66,7 @@ class Spec:
         references_precision: how the references are stored: `float32`, `float16` or `int8`.
         search: `exact` compares all references; `rerank` scans all of them by a few 8-bit
             components and scores the best; `ivf` does so within the nearest cells; `auto` takes
-            the fastest, estimated from its sizes, that meets the recall.
+            the search that meets the recall and is fastest by an estimate from its sizes.
         recall: share of the exact neighbours that a search must find, measured on the references;
             None is 0.99, or no minimum if `candidates` or `probes` is set.
         candidates: how many references are scored after a scan; None takes as many as needed.
@@ -164,7 +164,7 @@ class Spec:
 
     @property
     def compared(self) -> str:
-        """The projection in one word, as it is typed: `pca:64:0.5`."""
+        """The projection as typed on the command line: `pca:64:0.5`."""
         if self.projection != "pca":
             return self.projection
         return f"pca:{self.pca}" + (f":{self.whiten:g}" if self.whiten else "")
@@ -176,7 +176,7 @@ class Spec:
 
     @property
     def indexed(self) -> bool:
-        """Whether references are stored or searched in any other way than one float32 layer."""
+        """Whether references are stored or searched other than as one float32 layer."""
         dense = self.search in SEARCHES and not SEARCHES[self.search].SCANS
         return not dense or self.references_precision != "float32"
 
@@ -190,7 +190,7 @@ class Spec:
         return replace(as_stored, references_precision="float32")
 
     def _check_projection(self) -> None:
-        """Normalise the spellings of a projection: "pca" with its `pca` and `whiten`."""
+        """Normalise "pca:SIZE:POWER" to "pca", with `pca` and `whiten` set; check all three."""
         name, *rest = self.projection.split(":")
         if name == "pca" and rest:
             size, power = rest[0], rest[1] if len(rest) == 2 else None
@@ -278,7 +278,7 @@ def resolve_k(k: int | str | float | None, n: int, vote: str | None = None) -> i
     Args:
         k: how many; None or `auto` for the default.
         n: how many references there are.
-        vote: with a soft one the default is up to 100.
+        vote: the default is up to 100 for a soft vote, else up to 5.
 
     Raises:
         InputError: k above n.

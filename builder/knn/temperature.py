@@ -106,7 +106,7 @@ class HeldOut:
 def temperature(space: Space, k: int, *, balanced: bool = True) -> float:
     """The temperature of a vote of k neighbours, in units of the score, found out of fold.
 
-    If no class has two pictures, nothing can be held out, and this is the usual T.
+    If no class has two pictures, nothing can be held out, and the usual T is returned.
 
     Args:
         space: references with labels, and with a `refit`.
@@ -123,8 +123,8 @@ def most_likely(held_out: HeldOut, usual: float) -> float:
     """The T that maximises the posterior of the true classes of held-out queries.
 
     That is the sum of `log_shares` and a log-normal prior around the usual T. The prior matters if
-    queries are few or all answered right: the likelihood alone would then drive T to zero, and the
-    first wrong answer would have full confidence.
+    queries are few or all answers are right: the likelihood alone would then drive T to zero, and
+    the first wrong answer would have full confidence.
 
     Args:
         held_out: references as queries; the result is corrected by their `handicap`.

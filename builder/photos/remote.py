@@ -23,9 +23,9 @@ def place_of(text: str) -> Path | str:
 
 
 def was_address(path: Path) -> str:
-    """The address of which a path was made, whose "//" has become one "/"; "" for other paths."""
+    """The address that a path was made from, which turned "//" into "/"; "" for other paths."""
     protocol, mark, rest = path.as_posix().partition(":/")
-    # One letter is a disk of Windows.
+    # A single letter is a Windows drive.
     return f"{protocol}{_MARK}{rest}" if mark and len(protocol) > 1 and "/" not in protocol else ""
 
 

@@ -34,7 +34,7 @@ from pocketknn.builder.errors import InputError
 _INDEX = re.compile("0|[1-9][0-9]{0,9}")
 _LABELS = ("label", "classId", "classIndex", "className")
 _VALUES = ("data", "values")
-_MOST = 1 << 31  # examples, or values in one
+_MOST = 1 << 31  # maximum examples, or values per example
 
 
 class Stored(NamedTuple):
@@ -49,7 +49,7 @@ def classes_in(content: Any) -> list[Stored]:  # noqa: ANN401
     """The classes of any of the forms, in JavaScript's key order.
 
     Raises:
-        InputError: none of these forms.
+        InputError: the content has none of these forms.
     """
     if isinstance(content, dict):
         if {"dataset", "tensors"} <= set(content):

@@ -1,4 +1,4 @@
-"""How much memory this process may still take, and an error if that is too little."""
+"""How much more memory this process can use, and an error if that is too little."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def check_free(what: str, needed: int, way_out: str = "use a machine with more")
 
 
 def free_memory() -> int:
-    """Bytes that this process may still take, as limited by machine and container."""
+    """Bytes that this process can still use, as limited by machine and container."""
     import psutil
 
     machine = int(psutil.virtual_memory().available + psutil.swap_memory().free)

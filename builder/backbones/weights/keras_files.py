@@ -78,7 +78,7 @@ def _contents(path: Path) -> str:
                 return f"the weights of {family.named(alpha)}"
             if len(shapes) != len(found):
                 break  # another family, whatever the width
-    return "the weights of no MobileNet" if found else "no readable weights"
+    return "the weights of another network" if found else "no readable weights"
 
 
 def _depthwise(path: Path) -> list[tuple[int, ...]]:

@@ -40,7 +40,7 @@ def best(table: NDArray[Any], queries: Floats, wanted: int) -> Ints:
 
 
 def enough(places: Ints, share: float, least: int, most: int) -> int | None:
-    """How far down a ranking one must go to find this share of the neighbours; None if too far."""
+    """How deep into a ranking this share of the neighbours is found; None if too deep."""
     ordered = np.sort(places, axis=None)
     needed = int(ordered[min(len(ordered), int(np.ceil(share * len(ordered)))) - 1]) + 1
     return max(needed, least) if needed <= most else None

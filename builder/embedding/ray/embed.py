@@ -61,11 +61,11 @@ def embed(
 
     Raises:
         InputError: as `embed`; the cluster is unavailable, one of its nodes cannot embed, or the
-            backbone is run by Keras.
+            backbone runs in Keras.
     """
     if backbone.engine.name == "keras":
         raise InputError(
-            f"{backbone.name} is run by Keras, which a cluster cannot run; omit --engine ray",
+            f"{backbone.name} runs in Keras, which a cluster does not support; omit --engine ray",
             "keras-on-cluster",
         )
     look = Look(backbone.engine, backbone.size, crop)

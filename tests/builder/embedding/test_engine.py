@@ -157,7 +157,7 @@ def test_a_network_that_litert_cannot_run_is_run_by_keras_with_a_line(tmp_path, 
     found = own(tmp_path, identity)
     assert found.engine.name == "keras"
     (note,) = found.engine.notes
-    assert note == "LiteRT cannot run own.keras, so Keras embeds: no such operation"
+    assert note == "LiteRT cannot run own.keras, so Keras is used: no such operation"
     theirs = found.model.predict(pictures(12).astype("f4"), verbose=0)
     np.testing.assert_allclose(run(found, pictures(12)), theirs, rtol=1e-5)
 

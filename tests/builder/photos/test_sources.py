@@ -207,7 +207,7 @@ def test_rows_without_a_label(photos, tmp_path):
     path = table(tmp_path, ".csv", columns)
     done = embed(find(path), net, "center")
     assert [one.reason for one in done.skipped] == [
-        "lies beside the class folders, or its label in the table is empty"
+        "is not in a class folder, or has an empty label in the table"
     ]
     done = embed(find(path, target_columns=["weight"]), net, "center")
     assert done.skipped == ()

@@ -254,7 +254,7 @@ def test_what_cannot_be_read_is_skipped_named_and_counted(messy, pocketknn, tmp_
     assert "1 of them are copies" in said.out
     assert "4 skipped" in said.out
     for line in (
-        "README.txt: lies beside the class folders",
+        "README.txt: is not in a class folder",
         "apple/empty.jpg: empty file",
         "apple/text.png: not a picture",
         "cherry/half.png: ",
@@ -683,7 +683,7 @@ def test_a_stray_photo_counts_in_eval_as_in_build(photos, pocketknn, tmp_path):
     command = [*start, "eval", "--json", tmp_path / "out", folder]
     said = subprocess.run(command, capture_output=True, check=True, text=True)
     assert [row["photos"] for row in json.loads(said.stdout)] == [12]
-    assert "1 left out, such as stray.png: lies beside the class folders" in said.stderr
+    assert "1 left out, such as stray.png: is not in a class folder" in said.stderr
 
 
 def test_the_cache_serves_a_second_build_and_can_be_cleared(

@@ -128,7 +128,7 @@ class Spec:
                 )
             if not _MIN_TEMPERATURE <= self.temperature <= 1 / _MIN_TEMPERATURE:
                 raise InputError(
-                    f"a temperature of {self.temperature:g} is beyond float32",
+                    f"a temperature of {self.temperature:g} is outside the range of float32",
                     "temperature-out-of-range",
                 )
         if isinstance(self.reject, str) and self.reject != AUTO:
@@ -196,7 +196,7 @@ class Spec:
             size, power = rest[0], rest[1] if len(rest) == 2 else None
             if self.pca is not None or self.whiten is not None or len(rest) > 2:
                 raise InputError(
-                    f"give the components once: as {self.projection!r} or pca and whiten",
+                    f"give the components only once: as {self.projection!r}, or as pca and whiten",
                     "two-projections",
                 )
             object.__setattr__(self, "pca", size if size == AUTO else _number(size))
@@ -229,7 +229,7 @@ class Spec:
             )
         if (name == "pca") != (self.pca is not None):
             raise InputError(
-                f"the projection {name} and pca do not go together"
+                f"the projection {name} cannot be combined with pca"
                 if self.pca is not None
                 else "give the number of principal components: pca:64, pca:0.95 or pca:auto",
                 "projection-pca-mismatch",
@@ -299,7 +299,7 @@ def _number(text: str) -> int | float:
             return kind(text)
         except ValueError:
             continue
-    raise InputError(f"a projection pca:SIZE:POWER takes numbers, not {text!r}", "pca-not-a-number")
+    raise InputError(f"a projection pca:SIZE:POWER needs numbers, not {text!r}", "pca-not-a-number")
 
 
 def _one_of(what: str, value: str, choices: Collection[str]) -> None:

@@ -114,7 +114,7 @@ def _refitted(spec: Spec, vectors: NDArray[np.float32], label_ids: Ints) -> Proj
 
 
 def _most(n: int, d: int) -> int:
-    """Maximum columns for projection plus references to be no larger than the embeddings."""
+    """The most columns with which projection and references are no larger than the embeddings."""
     most = max(n * d // (n + d), 2)
     if n < _MANY:
         return most
@@ -122,5 +122,5 @@ def _most(n: int, d: int) -> int:
 
 
 def _width(r: int, d: int) -> int:
-    """The width that zero columns pad a learned projection to: few widths need few templates."""
+    """The width to which zero columns pad a projection: fewer widths need fewer templates."""
     return max(r, min(next((width for width in _WIDTHS if width >= r), r), d))

@@ -143,7 +143,7 @@ def key_rank(key: str) -> float:
 
 def kind_of(value: Any) -> str:  # noqa: ANN401
     """The JSON type of a value, for messages."""
-    kinds = {dict: "an object", list: "a list", str: "a text", bool: "a boolean"}
+    kinds = {dict: "an object", list: "a list", str: "a string", bool: "a boolean"}
     return "null" if value is None else kinds.get(type(value), "a number")
 
 

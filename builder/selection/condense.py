@@ -62,7 +62,7 @@ class Condense:
             )
         if given and not METHODS[self.by]:
             raise InputError(
-                f"{self.by!r} finds the number of references itself; omit {given[0]}",
+                f"{self.by!r} chooses the number of references itself; omit {given[0]}",
                 "size-not-applicable",
             )
         if not given and self.by == "prototypes":

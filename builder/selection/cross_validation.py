@@ -112,7 +112,7 @@ def tune(
         if len(values) == len(splits)  # a projection may be too wide for memory in some folds only
     ]
     if not trials:
-        raise InputError(f"no combination of the grid is left; {next(iter(notes))}", "empty-grid")
+        raise InputError(f"no combination of the grid works; {next(iter(notes))}", "empty-grid")
     return Tuning(
         trials=ranked(trials, regress),
         targets=len(references.target_names) if regress else 0,
@@ -138,7 +138,8 @@ def check_folds(folds: int, n: int, sizes: Mapping[str, int]) -> None:
         raise InputError(f"cross-validation needs at least 2 folds, not {folds}", "too-few-folds")
     if len(sizes) == 1:
         raise InputError(
-            f"cross-validation needs two classes, not only {next(iter(sizes))!r}", "too-few-classes"
+            f"cross-validation needs two classes, but there is only {next(iter(sizes))!r}",
+            "too-few-classes",
         )
     for name, size in sizes.items():
         if size < folds:
@@ -199,7 +200,7 @@ def _splits_by_occasion(
     found = parts.folds(references.label_ids, belong, seed, most=n, parts=folds, across=True)
     if len(found) < 2:
         raise InputError(
-            "too few occasions for two folds; take photos on further occasions", "too-few-occasions"
+            "too few occasions for two folds; take photos on more occasions", "too-few-occasions"
         )
     return [(np.delete(np.arange(n), test), test) for test in found]
 

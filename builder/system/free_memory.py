@@ -29,7 +29,8 @@ def check_free(what: str, needed: int, way_out: str = "use a machine with more")
     """
     if needed > (free := free_memory()):
         raise InputError(
-            f"{what} need at least {told(needed)} of memory, but {told(free)} is free; {way_out}",
+            f"{what} need at least {told(needed)} of memory, but only {told(free)} is free;"
+            f" {way_out}",
             TOO_LARGE,
         )
 

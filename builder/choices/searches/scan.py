@@ -92,6 +92,4 @@ def cost(index: Index, n: int, r: int) -> float:
 def within(name: str, value: int | None, least: int, most: int) -> None:
     """Check a number of candidates or probes."""
     if value is not None and not least <= value <= most:
-        raise InputError(
-            f"{name} must be {least} to {most} here, not {value}", "number-out-of-range"
-        )
+        raise InputError(f"{name} must be {least} to {most}, not {value}", "number-out-of-range")

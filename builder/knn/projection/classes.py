@@ -164,7 +164,7 @@ def _discriminant(photos: _Photos, strength: float, most: int, strangers: bool) 
     within, between = float((root * root).sum()), float((means * means).sum())
     if within + between <= _NOTHING:
         raise InputError(
-            "all embeddings are equal, so no direction tells the classes apart", "equal-embeddings"
+            "all embeddings are equal, so no direction separates the classes", "equal-embeddings"
         )
     whitens = within > _NOTHING * between
     ridge = strength * within / d if whitens else 1.0

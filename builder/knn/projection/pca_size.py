@@ -145,7 +145,7 @@ def _begin(spec: Spec, references: References) -> _Trial:
     n = len(drawn)
     if n < 2 * FOLDS:
         raise InputError(
-            f"pca = auto is found by cross-validation, which needs at least {2 * FOLDS} different"
+            f"pca = auto uses cross-validation, which needs at least {2 * FOLDS} different"
             f" references, not {n}; set the number of components",
             "too-few-references",
         )

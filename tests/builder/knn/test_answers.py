@@ -234,7 +234,7 @@ def test_by_default_nothing_is_learned_where_nothing_can_be(refs):
         ({"projection": "pca"}, "number"),
         ({"projection": "pca:x"}, "pca:SIZE"),
         ({"projection": "pca:8", "pca": 8}, "once"),
-        ({"projection": "classes", "pca": 8}, "do not go together"),
+        ({"projection": "classes", "pca": 8}, "cannot be combined"),
         ({"projection": "none", "whiten": 0.5}, "number"),
     ],
 )

@@ -75,7 +75,7 @@ def test_what_a_store_says_is_the_reason(store, monkeypatch):
 
 BAD = {
     "memory://nowhere": "memory://nowhere does not exist or holds no files",
-    "memory://shop/apple/0.png": "is a file; an address must lead to a folder of photos",
+    "memory://shop/apple/0.png": "is a file; give the address of a folder of photos",
     "gopher://host/photos": "unknown protocol 'gopher' in gopher://host/photos; fsspec supports s3",
     "file:///no/such/folder": "/no/such/folder does not exist",
 }

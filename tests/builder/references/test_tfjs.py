@@ -168,7 +168,7 @@ REFUSED = {
     "1e39": ({"a": [[1, 1e39]]}, "too large for float32"),
     "10**400": ({"a": [[1, 10**400]]}, "too large for float32"),
     "value is null": ({"a": [[1, None]]}, "value 1 is null, not a number"),
-    "value is text": ({"a": [["1", 2]]}, "value 0 is a text, not a number"),
+    "value is text": ({"a": [["1", 2]]}, "value 0 is a string, not a number"),
     "value is boolean": ({"a": [[True, 2]]}, "value 0 is a boolean, not a number"),
     "value is a list": ({"a": [[[1], [2]]]}, "value 0 is a list, not a number"),
     "base64 cut": ([["a", BYTES[:-4], [3, 3]]], "base64"),

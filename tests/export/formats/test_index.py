@@ -271,9 +271,9 @@ def test_auto_reads_less_only_where_that_pays():
         ({"candidates": 9}, "'candidates' needs the search rerank or ivf"),
         ({"search": "rerank", "probes": 3}, "'probes' needs the search ivf"),
         ({"search": "ivf", "probes": 0}, "probes must be at least 1"),
-        ({"search": "rerank", "candidates": 3}, "candidates must be 5 to 400 here, not 3"),
-        ({"search": "rerank", "candidates": 401}, "candidates must be 5 to 400 here, not 401"),
-        ({"search": "ivf", "probes": 81}, "probes must be 1 to 80 here, not 81"),
+        ({"search": "rerank", "candidates": 3}, "candidates must be 5 to 400, not 3"),
+        ({"search": "rerank", "candidates": 401}, "candidates must be 5 to 400, not 401"),
+        ({"search": "ivf", "probes": 81}, "probes must be 1 to 80, not 81"),
         ({"references_precision": "int8", "recall": 1.0}, "100.00% is required"),
     ],
 )

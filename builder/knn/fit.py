@@ -48,7 +48,7 @@ def answers(spec: Spec, space: Space, nearest: Neighbors) -> Floats:
 
 
 def answers_of_others(spec: Spec, space: Space, k: int) -> Floats:
-    """The answers, as from `answers`, for `space.others.queries` by their k nearest others.
+    """The answers, as from `answers`, for `space.others.queries` from their k nearest others.
 
     With balanced classes, votes are divided by the class sizes in the training part of the fold.
     """

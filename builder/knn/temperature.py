@@ -88,9 +88,9 @@ class HeldOut:
     def handicap(self) -> float:
         """Divide the best T for these queries by this to get the best T for new photos.
 
-        Held-out queries are answered by fewer photos of their class than new ones, under a
-        projection learned from fewer. Measured, T falls with the square root of the share in the
-        training part: by 1.4 at two photos per class, and by 1.1 if a fifth is held out.
+        Held-out queries have fewer photos of their class among the references than new photos, and
+        a projection learned from fewer. In measurements, T falls with the square root of the share
+        in the training part: by 1.4 at two photos per class, and by 1.1 if a fifth is held out.
         """
         return float(np.exp(-(self.counts * np.log(self.left)).mean() / 2))
 

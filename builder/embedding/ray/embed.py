@@ -221,7 +221,7 @@ def _outcomes(photos: Sequence[Photo], look: Look) -> list[Outcome]:
 def _read_here(
     photos: Sequence[Photo], found: Sequence[Outcome], look: Look, node: str
 ) -> list[Outcome]:
-    """Retry unreadable pictures on this machine: they are missing only if missing here too.
+    """Retry unreadable pictures on this machine: they are skipped only if unreadable here too.
 
     Raises:
         InputError: the node could read none of the pictures, but this machine can.

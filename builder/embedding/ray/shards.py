@@ -49,7 +49,7 @@ def cut(photos: Sequence[Photo], backbone: Backbone, crop: str) -> list[Shard]:
     """Split pictures into shards, in order.
 
     Raises:
-        InputError: a picture is where no other process can read it.
+        InputError: another process could not read a picture.
     """
     made_by = [_SCHEMA, backbone.identity(), backbone.engine.name, crop, DECODING, versions()]
     shards = []

@@ -52,7 +52,7 @@ refs = typer.Typer(
     help="Keep references in a file: add, remove, relabel, merge. Each change writes a new file,"
     " which pocketknn build turns into models.",
 )
-# Each is named after its function, less the underscore that avoids a name of Python's.
+# Each is named after its function, without the underscore that avoids a Python name.
 _COMMANDS: tuple[Callable[..., None], ...] = (
     *(edit, diff, explain, web, build, tune, predict, verify, eval_, bench, inspect, cache, demo),
 )
@@ -125,7 +125,7 @@ def main(arguments: list[str] | None = None) -> None:
             code, message = 2, f"{error.format_message()} (see pocketknn --help)"
         except Exception as error:  # a bug of ours, which must be seen, unlike converters' chatter
             code, message = (2, why) if (why := missing(error)) else (70, "")
-            if not message and not signals.received:  # which may stop a library half imported
+            if not message and not signals.received:  # a signal may leave a library half imported
                 traceback.print_exc(file=stderr)
         if signals.received and code:
             code = INTERRUPTED

@@ -36,7 +36,7 @@ class Changes:
 
 
 def names_of(before: References, changes: Changes, added: Set[str]) -> dict[str, str]:
-    """Old names of classes to new ones; no two classes of the file get the same name.
+    """Map old class names to new ones; no two classes of the file get the same name.
 
     Args:
         before: the references of the file.

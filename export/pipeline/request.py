@@ -1,4 +1,4 @@
-"""What to build, and who is told of its progress."""
+"""What to build, and callbacks that report its progress."""
 
 from __future__ import annotations
 

@@ -115,8 +115,8 @@ def _never_seen(opened: Opened, new: Sequence[str], photos: Path | None) -> list
     else:
         remedy = f"pocketknn build PHOTOS -o NEW, with {given} among the PHOTOS"
     return [
-        f"warning: the file compares what separates its old classes, so {names} will often be"
-        " mistaken for others; build again for good answers:",
+        f"warning: the projection was learned without {names}, so these will often be mistaken for"
+        " other classes; to include them, build again:",
         f"  {remedy}",
     ]
 

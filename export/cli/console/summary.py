@@ -51,11 +51,11 @@ def crops(result: Export) -> list[str]:
     }
     if not others:
         return []
-    names = " and ".join(f"{name} takes {crop}" for name, crop in others.items())
+    names = " and ".join(f"{name} uses {crop}" for name, crop in others.items())
     crop = next(iter(others.values()))
     return [
         f"warning: the crop is {given['crop']}, but by default {names};"
-        " crop the pictures yourself, or see the cost:",
+        " crop the pictures yourself, or measure the cost:",
         f"  {command_line('pocketknn', 'eval', str(result.out), 'PHOTOS', '--crop', crop)}",
     ]
 

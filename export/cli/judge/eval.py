@@ -1,4 +1,4 @@
-"""pocketknn eval: how well the files of a build do on photos they do not hold."""
+"""pocketknn eval: measure the files of a build on held-out photos."""
 
 from __future__ import annotations
 
@@ -104,7 +104,7 @@ def _evaluate(out: Path, photos: Path, crop: str | None, as_json: bool) -> None:
         say(f"top-1, neighbours: agreement with {basis} at {made.rows[0].crop},")
         say("the crop of the build; differences come from int8 weights or another crop")
         if nearest is None and (weights := _precision(file)) != "float32":
-            say(f"{name} itself has {weights} weights: what they lose is not measured here")
+            say(f"{name} itself has {weights} weights: their loss is not measured here")
     say(*metrics.foreign_lines(file.metadata.labels, made.photos))
     if known:
         say(f"{known} of the photos are references themselves, which inflates the accuracy")
@@ -160,7 +160,7 @@ def _evaluate_shifts(
     drawn = "" if len(used) == len(found) else f", sampled from {len(found)} (--sample, --seed)"
     say(f"{name} on {counted(len(used), 'photo')}{drawn}")
     console.print(_shift_table(rows))
-    say("class, top-1, neighbours: the same as for the unchanged photos;")
+    say("class, top-1, neighbours: agreement with the unchanged photos;")
     say("brightness, blur, noise and JPEG are applied to the model's square input")
     say(*metrics.foreign_lines(file.metadata.labels, used))
     if known := int(_known(used, file).sum()):
@@ -237,7 +237,7 @@ def _report(out: Path, held_out: HeldOut, came: Outcome | None) -> str:
 
     try:
         return f"details: see {report_eval(out, held_out, time_shortly(out), came)}"
-    except Exception as error:  # whatever drawing and timing raise: the figures are printed
+    except Exception as error:  # drawing and timing may raise anything; the figures are printed
         return f"no report was written: {missing(error) or first_line(error)}"
 
 

@@ -57,7 +57,7 @@ def opened(file: Path, *, vectors: bool = True) -> builder.References:
 
 
 def opened_for(out: Path, file: Path, force: bool) -> builder.References:
-    """The references of a file, once `out` is known to be free for what is made of them.
+    """The references of a file, after checking that the result can be written to `out`.
 
     Raises:
         InputError: it holds none, or `out` cannot be written.

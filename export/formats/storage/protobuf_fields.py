@@ -47,9 +47,9 @@ def fields(file: BinaryIO, start: int, end: int) -> Iterator[Field]:
             if number and place <= end:
                 yield Field(number, began, place - length, place)
         else:
-            raise ValueError(f"no protobuf: a field of kind {kind}")
+            raise ValueError(f"not protobuf: a field of kind {kind}")
         if not number or place > end:
-            raise ValueError("no protobuf, or not all of it")
+            raise ValueError("not protobuf, or truncated")
 
 
 def follow(file: BinaryIO, *numbers: int, inside: Field | None = None) -> Iterator[Field]:
@@ -108,8 +108,8 @@ def _varint(file: BinaryIO) -> int:
     for place in range(_LONGEST_VARINT):
         byte = file.read(1)
         if not byte:
-            raise ValueError("no protobuf, or not all of it")
+            raise ValueError("not protobuf, or truncated")
         value |= (byte[0] & 0x7F) << (7 * place)
         if byte[0] < 0x80:
             return value
-    raise ValueError("no protobuf: a number without end")
+    raise ValueError("not protobuf: a number does not end")

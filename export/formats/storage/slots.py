@@ -1,6 +1,6 @@
-"""Where in a converted file the data that depends on the references is.
+"""The places in a converted file that hold data depending on the references.
 
-A place is how its format finds a value again: a list of numbers and names that JSON can hold.
+A place tells its format where a value is: a list of numbers and names that JSON can hold.
 """
 
 from __future__ import annotations

@@ -54,7 +54,7 @@ def _confused(where: str, answers: Answers) -> Iterator[Block]:
         )
         yield Table(
             caption=f"{where}: the most frequent mistakes",
-            columns=("true class", "predicted", "times"),
+            columns=("true class", "predicted", "count"),
             rows=tuple(
                 (names[i], names[j], str(times)) for i, j, times in mistakes(counts, _MOST_PAIRS)
             ),

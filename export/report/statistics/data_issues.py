@@ -16,9 +16,9 @@ from .label_noise import wrong_labels
 if TYPE_CHECKING:
     from .answers import Answers
 
-# Share of the median distance to the nearest neighbour. Eight of ten flower photos that were scaled
-# to two thirds and saved again are within it, while the closest different pair is at 0.69; ten of
-# the eleven pairs it finds in 30 classes of Caltech 101 are the same picture.
+# Share of the median distance to the nearest neighbour. Of flower photos that were scaled to two
+# thirds and saved again, eight in ten are within it, while the closest different pair is at 0.69;
+# in 30 classes of Caltech 101, ten of the eleven pairs it finds are the same picture.
 NEAR = 0.4
 _FEWEST = 3  # minimum size of a class in which a picture can be suspect
 _LOOKED_AT = 5  # neighbours checked for being the same picture
@@ -57,10 +57,10 @@ class Twins(NamedTuple):
 def suspects(answers: Answers, space: Space) -> list[Suspect]:
     """Pictures whose label is more likely wrong than right, likeliest first; see `wrong_labels`.
 
-    Another class must have most of the vote, so pictures unlike any class are not suspect. Nor is a
-    picture with fewer than two others in its class: too few to show what that class looks like. Nor
-    is one that was held out together with a near-duplicate of its class: that copy would have voted
-    for it, and a single copy in a wrong class would make all of them suspect.
+    Another class must have most of the vote, so pictures unlike any class are not suspect. Nor are
+    pictures with fewer than two others in their class, too few to show what it looks like. Nor are
+    pictures held out together with a near-duplicate in the same class: that copy would have voted
+    for their label, and one copy in a wrong class would make all of them suspect.
 
     Args:
         answers: held-out references, with votes for at least two classes.
@@ -94,8 +94,8 @@ def usual_distance(space: Space) -> float:
 def twins(space: Space) -> list[Twins]:
     """Pairs of references far closer to each other than neighbours usually are, closest first.
 
-    Compares the embeddings without the projection onto classes, which drops some differences and
-    puts copies into one fold.
+    Compares the embeddings without the projection onto classes: the projection drops some
+    differences, and puts copies into one fold.
     """
     plain = space.unprojected
     if plain.refit is not None:

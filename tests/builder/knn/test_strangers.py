@@ -1,4 +1,4 @@
-"""Strangers: what is called unknown, by a threshold or because strangers are references."""
+"""Strangers are called unknown, by a threshold or because strangers are among the references."""
 
 import json
 

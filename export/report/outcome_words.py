@@ -107,8 +107,8 @@ def weakest(found: Outcome) -> str:
         return ""
     named = []
     for one in found.weakest[:_NAMED]:
-        taken = "" if one.other is None else f", {one.mistaken} as {found.labels[one.other]}"
-        named.append(f"{found.labels[one.label]} ({of(one.right)} correct{taken})")
+        mistaken = "" if one.other is None else f", {one.mistaken} as {found.labels[one.other]}"
+        named.append(f"{found.labels[one.label]} ({of(one.right)} correct{mistaken})")
     more = f"; {len(found.weakest) - _NAMED} more" if len(found.weakest) > _NAMED else ""
     return f"Clearly below the mean: {', '.join(named)}{more}."
 

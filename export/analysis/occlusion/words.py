@@ -91,7 +91,7 @@ def _left(found: Explanation) -> list[str]:
         return []
     score = found.maps[-1]
     how = (
-        "at most that of the last neighbour"
+        "at most the last neighbour's"
         if score.bounded.any()
         else "computed from the references themselves"
     )

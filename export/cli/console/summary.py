@@ -191,8 +191,8 @@ def _projection(projection: dict[str, Any] | None) -> Iterator[str]:
             before = without["accuracy"]
             accuracy = "" if before is None else f"accuracy {before:.1%}, "
             yield (
-                f"  without it: {accuracy}same first neighbour for"
-                f" {without['first_equal']:.1%}, {without['recall']:.1%} of neighbours in common"
+                f"  without it: {accuracy}top-1 match {without['first_equal']:.1%},"
+                f" {without['recall']:.1%} of neighbours in common"
             )
 
 

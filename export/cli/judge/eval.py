@@ -91,11 +91,11 @@ def _evaluate(out: Path, photos: Path, crop: str | None, as_json: bool) -> None:
     references = _known(made.photos, file)
     known = int(references.sum())
     held_out = HeldOut.of(made, file.metadata.labels, known)
-    came, same = outcome_of(held_out, file, references)
-    report = _report(out, held_out, came) if not is_artefact(out) else ""
+    outcome, same = outcome_of(held_out, file, references)
+    report = _report(out, held_out, outcome) if not is_artefact(out) else ""
     if as_json:
         first, *others = ({**asdict(row), "promise": None} for row in made.rows)
-        say_json([{**first, "promise": came and outcome_json(came)}, *others])
+        say_json([{**first, "promise": outcome and outcome_json(outcome)}, *others])
         return
     compared = nearest is not None or len(made.rows) > 1  # a single row has nothing to compare with
     console.print(_table(made.rows, compared, exact=nearest is not None))
@@ -108,11 +108,11 @@ def _evaluate(out: Path, photos: Path, crop: str | None, as_json: bool) -> None:
     say(*metrics.foreign_lines(file.metadata.labels, made.photos))
     if known:
         say(f"{known} of the photos are references themselves, which inflates the accuracy")
-    if came:
-        say_outcome(came, file)
+    if outcome:
+        say_outcome(outcome, file)
     if same:
         say(words.found_class(same, "photos"))
-    elif not (came or file.metadata.manifest["targets"] or any(one.label for one in found)):
+    elif not (outcome or file.metadata.manifest["targets"] or any(one.label for one in found)):
         say("accuracy cannot be measured: put the photos into class folders")
     if report:
         say(report)

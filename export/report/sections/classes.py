@@ -64,8 +64,8 @@ def _confused(where: str, answers: Answers) -> Iterator[Block]:
     others = "" if len(shown) == len(found) else f", the {len(shown)} weakest of {len(found)}"
     rows = []
     for one in shown:
-        taken = "" if one.other is None else f"{names[one.other]} ({one.mistaken})"
-        rows.append((names[one.label], *columns(one.right), taken))
+        mistaken = "" if one.other is None else f"{names[one.other]} ({one.mistaken})"
+        rows.append((names[one.label], *columns(one.right), mistaken))
     yield Table(
         caption=f"{where}: recall of each class{others}, weakest first",
         columns=("class", "correct", "recall", "95% interval", "most often mistaken for"),

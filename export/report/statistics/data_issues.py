@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 # in 30 classes of Caltech 101, ten of the eleven pairs it finds are the same picture.
 NEAR = 0.4
 _FEWEST = 3  # minimum size of a class in which a picture can be suspect
-_LOOKED_AT = 5  # neighbours checked for being the same picture
+_COMPARED = 5  # neighbours checked for being the same picture
 
 
 class Suspect(NamedTuple):
@@ -121,11 +121,11 @@ def distances(scores: Floats, metric: str) -> Floats:
 
 
 def _near(queries: Ints, scores: Floats, indices: Ints, space: Space, usual: float) -> list[Twins]:
-    apart = distances(scores[:, :_LOOKED_AT], space.metric)
+    away = distances(scores[:, :_COMPARED], space.metric)
     # A float32 cosine cannot distinguish a copy from a picture closer than this.
     floor = np.sqrt(2 * space.exact_hit("float32")) if METRICS[space.metric].ANGULAR else 0.0
-    rows, columns = np.nonzero(apart <= max(NEAR * usual, floor))
-    share = apart[rows, columns] / (usual or 1.0)
+    rows, columns = np.nonzero(away <= max(NEAR * usual, floor))
+    share = away[rows, columns] / (usual or 1.0)
     ones, others = queries[rows], indices[rows, columns]
     order = np.argsort(share, kind="stable")
     return [Twins(int(ones[i]), int(others[i]), float(share[i])) for i in order]

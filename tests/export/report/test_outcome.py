@@ -88,10 +88,10 @@ def test_what_was_seen_comes_before_what_is_likely():
     first, second, third, last = words.reasons(found, told)
     assert "30 of 60 were answered" in first
     assert "near-duplicates" in second
-    assert "No occasions" in third
+    assert "given no occasions" in third
     assert "--shift" in last
     with_occasions = manifest(occasions={"count": 3})
-    assert not [one for one in words.reasons(found, with_occasions) if "No occasions" in one]
+    assert not [one for one in words.reasons(found, with_occasions) if "given no occasions" in one]
 
 
 def test_an_interval_in_the_manifest_is_taken():

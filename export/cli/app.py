@@ -95,7 +95,7 @@ def main(arguments: list[str] | None = None) -> None:
     signals = _Signals()
     for ending in ENDINGS:
         signal.signal(ending, signals.interrupt)
-    if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:  # as in background jobs
+    if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:  # background jobs ignore it
         signal.signal(signal.SIGINT, signals.interrupt)
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")  # for terminals without ×
@@ -110,7 +110,7 @@ def main(arguments: list[str] | None = None) -> None:
             sys.stdout.flush()  # notices a closed pipe here, not when Python ends
         except KeyboardInterrupt:
             code = INTERRUPTED
-        except BrokenPipeError:  # `| head` has seen enough; Python flushes again on exit
+        except BrokenPipeError:  # such as `| head`; Python flushes again on exit
             code = CLOSED_PIPE
             _lost_output()
         except (InputError, OSError) as error:
@@ -123,7 +123,7 @@ def main(arguments: list[str] | None = None) -> None:
             code, message = 2, f"not enough memory: {error or 'use fewer photos'}"
         except typer.TyperException as error:
             code, message = 2, f"{error.format_message()} (see pocketknn --help)"
-        except Exception as error:  # a bug of ours, which must be seen, unlike converters' chatter
+        except Exception as error:  # our own bug: show it, unlike converters' chatter
             code, message = (2, why) if (why := missing(error)) else (70, "")
             if not message and not signals.received:  # a signal may leave a library half imported
                 traceback.print_exc(file=stderr)

@@ -95,7 +95,7 @@ def with_photos(
         names: old names of classes to new ones.
         added: the photos.
         net: the backbone that embeds them.
-        say: takes a line for people.
+        say: takes a message for the user.
 
     Raises:
         InputError: it is a model of feature vectors.

@@ -103,7 +103,7 @@ def export(
         condensed: what the references were chosen from, for the manifest.
         force: replace an earlier build.
         progress: called with the name of each format before it is written.
-        note: called with a line for people, such as when something cached could not be used.
+        note: called with a message for the user, such as when something cached could not be used.
         cache: stores converted graphs for reuse; None for no cache.
 
     Raises:

@@ -49,7 +49,7 @@ class Writer:
         order: the order of one of the files; the others differ in format and precision.
         judges: the inputs that files are compared on.
         folder: where the files go.
-        note: called with a line for people.
+        note: called with a message for the user.
     """
 
     order: Order

@@ -88,7 +88,7 @@ class Study:
 
     @property
     def search(self) -> bool:
-        """Whether the neighbours are the answer, which is neither right nor wrong."""
+        """Whether this is an image search: its answers, the neighbours, are not right or wrong."""
         return not (self.fit.head.CLASSES or self.fit.head.NUMBERS)
 
     @property

@@ -17,7 +17,7 @@ _NAMED = 10  # classes in a line
 
 
 def located(file: Path) -> Path:
-    """The file of references; a build's folder stands for the one in it.
+    """The path of a file of references; for a build's folder, that of the file in it.
 
     Raises:
         InputError: there is none.
@@ -46,7 +46,7 @@ def opened(file: Path, *, vectors: bool = True) -> builder.References:
 
     Args:
         file: the file or the folder.
-        vectors: hold those of a `.parquet`, which are zeros otherwise.
+        vectors: whether to read the vectors of a `.parquet`; if not, they are zeros.
 
     Raises:
         InputError: it holds none, or does not fit into memory.

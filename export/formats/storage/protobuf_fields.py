@@ -28,7 +28,7 @@ def fields(file: BinaryIO, start: int, end: int) -> Iterator[Field]:
     """The length-delimited fields of the message between two positions, in order.
 
     Raises:
-        ValueError: there is no message.
+        ValueError: it is not a valid message.
     """
     place = start
     while place < end:
@@ -56,7 +56,7 @@ def follow(file: BinaryIO, *numbers: int, inside: Field | None = None) -> Iterat
     """The fields that a path of numbers leads to, from the message of the file or of a field.
 
     Raises:
-        ValueError: there is no message.
+        ValueError: it is not a valid message.
     """
     start, end = (inside.start, inside.end) if inside else (0, file.seek(0, os.SEEK_END))
     for one in fields(file, start, end):
@@ -81,7 +81,7 @@ def texts(file: BinaryIO, *numbers: int) -> dict[str, str]:
         numbers: the path to the field.
 
     Raises:
-        ValueError: there is no message, or a text is not UTF-8.
+        ValueError: it is not a valid message, or a text is not UTF-8.
     """
     found = {}
     for entry in follow(file, *numbers):

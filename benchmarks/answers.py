@@ -344,7 +344,7 @@ def with_error(one: Setting, way: str) -> str:
 
 
 def difference(measures: Floats, way: str) -> Floats:
-    """pocketknn's accuracy minus another method's (m,), from measures (m, methods, 3)."""
+    """Accuracy of pocketknn minus another method's (m,), from measures (m, methods, 3)."""
     found: Floats = measures[:, WAYS.index(OURS), 0] - measures[:, WAYS.index(way), 0]
     return found
 

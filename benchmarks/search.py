@@ -86,7 +86,7 @@ class Contestant:
 
 
 def enlarged(vectors: Floats, n: int, rng: np.random.Generator) -> Floats:
-    """n vectors: the given ones, then mixtures of a random one with one near it."""
+    """Return n vectors: the given ones, then mixtures of a random one with one near it."""
     if n <= len(vectors):
         return vectors[:n]
     found = np.empty((n, vectors.shape[1]), np.float32)

@@ -118,7 +118,7 @@ class Study:
         single = {label for label in labels if refs.counts.get(label) == 1}
         if {*labels} <= single | {*occasions.get("classes_of_one", ())}:
             names = ", ".join(sorted(single))  # the remarks on occasions name the others
-            return f"Not measured, because it has only one photo: {names}." if names else ""
+            return f"Classes with only one photo are not measured: {names}." if names else ""
         return f"Measured on {len(self.own):,} of the {len(refs):,} references, drawn at random."
 
     def photo_of(self, key: str) -> Photo | None:

@@ -90,7 +90,8 @@ def together(references: dict[str, Any]) -> str:
 def projected(projection: dict[str, Any]) -> str:
     """What is compared after a projection, in words."""
     if projection["by"] == "classes":
-        return f"the directions that separate the classes, {projection['directions']} per picture"
+        values = projection["directions"]
+        return f"{values} values per picture, along the directions that separate the classes"
     power = projection["whiten"]
     return (
         f"{projection['size']} principal components, {projection['variance']:.1%} of the variance"

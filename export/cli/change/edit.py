@@ -95,8 +95,8 @@ def edit(
         say(f"{target} was not changed")
         raise typer.Exit(1)
     say(
-        f"{target}: {len(before)} references became {len(kept)},"
-        f" {len(before.labels)} classes {len(kept.labels)}"
+        f"{target}: {len(before)} references → {len(kept)},"
+        f" {len(before.labels)} classes → {len(kept.labels)}"
     )
     console.print(tables.parity_table(rows))
 

@@ -70,7 +70,7 @@ def test_photos_put_in_and_taken_out_give_the_bytes_of_a_build(
     path = copied(less, tmp_path)
     said = pocketknn("edit", path, "--add", folders / "more")
     assert said.code == 0, said.err
-    assert "10 references became 12" in said.out
+    assert "10 references → 12" in said.out
     assert digest(path) == digest(whole)
     gone = [row["id"] for row in load(path).metadata.rows() if row["path"] in REMOVED]
     options = [word for name in gone for word in ("--remove", name)]
@@ -216,7 +216,7 @@ def test_a_picture_that_is_there_is_not_put_in_again(builds, folders, pocketknn,
         shutil.copyfile(folders / "all" / "apple" / "0.png", more / f"{name}.png")
     said = pocketknn("edit", path, "--add", tmp_path / "more")
     assert "2 of the photos are already in the file" in said.out
-    assert "12 references became 12" in said.out
+    assert "12 references → 12" in said.out
 
 
 def test_what_is_renamed_or_taken_out_stays_so_for_the_photos_that_come_in(

@@ -28,7 +28,7 @@ def manifest(accuracy=0.9, queries=200, **references):
 
 
 def asked(right, of=60, weak=1):
-    """Classes of `of` photos, with `right` correct answers; class `weak` gets the mistakes first."""
+    """Classes of `of` photos, with `right` correct answers; class `weak` gets mistakes first."""
     actual = np.arange(of) % 3
     answered = actual.copy()
     order = np.argsort(actual != weak, kind="stable")

@@ -122,8 +122,8 @@ def export(
     if calibration is None and backbone and "int8" in precision.values():
         calibration = test_inputs.noise(backbone.size, seed=spec.seed + 1)
         note(
-            "int8: calibrated and checked on noise, as no photos are given; it may do better or"
-            " worse on photos: build from PHOTOS, or pass calibration"
+            "int8: calibrated and checked on noise, as no photos are given; results on photos may"
+            " be better or worse: build from PHOTOS, or pass calibration"
         )
     with staged(out, force) as folder:
         name = next(iter(precision))

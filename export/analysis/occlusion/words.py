@@ -79,7 +79,7 @@ def _extremes(found: Explanation, one: Occlusion) -> str:
 def _others(found: Explanation) -> list[str]:
     total = found.maps[0].hidden.size
     if not found.others:
-        return [f"  {found.label} wins whichever of the {total} parts is hidden"]
+        return [f"  {found.label} wins, whichever of the {total} parts is hidden"]
     each = ", ".join(f"{label} {count}" for label, count in found.others.items())
     return [
         f"  another class wins for {sum(found.others.values())} of {total} hidden parts: {each}"

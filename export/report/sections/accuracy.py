@@ -35,10 +35,10 @@ _FEWER = (
     " tables of classes are not."
 )
 _WIDER = (
-    "Intervals are Wilson's; that of the references is a third wider, as parts of one set vary more"
-    " than independent photos. Compared with always predicting the largest class, the verdict"
-    " beside the accuracy at the top is good with at most a fifth of the mistakes, and fair with at"
-    " most half."
+    "Intervals are Wilson's; that of the references is 1.3 times as wide, as parts of one set vary"
+    " more than independent photos, and may be wider if several show one picture or occasion."
+    " Compared with always predicting the largest class, the verdict beside the accuracy at the top"
+    " is good with at most a fifth of the mistakes, and fair with at most half."
 )
 
 

@@ -52,7 +52,7 @@ refs = typer.Typer(
     help="Keep references in a file: add, remove, relabel, merge. Each change writes a new file,"
     " which pocketknn build turns into models.",
 )
-# Each is named after its function, less the underscore that avoids a name of Python's.
+# Each is named after its function, without the underscore that avoids a Python name.
 _COMMANDS: tuple[Callable[..., None], ...] = (
     *(edit, diff, explain, web, build, tune, predict, verify, eval_, bench, inspect, cache, demo),
 )
@@ -95,7 +95,7 @@ def main(arguments: list[str] | None = None) -> None:
     signals = _Signals()
     for ending in ENDINGS:
         signal.signal(ending, signals.interrupt)
-    if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:  # as in background jobs
+    if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:  # background jobs ignore it
         signal.signal(signal.SIGINT, signals.interrupt)
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")  # for terminals without ×
@@ -110,7 +110,7 @@ def main(arguments: list[str] | None = None) -> None:
             sys.stdout.flush()  # notices a closed pipe here, not when Python ends
         except KeyboardInterrupt:
             code = INTERRUPTED
-        except BrokenPipeError:  # `| head` has seen enough; Python flushes again on exit
+        except BrokenPipeError:  # such as `| head`; Python flushes again on exit
             code = CLOSED_PIPE
             _lost_output()
         except (InputError, OSError) as error:
@@ -123,9 +123,9 @@ def main(arguments: list[str] | None = None) -> None:
             code, message = 2, f"not enough memory: {error or 'use fewer photos'}"
         except typer.TyperException as error:
             code, message = 2, f"{error.format_message()} (see pocketknn --help)"
-        except Exception as error:  # a bug of ours, which must be seen, unlike converters' chatter
+        except Exception as error:  # our own bug: show it, unlike converters' chatter
             code, message = (2, why) if (why := missing(error)) else (70, "")
-            if not message and not signals.received:  # which may stop a library half imported
+            if not message and not signals.received:  # a signal may leave a library half imported
                 traceback.print_exc(file=stderr)
         if signals.received and code:
             code = INTERRUPTED

@@ -36,7 +36,7 @@ class Changes:
 
 
 def names_of(before: References, changes: Changes, added: Set[str]) -> dict[str, str]:
-    """Old names of classes to new ones; no two classes of the file get the same name.
+    """Map old class names to new ones; no two classes of the file get the same name.
 
     Args:
         before: the references of the file.
@@ -95,7 +95,7 @@ def with_photos(
         names: old names of classes to new ones.
         added: the photos.
         net: the backbone that embeds them.
-        say: takes a line for people.
+        say: takes a message for the user.
 
     Raises:
         InputError: it is a model of feature vectors.

@@ -103,7 +103,7 @@ def export(
         condensed: what the references were chosen from, for the manifest.
         force: replace an earlier build.
         progress: called with the name of each format before it is written.
-        note: called with a line for people, such as when something cached could not be used.
+        note: called with a message for the user, such as when something cached could not be used.
         cache: stores converted graphs for reuse; None for no cache.
 
     Raises:
@@ -122,8 +122,8 @@ def export(
     if calibration is None and backbone and "int8" in precision.values():
         calibration = test_inputs.noise(backbone.size, seed=spec.seed + 1)
         note(
-            "int8: calibrated and checked on noise, as no photos are given; it may do better or"
-            " worse on photos: build from PHOTOS, or pass calibration"
+            "int8: calibrated and checked on noise, as no photos are given; results on photos may"
+            " be better or worse: build from PHOTOS, or pass calibration"
         )
     with staged(out, force) as folder:
         name = next(iter(precision))

@@ -29,5 +29,5 @@ def test_the_options_it_names_exist():
 
     there = options(typer.main.get_command(app))
     assert len(there) > 20
-    ours = re.sub(r"pip install.*", "", README)  # whose options are not ours
+    ours = re.sub(r"pip install.*", "", README)  # its options are not ours
     assert set(re.findall(r"(?<![|-])--[a-z][a-z-]+", ours)) <= there

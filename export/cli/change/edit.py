@@ -95,8 +95,8 @@ def edit(
         say(f"{target} was not changed")
         raise typer.Exit(1)
     say(
-        f"{target}: {len(before)} references became {len(kept)},"
-        f" {len(before.labels)} classes {len(kept.labels)}"
+        f"{target}: {len(before)} references → {len(kept)},"
+        f" {len(before.labels)} classes → {len(kept.labels)}"
     )
     console.print(tables.parity_table(rows))
 
@@ -115,8 +115,8 @@ def _never_seen(opened: Opened, new: Sequence[str], photos: Path | None) -> list
     else:
         remedy = f"pocketknn build PHOTOS -o NEW, with {given} among the PHOTOS"
     return [
-        f"warning: the file compares what separates its old classes, so {names} will often be"
-        " mistaken for others; build again for good answers:",
+        f"warning: the projection was learned without {names}, so these will often be mistaken for"
+        " other classes; to include them, build again:",
         f"  {remedy}",
     ]
 

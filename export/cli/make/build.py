@@ -131,7 +131,7 @@ def run(
         if is_collection(place) and place.suffix.lower() == ".parquet":
             watch.remark(
                 "references keep none of an earlier build's options (--reject, --metric, --k, …):"
-                " what you do not type takes its default"
+                " options that you do not give are at their defaults"
             )
         result, material = pipeline.build(request, out, force=force, cache=cache, watch=watch)
         if with_report:
@@ -165,5 +165,5 @@ def _report(result: Export, material: Material, watch: Watch) -> None:
 
     try:
         report_build(result, material.photos, material.strangers, time_shortly(result.out))
-    except Exception as error:  # whatever drawing and timing raise
+    except Exception as error:  # drawing and timing may raise anything
         watch.remark(f"warning: no report was written: {missing(error) or first_line(error)}")

@@ -106,7 +106,7 @@ def add(
     named = Path(refs.provenance.backbone)
     if spec.backbone == "auto" and named.suffix == ".keras" and not named.is_file():
         raise InputError(
-            f"{file} was made with {named}; give its place with --backbone FILE", "backbone-missing"
+            f"{file} was made with {named}; give that file with --backbone FILE", "backbone-missing"
         )
     _, done = _embedded(found, spec, reading, lambda cache: backbone_of(refs, spec, cache))
     # The backbone's file may have been renamed since; its weights were compared.
@@ -161,7 +161,7 @@ def _photos_in(
         if photo.label:
             raise InputError(
                 f"{photo.name} is in the class {photo.label!r} already;"
-                " --label is for photos that are in none",
+                " --label is for photos without a class",
                 "class-known",
             )
     return [replace(photo, label=checked_label(reading.label)) for photo in found]

@@ -1,4 +1,4 @@
-"""What embeds: LiteRT on all cores, with Keras as its judge, and without it once it has judged."""
+"""The engine: LiteRT on all cores, checked against Keras once, then used without Keras."""
 
 import io
 import json
@@ -251,7 +251,7 @@ def test_all_cores_work_and_the_order_stays(tmp_path, monkeypatch):
 
 
 def test_an_error_waits_for_no_other_picture(two, monkeypatch):
-    """Memory and time are bounded: what was not begun when a picture is refused is not begun."""
+    """After a picture is refused, no further picture is started."""
     monkeypatch.setattr("pocketknn.builder.embedding.local.cores", lambda: 1)
     found = load_backbone(Spec(backbone="pixels", size=8))
     (photo, *_) = find(two)

@@ -13,7 +13,7 @@ fsspec = pytest.importorskip("fsspec", reason="addresses need fsspec: pip instal
 
 @pytest.fixture
 def store(photos):
-    """The small pictures, and what no photo is, in a store in memory."""
+    """The small pictures, and files that are not photos, in a store in memory."""
     memory = fsspec.filesystem("memory")
     for path in photos.rglob("*.png"):
         memory.pipe(f"/shop/{path.relative_to(photos).as_posix()}", path.read_bytes())

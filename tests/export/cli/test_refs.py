@@ -1,4 +1,4 @@
-"""References as a thing to keep: `pocketknn refs`, and building from what it writes."""
+"""`pocketknn refs`: files of references, and builds from them."""
 
 import csv
 import json
@@ -26,7 +26,7 @@ EMBED = ("--backbone", "pixels", "--size", "8")
 
 @pytest.fixture
 def refs(pocketknn):
-    """Run a command of `refs` that must succeed; what it printed."""
+    """Run a command of `refs` that must succeed; returns its output."""
 
     def run(*arguments):
         said = pocketknn("refs", *arguments)
@@ -73,7 +73,7 @@ def built(photos, tmp_path_factory):
 
 @pytest.fixture
 def file(built, tmp_path):
-    """A copy of the build's references, which a test may spoil."""
+    """A copy of the build's references, which a test may damage."""
     return shutil.copy(built / "references.parquet", tmp_path / "kept.parquet")
 
 
@@ -475,7 +475,7 @@ def test_a_plain_table_holds_every_bit(refs, tmp_path, new):
     np.testing.assert_array_equal(numbers[:, :1], given.targets)
 
 
-# What cannot be done is one line, and no file is touched.
+# Refusals are one line, and no file is changed.
 
 
 @pytest.mark.parametrize(
@@ -637,7 +637,7 @@ def test_folders_above_are_made(file, refs, tmp_path):
 
 @pytest.mark.parametrize("error", [OSError(28, "No space left on device"), KeyboardInterrupt()])
 def test_nothing_half_written_is_left(file, pocketknn, tmp_path, monkeypatch, error):
-    """Neither under the new name, nor in place of an old file, nor beside it."""
+    """Neither at the new name, nor in place of an old file, nor beside it."""
 
     def write(self, path):
         path.write_text("half")
@@ -677,12 +677,12 @@ def test_a_signal_to_end_leaves_the_old_file(file, photos, tmp_path):
     os.kill(run.pid, signal.SIGTERM)
     assert run.communicate()[1] in (
         "pocketknn: interrupted; no half-written file is left behind\n",
-        "",  # it ended before its handler was there
+        "",  # it ended before its handler was installed
     )
     assert contents(tmp_path) == before
 
 
-# The house
+# Structure
 
 
 def test_help_names_the_verbs_and_starts_at_once(pocketknn):

@@ -10,6 +10,7 @@ import typer
 
 from pocketknn import builder
 from pocketknn.builder.errors import InputError
+from pocketknn.export.cli import options
 from pocketknn.export.cli.console.quiet import note
 from pocketknn.export.cli.console.text import command_line, say
 
@@ -20,7 +21,7 @@ _NAMED = 3  # classes in a warning
 
 
 def edit(
-    artefact: Annotated[Path, typer.Argument(help="A .tflite, .onnx, .mlpackage or .keras file.")],
+    artefact: options.Artefact,
     add: Annotated[
         Path | None, typer.Option(help="Photos to add, one folder per class as for build.")
     ] = None,
@@ -41,10 +42,15 @@ def edit(
     ] = None,
     force: Annotated[bool, typer.Option(help="Replace the file at --out.")] = False,
 ) -> None:
-    """Remove references from a file, or add photos, without building it again.
+    """Remove references from a model file, or add photos, without building it again.
 
     --remove and --remove-class apply first, then --rename, then --add. Photos to add follow the
     same rules: those of a removed class are not added, those of a renamed class get its new name.
+
+    Examples:
+        pocketknn edit out/model.tflite --add new-photos -o edited.tflite
+        pocketknn edit out/model.tflite --remove-class apple -o edited.tflite
+        pocketknn edit out/model.tflite --rename apple=pear -o edited.tflite
     """
     from pocketknn.builder.backbones.load import is_installed
     from pocketknn.builder.system.atomic_file import recover

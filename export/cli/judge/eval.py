@@ -12,6 +12,7 @@ import typer
 
 from pocketknn import builder
 from pocketknn.builder.errors import InputError, first_line
+from pocketknn.export.cli.ask.order import model_first
 from pocketknn.export.cli.console.quiet import note
 from pocketknn.export.cli.console.text import say, say_json, shown
 from pocketknn.export.cli.inapplicable import refuse
@@ -36,7 +37,9 @@ if TYPE_CHECKING:
 def eval_(
     context: typer.Context,
     out: BuildOrFile,
-    photos: Annotated[Path, typer.Argument(help="Photos; in class folders to measure accuracy.")],
+    photos: Annotated[
+        Path, typer.Argument(metavar="PHOTOS", help="Photos; in class folders to measure accuracy.")
+    ],
     crop: Annotated[
         str | None,
         typer.Option(help="Another crop to measure as well, to see what a mismatch costs."),
@@ -58,7 +61,13 @@ def eval_(
     """Measure every file of a build on other photos, with the build's crop and with another.
 
     With --shift, measure one file on photos that are rotated, scaled, darkened, blurred and so on.
+
+    Examples:
+        pocketknn eval out new-photos
+        pocketknn eval out new-photos --crop stretch
+        pocketknn eval out new-photos --shift --chart shifts.png
     """
+    out, photos = map(Path, model_first("eval", str(out), str(photos)))
     if not shift:
         refuse(context, ("chart", "sample", "seed", "force"), "needs --shift")
         _evaluate(out, photos, crop, as_json)
@@ -73,8 +82,8 @@ def eval_(
 def _evaluate(out: Path, photos: Path, crop: str | None, as_json: bool) -> None:
     """Print how each file of a build does on photos, and what another crop would cost."""
     from pocketknn.builder.spec import CROPS
-    from pocketknn.export.analysis.evaluation import evaluate
-    from pocketknn.export.cli.console.terminal import console
+    from pocketknn.export.analysis.evaluation import evaluate, runs
+    from pocketknn.export.cli.console.terminal import console, progress
     from pocketknn.export.formats.files import is_artefact
     from pocketknn.export.manifest.artefact import artefacts_of
     from pocketknn.export.parity import metrics
@@ -87,7 +96,10 @@ def _evaluate(out: Path, photos: Path, crop: str | None, as_json: bool) -> None:
     files = artefacts_of(out, note)
     name, file = files[0]
     nearest = _exact(out, file)
-    made = evaluate(files, in_classes(found, file), crop, nearest)
+    crops = {file.metadata.manifest["input"].get("crop"), crop} - {None}
+    total = runs(len(files), len(found), len(crops))
+    with progress("measuring", total, shown=not as_json) as done:
+        made = evaluate(files, in_classes(found, file), crop, nearest, done)
     references = _known(made.photos, file)
     known = int(references.sum())
     held_out = HeldOut.of(made, file.metadata.labels, known)
@@ -254,7 +266,7 @@ def _table(rows: Sequence[Evaluation], compared: bool, *, exact: bool) -> Table:
         measured["top-1"] = [row.first_equal for row in rows]
         measured["neighbours"] = [row.recall for row in rows]
     headings = [name for name, shares in measured.items() if None not in shares]
-    table = tables.table(["artefact", "crop"], ["photos", *headings])
+    table = tables.table(["model file", "crop"], ["photos", *headings])
     for number, row in enumerate(rows):
         # If the others are compared with the first row, it agrees with itself by construction.
         itself = number == 0 and not exact

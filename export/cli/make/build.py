@@ -1,4 +1,4 @@
-"""pocketknn build: turn photos or references into artefacts."""
+"""pocketknn build: turn photos or references into model files."""
 
 from __future__ import annotations
 
@@ -78,7 +78,13 @@ def build(
     ] = False,
     engine: Engine,
 ) -> None:
-    """Build one model per platform from photos, and check that each agrees with exact k-NN."""
+    """Build one model per platform from photos, and check that each agrees with exact k-NN.
+
+    Examples:
+        pocketknn build photos -o out
+        pocketknn build photos -o out --formats tflite,onnx --backbone bundled
+        pocketknn build photos -o out --reject auto --strangers others
+    """
     selection = options.selection_of(
         photos, columns, columns.target_column, exclude, limit, labels, occasions
     )

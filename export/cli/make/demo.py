@@ -24,7 +24,12 @@ BACKBONES = ("bundled", "pixels")
 def demo(
     folder: Annotated[Path, typer.Option("-o", "--out", help="Folder to work in.")] = Path("demo"),
 ) -> None:
-    """Build from most of scikit-learn's digits and classify the rest in every runtime."""
+    """Build from most of scikit-learn's digits and classify the rest in every runtime.
+
+    Examples:
+        pocketknn demo
+        pocketknn demo -o digits
+    """
     from pocketknn.export.cli.console import tables
     from pocketknn.export.cli.console.terminal import console
     from pocketknn.export.formats.files import check_formats, writable

@@ -70,7 +70,7 @@ refs = typer.Typer(
 )
 # Each is named after its function, without the underscore that avoids a Python name.
 _COMMANDS: tuple[Callable[..., None], ...] = (
-    *(edit, diff, explain, web, build, tune, predict, verify, eval_, bench, inspect, cache, demo),
+    *(build, tune, demo, predict, explain, web, verify, eval_, bench, inspect, edit, diff, cache),
 )
 _OF_REFS: tuple[Callable[..., None], ...] = (
     *(list_, new, add, remove, relabel, merge, condense, import_, export_),

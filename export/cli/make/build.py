@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -15,11 +17,13 @@ from pocketknn.export.cli.inapplicable import check_build
 from pocketknn.export.formats.requirements import missing
 from pocketknn.export.pipeline.request import Request, Watch
 
+from .again import again
 from .build_options import Engine, Files, Model, Sizes
 
 if TYPE_CHECKING:
     from pocketknn.export.pipeline.export import Export
     from pocketknn.export.pipeline.material import Material
+    from pocketknn.export.report.sections.advice import Step
 
 
 def build(
@@ -114,7 +118,14 @@ def build(
         return
     if out is None:
         raise InputError("name the folder to write with --out FOLDER", "missing-out")
-    result = run(request, out, force=force, cache=cache, with_report=not no_report)
+    result = run(
+        request,
+        out,
+        force=force,
+        cache=cache,
+        with_report=not no_report,
+        retyped=partial(again, context),
+    )
     raise typer.Exit(0 if result.agrees else 1)
 
 
@@ -125,13 +136,25 @@ def run(
     force: bool = False,
     cache: Cache | None = None,
     with_report: bool = True,
+    retyped: Callable[..., str] | None = None,
 ) -> Export:
-    """Build, write the report, and print the results."""
+    """Build, write the report, and print the results.
+
+    Args:
+        request: what to build.
+        out: the folder to write.
+        force: replace an earlier build.
+        cache: stores what a later build may reuse; None for no cache.
+        with_report: write the report, and print what it advises.
+        retyped: gives the command to build again, with other options; None prints no advice.
+    """
     from pocketknn.builder.references.files import is_collection
     from pocketknn.export.cli.console import summary, tables
+    from pocketknn.export.cli.console.next_steps import next_steps
     from pocketknn.export.cli.console.terminal import console, watched
     from pocketknn.export.pipeline import build as pipeline
 
+    steps: list[Step] = []
     place = request.selection.photos
     with watched(request.within) as watch:
         if is_collection(place) and place.suffix.lower() == ".parquet":
@@ -142,13 +165,13 @@ def run(
         result, material = pipeline.build(request, out, force=force, cache=cache, watch=watch)
         if with_report:
             watch.step("writing the report", None)
-            _report(result, material, watch)
+            steps = _report(result, material, watch)
     say(*summary.facts(result.manifest, material.skipped))
     rows = [tables.Row(one.name, one.bytes, one.parity) for one in result.written]
     console.print(tables.parity_table(rows))
     for line in tables.failures(rows):
         console.print(line, style="red", markup=False)
-    say(*summary.crops(result), *summary.next_steps(result))
+    say(*summary.crops(result), *next_steps(result, steps, retyped))
     return result
 
 
@@ -164,12 +187,17 @@ def _print_plan(request: Request, cache: Cache | None) -> None:
     console.print(tables.plan_table(plans))
 
 
-def _report(result: Export, material: Material, watch: Watch) -> None:
-    """Write the report; if that fails, only warn, as the build is complete without it."""
+def _report(result: Export, material: Material, watch: Watch) -> list[Step]:
+    """Write the report, and return what it advises.
+
+    If that fails, only warn, as the build is complete without it.
+    """
     from pocketknn.export.analysis.latency import time_shortly
     from pocketknn.export.report.write import report_build
 
     try:
-        report_build(result, material.photos, material.strangers, time_shortly(result.out))
+        timings = time_shortly(result.out)
+        return report_build(result, material.photos, material.strangers, timings)
     except Exception as error:  # drawing and timing may raise anything
         watch.remark(f"warning: no report was written: {missing(error) or first_line(error)}")
+        return []

@@ -74,6 +74,7 @@ def demo(
         "time: without decoding; model.mlpackage runs in Core ML only on a Mac, elsewhere in",
         "our numpy evaluator, whose time does not predict a phone's",
     )
+    say("Your own photos, in one folder per class:", "  pocketknn build PHOTOS -o out")
     raise typer.Exit(0 if all_agree else 1)
 
 

@@ -139,7 +139,9 @@ def main(arguments: list[str] | None = None) -> None:
         except MemoryError as error:
             code, message = 2, f"not enough memory: {error or 'use fewer photos'}"
         except typer.TyperException as error:
-            code, message = 2, f"{error.format_message()} (see pocketknn --help)"
+            where = getattr(error, "ctx", None)
+            asked = where.command_path if where else "pocketknn"
+            code, message = 2, f"{error.format_message()} (see {asked} --help)"
         except Exception as error:  # our own bug: show it, unlike converters' chatter
             code, message = (2, why) if (why := missing(error)) else (70, "")
             if not message and not signals.received:  # a signal may leave a library half imported

@@ -11,7 +11,7 @@ import typer
 
 from pocketknn import builder
 from pocketknn.builder.errors import InputError
-from pocketknn.export.cli.console.text import say
+from pocketknn.export.cli.console.text import command_line, say
 from pocketknn.export.cli.options import cache_of
 from pocketknn.export.pipeline.request import Request, Selection
 from pocketknn.export.report.wording import megabytes
@@ -74,7 +74,13 @@ def demo(
         "time: without decoding; model.mlpackage runs in Core ML only on a Mac, elsewhere in",
         "our numpy evaluator, whose time does not predict a phone's",
     )
-    say("Your own photos, in one folder per class:", "  pocketknn build PHOTOS -o out")
+    out, pictures = str(folder / BACKBONES[0]), str(held_out / "3")
+    say(
+        "What to do next:",
+        f"  {command_line('pocketknn', 'predict', out, pictures)}",
+        f"  {command_line('pocketknn', 'eval', out, str(held_out))}",
+        "  pocketknn build PHOTOS -o out    # of your own photos, in one folder per class",
+    )
     raise typer.Exit(0 if all_agree else 1)
 
 

@@ -94,3 +94,16 @@ def test_the_code_of_an_error_is_no_part_of_a_command_that_ends_the_line(refused
     monkeypatch.setattr("pocketknn.export.formats.files.format_of", lacking)
     line = refused("inspect", "model.tflite")
     assert line == "pocketknn: [package-not-installed] it needs x: pip install x\n"
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        ("build photos --nonsense", "build"),
+        ("refs ad", "refs"),
+        ("predict", "predict"),
+        ("bild", ""),
+    ],
+)
+def test_a_typing_mistake_names_the_help_that_tells_more(words, told, refused):
+    assert f"(see {f'pocketknn {told}'.strip()} --help)" in refused(*words.split())

@@ -329,8 +329,7 @@ class References(Columns):
             vectors: read the vectors; otherwise they are zeros, which take no memory.
 
         Raises:
-            InputError: the file is not a table of references, is damaged or does not fit into
-                memory.
+            InputError: it is damaged, not a table of references, or too large for the memory.
         """
         return parquet.read(path, cls.of, vectors=vectors)
 

@@ -22,15 +22,6 @@ def main() -> None:
         print(f"pocketknn: {line}", file=sys.__stderr__)
         sys.exit(2)
     finally:
-        _end_at_once()
+        from .console.signals import end_at_once
 
-
-def _end_at_once() -> None:
-    """Let Ctrl-C end Python itself: as it shuts down, an exception could only be "ignored"."""
-    import signal
-
-    from pocketknn.builder.system.swap import ENDINGS
-
-    for number in (signal.SIGINT, *ENDINGS):
-        if callable(signal.getsignal(number)):  # not one that background jobs ignore
-            signal.signal(number, signal.SIG_DFL)
+        end_at_once()

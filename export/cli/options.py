@@ -20,8 +20,8 @@ from pocketknn.export.pipeline.request import Selection
 if TYPE_CHECKING:
     from pocketknn.builder.selection.condense import Condense
 
-_ENDINGS = ".tflite, .onnx, .mlpackage or .keras"
-Artefact = Annotated[Path, typer.Argument(metavar="MODEL", help=f"A model file: {_ENDINGS}.")]
+ENDINGS = ".tflite, .onnx, .mlpackage or .keras"
+Artefact = Annotated[Path, typer.Argument(metavar="MODEL", help=f"A model file: {ENDINGS}.")]
 Build = Annotated[Path, typer.Argument(metavar="OUT", help="A folder written by build.")]
 BuildOrFile = Annotated[
     Path,

@@ -27,6 +27,7 @@ from pocketknn.export.formats.files import check_formats, writable
 from pocketknn.export.formats.options import Options
 from pocketknn.export.formats.table import FORMATS, precision_of
 from pocketknn.export.manifest.build_folder import staged
+from pocketknn.export.manifest.choices import choices_of
 from pocketknn.export.manifest.describe import describe
 from pocketknn.export.manifest.figures import measure
 from pocketknn.export.manifest.metadata import dumps
@@ -147,6 +148,7 @@ def export(
             golden.write(folder / names.GOLDEN, fitted, metadata.manifest, against, kept)
             snippets.write(folder / names.SNIPPETS, metadata.manifest, kept)
         manifest = metadata.manifest | {
+            "choices": choices_of(spec, options),
             "skipped": [asdict(one) for one in skipped],
             "condensed": condensed.as_json() if condensed else None,
             "files": {

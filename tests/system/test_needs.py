@@ -337,3 +337,25 @@ def test_signals_that_a_system_lacks_are_not_asked_for(monkeypatch):
     finally:
         monkeypatch.undo()
         importlib.reload(swap)
+
+
+def test_a_package_that_cannot_be_imported_is_one_line(photos, tmp_path):
+    """Such as one that does not fit the others; it is installed, but raises ImportError."""
+    (tmp_path / "keras.py").write_text("raise ImportError('it needs another TensorFlow')")
+    code = "import sys; from pocketknn.export.cli.app import main; main(sys.argv[1:])"
+    words = ("build", photos, "-o", tmp_path / "out", "--backbone", "pixels", "--formats", "keras")
+    done = subprocess.run(
+        [sys.executable, "-c", code, *map(str, words)],
+        capture_output=True,
+        text=True,
+        env=os.environ | {"PYTHONPATH": f"{tmp_path}:{os.environ.get('PYTHONPATH', '')}"},
+    )
+    assert done.returncode == 2, done.stderr
+    assert done.stderr.count("\n") == 1
+    assert "tensorflow cannot be imported: it needs another TensorFlow" in done.stderr
+
+
+def test_a_fault_of_our_own_is_no_broken_package():
+    with pytest.raises(ImportError) as caught:
+        exec("from pocketknn.builder import nothing_of_the_kind", {"__name__": "pocketknn.test"})
+    assert needs.missing(caught.value) == ""

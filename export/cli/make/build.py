@@ -89,6 +89,8 @@ def build(
         pocketknn build photos -o out --formats tflite,onnx --backbone bundled
         pocketknn build photos -o out --reject auto --strangers others
     """
+    from pocketknn.builder.references.files import is_collection
+
     selection = options.selection_of(
         photos, columns, columns.target_column, exclude, limit, labels, occasions
     )
@@ -118,12 +120,20 @@ def build(
         return
     if out is None:
         raise InputError("name the folder to write with --out FOLDER", "missing-out")
+    remark = ""
+    place = request.selection.photos
+    if is_collection(place) and place.suffix.lower() == ".parquet":
+        remark = (
+            "references keep none of an earlier build's options (--reject, --metric, --k, …):"
+            " options that you do not give are at their defaults"
+        )
     result = run(
         request,
         out,
         force=force,
         cache=cache,
         with_report=not no_report,
+        remark=remark,
         retyped=partial(again, context),
     )
     raise typer.Exit(0 if result.agrees else 1)
@@ -136,6 +146,7 @@ def run(
     force: bool = False,
     cache: Cache | None = None,
     with_report: bool = True,
+    remark: str = "",
     retyped: Callable[..., str] | None = None,
 ) -> Export:
     """Build, write the report, and print the results.
@@ -146,22 +157,18 @@ def run(
         force: replace an earlier build.
         cache: stores what a later build may reuse; None for no cache.
         with_report: write the report, and print what it advises.
+        remark: a line to print before the results; "" for none.
         retyped: gives the command to build again, with other options; None prints no advice.
     """
-    from pocketknn.builder.references.files import is_collection
     from pocketknn.export.cli.console import summary, tables
     from pocketknn.export.cli.console.next_steps import next_steps
     from pocketknn.export.cli.console.terminal import console, watched
     from pocketknn.export.pipeline import build as pipeline
 
     steps: list[Step] = []
-    place = request.selection.photos
     with watched(request.within) as watch:
-        if is_collection(place) and place.suffix.lower() == ".parquet":
-            watch.remark(
-                "references keep none of an earlier build's options (--reject, --metric, --k, …):"
-                " options that you do not give are at their defaults"
-            )
+        if remark:
+            watch.remark(remark)
         result, material = pipeline.build(request, out, force=force, cache=cache, watch=watch)
         if with_report:
             watch.step("writing the report", None)

@@ -74,11 +74,11 @@ def demo(
         "time: without decoding; model.mlpackage runs in Core ML only on a Mac, elsewhere in",
         "our numpy evaluator, whose time does not predict a phone's",
     )
-    out, pictures = str(folder / BACKBONES[0]), str(held_out / "3")
+    built, pictures = str(folder / BACKBONES[0]), str(held_out / "3")
     say(
         "What to do next:",
-        f"  {command_line('pocketknn', 'predict', out, pictures)}",
-        f"  {command_line('pocketknn', 'eval', out, str(held_out))}",
+        f"  {command_line('pocketknn', 'predict', built, pictures)}",
+        f"  {command_line('pocketknn', 'eval', built, str(held_out))}",
         "  pocketknn build PHOTOS -o out    # of your own photos, in one folder per class",
     )
     raise typer.Exit(0 if all_agree else 1)

@@ -99,7 +99,7 @@ def add(
         pocketknn refs add out new-photos -o grown.parquet
         pocketknn refs add out picture.jpg --label apple -o grown.parquet
     """
-    from pocketknn.builder.backbones.load import backbone_of
+    from pocketknn.builder.backbones.load import backbone_of, is_available
     from pocketknn.builder.references.same_picture import joined
 
     check_place(context, photos)
@@ -113,7 +113,8 @@ def add(
     _check_go_with(refs, found)
     spec = builder.Spec(backbone=backbone, weights=weights, crop=refs.provenance.crop)
     named = Path(refs.provenance.backbone)
-    if spec.backbone == "auto" and named.suffix == ".keras" and not named.is_file():
+    there = named.is_file() or is_available(refs.provenance.backbone, refs.provenance.sha256)
+    if spec.backbone == "auto" and named.suffix == ".keras" and not there:
         raise InputError(
             f"{file} was made with {named}; give that file with --backbone FILE", "backbone-missing"
         )

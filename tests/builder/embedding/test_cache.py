@@ -272,7 +272,7 @@ def test_killed_builds_are_finished_as_if_undisturbed(many, net, tmp_path):
         assert build.stdout.readline() == b"started\n"
         time.sleep(moment)
         build.send_signal(signal.SIGKILL)
-        build.wait()
+        build.wait(timeout=300)
     cache = Embeddings.of(Cache(place), net, "center")
     finished = embed(find(many), net, "center", cache=cache)
     np.testing.assert_array_equal(finished.embeddings, embed(find(many), net, "center").embeddings)
@@ -283,7 +283,7 @@ def test_two_builds_at_once_do_no_harm(many, net, tmp_path):
     answers = [tmp_path / f"{i}.npy" for i in range(2)]
     builds = [start(many, tmp_path / "cache", path) for path in answers]
     for build in builds:
-        build.communicate()
+        build.communicate(timeout=300)
         assert build.returncode == 0
     expected = embed(find(many), net, "center").embeddings
     for path in answers:

@@ -569,10 +569,9 @@ def started(make, npm):
         words = [sys.executable, "-u", "-c", code, "web", str(make("classify")), *options]
         process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         running.append(process)
-        for line in process.stdout:
-            if line.startswith("http"):
-                return process, line.split()[0]
-        raise AssertionError(process.stderr.read())
+        line = next((line for line in process.stdout if "until Ctrl-C" in line), None)
+        assert line, process.stderr.read()
+        return process, re.search(r"http://\S+", line)[0]
 
     yield start
     for process in running:

@@ -574,7 +574,7 @@ def test_a_signal_to_end_cleans_up(photos, tmp_path):
         assert build.poll() is None, build.stderr.read()
         time.sleep(0.02)
     build.terminate()
-    _, said = build.communicate()
+    _, said = build.communicate(timeout=300)
     assert build.returncode == 130
     assert said == "pocketknn: interrupted; no half-written file is left behind\n"
     assert listed(tmp_path) == []

@@ -153,7 +153,7 @@ def test_a_pipe_that_closes_early_is_no_error(file):
     buffered = os.environ | {"PYTHONUNBUFFERED": ""}
     done = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=buffered)
     done.stdout.close()
-    assert done.communicate()[1] == b""
+    assert done.communicate(timeout=300)[1] == b""
     assert done.returncode == 141
 
 
@@ -302,6 +302,8 @@ def test_a_backbone_of_ones_own_may_lie_elsewhere(photos, more, refs, refused, n
         keras.Model(image, out).save(tmp_path / f"{name}.keras")
     start = tmp_path / "start.parquet"
     refs("new", photos, "-o", start, "--backbone", tmp_path / "own.keras")
+    refs("add", start, more, "-o", tmp_path / "remembered.parquet")
+    (tmp_path / "own.keras").unlink()
     assert "[backbone-missing]" in refused("add", start, more, "-o", new)
     line = refused("add", start, more, "-o", new, "--backbone", tmp_path / "other.keras")
     assert "the references come from another backbone" in line
@@ -675,7 +677,7 @@ def test_a_signal_to_end_leaves_the_old_file(file, photos, tmp_path):
     run = subprocess.Popen([sys.executable, "-c", code, *add], stderr=subprocess.PIPE, text=True)
     time.sleep(1)
     os.kill(run.pid, signal.SIGTERM)
-    assert run.communicate()[1] in (
+    assert run.communicate(timeout=300)[1] in (
         "pocketknn: interrupted; no half-written file is left behind\n",
         "",  # it ended before its handler was installed
     )

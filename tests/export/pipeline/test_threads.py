@@ -26,11 +26,14 @@ def test_two_exports_at_once_write_what_each_writes_alone(tmp_path, monkeypatch)
         except BaseException as error:  # it would only end its thread
             failed.append(error)
 
-    threads = [threading.Thread(target=build, args=(dim, "together")) for dim in (12, 20)]
+    threads = [
+        threading.Thread(target=build, args=(dim, "together"), daemon=True) for dim in (12, 20)
+    ]
     for one in threads:
         one.start()
     for one in threads:
-        one.join()
+        one.join(timeout=300)  # seconds; each takes a few
+        assert not one.is_alive(), "they wait for each other"
     for dim in (12, 20):
         build(dim, "alone")
     assert not failed

@@ -62,7 +62,11 @@ def explain(
     from pocketknn.export.report import extra_sections
 
     check(patch, steps)
-    out, image = map(Path, model_first("explain", str(out), str(image)))
+    first, word = model_first("explain", str(out), str(image))
+    out, (one, *others) = Path(first), pictures([word])
+    if others:
+        raise InputError(f"{word} is {1 + len(others)} files; name one picture", "not-a-file")
+    image = Path(one.name)
     if figure is None and not as_json:
         figure = Path(f"{image.stem}-explained.png")
     if figure is not None:
@@ -71,7 +75,6 @@ def explain(
     path = path_of(out)
     name, given = path.name, picture_input(path.name, metadata_of(path))
     try:
-        (one,) = pictures([str(image)])
         picture = pixels_of(one, given)
     except PictureError as error:
         raise InputError(f"{image}: {error}", "unreadable-picture") from error

@@ -108,6 +108,7 @@ def test_another_order_is_recognised(command, first, more, out, photos, pocketkn
         ("predict PICTURE PICTURE", "[not-an-artefact]"),
         ("predict PHOTOS PICTURE", "[no-artefact]"),
         ("predict OUT EMPTY", "[no-photos]"),
+        ("explain OUT PHOTOS", "[not-a-file]"),
         ("predict OUT TEXTS", "[unreadable-picture]"),
     ],
 )

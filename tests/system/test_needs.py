@@ -230,7 +230,7 @@ def test_no_photo_is_embedded_before_a_refusal(
     backbone = () if "--backbone" in words else ("--backbone", "pixels")
     said = pocketknn(*words, photos, *backbone, "--no-cache")
     assert (said.code, said.err.count("\n")) == (2, 1), said.err
-    assert f"needs {package}, which is not installed: pip install {package} [" in said.err
+    assert f"needs {package}, which is not installed: pip install {package}\n" in said.err
 
 
 def test_a_verdict_is_not_given_for_want_of_a_library(built, monkeypatch, pocketknn):

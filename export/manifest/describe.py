@@ -137,7 +137,8 @@ def _left_out(measured: LeaveOneOut | None) -> dict[str, Any] | None:
 def _description(fit: Fit, backbone: dict[str, Any] | None, given: dict[str, Any]) -> str:
     """One line, for where platforms show a description."""
     spec, references = fit.spec, fit.references
-    classes = f" in {len(references.labels)} classes" if fit.head.CLASSES else ""
+    count = len(references.labels)
+    classes = f" in {count} class{'es' if count != 1 else ''}" if fit.head.CLASSES else ""
     source = (
         f"{backbone['name']} at {given['shape'][0]}" if backbone else f"{references.dim} features"
     )

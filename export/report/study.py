@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pocketknn.builder.knn.fit import Fit
+from pocketknn.builder.knn.validation.promise import TOO_FEW
 from pocketknn.builder.photos.photo import Photo
 from pocketknn.export.report.blocks import Picture
 from pocketknn.export.report.statistics.answers import Answers, HeldOut, of_references
@@ -56,8 +57,8 @@ class Study:
 
     @cached_property
     def suspects(self) -> list[Suspect]:
-        """References whose label is likely wrong; none with fewer than two classes."""
-        if self.own is None or len(self.own.labels) < 2:
+        """References whose label is likely wrong; none if too little is known to doubt labels."""
+        if self.own is None or not self.measured or self.vague:
             return []
         return suspects(self.own, self.fit.space)
 
@@ -79,12 +80,28 @@ class Study:
     @cached_property
     def by_k(self) -> AccuracyByK | None:
         """Accuracy, or error, by the number of neighbours."""
-        return accuracy_by_k(self.fit) if self.own else None
+        return accuracy_by_k(self.fit) if self.regress or self.measured else None
 
     @property
     def labelled(self) -> bool:
         """Whether answers can be right or wrong."""
         return bool(self.own and self.own.labels)
+
+    @property
+    def measured(self) -> bool:
+        """Whether the references tell how often answers are right.
+
+        One class has only right answers. With one picture of each class, or near-copies of one,
+        all answers to held-out references are wrong.
+        """
+        several = self.labelled and len(self.fit.references.labels) > 1
+        return several and self.manifest["references"]["leave_one_out"] is not None
+
+    @property
+    def vague(self) -> bool:
+        """Whether the interval of the accuracy is too wide for a verdict."""
+        found = self.manifest["references"]["leave_one_out"]
+        return bool(found) and found.get("verdict") == TOO_FEW
 
     @property
     def search(self) -> bool:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from pocketknn.builder.knn.validation.promise import TOO_FEW
+from pocketknn.builder.spec import UNKNOWN
+
 if TYPE_CHECKING:
     from pocketknn.export.report.statistics.shares import Share
 
@@ -56,6 +59,21 @@ def counted(number: int, one: str, many: str = "") -> str:
 def megabytes(size: int) -> str:
     """A number of bytes, formatted."""
     return f"{size / 1e6:.2f} MB" if size >= 1e4 else f"{size} B"
+
+
+def no_accuracy(references: dict[str, Any]) -> tuple[str, str]:
+    """Why a classifier's accuracy is not known, and what it needs, as two clauses.
+
+    Args:
+        references: the references of a manifest, of two or more classes.
+    """
+    counts = [count for label, count in references["per_label"].items() if label != UNKNOWN]
+    if max(counts, default=0) > 1:
+        return TOO_FEW, (
+            "the photos of each class are copies or near-copies of one another, which count as one"
+            " photo; at least one class needs two different photos"
+        )
+    return TOO_FEW, "at least one class needs two photos"
 
 
 def together(references: dict[str, Any]) -> str:

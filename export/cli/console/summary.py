@@ -7,12 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 from pocketknn.builder.choices.searches import SEARCHES
 from pocketknn.builder.embedding.embedded import Skipped
-from pocketknn.builder.knn.validation.promise import TOO_FEW
 from pocketknn.export.pipeline.request import skipped_lines
 from pocketknn.export.report.calibration_words import calibration_words, worst_bin
 from pocketknn.export.report.outcome_words import image_search
 from pocketknn.export.report.unknown_words import unknown_words
-from pocketknn.export.report.wording import APART, counted, projected, together
+from pocketknn.export.report.wording import APART, counted, no_accuracy, projected, together
 
 from .text import command_line
 
@@ -144,7 +143,7 @@ def _accuracy(references: dict[str, Any]) -> Iterator[str]:
         yield from _errors(loo) if loo["rmse"] is not None else _shares(loo)
         yield f"  {_measured(loo, references['count'])}"
     elif len(references["per_label"]) > 1:
-        yield f"accuracy: {TOO_FEW}; at least one class needs two photos"
+        yield f"accuracy: {'; '.join(no_accuracy(references))}"
     if of := references.get("figures_of"):
         yield f"  measured at the build, with its {of} references"
 

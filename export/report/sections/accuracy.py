@@ -7,7 +7,6 @@ from dataclasses import asdict
 from typing import Any
 
 from pocketknn.builder.knn.validation.leave_one_out import leave_one_out
-from pocketknn.builder.knn.validation.promise import TOO_FEW
 from pocketknn.export.report.blocks import Block, Chart, Figure, Figures, Section, Table
 from pocketknn.export.report.html import charts
 from pocketknn.export.report.statistics.answers import Answers
@@ -17,6 +16,7 @@ from pocketknn.export.report.wording import (
     APART,
     columns,
     interval,
+    no_accuracy,
     of,
     percent,
     plural,
@@ -73,7 +73,7 @@ def _quality(study: Study) -> Iterator[Figure]:
         how = "cross-validated" if loo.get("folds") else "each reference held out"
         yield Figure(f"Accuracy, {how}", percent(loo["accuracy"]) + word, note)
     elif len(study.fit.references.labels) > 1 and not study.regress:
-        yield Figure("Accuracy", TOO_FEW, "at least one class needs two photos")
+        yield Figure("Accuracy", *no_accuracy(study.manifest["references"]))
     errors, means = ((loo or {}).get(key) or {} for key in ("rmse", "rmse_of_mean"))
     for name, error in list(errors.items())[:_MOST_TARGETS]:
         note = f"{name}; always predicting the mean: {means[name]:.4g}"
@@ -124,7 +124,7 @@ def _remarks(study: Study) -> Iterator[str]:
         yield "There are no classes: the model finds similar pictures, and no answer can be wrong."
     if study.sampled:
         yield study.sampled
-    if study.labelled and (folds := (references["leave_one_out"] or {}).get("folds")):
+    if study.measured and (folds := (references["leave_one_out"] or {}).get("folds")):
         yield (
             f"Accuracy is measured by {folds}-fold cross-validation: all copies and views of a"
             " picture are in the same fold, and each fold is answered by a model built without it."
@@ -133,7 +133,7 @@ def _remarks(study: Study) -> Iterator[str]:
         yield apart
     if occasions := references.get("occasions"):
         yield from _occasions(occasions)
-    elif study.own is not None and study.fit.out_of_fold.fewer < 1:
+    elif study.measured and study.fit.out_of_fold.fewer < 1:
         yield _FEWER
     if skipped := study.manifest.get("skipped"):
         yield f"{plural(len(skipped), 'file')} could not be used; manifest.json says why."
@@ -172,7 +172,7 @@ def accuracy(study: Study) -> Section | None:
         headings, rows = headings[:-1], [row[:-1] for row in rows]
     caption = "Share of pictures whose true class won; chance: always predicting the largest class"
     blocks: list[Block] = [Table(caption=caption, columns=headings, rows=tuple(rows))]
-    if loo := _promise(study):
+    if study.measured and (loo := _promise(study)):
         if abs(loo["by_class"] - loo["accuracy"]) >= APART:
             mean = percent(loo["by_class"])
             blocks.append(f"Classes differ in size: the mean of their accuracies is {mean}.")
@@ -184,7 +184,7 @@ def accuracy(study: Study) -> Section | None:
 
 def _shares(study: Study) -> Iterator[tuple[str, ...]]:
     loo = _promise(study)
-    if study.own is not None and study.labelled and loo:
+    if study.own is not None and study.measured and loo:
         low, high = (100 * end for end in loo["interval"])
         ends = f"{low:.1f} to {high:.1f}%"
         # If the accuracy allows for fewer mistakes with all photos, the count would contradict it.

@@ -58,9 +58,12 @@ def steps(study: Study) -> list[Step]:
         )
         return [Step(words, "build", {"reject": "auto"})]
     if not study.manifest["references"]["leave_one_out"]:
+        several = max(study.fit.references.counts.values()) > 1
+        one = "one of each" if not several else "near-copies of one photo of each, which count once"
         words = (
-            "Take more photos of each class: with one of each nothing can be held out, so neither"
-            " the accuracy nor what would raise it can be measured."
+            f"Take more{' and different' if several else ''} photos of each class: with {one},"
+            " nothing can be held out, so neither the accuracy nor what would raise it can be"
+            " measured."
         )
         return [Step(words, "build", _AGAIN)]
     return [*_labels(study), *_backbone(study), *_photos(study), *_neighbours(study), *_eval(study)]

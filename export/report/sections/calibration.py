@@ -22,8 +22,9 @@ _CURVE = 3  # points that show a shape
 
 def calibration(study: Study) -> Section | None:
     """Confidence against accuracy, for the references and for held-out photos."""
+    own = study.manifest["references"].get("calibration") if study.measured else None
     found = {
-        "references, each held out": study.manifest["references"].get("calibration"),
+        "references, each held out": own,
         "held-out photos": _held_out(study.held_out.answers) if study.held_out else None,
     }
     blocks = [block for where, one in found.items() if one for block in _blocks(where, one)]

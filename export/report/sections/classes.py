@@ -24,7 +24,7 @@ def classes(study: Study) -> Section | None:
     blocks = [
         block
         for where, answers in study.given.items()
-        if answers.by_class
+        if answers.by_class and (study.measured or answers is not study.own)
         for block in _confused(where.capitalize(), answers)
     ]
     if not blocks:

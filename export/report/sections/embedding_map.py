@@ -22,6 +22,7 @@ def nearby(study: Study) -> Section | None:
     if drawn is None:
         return None
     groups, group = _groups(study)
+    table = _next_to(study)
     shown = set(map(int, roomy(drawn.places, _CELLS)))
     dots = tuple(
         Dot(
@@ -37,11 +38,12 @@ def nearby(study: Study) -> Section | None:
     plane = Plane(
         caption=f"A map of {some} references ({drawn.method}): pictures the model finds similar are"
         " close together. Distances across the map mean little.",
-        alt=f"Map of {some} references; the table below shows which classes are close",
+        alt=f"Map of {some} references"
+        + ("; the table below shows which classes are close" if table else ""),
         dots=dots,
         groups=groups,
     )
-    blocks: tuple[Block, ...] = (plane, *filter(None, [_next_to(study)]))
+    blocks: tuple[Block, ...] = (plane, table) if table else (plane,)
     return Section("map", "Embedding map", blocks)
 
 
@@ -51,7 +53,7 @@ def _groups(study: Study) -> tuple[tuple[str, ...], Ints]:
     if 1 < len(refs.labels) <= _MOST_COLOURS:
         return refs.labels, refs.label_ids + 1
     group = np.zeros(len(refs), np.int64)
-    if own is None or not own.labels or len(refs.labels) < 2:
+    if own is None or not study.measured:
         return (), group
     group[own.queries] = np.where(own.predicted == own.actual, 1, 2)
     return ("correct when held out", "misclassified"), group
@@ -60,7 +62,7 @@ def _groups(study: Study) -> tuple[tuple[str, ...], Ints]:
 def _next_to(study: Study) -> Table | None:
     """The class of the nearest neighbour, for each class: the map in numbers."""
     refs, own = study.fit.references, study.own
-    if own is None or len(refs.labels) < 2:
+    if own is None or len(refs.labels) < 2 or not (study.measured or study.search):
         return None
     nearest = refs.label_ids[own.found.indices[:, 0]]
     found = recalls(confusion(refs.label_ids[own.queries], nearest, len(refs.labels)))

@@ -24,10 +24,14 @@ _DOUBTED = (
     " when labels are right. Look at each, and move it if its folder is wrong."
 )
 _SURE = "No label is in doubt: the model confirms most labels, or is too unsure to doubt any."
+_TOO_LITTLE = (
+    "Too few photos to tell: where the accuracy is hardly known, no label can be doubted either."
+)
 _OVERLOOKED = (
     " With few photos, or classes that look alike, wrong labels go unnoticed; so do groups of"
     " similar photos in a wrong folder."
 )
+_AMONG = " Copies of references among the held-out photos inflate the accuracy on those photos."
 _FLATTERS = " Copies within the references inflate the leave-one-out accuracy."
 
 
@@ -38,7 +42,7 @@ def hardest(study: Study) -> Section | None:
         for where, answers in reversed(study.given.items())
         for block in (
             Heading(where.capitalize()),
-            *(_classes if answers.by_class else _ungrouped)(study, answers),
+            *(_classes if _judged(study, answers) else _ungrouped)(study, answers),
         )
     ]
     if not blocks:
@@ -46,11 +50,17 @@ def hardest(study: Study) -> Section | None:
     return Section("hardest", "The hardest pictures", tuple(blocks))
 
 
+def _judged(study: Study, answers: Answers) -> bool:
+    """Whether these answers can be right or wrong."""
+    several = len(study.fit.references.labels) > 1
+    return several and answers.by_class and (study.measured or answers is not study.own)
+
+
 def _case(study: Study, answers: Answers, place: int, note: str) -> Case:
     """The query at this place of the answers, and its nearest references."""
     refs = study.fit.references
     query = study.query(answers, place, note)
-    voted = bool(refs.labels and query.label and not study.regress)
+    voted = bool(query.label) and (study.search or _judged(study, answers))
     against = []
     scores, indices = (column[place, :SHOWN] for column in answers.found)
     for score, row in zip(scores.tolist(), indices.tolist(), strict=True):
@@ -84,10 +94,13 @@ def _ungrouped(study: Study, answers: Answers) -> Iterator[Block]:
     targets = study.fit.references.target_names if answers.errors.shape[1] else ()
     if targets:
         yield "The largest errors over all targets."
+        places = answers.hardest(2 * _OF_CLASS)
     else:
-        yield "The pictures farthest from all references."
+        others = "all other references" if answers is study.own else "all references"
+        yield f"The pictures farthest from {others}."
+        places = np.argsort(answers.found.scores[:, 0], kind="stable")[: 2 * _OF_CLASS]
     cases = []
-    for i in map(int, answers.hardest(2 * _OF_CLASS)):
+    for i in map(int, places):
         errors = zip(targets, answers.errors[i], strict=True)
         note = ", ".join(f"{name} {error:+.3g}" for name, error in errors)
         cases.append(_case(study, answers, i, note))
@@ -105,8 +118,10 @@ def _verdict(answers: Answers, place: int) -> str:
 def mislabelled(study: Study) -> Section | None:
     """Pictures whose label is more likely wrong than right."""
     own = study.own
-    if own is None or len(own.labels) < 2:
+    if own is None or not study.measured:
         return None
+    if study.vague:
+        return Section("mislabelled", "Likely mislabelled", (_TOO_LITTLE,))
     found = study.suspects
     if not found:
         return Section("mislabelled", "Likely mislabelled", (_SURE + _OVERLOOKED,))
@@ -125,12 +140,11 @@ def duplicates(study: Study) -> Section | None:
     """Pictures that are nearly the same."""
     if study.own is None:
         return None
-    flatters = _FLATTERS if study.labelled and not study.fit.space.refit else ""
+    among = _AMONG if study.held_out and not study.search else ""
+    flatters = _FLATTERS if study.measured and not study.fit.space.refit else ""
     text = (
         f"Pairs whose distance is at most {whole(NEAR)} of the usual distance between a reference"
-        f" and its nearest neighbour.{flatters}"
-        " Copies of references among the held-out photos inflate the accuracy on those photos."
-        f" {study.sampled}"
+        f" and its nearest neighbour.{flatters}{among} {study.sampled}"
     )
     found = twins(study.fit.space)
     blocks = [text.rstrip(), *_pairs(study, study.own, found, "Within the references")]

@@ -15,6 +15,14 @@ from pocketknn.export.report.wording import percent
 
 _SHARES = (0.05, 0.25, 0.5, 0.75, 0.95)  # of the pairs
 _RATES = (0.01, 0.02, 0.05, 0.1, 0.2)  # of false rejections
+_BOTH = (
+    "Both errors at every threshold: the higher it is, the more known pictures are rejected, and"
+    " the fewer strange ones are accepted."
+)
+_ONE = (
+    "The higher the threshold, the more known pictures are rejected. How many strange ones are"
+    " accepted was not measured: it needs photos of other things, --strangers PHOTOS."
+)
 _LEARNED = (
     " These directions belong to this build: the score does not measure how alike two pictures"
     " look, and cannot be compared with scores of another build."
@@ -66,6 +74,9 @@ def unknown(study: Study) -> Section | None:
     curves, threshold = error_curves(study.fit, study.strangers), study.fit.threshold
     if curves is None:
         return None
+    if len(study.fit.references.labels) > 1 and not study.measured:
+        # The nearest other reference of a known picture is of another class.
+        return Section("unknown", "When is a picture unknown?", tuple(_rejection(study)))
     places = curves.thresholds
     accepted = {"of a held-out class": curves.left_out, "strangers": curves.strangers}
     drawn = [Line("known, wrongly rejected", places, curves.rejected(places))]
@@ -75,10 +86,10 @@ def unknown(study: Study) -> Section | None:
         if len(scores)
     ]
     chart = Chart(
-        caption="Both errors at every threshold: the higher it is, the more known pictures are"
-        " rejected, and the fewer strange ones are accepted.",
-        alt="Two curves that cross: false rejections rise with the threshold, false acceptances"
-        " fall; the table has their values",
+        caption=_BOTH if len(drawn) > 1 else _ONE,
+        alt="False rejections rise with the threshold"
+        + (", false acceptances fall" if len(drawn) > 1 else "")
+        + "; the table has the values",
         svg=lines(
             drawn,
             "threshold: minimum score of the nearest reference",
@@ -129,8 +140,9 @@ def _at_rates(curves: ErrorCurves, threshold: float | None) -> Table:
         (f"{limit:.4g}" + (" (built)" if limit == threshold else ""), *map(percent, values))
         for limit, *values in zip(limits, *shares, strict=True)
     )
+    what = "both errors" if accepted else "known pictures rejected"
     return Table(
-        caption="The numbers: both errors by threshold",
+        caption=f"The numbers: {what} by threshold",
         columns=("threshold", "known, rejected", *accepted),
         rows=rows,
         folded=True,

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,7 +16,7 @@ from pocketknn.builder.knn.resolve import fit
 from pocketknn.builder.photos.photo import Photo
 from pocketknn.builder.references.references import References
 from pocketknn.export.manifest.metadata import manifest_of, spec_of
-from pocketknn.export.output.names import REFERENCES, REPORT, REPORT_TITLE
+from pocketknn.export.output.names import REFERENCES, REPORT
 from pocketknn.export.report.html import page, thumbnails
 from pocketknn.export.report.sections import (
     accuracy,
@@ -28,7 +30,6 @@ from pocketknn.export.report.sections import (
     promise,
     scores,
 )
-from pocketknn.export.report.wording import plural
 
 from .blocks import Section
 from .statistics.answers import HeldOut
@@ -50,20 +51,19 @@ _SECTIONS = (
 )
 
 
-def write_report(folder: Path, study: Study) -> Path:
+def write_report(folder: Path, study: Study, heading: page.Heading | None = None) -> Path:
     """Write `report.html` into a build's folder, or replace it.
 
     Sections that were added to an earlier page are copied from it, and so are the thumbnails of
-    references whose photos are not available.
+    references whose photos are not available, and the heading if none is given.
     """
     path = folder / REPORT
     sections = [found for section in _SECTIONS if (found := section(study))]
     kept = thumbnails.of_earlier(path)
     crop = study.manifest["input"].get("crop", "center")
     made = thumbnails.make(_wanted(study, sections), study.photo_of, crop, kept)
-    count = study.manifest["references"]["count"]
-    title = f"{REPORT_TITLE}: {plural(count, 'reference')}"
-    html = page.render(title, study.manifest["description"], sections, made)
+    heading = heading or page.heading_of(path) or page.Heading(folder.resolve().name)
+    html = page.render(heading, study.manifest["description"], sections, made)
     page.write(path, page.with_added(html, path))
     return path
 
@@ -73,6 +73,7 @@ def report_build(
     photos: Sequence[Photo],
     strangers: NDArray[np.floating] | None,
     timings: Timings,
+    name: str = "",
 ) -> list[advice.Step]:
     """Write the report of a new build, and return what it advises.
 
@@ -81,6 +82,8 @@ def report_build(
         photos: the photo of each reference, if available.
         strangers: embeddings (s, d) of pictures of no class.
         timings: timings of its files.
+        name: of the place of its photos; the folder's is used for "", and where the build keeps no
+            names of photos.
     """
     study = Study(
         fit=built.fit,
@@ -89,7 +92,9 @@ def report_build(
         photos=photos,
         strangers=strangers,
     )
-    write_report(built.out, study)
+    if not (name and any(built.fit.references.paths)):
+        name = built.out.resolve().name
+    write_report(built.out, study, page.Heading(name, _today()))
     return advice.steps(study)
 
 
@@ -106,6 +111,13 @@ def report_eval(
     study = Study(fit=fitted, manifest=manifest, timings=timings, held_out=held_out)
     study = replace(study, outcome=outcome)
     return write_report(out, study)
+
+
+def _today() -> date:
+    """The day that SOURCE_DATE_EPOCH names (https://reproducible-builds.org), or today."""
+    epoch = os.environ.get("SOURCE_DATE_EPOCH", "")
+    now = datetime.now().astimezone()
+    return (datetime.fromtimestamp(int(epoch), UTC) if epoch.isdigit() else now).date()
 
 
 def _wanted(study: Study, sections: Sequence[Section]) -> Iterator[str]:

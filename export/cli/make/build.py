@@ -172,7 +172,7 @@ def run(
         result, material = pipeline.build(request, out, force=force, cache=cache, watch=watch)
         if with_report:
             watch.step("writing the report", None)
-            steps = _report(result, material, watch)
+            steps = _report(result, material, watch, place_name(request.selection.photos))
     say(*summary.facts(result.manifest, material.skipped))
     rows = [tables.Row(one.name, one.bytes, one.parity) for one in result.written]
     console.print(tables.parity_table(rows))
@@ -194,7 +194,14 @@ def _print_plan(request: Request, cache: Cache | None) -> None:
     console.print(tables.plan_table(plans))
 
 
-def _report(result: Export, material: Material, watch: Watch) -> list[Step]:
+def place_name(photos: Path | str) -> str:
+    """The name of the place of the photos: of a folder, or of a table or archive without ending."""
+    if isinstance(photos, str):
+        return photos.rstrip("/").rpartition("/")[2].partition("?")[0]
+    return photos.resolve().name if photos.is_dir() else photos.stem
+
+
+def _report(result: Export, material: Material, watch: Watch, name: str) -> list[Step]:
     """Write the report, and return what it advises.
 
     If that fails, only warn, as the build is complete without it.
@@ -204,7 +211,7 @@ def _report(result: Export, material: Material, watch: Watch) -> list[Step]:
 
     try:
         timings = time_shortly(result.out)
-        return report_build(result, material.photos, material.strangers, timings)
+        return report_build(result, material.photos, material.strangers, timings, name)
     except Exception as error:  # drawing and timing may raise anything
         watch.remark(f"warning: no report was written: {missing(error) or first_line(error)}")
         return []

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
 from functools import cache
+from html import unescape
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pocketknn.builder.errors import InputError
 from pocketknn.builder.photos.readers import read_file
 from pocketknn.builder.system.atomic_file import replacing
+from pocketknn.export.output.names import REPORT_TITLE
 from pocketknn.export.report.blocks import Section
 
 if TYPE_CHECKING:
@@ -21,23 +25,60 @@ _LONGEST = 60  # characters of a name; longer ones lose their middle
 _LINKS = ("<!-- added links: -->", "<!-- more links come here -->")
 _SECTIONS = ("<!-- added sections: -->", "<!-- more sections come here -->")
 
+# The heading of an earlier page, as the template writes it.
+_HEADING = re.compile(
+    r'<h1>[^<]*: <bdi title="([^"]*)">[^<]*</bdi></h1>\s*<p>Built on <time datetime="([\d-]{10})">'
+)
+
+
+@dataclass(frozen=True)
+class Heading:
+    """What a page is about.
+
+    Attributes:
+        name: of the photos' folder, or of the build's; "" if neither has one.
+        built: the day of the build; None if it is not known.
+    """
+
+    name: str
+    built: date | None = None
+
+    @property
+    def day(self) -> str:
+        """The day of the build, written out; "" if it is not known."""
+        return f"{self.built.day} {self.built:%B %Y}" if self.built else ""
+
 
 def render(
-    title: str, subtitle: str, sections: Sequence[Section], thumbnails: Mapping[str, str]
+    heading: Heading, subtitle: str, sections: Sequence[Section], thumbnails: Mapping[str, str]
 ) -> str:
     """The HTML of the page; thumbnails are data URIs by key."""
     return (
         _templates()
         .get_template("report.html.j2")
         .render(
-            title=title,
+            heading=heading,
             subtitle=subtitle,
             sections=sections,
             thumbnails=thumbnails,
+            kind=REPORT_TITLE,
             added_links="".join(_LINKS),
             added_sections="".join(_SECTIONS),
         )
     )
+
+
+def heading_of(path: Path) -> Heading | None:
+    """The heading of a page that `write` wrote; None if there is no such page, or it has none."""
+    try:
+        html = read_file(path).decode("utf-8")
+    except (OSError, UnicodeDecodeError):
+        return None
+    found = _HEADING.search(html)
+    try:
+        return found and Heading(unescape(found[1]), date.fromisoformat(found[2]))
+    except ValueError:  # it was edited
+        return None
 
 
 def write(path: Path, html: str) -> None:

@@ -5,6 +5,7 @@ import re
 import shutil
 import subprocess
 from dataclasses import replace
+from html import escape
 from html.parser import HTMLParser
 from itertools import pairwise
 from pathlib import Path
@@ -374,6 +375,39 @@ def test_nothing_is_appended_to_what_is_no_report(tmp_path):
     for name, code in (("other.html", "not-a-report"), ("no.html", "report-missing")):
         with input_error(code, name):
             page.append(tmp_path / name, more(""))
+
+
+@pytest.mark.parametrize("names", [True, False])
+def test_the_heading_has_the_name_and_the_day_and_eval_keeps_them(
+    pocketknn, places, tmp_path, monkeypatch, names
+):
+    """Without the photos' names, it is the name of the build's folder."""
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", str(86400 * 365))
+    out = tmp_path / "my <build>"
+    choices = ["--backbone", "pixels", "--size", "8", "--formats", "onnx"]
+    given = choices if names else [*choices, "--no-names"]
+    assert pocketknn("build", places / "photos", "-o", out, *given).code == 0
+    name = "photos" if names else "my <build>"
+
+    def check():
+        html = (out / "report.html").read_text("utf-8")
+        parsed = Page(html)
+        title = re.search("<title>(.*?)</title>", html)[1]
+        assert title == f"Model report: {escape(name)}, 1 January 1971"
+        assert f"Model report: {name} Built on 1 January 1971" in parsed.text
+        assert [one["datetime"] for one in parsed.all("time")] == ["1971-01-01"]
+
+    check()
+    monkeypatch.delenv("SOURCE_DATE_EPOCH")
+    assert pocketknn("eval", out, places / "new").code == 0
+    check()
+    assert "1971" not in (out / "manifest.json").read_text()
+
+
+def test_a_report_of_unknown_age_has_no_date(tmp_path):
+    path = write_report(tmp_path, study_of(vector_case(n=12, k=1).fit))
+    assert f"<title>Model report: {tmp_path.name}</title>" in path.read_text("utf-8")
+    assert not Page(path.read_text("utf-8")).all("time")
 
 
 @pytest.fixture(scope="module")

@@ -154,6 +154,8 @@ def picture_input(name: str, metadata: Metadata) -> dict[str, Any]:
     given: dict[str, Any] = metadata.manifest["input"]
     if given["name"] != "image":
         raise InputError(
-            f"{name} takes vectors of {given['shape'][0]} features, not pictures", "takes-vectors"
+            f"{name} takes vectors of {given['shape'][0]} features, not pictures; ask it with"
+            " pocketknn predict and a .npy, .csv or .json file of vectors",
+            "takes-vectors",
         )
     return given

@@ -47,7 +47,8 @@ def model_of(out: Path) -> tuple[Path, Metadata]:
     given = metadata.manifest["input"]
     if given["name"] != "image":
         raise InputError(
-            f"{path.name} takes vectors of {given['shape'][0]} features; the page shows pictures",
+            f"{path.name} takes vectors of {given['shape'][0]} features, and the page shows"
+            " pictures; ask it with pocketknn predict and a .npy, .csv or .json file of vectors",
             "takes-vectors",
         )
     return path, metadata

@@ -63,7 +63,10 @@ def explain(
 
     check(patch, steps)
     first, word = model_first("explain", str(out), str(image))
-    out, (one, *others) = Path(first), pictures([word])
+    out = Path(first)
+    path = path_of(out)
+    name, given = path.name, picture_input(path.name, metadata_of(path))
+    one, *others = pictures([word])
     if others:
         raise InputError(f"{word} is {1 + len(others)} files; name one picture", "not-a-file")
     image = Path(one.name)
@@ -72,8 +75,6 @@ def explain(
     if figure is not None:
         check_new(figure, PICTURES, force, (image,))
     origin = builder.find(photos, note=note) if photos else []
-    path = path_of(out)
-    name, given = path.name, picture_input(path.name, metadata_of(path))
     try:
         picture = pixels_of(one, given)
     except PictureError as error:

@@ -14,6 +14,7 @@ from pocketknn.builder.photos.photo import is_litter
 from pocketknn.builder.photos.readers import LARGEST, LocalFile
 
 STDIN = "-"
+STDIN_NAME = "standard input"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,4 +86,4 @@ def _on_stdin() -> Picture:
             "stdin-is-terminal",
         )
     content = sys.stdin.buffer.read(LARGEST + 1)
-    return Picture(name="standard input", content=partial(bytes, content))
+    return Picture(name=STDIN_NAME, content=partial(bytes, content))

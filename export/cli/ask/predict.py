@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from pocketknn.export.manifest.artefact import Artefact
     from pocketknn.export.manifest.metadata import Row
 
+    Inputs = list[tuple[dict[str, Any], NDArray[Any]]]
+
 
 def predict(
     model: options.BuildOrFile,
@@ -33,7 +35,8 @@ def predict(
         typer.Argument(
             metavar="PICTURES",
             help="Pictures, folders of them, patterns such as 'new/*.jpg', or - for a picture on"
-            " standard input.",
+            " standard input. For a model of feature vectors: .npy, .csv or .json files with a row"
+            " per vector.",
         ),
     ],
     as_json: options.Json = False,
@@ -46,24 +49,26 @@ def predict(
         pocketknn predict out picture.jpg
         pocketknn predict out/model.tflite new-photos --json
         cat picture.jpg | pocketknn predict out -
+        pocketknn predict out-of-vectors rows.npy
     """
-    from pocketknn.builder.photos.photo import PictureError
     from pocketknn.export.cli.console.terminal import console
-    from pocketknn.export.manifest.artefact import load, metadata_of, path_of, picture_input
+    from pocketknn.export.manifest.artefact import load, metadata_of, path_of
 
     first, *words = model_first("predict", str(model), *images)
     path = path_of(Path(first))
     metadata = metadata_of(path)
-    given, table = picture_input(path.name, metadata), metadata.rows()
-    opened, answers, broken, others = None, list[dict[str, Any]](), list[str](), list[str]()
-    for image in pictures(words):
+    given, table = metadata.manifest["input"], metadata.rows()
+    inputs = _pictures if given["name"] == "image" else _vectors
+    opened, answers = None, list[dict[str, Any]]()
+    broken, others = list[InputError](), list[InputError]()
+    for file in pictures(words):
         try:
-            picture = pixels_of(image, given)
-        except PictureError as error:
-            (broken if image.named else others).append(f"{image.name}: {error}")
+            found = inputs(file, path.name, given)
+        except InputError as error:
+            (broken if file.named else others).append(error)
             continue
-        opened = opened or load(path)  # takes seconds, so only once a picture is readable
-        answers.append({"image": image.name} | answered(opened, table, picture))
+        opened = opened or load(path)  # takes seconds, so only once an input is readable
+        answers += [about | answered(opened, table, one) for about, one in found]
     if answers and path != Path(first):
         note(f"answered by {path}")
     if others and answers:
@@ -77,16 +82,35 @@ def predict(
         score = metadata.manifest["outputs"]["scores"]["is"]
         say(f"score: {score.removesuffix(', descending')}")
     if broken:  # the answers for the other pictures are printed anyway
-        raise InputError("; ".join(broken), "unreadable-picture")
+        raise InputError("; ".join(map(str, broken)), broken[0].code)
 
 
-def answered(
-    artefact: Artefact, table: Sequence[Row], picture: NDArray[np.uint8]
-) -> dict[str, Any]:
-    """A model file's answer for one picture (S, S, 3), for JSON; `table` holds its references."""
+def _pictures(file: Picture, model: str, given: dict[str, Any]) -> Inputs:
+    """A picture as an input, with what the answer says of it."""
+    from pocketknn.builder.photos.photo import PictureError
+
+    try:
+        return [({"image": file.name}, pixels_of(file, given))]
+    except PictureError as error:
+        raise InputError(f"{file.name}: {error}", "unreadable-picture") from error
+
+
+def _vectors(file: Picture, model: str, given: dict[str, Any]) -> Inputs:
+    """The rows of a file as inputs, with what the answers say of them; rows count from 1."""
+    from .vectors import rows_of
+
+    rows = rows_of(file, model, given["shape"][0])
+    return [({"vectors": file.name, "row": row}, one) for row, one in enumerate(rows, 1)]
+
+
+def answered(artefact: Artefact, table: Sequence[Row], one: NDArray[Any]) -> dict[str, Any]:
+    """A model file's answer for one input, for JSON; `table` holds its references.
+
+    The input is a picture (S, S, 3) or a vector (d,).
+    """
     from pocketknn.builder.knn import exact
 
-    outputs = artefact.run(picture[None])
+    outputs = artefact.run(one[None])
     nearest = [
         {"score": float(score)} | table[int(index)]
         for score, index in zip(outputs["scores"][0], outputs["indices"][0], strict=True)
@@ -123,7 +147,8 @@ def _answers_table(answers: Sequence[dict[str, Any]]) -> Table:
 
     table = Table(box=SIMPLE_HEAD, pad_edge=False)
     shares = ("value",) if "value" in answers[0] else ("label", "vote")
-    for heading in ("picture", *shares, "nearest references (score)"):
+    what = "picture" if "image" in answers[0] else "vector"
+    for heading in (what, *shares, "nearest references (score)"):
         table.add_column(heading, overflow="fold")
     for answer in answers:
         near = "\n".join(
@@ -138,5 +163,6 @@ def _answers_table(answers: Sequence[dict[str, Any]]) -> Table:
             vote = f"{answer['probability']:.0%}" if "label" in answer else ""
             values = [shown(answer.get("label", "")), vote]
         # Text, as rich would read brackets in a name as markup.
-        table.add_row(*map(Text, (shown(answer["image"]), *values, near)))
+        name = answer["image"] if "image" in answer else f"{answer['vectors']} {answer['row']}"
+        table.add_row(*map(Text, (shown(name), *values, near)))
     return table

@@ -36,7 +36,7 @@ def next_steps(result: Export, steps: Sequence[Step] = (), again: Again | None =
     if again and (found := [*_advised(out, steps, again)]):
         lines += ["What to do next:", *found]
     if result.manifest["input"]["name"] != "image":
-        return [*lines, f"  {command_line('pocketknn', 'inspect', str(fastest(kept)))}"]
+        return [*lines, "Try it:", f"  {command_line('pocketknn', 'predict', out, 'VECTORS.npy')}"]
     lines += ["Try it:", f"  {command_line('pocketknn', 'predict', out, 'PICTURE.jpg')}"]
     if any(path.suffix == ".onnx" for path in kept):  # which the page runs
         lines.append(f"  {command_line('pocketknn', 'web', out, '--open')}")

@@ -137,7 +137,7 @@ def _neighbours(study: Study) -> Iterator[Step]:
 
 
 def _eval(study: Study) -> Iterator[Step]:
-    if study.held_out is None:
+    if study.held_out is None and study.manifest["input"]["name"] == "image":
         yield Step(
             "Measure it on photos from another place and day with pocketknn eval. The references"
             " may be more alike than future photos.",

@@ -295,7 +295,7 @@ def test_of_equal_losses_the_middle_of_the_largest_group_is_named():
     [
         (["{out}", "{spots}/none.png"], "none.png: No such file or directory"),
         (["{out}", "{spots}/broken.png"], "broken.png: not a picture"),
-        (["{spots}", "{spots}/query.png"], "holds no artefact"),
+        (["{spots}", "{spots}/query.png"], "[no-artefact]"),
         (["{out}", "{spots}/query.png", "--patch", "1"], "above 0 and below 1, not 1.0"),
         (["{out}", "{spots}/query.png", "--steps", "1"], "[steps-out-of-range]"),
         (["{out}", "{spots}/query.png", "--steps", "3"], "[patches-leave-gaps]"),

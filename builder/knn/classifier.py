@@ -4,27 +4,37 @@ It behaves like `KNNClassifier` of @tensorflow-models/knn-classifier 1.2.6: cosi
 nearest examples has one vote; examples at equal distance are ordered by class, then by when they
 were added; if classes tie, the first wins. Classes are in JavaScript's key order: names like "2"
 and "10" by value, then the others as they were added. Differences: the arithmetic is float64, an
-example of zeros scores 0 instead of NaN, and `index` also works after `load`.
+example of zeros scores 0 instead of NaN, `index` also works after `load`, and with a backbone
+examples may be pictures.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
+from os import PathLike
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from PIL import Image
 
 from pocketknn.builder.choices.heads import classify
 from pocketknn.builder.choices.metrics import cosine
 from pocketknn.builder.choices.protocols import Voting
 from pocketknn.builder.choices.votes import uniform
+from pocketknn.builder.embedding.given import Picture, is_picture, square_of
 from pocketknn.builder.errors import InputError
 from pocketknn.builder.references import ml5_json
 from pocketknn.builder.references.ml5_forms import checked_label, key_rank
 from pocketknn.builder.references.references import References
+from pocketknn.builder.spec import Spec
 
 from . import exact
+
+if TYPE_CHECKING:
+    from pocketknn.builder.backbones.backbone import Backbone
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,11 +60,28 @@ class KNNClassifier:
     >>> knn.add_example([0.0, 1.0], "dog")
     >>> knn.classify([0.9, 0.2], k=1).label
     'cat'
+
+    With a backbone, examples and queries may be pictures: paths, PIL images, or arrays (H, W, 3) of
+    uint8 in RGB, such as a camera's frames.
+
+    >>> knn = KNNClassifier(backbone="bundled")
+    >>> knn.add_example(np.full((96, 96, 3), 250, np.uint8), "light")
+    >>> knn.add_example(np.full((96, 96, 3), 5, np.uint8), "dark")
+    >>> knn.classify(np.full((64, 48, 3), 240, np.uint8), k=1).label
+    'light'
     """
 
-    def __init__(self) -> None:
-        """A classifier without examples."""
+    def __init__(self, backbone: str | Backbone | None = None, crop: str = "center") -> None:
+        """A classifier without examples.
+
+        Args:
+            backbone: embeds pictures: a name as for `Spec`, or from `load_backbone`; None for
+                vectors only. It is loaded when the first picture comes.
+            crop: how pictures become squares, as for `Spec`.
+        """
         self._examples: dict[str, list[NDArray[np.float32]]] = {}
+        self._given, self._crop = backbone, Spec(crop=crop).crop
+        self._only_pictures = True  # as long as no vector of unknown origin is an example
 
     @classmethod
     def of(cls, references: References) -> KNNClassifier:
@@ -72,18 +99,27 @@ class KNNClassifier:
                 made._examples[label] = list(rows)
         return made
 
-    def add_example(self, example: ArrayLike, label: str | int) -> None:
+    @cached_property
+    def _backbone(self) -> Backbone | None:
+        if not isinstance(self._given, str):
+            return self._given
+        from pocketknn.builder.backbones.load import load_backbone
+
+        return load_backbone(Spec(backbone=self._given))
+
+    def add_example(self, example: ArrayLike | Picture, label: str | int) -> None:
         """Add an example to a class, which may be new.
 
         Args:
-            example: d numbers in any shape, as (d,) or (1, d).
+            example: d numbers in any shape, as (d,) or (1, d); with a backbone also a picture.
             label: the class; a number becomes its name.
 
         Raises:
             InputError: the label is empty, the example differs in width from the others, or holds a
-                value that is not finite in float32.
+                value that is not finite in float32; or the picture cannot be read.
         """
         name, vector = checked_label(label), self._vector(example)
+        self._only_pictures &= self._is_picture(example)
         if name not in self._examples:
             names = list(self._examples)
             behind = (i for i, other in enumerate(names) if key_rank(other) > key_rank(name))
@@ -91,11 +127,11 @@ class KNNClassifier:
             self._examples = {other: self._examples.get(other, []) for other in names}
         self._examples[name].append(vector)
 
-    def classify(self, example: ArrayLike, k: int = 3) -> Classification:
+    def classify(self, example: ArrayLike | Picture, k: int = 3) -> Classification:
         """The class of an example by its k nearest neighbours.
 
         Args:
-            example: d numbers in any shape.
+            example: d numbers in any shape; with a backbone also a picture.
             k: how many neighbours vote; all examples if there are fewer.
 
         Raises:
@@ -130,6 +166,7 @@ class KNNClassifier:
     def clear_all_labels(self) -> None:
         """Forget all examples."""
         self._examples.clear()
+        self._only_pictures = True
 
     def count_by_label(self) -> dict[str, int]:
         """How many examples each class has, in the order of the classes."""
@@ -146,6 +183,8 @@ class KNNClassifier:
     def references(self) -> References:
         """The examples as given, class by class.
 
+        If all are pictures, a model can be exported that takes pictures.
+
         Raises:
             InputError: there are none.
         """
@@ -153,7 +192,13 @@ class KNNClassifier:
             raise InputError("the classifier has no examples; add some first", "no-examples")
         rows = [row for examples in self._examples.values() for row in examples]
         labels = [label for label, examples in self._examples.items() for _ in examples]
-        return References.of(np.stack(rows), labels, classes=list(self._examples))
+        backbone = self._backbone if self._only_pictures else None
+        return References.of(
+            np.stack(rows),
+            labels,
+            classes=list(self._examples),
+            provenance=backbone.provenance(self._crop) if backbone else None,
+        )
 
     def save(self, path: Path | str) -> None:
         """Write the examples, scaled to length 1, for `load` here and in ml5.
@@ -170,8 +215,28 @@ class KNNClassifier:
             InputError: the file is not a usable data set; the examples are unchanged.
         """
         self._examples = KNNClassifier.of(ml5_json.read(path))._examples
+        self._only_pictures = False
 
-    def _vector(self, example: ArrayLike) -> NDArray[np.float32]:
+    def _is_picture(self, example: ArrayLike | Picture) -> bool:
+        if self._given is not None:
+            return is_picture(example)
+        return isinstance(example, str | PathLike | Image.Image)  # an array may be a vector
+
+    def _embedding(self, picture: Picture) -> NDArray[np.float32]:
+        from pocketknn.builder.embedding.local import run
+
+        if self._backbone is None:
+            raise InputError(
+                "this classifier takes vectors; for pictures give it a backbone, such as"
+                ' KNNClassifier(backbone="bundled")',
+                "takes-vectors",
+            )
+        pixels = square_of(picture, self._backbone.size, self._crop)
+        return run(self._backbone, pixels[None]).ravel()
+
+    def _vector(self, example: ArrayLike | Picture) -> NDArray[np.float32]:
+        if self._is_picture(example):
+            example = self._embedding(example)  # type: ignore[arg-type]  # which was just checked
         try:
             with np.errstate(over="ignore"):
                 vector = np.array(example, np.float32).ravel()

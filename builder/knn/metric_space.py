@@ -82,6 +82,17 @@ class Space(Compared):
         refs = self.references
         return groups(refs.vectors, refs.sha256, refs.label_ids)
 
+    @property
+    def has_two_pictures(self) -> bool:
+        """Whether a class has two references or, with a `refit`, two different pictures.
+
+        If not, a held-out reference leaves no other of its class, and no answer can be right.
+        """
+        ids = self.references.label_ids
+        pictures = np.arange(len(ids)) if self.refit is None else self.pictures
+        pairs = np.unique(np.stack([ids, pictures]), axis=1)
+        return bool(np.bincount(pairs[0]).max() > 1)
+
     @cached_property
     def together(self) -> Ints:
         """Which references are held out together (n,): those of one picture, or one occasion."""

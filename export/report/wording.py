@@ -4,9 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from pocketknn.builder.knn.validation.promise import TOO_FEW
-from pocketknn.builder.spec import UNKNOWN
-
 if TYPE_CHECKING:
     from pocketknn.export.report.statistics.shares import Share
 
@@ -67,6 +64,9 @@ def no_accuracy(references: dict[str, Any]) -> tuple[str, str]:
     Args:
         references: the references of a manifest, of two or more classes.
     """
+    from pocketknn.builder.knn.validation.promise import TOO_FEW
+    from pocketknn.builder.spec import UNKNOWN
+
     counts = [count for label, count in references["per_label"].items() if label != UNKNOWN]
     if max(counts, default=0) > 1:
         return TOO_FEW, (

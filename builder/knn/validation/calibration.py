@@ -12,8 +12,6 @@ from pocketknn.builder.choices.neighbors import Floats
 from pocketknn.builder.knn.fit import Fit, answers_of_others
 from pocketknn.builder.knn.temperature import HeldOut, most_likely, usual
 
-from .leave_one_out import has_two_pictures
-
 FEWEST = 20  # minimum number of answers
 _OF_BIN, _MOST_BINS = 25, 10  # minimum answers per bin (if there are several), and maximum bins
 BAD = 0.1  # an error worth a warning
@@ -103,7 +101,7 @@ def calibrated(fit: Fit) -> Calibration | None:
     gives no accuracy.
     """
     space, ids = fit.space, fit.references.label_ids
-    if not fit.head.CLASSES or len(np.unique(ids)) < 2 or not has_two_pictures(space):
+    if not fit.head.CLASSES or len(np.unique(ids)) < 2 or not space.has_two_pictures:
         return None
     queries, k = space.others.queries, min(fit.k, space.most)
     if fit.spec.soft and space.folds:

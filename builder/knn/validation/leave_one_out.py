@@ -84,7 +84,7 @@ def leave_one_out(fit: Fit) -> LeaveOneOut | None:
         return None
     if fit.head.NUMBERS:
         return _of_numbers(fit)
-    if not has_two_pictures(fit.space):
+    if not fit.space.has_two_pictures:
         return None
     queries, found, votes, folds, fewer = fit.out_of_fold
     if not len(queries):
@@ -131,17 +131,6 @@ def _of_numbers(fit: Fit) -> LeaveOneOut:
         queries=len(queries),
         folds=folds,
     )
-
-
-def has_two_pictures(space: Space) -> bool:
-    """Whether a class has two references or, with a `refit`, two different pictures.
-
-    If not, a held-out reference leaves no other of its class, and no answer can be right.
-    """
-    ids = space.references.label_ids
-    pictures = np.arange(len(ids)) if space.refit is None else space.pictures
-    pairs = np.unique(np.stack([ids, pictures]), axis=1)
-    return bool(np.bincount(pairs[0]).max() > 1)
 
 
 def best_k(spec: Spec, space: Space) -> int:

@@ -1,17 +1,19 @@
 """report.html: complete, true, safe and accessible."""
 
+import io
 import json
 import re
 import shutil
 import subprocess
 from dataclasses import replace
-from html import escape
+from html import escape, unescape
 from html.parser import HTMLParser
 from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 from support import input_error, study_of, tinted, vector_case
 
 from pocketknn.builder import References, Spec, find
@@ -447,25 +449,62 @@ def test_a_browser_has_nothing_to_complain_of(chromium, built, tmp_path):
     assert complaints == []
 
 
-def test_a_phone_scrolls_the_page_in_one_direction(chromium, html, tmp_path):
-    """The page in a frame of 390 pixels; a script outside the frame measures its width."""
-    wide = html.replace("</main>", "<div style='width:500px'>.</div></main>")
-    frames = {"page": html, "wide": wide}
-    (tmp_path / "frame.html").write_text(
-        "<body><script>"
-        + "for (const [name, text] of Object.entries("
-        + json.dumps(frames).replace("<", "\\u003c")
-        + ")) { const f = document.createElement('iframe'); f.style.width = '390px';"
-        "f.style.height = '800px'; f.style.border = 0;"
-        "f.onload = () => { document.title += ` ${name}: "
-        "${f.contentDocument.documentElement.scrollWidth}`; };"
-        "f.srcdoc = text; document.body.append(f); }</script>",
-        "utf-8",
-    )
+MEASURE = """
+const result = {};
+for (const [name, [text, width]] of Object.entries(PAGES)) {
+  const frame = document.createElement('iframe');
+  frame.style.cssText = `width: ${width}px; height: 800px; border: 0`;
+  frame.onload = () => {
+    const page = frame.contentDocument, all = (name) => [...page.querySelectorAll(name)];
+    all('details').forEach((one) => { one.open = true; });
+    const wider = all('.scroll').filter((one) => one.scrollWidth > one.clientWidth + 1);
+    result[name] = {
+      width: page.documentElement.scrollWidth,
+      wider: wider.length,
+      unmarked: wider.filter((one) => {
+        const hint = one.previousElementSibling;
+        const words = hint && hint.className === 'swipe' && hint.offsetHeight;
+        const picture = one.querySelector(':scope > svg, :scope > img');
+        return picture ? !words : !frame.contentWindow.getComputedStyle(one).backgroundImage
+          .includes('gradient');
+      }).length,
+      idle: all('.swipe').filter((one) => one.offsetHeight).length,
+    };
+    document.title = JSON.stringify(result);
+  };
+  frame.srcdoc = text;
+  document.body.append(frame);
+}
+"""
+
+
+def test_a_phone_scrolls_the_page_in_one_direction(chromium, built, html, tmp_path):
+    """Each page in a frame, measured by a script outside it, with all details open."""
+    drawn = wide_png()
+    wide = Section("wide", "Wide", (Chart(caption="c", alt="a", png=drawn, wide=True),))
+    path = Path(shutil.copy(built / "report.html", tmp_path))
+    page.append(path, wide)
+    text = path.read_text("utf-8")
+    broken = html.replace("</main>", "<div style='width:2000px'>.</div></main>")
+    pages = {"phone": (text, 390), "desk": (text, 1280), "broken": (broken, 390)}
+    told = json.dumps(pages).replace("<", "\\u003c")
+    script = f"<body><script>const PAGES = {told};{MEASURE}</script>"
+    (tmp_path / "frame.html").write_text(script, "utf-8")
     dom, _ = browsed(chromium, tmp_path / "frame.html", tmp_path)
-    title = re.search("<title>(.*?)</title>", dom)[1]
-    width = {name: int(pixels) for name, pixels in re.findall(r"(page|wide): (\d+)", title)}
-    assert width["page"] <= 390 < width["wide"]
+    found = json.loads(unescape(re.search("<title>(.*?)</title>", dom)[1]))
+    assert found["phone"]["width"] <= 390 < found["broken"]["width"]
+    assert found["desk"]["width"] <= 1280
+    assert found["phone"]["wider"] > 3
+    assert found["phone"]["unmarked"] == 0, "what scrolls must show it"
+    assert found["phone"]["idle"] == 2
+    assert found["desk"]["idle"] == 0
+
+
+def wide_png():
+    """A PNG as wide as a figure."""
+    written = io.BytesIO()
+    Image.new("RGB", (1600, 400)).save(written, "PNG")
+    return written.getvalue()
 
 
 def test_an_image_search_with_classes_says_nothing_of_a_vote(tmp_path):

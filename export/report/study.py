@@ -75,7 +75,8 @@ class Study:
         """What twice as many photos would gain; None without a learning curve of classes."""
         if self.own is None or self.curve is None or self.curve.regress:
             return None
-        return forecast(self.curve, self.own.right, others_left(self.fit.space))
+        reported = self.manifest["references"]["leave_one_out"]["accuracy"]
+        return forecast(self.curve, self.own.right, others_left(self.fit.space), 1 - reported)
 
     @cached_property
     def by_k(self) -> AccuracyByK | None:
@@ -96,6 +97,12 @@ class Study:
         """
         several = self.labelled and len(self.fit.references.labels) > 1
         return several and self.manifest["references"]["leave_one_out"] is not None
+
+    @property
+    def flawless(self) -> bool:
+        """Whether no held-out reference is mistaken, and that may be for want of photos."""
+        known = self.measured and self.own is not None and self.own.right.value == 1
+        return known and not (self.forecast and self.forecast.little)
 
     @property
     def vague(self) -> bool:

@@ -202,4 +202,7 @@ def _spread(places: Floats) -> list[float]:
     for place in map(float, places[1:]):
         if np.log(place) - np.log(kept[-1]) >= gap:
             kept.append(place)
+    last = float(places[-1])
+    if kept[-1] != last and len(kept) > 1:
+        kept[-1] = last
     return kept

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from pocketknn.builder.knn.validation import promise
 from pocketknn.export.report.blocks import Section
+from pocketknn.export.report.sections.curves import NO_MISTAKES
 from pocketknn.export.report.statistics.curves import UNEVEN
 from pocketknn.export.report.statistics.shares import recalls
 from pocketknn.export.report.study import Study
@@ -97,6 +98,9 @@ def _photos(study: Study) -> Iterator[Step]:
                 " further photos from the same ones.",
                 *("build", _AGAIN),
             )
+        return
+    if study.flawless:
+        yield Step(NO_MISTAKES)
         return
     if found is None:
         yield from _few(study)

@@ -13,6 +13,9 @@ from pocketknn.export.report.statistics.forecast import Forecast
 from pocketknn.export.report.study import Study
 from pocketknn.export.report.wording import interval, percent
 
+NO_MISTAKES = (
+    "No held-out reference is mistaken, so these photos cannot show whether more would help."
+)
 _FEW = 10  # fewer examples make a rough curve, whatever its shape
 _SHOWN = (1, 2, 3, 5, 7, 10, 15, 20, 30, 40, 50)
 
@@ -55,8 +58,16 @@ def examples(study: Study) -> Section | None:
 def _remarks(study: Study, curve: LearningCurve) -> Iterator[str]:
     last = int(curve.sizes[-1])
     if not curve.regress:
-        if study.forecast:
+        if study.flawless:
+            yield NO_MISTAKES
+        elif study.forecast:
             yield _gain(study.forecast)
+            if study.forecast.helps and not _rises(curve):
+                yield (
+                    f"The end of the curve does not show it, as {curve.queries:,} held-out"
+                    " references are too few for that: the forecast takes all of the curve into"
+                    " account, and how mistakes usually fall."
+                )
         counts = study.manifest["references"]["per_label"].values()
         if min(counts) < curve.largest:
             yield (
@@ -67,6 +78,12 @@ def _remarks(study: Study, curve: LearningCurve) -> Iterator[str]:
             yield f"The curve ends at {last} to save time; the build has more."
     if last < _FEW:
         yield "There are few examples, so the curve is rough."
+
+
+def _rises(curve: LearningCurve) -> bool:
+    """Whether the last doubling of the examples raised the accuracy."""
+    half = np.flatnonzero(curve.sizes <= curve.sizes[-1] / 2)
+    return not len(half) or bool(curve.mean[-1] > curve.mean[half[-1]])
 
 
 def _gain(found: Forecast) -> str:
@@ -112,13 +129,15 @@ def neighbours(study: Study) -> Section | None:
             "neighbours, k",
             unit,
             share=not study.regress,
-            marked=(built, f"built: k = {k}"),
+            marked=(built, f"built: k = {k}" + (" →" if built < k else "")),
         ),
         numbers=Table(
             caption=f"The numbers: {measure} by k", columns=columns, rows=tuple(rows), folded=True
         ),
     )
     text = f"Built with k = {k}. "
+    if built < k:
+        text += f"The chart ends at {most}. "
     if found.best == k:
         text += f"No other k has a better {measure} here."
     elif found.clear:

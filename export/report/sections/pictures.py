@@ -24,6 +24,10 @@ _DOUBTED = (
     " when labels are right. Look at each, and move it if its folder is wrong."
 )
 _SURE = "No label is in doubt: the model confirms most labels, or is too unsure to doubt any."
+_MEASURED = (
+    " With correct labels, 8 of 30,605 photos of eight sets were named wrongly, never more than"
+    " 0.9% of a set; with 5% of the labels swapped, one in ten of those named was."
+)
 _TOO_LITTLE = (
     "Too few photos to tell: where the accuracy is hardly known, no label can be doubted either."
 )
@@ -132,7 +136,7 @@ def mislabelled(study: Study) -> Section | None:
         cases.append(_case(study, own, one.place, note))
     share = of(Share(count=len(found), of=len(own)))
     shown = f"; the {_MOST} most certain are shown" if len(found) > _MOST else ""
-    text = f"{share} references{shown}. {_DOUBTED}{_OVERLOOKED} {study.sampled}".strip()
+    text = f"{share} references{shown}. {_DOUBTED}{_MEASURED}{_OVERLOOKED} {study.sampled}".strip()
     return Section("mislabelled", "Likely mislabelled", (text, Gallery(cases=tuple(cases))))
 
 

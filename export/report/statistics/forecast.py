@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 # standard deviation of 0.26: measured from n to 2n photos of flowers, insects and Caltech 101, with
 # two backbones and 2 to 40 photos per class.
 _USUAL, _SPREAD = 0.32, 0.26
+_UNTOLD = 0.5  # a probability that tells nothing
 _WORTH, _LIKELY = 0.02, 0.8  # minimum gain worth doubling the photos, and its minimum probability
 
 
@@ -48,7 +49,7 @@ class Forecast:
         return self.worth <= 1 - _LIKELY
 
 
-def forecast(curve: LearningCurve, right: Share, left: float) -> Forecast | None:
+def forecast(curve: LearningCurve, right: Share, left: float, room: float = 1.0) -> Forecast | None:
     """The gain by a power law of the mistakes (Cortes and others, NIPS 1993), fitted with a prior.
 
     The logarithm of the mistakes is linear in that of the size; each point is weighted by its
@@ -59,6 +60,8 @@ def forecast(curve: LearningCurve, right: Share, left: float) -> Forecast | None
         curve: accuracy by the number of examples per class.
         right: how many held-out references were answered correctly.
         left: share of a class's photos that was available to answer them.
+        room: share of mistakes that was reported; no gain can be larger, except that with none
+            reported there may still be rare ones.
 
     Returns:
         None if the curve is of numbers.
@@ -79,8 +82,11 @@ def forecast(curve: LearningCurve, right: Share, left: float) -> Forecast | None
     draws = np.random.default_rng(0).standard_normal((4000, 2)) @ deviations.T
     # On average more photos do not make more mistakes.
     gains = np.exp(level + draws[:, 0]) * (1 - 2 ** -np.maximum(slope + draws[:, 1], 0))
-    low, high = np.quantile(np.minimum(gains, 1), (0.025, 0.975))
+    gains = np.minimum(gains, room or 1.0)
+    low, high = np.quantile(gains, (0.025, 0.975))
     worth = float((gains >= _WORTH).mean())
+    if right.count == right.of:  # no mistake shows that there are any to avoid
+        worth = min(worth, _UNTOLD)
     return Forecast(gain=float(np.median(gains)), low=float(low), high=float(high), worth=worth)
 
 

@@ -31,6 +31,7 @@ def study_with(verdict="fair", backbone="bundled", **found):
     study = study_of(fit(Spec(backbone="vector"), References.of(rows, [f"c{i}" for i in ids])))
     study.manifest["references"]["leave_one_out"]["verdict"] = verdict
     study.manifest["backbone"] = {"name": backbone}
+    study.manifest["input"]["name"] = "image"
     study.__dict__.update(found)
     return study
 
@@ -112,6 +113,7 @@ def test_one_class_one_photo_each_two_classes_and_none(labels, said):
     rng = np.random.default_rng(1)
     rows = rng.standard_normal((len(labels or "123456"), 8))
     study = study_of(fit(Spec(backbone="vector"), References.of(rows, labels)))
+    study.manifest["input"]["name"] = "image"
     found = advice.advice(study)
     assert all(one in " ".join(found) for one in said)
     assert bool(found) == bool(said)

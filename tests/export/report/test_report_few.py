@@ -9,6 +9,7 @@ from support import study_of
 from pocketknn.builder import References, Spec
 from pocketknn.builder.knn.resolve import fit
 from pocketknn.export.cli.console import summary
+from pocketknn.export.report.html import charts
 from pocketknn.export.report.sections import (
     accuracy,
     advice,
@@ -19,6 +20,8 @@ from pocketknn.export.report.sections import (
     pictures,
     scores,
 )
+from pocketknn.export.report.statistics.curves import LearningCurve
+from pocketknn.export.report.statistics.forecast import Forecast, forecast
 
 SECTIONS = (
     *(accuracy.overview, advice.following, accuracy.accuracy, calibration.calibration),
@@ -27,19 +30,28 @@ SECTIONS = (
 )
 
 
-def study(counts, spread=1.0, seed=0):
+def study(counts, spread=1.0, seed=0, **choices):
     """A study of classes with so many photos, in two dozen dimensions."""
     rng = np.random.default_rng(seed)
     ids = np.repeat(np.arange(len(counts)), counts)
     rows = rng.standard_normal((len(counts), 24))[ids]
     rows += spread * rng.standard_normal(rows.shape)
-    return study_of(fit(Spec(backbone="vector"), References.of(rows, [f"c{i}" for i in ids])))
+    return study_of(
+        fit(Spec(backbone="vector", **choices), References.of(rows, [f"c{i}" for i in ids]))
+    )
 
 
 def told(given):
     """The sections by anchor, as text."""
     found = [section(given) for section in SECTIONS]
     return {one.anchor: repr(one.blocks) for one in found if one}
+
+
+def a_curve(means):
+    """A learning curve of 30 queries, whose sizes double up to 15 or less."""
+    sizes = np.array([15, 7, 3, 1])[: len(means)][::-1]
+    values = np.array([means] * 3)
+    return LearningCurve(sizes=sizes, values=values, queries=30, largest=15, regress=False)
 
 
 @pytest.fixture(scope="module")
@@ -109,3 +121,52 @@ def test_labels_are_not_doubted_where_the_accuracy_is_hardly_known():
     given.manifest["references"]["leave_one_out"]["verdict"] = "too few photos to tell"
     assert given.suspects == []
     assert "Too few photos" in told(given)["mislabelled"]
+
+
+def test_no_gain_is_promised_where_no_mistake_was_made():
+    given = study([15] * 2, spread=0.4)
+    assert given.own.right.value == 1
+    given.__dict__["curve"] = a_curve([0.6, 0.75, 0.9, 1.0])
+    assert not given.forecast.helps
+    assert not given.forecast.little
+    page = told(given)
+    assert "cannot show whether more" in page["next"]
+    assert "would likely raise" not in page["next"]
+    assert "cannot show whether more" in page["examples"]
+
+
+def test_a_gain_is_at_most_the_mistakes():
+    given = study([12] * 4, spread=1.2)
+    accuracy = given.manifest["references"]["leave_one_out"]["accuracy"]
+    assert 0 < 1 - accuracy < 0.5
+    assert forecast(given.curve, given.own.right, 1.0).high > 0.01
+    assert forecast(given.curve, given.own.right, 1.0, 0.01).high == 0.01
+    assert given.forecast.high <= 1 - accuracy
+
+
+@pytest.mark.parametrize(("end", "named"), [(0.6, True), (0.9, False)])
+def test_a_curve_that_does_not_rise_is_explained(end, named):
+    given = study([12] * 3)
+    given.__dict__["curve"] = a_curve([0.5, 0.7, end])
+    given.__dict__["forecast"] = Forecast(gain=0.05, low=0.0, high=0.1, worth=0.9)
+    assert ("does not show it" in told(given)["examples"]) == named
+
+
+def test_a_k_beyond_the_chart_is_marked_as_such():
+    given = study([30] * 3, k=70)
+    assert given.fit.k > given.by_k.ks[-1]
+    page = told(given)["k"]
+    assert "The chart ends at 50" in page
+    assert f"built: k = {given.fit.k} →" in page
+    small = study([8] * 2, k=3)
+    assert "The chart ends" not in told(small)["k"]
+
+
+@pytest.mark.parametrize(
+    "sizes", [[1, 2, 3, 5, 7, 10, 15, 20], [1, 2, 3, 5, 7, 10, 15, 16], [1, 2]]
+)
+def test_the_last_size_of_a_curve_has_a_tick(sizes):
+    ticks = charts._spread(np.array(sizes, float))
+    assert ticks[-1] == sizes[-1]
+    assert ticks[0] == sizes[0]
+    assert sorted(set(ticks)) == ticks

@@ -61,7 +61,7 @@ def main() -> None:
             tab.goto((place / "files.svg").as_uri())
             _save(tab.locator("svg").screenshot(), "files.png")
             tab.goto((place / "out" / "report.html").as_uri())
-            _save(tab.screenshot(), "report.png")
+            _save(tab.screenshot(), "report.png", height=800)
             _save(tab.locator("#hardest").screenshot(), "hardest.png", height=480)
             with _served(place / "page") as url:
                 tab.goto(url)

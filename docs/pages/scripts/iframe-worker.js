@@ -9,6 +9,9 @@ class FrameWorker extends EventTarget {
     this.frame.hidden = true;
     document.body.append(this.frame);
     const inside = this.frame.contentWindow;
+    inside.document.open(); // otherwise Firefox would replace this document by another empty one
+    inside.document.write("<!doctype html><body></body>");
+    inside.document.close();
     inside.postMessage = (data) => this.dispatchEvent(new MessageEvent("message", { data }));
     // One after the other: each may need what the one before defines.
     inside.importScripts = (...urls) =>

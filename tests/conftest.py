@@ -9,9 +9,9 @@ from support import DATA, Held, Said, drawing
 
 # What `make test-quick` leaves out: files whose tests take half a minute and more.
 SLOW = """
-    backbone budget canonical classical coreml efficientnet_lite formats golden index keras_alone
-    light mil mil_reading notebooks onnx_web plan precision ray real_photos report_html
-    silent_failures template tflite_alone threads web
+    backbone budget canonical classical coreml docs_commands efficientnet_lite formats golden
+    index keras_alone light mil mil_reading notebooks onnx_web plan precision ray real_photos
+    report_html silent_failures template tflite_alone threads web
 """
 
 

@@ -9,13 +9,13 @@ SOURCES := pyproject.toml constraints.txt $(shell find builder export package -t
 help:
 	@echo "make demo       build from scikit-learn's digits, run all four formats, print a table"
 	@echo "make test       run the tests against the installed wheel"
-	@echo "make test-quick the same without those that take long"
+	@echo "make test-quick the same without the slow tests"
 	@echo "make check      lint, types, documentation"
-	@echo "make format     put the code into shape"
-	@echo "make notebooks  run the notebooks; POCKETKNN_DATA=FOLDER on data of yours"
+	@echo "make format     format the code"
+	@echo "make notebooks  run the notebooks; POCKETKNN_DATA=FOLDER runs them on your data"
 	@echo "make docs       build the documentation"
 	@echo "make screenshots  take the pictures of README and of the documentation"
-	@echo "make bench      time searching, writing and embedding, on a quiet machine; answers on digits"
+	@echo "make bench      time search, export and embedding on an idle machine; accuracy on digits"
 
 # The package is installed as a wheel, never as a link to this folder: what is tested is what ships.
 $(VENV)/installed: $(SOURCES)
@@ -37,26 +37,26 @@ demo: $(VENV)/installed
 test: $(VENV)/installed
 	$(BIN)/python -m pytest -n 2 --dist loadfile $(TESTS)
 
-# Without those that take long; for another Python, see tests/on_debian.sh.
+# Without the slow tests; for another Python, see tests/on_debian.sh.
 test-quick: $(VENV)/installed
 	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow" $(TESTS)
 
-# The documentation is part of it: a link or a name that is not there is an error.
-# Types are checked in the installed package: no checker sees that folder `builder` is pocketknn.builder.
+# Also builds the documentation: a broken link or an unknown name is an error.
+# Types are checked in the installed package: no checker knows that folder `builder` is pocketknn.builder.
 check: $(VENV)/installed docs
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	for system in linux darwin win32; do \
 		$(BIN)/mypy --platform $$system -p pocketknn.builder -p pocketknn.export || exit 1; done
 
-# With what they show, into build/notebooks; those in git have no outputs.
+# Writes executed copies to build/notebooks; the notebooks in git have no outputs.
 notebooks: $(VENV)/installed
 	mkdir -p build/notebooks
 	POCKETKNN_DATA="$(abspath $(or $(POCKETKNN_DATA),notebooks/data))" \
 		$(BIN)/jupyter execute notebooks/*.ipynb --output '../build/notebooks/{notebook_name}'
-	@echo "they are in build/notebooks, with their pictures"
+	@echo "the executed notebooks are in build/notebooks"
 
-# Not --quiet: warnings that are not shown are not counted.
+# Not --quiet: mkdocs counts only the warnings that it prints.
 docs: $(VENV)/installed
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --config-file docs/mkdocs.yml --strict
 	@echo "open build/docs/index.html"

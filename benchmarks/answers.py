@@ -1,18 +1,18 @@
-"""How right a build's answers are, and how sure of them, beside simpler ways and regression.
+"""Accuracy and calibration of a build, compared with simpler methods and logistic regression.
 
     python benchmarks/answers.py --embeddings FILE.npz ... [--shift FROM.npz TO.npz] ...
     python benchmarks/answers.py --photos FOLDER ... [--draws 5] [--at 1 2 5 10 20 40]
 
-Prints a Markdown table. A FILE holds x (n, d), embeddings; y, their labels, or numbers of `names`;
-and may hold `group`: of one group, photos are never both references and queries. A folder of
-files stands for all of them. Photos, one folder per class, are embedded by the default backbone and
-remembered in pocketknn's cache. With neither, the set is scikit-learn's digits by their pixels.
+Prints a Markdown table. A FILE holds x (n, d), embeddings; y, their labels, or indices into
+`names`; and optionally `group`: all photos of a group are references, or all are queries. A folder
+stands for all files in it. Photos, one folder per class, are embedded by the default backbone, and
+pocketknn's cache stores the embeddings. With neither, the pixels of scikit-learn's digits are used.
 `--shift` takes references from one file and queries from another that has the same labels.
 
-Each draw takes so many photos per class as references and asks for the others, `--queries` at most.
-With groups, half of a class's groups are references and the other half queries. A class is left out
-where fewer than 5 of its photos would be queries, a setting where fewer than 100 are. All ways have
-the same references and queries:
+Each draw takes the given number of photos per class as references, and up to `--queries` of the
+others as queries. With groups, half of a class's groups are references and the other half queries.
+A class is left out if it has fewer than 5 queries, a setting if it has fewer than 100. All methods
+have the same references and queries:
 
 - former default: cosine of all of the embedding, uniform vote of 5, ties to the first class
 - nearest: the class of the nearest reference, by cosine
@@ -21,11 +21,11 @@ the same references and queries:
   log-loss (as many folds as photos per class, 5 at most; C = 100 at one photo per class)
 - pocketknn: `fit` with all defaults, and its vote
 
-A cell is accuracy in percent / log-loss, of probabilities of at least 1e-6 / expected calibration
-error in 15 bins, less what a perfect model with the same confidences reads on so many queries, and
-not below 0. Nearest and means answer with probability 1: their calibration error is their error
-rate. Differences are in points, with the standard error of their mean over the draws; draws share
-photos, so it is a little small.
+A cell is accuracy in percent / log-loss, with probabilities clipped at 1e-6 / expected calibration
+error in 15 bins, minus that of a perfectly calibrated model with the same confidences on as many
+queries, and not below 0. Nearest and means answer with probability 1: their calibration error is
+their error rate. Differences are in points, with the standard error of their mean over the draws,
+which is slightly too small as draws share photos.
 """
 
 from __future__ import annotations
@@ -61,13 +61,13 @@ FORMER, NEAREST, MEANS, REGRESSION, OURS = WAYS = (
     "regression",
     "pocketknn",
 )
-LEAST_OF_CLASS, LEAST_QUERIES = 5, 100
+MIN_OF_CLASS, MIN_QUERIES = 5, 100
 BINS, SIMULATED = 15, 50
 STRENGTHS = np.logspace(-1, 5, 13)  # scikit-learn's C
 
 
 class Photos(NamedTuple):
-    """Embeddings (n, d) with the label and the group of each; no groups: None."""
+    """Embeddings (n, d) with the label and the group of each; `group` is None without groups."""
 
     x: NDArray[np.float32]
     y: NDArray[np.str_]
@@ -83,14 +83,14 @@ class Draw(NamedTuple):
 
 
 class Setting(NamedTuple):
-    """What came of all draws of one set with so many photos per class.
+    """The results of all draws of one set with one number of photos per class.
 
     Attributes:
-        name: of the set.
-        photos: per class.
-        classes: how many.
-        queries: the mean number of them.
-        measures: (draws, ways, 3), as from `measured`.
+        name: name of the set.
+        photos: number of photos per class.
+        classes: number of classes.
+        queries: mean number of queries.
+        measures: (draws, methods, 3), as from `measured`.
     """
 
     name: str
@@ -101,14 +101,14 @@ class Setting(NamedTuple):
 
 
 def main() -> None:
-    """Measure and print."""
+    """Measure, and print the table."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--embeddings", type=Path, nargs="*", default=[], help="files or folders")
     parser.add_argument("--photos", type=Path, nargs="*", default=[])
     parser.add_argument("--shift", type=Path, nargs=2, action="append", default=[])
     parser.add_argument("--draws", type=int, default=5)
     parser.add_argument("--at", type=int, nargs="+", default=[1, 2, 5, 10, 20, 40])
-    parser.add_argument("--queries", type=int, default=1500, help="at most so many a draw")
+    parser.add_argument("--queries", type=int, default=1500, help="maximum number per draw")
     given = parser.parse_args()
     sets = {path.stem: loaded(path) for path in files(given.embeddings)}
     sets |= {path.name: embedded(path) for path in given.photos}
@@ -119,20 +119,20 @@ def main() -> None:
     settings: list[Setting] = []
     moved: list[Setting] = []
 
-    def ask(name: str, here: Photos, there: Photos | None, into: list[Setting]) -> None:
+    def run(name: str, here: Photos, there: Photos | None, into: list[Setting]) -> None:
         for photos in given.at:
             drawn = [draw(here, there, photos, seed, given.queries) for seed in range(given.draws)]
             every = [one for one in drawn if one is not None]
             if len(every) == given.draws:
                 into.append(setting(name, photos, every, seconds))
 
-    # scikit-learn takes one photo per class for a regression of their numbers.
+    # With one photo per class, scikit-learn suspects a regression task.
     warnings.filterwarnings("ignore", "The number of unique classes")
     with threadpool_limits(1):
         for name, photos in sets.items():
-            ask(name, photos, None, settings)
+            run(name, photos, None, settings)
         for one, other in given.shift:
-            ask(f"{one.stem} → {other.stem}", loaded(one), loaded(other), moved)
+            run(f"{one.stem} → {other.stem}", loaded(one), loaded(other), moved)
     print_table(settings, moved)
     print(f"\n{seconds}")
 
@@ -161,20 +161,20 @@ def embedded(folder: Path) -> Photos:
 
 
 def draw(here: Photos, there: Photos | None, photos: int, seed: int, most: int) -> Draw | None:
-    """So many photos of each class as references, fewer photos being the first of more.
+    """Draw references and queries; with one seed, smaller sets of references are part of larger.
 
     Args:
-        here: where the references are from.
-        there: where the queries are from; None for the other photos of `here`.
-        photos: per class.
-        seed: of the draw.
-        most: queries, which are drawn from all where there are more.
+        here: source of the references.
+        there: source of the queries; None for the other photos of `here`.
+        photos: number of references per class.
+        seed: random seed.
+        most: maximum number of queries; if there are more, a sample is drawn.
 
     Returns:
-        None where there are too few photos.
+        None if there are too few photos.
     """
     rng = np.random.default_rng(seed)
-    stored, asked = [], []
+    stored, left = [], []
     sides: dict[str, bool] = {}  # whether a group's photos are references
     for label in np.unique(here.y):
         rows = rng.permutation(np.flatnonzero(here.y == label))
@@ -187,24 +187,24 @@ def draw(here: Photos, there: Photos | None, photos: int, seed: int, most: int) 
             references, queries = rows, rows[photos:]
         if there is not None:
             queries = np.flatnonzero(there.y == label)
-        if len(references) >= photos and len(queries) >= LEAST_OF_CLASS:
+        if len(references) >= photos and len(queries) >= MIN_OF_CLASS:
             stored.append(references[:photos])
-            asked.append(queries)
-    if len(stored) < 2 or sum(map(len, asked)) < LEAST_QUERIES:
+            left.append(queries)
+    if len(stored) < 2 or sum(map(len, left)) < MIN_QUERIES:
         return None
-    rows, queries = np.concatenate(stored), rng.permutation(np.concatenate(asked))[:most]
+    rows, queries = np.concatenate(stored), rng.permutation(np.concatenate(left))[:most]
     references, other = References.of(here.x[rows], list(here.y[rows])), there or here
     return Draw(references, other.x[queries], np.searchsorted(references.labels, other.y[queries]))
 
 
 class Seconds(NamedTuple):
-    """How long each fit took the processor."""
+    """Processor seconds of each fit."""
 
-    ours: list[tuple[float, int]]  # and of how many references
+    ours: list[tuple[float, int]]  # with the number of references
     regression: list[float]
 
     def __str__(self) -> str:
-        """Means, and the slowest fit of ours."""
+        """The means, and our slowest fit."""
         longest, count = max(self.ours)
         ours = np.mean([seconds for seconds, _ in self.ours])
         return (
@@ -215,7 +215,7 @@ class Seconds(NamedTuple):
 
 
 def setting(name: str, photos: int, drawn: Sequence[Draw], seconds: Seconds) -> Setting:
-    """All ways on all draws, with a line on standard error for each."""
+    """Run all methods on all draws, with a line on standard error for each."""
     measures = []
     for one in drawn:
         start = time.process_time()
@@ -255,7 +255,7 @@ def regressed(one: Draw) -> Floats:
     ids = one.references.label_ids
     rows, queries = unit(one.references.vectors), unit(one.queries)
     middle = rows.mean(axis=0)
-    if len(rows) < rows.shape[1]:  # the span of the references has all that it can learn
+    if len(rows) < rows.shape[1]:  # the references' span is all it can learn from
         _, _, span = np.linalg.svd(rows - middle, full_matrices=False)
         rows, queries = (rows - middle) @ span.T, (queries - middle) @ span.T
     few = int(np.bincount(ids).min())
@@ -288,13 +288,13 @@ def measured(shares: Floats, wanted: Ints) -> tuple[float, float, float]:
 
 
 def calibration(confidence: Floats, right: NDArray[np.bool_]) -> float:
-    """Mean distance of confidence and accuracy over bins, each as heavy as it is full."""
+    """Mean difference of confidence and accuracy over bins, weighted by their number of answers."""
     bins = np.minimum((confidence * BINS).astype(int), BINS - 1)
     return float(np.abs(np.bincount(bins, confidence - right)).sum() / len(bins))
 
 
 def print_table(settings: Sequence[Setting], moved: Sequence[Setting]) -> None:
-    """Markdown: each setting, then means, then the settings and means of shifts."""
+    """Print Markdown: each setting, then means, then the settings and means of shifts."""
     print("| set | photos per class | classes, queries | " + " | ".join(WAYS), end="")
     print(" | to regression | to nearest |\n" + "|---" * 10 + "|")
     for each, of in ((settings, "all sets"), (moved, "all shifts")):
@@ -315,7 +315,7 @@ def print_table(settings: Sequence[Setting], moved: Sequence[Setting]) -> None:
 
 
 def print_mean(photos: str, of: str, settings: Sequence[Setting]) -> None:
-    """A row of means over settings, with the worst difference beside the mean one."""
+    """Print a row of means over settings, with the mean and the worst difference."""
     means = np.array([one.measures.mean(axis=0) for one in settings])
     print(
         f"| **{of}, mean** | {photos} | settings: {len(settings)}",
@@ -330,21 +330,21 @@ def print_mean(photos: str, of: str, settings: Sequence[Setting]) -> None:
 
 
 def cells(means: Floats) -> Iterator[str]:
-    """Of measures (ways, 3)."""
+    """The cells for mean measures (methods, 3)."""
     for way, (accuracy, loss, error) in zip(WAYS, means, strict=True):
         sure = way in (NEAREST, MEANS)
         yield f"{100 * accuracy:.1f}" + ("" if sure else f" / {loss:.2f} / {error:.3f}")
 
 
 def with_error(one: Setting, way: str) -> str:
-    """Points of accuracy that pocketknn is above a way."""
+    """How many points of accuracy pocketknn is above another method."""
     gains = 100 * difference(one.measures, way)
     error = gains.std(ddof=1) / np.sqrt(len(gains)) if len(gains) > 1 else np.nan
     return f"{gains.mean():+z.1f} ± {error:.1f}"
 
 
 def difference(measures: Floats, way: str) -> Floats:
-    """Of accuracies in measures (m, ways, 3): pocketknn's less another way's, (m,)."""
+    """Accuracy of pocketknn minus another method's (m,), from measures (m, methods, 3)."""
     found: Floats = measures[:, WAYS.index(OURS), 0] - measures[:, WAYS.index(way), 0]
     return found
 

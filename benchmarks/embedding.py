@@ -1,12 +1,12 @@
-"""How fast photos become embeddings, beside two common ways with Keras.
+"""How fast photos are embedded, compared with two common ways in Keras.
 
     python benchmarks/embedding.py [--weights mobilenet_v2_1.0_224.weights.h5] [--rounds 5]
 
-Prints a Markdown table. The photos are made here: small JPEGs of 300 × 200, and ones of twelve
-megapixels. The ways take turns, so that what else the machine does falls on all of them alike;
-medians are printed, and quartiles as the spread, in milliseconds for each picture by the clock and
-of all cores together. Milliseconds are this machine's; ratios travel. `--weights`
-MobileNetV2 1.0 has random weights, which take as long.
+Prints a Markdown table. The photos are generated: small JPEGs of 300 × 200, and JPEGs of twelve
+megapixels. The ways take turns, so that other load on the machine affects all of them alike. The
+table has medians and quartiles, in milliseconds per picture of wall-clock time and of processor
+time over all cores. Milliseconds depend on the machine, ratios hardly. Without `--weights`,
+MobileNetV2 1.0 has random weights, which are as fast.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ Way = Callable[[list[Path], Backbone], object]
 
 
 def photographs(folder: Path, shape: tuple[int, int], count: int) -> list[Path]:
-    """JPEGs with structure and grain, as a camera writes them."""
+    """JPEGs with structure and grain, like a camera's."""
     rng = np.random.default_rng(0)
     folder.mkdir()
     for number in range(count):
@@ -47,7 +47,7 @@ def photographs(folder: Path, shape: tuple[int, int], count: int) -> list[Path]:
 
 
 def ours(paths: list[Path], backbone: Backbone) -> object:
-    """The way of a build, without its cache."""
+    """As a build does it, without its cache."""
     return embed(find(paths[0].parent), backbone, "center")
 
 
@@ -77,7 +77,7 @@ WAYS: dict[str, Way] = {OURS: ours, ONE_BY_ONE: one_by_one, BATCHED: batched}
 
 
 def milliseconds(way: Way, paths: list[Path], backbone: Backbone) -> tuple[float, float]:
-    """Of one picture, by the clock and of all cores together."""
+    """Milliseconds per picture: wall-clock time, and processor time over all cores."""
     clock, cpu = time.perf_counter(), time.process_time()
     way(paths, backbone)
     seconds = time.perf_counter() - clock, time.process_time() - cpu
@@ -85,12 +85,12 @@ def milliseconds(way: Way, paths: list[Path], backbone: Backbone) -> tuple[float
 
 
 def main() -> None:
-    """Measure and print."""
+    """Measure, and print the table."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--weights", type=Path, help="of MobileNetV2 1.0")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument(
-        "--count", type=int, default=64, help="small photos; of large ones a fourth"
+        "--count", type=int, default=64, help="number of small photos; a quarter as many large ones"
     )
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
@@ -113,7 +113,7 @@ def main() -> None:
             for title, backbone in backbones.items():
                 times: dict[str, list[tuple[float, float]]] = {way: [] for way in WAYS}
                 for way in WAYS.values():
-                    way(paths[:4], backbone)  # networks are opened and traced before the clock runs
+                    way(paths[:4], backbone)  # open and trace networks before timing
                 for _ in range(given.rounds):
                     for way, run in WAYS.items():
                         times[way].append(milliseconds(run, paths, backbone))
@@ -123,7 +123,7 @@ def main() -> None:
 
 
 def row(times: dict[str, list[float]]) -> str:
-    """The medians and quartiles of each way, and the ratios to ours, taken round by round."""
+    """Medians and quartiles of each way, and the median over the rounds of its ratio to ours."""
     cells = []
     for values in times.values():
         low, middle, high = np.quantile(values, (0.25, 0.5, 0.75))

@@ -1,9 +1,9 @@
-"""How long files take to write from cached templates, and in how much memory.
+"""How much time and memory it takes to write files from cached templates.
 
     python benchmarks/export.py [--backbone bundled] [--oracle]
 
-Random references; what is timed is the writing alone, each size in a process of its own. With
---oracle the official converters are given the same references, as far as memory allows.
+The references are random; only the writing is timed, each size in its own process. With --oracle
+the official converters get the same references instead, as far as memory allows.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ SIZES = (1_000, 10_000, 100_000)
 
 
 def main() -> None:
-    """Print a table, a line for each number of references."""
+    """Print a table, with a row for each number of references."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--backbone", default="bundled")
     parser.add_argument("--oracle", action="store_true")
@@ -37,7 +37,7 @@ def main() -> None:
         print(json.dumps(measure(given.one, given.backbone, given.oracle)))
         return
     columns = ["references", "matrix, MB", *(f"{name}, s" for name in FORMATS), "all, s"]
-    columns += ["peak above the start, MB", "of that beside the matrix, MB", "TensorFlow imported"]
+    columns += ["peak above the start, MB", "the same without matrix, MB", "TensorFlow imported"]
     print("| " + " | ".join(columns) + " |")
     print("|---" * len(columns) + "|")
     for n in SIZES:
@@ -46,16 +46,16 @@ def main() -> None:
         if not given.oracle:
             subprocess.run(words, check=True, capture_output=True)  # fills the cache
         done = subprocess.run(words, check=True, capture_output=True, text=True)
-        said = json.loads(done.stdout.splitlines()[-1])
-        cells = [f"{n:,}", f"{said['matrix']:.0f}"]
-        cells += [f"{said['seconds'][name]:.2f}" for name in FORMATS]
-        cells += [f"{sum(said['seconds'].values()):.2f}", f"{said['peak']:.0f}"]
-        cells += [f"{said['peak'] - said['matrix']:.0f}", "yes" if said["tensorflow"] else "no"]
+        found = json.loads(done.stdout.splitlines()[-1])
+        cells = [f"{n:,}", f"{found['matrix']:.0f}"]
+        cells += [f"{found['seconds'][name]:.2f}" for name in FORMATS]
+        cells += [f"{sum(found['seconds'].values()):.2f}", f"{found['peak']:.0f}"]
+        cells += [f"{found['peak'] - found['matrix']:.0f}", "yes" if found["tensorflow"] else "no"]
         print("| " + " | ".join(cells) + " |", flush=True)
 
 
 def measure(n: int, backbone: str, oracle: bool) -> dict[str, object]:
-    """Seconds of each format, and megabytes of memory."""
+    """Seconds per format, and megabytes of memory."""
     import numpy as np
 
     from pocketknn.builder import References, Spec, load_backbone
@@ -108,7 +108,7 @@ def measure(n: int, backbone: str, oracle: bool) -> dict[str, object]:
 
 
 def _metadata(net: Backbone, fit: Fit) -> Metadata:
-    """What the files say, but for the accuracy of random references."""
+    """The files' metadata, without measuring the accuracy of random references."""
     from pocketknn.builder import References, Spec
     from pocketknn.builder.knn.resolve import fit as fitted
     from pocketknn.export.manifest.describe import describe
@@ -126,7 +126,7 @@ def _metadata(net: Backbone, fit: Fit) -> Metadata:
 
 
 def _memory(name: str) -> float:
-    """Megabytes of this process, as Linux counts them."""
+    """Memory of this process in megabytes, from Linux's /proc."""
     lines = Path("/proc/self/status").read_text().splitlines()
     return next(int(line.split()[1]) for line in lines if line.startswith(name)) * 1.024e-3
 

@@ -1,16 +1,16 @@
-"""Whether the accuracy that a build promises is the one that comes.
+"""Whether the accuracy that a build promises is the one measured on other photos.
 
     python benchmarks/promise.py [FILE.parquet ...] [--draws 20] [--at 2 3 5 10 20]
 
-A FILE holds references, as `pocketknn build` writes them; without one, or beside them with
-`--digits`, the set is scikit-learn's digits by their pixels. Near-copies count once. Each draw
-takes so many photos per class, fits them with all defaults, and asks for the photos that are left
-over, 3,000 at most; classes with fewer than 5 of these are left out.
+A FILE holds references, as `pocketknn build` writes them. Without a FILE, or in addition with
+`--digits`, the pixels of scikit-learn's digits are used. Near-copies count once. Each draw takes
+the given number of photos per class as references, fits them with all defaults, and uses up to
+3,000 of the remaining photos as queries; classes with fewer than 5 of these are left out.
 
-Prints a Markdown table, a row for each set and number of photos: the accuracy on the left-over
-photos; how far the promise is above it in points, on the mean and its standard deviation over the
-draws; the width of the promised interval in Wilson's; in how many draws the promised interval holds
-the accuracy that came, and in how many it meets Wilson's interval of that.
+Prints a Markdown table, a row for each set and number of photos: the accuracy measured on the
+queries; how many points the promise is above it, mean and standard deviation over the draws; the
+width of the promised interval relative to Wilson's; in how many draws the promised interval
+contains the measured accuracy, and in how many it overlaps Wilson's interval of that.
 """
 
 from __future__ import annotations
@@ -31,11 +31,11 @@ from pocketknn.builder.knn.validation.leave_one_out import leave_one_out
 from pocketknn.builder.knn.validation.promise import wilson
 
 LEFT_OVER, MOST_QUERIES = 5, 3000
-COLUMNS = "set|photos per class|classes|came|promised − came|width|holds|meets"
+COLUMNS = "set|photos per class|classes|measured|promised − measured|width|contains|overlaps"
 
 
 def main() -> None:
-    """Measure and print."""
+    """Measure, and print the table."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("files", type=Path, nargs="*")
     parser.add_argument("--digits", action="store_true")
@@ -58,23 +58,23 @@ def main() -> None:
 
 
 def measured(references: References, photos: int, draws: int) -> str | None:
-    """The other columns of a row; None where too few photos would be left over."""
+    """The other columns of a row; None if too few photos would remain as queries."""
     sizes = np.bincount(references.label_ids)[references.label_ids]
     rows = np.flatnonzero(sizes >= photos + LEFT_OVER)
     if len(np.unique(references.label_ids[rows])) < 2:
         return None
     kept = references.select(rows)
     found = np.array([drawn(kept, photos, seed) for seed in range(draws)])
-    came, above, width, holds, meets = found.T
+    accuracy, above, width, contains, overlaps = found.T
     return (
-        f"{len(kept.labels)} | {came.mean():.1%} | {100 * above.mean():+.1f} ± "
-        f"{100 * above.std():.1f} | {width.mean():.2f} | {holds.sum():.0f} of {draws} |"
-        f" {meets.sum():.0f} of {draws}"
+        f"{len(kept.labels)} | {accuracy.mean():.1%} | {100 * above.mean():+.1f} ± "
+        f"{100 * above.std():.1f} | {width.mean():.2f} | {contains.sum():.0f} of {draws} |"
+        f" {overlaps.sum():.0f} of {draws}"
     )
 
 
 def drawn(references: References, photos: int, seed: int) -> NDArray[np.float64]:
-    """Of one draw: what came, promise less that, the width in Wilson's, holds, meets."""
+    """One draw: accuracy, promise minus accuracy, width over Wilson's, contains, overlaps."""
     draw = np.random.default_rng(seed)
     ids = references.label_ids
     rows = np.concatenate(
@@ -83,15 +83,16 @@ def drawn(references: References, photos: int, seed: int) -> NDArray[np.float64]
     others = draw.permutation(np.setdiff1d(np.arange(len(ids)), rows))[:MOST_QUERIES]
     fitted = fit(Spec(backbone="vector", seed=seed), references.select(np.sort(rows)))
     answered = winners(fitted.answers(fitted.search(references.vectors[others])))
-    came = float((answered == ids[others]).mean())
+    accuracy = float((answered == ids[others]).mean())
     promised = leave_one_out(fitted)
     assert promised is not None
     assert promised.accuracy is not None
     assert promised.interval is not None
-    (low, high), (least, most) = promised.interval, wilson(came, len(others))
+    (low, high), (bottom, top) = promised.interval, wilson(accuracy, len(others))
     usual = np.subtract(*wilson(promised.accuracy, promised.queries)[::-1])
-    holds, meets = low <= came <= high, low <= most and least <= high
-    return np.array([came, promised.accuracy - came, (high - low) / usual, holds, meets])
+    contains, overlaps = low <= accuracy <= high, low <= top and bottom <= high
+    above = promised.accuracy - accuracy
+    return np.array([accuracy, above, (high - low) / usual, contains, overlaps])
 
 
 if __name__ == "__main__":

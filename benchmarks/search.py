@@ -1,12 +1,12 @@
-"""Searches against each other, and against libraries of their own, behind the same backbone.
+"""Compare the searches with each other and with search libraries, behind the same backbone.
 
     python benchmarks/search.py --references refs.parquet --weights FILE --sizes 10000 100000
 
-One thread everywhere. A round runs every contestant once, so that all see the machine's good and
-bad moments; what is said are medians of processor time, and between which percentiles they lie.
-`--references` is what `pocketknn refs new PHOTOS -o refs.parquet` keeps. Where it holds fewer than
-are needed, the rest are mixtures of neighbours in it, and the table says how many. Their speed is
-that of any; how well they are found says little about photographs.
+One thread everywhere. A round runs every contestant once, so that changes in the machine's load
+affect all of them alike; the table has medians of processor time, and percentiles.
+`--references` is a file from `pocketknn refs new PHOTOS -o refs.parquet`. If it holds fewer
+references than needed, the rest are mixtures of neighbours in it, and the table gives their share.
+Mixtures take as long as any references, but their recall says little about photographs.
 """
 
 from __future__ import annotations
@@ -43,14 +43,14 @@ from pocketknn.export.templates.template import Order, write
 K = 5
 FORMATS_TIMED = ("tflite", "onnx")
 Floats = NDArray[np.float32]
-# What is built for how many references: a name, and choices.
+# What to build: by name, the choices, and the minimum and maximum number of references.
 VARIANTS: dict[str, tuple[dict[str, Any], int, int]] = {
     "exact, float32": ({}, 0, 300_000),
     "exact, float16": ({"references_precision": "float16"}, 0, 300_000),
     "exact, int8": ({"references_precision": "int8"}, 0, 300_000),
     "rerank, float32": ({"search": "rerank"}, 0, 300_000),
     "rerank, int8": ({"search": "rerank", "references_precision": "int8"}, 0, 300_000),
-    # Bytes alone lose more than 1 % among so many.
+    # With so many references, int8 alone loses more than 1 %.
     "rerank, int8, recall 0.95": (
         {"search": "rerank", "references_precision": "int8", "recall": 0.95},
         300_000,
@@ -66,27 +66,27 @@ VARIANTS: dict[str, tuple[dict[str, Any], int, int]] = {
 
 @dataclass(kw_only=True)
 class Contestant:
-    """Something that is timed.
+    """Something to time.
 
     Attributes:
-        name: what it is called.
-        run: one query.
-        recall: share of the exact neighbours that it finds, where known.
-        said: the same of references that were left out, which is what a build says.
-        bytes: what a reference takes.
-        times: milliseconds of processor time, so far.
+        name: its name in the table.
+        run: runs one query.
+        recall: share of the exact neighbours that it finds, if known.
+        reported: the same for held-out references, as reported by a build.
+        bytes: bytes per reference.
+        times: milliseconds of processor time of each run.
     """
 
     name: str
     run: Callable[[], Any]
     recall: float | None = None
-    said: float | None = None
+    reported: float | None = None
     bytes: float | None = None
     times: list[float] = field(default_factory=list)
 
 
 def enlarged(vectors: Floats, n: int, rng: np.random.Generator) -> Floats:
-    """So many vectors: those that there are, and mixtures of each with one that is near it."""
+    """Return n vectors: the given ones, then mixtures of a random one with one near it."""
     if n <= len(vectors):
         return vectors[:n]
     found = np.empty((n, vectors.shape[1]), np.float32)
@@ -102,7 +102,7 @@ def enlarged(vectors: Floats, n: int, rng: np.random.Generator) -> Floats:
 
 
 def order_of(format: str, fitted: Fit, backbone: Backbone | None, outputs: str) -> Order:
-    """What is to be written."""
+    """The order for a float32 file."""
     return Order(
         format=format,
         fit=fitted,
@@ -114,7 +114,7 @@ def order_of(format: str, fitted: Fit, backbone: Backbone | None, outputs: str) 
 
 
 def written(order: Order, folder: Path, name: str) -> Path:
-    """A file."""
+    """Write a file."""
     metadata = describe(order.fit, order.backbone, {order.format: "float32"})
     if order.outputs != "neighbors":
         metadata = metadata.part(order.outputs)
@@ -125,7 +125,7 @@ def written(order: Order, folder: Path, name: str) -> Path:
 
 
 def runner(format: str, path: Path, given: NDArray[Any]) -> Callable[[], Any]:
-    """One query by the file's own runtime, on one thread, without what we put around it."""
+    """A function that runs one query in the file's own runtime, on one thread, without our code."""
     if format == "tflite":
         from ai_edge_litert.interpreter import Interpreter
 
@@ -144,12 +144,12 @@ def runner(format: str, path: Path, given: NDArray[Any]) -> Callable[[], Any]:
 
 def peers(vectors: Floats, queries: Floats, exact: NDArray[np.int64]) -> Iterator[Contestant]:
     """Libraries that search, over unit vectors; without the backbone's time."""
-    rows, asked = unit(vectors).astype(np.float32), unit(queries).astype(np.float32)
+    rows, units = unit(vectors).astype(np.float32), unit(queries).astype(np.float32)
     n, d = rows.shape
 
     def made(name: str, find: Callable[[Floats], Any], bytes_: float) -> Contestant:
-        found = np.concatenate([np.asarray(find(one[None])) for one in asked])
-        query = asked[:1]
+        found = np.concatenate([np.asarray(find(one[None])) for one in units])
+        query = units[:1]
         return Contestant(
             name=name, run=lambda: find(query), recall=recall(exact, found), bytes=bytes_
         )
@@ -204,7 +204,7 @@ def recall(wanted: NDArray[np.int64], found: NDArray[Any]) -> float:
 
 
 def recall_of(fitted: Fit, queries: Floats, exact: NDArray[np.int64], folder: Path) -> float:
-    """The same of a TFLite file over the same references that takes features."""
+    """The recall of a TFLite file over the same references that takes features."""
     path = written(order_of("tflite", fitted, None, "neighbors"), folder, "features")
     found = FORMATS["tflite"].load(path, threads=1)(queries)["indices"]
     path.unlink()
@@ -224,7 +224,7 @@ def measure(contestants: list[Contestant], rounds: int) -> None:
 
 
 def machine() -> str:
-    """What it was measured on."""
+    """The processor and the versions of the runtimes and libraries."""
     model = platform.processor() or platform.machine()
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
@@ -242,9 +242,9 @@ def machine() -> str:
 
 
 def table(contestants: list[Contestant], alone: dict[str, float]) -> list[str]:
-    """Markdown: of each file the whole graph against its backbone alone."""
+    """A Markdown table; each file's whole graph is compared with its backbone alone."""
     lines = [
-        "| what | ms | 10th to 90th | whole / backbone | recall@5 | said | bytes a reference |",
+        "| what | ms | 10th to 90th | whole / backbone | recall@5 | reported | bytes/reference |",
         "|---|---|---|---|---|---|---|",
     ]
     for one in contestants:
@@ -253,11 +253,12 @@ def table(contestants: list[Contestant], alone: dict[str, float]) -> list[str]:
         base = alone.get(format, alone.get("tflite", 0.0))
         whole = middle if format in alone else middle + base
         ratio = "1" if one.name.endswith("backbone") else f"{whole / base:.2f}" if base else "–"
-        found, said = ("–" if share is None else f"{share:.3f}" for share in (one.recall, one.said))
+        shares = (one.recall, one.reported)
+        found, reported = ("–" if share is None else f"{share:.3f}" for share in shares)
         taken = "–" if one.bytes is None else f"{one.bytes:,.0f}"
         spread = f"{low:.2f}–{high:.2f}"
         lines.append(
-            f"| {one.name} | {middle:.2f} | {spread} | {ratio} | {found} | {said} | {taken} |"
+            f"| {one.name} | {middle:.2f} | {spread} | {ratio} | {found} | {reported} | {taken} |"
         )
     return lines
 
@@ -265,14 +266,14 @@ def table(contestants: list[Contestant], alone: dict[str, float]) -> list[str]:
 def compared(
     references: References, backbone: Backbone, n: int, options: argparse.Namespace, folder: Path
 ) -> list[str]:
-    """One table: all that is built for so many references, and the libraries."""
+    """One table: all files built for n references, and the libraries."""
     rng = np.random.default_rng(0)
     real = np.asarray(references.vectors)[rng.permutation(len(references))]
     rows = enlarged(real, n + options.queries, rng)
-    # Who asks is of the same kind as what is asked: mixtures where there are mixtures.
-    asking = rng.choice(len(rows), options.queries, replace=False)
-    queries = rows[asking]
-    rows = np.delete(rows, asking, axis=0)
+    # Queries are drawn from the same rows, so they include mixtures if the references do.
+    held_out = rng.choice(len(rows), options.queries, replace=False)
+    queries = rows[held_out]
+    rows = np.delete(rows, held_out, axis=0)
     exact = search(queries, rows, K).indices
     refs = References.of(rows)
     picture = rng.integers(0, 256, (1, backbone.size, backbone.size, 3)).astype(np.float32)
@@ -283,8 +284,8 @@ def compared(
         contestants.append(
             Contestant(name=f"{format}: the backbone", run=runner(format, path, picture))
         )
-    for name, (choices, least, most) in VARIANTS.items():
-        if not least <= n <= most or options.only not in name:
+    for name, (choices, minimum, maximum) in VARIANTS.items():
+        if not minimum <= n <= maximum or options.only not in name:
             continue
         started = time.perf_counter()
         fitted = fit(Spec(backbone="vector", k=K, **choices), refs)
@@ -301,7 +302,7 @@ def compared(
                     name=f"{format}: {name}{numbers}",
                     run=runner(format, path, picture),
                     recall=found,
-                    said=index.recall if index else 1.0,
+                    reported=index.recall if index else 1.0,
                     bytes=(size(path) - size(folder / f"alone{path.suffix}")) / n,
                 )
             )
@@ -315,20 +316,22 @@ def compared(
         (one,) = (one for one in contestants if one.name == f"{format}: the backbone")
         alone[format] = float(np.median(one.times))
     mixed = max(0, 1 - len(real) / (n + options.queries))
-    note = f", {mixed:.0%} of them and of those who ask are mixtures" if mixed else ""
+    note = f", {mixed:.0%} of them and of the queries are mixtures" if mixed else ""
     return [f"### {n:,} references{note}", "", *table(contestants, alone), ""]
 
 
 def main() -> None:
     """Command line."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
-    parser.add_argument("--references", type=Path, help="a .parquet; made-up vectors without")
-    parser.add_argument("--weights", type=Path, help="of MobileNetV2 1.0; bundled without")
+    parser.add_argument("--references", type=Path, help="a .parquet; default: made-up vectors")
+    parser.add_argument("--weights", type=Path, help="of MobileNetV2 1.0; default: bundled")
     parser.add_argument("--sizes", type=int, nargs="+", default=[10_000])
     parser.add_argument("--rounds", type=int, default=30)
-    parser.add_argument("--queries", type=int, default=300, help="held out, for the recall")
-    parser.add_argument("--peers", type=int, default=100_000, help="up to so many references")
-    parser.add_argument("--only", default="", help="variants whose name holds this")
+    parser.add_argument("--queries", type=int, default=300, help="held out to measure recall")
+    parser.add_argument(
+        "--peers", type=int, default=100_000, help="maximum number of references for libraries"
+    )
+    parser.add_argument("--only", default="", help="only variants whose name contains this")
     parser.add_argument("--out", type=Path, default=Path("benchmarks/results.md"))
     options = parser.parse_args()
     spec = Spec(backbone="mobilenet_v2" if options.weights else "bundled", weights=options.weights)
@@ -347,12 +350,13 @@ def main() -> None:
         "# Searches, measured",
         "",
         f"`python benchmarks/search.py`, {options.rounds} rounds; {backbone.name} at"
-        f" {backbone.size}, {backbone.dim} values; {source}; {options.queries} others asked;"
+        f" {backbone.size}, {backbone.dim} values; {source}; {options.queries} held-out queries;"
         f" k = {K}.",
         machine() + ".",
-        "recall@5 is of the others, said is of references that are left out, as in the manifest.",
-        "The libraries' milliseconds are the search alone; in the ratio they stand behind the"
-        " TFLite backbone. They search an index in memory that is no part of an app's file.",
+        "recall@5 is measured on these queries; reported is the recall in the manifest, measured on"
+        " held-out references.",
+        "The libraries' milliseconds are for the search alone; their ratio includes the TFLite"
+        " backbone. They search an index in memory, which an app's file does not contain.",
         "",
     ]
     for n in options.sizes:

@@ -7,8 +7,8 @@ from importlib import import_module
 from pocketknn.builder.system.offline import send_nothing
 from pocketknn.builder.system.renamed import find_renamed
 
-# That of typing, whose import takes longer than all else here: the command line comes through here
-# before it is ready for Ctrl-C.
+# Not imported from typing, which takes longer than all else here: the command line imports this
+# package before it handles Ctrl-C.
 TYPE_CHECKING = False
 
 if TYPE_CHECKING:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 
 class InputError(ValueError):
-    """The caller's input cannot be used; the one-line message says what would be right.
+    """The caller's input cannot be used; the one-line message says what to use instead.
 
     The command line prints message and code, and exits with 2.
 

@@ -48,8 +48,8 @@ class Spec:
             variance they keep; `auto` finds the best number by cross-validation. None unless the
             projection is `pca`.
         whiten: how far to equalise the components: each is divided by its variance to half this
-            power, so 0 changes nothing and 1 gives all the same variance. None is 0, or what `auto`
-            finds with the components.
+            power, so 0 changes nothing and 1 gives all the same variance. None is 0, or the value
+            that `auto` finds along with the number of components.
         head: `classify`, `regress`, `neighbors`, or None: `regress` for targets, `classify`
             for labels, else `neighbors`.
         k: how many neighbours are found and vote; `auto` is the best by leave-one-out; None is at
@@ -66,7 +66,7 @@ class Spec:
         references_precision: how the references are stored: `float32`, `float16` or `int8`.
         search: `exact` compares all references; `rerank` scans all of them by a few 8-bit
             components and scores the best; `ivf` does so within the nearest cells; `auto` takes
-            the fastest, estimated from its sizes, that meets the recall.
+            the search that meets the recall and is fastest by an estimate from its sizes.
         recall: share of the exact neighbours that a search must find, measured on the references;
             None is 0.99, or no minimum if `candidates` or `probes` is set.
         candidates: how many references are scored after a scan; None takes as many as needed.
@@ -128,7 +128,7 @@ class Spec:
                 )
             if not _MIN_TEMPERATURE <= self.temperature <= 1 / _MIN_TEMPERATURE:
                 raise InputError(
-                    f"a temperature of {self.temperature:g} is beyond float32",
+                    f"a temperature of {self.temperature:g} is outside the range of float32",
                     "temperature-out-of-range",
                 )
         if isinstance(self.reject, str) and self.reject != AUTO:
@@ -164,7 +164,7 @@ class Spec:
 
     @property
     def compared(self) -> str:
-        """The projection in one word, as it is typed: `pca:64:0.5`."""
+        """The projection as typed on the command line: `pca:64:0.5`."""
         if self.projection != "pca":
             return self.projection
         return f"pca:{self.pca}" + (f":{self.whiten:g}" if self.whiten else "")
@@ -176,7 +176,7 @@ class Spec:
 
     @property
     def indexed(self) -> bool:
-        """Whether references are stored or searched in any other way than one float32 layer."""
+        """Whether references are stored or searched other than as one float32 layer."""
         dense = self.search in SEARCHES and not SEARCHES[self.search].SCANS
         return not dense or self.references_precision != "float32"
 
@@ -190,13 +190,13 @@ class Spec:
         return replace(as_stored, references_precision="float32")
 
     def _check_projection(self) -> None:
-        """Normalise the spellings of a projection: "pca" with its `pca` and `whiten`."""
+        """Normalise "pca:SIZE:POWER" to "pca", with `pca` and `whiten` set; check all three."""
         name, *rest = self.projection.split(":")
         if name == "pca" and rest:
             size, power = rest[0], rest[1] if len(rest) == 2 else None
             if self.pca is not None or self.whiten is not None or len(rest) > 2:
                 raise InputError(
-                    f"give the components once: as {self.projection!r} or pca and whiten",
+                    f"give the components only once: as {self.projection!r}, or as pca and whiten",
                     "two-projections",
                 )
             object.__setattr__(self, "pca", size if size == AUTO else _number(size))
@@ -229,7 +229,7 @@ class Spec:
             )
         if (name == "pca") != (self.pca is not None):
             raise InputError(
-                f"the projection {name} and pca do not go together"
+                f"the projection {name} cannot be combined with pca"
                 if self.pca is not None
                 else "give the number of principal components: pca:64, pca:0.95 or pca:auto",
                 "projection-pca-mismatch",
@@ -278,7 +278,7 @@ def resolve_k(k: int | str | float | None, n: int, vote: str | None = None) -> i
     Args:
         k: how many; None or `auto` for the default.
         n: how many references there are.
-        vote: with a soft one the default is up to 100.
+        vote: the default is up to 100 for a soft vote, else up to 5.
 
     Raises:
         InputError: k above n.
@@ -299,7 +299,7 @@ def _number(text: str) -> int | float:
             return kind(text)
         except ValueError:
             continue
-    raise InputError(f"a projection pca:SIZE:POWER takes numbers, not {text!r}", "pca-not-a-number")
+    raise InputError(f"a projection pca:SIZE:POWER needs numbers, not {text!r}", "pca-not-a-number")
 
 
 def _one_of(what: str, value: str, choices: Collection[str]) -> None:

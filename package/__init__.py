@@ -6,7 +6,7 @@ What is public, and how long it stays so, is on the page "Python" of the documen
 
 
 def __getattr__(name: str) -> str:
-    """Look up the version when it is asked for: the metadata of packages takes milliseconds."""
+    """Look up the version on first use: reading package metadata takes milliseconds."""
     if name != "__version__":
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from importlib.metadata import version

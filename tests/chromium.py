@@ -1,4 +1,4 @@
-"""The system's Chromium, headless, and what a page asked for and complained of."""
+"""The system's Chromium, headless, with the requests and errors of a page."""
 
 import shutil
 from contextlib import contextmanager
@@ -9,18 +9,18 @@ from threading import Thread
 import pytest
 from playwright.sync_api import sync_playwright
 
-SECONDS = 60  # for an answer, the loading of the model included
+SECONDS = 60  # for an answer, including loading the model
 CAMERA = ("--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream")
 
 
 @contextmanager
 def browser(*flags):
-    """Skips where there is none: Debian's package is called chromium."""
+    """Skips if it is not installed: Debian's package is called chromium."""
     path = shutil.which("chromium") or shutil.which("chromium-browser")
     if path is None:
         pytest.skip("Chromium is not on this machine")
     with sync_playwright() as playwright:
-        # The sandbox refuses root, and a page of ours is all that is opened.
+        # The sandbox does not run as root, and only our own pages are opened.
         started = playwright.chromium.launch(executable_path=path, args=["--no-sandbox", *flags])
         yield started
         started.close()
@@ -28,7 +28,7 @@ def browser(*flags):
 
 @contextmanager
 def served(folder):
-    """A folder behind the plainest static server there is; its address."""
+    """Serve a folder with Python's plain static server; yields its address."""
 
     class Quiet(SimpleHTTPRequestHandler):
         def log_message(self, *args):
@@ -56,7 +56,7 @@ class Page:
         self.tab.goto(url)
 
     def answer(self, act):
-        """What the page answers next, after `act`: { answer, outputs, pixels }."""
+        """The page's next answer, after `act`: { answer, outputs, pixels }."""
         self.tab.evaluate("""() => {
             window.next = new Promise((resolve) => document.addEventListener(
                 "pocketknn:answer", ({ detail }) => resolve(detail), { once: true }));

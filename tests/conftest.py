@@ -1,4 +1,4 @@
-"""Fixtures: the command line, small pictures and networks, the real data where it is there."""
+"""Fixtures: the command line, small pictures and networks, and real data if available."""
 
 import os
 
@@ -7,7 +7,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import pytest
 from support import DATA, Held, Said, drawing
 
-# What `make test-quick` leaves out: files whose tests take half a minute and more.
+# Skipped by `make test-quick`: files whose tests take half a minute or more.
 SLOW = """
     backbone budget canonical classical coreml docs_commands efficientnet_lite formats golden
     index keras_alone light mil mil_reading notebooks onnx_web plan precision ray real_photos
@@ -23,7 +23,7 @@ def pytest_collection_modifyitems(items):
 
 @pytest.fixture(scope="session", autouse=True)
 def own_cache(tmp_path_factory):
-    """The tests' builds remember embeddings and templates in a folder of their own.
+    """The tests' builds cache embeddings and templates in their own folder.
 
     All processes of a run share it.
     """
@@ -86,9 +86,9 @@ def photos(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def small_net(tmp_path_factory):
-    """A user's own network with a MobileNet's kinds of layers, which converts in a second or two.
+    """A user's own network with the layer types of a MobileNet, which converts in a second or two.
 
-    For what does not depend on the backbone: the bundled one takes ten.
+    For tests that do not depend on the backbone: the bundled one takes ten.
     """
     import keras
 

@@ -1,6 +1,6 @@
-"""Run commands and print each file that is moved or removed while this process has it open.
+"""Run commands and print each file that this process moves or removes while it is open.
 
-Windows refuses that; here the kernel says what is open, and an audit hook sees what is done.
+Windows refuses that; here the kernel lists open files, and an audit hook sees each operation.
 
     python held_files.py "build photos -o out" "edit out/model.tflite --rename a=b"
 """
@@ -11,16 +11,16 @@ import sys
 from contextlib import suppress
 from pathlib import Path
 
-MOVES = {"os.rename": 2, "os.remove": 1, "os.rmdir": 1, "shutil.rmtree": 1}  # how many paths
+MOVES = {"os.rename": 2, "os.remove": 1, "os.rmdir": 1, "shutil.rmtree": 1}  # number of paths
 looking = False
 
 
 def held(place):
-    """What is open or mapped of a path and below it."""
+    """The files at or below a path that are open or mapped."""
     place = Path(os.fsdecode(place)).absolute()
     found = []
     for one in Path("/proc/self/fd").iterdir():
-        with suppress(OSError):  # the one that lists them is closed by now
+        with suppress(OSError):  # the descriptor that listed them is already closed
             found.append(str(one.readlink()))
     lines = Path("/proc/self/maps").read_text().splitlines()
     found += [line.split(maxsplit=5)[-1] for line in lines if "/" in line]

@@ -1,4 +1,4 @@
-"""Node packages that tests run real code of, installed outside the repository."""
+"""Node packages used by tests, installed outside the repository."""
 
 import shutil
 import subprocess
@@ -10,7 +10,7 @@ import pytest
 
 @contextmanager
 def installed(source: Path, folder: Path):
-    """A copy of `source` in `folder` with its locked packages; skips where they cannot be had."""
+    """A copy of `source` in `folder` with its locked packages; skips if npm cannot fetch them."""
     for tool in ("node", "npm"):
         if not shutil.which(tool):
             pytest.skip(f"{tool} is not on this machine")
@@ -23,7 +23,7 @@ def installed(source: Path, folder: Path):
     except subprocess.TimeoutExpired:
         pytest.skip("npm's registry does not answer")
     if done.returncode:
-        # A lock file that does not fit is a fault of ours, and no reason to skip.
+        # A lock file that does not match is our mistake, and no reason to skip.
         assert "EUSAGE" not in done.stderr, done.stderr
         errors = [line for line in done.stderr.splitlines() if line.startswith("npm error")]
         pytest.skip(f"npm ci failed: {' '.join(errors[:3])}")

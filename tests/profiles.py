@@ -32,7 +32,7 @@ def _curve(gamma):
 
 
 def of_colours(primaries, gamma):
-    """A profile of RGB."""
+    """An RGB profile."""
     tags = {b"wtpt": b"XYZ \0\0\0\0" + _fixed(*D50)}
     for name, xyz in zip((b"rXYZ", b"gXYZ", b"bXYZ"), primaries, strict=True):
         tags[name] = b"XYZ \0\0\0\0" + _fixed(*xyz)
@@ -40,13 +40,13 @@ def of_colours(primaries, gamma):
 
 
 def of_grey(gamma):
-    """A profile of grey."""
+    """A grey profile."""
     white = b"XYZ \0\0\0\0" + _fixed(*D50)
     return _profile(b"GRAY", {b"wtpt": white, b"kTRC": _curve(gamma)})
 
 
 def in_colours(pixels, primaries, gamma):
-    """The numbers that the colours of sRGB pixels, uint8, have in such a profile."""
+    """sRGB pixels (uint8) converted to such a profile."""
     share = pixels / 255
     linear = np.where(share <= 0.04045, share / 12.92, ((share + 0.055) / 1.055) ** 2.4)
     there = linear @ SRGB @ np.linalg.inv(np.array(primaries))

@@ -1,10 +1,10 @@
-"""Ask the package index whether all that pocketknn needs is there for each system and Python.
+"""Check in the package index that all dependencies exist for each system and Python.
 
     python -m pip install uv
     python tests/resolve.py
 
-uv resolves for systems that it does not run on, markers included. Prints a table; exit code 1 where
-a system that should work does not, or the other way round.
+uv resolves for other systems too, markers included. Prints a table; exit code 1 if a system
+that should work does not, or the other way round.
 """
 
 import os
@@ -15,7 +15,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 PYTHONS = ("3.11", "3.12", "3.13")
-SYSTEMS = {  # as uv calls them: in words, and whether everything and the light way install there
+SYSTEMS = {  # by uv's name: in words, and whether the full and the light installation work there
     "x86_64-manylinux_2_28": ("Linux on x86", True, True),
     "aarch64-manylinux_2_28": ("Linux on Arm", True, True),
     "x86_64-pc-windows-msvc": ("Windows on x86", True, True),
@@ -26,7 +26,7 @@ SYSTEMS = {  # as uv calls them: in words, and whether everything and the light 
 
 
 def packages(wanted: str, system: str, python: str) -> list[str] | None:
-    """What would be installed, as wheels only; None where something is not there."""
+    """The packages that would be installed, wheels only; None if one is not available."""
     command = ["uv", "pip", "compile", "--quiet", "--no-header", "--no-annotate"]
     command += ["--only-binary", ":all:", "--python-platform", system, "--python-version", python]
     done = subprocess.run(

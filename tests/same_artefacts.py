@@ -4,8 +4,8 @@
     python tests/same_artefacts.py record NEW/bin/python after.json
     python tests/same_artefacts.py compare before.json after.json
 
-It builds from drawn pictures with only the command line, which both versions have, and keeps a
-hash of every file of every build. Reports are left out: their words may change, and figures of time
+It builds from generated pictures with only the command line, which both versions have, and keeps a
+hash of every file of every build. Reports are left out: their words may change, and timings
 differ from run to run. A model also has a hash apart from the manifest in it, and an ONNX graph one
 apart from its names and order: these stay the same where only words or figures change.
 """
@@ -24,7 +24,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 SHARED = ("--backbone", "bundled", "--no-report")
-# Each: what of those drawn below it is built from, and the options of build.
+# Each: the source (see `draw`) and the options of build.
 SPECS = {
     "default of the bundled backbone": ("classes", ()),
     "no projection, uniform": ("classes", ("--projection", "none", "--vote", "uniform")),
@@ -54,7 +54,7 @@ SPECS = {
 
 
 def draw(folder: Path) -> None:
-    """Coloured stripes: four classes of eight pictures, and a number to each picture."""
+    """Coloured stripes: four classes of eight pictures, and a number for each picture."""
     import numpy as np
     from PIL import Image
 
@@ -81,7 +81,7 @@ def draw(folder: Path) -> None:
 
 
 def hashes(out: Path) -> dict[str, str]:
-    """A hash of each file, and of each model again apart from what is written about it."""
+    """A hash of each file, and for each model one without its metadata."""
     found = {}
     for path in sorted(out.rglob("*")):
         if path.is_file() and path.suffix != ".html":
@@ -98,14 +98,14 @@ def _hash(*parts: bytes) -> str:
 
 
 def _keras(content: bytes) -> dict[str, bytes]:
-    """The members that Keras wrote; all others are texts about the model."""
+    """The members that Keras wrote; all others are metadata."""
     with zipfile.ZipFile(io.BytesIO(content)) as archive:
         own = ("config.json", "metadata.json", "model.weights.h5")
         return {APART: b"".join(_hash(archive.read(name)).encode() for name in own)}
 
 
 def _tflite(content: bytes) -> dict[str, bytes]:
-    """The model without its metadata, and without the archive behind it, which is not read."""
+    """The model without its metadata, and without the archive at its end, which is not read."""
     import flatbuffers
     from ai_edge_litert import schema_py_generated as schema
 
@@ -119,7 +119,7 @@ def _tflite(content: bytes) -> dict[str, bytes]:
 
 
 def _onnx(content: bytes) -> dict[str, bytes]:
-    """The model without texts, and its graph without names and order: what outputs come of."""
+    """The model without texts, and its graph without names and order."""
     import onnx
 
     proto = onnx.ModelProto.FromString(content)
@@ -132,7 +132,7 @@ def _onnx(content: bytes) -> dict[str, bytes]:
     for tensor in graph.initializer:
         values = onnx.numpy_helper.to_array(tensor)
         made[tensor.name] = f"{values.dtype}{values.shape}{_hash(values.tobytes())}".encode()
-    for node in graph.node:  # each comes after those that it reads from
+    for node in graph.node:  # each node follows those that it reads from
         options = sorted(one.SerializeToString(deterministic=True) for one in node.attribute)
         given = [made[name] for name in node.input]
         said = [f"{node.domain}.{node.op_type}({len(given)})".encode(), *given, *options]
@@ -146,7 +146,7 @@ def _onnx(content: bytes) -> dict[str, bytes]:
 
 
 def _coreml(content: bytes) -> dict[str, bytes]:
-    """The specification without what Xcode shows; the weights are a file of their own."""
+    """The specification without the texts shown by Xcode; the weights are in their own file."""
     from coremltools.proto import Model_pb2
 
     model = Model_pb2.Model.FromString(content)
@@ -202,7 +202,7 @@ def record(result: Path) -> None:
 
 
 def compare(one: Path, other: Path) -> int:
-    """Name what differs; 0 if nothing does."""
+    """Print the differences; returns 0 if there are none."""
     before, after = (json.loads(path.read_text()) for path in (one, other))
     differ = 0
     for name in sorted(before | after):

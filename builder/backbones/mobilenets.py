@@ -22,7 +22,7 @@ from .weights import keras_files
 if TYPE_CHECKING:
     import keras
 
-_SECONDS = 20.0  # to wait for an answer
+_SECONDS = 20.0  # to wait for a server
 _STORE = "https://storage.googleapis.com/tensorflow/keras-applications"
 
 

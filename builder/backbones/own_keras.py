@@ -44,7 +44,7 @@ def _opened(path: Path, spec: Spec) -> keras.Model:
     import h5py
     import keras
 
-    # For such a file Keras would report that it was not found.
+    # Keras would report such a file as not found.
     if not zipfile.is_zipfile(path) and not h5py.is_hdf5(path):
         raise InputError(
             f"{path.name} is damaged or not a Keras file: it is not a zip archive",

@@ -47,7 +47,7 @@ class Metric(Protocol):
             selects; then each row of `references` has one more value, and adding a constant vector
             to all vectors changes no score. 0 if the product is the score.
         ITSELF: the score of a vector with itself; ITSELF minus a score is the distance.
-        SCORE: description of a score, for people.
+        SCORE: what a score is, in words.
         EXACT_HIT: by precision, the distance up to which a neighbour counts as the query itself,
             allowing for rounding, as a share of the lengths.
     """
@@ -153,7 +153,7 @@ class Output(NamedTuple):
 
     Attributes:
         name: its name in files.
-        meaning: description of its values, for people.
+        meaning: what its values are, in words.
         word: one word for a value.
     """
 
@@ -170,7 +170,7 @@ class Head(Protocol):
         CLASSES: it answers with shares of classes, measured by accuracy. Soft and balanced votes,
             `reject`, and the projection `classes` need such a head.
         NUMBERS: it answers with numbers, measured by their error.
-        KIND: the kind of model, for people.
+        KIND: the kind of model, in words.
         OUTPUT: the output it adds, or None.
     """
 
@@ -196,7 +196,7 @@ class Head(Protocol):
         """The largest answer, relative to which errors of a file are measured."""
 
     def answers(self, found: Neighbors, voting: Voting) -> Floats:
-        """The answers from neighbours (q, k), a row per query: `OUTPUT`, or values to judge by."""
+        """The answers from neighbours (q, k), a row per query: `OUTPUT`, or values to measure."""
 
     def errors(self, answers: Floats, examples: Examples, rows: Ints) -> Floats:
         """The error of the answers for these references: one number, or one for each target."""

@@ -45,7 +45,7 @@ class Embeddings:
 
     Attributes:
         path: the SQLite file.
-        dim: values of an embedding.
+        dim: values per embedding.
         notes: messages about what went wrong.
     """
 

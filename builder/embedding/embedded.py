@@ -17,7 +17,7 @@ from pocketknn.builder.photos.photo import Photo, PictureError
 from pocketknn.builder.references.columns import ids_of
 from pocketknn.builder.references.references import References
 
-_NO_LABEL = "lies beside the class folders, or its label in the table is empty"
+_NO_LABEL = "is not in a class folder, or has an empty label in the table"
 
 
 class Done(NamedTuple):

@@ -28,7 +28,7 @@ def nearest(
     import keras
 
     ops = keras.ops
-    # Of Keras 3.12: no older layer has weights for a product and for looking rows up.
+    # New in Keras 3.12: no older layer uses the same weights for a product and to look up rows.
     table = keras.layers.ReversibleEmbedding(
         *given["references"].shape, name="references", trainable=False
     )
@@ -54,7 +54,7 @@ def nearest(
     table.set_weights([given["references"]])
     scored = ops.sum(rows * ops.expand_dims(stepped, 1), axis=-1)
     if "offset" in given:
-        # Not a sum: Keras' add takes (batch, 1) for a bias where batch is the number of candidates.
+        # Subtract: Keras' add would take (batch, 1) for a bias if batch equals the candidates.
         scored = scored - ops.sum(query * given["offset"], axis=-1, keepdims=True)
     scores, places = ops.top_k(scored, k)
     return scores, ops.take_along_axis(candidates, places, axis=1)

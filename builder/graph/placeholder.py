@@ -38,7 +38,8 @@ def stand_in(fit: Fit, taken: Collection[int]) -> Fit:
     the constants derived from them: so both can be located in a converted file.
 
     Args:
-        fit: the choices; only the width and the kinds of labels of its references matter.
+        fit: the choices; of its references, only the width, the target names and whether there
+            are labels matter.
         taken: sizes used by other parts of the graph.
     """
     references, spec, projection = fit.references, fit.spec, fit.space.projection

@@ -18,7 +18,7 @@ from pocketknn.builder.choices.neighbors import Neighbors as Neighbors
 from pocketknn.builder.choices.neighbors import rank as rank
 from pocketknn.builder.choices.neighbors import shared as shared
 
-_ROWS_AT_ONCE = 512  # queries and
+_ROWS_AT_ONCE = 512  # queries in a block of scores
 _REFERENCES_AT_ONCE = 1 << 12  # references in a block of scores
 _SPARE = 8  # candidates beyond k, as the expanded Euclidean form may misorder some
 

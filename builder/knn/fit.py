@@ -48,7 +48,7 @@ def answers(spec: Spec, space: Space, nearest: Neighbors) -> Floats:
 
 
 def answers_of_others(spec: Spec, space: Space, k: int) -> Floats:
-    """The answers of the k nearest others for each of `space.others.queries`, as `answers`.
+    """The answers, as from `answers`, for `space.others.queries` from their k nearest others.
 
     With balanced classes, votes are divided by the class sizes in the training part of the fold.
     """
@@ -110,7 +110,7 @@ class Fit:
 
     @property
     def temperature(self) -> float:
-        """Of a soft vote; 1 without one."""
+        """Temperature of a soft vote; 1 for any other."""
         return float(self.spec.temperature or 1.0)
 
     @property

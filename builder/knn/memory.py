@@ -12,7 +12,7 @@ from pocketknn.builder.system.free_memory import check_free, free_memory, told
 
 _BROADCAST_LIMIT = 1 << 28  # bytes of the differences to all references, which a phone must hold
 _SCANNED = 64 * 5  # bytes of a reference in the narrowest scan, in float32 and as codes
-_CONVERTING = 1.4e9  # bytes at the peak of a build that makes its templates, 1.35 measured
+_CONVERTING = 1.4e9  # peak bytes of a build that makes its own templates; 1.35e9 measured
 
 
 def check_room(spec: Spec, n: int, d: int, *, held: bool = False) -> None:
@@ -23,7 +23,7 @@ def check_room(spec: Spec, n: int, d: int, *, held: bool = False) -> None:
     Args:
         spec: with the projection, `references_precision` and `search`.
         n: how many references.
-        d: values of an embedding.
+        d: values per embedding.
         held: the embeddings are in memory already.
 
     Raises:
@@ -56,11 +56,11 @@ def check_differences(metric: str, n: int, r: int) -> None:
 
 
 def warn_of_converting(note: Callable[[str], None], held: int) -> None:
-    """Say that a first build, which converts, may be ended by the system for want of memory.
+    """Warn if the system may kill a first build, which converts, for lack of memory.
 
     Args:
-        note: called with the line.
-        held: bytes of embeddings that are still to be held beside it.
+        note: called with the warning.
+        held: bytes of embeddings that will also be in memory.
     """
     needed = _CONVERTING + held
     if (free := free_memory()) < needed:

@@ -22,10 +22,10 @@ from . import exact
 from .compared import Compared
 
 MOST_OTHERS = 100  # neighbours found of each reference
-# Bounds on the work of measuring, in multiplications: out of fold (seconds) and
-_MOST_OUT_OF_FOLD = 2e11
-_MOST_PRODUCTS = 1e12  # leave-one-out (about half a minute).
-_MOST_DIFFERENCES = 1e10  # the same for metrics without a product, about ten seconds
+# Bounds on the work of measuring, in multiplications.
+_MOST_OUT_OF_FOLD = 2e11  # out of fold: seconds
+_MOST_PRODUCTS = 1e12  # leave-one-out: about half a minute
+_MOST_DIFFERENCES = 1e10  # leave-one-out, for metrics without a product: about ten seconds
 _MIN_QUERIES, _MOST_QUERIES = 200, 5000
 
 
@@ -49,10 +49,10 @@ class Space(Compared):
     """References that are queries of each other.
 
     Attributes:
-        seed: draws the queries if there are very many references.
+        seed: random seed, to sample the queries if there are very many references.
         refit: finds a projection (None for none) from other vectors (m, d) and their label numbers.
-            With it, measurements use folds: a photo lies too near to its class in a space that was
-            learned from it. None means leave-one-out.
+            With it, measurements use folds, as a photo lies too near to its class in a space that
+            was learned from this photo too. None means leave-one-out.
         known_pictures: the value of `pictures`, if another space has already found it.
     """
 
@@ -116,9 +116,9 @@ class Space(Compared):
 
     @cached_property
     def others(self) -> Others:
-        """The nearest other references of each reference, or of a seeded draw of very many.
+        """The nearest other references of each reference, or of a random sample of very many.
 
-        With folds: those in other folds, under the projection learned without its own.
+        With folds they are from the other folds, under the projection learned from these.
         """
         if self.folds:
             return self._out_of_fold(self.folds)
@@ -158,8 +158,8 @@ class Space(Compared):
     def others_of_all(self, k: int) -> Neighbors:
         """The k nearest others of every reference, or fewer; never a sample.
 
-        With a projection as in `others`, but leave-one-out for a reference in no fold, the only
-        picture of its class. Without one, leave-one-out for all: nothing was learned from them.
+        With a projection, as in `others`, except that a reference in no fold (the only picture of
+        its class) uses leave-one-out. Without one, all do, as nothing was learned from them.
         """
         rows = np.arange(len(self.references))
         if self.projection is None and not any(self.references.occasions):

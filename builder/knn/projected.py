@@ -56,8 +56,8 @@ def projected(spec: Spec, references: References) -> tuple[Spec, Space]:
 
     `auto` is `classes`, unless plain cosine gives the photos' own classes clearly more of the vote,
     by two standard errors of the difference. If a fold takes more than three tenths of its classes
-    (two or three photos each), the comparison is ignored: the rest is too little to whiten by, but
-    all the photos are enough.
+    (two or three photos each), the comparison is ignored: the rest is too little to estimate the
+    whitening from, but all the photos are enough.
     """
     if spec.projection != AUTO:
         return spec, space_of(spec, references)
@@ -77,17 +77,17 @@ def projected(spec: Spec, references: References) -> tuple[Spec, Space]:
         return plain, space_of(plain, references)
     k = resolve_k(spec.k, len(references), _JUDGE)
     balanced = bool(spec.balanced)
-    one, other = (HeldOut.of(space, k, balanced=balanced) for space in (before, after))
-    warm, warmer = most_likely(one, usual(before)), most_likely(other, usual(after))
-    gain = other.log_shares(warmer * other.handicap) - one.log_shares(warm * one.handicap)
-    gain *= other.counts
+    old, new = (HeldOut.of(space, k, balanced=balanced) for space in (before, after))
+    old_t, new_t = most_likely(old, usual(before)), most_likely(new, usual(after))
+    gain = new.log_shares(new_t * new.handicap) - old.log_shares(old_t * old.handicap)
+    gain *= new.counts
     error = gain.std() / np.sqrt(len(gain))
-    loses = other.left.mean() >= _ENOUGH and gain.mean() < -2 * error
-    chosen, space, found = (plain, before, warm) if loses else (learned, after, warmer)
+    loses = new.left.mean() >= _ENOUGH and gain.mean() < -2 * error
+    chosen, space, temperature = (plain, before, old_t) if loses else (learned, after, new_t)
     if loses and not spec.soft:
         space = space_of(plain, references)
     if spec.soft and spec.temperature is None and spec.k != AUTO:
-        chosen = replace(chosen, temperature=found)
+        chosen = replace(chosen, temperature=temperature)
     return chosen, space
 
 
@@ -114,7 +114,7 @@ def _refitted(spec: Spec, vectors: NDArray[np.float32], label_ids: Ints) -> Proj
 
 
 def _most(n: int, d: int) -> int:
-    """Maximum columns for projection plus references to be no larger than the embeddings."""
+    """The most columns with which projection and references are no larger than the embeddings."""
     most = max(n * d // (n + d), 2)
     if n < _MANY:
         return most
@@ -122,5 +122,5 @@ def _most(n: int, d: int) -> int:
 
 
 def _width(r: int, d: int) -> int:
-    """The width that zero columns pad a learned projection to: few widths need few templates."""
+    """The width to which zero columns pad a projection: fewer widths need fewer templates."""
     return max(r, min(next((width for width in _WIDTHS if width >= r), r), d))

@@ -99,7 +99,7 @@ def _with_head(spec: Spec, references: References) -> Spec:
         )
     if spec.reject is not None and UNKNOWN in references.labels:
         raise InputError(
-            f"with reject, the class name {UNKNOWN!r} is reserved; rename yours",
+            f"with reject, the class name {UNKNOWN!r} is reserved; rename your class",
             "reserved-class-name",
         )
     return spec

@@ -88,9 +88,9 @@ class HeldOut:
     def handicap(self) -> float:
         """Divide the best T for these queries by this to get the best T for new photos.
 
-        Held-out queries are answered by fewer photos of their class than new ones, under a
-        projection learned from fewer. Measured, T falls with the square root of the share in the
-        training part: by 1.4 at two photos per class, and by 1.1 if a fifth is held out.
+        Held-out queries have fewer photos of their class among the references than new photos, and
+        a projection learned from fewer. In measurements, T falls with the square root of the share
+        in the training part: by 1.4 at two photos per class, and by 1.1 if a fifth is held out.
         """
         return float(np.exp(-(self.counts * np.log(self.left)).mean() / 2))
 
@@ -106,7 +106,7 @@ class HeldOut:
 def temperature(space: Space, k: int, *, balanced: bool = True) -> float:
     """The temperature of a vote of k neighbours, in units of the score, found out of fold.
 
-    If no class has two pictures, nothing can be held out, and this is the usual T.
+    If no class has two pictures, nothing can be held out, and the usual T is returned.
 
     Args:
         space: references with labels, and with a `refit`.
@@ -123,8 +123,8 @@ def most_likely(held_out: HeldOut, usual: float) -> float:
     """The T that maximises the posterior of the true classes of held-out queries.
 
     That is the sum of `log_shares` and a log-normal prior around the usual T. The prior matters if
-    queries are few or all answered right: the likelihood alone would then drive T to zero, and the
-    first wrong answer would have full confidence.
+    queries are few or all answers are right: the likelihood alone would then drive T to zero, and
+    the first wrong answer would have full confidence.
 
     Args:
         held_out: references as queries; the result is corrected by their `handicap`.

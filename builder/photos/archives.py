@@ -156,7 +156,7 @@ def _unpack(packed: IO[bytes], plain: IO[bytes], path: Path) -> None:
     """Unpack an archive, unless it expands more than pictures can.
 
     Raises:
-        InputError: it does, or the disk is too full.
+        InputError: it expands too much, or the disk is too full.
     """
     most = max(LARGEST, _MOST_GROWTH * path.stat().st_size)
     free = shutil.disk_usage(tempfile.gettempdir()).free

@@ -91,7 +91,7 @@ def find(
 
 
 def not_utf_8() -> str:
-    """What is wrong with a name that cannot be decoded: the end of a sentence."""
+    """What is wrong with a name that cannot be decoded, as the end of a sentence."""
     encoding = sys.getfilesystemencoding()
     if encoding == "utf-8":
         return "is not UTF-8; rename it"
@@ -102,7 +102,7 @@ def _refuse_splits(place: Path | str, photos: Iterable[Photo]) -> None:
     """Check that the folders are not a split, such as train and test with the same classes.
 
     Raises:
-        InputError: they are; the message says which folders to use.
+        InputError: they are a split; the message says which folders to use.
     """
     classes: dict[str, set[str]] = {}
     for photo in photos:

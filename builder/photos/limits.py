@@ -25,18 +25,18 @@ def check_table(path: Path, texts: Sequence[str]) -> None:
         texts: columns to be read as text or numbers; they may be missing.
 
     Raises:
-        InputError: it does, or such a column holds something else.
+        InputError: it claims too much, or one of these columns holds something else.
         pyarrow.ArrowException: not a Parquet file; or OSError.
     """
     import pyarrow.parquet as pq
 
-    said = pq.read_metadata(path.absolute())
-    groups = [said.row_group(number) for number in range(said.num_row_groups)]
+    file = pq.read_metadata(path.absolute())
+    groups = [file.row_group(number) for number in range(file.num_row_groups)]
     values = max(
-        (sum(one.column(place).num_values for one in groups) for place in range(said.num_columns)),
+        (sum(one.column(place).num_values for one in groups) for place in range(file.num_columns)),
         default=0,
     )
-    rows, size = said.num_rows, path.stat().st_size
+    rows, size = file.num_rows, path.stat().st_size
     if rows > MOST_ROWS:
         raise InputError(
             f"{path.name} has {rows:,} rows; at most {MOST_ROWS:,} are allowed", "too-many-rows"

@@ -20,15 +20,15 @@ class PictureError(ValueError):
 
 
 class UnreadError(PictureError):
-    """A picture with a file that cannot be read at the moment on this machine."""
+    """A picture whose file cannot be read on this machine at the moment."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Photo:
     """A picture file.
 
-    Two are equal only where they read the same file: names need not differ, as a table names photos
-    outside its folder by their class and their own name.
+    Two are equal only if they read the same file. Names need not be unique: a photo outside its
+    table's folder is named by its class and file name.
 
     Attributes:
         name: its path relative to the searched place, with forward slashes.
@@ -36,7 +36,7 @@ class Photo:
             none.
         content: reads the file's bytes; raises OSError if it cannot.
         targets: its numbers in a table, for regression.
-        occasion: the occasion on which it was taken, see `occasions`; "" for one by itself.
+        occasion: the occasion on which it was taken, see `occasions`; "" for a single photo.
     """
 
     name: str

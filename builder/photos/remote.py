@@ -23,9 +23,9 @@ def place_of(text: str) -> Path | str:
 
 
 def was_address(path: Path) -> str:
-    """The address of which a path was made, whose "//" has become one "/"; "" for other paths."""
+    """The address that a path was made from, which turned "//" into "/"; "" for other paths."""
     protocol, mark, rest = path.as_posix().partition(":/")
-    # One letter is a disk of Windows.
+    # A single letter is a Windows drive.
     return f"{protocol}{_MARK}{rest}" if mark and len(protocol) > 1 and "/" not in protocol else ""
 
 
@@ -52,7 +52,7 @@ def photos_at(address: str) -> Iterator[Photo]:
     for path, entry in entries.items():
         if not path.startswith(above):
             raise InputError(
-                f"{address} is a file; an address must lead to a folder of photos", "not-a-folder"
+                f"{address} is a file; give the address of a folder of photos", "not-a-folder"
             )
         name = path.removeprefix(above)
         if not any(map(is_litter, name.split("/"))):
@@ -66,7 +66,7 @@ def _open(address: str) -> tuple[Any, str]:
     """The store, and the path within it."""
     if "::" in address:
         raise InputError(
-            f"{address} chains several stores; name the folder itself", "chained-address"
+            f"{address} chains several stores; give the folder's own address", "chained-address"
         )
     try:
         from fsspec.core import url_to_fs

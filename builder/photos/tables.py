@@ -123,7 +123,7 @@ def _columns(path: Path, wanted: Sequence[str], label: str | None) -> dict[str, 
         header = next(rows, [])
         cells: dict[str, list[str]] = {name: [] for name in chosen(header)}
         places = [header.index(name) for name in cells]
-        for row in rows:  # one by one: a row of many cells takes far more memory than in its file
+        for row in rows:  # one by one: parsed rows take far more memory than the file
             for place, column in zip(places, cells.values(), strict=True):
                 column.append(row[place] if place < len(row) else "")
     except (pa.ArrowException, OSError, UnicodeDecodeError, csv.Error) as error:

@@ -55,7 +55,7 @@ def rows_of(values: ArrayLike, what: str) -> NDArray[np.float32]:
         what: name of a row in messages: "reference", or "the target of row".
 
     Raises:
-        InputError: not such a table.
+        InputError: not a table of finite numbers.
     """
     try:
         given = np.asarray(values)

@@ -12,7 +12,7 @@ _FORMULA = re.compile(r"'*[=+\-@\t\r]")  # starts a formula in a spreadsheet, or
 
 
 def table(references: Columns) -> str:
-    """The table; its texts are `guarded`."""
+    """The CSV text, with every string `guarded`."""
     text = StringIO()
     text.write("index,id,label,path\n")
     # Quote every text: the default leaves a lone carriage return unquoted.

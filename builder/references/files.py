@@ -17,7 +17,7 @@ def is_collection(path: Path | str) -> TypeGuard[Path]:
     """Whether a file holds references, by its name and, for Parquet, its columns.
 
     Args:
-        path: the file; a string is the address of photos.
+        path: the file; a string is a URL of photos, never of references.
     """
     if isinstance(path, str) or not path.is_file():
         return False
@@ -39,10 +39,10 @@ def read_collection(
     Args:
         path: the file.
         classes: the order of the classes; the file's own when None.
-        vectors: hold those of a `.parquet`, which are zeros otherwise.
+        vectors: read the vectors of a `.parquet`; otherwise they are zeros.
 
     Raises:
-        InputError: the file does not exist, holds none, or does not fit into memory.
+        InputError: the file does not exist, holds no references, or does not fit into memory.
     """
     if not path.is_file():
         raise InputError(f"{path} does not exist or is not a file", "file-not-found")

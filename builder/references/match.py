@@ -1,4 +1,4 @@
-"""Find the pictures of references again."""
+"""Match photos with the references made from them."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class ByPicture:
         self._lengths = sorted(set(map(len, self._places)))
 
     def places(self, content: bytes) -> list[int]:
-        """The positions of the ids of a picture, wherever its file is now.
+        """The positions of the ids of a picture, found by its content, not its path.
 
         Args:
             content: the bytes of the file.
@@ -65,7 +65,7 @@ def thumbnails(
 
     Args:
         paths: where the picture of each reference was, by id; "" if unknown.
-        photos: the photos that were built from, from `find`.
+        photos: the photos of the build, from `find`.
         size: side of the thumbnails in pixels.
         crop: how a picture becomes a square.
     """

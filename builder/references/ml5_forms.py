@@ -34,7 +34,7 @@ from pocketknn.builder.errors import InputError
 _INDEX = re.compile("0|[1-9][0-9]{0,9}")
 _LABELS = ("label", "classId", "classIndex", "className")
 _VALUES = ("data", "values")
-_MOST = 1 << 31  # examples, or values in one
+_MOST = 1 << 31  # maximum examples, or values per example
 
 
 class Stored(NamedTuple):
@@ -49,7 +49,7 @@ def classes_in(content: Any) -> list[Stored]:  # noqa: ANN401
     """The classes of any of the forms, in JavaScript's key order.
 
     Raises:
-        InputError: none of these forms.
+        InputError: the content has none of these forms.
     """
     if isinstance(content, dict):
         if {"dataset", "tensors"} <= set(content):
@@ -143,7 +143,7 @@ def key_rank(key: str) -> float:
 
 def kind_of(value: Any) -> str:  # noqa: ANN401
     """The JSON type of a value, for messages."""
-    kinds = {dict: "an object", list: "a list", str: "a text", bool: "a boolean"}
+    kinds = {dict: "an object", list: "a list", str: "a string", bool: "a boolean"}
     return "null" if value is None else kinds.get(type(value), "a number")
 
 

@@ -20,8 +20,8 @@ from pocketknn.builder.system.free_memory import TOO_LARGE, check_free
 from .ml5_forms import Stored, checked_label, classes_in, table_of
 from .references import References
 
-# Bytes of memory that Python takes at the least beside the file: for each byte of it, for each
-# value after a comma, and for each after a key of its own, as ml5 writes them.
+# Minimum bytes of memory that Python takes besides the file: per byte of the file, per value in a
+# list, and per value with a key of its own, as ml5 writes them.
 _OF_BYTE, _OF_VALUE, _OF_KEY = 2, 16, 64
 
 
@@ -35,8 +35,7 @@ def read(path: Path | str, dim: int | None = None) -> References:
         dim: values per example, for a file without shapes.
 
     Raises:
-        InputError: the file cannot be read, is no data set that can be used, or does not fit into
-            memory.
+        InputError: the file cannot be read, is not a usable data set, or does not fit into memory.
     """
     if dim is not None and dim < 1:
         raise InputError(f"dim must be at least 1, not {dim}", "count-too-small")
@@ -96,7 +95,7 @@ def write(references: References, path: Path | str, *, unit_length: bool = False
 
 
 def _bytes(path: Path) -> bytes:
-    """The bytes of a file that fits into memory, with all that Python makes of them."""
+    """The bytes of a file, after checking that memory suffices for them and the parsed values."""
 
     def check(size: int) -> None:
         check_free(f"the values of {path}", size)

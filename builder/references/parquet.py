@@ -24,14 +24,14 @@ if TYPE_CHECKING:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-# What the schema's metadata note.
+# Keys of the schema's metadata.
 PROVENANCE = b"pocketknn.provenance"
 _CLASSES, _TARGETS = b"pocketknn.classes", b"pocketknn.targets"
 _CHECK = b"pocketknn.crc32"
 _TEXTS = ("id", "path", "label", "sha256")
-_OCCASION = "occasion"  # a column that is there where photos have one
+_OCCASION = "occasion"  # a column written only if some photos have an occasion
 _VECTORS = "embedding"
-_AT_ONCE = 1 << 20  # values that are read from the file at a time
+_AT_ONCE = 1 << 20  # values read from the file at a time
 _BUFFER = 1 << 20  # bytes
 _BYTES_OF_A_VALUE = 5  # float32, and whether it is finite
 
@@ -70,15 +70,15 @@ def write(path: Path | str, references: Columns) -> None:
 
 
 def read(path: Path | str, made_of: Callable[..., R], *, vectors: bool = True) -> R:
-    """Read what `write` wrote, of this version or an earlier one, which noted no checksum.
+    """Read a file from `write`, by this version or by an earlier one that stored no checksum.
 
     Args:
         path: the file.
         made_of: `References.of`.
-        vectors: hold them; else all of them are zeros, which take no memory.
+        vectors: read the vectors; otherwise they are zeros, which take no memory.
 
     Raises:
-        InputError: the file is no table of references, is damaged or does not fit into memory.
+        InputError: the file is not a table of references, is damaged or does not fit into memory.
     """
     import pyarrow as pa
 
@@ -109,8 +109,8 @@ def _read(path: Path | str, made_of: Callable[..., R], held: bool) -> R:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    as_told = {"buffer_size": _BUFFER, "pre_buffer": False}  # else pyarrow reads all of it first
-    with pq.ParquetFile(Path(path).absolute(), **as_told) as file:
+    options = {"buffer_size": _BUFFER, "pre_buffer": False}  # else pyarrow reads all of it first
+    with pq.ParquetFile(Path(path).absolute(), **options) as file:
         schema, n = file.schema_arrow, file.metadata.num_rows
         numbers = [f"target: {name}" for name in _targets(_notes(schema))]
         wanted = {*_TEXTS, _OCCASION, *numbers} & {*schema.names}
@@ -143,7 +143,7 @@ def _read(path: Path | str, made_of: Callable[..., R], held: bool) -> R:
 
 
 def _made(table: pa.Table, rows: NDArray[np.float32], made_of: Callable[..., R]) -> R:
-    """References of these vectors, and all else of the table."""
+    """References from these vectors and the table's other columns."""
     import pyarrow as pa
 
     there = [*_TEXTS, *({_OCCASION} & {*table.column_names})]
@@ -181,7 +181,7 @@ def _targets(notes: dict[bytes, Any]) -> list[str]:
 
 
 def _width(file: pq.ParquetFile) -> int:
-    """How many values a vector has, as the file says it."""
+    """Values per vector, by the file's metadata."""
     groups = [file.metadata.row_group(one) for one in range(file.metadata.num_row_groups)]
     values = [
         int(column.num_values)
@@ -195,7 +195,7 @@ def _width(file: pq.ParquetFile) -> int:
 
 
 def _vectors(file: pq.ParquetFile, n: int, width: int) -> NDArray[np.float32]:
-    """The vectors (n, d), read-only, as `References.of` holds them without a copy."""
+    """The vectors (n, d), read-only, so that `References.of` need not copy them."""
     rows = np.empty((n, width), np.float32)
     at = 0
     for block in _blocks(file, width):
@@ -206,14 +206,14 @@ def _vectors(file: pq.ParquetFile, n: int, width: int) -> NDArray[np.float32]:
 
 
 def _blocks(file: pq.ParquetFile, width: int) -> Iterator[NDArray[np.float32]]:
-    """The vectors, as many at a time as take little room."""
+    """The vectors, in blocks that take little memory."""
     size = max(_AT_ONCE // width, 1)
     for batch in file.iter_batches(size, columns=[_VECTORS], use_threads=False):
         block = np.stack(batch.column(0).to_numpy(zero_copy_only=False))
         if block.shape[1:] != (width,):
             raise ValueError("all input arrays must have the same shape")
         try:
-            if block.dtype.kind not in "biufO":  # of dates and the like numpy would be quiet
+            if block.dtype.kind not in "biufO":  # numpy silently converts dates and the like
                 raise TypeError
             with np.errstate(over="ignore"):
                 yield block.astype(np.float32, copy=False)
@@ -243,11 +243,11 @@ def origin(path: Path | str) -> Provenance | None:
 
 
 def _checksum(references: Columns, vectors: Iterable[NDArray[np.float32]]) -> int:
-    """Of all that is kept: Parquet's own checksums leave out dictionaries and metadata.
+    """Checksum of all columns: Parquet's own checksums leave out dictionaries and metadata.
 
     Args:
-        references: all but their vectors count.
-        vectors: those, in one part or more.
+        references: their vectors are ignored.
+        vectors: the vectors, in one or more blocks.
     """
     labels = [references.labels, references.label_ids.tolist(), references.target_names]
     texts = [references.ids, references.paths, references.sha256]

@@ -37,7 +37,7 @@ class References(Columns):
         target_names: the name of each target.
         provenance: where the embeddings come from; None for vectors of another origin.
         occasions: the occasion on which each picture was taken: photos of one walk, shop or video
-            share a name, and are held out together in every measurement. "" for one by itself.
+            share a name, and are held out together in every measurement. "" for a single photo.
     """
 
     @classmethod
@@ -67,7 +67,7 @@ class References(Columns):
             targets: (n, T) or (n,) finite numbers, for regression.
             target_names: their names; "value" or "value 0", "value 1" and so on when None.
             provenance: where the embeddings come from.
-            occasions: the occasion on which each picture was taken; "" for one by itself.
+            occasions: the occasion on which each picture was taken; "" for a single photo.
 
         Raises:
             InputError: no rows, no numbers, NaN or infinite values, lengths that differ, names
@@ -193,7 +193,7 @@ class References(Columns):
         return self.select(rows)
 
     def in_order(self, classes: Sequence[str]) -> References:
-        """With the classes in another order, which may include new ones.
+        """The references with their classes in another order, which may include new ones.
 
         Raises:
             InputError: a class with references is missing, or there are no labels.
@@ -203,7 +203,7 @@ class References(Columns):
         return self._labelled([self.label_of(row) for row in range(len(self))], classes)
 
     def remove(self, ids: Sequence[str] = (), classes: Sequence[str] = ()) -> References:
-        """Without the references with these ids or in these classes.
+        """All references except those with these ids or in these classes.
 
         Raises:
             InputError: there is no such id or class, or no reference would be left.
@@ -219,7 +219,7 @@ class References(Columns):
         )
 
     def relabel(self, names: Mapping[str, str]) -> References:
-        """With classes renamed; two given the same name become one class.
+        """The references with classes renamed; two given the same name become one class.
 
         Args:
             names: old name to new name.
@@ -236,7 +236,7 @@ class References(Columns):
         return self._labelled(labels, list(dict.fromkeys(renamed)))
 
     def relabel_rows(self, ids: Sequence[str], label: str) -> References:
-        """With the references with these ids moved to a class, which may be new.
+        """The references, with these ids moved to one class, which may be new.
 
         Raises:
             InputError: there is no such id, the references have no labels, or the label is empty.
@@ -322,20 +322,20 @@ class References(Columns):
 
     @classmethod
     def load(cls, path: Path | str, *, vectors: bool = True) -> References:
-        """Read what `save` wrote, of this version or an earlier one, which noted no checksum.
+        """Read a file from `save`, by this version or by an earlier one that stored no checksum.
 
         Args:
             path: the file.
-            vectors: hold them; else all of them are zeros, which take no memory.
+            vectors: read the vectors; otherwise they are zeros, which take no memory.
 
         Raises:
-            InputError: the file is no table of references, is damaged or does not fit into memory.
+            InputError: it is damaged, not a table of references, or too large for the memory.
         """
         return parquet.read(path, cls.of, vectors=vectors)
 
     @staticmethod
     def origin(path: Path | str) -> Provenance | None:
-        """The provenance of the embeddings in a file of `save`, without reading them.
+        """The provenance of the embeddings in a file from `save`, without reading them.
 
         Raises:
             InputError: the file is not a table of references.

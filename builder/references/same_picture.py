@@ -19,7 +19,7 @@ def picture_of(name: str) -> str:
 def joined(refs: References, more: References) -> tuple[References, int]:
     """`refs` followed by the new ones of `more`, and how many of `more` were not new.
 
-    The same picture with another label or other targets is another reference.
+    The same picture with another label or other targets counts as new.
 
     Raises:
         InputError: they cannot be merged.

@@ -1,4 +1,4 @@
-"""Condense the references to fewer that answer alike, and measure what that costs."""
+"""Reduce the references to fewer with similar answers, and measure what that costs."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from .size_curve import Point, measure
 METHODS = {"prototypes": True, "edited": False}
 # Methods of earlier versions, and why they were removed.
 GONE = {
-    "condensed": "the same number of prototypes answers better",
+    "condensed": "the same number of prototypes is more accurate",
     "same": "it changed no answer for the references, but did for new photos",
 }
 _HALVINGS = 5  # points of the curve between the two ends
@@ -33,7 +33,7 @@ class Condense:
 
     Attributes:
         by: `prototypes`, the references in the middle of each class's k-means clusters, or
-            `edited`, Wilson's editing: all except those that leave-one-out answers wrong.
+            `edited`, Wilson's editing: all except those that leave-one-out misclassifies.
         count: how many to keep.
         share: the same, as a share of all.
         bytes: the same, as their size in a file.
@@ -62,7 +62,7 @@ class Condense:
             )
         if given and not METHODS[self.by]:
             raise InputError(
-                f"{self.by!r} finds the number of references itself; omit {given[0]}",
+                f"{self.by!r} chooses the number of references itself; omit {given[0]}",
                 "size-not-applicable",
             )
         if not given and self.by == "prototypes":

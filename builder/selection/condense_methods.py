@@ -55,7 +55,7 @@ def _middles(rows: Floats, members: Ints, count: int, seed: int) -> Ints:
 
     state = seed % (1 << 32)  # scikit-learn takes no larger seed
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # copies give fewer clusters; `others` fill up below
+        warnings.simplefilter("ignore")  # copies give fewer clusters; `others` fill the gaps below
         found = KMeans(count, n_init=1, max_iter=_ROUNDS, random_state=state).fit(rows[members])
     far = ((rows[members] - found.cluster_centers_[found.labels_]) ** 2).sum(axis=1)
     nearest_first = np.argsort(far, kind="stable")
@@ -67,12 +67,12 @@ def _middles(rows: Floats, members: Ints, count: int, seed: int) -> Ints:
 
 
 def edited(whole: Fit) -> Ints:
-    """The references that leave-one-out answers right, with the k and the vote of the fit.
+    """The references that leave-one-out classifies correctly, with the k and the vote of the fit.
 
     That is Wilson's editing (Asymptotic Properties of Nearest Neighbor Rules Using Edited Data,
     IEEE Transactions on Systems, Man, and Cybernetics, 1972).
 
-    With a projection they are held out in folds, else a wrong label would help to learn the space.
+    With a projection they are held out in folds: a wrong label must not help to learn the space.
 
     If a class would vanish, its reference with the most votes for its label is kept.
     """

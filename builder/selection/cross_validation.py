@@ -43,10 +43,10 @@ def tune(
     The folds are scikit-learn's `StratifiedKFold`, shuffled by the spec's seed, or `KFold` for
     targets; if there are near-copies or mirrored views of a picture, the grouped variant, which
     keeps them together. The other folds are the references, from which projections are learned too.
-    Copies of a picture are removed, or one would answer for the other. Errors of several targets
-    are in units of each target's standard deviation, and averaged. If the largest class has at
-    least twice the photos of the smallest, votes are tried balanced and unbalanced, unless the spec
-    sets `balanced`.
+    Copies of a picture are removed, or they would be each other's neighbours. Errors of several
+    targets are in units of each target's standard deviation, and averaged. If the largest class has
+    at least twice the photos of the smallest, votes are tried balanced and unbalanced, unless the
+    spec sets `balanced`.
 
     Args:
         spec: common choices: `seed`, `balanced`, `head` and the backbone's options.
@@ -112,7 +112,7 @@ def tune(
         if len(values) == len(splits)  # a projection may be too wide for memory in some folds only
     ]
     if not trials:
-        raise InputError(f"no combination of the grid is left; {next(iter(notes))}", "empty-grid")
+        raise InputError(f"no combination of the grid works; {next(iter(notes))}", "empty-grid")
     return Tuning(
         trials=ranked(trials, regress),
         targets=len(references.target_names) if regress else 0,
@@ -132,13 +132,14 @@ def check_folds(folds: int, n: int, sizes: Mapping[str, int]) -> None:
         sizes: how many each class has; empty for targets.
 
     Raises:
-        InputError: fewer than two folds, or two classes; too few examples, in all or in a class.
+        InputError: fewer than two folds or two classes; too few examples in total or in a class.
     """
     if folds < 2:
         raise InputError(f"cross-validation needs at least 2 folds, not {folds}", "too-few-folds")
     if len(sizes) == 1:
         raise InputError(
-            f"cross-validation needs two classes, not only {next(iter(sizes))!r}", "too-few-classes"
+            f"cross-validation needs two classes, but there is only {next(iter(sizes))!r}",
+            "too-few-classes",
         )
     for name, size in sizes.items():
         if size < folds:
@@ -184,7 +185,7 @@ def _splits(
     # By name, so that neither the order of classes nor an empty class changes the folds.
     names = [references.label_of(row) for row in range(len(references))]
     classes = np.unique(names, return_inverse=True)[1]
-    views = len(np.unique(belong)) < len(references)  # which would answer for each other
+    views = len(np.unique(belong)) < len(references)  # they would be each other's neighbours
     return stratified(len(references), folds, seed, classes, belong if views else None)
 
 
@@ -199,7 +200,7 @@ def _splits_by_occasion(
     found = parts.folds(references.label_ids, belong, seed, most=n, parts=folds, across=True)
     if len(found) < 2:
         raise InputError(
-            "too few occasions for two folds; take photos on further occasions", "too-few-occasions"
+            "too few occasions for two folds; take photos on more occasions", "too-few-occasions"
         )
     return [(np.delete(np.arange(n), test), test) for test in found]
 
@@ -235,8 +236,8 @@ def _answers(
     for k, (vote, balanced) in product(ks, votes):
         tried = replace(spec, k=k, vote=vote, balanced=balanced)
         # The fold's own temperature, found without the test part, as in a build.
-        degrees = soft[balanced] if tried.soft else None
-        one = Fit(spec=replace(tried, temperature=degrees), space=space)
+        own = soft[balanced] if tried.soft else None
+        one = Fit(spec=replace(tried, temperature=own), space=space)
         yield tried, *_measure(one, found.first(k), references, test)
 
 

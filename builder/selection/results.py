@@ -85,7 +85,7 @@ class Tuning:
         trials: all combinations, the best mean first; ties by simplicity.
         targets: how many targets were predicted; 0 for classes.
         examples: how many references were used.
-        copies: how many were not, as copies of another one.
+        copies: how many were dropped as copies.
         notes: messages about skipped combinations.
         together: for each fold the group of each of its examples: its occasion, or its picture.
             Empty for targets.
@@ -133,10 +133,10 @@ class Tuning:
         Then by projection: `classes`, which has the fewest values, then none, then the smallest
         other one. Then the soft vote, as its shares are probabilities; then the crop `center`,
         which neither distorts nor adds bars. k has no cost, and no clear order: a small one looks
-        simpler, but to a statistician a large one is the simpler, smoother model. So of the rest
-        the k with the best mean wins, the smaller of equals, as with `k="auto"`.
+        simpler, but to a statistician a large one is the simpler, smoother model. So among the rest
+        the k with the best mean wins, and among equals the smaller one, as with `k="auto"`.
         """
-        return min(self.near, key=lambda one: one.cost)  # of equals the first, which is the best
+        return min(self.near, key=lambda one: one.cost)  # among equals the first, the best mean
 
     @cached_property
     def default(self) -> Trial | None:

@@ -31,7 +31,7 @@ class Point:
 
 
 def measure(fitted: Fit, references: References, rows: Ints) -> Point:
-    """Measure how well all references are answered by the kept ones.
+    """Measure the answers for all references from the kept ones.
 
     Args:
         fitted: the choices over the kept references, without rejection.

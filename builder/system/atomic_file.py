@@ -1,7 +1,7 @@
 """Atomic writes: a file or folder is made under another name, then moved into place when complete.
 
-It is made in a hidden folder near its place, which is locked while the process is alive. Leftovers
-of killed processes are removed the next time the same place is written.
+It is made in a hidden folder nearby, which stays locked while the process is alive. Leftovers of
+killed processes are removed the next time the same path is written.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ def workplace(out: Path) -> Iterator[Path]:
 
 
 def recover(out: Path) -> None:
-    """Remove leftovers of killed processes, and restore an `out` that one had set aside."""
+    """Remove leftovers of killed processes, and restore an `out` that one of them had moved."""
     out = out.absolute()
     for work in existing(out).glob(f".{glob.escape(out.name)}.*{_SUFFIX}"):
         with suppress(OSError):

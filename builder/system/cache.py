@@ -22,6 +22,7 @@ _DRAWERS = {
     "embeddings": ("", rf"{_KEY}\.sqlite", True),
     "networks": ("", rf"{_KEY}(\.onnx)?\.network", True),
     "facts": ("", rf"{_KEY}\.facts", True),
+    "places": ("", rf"{_KEY}\.place", True),
     "templates": ("templates", _KEY, True),
     "shards": ("shards", rf"{_KEY}\.parquet", True),
     "runtimes": ("", r"onnxruntime-web-\d+\.\d+\.\d+", False),

@@ -1,4 +1,4 @@
-"""How much memory this process may still take, and an error if that is too little."""
+"""How much more memory this process can use, and an error if that is too little."""
 
 from __future__ import annotations
 
@@ -29,13 +29,14 @@ def check_free(what: str, needed: int, way_out: str = "use a machine with more")
     """
     if needed > (free := free_memory()):
         raise InputError(
-            f"{what} need at least {told(needed)} of memory, but {told(free)} is free; {way_out}",
+            f"{what} need at least {told(needed)} of memory, but only {told(free)} is free;"
+            f" {way_out}",
             TOO_LARGE,
         )
 
 
 def free_memory() -> int:
-    """Bytes that this process may still take, as limited by machine and container."""
+    """Bytes that this process can still use, as limited by machine and container."""
     import psutil
 
     machine = int(psutil.virtual_memory().available + psutil.swap_memory().free)

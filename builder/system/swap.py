@@ -1,4 +1,4 @@
-"""Replace a file or a folder by another, so that one of them is there at every moment."""
+"""Replace a file or a folder with another, so that one of them exists at any time."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def undisturbed() -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield  # handlers run in the main thread
         return
-    # A signal mask would not do: it blocks one thread, and another gets the signal.
+    # A signal mask is not enough: it blocks one thread, and another gets the signal.
     received: list[int] = []
     before = {
         one: signal.signal(one, lambda number, _: received.append(number))

@@ -1,4 +1,4 @@
-"""How well a build's files do on photos they do not hold, with the build's crop or another."""
+"""Measure a build's files on held-out photos, with the build's crop or another."""
 
 from __future__ import annotations
 

@@ -27,7 +27,7 @@ def rendered(figure: Figure, kind: str) -> bytes:
         metadata = {"Creator": DRAWN.decode(), "Date": None}  # type: ignore[dict-item]
     stream = io.BytesIO()
     with mpl.rc_context({"svg.hashsalt": DRAWN.decode()}), warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="Glyph")  # in names of any script: drawn as boxes
+        warnings.filterwarnings("ignore", message="Glyph")  # boxes where the font lacks one
         figure.savefig(stream, format=kind, metadata=metadata)
     return stream.getvalue()
 

@@ -1,1 +1,1 @@
-"""Code for app makers, beside the files."""
+"""Code for app makers, written beside the files."""

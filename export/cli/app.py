@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import os
-import signal
 import sys
 import traceback
 from collections.abc import Callable
@@ -15,7 +14,6 @@ import typer
 from pocketknn.builder.errors import InputError
 from pocketknn.builder.system.cache import folder
 from pocketknn.builder.system.offline import write_below
-from pocketknn.builder.system.swap import ENDINGS
 from pocketknn.export.cli import CLOSED_PIPE, INTERRUPTED
 from pocketknn.export.cli.ask.explain import explain
 from pocketknn.export.cli.ask.predict import predict
@@ -23,6 +21,7 @@ from pocketknn.export.cli.ask.web import web
 from pocketknn.export.cli.change.diff import diff
 from pocketknn.export.cli.change.edit import edit
 from pocketknn.export.cli.console.quiet import open_closed, quiet
+from pocketknn.export.cli.console.signals import Signals
 from pocketknn.export.cli.console.text import shown
 from pocketknn.export.cli.judge.bench import bench
 from pocketknn.export.cli.judge.eval import eval_
@@ -52,7 +51,7 @@ refs = typer.Typer(
     help="Keep references in a file: add, remove, relabel, merge. Each change writes a new file,"
     " which pocketknn build turns into models.",
 )
-# Each is named after its function, less the underscore that avoids a name of Python's.
+# Each is named after its function, without the underscore that avoids a Python name.
 _COMMANDS: tuple[Callable[..., None], ...] = (
     *(edit, diff, explain, web, build, tune, predict, verify, eval_, bench, inspect, cache, demo),
 )
@@ -92,11 +91,7 @@ def options(
 def main(arguments: list[str] | None = None) -> None:
     """Run a command; a user's mistake prints one line on stderr and exits with 2."""
     open_closed()
-    signals = _Signals()
-    for ending in ENDINGS:
-        signal.signal(ending, signals.interrupt)
-    if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:  # as in background jobs
-        signal.signal(signal.SIGINT, signals.interrupt)
+    signals = Signals()
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")  # for terminals without ×
     arguments = sys.argv[1:] if arguments is None else arguments
@@ -110,7 +105,7 @@ def main(arguments: list[str] | None = None) -> None:
             sys.stdout.flush()  # notices a closed pipe here, not when Python ends
         except KeyboardInterrupt:
             code = INTERRUPTED
-        except BrokenPipeError:  # `| head` has seen enough; Python flushes again on exit
+        except BrokenPipeError:  # such as `| head`; Python flushes again on exit
             code = CLOSED_PIPE
             _lost_output()
         except (InputError, OSError) as error:
@@ -123,10 +118,11 @@ def main(arguments: list[str] | None = None) -> None:
             code, message = 2, f"not enough memory: {error or 'use fewer photos'}"
         except typer.TyperException as error:
             code, message = 2, f"{error.format_message()} (see pocketknn --help)"
-        except Exception as error:  # a bug of ours, which must be seen, unlike converters' chatter
+        except Exception as error:  # our own bug: show it, unlike converters' chatter
             code, message = (2, why) if (why := missing(error)) else (70, "")
-            if not message and not signals.received:  # which may stop a library half imported
+            if not message and not signals.received:  # a signal may leave a library half imported
                 traceback.print_exc(file=stderr)
+        signals.close()
         if signals.received and code:
             code = INTERRUPTED
         if code == INTERRUPTED:
@@ -144,16 +140,6 @@ def _lost_output() -> bool:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return True
     return False
-
-
-class _Signals:
-    """Whether a signal to end has arrived; any of them cleans up as Ctrl-C does."""
-
-    received = False
-
-    def interrupt(self, number: int, frame: object) -> None:
-        self.received = True
-        raise KeyboardInterrupt
 
 
 def _one_line(error: Exception) -> str:

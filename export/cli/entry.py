@@ -21,3 +21,7 @@ def main() -> None:
             raise
         print(f"pocketknn: {line}", file=sys.__stderr__)
         sys.exit(2)
+    finally:
+        from .console.signals import end_at_once
+
+        end_at_once()

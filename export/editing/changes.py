@@ -13,7 +13,6 @@ from pocketknn.builder.photos.class_names import check_classes
 from pocketknn.builder.photos.photo import Photo
 from pocketknn.builder.references.references import References
 from pocketknn.builder.references.same_picture import picture_of
-from pocketknn.export.manifest.read_back import Opened
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,7 +35,7 @@ class Changes:
 
 
 def names_of(before: References, changes: Changes, added: Set[str]) -> dict[str, str]:
-    """Old names of classes to new ones; no two classes of the file get the same name.
+    """Map old class names to new ones; no two classes of the file get the same name.
 
     Args:
         before: the references of the file.
@@ -78,29 +77,27 @@ def kept(references: References, changes: Changes, names: Mapping[str, str]) -> 
 
 
 def with_photos(
-    opened: Opened,
+    before: References,
     references: References,
     changes: Changes,
     names: Mapping[str, str],
     added: Sequence[Photo],
-    net: Backbone | None,
+    net: Backbone,
+    crop: str,
     say: Callable[[str], None],
 ) -> References:
     """Add photos to the references, each where a build would have put it.
 
     Args:
-        opened: the file.
-        references: its remaining references.
+        before: the references of the file or build.
+        references: those of them that remain.
         changes: what was done to these.
         names: old names of classes to new ones.
         added: the photos.
         net: the backbone that embeds them.
-        say: takes a line for people.
-
-    Raises:
-        InputError: it is a model of feature vectors.
+        crop: how they are cropped.
+        say: takes a message for the user.
     """
-    before = opened.fit.references
     gone = {
         (picture_of(name), names.get(before.label_of(row), before.label_of(row)))
         for row, name in enumerate(before.ids)
@@ -109,14 +106,10 @@ def with_photos(
     wanted = [photo for photo in added if photo.label not in changes.remove_classes]
     if fewer := len(added) - len(wanted):
         say(f"{fewer} of the photos are in removed classes and were not added")
-    if net is None:
-        raise InputError(
-            f"{opened.path.name} takes feature vectors, so no photos can be added", "takes-vectors"
-        )
     if not wanted:
         return references
     photos = [replace(photo, label=names.get(photo.label, photo.label)) for photo in wanted]
-    embedded = embed(photos, net, opened.metadata.manifest["input"]["crop"])
+    embedded = embed(photos, net, crop)
     for one in embedded.skipped:
         say(f"skipped {one.name}: {one.reason}")
     found = embedded.references()

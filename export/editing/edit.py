@@ -45,13 +45,13 @@ def backbone_of(opened: Opened, weights: Path | None) -> Backbone | None:
     facts, name = manifest["backbone"], opened.path.name
     if facts is None:
         return None
-    if facts["weights_sha256"] and facts["name"] not in backbones.PACKAGED and weights is None:
+    available = backbones.is_available(facts["name"], facts["sha256"])
+    if facts["weights_sha256"] and weights is None and not available:
         raise InputError(
             f"{name} was built with the weights {facts['weights']}; name that file with --weights",
             "weights-missing",
         )
-    own = facts["name"].endswith(".keras")
-    spec = Spec(backbone=str(weights)) if own else Spec(backbone="auto", weights=weights)
+    spec = Spec(backbone="auto", weights=weights)
     return backbones.backbone_of(opened.fit.references, spec)
 
 

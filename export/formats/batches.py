@@ -34,5 +34,5 @@ def together(manifest: Mapping[str, Any]) -> int:
     Args:
         manifest: the file's manifest.
     """
-    # Manhattan holds the differences to all references for each input of a batch.
+    # Manhattan distance stores the differences to all references for each input of a batch.
     return 32 if METRICS[manifest["metric"]].BY_PRODUCT else 1

@@ -61,7 +61,7 @@ def runnable(paths: Sequence[Path], note: Callable[[str], None] = lambda line: N
 
     Args:
         paths: files of a build.
-        note: called with a line for people for each other file.
+        note: called with a message for the user for each other file.
 
     Raises:
         InputError: no runtime is installed for any of them.
@@ -80,7 +80,7 @@ def writable(note: Callable[[str], None] = lambda line: None) -> tuple[str, ...]
     """All formats, without optional ones whose converter is not installed.
 
     Args:
-        note: called with a line for people for each format left out.
+        note: called with a message for the user for each format left out.
     """
     gone = {
         name: modules

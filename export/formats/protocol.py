@@ -40,7 +40,7 @@ class Format(Protocol):
         PRECISION: its default precision, one of `PRECISIONS`.
         PRECISIONS: all precisions it supports.
         OPTIONS: the fields of `Options` that only some formats use, this one among them.
-        CONSUMER: name and default crop of what usually feeds it; None if nothing crops by default.
+        CONSUMER: name and default crop of the library that usually feeds it; None if none crops.
     """
 
     __name__: str

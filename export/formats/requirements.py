@@ -78,11 +78,11 @@ def missing(error: Exception) -> str:
 
     if isinstance(error, ImportError) and _LIBRARY.search(str(error)):
         return f"a library cannot be loaded; memory or another library is missing: {error}"
-    if not isinstance(error, ModuleNotFoundError) or not error.name:
+    if not isinstance(error, ImportError):
         return ""
-    module = error.name.partition(".")[0]
-    if module != _SHARED and is_there(module):
-        return ""  # a part of it is missing, which installing does not fix
+    module = (error.name or "").partition(".")[0]
+    if not isinstance(error, ModuleNotFoundError) or (module != _SHARED and is_there(module)):
+        return _broken(error)
     package = _PACKAGES.get(module, module)
     try:
         lines = requires("pocketknn") or []
@@ -90,6 +90,21 @@ def missing(error: Exception) -> str:
         return ""
     ours = {found[0] for line in lines if (found := re.match(r"[\w.-]+", line))}
     return f"this needs {_reason([package])}" if package in ours else ""
+
+
+def _broken(error: ImportError) -> str:
+    """A line on a package that is installed but cannot be imported; "" if the fault is ours."""
+    place = error.__traceback__
+    while place is not None and place.tb_next is not None:
+        place = place.tb_next
+    module = place.tb_frame.f_globals["__name__"].partition(".")[0] if place else "pocketknn"
+    if module == "pocketknn":
+        return ""
+    package = _PACKAGES.get(module, module)
+    return (
+        f"{package} cannot be imported: {error};"
+        f" install it again: pip install --force-reinstall {package}"
+    )
 
 
 def _reason(packages: list[str]) -> str:

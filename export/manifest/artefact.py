@@ -123,7 +123,7 @@ def artefacts_of(
 
     Args:
         out: the folder or the file.
-        note: called with a line for people for each file whose runtime is not installed.
+        note: called with a message for the user for each file whose runtime is not installed.
 
     Raises:
         InputError: there is none, or one of them cannot be opened.

@@ -54,7 +54,7 @@ def foreign(out: Path) -> str:
 
 
 def _is_report(path: Path) -> bool:
-    """Whether a page is a report, which no manifest lists, as it is written anew."""
+    """Whether a page is a report; manifests do not list it, as it is rewritten later."""
     try:
         return f"<title>{REPORT_TITLE}".encode() in read_file(path)
     except OSError:

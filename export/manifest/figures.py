@@ -31,8 +31,8 @@ class Figures:
         leave_one_out: how well each reference is answered by the others.
         unprojected: what the projection costs.
         rejection: what the threshold rejects.
-        apart: how much too good the accuracy would seem if photos that belong together could answer
-            for each other.
+        apart: how much the accuracy would be inflated if photos that belong together could vote for
+            each other.
         image_search: how good the neighbours are, if they are the answer.
         calibration: how far confidence is from accuracy.
         strangers: what references of the class unknown gain.

@@ -64,7 +64,7 @@ def open_artefact(path: Path) -> Opened:
     """Read the references back from a file of any format.
 
     Files for cosine hold unit vectors, and files with a projection hold components, so the result
-    is what is compared, no longer what the backbone computed.
+    is the vectors that are compared, not those that the backbone computed.
 
     Raises:
         InputError: the file does not exist, is not ours, is damaged, cannot be read back, or holds

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from pocketknn.builder.backbones import load as backbones
 from pocketknn.builder.backbones.backbone import Backbone
-from pocketknn.builder.backbones.load import is_installed
+from pocketknn.builder.backbones.load import is_available, is_installed
 from pocketknn.builder.choices.neighbors import Floats
 from pocketknn.builder.embedding.local import run
 from pocketknn.builder.errors import OF_THE_MACHINE, InputError, first_line
@@ -81,8 +81,8 @@ class Build:
 def reopen(out: Path, manifest: Mapping[str, Any]) -> Build:
     """Open a build's folder again.
 
-    Backbone and projection come from model.keras; without it or TensorFlow, from the package and
-    from another file.
+    Backbone and projection come from model.keras; without it or TensorFlow, the backbone is loaded
+    again and the projection read from another file.
 
     Args:
         out: the folder.
@@ -100,8 +100,10 @@ def reopen(out: Path, manifest: Mapping[str, Any]) -> Build:
                 net = backbones.backbone_of(references, Spec())  # the same, by LiteRT
         projection, source = _projection_in(manifest, model), _KERAS
     else:
-        net = _packaged(out, manifest, references)
-        projection, source = None, f"the packaged backbone {net.name}" if net else REFERENCES
+        net = _loaded_again(out, manifest, references)
+        projection, source = None, REFERENCES
+        if net is not None:
+            source = f"the {'packaged ' * is_installed(net.name)}backbone {net.name}"
         if manifest["projection"]:
             path = next((path for path in paths_of(out) if path.name in manifest["files"]), None)
             if path is None:
@@ -132,11 +134,12 @@ def scorer_of(folder: Path, inside: dict[str, Any]) -> Scorer | None:
         return None
     if any(manifest.get(key) != value for key, value in inside.items()):
         return None
-    packaged = is_installed(manifest["backbone"]["name"])
-    if not packaged and not is_there("tensorflow"):
+    backbone = manifest["backbone"]
+    loadable = is_available(backbone["name"], backbone["sha256"])
+    if not loadable and not is_there("tensorflow"):
         return None
     for name in (REFERENCES, _KERAS):
-        if name == _KERAS and packaged and not (folder / _KERAS).exists():
+        if name == _KERAS and loadable and not (folder / _KERAS).exists():
             continue
         path, listed = folder / name, manifest["files"].get(name)
         if listed is None or not path.is_file() or digest(path) != listed["sha256"]:
@@ -152,22 +155,26 @@ def scorer_of(folder: Path, inside: dict[str, Any]) -> Scorer | None:
     return scores
 
 
-def _packaged(out: Path, manifest: Mapping[str, Any], references: References) -> Backbone | None:
-    """The backbone of a build, if it comes with a package."""
+def _loaded_again(
+    out: Path, manifest: Mapping[str, Any], references: References
+) -> Backbone | None:
+    """The backbone of a build, loaded by its name or from the weights file that was used last."""
     if not (wanted := manifest["backbone"]):
         return None
-    if not is_installed(wanted["name"]):
+    name, file = wanted["name"], wanted["weights"] or wanted["name"]
+    by_name = name in backbones.BACKBONES and not wanted["weights_sha256"]
+    if not by_name and not is_available(name, wanted["sha256"]):
         path = out / _KERAS
         why = f"needs {reason(['tensorflow'])}" if path.is_file() else "is missing"
         raise InputError(
-            f"the embeddings come from {path}, which {why}, and no package contains the backbone"
-            f" {wanted['name']}",
+            f"the embeddings come from {path}, which {why}, and {file} is not where it was when the"
+            " backbone was loaded from it",
             "backbone-missing",
         )
     found = backbones.backbone_of(references, Spec())
     if found is not None and found.sha256() != wanted["sha256"]:
         raise InputError(
-            f"the backbone {wanted['name']} on this machine is not the one used for {out}",
+            f"the backbone {name} on this machine is not the one used for {out}",
             "backbone-differs",
         )
     return found

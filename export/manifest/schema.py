@@ -197,7 +197,7 @@ def check_manifest(manifest: dict[str, Any], wanted: Mapping[str, Any]) -> None:
         (search, SEARCHES),
     ):
         if name not in table:
-            raise ValueError(f"it names {name!r:.40}, which is none of {', '.join(table)}")
+            raise ValueError(f"it names {name!r:.40}, which is not one of {', '.join(table)}")
     shape, name = manifest["input"]["shape"], manifest["input"]["name"]
     if name == "image":
         if manifest["input"]["crop"] not in CROPS or manifest["backbone"] is None:

@@ -29,7 +29,7 @@ _STARTS = {
 
 
 def check_new(out: Path, endings: Sequence[str], force: bool, inputs: Sequence[Path] = ()) -> None:
-    """Check that a file may and can be written, before any work is done for it.
+    """Check that a file may be written or replaced, before any work is done for it.
 
     Args:
         out: the file to write.

@@ -20,9 +20,9 @@ if TYPE_CHECKING:
     from pocketknn.builder.knn.metric_space import Space
     from pocketknn.export.formats.protocol import Outputs
 
-_MOST_SHORT = 30.0  # times shorter than references; little is left of an even shorter query
-# How many fewer exact neighbours a file may find than its search does in numpy, as a share:
-# runtimes quantise queries in their own steps, which decides on references at the edge.
+_MOST_SHORT = 30.0  # times shorter than references; an even shorter query is mostly rounding
+# Maximum loss of recall of a file compared with the same search in numpy: runtimes quantise queries
+# with their own step sizes, which can swap references at the edge of the k nearest.
 _RECALL = 0.02
 
 
@@ -76,7 +76,7 @@ class Parity:
         vote_error: largest |vote - vote over the artefact's own neighbours|, or for a value, as a
             share of the largest target; 0 without either.
         labels_equal: share of queries with the label of the exact vote; 1 without a vote.
-        stored: whether the file holds all references bit for bit, as queries reach only a few.
+        stored: whether the file holds all references bit for bit; queries reach only a few of them.
         failures: what exceeds its tolerance, in words; empty if the artefact agrees.
 
     The defaults describe an artefact that cannot be run, or whose answers cannot be compared.
@@ -147,7 +147,7 @@ def check(
     wanted, given = as_near(find(fit.index, units, fit.k).indices), as_near(indices)
     if given >= wanted - _RECALL:
         return judged
-    failure = f"it finds {given:.1%} of the exact neighbours, but its search in numpy {wanted:.1%}"
+    failure = f"finds {given:.1%} of the exact neighbours; the same search in numpy, {wanted:.1%}"
     return replace(judged, failures=(*judged.failures, failure))
 
 
@@ -268,7 +268,7 @@ def scale_of(space: Space, embeddings: NDArray[np.floating], indices: NDArray[np
 
     A projected vector was rounded as part of a longer one, so the longer length counts. For a
     cosine the scale is how much shorter a query is than references after projection: black and
-    noise have the same rounding error, but it is a larger share of them.
+    noise inputs have the same rounding error, but it is a larger share of their length.
     """
     if METRICS[space.metric].ANGULAR:
         return np.broadcast_to(_shortness(space, embeddings)[:, None], indices.shape)

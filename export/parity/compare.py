@@ -1,6 +1,6 @@
 """Open a file in its own runtime and compare it with the exact k-NN.
 
-Its bytes show whether it holds all references exactly, as queries reach only a few.
+Queries reach only a few references, so the file's bytes are checked for all of them.
 """
 
 from __future__ import annotations
@@ -68,7 +68,8 @@ def compare(
 def holds(files: Sequence[Path], fit: Fit) -> bool:
     """Whether one of the files holds the references bit for bit, by rows or by columns.
 
-    With an index, in the form it stores; int8 may be shifted to uint8, as in ONNX files.
+    With an index, they are in the form that the index stores; int8 may be shifted to uint8, as in
+    ONNX files.
     """
     held = [fit.space.constants["references"]] if fit.index is None else fit.index.held
     return all(

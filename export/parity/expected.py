@@ -1,7 +1,7 @@
 """Range of outputs a correct file may give, allowing for rounding.
 
 A runtime's scores are within the tolerances of `check`. References whose exact scores are closer
-than a tie may swap, so inputs are chosen for which that decides nothing.
+than a tie may swap, so the inputs chosen are ones where a swap does not change the answer.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class Exact:
         scores: (n,) scores of all references.
         best: the k nearest, as a single row.
         scale: the unit of score errors.
-        missed: how much lower the scores are that the file's search finds in numpy.
+        missed: how far the scores found by the file's search in numpy are below the exact ones.
     """
 
     fit: Fit
@@ -94,8 +94,8 @@ class Expected:
     def error(self) -> float:
         """Maximum error of a score.
 
-        If a search misses neighbours, scores may also be as much lower as in numpy, and as if k
-        more were missed: runtimes quantise queries in their own steps.
+        If a search misses neighbours, scores may also be lower: by as much as in numpy, plus as if
+        k more were missed, since runtimes quantise queries with their own step sizes.
         """
         fit, tolerance = self.exact.fit, self.tolerance
         allowed = tolerance.score if fit.metric.ANGULAR else tolerance.distance
@@ -213,6 +213,6 @@ class Expected:
         return values, errors
 
     def _moved(self, nearer: Sequence[bool] | NDArray[np.bool_]) -> Neighbors:
-        """The neighbours moved as far as rounding and ties can, some nearer, the others away."""
+        """The neighbours moved as far as rounding and ties allow, some nearer, the others away."""
         best, reach = self.exact.best, self.error + (self.tie if len(self._outside) else 0)
         return Neighbors(best.scores + np.where(nearer, reach, -reach), best.indices)

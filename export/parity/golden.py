@@ -89,7 +89,7 @@ def write(
 
 
 def _doubt(answers: Collection[Expected]) -> int:
-    """How many references may be among an input's neighbours, if that decides something.
+    """How many references may be among an input's neighbours; 0 if the answer is unambiguous.
 
     If no file promises exact neighbours, an input is clear if the search finds them in numpy.
     """

@@ -1,7 +1,7 @@
-"""Check no file with embeddings from its own runtime.
+"""Embeddings from a second runtime, so that no file is checked against its own runtime.
 
-References are embedded by LiteRT if it agrees with Keras. If the test inputs were embedded by it
-too, its errors would go unnoticed in a TFLite file. So another runtime embeds them for it.
+LiteRT embeds the references if it agrees with Keras. If it also embedded the test inputs, its own
+errors would go unnoticed in a TFLite file, so another runtime embeds the inputs for that file.
 """
 
 from __future__ import annotations

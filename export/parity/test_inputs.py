@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from pocketknn.builder.photos.photo import Photo
 
 COUNT = 64
-PHOTOS, NOISE = 40, 24  # the same total if there are photos; noise shows rounding first
+PHOTOS, NOISE = 40, 24  # same total; rounding errors show up first on noise
 _CALIBRATION = 64  # photos that calibrate int8
 
 

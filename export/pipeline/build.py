@@ -37,7 +37,7 @@ def build(
     cache: Cache | None = None,
     watch: Watch = _SILENT,
 ) -> tuple[Export, Material]:
-    """Find and embed photos, or read references; choose, meet a budget, and export.
+    """Find and embed photos, or read references; make all choices, fit a budget, and export.
 
     Args:
         request: what to build.

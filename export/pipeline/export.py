@@ -27,6 +27,7 @@ from pocketknn.export.formats.files import check_formats, writable
 from pocketknn.export.formats.options import Options
 from pocketknn.export.formats.table import FORMATS, precision_of
 from pocketknn.export.manifest.build_folder import staged
+from pocketknn.export.manifest.choices import choices_of
 from pocketknn.export.manifest.describe import describe
 from pocketknn.export.manifest.figures import measure
 from pocketknn.export.manifest.metadata import dumps
@@ -103,7 +104,7 @@ def export(
         condensed: what the references were chosen from, for the manifest.
         force: replace an earlier build.
         progress: called with the name of each format before it is written.
-        note: called with a line for people, such as when something cached could not be used.
+        note: called with a message for the user, such as when something cached could not be used.
         cache: stores converted graphs for reuse; None for no cache.
 
     Raises:
@@ -122,8 +123,8 @@ def export(
     if calibration is None and backbone and "int8" in precision.values():
         calibration = test_inputs.noise(backbone.size, seed=spec.seed + 1)
         note(
-            "int8: calibrated and checked on noise, as no photos are given; it may do better or"
-            " worse on photos: build from PHOTOS, or pass calibration"
+            "int8: calibrated and checked on noise, as no photos are given; results on photos may"
+            " be better or worse: build from PHOTOS, or pass calibration"
         )
     with staged(out, force) as folder:
         name = next(iter(precision))
@@ -147,6 +148,7 @@ def export(
             golden.write(folder / names.GOLDEN, fitted, metadata.manifest, against, kept)
             snippets.write(folder / names.SNIPPETS, metadata.manifest, kept)
         manifest = metadata.manifest | {
+            "choices": choices_of(spec, options),
             "skipped": [asdict(one) for one in skipped],
             "condensed": condensed.as_json() if condensed else None,
             "files": {

@@ -97,7 +97,7 @@ def _of_photos(
     adds = spec.reject is not None or request.learn_strangers
     if adds and any(photo.label == UNKNOWN for photo in found):
         raise InputError(
-            f"{UNKNOWN!r} is the answer for pictures of no class; rename your class of that name",
+            f"the class name {UNKNOWN!r} is reserved for pictures of no class; rename your class",
             "reserved-class-name",
         )
     others = _strangers(request, watch)
@@ -224,7 +224,7 @@ def _with_strangers(request: Request, found: Material, strange: Embedded, watch:
         raise InputError("--learn-strangers adds a class, but these photos have none", "no-classes")
     if UNKNOWN in references.labels:
         raise InputError(
-            f"strangers become the class {UNKNOWN!r}; rename your class of that name",
+            f"strangers become the class {UNKNOWN!r}; rename your own class {UNKNOWN!r}",
             "reserved-class-name",
         )
     learned, held_back = learned_strangers.halves(strangers, request.spec.seed)

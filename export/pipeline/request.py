@@ -1,4 +1,4 @@
-"""What to build, and who is told of its progress."""
+"""What to build, and callbacks that report its progress."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class Selection:
     limit: int | None = None
 
     def find(self, note: Callable[[str], None] = lambda line: None) -> list[Photo]:
-        """The photos; `note` takes a line for people about anything noticed on the way.
+        """The photos; `note` takes a message for the user about anything noticed on the way.
 
         Raises:
             InputError: as `builder.find`; or `labels` orders classes, but the photos have none.
@@ -142,8 +142,8 @@ class Watch:
     """Callbacks that report progress.
 
     Attributes:
-        note: takes a line for people, to be shown at once.
-        remark: takes a line for people that belongs to the result.
+        note: takes a message for the user, to be shown at once.
+        remark: takes a message for the user that belongs to the result.
         step: a step begins; takes its name and length, None if unknown or as before.
         done: takes how much more of the step is done.
         variants: takes what was measured for a budget, and on how many photos.

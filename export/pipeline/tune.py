@@ -96,7 +96,7 @@ def _of_photos(
         watch.step("cross-validating", grid.searches(folds) // len(grid.all_crops))
         return embedded.references(None, columns or None)
 
-    # Name the backbone: later auto may find another one, which these choices do not suit.
+    # Name the backbone: auto may pick another one later, which these choices do not suit.
     named = spec if spec.backbone != "auto" else replace(spec, backbone=net.name)
     found = cross_validation.tune(named, grid, references_of, folds=folds, progress=watch.done)
     for line in skipped_lines(list(skipped), most=5):

@@ -49,7 +49,7 @@ class Writer:
         order: the order of one of the files; the others differ in format and precision.
         judges: the inputs that files are compared on.
         folder: where the files go.
-        note: called with a line for people.
+        note: called with a message for the user.
     """
 
     order: Order
@@ -86,8 +86,8 @@ class Writer:
             made[name] = self._artefact(name, precision[name], metadata)
             if name in unsettled and not made[name].parity.agrees:
                 self.note(
-                    f"{name}: with a {precision[name]} backbone"
-                    f" {made[name].parity.failures[0]}; writing a float32 backbone instead"
+                    f"{name}: no {precision[name]} backbone ({made[name].parity.failures[0]});"
+                    " writing a float32 backbone instead"
                 )
                 precision[name] = "float32"
                 manifest = metadata.manifest | {"precision": dict(precision)}

@@ -44,7 +44,7 @@ class Gallery:
 
     Attributes:
         cases: the cases, in order.
-        title: what they have in common, below a heading; "" for none.
+        title: what they have in common, shown above them; "" for none.
         folded: whether they are hidden until opened; needs a title.
     """
 
@@ -141,7 +141,7 @@ class Table:
         caption: what it shows.
         columns: the headings.
         rows: a text for each column.
-        words: columns that hold words rather than numbers to align; the first always does.
+        words: indices of the columns that hold words, not numbers; the first always does.
         folded: whether it is hidden until opened.
     """
 

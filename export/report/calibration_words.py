@@ -11,7 +11,7 @@ from .wording import whole
 
 
 def worst_bin(found: Mapping[str, Any]) -> Mapping[str, Any] | None:
-    """The bin of a manifest's calibration that is furthest off, if it is worth mentioning.
+    """The bin whose confidence is farthest from its accuracy; None if calibration is good enough.
 
     Bins whose confidence rounds to the same number are merged: only chance separates them.
     """

@@ -22,9 +22,9 @@ def add(folder: Path, section: Section) -> str:
 
 
 def explanation(name: str, label: str, lines: Sequence[str], drawn: bytes) -> Section:
-    """Which parts of a picture decide its answer, in lines and as a PNG."""
+    """Which parts of a picture decide its answer, as lines of text and a PNG."""
     chart = Chart(
-        caption="The effect of hiding a square behind the picture's mean colour: orange lowers the"
+        caption="The effect of covering a square with the picture's mean colour: orange lowers the"
         " number, purple raises it. Below are the nearest references.",
         alt=f"{name}, the parts that decide its answer, and its nearest references",
         png=drawn,
@@ -41,7 +41,7 @@ def explanation(name: str, label: str, lines: Sequence[str], drawn: bytes) -> Se
 def shifts(
     about: str, columns: Sequence[str], rows: Sequence[tuple[str, ...]], drawn: bytes
 ) -> Section:
-    """How much of the answers survives changes to the photos.
+    """How many answers stay the same when the photos are changed.
 
     Args:
         about: the file and its photos.
@@ -55,7 +55,7 @@ def shifts(
         png=drawn,
         wide=True,
         numbers=Table(
-            caption="The numbers. Class, top-1, neighbours: the same as for the unchanged photos",
+            caption="The numbers. Class, top-1, neighbours: agreement with the unchanged photos",
             columns=("shift", "strength", *columns),
             rows=tuple(rows),
             words=(1,),

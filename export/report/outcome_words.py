@@ -50,11 +50,11 @@ def verdict(found: Outcome) -> str:
     if found.promise is None:
         return f"The build promised nothing to compare this with.{tail}"
     if found.alike is None:
-        return f"Many of these photos are of classes too small for a promise.{tail}"
+        return f"Many of these photos are of classes with too few references for a promise.{tail}"
     if found.kept:
         low, high = found.alike.interval
         if high - low > _VAGUE and abs(found.difference) > _APART:
-            return f"The promise is too vague for this to contradict it.{tail}"
+            return f"The promise's interval is too wide for this to contradict it.{tail}"
         return f"Promise and outcome agree, within chance.{tail}"
     way = "fewer" if found.difference < 0 else "more"
     return (
@@ -70,15 +70,15 @@ def reasons(found: Outcome, manifest: dict[str, Any]) -> Iterator[str]:
     references = manifest["references"]
     if found.difference > 0:
         yield (
-            "These photos may be easier than the references, or more similar to some of them than"
-            " those are to each other: the report shows near-duplicates."
+            "These photos may be easier than the references, or more similar to the references than"
+            " the references are to each other: the report shows near-duplicates."
         )
         return
     if found.stranger and found.unknown:
         yield (
             f"{of(found.unknown)} were answered “unknown”, which counts as wrong;"
             f" {percent(found.expected_unknown)} were expected. They are farther from the"
-            " references than those are from each other."
+            " references than the references are from each other."
         )
     if (apart := references.get("apart")) and not references.get("occasions"):
         yield (
@@ -92,7 +92,7 @@ def reasons(found: Outcome, manifest: dict[str, Any]) -> Iterator[str]:
         )
     else:
         yield (
-            "No occasions were given to the build, so its figure is for photos from the same days"
+            "The build was given no occasions, so its accuracy is for photos from the same days"
             " and places as the references. Photos from other days or places are usually harder."
         )
     yield (
@@ -107,8 +107,8 @@ def weakest(found: Outcome) -> str:
         return ""
     named = []
     for one in found.weakest[:_NAMED]:
-        taken = "" if one.other is None else f", {one.mistaken} as {found.labels[one.other]}"
-        named.append(f"{found.labels[one.label]} ({of(one.right)} correct{taken})")
+        mistaken = "" if one.other is None else f", {one.mistaken} as {found.labels[one.other]}"
+        named.append(f"{found.labels[one.label]} ({of(one.right)} correct{mistaken})")
     more = f"; {len(found.weakest) - _NAMED} more" if len(found.weakest) > _NAMED else ""
     return f"Clearly below the mean: {', '.join(named)}{more}."
 
@@ -121,7 +121,7 @@ def advice(found: Outcome, manifest: dict[str, Any]) -> str:
         how = "" if manifest["references"].get("occasions") else ", with --occasions"
         return (
             f"To do: add photos{whose} like these to the references, and build again{how};"
-            " then measure on photos that you have held out."
+            " then measure on photos that you did not add."
         )
     return f"To do: add more, and different, photos{whose}." if names else ""
 
@@ -136,7 +136,7 @@ def image_search(references: dict[str, Any]) -> Iterator[str]:
         queries = max(one["queries"] for one in copies.values())
         yield f"copies of {plural(queries, 'photo')} that find their original first: {shares}"
     if not measured:
-        yield "search quality was not measured: that takes classes, or photos to make copies of"
+        yield "search quality was not measured: that needs classes, or photos to make copies of"
 
 
 def found_class(same: SameClass, what: str) -> str:

@@ -88,7 +88,7 @@ class Study:
 
     @property
     def search(self) -> bool:
-        """Whether the neighbours are the answer, which is neither right nor wrong."""
+        """Whether this is an image search: its answers, the neighbours, are not right or wrong."""
         return not (self.fit.head.CLASSES or self.fit.head.NUMBERS)
 
     @property
@@ -98,7 +98,7 @@ class Study:
 
     @property
     def given(self) -> dict[str, Answers]:
-        """The answers, by the words for their queries."""
+        """The answers, keyed by a description of their queries."""
         found = {
             "references, each held out": self.own,
             "held-out photos": self.held_out.answers if self.held_out else None,
@@ -117,8 +117,8 @@ class Study:
         occasions = self.manifest["references"].get("occasions") or {}
         single = {label for label in labels if refs.counts.get(label) == 1}
         if {*labels} <= single | {*occasions.get("classes_of_one", ())}:
-            names = ", ".join(sorted(single))  # the others are told where occasions are
-            return f"Not measured, as a class with one photo: {names}." if names else ""
+            names = ", ".join(sorted(single))  # the remarks on occasions name the others
+            return f"Classes with only one photo are not measured: {names}." if names else ""
         return f"Measured on {len(self.own):,} of the {len(refs):,} references, drawn at random."
 
     def photo_of(self, key: str) -> Photo | None:
@@ -139,6 +139,6 @@ class Study:
         if self.held_out is None or given is not self.held_out.answers:
             return self.reference(number, note)
         photo = self.held_out.photos[number]
-        # A build without names gets none later either.
+        # A build without file names shows none for held-out photos either.
         name = photo.name if any(self.fit.references.paths) else f"photo {number + 1}"
         return Picture(key=f"h{number}", name=name, label=photo.label, note=note)

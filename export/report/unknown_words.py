@@ -9,10 +9,10 @@ from .wording import percent
 
 # Share of strange pictures stopped: below the first it does not work, from the second on it does.
 _HARDLY, _MOSTLY = 1 / 3, 0.8
-_MOST_KNOWN = 0.2  # maximum share of known pictures rejected for "unknown works"
+_MOST_KNOWN = 0.2  # maximum share of known pictures rejected for "rejection works"
 _CLEARLY = 0.1  # difference in the share stopped
 FEW_STRANGERS = 10  # with fewer, a share is only a guess
-_TOO_FEW = "too few strangers to tell whether unknown works"
+_TOO_FEW = "too few strangers to tell whether rejection works"
 
 
 def unknown_words(manifest: dict[str, Any]) -> Iterator[str]:
@@ -57,10 +57,10 @@ def _passing(stopped: float) -> str:
 
 def _verdict(stopped: float, known: float | None) -> str:
     if stopped < _HARDLY:
-        return "unknown does not work for these photos with this backbone"
+        return "rejection does not work for these photos with this backbone"
     if known is not None and known > _MOST_KNOWN:
-        return "but it mistakes many known pictures for unknown"
-    return "unknown works" if stopped >= _MOSTLY else "unknown works for only some of them"
+        return "but many known pictures are rejected too"
+    return "rejection works" if stopped >= _MOSTLY else "rejection works for only some of them"
 
 
 def _advice(reject: dict[str, Any], manifest: dict[str, Any], stopped: float) -> Iterator[str]:
@@ -94,4 +94,4 @@ def _of_learned(strangers: dict[str, Any]) -> Iterator[str]:
         )
         if share >= strangers["strangers"] + _CLEARLY:
             yield "the threshold stops more here: use --reject auto instead of --learn-strangers"
-    yield "strangers of another kind than these may still pass"
+    yield "other kinds of strangers may still pass"

@@ -59,13 +59,13 @@ def megabytes(size: int) -> str:
 
 
 def together(references: dict[str, Any]) -> str:
-    """What the accuracy would seem to be if photos that belong together had been separated.
+    """The accuracy that would be measured if photos that belong together were split.
 
     Args:
         references: the references of a manifest.
 
     Returns:
-        A sentence; "" if it would be the same, or is not known.
+        A sentence; "" if that hardly differs from the accuracy, or the accuracy is not known.
     """
     apart, loo = references.get("apart"), references["leave_one_out"]
     if not (apart and loo and loo["accuracy"] is not None):
@@ -77,19 +77,21 @@ def together(references: dict[str, Any]) -> str:
     else:
         what = "are near-duplicates of others"
         advice = (
-            " Photos from other days and places tell more: pocketknn eval OUT PHOTOS, or build with"
-            " --occasions."
+            " Measure on photos from other days and places: pocketknn eval OUT PHOTOS, or build"
+            " with --occasions."
         )
     return (
-        f"{apart['photos']:,} of {count:,} photos {what}: held out one by one the accuracy would"
-        f" seem to be {percent(naive)}; held out together it is {percent(loo['accuracy'])}.{advice}"
+        f"{apart['photos']:,} of {count:,} photos {what}: the accuracy would appear to be"
+        f" {percent(naive)} if they were held out one by one; held out together it is"
+        f" {percent(loo['accuracy'])}.{advice}"
     )
 
 
 def projected(projection: dict[str, Any]) -> str:
     """What is compared after a projection, in words."""
     if projection["by"] == "classes":
-        return f"what separates the classes, {projection['directions']} values per picture"
+        values = projection["directions"]
+        return f"{values} values per picture, along the directions that separate the classes"
     power = projection["whiten"]
     return (
         f"{projection['size']} principal components, {projection['variance']:.1%} of the variance"

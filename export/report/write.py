@@ -95,7 +95,7 @@ def report_build(
 def report_eval(
     out: Path, held_out: HeldOut, timings: Timings, outcome: Outcome | None = None
 ) -> Path:
-    """Rewrite the report of a build, with photos that it does not hold.
+    """Rewrite the report of a build, with held-out photos.
 
     Raises:
         InputError: the folder's manifest or references are broken.

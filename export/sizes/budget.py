@@ -67,7 +67,7 @@ class Variant:
         precision: precision of the backbones.
         projection: what is compared, as in `Spec.projection`.
         bytes: size of the largest file.
-        accuracy: leave-one-out accuracy of the exact search, less what the worst file loses; None
+        accuracy: leave-one-out accuracy of the exact search, minus the worst file's loss; None
             without a vote.
         agreement: share of the exact neighbours that the worst file finds.
         good: whether accuracy and agreement meet the budget.
@@ -140,8 +140,8 @@ def measure(
             "k-too-large",
         )
     loo = leave_one_out(plain)
-    # Searched as the files do, which hold these photos: that measures only what a smaller file
-    # loses, as the projection was learned from these very photos.
+    # These photos are among the references, and the projection was learned from them. So search as
+    # the files do: the difference then is only what a smaller file loses.
     wanted = leave_rows_out(plain.space.rows, k, np.asarray(rows), plain.space.metric)
     reached = None if loo is None else loo.accuracy
     if calibration is None:
@@ -261,7 +261,7 @@ def _without_itself(outputs: dict[str, NDArray[Any]], rows: Sequence[int]) -> Ne
     """The neighbours of each input without the input itself."""
     indices = outputs["indices"].astype(np.int64)
     itself = indices == np.asarray(rows)[:, None]
-    itself[~itself.any(axis=1), -1] = True  # too many copies for it to come up
+    itself[~itself.any(axis=1), -1] = True  # crowded out by copies of it
     kept = np.argsort(itself, axis=1, kind="stable")[:, :-1]
     scores = outputs["scores"].astype(np.float64)
     return Neighbors(
@@ -270,6 +270,6 @@ def _without_itself(outputs: dict[str, NDArray[Any]], rows: Sequence[int]) -> Ne
 
 
 def _accuracy(fitted: Fit, nearest: Neighbors, rows: Sequence[int]) -> float:
-    """Share of the references for whose label these neighbours vote."""
+    """Share of these references whose own label wins the vote of these neighbours."""
     won = winners(fitted.answers(nearest))
     return float((won == fitted.references.label_ids[rows]).mean())

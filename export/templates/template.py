@@ -2,8 +2,8 @@
 
 The official converters slow down with every reference: they would take many seconds and gigabytes.
 So they are given a graph over a few made-up references (`builder.graph.placeholder`), whose values
-and sizes are then located in the file they write. Such a file is a template: `fill` of its format
-puts any references in.
+and sizes are then located in the file they write. Such a file is a template: its format's `fill`
+can insert any references.
 """
 
 from __future__ import annotations
@@ -119,7 +119,7 @@ def write(
         order: what it computes.
         metadata: its metadata.
         path: the file to create.
-        note: called with a line for people if a cached template could not be used.
+        note: called with a message for the user if a cached template could not be used.
         keep: whether to cache a new template for later builds.
     """
     content = content_of(order.fit, order.precision, order.outputs)
@@ -139,7 +139,7 @@ def template(
 
     Args:
         order: what to convert.
-        note: called with a line for people if a cached template could not be used.
+        note: called with a message for the user if a cached template could not be used.
         keep: whether to cache a new template.
     """
     place = order.cache.drawer("templates") if order.cache else None

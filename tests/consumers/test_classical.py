@@ -1,4 +1,4 @@
-"""Results that k-NN users know, reached by the exported files and by scikit-learn alike."""
+"""Well-known k-NN results, reproduced by the exported files and by scikit-learn."""
 
 import numpy as np
 import pytest
@@ -17,7 +17,7 @@ FILES = {"tflite": "model.tflite", "onnx": "model.onnx"}
 
 
 def exported(spec, vectors, labels, out, formats):
-    """The artefacts of a vector-input model, which have passed parity."""
+    """The artefacts of a vector model, which passed the parity check."""
     labels = [f"{label:02}" for label in labels]
     result = export(spec, References.of(vectors, labels), None, out, formats=formats)
     assert result.agrees
@@ -25,7 +25,7 @@ def exported(spec, vectors, labels, out, formats):
 
 
 def near_ties(spec_k, metric, train, queries, label_ids):
-    """Queries whose answer hangs on a tie: of the k-th place, or of the vote."""
+    """Queries whose answer depends on a tie: for the k-th place, or in the vote."""
     found = exact.search(queries, train, spec_k + 1, metric)
     last = np.abs(found.scores[:, spec_k - 1] - found.scores[:, spec_k])
     place = last <= 1e-5 * np.abs(found.scores[:, spec_k])
@@ -53,7 +53,7 @@ def fashion(data):
 def test_fashion_mnist_with_ten_principal_components(fashion, metric, p, every, tmp_path):
     """81.53 % with k = 10 and Euclidean distance, and within half a point by Manhattan.
 
-    The files answer all 10,000 pictures, but for Manhattan's differences to 60,000 references,
+    The files answer all 10,000 pictures, except with Manhattan distances to 60,000 references,
     which take half a minute for 1,000.
     """
     train, test = fashion["x_train"].astype("f4"), fashion["x_test"].astype("f4")
@@ -77,7 +77,7 @@ def test_fashion_mnist_with_ten_principal_components(fashion, metric, p, every, 
 
 
 def test_digits_by_grid_search(tmp_path):
-    """The grid over k and p on 80 % of the digits: the file equals the best estimator."""
+    """Grid search over k and p on 80 % of the digits: the file equals the best estimator."""
     digits = load_digits()
     train, test, train_label, test_label = train_test_split(
         digits.data, digits.target, test_size=0.2, random_state=1337
@@ -91,7 +91,7 @@ def test_digits_by_grid_search(tmp_path):
     files = exported(spec, train, train_label, tmp_path / "out", list(FILES))
     expected = best.predict(test)
     assert best.score(test, test_label) > 0.97
-    # The values are whole numbers, so exact ties of distances are real ones.
+    # The values are whole numbers, so distances can tie exactly.
     tied = near_ties(spec.k, metric, train, test, train_label)
     for file in files.values():
         answers = exact.winners(file.run(test)["probabilities"])

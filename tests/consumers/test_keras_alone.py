@@ -1,4 +1,4 @@
-"""The .keras file opens where pocketknn is not installed, in the oldest Keras that README names."""
+"""The .keras file opens without pocketknn, in the oldest Keras that README names."""
 
 import os
 import subprocess
@@ -56,7 +56,7 @@ NEWER = {
 
 @pytest.fixture(scope="module")
 def written(photos, tmp_path_factory):
-    """A folder with a file of each kind, and its inputs."""
+    """A folder with a file of each kind, and their inputs."""
     folder = tmp_path_factory.mktemp("written")
     case = photo_case(photos, "bundled")
     export(case.spec, case.references, case.backbone, folder / "out", formats=["keras"])
@@ -70,7 +70,7 @@ def written(photos, tmp_path_factory):
 
 
 def environment_of(version, folder):
-    """Variables of a Python that has this Keras; earlier ones than 3.11 name no operations."""
+    """Environment variables of a Python with this Keras; before 3.11 it names no operations."""
     if version == "installed":
         return dict(os.environ)
     install = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]

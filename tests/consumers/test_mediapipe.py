@@ -1,4 +1,4 @@
-"""The .tflite file in MediaPipe's ImageClassifier, opened as an app does: no code of ours."""
+"""The .tflite file in MediaPipe's ImageClassifier, opened as an app does, without our code."""
 
 import ctypes
 
@@ -17,12 +17,12 @@ from pocketknn.export.parity.test_inputs import Queries
 
 @pytest.fixture(scope="module")
 def mediapipe():
-    """The package, and the libraries of the system that it opens."""
+    """The package, and the system libraries that it needs."""
     missing = []
     for library, package in (
         ("libEGL.so.1", "libegl1"),
         ("libGLESv2.so.2", "libgles2"),
-        ("libGL.so.1", "libgl1"),  # of OpenCV, which MediaPipe imports
+        ("libGL.so.1", "libgl1"),  # for OpenCV, which MediaPipe imports
     ):
         try:
             ctypes.CDLL(library)
@@ -34,7 +34,7 @@ def mediapipe():
 
 
 def labelled(labels, **choices):
-    """Small pictures, one or more of each label, on the backbone `pixels`."""
+    """A case of small pictures, one or more per label, with the backbone `pixels`."""
     spec = Spec(backbone="pixels", size=8, head="classify", **choices)
     net = load_backbone(spec)
     rows = [labels[i % len(labels)] for i in range(max(len(labels), 12))]
@@ -45,7 +45,7 @@ def labelled(labels, **choices):
 
 
 def taking_bytes(case):
-    """The same, with pixels that go in as uint8."""
+    """The same, with uint8 input."""
     options = Options(pixels="uint8")
     case.metadata = describe(case.fit, case.backbone, PRECISION, options=options)
     return case
@@ -75,7 +75,7 @@ def case(request, photos):
 
 @pytest.fixture
 def classify(mediapipe, tmp_path):
-    """From a case to its file, and from a picture to the heads that MediaPipe finds in it."""
+    """Maps a case to its file, then a picture to the heads that MediaPipe returns."""
     from mediapipe.tasks.python import BaseOptions, vision
 
     opened = []
@@ -109,7 +109,7 @@ def test_the_classifier_names_what_our_own_reader_names(case, classify):
     expected = load(path).run(case.queries.inputs)
     for row, picture in enumerate(case.queries.inputs):
         found = heads(picture)
-        # Apps take the first head, and there the first category.
+        # Apps take the first category of the first head.
         assert [head.head_name for head in found] == ["probabilities", "scores", "indices"]
         for head in found:
             np.testing.assert_allclose(values(head), expected[head.head_name][row], atol=1e-6)

@@ -1,4 +1,4 @@
-"""The notebooks run offline, check themselves and show pictures; git holds them without outputs."""
+"""The notebooks run offline, check themselves and show pictures; in git they have no outputs."""
 
 import base64
 import io
@@ -16,7 +16,7 @@ METADATA = {
     "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
     "language_info": {"name": "python"},
 }
-NOWHERE = "http://127.0.0.1:9"  # the port "discard": whatever wants to download fails at once
+NOWHERE = "http://127.0.0.1:9"  # the port "discard": downloads fail at once
 
 
 def test_there_are_five():
@@ -52,7 +52,7 @@ def test_it_runs_offline_and_shows_pictures(path, tmp_path):
         ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"), NOWHERE
     )
     environment["POCKETKNN_DATA"] = str(tmp_path / "none")
-    del environment["PYTEST_CURRENT_TEST"]  # with it ipykernel has no stderr that can be held back
+    del environment["PYTEST_CURRENT_TEST"]  # with it, ipykernel's stderr cannot be captured
     notebook = nbformat.read(path, as_version=4)
     place = {"metadata": {"path": str(tmp_path)}}
     client = NotebookClient(notebook, timeout=600, kernel_name="python3", resources=place)

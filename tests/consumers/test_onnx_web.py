@@ -56,7 +56,7 @@ def test_the_web_answers_as_the_desktop(name, web, photos, tmp_path):
     path = tmp_path / "model.onnx"
     case.write("onnx", path, "float32", metadata, options)
     here = load(path)(case.queries.inputs)
-    # Manhattan's differences to all references are made for each input: few at once.
+    # Manhattan distance needs the differences to all references for each input: few at once.
     blocks = np.array_split(case.queries.inputs.astype(pixels), 3)
     parts = [web(path, block) for block in blocks]
     there = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}

@@ -1,4 +1,4 @@
-"""The judge's build: Caltech photos, ImageNet weights, queries of another set."""
+"""A build from real data: Caltech photos, ImageNet weights, queries from another set."""
 
 import keras
 import numpy as np
@@ -20,7 +20,7 @@ def built(data, imagenet, tmp_path_factory):
     for label in sorted((data / "caltech101").iterdir()):
         if label.name != "BACKGROUND_Google":
             (folder / label.name).symlink_to(label)
-    spec = Spec(  # what scikit-learn can do
+    spec = Spec(  # choices that scikit-learn has too
         backbone="mobilenet_v2", weights=imagenet, projection="none", vote="uniform", k=5
     )
     net = load_backbone(spec)
@@ -35,7 +35,7 @@ def test_leave_one_out_accuracy(built):
 
 
 def test_every_artefact_agrees_with_scikit_learn_on_flowers(built, data, imagenet):
-    """Neighbours by scikit-learn over embeddings by keras.applications: none of our code."""
+    """Neighbours by scikit-learn over embeddings by keras.applications, without our code."""
     net = keras.applications.MobileNetV2(include_top=False, pooling="avg", weights=None)
     net.load_weights(imagenet)
 
@@ -75,7 +75,7 @@ def test_every_artefact_agrees_with_scikit_learn_on_flowers(built, data, imagene
 
 
 def test_eight_bits_of_onnx_are_worth_those_of_tflite(data, imagenet, tmp_path):
-    """On this network ONNX lost 0.2 of a cosine, TFLite 0.03, until ReLU6 was taken in."""
+    """Before ReLU6 was quantised with its layer, ONNX lost 0.2 of a cosine here, TFLite 0.03."""
     spec = Spec(backbone="mobilenet_v2", weights=imagenet, projection="none", vote="uniform", k=5)
     net = load_backbone(spec)
     photos = find(data / "flowers")

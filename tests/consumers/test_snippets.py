@@ -44,7 +44,7 @@ TIMED = re.compile(r"\d+\.\d ms( a picture|$)", re.MULTILINE)
 
 
 def built(out, labels=LABELS, head=None, crop="center", formats=None, options=None, **choices):
-    """A build of small drawings on the backbone `pixels`, with the given labels."""
+    """A build of small drawings with the backbone `pixels` and the given labels."""
     spec = spec_of(backbone="pixels", size=SIZE, head=head, crop=crop, **choices)
     net = load_backbone(spec)
     n = max(12, len(labels))
@@ -91,7 +91,7 @@ def out(request, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def picture(tmp_path_factory):
-    """A photo that is no reference, wide, as a phone stores it: on its side, with EXIF."""
+    """A wide photo that is not a reference, as a phone stores it: on its side, with EXIF."""
     path = tmp_path_factory.mktemp("picture") / "new.jpg"
     exif = Image.Exif()
     exif[0x0112] = 6
@@ -100,7 +100,7 @@ def picture(tmp_path_factory):
 
 
 def expected_of(out, name, path):
-    """What `pocketknn predict` says."""
+    """The answer of `pocketknn predict`."""
     artefact = load(out / name)
     square = pixels_of(path, artefact.metadata.manifest["input"])
     return answered(artefact, artefact.metadata.rows(), square)
@@ -174,7 +174,7 @@ def test_what_is_written_is_short_and_whole(out):
 
 
 def test_no_name_that_a_person_chose_is_in_the_code(tmp_path):
-    """Else a quotation mark in a label would end a text, and what follows be run."""
+    """Otherwise a quotation mark in a label would end a string, and the rest would run as code."""
     out = built(tmp_path / "out", labels=[f"secret{i}" for i in range(3)], formats=["tflite"])
     for path in (out / "snippets").iterdir():
         assert "secret" not in path.read_text("utf-8")
@@ -191,7 +191,7 @@ def test_vectors_have_no_snippets(tmp_path):
 
 
 def python(out, *arguments, build=None):
-    """Run classify.py in a bare process; its exit code, answer and the modules that it loaded."""
+    """Run classify.py in a bare process; returns exit code, answer and loaded modules."""
     code = """
 import json, runpy, sys
 script, sys.argv = sys.argv[1], sys.argv[1:]
@@ -279,7 +279,7 @@ def plain(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def other(tmp_path_factory):
-    """A build whose references are others, in another order of classes."""
+    """A build with other references and another order of classes."""
     folder = tmp_path_factory.mktemp("other") / "out"
     return built(folder, labels=LABELS[::-1], vote="distance")
 
@@ -306,7 +306,7 @@ def test_python_says_that_a_file_is_another(file, copy, other):
 
 
 def test_python_says_that_a_reference_was_lost(copy):
-    """A row of zeros in the middle of the file, which opens as before."""
+    """A row of the file is overwritten with zeros; it still opens."""
     path = copy / "model.tflite"
     content = bytearray(path.read_bytes())
     golden = json.loads((copy / "golden/golden.json").read_text("utf-8"))
@@ -329,7 +329,7 @@ def test_python_says_that_a_reference_was_lost(copy):
 
 @pytest.fixture(scope="module")
 def web(tmp_path_factory):
-    """Runs classify.mjs of a build, where Node finds the packages."""
+    """Run classify.mjs of a build from a folder where Node finds the packages."""
     with installed(ROOT / "tests/ortweb", tmp_path_factory.mktemp("npm") / "web") as folder:
 
         def script(out, *arguments):
@@ -346,7 +346,7 @@ def test_javascript_agrees_with_predict(out, picture, web):
     code, said, errors = web(out, picture)
     assert code == 0, errors
     (answer,) = json.loads(said)
-    # Decoders of JPEG may move a value by 1 of 255.
+    # JPEG decoders may differ by 1 of 255.
     agrees(answer, expected_of(out, "model.onnx", picture), 2e-3)
 
 
@@ -370,7 +370,7 @@ def test_javascript_says_that_golden_was_changed(change, copy, web):
     edited(copy / "golden/golden.json", CHANGES[change])
     code, said, _ = web(copy)
     assert code == 1, said
-    # To JavaScript NaN is no JSON.
+    # To JavaScript, NaN is not JSON.
     assert " ok" in said or change in ("no example", "not a number")
 
 
@@ -419,7 +419,7 @@ LANGUAGES = {"swift": tree_sitter_swift, "kt": tree_sitter_kotlin}
 
 
 def faults(name, code):
-    """The lines that a parser of the language does not understand."""
+    """The lines that a parser of the language rejects."""
     language = tree_sitter.Language(LANGUAGES[name.rpartition(".")[2]].language())
     nodes = [tree_sitter.Parser(language).parse(code.encode()).root_node]
     lines = [*code.splitlines(), "the end"]
@@ -453,7 +453,7 @@ def test_the_parser_sees_a_fault(name, plain):
 
 @pytest.mark.parametrize("name", ["Classify.swift", "Classify.kt", "ClassifyMediaPipe.kt"])
 def test_they_ask_for_what_the_files_have(name, plain, tmp_path):
-    """Names in texts: of inputs, outputs and files. A parser does not know them."""
+    """Names of inputs, outputs and files in strings, which a parser does not check."""
     manifest = json.loads((plain / "manifest.json").read_text("utf-8"))
     known = {"image", "scores", "indices", "probabilities", "value", "serving_default"}
     known |= {"classLabel", "classLabelProbs", "model", "mlmodelc", "references", "csv", "golden"}

@@ -1,4 +1,4 @@
-"""The .tflite file is all that a device needs, where pocketknn is not installed."""
+"""A device needs only the .tflite file, not pocketknn."""
 
 import json
 import shutil
@@ -12,7 +12,7 @@ from support import ROOT, drawing, photo_case
 from pocketknn.export import load
 from pocketknn.export.manifest.artefact import metadata_of
 
-# What one writes on a Raspberry Pi after `app/bin/pip install ai-edge-litert numpy pillow`.
+# What a user writes on a Raspberry Pi after `app/bin/pip install ai-edge-litert numpy pillow`.
 SCRIPT = """
 import csv, io, json, sys, zipfile
 import numpy as np
@@ -35,7 +35,7 @@ print(json.dumps({"votes": votes, "nearest": nearest, "score": float(answer["sco
 
 @pytest.fixture(scope="module")
 def bare(tmp_path_factory):
-    """A Python that has LiteRT, numpy and Pillow, and nothing of ours."""
+    """A Python with LiteRT, numpy and Pillow, without our code."""
     folder = tmp_path_factory.mktemp("bare")
     subprocess.run([sys.executable, "-m", "venv", folder], check=True)
     python = folder / "bin" / "python"
@@ -43,7 +43,7 @@ def bare(tmp_path_factory):
     install = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
     wanted = ["-c", constraints, "ai-edge-litert", "numpy", "pillow"]
     done = subprocess.run([*install, *wanted], capture_output=True, text=True, check=False)
-    if done.returncode:  # these versions are installed here, so that an index has them all
+    if done.returncode:  # these versions are installed here, so the index must have them
         why = [line for line in done.stderr.splitlines() if line.startswith("ERROR")]
         pytest.skip(f"no package index gives ai-edge-litert, numpy and Pillow: {why[:1]}")
     yield python

@@ -1,4 +1,4 @@
-"""The documentation builds in strict mode, asks nothing of the network, and its examples work."""
+"""The documentation builds in strict mode and without network access, and its examples work."""
 
 import json
 import os
@@ -29,7 +29,7 @@ def blocks(text, language):
 
 
 def commands(text):
-    """What a page says to type: lines of its shell blocks, and commands within its sentences."""
+    """The commands on a page, in shell blocks and in sentences."""
     lines = [line for block in blocks(text, "sh") for line in block.splitlines()]
     prose = re.sub(r"^```.*?^```", "", text, flags=re.DOTALL | re.MULTILINE)
     lines += [
@@ -51,7 +51,7 @@ PYTHON = [
 
 
 class Loads(HTMLParser):
-    """Collects what a page makes a browser load."""
+    """Collects the resources that a page makes a browser load."""
 
     def __init__(self):
         super().__init__()
@@ -99,7 +99,7 @@ def test_the_commands_are_described_from_the_code(site):
     page = (site / "reference" / "commands.html").read_text("utf-8")
     for words, command in leaves(app):
         assert f"pocketknn {words}" in page
-        # Older spellings are understood, but told to nobody.
+        # Older spellings are accepted, but not documented.
         told = [one for one in command.params if not getattr(one, "hidden", False)]
         options = {name for one in told for name in one.opts if name.startswith("--")}
         assert not {name for name in options if name not in page}
@@ -117,7 +117,7 @@ def test_the_docstrings_are_there(site):
 
 
 def leaves(app):
-    """All commands that do something, with their words."""
+    """All commands without subcommands, with their words."""
     import typer
 
     def walk(words, command):
@@ -150,7 +150,7 @@ def test_a_wrong_command_would_be_noticed():
 
 @pytest.fixture(scope="module")
 def built(photos, tmp_path_factory):
-    """A folder with `photos`, a picture, and what `pocketknn build photos -o out` makes of them."""
+    """A folder with `photos`, a picture, and the result of `pocketknn build photos -o out`."""
     from pocketknn.builder import Spec, embed, find, load_backbone
     from pocketknn.export import export
 

@@ -1,4 +1,4 @@
-"""Files that were damaged at random: one line, never a crash, a hang or a traceback."""
+"""Randomly damaged files give one line, never a crash, a hang or a traceback."""
 
 import os
 import shutil
@@ -13,7 +13,7 @@ from pocketknn.export.cli.console import summary
 from pocketknn.export.manifest.artefact import load, metadata_of
 from pocketknn.export.output.checksums import files_of
 
-MUTATIONS = int(os.environ.get("POCKETKNN_MUTATIONS", "200"))  # of each kind; 1000 by hand
+MUTATIONS = int(os.environ.get("POCKETKNN_MUTATIONS", "200"))  # per kind
 
 
 @pytest.fixture(scope="module")

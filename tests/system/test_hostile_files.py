@@ -1,4 +1,4 @@
-"""Files that would never end, or unpack to more than there is: one line, at once."""
+"""Endless files and decompression bombs are refused at once, in one line."""
 
 import io
 import os
@@ -20,7 +20,7 @@ from pocketknn.builder.photos.readers import LocalFile, read_file
 
 @pytest.fixture(autouse=True)
 def no_hang():
-    """A test that waits for a pipe would wait for ever."""
+    """Fail instead of waiting for a pipe for ever."""
 
     def late(number, frame):
         raise TimeoutError("it was still waiting after a minute")
@@ -88,7 +88,7 @@ def test_no_command_waits_for_a_pipe(command, pocketknn, tmp_path, monkeypatch):
 @pytest.mark.parametrize("name", ["pipe", "/dev/zero", "/dev/stdin", "made up"])
 def test_what_has_no_end_is_not_read(name, tmp_path):
     if name == "made up":
-        name = "/proc/self/status"  # says that it has no bytes, as /proc/kmsg does, which waits
+        name = "/proc/self/status"  # reports a size of 0, as does /proc/kmsg, which blocks
         if not Path(name).exists():
             pytest.skip("there is no /proc")
         assert read_file(name) == b""
@@ -152,7 +152,7 @@ def test_a_small_table_of_endless_rows_is_refused(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("kind", ["path", "label", "id"])
 def test_a_small_table_of_endless_text_is_refused(kind, tmp_path):
-    """Read as it is, a row takes 20,000 bytes; a dictionary of them takes these once."""
+    """Each row stands for 20,000 bytes, which the dictionary stores only once."""
     rows = 60_000
     long = pa.DictionaryArray.from_arrays(np.zeros(rows, np.int32), ["a" * 20_000])
     columns = dict.fromkeys(("id", "path", "label", "sha256"), pa.array(["x"] * rows))
@@ -193,7 +193,7 @@ def test_columns_that_nobody_wants_cost_nothing(tmp_path):
     path.write_text("path" + "," * wide + "\n" + "a.png\n" * 2000)
     begin = time.perf_counter()
     assert len(find(path)) == 2000
-    assert time.perf_counter() - begin < 5  # all cells, of which the file lacks most, take minutes
+    assert time.perf_counter() - begin < 5  # reading all cells takes minutes
 
 
 @pytest.mark.parametrize("ending", ["csv", "parquet"])

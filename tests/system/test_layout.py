@@ -1,4 +1,4 @@
-"""The house: its floors, which way imports point, what starts at once."""
+"""Structure: layers of packages, direction of imports, and fast start-up."""
 
 import ast
 import inspect
@@ -27,7 +27,7 @@ HEAVY = {
     "tensorflow",
     "tf2onnx",
 }
-# From below. A module imports from its own room and from those below it, types too.
+# From the bottom. A module imports only from its own layer and from those below, types too.
 ROOMS = [
     "builder.errors",
     "builder.system",
@@ -58,7 +58,7 @@ OURS = [p for p in MODULES if "bundled" not in p.parts]  # the training recipe i
 
 
 def imported(path, top_only):
-    """Names of modules that a file imports; below TYPE_CHECKING nothing is imported."""
+    """Names of modules that a file imports; `top_only` skips functions and TYPE_CHECKING blocks."""
     tree = ast.parse(path.read_text("utf-8"))
     for node in tree.body if top_only else ast.walk(tree):
         if isinstance(node, ast.Import):
@@ -73,7 +73,7 @@ NAMES = {
 
 
 def ours(name, top_only):
-    """What of ours a module imports, by dotted names."""
+    """Our own modules that a module imports, by dotted names."""
     path, package = NAMES[name], name.split(".")
     tree = ast.parse(path.read_text("utf-8"))
     for node in tree.body if top_only else ast.walk(tree):
@@ -156,7 +156,7 @@ print("LOADED", *sys.modules)
 
 
 def test_until_it_is_ready_for_an_interruption_the_command_imports_next_to_nothing():
-    """What is imported before `main` begins is no place where Ctrl-C can be answered in a line."""
+    """Ctrl-C cannot be answered in one line while imports run before `main`."""
     code = """
 import re, sys  # as the script of the console does
 before = set(sys.modules)
@@ -170,7 +170,7 @@ print(*(set(sys.modules) - before))
 
 @pytest.mark.parametrize("name", FORMATS)
 def test_a_format_offers_what_the_protocol_asks_for(name):
-    """The table imports packages by their names, so that no type checker sees which."""
+    """The table imports packages by name, which type checkers cannot follow."""
     package = FORMATS[name]
     assert not [one for one in Format.__annotations__ if not hasattr(package, one)]
     wanted = {one: made for one, made in vars(Format).items() if inspect.isfunction(made)}

@@ -1,4 +1,4 @@
-"""All but building works where the converters are not installed, TensorFlow above all."""
+"""Everything but building works without the converters, above all without TensorFlow."""
 
 import json
 import os
@@ -23,14 +23,14 @@ GONE = "which is not installed: pip install tensorflow\n"
 
 @pytest.fixture(scope="module")
 def python(tmp_path_factory):
-    """A Python with what light.txt names, and this very package."""
+    """A Python with the packages in light.txt, and this package."""
     folder = tmp_path_factory.mktemp("light")
     subprocess.run([sys.executable, "-m", "venv", folder], check=True)
     python = folder / "bin" / "python"
     install = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
     wanted = ["-c", ROOT / "constraints.txt", "-r", ROOT / "light.txt"]
     done = subprocess.run([*install, *wanted], capture_output=True, text=True, check=False)
-    if done.returncode:  # these versions are installed here, so that an index has them all
+    if done.returncode:  # these versions are installed here, so the index must have them
         why = [line for line in done.stderr.splitlines() if line.startswith("ERROR")]
         pytest.skip(f"no package index gives what light.txt names: {why[:1]}")
     (packages,) = folder.glob("lib/python*/site-packages")
@@ -102,7 +102,7 @@ def test_a_build_is_verified_and_measured_but_for_what_keras_runs(built, run, ph
 
 @pytest.mark.parametrize("search", ["exact", "rerank"])
 def test_a_projection_is_read_from_a_file_without_keras(search, run, photos, tmp_path):
-    """The references of the second are bytes, which cannot be read back; its projection can."""
+    """The second file's references are int8 and cannot be read back, but its projection can."""
     spec = Spec(backbone="bundled", k=3, projection="classes", search=search)
     spec = replace(spec, references_precision="int8" if search == "rerank" else "float32")
     net, out = load_backbone(spec), tmp_path / "out"

@@ -1,4 +1,4 @@
-"""What is missing is said in a line before work begins; all else goes on without it."""
+"""Missing packages are reported in one line before work begins; all else works without them."""
 
 import importlib
 import os
@@ -39,7 +39,7 @@ SYSTEMS = {
 
 @pytest.fixture
 def hidden(monkeypatch):
-    """Modules that are as if they were not installed."""
+    """Make modules appear not installed."""
 
     def hide(*names):
         for name in names:
@@ -72,7 +72,7 @@ def test_coremltools_is_asked_for_where_it_is_to_be_had(system, there, monkeypat
 
 
 def test_the_newest_python_is_the_newest_of_all_that_is_needed():
-    """Of a package without wheels for a Python pip makes none, so ours must not promise it."""
+    """If a dependency has no wheels for a Python, we must not claim to support it."""
     ours = SpecifierSet(metadata("pocketknn")["Requires-Python"])
     newest = max(minor for minor in range(30) if f"3.{minor}" in ours)
     for name in ("coremltools", "tensorflow"):
@@ -83,7 +83,7 @@ def test_the_newest_python_is_the_newest_of_all_that_is_needed():
 
 
 def test_upper_bounds_say_why():
-    """In the line: a bound without a reason keeps newer releases from people for nothing."""
+    """On the same line: a bound without a reason blocks newer releases for nothing."""
     for line in (ROOT / "pyproject.toml").read_text("utf-8").splitlines():
         bounded = re.match(r'\s+"[\w\[\],-]+.*(<|==)', line) and "sys_platform ==" not in line
         exact = "pytorch-model==" in line  # weights of a known sha256
@@ -185,12 +185,12 @@ def built(tmp_path_factory):
     ],
 )
 def test_what_is_missing_is_not_told_of_the_file(module, end, built, hidden, pocketknn, tmp_path):
-    """The file is as good as it was."""
+    """The message must not blame the file."""
     hidden(module)
     change = ("--rename", "class 0=x", "--out", tmp_path / f"new.{end}")
     said = pocketknn("edit", built / f"model.{end}", *change)
     package = module.replace("_", "-")
-    if said.code == 0:  # this file's change does not take it
+    if said.code == 0:  # this change does not need it
         assert module == "scipy"
         return
     assert said.code == 2
@@ -338,3 +338,25 @@ def test_signals_that_a_system_lacks_are_not_asked_for(monkeypatch):
     finally:
         monkeypatch.undo()
         importlib.reload(swap)
+
+
+def test_a_package_that_cannot_be_imported_is_one_line(photos, tmp_path):
+    """Such as one that does not fit the others; it is installed, but raises ImportError."""
+    (tmp_path / "keras.py").write_text("raise ImportError('it needs another TensorFlow')")
+    code = "import sys; from pocketknn.export.cli.app import main; main(sys.argv[1:])"
+    words = ("build", photos, "-o", tmp_path / "out", "--backbone", "pixels", "--formats", "keras")
+    done = subprocess.run(
+        [sys.executable, "-c", code, *map(str, words)],
+        capture_output=True,
+        text=True,
+        env=os.environ | {"PYTHONPATH": f"{tmp_path}:{os.environ.get('PYTHONPATH', '')}"},
+    )
+    assert done.returncode == 2, done.stderr
+    assert done.stderr.count("\n") == 1
+    assert "tensorflow cannot be imported: it needs another TensorFlow" in done.stderr
+
+
+def test_a_fault_of_our_own_is_no_broken_package():
+    with pytest.raises(ImportError) as caught:
+        exec("from pocketknn.builder import nothing_of_the_kind", {"__name__": "pocketknn.test"})
+    assert needs.missing(caught.value) == ""

@@ -1,4 +1,4 @@
-"""Nothing leaves the machine, and nothing is written but the cache and what was asked for."""
+"""Nothing leaves the machine, and only the cache and the requested files are written."""
 
 import os
 import signal
@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from support import ROOT
 
-# In a process of its own: the kernel ends it where it calls one of those that reach a network.
-# A library that only opens a socket, to see whether there is IPv6, asks nobody.
+# In its own process, which the kernel kills at any system call that reaches a network.
+# Only opening a socket, as a library does to detect IPv6, sends nothing.
 GUARD = """
 import ctypes, platform, struct
 CALLS = {"x86_64": (42, 44, 46, 307), "aarch64": (203, 206, 211, 269)}  # connect, sendto, sendmsg…
@@ -38,7 +38,7 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="seccomp is Linu
 
 
 def guarded(code, *arguments, cwd, **environment):
-    """Run Python that may not reach a network, with a home and temporary folder of its own."""
+    """Run Python without network access, with its own home and temporary folder."""
     for name in ("home", "tmp"):
         (cwd / name).mkdir(exist_ok=True)
     own = {"HOME": str(cwd / "home"), "TMPDIR": str(cwd / "tmp"), "PYTHONDONTWRITEBYTECODE": "1"}
@@ -80,7 +80,7 @@ def test_nothing_is_asked_for_and_nothing_is_written_elsewhere(photos, tmp_path)
 
 
 def test_the_switch_comes_before_every_import_of_onnxruntime():
-    """In what people copy too; importing pocketknn sets it as well."""
+    """Also in snippets that people copy; importing pocketknn sets it as well."""
     root = ROOT
     found = [
         path

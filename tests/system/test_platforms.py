@@ -1,4 +1,4 @@
-"""What other systems do otherwise is not relied on; checked here where it can be."""
+"""Nothing relies on behaviour that differs between systems, as far as that can be checked here."""
 
 import ast
 import os
@@ -17,7 +17,7 @@ SOURCES = [
     path
     for folder in ("builder", "export")
     for path in sorted((ROOT / folder).rglob("*.py"))
-    if "bundled" not in path.parts  # scripts of the recipe, which no user runs
+    if "bundled" not in path.parts  # scripts of the training recipe, which users do not run
 ]
 
 
@@ -32,16 +32,16 @@ def calls(path, *names):
 
 
 def test_texts_are_utf_8_and_keep_their_line_ends():
-    """Windows has other defaults: a code page, and two characters for the end of a line."""
+    """Windows has other defaults: a code page, and line ends of two characters."""
     wrong = []
     for path in SOURCES:
         for node, keywords in calls(path, "read_text", "write_text", "open"):
             kind = node.func.attr
             if kind == "open" and not (node.args and getattr(node.args[0], "value", "") == "w"):
-                continue  # bytes, or no file
+                continue  # binary, or not a file
             wanted = {"encoding"} if kind == "read_text" else {"encoding", "newline"}
             if len(node.args) > (kind == "write_text") and kind != "open":
-                wanted.discard("encoding")  # it is given by its place
+                wanted.discard("encoding")  # it is a positional argument
             if wanted - keywords:
                 wrong.append(f"{path.relative_to(ROOT)}:{node.lineno}: {wanted - keywords}")
     assert len(SOURCES) > 100
@@ -50,7 +50,7 @@ def test_texts_are_utf_8_and_keep_their_line_ends():
 
 @pytest.mark.skipif(sys.platform != "linux", reason="its /proc says which files are open")
 def test_no_file_is_moved_or_removed_while_it_is_open(photos, tmp_path):
-    """Windows refuses that; `edit` in place, --force and the temporary folders did it."""
+    """Windows refuses that; `edit` in place, --force and the temporary folders used to do it."""
     build = f"build {photos} -o out --backbone pixels --size 32 --k 3 --no-report"
     lines = [build, f"{build} --force --precision float16", "refs merge out out -o both.parquet"]
     for end in ("tflite", "onnx", "mlpackage", "keras"):
@@ -72,7 +72,7 @@ def test_no_file_is_moved_or_removed_while_it_is_open(photos, tmp_path):
 
 
 def test_a_file_that_is_moved_while_it_is_open_is_seen(tmp_path):
-    """The witness of the test above is awake."""
+    """The check of the test above works."""
     sys.path.insert(0, str(TESTS))
     import held_files
 
@@ -116,7 +116,7 @@ def test_what_lies_in_what(tmp_path):
 
 
 def test_a_path_that_is_too_long_is_refused_before_work_begins(tmp_path):
-    """OUT itself would do, what is to lie in it would not."""
+    """OUT itself would be short enough, but not the files in it."""
     out = tmp_path
     while len(str(out)) < os.pathconf(tmp_path, "PC_PATH_MAX") - 200:
         out /= "a" * 100
@@ -128,7 +128,7 @@ def test_a_path_that_is_too_long_is_refused_before_work_begins(tmp_path):
 
 
 def test_a_place_where_nothing_can_be_written_is_refused_before_work_begins(tmp_path, monkeypatch):
-    """Windows' answer on permissions says little, so the place is tried."""
+    """Windows' permissions say little, so a write is tried."""
 
     def refuse(self, *args, **options):
         raise PermissionError(13, "Permission denied", str(self))

@@ -1,1 +1,1 @@
-"""Run a backbone by LiteRT, by Keras, or by numpy alone."""
+"""Run a backbone in LiteRT, in Keras, or in numpy alone."""

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 Pictures = NDArray[np.uint8]  # (n, size, size, 3)
 Vectors = NDArray[np.float32]  # (n, d)
 Run = Callable[[Pictures], Vectors]
-AGREES = 0.99999  # minimum cosine between the embeddings by a runtime and by Keras
+AGREES = 0.99999  # minimum cosine between the embeddings from a runtime and from Keras
 _SCHEMA = 2
 _NETWORK, _FACTS = "network.tflite", "facts.json"  # in the archive, which has checksums
 _STAMP = (1980, 1, 1, 0, 0, 0)
@@ -59,7 +59,7 @@ class Converted(NamedTuple):
 
     Attributes:
         content: the file; None if the runtime cannot run it.
-        cosine: minimum cosine, over test pictures, of the embeddings by the runtime and by Keras.
+        cosine: minimum cosine, over test pictures, between the runtime's and Keras' embeddings.
         notes: messages about what went wrong.
     """
 
@@ -80,8 +80,8 @@ def kept_or_made(
 
     Args:
         backbone: what to convert; holds the cache.
-        kind: of network, for the file name; "" for LiteRT's.
-        packages: the packages that it depends on the versions of.
+        kind: suffix of the file name for this kind of network; "" for LiteRT's.
+        packages: the packages whose versions it depends on.
         make: converts it, and compares it with Keras.
     """
     place = backbone.cache.drawer("networks") if backbone.cache else None
@@ -149,10 +149,10 @@ def converted(backbone: Runnable, by_keras: Run) -> Converted:
 
     Args:
         backbone: its `model` is opened only if the cache has no network.
-        by_keras: the standard to agree with: pictures (n, size, size, 3) to embeddings (n, d).
+        by_keras: the reference: pictures (n, size, size, 3) to embeddings (n, d).
 
     Returns:
-        A network without content if LiteRT does not agree with Keras.
+        The network; its `content` is None if LiteRT does not agree with Keras.
     """
 
     def make() -> Converted:
@@ -162,14 +162,14 @@ def converted(backbone: Runnable, by_keras: Run) -> Converted:
         except OF_THE_MACHINE:
             raise
         except Exception as error:  # whatever converter and runtime raise on a user's own network
-            note = f"LiteRT cannot run {backbone.name}, so Keras embeds: {first_line(error)}"
+            note = f"LiteRT cannot run {backbone.name}, so Keras is used: {first_line(error)}"
             return Converted(None, 0.0, (note,))
 
     found = kept_or_made(backbone, "", _PACKAGES, make)
     if found.agrees or found.content is None:
         return found
     name, cosine = backbone.name, found.cosine
-    note = f"LiteRT and Keras disagree on {name} (cosine {cosine:.6f}), so Keras embeds"
+    note = f"LiteRT and Keras disagree on {name} (cosine {cosine:.6f}), so Keras is used"
     return Converted(None, cosine, (*found.notes, note))
 
 

@@ -1,4 +1,4 @@
-"""Run a backbone over pictures: by LiteRT, or by Keras if LiteRT does not agree with it."""
+"""Run a backbone on pictures: in LiteRT, or in Keras if LiteRT does not agree with it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ TOGETHER = 8  # pictures in a batch
 
 @dataclass(frozen=True, kw_only=True)
 class Engine:
-    """A way to compute embeddings, for any number of threads at once.
+    """A thread-safe way to compute embeddings.
 
     Attributes:
         name: `litert`, `keras` or `numpy`; their results differ in the last bits.
@@ -50,7 +50,7 @@ def open_engine(backbone: Runnable) -> Engine:
 
 
 def by_keras(backbone: Runnable) -> Run:
-    """Embed at most `TOGETHER` pictures by Keras: on all cores, for one caller at a time."""
+    """Embed at most `TOGETHER` pictures with Keras: on all cores, for one caller at a time."""
     lock = Lock()
 
     def run(pictures: Pictures) -> Vectors:

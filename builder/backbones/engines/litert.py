@@ -40,7 +40,7 @@ class Network:
         """Embeddings (n, d) of pictures (n, size, size, 3).
 
         Raises:
-            ValueError: LiteRT refuses the network; it may also raise RuntimeError.
+            ValueError: LiteRT rejects the network; it may also raise RuntimeError.
         """
         with self._interpreter() as interpreter:
             (image,) = interpreter.get_input_details()

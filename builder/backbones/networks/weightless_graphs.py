@@ -1,6 +1,6 @@
 """TFLite networks without the converter: files without weights, filled at run time.
 
-`bundled/graph.py` made the files.
+The files were made by `bundled/recipe/graph.py`.
 """
 
 from __future__ import annotations

@@ -49,13 +49,13 @@ def with_weights(family: Family, alpha: float, size: int, path: Path) -> keras.M
     """
     net = network(family, alpha, size)
     # Keras leaves a layer missing from the file at its random weights, at most with a warning. So
-    # set all weights to NaN first: any that still are were not in the file.
+    # set all weights to NaN first: any that remain NaN were not in the file.
     net.set_weights([np.full_like(weight, np.nan) for weight in net.get_weights()])
     legacy = path.suffix == ".h5" and not path.name.endswith(".weights.h5")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            # Loading by name allows a legacy file to have a top; Keras 3's files always do.
+            # Loading by name allows a legacy file to have a top; Keras 3's files may have one.
             net.load_weights(path, **({"by_name": True} if legacy else {}))
         complete = not any(np.isnan(weight).any() for weight in net.get_weights())
     except (ValueError, KeyError, TypeError, OSError):
@@ -78,7 +78,7 @@ def _contents(path: Path) -> str:
                 return f"the weights of {family.named(alpha)}"
             if len(shapes) != len(found):
                 break  # another family, whatever the width
-    return "the weights of no MobileNet" if found else "no readable weights"
+    return "the weights of another network" if found else "no readable weights"
 
 
 def _depthwise(path: Path) -> list[tuple[int, ...]]:

@@ -1,4 +1,4 @@
-"""What the scripts share: held-out pictures, how a network is judged, weights, options, rate."""
+"""Shared by the scripts: held-out pictures, evaluation, weights, options, learning rate."""
 
 # ruff: noqa: ANN401 (Keras comes without types)
 from __future__ import annotations
@@ -16,7 +16,7 @@ def held_out(label: Array, names: list[str]) -> tuple[Array, Array, Array]:
     """Rows to train on, rows to validate on, and which classes are known: 0 or 1 for each.
 
     Validation takes 40 of each of 37 classes. The 30 Tiny-ImageNet classes among them are not
-    known: they never reach the label loss, so that it measures classes that training did not name.
+    known: the label loss never uses them, so that validation measures classes without labels.
     """
     rng = np.random.default_rng(7)
     used = sorted(set(label.tolist()))
@@ -34,12 +34,12 @@ def held_out(label: Array, names: list[str]) -> tuple[Array, Array, Array]:
 
 
 def rich(label: Array, names: list[str]) -> Array:
-    """Whether each picture is of `samples/`, the only ones that show a thousand kinds of things."""
+    """Whether each picture is from `samples/`, the only ones with a thousand kinds of objects."""
     return np.array([name.startswith("samples/") for name in names])[label]
 
 
 def heads(rows: Array, label: Array, names: list[str], times: int) -> Array:
-    """The rows of a round of training: those of `samples/`, the most diverse, several times."""
+    """The rows of an epoch: those from `samples/`, the most diverse, several times."""
     return np.concatenate([rows, *[rows[rich(label[rows], names)]] * (times - 1)])
 
 
@@ -60,7 +60,7 @@ def leave_one_out(features: Array, labels: Array, count: int = 5) -> tuple[float
 
 
 def judgement(features: Array, labels: Array, teacher: Array) -> str:
-    """One line: k-NN accuracy, and the share of the teacher's neighbours (n, k) found too."""
+    """One line: k-NN accuracy, and the share of the teacher's neighbours (n, k) also found."""
     count = teacher.shape[1]
     accuracy, nearest = leave_one_out(features, labels, count)
     shared = [len(set(a) & set(b)) / count for a, b in zip(nearest, teacher, strict=True)]
@@ -76,26 +76,28 @@ def load(model: Any, path: Path) -> None:
 
 
 def rate_at(progress: float) -> float:
-    """The share of the full learning rate: a short warm-up, a plateau, a line to zero."""
+    """The share of the full learning rate: a short warm-up, a plateau, linear decay to zero."""
     return max(0.0, min(1.0, progress / 0.02, (1.0 - progress) / 0.7))
 
 
 def add_options(parser: argparse.ArgumentParser, **defaults: float) -> None:
-    """The options that training has, whatever it runs on; what differs is its default."""
+    """Add the options of both training scripts, each with its own defaults."""
     parser.add_argument("--out", type=Path, required=True, help="the .npz to write")
-    parser.add_argument("--minutes", type=float, help="until the last check")
+    parser.add_argument("--minutes", type=float, help="minutes until the last check")
     parser.add_argument("--alpha", type=float, default=0.5, help="the student's width")
-    parser.add_argument("--rich", type=int, help="times that `samples/` are seen")
-    parser.add_argument("--rate", type=float, help="of Muon; AdamW has half")
-    parser.add_argument("--decay", type=float, default=0.05, help="of weights, times the rate")
-    parser.add_argument("--keep", type=float, default=0.998, help="of the moving average")
+    parser.add_argument("--rich", type=int, help="how often an epoch uses each of `samples/`")
+    parser.add_argument("--rate", type=float, help="learning rate of Muon; AdamW has half")
+    parser.add_argument(
+        "--decay", type=float, default=0.05, help="weight decay, multiplied by the rate"
+    )
+    parser.add_argument("--keep", type=float, default=0.998, help="decay of the moving average")
     parser.add_argument(
         "--weights",
         type=float,
         nargs=4,
         default=[1.0, 2.0, 1.0, 0.2],
-        help="of the relational, regression, places and label losses",
+        help="weights of the relational, regression, places and label losses",
     )
-    parser.add_argument("--seed", type=int, default=1, help="of crops and mixtures")
-    parser.add_argument("--judge-every", type=float, help="seconds")
+    parser.add_argument("--seed", type=int, default=1, help="random seed of crops and mixtures")
+    parser.add_argument("--judge-every", type=float, help="seconds between checks")
     parser.set_defaults(**defaults)

@@ -1,10 +1,10 @@
 """Batch norm and ReLU6 as one operation of PyTorch on a CPU, in bfloat16.
 
-Training a MobileNet on a CPU is bound by memory. PyTorch's own operations read and write every
-map a dozen times where two passes forward and two back do, which these are; and of all that
-goes through them only the input is kept. Needs a C++ compiler and ninja when first used.
+Training a MobileNet on a CPU is limited by memory bandwidth. PyTorch's own operations read and
+write every map a dozen times; this one needs two passes forward and two back, and stores only its
+input for the gradient. Needs a C++ compiler and ninja on first use.
 
-Source of the gradient's formulas: Ioffe and Szegedy, "Batch Normalization" (2015).
+Formulas of the gradient: Ioffe and Szegedy, "Batch Normalization" (2015).
 """
 
 # ruff: noqa: ANN401 (PyTorch is not installed where types are checked)
@@ -80,7 +80,7 @@ std::vector<at::Tensor> moments(const at::Tensor& x) {
   return {mean, variance};
 }
 
-// x * scale + shift, cut to low..high.
+// x * scale + shift, clipped to low..high.
 at::Tensor forward(const at::Tensor& x, const at::Tensor& scale, const at::Tensor& shift,
                    double lowest, double highest) {
   const int64_t channels = x.size(1), rows = x.numel() / channels;
@@ -144,8 +144,8 @@ std::vector<at::Tensor> backward(const at::Tensor& dy, const at::Tensor& x,
 def operation() -> Callable[..., Any]:
     """`norm(x, mean, variance, gamma, beta, momentum, epsilon, relu)` for bfloat16 maps.
 
-    x is (n, channels, height, width); `mean` and `variance` are the moving ones, which move;
-    with `relu` the result is cut to 0..6.
+    x is (n, channels, height, width); `mean` and `variance` are the moving averages, which are
+    updated; with `relu` the result is clipped to 0..6.
     """
     import torch  # type: ignore[import-not-found, unused-ignore]
     from torch.utils import cpp_extension  # type: ignore[import-not-found, unused-ignore]

@@ -1,11 +1,11 @@
-"""A network as TFLite without its numbers, for use without TensorFlow; the recipe's last step.
+"""A network as TFLite without its weights, for use without TensorFlow; the recipe's last step.
 
     python graph.py bundled mobilenet_v2_0.5_96.tflite
     python graph.py efficientnet_lite0 efficientnet_lite0.tflite
 
-The official converter makes it from the Keras model. Its weights, which have the batch
-normalisation folded in, are recognised among those that `backbones.networks.weightless_graphs`
-folds; they get the names of these, and are left out of the file, as they follow from the weights.
+The official converter makes it from the Keras model, with batch normalisation folded in. Its
+tensors are matched by value with those that `backbones.networks.weightless_graphs` folds, get their
+names, and are left out of the file, as they can be computed from the weights.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ from pocketknn.builder import Spec, load_backbone
 from pocketknn.builder.backbones.engines.conversion import convert
 from pocketknn.builder.backbones.networks.weightless_graphs import folded
 
-CLOSE = 1e-5  # of the largest value: the converter folds in another order
+CLOSE = 1e-5  # tolerance, relative to the largest value: the converter folds in another order
 
 
 def main(name: str, path: Path) -> None:
-    """Write the file of a backbone; fail where a weight is not recognised."""
+    """Write the file of a backbone; fail if a weight has no match."""
     backbone = load_backbone(Spec(backbone=name))
     model = schema.ModelT.InitFromPackedBuf(convert(backbone), 0)
     numbers = folded(by_name(backbone.model))

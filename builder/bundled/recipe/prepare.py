@@ -1,4 +1,4 @@
-"""Step one of the recipe: decode the training pictures and ask the teacher about fixed crops.
+"""Step one of the recipe: decode the training pictures, and run the teacher on fixed crops.
 
     python prepare.py --data DISTILL_DIR --teacher WEIGHTS.h5 --work WORK_DIR
 
@@ -12,10 +12,10 @@ DISTILL_DIR holds `shard-*.npz` (`data`: encoded pictures end to end, `offsets`,
   255 sqrt(value / 6).
 
 View 0 has the centre square of every picture in colour; the others have one random crop of each,
-and ten of each picture of `samples/`, the only ones that show a thousand kinds of things.
+and ten of each picture of `samples/`, the only ones with a thousand kinds of objects.
 
-Files that exist are kept, so an interrupted run goes on where it stopped. The teacher runs
-through LiteRT where TensorFlow and ai-edge-litert are installed, else through Keras.
+Existing files are kept, so an interrupted run resumes where it stopped. The teacher runs in LiteRT
+if TensorFlow and ai-edge-litert are installed, otherwise in Keras.
 """
 
 from __future__ import annotations
@@ -88,7 +88,7 @@ def random_boxes(hw: Array, rng: np.random.Generator) -> Array:
 def view_plan(view: int, hw: Array, often: Array, seed: int) -> dict[str, Array]:
     """The `row`, `box` and `tone` of each crop of one view, the same for the same seed.
 
-    A picture marked in `often` has ten crops, others one (the first view: every picture one).
+    A picture marked in `often` has ten crops, others one. In the first view, all have one.
     """
     rows = np.arange(len(hw))
     if view == 0:

@@ -1,14 +1,14 @@
-"""The quality table: how well five neighbours tell classes apart that no model was trained on.
+"""The quality table: accuracy of five neighbours on classes that no model was trained on.
 
     python quality.py --data DATA_DIR --ours OURS.npz --first FIRST.npz > quality.md
 
 DATA_DIR holds `caltech101/` and `flowers/` (one folder per class), `fashion_mnist.npz` and
-`weights/`. The digits come with scikit-learn. Every picture is cut to its centre square and
+`weights/`. The digits come with scikit-learn. Every picture is cropped to its centre square and
 resized with Pillow (bilinear). Each picture is then classified by its neighbours among all the
-others (leave one out, cosine similarity of pooled embeddings; ties go to the lower class
-index). Rows whose weights are not given or not there are left out.
+others (leave-one-out, cosine similarity of pooled embeddings; ties go to the lower class
+index). Rows whose weights are not given or missing are left out.
 
-Sets: Caltech 101, every class folder but BACKGROUND_Google; flowers; scikit-learn digits, the
+Sets: Caltech 101, every class folder except BACKGROUND_Google; flowers; scikit-learn digits, the
 first 40 of each class; Fashion-MNIST, the first 200 test pictures of each class.
 """
 
@@ -57,7 +57,7 @@ def grey_set(arrays: Array, labels: Array, each: int) -> Set:
 
 
 def sets(data: Path) -> Iterator[tuple[str, Set]]:
-    """All the sets there are, by name."""
+    """All available sets, by name."""
     from sklearn.datasets import load_digits
 
     for name, title in (("caltech101", "Caltech 101, 30 × 40"), ("flowers", "flowers, 5 × 40")):
@@ -99,7 +99,7 @@ def embedding(model: Any) -> Callable[[Array], Array]:
 
 
 def packaged(name: str) -> Callable[[Array], Array]:
-    """Pooled features by a backbone of the package, which takes pixels from 0 to 255."""
+    """Pooled features from a backbone of the package, which takes pixels from 0 to 255."""
     run = embedding(load_backbone(Spec(backbone=name)).model)
     return lambda x: run((x + 1.0) * 127.5)
 
@@ -156,10 +156,10 @@ def main() -> None:
     """Command line."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--ours", type=Path, help="the .npz to judge")
+    parser.add_argument("--ours", type=Path, help="the .npz to evaluate")
     parser.add_argument("--size", type=int, default=96, help="its picture size")
     parser.add_argument("--first", type=Path, help="the .npz of the first version")
-    parser.add_argument("--only-ours", action="store_true", help="no other rows")
+    parser.add_argument("--only-ours", action="store_true", help="print only its row")
     options = parser.parse_args()
     tasks = list(sets(options.data))
     print("Leave-one-out accuracy of 5 neighbours (of 1 neighbour), cosine, centre square.\n")

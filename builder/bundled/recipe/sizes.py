@@ -2,10 +2,10 @@
 
     python sizes.py
 
-Prints a Markdown table: the convolutions' multiplications for a picture, the parameters as float16,
-and milliseconds for a picture as float32 TFLite on one thread. The networks take turns, so that
-what else the machine does falls on all alike; medians, whose ratios travel. The weights are random:
-they cost the same.
+Prints a Markdown table: the convolutions' multiplications per picture, the size of the parameters
+as float16, and milliseconds per picture as float32 TFLite on one thread. Times are medians, and the
+networks take turns, so that other load affects all of them alike and the ratios hold on other
+machines. The weights are random, which does not change the cost.
 """
 
 # ruff: noqa: ANN401 (Keras comes without types)
@@ -31,7 +31,7 @@ ROUNDS = 300
 
 
 def multiplications(model: Any) -> int:
-    """Of all convolutions of a Keras model, for one picture."""
+    """Multiplications in all convolutions of a Keras model, for one picture."""
     total = 0
     for layer in model.layers:
         if isinstance(layer, keras.layers.Conv2D | keras.layers.DepthwiseConv2D):

@@ -2,29 +2,29 @@
 
     KERAS_BACKEND=torch python train.py --work WORK_DIR --out mobilenet_v2_0.5_96.npz
 
-WORK_DIR is what prepare.py wrote. The student is the stock
+WORK_DIR was written by prepare.py. The student is the stock
 `keras.applications.MobileNetV2(include_top=False, pooling="avg", weights=None)`; input [-1, 1].
-Student and teacher see the same crop. What is trained is the pooled embedding itself, as that
-is what a nearest-neighbour model compares:
+Student and teacher see the same crop. The losses train the pooled embedding itself, as that is
+what a nearest-neighbour model compares:
 
 - relational: the student's cosine similarities within the batch, as a distribution per picture,
   follow those of the teacher's centred features;
-- regression: the student's features, through one batch norm without learned scale, point where
-  the teacher's standardised features point;
-- places: the same for each of the 3 x 3 places of the last feature map before it is pooled, nine
-  times as much to learn from a picture (left out where the student's map has other places);
-- labels: a linear classifier on those normed features.
+- regression: the student's features, through one batch norm without learned scale, point in the
+  direction of the teacher's standardised features;
+- places: the same for each of the 3 x 3 places of the last feature map before pooling, which gives
+  nine times as many targets per picture (left out if the student's map has another size);
+- labels: a linear classifier on those normalised features.
 
-The schedule follows the clock (`--minutes`), so a run ends when it should on a busy machine.
-A checkpoint beside `--out` lets `--resume` go on, with the time already spent counted.
+The schedule follows the clock (`--minutes`), so a run ends on time even on a busy machine.
+With the checkpoint beside `--out`, `--resume` continues a run, counting the time already spent.
 Runs on every Keras backend with an eager gradient (TensorFlow, PyTorch). Under PyTorch the
 graph of the Keras model is run by PyTorch's own operations on the same variables, with
 `--bfloat16` in that type and with fused.py, and `--workers 2` trains with two processes that
-average their gradients. On a CPU, an allocator that gives freed memory back late (tcmalloc by
+average their gradients. On a CPU, an allocator that keeps freed memory for a while (tcmalloc by
 LD_PRELOAD) saves a quarter of the time.
 
-A run may go on from the weights of an earlier one (`--start`); with `--front` it then trains
-only the layers after the one named, several times as fast.
+A run can start from the weights of an earlier one (`--start`); with `--front` it then trains
+only the layers after the named one, several times as fast.
 """
 
 # ruff: noqa: ANN401 (Keras and its backends come without types)
@@ -53,7 +53,7 @@ FEATURES = 1280
 
 
 class Pictures(prepare.Store):
-    """The decoded pictures and, view after view, their crops and what the teacher sees in each."""
+    """The decoded pictures and, for each view, their crops and the teacher's features."""
 
     def __init__(self, work: Path) -> None:
         super().__init__(work)
@@ -62,7 +62,7 @@ class Pictures(prepare.Store):
         self.load_views()
 
     def load_views(self) -> None:
-        """Take in the views that are there (prepare.py may still be adding some)."""
+        """Load the views that exist (prepare.py may still be adding some)."""
         before = len(self.views)
         while (path := self.work / f"view-{len(self.views)}.npz").exists():
             with np.load(path) as view:
@@ -70,7 +70,7 @@ class Pictures(prepare.Store):
             arrays["places"] = np.load(self.work / f"places-{len(self.views)}.npy", mmap_mode="r")
             self.views.append(arrays)
         if len(self.views) > before:
-            # every crop of every picture, sorted by picture: which view, which place in it
+            # every crop of every picture, sorted by picture: its view, and its position in it
             row = np.concatenate([view["row"] for view in self.views])
             order = np.argsort(row, kind="stable")
             number = [np.full(len(v["row"]), i) for i, v in enumerate(self.views)]
@@ -79,7 +79,7 @@ class Pictures(prepare.Store):
             self.first = np.searchsorted(row[order], np.arange(len(self.label) + 1))
 
     def draw(self, row: int, rng: np.random.Generator) -> tuple[int, int]:
-        """One of the crops of a picture: its view, and its place in the view."""
+        """A random crop of a picture: its view, and its position in the view."""
         view, inside = self.where[rng.integers(self.first[row], self.first[row + 1])]
         return int(view), int(inside)
 
@@ -95,7 +95,7 @@ class Pictures(prepare.Store):
 
 
 def grouped_rows(label: Array, rows: Array, rng: np.random.Generator, group: int) -> Iterator[int]:
-    """Rows without end: each pass gives every row once as the head of a group of its class."""
+    """Endless rows: each epoch has every row once as the head of a group of its class."""
     by_class = {int(c): rows[label[rows] == c] for c in np.unique(label[rows])}
     while True:
         for head in rng.permutation(rows):
@@ -106,7 +106,7 @@ def grouped_rows(label: Array, rows: Array, rng: np.random.Generator, group: int
 
 
 def jitter(batch: Array, rng: np.random.Generator) -> Array:
-    """Slight changes of contrast and brightness. Gives [-1, 1]."""
+    """Slightly change contrast and brightness, and scale to [-1, 1]."""
     gain = rng.uniform(0.85, 1.15, (len(batch), 1, 1, 1)).astype(np.float32) / 127.5
     shift = rng.uniform(-0.1, 0.1, (len(batch), 1, 1, 1)).astype(np.float32)
     floats = batch.astype(np.float32) - 127.5
@@ -114,10 +114,10 @@ def jitter(batch: Array, rng: np.random.Generator) -> Array:
 
 
 class Front:
-    """The first layers of a network that has them from `--start`, kept as they are.
+    """The frozen first layers of a network that was loaded with `--start`.
 
-    They learn first and cost most (large maps), so a long stage may train only what follows them:
-    what they make of every crop and of its mirror image is computed once, as float16, and kept
+    They learn first and cost most (large maps), so a long stage can train only the layers after
+    them. Their output for every crop and its mirror image is computed once and stored as float16
     beside the views.
     """
 
@@ -142,11 +142,11 @@ class Front:
             self.run = run
 
     def path(self, view: int) -> Path:
-        """Where the maps of a view are kept: (crops, 2, height, width, channels)."""
+        """The file with the maps of a view: (crops, 2, height, width, channels)."""
         return self.pictures.work / f"{self.name}-{view}.npy"
 
     def make(self, view: int) -> None:
-        """Compute and write the maps of one view, where they are not there."""
+        """Compute and write the maps of one view, if they do not exist."""
         if self.path(view).exists():
             return
         part = self.path(view).with_suffix(".part.npy")
@@ -165,14 +165,14 @@ class Front:
         part.replace(self.path(view))
 
     def load(self) -> None:
-        """Take in the maps that are there."""
+        """Load the maps that exist."""
         while self.path(len(self.maps)).exists():
             self.maps.append(np.load(self.path(len(self.maps)), mmap_mode="r"))
 
 
 @dataclass
 class Batch:
-    """Pictures (or what the front made of them), the teacher's features and places, labels."""
+    """Pictures (or the front's maps of them), the teacher's features and places, labels."""
 
     source: Array
     feature: Array
@@ -188,7 +188,7 @@ def batches(
     seed: list[int],
     size: Callable[[], int],
 ) -> Iterator[Batch]:
-    """Batches without end, made ahead by a thread."""
+    """Endless batches, prepared ahead by a thread."""
     ready: queue.Queue[Batch] = queue.Queue(3)
 
     def work() -> None:
@@ -302,7 +302,7 @@ class ConvMuon(keras.optimizers.Muon):  # type: ignore[misc]
         shape = tuple(variable.shape)
         self.assign(m, m * self.momentum + gradient)
         mixed = ops.reshape(gradient + self.momentum * m, shape[-2:])
-        # five steps towards orthogonal bear bfloat16, and are most of an update's time
+        # the orthogonalisation tolerates bfloat16, and takes most of an update's time
         update = self.zeropower_via_newtonschulz5(ops.cast(mixed, "bfloat16"), self.ns_steps)
         update = ops.cast(update, gradient.dtype) * (0.2 * max(shape[-2:]) ** 0.5)
         self.assign_sub(variable, ops.reshape(lr * update, shape))
@@ -325,7 +325,7 @@ def make_optimizer(name: str, rate: float, decay: float) -> Any:
 
 
 def torch_forward(model: Any, low: bool, training: bool = True) -> Callable[[Any], Any]:
-    """The pass of a Keras MobileNetV2 (or its end) as PyTorch kernels, same variables.
+    """The forward pass of a Keras MobileNetV2 (or its end) in PyTorch, on the same variables.
 
     Strided depthwise convolutions stay in float32: their bfloat16 gradient is many times
     slower on CPUs.
@@ -390,7 +390,7 @@ def torch_forward(model: Any, low: bool, training: bool = True) -> Callable[[Any
 def make_step(
     model: Any, objective: Objective, optimizer: Any, options: argparse.Namespace
 ) -> Callable[[Batch, Array], Array]:
-    """The training step of the backend in use: one batch in, the four losses out."""
+    """The training step of the active backend: one batch in, the four losses out."""
     variables = [*model.trainable_variables, *objective.trainable_variables]
     optimizer.build(variables)
     if keras.backend.backend() == "tensorflow":
@@ -440,14 +440,14 @@ class Validation:
     """Held-out pictures, centre squares: 5-NN accuracy, and agreement with the teacher."""
 
     def __init__(self, pictures: Pictures, rows: Array, size: int) -> None:
-        # the first view is the centre square of every picture, in their order
+        # the first view has the centre square of every picture, in order
         self.pixels = np.stack([pictures.crop(pictures.views[0], row, size) for row in rows])
         self.label = pictures.label[rows]
         teacher = pictures.views[0]["feature"][rows].astype(np.float32)
         self.teacher = leave_one_out(teacher - teacher.mean(axis=0), self.label)[1]
 
     def __call__(self, model: Any) -> str:
-        """One line of figures for the model as it stands."""
+        """One line with the current figures of the model."""
         return judgement(embed(model, self.pixels), self.label, self.teacher)
 
 
@@ -468,12 +468,12 @@ class Average:
         self.values = [ops.convert_to_numpy(v).copy() for v in model.trainable_variables]
 
     def update(self, keep: float) -> None:
-        """Move towards the weights of now."""
+        """Move towards the current weights."""
         for value, variable in zip(self.values, self.model.trainable_variables, strict=True):
             value += (1.0 - keep) * (ops.convert_to_numpy(variable) - value)
 
     def swap(self) -> None:
-        """Exchange the averaged weights and the model's."""
+        """Swap the averaged weights and the model's."""
         for i, variable in enumerate(self.model.trainable_variables):
             now = ops.convert_to_numpy(variable).copy()
             variable.assign(self.values[i])
@@ -481,7 +481,7 @@ class Average:
 
 
 def recalibrate(model: Any, data: list[Array]) -> None:
-    """Set every batch norm's statistics anew, as the mean over some batches."""
+    """Recompute every batch norm's statistics, as the mean over some batches."""
     layers = [la for la in model.layers if isinstance(la, keras.layers.BatchNormalization)]
     sums: list[list[Array]] = []
     for batch in data:
@@ -538,7 +538,7 @@ class Checkpoint:
         part.replace(self.path)
 
     def load(self) -> tuple[float, int]:
-        """Read the state; gives the seconds spent and the steps made."""
+        """Read the state; returns the seconds spent and the number of steps."""
         with np.load(self.path) as state:
             for i, variable in enumerate(self.variables):
                 variable.assign(state[f"v{i}"])
@@ -656,13 +656,13 @@ def train(rank: int, options: argparse.Namespace, meeting: str) -> None:
 def main() -> None:
     """Command line."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
-    parser.add_argument("--work", type=Path, required=True, help="what prepare.py wrote")
+    parser.add_argument("--work", type=Path, required=True, help="folder written by prepare.py")
     add_options(parser, minutes=75.0, rich=4, rate=0.005, judge_every=300.0)
-    parser.add_argument("--size", type=int, default=96, help="last training size, and validation")
+    parser.add_argument("--size", type=int, default=96, help="last training size, and validation's")
     parser.add_argument("--early-sizes", type=int, nargs="*", default=[])
-    parser.add_argument("--shares", type=float, nargs="+", default=[1.0], help="of each size")
-    parser.add_argument("--start", type=Path, help="an .npz of an earlier stage to go on from")
-    parser.add_argument("--front", help="keep --start's layers up to this one as they are")
+    parser.add_argument("--shares", type=float, nargs="+", default=[1.0], help="of time, per size")
+    parser.add_argument("--start", type=Path, help="the .npz of an earlier stage to start from")
+    parser.add_argument("--front", help="freeze --start's layers up to this one")
     parser.add_argument("--batch", type=int, default=128, help="per worker")
     parser.add_argument("--group", type=int, default=4, help="pictures of one class in a row")
     parser.add_argument("--optimizer", choices=["adamw", "muon"], default="muon")
@@ -676,7 +676,7 @@ def main() -> None:
     if len(options.shares) != len(options.early_sizes) + 1:
         parser.error("--shares needs one number per size")
     if options.front and (not options.start or options.early_sizes):
-        parser.error("--front needs --start, and one size")
+        parser.error("--front needs --start and a single size")
     if options.workers == 1:
         train(0, options, "")
         return

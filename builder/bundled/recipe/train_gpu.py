@@ -2,16 +2,16 @@
 
     python train_gpu.py --data DISTILL_DIR --teacher WEIGHTS.h5 --start STAGE.npz --out OUT.npz
 
-The teacher runs beside the student, so crops are ever new (the teacher sees each once, the student
-twice, mirrored the other time), and both can see what no file holds: pictures blended into each
-other, patched into each other, four in one. From few kinds of things come many mixtures, all of
-which the teacher has an opinion on (Beyer et al. 2022, "Knowledge distillation: a good teacher is
-patient and consistent").
+The teacher runs beside the student, so crops are always new (the teacher sees each once, the
+student twice, once of them mirrored), and both can see pictures that are in no file: two blended,
+one with a patch of another, four in one. A few kinds of objects give many mixtures, and the teacher
+has features for all of them (Beyer et al. 2022, "Knowledge distillation: a good teacher is patient
+and consistent").
 
 Losses, optimizer and schedule are those of train.py, which explains them; the schedule follows
-the clock here too. The teacher sees crops in twice the student's size, whose pixels are means of
-four: as sharp as what Pillow cuts, which matters much. The optimizer is not stored; a run that
-broke off goes on by `--start` from its last check.
+the clock here too. The teacher sees crops at twice the student's size; the student's pixels are
+means of four, as sharp as Pillow's crops, which matters a lot. The optimizer is not stored; to
+continue an interrupted run, give its last check to `--start`.
 
 Needs PyTorch, h5py, numpy and Pillow; without a GPU it runs, slowly.
 """
@@ -39,14 +39,14 @@ from torch.nn import functional as fn  # type: ignore[import-not-found, unused-i
 Array = np.ndarray[Any, Any]
 Tensor = Any
 FEATURES = 1280
-SIZE = 96  # of which the student sees 3 x 3 places
+SIZE = 96  # gives the student's last map 3 x 3 places
 
 
 # -- the network ------------------------------------------------------------------------------
 
 
 class Unit(nn.Module):  # type: ignore[misc, unused-ignore]
-    """Convolution, batch norm and, in most, ReLU6, under their names in the Keras network."""
+    """Convolution, batch norm and usually ReLU6, under their names in the Keras network."""
 
     def __init__(
         self, names: tuple[str, str], shape: tuple[int, ...], stride: int, relu: bool
@@ -209,7 +209,7 @@ class Pictures:
 
 
 def padded(picture: Array, side: int) -> Array:
-    """A picture in the corner of (side, side, 3), its last column and row repeated."""
+    """A picture in the corner of (side, side, 3), with its last column and row repeated."""
     height, width = picture.shape[:2]
     canvas = np.empty((side, side, 3), np.uint8)
     canvas[:height, :width] = picture
@@ -219,7 +219,7 @@ def padded(picture: Array, side: int) -> Array:
 
 
 class Draw:
-    """Rows of training pictures, four of a class in a row; a round has every head once as first."""
+    """Rows of training pictures, four of a class in a row; an epoch has every head once, first."""
 
     def __init__(self, label: Array, heads: Array, rng: np.random.Generator) -> None:
         self.label, self.heads, self.rng = label, heads, rng
@@ -241,7 +241,7 @@ class Draw:
 
 
 def recolour(x: Tensor) -> Tensor:
-    """Some pictures paler or stronger, a few in grey, fewer as negatives: for both networks."""
+    """Change the saturation of some pictures, make a few grey and fewer negative; for both nets."""
     shape, device = (len(x), 1, 1, 1), x.device
     chance = torch.rand(shape, device=device)
     strength = torch.where(chance < 0.3, 1.6 * torch.rand(shape, device=device), 1.0)
@@ -252,9 +252,9 @@ def recolour(x: Tensor) -> Tensor:
 
 
 def mix(x: Tensor, shares: list[float]) -> tuple[Tensor, Tensor]:
-    """Blend, patch and quarter these shares of the batch; gives it and what stayed plain (n,).
+    """Blend, patch and tile these shares of a batch; returns it and a mask of unchanged rows (n,).
 
-    Pictures of one class come four in a row and stay together in what happens to them.
+    Four pictures of a class in a row are always changed in the same way.
     """
     n, side, device = len(x), x.shape[-1], x.device
     groups = torch.randperm(n // 4, device=device)
@@ -289,7 +289,7 @@ def mix(x: Tensor, shares: list[float]) -> tuple[Tensor, Tensor]:
 
 
 class Teacher:
-    """What the teacher makes of pictures: pooled features (n, 1280), places (n, 9, 1280)."""
+    """The teacher's features of pictures: pooled (n, 1280), and by place (n, 9, 1280)."""
 
     def __init__(self, weights: Path, device: str, half: Any) -> None:
         network = MobileNetV2(1.0)
@@ -307,12 +307,12 @@ class Teacher:
 
 
 def shrunk(x: Tensor) -> Tensor:
-    """Crops in the student's size."""
+    """Crops at the student's size."""
     return fn.avg_pool2d(x, 2)
 
 
 class Source:
-    """Batches of crops, what the teacher makes of them, and labels."""
+    """Batches of crops, the teacher's features and labels."""
 
     def __init__(
         self,
@@ -332,22 +332,22 @@ class Source:
         self.label = torch.from_numpy(pictures.label).to(device)
 
     def squares(self, rows: Array) -> Tensor:
-        """The centre squares of these pictures, in the teacher's size."""
+        """The centre squares of these pictures, at the teacher's size."""
         return self.pictures.crops(rows, centre_boxes(self.pictures.hw[rows]), 2 * SIZE)
 
     def crops(self, rows: Array) -> Tensor:
-        """A random crop of each of these pictures, in the teacher's size."""
+        """A random crop of each of these pictures, at the teacher's size."""
         boxes = random_boxes(self.pictures.hw[rows], self.rng)
         return self.pictures.crops(rows, boxes, 2 * SIZE)
 
     def plain(self) -> Tensor:
-        """A batch for the student as it will see pictures in use, in [-1, 1]."""
+        """A batch for the student without colour changes or mixtures, as at inference: [-1, 1]."""
         return shrunk(self.crops(self.draw(self.options.batch // 4))) * 2.0 - 1.0
 
     def mixed(self) -> tuple[Tensor, ...]:
-        """A batch for training: crops in [0, 1], feature, places, label, and of each crop more.
+        """A training batch: crops in [0, 1], feature, places, label, known, mirrored.
 
-        The label counts where `known` is 1; a crop that is `mirrored` is so when first seen.
+        A label counts only where `known` is 1; a `mirrored` crop is mirrored at its first use.
         """
         rows = self.draw(self.options.batch // 4)
         x, unmixed = mix(recolour(self.crops(rows)), self.options.mix)
@@ -422,7 +422,7 @@ class Optimizer:
         others = [(n, p) for n, p in named if all(p is not m for m in self.matrices)]
         decayed = [p for n, p in others if n.endswith(("kernel", "weight"))]
         plain = [p for n, p in others if not n.endswith(("kernel", "weight"))]
-        # PyTorch decays by the group's rate, which is half of the one that Keras decays by
+        # PyTorch scales the decay by the group's rate, which is half of the rate in Keras
         groups = [
             {"params": decayed, "weight_decay": 2.0 * decay},
             {"params": plain, "weight_decay": 0.0},
@@ -435,7 +435,7 @@ class Optimizer:
 
     @torch.no_grad()  # type: ignore[untyped-decorator, unused-ignore]
     def step(self, share: float) -> None:
-        """One step at this share of the full rate."""
+        """One step with this share of the full rate."""
         rate = self.rate * share
         for group in self.adam.param_groups:
             group["lr"] = rate * 0.5
@@ -468,11 +468,11 @@ def orthogonal(stack: Tensor) -> Tensor:
     return x.float()
 
 
-# -- how it is judged -------------------------------------------------------------------------
+# -- evaluation -------------------------------------------------------------------------------
 
 
 def recalibrate(network: MobileNetV2, batches: list[Tensor]) -> None:
-    """Set every batch norm's statistics anew, as the mean over some batches."""
+    """Recompute every batch norm's statistics, as the mean over some batches."""
     units = [u for u in network.modules() if isinstance(u, Unit)]
     sums = [torch.zeros((2, len(u.beta)), device=u.beta.device) for u in units]
 
@@ -507,7 +507,7 @@ class Validation:
 
     @torch.no_grad()  # type: ignore[untyped-decorator, unused-ignore]
     def __call__(self, network: MobileNetV2) -> str:
-        """One line of figures for the network as it stands."""
+        """One line with the current figures of the network."""
         made = [network(2.0 * p - 1.0).mean(dim=(2, 3)) for p in self.pictures]
         return judgement(torch.cat(made).cpu().numpy(), self.label, self.teacher)
 
@@ -564,11 +564,11 @@ def train(options: argparse.Namespace) -> None:
 
     report(f"{len(rows)} pictures")
     judge("before")
-    learn(source.mixed(), False, 0.0)  # the first is slow: it chooses kernels
+    learn(source.mixed(), False, 0.0)  # the first step is slow: it chooses kernels
     begun = said = judged = time.monotonic()
     budget = options.minutes * 60.0 - (begun - started)
     if budget <= 0.0:
-        raise SystemExit("train_gpu.py: --minutes were over before training began")
+        raise SystemExit("train_gpu.py: --minutes had passed before training began")
     report(f"start, on {device}")
     kept: collections.deque[tuple[Tensor, ...]] = collections.deque(
         maxlen=(options.uses - 1) * options.lag + 1
@@ -602,9 +602,9 @@ def main() -> None:
     )
     parser.add_argument("--data", type=Path, required=True, help="shard-*.npz and labels.json")
     parser.add_argument("--teacher", type=Path, required=True, help="MobileNetV2 1.0, no top")
-    parser.add_argument("--start", type=Path, required=True, help="the .npz to go on from")
+    parser.add_argument("--start", type=Path, required=True, help="the .npz to start from")
     add_options(parser, minutes=10.0, rich=8, rate=0.006, judge_every=90.0)
-    parser.add_argument("--batch", type=int, default=1024, help="crops in a step; times 4")
+    parser.add_argument("--batch", type=int, default=1024, help="crops per step; a multiple of 4")
     parser.add_argument("--uses", type=int, default=2, help="times the student sees a crop")
     parser.add_argument("--lag", type=int, default=40, help="batches between two uses")
     parser.add_argument(
@@ -616,7 +616,7 @@ def main() -> None:
     )
     options = parser.parse_args()
     if options.batch % 4:
-        parser.error("--batch is crops of which four in a row are of a class")
+        parser.error("--batch must be a multiple of 4, as four crops in a row share a class")
     train(options)
 
 

@@ -26,7 +26,7 @@ def check(examples: Examples) -> None:
 
 
 def constants(voting: Voting) -> Constants:
-    """Nothing."""
+    """No constants."""
     return {}
 
 

@@ -1,7 +1,7 @@
 """Euclidean: one product selects candidates; their distances are computed from differences.
 
 |x - w|² = |x|² - 2 (x·w - |w|²/2), and |x|² is the same for all references. Near zero that form
-loses all precision, so it determines neither the scores nor the end of the list.
+loses all precision, so it determines neither the scores nor the last of the k neighbours.
 """
 
 from __future__ import annotations

@@ -21,7 +21,7 @@ class Minkowski:
     EXACT_HIT: Mapping[str, float] = {"float32": 1e-6, "float16": 1e-2, "int8": 5e-2}
 
     def __init__(self, p: int, score: str) -> None:
-        """A metric of order p; `score` describes its scores, for people.
+        """A metric of order p; `score` says in words what its scores are.
 
         Raises:
             ValueError: p is neither 1 nor 3, the only ones that the graph supports.

@@ -30,7 +30,7 @@ def plain(making: Making) -> Index:
 
 
 def bytes_beside(width: int) -> int:
-    """None."""
+    """No extra bytes."""
     return 0
 
 

@@ -21,7 +21,7 @@ WORDS = (
     "{probes} of {cells} cells scanned by {components} components in 8 bits,"
     " the best {candidates} scored"
 )
-_NOBODY = 1e30  # subtracted from the scores of empty slots; more than any score
+_PENALTY = 1e30  # subtracted from the scores of empty slots; more than any score
 _ROOM = 1.3  # slots in a cell, relative to the mean: more is wasted work, less overflows
 _PER_CELL = 64  # training references per cell for k-means
 _CHOICES = 16  # nearest cells to try for each reference, before any cell will do
@@ -41,11 +41,11 @@ def make(making: Making) -> Index:
             "too-few-references",
         )
     scan.within("probes", making.probes, 1, count)
-    # Of the neighbours that may be missed, beyond int8 losses, the scan may miss a third.
+    # A third of the misses allowed beyond int8 losses may be due to the scan.
     most = making.most_kept
     flat = scan.cheapest(making, most - (most - making.share) / 3, "ivf")
     one = making.in_cells(flat, count)
-    # Even the smallest cells together must hold that many candidates.
+    # That many cells hold enough candidates, even if they are the smallest ones.
     minimum = int(np.searchsorted(np.cumsum(one.cell_sizes), one.candidates)) + 1
     scan.within("probes", making.probes, minimum, count)
     before = None if making.probes is not None else making.cells_before(one)
@@ -56,7 +56,7 @@ def make(making: Making) -> Index:
 
 
 def bytes_beside(width: int) -> int:
-    """The scan, including empty slots, and the row numbers."""
+    """The bytes of the scan, including empty slots, and of the row numbers."""
     return int(1.3 * min(128, width)) + 6
 
 
@@ -94,16 +94,16 @@ def attach(first: KerasTensor, given: Constants, index: Index, table: Layer) -> 
     _, probed = ops.top_k(dense(first), index.probes)
     dense.set_weights([given["centroids"].T, given["closeness"]])
     cells = layers.Embedding(*given["cells"].shape, name="cells", trainable=False)
-    who = layers.Embedding(count, room, name="members", trainable=False)
+    numbers = layers.Embedding(count, room, name="members", trainable=False)
     scanned = index.probes * room
     codes = ops.reshape(cells(probed), (-1, scanned, width))
-    members = ops.reshape(who(probed), (-1, scanned))
+    members = ops.reshape(numbers(probed), (-1, scanned))
     cells.set_weights([given["cells"]])
-    who.set_weights([given["members"]])
+    numbers.set_weights([given["members"]])
     ranks = ops.squeeze(ops.matmul(codes, ops.expand_dims(first, -1)), -1)
     # Not an addition: a quantiser would mistake it for one of the backbone's and round it to int8.
-    nobody = ops.cast(members < 0.0, "float32") * _NOBODY
-    _, places = ops.top_k(ranks - nobody, index.candidates)
+    penalty = ops.cast(members < 0.0, "float32") * _PENALTY
+    _, places = ops.top_k(ranks - penalty, index.candidates)
     return ops.cast(ops.take_along_axis(members, places, axis=1), "int32")
 
 

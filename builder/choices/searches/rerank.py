@@ -20,7 +20,7 @@ def make(making: Making) -> Index:
 
 
 def bytes_beside(width: int) -> int:
-    """The scan."""
+    """The bytes of the scan."""
     return min(128, width)
 
 

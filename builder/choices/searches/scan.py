@@ -40,7 +40,7 @@ def best(table: NDArray[Any], queries: Floats, wanted: int) -> Ints:
 
 
 def enough(places: Ints, share: float, least: int, most: int) -> int | None:
-    """How far down a ranking one must go to find this share of the neighbours; None if too far."""
+    """How deep into a ranking this share of the neighbours is found; None if too deep."""
     ordered = np.sort(places, axis=None)
     needed = int(ordered[min(len(ordered), int(np.ceil(share * len(ordered)))) - 1]) + 1
     return max(needed, least) if needed <= most else None
@@ -92,6 +92,4 @@ def cost(index: Index, n: int, r: int) -> float:
 def within(name: str, value: int | None, least: int, most: int) -> None:
     """Check a number of candidates or probes."""
     if value is not None and not least <= value <= most:
-        raise InputError(
-            f"{name} must be {least} to {most} here, not {value}", "number-out-of-range"
-        )
+        raise InputError(f"{name} must be {least} to {most}, not {value}", "number-out-of-range")

@@ -16,9 +16,9 @@ def weights(scores: Floats, voting: Voting) -> Floats:
 
 
 def constants(voting: Voting) -> Constants:
-    """Nothing."""
+    """No constants."""
     return {}
 
 
 def attach(scores: KerasTensor, voting: Voting, given: Constants) -> None:
-    """Nothing: a plain mean."""
+    """None: all neighbours have the same weight."""

@@ -18,7 +18,7 @@ from pocketknn.builder.errors import InputError, first_line
 
 _CLIENT = "ray://"
 _RAY = "ray[data]<2.64"  # as pyproject.toml has it
-_SECONDS = 5.0  # for a cluster to take a connection
+_SECONDS = 5.0  # for a cluster to accept a connection
 _STORE = 1 << 28  # bytes of shared memory for names and embeddings in transit
 # Packages that affect the bits of an embedding, or whether a picture can be decoded.
 _PACKAGES = ("pocketknn", "ai-edge-litert", "numpy", "pillow", "pillow-heif")

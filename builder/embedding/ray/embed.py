@@ -61,11 +61,11 @@ def embed(
 
     Raises:
         InputError: as `embed`; the cluster is unavailable, one of its nodes cannot embed, or the
-            backbone is run by Keras.
+            backbone runs in Keras.
     """
     if backbone.engine.name == "keras":
         raise InputError(
-            f"{backbone.name} is run by Keras, which a cluster cannot run; omit --engine ray",
+            f"{backbone.name} runs in Keras, which a cluster does not support; omit --engine ray",
             "keras-on-cluster",
         )
     look = Look(backbone.engine, backbone.size, crop)
@@ -221,7 +221,7 @@ def _outcomes(photos: Sequence[Photo], look: Look) -> list[Outcome]:
 def _read_here(
     photos: Sequence[Photo], found: Sequence[Outcome], look: Look, node: str
 ) -> list[Outcome]:
-    """Retry unreadable pictures on this machine: they are missing only if missing here too.
+    """Retry unreadable pictures on this machine: they are skipped only if unreadable here too.
 
     Raises:
         InputError: the node could read none of the pictures, but this machine can.

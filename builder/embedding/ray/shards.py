@@ -1,8 +1,8 @@
 """Parquet shards: the embeddings of a batch of pictures, complete or not at all.
 
 The name of a shard is a hash of everything that determines its content, so that an existing shard
-can be reused, and never for a picture that has changed. Its columns are path, sha256, embedding (if
-it was embedded) and reason (if it was not).
+can be reused, but never for a picture that has changed. Its columns are path, sha256, embedding (if
+the picture was embedded), reason (if it was not), and unread.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ def cut(photos: Sequence[Photo], backbone: Backbone, crop: str) -> list[Shard]:
     """Split pictures into shards, in order.
 
     Raises:
-        InputError: a picture is where no other process can read it.
+        InputError: another process could not read a picture.
     """
     made_by = [_SCHEMA, backbone.identity(), backbone.engine.name, crop, DECODING, versions()]
     shards = []
@@ -66,7 +66,7 @@ def encode(photos: Sequence[Photo], outcomes: Sequence[Outcome], dim: int) -> by
     Args:
         photos: the pictures.
         outcomes: the outcome for each.
-        dim: values of an embedding.
+        dim: values per embedding.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq

@@ -142,7 +142,7 @@ class Maker(Making):
 
     @property
     def share(self) -> float:
-        # A margin above the target, as future queries are not these.
+        # A margin above the target, as future queries will differ from these.
         return min(1 - (1 - self.aim) * 2 / 3, self.most_kept - _LOST)
 
     def places(self, one: Index) -> Ints:

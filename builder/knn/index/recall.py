@@ -46,7 +46,7 @@ class LeftOut:
         Args:
             space: the references.
             k: how many neighbours are wanted; capped at those known of each reference.
-            seed: of the draw.
+            seed: random seed.
         """
         if len(space.references) < 2:
             return None

@@ -29,8 +29,8 @@ STRENGTH = 0.7
 # Minimum number of compared values: with fewer, different photos would look the same.
 LEAST_WIDTH = 32
 # Length of the mean direction that all references share, relative to the discriminant directions.
-# With it, a query with little in the latter is near no class, instead of being stretched to unit
-# length.
+# With it, a query with only a small part in the latter is near no class, instead of having that
+# part stretched to unit length.
 _SHARED = 0.5
 _SHARED_CENTRED = 0.3  # without whitening: more of it lost accuracy
 # To detect strangers: the number of columns that sketch the directions the others leave out, and
@@ -56,15 +56,15 @@ def discriminant(
     In the other directions Sw is the unweighted mean of the class covariances, and
     Sw' = (1 - a) Sw + a tr(Sw)/d I. The first columns K of the kernel satisfy Kᵀ Sw' K = I and span
     Sw'⁻¹ (class means): C - 1 of them, sorted by how far they spread the means. If these are fewer
-    than `LEAST_WIDTH`, the directions in which photos of one class differ most after whitening
-    follow. The last column is h, scaled so that it is about the same small part of every reference.
+    than `LEAST_WIDTH`, next come the directions in which photos of one class differ most after
+    whitening. The last column is h, scaled to be about the same small part of every reference.
 
     A stranger differs from all references in directions in which these hardly differ from each
     other, and which the kernel drops. `strangers` appends a sketch of them: 64 random directions
     approximately preserve lengths and products (Johnson and Lindenstrauss, 1984). It is short, so
     that it hardly affects the classes. More classes than `LEAST_WIDTH` need no sketch.
 
-    If no class has two different photos, there is nothing to whiten by, and Sw' = I.
+    If no class has two different photos, Sw cannot be estimated, and Sw' = I.
 
     Args:
         vectors: (n, d) embeddings from the backbone.
@@ -88,7 +88,7 @@ def discriminant(
 
 
 def one_thread() -> AbstractContextManager[object]:
-    """Limit linear algebra to one thread, as the rounding of sums depends on their number."""
+    """Limit linear algebra to one thread, as rounding depends on the number of threads."""
     import scipy.linalg  # noqa: F401  # load its own BLAS first, so that the limit applies to it
     from threadpoolctl import threadpool_limits
 
@@ -156,7 +156,7 @@ def _discriminant(photos: _Photos, strength: float, most: int, strangers: bool) 
     classes, d = photos.means.shape
     middle = photos.means.mean(axis=0)
     shared = float(np.linalg.norm(middle))
-    common = middle / shared if shared > 1e-6 else np.zeros(d)  # embeddings may lie around zero
+    common = middle / shared if shared > 1e-6 else np.zeros(d)  # embeddings may be centred on zero
     means = (photos.means - middle) / np.sqrt(classes)
     means -= np.outer(means @ common, common)
     along = float(((photos.root @ common) ** 2).sum())
@@ -164,7 +164,7 @@ def _discriminant(photos: _Photos, strength: float, most: int, strangers: bool) 
     within, between = float((root * root).sum()), float((means * means).sum())
     if within + between <= _NOTHING:
         raise InputError(
-            "all embeddings are equal, so no direction tells the classes apart", "equal-embeddings"
+            "all embeddings are equal, so no direction separates the classes", "equal-embeddings"
         )
     whitens = within > _NOTHING * between
     ridge = strength * within / d if whitens else 1.0

@@ -24,9 +24,9 @@ from .pca import Components, Projection, components
 
 FOLDS = 5
 POWERS = (0.0, 0.5)  # 1 was worse on photos, and amplifies float16 rounding
-RECALL = 0.8  # of the neighbours, if there is nothing to be right or wrong about
+RECALL = 0.8  # target share of the neighbours, without labels or targets to judge by
 _MOST = 5000  # references used; of more, a sample of this size
-_MOST_DIFFERENCES = 1e10  # lowers that for metrics without a product
+_MOST_DIFFERENCES = 1e10  # lowers `_MOST` for metrics without a product
 
 
 def best_components(spec: Spec, references: References) -> Spec:
@@ -34,14 +34,13 @@ def best_components(spec: Spec, references: References) -> Spec:
 
     This is 5-fold cross-validation: as on a device, the components come from the training part
     only. Of 1, 2, 3, 4, 6, 8, 12 and so on, the number with the highest accuracy or lowest error
-    wins; of equals the smallest. It must be no worse than without a projection. (The smallest
-    number that is no worse would be so by luck: chosen on one half of 200 flowers, it lost 3 % on
-    the other half.) Without labels and targets, it is the smallest number that finds 80 % of the
-    neighbours.
+    wins; among equals, the smallest. It must be no worse than without a projection. (The smallest
+    number that is no worse may be so only by chance: chosen on one half of 200 flowers, it lost
+    3 % on the other half.) Without labels and targets, it is the smallest number that finds 80 % of
+    the neighbours.
 
     Args:
-        spec: the choices, with a head; its `whiten` is kept, or if None the better of 0 and 0.5 is
-            chosen.
+        spec: the choices, with a head; if `whiten` is None, the better of 0 and 0.5 is chosen.
         references: the stored examples; of very many, a sample of 5,000. Copies are ignored.
 
     Raises:
@@ -116,7 +115,7 @@ class _Trial:
         """A quality, for messages."""
         if self.head.NUMBERS:
             return f"an error of {-quality:.4g} standard deviations"
-        return f"{quality:.1%} of the {'answers right' if self.judged else 'neighbours found'}"
+        return f"{quality:.1%} {'accuracy' if self.judged else 'of the neighbours'}"
 
     @cached_property
     def _plain(self) -> list[tuple[Space, Neighbors]]:
@@ -146,7 +145,7 @@ def _begin(spec: Spec, references: References) -> _Trial:
     n = len(drawn)
     if n < 2 * FOLDS:
         raise InputError(
-            f"pca = auto is found by cross-validation, which needs at least {2 * FOLDS} different"
+            f"pca = auto uses cross-validation, which needs at least {2 * FOLDS} different"
             f" references, not {n}; set the number of components",
             "too-few-references",
         )

@@ -1,1 +1,1 @@
-"""How well held-out references are answered."""
+"""Measure accuracy with held-out references as queries."""

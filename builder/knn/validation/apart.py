@@ -33,9 +33,10 @@ class Apart:
 
 
 def apart(fit: Fit) -> Apart | None:
-    """Measure it; None if negligible or within chance.
+    """Measure it; None if negligible or not significant.
 
-    By a sign test: more answers become right than wrong, by more than two standard errors.
+    It is significant if more answers become right than wrong, by more than two standard errors (a
+    sign test).
     """
     from pocketknn.builder.knn.fit import answers_of_others
 

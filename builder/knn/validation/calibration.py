@@ -15,7 +15,7 @@ from pocketknn.builder.knn.temperature import HeldOut, most_likely, usual
 FEWEST = 20  # minimum number of answers
 _OF_BIN, _MOST_BINS = 25, 10  # minimum answers per bin (if there are several), and maximum bins
 BAD = 0.1  # an error worth a warning
-CHANCE = 0.01  # of a warning about calibrated answers
+CHANCE = 0.01  # probability of a warning although answers are calibrated
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,7 +64,7 @@ def calibration(confidence: Floats, right: NDArray[np.bool_]) -> Calibration | N
 
     Args:
         confidence: (q,) share of the vote of the class that won.
-        right: (q,) whether it is the true one.
+        right: (q,) whether that class is the true one.
     """
     from scipy.stats import chi2
 
@@ -80,7 +80,8 @@ def calibration(confidence: Floats, right: NDArray[np.bool_]) -> Calibration | N
     )
     gaps = np.array([(right[rows] - confidence[rows]).sum() for rows in parts])
     spread = np.array([(confidence[rows] * (1 - confidence[rows])).sum() for rows in parts])
-    # The floor: a wrong answer at confidence 1 is impossible by chance, a right one no evidence.
+    # The floor avoids 0/0: at confidence 1 a wrong answer cannot be chance; a right one is no
+    # evidence.
     statistic = float((gaps**2 / np.maximum(spread, 1e-6)).sum())
     return Calibration(
         error=float(np.sqrt(max(squares / q, 0.0))),
@@ -107,8 +108,8 @@ def calibrated(fit: Fit) -> Calibration | None:
         likely, votes = usual(space), np.zeros((len(queries), len(fit.references.labels)))
         for fold in space.folds:
             here = np.isin(queries, fold.test)
-            warm = most_likely(held_out.some(~here), likely) if not here.all() else fit.temperature
-            spec = replace(fit.spec, temperature=warm * held_out.handicap)
+            found = most_likely(held_out.some(~here), likely) if not here.all() else fit.temperature
+            spec = replace(fit.spec, temperature=found * held_out.handicap)
             votes[here] = answers_of_others(spec, space, k)[here]
     else:
         votes = answers_of_others(fit.spec, space, k)

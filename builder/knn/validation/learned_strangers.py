@@ -77,7 +77,7 @@ def strange(references: References, strangers: References) -> Ints:
         one, other = pairs[0]
         raise InputError(
             f"{len(pairs)} of the strangers are also references:"
-            f" {strangers.called(one)} is {references.called(other)}",
+            f" {strangers.called(one)} is the same picture as {references.called(other)}",
             "stranger-is-reference",
         )
     limit, units = near_copy(references.vectors), unit(references.vectors)

@@ -1,4 +1,4 @@
-"""Leave-one-out: how well each reference is answered by all the others."""
+"""Leave-one-out: the accuracy of the answers for each reference from all the others."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ MOST_K = 50  # the largest k tried
 
 @dataclass(frozen=True, kw_only=True)
 class LeaveOneOut:
-    """How well each reference is answered by its k nearest others.
+    """The accuracy of the answers for each reference from its k nearest others.
 
     Attributes:
         accuracy: share of the queries answered right, before any rejection; None for regression.
@@ -39,8 +39,8 @@ class LeaveOneOut:
         rmse: root mean squared error of each target, by name; None without targets.
         rmse_interval: its 95 % interval, by name.
         rmse_of_mean: the error of always predicting the mean of the others, by name.
-        k: how many neighbours answered.
-        queries: how many references were queries; a seeded draw of very many.
+        k: how many neighbours voted.
+        queries: how many references were queries; of very many, a random sample.
         folds: number of folds; 0 for leave-one-out.
     """
 
@@ -76,7 +76,7 @@ class Unprojected:
 def leave_one_out(fit: Fit) -> LeaveOneOut | None:
     """Measure a fit with its k and vote.
 
-    None without labels or targets, and if nothing is left to answer: a single reference, or one
+    None without labels or targets, or if nothing can be held out: a single reference, or one
     picture per class. References of the class unknown are not queries.
     """
     refs = fit.references
@@ -142,7 +142,7 @@ def _has_two_pictures(space: Space) -> bool:
 
 
 def best_k(spec: Spec, space: Space) -> int:
-    """The k up to 50 with the lowest leave-one-out error; the smallest of equals.
+    """The k up to 50 with the lowest leave-one-out error; among equals, the smallest.
 
     Raises:
         InputError: there is only one reference.

@@ -63,8 +63,8 @@ def linked(references: References) -> Ints:
 def together(references: References, pictures: Ints) -> Ints:
     """The group of each reference to hold out together: (n,) numbers, the first row of each.
 
-    Photos with an occasion are grouped by occasion only: grouping them by likeness too would chain
-    occasions together until none could be held out.
+    Photos with an occasion are grouped by occasion only: grouping them by similarity too would
+    chain occasions together until none could be held out.
 
     Args:
         references: with or without occasions.

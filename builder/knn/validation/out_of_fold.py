@@ -1,4 +1,4 @@
-"""Out-of-fold answers: held-out references answered by a fit without them."""
+"""Out-of-fold answers: for held-out references, from a fit without them."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _LEARNING = 1 / 3
 
 
 class OutOfFold(NamedTuple):
-    """Held-out references, and the answers of the others.
+    """Held-out references, and the answers for them from the others.
 
     Attributes:
         queries: (q,) the held-out rows, in ascending order.
@@ -58,7 +58,7 @@ def one_of_each(space: Space, ask: Ask) -> OutOfFold | None:
 
     Args:
         space: references with labels, and with a `refit`.
-        ask: fits the training references as the originals were, and answers the queries.
+        ask: fits the training references in the same way as all of them, and answers the queries.
 
     Returns:
         None if classes have more pictures or only one, or there are too many references.

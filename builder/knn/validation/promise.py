@@ -68,8 +68,8 @@ def clustered_error(values: Floats, groups: Ints) -> float:
     """Cluster-robust standard error of the mean of values (Liang and Zeger, Biometrika 73, 1986).
 
     Args:
-        values: (q,) of which those of a group are alike.
-        groups: (q,) cluster numbers; with one group the error is 0, as nothing is known.
+        values: (q,), correlated within a group.
+        groups: (q,) cluster numbers; a single group gives 0, although the error is unknown.
     """
     _, inverse = np.unique(groups, return_inverse=True)
     sums = np.bincount(inverse, values - values.mean())
@@ -111,7 +111,7 @@ def by_class(right: Floats, label_ids: Ints) -> float:
 
 
 def verdict(accuracy: float, ends: tuple[float, float], chance: float) -> str | None:
-    """The figure in a word.
+    """A verdict on the accuracy in a few words.
 
     - too few photos to tell: the interval is wider than 50 points
     - good: at most a fifth of the mistakes of always guessing the largest class

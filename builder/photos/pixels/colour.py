@@ -30,11 +30,11 @@ def rgb(image: Image.Image) -> Image.Image:
     """An 8-bit image as RGB in sRGB, with transparency laid on white.
 
     Raises:
-        PictureError: its pixels have no agreed meaning.
+        PictureError: its pixels have no standard range.
     """
     profile = image.info.get("icc_profile")
     if image.mode == "F":
-        raise PictureError("floating-point pixels, which have no agreed range; save it as 8 bit")
+        raise PictureError("floating-point pixels have no standard range; save it with 8 bits")
     if image.has_transparency_data:
         colours = _to_srgb(image.convert("L" if image.mode == "LA" else "RGB"), profile)
         colours.putalpha(image.convert("RGBA").getchannel("A"))
@@ -108,5 +108,5 @@ def eight_bit(image: Image.Image, deep_tiff: bool) -> Image.Image:
         return grey
     if deep_tiff and image.mode == "RGB" and 0 < np.asarray(image).max() <= _TWELVE_BITS >> 8:
         # Pillow has kept only the high bytes.
-        raise PictureError("12-bit values in 16 bits of colour, almost black; save it as 8 bit")
+        raise PictureError("12-bit values in 16-bit colours, almost black; save it with 8 bits")
     return image

@@ -178,7 +178,7 @@ class Explanation:
 
 
 def _largest(gains: Floats) -> tuple[int, int] | None:
-    """Where the largest gain is; ties, common as votes are few, go to the best surroundings."""
+    """Where the largest gain is; ties, common with few votes, go to the highest mean around."""
     from scipy.ndimage import uniform_filter
 
     if gains.max() <= SAME:

@@ -38,8 +38,8 @@ def explain(
 ) -> Explanation:
     """Hide each part of a picture, and follow the winner's vote and the nearest reference's score.
 
-    Parts are hidden behind the picture's mean colour, which removes shape and colour alike and
-    keeps the brightness; a blurred patch would keep the colour, which separates many photos.
+    Parts are covered with the picture's mean colour, which removes both shape and colour and keeps
+    the brightness; a blurred patch would keep the colour, which separates many photos.
 
     Args:
         file: the artefact.
@@ -48,7 +48,7 @@ def explain(
         patches: its parts.
         scorer: computes exact scores of the nearest reference when it is no longer among the k
             nearest, the only ones whose scores an artefact outputs. Without it, the score is
-            bounded by that of the last of them.
+            bounded by that of the k-th neighbour.
         progress: called with how many pictures were run.
     """
     corners, colour = patches.corners, np.rint(picture.mean(axis=(0, 1))).astype(np.uint8)

@@ -79,7 +79,7 @@ def _extremes(found: Explanation, one: Occlusion) -> str:
 def _others(found: Explanation) -> list[str]:
     total = found.maps[0].hidden.size
     if not found.others:
-        return [f"  {found.label} wins whichever of the {total} parts is hidden"]
+        return [f"  {found.label} wins, whichever of the {total} parts is hidden"]
     each = ", ".join(f"{label} {count}" for label, count in found.others.items())
     return [
         f"  another class wins for {sum(found.others.values())} of {total} hidden parts: {each}"
@@ -91,7 +91,7 @@ def _left(found: Explanation) -> list[str]:
         return []
     score = found.maps[-1]
     how = (
-        "at most that of the last neighbour"
+        "at most the last neighbour's"
         if score.bounded.any()
         else "computed from the references themselves"
     )

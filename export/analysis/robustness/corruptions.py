@@ -133,7 +133,7 @@ def _whole(values: NDArray[np.float64]) -> Square:
 
 
 def _reduced(image: Image.Image, minimum: int) -> Image.Image:
-    """A photo with fewer pixels, whose shorter side keeps at least `minimum` if it had them."""
+    """A photo with fewer pixels, but still at least `minimum` on its shorter side if possible."""
     factor = min(image.size) // minimum
     return image.reduce(factor) if factor > 1 else image
 

@@ -1,4 +1,4 @@
-"""How a model does on shifted photos, compared with the unchanged ones."""
+"""Measure a model on shifted photos, compared with the unchanged ones."""
 
 from __future__ import annotations
 

@@ -123,7 +123,7 @@ def _write(
     page.write(folder, model, metadata, runs, title=title, thumbnails=small)
     say(f"onnxruntime-web {runs.version} runs {model.name}")
     if not found:
-        say("no thumbnails: for these, add --photos with the photos of the build")
+        say("no thumbnails: to add them, give the photos of the build with --photos")
 
 
 def _thumbnails(

@@ -20,7 +20,10 @@ _NAMED = 3  # classes in a warning
 
 
 def edit(
-    artefact: Annotated[Path, typer.Argument(help="A .tflite, .onnx, .mlpackage or .keras file.")],
+    artefact: Annotated[
+        Path,
+        typer.Argument(help="A .tflite, .onnx, .mlpackage or .keras file, or a build's folder."),
+    ],
     add: Annotated[
         Path | None, typer.Option(help="Photos to add, one folder per class as for build.")
     ] = None,
@@ -43,10 +46,12 @@ def edit(
 ) -> None:
     """Remove references from a file, or add photos, without building it again.
 
+    A build's folder is built again with the same choices, into the new folder of --out.
+
     --remove and --remove-class apply first, then --rename, then --add. Photos to add follow the
     same rules: those of a removed class are not added, those of a renamed class get its new name.
     """
-    from pocketknn.builder.backbones.load import is_installed
+    from pocketknn.builder.backbones.load import is_available
     from pocketknn.builder.system.atomic_file import recover
     from pocketknn.export.cli.console import tables
     from pocketknn.export.cli.console.terminal import console
@@ -59,6 +64,8 @@ def edit(
     from pocketknn.export.manifest.read_back import open_artefact
     from pocketknn.export.output.checksums import size
 
+    from .edit_build import edit_build, is_build, takes_vectors
+
     changes = Changes(
         remove=tuple(remove or ()),
         remove_classes=tuple(remove_class or ()),
@@ -69,6 +76,9 @@ def edit(
         raise InputError(
             "nothing to do: give --add, --remove-class, --remove or --rename", "nothing-to-do"
         )
+    if is_build(artefact):
+        edit_build(artefact, changes, out, weights, force=force)
+        return
     target = out or artefact
     recover(target)
     format_of(artefact)  # refuses a build's folder before places are compared
@@ -82,10 +92,14 @@ def edit(
     known = kept.labels
     origin = opened.metadata.manifest["backbone"]
     # If the backbone is available, the new file is checked on pictures.
-    wanted = add is not None or weights is not None or (origin and is_installed(origin["name"]))
+    available = origin and is_available(origin["name"], origin["sha256"])
+    wanted = add is not None or weights is not None or available
     net = edit.backbone_of(opened, weights) if wanted else None
     if add is not None:
-        kept = changing.with_photos(opened, kept, changes, names, added, net, say)
+        if net is None:
+            raise takes_vectors(artefact.name)
+        crop = opened.metadata.manifest["input"]["crop"]
+        kept = changing.with_photos(before, kept, changes, names, added, net, crop, say)
     parity = edit.rewrite(opened, edit.with_references(opened, kept), target, net)
     say(*_never_seen(opened, [name for name in kept.labels if name not in known], add))
     rows = [tables.Row(target.name, size(target), parity)]
@@ -95,8 +109,8 @@ def edit(
         say(f"{target} was not changed")
         raise typer.Exit(1)
     say(
-        f"{target}: {len(before)} references became {len(kept)},"
-        f" {len(before.labels)} classes {len(kept.labels)}"
+        f"{target}: {len(before)} references → {len(kept)},"
+        f" {len(before.labels)} classes → {len(kept.labels)}"
     )
     console.print(tables.parity_table(rows))
 
@@ -110,13 +124,12 @@ def _never_seen(opened: Opened, new: Sequence[str], photos: Path | None) -> list
     names = ", ".join(map(repr, new[:_NAMED])) + (", …" if len(new) > _NAMED else "")
     build, given = opened.path.parent, command_line(str(photos))
     if (build / MANIFEST).is_file() and (build / REFERENCES).is_file():
-        remedy = f"pocketknn refs add {command_line(str(build))} {given} -o grown.parquet, then"
-        remedy += " pocketknn build grown.parquet -o NEW"
+        remedy = f"pocketknn edit {command_line(str(build))} --add {given} -o NEW"
     else:
         remedy = f"pocketknn build PHOTOS -o NEW, with {given} among the PHOTOS"
     return [
-        f"warning: the file compares what separates its old classes, so {names} will often be"
-        " mistaken for others; build again for good answers:",
+        f"warning: the projection was learned without {names}, so these will often be mistaken for"
+        " other classes; to include them, build again:",
         f"  {remedy}",
     ]
 

@@ -51,11 +51,11 @@ def crops(result: Export) -> list[str]:
     }
     if not others:
         return []
-    names = " and ".join(f"{name} takes {crop}" for name, crop in others.items())
+    names = " and ".join(f"{name} uses {crop}" for name, crop in others.items())
     crop = next(iter(others.values()))
     return [
         f"warning: the crop is {given['crop']}, but by default {names};"
-        " crop the pictures yourself, or see the cost:",
+        " crop the pictures yourself, or measure the cost:",
         f"  {command_line('pocketknn', 'eval', str(result.out), 'PHOTOS', '--crop', crop)}",
     ]
 
@@ -191,8 +191,8 @@ def _projection(projection: dict[str, Any] | None) -> Iterator[str]:
             before = without["accuracy"]
             accuracy = "" if before is None else f"accuracy {before:.1%}, "
             yield (
-                f"  without it: {accuracy}same first neighbour for"
-                f" {without['first_equal']:.1%}, {without['recall']:.1%} of neighbours in common"
+                f"  without it: {accuracy}top-1 match {without['first_equal']:.1%},"
+                f" {without['recall']:.1%} of neighbours in common"
             )
 
 

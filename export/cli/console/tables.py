@@ -93,7 +93,7 @@ def variants_table(variants: Sequence[Variant], within: Budget, sample: int) -> 
         ["largest file", "accuracy", "neighbours"],
         f"good enough: loses at most {within.loss:.1%} accuracy and finds"
         f" {within.agreement:.0%} of the exact neighbours\n"
-        "accuracy: leave-one-out with the exact search, less what the worst file loses on a sample"
+        "accuracy: leave-one-out with the exact search, minus the worst file's loss on a sample"
         f" of {sample} photos",
         no_wrap=False,
     )

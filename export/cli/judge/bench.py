@@ -51,4 +51,4 @@ def bench(
         "label: same label as the exact vote, on the inputs of the parity check",
     )
     if sys.platform != "darwin" and any(row.name.endswith(".mlpackage") for row in rows):
-        say("model.mlpackage ran in our evaluator, whose time says nothing about a phone")
+        say("model.mlpackage ran in our evaluator; its time does not predict a phone's")

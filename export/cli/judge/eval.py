@@ -1,4 +1,4 @@
-"""pocketknn eval: how well the files of a build do on photos they do not hold."""
+"""pocketknn eval: measure the files of a build on held-out photos."""
 
 from __future__ import annotations
 
@@ -91,11 +91,11 @@ def _evaluate(out: Path, photos: Path, crop: str | None, as_json: bool) -> None:
     references = _known(made.photos, file)
     known = int(references.sum())
     held_out = HeldOut.of(made, file.metadata.labels, known)
-    came, same = outcome_of(held_out, file, references)
-    report = _report(out, held_out, came) if not is_artefact(out) else ""
+    outcome, same = outcome_of(held_out, file, references)
+    report = _report(out, held_out, outcome) if not is_artefact(out) else ""
     if as_json:
         first, *others = ({**asdict(row), "promise": None} for row in made.rows)
-        say_json([{**first, "promise": came and outcome_json(came)}, *others])
+        say_json([{**first, "promise": outcome and outcome_json(outcome)}, *others])
         return
     compared = nearest is not None or len(made.rows) > 1  # a single row has nothing to compare with
     console.print(_table(made.rows, compared, exact=nearest is not None))
@@ -104,15 +104,15 @@ def _evaluate(out: Path, photos: Path, crop: str | None, as_json: bool) -> None:
         say(f"top-1, neighbours: agreement with {basis} at {made.rows[0].crop},")
         say("the crop of the build; differences come from int8 weights or another crop")
         if nearest is None and (weights := _precision(file)) != "float32":
-            say(f"{name} itself has {weights} weights: what they lose is not measured here")
+            say(f"{name} itself has {weights} weights: their loss is not measured here")
     say(*metrics.foreign_lines(file.metadata.labels, made.photos))
     if known:
         say(f"{known} of the photos are references themselves, which inflates the accuracy")
-    if came:
-        say_outcome(came, file)
+    if outcome:
+        say_outcome(outcome, file)
     if same:
         say(words.found_class(same, "photos"))
-    elif not (came or file.metadata.manifest["targets"] or any(one.label for one in found)):
+    elif not (outcome or file.metadata.manifest["targets"] or any(one.label for one in found)):
         say("accuracy cannot be measured: put the photos into class folders")
     if report:
         say(report)
@@ -160,7 +160,7 @@ def _evaluate_shifts(
     drawn = "" if len(used) == len(found) else f", sampled from {len(found)} (--sample, --seed)"
     say(f"{name} on {counted(len(used), 'photo')}{drawn}")
     console.print(_shift_table(rows))
-    say("class, top-1, neighbours: the same as for the unchanged photos;")
+    say("class, top-1, neighbours: agreement with the unchanged photos;")
     say("brightness, blur, noise and JPEG are applied to the model's square input")
     say(*metrics.foreign_lines(file.metadata.labels, used))
     if known := int(_known(used, file).sum()):
@@ -237,7 +237,7 @@ def _report(out: Path, held_out: HeldOut, came: Outcome | None) -> str:
 
     try:
         return f"details: see {report_eval(out, held_out, time_shortly(out), came)}"
-    except Exception as error:  # whatever drawing and timing raise: the figures are printed
+    except Exception as error:  # drawing and timing may raise anything; the figures are printed
         return f"no report was written: {missing(error) or first_line(error)}"
 
 

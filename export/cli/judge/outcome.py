@@ -89,6 +89,6 @@ def outcome_of(
         return None, None
     actual = numbers_of([one.label for one in held_out.photos], labels)
     ids, found = numbers_of(of_rows, labels), answers.found.indices
-    came = outcome(manifest, labels, actual, ids[found[:, 0]], references)
+    result = outcome(manifest, labels, actual, ids[found[:, 0]], references)
     counted = np.flatnonzero(~references & (actual != NO_CLASS))
-    return came, same_class(found[counted], actual[counted], ids) if came else None
+    return result, same_class(found[counted], actual[counted], ids) if result else None

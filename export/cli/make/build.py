@@ -79,6 +79,8 @@ def build(
     engine: Engine,
 ) -> None:
     """Build one model per platform from photos, and check that each agrees with exact k-NN."""
+    from pocketknn.builder.references.files import is_collection
+
     selection = options.selection_of(
         photos, columns, columns.target_column, exclude, limit, labels, occasions
     )
@@ -108,7 +110,14 @@ def build(
         return
     if out is None:
         raise InputError("name the folder to write with --out FOLDER", "missing-out")
-    result = run(request, out, force=force, cache=cache, with_report=not no_report)
+    remark = ""
+    place = request.selection.photos
+    if is_collection(place) and place.suffix.lower() == ".parquet":
+        remark = (
+            "references keep none of an earlier build's options (--reject, --metric, --k, …):"
+            " options that you do not give are at their defaults"
+        )
+    result = run(request, out, force=force, cache=cache, with_report=not no_report, remark=remark)
     raise typer.Exit(0 if result.agrees else 1)
 
 
@@ -119,20 +128,16 @@ def run(
     force: bool = False,
     cache: Cache | None = None,
     with_report: bool = True,
+    remark: str = "",
 ) -> Export:
-    """Build, write the report, and print the results."""
-    from pocketknn.builder.references.files import is_collection
+    """Build, write the report, and print the results, with a remark."""
     from pocketknn.export.cli.console import summary, tables
     from pocketknn.export.cli.console.terminal import console, watched
     from pocketknn.export.pipeline import build as pipeline
 
-    place = request.selection.photos
     with watched(request.within) as watch:
-        if is_collection(place) and place.suffix.lower() == ".parquet":
-            watch.remark(
-                "references keep none of an earlier build's options (--reject, --metric, --k, …):"
-                " what you do not type takes its default"
-            )
+        if remark:
+            watch.remark(remark)
         result, material = pipeline.build(request, out, force=force, cache=cache, watch=watch)
         if with_report:
             watch.step("writing the report", None)
@@ -165,5 +170,5 @@ def _report(result: Export, material: Material, watch: Watch) -> None:
 
     try:
         report_build(result, material.photos, material.strangers, time_shortly(result.out))
-    except Exception as error:  # whatever drawing and timing raise
+    except Exception as error:  # drawing and timing may raise anything
         watch.remark(f"warning: no report was written: {missing(error) or first_line(error)}")

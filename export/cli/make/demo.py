@@ -67,7 +67,7 @@ def demo(
     say(
         "accuracy: on the held-out 20 %, read from each runtime's own outputs",
         "time: without decoding; model.mlpackage runs in Core ML only on a Mac, elsewhere in",
-        "our numpy evaluator, whose time says nothing about a phone",
+        "our numpy evaluator, whose time does not predict a phone's",
     )
     raise typer.Exit(0 if all_agree else 1)
 

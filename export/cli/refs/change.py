@@ -103,7 +103,7 @@ def condense(
     seed: Annotated[int, typer.Option(help="Random seed for the clusters and the order.")] = 0,
     force: Force = False,
 ) -> None:
-    """Keep fewer references that answer as all of them would, for a given k, metric and vote."""
+    """Keep fewer references that still answer like all of them, for a given k, metric and vote."""
     from pocketknn.builder.selection import condense as condensing
     from pocketknn.export.cli.console.summary import kept_lines
 

@@ -17,7 +17,7 @@ _NAMED = 10  # classes in a line
 
 
 def located(file: Path) -> Path:
-    """The file of references; a build's folder stands for the one in it.
+    """The path of a file of references; for a build's folder, that of the file in it.
 
     Raises:
         InputError: there is none.
@@ -46,7 +46,7 @@ def opened(file: Path, *, vectors: bool = True) -> builder.References:
 
     Args:
         file: the file or the folder.
-        vectors: hold those of a `.parquet`, which are zeros otherwise.
+        vectors: whether to read the vectors of a `.parquet`; if not, they are zeros.
 
     Raises:
         InputError: it holds none, or does not fit into memory.
@@ -57,7 +57,7 @@ def opened(file: Path, *, vectors: bool = True) -> builder.References:
 
 
 def opened_for(out: Path, file: Path, force: bool) -> builder.References:
-    """The references of a file, once `out` is known to be free for what is made of them.
+    """The references of a file, after checking that the result can be written to `out`.
 
     Raises:
         InputError: it holds none, or `out` cannot be written.

@@ -90,7 +90,7 @@ def add(
 
     A photo that is already present, in the same class, is not added again.
     """
-    from pocketknn.builder.backbones.load import backbone_of
+    from pocketknn.builder.backbones.load import backbone_of, is_available
     from pocketknn.builder.references.same_picture import joined
 
     check_place(context, photos)
@@ -104,9 +104,10 @@ def add(
     _check_go_with(refs, found)
     spec = builder.Spec(backbone=backbone, weights=weights, crop=refs.provenance.crop)
     named = Path(refs.provenance.backbone)
-    if spec.backbone == "auto" and named.suffix == ".keras" and not named.is_file():
+    there = named.is_file() or is_available(refs.provenance.backbone, refs.provenance.sha256)
+    if spec.backbone == "auto" and named.suffix == ".keras" and not there:
         raise InputError(
-            f"{file} was made with {named}; give its place with --backbone FILE", "backbone-missing"
+            f"{file} was made with {named}; give that file with --backbone FILE", "backbone-missing"
         )
     _, done = _embedded(found, spec, reading, lambda cache: backbone_of(refs, spec, cache))
     # The backbone's file may have been renamed since; its weights were compared.
@@ -161,7 +162,7 @@ def _photos_in(
         if photo.label:
             raise InputError(
                 f"{photo.name} is in the class {photo.label!r} already;"
-                " --label is for photos that are in none",
+                " --label is for photos without a class",
                 "class-known",
             )
     return [replace(photo, label=checked_label(reading.label)) for photo in found]

@@ -19,7 +19,7 @@ from .reading import load as load
 TITLE, SUFFIX = "Keras", ".keras"
 PARTS: Mapping[str, bool] = {}
 LARGEST: int | None = None
-OF_DEVICES = False  # it is for computers
+OF_DEVICES = False  # for computers
 NEEDS: tuple[str, ...] = ("tensorflow", "h5py")
 MAY_LACK: tuple[str, ...] = ()
 RUNTIME: tuple[str, ...] = ("tensorflow", "h5py")

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pocketknn.builder.errors import OF_THE_MACHINE, InputError, first_line
-from pocketknn.export.formats.batches import together
+from pocketknn.export.formats.batches import in_blocks, together
 from pocketknn.export.formats.protocol import Outputs, Run
 from pocketknn.export.formats.storage.texts import manifest_in, read
 from pocketknn.export.output import checksums
@@ -37,7 +37,8 @@ def load(path: Path, threads: int | None = None) -> Run:
         ) from error
 
     def run(batch: NDArray[Any]) -> Outputs:
-        outputs = model.predict(batch.astype(np.float32), batch_size=size, verbose=0)
+        # Called directly: `predict` would first trace a function, which takes a second or more.
+        outputs = model(batch.astype(np.float32), training=False)
         return {name: np.asarray(value) for name, value in outputs.items()}
 
-    return run
+    return in_blocks(run, size)

@@ -53,8 +53,8 @@ def convert(
     elif precision == "int8":
         pictures = check_calibration(calibration).astype(pixels)
         proto = backbone_precision.quantize(proto, pictures)
-    # Intermediate shapes are those of the template, and runtimes would rely on them for other
-    # references too.
+    # Drop intermediate shapes: they are the template's, and runtimes would rely on them for other
+    # references, too.
     del proto.graph.value_info[:]
     _drop_unused_domains(proto)
     onnx.checker.check_model(proto, full_check=True)

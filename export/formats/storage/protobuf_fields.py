@@ -28,7 +28,7 @@ def fields(file: BinaryIO, start: int, end: int) -> Iterator[Field]:
     """The length-delimited fields of the message between two positions, in order.
 
     Raises:
-        ValueError: there is no message.
+        ValueError: it is not a valid message.
     """
     place = start
     while place < end:
@@ -47,16 +47,16 @@ def fields(file: BinaryIO, start: int, end: int) -> Iterator[Field]:
             if number and place <= end:
                 yield Field(number, began, place - length, place)
         else:
-            raise ValueError(f"no protobuf: a field of kind {kind}")
+            raise ValueError(f"not protobuf: a field of kind {kind}")
         if not number or place > end:
-            raise ValueError("no protobuf, or not all of it")
+            raise ValueError("not protobuf, or truncated")
 
 
 def follow(file: BinaryIO, *numbers: int, inside: Field | None = None) -> Iterator[Field]:
     """The fields that a path of numbers leads to, from the message of the file or of a field.
 
     Raises:
-        ValueError: there is no message.
+        ValueError: it is not a valid message.
     """
     start, end = (inside.start, inside.end) if inside else (0, file.seek(0, os.SEEK_END))
     for one in fields(file, start, end):
@@ -81,7 +81,7 @@ def texts(file: BinaryIO, *numbers: int) -> dict[str, str]:
         numbers: the path to the field.
 
     Raises:
-        ValueError: there is no message, or a text is not UTF-8.
+        ValueError: it is not a valid message, or a text is not UTF-8.
     """
     found = {}
     for entry in follow(file, *numbers):
@@ -108,8 +108,8 @@ def _varint(file: BinaryIO) -> int:
     for place in range(_LONGEST_VARINT):
         byte = file.read(1)
         if not byte:
-            raise ValueError("no protobuf, or not all of it")
+            raise ValueError("not protobuf, or truncated")
         value |= (byte[0] & 0x7F) << (7 * place)
         if byte[0] < 0x80:
             return value
-    raise ValueError("no protobuf: a number without end")
+    raise ValueError("not protobuf: a number does not end")

@@ -1,6 +1,6 @@
-"""Where in a converted file the data that depends on the references is.
+"""The places in a converted file that hold data depending on the references.
 
-A place is how its format finds a value again: a list of numbers and names that JSON can hold.
+A place tells its format where a value is: a list of numbers and names that JSON can hold.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ class Slots:
     sizes: dict[str, list[Place]] = field(default_factory=dict)
 
     def moved(self, behind: int, added: int) -> Slots:
-        """The slots after `added` items were inserted behind number `behind`."""
+        """The slots after `added` items were inserted after number `behind`."""
 
         def renumbered(found: list[Place]) -> list[Place]:
             return [[first + added if first > behind else first, *rest] for first, *rest in found]

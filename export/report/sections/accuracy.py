@@ -31,13 +31,14 @@ _REJECTED = (
 
 _FEWER = (
     "Classes have two or three photos, and one is held out at a time. With all of them there are"
-    " fewer mistakes, as measured on other data sets: the accuracy allows for that, the tables of"
-    " classes do not."
+    " fewer mistakes, as measured on other data sets: the accuracy is corrected for that, the"
+    " tables of classes are not."
 )
 _WIDER = (
-    "Intervals are Wilson's; that of the references is a third wider, as parts of one set vary more"
-    " than independent photos. The verdict beside the accuracy at the top is good with at most a"
-    " fifth of the mistakes of always predicting the largest class, and fair with at most half."
+    "Intervals are Wilson's; that of the references is 1.3 times as wide, as parts of one set vary"
+    " more than independent photos, and may be wider if several show one picture or occasion."
+    " Compared with always predicting the largest class, the verdict beside the accuracy at the top"
+    " is good with at most a fifth of the mistakes, and fair with at most half."
 )
 
 
@@ -72,7 +73,7 @@ def _quality(study: Study) -> Iterator[Figure]:
         how = "cross-validated" if loo.get("folds") else "each reference held out"
         yield Figure(f"Accuracy, {how}", percent(loo["accuracy"]) + word, note)
     elif len(study.fit.references.labels) > 1 and not study.regress:
-        yield Figure("Accuracy", TOO_FEW, "it takes two photos of a class")
+        yield Figure("Accuracy", TOO_FEW, "at least one class needs two photos")
     errors, means = ((loo or {}).get(key) or {} for key in ("rmse", "rmse_of_mean"))
     for name, error in list(errors.items())[:_MOST_TARGETS]:
         note = f"{name}; always predicting the mean: {means[name]:.4g}"
@@ -103,7 +104,7 @@ def _facts(study: Study) -> Iterator[Figure]:
     yield Figure("Neighbours", f"k = {manifest['k']}")
     sizes = [file["bytes"] for name, file in manifest["files"].items() if name.startswith("model")]
     yield Figure(
-        "Files that equal the exact k-NN",
+        "Files that agree with exact k-NN",
         f"{sum(one['agrees'] for one in parity.values())} of {len(parity)}",
         f"smallest: {min(sizes) / 1e6:.2f} MB" if sizes else "",
     )
@@ -118,9 +119,9 @@ def _remarks(study: Study) -> Iterator[str]:
     if references["count"] == 1:
         yield "There is only one reference, so nothing can be held out and measured."
     if len(classes) == 1:
-        yield "There is only one class: every picture is assigned to it, so accuracy says nothing."
+        yield "There is only one class: every picture is assigned to it, so accuracy means nothing."
     if not classes and not study.regress:
-        yield "There are no classes: the model finds similar pictures, and no answer is wrong."
+        yield "There are no classes: the model finds similar pictures, and no answer can be wrong."
     if study.sampled:
         yield study.sampled
     if study.labelled and (folds := (references["leave_one_out"] or {}).get("folds")):

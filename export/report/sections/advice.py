@@ -1,4 +1,4 @@
-"""What to do next; decided only here, the other sections show why."""
+"""What to do next. All advice is decided here; the other sections show the reasons."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ def advice(study: Study) -> list[str]:
         return [*_eval(study)]
     if len(study.fit.references.labels) < 2:
         return [
-            "Add photos of a second class, or build with --reject auto: one class alone is the"
-            " answer to every picture."
+            "Add photos of a second class, or build with --reject auto: with one class alone, every"
+            " picture is assigned to it."
         ]
     if not study.manifest["references"]["leave_one_out"]:
         return [

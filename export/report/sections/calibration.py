@@ -48,7 +48,7 @@ def _blocks(where: str, found: Mapping[str, Any]) -> Iterator[Block]:
     answers = sum(one["answers"] for one in bins)
     worst = worst_bin(found)
     verdict = f": {calibration_words(worst)}" if worst else ""
-    off = f"no error of confidence can be told from chance in {plural(answers, 'answer')}"
+    off = f"confidence and accuracy agree within chance over {plural(answers, 'answer')}"
     if found["error"]:
         off = (
             f"confidence is off by {percent(found['error'])} (root mean square over"
@@ -60,13 +60,13 @@ def _blocks(where: str, found: Mapping[str, Any]) -> Iterator[Block]:
     columns = {name: np.array([one[name] for one in bins]) for name in bins[0]}
     confidence = columns["confidence"]
     perfect = Line(
-        "perfect calibration, and chance",
+        "perfect calibration, with its 95% band",
         *(confidence, confidence),
         *(columns["low"], columns["high"]),
     )
     yield Chart(
-        caption="Accuracy against confidence; with perfect calibration, chance keeps 95 of 100"
-        " points inside the band.",
+        caption="Accuracy against confidence; with perfect calibration, 95 of 100 points would lie"
+        " inside the band.",
         alt=f"Share of correct answers by confidence, {where}; the table has the numbers",
         svg=lines(
             [Line(where, confidence, columns["right"]), perfect],
@@ -76,7 +76,7 @@ def _blocks(where: str, found: Mapping[str, Any]) -> Iterator[Block]:
         ),
         numbers=Table(
             caption="The numbers, by confidence",
-            columns=("confidence", "correct", "by chance", "answers"),
+            columns=("confidence", "correct", "95% band", "answers"),
             rows=tuple(
                 (
                     percent(one["confidence"]),

@@ -54,7 +54,7 @@ def _confused(where: str, answers: Answers) -> Iterator[Block]:
         )
         yield Table(
             caption=f"{where}: the most frequent mistakes",
-            columns=("true class", "predicted", "times"),
+            columns=("true class", "predicted", "count"),
             rows=tuple(
                 (names[i], names[j], str(times)) for i, j, times in mistakes(counts, _MOST_PAIRS)
             ),
@@ -64,8 +64,8 @@ def _confused(where: str, answers: Answers) -> Iterator[Block]:
     others = "" if len(shown) == len(found) else f", the {len(shown)} weakest of {len(found)}"
     rows = []
     for one in shown:
-        taken = "" if one.other is None else f"{names[one.other]} ({one.mistaken})"
-        rows.append((names[one.label], *columns(one.right), taken))
+        mistaken = "" if one.other is None else f"{names[one.other]} ({one.mistaken})"
+        rows.append((names[one.label], *columns(one.right), mistaken))
     yield Table(
         caption=f"{where}: recall of each class{others}, weakest first",
         columns=("class", "correct", "recall", "95% interval", "most often mistaken for"),

@@ -60,11 +60,11 @@ def _remarks(study: Study, curve: LearningCurve) -> Iterator[str]:
         counts = study.manifest["references"]["per_label"].values()
         if min(counts) < curve.largest:
             yield (
-                f"The classes have {min(counts)} to {max(counts)} examples; a class with too few"
-                " is used completely."
+                f"The classes have {min(counts)} to {max(counts)} examples; if a class has too few,"
+                " all are used."
             )
         if last < curve.largest - 1:
-            yield f"The curve ends at {last} to save time; the build holds more."
+            yield f"The curve ends at {last} to save time; the build has more."
     if last < _FEW:
         yield "There are few examples, so the curve is rough."
 
@@ -123,8 +123,8 @@ def neighbours(study: Study) -> Section | None:
         text += f"No other k has a better {measure} here."
     elif found.clear:
         text += (
-            f"Here k = {found.best} has a better {measure} by more than chance explains; as it was"
-            " chosen on these references, other photos would gain less."
+            f"Here k = {found.best} has a better {measure} by more than chance explains. It was"
+            " chosen on these references, so the gain on other photos would be smaller."
         )
     else:
         text += "No other k is better by more than chance explains."

@@ -46,8 +46,8 @@ def _blocks(study: Study) -> Iterator[Block]:
     for target in (FORMATS[name] for name in parity):
         if not target.NATIVE:
             yield (
-                f"The {target.TITLE} file was run by our own evaluator, whose time says nothing"
-                " about a phone."
+                f"The {target.TITLE} file was run by our own evaluator, whose time does not predict"
+                " a phone's."
             )
 
 
@@ -96,7 +96,7 @@ def _choices(manifest: dict[str, Any]) -> Iterator[tuple[str, str]]:
     search = manifest["search"]
     yield "search", f"{search['by']}, {search['references_precision']} references"
     if search["recall"] is not None:
-        yield "finds", f"{percent(search['recall'])} of the exact neighbours"
+        yield "search recall", f"{percent(search['recall'])} of the exact neighbours"
     if manifest["reject"]:
         yield "unknown below", f"{manifest['reject']['threshold']:.6g}"
     if backbone:

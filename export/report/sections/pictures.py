@@ -129,7 +129,8 @@ def duplicates(study: Study) -> Section | None:
     text = (
         f"Pairs whose distance is at most {whole(NEAR)} of the usual distance between a reference"
         f" and its nearest neighbour.{flatters}"
-        f" Copies of references among the held-out photos inflate theirs. {study.sampled}"
+        " Copies of references among the held-out photos inflate the accuracy on those photos."
+        f" {study.sampled}"
     )
     found = twins(study.fit.space)
     blocks = [text.rstrip(), *_pairs(study, study.own, found, "Within the references")]
@@ -147,7 +148,7 @@ def _pairs(study: Study, answers: Answers, found: Sequence[Twins], title: str) -
     place = {query: i for i, query in enumerate(answers.queries.tolist())}
     cases = []
     for pair in found[:_MOST]:
-        # A pair may hold a reference that was not a query.
+        # One of a pair may be a reference that was not a query.
         own = answers is study.own
         query = study.reference(pair.one) if own else study.query(answers, place[pair.one])
         other = study.reference(pair.other)

@@ -61,7 +61,7 @@ def scores(study: Study) -> Section | None:
 
 def unknown(study: Study) -> Section | None:
     """Known pictures that are rejected, against strange ones that are accepted."""
-    if study.fit.strangers.any():  # a threshold would be measured among the strangers it rejects
+    if study.fit.strangers.any():  # the curves would count these references as known
         return Section("unknown", "When is a picture unknown?", tuple(_rejection(study)))
     curves, threshold = error_curves(study.fit, study.strangers), study.fit.threshold
     if curves is None:

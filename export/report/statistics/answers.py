@@ -1,4 +1,4 @@
-"""The answers to pictures, beside their true classes and values."""
+"""The answers to pictures, with their true classes and values."""
 
 from __future__ import annotations
 
@@ -73,8 +73,8 @@ class Answers:
     def difficulty(self) -> Floats:
         """How far each picture is from a correct and confident answer (q,): higher is harder.
 
-        With a vote, the margin by which the best other class beats the true one; ties are ranked by
-        how near the first neighbour is, as a wrong answer from close by is more surprising. With
+        With a vote, the margin by which the best other class beats the true one; on ties, a picture
+        with a closer nearest neighbour is harder, as its wrong answer is more surprising. With
         targets, the mean error in standard deviations of all errors. Without either, minus the
         score of the nearest neighbour.
         """
@@ -134,7 +134,7 @@ def numbers_of(names: Sequence[str], labels: Sequence[str]) -> Ints:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class HeldOut:
-    """Photos that the model does not hold, and how its files answered them.
+    """Photos that are not references of the model, and its files' answers to them.
 
     Attributes:
         photos: the photos.

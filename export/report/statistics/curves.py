@@ -40,8 +40,8 @@ class AccuracyByK(NamedTuple):
             standard deviations.
         shares: the accuracies with their intervals; empty for regression.
         best: the k with the best value; the smallest on ties.
-        gain: share of mistakes that the best k avoids compared with the k of the build; for
-            regression the reduction of the squared error, in variances.
+        gain: the share of mistakes with the build's k minus that with the best k; for regression
+            the reduction of the squared error, in variances.
         error: standard error of the gain, over the same queries.
     """
 
@@ -59,7 +59,7 @@ class AccuracyByK(NamedTuple):
 
 
 def accuracy_by_k(fit: Fit) -> AccuracyByK | None:
-    """Measure it; None if answers are not right or wrong, or with only one class or reference."""
+    """Measure it; None for image search, or with only one class or reference."""
     refs, regress = fit.references, fit.head.NUMBERS
     if len(refs) < 2 or not (regress or (fit.head.CLASSES and len(refs.labels) > 1)):
         return None
@@ -132,8 +132,8 @@ def learning_curve(fit: Fit, own: Answers, seed: int = 0) -> LearningCurve | Non
         seed: random seed of the draws.
 
     Returns:
-        None if answers are not right or wrong, with one class or too little to hold out, or if
-        classes differ much in size.
+        None for image search, with one class, with too little to hold out, or if classes differ
+        much in size.
     """
     refs, regress = fit.references, fit.head.NUMBERS
     if len(refs) < 3 or not (regress or (fit.head.CLASSES and len(refs.labels) > 1)):
@@ -145,7 +145,7 @@ def learning_curve(fit: Fit, own: Answers, seed: int = 0) -> LearningCurve | Non
     groups = np.zeros(len(refs), np.int64) if regress else refs.label_ids
     counts = np.bincount(groups)
     if counts.max() >= UNEVEN * counts.min():
-        return None  # its right end would be of the large classes only
+        return None  # only the large classes would reach its right end
     measured = _relearned(fit, own, rng) if relearn else _drawn(fit, groups, rng)
     if measured is None:
         return None
@@ -183,7 +183,7 @@ def _drawn(fit: Fit, groups: Ints, rng: np.random.Generator) -> tuple[Ints, Floa
 
 
 def _relearned(fit: Fit, own: Answers, rng: np.random.Generator) -> tuple[Ints, Floats, int]:
-    """As `_drawn`, if something is learned from the references: it is learned for each point."""
+    """As `_drawn`, but learning the projection again for each point."""
     pool = _pool(fit.references.label_ids, rng, _MOST_RELEARNED)
     refs = fit.references.select(pool).in_order(fit.references.labels)
     pictures, occasions = fit.space.pictures[pool], any(refs.occasions)
@@ -207,7 +207,7 @@ def _relearned(fit: Fit, own: Answers, rng: np.random.Generator) -> tuple[Ints, 
 
 
 def _accuracy_of(fit: Fit, refs: References, stored: Ints, queries: Ints) -> float:
-    """Accuracy of queries answered by the stored references and the projection these give."""
+    """Accuracy of queries answered by the stored references and a projection learned from them."""
     from pocketknn.builder.knn.projected import space_of
 
     few = refs.select(stored).in_order(refs.labels)

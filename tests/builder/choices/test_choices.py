@@ -1,4 +1,4 @@
-"""What a spec chooses among by name: each has the names that its protocol lists."""
+"""Each choice of a spec defines the names that its protocol lists."""
 
 import pytest
 
@@ -15,7 +15,7 @@ from pocketknn.builder.choices.votes import VOTES
     ("table", "protocol"), [(METRICS, Metric), (VOTES, Vote), (HEADS, Head), (SEARCHES, Search)]
 )
 def test_each_choice_has_the_names_of_its_protocol(table, protocol):
-    """Their types are the type checker's to compare."""
+    """The type checker compares their types."""
     wanted = {name for name in (*vars(protocol), *protocol.__annotations__) if name[0] != "_"}
     assert len(wanted) > 3
     for name, one in table.items():

@@ -1,4 +1,4 @@
-"""The oracle against scikit-learn's brute-force cosine k-NN, written by others."""
+"""Our exact k-NN against scikit-learn's brute-force k-NN."""
 
 from types import SimpleNamespace
 
@@ -34,7 +34,7 @@ def test_scores_and_indices_equal_scikit_learns(n, d, k):
 @pytest.mark.parametrize("metric", ["euclidean", "manhattan", "minkowski"])
 @pytest.mark.parametrize("offset", [0, 1e6])
 def test_distances_equal_scikit_learns(metric, offset):
-    """Also where the vectors lie far from zero, close together."""
+    """Also if the vectors are far from zero and close together."""
     rng = np.random.default_rng(7)
     references, queries = rng.standard_normal((900, 12)), rng.standard_normal((600, 12))
     references, queries = references + offset, queries + offset
@@ -52,7 +52,7 @@ def test_distances_equal_scikit_learns(metric, offset):
 
 
 def test_a_search_gives_the_scores_of_the_metric_itself(monkeypatch):
-    """Also of one that is ranked by products, as Euclid's distance is, and is another number."""
+    """Also for squared distance, which ranks like Euclidean distance but is another number."""
     names = ("ANGULAR", "BY_PRODUCT", "SPARE", "ranking")
     squared = SimpleNamespace(
         **{name: getattr(METRICS["euclidean"], name) for name in names},
@@ -100,7 +100,7 @@ def test_votes_equal_scikit_learns():
     found = exact.search(queries, references, 5)
     votes = vote(found, label_ids, 7)
     np.testing.assert_allclose(votes, judge.predict_proba(queries), atol=1e-15)
-    # scikit-learn too gives a tied vote to the lower class
+    # scikit-learn, too, gives a tied vote to the lower class
     np.testing.assert_array_equal(exact.winners(votes), judge.predict(queries))
     tied = (votes == votes.max(axis=1, keepdims=True)).sum(axis=1) > 1
     assert tied.sum() > 50, "the data must hold ties, or the line above shows nothing"
@@ -210,7 +210,7 @@ def test_leave_one_out_of_two_uses_the_one_neighbour_there_is():
     found = leave_one_out(fit(Spec(), References.of([[1.0, 0], [0, 1]], ["a", "a"])))
     assert found is not None
     assert (found.k, found.accuracy) == (1, 1.0)
-    # With one picture of each class nothing right is left to answer.
+    # With one picture per class, no other picture of the query's class is left to vote.
     assert leave_one_out(fit(Spec(), References.of([[1.0, 0], [0, 1]], ["a", "b"]))) is None
     assert leave_one_out(fit(Spec(), References.of([[1.0, 0]], ["a"]))) is None
     assert leave_one_out(fit(Spec(), References.of([[1.0, 0], [0, 1]]))) is None

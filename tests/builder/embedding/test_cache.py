@@ -1,4 +1,4 @@
-"""Embeddings that are remembered, whatever happens to the build or the cache."""
+"""Embeddings are cached, whatever happens to the build or the cache."""
 
 import os
 import shutil
@@ -71,7 +71,7 @@ def test_what_is_remembered_is_what_would_be_computed(many, net, tmp_path):
     mixed = embed(find(many), net, "center", cache=cache)
     alone = embed(find(many), net, "center")
     assert mixed.sha256 == alone.sha256
-    # to the bit: a picture's embedding must not depend on the others of its batch
+    # bit for bit: a picture's embedding must not depend on the others of its batch
     np.testing.assert_array_equal(mixed.embeddings, alone.embeddings)
 
 
@@ -88,7 +88,7 @@ def test_everything_that_decides_an_embedding_is_told_apart(tmp_path, net):
 
 
 def test_versions_of_what_decodes_and_runs_are_told_apart(tmp_path, net, monkeypatch):
-    """Another Pillow may decode otherwise, another LiteRT embed otherwise."""
+    """Another version of Pillow may decode differently, another LiteRT may embed differently."""
     names = {Embeddings.of(Cache(tmp_path), net, "center").path.name}
     for package in ("pillow", "ai-edge-litert"):
         monkeypatch.setattr(
@@ -150,7 +150,7 @@ def test_a_class_is_not_part_of_what_is_remembered(many, net, tmp_path, counted)
 
 
 def test_what_is_not_ours_is_not_cleared(tmp_path, monkeypatch, pocketknn):
-    """The folder may be one that other programs use too, or hold links to elsewhere."""
+    """Other programs may use the folder too, and it may hold links to elsewhere."""
     monkeypatch.setenv("POCKETKNN_CACHE", str(tmp_path / "shared"))
     shared, elsewhere = tmp_path / "shared", tmp_path / "elsewhere"
     key = "0123456789abcdef01234567"
@@ -190,7 +190,7 @@ def test_count_and_clear(many, net, tmp_path):
 
 
 def test_what_was_not_used_for_longest_makes_room(tmp_path):
-    """But for what was used lately, which another build may be reading, and what npm brought."""
+    """Except recently used entries, which another build may be reading, and npm's files."""
     old, key = time.time() - 48 * 3600, "0123456789abcdef01234567"
     names = [
         f"templates/onnx-{key}/model.onnx",
@@ -235,7 +235,7 @@ def test_what_cannot_be_removed_does_not_keep_the_others(tmp_path, monkeypatch):
 
 
 def test_without_a_cache_nothing_is_remembered(many, tmp_path, pocketknn, monkeypatch):
-    """Neither embeddings nor facts, networks and templates."""
+    """Neither embeddings nor facts, networks or templates are stored."""
     monkeypatch.setenv("POCKETKNN_CACHE", str(tmp_path / "none"))
     words = ("--backbone", "bundled", "--size", 32, "--formats", "tflite", "--no-report")
     said = pocketknn("build", many, "-o", tmp_path / "out", *words, "--no-cache")
@@ -272,7 +272,7 @@ def test_killed_builds_are_finished_as_if_undisturbed(many, net, tmp_path):
         assert build.stdout.readline() == b"started\n"
         time.sleep(moment)
         build.send_signal(signal.SIGKILL)
-        build.wait()
+        build.wait(timeout=300)
     cache = Embeddings.of(Cache(place), net, "center")
     finished = embed(find(many), net, "center", cache=cache)
     np.testing.assert_array_equal(finished.embeddings, embed(find(many), net, "center").embeddings)
@@ -283,7 +283,7 @@ def test_two_builds_at_once_do_no_harm(many, net, tmp_path):
     answers = [tmp_path / f"{i}.npy" for i in range(2)]
     builds = [start(many, tmp_path / "cache", path) for path in answers]
     for build in builds:
-        build.communicate()
+        build.communicate(timeout=300)
         assert build.returncode == 0
     expected = embed(find(many), net, "center").embeddings
     for path in answers:

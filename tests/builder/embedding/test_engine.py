@@ -1,4 +1,4 @@
-"""What embeds: LiteRT on all cores, with Keras as its judge, and without it once it has judged."""
+"""The engine: LiteRT on all cores, checked against Keras once, then used without Keras."""
 
 import io
 import json
@@ -157,7 +157,7 @@ def test_a_network_that_litert_cannot_run_is_run_by_keras_with_a_line(tmp_path, 
     found = own(tmp_path, identity)
     assert found.engine.name == "keras"
     (note,) = found.engine.notes
-    assert note == "LiteRT cannot run own.keras, so Keras embeds: no such operation"
+    assert note == "LiteRT cannot run own.keras, so Keras is used: no such operation"
     theirs = found.model.predict(pictures(12).astype("f4"), verbose=0)
     np.testing.assert_allclose(run(found, pictures(12)), theirs, rtol=1e-5)
 
@@ -251,7 +251,7 @@ def test_all_cores_work_and_the_order_stays(tmp_path, monkeypatch):
 
 
 def test_an_error_waits_for_no_other_picture(two, monkeypatch):
-    """Memory and time are bounded: what was not begun when a picture is refused is not begun."""
+    """After a picture is refused, no further picture is started."""
     monkeypatch.setattr("pocketknn.builder.embedding.local.cores", lambda: 1)
     found = load_backbone(Spec(backbone="pixels", size=8))
     (photo, *_) = find(two)

@@ -1,4 +1,4 @@
-"""Embedding on a real Ray cluster: two nodes of one core, one of which loses a worker."""
+"""Embedding on a real Ray cluster: two nodes with one core each, one of which loses a worker."""
 
 import os
 import signal
@@ -74,13 +74,13 @@ def nodes():
 
 @pytest.fixture(scope="module")
 def many(tmp_path_factory):
-    """Nine shards of pictures that take a while, with copies, a broken one and one out of place."""
+    """Nine shards of pictures that take a while, with copies, a broken one and a misplaced one."""
     folder = tmp_path_factory.mktemp("many")
     for label in CLASSES:
         (folder / label).mkdir()
         drawing(ord(label[0]), (2400, 1801)).save(folder / STRAY)
         content = (folder / STRAY).read_bytes()
-        for i in range(EACH):  # what lies behind a JPEG's end makes another file of it
+        for i in range(EACH):  # bytes after a JPEG's end make it a different file
             (folder / label / f"{i:02}.jpg").write_bytes(content + bytes([i // 2]))
     (folder / BROKEN).write_bytes(b"no picture")
     (folder / STRAY).write_bytes(b"beside the classes")
@@ -115,7 +115,7 @@ def on_cluster(nodes, many, net):
 
 
 def same(ours, theirs):
-    """Whether two engines gave the very same, to the bit and in the same order."""
+    """Whether two engines gave the same results, bit for bit and in the same order."""
     one, other = ours.references(), theirs.references()
     assert one.vectors.tobytes() == other.vectors.tobytes()
     np.testing.assert_array_equal(one.label_ids, other.label_ids)
@@ -126,7 +126,7 @@ def same(ours, theirs):
 
 
 def busy(nodes):
-    """Processes of the workers of these nodes that embed right now."""
+    """The worker processes of these nodes that are embedding now."""
     ours = {node.all_processes["raylet"][0].process.pid for node in nodes.list_all_nodes()}
     for process in Path("/proc").glob("[0-9]*"):
         try:
@@ -163,7 +163,7 @@ def test_a_worker_that_is_killed_costs_nothing(on_cluster, nodes, local, tmp_pat
 
 
 def files(folder):
-    """Those in a folder, and which each of them is on its disk."""
+    """The files in a folder, each with its inode."""
     return {path: path.stat().st_ino for path in folder.iterdir()}
 
 
@@ -182,7 +182,7 @@ def test_an_interrupted_run_goes_on(on_cluster, local, tmp_path):
     assert same(on_cluster(place=tmp_path, note=said.append), local)
     assert said == [f"{len(kept)} of 9 shards were embedded by an earlier run"]
     assert kept.items() <= files(tmp_path / "shards").items(), "none of them is written again"
-    # Now that all are there, nobody asks for a cluster.
+    # All are there now, so no cluster is needed.
     assert same(on_cluster(place=tmp_path, address="127.0.0.1:1"), local)
 
 
@@ -220,7 +220,7 @@ def test_a_shard_that_is_damaged_or_whose_picture_changed_is_embedded_again(
 
 
 def built(photos, out, *options):
-    """A build in a process of its own: two clusters in one do not go together."""
+    """A build in its own process: one process cannot use two clusters."""
     given = ("--backbone", "bundled", "--formats", "tflite", "--no-report", "--no-cache")
     code = "from pocketknn.export.cli.app import main; main()"
     environment = {name: value for name, value in os.environ.items() if name != "RAY_ADDRESS"}
@@ -233,7 +233,7 @@ def built(photos, out, *options):
 
 
 def test_the_command(nodes, photos, tmp_path):
-    """A cluster that is started here, and one that is there."""
+    """With a cluster started by the command, and with a running one."""
     local = built(photos, tmp_path / "local")
     for number, address in enumerate((None, nodes.address)):
         options = ("--ray-address", address) if address else ()
@@ -242,7 +242,7 @@ def test_the_command(nodes, photos, tmp_path):
 
 @contextmanager
 def as_by_client(cluster):
-    """What a connection to ray://… leads to; on a busy machine its server may take too long."""
+    """The result over ray://…; on a busy machine its server may take too long."""
     with connected(cluster):
         yield True
 
@@ -271,7 +271,7 @@ def test_through_an_actor_from_a_store_with_a_picture_that_vanishes(
 
 
 def test_a_folder_that_the_nodes_do_not_see(on_cluster, many, monkeypatch):
-    """As on a cluster without a shared disk; /proc/self is another folder in each process."""
+    """As without a shared disk: /proc/self is a different folder in each process."""
     monkeypatch.chdir(many)
     found = [
         replace(photo, content=LocalFile(f"/proc/self/cwd/{photo.name}"))
@@ -289,7 +289,7 @@ def test_a_node_with_other_packages(on_cluster, many, monkeypatch):
 
 
 class Poison(LocalFile):
-    """A picture that ends the worker which looks at it."""
+    """A picture that kills the worker that reads it."""
 
     def __init__(self):
         super().__init__(__file__)

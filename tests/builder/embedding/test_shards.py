@@ -1,4 +1,4 @@
-"""Shards of embeddings: what is written is what is read, or nothing."""
+"""Shards of embeddings are read back as written, or not at all."""
 
 import os
 
@@ -19,7 +19,7 @@ def net():
 
 @pytest.fixture
 def folder(photos, tmp_path):
-    """Six pictures, of which one is broken and one is gone once it was listed."""
+    """Six pictures; one is broken, and one disappears after it was listed."""
     for name in "abcdef":
         (tmp_path / f"{name}.png").write_bytes((photos / "apple/0.png").read_bytes())
     (tmp_path / "b.png").write_bytes(b"no picture")
@@ -28,7 +28,7 @@ def folder(photos, tmp_path):
 
 @pytest.fixture
 def made(folder, net):
-    """The pictures, what became of them, and the file of it."""
+    """The pictures, the results of embedding them, and the shard's file."""
     found = find(folder)
     (folder / "d.png").unlink()
     outcomes = attempt(found, Look(net.engine, net.size, "center"))

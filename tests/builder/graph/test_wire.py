@@ -36,5 +36,5 @@ def test_noise_is_refused_or_read_but_never_runs_on(content):
     "content", [b"\x72", b"\x72\xff", b"\x72\x05ab", b"\xff" * 12, b"\x73\x00", b"\x09abc"]
 )
 def test_a_message_that_ends_early_is_refused(content):
-    with pytest.raises(ValueError, match="no protobuf"):
+    with pytest.raises(ValueError, match="not protobuf"):
         list(protobuf_fields.fields(io.BytesIO(content), 0, len(content)))

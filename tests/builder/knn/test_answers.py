@@ -1,4 +1,4 @@
-"""What a build answers by default: the learned projection, the soft vote, their judgement."""
+"""A build's answers by default: the learned projection, the soft vote, and how they are judged."""
 
 import hashlib
 import json
@@ -25,13 +25,13 @@ VECTOR = Spec(backbone="vector")
 
 
 def clouds(sizes, d=48, apart=1.5, seed=0):
-    """Classes of so many rows, which differ along few directions and vary more along others."""
+    """Classes of the given sizes, which differ along few directions and vary more along others."""
     rng = np.random.default_rng(seed)
     middles = np.zeros((len(sizes), d))
     middles[:, : d // 4] = apart * np.random.default_rng(7).standard_normal((len(sizes), d // 4))
     ids = np.repeat(np.arange(len(sizes)), sizes)
     noise = rng.standard_normal((len(ids), d))
-    noise[:, d // 4 :] *= 4  # light, background, pose
+    noise[:, d // 4 :] *= 4  # such as light, background and pose
     return (4 + middles[ids] + noise).astype(np.float32), [f"class {i:03}" for i in ids]
 
 
@@ -65,7 +65,7 @@ def test_with_one_photo_per_class_the_nearest_reference_names_it():
     votes = fitted.answers(fitted.search(queries))
     nearest = (unit(queries) @ unit(refs.vectors).T).argmax(axis=1)
     np.testing.assert_array_equal(votes.argmax(axis=1), refs.label_ids[nearest])
-    assert votes.max(axis=1).std() > 0  # and not all alike, as when five tie
+    assert votes.max(axis=1).std() > 0  # not all equal, as in a tie of five
 
 
 def test_the_learned_projection_answers_new_queries_better_than_plain_cosine():
@@ -94,19 +94,19 @@ def test_probabilities_are_the_softmax_of_the_scores():
             (np.arange(len(queries)), refs.label_ids[found.indices[:, column]]),
             shares[:, column],
         )
-    votes /= [9, 10, 11]  # so that classes count the same
+    votes /= [9, 10, 11]  # so that all classes have the same weight
     votes /= votes.sum(axis=1, keepdims=True)
     np.testing.assert_allclose(fitted.answers(found), votes, atol=1e-6)
 
 
 def shuffled(refs, seed=0):
-    """The same vectors with labels that say nothing."""
+    """The same vectors with random labels."""
     ids = np.random.default_rng(seed).permutation(refs.label_ids)
     return References.of(refs.vectors, [refs.labels[i] for i in ids])
 
 
 def test_labels_that_say_nothing_are_found_out():
-    """Cross-validation finds chance. In the space that saw the photos they would look learned."""
+    """Cross-validation finds chance level; a space learned from the photos would not."""
     refs = shuffled(
         References.of(
             np.random.default_rng(0).standard_normal((160, 128)),
@@ -119,13 +119,13 @@ def test_labels_that_say_nothing_are_found_out():
     assert measured.accuracy < 0.25 + 3 * np.sqrt(0.25 * 0.75 / 160)  # three standard errors
     confident = fitted.answers(fitted.space.others_of_all(fitted.k)).max(axis=1)
     assert np.median(confident) < 0.5
-    # The same with the leak that the folds keep out.
+    # The same with the leak that the folds prevent.
     leaking = replace(fitted, space=replace(fitted.space, refit=None))
     assert leave_one_out(leaking).accuracy > 0.6
 
 
 def test_copies_of_a_picture_do_not_answer_for_each_other():
-    """Twice the same random rows, some a little changed: their labels cannot be known."""
+    """Random rows twice, some slightly changed: their labels cannot be predicted."""
     rng = np.random.default_rng(0)
     rows = rng.standard_normal((60, 64)).astype(np.float32)
     labels = [f"class {i}" for i in rng.integers(0, 3, 60)]
@@ -234,7 +234,7 @@ def test_by_default_nothing_is_learned_where_nothing_can_be(refs):
         ({"projection": "pca"}, "number"),
         ({"projection": "pca:x"}, "pca:SIZE"),
         ({"projection": "pca:8", "pca": 8}, "once"),
-        ({"projection": "classes", "pca": 8}, "do not go together"),
+        ({"projection": "classes", "pca": 8}, "cannot be combined"),
         ({"projection": "none", "whiten": 0.5}, "number"),
     ],
 )
@@ -289,7 +289,7 @@ def test_editing_keeps_the_projection_and_the_figures_of_the_build(photos, tmp_p
 def test_a_core_ml_backbone_is_float32_where_half_precision_would_not_agree(
     tmp_path, monkeypatch, small_net
 ):
-    """Rounding grows with the projection; no build is left without a file for that."""
+    """The projection magnifies rounding errors; the build must still write a file."""
     from pocketknn.builder import load_backbone
     from pocketknn.export.parity import check
 

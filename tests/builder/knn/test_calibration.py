@@ -1,4 +1,4 @@
-"""Confidence against the truth: models whose calibration is known, and folds by loops."""
+"""Calibration against models whose calibration is known, and against folds by loops."""
 
 from dataclasses import asdict, replace
 
@@ -14,7 +14,7 @@ from pocketknn.export.report.calibration_words import calibration_words, worst_b
 
 
 def drawn(queries, off, seed):
-    """Confidences like those of a good model, right less often than they say by `off`."""
+    """Confidences like those of a good model, which are too high by `off`."""
     rng = np.random.default_rng(seed)
     sure = np.clip(1 / (1 + np.exp(-rng.normal(2, 1.5, queries))), 0.25, 0.999)
     return sure, rng.random(queries) < sure - off
@@ -23,7 +23,7 @@ def drawn(queries, off, seed):
 @pytest.mark.parametrize(("queries", "slack"), [(120, 0.03), (1600, 0.015)])
 @pytest.mark.parametrize("off", [0, 0.1, 0.2])
 def test_the_error_is_what_it_is_in_truth(queries, slack, off):
-    """Without the correction a calibrated model of 120 answers reads 0.05, in 15 bins 0.09."""
+    """Without correction, 120 answers of a calibrated model would give 0.05, with 15 bins 0.09."""
     errors = [calibration(*drawn(queries, off, seed)).error for seed in range(100)]
     assert np.mean(errors) == pytest.approx(off, abs=slack)
 
@@ -63,7 +63,7 @@ def test_each_fold_takes_its_temperature_from_the_others():
     surer = replace(found.spec, temperature=found.temperature * 0.3)
     assert calibrated(replace(found, spec=surer)) == measured
     assert measured.bins[0].right == pytest.approx(same.bins[0].right, abs=0.05)
-    # Fewer photos answer than new ones will be answered by, at a temperature for all of them.
+    # Fewer photos vote here than for new queries, but the temperature is for all of them.
     assert measured.bins[0].confidence < same.bins[0].confidence
 
 

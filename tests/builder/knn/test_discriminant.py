@@ -1,4 +1,4 @@
-"""The projection for classes: scikit-learn's discriminant, whatever the rows' order and length."""
+"""The class projection equals scikit-learn's discriminant, whatever the rows' order and length."""
 
 import os
 import subprocess
@@ -30,7 +30,7 @@ def without_common(rows, ids):
 
 @pytest.mark.parametrize("counts", [(5,) * 6, (2, 3, 9, 4, 2, 6), (40,) * 6, (2, 40)])
 def test_the_first_directions_are_scikit_learns(counts):
-    """Of more references than values, of fewer, and of classes of very different size."""
+    """With more references than values, with fewer, and with very uneven classes."""
     rows, ids = scattered(counts)
     rest, _ = without_common(rows, ids)
     even = np.full(len(counts), 1 / len(counts))
@@ -124,7 +124,7 @@ def test_copies_constant_columns_and_zeros_are_no_trouble():
 
 
 def test_embeddings_around_zero_keep_all_they_differ_in():
-    """Four classes to the four winds: their mean is no direction of its own."""
+    """Four classes around zero: their mean has no meaningful direction."""
     ids = np.arange(40) % 4
     rows = np.array([[1, 0], [0, 1], [-1, 0], [0, -1]])[ids] + 0.05 * np.random.default_rng(
         0
@@ -135,7 +135,7 @@ def test_embeddings_around_zero_keep_all_they_differ_in():
 
 
 def test_the_sketch_turns_away_what_differs_in_directions_that_are_not_kept():
-    """Strangers lie where the photos do in all that is kept, and elsewhere in what is not."""
+    """Strangers match the photos in the directions that are kept, and differ only in the others."""
     rng = np.random.default_rng(0)
     ids = np.arange(80) % 2
     rows = 4 + np.eye(300)[ids] + 0.2 * rng.standard_normal((80, 300))
@@ -200,7 +200,7 @@ def test_the_same_bytes_in_other_processes_and_with_other_numbers_of_threads(tmp
 
 @pytest.mark.parametrize("dim", [3, 24, 300])
 def test_what_copies_leave_of_a_class_is_rounding_and_no_direction(dim):
-    """One divided by nothing was a direction once, and a warning."""
+    """A division by zero used to give a direction, and a warning."""
     for seed in range(20):
         x, y, z = np.abs(np.random.default_rng(seed).standard_normal((3, dim)))
         for vectors, classes in (

@@ -1,4 +1,4 @@
-"""What is found out about the references: k, principal components, the threshold of unknown."""
+"""What a fit derives from the references: k, principal components, the threshold of unknown."""
 
 import numpy as np
 import pytest
@@ -78,7 +78,7 @@ def test_a_projection_is_scikit_learns(size, n):
 def asked_in_folds(space, k, size=None):
     """The slow way: scikit-learn asked for each fold, of all others; the share of right answers.
 
-    Its components are found without the fold, too.
+    Its components are learned without the fold, too.
     """
     rows, labels = space.references.vectors.astype("f8"), space.references.label_ids
     right, asked = 0, []
@@ -106,7 +106,7 @@ def test_what_a_projection_costs_is_measured():
 
 @pytest.mark.parametrize("size", [1, 3])
 def test_behind_a_projection_references_are_left_out_in_folds(size):
-    """Components that a photo helped to find put it too near to its class."""
+    """Components learned from a photo put it too near to its class."""
     references = blobs(n=90, d=30, spread=6.0)
     found = fit(plain(pca=size, metric="euclidean"), references)
     measured = leave_one_out(found)
@@ -130,7 +130,7 @@ def test_the_threshold_rejects_the_stated_share_and_not_more(metric, rate):
 
 
 def test_left_out_classes_are_what_a_build_without_them_rejects():
-    """The slow way: take each class away, choose the threshold anew, ask for its pictures."""
+    """The slow way: remove each class, choose the threshold again, and query with its pictures."""
     references = blobs(n=90, classes=3, spread=2.0)
     found = fit(plain(reject="auto", false_rejection=0.1), references)
     rejected = 0

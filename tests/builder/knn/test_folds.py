@@ -1,4 +1,4 @@
-"""Folds, what is learned from them, and that nothing leaks from a photo into its own answer."""
+"""Folds, what is learned from them, and that no photo influences its own answer."""
 
 from dataclasses import replace
 
@@ -80,7 +80,7 @@ def test_without_classes_or_without_two_photos():
 def test_copies_and_near_copies_of_a_class_are_one_picture():
     rows, ids = scattered((10,) * 4)
     rng = np.random.default_rng(0)
-    near = rows + 0.05 * rng.standard_normal(rows.shape)  # as of a mirrored photo
+    near = rows + 0.05 * rng.standard_normal(rows.shape)  # like those of a mirrored photo
     both, labels = np.concatenate([rows, near]).astype(np.float32), np.tile(ids, 2)
     np.testing.assert_array_equal(groups(both, (), labels), np.tile(np.arange(40), 2))
     apart = np.concatenate([ids, (ids + 1) % 4])
@@ -91,7 +91,7 @@ def test_copies_and_near_copies_of_a_class_are_one_picture():
 
 
 def learned(rows, ids):
-    """The space that a build of these finds."""
+    """The space that a build of these references learns."""
     return fit(Spec(backbone="vector"), References.of(rows, [f"class {i:03}" for i in ids])).space
 
 
@@ -100,7 +100,7 @@ def temperature_of(space, k=50):
 
 
 def accuracy_of(parts, rows, ids, k=50, t=0.1):
-    """Share of right answers out of fold."""
+    """Out-of-fold accuracy."""
     right = []
     for fold in parts:
         found = fold.search(rows, min(k, len(fold.train)))
@@ -114,7 +114,7 @@ def accuracy_of(parts, rows, ids, k=50, t=0.1):
 
 @pytest.fixture(scope="module")
 def shuffled():
-    """Embeddings that know nothing of their classes: ten of ten photos, and 200 new ones."""
+    """Embeddings unrelated to their classes: ten classes of ten photos, and 200 new ones."""
     rows = 2 + np.random.default_rng(5).standard_normal((300, 400))
     return rows[:100].astype(np.float32), np.arange(100) % 10, rows[100:]
 
@@ -133,7 +133,7 @@ def test_labels_that_mean_nothing_are_answered_by_chance(shuffled):
 
 
 def test_a_leak_would_be_seen(shuffled):
-    """The test above is worth something: a projection that saw the queries answers them right."""
+    """The test above is effective: a projection learned from the queries gets them right."""
     rows, ids, _ = shuffled
     space, projection = learned(rows, ids), discriminant(rows, ids)
     space = replace(space, projection=projection, refit=discriminant)
@@ -165,14 +165,14 @@ def test_a_search_in_a_fold_finds_rows_of_all():
 
 
 def answered(scores, own, left=1.0):
-    """Queries and neighbours that all count the same."""
+    """Queries, with neighbours of equal weight."""
     q = len(scores)
     ones = np.ones(scores.shape)
     return HeldOut(scores=scores, own=own, left=np.full(q, left), votes=ones, counts=np.ones(q))
 
 
 def made(confidence, q=4000, seed=0):
-    """Queries of two references, whose true temperature is 0.1: the first is right as often."""
+    """Queries with two neighbours, correct as often as a temperature of 0.1 predicts."""
     rng = np.random.default_rng(seed)
     gap = rng.uniform(0, confidence, q)
     scores = np.stack([0.9 + 0 * gap, 0.9 - gap], axis=1)
@@ -209,7 +209,7 @@ def test_what_was_left_out_is_allowed_for():
 
 
 def test_raw_cosine_stays_where_whitening_loses():
-    """Each class is many clusters: its photos differ in just what tells the classes apart."""
+    """Each class is many clusters: photos vary along the directions that separate classes."""
     rng = np.random.default_rng(0)
     number = rng.integers(0, 24, 480)
     rows = 1 + 3 * rng.standard_normal((24, 6))[number] + 0.5 * rng.standard_normal((480, 6))
@@ -240,7 +240,7 @@ def test_a_small_class_beside_a_large_one_is_answered():
     found = learned(rows, ids)
     near = search(found.project(new), found.rows, 42)
     weights = np.exp(near.scores / temperature_of(found))
-    weights /= np.bincount(ids)[ids[near.indices]]  # of a balanced vote
+    weights /= np.bincount(ids)[ids[near.indices]]  # for a balanced vote
     small = (weights * (ids[near.indices] == 0)).sum(axis=1) / weights.sum(axis=1)
     assert ((small > 0.5) == (wanted == 0)).mean() > 0.9
 
@@ -251,7 +251,7 @@ def test_a_picture_that_is_in_two_classes_takes_none_of_them_away():
         for test in folds(ids, pictures, seed):
             assert len(np.bincount(np.delete(ids, test), minlength=3).nonzero()[0]) == 3
     rows, _ = scattered((3,))
-    built = learned(rows[[0, 1, 0]], np.array([0, 0, 1]))  # and nothing is left to learn from
+    built = learned(rows[[0, 1, 0]], np.array([0, 0, 1]))  # which leaves nothing to learn from
     assert built.projection is None
 
 
@@ -268,13 +268,13 @@ def test_views_of_the_only_picture_of_a_class_do_not_answer_for_it():
 
 @pytest.fixture(scope="module")
 def unknowing():
-    """References whose labels mean nothing, in twice as many dimensions as there are rows."""
+    """References with random labels, in twice as many dimensions as there are rows."""
     rows = 2 + np.random.default_rng(1).standard_normal((120, 240))
     return References.of(rows, [f"class {i % 4}" for i in range(120)])
 
 
 def test_a_threshold_is_chosen_by_scores_of_photos_that_the_space_never_saw(unknowing):
-    """In the space that saw them it would be another one."""
+    """A space learned from them would give another threshold."""
     fitted = fit(Spec(backbone="vector", projection="classes", reject="auto"), unknowing)
     new = 2 + np.random.default_rng(2).standard_normal((400, 240))
     rejected = (fitted.search(new).scores[:, 0] < fitted.threshold).mean()
@@ -288,7 +288,7 @@ def test_a_threshold_is_chosen_by_scores_of_photos_that_the_space_never_saw(unkn
 
 
 def test_a_class_that_is_left_out_is_left_out_of_the_projection_too(unknowing):
-    """Else even classes that are none would seem to lie apart from each other."""
+    """Otherwise even random classes would appear to be separated."""
     fitted = fit(Spec(backbone="vector", projection="classes", reject="auto"), unknowing)
     known = float((fitted.space.others.found.scores[:, 0] < fitted.threshold).mean())
     assert rejection.measure(fitted).left_out_classes < known + 0.15

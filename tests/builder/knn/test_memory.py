@@ -89,7 +89,7 @@ def test_what_a_container_allows_is_seen(own, folder, names, free, monkeypatch, 
             8,
         ),
         ("4:memory:/x\n", {}, 8),
-        # Not of any kernel: what is no limit does not count.
+        # No kernel writes these: values that are not a limit are ignored.
         ("0::/\n", {"cpu.max": "50000 0\n"}, 8),
         ("0::/\n", {"cpu.max": "-50000 -100000\n"}, 8),
         ("nonsense\n\n7\n0:\n0::/\n", {"cpu.max": "150000 100000\n"}, 2),
@@ -149,7 +149,7 @@ def test_it_is_said_before_a_photo_is_read(photos, pocketknn, tmp_path, monkeypa
 
 @pytest.mark.parametrize("choices", CHOICES.values(), ids=CHOICES)
 def test_what_is_refused_could_not_have_been_held(choices, free):
-    """The least that is said is not more than what numpy takes for it."""
+    """The minimum that is accepted is at most what numpy needs."""
     rows = np.random.default_rng(0).gamma(0.5, size=(N, D)).astype(np.float32)
     references = References.of(rows)
     spec = Spec(backbone="vector", recall=0.1 if "references_precision" in choices else None)
@@ -160,7 +160,7 @@ def test_what_is_refused_could_not_have_been_held(choices, free):
     _, taken = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     low, high = 0, 100 * N * D
-    while low < high:  # the least that is let through
+    while low < high:  # the minimum that is accepted
         middle = (low + high) // 2
         free(middle)
         try:
@@ -181,7 +181,7 @@ def test_a_smaller_store_may_fit_where_a_larger_one_does_not(free):
 
 @pytest.fixture
 def kept(tmp_path):
-    """Kept references, and what their vectors take."""
+    """A file of references, and the size of their vectors."""
     references = References.of(
         np.random.default_rng(0).gamma(0.5, size=(N, D)), [f"class {i % 3}" for i in range(N)]
     )
@@ -205,7 +205,7 @@ def test_values_of_ml5_are_refused_before_they_are_read(kept, pocketknn, free, t
     path, size = tmp_path / "kept.json", kept[1]
     assert pocketknn("refs", "export", kept[0], "-o", path).code == 0
     file = path.stat().st_size
-    for most in (file, 3 * file):  # by its size, and by what is in it
+    for most in (file, 3 * file):  # limited by its size, and by its content
         free(most)
         with input_error("references-too-large", f"the values of {path} need at least"):
             ml5_json.read(path)
@@ -239,7 +239,7 @@ def test_kept_references_are_read_without_a_copy_and_listed_without_vectors(kept
 def test_listing_still_notices_damage(kept, pocketknn):
     path, _ = kept
     content = bytearray(path.read_bytes())
-    content[len(content) // 2] ^= 0x10  # within the vectors
+    content[len(content) // 2] ^= 0x10  # inside the vectors
     path.write_bytes(content)
     said = pocketknn("refs", "list", path)
     assert said.code == 2

@@ -1,4 +1,4 @@
-"""Photos of one occasion are left out together; folders, times and columns tell them."""
+"""Photos of one occasion are held out together; folders, times and columns define occasions."""
 
 import numpy as np
 import pytest
@@ -26,7 +26,7 @@ from pocketknn.export.report import wording as words
 
 
 def sessions(classes=4, shops=3, each=5, seed=0):
-    """Embeddings that show class and shop, the shop more: (vectors, labels, occasions)."""
+    """Embeddings that depend on class and, more strongly, shop: (vectors, labels, occasions)."""
     rng = np.random.default_rng(seed)
     kinds, places = rng.standard_normal((classes, 16)), rng.standard_normal((classes, shops, 16))
     rows = [
@@ -56,7 +56,7 @@ def test_the_accuracy_is_that_of_shops_never_seen(vote):
     found = leave_one_out(fit(spec, References.of(vectors, labels, occasions=occasions)))
     witness = KNeighborsClassifier(1, metric="cosine")
     answered = cross_val_predict(witness, vectors, labels, groups=occasions, cv=LeaveOneGroupOut())
-    fewer = (2 / 3) ** (1 / 4)  # of three shops two were there to answer
+    fewer = (2 / 3) ** (1 / 4)  # only two of three shops were there to vote
     wrong = 1 - accuracy_score(labels, answered)
     assert found.accuracy == pytest.approx(1 - fewer * wrong)
     assert found.folds == 3
@@ -70,7 +70,7 @@ def test_no_part_divides_an_occasion_or_takes_a_class(seed):
     rng = np.random.default_rng(seed)
     ids = np.repeat(np.arange(12), 10)
     shops = rng.integers(0, 8, 120)
-    shops[ids == 3] = 5  # of one shop only, which others are of too
+    shops[ids == 3] = 5  # from a single shop, which other classes share
     refs = References.of(
         rng.standard_normal((120, 4)),
         [f"{one:02}" for one in ids],
@@ -225,7 +225,7 @@ def test_near_copies_flatter_and_the_build_says_by_how_much():
     flattered = cross_val_predict(one_by_one, twice, labels * 2, cv=LeaveOneOut())
     told, together = apart(found), leave_one_out(found)
     assert told.photos == len(refs)
-    # One in five of the copies is left out with its original, by chance.
+    # By chance, one in five copies is held out together with its original.
     most = accuracy_score(labels * 2, flattered) - together.accuracy
     assert 0.6 * most < told.gain <= most
     assert told.gain > 0.3

@@ -1,4 +1,4 @@
-"""Principal components: whitened as scikit-learn does, and as many of them as answer best."""
+"""Principal components: whitened as in scikit-learn, and with the number that answers best."""
 
 import json
 
@@ -22,7 +22,7 @@ SKEWED = RNG.standard_normal((60, 12)) * np.geomspace(50, 0.05, 12) + 20
 
 
 def classes(n=150, d=40, spread=1.0, noise=0.0, seed=0):
-    """Four classes that lie in three dimensions, and noise in all of them."""
+    """Four classes that differ in three dimensions, with noise in all."""
     rng = np.random.default_rng(seed)
     number = np.arange(n) % 4
     middles = np.zeros((4, d))
@@ -46,7 +46,7 @@ def test_full_whitening_is_scikit_learns_but_for_one_factor(size, n):
 
 @pytest.mark.parametrize("power", [0, 0.25, 0.5, 1])
 def test_the_power_says_how_much_of_the_variance_goes(power):
-    """The variance v of a component becomes v^(1 - power), but for a factor."""
+    """The variance v of a component becomes v^(1 - power), up to a factor."""
     projected = pca(SKEWED, 5, power)(SKEWED).var(axis=0, ddof=1)
     variances = PCA(5).fit(SKEWED).explained_variance_
     np.testing.assert_allclose(
@@ -82,7 +82,7 @@ def test_the_cosines_are_those_of_centred_whitened_vectors():
 
 
 def judged(references, size, power, seed=0):
-    """The slow way: scikit-learn alone, with the parts that are drawn."""
+    """The slow way: scikit-learn alone, on the same parts."""
     parts = [part.test for part in module._begin(plain(pca="auto", seed=seed), references).parts]
     right = 0
     for test in parts:
@@ -111,7 +111,7 @@ def test_auto_takes_what_answers_best_by_scikit_learns_count():
 
 
 def test_the_parts_hold_each_class_alike_and_each_reference_once():
-    references = classes(n=60, noise=1.0)  # none of them is nearly another
+    references = classes(n=60, noise=1.0)  # without near-copies
     parts = module._begin(plain(pca="auto", seed=4, head="classify"), references).parts
     assert sorted(np.concatenate([part.test for part in parts])) == list(range(60))
     for part in parts:
@@ -235,7 +235,7 @@ def test_where_every_size_loses_something_auto_says_so():
 
 @pytest.mark.parametrize("choices", [{}, {"metric": "euclidean", "reject": "auto"}])
 def test_a_whitened_build_is_the_same_in_a_file(choices, tmp_path):
-    """Written, run against the exact k-NN, read back, and described."""
+    """It is written, compared with the exact k-NN, read back, and described."""
     case = vector_case(n=60, pca=6, whiten=0.5, **choices)
     assert case.metadata.manifest["projection"]["whiten"] == 0.5
     assert (

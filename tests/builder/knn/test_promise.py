@@ -1,4 +1,4 @@
-"""What an accuracy is worth: its interval, chance, a word; and few photos per class, left out."""
+"""The accuracy of a build: its interval, chance level and verdict; and few photos per class."""
 
 import numpy as np
 import pytest
@@ -38,7 +38,7 @@ def test_an_interval_is_at_most_a_third_wider_than_wilsons(count, of):
         (0.97, 300, 0.2, "good"),
         (0.83, 300, 0.2, "fair"),
         (0.55, 300, 0.2, "poor"),
-        (0.97, 300, 0.95, "poor"),  # no better than always the largest class
+        (0.97, 300, 0.95, "poor"),  # no better than always predicting the largest class
         (0.95, 300, 0.5, "good"),
         (0.80, 300, 0.5, "fair"),
         (0.80, 8, 0.25, "too few photos to tell"),
@@ -59,10 +59,10 @@ def test_of_few_photos_one_of_each_class_is_left_out_at_a_time(each):
     ids = references.label_ids
     for row, others in zip(queries, found.indices, strict=True):
         assert row not in others
-        if each == 2:  # all are neighbours: one of each class, and of its own the other one
+        if each == 2:  # one neighbour of each class; of its own, the other photo
             assert sorted(ids[others]) == list(range(20))
     units = references.vectors / np.linalg.norm(references.vectors, axis=1, keepdims=True)
-    if each == 2:  # where each class has one photo, the nearest wins
+    if each == 2:  # if each class has one photo, the nearest wins
         scores = [units[others] @ units[row] for row, others in enumerate(found.indices)]
         nearest = found.indices[np.arange(len(ids)), np.argmax(scores, axis=1)]
         assert (votes.argmax(axis=1) == ids[nearest]).all()

@@ -1,4 +1,4 @@
-"""Strangers: what is called unknown, by a threshold or because strangers are references."""
+"""Strangers are called unknown, by a threshold or because strangers are among the references."""
 
 import json
 
@@ -75,7 +75,7 @@ def reject(**more):
 
 @pytest.mark.parametrize(
     ("stopped", "words"),
-    [(0.01, "does not work"), (0.5, "for only some of them"), (0.95, "unknown works")],
+    [(0.01, "does not work"), (0.5, "for only some of them"), (0.95, "rejection works")],
 )
 def test_the_words_say_whether_it_works_and_what_to_do(stopped, words):
     said = "\n".join(unknown_words(reject(strangers=stopped, strangers_asked=40)))
@@ -90,7 +90,7 @@ def test_the_words_say_whether_it_works_and_what_to_do(stopped, words):
     assert "with --projection none 30 of 100" in said
     assert "measure it with --strangers" in "\n".join(unknown_words(reject()))
     assert "too many" not in said
-    assert "but it mistakes many known" in "\n".join(
+    assert "but many known pictures are rejected" in "\n".join(
         unknown_words(reject(strangers=0.9, strangers_asked=40, known=0.5))
     )
 
@@ -100,7 +100,7 @@ def test_the_words_say_where_a_threshold_stops_more(threshold):
     found = {"learned": 19, "held_back": 19, "strangers": 0.6, "known": 0.02}
     found |= {"threshold_strangers": threshold, "threshold_known": 0.05}
     said = "\n".join(unknown_words({"reject": None, "strangers": found}))
-    assert "of 19 others 40 of 100 would pass: unknown works for only some of them" in said
+    assert "of 19 others 40 of 100 would pass: rejection works for only some of them" in said
     assert "2.0% of the other references are called unknown" in said
     assert ("with only a threshold" in said) == (threshold is not None)
     assert ("--reject auto instead of" in said) == (threshold == 0.9)

@@ -13,7 +13,7 @@ fsspec = pytest.importorskip("fsspec", reason="addresses need fsspec: pip instal
 
 @pytest.fixture
 def store(photos):
-    """The small pictures, and what no photo is, in a store in memory."""
+    """The small pictures, and files that are not photos, in a store in memory."""
     memory = fsspec.filesystem("memory")
     for path in photos.rglob("*.png"):
         memory.pipe(f"/shop/{path.relative_to(photos).as_posix()}", path.read_bytes())
@@ -75,7 +75,7 @@ def test_what_a_store_says_is_the_reason(store, monkeypatch):
 
 BAD = {
     "memory://nowhere": "memory://nowhere does not exist or holds no files",
-    "memory://shop/apple/0.png": "is a file; an address must lead to a folder of photos",
+    "memory://shop/apple/0.png": "is a file; give the address of a folder of photos",
     "gopher://host/photos": "unknown protocol 'gopher' in gopher://host/photos; fsspec supports s3",
     "file:///no/such/folder": "/no/such/folder does not exist",
 }

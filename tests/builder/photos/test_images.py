@@ -48,7 +48,7 @@ def test_exif_rotation_is_applied():
     marked = Image.new("RGB", (40, 20), "black")
     marked.paste("red", (0, 0, 20, 20))
     exif = Image.Exif()
-    exif[0x0112] = 6  # the camera was turned: the stored picture must be turned right by 90°
+    exif[0x0112] = 6  # the camera was turned: the stored picture must be rotated clockwise by 90°
     upright = decode(encoded(marked, "PNG", exif=exif))
     assert upright.size == (20, 40)
     assert upright.getpixel((10, 5)) == (255, 0, 0)
@@ -56,13 +56,13 @@ def test_exif_rotation_is_applied():
 
 
 def test_cmyk_becomes_rgb():
-    image = Image.new("CMYK", (8, 8), (0, 255, 255, 0))  # no cyan, all magenta and yellow: red
+    image = Image.new("CMYK", (8, 8), (0, 255, 255, 0))  # no cyan, full magenta and yellow: red
     red = colours(encoded(image, "JPEG", quality=100))[4, 4]
     assert red[0] > 230
     assert red[1:].max() < 40
 
 
-SOFT = np.asarray(GRADIENT) // 2 + 64  # colours that all profiles here have
+SOFT = np.asarray(GRADIENT) // 2 + 64  # colours that all profiles here can represent
 TAGGED = {"P3": P3, "ProPhoto": PROPHOTO}
 
 

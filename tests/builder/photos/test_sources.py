@@ -146,7 +146,7 @@ def table(folder, ending, columns):
     else:
         rows = zip(*columns.values(), strict=True)
         lines = [",".join(columns), *(",".join(map(str, row)) for row in rows)]
-        path.write_text("\ufeff" + "\n".join(lines), "utf-8")  # as spreadsheets write it
+        path.write_text("\ufeff" + "\n".join(lines), "utf-8")  # as spreadsheets write tables
     return path
 
 
@@ -173,7 +173,7 @@ def test_a_table_says_nothing_of_where_photos_lie_on_this_machine(photos, tmp_pa
         photos / "cherry/1.png": "core/1.png",
         "../elsewhere/alice/d.png": "core/d.png",
         elsewhere / "e.png": "core/e.png",
-        "/etc/passwd": "core/passwd",  # shares only the root with the others, and is no picture
+        "/etc/passwd": "core/passwd",  # shares only the root with the others, and is not a picture
         "/": "core/",
     }
     columns = {"path": [*places], "label": ["core"] * len(places)}
@@ -207,7 +207,7 @@ def test_rows_without_a_label(photos, tmp_path):
     path = table(tmp_path, ".csv", columns)
     done = embed(find(path), net, "center")
     assert [one.reason for one in done.skipped] == [
-        "lies beside the class folders, or its label in the table is empty"
+        "is not in a class folder, or has an empty label in the table"
     ]
     done = embed(find(path, target_columns=["weight"]), net, "center")
     assert done.skipped == ()
@@ -269,7 +269,7 @@ def test_a_zip_of_windows_has_folders(photos, tmp_path):
 
 
 def zipped_as(written, path):
-    """A zip with a name in bytes that it does not say the encoding of."""
+    """A zip with a name in bytes whose encoding it does not declare."""
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("c/" + "x" * len(written) + "/0.png", b"")
     path.write_bytes(path.read_bytes().replace(b"x" * len(written), written))
@@ -345,7 +345,7 @@ def test_a_folder_that_cannot_be_read(photos, tmp_path, monkeypatch):
         return real(path)
 
     (tmp_path / "locked").mkdir()
-    monkeypatch.setattr(os, "scandir", refuse)  # the tests may run as root, who can read all
+    monkeypatch.setattr(os, "scandir", refuse)  # the tests may run as root, who can read everything
     with pytest.raises(InputError, match="locked cannot be read: Permission denied"):
         find(tmp_path)
 

@@ -1,4 +1,4 @@
-"""Photos that are references, known by the bytes of their files."""
+"""Photos that are references are recognised by the bytes of their files."""
 
 import hashlib
 
@@ -20,7 +20,7 @@ HASH = hashlib.sha256(CONTENT).hexdigest()
         (["f" * 12, HASH[:12], f"{HASH[:12]}-2", f"{HASH[:12]}-13"], [1, 2, 3]),
         ([HASH[:16], HASH], [0, 1]),
         ([HASH[1:13], HASH[:11], "a-2"], []),
-        (["", "0", *"123456789abcdef"], []),  # of vectors: one of them begins every hash
+        (["", "0", *"123456789abcdef"], []),  # ids of vectors: every hash begins with one of them
     ],
 )
 def test_an_id_that_a_build_gave_is_the_start_of_the_hash(ids, places):

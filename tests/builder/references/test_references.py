@@ -150,7 +150,7 @@ def test_copies_of_a_picture_are_counted():
     assert References.of(np.eye(4), sha256=["a", "b", "a", ""]).duplicates() == 1
 
 
-# Changes: each gives new references, the old ones stay as they were.
+# Changes: each returns new references and leaves the old ones unchanged.
 
 ORIGIN = Provenance(
     backbone="bundled", alpha=0.5, size=96, input_range="-1..1", sha256="a1" * 32, crop="center"
@@ -158,7 +158,7 @@ ORIGIN = Provenance(
 
 
 def small(**changed):
-    """Four references of three classes, whose order is not that of their names."""
+    """Four references of three classes, which are not in alphabetical order."""
     given = {
         "embeddings": np.arange(8.0).reshape(4, 2),
         "labels": ["dog", "cat", "bee", "dog"],
@@ -352,7 +352,7 @@ def test_a_name_that_looks_like_an_address(tmp_path, monkeypatch):
 
 
 def tampered(path, notes=(), columns=(), without=()):
-    """The file of `small`, with other metadata and columns."""
+    """The file of `small`, with modified metadata and columns."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -436,7 +436,7 @@ def test_a_column_that_is_missing_is_named(tmp_path, name):
 
 
 def test_a_bit_that_flipped_is_not_built_from(tmp_path):
-    """In an embedding it would move a neighbour, and nobody would know."""
+    """In an embedding it would change a neighbour unnoticed."""
     rng = np.random.default_rng(0)
     references = References.of(rng.standard_normal((40, 32)), [*"abcde" * 8])
     references.save(tmp_path / "r.parquet")
@@ -457,7 +457,7 @@ def test_a_bit_that_flipped_is_not_built_from(tmp_path):
 
 
 def test_a_table_of_somebody_else_s(tmp_path):
-    """Numbers for ids, empty cells, float64 and no metadata are all understood."""
+    """Numeric ids, empty cells, float64 and missing metadata are all accepted."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -480,7 +480,7 @@ def test_a_table_of_somebody_else_s(tmp_path):
 
 
 def what_is_read(path):
-    """All that a file holds, to the bit; None where it is refused."""
+    """The content of a file, bit for bit; None if it is refused."""
     try:
         read = References.load(path)
     except InputError:

@@ -1,4 +1,4 @@
-"""Data sets of ml5.js and TensorFlow.js, and the same votes as the npm package gives."""
+"""Data sets of ml5.js and TensorFlow.js, and the same votes as in the npm package."""
 
 import base64
 import json
@@ -31,7 +31,7 @@ REAL = (
 
 
 def written(folder, content):
-    """A file of that JSON, text or bytes."""
+    """A file with that JSON, text or bytes."""
     path = folder / "set.json"
     if not isinstance(content, str | bytes):
         content = json.dumps(content)
@@ -56,7 +56,7 @@ def same(references, vectors, labels, classes):
     assert references.labels == tuple(classes)
 
 
-# Reading: every form says the same four examples of two classes, none of unit length.
+# Reading: every form holds the same four examples of two classes, none of unit length.
 
 CAT, DOG = [[0.5, 3, -4]], [[0.1, 2, 7], [1e-3, 0, 1], [9, 8, 7]]
 FLAT = [value for row in DOG for value in row]
@@ -119,7 +119,7 @@ def test_classes_come_in_the_order_of_javascript(tmp_path):
     of_keys = {name: [[i, 1]] for i, name in enumerate(names)}
     assert ml5_json.read(written(tmp_path, of_keys)).labels == expected
     assert ml5_json.read(written(tmp_path, list(of_keys.items()))).labels == expected
-    # ml5 numbers its classes: their labels decide nothing.
+    # ml5 numbers its classes: they keep that order, whatever their labels.
     read = ml5_json.read(written(tmp_path, ml5([(name, [[1, 2]]) for name in names])))
     assert read.labels == tuple(names)
 
@@ -168,7 +168,7 @@ REFUSED = {
     "1e39": ({"a": [[1, 1e39]]}, "too large for float32"),
     "10**400": ({"a": [[1, 10**400]]}, "too large for float32"),
     "value is null": ({"a": [[1, None]]}, "value 1 is null, not a number"),
-    "value is text": ({"a": [["1", 2]]}, "value 0 is a text, not a number"),
+    "value is text": ({"a": [["1", 2]]}, "value 0 is a string, not a number"),
     "value is boolean": ({"a": [[True, 2]]}, "value 0 is a boolean, not a number"),
     "value is a list": ({"a": [[[1], [2]]]}, "value 0 is a list, not a number"),
     "base64 cut": ([["a", BYTES[:-4], [3, 3]]], "base64"),
@@ -218,9 +218,9 @@ def test_real_files_are_read_and_written_bit_for_bit(name, data, tmp_path):
     read = ml5_json.read(data / "ml5" / f"{name}.json")
     assert read.counts == {head["label"]: head["shape"][0] for head in heads}
     values = [value for tensor in content["tensors"] for value in tensor.values()]
-    # ml5 writes float32 numbers with all their digits, so that nothing is lost on the way.
+    # ml5 writes float32 numbers with all their digits, so nothing is lost.
     np.testing.assert_array_equal(read.vectors.ravel().astype(np.float64), values)
-    for unit_length in (False, True):  # the vectors have that length already
+    for unit_length in (False, True):  # the vectors already have that length
         ml5_json.write(read, tmp_path / "again.json", unit_length=unit_length)
         again = json.loads((tmp_path / "again.json").read_text("utf-8"))
         assert again["tensors"] == content["tensors"]
@@ -304,14 +304,14 @@ def grown(examples):
 
 
 def agree(knn, told, answers, *, exact=True):
-    """Hold a classifier against answers of the npm package; how many could not be compared."""
+    """Compare a classifier with the npm package's answers; returns how many were skipped."""
     references = knn.references()
     left_out = 0
     for query, row in zip(told["queries"], answers, strict=True):
         scores = np.sort(neighbors.scores(np.array([query]), references.vectors)[0])[::-1]
         for k, expected in zip(told["ks"], row, strict=True):
             if not exact and k < len(scores) and scores[k - 1] - scores[k] < NEAR_TIE:
-                left_out += 1  # float32 draws another neighbour
+                left_out += 1  # a near-tie: float32 may pick another neighbour
                 continue
             found = knn.classify(query, k)
             assert found.label == expected["label"], (query, k)
@@ -324,7 +324,7 @@ def agree(knn, told, answers, *, exact=True):
 def test_the_votes_are_those_of_the_npm_package(tmp_path):
     knn = grown(STORED["examples"])
     agree(knn, STORED, STORED["answers"])
-    # Its classIndex counts in the order of addition, where "2" and "10" have no place of their own.
+    # Its classIndex counts in the order of addition, whatever numbers such as "2" and "10" are.
     added = list(dict.fromkeys(label for label, _ in STORED["examples"]))
     assert knn.references().labels != tuple(added)
     for row in STORED["answers"]:
@@ -348,7 +348,7 @@ def test_the_stored_questions_hold_what_they_are_for():
     references = grown(STORED["examples"]).references()
     scores = -np.sort(-neighbors.scores(np.array(STORED["queries"]), references.vectors), axis=1)
     gaps = scores[:, :-1] - scores[:, 1:]
-    # Rounding decides nothing: two cosines are equal in every arithmetic or clearly differ.
+    # Rounding has no effect: two cosines are either exactly equal or clearly different.
     assert ((gaps == 0) | (gaps > NEAR_TIE)).all()
     assert (gaps[0] == 0).sum() >= 5, "the nearest of the first query tie"
     votes = [sorted(one["confidences"].values()) for row in STORED["answers"] for one in row]
@@ -357,7 +357,7 @@ def test_the_stored_questions_hold_what_they_are_for():
 
 @pytest.fixture(scope="session")
 def npm(tmp_path_factory):
-    """Asks the real packages, installed outside the repository."""
+    """Run the real packages, installed outside the repository."""
     with installed(SCRIPT, tmp_path_factory.mktemp("npm") / "tfjs") as folder:
 
         def ask(questions=None):
@@ -421,7 +421,7 @@ def named(answers, labels):
     ]
 
 
-# The classifier's verbs
+# The classifier's methods
 
 
 def test_examples_are_added_counted_and_cleared():
@@ -475,7 +475,7 @@ def test_labels_survive_saving_and_loading(tmp_path):
     knn.save(path)
     loaded = grown([("gone", [1, 2, 3])])
     loaded.load(path)
-    # As a page's addExample keeps them: on a page the product with longer ones is no cosine.
+    # As addExample stores them on a page, where a product with longer vectors is not a cosine.
     same(loaded.references(), [[1, 0], [0, 1], [0.6, 0.8]], ["2", "10", "b"], ["2", "10", "b"])
     assert loaded.classify([4, 5]) == knn.classify([4, 5])
     path.write_text("[]")
@@ -516,7 +516,7 @@ def test_mistakes_are_one_line_and_change_nothing(verb, message):
 
 @pytest.mark.parametrize("k", [1, 3])
 def test_all_four_formats_vote_as_the_npm_package(k, tmp_path):
-    """A data set becomes a model of vectors; what the npm package said is stored."""
+    """A data set becomes a model of vectors; the npm package's answers are stored."""
     from pocketknn.builder import Spec
     from pocketknn.export import FORMATS, export, load
 

@@ -24,7 +24,7 @@ blobs = partial(support.blobs, n=120, classes=4, spread=1.2)
 
 
 def answered(references, rows, k, metric="cosine", weights="uniform"):
-    """The slow way: scikit-learn asked for each original one by one."""
+    """The slow way: scikit-learn queried with each original, one by one."""
     said = []
     for query in range(len(references)):
         left = np.setdiff1d(rows, [query])
@@ -58,7 +58,7 @@ def test_editing_leaves_no_class_without_a_reference():
 
 @pytest.mark.parametrize("projection", ["classes", "pca:3"])
 def test_edited_asks_those_that_did_not_shape_the_space(projection):
-    """A soft vote by what each fold finds without the fold, by hand."""
+    """By hand: a soft vote in the space that each fold learns without its queries."""
     references = blobs(spread=3.0)
     whole = fit(Spec(projection=projection, k=7), references)
     folds, labels = whole.space.folds, references.label_ids
@@ -92,7 +92,7 @@ def test_by_default_the_space_of_all_is_learned_from_those_that_are_kept(by):
 
 
 def test_by_default_one_photo_of_each_class_can_be_kept():
-    """They tell little of how photos of a class differ, yet are there to be found."""
+    """They show little of how photos of a class vary, but can still be neighbours."""
     references = blobs(spread=2.0)
     fewest = condense(Spec(), references, Condense(count=4))
     assert fewest.references.counts == dict.fromkeys(references.labels, 1)

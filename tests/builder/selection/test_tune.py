@@ -1,4 +1,4 @@
-"""Cross-validation over a grid, against scikit-learn's own, and the command as people type it."""
+"""Cross-validation over a grid, against scikit-learn's, and the command line."""
 
 import csv
 import shlex
@@ -32,7 +32,7 @@ METRICS = ("cosine", "euclidean", "manhattan", "minkowski")
 RNG = np.random.default_rng(7)
 LABEL_IDS = RNG.integers(0, 3, 90)
 VECTORS = (RNG.standard_normal((3, 9))[LABEL_IDS] + 2 * RNG.standard_normal((90, 9))).astype("f4")
-GROUPS = groups(VECTORS, (), LABEL_IDS)  # some of so few numbers look like views of one picture
+GROUPS = groups(VECTORS, (), LABEL_IDS)  # some of so few values look like views of one picture
 TARGETS = (VECTORS[:, :2] * [1, 50] + RNG.standard_normal((90, 2))).astype("f4")
 CLASSES = References.of(VECTORS, [f"class {i}" for i in LABEL_IDS])
 GRID = Grid(
@@ -57,7 +57,7 @@ def tuned(references, grid=GRID, spec=None, **options):
 
 
 class Directions(TransformerMixin, BaseEstimator):
-    """The directions in which classes differ as a step of scikit-learn's pipeline."""
+    """The projection onto classes as a step of a scikit-learn pipeline."""
 
     def fit(self, vectors, label_ids):
         self.found_ = discriminant(vectors.astype("f4"), label_ids)
@@ -73,7 +73,7 @@ def softly(distances):
 
 
 def witness(kind, spec):
-    """scikit-learn's pipeline of the same choices."""
+    """A scikit-learn pipeline with the same choices."""
     metric = {"p": 3} if spec.metric == "minkowski" else {"metric": spec.metric}
     weights = softly if spec.vote == "soft" else spec.vote
     knn = kind(spec.k, weights=weights, algorithm="brute", **metric)
@@ -91,7 +91,7 @@ def test_every_trial_equals_scikit_learns_cross_validation(grid, count, monkeypa
         "pocketknn.builder.selection.cross_validation.temperature",
         lambda space, k, **how: TEMPERATURE,
     )
-    # scikit-learn's votes know nothing of how many examples a class has.
+    # scikit-learn's votes are not balanced by class size.
     found = tuned(CLASSES, grid, Spec(seed=3, balanced=False))
     assert len(found.trials) == count
     splitter = StratifiedGroupKFold(5, shuffle=True, random_state=3)  # GROUPS stay together
@@ -137,7 +137,7 @@ def test_every_trial_equals_scikit_learns_for_targets(columns):
     references = References.of(VECTORS, targets=targets, target_names=[f"t{i}" for i in columns])
     found = tuned(references, Grid(**(vars(GRID) | {"ks": (1, 4)})), folds=4)
     assert found.regress
-    # several targets are told in their standard deviations
+    # errors of several targets are in their standard deviations
     scaled = targets / targets.std(axis=0) if len(columns) > 1 else targets
     splitter = KFold(4, shuffle=True, random_state=3)
     for trial in found.trials:
@@ -154,7 +154,7 @@ def test_every_trial_equals_scikit_learns_for_targets(columns):
     [("pca:2", "pca", PCA(2)), ("classes", "discriminant", Directions())],
 )
 def test_a_projection_sees_the_training_part_alone(projection, name, leaky, monkeypatch):
-    """One found from all references gives other numbers, so the witness above would tell."""
+    """If learned from all references, it gives other numbers, so the test above would fail."""
     seen = []
 
     def spy(vectors, *more, **how):
@@ -267,7 +267,7 @@ def test_what_wins_on_the_other_folds_judges_a_fold():
 
 def test_labels_that_say_nothing_flatter_the_best_and_not_its_corrected_figure():
     rng, best, fair = np.random.default_rng(0), [], []
-    for _ in range(40):  # 60 trials of the same worth on 5 folds of 20 coins
+    for _ in range(40):  # 60 equally good trials: coin tosses on 5 folds of 20
         trials = [trial(tuple(rng.binomial(20, 0.5, 5) / 20), k=k) for k in range(1, 61)]
         found = decided(*trials)
         best.append(found.best.mean)

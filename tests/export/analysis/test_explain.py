@@ -1,4 +1,4 @@
-"""`explain`: what hiding the parts of a picture does to the answer, against numpy."""
+"""`explain`: how the answer changes when parts of a picture are hidden, against numpy."""
 
 import base64
 import json
@@ -27,7 +27,7 @@ BUILD = ("--backbone", "pixels", "--size", str(SIZE), "--vote", "uniform")
 
 
 def spotted(spot, seed):
-    """A dark picture with a little noise and, where a spot is named, a bright square."""
+    """A dark picture with a little noise and, if a spot is given, a bright square."""
     rng = np.random.default_rng(seed)
     picture = rng.integers(20, 40, (SIZE, SIZE, 3)).astype(np.uint8)
     if spot:
@@ -37,7 +37,7 @@ def spotted(spot, seed):
 
 @pytest.fixture(scope="module")
 def spots(tmp_path_factory):
-    """Classes told apart only by where their bright square is, and a query of the first."""
+    """Classes that differ only in the position of their bright square, and a query of the first."""
     folder = tmp_path_factory.mktemp("spots")
     for label, spot in (("dark", None), ("left", SPOT), ("right", (12, 12))):
         (folder / "photos" / label).mkdir(parents=True)
@@ -59,7 +59,7 @@ def built(spots):
 
 
 def by_hand(query, photos, k, starts):
-    """Votes of each patch and score of the nearest reference, with loops over plain cosines."""
+    """The vote and the nearest reference's score for each patch, with loops over plain cosines."""
     rows = np.stack([square(decode(photo.content()), SIZE, "center") for photo in photos])
     rows = rows.reshape(len(photos), -1).astype(np.float64)
     rows /= np.linalg.norm(rows, axis=1, keepdims=True)
@@ -145,7 +145,7 @@ def test_scores_that_no_file_gives_continue_those_that_it_gives(spots, tmp_path,
     queries = np.stack([np.asarray(spotted(spot, 7)) for spot in (SPOT, (0, 0), None)])
     outputs = file.run(queries)
     scorer = scorer_of(out, file.metadata.manifest)
-    # A distance errs by a share of the vectors' lengths.
+    # Errors of distances are relative to the vectors' lengths.
     scale = 1 if choices[0] == "cosine" else np.abs(outputs["scores"]).max()
     for row in range(12):
         given = outputs["scores"][outputs["indices"] == row]
@@ -234,7 +234,7 @@ def test_json_holds_the_maps(pocketknn, spots, built, tmp_path, monkeypatch):
 
 
 def answering(head, values):
-    """An artefact of one reference that answers with what the middle of the picture is."""
+    """An artefact of one reference whose answer is the mean brightness of the picture."""
     manifest = {"labels": [], "targets": ["weight", "age"] if head == "regress" else []}
     manifest["references"] = {"count": 1}
     table = "index,id,label,path\r\n0,a,,\r\n"
@@ -258,7 +258,7 @@ def test_heads_without_classes_have_maps_of_what_they_say(head, maps):
     picture[:4, :4] = 144
     patches = Patches.of(12, 1 / 3, 3)
     found = explain(file, file.metadata.rows(), picture, patches)
-    expected = np.full((3, 3), 16 + 16 * 16 / 144)  # the mean's own colour is added elsewhere
+    expected = np.full((3, 3), 16 + 16 * 16 / 144)  # the patch adds the mean colour elsewhere
     expected[0, 0] = 16 * 16 / 144
     assert len(found.maps) == maps
     assert found.label == ""
@@ -275,7 +275,7 @@ def test_a_picture_that_nothing_changes(built):
     from pocketknn.export.analysis.occlusion.words import sentences
 
     file = load(built / "model.onnx")
-    picture = np.full((SIZE, SIZE, 3), 77, np.uint8)  # hidden by its own colour
+    picture = np.full((SIZE, SIZE, 3), 77, np.uint8)  # covered with its own colour
     found = explain(file, file.metadata.rows(), picture, Patches.of(SIZE))
     assert all(one.worst is None and one.best is None for one in found.maps)
     assert "no single patch changes it" in "\n".join(sentences(found))
@@ -332,7 +332,7 @@ def test_thumbnails_are_of_the_very_pictures(spots, built, tmp_path):
     shutil.copytree(spots / "photos", tmp_path / "photos")
     rows = load(built / "model.onnx").metadata.rows()
     near = [Near(**row, score=1.0) for row in rows[:3]]
-    drawing(1).save(tmp_path / "photos" / near[0].path)  # another picture by now
+    drawing(1).save(tmp_path / "photos" / near[0].path)  # replaced by another picture
     (tmp_path / "photos" / near[1].path).unlink()
     found = thumbnails({one.id: one.path for one in near}, find(tmp_path / "photos"), 10, "center")
     assert list(found) == [near[2].id]

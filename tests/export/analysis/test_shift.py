@@ -1,4 +1,4 @@
-"""`eval --shift`: what the shifts do to pictures, and what is measured of the answers."""
+"""`eval --shift`: the shifts applied to pictures, and the measurements on the answers."""
 
 import base64
 import json
@@ -26,7 +26,7 @@ NAMES = ["rotation", "scale", "brightness", "blur", "noise", "jpeg", "crop", "re
 
 @pytest.fixture(scope="module")
 def wide(tmp_path_factory):
-    """Two classes of pictures wider than high: references, others, and a build."""
+    """Two classes of wide pictures: references, other photos, and a build."""
     from pocketknn.export.cli.app import main
 
     folder = tmp_path_factory.mktemp("wide")
@@ -135,7 +135,7 @@ def test_the_resampler_without_antialiasing_takes_four_pixels():
     pixels = np.asarray(drawing(8, (64, 64)))
     (resampler,) = (way for way in shifts(SIZE, "center") if way.name == "resampler")
     made = resampler.make(Image.fromarray(pixels), "aliased", rng())
-    # Of each block of 4 by 4 the middle lies between its four inner pixels.
+    # The middle of each block of 4 by 4 lies between its four inner pixels.
     four = sum(pixels[1 + i :: 4, 1 + j :: 4].astype(float) for i in (0, 1) for j in (0, 1)) / 4
     assert np.abs(made - four).max() <= 1
 

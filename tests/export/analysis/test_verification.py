@@ -1,4 +1,4 @@
-"""Verification from Python: the same files, photos and seed give the figures of the build again."""
+"""Verification from Python: the same files, photos and seed reproduce the build's figures."""
 
 import shutil
 
@@ -13,7 +13,7 @@ from pocketknn.export.pipeline.request import Request, Selection
 
 @pytest.fixture(scope="module")
 def made(photos, tmp_path_factory):
-    """A build with a seed of its own, and what was measured of it."""
+    """A build with another seed, and its measurements."""
     request = Request(
         selection=Selection(photos=photos),
         spec=Spec(backbone="pixels", size=8, seed=5),

@@ -1,4 +1,4 @@
-"""What `pocketknn web` serves, and to whom."""
+"""Which requests `pocketknn web` answers, and with what."""
 
 import http.client
 import socket
@@ -14,14 +14,14 @@ from pocketknn.export.apps.web import server
     "host", ["", "\x1b[31mred\n", "é" * 80, "a\0b", "..", "x" * 70, "nope.invalid"]
 )
 def test_an_odd_host_is_refused_in_words(host, tmp_path):
-    """An empty one would listen on every address of this machine."""
+    """An empty host would listen on every address of this machine."""
     with pytest.raises(InputError, match="--host"):
         server.listen(tmp_path, host, 0)
 
 
 @pytest.fixture
 def serving(tmp_path):
-    """Serve a folder on a host; gives the port."""
+    """Serve a folder on a host; yields the port."""
     (tmp_path / "index.html").write_text("the page")
     running = []
 

@@ -1,4 +1,4 @@
-"""pocketknn web: the page answers in Chromium as the file does in Python, on the same pixels."""
+"""pocketknn web: the page in Chromium gives the same answers as the file in Python."""
 
 import base64
 import hashlib
@@ -32,7 +32,7 @@ from pocketknn.export.cli.ask.predict import answered, pixels_of
 from pocketknn.export.formats.options import Options
 from pocketknn.export.manifest.artefact import Artefact, load
 
-# Small models that differ in all that the page has to know of a build.
+# Small models that differ in everything that the page needs to know about a build.
 BUILDS = {
     "classify": {"backbone": "bundled", "reject": 0.99},
     "counted": {"projection": "none", "vote": "uniform", "k": 7},
@@ -53,7 +53,7 @@ class Built:
         return self.artefact.metadata.manifest["input"]
 
     def square(self, picture):
-        """The picture as the model wants it, (size, size, 3)."""
+        """The picture as the model's input, (size, size, 3)."""
         photo = Photo(name="", label="", content=picture.read_bytes)
         return pixels(photo, self.input["shape"][0], self.input["crop"])
 
@@ -63,7 +63,7 @@ class Built:
 
 @pytest.fixture(scope="module")
 def npm():
-    """The runtime that npm brings, once for all tests."""
+    """The runtime fetched by npm, once for all tests."""
     try:
         runtime.remembered()
     except InputError as error:
@@ -114,7 +114,7 @@ def main(*arguments):
 
 
 def only(*names):
-    """For what does not depend on all that the builds differ in."""
+    """One build, for tests that do not depend on the differences between builds."""
     return pytest.mark.parametrize("built", names, indirect=True)
 
 
@@ -138,7 +138,7 @@ SCENE = drawing(77, (160, 120)).convert("YCbCr")
 
 
 def write_video(path):
-    """A film of one scene, as YUV 4:2:0."""
+    """A video of one scene, in YUV 4:2:0."""
     y, *chroma = SCENE.split()
     small = [plane.resize((80, 60), Image.Resampling.BOX) for plane in chroma]
     frame = b"FRAME\n" + b"".join(plane.tobytes() for plane in (y, *small))
@@ -147,7 +147,7 @@ def write_video(path):
 
 @pytest.fixture
 def page(built, chromium):
-    """The exported folder at a sub-path of a plain static server; nothing else may be asked for."""
+    """The exported folder at a sub-path of a plain static server; nothing else may be requested."""
     with served(built.page.parent.parent) as url:
         shown = Page(chromium, f"{url}a%20folder/page/")
         yield shown
@@ -158,7 +158,7 @@ def page(built, chromium):
 
 
 def near(built, found, outputs):
-    """The page's numbers are the runtime's own."""
+    """Check that the page's numbers are the runtime's."""
     assert outputs["indices"][0].tolist() == found["indices"]
     for name in outputs.keys() - {"indices"}:
         scale = max(1, np.abs(outputs[name]).max())
@@ -166,7 +166,7 @@ def near(built, found, outputs):
 
 
 def turned(path, **options):
-    """A picture that lies on its side, and says so."""
+    """A picture stored on its side, with an EXIF orientation."""
     exif = Image.Exif()
     exif[0x0112] = 6
     drawing(300, (150, 97)).save(path, exif=exif, **options)
@@ -198,7 +198,7 @@ def test_an_upright_jpeg_is_answered_as_predict_does(built, page, subsampling, t
     found = page.choose(picture)
     wanted = built.square(picture)
     off = np.abs(np.reshape(found["pixels"], wanted.shape) - wanted.astype(int))
-    assert off.max() <= 1  # two decoders of JPEG may round differently
+    assert off.max() <= 1  # two JPEG decoders may round differently
     given = np.reshape(np.uint8(found["pixels"]), wanted.shape)
     near(built, found["outputs"], built.artefact.run(given[None]))
     assert found["answer"].get("winner") == built.says(picture).get("label")
@@ -219,7 +219,7 @@ def test_the_camera_is_answered_as_the_file_does_in_python(built, page):
     given = np.reshape(np.uint8(found["pixels"]), (1, *built.input["shape"]))
     near(built, found["outputs"], built.artefact.run(given))
     scene = square(SCENE.convert("RGB"), given.shape[1], built.input["crop"])
-    assert np.abs(given[0] - scene.astype(int)).mean() < 8  # colours are a matter of the video
+    assert np.abs(given[0] - scene.astype(int)).mean() < 8  # colours depend on the video encoding
     page.answer(lambda: None)
     assert re.match(r"[\d.]+ frames per second", page.text("#speed"))
     page.tab.click("#camera")
@@ -250,7 +250,7 @@ def test_votes_are_drawn_as_long_as_they_are(built, page, tmp_path):
     outputs = page.choose(picture)["outputs"]
     assert page.tab.locator("#votes").is_visible() == ("probabilities" in outputs)
     shares = sorted(filter(None, outputs.get("probabilities", [])), reverse=True)
-    # A soft vote gives each class a little: up to five are shown, from half a percent on.
+    # A soft vote gives each class a small share: up to five of at least 0.5 % are shown.
     shares = shares[:1] + [share for share in shares[1:5] if share >= 0.005]
     for row, share in zip(page.tab.locator("#vote-list li").all(), shares, strict=True):
         assert f"{share:.0%}".replace("%", " %") in row.inner_text()
@@ -365,7 +365,7 @@ def test_nothing_is_wider_than_the_screen(built, chromium, width, tmp_path):
 @only("classify")
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_text_stands_out(built, chromium, scheme):
-    """By the contrast that WCAG asks of text, 4.5 to 1."""
+    """By the contrast that WCAG requires for text, 4.5 to 1."""
     with served(built.page) as url:
         shown = Page(chromium, url, color_scheme=scheme)
         read = "(name) => getComputedStyle(document.documentElement).getPropertyValue(name)"
@@ -416,7 +416,7 @@ def test_real_photos_are_answered_as_predict_does(built, page, data):
         assert found["answer"]["winner"] == said["label"]
         assert found["outputs"]["indices"] == [one["index"] for one in said["neighbors"]]
         scores = [one["score"] for one in said["neighbors"]]
-        # The decoders of Chromium and Pillow may differ by 1 of 255.
+        # Chromium's and Pillow's decoders may differ by 1 of 255.
         np.testing.assert_allclose(found["outputs"]["scores"], scores, atol=1e-3)
 
 
@@ -561,7 +561,7 @@ def test_the_runtime_is_the_one_that_node_is_tested_with():
 
 @pytest.fixture
 def started(make, npm):
-    """`pocketknn web` as people start it, and its address."""
+    """Start `pocketknn web` as users do; yields its address."""
     code = "from pocketknn.export.cli.app import main; main()"
     running = []
 
@@ -569,10 +569,9 @@ def started(make, npm):
         words = [sys.executable, "-u", "-c", code, "web", str(make("classify")), *options]
         process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         running.append(process)
-        for line in process.stdout:
-            if line.startswith("http"):
-                return process, line.split()[0]
-        raise AssertionError(process.stderr.read())
+        line = next((line for line in process.stdout if "until Ctrl-C" in line), None)
+        assert line, process.stderr.read()
+        return process, re.search(r"http://\S+", line)[0]
 
     yield start
     for process in running:
@@ -599,7 +598,7 @@ def test_it_serves_until_it_is_told_to_end(started, make, chromium, tmp_path):
     shown.context.close()
     with pytest.raises(urllib.error.HTTPError, match="404"):
         urllib.request.urlopen(f"{url}runtime/")
-    # A shell lets what it starts in the background ignore Ctrl-C, and so would this process then.
+    # Background jobs of a shell ignore Ctrl-C, and so would this process.
     ignored = signal.getsignal(signal.SIGINT) is signal.SIG_IGN
     process.send_signal(signal.SIGTERM if ignored else signal.SIGINT)
     said, errors = process.communicate(timeout=60)

@@ -1,4 +1,4 @@
-"""The commands as a person types them: what they print, leave behind and answer to mistakes."""
+"""The commands as users type them: output, written files, and answers to mistakes."""
 
 import importlib.metadata
 import json
@@ -60,7 +60,7 @@ def test_a_build_holds_all_that_was_promised(built):
 def test_the_manifest_says_everything(built):
     manifest = json.loads((built / "manifest.json").read_text())
     assert manifest["labels"] == ["apple", "berries/red", "cherry"]
-    # Softly all vote that there are, as far as to a hundred.
+    # In a soft vote all references vote, up to a hundred.
     assert (manifest["k"], manifest["head"], manifest["metric"]) == (12, "classify", "cosine")
     assert (manifest["vote"], manifest["scores_of"]) == ("soft", "classes")
     assert manifest["projection"]["by"] == "classes"
@@ -254,7 +254,7 @@ def test_what_cannot_be_read_is_skipped_named_and_counted(messy, pocketknn, tmp_
     assert "1 of them are copies" in said.out
     assert "4 skipped" in said.out
     for line in (
-        "README.txt: lies beside the class folders",
+        "README.txt: is not in a class folder",
         "apple/empty.jpg: empty file",
         "apple/text.png: not a picture",
         "cherry/half.png: ",
@@ -558,7 +558,7 @@ def test_verify_with_photos_that_are_none(built, refused, tmp_path):
 
 
 def test_verify_of_tiny_embeddings(photos, pocketknn, tmp_path):
-    """Scaling unit vectors once more would flip last bits, and most easily in few dimensions."""
+    """Normalising unit vectors again would flip last bits, most easily in few dimensions."""
     assert pocketknn(*quick(photos, tmp_path / "out", "--size", "1")).code == 0
     assert pocketknn("verify", tmp_path / "out").code == 0
 
@@ -573,7 +573,7 @@ def test_a_signal_to_end_cleans_up(photos, tmp_path):
         assert build.poll() is None, build.stderr.read()
         time.sleep(0.02)
     build.terminate()
-    _, said = build.communicate()
+    _, said = build.communicate(timeout=300)
     assert build.returncode == 130
     assert said == "pocketknn: interrupted; no half-written file is left behind\n"
     assert listed(tmp_path) == []
@@ -581,7 +581,7 @@ def test_a_signal_to_end_cleans_up(photos, tmp_path):
 
 @pytest.mark.parametrize("module", ["typer", "rich", "numpy", "PIL", "pyarrow", "tensorflow"])
 def test_an_interruption_of_an_import_is_one_line(module, built, tmp_path):
-    """Some libraries make another exception of it where it comes while they are imported."""
+    """Some libraries turn it into another exception if it arrives while they are imported."""
     code = f"""
 import os, signal, sys
 class Interrupting:
@@ -621,7 +621,7 @@ def test_a_report_that_cannot_be_made_does_not_cost_the_build(
 
 def test_the_order_of_classes_can_be_fixed(photos, pocketknn, refused, tmp_path):
     labels = tmp_path / "labels"
-    labels.write_text("\ufeffcherry\napple\nberries/red\nmissing\n", "utf-8")  # as Notepad writes
+    labels.write_text("\ufeffcherry\napple\nberries/red\nmissing\n", "utf-8")  # as in Notepad
     assert pocketknn(*quick(photos, tmp_path / "out", "--labels", labels)).code == 0
     manifest = json.loads((tmp_path / "out/manifest.json").read_text())
     assert manifest["labels"] == ["cherry", "apple", "berries/red", "missing"]
@@ -683,7 +683,7 @@ def test_a_stray_photo_counts_in_eval_as_in_build(photos, pocketknn, tmp_path):
     command = [*start, "eval", "--json", tmp_path / "out", folder]
     said = subprocess.run(command, capture_output=True, check=True, text=True)
     assert [row["photos"] for row in json.loads(said.stdout)] == [12]
-    assert "1 left out, such as stray.png: lies beside the class folders" in said.stderr
+    assert "1 left out, such as stray.png: is not in a class folder" in said.stderr
 
 
 def test_the_cache_serves_a_second_build_and_can_be_cleared(
@@ -754,7 +754,7 @@ def test_twenty_thousand_empty_files(refused, tmp_path):
 
 @pytest.fixture
 def priced(tmp_path):
-    """A table of grey pictures with two numbers each: how bright, and how dark."""
+    """A table of grey pictures with two numbers each: brightness and darkness."""
     lines = ["path,brightness,darkness,nonsense"]
     for grey in range(10, 250, 10):
         Image.new("RGB", (20, 20), (grey, grey // 2, 40)).save(tmp_path / f"{grey}.png")

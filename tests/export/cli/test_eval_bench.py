@@ -1,4 +1,4 @@
-"""`eval` and `bench`: what a build is worth, measured on its own files."""
+"""`eval` and `bench`: accuracy and speed of a build, measured on its own files."""
 
 import json
 import shutil
@@ -14,7 +14,7 @@ from pocketknn.export import load
 
 @pytest.fixture(scope="module")
 def wide(tmp_path_factory):
-    """Two classes of pictures three times as wide as high, and a build of the first of them."""
+    """Two classes of pictures three times as wide as high: references and new photos."""
     folder = tmp_path_factory.mktemp("wide")
     for part, count in (("references", 5), ("new", 4)):
         for label, colour in (("red", (200, 30, 30)), ("blue", (30, 30, 200))):

@@ -1,4 +1,4 @@
-"""References as a thing to keep: `pocketknn refs`, and building from what it writes."""
+"""`pocketknn refs`: files of references, and builds from them."""
 
 import csv
 import json
@@ -26,7 +26,7 @@ EMBED = ("--backbone", "pixels", "--size", "8")
 
 @pytest.fixture
 def refs(pocketknn):
-    """Run a command of `refs` that must succeed; what it printed."""
+    """Run a command of `refs` that must succeed; returns its output."""
 
     def run(*arguments):
         said = pocketknn("refs", *arguments)
@@ -73,7 +73,7 @@ def built(photos, tmp_path_factory):
 
 @pytest.fixture
 def file(built, tmp_path):
-    """A copy of the build's references, which a test may spoil."""
+    """A copy of the build's references, which a test may damage."""
     return shutil.copy(built / "references.parquet", tmp_path / "kept.parquet")
 
 
@@ -153,7 +153,7 @@ def test_a_pipe_that_closes_early_is_no_error(file):
     buffered = os.environ | {"PYTHONUNBUFFERED": ""}
     done = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=buffered)
     done.stdout.close()
-    assert done.communicate()[1] == b""
+    assert done.communicate(timeout=300)[1] == b""
     assert done.returncode == 141
 
 
@@ -302,6 +302,8 @@ def test_a_backbone_of_ones_own_may_lie_elsewhere(photos, more, refs, refused, n
         keras.Model(image, out).save(tmp_path / f"{name}.keras")
     start = tmp_path / "start.parquet"
     refs("new", photos, "-o", start, "--backbone", tmp_path / "own.keras")
+    refs("add", start, more, "-o", tmp_path / "remembered.parquet")
+    (tmp_path / "own.keras").unlink()
     assert "[backbone-missing]" in refused("add", start, more, "-o", new)
     line = refused("add", start, more, "-o", new, "--backbone", tmp_path / "other.keras")
     assert "the references come from another backbone" in line
@@ -475,7 +477,7 @@ def test_a_plain_table_holds_every_bit(refs, tmp_path, new):
     np.testing.assert_array_equal(numbers[:, :1], given.targets)
 
 
-# What cannot be done is one line, and no file is touched.
+# Refusals are one line, and no file is changed.
 
 
 @pytest.mark.parametrize(
@@ -637,7 +639,7 @@ def test_folders_above_are_made(file, refs, tmp_path):
 
 @pytest.mark.parametrize("error", [OSError(28, "No space left on device"), KeyboardInterrupt()])
 def test_nothing_half_written_is_left(file, pocketknn, tmp_path, monkeypatch, error):
-    """Neither under the new name, nor in place of an old file, nor beside it."""
+    """Neither at the new name, nor in place of an old file, nor beside it."""
 
     def write(self, path):
         path.write_text("half")
@@ -675,14 +677,14 @@ def test_a_signal_to_end_leaves_the_old_file(file, photos, tmp_path):
     run = subprocess.Popen([sys.executable, "-c", code, *add], stderr=subprocess.PIPE, text=True)
     time.sleep(1)
     os.kill(run.pid, signal.SIGTERM)
-    assert run.communicate()[1] in (
+    assert run.communicate(timeout=300)[1] in (
         "pocketknn: interrupted; no half-written file is left behind\n",
-        "",  # it ended before its handler was there
+        "",  # it ended before its handler was installed
     )
     assert contents(tmp_path) == before
 
 
-# The house
+# Structure
 
 
 def test_help_names_the_verbs_and_starts_at_once(pocketknn):

@@ -1,4 +1,4 @@
-"""What commands refuse in one line, at once: before a runtime, a model or photos are loaded."""
+"""Commands refuse these in one line, before a runtime, a model or photos are loaded."""
 
 import pickle
 

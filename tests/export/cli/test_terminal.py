@@ -1,4 +1,4 @@
-"""What names and foreign tables hold reaches the terminal as text, never as orders."""
+"""Names and foreign tables reach the terminal as text, never as control codes."""
 
 import json
 import sys
@@ -18,7 +18,7 @@ ORDERS = set("\x1b\x07\x9b\u202e")
 
 @pytest.fixture(scope="module")
 def evil(tmp_path_factory):
-    """A build whose labels and paths try to give the terminal orders."""
+    """A build whose labels and paths contain control codes."""
     vectors = np.random.default_rng(0).standard_normal((12, 4))
     labels, paths = [f"a{EVIL}", f"b{EVIL}"] * 6, [f"{i}{EVIL}" for i in range(12)]
     references = References.of(vectors, labels, paths=paths)
@@ -83,7 +83,7 @@ def test_what_is_said_beside_the_answer_gives_no_orders_either(capsys):
 
 @pytest.mark.parametrize("stream", ["stdin", "stdout", "stderr"])
 def test_a_closed_stream_ends_no_command(stream, evil, pocketknn, monkeypatch):
-    monkeypatch.setattr(sys, stream, None)  # as Python has it after `>&-`
+    monkeypatch.setattr(sys, stream, None)  # as in Python after `>&-`
     for words in (("refs", "list", evil, "--rows"), ("cache", "show"), ("--version",)):
         said = pocketknn(*words)
         assert said.code == 0, said.err

@@ -1,4 +1,4 @@
-"""Options that mean nothing where they were typed: one line that names the option."""
+"""Options without effect are refused in one line that names the option."""
 
 import pytest
 from support import drawing

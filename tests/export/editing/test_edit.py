@@ -1,4 +1,4 @@
-"""Single files changed by `edit`, against builds with the same references, and `diff`."""
+"""`edit` of single files, compared with builds from the same references; and `diff`."""
 
 import json
 import shutil
@@ -36,7 +36,7 @@ def folders(photos, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def builds(folders):
-    """What build makes of the folders, whatever the options."""
+    """Builds from the folders, with any options."""
     from pocketknn.export.pipeline.build import build as pipeline
     from pocketknn.export.pipeline.request import Request, Selection
 
@@ -70,7 +70,7 @@ def test_photos_put_in_and_taken_out_give_the_bytes_of_a_build(
     path = copied(less, tmp_path)
     said = pocketknn("edit", path, "--add", folders / "more")
     assert said.code == 0, said.err
-    assert "10 references became 12" in said.out
+    assert "10 references → 12" in said.out
     assert digest(path) == digest(whole)
     gone = [row["id"] for row in load(path).metadata.rows() if row["path"] in REMOVED]
     options = [word for name in gone for word in ("--remove", name)]
@@ -146,7 +146,7 @@ def test_any_choice_survives(name, choices, tmp_path):
     np.testing.assert_array_equal(answers["indices"], fit.search(queries).indices)
 
 
-# What cannot be
+# Refusals
 
 
 @pytest.mark.parametrize(
@@ -191,7 +191,7 @@ def test_no_reference_would_be_left(builds, pocketknn, tmp_path):
 
 @pytest.mark.parametrize("suffix", SUFFIXES.values())
 def test_a_file_whose_backbone_is_not_here(suffix, folders, pocketknn, tmp_path, monkeypatch):
-    """Held against what it answered before; what is wrong then is still seen."""
+    """It is compared with its earlier answers, and errors are still detected."""
     out = tmp_path / "out"
     words = ("--backbone", "pixels", "--size", 8, "--k", 3, "--formats", FORMAT_OF[suffix], *PLAIN)
     assert pocketknn("build", folders / "all", "-o", out, *words).code == 0
@@ -216,7 +216,7 @@ def test_a_picture_that_is_there_is_not_put_in_again(builds, folders, pocketknn,
         shutil.copyfile(folders / "all" / "apple" / "0.png", more / f"{name}.png")
     said = pocketknn("edit", path, "--add", tmp_path / "more")
     assert "2 of the photos are already in the file" in said.out
-    assert "12 references became 12" in said.out
+    assert "12 references → 12" in said.out
 
 
 def test_what_is_renamed_or_taken_out_stays_so_for_the_photos_that_come_in(
@@ -295,7 +295,7 @@ def test_a_link_stays_one_and_what_it_leads_to_is_changed(name, builds, pocketkn
     assert link.resolve() == path
     assert len(load(path).metadata.rows()) == 8
     assert sorted(tmp_path.iterdir()) == [link, tmp_path / "store"]
-    built = tmp_path / "built.onnx"  # through a link a file of a build is one too
+    built = tmp_path / "built.onnx"  # a link to a file of a build counts as one
     built.symlink_to(builds("all") / "model.onnx")
     assert "is part of a build" in pocketknn("edit", built, "--remove-class", "apple").err
 
@@ -357,7 +357,7 @@ def test_files_of_others_and_damaged_ones(builds, pocketknn, tmp_path):
 
 
 def test_the_new_file_is_not_kept_where_it_does_not_agree(builds, tmp_path, monkeypatch):
-    """Scores from another matrix than the one that was put in."""
+    """Its scores come from another matrix than the new references."""
     path = copied(builds("all") / "model.onnx", tmp_path)
     opened, before = open_artefact(path), digest(path)
     fit = with_references(opened, opened.fit.references.select(range(8)))

@@ -1,4 +1,4 @@
-"""The same build gives the same bytes, also from another process."""
+"""The same build gives the same bytes, also in another process."""
 
 import json
 import os
@@ -34,7 +34,7 @@ def test_two_processes_write_the_same_bytes(photos, tmp_path):
 
 
 def test_the_date_is_the_one_that_is_asked_for(photos, tmp_path, monkeypatch):
-    """Only Keras writes one; Python's own clock is not asked."""
+    """Only Keras files hold a date; Python's clock is not used."""
     import keras
 
     model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])

@@ -1,4 +1,4 @@
-"""What Xcode, Vision and Core ML see of a package, at every target."""
+"""What Xcode, Vision and Core ML read from a package, for every minimum iOS version."""
 
 import coremltools as ct
 import numpy as np
@@ -65,7 +65,7 @@ def test_vision_finds_a_classifier_that_carries_scores_and_indices(photos, tmp_p
     assert (image.name, image.type.WhichOneof("Type")) == ("image", "imageType")
     assert (image.type.imageType.width, image.type.imageType.height) == (96, 96)
     assert image.type.imageType.colorSpace == ct.proto.FeatureTypes_pb2.ImageFeatureType.RGB
-    # Vision gives VNClassificationObservation where there is a predicted feature name.
+    # Vision returns VNClassificationObservation if there is a predicted feature name.
     assert described.predictedFeatureName == "classLabel"
     assert described.predictedProbabilitiesName == "classLabelProbs"
     kinds = {feature.name: feature.type.WhichOneof("Type") for feature in described.output}

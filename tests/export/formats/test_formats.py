@@ -99,7 +99,7 @@ def case(request, photos):
     params=[("mobilenet", 0.25), *((f"mobilenet_v3_{s}", 0.75) for s in ("small", "large"))],
 )
 def architecture(request, photos, tmp_path_factory):
-    """The other MobileNets: random weights, batch norms calibrated so that signals stay alive."""
+    """The other MobileNets: random weights, batch norms calibrated to keep activations alive."""
     name, alpha = request.param
     keras.utils.set_random_seed(0)
     net = network(FAMILIES[name], alpha, 64)
@@ -141,7 +141,7 @@ def test_the_file_agrees_with_exact_knn(name, case, tmp_path):
 
 @pytest.mark.parametrize("name", ["keras", "tflite", "onnx"])
 def test_what_a_build_takes_by_default_agrees(name, photos, tmp_path):
-    """Half precision, whose errors whitening enlarges, is for `test_answers`."""
+    """`test_answers` covers half precision, whose errors are enlarged by whitening."""
     case = photo_case(photos, "bundled", projection="auto", vote=None)
     assert (case.fit.scores_of, case.spec.vote, case.fit.k) == ("classes", "soft", 12)
     assert judge(name, written(name, case, tmp_path), case).failures == ()
@@ -152,7 +152,7 @@ def test_what_a_build_takes_by_default_agrees(name, photos, tmp_path):
 def test_a_vote_of_less_than_float32_is_that_of_its_own_neighbours(
     vote, precision, photos, tmp_path
 ):
-    """Whatever the backbone's rounding does to the scores, the vote is right for those."""
+    """Whatever rounding in the backbone does to the scores, the vote follows from them."""
     case = photo_case(photos, "bundled", vote=vote)
     path = written("tflite", case, tmp_path, precision)
     assert judge("tflite", path, case, precision).failures == ()
@@ -161,7 +161,7 @@ def test_a_vote_of_less_than_float32_is_that_of_its_own_neighbours(
 @pytest.mark.parametrize("name", list(FORMATS))
 def test_every_architecture_agrees(name, architecture, tmp_path):
     assert np.linalg.norm(architecture.queries.embeddings[1]) > 1e-3, "the signal must be alive"
-    # Half precision on random weights errs more than on trained ones; those come next.
+    # Half precision has larger errors on random weights than on trained ones, which come next.
     path = written(name, architecture, tmp_path, "float32")
     assert judge(name, path, architecture, "float32").failures == ()
 
@@ -263,8 +263,8 @@ def test_a_reference_table_is_inside_each_file(photos, tmp_path):
 
 @pytest.mark.parametrize("name", FORMATS)
 def test_threads_get_the_answers_to_their_own_pictures(name, photos, tmp_path):
-    """An interpreter of LiteRT gave one thread what another had asked for, without an error."""
-    case = photo_case(photos, size=128)  # large enough to be overtaken
+    """A LiteRT interpreter returned one thread's outputs to another, without an error."""
+    case = photo_case(photos, size=128)  # large enough for one thread to overtake another
     run = FORMATS[name].load(written(name, case, tmp_path))
     inputs = [one[None] for one in case.queries.inputs] * 8
     alone = [run(one)["scores"] for one in inputs]

@@ -36,7 +36,7 @@ KINDS = {
 
 
 def clustered(n=N, d=D, seed=0, queries=60):
-    """Vectors that have neighbours, and are not negative, as pooled features are."""
+    """Clustered, non-negative vectors, like pooled features."""
     rng = np.random.default_rng(seed)
     middles = rng.gamma(0.5, 1, (max(2, n // 40), d))
     drawn = middles[rng.integers(0, len(middles), n + queries)]
@@ -62,7 +62,7 @@ def case(request):
 
 
 def test_shapes_in_a_tflite_file_are_those_that_run(case, tmp_path):
-    """One of the references that it was converted with would mislead what plans memory ahead."""
+    """A shape left over from the placeholder references would mislead memory planning."""
     from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
     path = case.write("tflite", tmp_path / "m.tflite", "float32")
@@ -73,7 +73,7 @@ def test_shapes_in_a_tflite_file_are_those_that_run(case, tmp_path):
     runtime.set_tensor(runtime.get_input_details()[0]["index"], case.queries.inputs[:1])
     runtime.invoke()
     for one in runtime.get_tensor_details():
-        before = told.get(one["index"], one)  # scratch of a kernel is no part of the file
+        before = told.get(one["index"], one)  # a kernel's scratch tensors are not part of the file
         if one["shape"].size and -1 not in before["shape_signature"]:
             assert before["shape"].tolist() == one["shape"].tolist(), one["name"]
 
@@ -86,10 +86,10 @@ def test_a_file_answers_as_the_index_does_in_numpy(name, case, tmp_path):
     parity = check(found, case.queries.embeddings, case.fit, precision="float32")
     assert parity.failures == ()
     own = find(case.fit.index, neighbors.unit(case.queries.embeddings), K)
-    # The black query is as near to all; runtimes round queries for bytes in their own steps, which
-    # decides about a few references at the edge of the candidates.
+    # The black query is equally near to all. For int8, runtimes quantise queries with their own
+    # step sizes, which changes a few references at the edge of the candidates.
     assert recall(own.indices[1:], found["indices"][1:]) > 0.97
-    # What is returned is scored in float32 as it is stored, so float32 references exactly.
+    # Returned references are scored in float32 as stored, so float32 references exactly.
     exact = np.take_along_axis(
         case.fit.space.scores(case.queries.embeddings), found["indices"], axis=1
     )
@@ -104,7 +104,7 @@ def test_a_filled_template_answers_as_the_converted_float_graph(name, case, tmp_
     quick = case.write(name, tmp_path / f"quick{suffix}", PRECISION[name])
     slow = case.convert(name, tmp_path / f"slow{suffix}", PRECISION[name])
     found, wanted = (FORMATS[name].load(one)(case.queries.inputs) for one in (quick, slow))
-    # The float graph multiplies queries that are not rounded to bytes.
+    # The float graph multiplies queries that are not quantised.
     assert recall(wanted["indices"], found["indices"]) > 0.97
     same = found["indices"] == wanted["indices"]
     np.testing.assert_allclose(found["scores"][same], wanted["scores"][same], atol=2e-6)
@@ -125,7 +125,7 @@ def test_the_recall_that_is_said_is_the_recall_that_scikit_learn_sees(case):
 
 @pytest.mark.parametrize("name", ["tflite", "onnx"])
 def test_sizes(name, tmp_path):
-    """What a reference takes: its values, the scan, and the label's float."""
+    """Bytes per reference: its values, the scan, and the label's float."""
     sizes = {}
     for n in (800, 1600):
         for kind in ("float16", "int8", "rerank, int8"):
@@ -134,7 +134,7 @@ def test_sizes(name, tmp_path):
             rows = sum(len(row) for row in case.metadata.files().values())
             width = case.fit.index.width
             assert bool(width) == kind.startswith("rerank")
-            # The matrix that turns a query for the scan does not grow with the references.
+            # The matrix that projects a query for the scan does not grow with the references.
             sizes[n, kind] = size(path) - rows - 4 * D * width - n * width
     for kind, value in (("float16", 2), ("int8", 1), ("rerank, int8", 1)):
         grown = sizes[1600, kind] - sizes[800, kind]
@@ -178,7 +178,7 @@ def test_copies_come_in_their_order(tmp_path):
 
 @pytest.mark.parametrize("name", list(FORMATS))
 def test_the_last_of_very_many_is_found(name, tmp_path):
-    """Whatever counts references must count beyond 65,536, also with bytes."""
+    """Every counter of references must exceed 65,536, also with int8."""
     rng = np.random.default_rng(0)
     vectors = rng.normal(size=(66_000, 12)).astype(np.float32)
     references = References.of(vectors)
@@ -209,12 +209,12 @@ def test_the_same_references_give_the_same_bytes(tmp_path):
         assert made[0].read_bytes() == made[1].read_bytes()
 
 
-# What goes wrong is seen
+# Errors are detected
 
 
 @pytest.mark.parametrize("kind", ["rerank", "ivf", "int8"])
 def test_a_wrong_scan_is_no_parity(kind, tmp_path):
-    """The scores would still be right; but they would be those of the wrong references."""
+    """The scores would still be correct, but for the wrong references."""
     case = case_of(**KINDS[kind])
     path = case.write("tflite", tmp_path / "m.tflite")
     content = path.read_bytes()
@@ -271,9 +271,9 @@ def test_auto_reads_less_only_where_that_pays():
         ({"candidates": 9}, "'candidates' needs the search rerank or ivf"),
         ({"search": "rerank", "probes": 3}, "'probes' needs the search ivf"),
         ({"search": "ivf", "probes": 0}, "probes must be at least 1"),
-        ({"search": "rerank", "candidates": 3}, "candidates must be 5 to 400 here, not 3"),
-        ({"search": "rerank", "candidates": 401}, "candidates must be 5 to 400 here, not 401"),
-        ({"search": "ivf", "probes": 81}, "probes must be 1 to 80 here, not 81"),
+        ({"search": "rerank", "candidates": 3}, "candidates must be 5 to 400, not 3"),
+        ({"search": "rerank", "candidates": 401}, "candidates must be 5 to 400, not 401"),
+        ({"search": "ivf", "probes": 81}, "probes must be 1 to 80, not 81"),
         ({"references_precision": "int8", "recall": 1.0}, "100.00% is required"),
     ],
 )
@@ -308,7 +308,7 @@ def test_such_files_are_not_edited(tmp_path):
         open_artefact(path)
 
 
-# As a user meets it
+# The command line
 
 
 def test_a_build_says_and_verifies_it(photos, tmp_path, pocketknn):
@@ -345,7 +345,7 @@ def test_with_a_backbone_in_every_format(precision, photos, small_net, tmp_path)
 
 
 def test_cells_behind_a_backbone_in_eight_bits(photos, small_net, tmp_path):
-    """TFLite's quantiser is told to leave the search alone."""
+    """TFLite's quantiser must exclude the search."""
     few = photo_case(photos, small_net, k=3)
     rng = np.random.default_rng(0)
     rows = few.references.vectors[rng.integers(0, 12, 1600)]
@@ -358,7 +358,7 @@ def test_cells_behind_a_backbone_in_eight_bits(photos, small_net, tmp_path):
 
 
 def test_a_batch_of_as_many_as_there_are_candidates():
-    """Keras adds (batch, 1) to (batch, candidates) the wrong way round where both are the same."""
+    """Keras broadcasts (batch, 1) to (batch, candidates) wrongly if both numbers are the same."""
     case = case_of(**KINDS["int8"])
     index = case.fit.index
     queries = case.queries.embeddings[: index.candidates]

@@ -28,7 +28,7 @@ WEIGHTS = Path("Data/com.apple.CoreML/weights/weight.bin")
 
 @pytest.fixture(scope="module", autouse=True)
 def _quick_collection() -> Iterator[None]:
-    """Every conversion collects garbage, a quarter of a second through TensorFlow's objects."""
+    """Every conversion collects garbage, which takes 0.25 s with TensorFlow's objects."""
     gc.freeze()
     yield
     gc.unfreeze()
@@ -55,7 +55,7 @@ BACKBONES: dict[str, Callable[..., keras.Model]] = {
 class Network:
     concrete: Any
     asked: Array
-    answers: list[dict[str, Array]]  # Keras' own, and the score of every reference as "every"
+    answers: list[dict[str, Array]]  # Keras' answers, with the score of every reference as "every"
 
 
 def network(name: str) -> Network:
@@ -97,7 +97,7 @@ def trace(model: keras.Model) -> Any:
 
 
 def convert(concrete: Any, path: Path, target: Any, precision: Any, head: Any = None) -> None:
-    """Saves a traced network as our exporter does: an image input, outputs under their names."""
+    """Saves a traced network as our exporter does: an image input, named outputs."""
     gc.freeze()
     options = {"minimum_deployment_target": target, "skip_model_load": True}
     program = ct.convert(
@@ -109,7 +109,7 @@ def convert(concrete: Any, path: Path, target: Any, precision: Any, head: Any = 
         **options,
     )
     names = {t.name.split(":")[0]: key for key, t in concrete.structured_outputs.items()}
-    if head:  # a classifier has to be made in two steps
+    if head:  # a classifier must be converted in two steps
         for var in program.functions["main"].outputs:
             var.name = names[var.name]
         program = ct.convert(
@@ -415,7 +415,7 @@ def test_gather_outside_of_the_tensor_is_named(tmp_path: Path) -> None:
         at=((1,), types.int32),
     )
     program = evaluator.load(tmp_path / "a.mlpackage")
-    for index in (4, -1):  # from iOS 17 on nothing is counted from the end
+    for index in (4, -1):  # from iOS 17 on, negative indices are invalid
         with pytest.raises(IndexError, match=rf"'look'.*index {index} is outside 0\.\.3"):
             program({"x": np.zeros((1, 4)), "at": np.array([index])})
 
@@ -477,7 +477,7 @@ TABLE = cto.OptimizationConfig(cto.OpPalettizerConfig(nbits=8, mode="uniform", w
 
 
 def compressed(folder: Path, target: Any, how: str) -> tuple[Path, Path, set[str]]:
-    """A program whole and smaller, and the ops of the latter."""
+    """A program, the same with compressed weights, and the ops of the latter."""
     weight = np.random.default_rng(0).uniform(-1, 1, (48, 64)).astype(np.float32)
     whole, small = folder / "a.mlpackage", folder / "b.mlpackage"
     model = package(

@@ -1,7 +1,7 @@
 """Every kernel of the Core ML evaluator on its own, from a saved one-op program, against an oracle.
 
 The oracle is TensorFlow where it has the op, otherwise the definition written out in numpy.
-Tolerance: 2e-6 of the largest value, some units in float32's last place, as sums are reordered.
+Tolerance: 2e-6 of the largest value, a few float32 ulps, as sums are reordered.
 """
 
 import functools
@@ -80,7 +80,7 @@ def save(case: Case, path: Path) -> dict[str, Array]:
         convert_to="mlprogram",
         minimum_deployment_target=case.target,
         compute_precision=ct.precision.FLOAT32,
-        pass_pipeline=ct.PassPipeline.EMPTY,  # or the op might be replaced by another
+        pass_pipeline=ct.PassPipeline.EMPTY,  # otherwise the op might be replaced by another
         skip_model_load=True,
     )
     model.save(str(path))
@@ -140,7 +140,7 @@ def tf_depthwise(stride: int, padding: str, dilation: int = 1) -> Callable[..., 
 
 
 def mirrored(oracle: Callable[..., Array]) -> Callable[..., Array]:
-    """same_lower is what same would be in a mirror."""
+    """same_lower equals same on mirrored input."""
 
     def turned(x: Array, weight: Array | None = None, **rest: Array) -> Array:
         more = rest if weight is None else {"weight": weight[..., ::-1, ::-1], **rest}
@@ -155,7 +155,7 @@ def loops(
     dilations: tuple[int, ...],
     groups: int,
 ) -> Callable[..., Array]:
-    """Convolution as the definition says, one product at a time, in float64."""
+    """Convolution by its definition, one product at a time, in float64."""
 
     def oracle(x: Array, weight: Array) -> Array:
         edges = list(zip(pad[::2], pad[1::2], strict=True))
@@ -462,7 +462,7 @@ ALONG_AXES = [
     one("topk", top(2, ascending=True), TIED, k=2, axis=1, ascending=True),
     one("topk", top(2), whole([[5, 9, 9, 1]]), k=2),
     one("topk", lambda x: top(3)(x)[0], TIED, k=3, return_indices=False),
-    # without sort no order is promised; the evaluator gives the positions in order
+    # without sort no order is guaranteed; the evaluator returns them by position
     one(
         "topk",
         lambda x: (x[:, 1:], whole([[1, 2, 3]] * 2)),
@@ -568,7 +568,7 @@ CASES = [*ELEMENTWISE, *LAYERS, *ALONG_AXES, *MOVING]
 
 @pytest.fixture(scope="module", autouse=True)
 def _quick_collection() -> Iterator[None]:
-    """Every conversion collects garbage, a quarter of a second through TensorFlow's objects."""
+    """Every conversion collects garbage, which takes 0.25 s with TensorFlow's objects."""
     gc.freeze()
     yield
     gc.unfreeze()
@@ -591,5 +591,5 @@ def test_kernel_agrees_with_its_oracle(case: Case, tmp_path: Path) -> None:
 
 
 def test_every_kernel_has_a_case() -> None:
-    elsewhere = {"classify"}  # needs a classifier's interface: test_mil.py
+    elsewhere = {"classify"}  # needs a classifier's interface: see test_mil.py
     assert {case.op for case in CASES} | elsewhere == set(KERNELS)

@@ -63,7 +63,7 @@ def theirs(path):
 
 
 def agrees(path):
-    """Compares everything that is read; returns the types of all operations and constants."""
+    """Compares everything read by both; returns the types of all operations and constants."""
     found, want = ours(path), theirs(path)
     constants, computed = {}, []
     for op in want.operations:
@@ -73,7 +73,7 @@ def agrees(path):
             constants[op.outputs[0].name] = op.materialized_val_inference()
         else:
             computed.append(op)
-    # Of constants without a name, as a classifier's labels, each reader makes up one.
+    # Each reader makes up names for unnamed constants, such as a classifier's labels.
     named = {name: value for name, value in found.constants.items() if ":" not in name}
     assert named.keys() <= constants.keys()
     for name, value in named.items():
@@ -153,7 +153,7 @@ def test_constants_of_every_type_are_read(ios, tmp_path):
         del x
         kept = []
         for dtype in numbers:
-            for shape in [(), (3,), (5, 7)]:  # of ten numbers and more some go to the weights file
+            for shape in [(), (3,), (5, 7)]:  # from ten numbers on, the weights file is used
                 value = np.asarray(rng.uniform(-100, 100, shape)).astype(dtype)
                 kept.append(mb.const(val=value if shape else value[()], name=f"{dtype}_{shape}"))
         return mb.identity(x=kept[-1], name="y")
@@ -232,7 +232,7 @@ def test_weights_of_eight_bits_are_unpacked_as_coremltools_does(op, ios, choices
 
 @pytest.fixture(scope="module")
 def saved(tmp_path_factory):
-    """A small program with all that a reader follows: blobs, those of 8 bits, constants."""
+    """A small program with all that a reader must handle: blobs, also in 8 bits, and constants."""
     path = tmp_path_factory.mktemp("saved") / "a.mlpackage"
     rng = np.random.default_rng(0)
 
@@ -254,7 +254,7 @@ def saved(tmp_path_factory):
 
 
 def refused(path):
-    """Whether a package is refused in a way that callers expect; nothing else may be raised."""
+    """Whether a package is refused with an expected exception; no other may be raised."""
     try:
         evaluator.load(path)
     except (NotImplementedError, ValueError):
@@ -324,7 +324,7 @@ def test_the_schema_is_the_one_of_core_ml():
 
 def kind(field):
     packed = field.is_packed if field.is_repeated else None
-    # A number whose names nothing asks for is a plain int32 in ours, the same on the wire.
+    # Enums whose names we do not use are plain int32 in ours, which is the same on the wire.
     type_ = 5 if field.name == "dataType" and "Array" in field.containing_type.name else field.type
     return type_, field.is_repeated, packed
 

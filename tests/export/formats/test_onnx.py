@@ -1,4 +1,4 @@
-"""What other tools see of an ONNX file: operators, names, metadata, size."""
+"""What other tools read from an ONNX file: operators, names, metadata, size."""
 
 import json
 
@@ -126,7 +126,7 @@ def test_the_order_of_the_properties_is_always_the_same(tmp_path):
 
 
 def test_the_references_lie_in_the_file_once_by_rows(tmp_path):
-    """tf2onnx stores columns, and for the Euclidean search, which looks them up too, both."""
+    """tf2onnx stores columns and, for the Euclidean search, which also looks rows up, both."""
     for metric in ("cosine", "euclidean"):
         case = vector_case(n=2000, d=64, metric=metric)
         plain = written(case, tmp_path)
@@ -150,7 +150,7 @@ def test_a_backbone_that_multiplies_stacks_of_matrices_still_converts(photos, tm
 
 
 def strictly(proto):
-    """What a careful runtime asks of a file."""
+    """The checks of a strict runtime."""
     onnx.checker.check_model(proto, full_check=True)
     onnx.shape_inference.infer_shapes(proto, check_type=True, strict_mode=True, data_prop=True)
     assert not proto.graph.value_info
@@ -158,7 +158,7 @@ def strictly(proto):
 
 @pytest.mark.parametrize("precision", ["float32", "float16", "int8"])
 def test_no_shape_in_between_is_that_of_other_references(photos, tmp_path, precision, small_net):
-    """A template's classes and references are more than these; strict inference would object."""
+    """A template has more classes and references than these; strict shape inference would fail."""
     case = photo_case(photos, small_net, k=4, vote="soft", balanced=True)
     strictly(onnx.load(case.write("onnx", tmp_path / "model.onnx", precision)))
 
@@ -186,7 +186,7 @@ def test_every_variant_passes_the_strict_check(variant, tmp_path):
 
 
 def scrambled(proto, seed):
-    """The same graph under other names, its nodes in another order that runs."""
+    """The same graph with other names, and its nodes in another valid order."""
     rng = np.random.default_rng(seed)
     fixed = {value.name for value in (*proto.graph.input, *proto.graph.output)}
     values = {name for node in proto.graph.node for name in (*node.input, *node.output)}
@@ -218,7 +218,7 @@ def scrambled(proto, seed):
 
 @pytest.mark.parametrize("choices", CASES.values(), ids=CASES)
 def test_whatever_order_tf2onnx_chose_a_graph_is_written_in_one(choices, tmp_path):
-    """Sets of names decide its order, and a process has its own: README promises the same bytes."""
+    """The order depends on sets, which differ between processes; README promises equal bytes."""
     content = written(vector_case(**choices), tmp_path).SerializeToString()
     plain, *others = (onnx.ModelProto.FromString(content) for _ in range(3))
     graphs = [plain.graph, *(scrambled(one, seed).graph for seed, one in enumerate(others))]
@@ -229,7 +229,7 @@ def test_whatever_order_tf2onnx_chose_a_graph_is_written_in_one(choices, tmp_pat
 
 
 def test_what_a_process_converted_before_is_not_in_a_file(photos, small_net, tmp_path):
-    """tf2onnx makes up names of convolutions with a number that counts on, as Conv__382."""
+    """tf2onnx names convolutions with a running number, such as Conv__382."""
     content = photo_case(photos, small_net).convert("onnx", tmp_path / "m.onnx").read_bytes()
     graphs = [onnx.ModelProto.FromString(content).graph for _ in range(2)]
     for start, graph in zip((382, 1084), graphs, strict=True):

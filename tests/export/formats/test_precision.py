@@ -43,7 +43,7 @@ def test_each_precision_agrees_by_its_own_table(builds, precision):
         assert one.parity.failures == (), one.name
         assert one.parity.stored, "the head keeps its float32"
         assert one.parity.precision == precision
-        # eight bits cost the bundled weights 0.016 of a cosine at most; a wrong graph errs by 0.25
+        # with the bundled weights int8 costs at most 0.016 of a cosine; a wrong graph, 0.25
         assert one.parity.score_error < 0.05
 
 
@@ -58,14 +58,14 @@ def test_smaller_is_smaller(builds):
 
 
 def test_eight_bits_were_used(builds):
-    """Scores differ from half precision's: the weights are not merely stored otherwise."""
+    """Scores differ from half precision's: the weights are not merely stored in another way."""
     errors = {p: {w.format: w.parity.score_error for w in b.written} for p, b in builds.items()}
     for name in SMALL:
         assert errors["float32"][name] < 1e-5 < errors["float16"][name] < errors["int8"][name]
 
 
 def test_eight_bits_in_onnx_are_those_of_what_leaves_a_layer(builds):
-    """Not of a convolution before its batch norm or ReLU6, most of whose range is then cut off."""
+    """Not those of a convolution before its batch norm or ReLU6, which cuts off most of them."""
     import onnx
 
     graph = onnx.load(builds["int8"].out / "model.onnx").graph
@@ -121,7 +121,7 @@ def test_nonsense_is_refused(choices, code):
 
 
 def test_what_core_ml_cannot_do_holds_for_its_files_alone(tmp_path):
-    """Also of a budget's variants; it is refused before any work."""
+    """Also for a budget's variants; it is refused before any work."""
     options = Options(precision="int8", ios=15)
     with input_error("ios-too-old", "iOS 16"):
         check_formats(["tflite", "coreml"], options)
@@ -139,7 +139,7 @@ def test_every_format_says_what_it_can():
 
 @pytest.mark.parametrize("choices", [{}, {"pca": 5}, {"metric": "manhattan"}])
 def test_files_that_end_before_the_top_k(choices, tmp_path):
-    """What an app without a top-k gets gives the same neighbours once it has ranked them."""
+    """An app that ranks these outputs itself gets the same neighbours."""
     from ai_edge_litert.interpreter import Interpreter
 
     case = vector_case(**choices)

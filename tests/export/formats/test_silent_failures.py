@@ -1,7 +1,7 @@
-"""Failures that the converters commit without a word, put back one by one.
+"""Silent failures of the converters, reintroduced one by one.
 
-Each test first breaks the code on purpose, as an upstream change or a slip of ours would, and then
-demands that `export` does not hand the file over.
+Each test first breaks the code on purpose, as an upstream change or a mistake of ours would, and
+then checks that `export` does not write the file.
 """
 
 from types import SimpleNamespace
@@ -28,9 +28,9 @@ from pocketknn.export.templates.content import content_of
 
 
 def handed_over(case, name, out, precision=None):
-    """The parity of one format, and whether its file is there."""
+    """The parity of one format, and whether its file was kept."""
     with pytest.MonkeyPatch.context() as patch:
-        # What other tests converted is whole, so nothing of it may be used.
+        # Templates cached by other tests are intact, so they must not be used.
         patch.setenv("POCKETKNN_CACHE", f"{out}-cache")
         result = export(
             case.spec,
@@ -79,7 +79,7 @@ def test_weights_left_out(photos, tmp_path, monkeypatch):
 
 def test_indices_of_sixteen_bits(tmp_path, monkeypatch):
     """Core ML from iOS 17 on: a pass that shortens indices without looking at N."""
-    # Row i is i in binary, as signs: the nearest is told from the next even in half precision.
+    # Row i is i in binary, as signs: even half precision separates the nearest from the next.
     signs = 1 - 2 * (np.arange(70_000)[:, None] >> np.arange(17) & 1).astype(np.float32)
     queries = np.concatenate([np.zeros((1, 17), "f4"), signs[65_000:70_000:50]])
     spec, references = Spec(backbone="vector", k=1), References.of(signs)
@@ -88,7 +88,7 @@ def test_indices_of_sixteen_bits(tmp_path, monkeypatch):
     monkeypatch.setattr(to_coreml, "_in_backbone", lambda op: True)
 
     def judged(name):
-        # Half the references, too: no template holds such, so the graph is converted as it is.
+        # The references become float16, too, which no template holds: convert the graph itself.
         path = case.convert("coreml", tmp_path / f"{name}.mlpackage", "float16")
         return compare("coreml", path, "float16", case.fit, case.queries)
 
@@ -131,7 +131,7 @@ def test_float16_overflow_in_the_norm(photos, tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("name", list(FORMATS))
 def test_a_zeroed_reference(name, tmp_path, monkeypatch):
-    """One that no query meets: the outputs alone do not show it."""
+    """No query finds it, so the outputs alone do not show it."""
     case = vector_case(n=300, d=16, k=1)
     met = set(case.fit.search(case.queries.embeddings).indices.ravel().tolist())
     unmet = next(row for row in range(300) if row not in met)

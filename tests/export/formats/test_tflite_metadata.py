@@ -1,4 +1,4 @@
-"""What the .tflite file says of itself, read by others' readers."""
+"""The metadata of the .tflite file, read by other tools' readers."""
 
 import importlib.util
 import zipfile
@@ -27,7 +27,7 @@ CASES = {
 def schema():
     """The classes that Google generates from metadata_schema.fbs, as MediaPipe ships them.
 
-    From their file: importing MediaPipe itself takes libraries of the system.
+    Loaded from their file, as importing MediaPipe itself needs system libraries.
     """
     package = importlib.util.find_spec("mediapipe")
     if package is None:
@@ -54,7 +54,7 @@ def written(request, photos, tmp_path_factory):
 
 
 def block(path):
-    """The bytes under the name that consumers look for."""
+    """The metadata block under the name that consumers look for."""
     model = litert.Model.GetRootAs(path.read_bytes())
     (at,) = [
         model.Metadata(i).Buffer()
@@ -71,7 +71,7 @@ def parsed(path, schema):
 
 
 def by_position(path):
-    """What LiteRT calls the inputs and the outputs, at each position."""
+    """LiteRT's names of the inputs and of the outputs, by position."""
     interpreter = Interpreter(str(path))
     runner = interpreter.get_signature_runner("serving_default")
 
@@ -166,7 +166,7 @@ def test_ops_and_signature_are_those_every_runtime_has(written):
 
 
 def test_the_archive_is_plain(written):
-    """MediaPipe reads stored members only, and `unzip` must find no fault."""
+    """MediaPipe reads only uncompressed members, and `unzip` must accept the archive."""
     _, path = written
     with zipfile.ZipFile(path) as archive:
         assert archive.testzip() is None

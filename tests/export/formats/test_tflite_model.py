@@ -1,4 +1,4 @@
-"""How metadata get into a TFLite model, and that nobody changes them afterwards."""
+"""How metadata are added to a TFLite model, and that later changes are detected."""
 
 import numpy as np
 import pytest
@@ -16,7 +16,7 @@ from pocketknn.export.formats.tflite.model import Model
 
 @pytest.fixture(scope="module")
 def vectors(tmp_path_factory):
-    """The file of a small case, and what the converter gave for it."""
+    """The file of a small case, and the converter's own output for it."""
     folder = tmp_path_factory.mktemp("tflite")
     case = vector_case()
     path = case.convert("tflite", folder / "model.tflite")
@@ -46,7 +46,7 @@ def test_writing_changes_nothing_but_the_order_of_the_outputs(vectors):
 
 
 def fields(part):
-    """All that a table holds, as plain values."""
+    """The content of a table, as plain values."""
     if isinstance(part, list | tuple | np.ndarray):
         return [fields(one) for one in part]
     return (

@@ -1,8 +1,8 @@
-"""Builds, references and caches of version 0.1.0 before there were learned projections.
+"""Builds, references and caches of version 0.1.0, from before learned projections.
 
 `version_0_1_0.zip` holds what its commands wrote from 24 handwritten digits: `build photos -o plain
 --backbone pixels --size 8`, the same with `--pca 4 --whiten 0.5 --reject auto` in `pca`, the cache
-after both, and what `predict --json` then said of 18 other digits.
+after both, and the output of `predict --json` for 18 other digits.
 """
 
 import json
@@ -83,7 +83,7 @@ def test_files_are_edited(earlier, tmp_path, pocketknn, name):
 
 
 def test_references_are_built_anew(earlier, tmp_path, pocketknn):
-    """With the choices of that time they give the very matrix that was in the file."""
+    """With the choices of that version they give exactly the matrix in the file."""
     said = pocketknn(
         *("build", earlier / "plain/references.parquet", "-o", tmp_path / "out", "--no-report"),
         *("--projection", "none", "--vote", "uniform", "--formats", "tflite"),
@@ -101,7 +101,7 @@ def test_references_are_built_anew(earlier, tmp_path, pocketknn):
 
 
 def test_a_cache_does_no_harm(earlier, tmp_path, pocketknn, monkeypatch):
-    """What is in it was made by other versions, so it is made anew."""
+    """Its entries come from other versions, so they are not used."""
     cache = shutil.copytree(earlier / "cache", tmp_path / "cache")
     monkeypatch.setenv("POCKETKNN_CACHE", str(cache))
     before = {path.name: path.read_bytes() for path in cache.glob("*.sqlite")}

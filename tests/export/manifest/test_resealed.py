@@ -1,4 +1,4 @@
-"""Files that were changed and sealed again: nothing in them is believed, and one line says so."""
+"""Files that were changed and sealed again are not trusted, but refused in one line."""
 
 import json
 import random
@@ -30,7 +30,7 @@ def built(photos, tmp_path_factory):
 
 @pytest.fixture
 def resealed(built, tmp_path):
-    """The file with other texts in it, and a seal that says that they are its own."""
+    """The file with other texts in it, and a valid seal for them."""
     whole = built / "model.tflite"
 
     def make(texts):
@@ -109,7 +109,7 @@ def test_one_line_says_what_is_wrong(name, resealed, built, pocketknn):
 
 @pytest.mark.parametrize("what", ["scores", "probabilities"])
 def test_answers_that_are_no_numbers(what, built, tmp_path, pocketknn, monkeypatch):
-    """Whatever a graph was changed to: no "nan %", no token that is no JSON, no traceback."""
+    """Whatever the changed graph outputs: no "nan %", no invalid JSON, no traceback."""
     opened = tflite.load
 
     def broken(path, threads=None):

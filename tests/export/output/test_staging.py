@@ -1,4 +1,4 @@
-"""A folder is complete under its name, or not there."""
+"""A folder appears under its name complete, or not at all."""
 
 import fcntl
 import os
@@ -58,7 +58,7 @@ def test_one_that_came_first_is_not_replaced(tmp_path):
 
 @pytest.fixture(params=["at once", "in two steps"])
 def system(request, monkeypatch):
-    """One that can swap two folders, and one that cannot."""
+    """A system that can swap two folders, and one that cannot."""
     if request.param == "at once":
         if sys.platform not in ("linux", "darwin"):
             pytest.skip("this system has no call for it")
@@ -97,7 +97,7 @@ def test_a_build_takes_the_place_of_another(tmp_path, system):
 
 
 def test_a_signal_in_the_middle_of_a_swap_waits(tmp_path, monkeypatch):
-    """Between the two renames neither the old nor the new one would be there."""
+    """Between the two renames, neither the old nor the new folder would exist."""
     out, made = tmp_path / "out", tmp_path / "new"
     earlier(out)
     made.mkdir()
@@ -112,7 +112,7 @@ def test_a_signal_in_the_middle_of_a_swap_waits(tmp_path, monkeypatch):
 
     monkeypatch.setattr(swap, "swapped", lambda one, other: False)
     monkeypatch.setattr(type(out), "rename", rename)
-    before = signal.signal(signal.SIGTERM, end)  # SIGINT is ignored by what a shell runs behind it
+    before = signal.signal(signal.SIGTERM, end)  # background jobs of a shell ignore SIGINT
     try:
         with pytest.raises(KeyboardInterrupt):
             put(made, out, tmp_path / "old")
@@ -239,7 +239,7 @@ def test_what_a_killed_build_left_is_swept_away(tmp_path):
 
 
 def test_a_folder_of_somebody_with_such_a_name_stays(tmp_path):
-    """Unless a process of ours marked it: by the name alone nothing is deleted."""
+    """Unless one of our processes marked it: the name alone is not enough to delete it."""
     (victim := tmp_path / "victim").mkdir()
     (victim / "lock").write_text("my lock")
     (tmp_path / ".out.0a1b2c3d.partial").symlink_to(victim)
@@ -260,7 +260,7 @@ def test_a_folder_of_somebody_with_such_a_name_stays(tmp_path):
 def test_a_workplace_is_marked_while_it_is_held(tmp_path):
     with staged(tmp_path / "out", force=False) as folder:
         assert atomic_file._is_ours(folder.parent, tmp_path / "out")
-        atomic_file.recover(tmp_path / "out")  # as another build does
+        atomic_file.recover(tmp_path / "out")  # as another build does it
         assert folder.is_dir()
 
 
@@ -269,7 +269,7 @@ def test_a_signal_while_a_workplace_is_removed_leaves_nothing(tmp_path, monkeypa
     removed = atomic_file.shutil.rmtree
 
     def interrupted(place, **options):
-        if (tmp_path / "out").exists():  # the place was tried before
+        if (tmp_path / "out").exists():  # the place was checked before
             signal.raise_signal(moment)
         removed(place, **options)
 
@@ -287,7 +287,7 @@ def test_a_signal_while_a_workplace_is_removed_leaves_nothing(tmp_path, monkeypa
 
 
 def test_what_a_killed_command_left_of_a_file_is_swept_away(tmp_path):
-    """`refs`, `explain` and whatever else writes one file."""
+    """For `refs`, `explain` and all other commands that write one file."""
     out = tmp_path / "both.parquet"
     code = (
         "import os, pathlib; from pocketknn.export.output.new_file import saved\n"

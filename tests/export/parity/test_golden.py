@@ -1,4 +1,4 @@
-"""The golden examples of a build: exact answers, and what a right file may answer instead."""
+"""The golden examples of a build: exact answers, and the range allowed for a correct file."""
 
 import json
 
@@ -65,7 +65,7 @@ def inputs_of(out, said):
 
 
 def passes(outputs, row, expected, labels):
-    """The rule of golden.json, word for word; what is not as expected."""
+    """The rule of golden.json, applied literally; returns what is not as expected."""
     scores, indices = outputs["scores"][row], outputs["indices"][row].tolist()
     wrong = []
     if not (np.abs(scores - expected["scores"]) <= expected["score_error"]).all():
@@ -97,7 +97,7 @@ def test_every_file_passes_its_own_examples(name, golden):
 
 
 def test_the_answers_are_exact(golden):
-    """Recomputed from what the build says, by the oracle."""
+    """Recomputed by the oracle from the build's references."""
     case, _, said = golden
     rows = [
         int(np.flatnonzero(same(case, example, said, golden[1]))[0]) for example in said["examples"]
@@ -122,7 +122,7 @@ def test_the_answers_are_exact(golden):
 
 
 def same(case, example, said, out):
-    """Which of the queries an example is."""
+    """Which of the queries equal an example (q,)."""
     if "features" in example:
         given = np.array(example["features"], np.float32)
     else:
@@ -142,7 +142,7 @@ def test_there_are_a_few(golden):
 
 
 def test_their_answers_leave_no_doubt(golden):
-    """Or it is said: rounding cannot give another label, and one label is expected."""
+    """Rounding cannot give another label, and one label is expected; otherwise a note says so."""
     _, _, said = golden
     clear = [
         all(len(one.get("labels", "1")) == 1 for one in example["expected"].values())
@@ -153,7 +153,7 @@ def test_their_answers_leave_no_doubt(golden):
 
 
 def test_it_says_that_a_file_is_wrong(golden):
-    """The examples are no use if anything passes."""
+    """The examples are useless if every file passes."""
     _, out, said = golden
     outputs = load(out / "model.onnx").run(inputs_of(out, said))
     first = said["examples"][0]["expected"]["onnx"]
@@ -186,7 +186,7 @@ def test_the_manifest_lists_them(golden):
 
 
 def test_photos_come_first_and_ties_last(tmp_path):
-    """Eight unit vectors; the first query lies between two of them, the others on one each."""
+    """Eight unit vectors; the first query is equally near to all, the next five near one each."""
     references = References.of(np.eye(8), list("abababab"))
     queries = np.concatenate([np.ones((1, 8)), np.eye(8)[[3, 1, 2, 0, 5]], np.zeros((1, 8))])
     queries[1:-1] += np.arange(8) / 100  # no ties there
@@ -234,8 +234,8 @@ def test_no_file_no_examples(tmp_path, monkeypatch):
     assert not (tmp_path / "out/golden").exists()
 
 
-# What rounding leaves open: scores are moved at random as far as a tie reaches, and no answer that
-# this makes may be outside.
+# Rounding: scores are moved at random, as far as a tie allows, and no answer that results
+# may be out of range.
 
 CHOICES = st.fixed_dictionaries(
     {
@@ -249,7 +249,7 @@ CHOICES = st.fixed_dictionaries(
 
 
 def crowded(seed, head, choices):
-    """Many references in few places, so that much is tied at half precision."""
+    """Many references in few places, so that there are many ties at half precision."""
     rng = np.random.default_rng(seed)
     centers = rng.standard_normal((4, 3))
     rows = centers[rng.integers(0, 4, 30)] + rng.standard_normal((30, 3)) * rng.choice(
@@ -302,7 +302,7 @@ def test_no_right_answer_is_outside(head, seed, choices, kind):
 
 
 def test_a_tie_of_two_classes_decides_nothing_that_is_promised():
-    """Two classes tie for the last place: either may have it."""
+    """Two classes tie for the last place: either may be there."""
     references = References.of([[1, 0], [0.8, 0.6], [0.8, -0.6]], list("aab"))
     found = fit(plain(backbone="vector", k=2), references)
     (exact,) = search(found, np.array([[1, 0]], np.float32))
@@ -325,7 +325,7 @@ def test_a_tie_of_one_class_leaves_the_vote_clear():
 
 
 def test_pictures_of_photos_are_those_of_the_build(photos, tmp_path):
-    """Half of the drawn photos are mirrored; what is written is what was asked."""
+    """Half of the drawn photos are mirrored; the files show the actual queries."""
     from pocketknn.builder import find, load_backbone
     from pocketknn.builder.embedding.local import embed
     from pocketknn.builder.photos.pixels.decode import Squares
@@ -348,7 +348,7 @@ def test_pictures_of_photos_are_those_of_the_build(photos, tmp_path):
 
 @pytest.mark.parametrize("temperature", [0.01, 0.3])
 def test_the_bounds_are_reached_by_rounding_of_a_soft_vote(temperature):
-    """A share moves as far as scores that err against each other make it."""
+    """A share moves most when the errors of scores are opposite."""
     references = References.of([[1, 0.1], [0.8, 0.6], [0, 1]], list("aba"))
     spec = plain(backbone="vector", k=2, vote="soft", balanced=False, temperature=temperature)
     found = fit(spec, references)
@@ -386,7 +386,7 @@ def test_near_the_threshold_a_picture_may_be_known_or_not(limit, labels, error):
 
 @pytest.mark.parametrize("vote", ["distance", "soft"])
 def test_a_search_that_misses_some_passes_its_own_examples(vote, tmp_path):
-    """Scores may be lower by as much as missed neighbours make them, and no more."""
+    """Scores may be lower only by as much as missed neighbours explain."""
     case = vector_case(n=900, d=400, search="rerank", candidates=5, vote=vote)
     assert case.fit.index.recall < 0.95
     said = built(case, out := tmp_path / "out")
@@ -395,7 +395,7 @@ def test_a_search_that_misses_some_passes_its_own_examples(vote, tmp_path):
         for row, example in enumerate(said["examples"]):
             expected = example["expected"][name]
             assert passes(outputs, row, expected, said["labels"]) == []
-            # The last is a vector of zeros, which is as near to all.
+            # The last is a vector of zeros, which is equally near to all.
             assert expected["score_error"] < 0.2
             lower = outputs | {"scores": outputs["scores"] - 2 * expected["score_error"]}
             assert "scores" in passes(lower, row, expected, said["labels"])

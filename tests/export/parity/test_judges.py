@@ -1,4 +1,4 @@
-"""Who judges is neither the accused nor of its family: other runtimes, other pictures."""
+"""Files are checked with another runtime than their own, and on other pictures."""
 
 import json
 from dataclasses import replace
@@ -41,7 +41,7 @@ def test_the_test_inputs_of_a_format_are_embedded_by_another_runtime(net):
     ("name", "size"), [("bundled", None), ("bundled", 67), ("efficientnet_lite0", 97)]
 )
 def test_onnxruntime_has_the_packaged_backbones_without_the_converter(name, size):
-    """At odd sizes too, where padding is another; by Keras as the witness."""
+    """Also at odd sizes, where padding differs; Keras is the oracle."""
     net = load_backbone(Spec(backbone=name, size=size))
     content = onnx_of_litert(net.graph())
     import onnxruntime as ort
@@ -81,7 +81,7 @@ def test_a_backbone_that_onnxruntime_cannot_have_is_judged_by_keras(net, monkeyp
 
 
 def test_a_runtime_that_errs_everywhere_alike_is_found_out(net, photos, tmp_path, monkeypatch):
-    """References and the file's answers, both by a LiteRT that takes red for blue."""
+    """A LiteRT that swaps red and blue embeds the references and runs the file."""
     right, opened = net.engine, tflite.load
     wrong = replace(right, run=lambda pictures: right.run(pictures[..., ::-1]))
     monkeypatch.setitem(vars(net), "engine", wrong)

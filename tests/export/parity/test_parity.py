@@ -1,4 +1,4 @@
-"""The judge itself: what it must refuse, and what it must let pass."""
+"""The parity check itself: what it must refuse and what it must accept."""
 
 import json
 
@@ -18,7 +18,7 @@ def case():
 
 
 def truth(case, k=5):
-    """What a flawless artefact answers."""
+    """The outputs of a perfect artefact."""
     found = exact.search(case.queries.embeddings, case.references.vectors, k)
     votes = vote(found, case.references.label_ids, len(case.references.labels))
     return {

@@ -1,4 +1,4 @@
-"""Any references, any query: every format against the oracle."""
+"""Every format against the oracle, with any references and queries."""
 
 import gc
 
@@ -18,7 +18,7 @@ from pocketknn.export.parity.test_inputs import Queries
 
 gc.freeze()  # coremltools collects garbage in each conversion; TensorFlow's is a lot
 
-# A conversion takes a second or more, so the examples are few; each asks many queries.
+# A conversion takes a second or more, so there are few examples, each with many queries.
 few = settings(
     max_examples=12,
     deadline=None,
@@ -60,7 +60,7 @@ def test_any_file_agrees_with_the_oracle(name, tmp_path_factory):
         case.write(name, path, kind)
         outputs = FORMATS[name].load(path)(case.queries.inputs)
         stored = holds(files_of(path), case.fit)
-        # In a model of vectors nothing is half precision, so float32's table holds for Core ML too.
+        # A vector model has no half precision, so float32's tolerances apply to Core ML too.
         parity = check(
             outputs,
             case.queries.embeddings,
@@ -76,7 +76,7 @@ def test_any_file_agrees_with_the_oracle(name, tmp_path_factory):
 @settings(max_examples=200, deadline=None, derandomize=True)
 @given(case())
 def test_the_oracle_is_sound(case):
-    """What holds of any k-NN, whatever computed it."""
+    """Properties of any correct k-NN."""
     vectors, k = case.references.vectors, case.fit.k
     found = exact.search(case.queries.embeddings, vectors, k)
     assert found.indices.shape == found.scores.shape == (8, k)

@@ -1,4 +1,4 @@
-"""A build from kept references takes over all that decides how a picture becomes an embedding."""
+"""A build from references keeps everything that determines how pictures are embedded."""
 
 import json
 
@@ -69,7 +69,7 @@ def test_a_network_of_ones_own_gets_the_pixels_it_wants(tmp_path):
 
 
 def embedded_by(spec):
-    """References that a backbone of these choices embedded."""
+    """References embedded by a backbone with these choices."""
     from pocketknn.builder import load_backbone
 
     net = load_backbone(spec, None)

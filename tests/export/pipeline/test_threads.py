@@ -1,4 +1,4 @@
-"""Builds in threads of one process: the same bytes as one after the other."""
+"""Builds in threads of one process give the same bytes as sequential builds."""
 
 import threading
 
@@ -23,14 +23,17 @@ def test_two_exports_at_once_write_what_each_writes_alone(tmp_path, monkeypatch)
         out = tmp_path / f"{cache}-{dim}"
         try:
             export(plain(backbone="vector", k=3), references, None, out, formats=FORMATS)
-        except BaseException as error:  # which would only end its thread
+        except BaseException as error:  # it would only end its thread
             failed.append(error)
 
-    threads = [threading.Thread(target=build, args=(dim, "together")) for dim in (12, 20)]
+    threads = [
+        threading.Thread(target=build, args=(dim, "together"), daemon=True) for dim in (12, 20)
+    ]
     for one in threads:
         one.start()
     for one in threads:
-        one.join()
+        one.join(timeout=300)  # seconds; each takes a few
+        assert not one.is_alive(), "they wait for each other"
     for dim in (12, 20):
         build(dim, "alone")
     assert not failed

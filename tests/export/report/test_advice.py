@@ -1,4 +1,4 @@
-"""What a report says to do next: one place decides, and no section says otherwise."""
+"""A report's advice: it is decided in one place, and no section contradicts it."""
 
 from itertools import product
 
@@ -24,7 +24,7 @@ FORECASTS = {
 
 
 def study_with(verdict="fair", backbone="bundled", **found):
-    """A study of three classes in which some things were found."""
+    """A study of three classes with given findings."""
     rng = np.random.default_rng(0)
     ids = np.repeat(range(3), 8)
     rows = rng.standard_normal((3, 12))[ids] + 0.8 * rng.standard_normal((24, 12))
@@ -60,7 +60,7 @@ def test_nothing_is_claimed_where_the_curve_is_silent():
 
 
 def by_k(gain):
-    """As if k = 1 made so many fewer mistakes, with a standard error of a point."""
+    """As if k = 1 made fewer mistakes by `gain`, with a standard error of one point."""
     shares = (Share(count=9, of=10),) * 3
     return AccuracyByK(np.arange(1, 4), np.full(3, 0.9), shares, 1, gain, 0.01)
 

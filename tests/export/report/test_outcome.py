@@ -1,4 +1,4 @@
-"""Promise and outcome side by side, and what is measured of an image search."""
+"""Promise and outcome side by side, and the quality of an image search."""
 
 import json
 
@@ -28,7 +28,7 @@ def manifest(accuracy=0.9, queries=200, **references):
 
 
 def asked(right, of=60, weak=1):
-    """Classes of `of` photos, and answers of which `right` are right: class `weak` gives way."""
+    """Classes of `of` photos, with `right` correct answers; class `weak` gets mistakes first."""
     actual = np.arange(of) % 3
     answered = actual.copy()
     order = np.argsort(actual != weak, kind="stable")
@@ -43,7 +43,7 @@ def test_an_outcome_beyond_chance_breaks_the_promise(right, kept):
     found = outcome(manifest(), LABELS, *asked(right), np.zeros(60, bool))
     assert found.right.count == right
     assert found.kept == kept
-    # Independent: Newcombe's interval of the difference, by scipy's Wilson ends.
+    # Oracle: Newcombe's interval of the difference, from scipy's Wilson intervals.
     one, other = (
         binomtest(*pair).proportion_ci(method="wilson") for pair in ((right, 60), (180, 200))
     )
@@ -88,10 +88,10 @@ def test_what_was_seen_comes_before_what_is_likely():
     first, second, third, last = words.reasons(found, told)
     assert "30 of 60 were answered" in first
     assert "near-duplicates" in second
-    assert "No occasions" in third
+    assert "given no occasions" in third
     assert "--shift" in last
     with_occasions = manifest(occasions={"count": 3})
-    assert not [one for one in words.reasons(found, with_occasions) if "No occasions" in one]
+    assert not [one for one in words.reasons(found, with_occasions) if "given no occasions" in one]
 
 
 def test_an_interval_in_the_manifest_is_taken():
@@ -122,7 +122,7 @@ def test_a_search_is_right_as_often_as_the_nearest_neighbour(searched):
     found = measure(fit(Spec(backbone="vector", head="neighbors", k=5), refs)).same_class
     witness = KNeighborsClassifier(1, metric="cosine")
     alone = accuracy_score(labels, cross_val_predict(witness, rows, labels, cv=LeaveOneOut()))
-    assert abs(found.first - alone) < 0.15  # in five folds, and not one by one
+    assert abs(found.first - alone) < 0.15  # in five folds, not one by one
     assert found.first < 1
     assert found.first < found.among
     assert found.chance == 0.25
@@ -153,7 +153,7 @@ def test_copies_find_their_originals_or_do_not(searched):
 
 @pytest.fixture(scope="module")
 def search(tmp_path_factory):
-    """A build of an image search, with classes, and photos for it."""
+    """A build for image search, with classes, and photos for it."""
     from pocketknn.export.cli.app import main
 
     folder = tmp_path_factory.mktemp("search")
@@ -228,7 +228,7 @@ def test_the_promise_is_for_the_classes_that_were_asked_for():
 
 
 def test_mistakes_that_are_fewer_with_all_photos_are_so_for_other_numbers_too():
-    # 60 of 100 were right, and 1 - 0.8 * 0.4 is promised.
+    # 60 of 100 are correct, and 1 - 0.8 * 0.4 is promised.
     found = Promise(accuracy=0.68, interval=(0.5, 0.8), of=100)
     other = found.for_mix({"ant": (50, 50), "bee": (10, 50)}, {"bee": 7})
     assert other.accuracy == pytest.approx(1 - 0.8 * 0.8)

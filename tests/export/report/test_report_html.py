@@ -1,4 +1,4 @@
-"""report.html: whole, honest, safe and for everybody."""
+"""report.html: complete, true, safe and accessible."""
 
 import json
 import re
@@ -52,7 +52,7 @@ SECTIONS = [
 
 
 class Page(HTMLParser):
-    """A page in pieces; refuses what is not well nested."""
+    """Parses a page; refuses badly nested elements."""
 
     def __init__(self, html):
         super().__init__()
@@ -95,7 +95,7 @@ def written(fitted, folder, **more):
 
 @pytest.fixture(scope="module")
 def places(tmp_path_factory):
-    """Photos for a build and others, with hostile names, a copy among them and a broken one."""
+    """Photos for a build and other photos, with hostile names, a copy and a broken one."""
     folder = tmp_path_factory.mktemp("report")
     for part, count in (("photos", 8), ("new", 3)):
         for c, label in enumerate(("apple <b>&", 'berry\'s "x"', "cherry")):
@@ -385,7 +385,7 @@ def chromium():
 
 
 def browsed(chromium, path, folder, *more):
-    """The page as a browser has it, and what it said meanwhile."""
+    """The page in a browser, and the browser's messages."""
     done = subprocess.run(
         [
             chromium,
@@ -414,7 +414,7 @@ def test_a_browser_has_nothing_to_complain_of(chromium, built, tmp_path):
 
 
 def test_a_phone_scrolls_the_page_in_one_direction(chromium, html, tmp_path):
-    """The page in a frame of 390 pixels; a script around it measures how wide it became."""
+    """The page in a frame of 390 pixels; a script outside the frame measures its width."""
     wide = html.replace("</main>", "<div style='width:500px'>.</div></main>")
     frames = {"page": html, "wide": wide}
     (tmp_path / "frame.html").write_text(

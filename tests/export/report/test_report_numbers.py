@@ -23,7 +23,7 @@ from pocketknn.export.report.statistics.target_errors import rmse_interval, targ
 
 
 def clustered(classes=4, each=12, spread=0.1, seed=0, **choices):
-    """References around a direction for each class."""
+    """References around one direction per class."""
     rng = np.random.default_rng(seed)
     centres = rng.standard_normal((classes, 8))
     ids = np.repeat(np.arange(classes), each)
@@ -170,7 +170,7 @@ def test_wrong_labels_are_those_of_bayes_under_the_likeliest_share():
 
 
 def labelled(spread, seed, swapped, classes=5, each=20):
-    """A build of classes that overlap by `spread`, and the rows that were given a wrong label."""
+    """A build of classes that overlap by `spread`, and the rows with a wrong label."""
     rng = np.random.default_rng(seed)
     ids = np.repeat(np.arange(classes), each)
     rows = rng.standard_normal((classes, 24))[ids] + spread * rng.standard_normal((len(ids), 24))
@@ -181,7 +181,7 @@ def labelled(spread, seed, swapped, classes=5, each=20):
 
 @pytest.mark.parametrize("spread", [0.7, 1.5, 3.0])
 def test_swapped_labels_are_found_and_right_ones_are_left_alone(spread):
-    """At most 3 % of right labels are accused, also where the model is poor (3.0)."""
+    """At most 3 % of correct labels are suspected, even if the model is poor (3.0)."""
     accused = caught = false = 0
     for seed in range(2):
         clean, _ = labelled(spread, seed, 0)
@@ -204,7 +204,7 @@ def test_a_copy_in_a_wrong_class_does_not_accuse_the_others():
 
 def test_one_of_a_class_accuses_nobody():
     rows, ids, _ = clustered(classes=6, each=10, spread=0.2)
-    keep = np.r_[0:51]  # the last class has one photo, which is taken for another
+    keep = np.r_[0:51]  # the last class has one photo, mistaken for another class
     one = fitted(rows[keep], ids[keep], plain(backbone="vector", vote="soft"))
     assert suspects(of_references(one), one.space) == []
 
@@ -260,7 +260,7 @@ def test_the_learning_curve_ends_at_the_leave_one_out_accuracy(choices):
     one = fitted(rows[keep], ids[keep], spec)
     curve = curve_of(one)
     assert curve.sizes.tolist() == [1, 2, 3, 5, 7, 10, 12]
-    # Where something is learned from the references there are fewer draws, as it is learned anew.
+    # With a learned projection there are fewer draws, as it is learned again each time.
     draws = curves.DRAWS if one.space.refit is None else curves._RELEARNED
     assert curve.values.shape == (draws, 7)
     answers = of_references(one)
@@ -365,7 +365,7 @@ def test_another_k_is_better_only_by_more_than_chance():
     gains = wrong[1].astype(float) - wrong[0]
     assert found.gain == pytest.approx(gains.mean())
     assert found.error == pytest.approx(gains.std() / np.sqrt(120))
-    # Noise of which every tenth photo is in the other class: one neighbour is too few.
+    # A random fifth of the photos is in the other class: one neighbour is too few.
     rng = np.random.default_rng(0)
     far, other = clustered(classes=2, each=200, spread=0.3)[:2]
     other = np.where(rng.random(400) < 0.2, 1 - other, other)

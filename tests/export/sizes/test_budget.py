@@ -74,7 +74,7 @@ def test_a_build_within_a_budget(more, compared, pocketknn, photos, tmp_path):
 def test_what_is_measured_of_a_variant_is_kept_nowhere(
     pocketknn, photos, small_net, tmp_path, monkeypatch
 ):
-    """No leave-one-out of a variant, no template; and Core ML has no int8 on iOS 15."""
+    """A variant gets no leave-one-out and no cached template; Core ML has no int8 on iOS 15."""
     monkeypatch.setenv("POCKETKNN_CACHE", str(tmp_path / "cache"))
     asked = []
     monkeypatch.setattr(
@@ -117,7 +117,7 @@ def test_a_backbone_without_weights_has_nothing_to_make_smaller(pocketknn, photo
 
 
 def test_as_many_variants_are_counted_as_there_are(photos, tmp_path):
-    """A step of its own, or they would be counted on top of the photos before them."""
+    """In their own step, or they would be added to the count of photos before them."""
     told = []
 
     def step(name, total):

@@ -1,4 +1,4 @@
-"""What a build says it will take, against what it takes."""
+"""The sizes and costs that a build predicts, against the real ones."""
 
 import numpy as np
 import pytest
@@ -16,7 +16,7 @@ from pocketknn.export.sizes.estimate import network_of, plan
 @pytest.mark.parametrize(("precision", "stored"), [(None, "float32"), ("float16", "int8")])
 def test_sizes_are_right_to_a_few_per_cent(precision, stored, photos, tmp_path):
     case = photo_case(photos, "bundled", k=3, references_precision=stored, recall=0.5)
-    # More references than photos, so that they count.
+    # More references than photos, so that their size matters.
     rng = np.random.default_rng(0)
     more = case.references.vectors[rng.integers(0, 12, 800)]
     more = np.abs(more + rng.normal(scale=0.1, size=more.shape)).astype(np.float32)
@@ -33,7 +33,7 @@ def test_sizes_are_right_to_a_few_per_cent(precision, stored, photos, tmp_path):
 
 
 def test_multiplications(photos):
-    """The bundled network's are those of its card; a search's are those of its tables."""
+    """The bundled network's equal those in its card; a search's equal those of its tables."""
     case = photo_case(photos, "bundled", k=3)
     network = network_of(case.backbone.model)
     assert network.multiplications == pytest.approx(17.6e6, rel=0.01)

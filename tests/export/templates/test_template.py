@@ -1,4 +1,4 @@
-"""References put into a file that was converted once, against converting the graph with them."""
+"""References filled into a template, against converting the graph with them."""
 
 import subprocess
 import sys
@@ -19,7 +19,7 @@ from pocketknn.export.parity.check import check
 from pocketknn.export.parity.compare import holds
 from pocketknn.export.templates import template
 
-# All that changes what a graph holds of its references.
+# All choices that change how a graph holds its references.
 CASES = {
     "cosine": {},
     "one class": {"classes": 1},
@@ -52,7 +52,7 @@ def outputs(name, path, case):
 
 
 def same(name, case, folder, precision, **options):
-    """Both ways give files that answer alike, bit for bit, and hold the references."""
+    """Both ways give files with the same answers, bit for bit, which hold the references."""
     suffix = FORMATS[name].SUFFIX
     quick = case.write(name, folder / f"quick{suffix}", precision, **options)
     slow = case.convert(name, folder / f"slow{suffix}", precision, **options)
@@ -62,10 +62,10 @@ def same(name, case, folder, precision, **options):
         assert not any("vote" in failure for failure in parity.failures)
     assert found.keys() == wanted.keys()
     for output, values in wanted.items():
-        # TensorFlow's way to int8 adds the votes of many classes in another order than of few.
+        # With int8, TensorFlow adds the votes of many classes in another order than those of few.
         last_bit = 1e-7 if precision == "int8" and output == "probabilities" else 0
         if name == "coreml" and case.fit.scores_of == "classes":
-            # coremltools leaves a bias of zeros out, and numpy then adds products in another order.
+            # coremltools omits a bias of zeros, and numpy then adds products in another order.
             last_bit = 2e-6
         np.testing.assert_allclose(found[output], values, rtol=0, atol=last_bit, err_msg=output)
     if options.get("outputs") != "embedding":
@@ -124,7 +124,7 @@ def place(tmp_path, monkeypatch):
 
 
 def conversions(monkeypatch):
-    """The formats that are converted from now on."""
+    """Record the formats that are converted from now on."""
     seen = []
     for name, target in FORMATS.items():
         monkeypatch.setattr(target, "convert", counted(seen, name, target.convert))
@@ -222,7 +222,7 @@ def test_files_of_others_among_the_templates_stay(place, tmp_path, pocketknn):
 
 
 def test_references_that_look_like_made_up_ones(tmp_path):
-    """As many as the made-up ones, with classes of their names: nothing is taken for a slot."""
+    """As many as the made-up ones, with the same class names: no value is mistaken for a slot."""
     rng = np.random.default_rng(0)
     n, c = 283, 251
     labels = [f"class-{number % c:03}" for number in range(n)]

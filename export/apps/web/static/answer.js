@@ -1,6 +1,6 @@
-// What the model's outputs mean, by what page.json says of the build.
+// What the model's outputs mean, from the description of the build in page.json.
 
-// { neighbors, known, votes?, winner?, values? } for people to read.
+// The answer as { neighbors, known, votes?, winner?, values? }.
 export function answerOf({ scores, indices, probabilities, value }, page) {
   const neighbors = indices.map((index, rank) => ({
     score: scores[rank],
@@ -26,7 +26,7 @@ function best(votes) {
   return rounded.indexOf(Math.max(...rounded));
 }
 
-// Where a score and the threshold lie between far (0) and near (1), and both in words.
+// The positions of a score and of the threshold between far (0) and near (1), and both in words.
 export function nearness(score, { metric, threshold }) {
   if (metric === "cosine") {
     const low = Math.min(0, threshold);
@@ -34,7 +34,7 @@ export function nearness(score, { metric, threshold }) {
     return {
       level: place(score),
       limit: place(threshold),
-      text: `The nearest has ${said(score, metric)}; below ${threshold.toFixed(3)} is unknown.`,
+      text: `The nearest has ${said(score, metric)}; unknown below ${threshold.toFixed(3)}.`,
     };
   }
   const farthest = 2 * -threshold || 1; // the threshold in the middle; a score is minus a distance
@@ -42,11 +42,11 @@ export function nearness(score, { metric, threshold }) {
   return {
     level: place(score),
     limit: place(threshold),
-    text: `The nearest is at ${said(score, metric)}; beyond ${short(-threshold)} is unknown.`,
+    text: `The nearest is at ${said(score, metric)}; unknown beyond ${short(-threshold)}.`,
   };
 }
 
-// A score as people say it: a cosine, or the distance that it is the negative of.
+// A score in words: a cosine, or a distance, which is minus the score.
 export const said = (score, metric) =>
   metric === "cosine" ? `score ${score.toFixed(3)}` : `distance ${short(-score)}`;
 

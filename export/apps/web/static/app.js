@@ -1,7 +1,7 @@
 // The page: a picture comes from a file, the clipboard or the camera; the answer is drawn.
 //
-// For other scripts the document tells each answer as an event `pocketknn:answer`, whose detail is
-// { answer, outputs, pixels }: what is shown, the model's numbers, and the bytes it was given.
+// For other scripts, the document dispatches each answer as an event `pocketknn:answer`, whose detail
+// is { answer, outputs, pixels }: what is shown, the model's numbers, and its input bytes.
 
 import { answerOf } from "./answer.js";
 import { Camera } from "./camera.js";
@@ -10,12 +10,12 @@ import { describe, draw, find, show, summary } from "./view.js";
 
 const camera = new Camera(find("video"));
 const model = new Model((share) => (find("progress").value = share));
-let page; // what page.json says of the build
-let asked = 0; // pictures chosen, so that the answer to an earlier one is not drawn over a later
+let page; // the description of the build in page.json
+let latest = 0; // number of the last picture chosen; answers to earlier ones are not drawn
 
 const ready = Promise.all([load(), model.ready]);
 ready
-  .then(() => show("hint", !asked))
+  .then(() => show("hint", !latest))
   .catch((error) => problem(error.message))
   .finally(() => show("loading", false));
 
@@ -26,7 +26,7 @@ async function load() {
   describe(page);
 }
 
-// Tells screen readers.
+// Announce to screen readers.
 function say(text) {
   if (find("said").textContent !== text) find("said").textContent = text;
 }
@@ -52,13 +52,13 @@ const milliseconds = ({ prepare, model }) =>
 // Files
 
 async function open(file) {
-  const number = ++asked;
+  const number = ++latest;
   stop();
   problem("");
   try {
     const found = await model.run(file);
     await ready;
-    if (number !== asked) return;
+    if (number !== latest) return;
     const picture = find("picture");
     URL.revokeObjectURL(picture.src);
     picture.src = URL.createObjectURL(file);
@@ -66,7 +66,7 @@ async function open(file) {
     say(summary(shown(found), page).join(", "));
     find("speed").textContent = milliseconds(found.times);
   } catch (error) {
-    if (number === asked) problem(error.message);
+    if (number === latest) problem(error.message);
   }
 }
 
@@ -85,7 +85,7 @@ document.addEventListener("paste", ({ clipboardData }) => {
   if (clipboardData.files.length) open(clipboardData.files[0]);
 });
 
-// Dropped anywhere: a browser would leave the page for a picture that misses the frame.
+// Accept drops anywhere: otherwise a browser leaves the page for a picture that misses the frame.
 for (const name of ["dragenter", "dragover", "dragleave", "drop"]) {
   document.addEventListener(name, (event) => {
     event.preventDefault();
@@ -98,7 +98,7 @@ document.addEventListener("drop", ({ dataTransfer }) => {
 
 // The camera
 
-let starting = false; // the visitor may still be asked whether the camera is allowed
+let starting = false; // the browser may still be asking for permission
 
 find("camera").addEventListener("click", () => {
   if (camera.running) stop();
@@ -108,12 +108,12 @@ find("turn").addEventListener("click", () => start(() => camera.turn()));
 
 async function start(how) {
   if (starting) return;
-  const number = ++asked;
+  const number = ++latest;
   starting = true;
   problem("");
   try {
     await how().finally(() => (starting = false));
-    if (number !== asked) return camera.stop(); // for a file that was chosen meanwhile
+    if (number !== latest) return camera.stop(); // a file was chosen meanwhile
     running(true);
     show("turn", await camera.others());
     stage("video");
@@ -129,16 +129,16 @@ async function watch(number) {
   let rate = 0;
   let last = performance.now();
   let line = "";
-  while (number === asked && camera.running) {
+  while (number === latest && camera.running) {
     const frame = await camera.frame();
     if (!frame) continue;
     const found = await model.run(frame);
-    if (number !== asked || !camera.running) return;
+    if (number !== latest || !camera.running) return;
     const [winner] = summary(shown(found), page);
     if (winner !== line) say((line = winner));
     const now = performance.now();
     const current = 1000 / (now - last);
-    rate = rate ? 0.9 * rate + 0.1 * current : current; // or the number could not be read
+    rate = rate ? 0.9 * rate + 0.1 * current : current; // smoothed, to be readable
     last = now;
     find("speed").textContent = `${rate.toFixed(1)} frames per second: ${milliseconds(found.times)}`;
   }

@@ -13,7 +13,7 @@ export class Camera {
     return this.#stream !== null;
   }
 
-  // Starts the stream; the error says in words why it cannot.
+  // Starts the stream; throws an error with a readable reason if it cannot.
   async start() {
     if (!navigator.mediaDevices) throw new Error("The camera needs https, or localhost.");
     const wanted = { video: { facingMode: this.#facing, width: { ideal: 640 } } };
@@ -54,7 +54,7 @@ export class Camera {
 }
 
 const REASONS = {
-  NotAllowedError: "The camera was not allowed; the browser's settings for this page decide.",
+  NotAllowedError: "Camera access was denied; allow it in the browser's settings for this page.",
   NotFoundError: "There is no camera.",
   NotReadableError: "Another program uses the camera.",
 };

@@ -1,11 +1,11 @@
-// Asks the worker: one picture at a time, in order.
+// Runs pictures in the worker, one at a time, in order.
 
 export class Model {
   #worker = new Worker(new URL("worker.js", import.meta.url), { type: "module" });
   #waiting = new Map();
   #count = 0;
 
-  // Resolves when the model is there; `progress` is told how much of it, 0..1.
+  // `ready` resolves once the model is loaded; `progress` is called with the fraction, 0..1.
   constructor(progress) {
     this.ready = new Promise((resolve, reject) => {
       this.#worker.onmessage = ({ data }) => {
@@ -18,7 +18,7 @@ export class Model {
     });
   }
 
-  // { pixels, outputs, times } for a picture file or an ImageBitmap, which is used up.
+  // { pixels, outputs, times } for a picture file, or for an ImageBitmap, which is consumed.
   run(source) {
     const id = this.#count++;
     const transferred = source instanceof ImageBitmap ? [source] : [];

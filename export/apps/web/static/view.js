@@ -55,20 +55,20 @@ function drawPixels(pixels, size) {
   show("seen");
 }
 
-// The answer in a line, and what it rests on.
+// The answer in a line, and the evidence for it.
 export function summary({ winner, votes, values, neighbors, known }, { metric, k }) {
   const nearest = said(neighbors[0].score, metric);
-  if (!known) return ["unknown", `no reference is near enough; the nearest: ${nearest}`];
+  if (!known) return ["unknown", `no reference is near enough; nearest: ${nearest}`];
   if (votes) {
     const share = votes.find((vote) => vote.label === winner)?.share ?? 0;
-    return [winner, `${percent(share)} of the vote of the ${k} nearest; the first: ${nearest}`];
+    return [winner, `${percent(share)} of the vote of the ${k} neighbours; nearest: ${nearest}`];
   }
   if (values) {
     const line = values.map(({ name, value }) => `${name} ${short(value)}`).join(", ");
-    return [line, `mean of the ${k} nearest; the first: ${nearest}`];
+    return [line, `mean of the ${k} neighbours; nearest: ${nearest}`];
   }
   const { label, path, id } = neighbors[0];
-  return [label || path || id, `nearest of all, ${nearest}`];
+  return [label || path || id, `the nearest reference, ${nearest}`];
 }
 
 function drawVerdict(answer, page) {
@@ -118,6 +118,6 @@ function thumbnail({ thumbnail, index }) {
   if (!thumbnail) return make("span", "blank", `${index}`);
   const image = make("img");
   image.src = thumbnail;
-  image.alt = ""; // the words below say what it is
+  image.alt = ""; // the text below names it
   return image;
 }

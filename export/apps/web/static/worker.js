@@ -1,6 +1,6 @@
-// The model, off the page's own thread, so that the page answers to keys while it works.
+// Runs the model off the page's own thread, so that the page stays responsive.
 //
-// The page sends { id, source }, a picture file or a frame of the camera; this sends { id, pixels,
+// The page sends { id, source }, a picture file or a camera frame; the worker replies { id, pixels,
 // outputs, times } or { id, error }. Before that it sends { progress }, 0..1, and { ready }.
 
 import * as ort from "./runtime/ort.js";
@@ -49,7 +49,7 @@ async function load(name) {
   return response;
 }
 
-// A file's bytes; how much of all files has come is told on the way.
+// A file's bytes; meanwhile reports how much of all files has loaded.
 async function bytes(name, sizes) {
   const response = await load(name);
   const total = Number(response.headers.get("Content-Length"));
@@ -60,7 +60,7 @@ async function bytes(name, sizes) {
     if (done) break;
     parts.push(value);
     there += value.length;
-    sizes[name] = total ? Math.min(1, there / total) : 0; // a server that compresses may not know
+    sizes[name] = total ? Math.min(1, there / total) : 0; // a compressing server may not know
     const shares = Object.values(sizes);
     postMessage({ progress: shares.reduce((sum, share) => sum + share, 0) / shares.length });
   }

@@ -21,7 +21,7 @@ def _topk(
     # unsigned values and the smallest int32 have no negative.
     order = np.argsort(x if ascending else -x.astype(np.float64), axis=axis, kind="stable")
     indices = np.take(order, np.arange(k), axis=axis)
-    if not sort:  # no order is promised, so return one that cannot pass for sorted
+    if not sort:  # no order is guaranteed, so return one that is clearly unsorted
         indices = np.sort(indices, axis=axis)
     values = np.take_along_axis(x, indices, axis=axis)
     return (values, indices) if return_indices else (values,)

@@ -140,7 +140,7 @@ def _blockwise_shift_scale(data: Array, scale: Array) -> Array:
     """The numbers times their scales, one scale per block along each axis."""
     for axis, size in enumerate(data.shape):
         if not (count := scale.shape[axis]) or size % count:
-            raise ValueError(f"an axis of {size} is not divided by {count} blocks")
+            raise ValueError(f"an axis of {size} is not divisible into {count} blocks")
         scale = np.repeat(scale, size // count, axis)
     return np.asarray(scale * data.astype(scale.dtype))
 

@@ -56,7 +56,7 @@ class Declared:
     def numbers(self) -> Number:
         """The type of a constant of numbers."""
         if self.number is None:
-            raise ValueError("numbers that are declared to be something else")
+            raise ValueError("numbers whose declared type is not a number")
         return self.number
 
 
@@ -100,10 +100,10 @@ def read(specification: Message, folder: Path) -> Function:
     """
     program = specification.mlProgram
     if specification.WhichOneof("Type") != "mlProgram" or program.version != 1:
-        raise ValueError("the model is no ML program")
+        raise ValueError("the model is not an ML program")
     if set(program.functions) != {"main"}:
         found = sorted(program.functions)
-        raise NotImplementedError(f"functions {found}; only a sole 'main' is run")
+        raise NotImplementedError(f"functions {found}; only a single 'main' is supported")
     main = program.functions["main"]
     if main.opset not in main.block_specializations:
         raise ValueError(f"the program has no operations for its opset {main.opset!r}")
@@ -129,14 +129,14 @@ class _Reader:
 
     def declared(self, name: str) -> Declared:
         if name not in self._known:
-            raise ValueError(f"the program uses {name!r} before it has it")
+            raise ValueError(f"the program uses {name!r} before it is defined")
         return self._known[name]
 
     def define(self, values: Message) -> dict[str, Declared]:
         found = {value.name: _declared(value.type) for value in values}
         twice = found.keys() & self._known.keys()
         if twice or len(found) < len(values):
-            raise ValueError(f"the program has two values of one name in {[*found]}")
+            raise ValueError(f"the program has two values with the same name in {[*found]}")
         self._known |= found
         return found
 
@@ -151,7 +151,7 @@ class _Reader:
                     self._constant(message.type, inputs, outputs)
                     continue
                 if message.blocks:
-                    raise NotImplementedError("branches and loops are not run")
+                    raise NotImplementedError("branches and loops are not supported")
             except (NotImplementedError, ValueError) as error:
                 raise type(error)(f"op {name!r} of type {message.type}: {error}") from error
             yield Operation(type=message.type, name=name, inputs=inputs, outputs=outputs)
@@ -184,9 +184,9 @@ class _Reader:
             ((output, declared),) = outputs.items()
             found = given["val"] if op == "const" else CONSTEXPR[op](**given)
         except (AttributeError, IndexError, KeyError, TypeError) as error:
-            raise ValueError(f"it is no constant: {error!r}") from error
+            raise ValueError(f"it is not a constant: {error!r}") from error
         if isinstance(found, np.ndarray) and not declared.fits(found.shape):
-            raise ValueError(f"it is {found.shape}, and declared as {declared.shape}")
+            raise ValueError(f"its shape is {found.shape}, but {declared.shape} is declared")
         self.constants[output] = found
 
     def _value(self, value: Message) -> Parameter:

@@ -1,0 +1,55 @@
+"""A signal to end always arrives, even where Python would swallow it or may not be stopped."""
+
+import subprocess
+import sys
+
+import pytest
+
+START = """
+import os, signal, sys, threading, time
+from pocketknn.export.cli.console.signals import Signals, end_at_once
+signals = Signals()
+"""
+# How a signal can be lost; afterwards the main thread waits as for a pool of threads.
+LOST = {
+    "while an import holds its lock": """
+exec(compile("os.kill(os.getpid(), signal.SIGTERM); time.sleep(0)",
+             "<frozen importlib._bootstrap>", "exec"))
+""",
+    "in a destructor": """
+class Thing:
+    def __del__(self):
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(0.1)
+Thing()
+""",
+}
+WAIT = """
+print("still running", flush=True)
+try:
+    threading.Event().wait(60)
+except KeyboardInterrupt:
+    print("interrupted", signals.received)
+"""
+
+
+def run(code):
+    return subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=50, check=False
+    )
+
+
+@pytest.mark.parametrize("how", LOST)
+def test_one_that_was_lost_comes_again(how):
+    done = run(START + LOST[how] + WAIT)
+    assert (done.stdout, done.stderr) == ("still running\ninterrupted True\n", "")
+
+
+def test_others_errors_in_destructors_are_shown():
+    done = run(START + "class Thing:\n    def __del__(self):\n        1 / 0\nThing()\n")
+    assert "ZeroDivisionError" in done.stderr
+
+
+def test_after_the_command_a_signal_ends_the_process_silently():
+    done = run(START + "end_at_once()\nos.kill(os.getpid(), signal.SIGTERM)\ntime.sleep(60)")
+    assert (done.returncode, done.stdout, done.stderr) == (-15, "", "")

@@ -84,8 +84,10 @@ def place(tmp_path_factory):
     """A folder with all that the commands speak of."""
     place = tmp_path_factory.mktemp("commands")
     real = tmp_path_factory.mktemp("real")
-    write(real / "photos", COLOURS, 105, seed=0)
-    (place / "photos").symlink_to(real / "photos")
+    write(real / "photos", COLOURS, 28, seed=0)
+    write(real / "many", COLOURS, 105, seed=0)
+    for name in ("photos", "many"):  # which are too many to copy for each command
+        (place / name).symlink_to(real / name)
     for i in range(5):
         markets = {f"{label}/market {i}": colour for label, colour in COLOURS.items()}
         write(place / "markets", markets, 2, seed=10_000 + 10 * i)
@@ -142,6 +144,8 @@ def test_a_command_runs_as_it_stands(line, place, tmp_path, monkeypatch, pocketk
         stands_for = {"68922bcdf1a0": next(csv.DictReader(table))["id"]}
     if "--occasions folders" in line:
         stands_for["photos"] = "markets"
+    elif "--condense 300" in line:
+        stands_for["photos"] = "many"
     elif words[0] in ("tune", "eval"):
         stands_for["photos"] = "fewer"
     said = pocketknn(*quicker([stands_for.get(word, word) for word in words]))

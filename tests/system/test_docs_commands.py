@@ -39,7 +39,6 @@ def typed(text):
 
 LINES = sorted({line for page in PAGES for line in typed(page.read_text("utf-8"))})
 RUN = [line for line in LINES if not line.startswith(tuple(NOT_RUN))]
-SOON = pytest.mark.xfail(reason="predict does not take a folder yet", strict=False)
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -128,10 +127,7 @@ def quicker(words):
     return words
 
 
-@pytest.mark.parametrize(
-    "line",
-    [pytest.param(one, marks=SOON) if one.startswith("predict out ") else one for one in RUN],
-)
+@pytest.mark.parametrize("line", RUN)
 def test_a_command_runs_as_it_stands(line, place, tmp_path, monkeypatch, pocketknn):
     here = tmp_path / "here"
     shutil.copytree(place, here, symlinks=True)

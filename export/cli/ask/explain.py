@@ -68,7 +68,9 @@ def explain(
     name, given = path.name, picture_input(path.name, metadata_of(path))
     one, *others = pictures([word])
     if others:
-        raise InputError(f"{word} is {1 + len(others)} files; name one picture", "not-a-file")
+        raise InputError(
+            f"{word} stands for {1 + len(others)} files; name one picture", "not-a-file"
+        )
     image = Path(one.name)
     if figure is None and not as_json:
         figure = Path(f"{image.stem}-explained.png")

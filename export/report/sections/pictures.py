@@ -20,8 +20,8 @@ _TARGETS = 3  # shown for a neighbour
 _OPEN = 3  # classes shown unfolded
 _MOST = 18
 _DOUBTED = (
-    "The neighbours of these pictures vote for another class, more confidently than this model does"
-    " when labels are right. Look at each, and move it if its folder is wrong."
+    "The neighbours of these pictures vote for another class, more confidently than would be likely"
+    " if the labels were right. Look at each, and move it if its folder is wrong."
 )
 _SURE = "No label is in doubt: the model confirms most labels, or is too unsure to doubt any."
 _MEASURED = (
@@ -35,7 +35,7 @@ _OVERLOOKED = (
     " With few photos, or classes that look alike, wrong labels go unnoticed; so do groups of"
     " similar photos in a wrong folder."
 )
-_AMONG = " Copies of references among the held-out photos inflate the accuracy on those photos."
+_AMONG = " Copies of references among the held-out photos inflate the results on those photos."
 _FLATTERS = " Copies within the references inflate the leave-one-out accuracy."
 
 
@@ -144,7 +144,7 @@ def duplicates(study: Study) -> Section | None:
     """Pictures that are nearly the same."""
     if study.own is None:
         return None
-    among = _AMONG if study.held_out and not study.search else ""
+    among = _AMONG if study.held_out else ""
     flatters = _FLATTERS if study.measured and not study.fit.space.refit else ""
     text = (
         f"Pairs whose distance is at most {whole(NEAR)} of the usual distance between a reference"

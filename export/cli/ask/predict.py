@@ -50,7 +50,6 @@ def predict(
         pocketknn predict out picture.jpg
         pocketknn predict out/model.tflite new-photos --json
         cat picture.jpg | pocketknn predict out -
-        pocketknn predict out-of-vectors rows.npy
     """
     from pocketknn.export.cli.console.terminal import console
     from pocketknn.export.manifest.artefact import load, metadata_of, path_of

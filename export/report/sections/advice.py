@@ -7,11 +7,10 @@ from typing import NamedTuple
 
 from pocketknn.builder.knn.validation import promise
 from pocketknn.export.report.blocks import Section
-from pocketknn.export.report.sections.curves import NO_MISTAKES
 from pocketknn.export.report.statistics.curves import UNEVEN
 from pocketknn.export.report.statistics.shares import recalls
 from pocketknn.export.report.study import Study
-from pocketknn.export.report.wording import plural
+from pocketknn.export.report.wording import NO_MISTAKES, plural
 
 _MOST_CLASSES = 3  # that are named
 _RARE = 0.05  # significance level of a weak class, over all classes

@@ -11,11 +11,8 @@ from pocketknn.export.report.html.charts import Line, lines
 from pocketknn.export.report.statistics.curves import LearningCurve
 from pocketknn.export.report.statistics.forecast import Forecast
 from pocketknn.export.report.study import Study
-from pocketknn.export.report.wording import interval, percent
+from pocketknn.export.report.wording import NO_MISTAKES, interval, percent
 
-NO_MISTAKES = (
-    "No held-out reference is mistaken, so these photos cannot show whether more would help."
-)
 _FEW = 10  # fewer examples make a rough curve, whatever its shape
 _SHOWN = (1, 2, 3, 5, 7, 10, 15, 20, 30, 40, 50)
 

@@ -112,10 +112,12 @@ def _rejection(study: Study) -> Iterator[str]:
             " covers the other classes."
         )
     else:
+        drawn = study.measured or len(study.fit.references.labels) == 1
+        curves = " with a threshold from the curves," if drawn else ""
         yield (
             "This build has no “unknown”: it assigns a class to any picture, however strange."
-            " Build with --reject auto, with a threshold from the curves, or with photos of other"
-            " things: --strangers PHOTOS --learn-strangers."
+            f" Build with --reject auto,{curves} or with photos of other things: --strangers PHOTOS"
+            " --learn-strangers."
         )
     yield from (f"{line[0].upper()}{line[1:]}." for line in unknown_words(study.manifest))
     if reject and reject["left_out_classes"] is not None:

@@ -95,6 +95,7 @@ def test_without_an_accuracy_nothing_is_called_wrong(which, request):
     assert "mistaken" not in page["hardest"]
     assert "Table" not in page["map"]
     assert "Chart" not in page["unknown"]
+    assert "the curves" not in page["unknown"]
 
 
 def test_one_class_has_no_accuracy_and_no_verdicts():

@@ -291,7 +291,7 @@ def test_places_without_pictures_or_models_are_one_line(pocketknn, wide, tmp_pat
     for arguments, message in (
         ((wide / "out", tmp_path), "[no-readable-picture]"),
         ((wide / "out", tmp_path / "none"), "does not exist"),
-        ((wide / "new", wide / "new"), "holds no artefact"),
+        ((wide / "new", wide / "new"), "[no-artefact]"),
     ):
         said = pocketknn("eval", *arguments, "--shift")
         assert said.code == 2

@@ -1,0 +1,8 @@
+package androidx.camera.view
+
+import android.view.View
+import androidx.camera.core.Preview
+
+class PreviewView : View() {
+    val surfaceProvider: Preview.SurfaceProvider get() = TODO()
+}

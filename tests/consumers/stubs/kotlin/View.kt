@@ -1,0 +1,7 @@
+package android.view
+
+import android.content.Context
+
+open class View {
+    val context: Context get() = TODO()
+}

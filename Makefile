@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 SOURCES := pyproject.toml constraints.txt $(shell find builder export package -type f -not -path "*/__pycache__/*")
 
-.PHONY: help demo test test-quick check docs notebooks bench format clean
+.PHONY: help demo test test-quick check docs screenshots notebooks bench format clean
 
 help:
 	@echo "make demo       build from scikit-learn's digits, run all four formats, print a table"
@@ -14,6 +14,7 @@ help:
 	@echo "make format     format the code"
 	@echo "make notebooks  run the notebooks; POCKETKNN_DATA=FOLDER runs them on your data"
 	@echo "make docs       build the documentation"
+	@echo "make screenshots  take the pictures of README and of the documentation"
 	@echo "make bench      time search, export and embedding on an idle machine; accuracy on digits"
 
 # The package is installed as a wheel, never as a link to this folder: what is tested is what ships.
@@ -59,6 +60,10 @@ notebooks: $(VENV)/installed
 docs: $(VENV)/installed
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --config-file docs/mkdocs.yml --strict
 	@echo "open build/docs/index.html"
+
+# Of a model built from drawings; needs Chromium and npm, and says so without.
+screenshots: $(VENV)/installed
+	$(BIN)/python docs/screenshots.py
 
 # BENCH=--references FILE and so on, for real embeddings; see the first lines of benchmarks/search.py.
 bench: $(VENV)/installed

@@ -6,6 +6,7 @@ import os
 import re
 import subprocess
 import sys
+import textwrap
 
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.exceptions import PluginError
@@ -13,6 +14,7 @@ from mkdocs.structure.files import File, Files
 
 PAGE = "reference/commands.md"
 # Lists of commands that typer cuts off after a few words; the headings name them in full.
+_EXAMPLES = re.compile(r"^Examples:\n((?: {4}.+\n)+)", re.MULTILINE)
 _SUMMARIES = re.compile(r"^\*\*Commands\*\*:\n\n(\* .*\n)+\n", re.MULTILINE)
 
 
@@ -46,4 +48,9 @@ def commands() -> str:
     )
     if done.returncode:
         raise PluginError(f"typer could not describe the commands: {done.stderr.strip()}")
-    return _SUMMARIES.sub("", done.stdout)
+    return _EXAMPLES.sub(_fenced, _SUMMARIES.sub("", done.stdout))
+
+
+def _fenced(found: re.Match[str]) -> str:
+    """The examples that end a docstring, as a block of code."""
+    return f"```sh\n{textwrap.dedent(found[1])}```\n"

@@ -172,9 +172,12 @@ def backbone_of(references: _Embedded, spec: Spec, cache: Cache | None = USUAL) 
 
 def _as_before(origin: Provenance, spec: Spec, cache: Cache | None) -> Spec:
     """A spec that names the backbone of some references, and the file it was loaded from."""
-    file = spec.weights or places.remembered(origin.sha256, cache)
+    known = places.remembered(origin.sha256, cache)
     if origin.backbone.endswith(".keras"):
-        return replace(spec, backbone=str(file or origin.backbone), weights=None)
+        file = spec.weights or known or origin.backbone
+        return replace(spec, backbone=str(file), weights=None)
     named = origin.backbone in FAMILIES
     alpha = origin.alpha if named else None
-    return replace(spec, backbone=origin.backbone, alpha=alpha, weights=file)
+    # All networks without weights have one hash, so pixels would find another's file.
+    weights = spec.weights or (known if named else None)
+    return replace(spec, backbone=origin.backbone, alpha=alpha, weights=weights)

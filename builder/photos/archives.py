@@ -45,7 +45,8 @@ def photos_in(path: Path, note: Note) -> Iterator[Photo]:
 
     Args:
         path: a file that `is_archive`.
-        note: called with a warning about names that may be garbled.
+        note: called with a warning about names that may be garbled, and a remark on a folder that
+            is left out of the names.
 
     Raises:
         InputError: it cannot be read, or a compressed tar expands more than pictures can.
@@ -64,6 +65,8 @@ def photos_in(path: Path, note: Note) -> Iterator[Photo]:
     above = {PurePosixPath(name).parts[0] for name, _ in found}
     # A single top folder that holds the class folders is not a class.
     wrapped = len(above) == 1 and all(len(PurePosixPath(name).parts) > 2 for name, _ in found)
+    if wrapped:
+        note(f"all of {path.name} is in its folder {above.pop()!r}, which is not taken as a class")
     for name, content in found:
         yield Photo.in_folders(name.partition("/")[2] if wrapped else name, content)
 

@@ -87,17 +87,18 @@ def readable(
     Raises:
         InputError: none of them can be read.
     """
-    found = False
+    found, why = False, ""
     for place in range(len(photos)) if order is None else order:
         try:
             made = read(photos[place])
-        except PictureError:
+        except PictureError as error:
+            why = why or f"; {photos[place].name}: {error}"
             continue
         found = True
         yield place, made
     if not found:
         raise InputError(
-            f"none of the {len(photos)} files is a readable picture", "no-readable-picture"
+            f"none of the {len(photos)} files is a readable picture{why}", "no-readable-picture"
         )
 
 

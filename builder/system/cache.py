@@ -58,9 +58,13 @@ class Cache:
         kind = Path.is_dir if name in _FOLDERS else Path.is_file
         return sorted(path for path in named if not path.is_symlink() and kind(path))
 
+    def everything(self) -> list[Path]:
+        """All our items."""
+        return [path for name in _DRAWERS for path in self.items(name)]
+
     def clear(self) -> int:
         """Remove all our items, and return their number."""
-        paths = [path for name in _DRAWERS for path in self.items(name)]
+        paths = self.everything()
         for path in paths:
             _remove(path)
         return len(paths)

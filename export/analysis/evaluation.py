@@ -60,11 +60,17 @@ class Evaluated:
     outputs: Outputs
 
 
+def runs(files: int, photos: int, crops: int) -> int:
+    """How often `evaluate` touches a photo: once to read it, then with each file and crop."""
+    return photos * (1 + files * crops)
+
+
 def evaluate(
     files: Sequence[tuple[str, Artefact]],
     photos: Sequence[Photo],
     crop: str | None,
     nearest: Nearest | None = None,
+    progress: Callable[[int], None] = lambda done: None,
 ) -> Evaluated:
     """Run the files of a build on photos, which are decoded once.
 
@@ -73,6 +79,8 @@ def evaluate(
         photos: the photos.
         crop: another crop to measure; None for only the build's.
         nearest: finds the exact neighbours to compare with; None compares with the first file.
+        progress: called with how many photos were read, or run by one file with one crop, since
+            the last call; `runs` in all.
 
     Raises:
         InputError: the files take no pictures, or none of the photos can be read.
@@ -81,7 +89,12 @@ def evaluate(
     given = picture_input(name, first.metadata)
     own, size = given["crop"], given["shape"][0]
     crops = list(dict.fromkeys((own, crop or own)))
-    read = list(readable(photos, lambda photo: [pixels(photo, size, each) for each in crops]))
+
+    def squares_of(photo: Photo) -> list[NDArray[np.uint8]]:
+        progress(1)
+        return [pixels(photo, size, each) for each in crops]
+
+    read = list(readable(photos, squares_of))
     used = tuple(photos[place] for place, _ in read)
     squares = {each: np.stack([row[i] for _, row in read]) for i, each in enumerate(crops)}
     basis = first.run(squares[own])
@@ -91,6 +104,7 @@ def evaluate(
         labels, manifest = file.metadata.labels, file.metadata.manifest
         for each in crops:
             outputs = basis if file is first and each == own else file.run(squares[each])
+            progress(len(photos))
             rows.append(
                 Evaluation(
                     name=name,

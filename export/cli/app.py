@@ -37,23 +37,39 @@ from pocketknn.export.cli.refs.photos import add, new
 from pocketknn.export.formats.requirements import missing
 
 from .cache import cache
+from .help import NAMES, Command, Front, Group, Grouped
 from .options import grouped
 
 app = typer.Typer(
+    cls=Front,
+    context_settings=NAMES,
     add_completion=False,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
-    help="Photos in folders become one k-nearest-neighbour model file per platform.",
+    help="""Photos in folders become one k-nearest-neighbour model file per platform.
+
+    Examples:
+        pocketknn build photos -o out
+        pocketknn predict out picture.jpg
+        pocketknn web out --open
+    """,
 )
 refs = typer.Typer(
+    cls=Group,
     rich_markup_mode=None,
-    help="Keep references in a file: add, remove, relabel, merge. Each change writes a new file,"
-    " which pocketknn build turns into models.",
+    help="""Keep references in a file: add, remove, relabel, merge. Each change writes a new file,
+    which pocketknn build turns into models.
+
+    Examples:
+        pocketknn refs list out
+        pocketknn refs add out new-photos -o grown.parquet
+        pocketknn build grown.parquet -o out-2
+    """,
 )
 # Each is named after its function, without the underscore that avoids a Python name.
 _COMMANDS: tuple[Callable[..., None], ...] = (
-    *(edit, diff, explain, web, build, tune, predict, verify, eval_, bench, inspect, cache, demo),
+    *(build, tune, demo, predict, explain, web, verify, eval_, bench, inspect, edit, diff, cache),
 )
 _OF_REFS: tuple[Callable[..., None], ...] = (
     *(list_, new, add, remove, relabel, merge, condense, import_, export_),
@@ -61,7 +77,8 @@ _OF_REFS: tuple[Callable[..., None], ...] = (
 app.add_typer(refs, name="refs")
 for group, commands in ((app, _COMMANDS), (refs, _OF_REFS)):
     for command in commands:
-        group.command(command.__name__.removesuffix("_"))(grouped(command))
+        kind = Grouped if command in (build, tune) else Command
+        group.command(command.__name__.removesuffix("_"), cls=kind)(grouped(command))
 
 
 @refs.callback(invoke_without_command=True)
@@ -110,14 +127,16 @@ def main(arguments: list[str] | None = None) -> None:
             _lost_output()
         except (InputError, OSError) as error:
             code, message = 2, _one_line(error)
-            if isinstance(error, InputError):
-                message += f" [{error.code}]"
             if _lost_output():  # though the command may have written all its files
                 message = f"stdout cannot be written: {message}; the files written are complete"
+            if isinstance(error, InputError):  # before the line, which may end in a command
+                message = f"[{error.code}] {message}"
         except MemoryError as error:
             code, message = 2, f"not enough memory: {error or 'use fewer photos'}"
         except typer.TyperException as error:
-            code, message = 2, f"{error.format_message()} (see pocketknn --help)"
+            where = getattr(error, "ctx", None)
+            asked = where.command_path if where else "pocketknn"
+            code, message = 2, f"{error.format_message()} (see {asked} --help)"
         except Exception as error:  # our own bug: show it, unlike converters' chatter
             code, message = (2, why) if (why := missing(error)) else (70, "")
             if not message and not signals.received:  # a signal may leave a library half imported

@@ -9,7 +9,7 @@ import typer
 from pocketknn.builder.errors import InputError
 from pocketknn.builder.system.cache import USUAL
 from pocketknn.export.cli.console.text import say
-from pocketknn.export.report.wording import megabytes
+from pocketknn.export.report.wording import counted, megabytes
 
 _DRAWERS = {
     "networks": "a backbone for LiteRT",
@@ -20,9 +20,14 @@ _DRAWERS = {
 
 
 def cache(
-    action: Annotated[str, typer.Argument(help="show or clear.")] = "show",
+    action: Annotated[str, typer.Argument(metavar="ACTION", help="show or clear.")] = "show",
 ) -> None:
-    """Show or clear the embeddings that earlier builds have cached."""
+    """Show or clear the embeddings that earlier builds have cached.
+
+    Examples:
+        pocketknn cache show
+        pocketknn cache clear
+    """
     if action == "show":
         _show()
     elif action == "clear":
@@ -36,7 +41,9 @@ def _show() -> None:
     from pocketknn.export.output.checksums import size
 
     known = USUAL.items("embeddings")
-    say(f"{USUAL.folder or 'no cache folder'}: {len(known)} caches")
+    items = USUAL.everything()
+    total = f"{counted(len(items), 'cache')}, {megabytes(sum(map(size, items)))} in all"
+    say(f"{USUAL.folder or 'no cache folder'}: {total}")
     for path in known:
         say(f"  {path.stem}: {count(path)} pictures, {megabytes(size(path))}")
     for drawer, what in _DRAWERS.items():

@@ -20,10 +20,12 @@ from pocketknn.export.pipeline.request import Selection
 if TYPE_CHECKING:
     from pocketknn.builder.selection.condense import Condense
 
-Artefact = Annotated[Path, typer.Argument(help="A .keras, .tflite, .mlpackage or .onnx file.")]
-Build = Annotated[Path, typer.Argument(help="A folder written by build.")]
+ENDINGS = ".tflite, .onnx, .mlpackage or .keras"
+Artefact = Annotated[Path, typer.Argument(metavar="MODEL", help=f"A model file: {ENDINGS}.")]
+Build = Annotated[Path, typer.Argument(metavar="OUT", help="A folder written by build.")]
 BuildOrFile = Annotated[
-    Path, typer.Argument(help="A folder written by build, or one of its files.")
+    Path,
+    typer.Argument(metavar="MODEL", help="A folder written by build, or one of its model files."),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Weights = Annotated[Path | None, typer.Option(help="Weights file for a named MobileNet.")]

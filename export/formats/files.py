@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from pocketknn.builder.errors import InputError
@@ -13,6 +13,7 @@ from .options import Options
 from .requirements import check, is_there, reason
 from .table import FORMATS
 
+_BY_SPEED = ("tflite", "onnx", "coreml", "keras")
 # Imported by every build sooner or later, whatever it writes.
 _OF_BUILDS = ("ai_edge_litert", "flatbuffers", "pyarrow", "scipy", "sklearn", "threadpoolctl")
 
@@ -35,7 +36,7 @@ def format_of(path: Path) -> str:
             f"{path} is a folder; name one file in it: {', '.join(found)}", "not-a-file"
         )
     raise InputError(
-        f"{path.name or path} is not an artefact; those end in {endings}", "not-an-artefact"
+        f"{path.name or path} is not a model file; those end in {endings}", "not-an-artefact"
     )
 
 
@@ -52,7 +53,7 @@ def paths_of(out: Path) -> list[Path]:
     """
     paths = [out / f"{MODEL}{target.SUFFIX}" for target in FORMATS.values()]
     if not any(path.exists() for path in paths):
-        raise InputError(f"{out} holds no artefact", "no-artefact")
+        raise InputError(f"{out} holds no model file", "no-artefact")
     return [path for path in paths if path.exists()]
 
 
@@ -74,6 +75,11 @@ def runnable(paths: Sequence[Path], note: Callable[[str], None] = lambda line: N
     for line in lines:
         note(line)
     return found
+
+
+def fastest(paths: Iterable[Path]) -> Path:
+    """The file that answers soonest: of the runtimes, the Keras one takes seconds to import."""
+    return min(paths, key=lambda path: _BY_SPEED.index(format_of(path)))
 
 
 def writable(note: Callable[[str], None] = lambda line: None) -> tuple[str, ...]:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from pocketknn.builder.choices.heads import HEADS
 from pocketknn.builder.errors import OF_THE_MACHINE, InputError, first_line
-from pocketknn.export.formats.files import format_of, is_artefact, paths_of, runnable
+from pocketknn.export.formats.files import fastest, format_of, is_artefact, paths_of, runnable
 from pocketknn.export.formats.protocol import Outputs, Run
 from pocketknn.export.formats.requirements import check
 from pocketknn.export.formats.table import FORMATS
@@ -134,12 +134,15 @@ def artefacts_of(
 
 
 def path_of(out: Path) -> Path:
-    """`out` itself if it is a file, or a build's first file whose runtime is installed.
+    """`out` itself if it is a file, or a build's fastest file whose runtime is installed.
 
     Raises:
-        InputError: there is none.
+        InputError: there is none, or a file is in none of our formats.
     """
-    return out if is_artefact(out) else runnable(paths_of(out))[0]
+    if is_artefact(out) or not out.is_dir():
+        format_of(out)
+        return out
+    return fastest(runnable(paths_of(out)))
 
 
 def picture_input(name: str, metadata: Metadata) -> dict[str, Any]:

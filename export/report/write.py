@@ -73,8 +73,8 @@ def report_build(
     photos: Sequence[Photo],
     strangers: NDArray[np.floating] | None,
     timings: Timings,
-) -> Path:
-    """Write the report of a new build.
+) -> list[advice.Step]:
+    """Write the report of a new build, and return what it advises.
 
     Args:
         built: the result of `export`.
@@ -89,7 +89,8 @@ def report_build(
         photos=photos,
         strangers=strangers,
     )
-    return write_report(built.out, study)
+    write_report(built.out, study)
+    return advice.steps(study)
 
 
 def report_eval(

@@ -36,7 +36,7 @@ for path in pathlib.Path(sys.argv[1]).glob("*.keras"):
     inputs = numpy.load(path.with_suffix(".npy")).astype("float32")
     numpy.savez(f"{path}.{sys.argv[2]}.npz", **model.predict(inputs, verbose=0))
 """
-# README says which Keras opens what: those of `NEWER` have a layer that came with Keras 3.12.
+# docs/pages/reference/files.md says which Keras opens what: the layer of `NEWER` came with 3.12.
 STEADY = {
     "manhattan": {"metric": "manhattan"},
     "minkowski": {"metric": "minkowski"},

@@ -1,14 +1,21 @@
 """The documentation builds in strict mode and without network access, and its examples work."""
 
+import json
 import os
 import re
 import shlex
 import subprocess
 import sys
+import urllib.error
+import urllib.request
 from html.parser import HTMLParser
+from pathlib import Path
 
 import pytest
+from chromium import browser, served
 from support import ROOT, drawing
+
+from pocketknn.builder.errors import InputError
 
 PAGES = ROOT / "docs" / "pages"
 TEXTS = {
@@ -25,13 +32,21 @@ def commands(text):
     """The commands on a page, in shell blocks and in sentences."""
     lines = [line for block in blocks(text, "sh") for line in block.splitlines()]
     prose = re.sub(r"^```.*?^```", "", text, flags=re.DOTALL | re.MULTILINE)
-    lines += re.findall(r"`(pocketknn [^`]+)`", prose)
+    lines += [
+        " ".join(found.split()) for found in re.findall(r"`(pocketknn [a-z]+\s[^`]+)`", prose)
+    ]
     return [line for line in lines if line.startswith("pocketknn ")]
 
 
-COMMANDS = sorted({line for text in TEXTS.values() for line in commands(text)})
+README = (ROOT / "README.md").read_text("utf-8")
+COMMANDS = sorted({line for text in (README, *TEXTS.values()) for line in commands(text)})
+# What says "not run", with its reason, is only compiled; a server's code is run by its own test.
+NOT_RUN = re.compile(r"^<!-- not run: .+ -->\n```python", re.MULTILINE)
 PYTHON = [
-    (name, number) for name, text in TEXTS.items() for number in range(len(blocks(text, "python")))
+    (name, code)
+    for name, text in TEXTS.items()
+    for code in blocks(NOT_RUN.sub("```", text), "python")
+    if "serve_forever" not in code
 ]
 
 
@@ -149,12 +164,99 @@ def built(photos, tmp_path_factory):
     return place
 
 
-@pytest.mark.parametrize(("name", "number"), PYTHON)
-def test_the_python_runs(name, number, built, monkeypatch, capsys):
+@pytest.mark.parametrize(("name", "code"), PYTHON, ids=[name for name, _ in PYTHON])
+def test_the_python_runs(name, code, built, monkeypatch, capsys):
     monkeypatch.chdir(built)
     monkeypatch.syspath_prepend(built / "out" / "snippets")
-    exec(compile(blocks(TEXTS[name], "python")[number], name, "exec"), {})
+    exec(compile(code, name, "exec"), {})
     assert capsys.readouterr().out.strip()
+
+
+def test_python_that_is_not_run_compiles():
+    for name, text in TEXTS.items():
+        for code in blocks(text, "python"):
+            compile(code, name, "exec")
+
+
+def test_the_server_answers(built):
+    (code,) = [one for one in blocks(TEXTS["platforms/server.md"], "python") if "serve_for" in one]
+    code = code.replace("8080", "0")  # any free port
+    place = built / "out" / "snippets"
+    with subprocess.Popen(
+        [sys.executable, "-c", code], cwd=place, stdout=subprocess.PIPE, text=True
+    ) as server:
+        try:
+            url = server.stdout.readline().split()[-1]
+            with urllib.request.urlopen(url, (built / "picture.jpg").read_bytes()) as answer:
+                found = json.load(answer)
+            with pytest.raises(urllib.error.HTTPError, match="400"):
+                urllib.request.urlopen(url, b"no picture")
+        finally:
+            server.kill()
+    assert found["label"] in {"apple", "berries/red", "cherry"}
+    assert len(found["neighbors"]) == 5
+
+
+@pytest.mark.parametrize(("language", "page"), [("kotlin", "android"), ("swift", "ios")])
+def test_code_for_phones_parses(language, page):
+    from importlib import import_module
+
+    import tree_sitter
+
+    parser = tree_sitter.Parser(
+        tree_sitter.Language(import_module(f"tree_sitter_{language}").language())
+    )
+    found = blocks(TEXTS[f"platforms/{page}.md"], language)
+    assert found
+    for code in found:
+        assert not parser.parse(code.encode()).root_node.has_error
+
+
+def test_the_page_of_ones_own_answers_in_a_browser(built, tmp_path):
+    from pocketknn.export.apps.web import runtime
+
+    try:
+        files = runtime.remembered().files.values()
+    except InputError as error:
+        pytest.skip(str(error))
+    (page,) = blocks(TEXTS["platforms/web.md"], "html")
+    (tmp_path / "index.html").write_text(page)
+    (tmp_path / "out").symlink_to(built / "out")
+    dist = tmp_path / "node_modules" / "onnxruntime-web" / "dist"
+    dist.mkdir(parents=True)
+    for one in files:
+        (dist / one.name).symlink_to(one)
+    with browser() as chromium, served(tmp_path) as url:
+        tab = chromium.new_page()
+        tab.goto(url, wait_until="networkidle")
+        tab.set_input_files("#file", built / "picture.jpg")
+        tab.wait_for_function("document.getElementById('answer').textContent", timeout=60_000)
+        assert re.fullmatch(r"[a-z/]+, \d+ %, like .+", tab.inner_text("#answer"))
+
+
+def test_the_search_works_from_a_disk(site):
+    with browser() as chromium:
+        tab = chromium.new_page()
+        elsewhere = []
+        tab.on("request", lambda one: elsewhere.append(one.url) if "http" in one.url[:4] else None)
+        tab.goto((site / "concepts" / "answers.html").as_uri())
+        tab.click(".md-search__input")
+        tab.keyboard.type("temperature")  # it listens to keys
+        tab.wait_for_selector(".md-search-result__link", timeout=60_000)
+        links = [one.get_attribute("href") for one in tab.query_selector_all("a")]
+    assert not elsewhere
+    assert any("answers.html#how-much-a-neighbour-counts" in link for link in links if link)
+
+
+def test_the_anchors_and_pictures_of_readme_are_there(site):
+    """As on GitHub; mkdocs itself checks what the pages link to."""
+    links = re.findall(r"\]\(([^)]+)\)", README)
+    assert len(links) > 20
+    for link in links:
+        path, _, anchor = link.partition("#")
+        assert (ROOT / path).is_file(), link
+        page = site / Path(path).relative_to("docs/pages").with_suffix(".html")
+        assert not anchor or f'id="{anchor}"' in page.read_text("utf-8"), link
 
 
 def test_the_files_it_speaks_of_exist():
@@ -169,11 +271,11 @@ def test_what_it_says_of_the_snippets_is_what_they_say():
     folders = ROOT / "export" / "formats"
     said = "".join(path.read_text("utf-8") for path in folders.glob("*/snippets/*.j2"))
     platforms = "".join(text for name, text in TEXTS.items() if name.startswith("platforms/"))
-    names = set(re.findall(r"\b\w+\.(?:swift|kt|mjs)\b|\bclassify\.py\b", platforms))
+    names = set(re.findall(r"(?<![\w.])\w+\.(?:swift|kt|mjs)\b|\bclassify\.py\b", platforms))
+    names -= {"ContentView.swift", "MainActivity.kt"}  # of the reader's app
     assert names <= set(SNIPPETS)
     assert len(names) >= 7
-    packages = re.findall(
-        r"com\.google\.[\w.]+:[\w:.-]+\w|(?:pip|npm) install .+|minSdk \d+", platforms
-    )
-    assert len(packages) == 5
+    pattern = r"com\.google\.[\w.]+:[\w:.-]+\w|(?:pip|npm) install [^`\n]+|minSdk\s+\d+"
+    packages = {" ".join(one.split()) for one in re.findall(pattern, platforms)}
+    assert len(packages) >= 6
     assert not [one for one in packages if one not in said]

@@ -151,12 +151,13 @@ def test_what_takes_a_converter_is_refused_in_a_line(built, run, photos, tmp_pat
         assert done.returncode == 2, words
         assert done.stderr.count("\n") == 1, done.stderr
         if begin:
-            assert done.stderr.startswith(f"pocketknn: {begin} tensorflow, {GONE.strip()}")
+            begin = f"pocketknn: [package-not-installed] {begin}"
+            assert done.stderr.startswith(f"{begin} tensorflow, {GONE.strip()}")
     done = run("build", photos, "-o", tmp_path / "out")
     assert done.returncode == 2
     assert done.stderr.startswith(
-        "pocketknn: writing keras, tflite, onnx needs tensorflow and tf2onnx, which are not"
-        " installed: pip install tensorflow tf2onnx"
+        "pocketknn: [package-not-installed] writing keras, tflite, onnx needs tensorflow and"
+        " tf2onnx, which are not installed: pip install tensorflow tf2onnx"
     )
     done = run("demo", "-o", tmp_path / "demo")
     assert done.returncode == 2

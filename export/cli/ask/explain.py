@@ -13,6 +13,8 @@ from pocketknn.export.cli.console.quiet import note
 from pocketknn.export.cli.console.text import say, say_json
 from pocketknn.export.cli.options import BuildOrFile, Json
 
+from .order import model_first
+from .pictures import pictures
 from .predict import pixels_of
 
 _THUMBNAIL = 160  # pixels
@@ -20,7 +22,7 @@ _THUMBNAIL = 160  # pixels
 
 def explain(
     out: BuildOrFile,
-    image: Annotated[Path, typer.Argument(help="A picture.")],
+    image: Annotated[Path, typer.Argument(metavar="PICTURE", help="A picture.")],
     figure: Annotated[
         Path | None,
         typer.Option(
@@ -40,7 +42,12 @@ def explain(
     as_json: Json = False,
     force: Annotated[bool, typer.Option("--force", help="Replace an earlier figure.")] = False,
 ) -> None:
-    """Show which parts of a picture decide the answer, by hiding each, and show the neighbours."""
+    """Show which parts of a picture decide the answer, by hiding each, and show the neighbours.
+
+    Examples:
+        pocketknn explain out picture.jpg
+        pocketknn explain out picture.jpg --photos photos -o why.png
+    """
     from pocketknn.builder.photos.photo import PictureError
     from pocketknn.builder.references.match import thumbnails
     from pocketknn.export.analysis import figures
@@ -55,6 +62,11 @@ def explain(
     from pocketknn.export.report import extra_sections
 
     check(patch, steps)
+    first, word = model_first("explain", str(out), str(image))
+    out, (one, *others) = Path(first), pictures([word])
+    if others:
+        raise InputError(f"{word} is {1 + len(others)} files; name one picture", "not-a-file")
+    image = Path(one.name)
     if figure is None and not as_json:
         figure = Path(f"{image.stem}-explained.png")
     if figure is not None:
@@ -63,7 +75,7 @@ def explain(
     path = path_of(out)
     name, given = path.name, picture_input(path.name, metadata_of(path))
     try:
-        picture = pixels_of(image, given)
+        picture = pixels_of(one, given)
     except PictureError as error:
         raise InputError(f"{image}: {error}", "unreadable-picture") from error
     patches = Patches.of(given["shape"][0], patch, steps)

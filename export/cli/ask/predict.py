@@ -1,4 +1,4 @@
-"""pocketknn predict: classify pictures with any exported file."""
+"""pocketknn predict: classify pictures with any model file."""
 
 from __future__ import annotations
 
@@ -11,7 +11,11 @@ import typer
 from pocketknn import builder
 from pocketknn.builder.errors import InputError
 from pocketknn.export.cli import options
+from pocketknn.export.cli.console.quiet import note
 from pocketknn.export.cli.console.text import say, say_json, shown
+
+from .order import model_first
+from .pictures import Picture, pictures
 
 if TYPE_CHECKING:
     import numpy as np
@@ -23,26 +27,49 @@ if TYPE_CHECKING:
 
 
 def predict(
-    artefact: options.Artefact,
-    images: Annotated[list[Path], typer.Argument(help="Pictures.")],
+    model: options.BuildOrFile,
+    images: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="PICTURES",
+            help="Pictures, folders of them, patterns such as 'new/*.jpg', or - for a picture on"
+            " standard input.",
+        ),
+    ],
     as_json: options.Json = False,
 ) -> None:
-    """Find each picture's nearest references and its class, with any exported file."""
+    """Find each picture's nearest references and its class, with any model file.
+
+    Of a build's folder, the fastest file that runs on this machine is used.
+
+    Examples:
+        pocketknn predict out picture.jpg
+        pocketknn predict out/model.tflite new-photos --json
+        cat picture.jpg | pocketknn predict out -
+    """
     from pocketknn.builder.photos.photo import PictureError
     from pocketknn.export.cli.console.terminal import console
-    from pocketknn.export.manifest.artefact import load, metadata_of, picture_input
+    from pocketknn.export.manifest.artefact import load, metadata_of, path_of, picture_input
 
-    metadata = metadata_of(artefact)
-    given, table = picture_input(artefact.name, metadata), metadata.rows()
-    opened, answers, broken = None, [], []
-    for image in images:
+    first, *words = model_first("predict", str(model), *images)
+    path = path_of(Path(first))
+    metadata = metadata_of(path)
+    given, table = picture_input(path.name, metadata), metadata.rows()
+    opened, answers, broken, others = None, list[dict[str, Any]](), list[str](), list[str]()
+    for image in pictures(words):
         try:
             picture = pixels_of(image, given)
         except PictureError as error:
-            broken.append(f"{image}: {error}")
+            (broken if image.named else others).append(f"{image.name}: {error}")
             continue
-        opened = opened or load(artefact)  # takes seconds, so only once a picture is readable
-        answers.append({"image": str(image)} | answered(opened, table, picture))
+        opened = opened or load(path)  # takes seconds, so only once a picture is readable
+        answers.append({"image": image.name} | answered(opened, table, picture))
+    if answers and path != Path(first):
+        note(f"answered by {path}")
+    if others and answers:
+        note(f"{len(others)} left out, such as {others[0]}")
+    elif others:  # nothing else was found
+        broken += others[:1]
     if as_json:
         say_json(answers)
     elif answers:
@@ -56,7 +83,7 @@ def predict(
 def answered(
     artefact: Artefact, table: Sequence[Row], picture: NDArray[np.uint8]
 ) -> dict[str, Any]:
-    """An artefact's answer for one picture (S, S, 3), for JSON; `table` holds its references."""
+    """A model file's answer for one picture (S, S, 3), for JSON; `table` holds its references."""
     from pocketknn.builder.knn import exact
 
     outputs = artefact.run(picture[None])
@@ -75,16 +102,15 @@ def answered(
     return answer | {"neighbors": nearest}
 
 
-def pixels_of(image: Path, given: dict[str, Any]) -> NDArray[np.uint8]:
-    """A picture file as a model sees it (S, S, 3); `given` is the input in the model's manifest.
+def pixels_of(image: Picture, given: dict[str, Any]) -> NDArray[np.uint8]:
+    """A picture as a model sees it (S, S, 3); `given` is the input in the model's manifest.
 
     Raises:
         PictureError: the picture cannot be read.
     """
     from pocketknn.builder.photos.pixels.decode import pixels
-    from pocketknn.builder.photos.readers import LocalFile
 
-    photo = builder.Photo(name=str(image), label="", content=LocalFile(str(image.absolute())))
+    photo = builder.Photo(name=image.name, label="", content=image.content)
     return pixels(photo, given["shape"][0], given["crop"])
 
 

@@ -22,7 +22,9 @@ if TYPE_CHECKING:
 
 def web(
     context: typer.Context,
-    out: Annotated[Path, typer.Argument(help="A folder written by build, or its .onnx file.")],
+    out: Annotated[
+        Path, typer.Argument(metavar="MODEL", help="A folder written by build, or its .onnx file.")
+    ],
     export: Annotated[
         Path | None,
         typer.Option(help="Only write the page to this new folder, for any static server."),
@@ -52,7 +54,12 @@ def web(
         bool, typer.Option("--open/--no-open", help="Open the page in the browser.")
     ] = False,
 ) -> None:
-    """Serve a page that runs the ONNX file in the browser, on pictures or the camera."""
+    """Serve a page that runs the ONNX file in the browser, on pictures or the camera.
+
+    Examples:
+        pocketknn web out --open
+        pocketknn web out --photos photos --export page
+    """
     if export is not None:
         refuse(context, ("host", "port", "open_"), "is for serving the page, not for --export")
     if photos is None:

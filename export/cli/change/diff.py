@@ -1,21 +1,24 @@
-"""pocketknn diff: the differences between two artefacts."""
+"""pocketknn diff: the differences between two model files."""
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import typer
 
 from pocketknn.export.cli.console.text import say, say_json
-from pocketknn.export.cli.options import Json
+from pocketknn.export.cli.options import Artefact, Json
 
 _SHOWN = 10
-File = Annotated[Path, typer.Argument(help="A .tflite, .onnx, .mlpackage or .keras file.")]
 
 
-def diff(one: File, other: File, as_json: Json = False) -> None:
-    """List the references, labels and choices in which two files differ; exit with 1 if any do."""
+def diff(one: Artefact, other: Artefact, as_json: Json = False) -> None:
+    """List the references, labels and choices in which two files differ; exit with 1 if any do.
+
+    Examples:
+        pocketknn diff out/model.tflite edited.tflite
+        pocketknn diff out/model.tflite out/model.onnx --json
+    """
     from pocketknn.export.editing.diff import differences
     from pocketknn.export.manifest.read_back import open_artefact
 

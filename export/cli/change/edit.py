@@ -10,6 +10,7 @@ import typer
 
 from pocketknn import builder
 from pocketknn.builder.errors import InputError
+from pocketknn.export.cli import options
 from pocketknn.export.cli.console.quiet import note
 from pocketknn.export.cli.console.text import command_line, say
 
@@ -22,7 +23,9 @@ _NAMED = 3  # classes in a warning
 def edit(
     artefact: Annotated[
         Path,
-        typer.Argument(help="A .tflite, .onnx, .mlpackage or .keras file, or a build's folder."),
+        typer.Argument(
+            metavar="MODEL", help=f"A model file: {options.ENDINGS}; or a build's folder."
+        ),
     ],
     add: Annotated[
         Path | None, typer.Option(help="Photos to add, one folder per class as for build.")
@@ -44,12 +47,17 @@ def edit(
     ] = None,
     force: Annotated[bool, typer.Option(help="Replace the file at --out.")] = False,
 ) -> None:
-    """Remove references from a file, or add photos, without building it again.
+    """Remove references from a model file, or add photos, without building it again.
 
     A build's folder is built again with the same choices, into the new folder of --out.
 
     --remove and --remove-class apply first, then --rename, then --add. Photos to add follow the
     same rules: those of a removed class are not added, those of a renamed class get its new name.
+
+    Examples:
+        pocketknn edit out/model.tflite --add new-photos -o edited.tflite
+        pocketknn edit out/model.tflite --remove-class apple -o edited.tflite
+        pocketknn edit out --add new-photos -o out-2
     """
     from pocketknn.builder.backbones.load import is_available
     from pocketknn.builder.system.atomic_file import recover

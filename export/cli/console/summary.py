@@ -1,4 +1,4 @@
-"""The summary of a build, line by line: what went in, how good it is, and what to type next."""
+"""The summary of a build, line by line: what went in, and how good it is."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 from pocketknn.builder.choices.searches import SEARCHES
 from pocketknn.builder.embedding.embedded import Skipped
 from pocketknn.builder.knn.validation.promise import TOO_FEW
-from pocketknn.export.output.names import REPORT
 from pocketknn.export.pipeline.request import skipped_lines
 from pocketknn.export.report.calibration_words import calibration_words, worst_bin
 from pocketknn.export.report.outcome_words import image_search
@@ -60,32 +59,13 @@ def crops(result: Export) -> list[str]:
     ]
 
 
-def next_steps(result: Export) -> list[str]:
-    """What the build wrote, and the commands to type next."""
-    kept = [one.name for one in result.written if one.parity.agrees]
-    if not kept:
-        return [f"no file agrees with the exact k-NN; {result.out} holds only the references"]
-    # Not the Keras file if there is another: its runtime takes seconds to import.
-    best = str(result.out / min(kept, key=lambda name: name == "model.keras"))
-    pictures = result.manifest["input"]["name"] == "image"
-    report = f"; see {REPORT} for how good it is" if (result.out / REPORT).exists() else ""
-    lines = [f"{result.out} is ready{report}. Next:"]
-    if pictures:
-        lines.append(f"  {command_line('pocketknn', 'predict', best, 'PICTURE.jpg')}")
-    lines.append(f"  {command_line('pocketknn', 'inspect', best)}")
-    if "model.keras" in kept:  # verify takes the embeddings from it
-        photos = ["PHOTOS"] if pictures else []
-        lines.append(f"  {command_line('pocketknn', 'verify', str(result.out), *photos)}")
-    return lines
-
-
 def _references(manifest: dict[str, Any]) -> Iterator[str]:
     references = manifest["references"]
     per_label, classes = references["per_label"].values(), ", no classes"
     if per_label:
         smallest, largest = min(per_label), max(per_label)
         each = f"{smallest}" if smallest == largest else f"{smallest} to {largest}"
-        classes = f" in {len(per_label)} classes ({each} each)"
+        classes = f" in {counted(len(per_label), 'class', 'classes')} ({each} each)"
     yield f"{references['count']} references{classes}"
     yield from kept_lines(manifest.get("condensed"))
     yield from _occasions(references)
@@ -114,9 +94,22 @@ def _occasions(references: dict[str, Any]) -> Iterator[str]:
 
 
 def _inner_folders(references: dict[str, Any]) -> Iterator[str]:
-    """A hint for folders like apple/monday, where the inner one may be an occasion."""
+    """What became of folders in class folders: each is a class, which may not be meant."""
     names = [*references["per_label"]]
+    beside = [name for name in names if any(name.startswith(f"{one}/") for one in names)]
+    if beside:
+        above = beside[0].rpartition("/")[0]
+        yield (
+            f"warning: folders inside class folders are classes of their own, such as {beside[0]!r}"
+            f" beside {above!r}: move their photos up to make them one class, or leave them out"
+            f" with --exclude '{beside[0]}/*'"
+        )
+        return
     outer = {name.partition("/")[0] for name in names}
+    if len(outer) == 1 < len(names):
+        (wrapping,) = outer
+        yield f"all classes are inside {wrapping!r}; build from that folder for shorter names"
+        return
     inner = all("/" in name for name in names) and 1 < len(outer) <= len(names) / 2
     if inner and not references.get("occasions"):
         yield (

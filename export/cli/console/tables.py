@@ -40,8 +40,8 @@ def table(
 
 
 def parity_table(rows: Sequence[Row]) -> Table:
-    """One line per artefact: its size, and how well it agrees with the exact k-NN."""
-    made = table(["artefact"], ["size"], _legend(rows))
+    """One line per model file: its size, and how well it agrees with the exact k-NN."""
+    made = table(["model file"], ["size"], _legend(rows))
     for heading in ("top-1 match", "exact lists", "ties allowed", "score error", "vote error"):
         made.add_column(heading, justify="right", min_width=max(map(len, heading.split())))
     made.add_column("parity", no_wrap=True, min_width=len("DIFFERS"))

@@ -24,7 +24,12 @@ def bench(
     ] = 50,
     as_json: Json = False,
 ) -> None:
-    """Compare the files of a build: size, load time, latency, parity."""
+    """Compare the files of a build: size, load time, latency, parity.
+
+    Examples:
+        pocketknn bench out
+        pocketknn bench out --runs 200 --json
+    """
     from pocketknn.export.analysis.latency import time_files
     from pocketknn.export.cli.console import tables
     from pocketknn.export.cli.console.terminal import console
@@ -41,7 +46,7 @@ def bench(
         say_json([asdict(row) for row in rows])
         return
     headings = ("size", "threads", "load", "median", "p95", "label")
-    table = tables.table(["artefact", "weights"], headings)
+    table = tables.table(["model file", "weights"], headings)
     for row in rows:
         share = f"{row.labels_equal:.1%}"
         table.add_row(row.name, row.precision, megabytes(row.bytes), *row.shown, share)

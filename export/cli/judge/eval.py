@@ -4,20 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict
-from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pocketknn import builder
 from pocketknn.builder.errors import InputError, first_line
+from pocketknn.export.cli.ask.order import model_first
 from pocketknn.export.cli.console.quiet import note
 from pocketknn.export.cli.console.text import say, say_json, shown
 from pocketknn.export.cli.inapplicable import refuse
 from pocketknn.export.cli.options import BuildOrFile, Json
 
-from .outcome import in_classes, outcome_json, outcome_of, say_outcome
+from .outcome import in_classes, known_among, outcome_json, outcome_of, photos_of, say_outcome
+from .shifts import evaluate_shifts
 
 _COMPARED = ("top-1", "neighbours")
 
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from pocketknn.export.analysis.evaluation import Evaluation, Nearest
-    from pocketknn.export.analysis.robustness.measure import Shifted
     from pocketknn.export.manifest.artefact import Artefact
     from pocketknn.export.report.statistics.answers import HeldOut
     from pocketknn.export.report.statistics.outcome import Outcome
@@ -36,7 +35,9 @@ if TYPE_CHECKING:
 def eval_(
     context: typer.Context,
     out: BuildOrFile,
-    photos: Annotated[Path, typer.Argument(help="Photos; in class folders to measure accuracy.")],
+    photos: Annotated[
+        Path, typer.Argument(metavar="PHOTOS", help="Photos; in class folders to measure accuracy.")
+    ],
     crop: Annotated[
         str | None,
         typer.Option(help="Another crop to measure as well, to see what a mismatch costs."),
@@ -58,7 +59,13 @@ def eval_(
     """Measure every file of a build on other photos, with the build's crop and with another.
 
     With --shift, measure one file on photos that are rotated, scaled, darkened, blurred and so on.
+
+    Examples:
+        pocketknn eval out new-photos
+        pocketknn eval out new-photos --crop stretch
+        pocketknn eval out new-photos --shift --chart shifts.png
     """
+    out, photos = map(Path, model_first("eval", str(out), str(photos)))
     if not shift:
         refuse(context, ("chart", "sample", "seed", "force"), "needs --shift")
         _evaluate(out, photos, crop, as_json)
@@ -67,14 +74,14 @@ def eval_(
         raise InputError("--shift tries every crop; leave out --crop", "option-not-applicable")
     if chart is None:
         refuse(context, ("force",), "needs --chart")
-    _evaluate_shifts(out, photos, chart, sample, seed, as_json, force)
+    evaluate_shifts(out, photos, chart, sample, seed, as_json, force)
 
 
 def _evaluate(out: Path, photos: Path, crop: str | None, as_json: bool) -> None:
     """Print how each file of a build does on photos, and what another crop would cost."""
     from pocketknn.builder.spec import CROPS
-    from pocketknn.export.analysis.evaluation import evaluate
-    from pocketknn.export.cli.console.terminal import console
+    from pocketknn.export.analysis.evaluation import evaluate, runs
+    from pocketknn.export.cli.console.terminal import console, progress
     from pocketknn.export.formats.files import is_artefact
     from pocketknn.export.manifest.artefact import artefacts_of
     from pocketknn.export.parity import metrics
@@ -83,12 +90,15 @@ def _evaluate(out: Path, photos: Path, crop: str | None, as_json: bool) -> None:
 
     if crop is not None and crop not in CROPS:
         raise InputError(f"unknown crop {crop!r}; choose from {', '.join(CROPS)}", "unknown-crop")
-    found = _photos_of(photos)
+    found = photos_of(photos)
     files = artefacts_of(out, note)
     name, file = files[0]
     nearest = _exact(out, file)
-    made = evaluate(files, in_classes(found, file), crop, nearest)
-    references = _known(made.photos, file)
+    crops = {file.metadata.manifest["input"].get("crop"), crop} - {None}
+    total = runs(len(files), len(found), len(crops))
+    with progress("measuring", total, shown=not as_json) as done:
+        made = evaluate(files, in_classes(found, file), crop, nearest, done)
+    references = known_among(made.photos, file)
     known = int(references.sum())
     held_out = HeldOut.of(made, file.metadata.labels, known)
     outcome, same = outcome_of(held_out, file, references)
@@ -116,67 +126,6 @@ def _evaluate(out: Path, photos: Path, crop: str | None, as_json: bool) -> None:
         say("accuracy cannot be measured: put the photos into class folders")
     if report:
         say(report)
-
-
-def _evaluate_shifts(
-    out: Path,
-    photos: Path,
-    chart: Path | None,
-    sample: int | None,
-    seed: int,
-    as_json: bool,
-    force: bool,
-) -> None:
-    """Print how a file does on photos that are rotated, darkened, blurred and so on.
-
-    The build's report gets the results too, unless JSON is printed.
-    """
-    from pocketknn.export.analysis import figures
-    from pocketknn.export.analysis.robustness.chart import draw
-    from pocketknn.export.analysis.robustness.measure import COUNT, check, measure, shares
-    from pocketknn.export.cli.console.terminal import console, progress
-    from pocketknn.export.formats.files import is_artefact
-    from pocketknn.export.manifest.artefact import load, path_of
-    from pocketknn.export.output.new_file import PICTURES, check_new
-    from pocketknn.export.parity import metrics
-    from pocketknn.export.report import extra_sections
-    from pocketknn.export.report.wording import counted, percent, plural
-
-    if chart is not None:
-        check_new(chart, PICTURES, force)
-    count = COUNT if sample is None else sample
-    check(count, seed)
-    found = _photos_of(photos)
-    path = path_of(out)
-    name, file = path.name, load(path)
-    found = in_classes(found, file)
-    with progress("shifting photos", min(count, len(found)), shown=not as_json) as done:
-        rows, used = measure(name, file, found, count=count, seed=seed, progress=done)
-    if chart is not None:
-        figures.save(draw(rows), chart, force)
-    if as_json:
-        say_json([asdict(row) for row in rows])
-        return
-    drawn = "" if len(used) == len(found) else f", sampled from {len(found)} (--sample, --seed)"
-    say(f"{name} on {counted(len(used), 'photo')}{drawn}")
-    console.print(_shift_table(rows))
-    say("class, top-1, neighbours: agreement with the unchanged photos;")
-    say("brightness, blur, noise and JPEG are applied to the model's square input")
-    say(*metrics.foreign_lines(file.metadata.labels, used))
-    if known := int(_known(used, file).sum()):
-        say(f"{known} of the photos are references themselves, which inflates the results")
-    if chart is not None:
-        say(f"chart: {chart}")
-    if not is_artefact(out):
-        headings = shares(rows)
-        cells = [
-            (row.shift, row.words, *(percent(getattr(row, key)) for key in headings))
-            for row in rows
-        ]
-        about = f"{name} on {plural(len(used), 'photo')}"
-        picture = figures.rendered(draw(rows), "png")
-        section = extra_sections.shifts(about, [*headings.values()], cells, picture)
-        say(extra_sections.add(out, section))
 
 
 def _precision(file: Artefact) -> str:
@@ -212,23 +161,6 @@ def _exact(out: Path, file: Artefact) -> Nearest | None:
     return nearest
 
 
-def _photos_of(place: Path) -> list[builder.Photo]:
-    """The photos that a build would use from a place; reports how many were left out."""
-    from pocketknn.builder.embedding.embedded import with_labels
-
-    used, skipped = with_labels(builder.find(place, note=note))
-    if skipped:
-        note(f"{len(skipped)} left out, such as {shown(skipped[0].name)}: {skipped[0].reason}")
-    return used
-
-
-def _known(photos: Sequence[builder.Photo], file: Artefact) -> NDArray[np.bool_]:
-    """Which of the photos are references of a file."""
-    from pocketknn.builder.references.match import among
-
-    return among(photos, [str(row["id"]) for row in file.metadata.rows()])
-
-
 def _report(out: Path, held_out: HeldOut, came: Outcome | None) -> str:
     """Add these photos to the build's report; a line that says where it is, or why not."""
     from pocketknn.export.analysis.latency import time_shortly
@@ -254,7 +186,7 @@ def _table(rows: Sequence[Evaluation], compared: bool, *, exact: bool) -> Table:
         measured["top-1"] = [row.first_equal for row in rows]
         measured["neighbours"] = [row.recall for row in rows]
     headings = [name for name, shares in measured.items() if None not in shares]
-    table = tables.table(["artefact", "crop"], ["photos", *headings])
+    table = tables.table(["model file", "crop"], ["photos", *headings])
     for number, row in enumerate(rows):
         # If the others are compared with the first row, it agrees with itself by construction.
         itself = number == 0 and not exact
@@ -263,24 +195,4 @@ def _table(rows: Sequence[Evaluation], compared: bool, *, exact: bool) -> Table:
             for name in headings
         ]
         table.add_row(Text(shown(row.name)), row.crop, str(row.photos), *cells)
-    return table
-
-
-def _shift_table(rows: Sequence[Shifted]) -> Table:
-    from pocketknn.export.analysis.robustness.measure import shares
-    from pocketknn.export.cli.console import tables
-
-    measured = shares(rows)
-    table = tables.table(["shift"], ["strength", *measured.values()])
-    table.collapse_padding = True
-    for _, group in groupby(rows, key=lambda row: row.shift):
-        together = list(group)
-        for row in together:
-            table.add_row(
-                row.shift if row is together[0] else "",
-                row.words,
-                *(f"{getattr(row, key):.1%}" for key in measured),
-                style="dim" if row.plain else None,
-                end_section=row is together[-1],
-            )
     return table

@@ -1,4 +1,4 @@
-"""pocketknn inspect: describe an exported file."""
+"""pocketknn inspect: describe a model file."""
 
 from __future__ import annotations
 
@@ -15,7 +15,12 @@ def inspect(
     artefact: Artefact,
     as_json: Annotated[bool, typer.Option("--json", help="Print the whole manifest.")] = False,
 ) -> None:
-    """Describe an exported file: its input, outputs, labels, references and backbone."""
+    """Describe a model file: its input, outputs, labels, references and backbone.
+
+    Examples:
+        pocketknn inspect out/model.tflite
+        pocketknn inspect out/model.onnx --json
+    """
     from pocketknn.export.cli.console import summary
     from pocketknn.export.formats.files import format_of
     from pocketknn.export.manifest.artefact import metadata_of

@@ -1,13 +1,15 @@
-"""Print the accuracy on held-out photos beside what the build promised."""
+"""The photos that eval measures on, and their outcome beside what the build promised."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pocketknn import builder
-from pocketknn.export.cli.console.text import say
+from pocketknn.export.cli.console.quiet import note
+from pocketknn.export.cli.console.text import say, shown
 
 if TYPE_CHECKING:
     import numpy as np
@@ -46,6 +48,23 @@ def outcome_json(came: Outcome) -> dict[str, Any]:
         "photos": came.right.of,
         "kept": came.kept if promise else None,
     }
+
+
+def photos_of(place: Path) -> list[builder.Photo]:
+    """The photos that a build would use from a place; reports how many were left out."""
+    from pocketknn.builder.embedding.embedded import with_labels
+
+    used, skipped = with_labels(builder.find(place, note=note))
+    if skipped:
+        note(f"{len(skipped)} left out, such as {shown(skipped[0].name)}: {skipped[0].reason}")
+    return used
+
+
+def known_among(photos: Sequence[builder.Photo], file: Artefact) -> NDArray[np.bool_]:
+    """Which of the photos are references of a file."""
+    from pocketknn.builder.references.match import among
+
+    return among(photos, [str(row["id"]) for row in file.metadata.rows()])
 
 
 def in_classes(photos: Sequence[builder.Photo], file: Artefact) -> list[builder.Photo]:

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from pocketknn import builder
+from pocketknn.export.cli.ask.order import model_first
 from pocketknn.export.cli.console.quiet import note
 from pocketknn.export.cli.console.text import say
 from pocketknn.export.cli.options import Build
@@ -16,15 +17,23 @@ from pocketknn.export.cli.options import Build
 def verify(
     out: Build,
     photos: Annotated[
-        Path | None, typer.Argument(help="Photos to compare on; synthetic ones if omitted.")
+        Path | None,
+        typer.Argument(metavar="PHOTOS", help="Photos to compare on; synthetic ones if omitted."),
     ] = None,
 ) -> None:
-    """Run every file of a build again and compare it with the exact k-NN."""
+    """Run every file of a build again and compare it with the exact k-NN.
+
+    Examples:
+        pocketknn verify out
+        pocketknn verify out photos
+    """
     from pocketknn.export.analysis import verification
     from pocketknn.export.cli.console import tables
     from pocketknn.export.cli.console.terminal import console
     from pocketknn.export.output.names import MODEL
 
+    if photos is not None:
+        out, photos = map(Path, model_first("verify", str(out), str(photos)))
     found = [] if photos is None else builder.find(photos, note=note)
     result = verification.verify(out, found)
     rows = [tables.Row(one.name, one.bytes, one.parity) for one in result.files]

@@ -1,7 +1,9 @@
-"""pocketknn build: turn photos or references into artefacts."""
+"""pocketknn build: turn photos or references into model files."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -15,11 +17,13 @@ from pocketknn.export.cli.inapplicable import check_build
 from pocketknn.export.formats.requirements import missing
 from pocketknn.export.pipeline.request import Request, Watch
 
+from .again import again
 from .build_options import Engine, Files, Model, Sizes
 
 if TYPE_CHECKING:
     from pocketknn.export.pipeline.export import Export
     from pocketknn.export.pipeline.material import Material
+    from pocketknn.export.report.sections.advice import Step
 
 
 def build(
@@ -85,7 +89,13 @@ def build(
     ] = False,
     engine: Engine,
 ) -> None:
-    """Build one model per platform from photos, and check that each agrees with exact k-NN."""
+    """Build one model per platform from photos, and check that each agrees with exact k-NN.
+
+    Examples:
+        pocketknn build photos -o out
+        pocketknn build photos -o out --formats tflite,onnx --backbone bundled
+        pocketknn build photos -o out --reject auto --strangers others
+    """
     from pocketknn.builder.references.files import is_collection
 
     selection = options.selection_of(
@@ -125,7 +135,15 @@ def build(
             "references keep none of an earlier build's options (--reject, --metric, --k, …):"
             " options that you do not give are at their defaults"
         )
-    result = run(request, out, force=force, cache=cache, with_report=not no_report, remark=remark)
+    result = run(
+        request,
+        out,
+        force=force,
+        cache=cache,
+        with_report=not no_report,
+        remark=remark,
+        retyped=partial(again, context),
+    )
     raise typer.Exit(0 if result.agrees else 1)
 
 
@@ -137,25 +155,38 @@ def run(
     cache: Cache | None = None,
     with_report: bool = True,
     remark: str = "",
+    retyped: Callable[..., str] | None = None,
 ) -> Export:
-    """Build, write the report, and print the results, with a remark."""
+    """Build, write the report, and print the results.
+
+    Args:
+        request: what to build.
+        out: the folder to write.
+        force: replace an earlier build.
+        cache: stores what a later build may reuse; None for no cache.
+        with_report: write the report, and print what it advises.
+        remark: a line to print before the results; "" for none.
+        retyped: gives the command to build again, with other options; None prints no advice.
+    """
     from pocketknn.export.cli.console import summary, tables
+    from pocketknn.export.cli.console.next_steps import next_steps
     from pocketknn.export.cli.console.terminal import console, watched
     from pocketknn.export.pipeline import build as pipeline
 
+    steps: list[Step] = []
     with watched(request.within) as watch:
         if remark:
             watch.remark(remark)
         result, material = pipeline.build(request, out, force=force, cache=cache, watch=watch)
         if with_report:
             watch.step("writing the report", None)
-            _report(result, material, watch)
+            steps = _report(result, material, watch)
     say(*summary.facts(result.manifest, material.skipped))
     rows = [tables.Row(one.name, one.bytes, one.parity) for one in result.written]
     console.print(tables.parity_table(rows))
     for line in tables.failures(rows):
         console.print(line, style="red", markup=False)
-    say(*summary.crops(result), *summary.next_steps(result))
+    say(*summary.crops(result), *next_steps(result, steps, retyped))
     return result
 
 
@@ -171,12 +202,17 @@ def _print_plan(request: Request, cache: Cache | None) -> None:
     console.print(tables.plan_table(plans))
 
 
-def _report(result: Export, material: Material, watch: Watch) -> None:
-    """Write the report; if that fails, only warn, as the build is complete without it."""
+def _report(result: Export, material: Material, watch: Watch) -> list[Step]:
+    """Write the report, and return what it advises.
+
+    If that fails, only warn, as the build is complete without it.
+    """
     from pocketknn.export.analysis.latency import time_shortly
     from pocketknn.export.report.write import report_build
 
     try:
-        report_build(result, material.photos, material.strangers, time_shortly(result.out))
+        timings = time_shortly(result.out)
+        return report_build(result, material.photos, material.strangers, timings)
     except Exception as error:  # drawing and timing may raise anything
         watch.remark(f"warning: no report was written: {missing(error) or first_line(error)}")
+        return []

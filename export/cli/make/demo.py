@@ -11,7 +11,7 @@ import typer
 
 from pocketknn import builder
 from pocketknn.builder.errors import InputError
-from pocketknn.export.cli.console.text import say
+from pocketknn.export.cli.console.text import command_line, say
 from pocketknn.export.cli.options import cache_of
 from pocketknn.export.pipeline.request import Request, Selection
 from pocketknn.export.report.wording import megabytes
@@ -24,7 +24,12 @@ BACKBONES = ("bundled", "pixels")
 def demo(
     folder: Annotated[Path, typer.Option("-o", "--out", help="Folder to work in.")] = Path("demo"),
 ) -> None:
-    """Build from most of scikit-learn's digits and classify the rest in every runtime."""
+    """Build from most of scikit-learn's digits and classify the rest in every runtime.
+
+    Examples:
+        pocketknn demo
+        pocketknn demo -o digits
+    """
     from pocketknn.export.cli.console import tables
     from pocketknn.export.cli.console.terminal import console
     from pocketknn.export.formats.files import check_formats, writable
@@ -68,6 +73,13 @@ def demo(
         "accuracy: on the held-out 20 %, read from each runtime's own outputs",
         "time: without decoding; model.mlpackage runs in Core ML only on a Mac, elsewhere in",
         "our numpy evaluator, whose time does not predict a phone's",
+    )
+    built, pictures = str(folder / BACKBONES[0]), str(held_out / "3")
+    say(
+        "What to do next:",
+        f"  {command_line('pocketknn', 'predict', built, pictures)}",
+        f"  {command_line('pocketknn', 'eval', built, str(held_out))}",
+        "  pocketknn build PHOTOS -o out    # of your own photos, in one folder per class",
     )
     raise typer.Exit(0 if all_agree else 1)
 

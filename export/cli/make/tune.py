@@ -87,7 +87,12 @@ def tune(
     no_cache: options.NoCache = False,
     seed: Annotated[int, typer.Option(help="Random seed for the folds.")] = 0,
 ) -> None:
-    """Find the k, metric, vote, projection and crop that suit the photos, by cross-validation."""
+    """Find the k, metric, vote, projection and crop that suit the photos, by cross-validation.
+
+    Examples:
+        pocketknn tune photos
+        pocketknn tune photos -o tuned --k 1,5,20 --metric cosine
+    """
     from pocketknn.export.cli.console.terminal import console, watched
     from pocketknn.export.formats.requirements import check
     from pocketknn.export.manifest.build_folder import check_apart, check_free, staged

@@ -14,13 +14,17 @@ from pocketknn.builder.errors import InputError
 from pocketknn.export.cli.options import Exclude, NoCache, Occasions, Strict
 
 File = Annotated[
-    Path, typer.Argument(help="References: a .parquet, an ml5 .json, or a folder written by build.")
+    Path,
+    typer.Argument(
+        metavar="FILE", help="References: a .parquet, an ml5 .json, or a folder written by build."
+    ),
 ]
 Places = Annotated[
     list[str],
     typer.Argument(
+        metavar="PHOTOS",
         help="Folders with one folder of photos per class, addresses of such folders, .csv"
-        " or .parquet tables, .zip or .tar archives, or pictures."
+        " or .parquet tables, .zip or .tar archives, or pictures.",
     ),
 ]
 New = Annotated[Path, typer.Option("-o", "--out", help="The .parquet file to write.")]

@@ -19,7 +19,12 @@ from .files import check_free, located, opened, opened_for, save_change
 
 
 def remove(file: File, *, out: New, which: Which, force: Force = False) -> None:
-    """Remove references by id, class or path."""
+    """Remove references by id, class or path.
+
+    Examples:
+        pocketknn refs remove out --class apple -o smaller.parquet
+        pocketknn refs remove out --path 'apple/*' -o smaller.parquet
+    """
     if not which:
         raise InputError("select what to remove with --id, --class or --path", "nothing-selected")
     refs = opened_for(out, file, force)
@@ -44,7 +49,12 @@ def relabel(
     ] = None,
     force: Force = False,
 ) -> None:
-    """Rename classes, or move references to another class."""
+    """Rename classes, or move references to another class.
+
+    Examples:
+        pocketknn refs relabel out apple=pear -o renamed.parquet
+        pocketknn refs relabel out --path 'apple/*' --to pear -o renamed.parquet
+    """
     if renames and to is None and not which:
         _rename(file, out, renames, force)
     elif to is not None and not renames:
@@ -56,13 +66,19 @@ def relabel(
 
 
 def merge(
-    files: Annotated[list[Path], typer.Argument(help="Two or more files of references.")],
+    files: Annotated[
+        list[Path], typer.Argument(metavar="FILES", help="Two or more files of references.")
+    ],
     out: New,
     force: Force = False,
 ) -> None:
     """Merge files of references.
 
     A picture that is in several of them, in the same class, is kept only once.
+
+    Examples:
+        pocketknn refs merge out refs.parquet -o both.parquet
+        pocketknn refs merge one.parquet two.parquet three.parquet -o all.parquet
     """
     if len(files) < 2:
         raise InputError("merge takes two or more files of references", "one-file-only")
@@ -89,8 +105,9 @@ def condense(
     amount: Annotated[
         str,
         typer.Argument(
+            metavar="AMOUNT",
             help="500, 50% or 2MB (of vectors), or edited, which drops those that the others"
-            " outvote."
+            " outvote.",
         ),
     ],
     out: New,
@@ -103,7 +120,12 @@ def condense(
     seed: Annotated[int, typer.Option(help="Random seed for the clusters and the order.")] = 0,
     force: Force = False,
 ) -> None:
-    """Keep fewer references that still answer like all of them, for a given k, metric and vote."""
+    """Keep fewer references that still answer like all of them, for a given k, metric and vote.
+
+    Examples:
+        pocketknn refs condense out 50% -o half.parquet
+        pocketknn refs condense out edited -o edited.parquet
+    """
     from pocketknn.builder.selection import condense as condensing
     from pocketknn.export.cli.console.summary import kept_lines
 

@@ -16,14 +16,22 @@ from .files import CSV, JSON, check_free, described, located, opened, save
 
 
 def import_(
-    file: Annotated[Path, typer.Argument(help="A k-NN data set of ml5.js or TensorFlow.js, JSON.")],
+    file: Annotated[
+        Path,
+        typer.Argument(metavar="FILE", help="A k-NN data set of ml5.js or TensorFlow.js, JSON."),
+    ],
     out: New,
     dim: Annotated[
         int | None, typer.Option(help="Values per example, for a file that does not record it.")
     ] = None,
     force: Force = False,
 ) -> None:
-    """Import references saved by ml5.js or TensorFlow.js."""
+    """Import references saved by ml5.js or TensorFlow.js.
+
+    Examples:
+        pocketknn refs import ml5.json -o refs.parquet
+        pocketknn refs import ml5.json -o refs.parquet --dim 1000
+    """
     from pocketknn.builder.references import ml5_json
 
     check_free(out, force, file)
@@ -44,6 +52,10 @@ def export_(
 
     In the .json the vectors are scaled to length 1, which ml5's KNNClassifier.load does not do; in
     the .csv they are as the backbone computed them.
+
+    Examples:
+        pocketknn refs export out -o ml5.json
+        pocketknn refs export out -o table.csv
     """
     from pocketknn.builder.references import ml5_json
     from pocketknn.export.output.new_file import check_new, saved

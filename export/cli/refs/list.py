@@ -24,7 +24,12 @@ def list_(
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """Describe a file: its classes, targets, backbone and duplicate pictures."""
+    """Describe a file: its classes, targets, backbone and duplicate pictures.
+
+    Examples:
+        pocketknn refs list out
+        pocketknn refs list refs.parquet --rows
+    """
     refs = opened(file, vectors=False)
     if as_json:
         say_json(_facts(refs, rows))

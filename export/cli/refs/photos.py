@@ -48,7 +48,12 @@ def new(
     reading: Reading,
     force: Force = False,
 ) -> None:
-    """Make a new file of references from photos."""
+    """Make a new file of references from photos.
+
+    Examples:
+        pocketknn refs new photos -o refs.parquet
+        pocketknn refs new photos -o refs.parquet --backbone bundled
+    """
     from pocketknn.export.formats.requirements import check
 
     check("refs new", ["pyarrow"])
@@ -89,6 +94,10 @@ def add(
     """Add photos, embedded as the existing references were.
 
     A photo that is already present, in the same class, is not added again.
+
+    Examples:
+        pocketknn refs add out new-photos -o grown.parquet
+        pocketknn refs add out picture.jpg --label apple -o grown.parquet
     """
     from pocketknn.builder.backbones.load import backbone_of, is_available
     from pocketknn.builder.references.same_picture import joined

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import NamedTuple
 
 from pocketknn.builder.knn.validation import promise
 from pocketknn.export.report.blocks import Section
@@ -16,6 +17,23 @@ _RARE = 0.05  # significance level of a weak class, over all classes
 _SMALL, _BETTER = "bundled", "efficientnet_lite0"
 
 
+class Step(NamedTuple):
+    """A step worth taking.
+
+    Attributes:
+        words: what to do, and why; or, without a command, what not to expect.
+        command: the command that does it, or follows it: "build" again, or "eval"; "" for none.
+        options: what to change in the command that built.
+    """
+
+    words: str
+    command: str = ""
+    options: Mapping[str, str | bool] = {}
+
+
+_AGAIN = {"force": True}  # the same build, once there are more photos
+
+
 def following(study: Study) -> Section | None:
     """The steps worth taking."""
     found = advice(study)
@@ -23,46 +41,58 @@ def following(study: Study) -> Section | None:
 
 
 def advice(study: Study) -> list[str]:
+    """The steps in words."""
+    return [step.words for step in steps(study)]
+
+
+def steps(study: Study) -> list[Step]:
     """Steps, the most worthwhile first; none without classes."""
     if not study.fit.references.labels or study.regress:
         return []
     if study.search:
         return [*_eval(study)]
     if len(study.fit.references.labels) < 2:
-        return [
+        words = (
             "Add photos of a second class, or build with --reject auto: with one class alone, every"
             " picture is assigned to it."
-        ]
+        )
+        return [Step(words, "build", {"reject": "auto"})]
     if not study.manifest["references"]["leave_one_out"]:
-        return [
+        words = (
             "Take more photos of each class: with one of each nothing can be held out, so neither"
             " the accuracy nor what would raise it can be measured."
-        ]
+        )
+        return [Step(words, "build", _AGAIN)]
     return [*_labels(study), *_backbone(study), *_photos(study), *_neighbours(study), *_eval(study)]
 
 
-def _labels(study: Study) -> Iterator[str]:
+def _labels(study: Study) -> Iterator[Step]:
     if found := study.suspects:
         pictures = plural(len(found), "picture")
-        yield f"Look at the {pictures} under “Likely mislabelled”, and move what is misplaced."
-
-
-def _backbone(study: Study) -> Iterator[str]:
-    backbone = study.manifest["backbone"]
-    if _verdict(study) != "good" and backbone and backbone["name"] == _SMALL:
-        yield (
-            f"Try --backbone {_BETTER}: its files are larger, but it separates most kinds of photos"
-            f" better than {_SMALL}."
+        yield Step(
+            f"Look at the {pictures} under “Likely mislabelled”, and move what is misplaced.",
+            *("build", _AGAIN),
         )
 
 
-def _photos(study: Study) -> Iterator[str]:
+def _backbone(study: Study) -> Iterator[Step]:
+    backbone = study.manifest["backbone"]
+    if _verdict(study) != "good" and backbone and backbone["name"] == _SMALL:
+        yield Step(
+            f"Try --backbone {_BETTER}: its files are larger, but it separates most kinds of photos"
+            f" better than {_SMALL}.",
+            *("build", {"backbone": _BETTER}),
+        )
+
+
+def _photos(study: Study) -> Iterator[Step]:
     found = study.forecast
     if study.manifest["references"].get("occasions"):
         if _verdict(study) != "good":
-            yield (
+            yield Step(
                 "Photograph each class on more occasions: for new occasions, that helps more than"
-                " further photos from the same ones."
+                " further photos from the same ones.",
+                *("build", _AGAIN),
             )
         return
     if found is None:
@@ -71,20 +101,22 @@ def _photos(study: Study) -> Iterator[str]:
     if found.helps:
         weak = weak_classes(study)
         first = f", {' and '.join(weak)} first" if weak else ""
-        yield (
+        yield Step(
             f"Take more photos of each class{first}: twice as many would likely raise the"
-            f" accuracy by about {100 * found.gain:.0f} points."
+            f" accuracy by about {100 * found.gain:.0f} points.",
+            *("build", _AGAIN),
         )
     elif found.little:
-        yield "Twice as many photos of the same kind would likely help little."
+        yield Step("Twice as many photos of the same kind would likely help little.")
     elif _verdict(study) != "good":
-        yield (
+        yield Step(
             "These photos are too few to tell whether more would help; a few more of each class"
-            " would show it."
+            " would show it.",
+            *("build", _AGAIN),
         )
 
 
-def _few(study: Study) -> Iterator[str]:
+def _few(study: Study) -> Iterator[Step]:
     """Advice if classes differ in size."""
     counts = study.fit.references.counts
     most = max(counts.values())
@@ -92,20 +124,21 @@ def _few(study: Study) -> Iterator[str]:
     few.sort(key=counts.__getitem__)
     if few and _verdict(study) != "good":
         names = ", ".join(f"{name} ({counts[name]})" for name in few[:_MOST_CLASSES])
-        yield f"Take more photos of the small classes, such as {names}."
+        yield Step(f"Take more photos of the small classes, such as {names}.", "build", _AGAIN)
 
 
-def _neighbours(study: Study) -> Iterator[str]:
+def _neighbours(study: Study) -> Iterator[Step]:
     found = study.by_k
     if found and found.clear:
-        yield f"Compare --k {found.best} with k = {study.fit.k} using pocketknn tune."
+        yield Step(f"Compare --k {found.best} with k = {study.fit.k} using pocketknn tune.")
 
 
-def _eval(study: Study) -> Iterator[str]:
+def _eval(study: Study) -> Iterator[Step]:
     if study.held_out is None:
-        yield (
+        yield Step(
             "Measure it on photos from another place and day with pocketknn eval. The references"
-            " may be more alike than future photos."
+            " may be more alike than future photos.",
+            "eval",
         )
 
 

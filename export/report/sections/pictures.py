@@ -129,7 +129,7 @@ def duplicates(study: Study) -> Section | None:
     text = (
         f"Pairs whose distance is at most {whole(NEAR)} of the usual distance between a reference"
         f" and its nearest neighbour.{flatters}"
-        " Copies of references among the held-out photos inflate the accuracy on those photos."
+        " Copies of references among the held-out photos inflate the results on those photos."
         f" {study.sampled}"
     )
     found = twins(study.fit.space)

@@ -339,7 +339,7 @@ def test_without_ray(pocketknn, photos, tmp_path, monkeypatch):
     said = pocketknn("build", photos, "-o", tmp_path / "out", "--engine", "ray")
     assert (said.code, said.err) == (
         2,
-        "pocketknn: --engine ray needs Ray: pip install 'ray[data]<2.64' [package-not-installed]\n",
+        "pocketknn: [package-not-installed] --engine ray needs Ray: pip install 'ray[data]<2.64'\n",
     )
     wanted = [Requirement(line) for line in metadata("pocketknn").get_all("Requires-Dist")]
     (ray,) = (one for one in wanted if one.name == "ray" and "ray" in str(one.marker))

@@ -279,9 +279,10 @@ def zipped_as(written, path):
 def test_names_of_a_zip_that_does_not_say_their_encoding(tmp_path):
     notes = []
     (photo,) = find(zipped_as("雪".encode(), tmp_path / "utf8.zip"), note=notes.append)
-    assert (photo.label, notes) == ("雪", [])
+    assert photo.label == "雪"
+    assert not [line for line in notes if line.startswith("warning")]
     find(zipped_as("雪".encode("shift-jis"), tmp_path / "sjis.zip"), note=notes.append)
-    (line,) = notes
+    (line,) = [line for line in notes if line.startswith("warning")]
     assert line.startswith("warning: 1 names in the zip have an unknown encoding")
 
 

@@ -302,7 +302,7 @@ def test_a_build_with_fewer_references(photos, pocketknn, tmp_path):
         (["--condense", "0.5"], "[bad-amount]"),
         (["--condense", "prototypes"], "[size-missing]"),
         (["--condense-by", "prototypes"], "[bad-amount]"),
-        (["--condense", "6", "--condense-by", "edited"], "omit 6 [size-not-applicable]"),
+        (["--condense", "6", "--condense-by", "edited"], "[size-not-applicable]|omit 6"),
         (["--condense", "6", "--condense-by", "condensed"], "--condense condensed was removed"),
         (["--condense", "same"], "--condense same was removed"),
         (["--condense", "edited", "--condense-by", "prototypes"], "[two-methods]"),
@@ -314,6 +314,6 @@ def test_mistakes_are_one_line(more, words, photos, pocketknn, tmp_path):
         *("build", photos, "-o", tmp_path / "out", "--backbone", "pixels", "--size", 8), *more
     )
     assert said.code == 2
-    assert words in said.err
+    assert all(one in said.err for one in words.split("|"))
     assert len(said.err.strip().splitlines()) == 1
     assert not (tmp_path / "out").exists()

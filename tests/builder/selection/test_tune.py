@@ -559,10 +559,10 @@ def test_references_of_an_earlier_build_keep_their_crop(photos, pocketknn, tmp_p
         (["--k", "3,3"], "[grid-repeats-value]"),
         (["--pca", "none,7"], "pca = 7, but the smallest training part has 6 examples"),
         (["--projection", "pca:7"], "pca = 7, but the smallest training part has 6 examples"),
-        (["--projection", "auto"], "not auto [auto-in-grid]"),
+        (["--projection", "auto"], "[auto-in-grid]|not auto"),
         (["--projection", "some"], "unknown projection 'some'; choose from"),
         (["--projection", "none", "--pca", "2"], "[two-projections]"),
-        (["--pca", "some"], "'some' [pca-not-a-number]"),
+        (["--pca", "some"], "[pca-not-a-number]|'some'"),
         (["--metric", "cosine,hamming"], "unknown metric 'hamming'; choose from cosine"),
         (["--vote", "loud"], "unknown vote 'loud'"),
         (["--crop", "oval"], "unknown crop 'oval'"),
@@ -579,7 +579,7 @@ def test_mistakes_are_one_line(photos, pocketknn, tmp_path, monkeypatch, more, w
     said = pocketknn(*pixels(photos, "-o", tmp_path / "tuned", *more))
     assert said.code == 2, said.out + said.err
     assert said.err.count("\n") == 1, said.err
-    assert words in said.err
+    assert all(one in said.err for one in words.split("|"))
     assert not list(tmp_path.iterdir())
 
 
@@ -591,7 +591,7 @@ def test_places_that_cannot_be_tuned_or_written(photos, pocketknn, tmp_path):
     (tmp_path / "full/notes.txt").write_text("mine")
     for arguments, words in (
         (pixels(photos / "apple"), "put the photos of each class in a folder of its own"),
-        (pixels(one_class), "'apple' [too-few-classes]"),
+        (pixels(one_class), "[too-few-classes]|'apple'"),
         (pixels(photos, "-o", tmp_path / "full"), "[folder-exists]"),
         (pixels(photos, "-o", photos / "tuned"), "[out-among-photos]"),
         (pixels(tmp_path / "none"), "does not exist"),
@@ -599,7 +599,7 @@ def test_places_that_cannot_be_tuned_or_written(photos, pocketknn, tmp_path):
         said = pocketknn(*arguments)
         assert said.code == 2, said.out + said.err
         assert said.err.count("\n") == 1, said.err
-        assert words in said.err
+        assert all(one in said.err for one in words.split("|"))
     assert [path.name for path in (tmp_path / "full").iterdir()] == ["notes.txt"]
 
 

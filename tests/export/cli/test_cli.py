@@ -287,16 +287,16 @@ def test_a_class_with_no_usable_picture(photos, refused, tmp_path):
         (["--k", "2.5"], "k must be a whole number or auto, not 2.5"),
         (["--metric", "hamming"], "unknown metric 'hamming'; choose from cosine, euclidean"),
         (["--pca", "0"], "pca must be at least 1 component"),
-        (["--pca", "1.5"], "not 1.5 [pca-out-of-range]"),
+        (["--pca", "1.5"], "[pca-out-of-range]|not 1.5"),
         (["--pca", "64"], "12 principal components, so they cannot be projected to 64"),
         (["--pca", "some"], "--pca takes a number or auto, not 'some'"),
         (["--whiten", "1"], "[whiten-without-pca]"),
-        (["--pca", "2", "--whiten", "2"], "not 2.0 [whiten-out-of-range]"),
+        (["--pca", "2", "--whiten", "2"], "[whiten-out-of-range]|not 2.0"),
         (["--reject", "nan"], "reject must be a score or auto, not nan"),
-        (["--reject", "auto", "--head", "neighbors"], "not 'neighbors' [reject-needs-classes]"),
-        (["--reject", "auto", "--false-rejection", "5"], "not 5.0 [rejection-out-of-range]"),
+        (["--reject", "auto", "--head", "neighbors"], "[reject-needs-classes]|not 'neighbors'"),
+        (["--reject", "auto", "--false-rejection", "5"], "[rejection-out-of-range]|not 5.0"),
         (["--strangers", "."], "[strangers-unused]"),
-        (["--head", "regress"], "--target-column [no-targets]"),
+        (["--head", "regress"], "[no-targets]|--target-column"),
         (["--target-column", "age"], "[targets-need-table]"),
         (["--head", "guess"], "unknown head 'guess'; choose from classify, regress, neighbors"),
         (["--crop", "round"], "unknown crop 'round'; choose from center, stretch, fit"),
@@ -309,7 +309,8 @@ def test_a_class_with_no_usable_picture(photos, refused, tmp_path):
     ],
 )
 def test_nonsense_is_one_line(photos, refused, tmp_path, more, words):
-    assert words in refused(*quick(photos, tmp_path / "out", *more))
+    line = refused(*quick(photos, tmp_path / "out", *more))
+    assert all(one in line for one in words.split("|"))
     assert listed(tmp_path) == []
 
 
@@ -477,7 +478,7 @@ def test_a_backbone_that_a_converter_does_not_take_costs_one_format(photos, pock
     assert said.code == 1
     assert "model.onnx: it cannot be converted: " in said.out
     assert (tmp_path / "out/model.keras").exists()
-    assert f"predict {tmp_path}/out/model.keras" in said.out
+    assert "its fastest file is model.keras" in said.out
 
 
 def test_nothing_agrees_is_said_plainly(photos, pocketknn, tmp_path, monkeypatch):

@@ -118,7 +118,7 @@ def test_bench_times_every_file(pocketknn, built):
     ("arguments", "message"),
     [
         (["eval", "{out}", "{photos}", "--crop", "round"], "[unknown-crop]"),
-        (["eval", "{photos}", "{photos}"], "holds no artefact"),
+        (["eval", "{photos}", "{photos}"], "holds no model file"),
         (["eval", "{out}", "{out}/nowhere"], "does not exist"),
         (["bench", "{photos}"], "[no-build]"),
         (["bench", "{out}", "--runs", "0"], "[runs-out-of-range]"),

@@ -530,7 +530,7 @@ def test_references_that_do_not_go_together(photos, file, more, refs, refused, n
     assert "only one of the two has labels" in refused("merge", plain, classless, "-o", new)
     assert "'a' and 'A' differ only in case" in refused("merge", plain, same, "-o", new)
     assert "holds vectors of no known backbone" in refused("add", plain, more, "-o", new)
-    assert "'pixels' [option-not-applicable]" in refused(
+    assert "[option-not-applicable]" in refused(
         "add", file, more, "-o", new, "--weights", tmp_path / "no.h5"
     )
     assert "come from another backbone" in refused(

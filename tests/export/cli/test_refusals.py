@@ -23,9 +23,7 @@ def out(photos, tmp_path_factory):
     return folder
 
 
-@pytest.mark.parametrize(
-    "command", [("edit", "--rename", "a=b"), ("inspect",), ("predict", "x.jpg"), ("diff", "x.onnx")]
-)
+@pytest.mark.parametrize("command", [("edit", "--rename", "a=b"), ("inspect",), ("diff", "x.onnx")])
 def test_a_folder_where_one_file_is_wanted(refused, tmp_path, command):
     name, *more = command
     assert "[not-an-artefact]" in refused(name, tmp_path, *more)

@@ -124,7 +124,7 @@ def test_answers_that_are_no_numbers(what, built, tmp_path, pocketknn, monkeypat
         assert said.code == 2
         assert (
             said.err
-            == f"pocketknn: model.tflite outputs {what} that are not finite [file-damaged]\n"
+            == f"pocketknn: [file-damaged] model.tflite outputs {what} that are not finite\n"
         )
         assert "nan" not in said.out.lower()
 

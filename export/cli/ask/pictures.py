@@ -1,0 +1,88 @@
+"""The pictures that a command is given: files, folders, patterns, and standard input."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from glob import glob, has_magic
+from pathlib import Path
+
+from pocketknn.builder.errors import InputError
+from pocketknn.builder.photos.photo import is_litter
+from pocketknn.builder.photos.readers import LARGEST, LocalFile
+
+STDIN = "-"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Picture:
+    """A picture that may turn out to be none.
+
+    Attributes:
+        name: as it was given, or found below what was given.
+        content: reads its bytes; raises OSError.
+        named: whether it was asked for by its name; another file of a folder may be anything.
+    """
+
+    name: str
+    content: Callable[[], bytes]
+    named: bool = True
+
+
+def pictures(words: Sequence[str]) -> list[Picture]:
+    """The pictures that words stand for, in their order; those of a folder are sorted.
+
+    Args:
+        words: paths of files, of folders, which are searched to any depth, and patterns such as
+            "new/*.jpg"; "-" is one picture's bytes on standard input.
+
+    Raises:
+        InputError: a pattern or folder holds no file, or standard input is a terminal.
+    """
+    return [picture for word in words for picture in _of(word)]
+
+
+def _of(word: str) -> Iterator[Picture]:
+    if word == STDIN:
+        yield _on_stdin()
+        return
+    path = Path(word)
+    if has_magic(word) and not path.exists():
+        found = sorted(glob(word, recursive=True))  # noqa: PTH207  # its ** includes the folder
+        if not found:
+            raise InputError(f"no file matches {word}", "file-not-found")
+        for one in found:
+            yield from _below(Path(one)) if Path(one).is_dir() else [_file(Path(one))]
+    elif path.is_dir():
+        yield from _below(path)
+    else:
+        yield _file(path)
+
+
+def _file(path: Path, *, named: bool = True) -> Picture:
+    return Picture(name=str(path), content=LocalFile(str(path.absolute())), named=named)
+
+
+def _below(folder: Path) -> list[Picture]:
+    """The files below a folder, without those of the operating system."""
+    paths = [
+        path
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and not any(map(is_litter, path.relative_to(folder).parts))
+    ]
+    if not paths:
+        raise InputError(f"{folder} holds no files", "no-photos")
+    return [_file(path, named=False) for path in paths]
+
+
+def _on_stdin() -> Picture:
+    if sys.stdin.isatty():
+        raise InputError(
+            "- stands for a picture on standard input, which is a terminal here; name a file, or"
+            " send one: cat PICTURE.jpg | pocketknn predict MODEL -",
+            "stdin-is-terminal",
+        )
+    content = sys.stdin.buffer.read(LARGEST + 1)
+    return Picture(name="standard input", content=partial(bytes, content))

@@ -1,0 +1,53 @@
+"""What to do after a build: try it, and what would make it better; the report advises the same."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING
+
+from pocketknn.export.formats.files import fastest
+from pocketknn.export.output.names import REPORT
+
+from .text import command_line
+
+if TYPE_CHECKING:
+    from pocketknn.export.pipeline.export import Export
+    from pocketknn.export.report.sections.advice import Step
+
+    Again = Callable[..., str]  # the command that built, with other values of some options
+
+_MOST = 2  # steps
+
+
+def next_steps(result: Export, steps: Sequence[Step] = (), again: Again | None = None) -> list[str]:
+    """What the build wrote, and the commands to type next.
+
+    Args:
+        result: the build.
+        steps: what its report advises.
+        again: makes the command for building again; None for no advice.
+    """
+    kept = [result.out / one.name for one in result.written if one.parity.agrees]
+    if not kept:
+        return [f"no file agrees with the exact k-NN; {result.out} holds only the references"]
+    out = str(result.out)
+    report = f"; how good it is: {result.out / REPORT}" if (result.out / REPORT).exists() else ""
+    lines = [f"{out} is ready; its fastest file is {fastest(kept).name}{report}"]
+    if again and (found := [*_advised(out, steps, again)]):
+        lines += ["What to do next:", *found]
+    if result.manifest["input"]["name"] != "image":
+        return [*lines, f"  {command_line('pocketknn', 'inspect', str(fastest(kept)))}"]
+    lines += ["Try it:", f"  {command_line('pocketknn', 'predict', out, 'PICTURE.jpg')}"]
+    if any(path.suffix == ".onnx" for path in kept):  # which the page runs
+        lines.append(f"  {command_line('pocketknn', 'web', out, '--open')}")
+    return lines
+
+
+def _advised(out: str, steps: Sequence[Step], again: Again) -> Iterator[str]:
+    """The first steps that can be taken, each with its command."""
+    for step in [step for step in steps if step.command][:_MOST]:
+        yield f"  {step.words}"
+        if step.command == "eval":
+            yield f"    {command_line('pocketknn', 'eval', out, 'NEW-PHOTOS')}"
+        else:
+            yield f"    {again(**step.options)}"

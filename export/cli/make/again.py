@@ -1,0 +1,44 @@
+"""The command that was typed, to be typed again with a few changes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import count
+from pathlib import Path
+
+import typer
+
+from pocketknn.export.cli.console.text import command_line
+
+
+def again(context: typer.Context, **changes: object) -> str:
+    """The command line of a context, with other values of some options.
+
+    Unless an earlier build is to be replaced, the new one goes into a new folder.
+    """
+    if not changes.get("force"):
+        changes |= {"out": _free(str(context.params["out"])), "force": False}
+    words = context.command_path.split()
+    for one in context.command.params:
+        name = str(one.name)
+        source = context.get_parameter_source(name)
+        typed = source is not None and source.name == "COMMANDLINE"
+        value = changes[name] if name in changes else context.params[name] if typed else None
+        if one.param_type_name == "argument":
+            words.append(str(context.params[name]))
+        elif isinstance(value, bool):
+            words += one.opts[:1] if value else one.secondary_opts[:1]
+        else:
+            words += _words(one.opts[0], value)
+    return command_line(*words)
+
+
+def _words(option: str, value: object) -> Iterator[str]:
+    values = value if isinstance(value, list | tuple) else [] if value is None else [value]
+    for one in values:
+        yield from (option, str(one))
+
+
+def _free(out: str) -> str:
+    """A folder beside one that does not exist yet."""
+    return next(name for number in count(2) if not Path(name := f"{out}-{number}").exists())

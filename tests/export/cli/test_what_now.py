@@ -1,0 +1,185 @@
+"""What a build says at its end: the fastest file, what would make it better, what to type."""
+
+import html
+import shlex
+import shutil
+import subprocess
+import sys
+import zipfile
+
+import pytest
+from support import PLAIN, tinted
+
+SMALL = ("--backbone", "pixels", "--size", "8", "--formats", "tflite,onnx", *PLAIN)
+
+
+def advised(said):
+    """The lines below "What to do next", and the commands among them."""
+    lines = said.out.partition("What to do next:\n")[2].partition("Try it:")[0].splitlines()
+    commands = [shlex.split(line) for line in lines if line.startswith("    pocketknn ")]
+    return [line.strip() for line in lines if line[:4] != "    "], commands
+
+
+@pytest.fixture
+def colours(tmp_path):
+    """A folder of `each` pictures in classes that colours tell apart."""
+
+    def make(classes=("red", "blue"), each=6):
+        for c, label in enumerate(classes):
+            (tmp_path / "photos" / label).mkdir(parents=True)
+            for i in range(each):
+                picture = tinted(10 * c + i, label, (24, 24), 0.3)
+                picture.save(tmp_path / "photos" / label / f"{i}.png")
+        return tmp_path / "photos"
+
+    return make
+
+
+def test_the_end_names_the_fastest_file_and_what_to_try(colours, pocketknn, tmp_path):
+    said = pocketknn("build", colours(), "-o", tmp_path / "out", *SMALL)
+    assert said.code == 0, said.err
+    assert "its fastest file is model.tflite" in said.out
+    assert f"{tmp_path / 'out' / 'report.html'}" in said.out
+    assert f"  pocketknn predict {tmp_path / 'out'} PICTURE.jpg\n" in said.out
+    assert f"  pocketknn web {tmp_path / 'out'} --open\n" in said.out
+    assert "chance 50%" in said.out
+    only = ("--formats", "keras", "--no-report")
+    keras = pocketknn("build", tmp_path / "photos", "-o", tmp_path / "k", *SMALL, *only)
+    assert "its fastest file is model.keras" in keras.out
+    assert "pocketknn web" not in keras.out, "the page runs ONNX"
+    assert "What to do next" not in keras.out, "the report decides on it"
+
+
+def test_the_terminal_advises_what_the_report_does(colours, pocketknn, tmp_path):
+    said = pocketknn("build", colours(), "-o", tmp_path / "out", *SMALL)
+    words, commands = advised(said)
+    assert 1 <= len(words) == len(commands) <= 2
+    report = html.unescape((tmp_path / "out" / "report.html").read_text("utf-8"))
+    assert all(line in report for line in words)
+    assert ["pocketknn", "eval", str(tmp_path / "out"), "NEW-PHOTOS"] in commands
+
+
+def test_one_class_is_told_of_a_second_and_of_unknown(colours, pocketknn, tmp_path):
+    said = pocketknn("build", colours(["red"]), "-o", tmp_path / "out", *SMALL)
+    assert "6 references in 1 class (6 each)" in said.out
+    (line,), (command,) = advised(said)
+    assert "second class" in line
+    assert command[-2:] != ["-o", str(tmp_path / "out")]
+    again = pocketknn(*command[1:])
+    assert again.code == 0, again.err
+    assert "answers unknown" in again.out
+    assert (tmp_path / "out-2" / "model.tflite").exists()
+
+
+def test_one_photo_of_each_class_is_told_to_take_more(colours, pocketknn, tmp_path):
+    said = pocketknn("build", colours(each=1), "-o", tmp_path / "out", *SMALL)
+    (line,), (command,) = advised(said)
+    assert "more photos of each class" in line
+    for number in range(1, 4):
+        shutil.copy(tmp_path / "photos/red/0.png", tmp_path / f"photos/red/{number}.png")
+    again = pocketknn(*command[1:])
+    assert again.code == 0, again.err
+    assert "5 references" in again.out
+
+
+def test_image_search_is_told_what_to_try(colours, pocketknn, tmp_path):
+    said = pocketknn("build", colours() / "red", "-o", tmp_path / "out", *SMALL)
+    assert "What to do next" not in said.out
+    assert "pocketknn predict" in said.out.partition("Try it:")[2]
+
+
+def test_the_command_again_keeps_what_was_typed_and_its_spelling():
+    import typer
+
+    from pocketknn.export.cli.app import app
+    from pocketknn.export.cli.make.again import again
+
+    command = typer.main.get_command(app).commands["build"]
+    words = [
+        "my photos",
+        "-o",
+        "no such",
+        "--exclude",
+        "raw/*",
+        "--exclude",
+        "b",
+        "--strict",
+        "--no-balanced",
+        "--k",
+        "3",
+    ]
+    context = command.make_context("pocketknn build", words)
+    line = shlex.split(again(context, backbone="pixels"))
+    assert line[:3] == ["pocketknn", "build", "my photos"]
+    assert line[line.index("-o") + 1] == "no such-2"
+    assert line[line.index("--backbone") + 1] == "pixels"
+    assert [line[i + 1] for i, word in enumerate(line) if word == "--exclude"] == ["raw/*", "b"]
+    assert {"--strict", "--no-balanced"} < set(line)
+    assert line[line.index("--k") + 1] == "3"
+    assert not {"--force", "--metric", "--no-cache"} & set(line)
+    replaced = shlex.split(again(context, force=True))
+    assert "--force" in replaced
+    assert replaced[replaced.index("-o") + 1] == "no such"
+
+
+def test_the_bar_counts_the_strangers_too(colours, photos, pocketknn, tmp_path):
+    words = ("--reject", "auto", "--strangers", photos, "--no-report")
+    said = pocketknn("build", colours(), "-o", tmp_path / "out", *SMALL, *words)
+    assert "24/24" in said.out, "twelve photos and twelve strangers"
+
+
+def test_folders_inside_class_folders_are_told_of(colours, pocketknn, tmp_path):
+    folder = colours()
+    shutil.copytree(folder / "red", folder / "red" / "raw")
+    quick = (*SMALL, "--no-report", "--formats", "tflite")
+    said = pocketknn("build", folder, "-o", tmp_path / "out", *quick)
+    assert "'red/raw' beside 'red'" in said.out
+    (pattern,) = [shlex.split(line)[-1] for line in said.out.splitlines() if "--exclude" in line]
+    left = pocketknn("build", folder, "-o", tmp_path / "left", *quick, "--exclude", pattern)
+    assert "12 references in 2 classes" in left.out
+    assert "beside" not in left.out
+
+
+def test_a_folder_around_all_classes_is_told_of(colours, pocketknn, tmp_path):
+    folder = colours()
+    (tmp_path / "around").mkdir()
+    folder.rename(tmp_path / "around" / "photos")
+    quick = (*SMALL, "--no-report", "--formats", "tflite")
+    said = pocketknn("build", tmp_path / "around", "-o", tmp_path / "out", *quick)
+    assert "all classes are inside 'photos'" in said.out
+    with zipfile.ZipFile(tmp_path / "photos.zip", "w") as archive:
+        for path in sorted((tmp_path / "around").rglob("*.png")):
+            archive.write(path, path.relative_to(tmp_path / "around"))
+    said = pocketknn("build", tmp_path / "photos.zip", "-o", tmp_path / "zipped", *quick)
+    assert "all of photos.zip is in its folder 'photos'" in said.err
+    assert (tmp_path / "zipped/labels.txt").read_text() == "blue\nred\n"
+
+
+def test_the_cache_is_shown_with_its_total(colours, pocketknn, tmp_path, monkeypatch):
+    monkeypatch.setenv("POCKETKNN_CACHE", str(tmp_path / "cache"))
+    assert pocketknn("cache").out.strip().endswith("0 caches, 0 B in all")
+    assert pocketknn("build", colours(), "-o", tmp_path / "out", *SMALL, "--no-report").code == 0
+    first, *others = pocketknn("cache").out.splitlines()
+    assert len(others) >= 2
+    assert first.endswith(" MB in all")
+
+
+def test_photos_none_of_which_can_be_read_are_told_why(colours, refused, pocketknn, tmp_path):
+    quick = (*SMALL, "--no-report", "--formats", "onnx")
+    assert pocketknn("build", colours(), "-o", tmp_path / "out", *quick).code == 0
+    (tmp_path / "new/red").mkdir(parents=True)
+    heic = b"\0\0\0\x18ftypheic" + b"\0" * 40
+    (tmp_path / "new/red/1.heic").write_bytes(heic)
+    assert "red/1.heic: " in refused("eval", tmp_path / "out", tmp_path / "new")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals as POSIX has them")
+def test_an_interruption_as_python_ends_is_silent():
+    code = (
+        "import atexit, os, signal, sys; from pocketknn.export.cli.entry import main\n"
+        "atexit.register(lambda: os.kill(os.getpid(), signal.SIGINT))\n"
+        "sys.argv = ['pocketknn', '--version']; main()"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.stdout.startswith("pocketknn ")
+    assert done.stderr == ""

@@ -30,8 +30,8 @@ _RULE = (
     " value[t] is within value_error[t]. Use the numbers of the file's format."
 )
 _DOUBTFUL = (
-    "In {} of {} examples, several references score so nearly the same that rounding decides which"
-    " are neighbours. For these, little more than the scores can be checked."
+    "{} of {} examples have references that score so nearly the same that rounding decides which"
+    " are neighbours; for these, little more than the scores can be checked."
 )
 
 

@@ -87,15 +87,29 @@ def test_a_camera_without_pictures_is_reported(out, frames):
     assert "Traceback" not in errors
 
 
-def test_classify_takes_files_images_and_arrays(out, frames, monkeypatch):
+@pytest.fixture
+def snippet(out, monkeypatch):
+    """The module classify of a build."""
     monkeypatch.setattr(sys, "path", [*sys.path])
     monkeypatch.delitem(sys.modules, "square", raising=False)  # that of another build
     spec = importlib.util.spec_from_file_location("classify", out / "snippets/classify.py")
-    snippet = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(snippet)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_classify_takes_files_images_and_arrays(snippet, out, frames):
     path = frames / "0.png"
     image = Image.open(path)
     answers = [snippet.classify(one) for one in (path, str(path), image, np.asarray(image))]
     agrees(answers[0], expected_of(out, "model.tflite", path), 1e-6)
     assert all(one == answers[0] for one in answers[1:])
-    assert "thumbnail" not in answers[0]["neighbors"][0]
+
+
+def test_neighbours_name_their_thumbnails(snippet, out, frames):
+    (out / "thumbnails").mkdir(exist_ok=True)
+    for index in range(0, 12, 2):
+        (out / f"thumbnails/{index}.jpg").touch()
+    for one in snippet.classify(frames / "0.png")["neighbors"]:
+        expected = None if one["index"] % 2 else str(out / f"thumbnails/{one['index']}.jpg")
+        assert one.get("thumbnail") == expected

@@ -31,6 +31,7 @@ from pocketknn.builder.embedding.local import run as embed
 from pocketknn.builder.photos.pixels.crop import square
 from pocketknn.export import export
 from pocketknn.export.apps import snippets
+from pocketknn.export.cli.ask.pictures import Picture
 from pocketknn.export.cli.ask.predict import answered, pixels_of
 from pocketknn.export.formats.options import Options
 from pocketknn.export.formats.table import SNIPPETS
@@ -103,7 +104,8 @@ def picture(tmp_path_factory):
 def expected_of(out, name, path):
     """The answer of `pocketknn predict`."""
     artefact = load(out / name)
-    square = pixels_of(path, artefact.metadata.manifest["input"])
+    image = Picture(name=path.name, content=path.read_bytes)
+    square = pixels_of(image, artefact.metadata.manifest["input"])
     return answered(artefact, artefact.metadata.rows(), square)
 
 

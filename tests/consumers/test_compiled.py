@@ -1,4 +1,4 @@
-"""The Swift and Kotlin snippets, compiled for each kind of model, and partly run.
+"""The Swift and Kotlin snippets, and the code on the pages of the docs, compiled and partly run.
 
 They are compiled against stubs of the platforms' classes, which declare what the snippets use. So
 this finds wrong code, but not a stub that differs from the platform, nor what happens on a device.
@@ -8,6 +8,7 @@ that are not there are skipped.
 
 import json
 import os
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -15,6 +16,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from support import ROOT
 from test_snippets import HOSTILE, SIZE, built
 
 from pocketknn.builder.photos.pixels.crop import square
@@ -23,7 +25,16 @@ from pocketknn.export.formats.table import SNIPPETS
 from pocketknn.export.manifest.artefact import load
 
 STUBS = Path(__file__).parent / "stubs"
-MODULES = ["CoreImage", "ImageIO", "CoreML", "Vision", "UIKit", "AVFoundation", "SwiftUI"]
+MODULES = [
+    "CoreImage",
+    "ImageIO",
+    "CoreML",
+    "Vision",
+    "UIKit",
+    "AVFoundation",
+    "SwiftUI",
+    "PhotosUI",
+]
 KINDS = {  # with each crop
     "classify": ("center", {}),
     "neighbors": ("fit", {"labels": []}),
@@ -60,10 +71,34 @@ fun main(arguments: Array<String>) {
 val ARGB = Bitmap.Config.ARGB_8888
 """
 
+FRAGMENT = """
+import android.widget.TextView
+import androidx.appcompat.app.AppCompatActivity
+import androidx.camera.view.PreviewView
+import pocketknn.Classifier
+import pocketknn.startCamera
+
+abstract class CameraActivity : AppCompatActivity() {
+    abstract val previewView: PreviewView
+    abstract val shown: TextView
+    abstract val model: Classifier
+
+    fun start() {
+        %s
+    }
+}
+"""
+
+
+def on_page(name, language):
+    """The blocks of code on a platform's page."""
+    text = (ROOT / f"docs/pages/platforms/{name}.md").read_text("utf-8")
+    return re.findall(rf"^```{language}\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
+
 
 def compiler(name):
     place = os.environ.get("POCKETKNN_COMPILERS")
-    found = (place and shutil.which(name, path=place)) or shutil.which(name)
+    found = (place and shutil.which(name, path=Path(place).resolve())) or shutil.which(name)
     if not found:
         pytest.skip(f"there is no {name}, on PATH or in the folder POCKETKNN_COMPILERS")
     return found
@@ -120,8 +155,13 @@ def kotlin(out, folder, kinds=tuple(KINDS), change=lambda code: code):
 def program(out, tmp_path_factory):
     """A program of all kinds of Kotlin snippets, and what the compiler printed."""
     tool, folder = compiler("kotlinc"), tmp_path_factory.mktemp("kotlin")
+    activity, fragment = on_page("android", "kotlin")
     (folder / "Main.kt").write_text(MAIN)
-    files = [*STUBS.glob("kotlin/*.kt"), folder / "Main.kt", *kotlin(out, folder)]
+    for name, code in {"Page": activity, "Fragment": FRAGMENT % fragment}.items():
+        code = code.replace("pocketknn.", "pocketknn.classify.")
+        (folder / f"{name}.kt").write_text(code, "utf-8")
+    own = [folder / f"{name}.kt" for name in ("Main", "Page", "Fragment")]
+    files = [*STUBS.glob("kotlin/*.kt"), *own, *kotlin(out, folder)]
     code, said = run(folder, tool, *files, "-include-runtime", "-d", "program.jar")
     return folder / "program.jar", code, said
 
@@ -201,6 +241,10 @@ def swift(out, folder, modules, kind, version, change=lambda code: code):
         if name.endswith(".swift"):
             files.append(folder / name)
             files[-1].write_text(change(code), "utf-8")
+    if kind == "classify":
+        (code,) = on_page("ios", "swift")
+        files.append(folder / "Page.swift")
+        files[-1].write_text(code, "utf-8")
     check = ["-typecheck", "-parse-as-library", "-swift-version", version]
     return run(folder, compiler("swiftc"), *check, "-I", modules, *files)
 

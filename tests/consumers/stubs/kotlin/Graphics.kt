@@ -1,6 +1,8 @@
 package android.graphics
 
+import android.content.ContentResolver
 import android.content.res.AssetManager
+import android.net.Uri
 import java.io.InputStream
 
 /** Opaque pixels of which parts can be read. */
@@ -87,6 +89,8 @@ class ImageDecoder {
         const val ALLOCATOR_SOFTWARE = 1
 
         fun createSource(assets: AssetManager, fileName: String): Source = TODO()
+
+        fun createSource(resolver: ContentResolver, uri: Uri): Source = TODO()
 
         fun decodeBitmap(source: Source, listener: OnHeaderDecodedListener): Bitmap = TODO()
     }

@@ -13,6 +13,17 @@ public protocol ObservableObject: AnyObject {}
     public var wrappedValue: T { fatalError() }
 }
 
+@propertyWrapper public struct State<Value> {
+    public init(wrappedValue: Value) {}
+    public var wrappedValue: Value {
+        get { fatalError() }
+        nonmutating set {}
+    }
+    public var projectedValue: Binding<Value> { fatalError() }
+}
+
+public struct Binding<Value> {}
+
 @MainActor @preconcurrency public protocol View {
     associatedtype Body: View
     @ViewBuilder var body: Body { get }
@@ -47,7 +58,7 @@ public struct Image: Leaf {
 }
 
 public struct VStack: Leaf {
-    public init(@ViewBuilder content: () -> some View) {}
+    public init(spacing: CGFloat? = nil, @ViewBuilder content: () -> some View) {}
 }
 
 public struct HStack: Leaf {
@@ -82,6 +93,9 @@ extension View {
         alignment: Alignment, @ViewBuilder content: () -> some View
     ) -> some View { self }
     public func task(_ action: @escaping @Sendable () async -> Void) -> some View { self }
+    public func onChange<V: Equatable>(
+        of value: V, perform action: @escaping (V) -> Void
+    ) -> some View { self }
     public func onDisappear(perform action: (() -> Void)? = nil) -> some View { self }
 }
 

@@ -13,6 +13,7 @@ open class UIImage: NSObject, @unchecked Sendable {
     }
 
     public init?(contentsOfFile path: String) {}
+    public init?(data: Data) {}
     public var cgImage: CGImage? { fatalError() }
     public var ciImage: CIImage? { fatalError() }
     public var imageOrientation: Orientation { fatalError() }

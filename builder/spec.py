@@ -246,7 +246,7 @@ class Spec:
         if self.indexed and not METRICS[self.metric].ANGULAR:
             raise InputError(
                 f"the metric {self.metric} supports only float32 references and exact search;"
-                " smaller references and other searches need cosine",
+                " lower precision and other searches need cosine",
                 "metric-needs-exact-search",
             )
         if self.recall is not None and not 0 < self.recall <= 1:

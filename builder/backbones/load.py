@@ -89,7 +89,7 @@ def load_backbone(spec: Spec, cache: Cache | None = USUAL) -> Backbone:
     is_own = spec.backbone.endswith(".keras")
     if spec.input_range != "0..255" and not is_own:
         raise InputError(
-            "an input range needs a .keras backbone; the range of the others is fixed",
+            "an input range needs a .keras backbone; all others have a fixed range",
             "option-not-applicable",
         )
     kind = _OWN if is_own else BACKBONES.get(spec.backbone)
@@ -164,7 +164,7 @@ def backbone_of(references: _Embedded, spec: Spec, cache: Cache | None = USUAL) 
     if (found.sha256(), found.size) != (origin.sha256, origin.size):
         raise InputError(
             f"the references come from another backbone, {theirs} with the weights"
-            f" {origin.sha256[:12]}, not {found.sha256()[:12]} at {found.size}",
+            f" {origin.sha256[:12]}, not at {found.size} with the weights {found.sha256()[:12]}",
             "provenance-mismatch",
         )
     return found

@@ -66,7 +66,10 @@ def photos_in(path: Path, note: Note) -> Iterator[Photo]:
     # A single top folder that holds the class folders is not a class.
     wrapped = len(above) == 1 and all(len(PurePosixPath(name).parts) > 2 for name, _ in found)
     if wrapped:
-        note(f"all of {path.name} is in its folder {above.pop()!r}, which is not taken as a class")
+        note(
+            f"all of {path.name} is in the folder {above.pop()!r}, which is not a class itself;"
+            " the folders in it are"
+        )
     for name, content in found:
         yield Photo.in_folders(name.partition("/")[2] if wrapped else name, content)
 

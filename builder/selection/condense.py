@@ -22,7 +22,7 @@ METHODS = {"prototypes": True, "edited": False}
 # Methods of earlier versions, and why they were removed.
 GONE = {
     "condensed": "the same number of prototypes is more accurate",
-    "same": "it changed no answer for the references, but did for new photos",
+    "same": "it kept every answer for the references, but changed answers for new photos",
 }
 _HALVINGS = 5  # points of the curve between the two ends
 
@@ -58,7 +58,8 @@ class Condense:
         given = [one for one in (self.count, self.share, self.bytes) if one is not None]
         if len(given) > 1:
             raise InputError(
-                "give only one of number, share and bytes of references to keep", "size-given-twice"
+                "give only one of these: the number, the share or the bytes of references to keep",
+                "size-given-twice",
             )
         if given and not METHODS[self.by]:
             raise InputError(

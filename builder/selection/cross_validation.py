@@ -145,8 +145,8 @@ def check_folds(folds: int, n: int, sizes: Mapping[str, int]) -> None:
         if size < folds:
             fewer = f"use --folds {size}, or " if size > 1 else ""
             raise InputError(
-                f"the class {name!r} has {size} different examples, too few for {folds} folds;"
-                f" {fewer}add examples",
+                f"the class {name!r} has {size} different example{'s' * (size != 1)}, too few"
+                f" for {folds} folds; {fewer}add examples",
                 "too-few-examples",
             )
     if n < 2 * folds:

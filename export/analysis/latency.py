@@ -64,7 +64,7 @@ def time_shortly(out: Path) -> list[tuple[str, ...]]:
 
 
 def time_files(paths: Sequence[Path], manifest: dict[str, Any], runs: int) -> list[Timing]:
-    """Time files of a build, one picture at a time, in turn, with each number of threads."""
+    """Measure how long files take for one picture; files and numbers of threads take turns."""
     rng = np.random.default_rng(manifest["seed"])
     shape = manifest["input"]["shape"]
     pictures = manifest["input"]["name"] == "image"

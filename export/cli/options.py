@@ -49,9 +49,9 @@ Strict = Annotated[
 Occasions = Annotated[
     str | None,
     typer.Option(
-        help="How to group photos of one occasion (a walk, a video), which are held out together:"
-        " folders (CLASS/OCCASION/photo.jpg), time (EXIF; a gap of half an hour"
-        " starts another) or a table's column."
+        help="How to recognise photos of one occasion (a walk, a video), which are held out"
+        " together: folders (CLASS/OCCASION/photo.jpg), time (EXIF; a gap of half an hour"
+        " starts another occasion) or a table's column."
     ),
 ]
 NoCache = Annotated[
@@ -87,7 +87,7 @@ class Columns:
     label_column: Annotated[
         str | None,
         typer.Option(
-            help="Column that holds the classes; default: the column label, if there is one."
+            help="Column that holds the classes; default: a column named label, if there is one."
         ),
     ] = None
 

@@ -125,7 +125,7 @@ def with_photos(
     if present:
         say(f"{present} of the photos are already in the file")
     if removed:
-        say(f"{removed} of the photos were removed and not added again")
+        say(f"{removed} of the photos are pictures that were removed, so they were not added again")
     if not new:
         return references
     merged = references.merge(found.select(new))

@@ -82,7 +82,12 @@ def foreign_in_package(path: Path) -> str:
 
 
 def _other_than(ours: Mapping[str, bool], folder: Path) -> str:
-    """The first name in a folder that is not among these, or is a file instead of a folder."""
+    """The first name in a folder that is not among ours, or is of the other kind; "" if none.
+
+    Args:
+        ours: the names, and whether each is a folder.
+        folder: the folder.
+    """
     for path in sorted(folder.rglob("*")):
         name = path.relative_to(folder).as_posix()
         if ours.get(name) is not path.is_dir() and not _is_by_a_system(path):

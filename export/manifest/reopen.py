@@ -167,8 +167,8 @@ def _loaded_again(
         path = out / _KERAS
         why = f"needs {reason(['tensorflow'])}" if path.is_file() else "is missing"
         raise InputError(
-            f"the embeddings come from {path}, which {why}, and {file} is not where it was when the"
-            " backbone was loaded from it",
+            f"the backbone cannot be loaded: {file}, which it was loaded from, is no longer where"
+            f" it was, and {path} {why}",
             "backbone-missing",
         )
     found = backbones.backbone_of(references, Spec())

@@ -113,8 +113,8 @@ def _check_strangers(request: Request) -> None:
             raise InputError("--learn-strangers needs --strangers PHOTOS", "option-not-applicable")
     elif request.spec.reject is None and not learned:
         raise InputError(
-            "--strangers measures what is rejected; add --reject auto, or --learn-strangers to make"
-            " them references of the class unknown",
+            "--strangers has no use alone; add --reject auto to measure how many are rejected, or"
+            " --learn-strangers to make them references of the class unknown",
             "strangers-unused",
         )
     elif request.spec.reject is not None and learned:

@@ -64,7 +64,7 @@ class Selection:
         if self.labels and not any(photo.label for photo in found):
             raise InputError(
                 f"{self.labels} orders classes, but the photos of {self.photos} have none: put"
-                " those of each class in a folder, or leave out --labels",
+                " the photos of each class in a folder of their own, or leave out --labels",
                 "no-classes",
             )
         return found

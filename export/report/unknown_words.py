@@ -31,7 +31,7 @@ def _of_threshold(reject: dict[str, Any], manifest: dict[str, Any]) -> Iterator[
     if stopped is None:
         yield "it is not known how many strange pictures pass: measure it with --strangers PHOTOS"
         return
-    of = f"of {reject['strangers_asked']} strangers" if given else "measured on held-out classes"
+    on = f"on {reject['strangers_asked']} strangers" if given else "on held-out classes"
     kind = "strange pictures" if given else "pictures of a class it does not know"
     if given and reject["strangers_asked"] < FEW_STRANGERS:
         passing = _counted(stopped, reject["strangers_asked"])
@@ -40,7 +40,7 @@ def _of_threshold(reject: dict[str, Any], manifest: dict[str, Any]) -> Iterator[
             return
     else:
         verdict = _verdict(stopped, reject["known"])
-        yield f"{_passing(stopped)} {kind} would pass ({of}): {verdict}"
+        yield f"{_passing(stopped)} {kind} would pass (measured {on}): {verdict}"
     if given and (share := reject["left_out_classes"]) is not None:
         yield f"{_passing(share)} pictures of a held-out class would pass"
     if stopped < _MOSTLY:
@@ -82,8 +82,8 @@ def _of_learned(strangers: dict[str, Any]) -> Iterator[str]:
     if measured < FEW_STRANGERS:
         passing, verdict = _counted(strangers["strangers"], measured), _TOO_FEW
     yield (
-        f"{strangers['learned']} strangers are references of the class unknown; of"
-        f" {measured} others {passing} would pass: {verdict}"
+        f"{strangers['learned']} strangers are references of the class unknown;"
+        f" measured on {measured} others, {passing} would pass: {verdict}"
     )
     if known is not None:
         yield f"{percent(known)} of the other references are called unknown when held out"

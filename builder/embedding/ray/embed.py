@@ -194,7 +194,10 @@ def _file_of(row: Row, job: list[ray.ObjectRef[_Job]]) -> Row:
     others = [name for name, theirs in versions().items() if theirs != wanted[name]]
     if others:
         theirs, ours = versions()[others[0]], wanted[others[0]]
-        fault = f"the node {node} has {others[0]} {theirs}, but this machine {ours}; install {ours}"
+        fault = (
+            f"the node {node} has {others[0]} {theirs}, but this machine has {ours};"
+            f" install {ours} on the node"
+        )
     else:
         try:
             photos = pickle.loads(row["photos"])

@@ -33,7 +33,7 @@ class Apart:
 
 
 def apart(fit: Fit) -> Apart | None:
-    """Measure it; None if negligible or not significant.
+    """Measure the inflation of the accuracy; None if negligible or not significant.
 
     It is significant if more answers become right than wrong, by more than two standard errors (a
     sign test).

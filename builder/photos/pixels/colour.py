@@ -108,5 +108,7 @@ def eight_bit(image: Image.Image, deep_tiff: bool) -> Image.Image:
         return grey
     if deep_tiff and image.mode == "RGB" and 0 < np.asarray(image).max() <= _TWELVE_BITS >> 8:
         # Pillow has kept only the high bytes.
-        raise PictureError("12-bit values in 16-bit colours, almost black; save it with 8 bits")
+        raise PictureError(
+            "12-bit values in 16-bit colours would look almost black; save it with 8 bits"
+        )
     return image

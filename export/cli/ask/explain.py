@@ -65,7 +65,9 @@ def explain(
     first, word = model_first("explain", str(out), str(image))
     out, (one, *others) = Path(first), pictures([word])
     if others:
-        raise InputError(f"{word} is {1 + len(others)} files; name one picture", "not-a-file")
+        raise InputError(
+            f"{word} stands for {1 + len(others)} files; name one picture", "not-a-file"
+        )
     image = Path(one.name)
     if figure is None and not as_json:
         figure = Path(f"{image.stem}-explained.png")

@@ -13,6 +13,7 @@ from pocketknn.builder.errors import InputError
 from pocketknn.export.cli import options
 from pocketknn.export.cli.console.quiet import note
 from pocketknn.export.cli.console.text import say, say_json, shown
+from pocketknn.export.report.wording import counted
 
 from .order import model_first
 from .pictures import Picture, pictures
@@ -40,7 +41,7 @@ def predict(
 ) -> None:
     """Find each picture's nearest references and its class, with any model file.
 
-    Of a build's folder, the fastest file that runs on this machine is used.
+    Given a build's folder, the fastest file in it that runs on this machine is used.
 
     Examples:
         pocketknn predict out picture.jpg
@@ -67,7 +68,7 @@ def predict(
     if answers and path != Path(first):
         note(f"answered by {path}")
     if others and answers:
-        note(f"{len(others)} left out, such as {others[0]}")
+        note(f"{counted(len(others), 'file')} left out, such as {others[0]}")
     elif others:  # nothing else was found
         broken += others[:1]
     if as_json:

@@ -146,7 +146,7 @@ def _accuracy(references: dict[str, Any]) -> Iterator[str]:
     elif len(references["per_label"]) > 1:
         yield f"accuracy: {TOO_FEW}; at least one class needs two photos"
     if of := references.get("figures_of"):
-        yield f"  measured at the build, with its {of} references"
+        yield f"  measured before it was edited, with the {of} references of the build"
 
 
 def _shares(loo: dict[str, Any]) -> Iterator[str]:
@@ -184,7 +184,7 @@ def _projection(projection: dict[str, Any] | None) -> Iterator[str]:
             before = without["accuracy"]
             accuracy = "" if before is None else f"accuracy {before:.1%}, "
             yield (
-                f"  without it: {accuracy}top-1 match {without['first_equal']:.1%},"
+                f"  without the projection: {accuracy}top-1 match {without['first_equal']:.1%},"
                 f" {without['recall']:.1%} of neighbours in common"
             )
 

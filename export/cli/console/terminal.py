@@ -24,7 +24,7 @@ class _Console(Console):
     """Shows the control characters of a name instead of sending them, in lines and in tables."""
 
     def print(self, *objects: Any, **choices: Any) -> None:  # noqa: ANN401
-        """As rich's console, but text with a line break in it stays on one line."""
+        """As rich's console, but line breaks in text are escaped, so that it stays on one line."""
         safe = [shown(one) if isinstance(one, str) else one for one in objects]
         super().print(*safe, **choices)
 

@@ -52,7 +52,8 @@ def bench(
         table.add_row(row.name, row.precision, megabytes(row.bytes), *row.shown, share)
     console.print(table)
     say(
-        f"times: milliseconds per picture in {runs} runs, files in turn, without decoding;",
+        f"times: milliseconds per picture over {runs} runs, the files taking turns, without"
+        " decoding;",
         "label: same label as the exact vote, on the inputs of the parity check",
     )
     if sys.platform != "darwin" and any(row.name.endswith(".mlpackage") for row in rows):

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from pocketknn import builder
 from pocketknn.export.cli.console.quiet import note
 from pocketknn.export.cli.console.text import say, shown
+from pocketknn.export.report.wording import counted
 
 if TYPE_CHECKING:
     import numpy as np
@@ -56,7 +57,8 @@ def photos_of(place: Path) -> list[builder.Photo]:
 
     used, skipped = with_labels(builder.find(place, note=note))
     if skipped:
-        note(f"{len(skipped)} left out, such as {shown(skipped[0].name)}: {skipped[0].reason}")
+        left_out, one = counted(len(skipped), "file"), skipped[0]
+        note(f"{left_out} left out, such as {shown(one.name)}: {one.reason}")
     return used
 
 

@@ -40,5 +40,5 @@ def _words(option: str, value: object) -> Iterator[str]:
 
 
 def _free(out: str) -> str:
-    """A folder beside one that does not exist yet."""
+    """The first of OUT-2, OUT-3 and so on that does not exist yet."""
     return next(name for number in count(2) if not Path(name := f"{out}-{number}").exists())

@@ -132,8 +132,8 @@ def build(
     place = request.selection.photos
     if is_collection(place) and place.suffix.lower() == ".parquet":
         remark = (
-            "references keep none of an earlier build's options (--reject, --metric, --k, …):"
-            " options that you do not give are at their defaults"
+            "a file of references records no options of the build it came from (--reject,"
+            " --metric, --k, …): those that you do not give are at their defaults"
         )
     result = run(
         request,

@@ -59,7 +59,7 @@ class Model:
         typer.Option(help="auto, or the score below which a picture is called unknown."),
     ] = None
     false_rejection: Annotated[
-        float, typer.Option(help="Share of known pictures that auto may reject.")
+        float, typer.Option(help="Share of known pictures that --reject auto may reject.")
     ] = 0.05
     references_precision: Annotated[
         str, typer.Option(help="Precision of the stored references: float32, float16 or int8.")

@@ -18,6 +18,7 @@ from pocketknn.export.cli.console import tables
 
 _CHOICES = ("k", "metric", "vote", "balanced", "projection", "crop")
 _SHOWN = 15
+_SIMPLEST = "the simplest combination near the best"
 _LINES = 4  # draw the best four, and those of the winner and the default
 _APART = 0.06  # of the distance between two ks, so that error bars do not overlap
 
@@ -63,7 +64,7 @@ def verdict(tuning: Tuning) -> list[str]:
     winner, default, chosen = tuning.winner, tuning.default, tuning.chosen
     measure = "error" if tuning.regress else "accuracy"
     found = _number(tuning, chosen.mean)
-    line = f"chosen: {'the default' if chosen is default else 'the simplest near the best'}"
+    line = f"chosen: {'the default' if chosen is default else _SIMPLEST}"
     line += f", {measure} {found}"
     if chosen is not default:
         line += f"; {_number(tuning, tuning.expected)} corrected for selection bias"
@@ -74,10 +75,12 @@ def verdict(tuning: Tuning) -> list[str]:
         return [line]
     gain, error = tuning.gain(default)
     margin = (
-        "" if tuning.regress else f" ({100 * gain:+.1f} ± {100 * error:.1f} points, by example)"
+        ""
+        if tuning.regress
+        else f" ({100 * gain:+.1f} ± {100 * error:.1f} points, paired by example)"
     )
     clearly = "is clearly better than" if tuning.clearly_better else "is not clearly better than"
-    return [line, f"  the simplest near the best {clearly} the default{margin}"]
+    return [line, f"  {_SIMPLEST} {clearly} the default{margin}"]
 
 
 def write(tuning: Tuning, path: Path) -> None:

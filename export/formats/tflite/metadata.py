@@ -102,7 +102,8 @@ def _check_labels(labels: list[str], signature: Signature) -> None:
     for label in labels:
         if "\n" in label or "\r" in label:
             raise InputError(
-                f"the class {label!r} does not fit into a line of {LABELS}", "label-line-break"
+                f"the class {label!r} has a line break, but {LABELS} has one class per line",
+                "label-line-break",
             )
     for port in signature.outputs:
         if labels and port.name == _PROBABILITIES and port.shape[-1] != len(labels):

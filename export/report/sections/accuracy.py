@@ -35,10 +35,11 @@ _FEWER = (
     " tables of classes are not."
 )
 _WIDER = (
-    "Intervals are Wilson's; that of the references is 1.3 times as wide, as parts of one set vary"
-    " more than independent photos, and may be wider if several show one picture or occasion."
-    " Compared with always predicting the largest class, the verdict beside the accuracy at the top"
-    " is good with at most a fifth of the mistakes, and fair with at most half."
+    "Intervals are Wilson's. That of the references is 1.3 times as wide, because parts of one set"
+    " vary more than independent photos; if several references show one picture or occasion, it"
+    " may be wider still. The verdict beside the accuracy at the top compares the mistakes with"
+    " those of always predicting the largest class: good is at most a fifth of them, fair at most"
+    " half."
 )
 
 

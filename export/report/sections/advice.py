@@ -136,8 +136,8 @@ def _neighbours(study: Study) -> Iterator[Step]:
 def _eval(study: Study) -> Iterator[Step]:
     if study.held_out is None:
         yield Step(
-            "Measure it on photos from another place and day with pocketknn eval. The references"
-            " may be more alike than future photos.",
+            "Measure it on photos from another place and day with pocketknn eval: future photos"
+            " may be less like the references than the references are like each other.",
             "eval",
         )
 

@@ -20,8 +20,8 @@ _TARGETS = 3  # shown for a neighbour
 _OPEN = 3  # classes shown unfolded
 _MOST = 18
 _DOUBTED = (
-    "The neighbours of these pictures vote for another class, more confidently than this model does"
-    " when labels are right. Look at each, and move it if its folder is wrong."
+    "The neighbours of these pictures vote for another class, more confidently than would be likely"
+    " if the labels were right. Look at each, and move it if its folder is wrong."
 )
 _SURE = "No label is in doubt: the model confirms most labels, or is too unsure to doubt any."
 _OVERLOOKED = (

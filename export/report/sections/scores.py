@@ -30,8 +30,8 @@ def scores(study: Study) -> Section | None:
     names = ("one class", "different classes")
     middles, *shares = pairs.histograms()
     chart = Chart(
-        caption="Scores of pairs of references: the less the two overlap, the better the classes"
-        " are separated.",
+        caption="Scores of pairs of references: the less the two curves overlap, the better the"
+        " classes are separated.",
         alt="Two distributions of scores, for pairs in one class and in different classes; the"
         " table has their quantiles",
         svg=lines(
@@ -113,7 +113,7 @@ def _rejection(study: Study) -> Iterator[str]:
             if study.manifest["projection"]
             else "the threshold was chosen again without it"
         )
-        yield f"When a class is held out, {how}."
+        yield f"For each held-out class, {how}."
 
 
 def _at_rates(curves: ErrorCurves, threshold: float | None) -> Table:

@@ -134,13 +134,13 @@ def numbers_of(names: Sequence[str], labels: Sequence[str]) -> Ints:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class HeldOut:
-    """Photos that are not references of the model, and its files' answers to them.
+    """The photos given to `eval`, and the answers of the model's files to them.
 
     Attributes:
         photos: the photos.
         answers: the first file's answers; its queries are positions in `photos`.
         files: each file's figures, with the crop of the build.
-        copies: how many of the photos are references themselves.
+        copies: how many of the photos are references of the model.
     """
 
     photos: tuple[Photo, ...]

@@ -79,7 +79,10 @@ def reject(**more):
 )
 def test_the_words_say_whether_it_works_and_what_to_do(stopped, words):
     said = "\n".join(unknown_words(reject(strangers=stopped, strangers_asked=40)))
-    assert f"{round(100 - 100 * stopped)} of 100 strange pictures would pass (of 40 strang" in said
+    assert (
+        f"{round(100 - 100 * stopped)} of 100 strange pictures would pass (measured on 40 strang"
+        in said
+    )
     assert words in said
     assert ("--learn-strangers" in said) == ("efficientnet_lite0" in said) == (stopped < 0.8)
     said = "\n".join(unknown_words(reject(left_out_classes=stopped, unprojected=stopped + 0.04)))
@@ -100,7 +103,7 @@ def test_the_words_say_where_a_threshold_stops_more(threshold):
     found = {"learned": 19, "held_back": 19, "strangers": 0.6, "known": 0.02}
     found |= {"threshold_strangers": threshold, "threshold_known": 0.05}
     said = "\n".join(unknown_words({"reject": None, "strangers": found}))
-    assert "of 19 others 40 of 100 would pass: rejection works for only some of them" in said
+    assert "on 19 others, 40 of 100 would pass: rejection works for only some of them" in said
     assert "2.0% of the other references are called unknown" in said
     assert ("with only a threshold" in said) == (threshold is not None)
     assert ("--reject auto instead of" in said) == (threshold == 0.9)

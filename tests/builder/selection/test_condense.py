@@ -240,7 +240,7 @@ def test_plans_that_the_references_cannot_serve(plan, spec, message):
         ({"by": "condensed"}, "condensed was removed: .* 300, 25%"),
         ({"by": "same", "count": 5}, "same was removed: .* 300, 25%"),
         ({"by": "edited", "count": 5}, "'edited' .* omit 5"),
-        ({"count": 5, "share": 0.5}, "only one of number, share and bytes"),
+        ({"count": 5, "share": 0.5}, "only one of these: the number, the share or the bytes"),
         ({}, "number, share or bytes of prototypes"),
         ({"count": 0}, "at least one reference must be kept, not 0"),
         ({"share": 1.5}, "between 0 and 100 %, not 150%"),

@@ -684,7 +684,7 @@ def test_a_stray_photo_counts_in_eval_as_in_build(photos, pocketknn, tmp_path):
     command = [*start, "eval", "--json", tmp_path / "out", folder]
     said = subprocess.run(command, capture_output=True, check=True, text=True)
     assert [row["photos"] for row in json.loads(said.stdout)] == [12]
-    assert "1 left out, such as stray.png: is not in a class folder" in said.stderr
+    assert "1 file left out, such as stray.png: is not in a class folder" in said.stderr
 
 
 def test_the_cache_serves_a_second_build_and_can_be_cleared(

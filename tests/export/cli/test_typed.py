@@ -66,4 +66,4 @@ def test_strangers_are_measured_on_references_that_were_kept(kept, pocketknn, tm
     said = pocketknn(*words, "--reject", "auto", "--crop", "center", "--strangers", strange)
     assert said.code == 0, said.err
     assert "of 5 strange pictures would pass" in said.out
-    assert "references keep none of an earlier build" in said.out
+    assert "a file of references records no options of the build" in said.out

@@ -151,7 +151,7 @@ def test_a_folder_around_all_classes_is_told_of(colours, pocketknn, tmp_path):
         for path in sorted((tmp_path / "around").rglob("*.png")):
             archive.write(path, path.relative_to(tmp_path / "around"))
     said = pocketknn("build", tmp_path / "photos.zip", "-o", tmp_path / "zipped", *quick)
-    assert "all of photos.zip is in its folder 'photos'" in said.err
+    assert "all of photos.zip is in the folder 'photos'" in said.err
     assert (tmp_path / "zipped/labels.txt").read_text() == "blue\nred\n"
 
 

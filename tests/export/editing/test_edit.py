@@ -238,7 +238,7 @@ def test_what_is_renamed_or_taken_out_stays_so_for_the_photos_that_come_in(
     said = pocketknn("edit", path, *words)
     assert said.code == 0, said.err
     assert "1 of the photos are in removed classes" in said.out
-    assert "1 of the photos were removed" in said.out
+    assert "1 of the photos are pictures that were removed" in said.out
     counts = load(path).metadata.manifest["references"]["per_label"]
     assert counts == {"berries/red": 3, "sour": 4 + 2, "plum": 1}
     said = pocketknn("edit", path, "--remove-class", "plum", "--rename", "plum=prune")

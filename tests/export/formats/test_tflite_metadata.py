@@ -184,5 +184,5 @@ def test_labels_that_do_not_fit_are_refused_before_a_file_is_written():
         pack(metadata.manifest, votes(5))
     labels = ["two\nlines", *metadata.labels[1:]]
     broken = replace(metadata, manifest=metadata.manifest | {"labels": labels})
-    with pytest.raises(InputError, match=r"'two\\nlines' does not fit into a line"):
+    with pytest.raises(InputError, match=r"'two\\nlines' has a line break"):
         pack(broken.manifest, votes(6))

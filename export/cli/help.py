@@ -41,6 +41,7 @@ OPTIONS: Headings = {
     ),
     "Advanced: files": (
         *("precision", "pixels", "outputs", "ios", "author", "license", "no_names", "no_report"),
+        "thumbnails",
     ),
     "Advanced: run": ("seed", "folds", "no_cache", "engine", "ray_address"),
 }

@@ -66,7 +66,7 @@ def check_build(
     given = context.params
     written = set(FORMATS if formats is None else formats)
     if is_collection(place):
-        refuse(context, ("strict", *_OF_PHOTOS), _EMBEDDED.format(place))
+        refuse(context, ("strict", "thumbnails", *_OF_PHOTOS), _EMBEDDED.format(place))
         _check_embedded(context, place)
     else:
         check_place(context, [place])
@@ -83,7 +83,8 @@ def check_build(
             refuse(context, (option,), why)
     if plan:
         why = "needs a build; --plan writes nothing"
-        refuse(context, ("strangers", "learn_strangers", "force", "no_report"), why)
+        needed = ("strangers", "learn_strangers", "force", "no_report", "thumbnails")
+        refuse(context, needed, why)
 
 
 def _titles(formats: Iterable[str]) -> str:

@@ -19,7 +19,9 @@ from pocketknn.export.output.names import (
     OWN,
     REPORT,
     REPORT_TITLE,
+    THUMBNAILS,
     UNLISTED,
+    thumbnail_of,
 )
 from pocketknn.export.output.names import SNIPPETS as FOLDER
 from pocketknn.export.output.new_file import check_place
@@ -30,6 +32,7 @@ _FOLDERS: dict[str, Mapping[str, bool]] = {
     **{f"{MODEL}{one.SUFFIX}": one.PARTS for one in FORMATS.values() if one.PARTS},
     GOLDEN: dict.fromkeys(GOLDEN_NAMES, False),
     FOLDER: dict.fromkeys(SNIPPETS, False),
+    THUMBNAILS: {},  # a file for each reference
 }
 _DEEPEST = Path(max((f"{one}/{name}" for one in _FOLDERS for name in _FOLDERS[one]), key=len))
 _BY_SYSTEMS = (".DS_Store", "Thumbs.db", "desktop.ini")  # safe to delete
@@ -39,18 +42,26 @@ _MOUNTS = Path("/proc/self/mountinfo")  # one mount per line, its path escaped i
 def foreign(out: Path) -> str:
     """The name of something in a folder that no build wrote, or another problem; "" if none."""
     try:
-        listed = set(manifest_of(out)["files"])
+        manifest = manifest_of(out)
     except InputError:
         artefacts = {MODEL + target.SUFFIX for target in FORMATS.values()}
         odd = sorted({path.name for path in out.iterdir()} - OWN - artefacts)
         return repr(odd[0]) if odd else "no manifest of a build"
-    ours = {name: name in _FOLDERS for name in listed | UNLISTED}
+    ours = {name: name in _FOLDERS for name in {*manifest["files"], *UNLISTED}}
+    ours |= dict.fromkeys(_thumbnails(out, manifest["references"]["count"]), False)
     for folder, names in _FOLDERS.items():
         ours |= {f"{folder}/{name}": is_folder for name, is_folder in names.items()}
     if (out / REPORT).is_file() and not _is_report(out / REPORT):
         return f"a {REPORT} that no build wrote"
     name = _other_than(ours, out)
     return name and repr(name)
+
+
+def _thumbnails(out: Path, count: int) -> Iterator[str]:
+    """The thumbnails in a build's folder, of as many references."""
+    for path in (out / THUMBNAILS).glob(thumbnail_of("*")):
+        if path.stem.isdecimal() and int(path.stem) < count:
+            yield f"{THUMBNAILS}/{path.name}"
 
 
 def _is_report(path: Path) -> bool:

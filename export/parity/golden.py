@@ -24,14 +24,14 @@ if TYPE_CHECKING:
 FILE, *PICTURES = GOLDEN_NAMES
 COUNT = len(PICTURES)
 _RULE = (
-    "The answers are exact k-NN in float64. An answer of your format passes where scores[r] is"
-    " within score_error; indices[r] is in allowed[r], and all are different (an empty list allows"
-    " any); probabilities are within probability_error, and the label is in labels; value[t] is"
-    " within value_error[t]."
+    "Each example has the exact answer, k-NN in float64. A file's answer passes if scores[r] is"
+    " within score_error; indices[r] is in allowed[r] (an empty list allows any) and no index is"
+    " repeated; probabilities are within probability_error and the winning label is in labels;"
+    " value[t] is within value_error[t]. Use the numbers of the file's format."
 )
 _DOUBTFUL = (
-    "{} of {} examples are so close between references that rounding decides the neighbours; for"
-    " these, little more than the scores can be checked."
+    "{} of {} examples have references that score so nearly the same that rounding decides which"
+    " are neighbours; for these, little more than the scores can be checked."
 )
 
 

@@ -86,6 +86,7 @@ def build(
         formats=formats,
         skipped=[one if request.with_names else replace(one, name="") for one in found.skipped],
         condensed=found.condensed,
+        thumbnails=None if request.thumbnails is None else (found.photos, request.thumbnails),
         force=force,
         progress=started,
         note=watch.remark,

@@ -18,11 +18,13 @@ from pocketknn.builder.errors import InputError
 from pocketknn.builder.knn.fit import Fit
 from pocketknn.builder.knn.resolve import fit
 from pocketknn.builder.knn.validation.image_search import Copies
+from pocketknn.builder.photos.photo import Photo
 from pocketknn.builder.references.references import References
 from pocketknn.builder.selection.condense import Condensed
 from pocketknn.builder.spec import AUTO, UNKNOWN, Spec
 from pocketknn.builder.system.cache import USUAL, Cache
 from pocketknn.export.apps import snippets
+from pocketknn.export.apps import thumbnails as small
 from pocketknn.export.formats.files import check_formats, writable
 from pocketknn.export.formats.options import Options
 from pocketknn.export.formats.table import FORMATS, precision_of
@@ -78,6 +80,7 @@ def export(
     formats: Sequence[str] | None = None,
     skipped: Sequence[Skipped] = (),
     condensed: Condensed | None = None,
+    thumbnails: tuple[Sequence[Photo], int] | None = None,
     force: bool = False,
     progress: Callable[[str], None] = lambda name: None,
     note: Callable[[str], None] = lambda line: None,
@@ -102,6 +105,8 @@ def export(
         formats: names in `FORMATS`; None for all, without Core ML if coremltools is not installed.
         skipped: the pictures that were left out, for the manifest.
         condensed: what the references were chosen from, for the manifest.
+        thumbnails: the photos, and the maximum bytes of small pictures of all references; None for
+            no such pictures.
         force: replace an earlier build.
         progress: called with the name of each format before it is written.
         note: called with a message for the user, such as when something cached could not be used.
@@ -147,6 +152,8 @@ def export(
         if kept := [one.format for one in written if one.parity.agrees]:
             golden.write(folder / names.GOLDEN, fitted, metadata.manifest, against, kept)
             snippets.write(folder / names.SNIPPETS, metadata.manifest, kept)
+        if thumbnails is not None:
+            small.write(folder / names.THUMBNAILS, metadata.rows(), *thumbnails)
         manifest = metadata.manifest | {
             "choices": choices_of(spec, options),
             "skipped": [asdict(one) for one in skipped],

@@ -111,6 +111,7 @@ class Request:
         cluster: where photos are embedded; None for this process.
         strict: refuse photos that cannot be read, or are in two classes.
         with_names: False keeps photos' names out of every file.
+        thumbnails: maximum bytes of small pictures of the references; None for no such pictures.
     """
 
     selection: Selection
@@ -124,6 +125,7 @@ class Request:
     cluster: Cluster | None = None
     strict: bool = False
     with_names: bool = True
+    thumbnails: int | None = None
 
 
 def skipped_lines(skipped: Sequence[Skipped], most: int = 10, all_in: str = "") -> list[str]:

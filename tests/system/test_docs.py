@@ -212,6 +212,24 @@ def test_code_for_phones_parses(language, page):
         assert not parser.parse(code.encode()).root_node.has_error
 
 
+OF_ELEMENTS = """async () => {
+  const { load } = await import("./out/snippets/classify.mjs");
+  const model = await load();
+  const picture = await createImageBitmap(document.getElementById("file").files[0]);
+  const canvas = document.createElement("canvas");
+  [canvas.width, canvas.height] = [picture.width, picture.height];
+  const context = canvas.getContext("2d");
+  const video = document.createElement("video");
+  video.muted = true;
+  video.srcObject = canvas.captureStream(30);
+  const drawing = setInterval(() => context.drawImage(picture, 0, 0), 20);
+  await video.play();
+  const answers = [await model.classify(canvas), await model.classify(video)];
+  clearInterval(drawing);
+  return answers.map(({ label }) => label);
+}"""
+
+
 def test_the_page_of_ones_own_answers_in_a_browser(built, tmp_path):
     from pocketknn.export.apps.web import runtime
 
@@ -231,7 +249,9 @@ def test_the_page_of_ones_own_answers_in_a_browser(built, tmp_path):
         tab.goto(url, wait_until="networkidle")
         tab.set_input_files("#file", built / "picture.jpg")
         tab.wait_for_function("document.getElementById('answer').textContent", timeout=60_000)
-        assert re.fullmatch(r"[a-z/]+, \d+ %, like .+", tab.inner_text("#answer"))
+        assert re.fullmatch(r"[a-z/]+, \d+ %, like .+", answer := tab.inner_text("#answer"))
+        labels = tab.evaluate(OF_ELEMENTS)
+    assert labels == [answer.partition(",")[0]] * 2
 
 
 def test_the_search_works_from_a_disk(site):

@@ -121,12 +121,13 @@ def _write(
     title: str,
 ) -> None:
     from pocketknn.export.apps.web import page, runtime
+    from pocketknn.export.output.names import THUMBNAILS
 
     limit = parse_bytes(thumbnails)
     model, metadata = page.model_of(out)
     found = [] if photos is None else builder.find(photos, note=note)
     runs = runtime.remembered() if unpacked is None else runtime.unpacked(unpacked)
-    small = _thumbnails(found, metadata, folder / page.THUMBNAILS, limit) if found else {}
+    small = _thumbnails(found, metadata, folder / THUMBNAILS, limit) if found else {}
     page.write(folder, model, metadata, runs, title=title, thumbnails=small)
     say(f"onnxruntime-web {runs.version} runs {model.name}")
     if not found:
@@ -136,12 +137,12 @@ def _write(
 def _thumbnails(
     photos: Sequence[builder.Photo], metadata: Metadata, folder: Path, limit: int
 ) -> dict[int, str]:
-    from pocketknn.export.apps.web import page
+    from pocketknn.export.apps import thumbnails
     from pocketknn.export.cli.console.terminal import progress
 
     rows = metadata.rows()
     with progress("thumbnails", len(photos)) as done:
-        small = page.write_thumbnails(folder, rows, photos, limit, lambda: done(1))
+        small = thumbnails.write(folder, rows, photos, limit, lambda: done(1))
     size = sum(path.stat().st_size for path in folder.iterdir())
     say(f"{len(small)} of {len(rows)} references have a thumbnail: {megabytes(size)}")
     return small

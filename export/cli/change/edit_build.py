@@ -13,7 +13,7 @@ from pocketknn.builder.errors import InputError
 from pocketknn.export.cli.console.quiet import note
 from pocketknn.export.cli.console.text import say
 from pocketknn.export.editing.changes import Changes
-from pocketknn.export.output.names import MANIFEST, REFERENCES
+from pocketknn.export.output.names import MANIFEST, REFERENCES, THUMBNAILS
 
 
 def is_build(path: Path) -> bool:
@@ -62,6 +62,8 @@ def edit_build(
     say(f"{len(before)} references → {len(after)}, with the choices of {folder}")
     if manifest.get("condensed"):
         say("the references of that build were condensed; the photos added are all kept")
+    if THUMBNAILS in manifest["files"]:
+        say("thumbnails are not carried over; build from the photos with --thumbnails")
     with tempfile.TemporaryDirectory() as place:
         after.save(path := Path(place) / REFERENCES)
         request = Request(

@@ -77,6 +77,13 @@ def build(
         bool,
         typer.Option("--no-names", help="Leave photos' names out of every file; ids remain."),
     ] = False,
+    thumbnails: Annotated[
+        str | None,
+        typer.Option(
+            help="Write small pictures of the references, for an app to show; maximum size of all"
+            " together, such as 4MB."
+        ),
+    ] = None,
     plan: Annotated[
         bool, typer.Option("--plan", help="Write nothing: only print how large each file would be.")
     ] = False,
@@ -108,6 +115,7 @@ def build(
         learn_strangers=learn_strangers,
         strict=strict,
         with_names=not no_names,
+        thumbnails=None if thumbnails is None else options.parse_bytes(thumbnails),
     )
     cache = options.cache_of(no_cache)
     if plan:

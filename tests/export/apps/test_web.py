@@ -28,6 +28,7 @@ from pocketknn.builder.photos.pixels.decode import pixels
 from pocketknn.export import export
 from pocketknn.export.apps import snippets
 from pocketknn.export.apps.web import runtime
+from pocketknn.export.cli.ask.pictures import Picture
 from pocketknn.export.cli.ask.predict import answered, pixels_of
 from pocketknn.export.formats.options import Options
 from pocketknn.export.manifest.artefact import Artefact, load
@@ -590,7 +591,8 @@ def test_it_serves_until_it_is_told_to_end(started, make, chromium, tmp_path):
     assert shown.tab.evaluate("crossOriginIsolated")  # the model may use threads
     found = shown.choose(picture)
     artefact = load(make("classify") / "model.onnx")
-    square = pixels_of(picture, artefact.metadata.manifest["input"])
+    image = Picture(name=picture.name, content=picture.read_bytes)
+    square = pixels_of(image, artefact.metadata.manifest["input"])
     said = answered(artefact, artefact.metadata.rows(), square)
     assert found["answer"]["winner"] == said["label"]
     assert found["outputs"]["indices"] == [one["index"] for one in said["neighbors"]]

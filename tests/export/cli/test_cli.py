@@ -176,7 +176,7 @@ def test_verify_without_the_keras_file(more, photos, pocketknn, refused, tmp_pat
     assert "[backbone-differs]" in refused("verify", out)
     manifest["backbone"]["name"] = "own.keras"
     (out / "manifest.json").write_text(json.dumps(manifest))
-    assert "which is missing" in refused("verify", out)
+    assert "[backbone-missing]" in refused("verify", out)
 
 
 def test_parity_failure_is_exit_code_1_and_the_file_is_not_handed_over(

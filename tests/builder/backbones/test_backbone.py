@@ -230,7 +230,7 @@ def test_a_file_with_a_part_of_the_weights_is_refused(tmp_path):
     (tmp_path / "text.weights.h5").write_text("no weights")
     (tmp_path / "weights.pkl").write_bytes(b"")
     for name, *fault in (
-        ("part.weights.h5", "wrong-weights", "no MobileNet", "MobileNetV2 with alpha 0.35"),
+        ("part.weights.h5", "wrong-weights", "another network", "MobileNetV2 with alpha 0.35"),
         ("text.weights.h5", "wrong-weights", "no readable weights"),
         ("weights.pkl", "not-a-keras-file", ".weights.h5, .h5 or .keras, not weights.pkl"),
     ):

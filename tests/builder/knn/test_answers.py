@@ -272,7 +272,7 @@ def test_editing_keeps_the_projection_and_the_figures_of_the_build(photos, tmp_p
     said = pocketknn("edit", out / "model.tflite", "--add", more, "-o", file)
     assert said.code == 0, said.err
     assert "'new class'" in said.out
-    assert "pocketknn refs add" in said.out
+    assert "pocketknn edit" in said.out
     after = load(file).metadata.manifest
     assert after["references"]["figures_of"] == before["references"]["count"] == 12
     assert after["references"]["leave_one_out"] == before["references"]["leave_one_out"]

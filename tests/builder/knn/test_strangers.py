@@ -39,7 +39,7 @@ def test_references_are_no_strangers():
     references = of(scattered(10, 3, 0), ["a", "b"] * 5, [f"r{i}" for i in range(10)])
     rows = scattered(6, 3, 1)
     assert learned_strangers.strange(references, of(rows)).tolist() == list(range(6))
-    with input_error("stranger-is-reference", "1 of the strangers", "2 is 4"):
+    with input_error("stranger-is-reference", "1 of the strangers", "2 is the same picture as 4"):
         learned_strangers.strange(references, of(rows, None, ["", "", "r4", "", "", ""]))
     rows[3] = references.vectors[7] * 2 + 0.01
     assert learned_strangers.strange(references, of(rows)).tolist() == [0, 1, 2, 4, 5]
@@ -133,7 +133,7 @@ def test_a_build_learns_half_of_the_strangers_and_asks_for_the_others(
     loo = manifest["references"]["leave_one_out"]
     assert sorted(loo["per_class"]) == sorted({*manifest["labels"]} - {"unknown"})
     assert loo["queries"] == sum(asked for _, asked in loo["per_class"].values())
-    assert "6 strangers are references of the class unknown; of 6 others" in said.out
+    assert "6 strangers are references of the class unknown; measured on 6 others" in said.out
     assert "with only a threshold" in said.out
     judged = pocketknn("eval", tmp_path / "out", strange, "--json")
     assert json.loads(judged.out)[0]["unknown"] >= 0.5

@@ -38,7 +38,9 @@ def test_the_options_it_and_the_pages_name_exist():
     texts = README + "".join(page.read_text("utf-8") for page in pages)
     # Those of other programs are not ours.
     ours = re.sub(
-        r"(pip|ray|npm|curl|rpicam-still) .*|python benchmarks/[^`]*|\"--\w+\"", "", texts
+        r"(pip|ray|npm|curl|rpicam-still|venv|camera.py) .*|python benchmarks/[^`]*|\"--\w+\"",
+        "",
+        texts,
     )
     ours = re.sub("--no-warn-conflicts|--help", "", ours)
     assert set(re.findall(r"(?<![|-])--[a-z][a-z-]+", ours)) <= there

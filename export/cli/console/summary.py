@@ -32,7 +32,7 @@ def facts(manifest: dict[str, Any], skipped: Sequence[Skipped]) -> list[str]:
         *(image_search if manifest["head"] == "neighbors" else _accuracy)(manifest["references"]),
         *filter(None, [f"  {line}" if (line := together(manifest["references"])) else ""]),
         *_calibration(manifest["references"].get("calibration")),
-        *_projection(manifest["projection"]),
+        *_projection(manifest),
         *_search(manifest["search"]),
         *_unknown(manifest),
         *([_ONE_CLASS] if one_class else []),
@@ -176,16 +176,17 @@ def _measured(loo: dict[str, Any], count: int) -> str:
     return f"leave-one-out: each reference answered by its {loo['k']} nearest others{sample}"
 
 
-def _projection(projection: dict[str, Any] | None) -> Iterator[str]:
-    if projection:
+def _projection(manifest: dict[str, Any]) -> Iterator[str]:
+    if projection := manifest["projection"]:
         yield f"compares {projected(projection)}"
         if without := projection["without"]:
             before = without["accuracy"]
             accuracy = "" if before is None else f"accuracy {before:.1%}, "
-            yield (
-                f"  without the projection: {accuracy}top-1 match {without['first_equal']:.1%},"
-                f" {without['recall']:.1%} of neighbours in common"
-            )
+            # Lists of most of the references have most in common, whatever is compared.
+            telling = 2 * manifest["k"] <= manifest["references"]["count"]
+            shared = f", {without['recall']:.1%} of neighbours in common" if telling else ""
+            first = f"top-1 match {without['first_equal']:.1%}"
+            yield f"  without the projection: {accuracy}{first}{shared}"
 
 
 def _search(search: dict[str, Any]) -> Iterator[str]:

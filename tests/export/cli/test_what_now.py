@@ -183,3 +183,14 @@ def test_an_interruption_as_python_ends_is_silent():
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.stdout.startswith("pocketknn ")
     assert done.stderr == ""
+
+
+@pytest.mark.parametrize(("k", "told"), [(5, True), (20, True), (21, False), (40, False)])
+def test_neighbours_in_common_are_left_out_where_most_references_are_neighbours(k, told):
+    from pocketknn.export.cli.console.summary import _projection
+
+    without = {"accuracy": 0.45, "first_equal": 0.525, "recall": 1.0}
+    projection = {"by": "classes", "size": 4, "directions": 3, "variance": 0.5, "without": without}
+    lines = [*_projection({"projection": projection, "k": k, "references": {"count": 40}})]
+    assert "top-1 match 52.5%" in lines[1]
+    assert ("neighbours in common" in lines[1]) is told

@@ -19,6 +19,7 @@ PAGES = [ROOT / "README.md", *sorted((ROOT / "docs" / "pages").rglob("*.md"))]
 # By what they begin with.
 NOT_RUN = {
     "demo": "make demo runs it",
+    "predict out rows.csv": "it needs a model of vectors; see test_vectors.py",
     "web out --photos photos": "it serves until Ctrl-C, or needs npm; see test_web.py",
     "build photos -o out --search ivf": "dividing photos into cells takes long; see test_index.py",
     "build s3:": "there is no such bucket; test_addresses.py reads others",

@@ -125,13 +125,13 @@ def edit(
 
 def _never_seen(opened: Opened, new: Sequence[str], photos: Path | None) -> list[str]:
     """A warning if the projection was learned without some of the classes, and the remedy."""
-    from pocketknn.export.output.names import MANIFEST, REFERENCES
+    from .edit_build import is_build
 
     if not new or opened.fit.scores_of != "classes":
         return []
     names = ", ".join(map(repr, new[:_NAMED])) + (", …" if len(new) > _NAMED else "")
     build, given = opened.path.parent, command_line(str(photos))
-    if (build / MANIFEST).is_file() and (build / REFERENCES).is_file():
+    if is_build(build):
         remedy = f"pocketknn edit {command_line(str(build))} --add {given} -o NEW"
     else:
         remedy = f"pocketknn build PHOTOS -o NEW, with {given} among the PHOTOS"

@@ -123,7 +123,20 @@ def is_available(name: str, sha256: str, cache: Cache | None = USUAL) -> bool:
         sha256: hash of its weights by value.
         cache: remembers where the file was.
     """
-    return is_installed(name) or places.remembered(sha256, cache) is not None
+    return is_installed(name) or _file_of(name, sha256, cache) is not None
+
+
+def is_lost(name: str, weights_sha256: str, sha256: str, cache: Cache | None = USUAL) -> bool:
+    """Whether a backbone came from a file that is no longer where it was.
+
+    Args:
+        name: its name in a manifest.
+        weights_sha256: hash of the file, as in `Backbone`.
+        sha256: hash of its weights by value.
+        cache: remembers where the file was.
+    """
+    from_file = name not in PACKAGED and (bool(weights_sha256) or name not in BACKBONES)
+    return from_file and not is_available(name, sha256, cache)
 
 
 def backbone_of(references: _Embedded, spec: Spec, cache: Cache | None = USUAL) -> Backbone | None:
@@ -172,12 +185,15 @@ def backbone_of(references: _Embedded, spec: Spec, cache: Cache | None = USUAL) 
 
 def _as_before(origin: Provenance, spec: Spec, cache: Cache | None) -> Spec:
     """A spec that names the backbone of some references, and the file it was loaded from."""
-    known = places.remembered(origin.sha256, cache)
+    file = spec.weights or _file_of(origin.backbone, origin.sha256, cache)
     if origin.backbone.endswith(".keras"):
-        file = spec.weights or known or origin.backbone
-        return replace(spec, backbone=str(file), weights=None)
-    named = origin.backbone in FAMILIES
-    alpha = origin.alpha if named else None
-    # All networks without weights have one hash, so pixels would find another's file.
-    weights = spec.weights or (known if named else None)
-    return replace(spec, backbone=origin.backbone, alpha=alpha, weights=weights)
+        return replace(spec, backbone=str(file or origin.backbone), weights=None)
+    alpha = origin.alpha if origin.backbone in FAMILIES else None
+    return replace(spec, backbone=origin.backbone, alpha=alpha, weights=file)
+
+
+def _file_of(name: str, sha256: str, cache: Cache | None) -> Path | None:
+    """The file that a backbone was last loaded from; None if it is installed or takes none."""
+    kind = BACKBONES.get(name, _OWN)
+    takes_file = kind is _OWN or "weights" in kind.takes
+    return places.remembered(sha256, cache) if takes_file and not is_installed(name) else None

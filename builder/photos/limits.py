@@ -44,8 +44,8 @@ def check_table(path: Path, texts: Sequence[str]) -> None:
     for what, count, few in (("rows", rows, _FEW_ROWS), ("values", values, _FEW_VALUES)):
         if count > max(few, size * _MOST_IN_A_BYTE):
             raise InputError(
-                f"{path.name} claims {count:,} {what} in {size:,} bytes; above {few:,} {what},"
-                f" at most {_MOST_IN_A_BYTE} per byte are allowed",
+                f"{path.name} claims to hold {count:,} {what} in only {size:,} bytes; a file with"
+                f" more than {few:,} {what} may hold at most {_MOST_IN_A_BYTE} per byte",
                 "too-many-rows",
             )
     _check_texts(path, texts)

@@ -192,7 +192,7 @@ class Tuning:
     def chosen_by_others(self) -> tuple[Trial, ...]:
         """For each fold, the winner on the other folds.
 
-        With two folds, the overall winner for both: a single fold has no standard error.
+        With two folds, each has the overall winner, as one fold alone gives no standard error.
         """
         folds = len(self.best.by_fold)
         if folds < 3:

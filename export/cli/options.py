@@ -28,7 +28,9 @@ BuildOrFile = Annotated[
     typer.Argument(metavar="MODEL", help="A folder written by build, or one of its model files."),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-Weights = Annotated[Path | None, typer.Option(help="Weights file for a named MobileNet.")]
+Weights = Annotated[
+    Path | None, typer.Option(help="Weights file for a MobileNet that --backbone names.")
+]
 Metric = Annotated[str, typer.Option(help="cosine, euclidean, manhattan or minkowski (p = 3).")]
 Vote = Annotated[
     str | None, typer.Option(help="soft (the default for classes), uniform or distance.")
@@ -68,7 +70,9 @@ class Network:
         str, typer.Option(help="auto, bundled, pixels, efficientnet_lite0, … or a .keras file.")
     ] = "auto"
     weights: Weights = None
-    alpha: Annotated[float | None, typer.Option(help="Width of a named MobileNet.")] = None
+    alpha: Annotated[
+        float | None, typer.Option(help="Width of a MobileNet that --backbone names.")
+    ] = None
     size: Annotated[
         int | None, typer.Option(help="Side of the model's square input, in pixels.")
     ] = None
@@ -179,7 +183,7 @@ def parse_amount(amount: str | None, by: str | None) -> Condense:
     if re.fullmatch(r".*\d.*[bB]", text):
         return Condense(by=method, bytes=parse_bytes(text))
     raise InputError(
-        f"--condense takes a number such as 500, 50% or 2MB, or edited, not {text!r}",
+        f"--condense takes a number such as 500, 50% or 2MB, or the word edited; not {text!r}",
         "bad-amount",
     )
 

@@ -31,8 +31,8 @@ _OPTIONS = ("author", "license", "version", "ios")
 # What part of the embeddings scores compare; continues "cosine of each neighbour".
 _COMPARED = {
     "embedding": "",
-    "pca": " by principal components",
-    "classes": " by the directions in which the classes differ",
+    "pca": " along principal components",
+    "classes": " along the directions in which the classes differ",
 }
 
 

@@ -166,8 +166,8 @@ def _loaded_again(
         path = out / _KERAS
         why = f"needs {reason(['tensorflow'])}" if path.is_file() else "is missing"
         raise InputError(
-            f"the backbone cannot be loaded: {file}, which it was loaded from, is no longer where"
-            f" it was, and {path} {why}",
+            f"the backbone cannot be loaded: it came from {file}, which is no longer where it was,"
+            f" and {path} {why}",
             "backbone-missing",
         )
     found = backbones.backbone_of(references, Spec())

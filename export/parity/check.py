@@ -147,7 +147,9 @@ def check(
     wanted, given = as_near(find(fit.index, units, fit.k).indices), as_near(indices)
     if given >= wanted - _RECALL:
         return judged
-    failure = f"finds {given:.1%} of the exact neighbours; the same search in numpy, {wanted:.1%}"
+    failure = (
+        f"finds {given:.1%} of the exact neighbours; the same search in numpy finds {wanted:.1%}"
+    )
     return replace(judged, failures=(*judged.failures, failure))
 
 

@@ -27,7 +27,8 @@ _RULE = (
     "Each example has the exact answer, k-NN in float64. A file's answer passes if scores[r] is"
     " within score_error; indices[r] is in allowed[r] (an empty list allows any) and no index is"
     " repeated; probabilities are within probability_error and the winning label is in labels;"
-    " value[t] is within value_error[t]. Use the numbers of the file's format."
+    " value[t] is within value_error[t]. All of these are given for each format: use those for the"
+    " format of the file."
 )
 _DOUBTFUL = (
     "{} of {} examples have references that score so nearly the same that rounding decides which"

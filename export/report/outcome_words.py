@@ -54,12 +54,12 @@ def verdict(found: Outcome) -> str:
     if found.kept:
         low, high = found.alike.interval
         if high - low > _VAGUE and abs(found.difference) > _APART:
-            return f"The promise's interval is too wide for this to contradict it.{tail}"
+            return f"The promise's interval is too wide for these photos to contradict it.{tail}"
         return f"Promise and outcome agree, within chance.{tail}"
-    way = "fewer" if found.difference < 0 else "more"
+    way = "few" if found.difference < 0 else "many"
     return (
-        f"Promise and outcome disagree: {points(found.difference)},"
-        f" {way} right answers than chance explains.{tail}"
+        f"Promise and outcome disagree: {points(found.difference)};"
+        f" chance does not explain so {way} right answers.{tail}"
     )
 
 

@@ -59,7 +59,7 @@ def _verdict(stopped: float, known: float | None) -> str:
     if stopped < _HARDLY:
         return "rejection does not work for these photos with this backbone"
     if known is not None and known > _MOST_KNOWN:
-        return "but many known pictures are rejected too"
+        return "many known pictures are rejected as well"
     return "rejection works" if stopped >= _MOSTLY else "rejection works for only some of them"
 
 

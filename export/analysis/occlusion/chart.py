@@ -82,7 +82,7 @@ def _draw_map(axes: Axes, found: Explanation, one: Occlusion) -> None:
     bar.locator = MaxNLocator(4)
     if one.what == "vote":
         bar.formatter = FuncFormatter(lambda share, place: f"{100 * share:.3g}%")
-    bound = " (dots: at least)" if one.bounded.any() else ""
+    bound = " (dots: this much or more)" if one.bounded.any() else ""
     bar.set_label(f"loss when a square is hidden{bound}", fontsize="small")
     starts, side = found.patches.starts, found.patches.side
     if (worst := one.worst) is not None:

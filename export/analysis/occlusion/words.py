@@ -96,6 +96,6 @@ def _left(found: Explanation) -> list[str]:
         else "computed from the references themselves"
     )
     return [
-        f"  for {found.left} of {score.hidden.size} hidden parts it is not among the"
-        f" {len(found.near)} nearest; its score is then {how}"
+        f"  for {found.left} of {score.hidden.size} hidden parts this reference is not among"
+        f" the {len(found.near)} nearest; its score is then {how}"
     ]

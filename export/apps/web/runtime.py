@@ -24,7 +24,7 @@ FILES = {
 }
 _DESCRIPTION = "package.json"
 _SECONDS = 600  # for 33 MB
-_ELSE = f"or use --runtime with an unpacked {PACKAGE}"
+_ELSE = f"use --runtime with an unpacked {PACKAGE} instead"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -44,7 +44,9 @@ def eval_(
     ] = None,
     shift: Annotated[
         bool,
-        typer.Option("--shift", help="Rotate, scale, darken, blur … the photos, and compare."),
+        typer.Option(
+            "--shift", help="Rotate, scale, darken, blur or otherwise change the photos; compare."
+        ),
     ] = False,
     chart: Annotated[
         Path | None, typer.Option(help="With --shift: draw a chart to this .png or .svg.")

@@ -120,8 +120,8 @@ class Sizes:
     condense: Annotated[
         str | None,
         typer.Option(
-            help="Keep fewer references: 500, 50% or 2MB (of vectors), or edited, which drops those"
-            " that the others outvote."
+            help="Keep fewer references: 500, 50% or 2MB (of vectors), or the word edited, to drop"
+            " those that the others outvote."
         ),
     ] = None
     condense_by: options.CondenseBy = None

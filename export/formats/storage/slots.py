@@ -58,7 +58,7 @@ class Slots:
     sizes: dict[str, list[Place]] = field(default_factory=dict)
 
     def moved(self, behind: int, added: int) -> Slots:
-        """The slots after `added` items were inserted after number `behind`."""
+        """The slots, renumbered because `added` items were inserted after number `behind`."""
 
         def renumbered(found: list[Place]) -> list[Place]:
             return [[first + added if first > behind else first, *rest] for first, *rest in found]

@@ -30,16 +30,16 @@ _REJECTED = (
 )
 
 _FEWER = (
-    "Classes have two or three photos, and one is held out at a time. With all of them there are"
-    " fewer mistakes, as measured on other data sets: the accuracy is corrected for that, the"
+    "Classes have two or three photos, and one of each is held out at a time. A model of all photos"
+    " makes fewer mistakes, as measured on other data sets: the accuracy is corrected for that, the"
     " tables of classes are not."
 )
 _WIDER = (
-    "Intervals are Wilson's. That of the references is 1.3 times as wide, because parts of one set"
-    " vary more than independent photos; if several references show one picture or occasion, it"
-    " may be wider still. The verdict beside the accuracy at the top compares the mistakes with"
-    " those of always predicting the largest class: good is at most a fifth of them, fair at most"
-    " half."
+    "Intervals are Wilson's. The one for the references is made 1.3 times as wide, because answers"
+    " from parts of one set vary more than answers for independent photos; if several references"
+    " show one picture or occasion, it may be wider still. The verdict beside the accuracy at the"
+    " top compares the mistakes with those of always predicting the largest class: good is at most"
+    " a fifth of them, fair at most half."
 )
 
 
@@ -148,8 +148,8 @@ def _remarks(study: Study) -> Iterator[str]:
 def _occasions(occasions: dict[str, Any]) -> Iterator[str]:
     yield (
         f"The photos are from {plural(occasions['count'], 'occasion')}, each held out as a whole:"
-        " the accuracy is for occasions the model has not seen. It is corrected for the occasion"
-        " left out; the tables below are not."
+        " the accuracy is for occasions the model has not seen. It is corrected, as the model has"
+        " the occasion that each of these answers lacked; the tables below are not."
     )
     if names := occasions["classes_of_one"]:
         yield (

@@ -61,9 +61,9 @@ def _remarks(study: Study, curve: LearningCurve) -> Iterator[str]:
             yield _gain(study.forecast)
             if study.forecast.helps and not _rises(curve):
                 yield (
-                    f"The end of the curve does not show it, as {curve.queries:,} held-out"
-                    " references are too few for that: the forecast takes all of the curve into"
-                    " account, and how mistakes usually fall."
+                    f"The end of the curve does not show this gain, as {curve.queries:,} held-out"
+                    " references are too few for that: the forecast uses the whole curve, and how"
+                    " far additional photos usually reduce mistakes."
                 )
         counts = study.manifest["references"]["per_label"].values()
         if min(counts) < curve.largest:

@@ -25,8 +25,9 @@ _DOUBTED = (
 )
 _SURE = "No label is in doubt: the model confirms most labels, or is too unsure to doubt any."
 _MEASURED = (
-    " With correct labels, 8 of 30,605 photos of eight sets were named wrongly, never more than"
-    " 0.9% of a set; with 5% of the labels swapped, one in ten of those named was."
+    " With correct labels, 8 of 30,605 photos of eight sets were listed here by mistake, never more"
+    " than 0.9% of a set; with 5% of the labels swapped, one in ten of those listed had the"
+    " right label."
 )
 _TOO_LITTLE = (
     "Too few photos to tell: where the accuracy is hardly known, no label can be doubted either."

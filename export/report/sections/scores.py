@@ -113,7 +113,7 @@ def _rejection(study: Study) -> Iterator[str]:
         )
     else:
         drawn = study.measured or len(study.fit.references.labels) == 1
-        curves = " with a threshold from the curves," if drawn else ""
+        curves = " with --reject and a threshold from the curves," if drawn else ""
         yield (
             "This build has no “unknown”: it assigns a class to any picture, however strange."
             f" Build with --reject auto,{curves} or with photos of other things: --strangers PHOTOS"

@@ -27,7 +27,7 @@ export function describe(page) {
   const crops = {
     center: "the middle square",
     stretch: "the whole picture, stretched",
-    fit: "the whole picture on black bars",
+    fit: "the whole picture, with black bars",
   };
   const { size, crop } = page.input;
   find("scores").textContent = `Score: ${page.scores}.`;

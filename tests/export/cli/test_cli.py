@@ -102,7 +102,7 @@ def test_predict_prints_a_table(built, photos, pocketknn):
     near = re.findall(r"/\d\.png \((-?\d\.\d{3})\)", said.out)
     assert len(near) == 5, "of those that vote five are shown"
     assert near == sorted(near, key=float, reverse=True)
-    assert "score: cosine of each neighbour by the directions in which the classes" in said.out
+    assert "score: cosine of each neighbour along the directions in which the" in said.out
 
 
 def test_an_artefact_alone_is_enough(built, photos, pocketknn, tmp_path):

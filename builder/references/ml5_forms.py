@@ -16,6 +16,8 @@ where the position of a class's tensor is that of its key in JavaScript's `Objec
 
 The values of a class may be a list, an object with the keys "0", "1", … in any order
 (a typed array in JSON), or base-64 of little-endian float32.
+
+A file with the key `NOTE` and no values under it is a memory, which `memory_json` reads.
 """
 
 from __future__ import annotations
@@ -35,6 +37,7 @@ _INDEX = re.compile("0|[1-9][0-9]{0,9}")
 _LABELS = ("label", "classId", "classIndex", "className")
 _VALUES = ("data", "values")
 _MOST = 1 << 31  # maximum examples, or values per example
+NOTE = "pocketknn"
 
 
 class Stored(NamedTuple):
@@ -51,6 +54,11 @@ def classes_in(content: Any) -> list[Stored]:  # noqa: ANN401
     Raises:
         InputError: the content has none of these forms.
     """
+    if note_of(content) is not None:
+        raise InputError(
+            "it is what a growing model was taught; pocketknn refs import FILE --like OUT reads it",
+            "is-memory",
+        )
     if isinstance(content, dict):
         if {"dataset", "tensors"} <= set(content):
             return _of_ml5(_members(content["dataset"]), _members(content["tensors"]))
@@ -65,6 +73,13 @@ def classes_in(content: Any) -> list[Stored]:  # noqa: ANN401
         raise InputError(f"it holds {kind_of(content)}", "not-a-data-set")
     named = [one._replace(label=checked_label(one.label)) for one in found]
     return sorted(named, key=lambda one: key_rank(one.label))
+
+
+def note_of(content: Any) -> dict[str, Any] | None:  # noqa: ANN401
+    """What a memory notes beside its classes; None if it is none."""
+    noted = content.get(NOTE) if isinstance(content, dict) else None
+    is_class = isinstance(noted, dict) and not {"0", *_VALUES}.isdisjoint(noted)
+    return noted if isinstance(noted, dict) and not is_class else None
 
 
 def _of_ml5(heads: dict[str, Any], tensors: dict[str, Any]) -> list[Stored]:

@@ -17,12 +17,14 @@ from pocketknn.builder.photos.readers import read_file
 from pocketknn.builder.system.atomic_file import replacing
 from pocketknn.builder.system.free_memory import TOO_LARGE, check_free
 
-from .ml5_forms import Stored, checked_label, classes_in, table_of
+from .ml5_forms import checked_label, classes_in, table_of
 from .references import References
 
 # Minimum bytes of memory that Python takes besides the file: per byte of the file, per value in a
 # list, and per value with a key of its own, as ml5 writes them.
 _OF_BYTE, _OF_VALUE, _OF_KEY = 2, 16, 64
+_UNREADABLE = "unreadable-file"
+UNREAD = (TOO_LARGE, _UNREADABLE)  # codes of errors that tell nothing about the content
 
 
 def read(path: Path | str, dim: int | None = None) -> References:
@@ -40,12 +42,9 @@ def read(path: Path | str, dim: int | None = None) -> References:
     if dim is not None and dim < 1:
         raise InputError(f"dim must be at least 1, not {dim}", "count-too-small")
     try:
-        content = _bytes(Path(path))
-        return _references(classes_in(_content(content)), dim)
-    except OSError as error:
-        raise InputError(f"{path} cannot be read: {error.strerror}", "unreadable-file") from error
+        return references_of(content_of(path), dim)
     except InputError as error:
-        if error.code == TOO_LARGE:
+        if error.code in UNREAD:
             raise
         raise InputError(
             f"{path} is not a k-NN data set of ml5.js or TensorFlow.js: {error}", error.code
@@ -94,21 +93,16 @@ def write(references: References, path: Path | str, *, unit_length: bool = False
         raise InputError(f"{path} cannot be written: {error.strerror}", "cannot-write") from error
 
 
-def _bytes(path: Path) -> bytes:
-    """The bytes of a file, after checking that memory suffices for them and the parsed values."""
+def content_of(path: Path | str) -> Any:  # noqa: ANN401
+    """The JSON value in a file.
 
-    def check(size: int) -> None:
-        check_free(f"the values of {path}", size)
-
-    if path.is_file():
-        check(path.stat().st_size * (1 + _OF_BYTE))
-    content = read_file(path, MOST_TEXT)
-    keys, commas = content.count(b":"), content.count(b",")
-    check(len(content) * _OF_BYTE + keys * _OF_KEY + max(commas - keys, 0) * _OF_VALUE)
-    return content
-
-
-def _content(content: bytes) -> Any:  # noqa: ANN401
+    Raises:
+        InputError: the file cannot be read or does not fit into memory (`UNREAD`), or is not JSON.
+    """
+    try:
+        content = _bytes(Path(path))
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {error.strerror}", _UNREADABLE) from error
     try:
         return json.loads(content.decode("utf-8-sig"), object_pairs_hook=_object)
     except UnicodeDecodeError as error:
@@ -123,6 +117,20 @@ def _content(content: bytes) -> Any:  # noqa: ANN401
         raise InputError("a number has too many digits", "number-too-long") from error
 
 
+def _bytes(path: Path) -> bytes:
+    """The bytes of a file, after checking that memory suffices for them and the parsed values."""
+
+    def check(size: int) -> None:
+        check_free(f"the values of {path}", size)
+
+    if path.is_file():
+        check(path.stat().st_size * (1 + _OF_BYTE))
+    content = read_file(path, MOST_TEXT)
+    keys, commas = content.count(b":"), content.count(b",")
+    check(len(content) * _OF_BYTE + keys * _OF_KEY + max(commas - keys, 0) * _OF_VALUE)
+    return content
+
+
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) < len(pairs):
@@ -131,7 +139,13 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return found
 
 
-def _references(classes: list[Stored], dim: int | None) -> References:
+def references_of(content: Any, dim: int | None) -> References:  # noqa: ANN401
+    """The references in a JSON value; see `read`.
+
+    Raises:
+        InputError: it is not a usable data set.
+    """
+    classes = classes_in(content)
     if not classes:
         raise InputError("it holds no examples", "no-examples")
     tables: dict[str, NDArray[np.float32]] = {}

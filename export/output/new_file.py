@@ -21,7 +21,8 @@ _HEAD = 1 << 16
 # How the files that we write begin. ml5 itself writes more about each class, and other people's
 # tables may well begin with the same columns.
 _STARTS = {
-    ".json": rb'\{"dataset":\{"0":\{"shape":\[\d+,\d+\],"dtype":"float32","label":"',
+    ".json": rb'\{("dataset":\{"0":\{"shape":\[\d+,\d+\],"dtype":"float32","label":"'
+    rb'|"pocketknn":\{"backbone":")',
     ".csv": ",".join(f'"{name}"' for name in COLUMNS).encode() + rb',(.*,)?"e0"[,\n]',
     ".png": rb"\x89PNG(?s:.*)tEXtSoftware\0" + DRAWN,
     ".svg": rb"<\?xml(?s:.*)<dc:creator>\s*<cc:Agent>\s*<dc:title>" + DRAWN + b"</dc:title>",

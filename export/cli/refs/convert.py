@@ -8,7 +8,8 @@ from typing import Annotated
 import typer
 
 from pocketknn import builder
-from pocketknn.export.cli.console.text import say
+from pocketknn.builder.errors import InputError
+from pocketknn.export.cli.console.text import command_line, say, shown
 from pocketknn.export.report.wording import counted
 
 from .arguments import File, Force, New
@@ -18,26 +19,64 @@ from .files import CSV, JSON, check_free, described, located, opened, save
 def import_(
     file: Annotated[
         Path,
-        typer.Argument(metavar="FILE", help="A k-NN data set of ml5.js or TensorFlow.js, JSON."),
+        typer.Argument(
+            metavar="FILE",
+            help="A k-NN data set of ml5.js or TensorFlow.js, or what a growing model was taught:"
+            " JSON.",
+        ),
     ],
     out: New,
+    like: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="OUT", help="The build that FILE was taught on, or references of its backbone."
+        ),
+    ] = None,
     dim: Annotated[
         int | None, typer.Option(help="Values per example, for a file that does not record it.")
     ] = None,
     force: Force = False,
 ) -> None:
-    """Import references saved by ml5.js or TensorFlow.js.
+    """Import references saved by ml5.js or TensorFlow.js, or by an app with a growing model.
 
     Examples:
         pocketknn refs import ml5.json -o refs.parquet
         pocketknn refs import ml5.json -o refs.parquet --dim 1000
+        pocketknn refs import memory.json --like out -o taught.parquet
     """
     from pocketknn.builder.references import ml5_json
 
     check_free(out, force, file)
-    refs = ml5_json.read(file, dim)
+    notes: list[str] = []
+    if like is None:
+        refs = ml5_json.read(file, dim)
+    elif dim is not None:
+        raise InputError("--like says how many values there are: leave out --dim", "either-or")
+    else:
+        refs, notes = _taught(file, like)
     save(refs, out, force)
-    say(f"{described(refs)}, {counted(refs.dim, 'value')} each; written to {out}")
+    say(f"{described(refs)}, {counted(refs.dim, 'value')} each; written to {out}", *notes)
+
+
+def _taught(file: Path, like: Path) -> tuple[builder.References, list[str]]:
+    """What a model was taught, as references like others, and what else is to be done."""
+    from pocketknn.builder.references import memory_json
+
+    memory, others = memory_json.read(file), opened(like, vectors=False)
+    try:
+        refs = memory.like(others)
+    except InputError as error:
+        raise InputError(f"{file} was not taught on {like}: {error}", error.code) from error
+    gone = [name for name in memory.forgotten if name in others.labels]
+    if not gone:
+        return refs, []
+    chosen = [word for name in gone for word in ("--class", name)]
+    line = command_line("pocketknn", "refs", "remove", str(like), *chosen, "-o", "kept.parquet")
+    return refs, [
+        f"  forgotten on the device: {', '.join(map(shown, gone))}; to drop their references from"
+        f" {like} before you merge:",
+        f"    {line}",
+    ]
 
 
 def export_(
@@ -46,24 +85,32 @@ def export_(
         Path,
         typer.Option("-o", "--out", help="A .json for ml5's KNNClassifier.load, or a .csv table."),
     ],
+    memory: Annotated[
+        bool,
+        typer.Option("--memory", help="Write a .json that apps with a growing model can load."),
+    ] = False,
     force: Force = False,
 ) -> None:
-    """Write references for ml5.js, or as a plain table.
+    """Write references for ml5.js, for apps with a growing model, or as a plain table.
 
-    In the .json the vectors are scaled to length 1, which ml5's KNNClassifier.load does not do; in
-    the .csv they are as the backbone computed them.
+    In the .json for ml5 the vectors are scaled to length 1, which its KNNClassifier.load does not
+    do; otherwise they are as the backbone computed them.
 
     Examples:
         pocketknn refs export out -o ml5.json
         pocketknn refs export out -o table.csv
+        pocketknn refs export more.parquet --memory -o memory.json
     """
-    from pocketknn.builder.references import ml5_json
+    from pocketknn.builder.references import memory_json, ml5_json
     from pocketknn.export.output.new_file import check_new, saved
 
-    check_new(out, [JSON, CSV], force, [located(file)])
+    check_new(out, [JSON] if memory else [JSON, CSV], force, [located(file)])
     refs = opened(file)
     with saved(out, force) as path:
-        if out.suffix.lower() == JSON:
+        if memory:
+            memory_json.write(refs, path)
+            form = "as the backbone computed them; ids and paths left out"
+        elif out.suffix.lower() == JSON:
             ml5_json.write(refs, path, unit_length=True)
             form = "scaled to length 1, since ml5's load does not; ids, paths and backbone left out"
         else:

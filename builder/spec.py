@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from math import isfinite
 from pathlib import Path
 
+from pocketknn.builder.choices import room
 from pocketknn.builder.choices.heads import HEADS, of_classes
 from pocketknn.builder.choices.metrics import METRICS
 from pocketknn.builder.choices.searches import SEARCHES
@@ -72,6 +73,10 @@ class Spec:
         candidates: how many references are scored after a scan; None takes as many as needed.
         probes: how many cells are scanned; None takes as many as needed.
         crop: how a picture of any shape becomes a square: `center`, `stretch` or `fit`.
+        grow: how many examples may be taught where a file runs, as rows of its input `memory`; None
+            for files without that input. Then the projection `auto` is `none`, as a projection
+            learned from some classes serves others badly.
+        spare: how many classes may be taught; None is at most 8.
         seed: random seed.
     """
 
@@ -97,6 +102,8 @@ class Spec:
     candidates: int | None = None
     probes: int | None = None
     crop: str = "center"
+    grow: int | None = None
+    spare: int | None = None
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -149,6 +156,7 @@ class Spec:
                 "rejection-out-of-range",
             )
         self._check_search()
+        room.check(self.grow, self.spare, HEADS[self.head] if self.head else None)
         if self.seed < 0:
             raise InputError(f"the seed must be at least 0, not {self.seed}", "seed-out-of-range")
         if self.seed >= 1 << 63:

@@ -10,8 +10,8 @@ from support import DATA, Held, Said, drawing
 # Skipped by `make test-quick`: files whose tests take half a minute or more.
 SLOW = """
     backbone budget canonical classical coreml docs_commands efficientnet_lite formats golden
-    index keras_alone light mil mil_reading notebooks onnx_web plan precision ray real_photos
-    report_html silent_failures template tflite_alone threads web
+    growing index keras_alone light mil mil_reading notebooks onnx_web plan precision ray
+    real_photos report_html silent_failures template tflite_alone threads web
 """
 
 

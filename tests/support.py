@@ -121,7 +121,8 @@ class Case:
             self.order(name, precision, options, outputs),
             path.with_name(f"raw-{path.name}"),
         )
-        model = wire(self.fit, self.backbone, precision=precision, outputs=outputs)
+        slots = self.fit.slots if FORMATS[name].FIXED else None
+        model = wire(self.fit, self.backbone, precision=precision, outputs=outputs, slots=slots)
         given = (self.fit.labels, order.options, precision, order.calibration)
         FORMATS[name].convert(model, raw, *given)
         metadata = self.metadata if outputs == "neighbors" else self.metadata.part(outputs)

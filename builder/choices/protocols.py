@@ -74,7 +74,7 @@ class Metric(Protocol):
         """The tensors of the search, by name; `references` has a row for each reference."""
 
     def nearest(
-        self, embedding: KerasTensor, given: Constants, k: int
+        self, embedding: KerasTensor, given: Constants, k: int, mute: KerasTensor | None = None
     ) -> tuple[KerasTensor, KerasTensor]:
         """Scores (batch, k), descending, and int32 indices of the nearest references.
 
@@ -82,6 +82,15 @@ class Metric(Protocol):
             embedding: (batch, r), projected if there is a projection.
             given: the `constants`.
             k: how many.
+            mute: (n,) is taken off the scores of the references; None for nothing.
+        """
+
+    def taught_scores(self, embedding: KerasTensor, rows: KerasTensor) -> KerasTensor:
+        """Scores (batch, m) of rows that are an input of the graph.
+
+        Args:
+            embedding: (batch, r), projected if there is a projection.
+            rows: (m, r), or wider: further values of a row do not count.
         """
 
     def all_scores(self, embedding: KerasTensor, given: Constants) -> KerasTensor:
@@ -301,6 +310,14 @@ class Search(Protocol):
         """
 
     def attach(
-        self, first: KerasTensor, given: Constants, index: Index, table: Layer
+        self,
+        first: KerasTensor,
+        given: Constants,
+        index: Index,
+        table: Layer,
+        mute: KerasTensor | None = None,
     ) -> KerasTensor:
-        """The same in the graph (batch, candidates), given its constants and layer `references`."""
+        """The same in the graph (batch, candidates), given its constants and layer `references`.
+
+        `mute` (n,) is taken off the products with the references.
+        """

@@ -26,7 +26,8 @@ def build(spec: Spec, references: References, backbone: Backbone | None = None) 
 
     Returns:
         A model with the outputs `scores` (batch, k) float32, descending; `indices` (batch, k)
-        int32; and those of the head.
+        int32; and those of the head. If it grows, it has a second input `memory` (slots, d + 1),
+        see `builder.choices.growth`, and an output `embedding` (batch, d).
 
     Raises:
         InputError: a backbone of another width, or a choice that these references rule out.

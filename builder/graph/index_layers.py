@@ -15,7 +15,11 @@ _LIMIT = 1e30  # more than any score
 
 
 def nearest(
-    query: KerasTensor, given: Constants, k: int, index: Index
+    query: KerasTensor,
+    given: Constants,
+    k: int,
+    index: Index,
+    mute: KerasTensor | None = None,
 ) -> tuple[KerasTensor, KerasTensor]:
     """Scores (batch, k), descending, and int32 indices of the nearest references.
 
@@ -24,6 +28,7 @@ def nearest(
         given: the index's `constants`.
         k: how many.
         index: only its numbers of candidates and probes are used.
+        mute: (n,) is taken off the scores of the references; None for nothing.
     """
     import keras
 
@@ -45,10 +50,11 @@ def nearest(
         first = turn(query)
         turn.set_weights([given["rotation"]])
     if not index.candidates:  # float products need no second scoring
-        scores, candidates = ops.top_k(table(first, reverse=True), k)
+        every = table(first, reverse=True)
+        scores, candidates = ops.top_k(every if mute is None else every - mute, k)
         table.set_weights([given["references"]])
         return scores, candidates
-    candidates = SEARCHES[index.search].attach(first, given, index, table)
+    candidates = SEARCHES[index.search].attach(first, given, index, table, mute)
     # The scan ranked copies of a reference by row number, so ties go to the lower one.
     rows = table(candidates)
     table.set_weights([given["references"]])
@@ -56,5 +62,7 @@ def nearest(
     if "offset" in given:
         # Subtract: Keras' add would take (batch, 1) for a bias if batch equals the candidates.
         scored = scored - ops.sum(query * given["offset"], axis=-1, keepdims=True)
+    if mute is not None:  # where fewer than the candidates are left, some are muted
+        scored = scored - ops.take(mute, candidates, axis=0)
     scores, places = ops.top_k(scored, k)
     return scores, ops.take_along_axis(candidates, places, axis=1)

@@ -50,9 +50,17 @@ def stand_in(fit: Fit, taken: Collection[int]) -> Fit:
     taken = {*taken, references.dim, r, r + 1, fit.k, fit.k + _SPARE, len(references.target_names)}
     if index is not None:
         taken |= {index.candidates, index.probes, index.width}
-    c = _prime(_CLASSES, taken) if references.labels else 0
+    spare, grown = fit.spec.spare or 0, fit.slots
+    if grown:
+        taken |= {grown, grown + fit.k}
+    votes = _prime(_CLASSES + spare, taken) if references.labels else 0
+    c = votes - spare if votes else 0
     minimum = max(_REFERENCES, fit.k + _SPARE + 1, index.candidates + 1 if index else 0)
-    n = _prime(minimum, {*taken, c, c + 1})
+    taken |= {votes, votes + 1}
+    if grown:  # n - k must not occur either, and each class has a reference
+        minimum = max(minimum, c)
+        taken |= {size + fit.k for size in taken}
+    n = _prime(minimum, taken)
     targets = draw.normal(size=(n, len(references.target_names))).astype(np.float32)
     labels = draw.permutation(np.arange(n) % max(c, 1))
     made = References.of(
@@ -69,7 +77,8 @@ def stand_in(fit: Fit, taken: Collection[int]) -> Fit:
         )
     space = Space(references=made, metric=spec.metric, projection=projection, seed=spec.seed)
     if index is not None:
-        index = _index(index, n, {*taken, c, c + 1, n, n + 1}, draw)
+        taken |= {n, n + 1}
+        index = _index(index, n, {*taken, n - fit.k} if grown else taken, draw)
     return Fit(
         spec=replace(
             spec,

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from pocketknn.builder.choices import growth
 from pocketknn.builder.choices.metrics import METRICS, cosine
 from pocketknn.builder.errors import InputError
 
-from . import index_layers
+from . import index_layers, memory_layers
 
 if TYPE_CHECKING:
     import keras
@@ -32,7 +33,9 @@ def constants(fit: Fit, precision: str = "float32", outputs: str = "neighbors") 
     if outputs != "embedding":
         found |= space.constants if fit.index is None else fit.index.constants
     if outputs == "neighbors":
-        found |= fit.head.constants(fit.voting(precision))
+        voting = fit.voting(precision)
+        head = fit.head.constants(voting)
+        found |= memory_layers.constants(head, fit, voting) if fit.slots else head
     return found
 
 
@@ -42,6 +45,7 @@ def wire(
     *,
     precision: str = "float32",
     outputs: str = "neighbors",
+    slots: int | None = None,
 ) -> keras.Model:
     """Wire a backbone, the references and a head into one Keras model of stock layers.
 
@@ -51,6 +55,7 @@ def wire(
         precision: of the backbone; it sets the threshold of exact hits.
         outputs: `neighbors`, or, for devices without a top-k, only the `scores` (batch, n) of all
             references or the `embedding` (batch, r) that would be compared with them.
+        slots: rows of the input `memory` of a graph that grows; None for any number.
     """
     import keras
 
@@ -67,6 +72,7 @@ def wire(
         inputs = keras.Input((backbone.size, backbone.size, 3), name="image")
         embedding = backbone.model(inputs)
     given, metric = constants(fit, precision, outputs), METRICS[fit.spec.metric]
+    whole, dense = embedding, None
     if "projection" in given:
         dense = keras.layers.Dense(len(given["bias"]), name="projection", trainable=False)
         embedding = dense(embedding)
@@ -75,11 +81,17 @@ def wire(
         return keras.Model(inputs, {outputs: _compared(embedding, metric)}, name="pocketknn")
     if outputs == "scores":
         return keras.Model(inputs, {outputs: metric.all_scores(embedding, given)}, name="pocketknn")
+    grown = memory_layers.Grown(fit, given, slots) if fit.slots else None
+    mute = grown.mute if grown else None
     if fit.index is None:
-        scores, indices = metric.nearest(embedding, given, fit.k)
+        scores, indices = metric.nearest(embedding, given, fit.k, mute)
     else:
         units = _compared(embedding, metric)
-        scores, indices = index_layers.nearest(units, given, fit.k, fit.index)
+        scores, indices = index_layers.nearest(units, given, fit.k, fit.index, mute)
+    if grown:
+        found = grown.attach(embedding, dense, scores, indices, fit.voting(precision))
+        named = {inputs.name: inputs, growth.NAME: grown.rows}
+        return keras.Model(named, found | {growth.EMBEDDING: whole}, name="pocketknn")
     found = {"scores": scores, "indices": indices}
     if (output := fit.head.OUTPUT) is not None:
         found[output.name] = fit.head.attach(scores, indices, fit.voting(precision), given)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from pocketknn.builder.choices.growth import taught_labels
 from pocketknn.builder.choices.heads import HEADS
 from pocketknn.builder.choices.metrics import METRICS
 from pocketknn.builder.choices.neighbors import Floats, Neighbors
@@ -119,11 +120,21 @@ class Fit:
         return self.space.scores_of
 
     @property
+    def slots(self) -> int:
+        """How many examples may be taught; 0 if the files do not grow."""
+        return self.spec.grow or 0
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The classes of the references, then those that may be taught."""
+        return self.references.labels + taught_labels(self.spec.spare or 0)
+
+    @property
     def labels(self) -> tuple[str, ...]:
         """The class of each value of `probabilities`; empty without a vote."""
         if not self.head.CLASSES:
             return ()
-        return self.references.labels + ((UNKNOWN,) if self.threshold is not None else ())
+        return self.classes + ((UNKNOWN,) if self.threshold is not None else ())
 
     @property
     def strangers(self) -> NDArray[np.bool_]:
@@ -151,6 +162,8 @@ class Fit:
     def voting(self, precision: str = "float32") -> Voting:
         """How much each neighbour counts."""
         voting = voting_of(self.spec, self.space)
+        if self.spec.spare:
+            voting = replace(voting, examples=replace(self.references, labels=self.classes))
         return replace(voting, exact_hit=self.exact_hit(precision), threshold=self.threshold)
 
     def search(self, embeddings: NDArray[np.floating]) -> Neighbors:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from pocketknn.builder.choices import room
 from pocketknn.builder.choices.metrics import METRICS
 from pocketknn.builder.choices.searches import SEARCHES
 from pocketknn.builder.errors import InputError
@@ -21,13 +22,13 @@ def check_room(spec: Spec, n: int, d: int, *, held: bool = False) -> None:
     This counts the minimum that a build holds at once; the peak may be half as much again.
 
     Args:
-        spec: with the projection, `references_precision` and `search`.
+        spec: with the projection, `references_precision`, `search` and `grow`.
         n: how many references.
         d: values per embedding.
         held: the embeddings are in memory already.
 
     Raises:
-        InputError: not enough memory.
+        InputError: not enough memory, here or, for taught examples, on a phone.
     """
     r = d if spec.projection in ("none", "auto") else 1
     if isinstance(spec.pca, int):
@@ -37,6 +38,8 @@ def check_room(spec: Spec, n: int, d: int, *, held: bool = False) -> None:
     # PCA runs in float64 on all rows; the projection `classes` on a block at a time.
     each += 8 * d if spec.projection == "pca" else 0
     each += _SCANNED if spec.search in SEARCHES and SEARCHES[spec.search].SCANS else 0
+    if spec.grow:
+        room.check_room(spec.grow, d)
     check_free(
         f"{n:,} references of {d} values", n * each, "use fewer photos, or a machine with more"
     )

@@ -57,12 +57,13 @@ def projected(spec: Spec, references: References) -> tuple[Spec, Space]:
     `auto` is `classes`, unless plain cosine gives the photos' own classes clearly more of the vote,
     by two standard errors of the difference. If a fold takes more than three tenths of its classes
     (two or three photos each), the comparison is ignored: the rest is too little to estimate the
-    whitening from, but all the photos are enough.
+    whitening from, but all the photos are enough. For files that grow `auto` is none, as the
+    directions in which these classes differ need not be those in which taught ones do.
     """
     if spec.projection != AUTO:
         return spec, space_of(spec, references)
     plain = replace(spec, projection="none")
-    if not (HEADS[str(spec.head)].CLASSES and METRICS[spec.metric].ANGULAR):
+    if spec.grow or not (HEADS[str(spec.head)].CLASSES and METRICS[spec.metric].ANGULAR):
         return plain, space_of(plain, references)
     learned = replace(spec, projection="classes")
     before = space_of(replace(plain, vote=_JUDGE), references)  # in the same folds

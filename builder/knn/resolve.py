@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from functools import partial
 
+from pocketknn.builder.choices import room
 from pocketknn.builder.choices.heads import HEADS, of_classes
 from pocketknn.builder.choices.searches import SEARCHES
 from pocketknn.builder.choices.votes import VOTES
@@ -61,6 +62,9 @@ def _fit_fewer(spec: Spec, references: References) -> Fit:
     k = min(spec.k, len(references)) if isinstance(spec.k, int) else spec.k
     # One photo per class is not enough to learn from: auto then compares the embeddings.
     by = AUTO if spec.projection == "classes" else spec.projection
+    if spec.grow:  # nothing is taught while measuring
+        by = "none" if spec.projection == AUTO else by
+        spec = replace(spec, grow=None, spare=None)
     return fit(replace(spec.exactly(), k=k, projection=by, reject=None), references)
 
 
@@ -89,6 +93,9 @@ def _with_head(spec: Spec, references: References) -> Spec:
     balanced = soft if spec.balanced is None else spec.balanced
     spec = replace(spec, head=name, vote=vote, balanced=balanced)
     head.check(references)
+    if spec.grow and head.CLASSES:
+        spec = replace(spec, spare=room.classes(spec.grow, spec.spare))
+        room.check_names(references.labels, spec.grow, spec.spare)
     if spec.k == AUTO and not (head.CLASSES or head.NUMBERS or references.labels):
         raise InputError(
             "k = auto chooses k by accuracy, which needs labels or targets", "auto-k-needs-labels"

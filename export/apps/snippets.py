@@ -11,6 +11,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pocketknn.builder.choices import growth
 from pocketknn.export.formats.table import FORMATS, SNIPPETS, TEMPLATE
 from pocketknn.export.output.names import MODEL
 
@@ -55,6 +56,7 @@ def render(name: str, manifest: Mapping[str, Any]) -> str:
             crop=given["crop"],
             dtype=given["dtype"],
             ios=manifest["ios"],
+            memory=manifest.get(growth.NAME),
         )
     )
 

@@ -32,6 +32,7 @@ OPTIONS: Headings = {
         *("k", "metric", "projection", "vote", "temperature", "balanced", "head"),
     ),
     "Advanced: unknown pictures": ("false_rejection", "learn_strangers"),
+    "Advanced: files that grow": ("grow", "spare"),
     "Advanced: which photos": (
         *("exclude", "limit", "strict", "path_column", "label_column", "target_column", "labels"),
     ),

@@ -74,6 +74,8 @@ def check_build(
         refuse(context, ("loss", "agreement"), "needs --budget")
     if given["reject"] != "auto":
         refuse(context, ("false_rejection",), "needs --reject auto")
+    if given["grow"] is None:
+        refuse(context, ("spare",), "needs --grow")
     for option in ("outputs", "pixels", "ios", "precision"):
         takers = [name for name, one in FORMATS.items() if option in one.OPTIONS]
         if not written & {*takers}:

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from pocketknn.builder.choices import growth
 from pocketknn.export.manifest.read_back import Opened
 
 # Manifest entries that decide the answers.
@@ -44,6 +45,7 @@ def _choices(one: Opened, other: Opened) -> dict[str, list[Any]]:
 def _facts(side: Opened) -> dict[str, Any]:
     manifest = side.metadata.manifest
     projection, backbone = manifest["projection"] or {}, manifest["backbone"] or {}
+    memory = manifest.get(growth.NAME, {})
     return {name: manifest[name] for name in _CHOICES} | {
         "threshold": side.fit.threshold,
         "projection": side.fit.spec.projection,
@@ -55,6 +57,8 @@ def _facts(side: Opened) -> dict[str, Any]:
         "backbone_sha256": backbone.get("sha256"),
         "input": manifest["input"]["shape"],
         "crop": manifest["input"].get("crop"),
+        "slots": memory.get("slots"),
+        "spare": memory.get("spare"),
     }
 
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from pocketknn.builder.backbones import load as backbones
 from pocketknn.builder.backbones.backbone import Backbone
+from pocketknn.builder.choices import room
 from pocketknn.builder.choices.neighbors import Neighbors
 from pocketknn.builder.errors import InputError
 from pocketknn.builder.graph.placeholder import is_fixed
@@ -80,6 +81,7 @@ def with_references(opened: Opened, references: References) -> Fit:
         raise InputError(
             f"with a threshold, the class name {UNKNOWN!r} is reserved", "reserved-class-name"
         )
+    room.check_names(references.labels, fit.spec.grow, fit.spec.spare)
     check_differences(fit.spec.metric, len(references), fit.space.width)
     return changed
 

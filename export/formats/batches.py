@@ -8,24 +8,36 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pocketknn.builder.choices import growth
 from pocketknn.builder.choices.metrics import METRICS
 
 from .protocol import Outputs, Run
 
+_MOST = 32  # inputs at once
+_DIFFERENCES = 1 << 23  # numbers that they may store, 32 MiB
 
-def in_blocks(run: Run, size: int = 1) -> Run:
+
+def in_blocks(run: Run, size: int = 1, nothing: NDArray[np.float32] | None = None) -> Run:
     """Run a batch in blocks.
 
     Args:
         run: maps up to `size` inputs to their outputs.
         size: inputs per block.
+        nothing: the memory for calls without one, see `nothing_taught`.
     """
 
-    def blocks(batch: NDArray[Any]) -> Outputs:
-        parts = [run(batch[start : start + size]) for start in range(0, len(batch), size)]
+    def blocks(batch: NDArray[Any], memory: NDArray[np.float32] | None = None) -> Outputs:
+        given = nothing if memory is None else memory
+        parts = [run(batch[start : start + size], given) for start in range(0, len(batch), size)]
         return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
     return blocks
+
+
+def nothing_taught(manifest: Mapping[str, Any]) -> NDArray[np.float32] | None:
+    """An empty memory for a file with this manifest; None if it does not grow."""
+    facts = manifest.get(growth.NAME)
+    return growth.nothing(facts["slots"], facts["width"]) if facts else None
 
 
 def together(manifest: Mapping[str, Any]) -> int:
@@ -34,5 +46,12 @@ def together(manifest: Mapping[str, Any]) -> int:
     Args:
         manifest: the file's manifest.
     """
-    # Manhattan distance stores the differences to all references for each input of a batch.
-    return 32 if METRICS[manifest["metric"]].BY_PRODUCT else 1
+    metric, memory = METRICS[manifest["metric"]], manifest.get(growth.NAME)
+    # Manhattan distance stores the differences to all references for each input of a batch, and
+    # every distance those to all taught examples.
+    if not metric.BY_PRODUCT:
+        return 1
+    if not memory or metric.ANGULAR:
+        return _MOST
+    numbers = int(memory["slots"] * memory["width"])
+    return max(1, min(_MOST, _DIFFERENCES // numbers))

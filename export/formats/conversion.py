@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from numpy.typing import NDArray
 
+from pocketknn.builder.choices import growth
 from pocketknn.builder.errors import InputError
 
 if TYPE_CHECKING:
@@ -19,9 +20,29 @@ if TYPE_CHECKING:
 _VALUE = {"float32": 4, "float16": 2, "int8": 1}  # bytes per weight of a convolution
 
 
+class Inputs(NamedTuple):
+    """The inputs of a graph, by what they are, whatever their order.
+
+    Attributes:
+        asked: pictures (batch, H, W, 3), or features (batch, d).
+        memory: the taught examples (slots, d + 1) of a graph that grows, or None.
+    """
+
+    asked: Any
+    memory: Any
+
+    @classmethod
+    def of(cls, model: keras.Model) -> Inputs:
+        """The inputs of a model."""
+        named = {one.name: one for one in model.inputs}
+        memory = named.pop(growth.NAME, None)
+        (asked,) = named.values()
+        return cls(asked, memory)
+
+
 def pixels_of(model: keras.Model, options: Options) -> str:
     """Type of a model's input: as in the options for pictures, float32 for features."""
-    return options.pixels if len(model.inputs[0].shape) == 4 else "float32"
+    return options.pixels if len(Inputs.of(model).asked.shape) == 4 else "float32"
 
 
 def serving_function(
@@ -30,7 +51,7 @@ def serving_function(
     casts: Mapping[str, Any] = MappingProxyType({}),
     pixels: str = "float32",
 ) -> tf.types.experimental.GenericFunction:
-    """A function of one named input that returns the outputs by name.
+    """A function of one named input, or with a memory of two, that returns the outputs by name.
 
     Given the Keras model itself, the converters name outputs after layers, and lose some if a layer
     has two.
@@ -43,17 +64,28 @@ def serving_function(
     """
     import tensorflow as tf
 
-    (image,) = model.inputs
+    image, memory = Inputs.of(model)
     shape = (batch, *image.shape[1:])
 
-    def serve(inputs: tf.Tensor) -> dict[str, tf.Tensor]:
-        outputs = dict(model(tf.cast(inputs, tf.float32), training=False))
+    def answer(feeds: Any) -> dict[str, tf.Tensor]:  # noqa: ANN401
+        outputs = dict(model(feeds, training=False))
         for key in outputs.keys() & casts.keys():
             outputs[key] = tf.cast(outputs[key], casts[key])
         return outputs
 
     given = tf.TensorSpec(shape, tf.as_dtype(pixels), name=image.name)
-    return tf.function(serve, input_signature=[given])
+    if memory is None:
+
+        def serve(inputs: tf.Tensor) -> dict[str, tf.Tensor]:
+            return answer(tf.cast(inputs, tf.float32))
+
+        return tf.function(serve, input_signature=[given])
+    rows = tf.TensorSpec(memory.shape, tf.float32, name=memory.name)
+
+    def serve_both(inputs: tf.Tensor, memory: tf.Tensor) -> dict[str, tf.Tensor]:
+        return answer({image.name: tf.cast(inputs, tf.float32), rows.name: memory})
+
+    return tf.function(serve_both, input_signature=[given, rows])
 
 
 def check_calibration(pictures: NDArray[Any] | None) -> NDArray[Any]:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+import numpy as np
 from numpy.typing import NDArray
 
 from pocketknn.export.formats.conversion import Network
@@ -17,7 +18,23 @@ if TYPE_CHECKING:
     import keras
 
 Outputs = dict[str, NDArray[Any]]
-Run = Callable[[NDArray[Any]], Outputs]
+
+
+class Run(Protocol):
+    """A file that is open in its runtime."""
+
+    def __call__(self, batch: NDArray[Any], memory: NDArray[np.float32] | None = None) -> Outputs:
+        """The named outputs for a batch of inputs.
+
+        Args:
+            batch: pictures (n, H, W, 3) with values 0..255, or features (n, d).
+            memory: (slots, d + 1) the taught examples of a file that grows, see
+                `builder.choices.growth`; None for none.
+
+        Returns:
+            `scores` (n, k) float32, `indices` (n, k) int64 and those of the head; of a file that
+            grows also `embedding` (n, d).
+        """
 
 
 class Format(Protocol):
@@ -37,10 +54,12 @@ class Format(Protocol):
         ENGINE: which of the builder's engines its runtime is, or None.
         NATIVE: whether the runtime on this machine is the one on devices.
         THREADS: whether its runtime takes a number of threads.
+        FIXED: whether its inputs have fixed shapes: one picture, and all slots of a memory.
         PRECISION: its default precision, one of `PRECISIONS`.
         PRECISIONS: all precisions it supports.
         OPTIONS: the fields of `Options` that only some formats use, this one among them.
         CONSUMER: name and default crop of the library that usually feeds it; None if none crops.
+        ONE_INPUT: whether that library refuses files with a second input, a memory.
     """
 
     __name__: str
@@ -55,10 +74,12 @@ class Format(Protocol):
     ENGINE: str | None
     NATIVE: bool
     THREADS: bool
+    FIXED: bool
     PRECISION: str
     PRECISIONS: tuple[str, ...]
     OPTIONS: tuple[str, ...]
     CONSUMER: Mapping[str, str] | None
+    ONE_INPUT: bool
 
     def backbone_bytes(self, network: Network, precision: str) -> int:
         """Approximate bytes of a backbone in a file."""
@@ -165,11 +186,6 @@ class Format(Protocol):
         Args:
             path: the file.
             threads: how many the runtime may use; None for its default.
-
-        Returns:
-            A function from a batch of inputs, pictures (n, H, W, 3) with values 0..255 or features
-            (n, d), to the named outputs: `scores` (n, k) float32, `indices` (n, k) int64 and those
-            of the head.
 
         Raises:
             InputError: as `check`, or its runtime refuses the file.

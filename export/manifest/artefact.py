@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pocketknn.builder.choices import growth
 from pocketknn.builder.choices.heads import HEADS
 from pocketknn.builder.errors import OF_THE_MACHINE, InputError, first_line
 from pocketknn.export.formats.files import fastest, format_of, is_artefact, paths_of, runnable
@@ -27,7 +28,8 @@ class Artefact:
     Attributes:
         format: its name in `FORMATS`.
         metadata: its metadata.
-        run: maps a batch of pictures (n, H, W, 3) 0..255, or features (n, d), to named outputs.
+        run: maps a batch of pictures (n, H, W, 3) 0..255, or features (n, d), and the taught
+            examples of a file that grows to named outputs.
     """
 
     format: str
@@ -72,26 +74,48 @@ def load(path: Path | str) -> Artefact:
     shape = tuple(metadata.manifest["input"]["shape"])
     run = FORMATS[name].load(path)
 
-    def checked(batch: NDArray[Any]) -> Outputs:
+    def checked(batch: NDArray[Any], memory: NDArray[np.float32] | None = None) -> Outputs:
         if batch.shape[1:] != shape:
             raise InputError(
                 f"{path.name} takes inputs of shape {shape}, not {batch.shape[1:]}", "wrong-shape"
             )
+        if memory is not None:
+            _check_memory(path.name, metadata, memory)
         try:
-            outputs = run(batch)
+            outputs = run(batch, memory)
         except (InputError, *OF_THE_MACHINE):
             raise
         except Exception as error:  # a runtime may raise anything on a file it cannot run
             raise InputError(
                 f"{path.name} cannot be run: {first_line(error)}", "file-cannot-run"
             ) from error
-        _check_answers(path.name, metadata, outputs, len(batch))
+        _check_answers(
+            path.name, metadata, outputs, len(batch), 0 if memory is None else len(memory)
+        )
         return outputs
 
     return Artefact(format=name, metadata=metadata, run=checked)
 
 
-def _check_answers(name: str, metadata: Metadata, outputs: Outputs, inputs: int) -> None:
+def _check_memory(name: str, metadata: Metadata, memory: NDArray[np.float32]) -> None:
+    """Check that taught examples fit a file; runtimes refuse them in words of their own, or do not.
+
+    Raises:
+        InputError: the file does not grow, or the memory has another shape or NaN.
+    """
+    if (facts := metadata.manifest.get(growth.NAME)) is None:
+        raise InputError(f"{name} does not grow; build it with --grow", "does-not-grow")
+    if memory.shape != (wanted := (facts["slots"], facts["width"])):
+        raise InputError(
+            f"{name} takes a memory of shape {wanted}, not {memory.shape}", "wrong-shape"
+        )
+    if not np.isfinite(memory).all():
+        raise InputError("the memory holds NaN or infinity", "memory-not-finite")
+
+
+def _check_answers(
+    name: str, metadata: Metadata, outputs: Outputs, inputs: int, slots: int
+) -> None:
     """Check that answers match the manifest.
 
     Raises:
@@ -102,6 +126,8 @@ def _check_answers(name: str, metadata: Metadata, outputs: Outputs, inputs: int)
     widths = {"scores": k, "indices": k}
     if (output := HEADS[manifest["head"]].OUTPUT) is not None:
         widths[output.name] = len(metadata.labels or manifest["targets"])
+    if growth.NAME in manifest:
+        widths[growth.EMBEDDING] = manifest["references"]["dim"]
     for what, width in widths.items():
         shape = outputs[what].shape if what in outputs else None
         if shape != (inputs, width):
@@ -110,7 +136,7 @@ def _check_answers(name: str, metadata: Metadata, outputs: Outputs, inputs: int)
             )
         if not np.isfinite(outputs[what]).all():
             raise InputError(f"{name} outputs {what} that are not finite", "file-damaged")
-    if not ((outputs["indices"] >= 0) & (outputs["indices"] < count)).all():
+    if not ((outputs["indices"] >= 0) & (outputs["indices"] < count + slots)).all():
         raise InputError(
             f"{name} is damaged: it answers with references that it does not list", "file-damaged"
         )

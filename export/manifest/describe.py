@@ -12,13 +12,12 @@ from dataclasses import asdict
 from typing import Any
 
 from pocketknn.builder.backbones.backbone import Backbone
+from pocketknn.builder.choices import growth
 from pocketknn.builder.knn.fit import Fit
 from pocketknn.builder.knn.validation.leave_one_out import LeaveOneOut, Unprojected
 from pocketknn.builder.knn.validation.occasions import described
 from pocketknn.builder.photos.pixels.colour import COLOUR, DEPTH
 from pocketknn.builder.photos.pixels.decode import RESAMPLE
-from pocketknn.builder.references.references import References
-from pocketknn.builder.spec import Spec
 from pocketknn.export.formats.options import Options
 from pocketknn.export.formats.requirements import PACKAGES, installed
 from pocketknn.export.formats.table import FORMATS
@@ -28,6 +27,11 @@ from .metadata import Metadata
 from .schema import EXACT, SCHEMA
 
 _OPTIONS = ("author", "license", "version", "ios")
+_ROW = (
+    "taught examples, a row each: an embedding, then c + 1 for an example of class c; 0 is an empty"
+    " row, and -(c + 1) forgets class c of the references"
+)
+_ROW_WITHOUT_CLASSES = "taught examples, a row each: an embedding, then 1; 0 is an empty row"
 # What part of the embeddings scores compare; continues "cosine of each neighbour".
 _COMPARED = {
     "embedding": "",
@@ -55,7 +59,7 @@ def describe(
     options = options or Options()
     graph = {name: getattr(options, name) for name in _OPTIONS} | {
         "backbone": _backbone(backbone),
-        "input": _input(fit.spec, fit.references, backbone, options, precision),
+        "input": _input(fit, backbone, options, precision),
         "precision": dict(precision),
     }
     found = _described(fit, graph, figures or Figures())
@@ -107,6 +111,7 @@ def _described(fit: Fit, graph: Mapping[str, Any], figures: Figures) -> dict[str
         "backbone": graph["backbone"],
         "input": graph["input"],
         "outputs": _outputs(fit),
+        **({growth.NAME: _memory(fit)} if fit.slots else {}),
         "labels": list(fit.labels),
         "targets": list(references.target_names) if fit.head.NUMBERS else [],
         "references": {
@@ -158,7 +163,25 @@ def _outputs(fit: Fit) -> dict[str, Any]:
     }
     if (output := fit.head.OUTPUT) is not None:
         outputs[output.name] = {"shape": [1, len(fit.names)], "is": output.meaning}
+    if fit.slots:
+        outputs["indices"]["is"] += "; from references.count on, rows of the memory"
+        outputs[growth.EMBEDDING] = {
+            "shape": [1, fit.references.dim],
+            "is": "the picture's embedding, for a row of the memory",
+        }
     return outputs
+
+
+def _memory(fit: Fit) -> dict[str, Any]:
+    """What an app must know to teach a file."""
+    classes = len(fit.references.labels) if fit.head.CLASSES else 0
+    return {
+        "slots": fit.slots,
+        "width": fit.references.dim + 1,
+        "classes": classes,
+        "spare": fit.spec.spare or 0,
+        "is": _ROW if classes else _ROW_WITHOUT_CLASSES,
+    }
 
 
 def _projection(fit: Fit, cost: Unprojected | None) -> dict[str, Any] | None:
@@ -215,14 +238,13 @@ def _backbone(backbone: Backbone | None) -> dict[str, Any] | None:
 
 
 def _input(
-    spec: Spec,
-    references: References,
-    backbone: Backbone | None,
-    options: Options,
-    formats: Iterable[str],
+    fit: Fit, backbone: Backbone | None, options: Options, formats: Iterable[str]
 ) -> dict[str, Any]:
     if backbone is None:
-        return {"name": "features", "shape": [references.dim], "dtype": "float32"}
+        return {"name": "features", "shape": [fit.references.dim], "dtype": "float32"}
+    feeders = {name: FORMATS[name].CONSUMER for name in formats}
+    if fit.slots:  # those that feed a single input refuse files with two
+        feeders = {name: one for name, one in feeders.items() if not FORMATS[name].ONE_INPUT}
     return {
         "name": "image",
         "shape": [backbone.size, backbone.size, 3],
@@ -232,9 +254,7 @@ def _input(
         "depth": DEPTH,
         "range": [0, 255],
         "upright": True,
-        "crop": spec.crop,
+        "crop": fit.spec.crop,
         "resample": RESAMPLE,
-        "consumers": {
-            name: dict(consumer) for name in formats if (consumer := FORMATS[name].CONSUMER)
-        },
+        "consumers": {name: dict(one) for name, one in feeders.items() if one},
     }

@@ -136,7 +136,8 @@ class Metadata:
         if what == "embedding" and manifest["projection"]:
             width = manifest["projection"]["size"]
         outputs = {what: {"shape": [1, width], "is": meaning[what]}}
-        return replace(self, manifest=manifest | {"outputs": outputs})
+        grown = {name: value for name, value in manifest.items() if name != "memory"}
+        return replace(self, manifest=grown | {"outputs": outputs})
 
 
 def manifest_of(out: Path) -> dict[str, Any]:
@@ -167,6 +168,7 @@ def spec_of(manifest: Mapping[str, Any]) -> Spec:
     """The choices of a build, against which its files are checked."""
     search, projection = manifest["search"], manifest["projection"] or {"by": "none"}
     components = projection if projection["by"] == "pca" else None
+    memory = manifest.get("memory") or {}
     return Spec(
         head=manifest["head"],
         metric=manifest["metric"],
@@ -182,6 +184,8 @@ def spec_of(manifest: Mapping[str, Any]) -> Spec:
         search=search["by"],
         candidates=search["candidates"] if SEARCHES[search["by"]].SCANS else None,
         probes=search["probes"] if SEARCHES[search["by"]].CELLS else None,
+        grow=memory.get("slots"),
+        spare=memory.get("spare") or None,
         seed=manifest["seed"],
     )
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import PurePosixPath
 from typing import Any, NamedTuple
 
+from pocketknn.builder.choices import growth, room
 from pocketknn.builder.choices.heads import HEADS
 from pocketknn.builder.choices.metrics import METRICS
 from pocketknn.builder.choices.searches import SEARCHES
@@ -130,6 +131,7 @@ INSIDE: dict[str, Any] = {
         "consumers": Added(Each(dict, {"name": str, "crop": str})),
     },
     "outputs": Each(dict, {"shape": Each(list, int), "is": str}),
+    "memory": Added(dict.fromkeys(("slots", "width", "classes", "spare"), int) | {"is": str}),
     "labels": Each(list, str),
     "references": {
         "count": int,
@@ -206,6 +208,12 @@ def check_manifest(manifest: dict[str, Any], wanted: Mapping[str, Any]) -> None:
             raise ValueError(f"its pictures have the shape {shape}")
     elif len(shape) != 1 or shape[0] < 1:
         raise ValueError(f"its input has the shape {shape}")
+    if memory := manifest.get(growth.NAME):
+        dim = manifest["references"]["dim"]
+        room.check(memory["slots"], memory["spare"] or None, HEADS[manifest["head"]])
+        room.check_room(memory["slots"], dim)
+        if memory["width"] != dim + 1:
+            raise ValueError(f"its memory has a width of {memory['width']}")
     for one in manifest["precision"].values():
         if one not in PRECISIONS:
             raise ValueError(f"a precision is {one!r}")

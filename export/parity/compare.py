@@ -14,19 +14,23 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pocketknn.builder.choices import growth
 from pocketknn.builder.errors import OF_THE_MACHINE, first_line
 from pocketknn.export.formats.table import FORMATS
 from pocketknn.export.output.checksums import files_of
 
-from .check import Parity, check, check_kept
+from .check import TOLERANCES, Parity, check, check_kept
+from .taught import half
 
 if TYPE_CHECKING:
     from pocketknn.builder.choices.neighbors import Neighbors
     from pocketknn.builder.knn.fit import Fit
+    from pocketknn.export.formats.protocol import Outputs, Run
 
     from .test_inputs import Queries
 
 _ROWS = 1024  # rows of a matrix compared at once
+_NOBODY = -0.5 * growth.NOBODY  # the scores of references that are there are higher
 
 
 def compare(
@@ -52,7 +56,12 @@ def compare(
             references of an index. Another machine may round some of these to other bytes.
     """
     try:
-        outputs = FORMATS[name].load(path)(against.inputs)
+        run = FORMATS[name].load(path)
+        outputs = run(against.inputs)
+        grown: tuple[str, ...] = ()
+        if fit.slots:
+            known = against.embeddings if before is None else outputs[growth.EMBEDDING]
+            grown = check_growth(run, against.inputs, known, fit, precision=precision)
     except OF_THE_MACHINE:
         raise
     except Exception as error:  # a runtime may raise anything on a file it cannot run
@@ -60,9 +69,53 @@ def compare(
         return Parity(precision=precision, queries=len(against.inputs), failures=(refusal,))
     stored = (as_built and fit.index is not None) or holds(files_of(path), fit)
     if before is not None:
-        return check_kept(outputs, before, fit, precision=precision, stored=stored)
-    found = check(outputs, against.embeddings, fit, precision=precision, stored=stored)
-    return replace(found, judge=against.judge)
+        found = check_kept(outputs, before, fit, precision=precision, stored=stored)
+    else:
+        found = check(outputs, against.embeddings, fit, precision=precision, stored=stored)
+        found = replace(found, judge=against.judge)
+    return replace(found, failures=(*found.failures, *grown))
+
+
+def check_growth(
+    run: Run,
+    inputs: NDArray[Any],
+    embeddings: NDArray[np.floating],
+    fit: Fit,
+    *,
+    precision: str,
+) -> tuple[str, ...]:
+    """What is wrong with a file's answers while half of its references are taught, in words.
+
+    Args:
+        run: the open file.
+        inputs: (q, …) its inputs.
+        embeddings: (q, d) of the same inputs, by another runtime than the file's.
+        fit: the references and choices of the file.
+        precision: precision of the backbone.
+    """
+    one = half(fit)
+    found = run(inputs, one.memory)
+    failures = list(_of_embeddings(found, embeddings, fit, precision))
+    judged = check(one.outputs(found), embeddings, one.fit, precision=precision, searched=False)
+    failures += [f"with half of the references taught: {line}" for line in judged.failures]
+    if (found["scores"][:, one.fit.k :] > _NOBODY).any():
+        failures.append("finds more neighbours than there are")
+    return tuple(failures)
+
+
+def _of_embeddings(
+    found: Outputs, embeddings: NDArray[np.floating], fit: Fit, precision: str
+) -> list[str]:
+    given = found.get(growth.EMBEDDING)
+    if given is None or given.shape != embeddings.shape:
+        return [f"the output {growth.EMBEDDING!r} is missing or has another shape"]
+    lengths = np.linalg.norm(embeddings.astype(np.float64), axis=1)
+    usual = float(np.median(np.linalg.norm(fit.references.vectors, axis=1)))
+    apart = np.linalg.norm(given.astype(np.float64) - embeddings, axis=1)
+    error = float((apart / np.maximum(np.maximum(lengths, usual), 1e-30)).max())
+    if error <= (allowed := TOLERANCES[precision].distance):
+        return []
+    return [f"embedding error {error:.1e} exceeds the tolerance {allowed:.0e}"]
 
 
 def holds(files: Sequence[Path], fit: Fit) -> bool:

@@ -9,13 +9,18 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from pocketknn.builder.choices import room
+from pocketknn.builder.choices.heads import HEADS
+from pocketknn.builder.choices.metrics import METRICS
 from pocketknn.builder.errors import InputError
 from pocketknn.builder.photos.photo import Photo
-from pocketknn.builder.spec import Spec
+from pocketknn.builder.spec import AUTO, Spec
 from pocketknn.builder.system.cache import Cache
 from pocketknn.export.formats.files import check_formats, writable
 from pocketknn.export.formats.options import Options
+from pocketknn.export.formats.table import FORMATS
 from pocketknn.export.manifest.build_folder import check_apart, check_free
+from pocketknn.export.output.names import MODEL
 from pocketknn.export.parity import test_inputs
 from pocketknn.export.sizes import budget
 from pocketknn.export.sizes.estimate import Plan
@@ -58,6 +63,7 @@ def build(
     if request.within is not None:
         budget.of_devices(formats)
     _check_strangers(request)
+    _check_growth(request, formats, watch)
     found = material(request, formats, cache, watch)
     spec, options = found.spec, request.options
     judging, ranges = _apart(found, options.precision == "int8" or request.within is not None)
@@ -100,6 +106,7 @@ def plan(
 ) -> tuple[list[Plan], Material]:
     """As `build`, without writing: the size and cost of each file, and what it is made from."""
     formats = _formats(request, watch)
+    _check_growth(request, formats, watch)
     found = material(request, formats, cache, watch)
     plans = planned(found.spec, found.references, found.backbone, request.options, formats)
     return plans, found
@@ -123,6 +130,26 @@ def _check_strangers(request: Request) -> None:
             " --reject: leave out one of the two",
             "either-or",
         )
+
+
+def _check_growth(request: Request, formats: Sequence[str], watch: Watch) -> None:
+    """Check that a build may grow, and tell what that changes."""
+    spec = request.spec
+    if spec.grow is None:
+        return
+    if request.selection.target_columns:
+        room.check(spec.grow, spec.spare, HEADS["regress"])
+    if spec.projection == AUTO and spec.head != "neighbors" and METRICS[spec.metric].ANGULAR:
+        watch.remark(
+            "files that grow compare whole embeddings: a projection learned from these classes"
+            " would serve taught ones worse; name one with --projection to use it all the same"
+        )
+    for name in formats:
+        if FORMATS[name].ONE_INPUT and (consumer := FORMATS[name].CONSUMER):
+            watch.remark(
+                f"{MODEL}{FORMATS[name].SUFFIX} has a second input, which {consumer['name']}"
+                " refuses: use another runtime, or build without --grow"
+            )
 
 
 def _formats(request: Request, watch: Watch) -> tuple[str, ...]:

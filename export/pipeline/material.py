@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from pocketknn.builder.backbones.backbone import Backbone
 from pocketknn.builder.backbones.load import backbone_of, load_backbone
+from pocketknn.builder.choices import room
 from pocketknn.builder.embedding.cache import Embeddings
 from pocketknn.builder.embedding.embedded import Embedded, Skipped
 from pocketknn.builder.embedding.local import embed
@@ -94,6 +95,7 @@ def _of_photos(
     classes = selection.classes()
     found = selection.find(watch.note)
     resolve_k(spec.k, len(found))
+    room.check_names({photo.label for photo in found}, spec.grow, spec.spare)
     adds = spec.reject is not None or request.learn_strangers
     if adds and any(photo.label == UNKNOWN for photo in found):
         raise InputError(

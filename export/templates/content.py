@@ -21,10 +21,14 @@ def content_of(fit: Fit, precision: str, outputs: str = "neighbors") -> Content:
         found["moved_bias"] = found["bias"] - found["middle"]
     sizes = {
         "references": len(fit.references),
-        "classes": len(fit.references.labels),
+        "classes": len(fit.classes),
         "labels": len(fit.labels),
     }
+    if fit.slots and outputs == "neighbors":
+        sizes["numbers"] = len(fit.classes) + 1
     if fit.index is not None and outputs == "neighbors":
         sizes |= fit.index.sizes
     positive = {name: size for name, size in sizes.items() if size}
+    if fit.slots and outputs == "neighbors":
+        positive["examples_from"] = len(fit.references) - fit.k  # may be 0
     return Content(constants=found, sizes=positive, labels=fit.labels, large=LARGE)

@@ -99,6 +99,7 @@ class Order:
             *(getattr(fit.spec, name) for name in ("head", "metric", "vote", "balanced")),
             fit.threshold is None,
             len(references.target_names),
+            fit.slots,
             *(fit.index.numbers if fit.index else ()),
             _versions(),
         ]
@@ -163,7 +164,13 @@ def _make(order: Order, folder: Path) -> Template:
         fit = stand_in(fit, _sizes(order.backbone))
     path = folder / f"{MODEL}{target.SUFFIX}"
     with fresh_names(), _no_bytecode():
-        model = wire(fit, order.backbone, precision=order.precision, outputs=order.outputs)
+        model = wire(
+            fit,
+            order.backbone,
+            precision=order.precision,
+            outputs=order.outputs,
+            slots=fit.slots if target.FIXED else None,
+        )
         with _frozen():
             target.convert(
                 model, path, fit.labels, order.options, order.precision, order.calibration

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import urllib.error
 import urllib.request
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -150,7 +151,7 @@ def test_a_wrong_command_would_be_noticed():
 
 @pytest.fixture(scope="module")
 def built(photos, tmp_path_factory):
-    """A folder with `photos`, a picture, and the result of `pocketknn build photos -o out`."""
+    """A folder with `photos`, a picture, and two builds: `out`, and `grown`, which grows."""
     from pocketknn.builder import Spec, embed, find, load_backbone
     from pocketknn.export import export
 
@@ -161,6 +162,8 @@ def built(photos, tmp_path_factory):
     net = load_backbone(spec)
     references = embed(find(photos), net, spec.crop).references()
     export(spec, references, net, place / "out", formats=["tflite", "onnx"])
+    grown = replace(spec, grow=32, spare=2)
+    export(grown, references, net, place / "grown", formats=["tflite"])
     return place
 
 

@@ -104,10 +104,7 @@ def attach(
     """The same in the graph."""
     import keras
 
-    ops = keras.ops
-    table = keras.layers.Embedding(len(given["labels"]), 1, name="labels", trainable=False)
-    numbers = ops.squeeze(table(indices), axis=-1)
-    table.set_weights([given["labels"]])
+    ops, numbers = keras.ops, labels_of(indices, given)
     votes = ops.one_hot(ops.cast(numbers, "int32"), len(voting.examples.labels))
     counts = voting.vote.attach(scores, voting, given)
     if counts is None and not voting.balanced:
@@ -118,6 +115,24 @@ def attach(
         if voting.balanced:
             total = total * given["class_weights"]
         shares = total / ops.sum(total, axis=-1, keepdims=True)
+    return with_unknown(shares, scores, given)
+
+
+def labels_of(indices: KerasTensor, given: Constants) -> KerasTensor:
+    """The class of each reference (batch, k), as a float."""
+    import keras
+
+    table = keras.layers.Embedding(len(given["labels"]), 1, name="labels", trainable=False)
+    numbers = keras.ops.squeeze(table(indices), axis=-1)
+    table.set_weights([given["labels"]])
+    return numbers
+
+
+def with_unknown(shares: KerasTensor, scores: KerasTensor, given: Constants) -> KerasTensor:
+    """The shares of the classes, and that of unknown if there is a threshold."""
+    import keras
+
+    ops = keras.ops
     if "threshold" not in given:
         return shares
     known = ops.cast(scores[:, :1] >= float(given["threshold"]), "float32")

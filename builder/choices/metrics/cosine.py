@@ -18,6 +18,7 @@ SCORE = "cosine"
 EXACT_HIT: Mapping[str, float] = {"float32": 1e-6, "float16": 1e-3, "int8": 1e-2}
 _REFERENCES_AT_ONCE = 1 << 12  # references converted to float64 at once
 _ROUNDING = 1e-6  # bounds the length error of a float32 unit vector, for any d
+_SMALLEST_SQUARE = 1e-36  # nearly the smallest that float32 holds at full precision
 _SMALLEST = 1e-30  # keeps a zero embedding at zero, in float32, instead of 0/0
 
 
@@ -65,11 +66,14 @@ def constants(rows: Rows) -> Constants:
     return {"references": rows.matrix}
 
 
-def nearest(embedding: KerasTensor, given: Constants, k: int) -> tuple[KerasTensor, KerasTensor]:
+def nearest(
+    embedding: KerasTensor, given: Constants, k: int, mute: KerasTensor | None = None
+) -> tuple[KerasTensor, KerasTensor]:
     """The k best of one dense layer."""
     import keras
 
-    scores, indices = keras.ops.top_k(all_scores(embedding, given), k)
+    every = all_scores(embedding, given)
+    scores, indices = keras.ops.top_k(every if mute is None else every - mute, k)
     return scores, indices
 
 
@@ -82,6 +86,17 @@ def all_scores(embedding: KerasTensor, given: Constants) -> KerasTensor:
     cosines = dense(unit_layers(embedding))
     dense.set_weights([matrix.T])
     return cosines
+
+
+def taught_scores(embedding: KerasTensor, rows: KerasTensor) -> KerasTensor:
+    """Cosines by one product, divided by the lengths: scaling the rows would copy them."""
+    import keras
+
+    ops = keras.ops
+    rows = rows[:, : embedding.shape[1]]
+    squares = ops.transpose(ops.sum(rows * rows, axis=-1, keepdims=True))
+    lengths = ops.sqrt(ops.maximum(squares, _SMALLEST_SQUARE))
+    return ops.matmul(unit_layers(embedding), ops.transpose(rows)) / lengths
 
 
 def unit_layers(embedding: KerasTensor) -> KerasTensor:

@@ -50,7 +50,9 @@ def constants(rows: Rows) -> Constants:
     return {"references": matrix, "middle": rows.middle}
 
 
-def nearest(embedding: KerasTensor, given: Constants, k: int) -> tuple[KerasTensor, KerasTensor]:
+def nearest(
+    embedding: KerasTensor, given: Constants, k: int, mute: KerasTensor | None = None
+) -> tuple[KerasTensor, KerasTensor]:
     """The k nearest of a few more candidates."""
     import keras
 
@@ -60,14 +62,25 @@ def nearest(embedding: KerasTensor, given: Constants, k: int) -> tuple[KerasTens
     table = keras.layers.ReversibleEmbedding(*matrix.shape, name="references", trainable=False)
     ranks = table(ops.concatenate([moved, ops.ones_like(moved[:, :1])], axis=-1), reverse=True)
     table.set_weights([matrix])
+    ranks = ranks if mute is None else ranks - mute
     _, candidates = ops.top_k(ranks, min(k + SPARE, len(matrix)))
     # Sort by index, so that ties go to the lowest.
     lowest, _ = ops.top_k(-ops.cast(candidates, "float32"), candidates.shape[1])
     candidates = ops.cast(-lowest, "int32")
     differences = table(candidates)[:, :, :-1] - ops.expand_dims(moved, 1)
     distances = ops.sqrt(ops.sum(differences * differences, axis=-1))
-    scores, places = ops.top_k(-distances, k)
+    every = -distances if mute is None else -distances - ops.take(mute, candidates, axis=0)
+    scores, places = ops.top_k(every, k)
     return scores, ops.take_along_axis(candidates, places, axis=1)
+
+
+def taught_scores(embedding: KerasTensor, rows: KerasTensor) -> KerasTensor:
+    """Negative distances, from differences."""
+    import keras
+
+    ops = keras.ops
+    differences = ops.expand_dims(embedding, 1) - rows[:, : embedding.shape[1]]
+    return -ops.sqrt(ops.sum(differences * differences, axis=-1))
 
 
 def all_scores(embedding: KerasTensor, given: Constants) -> KerasTensor:

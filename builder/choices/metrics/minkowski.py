@@ -49,13 +49,21 @@ class Minkowski:
         return {"references": matrix, "rows": np.arange(len(matrix), dtype=np.int32)}
 
     def nearest(
-        self, embedding: KerasTensor, given: Constants, k: int
+        self, embedding: KerasTensor, given: Constants, k: int, mute: KerasTensor | None = None
     ) -> tuple[KerasTensor, KerasTensor]:
         """The k best of all scores."""
         import keras
 
-        scores, indices = keras.ops.top_k(self.all_scores(embedding, given), k)
+        every = self.all_scores(embedding, given)
+        scores, indices = keras.ops.top_k(every if mute is None else every - mute, k)
         return scores, indices
+
+    def taught_scores(self, embedding: KerasTensor, rows: KerasTensor) -> KerasTensor:
+        """Negative distances."""
+        import keras
+
+        ops = keras.ops
+        return self._scores(ops.expand_dims(embedding, 1) - rows[:, : embedding.shape[1]])
 
     def all_scores(self, embedding: KerasTensor, given: Constants) -> KerasTensor:
         """Negative distances (batch, n)."""
@@ -67,7 +75,14 @@ class Minkowski:
         # Look up all rows by number: a stock layer's weights enter the graph only by its call.
         rows = table(ops.zeros_like(embedding[:, :1], dtype="int32") + given["rows"])
         table.set_weights([matrix])
-        differences = ops.abs(rows - ops.expand_dims(embedding, 1))
+        return self._scores(rows - ops.expand_dims(embedding, 1))
+
+    def _scores(self, differences: KerasTensor) -> KerasTensor:
+        """Negative distances (batch, rows) of differences (batch, rows, r)."""
+        import keras
+
+        ops = keras.ops
+        differences = ops.abs(differences)
         if self._p == 1:
             return -ops.sum(differences, axis=-1)
         cubes = differences * differences * differences

@@ -39,8 +39,15 @@ def candidates(index: Index, first: Floats, wanted: int) -> Ints:
     return scan.best(index.table, quantised(first) if index.candidates else first, wanted)
 
 
-def attach(first: KerasTensor, given: Constants, index: Index, table: Layer) -> KerasTensor:
+def attach(
+    first: KerasTensor,
+    given: Constants,
+    index: Index,
+    table: Layer,
+    mute: KerasTensor | None = None,
+) -> KerasTensor:
     """The same in the graph, for codes."""
     import keras
 
-    return keras.ops.top_k(table(first, reverse=True), index.candidates)[1]
+    every = table(first, reverse=True)
+    return keras.ops.top_k(every if mute is None else every - mute, index.candidates)[1]

@@ -83,7 +83,13 @@ def candidates(index: Index, first: Floats, wanted: int) -> Ints:
     return found
 
 
-def attach(first: KerasTensor, given: Constants, index: Index, table: Layer) -> KerasTensor:
+def attach(
+    first: KerasTensor,
+    given: Constants,
+    index: Index,
+    table: Layer,
+    mute: KerasTensor | None = None,
+) -> KerasTensor:
     """The same in the graph."""
     import keras
 
@@ -103,7 +109,10 @@ def attach(first: KerasTensor, given: Constants, index: Index, table: Layer) -> 
     ranks = ops.squeeze(ops.matmul(codes, ops.expand_dims(first, -1)), -1)
     # Not an addition: a quantiser would mistake it for one of the backbone's and round it to int8.
     penalty = ops.cast(members < 0.0, "float32") * _PENALTY
-    _, places = ops.top_k(ranks - penalty, index.candidates)
+    ranks = ranks - penalty
+    if mute is not None:
+        ranks = ranks - ops.take(mute, ops.cast(ops.maximum(members, 0.0), "int32"), axis=0)
+    _, places = ops.top_k(ranks, index.candidates)
     return ops.cast(ops.take_along_axis(members, places, axis=1), "int32")
 
 

@@ -30,12 +30,19 @@ def candidates(index: Index, first: Floats, wanted: int) -> Ints:
     return scan.best(index.scan, quantised(first), wanted)
 
 
-def attach(first: KerasTensor, given: Constants, index: Index, table: Layer) -> KerasTensor:
+def attach(
+    first: KerasTensor,
+    given: Constants,
+    index: Index,
+    table: Layer,
+    mute: KerasTensor | None = None,
+) -> KerasTensor:
     """The same in the graph."""
     import keras
 
     rows = given["scan"]
     dense = keras.layers.Dense(len(rows), use_bias=False, name="scan", trainable=False)
-    _, found = keras.ops.top_k(dense(first), index.candidates)
+    every = dense(first)
+    _, found = keras.ops.top_k(every if mute is None else every - mute, index.candidates)
     dense.set_weights([rows.T])
     return found

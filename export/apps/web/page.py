@@ -9,6 +9,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+from pocketknn.builder.choices import growth
 from pocketknn.builder.errors import InputError
 from pocketknn.export.apps import snippets
 from pocketknn.export.formats.onnx import SUFFIX
@@ -86,6 +87,7 @@ def _data(metadata: Metadata, title: str, thumbnails: Mapping[int, str]) -> dict
         "title": title,
         "description": manifest["description"],
         "input": {"size": given["shape"][0], "crop": given["crop"], "dtype": given["dtype"]},
+        **({growth.NAME: facts} if (facts := manifest.get(growth.NAME)) else {}),
         "metric": manifest["metric"],
         "scores": manifest["outputs"]["scores"]["is"].removesuffix(", descending"),
         "k": manifest["k"],

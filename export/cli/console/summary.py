@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
+from pocketknn.builder.choices import growth
 from pocketknn.builder.choices.searches import SEARCHES
 from pocketknn.builder.embedding.embedded import Skipped
 from pocketknn.export.pipeline.request import skipped_lines
@@ -35,6 +36,7 @@ def facts(manifest: dict[str, Any], skipped: Sequence[Skipped]) -> list[str]:
         *_projection(manifest),
         *_search(manifest["search"]),
         *_unknown(manifest),
+        *_growth(manifest.get(growth.NAME)),
         *([_ONE_CLASS] if one_class else []),
     ]
 
@@ -208,6 +210,15 @@ def _unknown(manifest: dict[str, Any]) -> Iterator[str]:
     elif manifest.get("strangers"):
         yield "unknown is one of the classes; the accuracy covers the others"
     yield from (f"  {line}" for line in unknown_words(manifest))
+
+
+def _growth(memory: dict[str, Any] | None) -> Iterator[str]:
+    if memory:
+        classes = f" and {counted(memory['spare'], 'new class', 'new classes')}"
+        yield (
+            f"grows: room for {counted(memory['slots'], 'taught example')}"
+            + (classes if memory["spare"] else "")
+        )
 
 
 def _calibration(found: dict[str, Any] | None) -> Iterator[str]:

@@ -79,6 +79,16 @@ class Model:
         int | None, typer.Option(help="Number of cells that ivf scans; default: as needed.")
     ] = None
     crop: options.Crop = "center"
+    grow: Annotated[
+        int | None,
+        typer.Option(
+            metavar="SLOTS", help="Room for this many examples that an app teaches the files."
+        ),
+    ] = None
+    spare: Annotated[
+        int | None,
+        typer.Option(help="With --grow: how many classes an app may teach; default: 8."),
+    ] = None
     seed: Annotated[int, typer.Option(help="Random seed.")] = 0
 
     def spec(self, network: options.Network) -> builder.Spec:

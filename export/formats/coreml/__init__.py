@@ -33,10 +33,12 @@ MAY_LACK: tuple[str, ...] = ("coremltools",)
 RUNTIME: tuple[str, ...] = ()  # Core ML on a Mac; our evaluator everywhere
 ENGINE: str | None = None
 NATIVE, THREADS = sys.platform == "darwin", False
+FIXED = True
 PRECISION = "float16"
 PRECISIONS: tuple[str, ...] = ("float32", "float16", "int8")
 OPTIONS: tuple[str, ...] = ("precision", "ios")
 CONSUMER: Mapping[str, str] | None = {"name": "Vision", "crop": "center"}
+ONE_INPUT = False
 
 
 def check_options(options: Options, *, bytes_: bool) -> None:

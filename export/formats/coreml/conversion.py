@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pocketknn.export.formats.conversion import serving_function
+from pocketknn.export.formats.conversion import Inputs, serving_function
 
 from .files import LABEL, LABEL_PROBABILITIES
 from .package import Package
@@ -41,8 +41,15 @@ def convert(
     import coremltools as ct
 
     function = serving_function(model, batch=1).get_concrete_function()
-    (image,) = model.inputs
+    image, memory = Inputs.of(model)
     shape = (1, *image.shape[1:])
+    inputs = [
+        ct.ImageType(name=image.name, shape=shape, color_layout=ct.colorlayout.RGB)
+        if len(shape) == 4
+        else ct.TensorType(name=image.name, shape=shape)
+    ]
+    if memory is not None:
+        inputs.append(ct.TensorType(name=memory.name, shape=memory.shape))
     minimum = getattr(ct.target, f"iOS{options.ios}")
     both = {"minimum_deployment_target": minimum, "skip_model_load": True}
     # In two steps: in one, ClassifierConfig together with another output raises IndexError.
@@ -51,11 +58,7 @@ def convert(
         source="tensorflow",
         convert_to="milinternal",
         compute_precision=ct.precision.FLOAT32,
-        inputs=[
-            ct.ImageType(name=image.name, shape=shape, color_layout=ct.colorlayout.RGB)
-            if len(shape) == 4
-            else ct.TensorType(name=image.name, shape=shape)
-        ],
+        inputs=inputs,
         **both,
     )
     names = {t.name.split(":")[0]: name for name, t in function.structured_outputs.items()}
@@ -83,6 +86,11 @@ def convert(
     spec = converted.get_spec()
     if labels:
         ct.utils.rename_feature(spec, f"{LABEL}_probs", LABEL_PROBABILITIES)
+    for feed in spec.description.input:
+        if memory is not None and feed.name == memory.name:
+            # Vision feeds only a picture; then nothing has been taught.
+            feed.type.isOptional = True
+            feed.type.multiArrayType.floatDefaultValue = 0.0
     named = ct.models.MLModel(spec, weights_dir=converted.weights_dir, skip_model_load=True)
     if precision == "int8":
         named = _quantize(named)

@@ -93,12 +93,13 @@ def _introduce(described: Any, manifest: dict[str, Any]) -> None:  # noqa: ANN40
     metadata.shortDescription, metadata.versionString = manifest["description"], manifest["version"]
     metadata.author, metadata.license = manifest["author"], licence(manifest)
     given = manifest["input"]
-    (feed,) = described.input
-    feed.shortDescription = (
+    asked = (
         f"RGB picture, {given['crop']} crop, {given['shape'][0]}×{given['shape'][1]}"
         if given["name"] == "image"
         else f"{given['shape'][0]} features"
     )
+    for feed in described.input:
+        feed.shortDescription = asked if feed.name == given["name"] else manifest[feed.name]["is"]
     meanings = {name: output["is"] for name, output in manifest["outputs"].items()}
     meanings |= {
         LABEL: "the label with the most votes",

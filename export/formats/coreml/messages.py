@@ -26,11 +26,13 @@ FeatureDescription: 1 string name, 2 string shortDescription, 3 FeatureType type
 Metadata: 1 string shortDescription, 2 string versionString, 3 string author, 4 string license,
     100 string[] userDefined
 FeatureType: 3 StringFeatureType stringType / Type, 4 ImageFeatureType imageType / Type,
-    5 ArrayFeatureType multiArrayType / Type, 6 DictionaryFeatureType dictionaryType / Type
+    5 ArrayFeatureType multiArrayType / Type, 6 DictionaryFeatureType dictionaryType / Type,
+    1000 bool isOptional
 StringFeatureType:
 ImageFeatureType: 1 int64 width, 2 int64 height, 3 ColorSpace colorSpace
 ColorSpace: 0 INVALID_COLOR_SPACE, 10 GRAYSCALE, 20 RGB, 30 BGR, 40 GRAYSCALE_FLOAT16
-ArrayFeatureType: 1 int64* shape, 2 int32 dataType
+ArrayFeatureType: 1 int64* shape, 2 int32 dataType,
+    51 float floatDefaultValue / defaultOptionalValue
 DictionaryFeatureType: 2 StringFeatureType stringKeyType / KeyType
 Program: 1 int64 version, 2 Function[] functions, 4 Value[] attributes
 Function: 1 NamedValueType* inputs, 2 string opset, 3 Block[] block_specializations

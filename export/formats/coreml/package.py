@@ -78,9 +78,9 @@ class Package:
     def set_array(self, place: Place, values: NDArray[Any]) -> None:
         """Replace the numbers of a constant, keeping its type; `write` writes weights."""
         value = self.value(place)
+        self._set_shape(place, values.shape)
         if value.WhichOneof("value") == "blobFileValue":
             self._changed[value.blobFileValue.offset] = values
-            self._set_shape(place, values.shape)
             return
         tensor = value.immediateValue.tensor
         kind = tensor.WhichOneof("value")

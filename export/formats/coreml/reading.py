@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pocketknn.builder.choices import growth
 from pocketknn.builder.errors import OF_THE_MACHINE, InputError, first_line
 from pocketknn.export.formats.batches import in_blocks
 from pocketknn.export.formats.requirements import is_there
@@ -26,8 +27,9 @@ if TYPE_CHECKING:
 # Path to the texts: fields of Model, ModelDescription and Metadata in Core ML's Model.proto.
 _USER_DEFINED = (2, 100, 100)
 _PROGRAM = 502  # of Model
-# Maps a batch of one input to the outputs by name, with a vote as {label: share}.
-_Predict = Callable[[NDArray[Any]], Mapping[str, Any]]
+# Maps an input, and the memory of a file that grows, to the outputs by name, with a vote as {label:
+# share}.
+_Predict = Callable[[NDArray[Any], Mapping[str, NDArray[Any]]], Mapping[str, Any]]
 
 
 def read(path: Path) -> dict[str, str]:
@@ -66,42 +68,42 @@ def _sealed(path: Path) -> str:
 
 def load(path: Path, threads: int | None = None) -> Run:
     """Open the package: in Core ML on a Mac with coremltools, otherwise in our evaluator."""
-    labels = manifest_in(check(path))["labels"]
+    manifest = manifest_in(check(path))
+    labels, asked = manifest["labels"], manifest["input"]["name"]
     on_mac = sys.platform == "darwin" and is_there("coremltools")
-    predict = _core_ml(path) if on_mac else _evaluator(path)
+    predict = _core_ml(path, asked) if on_mac else _evaluator(path, asked)
 
-    def run(batch: NDArray[Any]) -> Outputs:
-        outputs = predict(batch)
+    def run(batch: NDArray[Any], memory: NDArray[np.float32] | None = None) -> Outputs:
+        outputs = predict(batch, {} if memory is None else {growth.NAME: memory})
         found: Outputs = {
             "scores": np.asarray(outputs["scores"], np.float32).reshape(1, -1),
             "indices": np.asarray(outputs["indices"], np.int64).reshape(1, -1),
         }
-        if "value" in outputs:
-            found["value"] = np.asarray(outputs["value"], np.float32).reshape(1, -1)
+        for name in {"value", growth.EMBEDDING} & outputs.keys():
+            found[name] = np.asarray(outputs[name], np.float32).reshape(1, -1)
         if labels:
             votes = outputs[LABEL_PROBABILITIES]
             found["probabilities"] = np.array([[votes[label] for label in labels]], np.float32)
         return found
 
-    return in_blocks(run)
+    return in_blocks(run)  # the memory is optional
 
 
-def _core_ml(path: Path) -> _Predict:
+def _core_ml(path: Path, asked: str) -> _Predict:
     import coremltools as ct
     from PIL import Image
 
     model = ct.models.MLModel(str(path))
-    (feed,) = model.get_spec().description.input
 
-    def predict(batch: NDArray[Any]) -> dict[str, Any]:
-        picture = feed.type.WhichOneof("Type") == "imageType"
+    def predict(batch: NDArray[Any], others: Mapping[str, NDArray[Any]]) -> dict[str, Any]:
+        picture = batch.ndim == 4
         value = Image.fromarray(batch[0].astype(np.uint8)) if picture else batch.astype(np.float32)
-        return dict(model.predict({feed.name: value}))
+        return dict(model.predict({asked: value, **others}))
 
     return predict
 
 
-def _evaluator(path: Path) -> _Predict:
+def _evaluator(path: Path, asked: str) -> _Predict:
     from . import evaluator
 
     try:
@@ -112,5 +114,4 @@ def _evaluator(path: Path) -> _Predict:
         raise InputError(
             f"{path.name} cannot be evaluated: {first_line(error)}", "file-damaged"
         ) from error
-    (name,) = program.inputs
-    return lambda batch: program({name: batch})
+    return lambda batch, others: program({asked: batch, **others})

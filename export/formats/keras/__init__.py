@@ -25,10 +25,12 @@ MAY_LACK: tuple[str, ...] = ()
 RUNTIME: tuple[str, ...] = ("tensorflow", "h5py")
 ENGINE: str | None = "keras"
 NATIVE, THREADS = True, False
+FIXED = False
 PRECISION = "float32"
 PRECISIONS: tuple[str, ...] = ("float32",)
 OPTIONS: tuple[str, ...] = ()
 CONSUMER: Mapping[str, str] | None = None
+ONE_INPUT = False
 _VARIABLE = 2500  # overhead of HDF5 and of the configuration per variable, in bytes
 
 

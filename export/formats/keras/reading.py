@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pocketknn.builder.choices import growth
 from pocketknn.builder.errors import OF_THE_MACHINE, InputError, first_line
-from pocketknn.export.formats.batches import in_blocks, together
+from pocketknn.export.formats.batches import in_blocks, nothing_taught, together
 from pocketknn.export.formats.protocol import Outputs, Run
 from pocketknn.export.formats.storage.texts import manifest_in, read
 from pocketknn.export.output import checksums
@@ -26,7 +27,7 @@ def load(path: Path, threads: int | None = None) -> Run:
     """Open the archive with plain Keras, in safe mode."""
     import keras
 
-    size = together(manifest_in(check(path)))
+    manifest = manifest_in(check(path))
     try:
         model = keras.saving.load_model(path, compile=False, safe_mode=True)
     except OF_THE_MACHINE:
@@ -36,9 +37,12 @@ def load(path: Path, threads: int | None = None) -> Run:
             f"Keras cannot open {path.name}: {first_line(error)}", "file-damaged"
         ) from error
 
-    def run(batch: NDArray[Any]) -> Outputs:
+    def run(batch: NDArray[Any], memory: NDArray[np.float32] | None = None) -> Outputs:
+        feeds: Any = batch.astype(np.float32)
+        if memory is not None:
+            feeds = {manifest["input"]["name"]: feeds, growth.NAME: memory}
         # Called directly: `predict` would first trace a function, which takes a second or more.
-        outputs = model(batch.astype(np.float32), training=False)
+        outputs = model(feeds, training=False)
         return {name: np.asarray(value) for name, value in outputs.items()}
 
-    return in_blocks(run, size)
+    return in_blocks(run, together(manifest), nothing_taught(manifest))

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pocketknn.builder.choices import growth
+
 if TYPE_CHECKING:
     import onnx
 
@@ -47,7 +49,11 @@ def quantize(proto: onnx.ModelProto, pictures: NDArray[Any]) -> onnx.ModelProto:
     import onnx
     from onnxruntime import quantization as ort
 
-    name = proto.graph.input[0].name
+    axes = {one.name: one.type.tensor_type.shape.dim for one in proto.graph.input}
+    memory = axes.pop(growth.NAME, None)
+    (name,) = axes
+    # The head is not calibrated, so nothing need be taught.
+    others = {} if memory is None else {growth.NAME: growth.nothing(1, memory[1].dim_value)}
 
     class Calibration(ort.CalibrationDataReader):  # type: ignore[misc]
         def __init__(self) -> None:
@@ -55,7 +61,7 @@ def quantize(proto: onnx.ModelProto, pictures: NDArray[Any]) -> onnx.ModelProto:
 
         def get_next(self) -> dict[str, Any] | None:
             picture = next(self.left, None)
-            return None if picture is None else {name: picture[None]}
+            return None if picture is None else {name: picture[None]} | others
 
     with tempfile.TemporaryDirectory() as folder:
         plain, small = Path(folder) / "plain.onnx", Path(folder) / "small.onnx"

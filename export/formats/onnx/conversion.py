@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pocketknn.builder.choices import growth
 from pocketknn.export.formats.conversion import check_calibration, pixels_of, serving_function
 from pocketknn.export.formats.options import Options
 
@@ -45,7 +46,8 @@ def convert(
         serve, input_signature=serve.input_signature, opset=OPSET
     )
     for value in (*proto.graph.input, *proto.graph.output):
-        value.type.tensor_type.shape.dim[0].dim_param = "batch"  # tf2onnx names it unk__<number>
+        rows = "slots" if value.name == growth.NAME else "batch"
+        value.type.tensor_type.shape.dim[0].dim_param = rows  # tf2onnx names it unk__<number>
     _rows_first(proto)
     canonical(proto.graph)
     if precision == "float16":

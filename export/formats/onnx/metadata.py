@@ -6,6 +6,7 @@ import json
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
+from pocketknn.builder.choices import growth
 from pocketknn.export.formats.storage.texts import licence
 
 if TYPE_CHECKING:
@@ -26,8 +27,8 @@ def introduce(proto: onnx.ModelProto, manifest: dict[str, Any]) -> None:
     proto.domain, proto.doc_string = "pocketknn", manifest["description"]
     if manifest["version"].isdecimal():
         proto.model_version = int(manifest["version"])
-    (feed,) = proto.graph.input
-    if manifest["input"]["name"] == "image":
+    feeds = {feed.name: feed for feed in proto.graph.input}
+    if (feed := feeds.get("image")) is not None:
         feed.type.denotation = "IMAGE"
         for axis, meaning in zip(feed.type.tensor_type.shape.dim, _AXES, strict=True):
             axis.denotation = meaning
@@ -37,6 +38,8 @@ def introduce(proto: onnx.ModelProto, manifest: dict[str, Any]) -> None:
 
 def _meaning(manifest: dict[str, Any], name: str) -> str:
     given = manifest["input"]
+    if name == growth.NAME:
+        return str(manifest[name]["is"])
     if name != given["name"]:
         return str(manifest["outputs"][name]["is"])
     if name != "image":

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pocketknn.builder.choices import growth
 from pocketknn.builder.errors import InputError, first_line
 from pocketknn.builder.system.offline import send_nothing
-from pocketknn.export.formats.batches import in_blocks, together
+from pocketknn.export.formats.batches import in_blocks, nothing_taught, together
 from pocketknn.export.formats.protocol import Outputs, Run
 from pocketknn.export.formats.storage.texts import manifest_in, of_properties, ours
 from pocketknn.export.output import checksums
@@ -56,19 +57,21 @@ def load(path: Path, threads: int | None = None) -> Run:
 
     # onnxruntime's exceptions have no common base but Exception; a message may not be UTF-8.
     refusals = (state.Fail, state.InvalidGraph, state.InvalidProtobuf, state.RuntimeException)
-    size = together(manifest_in(check(path)))
+    manifest = manifest_in(check(path))
     try:
         session = session_of(path, threads)
     except (*refusals, state.NotImplemented, state.InvalidArgument, UnicodeDecodeError) as error:
         raise InputError(
             f"onnxruntime cannot open {path.name}: {first_line(error)}", "file-damaged"
         ) from error
-    (feed,) = session.get_inputs()
-    kind = np.uint8 if feed.type == "tensor(uint8)" else np.float32
+    types = {feed.name: feed.type for feed in session.get_inputs()}
+    asked = manifest["input"]["name"]
+    kind = np.uint8 if types[asked] == "tensor(uint8)" else np.float32
     names = [output.name for output in session.get_outputs()]
 
-    def run(inputs: NDArray[Any]) -> Outputs:
-        found = session.run(names, {feed.name: inputs.astype(kind)})
+    def run(batch: NDArray[Any], memory: NDArray[np.float32] | None = None) -> Outputs:
+        feeds = {asked: batch.astype(kind)} | ({} if memory is None else {growth.NAME: memory})
+        found = session.run(names, feeds)
         return dict(zip(names, found, strict=True))
 
-    return in_blocks(run, size)
+    return in_blocks(run, together(manifest), nothing_taught(manifest))

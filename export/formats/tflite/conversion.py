@@ -102,11 +102,14 @@ def _int8(converter: Any, plain: bytes, pictures: NDArray[Any]) -> bytes:  # noq
     import tensorflow as tf
     from ai_edge_litert.interpreter import Interpreter
 
-    def calibration() -> Iterator[list[Any]]:
-        for picture in pictures:
-            yield [picture[None]]
+    reader = Interpreter(model_content=plain)
+    operations = reader._get_ops_details()
+    shapes = [one["shape"] for one in reader.get_input_details()]
 
-    operations = Interpreter(model_content=plain)._get_ops_details()
+    def calibration() -> Iterator[list[Any]]:
+        for picture in pictures:  # and an empty memory: the head is not calibrated
+            yield [picture[None] if len(one) == 4 else np.zeros(one, np.float32) for one in shapes]
+
     kinds = {operation["op_name"] for operation in operations}
     if not kinds & set(_WITH_WEIGHTS):  # raw pixels: there is nothing to make smaller
         return plain

@@ -22,8 +22,8 @@ from pocketknn.export.output.checksums import sealed
 from .metadata import NAME, pack
 from .model import FLOAT16, FLOAT32, INT8, Model
 
-# Order of the outputs: the converter's order varies between builds, and apps take the first.
-_ORDER = ("probabilities", "value", "scores", "indices")
+# Order of inputs and outputs: the converter's order varies between builds, and apps take the first.
+_ORDER = ("image", "features", "probabilities", "value", "scores", "indices")
 _TYPES = {"int8": INT8, "float16": FLOAT16}
 
 

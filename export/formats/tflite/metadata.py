@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from pocketknn.builder.choices import growth
 from pocketknn.builder.errors import InputError
 from pocketknn.export.formats.storage.texts import licence
 from pocketknn.export.output.names import LABELS, MANIFEST, TABLE
@@ -58,7 +59,7 @@ def _model(manifest: Mapping[str, Any], signature: Signature) -> Table:
     }
     named = {0: "pocketknn"} | {slot: text for slot, text in texts.items() if text}
     subgraph: Table = {
-        2: [_input(port, manifest["input"]) for port in signature.inputs],
+        2: [_input(port, manifest) for port in signature.inputs],
         3: [_output(port, manifest["outputs"], manifest["labels"]) for port in signature.outputs],
     }
     files = [
@@ -68,7 +69,10 @@ def _model(manifest: Mapping[str, Any], signature: Signature) -> Table:
     return named | {3: [subgraph], 6: files, 7: _SINCE}
 
 
-def _input(port: Port, manifest: dict[str, Any]) -> Table:
+def _input(port: Port, whole: Mapping[str, Any]) -> Table:
+    if port.name == growth.NAME:
+        return _tensor(port, whole[growth.NAME]["is"], {0: _FEATURE, 1: {}})
+    manifest = whole["input"]
     if "color" not in manifest:
         return _tensor(port, f"Vector of {port.shape[-1]} features.", {0: _FEATURE, 1: {}})
     high, wide = port.shape[1:3]

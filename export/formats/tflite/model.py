@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import struct
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -46,12 +46,14 @@ class Signature:
     outputs: tuple[Port, ...]
 
     def ordered(self, names: Sequence[str]) -> Signature:
-        """The outputs in the order of `names`, others last."""
+        """Inputs and outputs in the order of `names`, others last."""
         places = {name: place for place, name in enumerate(names)}
-        outputs = sorted(
-            self.outputs, key=lambda port: (places.get(port.name, len(names)), port.name)
-        )
-        return replace(self, outputs=tuple(outputs))
+
+        def place(port: Port) -> tuple[int, str]:
+            return places.get(port.name, len(names)), port.name
+
+        inputs, outputs = (tuple(sorted(ports, key=place)) for ports in (self.inputs, self.outputs))
+        return Signature(inputs=inputs, outputs=outputs)
 
 
 class Model:
@@ -89,7 +91,8 @@ class Model:
         )
 
     def reorder(self, ports: Signature) -> None:
-        """Reorder the outputs; signatures refer to tensors, not to positions."""
+        """Reorder inputs and outputs; signatures refer to tensors, not to positions."""
+        self.graph.inputs = np.array([port.tensor for port in ports.inputs], np.int32)
         self.graph.outputs = np.array([port.tensor for port in ports.outputs], np.int32)
 
     def constants(self) -> Iterator[tuple[int, NDArray[Any]]]:

@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pocketknn.builder.choices import growth
 from pocketknn.builder.errors import InputError, first_line
-from pocketknn.export.formats.batches import in_blocks
+from pocketknn.export.formats.batches import in_blocks, nothing_taught
 from pocketknn.export.formats.protocol import Outputs, Run
-from pocketknn.export.formats.storage.texts import payload, read
+from pocketknn.export.formats.storage.texts import manifest_in, payload, read
 from pocketknn.export.output import checksums
 
 
@@ -32,11 +33,12 @@ def load(path: Path, threads: int | None = None) -> Run:
     """
     from ai_edge_litert.interpreter import Interpreter
 
-    check(path)
+    manifest = manifest_in(check(path))
+    asked = manifest["input"]["name"]
     try:
         interpreter = Interpreter(model_path=str(path), num_threads=threads)
         runner = interpreter.get_signature_runner("serving_default")
-        ((name, given),) = runner.get_input_details().items()
+        given = runner.get_input_details()[asked]
     except (ValueError, RuntimeError, KeyError) as error:
         raise InputError(
             f"LiteRT cannot open {path.name}: {first_line(error)}", "file-damaged"
@@ -44,12 +46,14 @@ def load(path: Path, threads: int | None = None) -> Run:
 
     one_caller = Lock()
 
-    def run(batch: NDArray[Any]) -> Outputs:
+    def run(batch: NDArray[Any], memory: NDArray[np.float32] | None = None) -> Outputs:
+        feeds = {asked: batch.astype(given["dtype"])}
+        feeds |= {} if memory is None else {growth.NAME: memory}
         with one_caller:
-            outputs = runner(**{name: batch.astype(given["dtype"])})
+            outputs = runner(**feeds)
             found = {key: np.array(value) for key, value in outputs.items()}
         if "indices" in found:
             found["indices"] = found["indices"].astype(np.int64)
         return found
 
-    return in_blocks(run)
+    return in_blocks(run, 1, nothing_taught(manifest))

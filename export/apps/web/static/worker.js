@@ -14,25 +14,29 @@ ready.then(
 );
 
 async function start() {
-  const { input } = await (await load("page.json")).json();
+  const { input, memory } = await (await load("page.json")).json();
   const sizes = { "runtime/ort.wasm": 0, "model.onnx": 0 };
   const [wasm, model] = await Promise.all(Object.keys(sizes).map((name) => bytes(name, sizes)));
   ort.env.wasm.wasmBinary = wasm.buffer;
   // Threads share memory, which a browser allows only where the server sends COOP and COEP.
   ort.env.wasm.numThreads = self.crossOriginIsolated ? Math.min(4, navigator.hardwareConcurrency) : 1;
   ort.env.logLevel = "error";
-  return { input, session: await ort.InferenceSession.create(model) };
+  // A file that grows also takes what it was taught: an empty row, as the page teaches nothing.
+  const taught = memory && {
+    memory: new ort.Tensor("float32", new Float32Array(memory.width), [1, memory.width]),
+  };
+  return { input, taught, session: await ort.InferenceSession.create(model) };
 }
 
 onmessage = async ({ data: { id, source } }) => {
   try {
-    const { input, session } = await ready;
+    const { input, taught, session } = await ready;
     const start = performance.now();
     const pixels = square(await rgb(source));
     const prepared = performance.now();
     const values = input.dtype === "uint8" ? pixels : Float32Array.from(pixels);
     const image = new ort.Tensor(input.dtype, values, [1, input.size, input.size, 3]);
-    const found = await session.run({ image });
+    const found = await session.run({ image, ...taught });
     const times = { prepare: prepared - start, model: performance.now() - prepared };
     const outputs = Object.fromEntries(
       Object.entries(found).map(([name, tensor]) => [name, Array.from(tensor.data, Number)]),

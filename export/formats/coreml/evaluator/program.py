@@ -32,6 +32,7 @@ class _Feed:
     shape: tuple[int | None, ...]
     dtype: np.dtype[Any]
     colour: str | None  # RGB, BGR or GRAYSCALE of an image; None for an array
+    default: Array | None = None  # its value if it is not given; None if it must be
 
     def read(self, name: str, value: Array) -> Array:
         wanted = self.shape
@@ -100,12 +101,14 @@ class Program:
             classifier also the label and the probability of each label.
 
         Raises:
-            ValueError: an input is missing or unknown, has the wrong shape, or pixels outside
-                0..255.
+            ValueError: an input is unknown, is missing without being optional, or has the wrong
+                shape, or pixels outside 0..255.
             IndexError: the program gathers outside a tensor, which is undefined on the device.
         """
-        if set(feeds) != set(self.inputs):
+        optional = {n: one.default for n, one in self._feeds.items() if one.default is not None}
+        if not set(self.inputs) - set(optional) <= set(feeds) <= set(self.inputs):
             raise ValueError(f"inputs are {sorted(self.inputs)}, got {sorted(feeds)}")
+        feeds = optional | dict(feeds)
         memory = dict(self._constants)
         with np.errstate(all="ignore"):  # overflow and NaN are results here, as on the device
             for name, feed in self._feeds.items():
@@ -188,7 +191,11 @@ def _feed(function: Function, described: Message) -> _Feed:
         channels = {"RGB": 3, "BGR": 3, "GRAYSCALE": 1}.get(colour)
         if channels is None or len(shape) != 4 or shape[1] != channels:
             raise NotImplementedError(f"input {name!r}: a {colour} image as a tensor {shape}")
-    return _Feed(shape=shape, dtype=dtype, colour=colour)
+    default = None
+    if described.type.isOptional and kind == "multiArrayType":
+        filled = described.type.multiArrayType.floatDefaultValue  # 0 if the interface names none
+        default = np.full([size or 1 for size in shape], filled, dtype)
+    return _Feed(shape=shape, dtype=dtype, colour=colour, default=default)
 
 
 def _step(op: Operation) -> _Step:

@@ -1,0 +1,39 @@
+"""Files that grow: examples taught where a file runs are rows of its input `memory`.
+
+A row is an embedding as the file gave it, before any projection, followed by a number: c + 1 for an
+example of class c, 0 for an empty row, and -(c + 1) to forget class c of the references. Rows may
+stand in any order, with gaps. Without classes any number above 0 is an example.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+NAME = "memory"  # the input
+EMBEDDING = "embedding"  # the further output, from which rows are made
+# More than any score: it is taken off the scores of forgotten references, and minus it is the score
+# of rows that are no example.
+NOBODY = 1e30
+
+
+def taught_labels(spare: int) -> tuple[str, ...]:
+    """The names in a file of the classes that may be taught; apps show names of their own."""
+    return tuple(f"taught {number + 1}" for number in range(spare))
+
+
+def examples(embeddings: ArrayLike, classes: ArrayLike) -> NDArray[np.float32]:
+    """Rows (m, d + 1) for embeddings (m, d) of these classes (m,), numbered from 0."""
+    numbers = np.asarray(classes, np.float32).reshape(-1, 1)
+    return np.concatenate([np.asarray(embeddings, np.float32), numbers + 1], axis=1)
+
+
+def forgotten(classes: ArrayLike, dim: int) -> NDArray[np.float32]:
+    """Rows (m, dim + 1) that forget these classes (m,), numbered from 0."""
+    numbers = np.asarray(classes, np.float32).reshape(-1, 1)
+    return np.concatenate([np.zeros((len(numbers), dim), np.float32), -(numbers + 1)], axis=1)
+
+
+def nothing(slots: int, width: int) -> NDArray[np.float32]:
+    """A memory (slots, width) of empty rows; to be filled, width is d + 1."""
+    return np.zeros((slots, width), np.float32)

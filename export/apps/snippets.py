@@ -57,6 +57,7 @@ def render(name: str, manifest: Mapping[str, Any]) -> str:
             dtype=given["dtype"],
             ios=manifest["ios"],
             memory=manifest.get(growth.NAME),
+            backbone=manifest["backbone"]["sha256"],
         )
     )
 

@@ -6,6 +6,8 @@ The compilers, kotlinc and swiftc, are on PATH or in the folder POCKETKNN_COMPIL
 that are not there are skipped.
 """
 
+import base64
+import importlib.util
 import json
 import os
 import re
@@ -29,23 +31,31 @@ MODULES = [
     "CoreImage",
     "ImageIO",
     "CoreML",
+    "CryptoKit",
     "Vision",
     "UIKit",
     "AVFoundation",
     "SwiftUI",
     "PhotosUI",
 ]
+TAUGHT = ["taught 1", "taught 2", "taught 3"]
+MEMORY = {"slots": 20, "width": 7, "classes": len(HOSTILE), "spare": len(TAUGHT)}
 KINDS = {  # with each crop
     "classify": ("center", {}),
     "neighbors": ("fit", {"labels": []}),
     "regress": ("stretch", {"labels": [], "targets": ["size"]}),
     "bytes": ("center", {"dtype": "uint8"}),
+    "growing": ("center", {"labels": [*HOSTILE, *TAUGHT], "memory": MEMORY}),
+    "growing_search": ("fit", {"labels": [], "memory": MEMORY | {"classes": 0, "spare": 0}}),
 }
 MAIN = """
 import android.content.res.AssetManager
 import android.graphics.Bitmap
 import java.io.File
 import pocketknn.classify.references
+import pocketknn.growing.Memory
+import pocketknn.growing.labels
+import pocketknn.growing.references as growingReferences
 
 fun main(arguments: Array<String>) {
     val folder = File(arguments[0])
@@ -66,6 +76,30 @@ fun main(arguments: Array<String>) {
             File(folder, "$number.$crop").writeBytes(parts.toByteArray())
         }
     }
+    teach(folder)
+}
+
+/** Does what is in verbs.txt, and writes what came of it. */
+fun teach(folder: File) {
+    val assets = AssetManager(folder)
+    val memory = Memory(assets.labels(), assets.growingReferences())
+    val said = File(folder, "verbs.txt").readLines().map { line ->
+        val (verb, name, number) = line.split("\\t")
+        val values = FloatArray(6) { number.toFloat() + it / 3f }
+        val done = runCatching {
+            when (verb) {
+                "add" -> memory.add(values, name, "jvm 2026-11-29")
+                "forget" -> memory.forget(name)
+                else -> memory.loads(File(folder, name).readText())
+            }
+        }
+        done.exceptionOrNull()?.message ?: ""
+    }
+    File(folder, "said.txt").writeText(said.joinToString("\\n"))
+    File(folder, "saved.json").writeText(memory.dumps())
+    File(folder, "rows.csv").writeText(memory.rows.joinToString(","))
+    val counts = memory.counts().map { (name, count) -> "$name\\t$count" }
+    File(folder, "counts.txt").writeText(counts.joinToString("\\n"))
 }
 
 val ARGB = Bitmap.Config.ARGB_8888
@@ -197,6 +231,9 @@ def ran(program, out):
     lines = [f"{number} {pixels.shape[1]} {pixels.shape[0]}\n" for number, pixels in cases]
     (folder / "cases.txt").write_text("".join(lines))
     shutil.copy(out / "references.csv", folder)
+    labels = [*HOSTILE, *TAUGHT]
+    (folder / "labels.txt").write_text("".join(f"{one}\n" for one in labels), "utf-8")
+    teach(out, folder)
     code, said = run(folder, java, "-Dfile.encoding=UTF-8", "-cp", jar, "MainKt", folder)
     assert code == 0, said
     return folder, cases
@@ -217,6 +254,78 @@ def test_kotlin_reads_the_table_of_references(ran, out):
     found = [row.split("\1") for row in text.split("\2")]
     rows = load(out / "model.tflite").metadata.rows()
     assert found == [[str(row[key]) for key in ("index", "id", "label", "path")] for row in rows]
+
+
+VERBS = [
+    *[("add", "mug", i) for i in (1, 2, 1)],
+    *[("add", "7", 3), ("add", HOSTILE[2], 4), ("forget", HOSTILE[1], 0), ("forget", "7", 0)],
+    *[("add", HOSTILE[1], 5), ("add", "雪 \U0001f642", 6), ("add", '"q" \\ /', 7)],
+    *[("save", "memory.json", 0), ("forget", HOSTILE[2], 0), ("load", "memory.json", 0)],
+    *[("add", "one too many", 8), ("add", "pocketknn", 8), ("add", " ", 8), ("add", "taught 1", 8)],
+    *[("forget", "nobody", 0), ("load", "broken.json", 0), ("load", "other.json", 0)],
+    *[("load", "nan.json", 0), ("load", "narrow.json", 0), ("add", "mug", 9)],
+    *[("add", "mug", 100 + i) for i in range(20)],  # more than there are rows
+]
+
+
+def teach(out, folder):
+    """Do `VERBS` with memory.py, whose answers test_teaching.py checks; write what came of it."""
+    path = folder / "memory.py"
+    path.write_text(code_of(out, "growing")["memory.py"], "utf-8")
+    spec = importlib.util.spec_from_file_location("memory", path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    rows = load(out / "model.tflite").metadata.rows()
+    memory, said = module.Memory([*HOSTILE, *TAUGHT], rows), []
+    for verb, name, number in VERBS:
+        values = np.float32(number) + np.arange(6, dtype=np.float32) / np.float32(3)
+        try:
+            if verb == "add":
+                memory.add(values, name, "jvm 2026-11-29")
+            elif verb == "forget":
+                memory.forget(name)
+            elif verb == "load":
+                memory.loads((folder / name).read_text("utf-8"))
+            else:
+                spoil(memory.dumps(), folder)
+            said.append(False)
+        except ValueError:
+            said.append(True)
+    lines = ["\t".join(map(str, verb)) for verb in VERBS if verb[0] != "save"]
+    (folder / "verbs.txt").write_text("\n".join(lines), "utf-8")
+    known = [failed for failed, (verb, *_) in zip(said, VERBS, strict=True) if verb != "save"]
+    expected = {"failed": known, "counts": memory.counts(), "saved": json.loads(memory.dumps())}
+    (folder / "expected.json").write_text(json.dumps(expected), "utf-8")
+    np.save(folder / "rows.npy", memory.rows)
+
+
+def spoil(text, folder):
+    """A saved memory, and some that cannot be loaded."""
+    nan = base64.b64encode(np.full((2, 6), np.nan, "<f4").tobytes()).decode()
+    (folder / "memory.json").write_text(text, "utf-8")
+    (folder / "broken.json").write_text(text[:-9], "utf-8")
+    for name, change in (
+        ("other", lambda content: content["pocketknn"].update(backbone="cd" * 32)),
+        ("narrow", lambda content: content["mug"].update(shape=[4, 3])),
+        ("nan", lambda content: content["mug"].update(data=nan)),
+    ):
+        content = json.loads(text)
+        change(content)
+        (folder / f"{name}.json").write_text(json.dumps(content), "utf-8")
+
+
+def test_kotlin_remembers_as_python_does(ran):
+    folder, _ = ran
+    expected = json.loads((folder / "expected.json").read_text("utf-8"))
+    said = (folder / "said.txt").read_text("utf-8").split("\n")
+    assert [bool(line) for line in said] == expected["failed"]
+    assert sum(expected["failed"]) > 8
+    assert any("full" in line for line in said)
+    assert json.loads((folder / "saved.json").read_text("utf-8")) == expected["saved"]
+    counts = [line.split("\t") for line in (folder / "counts.txt").read_text("utf-8").split("\n")]
+    assert {name: int(count) for name, count in counts} == expected["counts"]
+    rows = np.array((folder / "rows.csv").read_text().split(","), np.float32)
+    np.testing.assert_array_equal(rows, np.load(folder / "rows.npy").ravel())
 
 
 # Swift
@@ -250,7 +359,7 @@ def swift(out, folder, modules, kind, version, change=lambda code: code):
 
 
 @pytest.mark.parametrize("version", ["5", "6"])
-@pytest.mark.parametrize("kind", ["classify", "neighbors", "regress"])
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "bytes"])
 def test_swift_compiles_without_a_warning(kind, version, out, tmp_path, modules):
     code, said = swift(out, tmp_path, modules, kind, version)
     assert code == 0, said

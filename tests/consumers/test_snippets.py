@@ -83,7 +83,10 @@ BUILDS = {
     "regress": {"head": "regress", "crop": "fit"},
     "hostile": {"labels": HOSTILE, "crop": "fit"},
     "bytes": {"options": Options(pixels="uint8"), "crop": "stretch"},
+    "growing": {"grow": 20, "spare": 3, "reject": "auto", "false_rejection": 0.3},
+    "growing search": {"grow": 20, "head": "neighbors", "crop": "fit"},
 }
+OF_GROWING = {name for name in SNIPPETS if name.lower().startswith(("grow", "memory"))}
 
 
 @pytest.fixture(scope="module", params=list(BUILDS))
@@ -162,10 +165,12 @@ def test_what_is_written_is_short_and_whole(out):
     manifest = json.loads((out / "manifest.json").read_text("utf-8"))
     there = sorted(path.name for path in (out / "snippets").iterdir() if path.is_file())
     without = {name for name in SNIPPETS if name.endswith(".swift")}  # there is no Core ML file
-    without |= set() if manifest["labels"] else {"ClassifyMediaPipe.kt"}
-    assert there == sorted(SNIPPETS.keys() - without)
+    grows = "memory" in manifest
+    mediapipe = {"ClassifyMediaPipe.kt"}  # takes one input, and classes
+    empty = mediapipe if grows else OF_GROWING if manifest["labels"] else OF_GROWING | mediapipe
+    assert there == sorted(SNIPPETS.keys() - without - empty)
     for name in SNIPPETS:
-        if name == "ClassifyMediaPipe.kt" and name not in there:
+        if name in empty:
             assert snippets.render(name, manifest) == ""
             continue
         lines = snippets.render(name, manifest).splitlines()
@@ -446,7 +451,10 @@ def test_swift_and_kotlin_parse(name, out):
 
 @pytest.mark.parametrize("name", NATIVE)
 def test_the_parser_sees_a_fault(name, plain):
-    code = snippets.render(name, json.loads((plain / "manifest.json").read_text("utf-8")))
+    manifest = json.loads((plain / "manifest.json").read_text("utf-8"))
+    if name in OF_GROWING:
+        manifest["memory"] = {"slots": 20, "width": 7, "classes": 2, "spare": 1}
+    code = snippets.render(name, manifest)
     brace = code.rindex("{")
     verb = "func " if name.endswith(".swift") else "fun "
     unopened, named = code[:brace] + code[brace + 1 :], code.replace(verb, f"{verb}( ", 1)

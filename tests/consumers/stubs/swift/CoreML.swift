@@ -16,7 +16,12 @@ open class MLModelDescription: NSObject {
     public var inputDescriptionsByName: [String: MLFeatureDescription] { fatalError() }
 }
 
+public struct MLShapedArray<Scalar> {
+    public init<S: Sequence>(scalars: S, shape: [Int]) where S.Element == Scalar {}
+}
+
 open class MLMultiArray: NSObject {
+    public convenience init<Scalar>(_ shapedArray: MLShapedArray<Scalar>) { self.init() }
     public var count: Int { fatalError() }
     public subscript(index: Int) -> NSNumber { fatalError() }
 }

@@ -171,6 +171,8 @@ def built(photos, tmp_path_factory):
 def test_the_python_runs(name, code, built, monkeypatch, capsys):
     monkeypatch.chdir(built)
     monkeypatch.syspath_prepend(built / "out" / "snippets")
+    for module in ("classify", "square", "grow", "memory"):  # of another build
+        monkeypatch.delitem(sys.modules, module, raising=False)
     exec(compile(code, name, "exec"), {})
     assert capsys.readouterr().out.strip()
 

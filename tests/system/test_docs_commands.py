@@ -12,8 +12,9 @@ from PIL import Image
 from PIL.ExifTags import IFD, Base
 from support import ROOT, drawing, tinted
 
-from pocketknn.builder import KNNClassifier
+from pocketknn.builder import KNNClassifier, References
 from pocketknn.builder.backbones import load, pixels
+from pocketknn.builder.references import memory_json
 
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs" / "pages").rglob("*.md"))]
 # By what they begin with.
@@ -112,11 +113,21 @@ def place(tmp_path_factory):
     build(place / "pets", place / "of-pets", "--formats", "tflite,onnx", "--projection", "none")
     for name in ("model.tflite", "model.onnx"):
         shutil.copy(place / "of-pets" / name, place / name)
-    for name in ("grown", "better", "other"):
+    build(place / "fewer", place / "grown", "--formats", "tflite", "--grow", 16, "--spare", 2)
+    taught(place / "grown", place / "memory.json", place / "taught.parquet")
+    for name in ("grown", "better", "other", "all"):
         shutil.copy(place / "of-pets" / "references.parquet", place / f"{name}.parquet")
     words = ("--add", place / "more-photos", "--out", place / "new.tflite")
     assert main("edit", place / "model.tflite", *words) == 0
     return place
+
+
+def taught(out, memory, table):
+    """A class that was taught to a build, as an app saves it and as it is imported."""
+    known = References.load(out / "references.parquet")
+    rows = References.of(known.vectors[:3] + 1, ["mug"] * 3, provenance=known.provenance)
+    memory_json.write(rows, memory)
+    memory_json.read(memory).like(known).save(table)
 
 
 def quicker(words):

@@ -83,6 +83,7 @@ BUILDS = {
     "regress": {"head": "regress", "crop": "fit"},
     "hostile": {"labels": HOSTILE, "crop": "fit"},
     "bytes": {"options": Options(pixels="uint8"), "crop": "stretch"},
+    "grows": {"grow": 12, "spare": 2, "reject": "auto"},
 }
 
 

@@ -83,8 +83,8 @@ BUILDS = {
     "regress": {"head": "regress", "crop": "fit"},
     "hostile": {"labels": HOSTILE, "crop": "fit"},
     "bytes": {"options": Options(pixels="uint8"), "crop": "stretch"},
-    "growing": {"grow": 20, "spare": 3, "reject": "auto", "false_rejection": 0.3},
-    "growing search": {"grow": 20, "head": "neighbors", "crop": "fit"},
+    "grows, search": {"grow": 20, "head": "neighbors", "crop": "fit"},
+    "grows": {"grow": 12, "spare": 2, "reject": "auto"},
 }
 OF_GROWING = {name for name in SNIPPETS if name.lower().startswith(("grow", "memory"))}
 

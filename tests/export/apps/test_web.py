@@ -40,6 +40,7 @@ BUILDS = {
     "bytes": {"crop": "stretch", "metric": "euclidean", "reject": -0.2, "pixels": "uint8"},
     "neighbors": {"crop": "fit", "metric": "manhattan", "head": "neighbors"},
     "regress": {"head": "regress", "vote": "distance"},
+    "grows": {"grow": 9, "spare": 2, "k": 4},
 }
 
 

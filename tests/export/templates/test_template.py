@@ -44,6 +44,10 @@ CASES = {
     "minkowski": {"metric": "minkowski", "vote": "distance"},
     "values": {"head": "regress", "vote": "distance", "metric": "euclidean"},
     "values, cosine": {"head": "regress"},
+    "grows": {
+        **{"grow": 20, "spare": 3, "vote": "distance", "balanced": True},
+        **{"pca": 6, "metric": "euclidean", "reject": -4.0},
+    },
 }
 
 

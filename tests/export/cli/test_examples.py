@@ -11,7 +11,7 @@ from support import PLAIN, drawing
 from test_help import EXAMPLES
 
 from pocketknn.builder import References
-from pocketknn.builder.references import ml5_json
+from pocketknn.builder.references import memory_json, ml5_json
 from pocketknn.export.cli.app import main
 
 # A whole build or tuning takes long; a page needs npm; the cache is that of all tests.
@@ -41,10 +41,11 @@ def place(photos, tmp_path_factory):
     pixels = ("--backbone", "pixels", "--size", 8)
     formats = ("--formats", "tflite,onnx", *PLAIN)
     run("build", photos, "-o", made / "out", *pixels, *formats)
-    for name in ("refs", "one", "two", "three"):
+    for name in ("refs", "one", "two", "three", "more"):
         run("refs", "new", photos, "-o", made / f"{name}.parquet", *pixels)
     run("edit", made / "out/model.tflite", "--remove-class", "cherry", "-o", made / "edited.tflite")
     rows = References.load(made / "refs.parquet")
+    memory_json.write(rows, made / "memory.json")
     ml5_json.write(
         References.of(rows.vectors, list(map(rows.label_of, range(len(rows))))),
         made / "ml5.json",

@@ -12,6 +12,7 @@ from pocketknn.builder.choices.metrics import METRICS
 from pocketknn.builder.choices.neighbors import Floats, Ints, Neighbors
 from pocketknn.builder.choices.searches import find
 from pocketknn.builder.knn.exact import rank, unit, winners
+from pocketknn.builder.wording import counted
 
 from .metrics import first_equal, recall
 
@@ -302,5 +303,5 @@ def _misshapen(outputs: Outputs, q: int, fit: Fit) -> str:
             return f"the output {name!r} holds NaN or infinity"
     indices = outputs["indices"]
     if indices.min() < 0 or indices.max() >= n:
-        return f"an index is outside the {n} references"
+        return f"an index is outside the {counted(n, 'reference')}"
     return ""

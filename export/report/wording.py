@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from pocketknn.builder.wording import counted
+
 if TYPE_CHECKING:
     from pocketknn.export.report.statistics.shares import Share
 
@@ -49,11 +51,6 @@ def plural(count: int, noun: str) -> str:
     if count == 1:
         return f"1 {noun}"
     return f"{count:,} {noun}es" if noun.endswith("s") else f"{count:,} {noun}s"
-
-
-def counted(number: int, one: str, many: str = "") -> str:
-    """A count with its noun, as on the terminal: without commas."""
-    return f"{number} {one if number == 1 else many or f'{one}s'}"
 
 
 def megabytes(size: int) -> str:
@@ -111,10 +108,11 @@ def together(references: dict[str, Any]) -> str:
 def projected(projection: dict[str, Any]) -> str:
     """What is compared after a projection, in words."""
     if projection["by"] == "classes":
-        values = projection["directions"]
-        return f"{values} values per picture, along the directions that separate the classes"
+        one = "value per picture, along the direction that separates"
+        many = "values per picture, along the directions that separate"
+        return f"{counted(projection['directions'], one, many)} the classes"
     power = projection["whiten"]
     return (
-        f"{projection['size']} principal components, {projection['variance']:.1%} of the variance"
-        + (f", whitened by the power {power:g}" if power else "")
+        f"{counted(projection['size'], 'principal component')}, {projection['variance']:.1%} of the"
+        " variance" + (f", whitened by the power {power:g}" if power else "")
     )

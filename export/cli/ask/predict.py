@@ -10,10 +10,10 @@ import typer
 
 from pocketknn import builder
 from pocketknn.builder.errors import InputError
+from pocketknn.builder.wording import counted
 from pocketknn.export.cli import options
 from pocketknn.export.cli.console.quiet import note
 from pocketknn.export.cli.console.text import say, say_json, shown
-from pocketknn.export.report.wording import counted
 
 from .order import model_first
 from .pictures import Picture, pictures

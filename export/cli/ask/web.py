@@ -10,6 +10,7 @@ import typer
 
 from pocketknn import builder
 from pocketknn.builder.errors import InputError
+from pocketknn.builder.wording import counted
 from pocketknn.export.cli.console.quiet import note
 from pocketknn.export.cli.console.text import say
 from pocketknn.export.cli.inapplicable import refuse
@@ -85,7 +86,7 @@ def _export(write: Callable[[Path], None], folder: Path, photos: Path | None) ->
     with staged(folder, force=False) as staging:
         write(staging)
         sizes = [path.stat().st_size for path in staging.rglob("*") if path.is_file()]
-    say(f"{folder}: {len(sizes)} files, {megabytes(sum(sizes))}")
+    say(f"{folder}: {counted(len(sizes), 'file')}, {megabytes(sum(sizes))}")
     say("any static server can serve it; the camera needs https or localhost")
 
 
@@ -144,5 +145,5 @@ def _thumbnails(
     with progress("thumbnails", len(photos)) as done:
         small = thumbnails.write(folder, rows, photos, limit, lambda: done(1))
     size = sum(path.stat().st_size for path in folder.iterdir())
-    say(f"{len(small)} of {len(rows)} references have a thumbnail: {megabytes(size)}")
+    say(f"thumbnails of {len(small)} of {counted(len(rows), 'reference')}: {megabytes(size)}")
     return small

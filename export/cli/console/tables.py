@@ -9,6 +9,7 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 from rich.text import Text
 
+from pocketknn.builder.wording import counted
 from pocketknn.export.parity.check import TOLERANCES, Parity
 from pocketknn.export.report.wording import megabytes, percent
 
@@ -94,7 +95,7 @@ def variants_table(variants: Sequence[Variant], within: Budget, sample: int) -> 
         f"good enough: loses at most {within.loss:.1%} accuracy and finds"
         f" {within.agreement:.0%} of the exact neighbours\n"
         "accuracy: leave-one-out with the exact search, minus the worst file's loss on a sample"
-        f" of {sample} photos",
+        f" of {counted(sample, 'photo')}",
         no_wrap=False,
     )
     made.add_column("")
@@ -116,6 +117,6 @@ def _legend(rows: Sequence[Row]) -> str:
     precisions = dict.fromkeys(row.parity.precision for row in rows)
     ties = ", ".join(f"{TOLERANCES[one].tie:.0e} for {one}" for one in precisions)
     return (
-        f"{rows[0].parity.queries} inputs, against exact k-NN in float64;"
+        f"{counted(rows[0].parity.queries, 'input')}, against exact k-NN in float64;"
         f" ties: scores closer than {ties}"
     )

@@ -16,7 +16,15 @@ from pocketknn.export.cli.console.text import say, say_json, shown
 from pocketknn.export.cli.inapplicable import refuse
 from pocketknn.export.cli.options import BuildOrFile, Json
 
-from .outcome import in_classes, known_among, outcome_json, outcome_of, photos_of, say_outcome
+from .outcome import (
+    among_references,
+    in_classes,
+    known_among,
+    outcome_json,
+    outcome_of,
+    photos_of,
+    say_outcome,
+)
 from .shifts import evaluate_shifts
 
 _COMPARED = ("top-1", "neighbours")
@@ -117,11 +125,11 @@ def _evaluate(out: Path, photos: Path, crop: str | None, as_json: bool) -> None:
             say(f"{name} itself has {weights} weights: their loss is not measured here")
     say(*metrics.foreign_lines(file.metadata.labels, made.photos))
     if known:
-        say(f"{known} of the photos are references themselves, which inflates the accuracy")
+        say(f"{among_references(known)}, which inflates the accuracy")
     if outcome:
         say_outcome(outcome, file)
     if same:
-        say(words.found_class(same, "photos"))
+        say(words.found_class(same, "photo"))
     elif not (outcome or file.metadata.manifest["targets"] or any(one.label for one in found)):
         say("accuracy cannot be measured: put the photos into class folders")
     if report:

@@ -83,7 +83,7 @@ def _quality(study: Study) -> Iterator[Figure]:
     if held_out and held_out.files and (right := held_out.files[0].accuracy) is not None:
         share = held_out.share(right)
         yield Figure(
-            f"Accuracy on {len(held_out.photos):,} held-out photos",
+            f"Accuracy on {plural(len(held_out.photos), 'held-out photo')}",
             percent(share.value),
             f"{interval(share)} at 95% confidence",
         )
@@ -206,7 +206,7 @@ def _errors(study: Study, own: Answers) -> Iterator[Block]:
     errors = target_errors(own, study.fit.references, study.manifest["seed"])
     rmse = study.manifest["references"]["leave_one_out"]["rmse"]
     yield Table(
-        caption=f"Errors of {len(own):,} references, each held out; bootstrap interval",
+        caption=f"Errors of {plural(len(own), 'reference')}, each held out; bootstrap interval",
         columns=("target", "root mean squared", "95% interval", "mean absolute", "R²"),
         rows=tuple(
             (

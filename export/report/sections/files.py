@@ -9,7 +9,7 @@ from pocketknn.export.formats.storage.texts import licence
 from pocketknn.export.output.names import MODEL
 from pocketknn.export.report.blocks import Block, Section, Table
 from pocketknn.export.report.study import Study
-from pocketknn.export.report.wording import percent, projected
+from pocketknn.export.report.wording import percent, plural, projected
 
 _SPEED = (
     "Milliseconds per picture, without decoding, on the machine that built it: a short measurement,"
@@ -30,7 +30,8 @@ def _blocks(study: Study) -> Iterator[Block]:
     errors = ("top-1 match", "exact lists", "ties allowed", "score error", "vote error")
     queries = max((one["queries"] for one in parity.values()), default=0)
     yield Table(
-        caption=f"Each file in its own runtime against exact k-NN in float64, on {queries} inputs",
+        caption="Each file in its own runtime against exact k-NN in float64, on"
+        f" {plural(queries, 'input')}",
         columns=("file", "parity", "size", "weights", *errors),
         rows=tuple(
             _row(names[name], one, study.manifest["files"].get(names[name]))

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import asdict
 from typing import Any
 
+from pocketknn.builder.knn.validation import promise
 from pocketknn.builder.knn.validation.leave_one_out import leave_one_out
 from pocketknn.export.report.blocks import Block, Chart, Figure, Figures, Section, Table
 from pocketknn.export.report.html import charts
@@ -35,9 +36,10 @@ _FEWER = (
     " tables of classes are not."
 )
 _WIDER = (
-    "Intervals are Wilson's. That of the references is 1.3 times as wide, because parts of one set"
-    " vary more than independent photos; if several references show one picture or occasion, it"
-    " may be wider still. The verdict beside the accuracy at the top compares the mistakes with"
+    "Intervals are Wilson's. Those of references that are held out, here and in the sections below,"
+    f" are {promise.WIDER} times as wide, because parts of one set vary more than independent"
+    " photos; if several references show one picture or occasion, they may be wider still. The"
+    " verdict beside the accuracy at the top compares the mistakes with"
     " those of always predicting the largest class: good is at most a fifth of them, fair at most"
     " half."
 )

@@ -8,7 +8,6 @@ from typing import NamedTuple
 from pocketknn.builder.knn.validation import promise
 from pocketknn.export.report.blocks import Section
 from pocketknn.export.report.statistics.curves import UNEVEN
-from pocketknn.export.report.statistics.shares import recalls
 from pocketknn.export.report.study import Study
 from pocketknn.export.report.wording import NO_MISTAKES, plural
 
@@ -164,7 +163,7 @@ def weak_classes(study: Study) -> list[str]:
 
     if study.own is None:
         return []
-    usual, found = study.own.right.value, recalls(study.own.confusion)
+    usual, found = study.own.right.value, study.own.recalls
     rare = [
         study.own.labels[one.label]
         for one in found

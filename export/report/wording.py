@@ -53,6 +53,15 @@ def plural(count: int, noun: str) -> str:
     return f"{count:,} {noun}es" if noun.endswith("s") else f"{count:,} {noun}s"
 
 
+def command_line(*words: str) -> str:
+    """A command line, quoted for this system's shell."""
+    import shlex
+    import subprocess
+    import sys
+
+    return subprocess.list2cmdline(words) if sys.platform == "win32" else shlex.join(words)
+
+
 def megabytes(size: int) -> str:
     """A number of bytes, formatted."""
     return f"{size / 1e6:.2f} MB" if size >= 1e4 else f"{size} B"

@@ -13,7 +13,8 @@ from pocketknn.builder.errors import InputError
 from pocketknn.builder.wording import counted
 from pocketknn.export.cli import options
 from pocketknn.export.cli.console.quiet import note
-from pocketknn.export.cli.console.text import command_line, say
+from pocketknn.export.cli.console.text import say
+from pocketknn.export.report.wording import command_line
 
 if TYPE_CHECKING:
     from pocketknn.export.manifest.read_back import Opened

@@ -12,9 +12,7 @@ from pocketknn.export.pipeline.request import skipped_lines
 from pocketknn.export.report.calibration_words import calibration_words, worst_bin
 from pocketknn.export.report.outcome_words import image_search
 from pocketknn.export.report.unknown_words import unknown_words
-from pocketknn.export.report.wording import APART, no_accuracy, projected, together
-
-from .text import command_line
+from pocketknn.export.report.wording import APART, command_line, no_accuracy, projected, together
 
 if TYPE_CHECKING:
     from pocketknn.export.pipeline.export import Export

@@ -53,10 +53,11 @@ def test_the_end_names_the_fastest_file_and_what_to_try(colours, pocketknn, tmp_
 def test_the_terminal_advises_what_the_report_does(colours, pocketknn, tmp_path):
     said = pocketknn("build", colours(), "-o", tmp_path / "out", *SMALL)
     words, commands = advised(said)
-    assert 1 <= len(words) == len(commands) <= 2
+    assert 1 <= len(words) == len(commands) <= 3
     report = html.unescape((tmp_path / "out" / "report.html").read_text("utf-8"))
     assert all(line in report for line in words)
-    assert ["pocketknn", "eval", str(tmp_path / "out"), "NEW-PHOTOS"] in commands
+    assert ["pocketknn", "eval", str(tmp_path / "out"), "OTHER-PHOTOS"] in commands
+    assert "<code>pocketknn eval out OTHER-PHOTOS</code>" in report
 
 
 def test_one_class_is_told_of_a_second_and_of_unknown(colours, pocketknn, tmp_path):
@@ -75,11 +76,16 @@ def test_one_photo_of_each_class_is_told_to_take_more(colours, pocketknn, tmp_pa
     said = pocketknn("build", colours(each=1), "-o", tmp_path / "out", *SMALL)
     (line,), (command,) = advised(said)
     assert "more photos of each class" in line
+    more = tmp_path / "more/red"
+    more.mkdir(parents=True)
     for number in range(1, 4):
-        shutil.copy(tmp_path / "photos/red/0.png", tmp_path / f"photos/red/{number}.png")
-    again = pocketknn(*command[1:])
+        tinted(90 + number, "red", (24, 24), 0.3).save(more / f"{number}.png")
+    words = [str(tmp_path / "more") if word == "MORE-PHOTOS" else word for word in command[1:]]
+    assert words[-1] == f"{tmp_path / 'out'}-2"
+    again = pocketknn(*words)
     assert again.code == 0, again.err
-    assert "5 references" in again.out
+    assert "2 references → 5, with the choices of" in again.out
+    assert (tmp_path / "out-2" / "model.tflite").exists()
 
 
 def test_image_search_is_told_what_to_try(colours, pocketknn, tmp_path):

@@ -28,6 +28,28 @@ def refuse(context: typer.Context, names: Iterable[str], why: str) -> None:
             raise InputError(f"{options[name]} {why}", "option-not-applicable")
 
 
+def check_one_place(context: typer.Context) -> None:
+    """Refuse more than one place of photos, and say what to do with several.
+
+    Raises:
+        InputError: there are more.
+    """
+    from pocketknn.export.report.wording import command_line
+
+    if not context.args:
+        return
+    command, one, other = context.info_name, str(context.params["photos"]), context.args[0]
+    if context.params["out"] is None and not Path(other).exists():
+        line = command_line("pocketknn", str(command), one, "-o", other)
+        raise InputError(f"name the folder to write with --out: {line}", "missing-out")
+    add = command_line("pocketknn", "edit", "OUT", "--add", other, "-o", "NEW")
+    raise InputError(
+        f"{command} takes one folder, not {one!r} and {other!r}: if they are classes, move them"
+        f" into one folder and name that; if each holds classes, build {one!r}, then: {add}",
+        "too-many-places",
+    )
+
+
 def check_place(context: typer.Context, places: Iterable[Path | str]) -> None:
     """Refuse the options for table columns if no place is a table; `find` checks targets itself.
 

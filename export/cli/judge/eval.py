@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pocketknn.builder.errors import InputError, first_line
+from pocketknn.builder.wording import counted
 from pocketknn.export.cli.ask.order import model_first
 from pocketknn.export.cli.console.quiet import note
 from pocketknn.export.cli.console.text import say, say_json, shown
@@ -104,7 +105,7 @@ def _evaluate(out: Path, photos: Path, crop: str | None, as_json: bool) -> None:
     nearest = _exact(out, file)
     crops = {file.metadata.manifest["input"].get("crop"), crop} - {None}
     total = runs(len(files), len(found), len(crops))
-    with progress("measuring", total, shown=not as_json) as done:
+    with progress(_work(len(found), len(files), len(crops)), total, shown=not as_json) as done:
         made = evaluate(files, in_classes(found, file), crop, nearest, done)
     references = known_among(made.photos, file)
     known = int(references.sum())
@@ -134,6 +135,12 @@ def _evaluate(out: Path, photos: Path, crop: str | None, as_json: bool) -> None:
         say("accuracy cannot be measured: put the photos into class folders")
     if report:
         say(report)
+
+
+def _work(photos: int, files: int, crops: int) -> str:
+    """What the bar counts, as a product that gives its total."""
+    ran = counted(files, "file") + (f" × {crops} crops" if crops > 1 else "")
+    return f"{counted(photos, 'photo')} × (reading + {ran})"
 
 
 def _precision(file: Artefact) -> str:

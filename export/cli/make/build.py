@@ -12,8 +12,9 @@ import typer
 from pocketknn.builder.errors import InputError, first_line
 from pocketknn.builder.system.cache import Cache
 from pocketknn.export.cli import options
+from pocketknn.export.cli.console.quiet import note
 from pocketknn.export.cli.console.text import say
-from pocketknn.export.cli.inapplicable import check_build
+from pocketknn.export.cli.inapplicable import check_build, check_one_place
 from pocketknn.export.formats.requirements import missing
 from pocketknn.export.pipeline.request import Request, Watch
 
@@ -98,6 +99,7 @@ def build(
     """
     from pocketknn.builder.references.files import is_collection
 
+    check_one_place(context)
     selection = options.selection_of(
         photos, columns, columns.target_column, exclude, limit, labels, occasions
     )
@@ -180,7 +182,11 @@ def run(
         result, material = pipeline.build(request, out, force=force, cache=cache, watch=watch)
         if with_report:
             watch.step("writing the report", None)
-            steps = _report(result, material, watch, place_name(request.selection.photos))
+            try:
+                steps = _report(result, material, watch, place_name(request.selection.photos))
+            except KeyboardInterrupt:
+                note(f"the models in {out} are ready and checked; only report.html is missing")
+                raise
     say(*summary.facts(result.manifest, material.skipped))
     rows = [tables.Row(one.name, one.bytes, one.parity) for one in result.written]
     console.print(tables.parity_table(rows))

@@ -10,6 +10,8 @@ import zipfile
 import pytest
 from support import PLAIN, tinted
 
+from pocketknn.export.cli import INTERRUPTED
+
 SMALL = ("--backbone", "pixels", "--size", "8", "--formats", "tflite,onnx", *PLAIN)
 
 
@@ -132,6 +134,23 @@ def test_the_bar_counts_the_strangers_too(colours, photos, pocketknn, tmp_path):
     words = ("--reject", "auto", "--strangers", photos, "--no-report")
     said = pocketknn("build", colours(), "-o", tmp_path / "out", *SMALL, *words)
     assert "24/24" in said.out, "twelve photos and twelve strangers"
+
+
+def test_an_interruption_of_the_report_says_that_the_models_are_ready(
+    colours, pocketknn, tmp_path, monkeypatch
+):
+    from pocketknn.export.report import write
+
+    def interrupted(*given):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(write, "report_build", interrupted)
+    said = pocketknn("build", colours(), "-o", tmp_path / "out", *SMALL)
+    assert said.code == INTERRUPTED
+    assert f"the models in {tmp_path / 'out'} are ready" in said.err
+    assert "report.html" in said.err
+    assert pocketknn("verify", tmp_path / "out").code == 0
+    assert not (tmp_path / "out" / "report.html").exists()
 
 
 def test_folders_inside_class_folders_are_told_of(colours, pocketknn, tmp_path):

@@ -15,6 +15,12 @@ _OF_PHOTOS = ("exclude", "limit", *_COLUMNS, "target_column", "occasions")
 _EMBEDDED = "is for photos, but {} holds references, which are already embedded"
 
 
+def is_typed(context: typer.Context, name: str) -> bool:
+    """Whether an option, given by its parameter's name, was typed."""
+    source = context.get_parameter_source(name)
+    return source is not None and source.name == "COMMANDLINE"
+
+
 def refuse(context: typer.Context, names: Iterable[str], why: str) -> None:
     """Refuse options of a command, given by their parameters' names, if they were typed.
 
@@ -23,8 +29,7 @@ def refuse(context: typer.Context, names: Iterable[str], why: str) -> None:
     """
     options = {one.name: one.opts[0] for one in context.command.params}
     for name in names:
-        source = context.get_parameter_source(name)
-        if source is not None and source.name == "COMMANDLINE":
+        if is_typed(context, name):
             raise InputError(f"{options[name]} {why}", "option-not-applicable")
 
 

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 from pocketknn.builder.wording import counted
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from pocketknn.export.report.statistics.shares import Share
 
 NO_MISTAKES = (
@@ -112,6 +114,30 @@ def together(references: dict[str, Any]) -> str:
         f" {percent(naive)} if they were held out one by one; held out together it is"
         f" {percent(loo['accuracy'])}.{advice}"
     )
+
+
+def other_crop(manifest: dict[str, Any]) -> tuple[str, str] | None:
+    """Which platform crops differently from the build, as a clause, and its crop; None for none."""
+    given = manifest["input"]
+    others = {
+        consumer["name"]: consumer["crop"]
+        for consumer in given.get("consumers", {}).values()
+        if consumer["crop"] != given["crop"]
+    }
+    if not others:
+        return None
+    names = " and ".join(f"{name} uses {crop}" for name, crop in others.items())
+    return f"the crop is {given['crop']}, but by default {names}", next(iter(others.values()))
+
+
+def same_lists(precisions: Iterable[str]) -> str:
+    """What the share of equal lists of neighbours means, for files of these precisions."""
+    from pocketknn.export.parity.check import TOLERANCES
+
+    kinds = dict.fromkeys(precisions)
+    near = ", ".join(f"{TOLERANCES[one].tie:.0e} in {one}" for one in kinds)
+    low = "; int8 loses some, and eval measures what that costs" if "int8" in kinds else ""
+    return f"same lists: all neighbours in order; scores closer than {near} may swap{low}"
 
 
 def projected(projection: dict[str, Any]) -> str:

@@ -38,7 +38,7 @@ from .study import Study
 if TYPE_CHECKING:
     from pocketknn.export.pipeline.export import Export
 
-# Per file, as text: name, threads, load time, median and 95th percentile in milliseconds.
+# Per file, as text: name, precision, threads; load time, median and 95th percentile in ms.
 Timings = Sequence[tuple[str, ...]]
 
 _SECTIONS = (

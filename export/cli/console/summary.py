@@ -12,7 +12,14 @@ from pocketknn.export.pipeline.request import skipped_lines
 from pocketknn.export.report.calibration_words import calibration_words, worst_bin
 from pocketknn.export.report.outcome_words import image_search
 from pocketknn.export.report.unknown_words import unknown_words
-from pocketknn.export.report.wording import APART, command_line, no_accuracy, projected, together
+from pocketknn.export.report.wording import (
+    APART,
+    command_line,
+    no_accuracy,
+    other_crop,
+    projected,
+    together,
+)
 
 if TYPE_CHECKING:
     from pocketknn.export.pipeline.export import Export
@@ -40,19 +47,11 @@ def facts(manifest: dict[str, Any], skipped: Sequence[Skipped]) -> list[str]:
 
 def crops(result: Export) -> list[str]:
     """A warning where a platform crops differently from the build, and how to see the cost."""
-    given = result.manifest["input"]
-    others = {
-        consumer["name"]: consumer["crop"]
-        for consumer in given.get("consumers", {}).values()
-        if consumer["crop"] != given["crop"]
-    }
-    if not others:
+    if not (other := other_crop(result.manifest)):
         return []
-    names = " and ".join(f"{name} uses {crop}" for name, crop in others.items())
-    crop = next(iter(others.values()))
+    words, crop = other
     return [
-        f"warning: the crop is {given['crop']}, but by default {names};"
-        " crop the pictures yourself, or measure the cost:",
+        f"warning: {words}; crop the pictures yourself, or measure the cost:",
         f"  {command_line('pocketknn', 'eval', str(result.out), 'PHOTOS', '--crop', crop)}",
     ]
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import typer
 
+from pocketknn.export.cli.inapplicable import is_typed
 from pocketknn.export.report.wording import command_line
 
 
@@ -21,9 +22,8 @@ def again(context: typer.Context, **changes: object) -> str:
     words = context.command_path.split()
     for one in context.command.params:
         name = str(one.name)
-        source = context.get_parameter_source(name)
-        typed = source is not None and source.name == "COMMANDLINE"
-        value = changes[name] if name in changes else context.params[name] if typed else None
+        given = context.params[name] if is_typed(context, name) else None
+        value = changes.get(name, given)
         if one.param_type_name == "argument":
             words.append(str(context.params[name]))
         elif isinstance(value, bool):

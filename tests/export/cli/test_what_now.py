@@ -153,6 +153,16 @@ def test_an_interruption_of_the_report_says_that_the_models_are_ready(
     assert not (tmp_path / "out" / "report.html").exists()
 
 
+def test_a_crop_that_was_chosen_is_compared_with_that_of_platforms(colours, pocketknn, tmp_path):
+    folder, quick = colours(), (*SMALL, "--no-report", "--formats", "tflite")
+    assert "MediaPipe" not in pocketknn("build", folder, "-o", tmp_path / "a", *quick).out
+    said = pocketknn("build", folder, "-o", tmp_path / "b", *quick, "--crop", "fit")
+    assert "the crop is fit, but by default MediaPipe Tasks uses stretch" in said.out
+    assert f"  pocketknn eval {tmp_path / 'b'} PHOTOS --crop stretch\n" in said.out
+    said = pocketknn("build", folder, "-o", tmp_path / "c", *quick, "--crop", "stretch")
+    assert "MediaPipe" not in said.out
+
+
 def test_folders_inside_class_folders_are_told_of(colours, pocketknn, tmp_path):
     folder = colours()
     shutil.copytree(folder / "red", folder / "red" / "raw")

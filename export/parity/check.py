@@ -56,8 +56,8 @@ TOLERANCES = {
     "float32": Tolerance(score=1e-5, distance=1e-5, tie=2e-5, lists=0.999, vote=1e-5),
     "float16": Tolerance(score=1e-2, distance=3e-2, tie=5e-3, lists=0.99, vote=1e-3),
     # With int8 the lists are only reported; scores, votes and the stored references are held. A
-    # quarter refuses only what is grossly wrong: by the bundled backbone's cosines of flowers, pixels
-    # of the wrong scale or another picture's answer (0.5), not swapped colours (0.25) or int8 (0.02).
+    # quarter refuses only what is grossly wrong: by the bundled backbone's cosines of flowers,
+    # pixels of a wrong scale or another picture's answer (0.5), not swapped colours (0.25).
     "int8": Tolerance(score=0.25, distance=0.25, tie=5e-3, lists=0.0, vote=1e-3),
 }
 

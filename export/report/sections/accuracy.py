@@ -8,6 +8,7 @@ from typing import Any
 
 from pocketknn.builder.knn.validation import promise
 from pocketknn.builder.knn.validation.leave_one_out import leave_one_out
+from pocketknn.builder.wording import counted
 from pocketknn.export.report.blocks import Block, Chart, Figure, Figures, Section, Table
 from pocketknn.export.report.html import charts
 from pocketknn.export.report.statistics.answers import Answers
@@ -141,10 +142,18 @@ def _remarks(study: Study) -> Iterator[str]:
     if skipped := study.manifest.get("skipped"):
         yield f"{plural(len(skipped), 'file')} could not be used; manifest.json says why."
     if study.held_out and (copies := study.held_out.copies):
-        yield (
-            f"{plural(copies, 'held-out photo')} of {len(study.held_out.photos):,} are references"
-            " themselves, which inflates the accuracy."
-        )
+        yield _copies(copies, len(study.held_out.photos), compared=study.outcome is not None)
+
+
+def _copies(copies: int, photos: int, *, compared: bool) -> str:
+    """Where held-out photos that are references count, and where they do not."""
+    one = f"of {photos:,} held-out photos is a reference itself, and counts"
+    many = f"of {photos:,} held-out photos are references themselves, and count"
+    out = f" {'It is' if copies == 1 else 'They are'} left out of “Promise and outcome”."
+    return (
+        f"{counted(copies, one, many)} in the accuracy on held-out photos, which is too high for"
+        f" that, and in their tables below.{out if compared else ''}"
+    )
 
 
 def _occasions(occasions: dict[str, Any]) -> Iterator[str]:

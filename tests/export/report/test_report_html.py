@@ -220,7 +220,9 @@ def test_eval_adds_the_held_out_photos(pocketknn, places, built):
         right = round(row["accuracy"] * row["photos"])
         measured = f"held-out photos, {row['name']} {right} of {row['photos']}"
         assert f"{measured} {row['accuracy']:.1%}".replace("100.0%", "100%") in parsed.text
-    assert "1 held-out photo of 10 are references themselves" in parsed.text
+    assert "1 of 10 held-out photos is a reference itself, and counts in" in parsed.text
+    assert "It is left out of “Promise and outcome”" in parsed.text
+    assert "Not counted: 1 that is a reference" in parsed.text
     assert "Held-out photos and references: 1 pair" in parsed.text
     assert "copy.png" in parsed.text
     ids = {attributes.get("id") for attributes in parsed.all("image")}

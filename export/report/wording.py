@@ -136,7 +136,7 @@ def same_lists(precisions: Iterable[str]) -> str:
 
     kinds = dict.fromkeys(precisions)
     near = ", ".join(f"{TOLERANCES[one].tie:.0e} in {one}" for one in kinds)
-    low = "; int8 loses some, and eval measures what that costs" if "int8" in kinds else ""
+    low = "; int8 changes most, and eval tells what that costs" if "int8" in kinds else ""
     return f"same lists: all neighbours in order; scores closer than {near} may swap{low}"
 
 

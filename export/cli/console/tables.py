@@ -114,7 +114,6 @@ def variants_table(variants: Sequence[Variant], within: Budget, sample: int) -> 
 def _legend(rows: Sequence[Row]) -> str:
     if not rows:
         return ""
-    return (
-        f"{counted(rows[0].parity.queries, 'input')}, against exact k-NN in float64\n"
-        f"{same_lists(row.parity.precision for row in rows)}"
-    )
+    lists = same_lists(row.parity.precision for row in rows).split("; ")
+    inputs = counted(rows[0].parity.queries, "input")
+    return ";\n".join([f"{inputs}, against exact k-NN in float64", *lists])

@@ -17,8 +17,7 @@ _MOST_CLASSES = 40
 _LEARNED = "its directions were learned from these very photos"
 _DRAWN = "t-SNE draws groups further apart than they are"
 _TRUST = (
-    " Use it to find odd pictures; how well classes are told apart is in the accuracy and in the"
-    " table below the map."
+    " Use it to find odd pictures; how well classes are told apart is in {}the table below the map."
 )
 
 
@@ -54,7 +53,11 @@ def nearby(study: Study) -> Section | None:
     blocks: list[Block] = [plane]
     if reasons:
         surer = f"The map looks surer than the model is: {', and '.join(reasons)}."
-        blocks.insert(0, surer + (_TRUST if table else ""))
+        blocks.insert(
+            0,
+            surer
+            + (_TRUST.format("the accuracy and in " if study.measured else "") if table else ""),
+        )
     if table:
         blocks.append(table)
     return Section("map", "Embedding map", tuple(blocks))

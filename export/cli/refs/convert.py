@@ -8,8 +8,8 @@ from typing import Annotated
 import typer
 
 from pocketknn import builder
+from pocketknn.builder.wording import counted
 from pocketknn.export.cli.console.text import say
-from pocketknn.export.report.wording import counted
 
 from .arguments import File, Force, New
 from .files import CSV, JSON, check_free, described, located, opened, save

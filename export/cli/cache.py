@@ -32,8 +32,7 @@ def cache(
     if action == "show":
         _show()
     elif action == "clear":
-        removed = counted(USUAL.clear(), "cache was removed", "caches were removed")
-        say(f"{removed} from {USUAL.folder}")
+        say(f"{counted(USUAL.clear(), 'cache')} removed from {USUAL.folder}")
     else:
         raise InputError(f"unknown action {action!r}; choose from show, clear", "unknown-action")
 

@@ -278,7 +278,7 @@ def test_what_cannot_be_read_is_skipped_named_and_counted(messy, pocketknn, tmp_
     said = pocketknn(*quick(messy, tmp_path / "out"))
     assert said.code == 0, said.err
     assert "13 references in 3 classes (4 to 5 each)" in said.out
-    assert "1 of them are copies" in said.out
+    assert "1 of them is a copy of another picture" in said.out
     assert "4 skipped" in said.out
     for line in (
         "README.txt: is not in a class folder",

@@ -34,12 +34,16 @@ $(VENV)/installed: $(SOURCES)
 demo: $(VENV)/installed
 	$(BIN)/pocketknn demo --out demo
 
+# Two processes on two cores: more threads in each only wait for one another. What one of them has
+# left is taken over by the other.
+PYTEST := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal
+
 test: $(VENV)/installed
-	$(BIN)/python -m pytest -n 2 --dist loadfile $(TESTS)
+	$(PYTEST) $(TESTS)
 
 # Without the slow tests; for another Python, see tests/on_debian.sh.
 test-quick: $(VENV)/installed
-	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow" $(TESTS)
+	$(PYTEST) -m "not slow" $(TESTS)
 
 # Also builds the documentation: a broken link or an unknown name is an error.
 # Types are checked in the installed package: no checker knows that folder `builder` is pocketknn.builder.

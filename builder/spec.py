@@ -12,6 +12,7 @@ from pocketknn.builder.choices.heads import HEADS, of_classes
 from pocketknn.builder.choices.metrics import METRICS
 from pocketknn.builder.choices.searches import SEARCHES
 from pocketknn.builder.choices.votes import VOTES
+from pocketknn.builder.wording import counted
 
 from .errors import InputError
 
@@ -296,7 +297,9 @@ def resolve_k(k: int | str | float | None, n: int, vote: str | None = None) -> i
         return max(some for some in SOFT_KS if some <= n) if soft else min(DEFAULT_K, n)
     if k > n:
         raise InputError(
-            f"k = {k}, but there are only {n} references; choose k from 1 to {n}", "k-too-large"
+            f"k = {k}, but there {'is' if n == 1 else 'are'} only {counted(n, 'reference')};"
+            f" choose k from 1 to {n}",
+            "k-too-large",
         )
     return k
 

@@ -18,6 +18,7 @@ from pathlib import Path, PurePosixPath
 from typing import IO, Any
 
 from pocketknn.builder.errors import InputError
+from pocketknn.builder.wording import counted
 
 from .photo import Note, Photo, is_litter
 from .readers import LARGEST, within
@@ -97,8 +98,9 @@ def _of_zip(named: Sequence[tuple[str, int]], note: Note) -> list[str]:
         if read is None:
             guessed.append(name)
     if guessed:
+        one, many = (f"in the zip {verb} an unknown encoding" for verb in ("has", "have"))
         note(
-            f"warning: {len(guessed)} names in the zip have an unknown encoding and may be garbled,"
+            f"warning: {counted(len(guessed), f'name {one}', f'names {many}')} and may be garbled,"
             f" such as {guessed[0]!r}; unpack it with the right encoding, and give the folder"
         )
     if not any("/" in name for name in names):  # from Windows, against the zip specification

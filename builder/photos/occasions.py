@@ -12,6 +12,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from pocketknn.builder.errors import InputError
+from pocketknn.builder.wording import counted
 
 from .photo import Note, Photo, PictureError, read
 
@@ -52,8 +53,8 @@ def with_occasions(photos: Sequence[Photo], how: str, note: Note) -> list[Photo]
         )
     if alone:
         note(
-            f"{alone} of {len(found)} photos have no {'time' if how == TIME else 'occasion'};"
-            " each counts as an occasion of its own"
+            f"{alone} of {counted(len(found), 'photo')} {'has' if alone == 1 else 'have'} no"
+            f" {'time' if how == TIME else 'occasion'}; each counts as an occasion of its own"
         )
     return list(found)
 

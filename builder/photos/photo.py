@@ -97,9 +97,8 @@ def readable(
         found = True
         yield place, made
     if not found:
-        raise InputError(
-            f"none of the {len(photos)} files is a readable picture{why}", "no-readable-picture"
-        )
+        none = f"none of the {len(photos)} files is" if len(photos) > 1 else "the only file is not"
+        raise InputError(f"{none} a readable picture{why}", "no-readable-picture")
 
 
 def drawn(

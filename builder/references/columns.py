@@ -98,7 +98,7 @@ def texts_of(values: Sequence[str] | None, what: str, n: int) -> tuple[str, ...]
     """
     texts = ("",) * n if values is None else names_of(values, what)
     if len(texts) != n:
-        raise InputError(f"{len(texts)} {what} for {n} references", "length-mismatch")
+        raise InputError(f"the number of {what} is {len(texts)}, not {n}", "length-mismatch")
     return texts
 
 
@@ -140,7 +140,7 @@ def classes_of(
             raise InputError(UNORDERED, "classes-without-labels")
         return (), _fixed(np.empty(0, np.int64))
     if len(labels) != n:
-        raise InputError(f"{len(labels)} labels for {n} references", "length-mismatch")
+        raise InputError(f"the number of labels is {len(labels)}, not {n}", "length-mismatch")
     if not all(labels):
         raise InputError(
             f"the label of reference {list(map(bool, labels)).index(False)} is empty",

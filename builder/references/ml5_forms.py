@@ -32,6 +32,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pocketknn.builder.errors import InputError
+from pocketknn.builder.wording import counted
 
 _INDEX = re.compile("0|[1-9][0-9]{0,9}")
 _LABELS = ("label", "classId", "classIndex", "className")
@@ -85,7 +86,9 @@ def note_of(content: Any) -> dict[str, Any] | None:  # noqa: ANN401
 def _of_ml5(heads: dict[str, Any], tensors: dict[str, Any]) -> list[Stored]:
     if len(heads) != len(tensors):
         raise InputError(
-            f"it has {len(heads)} classes and {len(tensors)} tensors", "tensor-count-mismatch"
+            f"it has {counted(len(heads), 'class', 'classes')} and"
+            f" {counted(len(tensors), 'tensor')}",
+            "tensor-count-mismatch",
         )
     if set(heads) != set(tensors):
         tensors = dict(zip(heads, tensors.values(), strict=True))

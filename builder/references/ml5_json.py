@@ -16,6 +16,7 @@ from pocketknn.builder.photos.limits import MOST_TEXT
 from pocketknn.builder.photos.readers import read_file
 from pocketknn.builder.system.atomic_file import replacing
 from pocketknn.builder.system.free_memory import TOO_LARGE, check_free
+from pocketknn.builder.wording import counted
 
 from .ml5_forms import checked_label, classes_in, table_of
 from .references import References
@@ -160,7 +161,8 @@ def references_of(content: Any, dim: int | None) -> References:  # noqa: ANN401
         wanted = dim or next(iter(tables.values()), table).shape[1]
         if table.shape[1] != wanted:
             raise InputError(
-                f"the class {label[:40]!r} has examples of {table.shape[1]} values, not {wanted}",
+                f"the class {label[:40]!r} has examples of {counted(table.shape[1], 'value')},"
+                f" not {wanted}",
                 "width-mismatch",
             )
         tables[label] = table

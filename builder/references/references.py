@@ -93,13 +93,13 @@ class References(Columns):
         )
         numbers = rows_of(np.empty((n, 0)) if targets is None else targets, "the target of row")
         if len(numbers) != n:
-            raise InputError(f"{len(numbers)} targets for {n} references", "length-mismatch")
+            raise InputError(f"the number of targets is {len(numbers)}, not {n}", "length-mismatch")
         width = numbers.shape[1]
         if target_names is None:
             target_names = ["value"] if width == 1 else [f"value {i}" for i in range(width)]
         target_names = names_of(target_names, "target_names")
-        if len(target_names) != width:
-            raise InputError(f"{len(target_names)} names for {width} targets", "length-mismatch")
+        if (named := len(target_names)) != width:
+            raise InputError(f"the number of names is {named}, not {width}", "length-mismatch")
         if len(set(target_names)) < width:
             raise InputError(
                 f"a target is named twice: {', '.join(map(repr, target_names))}", "duplicate-target"

@@ -13,6 +13,7 @@ from pocketknn.builder.knn.fit import Fit
 from pocketknn.builder.knn.resolve import fit
 from pocketknn.builder.references.references import References
 from pocketknn.builder.spec import AUTO, STORES, Spec, resolve_k
+from pocketknn.builder.wording import counted
 
 from .condense_methods import edited, prototypes
 from .size_curve import Point, measure
@@ -179,7 +180,7 @@ def _count(plan: Condense, whole: Fit, each: int) -> int:
     minimum = max(classes, 1)
     if plan.count is not None and plan.count > n:
         raise InputError(
-            f"cannot keep {plan.count} of {n} references; choose from {minimum} to {n}",
+            f"cannot keep {plan.count} of {counted(n, 'reference')}; choose from {minimum} to {n}",
             "too-many-to-keep",
         )
     wanted = plan.count
@@ -191,10 +192,15 @@ def _count(plan: Condense, whole: Fit, each: int) -> int:
         return n
     if wanted < minimum:
         need = (
-            f"{classes} classes need at least {classes} references" if classes else "one is needed"
+            f"{classes} classes need at least {classes} references"
+            if classes > 1
+            else "one is needed"
         )
         taken = f" ({minimum * each} bytes, {each} each)" if plan.bytes is not None else ""
-        raise InputError(f"{wanted} references are too few: {need}{taken}", "too-few-to-keep")
+        raise InputError(
+            f"{counted(wanted, 'reference is', 'references are')} too few: {need}{taken}",
+            "too-few-to-keep",
+        )
     return wanted
 
 

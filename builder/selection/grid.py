@@ -8,6 +8,7 @@ from itertools import product
 from pocketknn.builder.choices.votes import VOTES
 from pocketknn.builder.errors import InputError
 from pocketknn.builder.spec import AUTO, CROPS, Spec
+from pocketknn.builder.wording import counted
 
 VECTOR = "vector"  # the backbone of embeddings that were made elsewhere
 
@@ -88,7 +89,7 @@ class Grid:
             return tuple(k for k in _KS if k <= n)
         if max(self.ks) > n:
             raise InputError(
-                f"k = {max(self.ks)}, but the smallest training part has {n} examples;"
+                f"k = {max(self.ks)}, but the smallest training part has {counted(n, 'example')};"
                 f" choose k from 1 to {n}",
                 "k-too-large",
             )
@@ -100,7 +101,7 @@ class Grid:
             size = Spec(projection=name).pca
             if isinstance(size, int) and size > min(n, d):
                 raise InputError(
-                    f"pca = {size}, but the smallest training part has {n} examples of {d} values;"
-                    f" choose pca from 1 to {min(n, d)}",
+                    f"pca = {size}, but the smallest training part has {counted(n, 'example')} of"
+                    f" {counted(d, 'value')}; choose pca from 1 to {min(n, d)}",
                     "pca-too-large",
                 )

@@ -53,14 +53,14 @@ class Timing:
 
 
 def time_shortly(out: Path) -> list[tuple[str, ...]]:
-    """A few runs of each file of a build, as rows of a table: its name, and `Timing.shown`.
+    """A few runs of each file of a build, as rows of a table: name, precision, `Timing.shown`.
 
     Only files that run here in the same runtime as on devices.
     """
     paths = [out / f"{MODEL}{one.SUFFIX}" for one in FORMATS.values() if one.NATIVE]
     written = [path for path in paths if path.exists()]
     timings = time_files(runnable(written), manifest_of(out), _RUNS) if written else []
-    return [(one.name, *one.shown) for one in timings]
+    return [(one.name, one.precision, *one.shown) for one in timings]
 
 
 def time_files(paths: Sequence[Path], manifest: dict[str, Any], runs: int) -> list[Timing]:

@@ -1,4 +1,4 @@
-"""Snippets: code for app makers that classifies a picture with the files of this build.
+"""Snippets: code for app makers that asks the files of this build.
 
 They are Jinja templates in the folder `snippets` of each format. They never contain names that
 users chose, such as labels: the code reads these from the files.
@@ -18,17 +18,17 @@ from pocketknn.export.output.names import MODEL
 if TYPE_CHECKING:
     from jinja2 import Environment
 
+_OF_VECTORS = ("classify.py", "classify.mjs")  # the others are for pictures only
+
 
 def write(folder: Path, manifest: Mapping[str, Any], formats: Sequence[str]) -> None:
-    """Write a snippet for each platform whose file was written, if the model takes pictures.
+    """Write a snippet for each platform whose file was written.
 
     Args:
         folder: the folder to create; it is not created if there is no snippet.
         manifest: the build's manifest.
         formats: the formats that were written.
     """
-    if manifest["input"]["name"] != "image":
-        return
     for name, format_ in SNIPPETS.items():
         if format_ in formats and (code := render(name, manifest)):
             folder.mkdir(exist_ok=True)
@@ -36,13 +36,16 @@ def write(folder: Path, manifest: Mapping[str, Any], formats: Sequence[str]) -> 
 
 
 def render(name: str, manifest: Mapping[str, Any]) -> str:
-    """A snippet's code for a build; "" if it is for models with other outputs.
+    """A snippet's code for a build; "" if it is for models with other inputs or outputs.
 
     Args:
         name: one of `SNIPPETS`.
         manifest: the build's manifest.
     """
     given = manifest["input"]
+    vectors = given["name"] != "image"
+    if vectors and name not in _OF_VECTORS:
+        return ""
     return (
         _templates(FORMATS[SNIPPETS[name]].__name__)
         .get_template(name + TEMPLATE)
@@ -53,11 +56,12 @@ def render(name: str, manifest: Mapping[str, Any]) -> str:
             scores=manifest["outputs"]["scores"]["is"].removesuffix(", descending"),
             labels=manifest["labels"],
             targets=manifest["targets"],
-            crop=given["crop"],
+            vectors=vectors,
+            crop=given.get("crop"),
             dtype=given["dtype"],
             ios=manifest["ios"],
             memory=manifest.get(growth.NAME),
-            backbone=manifest["backbone"]["sha256"],
+            backbone=(manifest["backbone"] or {}).get("sha256"),
         )
     )
 

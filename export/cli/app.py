@@ -78,7 +78,10 @@ app.add_typer(refs, name="refs")
 for group, commands in ((app, _COMMANDS), (refs, _OF_REFS)):
     for command in commands:
         kind = Grouped if command in (build, tune) else Command
-        group.command(command.__name__.removesuffix("_"), cls=kind)(grouped(command))
+        # These two say themselves what to do with more than one folder, see `check_one_place`.
+        settings = {"allow_extra_args": kind is Grouped}
+        name = command.__name__.removesuffix("_")
+        group.command(name, cls=kind, context_settings=settings)(grouped(command))
 
 
 @refs.callback(invoke_without_command=True)

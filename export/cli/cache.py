@@ -8,8 +8,9 @@ import typer
 
 from pocketknn.builder.errors import InputError
 from pocketknn.builder.system.cache import USUAL
+from pocketknn.builder.wording import counted
 from pocketknn.export.cli.console.text import say
-from pocketknn.export.report.wording import counted, megabytes
+from pocketknn.export.report.wording import megabytes
 
 _DRAWERS = {
     "networks": "a backbone for LiteRT",
@@ -31,7 +32,7 @@ def cache(
     if action == "show":
         _show()
     elif action == "clear":
-        say(f"{USUAL.clear()} caches removed from {USUAL.folder}")
+        say(f"{counted(USUAL.clear(), 'cache')} removed from {USUAL.folder}")
     else:
         raise InputError(f"unknown action {action!r}; choose from show, clear", "unknown-action")
 
@@ -45,9 +46,10 @@ def _show() -> None:
     total = f"{counted(len(items), 'cache')}, {megabytes(sum(map(size, items)))} in all"
     say(f"{USUAL.folder or 'no cache folder'}: {total}")
     for path in known:
-        say(f"  {path.stem}: {count(path)} pictures, {megabytes(size(path))}")
+        say(f"  {path.stem}: {counted(count(path), 'picture')}, {megabytes(size(path))}")
     for drawer, what in _DRAWERS.items():
         for path in USUAL.items(drawer):
             say(f"  {path.name.removesuffix('.network')}: {what}, {megabytes(size(path))}")
     if parts := USUAL.items("shards"):
-        say(f"  shards: {len(parts)} parts by --engine ray, {megabytes(sum(map(size, parts)))}")
+        taken = megabytes(sum(map(size, parts)))
+        say(f"  shards: {counted(len(parts), 'part')} by --engine ray, {taken}")

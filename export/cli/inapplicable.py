@@ -15,6 +15,12 @@ _OF_PHOTOS = ("exclude", "limit", *_COLUMNS, "target_column", "occasions")
 _EMBEDDED = "is for photos, but {} holds references, which are already embedded"
 
 
+def is_typed(context: typer.Context, name: str) -> bool:
+    """Whether an option, given by its parameter's name, was typed."""
+    source = context.get_parameter_source(name)
+    return source is not None and source.name == "COMMANDLINE"
+
+
 def refuse(context: typer.Context, names: Iterable[str], why: str) -> None:
     """Refuse options of a command, given by their parameters' names, if they were typed.
 
@@ -23,9 +29,30 @@ def refuse(context: typer.Context, names: Iterable[str], why: str) -> None:
     """
     options = {one.name: one.opts[0] for one in context.command.params}
     for name in names:
-        source = context.get_parameter_source(name)
-        if source is not None and source.name == "COMMANDLINE":
+        if is_typed(context, name):
             raise InputError(f"{options[name]} {why}", "option-not-applicable")
+
+
+def check_one_place(context: typer.Context) -> None:
+    """Refuse more than one place of photos, and say what to do with several.
+
+    Raises:
+        InputError: there are more.
+    """
+    from pocketknn.export.report.wording import command_line
+
+    if not context.args:
+        return
+    command, one, other = context.info_name, str(context.params["photos"]), context.args[0]
+    if context.params["out"] is None and not Path(other).exists():
+        line = command_line("pocketknn", str(command), one, "-o", other)
+        raise InputError(f"name the folder to write with --out: {line}", "missing-out")
+    add = command_line("pocketknn", "edit", "OUT", "--add", other, "-o", "NEW")
+    raise InputError(
+        f"{command} takes one folder, not {one!r} and {other!r}: if they are classes, move them"
+        f" into one folder and name that; if each holds classes, build {one!r}, then: {add}",
+        "too-many-places",
+    )
 
 
 def check_place(context: typer.Context, places: Iterable[Path | str]) -> None:

@@ -13,6 +13,7 @@ from pocketknn.builder.photos.class_names import check_classes
 from pocketknn.builder.photos.photo import Photo
 from pocketknn.builder.references.references import References
 from pocketknn.builder.references.same_picture import picture_of
+from pocketknn.builder.wording import counted
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,7 +106,8 @@ def with_photos(
     }
     wanted = [photo for photo in added if photo.label not in changes.remove_classes]
     if fewer := len(added) - len(wanted):
-        say(f"{fewer} of the photos are in removed classes and were not added")
+        single = "of the photos is in a removed class and was not added"
+        say(counted(fewer, single, "of the photos are in removed classes and were not added"))
     if not wanted:
         return references
     photos = [replace(photo, label=names.get(photo.label, photo.label)) for photo in wanted]
@@ -123,9 +125,12 @@ def with_photos(
         else:
             new.append(row)
     if present:
-        say(f"{present} of the photos are already in the file")
+        single, several = (f"of the photos {verb} already in the file" for verb in ("is", "are"))
+        say(counted(present, single, several))
     if removed:
-        say(f"{removed} of the photos are pictures that were removed, so they were not added again")
+        single = "of the photos is a picture that was removed, so it was not added again"
+        several = "of the photos are pictures that were removed, so they were not added again"
+        say(counted(removed, single, several))
     if not new:
         return references
     merged = references.merge(found.select(new))

@@ -19,6 +19,7 @@ from pocketknn.builder.references.references import References
 from pocketknn.builder.spec import UNKNOWN, Spec
 from pocketknn.builder.system.atomic_file import NEW, OLD, workplace
 from pocketknn.builder.system.swap import put
+from pocketknn.builder.wording import counted
 from pocketknn.export.formats.storage.slots import Slots
 from pocketknn.export.formats.table import FORMATS
 from pocketknn.export.manifest.describe import redescribe
@@ -65,9 +66,10 @@ def with_references(opened: Opened, references: References) -> Fit:
     """
     fit = opened.fit
     if fit.k > len(references):
+        left = counted(len(references), "reference")
         raise InputError(
-            f"{opened.path.name} needs {fit.k} neighbours, but only {len(references)} references"
-            " would remain; build it again with a smaller k",
+            f"{opened.path.name} needs {fit.k} neighbours, but only {left} would remain;"
+            " build it again with a smaller k",
             "k-too-large",
         )
     changed = replace(fit, space=replace(fit.space, references=references))

@@ -119,6 +119,14 @@ class Network(NamedTuple):
     variables: int
 
 
-def backbone_bytes(network: Network, precision: str) -> int:
-    """Bytes of a backbone whose batch norms are folded into its convolutions."""
-    return _VALUE[precision] * network.weights + 4 * network.others
+def backbone_bytes(network: Network, precision: str, array: int, channel: int) -> int:
+    """Bytes of a backbone whose batch norms are folded into its convolutions.
+
+    Args:
+        network: its size.
+        precision: of its weights.
+        array: bytes that describe an array and the operation that uses it, on average.
+        channel: bytes of the int8 scales and zero points of an output channel.
+    """
+    beside = array * network.variables + (channel * network.others if precision == "int8" else 0)
+    return _VALUE[precision] * network.weights + 4 * network.others + beside

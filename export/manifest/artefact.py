@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from pocketknn.builder.choices import growth
 from pocketknn.builder.choices.heads import HEADS
 from pocketknn.builder.errors import OF_THE_MACHINE, InputError, first_line
+from pocketknn.builder.wording import counted
 from pocketknn.export.formats.files import fastest, format_of, is_artefact, paths_of, runnable
 from pocketknn.export.formats.protocol import Outputs, Run
 from pocketknn.export.formats.requirements import check
@@ -180,8 +181,8 @@ def picture_input(name: str, metadata: Metadata) -> dict[str, Any]:
     given: dict[str, Any] = metadata.manifest["input"]
     if given["name"] != "image":
         raise InputError(
-            f"{name} takes vectors of {given['shape'][0]} features, not pictures; ask it with"
-            " pocketknn predict and a .npy, .csv or .json file of vectors",
+            f"{name} takes vectors of {counted(given['shape'][0], 'feature')}, not pictures; ask it"
+            " with pocketknn predict and a .npy, .csv or .json file of vectors",
             "takes-vectors",
         )
     return given

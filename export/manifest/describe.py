@@ -18,6 +18,7 @@ from pocketknn.builder.knn.validation.leave_one_out import LeaveOneOut, Unprojec
 from pocketknn.builder.knn.validation.occasions import described
 from pocketknn.builder.photos.pixels.colour import COLOUR, DEPTH
 from pocketknn.builder.photos.pixels.decode import RESAMPLE
+from pocketknn.builder.wording import counted
 from pocketknn.export.formats.options import Options
 from pocketknn.export.formats.requirements import PACKAGES, installed
 from pocketknn.export.formats.table import FORMATS
@@ -142,13 +143,14 @@ def _left_out(measured: LeaveOneOut | None) -> dict[str, Any] | None:
 def _description(fit: Fit, backbone: dict[str, Any] | None, given: dict[str, Any]) -> str:
     """One line, for where platforms show a description."""
     spec, references = fit.spec, fit.references
-    count = len(references.labels)
-    classes = f" in {count} class{'es' if count != 1 else ''}" if fit.head.CLASSES else ""
-    source = (
-        f"{backbone['name']} at {given['shape'][0]}" if backbone else f"{references.dim} features"
-    )
+    classes = ""
+    if fit.head.CLASSES:
+        classes = f" in {counted(len(references.labels), 'class', 'classes')}"
+    source = counted(references.dim, "feature")
+    if backbone:
+        source = f"{backbone['name']} at {given['shape'][0]}"
     return (
-        f"k-nearest-neighbour {fit.head.KIND}: {len(references)} references{classes},"
+        f"k-nearest-neighbour {fit.head.KIND}: {counted(len(references), 'reference')}{classes},"
         f" k = {fit.k}, {spec.metric}; {source}"
     )
 

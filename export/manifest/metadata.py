@@ -17,6 +17,7 @@ from pocketknn.builder.photos.readers import read_file
 from pocketknn.builder.references.csv_table import unguarded
 from pocketknn.builder.spec import Spec
 from pocketknn.builder.system.untrusted_json import parse_json
+from pocketknn.builder.wording import counted
 from pocketknn.export.output.checksums import check_texts
 from pocketknn.export.output.names import LABELS, MANIFEST, SLOTS, TABLE
 
@@ -67,7 +68,8 @@ class Metadata:
             ) from error
         if len(rows) != (count := self.manifest["references"]["count"]):
             raise InputError(
-                f"the table of references has {len(rows)} rows, not {count}", "table-damaged"
+                f"the table of references has {counted(len(rows), 'row')}, not {count}",
+                "table-damaged",
             )
         return [
             {name: unguarded(cell) for name, cell in row.items()} | {"index": place}

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from pocketknn.builder.knn import exact
 from pocketknn.builder.spec import UNKNOWN
+from pocketknn.builder.wording import counted
 
 if TYPE_CHECKING:
     from pocketknn.builder.photos.photo import Photo
@@ -61,9 +62,11 @@ def foreign_lines(labels: Sequence[str], photos: Sequence[Photo]) -> list[str]:
         return []
     names = [repr(label) if label else "no class" for label in sorted(counts)]
     more = ", …" if len(names) > _NAMED else ""
+    one = "of the photos is in a class the model does not know"
+    many = "of the photos are in classes the model does not know"
     return [
-        f"{counts.total()} of the photos are in classes the model does not know:"
-        f" {', '.join(names[:_NAMED])}{more}; each counts as an error in the accuracy"
+        f"{counted(counts.total(), one, many)}: {', '.join(names[:_NAMED])}{more};"
+        " each counts as an error in the accuracy"
     ]
 
 

@@ -28,6 +28,7 @@ from pocketknn.builder.references.references import References
 from pocketknn.builder.selection.condense import Condensed, condense
 from pocketknn.builder.spec import UNKNOWN, Spec, resolve_k
 from pocketknn.builder.system.cache import Cache
+from pocketknn.builder.wording import counted
 from pocketknn.export.sizes.estimate import check_size
 
 from .request import Request, Watch
@@ -216,9 +217,9 @@ def _with_strangers(request: Request, found: Material, strange: Embedded, watch:
     references, strangers = found.references, strange.references()
     rows = learned_strangers.strange(references, strangers)
     if alike := len(strangers) - len(rows):
-        watch.remark(
-            f"{alike} of the strangers are near-duplicates of references and were left out"
-        )
+        one = "of the strangers is a near-duplicate of a reference and was left out"
+        many = "of the strangers are near-duplicates of references and were left out"
+        watch.remark(counted(alike, one, many))
     strangers = strangers.select(rows)
     if not request.learn_strangers:
         return replace(found, strangers=strangers.vectors)

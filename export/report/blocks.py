@@ -195,8 +195,15 @@ class Chart:
         return "data:image/png;base64," + base64.b64encode(self.png).decode()
 
 
+@dataclass(frozen=True)
+class Command:
+    """A command to copy."""
+
+    text: str
+
+
 # A text is a paragraph.
-Block = str | Heading | Figures | Table | Matrix | Chart | Gallery | Plane
+Block = str | Heading | Command | Figures | Table | Matrix | Chart | Gallery | Plane
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pocketknn.builder.knn.validation.calibration import BAD, CHANCE
+from pocketknn.builder.wording import counted
 
 from .wording import whole
 
@@ -37,5 +38,5 @@ def calibration_words(worst: Mapping[str, Any]) -> str:
     """A clause that describes such a bin."""
     return (
         f"when it is {whole(worst['confidence'])} confident, it is right {whole(worst['right'])} of"
-        f" the time ({worst['answers']} answers)"
+        f" the time ({counted(worst['answers'], 'answer')})"
     )

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from pocketknn.builder.knn.validation.image_search import SameClass
+from pocketknn.builder.wording import counted
 from pocketknn.export.report.wording import interval, of, percent, plural, points
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ def rows(found: Outcome) -> list[tuple[str, ...]]:
     """Promise and outcome as rows of a table of `COLUMNS`."""
     table = []
     if found.promise:
-        on = f"{found.promise.of:,} references, held out"
+        on = f"{plural(found.promise.of, 'reference')}, held out"
         table.append(_row("promised by the build", found.promise, on))
     if found.promise and found.alike and _differ(found.promise, found.alike):
         table.append(_row("for these classes", found.alike, "the same, reweighted"))
@@ -44,7 +45,7 @@ def verdict(found: Outcome) -> str:
     foreign, copies = found.left_out
     without = [
         *([f"{foreign:,} of unknown classes"] if foreign else []),
-        *([f"{copies:,} that are references"] if copies else []),
+        *([counted(copies, "that is a reference", "that are references")] if copies else []),
     ]
     tail = f" Not counted: {' and '.join(without)}." if without else ""
     if found.promise is None:
@@ -76,7 +77,8 @@ def reasons(found: Outcome, manifest: dict[str, Any]) -> Iterator[str]:
         return
     if found.stranger and found.unknown:
         yield (
-            f"{of(found.unknown)} were answered “unknown”, which counts as wrong;"
+            f"{of(found.unknown)} {'was' if found.unknown.count == 1 else 'were'} answered"
+            " “unknown”, which counts as wrong;"
             f" {percent(found.expected_unknown)} were expected. They are farther from the"
             " references than the references are from each other."
         )
@@ -130,7 +132,7 @@ def image_search(references: dict[str, Any]) -> Iterator[str]:
     """How good an image search is by its manifest, in lines."""
     measured = references.get("image_search") or {}
     if same := measured.get("same_class"):
-        yield found_class(SameClass(**same), "references, held out with their near-duplicates")
+        yield found_class(SameClass(**same), "reference", ", held out with their near-duplicates")
     if copies := measured.get("copies"):
         shares = ", ".join(f"{name} {percent(one['first'])}" for name, one in copies.items())
         queries = max(one["queries"] for one in copies.values())
@@ -139,15 +141,16 @@ def image_search(references: dict[str, Any]) -> Iterator[str]:
         yield "search quality was not measured: that needs classes, or photos to make copies of"
 
 
-def found_class(same: SameClass, what: str) -> str:
+def found_class(same: SameClass, what: str, how: str = "") -> str:
     """How often the neighbours are of the same class, in one line.
 
     Args:
         same: the measurement.
-        what: the queries, in words.
+        what: one query, such as "photo".
+        how: how they were asked, after a comma; "" for nothing to say.
     """
     return (
-        f"{same.queries:,} {what}: the nearest is in the same class for {percent(same.first)}"
-        f" (chance {percent(same.chance)}), one of the {same.k} nearest for"
+        f"{plural(same.queries, what)}{how}: the nearest is in the same class for"
+        f" {percent(same.first)} (chance {percent(same.chance)}), one of the {same.k} nearest for"
         f" {percent(same.among)} (chance {percent(same.chance_among)})"
     )

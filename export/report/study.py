@@ -40,6 +40,7 @@ class Study:
         held_out: other photos, or None.
         outcome: promise and outcome on those photos; None if that does not apply.
         strangers: embeddings (s, d) of pictures of no class, or None.
+        out: name of the build's folder.
     """
 
     fit: Fit
@@ -49,6 +50,7 @@ class Study:
     held_out: HeldOut | None = None
     outcome: Outcome | None = None
     strangers: NDArray[np.floating] | None = None
+    out: str = "OUT"
 
     @cached_property
     def own(self) -> Answers | None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from pocketknn.builder.wording import counted
+
 from .wording import percent
 
 # Share of strange pictures stopped: below the first it does not work, from the second on it does.
@@ -31,7 +33,7 @@ def _of_threshold(reject: dict[str, Any], manifest: dict[str, Any]) -> Iterator[
     if stopped is None:
         yield "it is not known how many strange pictures pass: measure it with --strangers PHOTOS"
         return
-    on = f"on {reject['strangers_asked']} strangers" if given else "on held-out classes"
+    on = f"on {counted(reject['strangers_asked'], 'stranger')}" if given else "on held-out classes"
     kind = "strange pictures" if given else "pictures of a class it does not know"
     if given and reject["strangers_asked"] < FEW_STRANGERS:
         passing = _counted(stopped, reject["strangers_asked"])
@@ -79,11 +81,12 @@ def _advice(reject: dict[str, Any], manifest: dict[str, Any], stopped: float) ->
 def _of_learned(strangers: dict[str, Any]) -> Iterator[str]:
     known, measured = strangers["known"], strangers["held_back"]
     passing, verdict = _passing(strangers["strangers"]), _verdict(strangers["strangers"], known)
+    one, many = "stranger is a reference", "strangers are references"
     if measured < FEW_STRANGERS:
         passing, verdict = _counted(strangers["strangers"], measured), _TOO_FEW
     yield (
-        f"{strangers['learned']} strangers are references of the class unknown;"
-        f" measured on {measured} others, {passing} would pass: {verdict}"
+        f"{counted(strangers['learned'], one, many)} of the class unknown;"
+        f" measured on {counted(measured, 'other')}, {passing} would pass: {verdict}"
     )
     if known is not None:
         yield f"{percent(known)} of the other references are called unknown when held out"

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from pocketknn.builder.wording import counted
+
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from pocketknn.export.report.statistics.shares import Share
 
 NO_MISTAKES = (
@@ -51,9 +55,13 @@ def plural(count: int, noun: str) -> str:
     return f"{count:,} {noun}es" if noun.endswith("s") else f"{count:,} {noun}s"
 
 
-def counted(number: int, one: str, many: str = "") -> str:
-    """A count with its noun, as on the terminal: without commas."""
-    return f"{number} {one if number == 1 else many or f'{one}s'}"
+def command_line(*words: str) -> str:
+    """A command line, quoted for this system's shell."""
+    import shlex
+    import subprocess
+    import sys
+
+    return subprocess.list2cmdline(words) if sys.platform == "win32" else shlex.join(words)
 
 
 def megabytes(size: int) -> str:
@@ -108,13 +116,38 @@ def together(references: dict[str, Any]) -> str:
     )
 
 
+def other_crop(manifest: dict[str, Any]) -> tuple[str, str] | None:
+    """Which platform crops differently from the build, as a clause, and its crop; None for none."""
+    given = manifest["input"]
+    others = {
+        consumer["name"]: consumer["crop"]
+        for consumer in given.get("consumers", {}).values()
+        if consumer["crop"] != given["crop"]
+    }
+    if not others:
+        return None
+    names = " and ".join(f"{name} uses {crop}" for name, crop in others.items())
+    return f"the crop is {given['crop']}, but by default {names}", next(iter(others.values()))
+
+
+def same_lists(precisions: Iterable[str]) -> str:
+    """What the share of equal lists of neighbours means, for files of these precisions."""
+    from pocketknn.export.parity.check import TOLERANCES
+
+    kinds = dict.fromkeys(precisions)
+    near = ", ".join(f"{TOLERANCES[one].tie:.0e} in {one}" for one in kinds)
+    low = "; int8 changes most, and eval tells what that costs" if "int8" in kinds else ""
+    return f"same lists: all neighbours in order; scores closer than {near} may swap{low}"
+
+
 def projected(projection: dict[str, Any]) -> str:
     """What is compared after a projection, in words."""
     if projection["by"] == "classes":
-        values = projection["directions"]
-        return f"{values} values per picture, along the directions that separate the classes"
+        one = "value per picture, along the direction that separates"
+        many = "values per picture, along the directions that separate"
+        return f"{counted(projection['directions'], one, many)} the classes"
     power = projection["whiten"]
     return (
-        f"{projection['size']} principal components, {projection['variance']:.1%} of the variance"
-        + (f", whitened by the power {power:g}" if power else "")
+        f"{counted(projection['size'], 'principal component')}, {projection['variance']:.1%} of the"
+        " variance" + (f", whitened by the power {power:g}" if power else "")
     )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -39,7 +38,7 @@ from .study import Study
 if TYPE_CHECKING:
     from pocketknn.export.pipeline.export import Export
 
-# Per file, as text: name, threads, load time, median and 95th percentile in milliseconds.
+# Per file, as text: name, precision, threads; load time, median and 95th percentile in ms.
 Timings = Sequence[tuple[str, ...]]
 
 _SECTIONS = (
@@ -91,6 +90,7 @@ def report_build(
         timings=timings,
         photos=photos,
         strangers=strangers,
+        out=built.out.name or ".",
     )
     if not (name and any(built.fit.references.paths)):
         name = built.out.resolve().name
@@ -108,8 +108,14 @@ def report_eval(
     """
     manifest = manifest_of(out)
     fitted = fit(spec_of(manifest).exactly(), References.load(out / REFERENCES))
-    study = Study(fit=fitted, manifest=manifest, timings=timings, held_out=held_out)
-    study = replace(study, outcome=outcome)
+    study = Study(
+        fit=fitted,
+        manifest=manifest,
+        timings=timings,
+        held_out=held_out,
+        outcome=outcome,
+        out=out.name or ".",
+    )
     return write_report(out, study)
 
 

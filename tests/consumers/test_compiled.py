@@ -350,10 +350,10 @@ def swift(out, folder, modules, kind, version, change=lambda code: code):
         if name.endswith(".swift"):
             files.append(folder / name)
             files[-1].write_text(change(code), "utf-8")
-    if kind == "classify":
-        (code,) = on_page("ios", "swift")
+    pages = dict(zip(("classify", "neighbors"), on_page("ios", "swift"), strict=True))
+    if kind in pages:
         files.append(folder / "Page.swift")
-        files[-1].write_text(code, "utf-8")
+        files[-1].write_text(pages[kind], "utf-8")
     check = ["-typecheck", "-parse-as-library", "-swift-version", version]
     return run(folder, compiler("swiftc"), *check, "-I", modules, *files)
 

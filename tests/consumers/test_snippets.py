@@ -26,7 +26,7 @@ from profiles import P3, of_colours
 from support import ROOT, drawing
 from support import plain as spec_of
 
-from pocketknn.builder import References, Spec, load_backbone
+from pocketknn.builder import References, load_backbone
 from pocketknn.builder.embedding.local import run as embed
 from pocketknn.builder.photos.pixels.crop import square
 from pocketknn.export import export
@@ -188,11 +188,47 @@ def test_no_name_that_a_person_chose_is_in_the_code(tmp_path):
         assert "secret" not in path.read_text("utf-8")
 
 
-def test_vectors_have_no_snippets(tmp_path):
-    references = References.of(np.eye(4), list("aabb"))
-    export(Spec(backbone="vector"), references, None, tmp_path / "out", formats=["onnx"])
-    assert not (tmp_path / "out/snippets").exists()
-    assert (tmp_path / "out/golden/golden.json").exists()
+@pytest.fixture(scope="module", params=["classify", "neighbors", "regress"])
+def of_vectors(request, tmp_path_factory):
+    """A build of feature vectors with each head, and a few vectors to ask it."""
+    rng, out = np.random.default_rng(0), tmp_path_factory.mktemp("vectors") / "out"
+    targets = rng.standard_normal((12, 2)) if request.param == "regress" else None
+    references = References.of(rng.standard_normal((12, 5)), list("abc") * 4, targets=targets)
+    spec = spec_of(backbone="vector", head=request.param, k=3)
+    export(spec, references, None, out, formats=["tflite", "onnx"])
+    return out, rng.standard_normal((4, 5)).astype(np.float32)
+
+
+def test_vectors_have_the_snippets_that_need_no_picture(of_vectors):
+    out, _ = of_vectors
+    names = sorted(path.name for path in (out / "snippets").iterdir())
+    assert names == ["classify.mjs", "classify.py"]
+    for name in names:
+        lines = (out / "snippets" / name).read_text("utf-8").splitlines()
+        assert max(map(len, lines)) <= 100
+        code = "\n".join(lines)
+        assert not any(one in code.lower() for one in ("{%", "{{", "square", "picture", "pixels"))
+
+
+def vectors_agree(out, file, said, rows):
+    artefact = load(out / file)
+    table = artefact.metadata.rows()
+    answers = json.loads(said)
+    assert len(answers) == len(rows)
+    for answer, row in zip(answers, rows, strict=True):
+        agrees(answer, answered(artefact, table, row), 1e-5)
+
+
+def test_python_answers_vectors_as_predict_does(of_vectors, tmp_path):
+    out, rows = of_vectors
+    np.save(tmp_path / "rows.npy", rows)
+    code, said, modules, errors = python(out, tmp_path / "rows.npy")
+    assert code == 0, errors
+    vectors_agree(out, "model.tflite", said, rows)
+    assert not modules & {"pocketknn", "tensorflow", "keras", "PIL"}
+    code, said, _, errors = python(out)
+    assert code == 0, said + errors
+    assert f" of {said.count(' ok')} differ" in said
 
 
 # Python: only LiteRT, numpy and Pillow.
@@ -356,6 +392,17 @@ def test_javascript_agrees_with_predict(out, picture, web):
     (answer,) = json.loads(said)
     # JPEG decoders may differ by 1 of 255.
     agrees(answer, expected_of(out, "model.onnx", picture), 2e-3)
+
+
+def test_javascript_answers_vectors_as_predict_does(of_vectors, tmp_path, web):
+    out, rows = of_vectors
+    (tmp_path / "rows.json").write_text(json.dumps(rows.tolist()))
+    code, said, errors = web(out, tmp_path / "rows.json")
+    assert code == 0, errors
+    vectors_agree(out, "model.onnx", said, rows)
+    code, said, errors = web(out)
+    assert code == 0, said + errors
+    assert "0 of " in said
 
 
 def test_javascript_passes_its_self_test(out, web):

@@ -29,6 +29,7 @@ HEAVY = {
 }
 # From the bottom. A module imports only from its own layer and from those below, types too.
 ROOMS = [
+    "builder.wording",
     "builder.errors",
     "builder.system",
     "builder.choices",

@@ -20,10 +20,10 @@ from pocketknn.builder.errors import InputError
 from pocketknn.builder.knn.memory import warn_of_converting
 from pocketknn.builder.system import swap
 from pocketknn.export import export
-from pocketknn.export.cli.console import text
 from pocketknn.export.formats import requirements as needs
 from pocketknn.export.formats.files import writable
 from pocketknn.export.formats.table import FORMATS
+from pocketknn.export.report import wording
 
 CONVERTERS = {"tensorflow", "coremltools", "tf2onnx"}
 SYSTEMS = {
@@ -325,9 +325,9 @@ def test_every_format_says_what_it_takes():
 
 def test_commands_are_shown_as_the_shell_reads_them(monkeypatch):
     words = ("pocketknn", "verify", "my out", "it's")
-    assert text.command_line(*words) == "pocketknn verify 'my out' 'it'\"'\"'s'"
+    assert wording.command_line(*words) == "pocketknn verify 'my out' 'it'\"'\"'s'"
     monkeypatch.setattr(sys, "platform", "win32")
-    assert text.command_line(*words) == 'pocketknn verify "my out" it\'s'
+    assert wording.command_line(*words) == 'pocketknn verify "my out" it\'s'
 
 
 def test_signals_that_a_system_lacks_are_not_asked_for(monkeypatch):

@@ -23,6 +23,7 @@ from pocketknn.builder.embedding.local import Look, attempt, chunks
 from pocketknn.builder.errors import InputError, first_line
 from pocketknn.builder.photos.photo import Photo, UnreadError
 from pocketknn.builder.system.cache import Cache, write
+from pocketknn.builder.wording import counted
 
 from . import shards
 from .connection import Cluster, connected, versions
@@ -75,7 +76,8 @@ def embed(
         cuts = shards.cut(wanted, backbone, crop)
         cached = {one.name for one in cuts if place and (place / one.name).is_file()}
         if cached:
-            note(f"{len(cached)} of {len(cuts)} shards were embedded by an earlier run")
+            were, all_ = "were" if len(cached) > 1 else "was", counted(len(cuts), "shard")
+            note(f"{len(cached)} of {all_} {were} embedded by an earlier run")
         missing = [one for one in cuts if one.name not in cached]
         with closing(_embedded(missing, look, backbone.dim, cluster)) as fresh:
             for shard in cuts:

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from pocketknn.builder.choices.neighbors import Floats
 from pocketknn.builder.errors import InputError
+from pocketknn.builder.wording import counted
 
 # Minimum variance for whitening, as a share of the largest: smaller components come from rounding
 # in the backbone, and must not be scaled up to the others.
@@ -95,7 +96,8 @@ def check_size(size: int | float, n: int, d: int) -> None:
     """
     if isinstance(size, int) and size > min(n, d):
         raise InputError(
-            f"{n} references of {d} values have only {min(n, d)} principal components,"
+            f"{counted(n, 'reference has', 'references have')}, with {counted(d, 'value')} each,"
+            f" only {counted(min(n, d), 'principal component')},"
             f" so they cannot be projected to {size}",
             "pca-too-large",
         )

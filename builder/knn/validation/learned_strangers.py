@@ -14,6 +14,7 @@ from pocketknn.builder.errors import InputError
 from pocketknn.builder.knn.fit import Fit
 from pocketknn.builder.references.references import References
 from pocketknn.builder.spec import UNKNOWN
+from pocketknn.builder.wording import counted
 
 from .folds import groups, near_copy
 from .rejection import Rejection
@@ -75,8 +76,9 @@ def strange(references: References, strangers: References) -> Ints:
     pairs = [(row, known[digest]) for row, digest in enumerate(strangers.sha256) if digest in known]
     if pairs:
         one, other = pairs[0]
+        many = "of the strangers are also references"
         raise InputError(
-            f"{len(pairs)} of the strangers are also references:"
+            f"{counted(len(pairs), 'of the strangers is also a reference', many)}:"
             f" {strangers.called(one)} is the same picture as {references.called(other)}",
             "stranger-is-reference",
         )

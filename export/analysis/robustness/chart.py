@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from itertools import groupby
 from typing import TYPE_CHECKING
 
+from pocketknn.builder.wording import counted
 from pocketknn.export.analysis.figures import COLOURS, MARKERS
 
 from .measure import Shifted
@@ -44,7 +45,7 @@ def draw(rows: Sequence[Shifted]) -> Figure:
         frameon=False,
     )
     figure.suptitle(
-        f"{rows[0].name} on {rows[0].photos} photos; grey: unchanged", fontsize="medium"
+        f"{rows[0].name} on {counted(rows[0].photos, 'photo')}; grey: unchanged", fontsize="medium"
     )
     return figure
 

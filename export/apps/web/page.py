@@ -11,6 +11,7 @@ from typing import Any
 
 from pocketknn.builder.choices import growth
 from pocketknn.builder.errors import InputError
+from pocketknn.builder.wording import counted
 from pocketknn.export.apps import snippets
 from pocketknn.export.formats.onnx import SUFFIX
 from pocketknn.export.manifest.artefact import load
@@ -38,8 +39,9 @@ def model_of(out: Path) -> tuple[Path, Metadata]:
     given = metadata.manifest["input"]
     if given["name"] != "image":
         raise InputError(
-            f"{path.name} takes vectors of {given['shape'][0]} features, and the page shows"
-            " pictures; ask it with pocketknn predict and a .npy, .csv or .json file of vectors",
+            f"{path.name} takes vectors of {counted(given['shape'][0], 'feature')}, and the page"
+            " shows pictures; ask it with pocketknn predict and a .npy, .csv or .json file of"
+            " vectors",
             "takes-vectors",
         )
     return path, metadata

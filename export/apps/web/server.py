@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import socket
+import ssl
 from contextlib import suppress
 from functools import partial
 from http import HTTPStatus
@@ -78,7 +79,9 @@ class Server(ThreadingHTTPServer):
         return False
 
 
-def listen(folder: Path, host: str, port: int | None) -> Server:
+def listen(
+    folder: Path, host: str, port: int | None, secure: ssl.SSLContext | None = None
+) -> Server:
     """A server for a folder, which listens but does not answer yet.
 
     Requests that name another host or port than this one get 421.
@@ -87,6 +90,7 @@ def listen(folder: Path, host: str, port: int | None) -> Server:
         folder: the folder to serve.
         host: the address to listen on.
         port: the port; 0 for any; None for the first free one of 20 from 8000.
+        secure: serves over https; None over http.
 
     Raises:
         InputError: the port is taken or not allowed, or the host is not this machine.
@@ -99,9 +103,15 @@ def listen(folder: Path, host: str, port: int | None) -> Server:
     ports = range(PORT, PORT + _TRIED) if port is None else (port,)
     for number in ports:
         try:
-            return _bound(host, number, folder)
+            bound = _bound(host, number, folder)
         except (OSError, OverflowError, TypeError, ValueError) as error:  # from odd hosts and ports
             failed = error
+            continue
+        if secure:  # each thread shakes hands for itself, so that nobody waits for a silent browser
+            bound.socket = secure.wrap_socket(
+                bound.socket, server_side=True, do_handshake_on_connect=False
+            )
+        return bound
     reason = getattr(failed, "strerror", None) or str(failed)
     where = f"{host}, port {ports[0]}" + (f" to {ports[-1]}" if len(ports) > 1 else "")
     raise InputError(

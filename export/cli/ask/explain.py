@@ -9,6 +9,7 @@ import typer
 
 from pocketknn import builder
 from pocketknn.builder.errors import InputError
+from pocketknn.builder.wording import counted
 from pocketknn.export.cli.console.quiet import note
 from pocketknn.export.cli.console.text import say, say_json
 from pocketknn.export.cli.options import BuildOrFile, Json
@@ -104,4 +105,5 @@ def explain(
     if photos is None:
         say("to see the neighbours' pictures, add --photos with the photos of the build")
     elif missing := len(found.near) - len(known):
-        say(f"{missing} of the neighbours' pictures are not in {photos}")
+        single, several = (f"of the neighbours' pictures {verb} not in" for verb in ("is", "are"))
+        say(f"{counted(missing, single, several)} {photos}")

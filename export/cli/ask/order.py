@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from pocketknn.export.cli.console.quiet import note
-from pocketknn.export.cli.console.text import command_line
 from pocketknn.export.output.names import MANIFEST
+from pocketknn.export.report.wording import command_line
 
 
 def model_first(command: str, *words: str) -> list[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -10,10 +10,10 @@ import typer
 
 from pocketknn import builder
 from pocketknn.builder.errors import InputError
+from pocketknn.builder.wording import counted
 from pocketknn.export.cli import options
 from pocketknn.export.cli.console.quiet import note
-from pocketknn.export.cli.console.text import say, say_json, shown
-from pocketknn.export.report.wording import counted
+from pocketknn.export.cli.console.text import say, say_json
 
 from .order import model_first
 from .pictures import Picture, pictures
@@ -21,7 +21,6 @@ from .pictures import Picture, pictures
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
-    from rich.table import Table
 
     from pocketknn.export.manifest.artefact import Artefact
     from pocketknn.export.manifest.metadata import Row
@@ -51,7 +50,6 @@ def predict(
         pocketknn predict out/model.tflite new-photos --json
         cat picture.jpg | pocketknn predict out -
     """
-    from pocketknn.export.cli.console.terminal import console
     from pocketknn.export.manifest.artefact import load, metadata_of, path_of
 
     first, *words = model_first("predict", str(model), *images)
@@ -78,9 +76,9 @@ def predict(
     if as_json:
         say_json(answers)
     elif answers:
-        console.print(_answers_table(answers))
-        score = metadata.manifest["outputs"]["scores"]["is"]
-        say(f"score: {score.removesuffix(', descending')}")
+        say(*(line for answer in answers for line in answer_lines(answer)))
+        score = metadata.manifest["outputs"]["scores"]["is"].removesuffix(", descending")
+        say("", f"below each answer: the nearest references; their score is the {score}")
     if broken:  # the answers for the other pictures are printed anyway
         raise InputError("; ".join(map(str, broken)), broken[0].code)
 
@@ -138,31 +136,19 @@ def pixels_of(image: Picture, given: dict[str, Any]) -> NDArray[np.uint8]:
     return pixels(photo, given["shape"][0], given["crop"])
 
 
-def _answers_table(answers: Sequence[dict[str, Any]]) -> Table:
-    from rich.box import SIMPLE_HEAD
-    from rich.table import Table
-    from rich.text import Text
-
+def answer_lines(answer: dict[str, Any]) -> Iterator[str]:
+    """An answer in lines that names of any length fit into: the answer, then its neighbours."""
     from pocketknn.export.manifest.metadata import SHOWN
 
-    table = Table(box=SIMPLE_HEAD, pad_edge=False)
-    shares = ("value",) if "value" in answers[0] else ("label", "vote")
-    what = "picture" if "image" in answers[0] else "vector"
-    for heading in (what, *shares, "nearest references (score)"):
-        table.add_column(heading, overflow="fold")
-    for answer in answers:
-        near = "\n".join(
-            shown(f"{one['path'] or one['id']} ({one['score']:.3f})")
-            for one in answer["neighbors"][:SHOWN]
-        )
-        if "value" in answer:
-            values = [
-                "\n".join(shown(f"{name} {value:.4g}") for name, value in answer["value"].items())
-            ]
-        else:
-            vote = f"{answer['probability']:.0%}" if "label" in answer else ""
-            values = [shown(answer.get("label", "")), vote]
-        # Text, as rich would read brackets in a name as markup.
-        name = answer["image"] if "image" in answer else f"{answer['vectors']} {answer['row']}"
-        table.add_row(*map(Text, (shown(name), *values, near)))
-    return table
+    name = answer["image"] if "image" in answer else f"{answer['vectors']}, row {answer['row']}"
+    if "value" in answer:
+        values = ", ".join(f"{target} {value:.4g}" for target, value in answer["value"].items())
+        yield f"{name}: {values}"
+    elif "label" in answer:
+        yield f"{name}: {answer['label']}, {answer['probability']:.0%} of the vote"
+    else:
+        yield name
+    for one in answer["neighbors"][:SHOWN]:
+        where, label = one["path"] or one["id"], one["label"]
+        class_ = f" ({label})" if label and not where.startswith(f"{label}/") else ""
+        yield f"  {one['score']:7.3f}  {where}{class_}"

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from pocketknn.builder.errors import InputError
 from pocketknn.builder.system.untrusted_json import parse_json
+from pocketknn.builder.wording import counted
 
 from .pictures import STDIN_NAME, Picture
 
@@ -37,8 +38,8 @@ def rows_of(file: Picture, model: str, width: int) -> NDArray[np.float32]:
     suffix = _OF_STDIN if file.name == STDIN_NAME else PurePath(file.name).suffix.lower()
     if suffix not in SUFFIXES:
         raise InputError(
-            f"{model} takes vectors of {width} features, as rows of a .npy, .csv or .json file; not"
-            f" {file.name}",
+            f"{model} takes vectors of {counted(width, 'feature')}, as rows of a .npy, .csv or"
+            f" .json file; not {file.name}",
             "takes-vectors",
         )
     try:
@@ -59,7 +60,8 @@ def rows_of(file: Picture, model: str, width: int) -> NDArray[np.float32]:
         )
     if table.shape[1] != width:
         raise InputError(
-            f"the rows of {file.name} have {table.shape[1]} values; {model} takes {width}",
+            f"the rows of {file.name} have {counted(table.shape[1], 'value')};"
+            f" {model} takes {width}",
             "width-mismatch",
         )
     if not np.isfinite(table).all():

@@ -10,6 +10,7 @@ import typer
 
 from pocketknn import builder
 from pocketknn.builder.errors import InputError
+from pocketknn.builder.wording import counted
 from pocketknn.export.cli.console.quiet import note
 from pocketknn.export.cli.console.text import say
 from pocketknn.export.cli.inapplicable import refuse
@@ -18,6 +19,11 @@ from pocketknn.export.report.wording import megabytes
 
 if TYPE_CHECKING:
     from pocketknn.export.manifest.metadata import Metadata
+
+_FOR_PHONES = (
+    "Open this address on a phone in the same network. Its browser warns that nobody vouches for",
+    "this machine's certificate; go on to the page. Anyone in this network can open it meanwhile.",
+)
 
 
 def web(
@@ -50,6 +56,13 @@ def web(
     port: Annotated[
         int | None, typer.Option(help="Port to serve on; default: the first free one from 8000.")
     ] = None,
+    phone: Annotated[
+        bool,
+        typer.Option(
+            "--phone",
+            help="Serve over https to phones in this network, so that their camera works.",
+        ),
+    ] = False,
     open_: Annotated[
         bool, typer.Option("--open/--no-open", help="Open the page in the browser.")
     ] = False,
@@ -59,9 +72,12 @@ def web(
     Examples:
         pocketknn web out --open
         pocketknn web out --photos photos --export page
+        pocketknn web out --phone
     """
     if export is not None:
-        refuse(context, ("host", "port", "open_"), "is for serving the page, not for --export")
+        refuse(
+            context, ("host", "port", "phone", "open_"), "is for serving the page, not for --export"
+        )
     if photos is None:
         refuse(context, ("thumbnails",), "needs --photos")
 
@@ -71,7 +87,9 @@ def web(
     if export is not None:
         _export(write, export, photos)
     else:
-        _serve(write, host, port, open_)
+        if phone:
+            refuse(context, ("host",), "is every address of this machine with --phone")
+        _serve(write, host, port, phone, open_)
 
 
 def _export(write: Callable[[Path], None], folder: Path, photos: Path | None) -> None:
@@ -85,26 +103,32 @@ def _export(write: Callable[[Path], None], folder: Path, photos: Path | None) ->
     with staged(folder, force=False) as staging:
         write(staging)
         sizes = [path.stat().st_size for path in staging.rglob("*") if path.is_file()]
-    say(f"{folder}: {len(sizes)} files, {megabytes(sum(sizes))}")
+    say(f"{folder}: {counted(len(sizes), 'file')}, {megabytes(sum(sizes))}")
     say("any static server can serve it; the camera needs https or localhost")
 
 
-def _serve(write: Callable[[Path], None], host: str, port: int | None, opened: bool) -> None:
+def _serve(
+    write: Callable[[Path], None], host: str, port: int | None, phone: bool, opened: bool
+) -> None:
     """Serve the page until Ctrl-C."""
     import tempfile
     import webbrowser
-    from contextlib import suppress
+    from contextlib import ExitStack, suppress
 
-    from pocketknn.export.apps.web import server
+    from pocketknn.export.apps.web import certificate, server
 
-    with (
-        tempfile.TemporaryDirectory(prefix="pocketknn-") as folder,
-        server.listen(Path(folder), host, port) as listening,
-    ):
-        write(Path(folder))
-        name = f"[{host}]" if ":" in host else host
-        url = f"http://{name}:{listening.server_address[1]}/"
-        say(f"serving on {url} until Ctrl-C")
+    with ExitStack() as stack:
+        made = [tempfile.TemporaryDirectory(prefix="pocketknn-") for _ in range(2)]
+        folder, private = (Path(stack.enter_context(one)) for one in made)
+        shown, secure = host, None
+        if phone:
+            shown, host = certificate.address(), "0.0.0.0"  # as it was asked to
+            secure = certificate.certified(private, shown, "127.0.0.1")
+        listening = stack.enter_context(server.listen(folder, host, port, secure))
+        write(folder)
+        name = f"[{shown}]" if ":" in shown else shown
+        url = f"http{'s' if phone else ''}://{name}:{listening.server_address[1]}/"
+        say(f"serving on {url} until Ctrl-C", *(_FOR_PHONES if phone else ()))
         if opened:
             webbrowser.open(url)
         with suppress(KeyboardInterrupt):
@@ -144,5 +168,5 @@ def _thumbnails(
     with progress("thumbnails", len(photos)) as done:
         small = thumbnails.write(folder, rows, photos, limit, lambda: done(1))
     size = sum(path.stat().st_size for path in folder.iterdir())
-    say(f"{len(small)} of {len(rows)} references have a thumbnail: {megabytes(size)}")
+    say(f"thumbnails of {len(small)} of {counted(len(rows), 'reference')}: {megabytes(size)}")
     return small

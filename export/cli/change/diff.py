@@ -6,6 +6,7 @@ from typing import Any
 
 import typer
 
+from pocketknn.builder.wording import counted
 from pocketknn.export.cli.console.text import say, say_json
 from pocketknn.export.cli.options import Artefact, Json
 
@@ -48,7 +49,8 @@ def _lines(found: dict[str, Any]) -> list[str]:
     lines += _listed("relabelled", renamed)
     lines += _listed("with different vectors", found["other_vectors"])
     if found["moved"]:
-        lines.append(f"{found['moved']} references have a different index")
+        one, many = "reference has a different index", "references have a different index"
+        lines.append(counted(found["moved"], one, many))
     return lines
 
 
@@ -56,4 +58,5 @@ def _listed(what: str, items: list[str]) -> list[str]:
     if not items:
         return []
     more = [f"  … and {len(items) - _SHOWN} more"] if len(items) > _SHOWN else []
-    return [f"{len(items)} references {what}:", *(f"  {item}" for item in items[:_SHOWN]), *more]
+    found = f"{counted(len(items), 'reference')} {what}:"
+    return [found, *(f"  {item}" for item in items[:_SHOWN]), *more]

@@ -10,9 +10,11 @@ import typer
 
 from pocketknn import builder
 from pocketknn.builder.errors import InputError
+from pocketknn.builder.wording import counted
 from pocketknn.export.cli import options
 from pocketknn.export.cli.console.quiet import note
-from pocketknn.export.cli.console.text import command_line, say
+from pocketknn.export.cli.console.text import say
+from pocketknn.export.report.wording import command_line
 
 if TYPE_CHECKING:
     from pocketknn.export.manifest.read_back import Opened
@@ -117,8 +119,8 @@ def edit(
         say(f"{target} was not changed")
         raise typer.Exit(1)
     say(
-        f"{target}: {len(before)} references → {len(kept)},"
-        f" {len(before.labels)} classes → {len(kept.labels)}"
+        f"{target}: {counted(len(before), 'reference')} → {len(kept)},"
+        f" {counted(len(before.labels), 'class', 'classes')} → {len(kept.labels)}"
     )
     console.print(tables.parity_table(rows))
 

@@ -10,6 +10,7 @@ import typer
 
 from pocketknn import builder
 from pocketknn.builder.errors import InputError
+from pocketknn.builder.wording import counted
 from pocketknn.export.cli.console.quiet import note
 from pocketknn.export.cli.console.text import say
 from pocketknn.export.editing.changes import Changes
@@ -59,7 +60,7 @@ def edit_build(
             raise takes_vectors(str(folder))
         crop = manifest["input"]["crop"]
         after = changing.with_photos(before, after, changes, names, added, net, crop, say)
-    say(f"{len(before)} references → {len(after)}, with the choices of {folder}")
+    say(f"{counted(len(before), 'reference')} → {len(after)}, with the choices of {folder}")
     if manifest.get("condensed"):
         say("the references of that build were condensed; the photos added are all kept")
     if THUMBNAILS in manifest["files"]:

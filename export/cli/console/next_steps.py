@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING
 
 from pocketknn.export.formats.files import fastest
 from pocketknn.export.output.names import REPORT
-
-from .text import command_line
+from pocketknn.export.report.wording import command_line
 
 if TYPE_CHECKING:
     from pocketknn.export.pipeline.export import Export
@@ -16,7 +15,7 @@ if TYPE_CHECKING:
 
     Again = Callable[..., str]  # the command that built, with other values of some options
 
-_MOST = 2  # steps
+_MOST = 2  # steps, besides eval
 
 
 def next_steps(result: Export, steps: Sequence[Step] = (), again: Again | None = None) -> list[str]:
@@ -44,10 +43,15 @@ def next_steps(result: Export, steps: Sequence[Step] = (), again: Again | None =
 
 
 def _advised(out: str, steps: Sequence[Step], again: Again) -> Iterator[str]:
-    """The first steps that can be taken, each with its command."""
-    for step in [step for step in steps if step.command][:_MOST]:
+    """The first steps that can be taken, each with its command; `eval` is never cut off."""
+    from pocketknn.export.cli.make.again import free
+    from pocketknn.export.report.sections.advice import typed
+
+    able = [step for step in steps if step.command]
+    first = [step for step in able if step.command != "eval"][:_MOST]
+    for step in [*first, *(step for step in able if step.command == "eval")]:
         yield f"  {step.words}"
-        if step.command == "eval":
-            yield f"    {command_line('pocketknn', 'eval', out, 'NEW-PHOTOS')}"
-        else:
+        if step.command == "build":
             yield f"    {again(**step.options)}"
+        else:
+            yield f"    {typed(step, out, free(out))}"

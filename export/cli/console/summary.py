@@ -8,13 +8,19 @@ from typing import TYPE_CHECKING, Any
 from pocketknn.builder.choices import growth
 from pocketknn.builder.choices.searches import SEARCHES
 from pocketknn.builder.embedding.embedded import Skipped
+from pocketknn.builder.wording import counted
 from pocketknn.export.pipeline.request import skipped_lines
 from pocketknn.export.report.calibration_words import calibration_words, worst_bin
 from pocketknn.export.report.outcome_words import image_search
 from pocketknn.export.report.unknown_words import unknown_words
-from pocketknn.export.report.wording import APART, counted, no_accuracy, projected, together
-
-from .text import command_line
+from pocketknn.export.report.wording import (
+    APART,
+    command_line,
+    no_accuracy,
+    other_crop,
+    projected,
+    together,
+)
 
 if TYPE_CHECKING:
     from pocketknn.export.pipeline.export import Export
@@ -43,19 +49,11 @@ def facts(manifest: dict[str, Any], skipped: Sequence[Skipped]) -> list[str]:
 
 def crops(result: Export) -> list[str]:
     """A warning where a platform crops differently from the build, and how to see the cost."""
-    given = result.manifest["input"]
-    others = {
-        consumer["name"]: consumer["crop"]
-        for consumer in given.get("consumers", {}).values()
-        if consumer["crop"] != given["crop"]
-    }
-    if not others:
+    if not (other := other_crop(result.manifest)):
         return []
-    names = " and ".join(f"{name} uses {crop}" for name, crop in others.items())
-    crop = next(iter(others.values()))
+    words, crop = other
     return [
-        f"warning: the crop is {given['crop']}, but by default {names};"
-        " crop the pictures yourself, or measure the cost:",
+        f"warning: {words}; crop the pictures yourself, or measure the cost:",
         f"  {command_line('pocketknn', 'eval', str(result.out), 'PHOTOS', '--crop', crop)}",
     ]
 
@@ -67,17 +65,18 @@ def _references(manifest: dict[str, Any]) -> Iterator[str]:
         smallest, largest = min(per_label), max(per_label)
         each = f"{smallest}" if smallest == largest else f"{smallest} to {largest}"
         classes = f" in {counted(len(per_label), 'class', 'classes')} ({each} each)"
-    yield f"{references['count']} references{classes}"
+    yield f"{counted(references['count'], 'reference')}{classes}"
     yield from kept_lines(manifest.get("condensed"))
     yield from _occasions(references)
     yield from _inner_folders(references)
     if references["duplicates"]:
-        yield f"{references['duplicates']} of them are copies of another picture"
+        one, many = "of them is a copy of another picture", "of them are copies of other pictures"
+        yield counted(references["duplicates"], one, many)
     if pairs := references["contradictions"]:
         first, second = pairs[0]
         yield f"warning: the same picture in two classes: {first} and {second}"
         if len(pairs) > 1:
-            yield f"  … and {len(pairs) - 1} more such pairs, all in manifest.json"
+            yield f"  … and {counted(len(pairs) - 1, 'more such pair')}, all in manifest.json"
 
 
 def _occasions(references: dict[str, Any]) -> Iterator[str]:
@@ -147,7 +146,7 @@ def _accuracy(references: dict[str, Any]) -> Iterator[str]:
     elif len(references["per_label"]) > 1:
         yield f"accuracy: {'; '.join(no_accuracy(references))}"
     if of := references.get("figures_of"):
-        yield f"  measured before it was edited, with the {of} references of the build"
+        yield f"  measured before it was edited, with the {counted(of, 'reference')} of the build"
 
 
 def _shares(loo: dict[str, Any]) -> Iterator[str]:
@@ -199,8 +198,8 @@ def _search(search: dict[str, Any]) -> Iterator[str]:
     yield f"search {by}: {precision} references, {SEARCHES[by].WORDS.format(**search)}"
     if search["recall"] is not None:
         yield (
-            f"  finds {search['recall']:.2%} of the exact neighbours of {search['queries']}"
-            " held-out references"
+            f"  finds {search['recall']:.2%} of the exact neighbours of"
+            f" {counted(search['queries'], 'held-out reference')}"
         )
 
 

@@ -9,8 +9,9 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 from rich.text import Text
 
-from pocketknn.export.parity.check import TOLERANCES, Parity
-from pocketknn.export.report.wording import megabytes, percent
+from pocketknn.builder.wording import counted
+from pocketknn.export.parity.check import Parity
+from pocketknn.export.report.wording import megabytes, percent, same_lists
 
 from .text import shown
 
@@ -42,11 +43,11 @@ def table(
 def parity_table(rows: Sequence[Row]) -> Table:
     """One line per model file: its size, and how well it agrees with the exact k-NN."""
     made = table(["model file"], ["size"], _legend(rows))
-    for heading in ("top-1 match", "exact lists", "ties allowed", "score error", "vote error"):
+    for heading in ("top-1 match", "same lists", "score error", "vote error"):
         made.add_column(heading, justify="right", min_width=max(map(len, heading.split())))
     made.add_column("parity", no_wrap=True, min_width=len("DIFFERS"))
     for name, size, parity in rows:
-        shares = (parity.first_equal, parity.lists_equal, parity.lists_agree)
+        shares = (parity.first_equal, parity.lists_agree)
         made.add_row(
             Text(shown(name)),
             megabytes(size),
@@ -94,7 +95,7 @@ def variants_table(variants: Sequence[Variant], within: Budget, sample: int) -> 
         f"good enough: loses at most {within.loss:.1%} accuracy and finds"
         f" {within.agreement:.0%} of the exact neighbours\n"
         "accuracy: leave-one-out with the exact search, minus the worst file's loss on a sample"
-        f" of {sample} photos",
+        f" of {counted(sample, 'photo')}",
         no_wrap=False,
     )
     made.add_column("")
@@ -113,9 +114,6 @@ def variants_table(variants: Sequence[Variant], within: Budget, sample: int) -> 
 def _legend(rows: Sequence[Row]) -> str:
     if not rows:
         return ""
-    precisions = dict.fromkeys(row.parity.precision for row in rows)
-    ties = ", ".join(f"{TOLERANCES[one].tie:.0e} for {one}" for one in precisions)
-    return (
-        f"{rows[0].parity.queries} inputs, against exact k-NN in float64;"
-        f" ties: scores closer than {ties}"
-    )
+    lists = same_lists(row.parity.precision for row in rows).split("; ")
+    inputs = counted(rows[0].parity.queries, "input")
+    return ";\n".join([f"{inputs}, against exact k-NN in float64", *lists])

@@ -79,5 +79,6 @@ def watched(within: Budget | None = None) -> Iterator[Watch]:
 
 
 def _bars(shown: bool = True) -> Progress:
-    columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+    bar = BarColumn(bar_width=24)  # leaves room for the description in 80 columns
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), bar, MofNCompleteColumn())
     return Progress(*columns, console=console, disable=not shown)

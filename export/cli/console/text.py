@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import unicodedata
 
 # Controls, lone surrogates, line and paragraph separators, and marks that change direction.
@@ -16,14 +15,6 @@ def shown(text: str, keep: str = "") -> str:
         one.encode("unicode_escape").decode() if _is_control(one) and one not in keep else one
         for one in text
     )
-
-
-def command_line(*words: str) -> str:
-    """A command line, quoted for this system's shell."""
-    import shlex
-    import subprocess
-
-    return subprocess.list2cmdline(words) if sys.platform == "win32" else shlex.join(words)
 
 
 def say(*lines: str) -> None:

@@ -10,13 +10,22 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pocketknn.builder.errors import InputError, first_line
+from pocketknn.builder.wording import counted
 from pocketknn.export.cli.ask.order import model_first
 from pocketknn.export.cli.console.quiet import note
 from pocketknn.export.cli.console.text import say, say_json, shown
 from pocketknn.export.cli.inapplicable import refuse
 from pocketknn.export.cli.options import BuildOrFile, Json
 
-from .outcome import in_classes, known_among, outcome_json, outcome_of, photos_of, say_outcome
+from .outcome import (
+    among_references,
+    in_classes,
+    known_among,
+    outcome_json,
+    outcome_of,
+    photos_of,
+    say_outcome,
+)
 from .shifts import evaluate_shifts
 
 _COMPARED = ("top-1", "neighbours")
@@ -98,7 +107,7 @@ def _evaluate(out: Path, photos: Path, crop: str | None, as_json: bool) -> None:
     nearest = _exact(out, file)
     crops = {file.metadata.manifest["input"].get("crop"), crop} - {None}
     total = runs(len(files), len(found), len(crops))
-    with progress("measuring", total, shown=not as_json) as done:
+    with progress(_work(len(found), len(files), len(crops)), total, shown=not as_json) as done:
         made = evaluate(files, in_classes(found, file), crop, nearest, done)
     references = known_among(made.photos, file)
     known = int(references.sum())
@@ -119,15 +128,22 @@ def _evaluate(out: Path, photos: Path, crop: str | None, as_json: bool) -> None:
             say(f"{name} itself has {weights} weights: their loss is not measured here")
     say(*metrics.foreign_lines(file.metadata.labels, made.photos))
     if known:
-        say(f"{known} of the photos are references themselves, which inflates the accuracy")
+        left_out = "; the comparison with the promise does not count such photos" if outcome else ""
+        say(f"{among_references(known)}, which inflates the accuracy above{left_out}")
     if outcome:
         say_outcome(outcome, file)
     if same:
-        say(words.found_class(same, "photos"))
+        say(words.found_class(same, "photo"))
     elif not (outcome or file.metadata.manifest["targets"] or any(one.label for one in found)):
         say("accuracy cannot be measured: put the photos into class folders")
     if report:
         say(report)
+
+
+def _work(photos: int, files: int, crops: int) -> str:
+    """What the bar counts, as a product that gives its total."""
+    ran = counted(files, "file") + (f" × {crops} crops" if crops > 1 else "")
+    return f"{counted(photos, 'photo')} × (reading + {ran})"
 
 
 def _precision(file: Artefact) -> str:

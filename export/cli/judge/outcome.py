@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pocketknn import builder
+from pocketknn.builder.wording import counted
 from pocketknn.export.cli.console.quiet import note
 from pocketknn.export.cli.console.text import say, shown
-from pocketknn.export.report.wording import counted
 
 if TYPE_CHECKING:
     import numpy as np
@@ -67,6 +67,12 @@ def known_among(photos: Sequence[builder.Photo], file: Artefact) -> NDArray[np.b
     from pocketknn.builder.references.match import among
 
     return among(photos, [str(row["id"]) for row in file.metadata.rows()])
+
+
+def among_references(known: int) -> str:
+    """How many of the photos are references of the file, as a clause."""
+    one = "of the photos is a reference itself"
+    return counted(known, one, "of the photos are references themselves")
 
 
 def in_classes(photos: Sequence[builder.Photo], file: Artefact) -> list[builder.Photo]:

@@ -8,9 +8,10 @@ from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pocketknn.builder.wording import counted
 from pocketknn.export.cli.console.text import say, say_json
 
-from .outcome import in_classes, known_among, photos_of
+from .outcome import among_references, in_classes, known_among, photos_of
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -40,7 +41,7 @@ def evaluate_shifts(
     from pocketknn.export.output.new_file import PICTURES, check_new
     from pocketknn.export.parity import metrics
     from pocketknn.export.report import extra_sections
-    from pocketknn.export.report.wording import counted, percent, plural
+    from pocketknn.export.report.wording import percent, plural
 
     if chart is not None:
         check_new(chart, PICTURES, force)
@@ -64,7 +65,7 @@ def evaluate_shifts(
     say("brightness, blur, noise and JPEG are applied to the model's square input")
     say(*metrics.foreign_lines(file.metadata.labels, used))
     if known := int(known_among(used, file).sum()):
-        say(f"{known} of the photos are references themselves, which inflates the results")
+        say(f"{among_references(known)}, which inflates the results")
     if chart is not None:
         say(f"chart: {chart}")
     if not is_artefact(out):

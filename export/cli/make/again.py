@@ -8,7 +8,8 @@ from pathlib import Path
 
 import typer
 
-from pocketknn.export.cli.console.text import command_line
+from pocketknn.export.cli.inapplicable import is_typed
+from pocketknn.export.report.wording import command_line
 
 
 def again(context: typer.Context, **changes: object) -> str:
@@ -17,13 +18,12 @@ def again(context: typer.Context, **changes: object) -> str:
     Unless an earlier build is to be replaced, the new one goes into a new folder.
     """
     if not changes.get("force"):
-        changes |= {"out": _free(str(context.params["out"])), "force": False}
+        changes |= {"out": free(str(context.params["out"])), "force": False}
     words = context.command_path.split()
     for one in context.command.params:
         name = str(one.name)
-        source = context.get_parameter_source(name)
-        typed = source is not None and source.name == "COMMANDLINE"
-        value = changes[name] if name in changes else context.params[name] if typed else None
+        given = context.params[name] if is_typed(context, name) else None
+        value = changes.get(name, given)
         if one.param_type_name == "argument":
             words.append(str(context.params[name]))
         elif isinstance(value, bool):
@@ -39,6 +39,6 @@ def _words(option: str, value: object) -> Iterator[str]:
         yield from (option, str(one))
 
 
-def _free(out: str) -> str:
+def free(out: str) -> str:
     """The first of OUT-2, OUT-3 and so on that does not exist yet."""
     return next(name for number in count(2) if not Path(name := f"{out}-{number}").exists())

@@ -12,8 +12,9 @@ import typer
 from pocketknn.builder.errors import InputError, first_line
 from pocketknn.builder.system.cache import Cache
 from pocketknn.export.cli import options
+from pocketknn.export.cli.console.quiet import note
 from pocketknn.export.cli.console.text import say
-from pocketknn.export.cli.inapplicable import check_build
+from pocketknn.export.cli.inapplicable import check_build, check_one_place, is_typed
 from pocketknn.export.formats.requirements import missing
 from pocketknn.export.pipeline.request import Request, Watch
 
@@ -98,6 +99,7 @@ def build(
     """
     from pocketknn.builder.references.files import is_collection
 
+    check_one_place(context)
     selection = options.selection_of(
         photos, columns, columns.target_column, exclude, limit, labels, occasions
     )
@@ -143,6 +145,7 @@ def build(
         with_report=not no_report,
         remark=remark,
         retyped=partial(again, context),
+        crop=is_typed(context, "crop"),
     )
     raise typer.Exit(0 if result.agrees else 1)
 
@@ -156,6 +159,7 @@ def run(
     with_report: bool = True,
     remark: str = "",
     retyped: Callable[..., str] | None = None,
+    crop: bool = False,
 ) -> Export:
     """Build, write the report, and print the results.
 
@@ -167,6 +171,8 @@ def run(
         with_report: write the report, and print what it advises.
         remark: a line to print before the results; "" for none.
         retyped: gives the command to build again, with other options; None prints no advice.
+        crop: name the platforms that crop otherwise. The report always does: most apps use the
+            snippets, which crop as the build did, so only who chooses a crop is told here too.
     """
     from pocketknn.export.cli.console import summary, tables
     from pocketknn.export.cli.console.next_steps import next_steps
@@ -180,13 +186,17 @@ def run(
         result, material = pipeline.build(request, out, force=force, cache=cache, watch=watch)
         if with_report:
             watch.step("writing the report", None)
-            steps = _report(result, material, watch, place_name(request.selection.photos))
+            try:
+                steps = _report(result, material, watch, place_name(request.selection.photos))
+            except KeyboardInterrupt:
+                note(f"the models in {out} are ready and checked; only report.html is missing")
+                raise
     say(*summary.facts(result.manifest, material.skipped))
     rows = [tables.Row(one.name, one.bytes, one.parity) for one in result.written]
     console.print(tables.parity_table(rows))
     for line in tables.failures(rows):
         console.print(line, style="red", markup=False)
-    say(*summary.crops(result), *next_steps(result, steps, retyped))
+    say(*(summary.crops(result) if crop else []), *next_steps(result, steps, retyped))
     return result
 
 

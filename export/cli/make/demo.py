@@ -11,10 +11,10 @@ import typer
 
 from pocketknn import builder
 from pocketknn.builder.errors import InputError
-from pocketknn.export.cli.console.text import command_line, say
+from pocketknn.export.cli.console.text import say
 from pocketknn.export.cli.options import cache_of
 from pocketknn.export.pipeline.request import Request, Selection
-from pocketknn.export.report.wording import megabytes
+from pocketknn.export.report.wording import command_line, megabytes
 
 from .build import run
 

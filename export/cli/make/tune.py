@@ -12,8 +12,9 @@ import typer
 from pocketknn import builder
 from pocketknn.builder.errors import InputError
 from pocketknn.export.cli import options
-from pocketknn.export.cli.console.text import command_line, say
-from pocketknn.export.cli.inapplicable import check_tune
+from pocketknn.export.cli.console.text import say
+from pocketknn.export.cli.inapplicable import check_one_place, check_tune
+from pocketknn.export.report.wording import command_line
 
 if TYPE_CHECKING:
     from pocketknn.builder.selection.grid import Grid
@@ -100,6 +101,7 @@ def tune(
 
     from . import tuning_results as results
 
+    check_one_place(context)
     check("tune", [*_LIBRARIES, *(("matplotlib",) if out is not None else ())])
     selection = options.selection_of(
         photos, columns, columns.target_column, exclude, limit, occasions=occasions

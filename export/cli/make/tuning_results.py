@@ -13,6 +13,7 @@ from rich.table import Table
 from pocketknn.builder.selection.grid import VECTOR
 from pocketknn.builder.selection.results import Trial, Tuning
 from pocketknn.builder.spec import Spec
+from pocketknn.builder.wording import counted
 from pocketknn.export.analysis.figures import COLOURS, MARKERS
 from pocketknn.export.cli.console import tables
 
@@ -26,13 +27,15 @@ _APART = 0.06  # of the distance between two ks, so that error bars do not overl
 def facts(tuning: Tuning) -> list[str]:
     """What was compared, in lines."""
     folds = len(tuning.best.by_fold)
-    lines = [f"{tuning.examples} examples in {folds} folds, {len(tuning.trials)} combinations"]
+    combinations = counted(len(tuning.trials), "combination")
+    lines = [f"{tuning.examples} examples in {folds} folds, {combinations}"]
     varied = {*_varied(tuning), "balanced"}
     same = {name: _choice(tuning.best, name) for name in _CHOICES if name not in varied}
     if fixed := [f"{name} {value}" for name, value in same.items() if value]:
         lines[0] += f", all with {', '.join(fixed)}"
     if tuning.copies:
-        lines.append(f"{tuning.copies} copies of another picture are left out")
+        one, many = "copy of another picture is left out", "copies of other pictures are left out"
+        lines.append(counted(tuning.copies, one, many))
     return lines + list(tuning.notes)
 
 

@@ -9,8 +9,9 @@ import typer
 
 from pocketknn import builder
 from pocketknn.builder.errors import InputError
-from pocketknn.export.cli.console.text import command_line, say, shown
-from pocketknn.export.report.wording import counted
+from pocketknn.builder.wording import counted
+from pocketknn.export.cli.console.text import say, shown
+from pocketknn.export.report.wording import command_line
 
 from .arguments import File, Force, New
 from .files import CSV, JSON, check_free, described, located, opened, save

@@ -8,9 +8,9 @@ from pathlib import Path
 from pocketknn import builder
 from pocketknn.builder.errors import InputError
 from pocketknn.builder.photos.remote import was_address
+from pocketknn.builder.wording import counted
 from pocketknn.export.cli.console.text import say, shown
 from pocketknn.export.output.names import REFERENCES
-from pocketknn.export.report.wording import counted
 
 PARQUET, JSON, CSV = ".parquet", ".json", ".csv"
 _NAMED = 10  # classes in a line
@@ -147,5 +147,6 @@ def _growth(before: Mapping[str, int], after: Mapping[str, int]) -> str:
         )
         if number or mark:
             changed.append(f"{shown(label)} {number:+}{mark}")
-    more = [f"and {len(changed) - _NAMED} more classes"] if len(changed) > _NAMED else []
+    others = counted(len(changed) - _NAMED, "more class", "more classes")
+    more = [f"and {others}"] if len(changed) > _NAMED else []
     return ", ".join([*changed[:_NAMED], *more])

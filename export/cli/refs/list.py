@@ -9,9 +9,9 @@ from typing import Annotated, Any
 import typer
 
 from pocketknn import builder
+from pocketknn.builder.wording import counted
 from pocketknn.export.cli.console.text import say, say_json, shown
 from pocketknn.export.cli.options import Json
-from pocketknn.export.report.wording import counted
 
 from .arguments import File
 from .files import conflicts, described, located, opened

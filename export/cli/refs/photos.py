@@ -14,12 +14,12 @@ from pocketknn.builder.errors import InputError
 from pocketknn.builder.photos.class_names import check_alike
 from pocketknn.builder.photos.remote import place_of
 from pocketknn.builder.system.cache import Cache
+from pocketknn.builder.wording import counted
 from pocketknn.export.cli import options
 from pocketknn.export.cli.console.quiet import note
 from pocketknn.export.cli.console.text import say
 from pocketknn.export.cli.inapplicable import check_place
 from pocketknn.export.pipeline.request import skipped_lines
-from pocketknn.export.report.wording import counted
 
 from .arguments import File, Force, New, Places, Reading
 from .files import (

@@ -10,7 +10,8 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from pocketknn.builder.errors import InputError
-from pocketknn.export.formats.conversion import backbone_bytes as backbone_bytes
+from pocketknn.export.formats import conversion as sizes
+from pocketknn.export.formats.conversion import Network
 
 from .conversion import convert as convert
 from .files import PARTS as PARTS
@@ -39,6 +40,8 @@ PRECISIONS: tuple[str, ...] = ("float32", "float16", "int8")
 OPTIONS: tuple[str, ...] = ("precision", "ios")
 CONSUMER: Mapping[str, str] | None = {"name": "Vision", "crop": "center"}
 ONE_INPUT = False
+# bytes beside an array: operations are spelt out; int8 scales hardly count
+_ARRAY, _CHANNEL = 700, 0
 
 
 def check_options(options: Options, *, bytes_: bool) -> None:
@@ -51,3 +54,8 @@ def check_options(options: Options, *, bytes_: bool) -> None:
         raise InputError("in Core ML, int8 weights need iOS 16 or later, not 15", "ios-too-old")
     if bytes_ and options.ios == 15:
         raise InputError("in Core ML, int8 references need iOS 16 or later, not 15", "ios-too-old")
+
+
+def backbone_bytes(network: Network, precision: str) -> int:
+    """Approximate bytes of a backbone in a file."""
+    return sizes.backbone_bytes(network, precision, array=_ARRAY, channel=_CHANNEL)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from pocketknn.export.formats.conversion import backbone_bytes as backbone_bytes
+from pocketknn.export.formats import conversion as sizes
+from pocketknn.export.formats.conversion import Network
 from pocketknn.export.formats.options import check_options as check_options
 
 from .conversion import convert as convert
@@ -31,3 +32,10 @@ PRECISIONS: tuple[str, ...] = ("float32", "float16", "int8")
 OPTIONS: tuple[str, ...] = ("precision", "pixels")
 CONSUMER: Mapping[str, str] | None = None
 ONE_INPUT = False
+# bytes beside an array; in int8, scale and zero point of a channel's weights and of its bias
+_ARRAY, _CHANNEL = 270, 4 + 1 + 4 + 4
+
+
+def backbone_bytes(network: Network, precision: str) -> int:
+    """Approximate bytes of a backbone in a file."""
+    return sizes.backbone_bytes(network, precision, array=_ARRAY, channel=_CHANNEL)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from pocketknn.export.formats.conversion import backbone_bytes as backbone_bytes
+from pocketknn.export.formats import conversion as sizes
+from pocketknn.export.formats.conversion import Network
 from pocketknn.export.formats.options import check_options as check_options
 from pocketknn.export.formats.storage.texts import read as read
 
@@ -36,3 +37,10 @@ PRECISIONS: tuple[str, ...] = ("float32", "float16", "int8")
 OPTIONS: tuple[str, ...] = ("precision", "pixels", "outputs")
 CONSUMER: Mapping[str, str] | None = {"name": "MediaPipe Tasks", "crop": "stretch"}
 ONE_INPUT = True
+# bytes beside an array; in int8, scale and zero point of a channel's weights and of its bias
+_ARRAY, _CHANNEL = 270, 4 + 8 + 4 + 8
+
+
+def backbone_bytes(network: Network, precision: str) -> int:
+    """Approximate bytes of a backbone in a file."""
+    return sizes.backbone_bytes(network, precision, array=_ARRAY, channel=_CHANNEL)

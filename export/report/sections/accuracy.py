@@ -6,7 +6,9 @@ from collections.abc import Iterator
 from dataclasses import asdict
 from typing import Any
 
+from pocketknn.builder.knn.validation import promise
 from pocketknn.builder.knn.validation.leave_one_out import leave_one_out
+from pocketknn.builder.wording import counted
 from pocketknn.export.report.blocks import Block, Chart, Figure, Figures, Section, Table
 from pocketknn.export.report.html import charts
 from pocketknn.export.report.statistics.answers import Answers
@@ -35,11 +37,12 @@ _FEWER = (
     " tables of classes are not."
 )
 _WIDER = (
-    "Intervals are Wilson's. The one for the references is made 1.3 times as wide, because answers"
-    " from parts of one set vary more than answers for independent photos; if several references"
-    " show one picture or occasion, it may be wider still. The verdict beside the accuracy at the"
-    " top compares the mistakes with those of always predicting the largest class: good is at most"
-    " a fifth of them, fair at most half."
+    "Intervals are Wilson's. Those of references that are held out, here and in the sections below,"
+    f" are {promise.WIDER} times as wide, because parts of one set vary more than independent"
+    " photos; if several references show one picture or occasion, they may be wider still. The"
+    " verdict beside the accuracy at the top compares the mistakes with"
+    " those of always predicting the largest class: good is at most a fifth of them, fair at most"
+    " half."
 )
 
 
@@ -83,7 +86,7 @@ def _quality(study: Study) -> Iterator[Figure]:
     if held_out and held_out.files and (right := held_out.files[0].accuracy) is not None:
         share = held_out.share(right)
         yield Figure(
-            f"Accuracy on {len(held_out.photos):,} held-out photos",
+            f"Accuracy on {plural(len(held_out.photos), 'held-out photo')}",
             percent(share.value),
             f"{interval(share)} at 95% confidence",
         )
@@ -139,10 +142,18 @@ def _remarks(study: Study) -> Iterator[str]:
     if skipped := study.manifest.get("skipped"):
         yield f"{plural(len(skipped), 'file')} could not be used; manifest.json says why."
     if study.held_out and (copies := study.held_out.copies):
-        yield (
-            f"{plural(copies, 'held-out photo')} of {len(study.held_out.photos):,} are references"
-            " themselves, which inflates the accuracy."
-        )
+        yield _copies(copies, len(study.held_out.photos), compared=study.outcome is not None)
+
+
+def _copies(copies: int, photos: int, *, compared: bool) -> str:
+    """Where held-out photos that are references count, and where they do not."""
+    one = f"of {photos:,} held-out photos is a reference itself, and counts"
+    many = f"of {photos:,} held-out photos are references themselves, and count"
+    out = f" {'It is' if copies == 1 else 'They are'} left out of “Promise and outcome”."
+    return (
+        f"{counted(copies, one, many)} in the accuracy on held-out photos, which is too high for"
+        f" that, and in their tables below.{out if compared else ''}"
+    )
 
 
 def _occasions(occasions: dict[str, Any]) -> Iterator[str]:
@@ -206,7 +217,7 @@ def _errors(study: Study, own: Answers) -> Iterator[Block]:
     errors = target_errors(own, study.fit.references, study.manifest["seed"])
     rmse = study.manifest["references"]["leave_one_out"]["rmse"]
     yield Table(
-        caption=f"Errors of {len(own):,} references, each held out; bootstrap interval",
+        caption=f"Errors of {plural(len(own), 'reference')}, each held out; bootstrap interval",
         columns=("target", "root mean squared", "95% interval", "mean absolute", "R²"),
         rows=tuple(
             (

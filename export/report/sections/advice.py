@@ -6,11 +6,10 @@ from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 from pocketknn.builder.knn.validation import promise
-from pocketknn.export.report.blocks import Section
+from pocketknn.export.report.blocks import Block, Command, Section
 from pocketknn.export.report.statistics.curves import UNEVEN
-from pocketknn.export.report.statistics.shares import recalls
 from pocketknn.export.report.study import Study
-from pocketknn.export.report.wording import NO_MISTAKES, plural
+from pocketknn.export.report.wording import NO_MISTAKES, command_line, plural
 
 _MOST_CLASSES = 3  # that are named
 _RARE = 0.05  # significance level of a weak class, over all classes
@@ -22,8 +21,9 @@ class Step(NamedTuple):
 
     Attributes:
         words: what to do, and why; or, without a command, what not to expect.
-        command: the command that does it, or follows it: "build" again, or "eval"; "" for none.
-        options: what to change in the command that built.
+        command: the command that does it, or follows it: "build" again, "edit" to add photos,
+            "eval" or "tune"; "" for none.
+        options: of that command; for "build", what to change in the command that built.
     """
 
     words: str
@@ -31,13 +31,41 @@ class Step(NamedTuple):
     options: Mapping[str, str | bool] = {}
 
 
-_AGAIN = {"force": True}  # the same build, once there are more photos
+_AGAIN = {"force": True}  # the same build, of other photos
+_YOURS = "Words in capitals stand for your own folders."
+_OPTIONS = " Give build the options that this build was made with, too."
+
+
+def typed(step: Step, out: str, new: str = "NEW") -> str:
+    """A step's command, with capitals for folders that are not known.
+
+    Args:
+        step: a step with a command.
+        out: the build's folder.
+        new: the folder of another build.
+    """
+    if step.command == "eval":
+        return command_line("pocketknn", "eval", out, "OTHER-PHOTOS")
+    if step.command == "edit":
+        return command_line("pocketknn", "edit", out, "--add", "MORE-PHOTOS", "-o", new)
+    words = [] if step.command == "tune" else ["-o", out if "force" in step.options else new]
+    for name, value in step.options.items():
+        words += [f"--{name}"] if value is True else [f"--{name}", str(value)]
+    return command_line("pocketknn", step.command, "PHOTOS", *words)
 
 
 def following(study: Study) -> Section | None:
-    """The steps worth taking."""
-    found = advice(study)
-    return Section("next", "What to do next", tuple(found)) if found else None
+    """The steps worth taking, each with its command."""
+    blocks: list[Block] = []
+    commands = set()
+    for step in steps(study):
+        blocks.append(step.words)
+        if step.command:
+            blocks.append(Command(typed(step, study.out)))
+            commands.add(step.command)
+    if commands:
+        blocks.append(_YOURS + _OPTIONS * ("build" in commands))
+    return Section("next", "What to do next", tuple(blocks)) if blocks else None
 
 
 def advice(study: Study) -> list[str]:
@@ -65,8 +93,18 @@ def steps(study: Study) -> list[Step]:
             " nothing can be held out, so neither the accuracy nor what would raise it can be"
             " measured."
         )
-        return [Step(words, "build", _AGAIN)]
+        return [_with_more(study, words)]
     return [*_labels(study), *_backbone(study), *_photos(study), *_neighbours(study), *_eval(study)]
+
+
+def _with_more(study: Study, words: str) -> Step:
+    """A step that takes more photos: they are added to the build if that gives the same build."""
+    manifest = study.manifest
+    settled = manifest.get("condensed") or manifest.get("strangers")
+    grouped = manifest["references"].get("occasions")  # which photos that are added do not have
+    if manifest["input"]["name"] != "image" or settled or grouped:
+        return Step(words, "build", _AGAIN)
+    return Step(words, "edit")
 
 
 def _labels(study: Study) -> Iterator[Step]:
@@ -92,10 +130,10 @@ def _photos(study: Study) -> Iterator[Step]:
     found = study.forecast
     if study.manifest["references"].get("occasions"):
         if _verdict(study) != "good":
-            yield Step(
+            yield _with_more(
+                study,
                 "Photograph each class on more occasions: for new occasions, that helps more than"
                 " further photos from the same ones.",
-                *("build", _AGAIN),
             )
         return
     if study.flawless:
@@ -107,18 +145,18 @@ def _photos(study: Study) -> Iterator[Step]:
     if found.helps:
         weak = weak_classes(study)
         first = f", {' and '.join(weak)} first" if weak else ""
-        yield Step(
+        yield _with_more(
+            study,
             f"Take more photos of each class{first}: twice as many would likely raise the"
             f" accuracy by about {100 * found.gain:.0f} points.",
-            *("build", _AGAIN),
         )
     elif found.little:
         yield Step("Twice as many photos of the same kind would likely help little.")
     elif _verdict(study) != "good":
-        yield Step(
+        yield _with_more(
+            study,
             "These photos are too few to tell whether more would help; a few more of each class"
             " would show it.",
-            *("build", _AGAIN),
         )
 
 
@@ -130,13 +168,16 @@ def _few(study: Study) -> Iterator[Step]:
     few.sort(key=counts.__getitem__)
     if few and _verdict(study) != "good":
         names = ", ".join(f"{name} ({counts[name]})" for name in few[:_MOST_CLASSES])
-        yield Step(f"Take more photos of the small classes, such as {names}.", "build", _AGAIN)
+        yield _with_more(study, f"Take more photos of the small classes, such as {names}.")
 
 
 def _neighbours(study: Study) -> Iterator[Step]:
     found = study.by_k
     if found and found.clear:
-        yield Step(f"Compare --k {found.best} with k = {study.fit.k} using pocketknn tune.")
+        yield Step(
+            f"Compare --k {found.best} with k = {study.fit.k} using pocketknn tune.",
+            *("tune", {"k": f"{found.best},{study.fit.k}"}),
+        )
 
 
 def _eval(study: Study) -> Iterator[Step]:
@@ -164,7 +205,7 @@ def weak_classes(study: Study) -> list[str]:
 
     if study.own is None:
         return []
-    usual, found = study.own.right.value, recalls(study.own.confusion)
+    usual, found = study.own.right.value, study.own.recalls
     rare = [
         study.own.labels[one.label]
         for one in found

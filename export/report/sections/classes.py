@@ -9,7 +9,7 @@ import numpy as np
 from pocketknn.builder.choices.neighbors import Ints
 from pocketknn.export.report.blocks import Block, Chart, Matrix, Section, Table
 from pocketknn.export.report.statistics.answers import Answers
-from pocketknn.export.report.statistics.shares import mistakes, recalls
+from pocketknn.export.report.statistics.shares import mistakes
 from pocketknn.export.report.study import Study
 from pocketknn.export.report.wording import columns
 
@@ -34,7 +34,7 @@ def classes(study: Study) -> Section | None:
 
 def _confused(where: str, answers: Answers) -> Iterator[Block]:
     names, counts = answers.labels, answers.confusion
-    found = recalls(counts)
+    found = answers.recalls
     if len(names) <= _MOST_CLASSES:
         present = sorted(one.label for one in found)
         answered = np.flatnonzero(counts.any(axis=0) | counts.any(axis=1))

@@ -11,7 +11,7 @@ from pocketknn.export.report.html.charts import Line, lines
 from pocketknn.export.report.statistics.curves import LearningCurve
 from pocketknn.export.report.statistics.forecast import Forecast
 from pocketknn.export.report.study import Study
-from pocketknn.export.report.wording import NO_MISTAKES, interval, percent
+from pocketknn.export.report.wording import NO_MISTAKES, interval, percent, plural
 
 _FEW = 10  # fewer examples make a rough curve, whatever its shape
 _SHOWN = (1, 2, 3, 5, 7, 10, 15, 20, 30, 40, 50)
@@ -29,7 +29,7 @@ def examples(study: Study) -> Section | None:
     caption = f"{measure.capitalize()} against the number of {what}"
     chart = Chart(
         caption=f"{caption}: the mean of {len(curve.values)} seeded draws; the band is from the"
-        f" worst to the best. Measured on {curve.queries:,} held-out references.",
+        f" worst to the best. Measured on {plural(curve.queries, 'held-out reference')}.",
         alt=f"{caption}: from {shown(curve.mean[0])} with {curve.sizes[0]}"
         f" to {shown(curve.mean[-1])} with {curve.sizes[-1]}",
         svg=lines(
@@ -118,8 +118,8 @@ def neighbours(study: Study) -> Section | None:
         low, high = np.transpose([share.interval for share in found.shares])
         line = Line("", found.ks, found.values, low, high)
     chart = Chart(
-        caption=f"{measure.capitalize()} against k, over {len(study.own):,} references, each held"
-        + (" out." if study.regress else " out; the band is the 95% interval."),
+        caption=f"{measure.capitalize()} against k, over {plural(len(study.own), 'reference')},"
+        + (" each held out" + ("." if study.regress else "; the band is the 95% interval.")),
         alt=f"{measure.capitalize()} against k; the best is at k = {found.best}",
         svg=lines(
             [line],

@@ -6,7 +6,7 @@ import numpy as np
 
 from pocketknn.builder.choices.neighbors import Ints
 from pocketknn.export.report.blocks import Block, Dot, Plane, Section, Table
-from pocketknn.export.report.statistics.embedding_map import embedding_map, roomy
+from pocketknn.export.report.statistics.embedding_map import TSNE, embedding_map, roomy
 from pocketknn.export.report.statistics.shares import confusion, recalls
 from pocketknn.export.report.study import Study
 from pocketknn.export.report.wording import percent
@@ -14,6 +14,11 @@ from pocketknn.export.report.wording import percent
 _MOST_COLOURS = 8
 _CELLS = 16  # of the map, each way: thumbnails hardly overlap
 _MOST_CLASSES = 40
+_LEARNED = "its directions were learned from these very photos"
+_DRAWN = "t-SNE draws groups further apart than they are"
+_TRUST = (
+    " Use it to find odd pictures; how well classes are told apart is in {}the table below the map."
+)
 
 
 def nearby(study: Study) -> Section | None:
@@ -43,8 +48,19 @@ def nearby(study: Study) -> Section | None:
         dots=dots,
         groups=groups,
     )
-    blocks: tuple[Block, ...] = (plane, table) if table else (plane,)
-    return Section("map", "Embedding map", blocks)
+    reasons = [_LEARNED] if study.fit.scores_of == "classes" else []
+    reasons += [_DRAWN] if drawn.method == TSNE else []
+    blocks: list[Block] = [plane]
+    if reasons:
+        surer = f"The map looks surer than the model is: {', and '.join(reasons)}."
+        blocks.insert(
+            0,
+            surer
+            + (_TRUST.format("the accuracy and in " if study.measured else "") if table else ""),
+        )
+    if table:
+        blocks.append(table)
+    return Section("map", "Embedding map", tuple(blocks))
 
 
 def _groups(study: Study) -> tuple[tuple[str, ...], Ints]:

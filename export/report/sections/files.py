@@ -2,18 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from pocketknn.export.formats.storage.texts import licence
 from pocketknn.export.output.names import MODEL
-from pocketknn.export.report.blocks import Block, Section, Table
+from pocketknn.export.report.blocks import Block, Command, Section, Table
 from pocketknn.export.report.study import Study
-from pocketknn.export.report.wording import percent, projected
+from pocketknn.export.report.wording import (
+    command_line,
+    other_crop,
+    percent,
+    plural,
+    projected,
+    same_lists,
+)
 
 _SPEED = (
     "Milliseconds per picture, without decoding, on the machine that built it: a short measurement,"
     " which pocketknn bench repeats with more runs"
+)
+_SHARES = {"same class": "labels_equal", "top-1 match": "first_equal", "same lists": "lists_agree"}
+_REST = ("score error", "vote error", "exact lists")
+_EXACT = (
+    "Exact lists allow no swap: where many neighbours have nearly equal scores, rounding alone"
+    " leaves few of a float16 file's lists exact. Judge it by the columns before."
 )
 
 
@@ -27,22 +40,33 @@ def _blocks(study: Study) -> Iterator[Block]:
 
     parity = study.manifest["parity"]
     names = {name: MODEL + FORMATS[name].SUFFIX for name in parity}
-    errors = ("top-1 match", "exact lists", "ties allowed", "score error", "vote error")
+    shares = (*(["same class"] if study.labelled else []), "top-1 match", "same lists")
+    rows = [
+        _row(names[name], one, study.manifest["files"].get(names[name]), shares)
+        for name, one in parity.items()
+    ]
     queries = max((one["queries"] for one in parity.values()), default=0)
     yield Table(
-        caption=f"Each file in its own runtime against exact k-NN in float64, on {queries} inputs",
-        columns=("file", "parity", "size", "weights", *errors),
-        rows=tuple(
-            _row(names[name], one, study.manifest["files"].get(names[name]))
-            for name, one in parity.items()
-        ),
-        words=(1,),
+        caption="Each file in its own runtime against exact k-NN in float64, on"
+        f" {plural(queries, 'input')}",
+        columns=("file", "parity", "size", "weights", *shares, *_REST),
+        rows=tuple(rows),
+        words=(1, 3),
     )
+    lists = same_lists(one["precision"] for one in parity.values())
+    yield f"{lists[0].upper()}{lists[1:]}. {_EXACT}"
     for name, one in parity.items():
         yield from (f"{names[name]}: {failure}" for failure in one["failures"])
     if study.timings:
-        columns = ("file", "threads", "load", "median", "p95")
-        yield Table(caption=_SPEED, columns=columns, rows=tuple(study.timings))
+        columns = ("file", "weights", "threads", "load", "median", "p95")
+        yield Table(caption=_SPEED, columns=columns, rows=tuple(study.timings), words=(1,))
+    if other := other_crop(study.manifest):
+        words, crop = other
+        yield (
+            f"{words[0].upper()}{words[1:]}. The code in the folder snippets crops as the build"
+            " did. What another crop costs on your photos:"
+        )
+        yield Command(command_line("pocketknn", "eval", study.out, "PHOTOS", "--crop", crop))
     for target in (FORMATS[name] for name in parity):
         if not target.NATIVE:
             yield (
@@ -51,12 +75,17 @@ def _blocks(study: Study) -> Iterator[Block]:
             )
 
 
-def _row(name: str, parity: dict[str, Any], file: dict[str, Any] | None) -> tuple[str, ...]:
-    measured: tuple[str, ...] = ("",) * 5
+def _row(
+    name: str, parity: dict[str, Any], file: dict[str, Any] | None, shares: Sequence[str]
+) -> tuple[str, ...]:
+    measured: tuple[str, ...] = ("",) * (len(shares) + len(_REST))
     if parity["score_error"] is not None:  # None for a file that cannot be run
-        shares = (parity["first_equal"], parity["lists_equal"], parity["lists_agree"])
         errors = (parity["score_error"], parity["vote_error"])
-        measured = (*map(percent, shares), *(f"{error:.0e}" for error in errors))
+        measured = (
+            *(percent(parity[_SHARES[name]]) for name in shares),
+            *(f"{error:.0e}" for error in errors),
+            percent(parity["lists_equal"]),
+        )
     agrees = "agrees" if parity["agrees"] else "DIFFERS, removed"
     size = f"{file['bytes'] / 1e6:.2f} MB" if file else ""
     return (name, agrees, size, parity["precision"], *measured)

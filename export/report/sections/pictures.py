@@ -10,7 +10,7 @@ from pocketknn.export.manifest.metadata import SHOWN
 from pocketknn.export.report.blocks import Block, Case, Gallery, Heading, Section
 from pocketknn.export.report.statistics.answers import Answers
 from pocketknn.export.report.statistics.data_issues import NEAR, Twins, twins, twins_among
-from pocketknn.export.report.statistics.shares import Share, recalls
+from pocketknn.export.report.statistics.shares import Share
 from pocketknn.export.report.study import Study
 from pocketknn.export.report.wording import interval, of, percent, plural, whole
 
@@ -79,7 +79,7 @@ def _case(study: Study, answers: Answers, place: int, note: str) -> Case:
 
 
 def _classes(study: Study, answers: Answers) -> Iterator[Block]:
-    found = recalls(answers.confusion)
+    found = answers.recalls
     shown = found[:_MOST_CLASSES]
     text = f"The {_OF_CLASS} pictures of each class with the worst vote, the weakest class first."
     if len(shown) < len(found):

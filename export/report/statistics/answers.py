@@ -14,7 +14,7 @@ from pocketknn.builder.choices.neighbors import Floats, Ints, Neighbors
 from pocketknn.builder.knn.fit import Fit
 from pocketknn.builder.photos.photo import Photo
 
-from .shares import Share, confusion
+from .shares import Recall, Share, confusion, of_held_out, recalls
 
 if TYPE_CHECKING:
     from pocketknn.export.analysis.evaluation import Evaluated, Evaluation
@@ -33,6 +33,8 @@ class Answers:
         actual: (q,) the true class, `NO_CLASS` if it is none of `labels`; empty without a vote.
         votes: (q, C); C is 0 without a vote.
         errors: (q, T) answer minus truth of each target; T is 0 without targets.
+        together: (q,) equal for references that show one picture or occasion; None for photos that
+            are no references.
     """
 
     queries: Ints
@@ -41,6 +43,7 @@ class Answers:
     actual: Ints
     votes: Floats
     errors: Floats
+    together: Ints | None = None
 
     def __len__(self) -> int:
         return len(self.queries)
@@ -62,7 +65,22 @@ class Answers:
     @property
     def right(self) -> Share:
         """The share of pictures whose predicted class is the true one."""
-        return Share(count=int((self.predicted == self.actual).sum()), of=len(self))
+        return self._share(np.arange(len(self)))
+
+    @cached_property
+    def recalls(self) -> list[Recall]:
+        """The recall of each class that has pictures, weakest first."""
+        return [
+            one._replace(right=self._share(np.flatnonzero(self.actual == one.label)))
+            for one in recalls(self.confusion)
+        ]
+
+    def _share(self, places: Ints) -> Share:
+        """The share of right answers among these."""
+        right = (self.predicted == self.actual)[places]
+        if self.together is None or not len(places):
+            return Share(count=int(right.sum()), of=len(right))
+        return of_held_out(right.astype(float), self.together[places])
 
     @property
     def by_class(self) -> bool:
@@ -123,6 +141,7 @@ def of_references(fit: Fit) -> Answers | None:
         actual=refs.label_ids[queries] if labels else np.empty(0, np.int64),
         votes=votes,
         errors=errors,
+        together=fit.space.together[queries],
     )
 
 

@@ -16,7 +16,7 @@ from pocketknn.builder.knn.validation.leave_one_out import MOST_K
 from pocketknn.builder.references.references import References
 
 from .scores import affordable
-from .shares import Share
+from .shares import Share, of_held_out
 
 if TYPE_CHECKING:
     from .answers import Answers
@@ -71,8 +71,9 @@ def accuracy_by_k(fit: Fit) -> AccuracyByK | None:
     if regress:
         values = np.sqrt(lost.mean(axis=1))
     else:
-        of = lost.shape[1]
-        shares = tuple(Share(count=round(value * of), of=of) for value in values.tolist())
+        queries = fit.space.others.queries
+        together = fit.space.together[queries[~fit.strangers[queries]]]
+        shares = tuple(of_held_out(1 - wrong, together) for wrong in lost)
     best = int(np.argmin(np.round(lost.mean(axis=1), 12)))
     gains = _lost(fit, min(fit.k, most)) - lost[best]
     error = float(gains.std() / np.sqrt(len(gains)))

@@ -15,6 +15,7 @@ _FEWEST = 30  # too few below this for t-SNE
 _WIDTH = 50  # principal components given to t-SNE, as its authors advise
 _PERPLEXITY = 30
 _STEPS = 500
+TSNE = "t-SNE"
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -80,11 +81,11 @@ def _placed(vectors: Floats, seed: int) -> tuple[Floats, str]:
         plane = np.zeros((n, 2))
         plane[:, : min(2, width)] = components[:, :2]
         return plane, "principal components"
-    from sklearn.manifold import TSNE
+    from sklearn import manifold
     from threadpoolctl import threadpool_limits
 
     start = components[:, :2] / max(components[:, 0].std(), 1e-12) * 1e-4
-    model = TSNE(
+    model = manifold.TSNE(
         perplexity=min(_PERPLEXITY, (n - 1) / 3),
         init=start,
         max_iter=_STEPS,
@@ -92,4 +93,4 @@ def _placed(vectors: Floats, seed: int) -> tuple[Floats, str]:
     )
     with threadpool_limits(1):  # its threads only wait for each other on a busy machine
         found = model.fit_transform(components)
-    return np.asarray(found, np.float64), "t-SNE"
+    return np.asarray(found, np.float64), TSNE

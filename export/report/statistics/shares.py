@@ -7,8 +7,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from pocketknn.builder.choices.neighbors import Ints
-from pocketknn.builder.knn.validation.promise import wilson
+from pocketknn.builder.choices.neighbors import Floats, Ints
+from pocketknn.builder.knn.validation import promise
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -18,10 +18,12 @@ class Share:
     Attributes:
         count: the numerator.
         of: the denominator; at least 1.
+        ends: both ends of its interval; None for Wilson's, of independent pictures.
     """
 
     count: int
     of: int
+    ends: tuple[float, float] | None = None
 
     @property
     def value(self) -> float:
@@ -30,8 +32,20 @@ class Share:
 
     @property
     def interval(self) -> tuple[float, float]:
-        """Both ends of Wilson's score interval at 95 % (Wilson, JASA 22, 1927)."""
-        return wilson(self.value, self.of)
+        """Both ends of its interval at 95 %."""
+        return self.ends or promise.wilson(self.value, self.of)
+
+
+def of_held_out(right: Floats, together: Ints) -> Share:
+    """The share of held-out references answered right, with an interval as of their accuracy.
+
+    Args:
+        right: (q,) 1 for a right answer, else 0.
+        together: (q,) equal for references that show one picture or occasion.
+    """
+    count, q = round(float(right.sum())), len(right)
+    ends = promise.interval(count / q, q)
+    return Share(count=count, of=q, ends=promise.of_groups(ends, count / q, right, together))
 
 
 class Recall(NamedTuple):

@@ -40,9 +40,9 @@ def test_classes_are_sorted_unless_their_order_is_given():
         ([1.0, 2.0], {}, "table"),
         ([[1.0, np.nan]], {}, "reference 0 holds a NaN"),
         ([[1.0], [np.inf]], {}, "reference 1 holds a NaN or infinite"),
-        ([[1.0], [2.0]], {"labels": ["a"]}, "1 labels for 2 references"),
+        ([[1.0], [2.0]], {"labels": ["a"]}, "the number of labels is 1, not 2"),
         ([[1.0], [2.0]], {"ids": ["x", "x"]}, "'x' is given to two"),
-        ([[1.0], [2.0]], {"paths": ["x"]}, "1 paths for 2"),
+        ([[1.0], [2.0]], {"paths": ["x"]}, "the number of paths is 1, not 2"),
         ([[1.0]], {"labels": ["a"], "classes": ["b"]}, "'a' is not in the list"),
     ],
 )
@@ -306,15 +306,15 @@ def test_targets_may_be_flat_and_cannot_be_changed():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"targets": [1]}, "1 targets for 2"),
+        ({"targets": [1]}, "the number of targets is 1, not 2"),
         ({"targets": [[1, 2], [3]]}, "target of row: not a table of numbers"),
         ({"targets": [["a"], ["b"]]}, "target of row: not a table of numbers"),
         ({"targets": [[[1]], [[2]]]}, r"not shape \(2, 1, 1\)"),
         ({"targets": [1, np.nan]}, "target of row 1 holds a NaN"),
         ({"targets": [[1, 2], [1e39, 2]]}, "target of row 1 holds a NaN or infinite"),
-        ({"targets": [1, 2], "target_names": ["a", "b"]}, "2 names for 1 targets"),
+        ({"targets": [1, 2], "target_names": ["a", "b"]}, "the number of names is 2, not 1"),
         ({"targets": np.eye(2), "target_names": ["a", "a"]}, "named twice: 'a', 'a'"),
-        ({"target_names": ["a"]}, "1 names for 0 targets"),
+        ({"target_names": ["a"]}, "the number of names is 1, not 0"),
     ],
 )
 def test_targets_that_make_no_sense_are_one_line(options, message):

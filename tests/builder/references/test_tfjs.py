@@ -147,7 +147,7 @@ REFUSED = {
     "dataset is null": ({"dataset": None, "tensors": []}, "null"),
     "class is null": ({"dataset": [None], "tensors": [[1]]}, "'0' has no shape"),
     "no shape": ({"dataset": [{"label": "a"}], "tensors": [[1]]}, "'0' has no shape"),
-    "no tensor": ({"dataset": [{"shape": [1, 1]}], "tensors": []}, "1 classes and 0 tensors"),
+    "no tensor": ({"dataset": [{"shape": [1, 1]}], "tensors": []}, "1 class and 0 tensors"),
     "tensor is null": ({"dataset": [{"shape": [1, 1]}], "tensors": [None]}, "values are null"),
     "widths differ": ({"a": ROW, "b": [[1, 2, 3]]}, "'b' has examples of 3 values, not 2"),
     "rows differ": ({"a": [[1, 2], [1]]}, "differ in length"),

@@ -222,7 +222,7 @@ def test_what_auto_stands_for_is_decided_by_all():
     [
         (Condense(count=121), Spec(), "121 of 120 references; .* 4 to 120"),
         (Condense(count=3), Spec(), "3 references are too few: 4 classes need at least 4"),
-        (Condense(share=0.01), Spec(), "1 references are too few: 4 classes"),
+        (Condense(share=0.01), Spec(), "1 reference is too few: 4 classes"),
         (Condense(bytes=50), plain(), r"2 references are too few: .*\(96 bytes, 24 each\)"),
         (Condense(count=10), Spec(k=20), "k = 20, but there are only 10 references"),
         (Condense(by="edited"), Spec(head="neighbors"), "'edited' needs labels"),
@@ -296,7 +296,7 @@ def test_a_build_with_fewer_references(photos, pocketknn, tmp_path):
         (["--condense", "2"], "2 references are too few: 3 classes need at least 3 references"),
         (
             ["--condense", "1KB", *PLAIN],
-            "1 references are too few: 3 classes need at least 3 references",
+            "1 reference is too few: 3 classes need at least 3 references",
         ),
         (["--condense", "half"], "[bad-amount]"),
         (["--condense", "0.5"], "[bad-amount]"),

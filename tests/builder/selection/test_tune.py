@@ -495,7 +495,7 @@ def test_broken_pictures_and_copies_are_told(photos, pocketknn, tmp_path):
     assert said.code == 0, said.err
     assert "1 skipped:\n  apple/broken.png: not a picture" in said.out
     assert "12 examples in 2 folds" in said.out
-    assert "1 copies of another picture are left out" in said.out
+    assert "1 copy of another picture is left out" in said.out
     assert shlex.quote(str(folder)) in said.out
     assert said.command[2] == str(folder)
 

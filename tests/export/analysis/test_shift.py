@@ -244,7 +244,7 @@ def test_photos_without_classes_are_compared_with_themselves(pocketknn, wide, tm
     assert said.code == 0, said.err
     assert "model.tflite on 6 photos" in said.out
     assert "accuracy" not in said.out
-    assert "1 of the photos are references themselves" in said.out
+    assert "1 of the photos is a reference itself" in said.out
     assert "0.85 times" in said.out
     assert "aliased" in said.out
     assert "unknown" in said.out

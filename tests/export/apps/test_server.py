@@ -2,12 +2,14 @@
 
 import http.client
 import socket
+import ssl
 import threading
 
 import pytest
+from chromium import browser
 
 from pocketknn.builder import InputError
-from pocketknn.export.apps.web import server
+from pocketknn.export.apps.web import certificate, server
 
 
 @pytest.mark.parametrize(
@@ -73,6 +75,69 @@ def test_the_address_that_was_named_is_answered_too(serving):
     for host in ("127.0.0.1", "192.0.2.7", "0.0.0.0", "[2001:db8::1]", socket.gethostname()):
         assert answer(port, f"{host}:{port}")[0] == 200, host
     assert answer(port, f"evil.example:{port}")[0] == 421
+
+
+@pytest.fixture
+def phone(tmp_path):
+    """A page served over https as for phones; yields the port, and the certificate."""
+    pages, private = tmp_path / "page", tmp_path / "private"
+    pages.mkdir()
+    private.mkdir()
+    (pages / "index.html").write_text("<title>the page</title>")
+    secure = certificate.certified(private, "127.0.0.1")
+    with server.listen(pages, "0.0.0.0", 0, secure) as one:
+        threading.Thread(target=one.serve_forever, args=(0.01,), daemon=True).start()
+        yield one.server_address[1], private / "certificate.pem"
+        one.shutdown()
+
+
+def test_a_phone_is_served_over_https_with_our_own_certificate(phone):
+    port, path = phone
+    trusting = ssl.create_default_context(cafile=path)  # also checks the address
+    with socket.create_connection(("127.0.0.1", port), timeout=10):  # says nothing
+        one = http.client.HTTPSConnection("127.0.0.1", port, timeout=10, context=trusting)
+        one.request("GET", "/")
+        assert b"the page" in one.getresponse().read()
+        one.close()
+    strange = http.client.HTTPSConnection("127.0.0.1", port, timeout=10)
+    with pytest.raises(ssl.SSLCertVerificationError):
+        strange.request("GET", "/")
+    with pytest.raises((OSError, http.client.HTTPException)):  # nothing goes out unencrypted
+        answer(port, f"127.0.0.1:{port}")
+    key = path.parent / "key.pem"
+    assert key.stat().st_mode & 0o077 == 0, "only its owner reads the key"
+
+
+def test_the_browser_of_a_phone_has_a_camera_to_offer(phone):
+    port, _ = phone
+    here = certificate.address()
+    allowed = "() => isSecureContext && Boolean(navigator.mediaDevices)"
+    with (
+        browser("--ignore-certificate-errors") as chromium,
+        server.listen(phone[1].parent.parent / "page", "0.0.0.0", 0) as plain,
+    ):
+        threading.Thread(target=plain.serve_forever, args=(0.01,), daemon=True).start()
+        tab = chromium.new_page()
+        tab.goto(f"https://{here}:{port}/")
+        assert tab.title() == "the page"
+        assert tab.evaluate(allowed)
+        tab.goto(f"http://{here}:{plain.server_address[1]}/")
+        assert tab.evaluate(allowed) is here.startswith("127.")
+        plain.shutdown()
+
+
+def test_without_openssl_or_a_network_a_phone_is_refused_in_words(tmp_path, monkeypatch):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(InputError, match="openssl"):
+        certificate.certified(tmp_path, "127.0.0.1")
+    (tmp_path / "openssl").write_text("#!/bin/sh\necho no such curve >&2; exit 1\n")
+    (tmp_path / "openssl").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/bin:/usr/bin")
+    with pytest.raises(InputError, match="made no certificate: no such curve"):
+        certificate.certified(tmp_path, "127.0.0.1")
+    monkeypatch.setattr(certificate, "_NOWHERE", ("not an address", 9))
+    with pytest.raises(InputError, match="in no network"):
+        certificate.address()
 
 
 def test_a_silent_browser_is_not_waited_for(serving, monkeypatch):

@@ -293,7 +293,7 @@ def test_a_picture_that_is_brought(built, page, event, tmp_path):
 
 
 CAMERAS = {
-    "The camera needs https": """() =>
+    "The live camera needs https": """() =>
         Object.defineProperty(navigator, "mediaDevices", { value: undefined })""",
     "There is no camera": """() => {
         const error = new DOMException("", "NotFoundError");

@@ -17,6 +17,7 @@ from support import PLAIN, drawing
 from pocketknn.builder import References
 from pocketknn.builder.knn import exact
 from pocketknn.export.cli.app import main
+from pocketknn.export.cli.ask.predict import answer_lines
 from pocketknn.export.formats import onnx
 from pocketknn.export.output.checksums import digest
 from pocketknn.export.parity import test_inputs
@@ -94,15 +95,41 @@ def test_predict_finds_a_reference_itself(built, photos, pocketknn, suffix):
     assert first["label"] in ("apple", "berries/red", "cherry")
 
 
-def test_predict_prints_a_table(built, photos, pocketknn):
+def test_predict_prints_each_answer_above_its_neighbours(built, photos, pocketknn):
     said = pocketknn("predict", built / "model.tflite", photos / "apple/0.png")
     assert said.code == 0
-    assert "apple/0.png" in said.out
-    assert "(1.000)" in said.out
-    near = re.findall(r"/\d\.png \((-?\d\.\d{3})\)", said.out)
+    answer, *lines = said.out.splitlines()
+    assert re.fullmatch(rf"{photos}/apple/0.png: [a-z/]+, \d+% of the vote", answer)
+    near = [line.split() for line in lines if line.startswith("  ")]
+    assert near[0] == ["1.000", "apple/0.png"]
     assert len(near) == 5, "of those that vote five are shown"
-    assert near == sorted(near, key=float, reverse=True)
-    assert "score: cosine of each neighbour along the directions in which the" in said.out
+    assert [score for score, _ in near] == sorted((s for s, _ in near), key=float, reverse=True)
+    assert "score is the cosine of each neighbour along the directions in which the" in said.out
+
+
+def test_predict_breaks_no_name_however_narrow_the_terminal(built, photos, pocketknn, tmp_path):
+    name = "holiday in the mountains " * 5 + ".png"
+    shutil.copy(photos / "apple/0.png", tmp_path / name)
+    assert f"{tmp_path / name}: " in pocketknn("predict", built / "model.tflite", tmp_path).out
+
+
+@pytest.mark.parametrize(
+    ("answer", "lines"),
+    [
+        ({"label": "cat", "probability": 0.5}, ["x.jpg: cat, 50% of the vote"]),
+        ({"value": {"age": 3.25, "size": 1e-5}}, ["x.jpg: age 3.25, size 1e-05"]),
+        ({}, ["x.jpg"]),
+    ],
+)
+def test_an_answer_of_each_head_in_lines(answer, lines):
+    near = [
+        {"score": 0.91234, "path": "cat/1.jpg", "id": "a", "label": "cat"},
+        {"score": -11.5, "path": "", "id": "b", "label": "dog"},
+        {"score": -12.0, "path": "one.jpg", "id": "c", "label": ""},
+    ]
+    found = [*answer_lines({"image": "x.jpg", "neighbors": near} | answer)]
+    rest = ["    0.912  cat/1.jpg", "  -11.500  b (dog)", "  -12.000  one.jpg"]
+    assert found == lines + rest
 
 
 def test_an_artefact_alone_is_enough(built, photos, pocketknn, tmp_path):
@@ -251,7 +278,7 @@ def test_what_cannot_be_read_is_skipped_named_and_counted(messy, pocketknn, tmp_
     said = pocketknn(*quick(messy, tmp_path / "out"))
     assert said.code == 0, said.err
     assert "13 references in 3 classes (4 to 5 each)" in said.out
-    assert "1 of them are copies" in said.out
+    assert "1 of them is a copy of another picture" in said.out
     assert "4 skipped" in said.out
     for line in (
         "README.txt: is not in a class folder",

@@ -37,6 +37,15 @@ def built(wide):
     return out
 
 
+def test_the_bar_says_what_its_total_counts(pocketknn, wide, built):
+    said = pocketknn("eval", built, wide / "new")
+    assert "8 photos × (reading + 4 files)" in said.out
+    assert "40/40" in said.out
+    said = pocketknn("eval", built / "model.onnx", wide / "new", "--crop", "fit")
+    assert "8 photos × (reading + 1 file × 2 crops)" in said.out
+    assert "24/24" in said.out
+
+
 def test_accuracy_and_what_another_crop_costs(pocketknn, wide, built):
     said = pocketknn("eval", built, wide / "new", "--crop", "stretch", "--json")
     assert said.code == 0, said.err

@@ -37,6 +37,18 @@ REFUSED = [
 ]
 
 
+def test_two_folders_are_told_what_to_do_with_them(refused, photos, tmp_path):
+    one, two = photos / "apple", photos / "cherry"
+    for command in ("build", "tune"):
+        line = refused(command, one, two, "-o", tmp_path / "out")
+        assert "[too-many-places]" in line
+        assert str(one) in line
+        assert f"pocketknn edit OUT --add {two} -o NEW" in line
+    line = refused("build", one, tmp_path / "new")
+    assert f"[missing-out] name the folder to write with --out: pocketknn build {one} -o" in line
+    assert "No such option: --nonsense" in refused("build", one, "--nonsense")
+
+
 @pytest.fixture(scope="module")
 def kept(photos, tmp_path_factory):
     from pocketknn.builder import Spec, embed, find, load_backbone

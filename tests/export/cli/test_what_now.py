@@ -10,6 +10,8 @@ import zipfile
 import pytest
 from support import PLAIN, tinted
 
+from pocketknn.export.cli import INTERRUPTED
+
 SMALL = ("--backbone", "pixels", "--size", "8", "--formats", "tflite,onnx", *PLAIN)
 
 
@@ -53,10 +55,11 @@ def test_the_end_names_the_fastest_file_and_what_to_try(colours, pocketknn, tmp_
 def test_the_terminal_advises_what_the_report_does(colours, pocketknn, tmp_path):
     said = pocketknn("build", colours(), "-o", tmp_path / "out", *SMALL)
     words, commands = advised(said)
-    assert 1 <= len(words) == len(commands) <= 2
+    assert 1 <= len(words) == len(commands) <= 3
     report = html.unescape((tmp_path / "out" / "report.html").read_text("utf-8"))
     assert all(line in report for line in words)
-    assert ["pocketknn", "eval", str(tmp_path / "out"), "NEW-PHOTOS"] in commands
+    assert ["pocketknn", "eval", str(tmp_path / "out"), "OTHER-PHOTOS"] in commands
+    assert "<code>pocketknn eval out OTHER-PHOTOS</code>" in report
 
 
 def test_one_class_is_told_of_a_second_and_of_unknown(colours, pocketknn, tmp_path):
@@ -75,11 +78,16 @@ def test_one_photo_of_each_class_is_told_to_take_more(colours, pocketknn, tmp_pa
     said = pocketknn("build", colours(each=1), "-o", tmp_path / "out", *SMALL)
     (line,), (command,) = advised(said)
     assert "more photos of each class" in line
+    more = tmp_path / "more/red"
+    more.mkdir(parents=True)
     for number in range(1, 4):
-        shutil.copy(tmp_path / "photos/red/0.png", tmp_path / f"photos/red/{number}.png")
-    again = pocketknn(*command[1:])
+        tinted(90 + number, "red", (24, 24), 0.3).save(more / f"{number}.png")
+    words = [str(tmp_path / "more") if word == "MORE-PHOTOS" else word for word in command[1:]]
+    assert words[-1] == f"{tmp_path / 'out'}-2"
+    again = pocketknn(*words)
     assert again.code == 0, again.err
-    assert "5 references" in again.out
+    assert "2 references → 5, with the choices of" in again.out
+    assert (tmp_path / "out-2" / "model.tflite").exists()
 
 
 def test_image_search_is_told_what_to_try(colours, pocketknn, tmp_path):
@@ -126,6 +134,33 @@ def test_the_bar_counts_the_strangers_too(colours, photos, pocketknn, tmp_path):
     words = ("--reject", "auto", "--strangers", photos, "--no-report")
     said = pocketknn("build", colours(), "-o", tmp_path / "out", *SMALL, *words)
     assert "24/24" in said.out, "twelve photos and twelve strangers"
+
+
+def test_an_interruption_of_the_report_says_that_the_models_are_ready(
+    colours, pocketknn, tmp_path, monkeypatch
+):
+    from pocketknn.export.report import write
+
+    def interrupted(*given):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(write, "report_build", interrupted)
+    said = pocketknn("build", colours(), "-o", tmp_path / "out", *SMALL)
+    assert said.code == INTERRUPTED
+    assert f"the models in {tmp_path / 'out'} are ready" in said.err
+    assert "report.html" in said.err
+    assert pocketknn("verify", tmp_path / "out").code == 0
+    assert not (tmp_path / "out" / "report.html").exists()
+
+
+def test_a_crop_that_was_chosen_is_compared_with_that_of_platforms(colours, pocketknn, tmp_path):
+    folder, quick = colours(), (*SMALL, "--no-report", "--formats", "tflite")
+    assert "MediaPipe" not in pocketknn("build", folder, "-o", tmp_path / "a", *quick).out
+    said = pocketknn("build", folder, "-o", tmp_path / "b", *quick, "--crop", "fit")
+    assert "the crop is fit, but by default MediaPipe Tasks uses stretch" in said.out
+    assert f"  pocketknn eval {tmp_path / 'b'} PHOTOS --crop stretch\n" in said.out
+    said = pocketknn("build", folder, "-o", tmp_path / "c", *quick, "--crop", "stretch")
+    assert "MediaPipe" not in said.out
 
 
 def test_folders_inside_class_folders_are_told_of(colours, pocketknn, tmp_path):

@@ -43,7 +43,7 @@ def test_each_precision_agrees_by_its_own_table(builds, precision):
         assert one.parity.failures == (), one.name
         assert one.parity.stored, "the head keeps its float32"
         assert one.parity.precision == precision
-        # with the bundled weights int8 costs at most 0.016 of a cosine; a wrong graph, 0.25
+        # with the bundled weights int8 costs at most 0.016 of a cosine
         assert one.parity.score_error < 0.05
 
 

@@ -116,6 +116,26 @@ def test_a_swap_counts_as_equal_only_where_the_exact_scores_are_closer_than_a_ti
         assert (parity.lists_agree == 1) is passes
 
 
+def test_int8_may_lose_neighbours_but_neither_scores_nor_votes_nor_references(case):
+    given = (case.queries.embeddings, case.references.vectors)
+    scores = exact.scores(*given)
+    worst = np.argsort(scores, axis=1)[:, :5]  # the farthest references, with their own scores
+    found = exact.Neighbors(np.take_along_axis(scores, worst, axis=1), worst)
+    votes = vote(found, case.references.label_ids, len(case.references.labels))
+    outputs = {"scores": found.scores, "indices": found.indices, "probabilities": votes}
+    parity = judge(case, outputs, "int8")
+    assert parity.agrees
+    assert parity.lists_agree < 0.1  # one query is black: all its scores are 0
+    assert not judge(case, outputs, "float16").agrees
+    assert not judge(case, outputs, "int8", stored=False).agrees
+    for name, error, agrees in (("scores", 0.2, True), ("scores", 0.3, False)):
+        assert judge(case, outputs | {name: outputs[name] + error}, "int8").agrees is agrees
+    spoil_vote(outputs)
+    assert judge(case, outputs, "int8").agrees
+    outputs["probabilities"][3, 0] += 2e-3
+    assert not judge(case, outputs, "int8").agrees
+
+
 def test_float16_is_judged_by_its_own_table(case):
     outputs = truth(case)
     outputs["scores"] += 5e-3

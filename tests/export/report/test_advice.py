@@ -8,6 +8,8 @@ from support import study_of
 
 from pocketknn.builder import References, Spec
 from pocketknn.builder.knn.resolve import fit
+from pocketknn.export.cli.console.next_steps import _advised
+from pocketknn.export.report.blocks import Command
 from pocketknn.export.report.sections import advice, curves, pictures
 from pocketknn.export.report.statistics.curves import AccuracyByK
 from pocketknn.export.report.statistics.data_issues import Suspect
@@ -119,6 +121,57 @@ def test_one_class_one_photo_each_two_classes_and_none(labels, said):
     assert bool(found) == bool(said)
     section = advice.following(study)
     assert (section is None) == (not said)
+
+
+def commands(section):
+    return [block.text for block in section.blocks if isinstance(block, Command)]
+
+
+def test_each_step_has_its_command_in_the_report():
+    study = study_with(forecast=FORECASTS["helps"], suspects=DOUBTED, by_k=by_k(0.2))
+    section = advice.following(study)
+    assert commands(section) == [
+        "pocketknn build PHOTOS -o OUT --force",
+        "pocketknn build PHOTOS -o NEW --backbone efficientnet_lite0",
+        "pocketknn edit OUT --add MORE-PHOTOS -o NEW",
+        f"pocketknn tune PHOTOS --k 1,{study.fit.k}",
+        "pocketknn eval OUT OTHER-PHOTOS",
+    ]
+    assert "options that this build was made with" in words(section)
+    few = advice.following(study_with(verdict="good", forecast=FORECASTS["little"], by_k=by_k(0.0)))
+    assert commands(few) == ["pocketknn eval OUT OTHER-PHOTOS"]
+    assert "options" not in words(few)
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"condensed": {"by": "prototypes"}},
+        {"strangers": {"known": None}},
+        {"input": {"name": "features"}},
+    ],
+    ids=lambda changed: next(iter(changed)),
+)
+def test_photos_are_added_to_a_build_only_where_that_is_the_same_build(changed):
+    study = study_with(forecast=FORECASTS["helps"], suspects=[], by_k=by_k(0.0))
+    assert "edit" in [step.command for step in advice.steps(study)]
+    study.manifest.update(changed)
+    found = advice.steps(study)
+    assert "edit" not in [step.command for step in found]
+    assert [step.options for step in found if MORE in step.words] == [{"force": True}]
+
+
+def test_the_terminal_never_cuts_off_the_photos_from_elsewhere():
+    study = study_with(forecast=FORECASTS["helps"], suspects=DOUBTED, by_k=by_k(0.2))
+    lines = [*_advised("no such", advice.steps(study), lambda **options: f"again {options}")]
+    assert lines[1::2] == [
+        "    again {'force': True}",
+        "    again {'backbone': 'efficientnet_lite0'}",
+        "    pocketknn eval 'no such' OTHER-PHOTOS",
+    ]
+    study = study_with(verdict="good", forecast=FORECASTS["helps"], suspects=[], by_k=by_k(0.0))
+    lines = [*_advised("no such", advice.steps(study), lambda **options: "")]
+    assert lines[1] == "    pocketknn edit 'no such' --add MORE-PHOTOS -o 'no such-2'"
 
 
 def test_weak_classes_are_named_only_beyond_chance():

@@ -74,6 +74,21 @@ def test_no_calibration_where_there_is_no_accuracy(copies):
     assert "confident" not in lines
 
 
+@pytest.mark.parametrize(
+    ("counts", "projection", "reasons"),
+    [
+        ([20, 20], "none", ["t-SNE"]),
+        ([20, 20], "classes", ["these very photos", "t-SNE"]),
+        ([8, 8], "none", []),  # too few for t-SNE
+    ],
+)
+def test_the_map_is_said_to_look_surer_than_the_accuracy(counts, projection, reasons):
+    found = embedding_map.nearby(study(counts, projection=projection))
+    said = " ".join(block for block in found.blocks if isinstance(block, str))
+    assert all(one in said for one in reasons)
+    assert ("surer than the model" in said and "the table below" in said) == bool(reasons)
+
+
 def test_near_copies_are_named_as_the_reason(copies, singles):
     for given, named in ((copies, True), (singles, False)):
         lines = "\n".join(summary.facts(given.manifest, []))
@@ -150,7 +165,7 @@ def test_a_curve_that_does_not_rise_is_explained(end, named):
     given = study([12] * 3)
     given.__dict__["curve"] = a_curve([0.5, 0.7, end])
     given.__dict__["forecast"] = Forecast(gain=0.05, low=0.0, high=0.1, worth=0.9)
-    assert ("does not show it" in told(given)["examples"]) == named
+    assert ("does not show this gain" in told(given)["examples"]) == named
 
 
 def test_a_k_beyond_the_chart_is_marked_as_such():

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from chromium import browser
 from PIL import Image
 from support import input_error, study_of, tinted, vector_case
 
@@ -220,7 +221,9 @@ def test_eval_adds_the_held_out_photos(pocketknn, places, built):
         right = round(row["accuracy"] * row["photos"])
         measured = f"held-out photos, {row['name']} {right} of {row['photos']}"
         assert f"{measured} {row['accuracy']:.1%}".replace("100.0%", "100%") in parsed.text
-    assert "1 held-out photo of 10 are references themselves" in parsed.text
+    assert "1 of 10 held-out photos is a reference itself, and counts in" in parsed.text
+    assert "It is left out of “Promise and outcome”" in parsed.text
+    assert "Not counted: 1 that is a reference" in parsed.text
     assert "Held-out photos and references: 1 pair" in parsed.text
     assert "copy.png" in parsed.text
     ids = {attributes.get("id") for attributes in parsed.all("image")}
@@ -498,6 +501,24 @@ def test_a_phone_scrolls_the_page_in_one_direction(chromium, built, html, tmp_pa
     assert found["phone"]["unmarked"] == 0, "what scrolls must show it"
     assert found["phone"]["idle"] == 2
     assert found["desk"]["idle"] == 0
+
+
+def test_contents_take_one_line_on_a_phone_and_nothing_is_drawn_beside_a_table(built):
+    with browser() as chromium:
+        tab = chromium.new_page(viewport={"width": 390, "height": 800})
+        tab.goto((built / "report.html").as_uri())
+        phone = tab.locator("nav").bounding_box()["height"]
+        tab.set_viewport_size({"width": 1280, "height": 800})
+        assert phone < 60 < tab.locator("nav").bounding_box()["height"]
+        narrow = 0
+        for box in tab.locator(".scroll:has(table):visible").all():
+            space = box.bounding_box()
+            if box.locator("table").bounding_box()["width"] < space["width"] - 20:
+                edge = space | {"x": space["x"] + space["width"] - 4, "width": 4}
+                shot = Image.open(io.BytesIO(tab.screenshot(clip=edge, full_page=True)))
+                assert shot.convert("L").getextrema() == (255, 255), "a line beside the table"
+                narrow += 1
+    assert narrow >= 3
 
 
 def wide_png():

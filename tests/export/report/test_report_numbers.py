@@ -1,5 +1,7 @@
 """The numbers of report.html, against scikit-learn, scipy and plain loops."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy.stats import beta, binomtest, norm
@@ -82,17 +84,48 @@ def test_errors_by_k_are_those_of_scikit_learn():
         assert wrong[k - 1, 0] == pytest.approx(missed / 40)
 
 
-def test_accuracy_by_k_has_wilsons_intervals_and_the_smallest_best():
+def wider(count, of):
+    """The interval of held-out references: Wilson's, whose arms are 1.3 times as long."""
+    ends = np.array(binomtest(count, of).proportion_ci(0.95, "wilson"))
+    return pytest.approx(tuple(np.clip(count / of + 1.3 * (ends - count / of), 0, 1)), abs=1e-12)
+
+
+def test_accuracy_by_k_has_the_intervals_of_the_accuracy_and_the_smallest_best():
     case = vector_case(n=40, k=3, metric="euclidean")
     found = accuracy_by_k(case.fit)
     wrong = errors_by_k(case.fit.spec, case.fit.space)[:, 0]
     np.testing.assert_allclose(found.values, 1 - wrong)
     assert found.best == np.argmin(wrong.round(12)) + 1
     for share, value in zip(found.shares, found.values, strict=True):
-        truth = binomtest(round(value * 40), 40).proportion_ci(0.95, "wilson")
-        assert share.interval == pytest.approx(tuple(truth), abs=1e-12)
+        assert share.interval == wider(round(value * 40), 40)
+    overall = case.metadata.manifest["references"]["leave_one_out"]["interval"]
+    assert found.shares[2].interval == pytest.approx(overall)  # of k = 3, with which it was built
     assert not accuracy_by_k(vector_case(n=30, head="regress").fit).shares
     assert accuracy_by_k(vector_case(n=20, classes=1).fit) is None
+
+
+def test_recalls_of_references_have_the_intervals_of_the_accuracy():
+    own = of_references(fitted(*clustered(spread=2.0)))
+    assert [one.right.of for one in own.recalls] == [12] * 4
+    assert len({one.right.count for one in own.recalls}) > 1
+    for one in own.recalls:
+        assert one.right.interval == wider(one.right.count, 12)
+        right = own.predicted[own.actual == one.label] == one.label
+        assert one.right.count == right.sum()
+    others = replace(own, together=None)  # as photos that are no references
+    for one in others.recalls:
+        truth = binomtest(one.right.count, 12).proportion_ci(0.95, "wilson")
+        assert one.right.interval == pytest.approx(tuple(truth), abs=1e-12)
+
+
+def test_copies_of_one_picture_prove_as_much_as_one():
+    rows, ids, spec = clustered(spread=1.0)
+    pictures = [f"{i // 4}" for i in range(len(ids))]  # three pictures of a class, four times each
+    refs = References.of(rows, [f"c{i}" for i in ids], sha256=pictures)
+    found = [one.right for one in of_references(fit(spec, refs)).recalls]
+    widths = [float(np.diff(one.interval)[0]) for one in found]
+    independent = [float(np.diff(Share(count=one.count, of=12).interval)[0]) for one in found]
+    assert max(np.divide(widths, independent)) > 2
 
 
 def test_errors_of_targets_are_those_of_scikit_learn():

@@ -13,7 +13,9 @@ from pocketknn.export.pipeline.export import planned
 from pocketknn.export.sizes.estimate import network_of, plan
 
 
-@pytest.mark.parametrize(("precision", "stored"), [(None, "float32"), ("float16", "int8")])
+@pytest.mark.parametrize(
+    ("precision", "stored"), [(None, "float32"), ("float16", "int8"), ("int8", "int8")]
+)
 def test_sizes_are_right_to_a_few_per_cent(precision, stored, photos, tmp_path):
     case = photo_case(photos, "bundled", k=3, references_precision=stored, recall=0.5)
     # More references than photos, so that their size matters.

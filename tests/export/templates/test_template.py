@@ -221,7 +221,7 @@ def test_files_of_others_among_the_templates_stay(place, tmp_path, pocketknn):
     (place / ".DS_Store").touch()
     assert ".DS_Store" not in pocketknn("cache", "show").out
     said = pocketknn("cache", "clear")
-    assert (said.code, "1 caches removed" in said.out) == (0, True)
+    assert (said.code, "1 cache removed" in said.out) == (0, True)
     assert [path.name for path in place.iterdir()] == [".DS_Store"]
 
 

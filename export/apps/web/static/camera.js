@@ -15,7 +15,7 @@ export class Camera {
 
   // Starts the stream; throws an error with a readable reason if it cannot.
   async start() {
-    if (!navigator.mediaDevices) throw new Error("The camera needs https, or localhost.");
+    if (!navigator.mediaDevices) throw new Error(SECURE);
     const wanted = { video: { facingMode: this.#facing, width: { ideal: 640 } } };
     try {
       this.#stream = await navigator.mediaDevices.getUserMedia(wanted);
@@ -53,6 +53,8 @@ export class Camera {
   }
 }
 
+const SECURE =
+  "The live camera needs https, or localhost. “Choose a picture” can take one on a phone, too.";
 const REASONS = {
   NotAllowedError: "Camera access was denied; allow it in the browser's settings for this page.",
   NotFoundError: "There is no camera.",

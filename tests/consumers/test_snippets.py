@@ -188,13 +188,14 @@ def test_no_name_that_a_person_chose_is_in_the_code(tmp_path):
         assert "secret" not in path.read_text("utf-8")
 
 
-@pytest.fixture(scope="module", params=["classify", "neighbors", "regress"])
+@pytest.fixture(scope="module", params=["classify", "neighbors", "regress", "classify, grows"])
 def of_vectors(request, tmp_path_factory):
     """A build of feature vectors with each head, and a few vectors to ask it."""
     rng, out = np.random.default_rng(0), tmp_path_factory.mktemp("vectors") / "out"
     targets = rng.standard_normal((12, 2)) if request.param == "regress" else None
     references = References.of(rng.standard_normal((12, 5)), list("abc") * 4, targets=targets)
-    spec = spec_of(backbone="vector", head=request.param, k=3)
+    head, _, grows = request.param.partition(", ")
+    spec = spec_of(backbone="vector", head=head, k=3, grow=9 if grows else None)
     export(spec, references, None, out, formats=["tflite", "onnx"])
     return out, rng.standard_normal((4, 5)).astype(np.float32)
 

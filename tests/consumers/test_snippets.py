@@ -163,7 +163,8 @@ def test_what_is_written_is_short_and_whole(out):
     manifest = json.loads((out / "manifest.json").read_text("utf-8"))
     there = sorted(path.name for path in (out / "snippets").iterdir() if path.is_file())
     without = {name for name in SNIPPETS if name.endswith(".swift")}  # there is no Core ML file
-    without |= set() if manifest["labels"] else {"ClassifyMediaPipe.kt"}
+    of_mediapipe = manifest["labels"] and "memory" not in manifest
+    without |= set() if of_mediapipe else {"ClassifyMediaPipe.kt"}
     assert there == sorted(SNIPPETS.keys() - without)
     for name in SNIPPETS:
         if name == "ClassifyMediaPipe.kt" and name not in there:

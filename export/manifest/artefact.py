@@ -83,7 +83,7 @@ def load(path: Path | str) -> Artefact:
         if memory is not None:
             _check_memory(path.name, metadata, memory)
         try:
-            outputs = run(batch, memory)
+            outputs = run(batch) if memory is None else run(batch, memory)
         except (InputError, *OF_THE_MACHINE):
             raise
         except Exception as error:  # a runtime may raise anything on a file it cannot run

@@ -127,3 +127,9 @@ def test_what_is_strange_is_called_unknown(photos, classify):
     assert (strange.category_name, strange.score) == ("unknown", 1)
     (known,) = heads(square(drawing(0), 16, "center"))[0].categories
     assert known.category_name != "unknown"
+
+
+def test_a_file_that_grows_is_refused_as_builds_say(photos, classify):
+    """They name MediaPipe and building without --grow; see test_grow.py."""
+    with pytest.raises((ValueError, RuntimeError), match="single input"):
+        classify(photo_case(photos, size=16, grow=8))

@@ -145,6 +145,11 @@ def test_classes_named_as_taught_ones_are_refused(refused, tmp_path):
     assert fit(Spec(backbone="vector"), references).labels == ("b", "taught 1")
 
 
+def test_room_for_classes_alone_makes_no_sense():
+    with input_error("spare-needs-grow"):
+        Spec(spare=2)
+
+
 def test_targets_cannot_be_taught():
     references = References.of([[1.0, 0], [0, 1.0]], targets=[1, 2])
     with input_error("grow-needs-classes"):

@@ -63,8 +63,9 @@ def build(
     if request.within is not None:
         budget.of_devices(formats)
     _check_strangers(request)
-    _check_growth(request, formats, watch)
+    _check_growth(request)
     found = material(request, formats, cache, watch)
+    _tell_growth(request.spec, found, formats, watch)
     spec, options = found.spec, request.options
     judging, ranges = _apart(found, options.precision == "int8" or request.within is not None)
     if request.within is not None:
@@ -106,8 +107,9 @@ def plan(
 ) -> tuple[list[Plan], Material]:
     """As `build`, without writing: the size and cost of each file, and what it is made from."""
     formats = _formats(request, watch)
-    _check_growth(request, formats, watch)
+    _check_growth(request)
     found = material(request, formats, cache, watch)
+    _tell_growth(request.spec, found, formats, watch)
     plans = planned(found.spec, found.references, found.backbone, request.options, formats)
     return plans, found
 
@@ -132,14 +134,18 @@ def _check_strangers(request: Request) -> None:
         )
 
 
-def _check_growth(request: Request, formats: Sequence[str], watch: Watch) -> None:
-    """Check that a build may grow, and tell what that changes."""
-    spec = request.spec
+def _check_growth(request: Request) -> None:
+    """Check that targets are not to be taught, before any work is done."""
+    if request.selection.target_columns:
+        room.check(request.spec.grow, request.spec.spare, HEADS["regress"])
+
+
+def _tell_growth(spec: Spec, found: Material, formats: Sequence[str], watch: Watch) -> None:
+    """Remark on what growing changes: the default projection, and who can run the files."""
     if spec.grow is None:
         return
-    if request.selection.target_columns:
-        room.check(spec.grow, spec.spare, HEADS["regress"])
-    if spec.projection == AUTO and spec.head != "neighbors" and METRICS[spec.metric].ANGULAR:
+    votes = found.references.labels and spec.head != "neighbors"
+    if votes and spec.projection == AUTO and METRICS[spec.metric].ANGULAR:
         watch.remark(
             "files that grow compare whole embeddings: a projection learned from these classes"
             " would serve taught ones worse; name one with --projection to use it all the same"

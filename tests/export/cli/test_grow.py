@@ -69,14 +69,14 @@ def test_inspect_and_predict(name, built, pocketknn, photos):
     assert answer["neighbors"][0]["label"] == "cherry"
 
 
-def test_verify_eval_bench_explain_and_diff_take_them(built, pocketknn, photos):
+def test_verify_eval_bench_explain_and_diff_take_them(built, pocketknn, photos, tmp_path):
     out, _ = built
     for command in (
         ("verify", out, photos),
         ("verify", out),
         ("eval", out, photos),
         ("bench", out, "--runs", "2"),
-        ("explain", out, next((photos / "apple").iterdir())),
+        ("explain", out, photos / "apple/1.png", "-o", tmp_path / "explained.png"),
         ("diff", out / "model.onnx", out / "model.onnx"),
     ):
         said = pocketknn(*command)

@@ -153,6 +153,7 @@ INSIDE: dict[str, Any] = {
                 "k": int,
                 "queries": int,
                 "folds": Added(int),
+                "groups": Added(Maybe(int)),
             }
         ),
         "calibration": Added(Maybe({"error": NUMBER, "chance": NUMBER, "bins": Each(list, _BIN)})),

@@ -66,7 +66,8 @@ def foreign_lines(labels: Sequence[str], photos: Sequence[Photo]) -> list[str]:
     many = "of the photos are in classes the model does not know"
     return [
         f"{counted(counts.total(), one, many)}: {', '.join(names[:_NAMED])}{more};"
-        " each counts as an error in the accuracy"
+        " each counts as an error in the accuracy;"
+        " rename their folders if the model has these classes under other names"
     ]
 
 

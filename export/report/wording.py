@@ -69,6 +69,22 @@ def megabytes(size: int) -> str:
     return f"{size / 1e6:.2f} MB" if size >= 1e4 else f"{size} B"
 
 
+def few_differ(references: dict[str, Any]) -> str | None:
+    """That most photos are near-copies, which leave an accuracy uncertain; None if they are not.
+
+    Args:
+        references: that part of a manifest.
+    """
+    loo = references["leave_one_out"] or {}
+    groups, queries = loo.get("groups"), loo.get("queries")
+    if not groups or references.get("occasions") or 2 * groups > queries:
+        return None
+    return (
+        f"only {groups} of the {queries} photos differ: near-copies are held out together and"
+        " count once, so take photos of other things, places and light"
+    )
+
+
 def no_accuracy(references: dict[str, Any]) -> tuple[str, str]:
     """Why a classifier's accuracy is not known, and what it needs, as two clauses.
 

@@ -42,6 +42,8 @@ class LeaveOneOut:
         k: how many neighbours voted.
         queries: how many references were queries; of very many, a random sample.
         folds: number of folds; 0 for leave-one-out.
+        groups: how many groups of queries were held out together: near-copies, or one occasion;
+            None for regression.
     """
 
     accuracy: float | None = None
@@ -56,6 +58,7 @@ class LeaveOneOut:
     k: int
     queries: int
     folds: int = 0
+    groups: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,6 +113,7 @@ def leave_one_out(fit: Fit) -> LeaveOneOut | None:
         k=found.indices.shape[1],
         queries=len(queries),
         folds=folds,
+        groups=len(np.unique(groups)),
     )
 
 

@@ -45,7 +45,8 @@ def of_groups(
     """Widen an interval for clustered answers: photos of an occasion, or views of a picture.
 
     It is at least as wide as `clustered_error`, with Student's t with one degree of freedom fewer
-    than groups. Two occasions prove next to nothing, however many photos they have.
+    than groups. Two occasions prove next to nothing, however many photos they have. If all answers
+    are right, or all wrong, their error cannot be estimated from them: each group counts once.
 
     Args:
         ends: the interval for independent photos.
@@ -60,6 +61,9 @@ def of_groups(
         return ends
     if count == 1:
         return 0.0, 1.0
+    if right.min() == right.max():
+        once = interval(share, count)
+        return min(ends[0], once[0]), max(ends[1], once[1])
     arm = float(t.ppf(0.975, count - 1)) * clustered_error(right, groups)
     return max(min(ends[0], share - arm), 0.0), min(max(ends[1], share + arm), 1.0)
 

@@ -42,16 +42,20 @@ def edit(
         list[str] | None, typer.Option(help="A new name for a class, as OLD=NEW; may be repeated.")
     ] = None,
     out: Annotated[
-        Path | None, typer.Option("-o", "--out", help="The file to write; in place if omitted.")
+        Path | None,
+        typer.Option(
+            "-o", "--out", help="The file or folder to write; a file is edited in place if omitted."
+        ),
     ] = None,
     weights: Annotated[
         Path | None, typer.Option(help="The weights file or .keras backbone it was built with.")
     ] = None,
     force: Annotated[bool, typer.Option(help="Replace the file at --out.")] = False,
 ) -> None:
-    """Remove references from a model file, or add photos, without building it again.
+    """Remove references from a model file or a build, or add photos.
 
-    A build's folder is built again with the same choices, into the new folder of --out.
+    A model file is changed without building it again. A build's folder is built again with the same
+    choices, into the new folder of --out.
 
     --remove and --remove-class apply first, then --rename, then --add. Photos to add follow the
     same rules: those of a removed class are not added, those of a renamed class get its new name.
@@ -60,6 +64,7 @@ def edit(
         pocketknn edit out/model.tflite --add new-photos -o edited.tflite
         pocketknn edit out/model.tflite --remove-class apple -o edited.tflite
         pocketknn edit out --add new-photos -o out-2
+        pocketknn edit out --rename apple=pear -o out-3
     """
     from pocketknn.builder.backbones.load import is_available
     from pocketknn.builder.system.atomic_file import recover

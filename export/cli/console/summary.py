@@ -16,6 +16,7 @@ from pocketknn.export.report.unknown_words import unknown_words
 from pocketknn.export.report.wording import (
     APART,
     command_line,
+    few_differ,
     no_accuracy,
     other_crop,
     projected,
@@ -143,6 +144,8 @@ def _accuracy(references: dict[str, Any]) -> Iterator[str]:
     if loo := references["leave_one_out"]:
         yield from _errors(loo) if loo["rmse"] is not None else _shares(loo)
         yield f"  {_measured(loo, references['count'])}"
+        if few := few_differ(references):
+            yield f"  {few}"
     elif len(references["per_label"]) > 1:
         yield f"accuracy: {'; '.join(no_accuracy(references))}"
     if of := references.get("figures_of"):
@@ -186,7 +189,7 @@ def _projection(manifest: dict[str, Any]) -> Iterator[str]:
             # Lists of most of the references have most in common, whatever is compared.
             telling = 2 * manifest["k"] <= manifest["references"]["count"]
             shared = f", {without['recall']:.1%} of neighbours in common" if telling else ""
-            first = f"top-1 match {without['first_equal']:.1%}"
+            first = f"nearest photo the same for {without['first_equal']:.1%}"
             yield f"  without the projection: {accuracy}{first}{shared}"
 
 

@@ -17,6 +17,7 @@ from pocketknn.export.report.study import Study
 from pocketknn.export.report.wording import (
     APART,
     columns,
+    few_differ,
     interval,
     no_accuracy,
     of,
@@ -135,6 +136,8 @@ def _remarks(study: Study) -> Iterator[str]:
         )
     if apart := together(references):
         yield apart
+    if few := few_differ(references):
+        yield f"{few[0].upper()}{few[1:]}."
     if occasions := references.get("occasions"):
         yield from _occasions(occasions)
     elif study.measured and study.fit.out_of_fold.fewer < 1:

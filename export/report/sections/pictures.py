@@ -23,7 +23,10 @@ _DOUBTED = (
     "The neighbours of these pictures vote for another class, more confidently than would be likely"
     " if the labels were right. Look at each, and move it if its folder is wrong."
 )
-_SURE = "No label is in doubt: the model confirms most labels, or is too unsure to doubt any."
+_SURE = (
+    "None found: the model confirms most labels, or is too unsure to doubt any. Look also at the"
+    " hardest pictures that are mistaken with most of the vote."
+)
 _MEASURED = (
     " With correct labels, 8 of 30,605 photos of eight sets were listed here by mistake, never more"
     " than 0.9% of a set; with 5% of the labels swapped, one in ten of those listed had the"

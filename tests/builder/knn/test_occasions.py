@@ -117,7 +117,7 @@ def test_occasions_survive_what_is_done_to_references(tmp_path):
     assert hidden[1] == ""
     assert hidden[2] == hidden[3] != hidden[0]
     assert not set(hidden) & {"x", "y"}
-    with pytest.raises(InputError, match="3 occasions for 4"):
+    with pytest.raises(InputError, match="number of occasions is 3"):
         References.of(np.eye(4), [*"aabb"], occasions=[*"xyz"])
 
 
@@ -137,7 +137,7 @@ def test_folders_below_the_class_are_occasions(tmp_path):
     assert [(one.label, one.occasion) for one in found] == [
         *(("apple", ""), ("apple", "kitchen"), ("apple", "shop"), ("pear", "shop"))
     ]
-    assert [line.partition(";")[0] for line in told] == ["1 of 4 photos have no occasion"]
+    assert [line.partition(";")[0] for line in told] == ["1 of 4 photos has no occasion"]
     assert {one.label for one in find(tmp_path)} == {
         *("apple", "apple/kitchen", "apple/shop", "pear/shop")
     }

@@ -32,6 +32,32 @@ def test_an_interval_is_at_most_a_third_wider_than_wilsons(count, of):
     assert high - low <= 1.3 * (truth.high - truth.low) + 1e-12
 
 
+def test_where_all_are_right_each_group_counts_once():
+    """Sixty frames of six things prove what six photos prove."""
+    groups = np.repeat(np.arange(6), 10)
+    for share in (0.0, 1.0):
+        ends = promise.interval(share, 60)
+        found = promise.of_groups(ends, share, np.full(60, share), groups)
+        assert found == promise.interval(share, 6)
+    few = promise.of_groups(promise.interval(1.0, 60), 1.0, np.ones(60), groups)
+    assert promise.verdict(1.0, few, 1 / 3) == promise.TOO_FEW
+    alone = promise.of_groups(promise.interval(1.0, 60), 1.0, np.ones(60), np.arange(60))
+    assert alone == promise.interval(1.0, 60)
+
+
+def test_near_copies_are_counted_and_the_console_says_that_few_photos_differ():
+    rng = np.random.default_rng(0)
+    things = rng.standard_normal((12, 16)).repeat(5, axis=0)
+    rows = things + 0.01 * rng.standard_normal((60, 16))
+    references = References.of(rows, [f"class {i}" for i in np.repeat(np.arange(3), 20)])
+    fitted = fit(Spec(backbone="vector", projection="classes", k=3), references)
+    told, loo = said_of(fitted)
+    assert (loo["queries"], loo["groups"]) == (60, 12)
+    assert "only 12 of the 60 photos differ" in told
+    other = fit(Spec(backbone="vector", projection="classes", k=3), photos([20] * 3))
+    assert "photos differ" not in said_of(other)[0]
+
+
 @pytest.mark.parametrize(
     ("accuracy", "of", "chance", "word"),
     [

@@ -283,7 +283,7 @@ def test_names_of_a_zip_that_does_not_say_their_encoding(tmp_path):
     assert not [line for line in notes if line.startswith("warning")]
     find(zipped_as("雪".encode("shift-jis"), tmp_path / "sjis.zip"), note=notes.append)
     (line,) = [line for line in notes if line.startswith("warning")]
-    assert line.startswith("warning: 1 names in the zip have an unknown encoding")
+    assert line.startswith("warning: 1 name in the zip has an unknown encoding")
 
 
 def test_links_in_a_tar_are_read(photos, tmp_path):

@@ -237,8 +237,8 @@ def test_what_is_renamed_or_taken_out_stays_so_for_the_photos_that_come_in(
     words += ["--rename", "pear=plum", "--add", more]
     said = pocketknn("edit", path, *words)
     assert said.code == 0, said.err
-    assert "1 of the photos are in removed classes" in said.out
-    assert "1 of the photos are pictures that were removed" in said.out
+    assert "1 of the photos is in a removed class" in said.out
+    assert "1 of the photos is a picture that was removed" in said.out
     counts = load(path).metadata.manifest["references"]["per_label"]
     assert counts == {"berries/red": 3, "sour": 4 + 2, "plum": 1}
     said = pocketknn("edit", path, "--remove-class", "plum", "--rename", "plum=prune")

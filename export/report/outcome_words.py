@@ -42,7 +42,7 @@ def told_apart(found: Outcome) -> Iterator[str]:
         f" ({percent(found.expected_unknown)} expected)."
     )
     if found.strangers:
-        yield passing(found.strangers)
+        yield f"{passing(found.strangers)} The accuracy of the files counts both."
 
 
 def passing(strangers: Share) -> str:

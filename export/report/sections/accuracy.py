@@ -30,7 +30,7 @@ from pocketknn.export.report.wording import (
 _MOST_TARGETS = 3
 _REJECTED = (
     "References are counted before any rejection; among the held-out photos, a known picture called"
-    " “unknown” counts as wrong."
+    " “unknown” counts as wrong, and a photo in a folder “unknown” as right if it is called that."
 )
 
 _FEWER = (

@@ -24,12 +24,13 @@ class Step(NamedTuple):
         words: what to do, and why; or, without a command, what not to expect.
         command: the command that does it, or follows it: "build" again, "edit" to add photos,
             "eval" or "tune"; "" for none.
-        options: of that command; for "build", what to change in the command that built.
+        options: of that command; for "build", what to change in the command that built, and None
+            for an option to leave out.
     """
 
     words: str
     command: str = ""
-    options: Mapping[str, str | bool] = {}
+    options: Mapping[str, str | bool | None] = {}
 
 
 _AGAIN = {"force": True}  # the same build, of other photos
@@ -51,7 +52,9 @@ def typed(step: Step, out: str, new: str = "NEW") -> str:
         return command_line("pocketknn", "edit", out, "--add", "MORE-PHOTOS", "-o", new)
     words = [] if step.command == "tune" else ["-o", out if "force" in step.options else new]
     for name, value in step.options.items():
-        words += [f"--{name}"] if value is True else [f"--{name}", str(value)]
+        option = f"--{name.replace('_', '-')}"
+        if value is not None:
+            words += [option] if value is True else [option, str(value)]
     return command_line("pocketknn", step.command, "PHOTOS", *words)
 
 
@@ -130,8 +133,8 @@ def _rejection(study: Study) -> Iterator[Step]:
         )
         return
     yield Step(
-        f"{weak} If you have not tried it, --strangers PHOTOS --learn-strangers instead of --reject"
-        " may stop more."
+        f"{weak} If you have not tried it, --learn-strangers instead of --reject may stop more.",
+        *("build", {"learn_strangers": True, "reject": None, "false_rejection": None}),
     )
 
 

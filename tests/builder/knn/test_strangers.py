@@ -1,6 +1,7 @@
 """Strangers are called unknown, by a threshold or because strangers are among the references."""
 
 import json
+import shlex
 
 import numpy as np
 import pytest
@@ -177,6 +178,23 @@ def test_a_build_learns_half_of_the_strangers_and_asks_for_the_others(
     assert again.code == 0
     files = (tmp_path / name / "references.parquet" for name in ("out", "again"))
     assert len({file.read_bytes() for file in files}) == 1
+
+
+def test_a_build_that_strangers_pass_says_how_to_learn_them(pocketknn, photos, tmp_path):
+    (tmp_path / "strange").mkdir()
+    for i in range(12):  # drawings like those of the classes
+        drawing(3000 + i).save(tmp_path / f"strange/{i}.png")
+    choices = ("--backbone", "pixels", "--size", "8", "--formats", "onnx")
+    words = ("--strangers", tmp_path / "strange", "--reject", "auto", "--false-rejection", "0.02")
+    said = pocketknn("build", photos, "-o", tmp_path / "out", *choices, *words)
+    assert said.code == 0, said.err
+    (line,) = [
+        one for one in said.out.splitlines() if "pocketknn build" in one and "--learn" in one
+    ]
+    assert not {"--reject", "--false-rejection"} & {*shlex.split(line)}
+    again = pocketknn(*shlex.split(line)[1:])
+    assert again.code == 0, again.err
+    assert "6 strangers are references" in again.out
 
 
 @pytest.mark.parametrize(

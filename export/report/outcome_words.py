@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 COLUMNS = ("", "correct", "95% interval", "measured on")
 _NAMED = 5  # classes in a line
 _APART = 0.01  # of accuracy
+_FEW_REJECTED = 0.02  # of the references: advised where too many photos are rejected
 _VAGUE = 0.4  # width of an interval
 
 
@@ -160,10 +161,10 @@ def advice(found: Outcome, manifest: dict[str, Any]) -> str:
     whose = f" of {', '.join(names)}" if names else ""
     if found.only_rejected:
         fewer = ""
-        if manifest["reject"]:
+        if manifest["reject"] and found.expected_unknown > _FEW_REJECTED:
             fewer = (
-                "build with --reject auto --false-rejection 0.02, which rejects fewer and lets more"
-                " strangers pass; or "
+                f"build with --reject auto --false-rejection {_FEW_REJECTED:g}, which rejects"
+                " fewer and lets more strangers pass; or "
             )
         return (
             f"To do: {fewer}add photos{whose} like these to the references; then measure on photos"

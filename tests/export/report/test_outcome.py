@@ -165,6 +165,9 @@ def test_rejections_that_explain_the_difference_are_named_and_nothing_else():
     assert "of the 86 others 100% are right" in said
     assert "days" not in said
     assert "--false-rejection 0.02" in words.advice(found, build)
+    strict = rejecting(known=0.02)
+    rare = outcome(strict, (*LABELS, "unknown"), *eighty_six(), np.zeros(100, bool))
+    assert "--false-rejection" not in words.advice(rare, strict), "it was built so"
     actual, answered = eighty_six()
     answered[14:60] = (actual[14:60] + 1) % 3
     worse = outcome(build, (*LABELS, "unknown"), actual, answered, np.zeros(100, bool))

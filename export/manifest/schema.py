@@ -86,7 +86,10 @@ INSIDE: dict[str, Any] = {
         {
             "threshold": NUMBER,
             "known": _SHARE,
+            "known_asked": Added(int),
+            "right_kept": Added(_SHARE),
             "left_out_classes": _SHARE,
+            "left_out_asked": Added(int),
             "strangers": _SHARE,
             "strangers_asked": int,
             "unprojected": Added(_SHARE),

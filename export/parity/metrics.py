@@ -68,6 +68,7 @@ def foreign_lines(labels: Sequence[str], photos: Sequence[Photo]) -> list[str]:
         f"{counted(counts.total(), one, many)}: {', '.join(names[:_NAMED])}{more};"
         " each counts as an error in the accuracy;"
         " rename their folders if the model has these classes under other names"
+        + (f", or to {UNKNOWN} if they are strangers" if UNKNOWN in labels else "")
     ]
 
 

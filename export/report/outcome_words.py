@@ -7,14 +7,16 @@ from typing import TYPE_CHECKING, Any
 
 from pocketknn.builder.knn.validation.image_search import SameClass
 from pocketknn.builder.wording import counted
-from pocketknn.export.report.wording import interval, of, percent, plural, points
+from pocketknn.export.report.wording import in_words, interval, of, percent, plural, points
 
 if TYPE_CHECKING:
     from pocketknn.export.report.statistics.outcome import Outcome, Promise
+    from pocketknn.export.report.statistics.shares import Share
 
 COLUMNS = ("", "correct", "95% interval", "measured on")
 _NAMED = 5  # classes in a line
 _APART = 0.01  # of accuracy
+_FEW_REJECTED = 0.02  # of the references: advised where too many photos are rejected
 _VAGUE = 0.4  # width of an interval
 
 
@@ -24,10 +26,42 @@ def rows(found: Outcome) -> list[tuple[str, ...]]:
     if found.promise:
         on = f"{plural(found.promise.of, 'reference')}, held out"
         table.append(_row("promised by the build", found.promise, on))
-    if found.promise and found.alike and _differ(found.promise, found.alike):
-        table.append(_row("for these classes", found.alike, "the same, reweighted"))
+    if found.promise and found.mixed and _differ(found.promise, found.mixed):
+        table.append(_row("for these classes", found.mixed, "the same, reweighted"))
+    if found.mixed and found.alike and found.alike != found.mixed:
+        table.append(_row("after rejection", found.alike, "the same, “unknown” is wrong"))
     right, on = found.right, plural(found.right.of, "photo")
     return [*table, ("on these photos", percent(right.value), interval(right), on)]
+
+
+def told_apart(found: Outcome) -> Iterator[str]:
+    """Known photos and strangers, each with its count, in lines; none without a class unknown."""
+    if found.unknown is None:
+        return
+    yield (
+        f"Known photos: {of(found.right)} right, {found.unknown.count:,} called unknown"
+        f" ({percent(found.expected_unknown)} expected)."
+    )
+    if found.strangers:
+        yield f"{passing(found.strangers)} The accuracy of the files counts both."
+
+
+def passing(strangers: Share) -> str:
+    """How many strangers pass, in one line."""
+    passes = "passes" if strangers.count == 1 else "pass"
+    return f"Strangers: {of(strangers)} {passes} ({in_words(strangers.interval)})."
+
+
+def called_unknown(manifest: dict[str, Any], unknown: Share) -> str:
+    """What a share called unknown means for photos without class folders, in one line."""
+    rate = (manifest["reject"] or manifest.get("strangers") or {}).get("known")
+    expected = "" if rate is None else f", of which the build would call about {rate:.0%} unknown"
+    return (
+        f"{of(unknown)} {'is' if unknown.count == 1 else 'are'} called unknown"
+        f" ({in_words(unknown.interval)}). If these photos are strangers, the other"
+        f" {unknown.of - unknown.count:,} pass: put strangers into a folder named unknown. If they"
+        f" are photos of your classes{expected}, put them into class folders."
+    )
 
 
 def _differ(one: Promise, other: Promise) -> bool:
@@ -82,6 +116,12 @@ def reasons(found: Outcome, manifest: dict[str, Any]) -> Iterator[str]:
             f" {percent(found.expected_unknown)} were expected. They are farther from the"
             " references than the references are from each other."
         )
+    if found.only_rejected and found.answered:
+        yield (
+            f"Rejection explains the difference: of the {found.answered.of:,} others"
+            f" {percent(found.answered.value)} are right, as promised before rejection."
+        )
+        return
     if (apart := references.get("apart")) and not references.get("occasions"):
         yield (
             f"{apart['photos']:,} of {references['count']:,} references are near-duplicates:"
@@ -119,8 +159,20 @@ def advice(found: Outcome, manifest: dict[str, Any]) -> str:
     """What to do next; "" for nothing."""
     names = [found.labels[one.label] for one in found.weakest[:_NAMED]]
     whose = f" of {', '.join(names)}" if names else ""
+    if found.only_rejected:
+        fewer = ""
+        if manifest["reject"] and found.expected_unknown > _FEW_REJECTED:
+            fewer = (
+                f"build with --reject auto --false-rejection {_FEW_REJECTED:g}, which rejects"
+                " fewer and lets more strangers pass; or "
+            )
+        return (
+            f"To do: {fewer}add photos{whose} like these to the references; then measure on photos"
+            " that you did not add."
+        )
     if not found.kept and found.difference < 0:
-        how = "" if manifest["references"].get("occasions") else ", with --occasions"
+        grouped = manifest["references"].get("occasions")
+        how = "" if grouped else " (if they are from known days or places, with --occasions)"
         return (
             f"To do: add photos{whose} like these to the references, and build again{how};"
             " then measure on photos that you did not add."

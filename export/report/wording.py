@@ -33,6 +33,12 @@ def interval(share: Share) -> str:
     return f"{low:.1f} to {high:.1f}%"
 
 
+def in_words(ends: tuple[float, float]) -> str:
+    """Both ends of an interval of a few, in whole per cent: "95%: 0 to 13%"."""
+    low, high = (100 * end for end in ends)
+    return f"95%: {low:.0f} to {high:.0f}%"
+
+
 def of(share: Share) -> str:
     """A count out of a total."""
     return f"{share.count:,} of {share.of:,}"

@@ -29,9 +29,13 @@ class Rejection:
     Attributes:
         threshold: minimum score of the nearest neighbour of a known picture.
         known: share of the references rejected by leave-one-out: false rejections.
+        known_asked: how many references were held out for that.
+        right_kept: share of the references answered right by leave-one-out that are not rejected;
+            None if none is answered right.
         left_out_classes: share of pictures rejected when their class is removed from the
             references, over all classes. Without a projection the threshold is chosen again, at the
             rate of `known`; with one, the projection is learned again. None with a single class.
+        left_out_asked: how many pictures that share is of.
         strangers: share of the given strangers that are rejected; None without strangers.
         strangers_asked: how many strangers were given.
         unprojected: the share of the strangers, or else of the left-out classes, that plain cosine
@@ -41,6 +45,9 @@ class Rejection:
     threshold: float
     known: float | None
     left_out_classes: float | None
+    known_asked: int = 0
+    right_kept: float | None = None
+    left_out_asked: int = 0
     strangers: float | None = None
     strangers_asked: int = 0
     unprojected: float | None = None
@@ -73,7 +80,8 @@ def measure(fit: Fit, strangers: NDArray[np.floating] | None = None) -> Rejectio
     if limit is None:
         return None
     several = len(fit.references) > 1
-    known = float((fit.space.others.found.scores[:, 0] < limit).mean()) if several else None
+    kept = fit.space.others.found.scores[:, 0] >= limit if several else np.zeros(0, np.bool_)
+    known = float((~kept).mean()) if several else None
     rejected = None
     if strangers is not None:
         nearest = fit.space.search(strangers, 1).scores[:, 0]
@@ -81,10 +89,16 @@ def measure(fit: Fit, strangers: NDArray[np.floating] | None = None) -> Rejectio
     plain = None
     if known is not None and fit.space.projection is not None and fit.metric.ANGULAR:
         plain = _unprojected(fit.space.unprojected, known, strangers)
+    left_out = np.zeros(0, np.bool_)
+    if known is not None:
+        left_out = _left_out_classes(fit.space, known, limit)
     return Rejection(
         threshold=limit,
         known=known,
-        left_out_classes=None if known is None else _left_out_classes(fit.space, known, limit),
+        known_asked=len(kept),
+        right_kept=_right_kept(fit, kept) if several else None,
+        left_out_classes=float(left_out.mean()) if len(left_out) else None,
+        left_out_asked=len(left_out),
         strangers=rejected,
         strangers_asked=0 if strangers is None else len(strangers),
         unprojected=plain,
@@ -101,25 +115,33 @@ def _unprojected(plain: Space, rate: float, strangers: NDArray[np.floating] | No
     return float((strange < limit).mean()) if len(strange) else None
 
 
-def _left_out_classes(space: Space, rate: float, limit: float) -> float | None:
-    """Share of the queries rejected when their class is removed from the references."""
+def _right_kept(fit: Fit, kept: NDArray[np.bool_]) -> float | None:
+    """Share of the right answers to held-out references that are not rejected."""
+    from pocketknn.builder.choices.heads.classify import winners
+    from pocketknn.builder.knn.fit import answers_of_others
+
+    votes = answers_of_others(fit.spec, fit.space, min(fit.k, fit.space.most))
+    right = winners(votes) == fit.references.label_ids[fit.space.others.queries]
+    return float(kept[right].mean()) if right.any() else None
+
+
+def _left_out_classes(space: Space, rate: float, limit: float) -> NDArray[np.bool_]:
+    """Which queries are rejected when their class is removed from the references."""
     if space.projection is not None and space.refit is not None:
-        nearest = without_class(space)
-        return float((nearest < limit).mean()) if len(nearest) else None
+        return np.asarray(without_class(space) < limit)
     best = best_of_classes(space, space.others.queries)
     if (np.isfinite(best).any(axis=0)).sum() < 2:
-        return None
+        return np.zeros(0, np.bool_)
     own = space.references.label_ids[space.others.queries]
-    rejected, total = 0, 0
+    rejected = [np.zeros(0, np.bool_)]
     for c in np.unique(own):
         nearest = np.delete(best, c, axis=1).max(axis=1)
         rest = nearest[own != c]
         rest = rest[np.isfinite(rest)]  # a lone reference of the only other class finds nothing
         if not len(rest):
             continue
-        rejected += int((nearest[own == c] < _quantile(rest, rate)).sum())
-        total += int((own == c).sum())
-    return rejected / total if total else None
+        rejected.append(nearest[own == c] < _quantile(rest, rate))
+    return np.concatenate(rejected)
 
 
 def without_class(space: Space, most: int | None = None) -> Floats:

@@ -12,7 +12,7 @@ from pocketknn.builder.wording import counted
 from pocketknn.export.pipeline.request import skipped_lines
 from pocketknn.export.report.calibration_words import calibration_words, worst_bin
 from pocketknn.export.report.outcome_words import image_search
-from pocketknn.export.report.unknown_words import unknown_words
+from pocketknn.export.report.unknown_words import after_rejection, unknown_words
 from pocketknn.export.report.wording import (
     APART,
     command_line,
@@ -37,7 +37,7 @@ def facts(manifest: dict[str, Any], skipped: Sequence[Skipped]) -> list[str]:
         *_references(manifest),
         *skipped_lines(skipped, all_in=", all in manifest.json"),
         *_model(manifest),
-        *(image_search if manifest["head"] == "neighbors" else _accuracy)(manifest["references"]),
+        *_quality(manifest),
         *filter(None, [f"  {line}" if (line := together(manifest["references"])) else ""]),
         *_calibration(manifest["references"].get("calibration")),
         *_projection(manifest),
@@ -138,11 +138,17 @@ def _model(manifest: dict[str, Any]) -> Iterator[str]:
     yield f"head {manifest['head']}, k = {manifest['k']}, metric {manifest['metric']}{voting}"
 
 
-def _accuracy(references: dict[str, Any]) -> Iterator[str]:
+def _quality(manifest: dict[str, Any]) -> Iterator[str]:
+    if manifest["head"] == "neighbors":
+        return image_search(manifest["references"])
+    return _accuracy(manifest["references"], after_rejection(manifest))
+
+
+def _accuracy(references: dict[str, Any], rejecting: float | None) -> Iterator[str]:
     if len(references["per_label"]) == 1:  # of which another line warns
         return
     if loo := references["leave_one_out"]:
-        yield from _errors(loo) if loo["rmse"] is not None else _shares(loo)
+        yield from _errors(loo) if loo["rmse"] is not None else _shares(loo, rejecting)
         yield f"  {_measured(loo, references['count'])}"
         if few := few_differ(references):
             yield f"  {few}"
@@ -152,13 +158,15 @@ def _accuracy(references: dict[str, Any]) -> Iterator[str]:
         yield f"  measured before it was edited, with the {counted(of, 'reference')} of the build"
 
 
-def _shares(loo: dict[str, Any]) -> Iterator[str]:
+def _shares(loo: dict[str, Any], rejecting: float | None) -> Iterator[str]:
     """As in "accuracy 83 % (76 to 88 %; chance 20 %): good"; older builds have only the first."""
     line, by_class = f"accuracy {loo['accuracy']:.1%}", loo.get("by_class")
     if loo.get("interval") and loo.get("chance") is not None:
         low, high = loo["interval"]
         line += f" ({100 * low:.0f} to {high:.0%}; chance {loo['chance']:.0%})"
     yield line + (f": {loo['verdict']}" if loo.get("verdict") else "")
+    if rejecting is not None:
+        yield f"  that is before rejection; {rejecting:.1%} are right and not rejected"
     if by_class is not None and abs(by_class - loo["accuracy"]) >= APART:
         yield f"  classes differ in size: the mean of their accuracies is {by_class:.1%}"
 

@@ -25,6 +25,7 @@ from .outcome import (
     outcome_of,
     photos_of,
     say_outcome,
+    say_strange,
 )
 from .shifts import evaluate_shifts
 
@@ -134,8 +135,8 @@ def _evaluate(out: Path, photos: Path, crop: str | None, as_json: bool) -> None:
         say_outcome(outcome, file)
     if same:
         say(words.found_class(same, "photo"))
-    elif not (outcome or file.metadata.manifest["targets"] or any(one.label for one in found)):
-        say("accuracy cannot be measured: put the photos into class folders")
+    elif not outcome:
+        say_strange(held_out, file, references)
     if report:
         say(report)
 

@@ -33,6 +33,7 @@ def say_outcome(came: Outcome, file: Artefact) -> None:
     for row in words.rows(came):
         table.add_row(*row)
     console.print(table)
+    say(*words.told_apart(came))
     say(words.verdict(came), *(f"  {line}" for line in words.reasons(came, manifest)))
     say(*filter(None, (words.weakest(came), words.advice(came, manifest))))
 
@@ -43,10 +44,14 @@ def outcome_json(came: Outcome) -> dict[str, Any]:
     return {
         "promised": promise and promise.accuracy,
         "promised_interval": promise and list(promise.interval),
-        "promised_for_these_classes": came.alike and came.alike.accuracy,
+        "promised_for_these_classes": came.mixed and came.mixed.accuracy,
+        "promised_after_rejection": came.alike and came.alike.accuracy,
         "accuracy": came.right.value,
         "interval": list(came.right.interval),
         "photos": came.right.of,
+        "unknown": came.unknown and came.unknown.count,
+        "strangers": came.strangers.of if came.strangers else 0,
+        "strangers_passed": came.strangers.count if came.strangers else 0,
         "kept": came.kept if promise else None,
     }
 
@@ -87,6 +92,27 @@ def in_classes(photos: Sequence[builder.Photo], file: Artefact) -> list[builder.
         return label or photo.label
 
     return [replace(photo, label=label_of(photo)) for photo in photos]
+
+
+def say_strange(held_out: HeldOut, file: Artefact, references: NDArray[np.bool_]) -> None:
+    """Print what is called unknown where no known photo can be compared with a promise."""
+    from pocketknn.builder.spec import UNKNOWN
+    from pocketknn.export.report import outcome_words as words
+    from pocketknn.export.report.statistics.outcome import strangers
+
+    manifest, answers = file.metadata.manifest, held_out.answers
+    if answers.labels:
+        seen = answers.labels, answers.actual, answers.predicted
+        if passed := strangers(manifest, *seen, references):
+            say(words.passing(passed))
+        return
+    if manifest["targets"] or any(one.label for one in held_out.photos):
+        return
+    share = held_out.files[0].unknown
+    if share is None or UNKNOWN not in manifest["labels"]:
+        say("accuracy cannot be measured: put the photos into class folders")
+        return
+    say(words.called_unknown(manifest, held_out.share(share)))
 
 
 def outcome_of(

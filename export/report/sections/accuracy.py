@@ -14,6 +14,7 @@ from pocketknn.export.report.html import charts
 from pocketknn.export.report.statistics.answers import Answers
 from pocketknn.export.report.statistics.target_errors import target_errors
 from pocketknn.export.report.study import Study
+from pocketknn.export.report.unknown_words import after_rejection
 from pocketknn.export.report.wording import (
     APART,
     columns,
@@ -29,7 +30,7 @@ from pocketknn.export.report.wording import (
 _MOST_TARGETS = 3
 _REJECTED = (
     "References are counted before any rejection; among the held-out photos, a known picture called"
-    " “unknown” counts as wrong."
+    " “unknown” counts as wrong, and a photo in a folder “unknown” as right if it is called that."
 )
 
 _FEWER = (
@@ -77,6 +78,8 @@ def _quality(study: Study) -> Iterator[Figure]:
         word = f": {loo['verdict']}" if loo["verdict"] else ""
         how = "cross-validated" if loo.get("folds") else "each reference held out"
         yield Figure(f"Accuracy, {how}", percent(loo["accuracy"]) + word, note)
+        if (after := after_rejection(study.manifest)) is not None:
+            yield Figure("Right and not rejected", percent(after), "of the same references")
     elif len(study.fit.references.labels) > 1 and not study.regress:
         yield Figure("Accuracy", *no_accuracy(study.manifest["references"]))
     errors, means = ((loo or {}).get(key) or {} for key in ("rmse", "rmse_of_mean"))

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 from pocketknn.builder.knn.validation import promise
+from pocketknn.export.report import outcome_words, unknown_words
 from pocketknn.export.report.blocks import Block, Command, Section
 from pocketknn.export.report.statistics.curves import UNEVEN
 from pocketknn.export.report.study import Study
@@ -23,12 +24,13 @@ class Step(NamedTuple):
         words: what to do, and why; or, without a command, what not to expect.
         command: the command that does it, or follows it: "build" again, "edit" to add photos,
             "eval" or "tune"; "" for none.
-        options: of that command; for "build", what to change in the command that built.
+        options: of that command; for "build", what to change in the command that built, and None
+            for an option to leave out.
     """
 
     words: str
     command: str = ""
-    options: Mapping[str, str | bool] = {}
+    options: Mapping[str, str | bool | None] = {}
 
 
 _AGAIN = {"force": True}  # the same build, of other photos
@@ -50,7 +52,9 @@ def typed(step: Step, out: str, new: str = "NEW") -> str:
         return command_line("pocketknn", "edit", out, "--add", "MORE-PHOTOS", "-o", new)
     words = [] if step.command == "tune" else ["-o", out if "force" in step.options else new]
     for name, value in step.options.items():
-        words += [f"--{name}"] if value is True else [f"--{name}", str(value)]
+        option = f"--{name.replace('_', '-')}"
+        if value is not None:
+            words += [option] if value is True else [option, str(value)]
     return command_line("pocketknn", step.command, "PHOTOS", *words)
 
 
@@ -94,7 +98,10 @@ def steps(study: Study) -> list[Step]:
             " measured."
         )
         return [_with_more(study, words)]
-    return [*_labels(study), *_backbone(study), *_photos(study), *_neighbours(study), *_eval(study)]
+    return [
+        *(*_outcome(study), *_labels(study), *_backbone(study)),
+        *(*_rejection(study), *_photos(study), *_neighbours(study), *_eval(study)),
+    ]
 
 
 def _with_more(study: Study, words: str) -> Step:
@@ -105,6 +112,30 @@ def _with_more(study: Study, words: str) -> Step:
     if manifest["input"]["name"] != "image" or settled or grouped:
         return Step(words, "build", _AGAIN)
     return Step(words, "edit")
+
+
+def _outcome(study: Study) -> Iterator[Step]:
+    """What photos measured since the build call for."""
+    if study.outcome and (words := outcome_words.advice(study.outcome, study.manifest)):
+        words = words.removeprefix("To do: ")
+        yield _with_more(study, f"{words[0].upper()}{words[1:]}")
+
+
+def _rejection(study: Study) -> Iterator[Step]:
+    """Advice if too many strangers pass, as far as the build measured it."""
+    reject = study.manifest["reject"]
+    if not reject or (weak := unknown_words.weakness(reject)) is None:
+        return
+    if reject["strangers_asked"] < unknown_words.FEW_STRANGERS:
+        yield Step(
+            f"{weak} Measure it on photos of what the camera may see besides your classes.",
+            *("build", {"strangers": "STRANGE-PHOTOS"}),
+        )
+        return
+    yield Step(
+        f"{weak} If you have not tried it, --learn-strangers instead of --reject may stop more.",
+        *("build", {"learn_strangers": True, "reject": None, "false_rejection": None}),
+    )
 
 
 def _labels(study: Study) -> Iterator[Step]:
@@ -128,6 +159,8 @@ def _backbone(study: Study) -> Iterator[Step]:
 
 def _photos(study: Study) -> Iterator[Step]:
     found = study.forecast
+    if study.outcome and not study.outcome.kept and study.outcome.difference < 0:
+        return  # the curve is of photos like the references, and others were measured
     if study.manifest["references"].get("occasions"):
         if _verdict(study) != "good":
             yield _with_more(

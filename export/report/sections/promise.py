@@ -13,10 +13,10 @@ def promise(study: Study) -> Section | None:
     if found is None or study.held_out is None:
         return None
     texts = (
+        *words.told_apart(found),
         words.verdict(found),
         *words.reasons(found, study.manifest),
         words.weakest(found),
-        words.advice(found, study.manifest),
     )
     table = Table(
         caption="Share of pictures whose true class won"

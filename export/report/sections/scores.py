@@ -113,11 +113,10 @@ def _rejection(study: Study) -> Iterator[str]:
         )
     else:
         drawn = study.measured or len(study.fit.references.labels) == 1
-        curves = " with --reject and a threshold from the curves," if drawn else ""
+        curves = ", or with --reject and a threshold from the curves" if drawn else ""
         yield (
             "This build has no “unknown”: it assigns a class to any picture, however strange."
-            f" Build with --reject auto,{curves} or with photos of other things: --strangers PHOTOS"
-            " --learn-strangers."
+            f" Build with --reject auto{curves}; --strangers PHOTOS, of other things, measures it."
         )
     yield from (f"{line[0].upper()}{line[1:]}." for line in unknown_words(study.manifest))
     if reject and reject["left_out_classes"] is not None:

@@ -27,9 +27,9 @@ class Promise:
     """The accuracy that a manifest states.
 
     Attributes:
-        accuracy: the out-of-fold accuracy, before any rejection.
+        accuracy: the out-of-fold accuracy.
         interval: its 95 % interval.
-        of: how many references were held out for it.
+        of: how many references were held out for it, or as many as it is worth.
     """
 
     accuracy: float
@@ -66,12 +66,19 @@ class Promise:
         if shares[small].sum() > of[small].sum() / of.sum() + _MANY_MORE:
             return None
         accuracy = 1 - fewer * (1 - float(shares @ (right / of)))
-        effective = max(1, round(1 / float((shares**2 / of).sum())))
-        plain, ends = interval(self.accuracy, self.of), interval(accuracy, effective)
+        return self._at(accuracy, max(1, round(1 / float((shares**2 / of).sum()))))
+
+    def rejecting(self, kept: float) -> Promise:
+        """The promise if only this share of the right answers is not rejected."""
+        return self._at(kept * self.accuracy, self.of)
+
+    def _at(self, accuracy: float, of: int) -> Promise:
+        """A promise of another accuracy, measured on as many photos."""
+        plain, ends = interval(self.accuracy, self.of), interval(accuracy, of)
         # Widen as much as the build did for photos that belong together.
         wider = max(1.0, (self.interval[1] - self.interval[0]) / (plain[1] - plain[0]))
         low, high = (accuracy + wider * (end - accuracy) for end in ends)
-        return Promise(accuracy=accuracy, interval=(max(low, 0.0), min(high, 1.0)), of=self.of)
+        return Promise(accuracy=accuracy, interval=(max(low, 0.0), min(high, 1.0)), of=of)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,14 +87,19 @@ class Outcome:
 
     Attributes:
         labels: class names by number.
-        promise: the build's promise; None if the build could not measure itself.
-        alike: the promise reweighted for the mix of classes here, to compare the outcome with; the
-            promise itself if nothing is known about its classes.
-        right: the share of correct answers, over photos whose class the model knows and which are
-            not references; a photo called `unknown` counts as wrong. In an image search the class
-            of the nearest reference is the answer.
-        unknown: how many of them were called unknown; None without rejection.
-        expected_unknown: share of its references that the build rejected.
+        promise: the build's promise, before any rejection; None if the build could not measure
+            itself.
+        mixed: the promise reweighted for the mix of classes here; the promise itself if nothing is
+            known about its classes.
+        alike: that promise with right answers that are rejected counted as wrong, to compare the
+            outcome with.
+        right: the share of correct answers, over known photos: those whose class the model knows,
+            other than `unknown`, and which are not references. A photo called `unknown` counts as
+            wrong. In an image search the class of the nearest reference is the answer.
+        unknown: how many of them were called unknown; None without a class unknown.
+        expected_unknown: share of its references that the build called unknown.
+        strangers: how many photos in a folder `unknown` passed, that is, were given another class;
+            None if there are none.
         weakest: the classes clearly below the mean, the weakest first.
         left_out: photos that are not counted: those of classes the model does not know, and
             references.
@@ -95,10 +107,12 @@ class Outcome:
 
     labels: tuple[str, ...]
     promise: Promise | None
+    mixed: Promise | None
     alike: Promise | None
     right: Share
     unknown: Share | None
     expected_unknown: float
+    strangers: Share | None
     weakest: tuple[Recall, ...]
     left_out: tuple[int, int]
 
@@ -114,18 +128,38 @@ class Outcome:
         The limit is the root of the sum of squares of the arms of the two 95 % intervals that face
         each other (Newcombe, Statistics in Medicine 17, 1998, method 10).
         """
-        if self.alike is None:
-            return True
-        (low, high), (bottom, top) = self.alike.interval, self.right.interval
-        arms = (self.alike.accuracy - low, top - self.right.value)
-        if self.difference > 0:
-            arms = (high - self.alike.accuracy, self.right.value - bottom)
-        return abs(self.difference) <= float(np.hypot(*arms))
+        return self.alike is None or _agree(self.alike, self.right)
 
     @property
     def stranger(self) -> bool:
         """Whether clearly more photos were called unknown than the build expected."""
         return self.unknown is not None and self.unknown.interval[0] > self.expected_unknown
+
+    @property
+    def answered(self) -> Share | None:
+        """The share of correct answers among those other than unknown; None without any."""
+        left = self.right.of - (self.unknown.count if self.unknown else 0)
+        return Share(count=self.right.count, of=left) if left else None
+
+    @property
+    def only_rejected(self) -> bool:
+        """Whether rejection alone explains too few right answers.
+
+        More photos are rejected than expected, and the others are right as often as promised.
+        """
+        if self.kept or self.difference > 0 or not self.stranger or self.mixed is None:
+            return False
+        return self.answered is not None and _agree(self.mixed, self.answered)
+
+
+def _agree(promise: Promise, found: Share) -> bool:
+    """Whether a promise and what was found differ by no more than the sampling error of both."""
+    difference = found.value - promise.accuracy
+    (low, high), (bottom, top) = promise.interval, found.interval
+    arms = (promise.accuracy - low, top - found.value)
+    if difference > 0:
+        arms = (high - promise.accuracy, found.value - bottom)
+    return abs(difference) <= float(np.hypot(*arms))
 
 
 def promise_of(manifest: dict[str, Any]) -> Promise | None:
@@ -160,31 +194,66 @@ def outcome(
         references: (q,) which of the photos are references.
 
     Returns:
-        None if no photo counts.
+        None if no known photo counts.
     """
+    number = _unknown(manifest, labels)
     foreign = actual == NO_CLASS
-    rows = np.flatnonzero(~foreign & ~references)
+    strange = np.zeros(len(actual), np.bool_) if number is None else actual == number
+    rows = np.flatnonzero(~foreign & ~references & ~strange)
     if not len(rows):
         return None
+    passed = strangers(manifest, labels, actual, answered, references)
     actual, predicted = actual[rows], answered[rows]
     right = Share(count=int((actual == predicted).sum()), of=len(rows))
     reject, unknown = manifest["reject"], None
-    if reject and labels[-1] == UNKNOWN:
-        unknown = Share(count=int((predicted == len(labels) - 1).sum()), of=len(rows))
-    promise = alike = promise_of(manifest)
+    if number is not None:
+        unknown = Share(count=int((predicted == number).sum()), of=len(rows))
+    promise = mixed = promise_of(manifest)
     measured = (manifest["references"]["leave_one_out"] or {}).get("per_class")
     if promise and measured and manifest["head"] != "neighbors":
-        alike = promise.for_mix(measured, Counter(labels[one] for one in actual.tolist()))
+        mixed = promise.for_mix(measured, Counter(labels[one] for one in actual.tolist()))
+    alike = mixed
+    if mixed and reject and (known := reject["known"]) is not None:
+        right_kept = reject.get("right_kept")  # of older builds only how many were rejected
+        alike = mixed.rejecting(1 - known if right_kept is None else right_kept)
     return Outcome(
         labels=tuple(labels),
         promise=promise,
+        mixed=mixed,
         alike=alike,
         right=right,
         unknown=unknown,
-        expected_unknown=(reject or {}).get("known") or 0.0,
+        expected_unknown=(reject or manifest.get("strangers") or {}).get("known") or 0.0,
+        strangers=passed,
         weakest=_weakest(actual, predicted, len(labels), right),
         left_out=(int(foreign.sum()), int((references & ~foreign).sum())),
     )
+
+
+def strangers(
+    manifest: dict[str, Any],
+    labels: Sequence[str],
+    actual: Ints,
+    answered: Ints,
+    references: NDArray[np.bool_],
+) -> Share | None:
+    """How many photos of the class unknown pass, with the arguments of `outcome`.
+
+    Returns:
+        None without a class unknown, or without such photos other than references.
+    """
+    if (number := _unknown(manifest, labels)) is None:
+        return None
+    strange = (actual == number) & ~references
+    if not strange.any():
+        return None
+    return Share(count=int((answered[strange] != number).sum()), of=int(strange.sum()))
+
+
+def _unknown(manifest: dict[str, Any], labels: Sequence[str]) -> int | None:
+    """The number of the class unknown, by a threshold or of learned strangers; None without one."""
+    votes = manifest["head"] != "neighbors"
+    return list(labels).index(UNKNOWN) if votes and UNKNOWN in labels else None
 
 
 def _weakest(actual: Ints, answered: Ints, size: int, right: Share) -> tuple[Recall, ...]:

@@ -146,10 +146,31 @@ def test_left_out_classes_are_what_a_build_without_them_rejects():
     assert (measured.strangers, measured.strangers_asked) == (of_them, 40)
 
 
+@pytest.mark.parametrize("rate", [0.05, 0.3])
+def test_right_answers_that_are_rejected_by_loops(rate):
+    """The slow way: build without each reference, and ask for it with and without a threshold."""
+    references = blobs(n=60, classes=3, spread=5.0)
+    choices = {"metric": "euclidean", "k": 5}
+    found = fit(plain(reject="auto", false_rejection=rate, **choices), references)
+    right, kept = 0, 0
+    for row in range(60):
+        rest = references.select(np.delete(np.arange(60), row))
+        query, label = references.vectors[[row]], references.label_of(row)
+        for threshold in (None, found.threshold):
+            without = fit(plain(reject=threshold, **choices), rest)
+            won = without.labels[without.answers(without.search(query)).argmax()]
+            right += won == label and threshold is None
+            kept += won == label and threshold is not None
+    measured = measure(found)
+    assert 0 < kept < right < 60, "the data must leave something wrong, and something rejected"
+    assert measured.right_kept == pytest.approx(kept / right)
+    assert (measured.known_asked, measured.left_out_asked) == (60, 60)
+
+
 def test_a_threshold_that_rejects_everything_can_be_measured():
     found = fit(Spec(reject=1.5), blobs())
     measured = measure(found)
-    assert measured.known == 1
+    assert (measured.known, measured.right_kept) == (1, 0)
     assert 0 < measured.left_out_classes <= 1
 
 

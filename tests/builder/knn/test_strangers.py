@@ -1,16 +1,18 @@
 """Strangers are called unknown, by a threshold or because strangers are among the references."""
 
 import json
+import shlex
 
 import numpy as np
 import pytest
 from PIL import Image
+from scipy.stats import binomtest
 from support import drawing, input_error
 
 from pocketknn.builder import InputError, References, Spec
 from pocketknn.builder.knn.resolve import fit
 from pocketknn.builder.knn.validation import learned_strangers
-from pocketknn.export.report.unknown_words import unknown_words
+from pocketknn.export.report.unknown_words import unknown_words, weakness
 
 
 def of(rows, labels=None, hashes=None):
@@ -75,22 +77,27 @@ def reject(**more):
 
 @pytest.mark.parametrize(
     ("stopped", "words"),
-    [(0.01, "does not work"), (0.5, "for only some of them"), (0.95, "rejection works")],
+    [
+        (0.05, "does not work"),
+        (0.35, "fails for most of them, do not rely on it"),
+        (0.6, "stops most of them, not all"),
+        (0.95, "rejection works"),
+    ],
 )
 def test_the_words_say_whether_it_works_and_what_to_do(stopped, words):
     said = "\n".join(unknown_words(reject(strangers=stopped, strangers_asked=40)))
-    assert (
-        f"{round(100 - 100 * stopped)} of 100 strange pictures would pass (measured on 40 strang"
-        in said
-    )
+    count = 40 - round(40 * stopped)
+    low, high = binomtest(count, 40).proportion_ci(method="wilson")
+    assert f"{count} of 40 strangers pass (95%: {100 * low:.0f} to {100 * high:.0f}%)" in said
     assert words in said
     assert ("--learn-strangers" in said) == ("efficientnet_lite0" in said) == (stopped < 0.8)
-    said = "\n".join(unknown_words(reject(left_out_classes=stopped, unprojected=stopped + 0.04)))
+    found = reject(left_out_classes=stopped, left_out_asked=60, unprojected=stopped + 0.04)
+    said = "\n".join(unknown_words(found))
     assert words in said
-    assert "measured on held-out classes" in said
+    assert "measured on 60 photos of classes held out" in said
     assert "--projection none" not in said
     said = "\n".join(unknown_words(reject(left_out_classes=0.2, unprojected=0.7)))
-    assert "with --projection none 30 of 100" in said
+    assert "with --projection none about 30%" in said
     assert "measure it with --strangers" in "\n".join(unknown_words(reject()))
     assert "too many" not in said
     assert "many known pictures are rejected" in "\n".join(
@@ -98,12 +105,42 @@ def test_the_words_say_whether_it_works_and_what_to_do(stopped, words):
     )
 
 
+def test_few_of_anything_are_counted_and_not_scaled_to_a_hundred():
+    said = "\n".join(
+        unknown_words(reject(known_asked=60, strangers=39 / 40, strangers_asked=40, known=3 / 60))
+    )
+    assert "3 of 60 references are rejected when held out (95%: " in said
+    assert "1 of 40 strangers passes (95%: 0 to 13%): rejection works" in said
+    assert "of 100" not in said
+
+
+def test_strangers_are_measured_before_they_are_learned():
+    """Else the build with learned strangers may send back to the threshold."""
+    said = "\n".join(unknown_words(reject(left_out_classes=0.4)))
+    assert "--reject auto --strangers PHOTOS" in said
+    assert "--learn-strangers" not in said
+    said = "\n".join(unknown_words(reject(left_out_classes=0.4, strangers=0.4, strangers_asked=40)))
+    assert "--learn-strangers" in said
+
+
+@pytest.mark.parametrize(("stopped", "told"), [(0.4, "Do not rely"), (0.7, "not all"), (0.9, None)])
+def test_a_weakness_of_rejection_is_a_sentence(stopped, told):
+    for found in (
+        reject(left_out_classes=stopped),
+        reject(strangers=stopped, strangers_asked=40),
+        reject(strangers=1.0, strangers_asked=3, left_out_classes=stopped),
+    ):
+        said = weakness(found["reject"])
+        assert said is None if told is None else told in said
+    assert weakness(reject()["reject"]) is None
+
+
 @pytest.mark.parametrize("threshold", [None, 0.4, 0.9])
 def test_the_words_say_where_a_threshold_stops_more(threshold):
-    found = {"learned": 19, "held_back": 19, "strangers": 0.6, "known": 0.02}
+    found = {"learned": 19, "held_back": 20, "strangers": 0.6, "known": 0.02}
     found |= {"threshold_strangers": threshold, "threshold_known": 0.05}
     said = "\n".join(unknown_words({"reject": None, "strangers": found}))
-    assert "on 19 others, 40 of 100 would pass: rejection works for only some of them" in said
+    assert "of the others 8 of 20 pass (95%: 22 to 61%): rejection stops most" in said
     assert "2.0% of the other references are called unknown" in said
     assert ("with only a threshold" in said) == (threshold is not None)
     assert ("--reject auto instead of" in said) == (threshold == 0.9)
@@ -133,7 +170,7 @@ def test_a_build_learns_half_of_the_strangers_and_asks_for_the_others(
     loo = manifest["references"]["leave_one_out"]
     assert sorted(loo["per_class"]) == sorted({*manifest["labels"]} - {"unknown"})
     assert loo["queries"] == sum(asked for _, asked in loo["per_class"].values())
-    assert "6 strangers are references of the class unknown; measured on 6 others" in said.out
+    assert "6 strangers are references of the class unknown; of the others " in said.out
     assert "with only a threshold" in said.out
     judged = pocketknn("eval", tmp_path / "out", strange, "--json")
     assert json.loads(judged.out)[0]["unknown"] >= 0.5
@@ -141,6 +178,23 @@ def test_a_build_learns_half_of_the_strangers_and_asks_for_the_others(
     assert again.code == 0
     files = (tmp_path / name / "references.parquet" for name in ("out", "again"))
     assert len({file.read_bytes() for file in files}) == 1
+
+
+def test_a_build_that_strangers_pass_says_how_to_learn_them(pocketknn, photos, tmp_path):
+    (tmp_path / "strange").mkdir()
+    for i in range(12):  # drawings like those of the classes
+        drawing(3000 + i).save(tmp_path / f"strange/{i}.png")
+    choices = ("--backbone", "pixels", "--size", "8", "--formats", "onnx")
+    words = ("--strangers", tmp_path / "strange", "--reject", "auto", "--false-rejection", "0.02")
+    said = pocketknn("build", photos, "-o", tmp_path / "out", *choices, *words)
+    assert said.code == 0, said.err
+    (line,) = [
+        one for one in said.out.splitlines() if "pocketknn build" in one and "--learn" in one
+    ]
+    assert not {"--reject", "--false-rejection"} & {*shlex.split(line)}
+    again = pocketknn(*shlex.split(line)[1:])
+    assert again.code == 0, again.err
+    assert "6 strangers are references" in again.out
 
 
 @pytest.mark.parametrize(

@@ -167,3 +167,32 @@ def test_files_that_lost_by_precision_are_compared_with_the_exact_neighbours(
     monkeypatch.setattr(reopen, "reopen", fail)
     said = pocketknn("eval", out, wide / "new").out
     assert "model.tflite itself has int8 weights" in said
+
+
+def test_eval_tells_known_photos_and_strangers_apart(pocketknn, wide, built, tmp_path):
+    shutil.copytree(wide / "new", tmp_path / "photos")
+    (tmp_path / "photos/unknown").mkdir()
+    for i in range(5):
+        drawing(900 + i).save(tmp_path / f"photos/unknown/{i}.png")
+    file = load(built / "model.onnx")
+    squares = [pixels(photo, 12, "center") for photo in find(tmp_path / "photos/unknown")]
+    won = file.run(np.stack(squares))["probabilities"].argmax(axis=1)
+    passed = int((won != file.metadata.labels.index("unknown")).sum())
+    said = pocketknn("eval", built / "model.onnx", tmp_path / "photos")
+    assert said.code == 0, said.err
+    assert "Known photos: " in said.out
+    assert " of 8 right" in said.out
+    assert f"Strangers: {passed} of 5 pass" in said.out
+    (row,) = json.loads(pocketknn("eval", built / "model.onnx", tmp_path / "photos", "--json").out)
+    told = row["promise"]
+    assert (told["photos"], told["strangers"], told["strangers_passed"]) == (8, 5, passed)
+    assert told["promised_after_rejection"] <= told["promised"]
+    said = pocketknn("eval", built / "model.onnx", tmp_path / "photos/unknown")
+    assert said.code == 0, said.err
+    assert f"{5 - passed} of 5 {'is' if passed == 4 else 'are'} called unknown" in said.out
+    assert "a folder named unknown" in said.out
+    assert "accuracy cannot be measured" not in said.out
+    for label in ("red", "blue"):
+        shutil.rmtree(tmp_path / "photos" / label)
+    said = pocketknn("eval", built / "model.onnx", tmp_path / "photos")
+    assert f"Strangers: {passed} of 5 pass" in said.out

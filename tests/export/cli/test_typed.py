@@ -77,5 +77,5 @@ def test_strangers_are_measured_on_references_that_were_kept(kept, pocketknn, tm
     words = ("build", kept, "-o", tmp_path / "out", "--formats", "onnx", "--no-report")
     said = pocketknn(*words, "--reject", "auto", "--crop", "center", "--strangers", strange)
     assert said.code == 0, said.err
-    assert "of 5 strange pictures would pass" in said.out
+    assert "of 5 strangers pass" in said.out
     assert "a file of references records no options of the build" in said.out

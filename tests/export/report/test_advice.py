@@ -14,6 +14,7 @@ from pocketknn.export.report.sections import advice, curves, pictures
 from pocketknn.export.report.statistics.curves import AccuracyByK
 from pocketknn.export.report.statistics.data_issues import Suspect
 from pocketknn.export.report.statistics.forecast import Forecast
+from pocketknn.export.report.statistics.outcome import outcome
 from pocketknn.export.report.statistics.shares import Share
 
 MORE, LITTLE, UNTOLD = "Take more photos", "would likely help little", "too few to tell"
@@ -86,6 +87,32 @@ def test_no_two_lines_contradict_each_other_whatever_was_found():
         assert ("mislabelled" in said) == bool(doubted)
         assert ("--k 1" in said) == (gain > 0.1)
         assert "pocketknn eval" in said
+
+
+def test_what_other_photos_showed_comes_first_and_the_curve_is_silent():
+    study = study_with(forecast=FORECASTS["little"])
+    ids = np.arange(60) % 3
+    missed = np.where(np.arange(60) < 40, (ids + 1) % 3, ids)
+    study.manifest["references"]["leave_one_out"] |= {"accuracy": 0.95, "interval": [0.9, 1.0]}
+    labels = study.fit.references.labels
+    seen = outcome(study.manifest, labels, ids, missed, np.zeros(60, bool))
+    first, *others = advice.steps(study_with(forecast=FORECASTS["little"], outcome=seen))
+    assert "like these to the references" in first.words
+    assert first.command == "edit"
+    assert LITTLE not in " ".join(step.words for step in others)
+
+
+@pytest.mark.parametrize(
+    ("asked", "command"), [(0, "--strangers STRANGE-PHOTOS"), (40, "--learn-strangers")]
+)
+def test_rejection_that_fails_is_advised_on(asked, command):
+    study = study_with(forecast=FORECASTS["little"])
+    shares = {"left_out_classes": 0.3, "strangers": 0.3 if asked else None}
+    study.manifest["reject"] = {"known": 0.05, "strangers_asked": asked} | shares
+    (step,) = [one for one in advice.steps(study) if "rely on" in one.words]
+    assert advice.typed(step, "OUT") == f"pocketknn build PHOTOS -o NEW {command}"
+    study.manifest["reject"] |= dict.fromkeys(shares, 0.9)
+    assert not [one for one in advice.steps(study) if "nknown" in one.words]
 
 
 @pytest.mark.parametrize("name", FORECASTS)

@@ -82,16 +82,98 @@ def test_what_was_seen_comes_before_what_is_likely():
     told = manifest(apart={"photos": 50, "gain": 0.1})
     told["reject"] = {"known": 0.05}
     actual, answered = asked(30)
-    answered[answered != actual] = 3
+    mistaken = np.flatnonzero(answered != actual)
+    answered[mistaken[::2]] = 3
     found = outcome(told, (*LABELS, "unknown"), actual, answered, np.zeros(60, bool))
     assert found.stranger
     first, second, third, last = words.reasons(found, told)
-    assert "30 of 60 were answered" in first
+    assert "15 of 60 were answered" in first
     assert "near-duplicates" in second
     assert "given no occasions" in third
     assert "--shift" in last
     with_occasions = manifest(occasions={"count": 3})
     assert not [one for one in words.reasons(found, with_occasions) if "given no occasions" in one]
+
+
+def rejecting(**more):
+    """A build that promises 100 % of 200 references, and rejects 10 of them."""
+    told = manifest(1.0)
+    told["reject"] = {"known": 0.05, "known_asked": 200, "right_kept": 0.95} | more
+    return told
+
+
+def eighty_six(strangers=0):
+    """100 known photos, 14 of them called unknown, the others right; then strangers: 8 pass."""
+    actual = np.r_[np.arange(100) % 3, np.full(strangers, 3)]
+    answered = actual.copy()
+    answered[:14] = 3
+    answered[100:108] = 0
+    return actual, answered
+
+
+def test_known_photos_and_strangers_are_told_apart():
+    build = rejecting()
+    labels = (*LABELS, "unknown")
+    found = outcome(build, labels, *eighty_six(40), np.zeros(140, bool))
+    known = outcome(build, labels, *eighty_six(), np.zeros(100, bool))
+    assert (found.right, found.unknown, found.alike) == (known.right, known.unknown, known.alike)
+    assert (found.right.count, found.right.of, found.unknown.count) == (86, 100, 14)
+    assert (found.strangers.count, found.strangers.of) == (8, 40)
+    first, second = words.told_apart(found)
+    low, high = binomtest(8, 40).proportion_ci(method="wilson")
+    assert "86 of 100 right, 14 called unknown" in first
+    assert f"8 of 40 pass (95%: {100 * low:.0f} to {100 * high:.0f}%)" in second
+    assert known.strangers is None
+    references = np.arange(140) >= 120  # strangers that were learned
+    assert outcome(build, labels, *eighty_six(40), references).strangers.of == 20
+    assert outcome(build, labels, *(one[100:] for one in eighty_six(40)), references[100:]) is None
+
+
+def test_learned_strangers_are_told_apart_too():
+    build = manifest() | {"strangers": {"known": 0.02}}
+    found = outcome(build, (*LABELS, "unknown"), *eighty_six(40), np.zeros(140, bool))
+    assert (found.right.of, found.strangers.of, found.expected_unknown) == (100, 40, 0.02)
+    assert found.alike == found.mixed, "the promise counts references called unknown as wrong"
+
+
+def test_the_outcome_is_compared_with_the_promise_after_rejection():
+    build = rejecting()
+    found = outcome(build, (*LABELS, "unknown"), *eighty_six(), np.zeros(100, bool))
+    assert (found.promise.accuracy, found.alike.accuracy) == (1.0, 0.95)
+    low, high = interval(0.95, 200)
+    assert found.alike.interval == pytest.approx((low, high))
+    assert [row[0] for row in words.rows(found)] == [
+        *("promised by the build", "after rejection", "on these photos")
+    ]
+    # As many rejected as were rejected among the references: nothing to explain.
+    actual, answered = eighty_six()
+    answered[:9] = actual[:9]
+    assert outcome(build, (*LABELS, "unknown"), actual, answered, np.zeros(100, bool)).kept
+    older = rejecting()
+    del older["reject"]["right_kept"]
+    again = outcome(older, (*LABELS, "unknown"), *eighty_six(), np.zeros(100, bool))
+    assert again.alike.accuracy == 0.95
+
+
+def test_rejections_that_explain_the_difference_are_named_and_nothing_else():
+    build = rejecting()
+    found = outcome(build, (*LABELS, "unknown"), *eighty_six(), np.zeros(100, bool))
+    assert not found.kept
+    assert found.only_rejected
+    said = " ".join(words.reasons(found, build))
+    assert "14 of 100 were answered" in said
+    assert "of the 86 others 100% are right" in said
+    assert "days" not in said
+    assert "--false-rejection 0.02" in words.advice(found, build)
+    strict = rejecting(known=0.02)
+    rare = outcome(strict, (*LABELS, "unknown"), *eighty_six(), np.zeros(100, bool))
+    assert "--false-rejection" not in words.advice(rare, strict), "it was built so"
+    actual, answered = eighty_six()
+    answered[14:60] = (actual[14:60] + 1) % 3
+    worse = outcome(build, (*LABELS, "unknown"), actual, answered, np.zeros(100, bool))
+    assert not worse.only_rejected
+    assert "days" in " ".join(words.reasons(worse, build))
+    assert "--false-rejection" not in words.advice(worse, build)
 
 
 def test_an_interval_in_the_manifest_is_taken():

@@ -187,7 +187,10 @@ def test_its_numbers_are_those_of_the_manifest(built, html):
     right = round(loo["accuracy"] * loo["queries"])
     assert f"{right} of 24 {loo['accuracy']:.1%}".replace("100.0%", "100%") in text
     assert f"{manifest['reject']['threshold']:.4g}" in text
-    assert f"{manifest['reject']['known']:.1%} of the references are rejected" in text
+    reject = manifest["reject"]
+    rejected = round(reject["known"] * reject["known_asked"])
+    assert re.search(rf"{rejected} of 24 references (is|are) rejected when held out \(95%", text)
+    assert f"{reject['right_kept'] * loo['accuracy']:.1%}".replace("100.0%", "100%") in text
     assert "1 file could not be used" in text
     for name, file in (("keras", "model.keras"), ("onnx", "model.onnx")):
         row = f"{file} agrees {manifest['files'][file]['bytes'] / 1e6:.2f} MB"

@@ -22,7 +22,7 @@ from pocketknn.export.formats.table import FORMATS
 from pocketknn.export.manifest.build_folder import check_apart, check_free
 from pocketknn.export.output.names import MODEL
 from pocketknn.export.parity import test_inputs
-from pocketknn.export.sizes import budget
+from pocketknn.export.sizes import budget, network
 from pocketknn.export.sizes.estimate import Plan
 
 from .altered_copies import altered_copies
@@ -93,6 +93,7 @@ def build(
         formats=formats,
         skipped=[one if request.with_names else replace(one, name="") for one in found.skipped],
         condensed=found.condensed,
+        budget=None if request.within is None else request.within.bytes,
         thumbnails=None if request.thumbnails is None else (found.photos, request.thumbnails),
         force=force,
         progress=started,
@@ -206,6 +207,7 @@ def _smallest(
     watch.variants(variants, len(sample))
     for precision, why in budget.refused(formats, request.options).items():
         watch.remark(f"{precision} was not tried: {why}")
-    best = budget.smallest(variants, request.within)
+    smaller = network.smaller(found.spec, found.backbone, formats, request.options)
+    best = budget.smallest(variants, request.within, smaller)
     spec = replace(found.spec, projection=best.projection, pca=None, whiten=None)
     return spec, replace(request.options, precision=best.precision)

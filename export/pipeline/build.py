@@ -22,7 +22,7 @@ from pocketknn.export.formats.table import FORMATS
 from pocketknn.export.manifest.build_folder import check_apart, check_free
 from pocketknn.export.output.names import MODEL
 from pocketknn.export.parity import test_inputs
-from pocketknn.export.sizes import budget, network
+from pocketknn.export.sizes import budget
 from pocketknn.export.sizes.estimate import Plan
 
 from .altered_copies import altered_copies
@@ -185,6 +185,8 @@ def _smallest(
     watch: Watch,
 ) -> tuple[Spec, Options]:
     """The choices of the smallest variant that is good enough."""
+    from pocketknn.export.sizes import network
+
     assert found.backbone
     assert found.squares
     assert request.within

@@ -29,7 +29,6 @@ from pocketknn.builder.selection.condense import Condensed, condense
 from pocketknn.builder.spec import UNKNOWN, Spec, resolve_k
 from pocketknn.builder.system.cache import Cache
 from pocketknn.builder.wording import counted
-from pocketknn.export.sizes import network
 from pocketknn.export.sizes.estimate import check_size
 
 from .request import Request, Watch
@@ -109,6 +108,8 @@ def _of_photos(
     backbone = load_backbone(spec, cache)
     check_room(spec, len(found), backbone.dim)
     if request.within is not None:
+        from pocketknn.export.sizes import network
+
         network.check(spec, backbone, request.within, formats, request.options)
     # The embeddings, and the matrix that is made of them.
     warn_of_converting(watch.note, 2 * 4 * len(found) * backbone.dim)

@@ -11,7 +11,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pocketknn.builder.errors import InputError
-from pocketknn.builder.references.ml5_json import references_of
 from pocketknn.builder.system.untrusted_json import parse_json
 from pocketknn.builder.wording import counted
 
@@ -103,6 +102,8 @@ def _is_number(cell: str) -> bool:
 
 
 def _json(content: bytes) -> NDArray[np.float32]:
+    from pocketknn.builder.references.ml5_json import references_of
+
     held = parse_json(content)
     if isinstance(held, dict):  # what ml5.js saved, such as the file that the model was built from
         return references_of(held, None).vectors

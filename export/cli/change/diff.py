@@ -11,11 +11,6 @@ from pocketknn.builder.errors import InputError
 from pocketknn.builder.wording import counted
 from pocketknn.export.cli.console.text import say, say_json
 from pocketknn.export.cli.options import BuildOrFile, Json
-from pocketknn.export.formats.files import format_of
-from pocketknn.export.formats.table import FORMATS
-from pocketknn.export.output.names import MODEL
-
-from .edit_build import is_build
 
 if TYPE_CHECKING:
     from pocketknn.builder.knn.projection import Projection
@@ -53,6 +48,8 @@ def _files(one: Path, other: Path) -> tuple[Path, Path]:
     Raises:
         InputError: two builds, or a build and a file, have no format in common.
     """
+    from .edit_build import is_build
+
     found = [_written(place) for place in (one, other)]
     for name in found[0]:
         if name in found[1]:
@@ -68,6 +65,12 @@ def _files(one: Path, other: Path) -> tuple[Path, Path]:
 
 def _written(place: Path) -> dict[str, Path]:
     """The model files of a build, or a file itself, by format."""
+    from pocketknn.export.formats.files import format_of
+    from pocketknn.export.formats.table import FORMATS
+    from pocketknn.export.output.names import MODEL
+
+    from .edit_build import is_build
+
     if not is_build(place):
         return {format_of(place): place}
     files = {name: place / f"{MODEL}{one.SUFFIX}" for name, one in FORMATS.items()}

@@ -13,7 +13,7 @@ from pocketknn.export.cli.console.text import say, say_json
 from pocketknn.export.cli.options import BuildOrFile, Json
 
 if TYPE_CHECKING:
-    from pocketknn.builder.knn.projection import Projection
+    from pocketknn.builder.knn.projection.pca import Projection
 
 _SHOWN = 10
 

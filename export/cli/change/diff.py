@@ -26,7 +26,7 @@ def diff(one: BuildOrFile, other: BuildOrFile, as_json: Json = False) -> None:
     Examples:
         pocketknn diff out/model.tflite edited.tflite
         pocketknn diff out/model.tflite out/model.onnx --json
-        pocketknn diff out out-2
+        pocketknn diff out new-out
     """
     from pocketknn.export.editing.diff import differences
     from pocketknn.export.manifest.read_back import open_artefact, projection_of

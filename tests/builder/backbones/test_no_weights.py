@@ -3,7 +3,6 @@
 import urllib.request
 
 import keras
-
 from support import input_error
 
 from pocketknn.builder import Spec, embed, find, load_backbone

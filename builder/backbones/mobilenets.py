@@ -94,7 +94,7 @@ def _imagenet(family: Family, alpha: float, size: int) -> keras.Model:
     except InputError:
         raise
     except Exception as error:  # Keras raises a bare Exception when a download fails
-        raise _no_download(family.named(alpha)) from error
+        raise _no_download(family.named(alpha), address(family.title, alpha, size)) from error
     finally:
         socket.setdefaulttimeout(before)
 
@@ -143,12 +143,12 @@ def _check_reachable(url: str, named: str) -> None:
     try:
         urllib.request.urlopen(request, timeout=_SECONDS).close()
     except (OSError, HTTPException) as error:
-        raise _no_download(named) from error
+        raise _no_download(named, url) from error
 
 
-def _no_download(named: str) -> InputError:
+def _no_download(named: str, url: str) -> InputError:
     return InputError(
-        f"the ImageNet weights of {named} cannot be downloaded;"
-        " choose --backbone bundled, or give a file with --weights FILE",
+        f"the ImageNet weights of {named} cannot be downloaded; choose --backbone bundled, or"
+        f" fetch {url} on another machine, and name that file with --weights FILE",
         "download-failed",
     )

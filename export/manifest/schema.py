@@ -170,6 +170,7 @@ INSIDE: dict[str, Any] = {
         "apart": Added({"photos": int, "gain": NUMBER}),
         "occasions": Added({"count": int, "photos": int, "classes_of_one": Each(list, str)}),
     },
+    "budget": Added(int),
     "condensed": Added(
         Maybe(
             {

@@ -93,6 +93,7 @@ def build(
         formats=formats,
         skipped=[one if request.with_names else replace(one, name="") for one in found.skipped],
         condensed=found.condensed,
+        budget=None if request.within is None else request.within.bytes,
         thumbnails=None if request.thumbnails is None else (found.photos, request.thumbnails),
         force=force,
         progress=started,
@@ -184,6 +185,8 @@ def _smallest(
     watch: Watch,
 ) -> tuple[Spec, Options]:
     """The choices of the smallest variant that is good enough."""
+    from pocketknn.export.sizes import network
+
     assert found.backbone
     assert found.squares
     assert request.within
@@ -206,6 +209,7 @@ def _smallest(
     watch.variants(variants, len(sample))
     for precision, why in budget.refused(formats, request.options).items():
         watch.remark(f"{precision} was not tried: {why}")
-    best = budget.smallest(variants, request.within)
+    smaller = network.smaller(found.spec, found.backbone, formats, request.options)
+    best = budget.smallest(variants, request.within, smaller)
     spec = replace(found.spec, projection=best.projection, pca=None, whiten=None)
     return spec, replace(request.options, precision=best.precision)

@@ -80,6 +80,7 @@ def export(
     formats: Sequence[str] | None = None,
     skipped: Sequence[Skipped] = (),
     condensed: Condensed | None = None,
+    budget: int | None = None,
     thumbnails: tuple[Sequence[Photo], int] | None = None,
     force: bool = False,
     progress: Callable[[str], None] = lambda name: None,
@@ -105,6 +106,7 @@ def export(
         formats: names in `FORMATS`; None for all, without Core ML if coremltools is not installed.
         skipped: the pictures that were left out, for the manifest.
         condensed: what the references were chosen from, for the manifest.
+        budget: the limit on a file's bytes that the choices met, for the manifest; None for none.
         thumbnails: the photos, and the maximum bytes of small pictures of all references; None for
             no such pictures.
         force: replace an earlier build.
@@ -158,6 +160,7 @@ def export(
             "choices": choices_of(spec, options),
             "skipped": [asdict(one) for one in skipped],
             "condensed": condensed.as_json() if condensed else None,
+            **({} if budget is None else {"budget": budget}),
             "files": {
                 path.name: {"bytes": size(path), "sha256": digest(path)}
                 for path in sorted(folder.iterdir())

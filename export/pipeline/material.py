@@ -107,6 +107,10 @@ def _of_photos(
     watch.step("loading the backbone", None)
     backbone = load_backbone(spec, cache)
     check_room(spec, len(found), backbone.dim)
+    if request.within is not None:
+        from pocketknn.export.sizes import network
+
+        network.check(spec, backbone, request.within, formats, request.options)
     # The embeddings, and the matrix that is made of them.
     warn_of_converting(watch.note, 2 * 4 * len(found) * backbone.dim)
     if request.fewer is None:

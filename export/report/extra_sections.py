@@ -15,10 +15,11 @@ from .blocks import Chart, Heading, Section, Table
 def add(folder: Path, section: Section) -> str:
     """Add a section to a build's report; returns a line that says where it is, or why not."""
     try:
-        page.append(folder / REPORT, section)
+        replaced = page.append(folder / REPORT, section)
     except (InputError, OSError) as error:
         return f"the report was not changed: {error}"
-    return f'added to {folder / REPORT} as "{section.title}"'
+    instead = ", in place of the earlier one" if replaced else ""
+    return f'added to {folder / REPORT} as "{section.title}"{instead}'
 
 
 def explanation(name: str, label: str, lines: Sequence[str], drawn: bytes) -> Section:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -50,6 +51,12 @@ _SECTIONS = (
 )
 
 
+_NO_PICTURES = (
+    "No pictures are shown, as this was built from references, which hold none; a build from the"
+    " photos shows them."
+)
+
+
 def write_report(folder: Path, study: Study, heading: page.Heading | None = None) -> Path:
     """Write `report.html` into a build's folder, or replace it.
 
@@ -61,6 +68,9 @@ def write_report(folder: Path, study: Study, heading: page.Heading | None = None
     kept = thumbnails.of_earlier(path)
     crop = study.manifest["input"].get("crop", "center")
     made = thumbnails.make(_wanted(study, sections), study.photo_of, crop, kept)
+    if not made and any(True for section in sections for key in section.keys):
+        first = replace(sections[0], blocks=(*sections[0].blocks, _NO_PICTURES))
+        sections = [first, *sections[1:]]
     heading = heading or page.heading_of(path) or page.Heading(folder.resolve().name)
     html = page.render(heading, study.manifest["description"], sections, made)
     page.write(path, page.with_added(html, path))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -194,28 +195,41 @@ def measure(
     return found
 
 
-def smallest(variants: Sequence[Variant], budget: Budget) -> Variant:
+def smallest(variants: Sequence[Variant], budget: Budget, smaller: str = "") -> Variant:
     """The smallest variant that is good enough.
 
+    Args:
+        variants: what was measured.
+        budget: what is good enough.
+        smaller: words that name a smaller network; "" for none.
+
     Raises:
-        InputError: none is, or it exceeds the budget.
+        InputError: none is, or it exceeds the budget; it says which options would help.
     """
     good = [variant for variant in variants if variant.good]
     if not good:
         raise InputError(
             f"no variant loses at most {budget.loss:.1%} and agrees on at least"
-            f" {budget.agreement:.0%}; allow more loss or less agreement, or use a better backbone",
+            f" {budget.agreement:.0%}; allow more --loss or less --agreement, or use a better"
+            " --backbone",
             "budget-not-met",
         )
     best = min(good, key=lambda variant: variant.bytes)
     if best.bytes > budget.bytes:
+        fits = any(variant.bytes <= budget.bytes for variant in variants)
+        looser = ", or allow more --loss or less --agreement" if fits else ""
         raise InputError(
             f"the smallest variant that is good enough takes {best.bytes / 1e6:.2f} MB, but the"
-            f" budget is {budget.bytes / 1e6:.2f} MB; allow more bytes or a lower agreement, or use"
-            " fewer references or a smaller backbone",
+            f" budget is {budget.bytes / 1e6:.2f} MB; use --budget {whole(best.bytes)}"
+            f"{smaller}{looser}",
             "budget-not-met",
         )
     return best
+
+
+def whole(size: float) -> str:
+    """A size as `--budget` takes it, rounded up to a tenth of a megabyte."""
+    return f"{math.ceil(size / 1e5) / 10:.1f}MB"
 
 
 def refused(formats: Sequence[str], options: Options) -> dict[str, str]:

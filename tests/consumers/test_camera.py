@@ -89,6 +89,25 @@ def test_a_camera_without_pictures_is_reported(out, frames):
     assert "Traceback" not in errors
 
 
+@pytest.mark.parametrize("camera", ["picamera2", "opencv"])
+def test_a_missing_package_is_named(camera, out):
+    done = subprocess.run(
+        # As if the package were not there, whether or not it is.
+        [
+            *(sys.executable, "-c"),
+            "import runpy, sys; sys.modules.update(cv2=None, picamera2=None);"
+            " sys.argv = sys.argv[1:]; runpy.run_path(sys.argv[0], run_name='__main__')",
+            *(out / "snippets/camera.py", "--camera", camera),
+        ],
+        capture_output=True,
+        check=False,
+        encoding="utf-8",
+    )
+    assert done.returncode == 1
+    assert len(done.stderr.splitlines()) == 1, done.stderr
+    assert "install" in done.stderr
+
+
 @pytest.fixture
 def snippet(out, monkeypatch):
     """The module classify of a build."""

@@ -369,6 +369,42 @@ def test_python_says_that_a_reference_was_lost(copy):
     assert "indices" in said
 
 
+def test_python_says_in_a_line_what_it_cannot_read(plain, tmp_path):
+    (tmp_path / "text.jpg").write_text("no picture")
+    for name, why in (("none.jpg", "No such file"), ("text.jpg", "cannot identify")):
+        code, said, _, errors = python(plain, tmp_path / name)
+        assert (code, said) == (1, "")
+        assert len(errors.splitlines()) == 1
+        assert why in errors
+        assert name in errors
+    code, said, _, errors = python(plain, "--help")
+    assert (code, errors) == (0, "")
+    assert "prints the answer for a picture" in said
+
+
+def test_python_reads_vectors_of_each_kind(of_vectors, tmp_path):
+    out, rows = of_vectors
+    np.save(tmp_path / "rows.npy", rows)
+    expected = json.loads(python(out, tmp_path / "rows.npy")[1])
+    (tmp_path / "rows.json").write_text(json.dumps(rows.tolist()))
+    plain = "".join(",".join(map(repr, row)) + "\n" for row in rows.tolist())
+    (tmp_path / "rows.csv").write_text(plain)
+    (tmp_path / "named.csv").write_text("a,b,c,d,e\n" + plain)
+    for name in ("rows.json", "rows.csv", "named.csv"):
+        code, said, _, errors = python(out, tmp_path / name)
+        assert code == 0, errors
+        assert json.loads(said) == expected, name
+    (tmp_path / "rows.txt").write_text(plain)
+    (tmp_path / "narrow.csv").write_text("1,2\n")
+    (tmp_path / "bad.json").write_text("[[1, 2")
+    (tmp_path / "dict.json").write_text('{"a": [1]}')
+    for name in ("rows.txt", "narrow.csv", "bad.json", "dict.json", "none.csv"):
+        code, said, _, errors = python(out, tmp_path / name)
+        assert (code, said) == (1, ""), name
+        assert len(errors.splitlines()) == 1
+        assert f"{name}: " in errors
+
+
 # JavaScript: onnxruntime-web under Node, sharp to read pictures
 
 
@@ -393,6 +429,13 @@ def test_javascript_agrees_with_predict(out, picture, web):
     (answer,) = json.loads(said)
     # JPEG decoders may differ by 1 of 255.
     agrees(answer, expected_of(out, "model.onnx", picture), 2e-3)
+
+
+def test_javascript_says_in_a_line_what_it_cannot_read(plain, web):
+    code, said, errors = web(plain, "none.jpg")
+    assert (code, said) == (1, "")
+    assert len(errors.splitlines()) == 1
+    assert "none.jpg" in errors
 
 
 def test_javascript_answers_vectors_as_predict_does(of_vectors, tmp_path, web):

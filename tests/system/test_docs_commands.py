@@ -22,6 +22,7 @@ NOT_RUN = {
     "demo": "make demo runs it",
     "predict out rows.csv": "it needs a model of vectors; see test_vectors.py",
     "web out --photos photos": "it serves until Ctrl-C, or needs npm; see test_web.py",
+    "web out --title": "it needs npm; see test_web.py",
     "web out --phone": "as above; see test_server.py",
     "web out --port": "as above",
     "build photos -o out --search ivf": "dividing photos into cells takes long; see test_index.py",

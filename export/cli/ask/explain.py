@@ -33,8 +33,10 @@ def explain(
         ),
     ] = None,
     photos: Annotated[
-        Path | None,
-        typer.Option(help="The photos it was built from, to show the neighbours' pictures."),
+        list[Path] | None,
+        typer.Option(
+            help="The photos it was built from, to show the neighbours' pictures; may be repeated."
+        ),
     ] = None,
     patch: Annotated[
         float, typer.Option(help="Side of the hidden patch, as a share of the picture's side.")
@@ -77,7 +79,7 @@ def explain(
         figure = Path(f"{image.stem}-explained.png")
     if figure is not None:
         check_new(figure, PICTURES, force, (image,))
-    origin = builder.find(photos, note=note) if photos else []
+    origin = [photo for place in photos or () for photo in builder.find(place, note=note)]
     try:
         picture = pixels_of(one, given)
     except PictureError as error:
@@ -102,8 +104,8 @@ def explain(
         drawn = figures.rendered(draw(found, image.name, known), "png")
         section = extra_sections.explanation(image.name, found.label, lines, drawn)
         say(extra_sections.add(out, section))
-    if photos is None:
+    if not photos:
         say("to see the neighbours' pictures, add --photos with the photos of the build")
     elif missing := len(found.near) - len(known):
         single, several = (f"of the neighbours' pictures {verb} not in" for verb in ("is", "are"))
-        say(f"{counted(missing, single, several)} {photos}")
+        say(f"{counted(missing, single, several)} {', '.join(map(str, photos))}")

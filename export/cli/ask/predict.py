@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -76,7 +76,9 @@ def predict(
     if as_json:
         say_json(answers)
     elif answers:
-        say(*(line for answer in answers for line in answer_lines(answer)))
+        say(*(line for answer in answers for line in answer_lines(answer, metadata.labels)))
+        if wrong := _wrong(answers, metadata.labels):
+            say("", wrong)
         score = metadata.manifest["outputs"]["scores"]["is"].removesuffix(", descending")
         say("", f"below each answer: the nearest references; their score is the {score}")
     if broken:  # the answers for the other pictures are printed anyway
@@ -136,8 +138,27 @@ def pixels_of(image: Picture, given: dict[str, Any]) -> NDArray[np.uint8]:
     return pixels(photo, given["shape"][0], given["crop"])
 
 
-def answer_lines(answer: dict[str, Any]) -> Iterator[str]:
-    """An answer in lines that names of any length fit into: the answer, then its neighbours."""
+def _wrong(answers: Sequence[dict[str, Any]], labels: Sequence[str]) -> str:
+    """How many answers differ from the name of the picture's folder; "" if no folder is a class."""
+    named = [(one, _folder(one, labels)) for one in answers]
+    named = [(one, folder) for one, folder in named if folder]
+    wrong = sum(one["label"] != folder for one, folder in named)
+    return f"{wrong} of {len(named)} are not named as their folders (marked ≠)" if named else ""
+
+
+def _folder(answer: dict[str, Any], labels: Sequence[str]) -> str:
+    """The class that the picture's folder is named after; "" for none."""
+    if "label" not in answer or "image" not in answer:
+        return ""
+    place = f"/{PurePath(answer['image']).parent.as_posix()}"
+    return max((one for one in labels if place.endswith(f"/{one}")), key=len, default="")
+
+
+def answer_lines(answer: dict[str, Any], labels: Sequence[str] = ()) -> Iterator[str]:
+    """An answer in lines that names of any length fit into: the answer, then its neighbours.
+
+    It is marked if the picture's folder is named after another of the labels.
+    """
     from pocketknn.export.manifest.metadata import SHOWN
 
     name = answer["image"] if "image" in answer else f"{answer['vectors']}, row {answer['row']}"
@@ -145,7 +166,9 @@ def answer_lines(answer: dict[str, Any]) -> Iterator[str]:
         values = ", ".join(f"{target} {value:.4g}" for target, value in answer["value"].items())
         yield f"{name}: {values}"
     elif "label" in answer:
-        yield f"{name}: {answer['label']}, {answer['probability']:.0%} of the vote"
+        folder = _folder(answer, labels)
+        mark = f" ≠ {folder}" if folder not in ("", answer["label"]) else ""
+        yield f"{name}: {answer['label']}, {answer['probability']:.0%} of the vote{mark}"
     else:
         yield name
     for one in answer["neighbors"][:SHOWN]:

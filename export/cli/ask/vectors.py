@@ -24,7 +24,8 @@ def rows_of(file: Picture, model: str, width: int) -> NDArray[np.float32]:
     """The vectors of a file (n, width).
 
     A .npy file holds a table (n, width) or one vector (width,); a .csv file a vector per line, with
-    or without a line of headings; a .json file, or standard input, a list of lists or one list.
+    or without a line of headings; a .json file, or standard input, a list of lists or one list,
+    or what ml5.js saved.
 
     Args:
         file: the file.
@@ -101,7 +102,12 @@ def _is_number(cell: str) -> bool:
 
 
 def _json(content: bytes) -> NDArray[np.float32]:
-    return _numbers(parse_json(content))
+    from pocketknn.builder.references.ml5_json import references_of
+
+    held = parse_json(content)
+    if isinstance(held, dict):  # what ml5.js saved, such as the file that the model was built from
+        return references_of(held, None).vectors
+    return _numbers(held)
 
 
 _READERS = {".npy": _npy, ".csv": _csv, ".json": _json}

@@ -2,33 +2,88 @@
 
 from __future__ import annotations
 
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import typer
 
+from pocketknn.builder.errors import InputError
 from pocketknn.builder.wording import counted
 from pocketknn.export.cli.console.text import say, say_json
-from pocketknn.export.cli.options import Artefact, Json
+from pocketknn.export.cli.options import BuildOrFile, Json
+
+if TYPE_CHECKING:
+    from pocketknn.builder.knn.projection.pca import Projection
 
 _SHOWN = 10
 
 
-def diff(one: Artefact, other: Artefact, as_json: Json = False) -> None:
+def diff(one: BuildOrFile, other: BuildOrFile, as_json: Json = False) -> None:
     """List the references, labels and choices in which two files differ; exit with 1 if any do.
+
+    Of two builds, files of the same format are compared; of a build and a file, that file's format.
 
     Examples:
         pocketknn diff out/model.tflite edited.tflite
         pocketknn diff out/model.tflite out/model.onnx --json
+        pocketknn diff out new-out
     """
     from pocketknn.export.editing.diff import differences
-    from pocketknn.export.manifest.read_back import open_artefact
+    from pocketknn.export.manifest.read_back import open_artefact, projection_of
 
+    one, other = _files(one, other)
     found = differences(open_artefact(one), open_artefact(other))
     if as_json:
         say_json(found)
     else:
+        if found["other_vectors"] and _moved(projection_of(one), projection_of(other)):
+            say("the projection was learned anew, so that vectors differ even of the same pictures")
         say(*_lines(found))
     raise typer.Exit(1 if any(found.values()) else 0)
+
+
+def _files(one: Path, other: Path) -> tuple[Path, Path]:
+    """The files to compare.
+
+    Raises:
+        InputError: two builds, or a build and a file, have no format in common.
+    """
+    from .edit_build import is_build
+
+    found = [_written(place) for place in (one, other)]
+    for name in found[0]:
+        if name in found[1]:
+            return found[0][name], found[1][name]
+    if not is_build(one) and not is_build(other):
+        return one, other  # of two files, whatever their formats
+    formats = [", ".join(files) or "no model file" for files in found]
+    raise InputError(
+        f"there is no format in both: {one} has {formats[0]}, {other} has {formats[1]}",
+        "no-common-format",
+    )
+
+
+def _written(place: Path) -> dict[str, Path]:
+    """The model files of a build, or a file itself, by format."""
+    from pocketknn.export.formats.files import format_of
+    from pocketknn.export.formats.table import FORMATS
+    from pocketknn.export.output.names import MODEL
+
+    from .edit_build import is_build
+
+    if not is_build(place):
+        return {format_of(place): place}
+    files = {name: place / f"{MODEL}{one.SUFFIX}" for name, one in FORMATS.items()}
+    return {name: path for name, path in files.items() if path.exists()}
+
+
+def _moved(one: Projection | None, other: Projection | None) -> bool:
+    """Whether two projections of the same size differ by more than rounding."""
+    import numpy as np
+
+    if one is None or other is None or one.kernel.shape != other.kernel.shape:
+        return False
+    return not np.allclose(one.kernel, other.kernel, rtol=1e-4, atol=1e-6)
 
 
 def _lines(found: dict[str, Any]) -> list[str]:

@@ -61,7 +61,6 @@ def edit(
     same rules: those of a removed class are not added, those of a renamed class get its new name.
 
     Examples:
-        pocketknn edit out/model.tflite --add new-photos -o edited.tflite
         pocketknn edit out/model.tflite --remove-class apple -o edited.tflite
         pocketknn edit out --add new-photos -o out-2
         pocketknn edit out --rename apple=pear -o out-3

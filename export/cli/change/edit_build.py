@@ -74,5 +74,5 @@ def edit_build(
             formats=tuple(manifest["parity"]),
             with_names=any(before.paths),
         )
-        result = run(request, out, force=force, cache=USUAL)
+        result = run(request, out, force=force, cache=USUAL, title=out.resolve().name)
     raise typer.Exit(0 if result.agrees else 1)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from pocketknn.export.formats.files import fastest
-from pocketknn.export.output.names import REPORT
+from pocketknn.export.output.names import REPORT, SNIPPETS
 from pocketknn.export.report.wording import command_line
 
 if TYPE_CHECKING:
@@ -31,10 +31,16 @@ def next_steps(result: Export, steps: Sequence[Step] = (), again: Again | None =
         return [f"no file agrees with the exact k-NN; {result.out} holds only the references"]
     out = str(result.out)
     report = f"; how good it is: {result.out / REPORT}" if (result.out / REPORT).exists() else ""
-    lines = [f"{out} is ready; its fastest file is {fastest(kept).name}{report}"]
+    file = "its file" if len(kept) == 1 else "its fastest file"
+    lines = [f"{out} is ready; {file} is {fastest(kept).name}{report}"]
     if again and (found := [*_advised(out, steps, again)]):
         lines += ["What to do next:", *found]
     if result.manifest["input"]["name"] != "image":
+        if names := sorted(path.name for path in (result.out / SNIPPETS).glob("*")):
+            lines.append(
+                f"For an app: {', '.join(names)} in {result.out / SNIPPETS} take vectors, which the"
+                " app must compute with the network that these came from"
+            )
         return [*lines, "Try it:", f"  {command_line('pocketknn', 'predict', out, 'VECTORS.npy')}"]
     lines += ["Try it:", f"  {command_line('pocketknn', 'predict', out, 'PICTURE.jpg')}"]
     if any(path.suffix == ".onnx" for path in kept):  # which the page runs

@@ -34,7 +34,8 @@ def build(
         typer.Argument(
             metavar="PHOTOS",
             help="A folder with one folder of photos per class; a .csv or .parquet table of path"
-            " and label; a .zip or .tar; or an address like s3://bucket/photos.",
+            " and label; a .zip or .tar; an address like s3://bucket/photos; or the .json that"
+            " ml5.js saved.",
         ),
     ],
     *,
@@ -123,7 +124,8 @@ def build(
     if plan:
         if request.cluster or request.within or request.options.outputs:
             raise InputError(
-                "--plan does not support --engine ray, --budget or --outputs",
+                "--plan does not support --engine ray, --budget or --outputs; it prints sizes for a"
+                " --precision and a --backbone",
                 "option-not-applicable",
             )
         _print_plan(request, cache)
@@ -160,6 +162,7 @@ def run(
     remark: str = "",
     retyped: Callable[..., str] | None = None,
     crop: bool = False,
+    title: str | None = None,
 ) -> Export:
     """Build, write the report, and print the results.
 
@@ -173,6 +176,7 @@ def run(
         retyped: gives the command to build again, with other options; None prints no advice.
         crop: name the platforms that crop otherwise. The report always does: most apps use the
             snippets, which crop as the build did, so only who chooses a crop is told here too.
+        title: of the report; None for the name of the place of the photos.
     """
     from pocketknn.export.cli.console import summary, tables
     from pocketknn.export.cli.console.next_steps import next_steps
@@ -187,7 +191,8 @@ def run(
         if with_report:
             watch.step("writing the report", None)
             try:
-                steps = _report(result, material, watch, place_name(request.selection.photos))
+                title = place_name(request.selection.photos) if title is None else title
+                steps = _report(result, material, watch, title)
             except KeyboardInterrupt:
                 note(f"the models in {out} are ready and checked; only report.html is missing")
                 raise

@@ -137,7 +137,10 @@ class Sizes:
     condense_by: options.CondenseBy = None
     budget: Annotated[
         str | None,
-        typer.Option(help="Size limit, such as 2MB or 500KB: picks a precision and PCA that fit."),
+        typer.Option(
+            help="Size limit, such as 5MB, or 1.5MB with --backbone bundled: picks a precision and"
+            " PCA that fit."
+        ),
     ] = None
     loss: Annotated[
         float, typer.Option(help="How much accuracy --budget may cost, as a share.")

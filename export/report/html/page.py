@@ -87,8 +87,11 @@ def write(path: Path, html: str) -> None:
         made.write_text(html, encoding="utf-8", newline="")
 
 
-def append(path: Path, section: Section, thumbnails: Mapping[str, str] | None = None) -> None:
+def append(path: Path, section: Section, thumbnails: Mapping[str, str] | None = None) -> bool:
     """Add a section to the end of a page that `write` wrote, or replace the one with its anchor.
+
+    Returns:
+        Whether one was replaced.
 
     Raises:
         InputError: there is no such page.
@@ -100,13 +103,15 @@ def append(path: Path, section: Section, thumbnails: Mapping[str, str] | None = 
     if any(mark not in html for mark in (*_LINKS, *_SECTIONS)):
         raise InputError(f"{path} is not a pocketknn report", "not-a-report")
     name = re.escape(section.anchor)
-    html = re.sub(rf"<!-- {name}: -->.*?<!-- :{name} -->\s*", "", html, flags=re.DOTALL)
+    added_before = rf"<!-- {name}: -->.*?<!-- :{name} -->\s*"
+    html, replaced = re.subn(added_before, "", html, flags=re.DOTALL)
     macros = _templates().get_template("blocks.html.j2").module
     link = macros.link(section)  # type: ignore[attr-defined]  # a macro of the template
     body = macros.section(section, thumbnails or {}, True)  # type: ignore[attr-defined]
     for added, (_, end) in ((link, _LINKS), (body, _SECTIONS)):
         html = html.replace(end, f"{added}{end}")
     write(path, html)
+    return replaced > 0
 
 
 def with_added(html: str, earlier: Path) -> str:

@@ -149,6 +149,8 @@ def _labels(study: Study) -> Iterator[Step]:
 
 def _backbone(study: Study) -> Iterator[Step]:
     backbone = study.manifest["backbone"]
+    if "budget" in study.manifest:  # a larger network would not meet it
+        return
     if _verdict(study) != "good" and backbone and backbone["name"] == _SMALL:
         yield Step(
             f"Try --backbone {_BETTER}: its files are larger, but it separates most kinds of photos"

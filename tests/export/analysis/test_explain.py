@@ -182,6 +182,9 @@ def test_the_command_says_and_draws_it(pocketknn, spots, built, tmp_path, monkey
         "explain", built, spots / "query.png", "--photos", spots / "out/golden", "--force"
     )
     assert "3 of the neighbours' pictures are not in" in lost.out
+    both = ("--photos", spots / "out/golden", "--photos", spots / "photos")
+    found = pocketknn("explain", built, spots / "query.png", *both, "--force")
+    assert "not in" not in found.out
     named = pocketknn("explain", built, spots / "query.png", "-o", "one.svg")
     assert "add --photos" in named.out
     assert (tmp_path / "one.svg").read_text().count("<svg") == 1
@@ -203,6 +206,7 @@ def test_the_report_of_a_build_shows_the_last_explanation(pocketknn, spots, buil
     for picture in (first, spots / "query.png"):
         out = run(picture)
         assert 'report.html as "What decides the answer"' in " ".join(out.split())
+    assert "in place of the earlier one" in " ".join(out.split())
     page = (build / "report.html").read_text("utf-8")
     assert page.count('<section id="explain"') == page.count('href="#explain"') == 1
     assert f"<p>{picture.name}: left</p>" in page

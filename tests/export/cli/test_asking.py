@@ -62,6 +62,18 @@ def test_a_folder_is_searched_to_any_depth_and_sorted(out, photos, pocketknn, tm
     assert "notes.txt" in said.err, "left out, but no mistake"
 
 
+def test_answers_unlike_the_name_of_the_folder_are_marked(out, photos, pocketknn, tmp_path):
+    shutil.copytree(photos / "apple", tmp_path / "new/cherry")
+    said = pocketknn("predict", out, tmp_path / "new").out
+    right = sum(line.endswith("of the vote") for line in said.splitlines())
+    wrong = sum(line.endswith("of the vote ≠ cherry") for line in said.splitlines())
+    assert wrong > right
+    assert f"{wrong} of {wrong + right} are not named as their folders" in said
+    shutil.move(tmp_path / "new/cherry", tmp_path / "new/no class")
+    said = pocketknn("predict", out, tmp_path / "new").out
+    assert "≠" not in said
+
+
 def test_a_quoted_pattern_is_understood(out, photos, pocketknn, refused):
     said = pocketknn("predict", "--json", out, f"{photos}/[ac]*/[12].png", photos / "apple/0.png")
     names = ["apple/1.png", "apple/2.png", "cherry/1.png", "cherry/2.png", "apple/0.png"]

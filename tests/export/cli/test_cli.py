@@ -505,7 +505,7 @@ def test_a_backbone_that_a_converter_does_not_take_costs_one_format(photos, pock
     assert said.code == 1
     assert "model.onnx: it cannot be converted: " in said.out
     assert (tmp_path / "out/model.keras").exists()
-    assert "its fastest file is model.keras" in said.out
+    assert "its file is model.keras" in said.out
 
 
 def test_nothing_agrees_is_said_plainly(photos, pocketknn, tmp_path, monkeypatch):

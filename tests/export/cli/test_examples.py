@@ -44,6 +44,7 @@ def place(photos, tmp_path_factory):
     for name in ("refs", "one", "two", "three", "more"):
         run("refs", "new", photos, "-o", made / f"{name}.parquet", *pixels)
     run("edit", made / "out/model.tflite", "--remove-class", "cherry", "-o", made / "edited.tflite")
+    run("edit", made / "out", "--remove-class", "cherry", "-o", made / "new-out")
     rows = References.load(made / "refs.parquet")
     memory_json.write(rows, made / "memory.json")
     ml5_json.write(

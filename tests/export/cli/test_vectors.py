@@ -60,6 +60,14 @@ def test_predict_answers_each_row(pocketknn, out, rows, tmp_path, name):
     assert "picture" not in lines
 
 
+def test_predict_answers_the_file_of_ml5_it_was_built_from(pocketknn, out):
+    said = pocketknn("predict", out, out.parent / "saved.json", "--json")
+    assert said.code == 0, said.err
+    answers = json.loads(said.out)
+    assert [one["label"] for one in answers] == [*"aaabbb"]
+    assert all(one["neighbors"][0]["score"] > 0.999 for one in answers)
+
+
 @pytest.mark.parametrize("suffix", [".npy", ".json"])
 def test_one_vector_is_one_row(pocketknn, out, rows, tmp_path, suffix):
     said = pocketknn("predict", out, write(tmp_path / f"one{suffix}", rows[4]), "--json")
@@ -113,3 +121,4 @@ def test_a_build_of_vectors_advises_what_works(pocketknn, out, tmp_path):
     said = pocketknn("build", out.parent / "saved.json", "-o", tmp_path / "o", "--formats", "onnx")
     assert "pocketknn predict" in said.out
     assert "pocketknn eval" not in said.out
+    assert f"classify.mjs in {tmp_path / 'o' / 'snippets'} take vectors" in said.out

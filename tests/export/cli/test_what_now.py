@@ -47,7 +47,7 @@ def test_the_end_names_the_fastest_file_and_what_to_try(colours, pocketknn, tmp_
     assert "chance 50%" in said.out
     only = ("--formats", "keras", "--no-report")
     keras = pocketknn("build", tmp_path / "photos", "-o", tmp_path / "k", *SMALL, *only)
-    assert "its fastest file is model.keras" in keras.out
+    assert "its file is model.keras" in keras.out
     assert "pocketknn web" not in keras.out, "the page runs ONNX"
     assert "What to do next" not in keras.out, "the report decides on it"
 

@@ -328,6 +328,25 @@ def test_too_few_for_the_euclidean_search(pocketknn, tmp_path):
     assert pocketknn("edit", path, *gone[2:]).code == 0
 
 
+def test_of_two_builds_files_of_the_same_format_are_compared(builds, pocketknn, tmp_path):
+    less, whole = builds("less"), builds("all")
+    for one, other in ((less, whole), (less, whole / "model.onnx"), (less / "model.onnx", whole)):
+        said = pocketknn("diff", one, other)
+        assert said.code == 1, said.err
+        assert "2 references added" in said.out
+        assert "format: " not in said.out
+        assert "learned anew" not in said.out
+    assert pocketknn("diff", less, less).out.strip() == "no difference"
+    copied(less / "references.parquet", tmp_path)
+    copied(less / "manifest.json", tmp_path)
+    nothing = pocketknn("diff", tmp_path, whole)
+    assert nothing.code == 2
+    assert "[no-common-format]" in nothing.err
+    anew = pocketknn("diff", *(builds(name, projection="pca:4") for name in ("less", "all")))
+    assert "10 references with different vectors" in anew.out
+    assert "learned anew" in anew.out
+
+
 def test_files_without_a_common_reference_differ(pocketknn, tmp_path):
     one, other = (vectors(tmp_path / word, [f"{word}{i}" for i in range(9)]) for word in "ab")
     said = pocketknn("diff", one, other, "--json")

@@ -69,6 +69,13 @@ def by_k(gain):
     return AccuracyByK(np.arange(1, 4), np.full(3, 0.9), shares, 1, gain, 0.01)
 
 
+def test_a_build_within_a_budget_is_told_of_no_larger_network():
+    study = study_with(forecast=FORECASTS["helps"])
+    assert "--backbone" in " ".join(advice.advice(study))
+    study.manifest["budget"] = 1_500_000
+    assert "--backbone" not in " ".join(advice.advice(study))
+
+
 DOUBTED = [Suspect(3, "c1", 0.0, 0.9)]
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from support import PLAIN, input_error
 
-from pocketknn.builder import Spec
+from pocketknn.builder import InputError, Spec
 from pocketknn.export.cli.options import parse_bytes
 from pocketknn.export.pipeline.build import build
 from pocketknn.export.pipeline.request import Request, Selection, Watch
@@ -37,10 +37,38 @@ def variant(size, good):
 def test_the_smallest_that_is_good_enough_wins():
     variants = [variant(900, True), variant(300, False), variant(500, True)]
     assert smallest(variants, Budget(bytes=600)).bytes == 500
-    with input_error("budget-not-met", "0.00 MB"):
+    with input_error("budget-not-met", "0.00 MB", "--agreement", "--budget 0.1MB"):
         smallest(variants, Budget(bytes=400))
-    with input_error("budget-not-met", "2.0%"):
+    with input_error("budget-not-met", "2.0%", "--loss", "--backbone"):
         smallest([variant(300, False)], Budget(bytes=900))
+
+
+def test_only_what_would_help_is_advised():
+    large = [variant(4_170_000, True), variant(13_000_000, True)]
+    with pytest.raises(InputError) as raised:
+        smallest(large, Budget(bytes=2_000_000), ", or --backbone bundled --budget 1.3MB")
+    assert "--budget 4.2MB" in str(raised.value)
+    assert "--backbone bundled" in str(raised.value)
+    assert "--agreement" not in str(raised.value), "no variant fits, however bad"
+
+
+def test_a_budget_below_the_network_is_refused_before_photos_are_embedded(
+    pocketknn, photos, tmp_path, monkeypatch
+):
+    def embed(*given, **options):
+        raise AssertionError("embedded")
+
+    monkeypatch.setattr("pocketknn.export.pipeline.material.embed", embed)
+    given = ("build", photos, "-o", tmp_path / "out", "--formats", "tflite")
+    said = pocketknn(*given, "--backbone", "efficientnet_lite0", "--budget", "2MB")
+    assert said.code == 2
+    assert "[budget-not-met]" in said.err
+    assert "--budget 4." in said.err
+    assert "--backbone bundled --budget 1." in said.err
+    said = pocketknn(*given, "--backbone", "bundled", "--budget", "500KB")
+    assert said.code == 2
+    assert "--budget 1." in said.err
+    assert "--backbone" not in said.err
 
 
 def test_a_reference_is_not_its_own_neighbour():
@@ -59,12 +87,14 @@ def test_a_build_within_a_budget(more, compared, pocketknn, photos, tmp_path):
     choices = ("--formats", "tflite", "--agreement", "0.5", "--loss", "0.9")
     said = pocketknn(*given, *choices, *more, "--budget", "2MB")
     assert said.code == 0, said.err
-    lines = [line.split() for line in said.out.splitlines()]
-    assert {line[1] for line in lines if line[:1] and line[0] in budget.PRECISIONS} == {compared}
-    sizes = {line[0]: float(line[2]) for line in lines if line[:1] and line[0] in budget.PRECISIONS}
+    words = [line.split() for line in said.out.splitlines() if " MB " in line]
+    lines = [line for line in words if line[0] in budget.PRECISIONS]
+    assert {line[1] for line in lines} == {compared}
+    sizes = {line[0]: float(line[2]) for line in lines}
     assert sizes["int8"] < sizes["float16"] < sizes["float32"]
     manifest = json.loads((tmp_path / "out" / "manifest.json").read_text())
     assert manifest["precision"] == {"tflite": "int8"}
+    assert manifest["budget"] == 2_000_000
     assert manifest["scores_of"] == ("embedding" if compared == "none" else compared)
     assert (tmp_path / "out" / "model.tflite").stat().st_size / 1e6 == pytest.approx(
         sizes["int8"], abs=0.02
@@ -97,7 +127,7 @@ def test_what_is_measured_of_a_variant_is_kept_nowhere(
         (["--budget", "small"], "[bad-amount]"),
         (["--budget", "1KB", "--formats", "keras"], "name a format besides keras"),
         (["--budget", "1KB", "--loss", "2"], "the loss is a share"),
-        (["--budget", "1KB", "--k", "12"], "needs more than k references"),
+        (["--budget", "9MB", "--k", "12"], "needs more than k references"),
     ],
 )
 def test_nonsense_is_one_line(pocketknn, photos, tmp_path, more, message):

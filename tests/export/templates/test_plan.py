@@ -52,6 +52,12 @@ def test_multiplications(photos):
     assert one.network == 0
 
 
+def test_a_plan_of_a_budget_says_what_to_type_instead(photos, pocketknn):
+    said = pocketknn("build", photos, "--plan", "--budget", "5MB")
+    assert said.code == 2
+    assert "--precision and a --backbone" in said.err
+
+
 def test_nothing_is_written(photos, tmp_path, pocketknn):
     out = tmp_path / "out"
     said = pocketknn("build", photos, "-o", out, "--backbone", "bundled", "--plan")

@@ -23,7 +23,8 @@ export function describe(page) {
   find("title").textContent = page.title;
   find("description").textContent = page.description;
   const known = page.threshold === null ? page.labels : page.labels.slice(0, -1);
-  if (known.length) find("classes").textContent = known.join(", ");
+  const names = known.join(", ");
+  if (names) find("classes").textContent = `Shown a picture, it names one of: ${names}`;
   const crops = {
     center: "the middle square",
     stretch: "the whole picture, stretched",
@@ -56,16 +57,17 @@ function drawPixels(pixels, size) {
 }
 
 // The answer in a line, and the evidence for it.
-export function summary({ winner, votes, values, neighbors, known }, { metric, k }) {
+export function summary({ winner, votes, values, neighbors, known }, { metric, k, references }) {
+  const asked = k < references.length ? `the ${k} neighbours` : `all ${k} references`;
   const nearest = said(neighbors[0].score, metric);
   if (!known) return ["unknown", `no reference is near enough; nearest: ${nearest}`];
   if (votes) {
     const share = votes.find((vote) => vote.label === winner)?.share ?? 0;
-    return [winner, `${percent(share)} of the vote of the ${k} neighbours; nearest: ${nearest}`];
+    return [winner, `${percent(share)} of the vote of ${asked}; nearest: ${nearest}`];
   }
   if (values) {
     const line = values.map(({ name, value }) => `${name} ${short(value)}`).join(", ");
-    return [line, `mean of the ${k} neighbours; nearest: ${nearest}`];
+    return [line, `mean of ${asked}; nearest: ${nearest}`];
   }
   const { label, path, id } = neighbors[0];
   return [label || path || id, `the nearest reference, ${nearest}`];

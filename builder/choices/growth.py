@@ -11,6 +11,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 NAME = "memory"  # the input
+# The key of what a saved memory says of itself, beside its classes: no class may be named so.
+NOTE = "pocketknn"
 EMBEDDING = "embedding"  # the further output, from which rows are made
 # More than any score: it is taken off the scores of forgotten references, and minus it is the score
 # of rows that are no example.

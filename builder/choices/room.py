@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from pocketknn.builder.errors import InputError
 
-from .growth import taught_labels
+from .growth import NOTE, taught_labels
 
 if TYPE_CHECKING:
     from .protocols import Head
@@ -72,11 +72,12 @@ def check_names(labels: Iterable[str], grow: int | None, spare: int | None) -> N
     """Check that no class has the name of one that may be taught.
 
     Raises:
-        InputError: one has.
+        InputError: one has, or that of the note in a saved memory.
     """
-    for name in sorted({*labels} & {*taught_labels(classes(grow, spare))}):
+    taken = {*taught_labels(classes(grow, spare)), NOTE} if grow is not None else set()
+    for name in sorted({*labels} & taken):
         raise InputError(
-            f"the class name {name!r} is reserved for classes that are taught; rename your class",
+            f"the class name {name!r} is reserved in files that grow; rename your class",
             "reserved-class-name",
         )
 

@@ -31,6 +31,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from pocketknn.builder.choices.growth import NOTE
 from pocketknn.builder.errors import InputError
 from pocketknn.builder.wording import counted
 
@@ -38,7 +39,6 @@ _INDEX = re.compile("0|[1-9][0-9]{0,9}")
 _LABELS = ("label", "classId", "classIndex", "className")
 _VALUES = ("data", "values")
 _MOST = 1 << 31  # maximum examples, or values per example
-NOTE = "pocketknn"
 
 
 class Stored(NamedTuple):

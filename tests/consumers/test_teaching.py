@@ -387,7 +387,19 @@ WRONG = {
     "another crop": (lambda content: content["pocketknn"].update(crop="fit"), "crop"),
     "no note": (lambda content: content.pop("pocketknn"), "it"),
     "no backbone": (lambda content: content["pocketknn"].pop("backbone"), "it"),
-    "an origin too few": (lambda content: content["pocketknn"]["origins"]["mug"].pop(), ""),
+    "an origin too few": (
+        lambda content: content["pocketknn"]["origins"]["mug"].pop(),
+        "not every example has its origin",
+    ),
+    "no list of the forgotten": (
+        lambda content: content["pocketknn"].pop("forgotten"),
+        "not a saved memory, or damaged",
+    ),
+    "bytes of no number": (
+        lambda content: content["mug"].update(data=base64.b64encode(b"abc").decode()),
+        "shape",
+    ),
+    "no base64": (lambda content: content["mug"].update(data="*"), "damaged"),
     "half a class": (lambda content: content["mug"].update(shape=[3, 192]), "shape"),
     "no values": (lambda content: content["mug"].pop("data"), "it"),
     "a class named as the note": (

@@ -143,6 +143,12 @@ def test_classes_named_as_taught_ones_are_refused(refused, tmp_path):
     with input_error("reserved-class-name", "taught 1"):
         fit(Spec(backbone="vector", grow=4), references)
     assert fit(Spec(backbone="vector"), references).labels == ("b", "taught 1")
+    note = References.of(
+        [[1.0, 0], [0, 1.0]], ["pocketknn", "b"]
+    )  # what a saved memory begins with
+    with input_error("reserved-class-name", "pocketknn"):
+        fit(Spec(backbone="vector", grow=4), note)
+    assert fit(Spec(backbone="vector"), note).labels == ("b", "pocketknn")
 
 
 def test_room_for_classes_alone_makes_no_sense():

@@ -32,12 +32,13 @@ from typing import Any
 
 from numpy.typing import NDArray
 
+from pocketknn.builder.choices.growth import NOTE
 from pocketknn.builder.errors import InputError
 from pocketknn.builder.system.atomic_file import replacing
 
 from . import ml5_json
 from .columns import ids_of
-from .ml5_forms import NOTE, checked_label, kind_of, note_of
+from .ml5_forms import checked_label, kind_of, note_of
 from .references import References
 
 

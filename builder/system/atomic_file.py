@@ -10,6 +10,7 @@ import glob
 import re
 import shutil
 import sys
+import time
 import uuid
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
@@ -19,6 +20,7 @@ from typing import BinaryIO
 from .swap import put, undisturbed
 
 NEW, OLD, _SUFFIX, _LOCK = "new", "old", ".partial", "lock"
+_TRIES, _WAIT = 5, 0.05  # to remove a folder, and seconds between
 _MARK = b"held while pocketknn writes\n"
 _HELD = PermissionError if sys.platform == "win32" else BlockingIOError  # by another process
 
@@ -97,7 +99,11 @@ def _is_ours(work: Path, out: Path) -> bool:
 def _clear(work: Path) -> None:
     """Remove a workplace completely, even if a signal arrives meanwhile."""
     with undisturbed():
-        shutil.rmtree(work, ignore_errors=True)
+        for _ in range(_TRIES):  # as a thread of ours may still write into it
+            shutil.rmtree(work, ignore_errors=True)
+            if not work.exists():
+                return
+            time.sleep(_WAIT)
 
 
 def _hold(file: BinaryIO) -> bool:

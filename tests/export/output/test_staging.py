@@ -286,6 +286,20 @@ def test_a_signal_while_a_workplace_is_removed_leaves_nothing(tmp_path, monkeypa
     assert names(tmp_path) == ["out"]
 
 
+def test_what_a_thread_writes_while_a_workplace_is_removed_goes_too(tmp_path, monkeypatch):
+    removed, late = atomic_file.shutil.rmtree, iter([True])
+
+    def raced(place, **options):
+        removed(place, **options)
+        if next(late, False):
+            (place / "new").mkdir(parents=True)
+
+    monkeypatch.setattr(atomic_file.shutil, "rmtree", raced)
+    with pytest.raises(KeyboardInterrupt), staged(tmp_path / "out", force=False):
+        raise KeyboardInterrupt
+    assert names(tmp_path) == []
+
+
 def test_what_a_killed_command_left_of_a_file_is_swept_away(tmp_path):
     """For `refs`, `explain` and all other commands that write one file."""
     out = tmp_path / "both.parquet"

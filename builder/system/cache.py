@@ -66,7 +66,8 @@ class Cache:
         """Remove all our items, and return their number."""
         paths = self.everything()
         for path in paths:
-            _remove(path)
+            with suppress(FileNotFoundError):  # another process has just removed it
+                _remove(path)
         return len(paths)
 
     def trim(self, limit: int = LIMIT) -> None:
@@ -77,7 +78,7 @@ class Cache:
                 found += [(_used(path), path) for path in self.items(name)]
         total = 0
         for used, path in sorted(found, reverse=True):
-            total += _size(path)
+            total += size_of(path)
             if total > limit and used < time.time() - _DAY:
                 with suppress(OSError):  # go on with the others
                     _remove(path)
@@ -111,6 +112,18 @@ def mark_used(path: Path) -> None:
         os.utime(path)
 
 
+def size_of(path: Path) -> int:
+    """Bytes of an item, without files that another process has just removed."""
+    found = [path] if path.is_file() else []
+    for parent, _, names in os.walk(path):  # which skips folders that are gone
+        found += [Path(parent, name) for name in names]
+    total = 0
+    for file in found:
+        with suppress(OSError):
+            total += file.stat().st_size
+    return total
+
+
 def write(path: Path, content: bytes) -> None:
     """Write a file of the cache atomically.
 
@@ -130,15 +143,6 @@ def _used(path: Path) -> float:
         return path.stat().st_mtime
     except OSError:
         return 0.0
-
-
-def _size(path: Path) -> int:
-    """Bytes of a file or a folder, ignoring files that another process has just removed."""
-    total = 0
-    for file in path.rglob("*") if path.is_dir() else (path,):
-        with suppress(OSError):
-            total += file.stat().st_size
-    return total
 
 
 def _remove(path: Path) -> None:

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from pocketknn.builder.errors import InputError
-from pocketknn.builder.system.cache import USUAL
+from pocketknn.builder.system.cache import USUAL, size_of
 from pocketknn.builder.wording import counted
 from pocketknn.export.cli.console.text import say
 from pocketknn.export.report.wording import megabytes
@@ -39,17 +39,16 @@ def cache(
 
 def _show() -> None:
     from pocketknn.builder.embedding.cache import count
-    from pocketknn.export.output.checksums import size
 
     known = USUAL.items("embeddings")
     items = USUAL.everything()
-    total = f"{counted(len(items), 'cache')}, {megabytes(sum(map(size, items)))} in all"
+    total = f"{counted(len(items), 'cache')}, {megabytes(sum(map(size_of, items)))} in all"
     say(f"{USUAL.folder or 'no cache folder'}: {total}")
     for path in known:
-        say(f"  {path.stem}: {counted(count(path), 'picture')}, {megabytes(size(path))}")
+        say(f"  {path.stem}: {counted(count(path), 'picture')}, {megabytes(size_of(path))}")
     for drawer, what in _DRAWERS.items():
         for path in USUAL.items(drawer):
-            say(f"  {path.name.removesuffix('.network')}: {what}, {megabytes(size(path))}")
+            say(f"  {path.name.removesuffix('.network')}: {what}, {megabytes(size_of(path))}")
     if parts := USUAL.items("shards"):
-        taken = megabytes(sum(map(size, parts)))
+        taken = megabytes(sum(map(size_of, parts)))
         say(f"  shards: {counted(len(parts), 'part')} by --engine ray, {taken}")

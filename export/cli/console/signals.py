@@ -13,7 +13,8 @@ from pocketknn.builder.system.swap import ENDINGS
 if TYPE_CHECKING:
     from sys import UnraisableHookArgs
 
-# An exception inside this code can leave the lock of all imports held, and stop other threads.
+# An exception during an import can leave a lock of all imports held, and a library in C that
+# imports another may swallow it.
 _IMPORTING = "<frozen importlib._bootstrap>"
 _SOON = 0.01  # seconds
 
@@ -40,7 +41,7 @@ class Signals:
 
     def _interrupt(self, number: int, frame: FrameType | None) -> None:
         self.received = True
-        if frame is not None and frame.f_code.co_filename == _IMPORTING:
+        if _is_importing(frame):
             _again()
         else:
             raise KeyboardInterrupt
@@ -58,6 +59,13 @@ def end_at_once() -> None:
     for ending in (signal.SIGINT, *ENDINGS):
         if signal.getsignal(ending) is not signal.SIG_IGN:
             signal.signal(ending, signal.SIG_DFL)
+
+
+def _is_importing(frame: FrameType | None) -> bool:
+    """Whether a frame was called, directly or not, by an import."""
+    while frame is not None and frame.f_code.co_filename != _IMPORTING:
+        frame = frame.f_back
+    return frame is not None
 
 
 def _again() -> None:

@@ -234,6 +234,31 @@ def test_what_cannot_be_removed_does_not_keep_the_others(tmp_path, monkeypatch):
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize("action", ["trim", "show", "clear"])
+def test_a_folder_that_another_process_removes_meanwhile_is_no_error(
+    action, tmp_path, monkeypatch, pocketknn
+):
+    monkeypatch.setenv("POCKETKNN_CACHE", str(tmp_path))
+    item = tmp_path / "templates" / "coreml-0123456789abcdef01234567"
+    (item / "model.mlpackage" / "Data").mkdir(parents=True)
+    scandir = os.scandir
+
+    def removed_meanwhile(path):
+        found = os.stat(path)  # noqa: PTH116 (a path or an open folder's number)
+        if os.path.samestat(found, (item / "model.mlpackage").stat()):
+            monkeypatch.setattr(os, "scandir", scandir)
+            shutil.rmtree(item)
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", removed_meanwhile)
+    if action == "trim":
+        Cache(tmp_path).trim()
+    else:
+        said = pocketknn("cache", action)
+        assert (said.code, said.err) == (0, "")
+    assert not item.exists()
+
+
 def test_without_a_cache_nothing_is_remembered(many, tmp_path, pocketknn, monkeypatch):
     """Neither embeddings nor facts, networks or templates are stored."""
     monkeypatch.setenv("POCKETKNN_CACHE", str(tmp_path / "none"))

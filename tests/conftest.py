@@ -85,6 +85,19 @@ def photos(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
+def pixels_build(photos, tmp_path_factory):
+    """A build of the small pictures by their 8 × 8 pixels, which no test may change."""
+    from pocketknn.export.cli.app import main
+
+    out = tmp_path_factory.mktemp("built") / "out"
+    words = ("--backbone", "pixels", "--size", "8", "--formats", "keras", "--no-report")
+    with pytest.raises(SystemExit) as end:
+        main(["build", str(photos), "-o", str(out), *words])
+    assert end.value.code == 0
+    return out
+
+
+@pytest.fixture(scope="session")
 def small_net(tmp_path_factory):
     """A user's own network with the layer types of a MobileNet, which converts in a second or two.
 

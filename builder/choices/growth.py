@@ -7,8 +7,13 @@ stand in any order, with gaps. Without classes any number above 0 is an example.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+
+if TYPE_CHECKING:
+    from .protocols import KerasTensor
 
 NAME = "memory"  # the input
 # The key of what a saved memory says of itself, beside its classes: no class may be named so.
@@ -17,6 +22,7 @@ EMBEDDING = "embedding"  # the further output, from which rows are made
 # More than any score: it is taken off the scores of forgotten references, and minus it is the score
 # of rows that are no example.
 NOBODY = 1e30
+THERE = -0.1 * NOBODY  # examples, and references that are not forgotten, have higher scores
 
 
 def taught_labels(spare: int) -> tuple[str, ...]:
@@ -39,3 +45,20 @@ def forgotten(classes: ArrayLike, dim: int) -> NDArray[np.float32]:
 def nothing(slots: int, width: int) -> NDArray[np.float32]:
     """A memory (slots, width) of empty rows; to be filled, width is d + 1."""
     return np.zeros((slots, width), np.float32)
+
+
+def muted(
+    scores: KerasTensor, mute: KerasTensor | None, rows: KerasTensor | None = None
+) -> KerasTensor:
+    """Scores of references in a graph, less what mutes the forgotten ones.
+
+    Args:
+        scores: (batch, n) of all references, or (batch, m) of some.
+        mute: (n,) what is taken off; None for nothing.
+        rows: (batch, m) which references they are; None for all.
+    """
+    import keras
+
+    if mute is None:
+        return scores
+    return scores - (mute if rows is None else keras.ops.take(mute, rows, axis=0))

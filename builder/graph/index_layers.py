@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from pocketknn.builder.choices.growth import muted
 from pocketknn.builder.choices.protocols import Constants
 from pocketknn.builder.choices.searches import SEARCHES
 from pocketknn.builder.choices.searches.index import Index
@@ -50,8 +51,7 @@ def nearest(
         first = turn(query)
         turn.set_weights([given["rotation"]])
     if not index.candidates:  # float products need no second scoring
-        every = table(first, reverse=True)
-        scores, candidates = ops.top_k(every if mute is None else every - mute, k)
+        scores, candidates = ops.top_k(muted(table(first, reverse=True), mute), k)
         table.set_weights([given["references"]])
         return scores, candidates
     candidates = SEARCHES[index.search].attach(first, given, index, table, mute)
@@ -62,7 +62,6 @@ def nearest(
     if "offset" in given:
         # Subtract: Keras' add would take (batch, 1) for a bias if batch equals the candidates.
         scored = scored - ops.sum(query * given["offset"], axis=-1, keepdims=True)
-    if mute is not None:  # where fewer than the candidates are left, some are muted
-        scored = scored - ops.take(mute, candidates, axis=0)
-    scores, places = ops.top_k(scored, k)
+    # Where fewer than the candidates are left, some of these are muted.
+    scores, places = ops.top_k(muted(scored, mute, candidates), k)
     return scores, ops.take_along_axis(candidates, places, axis=1)

@@ -10,14 +10,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pocketknn.builder.choices.growth import NAME, NOBODY
+from pocketknn.builder.choices.growth import NAME, NOBODY, THERE
 from pocketknn.builder.choices.heads import classify
 
 if TYPE_CHECKING:
     from pocketknn.builder.choices.protocols import Constants, KerasTensor, Layer, Voting
     from pocketknn.builder.knn.fit import Fit
 
-_THERE = -0.1 * NOBODY  # examples, and references that are not forgotten, have higher scores
 _SMALLEST = 1e-30  # keeps the vote of nobody at zero, instead of 0/0
 
 
@@ -109,7 +108,7 @@ class Grown:
         import keras
 
         ops, given = keras.ops, self._given
-        weights = ops.cast(scores > _THERE, "float32")
+        weights = ops.cast(scores > THERE, "float32")
         if (counts := voting.vote.attach(scores, voting, given)) is not None:
             weights = weights * counts
         votes = ops.one_hot(ops.cast(labels, "int32"), len(self._fit.classes))

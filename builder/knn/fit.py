@@ -180,6 +180,11 @@ class Fit:
         strange = self.strangers[found.queries]
         return found.some(~strange) if strange.any() else found
 
+    @cached_property
+    def answers_of_others(self) -> Floats:
+        """The head's output for each of `space.others`, from its k nearest others."""
+        return answers_of_others(self.spec, self.space, min(self.k, self.space.most))
+
     def _out_of_fold(self) -> OutOfFold:
         space, k = self.space, min(self.k, self.space.most)
         whole = any(self.references.occasions)
@@ -196,7 +201,7 @@ class Fit:
         queries, near = space.others
         outputs = np.empty((len(queries), 0))
         if self.head.NUMBERS or self.references.labels:
-            outputs = answers_of_others(self.spec, space, k)
+            outputs = self.answers_of_others
         parts, fewer = len(space.folds), 1.0
         if whole and not self.head.NUMBERS:
             fewer = fewer_mistakes(self.references.label_ids, space.together, parts)

@@ -23,7 +23,6 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import json
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -34,7 +33,6 @@ from numpy.typing import NDArray
 
 from pocketknn.builder.choices.growth import NOTE
 from pocketknn.builder.errors import InputError
-from pocketknn.builder.system.atomic_file import replacing
 
 from . import ml5_json
 from .columns import ids_of
@@ -158,13 +156,7 @@ def write(references: References, path: Path | str, *, forgotten: Sequence[str] 
         "forgotten": list(forgotten),
     }
     examples = {label: _class(references.vectors[chosen]) for label, chosen in rows.items()}
-    text = json.dumps({NOTE: note} | examples, ensure_ascii=False, separators=(",", ":"))
-    path = Path(path)
-    try:
-        with replacing(path) as made:
-            made.write_text(text, "utf-8", newline="")
-    except OSError as error:
-        raise InputError(f"{path} cannot be written: {error.strerror}", "cannot-write") from error
+    ml5_json.write_content(path, {NOTE: note} | examples)
 
 
 def _class(vectors: NDArray[Any]) -> dict[str, Any]:

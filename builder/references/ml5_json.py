@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -84,7 +85,15 @@ def write(references: References, path: Path | str, *, unit_length: bool = False
                 "label": checked_label(label),
             }
             tensors.append({str(i): value for i, value in enumerate(rows.ravel().tolist())})
-    content = {"dataset": dataset, "tensors": tensors}
+    write_content(path, {"dataset": dataset, "tensors": tensors})
+
+
+def write_content(path: Path | str, content: Mapping[str, Any]) -> None:
+    """Write JSON into a file, completely or not at all.
+
+    Raises:
+        InputError: it cannot be written.
+    """
     text = json.dumps(content, ensure_ascii=False, separators=(",", ":"))
     path = Path(path)
     try:

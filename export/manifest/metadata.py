@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from pocketknn.builder.backbones.provenance import Provenance
+from pocketknn.builder.choices import growth
 from pocketknn.builder.choices.searches import SEARCHES
 from pocketknn.builder.errors import InputError, first_line
 from pocketknn.builder.photos.readers import read_file
@@ -138,7 +139,7 @@ class Metadata:
         if what == "embedding" and manifest["projection"]:
             width = manifest["projection"]["size"]
         outputs = {what: {"shape": [1, width], "is": meaning[what]}}
-        grown = {name: value for name, value in manifest.items() if name != "memory"}
+        grown = {name: value for name, value in manifest.items() if name != growth.NAME}
         return replace(self, manifest=grown | {"outputs": outputs})
 
 
@@ -170,7 +171,7 @@ def spec_of(manifest: Mapping[str, Any]) -> Spec:
     """The choices of a build, against which its files are checked."""
     search, projection = manifest["search"], manifest["projection"] or {"by": "none"}
     components = projection if projection["by"] == "pca" else None
-    memory = manifest.get("memory") or {}
+    memory = manifest.get(growth.NAME) or {}
     return Spec(
         head=manifest["head"],
         metric=manifest["metric"],

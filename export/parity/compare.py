@@ -30,7 +30,6 @@ if TYPE_CHECKING:
     from .test_inputs import Queries
 
 _ROWS = 1024  # rows of a matrix compared at once
-_NOBODY = -0.5 * growth.NOBODY  # the scores of references that are there are higher
 
 
 def compare(
@@ -98,7 +97,7 @@ def check_growth(
     failures = list(_of_embeddings(found, embeddings, fit, precision))
     judged = check(one.outputs(found), embeddings, one.fit, precision=precision, searched=False)
     failures += [f"with half of the references taught: {line}" for line in judged.failures]
-    if (found["scores"][:, one.fit.k :] > _NOBODY).any():
+    if (found["scores"][:, one.fit.k :] > growth.THERE).any():
         failures.append("finds more neighbours than there are")
     return tuple(failures)
 

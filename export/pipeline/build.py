@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -209,7 +210,7 @@ def _smallest(
     watch.variants(variants, len(sample))
     for precision, why in budget.refused(formats, request.options).items():
         watch.remark(f"{precision} was not tried: {why}")
-    smaller = network.smaller(found.spec, found.backbone, formats, request.options)
+    smaller = partial(network.smaller, found.spec, found.backbone, formats, request.options)
     best = budget.smallest(variants, request.within, smaller)
     spec = replace(found.spec, projection=best.projection, pca=None, whiten=None)
     return spec, replace(request.options, precision=best.precision)

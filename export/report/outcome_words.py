@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from pocketknn.builder.knn.validation.image_search import SameClass
 from pocketknn.builder.wording import counted
+from pocketknn.export.report.statistics.outcome import unknown_rate
 from pocketknn.export.report.wording import in_words, interval, of, percent, plural, points
 
 if TYPE_CHECKING:
@@ -54,7 +55,7 @@ def passing(strangers: Share) -> str:
 
 def called_unknown(manifest: dict[str, Any], unknown: Share) -> str:
     """What a share called unknown means for photos without class folders, in one line."""
-    rate = (manifest["reject"] or manifest.get("strangers") or {}).get("known")
+    rate = unknown_rate(manifest)
     expected = "" if rate is None else f", of which the build would call about {rate:.0%} unknown"
     return (
         f"{of(unknown)} {'is' if unknown.count == 1 else 'are'} called unknown"
@@ -156,7 +157,7 @@ def weakest(found: Outcome) -> str:
 
 
 def advice(found: Outcome, manifest: dict[str, Any]) -> str:
-    """What to do next; "" for nothing."""
+    """What to do next, as a clause with a full stop; "" for nothing."""
     names = [found.labels[one.label] for one in found.weakest[:_NAMED]]
     whose = f" of {', '.join(names)}" if names else ""
     if found.only_rejected:
@@ -167,17 +168,17 @@ def advice(found: Outcome, manifest: dict[str, Any]) -> str:
                 " fewer and lets more strangers pass; or "
             )
         return (
-            f"To do: {fewer}add photos{whose} like these to the references; then measure on photos"
+            f"{fewer}add photos{whose} like these to the references; then measure on photos"
             " that you did not add."
         )
     if not found.kept and found.difference < 0:
         grouped = manifest["references"].get("occasions")
         how = "" if grouped else " (if they are from known days or places, with --occasions)"
         return (
-            f"To do: add photos{whose} like these to the references, and build again{how};"
+            f"add photos{whose} like these to the references, and build again{how};"
             " then measure on photos that you did not add."
         )
-    return f"To do: add more, and different, photos{whose}." if names else ""
+    return f"add more, and different, photos{whose}." if names else ""
 
 
 def image_search(references: dict[str, Any]) -> Iterator[str]:

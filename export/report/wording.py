@@ -61,6 +61,11 @@ def plural(count: int, noun: str) -> str:
     return f"{count:,} {noun}es" if noun.endswith("s") else f"{count:,} {noun}s"
 
 
+def sentence(words: str) -> str:
+    """A clause with a capital letter."""
+    return f"{words[0].upper()}{words[1:]}"
+
+
 def command_line(*words: str) -> str:
     """A command line, quoted for this system's shell."""
     import shlex

@@ -68,7 +68,7 @@ def write_report(folder: Path, study: Study, heading: page.Heading | None = None
     kept = thumbnails.of_earlier(path)
     crop = study.manifest["input"].get("crop", "center")
     made = thumbnails.make(_wanted(study, sections), study.photo_of, crop, kept)
-    if not made and any(True for section in sections for key in section.keys):
+    if not made and any(key for section in sections for key in section.keys):
         first = replace(sections[0], blocks=(*sections[0].blocks, _NO_PICTURES))
         sections = [first, *sections[1:]]
     heading = heading or page.heading_of(path) or page.Heading(folder.resolve().name)

@@ -195,13 +195,13 @@ def measure(
     return found
 
 
-def smallest(variants: Sequence[Variant], budget: Budget, smaller: str = "") -> Variant:
+def smallest(variants: Sequence[Variant], budget: Budget, smaller: Callable[[], str]) -> Variant:
     """The smallest variant that is good enough.
 
     Args:
         variants: what was measured.
         budget: what is good enough.
-        smaller: words that name a smaller network; "" for none.
+        smaller: returns words that name a smaller network, or ""; called only if all are too large.
 
     Raises:
         InputError: none is, or it exceeds the budget; it says which options would help.
@@ -221,7 +221,7 @@ def smallest(variants: Sequence[Variant], budget: Budget, smaller: str = "") -> 
         raise InputError(
             f"the smallest variant that is good enough takes {best.bytes / 1e6:.2f} MB, but the"
             f" budget is {budget.bytes / 1e6:.2f} MB; use --budget {whole(best.bytes)}"
-            f"{smaller}{looser}",
+            f"{smaller()}{looser}",
             "budget-not-met",
         )
     return best

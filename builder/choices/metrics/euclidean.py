@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 import numpy as np
 from numpy.typing import NDArray
 
+from pocketknn.builder.choices.growth import muted
 from pocketknn.builder.choices.neighbors import Floats
 from pocketknn.builder.choices.protocols import Constants, KerasTensor, Rows
 from pocketknn.builder.errors import InputError
@@ -62,15 +63,13 @@ def nearest(
     table = keras.layers.ReversibleEmbedding(*matrix.shape, name="references", trainable=False)
     ranks = table(ops.concatenate([moved, ops.ones_like(moved[:, :1])], axis=-1), reverse=True)
     table.set_weights([matrix])
-    ranks = ranks if mute is None else ranks - mute
-    _, candidates = ops.top_k(ranks, min(k + SPARE, len(matrix)))
+    _, candidates = ops.top_k(muted(ranks, mute), min(k + SPARE, len(matrix)))
     # Sort by index, so that ties go to the lowest.
     lowest, _ = ops.top_k(-ops.cast(candidates, "float32"), candidates.shape[1])
     candidates = ops.cast(-lowest, "int32")
     differences = table(candidates)[:, :, :-1] - ops.expand_dims(moved, 1)
     distances = ops.sqrt(ops.sum(differences * differences, axis=-1))
-    every = -distances if mute is None else -distances - ops.take(mute, candidates, axis=0)
-    scores, places = ops.top_k(every, k)
+    scores, places = ops.top_k(muted(-distances, mute, candidates), k)
     return scores, ops.take_along_axis(candidates, places, axis=1)
 
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 import numpy as np
 from numpy.typing import NDArray
 
+from pocketknn.builder.choices.growth import muted
 from pocketknn.builder.choices.neighbors import Floats
 from pocketknn.builder.choices.protocols import Constants, KerasTensor, Rows
 
@@ -54,8 +55,7 @@ class Minkowski:
         """The k best of all scores."""
         import keras
 
-        every = self.all_scores(embedding, given)
-        scores, indices = keras.ops.top_k(every if mute is None else every - mute, k)
+        scores, indices = keras.ops.top_k(muted(self.all_scores(embedding, given), mute), k)
         return scores, indices
 
     def taught_scores(self, embedding: KerasTensor, rows: KerasTensor) -> KerasTensor:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from pocketknn.builder.choices.growth import muted
 from pocketknn.builder.choices.neighbors import Floats, Ints
 from pocketknn.builder.choices.protocols import Constants, KerasTensor, Layer, Making
 
@@ -49,5 +50,4 @@ def attach(
     """The same in the graph, for codes."""
     import keras
 
-    every = table(first, reverse=True)
-    return keras.ops.top_k(every if mute is None else every - mute, index.candidates)[1]
+    return keras.ops.top_k(muted(table(first, reverse=True), mute), index.candidates)[1]

@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
+from pocketknn.builder.choices.growth import muted
 from pocketknn.builder.choices.neighbors import Floats, Ints
 from pocketknn.builder.choices.protocols import Constants, KerasTensor, Layer, Making
 from pocketknn.builder.errors import InputError
@@ -109,10 +110,8 @@ def attach(
     ranks = ops.squeeze(ops.matmul(codes, ops.expand_dims(first, -1)), -1)
     # Not an addition: a quantiser would mistake it for one of the backbone's and round it to int8.
     penalty = ops.cast(members < 0.0, "float32") * _PENALTY
-    ranks = ranks - penalty
-    if mute is not None:
-        ranks = ranks - ops.take(mute, ops.cast(ops.maximum(members, 0.0), "int32"), axis=0)
-    _, places = ops.top_k(ranks, index.candidates)
+    rows = ops.cast(ops.maximum(members, 0.0), "int32") if mute is not None else None
+    _, places = ops.top_k(muted(ranks - penalty, mute, rows), index.candidates)
     return ops.cast(ops.take_along_axis(members, places, axis=1), "int32")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pocketknn.builder.choices.growth import muted
 from pocketknn.builder.choices.neighbors import Floats, Ints
 from pocketknn.builder.choices.protocols import Constants, KerasTensor, Layer, Making
 
@@ -42,7 +43,6 @@ def attach(
 
     rows = given["scan"]
     dense = keras.layers.Dense(len(rows), use_bias=False, name="scan", trainable=False)
-    every = dense(first)
-    _, found = keras.ops.top_k(every if mute is None else every - mute, index.candidates)
+    _, found = keras.ops.top_k(muted(dense(first), mute), index.candidates)
     dense.set_weights([rows.T])
     return found

@@ -113,7 +113,7 @@ def calibrated(fit: Fit) -> Calibration | None:
             spec = replace(fit.spec, temperature=found * held_out.handicap)
             votes[here] = answers_of_others(spec, space, k)[here]
     else:
-        votes = answers_of_others(fit.spec, space, k)
+        votes = fit.answers_of_others
     known = ~fit.strangers[queries]
     votes = votes[known]
     return calibration(votes.max(axis=1), winners(votes) == ids[queries[known]])

@@ -99,7 +99,8 @@ def leave_one_out(fit: Fit) -> LeaveOneOut | None:
     ends = promise.interval(accuracy, len(queries))
     ends = promise.of_groups(ends, accuracy, right, groups)
     verdict = promise.verdict(accuracy, ends, guessed)
-    if any(refs.occasions) and len(np.unique(groups)) < promise.FEW_OCCASIONS:
+    different = len(np.unique(groups))
+    if any(refs.occasions) and different < promise.FEW_OCCASIONS:
         verdict = promise.TOO_FEW_OCCASIONS
     counts = (np.bincount(actual, right).astype(int), np.bincount(actual))
     per_class = zip(refs.labels, *(column.tolist() for column in counts), strict=False)
@@ -113,7 +114,7 @@ def leave_one_out(fit: Fit) -> LeaveOneOut | None:
         k=found.indices.shape[1],
         queries=len(queries),
         folds=folds,
-        groups=len(np.unique(groups)),
+        groups=different,
     )
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from pocketknn.builder.choices.heads.classify import winners
 from pocketknn.builder.choices.neighbors import Floats, Ints
 from pocketknn.builder.errors import InputError
 
@@ -117,11 +118,7 @@ def _unprojected(plain: Space, rate: float, strangers: NDArray[np.floating] | No
 
 def _right_kept(fit: Fit, kept: NDArray[np.bool_]) -> float | None:
     """Share of the right answers to held-out references that are not rejected."""
-    from pocketknn.builder.choices.heads.classify import winners
-    from pocketknn.builder.knn.fit import answers_of_others
-
-    votes = answers_of_others(fit.spec, fit.space, min(fit.k, fit.space.most))
-    right = winners(votes) == fit.references.label_ids[fit.space.others.queries]
+    right = winners(fit.answers_of_others) == fit.references.label_ids[fit.space.others.queries]
     return float(kept[right].mean()) if right.any() else None
 
 

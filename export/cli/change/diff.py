@@ -29,14 +29,14 @@ def diff(one: BuildOrFile, other: BuildOrFile, as_json: Json = False) -> None:
         pocketknn diff out new-out
     """
     from pocketknn.export.editing.diff import differences
-    from pocketknn.export.manifest.read_back import open_artefact, projection_of
+    from pocketknn.export.manifest.read_back import open_artefact
 
-    one, other = _files(one, other)
-    found = differences(open_artefact(one), open_artefact(other))
+    sides = [open_artefact(path) for path in _files(one, other)]
+    found = differences(*sides)
     if as_json:
         say_json(found)
     else:
-        if found["other_vectors"] and _moved(projection_of(one), projection_of(other)):
+        if found["other_vectors"] and _moved(*(side.fit.space.projection for side in sides)):
             say("the projection was learned anew, so that vectors differ even of the same pictures")
         say(*_lines(found))
     raise typer.Exit(1 if any(found.values()) else 0)

@@ -35,7 +35,10 @@ def say_outcome(came: Outcome, file: Artefact) -> None:
     console.print(table)
     say(*words.told_apart(came))
     say(words.verdict(came), *(f"  {line}" for line in words.reasons(came, manifest)))
-    say(*filter(None, (words.weakest(came), words.advice(came, manifest))))
+    if weakest := words.weakest(came):
+        say(weakest)
+    if advice := words.advice(came, manifest):
+        say(f"To do: {advice}")
 
 
 def outcome_json(came: Outcome) -> dict[str, Any]:

@@ -24,6 +24,7 @@ from pocketknn.export.report.wording import (
     of,
     percent,
     plural,
+    sentence,
     together,
 )
 
@@ -140,7 +141,7 @@ def _remarks(study: Study) -> Iterator[str]:
     if apart := together(references):
         yield apart
     if few := few_differ(references):
-        yield f"{few[0].upper()}{few[1:]}."
+        yield f"{sentence(few)}."
     if occasions := references.get("occasions"):
         yield from _occasions(occasions)
     elif study.measured and study.fit.out_of_fold.fewer < 1:

@@ -10,7 +10,7 @@ from pocketknn.export.report import outcome_words, unknown_words
 from pocketknn.export.report.blocks import Block, Command, Section
 from pocketknn.export.report.statistics.curves import UNEVEN
 from pocketknn.export.report.study import Study
-from pocketknn.export.report.wording import NO_MISTAKES, command_line, plural
+from pocketknn.export.report.wording import NO_MISTAKES, command_line, plural, sentence
 
 _MOST_CLASSES = 3  # that are named
 _RARE = 0.05  # significance level of a weak class, over all classes
@@ -117,8 +117,7 @@ def _with_more(study: Study, words: str) -> Step:
 def _outcome(study: Study) -> Iterator[Step]:
     """What photos measured since the build call for."""
     if study.outcome and (words := outcome_words.advice(study.outcome, study.manifest)):
-        words = words.removeprefix("To do: ")
-        yield _with_more(study, f"{words[0].upper()}{words[1:]}")
+        yield _with_more(study, sentence(words))
 
 
 def _rejection(study: Study) -> Iterator[Step]:

@@ -15,7 +15,7 @@ from pocketknn.export.report.calibration_words import calibration_words, worst_b
 from pocketknn.export.report.html.charts import Line, lines
 from pocketknn.export.report.statistics.answers import NO_CLASS, Answers
 from pocketknn.export.report.study import Study
-from pocketknn.export.report.wording import percent, plural, whole
+from pocketknn.export.report.wording import percent, plural, sentence, whole
 
 _CURVE = 3  # points that show a shape
 
@@ -55,7 +55,7 @@ def _blocks(where: str, found: Mapping[str, Any]) -> Iterator[Block]:
             f"confidence is off by {percent(found['error'])} (root mean square over"
             f" {plural(answers, 'answer')}, corrected for chance){verdict}"
         )
-    yield f"{where[0].upper()}{where[1:]}: {off}."
+    yield f"{sentence(where)}: {off}."
     if len(bins) < _CURVE:
         return
     columns = {name: np.array([one[name] for one in bins]) for name in bins[0]}

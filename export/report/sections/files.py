@@ -16,6 +16,7 @@ from pocketknn.export.report.wording import (
     plural,
     projected,
     same_lists,
+    sentence,
 )
 
 _SPEED = (
@@ -54,7 +55,7 @@ def _blocks(study: Study) -> Iterator[Block]:
         words=(1, 3),
     )
     lists = same_lists(one["precision"] for one in parity.values())
-    yield f"{lists[0].upper()}{lists[1:]}. {_EXACT}"
+    yield f"{sentence(lists)}. {_EXACT}"
     for name, one in parity.items():
         yield from (f"{names[name]}: {failure}" for failure in one["failures"])
     if study.timings:
@@ -63,7 +64,7 @@ def _blocks(study: Study) -> Iterator[Block]:
     if other := other_crop(study.manifest):
         words, crop = other
         yield (
-            f"{words[0].upper()}{words[1:]}. The code in the folder snippets crops as the build"
+            f"{sentence(words)}. The code in the folder snippets crops as the build"
             " did. What another crop costs on your photos:"
         )
         yield Command(command_line("pocketknn", "eval", study.out, "PHOTOS", "--crop", crop))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pocketknn.export.report import outcome_words as words
 from pocketknn.export.report.blocks import Section, Table
 from pocketknn.export.report.study import Study
+from pocketknn.export.report.wording import sentence
 
 
 def promise(study: Study) -> Section | None:
@@ -32,7 +33,5 @@ def search(study: Study) -> Section | None:
     """How good the neighbours of an image search are; None for other heads."""
     if not study.search:
         return None
-    lines = tuple(
-        f"{one[0].upper()}{one[1:]}." for one in words.image_search(study.manifest["references"])
-    )
+    lines = tuple(f"{sentence(one)}." for one in words.image_search(study.manifest["references"]))
     return Section("search", "How good is the search?", lines)

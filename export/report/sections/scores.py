@@ -11,7 +11,7 @@ from pocketknn.export.report.html.charts import Line, lines
 from pocketknn.export.report.statistics.scores import ErrorCurves, below, error_curves, score_pairs
 from pocketknn.export.report.study import Study
 from pocketknn.export.report.unknown_words import unknown_words
-from pocketknn.export.report.wording import percent
+from pocketknn.export.report.wording import percent, sentence
 
 _SHARES = (0.05, 0.25, 0.5, 0.75, 0.95)  # of the pairs
 _RATES = (0.01, 0.02, 0.05, 0.1, 0.2)  # of false rejections
@@ -118,7 +118,7 @@ def _rejection(study: Study) -> Iterator[str]:
             "This build has no “unknown”: it assigns a class to any picture, however strange."
             f" Build with --reject auto{curves}; --strangers PHOTOS, of other things, measures it."
         )
-    yield from (f"{line[0].upper()}{line[1:]}." for line in unknown_words(study.manifest))
+    yield from (f"{sentence(line)}." for line in unknown_words(study.manifest))
     if reject and reject["left_out_classes"] is not None:
         how = (
             "the projection was learned again without it"

@@ -223,7 +223,7 @@ def outcome(
         alike=alike,
         right=right,
         unknown=unknown,
-        expected_unknown=(reject or manifest.get("strangers") or {}).get("known") or 0.0,
+        expected_unknown=unknown_rate(manifest) or 0.0,
         strangers=passed,
         weakest=_weakest(actual, predicted, len(labels), right),
         left_out=(int(foreign.sum()), int((references & ~foreign).sum())),
@@ -248,6 +248,12 @@ def strangers(
     if not strange.any():
         return None
     return Share(count=int((answered[strange] != number).sum()), of=int(strange.sum()))
+
+
+def unknown_rate(manifest: Mapping[str, Any]) -> float | None:
+    """The share of its references that a build called unknown; None if it measured none."""
+    rate: float | None = (manifest["reject"] or manifest.get("strangers") or {}).get("known")
+    return rate
 
 
 def _unknown(manifest: dict[str, Any], labels: Sequence[str]) -> int | None:

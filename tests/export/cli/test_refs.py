@@ -18,7 +18,6 @@ from pocketknn.builder import References
 from pocketknn.builder.knn import exact
 from pocketknn.builder.references import ml5_json
 from pocketknn.export import load
-from pocketknn.export.cli.app import main
 from pocketknn.export.cli.refs import files
 
 EMBED = ("--backbone", "pixels", "--size", "8")
@@ -61,20 +60,10 @@ def labelled(references):
     return [references.label_of(row) for row in range(len(references))]
 
 
-@pytest.fixture(scope="module")
-def built(photos, tmp_path_factory):
-    """A build of the small pictures."""
-    out = tmp_path_factory.mktemp("built") / "out"
-    with pytest.raises(SystemExit) as end:
-        main(["build", str(photos), "-o", str(out), *EMBED, "--formats", "keras", "--no-report"])
-    assert end.value.code == 0
-    return out
-
-
 @pytest.fixture
-def file(built, tmp_path):
+def file(pixels_build, tmp_path):
     """A copy of the build's references, which a test may damage."""
-    return shutil.copy(built / "references.parquet", tmp_path / "kept.parquet")
+    return shutil.copy(pixels_build / "references.parquet", tmp_path / "kept.parquet")
 
 
 @pytest.fixture
@@ -94,7 +83,7 @@ def more(tmp_path):
 # list
 
 
-def test_list_says_what_a_file_holds(file, built, refs):
+def test_list_says_what_a_file_holds(file, pixels_build, refs):
     said = refs("list", file)
     for line in (
         f"{file}: 12 references in 3 classes, 192 values each",
@@ -103,10 +92,12 @@ def test_list_says_what_a_file_holds(file, built, refs):
         "backbone pixels at 8×8, weights e3b0c44298fc, crop center",
     ):
         assert line in said.splitlines()
-    assert refs("list", built).splitlines()[1:] == said.splitlines()[1:], "the build's folder"
+    assert refs("list", pixels_build).splitlines()[1:] == said.splitlines()[1:], (
+        "the build's folder"
+    )
 
 
-def test_list_rows_are_a_line_each(file, built, refs):
+def test_list_rows_are_a_line_each(file, pixels_build, refs):
     lines = refs("list", file, "--rows").splitlines()
     assert len(lines) == 12
     first = References.load(file)
@@ -168,9 +159,9 @@ def test_a_first_collection_equals_what_a_build_keeps(photos, file, refs, new):
 
 
 def test_photos_added_to_a_build_give_the_model_of_a_build_of_all(
-    built, photos, more, pocketknn, refs, tmp_path, new
+    pixels_build, photos, more, pocketknn, refs, tmp_path, new
 ):
-    said = refs("add", built, more, "-o", new)
+    said = refs("add", pixels_build, more, "-o", new)
     assert f"12 references in 3 classes → 14 in 4; written to {new}" in said
     assert "  apple +1, pear +1 (new)" in said.splitlines()
     model = "--formats", "onnx", "--k", "3", "--vote", "distance"
@@ -571,7 +562,7 @@ def flat(folder):
     return path
 
 
-def test_a_place_that_cannot_be_written(file, built, photos, more, refused, tmp_path):
+def test_a_place_that_cannot_be_written(file, pixels_build, photos, more, refused, tmp_path):
     def remove(out, *more):
         return refused("remove", file, "-o", out, "--class", "apple", *more)
 
@@ -579,7 +570,7 @@ def test_a_place_that_cannot_be_written(file, built, photos, more, refused, tmp_
     (tmp_path / "link.parquet").symlink_to(tmp_path / "nowhere")
     (tmp_path / "photos.parquet").write_bytes(b"PAR1")
     copy = tmp_path / "copy"
-    shutil.copytree(built, copy)
+    shutil.copytree(pixels_build, copy)
     assert "must end in .parquet" in remove(tmp_path / "new.json")
     assert "must end in .parquet" in remove(tmp_path / "new")
     assert "is a folder; name a file" in remove(tmp_path / "folder.parquet", "--force")

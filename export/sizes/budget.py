@@ -195,7 +195,9 @@ def measure(
     return found
 
 
-def smallest(variants: Sequence[Variant], budget: Budget, smaller: Callable[[], str]) -> Variant:
+def smallest(
+    variants: Sequence[Variant], budget: Budget, smaller: Callable[[], str] = str
+) -> Variant:
     """The smallest variant that is good enough.
 
     Args:

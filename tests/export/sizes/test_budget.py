@@ -46,7 +46,7 @@ def test_the_smallest_that_is_good_enough_wins():
 def test_only_what_would_help_is_advised():
     large = [variant(4_170_000, True), variant(13_000_000, True)]
     with pytest.raises(InputError) as raised:
-        smallest(large, Budget(bytes=2_000_000), ", or --backbone bundled --budget 1.3MB")
+        smallest(large, Budget(bytes=2_000_000), lambda: ", or --backbone bundled --budget 1.3MB")
     assert "--budget 4.2MB" in str(raised.value)
     assert "--backbone bundled" in str(raised.value)
     assert "--agreement" not in str(raised.value), "no variant fits, however bad"

@@ -108,8 +108,10 @@ def small_net(tmp_path_factory):
     keras.utils.set_random_seed(0)
     image = keras.Input((32, 32, 3))
     x = keras.layers.Rescaling(1 / 127.5, -1)(image)
+    x = keras.layers.ZeroPadding2D(((0, 1), (0, 1)))(x)
     x = keras.layers.Conv2D(8, 3, strides=2, activation="relu6")(x)
-    x = keras.layers.DepthwiseConv2D(3, padding="same", activation="relu6")(x)
+    y = keras.layers.DepthwiseConv2D(3, padding="same", activation="relu6")(x)
+    x = keras.layers.Add()([x, y])
     x = keras.layers.BatchNormalization()(keras.layers.Conv2D(24, 1, use_bias=False)(x))
     path = tmp_path_factory.mktemp("net") / "small.keras"
     keras.Model(image, keras.layers.GlobalAveragePooling2D()(x)).save(path)

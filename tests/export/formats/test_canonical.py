@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 from pocketknn.builder import Spec, embed, find, load_backbone
 from pocketknn.export import export
-spec = Spec(backbone="bundled", metric="euclidean", pca=4, reject="auto", vote="distance")
+spec = Spec(backbone=sys.argv[3], metric="euclidean", pca=4, reject="auto", vote="distance")
 net = load_backbone(spec)
 references = embed(find(Path(sys.argv[1])), net, spec.crop).references()
 result = export(spec, references, net, Path(sys.argv[2]))
@@ -24,9 +24,9 @@ assert result.agrees
 """
 
 
-def test_two_processes_write_the_same_bytes(photos, tmp_path):
+def test_two_processes_write_the_same_bytes(photos, small_net, tmp_path):
     for out, seed in (("a", "1"), ("b", "2")):
-        given = [sys.executable, "-c", BUILD, str(photos), str(tmp_path / out)]
+        given = [sys.executable, "-c", BUILD, str(photos), str(tmp_path / out), small_net]
         environment = os.environ | {"PYTHONHASHSEED": seed}
         subprocess.run(given, check=True, capture_output=True, env=environment)
     for file in sorted((tmp_path / "a").iterdir()):

@@ -139,21 +139,13 @@ def test_the_file_agrees_with_exact_knn(name, case, tmp_path):
     assert metadata_of(path) == case.metadata
 
 
-@pytest.mark.parametrize("name", ["keras", "tflite", "onnx"])
-def test_what_a_build_takes_by_default_agrees(name, photos, tmp_path):
-    """`test_answers` covers half precision, whose errors are enlarged by whitening."""
-    case = photo_case(photos, "bundled", projection="auto", vote=None)
-    assert (case.fit.scores_of, case.spec.vote, case.fit.k) == ("classes", "soft", 12)
-    assert judge(name, written(name, case, tmp_path), case).failures == ()
-
-
 @pytest.mark.parametrize("precision", ["float16", "int8"])
 @pytest.mark.parametrize("vote", ["uniform", "distance", "soft"])
 def test_a_vote_of_less_than_float32_is_that_of_its_own_neighbours(
-    vote, precision, photos, tmp_path
+    vote, precision, photos, small_net, tmp_path
 ):
     """Whatever rounding in the backbone does to the scores, the vote follows from them."""
-    case = photo_case(photos, "bundled", vote=vote)
+    case = photo_case(photos, small_net, vote=vote)
     path = written("tflite", case, tmp_path, precision)
     assert judge("tflite", path, case, precision).failures == ()
 

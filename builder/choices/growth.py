@@ -7,7 +7,8 @@ stand in any order, with gaps. Without classes any number above 0 is an example.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -45,6 +46,16 @@ def forgotten(classes: ArrayLike, dim: int) -> NDArray[np.float32]:
 def nothing(slots: int, width: int) -> NDArray[np.float32]:
     """A memory (slots, width) of empty rows; to be filled, width is d + 1."""
     return np.zeros((slots, width), np.float32)
+
+
+def without_nobody(outputs: Mapping[str, NDArray[Any]], k: int) -> dict[str, NDArray[Any]]:
+    """A file's outputs without the neighbours that are not there.
+
+    Args:
+        outputs: with `scores` and `indices` (q, as many as the file lists).
+        k: how many neighbours are there.
+    """
+    return {**outputs} | {name: outputs[name][:, :k] for name in ("scores", "indices")}
 
 
 def muted(

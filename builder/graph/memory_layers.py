@@ -56,8 +56,11 @@ class Grown:
 
         ops, dim = keras.ops, fit.references.dim
         self._fit, self._given = fit, given
-        self.rows = keras.Input(batch_shape=(slots, dim + 1), name=NAME)
-        self._numbers = ops.transpose(self.rows[:, dim:])  # (1, slots)
+        self.rows = self._rows = keras.Input(batch_shape=(slots, dim + 1), name=NAME)
+        if slots is None and (missing := fit.listed - fit.k):  # so that enough can be listed
+            empty = np.zeros((missing, dim + 1), np.float32)
+            self._rows = ops.concatenate([self.rows, empty], axis=0)
+        self._numbers = ops.transpose(self._rows[:, dim:])  # (1, slots)
         self.mute = None
         if fit.head.CLASSES:
             self._gone = ops.minimum(self._counts(-self._numbers), 1.0)  # (1, classes)
@@ -74,25 +77,27 @@ class Grown:
     ) -> dict[str, KerasTensor]:
         """The outputs over references and examples together.
 
-        Scores (batch, k) descend; ties go to references, then to the lowest row. Indices of
-        examples begin at n. Neighbours that are not there have a score of about -1e30, and no vote.
+        As many neighbours as the file lists: scores descend, ties go to references, then to the
+        lowest row. Indices of examples begin at n. Neighbours that are not there have a score of
+        about -1e30, and no vote.
 
         Args:
             embedding: (batch, r), projected if there is a projection.
             projection: the layer that projects.
-            scores: (batch, k) of the nearest references, descending.
+            scores: (batch, k) of the nearest references, descending; k may be fewer than are
+                listed.
             indices: (batch, k) which they are.
             voting: how neighbours vote.
         """
         import keras
 
         ops, k, n = keras.ops, self._fit.k, len(self._fit.references)
-        rows = self.rows
+        rows = self._rows
         if projection is not None:
             rows = projection(rows[:, : self._fit.references.dim])
         taught = voting.metric.taught_scores(embedding, rows)
         near = ops.where(self._numbers > 0.5, taught, -NOBODY)
-        best, places = ops.top_k(ops.concatenate([scores, near], axis=-1), k)
+        best, places = ops.top_k(ops.concatenate([scores, near], axis=-1), self._fit.listed)
         own = ops.take_along_axis(indices, ops.minimum(places, k - 1), axis=1)
         # n - k is one number in the graph, so that `templates` can replace it.
         found = {"scores": best, "indices": ops.where(places < k, own, places + (n - k))}

@@ -25,10 +25,16 @@ _THRESHOLD, _TEMPERATURE = 0.6180339887, 0.0437193
 def is_fixed(fit: Fit) -> bool:
     """Whether the number of references changes more of a graph than the sizes of its tensors.
 
-    With very few references the Euclidean search has as many candidates as references.
+    With very few references the Euclidean search has as many candidates as references, and a file
+    that grows lists neighbours that are not there yet.
     """
+    return len(fit.references) < fewest(fit)
+
+
+def fewest(fit: Fit) -> int:
+    """The smallest number of references that changes only the sizes of a graph's tensors."""
     spare = fit.metric.SPARE
-    return spare > 0 and len(fit.references) <= fit.k + spare
+    return fit.listed + spare + 1 if spare > 0 else fit.listed
 
 
 def stand_in(fit: Fit, taken: Collection[int]) -> Fit:

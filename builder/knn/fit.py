@@ -101,7 +101,12 @@ class Fit:
 
     @property
     def k(self) -> int:
-        """How many neighbours."""
+        """How many of the references are neighbours: all, if they are fewer than are `listed`."""
+        return min(self.listed, len(self.references)) if self.slots else self.listed
+
+    @property
+    def listed(self) -> int:
+        """How many neighbours a file lists, some of them taught if it grows."""
         return int(self.spec.k or 1)
 
     @property

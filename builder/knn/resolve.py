@@ -36,7 +36,8 @@ def fit(spec: Spec, references: References) -> Fit:
     spec = _with_head(spec, references)
     if spec.k != AUTO:
         # The default k never exceeds the candidates that the user set.
-        most = min(n, spec.candidates or n) if spec.k is None and spec.soft else n
+        room = n + (spec.grow or 0)
+        most = min(room, spec.candidates or room) if spec.k is None and spec.soft else room
         spec = replace(spec, k=resolve_k(spec.k, most, spec.vote))
     if spec.pca == AUTO:
         spec = _with_components(spec, references)
@@ -48,7 +49,7 @@ def fit(spec: Spec, references: References) -> Fit:
         spec = replace(spec, k=best_k(spec, space))
     if spec.reject == AUTO:
         spec = replace(spec, reject=rejection.threshold(space, spec.false_rejection))
-    found = index(spec, space, int(spec.k or 1))
+    found = index(spec, space, min(int(spec.k or 1), n))
     if found is not None and SEARCHES[found.search].SCANS:
         spec = replace(spec, search=found.search, candidates=found.candidates)
         spec = replace(spec, probes=found.probes or None)
@@ -70,7 +71,8 @@ def _fit_fewer(spec: Spec, references: References) -> Fit:
 
 def _temperature(spec: Spec, space: Space) -> float:
     """The temperature of the vote; with the default k if k is still `auto`."""
-    k = resolve_k(spec.k, len(space.references), spec.vote)
+    n = len(space.references)
+    k = min(resolve_k(spec.k, n + (spec.grow or 0), spec.vote), n)
     return temperature(space, k, balanced=bool(spec.balanced))
 
 

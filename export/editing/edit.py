@@ -12,7 +12,7 @@ from pocketknn.builder.backbones.backbone import Backbone
 from pocketknn.builder.choices import room
 from pocketknn.builder.choices.neighbors import Neighbors
 from pocketknn.builder.errors import InputError
-from pocketknn.builder.graph.placeholder import is_fixed
+from pocketknn.builder.graph.placeholder import fewest, is_fixed
 from pocketknn.builder.knn.fit import Fit
 from pocketknn.builder.knn.memory import check_differences
 from pocketknn.builder.references.references import References
@@ -65,7 +65,7 @@ def with_references(opened: Opened, references: References) -> Fit:
             a threshold.
     """
     fit = opened.fit
-    if fit.k > len(references):
+    if not fit.slots and fit.k > len(references):
         left = counted(len(references), "reference")
         raise InputError(
             f"{opened.path.name} needs {fit.k} neighbours, but only {left} would remain;"
@@ -75,8 +75,8 @@ def with_references(opened: Opened, references: References) -> Fit:
     changed = replace(fit, space=replace(fit.space, references=references))
     if is_fixed(changed):
         raise InputError(
-            f"{opened.path.name} needs more than {fit.k + fit.metric.SPARE} references for its"
-            f" metric, but only {len(references)} would remain; build it again",
+            f"{opened.path.name} needs at least {fewest(changed)} references,"
+            f" but only {len(references)} would remain; build it again",
             "too-few-references",
         )
     if fit.threshold is not None and UNKNOWN in references.labels:

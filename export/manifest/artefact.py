@@ -90,9 +90,9 @@ def load(path: Path | str) -> Artefact:
             raise InputError(
                 f"{path.name} cannot be run: {first_line(error)}", "file-cannot-run"
             ) from error
-        _check_answers(
-            path.name, metadata, outputs, len(batch), 0 if memory is None else len(memory)
-        )
+        _check_answers(path.name, metadata, outputs, len(batch))
+        if growth.NAME in metadata.manifest and memory is None:
+            outputs = growth.without_nobody(outputs, metadata.manifest["references"]["count"])
         return outputs
 
     return Artefact(format=name, metadata=metadata, run=checked)
@@ -114,9 +114,7 @@ def _check_memory(name: str, metadata: Metadata, memory: NDArray[np.float32]) ->
         raise InputError("the memory holds NaN or infinity", "memory-not-finite")
 
 
-def _check_answers(
-    name: str, metadata: Metadata, outputs: Outputs, inputs: int, slots: int
-) -> None:
+def _check_answers(name: str, metadata: Metadata, outputs: Outputs, inputs: int) -> None:
     """Check that answers match the manifest.
 
     Raises:
@@ -127,8 +125,10 @@ def _check_answers(
     widths = {"scores": k, "indices": k}
     if (output := HEADS[manifest["head"]].OUTPUT) is not None:
         widths[output.name] = len(metadata.labels or manifest["targets"])
-    if growth.NAME in manifest:
+    last = count
+    if (memory := manifest.get(growth.NAME)) is not None:
         widths[growth.EMBEDDING] = manifest["references"]["dim"]
+        last += memory["slots"]
     for what, width in widths.items():
         shape = outputs[what].shape if what in outputs else None
         if shape != (inputs, width):
@@ -137,7 +137,7 @@ def _check_answers(
             )
         if not np.isfinite(outputs[what]).all():
             raise InputError(f"{name} outputs {what} that are not finite", "file-damaged")
-    if not ((outputs["indices"] >= 0) & (outputs["indices"] < count + slots)).all():
+    if not ((outputs["indices"] >= 0) & (outputs["indices"] < last)).all():
         raise InputError(
             f"{name} is damaged: it answers with references that it does not list", "file-damaged"
         )

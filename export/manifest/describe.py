@@ -97,7 +97,7 @@ def _described(fit: Fit, graph: Mapping[str, Any], figures: Figures) -> dict[str
         "description": _description(fit, graph["backbone"], graph["input"]),
         **{name: graph[name] for name in _OPTIONS},
         "head": spec.head,
-        "k": fit.k,
+        "k": fit.listed,
         "metric": spec.metric,
         "vote": spec.vote if fit.head.OUTPUT else None,
         "temperature": fit.temperature if spec.soft else None,
@@ -151,17 +151,17 @@ def _description(fit: Fit, backbone: dict[str, Any] | None, given: dict[str, Any
         source = f"{backbone['name']} at {given['shape'][0]}"
     return (
         f"k-nearest-neighbour {fit.head.KIND}: {counted(len(references), 'reference')}{classes},"
-        f" k = {fit.k}, {spec.metric}; {source}"
+        f" k = {fit.listed}, {spec.metric}; {source}"
     )
 
 
 def _outputs(fit: Fit) -> dict[str, Any]:
     outputs: dict[str, Any] = {
         "scores": {
-            "shape": [1, fit.k],
+            "shape": [1, fit.listed],
             "is": f"{fit.metric.SCORE} of each neighbour{_COMPARED[fit.scores_of]}, descending",
         },
-        "indices": {"shape": [1, fit.k], "is": "row of each neighbour in references.csv"},
+        "indices": {"shape": [1, fit.listed], "is": "row of each neighbour in references.csv"},
     }
     if (output := fit.head.OUTPUT) is not None:
         outputs[output.name] = {"shape": [1, len(fit.names)], "is": output.meaning}

@@ -125,7 +125,7 @@ def understood(path: Path) -> Iterator[None]:
     except Exception as error:  # slots that do not fit this file may raise anything
         raise InputError(
             f"{path.name} does not record where its references are: an older version wrote it, or"
-            " it holds too few of them for its metric; build it again",
+            " it holds too few of them; build it again",
             "no-slots",
         ) from error
 

@@ -73,7 +73,7 @@ class Build:
     def fit(self) -> Fit:
         """The choices over the references, with the index of the build."""
         spec, space, search = spec_of(self.manifest), self.space, self.manifest["search"]
-        k = int(self.manifest["k"])
+        k = min(int(self.manifest["k"]), len(self.references))
         index = index_again(spec, space, k, search["components"], search["cells"])
         return Fit(spec=spec, space=space, index=index)
 

@@ -61,6 +61,8 @@ def compare(
         if fit.slots:
             known = against.embeddings if before is None else outputs[growth.EMBEDDING]
             grown = check_growth(run, against.inputs, known, fit, precision=precision)
+            grown += _of_nobody(outputs, fit.k)
+            outputs = growth.without_nobody(outputs, fit.k)
     except OF_THE_MACHINE:
         raise
     except Exception as error:  # a runtime may raise anything on a file it cannot run
@@ -97,9 +99,14 @@ def check_growth(
     failures = list(_of_embeddings(found, embeddings, fit, precision))
     judged = check(one.outputs(found), embeddings, one.fit, precision=precision, searched=False)
     failures += [f"with half of the references taught: {line}" for line in judged.failures]
-    if (found["scores"][:, one.fit.k :] > growth.THERE).any():
-        failures.append("finds more neighbours than there are")
-    return tuple(failures)
+    return (*failures, *_of_nobody(found, one.fit.k))
+
+
+def _of_nobody(found: Outputs, k: int) -> tuple[str, ...]:
+    """What is wrong with the neighbours that a file lists beyond the k that are there."""
+    if (found["scores"][:, k:] > growth.THERE).any():
+        return ("finds more neighbours than there are",)
+    return ()
 
 
 def _of_embeddings(

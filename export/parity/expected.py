@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pocketknn.builder.choices import growth
 from pocketknn.builder.choices.neighbors import Floats, Ints, Neighbors
 from pocketknn.builder.choices.searches import find
 from pocketknn.builder.knn.exact import rank, unit
@@ -146,11 +147,12 @@ class Expected:
     def as_json(self) -> dict[str, Any]:
         """The exact answer, with the maximum error of each part."""
         fit, best = self.exact.fit, self.exact.best
+        n, missing = len(fit.references), fit.listed - fit.k
         answer: dict[str, Any] = {
-            "scores": best.scores[0].tolist(),
+            "scores": best.scores[0].tolist() + [float(np.float32(-growth.NOBODY))] * missing,
             "score_error": self.error,
-            "indices": best.indices[0].tolist(),
-            "allowed": [self._allowed(score) for score in best.scores[0]],
+            "indices": best.indices[0].tolist() + list(range(n, n + missing)),
+            "allowed": [self._allowed(score) for score in best.scores[0]] + [[]] * missing,
         }
         if fit.labels:
             votes, error, labels = self._votes

@@ -45,7 +45,7 @@ class Taught:
         k, indices = self.fit.k, found["indices"]
         known = np.where((indices >= 0) & (indices < len(row_of)), indices, 0)
         rows = np.where(known == indices, row_of[known], -1)
-        return found | {"indices": rows[:, :k], "scores": found["scores"][:, :k]}
+        return growth.without_nobody(found | {"indices": rows}, k)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -111,7 +111,7 @@ def taught(
         labels,
         classes=fit.classes if labels else None,
     )
-    spec = replace(fit.spec, k=min(fit.k, len(known)), grow=None, spare=None)
+    spec = replace(fit.spec, k=min(fit.listed, len(known)), grow=None, spare=None)
     space = replace(fit.space, references=known, refit=None, known_pictures=None)
     return Taught(
         memory=memory,

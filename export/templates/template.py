@@ -95,7 +95,7 @@ class Order:
             self.backbone.identity() if self.backbone else None,
             references.dim,
             None if projection is None else len(projection.bias),
-            fit.k,
+            fit.listed,
             *(getattr(fit.spec, name) for name in ("head", "metric", "vote", "balanced")),
             fit.threshold is None,
             len(references.target_names),

@@ -169,7 +169,7 @@ def _exact(out: Path, file: Artefact) -> Nearest | None:
         build = reopen(out, manifest_of(out))
     except InputError:
         return None
-    backbone, space, k = build.backbone, build.space, int(build.manifest["k"])
+    backbone, space, k = build.backbone, build.space, build.fit.k
     if backbone is None:
         return None
 

@@ -21,6 +21,7 @@ def inspect(
         pocketknn inspect out/model.tflite
         pocketknn inspect out/model.onnx --json
     """
+    from pocketknn.builder.choices import growth
     from pocketknn.export.cli.console import summary
     from pocketknn.export.formats.files import format_of
     from pocketknn.export.manifest.artefact import metadata_of
@@ -34,7 +35,9 @@ def inspect(
         return
     say(f"{artefact.name}: {name}, {megabytes(size(artefact))}")
     say(*(f"  {line}" for line in summary.facts(manifest, [])))
-    for what in ("input", "outputs"):
+    for what in ("input", growth.NAME, "outputs"):
+        if what not in manifest:  # only files that grow have a memory
+            continue
         say(f"{what}:", *(f"  {key}: {value}" for key, value in manifest[what].items()))
     if metadata.labels:
         say(f"labels: {', '.join(metadata.labels)}")

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 
 import pytest
 from support import drawing, input_error
@@ -62,6 +63,7 @@ def test_inspect_and_predict(name, built, pocketknn, photos):
     said = pocketknn("inspect", out / name)
     assert said.code == 0
     assert re.search(f"{SLOTS} taught examples.*{SPARE} new classes", said.out)
+    assert re.search(f"^memory:\n  slots: {SLOTS}$", said.out, re.MULTILINE)
     picture = next((photos / "cherry").iterdir())
     said = pocketknn("predict", out / name, picture, "--json")
     (answer,) = json.loads(said.out)
@@ -107,6 +109,31 @@ def test_a_build_that_grows_is_built_again(built, pocketknn, tmp_path):
     manifest = manifest_of(tmp_path / "new")
     assert manifest["memory"]["classes"] == 4
     assert manifest["memory"]["spare"] == SPARE
+
+
+def test_files_of_few_photos_list_as_many_neighbours_as_are_usual(photos, pocketknn, tmp_path):
+    """What is taught later is answered as if it had been there at the build."""
+    for label in ("apple", "cherry"):
+        (tmp_path / "two" / label).mkdir(parents=True)
+        shutil.copy(photos / label / "0.png", tmp_path / "two" / label)
+    out, words = tmp_path / "out", ("--backbone", "pixels", "--size", "12", "--no-report")
+    said = pocketknn("build", tmp_path / "two", "-o", out, *words, "--grow", "40", "--spare", "2")
+    assert said.code == 0, said.out + said.err
+    usual = pocketknn("build", photos, "-o", tmp_path / "many", *words, "--formats", "tflite")
+    assert usual.code == 0, usual.out + usual.err
+    assert manifest_of(out)["k"] > manifest_of(tmp_path / "many")["k"] > 2
+    for name in ("model.tflite", "model.onnx", "model.mlpackage", "model.keras"):
+        said = pocketknn("predict", out / name, photos / "cherry/1.png", "--json")
+        (answer,) = json.loads(said.out)
+        assert answer["label"] == "cherry"
+        assert [one["label"] for one in answer["neighbors"]] == ["cherry", "apple"]
+    for command in (("verify", out), ("verify", out, photos), ("eval", out, tmp_path / "two")):
+        said = pocketknn(*command)
+        assert said.code == 0, (command, said.out, said.err)
+    for change in (("--remove-class", "apple"), ("--add", photos)):
+        said = pocketknn("edit", out / "model.onnx", *change, "-o", tmp_path / "new.onnx")
+        assert (said.code, "[no-slots]" in said.err) == (2, True), said.err
+    assert not (tmp_path / "new.onnx").exists()
 
 
 BAD = {

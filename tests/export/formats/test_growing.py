@@ -29,6 +29,8 @@ CHOICES = {
     "classes": {"vote": "soft", "projection": "classes"},
     "nearest": {"k": 1},
     "as many neighbours as references": {"k": 48},
+    "more neighbours than references": {"vote": "soft", "balanced": True, "k": 60},
+    "euclidean, more neighbours": {"metric": "euclidean", "vote": "distance", "k": 50},
     "euclidean": {"metric": "euclidean", "vote": "soft", "reject": -9.0},
     "euclidean, pca": {"metric": "euclidean", "pca": 6, "vote": "distance", "balanced": True},
     "manhattan": {"metric": "manhattan", "vote": "distance", "balanced": True, "reject": -20.0},
@@ -97,7 +99,7 @@ def truth(case, vectors=(), numbers=(), gone=(), at=None):
     taught = np.reshape(vectors, (-1, D)).astype("f4")
     rows = np.concatenate([references.vectors[live], taught])
     ids = np.r_[live, len(references) + (np.arange(len(taught)) if at is None else at)].astype(int)
-    project, k = fitted.space.project, min(fitted.k, len(rows))
+    project, k = fitted.space.project, min(fitted.listed, len(rows))
     found = exact.search(project(case.queries.embeddings), project(rows), k, fitted.spec.metric)
     votes = None
     if fitted.head.CLASSES:

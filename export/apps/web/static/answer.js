@@ -2,7 +2,9 @@
 
 // The answer as { neighbors, known, votes?, winner?, values? }.
 export function answerOf({ scores, indices, probabilities, value }, page) {
-  const neighbors = indices.map((index, rank) => ({
+  // A file that grows may list more neighbours than it has references.
+  const there = indices.slice(0, page.references.length);
+  const neighbors = there.map((index, rank) => ({
     score: scores[rank],
     ...page.references[index],
   }));

@@ -19,8 +19,8 @@ METADATA = {
 NOWHERE = "http://127.0.0.1:9"  # the port "discard": downloads fail at once
 
 
-def test_there_are_five():
-    assert [path.stem[:2] for path in NOTEBOOKS] == [f"{number}_" for number in range(1, 6)]
+def test_there_are_six():
+    assert [path.stem[:2] for path in NOTEBOOKS] == [f"{number}_" for number in range(1, 7)]
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)

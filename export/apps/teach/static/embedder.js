@@ -1,0 +1,78 @@
+// Embeds pictures in the worker, in order, and chooses the backbone that is fast enough.
+
+const FAST = 15; // frames per second
+const TIMED = 5; // frames, after a first one that warms up
+
+export class Embedder {
+  #worker = new Worker(new URL("embed-worker.js", import.meta.url), { type: "module" });
+  #waiting = new Map();
+  #count = 0;
+
+  // `progress` is called with the loaded fraction, 0..1.
+  constructor(progress) {
+    this.#worker.onmessage = ({ data }) => {
+      if ("progress" in data) progress(data.progress);
+      else this.#settle(data);
+    };
+    this.#worker.onerror = () => {
+      for (const { reject } of this.#waiting.values()) {
+        reject(new Error("This browser cannot run the network."));
+      }
+      this.#waiting.clear();
+    };
+  }
+
+  // Opens the first of these models that is fast enough, or the fastest; then `model` is the one,
+  // `rate` its frames per second, `threads` how many it uses.
+  async choose(models) {
+    const frame = await blank();
+    const rates = [];
+    for (const model of models) {
+      await this.#open(model);
+      rates.push(await this.#rateOf(frame));
+      if (rates.at(-1) >= FAST) break;
+    }
+    const best = rates.at(-1) >= FAST ? rates.length - 1 : rates.indexOf(Math.max(...rates));
+    if (best < rates.length - 1) await this.#open(models[best]);
+    this.rate = rates[best];
+  }
+
+  // { embedding, times } of a picture file, or of an ImageBitmap, which is consumed.
+  run(source) {
+    return this.#ask({ source }, source instanceof ImageBitmap ? [source] : []);
+  }
+
+  async #open(model) {
+    const { threads } = await this.#ask({ open: model });
+    Object.assign(this, { model, threads });
+  }
+
+  async #rateOf(frame) {
+    await this.run(frame);
+    const start = performance.now();
+    for (let i = 0; i < TIMED; i++) await this.run(frame);
+    return (1000 * TIMED) / (performance.now() - start);
+  }
+
+  #ask(message, transferred = []) {
+    const id = this.#count++;
+    return new Promise((resolve, reject) => {
+      this.#waiting.set(id, { resolve, reject });
+      this.#worker.postMessage({ id, ...message }, transferred);
+    });
+  }
+
+  #settle({ id, error, ...found }) {
+    const { resolve, reject } = this.#waiting.get(id);
+    this.#waiting.delete(id);
+    if (error) reject(new Error(error));
+    else resolve(found);
+  }
+}
+
+// A picture as the camera gives one.
+function blank() {
+  const canvas = new OffscreenCanvas(640, 480);
+  canvas.getContext("2d").fillRect(0, 0, 640, 480);
+  return canvas.convertToBlob({ type: "image/jpeg" });
+}

@@ -49,10 +49,11 @@ export function heldOut(examples, classes, row, keep = () => true) {
   return queries.map((i) => {
     const scores = row(i);
     const best = new Array(classes).fill(-Infinity);
-    examples.forEach(({ label }, j) => {
+    for (let j = 0; j < scores.length; j++) {
+      const { label } = examples[j];
       if (groups[j] === groups[i] || !keep(j)) scores[j] = -Infinity;
-      else best[label] = Math.max(best[label], scores[j]);
-    });
+      else if (scores[j] > best[label]) best[label] = scores[j];
+    }
     const near = highest(scores, k).map((one) => ({ ...one, label: examples[one.index].label }));
     return { index: i, near, sizes: sizesOf.get(groups[i]), best };
   });

@@ -22,11 +22,12 @@ export function cosine(one, other) {
 // The k highest of some scores as { index, score }, highest first; of equals, the lower index
 // first. Scores of -Infinity are nobody's.
 export function highest(scores, k = K) {
-  const last = Float64Array.from(scores).sort()[Math.max(0, scores.length - k)];
+  const last = new Float64Array(scores).sort()[Math.max(0, scores.length - k)];
   const found = [];
-  scores.forEach((score, index) => {
+  for (let index = 0; index < scores.length; index++) {
+    const score = scores[index];
     if (score >= last && score > -Infinity) found.push({ index, score });
-  });
+  }
   return found.sort((a, b) => b.score - a.score || a.index - b.index).slice(0, k);
 }
 

@@ -1,5 +1,5 @@
-// The JSON forms of k-NN data sets of ml5.js and TensorFlow.js, described in
-// builder/references/ml5_forms.py, as classes { label, values, shape? }; an error says what is wrong.
+// The JSON forms of k-NN data sets of ml5.js and TensorFlow.js, which the module ml5_forms of
+// builder/references describes, as classes { label, values, shape? }; errors say what is wrong.
 
 const LABELS = ["label", "classId", "classIndex", "className"];
 const VALUES = ["data", "values"];

@@ -35,10 +35,13 @@ export class Similarities {
     return (i) => {
       const at = places[i];
       const own = this.#rows[at];
-      return Float64Array.from(places, (other) => {
-        if (other === at) return 1;
-        return other < at ? own[other] : this.#rows[other][at];
-      });
+      const found = new Float64Array(places.length);
+      for (let j = 0; j < places.length; j++) {
+        const other = places[j];
+        if (other === at) found[j] = 1;
+        else found[j] = other < at ? own[other] : this.#rows[other][at];
+      }
+      return found;
     };
   }
 }

@@ -42,7 +42,7 @@ function leftOutClasses(examples, found, rate) {
 
 // The highest threshold midway between two scores with at most this share below it.
 export function quantile(scores, share) {
-  const ordered = Float64Array.from(scores).sort();
+  const ordered = new Float64Array(scores).sort();
   const below = Math.trunc(Math.round(share * ordered.length * 1e9) / 1e9);
   // Examples that are each other's nearest have equal scores, with no gap between them.
   for (let i = Math.min(below, ordered.length - 1) - 1; i >= 0; i--) {

@@ -8,7 +8,7 @@ const MIN_SPREAD = 1e-3;
 const SPREAD = 0.4; // of the prior
 const FLOOR = 1e-6;
 const SAMPLE = 1000;
-const NEAR_ENOUGH = 1e-5; // in log T, where the search ends
+const NEAR_ENOUGH = 1e-4; // in log T, where the search ends
 
 // The T that fits best; `found` is as from heldOut, `sizes` has the examples of each class.
 export function temperature(examples, sizes, found, row) {
@@ -42,16 +42,21 @@ function mostLikely(examples, sizes, found, likely) {
   for (const one of found) asked[label(one)]++;
   const present = asked.filter(Boolean).length;
   // Classes count equally, whatever their sizes; the mean weight is 1.
-  const weight = (one) => found.length / present / asked[label(one)];
-  const left = (one) => Math.log(one.sizes[label(one)] / sizes[label(one)]);
-  const total = found.reduce((sum, one) => sum + weight(one) * left(one), 0);
+  const questions = found.map((one) => ({
+    weight: found.length / present / asked[label(one)],
+    left: one.sizes[label(one)] / sizes[label(one)],
+    gaps: Float64Array.from(one.near, ({ score }) => score - one.near[0].score),
+    votes: Float64Array.from(one.near, (other) => 1 / one.sizes[other.label]),
+    own: Uint8Array.from(one.near, (other) => other.label === label(one)),
+  }));
+  const total = questions.reduce((sum, { weight, left }) => sum + weight * Math.log(left), 0);
   const handicap = -total / found.length / 2; // a left out example has fewer of its class
   const middle = Math.log(likely);
 
   const loss = (logT) => {
     const sharpness = Math.exp(-(logT + handicap));
     let fit = 0;
-    for (const one of found) fit += weight(one) * logShare(one, label(one), sharpness);
+    for (const one of questions) fit += one.weight * logShare(one, sharpness);
     return ((logT - middle) / SPREAD) ** 2 / 2 - fit;
   };
   const steps = Array.from({ length: 15 }, (_, i) => middle - 4 + i / 2);
@@ -61,14 +66,14 @@ function mostLikely(examples, sizes, found, likely) {
 }
 
 // The logarithm of the share of the vote that the example's own class gets.
-function logShare({ near, sizes }, label, sharpness) {
-  let [own, all] = [0, 0];
-  for (const one of near) {
-    const counts = Math.exp((one.score - near[0].score) * sharpness) / sizes[one.label];
+function logShare({ gaps, votes, own }, sharpness) {
+  let [mine, all] = [0, 0];
+  for (let i = 0; i < gaps.length; i++) {
+    const counts = votes[i] * Math.exp(gaps[i] * sharpness);
     all += counts;
-    if (one.label === label) own += counts;
+    if (own[i]) mine += counts;
   }
-  return Math.log(own / all + FLOOR);
+  return Math.log(mine / all + FLOOR);
 }
 
 // Where a function is lowest between two places, by golden sections.

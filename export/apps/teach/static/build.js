@@ -5,9 +5,10 @@ import { find, make, show, tell } from "./page.js";
 const EVERY = 1000; // ms between two looks at a build
 
 export class Build {
-  // `photos` gives the zip file to build, `problem` shows an error, `say` tells a screen reader.
-  constructor(photos, problem, say) {
-    Object.assign(this, { photos, problem, say });
+  // `photos` gives the zip file to build, `model` is the name of the network that the page uses,
+  // `problem` shows an error, `say` tells a screen reader.
+  constructor(photos, model, problem, say) {
+    Object.assign(this, { photos, model, problem, say });
     find("build").addEventListener("click", () => this.#start());
     find("stop").addEventListener("click", () => fetch("stop", { method: "POST" }));
     show("build-section");
@@ -19,7 +20,7 @@ export class Build {
     find("build").disabled = true;
     this.#draw({ building: true, lines: ["Packing the photos …"], done: null });
     try {
-      const response = await fetch("build", {
+      const response = await fetch(`build?model=${encodeURIComponent(this.model)}`, {
         method: "POST",
         headers: { "Content-Type": "application/zip" },
         body: await this.photos(),

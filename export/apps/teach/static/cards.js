@@ -60,7 +60,11 @@ class Card {
     this.mute = make("button", "small", "Mute");
     this.mute.addEventListener("click", () => acts.mute(one));
     this.gone = make("button", "small", "Remove");
-    twice(this.gone, () => `Remove ${counted(this.number, "example")}?`, () => acts.drop(one));
+    twice(
+      this.gone,
+      () => `Remove ${counted(this.number, "example")}?`,
+      () => acts.drop(one),
+    );
     this.list = make("ul", "thumbnails");
     this.list.setAttribute("role", "list");
     this.more = make("button", "small more");

@@ -41,8 +41,8 @@ export function read(text, model) {
   if (note) checkMade(note, model);
   let found;
   try {
-    const { [NOTE]: _, ...rest } = note ? content : {};
-    found = classesIn(note ? rest : content).map((one) => checkedClass(one, model));
+    if (note) delete content[NOTE]; // what is left are the classes
+    found = classesIn(content).map((one) => checkedClass(one, model));
     if (note) found = ordered(found, note);
   } catch (error) {
     if (error instanceof Refusal) throw error;

@@ -49,7 +49,7 @@ async function bytes(name, files) {
   const total = Number(response.headers.get("Content-Length"));
   const parts = [];
   let there = 0;
-  for (const reader = response.body.getReader(); ; ) {
+  for (const reader = response.body.getReader(); ;) {
     const { done, value } = await reader.read();
     if (done) break;
     parts.push(value);

@@ -41,7 +41,11 @@ export function heldOut(examples, classes, row, keep = () => true) {
   const sizesOf = new Map();
   for (const i of queries) {
     const group = groups[i];
-    if (!sizesOf.has(group)) sizesOf.set(group, counted((j) => groups[j] !== group));
+    if (!sizesOf.has(group))
+      sizesOf.set(
+        group,
+        counted((j) => groups[j] !== group),
+      );
   }
   // As in the build, all questions are answered by equally many.
   const fewest = Math.min(...[...sizesOf.values()].map((sizes) => sum(sizes)));

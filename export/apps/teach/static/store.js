@@ -38,7 +38,9 @@ export class Store {
   // Keeps examples; their unit vectors are made again.
   add(examples) {
     return this.#write((database) => {
-      for (const { unit, ...kept } of examples) database(EXAMPLES).put(kept);
+      for (const { id, owner, recording, values, photo } of examples) {
+        database(EXAMPLES).put({ id, owner, recording, values, photo });
+      }
     });
   }
 
@@ -51,7 +53,10 @@ export class Store {
   }
 
   #read(name, how, ...what) {
-    const request = this.#database.transaction(name).objectStore(name)[how](...what);
+    const request = this.#database
+      .transaction(name)
+      .objectStore(name)
+      [how](...what);
     return new Promise((resolve, reject) => {
       request.onsuccess = () => resolve(request.result);
       request.onerror = () => reject(request.error);

@@ -40,7 +40,10 @@ export class Taught {
   }
 
   rename(one, text) {
-    one.name = checked(text, this.names.filter((name) => name !== one.name));
+    one.name = checked(
+      text,
+      this.names.filter((name) => name !== one.name),
+    );
   }
 
   // An example as it will be kept; `teach` adds it.

@@ -4,21 +4,19 @@
 // { winner, known, votes, neighbors, embedding }, and each measurement as `pocketknn:study`, whose
 // detail is what study.js describes, and `names`.
 
-import { album } from "./album.js";
 import { Build } from "./build.js";
 import { Cards } from "./cards.js";
 import { chosen, dropped, hasFiles, sorted } from "./drops.js";
 import { Embedder } from "./embedder.js";
-import { digits, holds } from "./hold.js";
+import { load, offerFiles, photosToBuild } from "./files.js";
+import { digits } from "./hold.js";
 import { Lesson } from "./lesson.js";
 import { Live, stage } from "./live.js";
-import { download, find, make, show, tell, twice } from "./page.js";
+import { find, make, show, tell } from "./page.js";
 import { photoOf } from "./photo.js";
+import { drawRound, offerRound } from "./round.js";
 import { blank, draw } from "./teach-view.js";
 import { advice, counted, line } from "./words.js";
-
-const MOST_MEGABYTES = 300; // of a file to load: near what a browser can hold as one text
-const ROUNDS = 5; // test rounds that are shown
 
 const measured = new Map(); // { right, asked } by the id of a class
 const embedder = new Embedder((share) => (find("progress").value = share));
@@ -44,6 +42,8 @@ async function start() {
   const response = await fetch("page.json");
   if (!response.ok) throw new Error(`page.json cannot be loaded: ${response.status}`);
   page = await response.json();
+  document.title = page.title;
+  find("title").textContent = page.title;
   lesson = new Lesson(page.slots, changed, studied);
   const kept = await lesson.recall();
   // What was taught belongs to one network; a new start takes the first that is fast enough.
@@ -51,6 +51,8 @@ async function start() {
   await embedder.choose(same.length ? same : page.models);
   lesson.resume(kept, embedder.model);
   if (!kept && page.examples) await loadBuilt();
+  offerFiles(lesson, attempt);
+  offerRound(live, classOf, say);
   const { model, rate, threads } = embedder;
   find("network").textContent =
     `Backbone: ${model.name}, ${model.size} × ${model.size} pixels, ${Math.round(rate)} pictures` +
@@ -59,7 +61,8 @@ async function start() {
   for (const id of ["teach-section", "good-section", "keep-section"]) show(id);
   show("hint");
   changed();
-  if (page.served) new Build(photosToBuild, problem, say);
+  lesson.study.ask();
+  if (page.served) new Build(() => photosToBuild(lesson), model.name, problem, say);
   document.body.dataset.ready = "yes";
 }
 
@@ -83,6 +86,13 @@ async function attempt(act) {
   }
 }
 
+// The examples of the build that the page starts from.
+async function loadBuilt() {
+  const response = await fetch(page.examples);
+  if (!response.ok) throw new Error(`${page.examples} cannot be loaded: ${response.status}`);
+  await load(lesson, new File([await response.blob()], page.examples), true);
+}
+
 // Answers
 
 async function ask(frame) {
@@ -103,6 +113,13 @@ function answer(embedding) {
   const detail = { ...found, neighbors, embedding: Array.from(embedding) };
   document.dispatchEvent(new CustomEvent("pocketknn:answer", { detail }));
   return found;
+}
+
+// The class for a frame, as it would be taught; null for unknown.
+async function classOf(frame) {
+  const { embedding } = await embedder.run(await photoOf(frame));
+  const found = answer(embedding);
+  return found?.known ? found.winner : null;
 }
 
 async function askAbout(photo) {
@@ -181,8 +198,10 @@ async function addPhotos(found, one = null) {
       same++;
       continue;
     }
-    // A photo alone is a recording of its own.
-    await lesson.teach(owner, recording ?? lesson.recording("photo"), embedding, file);
+    // A photo alone is a recording of its own. In a folder, two classes may have recordings of
+    // the same name; as in a build, they are different ones.
+    const own = recording ? `${owner.name} ${recording}` : lesson.recording("photo");
+    await lesson.teach(owner, own, embedding, file);
     added++;
   }
   const notes = [`${counted(added, "photo")} added`];
@@ -210,7 +229,7 @@ document.addEventListener("drop", ({ dataTransfer }) => {
     const found = await dropped(dataTransfer);
     const [first] = found;
     const isData = found.length === 1 && /\.json$/i.test(first.path);
-    await (isData ? load(first.file) : addPhotos(found));
+    await (isData ? load(lesson, first.file) : addPhotos(found));
   });
 });
 
@@ -222,14 +241,7 @@ function changed() {
   find("back").disabled = !taught.examples.length;
   for (const id of ["save", "album"]) find(id).disabled = !taught.examples.length;
   if (!taught.active.length) blank();
-  const select = find("round-class");
-  const names = taught.active.map(({ name }) => name);
-  if (Array.from(select.options, ({ value }) => value).join("\n") !== names.join("\n")) {
-    const chosen = select.value;
-    select.replaceChildren(...names.map((name) => new Option(name)));
-    if (names.includes(chosen)) select.value = chosen;
-  }
-  find("round").disabled = !names.length;
+  drawRound(taught.active.map(({ name }) => name));
 }
 
 function studied(found, classes) {
@@ -242,107 +254,3 @@ function studied(found, classes) {
   const detail = { ...found, names };
   document.dispatchEvent(new CustomEvent("pocketknn:study", { detail }));
 }
-
-// A test round: frames of a named class that are only asked about, not taught.
-holds(
-  find("round"),
-  () => {
-    problem("");
-    const name = find("round-class").value;
-    const item = make("li");
-    let [right, of] = [0, 0];
-    const take = async (frame) => {
-      const { embedding } = await embedder.run(await photoOf(frame));
-      const { winner, known } = answer(embedding);
-      right += Number(known && winner === name);
-      item.textContent = `${name}: right ${right} of ${++of}`;
-      if (of > 1) return;
-      find("rounds").prepend(item);
-      if (find("rounds").children.length > ROUNDS) find("rounds").lastChild.remove();
-    };
-    live.hold(take, () => say(item.textContent));
-  },
-  () => live.release(),
-);
-
-// Files
-
-find("save").addEventListener("click", () => download(lesson.memory(), "memory.json"));
-
-find("load").addEventListener("change", ({ target }) => {
-  const [file] = target.files;
-  if (file) attempt(() => load(file));
-  target.value = "";
-});
-
-async function load(file, built = false) {
-  if (file.size > MOST_MEGABYTES * 1e6) {
-    throw new Error(`This file is too large: at most ${MOST_MEGABYTES} MB can be loaded.`);
-  }
-  tell(find("adding"), `Reading ${(file.size / 1e6).toFixed(1)} MB …`);
-  try {
-    const found = await read(file);
-    const added = await lesson.load(found, file.name, built);
-    const doubt = found.sure ? "" : " This file does not tell which network made it: if it was not";
-    const warning = doubt && `${doubt} ${lesson.model.name}, the answers will be wrong.`;
-    tell(find("adding"), `${counted(added, "example")} added.${warning}`);
-  } catch (error) {
-    tell(find("adding"), "");
-    throw error;
-  }
-}
-
-// In a worker of its own, which takes its memory along when it ends.
-function read(file) {
-  const worker = new Worker(new URL("dataset-worker.js", import.meta.url), { type: "module" });
-  const found = new Promise((resolve, reject) => {
-    worker.onmessage = ({ data: { found, error } }) => {
-      if (error) reject(new Error(error));
-      else resolve(found);
-    };
-    worker.onerror = () => reject(new Error("This file is too large for this browser."));
-  });
-  const { sha256, crop, dim } = lesson.model;
-  worker.postMessage({ file, model: { sha256, crop, dim } });
-  return found.finally(() => worker.terminate());
-}
-
-// The examples of the build that the page starts from.
-async function loadBuilt() {
-  const response = await fetch(page.examples);
-  if (!response.ok) throw new Error(`${page.examples} cannot be loaded: ${response.status}`);
-  await load(new File([await response.blob()], page.examples), true);
-}
-
-const withExamples = (classes) =>
-  classes.map(({ id, name }) => ({ id, name, examples: lesson.taught.of(id) }));
-
-find("album").addEventListener("click", () =>
-  attempt(async () => {
-    const classes = withExamples(lesson.taught.classes);
-    if (!classes.some(({ examples }) => examples.some(({ photo }) => photo))) {
-      throw new Error("What was taught here has no photos: it came from a file.");
-    }
-    download(await album(classes), "photos.zip");
-  }),
-);
-
-// The zip that the server builds: photos, and in memory.json the examples that have none.
-function photosToBuild() {
-  const { active } = lesson.taught;
-  if (active.length < 2) throw new Error("Teach at least two classes, then build.");
-  const bare = (one) => lesson.taught.of(one.id).filter(({ photo }) => !photo);
-  const without = active.filter((one) => bare(one).length);
-  const more = without.length ? [{ name: "memory.json", blob: lesson.memory(without, bare) }] : [];
-  return album(withExamples(active), more);
-}
-
-twice(
-  find("restart"),
-  () => `Delete ${counted(lesson.taught.examples.length, "example")}?`,
-  () =>
-    attempt(async () => {
-      await lesson.clear();
-      location.reload();
-    }),
-);

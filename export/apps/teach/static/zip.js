@@ -2,6 +2,7 @@
 
 const UTF8 = 0x0800; // the flag that names are UTF-8
 const DAY = 0x21; // 1 January 1980, the first day that a zip knows
+const HEAD = 30; // bytes before a file's name
 const MOST_FILES = 0xffff; // of a zip without extensions
 const MOST_BYTES = 0xffffffff;
 
@@ -13,44 +14,27 @@ export async function zip(files) {
   for (const { name, blob } of files) {
     const bytes = new Uint8Array(await blob.arrayBuffer());
     const path = new TextEncoder().encode(name);
-    // version, flags, stored, time, day, checksum, packed and unpacked size, name, no extra field
-    const shared = record([
-      [2, 20],
-      [2, UTF8],
-      [2, 0],
-      [2, 0],
-      [2, DAY],
-      [4, crc32(bytes)],
-      [4, bytes.length],
-      [4, bytes.length],
-      [2, path.length],
-      [2, 0],
-    ]);
-    parts.push(record([[4, 0x04034b50]]), shared, path, blob);
-    // no comment, disk 0, no attributes, and where the file starts
-    const place = record([[2, 0], [2, 0], [2, 0], [4, 0], [4, offset]]);
-    directory.push(record([[4, 0x02014b50], [2, 20]]), shared, place, path);
-    offset += 4 + shared.length + path.length + bytes.length;
+    const facts = [
+      u16(20, UTF8, 0, 0, DAY), // version, flags, stored as it is, time, day
+      u32(crc32(bytes), bytes.length, bytes.length), // packed and unpacked
+      u16(path.length, 0), // no extra field
+    ];
+    parts.push(u32(0x04034b50), ...facts, path, blob);
+    // no comment, disk 0, no attributes; and where the file starts
+    directory.push(u32(0x02014b50), u16(20), ...facts, u16(0, 0, 0), u32(0, offset), path);
+    offset += HEAD + path.length + bytes.length;
     if (offset > MOST_BYTES) throw new Error("The photos are too large for one zip file.");
   }
   const size = directory.reduce((sum, { length }) => sum + length, 0);
-  const [count, end] = [files.length, [4, 0x06054b50]];
-  parts.push(
-    ...directory,
-    record([end, [2, 0], [2, 0], [2, count], [2, count], [4, size], [4, offset], [2, 0]]),
-  );
-  return new Blob(parts, { type: "application/zip" });
+  const count = files.length;
+  const end = [u32(0x06054b50), u16(0, 0, count, count), u32(size, offset), u16(0)];
+  return new Blob([...parts, ...directory, ...end], { type: "application/zip" });
 }
 
-// Numbers of so many bytes, little-endian.
-function record(fields) {
-  const bytes = new Uint8Array(fields.reduce((sum, [width]) => sum + width, 0));
-  let at = 0;
-  for (const [width, value] of fields) {
-    for (let i = 0; i < width; i++) bytes[at++] = value >>> (8 * i);
-  }
-  return bytes;
-}
+// Numbers of two bytes, and of four, little-endian.
+const u16 = (...values) => Uint8Array.from(values.flatMap((one) => [one, one >>> 8]));
+const u32 = (...values) =>
+  Uint8Array.from(values.flatMap((one) => [one, one >>> 8, one >>> 16, one >>> 24]));
 
 const TABLE = Uint32Array.from({ length: 256 }, (_, byte) => {
   let value = byte;

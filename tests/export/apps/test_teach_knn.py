@@ -322,13 +322,15 @@ ORDER = ["mug", "7", "constructor", "__proto__", "雪 🙂"]
 def test_a_memory_goes_to_python_and_back(js, modules, tmp_path):
     """Bit by bit, with recordings and the order of classes; JavaScript puts "7" first."""
     rng = np.random.default_rng(8)
-    rows = rng.standard_normal((4000, 5)).astype(np.float32)
-    names = [ORDER[i % 5] for i in range(4000)]
+    rows = rng.standard_normal((8000, 5)).astype(np.float32)
+    names = [ORDER[i % 5] for i in range(8000)]
     code = """
     import { memory } from "./dataset.js";
+    import { SINGLE } from "./names.js";
     const classes = data.order.map((name) => ({ name, muted: name === "7", examples: [] }));
     data.rows.forEach((row, i) => {
-      const [values, recording] = [Float32Array.from(row), `r${i % 3}`];
+      const recording = i % 3 ? `r${i % 3}` : `${SINGLE}${i}`;
+      const values = Float32Array.from(row);
       classes[i % 5].examples.push({ values, recording });
     });
     classes.push({ name: "empty", muted: false, examples: [] });
@@ -342,12 +344,12 @@ def test_a_memory_goes_to_python_and_back(js, modules, tmp_path):
     for number, name in enumerate(ORDER):
         mine = np.flatnonzero(refs.label_ids == number)
         assert refs.vectors[mine].tobytes() == rows[number::5].tobytes(), name
-        expected = [f"r{i % 3}" for i in range(number, 4000, 5)]
+        expected = [f"r{i % 3}" if i % 3 else "" for i in range(number, 8000, 5)]
         assert [refs.occasions[i] for i in mine] == expected
 
     facts = {"backbone": "pixels", "alpha": None, "size": 8, "input_range": "0..1"}
     made = Provenance(sha256=BACKBONE, crop="center", **facts)
-    occasions = ["", "x", "y"] * 1333 + ["z"]
+    occasions = ["", "x", "y", "z"] * 2000
     saved = References.of(rows, names, classes=ORDER, occasions=occasions)
     memory_json.write(replace(saved, provenance=made), tmp_path / "saved.json", forgotten=["old"])
     back = js(READ, path=str(tmp_path / "saved.json"), model=model())
@@ -474,3 +476,66 @@ def test_what_is_measured_in_words(js):
     assert "31 of 40" in said
     found |= {"asked": 0, "right": 0, "half": None, "unknown": None}
     assert "once more, from another angle" in js(code, found=found, names=["mug", "cup"])
+
+
+def test_the_last_recording_can_be_taken_back(js):
+    code = """
+    import { Taught } from "./taught.js";
+    const taught = new Taught(4);
+    const [mug, cup] = ["mug", " cup "].map((name) => taught.add(name));
+    const teach = (one, recording, value) =>
+      taught.teach([taught.example(one.id, recording, Float32Array.of(value, 1), null)]);
+    teach(mug, "r1", 3);
+    teach(cup, "r2", 4);
+    teach(cup, "r2", 5);
+    teach(mug, "r3", 6);
+    let full = "";
+    try { teach(mug, "r4", 7); } catch (error) { full = error.message; }
+    const known = [taught.has(cup.id, [5, 1]), taught.has(mug.id, [5, 1])];
+    taught.remove(taught.last);
+    taught.remove(taught.last);
+    const left = taught.examples.map(({ recording }) => recording);
+    const again = new Taught(4);
+    again.resume({ classes: taught.classes, built: ["mug", "pan"], gone: ["pot"], examples: [] });
+    const next = again.add("new").id;
+    done({ names: taught.names, full, known, left, forgotten: again.forgotten, next });
+    """
+    found = js(code)
+    assert found["names"] == ["mug", "cup"]
+    assert "4 examples" in found["full"]
+    assert found["known"] == [True, False]
+    assert found["left"] == ["r1"]
+    assert found["forgotten"] == ["pot", "pan"]
+    assert found["next"] == 3, "no id is given twice"
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["", "  ", "a/b", "a\\b", ".a", "a.", "unknown", "pocketknn", "mug", " mug", "a\x00", "x" * 61],
+)
+def test_names_that_no_class_can_have(js, name):
+    code = 'import { checked } from "./names.js"; done(checked(data.name, ["mug"]));'
+    assert "Error: " in js(code, fails=True, name=name)
+    assert js(code, name=" Käse 雪 ") == "Käse 雪"
+
+
+@pytest.mark.parametrize(
+    ("paths", "expected"),
+    [
+        (["mug/1.jpg", "cup/2.png"], [("mug", None), ("cup", None)]),
+        (["mug/1.jpg"], [("mug", None)]),
+        (["all/mug/1.jpg", "all/cup/r/2.jpg"], [("mug", None), ("cup", "r")]),
+        (["1.jpg"], [(None, None)]),
+        (["all/mug/.DS_Store", "all/mug/1.JPG", "all/notes.txt"], [("mug", None)]),
+        (["mug/r1/1.jpg", "cup/r1/1.jpg"], [("mug", "r1"), ("cup", "r1")]),
+    ],
+)
+def test_folders_name_classes_and_recordings(js, paths, expected):
+    code = """
+    import { sorted } from "./drops.js";
+    const found = data.paths.map((path) => {
+      return { path, file: { name: path.split("/").at(-1), type: "" } };
+    });
+    done(sorted(found).map(({ name, recording }) => [name, recording]));
+    """
+    assert [tuple(one) for one in js(code, paths=paths)] == expected

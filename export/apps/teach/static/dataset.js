@@ -3,13 +3,14 @@
 
 import { decoded, encoded } from "./base64.js";
 import { classesIn, isObject } from "./ml5-forms.js";
-import { NOTE, usable } from "./names.js";
+import { NOTE, SINGLE, usable } from "./names.js";
 
 // The pieces of the text of a memory, for a Blob: as one string it might be too long.
 // `classes` are { name, muted, examples: [{ values, recording }] }, `model` { sha256, crop, dim }.
 export function* memory(classes, forgotten, model) {
   const full = classes.filter(({ examples }) => examples.length);
-  const origins = full.map(({ name, examples }) => [name, examples.map((one) => one.recording)]);
+  const origin = ({ recording }) => (recording.startsWith(SINGLE) ? "" : recording);
+  const origins = full.map(({ name, examples }) => [name, examples.map(origin)]);
   const note = {
     backbone: model.sha256,
     crop: model.crop,

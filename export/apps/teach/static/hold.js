@@ -48,9 +48,9 @@ export function holds(button, begin, end) {
 // The digit keys hold the first nine of the buttons that `buttons` gives.
 export function digits(buttons) {
   document.addEventListener("keydown", (event) => {
-    const { key, repeat, ctrlKey, metaKey, altKey, target } = event;
+    const { key, repeat, ctrlKey, metaKey, altKey } = event;
     if (repeat || ctrlKey || metaKey || altKey || !/^[1-9]$/.test(key)) return;
-    if (target.matches("input:not([type=file]), select, textarea")) return;
+    if (document.activeElement.matches("input:not([type=file]), select")) return;
     const button = buttons()[Number(key) - 1];
     if (button) press(button);
   });

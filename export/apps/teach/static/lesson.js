@@ -2,6 +2,7 @@
 
 import { memory } from "./dataset.js";
 import { nearest, unit, vote, winner } from "./knn.js";
+import { SINGLE } from "./names.js";
 import { Store } from "./store.js";
 import { Study } from "./study-client.js";
 import { Taught } from "./taught.js";
@@ -86,9 +87,9 @@ export class Lesson {
   }
 
   // A name for the next recording, which no other has.
-  recording(kind) {
+  recording(kind = "camera ") {
     const time = new Date().toISOString().slice(0, 19).replace("T", " ").replaceAll(":", ".");
-    return `${kind} ${time} ${++this.#recordings}`;
+    return `${kind}${time} ${++this.#recordings}`;
   }
 
   // Teaches one example: first it is kept, so that nothing is shown that would be lost.
@@ -124,7 +125,7 @@ export class Lesson {
         if (there && taught.has(one.id, values)) return [];
         // Nobody knows the recordings of a data set: its class counts as one, which is on the safe
         // side. A memory without an origin is of single photos, as in a build.
-        const recording = origins ? origins[i] || `${file} ${name} ${i}` : `${file} ${name}`;
+        const recording = origins ? origins[i] || this.recording(SINGLE) : `${file} ${name}`;
         return [taught.example(one.id, recording, values, null)];
       });
     });

@@ -1,6 +1,8 @@
 // The names of classes: they become folders, labels of a build and keys of a memory file.
 
 export const NOTE = "pocketknn"; // the key of a memory file that is no class
+// The first part of the made-up recording of a photo that stands alone; in a memory file it has none.
+export const SINGLE = "single photo #";
 const UNKNOWN = "unknown"; // what a build answers to a picture of no class
 const LONGEST = 60;
 const CONTROLS = /[\u0000-\u001f\u007f-\u009f\u2028\u2029]|\p{Cs}/u;

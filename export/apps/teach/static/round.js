@@ -5,7 +5,7 @@ import { find, make } from "./page.js";
 
 const SHOWN = 5; // rounds
 
-// `live` gives the frames, `classify` the class for one, and `say` tells a screen reader the result.
+// `live` gives the frames, `classify` the class for one; `say` tells a screen reader the result.
 export function offerRound(live, classify, say) {
   const begin = () => {
     const name = find("round-class").value;

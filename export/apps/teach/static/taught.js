@@ -65,7 +65,7 @@ export class Taught {
 
   // Takes what was kept on the disk, as it is.
   resume({ classes, built, gone, examples }) {
-    Object.assign(this, { classes, built, gone });
+    Object.assign(this, { classes: [...classes], built, gone });
     this.examples = examples.map((one) => ({ ...one, unit: unit(one.values) }));
     const ids = [...classes, ...examples].map(({ id }) => id);
     this.#next = ids.reduce((most, id) => Math.max(most, id), 0) + 1;

@@ -12,6 +12,7 @@ import { load, offerFiles, photosToBuild } from "./files.js";
 import { digits } from "./hold.js";
 import { Lesson } from "./lesson.js";
 import { Live, stage } from "./live.js";
+import { SINGLE } from "./names.js";
 import { find, make, show, tell } from "./page.js";
 import { photoOf } from "./photo.js";
 import { drawRound, offerRound } from "./round.js";
@@ -145,7 +146,7 @@ find("ask").addEventListener("change", ({ target }) => {
 
 function record(one) {
   problem("");
-  const recording = lesson.recording("camera");
+  const recording = lesson.recording();
   const take = async (frame) => {
     const photo = await photoOf(frame);
     const { embedding } = await embedder.run(photo);
@@ -200,7 +201,7 @@ async function addPhotos(found, one = null) {
     }
     // A photo alone is a recording of its own. In a folder, two classes may have recordings of
     // the same name; as in a build, they are different ones.
-    const own = recording ? `${owner.name} ${recording}` : lesson.recording("photo");
+    const own = recording ? `${owner.name} ${recording}` : lesson.recording(SINGLE);
     await lesson.teach(owner, own, embedding, file);
     added++;
   }

@@ -16,7 +16,9 @@ export function line(found, names) {
   if (!names.length) return "Nothing was taught yet.";
   if (names.length < 2) return "Teach a second class: with one, every answer is the same.";
   if (!found.asked) {
-    return "Record each class once more, from another angle; then this page can say how good it is.";
+    return (
+      "Record each class once more, from another angle;" + " then this page can say how good it is."
+    );
   }
   return `${found.right} of ${found.asked} right.`;
 }

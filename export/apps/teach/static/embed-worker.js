@@ -1,6 +1,6 @@
 // Runs a backbone off the page's own thread. The page sends
 //   { id, open: model }   loads a model of page.json; the reply is { id, threads }
-//   { id, source }        a picture file or an ImageBitmap; the reply is { id, embedding, times }
+//   { id, source }        a picture file; the reply is { id, embedding, times }
 // or { id, error }; while a model loads, { progress } comes, 0..1.
 
 import * as ort from "./runtime/ort.js";

@@ -1,7 +1,7 @@
 // Embeds pictures in the worker, in order, and chooses the backbone that is fast enough.
 
 const FAST = 15; // frames per second
-const TIMED = 5; // frames, after a first one that warms up
+const [WARMING, TIMED] = [3, 5]; // frames: code that has just loaded is slow at first
 
 export class Embedder {
   #worker = new Worker(new URL("embed-worker.js", import.meta.url), { type: "module" });
@@ -37,9 +37,9 @@ export class Embedder {
     this.rate = rates[best];
   }
 
-  // { embedding, times } of a picture file, or of an ImageBitmap, which is consumed.
+  // { embedding, times } of a picture file.
   run(source) {
-    return this.#ask({ source }, source instanceof ImageBitmap ? [source] : []);
+    return this.#ask({ source });
   }
 
   async #open(model) {
@@ -48,17 +48,21 @@ export class Embedder {
   }
 
   async #rateOf(frame) {
-    await this.run(frame);
-    const start = performance.now();
-    for (let i = 0; i < TIMED; i++) await this.run(frame);
-    return (1000 * TIMED) / (performance.now() - start);
+    const times = [];
+    for (let i = 0; i < WARMING + TIMED; i++) {
+      const start = performance.now();
+      await this.run(frame);
+      times.push(performance.now() - start);
+    }
+    const sorted = times.slice(WARMING).sort((a, b) => a - b);
+    return 1000 / sorted[(TIMED - 1) / 2];
   }
 
-  #ask(message, transferred = []) {
+  #ask(message) {
     const id = this.#count++;
     return new Promise((resolve, reject) => {
       this.#waiting.set(id, { resolve, reject });
-      this.#worker.postMessage({ id, ...message }, transferred);
+      this.#worker.postMessage({ id, ...message });
     });
   }
 

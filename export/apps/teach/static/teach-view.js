@@ -11,9 +11,12 @@ export function draw({ winner, known, votes, neighbors }) {
   find("answer").classList.toggle("unknown", !known);
   tell(find("winner"), known ? winner : "unknown");
   const share = votes.find(({ label }) => label === winner).share;
-  const nearest = `nearest: score ${neighbors[0].score.toFixed(3)}`;
-  const said = known ? `${percent(share)} of the vote` : "nothing like it was taught";
-  tell(find("detail"), `${said}; ${nearest}`);
+  const score = `score ${neighbors[0].score.toFixed(3)}`;
+  const nearest = `${neighbors[0].label}, ${score}`;
+  const said = known
+    ? `${percent(share)} of the vote; nearest: ${score}`
+    : `nothing near enough was taught; nearest: ${nearest}`;
+  tell(find("detail"), said);
   drawVotes(votes);
   drawNeighbors(neighbors.slice(0, SHOWN));
   for (const id of ["verdict", "votes", "neighbors"]) show(id);

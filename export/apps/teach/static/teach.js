@@ -53,7 +53,7 @@ async function start() {
   lesson.resume(kept, embedder.model);
   if (!kept && page.examples) await loadBuilt();
   offerFiles(lesson, attempt);
-  offerRound(live, classOf, say);
+  offerRound(live, ask, say);
   const { model, rate, threads } = embedder;
   find("network").textContent =
     `Backbone: ${model.name}, ${model.size} × ${model.size} pixels, ${Math.round(rate)} pictures` +
@@ -96,10 +96,13 @@ async function loadBuilt() {
 
 // Answers
 
+// Answers a frame, and returns the class; null for unknown. The frame becomes a file first, as the
+// taught ones did: JPEG alone may change a score more than the threshold of unknown allows.
 async function ask(frame) {
   await ready;
-  const { embedding } = await embedder.run(frame);
-  answer(embedding);
+  const { embedding } = await embedder.run(await photoOf(frame));
+  const found = answer(embedding);
+  return found?.known ? found.winner : null;
 }
 
 // Draws the answer, and returns it; null while nothing was taught.
@@ -114,13 +117,6 @@ function answer(embedding) {
   const detail = { ...found, neighbors, embedding: Array.from(embedding) };
   document.dispatchEvent(new CustomEvent("pocketknn:answer", { detail }));
   return found;
-}
-
-// The class for a frame, as it would be taught; null for unknown.
-async function classOf(frame) {
-  const { embedding } = await embedder.run(await photoOf(frame));
-  const found = answer(embedding);
-  return found?.known ? found.winner : null;
 }
 
 async function askAbout(photo) {

@@ -4,7 +4,7 @@ const ALIKE = 0.05; // of the pictures of two classes, taken for the other: wort
 const SURE = 4; // recordings; fewer do not stand for all there are
 
 export const counted = (n, one, many = `${one}s`) => `${n} ${n === 1 ? one : many}`;
-export const percent = (share) => `${Math.round(share * 100)} %`;
+export const percent = (share) => `${Math.round(share * 100)}\u00a0%`;
 
 // "a", "a and b", "a, b and c"
 export function listed(names) {
@@ -74,7 +74,8 @@ function unknown({ unknown }) {
   }
   const { known, strangers } = unknown;
   const wrong = `It knows strangers. It wrongly calls ${known.rejected} of ${known.of} unknown`;
-  if (!strangers) return [`${wrong}.`];
-  const { rejected, of } = strangers;
-  return [`${wrong}, and with a class left out, it noticed ${rejected} of ${of} of its pictures.`];
+  const more = "If it says unknown too often, show it more angles.";
+  if (!strangers) return [`${wrong}. ${more}`];
+  const left = `${strangers.rejected} of ${strangers.of} of its pictures`;
+  return [`${wrong}, and with a class left out, it noticed ${left}. ${more}`];
 }

@@ -463,8 +463,10 @@ def test_what_is_measured_in_words(js):
         "unknown": None,
     }
     said = js(code, found=found, names=["mug", "cup"])
-    for words in ("34 of 40 right", "mug and cup look alike: 6 of 40", "75\u00a0%", "85\u00a0%", "helped"):
-        assert words in said
+    assert "34 of 40 right" in said
+    assert "mug and cup look alike: 6 of 40" in said
+    assert "More recordings helped: with half of the recordings 75\u00a0%" in said
+    assert "with all 85\u00a0%" in said
     assert "does not know strangers" in said
     found["confused"][0]["times"] = 1
     found["half"]["right"] = 68

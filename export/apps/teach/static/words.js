@@ -1,6 +1,8 @@
 // What was measured, in words. No page, so that Node can test it.
 
 const ALIKE = 0.05; // of the pictures of two classes, taken for the other: worth a word
+const ONCE_MORE =
+  "Record each class once more, from another angle; then this page can say how good it is.";
 const SURE = 4; // recordings; fewer do not stand for all there are
 
 export const counted = (n, one, many = `${one}s`) => `${n} ${n === 1 ? one : many}`;
@@ -15,11 +17,7 @@ export function listed(names) {
 export function line(found, names) {
   if (!names.length) return "Nothing was taught yet.";
   if (names.length < 2) return "Teach a second class: with one, every answer is the same.";
-  if (!found.asked) {
-    return (
-      "Record each class once more, from another angle;" + " then this page can say how good it is."
-    );
-  }
+  if (!found.asked) return ONCE_MORE;
   return `${found.right} of ${found.asked} right.`;
 }
 
@@ -73,7 +71,8 @@ function unknown({ unknown }) {
     ];
   }
   const { known, strangers } = unknown;
-  const wrong = `It knows strangers. It wrongly calls ${known.rejected} of ${known.of} unknown`;
+  const calls = `It wrongly called ${known.rejected} of ${known.of} unknown`;
+  const wrong = `It says unknown where nothing near was taught. ${calls}`;
   const more = "If it says unknown too often, show it more angles.";
   if (!strangers) return [`${wrong}. ${more}`];
   const left = `${strangers.rejected} of ${strangers.of} of its pictures`;

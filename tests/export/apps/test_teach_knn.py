@@ -6,6 +6,7 @@ own functions, so that a build of what was taught answers as the page did.
 
 import io
 import json
+import re
 import shutil
 import zipfile
 from dataclasses import replace
@@ -542,3 +543,20 @@ def test_folders_name_classes_and_recordings(js, paths, expected):
     done(sorted(found).map(({ name, recording }) => [name, recording]));
     """
     assert [tuple(one) for one in js(code, paths=paths)] == expected
+
+
+SHARED = {"camera.js", "picture.js", "style.css", "icon.svg", "runtime/ort.js"}  # of other folders
+
+
+def test_the_page_has_what_its_modules_look_for():
+    html = (STATIC / "index.html").read_text("utf-8")
+    ids = set(re.findall(r'\bid="([\w-]+)"', html))
+    named = set(re.findall(r'(?:href|src)="([^"#]+)"', html))
+    for path in STATIC.glob("*.js"):
+        code = path.read_text("utf-8")
+        assert set(re.findall(r'\b(?:find|show)\("([\w-]+)"', code)) <= ids, path.name
+        named |= set(re.findall(r'(?:from|import|URL\() ?"\.?/?([\w./-]+\.js)"', code))
+    assert named <= SHARED | {path.name for path in STATIC.iterdir()}
+    assert {"teach.js", "embed-worker.js", "study.js", "runtime/ort.js"} <= named
+    # The content security policy allows neither.
+    assert not re.search(r"<script(?![^>]*\bsrc=)|<style|\bstyle=|\bon\w+=", html)

@@ -1,6 +1,6 @@
 // Runs a backbone off the page's own thread. The page sends
 //   { id, open: model }   loads a model of page.json; the reply is { id, threads }
-//   { id, source }        a picture file; the reply is { id, embedding, times }
+//   { id, source }        a picture file; the reply is { id, embedding }
 // or { id, error }; while a model loads, { progress } comes, 0..1.
 
 import * as ort from "./runtime/ort.js";
@@ -32,14 +32,11 @@ async function opened(model) {
 
 async function embedded(source) {
   const { model, square, session } = running;
-  const start = performance.now();
   const pixels = square(await rgb(source));
-  const prepared = performance.now();
   const values = model.dtype === "uint8" ? pixels : Float32Array.from(pixels);
   const image = new ort.Tensor(model.dtype, values, [1, model.size, model.size, 3]);
   const { embedding } = await session.run({ image });
-  const times = { prepare: prepared - start, model: performance.now() - prepared };
-  return { embedding: Float32Array.from(embedding.data), times };
+  return { embedding: Float32Array.from(embedding.data) };
 }
 
 // A file's bytes; meanwhile reports how much of all files has loaded.

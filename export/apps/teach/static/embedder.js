@@ -37,7 +37,7 @@ export class Embedder {
     this.rate = rates[best];
   }
 
-  // { embedding, times } of a picture file.
+  // { embedding } of a picture file.
   run(source) {
     return this.#ask({ source });
   }

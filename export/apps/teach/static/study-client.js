@@ -4,7 +4,6 @@ const MOMENT = 300; // ms
 
 export class Study {
   #worker = new Worker(new URL("study-worker.js", import.meta.url), { type: "module" });
-  #number = 0;
   #timer = null;
   #busy = false;
   #again = false;
@@ -42,6 +41,6 @@ export class Study {
     this.#busy = true;
     const { examples, classes } = this.current();
     this.classes = classes;
-    this.#worker.postMessage({ number: this.#number++, examples, classes: classes.length });
+    this.#worker.postMessage({ examples, classes: classes.length });
   }
 }

@@ -1,7 +1,7 @@
 // Measures off the page's own thread. The page sends
 //   { add: [{ id, unit }] }, { remove: [id] }        as examples come and go
-//   { number, examples: [{ id, label, recording }], classes }
-// and the worker replies { number, found } to the last, `found` as from `study`.
+//   { examples: [{ id, label, recording }], classes }
+// and the worker replies { found } to the last, as from `study`.
 
 import { Similarities } from "./similarities.js";
 import { study } from "./study.js";
@@ -13,6 +13,6 @@ onmessage = ({ data }) => {
   if (data.remove) similarities.remove(data.remove);
   if (data.examples) {
     const row = similarities.of(data.examples.map(({ id }) => id));
-    postMessage({ number: data.number, found: study(data.examples, data.classes, row) });
+    postMessage({ found: study(data.examples, data.classes, row) });
   }
 };

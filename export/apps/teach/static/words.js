@@ -5,7 +5,7 @@ const ONCE_MORE =
   "Record each class once more, from another angle; then this page can say how good it is.";
 const SURE = 4; // recordings; fewer do not stand for all there are
 
-export const counted = (n, one, many = `${one}s`) => `${n} ${n === 1 ? one : many}`;
+export const counted = (n, what) => `${n} ${what}${n === 1 ? "" : "s"}`;
 export const percent = (share) => `${Math.round(share * 100)}\u00a0%`;
 
 // "a", "a and b", "a, b and c"

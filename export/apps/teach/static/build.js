@@ -1,0 +1,90 @@
+// Builds what was taught, by the local server that serves this page.
+
+import { find, make, show, tell } from "./page.js";
+
+const EVERY = 1000; // ms between two looks at a build
+
+export class Build {
+  // `photos` gives the zip file to build, `model` is the name of the network that the page uses,
+  // `problem` shows an error, `say` tells a screen reader.
+  constructor(photos, model, problem, say) {
+    Object.assign(this, { photos, model, problem, say });
+    find("build").addEventListener("click", () => this.#start());
+    find("stop").addEventListener("click", () => fetch("stop", { method: "POST" }));
+    show("build-section");
+    this.#watch(); // a build may be running, or done, from before
+  }
+
+  async #start() {
+    this.problem("");
+    find("build").disabled = true;
+    this.#draw({ building: true, lines: ["Packing the photos …"], done: null });
+    try {
+      const response = await fetch(`build?model=${encodeURIComponent(this.model)}`, {
+        method: "POST",
+        headers: { "Content-Type": "application/zip" },
+        body: await this.photos(),
+      });
+      const { ok, error } = await response.json();
+      if (!ok) throw new Error(error ?? "The build could not start.");
+      this.say("Building.");
+      this.watching = true;
+      await this.#watch();
+    } catch (error) {
+      this.#draw({ building: false, lines: [], done: null });
+      this.problem(reason(error));
+    }
+  }
+
+  // Follows a build until it ends.
+  async #watch() {
+    try {
+      for (;;) {
+        const state = await (await fetch("state")).json();
+        this.#draw(state);
+        if (!state.building) return this.#end(state.done);
+        this.watching = true;
+        await new Promise((resolve) => setTimeout(resolve, EVERY));
+      }
+    } catch (error) {
+      find("build").disabled = false;
+      this.problem(reason(error));
+    }
+  }
+
+  #end(done) {
+    if (this.watching && done) {
+      this.say(done.ok ? "The build is done." : "The build has failed.");
+      if (!done.ok) this.problem(done.error ?? "The build has failed.");
+    }
+    this.watching = false;
+  }
+
+  #draw({ building, lines, done }) {
+    find("build").disabled = building;
+    show("stop", building);
+    show("building", building);
+    show("lines", lines.length > 0);
+    tell(find("lines"), lines.join("\n"));
+    const files = done?.ok ? done.files : [];
+    const links = files.map(({ name, url, bytes }) => {
+      const link = make("a", "", name);
+      link.href = url;
+      link.download = name;
+      return make("li", "", link, ` ${(bytes / 1e6).toFixed(1)} MB`);
+    });
+    if (done?.ok && done.report) {
+      const link = make("a", "", "Report");
+      link.href = done.report;
+      link.target = "_blank";
+      links.push(make("li", "", link, " how good it is, and what it confuses"));
+    }
+    find("files").replaceChildren(...links);
+    tell(find("folder"), done?.ok ? `Written into ${done.folder}` : "");
+  }
+}
+
+function reason(error) {
+  if (error instanceof TypeError) return "The server of this page has stopped: start it again.";
+  return error.message;
+}

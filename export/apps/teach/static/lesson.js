@@ -1,0 +1,211 @@
+// What was taught, with everything that follows a change: it is kept, compared, and asked again.
+
+import { memory } from "./dataset.js";
+import { nearest, unit, vote, winner } from "./knn.js";
+import { SINGLE } from "./names.js";
+import { Store } from "./store.js";
+import { Study } from "./study-client.js";
+import { Taught } from "./taught.js";
+import { forget } from "./thumbnails.js";
+import { counted } from "./words.js";
+
+const FIRST_TEMPERATURE = 0.1; // until the first study, a moment after the first example
+
+export class Lesson {
+  #store = null;
+  #writes = false;
+  #voters = null; // who answers, made when it is asked
+  #temperature = FIRST_TEMPERATURE;
+  #threshold = null;
+  #recordings = 0;
+
+  // `changed` is called after every change, `studied` with what was measured and its classes.
+  constructor(slots, changed, studied) {
+    this.taught = new Taught(slots);
+    this.changed = changed;
+    this.study = new Study(
+      () => this.#questions(),
+      (found, classes) => {
+        this.#temperature = found.temperature;
+        this.#threshold = found.unknown?.threshold ?? null;
+        studied(found, classes);
+      },
+    );
+  }
+
+  // What this browser keeps for the page, or null; and in `kept` whether it will keep more.
+  async recall() {
+    const { store, writes } = await Store.open();
+    this.#store = store;
+    this.alone = writes;
+    this.#writes = writes && store !== null;
+    this.kept = this.#writes
+      ? "What you teach is kept in this browser."
+      : writes
+        ? "This browser keeps nothing for this page: save the memory before you close it."
+        : "This page is open in another tab: what you teach here is not kept.";
+    return store?.load();
+  }
+
+  // Takes what was kept; `model` is the description of the network in use.
+  resume(kept, model) {
+    this.model = model;
+    if (!kept) return;
+    if (kept.model.sha256 !== model.sha256 || kept.model.crop !== model.crop) {
+      this.#writes = false;
+      this.kept =
+        "This browser keeps examples of another network for this page. They stay as they are, and" +
+        " what you teach now is not kept. “Start again” deletes them.";
+      return;
+    }
+    this.taught.resume(kept);
+    this.study.add(this.taught.examples);
+    this.#after();
+  }
+
+  async addClass(name) {
+    const one = this.taught.add(name);
+    await this.#facts();
+    return one;
+  }
+
+  async rename(one, name) {
+    this.taught.rename(one, name);
+    await this.#facts();
+  }
+
+  async mute(one) {
+    one.muted = !one.muted;
+    this.study.ask();
+    await this.#facts();
+  }
+
+  async drop(one) {
+    await this.remove(this.taught.of(one.id).map(({ id }) => id));
+    this.taught.drop(one);
+    await this.#facts();
+  }
+
+  // A name for the next recording, which no other has.
+  recording(kind = "camera ") {
+    const time = new Date().toISOString().slice(0, 19).replace("T", " ").replaceAll(":", ".");
+    return `${kind}${time} ${++this.#recordings}`;
+  }
+
+  // Teaches one example: first it is kept, so that nothing is shown that would be lost.
+  async teach(one, recording, values, photo) {
+    const example = this.taught.example(one.id, recording, values, photo);
+    await this.#keep((store) => store.add([example]));
+    this.taught.teach([example]);
+    this.study.add([example]);
+    this.#after();
+  }
+
+  async remove(ids) {
+    await this.#keep((store) => store.remove(ids));
+    this.taught.remove(ids);
+    forget(ids);
+    this.study.remove(ids);
+    this.#after();
+  }
+
+  // Adds what a file holds, as from `read` in dataset.js; returns how many examples were new.
+  async load({ classes, gone, muted }, file, built = false) {
+    const { taught } = this;
+    const room = taught.slots - taught.examples.length;
+    const wanted = classes.reduce((sum, { rows }) => sum + rows.length, 0);
+    if (wanted > room) {
+      throw new Error(`This file holds ${counted(wanted, "example")}; there is room for ${room}.`);
+    }
+    const added = classes.flatMap(({ name, rows, origins }) => {
+      const there = taught.named(name);
+      const one = taught.from(name);
+      if (!there && muted.includes(name)) one.muted = true;
+      return rows.flatMap((values, i) => {
+        if (there && taught.has(one.id, values)) return [];
+        // Nobody knows the recordings of a data set: its class counts as one, which is on the safe
+        // side. A memory without an origin is of single photos, as in a build.
+        const recording = origins ? origins[i] || this.recording(SINGLE) : `${file} ${name}`;
+        return [taught.example(one.id, recording, values, null)];
+      });
+    });
+    if (built) taught.built = classes.map(({ name }) => name);
+    taught.gone = [...new Set([...taught.gone, ...gone])];
+    await this.#facts();
+    await this.#keep((store) => store.add(added));
+    taught.teach(added);
+    this.study.add(added);
+    this.#after();
+    return added.length;
+  }
+
+  // The memory file; of some classes, if they are given.
+  memory(classes = this.taught.classes, of = (one) => this.taught.of(one.id)) {
+    const full = classes.map((one) => ({ ...one, examples: of(one) }));
+    const parts = [...memory(full, this.taught.forgotten, this.#made)];
+    return new Blob(parts, { type: "application/json" });
+  }
+
+  // Deletes everything that is kept; the page is to be loaded again.
+  async clear() {
+    if (!this.alone) throw new Error("This page is open in another tab: close that one first.");
+    await this.#store?.clear();
+  }
+
+  // { winner, known, votes, neighbors } for an embedding; null while nobody can answer.
+  ask(embedding) {
+    this.#voters ??= this.#gathered();
+    const { names, sizes, examples, labels, rows } = this.#voters;
+    if (!examples.length) return null;
+    const found = nearest(unit(embedding), rows);
+    const near = found.map((one) => ({ ...one, label: labels[one.index] }));
+    const shares = vote(near, sizes, this.#temperature);
+    const votes = names.map((label, i) => ({ label, share: shares[i] }));
+    return {
+      winner: names[winner(shares)],
+      known: this.#threshold === null || near[0].score >= this.#threshold,
+      votes: votes.sort((a, b) => b.share - a.share),
+      neighbors: near.map(({ index, score, label }) => ({
+        label: names[label],
+        score,
+        example: examples[index],
+      })),
+    };
+  }
+
+  #gathered() {
+    const classes = this.taught.active;
+    const place = new Map(classes.map(({ id }, label) => [id, label]));
+    const examples = this.taught.examples.filter(({ owner }) => place.has(owner));
+    const labels = examples.map(({ owner }) => place.get(owner));
+    const sizes = classes.map((_, label) => labels.filter((one) => one === label).length);
+    const names = classes.map(({ name }) => name);
+    return { classes, names, sizes, examples, labels, rows: examples.map(({ unit }) => unit) };
+  }
+
+  #questions() {
+    const { classes, examples, labels } = this.#gathered();
+    const ones = examples.map(({ id, recording }, i) => ({ id, recording, label: labels[i] }));
+    return { classes, examples: ones };
+  }
+
+  get #made() {
+    const { sha256, crop, dim } = this.model;
+    return { sha256, crop, dim };
+  }
+
+  async #facts() {
+    this.#after();
+    const { classes, built, gone } = this.taught;
+    await this.#keep((store) => store.facts({ classes, built, gone, model: this.#made }));
+  }
+
+  #keep(write) {
+    return this.#writes ? write(this.#store) : undefined;
+  }
+
+  #after() {
+    this.#voters = null;
+    this.changed();
+  }
+}

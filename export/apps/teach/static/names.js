@@ -1,0 +1,44 @@
+// The names of classes: they become folders, labels of a build and keys of a memory file.
+
+export const NOTE = "pocketknn"; // the key of a memory file that is no class
+// The first part of the made-up recording of a photo that stands alone; in a memory file it has none.
+export const SINGLE = "single photo #";
+const UNKNOWN = "unknown"; // what a build answers to a picture of no class
+const LONGEST = 60;
+const CONTROLS = /[\u0000-\u001f\u007f-\u009f\u2028\u2029]|\p{Cs}/u;
+const NO_FOLDER = /[/\\:*?"<>|]/; // on one system or another
+
+// The name as it is used, or an error that says why it cannot be used. `others` are taken.
+export function checked(text, others) {
+  const name = text.normalize("NFC").trim();
+  if (!name) throw new Error("Give the class a name first.");
+  if (name.length > LONGEST) throw new Error(`A name has at most ${LONGEST} characters.`);
+  if (NO_FOLDER.test(name) || CONTROLS.test(name)) {
+    throw new Error('A name becomes a folder, so it cannot contain / \\ : * ? " < > |');
+  }
+  if (/^\.|\.$/.test(name)) throw new Error("A name cannot begin or end with a dot.");
+  if (name === UNKNOWN || name === NOTE) {
+    throw new Error(`The name “${name}” is reserved. Choose another one.`);
+  }
+  if (others.includes(name)) throw new Error(`There is already a class “${name}”.`);
+  return name;
+}
+
+// Whether a name from a file can be a class.
+export const usable = (name) =>
+  Boolean(name.trim()) && !CONTROLS.test(name) && name !== NOTE && name !== UNKNOWN;
+
+// A folder for each name; different names never share one.
+export function folders(names) {
+  const found = new Map();
+  const taken = new Set();
+  for (const name of names) {
+    const plain = name.replace(new RegExp(NO_FOLDER, "g"), "-").replace(/^\.|\.$/g, "-");
+    let folder = plain;
+    // Some systems tell "Mug" and "mug" apart and some do not.
+    for (let n = 2; taken.has(folder.toLowerCase()); n++) folder = `${plain} ${n}`;
+    taken.add(folder.toLowerCase());
+    found.set(name, folder);
+  }
+  return found;
+}

@@ -1,0 +1,34 @@
+// A test round: frames of a named class that are only asked about, not taught.
+
+import { holds } from "./hold.js";
+import { find, make } from "./page.js";
+
+const SHOWN = 5; // rounds
+
+// `live` gives the frames, `classify` the class for one; `say` tells a screen reader the result.
+export function offerRound(live, classify, say) {
+  const begin = () => {
+    const name = find("round-class").value;
+    const item = make("li");
+    let [right, of] = [0, 0];
+    const take = async (frame) => {
+      right += Number((await classify(frame)) === name);
+      item.textContent = `${name}: right ${right} of ${++of}`;
+      if (of > 1) return;
+      find("rounds").prepend(item);
+      if (find("rounds").children.length > SHOWN) find("rounds").lastChild.remove();
+    };
+    live.hold(take, () => say(item.textContent));
+  };
+  holds(find("round"), begin, () => live.release());
+}
+
+// The classes that can be tested.
+export function drawRound(names) {
+  const select = find("round-class");
+  find("round").disabled = !names.length;
+  if (Array.from(select.options, ({ value }) => value).join("\n") === names.join("\n")) return;
+  const before = select.value;
+  select.replaceChildren(...names.map((name) => new Option(name)));
+  if (names.includes(before)) select.value = before;
+}

@@ -1,0 +1,66 @@
+// Draws an answer.
+
+import { find, make, show, tell } from "./page.js";
+import { addressOf } from "./thumbnails.js";
+import { percent } from "./words.js";
+
+const SHOWN = 5; // neighbours, and classes with a share of the vote
+
+// `answer` is { winner, known, votes: [{ label, share }], neighbors: [{ label, score, example }] }.
+export function draw({ winner, known, votes, neighbors }) {
+  find("answer").classList.toggle("unknown", !known);
+  tell(find("winner"), known ? winner : "unknown");
+  const share = votes.find(({ label }) => label === winner).share;
+  const score = `score ${neighbors[0].score.toFixed(3)}`;
+  const nearest = `${neighbors[0].label}, ${score}`;
+  const said = known
+    ? `${percent(share)} of the vote; nearest: ${score}`
+    : `nothing near enough was taught; nearest: ${nearest}`;
+  tell(find("detail"), said);
+  drawVotes(votes);
+  drawNeighbors(neighbors.slice(0, SHOWN));
+  for (const id of ["verdict", "votes", "neighbors"]) show(id);
+  show("hint", false);
+}
+
+export function blank() {
+  for (const id of ["verdict", "votes", "neighbors"]) show(id, false);
+  show("hint");
+}
+
+function drawVotes(votes) {
+  // A soft vote gives all classes a little.
+  const large = votes.filter(({ share }, rank) => rank === 0 || (rank < SHOWN && share >= 0.005));
+  const rows = large.map(({ label, share }) => {
+    const level = make("span", "level");
+    level.style.width = `${100 * share}%`;
+    const track = make("span", "track", level);
+    track.setAttribute("aria-hidden", "true");
+    return make("li", "", make("span", "", label), track, make("span", "number", percent(share)));
+  });
+  find("vote-list").replaceChildren(...rows);
+}
+
+function drawNeighbors(neighbors) {
+  const rows = neighbors.map(({ label, score, example }) =>
+    make(
+      "li",
+      "",
+      thumbnail(example),
+      make("b", "", label),
+      make("small", "", `score ${score.toFixed(3)}`),
+    ),
+  );
+  find("neighbor-list").replaceChildren(...rows);
+}
+
+// The photo of an example, or a blank where it has none; the text beside it names it.
+export function thumbnail(example) {
+  const address = addressOf(example);
+  if (!address) return make("span", "blank", "no photo");
+  const image = make("img");
+  image.loading = "lazy";
+  image.src = address;
+  image.alt = "";
+  return image;
+}

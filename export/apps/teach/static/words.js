@@ -1,0 +1,80 @@
+// What was measured, in words. No page, so that Node can test it.
+
+const ALIKE = 0.05; // of the pictures of two classes, taken for the other: worth a word
+const ONCE_MORE =
+  "Record each class once more, from another angle; then this page can say how good it is.";
+const SURE = 4; // recordings; fewer do not stand for all there are
+
+export const counted = (n, what) => `${n} ${what}${n === 1 ? "" : "s"}`;
+export const percent = (share) => `${Math.round(share * 100)}\u00a0%`;
+
+// "a", "a and b", "a, b and c"
+export function listed(names) {
+  return names.length < 2 ? names.join("") : `${names.slice(0, -1).join(", ")} and ${names.at(-1)}`;
+}
+
+// How good it is in a line. `found` is as from `study`, `names` are those of its classes.
+export function line(found, names) {
+  if (!names.length) return "Nothing was taught yet.";
+  if (names.length < 2) return "Teach a second class: with one, every answer is the same.";
+  if (!found.asked) return ONCE_MORE;
+  return `${found.right} of ${found.asked} right.`;
+}
+
+// What to know and what to do, in sentences.
+export function advice(found, names) {
+  if (names.length < 2 || !found.asked) return [];
+  return [
+    "Each recording was asked about while it was left out: its own pictures did not answer.",
+    ...once(found, names),
+    ...alike(found, names),
+    ...enough(found),
+    ...unknown(found),
+  ];
+}
+
+function once({ classes }, names) {
+  const single = names.filter((_, label) => classes[label].recordings < 2);
+  const fewest = Math.min(...classes.map(({ recordings }) => recordings));
+  if (single.length) {
+    return [`Record ${listed(single)} once more, from another angle: so far it is not in this.`];
+  }
+  return fewest < SURE ? ["These are few recordings: take it as a first impression."] : [];
+}
+
+function alike({ confused }, names) {
+  return confused
+    .filter(({ times, of }) => times > 1 && times >= ALIKE * of)
+    .map(
+      ({ one, other, times, of }) =>
+        `${names[one]} and ${names[other]} look alike: ${times} of ${of} were taken for each` +
+        " other. Show more of both, from other angles.",
+    );
+}
+
+// Whether more of the same helped: all of it compared with half of it.
+function enough({ half, asked, right }) {
+  if (!half) return [];
+  const [few, all] = [half.right / half.asked, right / asked];
+  const [some, whole] = [percent(few), percent(all)];
+  const figures = `with half of the ${half.what} ${some} were right, with all ${whole}`;
+  const gained = (all - few) * asked;
+  if (gained >= 2 && all - few > 0.02) return [`More ${half.what} helped: ${figures}.`];
+  return [`More ${half.what} did not help much here: ${figures}.`];
+}
+
+function unknown({ unknown }) {
+  if (!unknown) {
+    return [
+      "It does not know strangers yet: it always names a class. To measure that, it takes 20" +
+        " examples from 4 recordings.",
+    ];
+  }
+  const { known, strangers } = unknown;
+  const calls = `It wrongly called ${known.rejected} of ${known.of} unknown`;
+  const wrong = `It says unknown where nothing near was taught. ${calls}`;
+  const more = "If it says unknown too often, show it more angles.";
+  if (!strangers) return [`${wrong}. ${more}`];
+  const left = `${strangers.rejected} of ${strangers.of} of its pictures`;
+  return [`${wrong}, and with a class left out, it noticed ${left}. ${more}`];
+}

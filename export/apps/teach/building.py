@@ -17,18 +17,19 @@ from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import count
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pocketknn.builder.errors import InputError
 from pocketknn.export.formats.files import paths_of
 from pocketknn.export.output.checksums import size
 from pocketknn.export.output.names import REPORT
 
-from . import STEPS
-from .embedder import Embedder
+from . import PLACE, STEPS
 from .upload import Upload, unpack
 
-PLACE = "model"  # of what was built, in the page's addresses and in the folder that was named
+if TYPE_CHECKING:
+    from .embedder import Embedder
+
 _CODE = "from pocketknn.export.cli.app import main; main()"
 _MOST_LINES, _LONGEST_LINE = 400, 500
 _SECONDS = 3600  # for a build
@@ -148,9 +149,10 @@ class Builds:
                 given = [str(upload.taught), str(upload.photos)]
                 yield ["refs", "add", *given, "-o", source, *apart]
             apart = []
+        rejects = ["--reject", "auto"] if upload.rejects else []
         again = ["--force"] if self._built else []
         written = ["-o", str(self.folder), "--grow", "256", "--spare", "8"]
-        yield ["build", source, *written, *options, *apart, *again, *self._more]
+        yield ["build", source, *written, *options, *apart, *rejects, *again, *self._more]
 
     def _run(self, commands: list[list[str]], place: Path) -> None:
         timer = threading.Timer(_SECONDS, self.stop, ["the build took more than an hour"])

@@ -16,6 +16,7 @@ from pocketknn.export.apps.web.page import copy_runtime, copy_static
 from pocketknn.export.apps.web.runtime import Runtime
 
 from .embedder import Embedder
+from .installable import make_installable
 
 SLOTS = 5000  # examples that the page takes; more would slow down each answer
 _DATA, _EXAMPLES, _MODELS = "page.json", "examples.json", "models"
@@ -57,7 +58,8 @@ def write(
         models: the backbones in the order of preference.
         runtime: the runtime for the browser.
         title: title of the page.
-        served: whether our server answers, which can build files.
+        served: whether our server answers, which can build files; otherwise the page can be
+            installed as an app.
         examples: what the page starts from, of the only backbone; None for nothing.
     """
     copy_static(folder, _SHARED)
@@ -76,6 +78,8 @@ def write(
         memory_json.write(examples, folder / _EXAMPLES)
     text = json.dumps(data, ensure_ascii=False, separators=(",", ":"))
     (folder / _DATA).write_text(text, encoding="utf-8", newline="")
+    if not served:
+        make_installable(folder)
 
 
 def _model(folder: Path, number: int, model: Embedder) -> dict[str, Any]:

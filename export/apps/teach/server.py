@@ -15,15 +15,18 @@ from contextlib import suppress
 from functools import partial
 from http import HTTPStatus
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, urlsplit
 
 from pocketknn.builder.errors import InputError
 from pocketknn.export.apps.web import server
 from pocketknn.export.apps.web.server import Handler, Server
 
-from .building import PLACE, Builds
+from . import PLACE
 from .upload import MOST_BYTES
+
+if TYPE_CHECKING:
+    from .building import Builds
 
 HOST = "127.0.0.1"
 _PIECE = 1 << 20

@@ -15,6 +15,7 @@ from pocketknn.builder.photos.class_names import check_classes
 from pocketknn.builder.photos.photo import is_litter
 from pocketknn.builder.references import memory_json
 from pocketknn.builder.references.references import References
+from pocketknn.builder.spec import UNKNOWN
 
 MOST_BYTES = 1 << 30
 _MOST_FILES = 20_000
@@ -22,6 +23,7 @@ _MOST_UNPACKED = 2 << 30
 _MOST_MEMORY = 256 << 20
 _LONGEST = 200  # bytes of a name, which becomes a folder's
 _MEMORY = "memory.json"
+_ENOUGH, _ENOUGH_OCCASIONS = 20, 4  # to reject pictures, as in static/strangers.js
 _BROKEN = (
     *(zipfile.BadZipFile, zlib.error, EOFError),
     *(NotImplementedError, RuntimeError),  # other compressions, and passwords
@@ -37,11 +39,13 @@ class Upload:
         photos: a folder of class folders; None if no photo was sent.
         taught: a file of references, the examples without a photo; None if there are none.
         occasions: whether the photos are in a folder for each recording, to be held out together.
+        rejects: whether there is enough to measure from which score on a picture is unknown.
     """
 
     photos: Path | None
     taught: Path | None
     occasions: bool
+    rejects: bool
 
 
 def unpack(path: Path, folder: Path, like: References) -> Upload:
@@ -64,7 +68,9 @@ def unpack(path: Path, folder: Path, like: References) -> Upload:
             taught = None
             if len(names) < len(archive.namelist()):
                 taught = _memory(archive, folder).like(like)
-            apart = _are_apart(_occasions(photos.values(), taught))
+            occasions = _occasions(photos.values(), taught)
+            # One of each class leaves nothing to answer with.
+            apart = any(len(found) > 1 for found in occasions.values())
             for name, parts in photos.items():
                 with archive.open(name) as source, _new(folder / "photos", parts, apart) as target:
                     shutil.copyfileobj(source, target)
@@ -84,6 +90,10 @@ def unpack(path: Path, folder: Path, like: References) -> Upload:
         photos=folder / "photos" if photos else None,
         taught=None if taught is None else folder / "taught.parquet",
         occasions=apart,
+        rejects=apart
+        and len(photos) + len(taught or ()) >= _ENOUGH
+        and sum(map(len, occasions.values())) >= _ENOUGH_OCCASIONS
+        and UNKNOWN not in occasions,  # whose references a build made of strangers
     )
 
 
@@ -149,11 +159,6 @@ def _occasions(photos: Iterable[_Parts], taught: References | None) -> dict[str,
     if len(found) < 2:
         raise InputError("teach at least two classes", "too-few-classes")
     return found
-
-
-def _are_apart(occasions: dict[str, set[object]]) -> bool:
-    """Whether an occasion can be held out: one of each class leaves nothing to answer with."""
-    return any(len(found) > 1 for found in occasions.values())
 
 
 def _new(folder: Path, parts: _Parts, apart: bool) -> BinaryIO:

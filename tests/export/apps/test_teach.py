@@ -10,15 +10,21 @@ import zipfile
 
 import numpy as np
 import pytest
+from chromium import CAMERA, Page, browser, write_video
+from chromium import served as static
 from support import drawing, input_error, tinted
 
 from pocketknn.builder import References, Spec, find
+from pocketknn.builder.photos.photo import Photo
+from pocketknn.builder.photos.pixels.decode import pixels
 from pocketknn.builder.references import memory_json
 from pocketknn.export.apps.teach import building, page, server, upload
 from pocketknn.export.apps.teach.building import Builds
 from pocketknn.export.apps.teach.embedder import Embedder
 from pocketknn.export.apps.web import runtime
+from pocketknn.export.cli.ask.predict import answered
 from pocketknn.export.formats.onnx.reading import session_of
+from pocketknn.export.manifest.artefact import load
 from pocketknn.export.manifest.metadata import manifest_of
 
 TOKEN = "a-token-of-the-tests"
@@ -56,14 +62,16 @@ def zipped(files):
     return content.getvalue()
 
 
-class Page:
+class Served:
     """A served page, asked as its own scripts do."""
 
-    def __init__(self, folder, out, embedder):
+    def __init__(self, folder, out, embedder, with_page=None):
         self.folder, self.work = folder / "page", folder / "work"
         self.folder.mkdir(parents=True)
         self.work.mkdir()
         (self.folder / "index.html").write_text("the page")
+        if with_page:
+            page.write(self.folder, [embedder], with_page, title="x", served=True)
         self.builds = Builds(out, {"pixels": embedder}, self.work, QUICK)
         self.server = server.listen(self.folder, self.builds, TOKEN, 0)
         self.port = self.server.server_address[1]
@@ -113,7 +121,7 @@ def served(embedder, tmp_path):
     running = []
 
     def start():
-        one = Page(tmp_path / f"page {len(running)}", tmp_path / "taught", embedder)
+        one = Served(tmp_path / f"page {len(running)}", tmp_path / "taught", embedder)
         running.append(one)
         return one
 
@@ -445,3 +453,136 @@ def test_what_cannot_be_taught(refused, pixels_build, embedder, tmp_path):
     assert "none" in refused("teach", tmp_path / "flat.parquet")
     with input_error("too-many-rows", "5,000"):
         page.check(References.of(np.ones((page.SLOTS + 1, 2)), ["a"] * (page.SLOTS + 1)))
+
+
+# The page in a browser
+
+
+@pytest.fixture(scope="module")
+def chromium(tmp_path_factory):
+    video = tmp_path_factory.mktemp("camera") / "camera.y4m"
+    write_video(video, tinted(77, "blue", (160, 120), 0.6))
+    with browser(*CAMERA, f"--use-file-for-fake-video-capture={video}") as started:
+        yield started
+
+
+@pytest.fixture
+def live(npm, embedder, chromium, tmp_path):
+    """A served page, and its address."""
+    one = Served(tmp_path / "page", tmp_path / "taught", embedder, with_page=npm)
+    yield one, f"http://127.0.0.1:{one.port}/{TOKEN}/"
+    one.close()
+
+
+def opened(chromium, url):
+    shown = Page(chromium, url, accept_downloads=True)
+    shown.tab.locator("body[data-ready=yes]").wait_for(timeout=60_000)
+    return shown
+
+
+def counts(shown):
+    """The texts below the names of the classes."""
+    return {
+        card.locator("input.name").input_value(): card.locator(".count").inner_text()
+        for card in shown.tab.locator("#cards > li").all()
+    }
+
+
+def asked(shown, picture):
+    """What the page answers to a picture."""
+    shown.tab.evaluate("""() => {
+        window.next = new Promise((resolve) => document.addEventListener(
+            "pocketknn:answer", ({ detail }) => resolve(detail), { once: true }));
+    }""")
+    shown.tab.set_input_files("#ask", picture)
+    return shown.tab.evaluate("window.next")
+
+
+def test_taught_asked_kept_and_built(live, chromium, tmp_path):
+    """A newcomer's way: photos, the camera, an answer, a mistake taken back, and the files."""
+    served, url = live
+    shown = opened(chromium, url)
+    tab = shown.tab
+    for c, (label, colour) in enumerate(COLOURS.items()):
+        tab.fill("#name", label)
+        tab.click("#add")
+        files = [tmp_path / f"{label} {i}.jpg" for i in range(6)]
+        for i, path in enumerate(files):
+            path.write_bytes(jpeg(100 * c + i, colour))
+        tab.locator("#cards > li").nth(c).locator("input[type=file]").set_input_files(files)
+        tab.get_by_text("6 photos added").wait_for()
+        tab.evaluate("document.getElementById('adding').textContent = ''")
+    tab.fill("#name", "sky")
+    tab.click("#add")
+    tab.click("#camera")
+    tab.wait_for_function("document.getElementById('speed').textContent")
+    hold = tab.locator("#cards > li").nth(2).locator("button.hold")
+    for recordings in range(1, 4):
+        hold.hover()
+        tab.mouse.down()
+        tab.wait_for_timeout(500)
+        tab.mouse.up()
+        tab.get_by_text(f"in {recordings} recording").wait_for()
+    tab.click("#camera")
+    tab.click("#back")  # the last recording was a mistake
+    tab.get_by_text("in 2 recordings").wait_for()
+    before = counts(shown)
+    assert before["apple"].startswith("6 examples")
+    # A new start knows what was taught.
+    tab.reload()
+    tab.locator("body[data-ready=yes]").wait_for()
+    assert {name: text.partition(";")[0] for name, text in counts(shown).items()} == {
+        name: text.partition(";")[0] for name, text in before.items()
+    }
+    with tab.expect_download() as saved:
+        tab.click("#save")
+    memory = memory_json.read(saved.value.path())
+    assert memory.references.labels == ("apple", "lemon", "sky")
+    tab.click("#build")
+    tab.locator("#files li").first.wait_for(timeout=120_000)
+    assert str(served.builds.folder) in shown.text("#folder")
+    artefact = load(served.builds.folder / "model.onnx")
+    rows = artefact.metadata.rows()
+    assert len(rows) == len(memory.references)
+    pictures = {"apple": jpeg(901, "red"), "lemon": jpeg(902, "yellow"), "sky": jpeg(903, "blue")}
+    for label, content in pictures.items():
+        picture = tmp_path / "new.jpg"
+        picture.write_bytes(content)
+        found = asked(shown, picture)
+        photo = Photo(name="", label="", content=picture.read_bytes)
+        said = answered(artefact, rows, pixels(photo, 12, "center"))
+        assert found["winner"] == label
+        assert said["label"] in (label, "unknown")
+        near, wanted = found["neighbors"][:5], said["neighbors"][:5]
+        assert [one["label"] for one in near] == [one["label"] for one in wanted]
+        scores = [one["score"] for one in wanted]
+        # Chromium's and Pillow's decoders may differ by 1 of 255.
+        np.testing.assert_allclose([one["score"] for one in near], scores, atol=1e-3)
+    assert shown.complaints == []
+    assert [one for one in shown.requests if not one.startswith((url, f"blob:{url[:17]}"))] == []
+    shown.context.close()
+
+
+def test_the_folder_opens_without_a_network(npm, embedder, chromium, tmp_path):
+    folder = tmp_path / "page"
+    folder.mkdir()
+    page.write(folder, [embedder], npm, title="x", served=False)
+    with static(folder) as url:
+        shown = opened(chromium, url)
+        shown.tab.evaluate("navigator.serviceWorker.ready.then(() => 0)")
+        shown.tab.reload()
+        shown.tab.locator("body[data-ready=yes]").wait_for()
+        assert shown.tab.evaluate("crossOriginIsolated"), "the model may use threads"
+    shown.tab.reload()  # the server is gone
+    shown.tab.locator("body[data-ready=yes]").wait_for()
+    assert not shown.tab.locator("#build-section").is_visible()
+    assert shown.complaints == []
+    shown.context.close()
+
+
+@pytest.mark.parametrize("name", ["page.json", "models/0.onnx", "runtime/ort.wasm"])
+def test_a_file_that_is_missing_is_named(live, chromium, name):
+    shown = Page(chromium, live[1], missing=name)
+    shown.tab.locator("#problem").wait_for()
+    assert name in shown.text("#problem")
+    shown.context.close()

@@ -331,7 +331,7 @@ def test_a_build_of_recordings(served, tmp_path):
     assert first.build(more)["done"]["folder"] == str(out)
     assert manifest_of(out)["labels"][:3] == ["apple", "lemon", "pear"]
     assert "exists" in other.build(photos())["done"]["error"], "it was begun before"
-    assert served().build(photos())["done"]["folder"] == str(tmp_path / "taught" / "model-2")
+    assert served().builds.folder == tmp_path / "taught" / "model-2"
     assert (tmp_path / "taught" / "mine.txt").read_text() == "mine"
 
 
@@ -339,7 +339,7 @@ def test_a_build_that_fails_says_why_in_one_line(served):
     state = served().build(dict.fromkeys(photos(), b"no picture"))
     assert not state["building"]
     assert not state["done"]["ok"]
-    assert "readable picture" in state["done"]["error"]
+    assert "no usable picture" in state["done"]["error"]
     assert not state["done"]["error"].startswith(("pocketknn", "["))
 
 
@@ -359,7 +359,6 @@ def test_examples_without_photos_are_built_too(served, embedder, tmp_path, with_
     table = References.load(tmp_path / "taught" / "model" / "references.parquet")
     wanted = {"pear": 3, "plum": 3} | (dict.fromkeys(COLOURS, 6) if with_photos else {})
     assert table.counts == wanted
-    np.testing.assert_array_equal(np.sort(table.vectors[table.label_ids >= 0][:0]), [])
     pears = table.select([row for row in range(len(table)) if table.label_of(row) == "pear"])
     np.testing.assert_array_equal(np.sort(pears.vectors, 0), np.sort(rows[::2], 0))
 

@@ -514,7 +514,7 @@ def test_taught_asked_kept_and_built(live, chromium, tmp_path):
     tab.fill("#name", "sky")
     tab.click("#add")
     tab.click("#camera")
-    tab.wait_for_function("document.getElementById('speed').textContent")
+    tab.get_by_text("frames per second").wait_for()
     hold = tab.locator("#cards > li").nth(2).locator("button.hold")
     for recordings in range(1, 4):
         hold.hover()

@@ -25,7 +25,7 @@ from pocketknn.export.output.checksums import size
 from pocketknn.export.output.names import REPORT
 
 from . import PLACE, STEPS
-from .upload import Upload, unpack
+from .upload import PHOTOS, TAUGHT, Upload, unpack
 
 if TYPE_CHECKING:
     from .embedder import Embedder
@@ -100,13 +100,13 @@ class Builds:
             if name not in self._models:
                 raise InputError(f"the page has no model {name[:40]!r}", "unknown-choice")
             upload = unpack(sent, place, self._models[name].stand_in())
-            commands = self._commands(upload, place, self._models[name])
+            commands = [*self._commands(upload, self._models[name])]
         except BaseException:
             shutil.rmtree(place, ignore_errors=True)
             raise
         finally:
             sent.unlink(missing_ok=True)
-        self._thread = threading.Thread(target=self._run, args=(list(commands), place))
+        self._thread = threading.Thread(target=self._run, args=(commands, place))
         self._thread.start()
 
     def stop(self, why: str = _CANCELLED) -> None:
@@ -138,27 +138,26 @@ class Builds:
             return self.work / "nothing"
         return self._packed if name.endswith(_ZIP) else self.folder
 
-    def _commands(self, upload: Upload, place: Path, model: Embedder) -> Iterator[list[str]]:
-        """The command lines, one after the other."""
-        source, options = str(upload.photos), [*model.options()]
+    def _commands(self, upload: Upload, model: Embedder) -> Iterator[list[str]]:
+        """The command lines, one after the other, in the folder of what was unpacked."""
+        source, options = PHOTOS, [*model.options()]
         apart = ["--occasions", "folders"] if upload.occasions else []
-        if upload.taught is not None:
-            source, options = str(upload.taught), []  # which record their backbone
-            if upload.photos is not None:
-                source = str(place / "all.parquet")
-                given = [str(upload.taught), str(upload.photos)]
-                yield ["refs", "add", *given, "-o", source, *apart]
+        if upload.taught:
+            source, options = TAUGHT, []  # which records its backbone
+            if upload.photos:
+                source = "all.parquet"
+                yield ["refs", "add", TAUGHT, PHOTOS, "-o", source, *apart]
             apart = []
         rejects = ["--reject", "auto"] if upload.rejects else []
         again = ["--force"] if self._built else []
-        written = ["-o", str(self.folder), "--grow", "256", "--spare", "8"]
+        written = ["-o", str(self.folder.absolute()), "--grow", "256", "--spare", "8"]
         yield ["build", source, *written, *options, *apart, *rejects, *again, *self._more]
 
     def _run(self, commands: list[list[str]], place: Path) -> None:
         timer = threading.Timer(_SECONDS, self.stop, ["the build took more than an hour"])
         timer.start()
         try:
-            code = next((code for words in commands if (code := self._call(words))), 0)
+            code = next((code for words in commands if (code := self._call(words, place))), 0)
             self._done = self._result(code)
         except (OSError, InputError) as error:
             self._done = _failed(str(error))
@@ -167,14 +166,15 @@ class Builds:
             shutil.rmtree(place, ignore_errors=True)
             self._lock.release()
 
-    def _call(self, words: list[str]) -> int:
-        """Run a command, and collect its lines; returns its exit code."""
+    def _call(self, words: list[str], place: Path) -> int:
+        """Run a command in a folder, and collect its lines; returns its exit code."""
         if self._ending:
             return 1
-        # -P: no module in the current folder takes the place of a library's
+        # -P: nothing in that folder is imported. Advice names what is in it by a short name.
         command = [sys.executable, "-P", "-u", "-c", _CODE, *words]
         with subprocess.Popen(
             command,
+            cwd=place,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

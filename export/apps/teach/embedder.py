@@ -55,14 +55,17 @@ class Embedder:
         return cls(spec=spec, backbone=backbone)
 
     def options(self) -> Iterator[str]:
-        """The options that name the backbone and the crop on a command line."""
+        """The options that name the backbone and the crop to a command, in any folder."""
         spec = self.spec
         name = self.backbone.name if spec.backbone == "auto" else spec.backbone
+        if name.endswith(".keras"):
+            name = str(Path(name).absolute())
         yield from ("--backbone", name, "--crop", spec.crop)
         if spec.input_range != "0..255":
             yield from ("--input-range", spec.input_range)
-        for option in ("size", "alpha", "weights"):
-            if (value := getattr(spec, option)) is not None:
+        weights = spec.weights and spec.weights.absolute()
+        for option, value in (("size", spec.size), ("alpha", spec.alpha), ("weights", weights)):
+            if value is not None:
                 yield from (f"--{option}", str(value))
 
     def stand_in(self) -> References:

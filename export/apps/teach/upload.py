@@ -23,6 +23,7 @@ _MOST_UNPACKED = 2 << 30
 _MOST_MEMORY = 256 << 20
 _LONGEST = 200  # bytes of a name, which becomes a folder's
 _MEMORY = "memory.json"
+PHOTOS, TAUGHT = "photos", "taught.parquet"  # what is unpacked
 _ENOUGH, _ENOUGH_OCCASIONS = 20, 4  # to reject pictures, as in static/strangers.js
 _BROKEN = (
     *(zipfile.BadZipFile, zlib.error, EOFError),
@@ -36,14 +37,14 @@ class Upload:
     """What was sent, unpacked.
 
     Attributes:
-        photos: a folder of class folders; None if no photo was sent.
-        taught: a file of references, the examples without a photo; None if there are none.
+        photos: whether there are photos, in the folder `PHOTOS`.
+        taught: whether there are examples without a photo, in the file `TAUGHT`.
         occasions: whether the photos are in a folder for each recording, to be held out together.
         rejects: whether there is enough to measure from which score on a picture is unknown.
     """
 
-    photos: Path | None
-    taught: Path | None
+    photos: bool
+    taught: bool
     occasions: bool
     rejects: bool
 
@@ -72,7 +73,7 @@ def unpack(path: Path, folder: Path, like: References) -> Upload:
             # One of each class leaves nothing to answer with.
             apart = any(len(found) > 1 for found in occasions.values())
             for name, parts in photos.items():
-                with archive.open(name) as source, _new(folder / "photos", parts, apart) as target:
+                with archive.open(name) as source, _new(folder / PHOTOS, parts, apart) as target:
                     shutil.copyfileobj(source, target)
     except _BROKEN as error:
         raise InputError(
@@ -85,10 +86,10 @@ def unpack(path: Path, folder: Path, like: References) -> Upload:
         ) from error
     if taught is not None:
         kept = taught if apart else replace(taught, occasions=("",) * len(taught))
-        kept.save(folder / "taught.parquet")
+        kept.save(folder / TAUGHT)
     return Upload(
-        photos=folder / "photos" if photos else None,
-        taught=None if taught is None else folder / "taught.parquet",
+        photos=bool(photos),
+        taught=taught is not None,
         occasions=apart,
         rejects=apart
         and len(photos) + len(taught or ()) >= _ENOUGH

@@ -259,8 +259,8 @@ def test_recordings_become_occasions_where_one_can_be_held_out(embedder, tmp_pat
         sent.write_bytes(zipped(photos(recordings)))
         found = upload.unpack(sent, folder, embedder.stand_in())
         assert found.occasions == (recordings == 2)
-        assert found.taught is None
-        read = find(found.photos, occasions="folders" if found.occasions else None)
+        assert not found.taught
+        read = find(folder / upload.PHOTOS, occasions="folders" if found.occasions else None)
         assert {photo.label for photo in read} == set(COLOURS)
         named = {f"{label} {i}" for label in COLOURS for i in range(2)}
         assert {photo.occasion for photo in read} == (named if found.occasions else {""})

@@ -7,6 +7,7 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
 
 import pytest
+from PIL import Image
 from playwright.sync_api import sync_playwright
 
 SECONDS = 60  # for an answer, including loading the model
@@ -24,6 +25,14 @@ def browser(*flags):
         started = playwright.chromium.launch(executable_path=path, args=["--no-sandbox", *flags])
         yield started
         started.close()
+
+
+def write_video(path, scene):
+    """A video of one scene of 160 × 120 pixels for a simulated camera, in YUV 4:2:0."""
+    y, *chroma = scene.convert("YCbCr").split()
+    small = [plane.resize((80, 60), Image.Resampling.BOX) for plane in chroma]
+    frame = b"FRAME\n" + b"".join(plane.tobytes() for plane in (y, *small))
+    path.write_bytes(b"YUV4MPEG2 W160 H120 F30:1 Ip A1:1 C420jpeg\n" + 8 * frame)
 
 
 @contextmanager

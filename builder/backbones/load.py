@@ -184,6 +184,14 @@ def backbone_of(references: _Embedded, spec: Spec, cache: Cache | None = USUAL) 
     return found
 
 
+def spec_of(origin: Provenance, cache: Cache | None = USUAL) -> Spec:
+    """A spec that loads the backbone of some references again, and crops as they were."""
+    is_own = origin.backbone.endswith(".keras")
+    found = _as_before(origin, Spec(crop=origin.crop), cache)
+    range_ = origin.input_range if is_own else "0..255"  # all others have a fixed range
+    return replace(found, size=origin.size, input_range=range_)
+
+
 def _as_before(origin: Provenance, spec: Spec, cache: Cache | None) -> Spec:
     """A spec that names the backbone of some references, and the file it was loaded from."""
     file = spec.weights or _file_of(origin.backbone, origin.sha256, cache)

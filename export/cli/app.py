@@ -29,6 +29,7 @@ from pocketknn.export.cli.judge.inspect import inspect
 from pocketknn.export.cli.judge.verify import verify
 from pocketknn.export.cli.make.build import build
 from pocketknn.export.cli.make.demo import demo
+from pocketknn.export.cli.make.teach import teach
 from pocketknn.export.cli.make.tune import tune
 from pocketknn.export.cli.refs.change import condense, merge, relabel, remove
 from pocketknn.export.cli.refs.convert import export_, import_
@@ -69,7 +70,22 @@ refs = typer.Typer(
 )
 # Each is named after its function, without the underscore that avoids a Python name.
 _COMMANDS: tuple[Callable[..., None], ...] = (
-    *(build, tune, demo, predict, explain, web, verify, eval_, bench, inspect, edit, diff, cache),
+    *(
+        build,
+        teach,
+        tune,
+        demo,
+        predict,
+        explain,
+        web,
+        verify,
+        eval_,
+        bench,
+        inspect,
+        edit,
+        diff,
+        cache,
+    ),
 )
 _OF_REFS: tuple[Callable[..., None], ...] = (
     *(list_, new, add, remove, relabel, merge, condense, import_, export_),

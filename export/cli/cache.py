@@ -15,7 +15,7 @@ from pocketknn.export.report.wording import megabytes
 _DRAWERS = {
     "networks": "a backbone for LiteRT",
     "templates": "a converted graph to put references in",
-    "runtimes": "runs the page of pocketknn web",
+    "runtimes": "runs the pages of pocketknn web and teach",
     "settings": "a library's own settings",
 }
 

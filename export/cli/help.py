@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 NAMES = {"help_option_names": ["-h", "--help"]}  # settings of a context, for commands below it too
 COMMANDS: Headings = {
-    "Make": ("build", "tune", "demo"),
+    "Make": ("build", "teach", "tune", "demo"),
     "Ask": ("predict", "explain", "web"),
     "Judge": ("verify", "eval", "bench", "inspect"),
     "Change": ("edit", "diff"),

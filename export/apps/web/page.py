@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from pocketknn.export.output.names import MODEL, THUMBNAILS
 from .runtime import Runtime
 
 _MODEL, _DATA = MODEL + SUFFIX, "page.json"
+_LICENSE = "runtime-license.txt"
 
 
 def model_of(out: Path) -> tuple[Path, Metadata]:
@@ -66,19 +67,32 @@ def write(
         title: title of the page.
         thumbnails: names of their files, by the reference's index.
     """
-    for source in (files(__package__) / "static").iterdir():
-        (folder / source.name).write_bytes(source.read_bytes())
+    copy_static(folder)
     # The same code as in the build's snippets, which the tests compare with Pillow.
     square = snippets.render("square.mjs", metadata.manifest)
     (folder / "square.js").write_text(square, encoding="utf-8", newline="")
     shutil.copyfile(model, folder / _MODEL)
-    (folder / "runtime").mkdir()
-    (folder / "runtime-license.txt").rename(folder / "runtime" / "LICENSE.txt")
-    for name, path in runtime.files.items():
-        shutil.copyfile(path, folder / "runtime" / name)
+    copy_runtime(folder, runtime)
     data = _data(metadata, title, thumbnails)
     text = json.dumps(data, ensure_ascii=False, separators=(",", ":"))
     (folder / _DATA).write_text(text, encoding="utf-8", newline="")
+
+
+def copy_static(folder: Path, names: Collection[str] | None = None) -> None:
+    """Copy the page's own files, or some of them, into a folder."""
+    for source in (files(__package__) / "static").iterdir():
+        if source.name != _LICENSE and (names is None or source.name in names):
+            (folder / source.name).write_bytes(source.read_bytes())
+
+
+def copy_runtime(folder: Path, runtime: Runtime) -> None:
+    """Copy the runtime and its licence into a page's folder."""
+    place = folder / "runtime"
+    place.mkdir()
+    text = (files(__package__) / "static" / _LICENSE).read_bytes()
+    (place / "LICENSE.txt").write_bytes(text)
+    for name, path in runtime.files.items():
+        shutil.copyfile(path, place / name)
 
 
 def _data(metadata: Metadata, title: str, thumbnails: Mapping[int, str]) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 import socket
 import ssl
+from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
 from http import HTTPStatus
@@ -20,7 +21,9 @@ _SECONDS = 30  # timeout in the middle of a request or a response
 _EVERYWHERE = ("0.0.0.0", "::", "")
 
 
-class _Handler(SimpleHTTPRequestHandler):
+class Handler(SimpleHTTPRequestHandler):
+    """Answers with the files of a folder."""
+
     protocol_version = "HTTP/1.1"
     timeout = _SECONDS
     server: Server
@@ -31,6 +34,7 @@ class _Handler(SimpleHTTPRequestHandler):
     }
 
     def parse_request(self) -> bool:
+        """Refuse requests that name another host."""
         if not super().parse_request():
             return False
         # DNS rebinding: a foreign page whose name points here sends that name as the host.
@@ -41,12 +45,14 @@ class _Handler(SimpleHTTPRequestHandler):
         return True
 
     def send_response(self, code: int, message: str | None = None) -> None:
+        """Begin a response."""
         self.send_response_only(
             code, message
         )  # without the Server header, which reveals Python's version
         self.send_header("Date", self.date_time_string())
 
     def end_headers(self) -> None:
+        """Add the headers of every response."""
         # These two headers let the model use threads.
         self.send_header("Cross-Origin-Opener-Policy", "same-origin")
         self.send_header("Cross-Origin-Embedder-Policy", "require-corp")
@@ -54,10 +60,11 @@ class _Handler(SimpleHTTPRequestHandler):
         super().end_headers()
 
     def list_directory(self, path: object) -> None:
+        """Show no folder."""
         self.send_error(HTTPStatus.NOT_FOUND)
 
     def log_message(self, *args: object) -> None:
-        pass
+        """Print nothing."""
 
 
 class Server(ThreadingHTTPServer):
@@ -80,7 +87,11 @@ class Server(ThreadingHTTPServer):
 
 
 def listen(
-    folder: Path, host: str, port: int | None, secure: ssl.SSLContext | None = None
+    folder: Path,
+    host: str,
+    port: int | None,
+    secure: ssl.SSLContext | None = None,
+    handler: Callable[..., Handler] = Handler,
 ) -> Server:
     """A server for a folder, which listens but does not answer yet.
 
@@ -91,6 +102,7 @@ def listen(
         host: the address to listen on.
         port: the port; 0 for any; None for the first free one of 20 from 8000.
         secure: serves over https; None over http.
+        handler: makes what answers a request.
 
     Raises:
         InputError: the port is taken or not allowed, or the host is not this machine.
@@ -103,7 +115,7 @@ def listen(
     ports = range(PORT, PORT + _TRIED) if port is None else (port,)
     for number in ports:
         try:
-            bound = _bound(host, number, folder)
+            bound = _bound(host, number, partial(handler, directory=str(folder)))
         except (OSError, OverflowError, TypeError, ValueError) as error:  # from odd hosts and ports
             failed = error
             continue
@@ -119,10 +131,10 @@ def listen(
     )
 
 
-def _bound(host: str, port: int, folder: Path) -> Server:
+def _bound(host: str, port: int, handler: Callable[..., Handler]) -> Server:
     class Bound(Server):
         address_family = socket.AF_INET6 if ":" in host else socket.AF_INET
 
-    bound = Bound((host, port), partial(_Handler, directory=str(folder)))
+    bound = Bound((host, port), handler)
     bound.host = host
     return bound

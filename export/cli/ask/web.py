@@ -9,12 +9,20 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pocketknn import builder
-from pocketknn.builder.errors import InputError
 from pocketknn.builder.wording import counted
 from pocketknn.export.cli.console.quiet import note
 from pocketknn.export.cli.console.text import say
 from pocketknn.export.cli.inapplicable import refuse
 from pocketknn.export.cli.options import parse_bytes
+from pocketknn.export.cli.serving import (
+    TAUGHT,
+    Open,
+    Port,
+    Runtime,
+    export_page,
+    runtime_of,
+    serve_page,
+)
 from pocketknn.export.report.wording import megabytes
 
 if TYPE_CHECKING:
@@ -44,18 +52,13 @@ def web(
     thumbnails: Annotated[
         str, typer.Option(help="Maximum size of all thumbnails together, such as 16MB.")
     ] = "16MB",
-    runtime: Annotated[
-        Path | None,
-        typer.Option(help="An unpacked npm package of onnxruntime-web, if npm cannot fetch it."),
-    ] = None,
+    runtime: Runtime = None,
     title: Annotated[str, typer.Option(help="Title of the page.")] = "pocketknn",
     host: Annotated[
         str,
         typer.Option(help="Bind address. Browsers allow the camera only on localhost or https."),
     ] = "127.0.0.1",
-    port: Annotated[
-        int | None, typer.Option(help="Port to serve on; default: the first free one from 8000.")
-    ] = None,
+    port: Port = None,
     phone: Annotated[
         bool,
         typer.Option(
@@ -63,8 +66,12 @@ def web(
             help="Serve over https to phones in this network, so that their camera works.",
         ),
     ] = False,
-    open_: Annotated[
-        bool, typer.Option("--open/--no-open", help="Open the page in the browser.")
+    open_: Open = False,
+    teach: Annotated[
+        bool,
+        typer.Option(
+            "--teach", help="Serve the page of pocketknn teach instead, which goes on from MODEL."
+        ),
     ] = False,
 ) -> None:
     """Serve a page that runs the ONNX file in the browser, on pictures or the camera.
@@ -74,6 +81,9 @@ def web(
         pocketknn web out --photos photos --export page
         pocketknn web out --phone
     """
+    if teach:
+        given = ("photos", "thumbnails", "host", "phone")
+        refuse(context, given, "is not for the page that teaches")
     if export is not None:
         refuse(
             context, ("host", "port", "phone", "open_"), "is for serving the page, not for --export"
@@ -84,27 +94,20 @@ def web(
     def write(folder: Path) -> None:
         _write(out, folder, photos, thumbnails, runtime, title)
 
-    if export is not None:
-        _export(write, export, photos)
+    if teach:
+        from pocketknn.export.cli.make.teach import Page
+
+        page = Page(out=out, runtime=runtime, title=title)
+        if export is not None:
+            page.export(export)
+        else:
+            page.serve(TAUGHT, port, open_)
+    elif export is not None:
+        export_page(write, export, photos)
     else:
         if phone:
             refuse(context, ("host",), "is every address of this machine with --phone")
         _serve(write, host, port, phone, open_)
-
-
-def _export(write: Callable[[Path], None], folder: Path, photos: Path | None) -> None:
-    """Write the page as a folder for any static server."""
-    from pocketknn.export.manifest.build_folder import check_apart, staged
-
-    if folder.exists():
-        raise InputError(f"{folder} exists; choose another folder", "folder-exists")
-    if photos is not None:
-        check_apart(folder, photos)
-    with staged(folder, force=False) as staging:
-        write(staging)
-        sizes = [path.stat().st_size for path in staging.rglob("*") if path.is_file()]
-    say(f"{folder}: {counted(len(sizes), 'file')}, {megabytes(sum(sizes))}")
-    say("any static server can serve it; the camera needs https or localhost")
 
 
 def _serve(
@@ -112,8 +115,7 @@ def _serve(
 ) -> None:
     """Serve the page until Ctrl-C."""
     import tempfile
-    import webbrowser
-    from contextlib import ExitStack, suppress
+    from contextlib import ExitStack
 
     from pocketknn.export.apps.web import certificate, server
 
@@ -128,12 +130,7 @@ def _serve(
         write(folder)
         name = f"[{shown}]" if ":" in shown else shown
         url = f"http{'s' if phone else ''}://{name}:{listening.server_address[1]}/"
-        say(f"serving on {url} until Ctrl-C", *(_FOR_PHONES if phone else ()))
-        if opened:
-            webbrowser.open(url)
-        with suppress(KeyboardInterrupt):
-            listening.serve_forever()
-        say("stopped")
+        serve_page(listening, url, opened, *(_FOR_PHONES if phone else ()))
 
 
 def _write(
@@ -144,13 +141,13 @@ def _write(
     unpacked: Path | None,
     title: str,
 ) -> None:
-    from pocketknn.export.apps.web import page, runtime
+    from pocketknn.export.apps.web import page
     from pocketknn.export.output.names import THUMBNAILS
 
     limit = parse_bytes(thumbnails)
     model, metadata = page.model_of(out)
     found = [] if photos is None else builder.find(photos, note=note)
-    runs = runtime.remembered() if unpacked is None else runtime.unpacked(unpacked)
+    runs = runtime_of(unpacked)
     small = _thumbnails(found, metadata, folder / THUMBNAILS, limit) if found else {}
     page.write(folder, model, metadata, runs, title=title, thumbnails=small)
     say(f"onnxruntime-web {runs.version} runs {model.name}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any
@@ -10,6 +11,7 @@ from rich.console import Console, ConsoleOptions, RenderableType
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn
 from rich.segment import Segment
 
+from pocketknn.export.apps.teach import STEPS
 from pocketknn.export.pipeline.request import Watch
 
 from .quiet import note
@@ -55,6 +57,9 @@ def watched(within: Budget | None = None) -> Iterator[Watch]:
     with ExitStack() as shown:
 
         def step(name: str, total: int | None) -> None:
+            if os.environ.get(STEPS):  # for a program that shows them to people
+                note(f"{name} …")
+                return
             if not bars:
                 bars.append(shown.enter_context(_bars()))
             (bar,) = bars
@@ -64,6 +69,10 @@ def watched(within: Budget | None = None) -> Iterator[Watch]:
             else:
                 bar.update(bar.tasks[-1].id, description=name, total=total)
 
+        def done(count: int) -> None:
+            for bar in bars:
+                bar.advance(bar.tasks[-1].id, count)
+
         def variants(found: Sequence[Variant], sample: int) -> None:
             assert within is not None
             console.print(variants_table(found, within, sample))
@@ -72,7 +81,7 @@ def watched(within: Budget | None = None) -> Iterator[Watch]:
             note=note,
             remark=remarks.append,
             step=step,
-            done=lambda count: bars[0].advance(bars[0].tasks[-1].id, count),
+            done=done,
             variants=variants,
         )
     say(*dict.fromkeys(remarks))

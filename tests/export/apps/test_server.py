@@ -141,8 +141,8 @@ def test_without_openssl_or_a_network_a_phone_is_refused_in_words(tmp_path, monk
 
 
 def test_a_silent_browser_is_not_waited_for(serving, monkeypatch):
-    assert server._Handler.timeout
-    monkeypatch.setattr(server._Handler, "timeout", 0.05)
+    assert server.Handler.timeout
+    monkeypatch.setattr(server.Handler, "timeout", 0.05)
     port = serving("127.0.0.1")
     with socket.create_connection(("127.0.0.1", port), timeout=10) as one:
         one.sendall(b"GET / HTTP/1.1\r\nHost:")

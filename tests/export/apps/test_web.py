@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from chromium import CAMERA, Page, browser, served
+from chromium import CAMERA, Page, browser, served, write_video
 from PIL import Image
 from profiles import P3, of_colours
 from support import TESTS, drawing
@@ -131,20 +131,12 @@ def built(request, make, photos, npm):
 @pytest.fixture(scope="module")
 def chromium(tmp_path_factory):
     video = tmp_path_factory.mktemp("camera") / "camera.y4m"
-    write_video(video)
+    write_video(video, SCENE)
     with browser(*CAMERA, f"--use-file-for-fake-video-capture={video}") as started:
         yield started
 
 
 SCENE = drawing(77, (160, 120)).convert("YCbCr")
-
-
-def write_video(path):
-    """A video of one scene, in YUV 4:2:0."""
-    y, *chroma = SCENE.split()
-    small = [plane.resize((80, 60), Image.Resampling.BOX) for plane in chroma]
-    frame = b"FRAME\n" + b"".join(plane.tobytes() for plane in (y, *small))
-    path.write_bytes(b"YUV4MPEG2 W160 H120 F30:1 Ip A1:1 C420jpeg\n" + 8 * frame)
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from pocketknn.builder.references import memory_json, ml5_json
 from pocketknn.export.cli.app import main
 
 # A whole build or tuning takes long; a page needs npm; the cache is that of all tests.
-NOT_RUN = ("build", "tune", "demo", "web", "cache")
+NOT_RUN = ("build", "tune", "teach", "demo", "web", "cache")
 LINES = [
     line for name, lines in EXAMPLES.items() if name.split()[0] not in NOT_RUN for line in lines
 ]

@@ -34,6 +34,9 @@ REFUSED = [
     (("web", "OUT"), ("--thumbnails", "1MB"), "--thumbnails needs --photos"),
     (("web", "OUT", "--export", "NEW"), ("--port", "1"), "--port is for serving"),
     (("web", "OUT", "--export", "NEW"), ("--no-open",), "--open is for serving"),
+    (("web", "OUT", "--teach"), ("--thumbnails", "1MB"), "--thumbnails is not for the page"),
+    (("teach", "--export", "NEW"), ("--no-open",), "--open is for serving"),
+    (("teach", "OUT"), ("--crop", "fit"), "--crop cannot be changed"),
 ]
 
 

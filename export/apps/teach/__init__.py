@@ -1,0 +1,5 @@
+"""A page that teaches a model by camera, and the server that builds files of what it was taught."""
+
+# A variable of the environment; if it is set, a build prints each step as a line as it begins.
+STEPS = "POCKETKNN_STEPS"
+PLACE = "model"  # of what was built, in the page's addresses and in the folder that was named

@@ -1,0 +1,219 @@
+"""Builds of what was taught: one at a time, each by the command line in a process of its own.
+
+So a build cannot harm the server, and can be ended at any time; the command line leaves no
+half-written file behind.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import threading
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import count
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pocketknn.builder.errors import InputError
+from pocketknn.export.formats.files import paths_of
+from pocketknn.export.output.checksums import size
+from pocketknn.export.output.names import REPORT
+
+from . import PLACE, STEPS
+from .upload import PHOTOS, TAUGHT, Upload, unpack
+
+if TYPE_CHECKING:
+    from .embedder import Embedder
+
+_CODE = "from pocketknn.export.cli.app import main; main()"
+_MOST_LINES, _LONGEST_LINE = 400, 500
+_SECONDS = 3600  # for a build
+_PATIENCE = 20  # seconds for a build to clean up once it was told to end
+_MISTAKE = re.compile(r"pocketknn: (?:\[[\w-]+\] )?(.+)")  # the line about one, with its code
+_ZIP = ".zip"
+_CANCELLED = "the build was stopped"
+
+
+class Builds:
+    """The builds of one page.
+
+    Attributes:
+        folder: where they go: the first is a new folder, which only later ones replace.
+        work: a private folder for what is sent, and for packed files.
+    """
+
+    def __init__(
+        self, out: Path, models: Mapping[str, Embedder], work: Path, more: Sequence[str] = ()
+    ) -> None:
+        """No build yet.
+
+        Args:
+            out: the folder that holds the build; created with the first one.
+            models: the page's backbones by name, the preferred one first.
+            work: a private folder that exists.
+            more: further options of `pocketknn build`.
+        """
+        names = (PLACE if number == 1 else f"{PLACE}-{number}" for number in count(1))
+        self.folder = next(out / name for name in names if not os.path.lexists(out / name))
+        self.work = work
+        self._packed = work / "packed"
+        self._packed.mkdir()
+        self._models, self._more = models, more
+        self._lock = threading.Lock()  # held from when photos are sent until they are built
+        self._process: subprocess.Popen[str] | None = None
+        self._thread: threading.Thread | None = None
+        self._ending = ""  # why the build is told to end
+        self._lines: deque[str] = deque(maxlen=_MOST_LINES)
+        self._done: dict[str, Any] | None = None
+        self._built = False  # the folder is ours
+
+    def reserve(self) -> bool:
+        """Whether a build may begin now; if so, `start` or `release` must follow."""
+        if not self._lock.acquire(blocking=False):
+            return False
+        self._ending, self._done = "", None
+        self._lines.clear()
+        return True
+
+    def release(self) -> None:
+        """Let others build, as nothing could be built."""
+        self._lock.release()
+
+    def start(self, sent: Path, name: str) -> None:
+        """Begin to build.
+
+        Args:
+            sent: the zip, which is removed.
+            name: of the model that the page uses; "" for the preferred one.
+
+        Raises:
+            InputError: the zip cannot be used, or there is no such model.
+        """
+        place = Path(tempfile.mkdtemp(dir=self.work))
+        try:
+            name = name or next(iter(self._models))
+            if name not in self._models:
+                raise InputError(f"the page has no model {name[:40]!r}", "unknown-choice")
+            upload = unpack(sent, place, self._models[name].stand_in())
+            commands = [*self._commands(upload, self._models[name])]
+        except BaseException:
+            shutil.rmtree(place, ignore_errors=True)
+            raise
+        finally:
+            sent.unlink(missing_ok=True)
+        self._thread = threading.Thread(target=self._run, args=(commands, place))
+        self._thread.start()
+
+    def stop(self, why: str = _CANCELLED) -> None:
+        """End a running build."""
+        self._ending = why
+        if (process := self._process) is not None:
+            process.terminate()
+
+    def close(self) -> None:
+        """End a running build, and wait until it has cleaned up."""
+        self.stop()
+        if self._thread is not None:
+            self._thread.join(_PATIENCE)
+            if (process := self._process) is not None:
+                process.kill()
+            self._thread.join()
+
+    def state(self) -> dict[str, Any]:
+        """What the page shows."""
+        return {
+            "building": self._lock.locked(),
+            "lines": list(self._lines),
+            "done": self._done,
+        }
+
+    def path_of(self, name: str) -> Path:
+        """The folder that holds a file of the build; one without files before there is a build."""
+        if not self._built:
+            return self.work / "nothing"
+        return self._packed if name.endswith(_ZIP) else self.folder
+
+    def _commands(self, upload: Upload, model: Embedder) -> Iterator[list[str]]:
+        """The command lines, one after the other, in the folder of what was unpacked."""
+        source, options = PHOTOS, [*model.options()]
+        apart = ["--occasions", "folders"] if upload.occasions else []
+        if upload.taught:
+            source, options = TAUGHT, []  # which records its backbone
+            if upload.photos:
+                source = "all.parquet"
+                yield ["refs", "add", TAUGHT, PHOTOS, "-o", source, *apart]
+            apart = []
+        rejects = ["--reject", "auto"] if upload.rejects else []
+        again = ["--force"] if self._built else []
+        written = ["-o", str(self.folder.absolute()), "--grow", "256", "--spare", "8"]
+        yield ["build", source, *written, *options, *apart, *rejects, *again, *self._more]
+
+    def _run(self, commands: list[list[str]], place: Path) -> None:
+        timer = threading.Timer(_SECONDS, self.stop, ["the build took more than an hour"])
+        timer.start()
+        try:
+            code = next((code for words in commands if (code := self._call(words, place))), 0)
+            self._done = self._result(code)
+        except (OSError, InputError) as error:
+            self._done = _failed(str(error))
+        finally:
+            timer.cancel()
+            shutil.rmtree(place, ignore_errors=True)
+            self._lock.release()
+
+    def _call(self, words: list[str], place: Path) -> int:
+        """Run a command in a folder, and collect its lines; returns its exit code."""
+        if self._ending:
+            return 1
+        # -P: nothing in that folder is imported. Advice names what is in it by a short name.
+        command = [sys.executable, "-P", "-u", "-c", _CODE, *words]
+        with subprocess.Popen(
+            command,
+            cwd=place,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            encoding="utf-8",
+            errors="replace",
+            env=os.environ | {"PYTHONIOENCODING": "utf-8", STEPS: "1"},
+        ) as process:
+            self._process = process
+            assert process.stdout is not None
+            if self._ending:  # meanwhile
+                process.terminate()
+            for line in process.stdout:
+                if line := line.rstrip()[:_LONGEST_LINE]:
+                    self._lines.append(line)
+        self._process = None
+        return process.returncode
+
+    def _result(self, code: int) -> dict[str, Any]:
+        """What became of a build that ended with this exit code."""
+        if self._ending:
+            return _failed(self._ending)
+        if code not in (0, 1):  # 1: not every file agrees, and those that do not are left out
+            said = [match[1] for one in self._lines if (match := _MISTAKE.fullmatch(one))]
+            return _failed(said[-1] if said else f"the build ended with the code {code}")
+        self._built = True
+        files = [self._file(path) for path in paths_of(self.folder)]
+        report = f"{PLACE}/{REPORT}" if (self.folder / REPORT).exists() else None
+        error = "not every file agrees with the exact answers; see the report" if code else None
+        found = {"folder": str(self.folder), "files": files, "report": report}
+        return {"ok": True, "error": error, **found}
+
+    def _file(self, path: Path) -> dict[str, Any]:
+        """A file for the page to offer; a folder is packed into a zip."""
+        name = path.name
+        if path.is_dir():
+            path = Path(shutil.make_archive(str(self._packed / name), "zip", path.parent, name))
+            name = path.name
+        return {"name": name, "url": f"{PLACE}/{name}", "bytes": size(path)}
+
+
+def _failed(error: str) -> dict[str, Any]:
+    return {"ok": False, "error": error, "folder": None, "files": [], "report": None}

@@ -1,0 +1,153 @@
+"""Serve the page that teaches, and build what it sends.
+
+It starts programs, so it answers only this machine, below an address that nobody can guess, and
+only pages of its own.
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+import tempfile
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
+from http import HTTPStatus
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qs, urlsplit
+
+from pocketknn.builder.errors import InputError
+from pocketknn.export.apps.web import server
+from pocketknn.export.apps.web.server import Handler, Server
+
+from . import PLACE
+from .upload import MOST_BYTES
+
+if TYPE_CHECKING:
+    from .building import Builds
+
+HOST = "127.0.0.1"
+_PIECE = 1 << 20
+_SECONDS = 600  # to send photos
+_BUSY = "a build is running"
+
+
+def listen(folder: Path, builds: Builds, token: str, port: int | None) -> Server:
+    """A server for a page, which listens but does not answer yet.
+
+    Args:
+        folder: the page's folder.
+        builds: builds what it sends.
+        token: the first part of every address; requests without it get 404.
+        port: as for the server of `web`.
+
+    Raises:
+        InputError: the port is taken or not allowed.
+    """
+    handler = partial(_Handler, builds=builds, token=token)
+    return server.listen(folder, HOST, port, handler=handler)
+
+
+class _Handler(Handler):
+    def __init__(self, *given: Any, directory: str, builds: Builds, token: str) -> None:  # noqa: ANN401
+        self._page, self._builds, self._token = directory, builds, token
+        super().__init__(*given, directory=directory)
+
+    def parse_request(self) -> bool:
+        if not super().parse_request():
+            return False
+        token, slash, rest = self.path[1:].partition("/")
+        if not slash or not secrets.compare_digest(token.encode(), self._token.encode()):
+            self.close_connection = True
+            self.send_error(HTTPStatus.NOT_FOUND)
+            return False
+        self.path = f"/{rest}"
+        return True
+
+    def end_headers(self) -> None:
+        self.send_header("Referrer-Policy", "same-origin")  # the address is a secret
+        super().end_headers()
+
+    def do_GET(self) -> None:  # noqa: N802
+        if urlsplit(self.path).path == "/state":
+            self._reply(HTTPStatus.OK, self._builds.state())
+        else:
+            super().do_GET()
+
+    def translate_path(self, path: str) -> str:
+        name = path.removeprefix(f"/{PLACE}/")
+        self.directory = self._page if name == path else str(self._builds.path_of(name))
+        return super().translate_path(name)
+
+    def do_POST(self) -> None:  # noqa: N802
+        url = urlsplit(self.path)
+        self.close_connection = True  # as a body may be left unread
+        # Browsers name the page that sends; another site cannot name ours.
+        if self.headers.get_all("Origin", []) != [f"http://{self.headers['Host']}"]:
+            self._refuse(HTTPStatus.FORBIDDEN, "only this page may ask for that")
+        elif url.path == "/stop":
+            self._builds.stop()
+            self._reply(HTTPStatus.OK, {"ok": True})
+        elif url.path == "/build":
+            self._build(parse_qs(url.query).get("model", [""])[0])
+        else:
+            self._refuse(HTTPStatus.NOT_FOUND, "there is nothing at this address")
+
+    def _build(self, model: str) -> None:
+        length = self.headers.get("Content-Length", "")
+        if self.headers.get_content_type() != "application/zip" or not length.isdecimal():
+            self._refuse(HTTPStatus.BAD_REQUEST, "send a zip, with its length")
+        elif int(length) > MOST_BYTES:
+            self._refuse(
+                HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+                f"the photos are larger than {MOST_BYTES >> 30} GiB together",
+            )
+        elif not self._builds.reserve():
+            with suppress(InputError, OSError):
+                self._receive(int(length))  # a browser reads the answer only after it has sent
+            self._refuse(HTTPStatus.CONFLICT, _BUSY)
+        else:
+            self._reserved(int(length), model)
+
+    def _reserved(self, length: int, model: str) -> None:
+        """Receive the photos and start the build, or let others build."""
+        try:
+            with tempfile.NamedTemporaryFile(dir=self._builds.work, delete=False) as sent:
+                self._receive(length, sent.write)
+            self._builds.start(Path(sent.name), model)
+        except BaseException as error:
+            self._builds.release()
+            if not isinstance(error, (InputError, OSError)):
+                raise
+            self._refuse(HTTPStatus.BAD_REQUEST, str(error))
+        else:
+            self._reply(HTTPStatus.ACCEPTED, {"ok": True})
+
+    def _receive(self, length: int, write: Callable[[bytes], object] = len) -> None:
+        """Read a body, piece by piece.
+
+        Raises:
+            InputError: it is shorter, or takes too long.
+        """
+        end = time.monotonic() + _SECONDS
+        while length:
+            piece = self.rfile.read(min(length, _PIECE))
+            if not piece or time.monotonic() > end:
+                raise InputError("the photos were not sent completely", "too-short")
+            write(piece)
+            length -= len(piece)
+
+    def _refuse(self, status: HTTPStatus, error: str) -> None:
+        self._reply(status, {"error": error})
+
+    def _reply(self, status: HTTPStatus, data: dict[str, Any]) -> None:
+        text = json.dumps(data, ensure_ascii=False).encode("utf-8", "replace")
+        self.send_response(status)
+        self.send_header("Content-Type", "application/json; charset=utf-8")
+        self.send_header("Content-Length", str(len(text)))
+        if self.close_connection:
+            self.send_header("Connection", "close")
+        self.end_headers()
+        self.wfile.write(text)

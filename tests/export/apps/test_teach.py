@@ -1,0 +1,587 @@
+"""pocketknn teach: what its server answers and builds, and what its page is made of."""
+
+import http.client
+import io
+import json
+import os
+import threading
+import time
+import zipfile
+
+import numpy as np
+import pytest
+from chromium import CAMERA, Page, browser, write_video
+from chromium import served as static
+from support import drawing, input_error, tinted
+
+from pocketknn.builder import References, Spec, find
+from pocketknn.builder.photos.photo import Photo
+from pocketknn.builder.photos.pixels.decode import pixels
+from pocketknn.builder.references import memory_json
+from pocketknn.export.apps.teach import building, page, server, upload
+from pocketknn.export.apps.teach.building import Builds
+from pocketknn.export.apps.teach.embedder import Embedder
+from pocketknn.export.apps.web import runtime
+from pocketknn.export.cli.ask.predict import answered
+from pocketknn.export.formats.onnx.reading import session_of
+from pocketknn.export.manifest.artefact import load
+from pocketknn.export.manifest.metadata import manifest_of
+
+TOKEN = "a-token-of-the-tests"
+COLOURS = {"apple": "red", "lemon": "yellow"}
+QUICK = ("--formats", "onnx", "--no-report")
+WAITS = "import time; print('begun'); time.sleep(60)"
+
+
+@pytest.fixture(scope="module")
+def embedder():
+    return Embedder.named(Spec(backbone="pixels", size=12))
+
+
+def jpeg(seed, colour):
+    content = io.BytesIO()
+    tinted(seed, colour, (24, 20), 0.6).save(content, "JPEG")
+    return content.getvalue()
+
+
+def photos(recordings=2, classes=COLOURS):
+    """Photos by their names in a zip, three in each recording."""
+    return {
+        f"{label}/{recording}/{i}.jpg": jpeg(100 * c + 10 * recording + i, colour)
+        for c, (label, colour) in enumerate(classes.items())
+        for recording in range(recordings)
+        for i in range(3)
+    }
+
+
+def zipped(files):
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w") as archive:
+        for name, data in files.items():
+            archive.writestr(name, data)
+    return content.getvalue()
+
+
+class Served:
+    """A served page, asked as its own scripts do."""
+
+    def __init__(self, folder, out, embedder, with_page=None):
+        self.folder, self.work = folder / "page", folder / "work"
+        self.folder.mkdir(parents=True)
+        self.work.mkdir()
+        (self.folder / "index.html").write_text("the page")
+        if with_page:
+            page.write(self.folder, [embedder], with_page, title="x", served=True)
+        self.builds = Builds(out, {"pixels": embedder}, self.work, QUICK)
+        self.server = server.listen(self.folder, self.builds, TOKEN, 0)
+        self.port = self.server.server_address[1]
+        threading.Thread(target=self.server.serve_forever, args=(0.01,), daemon=True).start()
+
+    def ask(self, method, path, body=None, **headers):
+        """Status and text; headers that are None are left out."""
+        origin = f"http://127.0.0.1:{self.port}"
+        given = {"Origin": origin, "Content-Type": "application/zip"} | {
+            name.replace("_", "-"): value for name, value in headers.items()
+        }
+        one = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
+        one.request(method, path, body, {k: v for k, v in given.items() if v is not None})
+        answer = one.getresponse()
+        content = answer.read()
+        one.close()
+        return answer.status, content
+
+    def post(self, what, body=b"", **headers):
+        status, content = self.ask("POST", f"/{TOKEN}/{what}", body, **headers)
+        return status, json.loads(content)
+
+    def state(self):
+        return json.loads(self.ask("GET", f"/{TOKEN}/state")[1])
+
+    def until(self, is_so):
+        end = time.monotonic() + 120
+        while not is_so(state := self.state()):
+            assert time.monotonic() < end, state
+            time.sleep(0.02)
+        return state
+
+    def build(self, files):
+        """What became of a build."""
+        assert self.post("build", zipped(files)) == (202, {"ok": True})
+        return self.until(lambda state: not state["building"])
+
+    def close(self):
+        self.builds.close()
+        self.server.shutdown()
+        self.server.server_close()
+
+
+@pytest.fixture
+def served(embedder, tmp_path):
+    """Start servers that build into a folder; yields a function."""
+    running = []
+
+    def start():
+        one = Served(tmp_path / f"page {len(running)}", tmp_path / "taught", embedder)
+        running.append(one)
+        return one
+
+    yield start
+    for one in running:
+        one.close()
+
+
+def everything(folder):
+    return {path.relative_to(folder).as_posix() for path in folder.rglob("*")}
+
+
+# Who is answered
+
+
+def test_an_address_without_the_token_is_not_answered(served):
+    shown = served()
+    assert shown.ask("GET", f"/{TOKEN}/index.html") == (200, b"the page")
+    wrong = ["/", "/index.html", "/state", f"/{TOKEN}", f"/{TOKEN}x/", "/%c3%a9/"]
+    wrong += [f"/x/{TOKEN}/", f"/{TOKEN[:-1]}/state", f"/x{TOKEN}/state"]
+    for path in wrong:
+        status, content = shown.ask("GET", path)
+        assert status == 404, path
+        assert b"the page" not in content
+    for path in ("/build", "/stop"):
+        assert shown.ask("POST", path, b"")[0] == 404
+
+
+def test_other_hosts_and_pages_of_other_sites_are_refused(served):
+    shown = served()
+    assert shown.ask("GET", f"/{TOKEN}/", Host="evil.example")[0] == 421
+    sent = zipped(photos())
+    own = f"http://127.0.0.1:{shown.port}"
+    for origin in (None, "null", "http://evil.example", f"{own}0", "http://127.0.0.1", own + "/"):
+        for what in ("build", "stop"):
+            assert shown.post(what, sent, Origin=origin)[0] == 403, origin
+    assert shown.state() == {"building": False, "lines": [], "done": None}
+    # The origin is the address that was typed.
+    named = f"localhost:{shown.port}"
+    assert shown.post("stop", Host=named, Origin=f"http://{named}")[0] == 200
+    assert shown.post("stop", Host=named, Origin=own)[0] == 403
+
+
+def test_nothing_beside_the_page_is_served(served, tmp_path):
+    shown = served()
+    (tmp_path / "secret.txt").write_text("secret")
+    (shown.work / "secret.zip").write_text("secret")
+    for way in ("../../secret.txt", "..%2f..%2fsecret.txt", "%2e%2e/%2e%2e/secret.txt"):
+        for path in (way, f"model/{way}", f"model/../{way}"):
+            assert shown.ask("GET", f"/{TOKEN}/{path}")[0] == 404, path
+    for path in ("model/secret.zip", "model/../secret.zip", "model/", "model/model.onnx"):
+        assert shown.ask("GET", f"/{TOKEN}/{path}")[0] == 404, path
+
+
+# What is sent
+
+
+@pytest.mark.parametrize("length", ["x", "-1", "1e3", None])
+def test_what_is_sent_has_a_length(served, length):
+    shown = served()
+    one = http.client.HTTPConnection("127.0.0.1", shown.port, timeout=10)
+    one.putrequest("POST", f"/{TOKEN}/build")
+    one.putheader("Origin", f"http://127.0.0.1:{shown.port}")
+    one.putheader("Content-Type", "application/zip")
+    if length is not None:
+        one.putheader("Content-Length", length)
+    one.endheaders()
+    assert one.getresponse().status == 400
+    one.close()
+
+
+def test_what_is_too_large_or_of_another_kind_is_refused(served):
+    shown = served()
+    assert shown.post("build", Content_Length=str(upload.MOST_BYTES + 1))[0] == 413
+    for kind in ("text/plain", "multipart/form-data", None):  # what a form could send
+        assert shown.post("build", zipped(photos()), Content_Type=kind)[0] == 400
+    for sent in (b"", b"no zip", zipped(photos())[:-30]):
+        status, said = shown.post("build", sent)
+        assert status == 400
+        assert "zip" in said["error"]
+    assert "no model 'other'" in shown.post("build?model=other", zipped(photos()))[1]["error"]
+    assert not shown.state()["building"], "others may build"
+    assert everything(shown.work) == {"packed"}
+
+
+NAMES = {
+    "above": "../../evil/1.jpg",
+    "from the root": "/etc/1.jpg",
+    "deeper": "apple/1/2/1.jpg",
+    "flat": "1.jpg",
+    "two dots": "apple/../1.jpg",
+    "a hidden class": ".apple/1/1.jpg",
+    "a backslash": "..\\..\\evil/1/1.jpg",
+    "an empty name": "apple//1.jpg",
+    "a control character": "app\nle/1/1.jpg",
+    "a long name": "a" * 201 + "/1/1.jpg",
+    "a folder": "apple/1/",
+}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_hostile_name_is_refused(embedder, tmp_path, name):
+    folder = tmp_path / "above" / "work"
+    folder.mkdir(parents=True)
+    sent = folder / "sent.zip"
+    sent.write_bytes(zipped(photos() | {NAMES[name]: jpeg(1, "red")}))
+    with pytest.raises(upload.InputError) as refused:
+        upload.unpack(sent, folder, embedder.stand_in())
+    assert refused.value.code in ("bad-name", "bad-class-name")
+    assert everything(tmp_path) <= {"above", "above/work", "above/work/sent.zip"}
+
+
+def test_limits_on_what_is_unpacked(embedder, tmp_path, monkeypatch):
+    sent = tmp_path / "sent.zip"
+    sent.write_bytes(zipped(photos()))
+    monkeypatch.setattr(upload, "_MOST_FILES", 11)
+    with input_error("too-many-files"):
+        upload.unpack(sent, tmp_path, embedder.stand_in())
+    monkeypatch.undo()
+    monkeypatch.setattr(upload, "_MOST_UNPACKED", 1000)
+    with input_error("too-large"):
+        upload.unpack(sent, tmp_path, embedder.stand_in())
+    monkeypatch.undo()
+    sent.write_bytes(zipped(photos(classes={"apple": "red"})))
+    with input_error("too-few-classes"):
+        upload.unpack(sent, tmp_path, embedder.stand_in())
+    assert everything(tmp_path) == {"sent.zip"}
+
+
+def test_recordings_become_occasions_where_one_can_be_held_out(embedder, tmp_path):
+    sent = tmp_path / "sent.zip"
+    for recordings in (1, 2):
+        folder = tmp_path / str(recordings)
+        folder.mkdir()
+        sent.write_bytes(zipped(photos(recordings)))
+        found = upload.unpack(sent, folder, embedder.stand_in())
+        assert found.occasions == (recordings == 2)
+        assert not found.taught
+        read = find(folder / upload.PHOTOS, occasions="folders" if found.occasions else None)
+        assert {photo.label for photo in read} == set(COLOURS)
+        named = {f"{label} {i}" for label in COLOURS for i in range(2)}
+        assert {photo.occasion for photo in read} == (named if found.occasions else {""})
+
+
+# Builds
+
+
+def test_one_build_at_a_time_which_can_be_stopped(served, monkeypatch):
+    monkeypatch.setattr(building, "_CODE", WAITS)
+    shown = served()
+    for _ in range(2):  # also after another one was stopped
+        assert shown.post("build", zipped(photos()))[0] == 202
+        state = shown.until(lambda state: state["lines"])
+        assert (state["building"], state["lines"], state["done"]) == (True, ["begun"], None)
+        assert shown.post("build", zipped(photos()))[0] == 409
+        assert shown.post("stop")[0] == 200
+        done = shown.until(lambda state: not state["building"])["done"]
+        assert (done["ok"], done["error"]) == (False, "the build was stopped")
+    assert everything(shown.work) == {"packed"}, "no photo stays behind"
+    assert not shown.builds.folder.exists()
+
+
+def test_a_build_ends_with_the_server(served, monkeypatch):
+    monkeypatch.setattr(building, "_CODE", f"import os; print(os.getpid()); {WAITS}")
+    shown = served()
+    shown.post("build", zipped(photos()))
+    process = int(shown.until(lambda state: state["lines"])["lines"][0])
+    os.kill(process, 0)
+    shown.builds.close()
+    with pytest.raises(ProcessLookupError):
+        os.kill(process, 0)
+
+
+def test_a_build_that_takes_too_long_ends(served, monkeypatch):
+    monkeypatch.setattr(building, "_CODE", WAITS)
+    monkeypatch.setattr(building, "_SECONDS", 0.3)
+    assert "more than an hour" in served().build(photos())["done"]["error"]
+
+
+def test_a_build_of_recordings(served, tmp_path):
+    first, other = served(), served()
+    (tmp_path / "taught").mkdir()
+    (tmp_path / "taught" / "mine.txt").write_text("mine")
+    before = everything(tmp_path)
+    state = first.build(photos())
+    done = state["done"]
+    assert done["ok"], state["lines"]
+    assert any("writing and running" in line for line in state["lines"])
+    out = tmp_path / "taught" / "model"
+    assert done["folder"] == str(out)
+    assert done["report"] is None
+    new = everything(tmp_path) - before
+    assert {name for name in new if not name.startswith("taught/model")} == set()
+    (file,) = done["files"]
+    assert (file["name"], file["url"]) == ("model.onnx", "model/model.onnx")
+    content = (out / "model.onnx").read_bytes()
+    assert file["bytes"] == len(content)
+    assert first.ask("GET", f"/{TOKEN}/model/model.onnx") == (200, content)
+    manifest = manifest_of(out)
+    assert manifest["memory"]["slots"] == 256
+    assert manifest["backbone"]["name"] == "pixels"
+    assert manifest["input"]["shape"][0] == 12
+    table = References.load(out / "references.parquet")
+    assert set(table.occasions) == {"apple 0", "apple 1", "lemon 0", "lemon 1"}
+    # A second build replaces the first, but that of another page goes elsewhere.
+    more = photos(classes=COLOURS | {"pear": "green"})
+    assert first.build(more)["done"]["folder"] == str(out)
+    assert manifest_of(out)["labels"][:3] == ["apple", "lemon", "pear"]
+    assert "exists" in other.build(photos())["done"]["error"], "it was begun before"
+    assert served().builds.folder == tmp_path / "taught" / "model-2"
+    assert (tmp_path / "taught" / "mine.txt").read_text() == "mine"
+
+
+def test_a_build_that_fails_says_why_in_one_line(served):
+    state = served().build(dict.fromkeys(photos(), b"no picture"))
+    assert not state["building"]
+    assert not state["done"]["ok"]
+    assert "no usable picture" in state["done"]["error"]
+    assert not state["done"]["error"].startswith(("pocketknn", "["))
+
+
+@pytest.mark.parametrize("with_photos", [True, False])
+def test_examples_without_photos_are_built_too(served, embedder, tmp_path, with_photos):
+    shown = served()
+    rng = np.random.default_rng(0)
+    origin = embedder.backbone.provenance("center")
+    rows = rng.random((6, embedder.backbone.dim), np.float32)
+    names = ["pear", "plum"] * 3
+    memory_json.write(References.of(rows, names, provenance=origin), tmp_path / "memory.json")
+    sent = (photos() if with_photos else {}) | {
+        "memory.json": (tmp_path / "memory.json").read_bytes()
+    }
+    state = shown.build(sent)
+    assert state["done"]["ok"], state["lines"]
+    table = References.load(tmp_path / "taught" / "model" / "references.parquet")
+    wanted = {"pear": 3, "plum": 3} | (dict.fromkeys(COLOURS, 6) if with_photos else {})
+    assert table.counts == wanted
+    pears = table.select([row for row in range(len(table)) if table.label_of(row) == "pear"])
+    np.testing.assert_array_equal(np.sort(pears.vectors, 0), np.sort(rows[::2], 0))
+
+
+def test_a_memory_of_another_backbone_is_refused(served, tmp_path):
+    other = Embedder.named(Spec(backbone="pixels", size=12, crop="stretch"))
+    rows = References.of(
+        np.eye(4, 432), list("aabb"), provenance=other.backbone.provenance("stretch")
+    )
+    memory_json.write(rows, tmp_path / "memory.json")
+    sent = zipped({"memory.json": (tmp_path / "memory.json").read_bytes()})
+    status, said = served().post("build", sent)
+    assert status == 400
+    assert "crop" in said["error"]
+
+
+# The page
+
+
+@pytest.fixture(scope="module")
+def npm():
+    """The runtime fetched by npm, once for all tests."""
+    try:
+        return runtime.remembered()
+    except upload.InputError as error:
+        pytest.skip(str(error))
+
+
+@pytest.mark.parametrize(("backbone", "size"), [("pixels", 12), ("bundled", None)])
+def test_the_file_embeds_as_the_backbone_does(backbone, size, tmp_path):
+    one = Embedder.named(Spec(backbone=backbone, size=size))
+    manifest = one.write(tmp_path / "0.onnx")
+    side = manifest["input"]["shape"][0]
+    pictures = np.stack([np.asarray(drawing(i, (side, side))) for i in range(3)])
+    session = session_of(tmp_path / "0.onnx")
+    assert [output.name for output in session.get_outputs()] == ["embedding"]
+    (found,) = session.run(["embedding"], {"image": pictures.astype(np.float32)})
+    wanted = one.backbone.model(pictures.astype(np.float32)).numpy().astype(np.float64)
+    wanted /= np.linalg.norm(wanted, axis=1, keepdims=True)
+    np.testing.assert_allclose(found, wanted, atol=2e-6)
+
+
+def test_the_page_of_nothing(npm, tmp_path, pocketknn):
+    words = ("--backbone", "pixels", "--size", "12", "--crop", "stretch")
+    said = pocketknn("teach", "--export", tmp_path / "page", *words)
+    assert said.code == 0, said.err
+    folder = tmp_path / "page"
+    data = json.loads((folder / "page.json").read_text("utf-8"))
+    model = data["models"][0]
+    assert {key: data[key] for key in ("served", "slots", "examples")} == {
+        "served": False,
+        "slots": page.SLOTS,
+        "examples": None,
+    }
+    assert {key: model[key] for key in ("name", "size", "crop", "dtype", "dim")} == {
+        **{"name": "pixels", "size": 12, "crop": "stretch"},
+        **{"dtype": "float32", "dim": 432},
+    }
+    assert "export function square(" in (folder / model["square"]).read_text("utf-8")
+    session_of(folder / model["file"])
+    names = everything(folder)
+    assert {"index.html", "camera.js", "style.css", "runtime/ort.wasm", "icon.svg"} <= names
+    assert {"app.js", "model.onnx"}.isdisjoint(names & {"model.onnx"})
+
+
+def test_the_page_of_a_build(npm, pixels_build, tmp_path, pocketknn):
+    for number, words in enumerate((("teach", pixels_build), ("web", pixels_build, "--teach"))):
+        folder = tmp_path / str(number)
+        said = pocketknn(*words, "--export", folder)
+        assert said.code == 0, said.err
+        data = json.loads((folder / "page.json").read_text("utf-8"))
+        assert [(one["name"], one["size"]) for one in data["models"]] == [("pixels", 8)]
+        memory = memory_json.read(folder / data["examples"])
+        table = References.load(pixels_build / "references.parquet")
+        assert memory.references.counts == table.counts
+        assert memory.backbone == data["models"][0]["sha256"] == table.provenance.sha256
+
+
+def test_what_cannot_be_taught(refused, pixels_build, embedder, tmp_path):
+    start = ("teach", pixels_build)
+    assert "cannot be changed" in refused(*start, "--backbone", "bundled")
+    assert "--port is for serving" in refused("teach", "--export", tmp_path / "new", "--port", "1")
+    assert "exists" in refused(*start, "--export", tmp_path)
+    assert "does not exist" in refused("teach", tmp_path / "nothing")
+    assert "unknown backbone" in refused("teach", "--backbone", "nonsense")
+    (tmp_path / "file").write_text("")
+    assert "not a folder" in refused("teach", "-o", tmp_path / "file")
+    assert "not for the page that teaches" in refused("web", pixels_build, "--teach", "--phone")
+    flat = References.of(np.eye(3, 432), provenance=embedder.backbone.provenance("center"))
+    flat.save(tmp_path / "flat.parquet")
+    assert "none" in refused("teach", tmp_path / "flat.parquet")
+    with input_error("too-many-rows", "5,000"):
+        page.check(References.of(np.ones((page.SLOTS + 1, 2)), ["a"] * (page.SLOTS + 1)))
+
+
+# The page in a browser
+
+
+@pytest.fixture(scope="module")
+def chromium(tmp_path_factory):
+    video = tmp_path_factory.mktemp("camera") / "camera.y4m"
+    write_video(video, tinted(77, "blue", (160, 120), 0.6))
+    with browser(*CAMERA, f"--use-file-for-fake-video-capture={video}") as started:
+        yield started
+
+
+@pytest.fixture
+def live(npm, embedder, chromium, tmp_path):
+    """A served page, and its address."""
+    one = Served(tmp_path / "page", tmp_path / "taught", embedder, with_page=npm)
+    yield one, f"http://127.0.0.1:{one.port}/{TOKEN}/"
+    one.close()
+
+
+def opened(chromium, url):
+    shown = Page(chromium, url, accept_downloads=True)
+    shown.tab.locator("body[data-ready=yes]").wait_for(timeout=60_000)
+    return shown
+
+
+def counts(shown):
+    """The texts below the names of the classes."""
+    return {
+        card.locator("input.name").input_value(): card.locator(".count").inner_text()
+        for card in shown.tab.locator("#cards > li").all()
+    }
+
+
+def asked(shown, picture):
+    """What the page answers to a picture."""
+    shown.tab.evaluate("""() => {
+        window.next = new Promise((resolve) => document.addEventListener(
+            "pocketknn:answer", ({ detail }) => resolve(detail), { once: true }));
+    }""")
+    shown.tab.set_input_files("#ask", picture)
+    return shown.tab.evaluate("window.next")
+
+
+def test_taught_asked_kept_and_built(live, chromium, tmp_path):
+    """A newcomer's way: photos, the camera, an answer, a mistake taken back, and the files."""
+    served, url = live
+    shown = opened(chromium, url)
+    tab = shown.tab
+    for c, (label, colour) in enumerate(COLOURS.items()):
+        tab.fill("#name", label)
+        tab.click("#add")
+        files = [tmp_path / f"{label} {i}.jpg" for i in range(6)]
+        for i, path in enumerate(files):
+            path.write_bytes(jpeg(100 * c + i, colour))
+        tab.locator("#cards > li").nth(c).locator("input[type=file]").set_input_files(files)
+        tab.get_by_text("6 photos added").wait_for()
+        tab.evaluate("document.getElementById('adding').textContent = ''")
+    tab.fill("#name", "sky")
+    tab.click("#add")
+    tab.click("#camera")
+    tab.get_by_text("frames per second").wait_for()
+    hold = tab.locator("#cards > li").nth(2).locator("button.hold")
+    for recordings in range(1, 4):
+        hold.hover()
+        tab.mouse.down()
+        tab.wait_for_timeout(500)
+        tab.mouse.up()
+        tab.get_by_text(f"in {recordings} recording").wait_for()
+    tab.click("#camera")
+    tab.click("#back")  # the last recording was a mistake
+    tab.get_by_text("in 2 recordings").wait_for()
+    before = counts(shown)
+    assert before["apple"].startswith("6 examples")
+    # A new start knows what was taught.
+    tab.reload()
+    tab.locator("body[data-ready=yes]").wait_for()
+    assert {name: text.partition(";")[0] for name, text in counts(shown).items()} == {
+        name: text.partition(";")[0] for name, text in before.items()
+    }
+    with tab.expect_download() as saved:
+        tab.click("#save")
+    memory = memory_json.read(saved.value.path())
+    assert memory.references.labels == ("apple", "lemon", "sky")
+    tab.click("#build")
+    tab.locator("#files li").first.wait_for(timeout=120_000)
+    assert str(served.builds.folder) in shown.text("#folder")
+    artefact = load(served.builds.folder / "model.onnx")
+    rows = artefact.metadata.rows()
+    assert len(rows) == len(memory.references)
+    pictures = {"apple": jpeg(901, "red"), "lemon": jpeg(902, "yellow"), "sky": jpeg(903, "blue")}
+    for label, content in pictures.items():
+        picture = tmp_path / "new.jpg"
+        picture.write_bytes(content)
+        found = asked(shown, picture)
+        photo = Photo(name="", label="", content=picture.read_bytes)
+        said = answered(artefact, rows, pixels(photo, 12, "center"))
+        assert found["winner"] == label
+        assert said["label"] in (label, "unknown")
+        near, wanted = found["neighbors"][:5], said["neighbors"][:5]
+        assert [one["label"] for one in near] == [one["label"] for one in wanted]
+        scores = [one["score"] for one in wanted]
+        # Chromium's and Pillow's decoders may differ by 1 of 255.
+        np.testing.assert_allclose([one["score"] for one in near], scores, atol=1e-3)
+    assert shown.complaints == []
+    assert [one for one in shown.requests if not one.startswith((url, f"blob:{url[:17]}"))] == []
+    shown.context.close()
+
+
+def test_the_folder_opens_without_a_network(npm, embedder, chromium, tmp_path):
+    folder = tmp_path / "page"
+    folder.mkdir()
+    page.write(folder, [embedder], npm, title="x", served=False)
+    with static(folder) as url:
+        shown = opened(chromium, url)
+        shown.tab.evaluate("navigator.serviceWorker.ready.then(() => 0)")
+        shown.tab.reload()
+        shown.tab.locator("body[data-ready=yes]").wait_for()
+        assert shown.tab.evaluate("crossOriginIsolated"), "the model may use threads"
+    shown.tab.reload()  # the server is gone
+    shown.tab.locator("body[data-ready=yes]").wait_for()
+    assert not shown.tab.locator("#build-section").is_visible()
+    assert shown.complaints == []
+    shown.context.close()
+
+
+@pytest.mark.parametrize("name", ["page.json", "models/0.onnx", "runtime/ort.wasm"])
+def test_a_file_that_is_missing_is_named(live, chromium, name):
+    shown = Page(chromium, live[1], missing=name)
+    shown.tab.locator("#problem").wait_for()
+    assert name in shown.text("#problem")
+    shown.context.close()

@@ -17,10 +17,11 @@ onmessage = async ({ data: { id, open, source } }) => {
 };
 
 async function opened(model) {
-  const files = { "runtime/ort.wasm": 0, [model.file]: 0 };
-  const [wasm, network] = await Promise.all(Object.keys(files).map((name) => bytes(name, files)));
+  // A second model finds the runtime there.
+  const files = { [model.file]: 0, ...(running ? {} : { "runtime/ort.wasm": 0 }) };
+  const [network, wasm] = await Promise.all(Object.keys(files).map((name) => bytes(name, files)));
   const { square } = await import(new URL(model.square, import.meta.url));
-  ort.env.wasm.wasmBinary = wasm.buffer;
+  if (wasm) ort.env.wasm.wasmBinary = wasm.buffer;
   // Threads share memory, which a browser allows only where the server sends COOP and COEP.
   const threads = self.crossOriginIsolated ? Math.min(4, navigator.hardwareConcurrency) : 1;
   ort.env.wasm.numThreads = threads;

@@ -214,7 +214,7 @@ NAMES = {
     "flat": "1.jpg",
     "two dots": "apple/../1.jpg",
     "a hidden class": ".apple/1/1.jpg",
-    "a backslash": "..\\..\\evil/1/1.jpg",
+    "a backslash": "apple\\..\\evil/1/1.jpg",
     "an empty name": "apple//1.jpg",
     "a control character": "app\nle/1/1.jpg",
     "a long name": "a" * 201 + "/1/1.jpg",

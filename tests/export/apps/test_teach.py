@@ -437,7 +437,7 @@ def test_the_page_of_nothing(npm, tmp_path, pocketknn):
     session_of(folder / model["file"])
     names = everything(folder)
     assert {"index.html", "camera.js", "style.css", "runtime/ort.wasm", "icon.svg"} <= names
-    assert {"app.js", "model.onnx"}.isdisjoint(names & {"model.onnx"})
+    assert {"app.js", "worker.js", "model.onnx"}.isdisjoint(names)
 
 
 def test_the_page_of_a_build(npm, pixels_build, tmp_path, pocketknn):

@@ -88,7 +88,7 @@ class Builds:
         """Begin to build.
 
         Args:
-            sent: the zip, which is removed.
+            sent: the zip, which is needed no longer afterwards.
             name: of the model that the page uses; "" for the preferred one.
 
         Raises:
@@ -104,8 +104,6 @@ class Builds:
         except BaseException:
             shutil.rmtree(place, ignore_errors=True)
             raise
-        finally:
-            sent.unlink(missing_ok=True)
         self._thread = threading.Thread(target=self._run, args=(commands, place))
         self._thread.start()
 

@@ -7,6 +7,7 @@ only pages of its own.
 from __future__ import annotations
 
 import json
+import re
 import secrets
 import tempfile
 import time
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 HOST = "127.0.0.1"
 _PIECE = 1 << 20
 _SECONDS = 600  # to send photos
+_LENGTH = re.compile("[0-9]{1,15}")
 _BUSY = "a build is running"
 
 
@@ -97,7 +99,7 @@ class _Handler(Handler):
 
     def _build(self, model: str) -> None:
         length = self.headers.get("Content-Length", "")
-        if self.headers.get_content_type() != "application/zip" or not length.isdecimal():
+        if self.headers.get_content_type() != "application/zip" or not _LENGTH.fullmatch(length):
             self._refuse(HTTPStatus.BAD_REQUEST, "send a zip, with its length")
         elif int(length) > MOST_BYTES:
             self._refuse(
@@ -114,9 +116,11 @@ class _Handler(Handler):
     def _reserved(self, length: int, model: str) -> None:
         """Receive the photos and start the build, or let others build."""
         try:
-            with tempfile.NamedTemporaryFile(dir=self._builds.work, delete=False) as sent:
-                self._receive(length, sent.write)
-            self._builds.start(Path(sent.name), model)
+            with tempfile.TemporaryDirectory(dir=self._builds.work) as place:
+                sent = Path(place, "sent.zip")
+                with sent.open("wb") as file:
+                    self._receive(length, file.write)
+                self._builds.start(sent, model)
         except BaseException as error:
             self._builds.release()
             if not isinstance(error, (InputError, OSError)):
@@ -133,7 +137,7 @@ class _Handler(Handler):
         """
         end = time.monotonic() + _SECONDS
         while length:
-            piece = self.rfile.read(min(length, _PIECE))
+            piece = self.rfile.read1(min(length, _PIECE))
             if not piece or time.monotonic() > end:
                 raise InputError("the photos were not sent completely", "too-short")
             write(piece)

@@ -4,6 +4,7 @@ import http.client
 import io
 import json
 import os
+import socket
 import threading
 import time
 import zipfile
@@ -179,7 +180,7 @@ def test_nothing_beside_the_page_is_served(served, tmp_path):
 # What is sent
 
 
-@pytest.mark.parametrize("length", ["x", "-1", "1e3", None])
+@pytest.mark.parametrize("length", ["x", "-1", "1e3", "9" * 5000, None])
 def test_what_is_sent_has_a_length(served, length):
     shown = served()
     one = http.client.HTTPConnection("127.0.0.1", shown.port, timeout=10)
@@ -191,6 +192,21 @@ def test_what_is_sent_has_a_length(served, length):
     one.endheaders()
     assert one.getresponse().status == 400
     one.close()
+
+
+def test_what_is_not_sent_completely_is_forgotten(served):
+    shown = served()
+    with socket.create_connection(("127.0.0.1", shown.port), timeout=10) as one:
+        own = f"127.0.0.1:{shown.port}"
+        one.sendall(
+            f"POST /{TOKEN}/build HTTP/1.1\r\nHost: {own}\r\nOrigin: http://{own}\r\n"
+            "Content-Type: application/zip\r\nContent-Length: 1000\r\n\r\nPK".encode()
+        )
+        assert shown.until(lambda state: state["building"])
+        one.shutdown(socket.SHUT_WR)
+        assert b"not sent completely" in one.makefile("rb").read()
+    assert not shown.state()["building"]
+    assert everything(shown.work) == {"packed"}
 
 
 def test_what_is_too_large_or_of_another_kind_is_refused(served):
@@ -214,7 +230,7 @@ NAMES = {
     "flat": "1.jpg",
     "two dots": "apple/../1.jpg",
     "a hidden class": ".apple/1/1.jpg",
-    "a backslash": "..\\..\\evil/1/1.jpg",
+    "a backslash": "apple\\..\\evil/1/1.jpg",
     "an empty name": "apple//1.jpg",
     "a control character": "app\nle/1/1.jpg",
     "a long name": "a" * 201 + "/1/1.jpg",
@@ -421,7 +437,7 @@ def test_the_page_of_nothing(npm, tmp_path, pocketknn):
     session_of(folder / model["file"])
     names = everything(folder)
     assert {"index.html", "camera.js", "style.css", "runtime/ort.wasm", "icon.svg"} <= names
-    assert {"app.js", "model.onnx"}.isdisjoint(names & {"model.onnx"})
+    assert {"app.js", "worker.js", "model.onnx"}.isdisjoint(names)
 
 
 def test_the_page_of_a_build(npm, pixels_build, tmp_path, pocketknn):

@@ -91,6 +91,7 @@ def test_the_code_of_an_error_is_no_part_of_a_command_that_ends_the_line(refused
     def lacking(path):
         raise InputError("it needs x: pip install x", "package-not-installed")
 
+    refused("inspect", "model.tflite")  # loads what would otherwise keep `lacking` for good
     monkeypatch.setattr("pocketknn.export.formats.files.format_of", lacking)
     line = refused("inspect", "model.tflite")
     assert line == "pocketknn: [package-not-installed] it needs x: pip install x\n"

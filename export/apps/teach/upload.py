@@ -110,16 +110,14 @@ def _check_sizes(infos: Sequence[zipfile.ZipInfo]) -> None:
 
 
 def _parts(name: str) -> _Parts:
-    """Class, recording and file of a name.
+    """Class, recording and file of a name; a class may have slashes.
 
     Raises:
         InputError: it has other parts, or one that cannot be the name of a folder or a file.
     """
     parts = name.split("/")
-    if len(parts) != 3:
-        raise InputError(
-            f"{name[:80]!r} is not CLASS/RECORDING/PHOTO; rename a class with a slash", "bad-name"
-        )
+    if len(parts) < 3:
+        raise InputError(f"{name[:80]!r} is not CLASS/RECORDING/PHOTO", "bad-name")
     for part in parts:
         length = len(part.encode("utf-8", "replace"))
         if not part.strip() or is_litter(part) or "\\" in part or length > _LONGEST:
@@ -128,7 +126,7 @@ def _parts(name: str) -> _Parts:
                 " bytes, no backslash, and no dot at its start",
                 "bad-name",
             )
-    return parts[0], parts[1], parts[2]
+    return "/".join(parts[:-2]), parts[-2], parts[-1]
 
 
 def _memory(archive: zipfile.ZipFile, folder: Path) -> memory_json.Memory:
@@ -166,7 +164,8 @@ def _new(folder: Path, parts: _Parts, apart: bool) -> BinaryIO:
     """A new file for a photo, below the folder of its class and, if they matter, its recording."""
     label, recording, file = parts
     # Two classes may have recordings of the same name; they are different occasions.
-    place = folder / label / (f"{label} {recording}/{file}" if apart else f"{recording}-{file}")
+    own = f"{label.replace('/', '-')} {recording}"
+    place = folder / label / (f"{own}/{file}" if apart else f"{recording}-{file}")
     if not place.resolve().is_relative_to(folder.resolve()):  # such as a drive of Windows
         raise InputError(f"the name {'/'.join(parts)[:80]!r} leads elsewhere", "bad-name")
     place.parent.mkdir(parents=True, exist_ok=True)

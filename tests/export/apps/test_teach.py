@@ -226,7 +226,6 @@ def test_what_is_too_large_or_of_another_kind_is_refused(served):
 NAMES = {
     "above": "../../evil/1.jpg",
     "from the root": "/etc/1.jpg",
-    "deeper": "apple/1/2/1.jpg",
     "flat": "1.jpg",
     "two dots": "apple/../1.jpg",
     "a hidden class": ".apple/1/1.jpg",
@@ -280,6 +279,16 @@ def test_recordings_become_occasions_where_one_can_be_held_out(embedder, tmp_pat
         assert {photo.label for photo in read} == set(COLOURS)
         named = {f"{label} {i}" for label in COLOURS for i in range(2)}
         assert {photo.occasion for photo in read} == (named if found.occasions else {""})
+
+
+def test_a_class_with_slashes_stays_one(embedder, tmp_path):
+    """Such as one from a build whose photos were in nested folders."""
+    sent = tmp_path / "sent.zip"
+    sent.write_bytes(zipped(photos(2, {"berries/red": "red", "berries": "blue"})))
+    upload.unpack(sent, tmp_path, embedder.stand_in())
+    read = find(tmp_path / upload.PHOTOS, occasions="folders")
+    assert {photo.label for photo in read} == {"berries/red", "berries"}
+    assert len(read) == 12
 
 
 # Builds

@@ -306,6 +306,9 @@ def test_no_two_classes_share_a_folder(js):
     assert len({one.lower() for one in found}) == len(names)
     assert not any(set(one) & set('/\\:*?"<>|') or one.startswith(".") for one in found)
     assert found[4] == "plain"
+    code = code.replace("folders }", "folders, nested }").replace("names)", "names, nested)")
+    found = js(code, names=["a/b", "a-b", "../x", "a//b", "A/b"])
+    assert found == ["a/b", "a-b", "--/x", "a/-/b", "A/b 2"], "as a build has them"
 
 
 def model(**changes):

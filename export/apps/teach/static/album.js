@@ -1,12 +1,15 @@
 // What was taught as a zip of photos: CLASS/RECORDING/NUMBER.jpg.
 
-import { folders } from "./names.js";
+import { folders, nested } from "./names.js";
 import { ending } from "./photo.js";
 import { zip } from "./zip.js";
 
 // The zip of the photos of some classes [{ name, examples }]; `more` are further files for its top.
 export function album(classes, more = []) {
-  const places = folders(classes.map(({ name }) => name));
+  const places = folders(
+    classes.map(({ name }) => name),
+    nested,
+  );
   const all = classes.flatMap(({ examples }) => examples);
   const recordings = folders([...new Set(all.map(({ recording }) => recording))]);
   const files = classes.flatMap(({ name, examples }) => {

@@ -29,16 +29,22 @@ export const usable = (name) =>
   Boolean(name.trim()) && !CONTROLS.test(name) && name !== NOTE && name !== UNKNOWN;
 
 // A folder for each name; different names never share one.
-export function folders(names) {
+export function folders(names, folder = single) {
   const found = new Map();
   const taken = new Set();
   for (const name of names) {
-    const plain = name.replace(new RegExp(NO_FOLDER, "g"), "-").replace(/^\.|\.$/g, "-");
-    let folder = plain;
+    const plain = folder(name);
+    let place = plain;
     // Some systems tell "Mug" and "mug" apart and some do not.
-    for (let n = 2; taken.has(folder.toLowerCase()); n++) folder = `${plain} ${n}`;
-    taken.add(folder.toLowerCase());
-    found.set(name, folder);
+    for (let n = 2; taken.has(place.toLowerCase()); n++) place = `${plain} ${n}`;
+    taken.add(place.toLowerCase());
+    found.set(name, place);
   }
   return found;
 }
+
+// A class with slashes is a folder in a folder, as in a build.
+export const nested = (name) => name.split("/").map(single).join("/");
+
+const single = (name) =>
+  name.replace(new RegExp(NO_FOLDER, "g"), "-").replace(/^\.|\.$/g, "-") || "-";

@@ -110,12 +110,18 @@ def _check_sizes(infos: Sequence[zipfile.ZipInfo]) -> None:
 
 
 def _parts(name: str) -> _Parts:
-    """Class, recording and file of a name; a class may have slashes.
+    """Class, recording and file of a name.
 
     Raises:
         InputError: it has other parts, or one that cannot be the name of a folder or a file.
     """
     parts = name.split("/")
+    if len(parts) > 3:  # folders could not tell the class from its recordings
+        label = "/".join(parts[:-2])
+        raise InputError(
+            f"the class {label[:80]!r} has a slash and photos of its own; rename it first",
+            "bad-name",
+        )
     if len(parts) < 3:
         raise InputError(f"{name[:80]!r} is not CLASS/RECORDING/PHOTO", "bad-name")
     for part in parts:
@@ -126,7 +132,7 @@ def _parts(name: str) -> _Parts:
                 " bytes, no backslash, and no dot at its start",
                 "bad-name",
             )
-    return "/".join(parts[:-2]), parts[-2], parts[-1]
+    return parts[0], parts[1], parts[2]
 
 
 def _memory(archive: zipfile.ZipFile, folder: Path) -> memory_json.Memory:
@@ -164,8 +170,7 @@ def _new(folder: Path, parts: _Parts, apart: bool) -> BinaryIO:
     """A new file for a photo, below the folder of its class and, if they matter, its recording."""
     label, recording, file = parts
     # Two classes may have recordings of the same name; they are different occasions.
-    own = f"{label.replace('/', '-')} {recording}"
-    place = folder / label / (f"{own}/{file}" if apart else f"{recording}-{file}")
+    place = folder / label / (f"{label} {recording}/{file}" if apart else f"{recording}-{file}")
     if not place.resolve().is_relative_to(folder.resolve()):  # such as a drive of Windows
         raise InputError(f"the name {'/'.join(parts)[:80]!r} leads elsewhere", "bad-name")
     place.parent.mkdir(parents=True, exist_ok=True)

@@ -281,14 +281,12 @@ def test_recordings_become_occasions_where_one_can_be_held_out(embedder, tmp_pat
         assert {photo.occasion for photo in read} == (named if found.occasions else {""})
 
 
-def test_a_class_with_slashes_stays_one(embedder, tmp_path):
-    """Such as one from a build whose photos were in nested folders."""
+def test_photos_of_a_class_with_a_slash_are_refused_with_the_way_out(embedder, tmp_path):
+    """Such a class comes from a build whose photos were in nested folders."""
     sent = tmp_path / "sent.zip"
-    sent.write_bytes(zipped(photos(2, {"berries/red": "red", "berries": "blue"})))
-    upload.unpack(sent, tmp_path, embedder.stand_in())
-    read = find(tmp_path / upload.PHOTOS, occasions="folders")
-    assert {photo.label for photo in read} == {"berries/red", "berries"}
-    assert len(read) == 12
+    sent.write_bytes(zipped(photos(2, {"berries/red": "red", "apple": "blue"})))
+    with input_error("bad-name", "berries/red", "rename it"):
+        upload.unpack(sent, tmp_path, embedder.stand_in())
 
 
 # Builds

@@ -33,8 +33,9 @@ if TYPE_CHECKING:
 _CODE = "from pocketknn.export.cli.app import main; main()"
 _MOST_LINES, _LONGEST_LINE = 400, 500
 _SECONDS = 3600  # for a build
-_PATIENCE = 20  # seconds for a build to clean up once it was told to end
+_PATIENCE = 60  # seconds for a build to clean up once it was told to end
 _MISTAKE = re.compile(r"pocketknn: (?:\[[\w-]+\] )?(.+)")  # the line about one, with its code
+_ADVICE = "What to do next"  # its commands name what was sent, which is gone after the build
 _ZIP = ".zip"
 _CANCELLED = "the build was stopped"
 
@@ -58,8 +59,8 @@ class Builds:
             work: a private folder that exists.
             more: further options of `pocketknn build`.
         """
-        names = (PLACE if number == 1 else f"{PLACE}-{number}" for number in count(1))
-        self.folder = next(out / name for name in names if not os.path.lexists(out / name))
+        self._out = out
+        self.folder = _free(out)
         self.work = work
         self._packed = work / "packed"
         self._packed.mkdir()
@@ -95,6 +96,8 @@ class Builds:
             InputError: the zip cannot be used, or there is no such model.
         """
         place = Path(tempfile.mkdtemp(dir=self.work))
+        if not self._built:  # a build that was stopped too late may be there
+            self.folder = _free(self._out)
         try:
             name = name or next(iter(self._models))
             if name not in self._models:
@@ -117,9 +120,11 @@ class Builds:
         """End a running build, and wait until it has cleaned up."""
         self.stop()
         if self._thread is not None:
-            self._thread.join(_PATIENCE)
-            if (process := self._process) is not None:
-                process.kill()
+            try:
+                self._thread.join(_PATIENCE)
+            finally:  # also after a second Ctrl-C
+                if (process := self._process) is not None:
+                    process.kill()
             self._thread.join()
 
     def state(self) -> dict[str, Any]:
@@ -178,14 +183,18 @@ class Builds:
             stderr=subprocess.STDOUT,
             encoding="utf-8",
             errors="replace",
-            env=os.environ | {"PYTHONIOENCODING": "utf-8", STEPS: "1"},
+            env=os.environ
+            | {"PYTHONIOENCODING": "utf-8", STEPS: "1"}
+            | dict.fromkeys(("TMPDIR", "TEMP", "TMP"), str(place)),  # which goes in any case
         ) as process:
             self._process = process
             assert process.stdout is not None
             if self._ending:  # meanwhile
                 process.terminate()
+            told = True
             for line in process.stdout:
-                if line := line.rstrip()[:_LONGEST_LINE]:
+                told = told and not line.startswith(_ADVICE)
+                if told and (line := line.rstrip()[:_LONGEST_LINE]):
                     self._lines.append(line)
         self._process = None
         return process.returncode
@@ -196,6 +205,8 @@ class Builds:
             return _failed(self._ending)
         if code not in (0, 1):  # 1: not every file agrees, and those that do not are left out
             said = [match[1] for one in self._lines if (match := _MISTAKE.fullmatch(one))]
+            if code < 0:
+                said = ["the system ended the build; perhaps it ran out of memory"]
             return _failed(said[-1] if said else f"the build ended with the code {code}")
         self._built = True
         files = [self._file(path) for path in paths_of(self.folder)]
@@ -211,6 +222,12 @@ class Builds:
             path = Path(shutil.make_archive(str(self._packed / name), "zip", path.parent, name))
             name = path.name
         return {"name": name, "url": f"{PLACE}/{name}", "bytes": size(path)}
+
+
+def _free(out: Path) -> Path:
+    """A folder for a build in `out` that does not exist yet."""
+    names = (PLACE if number == 1 else f"{PLACE}-{number}" for number in count(1))
+    return next(out / name for name in names if not os.path.lexists(out / name))
 
 
 def _failed(error: str) -> dict[str, Any]:

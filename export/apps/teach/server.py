@@ -65,11 +65,13 @@ class _Handler(Handler):
             self.close_connection = True
             self.send_error(HTTPStatus.NOT_FOUND)
             return False
-        self.path = f"/{rest}"
+        self.path = f"/{rest.lstrip('/')}"
         return True
 
     def end_headers(self) -> None:
         self.send_header("Referrer-Policy", "same-origin")  # the address is a secret
+        self.send_header("Cross-Origin-Resource-Policy", "same-origin")
+        self.send_header("Content-Security-Policy", "frame-ancestors 'none'")
         super().end_headers()
 
     def do_GET(self) -> None:  # noqa: N802

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import shutil
 import zipfile
 import zlib
@@ -20,14 +21,14 @@ from pocketknn.builder.spec import UNKNOWN
 MOST_BYTES = 1 << 30
 _MOST_FILES = 20_000
 _MOST_UNPACKED = 2 << 30
-_MOST_MEMORY = 256 << 20
+_MOST_MEMORY = 64 << 20
 _LONGEST = 200  # bytes of a name, which becomes a folder's
 _MEMORY = "memory.json"
 PHOTOS, TAUGHT = "photos", "taught.parquet"  # what is unpacked
 _ENOUGH, _ENOUGH_OCCASIONS = 20, 4  # to reject pictures, as in static/strangers.js
 _BROKEN = (
     *(zipfile.BadZipFile, zlib.error, EOFError),
-    *(NotImplementedError, RuntimeError),  # other compressions, and passwords
+    *(NotImplementedError, RuntimeError, UnicodeDecodeError),  # such as passwords
 )
 _Parts = tuple[str, str, str]
 
@@ -105,6 +106,9 @@ def _check_sizes(infos: Sequence[zipfile.ZipInfo]) -> None:
         raise InputError(
             f"the photos are larger than {_MOST_UNPACKED >> 30} GiB together", "too-large"
         )
+    # Other compressions may take much more memory than they say.
+    if any(info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED) for info in infos):
+        raise InputError("what was sent is compressed in an unusual way", "unreadable-archive")
     if len({info.filename for info in infos}) < len(infos):
         raise InputError("two photos that were sent have the same name", "duplicate-name")
 
@@ -145,7 +149,10 @@ def _memory(archive: zipfile.ZipFile, folder: Path) -> memory_json.Memory:
         raise InputError(f"{_MEMORY} is larger than {_MOST_MEMORY >> 20} MiB", "too-large")
     place = folder / _MEMORY
     place.write_bytes(archive.read(_MEMORY))
-    return memory_json.read(place)
+    try:
+        return memory_json.read(place)
+    except InputError as error:  # without the private folder
+        raise InputError(str(error).replace(str(place), _MEMORY), error.code) from error
 
 
 def _occasions(photos: Iterable[_Parts], taught: References | None) -> dict[str, set[object]]:
@@ -170,7 +177,10 @@ def _new(folder: Path, parts: _Parts, apart: bool) -> BinaryIO:
     """A new file for a photo, below the folder of its class and, if they matter, its recording."""
     label, recording, file = parts
     # Two classes may have recordings of the same name; they are different occasions.
-    place = folder / label / (f"{label} {recording}/{file}" if apart else f"{recording}-{file}")
+    own = f"{label} {recording}"
+    if len(own.encode()) > _LONGEST:
+        own = hashlib.sha256(own.encode()).hexdigest()[:16]
+    place = folder / label / (f"{own}/{file}" if apart else f"{recording}-{file}")
     if not place.resolve().is_relative_to(folder.resolve()):  # such as a drive of Windows
         raise InputError(f"the name {'/'.join(parts)[:80]!r} leads elsewhere", "bad-name")
     place.parent.mkdir(parents=True, exist_ok=True)

@@ -127,6 +127,7 @@ class Page:
 
         check_place(out / "model")
         check_formats(writable())
+        say("preparing the network, which takes a minute the first time …")
         references = self._references()
         models = self._models(references)
         with ExitStack() as stack:

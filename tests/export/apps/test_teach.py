@@ -249,6 +249,35 @@ def test_a_hostile_name_is_refused(embedder, tmp_path, name):
     assert everything(tmp_path) <= {"above", "above/work", "above/work/sent.zip"}
 
 
+def test_a_compression_that_takes_more_memory_than_it_says_is_refused(embedder, tmp_path):
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w", zipfile.ZIP_BZIP2) as archive:
+        for name, data in photos().items():
+            archive.writestr(name, data)
+    (tmp_path / "sent.zip").write_bytes(content.getvalue())
+    with input_error("unreadable-archive", "compressed"):
+        upload.unpack(tmp_path / "sent.zip", tmp_path, embedder.stand_in())
+
+
+def test_long_names_of_class_and_recording_fit_into_one_folder(embedder, tmp_path):
+    name = "x" * 150
+    files = {f"{label}/{name}/1.jpg": jpeg(1, "red") for label in (name, "apple")}
+    files |= {f"apple/{i}/1.jpg": jpeg(i, "red") for i in range(2)}
+    (tmp_path / "sent.zip").write_bytes(zipped(files))
+    upload.unpack(tmp_path / "sent.zip", tmp_path, embedder.stand_in())
+    read = find(tmp_path / upload.PHOTOS, occasions="folders")
+    assert sorted(photo.label for photo in read) == ["apple"] * 3 + [name]
+    assert len({photo.occasion for photo in read}) == 4
+
+
+def test_an_error_in_a_memory_names_no_private_folder(embedder, tmp_path):
+    (tmp_path / "sent.zip").write_bytes(zipped({"memory.json": b"[1, 2"}))
+    with pytest.raises(upload.InputError) as refused:
+        upload.unpack(tmp_path / "sent.zip", tmp_path, embedder.stand_in())
+    assert str(tmp_path) not in str(refused.value)
+    assert "memory.json" in str(refused.value)
+
+
 def test_limits_on_what_is_unpacked(embedder, tmp_path, monkeypatch):
     sent = tmp_path / "sent.zip"
     sent.write_bytes(zipped(photos()))
@@ -353,8 +382,8 @@ def test_a_build_of_recordings(served, tmp_path):
     more = photos(classes=COLOURS | {"pear": "green"})
     assert first.build(more)["done"]["folder"] == str(out)
     assert manifest_of(out)["labels"][:3] == ["apple", "lemon", "pear"]
-    assert "exists" in other.build(photos())["done"]["error"], "it was begun before"
-    assert served().builds.folder == tmp_path / "taught" / "model-2"
+    assert other.build(photos())["done"]["folder"] == str(out.with_name("model-2"))
+    assert served().builds.folder == tmp_path / "taught" / "model-3"
     assert (tmp_path / "taught" / "mine.txt").read_text() == "mine"
 
 

@@ -563,3 +563,63 @@ def test_the_page_has_what_its_modules_look_for():
     assert {"teach.js", "embed-worker.js", "study.js", "runtime/ort.js"} <= named
     # The content security policy allows neither.
     assert not re.search(r"<script(?![^>]*\bsrc=)|<style|\bstyle=|\bon\w+=", html)
+
+
+# A browser's database, which keeps nothing and can be made to fail.
+DATABASE = """
+let fails = false;
+const soon = (request, result) => {
+  setTimeout(() => request.onsuccess?.(Object.assign(request, { result })));
+  return request;
+};
+const store = { put() {}, delete() {}, get: () => soon({}), getAll: () => soon({}, []) };
+const transaction = () => {
+  const made = { objectStore: () => store, error: { message: "no reason" } };
+  setTimeout(() => (fails ? made.onabort?.() : made.oncomplete?.()));
+  return made;
+};
+globalThis.indexedDB = { open: () => soon({}, { transaction }) };
+globalThis.navigator ??= {}; // Node 20 has none
+globalThis.Worker = class {
+  postMessage() {}
+};
+const { Lesson } = await import("./lesson.js");
+const lesson = new Lesson(10, () => {}, () => {});
+await lesson.recall();
+lesson.resume(null, { sha256: "x", crop: "center", dim: 2 });
+const said = (promise) => promise.then(() => "", (error) => error.message);
+const values = Float32Array.of(1, 2);
+"""
+
+
+def test_what_could_not_be_kept_is_not_shown_as_taught(js):
+    code = f"""{DATABASE}
+    const one = await lesson.addClass("mug");
+    fails = true;
+    const errors = [
+      await said(lesson.addClass("late")), await said(lesson.rename(one, "cup")),
+      await said(lesson.mute(one)), await said(lesson.teach(one, "r", values, null)),
+      await said(lesson.drop(one)),
+    ];
+    done({{ errors, classes: lesson.taught.classes, examples: lesson.taught.examples.length }});
+    """
+    found = js(code)
+    assert all("could not keep it" in error for error in found["errors"]), found["errors"]
+    assert [(one["name"], one["muted"]) for one in found["classes"]] == [("mug", False)]
+    assert found["examples"] == 0
+
+
+def test_a_class_that_was_removed_takes_no_more_examples(js):
+    """Its button may be held, or photos may be on their way."""
+    code = f"""{DATABASE}
+    const [one, two] = [await lesson.addClass("mug"), await lesson.addClass("cup")];
+    const meanwhile = said(lesson.teach(one, "r", values, null));
+    const dropped = said(lesson.drop(one));
+    await dropped;
+    const errors = [await meanwhile, await said(lesson.teach(one, "r", values, null))];
+    await lesson.teach(two, "r", values, null);
+    done({{ errors, owners: lesson.taught.examples.map(({{ owner }}) => owner === two.id) }});
+    """
+    found = js(code)
+    assert found["errors"] == ["The class “mug” was removed."] * 2
+    assert found["owners"] == [True]

@@ -10,7 +10,11 @@ export class Build {
   constructor(photos, model, problem, say) {
     Object.assign(this, { photos, model, problem, say });
     find("build").addEventListener("click", () => this.#start());
-    find("stop").addEventListener("click", () => fetch("stop", { method: "POST" }));
+    find("stop").addEventListener("click", () => {
+      tell(find("stop"), "Stopping …"); // it cleans up, which may take a while
+      find("stop").disabled = true;
+      fetch("stop", { method: "POST" });
+    });
     show("build-section");
     this.#watch(); // a build may be running, or done, from before
   }
@@ -19,6 +23,7 @@ export class Build {
     this.problem("");
     find("build").disabled = true;
     this.#draw({ building: true, lines: ["Packing the photos …"], done: null });
+    find("stop").focus(); // as the button that had the focus is off
     try {
       const response = await fetch(`build?model=${encodeURIComponent(this.model)}`, {
         method: "POST",
@@ -63,9 +68,14 @@ export class Build {
   #draw({ building, lines, done }) {
     find("build").disabled = building;
     show("stop", building);
+    if (!building) {
+      tell(find("stop"), "Stop");
+      find("stop").disabled = false;
+    }
     show("building", building);
     show("lines", lines.length > 0);
     tell(find("lines"), lines.join("\n"));
+    find("lines").scrollTop = find("lines").scrollHeight;
     const files = done?.ok ? done.files : [];
     const links = files.map(({ name, url, bytes }) => {
       const link = make("a", "", name);

@@ -53,7 +53,7 @@ export function read(text, model) {
   const names = found.map(({ name }) => name);
   const twice = names.find((name, place) => names.indexOf(name) < place);
   if (twice) throw new Error(`This file has two classes “${twice}”.`);
-  const list = (key) => (note?.[key] ?? []).filter((name) => typeof name === "string");
+  const list = (key) => [note?.[key] ?? []].flat().filter((name) => typeof name === "string");
   const [gone, muted] = [list("forgotten"), list("muted")];
   return { classes: found, gone, muted, sure: Boolean(note) };
 }

@@ -1,6 +1,6 @@
 // Embeds pictures in the worker, in order, and chooses the backbone that is fast enough.
 
-const FAST = 15; // frames per second
+const FAST = 5; // answers per second; a smaller network is faster, and right less often
 const [WARMING, TIMED] = [3, 5]; // frames: code that has just loaded is slow at first
 
 export class Embedder {
@@ -23,7 +23,8 @@ export class Embedder {
   }
 
   // Opens the first of these models that is fast enough, or the fastest; then `model` is the one,
-  // `rate` its frames per second, `threads` how many it uses.
+  // `rate` its frames per second, `threads` how many it uses,
+  // and `slower` the { name, rate } of those that would have been better.
   async choose(models) {
     const frame = await blank();
     const rates = [];
@@ -35,6 +36,7 @@ export class Embedder {
     const best = rates.at(-1) >= FAST ? rates.length - 1 : rates.indexOf(Math.max(...rates));
     if (best < rates.length - 1) await this.#open(models[best]);
     this.rate = rates[best];
+    this.slower = models.slice(0, best).map(({ name }, i) => ({ name, rate: rates[i] }));
   }
 
   // { embedding } of a picture file.

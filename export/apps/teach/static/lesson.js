@@ -63,27 +63,22 @@ export class Lesson {
     this.#after();
   }
 
-  async addClass(name) {
-    const one = this.taught.add(name);
-    await this.#facts();
-    return one;
+  addClass(name) {
+    return this.#change(() => this.taught.add(name));
   }
 
-  async rename(one, name) {
-    this.taught.rename(one, name);
-    await this.#facts();
+  rename(one, name) {
+    return this.#change(() => this.taught.rename(one, name));
   }
 
   async mute(one) {
-    one.muted = !one.muted;
+    await this.#change(() => (one.muted = !one.muted));
     this.study.ask();
-    await this.#facts();
   }
 
   async drop(one) {
+    await this.#change(() => this.taught.drop(one)); // from now on it takes no more examples
     await this.remove(this.taught.of(one.id).map(({ id }) => id));
-    this.taught.drop(one);
-    await this.#facts();
   }
 
   // A name for the next recording, which no other has.
@@ -95,7 +90,14 @@ export class Lesson {
   // Teaches one example: first it is kept, so that nothing is shown that would be lost.
   async teach(one, recording, values, photo) {
     const example = this.taught.example(one.id, recording, values, photo);
+    this.#checkThere(one);
     await this.#keep((store) => store.add([example]));
+    try {
+      this.#checkThere(one); // it may have been removed meanwhile
+    } catch (error) {
+      await this.#keep((store) => store.remove([example.id]));
+      throw error;
+    }
     this.taught.teach([example]);
     this.study.add([example]);
     this.#after();
@@ -117,21 +119,22 @@ export class Lesson {
     if (wanted > room) {
       throw new Error(`This file holds ${counted(wanted, "example")}; there is room for ${room}.`);
     }
-    const added = classes.flatMap(({ name, rows, origins }) => {
-      const there = taught.named(name);
-      const one = taught.from(name);
-      if (!there && muted.includes(name)) one.muted = true;
-      return rows.flatMap((values, i) => {
-        if (there && taught.has(one.id, values)) return [];
-        // Nobody knows the recordings of a data set: its class counts as one, which is on the safe
-        // side. A memory without an origin is of single photos, as in a build.
-        const recording = origins ? origins[i] || this.recording(SINGLE) : `${file} ${name}`;
-        return [taught.example(one.id, recording, values, null)];
+    const added = await this.#change(() => {
+      if (built) taught.built = classes.map(({ name }) => name);
+      taught.gone = [...new Set([...taught.gone, ...gone])];
+      return classes.flatMap(({ name, rows, origins }) => {
+        const there = taught.named(name);
+        const one = taught.from(name);
+        if (!there && muted.includes(name)) one.muted = true;
+        return rows.flatMap((values, i) => {
+          if (there && taught.has(one.id, values)) return [];
+          // Nobody knows the recordings of a data set: its class counts as one, which is on the
+          // safe side. A memory without an origin is of single photos, as in a build.
+          const recording = origins ? origins[i] || this.recording(SINGLE) : `${file} ${name}`;
+          return [taught.example(one.id, recording, values, null)];
+        });
       });
     });
-    if (built) taught.built = classes.map(({ name }) => name);
-    taught.gone = [...new Set([...taught.gone, ...gone])];
-    await this.#facts();
     await this.#keep((store) => store.add(added));
     taught.teach(added);
     this.study.add(added);
@@ -194,10 +197,24 @@ export class Lesson {
     return { sha256, crop, dim };
   }
 
-  async #facts() {
-    this.#after();
-    const { classes, built, gone } = this.taught;
-    await this.#keep((store) => store.facts({ classes, built, gone, model: this.#made }));
+  // Changes the classes, and keeps them; if that fails, they are as before.
+  async #change(change) {
+    const before = this.taught.facts;
+    try {
+      const result = change();
+      await this.#keep((store) => store.facts({ ...this.taught.facts, model: this.#made }));
+      return result;
+    } catch (error) {
+      this.taught.facts = before;
+      throw error;
+    } finally {
+      this.#after();
+    }
+  }
+
+  #checkThere({ id, name }) {
+    const there = this.taught.classes.some((other) => other.id === id);
+    if (!there) throw new Error(`The class “${name}” was removed.`);
   }
 
   #keep(write) {

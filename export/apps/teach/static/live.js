@@ -65,19 +65,18 @@ export class Live {
   }
 
   async #watch(number) {
-    let rate = 0;
+    let time = 0;
     let last = performance.now();
     try {
       while (number === this.#number && this.camera.running) {
         const frame = await this.camera.frame();
         if (!frame) continue;
-        if (this.#held) await this.#take(frame);
-        else await this.ask(frame);
+        if (!this.#held) await this.ask(frame);
+        else if (!(await this.#take(frame))) continue;
         const now = performance.now();
-        const current = 1000 / (now - last);
-        rate = rate ? 0.9 * rate + 0.1 * current : current; // smoothed, to be readable
+        time = time ? 0.9 * time + 0.1 * (now - last) : now - last; // smoothed, to be readable
         last = now;
-        find("speed").textContent = `${rate.toFixed(1)} frames per second`;
+        find("speed").textContent = `${(1000 / time).toFixed(1)} frames per second`;
       }
     } catch (error) {
       if (number !== this.#number) return;
@@ -86,6 +85,7 @@ export class Live {
     }
   }
 
+  // Gives a frame to the held button; returns whether it took it.
   async #take(frame) {
     const held = this.#held;
     const now = performance.now();
@@ -93,7 +93,7 @@ export class Live {
       frame.close();
     } else if (now - held.last < EVERY) {
       frame.close();
-      return;
+      return false;
     } else {
       held.last = now;
       try {
@@ -104,9 +104,11 @@ export class Live {
         this.problem(error.message);
       }
     }
-    if (!held.over || this.#held !== held) return;
-    this.#held = null;
-    held.done(held.count);
+    if (held.over && this.#held === held) {
+      this.#held = null;
+      held.done(held.count);
+    }
+    return true;
   }
 }
 

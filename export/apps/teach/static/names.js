@@ -20,7 +20,7 @@ export function checked(text, others) {
   if (name === UNKNOWN || name === NOTE) {
     throw new Error(`The name “${name}” is reserved. Choose another one.`);
   }
-  if (others.includes(name)) throw new Error(`There is already a class “${name}”.`);
+  if (others.some((other) => other.toLowerCase() === name.toLowerCase())) throw new Error(`There is already a class “${name}”.`);
   return name;
 }
 
@@ -47,4 +47,7 @@ export function folders(names, folder = single) {
 export const nested = (name) => name.split("/").map(single).join("/");
 
 const single = (name) =>
-  name.replace(new RegExp(NO_FOLDER, "g"), "-").replace(/^\.|\.$/g, "-") || "-";
+  Array.from(name, (one) => (NO_FOLDER.test(one) ? "-" : one))
+    .slice(0, LONGEST)
+    .join("")
+    .replace(/^\.|\.$/g, "-") || "-";

@@ -66,7 +66,10 @@ export class Taught {
   // Takes what was kept on the disk, as it is.
   resume({ classes, built, gone, examples }) {
     Object.assign(this, { classes: [...classes], built, gone });
-    this.examples = examples.map((one) => ({ ...one, unit: unit(one.values) }));
+    const there = new Set(classes.map(({ id }) => id)); // a page may have been closed in between
+    this.examples = examples
+      .filter(({ owner }) => there.has(owner))
+      .map((one) => ({ ...one, unit: unit(one.values) }));
     const ids = [...classes, ...examples].map(({ id }) => id);
     this.#next = ids.reduce((most, id) => Math.max(most, id), 0) + 1;
   }
@@ -77,9 +80,19 @@ export class Taught {
     this.examples = this.examples.filter(({ id }) => !gone.has(id));
   }
 
-  // Drops a class that has no examples any more.
-  drop(one) {
-    this.classes = this.classes.filter((other) => other !== one);
+  // Drops a class; its examples are still to be removed.
+  drop({ id }) {
+    this.classes = this.classes.filter((other) => other.id !== id);
+  }
+
+  // Everything but the examples, to be kept, or to go back to.
+  get facts() {
+    const { classes, built, gone } = this;
+    return { classes: classes.map((one) => ({ ...one })), built, gone };
+  }
+
+  set facts(facts) {
+    Object.assign(this, facts);
   }
 
   get names() {

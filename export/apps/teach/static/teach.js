@@ -58,6 +58,13 @@ async function start() {
   find("network").textContent =
     `Backbone: ${model.name}, ${model.size} × ${model.size} pixels, ${Math.round(rate)} pictures` +
     ` per second (wasm, ${counted(threads, "thread")})`;
+  const [better] = embedder.slower;
+  if (better) {
+    find("fallback").textContent =
+      `${better.name} reached only ${better.rate.toFixed(1)} pictures per second here, so the` +
+      ` smaller ${model.name} is used, which is right less often. To insist: pocketknn teach` +
+      ` --backbone ${better.name}`;
+  }
   tell(find("kept"), lesson.kept);
   for (const id of ["teach-section", "good-section", "keep-section"]) show(id);
   show("hint");
@@ -157,9 +164,14 @@ digits(() => cards.buttons);
 find("new").addEventListener("submit", (event) => {
   event.preventDefault();
   attempt(async () => {
-    await lesson.addClass(find("name").value);
-    find("name").value = "";
-    cards.buttons.at(-1).focus();
+    const text = find("name").value;
+    find("name").value = ""; // the next name may be typed meanwhile
+    try {
+      await lesson.addClass(text);
+    } catch (error) {
+      find("name").value ||= text;
+      throw error;
+    }
   });
 });
 
@@ -181,6 +193,7 @@ async function addPhotos(found, one = null) {
     throw new Error("Drop these photos onto a class, or drop a folder of photos for each class.");
   }
   let [added, same, unread] = [0, 0, lost];
+  const refused = new Map(); // why a folder cannot be a class, by its name
   for (const { file, name, recording } of photos) {
     tell(find("adding"), `Adding photos: ${added + same + 1} of ${photos.length} …`);
     let embedding;
@@ -190,7 +203,11 @@ async function addPhotos(found, one = null) {
       unread++;
       continue;
     }
-    const owner = one ?? lesson.taught.named(name) ?? (await lesson.addClass(name));
+    let owner = one ?? lesson.taught.named(name);
+    if (!owner && !refused.has(name)) {
+      owner = await lesson.addClass(name).catch((error) => void refused.set(name, error.message));
+    }
+    if (!owner) continue;
     if (lesson.taught.has(owner.id, embedding)) {
       same++;
       continue;
@@ -204,6 +221,7 @@ async function addPhotos(found, one = null) {
   const notes = [`${counted(added, "photo")} added`];
   if (same) notes.push(`${same} known already`);
   if (unread) notes.push(`${counted(unread, "file")} that this browser cannot read as a picture`);
+  for (const [name, why] of refused) notes.push(`the folder “${name}” was left out. ${why}`);
   tell(find("adding"), notes.join(", "));
 }
 

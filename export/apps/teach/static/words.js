@@ -39,7 +39,11 @@ function once({ classes }, names) {
   if (single.length) {
     return [`Record ${listed(single)} once more, from another angle: so far it is not in this.`];
   }
-  return fewest < SURE ? ["These are few recordings: take it as a first impression."] : [];
+  if (fewest >= SURE) return [];
+  return [
+    "These are few recordings, and each was answered without its own: with all of them it is likely" +
+      " better. Take it as a first impression.",
+  ];
 }
 
 function alike({ confused }, names) {
@@ -75,6 +79,6 @@ function unknown({ unknown }) {
   const wrong = `It says unknown where nothing near was taught. ${calls}`;
   const more = "If it says unknown too often, show it more angles.";
   if (!strangers) return [`${wrong}. ${more}`];
-  const left = `${strangers.rejected} of ${strangers.of} of its pictures`;
-  return [`${wrong}, and with a class left out, it noticed ${left}. ${more}`];
+  const noticed = `it noticed ${strangers.rejected} of ${strangers.of}`;
+  return [`${wrong}. Of pictures of a class that it was not taught, ${noticed}. ${more}`];
 }

@@ -20,7 +20,10 @@ from .installable import make_installable
 
 SLOTS = 5000  # examples that the page takes; more would slow down each answer
 _DATA, _EXAMPLES, _MODELS = "page.json", "examples.json", "models"
-_SHARED = ("camera.js", "picture.js", "icon.svg", "style.css")  # with the page of `web`
+_SHARED = (  # with the page of `web`
+    *("camera.js", "elements.js", "picture.js", "votes.js"),
+    *("icon.svg", "style.css"),
+)
 
 
 def check(references: References) -> None:

@@ -1,18 +1,8 @@
 // Elements of the page.
 
-export const find = (id) => document.getElementById(id);
+import { find, make, show } from "./elements.js";
 
-export function show(id, there = true) {
-  find(id).hidden = !there;
-}
-
-// An element with a class, and with texts or elements in it; never with markup.
-export function make(tag, className, ...content) {
-  const element = document.createElement(tag);
-  if (className) element.className = className;
-  element.append(...content);
-  return element;
-}
+export { find, make, show };
 
 // Replaces a text only where it changed, so that a screen reader repeats nothing.
 export function tell(element, text) {

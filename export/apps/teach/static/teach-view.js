@@ -2,9 +2,8 @@
 
 import { find, make, show, tell } from "./page.js";
 import { addressOf } from "./thumbnails.js";
+import { SHOWN, drawVotes } from "./votes.js";
 import { percent } from "./words.js";
-
-const SHOWN = 5; // neighbours, and classes with a share of the vote
 
 // `answer` is { winner, known, votes: [{ label, share }], neighbors: [{ label, score, example }] }.
 export function draw({ winner, known, votes, neighbors }) {
@@ -17,7 +16,7 @@ export function draw({ winner, known, votes, neighbors }) {
     ? `${percent(share)} of the vote; nearest: ${score}`
     : `nothing near enough was taught; nearest: ${nearest}`;
   tell(find("detail"), said);
-  drawVotes(votes);
+  drawVotes(votes, percent);
   drawNeighbors(neighbors.slice(0, SHOWN));
   for (const id of ["verdict", "votes", "neighbors"]) show(id);
   show("hint", false);
@@ -26,19 +25,6 @@ export function draw({ winner, known, votes, neighbors }) {
 export function blank() {
   for (const id of ["verdict", "votes", "neighbors"]) show(id, false);
   show("hint");
-}
-
-function drawVotes(votes) {
-  // A soft vote gives all classes a little.
-  const large = votes.filter(({ share }, rank) => rank === 0 || (rank < SHOWN && share >= 0.005));
-  const rows = large.map(({ label, share }) => {
-    const level = make("span", "level");
-    level.style.width = `${100 * share}%`;
-    const track = make("span", "track", level);
-    track.setAttribute("aria-hidden", "true");
-    return make("li", "", make("span", "", label), track, make("span", "number", percent(share)));
-  });
-  find("vote-list").replaceChildren(...rows);
 }
 
 function drawNeighbors(neighbors) {

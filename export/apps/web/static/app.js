@@ -6,7 +6,8 @@
 import { answerOf } from "./answer.js";
 import { Camera } from "./camera.js";
 import { Model } from "./model.js";
-import { describe, draw, find, show, summary } from "./view.js";
+import { find, show } from "./elements.js";
+import { describe, draw, summary } from "./view.js";
 
 const camera = new Camera(find("video"));
 const model = new Model((share) => (find("progress").value = share));

@@ -1,22 +1,8 @@
 // Draws an answer into the page.
 
 import { nearness, percent, said, short } from "./answer.js";
-
-export const find = (id) => document.getElementById(id);
-
-const SHOWN = 5; // neighbours, and classes with a share of the vote
-
-export function show(id, there = true) {
-  find(id).hidden = !there;
-}
-
-// An element with a class, and with texts or elements in it; never with markup.
-function make(tag, className, ...content) {
-  const element = document.createElement(tag);
-  if (className) element.className = className;
-  element.append(...content);
-  return element;
-}
+import { find, make, show } from "./elements.js";
+import { SHOWN, drawVotes } from "./votes.js";
 
 export function describe(page) {
   document.title = page.title;
@@ -42,7 +28,7 @@ export function draw(answer, found, page) {
   drawPixels(found.pixels, page.input.size);
   drawVerdict(answer, page);
   if (page.threshold !== null) drawNearness(answer.neighbors[0].score, page);
-  if (answer.votes) drawVotes(answer.votes);
+  if (answer.votes) drawVotes(answer.votes, percent);
   drawNeighbors(answer.neighbors, page);
 }
 
@@ -89,20 +75,6 @@ function drawNearness(score, page) {
   find("threshold").style.left = `${100 * limit}%`;
   find("near-text").textContent = text;
   show("near");
-}
-
-function drawVotes(votes) {
-  // A soft vote gives all classes a little.
-  const large = votes.filter(({ share }, rank) => rank === 0 || (rank < SHOWN && share >= 0.005));
-  const rows = large.map(({ label, share }) => {
-    const level = make("span", "level");
-    level.style.width = `${100 * share}%`;
-    const track = make("span", "track", level);
-    track.setAttribute("aria-hidden", "true");
-    return make("li", "", make("span", "", label), track, make("span", "number", percent(share)));
-  });
-  find("vote-list").replaceChildren(...rows);
-  show("votes");
 }
 
 function drawNeighbors(neighbors, page) {

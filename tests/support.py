@@ -1,8 +1,10 @@
 """Shared by test files: small generated data, cases, and checks of refusals."""
 
 import os
+import re
 import shlex
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
+from functools import partialmethod
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -115,16 +117,24 @@ class Case:
         write(self.order(name, precision, options, outputs), metadata or self.metadata, path)
         return path
 
-    def convert(self, name, path, precision="float32", options=None, outputs="neighbors"):
-        """The same from the official converter, with a graph that holds the real references."""
+    def convert(
+        self, name, path, precision="float32", options=None, outputs="neighbors", *, wholly=False
+    ):
+        """The same from the official converter, with a graph that holds the real references.
+
+        Only the backbone has the precision, unless it is wanted `wholly`.
+        """
         order, raw = (
             self.order(name, precision, options, outputs),
             path.with_name(f"raw-{path.name}"),
         )
         slots = self.fit.slots if FORMATS[name].FIXED else None
         model = wire(self.fit, self.backbone, precision=precision, outputs=outputs, slots=slots)
-        given = (self.fit.labels, order.options, precision, order.calibration)
-        FORMATS[name].convert(model, raw, *given)
+        stored = precision if self.backbone or wholly else "float32"
+        given = (self.fit.labels, order.options, stored, order.calibration)
+        apart = name == "coreml" and not wholly
+        with _half_only_in_backbone() if apart else nullcontext():
+            FORMATS[name].convert(model, raw, *given)
         metadata = self.metadata if outputs == "neighbors" else self.metadata.part(outputs)
         content = content_of(self.fit, precision, outputs)
         FORMATS[name].fill(raw, path, Slots(), content, metadata.files())
@@ -140,6 +150,36 @@ class Case:
             outputs=outputs,
             calibration=self.queries.inputs,
         )
+
+
+@contextmanager
+def _half_only_in_backbone():
+    """A whole graph in Core ML: only its backbone may be in half precision."""
+    import coremltools as ct
+
+    half = ct.transform.FP16ComputePrecision
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(half, "__init__", partialmethod(half.__init__, _in_backbone))
+        yield
+
+
+def _in_backbone(op):
+    """Whether nothing the operation depends on belongs to the head.
+
+    Operations inserted by passes have names of their own, so names alone are not enough.
+    """
+    waiting, seen = [op], {id(op)}
+    while waiting:
+        here = waiting.pop()
+        if re.match(r"pocketknn(_\d+)?/(?!backbone)", here.name):
+            return False
+        for given in here.inputs.values():
+            for value in given if isinstance(given, list | tuple) else [given]:
+                before = getattr(value, "op", None)
+                if before is not None and id(before) not in seen:
+                    seen.add(id(before))
+                    waiting.append(before)
+    return True
 
 
 def voting(examples, by="uniform", metric="cosine", **choices):

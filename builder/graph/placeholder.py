@@ -14,7 +14,9 @@ from pocketknn.builder.knn.fit import Fit
 from pocketknn.builder.knn.metric_space import Space
 from pocketknn.builder.references.references import References
 
-_CLASSES, _REFERENCES = 251, 283  # where the search for unused sizes begins
+# Where the search for unused sizes begins.
+_CLASSES, _REFERENCES = 251, 283
+_NEIGHBORS, _WIDTH, _DIM = 29, 97, 131
 _CELLS, _ROOM = 61, 11  # the same for cells, and for slots in a cell
 # The same for every metric: templates must depend on as little as possible.
 _SPARE = max(metric.SPARE for metric in METRICS.values())
@@ -37,7 +39,28 @@ def fewest(fit: Fit) -> int:
     return fit.listed + spare + 1 if spare > 0 else fit.listed
 
 
-def stand_in(fit: Fit, taken: Collection[int]) -> Fit:
+def free_sizes(fit: Fit) -> dict[str, int]:
+    """The sizes that a graph of any k and of any width has in common with others, by name.
+
+    Those are the number of `neighbors` and of `candidates`, the length of an embedding, `dim`, and
+    the `width` of what is compared, to which a stored `row` may add a value. None of them is 1,
+    which occurs everywhere and lets converters leave out operations. Empty for graphs with an index
+    or a memory, in which sums and products of them occur too.
+    """
+    if fit.index is not None or fit.slots:
+        return {}
+    k, spare, dim, width = fit.k, fit.metric.SPARE, fit.references.dim, fit.space.width
+    found = {"neighbors": k} if k > 1 else {}
+    if spare:
+        found["candidates"] = k + spare
+    if dim > 1:
+        found["dim"] = dim
+    if width > 1:
+        found |= {"width": width, "row": width + 1}
+    return found
+
+
+def stand_in(fit: Fit, taken: Collection[int], *, free: bool = False) -> Fit:
     """A fit of the same graph over made-up references.
 
     The numbers of references and classes occur nowhere else in the graph, nor do the values of
@@ -47,30 +70,35 @@ def stand_in(fit: Fit, taken: Collection[int]) -> Fit:
         fit: the choices; of its references, only the width, the target names and whether there
             are labels matter.
         taken: sizes used by other parts of the graph.
+        free: whether the `free_sizes` are made up too.
     """
     references, spec, projection = fit.references, fit.spec, fit.space.projection
-    index = fit.index
+    index, k = fit.index, fit.k
     draw = np.random.default_rng(0)
-    r = references.dim if projection is None else len(projection.bias)
+    d = references.dim
+    r = d if projection is None else len(projection.bias)
+    if free and free_sizes(fit):
+        k, d, r = _made_up(fit, {*taken, len(references.target_names)})
+        spec = replace(spec, k=k)
     # r + 1: the Euclidean search appends a value to each row.
-    taken = {*taken, references.dim, r, r + 1, fit.k, fit.k + _SPARE, len(references.target_names)}
+    taken = {*taken, d, r, r + 1, k, k + _SPARE, len(references.target_names)}
     if index is not None:
         taken |= {index.candidates, index.probes, index.width}
     spare, grown = fit.spec.spare or 0, fit.slots
     if grown:
-        taken |= {grown, grown + fit.k}
+        taken |= {grown, grown + k}
     votes = _prime(_CLASSES + spare, taken) if references.labels else 0
     c = votes - spare if votes else 0
-    minimum = max(_REFERENCES, fit.k + _SPARE + 1, index.candidates + 1 if index else 0)
+    minimum = max(_REFERENCES, k + _SPARE + 1, index.candidates + 1 if index else 0)
     taken |= {votes, votes + 1}
     if grown:  # n - k must not occur either, and each class has a reference
         minimum = max(minimum, c)
-        taken |= {size + fit.k for size in taken}
+        taken |= {size + k for size in taken}
     n = _prime(minimum, taken)
     targets = draw.normal(size=(n, len(references.target_names))).astype(np.float32)
     labels = draw.permutation(np.arange(n) % max(c, 1))
     made = References.of(
-        draw.normal(size=(n, references.dim)).astype(np.float32),
+        draw.normal(size=(n, d)).astype(np.float32),
         [f"class-{label:03}" for label in labels] if c else None,
         targets=targets if references.target_names else None,
         target_names=references.target_names or None,
@@ -78,13 +106,13 @@ def stand_in(fit: Fit, taken: Collection[int]) -> Fit:
     if projection is not None:
         projection = replace(
             projection,
-            kernel=draw.normal(size=projection.kernel.shape).astype(np.float32),
-            bias=draw.normal(size=projection.bias.shape).astype(np.float32),
+            kernel=draw.normal(size=(d, r)).astype(np.float32),
+            bias=draw.normal(size=r).astype(np.float32),
         )
     space = Space(references=made, metric=spec.metric, projection=projection, seed=spec.seed)
     if index is not None:
         taken |= {n, n + 1}
-        index = _index(index, n, {*taken, n - fit.k} if grown else taken, draw)
+        index = _index(index, n, {*taken, n - k} if grown else taken, draw)
     return Fit(
         spec=replace(
             spec,
@@ -94,6 +122,17 @@ def stand_in(fit: Fit, taken: Collection[int]) -> Fit:
         space=space,
         index=index,
     )
+
+
+def _made_up(fit: Fit, taken: Collection[int]) -> tuple[int, int, int]:
+    """k, the length of embeddings and the width of what is compared, where they may be made up."""
+    free, projected = free_sizes(fit), fit.space.projection is not None
+    k = _prime(_NEIGHBORS, taken) if "neighbors" in free else 1
+    taken = {*taken, k, k + _SPARE}
+    r = _prime(_WIDTH, taken) if "width" in free else 1
+    if not projected:
+        return k, r, r
+    return k, _prime(_DIM, {*taken, r, r + 1}) if "dim" in free else 1, r
 
 
 def _index(index: Index, n: int, taken: Collection[int], draw: np.random.Generator) -> Index:

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from pocketknn.builder.choices.protocols import Constants, KerasTensor, Metric
     from pocketknn.builder.knn.fit import Fit
 
+BACKBONE = "backbone"  # outputs of a graph that is only the backbone
+
 
 def constants(fit: Fit, precision: str = "float32", outputs: str = "neighbors") -> Constants:
     """The tensors of a graph that depend on the references, by name; the rest depends on the spec.
@@ -28,6 +30,8 @@ def constants(fit: Fit, precision: str = "float32", outputs: str = "neighbors") 
     """
     found: Constants = {}
     space = fit.space
+    if outputs == BACKBONE:
+        return found
     if space.projection is not None:
         found |= {"projection": space.projection.kernel, "bias": space.projection.bias}
     if outputs != "embedding":
@@ -54,7 +58,8 @@ def wire(
         backbone: gives embeddings (batch, d); None for an input `features` (batch, d).
         precision: of the backbone; it sets the threshold of exact hits.
         outputs: `neighbors`, or, for devices without a top-k, only the `scores` (batch, n) of all
-            references or the `embedding` (batch, r) that would be compared with them.
+            references or the `embedding` (batch, r) that would be compared with them; or
+            `BACKBONE`, the `embedding` (batch, d) that the backbone gives.
         slots: rows of the input `memory` of a graph that grows; None for any number.
     """
     import keras
@@ -71,6 +76,8 @@ def wire(
             )
         inputs = keras.Input((backbone.size, backbone.size, 3), name="image")
         embedding = backbone.model(inputs)
+    if outputs == BACKBONE:
+        return keras.Model(inputs, {growth.EMBEDDING: embedding}, name="pocketknn")
     given, metric = constants(fit, precision, outputs), METRICS[fit.spec.metric]
     whole, dense = embedding, None
     if "projection" in given:

@@ -54,6 +54,7 @@ class Format(Protocol):
         ENGINE: which of the builder's engines its runtime is, or None.
         NATIVE: whether the runtime on this machine is the one on devices.
         THREADS: whether its runtime takes a number of threads.
+        JOINS: whether it can `join` a backbone and a head.
         FIXED: whether its inputs have fixed shapes: one picture, and all slots of a memory.
         PRECISION: its default precision, one of `PRECISIONS`.
         PRECISIONS: all precisions it supports.
@@ -74,6 +75,7 @@ class Format(Protocol):
     ENGINE: str | None
     NATIVE: bool
     THREADS: bool
+    JOINS: bool
     FIXED: bool
     PRECISION: str
     PRECISIONS: tuple[str, ...]
@@ -138,6 +140,19 @@ class Format(Protocol):
 
         Returns:
             Where the content is now.
+        """
+
+    def join(self, backbone: Path, head: Path, path: Path, places: Slots) -> Slots:
+        """Write one file that feeds the embedding of a backbone to a head.
+
+        Args:
+            backbone: a file that `convert` wrote, from `image` to `embedding`.
+            head: a file that `convert` or `narrow` wrote, from `features`.
+            path: the file to create.
+            places: where the content of the head is.
+
+        Returns:
+            Where it is now.
         """
 
     def fill(

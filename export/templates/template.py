@@ -4,6 +4,9 @@ The official converters slow down with every reference: they would take many sec
 So they are given a graph over a few made-up references (`builder.graph.placeholder`), whose values
 and sizes are then located in the file they write. Such a file is a template: its format's `fill`
 can insert any references.
+
+The backbone and the rest, the head, are converted apart where the format can join the two: a head
+then serves every backbone, and a backbone every head.
 """
 
 from __future__ import annotations
@@ -26,8 +29,8 @@ from numpy.typing import NDArray
 from pocketknn import builder
 from pocketknn.builder.backbones.backbone import Backbone
 from pocketknn.builder.backbones.networks.keras_models import fresh_names
-from pocketknn.builder.graph.placeholder import is_fixed, stand_in
-from pocketknn.builder.graph.wire import wire
+from pocketknn.builder.graph.placeholder import free_sizes, is_fixed, stand_in
+from pocketknn.builder.graph.wire import BACKBONE, wire
 from pocketknn.builder.knn.fit import Fit
 from pocketknn.builder.system.atomic_file import NEW, workplace
 from pocketknn.builder.system.cache import USUAL, Cache, mark_used
@@ -84,26 +87,32 @@ class Order:
 
     def key(self) -> str:
         """Hash of everything that determines the converted graph."""
+        facts = [self.format, self.precision, self.options.ios, self.outputs, _versions()]
+        if self.backbone:
+            pictures = self.calibration if self.precision == "int8" else None
+            ranges = None if pictures is None else hashlib.sha256(pictures.data).hexdigest()
+            facts += [self.backbone.identity(), self.options.pixels, ranges]
+        if self.outputs != BACKBONE:
+            facts += self._choices()
+        return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:24]
+
+    def is_fixed(self) -> bool:
+        """Whether the number of references determines the graph, so that no other can use it."""
+        return self.outputs != BACKBONE and is_fixed(self.fit)
+
+    def _choices(self) -> list[Any]:
         fit, references = self.fit, self.fit.references
-        projection = fit.space.projection
-        facts = [
-            self.format,
-            self.precision,
-            self.options.pixels,
-            self.options.ios,
-            self.outputs,
-            self.backbone.identity() if self.backbone else None,
-            references.dim,
-            None if projection is None else len(projection.bias),
-            fit.listed,
+        free = free_sizes(fit) if self.backbone is None else {}
+        sizes = {"dim": references.dim, "width": fit.space.width, "neighbors": fit.listed}
+        return [
+            {name: size for name, size in sizes.items() if name not in free},
+            fit.space.projection is None,
             *(getattr(fit.spec, name) for name in ("head", "metric", "vote", "balanced")),
             fit.threshold is None,
             len(references.target_names),
             fit.slots,
             *(fit.index.numbers if fit.index else ()),
-            _versions(),
         ]
-        return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:24]
 
 
 def write(
@@ -135,17 +144,32 @@ def template(
 ) -> Iterator[Template]:
     """The template for an order: from the cache, or converted now.
 
-    Not cached are int8 files, whose ranges depend on the calibration pictures, and graphs over so
-    few references that their number determines the graph.
+    Graphs over so few references that their number determines the graph are not cached.
 
     Args:
         order: what to convert.
         note: called with a message for the user if a cached template could not be used.
-        keep: whether to cache a new template.
+        keep: whether to cache a new template, apart from the backbone, which serves any choice.
     """
+    target = FORMATS[order.format]
+    if order.backbone is None or not target.JOINS:
+        with _kept_or_made(order, note, keep=keep) as whole:
+            yield whole
+        return
+    with (
+        _kept_or_made(replace(order, outputs=BACKBONE), note, keep=True) as backbone,
+        _kept_or_made(replace(order, backbone=None), note, keep=keep) as head,
+        tempfile.TemporaryDirectory() as folder,
+    ):
+        path = Path(folder) / f"{MODEL}{target.SUFFIX}"
+        yield Template(path=path, slots=target.join(backbone.path, head.path, path, head.slots))
+
+
+@contextmanager
+def _kept_or_made(order: Order, note: Callable[[str], None], *, keep: bool) -> Iterator[Template]:
     place = order.cache.drawer("templates") if order.cache else None
     kept = None
-    if place is not None and order.precision != "int8" and not is_fixed(order.fit):
+    if place is not None and not order.is_fixed():
         kept = place / f"{order.format}-{order.key()}"
     if kept is not None and (found := _open(order, kept, note)) is not None:
         yield found
@@ -160,9 +184,10 @@ def template(
 def _make(order: Order, folder: Path) -> Template:
     """Convert with the official converter, over made-up references if the graph allows it."""
     target, fit = FORMATS[order.format], order.fit
-    if not is_fixed(fit):
-        fit = stand_in(fit, _sizes(order.backbone))
     path = folder / f"{MODEL}{target.SUFFIX}"
+    varies = order.outputs != BACKBONE and not is_fixed(fit)
+    if varies:
+        fit = stand_in(fit, _sizes(order.backbone), free=order.backbone is None)
     with fresh_names(), _no_bytecode():
         model = wire(
             fit,
@@ -171,13 +196,16 @@ def _make(order: Order, folder: Path) -> Template:
             outputs=order.outputs,
             slots=fit.slots if target.FIXED else None,
         )
+        labels = () if order.outputs == BACKBONE else fit.labels
+        precision = order.precision if order.backbone else "float32"
         with _frozen():
-            target.convert(
-                model, path, fit.labels, order.options, order.precision, order.calibration
-            )
-    if is_fixed(fit):
+            target.convert(model, path, labels, order.options, precision, order.calibration)
+    if not varies:
         return Template(path=path, slots=Slots())
     content = content_of(fit, order.precision, order.outputs)
+    if order.backbone is not None:  # then the real ones are in the graph
+        bound = content.sizes.keys() - free_sizes(fit).keys()
+        content = replace(content, sizes={name: content.sizes[name] for name in bound})
     slots = target.locate(path, content)
     if small := content.small():
         slots = target.narrow(path, slots, small)

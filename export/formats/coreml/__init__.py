@@ -19,6 +19,7 @@ from .filling import constants as constants
 from .filling import fill as fill
 from .filling import locate as locate
 from .filling import narrow as narrow
+from .joining import join as join
 from .reading import check as check
 from .reading import load as load
 from .reading import read as read
@@ -34,6 +35,7 @@ MAY_LACK: tuple[str, ...] = ("coremltools",)
 RUNTIME: tuple[str, ...] = ()  # Core ML on a Mac; our evaluator everywhere
 ENGINE: str | None = None
 NATIVE, THREADS = sys.platform == "darwin", False
+JOINS = True
 FIXED = True
 PRECISION = "float16"
 PRECISIONS: tuple[str, ...] = ("float32", "float16", "int8")

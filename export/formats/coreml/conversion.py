@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from pocketknn.export.formats.options import Options
 
 _TABLES = re.compile(r"pocketknn(_\d+)?_(references|scan)_")  # names of the search's constants
-_HEAD = re.compile(r"pocketknn(_\d+)?/(?!backbone)")
 
 
 def convert(
@@ -34,9 +33,9 @@ def convert(
 ) -> None:
     """Convert with coremltools to an ML program for the minimum iOS version.
 
-    With `float16` the backbone is half precision and everything after it float32: a sum of squares
-    overflows float16 if vectors are longer than 256, and near neighbours would tie. `int8` is the
-    same with int8 weights: Core ML computes in half precision.
+    `float16` is for a backbone; heads are converted in float32: a sum of squares overflows float16
+    if vectors are longer than 256, and near neighbours would tie. `int8` is the same with int8
+    weights: Core ML computes in half precision.
     """
     import coremltools as ct
 
@@ -70,9 +69,9 @@ def convert(
     converted = ct.convert(
         program,
         convert_to="mlprogram",
-        compute_precision=ct.transform.FP16ComputePrecision(op_selector=_in_backbone)
-        if precision != "float32"
-        else ct.precision.FLOAT32,
+        compute_precision=ct.precision.FLOAT32
+        if precision == "float32"
+        else ct.transform.FP16ComputePrecision(),
         pass_pipeline=passes,
         classifier_config=ct.ClassifierConfig(
             list(labels),
@@ -98,26 +97,6 @@ def convert(
     package = Package(path)
     _store_rows(package)
     package.rewrite()
-
-
-def _in_backbone(op: Any) -> bool:  # noqa: ANN401  # coremltools' Operation has no stubs
-    """Whether nothing the operation depends on belongs to the head.
-
-    Only such operations become float16. Operations inserted by passes have names of their own, so
-    names alone are not enough.
-    """
-    waiting, seen = [op], {id(op)}
-    while waiting:
-        here = waiting.pop()
-        if _HEAD.match(here.name):
-            return False
-        for given in here.inputs.values():
-            for value in given if isinstance(given, list | tuple) else [given]:
-                before = getattr(value, "op", None)
-                if before is not None and id(before) not in seen:
-                    seen.add(id(before))
-                    waiting.append(before)
-    return True
 
 
 def _quantize(model: Any) -> Any:  # noqa: ANN401  # coremltools' MLModel has no stubs

@@ -20,7 +20,7 @@ from pocketknn.export.output.checksums import sealed
 
 from .files import LABEL, LABEL_PROBABILITIES
 from .messages import messages
-from .package import Package
+from .package import BEFORE, Package
 
 if TYPE_CHECKING:
     from pocketknn.export.formats.storage.slots import Content, Slots
@@ -34,7 +34,7 @@ _HELD = {  # the type of a value, and the field that holds it
 
 
 def locate(path: Path, content: Content) -> Slots:
-    """Find the content's places: of values, of axes, and of single numbers."""
+    """Find the content's places: of values, of axes also of inputs, and of single numbers."""
     package = Package(path)
     tensors, numbers = [], []
     for place, value in package.constants():
@@ -51,6 +51,9 @@ def locate(path: Path, content: Content) -> Slots:
                 for axis, size in axes
                 if operation.type != "const"  # a constant's shape follows its values
             ]
+    for at, given in enumerate(package.function.inputs):
+        axes = enumerate(given.type.tensorType.dimensions)
+        numbers += [([BEFORE, "input", at, axis], size.constant.size) for axis, size in axes]
     return slots.locate(content, tensors, numbers)
 
 

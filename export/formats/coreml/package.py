@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from pocketknn.export.formats.storage.slots import Place
 
 _TABLES = {NUMBERS[name].code: NUMBERS[name].dtype for name in ("FLOAT16", "FLOAT32", "INT8")}
+BEFORE = -1  # stands for the inputs, as if for the number of an operation
+_NUMBERS = {code: dtype for dtype, code in CODES.items()}
 _IMMEDIATE = {"floats": np.float32, "ints": np.int32}
 
 
@@ -32,15 +34,16 @@ class Package:
 
     Attributes:
         model: the protobuf message `Model`.
-        block: the operations of its only function.
+        function: its only function.
+        block: the operations of that function.
     """
 
     def __init__(self, path: Path) -> None:
         """Read a package; its weights stay in their file."""
         self.path = path
         self.model = specification(path)
-        (function,) = self.model.mlProgram.functions.values()
-        (self.block,) = function.block_specializations.values()
+        (self.function,) = self.model.mlProgram.functions.values()
+        (self.block,) = self.function.block_specializations.values()
         self._weights = Weights((path / "Data" / WEIGHTS).parent)
         self._changed: dict[int, NDArray[Any]] = {}
 
@@ -92,7 +95,13 @@ class Package:
         self._changed[value.blobFileValue.offset] = numbers
 
     def set_size(self, place: Place, size: int) -> None:
-        """Change one axis of an operation's output, or one number of a constant."""
+        """Change one axis of an input or of an operation's output, or one number of a constant."""
+        if place[0] == BEFORE:
+            _, _, at, axis = place
+            self.function.inputs[at].type.tensorType.dimensions[axis].constant.size = size
+            named = {one.name: one for one in self.model.description.input}
+            named[self.function.inputs[at].name].type.multiArrayType.shape[axis] = size
+            return
         if place[1] == "axis":
             output = self.block.operations[place[0]].outputs[place[2]]
             output.type.tensorType.dimensions[place[3]].constant.size = size
@@ -113,6 +122,23 @@ class Package:
         for label in labels:
             example.immediateValue.tensor.strings.values[:] = [label]
             listed.append(example)
+
+    def put_before(self, other: Package) -> int:
+        """Put the operations of another package, with their weights, before all others.
+
+        Returns:
+            How many there are.
+        """
+        own = [*self.block.operations]
+        end = 1 + max((value.blobFileValue.offset for _, value in self.constants()), default=0)
+        for _, value in other.constants():
+            if value.WhichOneof("value") == "blobFileValue":
+                code, content = other._blob(value.blobFileValue)
+                value.blobFileValue.offset += end  # a key, until `write` lays the weights out
+                self._changed[value.blobFileValue.offset] = content.view(_NUMBERS[code])
+        del self.block.operations[:]
+        self.block.operations.extend([*other.block.operations, *own])
+        return len(other.block.operations)
 
     def write(self, path: Path) -> str:
         """Write the weights and the program to a new package.
@@ -163,10 +189,15 @@ class Package:
         described = [value.type, *(out.type for out in operation.outputs if place[1] != "input")]
         for kind in described:
             sizes = kind.tensorType.dimensions
-            if math.prod(size.constant.size for size in sizes) != math.prod(shape):
-                ones = [1] * (len(sizes) - len(shape))
-                for size, wanted in zip(sizes, [*ones, *shape], strict=True):
-                    size.constant.size = wanted
+            stored = [size.constant.size for size in sizes]
+            if math.prod(stored) == math.prod(shape):
+                continue
+            wanted = [1] * (len(sizes) - len(shape)) + [*shape]
+            if max(stored) == math.prod(stored) and max(shape) == math.prod(shape):
+                # A matrix of one row or column, which may be stored either way.
+                wanted = [1 if one == 1 else max(shape) for one in stored]
+            for size, new in zip(sizes, wanted, strict=True):
+                size.constant.size = new
 
 
 def _canonical(manifest: str) -> str:

@@ -25,6 +25,7 @@ MAY_LACK: tuple[str, ...] = ()
 RUNTIME: tuple[str, ...] = ("tensorflow", "h5py")
 ENGINE: str | None = "keras"
 NATIVE, THREADS = True, False
+JOINS = False
 FIXED = False
 PRECISION = "float32"
 PRECISIONS: tuple[str, ...] = ("float32",)

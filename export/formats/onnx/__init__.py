@@ -13,6 +13,7 @@ from .filling import constants as constants
 from .filling import fill as fill
 from .filling import locate as locate
 from .filling import narrow as narrow
+from .joining import join as join
 from .reading import check as check
 from .reading import load as load
 from .reading import read as read
@@ -26,6 +27,7 @@ MAY_LACK: tuple[str, ...] = ()
 RUNTIME: tuple[str, ...] = ("onnxruntime",)
 ENGINE: str | None = None
 NATIVE, THREADS = True, True
+JOINS = True
 FIXED = False
 PRECISION = "float32"
 PRECISIONS: tuple[str, ...] = ("float32", "float16", "int8")

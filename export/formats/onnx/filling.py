@@ -24,11 +24,12 @@ from .metadata import introduce
 if TYPE_CHECKING:
     import onnx
 
+INPUT = ""  # begins the place of an axis of an input; no initializer has this name
 _MIDDLE = 128  # zero point of uint8, see `_store`
 
 
 def locate(path: Path, content: Content) -> Slots:
-    """Find the content's places: names of initializers, and outputs by number."""
+    """Find the content's places: names of initializers, outputs by number, and inputs."""
     import onnx
 
     graph = onnx.load_model(path).graph
@@ -39,6 +40,11 @@ def locate(path: Path, content: Content) -> Slots:
         ([place, axis], int(size.dim_value))
         for place, shape in enumerate(shapes)
         for axis, size in enumerate(shape)
+    ]
+    numbers += [
+        ([INPUT, place, axis], int(size.dim_value))
+        for place, value in enumerate(graph.input)
+        for axis, size in enumerate(value.type.tensor_type.shape.dim)
     ]
     return slots.locate(content, tensors, numbers)
 
@@ -79,8 +85,10 @@ def fill(
         same = math.prod(tensors[name].dims) == values.size
         values = values.reshape(tensors[name].dims if same else values.shape)
         tensors[name].CopyFrom(onnx.numpy_helper.from_array(values, name))
-    for (first, second), size in slots.resized(places, content):
-        if isinstance(first, str):
+    for (first, second, *axis), size in slots.resized(places, content):
+        if first == INPUT:
+            graph.input[second].type.tensor_type.shape.dim[axis[0]].dim_value = size
+        elif isinstance(first, str):
             changed = onnx.numpy_helper.to_array(tensors[first]).copy()
             changed.reshape(-1)[second] = size
             tensors[first].CopyFrom(onnx.numpy_helper.from_array(changed, first))

@@ -5,7 +5,7 @@ A place tells its format where a value is: a list of numbers and names that JSON
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -26,7 +26,7 @@ class Content:
         constants: the values, by the names of `builder.graph.wire.constants`.
         sizes: number of `references`; if there are any, number of `classes` and of `labels`, which
             include unknown; number of `cells`, with the `room` in each, the width of a `cell`, and
-            the places `scanned`. In files that grow `classes` include those that may be taught,
+            the places `scanned`; and the `free_sizes` of `builder.graph.placeholder`. In files that grow `classes` include those that may be taught,
             `numbers` is one more, and `examples_from` is the number of references minus k.
         labels: the classes in the order of `probabilities`; empty without a vote.
         large: the constants with one row per reference, which are written directly from memory.
@@ -64,9 +64,16 @@ class Slots:
         def renumbered(found: list[Place]) -> list[Place]:
             return [[first + added if first > behind else first, *rest] for first, *rest in found]
 
+        return self._changed(renumbered)
+
+    def without(self, first: int | str) -> Slots:
+        """The slots but for those that begin so, as what is there was replaced."""
+        return self._changed(lambda found: [place for place in found if place[0] != first])
+
+    def _changed(self, change: Callable[[list[Place]], list[Place]]) -> Slots:
         return Slots(
-            constants={name: renumbered(found) for name, found in self.constants.items()},
-            sizes={name: renumbered(found) for name, found in self.sizes.items()},
+            constants={name: change(found) for name, found in self.constants.items()},
+            sizes={name: change(found) for name, found in self.sizes.items()},
         )
 
 

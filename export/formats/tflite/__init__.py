@@ -14,6 +14,7 @@ from .filling import constants as constants
 from .filling import fill as fill
 from .filling import locate as locate
 from .filling import narrow as narrow
+from .joining import join as join
 from .reading import check as check
 from .reading import load as load
 
@@ -31,6 +32,7 @@ MAY_LACK: tuple[str, ...] = ()
 RUNTIME: tuple[str, ...] = ("ai_edge_litert",)
 ENGINE: str | None = "litert"
 NATIVE, THREADS = True, True
+JOINS = True
 FIXED = True
 PRECISION = "float32"
 PRECISIONS: tuple[str, ...] = ("float32", "float16", "int8")

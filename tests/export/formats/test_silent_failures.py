@@ -85,11 +85,11 @@ def test_indices_of_sixteen_bits(tmp_path, monkeypatch):
     spec, references = Spec(backbone="vector", k=1), References.of(signs)
     case = Case(spec, references, None, Queries(queries, queries))
     monkeypatch.setattr(ct, "target", SimpleNamespace(iOS16=ct.target.iOS17))
-    monkeypatch.setattr(to_coreml, "_in_backbone", lambda op: True)
 
     def judged(name):
         # The references become float16, too, which no template holds: convert the graph itself.
-        path = case.convert("coreml", tmp_path / f"{name}.mlpackage", "float16")
+        path = tmp_path / f"{name}.mlpackage"
+        case.convert("coreml", path, "float16", wholly=True)
         return compare("coreml", path, "float16", case.fit, case.queries)
 
     assert judged("without").lists_equal == 1
@@ -123,7 +123,16 @@ def test_float16_overflow_in_the_norm(photos, tmp_path, monkeypatch):
     monkeypatch.setattr(cosine, "unit_layers", textbook)
     case = photo_case(photos, size=16)
     assert handed_over(case, "coreml", tmp_path / "single").agrees
-    monkeypatch.setattr(to_coreml, "_in_backbone", lambda op: True)
+    make, convert = template._make, FORMATS["coreml"].convert
+
+    def halved(order, folder):
+        def half(model, path, labels, options, precision, calibration):
+            convert(model, path, labels, options, order.precision, calibration)
+
+        monkeypatch.setattr(FORMATS["coreml"], "convert", half)
+        return make(order, folder)
+
+    monkeypatch.setattr(template, "_make", halved)
     assert not handed_over(case, "coreml", tmp_path / "half", "float16").agrees
     widened = handed_over(case, "coreml", tmp_path / "wide")
     assert (widened.agrees, widened.precision) == (True, "float32"), "where nobody asked for half"
@@ -159,6 +168,8 @@ def test_swapped_colour_channels_in_core_ml(photos, tmp_path, monkeypatch):
 @pytest.mark.parametrize("module", [to_tflite, to_onnx])
 def test_swapped_colour_channels(module, photos, tmp_path, monkeypatch):
     def swapped(model, *args, **options):
+        if len(model.input_shape) != 4:  # the head
+            return serving_function(model, *args, **options)
         image = keras.Input(model.input_shape[1:], name="image")
         return serving_function(keras.Model(image, model(image[..., ::-1])), *args, **options)
 
@@ -172,6 +183,8 @@ def test_swapped_colour_channels(module, photos, tmp_path, monkeypatch):
 @pytest.mark.parametrize("module", [to_tflite, to_coreml, to_onnx])
 def test_a_rescaling_lost_in_conversion(module, photos, tmp_path, monkeypatch):
     def unscaled(model, *args, **options):
+        if len(model.input_shape) != 4:  # the head
+            return serving_function(model, *args, **options)
         image = keras.Input(model.input_shape[1:], name="image")
         return serving_function(keras.Model(image, model(image / 255.0)), *args, **options)
 

@@ -146,11 +146,11 @@ def counted(seen, name, convert):
 @pytest.mark.parametrize("name", FORMATS)
 def test_a_template_serves_other_references(name, place, tmp_path, monkeypatch):
     seen = conversions(monkeypatch)
-    for number, n in enumerate((40, 41, 3000)):
-        case = vector_case(n=n, classes=n // 8, seed=number)
+    for number, (n, k, d) in enumerate(((40, 5, 16), (41, 4, 16), (3000, 20, 30))):
+        case = vector_case(n=n, k=k, d=d, classes=n // 8, seed=number)
         case.write(name, tmp_path / f"{number}{FORMATS[name].SUFFIX}", PRECISION[name])
     assert seen == [name]
-    vector_case(k=4).write(name, tmp_path / f"other{FORMATS[name].SUFFIX}", PRECISION[name])
+    vector_case(k=1).write(name, tmp_path / f"other{FORMATS[name].SUFFIX}", PRECISION[name])
     assert seen == [name, name]
 
 

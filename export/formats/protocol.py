@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -54,7 +54,6 @@ class Format(Protocol):
         ENGINE: which of the builder's engines its runtime is, or None.
         NATIVE: whether the runtime on this machine is the one on devices.
         THREADS: whether its runtime takes a number of threads.
-        JOINS: whether it can `join` a backbone and a head.
         FIXED: whether its inputs have fixed shapes: one picture, and all slots of a memory.
         PRECISION: its default precision, one of `PRECISIONS`.
         PRECISIONS: all precisions it supports.
@@ -75,13 +74,21 @@ class Format(Protocol):
     ENGINE: str | None
     NATIVE: bool
     THREADS: bool
-    JOINS: bool
     FIXED: bool
     PRECISION: str
     PRECISIONS: tuple[str, ...]
     OPTIONS: tuple[str, ...]
     CONSUMER: Mapping[str, str] | None
     ONE_INPUT: bool
+
+    @property
+    def join(self) -> Callable[[Path, Path, Path, Slots], Slots] | None:
+        """Writes one file that feeds the embedding of a backbone to a head.
+
+        Given are the file of the backbone, from `image` to `embedding`; that of the head, from
+        `features`; the file to create; and where the content of the head is. Returns where it is in
+        the new file. None if a backbone and a head are converted together.
+        """
 
     def backbone_bytes(self, network: Network, precision: str) -> int:
         """Approximate bytes of a backbone in a file."""
@@ -140,19 +147,6 @@ class Format(Protocol):
 
         Returns:
             Where the content is now.
-        """
-
-    def join(self, backbone: Path, head: Path, path: Path, places: Slots) -> Slots:
-        """Write one file that feeds the embedding of a backbone to a head.
-
-        Args:
-            backbone: a file that `convert` wrote, from `image` to `embedding`.
-            head: a file that `convert` or `narrow` wrote, from `features`.
-            path: the file to create.
-            places: where the content of the head is.
-
-        Returns:
-            Where it is now.
         """
 
     def fill(

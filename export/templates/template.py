@@ -152,7 +152,7 @@ def template(
         keep: whether to cache a new template, apart from the backbone, which serves any choice.
     """
     target = FORMATS[order.format]
-    if order.backbone is None or not target.JOINS:
+    if order.backbone is None or target.join is None:
         with _kept_or_made(order, note, keep=keep) as whole:
             yield whole
         return

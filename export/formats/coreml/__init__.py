@@ -35,7 +35,6 @@ MAY_LACK: tuple[str, ...] = ("coremltools",)
 RUNTIME: tuple[str, ...] = ()  # Core ML on a Mac; our evaluator everywhere
 ENGINE: str | None = None
 NATIVE, THREADS = sys.platform == "darwin", False
-JOINS = True
 FIXED = True
 PRECISION = "float16"
 PRECISIONS: tuple[str, ...] = ("float32", "float16", "int8")

@@ -27,7 +27,6 @@ MAY_LACK: tuple[str, ...] = ()
 RUNTIME: tuple[str, ...] = ("onnxruntime",)
 ENGINE: str | None = None
 NATIVE, THREADS = True, True
-JOINS = True
 FIXED = False
 PRECISION = "float32"
 PRECISIONS: tuple[str, ...] = ("float32", "float16", "int8")

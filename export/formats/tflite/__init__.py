@@ -32,7 +32,6 @@ MAY_LACK: tuple[str, ...] = ()
 RUNTIME: tuple[str, ...] = ("ai_edge_litert",)
 ENGINE: str | None = "litert"
 NATIVE, THREADS = True, True
-JOINS = True
 FIXED = True
 PRECISION = "float32"
 PRECISIONS: tuple[str, ...] = ("float32", "float16", "int8")

@@ -90,6 +90,15 @@ class Format(Protocol):
         the new file. None if a backbone and a head are converted together.
         """
 
+    @property
+    def from_litert(self) -> Callable[[bytes, int, Path, Options, str], bool] | None:
+        """Writes the file of a packaged backbone as `convert` would, but without converters.
+
+        Given are the network for LiteRT, the size of its pictures, the file to create, the options,
+        and the precision. Returns False, with nothing written, where that takes a converter. None
+        if it always does.
+        """
+
     def backbone_bytes(self, network: Network, precision: str) -> int:
         """Approximate bytes of a backbone in a file."""
 

@@ -60,7 +60,7 @@ class Judges:
 def _witness(backbone: Backbone) -> tuple[str, Run]:
     """The name of a second runtime, and a function that embeds with it."""
     if backbone.graph is not None:
-        return "onnxruntime", _session(onnx_of_litert(backbone.graph()))
+        return "onnxruntime", _session(onnx_of_litert(backbone.graph()).SerializeToString())
     keras = by_keras(backbone)
 
     def make() -> Converted:

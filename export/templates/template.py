@@ -185,6 +185,8 @@ def _make(order: Order, folder: Path) -> Template:
     """Convert with the official converter, over made-up references if the graph allows it."""
     target, fit = FORMATS[order.format], order.fit
     path = folder / f"{MODEL}{target.SUFFIX}"
+    if _from_litert(order, path):
+        return Template(path=path, slots=Slots())
     varies = order.outputs != BACKBONE and not is_fixed(fit)
     if varies:
         fit = stand_in(fit, _sizes(order.backbone), free=order.backbone is None)
@@ -210,6 +212,14 @@ def _make(order: Order, folder: Path) -> Template:
     if small := content.small():
         slots = target.narrow(path, slots, small)
     return Template(path=path, slots=slots)
+
+
+def _from_litert(order: Order, path: Path) -> bool:
+    """Write a packaged backbone alone, which takes no converter; False if this is not one."""
+    backbone, write_it = order.backbone, FORMATS[order.format].from_litert
+    if order.outputs != BACKBONE or backbone is None or backbone.graph is None or not write_it:
+        return False
+    return write_it(backbone.graph(), backbone.size, path, order.options, order.precision)
 
 
 @contextmanager

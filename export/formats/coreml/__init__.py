@@ -20,6 +20,7 @@ from .filling import fill as fill
 from .filling import locate as locate
 from .filling import narrow as narrow
 from .joining import join as join
+from .of_litert import from_litert as from_litert
 from .reading import check as check
 from .reading import load as load
 from .reading import read as read

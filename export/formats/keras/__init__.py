@@ -25,7 +25,7 @@ MAY_LACK: tuple[str, ...] = ()
 RUNTIME: tuple[str, ...] = ("tensorflow", "h5py")
 ENGINE: str | None = "keras"
 NATIVE, THREADS = True, False
-join = None  # its converter only saves the graph
+join = from_litert = None  # saving a graph is quick
 FIXED = False
 PRECISION = "float32"
 PRECISIONS: tuple[str, ...] = ("float32",)

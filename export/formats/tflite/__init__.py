@@ -10,6 +10,7 @@ from pocketknn.export.formats.options import check_options as check_options
 from pocketknn.export.formats.storage.texts import read as read
 
 from .conversion import convert as convert
+from .conversion import from_litert as from_litert
 from .filling import constants as constants
 from .filling import fill as fill
 from .filling import locate as locate

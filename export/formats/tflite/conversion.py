@@ -63,6 +63,18 @@ def convert(
         path.write_bytes(content)
 
 
+def from_litert(content: bytes, size: int, path: Path, options: Options, precision: str) -> bool:
+    """Write the same network, if its size and pixels are those of the file and it is not int8."""
+    model = Model(content)
+    declared = int(model.graph.tensors[model.graph.inputs[0]].shape[1])
+    if declared != size or options.pixels != "float32" or precision == "int8":
+        return False
+    if precision == "float16":
+        _store_halves(model)
+    model.write(path, {})
+    return True
+
+
 def _store_halves(model: Model) -> None:
     """Store the weights of convolutions as float16, each with an operation that widens it.
 

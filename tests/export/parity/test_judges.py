@@ -43,7 +43,7 @@ def test_the_test_inputs_of_a_format_are_embedded_by_another_runtime(net):
 def test_onnxruntime_has_the_packaged_backbones_without_the_converter(name, size):
     """Also at odd sizes, where padding differs; Keras is the oracle."""
     net = load_backbone(Spec(backbone=name, size=size))
-    content = onnx_of_litert(net.graph())
+    content = onnx_of_litert(net.graph()).SerializeToString()
     import onnxruntime as ort
 
     session = ort.InferenceSession(content, providers=["CPUExecutionProvider"])

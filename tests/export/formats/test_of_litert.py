@@ -1,0 +1,88 @@
+"""Packaged backbones, which become files without a converter, against the converters' files."""
+
+import sys
+from subprocess import run
+
+import numpy as np
+import pytest
+from support import photo_case
+
+from pocketknn.export.formats.options import Options
+from pocketknn.export.formats.table import FORMATS
+from pocketknn.export.templates import template
+
+# The largest difference of two cosines: float16 has eleven bits.
+CLOSE = {"float32": 2e-6, "float16": 4e-3}
+
+
+def scores(name, path, case):
+    found = FORMATS[name].load(path)(case.queries.inputs)
+    rows = np.zeros((len(found["scores"]), len(case.references)))
+    np.put_along_axis(rows, found["indices"].astype(int), found["scores"], axis=1)
+    return rows
+
+
+@pytest.fixture(scope="module", params=[96, 40])
+def case(request, photos):
+    """All references are neighbours, so that every cosine can be compared."""
+    return photo_case(photos, "bundled", size=request.param, k=12)
+
+
+@pytest.mark.parametrize("precision", CLOSE)
+@pytest.mark.parametrize("name", ["tflite", "onnx", "coreml"])
+def test_it_answers_as_the_converters_file(name, precision, case, tmp_path, monkeypatch):
+    made = []
+    convert = FORMATS[name].convert
+    monkeypatch.setattr(
+        FORMATS[name], "convert", lambda model, *how: made.append(model) or convert(model, *how)
+    )
+    monkeypatch.setenv("POCKETKNN_CACHE", str(tmp_path / "cache"))
+    suffix = FORMATS[name].SUFFIX
+    ours = case.write(name, tmp_path / f"ours{suffix}", precision)
+    # The packaged file for LiteRT declares one size; a file of another takes the converter.
+    pictures = [model for model in made if len(model.input_shape) == 4]
+    assert len(pictures) == (name == "tflite" and case.backbone.size != 96)
+    theirs = case.convert(name, tmp_path / f"theirs{suffix}", precision)
+    found, wanted = scores(name, ours, case), scores(name, theirs, case)
+    np.testing.assert_allclose(found, wanted, rtol=0, atol=CLOSE[precision])
+    assert wanted.std() > 10 * CLOSE[precision], "the cosines must differ for this to mean anything"
+
+
+@pytest.mark.parametrize(
+    ("name", "how", "precision"),
+    [
+        *[(name, Options(), "int8") for name in ("tflite", "onnx", "coreml")],
+        *[(name, Options(pixels="uint8"), "float32") for name in ("tflite", "onnx")],
+    ],
+)
+def test_what_takes_a_converter_is_left_to_it(name, how, precision, case, tmp_path):
+    path = tmp_path / "backbone"
+    given = (case.backbone.graph(), case.backbone.size, path, how, precision)
+    assert FORMATS[name].from_litert(*given) is False
+    assert not path.exists()
+
+
+CODE = """
+import sys
+sys.path.insert(0, sys.argv[1])
+from pathlib import Path
+from pocketknn.builder import Spec, load_backbone
+from pocketknn.export.formats.options import Options
+from pocketknn.export.formats.table import FORMATS
+net = load_backbone(Spec(backbone="bundled"))
+for name in ("tflite", "onnx", "coreml"):
+    path = Path(sys.argv[2]) / name
+    assert FORMATS[name].from_litert(net.graph(), net.size, path, Options(), "float32")
+print(sorted({"tensorflow", "keras", "coremltools", "tf2onnx"} & set(sys.modules)))
+"""
+
+
+def test_no_converter_is_imported(tmp_path):
+    place = template.__file__.split("pocketknn")[0]
+    done = run(
+        [sys.executable, "-c", CODE, place, str(tmp_path)],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.strip() == "[]"

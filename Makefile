@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 SOURCES := pyproject.toml constraints.txt $(shell find builder export package -type f -not -path "*/__pycache__/*")
 
-.PHONY: help demo test test-quick check docs screenshots notebooks bench format clean
+.PHONY: help demo test test-quick check docs screenshots notebooks heads bench format clean
 
 help:
 	@echo "make demo       build from scikit-learn's digits, run all four formats, print a table"
@@ -15,6 +15,7 @@ help:
 	@echo "make notebooks  run the notebooks; POCKETKNN_DATA=FOLDER runs them on your data"
 	@echo "make docs       build the documentation"
 	@echo "make screenshots  take the pictures of README and of the documentation"
+	@echo "make heads      convert the heads that come with the package again"
 	@echo "make bench      time search, export and embedding on an idle machine; accuracy on digits"
 
 # The package is installed as a wheel, never as a link to this folder: what is tested is what ships.
@@ -52,6 +53,11 @@ check: $(VENV)/installed docs
 	$(BIN)/ruff format --check .
 	for system in linux darwin win32; do \
 		$(BIN)/mypy --platform $$system -p pocketknn.builder -p pocketknn.export || exit 1; done
+
+# After a change of the graph: a build then needs no converter for the usual choices.
+heads: $(VENV)/installed
+	rm -rf export/templates/ready
+	$(BIN)/python -m pocketknn.export.templates.make_ready export/templates/ready
 
 # Writes executed copies to build/notebooks; the notebooks in git have no outputs.
 notebooks: $(VENV)/installed

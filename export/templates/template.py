@@ -45,7 +45,8 @@ from pocketknn.export.output.names import MODEL
 
 from .content import content_of
 
-_FACTS = "template.json"
+FACTS = "template.json"
+READY = Path(__file__).parent / "ready"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,6 +60,12 @@ class Template:
 
     path: Path
     slots: Slots
+
+    def copy(self, folder: Path) -> Path:
+        """Copy the file into a folder; returns where it is."""
+        copied = folder / self.path.name
+        (shutil.copytree if self.path.is_dir() else shutil.copyfile)(self.path, copied)
+        return copied
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -87,14 +94,26 @@ class Order:
 
     def key(self) -> str:
         """Hash of everything that determines the converted graph."""
-        facts = [self.format, self.precision, self.options.ios, self.outputs, _versions()]
+        return _hash([self.facts(), _versions()])
+
+    def ready(self) -> Path | None:
+        """The folder of the head if it comes with this package, see `make_ready`; or None."""
+        folder = READY / self.name
+        return folder if self.backbone is None and folder.is_dir() else None
+
+    @property
+    def name(self) -> str:
+        """A name for the graph that does not depend on versions."""
+        return f"{self.format}-{_hash(self.facts())}"
+
+    def facts(self) -> list[Any]:
+        """Everything that determines the graph, apart from the versions of code and converters."""
+        facts: list[Any] = [self.format, self.options.ios, self.outputs]
         if self.backbone:
             pictures = self.calibration if self.precision == "int8" else None
             ranges = None if pictures is None else hashlib.sha256(pictures.data).hexdigest()
-            facts += [self.backbone.identity(), self.options.pixels, ranges]
-        if self.outputs != BACKBONE:
-            facts += self._choices()
-        return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:24]
+            facts += [self.backbone.identity(), self.precision, self.options.pixels, ranges]
+        return facts + (self._choices() if self.outputs != BACKBONE else [])
 
     def is_fixed(self) -> bool:
         """Whether the number of references determines the graph, so that no other can use it."""
@@ -104,15 +123,19 @@ class Order:
         fit, references = self.fit, self.fit.references
         free = free_sizes(fit) if self.backbone is None else {}
         sizes = {"dim": references.dim, "width": fit.space.width, "neighbors": fit.listed}
-        return [
+        found: list[Any] = [
             {name: size for name, size in sizes.items() if name not in free},
             fit.space.projection is None,
-            *(getattr(fit.spec, name) for name in ("head", "metric", "vote", "balanced")),
-            fit.threshold is None,
-            len(references.target_names),
-            fit.slots,
+            fit.spec.head,
+            fit.spec.metric,
+            # A memory's vote has the precision's threshold of exact hits in the graph.
+            (fit.slots, self.precision) if fit.slots else None,
             *(fit.index.numbers if fit.index else ()),
         ]
+        if fit.head.OUTPUT is not None:
+            found += [fit.spec.vote, fit.spec.balanced, fit.threshold is None]
+            found += [len(references.target_names)]
+        return found
 
 
 def write(
@@ -167,6 +190,11 @@ def template(
 
 @contextmanager
 def _kept_or_made(order: Order, note: Callable[[str], None], *, keep: bool) -> Iterator[Template]:
+    if not order.is_fixed() and (folder := order.ready()) is not None:
+        facts = parse_json((folder / FACTS).read_text("utf-8"))
+        path = folder / f"{MODEL}{FORMATS[order.format].SUFFIX}"
+        yield Template(path=path, slots=Slots(**facts["slots"]))
+        return
     place = order.cache.drawer("templates") if order.cache else None
     kept = None
     if place is not None and not order.is_fixed():
@@ -175,13 +203,13 @@ def _kept_or_made(order: Order, note: Callable[[str], None], *, keep: bool) -> I
         yield found
         return
     with tempfile.TemporaryDirectory() as folder:
-        made = _make(order, Path(folder))
+        made = make(order, Path(folder))
         if kept is not None and keep:
             _keep(made, kept, note)
         yield made
 
 
-def _make(order: Order, folder: Path) -> Template:
+def make(order: Order, folder: Path) -> Template:
     """Convert with the official converter, over made-up references if the graph allows it."""
     target, fit = FORMATS[order.format], order.fit
     path = folder / f"{MODEL}{target.SUFFIX}"
@@ -265,7 +293,7 @@ def _open(order: Order, kept: Path, note: Callable[[str], None]) -> Template | N
     """The template in the cache if it is intact; otherwise it is removed."""
     path = kept / f"{MODEL}{FORMATS[order.format].SUFFIX}"
     try:
-        facts = parse_json((kept / _FACTS).read_text("utf-8"))
+        facts = parse_json((kept / FACTS).read_text("utf-8"))
         if facts["sha256"] == digest(path):
             mark_used(kept)
             return Template(path=path, slots=Slots(**facts["slots"]))
@@ -286,13 +314,16 @@ def _keep(made: Template, kept: Path, note: Callable[[str], None]) -> None:
         kept.parent.mkdir(parents=True, exist_ok=True)
         with workplace(kept) as work:
             (new := work / NEW).mkdir()
-            copy = shutil.copytree if made.path.is_dir() else shutil.copyfile
-            copy(made.path, new / made.path.name)
-            (new / _FACTS).write_text(json.dumps(facts), "utf-8", newline="")
+            made.copy(new)
+            (new / FACTS).write_text(json.dumps(facts), "utf-8", newline="")
             new.rename(kept)  # fails if another build was first; others may be reading that one
     except OSError as error:
         if not kept.exists():
             note(f"the template cache {kept.parent} cannot be used: {error.strerror or error}")
+
+
+def _hash(facts: list[Any]) -> str:
+    return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:24]
 
 
 @functools.cache

@@ -123,7 +123,7 @@ def test_float16_overflow_in_the_norm(photos, tmp_path, monkeypatch):
     monkeypatch.setattr(cosine, "unit_layers", textbook)
     case = photo_case(photos, size=16)
     assert handed_over(case, "coreml", tmp_path / "single").agrees
-    make, convert = template._make, FORMATS["coreml"].convert
+    make, convert = template.make, FORMATS["coreml"].convert
 
     def halved(order, folder):
         def half(model, path, labels, options, precision, calibration):
@@ -132,7 +132,7 @@ def test_float16_overflow_in_the_norm(photos, tmp_path, monkeypatch):
         monkeypatch.setattr(FORMATS["coreml"], "convert", half)
         return make(order, folder)
 
-    monkeypatch.setattr(template, "_make", halved)
+    monkeypatch.setattr(template, "make", halved)
     assert not handed_over(case, "coreml", tmp_path / "half", "float16").agrees
     widened = handed_over(case, "coreml", tmp_path / "wide")
     assert (widened.agrees, widened.precision) == (True, "float32"), "where nobody asked for half"

@@ -203,15 +203,15 @@ def test_a_cache_that_cannot_be_written_costs_a_line(tmp_path, monkeypatch):
 
 def test_a_template_of_a_faster_build_stays(place, tmp_path, monkeypatch):
     """Others may be reading it."""
-    case, make, kept = vector_case(), template._make, []
+    case, make, kept = vector_case(), template.make, []
 
     def slow(order, folder):
-        monkeypatch.setattr(template, "_make", make)
+        monkeypatch.setattr(template, "make", make)
         case.write("onnx", tmp_path / "faster.onnx")
         kept.extend(path.stat().st_ino for path in place.iterdir())
         return make(order, folder)
 
-    monkeypatch.setattr(template, "_make", slow)
+    monkeypatch.setattr(template, "make", slow)
     case.write("onnx", tmp_path / "model.onnx")
     assert [path.stat().st_ino for path in place.iterdir()] == kept
 
@@ -247,7 +247,7 @@ from pocketknn.export.pipeline.request import Request
 from pocketknn.export.pipeline.request import Selection
 request = Request(
     selection=Selection(photos=Path(sys.argv[1])),
-    spec=Spec(backbone="bundled", size=32, k=3),
+    spec=Spec(backbone=sys.argv[3], metric="euclidean", k=3),
     formats=("tflite", "onnx", "coreml"),
 )
 build(request, Path(sys.argv[2]), cache=USUAL)
@@ -255,10 +255,10 @@ print("imported:", *sorted({"tensorflow", "keras", "coremltools", "tf2onnx"} & s
 """
 
 
-def test_a_build_from_templates_imports_no_converter(photos, place, tmp_path):
+def test_a_build_from_templates_imports_no_converter(photos, small_net, place, tmp_path):
     said = []
     for out in ("first", "second"):
-        words = [sys.executable, "-c", BUILD, str(photos), str(tmp_path / out)]
+        words = [sys.executable, "-c", BUILD, str(photos), str(tmp_path / out), small_net]
         done = subprocess.run(words, check=True, capture_output=True, text=True)
         said.append(done.stdout.splitlines()[-1].split())
     converters = ["coremltools", "keras", "tensorflow", "tf2onnx"]

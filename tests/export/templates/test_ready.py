@@ -1,0 +1,61 @@
+"""The heads that come with the package are what the converters make now."""
+
+import subprocess
+import sys
+
+import pytest
+from support import vector_case
+
+from pocketknn.export.formats.table import FORMATS
+from pocketknn.export.output.checksums import digest, files_of
+from pocketknn.export.templates import template
+from pocketknn.export.templates.make_ready import orders
+
+ORDERS = list(orders())
+
+
+def test_there_is_one_for_each_and_no_other():
+    assert {one.name for one in ORDERS} == {path.name for path in template.READY.iterdir()}
+
+
+@pytest.mark.parametrize("number", range(len(ORDERS)))
+def test_it_gives_the_bytes_of_a_new_conversion(number, tmp_path, monkeypatch):
+    """Filled with other references, of another width and k; if not, run `make heads`."""
+    order, spec = ORDERS[number], ORDERS[number].fit.spec
+    case = vector_case(
+        n=41, d=20, k=7, classes=5, head=spec.head, vote=spec.vote, balanced=spec.balanced,
+        projection=spec.projection, reject=spec.reject,
+    )  # fmt: skip
+    suffix = FORMATS[order.format].SUFFIX
+    monkeypatch.setenv("POCKETKNN_CACHE", str(tmp_path / "cache"))
+    assert case.order(order.format, order.precision).ready(), "or the test has another choice"
+    ready = case.write(order.format, tmp_path / f"ready{suffix}", order.precision)
+    assert not (tmp_path / "cache" / "templates").exists()
+    monkeypatch.setattr(template, "READY", tmp_path / "nothing")
+    new = case.write(order.format, tmp_path / f"new{suffix}", order.precision)
+    assert [digest(file) for file in files_of(ready)] == [digest(file) for file in files_of(new)]
+
+
+BUILD = """
+import sys
+from pathlib import Path
+from pocketknn.builder import Spec
+from pocketknn.export.pipeline.build import build
+from pocketknn.export.pipeline.request import Request, Selection
+for out, choices in (("classes", {}), ("search", {"head": "neighbors"})):
+    request = Request(
+        selection=Selection(photos=Path(sys.argv[1])),
+        spec=Spec(backbone="bundled", size=96, **choices),
+        formats=("tflite", "onnx", "coreml"),
+    )
+    result, _ = build(request, Path(sys.argv[2]) / out)
+    print(result.agrees, len(result.written))
+print("imported:", *sorted({"tensorflow", "keras", "coremltools", "tf2onnx"} & set(sys.modules)))
+"""
+
+
+def test_a_first_build_imports_no_converter(photos, tmp_path, monkeypatch):
+    words = [sys.executable, "-c", BUILD, str(photos), str(tmp_path)]
+    monkeypatch.setenv("POCKETKNN_CACHE", str(tmp_path / "cache"))
+    done = subprocess.run(words, capture_output=True, text=True)
+    assert done.stdout.splitlines() == ["True 3", "True 3", "imported:"], done.stderr

@@ -13,6 +13,7 @@ import tempfile
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -27,8 +28,8 @@ from pocketknn.export.output.names import MODEL
 from .content import content_of
 from .template import FACTS, Order, make
 
-_VOTE = {"head": "classify", "vote": "soft", "temperature": 0.1, "balanced": True}
-CHOICES = (  # what a build without options comes to
+_VOTE: dict[str, Any] = {"head": "classify", "vote": "soft", "temperature": 0.1, "balanced": True}
+CHOICES: tuple[dict[str, Any], ...] = (  # what a build without options comes to
     *({**_VOTE, "projection": "classes", "reject": reject} for reject in (None, 0.2)),
     *({**_VOTE, "projection": "none", "reject": reject} for reject in (None, 0.2)),
     {"head": "neighbors", "projection": "none"},

@@ -190,9 +190,9 @@ def template(
 
 @contextmanager
 def _kept_or_made(order: Order, note: Callable[[str], None], *, keep: bool) -> Iterator[Template]:
-    if not order.is_fixed() and (folder := order.ready()) is not None:
-        facts = parse_json((folder / FACTS).read_text("utf-8"))
-        path = folder / f"{MODEL}{FORMATS[order.format].SUFFIX}"
+    if not order.is_fixed() and (ready := order.ready()) is not None:
+        facts = parse_json((ready / FACTS).read_text("utf-8"))
+        path = ready / f"{MODEL}{FORMATS[order.format].SUFFIX}"
         yield Template(path=path, slots=Slots(**facts["slots"]))
         return
     place = order.cache.drawer("templates") if order.cache else None

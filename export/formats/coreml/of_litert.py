@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pocketknn.builder.choices import growth
 from pocketknn.export.formats.options import Options
-from pocketknn.export.formats.tflite.network import Network, Operation
 
 from .files import MODEL
 from .messages import messages
 from .package import Package
 from .weights import NUMBERS
+
+if TYPE_CHECKING:
+    from pocketknn.export.formats.tflite.network import Network, Operation
 
 _AXES = (0, 3, 1, 2)  # NHWC to NCHW
 # Kernels are (out, H, W, in) in LiteRT, for a depthwise convolution (1, H, W, channels).
@@ -32,6 +34,8 @@ def from_litert(content: bytes, size: int, path: Path, options: Options, precisi
     Pads are written as numbers: what "same" means for a stride of 2 differs between the op
     reference and the converter.
     """
+    from pocketknn.export.formats.tflite.network import Network
+
     if precision not in _PRECISIONS:
         return False
     made = _Translated(Network(content), size, _PRECISIONS[precision])
@@ -49,8 +53,8 @@ class _Translated:
         self._arrays: list[NDArray[Any]] = []
         self._size = size
         given = self._constant("dtype", "fp16" if self._dtype == np.float16 else "fp32")
-        shape = (1, 3, size, size)
-        self._shapes = {_name(network.picture): shape}
+        shape: tuple[int, ...] = (1, 3, size, size)
+        self._shapes: dict[str, tuple[int, ...]] = {_name(network.picture): shape}
         self._add("cast", {"x": "image", "dtype": given}, _name(network.picture), shape)
         for operation in network.operations:
             self._translate(operation)
@@ -63,7 +67,7 @@ class _Translated:
             x, y = (self._value(number, f"{out}_term") for number in one.inputs)
             self._add(_SUMS[kind], {"x": x, "y": y}, result, shape)
         elif kind in _KERNEL:
-            kernel, bias = (network_value(self._network, number) for number in one.inputs[1:])
+            kernel, bias = (_numbers(self._network, number) for number in one.inputs[1:])
             kernel = kernel.transpose(_KERNEL[kind])
             before, shape = _windows(shape, kernel.shape, one)
             how = {
@@ -173,7 +177,7 @@ class _Translated:
         package.rewrite()
 
 
-def network_value(network: Network, number: int) -> NDArray[Any]:
+def _numbers(network: Network, number: int) -> NDArray[Any]:
     """The values of a constant tensor, which a convolution's numbers are."""
     values = network.constant(number)
     assert values is not None

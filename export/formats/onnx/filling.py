@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pocketknn.export.formats.storage import slots
-from pocketknn.export.formats.storage.slots import Content, Slots
+from pocketknn.export.formats.storage.slots import INPUT, Content, Slots
 from pocketknn.export.formats.storage.texts import manifest_in
 
 from .file import mapped, without, write
@@ -24,7 +24,6 @@ from .metadata import introduce
 if TYPE_CHECKING:
     import onnx
 
-INPUT = ""  # begins the place of an axis of an input; no initializer has this name
 _MIDDLE = 128  # zero point of uint8, see `_store`
 
 

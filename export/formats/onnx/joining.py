@@ -5,9 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from pocketknn.builder.choices import growth
-from pocketknn.export.formats.storage.slots import Slots
-
-from .filling import INPUT
+from pocketknn.export.formats.storage.slots import INPUT, Slots
 
 _OWN = "backbone/"  # begins the names of the backbone's nodes and values
 _FEATURES = "features"

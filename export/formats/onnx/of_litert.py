@@ -10,12 +10,13 @@ from numpy.typing import NDArray
 
 from pocketknn.builder.choices import growth
 from pocketknn.export.formats.options import Options
-from pocketknn.export.formats.tflite.network import Network, Operation
 
 from . import backbone_precision
 
 if TYPE_CHECKING:
     import onnx
+
+    from pocketknn.export.formats.tflite.network import Network, Operation
 
 _OPSET, _IR = 17, 8
 _PIXELS = (0, 3, 1, 2)  # NHWC to NCHW
@@ -36,6 +37,8 @@ def onnx_of_litert(content: bytes, size: int | None = None) -> onnx.ModelProto:
         NotImplementedError: it has another operation.
     """
     from onnx import TensorProto, helper, numpy_helper
+
+    from pocketknn.export.formats.tflite.network import Network
 
     made = _Translated(Network(content))
     sides = ["h", "w"] if size is None else [size, size]

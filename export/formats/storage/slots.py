@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Place = list[Any]
+INPUT = ""  # begins the place of an input's axis in formats that call tensors by names
 _MOST_SIZES = 6  # maximum length of a constant that may hold sizes; int8 biases are longer
 _OPTIONAL = {"rows"}  # some converters look up all rows at once, and then need no row numbers
 _TOGETHER = {"moved_bias": {"bias", "middle"}}  # constants that converters fold into one

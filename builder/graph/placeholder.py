@@ -39,27 +39,6 @@ def fewest(fit: Fit) -> int:
     return fit.listed + spare + 1 if spare > 0 else fit.listed
 
 
-def free_sizes(fit: Fit) -> dict[str, int]:
-    """The sizes that a graph of any k and of any width has in common with others, by name.
-
-    Those are the number of `neighbors` and of `candidates`, the length of an embedding, `dim`, and
-    the `width` of what is compared, to which a stored `row` may add a value. None of them is 1,
-    which occurs everywhere and lets converters leave out operations. Empty for graphs with an index
-    or a memory, in which sums and products of them occur too.
-    """
-    if fit.index is not None or fit.slots:
-        return {}
-    k, spare, dim, width = fit.k, fit.metric.SPARE, fit.references.dim, fit.space.width
-    found = {"neighbors": k} if k > 1 else {}
-    if spare:
-        found["candidates"] = k + spare
-    if dim > 1:
-        found["dim"] = dim
-    if width > 1:
-        found |= {"width": width, "row": width + 1}
-    return found
-
-
 def stand_in(fit: Fit, taken: Collection[int], *, free: bool = False) -> Fit:
     """A fit of the same graph over made-up references.
 
@@ -70,14 +49,14 @@ def stand_in(fit: Fit, taken: Collection[int], *, free: bool = False) -> Fit:
         fit: the choices; of its references, only the width, the target names and whether there
             are labels matter.
         taken: sizes used by other parts of the graph.
-        free: whether the `free_sizes` are made up too.
+        free: whether its `free_sizes` are made up too.
     """
     references, spec, projection = fit.references, fit.spec, fit.space.projection
     index, k = fit.index, fit.k
     draw = np.random.default_rng(0)
     d = references.dim
     r = d if projection is None else len(projection.bias)
-    if free and free_sizes(fit):
+    if free and fit.free_sizes:
         k, d, r = _made_up(fit, {*taken, len(references.target_names)})
         spec = replace(spec, k=k)
     # r + 1: the Euclidean search appends a value to each row.
@@ -126,7 +105,7 @@ def stand_in(fit: Fit, taken: Collection[int], *, free: bool = False) -> Fit:
 
 def _made_up(fit: Fit, taken: Collection[int]) -> tuple[int, int, int]:
     """k, the length of embeddings and the width of what is compared, where they may be made up."""
-    free, projected = free_sizes(fit), fit.space.projection is not None
+    free, projected = fit.free_sizes, fit.space.projection is not None
     k = _prime(_NEIGHBORS, taken) if "neighbors" in free else 1
     taken = {*taken, k, k + _SPARE}
     r = _prime(_WIDTH, taken) if "width" in free else 1

@@ -159,6 +159,27 @@ class Fit:
         """Maximum error of a score due to the stored precision of the references."""
         return 0.0 if self.index is None else self.index.error
 
+    @property
+    def free_sizes(self) -> dict[str, int]:
+        """The sizes that a graph of any k and of any width has in common with others, by name.
+
+        Those are the number of `neighbors` and of `candidates`, the length of an embedding, `dim`,
+        and the `width` of what is compared, to which a stored `row` may add a value. None of them
+        is 1, which occurs everywhere and lets converters leave out operations. Empty for graphs
+        with an index or a memory, in which sums and products of them occur too.
+        """
+        if self.index is not None or self.slots:
+            return {}
+        k, spare, dim, width = self.k, self.metric.SPARE, self.references.dim, self.space.width
+        found = {"neighbors": k} if k > 1 else {}
+        if spare:
+            found["candidates"] = k + spare
+        if dim > 1:
+            found["dim"] = dim
+        if width > 1:
+            found |= {"width": width, "row": width + 1}
+        return found
+
     def exact_hit(self, precision: str) -> float:
         """As `Space.exact_hit`, for the coarser of the backbone and the references."""
         kinds = [precision] if self.index is None else [precision, self.index.precision]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pocketknn.builder.choices.searches.index import LARGE
-from pocketknn.builder.graph.placeholder import free_sizes
 from pocketknn.builder.graph.wire import constants
 from pocketknn.builder.knn.fit import Fit
 from pocketknn.export.formats.storage.slots import Content
@@ -24,7 +23,7 @@ def content_of(fit: Fit, precision: str, outputs: str = "neighbors") -> Content:
         "references": len(fit.references),
         "classes": len(fit.classes),
         "labels": len(fit.labels),
-        **free_sizes(fit),
+        **fit.free_sizes,
     }
     grows = fit.slots and outputs == "neighbors"
     if grows:

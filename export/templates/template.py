@@ -29,7 +29,7 @@ from numpy.typing import NDArray
 from pocketknn import builder
 from pocketknn.builder.backbones.backbone import Backbone
 from pocketknn.builder.backbones.networks.keras_models import fresh_names
-from pocketknn.builder.graph.placeholder import free_sizes, is_fixed, stand_in
+from pocketknn.builder.graph.placeholder import is_fixed, stand_in
 from pocketknn.builder.graph.wire import BACKBONE, wire
 from pocketknn.builder.knn.fit import Fit
 from pocketknn.builder.system.atomic_file import NEW, workplace
@@ -121,7 +121,7 @@ class Order:
 
     def _choices(self) -> list[Any]:
         fit, references = self.fit, self.fit.references
-        free = free_sizes(fit) if self.backbone is None else {}
+        free = fit.free_sizes if self.backbone is None else {}
         sizes = {"dim": references.dim, "width": fit.space.width, "neighbors": fit.listed}
         found: list[Any] = [
             {name: size for name, size in sizes.items() if name not in free},
@@ -234,7 +234,7 @@ def make(order: Order, folder: Path) -> Template:
         return Template(path=path, slots=Slots())
     content = content_of(fit, order.precision, order.outputs)
     if order.backbone is not None:  # then the real ones are in the graph
-        bound = content.sizes.keys() - free_sizes(fit).keys()
+        bound = content.sizes.keys() - fit.free_sizes.keys()
         content = replace(content, sizes={name: content.sizes[name] for name in bound})
     slots = target.locate(path, content)
     if small := content.small():

@@ -27,7 +27,7 @@ class Content:
         constants: the values, by the names of `builder.graph.wire.constants`.
         sizes: number of `references`; if there are any, number of `classes` and of `labels`, which
             include unknown; number of `cells`, with the `room` in each, the width of a `cell`, and
-            the places `scanned`; and the `free_sizes` of `builder.graph.placeholder`. In files that
+            the places `scanned`; and the `free_sizes` of a `builder.knn.fit.Fit`. In files that
             grow `classes` include those that may be taught, `numbers` is one more, and
             `examples_from` is the number of references minus k.
         labels: the classes in the order of `probabilities`; empty without a vote.

@@ -11,7 +11,7 @@ import json
 import sys
 import tempfile
 from collections.abc import Iterator
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -37,13 +37,16 @@ CHOICES: tuple[dict[str, Any], ...] = (  # what a build without options comes to
 
 
 def orders() -> Iterator[Order]:
-    """An order for each head, over a few references of no meaning."""
+    """An order for each head, over a few references of no meaning.
+
+    Also for what `teach` and its page run in a browser: the embedding alone, at length 1.
+    """
     draw = np.random.default_rng(0)
     labels = [f"class {number % 3}" for number in range(12)]
     references = References.of(draw.standard_normal((12, 8)), labels)
     for name, target in FORMATS.items():
         for choices in CHOICES if target.join else ():
-            yield Order(
+            one = Order(
                 format=name,
                 fit=fit(Spec(backbone="vector", k=2, **choices), references),
                 backbone=None,
@@ -51,16 +54,21 @@ def orders() -> Iterator[Order]:
                 options=Options(),
                 cache=None,
             )
+            yield one
+            if name == "onnx" and choices["head"] == "neighbors":
+                yield replace(one, outputs="embedding")
 
 
 def make_ready(order: Order, folder: Path) -> None:
     """Write the folder of a head: its file, with these few references in it, and its slots."""
     target, metadata = FORMATS[order.format], describe(order.fit, None, {order.format: "float32"})
+    if order.outputs != "neighbors":
+        metadata = metadata.part(order.outputs)
     path = folder / f"{MODEL}{target.SUFFIX}"
     with tempfile.TemporaryDirectory() as work:
         made = make(order, Path(work))
         folder.mkdir(parents=True)
-        content = content_of(order.fit, order.precision)
+        content = content_of(order.fit, order.precision, order.outputs)
         target.fill(made.path, path, made.slots, content, metadata.files())
     (folder / FACTS).write_text(json.dumps({"slots": asdict(made.slots)}), "utf-8", newline="")
 

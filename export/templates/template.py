@@ -122,18 +122,20 @@ class Order:
     def _choices(self) -> list[Any]:
         fit, references = self.fit, self.fit.references
         free = fit.free_sizes if self.backbone is None else {}
-        sizes = {"dim": references.dim, "width": fit.space.width, "neighbors": fit.listed}
+        whole = self.outputs == "neighbors"
+        sizes = {"dim": references.dim, "width": fit.space.width}
+        if whole:
+            sizes["neighbors"] = fit.listed
         found: list[Any] = [
             {name: size for name, size in sizes.items() if name not in free},
             fit.space.projection is None,
-            fit.spec.head,
             fit.spec.metric,
             # A memory's vote has the precision's threshold of exact hits in the graph.
             (fit.slots, self.precision) if fit.slots else None,
             *(fit.index.numbers if fit.index else ()),
         ]
-        if fit.head.OUTPUT is not None:
-            found += [fit.spec.vote, fit.spec.balanced, fit.threshold is None]
+        if whole and fit.head.OUTPUT is not None:
+            found += [fit.spec.head, fit.spec.vote, fit.spec.balanced, fit.threshold is None]
             found += [len(references.target_names)]
         return found
 

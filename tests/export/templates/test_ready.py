@@ -28,11 +28,14 @@ def test_it_gives_the_bytes_of_a_new_conversion(number, tmp_path, monkeypatch):
     )  # fmt: skip
     suffix = FORMATS[order.format].SUFFIX
     monkeypatch.setenv("POCKETKNN_CACHE", str(tmp_path / "cache"))
-    assert case.order(order.format, order.precision).ready(), "or the test has another choice"
-    ready = case.write(order.format, tmp_path / f"ready{suffix}", order.precision)
+    given = {"precision": order.precision, "outputs": order.outputs}
+    assert case.order(order.format, **given).ready(), "or the test has another choice"
+    if order.outputs != "neighbors":
+        given["metadata"] = case.metadata.part(order.outputs)
+    ready = case.write(order.format, tmp_path / f"ready{suffix}", **given)
     assert not (tmp_path / "cache" / "templates").exists()
     monkeypatch.setattr(template, "READY", tmp_path / "nothing")
-    new = case.write(order.format, tmp_path / f"new{suffix}", order.precision)
+    new = case.write(order.format, tmp_path / f"new{suffix}", **given)
     assert [digest(file) for file in files_of(ready)] == [digest(file) for file in files_of(new)]
 
 

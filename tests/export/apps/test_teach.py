@@ -32,6 +32,20 @@ TOKEN = "a-token-of-the-tests"
 COLOURS = {"apple": "red", "lemon": "yellow"}
 QUICK = ("--formats", "onnx", "--no-report")
 WAITS = "import time; print('begun'); time.sleep(60)"
+# A build that writes a file and a report as soon as a file `go` is there; `fail` makes it fail.
+STAND_IN = """
+import sys, time
+from pathlib import Path
+out = Path(sys.argv[sys.argv.index("-o") + 1])
+print(*(f"step {i}" for i in range(60)), sep="\\n")
+while not any((found := out.with_name(name)).exists() for name in ("go", "fail")):
+    time.sleep(0.02)
+if found.name == "fail":
+    raise SystemExit(2)
+out.mkdir(exist_ok=True)
+(out / "model.onnx").write_bytes(b"x")
+(out / "report.html").write_text("good")
+"""
 
 
 @pytest.fixture(scope="module")
@@ -549,20 +563,25 @@ def asked(shown, picture):
     return shown.tab.evaluate("window.next")
 
 
+def teach(tab, tmp_path, each=6):
+    """Teach the two colours by photos."""
+    for c, (label, colour) in enumerate(COLOURS.items()):
+        tab.fill("#name", label)
+        tab.click("#add")
+        files = [tmp_path / f"{label} {i}.jpg" for i in range(each)]
+        for i, path in enumerate(files):
+            path.write_bytes(jpeg(100 * c + i, colour))
+        tab.locator("#cards > li").nth(c).locator("input[type=file]").set_input_files(files)
+        tab.get_by_text(f"{each} photos added").wait_for()
+        tab.evaluate("document.getElementById('adding').textContent = ''")
+
+
 def test_taught_asked_kept_and_built(live, chromium, tmp_path):
     """A newcomer's way: photos, the camera, an answer, a mistake taken back, and the files."""
     served, url = live
     shown = opened(chromium, url)
     tab = shown.tab
-    for c, (label, colour) in enumerate(COLOURS.items()):
-        tab.fill("#name", label)
-        tab.click("#add")
-        files = [tmp_path / f"{label} {i}.jpg" for i in range(6)]
-        for i, path in enumerate(files):
-            path.write_bytes(jpeg(100 * c + i, colour))
-        tab.locator("#cards > li").nth(c).locator("input[type=file]").set_input_files(files)
-        tab.get_by_text("6 photos added").wait_for()
-        tab.evaluate("document.getElementById('adding').textContent = ''")
+    teach(tab, tmp_path)
     tab.fill("#name", "sky")
     tab.click("#add")
     tab.click("#camera")
@@ -611,6 +630,37 @@ def test_taught_asked_kept_and_built(live, chromium, tmp_path):
         np.testing.assert_allclose([one["score"] for one in near], scores, atol=1e-3)
     assert shown.complaints == []
     assert [one for one in shown.requests if not one.startswith((url, f"blob:{url[:17]}"))] == []
+    shown.context.close()
+
+
+def test_what_was_built_stands_above_what_the_build_said(live, chromium, tmp_path, monkeypatch):
+    """Its lines are open while it runs and when it fails, and closed once it is done."""
+    monkeypatch.setattr(building, "_CODE", STAND_IN)
+    (out := tmp_path / "taught").mkdir()
+    shown = opened(chromium, live[1])
+    tab = shown.tab
+    teach(tab, tmp_path, each=2)
+    tab.click("#build")
+    tab.get_by_text("step 59").wait_for()
+    assert tab.locator("#log").evaluate("log => log.open")
+    tab.click("#log summary")
+    tab.wait_for_timeout(1500)
+    assert not tab.locator("#log").evaluate("log => log.open"), "who closes it is not overruled"
+    tab.click("#log summary")
+    (out / "go").touch()
+    tab.locator("#files li").nth(1).wait_for()
+    assert not tab.locator("#lines").is_visible()
+    result, log = (tab.locator(name).bounding_box() for name in ("#files", "#log"))
+    assert result["y"] + result["height"] <= log["y"]
+    tab.reload()
+    tab.locator("#files li").nth(1).wait_for()
+    assert not tab.locator("#lines").is_visible()
+    (out / "go").rename(out / "fail")
+    tab.click("#build")
+    tab.get_by_text("ended with the code 2").wait_for()
+    assert tab.get_by_text("step 59").is_visible()
+    assert tab.locator("#files li").count() == 0
+    assert shown.complaints == []
     shown.context.close()
 
 

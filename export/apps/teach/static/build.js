@@ -5,6 +5,8 @@ import { find, make, show, tell } from "./page.js";
 const EVERY = 1000; // ms between two looks at a build
 
 export class Build {
+  #open = false; // whether the lines were opened by us: they are, until the files are there
+
   // `photos` gives the zip file to build, `model` is the name of the network that the page uses,
   // `problem` shows an error, `say` tells a screen reader.
   constructor(photos, model, problem, say) {
@@ -73,7 +75,9 @@ export class Build {
       find("stop").disabled = false;
     }
     show("building", building);
-    show("lines", lines.length > 0);
+    show("log", lines.length > 0);
+    const open = building || done?.ok === false;
+    if (open !== this.#open) find("log").open = this.#open = open; // else it stays as it was left
     tell(find("lines"), lines.join("\n"));
     find("lines").scrollTop = find("lines").scrollHeight;
     const files = done?.ok ? done.files : [];

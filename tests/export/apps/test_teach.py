@@ -173,7 +173,7 @@ def test_other_hosts_and_pages_of_other_sites_are_refused(served):
     for origin in (None, "null", "http://evil.example", f"{own}0", "http://127.0.0.1", own + "/"):
         for what in ("build", "stop"):
             assert shown.post(what, sent, Origin=origin)[0] == 403, origin
-    assert shown.state() == {"building": False, "lines": [], "done": None}
+    assert shown.state() == {"building": False, "lines": [], "done": None, "lesson": ""}
     # The origin is the address that was typed.
     named = f"localhost:{shown.port}"
     assert shown.post("stop", Host=named, Origin=f"http://{named}")[0] == 200
@@ -348,6 +348,18 @@ def test_one_build_at_a_time_which_can_be_stopped(served, monkeypatch):
         assert (done["ok"], done["error"]) == (False, "the build was stopped")
     assert everything(shown.work) == {"packed"}, "no photo stays behind"
     assert not shown.builds.folder.exists()
+
+
+def test_a_build_tells_the_lesson_that_it_is_of(served, monkeypatch):
+    monkeypatch.setattr(building, "_CODE", WAITS)
+    shown = served()
+    assert shown.post("build?lesson=one", zipped(photos()))[0] == 202
+    assert shown.post("build?lesson=two", zipped(photos()))[0] == 409
+    assert shown.state()["lesson"] == "one"
+    shown.post("stop")
+    assert shown.until(lambda state: not state["building"])["lesson"] == "one"
+    assert shown.post("build?lesson=" + "x" * 5000, zipped(photos()))[0] == 202
+    assert shown.state()["lesson"] == "x" * 64
 
 
 def test_a_build_ends_with_the_server(served, monkeypatch):
@@ -662,6 +674,48 @@ def test_what_was_built_stands_above_what_the_build_said(live, chromium, tmp_pat
     assert tab.locator("#files li").count() == 0
     assert shown.complaints == []
     shown.context.close()
+
+
+def test_the_build_of_another_lesson_is_only_named(live, chromium, tmp_path, monkeypatch):
+    """Of another browser, or of what was taught before the page was cleared."""
+    monkeypatch.setattr(building, "_CODE", STAND_IN)
+    (out := tmp_path / "taught").mkdir()
+    shown = opened(chromium, live[1])
+    tab = shown.tab
+    teach(tab, tmp_path, each=2)
+    assert not shown.text("#other")
+    tab.click("#build")
+    tab.get_by_text("step 59").wait_for()
+
+    def only_named(shown, line):
+        shown.tab.get_by_text(line).wait_for()
+        assert line in shown.text("#other")
+        assert not shown.tab.locator("#log").is_visible()
+        assert shown.tab.locator("#files li").count() == 0
+        assert not shown.text("#folder")
+        assert shown.tab.locator("#stop").is_visible() == ("being built" in line)
+
+    stranger = opened(chromium, live[1])
+    only_named(stranger, "Another lesson is being built")
+    (out / "go").touch()
+    only_named(stranger, str(out / "model"))
+    assert stranger.text("#said") == ""
+    tab.locator("#files li").nth(1).wait_for()
+    tab.reload()
+    tab.locator("#files li").nth(1).wait_for()
+    assert not shown.text("#other")
+    tab.click("#restart")
+    tab.click("#restart")
+    tab.locator("body:not([data-ready])").wait_for()
+    tab.locator("body[data-ready=yes]").wait_for()
+    only_named(shown, str(out / "model"))
+    teach(tab, tmp_path, each=2)
+    tab.click("#build")
+    tab.locator("#files li").nth(1).wait_for()
+    assert not shown.text("#other")
+    for one in (shown, stranger):
+        assert one.complaints == []
+        one.context.close()
 
 
 def test_the_folder_opens_without_a_network(npm, embedder, chromium, tmp_path):

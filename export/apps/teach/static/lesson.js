@@ -12,6 +12,7 @@ import { counted } from "./words.js";
 const FIRST_TEMPERATURE = 0.1; // until the first study, a moment after the first example
 
 export class Lesson {
+  id = made(); // by which a build tells of which lesson it is
   #store = null;
   #writes = false;
   #voters = null; // who answers, made when it is asked
@@ -58,6 +59,7 @@ export class Lesson {
         " what you teach now is not kept. “Start again” deletes them.";
       return;
     }
+    if (this.#writes && kept.lesson) this.id = kept.lesson;
     this.taught.resume(kept);
     this.study.add(this.taught.examples);
     this.#after();
@@ -202,7 +204,8 @@ export class Lesson {
     const before = this.taught.facts;
     try {
       const result = change();
-      await this.#keep((store) => store.facts({ ...this.taught.facts, model: this.#made }));
+      const facts = { ...this.taught.facts, model: this.#made, lesson: this.id };
+      await this.#keep((store) => store.facts(facts));
       return result;
     } catch (error) {
       this.taught.facts = before;
@@ -225,4 +228,10 @@ export class Lesson {
     this.#voters = null;
     this.changed();
   }
+}
+
+// An id that no other lesson has. `randomUUID` is not there on a site without https.
+function made() {
+  const bytes = crypto.getRandomValues(new Uint8Array(16));
+  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
 }

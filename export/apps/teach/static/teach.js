@@ -70,7 +70,7 @@ async function start() {
   show("hint");
   changed();
   lesson.study.ask();
-  if (page.served) new Build(() => photosToBuild(lesson), model.name, problem, say);
+  if (page.served) new Build(lesson.id, () => photosToBuild(lesson), model.name, problem, say);
   document.body.dataset.ready = "yes";
 }
 

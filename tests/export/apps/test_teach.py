@@ -670,8 +670,52 @@ def test_what_was_built_stands_above_what_the_build_said(live, chromium, tmp_pat
     (out / "go").rename(out / "fail")
     tab.click("#build")
     tab.get_by_text("ended with the code 2").wait_for()
+    assert focused(tab) == "Build the files", "the button to stop it had the focus, and is gone"
     assert tab.get_by_text("step 59").is_visible()
     assert tab.locator("#files li").count() == 0
+    assert shown.complaints == []
+    shown.context.close()
+
+
+def focused(tab):
+    """The name of what has the focus."""
+    return tab.evaluate("""() => {
+        const { ariaLabel, labels, textContent } = document.activeElement;
+        return ariaLabel ?? labels?.[0]?.textContent ?? textContent;
+    }""")
+
+
+def press(tab, label, times=1):
+    """Press what has the focus, and wait until something else has it."""
+    for _ in range(times):
+        tab.keyboard.press("Enter")
+    tab.wait_for_function(
+        """(label) => {
+            const { ariaLabel, labels } = document.activeElement;
+            return label === (ariaLabel ?? labels?.[0]?.textContent);
+        }""",
+        arg=label,
+        timeout=5000,
+    )
+
+
+def test_the_focus_stays_near_what_was_removed(live, chromium, tmp_path):
+    shown = opened(chromium, live[1])
+    tab = shown.tab
+    teach(tab, tmp_path, each=3)
+    tab.locator(".thumbnail").nth(1).focus()
+    assert focused(tab) == "Remove example 2 of apple"
+    press(tab, "Remove example 1 of apple")  # the next, which was number 1 before
+    assert tab.locator(".thumbnail:focus").evaluate("one => !one.closest('li').nextSibling")
+    press(tab, "Remove example 1 of apple")  # the one before, as there is no next
+    press(tab, "Name of class 1")
+    assert tab.locator(".name:focus").input_value() == "apple"
+    tab.locator("#cards button").get_by_text("Remove").first.focus()
+    press(tab, "Name of class 1", times=2)
+    assert tab.locator(".name:focus").input_value() == "lemon"
+    tab.locator("#cards button").get_by_text("Remove").first.focus()
+    press(tab, "Name of a new class", times=2)
+    assert tab.locator("#cards > li").count() == 0
     assert shown.complaints == []
     shown.context.close()
 

@@ -14,7 +14,6 @@ export class Build {
     find("build").addEventListener("click", () => this.#start());
     find("stop").addEventListener("click", () => {
       tell(find("stop"), "Stopping …"); // it cleans up, which may take a while
-      find("stop").disabled = true;
       fetch("stop", { method: "POST" });
     });
     show("build-section");
@@ -74,11 +73,11 @@ export class Build {
     const { lines, done } = own ? state : { lines: [], done: null };
     tell(find("other"), own ? "" : ofAnother(state));
     find("build").disabled = building;
-    show("stop", building);
     if (!building) {
+      if (document.activeElement === find("stop")) find("build").focus();
       tell(find("stop"), "Stop");
-      find("stop").disabled = false;
     }
+    show("stop", building);
     show("building", building);
     show("log", lines.length > 0);
     const open = building || done?.ok === false;

@@ -25,8 +25,12 @@ export class Cards {
   // Draws the classes. `measured` has { right, asked } of a class by its id.
   draw(taught, measured) {
     const ids = new Set(taught.classes.map(({ id }) => id));
+    let lost = null; // the card that goes with the focus in it
     for (const [id, card] of this.#cards) {
       if (ids.has(id)) continue;
+      if (card.element.contains(document.activeElement)) {
+        lost = { next: card.element.nextElementSibling };
+      }
       card.element.remove();
       this.#cards.delete(id);
     }
@@ -38,6 +42,8 @@ export class Cards {
       }
       this.#cards.get(one.id).draw(taught.of(one.id), place, measured.get(one.id));
     });
+    // A name, as a key that is pressed once more must neither record nor remove anything.
+    if (lost) (lost.next?.querySelector(".name") ?? find("name")).focus();
   }
 }
 
@@ -127,8 +133,10 @@ class Card {
     const newest = this.examples.toReversed();
     const shown = this.#all ? newest : newest.slice(0, FEW);
     const ids = new Set(shown.map(({ id }) => id));
+    let lost = -1; // the place of the one that goes with the focus
     for (const [id, item] of this.#thumbnails) {
       if (ids.has(id)) continue;
+      if (item.contains(document.activeElement)) lost = [...this.list.children].indexOf(item);
       item.remove();
       this.#thumbnails.delete(id);
     }
@@ -141,6 +149,10 @@ class Card {
       const number = this.examples.length - place;
       item.firstChild.setAttribute("aria-label", `Remove example ${number} of ${this.one.name}`);
     });
+    if (lost >= 0) {
+      const near = this.list.children[lost] ?? this.list.lastChild;
+      (near?.firstChild ?? this.name).focus();
+    }
     this.more.hidden = newest.length <= FEW;
     tell(this.more, this.#all ? "Show few" : `Show all ${newest.length}`);
   }

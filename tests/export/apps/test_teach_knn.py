@@ -604,11 +604,16 @@ def test_what_could_not_be_kept_is_not_shown_as_taught(js):
       await said(lesson.mute(one)), await said(lesson.teach(one, "r", values, null)),
       await said(lesson.drop(one)),
     ];
-    done({{ errors, classes: lesson.taught.classes, examples: lesson.taught.examples.length }});
+    const {{ taught }} = lesson;
+    const found = {{ errors, classes: [{{ ...one }}], examples: taught.examples.length }};
+    fails = false;
+    await lesson.rename(one, "pot"); // the class is still the one that its card holds
+    done({{ ...found, names: taught.names }});
     """
     found = js(code)
     assert all("could not keep it" in error for error in found["errors"]), found["errors"]
     assert [(one["name"], one["muted"]) for one in found["classes"]] == [("mug", False)]
+    assert found["names"] == ["pot"]
     assert found["examples"] == 0
 
 

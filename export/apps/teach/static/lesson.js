@@ -201,14 +201,14 @@ export class Lesson {
 
   // Changes the classes, and keeps them; if that fails, they are as before.
   async #change(change) {
-    const before = this.taught.facts;
+    const back = this.taught.mark();
     try {
       const result = change();
       const facts = { ...this.taught.facts, model: this.#made, lesson: this.id };
       await this.#keep((store) => store.facts(facts));
       return result;
     } catch (error) {
-      this.taught.facts = before;
+      back();
       throw error;
     } finally {
       this.#after();

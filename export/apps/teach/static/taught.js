@@ -85,14 +85,22 @@ export class Taught {
     this.classes = this.classes.filter((other) => other.id !== id);
   }
 
-  // Everything but the examples, to be kept, or to go back to.
+  // Everything but the examples, to be kept.
   get facts() {
     const { classes, built, gone } = this;
     return { classes: classes.map((one) => ({ ...one })), built, gone };
   }
 
-  set facts(facts) {
-    Object.assign(this, facts);
+  // A function that takes everything but the examples back to how it is now. Each class stays the
+  // same object, as its card holds it.
+  mark() {
+    const { built, gone } = this;
+    const classes = [...this.classes];
+    const were = classes.map((one) => ({ ...one }));
+    return () => {
+      classes.forEach((one, i) => Object.assign(one, were[i]));
+      Object.assign(this, { classes, built, gone });
+    };
   }
 
   get names() {

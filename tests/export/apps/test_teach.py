@@ -695,7 +695,6 @@ def press(tab, label, times=1):
             return label === (ariaLabel ?? labels?.[0]?.textContent);
         }""",
         arg=label,
-        timeout=5000,
     )
 
 
@@ -708,6 +707,7 @@ def test_the_focus_stays_near_what_was_removed(live, chromium, tmp_path):
     press(tab, "Remove example 1 of apple")  # the next, which was number 1 before
     assert tab.locator(".thumbnail:focus").evaluate("one => !one.closest('li').nextSibling")
     press(tab, "Remove example 1 of apple")  # the one before, as there is no next
+    tab.get_by_text("1 example in").wait_for()
     press(tab, "Name of class 1")
     assert tab.locator(".name:focus").input_value() == "apple"
     tab.locator("#cards button").get_by_text("Remove").first.focus()
@@ -716,6 +716,56 @@ def test_the_focus_stays_near_what_was_removed(live, chromium, tmp_path):
     tab.locator("#cards button").get_by_text("Remove").first.focus()
     press(tab, "Name of a new class", times=2)
     assert tab.locator("#cards > li").count() == 0
+    assert shown.complaints == []
+    shown.context.close()
+
+
+def test_a_removal_is_undone(live, chromium, tmp_path):
+    shown = opened(chromium, live[1])
+    tab = shown.tab
+    teach(tab, tmp_path, each=3)
+
+    def classes():
+        examples = [
+            [one.get_attribute("aria-label") for one in card.locator(".thumbnail").all()]
+            for card in tab.locator("#cards > li").all()
+        ]
+        return list(counts(shown)), examples
+
+    before = classes()
+    assert not tab.locator("#undo").is_visible()
+    tab.locator(".thumbnail").nth(1).focus()
+    tab.keyboard.press("Enter")
+    tab.get_by_text("Removed 1 example of apple; 2 are left.").wait_for()
+    assert tab.locator("#removed[role=status]").is_visible()
+    tab.locator(".thumbnail").nth(0).click()
+    tab.get_by_text("Removed 1 example of apple; 1 is left.").wait_for()
+    tab.locator("#undo").focus()
+    press(tab, "Remove example 2 of apple")
+    tab.get_by_text("Put back.").wait_for()
+    assert not tab.locator("#undo").is_visible(), "there is one step"
+    tab.locator("#cards button").get_by_text("Remove").first.focus()
+    press(tab, "Name of class 1", times=2)
+    tab.get_by_text("Removed the class apple with 2 examples.").wait_for()
+    tab.locator("#undo").focus()
+    tab.keyboard.press("Enter")
+    tab.get_by_text("Put back.").wait_for()
+    assert tab.locator(".name:focus").input_value() == "apple"
+    after = classes()
+    assert after[0] == before[0]
+    assert after[1] == [before[1][0][1:], before[1][1]]
+    labels = [one.get_attribute("aria-label") for one in tab.locator("#cards .hold").all()]
+    assert labels == ["Hold to record apple (key 1)", "Hold to record lemon (key 2)"]
+    tab.locator("#back").click()  # the last recording: a photo of lemon
+    tab.get_by_text("Removed 1 example of lemon").wait_for()
+    tab.click("#undo")
+    tab.get_by_text("Put back.").wait_for()
+    tab.reload()
+    tab.locator("body[data-ready=yes]").wait_for()
+    assert classes() == after, "it is kept again"
+    assert not tab.locator("#undo").is_visible()
+    images = "() => [...document.querySelectorAll('.thumbnail img')].every((one) => one.complete)"
+    tab.wait_for_function(images)
     assert shown.complaints == []
     shown.context.close()
 

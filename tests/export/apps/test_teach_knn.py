@@ -657,3 +657,59 @@ def test_a_lesson_that_is_kept_has_one_id(js):
     assert found["ids"][0] == "kept"
     assert len({*found["ids"], found["other"], found["id"]}) == 4
     assert found["written"] == found["id"]
+
+
+def test_what_was_removed_last_can_be_put_back(js):
+    """In its old place, as it was, and kept again; nothing is lost if that fails at first."""
+    code = f"""{DATABASE}
+    const kept = new Map();
+    store.put = (value, name) => kept.set(name ?? value.id, value);
+    store.delete = (id) => kept.delete(id);
+    const {{ taught }} = lesson;
+    const [mug, cup] = [await lesson.addClass("mug"), await lesson.addClass("cup")];
+    await lesson.mute(mug);
+    for (const one of [mug, cup, mug]) await lesson.teach(one, `of ${{one.name}}`, values, null);
+    const all = [...taught.examples];
+    const same = (one, i) => one === all[i];
+    const whole = () => taught.classes[0] === mug && mug.muted && taught.classes.length === 2
+      && taught.examples.length === 3 && taught.examples.every(same)
+      && all.every(({{ id }}) => kept.has(id)) && kept.get("classes")[0].name === "mug";
+    const steps = [];
+    const ids = all.map(({{ id }}) => id);
+
+    await Promise.all([lesson.remove([ids[0]]), lesson.remove([ids[0]])]); // clicked twice
+    steps.push([!whole(), lesson.removed.examples.length, kept.has(ids[0])]);
+    await Promise.all([lesson.undo(), lesson.undo()]);
+    steps.push([whole(), lesson.removed]);
+
+    await lesson.remove([ids[1]]);
+    await lesson.drop(mug); // only the last removal can be undone
+    steps.push([taught.classes.length, taught.examples.length]);
+    const other = await lesson.addClass("mug");
+    const errors = [await said(lesson.undo())];
+    await lesson.rename(other, "jug");
+    fails = true;
+    errors.push(await said(lesson.undo()));
+    fails = false;
+    await lesson.undo();
+    steps.push([taught.names, taught.of(mug.id).map(({{ id }}) => ids.indexOf(id)), mug.muted]);
+
+    for (let i = 0; i < 8; i++) await lesson.teach(cup, "more", values, null);
+    await lesson.remove([ids[0]]);
+    await lesson.teach(cup, "more", values, null);
+    errors.push(await said(lesson.undo()));
+    steps.push([lesson.removed.examples.length, taught.examples.length]);
+    done({{ steps, errors }});
+    """
+    found = js(code)
+    assert found["steps"] == [
+        [True, 1, False],
+        [True, None],
+        [1, 0],
+        [["mug", "cup", "jug"], [0, 2], True],
+        [1, 10],
+    ]
+    taken, failed, full = found["errors"]
+    assert "already a class “mug”" in taken
+    assert "could not keep it" in failed
+    assert "full" in full

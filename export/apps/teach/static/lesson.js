@@ -13,6 +13,8 @@ const FIRST_TEMPERATURE = 0.1; // until the first study, a moment after the firs
 
 export class Lesson {
   id = made(); // by which a build tells of which lesson it is
+  removed = null; // the last removal, for `undo`: { examples, one, place }; the class if it went, too
+  #undoing = false;
   #store = null;
   #writes = false;
   #voters = null; // who answers, made when it is asked
@@ -79,8 +81,15 @@ export class Lesson {
   }
 
   async drop(one) {
+    const place = this.taught.classes.findIndex(({ id }) => id === one.id);
+    if (place < 0) return;
     await this.#change(() => this.taught.drop(one)); // from now on it takes no more examples
-    await this.remove(this.taught.of(one.id).map(({ id }) => id));
+    const examples = this.taught.of(one.id);
+    this.removed = { examples, one, place }; // now, as it is gone even if the next line fails
+    await this.remove(
+      examples.map(({ id }) => id),
+      this.removed,
+    );
   }
 
   // A name for the next recording, which no other has.
@@ -105,12 +114,34 @@ export class Lesson {
     this.#after();
   }
 
-  async remove(ids) {
+  async remove(ids, removal = null) {
     await this.#keep((store) => store.remove(ids));
-    this.taught.remove(ids);
+    const examples = this.taught.remove(ids);
+    if (examples.length) this.removed = removal ?? { examples, one: null }; // else a second click
     forget(ids);
     this.study.remove(ids);
     this.#after();
+  }
+
+  // Puts back what was removed last, and returns it; null if there is nothing. If that fails, it
+  // can be tried again.
+  async undo() {
+    const { removed } = this;
+    if (!removed || this.#undoing) return null;
+    this.#undoing = true;
+    const { examples, one, place } = removed;
+    try {
+      this.taught.checkRoom(examples.length);
+      if (one) await this.#change(() => this.taught.putClassBack(one, place));
+      await this.#keep((store) => store.add(examples));
+    } finally {
+      this.#undoing = false;
+    }
+    this.taught.putBack(examples);
+    this.study.add(examples);
+    if (this.removed === removed) this.removed = null; // else more was removed meanwhile
+    this.#after();
+    return removed;
   }
 
   // Adds what a file holds, as from `read` in dataset.js; returns how many examples were new.

@@ -713,3 +713,26 @@ def test_what_was_removed_last_can_be_put_back(js):
     assert "already a class “mug”" in taken
     assert "could not keep it" in failed
     assert "full" in full
+
+
+def test_a_recording_has_the_time_of_the_clock_on_the_wall(js):
+    """Also when that clock shows an hour twice, no two recordings have the same name."""
+    code = f"""{DATABASE}
+    process.env.TZ = "Pacific/Auckland"; // 13 hours ahead in January
+    const Real = Date;
+    globalThis.Date = class extends Real {{
+      constructor() {{
+        super(Real.UTC(2026, 0, 1, 20, 5, 9));
+      }}
+    }};
+    const one = await lesson.addClass("mug");
+    const first = lesson.recording();
+    await lesson.teach(one, first, values, null);
+    const again = new Lesson(10, () => {{}}, () => {{}});
+    again.taught.teach(lesson.taught.examples); // as after the page was opened again
+    done([first, lesson.recording("x "), again.recording()]);
+    """
+    first, second, later = js(code)
+    assert first == "camera 2026-01-02 09.05.09 1"
+    assert second == "x 2026-01-02 09.05.09 2"
+    assert later == "camera 2026-01-02 09.05.09 2"

@@ -94,8 +94,13 @@ export class Lesson {
 
   // A name for the next recording, which no other has.
   recording(kind = "camera ") {
-    const time = new Date().toISOString().slice(0, 19).replace("T", " ").replaceAll(":", ".");
-    return `${kind}${time} ${++this.#recordings}`;
+    const time = clock(new Date());
+    const taken = new Set(this.taught.examples.map(({ recording }) => recording));
+    let name;
+    // A clock may show a time twice, as when summer ends.
+    do name = `${kind}${time} ${++this.#recordings}`;
+    while (taken.has(name));
+    return name;
   }
 
   // Teaches one example: first it is kept, so that nothing is shown that would be lost.
@@ -259,6 +264,13 @@ export class Lesson {
     this.#voters = null;
     this.changed();
   }
+}
+
+// The local date and time, as a file can be called.
+function clock(now) {
+  const two = (number) => String(number).padStart(2, "0");
+  const day = [now.getFullYear(), two(now.getMonth() + 1), two(now.getDate())].join("-");
+  return `${day} ${[now.getHours(), now.getMinutes(), now.getSeconds()].map(two).join(".")}`;
 }
 
 // An id that no other lesson has. `randomUUID` is not there on a site without https.

@@ -69,15 +69,20 @@ class Builds:
         self._process: subprocess.Popen[str] | None = None
         self._thread: threading.Thread | None = None
         self._ending = ""  # why the build is told to end
+        self._lesson = ""  # what the page calls that which is, or was, built
         self._lines: deque[str] = deque(maxlen=_MOST_LINES)
         self._done: dict[str, Any] | None = None
         self._built = False  # the folder is ours
 
-    def reserve(self) -> bool:
-        """Whether a build may begin now; if so, `start` or `release` must follow."""
+    def reserve(self, lesson: str = "") -> bool:
+        """Whether a build may begin now; if so, `start` or `release` must follow.
+
+        Args:
+            lesson: by which the page tells its own build from that of another lesson.
+        """
         if not self._lock.acquire(blocking=False):
             return False
-        self._ending, self._done = "", None
+        self._lesson, self._ending, self._done = lesson, "", None
         self._lines.clear()
         return True
 
@@ -133,6 +138,7 @@ class Builds:
             "building": self._lock.locked(),
             "lines": list(self._lines),
             "done": self._done,
+            "lesson": self._lesson,
         }
 
     def path_of(self, name: str) -> Path:

@@ -33,6 +33,7 @@ HOST = "127.0.0.1"
 _PIECE = 1 << 20
 _SECONDS = 600  # to send photos
 _LENGTH = re.compile("[0-9]{1,15}")
+_LONGEST = 64  # characters of what a page calls its lesson
 _BUSY = "a build is running"
 
 
@@ -95,11 +96,12 @@ class _Handler(Handler):
             self._builds.stop()
             self._reply(HTTPStatus.OK, {"ok": True})
         elif url.path == "/build":
-            self._build(parse_qs(url.query).get("model", [""])[0])
+            asked = {name: values[0] for name, values in parse_qs(url.query).items()}
+            self._build(asked.get("model", ""), asked.get("lesson", "")[:_LONGEST])
         else:
             self._refuse(HTTPStatus.NOT_FOUND, "there is nothing at this address")
 
-    def _build(self, model: str) -> None:
+    def _build(self, model: str, lesson: str) -> None:
         length = self.headers.get("Content-Length", "")
         if self.headers.get_content_type() != "application/zip" or not _LENGTH.fullmatch(length):
             self._refuse(HTTPStatus.BAD_REQUEST, "send a zip, with its length")
@@ -108,7 +110,7 @@ class _Handler(Handler):
                 HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
                 f"the photos are larger than {MOST_BYTES >> 30} GiB together",
             )
-        elif not self._builds.reserve():
+        elif not self._builds.reserve(lesson):
             with suppress(InputError, OSError):
                 self._receive(int(length))  # a browser reads the answer only after it has sent
             self._refuse(HTTPStatus.CONFLICT, _BUSY)

@@ -32,6 +32,20 @@ TOKEN = "a-token-of-the-tests"
 COLOURS = {"apple": "red", "lemon": "yellow"}
 QUICK = ("--formats", "onnx", "--no-report")
 WAITS = "import time; print('begun'); time.sleep(60)"
+# A build that writes a file and a report as soon as a file `go` is there; `fail` makes it fail.
+STAND_IN = """
+import sys, time
+from pathlib import Path
+out = Path(sys.argv[sys.argv.index("-o") + 1])
+print(*(f"step {i}" for i in range(60)), sep="\\n")
+while not any((found := out.with_name(name)).exists() for name in ("go", "fail")):
+    time.sleep(0.02)
+if found.name == "fail":
+    raise SystemExit(2)
+out.mkdir(exist_ok=True)
+(out / "model.onnx").write_bytes(b"x")
+(out / "report.html").write_text("good")
+"""
 
 
 @pytest.fixture(scope="module")
@@ -159,7 +173,7 @@ def test_other_hosts_and_pages_of_other_sites_are_refused(served):
     for origin in (None, "null", "http://evil.example", f"{own}0", "http://127.0.0.1", own + "/"):
         for what in ("build", "stop"):
             assert shown.post(what, sent, Origin=origin)[0] == 403, origin
-    assert shown.state() == {"building": False, "lines": [], "done": None}
+    assert shown.state() == {"building": False, "lines": [], "done": None, "lesson": ""}
     # The origin is the address that was typed.
     named = f"localhost:{shown.port}"
     assert shown.post("stop", Host=named, Origin=f"http://{named}")[0] == 200
@@ -334,6 +348,18 @@ def test_one_build_at_a_time_which_can_be_stopped(served, monkeypatch):
         assert (done["ok"], done["error"]) == (False, "the build was stopped")
     assert everything(shown.work) == {"packed"}, "no photo stays behind"
     assert not shown.builds.folder.exists()
+
+
+def test_a_build_tells_the_lesson_that_it_is_of(served, monkeypatch):
+    monkeypatch.setattr(building, "_CODE", WAITS)
+    shown = served()
+    assert shown.post("build?lesson=one", zipped(photos()))[0] == 202
+    assert shown.post("build?lesson=two", zipped(photos()))[0] == 409
+    assert shown.state()["lesson"] == "one"
+    shown.post("stop")
+    assert shown.until(lambda state: not state["building"])["lesson"] == "one"
+    assert shown.post("build?lesson=" + "x" * 5000, zipped(photos()))[0] == 202
+    assert shown.state()["lesson"] == "x" * 64
 
 
 def test_a_build_ends_with_the_server(served, monkeypatch):
@@ -549,20 +575,25 @@ def asked(shown, picture):
     return shown.tab.evaluate("window.next")
 
 
+def teach(tab, tmp_path, each=6):
+    """Teach the two colours by photos."""
+    for c, (label, colour) in enumerate(COLOURS.items()):
+        tab.fill("#name", label)
+        tab.click("#add")
+        files = [tmp_path / f"{label} {i}.jpg" for i in range(each)]
+        for i, path in enumerate(files):
+            path.write_bytes(jpeg(100 * c + i, colour))
+        tab.locator("#cards > li").nth(c).locator("input[type=file]").set_input_files(files)
+        tab.get_by_text(f"{each} photos added").wait_for()
+        tab.evaluate("document.getElementById('adding').textContent = ''")
+
+
 def test_taught_asked_kept_and_built(live, chromium, tmp_path):
     """A newcomer's way: photos, the camera, an answer, a mistake taken back, and the files."""
     served, url = live
     shown = opened(chromium, url)
     tab = shown.tab
-    for c, (label, colour) in enumerate(COLOURS.items()):
-        tab.fill("#name", label)
-        tab.click("#add")
-        files = [tmp_path / f"{label} {i}.jpg" for i in range(6)]
-        for i, path in enumerate(files):
-            path.write_bytes(jpeg(100 * c + i, colour))
-        tab.locator("#cards > li").nth(c).locator("input[type=file]").set_input_files(files)
-        tab.get_by_text("6 photos added").wait_for()
-        tab.evaluate("document.getElementById('adding').textContent = ''")
+    teach(tab, tmp_path)
     tab.fill("#name", "sky")
     tab.click("#add")
     tab.click("#camera")
@@ -612,6 +643,173 @@ def test_taught_asked_kept_and_built(live, chromium, tmp_path):
     assert shown.complaints == []
     assert [one for one in shown.requests if not one.startswith((url, f"blob:{url[:17]}"))] == []
     shown.context.close()
+
+
+def test_what_was_built_stands_above_what_the_build_said(live, chromium, tmp_path, monkeypatch):
+    """Its lines are open while it runs and when it fails, and closed once it is done."""
+    monkeypatch.setattr(building, "_CODE", STAND_IN)
+    (out := tmp_path / "taught").mkdir()
+    shown = opened(chromium, live[1])
+    tab = shown.tab
+    teach(tab, tmp_path, each=2)
+    tab.click("#build")
+    tab.get_by_text("step 59").wait_for()
+    assert tab.locator("#log").evaluate("log => log.open")
+    tab.click("#log summary")
+    tab.wait_for_timeout(1500)
+    assert not tab.locator("#log").evaluate("log => log.open"), "who closes it is not overruled"
+    tab.click("#log summary")
+    (out / "go").touch()
+    tab.locator("#files li").nth(1).wait_for()
+    assert not tab.locator("#lines").is_visible()
+    result, log = (tab.locator(name).bounding_box() for name in ("#files", "#log"))
+    assert result["y"] + result["height"] <= log["y"]
+    tab.reload()
+    tab.locator("#files li").nth(1).wait_for()
+    assert not tab.locator("#lines").is_visible()
+    (out / "go").rename(out / "fail")
+    tab.click("#build")
+    tab.get_by_text("ended with the code 2").wait_for()
+    assert focused(tab) == "Build the files", "the button to stop it had the focus, and is gone"
+    assert tab.get_by_text("step 59").is_visible()
+    assert tab.locator("#files li").count() == 0
+    assert shown.complaints == []
+    shown.context.close()
+
+
+def focused(tab):
+    """The name of what has the focus."""
+    return tab.evaluate("""() => {
+        const { ariaLabel, labels, textContent } = document.activeElement;
+        return ariaLabel ?? labels?.[0]?.textContent ?? textContent;
+    }""")
+
+
+def press(tab, label, times=1):
+    """Press what has the focus, and wait until something else has it."""
+    for _ in range(times):
+        tab.keyboard.press("Enter")
+    tab.wait_for_function(
+        """(label) => {
+            const { ariaLabel, labels } = document.activeElement;
+            return label === (ariaLabel ?? labels?.[0]?.textContent);
+        }""",
+        arg=label,
+    )
+
+
+def test_the_focus_stays_near_what_was_removed(live, chromium, tmp_path):
+    shown = opened(chromium, live[1])
+    tab = shown.tab
+    teach(tab, tmp_path, each=3)
+    tab.locator(".thumbnail").nth(1).focus()
+    assert focused(tab) == "Remove example 2 of apple"
+    press(tab, "Remove example 1 of apple")  # the next, which was number 1 before
+    assert tab.locator(".thumbnail:focus").evaluate("one => !one.closest('li').nextSibling")
+    press(tab, "Remove example 1 of apple")  # the one before, as there is no next
+    tab.get_by_text("1 example in").wait_for()
+    press(tab, "Name of class 1")
+    assert tab.locator(".name:focus").input_value() == "apple"
+    tab.locator("#cards button").get_by_text("Remove").first.focus()
+    press(tab, "Name of class 1", times=2)
+    assert tab.locator(".name:focus").input_value() == "lemon"
+    tab.locator("#cards button").get_by_text("Remove").first.focus()
+    press(tab, "Name of a new class", times=2)
+    assert tab.locator("#cards > li").count() == 0
+    assert shown.complaints == []
+    shown.context.close()
+
+
+def test_a_removal_is_undone(live, chromium, tmp_path):
+    shown = opened(chromium, live[1])
+    tab = shown.tab
+    teach(tab, tmp_path, each=3)
+
+    def classes():
+        examples = [
+            [one.get_attribute("aria-label") for one in card.locator(".thumbnail").all()]
+            for card in tab.locator("#cards > li").all()
+        ]
+        return list(counts(shown)), examples
+
+    before = classes()
+    assert not tab.locator("#undo").is_visible()
+    tab.locator(".thumbnail").nth(1).focus()
+    tab.keyboard.press("Enter")
+    tab.get_by_text("Removed 1 example of apple; 2 are left.").wait_for()
+    assert tab.locator("#removed[role=status]").is_visible()
+    tab.locator(".thumbnail").nth(0).click()
+    tab.get_by_text("Removed 1 example of apple; 1 is left.").wait_for()
+    tab.locator("#undo").focus()
+    press(tab, "Remove example 2 of apple")
+    tab.get_by_text("Put back.").wait_for()
+    assert not tab.locator("#undo").is_visible(), "there is one step"
+    tab.locator("#cards button").get_by_text("Remove").first.focus()
+    press(tab, "Name of class 1", times=2)
+    tab.get_by_text("Removed the class apple with 2 examples.").wait_for()
+    tab.locator("#undo").focus()
+    tab.keyboard.press("Enter")
+    tab.get_by_text("Put back.").wait_for()
+    assert tab.locator(".name:focus").input_value() == "apple"
+    after = classes()
+    assert after[0] == before[0]
+    assert after[1] == [before[1][0][1:], before[1][1]]
+    labels = [one.get_attribute("aria-label") for one in tab.locator("#cards .hold").all()]
+    assert labels == ["Hold to record apple (key 1)", "Hold to record lemon (key 2)"]
+    tab.locator("#back").click()  # the last recording: a photo of lemon
+    tab.get_by_text("Removed 1 example of lemon").wait_for()
+    tab.click("#undo")
+    tab.get_by_text("Put back.").wait_for()
+    tab.reload()
+    tab.locator("body[data-ready=yes]").wait_for()
+    assert classes() == after, "it is kept again"
+    assert not tab.locator("#undo").is_visible()
+    images = "() => [...document.querySelectorAll('.thumbnail img')].every((one) => one.complete)"
+    tab.wait_for_function(images)
+    assert shown.complaints == []
+    shown.context.close()
+
+
+def test_the_build_of_another_lesson_is_only_named(live, chromium, tmp_path, monkeypatch):
+    """Of another browser, or of what was taught before the page was cleared."""
+    monkeypatch.setattr(building, "_CODE", STAND_IN)
+    (out := tmp_path / "taught").mkdir()
+    shown = opened(chromium, live[1])
+    tab = shown.tab
+    teach(tab, tmp_path, each=2)
+    assert not shown.text("#other")
+    tab.click("#build")
+    tab.get_by_text("step 59").wait_for()
+
+    def only_named(shown, line):
+        shown.tab.get_by_text(line).wait_for()
+        assert line in shown.text("#other")
+        assert not shown.tab.locator("#log").is_visible()
+        assert shown.tab.locator("#files li").count() == 0
+        assert not shown.text("#folder")
+        assert shown.tab.locator("#stop").is_visible() == ("being built" in line)
+
+    stranger = opened(chromium, live[1])
+    only_named(stranger, "Another lesson is being built")
+    (out / "go").touch()
+    only_named(stranger, str(out / "model"))
+    assert stranger.text("#said") == ""
+    tab.locator("#files li").nth(1).wait_for()
+    tab.reload()
+    tab.locator("#files li").nth(1).wait_for()
+    assert not shown.text("#other")
+    tab.click("#restart")
+    tab.click("#restart")
+    tab.locator("body:not([data-ready])").wait_for()
+    tab.locator("body[data-ready=yes]").wait_for()
+    only_named(shown, str(out / "model"))
+    teach(tab, tmp_path, each=2)
+    tab.click("#build")
+    tab.locator("#files li").nth(1).wait_for()
+    assert not shown.text("#other")
+    for one in (shown, stranger):
+        assert one.complaints == []
+        one.context.close()
 
 
 def test_the_folder_opens_without_a_network(npm, embedder, chromium, tmp_path):

@@ -604,11 +604,16 @@ def test_what_could_not_be_kept_is_not_shown_as_taught(js):
       await said(lesson.mute(one)), await said(lesson.teach(one, "r", values, null)),
       await said(lesson.drop(one)),
     ];
-    done({{ errors, classes: lesson.taught.classes, examples: lesson.taught.examples.length }});
+    const {{ taught }} = lesson;
+    const found = {{ errors, classes: [{{ ...one }}], examples: taught.examples.length }};
+    fails = false;
+    await lesson.rename(one, "pot"); // the class is still the one that its card holds
+    done({{ ...found, names: taught.names }});
     """
     found = js(code)
     assert all("could not keep it" in error for error in found["errors"]), found["errors"]
     assert [(one["name"], one["muted"]) for one in found["classes"]] == [("mug", False)]
+    assert found["names"] == ["pot"]
     assert found["examples"] == 0
 
 
@@ -626,3 +631,108 @@ def test_a_class_that_was_removed_takes_no_more_examples(js):
     found = js(code)
     assert found["errors"] == ["The class “mug” was removed."] * 2
     assert found["owners"] == [True]
+
+
+def test_a_lesson_that_is_kept_has_one_id(js):
+    """What is not kept is a lesson of its own: nobody can go on from it."""
+    code = f"""{DATABASE}
+    const made = {{ sha256: "x", crop: "center", dim: 2 }};
+    const kept = {{ classes: [], built: [], gone: [], examples: [], model: made, lesson: "kept" }};
+    const ids = [];
+    for (const model of [made, {{ ...made, sha256: "y" }}]) {{
+      const again = new Lesson(10, () => {{}}, () => {{}});
+      await again.recall();
+      again.resume(kept, model);
+      ids.push(again.id);
+    }}
+    const other = new Lesson(10, () => {{}}, () => {{}});
+    other.resume(kept, made); // without a database
+    const facts = [];
+    store.put = (value, name) => facts.push([name, value]);
+    await lesson.addClass("mug");
+    const written = Object.fromEntries(facts).lesson;
+    done({{ ids, other: other.id, id: lesson.id, written }});
+    """
+    found = js(code)
+    assert found["ids"][0] == "kept"
+    assert len({*found["ids"], found["other"], found["id"]}) == 4
+    assert found["written"] == found["id"]
+
+
+def test_what_was_removed_last_can_be_put_back(js):
+    """In its old place, as it was, and kept again; nothing is lost if that fails at first."""
+    code = f"""{DATABASE}
+    const kept = new Map();
+    store.put = (value, name) => kept.set(name ?? value.id, value);
+    store.delete = (id) => kept.delete(id);
+    const {{ taught }} = lesson;
+    const [mug, cup] = [await lesson.addClass("mug"), await lesson.addClass("cup")];
+    await lesson.mute(mug);
+    for (const one of [mug, cup, mug]) await lesson.teach(one, `of ${{one.name}}`, values, null);
+    const all = [...taught.examples];
+    const same = (one, i) => one === all[i];
+    const whole = () => taught.classes[0] === mug && mug.muted && taught.classes.length === 2
+      && taught.examples.length === 3 && taught.examples.every(same)
+      && all.every(({{ id }}) => kept.has(id)) && kept.get("classes")[0].name === "mug";
+    const steps = [];
+    const ids = all.map(({{ id }}) => id);
+
+    await Promise.all([lesson.remove([ids[0]]), lesson.remove([ids[0]])]); // clicked twice
+    steps.push([!whole(), lesson.removed.examples.length, kept.has(ids[0])]);
+    await Promise.all([lesson.undo(), lesson.undo()]);
+    steps.push([whole(), lesson.removed]);
+
+    await lesson.remove([ids[1]]);
+    await lesson.drop(mug); // only the last removal can be undone
+    steps.push([taught.classes.length, taught.examples.length]);
+    const other = await lesson.addClass("mug");
+    const errors = [await said(lesson.undo())];
+    await lesson.rename(other, "jug");
+    fails = true;
+    errors.push(await said(lesson.undo()));
+    fails = false;
+    await lesson.undo();
+    steps.push([taught.names, taught.of(mug.id).map(({{ id }}) => ids.indexOf(id)), mug.muted]);
+
+    for (let i = 0; i < 8; i++) await lesson.teach(cup, "more", values, null);
+    await lesson.remove([ids[0]]);
+    await lesson.teach(cup, "more", values, null);
+    errors.push(await said(lesson.undo()));
+    steps.push([lesson.removed.examples.length, taught.examples.length]);
+    done({{ steps, errors }});
+    """
+    found = js(code)
+    assert found["steps"] == [
+        [True, 1, False],
+        [True, None],
+        [1, 0],
+        [["mug", "cup", "jug"], [0, 2], True],
+        [1, 10],
+    ]
+    taken, failed, full = found["errors"]
+    assert "already a class “mug”" in taken
+    assert "could not keep it" in failed
+    assert "full" in full
+
+
+def test_a_recording_has_the_time_of_the_clock_on_the_wall(js):
+    """Also when that clock shows an hour twice, no two recordings have the same name."""
+    code = f"""{DATABASE}
+    process.env.TZ = "Pacific/Auckland"; // 13 hours ahead in January
+    const Real = Date;
+    globalThis.Date = class extends Real {{
+      constructor() {{
+        super(Real.UTC(2026, 0, 1, 20, 5, 9));
+      }}
+    }};
+    const one = await lesson.addClass("mug");
+    const first = lesson.recording();
+    await lesson.teach(one, first, values, null);
+    const again = new Lesson(10, () => {{}}, () => {{}});
+    again.taught.teach(lesson.taught.examples); // as after the page was opened again
+    done([first, lesson.recording("x "), again.recording()]);
+    """
+    first, second, later = js(code)
+    assert first == "camera 2026-01-02 09.05.09 1"
+    assert second == "x 2026-01-02 09.05.09 2"
+    assert later == "camera 2026-01-02 09.05.09 2"

@@ -5,14 +5,15 @@ import { find, make, show, tell } from "./page.js";
 const EVERY = 1000; // ms between two looks at a build
 
 export class Build {
-  // `photos` gives the zip file to build, `model` is the name of the network that the page uses,
-  // `problem` shows an error, `say` tells a screen reader.
-  constructor(photos, model, problem, say) {
-    Object.assign(this, { photos, model, problem, say });
+  #open = false; // whether the lines were opened by us: they are, until the files are there
+
+  // `lesson` is the id of what is taught here, `photos` gives the zip file to build, `model` is the
+  // name of the network that the page uses, `problem` shows an error, `say` tells a screen reader.
+  constructor(lesson, photos, model, problem, say) {
+    Object.assign(this, { lesson, photos, model, problem, say });
     find("build").addEventListener("click", () => this.#start());
     find("stop").addEventListener("click", () => {
       tell(find("stop"), "Stopping …"); // it cleans up, which may take a while
-      find("stop").disabled = true;
       fetch("stop", { method: "POST" });
     });
     show("build-section");
@@ -22,10 +23,11 @@ export class Build {
   async #start() {
     this.problem("");
     find("build").disabled = true;
-    this.#draw({ building: true, lines: ["Packing the photos …"], done: null });
+    const { lesson, model } = this;
+    this.#draw({ building: true, lines: ["Packing the photos …"], done: null, lesson });
     find("stop").focus(); // as the button that had the focus is off
     try {
-      const response = await fetch(`build?model=${encodeURIComponent(this.model)}`, {
+      const response = await fetch(`build?${new URLSearchParams({ model, lesson })}`, {
         method: "POST",
         headers: { "Content-Type": "application/zip" },
         body: await this.photos(),
@@ -36,7 +38,7 @@ export class Build {
       this.watching = true;
       await this.#watch();
     } catch (error) {
-      this.#draw({ building: false, lines: [], done: null });
+      this.#draw({ building: false, lines: [], done: null, lesson });
       this.problem(reason(error));
     }
   }
@@ -48,7 +50,7 @@ export class Build {
         const state = await (await fetch("state")).json();
         this.#draw(state);
         if (!state.building) return this.#end(state.done);
-        this.watching = true;
+        this.watching = state.lesson === this.lesson;
         await new Promise((resolve) => setTimeout(resolve, EVERY));
       }
     } catch (error) {
@@ -65,15 +67,21 @@ export class Build {
     this.watching = false;
   }
 
-  #draw({ building, lines, done }) {
+  #draw(state) {
+    const { building, lesson } = state;
+    const own = lesson === this.lesson;
+    const { lines, done } = own ? state : { lines: [], done: null };
+    tell(find("other"), own ? "" : ofAnother(state));
     find("build").disabled = building;
-    show("stop", building);
     if (!building) {
+      if (document.activeElement === find("stop")) find("build").focus();
       tell(find("stop"), "Stop");
-      find("stop").disabled = false;
     }
+    show("stop", building);
     show("building", building);
-    show("lines", lines.length > 0);
+    show("log", lines.length > 0);
+    const open = building || done?.ok === false;
+    if (open !== this.#open) find("log").open = this.#open = open; // else it stays as it was left
     tell(find("lines"), lines.join("\n"));
     find("lines").scrollTop = find("lines").scrollHeight;
     const files = done?.ok ? done.files : [];
@@ -92,6 +100,13 @@ export class Build {
     find("files").replaceChildren(...links);
     tell(find("folder"), done?.ok ? `Written into ${done.folder}` : "");
   }
+}
+
+// The build of another lesson in a line, as its lines and its files would be taken for this one's.
+function ofAnother({ building, done }) {
+  if (building) return "Another lesson is being built; this one can be built afterwards.";
+  if (!done?.ok) return "";
+  return `The build of another lesson is in ${done.folder}; a build of this one replaces it.`;
 }
 
 function reason(error) {

@@ -11,6 +11,7 @@ const FEW = 8; // thumbnails that are shown at first
 
 export class Cards {
   #cards = new Map(); // by the id of the class
+  #ids = []; // of the classes, in their order
 
   // `acts` has what a card can do: begin, end, files, rename, mute, drop and remove.
   constructor(acts) {
@@ -19,14 +20,18 @@ export class Cards {
 
   // The buttons to record, in the order of the classes.
   get buttons() {
-    return [...this.#cards.values()].map(({ button }) => button);
+    return this.#ids.map((id) => this.#cards.get(id).button);
   }
 
   // Draws the classes. `measured` has { right, asked } of a class by its id.
   draw(taught, measured) {
-    const ids = new Set(taught.classes.map(({ id }) => id));
+    this.#ids = taught.classes.map(({ id }) => id);
+    let lost = null; // the card that goes with the focus in it
     for (const [id, card] of this.#cards) {
-      if (ids.has(id)) continue;
+      if (this.#ids.includes(id)) continue;
+      if (card.element.contains(document.activeElement)) {
+        lost = { next: card.element.nextElementSibling };
+      }
       card.element.remove();
       this.#cards.delete(id);
     }
@@ -34,10 +39,17 @@ export class Cards {
       if (!this.#cards.has(one.id)) {
         const card = new Card(one, this.acts);
         this.#cards.set(one.id, card);
-        find("cards").append(card.element);
+        find("cards").insertBefore(card.element, find("cards").children[place] ?? null);
       }
       this.#cards.get(one.id).draw(taught.of(one.id), place, measured.get(one.id));
     });
+    // A name, as a key that is pressed once more must neither record nor remove anything.
+    if (lost) (lost.next?.querySelector(".name") ?? find("name")).focus();
+  }
+
+  // Moves the focus to the first of some examples of a class that is shown, or to its name.
+  focus(owner, examples) {
+    this.#cards.get(owner)?.focus(examples);
   }
 }
 
@@ -96,6 +108,11 @@ class Card {
     this.#drawThumbnails();
   }
 
+  focus(examples) {
+    const item = examples.map(({ id }) => this.#thumbnails.get(id)).find(Boolean);
+    (item?.firstChild ?? this.name).focus();
+  }
+
   #photos() {
     const input = make("input");
     input.type = "file";
@@ -127,8 +144,10 @@ class Card {
     const newest = this.examples.toReversed();
     const shown = this.#all ? newest : newest.slice(0, FEW);
     const ids = new Set(shown.map(({ id }) => id));
+    let lost = -1; // the place of the one that goes with the focus
     for (const [id, item] of this.#thumbnails) {
       if (ids.has(id)) continue;
+      if (item.contains(document.activeElement)) lost = [...this.list.children].indexOf(item);
       item.remove();
       this.#thumbnails.delete(id);
     }
@@ -141,6 +160,10 @@ class Card {
       const number = this.examples.length - place;
       item.firstChild.setAttribute("aria-label", `Remove example ${number} of ${this.one.name}`);
     });
+    if (lost >= 0) {
+      const near = this.list.children[lost] ?? this.list.lastChild;
+      (near?.firstChild ?? this.name).focus();
+    }
     this.more.hidden = newest.length <= FEW;
     tell(this.more, this.#all ? "Show few" : `Show all ${newest.length}`);
   }

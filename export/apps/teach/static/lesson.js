@@ -12,6 +12,9 @@ import { counted } from "./words.js";
 const FIRST_TEMPERATURE = 0.1; // until the first study, a moment after the first example
 
 export class Lesson {
+  id = made(); // by which a build tells of which lesson it is
+  removed = null; // the last removal, for `undo`: { examples, one, place }; the class if it went, too
+  #undoing = false;
   #store = null;
   #writes = false;
   #voters = null; // who answers, made when it is asked
@@ -58,6 +61,7 @@ export class Lesson {
         " what you teach now is not kept. “Start again” deletes them.";
       return;
     }
+    if (this.#writes && kept.lesson) this.id = kept.lesson;
     this.taught.resume(kept);
     this.study.add(this.taught.examples);
     this.#after();
@@ -77,14 +81,26 @@ export class Lesson {
   }
 
   async drop(one) {
+    const place = this.taught.classes.findIndex(({ id }) => id === one.id);
+    if (place < 0) return;
     await this.#change(() => this.taught.drop(one)); // from now on it takes no more examples
-    await this.remove(this.taught.of(one.id).map(({ id }) => id));
+    const examples = this.taught.of(one.id);
+    this.removed = { examples, one, place }; // now, as it is gone even if the next line fails
+    await this.remove(
+      examples.map(({ id }) => id),
+      this.removed,
+    );
   }
 
   // A name for the next recording, which no other has.
   recording(kind = "camera ") {
-    const time = new Date().toISOString().slice(0, 19).replace("T", " ").replaceAll(":", ".");
-    return `${kind}${time} ${++this.#recordings}`;
+    const time = clock(new Date());
+    const taken = new Set(this.taught.examples.map(({ recording }) => recording));
+    let name;
+    // A clock may show a time twice, as when summer ends.
+    do name = `${kind}${time} ${++this.#recordings}`;
+    while (taken.has(name));
+    return name;
   }
 
   // Teaches one example: first it is kept, so that nothing is shown that would be lost.
@@ -103,12 +119,34 @@ export class Lesson {
     this.#after();
   }
 
-  async remove(ids) {
+  async remove(ids, removal = null) {
     await this.#keep((store) => store.remove(ids));
-    this.taught.remove(ids);
+    const examples = this.taught.remove(ids);
+    if (examples.length) this.removed = removal ?? { examples, one: null }; // else a second click
     forget(ids);
     this.study.remove(ids);
     this.#after();
+  }
+
+  // Puts back what was removed last, and returns it; null if there is nothing. If that fails, it
+  // can be tried again.
+  async undo() {
+    const { removed } = this;
+    if (!removed || this.#undoing) return null;
+    this.#undoing = true;
+    const { examples, one, place } = removed;
+    try {
+      this.taught.checkRoom(examples.length);
+      if (one) await this.#change(() => this.taught.putClassBack(one, place));
+      await this.#keep((store) => store.add(examples));
+    } finally {
+      this.#undoing = false;
+    }
+    this.taught.putBack(examples);
+    this.study.add(examples);
+    if (this.removed === removed) this.removed = null; // else more was removed meanwhile
+    this.#after();
+    return removed;
   }
 
   // Adds what a file holds, as from `read` in dataset.js; returns how many examples were new.
@@ -199,13 +237,14 @@ export class Lesson {
 
   // Changes the classes, and keeps them; if that fails, they are as before.
   async #change(change) {
-    const before = this.taught.facts;
+    const back = this.taught.mark();
     try {
       const result = change();
-      await this.#keep((store) => store.facts({ ...this.taught.facts, model: this.#made }));
+      const facts = { ...this.taught.facts, model: this.#made, lesson: this.id };
+      await this.#keep((store) => store.facts(facts));
       return result;
     } catch (error) {
-      this.taught.facts = before;
+      back();
       throw error;
     } finally {
       this.#after();
@@ -225,4 +264,17 @@ export class Lesson {
     this.#voters = null;
     this.changed();
   }
+}
+
+// The local date and time, as a file can be called.
+function clock(now) {
+  const two = (number) => String(number).padStart(2, "0");
+  const day = [now.getFullYear(), two(now.getMonth() + 1), two(now.getDate())].join("-");
+  return `${day} ${[now.getHours(), now.getMinutes(), now.getSeconds()].map(two).join(".")}`;
+}
+
+// An id that no other lesson has. `randomUUID` is not there on a site without https.
+function made() {
+  const bytes = crypto.getRandomValues(new Uint8Array(16));
+  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
 }

@@ -3,7 +3,7 @@
 
 const NAME = "pocketknn teach";
 const FACTS = "facts"; // by name
-const NAMES = ["classes", "built", "gone", "model"]; // of the facts
+const NAMES = ["classes", "built", "gone", "model", "lesson"]; // of the facts
 const EXAMPLES = "examples"; // by id
 
 export class Store {
@@ -21,14 +21,14 @@ export class Store {
     }
   }
 
-  // { classes, built, gone, model, examples }, or null if nothing was kept.
+  // { classes, built, gone, model, lesson, examples }, or null if nothing was kept.
   async load() {
     const values = await Promise.all(NAMES.map((name) => this.#read(FACTS, "get", name)));
     const facts = Object.fromEntries(NAMES.map((name, i) => [name, values[i]]));
     return facts.model ? { ...facts, examples: await this.#read(EXAMPLES, "getAll") } : null;
   }
 
-  // Keeps { classes, built, gone, model }.
+  // Keeps { classes, built, gone, model, lesson }.
   facts(facts) {
     return this.#write((database) => {
       for (const name of NAMES) database(FACTS).put(facts[name], name);

@@ -48,14 +48,33 @@ export class Taught {
 
   // An example as it will be kept; `teach` adds it.
   example(owner, recording, values, photo) {
-    if (this.examples.length >= this.slots) {
+    this.checkRoom(1);
+    return { id: this.#next++, owner, recording, values, unit: unit(values), photo };
+  }
+
+  checkRoom(more) {
+    if (this.examples.length + more > this.slots) {
       throw new Error(`The page is full: it takes ${this.slots} examples. Remove some first.`);
     }
-    return { id: this.#next++, owner, recording, values, unit: unit(values), photo };
   }
 
   teach(examples) {
     this.examples.push(...examples);
+  }
+
+  // Puts examples back that were removed, to where they were: ids are in the order of their coming.
+  putBack(examples) {
+    const all = [...new Set([...this.examples, ...examples])];
+    this.examples = all.sort((one, other) => one.id - other.id);
+  }
+
+  // Puts a class back that was dropped.
+  putClassBack(one, place) {
+    if (this.classes.some(({ id }) => id === one.id)) return;
+    if (this.named(one.name)) {
+      throw new Error(`There is already a class “${one.name}”. Rename it, then undo.`);
+    }
+    this.classes.splice(place, 0, one);
   }
 
   // Whether a class has this very embedding: the same file, a second time.
@@ -74,10 +93,12 @@ export class Taught {
     this.#next = ids.reduce((most, id) => Math.max(most, id), 0) + 1;
   }
 
-  // Drops some examples.
+  // Drops some examples, and returns them.
   remove(ids) {
     const gone = new Set(ids);
+    const examples = this.examples.filter(({ id }) => gone.has(id));
     this.examples = this.examples.filter(({ id }) => !gone.has(id));
+    return examples;
   }
 
   // Drops a class; its examples are still to be removed.
@@ -85,14 +106,22 @@ export class Taught {
     this.classes = this.classes.filter((other) => other.id !== id);
   }
 
-  // Everything but the examples, to be kept, or to go back to.
+  // Everything but the examples, to be kept.
   get facts() {
     const { classes, built, gone } = this;
     return { classes: classes.map((one) => ({ ...one })), built, gone };
   }
 
-  set facts(facts) {
-    Object.assign(this, facts);
+  // A function that takes everything but the examples back to how it is now. Each class stays the
+  // same object, as its card holds it.
+  mark() {
+    const { built, gone } = this;
+    const classes = [...this.classes];
+    const were = classes.map((one) => ({ ...one }));
+    return () => {
+      classes.forEach((one, i) => Object.assign(one, were[i]));
+      Object.assign(this, { classes, built, gone });
+    };
   }
 
   get names() {

@@ -17,6 +17,7 @@ import { find, make, show, tell } from "./page.js";
 import { photoOf } from "./photo.js";
 import { drawRound, offerRound } from "./round.js";
 import { blank, draw } from "./teach-view.js";
+import { Undo } from "./undo.js";
 import { advice, counted, line } from "./words.js";
 
 const measured = new Map(); // { right, asked } by the id of a class
@@ -24,6 +25,7 @@ const embedder = new Embedder((share) => (find("progress").value = share));
 const live = new Live(ask, problem);
 let page; // page.json
 let lesson;
+let undo;
 let latest = 0; // number of the last photo asked about; answers to earlier ones are not drawn
 
 const cards = new Cards({
@@ -46,6 +48,10 @@ async function start() {
   document.title = page.title;
   find("title").textContent = page.title;
   lesson = new Lesson(page.slots, changed, studied);
+  undo = new Undo(lesson, attempt, ({ examples, one }) => {
+    if (one) cards.focus(one.id, []);
+    else cards.focus(examples[0].owner, examples.toReversed());
+  });
   const kept = await lesson.recall();
   // What was taught belongs to one network; a new start takes the first that is fast enough.
   const same = page.models.filter((one) => one.sha256 === kept?.model.sha256);
@@ -70,7 +76,7 @@ async function start() {
   show("hint");
   changed();
   lesson.study.ask();
-  if (page.served) new Build(() => photosToBuild(lesson), model.name, problem, say);
+  if (page.served) new Build(lesson.id, () => photosToBuild(lesson), model.name, problem, say);
   document.body.dataset.ready = "yes";
 }
 
@@ -177,9 +183,8 @@ find("new").addEventListener("submit", (event) => {
 
 find("back").addEventListener("click", () =>
   attempt(async () => {
-    const { last } = lesson.taught;
-    await lesson.remove(last);
-    say(`${counted(last.length, "example")} taken back`);
+    await lesson.remove(lesson.taught.last);
+    if (find("back").disabled) find("undo").focus(); // else the focus would be nowhere
   }),
 );
 
@@ -253,6 +258,7 @@ document.addEventListener("drop", ({ dataTransfer }) => {
 function changed() {
   const { taught } = lesson;
   cards.draw(taught, measured);
+  undo.draw();
   find("back").disabled = !taught.examples.length;
   for (const id of ["save", "album"]) find(id).disabled = !taught.examples.length;
   if (!taught.active.length) blank();

@@ -13,6 +13,16 @@ export function listed(names) {
   return names.length < 2 ? names.join("") : `${names.slice(0, -1).join(", ")} and ${names.at(-1)}`;
 }
 
+// What was removed. `one` is the class if it went, too.
+export function removal({ examples, one }, taught) {
+  const many = counted(examples.length, "example");
+  if (one) return `Removed the class ${one.name} with ${many}.`;
+  const [{ owner }] = examples;
+  const { name } = taught.classes.find(({ id }) => id === owner);
+  const left = taught.of(owner).length;
+  return `Removed ${many} of ${name}; ${left} ${left === 1 ? "is" : "are"} left.`;
+}
+
 // How good it is in a line. `found` is as from `study`, `names` are those of its classes.
 export function line(found, names) {
   if (!names.length) return "Nothing was taught yet.";

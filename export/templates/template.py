@@ -35,6 +35,7 @@ from pocketknn.builder.knn.fit import Fit
 from pocketknn.builder.system.atomic_file import NEW, workplace
 from pocketknn.builder.system.cache import USUAL, Cache, mark_used
 from pocketknn.builder.system.untrusted_json import parse_json
+from pocketknn.export.formats.keras import apart
 from pocketknn.export.formats.options import Options
 from pocketknn.export.formats.requirements import PACKAGES, installed
 from pocketknn.export.formats.storage.slots import Slots
@@ -183,6 +184,7 @@ def _kept_or_made(order: Order, note: Callable[[str], None], *, keep: bool) -> I
 
 def _make(order: Order, folder: Path) -> Template:
     """Convert with the official converter, over made-up references if the graph allows it."""
+    apart.end()  # Keras is imported here now
     target, fit = FORMATS[order.format], order.fit
     path = folder / f"{MODEL}{target.SUFFIX}"
     varies = order.outputs != BACKBONE and not is_fixed(fit)

@@ -113,13 +113,13 @@ def opened(path: Path) -> running.Answer:
     if _is_here():
         end()
     child = _running[-1] if _running else None
-    key = child.ask("open", path) if child else None
-    if child is None or key is None:
+    number = child.ask("open", path) if child else None
+    if child is None or number is None:
         end()
         return here()
 
     def answer(feeds: Any) -> Outputs:  # noqa: ANN401  # as for the other
-        found: Outputs | None = child.ask("run", key, feeds)
+        found: Outputs | None = child.ask("run", number, feeds)
         return here()(feeds) if found is None else found
 
     return answer

@@ -7,18 +7,19 @@ import pickle
 import signal
 import sys
 import threading
+from itertools import count
 from pathlib import Path
 from queue import SimpleQueue
 from typing import Any, BinaryIO
 
 from pocketknn.export.formats.protocol import Outputs
-from pocketknn.export.output.checksums import digest
 
 from . import running
 
 # Imported by Keras if they are there, for functions that no model of ours uses.
 _UNUSED = ("IPython", "cv2", "matplotlib", "pandas", "sklearn")
-_models: dict[str, running.Answer] = {}
+_models: dict[int, running.Answer] = {}  # at most one
+_numbers = count()
 
 
 def serve() -> None:
@@ -48,7 +49,7 @@ def _listen(stdin: BinaryIO, questions: SimpleQueue[Any]) -> None:
         os._exit(0)
 
 
-def _answer(what: str, *given: Any) -> str | Outputs | None:  # noqa: ANN401
+def _answer(what: str, *given: Any) -> int | Outputs | None:  # noqa: ANN401
     """The answer to a question of `apart`; None if it fails, as it does there again."""
     try:
         return _open(*given) if what == "open" else _models[given[0]](given[1])
@@ -56,9 +57,9 @@ def _answer(what: str, *given: Any) -> str | Outputs | None:  # noqa: ANN401
         return None
 
 
-def _open(path: Path) -> str:
-    """Open a file unless it is open, which may have been moved since; returns what it is called."""
-    key = digest(path)
-    if key not in _models:
-        _models[key] = running.opened(path)
-    return key
+def _open(path: Path) -> int:
+    """Open a file instead of the last one; returns its number."""
+    number = next(_numbers)
+    _models.clear()  # first, as there may be no room for both
+    _models[number] = running.opened(path)
+    return number

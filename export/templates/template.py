@@ -206,8 +206,9 @@ def _make(order: Order, folder: Path) -> Template:
         return Template(path=path, slots=Slots())
     content = content_of(fit, order.precision, order.outputs)
     if order.backbone is not None:  # then the real ones are in the graph
-        bound = content.sizes.keys() - free_sizes(fit).keys()
-        content = replace(content, sizes={name: content.sizes[name] for name in bound})
+        free = free_sizes(fit)  # in the order of `content`, as equal sizes go by the first name
+        sizes = {name: size for name, size in content.sizes.items() if name not in free}
+        content = replace(content, sizes=sizes)
     slots = target.locate(path, content)
     if small := content.small():
         slots = target.narrow(path, slots, small)

@@ -13,7 +13,7 @@ from .options import Options
 from .requirements import check, is_there, reason
 from .table import FORMATS
 
-_BY_SPEED = ("tflite", "onnx", "coreml", "keras")
+BY_SPEED = ("tflite", "onnx", "coreml", "keras")
 # Imported by every build sooner or later, whatever it writes.
 _OF_BUILDS = ("ai_edge_litert", "flatbuffers", "pyarrow", "scipy", "sklearn", "threadpoolctl")
 
@@ -79,7 +79,7 @@ def runnable(paths: Sequence[Path], note: Callable[[str], None] = lambda line: N
 
 def fastest(paths: Iterable[Path]) -> Path:
     """The file that answers soonest: of the runtimes, the Keras one takes seconds to import."""
-    return min(paths, key=lambda path: _BY_SPEED.index(format_of(path)))
+    return min(paths, key=lambda path: BY_SPEED.index(format_of(path)))
 
 
 def writable(note: Callable[[str], None] = lambda line: None) -> tuple[str, ...]:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pocketknn.builder.errors import OF_THE_MACHINE, InputError, first_line
+from pocketknn.export.formats.files import BY_SPEED
 from pocketknn.export.formats.table import FORMATS
 from pocketknn.export.manifest.metadata import Metadata
 from pocketknn.export.output.checksums import size
@@ -80,8 +81,13 @@ class Writer:
             for name, kind in precision.items()
             if options.precision is None and kind != "float32"
         }
-        # These come first, as every file records the precision of all.
-        for name in sorted(precision, key=lambda name: name not in unsettled):
+
+        def turn(name: str) -> tuple[bool, int]:
+            # The unsettled come first, as every file records the precision of all; the runtime
+            # that starts slowest comes last, as it may be starting meanwhile.
+            return name not in unsettled, BY_SPEED.index(name)
+
+        for name in sorted(precision, key=turn):
             progress(name)
             made[name] = self._artefact(name, precision[name], metadata)
             if name in unsettled and not made[name].parity.agrees:

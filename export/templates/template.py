@@ -35,6 +35,7 @@ from pocketknn.builder.knn.fit import Fit
 from pocketknn.builder.system.atomic_file import NEW, workplace
 from pocketknn.builder.system.cache import USUAL, Cache, mark_used
 from pocketknn.builder.system.untrusted_json import parse_json
+from pocketknn.export.formats.keras import apart
 from pocketknn.export.formats.options import Options
 from pocketknn.export.formats.requirements import PACKAGES, installed
 from pocketknn.export.formats.storage.slots import Slots
@@ -217,6 +218,7 @@ def make(order: Order, folder: Path) -> Template:
     path = folder / f"{MODEL}{target.SUFFIX}"
     if _from_litert(order, path):
         return Template(path=path, slots=Slots())
+    apart.end()  # Keras is imported here now
     varies = order.outputs != BACKBONE and not is_fixed(fit)
     if varies:
         fit = stand_in(fit, _sizes(order.backbone), free=order.backbone is None)
@@ -236,8 +238,9 @@ def make(order: Order, folder: Path) -> Template:
         return Template(path=path, slots=Slots())
     content = content_of(fit, order.precision, order.outputs)
     if order.backbone is not None:  # then the real ones are in the graph
-        bound = content.sizes.keys() - fit.free_sizes.keys()
-        content = replace(content, sizes={name: content.sizes[name] for name in bound})
+        free = fit.free_sizes  # in the order of `content`, as equal sizes go by the first name
+        sizes = {name: size for name, size in content.sizes.items() if name not in free}
+        content = replace(content, sizes=sizes)
     slots = target.locate(path, content)
     if small := content.small():
         slots = target.narrow(path, slots, small)

@@ -178,24 +178,27 @@ def run(
             snippets, which crop as the build did, so only who chooses a crop is told here too.
         title: of the report; None for the name of the place of the photos.
     """
-    from pocketknn.export.cli.console import summary, tables
-    from pocketknn.export.cli.console.next_steps import next_steps
-    from pocketknn.export.cli.console.terminal import console, watched
-    from pocketknn.export.pipeline import build as pipeline
+    from pocketknn.export.formats.keras import apart
 
-    steps: list[Step] = []
-    with watched(request.within) as watch:
-        if remark:
-            watch.remark(remark)
-        result, material = pipeline.build(request, out, force=force, cache=cache, watch=watch)
-        if with_report:
-            watch.step("writing the report", None)
-            try:
-                title = place_name(request.selection.photos) if title is None else title
-                steps = _report(result, material, watch, title)
-            except KeyboardInterrupt:
-                note(f"the models in {out} are ready and checked; only report.html is missing")
-                raise
+    with apart.beside(apart.is_worth_it(request.formats, cache)):  # before any longer imports
+        from pocketknn.export.cli.console import summary, tables
+        from pocketknn.export.cli.console.next_steps import next_steps
+        from pocketknn.export.cli.console.terminal import console, watched
+        from pocketknn.export.pipeline import build as pipeline
+
+        steps: list[Step] = []
+        with watched(request.within) as watch:
+            if remark:
+                watch.remark(remark)
+            result, material = pipeline.build(request, out, force=force, cache=cache, watch=watch)
+            if with_report:
+                watch.step("writing the report", None)
+                try:
+                    title = place_name(request.selection.photos) if title is None else title
+                    steps = _report(result, material, watch, title)
+                except KeyboardInterrupt:
+                    note(f"the models in {out} are ready and checked; only report.html is missing")
+                    raise
     say(*summary.facts(result.manifest, material.skipped))
     rows = [tables.Row(one.name, one.bytes, one.parity) for one in result.written]
     console.print(tables.parity_table(rows))

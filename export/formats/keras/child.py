@@ -1,0 +1,65 @@
+"""What the process of `apart` does: it opens files, and answers for them."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import signal
+import sys
+import threading
+from itertools import count
+from pathlib import Path
+from queue import SimpleQueue
+from typing import Any, BinaryIO
+
+from pocketknn.export.formats.protocol import Outputs
+
+from . import running
+
+# Imported by Keras if they are there, for functions that no model of ours uses.
+_UNUSED = ("IPython", "cv2", "matplotlib", "pandas", "sklearn")
+_models: dict[int, running.Answer] = {}  # at most one
+_numbers = count()
+
+
+def serve() -> None:
+    """Answer the questions on stdin on stdout, until the other process closes them."""
+    try:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the other process
+        answers = os.fdopen(os.dup(1), "wb")
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # libraries may print
+        questions: SimpleQueue[Any] = SimpleQueue()
+        threading.Thread(target=_listen, args=(sys.stdin.buffer, questions), daemon=True).start()
+        sys.modules.update(dict.fromkeys(_UNUSED))  # type: ignore[arg-type]  # None hides it
+        import keras  # noqa: F401
+
+        while True:
+            pickle.dump(_answer(*questions.get()), answers)
+            answers.flush()
+    finally:
+        os._exit(0)  # TensorFlow takes its time to clean up
+
+
+def _listen(stdin: BinaryIO, questions: SimpleQueue[Any]) -> None:
+    """Queue the questions; this thread notices the end of them, even during imports."""
+    try:
+        while True:
+            questions.put(pickle.load(stdin))
+    finally:
+        os._exit(0)
+
+
+def _answer(what: str, *given: Any) -> int | Outputs | None:  # noqa: ANN401
+    """The answer to a question of `apart`; None if it fails, as it does there again."""
+    try:
+        return _open(*given) if what == "open" else _models[given[0]](given[1])
+    except Exception:  # Keras may raise anything
+        return None
+
+
+def _open(path: Path) -> int:
+    """Open a file instead of the last one; returns its number."""
+    number = next(_numbers)
+    _models.clear()  # first, as there may be no room for both
+    _models[number] = running.opened(path)
+    return number

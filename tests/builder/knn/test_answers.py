@@ -135,12 +135,15 @@ def test_copies_of_a_picture_do_not_answer_for_each_other():
 
 
 def test_one_template_serves_all_numbers_of_classes(tmp_path, monkeypatch):
+    """That of the package, or else one that is converted."""
     monkeypatch.setenv("POCKETKNN_CACHE", str(tmp_path / "cache"))
-    for number, classes in enumerate((2, 3, 7, 20)):
-        refs = references_of([120 // classes] * classes)
-        built = export(VECTOR, refs, None, tmp_path / f"{number}", formats=["tflite"])
-        assert built.fit.spec.projection == "classes"
-    assert len(list((tmp_path / "cache/templates").iterdir())) == 1
+    for k, kept in ((None, 0), (1, 1)):
+        for classes in (2, 3, 7, 20):
+            refs = references_of([120 // classes] * classes)
+            out = tmp_path / f"{k}-{classes}"
+            built = export(replace(VECTOR, k=k), refs, None, out, formats=["tflite"])
+            assert built.fit.spec.projection == "classes"
+        assert len(list((tmp_path / "cache").glob("templates/*"))) == kept
 
 
 def test_files_are_no_larger_than_without_a_projection(tmp_path):

@@ -25,6 +25,7 @@ def introduce(proto: onnx.ModelProto, manifest: dict[str, Any]) -> None:
     """Fill the standard's own fields: what the model is and what its input means."""
     proto.producer_name, proto.producer_version = "pocketknn", version("pocketknn")
     proto.domain, proto.doc_string = "pocketknn", manifest["description"]
+    proto.ClearField("model_version")  # the head of another build may have one
     if manifest["version"].isdecimal():
         proto.model_version = int(manifest["version"])
     feeds = {feed.name: feed for feed in proto.graph.input}

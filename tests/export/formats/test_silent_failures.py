@@ -65,9 +65,9 @@ def test_a_lost_output(module, tmp_path, monkeypatch):
     assert "indices" in parity.failures[0]
 
 
-def test_weights_left_out(photos, tmp_path, monkeypatch):
+def test_weights_left_out(photos, small_net, tmp_path, monkeypatch):
     """TFLite: the module holds the Keras model instead of its raw variables."""
-    case = photo_case(photos, "bundled")
+    case = photo_case(photos, small_net)
 
     class Module(tf.Module):
         def __setattr__(self, key, value):
@@ -160,13 +160,13 @@ def test_a_zeroed_reference(name, tmp_path, monkeypatch):
     assert not parity.agrees
 
 
-def test_swapped_colour_channels_in_core_ml(photos, tmp_path, monkeypatch):
+def test_swapped_colour_channels_in_core_ml(photos, small_net, tmp_path, monkeypatch):
     monkeypatch.setattr(ct, "colorlayout", SimpleNamespace(RGB=ct.colorlayout.BGR))
-    assert not handed_over(photo_case(photos, "bundled"), "coreml", tmp_path / "out").agrees
+    assert not handed_over(photo_case(photos, small_net), "coreml", tmp_path / "out").agrees
 
 
 @pytest.mark.parametrize("module", [to_tflite, to_onnx])
-def test_swapped_colour_channels(module, photos, tmp_path, monkeypatch):
+def test_swapped_colour_channels(module, photos, small_net, tmp_path, monkeypatch):
     def swapped(model, *args, **options):
         if len(model.input_shape) != 4:  # the head
             return serving_function(model, *args, **options)
@@ -175,13 +175,13 @@ def test_swapped_colour_channels(module, photos, tmp_path, monkeypatch):
 
     monkeypatch.setattr(module, "serving_function", swapped)
     name = module.__name__.split(".")[-2]
-    parity = handed_over(photo_case(photos, "bundled"), name, tmp_path / "out")
+    parity = handed_over(photo_case(photos, small_net), name, tmp_path / "out")
     assert parity.stored
     assert not parity.agrees
 
 
 @pytest.mark.parametrize("module", [to_tflite, to_coreml, to_onnx])
-def test_a_rescaling_lost_in_conversion(module, photos, tmp_path, monkeypatch):
+def test_a_rescaling_lost_in_conversion(module, photos, small_net, tmp_path, monkeypatch):
     def unscaled(model, *args, **options):
         if len(model.input_shape) != 4:  # the head
             return serving_function(model, *args, **options)
@@ -190,7 +190,7 @@ def test_a_rescaling_lost_in_conversion(module, photos, tmp_path, monkeypatch):
 
     monkeypatch.setattr(module, "serving_function", unscaled)
     name = module.__name__.split(".")[-2]
-    assert not handed_over(photo_case(photos, "bundled"), name, tmp_path / "out").agrees
+    assert not handed_over(photo_case(photos, small_net), name, tmp_path / "out").agrees
 
 
 def test_a_runtime_that_raises_is_a_failure_not_a_traceback(tmp_path, monkeypatch):

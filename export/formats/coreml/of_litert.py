@@ -20,9 +20,6 @@ from .weights import NUMBERS
 if TYPE_CHECKING:
     from pocketknn.export.formats.tflite.network import Network, Operation
 
-_AXES = (0, 3, 1, 2)  # NHWC to NCHW
-# Kernels are (out, H, W, in) in LiteRT, for a depthwise convolution (1, H, W, channels).
-_KERNEL = {"CONV_2D": (0, 3, 1, 2), "DEPTHWISE_CONV_2D": (3, 0, 1, 2)}
 _SUMS = {"ADD": "add", "MUL": "mul"}
 _PRECISIONS = {"float32": np.float32, "float16": np.float16}
 _ROOT = "model"
@@ -60,15 +57,16 @@ class _Translated:
             self._translate(operation)
 
     def _translate(self, one: Operation) -> None:
+        from pocketknn.export.formats.tflite.network import CONVOLUTIONS
+
         kind, out = one.kind, _name(one.output)
         shape = next(self._shapes[_name(i)] for i in one.inputs if _name(i) in self._shapes)
         result = f"{out}_unbounded" if one.relu6 else out
         if kind in _SUMS:
             x, y = (self._value(number, f"{out}_term") for number in one.inputs)
             self._add(_SUMS[kind], {"x": x, "y": y}, result, shape)
-        elif kind in _KERNEL:
-            kernel, bias = (_numbers(self._network, number) for number in one.inputs[1:])
-            kernel = kernel.transpose(_KERNEL[kind])
+        elif kind in CONVOLUTIONS:
+            kernel, bias, groups = self._network.convolution(one)
             before, shape = _windows(shape, kernel.shape, one)
             how = {
                 "x": _name(one.inputs[0]),
@@ -78,9 +76,7 @@ class _Translated:
                 "pad_type": self._constant(f"{out}_pad_type", "custom"),
                 "pad": self._constant(f"{out}_pad", np.array(before, np.int32)),
                 "dilations": self._constant(f"{out}_dilations", np.ones(2, np.int32)),
-                "groups": self._constant(
-                    f"{out}_groups", np.array(1 if kind == "CONV_2D" else len(kernel), np.int32)
-                ),
+                "groups": self._constant(f"{out}_groups", np.array(groups, np.int32)),
             }
             self._add("conv", how, result, shape)
         elif kind == "MEAN":
@@ -105,7 +101,7 @@ class _Translated:
             return _name(number)
         if values.size > 1:  # one number per channel, the last axis in LiteRT
             values = values.reshape(1, -1, 1, 1)
-        return self._constant(name, values.astype(self._dtype).reshape(values.shape))
+        return self._constant(name, values.astype(self._dtype))
 
     def _constant(self, name: str, value: NDArray[Any] | str) -> str:
         kinds = self._classes.DataType
@@ -175,13 +171,6 @@ class _Translated:
             if value.WhichOneof("value") == "blobFileValue":
                 package.replace(value, self._arrays[value.blobFileValue.offset])
         package.rewrite()
-
-
-def _numbers(network: Network, number: int) -> NDArray[Any]:
-    """The values of a constant tensor, which a convolution's numbers are."""
-    values = network.constant(number)
-    assert values is not None
-    return values
 
 
 def _windows(

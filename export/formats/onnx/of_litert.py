@@ -20,8 +20,6 @@ if TYPE_CHECKING:
 
 _OPSET, _IR = 17, 8
 _PIXELS = (0, 3, 1, 2)  # NHWC to NCHW
-# Kernels are (out, H, W, in) in LiteRT, for a depthwise convolution (1, H, W, channels).
-_KERNEL = {"CONV_2D": (0, 3, 1, 2), "DEPTHWISE_CONV_2D": (3, 0, 1, 2)}
 _SUMS = {"ADD": "Add", "MUL": "Mul"}
 
 
@@ -79,17 +77,16 @@ class _Translated:
             self._translate(operation)
 
     def _translate(self, one: Operation) -> None:
+        from pocketknn.export.formats.tflite.network import CONVOLUTIONS
+
         kind, names, out = one.kind, [_name(number) for number in one.inputs], _name(one.output)
         result = f"{out} unbounded" if one.relu6 else out
         if kind in _SUMS:
             found = {number: self._network.constant(number) for number in one.inputs}
             self.constants |= {_name(k): v for k, v in found.items() if v is not None}
             self._add(_SUMS[kind], names, result)
-        elif kind in _KERNEL:
-            kernel, bias = (self._network.constant(number) for number in one.inputs[1:])
-            assert kernel is not None  # a convolution's numbers are in the file
-            assert bias is not None
-            kernel = kernel.transpose(_KERNEL[kind])
+        elif kind in CONVOLUTIONS:
+            kernel, bias, groups = self._network.convolution(one)
             self.constants |= {names[1]: kernel, names[2]: bias}
             self._add(
                 "Conv",
@@ -97,7 +94,7 @@ class _Translated:
                 result,
                 auto_pad="SAME_UPPER" if one.same else "VALID",
                 strides=list(one.strides),
-                group=1 if kind == "CONV_2D" else len(kernel),
+                group=groups,
             )
         elif kind == "MEAN":
             self._add("ReduceMean", names[:1], growth.EMBEDDING, axes=[2, 3], keepdims=0)

@@ -9,6 +9,10 @@ from numpy.typing import NDArray
 
 from .model import Model
 
+# Kernels are (out, H, W, in) in LiteRT, for a depthwise convolution (1, H, W, channels).
+_KERNEL = {"CONV_2D": (0, 3, 1, 2), "DEPTHWISE_CONV_2D": (3, 0, 1, 2)}
+CONVOLUTIONS = tuple(_KERNEL)
+
 
 class Operation(NamedTuple):
     """An operation of LiteRT.
@@ -36,7 +40,6 @@ class Network:
     Attributes:
         operations: in order.
         picture: the number of the input's tensor.
-        size: side of the input that the file declares.
         dim: length of the embedding.
     """
 
@@ -51,7 +54,6 @@ class Network:
         self._schema, self._model = schema, Model(content)
         graph = self._model.graph
         self.picture = int(graph.inputs[0])
-        self.size = int(graph.tensors[self.picture].shape[1])
         self.dim = int(graph.tensors[graph.outputs[0]].shape[-1])
         self._kinds = {number: kind for kind, number in vars(schema.BuiltinOperator).items()}
         self.operations = [self._operation(one) for one in graph.operators]
@@ -61,6 +63,14 @@ class Network:
         values = self._model.constant(number)
         shape = self._model.graph.tensors[number].shape
         return None if values is None else values.reshape(np.array(shape, int))
+
+    def convolution(self, one: Operation) -> tuple[NDArray[Any], NDArray[Any], int]:
+        """Kernel (out, in, H, W), bias (out,) and number of groups of one of `CONVOLUTIONS`."""
+        kernel, bias = (self.constant(number) for number in one.inputs[1:])
+        assert kernel is not None  # a convolution's numbers are in the file
+        assert bias is not None
+        kernel = kernel.transpose(_KERNEL[one.kind])
+        return kernel, bias, 1 if one.kind == "CONV_2D" else len(kernel)
 
     def _operation(self, one: Any) -> Operation:  # noqa: ANN401  # the schema has no types
         kind, options = self._kinds[self._model.kind(one)], one.builtinOptions

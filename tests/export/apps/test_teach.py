@@ -645,15 +645,22 @@ def test_taught_asked_kept_and_built(live, chromium, tmp_path):
     shown.context.close()
 
 
-def test_what_was_built_stands_above_what_the_build_said(live, chromium, tmp_path, monkeypatch):
-    """Its lines are open while it runs and when it fails, and closed once it is done."""
+def slowly_building(chromium, url, tmp_path, monkeypatch):
+    """A page whose stand-in for a build runs, and the folder where a file `go` lets it end."""
     monkeypatch.setattr(building, "_CODE", STAND_IN)
     (out := tmp_path / "taught").mkdir()
-    shown = opened(chromium, live[1])
+    shown = opened(chromium, url)
+    teach(shown.tab, tmp_path, each=2)
+    assert not shown.text("#other")
+    shown.tab.click("#build")
+    shown.tab.get_by_text("step 59").wait_for()
+    return shown, out
+
+
+def test_what_was_built_stands_above_what_the_build_said(live, chromium, tmp_path, monkeypatch):
+    """Its lines are open while it runs and when it fails, and closed once it is done."""
+    shown, out = slowly_building(chromium, live[1], tmp_path, monkeypatch)
     tab = shown.tab
-    teach(tab, tmp_path, each=2)
-    tab.click("#build")
-    tab.get_by_text("step 59").wait_for()
     assert tab.locator("#log").evaluate("log => log.open")
     tab.click("#log summary")
     tab.wait_for_timeout(1500)
@@ -772,14 +779,9 @@ def test_a_removal_is_undone(live, chromium, tmp_path):
 
 def test_the_build_of_another_lesson_is_only_named(live, chromium, tmp_path, monkeypatch):
     """Of another browser, or of what was taught before the page was cleared."""
-    monkeypatch.setattr(building, "_CODE", STAND_IN)
-    (out := tmp_path / "taught").mkdir()
-    shown = opened(chromium, live[1])
+    shown, out = slowly_building(chromium, live[1], tmp_path, monkeypatch)
     tab = shown.tab
-    teach(tab, tmp_path, each=2)
     assert not shown.text("#other")
-    tab.click("#build")
-    tab.get_by_text("step 59").wait_for()
 
     def only_named(shown, line):
         shown.tab.get_by_text(line).wait_for()

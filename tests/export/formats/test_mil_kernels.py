@@ -128,13 +128,13 @@ def tf_conv(stride: int, padding: str, dilation: int = 1) -> Callable[..., Array
 
 
 def tf_depthwise(stride: int, padding: str, dilation: int = 1) -> Callable[..., Array]:
-    def oracle(x: Array, weight: Array) -> Array:
+    def oracle(x: Array, weight: Array, bias: Array | float = 0.0) -> Array:
         depth, many = x.shape[1], weight.shape[0] // x.shape[1]
         filters = np.transpose(weight.reshape(depth, many, *weight.shape[2:]), (2, 3, 0, 1))
         steps = (1, stride, stride, 1)
         gaps = (dilation, dilation)
         y = tf.nn.depthwise_conv2d(channels_last(x), filters, steps, padding, dilations=gaps)
-        return channels_first(y)
+        return channels_first(y + bias)
 
     return oracle
 
@@ -296,7 +296,8 @@ ELEMENTWISE = [
 
 
 def convolution(oracle: Callable[..., Any], w: Array, x: Array = PICTURE, **params: Any) -> Case:
-    bias = {"bias": draw(w.shape[0], seed=4)} if oracle.__qualname__.startswith("tf_conv") else {}
+    biased = oracle.__qualname__.startswith(("tf_conv", "tf_depthwise"))
+    bias = {"bias": draw(w.shape[0], seed=4)} if biased else {}
     bound = functools.partial(oracle, weight=w, **bias)
     feeds = {"x": x}
     return Case(op="conv", feeds=feeds, oracle=bound, params={"weight": w, **bias, **params})

@@ -69,7 +69,7 @@ class Memory:
         """
         made = others.provenance
         if made is None:
-            raise InputError("the references are of no known backbone", "unknown-backbone")
+            raise InputError("the backbone of the references is unknown", "unknown-backbone")
         if self.backbone != made.sha256:
             raise InputError(
                 f"its backbone is {self.backbone[:12]}, not {made.sha256[:12]} ({made.backbone})",
@@ -127,18 +127,18 @@ def write(references: References, path: Path | str, *, forgotten: Sequence[str] 
     """Write references as a memory, which an app with the same backbone and crop can load.
 
     Args:
-        references: with labels, of a known backbone; ids and paths are lost.
+        references: with labels and a known backbone; ids and paths are lost.
         path: the file, which is replaced.
         forgotten: classes to switch off.
 
     Raises:
-        InputError: the references have no labels or are of no known backbone, a class has the name
+        InputError: the references have no labels or their backbone is unknown, a class has the name
             of the note, or the file cannot be written.
     """
     if not references.labels:
         raise InputError("a memory needs labels; these references have none", "no-labels")
     if references.provenance is None:
-        raise InputError("a memory needs references of a known backbone", "unknown-backbone")
+        raise InputError("a memory needs references with a known backbone", "unknown-backbone")
     if NOTE in references.labels:
         raise InputError(f"a memory cannot hold a class {NOTE!r}; rename it", "reserved-class")
     rows = {

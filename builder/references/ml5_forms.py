@@ -57,7 +57,7 @@ def classes_in(content: Any) -> list[Stored]:  # noqa: ANN401
     """
     if note_of(content) is not None:
         raise InputError(
-            "it is what a growing model was taught; pocketknn refs import FILE --like OUT reads it",
+            "it is the memory of a growing model; use pocketknn refs import FILE --like OUT",
             "is-memory",
         )
     if isinstance(content, dict):

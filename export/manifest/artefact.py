@@ -181,8 +181,8 @@ def picture_input(name: str, metadata: Metadata) -> dict[str, Any]:
     given: dict[str, Any] = metadata.manifest["input"]
     if given["name"] != "image":
         raise InputError(
-            f"{name} takes vectors of {counted(given['shape'][0], 'feature')}, not pictures; ask it"
-            " with pocketknn predict and a .npy, .csv or .json file of vectors",
+            f"{name} takes vectors of {counted(given['shape'][0], 'feature')}, not pictures; query"
+            " it with pocketknn predict and a .npy, .csv or .json file of vectors",
             "takes-vectors",
         )
     return given

@@ -112,7 +112,7 @@ def reasons(found: Outcome, manifest: dict[str, Any]) -> Iterator[str]:
         return
     if found.stranger and found.unknown:
         yield (
-            f"{of(found.unknown)} {'was' if found.unknown.count == 1 else 'were'} answered"
+            f"{of(found.unknown)} {'was' if found.unknown.count == 1 else 'were'} called"
             " “unknown”, which counts as wrong;"
             f" {percent(found.expected_unknown)} were expected. They are farther from the"
             " references than the references are from each other."

@@ -110,7 +110,7 @@ def _advice(reject: dict[str, Any], manifest: dict[str, Any], stopped: float) ->
     else:
         yield (
             "--strangers PHOTOS --learn-strangers instead of --reject may stop more, if you have"
-            " not tried it: its build measures both"
+            " not tried it: that build measures both"
         )
     plain = reject.get("unprojected")
     if plain is not None and plain >= stopped + _CLEARLY:

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from pocketknn.export.report.statistics.shares import Share
 
 NO_MISTAKES = (
-    "No held-out reference is mistaken, so these photos cannot show whether more would help."
+    "No held-out reference is misclassified, so these photos cannot show whether more would help."
 )
 APART = 0.05  # report the mean accuracy of classes if it differs from that of photos by this much
 

@@ -132,7 +132,7 @@ def _parts(name: str) -> _Parts:
         length = len(part.encode("utf-8", "replace"))
         if not part.strip() or is_litter(part) or "\\" in part or length > _LONGEST:
             raise InputError(
-                f"the name {part[:40]!r} cannot be that of a folder: it must have 1 to {_LONGEST}"
+                f"the name {part[:40]!r} cannot be used for a folder: it must have 1 to {_LONGEST}"
                 " bytes, no backslash, and no dot at its start",
                 "bad-name",
             )
@@ -182,6 +182,6 @@ def _new(folder: Path, parts: _Parts, apart: bool) -> BinaryIO:
         own = hashlib.sha256(own.encode()).hexdigest()[:16]
     place = folder / label / (f"{own}/{file}" if apart else f"{recording}-{file}")
     if not place.resolve().is_relative_to(folder.resolve()):  # such as a drive of Windows
-        raise InputError(f"the name {'/'.join(parts)[:80]!r} leads elsewhere", "bad-name")
+        raise InputError(f"the name {'/'.join(parts)[:80]!r} leads out of the folder", "bad-name")
     place.parent.mkdir(parents=True, exist_ok=True)
     return place.open("xb")

@@ -30,7 +30,8 @@ def import_(
     like: Annotated[
         Path | None,
         typer.Option(
-            metavar="OUT", help="The build that FILE was taught on, or references of its backbone."
+            metavar="OUT",
+            help="The build that FILE was taught on, or references with the same backbone.",
         ),
     ] = None,
     dim: Annotated[

@@ -35,7 +35,7 @@ class Step(NamedTuple):
 
 _AGAIN = {"force": True}  # the same build, of other photos
 _YOURS = "Words in capitals stand for your own folders."
-_OPTIONS = " Give build the options that this build was made with, too."
+_OPTIONS = " Also give build the options that this build was made with."
 
 
 def typed(step: Step, out: str, new: str = "NEW") -> str:

@@ -72,7 +72,7 @@ def check_names(labels: Iterable[str], grow: int | None, spare: int | None) -> N
     """Check that no class has the name of one that may be taught.
 
     Raises:
-        InputError: one has, or that of the note in a saved memory.
+        InputError: one has, or has the name of the note in a saved memory.
     """
     taken = {*taught_labels(classes(grow, spare)), NOTE} if grow is not None else set()
     for name in sorted({*labels} & taken):

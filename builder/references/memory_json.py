@@ -11,8 +11,8 @@ It is a data set of TensorFlow.js by class name, as in `ml5_forms`, with one mor
   other references, k or metric.
 - `backbone` is the hash of the weights by value, as in a build's manifest.
 - `names` is the order of the classes: JavaScript puts keys such as "7" before all others.
-- `origins` says of each example who taught it and when. They are occasions: pictures that one
-  device was shown on one day resemble each other in more than their subject.
+- `origins` says of each example who taught it and when. They are occasions: pictures
+  taken with one device on one day resemble each other in light and background too.
 - `forgotten` are classes of the app's build whose references were switched off.
 
 TensorFlow.js has no loader for its data sets, and ml5's takes another form, with vectors of unit

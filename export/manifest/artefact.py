@@ -99,7 +99,7 @@ def load(path: Path | str) -> Artefact:
 
 
 def _check_memory(name: str, metadata: Metadata, memory: NDArray[np.float32]) -> None:
-    """Check that taught examples fit a file; runtimes refuse them in words of their own, or do not.
+    """Check that taught examples fit a file; runtimes may accept wrong ones.
 
     Raises:
         InputError: the file does not grow, or the memory has another shape or NaN.

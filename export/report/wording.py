@@ -34,7 +34,7 @@ def interval(share: Share) -> str:
 
 
 def in_words(ends: tuple[float, float]) -> str:
-    """Both ends of an interval of a few, in whole per cent: "95%: 0 to 13%"."""
+    """Both ends of an interval for few pictures, in whole per cent: "95%: 0 to 13%"."""
     low, high = (100 * end for end in ends)
     return f"95%: {low:.0f} to {high:.0f}%"
 

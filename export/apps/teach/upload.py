@@ -41,7 +41,7 @@ class Upload:
         photos: whether there are photos, in the folder `PHOTOS`.
         taught: whether there are examples without a photo, in the file `TAUGHT`.
         occasions: whether the photos are in a folder for each recording, to be held out together.
-        rejects: whether there is enough to measure from which score on a picture is unknown.
+        rejects: whether there are enough examples to measure a threshold for unknown.
     """
 
     photos: bool
@@ -59,7 +59,7 @@ def unpack(path: Path, folder: Path, like: References) -> Upload:
         like: a reference of the page's backbone, which made the memory.
 
     Raises:
-        InputError: it is not a zip, it is too large, a name in it is not as it should be, its
+        InputError: it is not a zip, it is too large, a name in it is not allowed, its
             memory is of another backbone, or there are fewer than two classes.
     """
     try:
@@ -156,7 +156,7 @@ def _memory(archive: zipfile.ZipFile, folder: Path) -> memory_json.Memory:
 
 
 def _occasions(photos: Iterable[_Parts], taught: References | None) -> dict[str, set[object]]:
-    """The occasions of each class; an example of no known origin is one of its own.
+    """The occasions of each class; an example of unknown origin has its own.
 
     Raises:
         InputError: there are fewer than two classes, or a name is no class's.

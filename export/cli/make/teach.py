@@ -91,7 +91,7 @@ class Page:
         out: the build that it continues; None to start empty.
         runtime: an unpacked runtime for the browser; None to fetch it.
         title: title of the page.
-        backbone: its name, without a build; so are `size` and `crop`.
+        backbone: its name; only used without a build, as are `size` and `crop`.
     """
 
     out: Path | None

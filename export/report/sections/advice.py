@@ -115,7 +115,7 @@ def _with_more(study: Study, words: str) -> Step:
 
 
 def _outcome(study: Study) -> Iterator[Step]:
-    """What photos measured since the build call for."""
+    """Advice from photos that were measured after the build."""
     if study.outcome and (words := outcome_words.advice(study.outcome, study.manifest)):
         yield _with_more(study, sentence(words))
 

@@ -1,4 +1,4 @@
-"""The part of the graph that grows: taught examples, an input, compete with the references.
+"""The part of the graph that grows: examples from an input compete with the references.
 
 Sums are written as differences: a quantiser would mistake additions for the backbone's and round
 them to int8.

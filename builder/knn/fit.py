@@ -106,7 +106,7 @@ class Fit:
 
     @property
     def listed(self) -> int:
-        """How many neighbours a file lists, some of them taught if it grows."""
+        """How many neighbours a file lists; if it grows, some may be taught."""
         return int(self.spec.k or 1)
 
     @property

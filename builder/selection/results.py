@@ -178,7 +178,7 @@ class Tuning:
 
     @property
     def expected(self) -> float:
-        """Mean of the chosen trial, corrected for selection bias, unless that is the default."""
+        """Mean of the chosen trial, corrected for selection bias, unless it is the default."""
         return self.chosen.mean if self.chosen is self.default else self.unflattered
 
     @property

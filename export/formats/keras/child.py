@@ -23,7 +23,7 @@ _numbers = count()
 
 
 def serve() -> None:
-    """Answer the questions on stdin on stdout, until the other process closes them."""
+    """Read questions from stdin and answer on stdout, until the other process closes them."""
     try:
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the other process
         answers = os.fdopen(os.dup(1), "wb")

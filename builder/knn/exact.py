@@ -18,6 +18,8 @@ from pocketknn.builder.choices.neighbors import Neighbors as Neighbors
 from pocketknn.builder.choices.neighbors import rank as rank
 from pocketknn.builder.choices.neighbors import shared as shared
 
+from . import screening
+
 _ROWS_AT_ONCE = 512  # queries in a block of scores
 _REFERENCES_AT_ONCE = 1 << 12  # references in a block of scores
 _SPARE = 8  # candidates beyond k, as the expanded Euclidean form may misorder some
@@ -59,7 +61,9 @@ def search(
     metric: str = "cosine",
     own: Ints | None = None,
 ) -> Neighbors:
-    """Exact k-NN of queries (q, d) among references (n, d), converted to float64 block by block.
+    """Exact k-NN of queries (q, d) among references (n, d), as computed in float64.
+
+    Where that would take long, float32 selects the cosines that are computed in float64.
 
     Args:
         queries: (q, d).
@@ -68,6 +72,26 @@ def search(
         metric: one of `METRICS`.
         own: (q,) the row that each query must not find, or None.
     """
+    work = len(queries) * references.size
+    if not METRICS[metric].ANGULAR or work < screening.FROM:
+        return _in_float64(queries, references, k, metric, own)
+    found, open_ = screening.search(unit(queries), references, k, own)
+    if len(open_):
+        mine = None if own is None else own[open_]
+        rest = _in_float64(queries[open_], references, k, metric, mine)
+        for column, values in zip(found, rest, strict=True):
+            column[open_] = values
+    return found
+
+
+def _in_float64(
+    queries: NDArray[np.floating],
+    references: NDArray[np.floating],
+    k: int,
+    metric: str,
+    own: Ints | None,
+) -> Neighbors:
+    """As `search`, with references converted block by block."""
     n, by = len(references), METRICS[metric]
     expanded = by.SPARE > 0  # ranks by a value that is not the score
     # Subtracting the mean changes no distance and reduces the rounding of products.

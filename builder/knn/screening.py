@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 
 from pocketknn.builder.choices.neighbors import Floats, Ints, Neighbors
 
+Bools = NDArray[np.bool_]
+
 FROM = 1e11  # multiplications from which this pays; smaller searches take seconds in float64
 SPARE = 28  # rows beyond k that may lie within rounding of the k-th best
 _QUERIES_AT_ONCE = 1 << 12
@@ -23,7 +25,11 @@ _LONGEST = 1e15  # no product of such lengths overflows in float32, nor underflo
 
 
 def search(
-    queries: Floats, references: NDArray[np.floating], k: int, own: Ints | None = None
+    queries: Floats,
+    references: NDArray[np.floating],
+    k: int,
+    own: Ints | None = None,
+    hidden: Bools | None = None,
 ) -> tuple[Neighbors, Ints]:
     """The k nearest references (n, d) of unit queries (q, d).
 
@@ -34,6 +40,7 @@ def search(
         references: (n, d), of any lengths.
         k: how many.
         own: (q,) the row that each query must not find, or None.
+        hidden: (n,) the rows that no query may find, or None.
 
     Returns:
         The neighbours, and which queries (m,) have more rows within rounding of the k-th best than
@@ -47,7 +54,7 @@ def search(
     for start in range(0, len(queries), _QUERIES_AT_ONCE):
         block = slice(start, start + _QUERIES_AT_ONCE)
         mine = None if own is None else own[block]
-        one, open_ = _block(queries[block], references, lengths, k, mine)
+        one, open_ = _block(queries[block], references, lengths, k, mine, hidden)
         found.append(one)
         unsettled.append(start + open_)
     scores, indices = (np.concatenate(columns) for columns in zip(*found, strict=True))
@@ -60,9 +67,10 @@ def _block(
     lengths: Floats,
     k: int,
     own: Ints | None,
+    hidden: Bools | None,
 ) -> tuple[Neighbors, Ints]:
     n, d = references.shape
-    near = _selected(queries, references, lengths, min(k + SPARE, n), own)
+    near = _selected(queries, references, lengths, min(k + SPARE, n), own, hidden)
     # Rounding of query, row, product, and division by the length; the factor covers higher orders.
     error = 1.01 * (d + 8) * _UNIT
     within = near.scores[:, k - 1 : k] - 2 * error
@@ -86,6 +94,7 @@ def _selected(
     lengths: Floats,
     m: int,
     own: Ints | None,
+    hidden: Bools | None,
 ) -> Neighbors:
     """The m best by float32 scores, the best first."""
     given, n = queries.astype(np.float32), len(references)
@@ -100,6 +109,8 @@ def _selected(
         if own is not None:
             here = np.flatnonzero((own >= block.start) & (own < block.stop))
             found[here, own[here] - first] = -np.inf
+        if hidden is not None:
+            found[:, hidden[block]] = -np.inf
         if first:
             found, columns = _above(found, best.min(axis=1))
             columns += first

@@ -65,7 +65,7 @@ class Trial:
         return bool(self.spec.balanced) is VOTES[str(self.spec.vote)].SOFT
 
     def without_fold(self, fold: int) -> Trial:
-        """The same without one of the folds."""
+        """The trial without one of its folds."""
         return replace(self, by_fold=self.by_fold[:fold] + self.by_fold[fold + 1 :])
 
 

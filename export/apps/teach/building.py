@@ -44,7 +44,7 @@ class Builds:
     """The builds of one page.
 
     Attributes:
-        folder: where they go: the first is a new folder, which only later ones replace.
+        folder: where they go: the first creates it, and only later ones replace it.
         work: a private folder for what is sent, and for packed files.
     """
 

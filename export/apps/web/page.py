@@ -41,7 +41,7 @@ def model_of(out: Path) -> tuple[Path, Metadata]:
     if given["name"] != "image":
         raise InputError(
             f"{path.name} takes vectors of {counted(given['shape'][0], 'feature')}, and the page"
-            " shows pictures; ask it with pocketknn predict and a .npy, .csv or .json file of"
+            " shows pictures; query it with pocketknn predict and a .npy, .csv or .json file of"
             " vectors",
             "takes-vectors",
         )

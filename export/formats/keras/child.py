@@ -50,7 +50,7 @@ def _listen(stdin: BinaryIO, questions: SimpleQueue[Any]) -> None:
 
 
 def _answer(what: str, *given: Any) -> int | Outputs | None:  # noqa: ANN401
-    """The answer to a question of `apart`; None if it fails, as it does there again."""
+    """The answer to a question of `apart`; None if it fails: `apart` then tries it itself."""
     try:
         return _open(*given) if what == "open" else _models[given[0]](given[1])
     except Exception:  # Keras may raise anything

@@ -136,7 +136,7 @@ def _remarks(study: Study) -> Iterator[str]:
     if study.measured and (folds := (references["leave_one_out"] or {}).get("folds")):
         yield (
             f"Accuracy is measured by {folds}-fold cross-validation: all copies and views of a"
-            " picture are in the same fold, and each fold is answered by a model built without it."
+            " picture are in the same fold, and each fold is predicted by a model built without it."
         )
     if apart := together(references):
         yield apart
@@ -166,8 +166,8 @@ def _copies(copies: int, photos: int, *, compared: bool) -> str:
 def _occasions(occasions: dict[str, Any]) -> Iterator[str]:
     yield (
         f"The photos are from {plural(occasions['count'], 'occasion')}, each held out as a whole:"
-        " the accuracy is for occasions the model has not seen. It is corrected, as the model has"
-        " the occasion that each of these answers lacked; the tables below are not."
+        " the accuracy is for occasions the model has not seen. It is corrected for the occasions"
+        " that were missing while it was measured; the tables below are not."
     )
     if names := occasions["classes_of_one"]:
         yield (

@@ -68,7 +68,7 @@ async function start() {
   if (better) {
     find("fallback").textContent =
       `${better.name} reached only ${better.rate.toFixed(1)} pictures per second here, so the` +
-      ` smaller ${model.name} is used, which is right less often. To insist: pocketknn teach` +
+      ` smaller ${model.name} is used, which is right less often. To keep the larger one: pocketknn teach` +
       ` --backbone ${better.name}`;
   }
   tell(find("kept"), lesson.kept);

@@ -152,9 +152,10 @@ class References(Columns):
         if not len(chosen):
             raise InputError("no reference would be left", "no-references")
         labels = [self.label_of(row) for row in chosen] if self.labels else None
-        left = set(labels or ())
+        left, vectors = set(labels or ()), self.vectors[chosen]
+        vectors.flags.writeable = False  # so that they are not copied again
         return References.of(
-            self.vectors[chosen],
+            vectors,
             labels,
             classes=[name for name in self.labels if name in left] if labels else None,
             ids=[self.ids[row] for row in chosen],

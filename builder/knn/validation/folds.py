@@ -48,10 +48,10 @@ class Fold(NamedTuple):
 
     def search(self, vectors: NDArray[np.floating], k: int, metric: str = "cosine") -> Neighbors:
         """The k nearest of `train` to each of `test`, by their rows in vectors (n, d)."""
-        queries, rows = self.project(vectors[self.test]), vectors[self.train]
-        if self.projection is not None:
-            rows = self.project(rows)
-        found = exact.search(queries, rows, k, metric)
+        queries = self.project(vectors[self.test])
+        if self.projection is None:
+            return exact.search(queries, vectors, k, metric, among=self.train)
+        found = exact.search(queries, self.project(vectors[self.train]), k, metric)
         return Neighbors(found.scores, self.train[found.indices])
 
 

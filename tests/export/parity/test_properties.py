@@ -1,7 +1,5 @@
 """Every format against the oracle, with any references and queries."""
 
-import gc
-
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -15,8 +13,6 @@ from pocketknn.export import FORMATS, check
 from pocketknn.export.output.checksums import files_of
 from pocketknn.export.parity.compare import holds
 from pocketknn.export.parity.test_inputs import Queries
-
-gc.freeze()  # coremltools collects garbage in each conversion; TensorFlow's is a lot
 
 # A conversion takes a second or more, so there are few examples, each with many queries.
 few = settings(

@@ -1,5 +1,6 @@
 """References filled into a template, against converting the graph with them."""
 
+import gc
 import subprocess
 import sys
 
@@ -235,6 +236,25 @@ def test_references_that_look_like_made_up_ones(tmp_path):
     result = export(Spec(), references, None, out)
     assert all(one.parity.agrees for one in result.written)
     assert fit(Spec(), references).labels == tuple(sorted(set(labels)))
+
+
+@pytest.mark.parametrize("before", [True, False])
+def test_garbage_is_collected_afterwards_as_before(before, tmp_path, monkeypatch):
+    """What a program exempted from collection, as servers do before they fork, stays exempt."""
+    during, convert = [], FORMATS["onnx"].convert
+    monkeypatch.setenv("POCKETKNN_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(
+        FORMATS["onnx"],
+        "convert",
+        lambda *given: during.append(gc.get_freeze_count()) or convert(*given),
+    )
+    (gc.freeze if before else gc.unfreeze)()
+    try:
+        vector_case().write("onnx", tmp_path / "model.onnx")
+        assert during[0] > 10_000
+        assert (gc.get_freeze_count() > 0) == before
+    finally:
+        gc.freeze()
 
 
 BUILD = """

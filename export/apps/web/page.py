@@ -85,13 +85,13 @@ def copy_static(folder: Path, names: Collection[str] | None = None) -> None:
             (folder / source.name).write_bytes(source.read_bytes())
 
 
-def copy_runtime(folder: Path, runtime: Runtime) -> None:
-    """Copy the runtime and its licence into a page's folder."""
+def copy_runtime(folder: Path, runtime: Runtime, *, webgpu: bool = False) -> None:
+    """Copy the runtime and its licence into a page's folder, with WebGPU if it is wanted."""
     place = folder / "runtime"
     place.mkdir()
     text = (files(__package__) / "static" / _LICENSE).read_bytes()
     (place / "LICENSE.txt").write_bytes(text)
-    for name, path in runtime.files.items():
+    for name, path in (runtime.files | (runtime.webgpu if webgpu else {})).items():
         shutil.copyfile(path, place / name)
 
 

@@ -173,7 +173,7 @@ class Page:
     ) -> None:
         from pocketknn.export.apps.teach import page
 
-        runs = runtime_of(self.runtime)
+        runs = runtime_of(self.runtime, webgpu=True)
         page.write(folder, models, runs, title=self.title, served=served, examples=references)
         say(f"onnxruntime-web {runs.version} runs {' or '.join(o.backbone.name for o in models)}")
         if references is not None:

@@ -110,7 +110,8 @@ def _facts(study: Study) -> Iterator[Figure]:
     classes = len(references["per_label"])
     note = f"in {plural(classes, 'class')}" if classes else "no classes"
     yield Figure("References", f"{references['count']:,}", note)
-    yield Figure("Neighbours", f"k = {manifest['k']}")
+    few = manifest["k"] > references["count"]  # only in files that can be taught more
+    yield Figure("Neighbours", f"k = {manifest['k']}", "all, until there are more" if few else "")
     sizes = [file["bytes"] for name, file in manifest["files"].items() if name.startswith("model")]
     yield Figure(
         "Files that agree with exact k-NN",

@@ -11,7 +11,7 @@ import zipfile
 
 import numpy as np
 import pytest
-from chromium import CAMERA, Page, browser, write_video
+from chromium import CAMERA, Page, asked, browser, opened, write_video
 from chromium import served as static
 from support import drawing, input_error, tinted
 
@@ -551,28 +551,12 @@ def live(npm, embedder, chromium, tmp_path):
     one.close()
 
 
-def opened(chromium, url):
-    shown = Page(chromium, url, accept_downloads=True)
-    shown.tab.locator("body[data-ready=yes]").wait_for(timeout=60_000)
-    return shown
-
-
 def counts(shown):
     """The texts below the names of the classes."""
     return {
         card.locator("input.name").input_value(): card.locator(".count").inner_text()
         for card in shown.tab.locator("#cards > li").all()
     }
-
-
-def asked(shown, picture):
-    """What the page answers to a picture."""
-    shown.tab.evaluate("""() => {
-        window.next = new Promise((resolve) => document.addEventListener(
-            "pocketknn:answer", ({ detail }) => resolve(detail), { once: true }));
-    }""")
-    shown.tab.set_input_files("#ask", picture)
-    return shown.tab.evaluate("window.next")
 
 
 def teach(tab, tmp_path, each=6):

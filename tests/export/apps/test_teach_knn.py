@@ -563,7 +563,7 @@ def test_the_page_has_what_its_modules_look_for():
         assert set(re.findall(r'\b(?:find|show)\("([\w-]+)"', code)) <= ids, path.name
         named |= set(re.findall(r'(?:from|import|URL\() ?"\.?/?([\w./-]+\.js)"', code))
     assert named <= SHARED | {path.name for path in STATIC.iterdir()}
-    assert {"teach.js", "embed-worker.js", "study.js", "runtime/ort.js"} <= named
+    assert {"teach.js", "embed-worker.js", "study.js", "webgpu.js"} <= named
     # The content security policy allows neither.
     assert not re.search(r"<script(?![^>]*\bsrc=)|<style|\bstyle=|\bon\w+=", html)
 
@@ -736,3 +736,28 @@ def test_a_recording_has_the_time_of_the_clock_on_the_wall(js):
     assert first == "camera 2026-01-02 09.05.09 1"
     assert second == "x 2026-01-02 09.05.09 2"
     assert later == "camera 2026-01-02 09.05.09 2"
+
+
+def test_a_graphics_card_must_answer_the_same(js):
+    """A NaN, of a card that overflows, is no number below the tolerance."""
+    code = """
+    import { TOLERANCE, objection } from "./webgpu.js";
+    const after = (ms, value) => () => new Promise((resolve) => setTimeout(resolve, ms, value));
+    const wasm = after(20, [0.6, 0.8]);
+    const cards = [[0.6, 0.8], [0.6 + 2 * TOLERANCE, 0.8], [NaN, 0.8], [0.6 + TOLERANCE / 2, 0.8]];
+    const found = [];
+    for (const one of cards) found.push(await objection(after(1, one), wasm, []));
+    done([...found, await objection(after(60, [0.6, 0.8]), wasm, [])]);
+    """
+    same, other, nothing, near, slow = js(code)
+    assert (same, near) == ("", "")
+    assert "0.0020" in other
+    assert "NaN" in nothing
+    assert "pictures per second" in slow
+
+
+def test_every_pixel_of_the_comparison_is_a_colour(js):
+    found = js('import { noise } from "./webgpu.js"; done([...noise(300)]);')
+    assert len(found) == 300
+    assert all(0 <= one < 256 for one in found)
+    assert len(set(found)) > 100

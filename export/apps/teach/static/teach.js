@@ -18,10 +18,10 @@ import { photoOf } from "./photo.js";
 import { drawRound, offerRound } from "./round.js";
 import { blank, draw } from "./teach-view.js";
 import { Undo } from "./undo.js";
-import { advice, counted, line } from "./words.js";
+import { advice, counted, line, network, refusal } from "./words.js";
 
 const measured = new Map(); // { right, asked } by the id of a class
-const embedder = new Embedder((share) => (find("progress").value = share));
+const embedder = new Embedder((share) => (find("progress").value = share), drawNetwork);
 const live = new Live(ask, problem);
 let page; // page.json
 let lesson;
@@ -55,15 +55,13 @@ async function start() {
   const kept = await lesson.recall();
   // What was taught belongs to one network; a new start takes the first that is fast enough.
   const same = page.models.filter((one) => one.sha256 === kept?.model.sha256);
-  await embedder.choose(same.length ? same : page.models);
+  await embedder.choose(same.length ? same : page.models, page.webgpu);
   lesson.resume(kept, embedder.model);
   if (!kept && page.examples) await loadBuilt();
   offerFiles(lesson, attempt);
   offerRound(live, ask, say);
-  const { model, rate, threads } = embedder;
-  find("network").textContent =
-    `Backbone: ${model.name}, ${model.size} × ${model.size} pixels, ${Math.round(rate)} pictures` +
-    ` per second (wasm, ${counted(threads, "thread")})`;
+  const { model, rate } = embedder;
+  drawNetwork(rate);
   const [better] = embedder.slower;
   if (better) {
     find("fallback").textContent =
@@ -78,6 +76,12 @@ async function start() {
   lesson.study.ask();
   if (page.served) new Build(lesson.id, () => photosToBuild(lesson), model.name, problem, say);
   document.body.dataset.ready = "yes";
+}
+
+// What answers. `rate` is measured at the start; later, after a graphics card was lost, it is not.
+function drawNetwork(rate = null) {
+  find("network").textContent = network(embedder, rate);
+  find("refused").textContent = embedder.refused && refusal(embedder.refused);
 }
 
 // Announce to screen readers.

@@ -23,6 +23,18 @@ export function removal({ examples, one }, taught) {
   return `Removed ${many} of ${name}; ${left} ${left === 1 ? "is" : "are"} left.`;
 }
 
+// What answers, as from an Embedder; `rate` in pictures per second, null if it is not known.
+export function network({ model, runtime, threads }, rate) {
+  const speed = rate === null ? "" : `, ${Math.round(rate)} pictures per second`;
+  const how = runtime === "wasm" ? `wasm, ${counted(threads, "thread")}` : runtime;
+  return `Backbone: ${model.name}, ${model.size} × ${model.size} pixels${speed} (${how})`;
+}
+
+// Why WebGPU is not used although it is there.
+export function refusal(reason) {
+  return `This browser has WebGPU, but wasm is used instead: ${reason}.`;
+}
+
 // How good it is in a line. `found` is as from `study`, `names` are those of its classes.
 export function line(found, names) {
   if (!names.length) return "Nothing has been taught yet.";

@@ -295,8 +295,8 @@ def test_a_picture_that_is_brought(built, page, event, tmp_path):
 
 
 CAMERAS = {
-    "The live camera needs https": """() =>
-        Object.defineProperty(navigator, "mediaDevices", { value: undefined, configurable: true })""",
+    "The live camera needs https": """() => Object.defineProperty(
+        navigator, "mediaDevices", { value: undefined, configurable: true })""",
     "There is no camera": """() => {
         const error = new DOMException("", "NotFoundError");
         navigator.mediaDevices.getUserMedia = () => Promise.reject(error);

@@ -81,8 +81,8 @@ class Metric(Protocol):
         Args:
             embedding: (batch, r), projected if there is a projection.
             given: the `constants`.
-            k: how many.
-            mute: (n,) is taken off the scores of the references; None for nothing.
+            k: how many neighbours.
+            mute: (n,) is subtracted from the scores of the references; None for nothing.
         """
 
     def taught_scores(self, embedding: KerasTensor, rows: KerasTensor) -> KerasTensor:
@@ -319,5 +319,5 @@ class Search(Protocol):
     ) -> KerasTensor:
         """The same in the graph (batch, candidates), given its constants and layer `references`.
 
-        `mute` (n,) is taken off the products with the references.
+        `mute` (n,) is subtracted from the products with the references.
         """

@@ -148,13 +148,13 @@ class References(Columns):
         Raises:
             InputError: no row is left.
         """
-        chosen = np.asarray(rows, np.int64)
-        if not len(chosen):
+        if not len(chosen := np.asarray(rows, np.int64)):
             raise InputError("no reference would be left", "no-references")
         labels = [self.label_of(row) for row in chosen] if self.labels else None
-        left = set(labels or ())
+        left, vectors = set(labels or ()), self.vectors[chosen]
+        vectors.flags.writeable = False  # so that they are not copied again
         return References.of(
-            self.vectors[chosen],
+            vectors,
             labels,
             classes=[name for name in self.labels if name in left] if labels else None,
             ids=[self.ids[row] for row in chosen],

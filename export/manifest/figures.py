@@ -28,7 +28,7 @@ class Figures:
     """The measurements of a fit; each is None if not applicable or not measured.
 
     Attributes:
-        leave_one_out: how well each reference is answered by the others.
+        leave_one_out: how well each reference is predicted from the others.
         unprojected: what the projection costs.
         rejection: what the threshold rejects.
         apart: how much the accuracy would be inflated if photos that belong together could vote for

@@ -41,7 +41,7 @@ class Material:
     Attributes:
         spec: the choices, including those that follow from the references.
         references: the stored examples.
-        backbone: the feature extractor; None for vectors of no known backbone.
+        backbone: the feature extractor; None for vectors of an unknown backbone.
         photos: the photo of each reference; empty if not available.
         squares: the photos as the backbone sees them; None if not available.
         skipped: the photos that were left out.

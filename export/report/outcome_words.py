@@ -36,7 +36,7 @@ def rows(found: Outcome) -> list[tuple[str, ...]]:
 
 
 def told_apart(found: Outcome) -> Iterator[str]:
-    """Known photos and strangers, each with its count, in lines; none without a class unknown."""
+    """A line on known photos and one on strangers; no lines without a class unknown."""
     if found.unknown is None:
         return
     yield (
@@ -112,7 +112,7 @@ def reasons(found: Outcome, manifest: dict[str, Any]) -> Iterator[str]:
         return
     if found.stranger and found.unknown:
         yield (
-            f"{of(found.unknown)} {'was' if found.unknown.count == 1 else 'were'} answered"
+            f"{of(found.unknown)} {'was' if found.unknown.count == 1 else 'were'} called"
             " “unknown”, which counts as wrong;"
             f" {percent(found.expected_unknown)} were expected. They are farther from the"
             " references than the references are from each other."
@@ -182,7 +182,7 @@ def advice(found: Outcome, manifest: dict[str, Any]) -> str:
 
 
 def image_search(references: dict[str, Any]) -> Iterator[str]:
-    """How good an image search is by its manifest, in lines."""
+    """How good an image search is, from its manifest, in lines."""
     measured = references.get("image_search") or {}
     if same := measured.get("same_class"):
         yield found_class(SameClass(**same), "reference", ", held out with their near-duplicates")
@@ -200,7 +200,7 @@ def found_class(same: SameClass, what: str, how: str = "") -> str:
     Args:
         same: the measurement.
         what: one query, such as "photo".
-        how: how they were asked, after a comma; "" for nothing to say.
+        how: a remark on the queries, after a comma; "" for none.
     """
     return (
         f"{plural(same.queries, what)}{how}: the nearest is in the same class for"

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from pocketknn.export.report.statistics.shares import Share
 
 NO_MISTAKES = (
-    "No held-out reference is mistaken, so these photos cannot show whether more would help."
+    "No held-out reference is misclassified, so these photos cannot show whether more would help."
 )
 APART = 0.05  # report the mean accuracy of classes if it differs from that of photos by this much
 
@@ -34,7 +34,7 @@ def interval(share: Share) -> str:
 
 
 def in_words(ends: tuple[float, float]) -> str:
-    """Both ends of an interval of a few, in whole per cent: "95%: 0 to 13%"."""
+    """Both ends of an interval for few pictures, in whole per cent: "95%: 0 to 13%"."""
     low, high = (100 * end for end in ends)
     return f"95%: {low:.0f} to {high:.0f}%"
 

@@ -212,14 +212,14 @@ def smallest(
     if not good:
         raise InputError(
             f"no variant loses at most {budget.loss:.1%} and agrees on at least"
-            f" {budget.agreement:.0%}; allow more --loss or less --agreement, or use a better"
+            f" {budget.agreement:.0%}; use a higher --loss, a lower --agreement or a better"
             " --backbone",
             "budget-not-met",
         )
     best = min(good, key=lambda variant: variant.bytes)
     if best.bytes > budget.bytes:
         fits = any(variant.bytes <= budget.bytes for variant in variants)
-        looser = ", or allow more --loss or less --agreement" if fits else ""
+        looser = ", or a higher --loss or a lower --agreement" if fits else ""
         raise InputError(
             f"the smallest variant that is good enough takes {best.bytes / 1e6:.2f} MB, but the"
             f" budget is {budget.bytes / 1e6:.2f} MB; use --budget {whole(best.bytes)}"

@@ -33,7 +33,7 @@ def address() -> str:
 
 
 def certified(folder: Path, *addresses: str) -> ssl.SSLContext:
-    """Settings of a server with a new certificate for these addresses, which nobody vouches for.
+    """Settings of a server with a new self-signed certificate for these addresses.
 
     Args:
         folder: for its private key; nobody else may read it, and it must not be served.

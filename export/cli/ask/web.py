@@ -46,7 +46,7 @@ def web(
     photos: Annotated[
         Path | None,
         typer.Option(
-            help="The photos it was built from, for thumbnails: a folder, table or archive."
+            help="The photos the model was built from, for thumbnails: a folder, table or archive."
         ),
     ] = None,
     thumbnails: Annotated[
@@ -70,7 +70,9 @@ def web(
     teach: Annotated[
         bool,
         typer.Option(
-            "--teach", help="Serve the page of pocketknn teach instead, which goes on from MODEL."
+            "--teach",
+            help="Serve the page of pocketknn teach MODEL instead, which builds into ./taught;"
+            " pocketknn teach MODEL -o OUT builds elsewhere.",
         ),
     ] = False,
 ) -> None:

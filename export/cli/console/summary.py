@@ -155,7 +155,7 @@ def _accuracy(references: dict[str, Any], rejecting: float | None) -> Iterator[s
     elif len(references["per_label"]) > 1:
         yield f"accuracy: {'; '.join(no_accuracy(references))}"
     if of := references.get("figures_of"):
-        yield f"  measured before it was edited, with the {counted(of, 'reference')} of the build"
+        yield f"  measured before the edit, with the {counted(of, 'reference')} of the build"
 
 
 def _shares(loo: dict[str, Any], rejecting: float | None) -> Iterator[str]:
@@ -166,7 +166,7 @@ def _shares(loo: dict[str, Any], rejecting: float | None) -> Iterator[str]:
         line += f" ({100 * low:.0f} to {high:.0%}; chance {loo['chance']:.0%})"
     yield line + (f": {loo['verdict']}" if loo.get("verdict") else "")
     if rejecting is not None:
-        yield f"  that is before rejection; {rejecting:.1%} are right and not rejected"
+        yield f"  accuracy is before rejection; {rejecting:.1%} are right and not rejected"
     if by_class is not None and abs(by_class - loo["accuracy"]) >= APART:
         yield f"  classes differ in size: the mean of their accuracies is {by_class:.1%}"
 
@@ -185,7 +185,7 @@ def _measured(loo: dict[str, Any], count: int) -> str:
     sample = "" if loo["queries"] == count else f"; measured on {loo['queries']} of the {count}"
     if folds := loo.get("folds"):
         return f"{folds}-fold cross-validation{sample}"
-    return f"leave-one-out: each reference answered by its {loo['k']} nearest others{sample}"
+    return f"leave-one-out: each reference predicted from its {loo['k']} nearest others{sample}"
 
 
 def _projection(manifest: dict[str, Any]) -> Iterator[str]:
@@ -197,7 +197,7 @@ def _projection(manifest: dict[str, Any]) -> Iterator[str]:
             # Lists of most of the references have most in common, whatever is compared.
             telling = 2 * manifest["k"] <= manifest["references"]["count"]
             shared = f", {without['recall']:.1%} of neighbours in common" if telling else ""
-            first = f"nearest photo the same for {without['first_equal']:.1%}"
+            first = f"same nearest photo for {without['first_equal']:.1%}"
             yield f"  without the projection: {accuracy}{first}{shared}"
 
 

@@ -30,7 +30,8 @@ def import_(
     like: Annotated[
         Path | None,
         typer.Option(
-            metavar="OUT", help="The build that FILE was taught on, or references of its backbone."
+            metavar="OUT",
+            help="The build that FILE was taught on, or references with the same backbone.",
         ),
     ] = None,
     dim: Annotated[
@@ -60,7 +61,7 @@ def import_(
 
 
 def _taught(file: Path, like: Path) -> tuple[builder.References, list[str]]:
-    """What a model was taught, as references like others, and what else is to be done."""
+    """What a model was taught, as references, and lines on what else to do."""
     from pocketknn.builder.references import memory_json
 
     memory, others = memory_json.read(file), opened(like, vectors=False)

@@ -35,7 +35,7 @@ class Step(NamedTuple):
 
 _AGAIN = {"force": True}  # the same build, of other photos
 _YOURS = "Words in capitals stand for your own folders."
-_OPTIONS = " Give build the options that this build was made with, too."
+_OPTIONS = " Also give build the options that this build was made with."
 
 
 def typed(step: Step, out: str, new: str = "NEW") -> str:
@@ -115,7 +115,7 @@ def _with_more(study: Study, words: str) -> Step:
 
 
 def _outcome(study: Study) -> Iterator[Step]:
-    """What photos measured since the build call for."""
+    """Advice from photos that were measured after the build."""
     if study.outcome and (words := outcome_words.advice(study.outcome, study.manifest)):
         yield _with_more(study, sentence(words))
 

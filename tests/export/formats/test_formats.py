@@ -1,6 +1,5 @@
 """Every format against the exact k-NN, each file read back by its own runtime."""
 
-import gc
 from concurrent.futures import ThreadPoolExecutor
 
 import keras
@@ -17,8 +16,6 @@ from pocketknn.export.output.checksums import files_of
 from pocketknn.export.parity.check import TOLERANCES
 from pocketknn.export.parity.compare import holds
 from pocketknn.export.parity.test_inputs import Queries
-
-gc.freeze()  # coremltools collects garbage in each conversion; TensorFlow's is a lot
 
 CASES = {
     "vectors, vote": lambda photos: vector_case(),

@@ -1,8 +1,7 @@
 """The Core ML evaluator on whole saved programs: networks, interfaces, mutants, refusals, traps."""
 
-import gc
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,14 +23,6 @@ from pocketknn.export.formats.coreml.evaluator.kernels import KERNELS
 Array = NDArray[Any]
 SIZE, REFERENCES, CLASSES, K = 64, 40, 3, 5
 WEIGHTS = Path("Data/com.apple.CoreML/weights/weight.bin")
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _quick_collection() -> Iterator[None]:
-    """Every conversion collects garbage, which takes 0.25 s with TensorFlow's objects."""
-    gc.freeze()
-    yield
-    gc.unfreeze()
 
 
 def pictures(count: int) -> Array:
@@ -98,7 +89,6 @@ def trace(model: keras.Model) -> Any:
 
 def convert(concrete: Any, path: Path, target: Any, precision: Any, head: Any = None) -> None:
     """Saves a traced network as our exporter does: an image input, named outputs."""
-    gc.freeze()
     options = {"minimum_deployment_target": target, "skip_model_load": True}
     program = ct.convert(
         [concrete],

@@ -5,9 +5,8 @@ Tolerance: 2e-6 of the largest value, a few float32 ulps, as sums are reordered.
 """
 
 import functools
-import gc
 import itertools
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -602,14 +601,6 @@ MOVING = [
 ]
 
 CASES = [*ELEMENTWISE, *LAYERS, *ALONG_AXES, *MOVING]
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _quick_collection() -> Iterator[None]:
-    """Every conversion collects garbage, which takes 0.25 s with TensorFlow's objects."""
-    gc.freeze()
-    yield
-    gc.unfreeze()
 
 
 @pytest.mark.parametrize("case", CASES, ids=[f"{c.op}-{i}" for i, c in enumerate(CASES)])

@@ -71,11 +71,11 @@ function noteOf(content) {
 function checkMade({ backbone, crop }, model) {
   if (backbone !== model.sha256) {
     throw new Error(
-      "This file was taught to another network: its examples would mean nothing to this one.",
+      "This file is of another network: its examples would mean nothing to this one.",
     );
   }
   if (crop !== model.crop) {
-    throw new Error(`This file's pictures were cropped by “${crop}”, here by “${model.crop}”.`);
+    throw new Error(`This file's pictures were cropped with “${crop}”, not “${model.crop}”.`);
   }
 }
 

@@ -75,9 +75,9 @@ class Running:
     def ranked(self) -> tuple[NDArray[np.float32], Ints]:
         """The best scores (q, m), descending, and their rows; ties go to the lower row."""
         assert self._best is not None
-        order = np.argsort(-self._best[0], axis=1, kind="stable")
-        best, rows = (np.take_along_axis(values, order, axis=1) for values in self._best)
-        return best, rows
+        scores, rows = self._best
+        order = np.argsort(-scores, axis=1, kind="stable")
+        return np.take_along_axis(scores, order, axis=1), np.take_along_axis(rows, order, axis=1)
 
 
 def _above(

@@ -100,8 +100,8 @@ def _in_float64(
 ) -> Neighbors:
     """As `search`, with references converted block by block."""
     if among is not None:
-        found = _in_float64(queries, references[among], k, metric, None, None)
-        return Neighbors(found.scores, among[found.indices])
+        some = _in_float64(queries, references[among], k, metric, None, None)
+        return Neighbors(some.scores, among[some.indices])
     n, by = len(references), METRICS[metric]
     expanded = by.SPARE > 0  # ranks by a value that is not the score
     # Subtracting the mean changes no distance and reduces the rounding of products.

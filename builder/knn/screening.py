@@ -48,8 +48,8 @@ def search(
     """
     lengths = _lengths(references)
     if lengths is None:
-        unsettled = np.arange(len(queries))
-        return Neighbors(np.zeros((len(queries), k)), np.zeros((len(queries), k), int)), unsettled
+        nothing = np.zeros((len(queries), k))
+        return Neighbors(nothing, nothing.astype(np.int64)), np.arange(len(queries))
     found, unsettled = [], []
     for start in range(0, len(queries), _QUERIES_AT_ONCE):
         block = slice(start, start + _QUERIES_AT_ONCE)

@@ -152,7 +152,7 @@ class References(Columns):
             raise InputError("no reference would be left", "no-references")
         labels = [self.label_of(row) for row in chosen] if self.labels else None
         left, vectors = set(labels or ()), self.vectors[chosen]
-        vectors.flags.writeable = False  # so that they are not copied again
+        vectors.flags.writeable = False  # spares a copy
         return References.of(
             vectors,
             labels,
@@ -186,10 +186,9 @@ class References(Columns):
         seen: set[str] = set()
         rows = []
         for row, value in enumerate(self.sha256):
-            if value not in seen:
+            if not value or value not in seen:
                 rows.append(row)
-            if value:
-                seen.add(value)
+            seen.add(value)
         return self.select(rows)
 
     def in_order(self, classes: Sequence[str]) -> References:

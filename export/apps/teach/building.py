@@ -213,7 +213,7 @@ class Builds:
             said = [match[1] for one in self._lines if (match := _MISTAKE.fullmatch(one))]
             if code < 0:
                 said = ["the system ended the build; perhaps it ran out of memory"]
-            return _failed(said[-1] if said else f"the build ended with the code {code}")
+            return _failed(said[-1] if said else f"the build ended with the exit code {code}")
         self._built = True
         files = [self._file(path) for path in paths_of(self.folder)]
         report = f"{PLACE}/{REPORT}" if (self.folder / REPORT).exists() else None

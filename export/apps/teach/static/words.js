@@ -47,7 +47,7 @@ export function line(found, names) {
 export function advice(found, names) {
   if (names.length < 2 || !found.asked) return [];
   return [
-    "Each recording was tested on what the other recordings teach, without its own pictures.",
+    "Each recording was tested with only the other recordings taught.",
     ...once(found, names),
     ...alike(found, names),
     ...enough(found),
@@ -63,7 +63,7 @@ function once({ classes }, names) {
   }
   if (fewest >= SURE) return [];
   return [
-    "There are few recordings, and each was tested without its own: with all of them it is likely" +
+    "There are few recordings, each tested with only the others taught: with all it is likely" +
       " better. Take it as a first impression.",
   ];
 }
@@ -101,6 +101,6 @@ function unknown({ unknown }) {
   const wrong = `It says unknown if nothing similar was taught. ${calls}`;
   const more = "If it says unknown too often, show it more angles.";
   if (!strangers) return [`${wrong}. ${more}`];
-  const noticed = `it noticed ${strangers.rejected} of ${strangers.of}`;
+  const noticed = `it called ${strangers.rejected} of ${strangers.of} unknown`;
   return [`${wrong}. Of pictures of a class that it was not taught, ${noticed}. ${more}`];
 }

@@ -11,7 +11,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from pocketknn.builder.choices.neighbors import Floats, Ints, Neighbors
+from pocketknn.builder.choices.neighbors import Floats, Ints, Neighbors, Running
 
 Bools = NDArray[np.bool_]
 
@@ -99,8 +99,7 @@ def _selected(
     """The m best by float32 scores, the best first."""
     given, n = queries.astype(np.float32), len(references)
     inverse = np.divide(1, lengths, out=np.zeros_like(lengths), where=lengths > 0).astype("f4")
-    best = np.empty((len(given), 0), np.float32)
-    rows = np.empty((len(given), 0), np.int64)
+    running = Running(m)
     step = max(m, min(_ROWS_AT_ONCE, _SCORES_AT_ONCE // len(given)))
     for first in range(0, n, step):
         block = slice(first, min(first + step, n))
@@ -111,32 +110,9 @@ def _selected(
             found[here, own[here] - first] = -np.inf
         if hidden is not None:
             found[:, hidden[block]] = -np.inf
-        if first:
-            found, columns = _above(found, best.min(axis=1))
-            columns += first
-        else:
-            columns = np.broadcast_to(np.arange(found.shape[1]), found.shape)
-        if found.shape[1] > m:
-            kept = np.argpartition(found, found.shape[1] - m, axis=1)[:, -m:]
-            found, columns = (np.take_along_axis(one, kept, 1) for one in (found, columns))
-        best = np.concatenate([best, found], axis=1)
-        rows = np.concatenate([rows, columns], axis=1)
-        kept = np.argsort(-best, axis=1, kind="stable")[:, :m]
-        best, rows = (np.take_along_axis(one, kept, 1) for one in (best, rows))
+        running.add(found, first)
+    best, rows = running.ranked()
     return Neighbors(best.astype(np.float64), rows)
-
-
-def _above(
-    scores: NDArray[np.float32], limits: NDArray[np.float32]
-) -> tuple[NDArray[np.float32], Ints]:
-    """The scores above each row's limit and their columns, filled up with -inf."""
-    at, columns = np.nonzero(scores > limits[:, None])
-    counts = np.bincount(at, minlength=len(scores))
-    place = np.arange(len(at)) - np.repeat(np.cumsum(counts) - counts, counts)
-    values = np.full((len(scores), counts.max(initial=0)), -np.inf, np.float32)
-    numbers = np.zeros(values.shape, np.int64)
-    values[at, place], numbers[at, place] = scores[at, columns], columns
-    return values, numbers
 
 
 def _lengths(references: NDArray[np.floating]) -> Floats | None:

@@ -148,8 +148,7 @@ class References(Columns):
         Raises:
             InputError: no row is left.
         """
-        chosen = np.asarray(rows, np.int64)
-        if not len(chosen):
+        if not len(chosen := np.asarray(rows, np.int64)):
             raise InputError("no reference would be left", "no-references")
         labels = [self.label_of(row) for row in chosen] if self.labels else None
         left, vectors = set(labels or ()), self.vectors[chosen]

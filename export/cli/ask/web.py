@@ -70,7 +70,9 @@ def web(
     teach: Annotated[
         bool,
         typer.Option(
-            "--teach", help="Serve the page of pocketknn teach instead, starting from MODEL."
+            "--teach",
+            help="Serve the page of pocketknn teach MODEL instead, which builds into ./taught;"
+            " pocketknn teach MODEL -o OUT builds elsewhere.",
         ),
     ] = False,
 ) -> None:

@@ -35,7 +35,7 @@ def demo(
     from pocketknn.export.formats.files import check_formats, writable
     from pocketknn.export.manifest.build_folder import check_free
 
-    check_formats(writable())
+    check_formats(writable(converting=True), converting=True)  # pixels are converted
     parts = {"digits", *BACKBONES}
     if others := sorted({path.name for path in folder.glob("*")} - parts):
         raise InputError(

@@ -143,8 +143,16 @@ def test_the_vote_is_that_of_a_build(js, hit):
     assert found["winners"] == expected.round(6).argmax(axis=1).tolist()
 
 
+def folds_of(labels, recordings):
+    """The fold of each example: recording r of class c in fold c + r; as shared, in fold r."""
+    each = len({one[:2] for one in recordings})
+    turned = " of " in recordings[0]
+    return [f"{(int(r[1]) + c * turned) % each}" for c, r in zip(labels, recordings, strict=True)]
+
+
 def answers_without_recordings(rows, labels, recordings, heat, keep=None):
-    """The class for each example from all examples of other recordings, by numpy."""
+    """The class for each example from all examples of other folds, by numpy."""
+    recordings = folds_of(labels, recordings)
     cosines = unit(rows.astype(float)) @ unit(rows.astype(float)).T
     names, keep = np.array(recordings), np.ones(len(labels), bool) if keep is None else keep
     most = min(int((names != one).sum()) for one in names) if keep.all() else len(labels)
@@ -234,6 +242,7 @@ def test_it_measures_as_the_product_does(js, seed):
     expected = leave_one_out(fitted)
     said = {f"class {c}": (one["right"], one["asked"]) for c, one in enumerate(found["classes"])}
     assert said == expected.per_class
+    assert found["expected"] == pytest.approx(expected.accuracy, abs=1e-12)
     assert found["unknown"]["threshold"] == pytest.approx(fitted.threshold, abs=ROUNDING)
     rates = rejection.measure(fitted)
     assert found["unknown"]["known"]["rejected"] / len(rows) == rates.known
@@ -241,6 +250,44 @@ def test_it_measures_as_the_product_does(js, seed):
     assert strangers["rejected"] / strangers["of"] == rates.left_out_classes
     assert 0 < rates.known < 0.2
     assert rates.left_out_classes > 0
+
+
+@pytest.mark.parametrize("counts", [(2, 2), (3, 5, 2), (1, 4, 2), (12, 12)])
+@pytest.mark.parametrize("shared", [False, True])
+def test_folds_hold_out_about_one_recording_of_every_class(js, counts, shared):
+    """As the product's folds do, which deal recordings at random."""
+    rows, labels, names = [], [], []
+    rng = np.random.default_rng(0)
+    for c, count in enumerate(counts):
+        for r in range(count):
+            rows += [*rng.standard_normal((3, 8))]
+            labels += [c] * 3
+            names += [f"r{r}" if shared else f"r{r} of {c}"] * 3
+    code = """
+    import { folded } from "./folds.js";
+    const { labels, recordings } = data;
+    done(folded(labels.map((label, i) => ({ label, recording: recordings[i] }))));
+    """
+    found = js(code, **as_data(np.array(rows), np.array(labels), names))
+    fold = np.array(found["fold"])
+    references = References.of(np.array(rows), [f"class {c}" for c in labels], occasions=names)
+    fitted = fit(Spec(backbone="vector", projection="none", k=5), references)
+    theirs = np.full(len(labels), -1)
+    for number, one in enumerate(fitted.space.folds):
+        theirs[one.test] = number
+    if len({*fold} - {-1}) == len(fitted.space.folds):  # chance may leave one empty
+        assert found["fewer"] == pytest.approx(fitted.out_of_fold.fewer)
+    pairs = np.array([labels, names]).T
+    for mine in (fold, theirs):
+        held = {(*pair, part) for pair, part in zip(pairs.tolist(), mine, strict=True)}
+        assert len(held) == len({tuple(pair) for pair in pairs.tolist()}), "none is split"
+        for label, count in enumerate(counts):
+            parts = [part for own, _, part in held if own == str(label)]
+            assert parts.count(-1) <= 1 + (count == 1)
+            assert len({*parts}) > 1 or parts == [-1], "no class is left out as a whole"
+    for label in range(len(counts)):
+        there = [sorted(np.unique(mine[np.array(labels) == label])) for mine in (fold, theirs)]
+        assert len(there[0]) == len(there[1])
 
 
 def test_strangers_need_enough_to_measure_them(js):

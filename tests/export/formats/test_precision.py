@@ -92,7 +92,8 @@ def test_bytes_as_they_are_go_in(case, builds):
     assert session.run(["indices"], {"image": picture})[0].tolist() == expected.tolist()
 
 
-def test_keras_stays_in_float32(case, tmp_path):
+def test_keras_stays_in_float32(photos, small_net, tmp_path):
+    case = photo_case(photos, small_net, k=3)
     given = (case.spec, case.references, case.backbone, tmp_path / "out")
     result = export(*given, options=Options(precision="int8"), formats=["keras"])
     assert result.manifest["precision"] == {"keras": "float32"}

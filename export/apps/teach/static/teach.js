@@ -53,10 +53,11 @@ async function start() {
     else cards.focus(examples[0].owner, examples.toReversed());
   });
   const kept = await lesson.recall();
-  // What was taught belongs to one network; a new start takes the first that is fast enough.
-  const same = page.models.filter((one) => one.sha256 === kept?.model.sha256);
+  // Examples belong to one network; without any, the first that is fast enough is taken.
+  const made = kept?.examples.length ? kept.model.sha256 : null;
+  const same = page.models.filter(({ sha256 }) => sha256 === made);
   await embedder.choose(same.length ? same : page.models, page.webgpu);
-  lesson.resume(kept, embedder.model);
+  await lesson.resume(kept, embedder.model);
   if (!kept && page.examples) await loadBuilt();
   offerFiles(lesson, attempt);
   offerRound(live, ask, say);
@@ -113,11 +114,14 @@ async function loadBuilt() {
 
 // Answers
 
-// Answers a frame, and returns the class; null for unknown. The frame becomes a file first, as the
-// taught ones did: JPEG alone may change a score more than the threshold of unknown allows.
+// Answers a frame, and returns the class; null for unknown, undefined if a photo was asked about
+// meanwhile. The frame becomes a file first, as the taught ones did: JPEG alone may change a score
+// more than the threshold of unknown allows.
 async function ask(frame) {
   await ready;
+  const number = latest;
   const { embedding } = await embedder.run(await photoOf(frame));
+  if (number !== latest) return undefined;
   const found = answer(embedding);
   return found?.known ? found.winner : null;
 }

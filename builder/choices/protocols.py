@@ -252,7 +252,7 @@ class Making(ABC):
     @property
     @abstractmethod
     def stored(self) -> Index:
-        """An index of the references at stored precision that compares all of them."""
+        """An index that compares all references, at the precision in which they are stored."""
 
     @abstractmethod
     def widths(self) -> list[int]:

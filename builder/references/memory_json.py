@@ -100,7 +100,7 @@ def read(path: Path | str) -> Memory:
         note = note_of(content)
         if note is None:
             raise InputError(
-                f"it does not say which backbone made its vectors: it has no {NOTE!r}",
+                f"it does not say which backbone made its vectors: it has no key {NOTE!r}",
                 "unknown-backbone",
             )
         forgotten = tuple(map(checked_label, _texts(note, "forgotten")))

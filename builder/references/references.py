@@ -182,7 +182,7 @@ class References(Columns):
         return replace(self, paths=("",) * len(self), occasions=occasions)
 
     def without_copies(self) -> References:
-        """The first reference of each picture; those without a hash all stay."""
+        """The first reference of each picture, and all references without a hash."""
         seen: set[str] = set()
         rows = []
         for row, value in enumerate(self.sha256):

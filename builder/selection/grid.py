@@ -54,7 +54,7 @@ class Grid:
             Spec(metric=metric, vote=vote, crop=crop)
 
     def filled(self, regress: bool) -> Grid:
-        """The same with default votes and projections, for targets or for classes.
+        """The same grid with default votes and projections, for targets or for classes.
 
         Raises:
             InputError: a given choice is only for classes.

@@ -158,7 +158,7 @@ def _tell_growth(spec: Spec, found: Material, formats: Sequence[str], watch: Wat
     if votes and spec.projection == AUTO and METRICS[spec.metric].ANGULAR:
         watch.remark(
             "files that grow compare whole embeddings, as a projection learned from these classes"
-            " would separate taught ones less well; to use one all the same, set --projection"
+            " would separate taught classes less well; to use one anyway, set --projection"
         )
     for name in formats:
         if FORMATS[name].ONE_INPUT and (consumer := FORMATS[name].CONSUMER):

@@ -30,7 +30,7 @@ def rows(found: Outcome) -> list[tuple[str, ...]]:
     if found.promise and found.mixed and _differ(found.promise, found.mixed):
         table.append(_row("for these classes", found.mixed, "the same, reweighted"))
     if found.mixed and found.alike and found.alike != found.mixed:
-        table.append(_row("after rejection", found.alike, "the same, “unknown” is wrong"))
+        table.append(_row("after rejection", found.alike, "the same, with “unknown” as wrong"))
     right, on = found.right, plural(found.right.of, "photo")
     return [*table, ("on these photos", percent(right.value), interval(right), on)]
 
@@ -44,7 +44,7 @@ def told_apart(found: Outcome) -> Iterator[str]:
         f" ({percent(found.expected_unknown)} expected)."
     )
     if found.strangers:
-        yield f"{passing(found.strangers)} The accuracy of the files counts both."
+        yield f"{passing(found.strangers)} The accuracy of the files covers both groups."
 
 
 def passing(strangers: Share) -> str:
@@ -84,7 +84,7 @@ def verdict(found: Outcome) -> str:
     ]
     tail = f" Not counted: {' and '.join(without)}." if without else ""
     if found.promise is None:
-        return f"The build promised nothing to compare this with.{tail}"
+        return f"The build made no promise to compare this with.{tail}"
     if found.alike is None:
         return f"Many of these photos are of classes with too few references for a promise.{tail}"
     if found.kept:
@@ -139,8 +139,8 @@ def reasons(found: Outcome, manifest: dict[str, Any]) -> Iterator[str]:
             " and places as the references. Photos from other days or places are usually harder."
         )
     yield (
-        "They may be framed, lit or sized differently: pocketknn eval OUT PHOTOS --shift shows what"
-        " this model is sensitive to."
+        "These photos may be framed, lit or sized differently: pocketknn eval OUT PHOTOS"
+        " --shift shows what this model is sensitive to."
     )
 
 
@@ -173,7 +173,7 @@ def advice(found: Outcome, manifest: dict[str, Any]) -> str:
         )
     if not found.kept and found.difference < 0:
         grouped = manifest["references"].get("occasions")
-        how = "" if grouped else " (if they are from known days or places, with --occasions)"
+        how = "" if grouped else " (with --occasions, if you know their days or places)"
         return (
             f"add photos{whose} like these to the references, and build again{how};"
             " then measure on photos that you did not add."

@@ -92,7 +92,7 @@ def few_differ(references: dict[str, Any]) -> str | None:
         return None
     return (
         f"only {groups} of the {queries} photos differ: near-copies are held out together and"
-        " count once, so take photos of other things, places and light"
+        " count once, so take photos of other things, in other places and light"
     )
 
 
@@ -163,7 +163,7 @@ def same_lists(precisions: Iterable[str]) -> str:
 
     kinds = dict.fromkeys(precisions)
     near = ", ".join(f"{TOLERANCES[one].tie:.0e} in {one}" for one in kinds)
-    low = "; int8 changes most, and eval tells what that costs" if "int8" in kinds else ""
+    low = "; int8 files differ most: eval shows what that costs" if "int8" in kinds else ""
     return f"same lists: all neighbours in order; scores closer than {near} may swap{low}"
 
 

@@ -206,7 +206,8 @@ def smallest(
         smaller: returns words that name a smaller network, or ""; called only if all are too large.
 
     Raises:
-        InputError: none is, or it exceeds the budget; it says which options would help.
+        InputError: none is good enough, or the smallest exceeds the budget; the message says
+            which options would help.
     """
     good = [variant for variant in variants if variant.good]
     if not good:

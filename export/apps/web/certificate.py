@@ -27,7 +27,7 @@ def address() -> str:
             return str(one.getsockname()[0])
     except OSError as error:
         raise InputError(
-            f"this machine is in no network that a phone could reach: {error.strerror or error}",
+            f"this machine is on no network that a phone could reach: {error.strerror or error}",
             "no-network",
         ) from error
 

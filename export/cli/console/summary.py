@@ -87,11 +87,9 @@ def _occasions(references: dict[str, Any]) -> Iterator[str]:
     others = f"; {counted(alone, 'photo belongs', 'photos belong')} to none" if alone else ""
     yield f"from {counted(occasions['count'], 'occasion')}, each held out as a whole{others}"
     if names := occasions["classes_of_one"]:
-        classes, they = ("classes are", "they stay") if len(names) > 1 else ("class is", "it stays")
-        yield (
-            f"warning: {len(names)} {classes} from a single occasion, so {they} unmeasured:"
-            f" {_some(names)}"
-        )
+        one = "class has only one occasion, so it is not measured"
+        many = "classes have only one occasion each, so they are not measured"
+        yield f"warning: {counted(len(names), one, many)}: {_some(names)}"
 
 
 def _inner_folders(references: dict[str, Any]) -> Iterator[str]:

@@ -46,7 +46,7 @@ def build(
     model: Model,
     strangers: Annotated[
         Path | None,
-        typer.Option(help="Photos of no class, to measure how many are called unknown."),
+        typer.Option(help="Photos of other things, to measure how many are called unknown."),
     ] = None,
     learn_strangers: Annotated[
         bool,
@@ -82,8 +82,8 @@ def build(
     thumbnails: Annotated[
         str | None,
         typer.Option(
-            help="Write small pictures of the references, for an app to show; maximum size of all"
-            " together, such as 4MB."
+            help="Write small pictures of the references, for an app to show, of at most this"
+            " size together, such as 4MB."
         ),
     ] = None,
     plan: Annotated[

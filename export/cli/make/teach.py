@@ -56,14 +56,14 @@ def teach(
     export: Annotated[
         Path | None,
         typer.Option(
-            help="Only write the page to this new folder, for any static server; it cannot build."
+            help="Only write the page to this new folder, for any static server, without building."
         ),
     ] = None,
     runtime: Runtime = None,
     port: Port = None,
     open_: Open = False,
 ) -> None:
-    """Serve a page where you teach by camera or photos; it answers at once and builds all files.
+    """Serve a page that learns from a camera or photos, answers at once, and builds all files.
 
     What is taught stays in the browser until you build, download or clear it.
 

@@ -22,8 +22,8 @@ def import_(
         Path,
         typer.Argument(
             metavar="FILE",
-            help="A k-NN data set of ml5.js or TensorFlow.js, or what a growing model was taught:"
-            " JSON.",
+            help="A JSON file: a k-NN data set of ml5.js or TensorFlow.js, or the saved memory of a"
+            " growing model.",
         ),
     ],
     out: New,
@@ -31,7 +31,7 @@ def import_(
         Path | None,
         typer.Option(
             metavar="OUT",
-            help="The build that FILE was taught on, or references with the same backbone.",
+            help="The build whose model saved FILE, or references with the same backbone.",
         ),
     ] = None,
     dim: Annotated[
@@ -68,7 +68,9 @@ def _taught(file: Path, like: Path) -> tuple[builder.References, list[str]]:
     try:
         refs = memory.like(others)
     except InputError as error:
-        raise InputError(f"{file} was not taught on {like}: {error}", error.code) from error
+        raise InputError(
+            f"{file} was not saved by a model of {like}: {error}", error.code
+        ) from error
     gone = [name for name in memory.forgotten if name in others.labels]
     if not gone:
         return refs, []

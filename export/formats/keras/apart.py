@@ -41,7 +41,7 @@ class Child:
         )
 
     def ask(self, *question: Any) -> Any:  # noqa: ANN401
-        """Its answer; None if it fails to answer, in which case it is ended."""
+        """The process's answer; None if there is none, in which case the process is ended."""
         asked, answers = self._process.stdin, self._process.stdout
         assert asked
         assert answers

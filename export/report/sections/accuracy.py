@@ -35,9 +35,9 @@ _REJECTED = (
 )
 
 _FEWER = (
-    "Classes have two or three photos, and one of each is held out at a time. A model of all photos"
-    " makes fewer mistakes, as measured on other data sets: the accuracy is corrected for that, the"
-    " tables of classes are not."
+    "Classes have two or three photos, and one of each is held out at a time. A model built from"
+    " all photos makes fewer mistakes, as measured on other data sets: the accuracy is corrected"
+    " for that; the tables of classes are not."
 )
 _WIDER = (
     "Intervals are Wilson's. Those of references that are held out, here and in the sections below,"
@@ -159,8 +159,8 @@ def _copies(copies: int, photos: int, *, compared: bool) -> str:
     many = f"of {photos:,} held-out photos are references themselves, and count"
     out = f" {'It is' if copies == 1 else 'They are'} left out of “Promise and outcome”."
     return (
-        f"{counted(copies, one, many)} in the accuracy on held-out photos, which is too high for"
-        f" that, and in their tables below.{out if compared else ''}"
+        f"{counted(copies, one, many)} in the accuracy on held-out photos, which is"
+        f" therefore too high, and in the tables of these photos below.{out if compared else ''}"
     )
 
 

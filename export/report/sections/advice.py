@@ -127,7 +127,7 @@ def _rejection(study: Study) -> Iterator[Step]:
         return
     if reject["strangers_asked"] < unknown_words.FEW_STRANGERS:
         yield Step(
-            f"{weak} Measure it on photos of what the camera may see besides your classes.",
+            f"{weak} Measure this on photos of other things that the camera may see.",
             *("build", {"strangers": "STRANGE-PHOTOS"}),
         )
         return
@@ -217,8 +217,8 @@ def _neighbours(study: Study) -> Iterator[Step]:
 def _eval(study: Study) -> Iterator[Step]:
     if study.held_out is None and study.manifest["input"]["name"] == "image":
         yield Step(
-            "Measure it on photos from another place and day with pocketknn eval: future photos"
-            " may be less like the references than the references are like each other.",
+            "Measure the model on photos from another place and day with pocketknn eval: future"
+            " photos may be less like the references than the references are like each other.",
             "eval",
         )
 

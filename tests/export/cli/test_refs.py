@@ -127,7 +127,7 @@ def test_list_of_targets_copies_and_odd_names(refs, new):
     ).save(new)
     said = refs("list", new)
     assert "target age: -2 to 30" in said
-    assert "2 copies of another picture" in said
+    assert "2 copies of other pictures" in said
     assert "warning: the same picture is in two classes: x\\r\\ny as 'a' and :cat: [red]" in said
     assert "backbone unknown" in said
     assert refs("list", new, "--rows").splitlines() == [

@@ -186,7 +186,7 @@ def test_an_interval_in_the_manifest_is_taken():
     bare = outcome(told, LABELS, *asked(44), np.zeros(60, bool))
     assert bare.promise is None
     assert len(words.rows(bare)) == 1
-    assert "promised nothing" in words.verdict(bare)
+    assert "made no promise" in words.verdict(bare)
 
 
 @pytest.fixture(scope="module")

@@ -232,7 +232,7 @@ async function addPhotos(found, one = null) {
     added++;
   }
   const notes = [`${counted(added, "photo")} added`];
-  if (same) notes.push(`${same} known already`);
+  if (same) notes.push(`${same} already known`);
   if (unread) notes.push(`${counted(unread, "file")} that this browser cannot read as a picture`);
   for (const [name, why] of refused) notes.push(`the folder “${name}” was left out. ${why}`);
   tell(find("adding"), notes.join(", "));

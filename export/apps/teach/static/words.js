@@ -102,6 +102,6 @@ function unknown({ unknown }) {
   const wrong = `It says unknown if nothing similar was taught. ${calls}`;
   const more = "If it says unknown too often, show it more angles.";
   if (!strangers) return [`${wrong}. ${more}`];
-  const noticed = `it noticed ${strangers.rejected} of ${strangers.of}`;
+  const noticed = `it called ${strangers.rejected} of ${strangers.of} unknown`;
   return [`${wrong}. Of pictures of a class that it was not taught, ${noticed}. ${more}`];
 }

@@ -460,6 +460,22 @@ def test_rounding_to_float16_is_the_ieee_one() -> None:
         np.testing.assert_array_equal(got, want)
 
 
+def test_a_relu_that_narrows_is_rounded(tmp_path: Path) -> None:
+    def build(x: Any) -> Any:
+        return mb.identity(x=mb.relu(x=x, name="narrow"), name="y")
+
+    package(tmp_path / "a.mlpackage", build, x=((1, 3), types.fp32))
+    model = tmp_path / "a.mlpackage/Data/com.apple.CoreML/model.mlmodel"
+    spec = ct.utils.load_spec(str(tmp_path / "a.mlpackage"))
+    (block,) = spec.mlProgram.functions["main"].block_specializations.values()
+    (op,) = (op for op in block.operations if op.type == "relu")
+    op.outputs[0].type.tensorType.dataType = 10  # FLOAT16
+    model.write_bytes(spec.SerializeToString())
+    x = np.array([[-0.1, 0.1, 0.7]], np.float32)
+    found = evaluator.load(tmp_path / "a.mlpackage")({"x": x})["y"]
+    np.testing.assert_array_equal(found, np.maximum(x, 0).astype(np.float16).astype(np.float32))
+
+
 # compressed weights ------------------------------------------------------------------------------
 
 LINEAR = cto.OptimizationConfig(cto.OpLinearQuantizerConfig(weight_threshold=0))

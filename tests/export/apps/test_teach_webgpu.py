@@ -110,13 +110,14 @@ def teach(one, tmp_path):
     one.tab.click("#add")
     drawing(1, (30, 20)).save(tmp_path / "apple.png")
     one.tab.locator("#cards input[type=file]").set_input_files(tmp_path / "apple.png")
-    one.tab.get_by_text("1 photo added").wait_for()
+    one.tab.locator("#adding").get_by_text("1 photo added").wait_for()
 
 
 def test_a_graphics_card_answers_as_onnxruntime(shown, tmp_path):
     one = shown(AS_A_CARD, AS_FAST)
-    assert "(WebGPU)" in one.text("#network")
-    assert not one.text("#refused")
+    assert "(WebGPU)" in one.tab.text_content("#network")
+    assert one.text("#runs") == "Runs on this device’s graphics card (WebGPU)"
+    assert not one.tab.text_content("#refused")
     assert "ort.webgpu.wasm" in runtimes(one)
     assert "ort.wasm" not in runtimes(one), "one runtime is loaded"
     teach(one, tmp_path)
@@ -131,8 +132,8 @@ def test_a_graphics_card_answers_as_onnxruntime(shown, tmp_path):
 )
 def test_a_card_that_is_no_better_is_not_used(shown, tmp_path, changes, why):
     one = shown(AS_A_CARD, *changes)
-    assert "(wasm, 1 thread)" in one.text("#network")
-    assert why in one.text("#refused")
+    assert "(wasm, 1 thread)" in one.tab.text_content("#network")
+    assert why in one.tab.text_content("#refused")
     assert "ort.wasm" in runtimes(one)
     teach(one, tmp_path)
     embeds_right(one, tmp_path, tmp_path / "page")
@@ -141,8 +142,8 @@ def test_a_card_that_is_no_better_is_not_used(shown, tmp_path, changes, why):
 
 def test_a_processor_in_place_of_a_card_is_not_used(shown):
     one = shown()
-    assert "(wasm, 1 thread)" in one.text("#network")
-    assert not one.text("#refused"), "there is no card"
+    assert "(wasm, 1 thread)" in one.tab.text_content("#network")
+    assert not one.tab.text_content("#refused"), "there is no card"
     assert runtimes(one) == {"ort.js", "ort.wasm"}
     assert one.complaints == []
 
@@ -151,18 +152,19 @@ def test_a_second_network_runs_on_the_card_too(shown):
     """The first is too slow, if that asks for a rate that none has."""
     never = ("embedder.js", "FAST = 5", "FAST = 1e9")
     one = shown(AS_A_CARD, AS_FAST, never, models=(SIDE, SIDE + 4))
-    assert "(WebGPU)" in one.text("#network")
+    assert "(WebGPU)" in one.tab.text_content("#network")
     assert one.complaints == []
 
 
 def test_wasm_goes_on_when_the_card_is_lost(shown, tmp_path):
     one = shown(AS_A_CARD, AS_FAST, TAKEN_AWAY)
     teach(one, tmp_path)
-    assert "(WebGPU)" in one.text("#network")
+    assert "(WebGPU)" in one.tab.text_content("#network")
     one.tab.evaluate("new BroadcastChannel('lose').postMessage(0)")
     embeds_right(one, tmp_path, tmp_path / "page")
-    one.tab.get_by_text("wasm is used instead").wait_for()
-    assert "(wasm, 1 thread)" in one.text("#network")
+    one.tab.wait_for_function("/instead/.test(document.getElementById('refused').textContent)")
+    assert one.text("#runs") == "Runs on this device (wasm)"
+    assert "(wasm, 1 thread)" in one.tab.text_content("#network")
     assert one.tab.locator("#cards .thumbnail").count() == 1
     assert not one.text("#problem")
 
@@ -171,8 +173,8 @@ def test_wasm_goes_on_when_the_card_hangs(shown):
     soon = ("embedder.js", "PATIENCE = 30_000", "PATIENCE = 2_000")
     hangs = ("embed-worker.js", 'await create(network, "webgpu")', "await new Promise(() => {})")
     one = shown(AS_A_CARD, soon, hangs)
-    assert "(wasm, 1 thread)" in one.text("#network")
-    assert "does not answer" in one.text("#refused")
+    assert "(wasm, 1 thread)" in one.tab.text_content("#network")
+    assert "does not answer" in one.tab.text_content("#refused")
     assert one.complaints == []
 
 
@@ -182,8 +184,8 @@ def test_without_its_runtime_wasm_is_used(folder, chromium):
         (place / "runtime" / name).unlink()
     with static(place) as url:
         one = opened(chromium, url)
-        assert "(wasm, 1 thread)" in one.text("#network")
-        assert "ort.webgpu.wasm cannot be loaded" in one.text("#refused")
+        assert "(wasm, 1 thread)" in one.tab.text_content("#network")
+        assert "ort.webgpu.wasm cannot be loaded" in one.tab.text_content("#refused")
         one.context.close()
 
 

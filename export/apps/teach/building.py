@@ -48,7 +48,7 @@ class Builds:
     """The builds of one page.
 
     Attributes:
-        folder: where they go: the first is a new folder, which only later ones replace.
+        folder: where they go: the first creates it, and only later ones replace it.
         work: a private folder for what is sent, and for packed files.
     """
 
@@ -218,7 +218,7 @@ class Builds:
             said = [match[1] for one in self._lines if (match := _MISTAKE.fullmatch(one))]
             if code < 0:
                 said = ["the system ended the build; perhaps it ran out of memory"]
-            why = said[-1] if said else f"the build ended with the code {code}"
+            why = said[-1] if said else f"the build ended with the exit code {code}"
             if os.strerror(errno.ENOSPC) in why:
                 why = f"{why}: make room for {self._out.absolute()} and {self.work}"
             return _failed(why)

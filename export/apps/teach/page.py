@@ -63,7 +63,7 @@ def write(
         title: title of the page.
         served: whether our server answers, which can build files; otherwise the page can be
             installed as an app.
-        examples: what the page starts from, of the only backbone; None for nothing.
+        examples: what the page starts from, if there is one backbone; None for nothing.
     """
     copy_static(folder, _SHARED)
     for source in (files(__package__) / "static").iterdir():

@@ -40,8 +40,8 @@ def model_of(out: Path) -> tuple[Path, Metadata]:
     given = metadata.manifest["input"]
     if given["name"] != "image":
         raise InputError(
-            f"{path.name} takes vectors of {counted(given['shape'][0], 'feature')}, and the page"
-            " shows pictures; ask it with pocketknn predict and a .npy, .csv or .json file of"
+            f"{path.name} takes vectors of {counted(given['shape'][0], 'feature')}, but the page"
+            " takes pictures; query it with pocketknn predict and a .npy, .csv or .json file of"
             " vectors",
             "takes-vectors",
         )

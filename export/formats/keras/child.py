@@ -23,7 +23,7 @@ _numbers = count()
 
 
 def serve() -> None:
-    """Answer the questions on stdin on stdout, until the other process closes them."""
+    """Read questions from stdin and answer on stdout, until the other process closes them."""
     try:
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the other process
         answers = os.fdopen(os.dup(1), "wb")
@@ -43,7 +43,7 @@ def serve() -> None:
 
 
 def _answer(what: str, *given: Any) -> int | Outputs | None:  # noqa: ANN401
-    """The answer to a question of `apart`; None if it fails, as it does there again."""
+    """The answer to a question of `apart`; None if it fails: `apart` then tries it itself."""
     try:
         return _open(*given) if what == "open" else _models[given[0]](given[1])
     except Exception:  # Keras may raise anything

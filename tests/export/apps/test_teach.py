@@ -572,7 +572,7 @@ def test_what_cannot_be_taught(refused, pixels_build, embedder, tmp_path):
     assert "unknown backbone" in refused("teach", "--backbone", "nonsense")
     (tmp_path / "file").write_text("")
     assert "not a folder" in refused("teach", "-o", tmp_path / "file")
-    assert "not for the page that teaches" in refused("web", pixels_build, "--teach", "--phone")
+    assert "does not apply to --teach" in refused("web", pixels_build, "--teach", "--phone")
     flat = References.of(np.eye(3, 432), provenance=embedder.backbone.provenance("center"))
     flat.save(tmp_path / "flat.parquet")
     assert "none" in refused("teach", tmp_path / "flat.parquet")
@@ -708,7 +708,7 @@ def test_what_was_built_stands_above_what_the_build_said(live, chromium, tmp_pat
     assert not tab.locator("#lines").is_visible()
     (out / "go").rename(out / "fail")
     tab.click("#build")
-    tab.get_by_text("ended with the code 2").wait_for()
+    tab.get_by_text("ended with the exit code 2").wait_for()
     assert focused(tab) == "Build the files", "the button to stop it had the focus, and is gone"
     assert tab.get_by_text("step 59").is_visible()
     assert tab.locator("#files li").count() == 0

@@ -520,7 +520,7 @@ def test_what_is_measured_in_words(js):
     assert "mug and cup look alike: 6 of 40" in said
     assert "More recordings helped: with half of the recordings 75\u00a0%" in said
     assert "with all 85\u00a0%" in said
-    assert "does not know strangers" in said
+    assert "cannot recognise strangers" in said
     found["confused"][0]["times"] = 1
     found["half"]["right"] = 68
     known = {"rejected": 2, "of": 40}
@@ -662,7 +662,7 @@ def test_what_could_not_be_kept_is_not_shown_as_taught(js):
     done({{ ...found, names: taught.names }});
     """
     found = js(code)
-    assert all("could not keep it" in error for error in found["errors"]), found["errors"]
+    assert all("could not store it" in error for error in found["errors"]), found["errors"]
     assert [(one["name"], one["muted"]) for one in found["classes"]] == [("mug", False)]
     assert found["names"] == ["pot"]
     assert found["examples"] == 0
@@ -762,7 +762,7 @@ def test_what_was_removed_last_can_be_put_back(js):
     ]
     taken, failed, full = found["errors"]
     assert "already a class “mug”" in taken
-    assert "could not keep it" in failed
+    assert "could not store it" in failed
     assert "full" in full
 
 

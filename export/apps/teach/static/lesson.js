@@ -45,7 +45,7 @@ export class Lesson {
     this.kept = this.#writes
       ? "What you teach is kept in this browser."
       : writes
-        ? "This browser keeps nothing for this page: save the memory before you close it."
+        ? "This browser stores nothing for this page: save the memory before you close it."
         : "This page is open in another tab: what you teach here is not kept.";
     return store?.load();
   }

@@ -79,7 +79,7 @@ async function start() {
       "This machine was too slow for the better network, so a smaller one answers, which is right" +
       " less often. It can be measured again until something is taught.";
     find("insist").textContent =
-      `${better.name} reached only ${better.rate.toFixed(1)} pictures per second here. To insist:` +
+      `${better.name} reached only ${better.rate.toFixed(1)} pictures per second here. To use it anyway:` +
       ` pocketknn teach --backbone ${better.name}`;
   }
   show("how");
@@ -254,7 +254,7 @@ async function addPhotos(found, one = null) {
     added++;
   }
   const notes = [`${counted(added, "photo")} added`];
-  if (same) notes.push(`${same} known already`);
+  if (same) notes.push(`${same} already known`);
   if (lost) notes.push(`${counted(lost, "file")} of another kind`);
   if (unread.length) notes.push(`this browser cannot read ${listed(unread.slice(0, FEW))}`);
   if (unread.length > FEW) notes.push(`and ${counted(unread.length - FEW, "more file")}`);

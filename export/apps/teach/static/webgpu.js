@@ -25,7 +25,7 @@ export async function objection(card, wasm, probe) {
   }
   const [slow, fast] = [await rateOf(wasm, probe), await rateOf(card, probe)];
   if (fast >= slow) return "";
-  return `it takes ${fast.toFixed(1)} pictures per second, and wasm ${slow.toFixed(1)}`;
+  return `it reaches ${fast.toFixed(1)} pictures per second, and wasm ${slow.toFixed(1)}`;
 }
 
 // Pixels that make every channel and place of a network answer, the same each time.

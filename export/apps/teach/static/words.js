@@ -37,7 +37,7 @@ export function refusal(reason) {
 
 // How good it is in a line. `found` is as from `study`, `names` are those of its classes.
 export function line(found, names) {
-  if (!names.length) return "Nothing was taught yet.";
+  if (!names.length) return "Nothing has been taught yet.";
   if (names.length < 2) return "Teach a second class: with one, every answer is the same.";
   if (!found.asked) return ONCE_MORE;
   return `${found.right} of ${found.asked} right.`;
@@ -47,8 +47,8 @@ export function line(found, names) {
 export function advice(found, names) {
   if (names.length < 2 || !found.asked) return [];
   return [
-    "Of every class one recording at a time was left out and asked about, and the others answered.",
-    `With all of them about ${percent(found.expected)} are expected: a build measures it in the same` +
+    "One recording of every class at a time was left out, and the others answered for it.",
+    `With all recordings about ${percent(found.expected)} are expected: a build measures in the same` +
       " way. Its report may differ by some points, as it leaves out other recordings together.",
     ...once(found, names),
     ...alike(found, names),
@@ -61,7 +61,7 @@ function once({ classes }, names) {
   const single = names.filter((_, label) => classes[label].recordings < 2);
   const fewest = Math.min(...classes.map(({ recordings }) => recordings));
   if (single.length) {
-    return [`Record ${listed(single)} once more, from another angle: so far it is not in this.`];
+    return [`Record ${listed(single)} once more, from another angle; it is not tested yet.`];
   }
   if (fewest >= SURE) return [];
   return [
@@ -94,13 +94,13 @@ function enough({ half, asked, right }) {
 function unknown({ unknown }) {
   if (!unknown) {
     return [
-      "It does not know strangers yet: it always names a class. To measure that, it takes 20" +
+      "It cannot recognise strangers yet: it always names a class. Recognising them takes 20" +
         " examples from 4 recordings.",
     ];
   }
   const { known, strangers } = unknown;
   const calls = `Of pictures of your classes it called ${known.rejected} of ${known.of} unknown`;
-  const wrong = `It says unknown where nothing near was taught. ${calls}, by mistake`;
+  const wrong = `It says unknown if nothing similar was taught. ${calls}, by mistake`;
   const more = "If it says unknown too often, show it more angles.";
   if (!strangers) return [`${wrong}. ${more}`];
   const noticed = `it called ${strangers.rejected} of ${strangers.of} pictures unknown`;

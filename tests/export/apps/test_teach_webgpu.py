@@ -13,6 +13,7 @@ from chromium import served as static
 from support import drawing
 
 from pocketknn.builder import Spec
+from pocketknn.builder.system.cache import Cache
 from pocketknn.export.apps.teach import page
 from pocketknn.export.apps.teach.embedder import Embedder
 from pocketknn.export.apps.web import runtime
@@ -217,3 +218,47 @@ def test_a_package_without_webgpu_makes_a_page_without(folder, tmp_path):
         *runtime.FILES,
         "LICENSE.txt",
     }
+
+
+@pytest.fixture
+def earlier(tmp_path, monkeypatch):
+    """A cache of an earlier version, without WebGPU, and an npm; yields both, and its calls."""
+    place = tmp_path / f"{runtime.PACKAGE}-{runtime.VERSION}"
+    calls = []
+
+    def unpack(archive, folder, webgpu=runtime.WEBGPU):
+        for name in (*runtime.FILES.values(), *webgpu.values()):
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            (folder / name).write_text(str(archive))
+        facts = {"name": runtime.PACKAGE, "version": runtime.VERSION}
+        (folder / "package.json").write_text(json.dumps(facts))
+
+    unpack("old", place, {})
+    monkeypatch.setattr(runtime, "_download", lambda folder: calls.append(folder) or "new")
+    monkeypatch.setattr(runtime, "_unpack", unpack)
+    return Cache(tmp_path), calls
+
+
+def test_a_cache_of_an_earlier_version_gets_webgpu_when_it_is_wanted(earlier):
+    cache, calls = earlier
+    assert not runtime.remembered(cache).webgpu
+    assert not calls, "the other page needs none"
+    for _ in range(2):
+        found = runtime.remembered(cache, webgpu=True)
+        assert found.webgpu.keys() == runtime.WEBGPU.keys()
+        assert {path.read_text() for path in (found.files | found.webgpu).values()} == {"new"}
+    assert len(calls) == 1
+    assert [path.name for path in cache.folder.iterdir()] == [
+        f"{runtime.PACKAGE}-{runtime.VERSION}"
+    ]
+
+
+def test_without_npm_an_earlier_cache_does_without_webgpu(earlier, monkeypatch):
+    def fails(folder):
+        raise page.InputError("npm's registry does not answer", "npm-failed")
+
+    cache, _ = earlier
+    monkeypatch.setattr(runtime, "_download", fails)
+    found = runtime.remembered(cache, webgpu=True)
+    assert not found.webgpu
+    assert {path.read_text() for path in found.files.values()} == {"old"}

@@ -923,6 +923,31 @@ def test_the_focus_stays_near_what_was_removed(live, chromium, tmp_path):
     shown.context.close()
 
 
+def test_of_a_recording_the_ends_are_shown(live, chromium, tmp_path):
+    shown = opened(chromium, live[1])
+    for number in range(5):
+        for recording in ("one", "two"):
+            path = tmp_path / "photos" / "apple" / recording / f"{number}.jpg"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(jpeg(number + 10 * len(recording) * ord(recording[0]), "red"))
+    shown.tab.set_input_files("#photos", tmp_path / "photos")
+    shown.tab.locator("#adding").get_by_text("10 photos added").wait_for()
+    pictures = shown.tab.locator("#cards .thumbnail")
+
+    def numbers():
+        return [int(one.get_attribute("aria-label").split()[2]) for one in pictures.all()]
+
+    times = shown.tab.locator("#cards li[data-times='× 5']")
+    assert (numbers(), times.count()) == ([10, 6, 5, 1], 2)
+    pictures.nth(0).click()
+    shown.tab.get_by_text("Removed 1 example of apple; 9 are left.").wait_for()
+    assert numbers() == [9, 6, 5, 1]
+    shown.tab.get_by_text("Show all 9").click()
+    assert (numbers(), times.count()) == ([9, 8, 7, 6, 5, 4, 3, 2, 1], 0)
+    assert shown.complaints == []
+    shown.context.close()
+
+
 def test_a_removal_is_undone(live, chromium, tmp_path):
     shown = opened(chromium, live[1])
     tab = shown.tab

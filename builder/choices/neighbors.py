@@ -42,3 +42,52 @@ def shared(wanted: NDArray[np.integer], found: NDArray[np.integer]) -> NDArray[n
     """Which of the wanted neighbours (q, k) were found: (q, k). Its mean is the recall."""
     among: NDArray[np.bool_] = (wanted[:, :, None] == found[:, None, :]).any(axis=2)
     return among
+
+
+class Running:
+    """The m best of scores (q, n) that come a block of columns at a time.
+
+    A later block is only compared with the last of the best so far: few of its scores are above.
+    """
+
+    def __init__(self, m: int) -> None:
+        """How many to keep."""
+        self._m = m
+        self._best: tuple[NDArray[np.float32], Ints] | None = None
+
+    def add(self, scores: NDArray[np.float32], first: int) -> None:
+        """Add the scores of the rows from `first` on."""
+        columns: Ints = np.broadcast_to(np.arange(first, first + scores.shape[1]), scores.shape)
+        if self._best is not None:
+            best, rows = self._best
+            if best.shape[1] == self._m:
+                scores, columns = _above(scores, best.min(axis=1))
+                columns += first
+            scores = np.concatenate([best, scores], axis=1)
+            columns = np.concatenate([rows, columns], axis=1)
+        if scores.shape[1] > self._m:
+            kept = np.argpartition(-scores, self._m - 1, axis=1)[:, : self._m]
+            kept.sort(axis=1)
+            scores = np.take_along_axis(scores, kept, axis=1)
+            columns = np.take_along_axis(columns, kept, axis=1)
+        self._best = scores, columns
+
+    def ranked(self) -> tuple[NDArray[np.float32], Ints]:
+        """The best scores (q, m), descending, and their rows; ties go to the lower row."""
+        assert self._best is not None
+        scores, rows = self._best
+        order = np.argsort(-scores, axis=1, kind="stable")
+        return np.take_along_axis(scores, order, axis=1), np.take_along_axis(rows, order, axis=1)
+
+
+def _above(
+    scores: NDArray[np.float32], limits: NDArray[np.float32]
+) -> tuple[NDArray[np.float32], Ints]:
+    """The scores above each row's limit and their columns, filled up with -inf."""
+    at, columns = np.divmod(np.flatnonzero(scores > limits[:, None]), scores.shape[1])
+    counts = np.bincount(at, minlength=len(scores))
+    place = np.arange(len(at)) - np.repeat(np.cumsum(counts) - counts, counts)
+    values = np.full((len(scores), counts.max(initial=0)), -np.inf, np.float32)
+    numbers = np.zeros(values.shape, np.int64)
+    values[at, place], numbers[at, place] = scores[at, columns], columns
+    return values, numbers

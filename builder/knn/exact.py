@@ -18,6 +18,8 @@ from pocketknn.builder.choices.neighbors import Neighbors as Neighbors
 from pocketknn.builder.choices.neighbors import rank as rank
 from pocketknn.builder.choices.neighbors import shared as shared
 
+from . import screening
+
 _ROWS_AT_ONCE = 512  # queries in a block of scores
 _REFERENCES_AT_ONCE = 1 << 12  # references in a block of scores
 _SPARE = 8  # candidates beyond k, as the expanded Euclidean form may misorder some
@@ -58,16 +60,48 @@ def search(
     k: int,
     metric: str = "cosine",
     own: Ints | None = None,
+    among: Ints | None = None,
 ) -> Neighbors:
-    """Exact k-NN of queries (q, d) among references (n, d), converted to float64 block by block.
+    """Exact k-NN of queries (q, d) among references (n, d), as computed in float64.
+
+    Where that would take long, float32 selects the cosines that are computed in float64.
 
     Args:
         queries: (q, d).
         references: (n, d).
-        k: how many.
+        k: how many neighbours.
         metric: one of `METRICS`.
         own: (q,) the row that each query must not find, or None.
+        among: (m,) the rows, ascending, that may be found, instead of `own`; None for all.
     """
+    work = len(queries) * references.size
+    if not METRICS[metric].ANGULAR or work < screening.FROM:
+        return _in_float64(queries, references, k, metric, own, among)
+    hidden = None
+    if among is not None:
+        hidden = np.ones(len(references), np.bool_)
+        hidden[among] = False
+    found, open_ = screening.search(unit(queries), references, k, own, hidden)
+    if len(open_):
+        mine = None if own is None else own[open_]
+        rest = _in_float64(queries[open_], references, k, metric, mine, among)
+        for column, values in zip(found, rest, strict=True):
+            column[open_] = values
+    return found
+
+
+def _in_float64(
+    queries: NDArray[np.floating],
+    references: NDArray[np.floating],
+    k: int,
+    metric: str,
+    own: Ints | None,
+    among: Ints | None,
+) -> Neighbors:
+    """As `search`, with references converted block by block."""
+    if among is not None:
+        some = _in_float64(queries, references[among], k, metric, None, None)
+        return Neighbors(some.scores, among[some.indices])
     n, by = len(references), METRICS[metric]
     expanded = by.SPARE > 0  # ranks by a value that is not the score
     # Subtracting the mean changes no distance and reduces the rounding of products.

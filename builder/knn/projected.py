@@ -17,7 +17,7 @@ from pocketknn.builder.knn.projection.pca import Projection, pca
 from pocketknn.builder.references.references import References
 from pocketknn.builder.spec import AUTO, Spec, resolve_k
 
-from .metric_space import Space
+from .metric_space import Space, no_projection
 from .temperature import HeldOut, most_likely, usual
 
 # Widths of learned projections, and the number of references from which extra columns matter.
@@ -42,12 +42,13 @@ def space_of(spec: Spec, references: References) -> Space:
     if projection is not None and projection.by == "classes":
         projection = projection.padded(_width(len(projection.bias), references.dim))
     folded = projection is not None or spec.soft or any(references.occasions)
+    refit = no_projection if projection is None else partial(_refitted, spec)
     return Space(
         references=references,
         metric=spec.metric,
         projection=projection,
         seed=spec.seed,
-        refit=partial(_refitted, spec) if folded else None,
+        refit=refit if folded else None,
     )
 
 

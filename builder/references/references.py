@@ -148,13 +148,13 @@ class References(Columns):
         Raises:
             InputError: no row is left.
         """
-        chosen = np.asarray(rows, np.int64)
-        if not len(chosen):
+        if not len(chosen := np.asarray(rows, np.int64)):
             raise InputError("no reference would be left", "no-references")
         labels = [self.label_of(row) for row in chosen] if self.labels else None
-        left = set(labels or ())
+        left, vectors = set(labels or ()), self.vectors[chosen]
+        vectors.flags.writeable = False  # spares a copy
         return References.of(
-            self.vectors[chosen],
+            vectors,
             labels,
             classes=[name for name in self.labels if name in left] if labels else None,
             ids=[self.ids[row] for row in chosen],
@@ -182,14 +182,13 @@ class References(Columns):
         return replace(self, paths=("",) * len(self), occasions=occasions)
 
     def without_copies(self) -> References:
-        """The first reference of each picture; those without a hash all stay."""
+        """The first reference of each picture, and all references without a hash."""
         seen: set[str] = set()
         rows = []
         for row, value in enumerate(self.sha256):
-            if value not in seen:
+            if not value or value not in seen:
                 rows.append(row)
-            if value:
-                seen.add(value)
+            seen.add(value)
         return self.select(rows)
 
     def in_order(self, classes: Sequence[str]) -> References:

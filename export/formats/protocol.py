@@ -97,8 +97,8 @@ class Format(Protocol):
         """Writes the file of a packaged backbone as `convert` would, but without converters.
 
         Given are the network for LiteRT, the size of its pictures, the file to create, the options,
-        and the precision. Returns False, with nothing written, where that takes a converter. None
-        if it always does.
+        and the precision. Returns False, with nothing written, if that needs a converter. None if
+        it always does.
         """
 
     def backbone_bytes(self, network: Network, precision: str) -> int:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 COUNT = 64
 PHOTOS, NOISE = 40, 24  # same total; rounding errors show up first on noise
 _CALIBRATION = 64  # photos that calibrate int8
+_SAMPLE = 10_000  # vectors that show how far values spread
 
 
 class Queries(NamedTuple):
@@ -126,7 +127,8 @@ def from_vectors(vectors: NDArray[np.float32], *, count: int = COUNT, seed: int 
     """
     rng = np.random.default_rng(seed)
     some = vectors[rng.integers(0, len(vectors), count)]
-    noise = rng.standard_normal(some.shape) * (vectors.std(axis=0) + 1e-6)
+    spread = vectors[:: -(-len(vectors) // _SAMPLE)].std(axis=0)
+    noise = rng.standard_normal(some.shape) * (spread + 1e-6)
     kinds = np.arange(count)[:, None] % 3
     features = np.where(kinds == 0, some, np.where(kinds == 1, some + noise / 4, noise))
     features = np.concatenate([np.zeros((1, some.shape[1])), features]).astype(np.float32)

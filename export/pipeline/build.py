@@ -132,7 +132,7 @@ def _check_strangers(request: Request) -> None:
             raise InputError("--learn-strangers needs --strangers PHOTOS", "option-not-applicable")
     elif request.spec.reject is None and not learned:
         raise InputError(
-            "--strangers has no use alone; add --reject auto to measure how many are rejected, or"
+            "--strangers does nothing alone; add --reject auto to measure how many are rejected, or"
             " --learn-strangers to make them references of the class unknown",
             "strangers-unused",
         )
@@ -157,8 +157,8 @@ def _tell_growth(spec: Spec, found: Material, formats: Sequence[str], watch: Wat
     votes = found.references.labels and spec.head != "neighbors"
     if votes and spec.projection == AUTO and METRICS[spec.metric].ANGULAR:
         watch.remark(
-            "files that grow compare whole embeddings: a projection learned from these classes"
-            " would serve taught ones worse; name one with --projection to use it all the same"
+            "files that grow compare whole embeddings, as a projection learned from these classes"
+            " would separate taught classes less well; to use one anyway, set --projection"
         )
     for name in formats:
         if FORMATS[name].ONE_INPUT and (consumer := FORMATS[name].CONSUMER):

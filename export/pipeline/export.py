@@ -101,7 +101,7 @@ def export(
         against: what to compare on; None for a black picture and noise.
         calibration: pictures (n, H, W, 3) that calibrate int8, distinct from those of `against` so
             that the check is independent; None for noise, with a note.
-        strangers: embeddings (q, d) of pictures of no class, to measure rejection on.
+        strangers: embeddings (q, d) of pictures of none of the classes, to measure rejection on.
         copies: altered copies of some references, for a search to find their originals.
         options: how the files are written.
         formats: names in `FORMATS`; None for all that can be written here, which leaves out Keras

@@ -66,8 +66,12 @@ def converted(order: Order, path: Path) -> Slots:
 def _frozen() -> Iterator[None]:
     """Exempt existing objects from garbage collection: TensorFlow has a million of them.
 
-    coremltools runs several full collections in each conversion.
+    coremltools runs several full collections in each conversion. What a program froze itself
+    stays frozen.
     """
+    if gc.get_freeze_count():
+        yield
+        return
     gc.freeze()
     try:
         yield

@@ -28,7 +28,7 @@ class Order:
 
     Attributes:
         format: its name in `FORMATS`.
-        fit: the choices; references count only as far as they change the graph.
+        fit: the choices; references matter only as far as they change the graph.
         backbone: the feature extractor, or None.
         precision: precision of the backbone.
         options: how the files are written.

@@ -25,13 +25,13 @@ _SMALLEST = 1e-30  # keeps a zero embedding at zero, in float32, instead of 0/0
 
 def unit(vectors: NDArray[np.floating]) -> Floats:
     """Scale each row of (n, d) to length 1 in float64; a zero row stays zero."""
-    rows = np.asarray(vectors, np.float64)
+    given = np.asarray(vectors, np.float64)
     # Dividing by the largest component first keeps the squares in range at any scale.
-    largest = np.abs(rows).max(axis=1, keepdims=True)
-    rows = np.divide(rows, largest, out=np.zeros_like(rows), where=largest > 0)
+    largest = np.maximum(given.max(axis=1, keepdims=True), -given.min(axis=1, keepdims=True))
+    rows: Floats = given / np.where(largest > 0, largest, 1)
     length = np.sqrt((rows * rows).sum(axis=1, keepdims=True))
-    found: Floats = np.divide(rows, length, out=np.zeros_like(rows), where=length > 0)
-    return found
+    rows /= np.where(length > 0, length, 1)
+    return rows
 
 
 def kept_unit(rows: NDArray[np.floating]) -> Floats:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pocketknn.builder.choices.neighbors import Floats, Ints
+from pocketknn.builder.choices.neighbors import Floats, Ints, Running
 from pocketknn.builder.choices.protocols import Making
 from pocketknn.builder.errors import InputError
 
@@ -25,18 +25,10 @@ MOST = 1024  # maximum candidates; more would not be worth their cost
 def best(table: NDArray[Any], queries: Floats, wanted: int) -> Ints:
     """The rows of a table (n, w) with the largest products: (q, wanted), the best first."""
     given = queries.astype(np.float32)
-    scores, rows = np.empty((len(given), 0), np.float32), np.empty((len(given), 0), np.int64)
+    running = Running(wanted)
     for start in range(0, len(table), _AT_ONCE):
-        block = given @ table[start : start + _AT_ONCE].astype(np.float32).T
-        numbers = np.broadcast_to(np.arange(start, start + block.shape[1]), block.shape)
-        scores = np.concatenate([scores, block], axis=1)
-        rows = np.concatenate([rows, numbers], axis=1)
-        if scores.shape[1] > wanted:
-            kept = np.sort(np.argpartition(-scores, wanted - 1, axis=1)[:, :wanted], axis=1)
-            scores = np.take_along_axis(scores, kept, axis=1)
-            rows = np.take_along_axis(rows, kept, axis=1)
-    order = np.argsort(-scores, axis=1, kind="stable")
-    return np.take_along_axis(rows, order, axis=1)
+        running.add(given @ table[start : start + _AT_ONCE].astype(np.float32).T, start)
+    return running.ranked()[1]
 
 
 def enough(places: Ints, share: float, least: int, most: int) -> int | None:

@@ -100,7 +100,10 @@ def _measured(making: Maker, one: Index) -> Index:
     if (queries := making.left_out) is None:
         return one
     recall, limit = queries.recall(one), making.limit
-    while recall < limit <= making.most_kept and (more := _more(making, one)) is not None:
+    scans = SEARCHES[one.search].SCANS
+    while recall < limit and scans and limit <= making.most_kept:
+        if (more := _more(making, one)) is None:
+            break
         one, recall = more, queries.recall(more)
     if recall < limit:
         raise InputError(
@@ -112,9 +115,7 @@ def _measured(making: Maker, one: Index) -> Index:
 
 
 def _more(making: Maker, one: Index) -> Index | None:
-    """The index with 1.5 times the candidates and probes; None if it has all."""
-    if not SEARCHES[one.search].SCANS:
-        return None
+    """An index with a scan, with 1.5 times the candidates and probes; None if it has all."""
     candidates, probes = one.candidates, one.probes
     if one.cells is not None and making.probes is None:
         probes = min(probes * 3 // 2 + 1, len(one.cells.codes))

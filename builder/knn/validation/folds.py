@@ -48,10 +48,10 @@ class Fold(NamedTuple):
 
     def search(self, vectors: NDArray[np.floating], k: int, metric: str = "cosine") -> Neighbors:
         """The k nearest of `train` to each of `test`, by their rows in vectors (n, d)."""
-        queries, rows = self.project(vectors[self.test]), vectors[self.train]
-        if self.projection is not None:
-            rows = self.project(rows)
-        found = exact.search(queries, rows, k, metric)
+        queries = self.project(vectors[self.test])
+        if self.projection is None:
+            return exact.search(queries, vectors, k, metric, among=self.train)
+        found = exact.search(queries, self.project(vectors[self.train]), k, metric)
         return Neighbors(found.scores, self.train[found.indices])
 
 
@@ -67,9 +67,9 @@ def folds(
     """The test rows of each fold: five folds, or a single one for many references.
 
     Folds are stratified. If a class has fewer groups than there are folds, its groups go to
-    different folds, and which folds varies from class to class: with two photos per class, a fold
-    tests one photo of two classes in five, so that the rest still shows how photos of a class
-    differ.
+    different folds, and which folds varies from class to class: with two photos per class, each
+    fold tests one photo of two fifths of the classes, so that the rest still shows how photos of
+    a class differ.
 
     A group is never split, and a class with two groups always keeps one in the training part: the
     group that would be its last is not a query. Nor is a class with a single group. If there are

@@ -56,7 +56,7 @@ def _to_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
     fits = image.mode != "CMYK" if mode == "RGB" else image.mode == mode
     transform = _transform(profile, mode) if profile and mode and fits else None
     if mode is None or transform is None:
-        return image.convert("RGB")
+        return image if image.mode == "RGB" else image.convert("RGB")
     plain = image if image.mode == mode else image.convert(mode)
     return ImageCms.applyTransform(plain, transform) or plain
 

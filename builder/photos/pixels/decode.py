@@ -53,7 +53,8 @@ def decode(content: bytes, at_least: int | None = None) -> Image.Image:
     Raises:
         PictureError: not a picture, truncated, or too large to decode safely.
     """
-    return _decode(content, at_least=at_least)[0]
+    # A copy is no longer the file, of which more than the pixels could be saved.
+    return _decode(content, at_least=at_least)[0].copy()
 
 
 def _decode(
@@ -71,7 +72,8 @@ def _decode(
             elif at_least:
                 image.draft(None, (at_least, at_least))
             image.load()
-            made = rgb(eight_bit(ImageOps.exif_transpose(image), is_deep_tiff(image)))
+            ImageOps.exif_transpose(image, in_place=True)  # and no copy if it is upright
+            made = rgb(eight_bit(image, is_deep_tiff(image)))
             made.info = {}
             return made, scale
     except UnidentifiedImageError as error:

@@ -79,7 +79,7 @@ def demo(
         "What to do next:",
         f"  {command_line('pocketknn', 'predict', built, pictures)}",
         f"  {command_line('pocketknn', 'eval', built, str(held_out))}",
-        "  pocketknn build PHOTOS -o out    # of your own photos, in one folder per class",
+        "  pocketknn build PHOTOS -o out    # from your own photos, in one folder per class",
     )
     raise typer.Exit(0 if all_agree else 1)
 

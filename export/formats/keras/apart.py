@@ -1,4 +1,4 @@
-"""Keras in a process of its own, whose import of some seconds then costs this one no time.
+"""Keras in another process, so that its import, which takes seconds, does not delay this one.
 
 What that process cannot do, this one does itself, so that errors are the same without it.
 """
@@ -49,7 +49,7 @@ class Child:
         )
 
     def ask(self, *question: Any) -> Any:  # noqa: ANN401
-        """Its answer; None, and then its end, if it has none or is no longer there."""
+        """The process's answer; None if there is none, in which case the process is ended."""
         return self.begin(*question)()
 
     def begin(self, *question: Any) -> Callable[[], Any]:  # noqa: ANN401
@@ -101,7 +101,7 @@ _running: list[Child] = []
 
 @contextmanager
 def beside(wanted: bool = True) -> Iterator[None]:
-    """Meanwhile, open files in a process of its own, unless Keras is imported in this one.
+    """Inside the block, open files in another process, unless Keras is imported in this one.
 
     Args:
         wanted: False changes nothing.

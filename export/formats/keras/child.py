@@ -6,13 +6,13 @@ import os
 import pickle
 import signal
 import sys
-import threading
 from collections.abc import Callable
 from itertools import count
 from pathlib import Path
 from queue import SimpleQueue
-from typing import Any, BinaryIO
+from typing import Any
 
+from pocketknn.builder.system import parent
 from pocketknn.export.formats.protocol import Outputs
 
 from . import running
@@ -22,13 +22,15 @@ _models: dict[int, tuple[tuple[int, ...], running.Answer]] = {}  # at most one, 
 
 
 def serve() -> None:
-    """Answer the questions on stdin on stdout, until the other process closes them."""
+    """Read questions from stdin and answer on stdout, until the other process closes them."""
     try:
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the other process
         answers = os.fdopen(os.dup(1), "wb")
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # libraries may print
         questions: SimpleQueue[Any] = SimpleQueue()
-        threading.Thread(target=_listen, args=(sys.stdin.buffer, questions), daemon=True).start()
+        parent.listen(
+            sys.stdin.buffer, lambda pipe: questions.put(pickle.load(pipe)), lambda: os._exit(0)
+        )  # pickled twice, so that the thread that listens imports nothing
         with running.without_unused():
             import keras  # noqa: F401
 
@@ -39,20 +41,8 @@ def serve() -> None:
         os._exit(0)  # TensorFlow takes its time to clean up
 
 
-def _listen(stdin: BinaryIO, questions: SimpleQueue[Any]) -> None:
-    """Queue the questions; this thread notices the end of them, even during imports.
-
-    They are pickled twice, so that this thread imports nothing.
-    """
-    try:
-        while True:
-            questions.put(pickle.load(stdin))
-    finally:
-        os._exit(0)
-
-
 def _answer(what: str, *given: Any) -> Any:  # noqa: ANN401
-    """The answer to a question of `apart`; None if it fails, as it does there again."""
+    """The answer to a question of `apart`; None if it fails: `apart` then tries it itself."""
     try:
         return _WORK[what](*given)
     except Exception:  # Keras may raise anything

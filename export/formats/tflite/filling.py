@@ -21,6 +21,7 @@ from pocketknn.export.output.checksums import sealed
 
 from .metadata import NAME, pack
 from .model import FLOAT16, FLOAT32, INT8, Model
+from .stages import in_two_stages
 
 # Order of inputs and outputs: the converter's order varies between builds, and apps take the first.
 _ORDER = ("image", "features", "probabilities", "value", "scores", "indices")
@@ -62,6 +63,8 @@ def fill(
             model.set_axis(number, at, size)
         else:
             model.set_value(number, at, size)
+    if content.small():  # other files may be filled again
+        in_two_stages(model, content.sizes["references"])
     ports = model.signature().ordered(_ORDER)
     model.reorder(ports)
     model.set_metadata(NAME, pack(manifest_in(texts), ports))

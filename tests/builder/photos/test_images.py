@@ -7,7 +7,7 @@ import zlib
 
 import numpy as np
 import pytest
-from PIL import Image, ImageCms
+from PIL import Image, ImageCms, ImageOps
 from profiles import P3, PROPHOTO, in_colours, of_colours, of_grey
 
 from pocketknn.builder.photos.photo import Photo, PictureError
@@ -53,6 +53,30 @@ def test_exif_rotation_is_applied():
     assert upright.size == (20, 40)
     assert upright.getpixel((10, 5)) == (255, 0, 0)
     assert upright.getpixel((10, 35)) == (0, 0, 0)
+
+
+@pytest.mark.parametrize(
+    ("kind", "mode"),
+    [
+        *[("JPEG", mode) for mode in ("RGB", "L", "CMYK")],
+        *[("PNG", mode) for mode in ("RGB", "L", "P", "RGBA")],
+        *[("WEBP", mode) for mode in ("RGB", "RGBA")],
+        *[("TIFF", mode) for mode in ("RGB", "L", "P", "RGBA", "CMYK")],
+    ],
+)
+@pytest.mark.parametrize("turned", range(1, 9))
+def test_pixels_are_those_of_pillows_own_copies(kind, mode, turned):
+    """Decoding turns a picture in place, and copies none that is RGB already."""
+    noise = np.random.default_rng(turned).integers(0, 256, (23, 31, 4)).astype(np.uint8)
+    given, exif = Image.fromarray(noise, "RGBA").convert("RGB").convert(mode), Image.Exif()
+    exif[0x0112] = turned
+    given.save(file := io.BytesIO(), kind, exif=exif)
+    with Image.open(io.BytesIO(file.getvalue())) as opened:
+        wanted = ImageOps.exif_transpose(opened).convert("RGB")
+    found = decode(file.getvalue())
+    np.testing.assert_array_equal(np.asarray(found), np.asarray(wanted))
+    assert found.size == (wanted.size if turned < 5 else (23, 31))
+    assert type(found) is Image.Image
 
 
 def test_cmyk_becomes_rgb():

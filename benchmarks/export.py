@@ -1,9 +1,11 @@
-"""How much time and memory it takes to write files from cached templates.
+"""How much time and memory it takes to write files from cached templates, and to run Core ML's.
 
     python benchmarks/export.py [--backbone bundled] [--oracle]
 
 The references are random; only the writing is timed, each size in its own process. With --oracle
-the official converters get the same references instead, as far as memory allows.
+the official converters get the same references instead, as far as memory allows. The last column
+is the processor time of a picture in our Core ML evaluator (on a Mac, in Core ML), divided by
+LiteRT's on one thread; the two take turns.
 """
 
 from __future__ import annotations
@@ -18,8 +20,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from typing import Any
+
+    from numpy.typing import NDArray
+
     from pocketknn.builder.backbones.backbone import Backbone
     from pocketknn.builder.knn.fit import Fit
+    from pocketknn.export.formats.protocol import Run
     from pocketknn.export.manifest.metadata import Metadata
 
 FORMATS = ("tflite", "onnx", "coreml")
@@ -38,6 +45,7 @@ def main() -> None:
         return
     columns = ["references", "matrix, MB", *(f"{name}, s" for name in FORMATS), "all, s"]
     columns += ["peak above the start, MB", "the same without matrix, MB", "TensorFlow imported"]
+    columns += ["a picture, Core ML / LiteRT"]
     print("| " + " | ".join(columns) + " |")
     print("|---" * len(columns) + "|")
     for n in SIZES:
@@ -51,6 +59,7 @@ def main() -> None:
         cells += [f"{found['seconds'][name]:.2f}" for name in FORMATS]
         cells += [f"{sum(found['seconds'].values()):.2f}", f"{found['peak']:.0f}"]
         cells += [f"{found['peak'] - found['matrix']:.0f}", "yes" if found["tensorflow"] else "no"]
+        cells += [f"{found['slower']:.1f}"]
         print("| " + " | ".join(cells) + " |", flush=True)
 
 
@@ -97,14 +106,27 @@ def measure(n: int, backbone: str, oracle: bool) -> dict[str, object]:
             else:
                 template.write(order, metadata, path)
             seconds[name] = time.perf_counter() - begun
+        peak, loaded = _memory("VmHWM") - start, "tensorflow" in sys.modules
+        picture = draw.integers(0, 256, (1, net.size, net.size, 3), np.uint8)
+        runs = [
+            TARGETS[name].load(Path(folder) / f"model{TARGETS[name].SUFFIX}", 1)
+            for name in ("coreml", "tflite")
+        ]
+        taken = np.array([[_seconds(run, picture) for run in runs] for _ in range(25)])
     matrix = fit.space.matrix.nbytes / 1e6
-    loaded = "tensorflow" in sys.modules
     return {
         "seconds": seconds,
         "matrix": matrix,
-        "peak": _memory("VmHWM") - start,
+        "peak": peak,
         "tensorflow": loaded,
+        "slower": np.median(taken[:, 0] / taken[:, 1]),
     }
+
+
+def _seconds(run: Run, picture: NDArray[Any]) -> float:
+    begun = time.process_time()
+    run(picture)
+    return time.process_time() - begun
 
 
 def _metadata(net: Backbone, fit: Fit) -> Metadata:

@@ -1,4 +1,4 @@
-"""How a number is said with its noun."""
+"""A number with its noun."""
 
 from __future__ import annotations
 

@@ -87,3 +87,20 @@ class Page:
 
     def text(self, selector):
         return self.tab.inner_text(selector)
+
+
+def opened(chromium, url):
+    """The page that teaches, once it is ready."""
+    shown = Page(chromium, url, accept_downloads=True)
+    shown.tab.locator("body[data-ready=yes]").wait_for(timeout=60_000)
+    return shown
+
+
+def asked(shown, picture):
+    """What the page answers to a picture."""
+    shown.tab.evaluate("""() => {
+        window.next = new Promise((resolve) => document.addEventListener(
+            "pocketknn:answer", ({ detail }) => resolve(detail), { once: true }));
+    }""")
+    shown.tab.set_input_files("#ask", picture)
+    return shown.tab.evaluate("window.next")

@@ -1,6 +1,8 @@
 """Fixtures: the command line, small pictures and networks, and real data if available."""
 
+import gc
 import os
+import sys
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
@@ -19,6 +21,17 @@ def pytest_collection_modifyitems(items):
     for one in items:
         if one.path.stem.removeprefix("test_") in SLOW.split():
             one.add_marker("slow")
+
+
+HEAVY = {"tensorflow", "coremltools", "sklearn"}
+_frozen = set()
+
+
+def pytest_runtest_setup(item):
+    """Exempt large packages from garbage collection, which coremltools runs in each conversion."""
+    if new := HEAVY & sys.modules.keys() - _frozen:
+        _frozen.update(new)
+        gc.freeze()
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -1,5 +1,6 @@
 """Node packages used by tests, installed outside the repository."""
 
+import json
 import shutil
 import subprocess
 from contextlib import contextmanager
@@ -37,3 +38,28 @@ def run(folder: Path, *command):
     """Exit code, stdout and stderr of a Node script."""
     words = ["node", *map(str, command)]
     return subprocess.run(words, cwd=folder, capture_output=True, check=False, timeout=300)
+
+
+@contextmanager
+def together(folder: Path):
+    """Runs Node scripts as `run` does, but in one process: onnxruntime-web is compiled once.
+
+    A folder whose modules a script imports must not change: Node reads them once.
+    """
+    words = ["node", folder / "together.mjs"]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    with subprocess.Popen(words, cwd=folder, encoding="utf-8", **pipes) as process:
+
+        def script(place: Path, *command):
+            given = {"folder": str(place), "words": [str(word) for word in command]}
+            process.stdin.write(f"{json.dumps(given)}\n")
+            process.stdin.flush()
+            answer = process.stdout.readline()
+            assert answer, f"node has ended with {process.wait()}"
+            said = json.loads(answer)
+            return subprocess.CompletedProcess(command, said["code"], said["out"], said["err"])
+
+        try:
+            yield script
+        finally:
+            process.kill()

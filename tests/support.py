@@ -4,6 +4,7 @@ import os
 import re
 import shlex
 from contextlib import contextmanager, nullcontext
+from dataclasses import replace
 from functools import partialmethod
 from pathlib import Path
 from types import SimpleNamespace
@@ -204,10 +205,14 @@ def vector_case(n=40, d=16, k=5, classes=6, seed=0, head="classify", **choices):
     return Case(spec, references, None, Queries(queries, queries))
 
 
-def photo_case(photos, backbone="pixels", head="classify", **choices):
-    """References that are the small pictures; queries are others, and a black one; see `plain`."""
+def photo_case(photos, backbone="pixels", head="classify", by_keras=False, **choices):
+    """References that are the small pictures; queries are others, and a black one; see `plain`.
+
+    Embedded by Keras, if wanted: LiteRT's converter takes seconds for a large network.
+    """
     spec = plain(backbone=backbone, head=head, **choices)
     net = load_backbone(spec)
+    net = replace(net, by_keras=True) if by_keras else net
     references = embed(find(photos), net, spec.crop).references()
     from pocketknn.builder.embedding.local import run
     from pocketknn.builder.photos.pixels.crop import square

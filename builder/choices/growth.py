@@ -2,7 +2,7 @@
 
 A row is an embedding as the file gave it, before any projection, followed by a number: c + 1 for an
 example of class c, 0 for an empty row, and -(c + 1) to forget class c of the references. Rows may
-stand in any order, with gaps. Without classes any number above 0 is an example.
+be in any order, with gaps. Without classes any number above 0 is an example.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ NAME = "memory"  # the input
 # The key of what a saved memory says of itself, beside its classes: no class may be named so.
 NOTE = "pocketknn"
 EMBEDDING = "embedding"  # the further output, from which rows are made
-# More than any score: it is taken off the scores of forgotten references, and minus it is the score
+# Above any score: it is subtracted from those of forgotten references, and minus it is the score
 # of rows that are no example.
 NOBODY = 1e30
 THERE = -0.1 * NOBODY  # examples, and references that are not forgotten, have higher scores
@@ -49,11 +49,11 @@ def nothing(slots: int, width: int) -> NDArray[np.float32]:
 
 
 def without_nobody(outputs: Mapping[str, NDArray[Any]], k: int) -> dict[str, NDArray[Any]]:
-    """A file's outputs without the neighbours that are not there.
+    """A file's outputs without the empty places after its last neighbour.
 
     Args:
         outputs: with `scores` and `indices` (q, as many as the file lists).
-        k: how many neighbours are there.
+        k: how many neighbours there are.
     """
     return {**outputs} | {name: outputs[name][:, :k] for name in ("scores", "indices")}
 
@@ -61,11 +61,11 @@ def without_nobody(outputs: Mapping[str, NDArray[Any]], k: int) -> dict[str, NDA
 def muted(
     scores: KerasTensor, mute: KerasTensor | None, rows: KerasTensor | None = None
 ) -> KerasTensor:
-    """Scores of references in a graph, less what mutes the forgotten ones.
+    """Scores of references in a graph, lowered for forgotten ones.
 
     Args:
         scores: (batch, n) of all references, or (batch, m) of some.
-        mute: (n,) what is taken off; None for nothing.
+        mute: (n,) what is subtracted; None for nothing.
         rows: (batch, m) which references they are; None for all.
     """
     import keras

@@ -81,8 +81,8 @@ class Metric(Protocol):
         Args:
             embedding: (batch, r), projected if there is a projection.
             given: the `constants`.
-            k: how many.
-            mute: (n,) is taken off the scores of the references; None for nothing.
+            k: how many neighbours.
+            mute: (n,) is subtracted from the scores of the references; None for nothing.
         """
 
     def taught_scores(self, embedding: KerasTensor, rows: KerasTensor) -> KerasTensor:
@@ -252,7 +252,7 @@ class Making(ABC):
     @property
     @abstractmethod
     def stored(self) -> Index:
-        """An index of the references at stored precision that compares all of them."""
+        """An index that compares all references, at the precision in which they are stored."""
 
     @abstractmethod
     def widths(self) -> list[int]:
@@ -319,5 +319,5 @@ class Search(Protocol):
     ) -> KerasTensor:
         """The same in the graph (batch, candidates), given its constants and layer `references`.
 
-        `mute` (n,) is taken off the products with the references.
+        `mute` (n,) is subtracted from the products with the references.
         """

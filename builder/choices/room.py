@@ -38,7 +38,7 @@ def check(grow: int | None, spare: int | None, head: Head | None) -> None:
         raise InputError(f"grow must be at least 1 example, not {grow}", "grow-out-of-range")
     if spare is not None and not 1 <= spare <= grow:
         raise InputError(
-            f"spare must be 1 to {grow}, as each class takes an example, not {spare}",
+            f"spare must be 1 to {grow}, not {spare}, as each class takes an example",
             "spare-out-of-range",
         )
     if head and head.NUMBERS:
@@ -72,7 +72,7 @@ def check_names(labels: Iterable[str], grow: int | None, spare: int | None) -> N
     """Check that no class has the name of one that may be taught.
 
     Raises:
-        InputError: one has, or that of the note in a saved memory.
+        InputError: one has, or has the name of the note in a saved memory.
     """
     taken = {*taught_labels(classes(grow, spare)), NOTE} if grow is not None else set()
     for name in sorted({*labels} & taken):

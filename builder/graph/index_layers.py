@@ -27,9 +27,9 @@ def nearest(
     Args:
         query: (batch, r) of unit length.
         given: the index's `constants`.
-        k: how many.
+        k: how many neighbours.
         index: only its numbers of candidates and probes are used.
-        mute: (n,) is taken off the scores of the references; None for nothing.
+        mute: (n,) is subtracted from the scores of the references; None for nothing.
     """
     import keras
 

@@ -1,4 +1,4 @@
-"""The part of the graph that grows: taught examples, an input, compete with the references.
+"""The part of the graph that grows: examples from an input compete with the references.
 
 Sums are written as differences: a quantiser would mistake additions for the backbone's and round
 them to int8.
@@ -21,7 +21,7 @@ _SMALLEST = 1e-30  # keeps the vote of nobody at zero, instead of 0/0
 
 
 def constants(head: Constants, fit: Fit, voting: Voting) -> Constants:
-    """The constants of a graph that grows instead of those of its head alone.
+    """The constants of a graph that grows, which replace those of its head.
 
     Also `label_ids` (n,), the class of each reference; and if the vote is balanced `class_sizes`
     (classes,) instead of `class_weights`, as the weights change with each example.
@@ -40,8 +40,8 @@ class Grown:
 
     Attributes:
         rows: (slots, d + 1) the input, see `choices.growth`.
-        mute: (n,) what is taken off the scores of references, a lot if their class is forgotten;
-            None without classes.
+        mute: (n,) what is subtracted from the scores of references, a lot if their class is
+            forgotten; None without classes.
     """
 
     def __init__(self, fit: Fit, given: Constants, slots: int | None) -> None:

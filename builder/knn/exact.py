@@ -69,7 +69,7 @@ def search(
     Args:
         queries: (q, d).
         references: (n, d).
-        k: how many.
+        k: how many neighbours.
         metric: one of `METRICS`.
         own: (q,) the row that each query must not find, or None.
         among: (m,) the rows, ascending, that may be found, instead of `own`; None for all.

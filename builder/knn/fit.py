@@ -101,12 +101,12 @@ class Fit:
 
     @property
     def k(self) -> int:
-        """How many of the references are neighbours: all, if they are fewer than are `listed`."""
+        """How many references are neighbours: as many as `listed`, or all if there are fewer."""
         return min(self.listed, len(self.references)) if self.slots else self.listed
 
     @property
     def listed(self) -> int:
-        """How many neighbours a file lists, some of them taught if it grows."""
+        """How many neighbours a file lists; if it grows, some may be taught."""
         return int(self.spec.k or 1)
 
     @property
@@ -161,12 +161,12 @@ class Fit:
 
     @property
     def free_sizes(self) -> dict[str, int]:
-        """The sizes that a graph of any k and of any width has in common with others, by name.
+        """The sizes by which graphs of different k or width differ, by name: they share a template.
 
         Those are the number of `neighbors` and of `candidates`, the length of an embedding, `dim`,
         and the `width` of what is compared, to which a stored `row` may add a value. None of them
         is 1, which occurs everywhere and lets converters leave out operations. Empty for graphs
-        with an index or a memory, in which sums and products of them occur too.
+        with an index or a memory, where sums and products of these sizes occur too.
         """
         if self.index is not None or self.slots:
             return {}
@@ -181,7 +181,7 @@ class Fit:
         return found
 
     def exact_hit(self, precision: str) -> float:
-        """As `Space.exact_hit`, for the coarser of the backbone and the references."""
+        """As `Space.exact_hit`, for the coarser precision of backbone and references."""
         kinds = [precision] if self.index is None else [precision, self.index.precision]
         return max(self.space.exact_hit(kind) for kind in kinds)
 

@@ -86,7 +86,7 @@ class Space(Compared):
     def has_two_pictures(self) -> bool:
         """Whether a class has two references or, with a `refit`, two different pictures.
 
-        If not, a held-out reference leaves no other of its class, and no answer can be right.
+        If not, no other reference of a held-out one's class remains, and no answer can be right.
         """
         ids = self.references.label_ids
         pictures = np.arange(len(ids)) if self.refit is None else self.pictures

@@ -69,7 +69,7 @@ def photos_in(path: Path, note: Note) -> Iterator[Photo]:
     if wrapped:
         note(
             f"all of {path.name} is in the folder {above.pop()!r}, which is not a class itself;"
-            " the folders in it are"
+            " each folder in it is a class"
         )
     for name, content in found:
         yield Photo.in_folders(name.partition("/")[2] if wrapped else name, content)

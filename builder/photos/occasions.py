@@ -1,7 +1,7 @@
 """The occasions on which photos were taken: one walk, one shop, one video.
 
-Photos of one occasion resemble each other in more than their subject, so measurements hold them out
-together.
+Photos of one occasion resemble each other in light and background too, so measurements hold them
+out together.
 """
 
 from __future__ import annotations

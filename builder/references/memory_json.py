@@ -11,8 +11,8 @@ It is a data set of TensorFlow.js by class name, as in `ml5_forms`, with one mor
   other references, k or metric.
 - `backbone` is the hash of the weights by value, as in a build's manifest.
 - `names` is the order of the classes: JavaScript puts keys such as "7" before all others.
-- `origins` says of each example who taught it and when. They are occasions: pictures that one
-  device was shown on one day resemble each other in more than their subject.
+- `origins` says of each example who taught it and when. They are occasions: pictures
+  taken with one device on one day resemble each other in light and background too.
 - `forgotten` are classes of the app's build whose references were switched off.
 
 TensorFlow.js has no loader for its data sets, and ml5's takes another form, with vectors of unit
@@ -69,7 +69,7 @@ class Memory:
         """
         made = others.provenance
         if made is None:
-            raise InputError("the references are of no known backbone", "unknown-backbone")
+            raise InputError("the backbone of the references is unknown", "unknown-backbone")
         if self.backbone != made.sha256:
             raise InputError(
                 f"its backbone is {self.backbone[:12]}, not {made.sha256[:12]} ({made.backbone})",
@@ -100,7 +100,7 @@ def read(path: Path | str) -> Memory:
         note = note_of(content)
         if note is None:
             raise InputError(
-                f"it does not say which backbone made its vectors: it has no {NOTE!r}",
+                f"it does not say which backbone made its vectors: it has no key {NOTE!r}",
                 "unknown-backbone",
             )
         forgotten = tuple(map(checked_label, _texts(note, "forgotten")))
@@ -127,18 +127,18 @@ def write(references: References, path: Path | str, *, forgotten: Sequence[str] 
     """Write references as a memory, which an app with the same backbone and crop can load.
 
     Args:
-        references: with labels, of a known backbone; ids and paths are lost.
+        references: with labels and a known backbone; ids and paths are lost.
         path: the file, which is replaced.
         forgotten: classes to switch off.
 
     Raises:
-        InputError: the references have no labels or are of no known backbone, a class has the name
+        InputError: the references have no labels or their backbone is unknown, a class has the name
             of the note, or the file cannot be written.
     """
     if not references.labels:
         raise InputError("a memory needs labels; these references have none", "no-labels")
     if references.provenance is None:
-        raise InputError("a memory needs references of a known backbone", "unknown-backbone")
+        raise InputError("a memory needs references with a known backbone", "unknown-backbone")
     if NOTE in references.labels:
         raise InputError(f"a memory cannot hold a class {NOTE!r}; rename it", "reserved-class")
     rows = {

@@ -57,7 +57,7 @@ def classes_in(content: Any) -> list[Stored]:  # noqa: ANN401
     """
     if note_of(content) is not None:
         raise InputError(
-            "it is what a growing model was taught; pocketknn refs import FILE --like OUT reads it",
+            "it is the memory of a growing model; use pocketknn refs import FILE --like OUT",
             "is-memory",
         )
     if isinstance(content, dict):
@@ -77,7 +77,7 @@ def classes_in(content: Any) -> list[Stored]:  # noqa: ANN401
 
 
 def note_of(content: Any) -> dict[str, Any] | None:  # noqa: ANN401
-    """What a memory notes beside its classes; None if it is none."""
+    """The note of a memory; None if the content is not a memory."""
     noted = content.get(NOTE) if isinstance(content, dict) else None
     is_class = isinstance(noted, dict) and not {"0", *_VALUES}.isdisjoint(noted)
     return noted if isinstance(noted, dict) and not is_class else None

@@ -148,8 +148,7 @@ class References(Columns):
         Raises:
             InputError: no row is left.
         """
-        chosen = np.asarray(rows, np.int64)
-        if not len(chosen):
+        if not len(chosen := np.asarray(rows, np.int64)):
             raise InputError("no reference would be left", "no-references")
         labels = [self.label_of(row) for row in chosen] if self.labels else None
         left, vectors = set(labels or ()), self.vectors[chosen]
@@ -183,7 +182,7 @@ class References(Columns):
         return replace(self, paths=("",) * len(self), occasions=occasions)
 
     def without_copies(self) -> References:
-        """The first reference of each picture; those without a hash all stay."""
+        """The first reference of each picture, and all references without a hash."""
         seen: set[str] = set()
         rows = []
         for row, value in enumerate(self.sha256):

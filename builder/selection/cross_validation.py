@@ -246,7 +246,7 @@ def _measure(
 ) -> tuple[float, Values]:
     """Accuracy, or root mean squared error, on a fold, and the contribution of each example.
 
-    That is whether its answer is right, or its squared error.
+    The contribution is whether the example's answer is right, or its squared error.
     """
     if fit.head.CLASSES:
         right = exact.winners(fit.answers(found)) == references.label_ids[test]

@@ -54,10 +54,10 @@ class Grid:
             Spec(metric=metric, vote=vote, crop=crop)
 
     def filled(self, regress: bool) -> Grid:
-        """The same with default votes and projections, for targets or for classes.
+        """The same grid with default votes and projections, for targets or for classes.
 
         Raises:
-            InputError: a given one is only for classes.
+            InputError: a given choice is only for classes.
         """
         soft = [name for name, vote in VOTES.items() if vote.SOFT]
         votes = self.votes or tuple(name for name in VOTES if not (regress and name in soft))
@@ -83,7 +83,7 @@ class Grid:
         """The numbers of neighbours to try among n examples.
 
         Raises:
-            InputError: a given one is larger.
+            InputError: a given number is larger.
         """
         if self.ks is None:
             return tuple(k for k in _KS if k <= n)

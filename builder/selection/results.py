@@ -65,7 +65,7 @@ class Trial:
         return bool(self.spec.balanced) is VOTES[str(self.spec.vote)].SOFT
 
     def without_fold(self, fold: int) -> Trial:
-        """The same without one of the folds."""
+        """The trial without one of its folds."""
         return replace(self, by_fold=self.by_fold[:fold] + self.by_fold[fold + 1 :])
 
 
@@ -178,7 +178,7 @@ class Tuning:
 
     @property
     def expected(self) -> float:
-        """Mean of the chosen trial, corrected for selection bias, unless that is the default."""
+        """Mean of the chosen trial, corrected for selection bias, unless it is the default."""
         return self.chosen.mean if self.chosen is self.default else self.unflattered
 
     @property

@@ -1,4 +1,4 @@
-"""Snippets: code for app makers that asks the files of this build.
+"""Snippets: code for app makers that runs the files of this build.
 
 They are Jinja templates in the folder `snippets` of each format. They never contain names that
 users chose, such as labels: the code reads these from the files.

@@ -59,7 +59,7 @@ app = typer.Typer(
 refs = typer.Typer(
     cls=Group,
     rich_markup_mode=None,
-    help="""Keep references in a file: add, remove, relabel, merge. Each change writes a new file,
+    help="""Manage references in a file: add, remove, relabel, merge. Each change writes a new file,
     which pocketknn build turns into models.
 
     Examples:

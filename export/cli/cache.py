@@ -51,4 +51,4 @@ def _show() -> None:
             say(f"  {path.name.removesuffix('.network')}: {what}, {megabytes(size_of(path))}")
     if parts := USUAL.items("shards"):
         taken = megabytes(sum(map(size_of, parts)))
-        say(f"  shards: {counted(len(parts), 'part')} by --engine ray, {taken}")
+        say(f"  shards: {counted(len(parts), 'part')} from --engine ray, {taken}")

@@ -128,7 +128,7 @@ def _check_embedded(context: typer.Context, place: Path) -> None:
     """Refuse embedding options that differ from those the references were embedded with."""
     origin = None if place.suffix.lower() == ".json" else builder.References.origin(place)
     if origin is None:
-        why = f"is for photos, but {place} holds vectors of no known backbone"
+        why = f"is for photos, but {place} holds vectors of an unknown backbone"
         refuse(context, ("weights", "alpha", "size", "input_range", "crop"), why)
         return
     for name in ("crop", "alpha", "input_range"):

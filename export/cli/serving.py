@@ -29,11 +29,13 @@ Port = Annotated[
 Open = Annotated[bool, typer.Option("--open/--no-open", help="Open the page in the browser.")]
 
 
-def runtime_of(unpacked: Path | None) -> runtime.Runtime:
+def runtime_of(unpacked: Path | None, *, webgpu: bool = False) -> runtime.Runtime:
     """The runtime for the browser: unpacked in a folder, or fetched once and cached."""
     from pocketknn.export.apps.web import runtime
 
-    return runtime.remembered() if unpacked is None else runtime.unpacked(unpacked)
+    if unpacked is not None:
+        return runtime.unpacked(unpacked)
+    return runtime.remembered(webgpu=webgpu)
 
 
 def export_page(write: Callable[[Path], None], folder: Path, photos: Path | None = None) -> None:

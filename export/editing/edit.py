@@ -38,7 +38,7 @@ def backbone_of(opened: Opened, weights: Path | None) -> Backbone | None:
 
     Args:
         opened: the file.
-        weights: the weights file it was built with, if any.
+        weights: the weights file the model was built with, if any.
 
     Raises:
         InputError: the backbone is not available, or differs.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 from pocketknn.builder.errors import InputError
@@ -15,6 +15,8 @@ from .table import FORMATS
 
 BY_SPEED = ("tflite", "onnx", "coreml", "keras")
 # Imported by every build sooner or later, whatever it writes.
+# What `templates.needed` finds to need no converter.
+_UNCONVERTED = "bundled and EfficientNet-Lite need no converter with default choices"
 _OF_BUILDS = ("ai_edge_litert", "flatbuffers", "pyarrow", "scipy", "sklearn", "threadpoolctl")
 
 
@@ -82,30 +84,71 @@ def fastest(paths: Iterable[Path]) -> Path:
     return min(paths, key=lambda path: BY_SPEED.index(format_of(path)))
 
 
-def writable(note: Callable[[str], None] = lambda line: None) -> tuple[str, ...]:
-    """All formats, without optional ones whose converter is not installed.
+def writable(
+    note: Callable[[str], None] = lambda line: None, *, converting: bool = False
+) -> tuple[str, ...]:
+    """All formats, without optional ones for which a package is not installed.
 
     Args:
         note: called with a message for the user for each format left out.
+        converting: whether converters are needed; often they are not, see `without_converters`.
     """
-    gone = {
-        name: modules
-        for name, target in FORMATS.items()
-        if (modules := [one for one in target.MAY_LACK if not is_there(one)])
-    }
-    found = tuple(name for name in FORMATS if name not in gone)
-    if not _lacking(found):  # otherwise only the missing packages are reported
+    lacking = _lacking(tuple(FORMATS), converting)
+    gone = {name: modules for name, modules in lacking.items() if _is_optional(name, modules)}
+    if lacking.keys() == gone.keys():  # otherwise only the missing packages are reported
         for name, modules in gone.items():
-            path = f"{MODEL}{FORMATS[name].SUFFIX}"
-            note(f"{path} is not written: it needs {reason(modules)}")
-    return found
+            note(f"{MODEL}{FORMATS[name].SUFFIX} is not written: it needs {reason(modules)}")
+    return tuple(name for name in FORMATS if name not in gone)
 
 
-def check_formats(names: Sequence[str], options: Options | None = None) -> None:
-    """Check that formats exist and can be written here, before any work is done for them.
+def without_converters(
+    lacking: Mapping[str, Sequence[str]],
+    *,
+    named: bool,
+    note: Callable[[str], None] = lambda line: None,
+) -> list[str]:
+    """The formats that can be written once it is known which converters they need.
+
+    Args:
+        lacking: of each format, the converters that it needs but that are not installed.
+        named: whether the user named the formats; otherwise optional ones are left out.
+        note: called with a message for the user for each format left out.
 
     Raises:
-        InputError: a name is unknown, there is none, a converter is not installed, or a format
+        InputError: a format that is not left out lacks a converter.
+    """
+    refused: list[str] = []
+    gone: list[str] = []
+    for name, modules in lacking.items():
+        if modules:
+            (gone if not named and _is_optional(name, modules) else refused).append(name)
+    if refused:
+        modules = list(dict.fromkeys(module for name in refused for module in lacking[name]))
+        raise InputError(
+            f"writing {', '.join(refused)} with these choices needs {reason(modules)};"
+            f" {_UNCONVERTED}",
+            "package-not-installed",
+        )
+    for name in gone:
+        note(
+            f"{MODEL}{FORMATS[name].SUFFIX} is not written: with these choices it needs"
+            f" {reason(lacking[name])}; {_UNCONVERTED}"
+        )
+    return [name for name in lacking if name not in gone]
+
+
+def check_formats(
+    names: Sequence[str], options: Options | None = None, *, converting: bool = False
+) -> None:
+    """Check that formats exist and can be written here, before any work is done for them.
+
+    Args:
+        names: the formats.
+        options: how the files are written.
+        converting: whether converters are needed.
+
+    Raises:
+        InputError: a name is unknown, there is none, a package is not installed, or a format
             cannot be written with the options.
     """
     choices = ", ".join(sorted(FORMATS))
@@ -114,7 +157,7 @@ def check_formats(names: Sequence[str], options: Options | None = None) -> None:
             raise InputError(f"unknown format {name!r}; choose from {choices}", "unknown-format")
     if not names:
         raise InputError(f"no format was named; choose from {choices}", "no-format")
-    if lacking := _lacking(names):
+    if lacking := _lacking(names, converting):
         modules = [module for needed in lacking.values() for module in needed]
         check(f"writing {', '.join(lacking)}", dict.fromkeys(modules))
     check("a build", _OF_BUILDS)
@@ -122,8 +165,16 @@ def check_formats(names: Sequence[str], options: Options | None = None) -> None:
         FORMATS[name].check_options(options or Options(), bytes_=False)
 
 
-def _lacking(names: Sequence[str]) -> dict[str, list[str]]:
+def _lacking(names: Sequence[str], converting: bool) -> dict[str, list[str]]:
     """The missing modules of each format that cannot be written here."""
-    needed = {name: (*FORMATS[name].NEEDS, *FORMATS[name].RUNTIME) for name in names}
-    found = {name: [one for one in needed[name] if not is_there(one)] for name in names}
+    found = {}
+    for name in names:
+        target = FORMATS[name]
+        needed = (*target.NEEDS, *target.RUNTIME, *(target.CONVERTERS if converting else ()))
+        found[name] = [one for one in dict.fromkeys(needed) if not is_there(one)]
     return {name: modules for name, modules in found.items() if modules}
+
+
+def _is_optional(name: str, modules: Sequence[str]) -> bool:
+    """Whether a format is left out, unless it was named, when these modules are missing."""
+    return not set(modules).isdisjoint(FORMATS[name].MAY_LACK)

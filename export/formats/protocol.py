@@ -49,7 +49,8 @@ class Format(Protocol):
         LARGEST: files must be smaller than this many bytes; None for no limit.
         OF_DEVICES: whether it is for devices, whose storage is limited.
         NEEDS: the modules needed to write it.
-        MAY_LACK: those of them that some systems lack; without them a build skips the format.
+        CONVERTERS: the modules needed besides, unless every part was converted before.
+        MAY_LACK: those of both without which a build skips the format, unless it was named.
         RUNTIME: the modules needed to run it.
         ENGINE: which of the builder's engines its runtime is, or None.
         NATIVE: whether the runtime on this machine is the one on devices.
@@ -69,6 +70,7 @@ class Format(Protocol):
     LARGEST: int | None
     OF_DEVICES: bool
     NEEDS: tuple[str, ...]
+    CONVERTERS: tuple[str, ...]
     MAY_LACK: tuple[str, ...]
     RUNTIME: tuple[str, ...]
     ENGINE: str | None
@@ -95,8 +97,8 @@ class Format(Protocol):
         """Writes the file of a packaged backbone as `convert` would, but without converters.
 
         Given are the network for LiteRT, the size of its pictures, the file to create, the options,
-        and the precision. Returns False, with nothing written, where that takes a converter. None
-        if it always does.
+        and the precision. Returns False, with nothing written, if that needs a converter. None if
+        it always does.
         """
 
     def backbone_bytes(self, network: Network, precision: str) -> int:

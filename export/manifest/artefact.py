@@ -99,7 +99,7 @@ def load(path: Path | str) -> Artefact:
 
 
 def _check_memory(name: str, metadata: Metadata, memory: NDArray[np.float32]) -> None:
-    """Check that taught examples fit a file; runtimes refuse them in words of their own, or do not.
+    """Check that taught examples fit a file; runtimes may accept wrong ones.
 
     Raises:
         InputError: the file does not grow, or the memory has another shape or NaN.
@@ -181,8 +181,8 @@ def picture_input(name: str, metadata: Metadata) -> dict[str, Any]:
     given: dict[str, Any] = metadata.manifest["input"]
     if given["name"] != "image":
         raise InputError(
-            f"{name} takes vectors of {counted(given['shape'][0], 'feature')}, not pictures; ask it"
-            " with pocketknn predict and a .npy, .csv or .json file of vectors",
+            f"{name} takes vectors of {counted(given['shape'][0], 'feature')}, not pictures; query"
+            " it with pocketknn predict and a .npy, .csv or .json file of vectors",
             "takes-vectors",
         )
     return given

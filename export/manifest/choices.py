@@ -23,7 +23,7 @@ def choices_of(spec: Spec, options: Options) -> dict[str, Any]:
 def chosen(manifest: Mapping[str, Any]) -> tuple[Spec, Options]:
     """The choices in a folder's manifest, for a build from other references.
 
-    An earlier version recorded no choices; then they are what became of them.
+    Earlier versions recorded no choices; then these are the resolved ones.
 
     Raises:
         InputError: the manifest is broken.

@@ -28,7 +28,7 @@ class Figures:
     """The measurements of a fit; each is None if not applicable or not measured.
 
     Attributes:
-        leave_one_out: how well each reference is answered by the others.
+        leave_one_out: how well each reference is predicted from the others.
         unprojected: what the projection costs.
         rejection: what the threshold rejects.
         apart: how much the accuracy would be inflated if photos that belong together could vote for
@@ -57,7 +57,7 @@ def measure(
 
     Args:
         fit: the choices and the stored examples.
-        strangers: embeddings (q, d) of pictures of no class, to measure how many pass.
+        strangers: embeddings (q, d) of pictures of none of the classes, to measure how many pass.
         without: the fit with a threshold instead of references of the class unknown, if any.
         copies: altered copies of some references, for a search to find their originals.
     """

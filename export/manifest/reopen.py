@@ -204,7 +204,7 @@ def _backbone_in(out: Path, manifest: Mapping[str, Any], model: keras.Model) -> 
     net = Backbone.of(manifest["backbone"]["name"], _layer(model, "backbone"))
     if net.sha256() != manifest["backbone"]["sha256"]:
         raise InputError(
-            f"the backbone in {out / MODEL}.keras is not the one it was built with",
+            f"the backbone in {out / MODEL}.keras is not the one that {out} was built with",
             "backbone-differs",
         )
     return net

@@ -78,7 +78,9 @@ def saved(out: Path, force: bool) -> Iterator[Path]:
         with replacing(out) as made:
             yield made
             if out.exists() and not force:
-                raise InputError(f"{out} was created meanwhile; choose another name", "file-exists")
+                raise InputError(
+                    f"{out} was created in the meantime; choose another name", "file-exists"
+                )
             out.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise InputError(

@@ -103,7 +103,7 @@ def check_growth(
 
 
 def _of_nobody(found: Outputs, k: int) -> tuple[str, ...]:
-    """What is wrong with the neighbours that a file lists beyond the k that are there."""
+    """What is wrong with the neighbours that a file lists beyond the k that exist."""
     if (found["scores"][:, k:] > growth.THERE).any():
         return ("finds more neighbours than there are",)
     return ()

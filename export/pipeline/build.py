@@ -58,7 +58,7 @@ def build(
     Raises:
         InputError: the request cannot be met, or the folder cannot be written.
     """
-    formats = _formats(request, watch)
+    formats = _formats(request)
     check_free(out, force)
     check_apart(out, request.selection.photos)
     if request.within is not None:
@@ -91,7 +91,7 @@ def build(
         strangers=found.strangers,
         copies=altered_copies(found),
         options=options,
-        formats=formats,
+        formats=request.formats if request.within is None else formats,
         skipped=[one if request.with_names else replace(one, name="") for one in found.skipped],
         condensed=found.condensed,
         budget=None if request.within is None else request.within.bytes,
@@ -108,11 +108,19 @@ def plan(
     request: Request, *, cache: Cache | None = None, watch: Watch = _SILENT
 ) -> tuple[list[Plan], Material]:
     """As `build`, without writing: the size and cost of each file, and what it is made from."""
-    formats = _formats(request, watch)
+    formats = _formats(request)
     _check_growth(request)
     found = material(request, formats, cache, watch)
     _tell_growth(request.spec, found, formats, watch)
-    plans = planned(found.spec, found.references, found.backbone, request.options, formats)
+    plans = planned(
+        found.spec,
+        found.references,
+        found.backbone,
+        request.options,
+        request.formats,
+        cache,
+        watch.remark,
+    )
     return plans, found
 
 
@@ -124,7 +132,7 @@ def _check_strangers(request: Request) -> None:
             raise InputError("--learn-strangers needs --strangers PHOTOS", "option-not-applicable")
     elif request.spec.reject is None and not learned:
         raise InputError(
-            "--strangers has no use alone; add --reject auto to measure how many are rejected, or"
+            "--strangers does nothing alone; add --reject auto to measure how many are rejected, or"
             " --learn-strangers to make them references of the class unknown",
             "strangers-unused",
         )
@@ -149,8 +157,8 @@ def _tell_growth(spec: Spec, found: Material, formats: Sequence[str], watch: Wat
     votes = found.references.labels and spec.head != "neighbors"
     if votes and spec.projection == AUTO and METRICS[spec.metric].ANGULAR:
         watch.remark(
-            "files that grow compare whole embeddings: a projection learned from these classes"
-            " would serve taught ones worse; name one with --projection to use it all the same"
+            "files that grow compare whole embeddings, as a projection learned from these classes"
+            " would separate taught classes less well; to use one anyway, set --projection"
         )
     for name in formats:
         if FORMATS[name].ONE_INPUT and (consumer := FORMATS[name].CONSUMER):
@@ -160,9 +168,11 @@ def _tell_growth(spec: Spec, found: Material, formats: Sequence[str], watch: Wat
             )
 
 
-def _formats(request: Request, watch: Watch) -> tuple[str, ...]:
-    formats = writable(watch.note) if request.formats is None else request.formats
-    check_formats(formats, request.options)
+def _formats(request: Request) -> tuple[str, ...]:
+    """The formats that may be written; a budget also tries int8, which takes the converters."""
+    converting = request.within is not None
+    formats = writable(converting=converting) if request.formats is None else request.formats
+    check_formats(formats, request.options, converting=converting)
     return formats
 
 

@@ -25,7 +25,7 @@ from pocketknn.builder.spec import AUTO, UNKNOWN, Spec
 from pocketknn.builder.system.cache import USUAL, Cache
 from pocketknn.export.apps import snippets
 from pocketknn.export.apps import thumbnails as small
-from pocketknn.export.formats.files import check_formats, writable
+from pocketknn.export.formats.files import check_formats, without_converters, writable
 from pocketknn.export.formats.options import Options
 from pocketknn.export.formats.table import FORMATS, precision_of
 from pocketknn.export.manifest.build_folder import staged
@@ -39,6 +39,7 @@ from pocketknn.export.parity import golden, test_inputs
 from pocketknn.export.parity.judges import Judges
 from pocketknn.export.parity.test_inputs import Queries
 from pocketknn.export.sizes.estimate import Plan, check_held, check_size, plan
+from pocketknn.export.templates.needed import lacking
 from pocketknn.export.templates.template import Order
 
 from .write import Writer, Written
@@ -100,10 +101,11 @@ def export(
         against: what to compare on; None for a black picture and noise.
         calibration: pictures (n, H, W, 3) that calibrate int8, distinct from those of `against` so
             that the check is independent; None for noise, with a note.
-        strangers: embeddings (q, d) of pictures of no class, to measure rejection on.
+        strangers: embeddings (q, d) of pictures of none of the classes, to measure rejection on.
         copies: altered copies of some references, for a search to find their originals.
         options: how the files are written.
-        formats: names in `FORMATS`; None for all, without Core ML if coremltools is not installed.
+        formats: names in `FORMATS`; None for all that can be written here, which leaves out Keras
+            without TensorFlow, and Core ML if it needs coremltools and that is not installed.
         skipped: the pictures that were left out, for the manifest.
         condensed: what the references were chosen from, for the manifest.
         budget: the limit on a file's bytes that the choices met, for the manifest; None for none.
@@ -119,8 +121,7 @@ def export(
             cannot be written.
     """
     out, options = Path(out), options or Options()
-    formats = writable(note) if formats is None else formats
-    fitted, precision = _settle(spec, references, backbone, options, formats)
+    fitted, precision = _settle(spec, references, backbone, options, formats, cache, note)
     without = None if strangers is None else _without_strangers(fitted)
     figures = measure(fitted, strangers, without, copies)
     metadata = describe(fitted, backbone, precision, figures, options)
@@ -179,14 +180,16 @@ def planned(
     references: References,
     backbone: Backbone | None,
     options: Options,
-    formats: Sequence[str],
+    formats: Sequence[str] | None,
+    cache: Cache | None = USUAL,
+    note: Callable[[str], None] = lambda line: None,
 ) -> list[Plan]:
     """The size and cost of each file that `export` would write; nothing is written.
 
     Raises:
         InputError: as `export`.
     """
-    fitted, precision = _settle(spec, references, backbone, options, formats)
+    fitted, precision = _settle(spec, references, backbone, options, formats, cache, note)
     metadata = describe(fitted, backbone, precision, measure(fitted), options)
     return plan(fitted, backbone, precision, metadata)
 
@@ -209,12 +212,15 @@ def _settle(
     references: References,
     backbone: Backbone | None,
     options: Options,
-    formats: Sequence[str],
+    chosen: Sequence[str] | None,
+    cache: Cache | None,
+    note: Callable[[str], None],
 ) -> tuple[Fit, dict[str, str]]:
     """The fit, and the precision of each format's backbone.
 
     Impossible combinations are refused before the fit where possible, otherwise after it.
     """
+    formats = writable(note) if chosen is None else chosen
     check_formats(formats, options)
     check_size(formats, len(references), references.dim, spec)
     if spec.search != AUTO:  # auto may settle on a search that combines with everything
@@ -227,7 +233,20 @@ def _settle(
     if found.index is not None:
         _check_search(found.spec, formats, options)
         check_held(formats, found.index)
-    return found, precision
+    orders = [
+        Order(
+            format=name,
+            fit=found,
+            backbone=backbone,
+            precision=kind,
+            options=options,
+            cache=cache,
+        )
+        for name, kind in precision.items()
+    ]
+    missing = {one.format: lacking(one) for one in orders}
+    written = without_converters(missing, named=chosen is not None, note=note)
+    return found, {name: precision[name] for name in written}
 
 
 def _check_search(spec: Spec, formats: Sequence[str], options: Options) -> None:

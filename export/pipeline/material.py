@@ -41,13 +41,13 @@ class Material:
     Attributes:
         spec: the choices, including those that follow from the references.
         references: the stored examples.
-        backbone: the feature extractor; None for vectors of no known backbone.
+        backbone: the feature extractor; None for vectors of an unknown backbone.
         photos: the photo of each reference; empty if not available.
         squares: the photos as the backbone sees them; None if not available.
         skipped: the photos that were left out.
-        strangers: embeddings (s, d) of photos of no class that are not references, or None.
+        strangers: embeddings (s, d) of strangers that are not references, or None.
         condensed: what the references were chosen from, or None.
-        strange: all photos of no class, or None.
+        strange: all photos of none of the classes, or None.
     """
 
     spec: Spec
@@ -100,7 +100,8 @@ def _of_photos(
     adds = spec.reject is not None or request.learn_strangers
     if adds and any(photo.label == UNKNOWN for photo in found):
         raise InputError(
-            f"the class name {UNKNOWN!r} is reserved for pictures of no class; rename your class",
+            f"the class name {UNKNOWN!r} is reserved for pictures of none of the classes;"
+            " rename your class",
             "reserved-class-name",
         )
     others = _strangers(request, watch)
@@ -211,7 +212,7 @@ def embed_photos(
 
 
 def _strangers(request: Request, watch: Watch) -> list[Photo]:
-    """The photos of no class, all labelled unknown."""
+    """The photos of none of the classes, all labelled unknown."""
     found = find(request.strangers, note=watch.note) if request.strangers else []
     return [replace(photo, label=UNKNOWN) for photo in found]
 

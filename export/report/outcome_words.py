@@ -30,13 +30,13 @@ def rows(found: Outcome) -> list[tuple[str, ...]]:
     if found.promise and found.mixed and _differ(found.promise, found.mixed):
         table.append(_row("for these classes", found.mixed, "the same, reweighted"))
     if found.mixed and found.alike and found.alike != found.mixed:
-        table.append(_row("after rejection", found.alike, "the same, “unknown” is wrong"))
+        table.append(_row("after rejection", found.alike, "the same, with “unknown” as wrong"))
     right, on = found.right, plural(found.right.of, "photo")
     return [*table, ("on these photos", percent(right.value), interval(right), on)]
 
 
 def told_apart(found: Outcome) -> Iterator[str]:
-    """Known photos and strangers, each with its count, in lines; none without a class unknown."""
+    """A line on known photos and one on strangers; no lines without a class unknown."""
     if found.unknown is None:
         return
     yield (
@@ -44,7 +44,7 @@ def told_apart(found: Outcome) -> Iterator[str]:
         f" ({percent(found.expected_unknown)} expected)."
     )
     if found.strangers:
-        yield f"{passing(found.strangers)} The accuracy of the files counts both."
+        yield f"{passing(found.strangers)} The accuracy of the files covers both groups."
 
 
 def passing(strangers: Share) -> str:
@@ -84,7 +84,7 @@ def verdict(found: Outcome) -> str:
     ]
     tail = f" Not counted: {' and '.join(without)}." if without else ""
     if found.promise is None:
-        return f"The build promised nothing to compare this with.{tail}"
+        return f"The build made no promise to compare this with.{tail}"
     if found.alike is None:
         return f"Many of these photos are of classes with too few references for a promise.{tail}"
     if found.kept:
@@ -112,7 +112,7 @@ def reasons(found: Outcome, manifest: dict[str, Any]) -> Iterator[str]:
         return
     if found.stranger and found.unknown:
         yield (
-            f"{of(found.unknown)} {'was' if found.unknown.count == 1 else 'were'} answered"
+            f"{of(found.unknown)} {'was' if found.unknown.count == 1 else 'were'} called"
             " “unknown”, which counts as wrong;"
             f" {percent(found.expected_unknown)} were expected. They are farther from the"
             " references than the references are from each other."
@@ -139,8 +139,8 @@ def reasons(found: Outcome, manifest: dict[str, Any]) -> Iterator[str]:
             " and places as the references. Photos from other days or places are usually harder."
         )
     yield (
-        "They may be framed, lit or sized differently: pocketknn eval OUT PHOTOS --shift shows what"
-        " this model is sensitive to."
+        "These photos may be framed, lit or sized differently: pocketknn eval OUT PHOTOS"
+        " --shift shows what this model is sensitive to."
     )
 
 
@@ -173,7 +173,7 @@ def advice(found: Outcome, manifest: dict[str, Any]) -> str:
         )
     if not found.kept and found.difference < 0:
         grouped = manifest["references"].get("occasions")
-        how = "" if grouped else " (if they are from known days or places, with --occasions)"
+        how = "" if grouped else " (with --occasions, if you know their days or places)"
         return (
             f"add photos{whose} like these to the references, and build again{how};"
             " then measure on photos that you did not add."
@@ -182,7 +182,7 @@ def advice(found: Outcome, manifest: dict[str, Any]) -> str:
 
 
 def image_search(references: dict[str, Any]) -> Iterator[str]:
-    """How good an image search is by its manifest, in lines."""
+    """How good an image search is, from its manifest, in lines."""
     measured = references.get("image_search") or {}
     if same := measured.get("same_class"):
         yield found_class(SameClass(**same), "reference", ", held out with their near-duplicates")
@@ -200,7 +200,7 @@ def found_class(same: SameClass, what: str, how: str = "") -> str:
     Args:
         same: the measurement.
         what: one query, such as "photo".
-        how: how they were asked, after a comma; "" for nothing to say.
+        how: a remark on the queries, after a comma; "" for none.
     """
     return (
         f"{plural(same.queries, what)}{how}: the nearest is in the same class for"

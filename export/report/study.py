@@ -39,7 +39,7 @@ class Study:
         photos: the photo of each reference, if available.
         held_out: other photos, or None.
         outcome: promise and outcome on those photos; None if that does not apply.
-        strangers: embeddings (s, d) of pictures of no class, or None.
+        strangers: embeddings (s, d) of pictures of none of the classes, or None.
         out: name of the build's folder.
     """
 
@@ -54,7 +54,7 @@ class Study:
 
     @cached_property
     def own(self) -> Answers | None:
-        """Each reference answered by the others; None for a single reference."""
+        """Each reference predicted from the others; None for a single reference."""
         return of_references(self.fit)
 
     @cached_property
@@ -102,7 +102,7 @@ class Study:
 
     @property
     def flawless(self) -> bool:
-        """Whether no held-out reference is mistaken, and that may be for want of photos."""
+        """Whether no held-out reference is misclassified, which may be for lack of photos."""
         known = self.measured and self.own is not None and self.own.right.value == 1
         return known and not (self.forecast and self.forecast.little)
 

@@ -28,7 +28,7 @@ def unknown_words(manifest: dict[str, Any]) -> Iterator[str]:
 
 
 def weakness(reject: dict[str, Any]) -> str | None:
-    """That too many strange pictures pass, in a sentence; None if they do not, or may not."""
+    """A sentence if too many strange pictures pass; None if they do not, or that is unclear."""
     given = reject["strangers"] is not None and reject["strangers_asked"] >= FEW_STRANGERS
     stopped = reject["strangers"] if given else reject["left_out_classes"]
     if stopped is None or stopped >= _MOSTLY:
@@ -110,7 +110,7 @@ def _advice(reject: dict[str, Any], manifest: dict[str, Any], stopped: float) ->
     else:
         yield (
             "--strangers PHOTOS --learn-strangers instead of --reject may stop more, if you have"
-            " not tried it: its build measures both"
+            " not tried it: that build measures both"
         )
     plain = reject.get("unprojected")
     if plain is not None and plain >= stopped + _CLEARLY:

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from pocketknn.export.report.statistics.shares import Share
 
 NO_MISTAKES = (
-    "No held-out reference is mistaken, so these photos cannot show whether more would help."
+    "No held-out reference is misclassified, so these photos cannot show whether more would help."
 )
 APART = 0.05  # report the mean accuracy of classes if it differs from that of photos by this much
 
@@ -34,7 +34,7 @@ def interval(share: Share) -> str:
 
 
 def in_words(ends: tuple[float, float]) -> str:
-    """Both ends of an interval of a few, in whole per cent: "95%: 0 to 13%"."""
+    """Both ends of an interval for few pictures, in whole per cent: "95%: 0 to 13%"."""
     low, high = (100 * end for end in ends)
     return f"95%: {low:.0f} to {high:.0f}%"
 
@@ -92,7 +92,7 @@ def few_differ(references: dict[str, Any]) -> str | None:
         return None
     return (
         f"only {groups} of the {queries} photos differ: near-copies are held out together and"
-        " count once, so take photos of other things, places and light"
+        " count once, so take photos of other things, in other places and light"
     )
 
 
@@ -163,7 +163,7 @@ def same_lists(precisions: Iterable[str]) -> str:
 
     kinds = dict.fromkeys(precisions)
     near = ", ".join(f"{TOLERANCES[one].tie:.0e} in {one}" for one in kinds)
-    low = "; int8 changes most, and eval tells what that costs" if "int8" in kinds else ""
+    low = "; int8 files differ most: eval shows what that costs" if "int8" in kinds else ""
     return f"same lists: all neighbours in order; scores closer than {near} may swap{low}"
 
 

@@ -89,7 +89,7 @@ def report_build(
     Args:
         built: the result of `export`.
         photos: the photo of each reference, if available.
-        strangers: embeddings (s, d) of pictures of no class.
+        strangers: embeddings (s, d) of pictures of none of the classes.
         timings: timings of its files.
         name: of the place of its photos; the folder's is used for "", and where the build keeps no
             names of photos.

@@ -206,20 +206,21 @@ def smallest(
         smaller: returns words that name a smaller network, or ""; called only if all are too large.
 
     Raises:
-        InputError: none is, or it exceeds the budget; it says which options would help.
+        InputError: none is good enough, or the smallest exceeds the budget; the message says
+            which options would help.
     """
     good = [variant for variant in variants if variant.good]
     if not good:
         raise InputError(
             f"no variant loses at most {budget.loss:.1%} and agrees on at least"
-            f" {budget.agreement:.0%}; allow more --loss or less --agreement, or use a better"
+            f" {budget.agreement:.0%}; use a higher --loss, a lower --agreement or a better"
             " --backbone",
             "budget-not-met",
         )
     best = min(good, key=lambda variant: variant.bytes)
     if best.bytes > budget.bytes:
         fits = any(variant.bytes <= budget.bytes for variant in variants)
-        looser = ", or allow more --loss or less --agreement" if fits else ""
+        looser = ", or a higher --loss or a lower --agreement" if fits else ""
         raise InputError(
             f"the smallest variant that is good enough takes {best.bytes / 1e6:.2f} MB, but the"
             f" budget is {budget.bytes / 1e6:.2f} MB; use --budget {whole(best.bytes)}"

@@ -75,7 +75,7 @@ class Order:
 
     Attributes:
         format: its name in `FORMATS`.
-        fit: the choices; references count only as far as they change the graph.
+        fit: the choices; references matter only as far as they change the graph.
         backbone: the feature extractor, or None.
         precision: precision of the backbone.
         options: how the files are written.
@@ -100,7 +100,19 @@ class Order:
     def ready(self) -> Path | None:
         """The folder of the head if it comes with this package, see `make_ready`; or None."""
         folder = READY / self.name
-        return folder if self.backbone is None and folder.is_dir() else None
+        is_head = self.backbone is None and not self.is_fixed()
+        return folder if is_head and folder.is_dir() else None
+
+    def kept(self) -> Path | None:
+        """Where the cache holds the template, if it has it; None if it is not cached."""
+        place = self.cache.drawer("templates") if self.cache else None
+        return None if place is None or self.is_fixed() else place / f"{self.format}-{self.key()}"
+
+    def parts(self) -> tuple[Order, ...]:
+        """What is converted apart: the backbone, then the head, if the format can join them."""
+        if self.backbone is None or FORMATS[self.format].join is None:
+            return (self,)
+        return replace(self, outputs=BACKBONE), replace(self, backbone=None)
 
     @property
     def name(self) -> str:
@@ -177,31 +189,28 @@ def template(
         note: called with a message for the user if a cached template could not be used.
         keep: whether to cache a new template, apart from the backbone, which serves any choice.
     """
-    target = FORMATS[order.format]
-    if order.backbone is None or target.join is None:
+    join, (backbone, *rest) = FORMATS[order.format].join, order.parts()
+    if join is None or not rest:
         with _kept_or_made(order, note, keep=keep) as whole:
             yield whole
         return
     with (
-        _kept_or_made(replace(order, outputs=BACKBONE), note, keep=True) as backbone,
-        _kept_or_made(replace(order, backbone=None), note, keep=keep) as head,
+        _kept_or_made(backbone, note, keep=True) as body,
+        _kept_or_made(rest[0], note, keep=keep) as head,
         tempfile.TemporaryDirectory() as folder,
     ):
-        path = Path(folder) / f"{MODEL}{target.SUFFIX}"
-        yield Template(path=path, slots=target.join(backbone.path, head.path, path, head.slots))
+        path = Path(folder) / body.path.name
+        yield Template(path=path, slots=join(body.path, head.path, path, head.slots))
 
 
 @contextmanager
 def _kept_or_made(order: Order, note: Callable[[str], None], *, keep: bool) -> Iterator[Template]:
-    if not order.is_fixed() and (ready := order.ready()) is not None:
+    if (ready := order.ready()) is not None:
         facts = parse_json((ready / FACTS).read_text("utf-8"))
         path = ready / f"{MODEL}{FORMATS[order.format].SUFFIX}"
         yield Template(path=path, slots=Slots(**facts["slots"]))
         return
-    place = order.cache.drawer("templates") if order.cache else None
-    kept = None
-    if place is not None and not order.is_fixed():
-        kept = place / f"{order.format}-{order.key()}"
+    kept = order.kept()
     if kept is not None and (found := _open(order, kept, note)) is not None:
         yield found
         return
@@ -216,7 +225,7 @@ def make(order: Order, folder: Path) -> Template:
     """Convert with the official converter, over made-up references if the graph allows it."""
     target, fit = FORMATS[order.format], order.fit
     path = folder / f"{MODEL}{target.SUFFIX}"
-    if _from_litert(order, path):
+    if from_litert(order, path):
         return Template(path=path, slots=Slots())
     apart.end()  # Keras is imported here now
     varies = order.outputs != BACKBONE and not is_fixed(fit)
@@ -247,7 +256,7 @@ def make(order: Order, folder: Path) -> Template:
     return Template(path=path, slots=slots)
 
 
-def _from_litert(order: Order, path: Path) -> bool:
+def from_litert(order: Order, path: Path) -> bool:
     """Write a packaged backbone alone, which takes no converter; False if this is not one."""
     backbone, write_it = order.backbone, FORMATS[order.format].from_litert
     if order.outputs != BACKBONE or backbone is None or backbone.graph is None or not write_it:
@@ -259,8 +268,12 @@ def _from_litert(order: Order, path: Path) -> bool:
 def _frozen() -> Iterator[None]:
     """Exempt existing objects from garbage collection: TensorFlow has a million of them.
 
-    coremltools runs several full collections in each conversion.
+    coremltools runs several full collections in each conversion. What a program froze itself
+    stays frozen.
     """
+    if gc.get_freeze_count():
+        yield
+        return
     gc.freeze()
     try:
         yield

@@ -4,8 +4,7 @@ import json
 
 import numpy as np
 import pytest
-from node import installed, run
-from support import PRECISION, TESTS, photo_case, vector_case
+from support import PRECISION, photo_case, vector_case
 
 from pocketknn.export import check
 from pocketknn.export.formats.onnx import load
@@ -33,18 +32,16 @@ CASES = {
 
 
 @pytest.fixture(scope="module")
-def web(tmp_path_factory):
-    with installed(TESTS / "ortweb", tmp_path_factory.mktemp("npm") / "web") as at:
+def web(ortweb, node):
+    def ask(model, inputs):
+        (ortweb / "inputs.bin").write_bytes(inputs.tobytes())
+        shape = ",".join(map(str, inputs.shape))
+        done = node(ortweb, "answers.mjs", model, "inputs.bin", inputs.dtype.name, shape)
+        assert done.returncode == 0, done.stderr
+        said = json.loads(done.stdout)
+        return {name: np.array(one["data"]).reshape(one["dims"]) for name, one in said.items()}
 
-        def ask(model, inputs):
-            (at / "inputs.bin").write_bytes(inputs.tobytes())
-            shape = ",".join(map(str, inputs.shape))
-            done = run(at, "answers.mjs", model, "inputs.bin", inputs.dtype.name, shape)
-            assert done.returncode == 0, done.stderr.decode()
-            said = json.loads(done.stdout)
-            return {name: np.array(one["data"]).reshape(one["dims"]) for name, one in said.items()}
-
-        yield ask
+    return ask
 
 
 @pytest.mark.parametrize("name", CASES)

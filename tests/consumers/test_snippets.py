@@ -13,6 +13,7 @@ import sys
 import time
 import tomllib
 from concurrent.futures import ThreadPoolExecutor
+from itertools import count
 from threading import Event
 
 import numpy as np
@@ -20,7 +21,7 @@ import pytest
 import tree_sitter
 import tree_sitter_kotlin
 import tree_sitter_swift
-from node import installed, run
+from node import run
 from PIL import Image, ImageOps
 from profiles import P3, of_colours
 from support import ROOT, drawing
@@ -409,18 +410,26 @@ def test_python_reads_vectors_of_each_kind(of_vectors, tmp_path):
 
 
 @pytest.fixture(scope="module")
-def web(tmp_path_factory):
+def web(ortweb, node):
     """Run classify.mjs of a build from a folder where Node finds the packages."""
-    with installed(ROOT / "tests/ortweb", tmp_path_factory.mktemp("npm") / "web") as folder:
+    numbers = count()
 
-        def script(out, *arguments):
-            place = folder / "out"
-            shutil.rmtree(place, ignore_errors=True)
-            shutil.copytree(out, place)
-            done = run(place / "snippets", "classify.mjs", *arguments)
-            return done.returncode, done.stdout.decode(), done.stderr.decode()
+    def script(out, *arguments):
+        place = shutil.copytree(out, ortweb / f"snippets{next(numbers)}")
+        done = node(place / "snippets", "classify.mjs", *arguments)
+        return done.returncode, done.stdout, done.stderr
 
-        yield script
+    return script
+
+
+def test_javascript_in_a_process_of_its_own(copy, picture, ortweb):
+    """As users run it: the other tests here share one process."""
+    edited(copy / "golden/golden.json", CHANGES["a score"])
+    place = shutil.copytree(copy, ortweb / "alone") / "snippets"
+    answer, checked = (run(place, "classify.mjs", *words) for words in ([picture], []))
+    assert [answer.returncode, checked.returncode] == [0, 1]
+    agrees(json.loads(answer.stdout)[0], expected_of(copy, "model.onnx", picture), 2e-3)
+    assert checked.stdout.endswith(b"1 of 6 differ\n")
 
 
 def test_javascript_agrees_with_predict(out, picture, web):

@@ -9,13 +9,13 @@ import json
 import shutil
 import subprocess
 import sys
+from itertools import count
 
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-from node import installed
 from PIL import Image
-from support import PLAIN, ROOT, tinted
+from support import PLAIN, tinted
 
 from pocketknn.builder import Spec, load_backbone
 from pocketknn.builder.embedding.local import run as embed
@@ -151,13 +151,6 @@ def build(source, out, *more, plain=PLAIN):
     return out
 
 
-@pytest.fixture(scope="module")
-def web(tmp_path_factory):
-    """The folder of Node's packages."""
-    with installed(ROOT / "tests/ortweb", tmp_path_factory.mktemp("npm") / "web") as folder:
-        yield folder
-
-
 def python(out, verbs, device="kitchen"):
     """What the verbs return in Python, with only LiteRT, numpy and Pillow."""
     done = subprocess.run(
@@ -175,22 +168,14 @@ def python(out, verbs, device="kitchen"):
 
 
 @pytest.fixture(scope="module")
-def javascript(web):
+def javascript(ortweb, node):
     """What the verbs return under Node, with onnxruntime-web and sharp."""
+    numbers = count()
 
     def run(out, verbs, device="page"):
-        place = web / "out"
-        shutil.rmtree(place, ignore_errors=True)
-        shutil.copytree(out, place)
-        done = subprocess.run(
-            ["node", "teach.mjs", "out/snippets", device],
-            input=json.dumps(verbs, default=str),
-            cwd=web,
-            capture_output=True,
-            check=False,
-            encoding="utf-8",
-            timeout=300,
-        )
+        place = shutil.copytree(out, ortweb / f"teaching{next(numbers)}")
+        (place / "verbs.json").write_text(json.dumps(verbs, default=str), "utf-8")
+        done = node(ortweb, "teach.mjs", place / "snippets", device, place / "verbs.json")
         assert done.returncode == 0, done.stderr
         return json.loads(done.stdout)
 

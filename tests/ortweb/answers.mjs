@@ -19,4 +19,5 @@ const said = Object.entries(outputs).map(([name, value]) => [
   name,
   { dims: value.dims, data: Array.from(value.data) },
 ]);
+await session.release();
 console.log(JSON.stringify(Object.fromEntries(said)));

@@ -1,6 +1,6 @@
 // Does what it is told with the snippet grow.mjs.
 //
-//     node teach.mjs out/snippets kitchen < verbs.json
+//     node teach.mjs out/snippets kitchen verbs.json
 //
 // reads [["add", "mug.png", "mug"], ["classify", "other.png"], ["save", "memory.json"], …] and
 // prints what each returns, or {"error": its message}, as JSON.
@@ -8,7 +8,7 @@
 import { readFile, writeFile } from "node:fs/promises";
 import { resolve } from "node:path";
 
-const [folder, device] = process.argv.slice(2);
+const [folder, device, file] = process.argv.slice(2);
 const { GrowingClassifier } = await import(resolve(folder, "grow.mjs"));
 const model = await GrowingClassifier.open(device);
 const picture = async (path) => new Blob([await readFile(path)]);
@@ -22,7 +22,7 @@ const verbs = {
 };
 
 const said = [];
-for (const [verb, ...words] of JSON.parse(await readFile("/dev/stdin", "utf8"))) {
+for (const [verb, ...words] of JSON.parse(await readFile(file, "utf8"))) {
   try {
     said.push((await verbs[verb](...words)) ?? null);
   } catch (error) {

@@ -1,4 +1,4 @@
-"""Everything but building works without the converters, above all without TensorFlow."""
+"""What needs no converter works without them, above all without TensorFlow."""
 
 import json
 import os
@@ -136,6 +136,18 @@ def test_references_are_made_and_changed(built, run, photos, tmp_path):
     assert done.returncode == 0, done.stderr
 
 
+def test_the_default_choices_are_built(run, pocketknn, photos, tmp_path):
+    build = ("build", photos, "--backbone", "bundled", "-o")
+    done = run(*build, tmp_path / "light")
+    assert done.returncode == 0, done.stderr
+    assert f"model.keras is not written: it needs tensorflow, {GONE}" in done.stdout
+    formats = ("--formats", "tflite,coreml,onnx")  # each file records which there are
+    assert pocketknn(*build, tmp_path / "full", *formats).code == 0
+    for name in ("model.tflite", "model.onnx", "model.mlpackage"):
+        assert digest(tmp_path / "light" / name) == digest(tmp_path / "full" / name), name
+    assert (tmp_path / "light" / "report.html").exists()
+
+
 def test_what_takes_a_converter_is_refused_in_a_line(built, run, photos, tmp_path):
     drawing(9).save(tmp_path / "new.png")
     lines = {
@@ -153,11 +165,11 @@ def test_what_takes_a_converter_is_refused_in_a_line(built, run, photos, tmp_pat
         if begin:
             begin = f"pocketknn: [package-not-installed] {begin}"
             assert done.stderr.startswith(f"{begin} tensorflow, {GONE.strip()}")
-    done = run("build", photos, "-o", tmp_path / "out")
+    done = run("build", photos, "-o", tmp_path / "out", "--metric", "euclidean")
     assert done.returncode == 2
     assert done.stderr.startswith(
-        "pocketknn: [package-not-installed] writing keras, tflite, onnx needs tensorflow and"
-        " tf2onnx, which are not installed: pip install tensorflow tf2onnx"
+        "pocketknn: [package-not-installed] writing tflite, onnx with these choices needs"
+        " tensorflow and tf2onnx, which are not installed: pip install tensorflow tf2onnx;"
     )
     done = run("demo", "-o", tmp_path / "demo")
     assert done.returncode == 2

@@ -15,7 +15,7 @@ from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 from support import ROOT, Held, drawing, plain
 
-from pocketknn.builder import References
+from pocketknn.builder import References, Spec
 from pocketknn.builder.errors import InputError
 from pocketknn.builder.knn.memory import warn_of_converting
 from pocketknn.builder.system import swap
@@ -109,39 +109,75 @@ def test_real_photos_that_are_not_there_skip_their_test(tmp_path):
 # what is said ------------------------------------------------------------------------------------
 
 
-def test_without_coremltools_all_other_files_are_written(hidden, tmp_path):
+@pytest.fixture
+def vectors():
+    values = np.random.default_rng(0).standard_normal((12, 6))
+    return References.of(values, [f"class {i % 2}" for i in range(12)])
+
+
+def test_the_usual_choices_are_written_without_converters(hidden, vectors, tmp_path):
+    hidden(*CONVERTERS, "keras")
+    assert writable() == ("tflite", "coreml", "onnx")
+    said = []
+    made = export(Spec(backbone="vector"), vectors, None, tmp_path / "out", note=said.append)
+    assert [one.format for one in made.written] == ["tflite", "coreml", "onnx"]
+    assert made.agrees
+    assert said == [
+        "model.keras is not written: it needs tensorflow, which is not installed:"
+        " pip install tensorflow"
+    ]
+
+
+def test_core_ml_of_photos_is_written_without_coremltools(hidden, pocketknn, photos, tmp_path):
+    """As on Windows, which has no release of it."""
+    hidden("coremltools")
+    build = ("build", photos, "-o", tmp_path / "out", "--backbone", "bundled", "--no-report")
+    told = pocketknn(*build, "--formats", "coreml")
+    assert told.code == 0, told.err
+    assert (tmp_path / "out" / "model.mlpackage").is_dir()
+
+
+def test_without_coremltools_other_choices_leave_core_ml_out(hidden, vectors, tmp_path):
     hidden("coremltools")
     said = []
-    assert writable(said.append) == ("keras", "tflite", "onnx")
-    assert said == [
-        "model.mlpackage is not written: it needs coremltools, which is not installed:"
-        " pip install coremltools"
-    ]
-    vectors = np.random.default_rng(0).standard_normal((12, 6))
-    references = References.of(vectors, [f"class {i % 2}" for i in range(12)])
-    said.clear()
-    made = export(
-        plain(backbone="vector", k=1), references, None, tmp_path / "out", note=said.append
-    )
+    made = export(plain(backbone="vector", k=1), vectors, None, tmp_path / "out", note=said.append)
     assert [one.format for one in made.written] == ["keras", "tflite", "onnx"]
     assert made.agrees
-    assert len([line for line in said if "coremltools" in line]) == 1
+    (line,) = said
+    begin = "model.mlpackage is not written: with these choices it needs coremltools, which is not"
+    assert line.startswith(begin)
+    assert "need no converter with default choices" in line
 
 
-def test_core_ml_is_refused_before_work_begins(hidden, pocketknn, photos, tmp_path, monkeypatch):
+@pytest.mark.parametrize(
+    "choices", [("--metric", "euclidean"), ("--precision", "int8"), ("--budget", "3MB")]
+)
+def test_core_ml_that_takes_a_converter_is_refused(
+    choices, hidden, pocketknn, photos, tmp_path, monkeypatch
+):
     hidden("coremltools")
-    build = ("build", photos, "-o", tmp_path / "out")
+    build = ("build", photos, "-o", tmp_path / "out", "--backbone", "bundled", *choices)
     told = pocketknn(*build, "--formats", "tflite,coreml")
     assert told.code == 2
-    assert told.err == (
-        "pocketknn: [package-not-installed] writing coreml needs coremltools, which is not"
-        " installed: pip install coremltools\n"
-    )
+    assert told.err.count("\n") == 1
+    assert told.err.startswith("pocketknn: [package-not-installed] writing coreml ")
+    assert "needs coremltools, which is not installed: pip install coremltools" in told.err
     monkeypatch.setattr(needs.platform, "system", lambda: "Windows")
     monkeypatch.setattr(needs, "core_ml_is_possible", lambda: False)
     told = pocketknn(*build, "--formats", "coreml")
     assert "which has no release for Windows on" in told.err
     assert not (tmp_path / "out").exists()
+
+
+def test_a_converted_head_is_used_again_without_the_converter(hidden, vectors, tmp_path):
+    spec = plain(backbone="vector", k=1)
+    for name in ("first", "again"):
+        made = export(spec, vectors, None, tmp_path / name, formats=["coreml"])
+        assert made.agrees
+        hidden("coremltools")
+    with pytest.raises(InputError) as caught:
+        export(spec, vectors, None, tmp_path / "uncached", formats=["coreml"], cache=None)
+    assert caught.value.code == "package-not-installed"
 
 
 def test_all_that_is_missing_is_said_at_once(hidden):
@@ -317,7 +353,9 @@ def test_embeddings_count_with_what_a_first_build_takes(monkeypatch):
 
 def test_every_format_says_what_it_takes():
     for name, target in FORMATS.items():
-        assert not needs.reason([*target.NEEDS, *target.RUNTIME]), name
+        modules = [*target.NEEDS, *target.CONVERTERS, *target.RUNTIME]
+        assert not needs.reason(modules), name
+        assert set(target.MAY_LACK) <= set(modules)
 
 
 # what Windows does not have ----------------------------------------------------------------------

@@ -48,7 +48,7 @@ def with_arrays(net: keras.Model, arrays: Mapping[str, NDArray[np.float32]]) -> 
 def fresh_names() -> Iterator[None]:
     """Reset Keras' layer counters inside the block, then restore them.
 
-    No other thread builds or converts meanwhile.
+    Other threads wait until the block ends.
     """
     # The public API can reset the counters, but not restore them.
     from keras.src.backend.common import global_state

@@ -241,7 +241,7 @@ class Draw:
 
 
 def recolour(x: Tensor) -> Tensor:
-    """Change the saturation of some pictures, make a few grey and fewer negative; for both nets."""
+    """Change the saturation of some pictures, make a few grey and even fewer negative."""
     shape, device = (len(x), 1, 1, 1), x.device
     chance = torch.rand(shape, device=device)
     strength = torch.where(chance < 0.3, 1.6 * torch.rand(shape, device=device), 1.0)

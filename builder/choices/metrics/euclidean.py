@@ -54,7 +54,7 @@ def constants(rows: Rows) -> Constants:
 def nearest(
     embedding: KerasTensor, given: Constants, k: int, mute: KerasTensor | None = None
 ) -> tuple[KerasTensor, KerasTensor]:
-    """The k nearest of a few more candidates."""
+    """The k nearest, chosen from a few more candidates."""
     import keras
 
     ops = keras.ops

@@ -41,7 +41,7 @@ class Minkowski:
         return np.asarray(-cdist(*given, "minkowski", p=self._p))
 
     def ranking(self, rows: Floats) -> Callable[[Floats], Floats]:
-        """The scores."""
+        """A function from queries to their scores, which rank the rows as they are."""
         return lambda queries: self.scores(queries, rows)
 
     def constants(self, rows: Rows) -> Constants:

@@ -19,7 +19,7 @@ def find(index: Index, units: Floats, k: int, own: Ints | None = None) -> Neighb
     Args:
         index: the references.
         units: (q, r) queries of length 1.
-        k: how many.
+        k: how many neighbours.
         own: (q,) the row that each query must not find, or None.
     """
     wanted = (index.candidates or k) + (own is not None)

@@ -67,9 +67,9 @@ def folds(
     """The test rows of each fold: five folds, or a single one for many references.
 
     Folds are stratified. If a class has fewer groups than there are folds, its groups go to
-    different folds, and which folds varies from class to class: with two photos per class, a fold
-    tests one photo of two classes in five, so that the rest still shows how photos of a class
-    differ.
+    different folds, and which folds varies from class to class: with two photos per class, each
+    fold tests one photo of two fifths of the classes, so that the rest still shows how photos of
+    a class differ.
 
     A group is never split, and a class with two groups always keeps one in the training part: the
     group that would be its last is not a query. Nor is a class with a single group. If there are

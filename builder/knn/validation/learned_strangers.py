@@ -29,8 +29,8 @@ class LearnedStrangers:
     Attributes:
         learned: how many strangers are references.
         held_back: how many other strangers were queries.
-        strangers: share of the held-back strangers that are answered unknown.
-        known: share of the references of other classes, held out, that are answered unknown.
+        strangers: share of the held-back strangers that are called unknown.
+        known: share of the references of other classes, held out, that are called unknown.
         threshold_strangers: share of the held-back strangers that `reject = auto` would reject
             without learned strangers; None if there is no such threshold.
         threshold_known: share of the references, held out, that it would reject.
@@ -48,7 +48,7 @@ def halves(strangers: References, seed: int) -> tuple[Ints, Ints]:
     """Rows of the strangers to learn, and rows to hold back; near-copies share a half.
 
     Args:
-        strangers: pictures of no class.
+        strangers: pictures of none of the classes.
         seed: random seed.
 
     Raises:

@@ -36,7 +36,7 @@ class Rejection:
         left_out_classes: share of pictures rejected when their class is removed from the
             references, over all classes. Without a projection the threshold is chosen again, at the
             rate of `known`; with one, the projection is learned again. None with a single class.
-        left_out_asked: how many pictures that share is of.
+        left_out_asked: how many pictures were used for that share.
         strangers: share of the given strangers that are rejected; None without strangers.
         strangers_asked: how many strangers were given.
         unprojected: the share of the strangers, or else of the left-out classes, that plain cosine
@@ -75,7 +75,7 @@ def measure(fit: Fit, strangers: NDArray[np.floating] | None = None) -> Rejectio
 
     Args:
         fit: with or without a threshold.
-        strangers: embeddings (q, d) of pictures of no class.
+        strangers: embeddings (q, d) of pictures of none of the classes.
     """
     limit = fit.threshold
     if limit is None:

@@ -6,6 +6,7 @@ half-written file behind.
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import shutil
@@ -20,9 +21,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pocketknn.builder.errors import InputError
+from pocketknn.builder.system.untrusted_json import parse_json
 from pocketknn.export.formats.files import paths_of
+from pocketknn.export.formats.table import FORMATS
 from pocketknn.export.output.checksums import size
-from pocketknn.export.output.names import REPORT
+from pocketknn.export.output.names import MODEL, PARITY, REPORT
 
 from . import PLACE, STEPS
 from .upload import PHOTOS, TAUGHT, Upload, unpack
@@ -30,6 +33,7 @@ from .upload import PHOTOS, TAUGHT, Upload, unpack
 if TYPE_CHECKING:
     from .embedder import Embedder
 
+_ENDS = "from pocketknn.builder.system import parent; parent.end_with_it()\n"
 _CODE = "from pocketknn.export.cli.app import main; main()"
 _MOST_LINES, _LONGEST_LINE = 400, 500
 _SECONDS = 3600  # for a build
@@ -44,7 +48,7 @@ class Builds:
     """The builds of one page.
 
     Attributes:
-        folder: where they go: the first is a new folder, which only later ones replace.
+        folder: where they go: the first creates it, and only later ones replace it.
         work: a private folder for what is sent, and for packed files.
     """
 
@@ -180,11 +184,11 @@ class Builds:
         if self._ending:
             return 1
         # -P: nothing in that folder is imported. Advice names what is in it by a short name.
-        command = [sys.executable, "-P", "-u", "-c", _CODE, *words]
+        command = [sys.executable, "-P", "-u", "-c", _ENDS + _CODE, *words]
         with subprocess.Popen(
             command,
             cwd=place,
-            stdin=subprocess.DEVNULL,
+            stdin=subprocess.PIPE,  # closed with this process at the latest, even by SIGKILL
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             encoding="utf-8",
@@ -202,6 +206,7 @@ class Builds:
                 told = told and not line.startswith(_ADVICE)
                 if told and (line := line.rstrip()[:_LONGEST_LINE]):
                     self._lines.append(line)
+            process.wait()  # with its stdin open
         self._process = None
         return process.returncode
 
@@ -213,13 +218,30 @@ class Builds:
             said = [match[1] for one in self._lines if (match := _MISTAKE.fullmatch(one))]
             if code < 0:
                 said = ["the system ended the build; perhaps it ran out of memory"]
-            return _failed(said[-1] if said else f"the build ended with the code {code}")
+            why = said[-1] if said else f"the build ended with the exit code {code}"
+            if os.strerror(errno.ENOSPC) in why:
+                why = f"{why}: make room for {self._out.absolute()} and {self.work}"
+            return _failed(why)
         self._built = True
         files = [self._file(path) for path in paths_of(self.folder)]
         report = f"{PLACE}/{REPORT}" if (self.folder / REPORT).exists() else None
-        error = "not every file agrees with the exact answers; see the report" if code else None
+        error = self._left_out() if code else None
         found = {"folder": str(self.folder), "files": files, "report": report}
         return {"ok": True, "error": error, **found}
+
+    def _left_out(self) -> str:
+        """Which files are missing, why, and what to do."""
+        parity = parse_json((self.folder / PARITY).read_text("utf-8"))
+        missing = [
+            f"{MODEL}{FORMATS[name].SUFFIX} ({'; '.join(one['failures'])})"
+            for name, one in parity.items()
+            if not one["agrees"]
+        ]
+        others = "The other files are right. " if len(missing) < len(parity) else ""
+        return (
+            f"Left out, as its answers are not exact enough: {', '.join(missing)}. {others}Build"
+            " again; if that does not help, report it, with what the build says."
+        )
 
     def _file(self, path: Path) -> dict[str, Any]:
         """A file for the page to offer; a folder is packed into a zip."""

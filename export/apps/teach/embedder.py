@@ -48,7 +48,7 @@ class Embedder:
             InputError: it is not known, or cannot be loaded.
         """
         if references.provenance is None:
-            raise InputError("the references are of no known backbone", "unknown-backbone")
+            raise InputError("the backbone of the references is unknown", "unknown-backbone")
         spec = spec_of(references.provenance)
         backbone = backbone_of(references, spec)
         assert backbone is not None, "its provenance is known"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Collection
 from importlib.resources import files
 from pathlib import Path
 
@@ -16,11 +17,12 @@ _LINKS = """\
 """
 
 
-def make_installable(folder: Path) -> None:
+def make_installable(folder: Path, webgpu: Collection[str] = ()) -> None:
     """Add what a browser needs to keep a complete page.
 
     Args:
         folder: the page's folder; its list of files goes into the service worker.
+        webgpu: those of its files that only browsers with a graphics card need.
     """
     for source in (files(__package__) / "offline").iterdir():
         if source.name != _WORKER:
@@ -34,7 +36,11 @@ def make_installable(folder: Path) -> None:
         if path.is_file()
     }
     version = hashlib.sha256(json.dumps(sums).encode()).hexdigest()[:24]
-    names = ["./", *sums]
-    facts = f"const VERSION = {json.dumps(version)};\nconst FILES = {json.dumps(names)};\n\n"
+    facts = {
+        "VERSION": version,
+        "FILES": ["./", *(name for name in sums if name not in webgpu)],
+        "WEBGPU": [*webgpu],
+    }
+    lines = [f"const {name} = {json.dumps(value)};\n" for name, value in facts.items()]
     code = (files(__package__) / "offline" / _WORKER).read_text("utf-8")
-    (folder / _WORKER).write_text(facts + code, encoding="utf-8", newline="")
+    (folder / _WORKER).write_text("".join([*lines, "\n", code]), encoding="utf-8", newline="")

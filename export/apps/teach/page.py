@@ -63,16 +63,17 @@ def write(
         title: title of the page.
         served: whether our server answers, which can build files; otherwise the page can be
             installed as an app.
-        examples: what the page starts from, of the only backbone; None for nothing.
+        examples: what the page starts from, if there is one backbone; None for nothing.
     """
     copy_static(folder, _SHARED)
     for source in (files(__package__) / "static").iterdir():
         (folder / source.name).write_bytes(source.read_bytes())
-    copy_runtime(folder, runtime)
+    copy_runtime(folder, runtime, webgpu=True)
     (folder / _MODELS).mkdir()
     data = {
         "title": title,
         "served": served,
+        "webgpu": bool(runtime.webgpu),
         "slots": SLOTS,
         "models": [_model(folder, number, one) for number, one in enumerate(models)],
         "examples": None if examples is None else _EXAMPLES,
@@ -82,7 +83,7 @@ def write(
     text = json.dumps(data, ensure_ascii=False, separators=(",", ":"))
     (folder / _DATA).write_text(text, encoding="utf-8", newline="")
     if not served:
-        make_installable(folder)
+        make_installable(folder, [f"runtime/{name}" for name in runtime.webgpu])
 
 
 def _model(folder: Path, number: int, model: Embedder) -> dict[str, Any]:

@@ -34,7 +34,11 @@ _PIECE = 1 << 20
 _SECONDS = 600  # to send photos
 _LENGTH = re.compile("[0-9]{1,15}")
 _LONGEST = 64  # characters of what a page calls its lesson
-_BUSY = "a build is running"
+_BUSY = "Another build is running here. Wait until it is done, then build again."
+_MOVED = (
+    "pocketknn teach has another address each time it starts: open the one that it printed last."
+    " What your browser keeps of your lesson is there, too, if the port is the same"
+)
 
 
 def listen(folder: Path, builds: Builds, token: str, port: int | None) -> Server:
@@ -64,7 +68,7 @@ class _Handler(Handler):
         token, slash, rest = self.path[1:].partition("/")
         if not slash or not secrets.compare_digest(token.encode(), self._token.encode()):
             self.close_connection = True
-            self.send_error(HTTPStatus.NOT_FOUND)
+            self.send_error(HTTPStatus.NOT_FOUND, explain=_MOVED)
             return False
         self.path = f"/{rest.lstrip('/')}"
         return True

@@ -41,7 +41,7 @@ class Upload:
         photos: whether there are photos, in the folder `PHOTOS`.
         taught: whether there are examples without a photo, in the file `TAUGHT`.
         occasions: whether the photos are in a folder for each recording, to be held out together.
-        rejects: whether there is enough to measure from which score on a picture is unknown.
+        rejects: whether there are enough examples to measure a threshold for unknown.
     """
 
     photos: bool
@@ -59,7 +59,7 @@ def unpack(path: Path, folder: Path, like: References) -> Upload:
         like: a reference of the page's backbone, which made the memory.
 
     Raises:
-        InputError: it is not a zip, it is too large, a name in it is not as it should be, its
+        InputError: it is not a zip, it is too large, a name in it is not allowed, its
             memory is of another backbone, or there are fewer than two classes.
     """
     try:
@@ -132,7 +132,7 @@ def _parts(name: str) -> _Parts:
         length = len(part.encode("utf-8", "replace"))
         if not part.strip() or is_litter(part) or "\\" in part or length > _LONGEST:
             raise InputError(
-                f"the name {part[:40]!r} cannot be that of a folder: it must have 1 to {_LONGEST}"
+                f"the name {part[:40]!r} cannot be used for a folder: it must have 1 to {_LONGEST}"
                 " bytes, no backslash, and no dot at its start",
                 "bad-name",
             )
@@ -156,7 +156,7 @@ def _memory(archive: zipfile.ZipFile, folder: Path) -> memory_json.Memory:
 
 
 def _occasions(photos: Iterable[_Parts], taught: References | None) -> dict[str, set[object]]:
-    """The occasions of each class; an example of no known origin is one of its own.
+    """The occasions of each class; an example of unknown origin has its own.
 
     Raises:
         InputError: there are fewer than two classes, or a name is no class's.
@@ -182,6 +182,6 @@ def _new(folder: Path, parts: _Parts, apart: bool) -> BinaryIO:
         own = hashlib.sha256(own.encode()).hexdigest()[:16]
     place = folder / label / (f"{own}/{file}" if apart else f"{recording}-{file}")
     if not place.resolve().is_relative_to(folder.resolve()):  # such as a drive of Windows
-        raise InputError(f"the name {'/'.join(parts)[:80]!r} leads elsewhere", "bad-name")
+        raise InputError(f"the name {'/'.join(parts)[:80]!r} leads out of the folder", "bad-name")
     place.parent.mkdir(parents=True, exist_ok=True)
     return place.open("xb")

@@ -27,13 +27,13 @@ def address() -> str:
             return str(one.getsockname()[0])
     except OSError as error:
         raise InputError(
-            f"this machine is in no network that a phone could reach: {error.strerror or error}",
+            f"this machine is on no network that a phone could reach: {error.strerror or error}",
             "no-network",
         ) from error
 
 
 def certified(folder: Path, *addresses: str) -> ssl.SSLContext:
-    """Settings of a server with a new certificate for these addresses, which nobody vouches for.
+    """Settings of a server with a new self-signed certificate for these addresses.
 
     Args:
         folder: for its private key; nobody else may read it, and it must not be served.

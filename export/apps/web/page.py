@@ -40,8 +40,8 @@ def model_of(out: Path) -> tuple[Path, Metadata]:
     given = metadata.manifest["input"]
     if given["name"] != "image":
         raise InputError(
-            f"{path.name} takes vectors of {counted(given['shape'][0], 'feature')}, and the page"
-            " shows pictures; ask it with pocketknn predict and a .npy, .csv or .json file of"
+            f"{path.name} takes vectors of {counted(given['shape'][0], 'feature')}, but the page"
+            " takes pictures; query it with pocketknn predict and a .npy, .csv or .json file of"
             " vectors",
             "takes-vectors",
         )
@@ -85,13 +85,13 @@ def copy_static(folder: Path, names: Collection[str] | None = None) -> None:
             (folder / source.name).write_bytes(source.read_bytes())
 
 
-def copy_runtime(folder: Path, runtime: Runtime) -> None:
-    """Copy the runtime and its licence into a page's folder."""
+def copy_runtime(folder: Path, runtime: Runtime, *, webgpu: bool = False) -> None:
+    """Copy the runtime and its licence into a page's folder, with WebGPU if it is wanted."""
     place = folder / "runtime"
     place.mkdir()
     text = (files(__package__) / "static" / _LICENSE).read_bytes()
     (place / "LICENSE.txt").write_bytes(text)
-    for name, path in runtime.files.items():
+    for name, path in (runtime.files | (runtime.webgpu if webgpu else {})).items():
         shutil.copyfile(path, place / name)
 
 

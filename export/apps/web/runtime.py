@@ -7,6 +7,7 @@ import hashlib
 import shutil
 import subprocess
 import tarfile
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,6 +23,11 @@ FILES = {
     "ort.js": "dist/ort.wasm.bundle.min.mjs",
     "ort.wasm": "dist/ort-wasm-simd-threaded.wasm",
 }
+# The same with WebGPU. Of its builds this is the smallest; browsers run it that have JSPI.
+WEBGPU = {
+    "ort.webgpu.js": "dist/ort.jspi.bundle.min.mjs",
+    "ort.webgpu.wasm": "dist/ort-wasm-simd-threaded.jspi.wasm",
+}
 _DESCRIPTION = "package.json"
 _SECONDS = 600  # for 33 MB
 _ELSE = f"use --runtime with an unpacked {PACKAGE} instead"
@@ -34,10 +40,12 @@ class Runtime:
     Attributes:
         version: version of onnxruntime-web.
         files: the path of each of `FILES`.
+        webgpu: the path of each of `WEBGPU`; empty if the package has them not all.
     """
 
     version: str
     files: dict[str, Path]
+    webgpu: dict[str, Path]
 
 
 def unpacked(folder: Path) -> Runtime:
@@ -62,11 +70,19 @@ def unpacked(folder: Path) -> Runtime:
                 f"{PACKAGE} {version} in {folder} has no {path.relative_to(folder)}",
                 "runtime-incomplete",
             )
-    return Runtime(version=version, files=files)
+    webgpu = {ours: folder / theirs for ours, theirs in WEBGPU.items()}
+    if not all(path.is_file() for path in webgpu.values()):
+        webgpu = {}
+    return Runtime(version=version, files=files, webgpu=webgpu)
 
 
-def remembered(cache: Cache = USUAL) -> Runtime:
+def remembered(cache: Cache = USUAL, *, webgpu: bool = False) -> Runtime:
     """The pinned runtime, which npm fetches once for the cache.
+
+    Args:
+        cache: where it is kept.
+        webgpu: whether to fetch it again if the cache has it from a version of this package that
+            did not keep WebGPU; if that fails, it is without.
 
     Raises:
         InputError: there is no npm, its registry does not answer, or the package differs.
@@ -79,11 +95,21 @@ def remembered(cache: Cache = USUAL) -> Runtime:
     place = drawer / f"{PACKAGE}-{VERSION}"
     if not place.exists():
         drawer.mkdir(parents=True, exist_ok=True)
-        with workplace(place) as work:
-            _unpack(_download(work), work / NEW)
-            if not place.exists():  # unless another process was faster
-                (work / NEW).rename(place)
+        _fetch(place)
+    elif webgpu and not unpacked(place).webgpu:
+        with suppress(InputError, OSError):
+            _fetch(place)
     return unpacked(place)
+
+
+def _fetch(place: Path) -> None:
+    with workplace(place) as work:
+        _unpack(_download(work), work / NEW)
+        if place.exists():
+            if unpacked(place).webgpu:  # another process was faster
+                return
+            place.rename(work / "old")
+        (work / NEW).rename(place)
 
 
 def _download(folder: Path) -> Path:
@@ -124,7 +150,7 @@ def _unpack(archive: Path, folder: Path) -> None:
             "checksum-mismatch",
         )
     with tarfile.open(archive) as members:
-        for name in (_DESCRIPTION, *FILES.values()):
+        for name in (_DESCRIPTION, *FILES.values(), *WEBGPU.values()):
             source = members.extractfile(f"package/{name}")
             if source is None:
                 raise InputError(f"{PACKAGE} {VERSION} has no {name}", "runtime-incomplete")

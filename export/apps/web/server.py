@@ -102,7 +102,7 @@ def listen(
         host: the address to listen on.
         port: the port; 0 for any; None for the first free one of 20 from 8000.
         secure: serves over https; None over http.
-        handler: makes what answers a request.
+        handler: makes the handler of a request.
 
     Raises:
         InputError: the port is taken or not allowed, or the host is not this machine.

@@ -35,7 +35,8 @@ def explain(
     photos: Annotated[
         list[Path] | None,
         typer.Option(
-            help="The photos it was built from, to show the neighbours' pictures; may be repeated."
+            help="The photos the model was built from, to show the neighbours' pictures; may be"
+            " repeated."
         ),
     ] = None,
     patch: Annotated[

@@ -10,7 +10,7 @@ from pocketknn.export.report.wording import command_line
 
 
 def model_first(command: str, *words: str) -> list[str]:
-    """The arguments of a command in the right order; a remark shows it if it was another.
+    """The arguments of a command in the right order, with a remark if they were in another.
 
     Nothing is moved unless exactly one of them is a model file or a build's folder.
     """

@@ -19,7 +19,7 @@ STDIN_NAME = "standard input"
 
 @dataclass(frozen=True, kw_only=True)
 class Picture:
-    """A picture that may turn out to be none.
+    """A file that may turn out not to be a picture.
 
     Attributes:
         name: as it was given, or found below what was given.

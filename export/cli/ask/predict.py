@@ -143,7 +143,8 @@ def _wrong(answers: Sequence[dict[str, Any]], labels: Sequence[str]) -> str:
     named = [(one, _folder(one, labels)) for one in answers]
     named = [(one, folder) for one, folder in named if folder]
     wrong = sum(one["label"] != folder for one, folder in named)
-    return f"{wrong} of {len(named)} are not named as their folders (marked ≠)" if named else ""
+    words = f"{wrong} of {len(named)} answers differ from the name of the picture's folder"
+    return f"{words} (marked ≠)" if named else ""
 
 
 def _folder(answer: dict[str, Any], labels: Sequence[str]) -> str:

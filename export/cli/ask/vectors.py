@@ -33,7 +33,7 @@ def rows_of(file: Picture, model: str, width: int) -> NDArray[np.float32]:
         width: how many features the model takes.
 
     Raises:
-        InputError: it cannot be read, is of another kind or width, or holds a value that is not
+        InputError: it cannot be read, has another type or width, or holds a value that is not
             finite in float32.
     """
     suffix = _OF_STDIN if file.name == STDIN_NAME else PurePath(file.name).suffix.lower()
@@ -50,7 +50,7 @@ def rows_of(file: Picture, model: str, width: int) -> NDArray[np.float32]:
         raise InputError(f"{file.name} cannot be read: {reason}", "unreadable-file") from error
     except (ValueError, TypeError, EOFError, OverflowError, MemoryError, csv.Error) as error:
         raise InputError(
-            f"{file.name} is no table of numbers, a row of {width} per vector", "not-a-number-table"
+            f"{file.name} is not a table of numbers with {width} per row", "not-a-number-table"
         ) from error
     if table.ndim == 1 and table.size:
         table = table[None]

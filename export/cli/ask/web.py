@@ -29,8 +29,8 @@ if TYPE_CHECKING:
     from pocketknn.export.manifest.metadata import Metadata
 
 _FOR_PHONES = (
-    "Open this address on a phone in the same network. Its browser warns that nobody vouches for",
-    "this machine's certificate; go on to the page. Anyone in this network can open it meanwhile.",
+    "Open this address on a phone on the same network. Its browser warns that nobody vouches for",
+    "this machine's certificate; go on to the page. Anyone on this network can open it meanwhile.",
 )
 
 
@@ -46,7 +46,7 @@ def web(
     photos: Annotated[
         Path | None,
         typer.Option(
-            help="The photos it was built from, for thumbnails: a folder, table or archive."
+            help="The photos the model was built from, for thumbnails: a folder, table or archive."
         ),
     ] = None,
     thumbnails: Annotated[
@@ -63,14 +63,16 @@ def web(
         bool,
         typer.Option(
             "--phone",
-            help="Serve over https to phones in this network, so that their camera works.",
+            help="Serve over https to phones on this network, so that their camera works.",
         ),
     ] = False,
     open_: Open = False,
     teach: Annotated[
         bool,
         typer.Option(
-            "--teach", help="Serve the page of pocketknn teach instead, which goes on from MODEL."
+            "--teach",
+            help="Serve the page of pocketknn teach MODEL instead, which builds into ./taught;"
+            " pocketknn teach MODEL -o OUT builds elsewhere.",
         ),
     ] = False,
 ) -> None:
@@ -83,7 +85,7 @@ def web(
     """
     if teach:
         given = ("photos", "thumbnails", "host", "phone")
-        refuse(context, given, "is not for the page that teaches")
+        refuse(context, given, "does not apply to --teach")
     if export is not None:
         refuse(
             context, ("host", "port", "phone", "open_"), "is for serving the page, not for --export"
@@ -106,7 +108,11 @@ def web(
         export_page(write, export, photos)
     else:
         if phone:
-            refuse(context, ("host",), "is every address of this machine with --phone")
+            refuse(
+                context,
+                ("host",),
+                "does not apply to --phone, which serves on every address of this machine",
+            )
         _serve(write, host, port, phone, open_)
 
 

@@ -21,7 +21,8 @@ _SHOWN = 10
 def diff(one: BuildOrFile, other: BuildOrFile, as_json: Json = False) -> None:
     """List the references, labels and choices in which two files differ; exit with 1 if any do.
 
-    Of two builds, files of the same format are compared; of a build and a file, that file's format.
+    With two builds, files of the same format are compared; with a build and a file, the file and
+    the build's file of that format.
 
     Examples:
         pocketknn diff out/model.tflite edited.tflite
@@ -37,7 +38,7 @@ def diff(one: BuildOrFile, other: BuildOrFile, as_json: Json = False) -> None:
         say_json(found)
     else:
         if found["other_vectors"] and _moved(*(side.fit.space.projection for side in sides)):
-            say("the projection was learned anew, so that vectors differ even of the same pictures")
+            say("the projection was learned again, so vectors differ even for the same pictures")
         say(*_lines(found))
     raise typer.Exit(1 if any(found.values()) else 0)
 
@@ -58,7 +59,7 @@ def _files(one: Path, other: Path) -> tuple[Path, Path]:
         return one, other  # of two files, whatever their formats
     formats = [", ".join(files) or "no model file" for files in found]
     raise InputError(
-        f"there is no format in both: {one} has {formats[0]}, {other} has {formats[1]}",
+        f"no format in common: {one} has {formats[0]}, {other} has {formats[1]}",
         "no-common-format",
     )
 

@@ -48,7 +48,8 @@ def edit(
         ),
     ] = None,
     weights: Annotated[
-        Path | None, typer.Option(help="The weights file or .keras backbone it was built with.")
+        Path | None,
+        typer.Option(help="The weights file or .keras backbone the model was built with."),
     ] = None,
     force: Annotated[bool, typer.Option(help="Replace the file at --out.")] = False,
 ) -> None:

@@ -87,11 +87,9 @@ def _occasions(references: dict[str, Any]) -> Iterator[str]:
     others = f"; {counted(alone, 'photo belongs', 'photos belong')} to none" if alone else ""
     yield f"from {counted(occasions['count'], 'occasion')}, each held out as a whole{others}"
     if names := occasions["classes_of_one"]:
-        classes, they = ("classes are", "they stay") if len(names) > 1 else ("class is", "it stays")
-        yield (
-            f"warning: {len(names)} {classes} from a single occasion, so {they} unmeasured:"
-            f" {_some(names)}"
-        )
+        one = "class has only one occasion, so it is not measured"
+        many = "classes have only one occasion each, so they are not measured"
+        yield f"warning: {counted(len(names), one, many)}: {_some(names)}"
 
 
 def _inner_folders(references: dict[str, Any]) -> Iterator[str]:
@@ -155,7 +153,7 @@ def _accuracy(references: dict[str, Any], rejecting: float | None) -> Iterator[s
     elif len(references["per_label"]) > 1:
         yield f"accuracy: {'; '.join(no_accuracy(references))}"
     if of := references.get("figures_of"):
-        yield f"  measured before it was edited, with the {counted(of, 'reference')} of the build"
+        yield f"  measured before the edit, with the {counted(of, 'reference')} of the build"
 
 
 def _shares(loo: dict[str, Any], rejecting: float | None) -> Iterator[str]:
@@ -166,7 +164,7 @@ def _shares(loo: dict[str, Any], rejecting: float | None) -> Iterator[str]:
         line += f" ({100 * low:.0f} to {high:.0%}; chance {loo['chance']:.0%})"
     yield line + (f": {loo['verdict']}" if loo.get("verdict") else "")
     if rejecting is not None:
-        yield f"  that is before rejection; {rejecting:.1%} are right and not rejected"
+        yield f"  accuracy is before rejection; {rejecting:.1%} are right and not rejected"
     if by_class is not None and abs(by_class - loo["accuracy"]) >= APART:
         yield f"  classes differ in size: the mean of their accuracies is {by_class:.1%}"
 
@@ -185,7 +183,7 @@ def _measured(loo: dict[str, Any], count: int) -> str:
     sample = "" if loo["queries"] == count else f"; measured on {loo['queries']} of the {count}"
     if folds := loo.get("folds"):
         return f"{folds}-fold cross-validation{sample}"
-    return f"leave-one-out: each reference answered by its {loo['k']} nearest others{sample}"
+    return f"leave-one-out: each reference predicted from its {loo['k']} nearest others{sample}"
 
 
 def _projection(manifest: dict[str, Any]) -> Iterator[str]:
@@ -197,7 +195,7 @@ def _projection(manifest: dict[str, Any]) -> Iterator[str]:
             # Lists of most of the references have most in common, whatever is compared.
             telling = 2 * manifest["k"] <= manifest["references"]["count"]
             shared = f", {without['recall']:.1%} of neighbours in common" if telling else ""
-            first = f"nearest photo the same for {without['first_equal']:.1%}"
+            first = f"same nearest photo for {without['first_equal']:.1%}"
             yield f"  without the projection: {accuracy}{first}{shared}"
 
 

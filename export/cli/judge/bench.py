@@ -20,7 +20,7 @@ _MAX_RUNS = 10_000  # per file and number of threads: takes minutes
 def bench(
     out: Build,
     runs: Annotated[
-        int, typer.Option(help="Pictures to time for each file and each number of threads.")
+        int, typer.Option(help="How many pictures to time for each file and number of threads.")
     ] = 50,
     as_json: Json = False,
 ) -> None:

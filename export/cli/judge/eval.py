@@ -55,7 +55,8 @@ def eval_(
     shift: Annotated[
         bool,
         typer.Option(
-            "--shift", help="Rotate, scale, darken, blur or otherwise change the photos; compare."
+            "--shift",
+            help="Rotate, scale, darken, blur or otherwise change the photos, and compare.",
         ),
     ] = False,
     chart: Annotated[

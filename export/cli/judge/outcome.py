@@ -98,7 +98,7 @@ def in_classes(photos: Sequence[builder.Photo], file: Artefact) -> list[builder.
 
 
 def say_strange(held_out: HeldOut, file: Artefact, references: NDArray[np.bool_]) -> None:
-    """Print what is called unknown where no known photo can be compared with a promise."""
+    """Print what is called unknown, for photos none of which can be compared with the promise."""
     from pocketknn.builder.spec import UNKNOWN
     from pocketknn.export.report import outcome_words as words
     from pocketknn.export.report.statistics.outcome import strangers

@@ -46,7 +46,7 @@ def build(
     model: Model,
     strangers: Annotated[
         Path | None,
-        typer.Option(help="Photos of no class, to measure how many are called unknown."),
+        typer.Option(help="Photos of other things, to measure how many are called unknown."),
     ] = None,
     learn_strangers: Annotated[
         bool,
@@ -82,8 +82,8 @@ def build(
     thumbnails: Annotated[
         str | None,
         typer.Option(
-            help="Write small pictures of the references, for an app to show; maximum size of all"
-            " together, such as 4MB."
+            help="Write small pictures of the references, for an app to show, of at most this"
+            " size together, such as 4MB."
         ),
     ] = None,
     plan: Annotated[
@@ -137,7 +137,7 @@ def build(
     if is_collection(place) and place.suffix.lower() == ".parquet":
         remark = (
             "a file of references records no options of the build it came from (--reject,"
-            " --metric, --k, …): those that you do not give are at their defaults"
+            " --metric, --k, …): those that you omit take their defaults"
         )
     result = run(
         request,
@@ -174,8 +174,8 @@ def run(
         with_report: write the report, and print what it advises.
         remark: a line to print before the results; "" for none.
         retyped: gives the command to build again, with other options; None prints no advice.
-        crop: name the platforms that crop otherwise. The report always does: most apps use the
-            snippets, which crop as the build did, so only who chooses a crop is told here too.
+        crop: name the platforms that crop otherwise. The report always does; here it is only for
+            users who chose a crop, as most apps use the snippets, which crop as the build did.
         title: of the report; None for the name of the place of the photos.
     """
     from pocketknn.export.formats.keras import apart

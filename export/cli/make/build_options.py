@@ -81,13 +81,11 @@ class Model:
     crop: options.Crop = "center"
     grow: Annotated[
         int | None,
-        typer.Option(
-            metavar="SLOTS", help="Room for this many examples that an app teaches the files."
-        ),
+        typer.Option(metavar="SLOTS", help="Room for this many examples that an app may teach."),
     ] = None
     spare: Annotated[
         int | None,
-        typer.Option(help="With --grow: how many classes an app may teach; default: 8."),
+        typer.Option(help="With --grow: how many new classes an app may teach; default: 8."),
     ] = None
     seed: Annotated[int, typer.Option(help="Random seed.")] = 0
 
@@ -130,7 +128,7 @@ class Sizes:
     condense: Annotated[
         str | None,
         typer.Option(
-            help="Keep fewer references: 500, 50% or 2MB (of vectors), or the word edited, to drop"
+            help="Keep fewer references: 500, 50% or 2MB (of vectors), or edited, which drops"
             " those that the others outvote."
         ),
     ] = None
@@ -146,7 +144,7 @@ class Sizes:
         float, typer.Option(help="How much accuracy --budget may cost, as a share.")
     ] = 0.02
     agreement: Annotated[
-        float, typer.Option(help="Share of the exact neighbours that a budget must keep.")
+        float, typer.Option(help="Share of the exact neighbours that --budget must keep.")
     ] = 0.8
 
     def fewer(self) -> Condense | None:

@@ -35,7 +35,7 @@ def demo(
     from pocketknn.export.formats.files import check_formats, writable
     from pocketknn.export.manifest.build_folder import check_free
 
-    check_formats(writable())
+    check_formats(writable(converting=True), converting=True)  # pixels are converted
     parts = {"digits", *BACKBONES}
     if others := sorted({path.name for path in folder.glob("*")} - parts):
         raise InputError(
@@ -79,7 +79,7 @@ def demo(
         "What to do next:",
         f"  {command_line('pocketknn', 'predict', built, pictures)}",
         f"  {command_line('pocketknn', 'eval', built, str(held_out))}",
-        "  pocketknn build PHOTOS -o out    # of your own photos, in one folder per class",
+        "  pocketknn build PHOTOS -o out    # from your own photos, in one folder per class",
     )
     raise typer.Exit(0 if all_agree else 1)
 

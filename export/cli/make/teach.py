@@ -35,7 +35,7 @@ def teach(
     start: Annotated[
         Path | None,
         typer.Argument(
-            metavar="OUT", help="A folder written by build, to go on from; default: start anew."
+            metavar="OUT", help="A build's folder to continue from; default: start empty."
         ),
     ] = None,
     *,
@@ -46,8 +46,7 @@ def teach(
     backbone: Annotated[
         str,
         typer.Option(
-            help="As for build; auto also takes bundled along, for machines on which it is too"
-            " slow."
+            help="As for build; auto adds bundled, for machines on which the default is too slow."
         ),
     ] = _AUTO,
     size: Annotated[
@@ -57,14 +56,14 @@ def teach(
     export: Annotated[
         Path | None,
         typer.Option(
-            help="Only write the page to this new folder, for any static server; it cannot build."
+            help="Only write the page to this new folder, for any static server, without building."
         ),
     ] = None,
     runtime: Runtime = None,
     port: Port = None,
     open_: Open = False,
 ) -> None:
-    """Serve a page that is taught by camera or with photos, answers at once, and builds all files.
+    """Serve a page that learns from a camera or photos, answers at once, and builds all files.
 
     What is taught stays in the browser until you build, download or clear it.
 
@@ -74,7 +73,7 @@ def teach(
         pocketknn teach --export page
     """
     if start is not None:
-        refuse(context, ("backbone", "size", "crop"), f"cannot be changed: it is that of {start}")
+        refuse(context, ("backbone", "size", "crop"), f"cannot be changed: {start} determines it")
     if export is not None:
         refuse(context, ("out", "port", "open_"), "is for serving the page, not for --export")
     page = Page(out=start, runtime=runtime, backbone=backbone, size=size, crop=crop)
@@ -89,10 +88,10 @@ class Page:
     """The page that teaches.
 
     Attributes:
-        out: the build that it goes on from; None to start anew.
+        out: the build that it continues; None to start empty.
         runtime: an unpacked runtime for the browser; None to fetch it.
         title: title of the page.
-        backbone: its name, without a build; so are `size` and `crop`.
+        backbone: its name; only used without a build, as are `size` and `crop`.
     """
 
     out: Path | None
@@ -174,7 +173,7 @@ class Page:
     ) -> None:
         from pocketknn.export.apps.teach import page
 
-        runs = runtime_of(self.runtime)
+        runs = runtime_of(self.runtime, webgpu=True)
         page.write(folder, models, runs, title=self.title, served=served, examples=references)
         say(f"onnxruntime-web {runs.version} runs {' or '.join(o.backbone.name for o in models)}")
         if references is not None:

@@ -52,7 +52,7 @@ class Tried:
         """The grid of all combinations.
 
         Raises:
-            InputError: a value is not of its kind.
+            InputError: a value has the wrong type.
         """
         from pocketknn.builder.selection.grid import Grid
 

@@ -38,7 +38,7 @@ def relabel(
         typer.Argument(
             metavar="OLD=NEW",
             help="Classes to rename, all at once; two with the same new name are merged. If names"
-            " contain =, OLD is the part that names a class; or use --class OLD --to NEW.",
+            " contain =, OLD is the part that is an existing class; or use --class OLD --to NEW.",
         ),
     ] = None,
     *,
@@ -106,7 +106,7 @@ def condense(
         str,
         typer.Argument(
             metavar="AMOUNT",
-            help="500, 50% or 2MB (of vectors), or the word edited, to drop those that the others"
+            help="500, 50% or 2MB (of vectors), or edited, which drops those that the others"
             " outvote.",
         ),
     ],

@@ -22,15 +22,16 @@ def import_(
         Path,
         typer.Argument(
             metavar="FILE",
-            help="A k-NN data set of ml5.js or TensorFlow.js, or what a growing model was taught:"
-            " JSON.",
+            help="A JSON file: a k-NN data set of ml5.js or TensorFlow.js, or the saved memory of a"
+            " growing model.",
         ),
     ],
     out: New,
     like: Annotated[
         Path | None,
         typer.Option(
-            metavar="OUT", help="The build that FILE was taught on, or references of its backbone."
+            metavar="OUT",
+            help="The build whose model saved FILE, or references with the same backbone.",
         ),
     ] = None,
     dim: Annotated[
@@ -60,14 +61,16 @@ def import_(
 
 
 def _taught(file: Path, like: Path) -> tuple[builder.References, list[str]]:
-    """What a model was taught, as references like others, and what else is to be done."""
+    """What a model was taught, as references, and lines on what else to do."""
     from pocketknn.builder.references import memory_json
 
     memory, others = memory_json.read(file), opened(like, vectors=False)
     try:
         refs = memory.like(others)
     except InputError as error:
-        raise InputError(f"{file} was not taught on {like}: {error}", error.code) from error
+        raise InputError(
+            f"{file} was not saved by a model of {like}: {error}", error.code
+        ) from error
     gone = [name for name in memory.forgotten if name in others.labels]
     if not gone:
         return refs, []

@@ -88,7 +88,7 @@ def _summary(refs: builder.References) -> Iterator[str]:
     else:
         yield "backbone unknown: no photos can be added to these vectors"
     if copies := refs.duplicates():
-        yield f"includes {counted(copies, 'copy', 'copies')} of another picture"
+        yield f"includes {counted(copies, 'copy of another picture', 'copies of other pictures')}"
     if conflict := conflicts(refs):
         yield f"warning: {conflict}"
 

@@ -106,7 +106,7 @@ def add(
     refs = opened_for(out, file, force)
     if refs.provenance is None:
         raise InputError(
-            f"{file} holds vectors of no known backbone, so no photo can be added",
+            f"{file} holds vectors of an unknown backbone, so no photo can be added",
             "unknown-backbone",
         )
     found = _photos_in(photos, columns, refs.target_names, reading, out)

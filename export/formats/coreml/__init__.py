@@ -31,7 +31,8 @@ if TYPE_CHECKING:
 TITLE, SUFFIX = "Core ML", ".mlpackage"
 LARGEST: int | None = 1 << 31  # limit of Core ML
 OF_DEVICES = True
-NEEDS: tuple[str, ...] = ("tensorflow", "coremltools")
+NEEDS: tuple[str, ...] = ()
+CONVERTERS: tuple[str, ...] = ("tensorflow", "coremltools")
 MAY_LACK: tuple[str, ...] = ("coremltools",)
 RUNTIME: tuple[str, ...] = ()  # Core ML on a Mac; our evaluator everywhere
 ENGINE: str | None = None

@@ -79,7 +79,7 @@ class Package:
         return np.array(getattr(tensor, kind).values, _IMMEDIATE[kind])
 
     def set_array(self, place: Place, values: NDArray[Any]) -> None:
-        """Replace the numbers of a constant, keeping its type; `write` writes weights."""
+        """Replace the numbers of a constant, keeping its type; files change only in `write`."""
         value = self.value(place)
         self._set_shape(place, values.shape)
         if value.WhichOneof("value") == "blobFileValue":

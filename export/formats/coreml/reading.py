@@ -104,6 +104,8 @@ def _core_ml(path: Path, asked: str) -> _Predict:
 
 
 def _evaluator(path: Path, asked: str) -> _Predict:
+    from threadpoolctl import ThreadpoolController
+
     from . import evaluator
 
     try:
@@ -114,4 +116,11 @@ def _evaluator(path: Path, asked: str) -> _Predict:
         raise InputError(
             f"{path.name} cannot be evaluated: {first_line(error)}", "file-damaged"
         ) from error
-    return lambda batch, others: program({asked: batch, **others})
+    algebra = ThreadpoolController()
+
+    def predict(batch: NDArray[Any], others: Mapping[str, NDArray[Any]]) -> Mapping[str, Any]:
+        # The products are so small that more threads take twice the processor time for nothing.
+        with algebra.limit(limits=1, user_api="blas"):
+            return program({asked: batch, **others})
+
+    return predict

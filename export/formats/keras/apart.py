@@ -1,4 +1,4 @@
-"""Keras in a process of its own, whose import of some seconds then costs this one no time.
+"""Keras in another process, so that its import, which takes seconds, does not delay this one.
 
 What that process cannot do, this one does itself, so that errors are the same without it.
 """
@@ -41,7 +41,7 @@ class Child:
         )
 
     def ask(self, *question: Any) -> Any:  # noqa: ANN401
-        """Its answer; None, and then its end, if it has none or is no longer there."""
+        """The process's answer; None if there is none, in which case the process is ended."""
         asked, answers = self._process.stdin, self._process.stdout
         assert asked
         assert answers
@@ -72,7 +72,7 @@ _running: list[Child] = []
 
 @contextmanager
 def beside(wanted: bool = True) -> Iterator[None]:
-    """Meanwhile, open files in a process of its own, unless Keras is imported in this one.
+    """Inside the block, open files in another process, unless Keras is imported in this one.
 
     Args:
         wanted: False changes nothing.

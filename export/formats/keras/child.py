@@ -6,12 +6,12 @@ import os
 import pickle
 import signal
 import sys
-import threading
 from itertools import count
 from pathlib import Path
 from queue import SimpleQueue
-from typing import Any, BinaryIO
+from typing import Any
 
+from pocketknn.builder.system import parent
 from pocketknn.export.formats.protocol import Outputs
 
 from . import running
@@ -23,13 +23,15 @@ _numbers = count()
 
 
 def serve() -> None:
-    """Answer the questions on stdin on stdout, until the other process closes them."""
+    """Read questions from stdin and answer on stdout, until the other process closes them."""
     try:
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the other process
         answers = os.fdopen(os.dup(1), "wb")
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # libraries may print
         questions: SimpleQueue[Any] = SimpleQueue()
-        threading.Thread(target=_listen, args=(sys.stdin.buffer, questions), daemon=True).start()
+        parent.listen(
+            sys.stdin.buffer, lambda pipe: questions.put(pickle.load(pipe)), lambda: os._exit(0)
+        )
         sys.modules.update(dict.fromkeys(_UNUSED))  # type: ignore[arg-type]  # None hides it
         import keras  # noqa: F401
 
@@ -40,17 +42,8 @@ def serve() -> None:
         os._exit(0)  # TensorFlow takes its time to clean up
 
 
-def _listen(stdin: BinaryIO, questions: SimpleQueue[Any]) -> None:
-    """Queue the questions; this thread notices the end of them, even during imports."""
-    try:
-        while True:
-            questions.put(pickle.load(stdin))
-    finally:
-        os._exit(0)
-
-
 def _answer(what: str, *given: Any) -> int | Outputs | None:  # noqa: ANN401
-    """The answer to a question of `apart`; None if it fails, as it does there again."""
+    """The answer to a question of `apart`; None if it fails: `apart` then tries it itself."""
     try:
         return _open(*given) if what == "open" else _models[given[0]](given[1])
     except Exception:  # Keras may raise anything

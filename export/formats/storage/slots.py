@@ -69,7 +69,7 @@ class Slots:
         return self._changed(renumbered)
 
     def without(self, first: int | str) -> Slots:
-        """The slots but for those that begin so, as what is there was replaced."""
+        """The slots except those whose places begin so: what was there has been replaced."""
         return self._changed(lambda found: [place for place in found if place[0] != first])
 
     def _changed(self, change: Callable[[list[Place]], list[Place]]) -> Slots:

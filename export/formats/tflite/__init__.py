@@ -23,12 +23,8 @@ TITLE, SUFFIX = "TFLite", ".tflite"
 PARTS: Mapping[str, bool] = {}
 LARGEST: int | None = 1 << 31  # limit of flatbuffers
 OF_DEVICES = True
-NEEDS: tuple[str, ...] = (
-    "tensorflow",
-    "flatbuffers",
-    "onnx",
-    "onnxruntime",
-)  # the last two check it
+NEEDS: tuple[str, ...] = ("flatbuffers", "onnx", "onnxruntime")  # the last two check it
+CONVERTERS: tuple[str, ...] = ("tensorflow",)
 MAY_LACK: tuple[str, ...] = ()
 RUNTIME: tuple[str, ...] = ("ai_edge_litert",)
 ENGINE: str | None = "litert"

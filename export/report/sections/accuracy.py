@@ -35,9 +35,9 @@ _REJECTED = (
 )
 
 _FEWER = (
-    "Classes have two or three photos, and one of each is held out at a time. A model of all photos"
-    " makes fewer mistakes, as measured on other data sets: the accuracy is corrected for that, the"
-    " tables of classes are not."
+    "Classes have two or three photos, and one of each is held out at a time. A model built from"
+    " all photos makes fewer mistakes, as measured on other data sets: the accuracy is corrected"
+    " for that; the tables of classes are not."
 )
 _WIDER = (
     "Intervals are Wilson's. Those of references that are held out, here and in the sections below,"
@@ -110,7 +110,8 @@ def _facts(study: Study) -> Iterator[Figure]:
     classes = len(references["per_label"])
     note = f"in {plural(classes, 'class')}" if classes else "no classes"
     yield Figure("References", f"{references['count']:,}", note)
-    yield Figure("Neighbours", f"k = {manifest['k']}")
+    few = manifest["k"] > references["count"]  # only in files that can be taught more
+    yield Figure("Neighbours", f"k = {manifest['k']}", "all, until there are more" if few else "")
     sizes = [file["bytes"] for name, file in manifest["files"].items() if name.startswith("model")]
     yield Figure(
         "Files that agree with exact k-NN",
@@ -136,7 +137,7 @@ def _remarks(study: Study) -> Iterator[str]:
     if study.measured and (folds := (references["leave_one_out"] or {}).get("folds")):
         yield (
             f"Accuracy is measured by {folds}-fold cross-validation: all copies and views of a"
-            " picture are in the same fold, and each fold is answered by a model built without it."
+            " picture are in the same fold, and each fold is predicted by a model built without it."
         )
     if apart := together(references):
         yield apart
@@ -158,16 +159,16 @@ def _copies(copies: int, photos: int, *, compared: bool) -> str:
     many = f"of {photos:,} held-out photos are references themselves, and count"
     out = f" {'It is' if copies == 1 else 'They are'} left out of “Promise and outcome”."
     return (
-        f"{counted(copies, one, many)} in the accuracy on held-out photos, which is too high for"
-        f" that, and in their tables below.{out if compared else ''}"
+        f"{counted(copies, one, many)} in the accuracy on held-out photos, which is"
+        f" therefore too high, and in the tables of these photos below.{out if compared else ''}"
     )
 
 
 def _occasions(occasions: dict[str, Any]) -> Iterator[str]:
     yield (
         f"The photos are from {plural(occasions['count'], 'occasion')}, each held out as a whole:"
-        " the accuracy is for occasions the model has not seen. It is corrected, as the model has"
-        " the occasion that each of these answers lacked; the tables below are not."
+        " the accuracy is for occasions the model has not seen. It is corrected for the occasions"
+        " that were missing while it was measured; the tables below are not."
     )
     if names := occasions["classes_of_one"]:
         yield (

@@ -35,7 +35,7 @@ class Step(NamedTuple):
 
 _AGAIN = {"force": True}  # the same build, of other photos
 _YOURS = "Words in capitals stand for your own folders."
-_OPTIONS = " Give build the options that this build was made with, too."
+_OPTIONS = " Also give build the options that this build was made with."
 
 
 def typed(step: Step, out: str, new: str = "NEW") -> str:
@@ -115,7 +115,7 @@ def _with_more(study: Study, words: str) -> Step:
 
 
 def _outcome(study: Study) -> Iterator[Step]:
-    """What photos measured since the build call for."""
+    """Advice from photos that were measured after the build."""
     if study.outcome and (words := outcome_words.advice(study.outcome, study.manifest)):
         yield _with_more(study, sentence(words))
 
@@ -127,7 +127,7 @@ def _rejection(study: Study) -> Iterator[Step]:
         return
     if reject["strangers_asked"] < unknown_words.FEW_STRANGERS:
         yield Step(
-            f"{weak} Measure it on photos of what the camera may see besides your classes.",
+            f"{weak} Measure this on photos of other things that the camera may see.",
             *("build", {"strangers": "STRANGE-PHOTOS"}),
         )
         return
@@ -217,8 +217,8 @@ def _neighbours(study: Study) -> Iterator[Step]:
 def _eval(study: Study) -> Iterator[Step]:
     if study.held_out is None and study.manifest["input"]["name"] == "image":
         yield Step(
-            "Measure it on photos from another place and day with pocketknn eval: future photos"
-            " may be less like the references than the references are like each other.",
+            "Measure the model on photos from another place and day with pocketknn eval: future"
+            " photos may be less like the references than the references are like each other.",
             "eval",
         )
 

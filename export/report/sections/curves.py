@@ -72,7 +72,7 @@ def _remarks(study: Study, curve: LearningCurve) -> Iterator[str]:
                 " all are used."
             )
         if last < curve.largest - 1:
-            yield f"The curve ends at {last} to save time; the build has more."
+            yield f"The curve ends at {last} to save time; the build has more examples."
     if last < _FEW:
         yield "There are few examples, so the curve is rough."
 

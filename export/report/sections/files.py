@@ -27,7 +27,8 @@ _SHARES = {"same class": "labels_equal", "top-1 match": "first_equal", "same lis
 _REST = ("score error", "vote error", "exact lists")
 _EXACT = (
     "Exact lists allow no swap: where many neighbours have nearly equal scores, rounding alone"
-    " leaves few of a float16 file's lists exact. Judge it by the columns before."
+    " leaves few of a float16 file's lists exact. Judge such a file by the"
+    " columns to the left."
 )
 
 
@@ -99,7 +100,7 @@ def choices(study: Study) -> Section:
     columns = ("package", "version")
     return Section(
         "spec",
-        "The choices it was built with",
+        "The choices of this build",
         (
             Table(caption="Choices", columns=("choice", "value"), rows=rows, words=(1,)),
             Table(caption="Versions", columns=columns, rows=versions, words=(1,), folded=True),

@@ -25,16 +25,14 @@ _DOUBTED = (
 )
 _SURE = (
     "None found: the model confirms most labels, or is too unsure to doubt any. Look also at the"
-    " hardest pictures that are mistaken with most of the vote."
+    " hardest pictures for which another class has most of the vote."
 )
 _MEASURED = (
     " With correct labels, 8 of 30,605 photos of eight sets were listed here by mistake, never more"
     " than 0.9% of a set; with 5% of the labels swapped, one in ten of those listed had the"
     " right label."
 )
-_TOO_LITTLE = (
-    "Too few photos to tell: where the accuracy is hardly known, no label can be doubted either."
-)
+_TOO_LITTLE = "Too few photos to tell: without a reliable accuracy, no label can be doubted."
 _OVERLOOKED = (
     " With few photos, or classes that look alike, wrong labels go unnoticed; so do groups of"
     " similar photos in a wrong folder."

@@ -21,7 +21,7 @@ _BOTH = (
 )
 _ONE = (
     "The higher the threshold, the more known pictures are rejected. How many strange ones are"
-    " accepted was not measured: it needs photos of other things, --strangers PHOTOS."
+    " accepted was not measured: that needs --strangers PHOTOS, photos of other things."
 )
 _LEARNED = (
     " These directions belong to this build: the score does not measure how alike two pictures"
@@ -116,7 +116,8 @@ def _rejection(study: Study) -> Iterator[str]:
         curves = ", or with --reject and a threshold from the curves" if drawn else ""
         yield (
             "This build has no “unknown”: it assigns a class to any picture, however strange."
-            f" Build with --reject auto{curves}; --strangers PHOTOS, of other things, measures it."
+            f" Build with --reject auto{curves}; add --strangers PHOTOS, of other things, to"
+            " measure it."
         )
     yield from (f"{sentence(line)}." for line in unknown_words(study.manifest))
     if reject and reject["left_out_classes"] is not None:

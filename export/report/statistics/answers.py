@@ -119,7 +119,7 @@ class Answers:
 
 
 def of_references(fit: Fit) -> Answers | None:
-    """Each reference (or a sample of very many) answered by its k nearest others, before rejection.
+    """Each reference, or a sample, predicted from its k nearest others, before rejection.
 
     These are the answers that the manifest's accuracy counts; None with only one reference.
     """

@@ -81,7 +81,7 @@ def accuracy_by_k(fit: Fit) -> AccuracyByK | None:
 
 
 def _lost(fit: Fit, k: int) -> Floats:
-    """The loss of each query answered by k neighbours (q,): 1 if wrong, or the squared error."""
+    """The loss of each query predicted from k neighbours (q,): 1 if wrong, or the squared error."""
     refs, queries = fit.references, fit.space.others.queries
     found = answers_of_others(fit.spec, fit.space, k)
     if not fit.head.NUMBERS:
@@ -119,17 +119,17 @@ class LearningCurve:
 def learning_curve(fit: Fit, own: Answers, seed: int = 0) -> LearningCurve | None:
     """Leave-one-out over draws of m references of each class, for growing m.
 
-    Each query is answered by the first m references of each class, without itself, in a new random
-    order each time. So the last size, if it takes all references, is the leave-one-out accuracy
-    itself. Vote, metric and projection are the build's, and so is k, up to m. Very many references
-    are sampled: 10,000 stored, 400 queries.
+    Each query is predicted from the first m references of each class, without itself, in a new
+    random order each time. So the last size, if it takes all references, is the leave-one-out
+    accuracy itself. Vote, metric and projection are the build's, and so is k, up to m. Very many
+    references are sampled: 10,000 stored, 400 queries.
 
     If something is learned from the references, it is learned again from each draw's m, and the
     queries are other references; the last size is then the cross-validated accuracy.
 
     Args:
         fit: the choices and the references.
-        own: the references, each answered by the others.
+        own: the references, each predicted from the others.
         seed: random seed of the draws.
 
     Returns:
@@ -208,7 +208,7 @@ def _relearned(fit: Fit, own: Answers, rng: np.random.Generator) -> tuple[Ints, 
 
 
 def _accuracy_of(fit: Fit, refs: References, stored: Ints, queries: Ints) -> float:
-    """Accuracy of queries answered by the stored references and a projection learned from them."""
+    """Accuracy of queries among the stored references, with a projection learned from these."""
     from pocketknn.builder.knn.projected import space_of
 
     few = refs.select(stored).in_order(refs.labels)

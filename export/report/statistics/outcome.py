@@ -29,7 +29,7 @@ class Promise:
     Attributes:
         accuracy: the out-of-fold accuracy.
         interval: its 95 % interval.
-        of: how many references were held out for it, or as many as it is worth.
+        of: how many references were held out for it; an effective number if it is weighted.
     """
 
     accuracy: float

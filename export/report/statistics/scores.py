@@ -75,7 +75,7 @@ class ErrorCurves:
         known: (q,) scores of references with their nearest neighbour, sorted.
         left_out: (p,) scores of references with the nearest of another class, as if their own class
             had been held out, sorted; empty with a single class.
-        strangers: (s,) scores of pictures of no class, sorted; empty if none were given.
+        strangers: (s,) scores of pictures of none of the classes, sorted; empty if none were given.
     """
 
     known: Floats
@@ -101,7 +101,7 @@ def below(ordered: Floats, thresholds: Floats) -> Floats:
 def error_curves(fit: Fit, strangers: NDArray[np.floating] | None = None) -> ErrorCurves | None:
     """The scores that a threshold has to separate; None without classes or other references.
 
-    Strangers are embeddings (s, d) of pictures of no class.
+    Strangers are embeddings (s, d) of pictures of none of the classes.
     """
     refs, space = fit.references, fit.space
     if not fit.head.CLASSES or len(refs) < 2:

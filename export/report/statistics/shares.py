@@ -37,7 +37,7 @@ class Share:
 
 
 def of_held_out(right: Floats, together: Ints) -> Share:
-    """The share of held-out references answered right, with an interval as of their accuracy.
+    """The share of held-out references answered right, with an interval as for the accuracy.
 
     Args:
         right: (q,) 1 for a right answer, else 0.

@@ -318,7 +318,7 @@ def test_a_picture_that_kills_its_worker_each_time_ends_the_run(on_cluster, many
 def test_the_cache_tells_of_shards(pocketknn, nodes, photos, tmp_path):
     given = ("--backbone", "bundled", "--formats", "tflite", "--no-report", "--engine", "ray")
     assert pocketknn("build", photos, "-o", tmp_path / "out", *given).code == 0
-    assert "parts by --engine ray" in pocketknn("cache").out
+    assert "parts from --engine ray" in pocketknn("cache").out
 
 
 def test_what_a_cluster_cannot_read(tmp_path, photos, net):

@@ -281,7 +281,7 @@ def test_editing_keeps_the_projection_and_the_figures_of_the_build(photos, tmp_p
     assert after["references"]["leave_one_out"] == before["references"]["leave_one_out"]
     assert after["projection"] == before["projection"]
     said = pocketknn("inspect", file)
-    assert "measured before it was edited, with the 12 references of the build" in said.out
+    assert "measured before the edit, with the 12 references of the build" in said.out
     # A class that the build knew needs no warning.
     (more / "new class").rename(more / "apple")
     said = pocketknn("edit", out / "model.tflite", "--add", more, "-o", tmp_path / "b.tflite")

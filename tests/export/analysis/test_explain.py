@@ -178,14 +178,15 @@ def test_the_command_says_and_draws_it(pocketknn, spots, built, tmp_path, monkey
     more = ("--photos", spots / "photos", "--force")
     assert pocketknn("explain", built, spots / "query.png", *more).code == 0
     assert (tmp_path / "query-explained.png").read_bytes() == first, "the same bytes each time"
+    quick = ("--force", "--steps", "6")
     lost = pocketknn(
-        "explain", built, spots / "query.png", "--photos", spots / "out/golden", "--force"
+        "explain", built, spots / "query.png", "--photos", spots / "out/golden", *quick
     )
     assert "3 of the neighbours' pictures are not in" in lost.out
     both = ("--photos", spots / "out/golden", "--photos", spots / "photos")
-    found = pocketknn("explain", built, spots / "query.png", *both, "--force")
+    found = pocketknn("explain", built, spots / "query.png", *both, *quick)
     assert "not in" not in found.out
-    named = pocketknn("explain", built, spots / "query.png", "-o", "one.svg")
+    named = pocketknn("explain", built, spots / "query.png", "-o", "one.svg", *quick)
     assert "add --photos" in named.out
     assert (tmp_path / "one.svg").read_text().count("<svg") == 1
 

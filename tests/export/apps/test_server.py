@@ -136,7 +136,7 @@ def test_without_openssl_or_a_network_a_phone_is_refused_in_words(tmp_path, monk
     with pytest.raises(InputError, match="made no certificate: no such curve"):
         certificate.certified(tmp_path, "127.0.0.1")
     monkeypatch.setattr(certificate, "_NOWHERE", ("not an address", 9))
-    with pytest.raises(InputError, match="in no network"):
+    with pytest.raises(InputError, match="on no network"):
         certificate.address()
 
 

@@ -5,13 +5,16 @@ import io
 import json
 import os
 import socket
+import subprocess
+import sys
 import threading
 import time
 import zipfile
+from pathlib import Path
 
 import numpy as np
 import pytest
-from chromium import CAMERA, Page, browser, write_video
+from chromium import CAMERA, Page, asked, browser, opened, write_video
 from chromium import served as static
 from support import drawing, input_error, tinted
 
@@ -32,19 +35,41 @@ TOKEN = "a-token-of-the-tests"
 COLOURS = {"apple": "red", "lemon": "yellow"}
 QUICK = ("--formats", "onnx", "--no-report")
 WAITS = "import time; print('begun'); time.sleep(60)"
-# A build that writes a file and a report as soon as a file `go` is there; `fail` makes it fail.
+# A build that writes a file and a report as soon as a file `go` is there; `fail` makes it fail, and
+# `differs` leaves a file out.
 STAND_IN = """
-import sys, time
+import json, sys, time
 from pathlib import Path
 out = Path(sys.argv[sys.argv.index("-o") + 1])
 print(*(f"step {i}" for i in range(60)), sep="\\n")
-while not any((found := out.with_name(name)).exists() for name in ("go", "fail")):
+while not any((found := out.with_name(name)).exists() for name in ("go", "fail", "differs")):
     time.sleep(0.02)
 if found.name == "fail":
     raise SystemExit(2)
 out.mkdir(exist_ok=True)
 (out / "model.onnx").write_bytes(b"x")
 (out / "report.html").write_text("good")
+if found.name == "differs":
+    wrong = {"agrees": False, "failures": ["score error 3e-02 exceeds the tolerance 1e-02"]}
+    (out / "parity.json").write_text(json.dumps({"onnx": {"agrees": True}, "coreml": wrong}))
+    raise SystemExit(1)
+"""
+SERVER = """
+import json, sys, time
+from pathlib import Path
+from pocketknn.builder import Spec
+from pocketknn.export.apps.teach import building
+from pocketknn.export.apps.teach.embedder import Embedder
+building._CODE = "import os, time; print(os.getpid()); time.sleep(60)"
+work, sent = Path(sys.argv[1]), Path(sys.argv[2])
+one = Embedder.named(Spec(backbone="pixels", size=12))
+builds = building.Builds(work / "taught", {"pixels": one}, work)
+assert builds.reserve()
+builds.start(sent, "")
+while not builds.state()["lines"]:
+    time.sleep(0.02)
+print(builds.state()["lines"][0], flush=True)
+time.sleep(60)
 """
 
 
@@ -373,6 +398,29 @@ def test_a_build_ends_with_the_server(served, monkeypatch):
         os.kill(process, 0)
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="SIGKILL is of POSIX")
+def test_a_build_ends_with_a_server_that_was_killed(tmp_path):
+    sent = tmp_path / "sent.zip"
+    sent.write_bytes(zipped(photos()))
+    command = [sys.executable, "-c", SERVER, tmp_path, sent]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as killed:
+        process = int(killed.stdout.readline())
+        os.kill(process, 0)
+        killed.kill()
+    end = time.monotonic() + 20
+    while is_running(process):
+        assert time.monotonic() < end, "the build goes on"
+        time.sleep(0.05)
+
+
+def is_running(process):
+    """Whether a process is there, and no zombie that nobody has waited for."""
+    try:
+        return Path(f"/proc/{process}/stat").read_text().rpartition(") ")[2][0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
 def test_a_build_that_takes_too_long_ends(served, monkeypatch):
     monkeypatch.setattr(building, "_CODE", WAITS)
     monkeypatch.setattr(building, "_SECONDS", 0.3)
@@ -524,7 +572,7 @@ def test_what_cannot_be_taught(refused, pixels_build, embedder, tmp_path):
     assert "unknown backbone" in refused("teach", "--backbone", "nonsense")
     (tmp_path / "file").write_text("")
     assert "not a folder" in refused("teach", "-o", tmp_path / "file")
-    assert "not for the page that teaches" in refused("web", pixels_build, "--teach", "--phone")
+    assert "does not apply to --teach" in refused("web", pixels_build, "--teach", "--phone")
     flat = References.of(np.eye(3, 432), provenance=embedder.backbone.provenance("center"))
     flat.save(tmp_path / "flat.parquet")
     assert "none" in refused("teach", tmp_path / "flat.parquet")
@@ -551,28 +599,12 @@ def live(npm, embedder, chromium, tmp_path):
     one.close()
 
 
-def opened(chromium, url):
-    shown = Page(chromium, url, accept_downloads=True)
-    shown.tab.locator("body[data-ready=yes]").wait_for(timeout=60_000)
-    return shown
-
-
 def counts(shown):
     """The texts below the names of the classes."""
     return {
         card.locator("input.name").input_value(): card.locator(".count").inner_text()
         for card in shown.tab.locator("#cards > li").all()
     }
-
-
-def asked(shown, picture):
-    """What the page answers to a picture."""
-    shown.tab.evaluate("""() => {
-        window.next = new Promise((resolve) => document.addEventListener(
-            "pocketknn:answer", ({ detail }) => resolve(detail), { once: true }));
-    }""")
-    shown.tab.set_input_files("#ask", picture)
-    return shown.tab.evaluate("window.next")
 
 
 def teach(tab, tmp_path, each=6):
@@ -676,7 +708,7 @@ def test_what_was_built_stands_above_what_the_build_said(live, chromium, tmp_pat
     assert not tab.locator("#lines").is_visible()
     (out / "go").rename(out / "fail")
     tab.click("#build")
-    tab.get_by_text("ended with the code 2").wait_for()
+    tab.get_by_text("ended with the exit code 2").wait_for()
     assert focused(tab) == "Build the files", "the button to stop it had the focus, and is gone"
     assert tab.get_by_text("step 59").is_visible()
     assert tab.locator("#files li").count() == 0
@@ -692,9 +724,90 @@ def focused(tab):
     }""")
 
 
+def test_a_file_that_was_left_out_is_named_with_the_reason(live, chromium, tmp_path, monkeypatch):
+    shown, out = slowly_building(chromium, live[1], tmp_path, monkeypatch)
+    (out / "differs").touch()
+    shown.tab.locator("#files li").nth(1).wait_for()
+    for _ in range(2):
+        said = shown.text("#left-out")
+        for words in ("model.mlpackage", "3e-02", "other files are right", "Build again"):
+            assert words in said
+        shown.tab.reload()
+        shown.tab.locator("#files li").nth(1).wait_for()
+    (out / "differs").rename(out / "go")
+    shown.tab.click("#build")
+    shown.tab.wait_for_function("document.getElementById('left-out').textContent === ''")
+    assert shown.complaints == []
+    shown.context.close()
+
+
+def test_a_lesson_of_an_earlier_version_gets_an_id(live, chromium, tmp_path, monkeypatch):
+    """So that its build is known as its own after a reload."""
+    shown = opened(chromium, live[1])
+    teach(shown.tab, tmp_path, each=2)
+    facts = """(change) => new Promise((resolve) => {
+        indexedDB.open("pocketknn teach").onsuccess = ({ target }) => {
+            const store = target.result.transaction("facts", "readwrite").objectStore("facts");
+            if (change) store.put(undefined, "lesson").onsuccess = () => resolve();
+            else store.get("lesson").onsuccess = (event) => resolve(event.target.result);
+        };
+    })"""
+    shown.tab.evaluate(facts, True)
+    shown.tab.reload()
+    shown.tab.locator("body[data-ready=yes]").wait_for()
+    one = shown.tab.evaluate(facts, False)
+    assert one
+    shown.tab.reload()
+    shown.tab.locator("body[data-ready=yes]").wait_for()
+    assert shown.tab.evaluate(facts, False) == one
+    assert list(counts(shown)) == ["apple", "lemon"]
+    shown.context.close()
+
+
+def test_the_page_of_a_server_that_was_started_again_says_so(live, chromium, tmp_path, monkeypatch):
+    """It has another token."""
+    shown = opened(chromium, live[1])
+    teach(shown.tab, tmp_path, each=2)
+    monkeypatch.setattr(server.secrets, "compare_digest", lambda one, other: False)
+    shown.tab.click("#build")
+    shown.tab.get_by_text("was started again").wait_for()
+    assert shown.tab.locator("#build").is_enabled()
+    shown.tab.goto(live[1])
+    assert "the one that it printed last" in shown.text("body")
+    shown.context.close()
+
+
+def test_a_frame_that_is_answered_late_does_not_answer_for_a_photo(live, chromium, tmp_path):
+    shown = opened(chromium, live[1])
+    tab = shown.tab
+    teach(tab, tmp_path)
+    # A frame becomes a file, which takes long here.
+    tab.evaluate("""() => {
+        const { convertToBlob } = OffscreenCanvas.prototype;
+        OffscreenCanvas.prototype.convertToBlob = async function (...given) {
+            document.body.dataset.begun = "yes";
+            await new Promise((resolve) => setTimeout(resolve, 1500));
+            return convertToBlob.apply(this, given);
+        };
+    }""")
+    tab.click("#camera")
+    tab.locator("body[data-begun=yes]").wait_for()
+    picture = tmp_path / "new.jpg"
+    picture.write_bytes(jpeg(901, "red"))
+    found = asked(shown, picture)
+    assert found["winner"] == "apple"
+    said = shown.text("#verdict")
+    tab.wait_for_timeout(2000)
+    assert shown.text("#verdict") == said
+    assert shown.complaints == []
+    shown.context.close()
+
+
 def press(tab, label, times=1):
     """Press what has the focus, and wait until something else has it."""
-    for _ in range(times):
+    for time_ in range(times):
+        if time_:
+            tab.wait_for_timeout(600)  # sooner, it is a double click
         tab.keyboard.press("Enter")
     tab.wait_for_function(
         """(label) => {
@@ -800,7 +913,10 @@ def test_the_build_of_another_lesson_is_only_named(live, chromium, tmp_path, mon
     tab.reload()
     tab.locator("#files li").nth(1).wait_for()
     assert not shown.text("#other")
-    tab.click("#restart")
+    tab.dblclick("#restart")
+    tab.get_by_text("Delete 4 examples?").wait_for()
+    tab.wait_for_timeout(600)
+    assert tab.locator(".thumbnail").count() == 4, "a double click deletes nothing"
     tab.click("#restart")
     tab.locator("body:not([data-ready])").wait_for()
     tab.locator("body[data-ready=yes]").wait_for()

@@ -143,8 +143,16 @@ def test_the_vote_is_that_of_a_build(js, hit):
     assert found["winners"] == expected.round(6).argmax(axis=1).tolist()
 
 
+def folds_of(labels, recordings):
+    """The fold of each example: recording r of class c in fold c + r; as shared, in fold r."""
+    each = len({one[:2] for one in recordings})
+    turned = " of " in recordings[0]
+    return [f"{(int(r[1]) + c * turned) % each}" for c, r in zip(labels, recordings, strict=True)]
+
+
 def answers_without_recordings(rows, labels, recordings, heat, keep=None):
-    """The class for each example from all examples of other recordings, by numpy."""
+    """The class for each example from all examples of other folds, by numpy."""
+    recordings = folds_of(labels, recordings)
     cosines = unit(rows.astype(float)) @ unit(rows.astype(float)).T
     names, keep = np.array(recordings), np.ones(len(labels), bool) if keep is None else keep
     most = min(int((names != one).sum()) for one in names) if keep.all() else len(labels)
@@ -234,6 +242,7 @@ def test_it_measures_as_the_product_does(js, seed):
     expected = leave_one_out(fitted)
     said = {f"class {c}": (one["right"], one["asked"]) for c, one in enumerate(found["classes"])}
     assert said == expected.per_class
+    assert found["expected"] == pytest.approx(expected.accuracy, abs=1e-12)
     assert found["unknown"]["threshold"] == pytest.approx(fitted.threshold, abs=ROUNDING)
     rates = rejection.measure(fitted)
     assert found["unknown"]["known"]["rejected"] / len(rows) == rates.known
@@ -241,6 +250,44 @@ def test_it_measures_as_the_product_does(js, seed):
     assert strangers["rejected"] / strangers["of"] == rates.left_out_classes
     assert 0 < rates.known < 0.2
     assert rates.left_out_classes > 0
+
+
+@pytest.mark.parametrize("counts", [(2, 2), (3, 5, 2), (1, 4, 2), (12, 12)])
+@pytest.mark.parametrize("shared", [False, True])
+def test_folds_hold_out_about_one_recording_of_every_class(js, counts, shared):
+    """As the product's folds do, which deal recordings at random."""
+    rows, labels, names = [], [], []
+    rng = np.random.default_rng(0)
+    for c, count in enumerate(counts):
+        for r in range(count):
+            rows += [*rng.standard_normal((3, 8))]
+            labels += [c] * 3
+            names += [f"r{r}" if shared else f"r{r} of {c}"] * 3
+    code = """
+    import { folded } from "./folds.js";
+    const { labels, recordings } = data;
+    done(folded(labels.map((label, i) => ({ label, recording: recordings[i] }))));
+    """
+    found = js(code, **as_data(np.array(rows), np.array(labels), names))
+    fold = np.array(found["fold"])
+    references = References.of(np.array(rows), [f"class {c}" for c in labels], occasions=names)
+    fitted = fit(Spec(backbone="vector", projection="none", k=5), references)
+    theirs = np.full(len(labels), -1)
+    for number, one in enumerate(fitted.space.folds):
+        theirs[one.test] = number
+    if len({*fold} - {-1}) == len(fitted.space.folds):  # chance may leave one empty
+        assert found["fewer"] == pytest.approx(fitted.out_of_fold.fewer)
+    pairs = np.array([labels, names]).T
+    for mine in (fold, theirs):
+        held = {(*pair, part) for pair, part in zip(pairs.tolist(), mine, strict=True)}
+        assert len(held) == len({tuple(pair) for pair in pairs.tolist()}), "none is split"
+        for label, count in enumerate(counts):
+            parts = [part for own, _, part in held if own == str(label)]
+            assert parts.count(-1) <= 1 + (count == 1)
+            assert len({*parts}) > 1 or parts == [-1], "no class is left out as a whole"
+    for label in range(len(counts)):
+        there = [sorted(np.unique(mine[np.array(labels) == label])) for mine in (fold, theirs)]
+        assert len(there[0]) == len(there[1])
 
 
 def test_strangers_need_enough_to_measure_them(js):
@@ -471,7 +518,7 @@ def test_what_is_measured_in_words(js):
     assert "mug and cup look alike: 6 of 40" in said
     assert "More recordings helped: with half of the recordings 75\u00a0%" in said
     assert "with all 85\u00a0%" in said
-    assert "does not know strangers" in said
+    assert "cannot recognise strangers" in said
     found["confused"][0]["times"] = 1
     found["half"]["right"] = 68
     known = {"rejected": 2, "of": 40}
@@ -563,7 +610,7 @@ def test_the_page_has_what_its_modules_look_for():
         assert set(re.findall(r'\b(?:find|show)\("([\w-]+)"', code)) <= ids, path.name
         named |= set(re.findall(r'(?:from|import|URL\() ?"\.?/?([\w./-]+\.js)"', code))
     assert named <= SHARED | {path.name for path in STATIC.iterdir()}
-    assert {"teach.js", "embed-worker.js", "study.js", "runtime/ort.js"} <= named
+    assert {"teach.js", "embed-worker.js", "study.js", "webgpu.js"} <= named
     # The content security policy allows neither.
     assert not re.search(r"<script(?![^>]*\bsrc=)|<style|\bstyle=|\bon\w+=", html)
 
@@ -611,7 +658,7 @@ def test_what_could_not_be_kept_is_not_shown_as_taught(js):
     done({{ ...found, names: taught.names }});
     """
     found = js(code)
-    assert all("could not keep it" in error for error in found["errors"]), found["errors"]
+    assert all("could not store it" in error for error in found["errors"]), found["errors"]
     assert [(one["name"], one["muted"]) for one in found["classes"]] == [("mug", False)]
     assert found["names"] == ["pot"]
     assert found["examples"] == 0
@@ -711,7 +758,7 @@ def test_what_was_removed_last_can_be_put_back(js):
     ]
     taken, failed, full = found["errors"]
     assert "already a class “mug”" in taken
-    assert "could not keep it" in failed
+    assert "could not store it" in failed
     assert "full" in full
 
 
@@ -736,3 +783,28 @@ def test_a_recording_has_the_time_of_the_clock_on_the_wall(js):
     assert first == "camera 2026-01-02 09.05.09 1"
     assert second == "x 2026-01-02 09.05.09 2"
     assert later == "camera 2026-01-02 09.05.09 2"
+
+
+def test_a_graphics_card_must_answer_the_same(js):
+    """A NaN, of a card that overflows, is no number below the tolerance."""
+    code = """
+    import { TOLERANCE, objection } from "./webgpu.js";
+    const after = (ms, value) => () => new Promise((resolve) => setTimeout(resolve, ms, value));
+    const wasm = after(20, [0.6, 0.8]);
+    const cards = [[0.6, 0.8], [0.6 + 2 * TOLERANCE, 0.8], [NaN, 0.8], [0.6 + TOLERANCE / 2, 0.8]];
+    const found = [];
+    for (const one of cards) found.push(await objection(after(1, one), wasm, []));
+    done([...found, await objection(after(60, [0.6, 0.8]), wasm, [])]);
+    """
+    same, other, nothing, near, slow = js(code)
+    assert (same, near) == ("", "")
+    assert "0.0020" in other
+    assert "NaN" in nothing
+    assert "pictures per second" in slow
+
+
+def test_every_pixel_of_the_comparison_is_a_colour(js):
+    found = js('import { noise } from "./webgpu.js"; done([...noise(300)]);')
+    assert len(found) == 300
+    assert all(0 <= one < 256 for one in found)
+    assert len(set(found)) > 100

@@ -127,7 +127,7 @@ def test_list_of_targets_copies_and_odd_names(refs, new):
     ).save(new)
     said = refs("list", new)
     assert "target age: -2 to 30" in said
-    assert "2 copies of another picture" in said
+    assert "2 copies of other pictures" in said
     assert "warning: the same picture is in two classes: x\\r\\ny as 'a' and :cat: [red]" in said
     assert "backbone unknown" in said
     assert refs("list", new, "--rows").splitlines() == [
@@ -520,7 +520,7 @@ def test_references_that_do_not_go_together(photos, file, more, refs, refused, n
     assert "vectors of 2 values, the other of 3" in refused("merge", plain, wide, "-o", new)
     assert "only one of the two has labels" in refused("merge", plain, classless, "-o", new)
     assert "'a' and 'A' differ only in case" in refused("merge", plain, same, "-o", new)
-    assert "holds vectors of no known backbone" in refused("add", plain, more, "-o", new)
+    assert "holds vectors of an unknown backbone" in refused("add", plain, more, "-o", new)
     assert "[option-not-applicable]" in refused(
         "add", file, more, "-o", new, "--weights", tmp_path / "no.h5"
     )
@@ -655,7 +655,7 @@ def test_one_that_came_first_is_not_replaced(file, new, tmp_path, monkeypatch):
 
     (tmp_path / "elsewhere").write_text("first")
     monkeypatch.setattr(References, "save", save)
-    with pytest.raises(files.InputError, match="created meanwhile"):
+    with pytest.raises(files.InputError, match="created in the meantime"):
         files.save(References.load(file).select([0]), new, force=False)
     assert new.read_text() == "first"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["kept.parquet", "new.parquet"]

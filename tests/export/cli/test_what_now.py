@@ -227,5 +227,5 @@ def test_neighbours_in_common_are_left_out_where_most_references_are_neighbours(
     without = {"accuracy": 0.45, "first_equal": 0.525, "recall": 1.0}
     projection = {"by": "classes", "size": 4, "directions": 3, "variance": 0.5, "without": without}
     lines = [*_projection({"projection": projection, "k": k, "references": {"count": 40}})]
-    assert "nearest photo the same for 52.5%" in lines[1]
+    assert "same nearest photo for 52.5%" in lines[1]
     assert ("neighbours in common" in lines[1]) is told

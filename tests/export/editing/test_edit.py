@@ -335,7 +335,7 @@ def test_of_two_builds_files_of_the_same_format_are_compared(builds, pocketknn, 
         assert said.code == 1, said.err
         assert "2 references added" in said.out
         assert "format: " not in said.out
-        assert "learned anew" not in said.out
+        assert "learned again" not in said.out
     assert pocketknn("diff", less, less).out.strip() == "no difference"
     copied(less / "references.parquet", tmp_path)
     copied(less / "manifest.json", tmp_path)
@@ -344,7 +344,7 @@ def test_of_two_builds_files_of_the_same_format_are_compared(builds, pocketknn, 
     assert "[no-common-format]" in nothing.err
     anew = pocketknn("diff", *(builds(name, projection="pca:4") for name in ("less", "all")))
     assert "10 references with different vectors" in anew.out
-    assert "learned anew" in anew.out
+    assert "learned again" in anew.out
 
 
 def test_files_without_a_common_reference_differ(pocketknn, tmp_path):

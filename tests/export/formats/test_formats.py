@@ -1,6 +1,5 @@
 """Every format against the exact k-NN, each file read back by its own runtime."""
 
-import gc
 from concurrent.futures import ThreadPoolExecutor
 
 import keras
@@ -17,8 +16,6 @@ from pocketknn.export.output.checksums import files_of
 from pocketknn.export.parity.check import TOLERANCES
 from pocketknn.export.parity.compare import holds
 from pocketknn.export.parity.test_inputs import Queries
-
-gc.freeze()  # coremltools collects garbage in each conversion; TensorFlow's is a lot
 
 CASES = {
     "vectors, vote": lambda photos: vector_case(),
@@ -111,7 +108,7 @@ def architecture(request, photos, tmp_path_factory):
     net(np.stack(pictures) * scale[0] + scale[1], training=True)
     path = tmp_path_factory.mktemp(name) / "w.weights.h5"
     net.save_weights(path)
-    return photo_case(photos, name, alpha=alpha, size=64, weights=path)
+    return photo_case(photos, name, alpha=alpha, size=64, weights=path, by_keras=True)
 
 
 def written(name, case, folder, precision=None):
@@ -160,7 +157,7 @@ def test_every_architecture_agrees(name, architecture, tmp_path):
 
 def test_mobilenet_v1_in_half_precision_with_trained_weights(photos, data, tmp_path):
     weights = data / "weights" / "mobilenet_v1_0.25_224.weights.h5"
-    case = photo_case(photos, "mobilenet", alpha=0.25, weights=weights)
+    case = photo_case(photos, "mobilenet", alpha=0.25, size=96, weights=weights, by_keras=True)
     assert judge("coreml", written("coreml", case, tmp_path), case).failures == ()
 
 

@@ -176,18 +176,23 @@ def test_copies_come_in_their_order(tmp_path):
             assert found["indices"][0].tolist() == [7, 100, 101, 102, 103]
 
 
-@pytest.mark.parametrize("name", list(FORMATS))
-def test_the_last_of_very_many_is_found(name, tmp_path):
-    """Every counter of references must exceed 65,536, also with int8."""
+@pytest.fixture(scope="module")
+def very_many():
+    """More references than 16 bits count."""
     rng = np.random.default_rng(0)
     vectors = rng.normal(size=(66_000, 12)).astype(np.float32)
     references = References.of(vectors)
     spec = plain(
         backbone="vector", k=3, search="rerank", references_precision="int8", candidates=30
     )
-    case = Case(spec, references, None, Queries(vectors[-4:], vectors[-4:]))
-    path = case.write(name, tmp_path / f"m{FORMATS[name].SUFFIX}", PRECISION[name])
-    found = FORMATS[name].load(path)(vectors[-4:])
+    return Case(spec, references, None, Queries(vectors[-4:], vectors[-4:]))
+
+
+@pytest.mark.parametrize("name", list(FORMATS))
+def test_the_last_of_very_many_is_found(name, very_many, tmp_path):
+    """Every counter of references must exceed 65,536, also with int8."""
+    path = very_many.write(name, tmp_path / f"m{FORMATS[name].SUFFIX}", PRECISION[name])
+    found = FORMATS[name].load(path)(very_many.queries.inputs)
     assert found["indices"][:, 0].tolist() == list(range(65_996, 66_000))
 
 

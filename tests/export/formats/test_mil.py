@@ -1,8 +1,7 @@
 """The Core ML evaluator on whole saved programs: networks, interfaces, mutants, refusals, traps."""
 
-import gc
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,14 +23,6 @@ from pocketknn.export.formats.coreml.evaluator.kernels import KERNELS
 Array = NDArray[Any]
 SIZE, REFERENCES, CLASSES, K = 64, 40, 3, 5
 WEIGHTS = Path("Data/com.apple.CoreML/weights/weight.bin")
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _quick_collection() -> Iterator[None]:
-    """Every conversion collects garbage, which takes 0.25 s with TensorFlow's objects."""
-    gc.freeze()
-    yield
-    gc.unfreeze()
 
 
 def pictures(count: int) -> Array:
@@ -98,7 +89,6 @@ def trace(model: keras.Model) -> Any:
 
 def convert(concrete: Any, path: Path, target: Any, precision: Any, head: Any = None) -> None:
     """Saves a traced network as our exporter does: an image input, named outputs."""
-    gc.freeze()
     options = {"minimum_deployment_target": target, "skip_model_load": True}
     program = ct.convert(
         [concrete],
@@ -468,6 +458,22 @@ def test_rounding_to_float16_is_the_ieee_one() -> None:
             want = values.astype(np.float16).astype(np.float32)
         assert got.dtype == np.float32
         np.testing.assert_array_equal(got, want)
+
+
+def test_a_relu_that_narrows_is_rounded(tmp_path: Path) -> None:
+    def build(x: Any) -> Any:
+        return mb.identity(x=mb.relu(x=x, name="narrow"), name="y")
+
+    package(tmp_path / "a.mlpackage", build, x=((1, 3), types.fp32))
+    model = tmp_path / "a.mlpackage/Data/com.apple.CoreML/model.mlmodel"
+    spec = ct.utils.load_spec(str(tmp_path / "a.mlpackage"))
+    (block,) = spec.mlProgram.functions["main"].block_specializations.values()
+    (op,) = (op for op in block.operations if op.type == "relu")
+    op.outputs[0].type.tensorType.dataType = 10  # FLOAT16
+    model.write_bytes(spec.SerializeToString())
+    x = np.array([[-0.1, 0.1, 0.7]], np.float32)
+    found = evaluator.load(tmp_path / "a.mlpackage")({"x": x})["y"]
+    np.testing.assert_array_equal(found, np.maximum(x, 0).astype(np.float16).astype(np.float32))
 
 
 # compressed weights ------------------------------------------------------------------------------

@@ -5,9 +5,8 @@ Tolerance: 2e-6 of the largest value, a few float32 ulps, as sums are reordered.
 """
 
 import functools
-import gc
 import itertools
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -21,7 +20,7 @@ from coremltools.converters.mil.mil import Function, Program, types
 from numpy.typing import NDArray
 
 from pocketknn.export.formats.coreml import evaluator
-from pocketknn.export.formats.coreml.evaluator.kernels import KERNELS
+from pocketknn.export.formats.coreml.evaluator.kernels import KEEPING, KERNELS
 
 Array = NDArray[Any]
 
@@ -128,13 +127,13 @@ def tf_conv(stride: int, padding: str, dilation: int = 1) -> Callable[..., Array
 
 
 def tf_depthwise(stride: int, padding: str, dilation: int = 1) -> Callable[..., Array]:
-    def oracle(x: Array, weight: Array) -> Array:
+    def oracle(x: Array, weight: Array, bias: Array | float = 0.0) -> Array:
         depth, many = x.shape[1], weight.shape[0] // x.shape[1]
         filters = np.transpose(weight.reshape(depth, many, *weight.shape[2:]), (2, 3, 0, 1))
         steps = (1, stride, stride, 1)
         gaps = (dilation, dilation)
         y = tf.nn.depthwise_conv2d(channels_last(x), filters, steps, padding, dilations=gaps)
-        return channels_first(y)
+        return channels_first(y + bias)
 
     return oracle
 
@@ -296,7 +295,8 @@ ELEMENTWISE = [
 
 
 def convolution(oracle: Callable[..., Any], w: Array, x: Array = PICTURE, **params: Any) -> Case:
-    bias = {"bias": draw(w.shape[0], seed=4)} if oracle.__qualname__.startswith("tf_conv") else {}
+    biased = oracle.__qualname__.startswith(("tf_conv", "tf_depthwise"))
+    bias = {"bias": draw(w.shape[0], seed=4)} if biased else {}
     bound = functools.partial(oracle, weight=w, **bias)
     feeds = {"x": x}
     return Case(op="conv", feeds=feeds, oracle=bound, params={"weight": w, **bias, **params})
@@ -356,6 +356,43 @@ LAYERS = [
             ((1, 1), (1, 1, 1, 1), (1, 1), 1),
             ((2, 1), (0, 1, 2, 0), (1, 2), 1),
             ((2, 3), (1, 2, 0, 1), (2, 1), 2),
+        ]
+    ),
+    *(  # depthwise, the last with two pictures
+        convolution(
+            loops(strides, pad, dilations, 4),
+            weight(4 * many, 1, *kernel),
+            x=PICTURE[:count],
+            strides=strides,
+            pad_type="custom",
+            pad=pad,
+            dilations=dilations,
+            groups=4,
+        )
+        for strides, pad, dilations, kernel, many, count in [
+            ((1, 1), (1, 1, 1, 1), (1, 1), (3, 3), 1, 1),
+            ((2, 2), (0, 1, 0, 1), (1, 1), (3, 3), 1, 1),
+            ((2, 1), (3, 0, 0, 2), (1, 3), (2, 3), 1, 1),
+            ((3, 2), (1, 2, 2, 0), (2, 1), (3, 2), 3, 1),
+            ((3, 4), (4, 3, 0, 0), (1, 2), (1, 4), 1, 1),
+            ((5, 2), (0, 0, 1, 1), (1, 1), (9, 8), 2, 1),
+            ((2, 3), (2, 1, 1, 3), (3, 2), (2, 3), 1, 2),
+        ]
+    ),
+    *(
+        convolution(
+            loops(strides, pad, dilations, 3),
+            weight(3, 1, *([2] * (x.ndim - 2))),
+            x=x,
+            strides=strides,
+            pad_type="custom",
+            pad=pad,
+            dilations=dilations,
+            groups=3,
+        )
+        for x, strides, pad, dilations in [
+            (draw(1, 3, 8), (3,), (2, 1), (2,)),
+            (draw(1, 3, 4, 5, 3), (2, 1, 2), (1, 0, 0, 1, 1, 1), (1, 2, 1)),
         ]
     ),
     convolution(
@@ -566,14 +603,6 @@ MOVING = [
 CASES = [*ELEMENTWISE, *LAYERS, *ALONG_AXES, *MOVING]
 
 
-@pytest.fixture(scope="module", autouse=True)
-def _quick_collection() -> Iterator[None]:
-    """Every conversion collects garbage, which takes 0.25 s with TensorFlow's objects."""
-    gc.freeze()
-    yield
-    gc.unfreeze()
-
-
 @pytest.mark.parametrize("case", CASES, ids=[f"{c.op}-{i}" for i, c in enumerate(CASES)])
 def test_kernel_agrees_with_its_oracle(case: Case, tmp_path: Path) -> None:
     feeds = save(case, tmp_path / "one.mlpackage")
@@ -588,6 +617,22 @@ def test_kernel_agrees_with_its_oracle(case: Case, tmp_path: Path) -> None:
         assert isinstance(got, np.ndarray)
         assert got.shape == (tuple(np.shape(want)) or (1,)) or got.shape == np.shape(want)
         same(got, want)
+
+
+@pytest.mark.parametrize("case", [c for c in CASES if c.op in KEEPING], ids=lambda case: case.op)
+def test_results_that_need_no_rounding_are_in_the_input(case: Case) -> None:
+    x = case.feeds["x"]
+    assert np.isin(case.oracle(x), [0, 6, *np.ravel(x)]).all()
+
+
+def test_every_op_without_rounding_has_a_case() -> None:
+    assert {case.op for case in CASES} >= KEEPING
+
+
+@pytest.mark.parametrize("groups", [1, 4])
+def test_a_window_larger_than_the_picture_is_refused(groups: int) -> None:
+    with pytest.raises(ValueError, match=r"larger than the picture, \(9, 8\)"):
+        KERNELS["conv"](PICTURE, weight(4, 4 // groups, 3, 9), groups=groups)
 
 
 def test_every_kernel_has_a_case() -> None:

@@ -33,15 +33,21 @@ def wanted(case):
     return units @ others.T
 
 
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory):
+    """Holds no backbone that another file's tests converted; heads serve every backbone."""
+    return str(tmp_path_factory.mktemp("cache"))
+
+
 @pytest.mark.parametrize("precision", CLOSE)
 @pytest.mark.parametrize("name", ["tflite", "onnx", "coreml"])
-def test_it_answers_as_keras(name, precision, case, wanted, tmp_path, monkeypatch):
+def test_it_answers_as_keras(name, precision, case, wanted, cache, tmp_path, monkeypatch):
     made = []
     convert = FORMATS[name].convert
     monkeypatch.setattr(
         FORMATS[name], "convert", lambda model, *how: made.append(model) or convert(model, *how)
     )
-    monkeypatch.setenv("POCKETKNN_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("POCKETKNN_CACHE", cache)
     path = case.write(name, tmp_path / f"model{FORMATS[name].SUFFIX}", precision)
     # The packaged file for LiteRT declares one size; a file of another takes the converter.
     pictures = [model for model in made if len(model.input_shape) == 4]

@@ -208,10 +208,10 @@ def test_a_black_picture_without_an_embedding_is_as_near_to_all(photos):
 
 
 @pytest.mark.parametrize("choices", [{}, {"vote": "soft"}])
-def test_int8_promises_no_neighbour(choices, photos, tmp_path):
+def test_int8_promises_no_neighbour(choices, photos, small_net, tmp_path):
     formats = ("keras", "tflite")
     said = built(
-        photo_case(photos, "bundled", **choices), tmp_path / "out", formats, precision="int8"
+        photo_case(photos, small_net, **choices), tmp_path / "out", formats, precision="int8"
     )
     kinds = {name: one["precision"] for name, one in said["formats"].items()}
     assert kinds["tflite"] == "int8"

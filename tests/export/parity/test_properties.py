@@ -1,7 +1,5 @@
 """Every format against the oracle, with any references and queries."""
 
-import gc
-
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -11,12 +9,11 @@ from support import PRECISION, Case, plain, vote
 
 from pocketknn.builder import References
 from pocketknn.builder.knn import exact
+from pocketknn.builder.knn.resolve import fit
 from pocketknn.export import FORMATS, check
 from pocketknn.export.output.checksums import files_of
 from pocketknn.export.parity.compare import holds
 from pocketknn.export.parity.test_inputs import Queries
-
-gc.freeze()  # coremltools collects garbage in each conversion; TensorFlow's is a lot
 
 # A conversion takes a second or more, so there are few examples, each with many queries.
 few = settings(
@@ -28,7 +25,7 @@ few = settings(
 
 
 @st.composite
-def case(draw):
+def asked(draw):
     """References with ties, copies, zero rows and any scale; N from 1, k up to N."""
     n, d = draw(st.integers(1, 12)), draw(st.integers(1, 8))
     small = st.integers(-3, 3).map(float)  # few values: many ties
@@ -46,15 +43,16 @@ def case(draw):
         balanced=draw(st.booleans()),
     )
     references = References.of(rows * scale, labels)
-    queries = queries * np.float32(scale)
-    return Case(spec, references, None, Queries(queries, queries))
+    return spec, references, queries * np.float32(scale)
 
 
 @pytest.mark.parametrize("name", list(FORMATS))
 def test_any_file_agrees_with_the_oracle(name, tmp_path_factory):
     @few
-    @given(case())
-    def agrees(case):
+    @given(asked())
+    def agrees(given):
+        spec, references, queries = given
+        case = Case(spec, references, None, Queries(queries, queries))
         path = tmp_path_factory.mktemp("any") / f"model{FORMATS[name].SUFFIX}"
         kind = PRECISION[name]
         case.write(name, path, kind)
@@ -74,11 +72,12 @@ def test_any_file_agrees_with_the_oracle(name, tmp_path_factory):
 
 
 @settings(max_examples=200, deadline=None, derandomize=True)
-@given(case())
-def test_the_oracle_is_sound(case):
+@given(asked())
+def test_the_oracle_is_sound(given):
     """Properties of any correct k-NN."""
-    vectors, k = case.references.vectors, case.fit.k
-    found = exact.search(case.queries.embeddings, vectors, k)
+    spec, references, queries = given
+    k = spec.k
+    found = exact.search(queries, references.vectors, k)
     assert found.indices.shape == found.scores.shape == (8, k)
     assert (np.diff(found.scores, axis=1) <= 0).all(), "descending"
     for scores, indices in zip(found.scores, found.indices, strict=True):
@@ -88,9 +87,9 @@ def test_the_oracle_is_sound(case):
     assert (np.abs(found.scores) <= 1 + 1e-12).all()
     votes = vote(
         found,
-        case.references.label_ids,
-        len(case.references.labels),
-        by=case.spec.vote,
-        temperature=case.fit.temperature,
+        references.label_ids,
+        len(references.labels),
+        by=spec.vote,
+        temperature=fit(spec, references).temperature,
     )
     np.testing.assert_allclose(votes.sum(axis=1), 1)

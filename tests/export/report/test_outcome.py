@@ -87,7 +87,7 @@ def test_what_was_seen_comes_before_what_is_likely():
     found = outcome(told, (*LABELS, "unknown"), actual, answered, np.zeros(60, bool))
     assert found.stranger
     first, second, third, last = words.reasons(found, told)
-    assert "15 of 60 were answered" in first
+    assert "15 of 60 were called" in first
     assert "near-duplicates" in second
     assert "given no occasions" in third
     assert "--shift" in last
@@ -161,7 +161,7 @@ def test_rejections_that_explain_the_difference_are_named_and_nothing_else():
     assert not found.kept
     assert found.only_rejected
     said = " ".join(words.reasons(found, build))
-    assert "14 of 100 were answered" in said
+    assert "14 of 100 were called" in said
     assert "of the 86 others 100% are right" in said
     assert "days" not in said
     assert "--false-rejection 0.02" in words.advice(found, build)
@@ -186,7 +186,7 @@ def test_an_interval_in_the_manifest_is_taken():
     bare = outcome(told, LABELS, *asked(44), np.zeros(60, bool))
     assert bare.promise is None
     assert len(words.rows(bare)) == 1
-    assert "promised nothing" in words.verdict(bare)
+    assert "made no promise" in words.verdict(bare)
 
 
 @pytest.fixture(scope="module")

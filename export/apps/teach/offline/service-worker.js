@@ -1,13 +1,21 @@
 // Answers the page's requests from a copy of its files. What is taught is not kept here.
 //
-// Before this text come VERSION, a hash of all files, and FILES, their names.
+// Before this text come VERSION, a hash of all files, FILES, their names, and WEBGPU, those that only
+// a browser with a graphics card needs.
 
 const OURS = `pocketknn ${registration.scope} `; // other pages of this site keep copies of their own
 const COPY = OURS + VERSION;
 
 addEventListener("install", (event) => {
-  event.waitUntil(caches.open(COPY).then((copy) => copy.addAll(FILES)));
+  event.waitUntil(install());
 });
+
+async function install() {
+  const copy = await caches.open(COPY);
+  await copy.addAll(FILES);
+  const card = await navigator.gpu?.requestAdapter().catch(() => null);
+  if (card && !card.info?.isFallbackAdapter) await copy.addAll(WEBGPU);
+}
 
 addEventListener("activate", (event) => event.waitUntil(clear()));
 

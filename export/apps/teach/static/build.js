@@ -27,12 +27,13 @@ export class Build {
     this.#draw({ building: true, lines: ["Packing the photos …"], done: null, lesson });
     find("stop").focus(); // as the button that had the focus is off
     try {
+      await read(await fetch("state")); // another server may answer by now, and reads no photos
       const response = await fetch(`build?${new URLSearchParams({ model, lesson })}`, {
         method: "POST",
         headers: { "Content-Type": "application/zip" },
         body: await this.photos(),
       });
-      const { ok, error } = await response.json();
+      const { ok, error } = await read(response);
       if (!ok) throw new Error(error ?? "The build could not start.");
       this.say("Building.");
       this.watching = true;
@@ -47,7 +48,7 @@ export class Build {
   async #watch() {
     try {
       for (;;) {
-        const state = await (await fetch("state")).json();
+        const state = await read(await fetch("state"));
         this.#draw(state);
         if (!state.building) return this.#end(state.done);
         this.watching = state.lesson === this.lesson;
@@ -61,7 +62,8 @@ export class Build {
 
   #end(done) {
     if (this.watching && done) {
-      this.say(done.ok ? "The build is done." : "The build has failed.");
+      const said = done.error ? "The build is done, but not every file." : "The build is done.";
+      this.say(done.ok ? said : "The build has failed.");
       if (!done.ok) this.problem(done.error ?? "The build has failed.");
     }
     this.watching = false;
@@ -98,6 +100,7 @@ export class Build {
       links.push(make("li", "", link, " how good it is, and what it confuses"));
     }
     find("files").replaceChildren(...links);
+    tell(find("left-out"), (done?.ok && done.error) || "");
     tell(find("folder"), done?.ok ? `Written into ${done.folder}` : "");
   }
 }
@@ -107,6 +110,15 @@ function ofAnother({ building, done }) {
   if (building) return "Another lesson is being built; this one can be built afterwards.";
   if (!done?.ok) return "";
   return `The build of another lesson is in ${done.folder}; a build of this one replaces it.`;
+}
+
+// What the server says. One that was started again has another address, and answers with a page.
+async function read(response) {
+  if (response.headers.get("Content-Type")?.startsWith("application/json")) return response.json();
+  throw new Error(
+    "The server of this page was started again. Open the address that it printed then: what this" +
+      " browser keeps of the page is there, too, if the port is the same.",
+  );
 }
 
 function reason(error) {

@@ -52,7 +52,7 @@ export function read(text, model) {
   if (!found.length) throw new Error("This file holds no examples.");
   const names = found.map(({ name }) => name);
   const twice = names.find((name, place) => names.indexOf(name) < place);
-  if (twice) throw new Error(`This file has two classes “${twice}”.`);
+  if (twice) throw new Error(`This file has two classes with the name “${twice}”.`);
   const list = (key) => [note?.[key] ?? []].flat().filter((name) => typeof name === "string");
   const [gone, muted] = [list("forgotten"), list("muted")];
   return { classes: found, gone, muted, sure: Boolean(note) };
@@ -71,11 +71,11 @@ function noteOf(content) {
 function checkMade({ backbone, crop }, model) {
   if (backbone !== model.sha256) {
     throw new Error(
-      "This file was taught to another network: its examples would mean nothing to this one.",
+      "This file is from another network: its examples would mean nothing to this one.",
     );
   }
   if (crop !== model.crop) {
-    throw new Error(`This file's pictures were cropped by “${crop}”, here by “${model.crop}”.`);
+    throw new Error(`This file's pictures were cropped with “${crop}”, not “${model.crop}”.`);
   }
 }
 

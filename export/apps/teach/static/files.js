@@ -35,7 +35,7 @@ export async function load(lesson, file, built = false) {
   try {
     const found = await read(file, lesson.model);
     const added = await lesson.load(found, file.name, built);
-    const doubt = ` This file does not tell which network made it: if it was not`;
+    const doubt = ` This file does not say which network made it: if it was not`;
     const warning = found.sure ? "" : `${doubt} ${lesson.model.name}, the answers will be wrong.`;
     tell(find("adding"), `${counted(added, "example")} added.${warning}`);
   } catch (error) {

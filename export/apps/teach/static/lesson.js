@@ -45,16 +45,17 @@ export class Lesson {
     this.kept = this.#writes
       ? "What you teach is kept in this browser."
       : writes
-        ? "This browser keeps nothing for this page: save the memory before you close it."
+        ? "This browser stores nothing for this page: save the memory before you close it."
         : "This page is open in another tab: what you teach here is not kept.";
     return store?.load();
   }
 
   // Takes what was kept; `model` is the description of the network in use.
-  resume(kept, model) {
+  async resume(kept, model) {
     this.model = model;
     if (!kept) return;
-    if (kept.model.sha256 !== model.sha256 || kept.model.crop !== model.crop) {
+    const same = kept.model.sha256 === model.sha256 && kept.model.crop === model.crop;
+    if (!same && kept.examples.length) {
       this.#writes = false;
       this.kept =
         "This browser keeps examples of another network for this page. They stay as they are, and" +
@@ -65,6 +66,9 @@ export class Lesson {
     this.taught.resume(kept);
     this.study.add(this.taught.examples);
     this.#after();
+    if (same && kept.lesson) return;
+    // An earlier version kept no id, and a build of this lesson must be known after a reload.
+    await this.#change(() => {}).catch(() => {}); // the next change tells that there is no room
   }
 
   addClass(name) {

@@ -19,7 +19,7 @@ export const isObject = (value) =>
 // A tensor belongs to the class at its place among the keys, if the keys differ.
 function ofMl5({ dataset, tensors }) {
   const [heads, values] = [Object.entries(dataset), Object.values(tensors)];
-  if (heads.length !== values.length) throw new Error("it has not one tensor for each class");
+  if (heads.length !== values.length) throw new Error("it does not have one tensor for each class");
   const alike = heads.every(([key]) => has(tensors, key));
   return heads.flatMap(([key, head], place) => {
     const own = alike ? tensors[key] : values[place];

@@ -12,7 +12,7 @@ const NO_FOLDER = /[/\\:*?"<>|]/; // on one system or another
 export function checked(text, others) {
   const name = text.normalize("NFC").trim();
   if (!name) throw new Error("Give the class a name first.");
-  if (name.length > LONGEST) throw new Error(`A name has at most ${LONGEST} characters.`);
+  if (name.length > LONGEST) throw new Error(`A name can have at most ${LONGEST} characters.`);
   if (NO_FOLDER.test(name) || CONTROLS.test(name)) {
     throw new Error('A name becomes a folder, so it cannot contain / \\ : * ? " < > |');
   }

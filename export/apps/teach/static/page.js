@@ -9,10 +9,13 @@ export function tell(element, text) {
   if (element.textContent !== text) element.textContent = text;
 }
 
+const [SOON, LATE] = [500, 4000]; // ms; sooner, a second click is half of a double click
+
 // Asks before an action: the button's first click asks, a second one within seconds acts.
 export function twice(button, question, act) {
   const usual = button.textContent;
   let waiting = null;
+  let since;
   const back = () => {
     clearTimeout(waiting);
     waiting = null;
@@ -20,12 +23,14 @@ export function twice(button, question, act) {
   };
   button.addEventListener("click", () => {
     if (waiting) {
+      if (performance.now() - since < SOON) return;
       back();
       act();
       return;
     }
     button.textContent = question();
-    waiting = setTimeout(back, 4000);
+    since = performance.now();
+    waiting = setTimeout(back, LATE);
   });
 }
 

@@ -12,7 +12,9 @@ export function offerRound(live, classify, say) {
     const item = make("li");
     let [right, of] = [0, 0];
     const take = async (frame) => {
-      right += Number((await classify(frame)) === name);
+      const said = await classify(frame);
+      if (said === undefined) return;
+      right += Number(said === name);
       item.textContent = `${name}: right ${right} of ${++of}`;
       if (of > 1) return;
       find("rounds").prepend(item);

@@ -103,5 +103,5 @@ function reason(error) {
         " download the photos, or remove some examples, and go on.",
     );
   }
-  return new Error(`This browser could not keep it: ${error?.message ?? "no reason given"}.`);
+  return new Error(`This browser could not store it: ${error?.message ?? "no reason given"}.`);
 }

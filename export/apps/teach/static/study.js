@@ -1,6 +1,7 @@
-// How good the page is at what it was taught, measured by leaving out one recording at a time.
+// How good the page is at what it was taught, measured by leaving out recordings.
 
-import { grouped, heldOut, sum } from "./held-out.js";
+import { folded, grouped, sum } from "./folds.js";
+import { heldOut } from "./held-out.js";
 import { vote, winner } from "./knn.js";
 import { strangers } from "./strangers.js";
 import { temperature } from "./temperature.js";
@@ -12,6 +13,7 @@ const FEWEST_RECORDINGS = 4; // of each class, to compare with half of them
 //   temperature  of the vote
 //   unknown      as from `strangers`, or null
 //   asked, right how many examples were asked, and answered right
+//   expected     the share of right answers with all recordings, as a build estimates it, or null
 //   classes      { asked, right, recordings, count } of each class
 //   confused     { one, other, times, of } for each two classes that were taken for each other
 //   half         { what, asked, right } with half of the "recordings" or "examples", or null
@@ -20,11 +22,14 @@ export function study(examples, classes, row) {
   const found = heldOut(examples, classes, row);
   const heat = examples.length ? temperature(examples, sizes, found, row) : 1;
   const answers = answered(examples, found, heat);
+  const right = rightOf(answers);
+  const { fewer } = folded(examples);
   return {
     temperature: heat,
     unknown: strangers(examples, found),
     asked: found.length,
-    right: rightOf(answers),
+    right,
+    expected: found.length ? 1 - (1 - right / found.length) * fewer : null,
     classes: sizes.map((count, label) => ofClass(examples, answers, label, count)),
     confused: confused(answers, classes),
     half: found.length ? half(examples, classes, row, heat) : null,
@@ -71,7 +76,7 @@ function confused(answers, classes) {
 // The same questions, answered by one half and by the other half. With enough recordings of each
 // class whole recordings are halved, else every second example of a class is left away.
 function half(examples, classes, row, heat) {
-  const { groups } = grouped(examples);
+  const groups = grouped(examples);
   const ranks = new Map(); // of each class, the place of each of its groups
   const seen = new Array(classes).fill(0);
   const places = examples.map(({ label }, i) => {

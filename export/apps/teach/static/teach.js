@@ -18,10 +18,10 @@ import { photoOf } from "./photo.js";
 import { drawRound, offerRound } from "./round.js";
 import { blank, draw } from "./teach-view.js";
 import { Undo } from "./undo.js";
-import { advice, counted, line } from "./words.js";
+import { advice, counted, line, network, refusal } from "./words.js";
 
 const measured = new Map(); // { right, asked } by the id of a class
-const embedder = new Embedder((share) => (find("progress").value = share));
+const embedder = new Embedder((share) => (find("progress").value = share), drawNetwork);
 const live = new Live(ask, problem);
 let page; // page.json
 let lesson;
@@ -53,22 +53,21 @@ async function start() {
     else cards.focus(examples[0].owner, examples.toReversed());
   });
   const kept = await lesson.recall();
-  // What was taught belongs to one network; a new start takes the first that is fast enough.
-  const same = page.models.filter((one) => one.sha256 === kept?.model.sha256);
-  await embedder.choose(same.length ? same : page.models);
-  lesson.resume(kept, embedder.model);
+  // Examples belong to one network; without any, the first that is fast enough is taken.
+  const made = kept?.examples.length ? kept.model.sha256 : null;
+  const same = page.models.filter(({ sha256 }) => sha256 === made);
+  await embedder.choose(same.length ? same : page.models, page.webgpu);
+  await lesson.resume(kept, embedder.model);
   if (!kept && page.examples) await loadBuilt();
   offerFiles(lesson, attempt);
   offerRound(live, ask, say);
-  const { model, rate, threads } = embedder;
-  find("network").textContent =
-    `Backbone: ${model.name}, ${model.size} × ${model.size} pixels, ${Math.round(rate)} pictures` +
-    ` per second (wasm, ${counted(threads, "thread")})`;
+  const { model, rate } = embedder;
+  drawNetwork(rate);
   const [better] = embedder.slower;
   if (better) {
     find("fallback").textContent =
       `${better.name} reached only ${better.rate.toFixed(1)} pictures per second here, so the` +
-      ` smaller ${model.name} is used, which is right less often. To insist: pocketknn teach` +
+      ` smaller ${model.name} is used, which is right less often. To keep the larger one: pocketknn teach` +
       ` --backbone ${better.name}`;
   }
   tell(find("kept"), lesson.kept);
@@ -78,6 +77,12 @@ async function start() {
   lesson.study.ask();
   if (page.served) new Build(lesson.id, () => photosToBuild(lesson), model.name, problem, say);
   document.body.dataset.ready = "yes";
+}
+
+// What answers. `rate` is measured at the start; later, after a graphics card was lost, it is not.
+function drawNetwork(rate = null) {
+  find("network").textContent = network(embedder, rate);
+  find("refused").textContent = embedder.refused && refusal(embedder.refused);
 }
 
 // Announce to screen readers.
@@ -109,11 +114,14 @@ async function loadBuilt() {
 
 // Answers
 
-// Answers a frame, and returns the class; null for unknown. The frame becomes a file first, as the
-// taught ones did: JPEG alone may change a score more than the threshold of unknown allows.
+// Answers a frame, and returns the class; null for unknown, undefined if a photo was asked about
+// meanwhile. The frame becomes a file first, as the taught ones did: JPEG alone may change a score
+// more than the threshold of unknown allows.
 async function ask(frame) {
   await ready;
+  const number = latest;
   const { embedding } = await embedder.run(await photoOf(frame));
+  if (number !== latest) return undefined;
   const found = answer(embedding);
   return found?.known ? found.winner : null;
 }
@@ -224,7 +232,7 @@ async function addPhotos(found, one = null) {
     added++;
   }
   const notes = [`${counted(added, "photo")} added`];
-  if (same) notes.push(`${same} known already`);
+  if (same) notes.push(`${same} already known`);
   if (unread) notes.push(`${counted(unread, "file")} that this browser cannot read as a picture`);
   for (const [name, why] of refused) notes.push(`the folder “${name}” was left out. ${why}`);
   tell(find("adding"), notes.join(", "));

@@ -23,9 +23,21 @@ export function removal({ examples, one }, taught) {
   return `Removed ${many} of ${name}; ${left} ${left === 1 ? "is" : "are"} left.`;
 }
 
+// What answers, as from an Embedder; `rate` in pictures per second, null if it is not known.
+export function network({ model, runtime, threads }, rate) {
+  const speed = rate === null ? "" : `, ${Math.round(rate)} pictures per second`;
+  const how = runtime === "wasm" ? `wasm, ${counted(threads, "thread")}` : runtime;
+  return `Backbone: ${model.name}, ${model.size} × ${model.size} pixels${speed} (${how})`;
+}
+
+// Why WebGPU is not used although it is there.
+export function refusal(reason) {
+  return `This browser has WebGPU, but wasm is used instead: ${reason}.`;
+}
+
 // How good it is in a line. `found` is as from `study`, `names` are those of its classes.
 export function line(found, names) {
-  if (!names.length) return "Nothing was taught yet.";
+  if (!names.length) return "Nothing has been taught yet.";
   if (names.length < 2) return "Teach a second class: with one, every answer is the same.";
   if (!found.asked) return ONCE_MORE;
   return `${found.right} of ${found.asked} right.`;
@@ -35,7 +47,9 @@ export function line(found, names) {
 export function advice(found, names) {
   if (names.length < 2 || !found.asked) return [];
   return [
-    "Each recording was asked about while it was left out: its own pictures did not answer.",
+    "One recording of every class at a time was left out, and the others answered for it.",
+    `With all recordings about ${percent(found.expected)} are expected: a build measures in the same` +
+      " way. Its report may differ by some points, as it leaves out other recordings together.",
     ...once(found, names),
     ...alike(found, names),
     ...enough(found),
@@ -47,12 +61,11 @@ function once({ classes }, names) {
   const single = names.filter((_, label) => classes[label].recordings < 2);
   const fewest = Math.min(...classes.map(({ recordings }) => recordings));
   if (single.length) {
-    return [`Record ${listed(single)} once more, from another angle: so far it is not in this.`];
+    return [`Record ${listed(single)} once more, from another angle; it is not tested yet.`];
   }
   if (fewest >= SURE) return [];
   return [
-    "These are few recordings, and each was answered without its own: with all of them it is likely" +
-      " better. Take it as a first impression.",
+    "These are few recordings: take it as a first impression.",
   ];
 }
 
@@ -80,15 +93,15 @@ function enough({ half, asked, right }) {
 function unknown({ unknown }) {
   if (!unknown) {
     return [
-      "It does not know strangers yet: it always names a class. To measure that, it takes 20" +
+      "It cannot recognise strangers yet: it always names a class. Recognising them takes 20" +
         " examples from 4 recordings.",
     ];
   }
   const { known, strangers } = unknown;
   const calls = `It wrongly called ${known.rejected} of ${known.of} unknown`;
-  const wrong = `It says unknown where nothing near was taught. ${calls}`;
+  const wrong = `It says unknown if nothing similar was taught. ${calls}`;
   const more = "If it says unknown too often, show it more angles.";
   if (!strangers) return [`${wrong}. ${more}`];
-  const noticed = `it noticed ${strangers.rejected} of ${strangers.of}`;
+  const noticed = `it called ${strangers.rejected} of ${strangers.of} unknown`;
   return [`${wrong}. Of pictures of a class that it was not taught, ${noticed}. ${more}`];
 }

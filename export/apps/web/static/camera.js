@@ -58,5 +58,5 @@ const SECURE =
 const REASONS = {
   NotAllowedError: "Camera access was denied; allow it in the browser's settings for this page.",
   NotFoundError: "There is no camera.",
-  NotReadableError: "Another program uses the camera.",
+  NotReadableError: "Another program is using the camera.",
 };

@@ -26,12 +26,15 @@ def settle(value: Array | np.generic, dtype: np.dtype[Any], exact: bool) -> Arra
 def _half(x: Array) -> Array:
     """The nearest float16 as a float32, ties to even; a negative zero loses its sign."""
     # numpy's own cast does the same, but a hundred times slower if results are subnormal.
-    if x.dtype != np.float32 or not np.abs(x).max(initial=0) < 65520:
+    if x.dtype != np.float32 or not max(x.max(initial=0), -x.min(initial=0)) < 65520:
         return x.astype(np.float16).astype(np.float32)
-    power = (x.view(np.uint32) & np.uint32(0x7F800000)).view(np.float32)
     # So large that the last bit of the sum is the last bit of x in float16; the addition rounds.
-    magnet = np.maximum(power * np.float32(1.5 * 2**13), np.float32(0.75))
-    return np.asarray((x + magnet) - magnet)
+    magnet = np.asarray(x.view(np.uint32) & np.uint32(0x7F800000)).view(np.float32)
+    magnet *= np.float32(1.5 * 2**13)
+    np.maximum(magnet, np.float32(0.75), out=magnet)
+    rounded = np.asarray(x + magnet)
+    rounded -= magnet
+    return rounded
 
 
 def ints(values: Parameter) -> tuple[int, ...]:

@@ -124,6 +124,23 @@ KERNELS: Mapping[str, Kernel] = {
     "classify": _classify,
 }
 
+# Every result is a number of x, 0 or 6, so it is rounded if x is.
+KEEPING = frozenset(
+    {
+        "expand_dims",
+        "identity",
+        "max_pool",
+        "relu",
+        "relu6",
+        "reshape",
+        "reverse",
+        "slice_by_index",
+        "squeeze",
+        "tile",
+        "transpose",
+    }
+)
+
 
 def _affine_dequantize(
     quantized_data: Array, zero_point: Array, scale: Array, axis: Array

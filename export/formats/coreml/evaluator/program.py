@@ -7,7 +7,7 @@ float16 ops are computed in float32 and rounded once, to their declared type.
 """
 
 import inspect
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from pocketknn.export.formats.coreml.files import root, specification
 from pocketknn.export.formats.coreml.messages import messages
 
 from .arrays import Array, Kernel, Parameter, settle
-from .kernels import KERNELS
+from .kernels import KEEPING, KERNELS
 from .reading import Declared, Function, Message, Operation, read
 
 Output = Array | str | dict[str, float]
@@ -53,6 +53,7 @@ class _Feed:
 class _Step:
     op: Operation
     kernel: Kernel
+    rounded: bool  # the results need no rounding
     spent: tuple[str, ...] = ()  # values that no later step reads
 
     def run(self, memory: dict[str, Any], exact: bool) -> None:
@@ -64,11 +65,19 @@ class _Step:
             results = self.kernel(**given)
             results = results if isinstance(results, tuple) else (results,)
             for (name, declared), result in zip(self.op.outputs.items(), results, strict=True):
-                memory[name] = _settled(result, declared, exact)
+                memory[name] = self._settled(result, declared, exact)
         except (IndexError, NotImplementedError, ValueError) as error:
             raise type(error)(f"op {self.op.name!r} of type {self.op.type}: {error}") from error
         for name in self.spent:
             memory.pop(name, None)
+
+    def _settled(self, result: Any, declared: Declared, exact: bool) -> Any:  # noqa: ANN401  # a text too
+        if declared.dtype is None:
+            return result
+        found = np.asarray(result) if self.rounded else settle(result, declared.dtype, exact)
+        if not declared.fits(found.shape):
+            raise ValueError(f"a result of {found.shape} is declared as {declared.shape}")
+        return found
 
     def reads(self) -> set[str]:
         return {name for names in self.op.inputs.values() for name in names}
@@ -141,6 +150,9 @@ def load(path: Path, *, exact: bool = False) -> Program:
     """
     if not path.is_dir():
         raise FileNotFoundError(f"no .mlpackage folder at {path}")
+    # glibc returns large freed blocks to the system and fetches them again page by page, a quarter
+    # of the time of a small network, unless it has freed a larger one before.
+    np.empty(24 << 20, np.uint8)
     model = specification(path)
     return _compile(read(model, root(path).parent / "weights"), model.description, exact)
 
@@ -151,9 +163,11 @@ def _compile(function: Function, description: Message, exact: bool) -> Program:
         raise ValueError(f"the interface has inputs {[*feeds]}, the program {[*function.inputs]}")
     constants = {name: _constant(value, exact) for name, value in function.constants.items()}
     steps: list[_Step] = []
+    halves = {name for name, one in function.inputs.items() if one.dtype == np.float16}
     with np.errstate(all="ignore"):
         for op in function.operations:
-            step = _step(op)
+            halves |= {name for name, one in op.outputs.items() if one.dtype == np.float16}
+            step = _step(op, halves)
             if step.reads() <= constants.keys():
                 step.run(constants, exact)
             else:
@@ -198,7 +212,7 @@ def _feed(function: Function, described: Message) -> _Feed:
     return _Feed(shape=shape, dtype=dtype, colour=colour, default=default)
 
 
-def _step(op: Operation) -> _Step:
+def _step(op: Operation, halves: Set[str]) -> _Step:
     where = f"op {op.name!r} of type {op.type}"
     kernel = KERNELS.get(op.type)
     if kernel is None:
@@ -213,16 +227,8 @@ def _step(op: Operation) -> _Step:
     for name, values in op.inputs.items():
         if name != _SEVERAL and len(values) != 1:
             raise ValueError(f"{where}: its parameter {name!r} has {len(values)} values")
-    return _Step(op=op, kernel=kernel)
-
-
-def _settled(result: Any, declared: Declared, exact: bool) -> Any:  # noqa: ANN401  # a text too
-    if declared.dtype is None:
-        return result
-    settled = settle(result, declared.dtype, exact)
-    if not declared.fits(settled.shape):
-        raise ValueError(f"a result of {settled.shape} is declared as {declared.shape}")
-    return settled
+    rounded = op.type in KEEPING and {*op.inputs["x"], *op.outputs} <= halves
+    return _Step(op=op, kernel=kernel, rounded=rounded)
 
 
 def _constant(value: Parameter, exact: bool) -> Parameter:

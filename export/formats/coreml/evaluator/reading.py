@@ -41,7 +41,7 @@ class Declared:
 
     def fits(self, shape: tuple[int, ...]) -> bool:
         """Whether a tensor of this shape may be the value."""
-        if self.shape is None:
+        if self.shape is None or self.shape == shape:
             return True
         pairs = zip(self.shape, shape, strict=False)
         return len(self.shape) == len(shape) and all(want in (None, got) for want, got in pairs)

@@ -1,0 +1,26 @@
+"""Which converters an order needs that are not installed."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+from pocketknn.export.formats.requirements import is_there
+from pocketknn.export.formats.table import FORMATS
+from pocketknn.export.output.names import MODEL
+
+from .template import Order, from_litert
+
+
+def lacking(order: Order) -> list[str]:
+    """The missing converters; none if every part is ready, cached or a packaged backbone."""
+    gone = [module for module in FORMATS[order.format].CONVERTERS if not is_there(module)]
+    return gone if gone and not all(map(_is_at_hand, order.parts())) else []
+
+
+def _is_at_hand(part: Order) -> bool:
+    kept = part.kept()
+    if part.ready() is not None or (kept is not None and kept.is_dir()):
+        return True
+    with tempfile.TemporaryDirectory() as folder:
+        return from_litert(part, Path(folder) / f"{MODEL}{FORMATS[part.format].SUFFIX}")

@@ -616,7 +616,7 @@ def teach(tab, tmp_path, each=6):
         for i, path in enumerate(files):
             path.write_bytes(jpeg(100 * c + i, colour))
         tab.locator("#cards > li").nth(c).locator("input[type=file]").set_input_files(files)
-        tab.get_by_text(f"{each} photos added").wait_for()
+        tab.locator("#adding").get_by_text(f"{each} photos added").wait_for()
         tab.evaluate("document.getElementById('adding').textContent = ''")
 
 
@@ -803,6 +803,89 @@ def test_a_frame_that_is_answered_late_does_not_answer_for_a_photo(live, chromiu
     shown.context.close()
 
 
+def test_it_says_what_it_does_while_it_loads(live, chromium):
+    shown = opened(chromium, live[1])
+    shown.tab.add_init_script("""
+        window.said = [];
+        document.addEventListener("DOMContentLoaded", () => {
+            const [what, bar] = ["loading-what", "progress"].map((id) =>
+                document.getElementById(id));
+            new MutationObserver(() => said.push([what.textContent, bar.hasAttribute("value")]))
+                .observe(what, { childList: true });
+        });
+    """)
+    shown.tab.reload()
+    shown.tab.locator("body[data-ready=yes]").wait_for()
+    said = shown.tab.evaluate("said")
+    measuring = [moves for what, moves in said if what.startswith("Measuring")]
+    assert measuring == [False], "a full bar looks as if it hung"
+    assert all("as a file" not in what for what, _ in said), "it was opened through a server"
+    assert shown.complaints == []
+    shown.context.close()
+
+
+def test_a_tab_that_keeps_nothing_says_so_at_its_top(live, chromium):
+    shown = opened(chromium, live[1])
+    assert not shown.tab.locator("#unkept").is_visible()
+    second = shown.context.new_page()
+    second.goto(live[1])
+    second.locator("body[data-ready=yes]").wait_for()
+    second.fill("#name", "apple")
+    second.click("#add")
+    second.locator("#cards > li").wait_for()
+    assert "another tab" in second.inner_text("#unkept")
+    assert second.locator("#unkept[role=alert]").is_visible()
+    shown.context.close()
+
+
+def test_files_that_cannot_be_read_are_named_and_announced(live, chromium, tmp_path):
+    shown = opened(chromium, live[1])
+    shown.tab.fill("#name", "apple")
+    shown.tab.click("#add")
+    files = [tmp_path / f"{number}.jpg" for number in range(5)]
+    for path in files:
+        path.write_bytes(b"no picture")
+    shown.tab.locator("#cards input[type=file]").set_input_files(files)
+    shown.tab.locator("#adding").get_by_text("0 photos added").wait_for()
+    wanted = "cannot read 0.jpg, 1.jpg and 2.jpg, and 2 more files"
+    for place in ("#adding", "#said"):
+        assert wanted in shown.text(place)
+    shown.context.close()
+
+
+def test_the_answer_is_seen_while_a_button_is_held_on_a_phone(live, chromium, tmp_path):
+    shown = opened(chromium, live[1])
+    tab = shown.tab
+    tab.set_viewport_size({"width": 390, "height": 844})
+    teach(tab, tmp_path, each=2)
+    assert not tab.locator("#caption").is_visible()
+    tab.click("#camera")
+    tab.get_by_text("frames per second").wait_for()
+    hold = tab.locator("#cards button.hold").last
+    hold.focus()
+    tab.keyboard.down(" ")
+    tab.locator("#cards button.hold[aria-pressed=true]").wait_for()
+    tab.keyboard.up(" ")
+    tab.locator("#cards button.hold[aria-pressed=false]").wait_for()
+    covered = "document.getElementById('source').getBoundingClientRect().bottom"
+    assert hold.bounding_box()["y"] >= tab.evaluate(covered), "the button is below the picture"
+    tab.locator("#caption:not(:empty)").wait_for()
+    assert 0 <= tab.locator("#caption").bounding_box()["y"] < 844
+    assert shown.text("#caption") == tab.locator("#winner").text_content()
+    # Which other answer a test round got most often.
+    tab.select_option("#round-class", "apple")
+    tab.locator("#round").focus()
+    tab.keyboard.down(" ")
+    tab.locator("#rounds li").wait_for()
+    tab.keyboard.up(" ")
+    tab.locator("#rounds").get_by_text("else mostly lemon").wait_for()
+    # With letters twice as large, nothing covers the page.
+    tab.set_viewport_size({"width": 640, "height": 400})
+    assert tab.locator("#source").evaluate("one => getComputedStyle(one).position") == "static"
+    assert shown.complaints == []
+    shown.context.close()
+
+
 def press(tab, label, times=1):
     """Press what has the focus, and wait until something else has it."""
     for time_ in range(times):
@@ -836,6 +919,31 @@ def test_the_focus_stays_near_what_was_removed(live, chromium, tmp_path):
     tab.locator("#cards button").get_by_text("Remove").first.focus()
     press(tab, "Name of a new class", times=2)
     assert tab.locator("#cards > li").count() == 0
+    assert shown.complaints == []
+    shown.context.close()
+
+
+def test_of_a_recording_the_ends_are_shown(live, chromium, tmp_path):
+    shown = opened(chromium, live[1])
+    for number in range(5):
+        for recording in ("one", "two"):
+            path = tmp_path / "photos" / "apple" / recording / f"{number}.jpg"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(jpeg(number + 10 * len(recording) * ord(recording[0]), "red"))
+    shown.tab.set_input_files("#photos", tmp_path / "photos")
+    shown.tab.locator("#adding").get_by_text("10 photos added").wait_for()
+    pictures = shown.tab.locator("#cards .thumbnail")
+
+    def numbers():
+        return [int(one.get_attribute("aria-label").split()[2]) for one in pictures.all()]
+
+    times = shown.tab.locator("#cards li[data-times='× 5']")
+    assert (numbers(), times.count()) == ([10, 6, 5, 1], 2)
+    pictures.nth(0).click()
+    shown.tab.get_by_text("Removed 1 example of apple; 9 are left.").wait_for()
+    assert numbers() == [9, 6, 5, 1]
+    shown.tab.get_by_text("Show all 9").click()
+    assert (numbers(), times.count()) == ([9, 8, 7, 6, 5, 4, 3, 2, 1], 0)
     assert shown.complaints == []
     shown.context.close()
 

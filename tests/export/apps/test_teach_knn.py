@@ -508,6 +508,7 @@ def test_what_is_measured_in_words(js):
     found = {
         "asked": 40,
         "right": 34,
+        "expected": 0.87,
         "classes": [both, both],
         "confused": [{"one": 0, "other": 1, "times": 6, "of": 40}],
         "half": {"what": "recordings", "asked": 80, "right": 60},
@@ -515,6 +516,7 @@ def test_what_is_measured_in_words(js):
     }
     said = js(code, found=found, names=["mug", "cup"])
     assert "34 of 40 right" in said
+    assert "about 87\u00a0% are expected" in said
     assert "mug and cup look alike: 6 of 40" in said
     assert "More recordings helped: with half of the recordings 75\u00a0%" in said
     assert "with all 85\u00a0%" in said
@@ -528,6 +530,8 @@ def test_what_is_measured_in_words(js):
     assert "did not help" in said
     assert "2 of 40 unknown" in said
     assert "31 of 40" in said
+    found |= {"right": 40, "half": {"what": "recordings", "asked": 80, "right": 79}}
+    assert "will hardly help" in js(code, found=found, names=["mug", "cup"])
     found |= {"asked": 0, "right": 0, "half": None, "unknown": None}
     assert "once more, from another angle" in js(code, found=found, names=["mug", "cup"])
 

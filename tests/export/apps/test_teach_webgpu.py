@@ -13,6 +13,7 @@ from chromium import served as static
 from support import drawing
 
 from pocketknn.builder import Spec
+from pocketknn.builder.system.cache import Cache
 from pocketknn.export.apps.teach import page
 from pocketknn.export.apps.teach.embedder import Embedder
 from pocketknn.export.apps.web import runtime
@@ -110,13 +111,14 @@ def teach(one, tmp_path):
     one.tab.click("#add")
     drawing(1, (30, 20)).save(tmp_path / "apple.png")
     one.tab.locator("#cards input[type=file]").set_input_files(tmp_path / "apple.png")
-    one.tab.get_by_text("1 photo added").wait_for()
+    one.tab.locator("#adding").get_by_text("1 photo added").wait_for()
 
 
 def test_a_graphics_card_answers_as_onnxruntime(shown, tmp_path):
     one = shown(AS_A_CARD, AS_FAST)
-    assert "(WebGPU)" in one.text("#network")
-    assert not one.text("#refused")
+    assert "(WebGPU)" in one.tab.text_content("#network")
+    assert one.text("#runs") == "Runs on this device’s graphics card (WebGPU)"
+    assert not one.tab.text_content("#refused")
     assert "ort.webgpu.wasm" in runtimes(one)
     assert "ort.wasm" not in runtimes(one), "one runtime is loaded"
     teach(one, tmp_path)
@@ -131,8 +133,8 @@ def test_a_graphics_card_answers_as_onnxruntime(shown, tmp_path):
 )
 def test_a_card_that_is_no_better_is_not_used(shown, tmp_path, changes, why):
     one = shown(AS_A_CARD, *changes)
-    assert "(wasm, 1 thread)" in one.text("#network")
-    assert why in one.text("#refused")
+    assert "(wasm, 1 thread)" in one.tab.text_content("#network")
+    assert why in one.tab.text_content("#refused")
     assert "ort.wasm" in runtimes(one)
     teach(one, tmp_path)
     embeds_right(one, tmp_path, tmp_path / "page")
@@ -141,8 +143,8 @@ def test_a_card_that_is_no_better_is_not_used(shown, tmp_path, changes, why):
 
 def test_a_processor_in_place_of_a_card_is_not_used(shown):
     one = shown()
-    assert "(wasm, 1 thread)" in one.text("#network")
-    assert not one.text("#refused"), "there is no card"
+    assert "(wasm, 1 thread)" in one.tab.text_content("#network")
+    assert not one.tab.text_content("#refused"), "there is no card"
     assert runtimes(one) == {"ort.js", "ort.wasm"}
     assert one.complaints == []
 
@@ -151,18 +153,19 @@ def test_a_second_network_runs_on_the_card_too(shown):
     """The first is too slow, if that asks for a rate that none has."""
     never = ("embedder.js", "FAST = 5", "FAST = 1e9")
     one = shown(AS_A_CARD, AS_FAST, never, models=(SIDE, SIDE + 4))
-    assert "(WebGPU)" in one.text("#network")
+    assert "(WebGPU)" in one.tab.text_content("#network")
     assert one.complaints == []
 
 
 def test_wasm_goes_on_when_the_card_is_lost(shown, tmp_path):
     one = shown(AS_A_CARD, AS_FAST, TAKEN_AWAY)
     teach(one, tmp_path)
-    assert "(WebGPU)" in one.text("#network")
+    assert "(WebGPU)" in one.tab.text_content("#network")
     one.tab.evaluate("new BroadcastChannel('lose').postMessage(0)")
     embeds_right(one, tmp_path, tmp_path / "page")
-    one.tab.get_by_text("wasm is used instead").wait_for()
-    assert "(wasm, 1 thread)" in one.text("#network")
+    one.tab.wait_for_function("/instead/.test(document.getElementById('refused').textContent)")
+    assert one.text("#runs") == "Runs on this device (wasm)"
+    assert "(wasm, 1 thread)" in one.tab.text_content("#network")
     assert one.tab.locator("#cards .thumbnail").count() == 1
     assert not one.text("#problem")
 
@@ -171,8 +174,8 @@ def test_wasm_goes_on_when_the_card_hangs(shown):
     soon = ("embedder.js", "PATIENCE = 30_000", "PATIENCE = 2_000")
     hangs = ("embed-worker.js", 'await create(network, "webgpu")', "await new Promise(() => {})")
     one = shown(AS_A_CARD, soon, hangs)
-    assert "(wasm, 1 thread)" in one.text("#network")
-    assert "does not answer" in one.text("#refused")
+    assert "(wasm, 1 thread)" in one.tab.text_content("#network")
+    assert "does not answer" in one.tab.text_content("#refused")
     assert one.complaints == []
 
 
@@ -182,8 +185,8 @@ def test_without_its_runtime_wasm_is_used(folder, chromium):
         (place / "runtime" / name).unlink()
     with static(place) as url:
         one = opened(chromium, url)
-        assert "(wasm, 1 thread)" in one.text("#network")
-        assert "ort.webgpu.wasm cannot be loaded" in one.text("#refused")
+        assert "(wasm, 1 thread)" in one.tab.text_content("#network")
+        assert "ort.webgpu.wasm cannot be loaded" in one.tab.text_content("#refused")
         one.context.close()
 
 
@@ -215,3 +218,47 @@ def test_a_package_without_webgpu_makes_a_page_without(folder, tmp_path):
         *runtime.FILES,
         "LICENSE.txt",
     }
+
+
+@pytest.fixture
+def earlier(tmp_path, monkeypatch):
+    """A cache of an earlier version, without WebGPU, and an npm; yields both, and its calls."""
+    place = tmp_path / f"{runtime.PACKAGE}-{runtime.VERSION}"
+    calls = []
+
+    def unpack(archive, folder, webgpu=runtime.WEBGPU):
+        for name in (*runtime.FILES.values(), *webgpu.values()):
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            (folder / name).write_text(str(archive))
+        facts = {"name": runtime.PACKAGE, "version": runtime.VERSION}
+        (folder / "package.json").write_text(json.dumps(facts))
+
+    unpack("old", place, {})
+    monkeypatch.setattr(runtime, "_download", lambda folder: calls.append(folder) or "new")
+    monkeypatch.setattr(runtime, "_unpack", unpack)
+    return Cache(tmp_path), calls
+
+
+def test_a_cache_of_an_earlier_version_gets_webgpu_when_it_is_wanted(earlier):
+    cache, calls = earlier
+    assert not runtime.remembered(cache).webgpu
+    assert not calls, "the other page needs none"
+    for _ in range(2):
+        found = runtime.remembered(cache, webgpu=True)
+        assert found.webgpu.keys() == runtime.WEBGPU.keys()
+        assert {path.read_text() for path in (found.files | found.webgpu).values()} == {"new"}
+    assert len(calls) == 1
+    assert [path.name for path in cache.folder.iterdir()] == [
+        f"{runtime.PACKAGE}-{runtime.VERSION}"
+    ]
+
+
+def test_without_npm_an_earlier_cache_does_without_webgpu(earlier, monkeypatch):
+    def fails(folder):
+        raise page.InputError("npm's registry does not answer", "npm-failed")
+
+    cache, _ = earlier
+    monkeypatch.setattr(runtime, "_download", fails)
+    found = runtime.remembered(cache, webgpu=True)
+    assert not found.webgpu
+    assert {path.read_text() for path in found.files.values()} == {"old"}

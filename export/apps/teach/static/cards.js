@@ -139,10 +139,11 @@ class Card {
     });
   }
 
-  // The newest first.
+  // The newest first. At first only the ends of each recording: what is between looks the same.
   #drawThumbnails() {
     const newest = this.examples.toReversed();
-    const shown = this.#all ? newest : newest.slice(0, FEW);
+    const { ends, sizes } = endsOf(newest);
+    const shown = this.#all ? newest : ends.slice(0, FEW);
     const ids = new Set(shown.map(({ id }) => id));
     let lost = -1; // the place of the one that goes with the focus
     for (const [id, item] of this.#thumbnails) {
@@ -157,14 +158,17 @@ class Card {
       if (this.list.children[place] !== item) {
         this.list.insertBefore(item, this.list.children[place] ?? null);
       }
-      const number = this.examples.length - place;
+      const number = this.examples.indexOf(example) + 1;
+      const times = this.#all ? undefined : sizes.get(example);
+      if (times) item.dataset.times = `× ${times}`;
+      else delete item.dataset.times;
       item.firstChild.setAttribute("aria-label", `Remove example ${number} of ${this.one.name}`);
     });
     if (lost >= 0) {
       const near = this.list.children[lost] ?? this.list.lastChild;
       (near?.firstChild ?? this.name).focus();
     }
-    this.more.hidden = newest.length <= FEW;
+    this.more.hidden = newest.length <= FEW && ends.length === newest.length;
     tell(this.more, this.#all ? "Show few" : `Show all ${newest.length}`);
   }
 
@@ -175,4 +179,21 @@ class Card {
     button.addEventListener("click", () => this.acts.remove(example));
     return make("li", "", button);
   }
+}
+
+// The last and the first example of each recording, and by the last the number of all of them, where
+// there are more.
+function endsOf(newest) {
+  const recordings = new Map();
+  for (const one of newest) {
+    if (!recordings.has(one.recording)) recordings.set(one.recording, []);
+    recordings.get(one.recording).push(one);
+  }
+  const sizes = new Map();
+  const ends = newest.filter((one) => {
+    const all = recordings.get(one.recording);
+    if (one === all[0] && all.length > 2) sizes.set(one, all.length);
+    return one === all[0] || one === all.at(-1);
+  });
+  return { ends, sizes };
 }

@@ -9,6 +9,7 @@ function press(button) {
   const { begin, end } = presses.get(button);
   held = { button, end };
   button.classList.add("running");
+  button.setAttribute("aria-pressed", "true");
   begin();
 }
 
@@ -18,6 +19,7 @@ function release(button = held?.button) {
   const { end } = held;
   held = null;
   button.classList.remove("running");
+  button.setAttribute("aria-pressed", "false");
   end();
 }
 

@@ -234,6 +234,11 @@ export class Lesson {
     return { classes, examples: ones };
   }
 
+  // Whether this browser keeps what is taught now.
+  get keeps() {
+    return this.#writes;
+  }
+
   get #made() {
     const { sha256, crop, dim } = this.model;
     return { sha256, crop, dim };

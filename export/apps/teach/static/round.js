@@ -11,11 +11,14 @@ export function offerRound(live, classify, say) {
     const name = find("round-class").value;
     const item = make("li");
     let [right, of] = [0, 0];
+    const instead = new Map(); // how often each other answer came
     const take = async (frame) => {
       const said = await classify(frame);
       if (said === undefined) return;
       right += Number(said === name);
-      item.textContent = `${name}: right ${right} of ${++of}`;
+      if (said !== name) instead.set(said ?? "unknown", (instead.get(said ?? "unknown") ?? 0) + 1);
+      const [most] = [...instead].sort(([, one], [, other]) => other - one);
+      item.textContent = `${name}: right ${right} of ${++of}${most ? `; else mostly ${most[0]}` : ""}`;
       if (of > 1) return;
       find("rounds").prepend(item);
       if (find("rounds").children.length > SHOWN) find("rounds").lastChild.remove();

@@ -8,7 +8,7 @@ import { percent } from "./words.js";
 // `answer` is { winner, known, votes: [{ label, share }], neighbors: [{ label, score, example }] }.
 export function draw({ winner, known, votes, neighbors }) {
   find("answer").classList.toggle("unknown", !known);
-  tell(find("winner"), known ? winner : "unknown");
+  for (const id of ["winner", "caption"]) tell(find(id), known ? winner : "unknown");
   const share = votes.find(({ label }) => label === winner).share;
   const score = `score ${neighbors[0].score.toFixed(3)}`;
   const nearest = `${neighbors[0].label}, ${score}`;
@@ -24,6 +24,7 @@ export function draw({ winner, known, votes, neighbors }) {
 
 export function blank() {
   for (const id of ["verdict", "votes", "neighbors"]) show(id, false);
+  tell(find("caption"), "");
   show("hint");
 }
 

@@ -18,10 +18,12 @@ import { photoOf } from "./photo.js";
 import { drawRound, offerRound } from "./round.js";
 import { blank, draw } from "./teach-view.js";
 import { Undo } from "./undo.js";
-import { advice, counted, line, network, refusal } from "./words.js";
+import { advice, counted, line, listed, network, refusal } from "./words.js";
+
+const FEW = 3; // files that are named
 
 const measured = new Map(); // { right, asked } by the id of a class
-const embedder = new Embedder((share) => (find("progress").value = share), drawNetwork);
+const embedder = new Embedder(loading, drawNetwork);
 const live = new Live(ask, problem);
 let page; // page.json
 let lesson;
@@ -40,6 +42,14 @@ const cards = new Cards({
 
 const ready = start();
 ready.catch((error) => problem(error.message)).finally(() => show("loading", false));
+
+// Shows the loaded share; once it is all there, it is measured.
+function loading(share) {
+  if (share < 1) find("progress").value = share;
+  else find("progress").removeAttribute("value");
+  const what = share < 1 ? "Loading the network …" : "Measuring how fast it is on this machine …";
+  tell(find("loading-what"), what);
+}
 
 async function start() {
   const response = await fetch("page.json");
@@ -66,11 +76,18 @@ async function start() {
   const [better] = embedder.slower;
   if (better) {
     find("fallback").textContent =
-      `${better.name} reached only ${better.rate.toFixed(1)} pictures per second here, so the` +
-      ` smaller ${model.name} is used, which is right less often. To keep the larger one: pocketknn teach` +
-      ` --backbone ${better.name}`;
+      "This machine was too slow for the better network, so a smaller one answers, which is right" +
+      " less often. It can be measured again until something is taught.";
+    find("insist").textContent =
+      `${better.name} reached only ${better.rate.toFixed(1)} pictures per second here. To use it anyway:` +
+      ` pocketknn teach --backbone ${better.name}`;
   }
+  show("how");
   tell(find("kept"), lesson.kept);
+  if (!lesson.keeps) {
+    tell(find("unkept"), lesson.kept);
+    show("unkept");
+  }
   for (const id of ["teach-section", "good-section", "keep-section"]) show(id);
   show("hint");
   changed();
@@ -81,9 +98,13 @@ async function start() {
 
 // What answers. `rate` is measured at the start; later, after a graphics card was lost, it is not.
 function drawNetwork(rate = null) {
+  const card = embedder.runtime === "WebGPU";
+  tell(find("runs"), `Runs on this device${card ? "’s graphics card" : ""} (${embedder.runtime})`);
   find("network").textContent = network(embedder, rate);
   find("refused").textContent = embedder.refused && refusal(embedder.refused);
 }
+
+find("measure").addEventListener("click", () => location.reload());
 
 // Announce to screen readers.
 function say(text) {
@@ -205,7 +226,8 @@ async function addPhotos(found, one = null) {
     if (photos.length === 1) return askAbout(photos[0].file);
     throw new Error("Drop these photos onto a class, or drop a folder of photos for each class.");
   }
-  let [added, same, unread] = [0, 0, lost];
+  let [added, same] = [0, 0];
+  const unread = [];
   const refused = new Map(); // why a folder cannot be a class, by its name
   for (const { file, name, recording } of photos) {
     tell(find("adding"), `Adding photos: ${added + same + 1} of ${photos.length} …`);
@@ -213,7 +235,7 @@ async function addPhotos(found, one = null) {
     try {
       ({ embedding } = await embedder.run(file));
     } catch {
-      unread++;
+      unread.push(file.name);
       continue;
     }
     let owner = one ?? lesson.taught.named(name);
@@ -233,9 +255,12 @@ async function addPhotos(found, one = null) {
   }
   const notes = [`${counted(added, "photo")} added`];
   if (same) notes.push(`${same} already known`);
-  if (unread) notes.push(`${counted(unread, "file")} that this browser cannot read as a picture`);
+  if (lost) notes.push(`${counted(lost, "file")} of another kind`);
+  if (unread.length) notes.push(`this browser cannot read ${listed(unread.slice(0, FEW))}`);
+  if (unread.length > FEW) notes.push(`and ${counted(unread.length - FEW, "more file")}`);
   for (const [name, why] of refused) notes.push(`the folder “${name}” was left out. ${why}`);
   tell(find("adding"), notes.join(", "));
+  say(notes.join(", "));
 }
 
 find("photos").addEventListener("change", ({ target }) => {
@@ -269,6 +294,7 @@ function changed() {
   undo.draw();
   find("back").disabled = !taught.examples.length;
   for (const id of ["save", "album"]) find(id).disabled = !taught.examples.length;
+  show("measure", Boolean(embedder.slower?.length) && !taught.examples.length);
   if (!taught.active.length) blank();
   drawRound(taught.active.map(({ name }) => name));
 }

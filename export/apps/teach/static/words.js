@@ -47,9 +47,9 @@ export function line(found, names) {
 export function advice(found, names) {
   if (names.length < 2 || !found.asked) return [];
   return [
-    "One recording of every class at a time was left out, and the others answered for it.",
-    `With all recordings about ${percent(found.expected)} are expected: a build measures in the same` +
-      " way. Its report may differ by some points, as it leaves out other recordings together.",
+    "One recording of each class was left out at a time, and tested with only the others taught.",
+    `With all recordings about ${percent(found.expected)} should be right: a build measures in the` +
+      " same way. Its report may differ by some points, as it leaves out other recordings together.",
     ...once(found, names),
     ...alike(found, names),
     ...enough(found),
@@ -87,7 +87,8 @@ function enough({ half, asked, right }) {
   const figures = `with half of the ${half.what} ${some} were right, with all ${whole}`;
   const gained = (all - few) * asked;
   if (gained >= 2 && all - few > 0.02) return [`More ${half.what} helped: ${figures}.`];
-  return [`More ${half.what} did not help much here: ${figures}.`];
+  if (right === asked) return [`More ${half.what} like these will hardly help: ${figures}.`];
+  return [`More ${half.what} like these did not help much: ${figures}. Show what is missing.`];
 }
 
 function unknown({ unknown }) {
@@ -98,10 +99,10 @@ function unknown({ unknown }) {
     ];
   }
   const { known, strangers } = unknown;
-  const calls = `It wrongly called ${known.rejected} of ${known.of} unknown`;
-  const wrong = `It says unknown if nothing similar was taught. ${calls}`;
+  const calls = `Of pictures of your classes it called ${known.rejected} of ${known.of} unknown`;
+  const wrong = `It says unknown if nothing similar was taught. ${calls}, by mistake`;
   const more = "If it says unknown too often, show it more angles.";
   if (!strangers) return [`${wrong}. ${more}`];
-  const noticed = `it called ${strangers.rejected} of ${strangers.of} unknown`;
-  return [`${wrong}. Of pictures of a class that it was not taught, ${noticed}. ${more}`];
+  const noticed = `it called ${strangers.rejected} of ${strangers.of} pictures unknown`;
+  return [`${wrong}. When one of your classes was hidden from it, ${noticed}. ${more}`];
 }

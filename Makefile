@@ -80,6 +80,7 @@ bench: $(VENV)/installed
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt \
 		"$$(ls dist/*.whl)[bench]"
 	$(BIN)/python benchmarks/search.py $(BENCH)
+	$(BIN)/python benchmarks/large.py
 	$(BIN)/python benchmarks/export.py
 	$(BIN)/python benchmarks/embedding.py
 	$(BIN)/python benchmarks/answers.py

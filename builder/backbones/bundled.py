@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import io
-from functools import cache
 from importlib.resources import files
 
 import numpy as np
@@ -39,7 +39,7 @@ def load(name: str, spec: Spec, cache: Cache | None = None) -> Backbone:
         load=lambda: from_pixels(
             with_arrays(network(family, ALPHA, size), arrays), family.input_range
         ),
-        graph=lambda: weightless_graphs.filled(GRAPH, arrays),
+        graph=functools.cache(lambda: weightless_graphs.filled(GRAPH, arrays)),
         input_range=family.input_range,
         weights=WEIGHTS,
         weights_sha256=hashlib.sha256(content()).hexdigest(),
@@ -47,7 +47,7 @@ def load(name: str, spec: Spec, cache: Cache | None = None) -> Backbone:
     )
 
 
-@cache
+@functools.cache
 def content() -> bytes:
     """The weights file."""
     return files("pocketknn.builder").joinpath("bundled", WEIGHTS).read_bytes()

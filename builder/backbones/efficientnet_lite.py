@@ -6,6 +6,7 @@ https://github.com/tensorflow/tpu/tree/master/models/official/efficientnet/lite
 
 from __future__ import annotations
 
+import functools
 import hashlib
 from collections.abc import Iterator
 from importlib.util import find_spec
@@ -101,7 +102,7 @@ def load(name: str, spec: Spec, cache: Cache | None = None) -> Backbone:
         name=name,
         facts=Facts(size, DIM, hash_of(arrays.values())),
         load=lambda: from_pixels(with_arrays(network(lite, size), arrays), "0..255"),
-        graph=lambda: weightless_graphs.filled(f"{name}.tflite", arrays),
+        graph=functools.cache(lambda: weightless_graphs.filled(f"{name}.tflite", arrays)),
         weights=f"ImageNet, from {lite.package}",
         weights_sha256=lite.sha256,
         attribution=f"{name}, ImageNet weights: copyright The TensorFlow Authors and (c) 2020 ML"

@@ -97,14 +97,19 @@ def evaluate(
     read = list(readable(photos, squares_of))
     used = tuple(photos[place] for place, _ in read)
     squares = {each: np.stack([row[i] for _, row in read]) for i, each in enumerate(crops)}
-    basis = first.run(squares[own])
+    found = {}
+    # Keras comes last, as it may still be starting in a process of its own.
+    for place in sorted(range(len(files)), key=lambda place: files[place][1].format == "keras"):
+        for each in crops:
+            found[place, each] = files[place][1].run(squares[each])
+            progress(len(photos))
+    basis = found[0, own]
     wanted = basis["indices"] if nearest is None else nearest(squares[own])
     rows = []
-    for name, file in files:
+    for place, (name, file) in enumerate(files):
         labels, manifest = file.metadata.labels, file.metadata.manifest
         for each in crops:
-            outputs = basis if file is first and each == own else file.run(squares[each])
-            progress(len(photos))
+            outputs = found[place, each]
             rows.append(
                 Evaluation(
                     name=name,

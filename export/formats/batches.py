@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -17,21 +18,34 @@ _MOST = 32  # inputs at once
 _DIFFERENCES = 1 << 23  # numbers that they may store, 32 MiB
 
 
-def in_blocks(run: Run, size: int = 1, nothing: NDArray[np.float32] | None = None) -> Run:
-    """Run a batch in blocks.
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Blocks:
+    """Runs a batch in blocks.
 
-    Args:
+    Attributes:
         run: maps up to `size` inputs to their outputs.
         size: inputs per block.
         nothing: the memory for calls without one, see `nothing_taught`.
+        seconds: gives the time that the file took to open, where that is another process' work;
+            otherwise None.
     """
 
-    def blocks(batch: NDArray[Any], memory: NDArray[np.float32] | None = None) -> Outputs:
-        given = nothing if memory is None else memory
-        parts = [run(batch[start : start + size], given) for start in range(0, len(batch), size)]
+    run: Run
+    size: int
+    nothing: NDArray[np.float32] | None
+    seconds: Callable[[], float] | None = None
+
+    def __call__(self, batch: NDArray[Any], memory: NDArray[np.float32] | None = None) -> Outputs:
+        """The named outputs, as for `Run`."""
+        given = self.nothing if memory is None else memory
+        starts = range(0, len(batch), self.size)
+        parts = [self.run(batch[start : start + self.size], given) for start in starts]
         return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
-    return blocks
+
+def in_blocks(run: Run, size: int = 1, nothing: NDArray[np.float32] | None = None) -> Blocks:
+    """Run a batch in blocks; the arguments are the attributes of `Blocks`."""
+    return Blocks(run=run, size=size, nothing=nothing)
 
 
 def nothing_taught(manifest: Mapping[str, Any]) -> NDArray[np.float32] | None:

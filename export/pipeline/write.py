@@ -5,12 +5,15 @@ from __future__ import annotations
 import shutil
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pocketknn.builder.errors import OF_THE_MACHINE, InputError, first_line
 from pocketknn.export.formats.files import BY_SPEED
+from pocketknn.export.formats.keras import apart
 from pocketknn.export.formats.table import FORMATS
 from pocketknn.export.manifest.metadata import Metadata
 from pocketknn.export.output.checksums import size
@@ -84,21 +87,28 @@ class Writer:
 
         def turn(name: str) -> tuple[bool, int]:
             # The unsettled come first, as every file records the precision of all; the runtime
-            # that starts slowest comes last, as it may be starting meanwhile.
+            # that starts slowest comes last.
             return name not in unsettled, BY_SPEED.index(name)
 
-        for name in sorted(precision, key=turn):
-            progress(name)
-            made[name] = self._artefact(name, precision[name], metadata)
-            if name in unsettled and not made[name].parity.agrees:
-                self.note(
-                    f"{name}: no {precision[name]} backbone ({made[name].parity.failures[0]});"
-                    " writing a float32 backbone instead"
-                )
-                precision[name] = "float32"
-                manifest = metadata.manifest | {"precision": dict(precision)}
-                metadata = replace(metadata, manifest=manifest)
+        supposed, keras = metadata, "keras" in precision
+        work = partial(self._artefact, "keras", precision.get("keras", ""), supposed)
+        with apart.meanwhile(work) if keras else nullcontext(work) as by_keras:
+            for name in sorted(precision, key=turn):
+                progress(name)
+                if name == "keras":
+                    made[name] = by_keras()
+                    if metadata is supposed:
+                        continue
                 made[name] = self._artefact(name, precision[name], metadata)
+                if name in unsettled and not made[name].parity.agrees:
+                    self.note(
+                        f"{name}: no {precision[name]} backbone"
+                        f" ({made[name].parity.failures[0]}); writing a float32 backbone instead"
+                    )
+                    precision[name] = "float32"
+                    manifest = metadata.manifest | {"precision": dict(precision)}
+                    metadata = replace(metadata, manifest=manifest)
+                    made[name] = self._artefact(name, precision[name], metadata)
         for name in [one for one in precision if "outputs" in FORMATS[one].OPTIONS]:
             for outputs in options.outputs:
                 progress(outputs)

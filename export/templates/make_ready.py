@@ -26,7 +26,8 @@ from pocketknn.export.manifest.describe import describe
 from pocketknn.export.output.names import MODEL
 
 from .content import content_of
-from .template import FACTS, Order, make
+from .order import Order
+from .template import FACTS, make
 
 _VOTE: dict[str, Any] = {"head": "classify", "vote": "soft", "temperature": 0.1, "balanced": True}
 CHOICES: tuple[dict[str, Any], ...] = (  # what a build without options comes to

@@ -9,13 +9,14 @@ from pocketknn.export.formats.requirements import is_there
 from pocketknn.export.formats.table import FORMATS
 from pocketknn.export.output.names import MODEL
 
-from .template import Order, from_litert
+from .order import Order
+from .template import from_litert, parts_of
 
 
 def lacking(order: Order) -> list[str]:
     """The missing converters; none if every part is ready, cached or a packaged backbone."""
     gone = [module for module in FORMATS[order.format].CONVERTERS if not is_there(module)]
-    return gone if gone and not all(map(_is_at_hand, order.parts())) else []
+    return gone if gone and not all(map(_is_at_hand, parts_of(order))) else []
 
 
 def _is_at_hand(part: Order) -> bool:

@@ -11,7 +11,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import NamedTuple
+from functools import cache
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +22,9 @@ from pocketknn.builder.choices.neighbors import Floats, Ints
 from pocketknn.builder.errors import InputError
 
 from .pca import Projection
+
+if TYPE_CHECKING:
+    from threadpoolctl import ThreadpoolController
 
 # Shrinkage: how much of the within-class covariance is replaced by its mean variance in all
 # directions. 0.5 to 0.8 are equally accurate; less amplifies half-precision rounding errors of the
@@ -89,11 +93,17 @@ def discriminant(
 
 def one_thread() -> AbstractContextManager[object]:
     """Limit linear algebra to one thread, as rounding depends on the number of threads."""
-    import scipy.linalg  # noqa: F401  # load its own BLAS first, so that the limit applies to it
-    from threadpoolctl import threadpool_limits
-
-    found: AbstractContextManager[object] = threadpool_limits(1, "blas")
+    found: AbstractContextManager[object] = _libraries().limit(limits=1, user_api="blas")
     return found
+
+
+@cache
+def _libraries() -> ThreadpoolController:
+    """The BLAS of numpy and of scipy; looking for them takes some milliseconds."""
+    import scipy.linalg  # noqa: F401  # load its own BLAS first, so that the limit applies to it
+    from threadpoolctl import ThreadpoolController
+
+    return ThreadpoolController()
 
 
 class _Photos(NamedTuple):

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from pocketknn.export.manifest.artefact import Artefact
-    from pocketknn.export.manifest.metadata import Row
+    from pocketknn.export.manifest.metadata import Metadata, Row
 
     Inputs = list[tuple[dict[str, Any], NDArray[Any]]]
 
@@ -50,11 +50,34 @@ def predict(
         pocketknn predict out/model.tflite new-photos --json
         cat picture.jpg | pocketknn predict out -
     """
-    from pocketknn.export.manifest.artefact import load, metadata_of, path_of
+    from pocketknn.export.formats.keras import SUFFIX, apart
+    from pocketknn.export.manifest.artefact import metadata_of, path_of
 
     first, *words = model_first("predict", str(model), *images)
     path = path_of(Path(first))
     metadata = metadata_of(path)
+    with apart.beside(path.suffix == SUFFIX and apart.is_installed()):
+        answers, broken = _answers(path, metadata, words)
+    if answers and path != Path(first):
+        note(f"answered by {path}")
+    if as_json:
+        say_json(answers)
+    elif answers:
+        say(*(line for answer in answers for line in answer_lines(answer, metadata.labels)))
+        if wrong := _wrong(answers, metadata.labels):
+            say("", wrong)
+        score = metadata.manifest["outputs"]["scores"]["is"].removesuffix(", descending")
+        say("", f"below each answer: the nearest references; their score is the {score}")
+    if broken:  # the answers for the other pictures are printed anyway
+        raise InputError("; ".join(map(str, broken)), broken[0].code)
+
+
+def _answers(
+    path: Path, metadata: Metadata, words: Sequence[str]
+) -> tuple[list[dict[str, Any]], list[InputError]]:
+    """The answers for the pictures that the words name, and what is wrong with others."""
+    from pocketknn.export.manifest.artefact import load
+
     given, table = metadata.manifest["input"], metadata.rows()
     inputs = _pictures if given["name"] == "image" else _vectors
     opened, answers = None, list[dict[str, Any]]()
@@ -67,22 +90,11 @@ def predict(
             continue
         opened = opened or load(path)  # takes seconds, so only once an input is readable
         answers += [about | answered(opened, table, one) for about, one in found]
-    if answers and path != Path(first):
-        note(f"answered by {path}")
     if others and answers:
         note(f"{counted(len(others), 'file')} left out, such as {others[0]}")
     elif others:  # nothing else was found
         broken += others[:1]
-    if as_json:
-        say_json(answers)
-    elif answers:
-        say(*(line for answer in answers for line in answer_lines(answer, metadata.labels)))
-        if wrong := _wrong(answers, metadata.labels):
-            say("", wrong)
-        score = metadata.manifest["outputs"]["scores"]["is"].removesuffix(", descending")
-        say("", f"below each answer: the nearest references; their score is the {score}")
-    if broken:  # the answers for the other pictures are printed anyway
-        raise InputError("; ".join(map(str, broken)), broken[0].code)
+    return answers, broken
 
 
 def _pictures(file: Picture, model: str, given: dict[str, Any]) -> Inputs:

@@ -78,10 +78,13 @@ def eval_(
         pocketknn eval out new-photos --crop stretch
         pocketknn eval out new-photos --shift --chart shifts.png
     """
+    from pocketknn.export.formats.keras import apart
+
     out, photos = map(Path, model_first("eval", str(out), str(photos)))
     if not shift:
         refuse(context, ("chart", "sample", "seed", "force"), "needs --shift")
-        _evaluate(out, photos, crop, as_json)
+        with apart.beside(apart.is_installed()):
+            _evaluate(out, photos, crop, as_json)
         return
     if crop is not None:
         raise InputError("--shift tries every crop; leave out --crop", "option-not-applicable")

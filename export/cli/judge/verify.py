@@ -30,11 +30,15 @@ def verify(
     from pocketknn.export.analysis import verification
     from pocketknn.export.cli.console import tables
     from pocketknn.export.cli.console.terminal import console
+    from pocketknn.export.formats.keras import SUFFIX, apart, running
     from pocketknn.export.output.names import MODEL
 
     if photos is not None:
         out, photos = map(Path, model_first("verify", str(out), str(photos)))
     found = [] if photos is None else builder.find(photos, note=note)
+    if (out / f"{MODEL}{SUFFIX}").exists() and apart.is_installed():  # it embeds the queries
+        with running.without_unused():
+            import keras  # noqa: F401
     result = verification.verify(out, found)
     rows = [tables.Row(one.name, one.bytes, one.parity) for one in result.files]
     if result.source != f"{MODEL}.keras":

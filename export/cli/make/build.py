@@ -178,9 +178,12 @@ def run(
             users who chose a crop, as most apps use the snippets, which crop as the build did.
         title: of the report; None for the name of the place of the photos.
     """
+    from pocketknn.builder.backbones.load import PACKAGED
     from pocketknn.export.formats.keras import apart
 
-    with apart.beside(apart.is_worth_it(request.formats, cache)):  # before any longer imports
+    named = request.spec.weights is None and request.spec.backbone in {"auto", *PACKAGED}
+    wanted = apart.is_worth_it(request.formats, cache, named)
+    with apart.beside(wanted):  # before any longer imports
         from pocketknn.export.cli.console import summary, tables
         from pocketknn.export.cli.console.next_steps import next_steps
         from pocketknn.export.cli.console.terminal import console, watched

@@ -9,16 +9,23 @@ import pickle
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator, Sequence
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future
 from contextlib import contextmanager, suppress
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from pocketknn.builder.system.cache import Cache
-from pocketknn.export.formats.protocol import Outputs
+from pocketknn.export.formats.requirements import is_there
 
 from . import running
+
+if TYPE_CHECKING:
+    from pocketknn.export.formats.protocol import Outputs
+
+T = TypeVar("T")
 
 # It finds modules where this process does. `multiprocessing` would run a user's script again.
 _CODE = "import sys; sys.path[:] = {}; from {}.child import serve; serve()"
@@ -33,6 +40,7 @@ class Child:
     def __init__(self) -> None:
         """Start it."""
         self._turn = threading.Lock()
+        self._waiting: deque[Future[Any]] = deque()  # questions without answer, the oldest first
         self._process = subprocess.Popen(
             [sys.executable, "-P", "-c", _CODE.format(sys.path, __package__)],
             stdin=subprocess.PIPE,
@@ -42,21 +50,42 @@ class Child:
 
     def ask(self, *question: Any) -> Any:  # noqa: ANN401
         """The process's answer; None if there is none, in which case the process is ended."""
-        asked, answers = self._process.stdin, self._process.stdout
+        return self.begin(*question)()
+
+    def begin(self, *question: Any) -> Callable[[], Any]:  # noqa: ANN401
+        """As `ask`, but what is returned waits for the answer."""
+        future: Future[Any] = Future()
+        asked = self._process.stdin
         assert asked
-        assert answers
-        answer = None
         with self._turn:
+            self._waiting.append(future)
             try:
-                pickle.dump(question, asked)
+                pickle.dump(pickle.dumps(question), asked)
                 asked.flush()
-                answer = pickle.load(answers)
-            except (OSError, EOFError, ValueError, pickle.UnpicklingError):  # it has ended
+            except (OSError, ValueError):  # it has ended, so there is no answer either
                 pass
-            finally:
-                if answer is None:  # interrupted, too: its answer would be that to the next one
-                    self.end()
-        return answer
+            except BaseException:  # it would take the next question for the rest of this one
+                self.end()
+                raise
+        return partial(self._answer_to, future)
+
+    def _answer_to(self, future: Future[Any]) -> Any:  # noqa: ANN401
+        answers = self._process.stdout
+        assert answers
+        while not future.done():
+            with self._turn:
+                if future.done():  # by another thread
+                    break
+                answer = None
+                try:
+                    answer = pickle.load(answers)
+                except (OSError, EOFError, ValueError, pickle.UnpicklingError):  # it has ended
+                    pass
+                finally:
+                    if answer is None:  # interrupted, too: its answer would be that to another
+                        self.end()
+                    self._waiting.popleft().set_result(answer)
+        return future.result()
 
     def end(self) -> None:
         """End it at once; harmless if it has ended."""
@@ -89,40 +118,121 @@ def beside(wanted: bool = True) -> Iterator[None]:
             end()
 
 
-def is_worth_it(formats: Sequence[str] | None, cache: Cache | None) -> bool:
-    """Whether a build likely runs Keras without importing it here, as it converts nothing.
+def is_worth_it(formats: Sequence[str] | None, cache: Cache | None, packaged: bool) -> bool:
+    """Whether a build likely runs Keras without importing it here.
 
     Args:
         formats: what it writes; None for all.
         cache: where it finds what it converted earlier.
+        packaged: whether its backbone can be loaded by name in the other process.
     """
-    if cache is None or (formats is not None and "keras" not in formats):
+    if not is_installed() or (formats is not None and "keras" not in formats):
         return False
-    return any(path.name.startswith("keras-") for path in cache.items("templates"))
+    kept = cache.items("templates") if cache else ()
+    return packaged or any(path.name.startswith("keras-") for path in kept)
+
+
+def is_installed() -> bool:
+    """Whether Keras is installed, with TensorFlow."""
+    return is_there("tensorflow") and is_there("keras")
 
 
 def end() -> None:
-    """End the other process, as Keras is about to be imported here; harmless if there is none."""
+    """End the other process, as Keras is about to be imported here; harmless if there is none.
+
+    Raises:
+        _NotBesideError: this is work that must not go on without that process, see `meanwhile`.
+    """
     while _running:
         _running.pop().end()
+    if getattr(_local, "beside", False):
+        raise _NotBesideError
+
+
+def called(function: Callable[..., T], *given: Any) -> T | None:  # noqa: ANN401
+    """What a function returns in the other process; None if there is none, or it raises there.
+
+    Args:
+        function: of a module, so that the other process can import it.
+        given: its arguments.
+    """
+    if _is_here():
+        end()
+    found: T | None = _running[-1].ask("call", function, *given) if _running else None
+    return found
 
 
 def opened(path: Path) -> running.Answer:
-    """As `running.opened`, in the other process if there is one."""
+    """As `running.opened`, in the other process if there is one.
+
+    Then nothing waits for it here, and a file that Keras refuses is an error of the first answer.
+    """
     here = cache(lambda: running.opened(path))
     if _is_here():
         end()
-    child = _running[-1] if _running else None
-    number = child.ask("open", path) if child else None
-    if child is None or number is None:
-        end()
+    if not _running:
         return here()
+    child = _running[-1]
+    found = child.begin("open", path)
 
     def answer(feeds: Any) -> Outputs:  # noqa: ANN401  # as for the other
-        found: Outputs | None = child.ask("run", number, feeds)
-        return here()(feeds) if found is None else found
+        if (known := found()) is not None:
+            outputs: Outputs | None = child.ask("run", known[0], feeds)
+            if outputs is not None:
+                return outputs
+        end()
+        return here()(feeds)
 
-    return answer
+    def seconds() -> float:
+        return here().seconds() if (known := found()) is None else known[1]
+
+    return running.Answer(answer, seconds)
+
+
+@contextmanager
+def meanwhile(work: Callable[[], T]) -> Iterator[Callable[[], T]]:
+    """Do some work that mostly waits for the other process beside what follows.
+
+    Args:
+        work: does no harm if it is begun and then done again, as without the other process.
+
+    Yields:
+        Gives its result; if there is no other process, the work is done only then.
+    """
+    if not _running:
+        yield work
+        return
+    future: Future[T] = Future()
+
+    def begin() -> None:
+        _local.beside = True
+        try:
+            future.set_result(work())
+        except BaseException as error:  # the caller decides
+            future.set_exception(error)
+
+    def result() -> T:
+        try:
+            return future.result()
+        except _NotBesideError:
+            return work()
+
+    thread = threading.Thread(target=begin, daemon=True)
+    thread.start()
+    try:
+        yield result
+    except BaseException:
+        end()  # it must not write any longer
+        thread.join()
+        raise
+    thread.join()
+
+
+class _NotBesideError(BaseException):
+    """The other process has ended, so Keras is needed here; no `except Exception` may hide that."""
+
+
+_local = threading.local()
 
 
 def _is_here() -> bool:

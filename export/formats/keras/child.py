@@ -1,4 +1,4 @@
-"""What the process of `apart` does: it opens files, and answers for them."""
+"""What the process of `apart` does: it opens files and answers for them, and calls functions."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import os
 import pickle
 import signal
 import sys
+from collections.abc import Callable
 from itertools import count
 from pathlib import Path
 from queue import SimpleQueue
@@ -16,10 +17,8 @@ from pocketknn.export.formats.protocol import Outputs
 
 from . import running
 
-# Imported by Keras if they are there, for functions that no model of ours uses.
-_UNUSED = ("IPython", "cv2", "matplotlib", "pandas", "sklearn")
-_models: dict[int, running.Answer] = {}  # at most one
 _numbers = count()
+_models: dict[int, tuple[tuple[int, ...], running.Answer]] = {}  # at most one, after what it is of
 
 
 def serve() -> None:
@@ -31,28 +30,48 @@ def serve() -> None:
         questions: SimpleQueue[Any] = SimpleQueue()
         parent.listen(
             sys.stdin.buffer, lambda pipe: questions.put(pickle.load(pipe)), lambda: os._exit(0)
-        )
-        sys.modules.update(dict.fromkeys(_UNUSED))  # type: ignore[arg-type]  # None hides it
-        import keras  # noqa: F401
+        )  # pickled twice, so that the thread that listens imports nothing
+        with running.without_unused():
+            import keras  # noqa: F401
 
-        while True:
-            pickle.dump(_answer(*questions.get()), answers)
-            answers.flush()
+            while True:
+                pickle.dump(_answer(*pickle.loads(questions.get())), answers)
+                answers.flush()
     finally:
         os._exit(0)  # TensorFlow takes its time to clean up
 
 
-def _answer(what: str, *given: Any) -> int | Outputs | None:  # noqa: ANN401
+def _answer(what: str, *given: Any) -> Any:  # noqa: ANN401
     """The answer to a question of `apart`; None if it fails: `apart` then tries it itself."""
     try:
-        return _open(*given) if what == "open" else _models[given[0]](given[1])
+        return _WORK[what](*given)
     except Exception:  # Keras may raise anything
         return None
 
 
-def _open(path: Path) -> int:
-    """Open a file instead of the last one; returns its number."""
+def _open(path: Path) -> tuple[int, float]:
+    """Open a file instead of the last one; returns its number, and how many seconds it took.
+
+    It stays open where its folder was only renamed.
+    """
+    found = path.stat()
+    of = (found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns)
+    for number, (same, answer) in _models.items():
+        if same == of:
+            return number, answer.seconds()
     number = next(_numbers)
     _models.clear()  # first, as there may be no room for both
-    _models[number] = running.opened(path)
-    return number
+    answer = running.opened(path)
+    _models[number] = of, answer
+    return number, answer.seconds()
+
+
+def _run(number: int, feeds: Any) -> Outputs:  # noqa: ANN401  # as in `running`
+    return _models[number][1](feeds)
+
+
+def _call(function: Callable[..., Any], *given: Any) -> Any:  # noqa: ANN401
+    return function(*given)
+
+
+_WORK: dict[str, Callable[..., Any]] = {"open": _open, "run": _run, "call": _call}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -35,4 +36,5 @@ def load(path: Path, threads: int | None = None) -> Run:
             feeds = {manifest["input"]["name"]: feeds, growth.NAME: memory}
         return answer(feeds)
 
-    return in_blocks(run, together(manifest), nothing_taught(manifest))
+    blocks = in_blocks(run, together(manifest), nothing_taught(manifest))
+    return replace(blocks, seconds=answer.seconds)

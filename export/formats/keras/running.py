@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,17 +16,50 @@ from pocketknn.builder.errors import OF_THE_MACHINE, InputError, first_line
 if TYPE_CHECKING:
     from pocketknn.export.formats.protocol import Outputs
 
-Answer = Callable[[Any], "Outputs"]
+# Imported by Keras if they are there, for functions that no model of ours uses.
+_UNUSED = ("IPython", "cv2", "matplotlib", "pandas", "sklearn")
+
+
+@contextmanager
+def without_unused() -> Iterator[None]:
+    """Hide what no model of ours needs, so that Keras is imported a second sooner.
+
+    Only for a process of ours, as a user's own Keras may use it.
+    """
+    hidden = [name for name in _UNUSED if name not in sys.modules]
+    sys.modules.update(dict.fromkeys(hidden))  # type: ignore[arg-type]  # None hides it
+    try:
+        yield
+    finally:
+        for name in hidden:
+            del sys.modules[name]
+
+
+class Answer:
+    """An open file.
+
+    Attributes:
+        seconds: gives the time that it took to open.
+    """
+
+    def __init__(self, run: Callable[[Any], Outputs], seconds: Callable[[], float]) -> None:
+        """Store what answers."""
+        self._run, self.seconds = run, seconds
+
+    def __call__(self, feeds: Any) -> Outputs:  # noqa: ANN401  # an array, or several by name
+        """The outputs for some inputs."""
+        return self._run(feeds)
 
 
 def opened(path: Path) -> Answer:
-    """Open the archive in safe mode; what is returned maps inputs to outputs.
+    """Open the archive in safe mode.
 
     Raises:
         InputError: Keras refuses the file.
     """
     import keras
 
+    start = time.perf_counter()
     try:
         model = keras.saving.load_model(path, compile=False, safe_mode=True)
     except OF_THE_MACHINE:
@@ -33,9 +69,10 @@ def opened(path: Path) -> Answer:
             f"Keras cannot open {path.name}: {first_line(error)}", "file-damaged"
         ) from error
 
-    def answer(feeds: Any) -> Outputs:  # noqa: ANN401  # an array, or several by name
+    def answer(feeds: Any) -> Outputs:  # noqa: ANN401
         # Called directly: `predict` would first trace a function, which takes a second or more.
         outputs = model(feeds, training=False)
         return {name: np.asarray(value) for name, value in outputs.items()}
 
-    return answer
+    seconds = time.perf_counter() - start
+    return Answer(answer, lambda: seconds)

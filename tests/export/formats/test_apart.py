@@ -1,18 +1,25 @@
 """Keras in a process of its own answers as in this one, and ends with what it was started for."""
 
 import json
+import os
+import shutil
 import subprocess
 import sys
+import threading
 import time
+from dataclasses import replace
 
 import numpy as np
 import psutil
 import pytest
-from support import input_error
+from support import input_error, vector_case
 
 from pocketknn.builder.system.cache import Cache
 from pocketknn.export import FORMATS
 from pocketknn.export.formats.keras import apart, running
+from pocketknn.export.output.checksums import digest, files_of
+from pocketknn.export.templates import elsewhere, template
+from pocketknn.export.templates.content import content_of
 
 
 def built(photos, out, backbone):
@@ -52,7 +59,7 @@ def shape_of(path):
     return (40, *json.loads(FORMATS["keras"].read(path)["manifest.json"])["input"]["shape"])
 
 
-def test_it_answers_to_the_bit_as_keras_here(model, child, monkeypatch):
+def test_it_answers_to_the_bit_as_keras_here(model, child, monkeypatch, tmp_path):
     """And so do both of two files, though it holds one at a time, for the sake of memory."""
     first = apart.opened(model)
     found = load_and_run(model)
@@ -65,16 +72,109 @@ def test_it_answers_to_the_bit_as_keras_here(model, child, monkeypatch):
         assert found[name].dtype == values.dtype
         np.testing.assert_array_equal(found[name], values)
     given = np.zeros(shape_of(model), np.float32)
-    expected = apart.opened(model)(given)
+    expected = apart.opened(shutil.copy(model, tmp_path / "other.keras"))(given)
     assert child._process.poll() is None
     np.testing.assert_array_equal(first(given)["scores"], expected["scores"])
     assert child._process.poll() is not None
 
 
+def test_a_file_stays_open_where_its_folder_is_renamed(model, child, tmp_path):
+    """As a build does; the time it took is still known."""
+    (tmp_path / "new").mkdir()
+    shutil.copy(model, tmp_path / "new" / "model.keras")
+    first = FORMATS["keras"].load(tmp_path / "new" / "model.keras")
+    assert first.seconds() > 0
+    moved = (tmp_path / "new").rename(tmp_path / "out") / "model.keras"
+    number, seconds = child.ask("open", moved)
+    assert FORMATS["keras"].load(moved).seconds() == first.seconds() == seconds > 0
+    os.utime(moved, ns=(1, 1))  # as if it were another
+    other, seconds = child.ask("open", moved)
+    assert (other, seconds != first.seconds()) == (number + 1, True)
+
+
+def test_work_goes_on_beside_other_work(model, child):
+    """And what the other process does not do, the caller does."""
+    started, waited = threading.Event(), threading.Event()
+
+    def work():
+        started.set()
+        waited.wait(60)
+        return threading.current_thread(), load_and_run(model)
+
+    with apart.meanwhile(work) as result:
+        assert started.wait(60)
+        waited.set()
+        thread, found = result()
+    assert thread is not threading.main_thread()
+    waited.clear()
+    with apart.meanwhile(work) as result:
+        child.end()
+        waited.set()
+        thread, again = result()
+    assert thread is threading.main_thread()
+    for name, values in found.items():
+        np.testing.assert_array_equal(again[name], values)
+
+
+def test_an_error_beside_it_ends_the_work(child):
+    """It must not write into a folder that is being removed."""
+    asked = []
+
+    def work():
+        asked.append(apart.called(time.sleep, 60))
+        apart.end()
+
+    with pytest.raises(KeyboardInterrupt), apart.meanwhile(work):
+        raise KeyboardInterrupt
+    assert asked == [None]
+    assert threading.active_count() == 1 or not any(
+        one.daemon and one.name.endswith("(begin)") for one in threading.enumerate()
+    )
+
+
+def test_an_error_of_the_work_is_raised_where_its_result_is_wanted(child):
+    def work():
+        raise OSError("the disk is full")
+
+    with pytest.raises(OSError, match="disk"), apart.meanwhile(work) as result:
+        result()
+
+
+def test_without_it_the_work_is_done_when_it_is_wanted():
+    done = []
+    with apart.meanwhile(lambda: done.append(1)) as result:
+        assert done == []
+        result()
+    assert done == [1]
+
+
+@pytest.mark.parametrize("name", list(FORMATS))
+def test_it_converts_to_the_byte_as_here(name, child, monkeypatch, tmp_path):
+    """A head that does not come with the package, over other references than it is given."""
+    case = vector_case(n=300, d=16, k=3, metric="euclidean")
+    order = replace(case.order(name, "float32"), cache=None)
+    path = tmp_path / "there" / f"model{FORMATS[name].SUFFIX}"
+    path.parent.mkdir()
+    slots = elsewhere.converted(order, path)
+    assert child._process.poll() is None
+    monkeypatch.undo()
+    here = template.make(order, tmp_path)
+    assert slots == here.slots
+    assert len(files_of(path)) == len(files_of(here.path)) > 0
+    case_in = {}
+    for made, places in ((path, slots), (here.path, here.slots)):
+        content = content_of(case.fit, "float32")
+        filled = tmp_path / f"filled{len(case_in)}{path.suffix}"
+        FORMATS[name].fill(made, filled, places, content, case.metadata.files())
+        case_in[filled] = [digest(file) for file in files_of(filled)]
+    assert len({tuple(one) for one in case_in.values()}) == 1
+
+
 def test_what_keras_refuses_is_refused_in_the_same_words(model, child, tmp_path):
     (bad := tmp_path / "model.keras").write_bytes(model.read_bytes()[:5000])
+    answer = apart.opened(bad)
     with input_error("file-damaged", "Keras cannot open model.keras: "):
-        apart.opened(bad)
+        answer(None)
     assert apart._running == []
 
 
@@ -97,16 +197,19 @@ def test_none_is_started_where_keras_is_imported():
         assert apart._running == []
 
 
-def test_it_is_worth_it_once_something_was_converted(tmp_path):
+def test_it_is_worth_it_where_keras_is_not_needed_here(tmp_path, monkeypatch):
     cache = Cache(tmp_path)
-    assert not apart.is_worth_it(None, cache)
+    assert not apart.is_worth_it(None, cache, packaged=False)
     (tmp_path / "templates" / f"onnx-{24 * '0'}").mkdir(parents=True)
-    assert not apart.is_worth_it(None, cache)
+    assert not apart.is_worth_it(None, cache, packaged=False)
     (tmp_path / "templates" / f"keras-{24 * '0'}").mkdir()
-    assert apart.is_worth_it(None, cache)
-    assert apart.is_worth_it(["onnx", "keras"], cache)
-    assert not apart.is_worth_it(["onnx"], cache)
-    assert not apart.is_worth_it(None, None)
+    assert apart.is_worth_it(None, cache, packaged=False)
+    assert apart.is_worth_it(["onnx", "keras"], cache, packaged=False)
+    assert not apart.is_worth_it(["onnx"], cache, packaged=True)
+    assert not apart.is_worth_it(None, None, packaged=False)
+    assert apart.is_worth_it(None, None, packaged=True)
+    monkeypatch.setitem(sys.modules, "tensorflow", None)
+    assert not apart.is_worth_it(None, cache, packaged=True)
 
 
 START = """
@@ -135,10 +238,10 @@ def test_ctrl_c_is_not_its_business(model):
     import os, signal
     from pathlib import Path
     child = apart._running[0]
-    assert child.ask("open", Path({str(model)!r})) == 0
+    assert child.ask("open", Path({str(model)!r}))[0] == 0
     os.kill(child._process.pid, signal.SIGINT)
     time.sleep(0.5)
-    assert child.ask("open", Path({str(model)!r})) == 1
+    assert child.ask("open", Path({str(model)!r}))[0] == 0
     assert not {{"keras", "tensorflow"}} & sys.modules.keys()"""
     done = subprocess.run(
         [sys.executable, "-c", START.format(lines)], capture_output=True, text=True, check=False
@@ -148,24 +251,29 @@ def test_ctrl_c_is_not_its_business(model):
     assert not psutil.pid_exists(int(done.stdout))
 
 
-def test_a_second_build_imports_no_tensorflow_itself(photos, tmp_path):
-    first = built(photos, tmp_path / "first", "bundled")
+def test_a_build_imports_no_tensorflow_itself(photos, tmp_path):
     code = """
 import atexit, sys
 from pocketknn.export.cli.app import main
 from pocketknn.export.formats.keras import apart
-asked, ask = [], apart.Child.ask
-apart.Child.ask = lambda self, *question: asked.append(question[0]) or ask(self, *question)
+asked, begin = [], apart.Child.begin
+apart.Child.begin = lambda self, *question: asked.append(question[0]) or begin(self, *question)
 atexit.register(lambda: print("LOADED", *asked, *{"keras", "tensorflow"} & sys.modules.keys()))
 main(sys.argv[1:])
 """
-    words = ("build", photos, "-o", tmp_path / "second", "--backbone", "bundled")
-    done = subprocess.run(
-        [sys.executable, "-c", code, *map(str, words), "--formats", "keras", "--no-report"],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    assert set(done.stdout.splitlines()[-1].split()) == {"LOADED", "open", "run"}
-    assert (tmp_path / "second" / "model.keras").read_bytes() == first.read_bytes()
+    words = ("build", photos, "--backbone", "bundled", "--formats", "keras", "-o")
+    lines = []
+    for name in ("first", "second"):
+        done = subprocess.run(
+            [sys.executable, "-c", code, *map(str, words), str(tmp_path / name)],
+            capture_output=True,
+            text=True,
+            env=os.environ | {"POCKETKNN_CACHE": str(tmp_path / "cache")},
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        lines.append(done.stdout.splitlines()[-1].split())
+    assert set(lines[0]) == {"LOADED", "call", "open", "run"}
+    assert set(lines[1]) == {"LOADED", "open", "run"}
+    one, two = ((tmp_path / name / "model.keras").read_bytes() for name in ("first", "second"))
+    assert one == two

@@ -84,7 +84,9 @@ def network(name: str) -> Network:
 def trace(model: keras.Model) -> Any:
     signature = [tf.TensorSpec((1, SIZE, SIZE, 3), tf.float32, name="image")]
     serve = tf.function(lambda image: dict(model(image, training=False)), input_signature=signature)
-    return serve.get_concrete_function()
+    concrete = serve.get_concrete_function()
+    concrete.model = model  # whose variables it holds only weakly
+    return concrete
 
 
 def convert(concrete: Any, path: Path, target: Any, precision: Any, head: Any = None) -> None:

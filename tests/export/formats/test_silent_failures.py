@@ -81,7 +81,7 @@ def test_indices_of_sixteen_bits(tmp_path, monkeypatch):
     """Core ML from iOS 17 on: a pass that shortens indices without looking at N."""
     # Row i is i in binary, as signs: even half precision separates the nearest from the next.
     signs = 1 - 2 * (np.arange(70_000)[:, None] >> np.arange(17) & 1).astype(np.float32)
-    queries = np.concatenate([np.zeros((1, 17), "f4"), signs[65_000:70_000:50]])
+    queries = np.concatenate([np.zeros((1, 17), "f4"), signs[65_000:70_000:125]])
     spec, references = Spec(backbone="vector", k=1), References.of(signs)
     case = Case(spec, references, None, Queries(queries, queries))
     monkeypatch.setattr(ct, "target", SimpleNamespace(iOS16=ct.target.iOS17))

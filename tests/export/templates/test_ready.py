@@ -8,14 +8,14 @@ from support import vector_case
 
 from pocketknn.export.formats.table import FORMATS
 from pocketknn.export.output.checksums import digest, files_of
-from pocketknn.export.templates import template
+from pocketknn.export.templates import order as ordering
 from pocketknn.export.templates.make_ready import orders
 
 ORDERS = list(orders())
 
 
 def test_there_is_one_for_each_and_no_other():
-    assert {one.name for one in ORDERS} == {path.name for path in template.READY.iterdir()}
+    assert {one.name for one in ORDERS} == {path.name for path in ordering.READY.iterdir()}
 
 
 @pytest.mark.parametrize("number", range(len(ORDERS)))
@@ -34,7 +34,7 @@ def test_it_gives_the_bytes_of_a_new_conversion(number, tmp_path, monkeypatch):
         given["metadata"] = case.metadata.part(order.outputs)
     ready = case.write(order.format, tmp_path / f"ready{suffix}", **given)
     assert not (tmp_path / "cache" / "templates").exists()
-    monkeypatch.setattr(template, "READY", tmp_path / "nothing")
+    monkeypatch.setattr(ordering, "READY", tmp_path / "nothing")
     new = case.write(order.format, tmp_path / f"new{suffix}", **given)
     assert [digest(file) for file in files_of(ready)] == [digest(file) for file in files_of(new)]
 

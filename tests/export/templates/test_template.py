@@ -21,6 +21,7 @@ from pocketknn.export.parity.check import check
 from pocketknn.export.parity.compare import holds
 from pocketknn.export.pipeline.build import build
 from pocketknn.export.pipeline.request import Request, Selection
+from pocketknn.export.templates import order as ordering
 from pocketknn.export.templates import template
 
 # All choices that change how a graph holds its references.
@@ -186,8 +187,8 @@ def test_a_template_that_is_no_good_is_made_anew_with_a_line(
 def test_a_template_of_other_versions_serves_these_no_more(place, tmp_path, monkeypatch):
     case, lines = vector_case(), []
     case.write("onnx", tmp_path / "before.onnx")
-    versions = template._versions() | {"numpy": "1.0"}
-    monkeypatch.setattr(template, "_versions", lambda: versions)
+    versions = ordering._versions() | {"numpy": "1.0"}
+    monkeypatch.setattr(ordering, "_versions", lambda: versions)
     seen = conversions(monkeypatch)
     template.write(case.order("onnx"), case.metadata, tmp_path / "after.onnx", lines.append)
     assert (seen, lines) == (["onnx"], [])

@@ -47,9 +47,9 @@ export function line(found, names) {
 export function advice(found, names) {
   if (names.length < 2 || !found.asked) return [];
   return [
-    "One recording of every class at a time was left out, and the others answered for it.",
-    `With all recordings about ${percent(found.expected)} are expected: a build measures in the same` +
-      " way. Its report may differ by some points, as it leaves out other recordings together.",
+    "One recording of each class was left out at a time, and tested with only the others taught.",
+    `With all recordings about ${percent(found.expected)} should be right: a build measures in the` +
+      " same way. Its report may differ by some points, as it leaves out other recordings together.",
     ...once(found, names),
     ...alike(found, names),
     ...enough(found),

@@ -988,11 +988,12 @@ def test_a_removal_is_undone(live, chromium, tmp_path):
     tab.get_by_text("Removed 1 example of lemon").wait_for()
     tab.click("#undo")
     tab.get_by_text("Put back.").wait_for()
+    images = "() => [...document.querySelectorAll('.thumbnail img')].every((one) => one.complete)"
+    tab.wait_for_function(images)  # else their loading is given up, and counts as an error
     tab.reload()
     tab.locator("body[data-ready=yes]").wait_for()
     assert classes() == after, "it is kept again"
     assert not tab.locator("#undo").is_visible()
-    images = "() => [...document.querySelectorAll('.thumbnail img')].every((one) => one.complete)"
     tab.wait_for_function(images)
     assert shown.complaints == []
     shown.context.close()

@@ -14,9 +14,9 @@ from .requirements import check, is_there, reason
 from .table import FORMATS
 
 BY_SPEED = ("tflite", "onnx", "coreml", "keras")
-# Imported by every build sooner or later, whatever it writes.
 # What `templates.needed` finds to need no converter.
 _UNCONVERTED = "bundled and EfficientNet-Lite need no converter with default choices"
+# Imported by every build sooner or later, whatever it writes.
 _OF_BUILDS = ("ai_edge_litert", "flatbuffers", "pyarrow", "scipy", "sklearn", "threadpoolctl")
 
 

@@ -34,7 +34,7 @@ REFUSED = [
     (("web", "OUT"), ("--thumbnails", "1MB"), "--thumbnails needs --photos"),
     (("web", "OUT", "--export", "NEW"), ("--port", "1"), "--port is for serving"),
     (("web", "OUT", "--export", "NEW"), ("--no-open",), "--open is for serving"),
-    (("web", "OUT", "--teach"), ("--thumbnails", "1MB"), "--thumbnails is not for the page"),
+    (("web", "OUT", "--teach"), ("--thumbnails", "1MB"), "--thumbnails does not apply to --teach"),
     (("teach", "--export", "NEW"), ("--no-open",), "--open is for serving"),
     (("teach", "OUT"), ("--crop", "fit"), "--crop cannot be changed"),
 ]

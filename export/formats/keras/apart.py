@@ -8,6 +8,7 @@ from __future__ import annotations
 import pickle
 import subprocess
 import sys
+import tempfile
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 # It finds modules where this process does. `multiprocessing` would run a user's script again.
-_CODE = "import sys; sys.path[:] = {}; from {}.child import serve; serve()"
+_CODE = "import sys; sys.path[:] = {}; from {}.child import serve; serve({!r})"
 
 
 class Child:
@@ -41,8 +42,11 @@ class Child:
         """Start it."""
         self._turn = threading.Lock()
         self._waiting: deque[Future[Any]] = deque()  # questions without answer, the oldest first
+        # What TensorFlow writes there and removes when it ends, which it has no time for.
+        self._folder = tempfile.TemporaryDirectory(ignore_cleanup_errors=True)
+        code = _CODE.format(sys.path, __package__, self._folder.name)
         self._process = subprocess.Popen(
-            [sys.executable, "-P", "-c", _CODE.format(sys.path, __package__)],
+            [sys.executable, "-P", "-c", code],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,  # TensorFlow writes to it
@@ -94,6 +98,7 @@ class Child:
         for pipe in (self._process.stdin, self._process.stdout):
             with suppress(OSError):  # what was not sent yet
                 pipe.close()  # type: ignore[union-attr]
+        self._folder.cleanup()
 
 
 _running: list[Child] = []

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import pickle
+import shutil
 import signal
 import sys
+import tempfile
 from collections.abc import Callable
 from itertools import count
 from pathlib import Path
@@ -21,16 +23,25 @@ _numbers = count()
 _models: dict[int, tuple[tuple[int, ...], running.Answer]] = {}  # at most one, after what it is of
 
 
-def serve() -> None:
-    """Read questions from stdin and answer on stdout, until the other process closes them."""
+def serve(folder: str) -> None:
+    """Read questions from stdin and answer on stdout, until the other process closes them.
+
+    Args:
+        folder: for temporary files; removed at the end, unless the other process does that.
+    """
+
+    def leave() -> None:  # TensorFlow would take its time to clean up
+        shutil.rmtree(folder, ignore_errors=True)
+        os._exit(0)
+
+    tempfile.tempdir = folder
     try:
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the other process
         answers = os.fdopen(os.dup(1), "wb")
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # libraries may print
         questions: SimpleQueue[Any] = SimpleQueue()
-        parent.listen(
-            sys.stdin.buffer, lambda pipe: questions.put(pickle.load(pipe)), lambda: os._exit(0)
-        )  # pickled twice, so that the thread that listens imports nothing
+        # Pickled twice, so that the thread that listens imports nothing.
+        parent.listen(sys.stdin.buffer, lambda pipe: questions.put(pickle.load(pipe)), leave)
         with running.without_unused():
             import keras  # noqa: F401
 
@@ -38,7 +49,7 @@ def serve() -> None:
                 pickle.dump(_answer(*pickle.loads(questions.get())), answers)
                 answers.flush()
     finally:
-        os._exit(0)  # TensorFlow takes its time to clean up
+        leave()
 
 
 def _answer(what: str, *given: Any) -> Any:  # noqa: ANN401

@@ -137,8 +137,11 @@ def test_core_ml_of_photos_is_written_without_coremltools(hidden, pocketknn, pho
     assert (tmp_path / "out" / "model.mlpackage").is_dir()
 
 
-def test_without_coremltools_other_choices_leave_core_ml_out(hidden, vectors, tmp_path):
+def test_without_coremltools_other_choices_leave_core_ml_out(
+    hidden, vectors, tmp_path, monkeypatch
+):
     hidden("coremltools")
+    monkeypatch.setenv("POCKETKNN_CACHE", str(tmp_path / "cache"))  # nothing was converted yet
     said = []
     made = export(plain(backbone="vector", k=1), vectors, None, tmp_path / "out", note=said.append)
     assert [one.format for one in made.written] == ["keras", "tflite", "onnx"]
@@ -156,6 +159,7 @@ def test_core_ml_that_takes_a_converter_is_refused(
     choices, hidden, pocketknn, photos, tmp_path, monkeypatch
 ):
     hidden("coremltools")
+    monkeypatch.setenv("POCKETKNN_CACHE", str(tmp_path / "cache"))  # nothing was converted yet
     build = ("build", photos, "-o", tmp_path / "out", "--backbone", "bundled", *choices)
     told = pocketknn(*build, "--formats", "tflite,coreml")
     assert told.code == 2

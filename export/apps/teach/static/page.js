@@ -9,7 +9,7 @@ export function tell(element, text) {
   if (element.textContent !== text) element.textContent = text;
 }
 
-const [SOON, LATE] = [500, 4000]; // ms; sooner, a second click is half of a double click
+const [SOON, LATE] = [1000, 5000]; // ms; sooner, a second click is half of a slow double click
 
 // Asks before an action: the button's first click asks, a second one within seconds acts.
 export function twice(button, question, act) {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,9 @@ from pocketknn.export.formats.storage.texts import manifest_in, read
 from pocketknn.export.output import checksums
 
 from . import apart
+
+# Keras keeps what every layer gave until the last one is done: 150 MB a picture of 224 pixels.
+_NUMBERS = 8 * 224 * 224 * 3  # in the inputs of a block
 
 
 def check(path: Path) -> dict[str, str]:
@@ -36,5 +40,6 @@ def load(path: Path, threads: int | None = None) -> Run:
             feeds = {manifest["input"]["name"]: feeds, growth.NAME: memory}
         return answer(feeds)
 
-    blocks = in_blocks(run, together(manifest), nothing_taught(manifest))
+    size = max(1, min(together(manifest), _NUMBERS // math.prod(manifest["input"]["shape"])))
+    blocks = in_blocks(run, size, nothing_taught(manifest))
     return replace(blocks, seconds=answer.seconds)

@@ -16,7 +16,7 @@ from support import input_error, vector_case
 
 from pocketknn.builder.system.cache import Cache
 from pocketknn.export import FORMATS
-from pocketknn.export.formats.keras import apart, running
+from pocketknn.export.formats.keras import apart, reading, running
 from pocketknn.export.output.checksums import digest, files_of
 from pocketknn.export.templates import elsewhere, template
 from pocketknn.export.templates.content import content_of
@@ -277,3 +277,22 @@ main(sys.argv[1:])
     assert set(lines[1]) == {"LOADED", "open", "run"}
     one, two = ((tmp_path / name / "model.keras").read_bytes() for name in ("first", "second"))
     assert one == two
+
+
+def test_large_pictures_are_run_a_few_at_once(pixels_build, monkeypatch):
+    """Each layer's result stays in memory until the last layer is done."""
+    batch = np.random.default_rng(0).integers(0, 256, (5, 8, 8, 3)).astype(np.float32)
+    monkeypatch.setattr(reading, "_NUMBERS", 2 * 8 * 8 * 3)
+    asked, opened = [], apart.opened
+
+    def counting(path):
+        answer = opened(path)
+        return running.Answer(lambda feeds: asked.append(len(feeds)) or answer(feeds), lambda: 0.0)
+
+    monkeypatch.setattr(apart, "opened", counting)
+    few = reading.load(pixels_build / "model.keras")(batch)
+    monkeypatch.undo()
+    for name, values in reading.load(pixels_build / "model.keras")(batch).items():
+        # A product of another shape is summed in another order: some ulps of 1.
+        np.testing.assert_allclose(few[name], values, rtol=0, atol=2e-6)
+    assert asked == [2, 2, 1]

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from pocketknn.builder.photos.photo import Photo, readable
 from pocketknn.builder.photos.pixels.decode import pixels
+from pocketknn.export.formats.files import BY_SPEED
 from pocketknn.export.formats.protocol import Outputs
 from pocketknn.export.manifest.artefact import Artefact, picture_input
 from pocketknn.export.parity import metrics
@@ -98,8 +99,10 @@ def evaluate(
     used = tuple(photos[place] for place, _ in read)
     squares = {each: np.stack([row[i] for _, row in read]) for i, each in enumerate(crops)}
     found = {}
-    # Keras comes last, as it may still be starting in a process of its own.
-    for place in sorted(range(len(files)), key=lambda place: files[place][1].format == "keras"):
+    # The runtime that starts slowest comes last, as it may be starting in a process of its own.
+    for place in sorted(
+        range(len(files)), key=lambda place: BY_SPEED.index(files[place][1].format)
+    ):
         for each in crops:
             found[place, each] = files[place][1].run(squares[each])
             progress(len(photos))

@@ -7,8 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pocketknn.builder.backbones.load import is_installed, load_backbone
-from pocketknn.builder.graph.placeholder import is_fixed, stand_in
-from pocketknn.builder.graph.wire import BACKBONE
+from pocketknn.builder.graph.placeholder import stand_in
 from pocketknn.builder.spec import Spec
 from pocketknn.export.formats.keras import apart
 from pocketknn.export.formats.storage.slots import Slots
@@ -26,7 +25,7 @@ def converted(order: Order, path: Path) -> Slots | None:
     if backbone is not None and not is_installed(backbone.name):
         return None
     fit = order.fit
-    if order.outputs == BACKBONE or not is_fixed(fit):  # then the references do not matter
+    if not order.is_fixed():  # then the references do not matter
         fit = stand_in(fit, ())
     sent = replace(order, fit=fit, backbone=None, cache=None)
     if replace(sent, backbone=backbone).facts() != order.facts():

@@ -1,4 +1,4 @@
-"""pocketknn cache: what earlier builds have cached."""
+"""pocketknn cache: show or clear what earlier builds cached."""
 
 from __future__ import annotations
 

@@ -145,7 +145,7 @@ def names(text: str) -> tuple[str, ...]:
 
 
 def parse_bytes(text: str) -> int:
-    """Bytes of "2MB", "500 KB", "1.5 MiB" or "900B"; a bare number would be ambiguous.
+    """Bytes of "2MB", "500 KB", "1.5 MiB" or "900B"; a number without a unit would be ambiguous.
 
     Raises:
         InputError: it is none of these.
@@ -197,7 +197,7 @@ def selection_of(
     labels: Path | None = None,
     occasions: str | None = None,
 ) -> Selection:
-    """The photos that a command is given."""
+    """The photos given to a command."""
     return Selection(
         photos=place_of(photos) if isinstance(photos, str) else photos,
         path_column=columns.path_column,
@@ -211,7 +211,7 @@ def selection_of(
 
 
 def cache_of(no_cache: bool) -> Cache | None:
-    """The cache of earlier builds, trimmed to make room; None for no cache."""
+    """The cache of earlier builds, trimmed to its limit; None for no cache."""
     if no_cache:
         return None
     USUAL.trim()

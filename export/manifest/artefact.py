@@ -24,7 +24,7 @@ from .metadata import Metadata
 
 @dataclass(frozen=True, kw_only=True)
 class Artefact:
-    """An exported file that is ready to answer.
+    """An exported file, open in its runtime.
 
     Attributes:
         format: its name in `FORMATS`.

@@ -1,4 +1,4 @@
-"""What artefacts are made from: embed photos, or read references, and choose some of them."""
+"""Prepare what artefacts are made from: embed photos or read references, and select some."""
 
 from __future__ import annotations
 
@@ -46,8 +46,8 @@ class Material:
         squares: the photos as the backbone sees them; None if not available.
         skipped: the photos that were left out.
         strangers: embeddings (s, d) of strangers that are not references, or None.
-        condensed: what the references were chosen from, or None.
-        strange: all photos of none of the classes, or None.
+        condensed: the result of `condense`, if the references come from it, or None.
+        strange: all photos that show none of the classes, or None.
     """
 
     spec: Spec
@@ -64,7 +64,7 @@ class Material:
 def material(
     request: Request, formats: Sequence[str], cache: Cache | None, watch: Watch
 ) -> Material:
-    """The references of a request, and what they come from.
+    """The references of a request, and the photos and backbone they come from.
 
     Raises:
         InputError: there are no such photos or references, or too many for a file.

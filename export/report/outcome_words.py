@@ -36,7 +36,7 @@ def rows(found: Outcome) -> list[tuple[str, ...]]:
 
 
 def told_apart(found: Outcome) -> Iterator[str]:
-    """A line on known photos and one on strangers; no lines without a class unknown."""
+    """A line about known photos and one about strangers; none without a class unknown."""
     if found.unknown is None:
         return
     yield (
@@ -54,7 +54,7 @@ def passing(strangers: Share) -> str:
 
 
 def called_unknown(manifest: dict[str, Any], unknown: Share) -> str:
-    """What a share called unknown means for photos without class folders, in one line."""
+    """In one line, what the share called unknown means for photos without class folders."""
     rate = unknown_rate(manifest)
     expected = "" if rate is None else f", of which the build would call about {rate:.0%} unknown"
     return (
@@ -145,7 +145,7 @@ def reasons(found: Outcome, manifest: dict[str, Any]) -> Iterator[str]:
 
 
 def weakest(found: Outcome) -> str:
-    """The classes clearly below the mean, in one line; "" for none."""
+    """The classes whose accuracy is clearly below the mean, in one line; "" for none."""
     if not found.weakest:
         return ""
     named = []
@@ -200,7 +200,7 @@ def found_class(same: SameClass, what: str, how: str = "") -> str:
     Args:
         same: the measurement.
         what: one query, such as "photo".
-        how: a remark on the queries, after a comma; "" for none.
+        how: a note about the queries, after a comma; "" for none.
     """
     return (
         f"{plural(same.queries, what)}{how}: the nearest is in the same class for"

@@ -35,15 +35,15 @@ class Shifted:
     Attributes:
         name: name of the file.
         shift: how the photos were shifted.
-        strength: by how much.
+        strength: how far they were shifted.
         unit: unit of the strength.
         plain: whether this strength leaves them unchanged.
         photos: number of photos.
         accuracy: share of the photos whose label won; None without labels or a vote.
         unknown: share called unknown; None without a threshold.
-        same_label: share that gets the same class as unchanged; None without a vote.
-        first_equal: share whose nearest reference is the same as unchanged.
-        recall: share of the neighbours of the unchanged photos that are still found.
+        same_label: share that gets the same class as the unchanged photo; None without a vote.
+        first_equal: share with the same nearest reference as the unchanged photo.
+        recall: share of the unchanged photos' neighbours that are still found.
     """
 
     name: str

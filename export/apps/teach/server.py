@@ -1,7 +1,7 @@
-"""Serve the page that teaches, and build what it sends.
+"""Serve the teaching page, and build what it sends.
 
-It starts programs, so it answers only this machine, below an address that nobody can guess, and
-only pages of its own.
+The server starts programs, so it answers only requests from this machine and from its own pages,
+below an address that nobody can guess.
 """
 
 from __future__ import annotations
@@ -122,7 +122,7 @@ class _Handler(Handler):
             self._reserved(int(length), model)
 
     def _reserved(self, length: int, model: str) -> None:
-        """Receive the photos and start the build, or let others build."""
+        """Receive the photos and start the build; if that fails, let others build."""
         try:
             with tempfile.TemporaryDirectory(dir=self._builds.work) as place:
                 sent = Path(place, "sent.zip")
@@ -141,7 +141,7 @@ class _Handler(Handler):
         """Read a body, piece by piece.
 
         Raises:
-            InputError: it is shorter, or takes too long.
+            InputError: the body is shorter than announced, or takes too long.
         """
         end = time.monotonic() + _SECONDS
         while length:

@@ -1,4 +1,4 @@
-"""The options of build, and the values they stand for."""
+"""The options of `build`, and the values they stand for."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ class Model:
     seed: Annotated[int, typer.Option(help="Random seed.")] = 0
 
     def spec(self, network: options.Network) -> builder.Spec:
-        """The choices; some of them may be typed as a number or auto."""
+        """The choices as a `Spec`; some may be typed as a number or `auto`."""
         typed = {name: _auto_or(getattr(self, name), name) for name in ("k", "pca", "reject")}
         return builder.Spec(**asdict(network) | asdict(self) | typed)
 

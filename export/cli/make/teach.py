@@ -85,7 +85,7 @@ def teach(
 
 @dataclass(frozen=True, kw_only=True)
 class Page:
-    """The page that teaches.
+    """The teaching page.
 
     Attributes:
         out: the build that it continues; None to start empty.
@@ -102,16 +102,16 @@ class Page:
     crop: str = "center"
 
     def export(self, folder: Path) -> None:
-        """Write it as a folder for any static server."""
+        """Write the page as a folder for any static server."""
         references = self._references()
         models = self._models(references)
         export_page(lambda place: self._write(place, models, references, served=False), folder)
 
     def serve(self, out: Path, port: int | None, opened: bool) -> None:
-        """Serve it until Ctrl-C.
+        """Serve the page until Ctrl-C.
 
         Args:
-            out: the folder for what is built.
+            out: the folder for the build.
             port: the port; None for the first free one.
             opened: whether to open it in the browser.
         """
@@ -141,7 +141,7 @@ class Page:
             serve_page(listening, url, opened, f"what you build there goes into {builds.folder}")
 
     def _references(self) -> builder.References | None:
-        """What the page starts from."""
+        """The references that the page starts from."""
         from pocketknn.export.apps.teach import page
         from pocketknn.export.cli.refs.files import opened
 

@@ -61,7 +61,7 @@ def import_(
 
 
 def _taught(file: Path, like: Path) -> tuple[builder.References, list[str]]:
-    """What a model was taught, as references, and lines on what else to do."""
+    """The examples a model was taught, as references, and lines on what to do next."""
     from pocketknn.builder.references import memory_json
 
     memory, others = memory_json.read(file), opened(like, vectors=False)

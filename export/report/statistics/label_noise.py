@@ -23,8 +23,8 @@ def wrong_labels(votes: Floats, actual: Ints, neighbours: int) -> Floats:
     power. Share s and power are fitted by maximum likelihood with a prior, and the probability that
     a label is wrong follows by Bayes. This is classification under label noise as in Lawrence and
     Schölkopf, Estimating a kernel Fisher discriminant in the presence of label noise, ICML 2001. If
-    a model is poor, or classes overlap, the votes are split and explain their own mistakes: s is 0,
-    and no label is in doubt. s is larger only if votes are confident of another class more often
+    a model is poor, or classes overlap, the votes are split, which explains the mistakes: s is 0,
+    and no label is in doubt. s is above 0 only if votes for another class are confident more often
     than they should be.
 
     Args:

@@ -73,8 +73,8 @@ class ErrorCurves:
 
     Attributes:
         known: (q,) scores of references with their nearest neighbour, sorted.
-        left_out: (p,) scores of references with the nearest of another class, as if their own class
-            had been held out, sorted; empty with a single class.
+        left_out: (p,) scores of references with the nearest reference of another class, as if their
+            own class were held out, sorted; empty with a single class.
         strangers: (s,) scores of pictures of none of the classes, sorted; empty if none were given.
     """
 
@@ -99,7 +99,7 @@ def below(ordered: Floats, thresholds: Floats) -> Floats:
 
 
 def error_curves(fit: Fit, strangers: NDArray[np.floating] | None = None) -> ErrorCurves | None:
-    """The scores that a threshold has to separate; None without classes or other references.
+    """The scores that a threshold must separate; None without classes or other references.
 
     Strangers are embeddings (s, d) of pictures of none of the classes.
     """

@@ -127,7 +127,7 @@ class Spec:
         if self.temperature is not None:
             if self.vote is not None and not VOTES[self.vote].SOFT:
                 raise InputError(
-                    f"a temperature needs the vote soft, not {self.vote}", "temperature-needs-soft"
+                    f"a temperature needs the soft vote, not {self.vote}", "temperature-needs-soft"
                 )
             if not (isfinite(self.temperature) and self.temperature > 0):
                 raise InputError(

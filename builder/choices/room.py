@@ -38,7 +38,7 @@ def check(grow: int | None, spare: int | None, head: Head | None) -> None:
         raise InputError(f"grow must be at least 1 example, not {grow}", "grow-out-of-range")
     if spare is not None and not 1 <= spare <= grow:
         raise InputError(
-            f"spare must be 1 to {grow}, not {spare}, as each class takes an example",
+            f"spare must be 1 to {grow}, not {spare}, as each class needs an example",
             "spare-out-of-range",
         )
     if head and head.NUMBERS:

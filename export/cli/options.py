@@ -53,7 +53,7 @@ Occasions = Annotated[
     typer.Option(
         help="How to recognise photos of one occasion (a walk, a video), which are held out"
         " together: folders (CLASS/OCCASION/photo.jpg), time (EXIF; a gap of half an hour"
-        " starts another occasion) or a table's column."
+        " starts a new occasion) or a table's column."
     ),
 ]
 NoCache = Annotated[

@@ -139,7 +139,7 @@ def _check_strangers(request: Request) -> None:
     elif request.spec.reject is not None and learned:
         raise InputError(
             "--learn-strangers makes unknown a class like any other, without the threshold of"
-            " --reject: leave out one of the two",
+            " --reject; use only one of the two",
             "either-or",
         )
 

@@ -171,7 +171,7 @@ def _of_references(
     watch.done(1)
     if others and backbone is None:
         raise InputError(
-            "strangers are photos, but the backbone of these references is unknown",
+            "strangers cannot be embedded, as the backbone of these references is unknown",
             "unknown-backbone",
         )
     crop = references.provenance.crop if references.provenance else request.spec.crop

@@ -30,7 +30,7 @@ def rows(found: Outcome) -> list[tuple[str, ...]]:
     if found.promise and found.mixed and _differ(found.promise, found.mixed):
         table.append(_row("for these classes", found.mixed, "the same, reweighted"))
     if found.mixed and found.alike and found.alike != found.mixed:
-        table.append(_row("after rejection", found.alike, "the same, with “unknown” as wrong"))
+        table.append(_row("after rejection", found.alike, "the same, counting “unknown” as wrong"))
     right, on = found.right, plural(found.right.of, "photo")
     return [*table, ("on these photos", percent(right.value), interval(right), on)]
 
@@ -91,11 +91,11 @@ def verdict(found: Outcome) -> str:
         low, high = found.alike.interval
         if high - low > _VAGUE and abs(found.difference) > _APART:
             return f"The promise's interval is too wide for these photos to contradict it.{tail}"
-        return f"Promise and outcome agree, within chance.{tail}"
+        return f"Promise and outcome agree, within sampling error.{tail}"
     way = "few" if found.difference < 0 else "many"
     return (
         f"Promise and outcome disagree: {points(found.difference)};"
-        f" chance does not explain so {way} right answers.{tail}"
+        f" chance alone does not explain so {way} right answers.{tail}"
     )
 
 

@@ -213,9 +213,9 @@ def smallest(
     good = [variant for variant in variants if variant.good]
     if not good:
         raise InputError(
-            f"no variant loses at most {budget.loss:.1%} and agrees on at least"
-            f" {budget.agreement:.0%}; use a higher --loss, a lower --agreement or a better"
-            " --backbone",
+            f"no variant loses at most {budget.loss:.1%} accuracy and finds at least"
+            f" {budget.agreement:.0%} of the exact neighbours; use a higher --loss, a lower"
+            " --agreement or a better --backbone",
             "budget-not-met",
         )
     best = min(good, key=lambda variant: variant.bytes)

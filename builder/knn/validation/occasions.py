@@ -118,7 +118,7 @@ def check_occasions(references: References) -> None:
     if len(np.unique(np.stack([ids, numbers]), axis=1).T) == len(np.unique(ids)):
         what = "the photos of each class are" if references.labels else "all photos are"
         raise InputError(
-            f"{what} from a single occasion, so none can be held out for measuring; take some on"
-            " another occasion, or omit --occasions",
+            f"{what} from a single occasion, so none can be held out for measuring; take photos"
+            " on another occasion, or omit --occasions",
             "single-occasion",
         )

@@ -138,9 +138,9 @@ def check(count: int, seed: int) -> None:
         InputError: `count` is below 1, or `seed` is negative.
     """
     if count < 1:
-        raise InputError(f"at least 1 photo is needed, not {count}", "too-few-photos")
+        raise InputError(f"the sample needs at least 1 photo, not {count}", "too-few-photos")
     if seed < 0:
-        raise InputError(f"the seed must not be negative, but is {seed}", "seed-out-of-range")
+        raise InputError(f"the seed must be at least 0, not {seed}", "seed-out-of-range")
 
 
 def shares(rows: Sequence[Shifted]) -> dict[str, str]:

@@ -44,7 +44,7 @@ def edit(
     out: Annotated[
         Path | None,
         typer.Option(
-            "-o", "--out", help="The file or folder to write; a file is edited in place if omitted."
+            "-o", "--out", help="File or folder to write; if omitted, a file is edited in place."
         ),
     ] = None,
     weights: Annotated[

@@ -64,7 +64,7 @@ def edit_build(
     if manifest.get("condensed"):
         say("the references of that build were condensed; the photos added are all kept")
     if THUMBNAILS in manifest["files"]:
-        say("thumbnails are not carried over; build from the photos with --thumbnails")
+        say("thumbnails are not copied; to get them, build from the photos with --thumbnails")
     with tempfile.TemporaryDirectory() as place:
         after.save(path := Path(place) / REFERENCES)
         request = Request(

@@ -39,7 +39,7 @@ def next_steps(result: Export, steps: Sequence[Step] = (), again: Again | None =
         if names := sorted(path.name for path in (result.out / SNIPPETS).glob("*")):
             lines.append(
                 f"For an app: {', '.join(names)} in {result.out / SNIPPETS} take vectors, which the"
-                " app must compute with the network that made those of the build"
+                " app must compute with the same network as those of the build"
             )
         return [*lines, "Try it:", f"  {command_line('pocketknn', 'predict', out, 'VECTORS.npy')}"]
     lines += ["Try it:", f"  {command_line('pocketknn', 'predict', out, 'PICTURE.jpg')}"]

@@ -164,7 +164,7 @@ def _shares(loo: dict[str, Any], rejecting: float | None) -> Iterator[str]:
         line += f" ({100 * low:.0f} to {high:.0%}; chance {loo['chance']:.0%})"
     yield line + (f": {loo['verdict']}" if loo.get("verdict") else "")
     if rejecting is not None:
-        yield f"  accuracy is before rejection; {rejecting:.1%} are right and not rejected"
+        yield f"  accuracy is measured before rejection; {rejecting:.1%} are right and not rejected"
     if by_class is not None and abs(by_class - loo["accuracy"]) >= APART:
         yield f"  classes differ in size: the mean of their accuracies is {by_class:.1%}"
 

@@ -137,7 +137,7 @@ def build(
     if is_collection(place) and place.suffix.lower() == ".parquet":
         remark = (
             "a file of references records no options of the build it came from (--reject,"
-            " --metric, --k, …): those that you omit take their defaults"
+            " --metric, --k, …): options that you omit take their defaults"
         )
     result = run(
         request,

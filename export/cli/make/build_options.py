@@ -81,11 +81,11 @@ class Model:
     crop: options.Crop = "center"
     grow: Annotated[
         int | None,
-        typer.Option(metavar="SLOTS", help="Room for this many examples that an app may teach."),
+        typer.Option(metavar="SLOTS", help="Number of examples that an app may teach the model."),
     ] = None
     spare: Annotated[
         int | None,
-        typer.Option(help="With --grow: how many new classes an app may teach; default: 8."),
+        typer.Option(help="With --grow: number of new classes that an app may teach; default: 8."),
     ] = None
     seed: Annotated[int, typer.Option(help="Random seed.")] = 0
 

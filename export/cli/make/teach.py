@@ -41,12 +41,12 @@ def teach(
     *,
     out: Annotated[
         Path,
-        typer.Option("-o", "--out", help="Folder for what is built; it may exist already."),
+        typer.Option("-o", "--out", help="Folder for the builds; it may already exist."),
     ] = TAUGHT,
     backbone: Annotated[
         str,
         typer.Option(
-            help="As for build; auto adds bundled, for machines on which the default is too slow."
+            help="As for build; auto adds bundled, for machines that are too slow for the default."
         ),
     ] = _AUTO,
     size: Annotated[
@@ -138,7 +138,7 @@ class Page:
             listening = stack.enter_context(server.listen(folder, builds, token, port))
             self._write(folder, models, references, served=True)
             url = f"http://{server.HOST}:{listening.server_address[1]}/{token}/"
-            serve_page(listening, url, opened, f"what you build there goes into {builds.folder}")
+            serve_page(listening, url, opened, f"builds are written into {builds.folder}")
 
     def _references(self) -> builder.References | None:
         """The references that the page starts from."""
@@ -177,4 +177,4 @@ class Page:
         page.write(folder, models, runs, title=self.title, served=served, examples=references)
         say(f"onnxruntime-web {runs.version} runs {' or '.join(o.backbone.name for o in models)}")
         if references is not None:
-            say(f"the page starts from {counted(len(references), 'reference')} of {self.out}")
+            say(f"the page starts with {counted(len(references), 'reference')} of {self.out}")

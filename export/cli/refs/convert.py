@@ -53,7 +53,7 @@ def import_(
     if like is None:
         refs = ml5_json.read(file, dim)
     elif dim is not None:
-        raise InputError("--like says how many values there are: leave out --dim", "either-or")
+        raise InputError("--like already sets the number of values: leave out --dim", "either-or")
     else:
         refs, notes = _taught(file, like)
     save(refs, out, force)

@@ -84,7 +84,7 @@ def add(
     *,
     out: New,
     backbone: Annotated[
-        str, typer.Option(help="The .keras file that made the references.")
+        str, typer.Option(help="The .keras backbone that the references were made with.")
     ] = "auto",
     weights: options.Weights = None,
     columns: options.Columns,

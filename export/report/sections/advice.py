@@ -141,7 +141,7 @@ def _labels(study: Study) -> Iterator[Step]:
     if found := study.suspects:
         pictures = plural(len(found), "picture")
         yield Step(
-            f"Look at the {pictures} under “Likely mislabelled”, and move what is misplaced.",
+            f"Look at the {pictures} under “Likely mislabelled”, and move those in a wrong folder.",
             *("build", _AGAIN),
         )
 

@@ -139,7 +139,7 @@ def neighbours(study: Study) -> Section | None:
         text += f"No other k has a better {measure} here."
     elif found.clear:
         text += (
-            f"Here k = {found.best} has a better {measure} by more than chance explains. It was"
+            f"k = {found.best} has a better {measure} here, by more than chance explains. It was"
             " chosen on these references, so the gain on other photos would be smaller."
         )
     else:

@@ -240,7 +240,7 @@ class Builds:
         others = "The other files are right. " if len(missing) < len(parity) else ""
         return (
             f"Left out, as its answers are not exact enough: {', '.join(missing)}. {others}Build"
-            " again; if that does not help, report it, with what the build says."
+            " again; if that does not help, please report it with the output of the build."
         )
 
     def _file(self, path: Path) -> dict[str, Any]:

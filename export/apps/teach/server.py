@@ -95,7 +95,7 @@ class _Handler(Handler):
         self.close_connection = True  # as a body may be left unread
         # Browsers name the page that sends; another site cannot name ours.
         if self.headers.get_all("Origin", []) != [f"http://{self.headers['Host']}"]:
-            self._refuse(HTTPStatus.FORBIDDEN, "only this page may ask for that")
+            self._refuse(HTTPStatus.FORBIDDEN, "only pocketknn's own page may request this")
         elif url.path == "/stop":
             self._builds.stop()
             self._reply(HTTPStatus.OK, {"ok": True})
@@ -147,7 +147,7 @@ class _Handler(Handler):
         while length:
             piece = self.rfile.read1(min(length, _PIECE))
             if not piece or time.monotonic() > end:
-                raise InputError("the photos were not sent completely", "too-short")
+                raise InputError("the upload of the photos was incomplete", "too-short")
             write(piece)
             length -= len(piece)
 

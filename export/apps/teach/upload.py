@@ -78,7 +78,7 @@ def unpack(path: Path, folder: Path, like: References) -> Upload:
                     shutil.copyfileobj(source, target)
     except _BROKEN as error:
         raise InputError(
-            f"what was sent is not a zip that can be read: {first_line(error)}",
+            f"the upload is not a readable zip: {first_line(error)}",
             "unreadable-archive",
         ) from error
     except OSError as error:  # such as a full disk
@@ -108,9 +108,9 @@ def _check_sizes(infos: Sequence[zipfile.ZipInfo]) -> None:
         )
     # Other compressions may take much more memory than they say.
     if any(info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED) for info in infos):
-        raise InputError("what was sent is compressed in an unusual way", "unreadable-archive")
+        raise InputError("the uploaded zip uses an unsupported compression", "unreadable-archive")
     if len({info.filename for info in infos}) < len(infos):
-        raise InputError("two photos that were sent have the same name", "duplicate-name")
+        raise InputError("two uploaded photos have the same name", "duplicate-name")
 
 
 def _parts(name: str) -> _Parts:

@@ -88,7 +88,7 @@ USUAL = Cache()
 
 
 def folder() -> Path | None:
-    """POCKETKNN_CACHE, or pocketknn in the user's cache folder; None without a home."""
+    """The folder POCKETKNN_CACHE, or pocketknn in the user's cache folder; None without a home."""
     if named := os.environ.get("POCKETKNN_CACHE"):
         return Path(named)
     try:

@@ -57,7 +57,7 @@ def measure(
 
     Args:
         fit: the choices and the stored examples.
-        strangers: embeddings (q, d) of pictures of none of the classes, to measure how many pass.
+        strangers: embeddings (q, d) of pictures that show no class, to measure how many pass.
         without: the fit with a threshold instead of references of the class unknown, if any.
         copies: altered copies of some references, to measure whether a search finds their
             originals.

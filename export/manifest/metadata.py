@@ -36,7 +36,7 @@ class Metadata:
     Attributes:
         manifest: JSON object: head, k, backbone, input, outputs, labels, references, versions.
         table: CSV of index, id, label, path, which maps an index to a picture.
-        slots: where in the file the data that depends on the references is, for later edits.
+        slots: the places in the file where data depends on the references, for later edits.
     """
 
     manifest: dict[str, Any]

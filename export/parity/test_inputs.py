@@ -74,7 +74,7 @@ def apart(photos: Sequence[Photo], seed: int = 0) -> tuple[list[Photo], list[Pho
     """Split photos into those that check int8 and those that calibrate it.
 
     Args:
-        photos: the photos; they must not include copies, as copies could be in both parts.
+        photos: the photos, which must not include copies, as these could be in both parts.
         seed: random seed.
 
     Returns:

@@ -101,7 +101,7 @@ def export(
         against: the inputs to compare on; None for a black picture and noise.
         calibration: pictures (n, H, W, 3) that calibrate int8, distinct from those of `against` so
             that the check is independent; None for noise, with a note.
-        strangers: embeddings (q, d) of pictures of none of the classes, to measure rejection with.
+        strangers: embeddings (q, d) of pictures that show no class, to measure rejection with.
         copies: altered copies of some references, to measure whether a search finds their
             originals.
         options: how the files are written.

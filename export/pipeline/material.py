@@ -100,7 +100,7 @@ def _of_photos(
     adds = spec.reject is not None or request.learn_strangers
     if adds and any(photo.label == UNKNOWN for photo in found):
         raise InputError(
-            f"the class name {UNKNOWN!r} is reserved for pictures of none of the classes;"
+            f"the class name {UNKNOWN!r} is reserved for pictures that show none of the classes;"
             " rename your class",
             "reserved-class-name",
         )
@@ -212,7 +212,7 @@ def embed_photos(
 
 
 def _strangers(request: Request, watch: Watch) -> list[Photo]:
-    """The photos of none of the classes, all labelled unknown."""
+    """The photos that show none of the classes, all labelled unknown."""
     found = find(request.strangers, note=watch.note) if request.strangers else []
     return [replace(photo, label=UNKNOWN) for photo in found]
 

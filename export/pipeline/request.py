@@ -105,7 +105,7 @@ class Request:
         spec: the choices.
         options: how the files are written.
         formats: names in `FORMATS`; None for all that can be written here.
-        strangers: photos of none of the classes, to measure how many are called unknown.
+        strangers: photos that show none of the classes, to measure how many are called unknown.
         learn_strangers: whether half of them become references of the class unknown.
         within: the budget that the smallest variant must meet; None for no limit.
         fewer: which references to keep; None for all.

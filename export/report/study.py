@@ -39,7 +39,7 @@ class Study:
         photos: the photo of each reference, if available.
         held_out: other photos, or None.
         outcome: promise and outcome on those photos; None if that does not apply.
-        strangers: embeddings (s, d) of pictures of none of the classes, or None.
+        strangers: embeddings (s, d) of pictures that show none of the classes, or None.
         out: name of the build's folder.
     """
 

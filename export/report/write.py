@@ -89,7 +89,7 @@ def report_build(
     Args:
         built: the result of `export`.
         photos: the photo of each reference, if available.
-        strangers: embeddings (s, d) of pictures of none of the classes.
+        strangers: embeddings (s, d) of pictures that show none of the classes.
         timings: timings of its files.
         name: name of the place of its photos; if it is "", or the build keeps no names of photos,
             the build folder's name is used.

@@ -31,7 +31,7 @@ def converted(order: Order, path: Path) -> Slots:
         path: the file to create.
 
     Returns:
-        Where in it the data that depends on the references is.
+        The places in it where data depends on the references.
     """
     target, fit = FORMATS[order.format], order.fit
     varies = order.outputs != BACKBONE and not is_fixed(fit)

@@ -42,7 +42,7 @@ class Template:
 
     Attributes:
         path: the file.
-        slots: where in it the data that depends on the references is.
+        slots: the places in it where data depends on the references.
     """
 
     path: Path

@@ -48,7 +48,7 @@ def halves(strangers: References, seed: int) -> tuple[Ints, Ints]:
     """Rows of the strangers to learn, and rows to hold back; near-copies are in the same half.
 
     Args:
-        strangers: pictures of none of the classes.
+        strangers: pictures that show none of the classes.
         seed: random seed.
 
     Raises:

@@ -76,7 +76,7 @@ def measure(fit: Fit, strangers: NDArray[np.floating] | None = None) -> Rejectio
 
     Args:
         fit: with or without a threshold.
-        strangers: embeddings (q, d) of pictures of none of the classes.
+        strangers: embeddings (q, d) of pictures that show none of the classes.
     """
     limit = fit.threshold
     if limit is None:

@@ -35,7 +35,7 @@ _CODE = "import sys; sys.path[:] = {}; from {}.child import serve; serve({!r})"
 class Child:
     """The other process. It ends when its pipe is closed, at the latest when this process ends.
 
-    The first question is the first to wait for its imports.
+    Starting it does not wait for its imports; the first question does.
     """
 
     def __init__(self) -> None:

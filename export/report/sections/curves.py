@@ -139,8 +139,8 @@ def neighbours(study: Study) -> Section | None:
         text += f"No other k has a better {measure} here."
     elif found.clear:
         text += (
-            f"k = {found.best} has a better {measure} here, by more than chance explains. It was"
-            " chosen on these references, so the gain on other photos would be smaller."
+            f"On these references, k = {found.best} has a better {measure} by more than chance"
+            " explains. It was chosen on them, so the gain on other photos would be smaller."
         )
     else:
         text += "No other k is better by more than chance explains."

@@ -31,14 +31,17 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Weights = Annotated[
     Path | None, typer.Option(help="Weights file for a MobileNet that --backbone names.")
 ]
-Metric = Annotated[str, typer.Option(help="cosine, euclidean, manhattan or minkowski (p = 3).")]
-Vote = Annotated[
-    str | None, typer.Option(help="soft (the default for classes), uniform or distance.")
+Metric = Annotated[
+    str, typer.Option(help="Distance: cosine, euclidean, manhattan or minkowski (p = 3).")
 ]
-Crop = Annotated[str, typer.Option(help="center, stretch or fit.")]
+Vote = Annotated[
+    str | None,
+    typer.Option(help="Kind of vote: soft (the default for classes), uniform or distance."),
+]
+Crop = Annotated[str, typer.Option(help="How photos become squares: center, stretch or fit.")]
 CondenseBy = Annotated[
     str | None,
-    typer.Option(help="How to choose which references to keep; the default is prototypes."),
+    typer.Option(help="Method for choosing the references to keep; default: prototypes."),
 ]
 OldPca = Annotated[str | None, typer.Option(hidden=True)]  # an older spelling of --projection
 Exclude = Annotated[
@@ -67,7 +70,10 @@ class Network:
     """Which backbone embeds the photos; the fields are those of `Spec`."""
 
     backbone: Annotated[
-        str, typer.Option(help="auto, bundled, pixels, efficientnet_lite0, … or a .keras file.")
+        str,
+        typer.Option(
+            help="Backbone: auto, bundled, pixels, efficientnet_lite0, … or a .keras file."
+        ),
     ] = "auto"
     weights: Weights = None
     alpha: Annotated[

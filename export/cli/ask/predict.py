@@ -43,7 +43,7 @@ def predict(
 ) -> None:
     """Find each picture's nearest references and its class, with any model file.
 
-    Given a build's folder, the fastest file in it that runs on this machine is used.
+    Given a build's folder, it uses the fastest file that runs on this machine.
 
     Examples:
         pocketknn predict out picture.jpg

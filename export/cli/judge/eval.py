@@ -46,7 +46,10 @@ def eval_(
     context: typer.Context,
     out: BuildOrFile,
     photos: Annotated[
-        Path, typer.Argument(metavar="PHOTOS", help="Photos; in class folders to measure accuracy.")
+        Path,
+        typer.Argument(
+            metavar="PHOTOS", help="Photos; put them in class folders to measure accuracy."
+        ),
     ],
     crop: Annotated[
         str | None,
@@ -69,7 +72,7 @@ def eval_(
     as_json: Json = False,
     force: Annotated[bool, typer.Option("--force", help="Replace an earlier chart.")] = False,
 ) -> None:
-    """Measure every file of a build on other photos, with the build's crop and with another.
+    """Measure every file of a build on other photos, with the build's crop and optionally another.
 
     With --shift, measure one file on photos that are rotated, scaled, darkened, blurred and so on.
 

@@ -73,11 +73,12 @@ def build(
     limit: options.Limit = None,
     no_cache: options.NoCache = False,
     no_report: Annotated[
-        bool, typer.Option("--no-report", help="Do not write report.html; saves some seconds.")
+        bool,
+        typer.Option("--no-report", help="Do not write report.html, which saves a few seconds."),
     ] = False,
     no_names: Annotated[
         bool,
-        typer.Option("--no-names", help="Leave photos' names out of every file; ids remain."),
+        typer.Option("--no-names", help="Leave photos' names out of every file; only ids remain."),
     ] = False,
     thumbnails: Annotated[
         str | None,

@@ -52,11 +52,13 @@ class Model:
     ] = None
     head: Annotated[
         str | None,
-        typer.Option(help="classify (default with classes), regress (with targets) or neighbors."),
+        typer.Option(
+            help="Answer: classify (default with classes), regress (with targets) or neighbors."
+        ),
     ] = None
     reject: Annotated[
         str | None,
-        typer.Option(help="auto, or the score below which a picture is called unknown."),
+        typer.Option(help="Score below which a picture is called unknown, or auto."),
     ] = None
     false_rejection: Annotated[
         float, typer.Option(help="Share of known pictures that --reject auto may reject.")
@@ -66,7 +68,9 @@ class Model:
     ] = "float32"
     search: Annotated[
         str,
-        typer.Option(help="exact, rerank (scan, then rescore the best), ivf (cells) or auto."),
+        typer.Option(
+            help="Search: exact, rerank (scan, then rescore the best), ivf (cells) or auto."
+        ),
     ] = "exact"
     recall: Annotated[
         float | None, typer.Option(help="Share of the exact neighbours to find; default: 0.99.")
@@ -113,8 +117,8 @@ class Files:
     ios: Annotated[
         int, typer.Option(help="Minimum iOS version of the Core ML model: 15 to 18.")
     ] = 16
-    author: Annotated[str, typer.Option(help="Who made the model, for its metadata.")] = ""
-    license: Annotated[str, typer.Option(help="How the model may be used, for its metadata.")] = ""
+    author: Annotated[str, typer.Option(help="Author of the model, for its metadata.")] = ""
+    license: Annotated[str, typer.Option(help="Terms of use, for the metadata.")] = ""
 
     def options(self) -> Options:
         """The options of the files."""

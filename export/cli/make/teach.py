@@ -65,7 +65,7 @@ def teach(
 ) -> None:
     """Serve a page that learns from a camera or photos, answers at once, and builds all files.
 
-    What is taught stays in the browser until you build, download or clear it.
+    The examples stay in the browser until you build, download or clear them.
 
     Examples:
         pocketknn teach --open

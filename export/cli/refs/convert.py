@@ -97,8 +97,8 @@ def export_(
 ) -> None:
     """Write references for ml5.js, for apps with a growing model, or as a plain table.
 
-    In the .json for ml5 the vectors are scaled to length 1, which its KNNClassifier.load does not
-    do; otherwise they are as the backbone computed them.
+    In the .json for ml5, vectors are scaled to length 1, because its KNNClassifier.load does not do
+    that. In other files, they are as the backbone computed them.
 
     Examples:
         pocketknn refs export out -o ml5.json

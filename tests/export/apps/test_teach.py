@@ -294,7 +294,7 @@ def test_a_compression_that_takes_more_memory_than_it_says_is_refused(embedder, 
         for name, data in photos().items():
             archive.writestr(name, data)
     (tmp_path / "sent.zip").write_bytes(content.getvalue())
-    with input_error("unreadable-archive", "compressed"):
+    with input_error("unreadable-archive", "compression"):
         upload.unpack(tmp_path / "sent.zip", tmp_path, embedder.stand_in())
 
 

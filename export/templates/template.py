@@ -166,7 +166,7 @@ def _open(order: Order, kept: Path, note: Callable[[str], None]) -> Template | N
     except (OSError, ValueError, KeyError, TypeError):
         pass  # treat it as damaged
     shutil.rmtree(kept, ignore_errors=True)
-    note(f"the {order.format} template in the cache was damaged and is rebuilt")
+    note(f"the {order.format} template in the cache was damaged; rebuilding it")
     return None
 
 

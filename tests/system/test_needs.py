@@ -281,7 +281,7 @@ def test_a_verdict_is_not_given_for_want_of_a_library(built, monkeypatch, pocket
     said = pocketknn("verify", built)
     assert said.code == 2
     assert said.err == (
-        "pocketknn: a library cannot be loaded; memory or another library is missing:"
+        "pocketknn: a library cannot be loaded, for lack of memory or of another library:"
         " libLiteRt.so: failed to map segment from shared object\n"
     )
 

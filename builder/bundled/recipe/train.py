@@ -95,7 +95,7 @@ class Pictures(prepare.Store):
 
 
 def grouped_rows(label: Array, rows: Array, rng: np.random.Generator, group: int) -> Iterator[int]:
-    """Yield rows without end; in each epoch every row is once the head of a group of its class."""
+    """Yield rows without end; in each epoch, each row heads a group of its class exactly once."""
     by_class = {int(c): rows[label[rows] == c] for c in np.unique(label[rows])}
     while True:
         for head in rng.permutation(rows):

@@ -170,8 +170,8 @@ def called(function: Callable[..., T], *given: Any) -> T | None:  # noqa: ANN401
 def opened(path: Path) -> running.Answer:
     """As `running.opened`, in the other process if there is one.
 
-    In the other process, this call does not wait for the file to open, so that the first answer
-    raises the error for a file that Keras refuses.
+    In the other process, this call does not wait for the file to open. If Keras refuses the file,
+    the first answer raises the error.
     """
     here = cache(lambda: running.opened(path))
     if _is_here():

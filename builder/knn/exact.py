@@ -72,7 +72,8 @@ def search(
         k: how many neighbours.
         metric: one of `METRICS`.
         own: (q,) the row that each query must not find, or None.
-        among: (m,) the rows, ascending, that may be found, instead of `own`; None for all.
+        among: (m,) the only rows that may be found, ascending, or None for all; not together
+            with `own`.
     """
     work = len(queries) * references.size
     if not METRICS[metric].ANGULAR or work < screening.FROM:

@@ -132,8 +132,8 @@ def write(references: References, path: Path | str, *, forgotten: Sequence[str] 
         forgotten: classes to switch off.
 
     Raises:
-        InputError: the references have no labels or their backbone is unknown, a class has the name
-            of the note, or the file cannot be written.
+        InputError: the references have no labels or their backbone is unknown, a class is
+            named `pocketknn`, which a memory reserves, or the file cannot be written.
     """
     if not references.labels:
         raise InputError("a memory needs labels; these references have none", "no-labels")

@@ -1,4 +1,4 @@
-"""Convert the heads of the usual choices, so that a build needs no converter for them.
+"""Convert the heads for the most common choices, so that a build needs no converter for them.
 
     python -m pocketknn.export.templates.make_ready FOLDER
 

@@ -516,7 +516,7 @@ class Validation:
 
 
 def train(options: argparse.Namespace) -> None:
-    """The whole stage; writes the weights at every check and at the end."""
+    """Run the whole stage, writing the weights at every check and at the end."""
     started = time.monotonic()
     torch.manual_seed(options.seed)
     torch.set_float32_matmul_precision("high")

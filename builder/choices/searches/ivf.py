@@ -30,7 +30,7 @@ _AT_ONCE = 1 << 14  # references compared with all centroids at once
 
 
 def make(making: Making) -> Index:
-    """Cells over a scan as for `rerank`, with as many probes as needed.
+    """An index of k-means cells with the scan of `rerank`, and as many probes as the recall needs.
 
     Raises:
         InputError: too few references for cells, or more probes than cells.

@@ -177,7 +177,7 @@ class Chart:
         caption: what it shows, in a sentence.
         alt: alternative text for readers who cannot see it.
         svg: a trusted `<svg>` element, whose colours may be variables of the page; "" for none.
-        png: a picture instead; the bytes of the file.
+        png: the bytes of a PNG file, to show instead of an SVG.
         wide: whether the picture contains text and needs the full width of the page.
         numbers: the same as a table, or None if another table holds them.
     """

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 def converted(order: Order, path: Path) -> Slots | None:
     """As `converting.converted`, in the other process; None if there is none, or it fails.
 
-    It loads the backbone by name, so a network from a file is converted here.
+    The other process loads the backbone by name, so a network from a file is converted here.
     """
     backbone = order.backbone
     if backbone is not None and not is_installed(backbone.name):

@@ -57,7 +57,7 @@ class Order:
         return folder if is_head and folder.is_dir() else None
 
     def kept(self) -> Path | None:
-        """Where the cache holds the template, if it has it; None if it is not cached."""
+        """Where the cache holds, or would hold, the template; None if it is never cached."""
         place = self.cache.drawer("templates") if self.cache else None
         return None if place is None or self.is_fixed() else place / f"{self.format}-{self.key()}"
 

@@ -1,7 +1,7 @@
 """The parts of a report: sections of paragraphs, numbers, tables, charts and pictures.
 
-Plain data, which `page` turns into HTML: `page.render` for a new page, `page.append` for a section
-of an existing one. All text is escaped.
+They are plain data, which `page` turns into HTML: `page.render` makes a new page, `page.append`
+adds a section to an existing one. All text is escaped.
 """
 
 from __future__ import annotations

@@ -37,7 +37,7 @@ def converted(order: Order, path: Path) -> Slots | None:
 def _convert(
     order: Order, named: Spec | None, identity: list[str | int | float | None] | None, path: Path
 ) -> Slots | None:
-    """The conversion in the other process; None if its backbone of that name is another one."""
+    """The conversion in the other process; None if it finds another backbone under that name."""
     from . import converting
 
     if named is not None:

@@ -108,7 +108,7 @@ def _hash(facts: list[Any]) -> str:
 
 @functools.cache
 def _versions() -> dict[str, str]:
-    """Versions of everything that takes part in a conversion; for ourselves a hash of the code."""
+    """Versions of everything that takes part in a conversion; for ours, a hash of the code."""
     code = hashlib.sha256()
     for folder in (Path(builder.__file__).parent, Path(__file__).parents[1]):
         for path in sorted(folder.rglob("*.py")):

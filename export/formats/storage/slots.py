@@ -1,6 +1,6 @@
 """The places in a converted file that hold data depending on the references.
 
-A place tells its format where a value is: a list of numbers and names that JSON can hold.
+A place tells its format where a value is; it is a list of numbers and names that JSON can hold.
 """
 
 from __future__ import annotations

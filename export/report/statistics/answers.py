@@ -113,7 +113,7 @@ class Answers:
         return -nearest
 
     def hardest(self, count: int, among: Ints | None = None) -> Ints:
-        """The positions of the hardest answers among some, or all, the hardest first."""
+        """Positions of the `count` hardest answers, hardest first; `among` limits the choice."""
         places = np.arange(len(self)) if among is None else among
         return places[np.argsort(-self.difficulty[places], kind="stable")][:count]
 

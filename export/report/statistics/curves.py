@@ -117,7 +117,7 @@ class LearningCurve:
 
 
 def learning_curve(fit: Fit, own: Answers, seed: int = 0) -> LearningCurve | None:
-    """Leave-one-out over draws of m references of each class, for growing m.
+    """Measure by leave-one-out over draws of m references of each class, for growing m.
 
     Each draw puts the references of each class into a new random order. Each query is predicted
     from the first m of each class, without itself. So the value at the last size, if that takes all

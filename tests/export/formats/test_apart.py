@@ -170,6 +170,21 @@ def test_it_converts_to_the_byte_as_here(name, child, monkeypatch, tmp_path):
     assert len({tuple(one) for one in case_in.values()}) == 1
 
 
+class Ended(list):
+    """Another thread takes out the last after this one has asked whether there is any."""
+
+    def __len__(self):
+        return 1
+
+
+def test_it_may_be_ended_by_another_thread_at_any_moment(monkeypatch, model):
+    monkeypatch.setattr(apart, "_is_here", lambda: False)
+    monkeypatch.setattr(apart, "_running", Ended())
+    assert apart.called(len, "abc") is None
+    assert load_and_run(model)["scores"].shape[0] == 40
+    apart.end()
+
+
 def test_what_keras_refuses_is_refused_in_the_same_words(model, child, tmp_path):
     (bad := tmp_path / "model.keras").write_bytes(model.read_bytes()[:5000])
     answer = apart.opened(bad)

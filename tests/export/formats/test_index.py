@@ -163,6 +163,15 @@ def test_each_reference_is_in_one_cell():
     assert not cells.codes[cells.members < 0].any()
 
 
+def test_no_empty_slot_of_a_cell_is_an_answer():
+    """All references are candidates: empty slots, which score 0, must come after all of them."""
+    case = case_of(n=400, d=24, search="ivf", candidates=400, probes=80)
+    assert (case.fit.index.cells.members < 0).any()
+    last = case.references.vectors[-1:]  # the row of slots that hold -1, if they are looked up
+    own = find(case.fit.index, neighbors.unit(last), K)
+    assert np.array_equal(wire(case.fit)(last)["indices"], own.indices)
+
+
 def test_copies_come_in_their_order(tmp_path):
     vectors, _, _ = clustered(400)
     vectors[100:110] = vectors[7]

@@ -146,8 +146,9 @@ def test_codes_are_within_half_a_step():
     rows[:, 7] = 0.25
     steps, middle = scale(rows.min(axis=0), rows.max(axis=0))
     values = encode(rows, steps, middle)
-    assert values.min() == -LARGEST
-    assert values.max() == LARGEST
+    used = np.delete(values, 7, axis=1)  # each column has a step of its own
+    assert (used.min(axis=0) == -LARGEST).all()
+    assert (used.max(axis=0) == LARGEST).all()
     off = np.abs(values * steps.astype(np.float64) + middle - rows)
     assert (off <= steps * 0.5001).all()
     assert not off[:, 7].any()

@@ -63,7 +63,7 @@ def predict(
     if as_json:
         say_json(answers)
     elif answers:
-        say(*(line for answer in answers for line in answer_lines(answer, metadata.labels)))
+        say(*(line for answer in answers for line in answer_lines(answer, metadata)))
         if wrong := _wrong(answers, metadata.labels):
             say("", wrong)
         score = metadata.manifest["outputs"]["scores"]["is"].removesuffix(", descending")
@@ -150,6 +150,15 @@ def pixels_of(image: Picture, given: dict[str, Any]) -> NDArray[np.uint8]:
     return pixels(photo, given["shape"][0], given["crop"])
 
 
+def _why(answer: dict[str, Any], metadata: Metadata) -> str:
+    """What an answer rests on: its share of the vote, or what a threshold rejects."""
+    reject = metadata.manifest["reject"]
+    if reject and answer["label"] == metadata.labels[-1]:  # `unknown`, which gets the whole vote
+        nearest = answer["neighbors"][0]["score"]
+        return f"as the nearest reference scores {nearest:.3f}, below {reject['threshold']:.3f}"
+    return f"{answer['probability']:.0%} of the vote"
+
+
 def _wrong(answers: Sequence[dict[str, Any]], labels: Sequence[str]) -> str:
     """How many answers differ from the name of the picture's folder; "" if no folder is a class."""
     named = [(one, _folder(one, labels)) for one in answers]
@@ -167,10 +176,10 @@ def _folder(answer: dict[str, Any], labels: Sequence[str]) -> str:
     return max((one for one in labels if place.endswith(f"/{one}")), key=len, default="")
 
 
-def answer_lines(answer: dict[str, Any], labels: Sequence[str] = ()) -> Iterator[str]:
+def answer_lines(answer: dict[str, Any], metadata: Metadata) -> Iterator[str]:
     """An answer in lines that names of any length fit into: the answer, then its neighbours.
 
-    It is marked if the picture's folder is named after another of the labels.
+    It is marked if the picture's folder is named after another class of the model.
     """
     from pocketknn.export.manifest.metadata import SHOWN
 
@@ -179,9 +188,9 @@ def answer_lines(answer: dict[str, Any], labels: Sequence[str] = ()) -> Iterator
         values = ", ".join(f"{target} {value:.4g}" for target, value in answer["value"].items())
         yield f"{name}: {values}"
     elif "label" in answer:
-        folder = _folder(answer, labels)
+        folder = _folder(answer, metadata.labels)
         mark = f" ≠ {folder}" if folder not in ("", answer["label"]) else ""
-        yield f"{name}: {answer['label']}, {answer['probability']:.0%} of the vote{mark}"
+        yield f"{name}: {answer['label']}, {_why(answer, metadata)}{mark}"
     else:
         yield name
     for one in answer["neighbors"][:SHOWN]:

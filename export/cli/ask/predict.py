@@ -43,7 +43,7 @@ def predict(
 ) -> None:
     """Find each picture's nearest references and its class, with any model file.
 
-    Given a build's folder, the fastest file in it that runs on this machine is used.
+    Given a build's folder, it uses the fastest file that runs on this machine.
 
     Examples:
         pocketknn predict out picture.jpg
@@ -75,7 +75,7 @@ def predict(
 def _answers(
     path: Path, metadata: Metadata, words: Sequence[str]
 ) -> tuple[list[dict[str, Any]], list[InputError]]:
-    """The answers for the pictures that the words name, and what is wrong with others."""
+    """The answers for the pictures that the words name, and why others could not be used."""
     from pocketknn.export.manifest.artefact import load
 
     given, table = metadata.manifest["input"], metadata.rows()
@@ -98,7 +98,7 @@ def _answers(
 
 
 def _pictures(file: Picture, model: str, given: dict[str, Any]) -> Inputs:
-    """A picture as an input, with what the answer says of it."""
+    """A picture as an input, with its part of the answer."""
     from pocketknn.builder.photos.photo import PictureError
 
     try:
@@ -108,7 +108,7 @@ def _pictures(file: Picture, model: str, given: dict[str, Any]) -> Inputs:
 
 
 def _vectors(file: Picture, model: str, given: dict[str, Any]) -> Inputs:
-    """The rows of a file as inputs, with what the answers say of them; rows count from 1."""
+    """The rows of a file as inputs, each with its part of the answer; rows count from 1."""
     from .vectors import rows_of
 
     rows = rows_of(file, model, given["shape"][0])
@@ -177,9 +177,9 @@ def _folder(answer: dict[str, Any], labels: Sequence[str]) -> str:
 
 
 def answer_lines(answer: dict[str, Any], metadata: Metadata) -> Iterator[str]:
-    """An answer in lines that names of any length fit into: the answer, then its neighbours.
+    """An answer as lines that fit names of any length: the class or value, then the neighbours.
 
-    It is marked if the picture's folder is named after another class of the model.
+    The class is marked as wrong if the picture's folder is named after another class of the model.
     """
     from pocketknn.export.manifest.metadata import SHOWN
 

@@ -519,8 +519,8 @@ def test_what_is_measured_in_words(js):
     assert "34 of 40 right" in said
     assert "87\u00a0%" in said
     assert "mug and cup look alike: 6 of 40" in said
-    assert "More recordings helped: with half of the recordings 75\u00a0%" in said
-    assert "with all 85\u00a0%" in said
+    assert "More recordings helped: with half of the recordings, 75\u00a0%" in said
+    assert "with all, 85\u00a0%" in said
     assert "cannot recognise strangers" in said
     found["confused"][0]["times"] = 1
     found["half"]["right"] = 68
@@ -529,7 +529,7 @@ def test_what_is_measured_in_words(js):
     said = js(code, found=found, names=["mug", "cup"])
     assert "look alike" not in said
     assert "did not help" in said
-    assert "2 of 40 unknown" in said
+    assert "2 of 40 pictures of your classes unknown" in said
     assert "31 of 40" in said
     found |= {"right": 40, "half": {"what": "recordings", "asked": 80, "right": 79}}
     assert "will hardly help" in js(code, found=found, names=["mug", "cup"])

@@ -1,5 +1,6 @@
 """Entry point of `pocketknn`: Ctrl-C ends it with one line, even during imports."""
 
+import gc
 import sys
 
 from pocketknn.export.cli import INTERRUPTED
@@ -7,6 +8,7 @@ from pocketknn.export.cli import INTERRUPTED
 
 def main() -> None:
     """Import the command line and run it."""
+    gc.set_threshold(50_000, 20)  # what imports make stays: looking for garbage is rarely of use
     try:
         from .app import main as run
 

@@ -37,7 +37,7 @@ def verify(
         out, photos = map(Path, model_first("verify", str(out), str(photos)))
     found = [] if photos is None else builder.find(photos, note=note)
     if (out / f"{MODEL}{SUFFIX}").exists() and apart.is_installed():  # it embeds the queries
-        with running.without_unused():
+        with running.imported():
             import keras  # noqa: F401
     result = verification.verify(out, found)
     rows = [tables.Row(one.name, one.bytes, one.parity) for one in result.files]

@@ -91,25 +91,22 @@ def report_build(
     return advice.steps(study)
 
 
-def report_eval(
-    out: Path, held_out: HeldOut, timings: Timings, outcome: Outcome | None = None
-) -> Path:
-    """Rewrite the report of a build, with held-out photos.
+def study_again(out: Path) -> Study:
+    """The study of a build in its folder.
 
     Raises:
         InputError: the folder's manifest or references are broken.
     """
     manifest = manifest_of(out)
     fitted = fit(spec_of(manifest).exactly(), References.load(out / REFERENCES))
-    study = Study(
-        fit=fitted,
-        manifest=manifest,
-        timings=timings,
-        held_out=held_out,
-        outcome=outcome,
-        out=out.name or ".",
-    )
-    return write_report(out, study)
+    return Study(fit=fitted, manifest=manifest, out=out.name or ".")
+
+
+def report_eval(
+    out: Path, begun: Study, held_out: HeldOut, timings: Timings, outcome: Outcome | None = None
+) -> Path:
+    """Rewrite the report of a build, with held-out photos; `begun` is from `study_again`."""
+    return write_report(out, begun.completed(begun.manifest, timings, held_out, outcome))
 
 
 def _today() -> date:

@@ -64,7 +64,7 @@ def search(
 ) -> Neighbors:
     """Exact k-NN of queries (q, d) among references (n, d), as computed in float64.
 
-    Where that would take long, float32 selects the cosines that are computed in float64.
+    If that would take long, float32 selects the candidates whose cosines are computed in float64.
 
     Args:
         queries: (q, d).

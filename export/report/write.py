@@ -81,8 +81,8 @@ def report_build(
         built: the result of `export`.
         begun: its study, from before its files were checked.
         timings: timings of its files.
-        name: of the place of its photos; the folder's is used for "", and where the build keeps no
-            names of photos.
+        name: name of the place of its photos; if it is "", or the build keeps no names of photos,
+            the build folder's name is used.
     """
     study = begun.completed(built.manifest, timings)
     if not (name and any(built.fit.references.paths)):

@@ -91,7 +91,7 @@ def attach(
     table: Layer,
     mute: KerasTensor | None = None,
 ) -> KerasTensor:
-    """The same in the graph."""
+    """As `candidates`, in the graph."""
     import keras
 
     ops, layers = keras.ops, keras.layers

@@ -23,9 +23,9 @@ _UNUSED = ("IPython", "cv2", "matplotlib", "pandas", "sklearn")
 
 @contextmanager
 def imported() -> Iterator[None]:
-    """Import Keras two seconds sooner, and inside the block hide what no model of ours needs.
+    """Import Keras two seconds sooner, and hide modules that our models do not need in the block.
 
-    Only for a process of ours, as a user's own Keras may use it.
+    Only for our own process, as a user's Keras may need them.
     """
     with _hidden(_UNUSED):
         with _hidden(("scipy",)):  # a conversion may need it
@@ -58,11 +58,11 @@ class Answer:
     """An open file.
 
     Attributes:
-        seconds: gives the time that it took to open.
+        seconds: returns how long it took to open.
     """
 
     def __init__(self, run: Callable[[Any], Outputs], seconds: Callable[[], float]) -> None:
-        """Store what answers."""
+        """Store the model and its opening time."""
         self._run, self.seconds = run, seconds
 
     def __call__(self, feeds: Any) -> Outputs:  # noqa: ANN401  # an array, or several by name

@@ -1,6 +1,5 @@
 """Entry point of `pocketknn`: Ctrl-C ends it with one line, even during imports."""
 
-import gc
 import sys
 
 from pocketknn.export.cli import INTERRUPTED
@@ -8,8 +7,10 @@ from pocketknn.export.cli import INTERRUPTED
 
 def main() -> None:
     """Import the command line and run it."""
-    gc.set_threshold(50_000, 20)  # what imports make stays: looking for garbage is rarely of use
     try:
+        import gc
+
+        gc.set_threshold(50_000, 20)  # imports make many objects, and hardly any garbage
         from .app import main as run
 
         run()

@@ -72,7 +72,7 @@ def check_names(labels: Iterable[str], grow: int | None, spare: int | None) -> N
     """Check that no class has a name that files use for classes to be taught.
 
     Raises:
-        InputError: a class has such a name, or the name of the note in a saved memory.
+        InputError: a class has such a name, or is named `pocketknn`, which saved memories reserve.
     """
     taken = {*taught_labels(classes(grow, spare)), NOTE} if grow is not None else set()
     for name in sorted({*labels} & taken):

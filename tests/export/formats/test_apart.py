@@ -311,3 +311,22 @@ def test_large_pictures_are_run_a_few_at_once(pixels_build, monkeypatch):
         # A product of another shape is summed in another order: some ulps of 1.
         np.testing.assert_allclose(few[name], values, rtol=0, atol=2e-6)
     assert asked == [2, 2, 1]
+
+
+def test_keras_is_imported_without_what_our_models_do_not_use():
+    """And its objects are never looked at again for garbage; a conversion may import scipy."""
+    code = """
+import gc, sys
+from pocketknn.export.formats.keras import running
+with running.imported():
+    assert "keras" in sys.modules and "scipy.sparse" not in sys.modules
+    assert gc.isenabled() and gc.get_freeze_count() > len(gc.get_objects())
+    import scipy.sparse
+    try:
+        import sklearn
+    except ImportError:
+        print("good")
+import sklearn
+"""
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert said.stdout == "good\n", said.stderr

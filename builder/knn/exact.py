@@ -74,8 +74,7 @@ def search(
         own: (q,) the row that each query must not find, or None.
         among: (m,) the rows, ascending, that may be found, instead of `own`; None for all.
     """
-    work = len(queries) * references.size
-    if not METRICS[metric].ANGULAR or work < screening.FROM:
+    if not is_screened(len(queries), references.size, metric):
         return _in_float64(queries, references, k, metric, own, among)
     hidden = None
     if among is not None:
@@ -88,6 +87,17 @@ def search(
         for column, values in zip(found, rest, strict=True):
             column[open_] = values
     return found
+
+
+def is_screened(queries: int, size: int, metric: str) -> bool:
+    """Whether float32 selects what float64 decides, so that rounding does not affect the answers.
+
+    Args:
+        queries: how many.
+        size: of the references: rows times columns.
+        metric: one of `METRICS`.
+    """
+    return METRICS[metric].ANGULAR and queries * size >= screening.FROM
 
 
 def _in_float64(

@@ -148,8 +148,10 @@ def end() -> None:
     Raises:
         _NotBesideError: the caller's work needs that process, see `meanwhile`.
     """
-    while _running:
-        _running.pop().end()
+    while (child := _current()) is not None:
+        child.end()
+        with suppress(ValueError):  # another thread has removed it
+            _running.remove(child)
     if getattr(_local, "beside", False):
         raise _NotBesideError
 
@@ -158,27 +160,28 @@ def called(function: Callable[..., T], *given: Any) -> T | None:  # noqa: ANN401
     """What a function returns in the other process; None if there is none, or it raises there.
 
     Args:
-        function: of a module, so that the other process can import it.
+        function: a function of a module, so that the other process can import it.
         given: its arguments.
     """
     if _is_here():
         end()
-    found: T | None = _running[-1].ask("call", function, *given) if _running else None
+    child = _current()
+    found: T | None = None if child is None else child.ask("call", function, *given)
     return found
 
 
 def opened(path: Path) -> running.Answer:
     """As `running.opened`, in the other process if there is one.
 
-    In the other process, this call does not wait for the file to open, so that the first answer
-    raises the error for a file that Keras refuses.
+    With another process, this call does not wait until the file is open. If Keras refuses the file,
+    the error is therefore raised by the first answer.
     """
     here = cache(lambda: running.opened(path))
     if _is_here():
         end()
-    if not _running:
+    child = _current()
+    if child is None:
         return here()
-    child = _running[-1]
     found = child.begin("open", path)
 
     def answer(feeds: Any) -> Outputs:  # noqa: ANN401  # as for the other
@@ -236,6 +239,14 @@ def meanwhile(work: Callable[[], T]) -> Iterator[Callable[[], T]]:
 
 class _NotBesideError(BaseException):
     """The other process has ended, so Keras is needed here; `except Exception` must not hide it."""
+
+
+def _current() -> Child | None:
+    """The other process, which another thread may end at any moment; None if there is none."""
+    try:
+        return _running[-1]
+    except IndexError:
+        return None
 
 
 _local = threading.local()

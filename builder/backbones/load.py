@@ -177,7 +177,7 @@ def backbone_of(references: _Embedded, spec: Spec, cache: Cache | None = USUAL) 
     if (found.sha256(), found.size) != (origin.sha256, origin.size):
         raise InputError(
             f"the references come from another backbone, {theirs} with the weights"
-            f" {origin.sha256[:12]}; this one is at {found.size} with the weights"
+            f" {origin.sha256[:12]}, not {spec.backbone} at {found.size} with the weights"
             f" {found.sha256()[:12]}",
             "provenance-mismatch",
         )

@@ -166,7 +166,7 @@ def _outputs(fit: Fit) -> dict[str, Any]:
     if (output := fit.head.OUTPUT) is not None:
         outputs[output.name] = {"shape": [1, len(fit.names)], "is": output.meaning}
     if fit.slots:
-        outputs["indices"]["is"] += "; from references.count on, rows of the memory"
+        outputs["indices"]["is"] += "; indices from references.count up are rows of the memory"
         outputs[growth.EMBEDDING] = {
             "shape": [1, fit.references.dim],
             "is": "the picture's embedding, for a row of the memory",

@@ -374,7 +374,7 @@ WRONG = {
     "no backbone": (lambda content: content["pocketknn"].pop("backbone"), "it"),
     "an origin too few": (
         lambda content: content["pocketknn"]["origins"]["mug"].pop(),
-        "not every example has its origin",
+        "not every example has an origin",
     ),
     "no list of the forgotten": (
         lambda content: content["pocketknn"].pop("forgotten"),

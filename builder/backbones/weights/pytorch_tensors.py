@@ -93,7 +93,7 @@ class _Unpickler(pickle.Unpickler):
         if kind != "storage":
             raise ValueError(f"it refers to {kind!r}, which is not a tensor")
         if not isinstance(count, int) or count < 0:
-            raise ValueError(f"a storage holds {count!r} values")
+            raise ValueError(f"the size of a storage is {count!r}, not a number of values")
         return _Storage(str(key), _STORAGES[str(name)], count)
 
 

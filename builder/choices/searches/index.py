@@ -148,7 +148,7 @@ class Index:
         named in `LARGE` keep the types that they have here.
 
         Returns:
-            `references` (n, r); `steps` and `offset` (r,), the scale of its codes and minus their
+            `references` (n, r); `steps` and `offset` (r,), the scale of its codes and their negated
             middle; `rotation` (r, w); `scan` (n, w); or `cells` (C, room × w), `members`
             (C, room), -1 for none, and `centroids` (C, w) with their `closeness` (C,).
         """

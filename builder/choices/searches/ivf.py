@@ -19,7 +19,7 @@ SCANS = True
 CELLS = True
 PAYS = 200_000
 WORDS = (
-    "{probes} of {cells} cells scanned by {components} components in 8 bits,"
+    "{probes} of {cells} cells scanned, comparing {components} components in 8 bits,"
     " the best {candidates} scored"
 )
 _PENALTY = 1e30  # subtracted from the scores of empty slots; more than any score

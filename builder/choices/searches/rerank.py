@@ -12,7 +12,7 @@ from .index import Index, quantised
 SCANS = True
 CELLS = False
 PAYS = 0
-WORDS = "all scanned by {components} components in 8 bits, the best {candidates} scored"
+WORDS = "all scanned, comparing {components} components in 8 bits, the best {candidates} scored"
 
 
 def make(making: Making) -> Index:

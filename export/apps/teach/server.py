@@ -36,7 +36,7 @@ _LENGTH = re.compile("[0-9]{1,15}")
 _LONGEST = 64  # characters of what a page calls its lesson
 _BUSY = "Another build is running here. Wait until it is done, then build again."
 _MOVED = (
-    "pocketknn teach has another address each time it starts: open the one that it printed last."
+    "The address of pocketknn teach changes each time it starts: open the one it printed last."
     " Your lesson, which your browser stores, is there too if the port is the same"
 )
 

@@ -143,7 +143,7 @@ def _evaluate(out: Path, photos: Path, crop: str | None, as_json: bool) -> None:
         say(f"top-1, neighbours: agreement with {basis}, on pictures cropped as in the build")
         say(f"({made.rows[0].crop}); differences come from int8 weights or another crop")
         if nearest is None and (weights := _precision(file)) != "float32":
-            say(f"{name} itself has {weights} weights: their loss is not measured here")
+            say(f"{name} itself has {weights} weights; the accuracy they cost is not measured here")
     say(*metrics.foreign_lines(file.metadata.labels, made.photos))
     if known:
         left_out = "; the comparison with the promise does not count such photos" if outcome else ""

@@ -128,8 +128,8 @@ def build(
     if plan:
         if request.cluster or request.within or request.options.outputs:
             raise InputError(
-                "--plan does not support --engine ray, --budget or --outputs; it prints sizes for a"
-                " --precision and a --backbone",
+                "--plan does not support --engine ray, --budget or --outputs; to compare sizes,"
+                " give it different values of --precision and --backbone",
                 "option-not-applicable",
             )
         _print_plan(request, cache)

@@ -140,8 +140,8 @@ class Sizes:
     budget: Annotated[
         str | None,
         typer.Option(
-            help="Size limit, such as 5MB, or 1.5MB with --backbone bundled: picks a precision and"
-            " PCA that fit."
+            help="Size limit, such as 5MB; for --backbone bundled, such as 1.5MB. Picks a precision"
+            " and PCA that fit."
         ),
     ] = None
     loss: Annotated[

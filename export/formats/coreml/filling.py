@@ -187,7 +187,7 @@ def _constant(name: str, text: str) -> Any:  # noqa: ANN401
 
 
 def _value(single: Any) -> Any:  # noqa: ANN401
-    """A text or a number as the message of a value."""
+    """A text or a number as a protobuf message of type Value."""
     value = messages().Value()
     kind, field = _HELD[type(single)]
     value.type.tensorType.dataType = messages().DataType[kind]

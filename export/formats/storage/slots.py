@@ -133,7 +133,7 @@ def filled(slots: Slots, content: Content) -> Iterator[tuple[str, Place, NDArray
 
 
 def resized(slots: Slots, content: Content) -> Iterator[tuple[Place, int]]:
-    """Each place of a size, with the size to be put there."""
+    """Each place in the file where a size is stored, and the size to write there."""
     for name, places in slots.sizes.items():
         for place in places:
             yield place, content.sizes[name]

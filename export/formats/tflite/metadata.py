@@ -64,7 +64,7 @@ def _model(manifest: Mapping[str, Any], signature: Signature) -> Table:
     }
     files = [
         _file(MANIFEST, "All choices of the build, the backbone and the classes.", _DESCRIPTION),
-        _file(TABLE, "From the rows in `indices` to pictures and labels.", _DESCRIPTION),
+        _file(TABLE, "The picture and label of each row that `indices` names.", _DESCRIPTION),
     ]
     return named | {3: [subgraph], 6: files, 7: _SINCE}
 
@@ -89,7 +89,7 @@ def _output(port: Port, manifest: dict[str, Any], labels: list[str]) -> Table:
     description = manifest[port.name]["is"] if port.name in manifest else ""
     table = _tensor(port, description, {0: _FEATURE, 1: {}})
     if labels and port.name == _PROBABILITIES:
-        table[6] = [_file(LABELS, "The classes, one a line.", _AXIS_LABELS)]
+        table[6] = [_file(LABELS, "The classes, one per line.", _AXIS_LABELS)]
     return table
 
 

@@ -91,7 +91,7 @@ def steps(study: Study) -> list[Step]:
         return [Step(words, "build", {"reject": "auto"})]
     if not study.manifest["references"]["leave_one_out"]:
         several = max(study.fit.references.counts.values()) > 1
-        one = "one of each" if not several else "near-copies of one photo of each, which count once"
+        one = "one of each" if not several else "only near-copies of one photo of each"
         words = (
             f"Take more{' and different' if several else ''} photos of each class: with {one},"
             " nothing can be held out, so neither the accuracy nor what would raise it can be"

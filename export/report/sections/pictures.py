@@ -28,9 +28,9 @@ _SURE = (
     " hardest pictures for which another class has most of the vote."
 )
 _MEASURED = (
-    " With correct labels, 8 of 30,605 photos of eight sets were listed here by mistake, never more"
-    " than 0.9% of a set; with 5% of the labels swapped, one in ten of those listed had the"
-    " right label."
+    " With correct labels, 8 of 30,605 photos from eight data sets were listed here by mistake,"
+    " never more than 0.9% of a set; with 5% of the labels swapped, one in ten of those listed had"
+    " the right label."
 )
 _TOO_LITTLE = "Too few photos to tell: without a reliable accuracy, no label can be doubted."
 _OVERLOOKED = (

@@ -345,7 +345,7 @@ def test_a_build_says_and_verifies_it(photos, tmp_path, pocketknn):
         "--search", "rerank", "--candidates", 8, "--references-precision", "int8", *PLAIN,
     )  # fmt: skip
     assert built.code == 0, built.err
-    assert "search rerank: int8 references, all scanned by 1" in built.out
+    assert "search rerank: int8 references, all scanned, comparing 1" in built.out
     assert "of the exact neighbours of 12 held-out references" in built.out
     assert pocketknn("verify", out, photos).code == 0
     told = pocketknn("inspect", out / "model.onnx").out

@@ -104,7 +104,9 @@ def test_edited_labels_are_refused(vectors, tmp_path, edit):
 def test_the_metadata_is_sealed_too(vectors, tmp_path):
     path, edited = vectors[0], tmp_path / "model.tflite"
     content = path.read_bytes()
-    edited.write_bytes(content.replace(b"The classes, one a line.", b"The classes, two a line."))
+    edited.write_bytes(
+        content.replace(b"The classes, one per line.", b"The classes, two per line.")
+    )
     assert edited.read_bytes() != content
     with pytest.raises(InputError, match="damaged"):
         load(edited)

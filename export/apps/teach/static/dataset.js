@@ -139,7 +139,7 @@ function originsOf({ name, rows }, origins) {
     throw new Error(`the origins of “${name}” are not a list of names`);
   }
   if (own.length !== rows.length) {
-    throw new Error(`not every example of “${name}” has its origin`);
+    throw new Error(`not every example of “${name}” has an origin`);
   }
   return own;
 }

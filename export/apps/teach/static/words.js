@@ -47,7 +47,7 @@ export function line(found, names) {
 export function advice(found, names) {
   if (names.length < 2 || !found.asked) return [];
   return [
-    "One recording of each class was left out at a time, and tested with only the others.",
+    "One recording of each class at a time was left out, and tested against only the others.",
     `With all recordings, about ${percent(found.expected)} should be right. A build measures in the` +
       " same way; its report may differ by a few points, as it groups the recordings differently.",
     ...once(found, names),

@@ -204,7 +204,9 @@ def _feed(function: Function, described: Message) -> _Feed:
         colour = messages().ColorSpace(image.colorSpace).name
         channels = {"RGB": 3, "BGR": 3, "GRAYSCALE": 1}.get(colour)
         if channels is None or len(shape) != 4 or shape[1] != channels:
-            raise NotImplementedError(f"input {name!r}: a {colour} image as a tensor {shape}")
+            raise NotImplementedError(
+                f"input {name!r}: a {colour} image, but its tensor has the shape {shape}"
+            )
     default = None
     if described.type.isOptional and kind == "multiArrayType":
         filled = described.type.multiArrayType.floatDefaultValue  # 0 if the interface names none

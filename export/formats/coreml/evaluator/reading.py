@@ -199,7 +199,7 @@ class _Reader:
             case "list":
                 return [self._value(each) for each in value.immediateValue.list.values]
             case other:
-                raise NotImplementedError(f"a constant that is a {other}")
+                raise NotImplementedError(f"a constant of an unsupported kind, {other}")
 
 
 def _tensor(tensor: Message, declared: Declared) -> Parameter:
@@ -212,7 +212,7 @@ def _tensor(tensor: Message, declared: Declared) -> Parameter:
         return texts if texts.ndim else texts.item()
     number, shape = declared.numbers(), declared.lengths()
     if number.dtype.kind not in _KINDS[field]:
-        raise ValueError(f"a tensor of {number.dtype} as {field}")
+        raise ValueError(f"a tensor of {number.dtype} whose values are stored as {field}")
     if field == "bytes":
         return shaped(np.frombuffer(values, np.uint8), number, shape)
     try:

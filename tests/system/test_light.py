@@ -4,15 +4,12 @@ import json
 import os
 import shutil
 import subprocess
-import sys
 from dataclasses import replace
-from importlib.metadata import distribution
 from pathlib import Path
 
 import numpy as np
 import pytest
-from packaging.requirements import Requirement
-from packaging.utils import canonicalize_name
+from installed import environment
 from same_artefacts import APART, hashes
 from support import ROOT, drawing
 
@@ -26,53 +23,17 @@ EQUAL = (APART, "weight.bin")
 GONE = "which is not installed: pip install tensorflow\n"
 
 
-def light():
-    """The distributions that pip installs for light.txt: those named, and what they need in turn.
-
-    All of them are installed here, so that pip, asked for these versions, has no other choice.
-    """
-    lines = (line.partition("#")[0].strip() for line in (ROOT / "light.txt").open())
-    waiting = [Requirement(line) for line in lines if line]
-    found, seen = {}, set()
-    while waiting:
-        one = waiting.pop()
-        own = distribution(one.name)
-        assert one.specifier.contains(own.version, prereleases=True), one
-        found[canonicalize_name(one.name)] = own
-        extras = {"", *one.extras}
-        for further in map(Requirement, own.requires or ()):
-            needed = further.marker is None or any(
-                further.marker.evaluate({"extra": extra}) for extra in extras
-            )
-            if needed and str(further) not in seen:
-                seen.add(str(further))
-                waiting.append(further)
-    return found.values()
-
-
 @pytest.fixture(scope="module")
 def python(tmp_path_factory):
-    """A Python with the packages in light.txt, and this package.
-
-    Their files are linked from where they are installed, which takes seconds where pip takes a
-    minute; nothing is taken from an index, and nothing else can be imported.
-    """
+    """A Python with the packages in light.txt, and this package."""
     folder = tmp_path_factory.mktemp("light")
-    subprocess.run([sys.executable, "-m", "venv", "--without-pip", folder], check=True)
+    lines = (line.partition("#")[0].strip() for line in (ROOT / "light.txt").open())
+    python = environment(folder, [line for line in lines if line])
     (packages,) = folder.glob("lib/python*/site-packages")
-    for one in light():
-        for name in one.files:
-            source, target = Path(one.locate_file(name)), packages / name
-            if ".." not in name.parts and source.exists():  # else a script, or compiled code
-                target.parent.mkdir(parents=True, exist_ok=True)
-                try:
-                    os.link(source, target)
-                except OSError:  # it is on another disk
-                    shutil.copy2(source, target)
     here = Path(builder.__file__).parents[2]
     for path in (here / "pocketknn", *here.glob("pocketknn-*.dist-info")):
         shutil.copytree(path, packages / path.name)
-    yield folder / "bin" / "python"
+    yield python
     shutil.rmtree(folder)
 
 
@@ -138,14 +99,14 @@ def test_a_build_is_verified_and_measured_but_for_what_keras_runs(built, run, ph
 @pytest.mark.parametrize("search", ["exact", "rerank"])
 def test_a_projection_is_read_from_a_file_without_keras(search, run, photos, tmp_path):
     """The second file's references are int8 and cannot be read back, but its projection can."""
-    spec = Spec(backbone="bundled", k=3, projection="classes", search=search)
+    spec = Spec(backbone="pixels", size=8, k=3, projection="classes", search=search)
     spec = replace(spec, references_precision="int8" if search == "rerank" else "float32")
     net, out = load_backbone(spec), tmp_path / "out"
     references = embed(find(photos), net, "center").references()
     assert export(spec, references, net, out, formats=["keras", "onnx"]).agrees
     done = run("verify", out)
     assert done.returncode == 0, done.stderr
-    assert "the packaged backbone bundled and the projection of model.keras" in done.stdout
+    assert "the packaged backbone pixels and the projection of model.keras" in done.stdout
     assert done.stdout.count("agrees") == 1
 
 

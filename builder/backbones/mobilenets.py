@@ -105,7 +105,7 @@ def address(title: str, alpha: float, size: int) -> str:
     Args:
         title: the class in `keras.applications`.
         alpha: width.
-        size: side of the input; sizes without weights use those of 224.
+        size: side of the input; sizes without weights of their own use those for 224.
     """
     if title == "MobileNet":
         rows = size if size in (128, 160, 192, 224) else 224

@@ -40,16 +40,16 @@ class Metric(Protocol):
     """A distance, as scores: the nearer a reference, the higher its score.
 
     Attributes:
-        ANGULAR: lengths are ignored: vectors are compared at unit length. Smaller references and
-            approximate searches need such scores, as their scale is fixed.
-        BY_PRODUCT: one product ranks all references; otherwise differences to each do.
-        SPARE: how many references beyond k the graph scores a second time, if its product only
-            selects; then each row of `references` has one more value, and adding a constant vector
-            to all vectors changes no score. 0 if the product is the score.
+        ANGULAR: lengths are ignored: vectors are compared at unit length. References of lower
+            precision and approximate searches need such scores, as their scale is fixed.
+        BY_PRODUCT: one product ranks all references; otherwise their differences from the query do.
+        SPARE: 0 if the product is the score. Otherwise the product only selects k + SPARE
+            references, which the graph then scores exactly; each row of `references` has one more
+            value, and adding the same vector to all vectors must change no score.
         ITSELF: the score of a vector with itself; ITSELF minus a score is the distance.
         SCORE: what a score is, in words.
-        EXACT_HIT: by precision, the distance up to which a neighbour counts as the query itself,
-            allowing for rounding, as a share of the lengths.
+        EXACT_HIT: for each precision, the distance up to which a neighbour counts as the query
+            itself, allowing for rounding; relative to the length of the vectors.
     """
 
     ANGULAR: bool
@@ -90,7 +90,7 @@ class Metric(Protocol):
 
         Args:
             embedding: (batch, r), projected if there is a projection.
-            rows: (m, r), or wider: further values of a row do not count.
+            rows: (m, r) or wider; any further values of a row are ignored.
         """
 
     def all_scores(self, embedding: KerasTensor, given: Constants) -> KerasTensor:
@@ -105,8 +105,8 @@ class Vote(Protocol):
     """How much each neighbour counts.
 
     Attributes:
-        SOFT: the weights have a temperature, found by likelihood, which needs classes. By default
-            up to a hundred neighbours vote, and classes count the same.
+        SOFT: the weights have a temperature, which is chosen by likelihood and so needs classes. By
+            default, up to a hundred neighbours vote, and all classes have equal weight.
     """
 
     SOFT: bool
@@ -176,9 +176,9 @@ class Head(Protocol):
 
     Attributes:
         VOTE: the default vote.
-        CLASSES: it answers with shares of classes, measured by accuracy. Soft and balanced votes,
+        CLASSES: its answers are shares of classes, measured by accuracy. Soft and balanced votes,
             `reject`, and the projection `classes` need such a head.
-        NUMBERS: it answers with numbers, measured by their error.
+        NUMBERS: its answers are numbers, measured by their error.
         KIND: the kind of model, in words.
         OUTPUT: the output it adds, or None.
     """
@@ -202,7 +202,7 @@ class Head(Protocol):
         """
 
     def largest(self, examples: Examples) -> float:
-        """The largest answer, relative to which errors of a file are measured."""
+        """The largest possible answer; errors of a file are measured relative to it."""
 
     def answers(self, found: Neighbors, voting: Voting) -> Floats:
         """The answers from neighbours (q, k), a row per query: `OUTPUT`, or values to measure."""
@@ -221,7 +221,7 @@ class Head(Protocol):
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Making(ABC):
-    """The references that an index is made for, and the ranks of their exact neighbours in it.
+    """What a search needs to make an index: the references, and how well indexes rank them.
 
     Attributes:
         n: how many references there are.
@@ -242,7 +242,7 @@ class Making(ABC):
     @property
     @abstractmethod
     def share(self) -> float:
-        """The target share of the exact neighbours, for choosing candidates and probes."""
+        """The share of the exact neighbours to aim for when choosing candidates and probes."""
 
     @property
     @abstractmethod
@@ -268,7 +268,7 @@ class Making(ABC):
 
     @abstractmethod
     def places(self, one: Index) -> Ints:
-        """How many references a scan ranks before each exact neighbour; n if that is lost."""
+        """How many references a scan ranks before each exact neighbour; n for a lost one."""
 
     @abstractmethod
     def cells_before(self, one: Index) -> Ints | None:
@@ -298,7 +298,7 @@ class Search(Protocol):
         """
 
     def bytes_beside(self, width: int) -> int:
-        """The approximate extra bytes for a reference of this many values."""
+        """About how many bytes the search adds for each reference of this many values."""
 
     def candidates(self, index: Index, first: Floats, wanted: int) -> Ints:
         """The references to score for each query (q, wanted), -1 for none.

@@ -76,7 +76,7 @@ class KNNClassifier:
 
         Args:
             backbone: embeds pictures: a name as for `Spec`, or from `load_backbone`; None for
-                vectors only. It is loaded when the first picture comes.
+                vectors only. It is loaded when a picture first needs it.
             crop: how pictures become squares, as for `Spec`.
         """
         self._examples: dict[str, list[NDArray[np.float32]]] = {}
@@ -209,7 +209,7 @@ class KNNClassifier:
         ml5_json.write(self.references(), path, unit_length=True)
 
     def load(self, path: Path | str) -> None:
-        """Replace the examples by those in a file of ml5 or TensorFlow.js.
+        """Replace the examples with those in a file of ml5 or TensorFlow.js.
 
         Raises:
             InputError: the file is not a usable data set; the examples are unchanged.

@@ -28,7 +28,8 @@ class Compared:
     Attributes:
         references: the stored examples (n, d).
         metric: one of `METRICS`.
-        projection: from embeddings (d) to the compared values (r), or None: r is d.
+        projection: from embeddings (d) to the compared values (r); None for no projection, where r
+            is d.
     """
 
     references: References

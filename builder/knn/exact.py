@@ -64,7 +64,7 @@ def search(
 ) -> Neighbors:
     """Exact k-NN of queries (q, d) among references (n, d), as computed in float64.
 
-    Where that would take long, float32 selects the cosines that are computed in float64.
+    If that would take long, float32 selects the candidates whose cosines are computed in float64.
 
     Args:
         queries: (q, d).
@@ -72,7 +72,8 @@ def search(
         k: how many neighbours.
         metric: one of `METRICS`.
         own: (q,) the row that each query must not find, or None.
-        among: (m,) the rows, ascending, that may be found, instead of `own`; None for all.
+        among: (m,) the only rows that may be found, ascending, or None for all; not together
+            with `own`.
     """
     work = len(queries) * references.size
     if not METRICS[metric].ANGULAR or work < screening.FROM:

@@ -161,7 +161,7 @@ class Fit:
 
     @property
     def free_sizes(self) -> dict[str, int]:
-        """The sizes by which graphs of different k or width differ, by name: they share a template.
+        """The sizes, by name, in which graphs of one template may differ.
 
         Those are the number of `neighbors` and of `candidates`, the length of an embedding, `dim`,
         and the `width` of what is compared, to which a stored `row` may add a value. None of them

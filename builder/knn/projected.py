@@ -1,4 +1,4 @@
-"""The references under the projection that a spec names or cross-validation supports."""
+"""The references under the projection that a spec names or cross-validation chooses."""
 
 from __future__ import annotations
 
@@ -55,11 +55,12 @@ def space_of(spec: Spec, references: References) -> Space:
 def projected(spec: Spec, references: References) -> tuple[Spec, Space]:
     """The space under the projection, with `auto` decided by cross-validation.
 
-    `auto` is `classes`, unless plain cosine gives the photos' own classes clearly more of the vote,
-    by two standard errors of the difference. If a fold takes more than three tenths of its classes
-    (two or three photos each), the comparison is ignored: the rest is too little to estimate the
-    whitening from, but all the photos are enough. For files that grow `auto` is none, as the
-    directions in which these classes differ need not be those in which taught ones do.
+    `auto` is `classes`, unless plain cosine gives the true classes a clearly larger share of the
+    vote: by two standard errors of the difference. The comparison is ignored if, on average, more
+    than three tenths of a class are held out, as with two or three photos per class: the rest are
+    too few to estimate the whitening, although all of them are enough. For files that grow, `auto`
+    is no projection, as the directions that separate these classes may not separate those taught
+    later.
     """
     if spec.projection != AUTO:
         return spec, space_of(spec, references)
@@ -124,5 +125,5 @@ def _most(n: int, d: int) -> int:
 
 
 def _width(r: int, d: int) -> int:
-    """The width to which zero columns pad a projection: fewer widths need fewer templates."""
+    """The width to which a projection is padded with zeros: fewer widths need fewer templates."""
     return max(r, min(next((width for width in _WIDTHS if width >= r), r), d))

@@ -1,9 +1,9 @@
 """Exact k-NN by cosine among very many references: float32 selects, float64 decides.
 
-A float32 product of d values is off by less than about d / 2**24 of both lengths, in whatever order
-it is summed (Higham, Accuracy and Stability of Numerical Algorithms, section 3.1). So the k nearest
-are among the rows whose float32 score is within twice that of the k-th best: only these are scored
-in float64.
+The error of a float32 product of d values is less than about d / 2**24 times both lengths, whatever
+the order of the sum (Higham, Accuracy and Stability of Numerical Algorithms, section 3.1). So the k
+nearest are among the rows whose float32 score is at most twice that error below the k-th best: only
+these are scored in float64.
 """
 
 from __future__ import annotations
@@ -43,8 +43,8 @@ def search(
         hidden: (n,) the rows that no query may find, or None.
 
     Returns:
-        The neighbours, and which queries (m,) have more rows within rounding of the k-th best than
-        were kept, such as copies of one picture: theirs are not known.
+        The neighbours, and the queries (m,) whose neighbours are not certain, because more rows
+        than were kept are within rounding of the k-th best, such as copies of one picture.
     """
     lengths = _lengths(references)
     if lengths is None:

@@ -16,7 +16,7 @@ _ON_DISK = "file://"
 
 
 def place_of(text: str) -> Path | str:
-    """A place as typed: a path, or an address, which stays a string."""
+    """A place as typed by the user: a path, or an address, which stays a string."""
     if text.startswith(_ON_DISK):
         return Path(text.removeprefix(_ON_DISK))
     return text if _MARK in text else Path(text)

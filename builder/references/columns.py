@@ -83,7 +83,7 @@ def rows_of(values: ArrayLike, what: str) -> NDArray[np.float32]:
 
 
 def _is_fixed(given: NDArray[Any]) -> bool:
-    """Whether an array is contiguous float32, and read-only all the way down."""
+    """Whether an array is contiguous float32, and it and all its bases are read-only."""
     part: Any = given
     while isinstance(part, np.ndarray) and not part.flags.writeable:
         part = part.base
@@ -168,7 +168,7 @@ def _fixed(numbers: NDArray[np.int64]) -> NDArray[np.int64]:
 
 
 def ids_of(hashes: Sequence[str]) -> list[str]:
-    """A prefix of each hash, long enough to be unique; copies get -2, -3 and so on."""
+    """A prefix of each hash, long enough to be unique; copies get the suffix -2, -3 and so on."""
     length = _SHORTEST
     while len({one[:length] for one in hashes}) < len(set(hashes)):
         length += 4

@@ -4,7 +4,7 @@ ml5's `KNNClassifier.save` writes (ml5-library up to 0.12, `src/KNNClassifier/in
 
     {"dataset": {"0": {"shape": [n, d], "label": "cat", …}, …}, "tensors": [{"0": 0.1, …}, …]}
 
-where the position of a class's tensor is that of its key in JavaScript's `Object.keys`.
+where a class's tensor has the position of its key in JavaScript's `Object.keys`.
 `KNNClassifier` of @tensorflow-models/knn-classifier has no `save`. Its users write the result of
 `getClassifierDataset` (github.com/tensorflow/tfjs, issue 633) as one of
 

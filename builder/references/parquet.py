@@ -181,7 +181,7 @@ def _targets(notes: dict[bytes, Any]) -> list[str]:
 
 
 def _width(file: pq.ParquetFile) -> int:
-    """Values per vector, by the file's metadata."""
+    """Values per vector, from the file's metadata."""
     groups = [file.metadata.row_group(one) for one in range(file.metadata.num_row_groups)]
     values = [
         int(column.num_values)

@@ -1,4 +1,4 @@
-"""The stored examples: each an embedding with a label or targets, an id and a picture."""
+"""The stored examples; each is an embedding with a label or targets, an id and a picture."""
 
 from __future__ import annotations
 
@@ -202,7 +202,7 @@ class References(Columns):
         return self._labelled([self.label_of(row) for row in range(len(self))], classes)
 
     def remove(self, ids: Sequence[str] = (), classes: Sequence[str] = ()) -> References:
-        """All references except those with these ids or in these classes.
+        """The references without those that have these ids or are in these classes.
 
         Raises:
             InputError: there is no such id or class, or no reference would be left.
@@ -235,7 +235,7 @@ class References(Columns):
         return self._labelled(labels, list(dict.fromkeys(renamed)))
 
     def relabel_rows(self, ids: Sequence[str], label: str) -> References:
-        """The references, with these ids moved to one class, which may be new.
+        """The references, with these ids moved to one class, which may be a new one.
 
         Raises:
             InputError: there is no such id, the references have no labels, or the label is empty.
@@ -298,7 +298,7 @@ class References(Columns):
         """Check that these ids and classes exist.
 
         Raises:
-            InputError: one does not.
+            InputError: an id or class does not exist.
         """
         known = set(self.ids)
         for one in ids:
@@ -315,7 +315,7 @@ class References(Columns):
 
         Columns: id, path, label, sha256, embedding, "target: NAME" for each target, and occasion
         if there are any. The schema's metadata holds the order of the classes, the provenance, and
-        a checksum of all this, which a program that changes the table must remove.
+        a checksum of all this. A program that changes the table must remove the checksum.
         """
         parquet.write(path, self)
 
@@ -328,7 +328,7 @@ class References(Columns):
             vectors: read the vectors; otherwise they are zeros, which take no memory.
 
         Raises:
-            InputError: it is damaged, not a table of references, or too large for the memory.
+            InputError: it is damaged, not a table of references, or too large for memory.
         """
         return parquet.read(path, cls.of, vectors=vectors)
 

@@ -29,11 +29,11 @@ class Evaluation:
         photos: number of photos.
         accuracy: share of the photos whose label won; None without labels or a vote. Photos of a
             class the model does not know count as errors.
-        foreign: how many photos are of such a class.
+        foreign: how many photos are of a class the model does not know.
         unknown: share called unknown; None without a threshold.
-        first_equal: share whose nearest reference is the one found by the basis, which is the
-            build's first file or the exact k-NN, with the build's own crop.
-        recall: share of the basis' neighbours that are found.
+        first_equal: share whose nearest reference is the same as in the baseline: the build's first
+            file or the exact k-NN, with the build's own crop.
+        recall: share of the baseline's neighbours that are found.
     """
 
     name: str
@@ -62,7 +62,7 @@ class Evaluated:
 
 
 def runs(files: int, photos: int, crops: int) -> int:
-    """How often `evaluate` touches a photo: once to read it, then with each file and crop."""
+    """The number of steps of `evaluate`: each photo is read, then run with each file and crop."""
     return photos * (1 + files * crops)
 
 
@@ -80,8 +80,8 @@ def evaluate(
         photos: the photos.
         crop: another crop to measure; None for only the build's.
         nearest: finds the exact neighbours to compare with; None compares with the first file.
-        progress: called with how many photos were read, or run by one file with one crop, since
-            the last call; `runs` in all.
+        progress: called with the number of steps since the last call: photos read, or photos run by
+            one file with one crop. There are `runs` steps in all.
 
     Raises:
         InputError: the files take no pictures, or none of the photos can be read.

@@ -77,8 +77,8 @@ def verify(out: Path, photos: Sequence[Photo] = ()) -> Verification:
         photos: photos to compare on, sampled with the build's seed; synthetic pictures if empty.
 
     Raises:
-        InputError: it is not a build, takes no pictures, there is nothing to compare it with, or
-            none of its files can be run here.
+        InputError: the folder is not a build, its files take no pictures, there is nothing to
+            compare them with, or none of them can be run here.
     """
     from pocketknn.export.manifest.reopen import reopen
 

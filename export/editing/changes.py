@@ -18,7 +18,7 @@ from pocketknn.builder.wording import counted
 
 @dataclass(frozen=True, kw_only=True)
 class Changes:
-    """What to do, in this order. The rules apply to existing references and to photos added.
+    """What to do, in this order. The rules apply to existing references and to added photos.
 
     Attributes:
         remove: ids of references to remove; `add` does not bring back the same picture in the same
@@ -87,12 +87,12 @@ def with_photos(
     crop: str,
     say: Callable[[str], None],
 ) -> References:
-    """Add photos to the references, each where a build would have put it.
+    """Add photos to the references, in the order that a build would give them.
 
     Args:
         before: the references of the file or build.
-        references: those of them that remain.
-        changes: what was done to these.
+        references: those that remain after the changes.
+        changes: what was done to the references.
         names: old names of classes to new ones.
         added: the photos.
         net: the backbone that embeds them.

@@ -1,4 +1,4 @@
-"""The choices that a build was asked for, in its folder's manifest, so that it can be repeated."""
+"""The choices the user made for a build, in its folder's manifest, so that it can be repeated."""
 
 from __future__ import annotations
 

@@ -40,7 +40,7 @@ KEEPS_WHAT_IS_MAPPED = sys.platform == "win32"
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Opened:
-    """An artefact, read back into what it was made from.
+    """An artefact, and the choices and references read back from it.
 
     Attributes:
         format: its name in `FORMATS`.
@@ -131,7 +131,7 @@ def understood(path: Path) -> Iterator[None]:
 
 
 def _check_room(path: Path, manifest: Mapping[str, Any]) -> None:
-    """Refuse a file whose references do not fit into memory; see `_fit` for what they take."""
+    """Refuse a file whose references do not fit into memory; `_fit` shows what they need."""
     n, d = manifest["references"]["count"], manifest["references"]["dim"]
     if manifest["projection"]:
         each = 8 * d + 4 * d  # brought back in float64

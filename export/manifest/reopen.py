@@ -43,7 +43,7 @@ Scorer = Callable[[NDArray[np.uint8], int], Floats]
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Build:
-    """A build, read back into what it was made from.
+    """A build, and what was read back from it.
 
     Attributes:
         manifest: its manifest.
@@ -71,7 +71,7 @@ class Build:
 
     @cached_property
     def fit(self) -> Fit:
-        """The choices over the references, with the index of the build."""
+        """The choices fitted to the references, with the index of the build."""
         spec, space, search = spec_of(self.manifest), self.space, self.manifest["search"]
         k = min(int(self.manifest["k"]), len(self.references))
         index = index_again(spec, space, k, search["components"], search["cells"])
@@ -119,7 +119,7 @@ def reopen(out: Path, manifest: Mapping[str, Any]) -> Build:
 
 
 def scorer_of(folder: Path, inside: dict[str, Any]) -> Scorer | None:
-    """A function for exact scores of any reference, whether or not among the k nearest.
+    """A function for the exact score of any reference, even if not among the k nearest.
 
     Args:
         folder: the folder of a file that takes pictures.

@@ -1,6 +1,6 @@
 """Open a file in its own runtime and compare it with the exact k-NN.
 
-Queries reach only a few references, so the file's bytes are checked for all of them.
+Queries reach only a few references, so the bytes of all references are checked too.
 """
 
 from __future__ import annotations
@@ -85,7 +85,7 @@ def check_growth(
     *,
     precision: str,
 ) -> tuple[str, ...]:
-    """What is wrong with a file's answers while half of its references are taught, in words.
+    """What is wrong, in words, with a file's answers if half of its references are taught.
 
     Args:
         run: the open file.
@@ -103,7 +103,7 @@ def check_growth(
 
 
 def _of_nobody(found: Outputs, k: int) -> tuple[str, ...]:
-    """What is wrong with the neighbours that a file lists beyond the k that exist."""
+    """What is wrong with the neighbours that a file lists beyond the number that exist."""
     if (found["scores"][:, k:] > growth.THERE).any():
         return ("finds more neighbours than there are",)
     return ()

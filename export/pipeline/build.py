@@ -139,19 +139,19 @@ def _check_strangers(request: Request) -> None:
     elif request.spec.reject is not None and learned:
         raise InputError(
             "--learn-strangers makes unknown a class like any other, without the threshold of"
-            " --reject: leave out one of the two",
+            " --reject; use only one of the two",
             "either-or",
         )
 
 
 def _check_growth(request: Request) -> None:
-    """Check that targets are not to be taught, before any work is done."""
+    """Check, before any work is done, that `grow` is not used with targets."""
     if request.selection.target_columns:
         room.check(request.spec.grow, request.spec.spare, HEADS["regress"])
 
 
 def _tell_growth(spec: Spec, found: Material, formats: Sequence[str], watch: Watch) -> None:
-    """Remark on what growing changes: the default projection, and who can run the files."""
+    """Tell the user what growing changes: the default projection, and what can run the files."""
     if spec.grow is None:
         return
     votes = found.references.labels and spec.head != "neighbors"
@@ -169,7 +169,7 @@ def _tell_growth(spec: Spec, found: Material, formats: Sequence[str], watch: Wat
 
 
 def _formats(request: Request) -> tuple[str, ...]:
-    """The formats that may be written; a budget also tries int8, which takes the converters."""
+    """The formats that may be written; a budget also tries int8, which needs the converters."""
     converting = request.within is not None
     formats = writable(converting=converting) if request.formats is None else request.formats
     check_formats(formats, request.options, converting=converting)
@@ -177,7 +177,7 @@ def _formats(request: Request) -> tuple[str, ...]:
 
 
 def _apart(found: Material, calibrated: bool) -> tuple[Sequence[Photo], NDArray[np.uint8] | None]:
-    """The photos that files are checked on, and the pictures that calibrate int8."""
+    """The photos that files are checked on, and the pictures for calibrating int8."""
     if not (calibrated and found.squares):
         return found.photos, None
     hashes = dict(zip(found.photos, found.references.sha256, strict=True))

@@ -1,4 +1,4 @@
-"""Convert, load, compare with the exact k-NN, and keep what agrees."""
+"""Convert, load, compare with the exact k-NN, and keep the files that agree."""
 
 from __future__ import annotations
 
@@ -98,22 +98,24 @@ def export(
         references: the stored examples.
         backbone: the feature extractor; None for a model of feature vectors.
         out: the folder; it appears once everything in it is complete.
-        against: what to compare on; None for a black picture and noise.
+        against: the inputs to compare on; None for a black picture and noise.
         calibration: pictures (n, H, W, 3) that calibrate int8, distinct from those of `against` so
             that the check is independent; None for noise, with a note.
-        strangers: embeddings (q, d) of pictures of none of the classes, to measure rejection on.
-        copies: altered copies of some references, for a search to find their originals.
+        strangers: embeddings (q, d) of pictures that show no class, to measure rejection with.
+        copies: altered copies of some references, to measure whether a search finds their
+            originals.
         options: how the files are written.
-        formats: names in `FORMATS`; None for all that can be written here, which leaves out Keras
-            without TensorFlow, and Core ML if it needs coremltools and that is not installed.
+        formats: names in `FORMATS`; None for all that can be written here: not Keras without
+            TensorFlow, nor Core ML if it needs coremltools and that is not installed.
         skipped: the pictures that were left out, for the manifest.
-        condensed: what the references were chosen from, for the manifest.
+        condensed: the result of `condense`, if the references come from it, for the manifest.
         budget: the limit on a file's bytes that the choices met, for the manifest; None for none.
         thumbnails: the photos, and the maximum bytes of small pictures of all references; None for
             no such pictures.
         force: replace an earlier build.
         progress: called with the name of each format before it is written.
-        note: called with a message for the user, such as when something cached could not be used.
+        note: called with a message for the user, for instance when something cached could not be
+            used.
         cache: stores converted graphs for reuse; None for no cache.
 
     Raises:
@@ -187,7 +189,7 @@ def planned(
     """The size and cost of each file that `export` would write; nothing is written.
 
     Raises:
-        InputError: as `export`.
+        InputError: for the same reasons as `export`.
     """
     fitted, precision = _settle(spec, references, backbone, options, formats, cache, note)
     metadata = describe(fitted, backbone, precision, measure(fitted), options)

@@ -50,9 +50,9 @@ class Writer:
     """Writes the files of one build.
 
     Attributes:
-        order: the order of one of the files; the others differ in format and precision.
+        order: the order of one of the files; those of the others differ in format and precision.
         judges: the inputs that files are compared on.
-        folder: where the files go.
+        folder: the folder for the files.
         note: called with a message for the user.
     """
 

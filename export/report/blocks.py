@@ -19,7 +19,7 @@ class Picture:
         key: key of the thumbnail; if there is none, only the name is shown.
         name: name of its file, or its id.
         label: its class, or "".
-        note: a remark, such as its score.
+        note: a short text, such as its score.
         right: whether its class is correct; None if that does not apply.
     """
 
@@ -32,7 +32,7 @@ class Picture:
 
 @dataclass(frozen=True, kw_only=True)
 class Case:
-    """A picture and those it is compared with."""
+    """A picture, and the pictures it is compared with."""
 
     picture: Picture
     against: tuple[Picture, ...]
@@ -213,7 +213,7 @@ class Section:
     Attributes:
         anchor: its name in links; letters, digits and hyphens.
         title: its heading.
-        blocks: what is in it.
+        blocks: its content.
     """
 
     anchor: str

@@ -30,13 +30,13 @@ def rows(found: Outcome) -> list[tuple[str, ...]]:
     if found.promise and found.mixed and _differ(found.promise, found.mixed):
         table.append(_row("for these classes", found.mixed, "the same, reweighted"))
     if found.mixed and found.alike and found.alike != found.mixed:
-        table.append(_row("after rejection", found.alike, "the same, with “unknown” as wrong"))
+        table.append(_row("after rejection", found.alike, "the same, counting “unknown” as wrong"))
     right, on = found.right, plural(found.right.of, "photo")
     return [*table, ("on these photos", percent(right.value), interval(right), on)]
 
 
 def told_apart(found: Outcome) -> Iterator[str]:
-    """A line on known photos and one on strangers; no lines without a class unknown."""
+    """A line about known photos and one about strangers; none without a class unknown."""
     if found.unknown is None:
         return
     yield (
@@ -54,7 +54,7 @@ def passing(strangers: Share) -> str:
 
 
 def called_unknown(manifest: dict[str, Any], unknown: Share) -> str:
-    """What a share called unknown means for photos without class folders, in one line."""
+    """In one line, what the share called unknown means for photos without class folders."""
     rate = unknown_rate(manifest)
     expected = "" if rate is None else f", of which the build would call about {rate:.0%} unknown"
     return (
@@ -91,11 +91,11 @@ def verdict(found: Outcome) -> str:
         low, high = found.alike.interval
         if high - low > _VAGUE and abs(found.difference) > _APART:
             return f"The promise's interval is too wide for these photos to contradict it.{tail}"
-        return f"Promise and outcome agree, within chance.{tail}"
+        return f"Promise and outcome agree, within sampling error.{tail}"
     way = "few" if found.difference < 0 else "many"
     return (
         f"Promise and outcome disagree: {points(found.difference)};"
-        f" chance does not explain so {way} right answers.{tail}"
+        f" chance alone does not explain so {way} right answers.{tail}"
     )
 
 
@@ -145,7 +145,7 @@ def reasons(found: Outcome, manifest: dict[str, Any]) -> Iterator[str]:
 
 
 def weakest(found: Outcome) -> str:
-    """The classes clearly below the mean, in one line; "" for none."""
+    """The classes whose accuracy is clearly below the mean, in one line; "" for none."""
     if not found.weakest:
         return ""
     named = []
@@ -200,7 +200,7 @@ def found_class(same: SameClass, what: str, how: str = "") -> str:
     Args:
         same: the measurement.
         what: one query, such as "photo".
-        how: a remark on the queries, after a comma; "" for none.
+        how: a note about the queries, after a comma; "" for none.
     """
     return (
         f"{plural(same.queries, what)}{how}: the nearest is in the same class for"

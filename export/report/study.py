@@ -39,7 +39,7 @@ class Study:
         photos: the photo of each reference, if available.
         held_out: other photos, or None.
         outcome: promise and outcome on those photos; None if that does not apply.
-        strangers: embeddings (s, d) of pictures of none of the classes, or None.
+        strangers: embeddings (s, d) of pictures that show none of the classes, or None.
         out: name of the build's folder.
     """
 
@@ -59,7 +59,7 @@ class Study:
 
     @cached_property
     def suspects(self) -> list[Suspect]:
-        """References whose label is likely wrong; none if too little is known to doubt labels."""
+        """References whose label is likely wrong; none if there is too little evidence."""
         if self.own is None or not self.measured or self.vague:
             return []
         return suspects(self.own, self.fit.space)
@@ -102,7 +102,7 @@ class Study:
 
     @property
     def flawless(self) -> bool:
-        """Whether no held-out reference is misclassified, which may be for lack of photos."""
+        """Whether no held-out reference is misclassified, perhaps because there are few photos."""
         known = self.measured and self.own is not None and self.own.right.value == 1
         return known and not (self.forecast and self.forecast.little)
 
@@ -114,7 +114,7 @@ class Study:
 
     @property
     def search(self) -> bool:
-        """Whether this is an image search: its answers, the neighbours, are not right or wrong."""
+        """Whether this is an image search; its answers, the neighbours, are not right or wrong."""
         return not (self.fit.head.CLASSES or self.fit.head.NUMBERS)
 
     @property
@@ -133,7 +133,7 @@ class Study:
 
     @property
     def sampled(self) -> str:
-        """A sentence if only a sample of the references was measured; else ""."""
+        """A sentence if only a sample of the references was measured; otherwise ""."""
         refs = self.fit.references
         if self.own is None:
             return ""

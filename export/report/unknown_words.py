@@ -20,7 +20,7 @@ _TOO_FEW = "too few strangers to tell whether rejection works"
 
 
 def unknown_words(manifest: dict[str, Any]) -> Iterator[str]:
-    """How many strange pictures would pass, whether that is enough, and what to do, in lines."""
+    """How many strange pictures would pass, whether that is too many, and what to do, in lines."""
     if reject := manifest["reject"]:
         yield from _of_threshold(reject, manifest)
     if strangers := manifest.get("strangers"):
@@ -84,7 +84,7 @@ def _known(share: float, asked: int | None) -> str:
 
 
 def _passing(stopped: float, total: int, what: str = "") -> str:
-    """As in "1 of 40 strangers passes (95%: 0 to 13%)", with a space before what they are."""
+    """As in "1 of 40 strangers passes (95%: 0 to 13%)"; a space comes before "strangers"."""
     count = total - round(total * stopped)
     verb = "passes" if count == 1 else "pass"
     return f"{count:,} of {total:,}{what} {verb} ({in_words(wilson(count / total, total))})"

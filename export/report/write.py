@@ -89,10 +89,10 @@ def report_build(
     Args:
         built: the result of `export`.
         photos: the photo of each reference, if available.
-        strangers: embeddings (s, d) of pictures of none of the classes.
+        strangers: embeddings (s, d) of pictures that show none of the classes.
         timings: timings of its files.
-        name: of the place of its photos; the folder's is used for "", and where the build keeps no
-            names of photos.
+        name: name of the place of its photos; if it is "", or the build keeps no names of photos,
+            the build folder's name is used.
     """
     study = Study(
         fit=built.fit,

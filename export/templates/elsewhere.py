@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def converted(order: Order, path: Path) -> Slots | None:
-    """As `converting.converted`, in the other process; None if there is none, or it cannot.
+    """As `converting.converted`, in the other process; None if there is none, or it fails.
 
     It loads the backbone by name, so a network from a file is converted here.
     """
@@ -37,7 +37,7 @@ def converted(order: Order, path: Path) -> Slots | None:
 def _convert(
     order: Order, named: Spec | None, identity: list[str | int | float | None] | None, path: Path
 ) -> Slots | None:
-    """What the other process does; None if the backbone of that name is not the one meant."""
+    """The conversion in the other process; None if its backbone of that name is another one."""
     from . import converting
 
     if named is not None:

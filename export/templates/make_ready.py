@@ -1,4 +1,4 @@
-"""Convert the heads of the usual choices, so that a build needs no converter for them.
+"""Convert the heads for the most common choices, so that a build needs no converter for them.
 
     python -m pocketknn.export.templates.make_ready FOLDER
 
@@ -38,9 +38,9 @@ CHOICES: tuple[dict[str, Any], ...] = (  # what a build without options comes to
 
 
 def orders() -> Iterator[Order]:
-    """An order for each head, over a few references of no meaning.
+    """An order for each head, over a few arbitrary references.
 
-    Also for what `teach` and its page run in a browser: the embedding alone, at length 1.
+    Also one for `teach`, whose page runs it in a browser: the embedding alone, at length 1.
     """
     draw = np.random.default_rng(0)
     labels = [f"class {number % 3}" for number in range(12)]

@@ -1,4 +1,4 @@
-"""What to convert, and by what a converted graph is found again."""
+"""What to convert, and the key by which a converted graph is found again."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class Order:
         return _hash([self.facts(), _versions()])
 
     def ready(self) -> Path | None:
-        """The folder of the head if it comes with this package, see `make_ready`; or None."""
+        """The folder of the head, if it comes with this package (see `make_ready`), or None."""
         folder = READY / self.name
         is_head = self.backbone is None and not self.is_fixed()
         return folder if is_head and folder.is_dir() else None
@@ -76,7 +76,7 @@ class Order:
         return facts + (self._choices() if self.outputs != BACKBONE else [])
 
     def is_fixed(self) -> bool:
-        """Whether the number of references determines the graph, so that no other can use it."""
+        """Whether the graph depends on the number of references, so that no other number fits."""
         from pocketknn.builder.graph.placeholder import is_fixed
 
         return self.outputs != BACKBONE and is_fixed(self.fit)

@@ -1,11 +1,11 @@
 """A graph that is converted once, for any later references.
 
 The official converters slow down with every reference: they would take many seconds and gigabytes.
-So they are given a graph over a few made-up references (`builder.graph.placeholder`), whose values
-and sizes are then located in the file they write. Such a file is a template: its format's `fill`
-can insert any references.
+So they get a graph with a few made-up references (`builder.graph.placeholder`), whose values and
+sizes are then located in the file they write. Such a file is a template: its format's `fill` can
+insert any references.
 
-The backbone and the rest, the head, are converted apart where the format can join the two: a head
+The backbone and the rest, the head, are converted separately if the format can join the two: a head
 then serves every backbone, and a backbone every head.
 """
 
@@ -42,7 +42,7 @@ class Template:
 
     Attributes:
         path: the file.
-        slots: where in it the data that depends on the references is.
+        slots: the places in it where data depends on the references.
     """
 
     path: Path
@@ -84,12 +84,12 @@ def template(
 ) -> Iterator[Template]:
     """The template for an order: from the cache, or converted now.
 
-    Graphs over so few references that their number determines the graph are not cached.
+    A graph is not cached if it has so few references that it depends on their number.
 
     Args:
         order: what to convert.
         note: called with a message for the user if a cached template could not be used.
-        keep: whether to cache a new template, apart from the backbone, which serves any choice.
+        keep: whether to cache a new template; a new backbone, which serves any choice, always is.
     """
     join, (backbone, *rest) = FORMATS[order.format].join, parts_of(order)
     if join is None or not rest:
@@ -124,14 +124,14 @@ def _kept_or_made(order: Order, note: Callable[[str], None], *, keep: bool) -> I
 
 
 def parts_of(order: Order) -> tuple[Order, ...]:
-    """What is converted apart: the backbone, then the head, if the format can join them."""
+    """The parts to convert separately: the backbone, then the head, if the format can join them."""
     if order.backbone is None or FORMATS[order.format].join is None:
         return (order,)
     return replace(order, outputs=BACKBONE), replace(order, backbone=None)
 
 
 def make(order: Order, folder: Path) -> Template:
-    """Convert with the official converter, over made-up references if the graph allows it."""
+    """Convert with the official converter, with made-up references if the graph allows it."""
     path = folder / f"{MODEL}{FORMATS[order.format].SUFFIX}"
     if from_litert(order, path):
         return Template(path=path, slots=Slots())

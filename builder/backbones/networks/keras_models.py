@@ -26,7 +26,7 @@ def from_pixels(net: keras.Model, input_range: str, size: int | None = None) -> 
     Args:
         net: (batch, H, W, 3) to (batch, d).
         input_range: the pixel range it expects.
-        size: side of the pictures; its own when None.
+        size: side of the pictures; None for the network's own.
     """
     import keras
 

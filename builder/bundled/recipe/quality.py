@@ -6,7 +6,7 @@ DATA_DIR holds `caltech101/` and `flowers/` (one folder per class), `fashion_mni
 `weights/`. The digits come with scikit-learn. Every picture is cropped to its centre square and
 resized with Pillow (bilinear). Each picture is then classified by its neighbours among all the
 others (leave-one-out, cosine similarity of pooled embeddings; ties go to the lower class
-index). Rows whose weights are not given or missing are left out.
+index). Models whose weights are not given or not found are left out.
 
 Sets: Caltech 101, every class folder except BACKGROUND_Google; flowers; scikit-learn digits, the
 first 40 of each class; Fashion-MNIST, the first 200 test pictures of each class.

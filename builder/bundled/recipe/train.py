@@ -17,11 +17,11 @@ what a nearest-neighbour model compares:
 
 The schedule follows the clock (`--minutes`), so a run ends on time even on a busy machine.
 With the checkpoint beside `--out`, `--resume` continues a run, counting the time already spent.
-Runs on every Keras backend with an eager gradient (TensorFlow, PyTorch). Under PyTorch the
-graph of the Keras model is run by PyTorch's own operations on the same variables, with
-`--bfloat16` in that type and with fused.py, and `--workers 2` trains with two processes that
-average their gradients. On a CPU, an allocator that keeps freed memory for a while (tcmalloc by
-LD_PRELOAD) saves a quarter of the time.
+Runs on every Keras backend with an eager gradient (TensorFlow, PyTorch). Under PyTorch, PyTorch's
+own operations run the graph of the Keras model on the same variables. `--bfloat16` makes them
+compute in that type and use fused.py, and `--workers 2` trains with two processes that average
+their gradients. On a CPU, an allocator that keeps freed memory for a while (tcmalloc by LD_PRELOAD)
+saves a quarter of the time.
 
 A run can start from the weights of an earlier one (`--start`); with `--front` it then trains
 only the layers after the named one, several times as fast.
@@ -95,7 +95,7 @@ class Pictures(prepare.Store):
 
 
 def grouped_rows(label: Array, rows: Array, rng: np.random.Generator, group: int) -> Iterator[int]:
-    """Endless rows: each epoch has every row once as the head of a group of its class."""
+    """Yield rows without end; in each epoch every row is once the head of a group of its class."""
     by_class = {int(c): rows[label[rows] == c] for c in np.unique(label[rows])}
     while True:
         for head in rng.permutation(rows):

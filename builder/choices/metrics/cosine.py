@@ -35,7 +35,7 @@ def unit(vectors: NDArray[np.floating]) -> Floats:
 
 
 def kept_unit(rows: NDArray[np.floating]) -> Floats:
-    """As `unit`, but rows of length 1 are unchanged: scaling twice would flip last bits."""
+    """As `unit`, but rows of length 1 are unchanged: scaling again could change their last bits."""
     return np.where(has_length(rows)[:, None], rows, unit(rows))
 
 
@@ -70,7 +70,7 @@ def constants(rows: Rows) -> Constants:
 def nearest(
     embedding: KerasTensor, given: Constants, k: int, mute: KerasTensor | None = None
 ) -> tuple[KerasTensor, KerasTensor]:
-    """The k best of one dense layer."""
+    """The k best scores of one dense layer."""
     import keras
 
     scores, indices = keras.ops.top_k(muted(all_scores(embedding, given), mute), k)

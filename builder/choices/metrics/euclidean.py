@@ -33,7 +33,7 @@ def scores(queries: NDArray[np.floating], references: NDArray[np.floating]) -> F
 
 
 def ranking(rows: Floats) -> Callable[[Floats], Floats]:
-    """Products that rank like distances: differences to all rows would take d times as long."""
+    """Products that rank like distances; computing all differences would take d times as long."""
     half = (rows * rows).sum(axis=1) / 2
     return lambda queries: np.asarray(queries @ rows.T - half)
 

@@ -47,7 +47,7 @@ def attach(
     table: Layer,
     mute: KerasTensor | None = None,
 ) -> KerasTensor:
-    """The same in the graph, for codes."""
+    """As `candidates`, in the graph, for codes."""
     import keras
 
     return keras.ops.top_k(muted(table(first, reverse=True), mute), index.candidates)[1]

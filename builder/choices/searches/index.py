@@ -166,7 +166,7 @@ class Index:
 
     @property
     def sizes(self) -> dict[str, int]:
-        """The sizes of tensors in the graph that depend on the references, except their number."""
+        """Sizes of the graph's tensors that depend on the references, other than their number."""
         if self.cells is None:
             return {}
         count, room, width = self.cells.codes.shape
@@ -175,7 +175,7 @@ class Index:
 
     @property
     def numbers(self) -> tuple[str | int, ...]:
-        """Everything else that determines the graph; equal indexes can share a template."""
+        """Everything else that determines the graph; if it is equal, indexes share a template."""
         return self.search, self.precision, self.candidates, self.width, self.probes
 
     @property

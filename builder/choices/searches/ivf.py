@@ -30,7 +30,7 @@ _AT_ONCE = 1 << 14  # references compared with all centroids at once
 
 
 def make(making: Making) -> Index:
-    """Cells over a scan as for `rerank`, with as many probes as needed.
+    """An index of k-means cells with the scan of `rerank`, and as many probes as the recall needs.
 
     Raises:
         InputError: too few references for cells, or more probes than cells.
@@ -91,7 +91,7 @@ def attach(
     table: Layer,
     mute: KerasTensor | None = None,
 ) -> KerasTensor:
-    """The same in the graph."""
+    """As `candidates`, in the graph."""
     import keras
 
     ops, layers = keras.ops, keras.layers

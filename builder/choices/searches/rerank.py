@@ -38,7 +38,7 @@ def attach(
     table: Layer,
     mute: KerasTensor | None = None,
 ) -> KerasTensor:
-    """The same in the graph."""
+    """As `candidates`, in the graph."""
     import keras
 
     rows = given["scan"]

@@ -84,7 +84,7 @@ def embed(
                 if place and shard.name in cached:
                     found = shards.load(place / shard.name, shard.photos)
                     if found is None:  # one shard needs no cluster
-                        note(f"the shard {shard.name} was damaged and is embedded here")
+                        note(f"the shard {shard.name} was damaged and is embedded again here")
                         found = _outcomes(shard.photos, look)
                         if not any(isinstance(one, UnreadError) for one in found):
                             content = shards.encode(shard.photos, found, backbone.dim)

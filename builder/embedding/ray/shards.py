@@ -89,7 +89,7 @@ def encode(photos: Sequence[Photo], outcomes: Sequence[Outcome], dim: int) -> by
 
 
 def decode(content: bytes, photos: Sequence[Photo]) -> list[Outcome] | None:
-    """The outcome for each picture; None if the file is damaged, or of other pictures."""
+    """The outcome for each picture; None if the file is damaged, or holds other pictures."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 

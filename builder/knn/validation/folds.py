@@ -28,7 +28,7 @@ _MOST_OF_CLASS = 5000  # larger classes are not searched for near-copies
 
 
 class Fold(NamedTuple):
-    """A fold: some references as queries of the others.
+    """A fold: some references as queries, and the others to find.
 
     Attributes:
         test: rows that are queries.
@@ -47,7 +47,7 @@ class Fold(NamedTuple):
         return self.projection(embeddings)
 
     def search(self, vectors: NDArray[np.floating], k: int, metric: str = "cosine") -> Neighbors:
-        """The k nearest of `train` to each of `test`, by their rows in vectors (n, d)."""
+        """The k nearest `train` rows of each `test` row, as rows of vectors (n, d)."""
         queries = self.project(vectors[self.test])
         if self.projection is None:
             return exact.search(queries, vectors, k, metric, among=self.train)
@@ -67,13 +67,13 @@ def folds(
     """The test rows of each fold: five folds, or a single one for many references.
 
     Folds are stratified. If a class has fewer groups than there are folds, its groups go to
-    different folds, and which folds varies from class to class: with two photos per class, each
-    fold tests one photo of two fifths of the classes, so that the rest still shows how photos of
-    a class differ.
+    different folds, and these folds vary from class to class: with two photos per class, each fold
+    tests one photo of two fifths of the classes, so that its training part still shows how photos
+    of a class differ.
 
-    A group is never split, and a class with two groups always keeps one in the training part: the
-    group that would be its last is not a query. Nor is a class with a single group. If there are
-    fewer groups than folds, each group is a fold.
+    A group is never split, and each class keeps at least one group in the training part: the group
+    that would be the last is never a query, nor is the only group of a class. If there are fewer
+    groups than folds, each group is a fold.
 
     Args:
         label_ids: (n,) class numbers; empty without classes.

@@ -36,7 +36,7 @@ class SameClass:
         k: how many neighbours were found.
         queries: number of queries.
         first: share of queries whose nearest reference is of their class.
-        among: share of queries with one of their class among the k.
+        among: share of queries with a reference of their class among the k.
         chance: `first` for random neighbours.
         chance_among: `among` for random neighbours.
     """
@@ -98,7 +98,7 @@ def same_class(found: Ints, actual: Ints, label_ids: Ints) -> SameClass:
 
 
 def measure(fit: Fit, copies: Mapping[str, Copies] | None = None) -> ImageSearch | None:
-    """Measure a search on its own references; None for heads other than search.
+    """Measure an image search on its own references; None for the other heads.
 
     Args:
         fit: the choices and the stored examples.

@@ -28,12 +28,12 @@ class LeaveOneOut:
     """The accuracy of the answers for each reference from its k nearest others.
 
     Attributes:
-        accuracy: share of the queries answered right, before any rejection; None for regression.
-            If training parts are much smaller than the whole, corrected to the expected accuracy
-            with all references.
+        accuracy: share of the queries answered right, before any rejection; None for regression. If
+            the training parts are much smaller than the whole, it is corrected to the accuracy
+            expected with all references.
         interval: 95 % interval of the accuracy on other photos of the same kind.
         chance: accuracy of always guessing the largest class.
-        by_class: mean over the classes of the accuracy in each.
+        by_class: the accuracy within each class, averaged over the classes.
         per_class: right answers and queries of each class, by name.
         verdict: the accuracy in a word, see `promise.verdict`; None for a single class.
         rmse: root mean squared error of each target, by name; None without targets.
@@ -119,7 +119,7 @@ def leave_one_out(fit: Fit) -> LeaveOneOut | None:
 
 
 def _of_numbers(fit: Fit) -> LeaveOneOut:
-    """The same for targets."""
+    """As `leave_one_out`, for targets."""
     refs, (queries, found, values, folds, _) = fit.references, fit.out_of_fold
     truth = refs.targets.astype(np.float64)
     errors = values - truth[queries]

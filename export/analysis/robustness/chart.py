@@ -1,4 +1,4 @@
-"""The chart of shifts: share of unchanged answers against strength, one panel per shift."""
+"""The chart of shifts: share of unchanged answers by strength, one panel per shift."""
 
 from __future__ import annotations
 

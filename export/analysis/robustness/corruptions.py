@@ -28,7 +28,8 @@ class Shift(NamedTuple):
 
     Attributes:
         name: its name.
-        unit: the unit of its strengths; levels are pixel levels, 0..255; "" for names.
+        unit: the unit of its strengths; `levels` are pixel levels, 0..255; "" if the strengths are
+            names.
         plain: the strength that changes nothing.
         strengths: the strengths to measure, in order, including `plain`.
         make: turns a photo into the model's square input.
@@ -46,7 +47,7 @@ def shifts(size: int, crop: str) -> tuple[Shift, ...]:
 
     Rotation and scale apply to the photo before it is cropped; beyond its edges it is mirrored.
     Brightness, blur, noise and JPEG apply to the model's square input, so that a strength means the
-    same for photos of any size; on a larger photo they would have less effect.
+    same for photos of any size; applied to a larger photo, they would have less effect.
     """
 
     def photo(change: Callable[[Image.Image, float], Image.Image], plain: float) -> Make:
@@ -109,7 +110,7 @@ def brightened(pixels: Square, factor: float) -> Square:
 
 
 def blurred(pixels: Square, percent: float) -> Square:
-    """Blurred by a Gaussian whose standard deviation is a percentage of the side."""
+    """Blurred by a Gaussian; its standard deviation is a percentage of the side."""
     sigma = percent / 100 * len(pixels)
     return np.asarray(Image.fromarray(pixels).filter(ImageFilter.GaussianBlur(sigma)))
 

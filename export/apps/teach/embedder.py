@@ -25,7 +25,7 @@ _FORMAT, _PRECISION = "onnx", "float32"
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Embedder:
-    """A backbone, and how to name it to another process.
+    """A backbone, and the options that name it to another process.
 
     Attributes:
         spec: names the backbone and the crop.
@@ -69,7 +69,7 @@ class Embedder:
                 yield from (f"--{option}", str(value))
 
     def stand_in(self) -> References:
-        """A reference, so that a memory taught with this backbone can be imported like it."""
+        """A reference to import a memory with (`--like`) that was taught with this backbone."""
         origin = self.backbone.provenance(self.spec.crop)
         return References.of(_anything(self.backbone.dim)[:1], ["anything"], provenance=origin)
 
@@ -96,5 +96,5 @@ class Embedder:
 
 
 def _anything(dim: int) -> Any:  # noqa: ANN401
-    """Two vectors (2, dim): a fit needs references, though the file holds none."""
+    """Two vectors (2, dim), because a fit needs references, although the file holds none."""
     return np.eye(2, dim, dtype=np.float32)

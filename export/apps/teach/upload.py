@@ -1,4 +1,4 @@
-"""What the page sends to be built: a zip of CLASS/RECORDING/PHOTO, and perhaps a memory."""
+"""The zip that the page sends: photos as CLASS/RECORDING/PHOTO, and perhaps a memory."""
 
 from __future__ import annotations
 
@@ -35,11 +35,11 @@ _Parts = tuple[str, str, str]
 
 @dataclass(frozen=True, kw_only=True)
 class Upload:
-    """What was sent, unpacked.
+    """The unpacked zip.
 
     Attributes:
         photos: whether there are photos, in the folder `PHOTOS`.
-        taught: whether there are examples without a photo, in the file `TAUGHT`.
+        taught: whether there are examples without photos, in the file `TAUGHT`.
         occasions: whether the photos are in a folder for each recording, to be held out together.
         rejects: whether there are enough examples to measure a threshold for unknown.
     """
@@ -55,8 +55,8 @@ def unpack(path: Path, folder: Path, like: References) -> Upload:
 
     Args:
         path: the zip.
-        folder: where to; nothing is written elsewhere, whatever the names in the zip.
-        like: a reference of the page's backbone, which made the memory.
+        folder: where to unpack; nothing is written elsewhere, whatever the names in the zip.
+        like: a reference from the page's backbone, with which the memory was made.
 
     Raises:
         InputError: it is not a zip, it is too large, a name in it is not allowed, its
@@ -78,7 +78,7 @@ def unpack(path: Path, folder: Path, like: References) -> Upload:
                     shutil.copyfileobj(source, target)
     except _BROKEN as error:
         raise InputError(
-            f"what was sent is not a zip that can be read: {first_line(error)}",
+            f"the upload is not a readable zip: {first_line(error)}",
             "unreadable-archive",
         ) from error
     except OSError as error:  # such as a full disk
@@ -108,16 +108,16 @@ def _check_sizes(infos: Sequence[zipfile.ZipInfo]) -> None:
         )
     # Other compressions may take much more memory than they say.
     if any(info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED) for info in infos):
-        raise InputError("what was sent is compressed in an unusual way", "unreadable-archive")
+        raise InputError("the uploaded zip uses an unsupported compression", "unreadable-archive")
     if len({info.filename for info in infos}) < len(infos):
-        raise InputError("two photos that were sent have the same name", "duplicate-name")
+        raise InputError("two uploaded photos have the same name", "duplicate-name")
 
 
 def _parts(name: str) -> _Parts:
     """Class, recording and file of a name.
 
     Raises:
-        InputError: it has other parts, or one that cannot be the name of a folder or a file.
+        InputError: the name has other parts, or a part cannot be the name of a folder or file.
     """
     parts = name.split("/")
     if len(parts) > 3:  # folders could not tell the class from its recordings
@@ -159,7 +159,7 @@ def _occasions(photos: Iterable[_Parts], taught: References | None) -> dict[str,
     """The occasions of each class; an example of unknown origin has its own.
 
     Raises:
-        InputError: there are fewer than two classes, or a name is no class's.
+        InputError: there are fewer than two classes, or a name belongs to no class.
     """
     found: dict[str, set[object]] = {}
     for label, recording, _ in photos:
@@ -174,7 +174,7 @@ def _occasions(photos: Iterable[_Parts], taught: References | None) -> dict[str,
 
 
 def _new(folder: Path, parts: _Parts, apart: bool) -> BinaryIO:
-    """A new file for a photo, below the folder of its class and, if they matter, its recording."""
+    """A new file for a photo, in the folder of its class and, if occasions matter, recording."""
     label, recording, file = parts
     # Two classes may have recordings of the same name; they are different occasions.
     own = f"{label} {recording}"

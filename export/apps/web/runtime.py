@@ -40,7 +40,7 @@ class Runtime:
     Attributes:
         version: version of onnxruntime-web.
         files: the path of each of `FILES`.
-        webgpu: the path of each of `WEBGPU`; empty if the package has them not all.
+        webgpu: the path of each of `WEBGPU`; empty if the package lacks one of them.
     """
 
     version: str
@@ -52,7 +52,7 @@ def unpacked(folder: Path) -> Runtime:
     """The runtime in a folder unpacked by `npm install` or `tar`.
 
     Raises:
-        InputError: it is not onnxruntime-web, or incomplete.
+        InputError: it is not onnxruntime-web, or is incomplete.
     """
     try:
         facts = parse_json((folder / _DESCRIPTION).read_text("utf-8"))
@@ -80,9 +80,9 @@ def remembered(cache: Cache = USUAL, *, webgpu: bool = False) -> Runtime:
     """The pinned runtime, which npm fetches once for the cache.
 
     Args:
-        cache: where it is kept.
-        webgpu: whether to fetch it again if the cache has it from a version of this package that
-            did not keep WebGPU; if that fails, it is without.
+        cache: stores the runtime.
+        webgpu: whether to fetch the runtime again if the cached one lacks WebGPU, as it does from
+            earlier versions of this package; if that fails, the cached one is used.
 
     Raises:
         InputError: there is no npm, its registry does not answer, or the package differs.

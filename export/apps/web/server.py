@@ -60,7 +60,7 @@ class Handler(SimpleHTTPRequestHandler):
         super().end_headers()
 
     def list_directory(self, path: object) -> None:
-        """Show no folder."""
+        """List no folder."""
         self.send_error(HTTPStatus.NOT_FOUND)
 
     def log_message(self, *args: object) -> None:
@@ -68,7 +68,7 @@ class Handler(SimpleHTTPRequestHandler):
 
 
 class Server(ThreadingHTTPServer):
-    """Answers only requests that name this machine."""
+    """A server that answers only requests whose Host header names this machine."""
 
     host = ""
 

@@ -36,7 +36,7 @@ class Signals:
         sys.unraisablehook = self._swallowed
 
     def close(self) -> None:
-        """Stop looking for interrupts that were swallowed."""
+        """Stop watching for swallowed interrupts."""
         sys.unraisablehook = self._others
 
     def _interrupt(self, number: int, frame: FrameType | None) -> None:

@@ -1,4 +1,4 @@
-"""Output to the terminal, with control characters in names made harmless; and progress bars."""
+"""Output to the terminal, with control characters in names made harmless, and progress bars."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 class _Console(Console):
-    """Shows the control characters of a name instead of sending them, in lines and in tables."""
+    """Escapes the control characters of names, in lines and in tables."""
 
     def print(self, *objects: Any, **choices: Any) -> None:  # noqa: ANN401
         """As rich's console, but line breaks in text are escaped, so that it stays on one line."""
@@ -51,7 +51,7 @@ def progress(name: str, total: int, shown: bool = True) -> Iterator[Callable[[in
 
 @contextmanager
 def watched(within: Budget | None = None) -> Iterator[Watch]:
-    """Bars and lines for a pipeline's progress; remarks are printed once it has succeeded."""
+    """Bars and lines for a pipeline's progress; messages are printed once it has succeeded."""
     remarks: list[str] = []
     bars: list[Progress] = []  # none before the first step: a bar leaves a line behind
     with ExitStack() as shown:

@@ -46,7 +46,10 @@ def eval_(
     context: typer.Context,
     out: BuildOrFile,
     photos: Annotated[
-        Path, typer.Argument(metavar="PHOTOS", help="Photos; in class folders to measure accuracy.")
+        Path,
+        typer.Argument(
+            metavar="PHOTOS", help="Photos; put them in class folders to measure accuracy."
+        ),
     ],
     crop: Annotated[
         str | None,
@@ -69,7 +72,7 @@ def eval_(
     as_json: Json = False,
     force: Annotated[bool, typer.Option("--force", help="Replace an earlier chart.")] = False,
 ) -> None:
-    """Measure every file of a build on other photos, with the build's crop and with another.
+    """Measure every file of a build on other photos, with the build's crop and optionally another.
 
     With --shift, measure one file on photos that are rotated, scaled, darkened, blurred and so on.
 
@@ -94,7 +97,7 @@ def eval_(
 
 
 def _evaluate(out: Path, photos: Path, crop: str | None, as_json: bool) -> None:
-    """Print how each file of a build does on photos, and what another crop would cost."""
+    """Print how each file of a build performs on photos, and what another crop would cost."""
     from pocketknn.builder.spec import CROPS
     from pocketknn.export.analysis.evaluation import evaluate, runs
     from pocketknn.export.cli.console.terminal import console, progress
@@ -146,7 +149,7 @@ def _evaluate(out: Path, photos: Path, crop: str | None, as_json: bool) -> None:
 
 
 def _work(photos: int, files: int, crops: int) -> str:
-    """What the bar counts, as a product that gives its total."""
+    """What the progress bar counts, as a product that gives its total."""
     ran = counted(files, "file") + (f" × {crops} crops" if crops > 1 else "")
     return f"{counted(photos, 'photo')} × (reading + {ran})"
 
@@ -185,7 +188,7 @@ def _exact(out: Path, file: Artefact) -> Nearest | None:
 
 
 def _report(out: Path, held_out: HeldOut, came: Outcome | None) -> str:
-    """Add these photos to the build's report; a line that says where it is, or why not."""
+    """Add these photos to the build's report; returns a line that says where it is, or why not."""
     from pocketknn.export.analysis.latency import time_shortly
     from pocketknn.export.formats.requirements import missing
     from pocketknn.export.report.write import report_eval

@@ -18,7 +18,9 @@ def verify(
     out: Build,
     photos: Annotated[
         Path | None,
-        typer.Argument(metavar="PHOTOS", help="Photos to compare on; synthetic ones if omitted."),
+        typer.Argument(
+            metavar="PHOTOS", help="Photos to run the files on; default: synthetic pictures."
+        ),
     ] = None,
 ) -> None:
     """Run every file of a build again and compare it with the exact k-NN.

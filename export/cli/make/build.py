@@ -73,11 +73,12 @@ def build(
     limit: options.Limit = None,
     no_cache: options.NoCache = False,
     no_report: Annotated[
-        bool, typer.Option("--no-report", help="Do not write report.html; saves some seconds.")
+        bool,
+        typer.Option("--no-report", help="Do not write report.html, which saves a few seconds."),
     ] = False,
     no_names: Annotated[
         bool,
-        typer.Option("--no-names", help="Leave photos' names out of every file; ids remain."),
+        typer.Option("--no-names", help="Leave photos' names out of every file; only ids remain."),
     ] = False,
     thumbnails: Annotated[
         str | None,
@@ -137,7 +138,7 @@ def build(
     if is_collection(place) and place.suffix.lower() == ".parquet":
         remark = (
             "a file of references records no options of the build it came from (--reject,"
-            " --metric, --k, …): those that you omit take their defaults"
+            " --metric, --k, …): options that you omit take their defaults"
         )
     result = run(
         request,
@@ -173,10 +174,11 @@ def run(
         cache: stores what a later build may reuse; None for no cache.
         with_report: write the report, and print what it advises.
         remark: a line to print before the results; "" for none.
-        retyped: gives the command to build again, with other options; None prints no advice.
-        crop: name the platforms that crop otherwise. The report always does; here it is only for
-            users who chose a crop, as most apps use the snippets, which crop as the build did.
-        title: of the report; None for the name of the place of the photos.
+        retyped: makes the command for building again with other options; None prints no advice.
+        crop: list the platforms that crop differently. The report always lists them; here it is
+            only for users who chose a crop, as most apps use the snippets, which crop as the build
+            did.
+        title: title of the report; None for the name of the place of the photos.
     """
     from pocketknn.builder.backbones.load import PACKAGED
     from pocketknn.export.formats.keras import apart
@@ -224,7 +226,7 @@ def _print_plan(request: Request, cache: Cache | None) -> None:
 
 
 def place_name(photos: Path | str) -> str:
-    """The name of the place of the photos: of a folder, or of a table or archive without ending."""
+    """The name of the photos' folder, or of their table or archive without its extension."""
     if isinstance(photos, str):
         return photos.rstrip("/").rpartition("/")[2].partition("?")[0]
     return photos.resolve().name if photos.is_dir() else photos.stem
@@ -233,7 +235,7 @@ def place_name(photos: Path | str) -> str:
 def _report(result: Export, material: Material, watch: Watch, name: str) -> list[Step]:
     """Write the report, and return what it advises.
 
-    If that fails, only warn, as the build is complete without it.
+    If that fails, only warn, as the build is complete without a report.
     """
     from pocketknn.export.analysis.latency import time_shortly
     from pocketknn.export.report.write import report_build

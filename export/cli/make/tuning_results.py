@@ -63,7 +63,7 @@ def table(tuning: Tuning) -> Table:
 
 
 def verdict(tuning: Tuning) -> list[str]:
-    """What is chosen, why, and how good it is, in lines."""
+    """What was chosen, why, and how good it is, in lines."""
     winner, default, chosen = tuning.winner, tuning.default, tuning.chosen
     measure = "error" if tuning.regress else "accuracy"
     found = _number(tuning, chosen.mean)
@@ -197,7 +197,7 @@ def _k(trial: Trial) -> int:
 
 
 def _detailed(trial: Trial, name: str) -> str:
-    """A choice; for a share of variance, also how many components that is."""
+    """A choice as text; for a share of variance, also the number of components."""
     text = _choice(trial, name)
     found = name == "projection" and trial.spec.projection != "none"
     return f"{text} → {trial.width}" if found and not isinstance(trial.spec.pca, int) else text

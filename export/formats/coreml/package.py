@@ -124,10 +124,10 @@ class Package:
             listed.append(example)
 
     def put_before(self, other: Package) -> int:
-        """Put the operations of another package, with their weights, before all others.
+        """Insert the operations of another package, with their weights, before all others.
 
         Returns:
-            How many there are.
+            How many were inserted.
         """
         own = [*self.block.operations]
         end = 1 + max((value.blobFileValue.offset for _, value in self.constants()), default=0)

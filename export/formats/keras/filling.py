@@ -69,9 +69,9 @@ def constants(path: Path, places: Slots) -> dict[str, NDArray[Any]]:
 def fill(
     source: Path, path: Path, places: Slots, content: Content, texts: Mapping[str, str]
 ) -> None:
-    """Write a saved model again with other content, without Keras' object numbers and dates.
+    """Rewrite a saved model with other content, without Keras' object numbers and dates.
 
-    The texts are additional members of the archive, which Keras ignores.
+    The texts become additional members of the archive, which Keras ignores.
     """
     weights: dict[str, NDArray[Any]] = {}
     with zipfile.ZipFile(source) as archive:
@@ -138,7 +138,7 @@ def _copy_weights(
     target: io.BytesIO,
     changed: Mapping[str, NDArray[Any]],
 ) -> None:
-    """Write a file of weights again with some replaced, a few rows at a time."""
+    """Rewrite a weights file with some weights replaced, a few rows at a time."""
     import h5py
 
     with h5py.File(source, "r") as given, h5py.File(target, "w") as made:

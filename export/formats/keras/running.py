@@ -22,9 +22,9 @@ _UNUSED = ("IPython", "cv2", "matplotlib", "pandas", "sklearn")
 
 @contextmanager
 def without_unused() -> Iterator[None]:
-    """Hide what no model of ours needs, so that Keras is imported a second sooner.
+    """Hide modules that our models do not need, so that Keras is imported a second sooner.
 
-    Only for a process of ours, as a user's own Keras may use it.
+    Only for our own process, as a user's Keras may need them.
     """
     hidden = [name for name in _UNUSED if name not in sys.modules]
     sys.modules.update(dict.fromkeys(hidden))  # type: ignore[arg-type]  # None hides it
@@ -39,11 +39,11 @@ class Answer:
     """An open file.
 
     Attributes:
-        seconds: gives the time that it took to open.
+        seconds: returns how long it took to open.
     """
 
     def __init__(self, run: Callable[[Any], Outputs], seconds: Callable[[], float]) -> None:
-        """Store what answers."""
+        """Store the model and its opening time."""
         self._run, self.seconds = run, seconds
 
     def __call__(self, feeds: Any) -> Outputs:  # noqa: ANN401  # an array, or several by name

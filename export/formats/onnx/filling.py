@@ -1,7 +1,8 @@
-"""Locate the references in an ONNX file, and replace them, also in fewer bytes.
+"""Locate the references in an ONNX file, and replace them, possibly in fewer bytes.
 
-The official converter would turn smaller references into float32. An int8 product quantises the
-query too, and only finds candidates; a lookup converts only the rows it reads to floats.
+The official converter would store float16 and int8 references as float32. An int8 product quantises
+the query too, so it is only used to find candidates; a lookup converts only the rows it reads to
+floats.
 """
 
 from __future__ import annotations
@@ -62,7 +63,7 @@ def constants(path: Path, places: Slots) -> dict[str, NDArray[Any]]:
 def fill(
     source: Path, path: Path, places: Slots, content: Content, texts: Mapping[str, str]
 ) -> None:
-    """Write a converted file again with other content, and the metadata in `metadata_props`.
+    """Rewrite a converted file with other content, and the metadata in `metadata_props`.
 
     The references come last in the file, written directly from memory.
     """

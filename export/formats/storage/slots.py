@@ -69,7 +69,7 @@ class Slots:
         return self._changed(renumbered)
 
     def without(self, first: int | str) -> Slots:
-        """The slots except those whose places begin so: what was there has been replaced."""
+        """The slots without places that begin like this, whose values have been replaced."""
         return self._changed(lambda found: [place for place in found if place[0] != first])
 
     def _changed(self, change: Callable[[list[Place]], list[Place]]) -> Slots:
@@ -133,14 +133,14 @@ def filled(slots: Slots, content: Content) -> Iterator[tuple[str, Place, NDArray
 
 
 def resized(slots: Slots, content: Content) -> Iterator[tuple[Place, int]]:
-    """Each place of a size, with the size that belongs there."""
+    """Each place of a size, with the size to be put there."""
     for name, places in slots.sizes.items():
         for place in places:
             yield place, content.sizes[name]
 
 
 def _same(stored: NDArray[Any], wanted: NDArray[Any]) -> list[str] | None:
-    """How a stored constant holds the wanted one: [], ["T"] by columns, or None."""
+    """How a stored constant holds the wanted one: [] by rows, ["T"] by columns, None not at all."""
     if wanted.dtype.itemsize < 4:
         wanted = wanted.astype(np.float32)  # as given to the converters
     if stored.size != wanted.size or stored.dtype.kind != wanted.dtype.kind:

@@ -18,11 +18,11 @@ class Operation(NamedTuple):
     """An operation of LiteRT.
 
     Attributes:
-        kind: its name there.
+        kind: its name in LiteRT.
         inputs: the numbers of its tensors.
         output: the number of its result.
-        relu6: whether its result is cut off at 0 and 6.
-        strides: of a convolution, by height and width.
+        relu6: whether its result is clipped to 0..6.
+        strides: strides of a convolution, by height and width.
         same: whether a convolution pads its input, so that a stride of 1 keeps the size.
     """
 

@@ -33,10 +33,10 @@ _HEADING = re.compile(
 
 @dataclass(frozen=True)
 class Heading:
-    """What a page is about.
+    """The subject of a page.
 
     Attributes:
-        name: of the photos' folder, or of the build's; "" if neither has one.
+        name: name of the photos' folder, or of the build's; "" if neither has one.
         built: the day of the build; None if it is not known.
     """
 

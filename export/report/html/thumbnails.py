@@ -31,7 +31,7 @@ def make(
     crop: str,
     kept: Mapping[str, str],
 ) -> dict[str, str]:
-    """A data URI for each of the first `MOST` keys whose picture is available.
+    """A data URI for each of the first `MOST` keys with an available picture.
 
     Args:
         wanted: the keys, the most important first.

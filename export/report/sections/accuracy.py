@@ -50,7 +50,7 @@ _WIDER = (
 
 
 def overview(study: Study) -> Section:
-    """The most important numbers, and remarks on them."""
+    """The most important numbers, and notes on them."""
     return Section(
         "overview",
         "At a glance",
@@ -59,7 +59,7 @@ def overview(study: Study) -> Section:
 
 
 def _promise(study: Study) -> dict[str, Any] | None:
-    """The manifest's leave-one-out figures, measured again if an older version wrote fewer."""
+    """The manifest's leave-one-out figures; measured again if an older version wrote fewer."""
     found: dict[str, Any] | None = study.manifest["references"]["leave_one_out"]
     if found and "interval" not in found and (again := leave_one_out(study.fit)):
         return asdict(again)
@@ -154,7 +154,7 @@ def _remarks(study: Study) -> Iterator[str]:
 
 
 def _copies(copies: int, photos: int, *, compared: bool) -> str:
-    """Where held-out photos that are references count, and where they do not."""
+    """Which results count held-out photos that are references, and which do not."""
     one = f"of {photos:,} held-out photos is a reference itself, and counts"
     many = f"of {photos:,} held-out photos are references themselves, and count"
     out = f" {'It is' if copies == 1 else 'They are'} left out of “Promise and outcome”."

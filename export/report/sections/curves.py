@@ -1,4 +1,4 @@
-"""What more examples, or another number of neighbours, would gain."""
+"""How accuracy would change with more examples, or another number of neighbours."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _SHOWN = (1, 2, 3, 5, 7, 10, 15, 20, 30, 40, 50)
 
 
 def examples(study: Study) -> Section | None:
-    """Accuracy, or error, against the number of examples."""
+    """Accuracy, or error, by the number of examples."""
     curve = study.curve
     if curve is None:
         return None
@@ -97,7 +97,7 @@ def _gain(found: Forecast) -> str:
 
 
 def neighbours(study: Study) -> Section | None:
-    """Accuracy, or error, against the number of neighbours."""
+    """Accuracy, or error, by the number of neighbours."""
     found, k = study.by_k, study.fit.k
     if found is None or study.own is None:
         return None
@@ -139,8 +139,8 @@ def neighbours(study: Study) -> Section | None:
         text += f"No other k has a better {measure} here."
     elif found.clear:
         text += (
-            f"Here k = {found.best} has a better {measure} by more than chance explains. It was"
-            " chosen on these references, so the gain on other photos would be smaller."
+            f"On these references, k = {found.best} has a better {measure} by more than chance"
+            " explains. It was chosen on them, so the gain on other photos would be smaller."
         )
     else:
         text += "No other k is better by more than chance explains."

@@ -17,7 +17,7 @@ _MOST_CLASSES = 40
 _LEARNED = "its directions were learned from these very photos"
 _DRAWN = "t-SNE draws groups further apart than they are"
 _TRUST = (
-    " Use it to find odd pictures; how well classes are told apart is in {}the table below the map."
+    " Use it to find odd pictures; how well classes are separated is in {}the table below the map."
 )
 
 
@@ -52,7 +52,7 @@ def nearby(study: Study) -> Section | None:
     reasons += [_DRAWN] if drawn.method == TSNE else []
     blocks: list[Block] = [plane]
     if reasons:
-        surer = f"The map looks surer than the model is: {', and '.join(reasons)}."
+        surer = f"The map shows clearer groups than the model sees: {', and '.join(reasons)}."
         blocks.insert(
             0,
             surer

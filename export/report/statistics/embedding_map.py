@@ -23,7 +23,7 @@ class EmbeddingMap:
     """The positions of references on a plane.
 
     Attributes:
-        rows: (m,) which references; if there are very many, a seeded sample, stratified by class.
+        rows: (m,) the references; if there are very many, a seeded sample, stratified by class.
         places: (m, 2) positions between 0 and 1.
         method: how they were placed, in words.
     """

@@ -29,7 +29,7 @@ class Promise:
     Attributes:
         accuracy: the out-of-fold accuracy.
         interval: its 95 % interval.
-        of: how many references were held out for it; an effective number if it is weighted.
+        of: how many references were held out to measure it; an effective number if it is weighted.
     """
 
     accuracy: float
@@ -50,8 +50,9 @@ class Promise:
             mix: the number of photos of each class.
 
         Returns:
-            None if classes with two or three references are a much larger share of the photos than
-            of the references: with one held out, they are recognised far less often than with all.
+            None if classes with two or three references make up a much larger share of the photos
+            than of the references: with one held out, such classes are recognised far less often
+            than with all.
         """
         right, of = map(np.array, zip(*measured.values(), strict=True))
         mean = right.sum() / of.sum()
@@ -91,10 +92,10 @@ class Outcome:
             itself.
         mixed: the promise reweighted for the mix of classes here; the promise itself if nothing is
             known about its classes.
-        alike: that promise with right answers that are rejected counted as wrong, to compare the
-            outcome with.
-        right: the share of correct answers, over known photos: those whose class the model knows,
-            other than `unknown`, and which are not references. A photo called `unknown` counts as
+        alike: `mixed` with rejected right answers counted as wrong, which is comparable with the
+            outcome.
+        right: the share of correct answers over known photos: those that are not references, and
+            whose class the model knows and is not `unknown`. A photo called `unknown` counts as
             wrong. In an image search the class of the nearest reference is the answer.
         unknown: how many of them were called unknown; None without a class unknown.
         expected_unknown: share of its references that the build called unknown.
@@ -125,8 +126,8 @@ class Outcome:
     def kept(self) -> bool:
         """Whether the difference is within the sampling error of both.
 
-        The limit is the root of the sum of squares of the arms of the two 95 % intervals that face
-        each other (Newcombe, Statistics in Medicine 17, 1998, method 10).
+        The limit is the root of the sum of squares of two arms: those of the two 95 % intervals
+        that face each other (Newcombe, Statistics in Medicine 17, 1998, method 10).
         """
         return self.alike is None or _agree(self.alike, self.right)
 
@@ -143,9 +144,10 @@ class Outcome:
 
     @property
     def only_rejected(self) -> bool:
-        """Whether rejection alone explains too few right answers.
+        """Whether rejection alone explains why too few answers are right.
 
-        More photos are rejected than expected, and the others are right as often as promised.
+        It does if more photos are rejected than expected, and the others are right as often as
+        promised.
         """
         if self.kept or self.difference > 0 or not self.stranger or self.mixed is None:
             return False
@@ -237,7 +239,7 @@ def strangers(
     answered: Ints,
     references: NDArray[np.bool_],
 ) -> Share | None:
-    """How many photos of the class unknown pass, with the arguments of `outcome`.
+    """How many photos of the class unknown pass; the arguments are those of `outcome`.
 
     Returns:
         None without a class unknown, or without such photos other than references.
@@ -257,7 +259,7 @@ def unknown_rate(manifest: Mapping[str, Any]) -> float | None:
 
 
 def _unknown(manifest: dict[str, Any], labels: Sequence[str]) -> int | None:
-    """The number of the class unknown, by a threshold or of learned strangers; None without one."""
+    """The number of the class unknown, from a threshold or learned strangers; None without it."""
     votes = manifest["head"] != "neighbors"
     return list(labels).index(UNKNOWN) if votes and UNKNOWN in labels else None
 

@@ -244,7 +244,7 @@ def test_what_is_not_sent_completely_is_forgotten(served):
         )
         assert shown.until(lambda state: state["building"])
         one.shutdown(socket.SHUT_WR)
-        assert b"not sent completely" in one.makefile("rb").read()
+        assert b"incomplete" in one.makefile("rb").read()
     assert not shown.state()["building"]
     assert everything(shown.work) == {"packed"}
 
@@ -295,7 +295,7 @@ def test_a_compression_that_takes_more_memory_than_it_says_is_refused(embedder, 
         for name, data in photos().items():
             archive.writestr(name, data)
     (tmp_path / "sent.zip").write_bytes(content.getvalue())
-    with input_error("unreadable-archive", "compressed"):
+    with input_error("unreadable-archive", "compression"):
         upload.unpack(tmp_path / "sent.zip", tmp_path, embedder.stand_in())
 
 
@@ -771,7 +771,7 @@ def test_the_page_of_a_server_that_was_started_again_says_so(live, chromium, tmp
     teach(shown.tab, tmp_path, each=2)
     monkeypatch.setattr(server.secrets, "compare_digest", lambda one, other: False)
     shown.tab.click("#build")
-    shown.tab.get_by_text("was started again").wait_for()
+    shown.tab.get_by_text("was restarted").wait_for()
     assert shown.tab.locator("#build").is_enabled()
     for one in ("problem", "build"):  # the button is far down the page
         assert shown.tab.evaluate(

@@ -128,7 +128,7 @@ def test_a_graphics_card_answers_as_onnxruntime(shown, tmp_path):
 
 @pytest.mark.parametrize(
     ("changes", "why"),
-    [((), "and wasm "), ((NO_TOLERANCE, AS_FAST), "scores are off by up to")],
+    [((), "but wasm "), ((NO_TOLERANCE, AS_FAST), "scores are off by up to")],
     ids=["slower", "other answers"],
 )
 def test_a_card_that_is_no_better_is_not_used(shown, tmp_path, changes, why):

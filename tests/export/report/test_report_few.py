@@ -86,7 +86,7 @@ def test_the_map_is_said_to_look_surer_than_the_accuracy(counts, projection, rea
     found = embedding_map.nearby(study(counts, projection=projection))
     said = " ".join(block for block in found.blocks if isinstance(block, str))
     assert all(one in said for one in reasons)
-    assert ("surer than the model" in said and "the table below" in said) == bool(reasons)
+    assert ("than the model sees" in said and "the table below" in said) == bool(reasons)
 
 
 def test_near_copies_are_named_as_the_reason(copies, singles):

@@ -97,8 +97,8 @@ def _depthwise(
 ) -> Array:
     """One tap at a time, for all channels at once.
 
-    A plane holds the padded pixels that are a stride apart, and planes follow one another, so that
-    a tap is a shift of them all. Sums across the end of a row are cut off last.
+    A plane holds the padded pixels that are a stride apart. The planes are laid end to end, so that
+    a tap shifts all of them at once; sums that run across the end of a row are cut off at the end.
     """
     n, depth, *space = x.shape
     kernel, many = weight.shape[2:], len(weight) // depth

@@ -49,9 +49,9 @@ class Spec:
         pca: how many principal components of the embedding are compared; a number below 1 is the
             share of variance they keep; `auto` finds the best number by cross-validation. None
             unless the projection is `pca`.
-        whiten: how far to equalise the components: each is divided by its variance to half this
-            power, so 0 changes nothing and 1 gives all the same variance. None is 0, or the value
-            that `auto` finds along with the number of components.
+        whiten: how far to equalise the components: each is divided by its variance raised to half
+            this power, so 0 changes nothing and 1 gives all components the same variance. None is
+            0, or the value that `auto` finds along with the number of components.
         head: `classify`, `regress`, `neighbors`, or None: `regress` for targets, `classify`
             for labels, else `neighbors`.
         k: how many neighbours are found and vote; `auto` is the best by leave-one-out; None is at
@@ -185,7 +185,7 @@ class Spec:
 
     @property
     def indexed(self) -> bool:
-        """Whether references are stored or searched in another way than as one float32 layer."""
+        """Whether references are stored or searched in any way other than as one float32 layer."""
         dense = self.search in SEARCHES and not SEARCHES[self.search].SCANS
         return not dense or self.references_precision != "float32"
 

@@ -79,7 +79,7 @@ def load_backbone(spec: Spec, cache: Cache | None = USUAL) -> Backbone:
     """Load the backbone that a spec names.
 
     Args:
-        spec: names it.
+        spec: names the backbone.
         cache: stores its facts and conversions; None for no cache.
 
     Raises:
@@ -185,7 +185,7 @@ def backbone_of(references: _Embedded, spec: Spec, cache: Cache | None = USUAL) 
 
 
 def spec_of(origin: Provenance, cache: Cache | None = USUAL) -> Spec:
-    """A spec that reloads the backbone of some references, and crops as was done for them."""
+    """A spec that reloads the backbone of some references, and crops pictures as theirs were."""
     is_own = origin.backbone.endswith(".keras")
     found = _as_before(origin, Spec(crop=origin.crop), cache)
     range_ = origin.input_range if is_own else "0..255"  # all others have a fixed range
@@ -202,7 +202,7 @@ def _as_before(origin: Provenance, spec: Spec, cache: Cache | None) -> Spec:
 
 
 def _file_of(name: str, sha256: str, cache: Cache | None) -> Path | None:
-    """The file that a backbone was last loaded from; None if it is installed or takes none."""
+    """The file that a backbone was last loaded from; None if it is installed or needs no file."""
     kind = BACKBONES.get(name, _OWN)
     takes_file = kind is _OWN or "weights" in kind.takes
     return places.remembered(sha256, cache) if takes_file and not is_installed(name) else None

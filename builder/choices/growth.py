@@ -2,7 +2,7 @@
 
 A row is an embedding as the file gave it, before any projection, followed by a number: c + 1 for an
 example of class c, 0 for an empty row, and -(c + 1) to forget class c of the references. Rows may
-be in any order, with gaps. Without classes any number above 0 is an example.
+be in any order, with gaps. Without classes, any number above 0 marks an example.
 """
 
 from __future__ import annotations
@@ -65,8 +65,8 @@ def muted(
 
     Args:
         scores: (batch, n) of all references, or (batch, m) of some.
-        mute: (n,) is subtracted; None to subtract nothing.
-        rows: (batch, m) which references they are; None for all.
+        mute: (n,) to subtract from the scores; None to subtract nothing.
+        rows: (batch, m) the references that the scores belong to; None for all.
     """
     import keras
 

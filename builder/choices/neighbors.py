@@ -45,9 +45,9 @@ def shared(wanted: NDArray[np.integer], found: NDArray[np.integer]) -> NDArray[n
 
 
 class Running:
-    """The m best of scores (q, n) that come a block of columns at a time.
+    """The m best scores of each query, from scores (q, n) that arrive in blocks of columns.
 
-    A later block is compared only with the lowest of the best so far, as few scores exceed that.
+    A later block is compared only with the lowest of the best so far, which few scores exceed.
     """
 
     def __init__(self, m: int) -> None:

@@ -82,7 +82,7 @@ class Metric(Protocol):
             embedding: (batch, r), projected if there is a projection.
             given: the `constants`.
             k: how many neighbours.
-            mute: (n,) is subtracted from the scores of the references; None for nothing.
+            mute: (n,) to subtract from the scores of the references; None to subtract nothing.
         """
 
     def taught_scores(self, embedding: KerasTensor, rows: KerasTensor) -> KerasTensor:
@@ -131,7 +131,7 @@ class Voting:
         metric: the metric of the scores.
         exact_hit: the distance up to which a neighbour counts as the query itself.
         temperature: of a soft vote, in units of the score.
-        balanced: the votes of a class are divided by its share of the references.
+        balanced: whether the votes of a class are divided by its share of the references.
         threshold: minimum score of the nearest neighbour of a known picture, or None.
     """
 
@@ -176,9 +176,9 @@ class Head(Protocol):
 
     Attributes:
         VOTE: the default vote.
-        CLASSES: its answers are shares of classes, measured by accuracy. Soft and balanced votes,
-            `reject`, and the projection `classes` need such a head.
-        NUMBERS: its answers are numbers, measured by their error.
+        CLASSES: whether its answers are shares of classes, measured by accuracy. Soft and balanced
+            votes, `reject`, and the projection `classes` need such a head.
+        NUMBERS: whether its answers are numbers, measured by their error.
         KIND: the kind of model, in words.
         OUTPUT: the output it adds, or None.
     """
@@ -226,10 +226,10 @@ class Making(ABC):
     Attributes:
         n: how many references there are.
         k: how many neighbours are wanted.
-        width: values r of a reference.
+        width: the number r of values per reference.
         precision: how the references are stored.
-        candidates: how many the user wants; None for as many as needed.
-        probes: the same for cells.
+        candidates: how many references the user wants scored; None for as many as needed.
+        probes: how many cells the user wants scanned; None for as many as needed.
     """
 
     n: int
@@ -260,19 +260,19 @@ class Making(ABC):
 
     @abstractmethod
     def scanned(self, width: int) -> Index:
-        """An index with a scan over all references, without a number of candidates yet."""
+        """An index with a scan over all references; its number of candidates is not set yet."""
 
     @abstractmethod
     def in_cells(self, one: Index, count: int) -> Index:
-        """An index with its scan divided into cells, without a number of probes yet."""
+        """An index with its scan divided into cells; its number of probes is not set yet."""
 
     @abstractmethod
     def places(self, one: Index) -> Ints:
-        """How many references a scan ranks before each exact neighbour; n for a lost one."""
+        """How many references a scan ranks before each exact neighbour; n if rounding loses it."""
 
     @abstractmethod
     def cells_before(self, one: Index) -> Ints | None:
-        """The same for cells; None for a single reference."""
+        """How many cells are nearer than that of each exact neighbour; None for one reference."""
 
 
 class Search(Protocol):
@@ -281,8 +281,8 @@ class Search(Protocol):
     Attributes:
         SCANS: a scan of a few 8-bit components selects `Spec.candidates` references to score.
         CELLS: the scan reads only `Spec.probes` cells.
-        PAYS: the minimum number of references for it to be faster than others.
-        WORDS: description of the search, a template for the numbers in a manifest.
+        PAYS: the minimum number of references at which the search `auto` tries it.
+        WORDS: a description of the search, as a template for the numbers of a manifest.
     """
 
     SCANS: bool
@@ -294,7 +294,8 @@ class Search(Protocol):
         """An index with enough recall; None for one dense layer of float32.
 
         Raises:
-            InputError: the recall is unattainable, or more candidates or probes than there are.
+            InputError: the recall is unattainable, or more candidates or probes are wanted than
+                there are.
         """
 
     def bytes_beside(self, width: int) -> int:
@@ -317,7 +318,8 @@ class Search(Protocol):
         table: Layer,
         mute: KerasTensor | None = None,
     ) -> KerasTensor:
-        """The same in the graph (batch, candidates), given its constants and layer `references`.
+        """Like `candidates`, but in the graph: (batch, candidates).
 
-        `mute` (n,) is subtracted from the products with the references.
+        `given` are the constants, and `table` is the layer `references`. `mute` (n,) is subtracted
+        from the products with the references.
         """

@@ -112,7 +112,7 @@ def collect(
         progress: called with the number of pictures done since the last call.
 
     Raises:
-        InputError: as `embed`.
+        InputError: for the same reasons as `embed`.
     """
     wanted, skipped = with_labels(photos)
     progress(len(skipped))

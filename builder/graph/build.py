@@ -30,7 +30,7 @@ def build(spec: Spec, references: References, backbone: Backbone | None = None) 
         see `builder.choices.growth`, and an output `embedding` (batch, d).
 
     Raises:
-        InputError: the backbone's embeddings have another length, or the references rule out a
-            choice.
+        InputError: the backbone's embeddings differ in length from the references, or the
+            references rule out a choice.
     """
     return wire(fit(spec, references), backbone)

@@ -23,8 +23,9 @@ _SMALLEST = 1e-30  # keeps the vote of nobody at zero, instead of 0/0
 def constants(head: Constants, fit: Fit, voting: Voting) -> Constants:
     """The constants of a graph that grows, which replace those of its head.
 
-    Also `label_ids` (n,), the class of each reference; and if the vote is balanced `class_sizes`
-    (classes,) instead of `class_weights`, as the weights change with each example.
+    A head with classes gets `label_ids` (n,), the class of each reference; and if the vote is
+    balanced, `class_sizes` (classes,) instead of `class_weights`, as weights change with each
+    example.
     """
     if not fit.head.CLASSES:
         return head
@@ -40,7 +41,7 @@ class Grown:
 
     Attributes:
         rows: (slots, d + 1) the input, see `choices.growth`.
-        mute: (n,) is subtracted from the scores of the references; large where the class is
+        mute: (n,) to subtract from the scores of the references; large where the class is
             forgotten. None without classes.
     """
 
@@ -109,7 +110,7 @@ class Grown:
         return found
 
     def _votes(self, scores: KerasTensor, labels: KerasTensor, voting: Voting) -> KerasTensor:
-        """The votes of the head classify over the existing neighbours; zeros if there are none."""
+        """The votes of the head classify, from neighbours that exist; zeros if there are none."""
         import keras
 
         ops, given = keras.ops, self._given

@@ -42,8 +42,8 @@ def fewest(fit: Fit) -> int:
 def stand_in(fit: Fit, taken: Collection[int], *, free: bool = False) -> Fit:
     """A fit of the same graph over made-up references.
 
-    The numbers of references and classes occur nowhere else in the graph, nor do the values of
-    the constants derived from them: so both can be located in a converted file.
+    No other size in the graph equals the number of references or of classes, and no other tensor
+    has the values of the constants derived from them, so both can be located in a converted file.
 
     Args:
         fit: the choices; of its references, only the width, the target names and whether there

@@ -111,7 +111,7 @@ class KNNClassifier:
         """Add an example to a class, which may be new.
 
         Args:
-            example: d numbers in any shape, as (d,) or (1, d); with a backbone also a picture.
+            example: d numbers in any shape, such as (d,) or (1, d); with a backbone also a picture.
             label: the class; a number becomes its name.
 
         Raises:
@@ -183,7 +183,7 @@ class KNNClassifier:
     def references(self) -> References:
         """The examples as given, class by class.
 
-        If all are pictures, a model can be exported that takes pictures.
+        If all are pictures, an exported model can take pictures.
 
         Raises:
             InputError: there are none.

@@ -71,9 +71,9 @@ def search(
         references: (n, d).
         k: how many neighbours.
         metric: one of `METRICS`.
-        own: (q,) the row that each query must not find, or None.
-        among: (m,) the only rows that may be found, ascending, or None for all; not together
-            with `own`.
+        own: (q,) each query's own row, which it must not find; None to allow all rows.
+        among: (m,) the only rows that may be found, ascending; None for all rows. It cannot be
+            combined with `own`.
     """
     work = len(queries) * references.size
     if not METRICS[metric].ANGULAR or work < screening.FROM:
@@ -99,7 +99,7 @@ def _in_float64(
     own: Ints | None,
     among: Ints | None,
 ) -> Neighbors:
-    """As `search`, with references converted block by block."""
+    """Like `search`, but convert the references block by block."""
     if among is not None:
         some = _in_float64(queries, references[among], k, metric, None, None)
         return Neighbors(some.scores, among[some.indices])

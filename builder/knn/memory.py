@@ -25,10 +25,10 @@ def check_room(spec: Spec, n: int, d: int, *, held: bool = False) -> None:
         spec: with the projection, `references_precision`, `search` and `grow`.
         n: how many references.
         d: values per embedding.
-        held: the embeddings are in memory already.
+        held: whether the embeddings are already in memory.
 
     Raises:
-        InputError: not enough memory, here or, for taught examples, on a phone.
+        InputError: there is too little memory, here or, for taught examples, on a phone.
     """
     r = d if spec.projection in ("none", "auto") else 1
     if isinstance(spec.pca, int):

@@ -1,4 +1,4 @@
-"""The references as queries among each other, under a metric and a projection."""
+"""The references queried against each other, under a metric and a projection."""
 
 from __future__ import annotations
 
@@ -172,8 +172,9 @@ class Space(Compared):
     def others_of_all(self, k: int) -> Neighbors:
         """The k nearest others of every reference, or fewer; never a sample.
 
-        With a projection, as in `others`, except that a reference in no fold (the only picture of
-        its class) uses leave-one-out. Without one, all do, as nothing was learned from them.
+        With a projection or occasions, neighbours come from the other folds, as in `others`; but a
+        reference in no fold (such as the only picture of its class) uses leave-one-out. Without
+        either, all references use leave-one-out, as nothing was learned from them.
         """
         rows = np.arange(len(self.references))
         if self.projection is None and not any(self.references.occasions):

@@ -58,7 +58,7 @@ def projected(spec: Spec, references: References) -> tuple[Spec, Space]:
     `auto` is `classes`, unless plain cosine gives the true classes a clearly larger share of the
     vote: by two standard errors of the difference. The comparison is ignored if, on average, more
     than three tenths of a class are held out, as with two or three photos per class: the rest are
-    too few to estimate the whitening, although all of them are enough. For files that grow, `auto`
+    too few to estimate the whitening, even if all together are enough. For files that grow, `auto`
     is no projection, as the directions that separate these classes may not separate those taught
     later.
     """
@@ -110,14 +110,14 @@ def _projection(spec: Spec, vectors: NDArray[np.float32], label_ids: Ints) -> Pr
 
 
 def _refitted(spec: Spec, vectors: NDArray[np.float32], label_ids: Ints) -> Projection | None:
-    """As `_projection` for fewer references, which may have fewer components."""
+    """Like `_projection`, but for fewer references, which may have fewer components."""
     if isinstance(spec.pca, int):
         spec = replace(spec, pca=min(spec.pca, len(vectors) - 1, vectors.shape[1]))
     return _projection(spec, vectors, label_ids)
 
 
 def _most(n: int, d: int) -> int:
-    """The most columns with which projection and references are no larger than the embeddings."""
+    """The most columns for which projection and references are no larger than the embeddings."""
     most = max(n * d // (n + d), 2)
     if n < _MANY:
         return most

@@ -39,12 +39,12 @@ def search(
         queries: (q, d) of unit length.
         references: (n, d), of any lengths.
         k: how many.
-        own: (q,) the row that each query must not find, or None.
-        hidden: (n,) the rows that no query may find, or None.
+        own: (q,) each query's own row, which it must not find; None to allow all rows.
+        hidden: (n,) whether a row must not be found by any query; None to allow all rows.
 
     Returns:
-        The neighbours, and the queries (m,) whose neighbours are not certain, because more rows
-        than were kept are within rounding of the k-th best, such as copies of one picture.
+        The neighbours, and the queries (m,) whose neighbours are uncertain, because more rows than
+        were kept lie within rounding of the k-th best, as happens with many copies of a picture.
     """
     lengths = _lengths(references)
     if lengths is None:
@@ -116,7 +116,7 @@ def _selected(
 
 
 def _lengths(references: NDArray[np.floating]) -> Floats | None:
-    """The length of each row (n,); None if a product with one could leave float32's range."""
+    """The length of each row (n,); None if products with some rows could leave float32's range."""
     lengths = np.empty(len(references))
     for start in range(0, len(references), _QUERIES_AT_ONCE):
         rows = references[start : start + _QUERIES_AT_ONCE].astype(np.float64)

@@ -50,7 +50,8 @@ def photos_in(path: Path, note: Note) -> Iterator[Photo]:
             folder that is dropped from the names.
 
     Raises:
-        InputError: it cannot be read, or a compressed tar unpacks to far more than pictures could.
+        InputError: it cannot be read, or a compressed tar expands far more than an archive of
+            pictures does.
     """
     is_zip = path.name.lower().endswith(_ZIP)
     try:
@@ -161,7 +162,7 @@ def _leads_nowhere() -> bytes:
 
 
 def _unpack(packed: IO[bytes], plain: IO[bytes], path: Path) -> None:
-    """Unpack an archive, unless it unpacks to far more than pictures could.
+    """Unpack an archive, unless it expands far more than an archive of pictures does.
 
     Raises:
         InputError: it expands too much, or the disk is too full.

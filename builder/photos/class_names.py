@@ -1,4 +1,4 @@
-"""Checks on names of classes: storable in a label file, and not too similar."""
+"""Check that class names can be stored in a label file, and are not too similar."""
 
 from __future__ import annotations
 

@@ -163,7 +163,7 @@ def _in_folders(folder: Path, note: Note) -> Iterator[Photo]:
     """All files in a folder, except operating system files.
 
     Args:
-        folder: with a folder per class, possibly nested, or a flat one.
+        folder: holds a folder per class, possibly nested, or the files themselves.
         note: called with warnings about folders without photos.
 
     Raises:

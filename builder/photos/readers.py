@@ -19,7 +19,7 @@ LARGEST = 1 << 28  # bytes; no camera writes larger pictures
 
 @dataclass(frozen=True)
 class LocalFile:
-    """Reads a regular file; a pipe might never end, and a device never fit into memory."""
+    """Reads a regular file only; a pipe might never end, and a device might not fit into memory."""
 
     path: str  # absolute, as another process may work in another folder
 
@@ -28,7 +28,7 @@ class LocalFile:
         return read_file(self.path, LARGEST)
 
     def stamp(self) -> str:
-        """Path, bytes and time of the last change; only the path if the file is gone."""
+        """Path, size and time of the last change; only the path if the file is gone."""
         try:
             status = os.stat(self.path)  # noqa: PTH116
         except (OSError, ValueError):
@@ -60,7 +60,7 @@ class RemoteFile:
         return content
 
     def stamp(self) -> str:
-        """Address, bytes and version."""
+        """Address, size and version."""
         return f"{self.address} {self.size} {self.changed}"
 
 
@@ -76,7 +76,7 @@ def is_within(path: Path, folder: Path) -> bool:
 def read_file(path: Path | str, most: float = math.inf) -> bytes:
     """The bytes of a regular file, up to its reported size.
 
-    A pipe might never end, and a device never fit into memory. Virtual files, such as those in
+    A pipe might never end, and a device might not fit into memory. Virtual files, such as those in
     /proc, report a size of 0 and might block forever.
 
     Args:

@@ -23,7 +23,7 @@ def place_of(text: str) -> Path | str:
 
 
 def was_address(path: Path) -> str:
-    """The address that a path was made from, which turned "//" into "/"; "" for other paths."""
+    """The address that a path was made from, with its "//" restored; "" for other paths."""
     protocol, mark, rest = path.as_posix().partition(":/")
     # A single letter is a Windows drive.
     return f"{protocol}{_MARK}{rest}" if mark and len(protocol) > 1 and "/" not in protocol else ""

@@ -7,8 +7,8 @@ It is a data set of TensorFlow.js by class name, as in `ml5_forms`, with one mor
      "mug": {"shape": [21, 1280], "data": "…"}, …}
 
 - The values are embeddings as the model's output `embedding` gave them, base-64 of little-endian
-  float32. They depend on the backbone and the crop alone, so a memory outlives an app's update with
-  other references, k or metric.
+  float32. They depend on the backbone and the crop alone, so a memory stays valid when an app is
+  updated with other references, k or metric.
 - `backbone` is the hash of the weights by value, as in a build's manifest.
 - `names` is the order of the classes: JavaScript puts keys such as "7" before all others.
 - `origins` says who taught each example, and when. They are occasions: pictures
@@ -45,8 +45,8 @@ class Memory:
     """The examples that a model was taught.
 
     Attributes:
-        references: the examples; the hash of an example's values stands for that of a picture, so
-            that the same example is recognised wherever it comes from.
+        references: the examples; the hash of an example's values takes the place of a picture's
+            hash, so that the same example is recognised wherever it comes from.
         backbone: hash of the backbone's weights by value.
         crop: how a picture became a square.
         forgotten: classes of the build that were switched off.
@@ -65,7 +65,7 @@ class Memory:
                 examples lose theirs.
 
         Raises:
-            InputError: another backbone or crop made the others, or it is not known which.
+            InputError: the others were made with another backbone or crop, or with an unknown one.
         """
         made = others.provenance
         if made is None:
@@ -88,7 +88,7 @@ class Memory:
 
 
 def read(path: Path | str) -> Memory:
-    """Read a memory, as an app or `write` saved it.
+    """Read a memory that an app or `write` saved.
 
     An example's path is FILE#CLASS/NUMBER, and its occasion is its origin.
 
@@ -172,7 +172,7 @@ def _of(path: Path | str, error: InputError) -> InputError:
 
 
 def _ordered(found: References, note: dict[str, Any]) -> References:
-    """The references with their classes in the order of the note, and then any others."""
+    """The references with their classes in the order of the note's `names`, then any others."""
     if NOTE in found.labels:
         raise InputError(f"a class has the name {NOTE!r}", "reserved-class")
     named = [one for one in dict.fromkeys(_texts(note, "names")) if one in found.labels]

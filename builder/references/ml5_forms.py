@@ -77,7 +77,7 @@ def classes_in(content: Any) -> list[Stored]:  # noqa: ANN401
 
 
 def note_of(content: Any) -> dict[str, Any] | None:  # noqa: ANN401
-    """The note of a memory; None if the content is not a memory."""
+    """The value of the key `NOTE` in a memory; None if the content is not a memory."""
     noted = content.get(NOTE) if isinstance(content, dict) else None
     is_class = isinstance(noted, dict) and not {"0", *_VALUES}.isdisjoint(noted)
     return noted if isinstance(noted, dict) and not is_class else None

@@ -70,7 +70,7 @@ def write(path: Path | str, references: Columns) -> None:
 
 
 def read(path: Path | str, made_of: Callable[..., R], *, vectors: bool = True) -> R:
-    """Read a file from `write`, by this version or by an earlier one that stored no checksum.
+    """Read a file written by `write` in this version, or in an earlier one without checksums.
 
     Args:
         path: the file.

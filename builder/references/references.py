@@ -167,7 +167,7 @@ class References(Columns):
         )
 
     def subset(self, rows: ArrayLike) -> References:
-        """As `select`, but with all classes in their order, even empty ones."""
+        """Like `select`, but with all classes in their order, even empty ones."""
         chosen = self.select(rows)
         return chosen.in_order(self.labels) if self.labels else chosen
 
@@ -202,7 +202,7 @@ class References(Columns):
         return self._labelled([self.label_of(row) for row in range(len(self))], classes)
 
     def remove(self, ids: Sequence[str] = (), classes: Sequence[str] = ()) -> References:
-        """The references without those that have these ids or are in these classes.
+        """The references, except those with these ids or in these classes.
 
         Raises:
             InputError: there is no such id or class, or no reference would be left.
@@ -321,7 +321,7 @@ class References(Columns):
 
     @classmethod
     def load(cls, path: Path | str, *, vectors: bool = True) -> References:
-        """Read a file from `save`, by this version or by an earlier one that stored no checksum.
+        """Read a file written by `save` in this version, or in an earlier one without checksums.
 
         Args:
             path: the file.
@@ -334,7 +334,7 @@ class References(Columns):
 
     @staticmethod
     def origin(path: Path | str) -> Provenance | None:
-        """The provenance of the embeddings in a file from `save`, without reading them.
+        """The provenance of the embeddings in a file written by `save`, without reading them.
 
         Raises:
             InputError: the file is not a table of references.

@@ -1,7 +1,7 @@
 """Which references show the same picture.
 
 Saved references hold the full hash of their picture, which `joined` compares. A model file holds
-only ids, which are prefixes of the hash; `edit` compares `picture_of` these.
+only ids, which are prefixes of the hash; `edit` compares the `picture_of` each id.
 """
 
 from __future__ import annotations

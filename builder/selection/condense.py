@@ -94,7 +94,7 @@ class Condensed:
         by: the method.
         before: the original number of references.
         bytes: the size of one reference in a file.
-        curve: from the fewest references to all of them.
+        curve: accuracy or error by number of kept references, from the fewest to all.
     """
 
     references: References
@@ -173,7 +173,8 @@ def _count(plan: Condense, whole: Fit, each: int) -> int:
     """The maximum number of references to keep.
 
     Raises:
-        InputError: it is larger than the number of references, or smaller than that of classes.
+        InputError: it is larger than the number of references, or smaller than the number of
+            classes.
     """
     n = len(whole.references)
     classes = sum(count > 0 for count in whole.references.counts.values())

@@ -53,7 +53,7 @@ def tune(
         grid: the values to try.
         references_of: returns the same examples under a crop policy; called once for each.
         folds: how many folds.
-        progress: called with the number of searches done since the last call, of
+        progress: called with the number of searches done since the last call; the total is
             `grid.searches(folds)`.
 
     Raises:
@@ -192,7 +192,7 @@ def _splits(
 def _splits_by_occasion(
     references: References, belong: Ints, folds: int, seed: int
 ) -> list[tuple[Ints, Ints]]:
-    """Folds over occasions: as many as occasions, or `folds` if fewer."""
+    """Folds over occasions: one for each occasion, but at most `folds`."""
     from pocketknn.builder.knn.validation import folds as parts
 
     check_occasions(references)
@@ -206,7 +206,7 @@ def _splits_by_occasion(
 
 
 def _votes(spec: Spec, names: Sequence[str], *, both: bool) -> list[tuple[str, bool]]:
-    """Each vote with its default balance; with `both`, then also with the opposite."""
+    """Each vote with its default balance and, with `both`, also with the opposite balance."""
     found = []
     for name in names:
         usual = VOTES[name].SOFT if spec.balanced is None else spec.balanced

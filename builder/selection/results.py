@@ -105,12 +105,12 @@ class Tuning:
 
     @property
     def best(self) -> Trial:
-        """The best mean."""
+        """The trial with the best mean."""
         return self.trials[0]
 
     @property
     def bound(self) -> float:
-        """The best mean, made worse by its standard error."""
+        """The best mean minus its standard error or, if lower is better, plus it."""
         return self.best.mean + (self.best.error if self.regress else -self.best.error)
 
     @property
@@ -211,11 +211,12 @@ class Tuning:
         return float(np.mean([one.by_fold[i] for i, one in enumerate(self.chosen_by_others)]))
 
     def gain(self, other: Trial) -> tuple[float, float]:
-        """The gain, over another trial, of choosing by the other folds.
+        """How much choosing by the other folds gains over another trial.
 
         Returns:
-            The mean gain, in right answers or in squared error, and its standard error, paired by
-            example, and clustered by group.
+            The mean gain per example, in right answers or in squared error, and its standard error.
+            The trials are compared example by example; the standard error is clustered
+            by group.
         """
         sign = -1.0 if self.regress else 1.0
         pairs = [

@@ -1,4 +1,4 @@
-"""Child processes that end with their parent: the pipe between them closes when it ends.
+"""Child processes that end with their parent: the pipe between them closes with the parent.
 
 This works however the parent ends, and on every platform.
 """

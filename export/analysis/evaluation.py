@@ -31,8 +31,8 @@ class Evaluation:
             class the model does not know count as errors.
         foreign: how many photos are of a class the model does not know.
         unknown: share called unknown; None without a threshold.
-        first_equal: share whose nearest reference is the same as in the baseline: the build's first
-            file or the exact k-NN, with the build's own crop.
+        first_equal: share whose nearest reference is that of the baseline. The baseline is the
+            build's first file or the exact k-NN, with the build's own crop.
         recall: share of the baseline's neighbours that are found.
     """
 
@@ -51,7 +51,7 @@ class Evaluated:
     """The results of a build's files on photos.
 
     Attributes:
-        rows: the figures of each file, the build's crop first.
+        rows: one result per file and crop; for each file, the build's crop comes first.
         photos: the photos that could be read.
         outputs: the first file's outputs, with the build's crop.
     """

@@ -54,7 +54,7 @@ class Timing:
 
 
 def time_shortly(out: Path) -> list[tuple[str, ...]]:
-    """Time each file of a build with a few runs; rows of a table: name, precision, `Timing.shown`.
+    """Time each file of a build with a few runs, as rows: name, precision, then `Timing.shown`.
 
     Only files that run here in the same runtime as on devices are timed.
     """
@@ -65,7 +65,7 @@ def time_shortly(out: Path) -> list[tuple[str, ...]]:
 
 
 def time_files(paths: Sequence[Path], manifest: dict[str, Any], runs: int) -> list[Timing]:
-    """Measure how long files take for one picture; files and numbers of threads take turns."""
+    """Time each file with each number of threads, in turn, on one picture at a time."""
     rng = np.random.default_rng(manifest["seed"])
     shape = manifest["input"]["shape"]
     pictures = manifest["input"]["name"] == "image"

@@ -39,7 +39,7 @@ class Verified:
     Attributes:
         name: name of the file.
         bytes: its size.
-        parity: how it agrees with the exact k-NN.
+        parity: how well it agrees with the exact k-NN.
     """
 
     name: str
@@ -53,8 +53,8 @@ class Verification:
 
     Attributes:
         files: the files that were run.
-        changed: what has changed since the build, in lines.
-        not_run: why other files were not run, in lines.
+        changed: what has changed since the build, one line each.
+        not_run: why other files were not run, one line each.
         source: where the exact k-NN's backbone and projection come from.
     """
 

@@ -82,7 +82,7 @@ def check_tune(context: typer.Context, place: Path | str) -> None:
 def check_build(
     context: typer.Context, place: Path | str, formats: Iterable[str] | None, *, plan: bool
 ) -> None:
-    """Refuse options that do not apply to this build: from references, without a budget, etc.
+    """Refuse options that this build would not use, such as `--loss` without a budget.
 
     Raises:
         InputError: such an option was typed.

@@ -151,7 +151,7 @@ def names(text: str) -> tuple[str, ...]:
 
 
 def parse_bytes(text: str) -> int:
-    """Bytes of "2MB", "500 KB", "1.5 MiB" or "900B"; a number without a unit would be ambiguous.
+    """The bytes that "2MB", "500 KB", "1.5 MiB" or "900B" stand for; only 0 needs no unit.
 
     Raises:
         InputError: it is none of these.

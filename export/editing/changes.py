@@ -93,7 +93,7 @@ def with_photos(
         before: the references of the file or build.
         references: those that remain after the changes.
         changes: what was done to the references.
-        names: old names of classes to new ones.
+        names: maps old names of classes to new ones.
         added: the photos.
         net: the backbone that embeds them.
         crop: how they are cropped.

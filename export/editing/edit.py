@@ -99,7 +99,7 @@ def rewrite(opened: Opened, fit: Fit, out: Path, backbone: Backbone | None) -> P
             compared with the old file's answers.
 
     Returns:
-        How the new file agrees; if it does not, nothing was changed.
+        How well the new file agrees; if it does not agree, nothing was changed.
     """
     target = FORMATS[opened.format]
     # A projection was learned from these references, so new figures would be too good.

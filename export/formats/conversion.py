@@ -106,7 +106,7 @@ class Network(NamedTuple):
 
     Attributes:
         weights: number of weights of convolutions and dense layers.
-        others: number of biases, including those that converted batch norms leave.
+        others: number of biases, including those that batch norms become on conversion.
         parameters: number of all parameters that Keras stores.
         multiplications: multiplications per picture.
         variables: number of arrays that hold the parameters.

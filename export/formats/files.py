@@ -43,7 +43,7 @@ def format_of(path: Path) -> str:
 
 
 def is_artefact(out: Path) -> bool:
-    """Whether a path names one artefact, even though a Core ML package is a folder."""
+    """Whether a path names one artefact; a Core ML package is one, although it is a folder."""
     return any(out.suffix == target.SUFFIX for target in FORMATS.values())
 
 

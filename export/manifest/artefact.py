@@ -29,8 +29,8 @@ class Artefact:
     Attributes:
         format: its name in `FORMATS`.
         metadata: its metadata.
-        run: maps a batch of pictures (n, H, W, 3) 0..255, or features (n, d), and the taught
-            examples of a file that grows to named outputs.
+        run: maps a batch to named outputs. A batch holds pictures (n, H, W, 3), 0..255, or features
+            (n, d); a file that grows also takes the taught examples.
     """
 
     format: str

@@ -23,7 +23,7 @@ def choices_of(spec: Spec, options: Options) -> dict[str, Any]:
 def chosen(manifest: Mapping[str, Any]) -> tuple[Spec, Options]:
     """The choices in a folder's manifest, for a build from other references.
 
-    Earlier versions recorded no choices; then these are the resolved ones.
+    Earlier versions recorded no choices; for their builds, the resolved ones are returned.
 
     Raises:
         InputError: the manifest is broken.

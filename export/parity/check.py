@@ -275,8 +275,8 @@ def scale_of(space: Space, embeddings: NDArray[np.floating], indices: NDArray[np
     """The scale of score errors: the mean length of query and reference (q, k).
 
     A projected vector was rounded as part of a longer one, so the longer length counts. For a
-    cosine, the scale is how many times shorter a query is than references after projection: the
-    rounding error of black and noise inputs is the same, but a larger share of their length.
+    cosine, the scale is how many times shorter a query is than references after projection: black
+    and noise inputs become short, so the same rounding error is a larger share of their length.
     """
     if METRICS[space.metric].ANGULAR:
         return np.broadcast_to(_shortness(space, embeddings)[:, None], indices.shape)

@@ -49,7 +49,7 @@ def compare(
         path: the file.
         precision: precision of the backbone.
         fit: what the file should hold.
-        against: the queries; with `before`, as for `check_kept`, without embeddings.
+        against: the queries; with `before`, they need no embeddings, see `check_kept`.
         before: the file's answers when it had other references.
         as_built: whether the file is known to be unchanged since its build, which checked the
             references of an index. Another machine may round some of these to other bytes.

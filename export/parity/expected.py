@@ -37,7 +37,8 @@ class Exact:
         scores: (n,) scores of all references.
         best: the k nearest, as a single row.
         scale: the unit of score errors.
-        missed: how far the scores that the file's search finds in numpy are below the exact ones.
+        missed: how far the scores found by the file's search, run in numpy, are below the exact
+            ones.
     """
 
     fit: Fit
@@ -95,8 +96,9 @@ class Expected:
     def error(self) -> float:
         """Maximum error of a score.
 
-        If a search misses neighbours, scores may also be lower: by as much as in numpy, and then as
-        if k more were missed, since runtimes quantise queries with their own step sizes.
+        If the search is approximate, scores may also be lower: by as much as in numpy, plus as much
+        as if k more neighbours were missed, since runtimes quantise queries with their own step
+        sizes.
         """
         fit, tolerance = self.exact.fit, self.tolerance
         allowed = tolerance.score if fit.metric.ANGULAR else tolerance.distance
@@ -109,7 +111,7 @@ class Expected:
 
     @cached_property
     def tie(self) -> float:
-        """References whose scores differ by less may swap."""
+        """The difference of scores below which references may swap."""
         return self.exact.scale * self.tolerance.tie + 2 * self.exact.fit.stored_error
 
     @cached_property

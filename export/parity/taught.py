@@ -63,7 +63,7 @@ class _Known(Fit):
 
 
 def half(fit: Fit) -> Taught:
-    """Half of the references, taught instead of built in; without classes, points between them."""
+    """Teach half of the references, or, without classes, points between them."""
     references, slots = fit.references, fit.slots
     classes = len(references.labels) if fit.head.CLASSES else 0
     gone = np.arange(classes)[1::2][: slots // 2]

@@ -107,7 +107,7 @@ def build(
 def plan(
     request: Request, *, cache: Cache | None = None, watch: Watch = _SILENT
 ) -> tuple[list[Plan], Material]:
-    """As `build`, without writing: the size and cost of each file, and what it is made from."""
+    """Do as `build`, but write nothing; returns each file's size and cost, and the material."""
     formats = _formats(request)
     _check_growth(request)
     found = material(request, formats, cache, watch)

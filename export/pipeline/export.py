@@ -105,8 +105,8 @@ def export(
         copies: altered copies of some references, to measure whether a search finds their
             originals.
         options: how the files are written.
-        formats: names in `FORMATS`; None for all that can be written here: not Keras without
-            TensorFlow, nor Core ML if it needs coremltools and that is not installed.
+        formats: names in `FORMATS`; None for all that can be written here. That leaves out Keras
+            without TensorFlow, and Core ML if it needs coremltools but that is not installed.
         skipped: the pictures that were left out, for the manifest.
         condensed: the result of `condense`, if the references come from it, for the manifest.
         budget: the limit on a file's bytes that the choices met, for the manifest; None for none.

@@ -147,7 +147,8 @@ class Watch:
     Attributes:
         note: takes a message for the user, to be shown at once.
         remark: takes a message for the user that belongs to the result.
-        step: a step begins; takes its name and its length, which is None if unknown or unchanged.
+        step: called when a step begins, with its name and its length, which is None if unknown or
+            unchanged.
         done: takes the progress in the step since the last call.
         variants: takes the variants measured for a budget, and the number of photos used.
     """

@@ -35,7 +35,7 @@ class Written:
         name: its file name in the folder.
         bytes: its size.
         seconds: time to convert and write it.
-        parity: how it agrees with the exact k-NN; if it does not, the file was removed.
+        parity: how well it agrees with the exact k-NN; if it does not, the file was removed.
     """
 
     format: str

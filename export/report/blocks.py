@@ -1,7 +1,7 @@
 """The parts of a report: sections of paragraphs, numbers, tables, charts and pictures.
 
-Plain data, which `page` turns into HTML: `page.render` for a new page, `page.append` for a section
-of an existing one. All text is escaped.
+They are plain data, which `page` turns into HTML: `page.render` makes a new page, `page.append`
+adds a section to an existing one. All text is escaped.
 """
 
 from __future__ import annotations
@@ -177,7 +177,7 @@ class Chart:
         caption: what it shows, in a sentence.
         alt: alternative text for readers who cannot see it.
         svg: a trusted `<svg>` element, whose colours may be variables of the page; "" for none.
-        png: a picture instead; the bytes of the file.
+        png: the bytes of a PNG file, to show instead of an SVG.
         wide: whether the picture contains text and needs the full width of the page.
         numbers: the same as a table, or None if another table holds them.
     """

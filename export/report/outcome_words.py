@@ -22,7 +22,7 @@ _VAGUE = 0.4  # width of an interval
 
 
 def rows(found: Outcome) -> list[tuple[str, ...]]:
-    """Promise and outcome as rows of a table of `COLUMNS`."""
+    """Promise and outcome as rows of a table with the columns `COLUMNS`."""
     table = []
     if found.promise:
         on = f"{plural(found.promise.of, 'reference')}, held out"
@@ -100,7 +100,7 @@ def verdict(found: Outcome) -> str:
 
 
 def reasons(found: Outcome, manifest: dict[str, Any]) -> Iterator[str]:
-    """Why they may disagree: observed reasons first, then likely ones; nothing if they agree."""
+    """Why promise and outcome differ: observed reasons, then likely ones; none if they agree."""
     if found.kept:
         return
     references = manifest["references"]
@@ -200,7 +200,7 @@ def found_class(same: SameClass, what: str, how: str = "") -> str:
     Args:
         same: the measurement.
         what: one query, such as "photo".
-        how: a note about the queries, after a comma; "" for none.
+        how: a note about the queries, which begins with a comma; "" for none.
     """
     return (
         f"{plural(same.queries, what)}{how}: the nearest is in the same class for"

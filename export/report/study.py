@@ -94,8 +94,8 @@ class Study:
     def measured(self) -> bool:
         """Whether the references tell how often answers are right.
 
-        One class has only right answers. With one picture of each class, or near-copies of one,
-        all answers to held-out references are wrong.
+        With a single class, all answers are right. With one picture of each class, or near-copies
+        of one, all answers to held-out references are wrong.
         """
         several = self.labelled and len(self.fit.references.labels) > 1
         return several and self.manifest["references"]["leave_one_out"] is not None

@@ -75,7 +75,7 @@ def _of_threshold(reject: dict[str, Any], manifest: dict[str, Any]) -> Iterator[
 
 
 def _known(share: float, asked: int | None) -> str:
-    """As in "3 of 60 references are rejected when held out (95%: 1 to 15%)"."""
+    """A clause such as "3 of 60 references are rejected when held out (95%: 1 to 15%)"."""
     if not asked:  # a build of an older version
         return f"{percent(share)} of the references are rejected when held out"
     count, ends = round(share * asked), interval(share, asked)
@@ -84,7 +84,10 @@ def _known(share: float, asked: int | None) -> str:
 
 
 def _passing(stopped: float, total: int, what: str = "") -> str:
-    """As in "1 of 40 strangers passes (95%: 0 to 13%)"; a space comes before "strangers"."""
+    """How many pass, as in "1 of 40 strangers passes (95%: 0 to 13%)".
+
+    In this example, `what` is " strangers", with the space before it.
+    """
     count = total - round(total * stopped)
     verb = "passes" if count == 1 else "pass"
     return f"{count:,} of {total:,}{what} {verb} ({in_words(wilson(count / total, total))})"

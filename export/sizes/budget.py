@@ -252,7 +252,7 @@ def refused(formats: Sequence[str], options: Options) -> dict[str, str]:
 
 
 def _variants(plain: Fit, formats: Sequence[str], options: Options) -> Iterator[tuple[str, str]]:
-    """Precision and projection of each variant; the build's own projection is not reduced."""
+    """Precision and projection of each variant; PCA is tried only without a projection."""
     projections = [plain.spec.compared]
     if plain.spec.projection == "none":
         most = min(plain.references.vectors.shape) - 1

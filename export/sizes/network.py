@@ -25,7 +25,7 @@ def check(
     """Refuse a budget that no precision of the network can meet.
 
     Raises:
-        InputError: even the smallest is too large; the message says what would fit.
+        InputError: even the smallest precision is too large; the message says what would fit.
     """
     size = _smallest(backbone, formats, options)
     if (1 - _ERROR) * size <= budget.bytes:

@@ -40,7 +40,8 @@ CHOICES: tuple[dict[str, Any], ...] = (  # what a build without options comes to
 def orders() -> Iterator[Order]:
     """An order for each head, over a few arbitrary references.
 
-    Also one for `teach`, whose page runs it in a browser: the embedding alone, at length 1.
+    There is also one for `teach`, whose page runs it in a browser: it outputs only the embedding,
+    as a unit vector.
     """
     draw = np.random.default_rng(0)
     labels = [f"class {number % 3}" for number in range(12)]

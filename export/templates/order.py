@@ -57,7 +57,7 @@ class Order:
         return folder if is_head and folder.is_dir() else None
 
     def kept(self) -> Path | None:
-        """Where the cache holds the template, if it has it; None if it is not cached."""
+        """Where the cache holds, or would hold, the template; None if it is never cached."""
         place = self.cache.drawer("templates") if self.cache else None
         return None if place is None or self.is_fixed() else place / f"{self.format}-{self.key()}"
 
@@ -108,7 +108,7 @@ def _hash(facts: list[Any]) -> str:
 
 @functools.cache
 def _versions() -> dict[str, str]:
-    """Versions of everything that takes part in a conversion; for ourselves a hash of the code."""
+    """Versions of everything that takes part in a conversion; for ours, a hash of the code."""
     code = hashlib.sha256()
     for folder in (Path(builder.__file__).parent, Path(__file__).parents[1]):
         for path in sorted(folder.rglob("*.py")):

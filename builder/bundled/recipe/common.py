@@ -15,8 +15,8 @@ Array = np.ndarray[Any, Any]
 def held_out(label: Array, names: list[str]) -> tuple[Array, Array, Array]:
     """Rows to train on, rows to validate on, and which classes are known: 0 or 1 for each.
 
-    Validation takes 40 of each of 37 classes. The 30 Tiny-ImageNet classes among them are not
-    known: the label loss never uses them, so that validation measures classes without labels.
+    Validation takes 40 pictures of each of 37 classes. The 30 Tiny-ImageNet classes among them are
+    not known: the label loss never uses them, so that validation measures classes without labels.
     """
     rng = np.random.default_rng(7)
     used = sorted(set(label.tolist()))
@@ -76,7 +76,7 @@ def load(model: Any, path: Path) -> None:
 
 
 def rate_at(progress: float) -> float:
-    """The share of the full rate: first a short warm-up, a plateau, linear decay to zero."""
+    """The share of the full learning rate: short warm-up, plateau, then linear decay to zero."""
     return max(0.0, min(1.0, progress / 0.02, (1.0 - progress) / 0.7))
 
 

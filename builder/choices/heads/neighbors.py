@@ -17,7 +17,7 @@ OUTPUT = None
 
 
 def usual(examples: Examples) -> bool:
-    """Whether it is the default: there are neither labels nor targets."""
+    """Whether this head is the default, as it is if there are neither labels nor targets."""
     return not examples.labels and not examples.target_names
 
 

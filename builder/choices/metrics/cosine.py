@@ -35,7 +35,7 @@ def unit(vectors: NDArray[np.floating]) -> Floats:
 
 
 def kept_unit(rows: NDArray[np.floating]) -> Floats:
-    """As `unit`, but rows of length 1 are unchanged: scaling again could change their last bits."""
+    """Like `unit`, but leave rows of length 1 as they are: scaling could change their last bits."""
     return np.where(has_length(rows)[:, None], rows, unit(rows))
 
 
@@ -57,7 +57,7 @@ def scores(queries: NDArray[np.floating], references: NDArray[np.floating]) -> F
 
 
 def ranking(rows: Floats) -> Callable[[Floats], Floats]:
-    """Cosines, for queries of unit length."""
+    """A function from queries of unit length to their cosines."""
     units = unit(rows).T
     return lambda queries: np.asarray(queries @ units)
 

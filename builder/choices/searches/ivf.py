@@ -1,4 +1,4 @@
-"""As `rerank`, but scanning only the nearest k-means cells, which have about the same size."""
+"""Like `rerank`, but scan only the nearest k-means cells, which have about the same size."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def nearest_cells(index: Index, first: Floats) -> Ints:
 
 
 def candidates(index: Index, first: Floats, wanted: int) -> Ints:
-    """The best of the nearest cells."""
+    """The references that the scan ranks best, from the nearest cells."""
     cells = index.cells
     assert cells is not None
     found = np.full((len(first), wanted), -1, np.int64)
@@ -91,7 +91,7 @@ def attach(
     table: Layer,
     mute: KerasTensor | None = None,
 ) -> KerasTensor:
-    """As `candidates`, in the graph."""
+    """Like `candidates`, but in the graph."""
     import keras
 
     ops, layers = keras.ops, keras.layers

@@ -32,7 +32,7 @@ def best(table: NDArray[Any], queries: Floats, wanted: int) -> Ints:
 
 
 def enough(places: Ints, share: float, least: int, most: int) -> int | None:
-    """How many first entries of a ranking hold this share of the neighbours; None if too many."""
+    """How many of a ranking's top entries hold this share of the neighbours; None if too many."""
     ordered = np.sort(places, axis=None)
     needed = int(ordered[min(len(ordered), int(np.ceil(share * len(ordered)))) - 1]) + 1
     return max(needed, least) if needed <= most else None

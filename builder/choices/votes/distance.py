@@ -24,7 +24,7 @@ def constants(voting: Voting) -> Constants:
 
 
 def attach(scores: KerasTensor, voting: Voting, given: Constants) -> KerasTensor:
-    """As `weights`, in the graph."""
+    """Like `weights`, but in the graph."""
     import keras
 
     ops, hit = keras.ops, float(given["exact_hit"])

@@ -61,8 +61,8 @@ def embed(
         note: called with messages for the user.
 
     Raises:
-        InputError: as `embed`; the cluster is unavailable, one of its nodes cannot embed, or the
-            backbone runs in Keras.
+        InputError: for the same reasons as local `embed`; or the cluster is unavailable, one of its
+            nodes cannot embed, or the backbone runs in Keras.
     """
     if backbone.engine.name == "keras":
         raise InputError(
@@ -168,7 +168,7 @@ def _stream(rows: Sequence[Row], job: list[ray.ObjectRef[_Job]]) -> Iterator[Row
 
 
 def _from_actor(rows: Sequence[Row], job: list[ray.ObjectRef[_Job]]) -> Iterator[Row]:
-    """The same from an actor in the cluster, as Ray Data does not work through the Ray Client."""
+    """Like `_stream`, but in a cluster actor, as Ray Data does not work through the Ray Client."""
     import ray
 
     actor = ray.remote(num_cpus=0)(_Stream).remote(rows, job)

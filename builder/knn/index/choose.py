@@ -30,7 +30,8 @@ def index(spec: Spec, space: Space, k: int) -> Index | None:
         k: how many neighbours are wanted.
 
     Raises:
-        InputError: the recall cannot be met, or more candidates or probes than there are.
+        InputError: the recall cannot be met, or more candidates or probes are wanted than there
+            are.
     """
     making = _maker(spec, space, k)
     if spec.search == AUTO:

@@ -41,7 +41,8 @@ def best_components(spec: Spec, references: References) -> Spec:
 
     Args:
         spec: the choices, with a head; if `whiten` is None, the better of 0 and 0.5 is chosen.
-        references: the stored examples; of very many, a sample of 5,000. Copies are ignored.
+        references: the stored examples; if there are very many, a sample of at most 5,000 is used.
+            Copies are ignored.
 
     Raises:
         InputError: too few references, or every number of components is worse than none.

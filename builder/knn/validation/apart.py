@@ -1,7 +1,7 @@
 """How much near-copies and occasions would inflate the accuracy if not held out together.
 
 Cross-validation is repeated with folds drawn photo by photo: most near-copies of a photo, or most
-of its occasion, are then in the training part, which also learns the projection.
+photos of its occasion, are then in the training part, from which the projection is learned too.
 """
 
 from __future__ import annotations

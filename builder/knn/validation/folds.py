@@ -189,8 +189,8 @@ def groups(
 
     References share a picture if they are copies of one file, or near-copies within a class:
     encoded again, mirrored, cropped a little. Near-copies have a cosine distance of at most
-    `NEAR_COPY` of the median distance of all, whatever the backbone. Near-copies in other classes
-    do not count, as they do not help a held-out photo.
+    `NEAR_COPY` times the median distance between references, whatever the backbone. Near-copies in
+    other classes do not count, as they do not help a held-out photo.
 
     Args:
         vectors: (n, d) embeddings.

@@ -108,7 +108,7 @@ def measure(fit: Fit, strangers: NDArray[np.floating] | None = None) -> Rejectio
 
 
 def _unprojected(plain: Space, rate: float, strangers: NDArray[np.floating] | None) -> float | None:
-    """Share of the strangers, or else of left-out classes, rejected at a false rejection rate."""
+    """Share of strangers, or else of left-out classes, rejected at this false rejection rate."""
     limit = _quantile(plain.others.found.scores[:, 0], rate)
     if strangers is not None:
         strange = plain.search(strangers, 1).scores[:, 0]

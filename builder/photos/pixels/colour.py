@@ -95,7 +95,7 @@ def eight_bit(image: Image.Image, deep_tiff: bool) -> Image.Image:
 
     Args:
         image: of any mode.
-        deep_tiff: whether its file `is_deep_tiff`.
+        deep_tiff: whether the file was a TIFF with 16 bits per value, as from `is_deep_tiff`.
 
     Raises:
         PictureError: Pillow has already dropped the low bits.

@@ -22,7 +22,7 @@ class Patches:
     Attributes:
         size: side of the picture in pixels.
         side: side of a patch in pixels.
-        starts: (p,) first pixel of each row, and of each column, of patches.
+        starts: (p,) first pixel of each row of patches; columns start at the same pixels.
     """
 
     size: int
@@ -162,7 +162,7 @@ class Explanation:
         patches: the parts that were hidden.
         colour: the colour that hid them: the mean of the picture.
         label: the class that won; "" without a vote.
-        maps: the winner's vote, if there is a vote, or the values; then the nearest neighbour's
+        maps: first the winner's vote or, with targets, each value; last the nearest neighbour's
             score.
         near: the k neighbours.
         left: how many patches, when hidden, remove the nearest reference from the k nearest.
@@ -180,7 +180,10 @@ class Explanation:
 
 
 def _largest(gains: Floats) -> tuple[int, int] | None:
-    """Where the largest gain is; ties, common with few votes, go to the highest mean nearby."""
+    """Row and column of the largest gain; None if there is no gain.
+
+    Ties, which are common with few votes, go to the patch with the highest mean around it.
+    """
     from scipy.ndimage import uniform_filter
 
     if gains.max() <= SAME:

@@ -37,7 +37,7 @@ class Shifted:
         shift: how the photos were shifted.
         strength: how far they were shifted.
         unit: unit of the strength.
-        plain: whether this strength leaves them unchanged.
+        plain: whether this strength leaves the photos unchanged.
         photos: number of photos.
         accuracy: share of the photos whose label won; None without labels or a vote.
         unknown: share called unknown; None without a threshold.

@@ -48,14 +48,14 @@ class Builds:
     """The builds of one page.
 
     Attributes:
-        folder: where builds are written: the first creates it, and only later ones replace it.
+        folder: where builds are written; the first build creates it, and later ones replace it.
         work: a private folder for what is sent, and for packed files.
     """
 
     def __init__(
         self, out: Path, models: Mapping[str, Embedder], work: Path, more: Sequence[str] = ()
     ) -> None:
-        """No build yet.
+        """Start without a build.
 
         Args:
             out: the folder that holds the build; created with the first one.
@@ -79,7 +79,9 @@ class Builds:
         self._built = False  # the folder is ours
 
     def reserve(self, lesson: str = "") -> bool:
-        """Whether a build may begin now; if so, `start` or `release` must follow.
+        """Reserve the next build; returns whether it may begin now.
+
+        If it may, `start` or `release` must follow.
 
         Args:
             lesson: an id by which a page recognises its own build.
@@ -146,7 +148,7 @@ class Builds:
         }
 
     def path_of(self, name: str) -> Path:
-        """The folder that holds a file of the build; an empty one before there is a build."""
+        """The folder that holds a file of the build; before there is a build, one without files."""
         if not self._built:
             return self.work / "nothing"
         return self._packed if name.endswith(_ZIP) else self.folder

@@ -46,9 +46,9 @@ def listen(folder: Path, builds: Builds, token: str, port: int | None) -> Server
 
     Args:
         folder: the page's folder.
-        builds: builds what it sends.
+        builds: builds what the page sends.
         token: the first part of every address; requests without it get 404.
-        port: as for the server of `web`.
+        port: the port, as for `listen` in `web.server`.
 
     Raises:
         InputError: the port is taken or not allowed.

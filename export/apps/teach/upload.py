@@ -40,7 +40,8 @@ class Upload:
     Attributes:
         photos: whether there are photos, in the folder `PHOTOS`.
         taught: whether there are examples without photos, in the file `TAUGHT`.
-        occasions: whether the photos are in a folder for each recording, to be held out together.
+        occasions: whether each recording has a folder of its own, whose photos are held out
+            together.
         rejects: whether there are enough examples to measure a threshold for unknown.
     """
 
@@ -56,7 +57,7 @@ def unpack(path: Path, folder: Path, like: References) -> Upload:
     Args:
         path: the zip.
         folder: where to unpack; nothing is written elsewhere, whatever the names in the zip.
-        like: a reference from the page's backbone, with which the memory was made.
+        like: a reference from the page's backbone, which must also have made the memory.
 
     Raises:
         InputError: it is not a zip, it is too large, a name in it is not allowed, its
@@ -114,7 +115,7 @@ def _check_sizes(infos: Sequence[zipfile.ZipInfo]) -> None:
 
 
 def _parts(name: str) -> _Parts:
-    """Class, recording and file of a name.
+    """The class, recording and file that a name consists of.
 
     Raises:
         InputError: the name has other parts, or a part cannot be the name of a folder or file.
@@ -156,7 +157,7 @@ def _memory(archive: zipfile.ZipFile, folder: Path) -> memory_json.Memory:
 
 
 def _occasions(photos: Iterable[_Parts], taught: References | None) -> dict[str, set[object]]:
-    """The occasions of each class; an example of unknown origin has its own.
+    """The occasions of each class; an example of unknown origin is an occasion of its own.
 
     Raises:
         InputError: there are fewer than two classes, or a name belongs to no class.
@@ -174,7 +175,7 @@ def _occasions(photos: Iterable[_Parts], taught: References | None) -> dict[str,
 
 
 def _new(folder: Path, parts: _Parts, apart: bool) -> BinaryIO:
-    """A new file for a photo, in the folder of its class and, if occasions matter, recording."""
+    """Create a photo's file, in its class folder and, with `apart`, in a folder per recording."""
     label, recording, file = parts
     # Two classes may have recordings of the same name; they are different occasions.
     own = f"{label} {recording}"

@@ -81,8 +81,8 @@ def remembered(cache: Cache = USUAL, *, webgpu: bool = False) -> Runtime:
 
     Args:
         cache: stores the runtime.
-        webgpu: whether to fetch the runtime again if the cached one lacks WebGPU, as it does from
-            earlier versions of this package; if that fails, the cached one is used.
+        webgpu: whether to fetch the runtime again if the cached one lacks WebGPU, as one cached by
+            an earlier version of this package does; if that fails, the cached one is used.
 
     Raises:
         InputError: there is no npm, its registry does not answer, or the package differs.

@@ -98,7 +98,7 @@ def _answers(
 
 
 def _pictures(file: Picture, model: str, given: dict[str, Any]) -> Inputs:
-    """A picture as an input, with its part of the answer."""
+    """A picture as an input, with the part of the answer that names it."""
     from pocketknn.builder.photos.photo import PictureError
 
     try:
@@ -108,7 +108,7 @@ def _pictures(file: Picture, model: str, given: dict[str, Any]) -> Inputs:
 
 
 def _vectors(file: Picture, model: str, given: dict[str, Any]) -> Inputs:
-    """The rows of a file as inputs, each with its part of the answer; rows count from 1."""
+    """The rows of a file as inputs, each with the answer's part that names it, counted from 1."""
     from .vectors import rows_of
 
     rows = rows_of(file, model, given["shape"][0])
@@ -151,7 +151,7 @@ def pixels_of(image: Picture, given: dict[str, Any]) -> NDArray[np.uint8]:
 
 
 def _why(answer: dict[str, Any], metadata: Metadata) -> str:
-    """What an answer rests on: its share of the vote, or what a threshold rejects."""
+    """Why this is the answer: its share of the vote, or the score that the threshold rejects."""
     reject = metadata.manifest["reject"]
     if reject and answer["label"] == metadata.labels[-1]:  # `unknown`, which gets the whole vote
         nearest = answer["neighbors"][0]["score"]

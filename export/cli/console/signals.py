@@ -1,4 +1,4 @@
-"""Signals that end a process, as `KeyboardInterrupt` in the main thread, so that it cleans up."""
+"""Turn signals that end a process into `KeyboardInterrupt`, so that the main thread cleans up."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Signals:
     """Turns Ctrl-C and signals such as SIGTERM into `KeyboardInterrupt`.
 
     Attributes:
-        received: whether one has arrived.
+        received: whether a signal has arrived.
     """
 
     def __init__(self) -> None:

@@ -157,7 +157,10 @@ def _accuracy(references: dict[str, Any], rejecting: float | None) -> Iterator[s
 
 
 def _shares(loo: dict[str, Any], rejecting: float | None) -> Iterator[str]:
-    """As in "accuracy 83 % (76 to 88 %; chance 20 %): good"; older builds record only the 83 %."""
+    """The accuracy, as in "accuracy 83 % (76 to 88 %; chance 20 %): good".
+
+    Older builds record only the 83 %.
+    """
     line, by_class = f"accuracy {loo['accuracy']:.1%}", loo.get("by_class")
     if loo.get("interval") and loo.get("chance") is not None:
         low, high = loo["interval"]
@@ -179,7 +182,7 @@ def _errors(loo: dict[str, Any]) -> Iterator[str]:
 
 
 def _measured(loo: dict[str, Any], count: int) -> str:
-    """How it was measured, in a few words."""
+    """How the accuracy or error was measured, in a few words."""
     sample = "" if loo["queries"] == count else f"; measured on {loo['queries']} of the {count}"
     if folds := loo.get("folds"):
         return f"{folds}-fold cross-validation{sample}"

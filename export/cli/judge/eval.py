@@ -160,7 +160,7 @@ def _precision(file: Artefact) -> str:
 
 
 def _exact(out: Path, file: Artefact) -> Nearest | None:
-    """The exact neighbour search, if the first file of a build may lose some to its precision.
+    """The exact neighbour search, if a build's first file may miss some due to its precision.
 
     None if the precision is float32, or if the backbone is not available.
     """

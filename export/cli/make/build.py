@@ -175,9 +175,9 @@ def run(
         with_report: write the report, and print what it advises.
         remark: a line to print before the results; "" for none.
         retyped: makes the command for building again with other options; None prints no advice.
-        crop: list the platforms that crop differently. The report always lists them; here it is
-            only for users who chose a crop, as most apps use the snippets, which crop as the build
-            did.
+        crop: print which platforms crop differently, for users who chose a crop. Others hardly need
+            that, as most apps use the snippets, which crop as the build did. The report always
+            lists these platforms.
         title: title of the report; None for the name of the place of the photos.
     """
     from pocketknn.builder.backbones.load import PACKAGED

@@ -112,7 +112,7 @@ def write_digits(folder: Path) -> tuple[Path, Path]:
     }
 
     def is_digit(path: Path) -> bool:
-        """Whether its pixels are those of the digit; its bytes depend on Pillow's version."""
+        """Whether the pixels of a file show its digit; the bytes depend on Pillow's version."""
         try:
             seen = np.asarray(decode(read_file(path)))
         except (OSError, PictureError):

@@ -91,7 +91,7 @@ class Page:
         out: the build that it continues; None to start empty.
         runtime: an unpacked runtime for the browser; None to fetch it.
         title: title of the page.
-        backbone: its name; only used without a build, as are `size` and `crop`.
+        backbone: name of the backbone; used, like `size` and `crop`, only if `out` is None.
     """
 
     out: Path | None

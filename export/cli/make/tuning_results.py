@@ -179,7 +179,7 @@ def _measured(tuning: Tuning) -> str:
 
 
 def _lines(tuning: Tuning) -> list[list[Trial]]:
-    """Trials that differ only in k, sorted by k; the best lines first."""
+    """The lines to draw, best first; each holds the trials that differ only in k, sorted by k."""
     lines: dict[Spec, list[Trial]] = {}
     for trial in tuning.trials:
         lines.setdefault(replace(trial.spec, k=None), []).append(trial)
@@ -204,7 +204,7 @@ def _detailed(trial: Trial, name: str) -> str:
 
 
 def _number(tuning: Tuning, value: float) -> str:
-    """An accuracy as percent; an error to two digits of the largest standard error."""
+    """An accuracy as a percentage; an error, to two digits of the largest standard error."""
     if not tuning.regress:
         return f"{value:.1%}"
     error = max(trial.error for trial in tuning.trials)

@@ -115,7 +115,7 @@ def save_change(
 
 
 def conflicts(refs: builder.References, before: builder.References | None = None) -> str:
-    """A sentence naming a picture that is in two classes and was not before; "" if none is."""
+    """A sentence that names a picture that is newly in two classes; "" if there is none."""
 
     def picture(one: builder.References, row: int) -> tuple[str, str]:
         return one.sha256[row], one.label_of(row)

@@ -34,7 +34,7 @@ _HELD = {  # the type of a value, and the field that holds it
 
 
 def locate(path: Path, content: Content) -> Slots:
-    """Find the content's places: of values, of axes (of inputs too), and of single numbers."""
+    """Find the places of the content: values, axes (also of inputs) and single numbers."""
     package = Package(path)
     tensors, numbers = [], []
     for place, value in package.constants():

@@ -147,7 +147,7 @@ class _Translated:
         self._operations.append(made)
 
     def save(self, path: Path) -> None:
-        """Write the package; a head that it is joined to gives the rest of the description."""
+        """Write the package; the head that it is joined to adds the rest of the description."""
         model = self._classes.Model(specificationVersion=6)
         picture = model.description.input.add(name="image").type.imageType
         picture.width = picture.height = self._size

@@ -158,7 +158,7 @@ def called(function: Callable[..., T], *given: Any) -> T | None:  # noqa: ANN401
     """What a function returns in the other process; None if there is none, or it raises there.
 
     Args:
-        function: of a module, so that the other process can import it.
+        function: a function of a module, so that the other process can import it.
         given: its arguments.
     """
     if _is_here():
@@ -170,8 +170,8 @@ def called(function: Callable[..., T], *given: Any) -> T | None:  # noqa: ANN401
 def opened(path: Path) -> running.Answer:
     """As `running.opened`, in the other process if there is one.
 
-    In the other process, this call does not wait for the file to open, so that the first answer
-    raises the error for a file that Keras refuses.
+    With another process, this call does not wait until the file is open. If Keras refuses the file,
+    the error is therefore raised by the first answer.
     """
     here = cache(lambda: running.opened(path))
     if _is_here():

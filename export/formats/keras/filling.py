@@ -98,7 +98,7 @@ def fill(
 
 
 def _leaves(config: Any, place: tuple[Any, ...] = ()) -> Iterator[tuple[Place, Any]]:  # noqa: ANN401
-    """Numbers, and arrays as {"value", "dtype"}, of a model's configuration, with their paths."""
+    """Numbers in a model's configuration, and arrays as {"value", "dtype"}, with their paths."""
     if isinstance(config, dict):
         if config.get("class_name") == "__numpy__":
             yield [*place, "config"], config["config"]

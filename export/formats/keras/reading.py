@@ -30,7 +30,7 @@ def check(path: Path) -> dict[str, str]:
 
 
 def load(path: Path, threads: int | None = None) -> Run:
-    """Open the archive with plain Keras, in the process of its own if there is one."""
+    """Open the archive with plain Keras, in the other process of `apart` if there is one."""
     manifest = manifest_in(check(path))
     answer = apart.opened(path)
 

@@ -138,7 +138,7 @@ def canonical(graph: onnx.GraphProto) -> None:
 
 
 def _from_the_outputs(graph: onnx.GraphProto) -> list[onnx.NodeProto]:
-    """Each node after those it reads from, in the order of a walk back from the outputs."""
+    """The nodes in the order of a walk back from the outputs, each after those it reads from."""
     makers = {name: node for node in graph.node for name in node.output if name}
     waiting = [makers[value.name] for value in reversed(graph.output)]
     done: dict[str, onnx.NodeProto] = {}  # by the name of the first value they make

@@ -121,8 +121,8 @@ def _stored(values: NDArray[Any]) -> NDArray[Any]:
 def _store(proto: onnx.ModelProto, name: str, kind: str) -> None:
     """Store an initializer as `float16`, or as `int8` with 128 added, which makes it uint8.
 
-    Unsigned, because onnxruntime's sums of signed bytes saturate on processors without VNNI. Each
-    query is quantised with its own scale, independent of its batch.
+    Bytes are unsigned because onnxruntime's sums of signed ones saturate on processors without
+    VNNI. Each query is quantised with its own scale, independent of its batch.
     """
     from onnx import TensorProto, helper, numpy_helper
 

@@ -1,6 +1,6 @@
 """The places in a converted file that hold data depending on the references.
 
-A place tells its format where a value is: a list of numbers and names that JSON can hold.
+A place tells its format where a value is; it is a list of numbers and names that JSON can hold.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ class Content:
 
     Attributes:
         constants: the values, by the names of `builder.graph.wire.constants`.
-        sizes: number of `references`; if there are any, number of `classes` and of `labels`, which
-            include unknown; number of `cells`, with the `room` in each, the width of a `cell`, and
-            the places `scanned`; and the `free_sizes` of a `builder.knn.fit.Fit`. In files that
-            grow `classes` include those that may be taught, `numbers` is one more, and
-            `examples_from` is the number of references minus k.
+        sizes: the number of `references`, the `free_sizes` of a `builder.knn.fit.Fit`, and these if
+            they apply: the numbers of `classes` and of `labels`, which include unknown; the number
+            of `cells`, the `room` in each, the width of a `cell`, and the number of places
+            `scanned`. In files that grow, `classes` includes those that may be taught, `numbers` is
+            one more than that, and `examples_from` is the number of references minus k.
         labels: the classes in the order of `probabilities`; empty without a vote.
         large: the constants with one row per reference, which are written directly from memory.
     """

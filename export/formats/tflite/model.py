@@ -82,7 +82,7 @@ class Model:
         """The inputs and outputs.
 
         Raises:
-            ValueError: the signature does not name some output.
+            ValueError: the signature does not name every output.
         """
         (named,) = self.tree.signatureDefs
         return Signature(

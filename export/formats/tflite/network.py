@@ -35,7 +35,7 @@ class Operation(NamedTuple):
 
 
 class Network:
-    """A float32 TFLite file as the builder fills them: one input, one embedding.
+    """A float32 TFLite file as the builder fills it, with one input and one embedding.
 
     Attributes:
         operations: in order.
@@ -65,7 +65,7 @@ class Network:
         return None if values is None else values.reshape(np.array(shape, int))
 
     def convolution(self, one: Operation) -> tuple[NDArray[Any], NDArray[Any], int]:
-        """Kernel (out, in, H, W), bias (out,) and number of groups of one of `CONVOLUTIONS`."""
+        """Kernel (out, in, H, W), bias (out,) and number of groups of a convolution."""
         kernel, bias = (self.constant(number) for number in one.inputs[1:])
         assert kernel is not None  # a convolution's numbers are in the file
         assert bias is not None

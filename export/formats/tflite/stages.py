@@ -4,8 +4,8 @@ The scores are cut into groups of consecutive rows. The k best lie in the k grou
 maxima, so only these are ranked. They are put in the order of their rows, so that ties still go to
 the lowest row.
 
-In LiteRT, its own top-k takes a tenth of the time of a search among a million references; two
-stages take a third of that. In onnxruntime, whose top-k is faster, they gain nothing.
+LiteRT's own top-k takes a tenth of the time of a search among a million references; two stages take
+a third as long as that. In onnxruntime, whose top-k is faster, they gain nothing.
 """
 
 from __future__ import annotations
@@ -129,7 +129,7 @@ class _Stages:
         options: str = "",
         type_: int = FLOAT32,
     ) -> int:
-        """Append an operator of one output; returns that."""
+        """Append an operator with one output; returns the number of that output."""
         found = self._tensor(shape, type_)
         self._operator(kind, inputs, [found], options)
         return found

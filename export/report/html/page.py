@@ -88,7 +88,9 @@ def write(path: Path, html: str) -> None:
 
 
 def append(path: Path, section: Section, thumbnails: Mapping[str, str] | None = None) -> bool:
-    """Add a section to the end of a page that `write` wrote, or replace the one with its anchor.
+    """Add a section to a page that `write` wrote, or replace the one with the same anchor.
+
+    A section that is added comes last.
 
     Returns:
         Whether one was replaced.

@@ -33,8 +33,8 @@ class Answers:
         actual: (q,) the true class, `NO_CLASS` if it is none of `labels`; empty without a vote.
         votes: (q, C); C is 0 without a vote.
         errors: (q, T) answer minus truth of each target; T is 0 without targets.
-        together: (q,) equal for references that show one picture or occasion; None for photos that
-            are not references.
+        together: (q,) numbers, equal for references of one picture or occasion; None for photos
+            that are not references.
     """
 
     queries: Ints
@@ -113,7 +113,7 @@ class Answers:
         return -nearest
 
     def hardest(self, count: int, among: Ints | None = None) -> Ints:
-        """The positions of the hardest answers among some, or all, the hardest first."""
+        """Positions of the `count` hardest answers, hardest first; `among` limits the choice."""
         places = np.arange(len(self)) if among is None else among
         return places[np.argsort(-self.difficulty[places], kind="stable")][:count]
 
@@ -169,7 +169,7 @@ class HeldOut:
 
     @classmethod
     def of(cls, made: Evaluated, labels: Sequence[str], copies: int) -> HeldOut:
-        """Make it from the outputs of files, whose probabilities are in the order of the labels."""
+        """Collect what the files answered; their probabilities are in the order of the labels."""
         photos, outputs = made.photos, made.outputs
         q = len(photos)
         labelled = "probabilities" in outputs and any(photo.label for photo in photos)

@@ -117,12 +117,13 @@ class LearningCurve:
 
 
 def learning_curve(fit: Fit, own: Answers, seed: int = 0) -> LearningCurve | None:
-    """Leave-one-out over draws of m references of each class, for growing m.
+    """Measure by leave-one-out over draws of m references of each class, for growing m.
 
-    Each query is predicted from the first m references of each class, without itself, in a new
-    random order each time. So the value at the last size, if that takes all references, is the
-    leave-one-out accuracy itself. Vote, metric and projection are the build's, and so is k, but at
-    most m. If there are very many references, 10,000 are stored and 400 are queries.
+    Each draw puts the references of each class into a new random order. Each query is predicted
+    from the first m of each class, without itself. So the value at the last size, if that takes all
+    references, is the leave-one-out accuracy itself. Vote, metric and projection are the build's,
+    and so is k, but at most m before the last size. If there are very many references, 10,000 are
+    stored and 400 are queries.
 
     If a projection is learned from the references, it is learned again from each draw of m, and the
     queries are other references; the value at the last size is then the cross-validated accuracy.
@@ -222,7 +223,7 @@ def _accuracy_of(fit: Fit, refs: References, stored: Ints, queries: Ints) -> flo
 
 
 def _sizes(groups: Ints) -> Ints:
-    """The numbers of examples per class to try; the last is all of them."""
+    """The numbers of examples per class to try; the last takes all examples."""
     largest = int(np.bincount(groups).max())
     return np.array([size for size in _SIZES if size < largest] + [largest])
 
@@ -236,7 +237,7 @@ def _pool(groups: Ints, rng: np.random.Generator, most: int) -> Ints:
 
 
 def _places(groups: Ints, rng: np.random.Generator) -> Ints:
-    """The position of each reference in its class, in random order."""
+    """The position of each reference in a random order of its class."""
     order = rng.permutation(len(groups))
     order = order[np.argsort(groups[order], kind="stable")]
     starts = np.searchsorted(groups[order], groups[order])

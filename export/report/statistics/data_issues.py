@@ -95,8 +95,8 @@ def usual_distance(space: Space) -> float:
 def twins(space: Space) -> list[Twins]:
     """Pairs of references far closer to each other than neighbours usually are, closest first.
 
-    Compares the embeddings without the projection onto classes, which drops some differences, and
-    whose folds keep copies together.
+    The embeddings are compared without the projection onto classes, because that drops some
+    differences, and its folds keep copies together.
     """
     plain = space.unprojected
     if plain.refit is not None:

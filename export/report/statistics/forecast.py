@@ -59,12 +59,12 @@ def forecast(curve: LearningCurve, right: Share, left: float, room: float = 1.0)
     Args:
         curve: accuracy by the number of examples per class.
         right: how many held-out references were answered correctly.
-        left: share of a class's photos that were references when they were answered.
+        left: share of a class's photos that remained as references while others were held out.
         room: the reported share of mistakes, which no gain can exceed; if none were reported, there
             may still be rare ones.
 
     Returns:
-        None if the curve is of numbers.
+        None if the curve shows errors of predicted numbers.
     """
     if curve.regress:
         return None

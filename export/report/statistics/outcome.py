@@ -74,7 +74,7 @@ class Promise:
         return self._at(kept * self.accuracy, self.of)
 
     def _at(self, accuracy: float, of: int) -> Promise:
-        """A promise of another accuracy, measured on as many photos."""
+        """A promise of another accuracy, measured on `of` photos."""
         plain, ends = interval(self.accuracy, self.of), interval(accuracy, of)
         # Widen as much as the build did for photos that belong together.
         wider = max(1.0, (self.interval[1] - self.interval[0]) / (plain[1] - plain[0]))
@@ -242,7 +242,7 @@ def strangers(
     """How many photos of the class unknown pass; the arguments are those of `outcome`.
 
     Returns:
-        None without a class unknown, or without such photos other than references.
+        None without a class unknown, or if it has no photos that are not references.
     """
     if (number := _unknown(manifest, labels)) is None:
         return None

@@ -41,7 +41,7 @@ def of_held_out(right: Floats, together: Ints) -> Share:
 
     Args:
         right: (q,) 1 for a right answer, else 0.
-        together: (q,) equal for references that show one picture or occasion.
+        together: (q,) numbers, equal for references of one picture or occasion.
     """
     count, q = round(float(right.sum())), len(right)
     ends = promise.interval(count / q, q)

@@ -95,10 +95,10 @@ def _depthwise(
     gaps: Numbers,
     edges: Sequence[tuple[int, int]],
 ) -> Array:
-    """One tap at a time, for all channels at once.
+    """Convolve each channel with its own kernels: tap by tap, for all channels at once.
 
     A plane holds the padded pixels that are a stride apart. The planes are laid end to end, so that
-    a tap shifts all of them at once; sums that run across the end of a row are cut off at the end.
+    a tap shifts all of them at once; sums that run across the end of a row are dropped afterwards.
     """
     n, depth, *space = x.shape
     kernel, many = weight.shape[2:], len(weight) // depth

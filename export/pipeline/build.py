@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +15,7 @@ from pocketknn.builder.choices import room
 from pocketknn.builder.choices.heads import HEADS
 from pocketknn.builder.choices.metrics import METRICS
 from pocketknn.builder.errors import InputError
+from pocketknn.builder.knn.fit import Fit
 from pocketknn.builder.photos.photo import Photo
 from pocketknn.builder.spec import AUTO, Spec
 from pocketknn.builder.system.cache import Cache
@@ -42,6 +44,7 @@ def build(
     force: bool = False,
     cache: Cache | None = None,
     watch: Watch = _SILENT,
+    meanwhile: Callable[[Fit, dict[str, Any], Material], None] = lambda *given: None,
 ) -> tuple[Export, Material]:
     """Find and embed photos, or read references; make all choices, fit a budget, and export.
 
@@ -51,6 +54,7 @@ def build(
         force: replace an earlier build.
         cache: stores what a later build may reuse; None for no cache.
         watch: receives progress and remarks.
+        meanwhile: as for `export`, with what the files are made from.
 
     Returns:
         What was written, and what it was made from.
@@ -99,6 +103,7 @@ def build(
         force=force,
         progress=started,
         note=watch.remark,
+        meanwhile=lambda fit, manifest: meanwhile(fit, manifest, found),
         cache=cache,
     )
     return result, found

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -86,6 +87,7 @@ def export(
     force: bool = False,
     progress: Callable[[str], None] = lambda name: None,
     note: Callable[[str], None] = lambda line: None,
+    meanwhile: Callable[[Fit, dict[str, Any]], None] = lambda fit, manifest: None,
     cache: Cache | None = USUAL,
 ) -> Export:
     """Build a model and write it in all formats, with references and manifest, into a new folder.
@@ -116,6 +118,8 @@ def export(
         progress: called with the name of each format before it is written.
         note: called with a message for the user, for instance when something cached could not be
             used.
+        meanwhile: called once, with the fit and the manifest without the facts of the files, while
+            Keras may still be busy in another process.
         cache: stores converted graphs for reuse; None for no cache.
 
     Raises:
@@ -149,8 +153,9 @@ def export(
         )
         judges = Judges(against, backbone)
         writer = Writer(order=order, judges=judges, folder=folder, note=note)
-        written, metadata = writer.write(metadata, precision, progress)
         references.save(folder / names.REFERENCES)
+        begin = partial(meanwhile, fitted, metadata.manifest)
+        written, metadata = writer.write(metadata, precision, progress, begin)
         for name, text in metadata.files().items():
             if name == names.TABLE or (name == names.LABELS and metadata.labels):
                 (folder / name).write_text(text, encoding="utf-8", newline="")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +14,7 @@ from pocketknn.builder.knn.fit import Fit
 from pocketknn.builder.knn.validation.promise import TOO_FEW
 from pocketknn.builder.photos.photo import Photo
 from pocketknn.export.report.blocks import Picture
+from pocketknn.export.report.html import thumbnails
 from pocketknn.export.report.statistics.answers import Answers, HeldOut, of_references
 from pocketknn.export.report.statistics.curves import (
     AccuracyByK,
@@ -22,6 +23,7 @@ from pocketknn.export.report.statistics.curves import (
     learning_curve,
 )
 from pocketknn.export.report.statistics.data_issues import Suspect, suspects
+from pocketknn.export.report.statistics.embedding_map import EmbeddingMap, embedding_map
 from pocketknn.export.report.statistics.forecast import Forecast, forecast, others_left
 
 if TYPE_CHECKING:
@@ -34,7 +36,7 @@ class Study:
 
     Attributes:
         fit: the choices and the references.
-        manifest: the build's manifest, with its files and their parity.
+        manifest: the build's manifest, with its files and their parity once these are known.
         timings: timings of the files, as rows of a table; empty if none could be taken.
         photos: the photo of each reference, if available.
         held_out: other photos, or None.
@@ -51,6 +53,25 @@ class Study:
     outcome: Outcome | None = None
     strangers: NDArray[np.floating] | None = None
     out: str = "OUT"
+
+    def work_out(self) -> None:
+        """Work out what needs no files; it takes seconds."""
+        for _ in (self.own, self.suspects, self.forecast, self.by_k, self.map, self.thumbnails):
+            pass
+
+    def completed(
+        self,
+        manifest: dict[str, Any],
+        timings: Sequence[tuple[str, ...]],
+        held_out: HeldOut | None = None,
+        outcome: Outcome | None = None,
+    ) -> Study:
+        """The same with what is known only of files; what was worked out remains."""
+        found = replace(
+            self, manifest=manifest, timings=timings, held_out=held_out, outcome=outcome
+        )
+        vars(found).update(vars(self) | vars(found))
+        return found
 
     @cached_property
     def own(self) -> Answers | None:
@@ -84,6 +105,27 @@ class Study:
     def by_k(self) -> AccuracyByK | None:
         """Accuracy, or error, by the number of neighbours."""
         return accuracy_by_k(self.fit) if self.regress or self.measured else None
+
+    @cached_property
+    def map(self) -> EmbeddingMap | None:
+        """The references on a plane; None for fewer than three."""
+        return embedding_map(self.fit, self.manifest["seed"])
+
+    @cached_property
+    def thumbnails(self) -> dict[str, str]:
+        """Thumbnails of `drawn`, as far as their photos are available."""
+        return thumbnails.make(self.drawn, self.photo_of, self.crop)
+
+    @property
+    def drawn(self) -> list[str]:
+        """The keys of references drawn at random, whose thumbnails later pages may need."""
+        draw = np.random.default_rng(self.manifest["seed"]).permutation(len(self.fit.references))
+        return [f"r{row}" for row in draw[: thumbnails.MOST]]
+
+    @property
+    def crop(self) -> str:
+        """How the model crops pictures."""
+        return str(self.manifest["input"].get("crop", "center"))
 
     @property
     def labelled(self) -> bool:

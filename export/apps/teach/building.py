@@ -216,7 +216,9 @@ class Builds:
         """The result of a build that ended with this exit code."""
         if self._ending:
             return _failed(self._ending)
-        if code not in (0, 1):  # 1: not every file agrees, and those that do not are left out
+        # 1: not every file agrees, and those that do not are left out; or Python's own, for a crash
+        error = self._left_out() if code == 1 else None
+        if code and not error:
             said = [match[1] for one in self._lines if (match := _MISTAKE.fullmatch(one))]
             if code < 0:
                 said = ["the system ended the build; perhaps it ran out of memory"]
@@ -227,18 +229,20 @@ class Builds:
         self._built = True
         files = [self._file(path) for path in paths_of(self.folder)]
         report = f"{PLACE}/{REPORT}" if (self.folder / REPORT).exists() else None
-        error = self._left_out() if code else None
         found = {"folder": str(self.folder), "files": files, "report": report}
         return {"ok": True, "error": error, **found}
 
     def _left_out(self) -> str:
-        """Which files are missing, why, and what to do."""
-        parity = parse_json((self.folder / PARITY).read_text("utf-8"))
+        """Which files are missing, why, and what to do; "" if none is."""
+        written = self.folder / PARITY
+        parity = parse_json(written.read_text("utf-8")) if written.exists() else {}
         missing = [
             f"{MODEL}{FORMATS[name].SUFFIX} ({'; '.join(one['failures'])})"
             for name, one in parity.items()
             if not one["agrees"]
         ]
+        if not missing:
+            return ""
         others = "The other files are right. " if len(missing) < len(parity) else ""
         return (
             f"Left out, as its answers are not exact enough: {', '.join(missing)}. {others}Build"

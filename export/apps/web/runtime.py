@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pocketknn.builder.errors import InputError
-from pocketknn.builder.system.atomic_file import NEW, workplace
+from pocketknn.builder.system.atomic_file import NEW, OLD, workplace
 from pocketknn.builder.system.cache import USUAL, Cache
+from pocketknn.builder.system.swap import put
 from pocketknn.builder.system.untrusted_json import parse_json
 
 PACKAGE, VERSION = "onnxruntime-web", "1.30.0"
@@ -105,11 +106,8 @@ def remembered(cache: Cache = USUAL, *, webgpu: bool = False) -> Runtime:
 def _fetch(place: Path) -> None:
     with workplace(place) as work:
         _unpack(_download(work), work / NEW)
-        if place.exists():
-            if unpacked(place).webgpu:  # another process was faster
-                return
-            place.rename(work / "old")
-        (work / NEW).rename(place)
+        if not (place.exists() and unpacked(place).webgpu):  # else another process was faster
+            put(work / NEW, place, work / OLD)
 
 
 def _download(folder: Path) -> Path:

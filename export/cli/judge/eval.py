@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import asdict
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -40,6 +42,7 @@ if TYPE_CHECKING:
     from pocketknn.export.manifest.artefact import Artefact
     from pocketknn.export.report.statistics.answers import HeldOut
     from pocketknn.export.report.statistics.outcome import Outcome
+    from pocketknn.export.report.study import Study
 
 
 def eval_(
@@ -115,13 +118,20 @@ def _evaluate(out: Path, photos: Path, crop: str | None, as_json: bool) -> None:
     nearest = _exact(out, file)
     crops = {file.metadata.manifest["input"].get("crop"), crop} - {None}
     total = runs(len(files), len(found), len(crops))
+    begun = cache(partial(_begun, out))
+
+    def begin() -> None:
+        if not is_artefact(out):
+            with suppress(Exception):  # `_report` fails on it again, and says so
+                begun()
+
     with progress(_work(len(found), len(files), len(crops)), total, shown=not as_json) as done:
-        made = evaluate(files, in_classes(found, file), crop, nearest, done)
+        made = evaluate(files, in_classes(found, file), crop, nearest, done, begin)
     references = known_among(made.photos, file)
     known = int(references.sum())
     held_out = HeldOut.of(made, file.metadata.labels, known)
     outcome, same = outcome_of(held_out, file, references)
-    report = _report(out, held_out, outcome) if not is_artefact(out) else ""
+    report = _report(out, begun, held_out, outcome) if not is_artefact(out) else ""
     if as_json:
         first, *others = ({**asdict(row), "promise": None} for row in made.rows)
         say_json([{**first, "promise": outcome and outcome_json(outcome)}, *others])
@@ -187,14 +197,23 @@ def _exact(out: Path, file: Artefact) -> Nearest | None:
     return nearest
 
 
-def _report(out: Path, held_out: HeldOut, came: Outcome | None) -> str:
+def _begun(out: Path) -> Study:
+    """The study of a build, with what the photos do not change: that takes seconds."""
+    from pocketknn.export.report.write import study_again
+
+    study = study_again(out)
+    study.work_out()
+    return study
+
+
+def _report(out: Path, begun: Callable[[], Study], held_out: HeldOut, came: Outcome | None) -> str:
     """Add these photos to the build's report; returns a line that says where it is, or why not."""
     from pocketknn.export.analysis.latency import time_shortly
     from pocketknn.export.formats.requirements import missing
     from pocketknn.export.report.write import report_eval
 
     try:
-        return f"details: see {report_eval(out, held_out, time_shortly(out), came)}"
+        return f"details: see {report_eval(out, begun(), held_out, time_shortly(out), came)}"
     except Exception as error:  # drawing and timing may raise anything; the figures are printed
         return f"no report was written: {missing(error) or first_line(error)}"
 

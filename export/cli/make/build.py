@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -22,9 +23,11 @@ from .again import again
 from .build_options import Engine, Files, Model, Sizes
 
 if TYPE_CHECKING:
+    from pocketknn.builder.knn.fit import Fit
     from pocketknn.export.pipeline.export import Export
     from pocketknn.export.pipeline.material import Material
     from pocketknn.export.report.sections.advice import Step
+    from pocketknn.export.report.study import Study
 
 
 def build(
@@ -192,15 +195,23 @@ def run(
         from pocketknn.export.pipeline import build as pipeline
 
         steps: list[Step] = []
+        begun: list[Study] = []
+
+        def begin(*given: Any) -> None:  # noqa: ANN401  # as for `_begun`
+            if with_report:
+                begun.append(_begun(*given, out=out))
+
         with watched(request.within) as watch:
             if remark:
                 watch.remark(remark)
-            result, material = pipeline.build(request, out, force=force, cache=cache, watch=watch)
+            result, material = pipeline.build(
+                request, out, force=force, cache=cache, watch=watch, meanwhile=begin
+            )
             if with_report:
                 watch.step("writing the report", None)
                 try:
                     title = place_name(request.selection.photos) if title is None else title
-                    steps = _report(result, material, watch, title)
+                    steps = _report(result, begun[0], watch, title)
                 except KeyboardInterrupt:
                     note(f"the models in {out} are ready and checked; only report.html is missing")
                     raise
@@ -232,7 +243,23 @@ def place_name(photos: Path | str) -> str:
     return photos.resolve().name if photos.is_dir() else photos.stem
 
 
-def _report(result: Export, material: Material, watch: Watch, name: str) -> list[Step]:
+def _begun(fit: Fit, manifest: dict[str, Any], material: Material, *, out: Path) -> Study:
+    """The study of a build for its report, with what takes long and needs no files."""
+    from pocketknn.export.report.study import Study
+
+    study = Study(
+        fit=fit,
+        manifest=manifest,
+        photos=material.photos,
+        strangers=material.strangers,
+        out=out.name or ".",
+    )
+    with suppress(Exception):  # `_report` fails on it again, and warns
+        study.work_out()
+    return study
+
+
+def _report(result: Export, begun: Study, watch: Watch, name: str) -> list[Step]:
     """Write the report, and return what it advises.
 
     If that fails, only warn, as the build is complete without a report.
@@ -242,7 +269,7 @@ def _report(result: Export, material: Material, watch: Watch, name: str) -> list
 
     try:
         timings = time_shortly(result.out)
-        return report_build(result, material.photos, material.strangers, timings, name)
+        return report_build(result, begun, timings, name)
     except Exception as error:  # drawing and timing may raise anything
         watch.remark(f"warning: no report was written: {missing(error) or first_line(error)}")
         return []

@@ -148,8 +148,10 @@ def end() -> None:
     Raises:
         _NotBesideError: the caller's work needs that process, see `meanwhile`.
     """
-    while _running:
-        _running.pop().end()
+    while (child := _current()) is not None:
+        child.end()
+        with suppress(ValueError):  # another thread has removed it
+            _running.remove(child)
     if getattr(_local, "beside", False):
         raise _NotBesideError
 
@@ -163,7 +165,8 @@ def called(function: Callable[..., T], *given: Any) -> T | None:  # noqa: ANN401
     """
     if _is_here():
         end()
-    found: T | None = _running[-1].ask("call", function, *given) if _running else None
+    child = _current()
+    found: T | None = None if child is None else child.ask("call", function, *given)
     return found
 
 
@@ -176,9 +179,9 @@ def opened(path: Path) -> running.Answer:
     here = cache(lambda: running.opened(path))
     if _is_here():
         end()
-    if not _running:
+    child = _current()
+    if child is None:
         return here()
-    child = _running[-1]
     found = child.begin("open", path)
 
     def answer(feeds: Any) -> Outputs:  # noqa: ANN401  # as for the other
@@ -236,6 +239,14 @@ def meanwhile(work: Callable[[], T]) -> Iterator[Callable[[], T]]:
 
 class _NotBesideError(BaseException):
     """The other process has ended, so Keras is needed here; `except Exception` must not hide it."""
+
+
+def _current() -> Child | None:
+    """The other process, which another thread may end at any moment; None if there is none."""
+    try:
+        return _running[-1]
+    except IndexError:
+        return None
 
 
 _local = threading.local()

@@ -42,9 +42,7 @@ def serve(folder: str) -> None:
         questions: SimpleQueue[Any] = SimpleQueue()
         # Pickled twice, so that the thread that listens imports nothing.
         parent.listen(sys.stdin.buffer, lambda pipe: questions.put(pickle.load(pipe)), leave)
-        with running.without_unused():
-            import keras  # noqa: F401
-
+        with running.imported():
             while True:
                 pickle.dump(_answer(*pickle.loads(questions.get())), answers)
                 answers.flush()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import math
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -21,7 +22,7 @@ from pocketknn.export.output.checksums import sealed
 from .conversion import canonical, date
 
 _CONFIG, _WEIGHTS, _METADATA = "config.json", "model.weights.h5", "metadata.json"
-_ROWS = 64  # rows written at once
+_AT_ONCE = 1 << 16  # numbers copied at a time, in whole rows
 
 
 def locate(path: Path, content: Content) -> Slots:
@@ -152,8 +153,9 @@ def _copy_weights(
                 small = values.dtype.itemsize < one.dtype.itemsize
                 dtype = values.dtype if small else one.dtype
                 copied = made.create_dataset(name, values.shape, dtype)
-                for start in range(0, len(values) if values.ndim else 0, _ROWS):
-                    copied[start : start + _ROWS] = values[start : start + _ROWS]
+                rows = max(1, _AT_ONCE // max(1, math.prod(values.shape[1:])))
+                for start in range(0, len(values) if values.ndim else 0, rows):
+                    copied[start : start + rows] = values[start : start + rows]
                 if not values.ndim:
                     copied[()] = values[()]
             for key, value in one.attrs.items():

@@ -6,7 +6,7 @@ import numpy as np
 
 from pocketknn.builder.choices.neighbors import Ints
 from pocketknn.export.report.blocks import Block, Dot, Plane, Section, Table
-from pocketknn.export.report.statistics.embedding_map import TSNE, embedding_map, roomy
+from pocketknn.export.report.statistics.embedding_map import TSNE, roomy
 from pocketknn.export.report.statistics.shares import confusion, recalls
 from pocketknn.export.report.study import Study
 from pocketknn.export.report.wording import percent
@@ -23,7 +23,7 @@ _TRUST = (
 
 def nearby(study: Study) -> Section | None:
     """The map, and the classes of each class's nearest neighbours."""
-    drawn, refs = embedding_map(study.fit, study.manifest["seed"]), study.fit.references
+    drawn, refs = study.map, study.fit.references
     if drawn is None:
         return None
     groups, group = _groups(study)

@@ -470,6 +470,26 @@ def test_a_build_that_fails_says_why_in_one_line(served):
     assert not state["done"]["error"].startswith(("pocketknn", "["))
 
 
+def test_a_build_that_crashes_offers_no_files_of_the_one_before(served, monkeypatch):
+    """Python ends with the code 1 then, as a build does of which a file was left out."""
+    crashes = """
+import json, sys
+from pathlib import Path
+out = Path(sys.argv[sys.argv.index("-o") + 1])
+assert not out.exists()
+out.mkdir()
+(out / "model.onnx").touch()
+(out / "parity.json").write_text(json.dumps({"onnx": {"agrees": True, "failures": []}}))
+"""
+    monkeypatch.setattr(building, "_CODE", crashes)
+    one = served()
+    one.builds._out.mkdir()
+    assert one.build(photos())["done"]["ok"]
+    done = one.build(photos())["done"]
+    assert (done["ok"], done["files"]) == (False, [])
+    assert "exit code 1" in done["error"]
+
+
 @pytest.mark.parametrize("with_photos", [True, False])
 def test_examples_without_photos_are_built_too(served, embedder, tmp_path, with_photos):
     shown = served()

@@ -43,8 +43,8 @@ def check(grow: int | None, spare: int | None, head: Head | None) -> None:
         )
     if head and head.NUMBERS:
         raise InputError(
-            f"a file for {head.KIND} cannot grow, as an example is taught with a class, not with"
-            " numbers; leave out grow",
+            f"a file for {head.KIND} cannot grow, as apps can teach classes but not numbers; leave"
+            " out grow",
             "grow-needs-classes",
         )
     if spare is not None and head and not head.CLASSES:

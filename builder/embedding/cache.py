@@ -106,7 +106,7 @@ class Embeddings:
         except sqlite3.DatabaseError:
             try:
                 self.path.unlink(missing_ok=True)
-                self._note(f"the cache {self.path} was corrupt and is created again")
+                self._note(f"the cache {self.path} was corrupt; starting a new one")
             except OSError as error:
                 self._note(
                     f"the cache {self.path} is corrupt and cannot be removed: {error.strerror}"

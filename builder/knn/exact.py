@@ -75,8 +75,7 @@ def search(
         among: (m,) the only rows that may be found, ascending; None for all rows. It cannot be
             combined with `own`.
     """
-    work = len(queries) * references.size
-    if not METRICS[metric].ANGULAR or work < screening.FROM:
+    if not is_screened(len(queries), references.size, metric):
         return _in_float64(queries, references, k, metric, own, among)
     hidden = None
     if among is not None:
@@ -89,6 +88,17 @@ def search(
         for column, values in zip(found, rest, strict=True):
             column[open_] = values
     return found
+
+
+def is_screened(queries: int, size: int, metric: str) -> bool:
+    """Whether float32 selects what float64 decides, so that rounding does not affect the answers.
+
+    Args:
+        queries: how many.
+        size: of the references: rows times columns.
+        metric: one of `METRICS`.
+    """
+    return METRICS[metric].ANGULAR and queries * size >= screening.FROM
 
 
 def _in_float64(

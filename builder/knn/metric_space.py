@@ -162,8 +162,7 @@ class Space(Compared):
 
     def _out_of_fold(self, parts: Sequence[Fold]) -> Others:
         k = min(MOST_OTHERS, *(len(fold.train) for fold in parts))
-        with one_thread():
-            found = [fold.search(self.references.vectors, k, self.metric) for fold in parts]
+        found = [fold.search(self.references.vectors, k, self.metric) for fold in parts]
         queries = np.concatenate([fold.test for fold in parts])
         order = np.argsort(queries, kind="stable")
         scores, indices = (np.concatenate(columns)[order] for columns in zip(*found, strict=True))

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -45,6 +45,10 @@ class Columns:
     def label_of(self, row: int) -> str:
         """The class of a row; "" without labels."""
         return self.labels[self.label_ids[row]] if self.labels else ""
+
+    def without_vectors(self) -> Self:
+        """The references with zeros for vectors, which take no memory."""
+        return replace(self, vectors=np.broadcast_to(np.float32(0), self.vectors.shape))
 
 
 def rows_of(values: ArrayLike, what: str) -> NDArray[np.float32]:

@@ -208,7 +208,7 @@ def _with_origins(found: References, note: dict[str, Any], file: str) -> Referen
 
 
 def _and_forgets(names: Sequence[str]) -> str:
-    return f", and only forgets {', '.join(map(repr, names))}" if names else ""
+    return f", only forgotten classes: {', '.join(map(repr, names))}" if names else ""
 
 
 def _name(path: Path | str) -> str:

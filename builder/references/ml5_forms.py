@@ -205,7 +205,7 @@ def _flat(values: Any) -> NDArray[np.float32]:  # noqa: ANN401
         try:
             values = [values[str(i)] for i in range(len(values))]
         except KeyError as error:
-            raise InputError(f"it has no value number {error}", "missing-value") from error
+            raise InputError(f"its values have no key {error}", "missing-value") from error
     if isinstance(values, str):
         try:
             numbers = np.frombuffer(base64.b64decode(values, validate=True), "<f4")

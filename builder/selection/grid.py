@@ -64,9 +64,9 @@ class Grid:
         names = self.projections or ("classes", "none", "pca:0.95")[bool(regress) :]
         softly = [name for name in votes if name in soft]
         if regress and (softly or "classes" in names):
-            what = f"the vote {softly[0]}" if softly else "the projection classes"
+            what = f"the vote {softly[0]!r}" if softly else "the projection 'classes'"
             raise InputError(
-                f"{what} needs classes, but the references have targets", "needs-classes"
+                f"{what} needs class labels, but the references have targets", "needs-classes"
             )
         return replace(self, votes=votes, projections=names)
 

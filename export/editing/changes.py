@@ -13,6 +13,7 @@ from pocketknn.builder.photos.class_names import check_classes
 from pocketknn.builder.photos.photo import Photo
 from pocketknn.builder.references.references import References
 from pocketknn.builder.references.same_picture import picture_of
+from pocketknn.builder.system.free_memory import check_free
 from pocketknn.builder.wording import counted
 
 
@@ -70,8 +71,13 @@ def names_of(before: References, changes: Changes, added: Set[str]) -> dict[str,
 
 
 def kept(references: References, changes: Changes, names: Mapping[str, str]) -> References:
-    """The remaining references, under their new names."""
+    """The remaining references, under their new names.
+
+    Raises:
+        InputError: none would remain, or there is not enough memory to copy them.
+    """
     if changes.remove or changes.remove_classes:
+        check_free("the references that remain", references.vectors.nbytes)
         references = references.remove(changes.remove, changes.remove_classes)
     present = {old: new for old, new in names.items() if old in references.labels}
     return references.relabel(present) if present else references

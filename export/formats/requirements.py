@@ -77,7 +77,7 @@ def missing(error: Exception) -> str:
     from importlib.metadata import PackageNotFoundError, requires
 
     if isinstance(error, ImportError) and _LIBRARY.search(str(error)):
-        return f"a library cannot be loaded; memory or another library is missing: {error}"
+        return f"a library cannot be loaded, for lack of memory or of another library: {error}"
     if not isinstance(error, ImportError):
         return ""
     module = (error.name or "").partition(".")[0]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -58,6 +58,12 @@ class Opened:
     def precision(self) -> str:
         """The precision of the backbone."""
         return str(self.metadata.manifest["precision"][self.format])
+
+    def without_vectors(self) -> Opened:
+        """The same with zeros for the references' vectors, to free their memory."""
+        references = self.fit.references.without_vectors()
+        space = replace(self.fit.space, references=references)
+        return replace(self, fit=replace(self.fit, space=space))
 
 
 def open_artefact(path: Path) -> Opened:

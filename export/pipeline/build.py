@@ -143,8 +143,8 @@ def _check_strangers(request: Request) -> None:
         )
     elif request.spec.reject is not None and learned:
         raise InputError(
-            "--learn-strangers makes unknown a class like any other, without the threshold of"
-            " --reject; use only one of the two",
+            "with --learn-strangers, 'unknown' is a class like any other, which needs no threshold"
+            " from --reject; use only one of the two",
             "either-or",
         )
 

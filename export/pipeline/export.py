@@ -138,7 +138,7 @@ def export(
         calibration = test_inputs.noise(backbone.size, seed=spec.seed + 1)
         note(
             "int8: calibrated and checked on noise, as no photos are given; results on photos may"
-            " be better or worse: build from PHOTOS, or pass calibration"
+            " be better or worse: build from PHOTOS, or call export with calibration=PICTURES"
         )
     with staged(out, force) as folder:
         name = next(iter(precision))

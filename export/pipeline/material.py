@@ -232,7 +232,7 @@ def _with_strangers(request: Request, found: Material, strange: Embedded, watch:
         raise InputError("--learn-strangers adds a class, but these photos have none", "no-classes")
     if UNKNOWN in references.labels:
         raise InputError(
-            f"strangers become the class {UNKNOWN!r}; rename your own class {UNKNOWN!r}",
+            f"strangers become the class {UNKNOWN!r}; give your class of that name another one",
             "reserved-class-name",
         )
     learned, held_back = learned_strangers.halves(strangers, request.spec.seed)

@@ -119,8 +119,8 @@ def reasons(found: Outcome, manifest: dict[str, Any]) -> Iterator[str]:
         )
     if found.only_rejected and found.answered:
         yield (
-            f"Rejection explains the difference: of the {found.answered.of:,} others"
-            f" {percent(found.answered.value)} are right, as promised before rejection."
+            f"Rejection explains the difference: {percent(found.answered.value)} of the"
+            f" {found.answered.of:,} others are right, as promised before rejection."
         )
         return
     if (apart := references.get("apart")) and not references.get("occasions"):

@@ -112,8 +112,8 @@ def _advice(reject: dict[str, Any], manifest: dict[str, Any], stopped: float) ->
         yield "measure it on your own strangers: --reject auto --strangers PHOTOS"
     else:
         yield (
-            "--strangers PHOTOS --learn-strangers instead of --reject may stop more, if you have"
-            " not tried it: that build measures both"
+            "--strangers PHOTOS --learn-strangers instead of --reject may stop more: a build with"
+            " these options compares both methods"
         )
     plain = reject.get("unprojected")
     if plain is not None and plain >= stopped + _CLEARLY:
@@ -130,14 +130,14 @@ def _of_learned(strangers: dict[str, Any]) -> Iterator[str]:
     one, many = "stranger is a reference", "strangers are references"
     yield (
         f"{counted(strangers['learned'], one, many)} of the class unknown;"
-        f" of the others {_passing(strangers['strangers'], measured)}: {verdict}"
+        f" {_passing(strangers['strangers'], measured, ' other strangers')}: {verdict}"
     )
     if known is not None:
         yield f"{percent(known)} of the other references are called unknown when held out"
     if (share := strangers["threshold_strangers"]) is not None:
         yield (
-            f"with only a threshold {_passing(share, measured)}, and"
-            f" {percent(strangers['threshold_known'])} of the references would be rejected"
+            f"with a threshold instead, {_passing(share, measured)}, and"
+            f" {percent(strangers['threshold_known'])} of the references are rejected"
         )
         if not few and share >= strangers["strangers"] + _CLEARLY:
             yield "the threshold stops more here: use --reject auto instead of --learn-strangers"

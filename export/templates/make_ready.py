@@ -23,6 +23,7 @@ from pocketknn.builder.spec import Spec
 from pocketknn.export.formats.options import Options
 from pocketknn.export.formats.table import FORMATS
 from pocketknn.export.manifest.describe import describe
+from pocketknn.export.output.checksums import digest
 from pocketknn.export.output.names import MODEL
 
 from .content import content_of
@@ -72,7 +73,8 @@ def make_ready(order: Order, folder: Path) -> None:
         folder.mkdir(parents=True)
         content = content_of(order.fit, order.precision, order.outputs)
         target.fill(made.path, path, made.slots, content, metadata.files())
-    (folder / FACTS).write_text(json.dumps({"slots": asdict(made.slots)}), "utf-8", newline="")
+    facts = {"sha256": digest(path), "slots": asdict(made.slots)}
+    (folder / FACTS).write_text(json.dumps(facts), "utf-8", newline="")
 
 
 if __name__ == "__main__":

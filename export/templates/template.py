@@ -15,7 +15,7 @@ import json
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -108,10 +108,10 @@ def template(
 @contextmanager
 def _kept_or_made(order: Order, note: Callable[[str], None], *, keep: bool) -> Iterator[Template]:
     if (ready := order.ready()) is not None:
-        facts = parse_json((ready / FACTS).read_text("utf-8"))
-        path = ready / f"{MODEL}{FORMATS[order.format].SUFFIX}"
-        yield Template(path=path, slots=Slots(**facts["slots"]))
-        return
+        if (found := _intact(order, ready)) is not None:
+            yield found
+            return
+        note(f"the {order.format} template of this installation is damaged and is converted again")
     kept = order.kept()
     if kept is not None and (found := _open(order, kept, note)) is not None:
         yield found
@@ -154,19 +154,24 @@ def from_litert(order: Order, path: Path) -> bool:
 
 def _open(order: Order, kept: Path, note: Callable[[str], None]) -> Template | None:
     """The template in the cache if it is intact; otherwise it is removed."""
-    path = kept / f"{MODEL}{FORMATS[order.format].SUFFIX}"
-    try:
-        facts = parse_json((kept / FACTS).read_text("utf-8"))
-        if facts["sha256"] == digest(path):
-            mark_used(kept)
-            return Template(path=path, slots=Slots(**facts["slots"]))
-    except (FileNotFoundError, NotADirectoryError):
+    if (found := _intact(order, kept)) is not None:
+        mark_used(kept)
+        return found
+    with suppress(OSError):
         if not kept.exists():
             return None
-    except (OSError, ValueError, KeyError, TypeError):
-        pass  # treat it as damaged
     shutil.rmtree(kept, ignore_errors=True)
-    note(f"the {order.format} template in the cache was damaged and is rebuilt")
+    note(f"the {order.format} template in the cache was damaged; rebuilding it")
+    return None
+
+
+def _intact(order: Order, folder: Path) -> Template | None:
+    """The template in a folder; None if it is damaged, or another version wrote it."""
+    path = folder / f"{MODEL}{FORMATS[order.format].SUFFIX}"
+    with suppress(OSError, ValueError, KeyError, TypeError):
+        facts = parse_json((folder / FACTS).read_text("utf-8"))
+        if facts["sha256"] == digest(path):
+            return Template(path=path, slots=Slots(**facts["slots"]))
     return None
 
 

@@ -99,7 +99,7 @@ def kept_or_made(
     except OSError:
         pass  # not cached; if it cannot be, the attempt to write reports why
     except (ValueError, KeyError, TypeError, zipfile.BadZipFile, zlib.error):
-        notes.append(f"the cached network {path} was corrupt and is converted again")
+        notes.append(f"the cached network {path} was corrupt; converting it again")
     found = make()
     if found.content is not None:
         try:

@@ -84,7 +84,7 @@ def embed(
                 if place and shard.name in cached:
                     found = shards.load(place / shard.name, shard.photos)
                     if found is None:  # one shard needs no cluster
-                        note(f"the shard {shard.name} was damaged and is embedded again here")
+                        note(f"the shard {shard.name} was damaged; embedding it here")
                         found = _outcomes(shard.photos, look)
                         if not any(isinstance(one, UnreadError) for one in found):
                             content = shards.encode(shard.photos, found, backbone.dim)
@@ -239,7 +239,7 @@ def _read_here(
         for photo, before, now in zip(photos, found, again, strict=True):
             if not isinstance(now, UnreadError):
                 raise InputError(
-                    f"the node {node} cannot read {photo.name}, but this machine can ({before});"
+                    f"the node {node} cannot read {photo.name} ({before}), but this machine can;"
                     " give a folder that all nodes can read, or an address such as"
                     " s3://bucket/photos",
                     "node-cannot-read",

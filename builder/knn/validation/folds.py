@@ -7,6 +7,7 @@ the projection is learned again for each fold.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
 from typing import NamedTuple
 
 import numpy as np
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 from pocketknn.builder.choices.metrics.cosine import unit
 from pocketknn.builder.choices.neighbors import Floats, Ints, Neighbors
 from pocketknn.builder.knn import exact
+from pocketknn.builder.knn.projection.classes import one_thread
 from pocketknn.builder.knn.projection.pca import Projection
 
 PARTS = 5
@@ -48,11 +50,15 @@ class Fold(NamedTuple):
 
     def search(self, vectors: NDArray[np.floating], k: int, metric: str = "cosine") -> Neighbors:
         """The k nearest `train` rows of each `test` row, as rows of vectors (n, d)."""
-        queries = self.project(vectors[self.test])
-        if self.projection is None:
-            return exact.search(queries, vectors, k, metric, among=self.train)
-        found = exact.search(queries, self.project(vectors[self.train]), k, metric)
-        return Neighbors(found.scores, self.train[found.indices])
+        with one_thread():
+            queries = self.project(vectors[self.test])
+            whole = self.projection is None
+            rows = vectors if whole else self.project(vectors[self.train])
+        # The threads change no answer that is screened.
+        screened = exact.is_screened(len(queries), rows.size, metric)
+        with nullcontext() if screened else one_thread():
+            found = exact.search(queries, rows, k, metric, among=self.train if whole else None)
+        return found if whole else Neighbors(found.scores, self.train[found.indices])
 
 
 def folds(
@@ -229,4 +235,6 @@ def _near_copies(vectors: NDArray[np.floating], label_ids: Ints) -> Iterator[Int
         if 1 < len(rows) <= _MOST_OF_CLASS:
             # float32 is exact enough for this, and takes half the time.
             units = unit(vectors[rows]).astype(np.float32)
-            yield rows[np.argwhere(np.triu(units @ units.T >= limit, 1))]
+            one, other = np.divmod(np.flatnonzero(units @ units.T >= limit), len(rows))
+            once = one < other
+            yield np.stack([rows[one[once]], rows[other[once]]], axis=1)

@@ -37,7 +37,7 @@ _LONGEST = 64  # characters of what a page calls its lesson
 _BUSY = "Another build is running here. Wait until it is done, then build again."
 _MOVED = (
     "pocketknn teach has another address each time it starts: open the one that it printed last."
-    " What your browser keeps of your lesson is there, too, if the port is the same"
+    " Your lesson, which your browser stores, is there too if the port is the same"
 )
 
 

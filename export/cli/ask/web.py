@@ -71,8 +71,8 @@ def web(
         bool,
         typer.Option(
             "--teach",
-            help="Serve the page of pocketknn teach MODEL instead, which builds into ./taught;"
-            " pocketknn teach MODEL -o OUT builds elsewhere.",
+            help="Serve the page of pocketknn teach instead. It builds into ./taught; to build into"
+            " another folder, use pocketknn teach MODEL -o OUT.",
         ),
     ] = False,
 ) -> None:

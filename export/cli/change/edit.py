@@ -104,7 +104,8 @@ def edit(
     added = builder.find(add, note=note) if add is not None else []
     names = changing.names_of(before, changes, {photo.label for photo in added})
     kept = changing.kept(before, changes, names)
-    known = kept.labels
+    opened = opened.without_vectors()  # which are no longer needed
+    before, known = opened.fit.references, kept.labels
     origin = opened.metadata.manifest["backbone"]
     # If the backbone is available, the new file is checked on pictures.
     available = origin and is_available(origin["name"], origin["sha256"])

@@ -67,12 +67,14 @@ def edit_build(
         say("thumbnails are not copied; to get them, build from the photos with --thumbnails")
     with tempfile.TemporaryDirectory() as place:
         after.save(path := Path(place) / REFERENCES)
+        named = any(before.paths)
+        del before, after  # they take as much memory as what the build reads
         request = Request(
             selection=Selection(photos=path),
             spec=replace(spec, weights=weights),
             options=options,
             formats=tuple(manifest["parity"]),
-            with_names=any(before.paths),
+            with_names=named,
         )
         result = run(request, out, force=force, cache=USUAL, title=out.resolve().name)
     raise typer.Exit(0 if result.agrees else 1)

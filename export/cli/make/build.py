@@ -86,8 +86,8 @@ def build(
     thumbnails: Annotated[
         str | None,
         typer.Option(
-            help="Write small pictures of the references, for an app to show, of at most this"
-            " size together, such as 4MB."
+            help="Write small pictures of the references for an app to show, at most this size in"
+            " total, such as 4MB."
         ),
     ] = None,
     plan: Annotated[

@@ -120,7 +120,7 @@ def condense(
     seed: Annotated[int, typer.Option(help="Random seed for the clusters and the order.")] = 0,
     force: Force = False,
 ) -> None:
-    """Keep fewer references that answer much as all of them do, for a given k, metric and vote.
+    """Keep fewer references, with much the same answers for a given k, metric and vote.
 
     Examples:
         pocketknn refs condense out 50% -o half.parquet

@@ -235,7 +235,7 @@ def _verdict(study: Study) -> str | None:
 
 def weak_classes(study: Study) -> list[str]:
     """Classes whose accuracy is too low to be explained by chance, the weakest first."""
-    from scipy.stats import binom
+    from scipy.special import bdtr  # scipy.stats takes a second to import
 
     if study.own is None:
         return []
@@ -243,6 +243,6 @@ def weak_classes(study: Study) -> list[str]:
     rare = [
         study.own.labels[one.label]
         for one in found
-        if binom.cdf(one.right.count, one.right.of, usual) < _RARE / len(found)
+        if bdtr(one.right.count, one.right.of, usual) < _RARE / len(found)
     ]
     return rare[:_MOST_CLASSES]

@@ -62,8 +62,8 @@ def _remarks(study: Study, curve: LearningCurve) -> Iterator[str]:
             if study.forecast.helps and not _rises(curve):
                 yield (
                     f"The end of the curve does not show this gain, as {curve.queries:,} held-out"
-                    " references are too few for that: the forecast uses the whole curve, and how"
-                    " far additional photos usually reduce mistakes."
+                    " references are too few for that: the forecast combines the whole curve with"
+                    " the usual effect of additional photos."
                 )
         counts = study.manifest["references"]["per_label"].values()
         if min(counts) < curve.largest:
@@ -132,16 +132,17 @@ def neighbours(study: Study) -> Section | None:
             caption=f"The numbers: {measure} by k", columns=columns, rows=tuple(rows), folded=True
         ),
     )
+    better = "a lower error" if study.regress else "a higher accuracy"
     text = f"Built with k = {k}. "
     if built < k:
         text += f"The chart ends at {most}. "
     if found.best == k:
-        text += f"No other k has a better {measure} here."
+        text += f"No other k has {better} here."
     elif found.clear:
         text += (
-            f"On these references, k = {found.best} has a better {measure} by more than chance"
-            " explains. It was chosen on them, so the gain on other photos would be smaller."
+            f"On these references, k = {found.best} has {better}, and chance alone does not explain"
+            " the difference. It was chosen on them, so the gain on other photos would be smaller."
         )
     else:
-        text += "No other k is better by more than chance explains."
+        text += f"On these references, k = {found.best} has {better}, but perhaps only by chance."
     return Section("k", "How many neighbours?", (text, chart))

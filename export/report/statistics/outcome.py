@@ -265,11 +265,11 @@ def _unknown(manifest: dict[str, Any], labels: Sequence[str]) -> int | None:
 
 
 def _weakest(actual: Ints, answered: Ints, size: int, right: Share) -> tuple[Recall, ...]:
-    from scipy.stats import binom
+    from scipy.special import bdtr  # scipy.stats takes a second to import
 
     return tuple(
         one
         for one in recalls(confusion(actual, answered, size))
         if one.right.value < right.value
-        and binom.cdf(one.right.count, one.right.of, right.value) < _UNLIKELY
+        and bdtr(one.right.count, one.right.of, right.value) < _UNLIKELY
     )

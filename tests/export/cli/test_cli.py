@@ -334,7 +334,10 @@ def test_a_class_with_no_usable_picture(photos, refused, tmp_path):
         (["--metric", "hamming"], "unknown metric 'hamming'; choose from cosine, euclidean"),
         (["--pca", "0"], "pca must be at least 1 component"),
         (["--pca", "1.5"], "[pca-out-of-range]|not 1.5"),
-        (["--pca", "64"], "12 principal components, so they cannot be projected to 64"),
+        (
+            ["--pca", "64"],
+            "64 principal components are too many: 12 references of 1,024 values have only 12",
+        ),
         (["--pca", "some"], "--pca takes a number or auto, not 'some'"),
         (["--whiten", "1"], "[whiten-without-pca]"),
         (["--pca", "2", "--whiten", "2"], "[whiten-out-of-range]|not 2.0"),

@@ -1,5 +1,7 @@
 """References in fewer bytes, and searches that compare only some of them, in every format."""
 
+import re
+
 import numpy as np
 import pytest
 from sklearn.neighbors import NearestNeighbors
@@ -297,6 +299,16 @@ def test_choices_that_cannot_be_served(choices, said):
     with pytest.raises(InputError, match=r"^[^\n]+$") as caught:
         fit(Spec(backbone="vector", **choices), References.of(vectors))
     assert said in str(caught.value)
+
+
+def test_a_recall_that_is_too_low_names_one_that_serves():
+    references = References.of(clustered(400)[0])
+    choices = {"backbone": "vector", "references_precision": "int8"}
+    with pytest.raises(InputError) as caught:
+        fit(Spec(**choices, recall=1.0), references)
+    (named,) = re.findall(r"--recall, such as (0\.\d\d),", str(caught.value))
+    found = fit(Spec(**choices, recall=float(named)), references).index
+    assert float(named) <= found.recall < float(named) + 0.01, "the highest of two digits"
 
 
 def test_too_few_references_for_cells():

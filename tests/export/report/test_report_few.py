@@ -181,7 +181,7 @@ def test_a_k_beyond_the_chart_is_marked_as_such():
 @pytest.mark.parametrize("k", [3, None])
 def test_a_k_beyond_the_references_of_a_file_that_grows_is_explained(k):
     given = study([4] * 3, grow=16, **({"k": k} if k else {}))
-    explained = "all, until there are more" in repr(accuracy.overview(given).blocks)
+    explained = "all, until more are taught" in repr(accuracy.overview(given).blocks)
     assert explained == (given.manifest["k"] > 12) == (k is None)
 
 

@@ -77,7 +77,7 @@ async function start() {
   if (better) {
     find("fallback").textContent =
       "This machine was too slow for the better network, so a smaller, less accurate one answers." +
-      " You can measure again until something is taught.";
+      " You can measure again as long as nothing has been taught.";
     find("insist").textContent =
       `${better.name} reached only ${better.rate.toFixed(1)} pictures per second here. To use it anyway:` +
       ` pocketknn teach --backbone ${better.name}`;

@@ -32,7 +32,7 @@ export function network({ model, runtime, threads }, rate) {
 
 // Why WebGPU is not used although it is there.
 export function refusal(reason) {
-  return `This browser has WebGPU, but wasm is used instead: ${reason}.`;
+  return `WebGPU is not used, although this browser has it: ${reason}.`;
 }
 
 // How good it is in a line. `found` is as from `study`, `names` are those of its classes.
@@ -49,7 +49,7 @@ export function advice(found, names) {
   return [
     "One recording of each class was left out at a time, and tested with only the others.",
     `With all recordings, about ${percent(found.expected)} should be right. A build measures in the` +
-      " same way; its report may differ by some points, as it leaves out other recordings together.",
+      " same way; its report may differ by a few points, as it groups the recordings differently.",
     ...once(found, names),
     ...alike(found, names),
     ...enough(found),

@@ -46,37 +46,37 @@ class Spec:
             `pca:SIZE` or `pca:SIZE:POWER` principal components, see `pca` and `whiten`; `auto` is
             `classes` for the head classify and the metric cosine if cross-validation supports it,
             else `none`.
-        pca: how many principal components of the embedding are compared, or, below 1, the share of
-            variance they keep; `auto` finds the best number by cross-validation. None unless the
-            projection is `pca`.
-        whiten: how far to equalise the components: each is divided by its variance to half this
-            power, so 0 changes nothing and 1 gives all the same variance. None is 0, or the value
-            that `auto` finds along with the number of components.
+        pca: how many principal components of the embedding are compared; a number below 1 is the
+            share of variance they keep; `auto` finds the best number by cross-validation. None
+            unless the projection is `pca`.
+        whiten: how far to equalise the components: each is divided by its variance raised to half
+            this power, so 0 changes nothing and 1 gives all components the same variance. None is
+            0, or the value that `auto` finds along with the number of components.
         head: `classify`, `regress`, `neighbors`, or None: `regress` for targets, `classify`
             for labels, else `neighbors`.
         k: how many neighbours are found and vote; `auto` is the best by leave-one-out; None is at
             most 5, or at most 100 with a soft vote.
         vote: how much each neighbour counts: `soft`, the softmax of score / temperature; `uniform`;
-            or `distance`, one over its distance. None is `soft` for classes, else `uniform`.
-        temperature: of the soft vote, in units of the score; None finds it by out-of-fold
-            likelihood.
+            or `distance`, 1 / distance. None is `soft` for classes, else `uniform`.
+        temperature: temperature of the soft vote, in units of the score; None finds it by
+            out-of-fold likelihood.
         balanced: divide the votes of a class by its share of the references, so that all classes
             count the same. None means only with a soft vote.
-        reject: minimum score of the nearest neighbour; a query below it is of the class `unknown`.
+        reject: minimum score of the nearest neighbour; a query below it gets the class `unknown`.
             `auto` chooses the threshold by leave-one-out. None disables rejection.
         false_rejection: the share of known pictures that `auto` may reject.
         references_precision: how the references are stored: `float32`, `float16` or `int8`.
         search: `exact` compares all references; `rerank` scans all of them by a few 8-bit
-            components and scores the best; `ivf` does so within the nearest cells; `auto` takes
-            the search that meets the recall and is fastest by an estimate from its sizes.
+            components and scores the best; `ivf` does so within the nearest cells; `auto` takes the
+            search that meets the recall and has the lowest estimated cost.
         recall: share of the exact neighbours that a search must find, measured on the references;
             None is 0.99, or no minimum if `candidates` or `probes` is set.
         candidates: how many references are scored after a scan; None takes as many as needed.
         probes: how many cells are scanned; None takes as many as needed.
         crop: how a picture of any shape becomes a square: `center`, `stretch` or `fit`.
-        grow: how many examples may be taught where a file runs, as rows of its input `memory`; None
-            for files without that input. Then the projection `auto` is `none`, as a projection
-            learned from some classes serves others badly.
+        grow: how many examples an app may teach the model, as rows of its input `memory`; None for
+            files without that input. If it is set, the projection `auto` is `none`, as a projection
+            learned from some classes suits others badly.
         spare: how many classes may be taught; None is at most 8.
         seed: random seed.
     """
@@ -127,7 +127,7 @@ class Spec:
         if self.temperature is not None:
             if self.vote is not None and not VOTES[self.vote].SOFT:
                 raise InputError(
-                    f"a temperature needs the vote soft, not {self.vote}", "temperature-needs-soft"
+                    f"a temperature needs the soft vote, not {self.vote}", "temperature-needs-soft"
                 )
             if not (isfinite(self.temperature) and self.temperature > 0):
                 raise InputError(
@@ -180,12 +180,12 @@ class Spec:
 
     @property
     def soft(self) -> bool:
-        """Whether the vote is a soft one."""
+        """Whether the vote is soft."""
         return self.vote is not None and VOTES[self.vote].SOFT
 
     @property
     def indexed(self) -> bool:
-        """Whether references are stored or searched other than as one float32 layer."""
+        """Whether references are stored or searched in any way other than as one float32 layer."""
         dense = self.search in SEARCHES and not SEARCHES[self.search].SCANS
         return not dense or self.references_precision != "float32"
 
@@ -194,7 +194,7 @@ class Spec:
         return self.head is None or HEADS[self.head].CLASSES
 
     def exactly(self) -> Spec:
-        """The same with an exact search of float32 references: the baseline for measurements."""
+        """This spec with an exact search of float32 references: the baseline for measurements."""
         as_stored = replace(self, search="exact", candidates=None, probes=None)
         return replace(as_stored, references_precision="float32")
 
@@ -285,12 +285,12 @@ def resolve_k(k: int | str | float | None, n: int, vote: str | None = None) -> i
     """The requested k, or the default for n references.
 
     Args:
-        k: how many; None or `auto` for the default.
+        k: how many neighbours; None or `auto` for the default.
         n: how many references there are.
-        vote: the default is up to 100 for a soft vote, else up to 5.
+        vote: the kind of vote; the default is up to 100 for a soft vote, else up to 5.
 
     Raises:
-        InputError: k above n.
+        InputError: k is above n.
     """
     if not isinstance(k, int):
         soft = vote is not None and VOTES[vote].SOFT

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 
 def counted(number: int, one: str, many: str = "") -> str:
-    """A number with its noun, or with the clause that it begins, without commas.
+    """A number, without commas, followed by its noun or by the rest of the clause.
 
     Args:
         number: how many.
-        one: what follows a one, such as "photo" or "photo was left out".
+        one: what follows the number 1, such as "photo" or "photo was left out".
         many: what follows any other number; "" for `one` with an s.
     """
     return f"{number} {one if number == 1 else many or f'{one}s'}"

@@ -1,4 +1,4 @@
-"""Write a graph as Keras, TFLite, Core ML and ONNX, run each file, and keep what agrees."""
+"""Write a graph as Keras, TFLite, Core ML and ONNX files, run each, and keep those that agree."""
 
 from __future__ import annotations
 

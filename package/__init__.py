@@ -1,6 +1,6 @@
 """k-nearest-neighbour image models that live in a single file.
 
-What is public, and how long it stays so, is on the page "Python" of the documentation:
+The page "Python" of the documentation says what is public, and how long it stays so:
 `pocketknn.builder.__all__`, `pocketknn.export.__all__`, and `__version__`.
 """
 

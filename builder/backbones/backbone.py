@@ -23,7 +23,7 @@ Load = Callable[[], "keras.Model"]
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Backbone:
-    """A feature extractor, opened on first use: by Keras for `model`, else by `engine`.
+    """A feature extractor. Keras opens it if `model` is used; otherwise `engine` runs it.
 
     Attributes:
         name: as in `Spec.backbone`, never `auto`.
@@ -31,14 +31,15 @@ class Backbone:
         load: returns the Keras model.
         graph: returns the network for LiteRT; None if it must be converted from the Keras model.
         by_numpy: computes embeddings without a network; None if there is a network.
-        by_keras: Keras runs it, not LiteRT.
+        by_keras: whether Keras runs it instead of LiteRT.
         input_range: the pixel range that the network expects; the model rescales to it.
         weights: where the weights came from, in words; "" without weights.
-        weights_sha256: hash of the weights file; "" if it is in Keras' own cache or there is none.
+        weights_sha256: hash of the weights file; "" if the file is in Keras' own cache or there is
+            no file.
         alpha: width of a MobileNet, or None.
-        attribution: copyright and licence of the weights, for all files that hold them; "" if none
-            is required.
-        why: what `auto` chose and how to get the alternative; "" otherwise.
+        attribution: copyright and licence of the weights, to be put into every file that holds
+            them; "" if none is required.
+        why: for `auto`, what it chose and how to get the alternative; "" otherwise.
         cache: stores conversions for other runtimes; None for no cache.
     """
 
@@ -66,7 +67,7 @@ class Backbone:
         """Keras model, (batch, size, size, 3) float pixels 0..255 to (batch, d).
 
         Raises:
-            InputError: as `load_backbone`, unless that has already opened the model.
+            InputError: for the same reasons as `load_backbone`, unless the model is already open.
         """
         with fresh_names():
             return self.load()
@@ -102,7 +103,7 @@ class Backbone:
         return self.facts.sha256
 
     def provenance(self, crop: str) -> Provenance:
-        """The provenance of its embeddings of pictures under a crop policy."""
+        """The provenance of the embeddings that it makes under a crop policy."""
         return Provenance(
             backbone=self.name,
             alpha=self.alpha,

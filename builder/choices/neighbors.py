@@ -45,13 +45,13 @@ def shared(wanted: NDArray[np.integer], found: NDArray[np.integer]) -> NDArray[n
 
 
 class Running:
-    """The m best of scores (q, n) that come a block of columns at a time.
+    """The m best scores of each query, from scores (q, n) that arrive in blocks of columns.
 
-    A later block is only compared with the last of the best so far: few of its scores are above.
+    A later block is compared only with the lowest of the best so far, which few scores exceed.
     """
 
     def __init__(self, m: int) -> None:
-        """How many to keep."""
+        """Set how many scores to keep for each query."""
         self._m = m
         self._best: tuple[NDArray[np.float32], Ints] | None = None
 
@@ -83,7 +83,7 @@ class Running:
 def _above(
     scores: NDArray[np.float32], limits: NDArray[np.float32]
 ) -> tuple[NDArray[np.float32], Ints]:
-    """The scores above each row's limit and their columns, filled up with -inf."""
+    """The scores above each row's limit and their columns, padded with -inf."""
     at, columns = np.divmod(np.flatnonzero(scores > limits[:, None]), scores.shape[1])
     counts = np.bincount(at, minlength=len(scores))
     place = np.arange(len(at)) - np.repeat(np.cumsum(counts) - counts, counts)

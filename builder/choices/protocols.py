@@ -40,16 +40,16 @@ class Metric(Protocol):
     """A distance, as scores: the nearer a reference, the higher its score.
 
     Attributes:
-        ANGULAR: lengths are ignored: vectors are compared at unit length. Smaller references and
-            approximate searches need such scores, as their scale is fixed.
-        BY_PRODUCT: one product ranks all references; otherwise differences to each do.
-        SPARE: how many references beyond k the graph scores a second time, if its product only
-            selects; then each row of `references` has one more value, and adding a constant vector
-            to all vectors changes no score. 0 if the product is the score.
+        ANGULAR: lengths are ignored: vectors are compared at unit length. References of lower
+            precision and approximate searches need such scores, as their scale is fixed.
+        BY_PRODUCT: one product ranks all references; otherwise their differences from the query do.
+        SPARE: 0 if the product is the score. Otherwise the product only selects k + SPARE
+            references, which the graph then scores exactly; each row of `references` has one more
+            value, and adding the same vector to all vectors must change no score.
         ITSELF: the score of a vector with itself; ITSELF minus a score is the distance.
         SCORE: what a score is, in words.
-        EXACT_HIT: by precision, the distance up to which a neighbour counts as the query itself,
-            allowing for rounding, as a share of the lengths.
+        EXACT_HIT: for each precision, the distance up to which a neighbour counts as the query
+            itself, allowing for rounding; relative to the length of the vectors.
     """
 
     ANGULAR: bool
@@ -82,7 +82,7 @@ class Metric(Protocol):
             embedding: (batch, r), projected if there is a projection.
             given: the `constants`.
             k: how many neighbours.
-            mute: (n,) is subtracted from the scores of the references; None for nothing.
+            mute: (n,) to subtract from the scores of the references; None to subtract nothing.
         """
 
     def taught_scores(self, embedding: KerasTensor, rows: KerasTensor) -> KerasTensor:
@@ -90,7 +90,7 @@ class Metric(Protocol):
 
         Args:
             embedding: (batch, r), projected if there is a projection.
-            rows: (m, r), or wider: further values of a row do not count.
+            rows: (m, r) or wider; any further values of a row are ignored.
         """
 
     def all_scores(self, embedding: KerasTensor, given: Constants) -> KerasTensor:
@@ -105,8 +105,8 @@ class Vote(Protocol):
     """How much each neighbour counts.
 
     Attributes:
-        SOFT: the weights have a temperature, found by likelihood, which needs classes. By default
-            up to a hundred neighbours vote, and classes count the same.
+        SOFT: the weights have a temperature, which is chosen by likelihood and so needs classes. By
+            default, up to a hundred neighbours vote, and all classes have equal weight.
     """
 
     SOFT: bool
@@ -131,7 +131,7 @@ class Voting:
         metric: the metric of the scores.
         exact_hit: the distance up to which a neighbour counts as the query itself.
         temperature: of a soft vote, in units of the score.
-        balanced: the votes of a class are divided by its share of the references.
+        balanced: whether the votes of a class are divided by its share of the references.
         threshold: minimum score of the nearest neighbour of a known picture, or None.
     """
 
@@ -176,9 +176,9 @@ class Head(Protocol):
 
     Attributes:
         VOTE: the default vote.
-        CLASSES: it answers with shares of classes, measured by accuracy. Soft and balanced votes,
-            `reject`, and the projection `classes` need such a head.
-        NUMBERS: it answers with numbers, measured by their error.
+        CLASSES: whether its answers are shares of classes, measured by accuracy. Soft and balanced
+            votes, `reject`, and the projection `classes` need such a head.
+        NUMBERS: whether its answers are numbers, measured by their error.
         KIND: the kind of model, in words.
         OUTPUT: the output it adds, or None.
     """
@@ -202,7 +202,7 @@ class Head(Protocol):
         """
 
     def largest(self, examples: Examples) -> float:
-        """The largest answer, relative to which errors of a file are measured."""
+        """The largest possible answer; errors of a file are measured relative to it."""
 
     def answers(self, found: Neighbors, voting: Voting) -> Floats:
         """The answers from neighbours (q, k), a row per query: `OUTPUT`, or values to measure."""
@@ -221,15 +221,15 @@ class Head(Protocol):
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Making(ABC):
-    """The references that an index is made for, and the ranks of their exact neighbours in it.
+    """What a search needs to make an index: the references, and how well indexes rank them.
 
     Attributes:
         n: how many references there are.
         k: how many neighbours are wanted.
-        width: values r of a reference.
+        width: the number r of values per reference.
         precision: how the references are stored.
-        candidates: how many the user wants; None for as many as needed.
-        probes: the same for cells.
+        candidates: how many references the user wants scored; None for as many as needed.
+        probes: how many cells the user wants scanned; None for as many as needed.
     """
 
     n: int
@@ -242,7 +242,7 @@ class Making(ABC):
     @property
     @abstractmethod
     def share(self) -> float:
-        """The target share of the exact neighbours, for choosing candidates and probes."""
+        """The share of the exact neighbours to aim for when choosing candidates and probes."""
 
     @property
     @abstractmethod
@@ -260,19 +260,19 @@ class Making(ABC):
 
     @abstractmethod
     def scanned(self, width: int) -> Index:
-        """An index with a scan over all references, without a number of candidates yet."""
+        """An index with a scan over all references; its number of candidates is not set yet."""
 
     @abstractmethod
     def in_cells(self, one: Index, count: int) -> Index:
-        """An index with its scan divided into cells, without a number of probes yet."""
+        """An index with its scan divided into cells; its number of probes is not set yet."""
 
     @abstractmethod
     def places(self, one: Index) -> Ints:
-        """How many references a scan ranks before each exact neighbour; n if that is lost."""
+        """How many references a scan ranks before each exact neighbour; n if rounding loses it."""
 
     @abstractmethod
     def cells_before(self, one: Index) -> Ints | None:
-        """The same for cells; None for a single reference."""
+        """How many cells are nearer than that of each exact neighbour; None for one reference."""
 
 
 class Search(Protocol):
@@ -281,8 +281,8 @@ class Search(Protocol):
     Attributes:
         SCANS: a scan of a few 8-bit components selects `Spec.candidates` references to score.
         CELLS: the scan reads only `Spec.probes` cells.
-        PAYS: the minimum number of references for it to be faster than others.
-        WORDS: description of the search, a template for the numbers in a manifest.
+        PAYS: the minimum number of references at which the search `auto` tries it.
+        WORDS: a description of the search, as a template for the numbers of a manifest.
     """
 
     SCANS: bool
@@ -294,11 +294,12 @@ class Search(Protocol):
         """An index with enough recall; None for one dense layer of float32.
 
         Raises:
-            InputError: the recall is unattainable, or more candidates or probes than there are.
+            InputError: the recall is unattainable, or more candidates or probes are wanted than
+                there are.
         """
 
     def bytes_beside(self, width: int) -> int:
-        """The approximate extra bytes for a reference of this many values."""
+        """About how many bytes the search adds for each reference of this many values."""
 
     def candidates(self, index: Index, first: Floats, wanted: int) -> Ints:
         """The references to score for each query (q, wanted), -1 for none.
@@ -317,7 +318,8 @@ class Search(Protocol):
         table: Layer,
         mute: KerasTensor | None = None,
     ) -> KerasTensor:
-        """The same in the graph (batch, candidates), given its constants and layer `references`.
+        """Like `candidates`, but in the graph: (batch, candidates).
 
-        `mute` (n,) is subtracted from the products with the references.
+        `given` are the constants, and `table` is the layer `references`. `mute` (n,) is subtracted
+        from the products with the references.
         """

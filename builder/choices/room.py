@@ -25,7 +25,7 @@ def check(grow: int | None, spare: int | None, head: Head | None) -> None:
         head: how neighbours become answers; None if it is not known yet.
 
     Raises:
-        InputError: one of them is out of range, or the head takes none.
+        InputError: one of them is out of range, or the head cannot be taught.
     """
     if grow is None:
         if spare is not None:
@@ -38,13 +38,13 @@ def check(grow: int | None, spare: int | None, head: Head | None) -> None:
         raise InputError(f"grow must be at least 1 example, not {grow}", "grow-out-of-range")
     if spare is not None and not 1 <= spare <= grow:
         raise InputError(
-            f"spare must be 1 to {grow}, not {spare}, as each class takes an example",
+            f"spare must be 1 to {grow}, not {spare}, as each class needs an example",
             "spare-out-of-range",
         )
     if head and head.NUMBERS:
         raise InputError(
-            f"a file for {head.KIND} cannot grow, as an example is taught with a class, not with"
-            " numbers; leave out grow",
+            f"a file for {head.KIND} cannot grow, as apps can teach classes but not numbers; leave"
+            " out grow",
             "grow-needs-classes",
         )
     if spare is not None and head and not head.CLASSES:
@@ -69,10 +69,10 @@ def check_room(grow: int, dim: int) -> None:
 
 
 def check_names(labels: Iterable[str], grow: int | None, spare: int | None) -> None:
-    """Check that no class has the name of one that may be taught.
+    """Check that no class has a name that files use for classes to be taught.
 
     Raises:
-        InputError: one has, or has the name of the note in a saved memory.
+        InputError: a class has such a name, or is named `pocketknn`, which saved memories reserve.
     """
     taken = {*taught_labels(classes(grow, spare)), NOTE} if grow is not None else set()
     for name in sorted({*labels} & taken):

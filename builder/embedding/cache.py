@@ -1,8 +1,8 @@
 """A cache of embeddings, keyed by picture and by everything that determines an embedding.
 
-One SQLite file for each combination of backbone, engine, size, crop policy, resampling rule, and
-versions of decoder and runtime, with a row for each picture's hash. SQLite keeps the file intact
-when a build is killed or two builds write at once.
+There is one SQLite file for each combination of backbone, engine, size, crop policy, resampling
+rule, and versions of decoder and runtime, with a row for each picture's hash. SQLite keeps the file
+intact when a build is killed or two builds write at once.
 """
 
 from __future__ import annotations
@@ -106,7 +106,7 @@ class Embeddings:
         except sqlite3.DatabaseError:
             try:
                 self.path.unlink(missing_ok=True)
-                self._note(f"the cache {self.path} was corrupt and is created again")
+                self._note(f"the cache {self.path} was corrupt; starting a new one")
             except OSError as error:
                 self._note(
                     f"the cache {self.path} is corrupt and cannot be removed: {error.strerror}"

@@ -66,7 +66,7 @@ class Embedded:
     def references(
         self, classes: Sequence[str] | None = None, target_names: Sequence[str] | None = None
     ) -> References:
-        """These pictures as references, with targets if any have them, and labels if all do.
+        """These pictures as references: with targets if any has them, with labels if all have one.
 
         Args:
             classes: the order of the classes; sorted by name when None.
@@ -106,13 +106,13 @@ def collect(
         photos: from `find`.
         backbone: gives embeddings (batch, d).
         crop: `center`, `stretch` or `fit`.
-        attempts: a generator of the outcome for each of the given pictures, in order; it is closed
+        attempts: a generator of outcomes, one for each picture in the given order; it is closed
             early on an error.
         strict: raise for the first unreadable picture, instead of skipping it.
         progress: called with the number of pictures done since the last call.
 
     Raises:
-        InputError: as `embed`.
+        InputError: for the same reasons as `embed`.
     """
     wanted, skipped = with_labels(photos)
     progress(len(skipped))

@@ -119,7 +119,7 @@ def embed(
         progress: called with the number of pictures done since the last call.
 
     Raises:
-        InputError: no picture of a class can be read; with `strict`, some picture cannot.
+        InputError: no picture of a class can be read, or, with `strict`, any picture is unreadable.
     """
     look = Look(backbone.engine, backbone.size, crop)
 

@@ -21,7 +21,7 @@ def build(spec: Spec, references: References, backbone: Backbone | None = None) 
 
     Args:
         spec: the choices.
-        references: n embeddings (n, d), one column each of the layer "references".
+        references: n embeddings (n, d); each becomes a column of the layer "references".
         backbone: gives embeddings (batch, d); None for an input `features` (batch, d).
 
     Returns:
@@ -30,6 +30,7 @@ def build(spec: Spec, references: References, backbone: Backbone | None = None) 
         see `builder.choices.growth`, and an output `embedding` (batch, d).
 
     Raises:
-        InputError: a backbone of another width, or a choice that these references rule out.
+        InputError: the backbone's embeddings differ in length from the references, or the
+            references rule out a choice.
     """
     return wire(fit(spec, references), backbone)

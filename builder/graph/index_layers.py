@@ -29,7 +29,7 @@ def nearest(
         given: the index's `constants`.
         k: how many neighbours.
         index: only its numbers of candidates and probes are used.
-        mute: (n,) is subtracted from the scores of the references; None for nothing.
+        mute: (n,) to subtract from the scores of the references; None to subtract nothing.
     """
     import keras
 

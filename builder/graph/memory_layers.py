@@ -23,8 +23,9 @@ _SMALLEST = 1e-30  # keeps the vote of nobody at zero, instead of 0/0
 def constants(head: Constants, fit: Fit, voting: Voting) -> Constants:
     """The constants of a graph that grows, which replace those of its head.
 
-    Also `label_ids` (n,), the class of each reference; and if the vote is balanced `class_sizes`
-    (classes,) instead of `class_weights`, as the weights change with each example.
+    A head with classes gets `label_ids` (n,), the class of each reference; and if the vote is
+    balanced, `class_sizes` (classes,) instead of `class_weights`, as weights change with each
+    example.
     """
     if not fit.head.CLASSES:
         return head
@@ -40,12 +41,12 @@ class Grown:
 
     Attributes:
         rows: (slots, d + 1) the input, see `choices.growth`.
-        mute: (n,) what is subtracted from the scores of references, a lot if their class is
-            forgotten; None without classes.
+        mute: (n,) to subtract from the scores of the references; large where the class is
+            forgotten. None without classes.
     """
 
     def __init__(self, fit: Fit, given: Constants, slots: int | None) -> None:
-        """Begin with the input.
+        """Create the input.
 
         Args:
             fit: the choices and the references.
@@ -77,16 +78,16 @@ class Grown:
     ) -> dict[str, KerasTensor]:
         """The outputs over references and examples together.
 
-        As many neighbours as the file lists: scores descend, ties go to references, then to the
-        lowest row. Indices of examples begin at n. Neighbours that are not there have a score of
-        about -1e30, and no vote.
+        There are as many neighbours as the file lists. Scores descend; ties go to references, then
+        to the lowest row. Indices of examples begin at n. Missing neighbours have a score of about
+        -1e30, and no vote.
 
         Args:
             embedding: (batch, r), projected if there is a projection.
             projection: the layer that projects.
-            scores: (batch, k) of the nearest references, descending; k may be fewer than are
+            scores: (batch, k) of the nearest references, descending; k may be less than the number
                 listed.
-            indices: (batch, k) which they are.
+            indices: (batch, k) their row numbers.
             voting: how neighbours vote.
         """
         import keras
@@ -109,7 +110,7 @@ class Grown:
         return found
 
     def _votes(self, scores: KerasTensor, labels: KerasTensor, voting: Voting) -> KerasTensor:
-        """As the head classify, over the neighbours that are there; zeros if there is none."""
+        """The votes of the head classify, from neighbours that exist; zeros if there are none."""
         import keras
 
         ops, given = keras.ops, self._given

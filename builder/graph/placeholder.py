@@ -28,13 +28,13 @@ def is_fixed(fit: Fit) -> bool:
     """Whether the number of references changes more of a graph than the sizes of its tensors.
 
     With very few references the Euclidean search has as many candidates as references, and a file
-    that grows lists neighbours that are not there yet.
+    that grows lists neighbours that do not exist yet.
     """
     return len(fit.references) < fewest(fit)
 
 
 def fewest(fit: Fit) -> int:
-    """The smallest number of references that changes only the sizes of a graph's tensors."""
+    """The minimum number of references from which only the sizes of a graph's tensors vary."""
     spare = fit.metric.SPARE
     return fit.listed + spare + 1 if spare > 0 else fit.listed
 
@@ -42,8 +42,8 @@ def fewest(fit: Fit) -> int:
 def stand_in(fit: Fit, taken: Collection[int], *, free: bool = False) -> Fit:
     """A fit of the same graph over made-up references.
 
-    The numbers of references and classes occur nowhere else in the graph, nor do the values of
-    the constants derived from them: so both can be located in a converted file.
+    No other size in the graph equals the number of references or of classes, and no other tensor
+    has the values of the constants derived from them, so both can be located in a converted file.
 
     Args:
         fit: the choices; of its references, only the width, the target names and whether there
@@ -104,7 +104,7 @@ def stand_in(fit: Fit, taken: Collection[int], *, free: bool = False) -> Fit:
 
 
 def _made_up(fit: Fit, taken: Collection[int]) -> tuple[int, int, int]:
-    """k, the length of embeddings and the width of what is compared, where they may be made up."""
+    """k, the embedding length and the compared width, made up where that is allowed."""
     free, projected = fit.free_sizes, fit.space.projection is not None
     k = _prime(_NEIGHBORS, taken) if "neighbors" in free else 1
     taken = {*taken, k, k + _SPARE}

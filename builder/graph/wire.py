@@ -25,7 +25,7 @@ def constants(fit: Fit, precision: str = "float32", outputs: str = "neighbors") 
 
     Args:
         fit: the choices and the references.
-        precision: of the backbone; it sets the threshold of exact hits.
+        precision: the precision of the backbone, which sets the threshold of exact hits.
         outputs: as for `wire`.
     """
     found: Constants = {}
@@ -56,10 +56,10 @@ def wire(
     Args:
         fit: the choices and the references.
         backbone: gives embeddings (batch, d); None for an input `features` (batch, d).
-        precision: of the backbone; it sets the threshold of exact hits.
-        outputs: `neighbors`, or, for devices without a top-k, only the `scores` (batch, n) of all
-            references or the `embedding` (batch, r) that would be compared with them; or
-            `BACKBONE`, the `embedding` (batch, d) that the backbone gives.
+        precision: the precision of the backbone, which sets the threshold of exact hits.
+        outputs: `neighbors` for a whole model. For devices without a top-k, `scores` (batch, n) of
+            all references, or `embedding` (batch, r), the one that is compared with them.
+            `BACKBONE` for the `embedding` (batch, d) that the backbone gives.
         slots: rows of the input `memory` of a graph that grows; None for any number.
     """
     import keras

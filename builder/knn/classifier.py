@@ -76,7 +76,7 @@ class KNNClassifier:
 
         Args:
             backbone: embeds pictures: a name as for `Spec`, or from `load_backbone`; None for
-                vectors only. It is loaded when the first picture comes.
+                vectors only. It is loaded when a picture first needs it.
             crop: how pictures become squares, as for `Spec`.
         """
         self._examples: dict[str, list[NDArray[np.float32]]] = {}
@@ -111,7 +111,7 @@ class KNNClassifier:
         """Add an example to a class, which may be new.
 
         Args:
-            example: d numbers in any shape, as (d,) or (1, d); with a backbone also a picture.
+            example: d numbers in any shape, such as (d,) or (1, d); with a backbone also a picture.
             label: the class; a number becomes its name.
 
         Raises:
@@ -183,7 +183,7 @@ class KNNClassifier:
     def references(self) -> References:
         """The examples as given, class by class.
 
-        If all are pictures, a model can be exported that takes pictures.
+        If all are pictures, an exported model can take pictures.
 
         Raises:
             InputError: there are none.
@@ -209,7 +209,7 @@ class KNNClassifier:
         ml5_json.write(self.references(), path, unit_length=True)
 
     def load(self, path: Path | str) -> None:
-        """Replace the examples by those in a file of ml5 or TensorFlow.js.
+        """Replace the examples with those in a file of ml5 or TensorFlow.js.
 
         Raises:
             InputError: the file is not a usable data set; the examples are unchanged.

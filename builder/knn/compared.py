@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from hashlib import sha256
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +20,7 @@ from pocketknn.builder.references.references import References
 from . import exact
 
 _BLOCK = 4096  # rows that are computed at once
+_KEPT = 1 << 28  # bytes of scores that are kept for the next file
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -28,7 +30,8 @@ class Compared:
     Attributes:
         references: the stored examples (n, d).
         metric: one of `METRICS`.
-        projection: from embeddings (d) to the compared values (r), or None: r is d.
+        projection: from embeddings (d) to the compared values (r); None for no projection, where r
+            is d.
     """
 
     references: References
@@ -103,8 +106,26 @@ class Compared:
         return all(has_length(vectors[block]).all() for block in self._blocks)
 
     def scores(self, embeddings: NDArray[np.floating]) -> Floats:
-        """Exact score of each reference for each embedding (q, d): (q, n)."""
-        return exact.scores(self.project(embeddings), self.rows, self.metric)
+        """Exact score of each reference for each embedding (q, d): (q, n), read-only.
+
+        Each file of a build is compared with the scores for the same embeddings, so these are kept.
+        """
+        given = self.project(embeddings)
+        asked = sha256(given.tobytes()).digest()
+        if (known := self._known.get(asked)) is not None:
+            return known
+        found = exact.scores(given, self.rows, self.metric)
+        found.flags.writeable = False
+        if sum(one.nbytes for one in (found, *self._known.values())) > _KEPT:
+            self._known.clear()
+        if found.nbytes <= _KEPT:
+            self._known[asked] = found
+        return found
+
+    @cached_property
+    def _known(self) -> dict[bytes, Floats]:
+        """The scores for embeddings, by the hash of these."""
+        return {}
 
     def search(self, embeddings: NDArray[np.floating], k: int) -> Neighbors:
         """The exact k nearest of each embedding (q, d)."""

@@ -64,18 +64,18 @@ def search(
 ) -> Neighbors:
     """Exact k-NN of queries (q, d) among references (n, d), as computed in float64.
 
-    Where that would take long, float32 selects the cosines that are computed in float64.
+    If that would take long, float32 selects the candidates whose cosines are computed in float64.
 
     Args:
         queries: (q, d).
         references: (n, d).
         k: how many neighbours.
         metric: one of `METRICS`.
-        own: (q,) the row that each query must not find, or None.
-        among: (m,) the rows, ascending, that may be found, instead of `own`; None for all.
+        own: (q,) each query's own row, which it must not find; None to allow all rows.
+        among: (m,) the only rows that may be found, ascending; None for all rows. It cannot be
+            combined with `own`.
     """
-    work = len(queries) * references.size
-    if not METRICS[metric].ANGULAR or work < screening.FROM:
+    if not is_screened(len(queries), references.size, metric):
         return _in_float64(queries, references, k, metric, own, among)
     hidden = None
     if among is not None:
@@ -90,6 +90,17 @@ def search(
     return found
 
 
+def is_screened(queries: int, size: int, metric: str) -> bool:
+    """Whether float32 selects what float64 decides, so that rounding does not affect the answers.
+
+    Args:
+        queries: how many.
+        size: of the references: rows times columns.
+        metric: one of `METRICS`.
+    """
+    return METRICS[metric].ANGULAR and queries * size >= screening.FROM
+
+
 def _in_float64(
     queries: NDArray[np.floating],
     references: NDArray[np.floating],
@@ -98,7 +109,7 @@ def _in_float64(
     own: Ints | None,
     among: Ints | None,
 ) -> Neighbors:
-    """As `search`, with references converted block by block."""
+    """Like `search`, but convert the references block by block."""
     if among is not None:
         some = _in_float64(queries, references[among], k, metric, None, None)
         return Neighbors(some.scores, among[some.indices])

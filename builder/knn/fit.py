@@ -49,7 +49,7 @@ def answers(spec: Spec, space: Space, nearest: Neighbors) -> Floats:
 
 
 def answers_of_others(spec: Spec, space: Space, k: int) -> Floats:
-    """The answers, as from `answers`, for `space.others.queries` from their k nearest others.
+    """What `answers` gives for `space.others.queries`, from the k nearest others of each.
 
     With balanced classes, votes are divided by the class sizes in the training part of the fold.
     """
@@ -106,7 +106,7 @@ class Fit:
 
     @property
     def listed(self) -> int:
-        """How many neighbours a file lists; if it grows, some may be taught."""
+        """How many neighbours a file lists; if it grows, some may be examples that were taught."""
         return int(self.spec.k or 1)
 
     @property
@@ -161,12 +161,13 @@ class Fit:
 
     @property
     def free_sizes(self) -> dict[str, int]:
-        """The sizes by which graphs of different k or width differ, by name: they share a template.
+        """The sizes, by name, in which graphs of one template may differ.
 
-        Those are the number of `neighbors` and of `candidates`, the length of an embedding, `dim`,
-        and the `width` of what is compared, to which a stored `row` may add a value. None of them
-        is 1, which occurs everywhere and lets converters leave out operations. Empty for graphs
-        with an index or a memory, where sums and products of these sizes occur too.
+        `neighbors` and `candidates` are their numbers; `dim` is the length of an embedding; `width`
+        is how many values are compared; and `row` is one more, as a stored row may have one extra
+        value. A size of 1 is left out, as 1 occurs everywhere and lets converters leave out
+        operations. There are none for graphs with an index or a memory, where sums and products of
+        these sizes occur too.
         """
         if self.index is not None or self.slots:
             return {}
@@ -181,7 +182,7 @@ class Fit:
         return found
 
     def exact_hit(self, precision: str) -> float:
-        """As `Space.exact_hit`, for the coarser precision of backbone and references."""
+        """Like `Space.exact_hit`, for the coarser of the precisions of backbone and references."""
         kinds = [precision] if self.index is None else [precision, self.index.precision]
         return max(self.space.exact_hit(kind) for kind in kinds)
 

@@ -25,10 +25,10 @@ def check_room(spec: Spec, n: int, d: int, *, held: bool = False) -> None:
         spec: with the projection, `references_precision`, `search` and `grow`.
         n: how many references.
         d: values per embedding.
-        held: the embeddings are in memory already.
+        held: whether the embeddings are already in memory.
 
     Raises:
-        InputError: not enough memory, here or, for taught examples, on a phone.
+        InputError: there is too little memory, here or, for taught examples, on a phone.
     """
     r = d if spec.projection in ("none", "auto") else 1
     if isinstance(spec.pca, int):
@@ -46,7 +46,7 @@ def check_room(spec: Spec, n: int, d: int, *, held: bool = False) -> None:
 
 
 def check_differences(metric: str, n: int, r: int) -> None:
-    """Check that a metric that needs all differences to the references fits on a phone."""
+    """Check that a metric that computes its differences from all references fits on a phone."""
     needed = n * r * 4
     if METRICS[metric].BY_PRODUCT or needed <= _BROADCAST_LIMIT:
         return
@@ -59,7 +59,7 @@ def check_differences(metric: str, n: int, r: int) -> None:
 
 
 def warn_of_converting(note: Callable[[str], None], held: int) -> None:
-    """Warn if the system may kill a first build, which converts, for lack of memory.
+    """Warn if a first build, which converts, may run out of memory and be killed.
 
     Args:
         note: called with the warning.

@@ -1,4 +1,4 @@
-"""The references as queries of each other, under a metric and a projection."""
+"""The references queried against each other, under a metric and a projection."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ Refit = Callable[[NDArray[np.float32], Ints], Projection | None]
 
 
 class Others(NamedTuple):
-    """References as queries of the others.
+    """References as queries, and their nearest other references.
 
     Attributes:
         queries: (q,) the rows of the queries.
@@ -46,14 +46,14 @@ class Others(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Space(Compared):
-    """References that are queries of each other.
+    """References, each of which is also a query among the others.
 
     Attributes:
         seed: random seed, to sample the queries if there are very many references.
-        refit: finds a projection (None for none) from other vectors (m, d) and their label numbers.
-            With it, measurements use folds, as a photo lies too near to its class in a space that
-            was learned from this photo too. None means leave-one-out.
-        known_pictures: the value of `pictures`, if another space has already found it.
+        refit: learns a projection, or None for none, from vectors (m, d) and their label numbers.
+            If given, measurements use folds, because a photo lies too near to its class in a space
+            that was learned from that photo. None means leave-one-out.
+        known_pictures: the value of `pictures`, if another space has already computed it.
     """
 
     seed: int = 0
@@ -86,7 +86,7 @@ class Space(Compared):
     def has_two_pictures(self) -> bool:
         """Whether a class has two references or, with a `refit`, two different pictures.
 
-        If not, no other reference of a held-out one's class remains, and no answer can be right.
+        If not, holding out a reference leaves none of its class, and no answer can be right.
         """
         ids = self.references.label_ids
         pictures = np.arange(len(ids)) if self.refit is None else self.pictures
@@ -162,8 +162,7 @@ class Space(Compared):
 
     def _out_of_fold(self, parts: Sequence[Fold]) -> Others:
         k = min(MOST_OTHERS, *(len(fold.train) for fold in parts))
-        with one_thread():
-            found = [fold.search(self.references.vectors, k, self.metric) for fold in parts]
+        found = [fold.search(self.references.vectors, k, self.metric) for fold in parts]
         queries = np.concatenate([fold.test for fold in parts])
         order = np.argsort(queries, kind="stable")
         scores, indices = (np.concatenate(columns)[order] for columns in zip(*found, strict=True))
@@ -172,8 +171,9 @@ class Space(Compared):
     def others_of_all(self, k: int) -> Neighbors:
         """The k nearest others of every reference, or fewer; never a sample.
 
-        With a projection, as in `others`, except that a reference in no fold (the only picture of
-        its class) uses leave-one-out. Without one, all do, as nothing was learned from them.
+        With a projection or occasions, neighbours come from the other folds, as in `others`; but a
+        reference in no fold (such as the only picture of its class) uses leave-one-out. Without
+        either, all references use leave-one-out, as nothing was learned from them.
         """
         rows = np.arange(len(self.references))
         if self.projection is None and not any(self.references.occasions):

@@ -1,4 +1,4 @@
-"""The references under the projection that a spec names or cross-validation supports."""
+"""The references under the projection that a spec names or cross-validation chooses."""
 
 from __future__ import annotations
 
@@ -55,11 +55,12 @@ def space_of(spec: Spec, references: References) -> Space:
 def projected(spec: Spec, references: References) -> tuple[Spec, Space]:
     """The space under the projection, with `auto` decided by cross-validation.
 
-    `auto` is `classes`, unless plain cosine gives the photos' own classes clearly more of the vote,
-    by two standard errors of the difference. If a fold takes more than three tenths of its classes
-    (two or three photos each), the comparison is ignored: the rest is too little to estimate the
-    whitening from, but all the photos are enough. For files that grow `auto` is none, as the
-    directions in which these classes differ need not be those in which taught ones do.
+    `auto` is `classes`, unless plain cosine gives the true classes a clearly larger share of the
+    vote: by two standard errors of the difference. The comparison is ignored if, on average, more
+    than three tenths of a class are held out, as with two or three photos per class: the rest are
+    too few to estimate the whitening, even if all together are enough. For files that grow, `auto`
+    is no projection, as the directions that separate these classes may not separate those taught
+    later.
     """
     if spec.projection != AUTO:
         return spec, space_of(spec, references)
@@ -109,14 +110,14 @@ def _projection(spec: Spec, vectors: NDArray[np.float32], label_ids: Ints) -> Pr
 
 
 def _refitted(spec: Spec, vectors: NDArray[np.float32], label_ids: Ints) -> Projection | None:
-    """As `_projection` for fewer references, which may have fewer components."""
+    """Like `_projection`, but for fewer references, which may have fewer components."""
     if isinstance(spec.pca, int):
         spec = replace(spec, pca=min(spec.pca, len(vectors) - 1, vectors.shape[1]))
     return _projection(spec, vectors, label_ids)
 
 
 def _most(n: int, d: int) -> int:
-    """The most columns with which projection and references are no larger than the embeddings."""
+    """The most columns for which projection and references are no larger than the embeddings."""
     most = max(n * d // (n + d), 2)
     if n < _MANY:
         return most
@@ -124,5 +125,5 @@ def _most(n: int, d: int) -> int:
 
 
 def _width(r: int, d: int) -> int:
-    """The width to which zero columns pad a projection: fewer widths need fewer templates."""
+    """The width to which a projection is padded with zeros: fewer widths need fewer templates."""
     return max(r, min(next((width for width in _WIDTHS if width >= r), r), d))

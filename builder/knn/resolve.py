@@ -28,8 +28,8 @@ def fit(spec: Spec, references: References) -> Fit:
     """Find k, the projection, the temperature of the vote and the threshold of unknown.
 
     Raises:
-        InputError: too few references or components, or no labels or targets, for the spec; or it
-            takes more memory than is free or sensible.
+        InputError: too few references or components, or no labels or targets, for the spec; or the
+            build needs more memory than is free or sensible.
     """
     n, given = len(references), spec
     check_room(spec, n, references.dim, held=True)
@@ -59,7 +59,7 @@ def fit(spec: Spec, references: References) -> Fit:
 
 
 def _fit_fewer(spec: Spec, references: References) -> Fit:
-    """A fit of fewer references, to query with the held-out ones."""
+    """A fit of fewer references, to be queried with the held-out ones."""
     k = min(spec.k, len(references)) if isinstance(spec.k, int) else spec.k
     # One photo per class is not enough to learn from: auto then compares the embeddings.
     by = AUTO if spec.projection == "classes" else spec.projection
@@ -77,7 +77,7 @@ def _temperature(spec: Spec, space: Space) -> float:
 
 
 def _with_components(spec: Spec, references: References) -> Spec:
-    """`pca:auto` replaced by the best number of components."""
+    """The spec with `pca:auto` replaced by the best number of components."""
     trial = spec
     if spec.soft and spec.temperature is None:  # one for all numbers of components
         plain = space_of(replace(spec, projection="none", pca=None, whiten=None), references)

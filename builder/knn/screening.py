@@ -1,9 +1,9 @@
 """Exact k-NN by cosine among very many references: float32 selects, float64 decides.
 
-A float32 product of d values is off by less than about d / 2**24 of both lengths, in whatever order
-it is summed (Higham, Accuracy and Stability of Numerical Algorithms, section 3.1). So the k nearest
-are among the rows whose float32 score is within twice that of the k-th best: only these are scored
-in float64.
+The error of a float32 product of d values is less than about d / 2**24 times both lengths, whatever
+the order of the sum (Higham, Accuracy and Stability of Numerical Algorithms, section 3.1). So the k
+nearest are among the rows whose float32 score is at most twice that error below the k-th best: only
+these are scored in float64.
 """
 
 from __future__ import annotations
@@ -19,7 +19,8 @@ FROM = 1e11  # multiplications from which this pays; smaller searches take secon
 SPARE = 28  # rows beyond k that may lie within rounding of the k-th best
 _QUERIES_AT_ONCE = 1 << 12
 _ROWS_AT_ONCE = 1 << 14
-_SCORES_AT_ONCE = 1 << 24  # in a block, 4 bytes each
+_SCORES_AT_ONCE = 1 << 22  # in a block, 4 bytes each
+_LENGTHS_AT_ONCE = 1 << 8  # rows that fit into the cache in float64
 _UNIT = 2.0**-24  # relative rounding error of float32
 _LONGEST = 1e15  # no product of such lengths overflows in float32, nor underflows if they are short
 
@@ -39,12 +40,12 @@ def search(
         queries: (q, d) of unit length.
         references: (n, d), of any lengths.
         k: how many.
-        own: (q,) the row that each query must not find, or None.
-        hidden: (n,) the rows that no query may find, or None.
+        own: (q,) each query's own row, which it must not find; None to allow all rows.
+        hidden: (n,) whether a row must not be found by any query; None to allow all rows.
 
     Returns:
-        The neighbours, and which queries (m,) have more rows within rounding of the k-th best than
-        were kept, such as copies of one picture: theirs are not known.
+        The neighbours, and the queries (m,) whose neighbours are uncertain, because more rows than
+        were kept lie within rounding of the k-th best, as happens with many copies of a picture.
     """
     lengths = _lengths(references)
     if lengths is None:
@@ -101,9 +102,11 @@ def _selected(
     inverse = np.divide(1, lengths, out=np.zeros_like(lengths), where=lengths > 0).astype("f4")
     running = Running(m)
     step = max(m, min(_ROWS_AT_ONCE, _SCORES_AT_ONCE // len(given)))
+    room = np.empty((len(given), step), np.float32)
     for first in range(0, n, step):
         block = slice(first, min(first + step, n))
-        found = given @ references[block].astype(np.float32, copy=False).T
+        some = references[block].astype(np.float32, copy=False)
+        found = np.matmul(given, some.T, out=room[:, : len(some)])
         found *= inverse[block]
         if own is not None:
             here = np.flatnonzero((own >= block.start) & (own < block.stop))
@@ -116,10 +119,10 @@ def _selected(
 
 
 def _lengths(references: NDArray[np.floating]) -> Floats | None:
-    """The length of each row (n,); None if a product with one could leave float32's range."""
+    """The length of each row (n,); None if products with some rows could leave float32's range."""
     lengths = np.empty(len(references))
-    for start in range(0, len(references), _QUERIES_AT_ONCE):
-        rows = references[start : start + _QUERIES_AT_ONCE].astype(np.float64)
+    for start in range(0, len(references), _LENGTHS_AT_ONCE):
+        rows = references[start : start + _LENGTHS_AT_ONCE].astype(np.float64)
         lengths[start : start + len(rows)] = np.sqrt((rows * rows).sum(axis=1))
     some = lengths[lengths > 0]
     within = some.size == 0 or (some.min() > 1 / _LONGEST and some.max() < _LONGEST)

@@ -29,13 +29,13 @@ _SAMPLE = 1000  # references sampled for the spread of scores
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class HeldOut:
-    """References as queries of those outside their fold.
+    """References as queries, and their neighbours outside their fold.
 
     Attributes:
         scores: (q, k) of each query's neighbours.
         own: (q, k) whether a neighbour is of the query's class.
         left: (q,) share of the query's class that is in the training part.
-        votes: (q, k) factor on the vote of each neighbour.
+        votes: (q, k) factor by which the vote of each neighbour is multiplied.
         counts: (q,) weight of each query; the mean is 1.
     """
 
@@ -88,9 +88,10 @@ class HeldOut:
     def handicap(self) -> float:
         """Divide the best T for these queries by this to get the best T for new photos.
 
-        Held-out queries have fewer photos of their class among the references than new photos, and
-        a projection learned from fewer. In measurements, T falls with the square root of the share
-        in the training part: by 1.4 at two photos per class, and by 1.1 if a fifth is held out.
+        For held-out queries, fewer photos of their class are among the references than for new
+        photos, and the projection was learned from fewer. In measurements, T falls with the square
+        root of the share in the training part: by a factor of 1.4 with two photos per class, and of
+        1.1 if a fifth is held out.
         """
         return float(np.exp(-(self.counts * np.log(self.left)).mean() / 2))
 

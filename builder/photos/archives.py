@@ -46,11 +46,12 @@ def photos_in(path: Path, note: Note) -> Iterator[Photo]:
 
     Args:
         path: a file that `is_archive`.
-        note: called with a warning about names that may be garbled, and a remark on a folder that
-            is left out of the names.
+        note: called with a warning about names that may be garbled, and with a message about a top
+            folder that is dropped from the names.
 
     Raises:
-        InputError: it cannot be read, or a compressed tar expands more than pictures can.
+        InputError: it cannot be read, or a compressed tar expands far more than an archive of
+            pictures does.
     """
     is_zip = path.name.lower().endswith(_ZIP)
     try:
@@ -161,7 +162,7 @@ def _leads_nowhere() -> bytes:
 
 
 def _unpack(packed: IO[bytes], plain: IO[bytes], path: Path) -> None:
-    """Unpack an archive, unless it expands more than pictures can.
+    """Unpack an archive, unless it expands far more than an archive of pictures does.
 
     Raises:
         InputError: it expands too much, or the disk is too full.

@@ -1,4 +1,4 @@
-"""Checks on names of classes: storable in a label file, and not too similar."""
+"""Check that class names can be stored in a label file, and are not too similar."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def check_classes(names: Iterable[str]) -> None:
     """Check that names of classes can be stored in a label file, and pass `check_alike`.
 
     Raises:
-        InputError: a name fails.
+        InputError: a name fails a check.
     """
     ordered = sorted(names)
     for name in ordered:

@@ -41,9 +41,9 @@ def find(
             of folders; or, as a string, the address of folders in a store supported by fsspec, such
             as s3://bucket/photos. Hidden files and operating system files are ignored. Whether a
             file is a picture is decided by decoding it, not by its extension.
-        path_column: of a table.
-        label_column: of a table; None for "label" if it exists.
-        target_columns: of a table: numbers for regression.
+        path_column: the table's column of paths.
+        label_column: the table's column of labels; None for "label" if it exists.
+        target_columns: the table's columns of numbers for regression.
         occasions: how to find the occasion of a photo: `folders` (subfolders of the class folder),
             `time` (EXIF), or a column of a table; None if unknown.
         exclude: patterns such as `*_small.jpg` or `drafts/*`, matched against each name.
@@ -163,7 +163,7 @@ def _in_folders(folder: Path, note: Note) -> Iterator[Photo]:
     """All files in a folder, except operating system files.
 
     Args:
-        folder: with a folder per class, possibly nested, or a flat one.
+        folder: holds a folder per class, possibly nested, or the files themselves.
         note: called with warnings about folders without photos.
 
     Raises:

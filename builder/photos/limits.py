@@ -26,7 +26,7 @@ def check_table(path: Path, texts: Sequence[str]) -> None:
 
     Raises:
         InputError: it claims too much, or one of these columns holds something else.
-        pyarrow.ArrowException: not a Parquet file; or OSError.
+        pyarrow.ArrowException: it is not a Parquet file; this may raise OSError instead.
     """
     import pyarrow.parquet as pq
 

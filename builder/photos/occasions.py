@@ -1,4 +1,4 @@
-"""The occasions on which photos were taken: one walk, one shop, one video.
+"""The occasions on which photos were taken, such as one walk, one shop or one video.
 
 Photos of one occasion resemble each other in light and background too, so measurements hold them
 out together.

@@ -104,7 +104,7 @@ def readable(
 def drawn(
     photos: Sequence[Photo], read: Callable[[Photo], T], seed: int
 ) -> Iterator[tuple[int, T]]:
-    """As `readable`, in random order."""
+    """Like `readable`, but in random order."""
     import numpy as np
 
     order = np.random.default_rng(seed).permutation(len(photos))

@@ -19,7 +19,7 @@ LARGEST = 1 << 28  # bytes; no camera writes larger pictures
 
 @dataclass(frozen=True)
 class LocalFile:
-    """Reads a regular file: a pipe might never end, and a device never fit."""
+    """Reads a regular file only; a pipe might never end, and a device might not fit into memory."""
 
     path: str  # absolute, as another process may work in another folder
 
@@ -28,7 +28,7 @@ class LocalFile:
         return read_file(self.path, LARGEST)
 
     def stamp(self) -> str:
-        """Path, bytes and time of the last change; only the path if the file is gone."""
+        """Path, size and time of the last change; only the path if the file is gone."""
         try:
             status = os.stat(self.path)  # noqa: PTH116
         except (OSError, ValueError):
@@ -60,7 +60,7 @@ class RemoteFile:
         return content
 
     def stamp(self) -> str:
-        """Address, bytes and version."""
+        """Address, size and version."""
         return f"{self.address} {self.size} {self.changed}"
 
 
@@ -76,8 +76,8 @@ def is_within(path: Path, folder: Path) -> bool:
 def read_file(path: Path | str, most: float = math.inf) -> bytes:
     """The bytes of a regular file, up to its reported size.
 
-    A pipe might never end, and a device never fit. Virtual files, as in /proc, report a size of 0
-    and might block for ever.
+    A pipe might never end, and a device might not fit into memory. Virtual files, such as those in
+    /proc, report a size of 0 and might block forever.
 
     Args:
         path: the file.
@@ -101,7 +101,7 @@ def check_file(path: Path) -> None:
     """Check that a path, if it exists, is a regular file or a folder; see `read_file`.
 
     Raises:
-        InputError: it is a pipe, a device or empty.
+        InputError: it is empty, a pipe or a device.
     """
     if not path.exists() or path.is_dir():
         return
@@ -128,10 +128,10 @@ def _check_size(size: int, most: float | None = None) -> None:
 
 
 def version(entry: dict[str, Any]) -> str:
-    """The version of a file from a store's listing, whose key depends on the store.
+    """The version of a file from a store's listing; each store has its own key for it.
 
-    If there is none, as with https, the version is new each time, so that nothing cached for the
-    file is used.
+    If there is none, as with https, each call gives a new version, so that nothing cached for the
+    file is reused.
     """
     names = ("ETag", "etag", "md5Hash", "sha", "mtime", "modify", "LastModified", "last_modified")
     for name in (*names, "created"):

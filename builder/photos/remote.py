@@ -16,14 +16,14 @@ _ON_DISK = "file://"
 
 
 def place_of(text: str) -> Path | str:
-    """A place as typed: a path, or an address, which stays a string."""
+    """A place as typed by the user: a path, or an address, which stays a string."""
     if text.startswith(_ON_DISK):
         return Path(text.removeprefix(_ON_DISK))
     return text if _MARK in text else Path(text)
 
 
 def was_address(path: Path) -> str:
-    """The address that a path was made from, which turned "//" into "/"; "" for other paths."""
+    """The address that a path was made from, with its "//" restored; "" for other paths."""
     protocol, mark, rest = path.as_posix().partition(":/")
     # A single letter is a Windows drive.
     return f"{protocol}{_MARK}{rest}" if mark and len(protocol) > 1 and "/" not in protocol else ""

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -46,6 +46,10 @@ class Columns:
         """The class of a row; "" without labels."""
         return self.labels[self.label_ids[row]] if self.labels else ""
 
+    def without_vectors(self) -> Self:
+        """The references with zeros for vectors, which take no memory."""
+        return replace(self, vectors=np.broadcast_to(np.float32(0), self.vectors.shape))
+
 
 def rows_of(values: ArrayLike, what: str) -> NDArray[np.float32]:
     """A read-only table of finite float32 numbers; a single column of targets may be (n,).
@@ -83,7 +87,7 @@ def rows_of(values: ArrayLike, what: str) -> NDArray[np.float32]:
 
 
 def _is_fixed(given: NDArray[Any]) -> bool:
-    """Whether an array is contiguous float32, and read-only all the way down."""
+    """Whether an array is contiguous float32, and it and all its bases are read-only."""
     part: Any = given
     while isinstance(part, np.ndarray) and not part.flags.writeable:
         part = part.base
@@ -168,7 +172,7 @@ def _fixed(numbers: NDArray[np.int64]) -> NDArray[np.int64]:
 
 
 def ids_of(hashes: Sequence[str]) -> list[str]:
-    """A prefix of each hash, long enough to be unique; copies get -2, -3 and so on."""
+    """A prefix of each hash, long enough to be unique; copies get the suffix -2, -3 and so on."""
     length = _SHORTEST
     while len({one[:length] for one in hashes}) < len(set(hashes)):
         length += 4

@@ -18,7 +18,7 @@ OF_PICTURE = re.compile(r"([0-9a-f]{12,64})(-\d+)?")  # an id that a build deriv
 
 
 class ByPicture:
-    """References by picture: an id given by a build is a prefix of the file's hash.
+    """Find references by picture: an id that a build gave is a prefix of the file's hash.
 
     Copies have the ids abc, abc-2, abc-3; ids of another kind belong to no picture.
     """

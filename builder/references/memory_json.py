@@ -1,4 +1,4 @@
-"""A memory: what a growing model was taught on a device, as JSON.
+"""A memory: the examples that a growing model was taught on a device, as JSON.
 
 It is a data set of TensorFlow.js by class name, as in `ml5_forms`, with one more key:
 
@@ -7,11 +7,11 @@ It is a data set of TensorFlow.js by class name, as in `ml5_forms`, with one mor
      "mug": {"shape": [21, 1280], "data": "…"}, …}
 
 - The values are embeddings as the model's output `embedding` gave them, base-64 of little-endian
-  float32. They depend on the backbone and the crop alone, so a memory outlives an app's update with
-  other references, k or metric.
+  float32. They depend on the backbone and the crop alone, so a memory stays valid when an app is
+  updated with other references, k or metric.
 - `backbone` is the hash of the weights by value, as in a build's manifest.
 - `names` is the order of the classes: JavaScript puts keys such as "7" before all others.
-- `origins` says of each example who taught it and when. They are occasions: pictures
+- `origins` says who taught each example, and when. They are occasions: pictures
   taken with one device on one day resemble each other in light and background too.
 - `forgotten` are classes of the app's build whose references were switched off.
 
@@ -42,14 +42,14 @@ from .references import References
 
 @dataclass(frozen=True, kw_only=True)
 class Memory:
-    """What a model was taught.
+    """The examples that a model was taught.
 
     Attributes:
-        references: the examples; the hash of an example's values stands for that of a picture, so
-            that the same example is recognised wherever it comes from.
+        references: the examples; the hash of an example's values takes the place of a picture's
+            hash, so that the same example is recognised wherever it comes from.
         backbone: hash of the backbone's weights by value.
         crop: how a picture became a square.
-        forgotten: the classes that were switched off.
+        forgotten: classes of the build that were switched off.
     """
 
     references: References
@@ -61,11 +61,11 @@ class Memory:
         """The examples as references that can be merged with others.
 
         Args:
-            others: of the backbone and crop that made the memory; without labels the examples lose
-                theirs.
+            others: references made with the memory's backbone and crop; if they have no labels, the
+                examples lose theirs.
 
         Raises:
-            InputError: another backbone or crop made the others, or it is not known which.
+            InputError: the others were made with another backbone or crop, or with an unknown one.
         """
         made = others.provenance
         if made is None:
@@ -88,7 +88,7 @@ class Memory:
 
 
 def read(path: Path | str) -> Memory:
-    """Read a memory, as an app or `write` saved it.
+    """Read a memory that an app or `write` saved.
 
     An example's path is FILE#CLASS/NUMBER, and its occasion is its origin.
 
@@ -132,8 +132,8 @@ def write(references: References, path: Path | str, *, forgotten: Sequence[str] 
         forgotten: classes to switch off.
 
     Raises:
-        InputError: the references have no labels or their backbone is unknown, a class has the name
-            of the note, or the file cannot be written.
+        InputError: the references have no labels or their backbone is unknown, a class is
+            named `pocketknn`, which a memory reserves, or the file cannot be written.
     """
     if not references.labels:
         raise InputError("a memory needs labels; these references have none", "no-labels")
@@ -172,7 +172,7 @@ def _of(path: Path | str, error: InputError) -> InputError:
 
 
 def _ordered(found: References, note: dict[str, Any]) -> References:
-    """The references with their classes in the order of the note, and then any others."""
+    """The references with their classes in the order of the note's `names`, then any others."""
     if NOTE in found.labels:
         raise InputError(f"a class has the name {NOTE!r}", "reserved-class")
     named = [one for one in dict.fromkeys(_texts(note, "names")) if one in found.labels]
@@ -208,7 +208,7 @@ def _with_origins(found: References, note: dict[str, Any], file: str) -> Referen
 
 
 def _and_forgets(names: Sequence[str]) -> str:
-    return f", and only forgets {', '.join(map(repr, names))}" if names else ""
+    return f", only forgotten classes: {', '.join(map(repr, names))}" if names else ""
 
 
 def _name(path: Path | str) -> str:

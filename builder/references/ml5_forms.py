@@ -4,7 +4,7 @@ ml5's `KNNClassifier.save` writes (ml5-library up to 0.12, `src/KNNClassifier/in
 
     {"dataset": {"0": {"shape": [n, d], "label": "cat", …}, …}, "tensors": [{"0": 0.1, …}, …]}
 
-where the position of a class's tensor is that of its key in JavaScript's `Object.keys`.
+where a class's tensor has the position of its key in JavaScript's `Object.keys`.
 `KNNClassifier` of @tensorflow-models/knn-classifier has no `save`. Its users write the result of
 `getClassifierDataset` (github.com/tensorflow/tfjs, issue 633) as one of
 
@@ -77,7 +77,7 @@ def classes_in(content: Any) -> list[Stored]:  # noqa: ANN401
 
 
 def note_of(content: Any) -> dict[str, Any] | None:  # noqa: ANN401
-    """The note of a memory; None if the content is not a memory."""
+    """The value of the key `NOTE` in a memory; None if the content is not a memory."""
     noted = content.get(NOTE) if isinstance(content, dict) else None
     is_class = isinstance(noted, dict) and not {"0", *_VALUES}.isdisjoint(noted)
     return noted if isinstance(noted, dict) and not is_class else None
@@ -205,7 +205,7 @@ def _flat(values: Any) -> NDArray[np.float32]:  # noqa: ANN401
         try:
             values = [values[str(i)] for i in range(len(values))]
         except KeyError as error:
-            raise InputError(f"it has no value number {error}", "missing-value") from error
+            raise InputError(f"its values have no key {error}", "missing-value") from error
     if isinstance(values, str):
         try:
             numbers = np.frombuffer(base64.b64decode(values, validate=True), "<f4")

@@ -62,7 +62,7 @@ def write(references: References, path: Path | str, *, unit_length: bool = False
         references: with labels.
         path: the file, which is replaced.
         unit_length: scale the vectors to length 1, as `addExample` does. A page that loads the file
-            ranks by the dot product with its rows, which is the cosine only for unit vectors.
+            ranks by the dot product with these rows, which equals the cosine only for unit vectors.
 
     Raises:
         InputError: the references have no labels or unusable ones, or the file cannot be written.

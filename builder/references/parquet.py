@@ -70,7 +70,7 @@ def write(path: Path | str, references: Columns) -> None:
 
 
 def read(path: Path | str, made_of: Callable[..., R], *, vectors: bool = True) -> R:
-    """Read a file from `write`, by this version or by an earlier one that stored no checksum.
+    """Read a file written by `write` in this version, or in an earlier one without checksums.
 
     Args:
         path: the file.
@@ -181,7 +181,7 @@ def _targets(notes: dict[bytes, Any]) -> list[str]:
 
 
 def _width(file: pq.ParquetFile) -> int:
-    """Values per vector, by the file's metadata."""
+    """Values per vector, from the file's metadata."""
     groups = [file.metadata.row_group(one) for one in range(file.metadata.num_row_groups)]
     values = [
         int(column.num_values)
@@ -209,9 +209,7 @@ def _blocks(file: pq.ParquetFile, width: int) -> Iterator[NDArray[np.float32]]:
     """The vectors, in blocks that take little memory."""
     size = max(_AT_ONCE // width, 1)
     for batch in file.iter_batches(size, columns=[_VECTORS], use_threads=False):
-        block = np.stack(batch.column(0).to_numpy(zero_copy_only=False))
-        if block.shape[1:] != (width,):
-            raise ValueError("all input arrays must have the same shape")
+        block = _table(batch.column(0), width)
         try:
             if block.dtype.kind not in "biufO":  # numpy silently converts dates and the like
                 raise TypeError
@@ -219,6 +217,24 @@ def _blocks(file: pq.ParquetFile, width: int) -> Iterator[NDArray[np.float32]]:
                 yield block.astype(np.float32, copy=False)
         except (TypeError, ValueError, OverflowError) as error:
             raise InputError("reference: not a table of numbers", "not-a-number-table") from error
+
+
+def _table(lists: pa.Array, width: int) -> NDArray[Any]:
+    """A column of lists as a table (n, width).
+
+    Raises:
+        ValueError: a list has another length.
+    """
+    import pyarrow as pa
+
+    whole = pa.types.is_fixed_size_list(lists.type) and lists.type.list_size == width
+    if whole and not lists.null_count and not (values := lists.flatten()).null_count:
+        # A view: the general way below makes an object of each row.
+        return np.asarray(values.to_numpy().reshape(-1, width))
+    block = np.stack(lists.to_numpy(zero_copy_only=False))
+    if block.shape[1:] != (width,):
+        raise ValueError("all input arrays must have the same shape")
+    return block
 
 
 def origin(path: Path | str) -> Provenance | None:

@@ -1,4 +1,4 @@
-"""The stored examples: each an embedding with a label or targets, an id and a picture."""
+"""The stored examples; each is an embedding with a label or targets, an id and a picture."""
 
 from __future__ import annotations
 
@@ -167,7 +167,7 @@ class References(Columns):
         )
 
     def subset(self, rows: ArrayLike) -> References:
-        """As `select`, but with all classes in their order, even empty ones."""
+        """Like `select`, but with all classes in their order, even empty ones."""
         chosen = self.select(rows)
         return chosen.in_order(self.labels) if self.labels else chosen
 
@@ -202,7 +202,7 @@ class References(Columns):
         return self._labelled([self.label_of(row) for row in range(len(self))], classes)
 
     def remove(self, ids: Sequence[str] = (), classes: Sequence[str] = ()) -> References:
-        """All references except those with these ids or in these classes.
+        """The references, except those with these ids or in these classes.
 
         Raises:
             InputError: there is no such id or class, or no reference would be left.
@@ -235,7 +235,7 @@ class References(Columns):
         return self._labelled(labels, list(dict.fromkeys(renamed)))
 
     def relabel_rows(self, ids: Sequence[str], label: str) -> References:
-        """The references, with these ids moved to one class, which may be new.
+        """The references, with these ids moved to one class, which may be a new one.
 
         Raises:
             InputError: there is no such id, the references have no labels, or the label is empty.
@@ -298,7 +298,7 @@ class References(Columns):
         """Check that these ids and classes exist.
 
         Raises:
-            InputError: one does not.
+            InputError: an id or class does not exist.
         """
         known = set(self.ids)
         for one in ids:
@@ -315,26 +315,26 @@ class References(Columns):
 
         Columns: id, path, label, sha256, embedding, "target: NAME" for each target, and occasion
         if there are any. The schema's metadata holds the order of the classes, the provenance, and
-        a checksum of all this, which a program that changes the table must remove.
+        a checksum of all this. A program that changes the table must remove the checksum.
         """
         parquet.write(path, self)
 
     @classmethod
     def load(cls, path: Path | str, *, vectors: bool = True) -> References:
-        """Read a file from `save`, by this version or by an earlier one that stored no checksum.
+        """Read a file written by `save` in this version, or in an earlier one without checksums.
 
         Args:
             path: the file.
             vectors: read the vectors; otherwise they are zeros, which take no memory.
 
         Raises:
-            InputError: it is damaged, not a table of references, or too large for the memory.
+            InputError: it is damaged, not a table of references, or too large for memory.
         """
         return parquet.read(path, cls.of, vectors=vectors)
 
     @staticmethod
     def origin(path: Path | str) -> Provenance | None:
-        """The provenance of the embeddings in a file from `save`, without reading them.
+        """The provenance of the embeddings in a file written by `save`, without reading them.
 
         Raises:
             InputError: the file is not a table of references.

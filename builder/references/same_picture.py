@@ -1,7 +1,7 @@
 """Which references show the same picture.
 
 Saved references hold the full hash of their picture, which `joined` compares. A model file holds
-only ids, which are prefixes of the hash; `edit` compares `picture_of` these.
+only ids, which are prefixes of the hash; `edit` compares the `picture_of` each id.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ def picture_of(name: str) -> str:
 
 
 def joined(refs: References, more: References) -> tuple[References, int]:
-    """`refs` followed by the new ones of `more`, and how many of `more` were not new.
+    """`refs` followed by those in `more` that are new, and how many in `more` were not.
 
     The same picture with another label or other targets counts as new.
 

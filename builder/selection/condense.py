@@ -94,7 +94,7 @@ class Condensed:
         by: the method.
         before: the original number of references.
         bytes: the size of one reference in a file.
-        curve: from the fewest references to all of them.
+        curve: accuracy or error by number of kept references, from the fewest to all.
     """
 
     references: References
@@ -117,7 +117,7 @@ class Condensed:
 
 
 def condense(spec: Spec, references: References, plan: Condense) -> Condensed:
-    """Keep fewer references. No class vanishes, and the result depends only on the seed.
+    """Keep fewer references. Each class keeps at least one; only the seed makes results vary.
 
     Args:
         spec: the choices: metric, k, vote, projection and seed.
@@ -125,8 +125,8 @@ def condense(spec: Spec, references: References, plan: Condense) -> Condensed:
         plan: how many to keep, and how to choose.
 
     Raises:
-        InputError: more than there are, fewer than classes, or no labels for a method that needs
-            them.
+        InputError: the plan keeps more references than there are or fewer than classes, or its
+            method needs labels and there are none.
 
     >>> refs = References.of([[0, 1], [0, 2], [0, 3], [5, 0], [6, 0], [7, 1]], [*"aaabbb"])
     >>> condense(Spec(k=1), refs, Condense(count=2)).references.counts
@@ -173,7 +173,8 @@ def _count(plan: Condense, whole: Fit, each: int) -> int:
     """The maximum number of references to keep.
 
     Raises:
-        InputError: more than there are, or fewer than classes.
+        InputError: it is larger than the number of references, or smaller than the number of
+            classes.
     """
     n = len(whole.references)
     classes = sum(count > 0 for count in whole.references.counts.values())
@@ -210,7 +211,7 @@ def _choose(plan: Condense, whole: Fit, most: int) -> Ints:
 
 
 def _sizes(plan: Condense, whole: Fit, kept: int, least: int) -> list[int]:
-    """The numbers of references at the other points of the curve: repeated halves."""
+    """The numbers of references at the other points of the curve, found by halving."""
     if not METHODS[plan.by]:
         return []
     n, size = len(whole.references), whole.spec.pca

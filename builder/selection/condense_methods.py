@@ -18,7 +18,7 @@ def prototypes(whole: Fit, most: int) -> Ints:
     """The references in the middle of each class's k-means clusters.
 
     Each class keeps its share of them, and at least one. A cluster is represented by the reference
-    nearest to its mean, not by the mean itself, as each index must have a picture.
+    nearest to its mean, not by the mean itself, as each index must lead to a picture.
 
     Args:
         whole: the references, under their projection.
@@ -72,7 +72,8 @@ def edited(whole: Fit) -> Ints:
     That is Wilson's editing (Asymptotic Properties of Nearest Neighbor Rules Using Edited Data,
     IEEE Transactions on Systems, Man, and Cybernetics, 1972).
 
-    With a projection they are held out in folds: a wrong label must not help to learn the space.
+    With a projection, references are held out in folds: a wrong label must not take part in
+    learning the space.
 
     If a class would vanish, its reference with the most votes for its label is kept.
     """

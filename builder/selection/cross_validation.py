@@ -43,17 +43,17 @@ def tune(
     The folds are scikit-learn's `StratifiedKFold`, shuffled by the spec's seed, or `KFold` for
     targets; if there are near-copies or mirrored views of a picture, the grouped variant, which
     keeps them together. The other folds are the references, from which projections are learned too.
-    Copies of a picture are removed, or they would be each other's neighbours. Errors of several
-    targets are in units of each target's standard deviation, and averaged. If the largest class has
-    at least twice the photos of the smallest, votes are tried balanced and unbalanced, unless the
-    spec sets `balanced`.
+    Copies of a picture are removed; otherwise they would be each other's neighbours. Errors of
+    several targets are in units of each target's standard deviation, and averaged. If the largest
+    class has at least twice the photos of the smallest, votes are tried balanced and unbalanced,
+    unless the spec sets `balanced`.
 
     Args:
         spec: common choices: `seed`, `balanced`, `head` and the backbone's options.
         grid: the values to try.
         references_of: returns the same examples under a crop policy; called once for each.
         folds: how many folds.
-        progress: called with the number of searches done since the last call, of
+        progress: called with the number of searches done since the last call; the total is
             `grid.searches(folds)`.
 
     Raises:
@@ -192,7 +192,7 @@ def _splits(
 def _splits_by_occasion(
     references: References, belong: Ints, folds: int, seed: int
 ) -> list[tuple[Ints, Ints]]:
-    """Folds over occasions: as many as occasions, or `folds` if fewer."""
+    """Folds over occasions: one for each occasion, but at most `folds`."""
     from pocketknn.builder.knn.validation import folds as parts
 
     check_occasions(references)
@@ -206,7 +206,7 @@ def _splits_by_occasion(
 
 
 def _votes(spec: Spec, names: Sequence[str], *, both: bool) -> list[tuple[str, bool]]:
-    """Each vote, balanced or not; with `both` also the other way, after the default."""
+    """Each vote with its default balance and, with `both`, also with the opposite balance."""
     found = []
     for name in names:
         usual = VOTES[name].SOFT if spec.balanced is None else spec.balanced
@@ -246,7 +246,7 @@ def _measure(
 ) -> tuple[float, Values]:
     """Accuracy, or root mean squared error, on a fold, and the contribution of each example.
 
-    The contribution is whether the example's answer is right, or its squared error.
+    The contribution is 1 for a right answer and 0 for a wrong one, or the squared error.
     """
     if fit.head.CLASSES:
         right = exact.winners(fit.answers(found)) == references.label_ids[test]

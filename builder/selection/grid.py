@@ -25,7 +25,7 @@ class Grid:
         metrics: as in `Spec.metric`.
         votes: as in `Spec.vote`; None for all.
         projections: as in `Spec.projection`, but neither `auto` nor `pca:auto`; None for `classes`,
-            `none` and `pca:0.95`, or for targets the latter two.
+            `none` and `pca:0.95`, without `classes` for targets.
         crops: as in `Spec.crop`; None for all.
     """
 
@@ -64,9 +64,9 @@ class Grid:
         names = self.projections or ("classes", "none", "pca:0.95")[bool(regress) :]
         softly = [name for name in votes if name in soft]
         if regress and (softly or "classes" in names):
-            what = f"the vote {softly[0]}" if softly else "the projection classes"
+            what = f"the vote {softly[0]!r}" if softly else "the projection 'classes'"
             raise InputError(
-                f"{what} needs classes, but the references have targets", "needs-classes"
+                f"{what} needs class labels, but the references have targets", "needs-classes"
             )
         return replace(self, votes=votes, projections=names)
 
@@ -76,7 +76,7 @@ class Grid:
         return self.crops or CROPS
 
     def searches(self, folds: int) -> int:
-        """How often `tune` reports progress."""
+        """The total number of searches of `tune`, for its progress."""
         return folds * len(self.all_crops) * len(self.projections or ()) * len(self.metrics)
 
     def ks_within(self, n: int) -> tuple[int, ...]:

@@ -50,7 +50,7 @@ class Trial:
 
     @property
     def cost(self) -> tuple[int, ...]:
-        """Lowest for the simplest: ordered by metric, then projection, vote and crop."""
+        """Sort key, lowest for the simplest: by metric, then projection, vote and crop."""
         return (
             tuple(METRICS).index(self.spec.metric),
             {"classes": 0, "none": 1}.get(self.spec.projection, 1 + self.width),
@@ -87,7 +87,7 @@ class Tuning:
         examples: how many references were used.
         copies: how many were dropped as copies.
         notes: messages about skipped combinations.
-        together: for each fold the group of each of its examples: its occasion, or its picture.
+        together: the group of each example, fold by fold: its occasion, or its picture.
             Empty for targets.
     """
 
@@ -105,12 +105,12 @@ class Tuning:
 
     @property
     def best(self) -> Trial:
-        """The best mean."""
+        """The trial with the best mean."""
         return self.trials[0]
 
     @property
     def bound(self) -> float:
-        """The best mean, made worse by its standard error."""
+        """The best mean minus its standard error or, if lower is better, plus it."""
         return self.best.mean + (self.best.error if self.regress else -self.best.error)
 
     @property
@@ -128,13 +128,14 @@ class Tuning:
         Regression Trees, 1984, section 3.4.3). Among a hundred combinations the first is partly
         lucky: a more complex choice has to gain more than the noise of the folds.
 
-        The simplest is the cheapest in the graph. First by metric: cosine is one product, Euclidean
-        a product and a second scoring of its candidates, the others differences to all references.
-        Then by projection: `classes`, which has the fewest values, then none, then the smallest
-        other one. Then the soft vote, as its shares are probabilities; then the crop `center`,
-        which neither distorts nor adds bars. k has no cost, and no clear order: a small one looks
-        simpler, but to a statistician a large one is the simpler, smoother model. So among the rest
-        the k with the best mean wins, and among equals the smaller one, as with `k="auto"`.
+        The simplest is the cheapest in the graph. The metric comes first: cosine is one product,
+        Euclidean a product and a second scoring of its candidates, the others differences from all
+        references. Next is the projection: `classes`, which has the fewest values, then none, then
+        the smallest other one. Then the soft vote, as its shares are probabilities; then the crop
+        `center`, which neither distorts nor adds bars. k has no cost and no clear order: a small k
+        looks simpler, but in statistics a large k is the simpler, smoother model. So among the
+        trials that remain, the k with the best mean wins, and among equals the smallest, as with
+        `k="auto"`.
         """
         return min(self.near, key=lambda one: one.cost)  # among equals the first, the best mean
 
@@ -166,7 +167,7 @@ class Tuning:
 
     @property
     def interval(self) -> tuple[float, float]:
-        """95 % interval of the accuracy to expect from what is chosen."""
+        """95 % interval of the accuracy to expect from the chosen trial."""
         if not self.together:
             return promise.interval(self.expected, self.examples)
         trials = self.chosen_by_others
@@ -206,15 +207,16 @@ class Tuning:
 
     @property
     def unflattered(self) -> float:
-        """The winner's mean without selection bias: chosen and measured on different folds."""
+        """The winner's mean without selection bias, chosen and measured on different folds."""
         return float(np.mean([one.by_fold[i] for i, one in enumerate(self.chosen_by_others)]))
 
     def gain(self, other: Trial) -> tuple[float, float]:
-        """The gain of choosing by the other folds, compared with another trial.
+        """How much choosing by the other folds gains over another trial.
 
         Returns:
-            The mean gain, in right answers or in squared error, and its standard error, paired by
-            example, and clustered by group.
+            The mean gain per example, in right answers or in squared error, and its standard error.
+            The trials are compared example by example; the standard error is clustered
+            by group.
         """
         sign = -1.0 if self.regress else 1.0
         pairs = [

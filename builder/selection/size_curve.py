@@ -35,7 +35,7 @@ def measure(fitted: Fit, references: References, rows: Ints) -> Point:
 
     Args:
         fitted: the choices over the kept references, without rejection.
-        references: the queries; of very many, a sample.
+        references: the queries; if there are very many, a sample is used.
         rows: (m,) the rows of the kept ones, ascending.
     """
     n = len(references)

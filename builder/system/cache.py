@@ -1,4 +1,4 @@
-"""The cache of builds: a folder with drawers and a size limit.
+"""The cache of builds: a folder with subfolders ("drawers") and a size limit.
 
 Other programs may use the same folder. Our items are recognised by their names, mostly a hash of
 everything that determines the content, versions included; nothing else is ever removed.
@@ -43,7 +43,7 @@ class Cache:
 
     @property
     def folder(self) -> Path | None:
-        """Its path; None without a home folder."""
+        """The path of the cache; None without a home folder."""
         return self.place or folder()
 
     def drawer(self, name: str) -> Path | None:
@@ -88,7 +88,7 @@ USUAL = Cache()
 
 
 def folder() -> Path | None:
-    """POCKETKNN_CACHE, or pocketknn in the user's cache folder; None without a home."""
+    """The folder POCKETKNN_CACHE, or pocketknn in the user's cache folder; None without a home."""
     if named := os.environ.get("POCKETKNN_CACHE"):
         return Path(named)
     try:
@@ -99,7 +99,7 @@ def folder() -> Path | None:
 
 
 def key_of(made_by: Sequence[object]) -> str:
-    """A hash, for a name, of everything that determines the content."""
+    """A hash, used as a name, of everything that determines the content."""
     import hashlib
     import json
 

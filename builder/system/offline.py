@@ -20,14 +20,14 @@ def send_nothing() -> None:
     """Disable the telemetry of libraries, unless the user has set the variable.
 
     onnxruntime 1.31 sends events with the name of the model, and stores a device id in the home
-    folder; its function `disable_telemetry_events` is too late for the first of them.
+    folder; its function `disable_telemetry_events` comes too late for the first event.
     """
     os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
 
 
 def write_below(folder: Path | None) -> None:
-    """Make Keras and matplotlib keep settings in our folder, unless they have some already.
+    """Make Keras and matplotlib keep settings in our folder, unless they already have settings.
 
     Args:
         folder: the cache folder; None changes nothing.

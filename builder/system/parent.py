@@ -1,6 +1,6 @@
-"""Processes that end with the one that started them: by a pipe from it, which closes with it.
+"""Child processes that end with their parent: the pipe between them closes with the parent.
 
-That holds however it ends, and on every platform.
+This works however the parent ends, and on every platform.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _PATIENCE = 60  # seconds to clean up
 
 
 def listen(pipe: BinaryIO, take: Callable[[BinaryIO], object], end: Callable[[], object]) -> None:
-    """Take from a pipe in a thread, even during imports, and end once its other end is closed.
+    """Read from a pipe in a thread, even during imports; end the process once the pipe closes.
 
     Args:
         pipe: the pipe from the other process.
@@ -38,7 +38,7 @@ def listen(pipe: BinaryIO, take: Callable[[BinaryIO], object], end: Callable[[],
 
 
 def end_with_it() -> None:
-    """End as by a signal, so that this process cleans up, when stdin is closed."""
+    """When stdin closes, end this process as a signal would, so that it cleans up."""
     listen(sys.stdin.buffer, _skip, _terminate)
 
 

@@ -1,4 +1,4 @@
-"""Modules under their names in version 0.1, if its docs or notebooks mentioned them."""
+"""Modules under the names that the docs and notebooks of version 0.1 used."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def find_renamed() -> None:
 
 
 class _Renamed:
-    """Finder and loader; importlib's base classes would import forty modules at each start."""
+    """Finder and loader; importlib's base classes would import forty more modules at each start."""
 
     def find_spec(
         self, name: str, path: Sequence[str] | None, target: ModuleType | None = None

@@ -1,4 +1,4 @@
-"""Replace a file or a folder with another, so that one of them exists at any time."""
+"""Replace a file or folder with another so that one of the two exists at any time."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ def put(made: Path, out: Path, aside: Path) -> None:
     Args:
         made: the file or folder, on the same file system as `out`.
         out: its place. An existing folder is moved to `made` or `aside`; a file is deleted.
-        aside: a free name, for systems that cannot swap two folders atomically. A process killed
-            meanwhile leaves the old folder under this name.
+        aside: a free name, for systems that cannot swap two folders atomically. If the process is
+            killed halfway, the old folder keeps this name.
 
     Raises:
         OSError: it cannot be moved; nothing has changed.

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pocketknn.builder.photos.photo import Photo, readable
 from pocketknn.builder.photos.pixels.decode import pixels
-from pocketknn.export.formats.files import BY_SPEED
+from pocketknn.export.formats import side_by_side
 from pocketknn.export.formats.protocol import Outputs
 from pocketknn.export.manifest.artefact import Artefact, picture_input
 from pocketknn.export.parity import metrics
@@ -29,11 +30,11 @@ class Evaluation:
         photos: number of photos.
         accuracy: share of the photos whose label won; None without labels or a vote. Photos of a
             class the model does not know count as errors.
-        foreign: how many photos are of such a class.
+        foreign: how many photos are of a class the model does not know.
         unknown: share called unknown; None without a threshold.
-        first_equal: share whose nearest reference is the one found by the basis, which is the
+        first_equal: share whose nearest reference is that of the baseline. The baseline is the
             build's first file or the exact k-NN, with the build's own crop.
-        recall: share of the basis' neighbours that are found.
+        recall: share of the baseline's neighbours that are found.
     """
 
     name: str
@@ -51,7 +52,7 @@ class Evaluated:
     """The results of a build's files on photos.
 
     Attributes:
-        rows: the figures of each file, the build's crop first.
+        rows: one result per file and crop; for each file, the build's crop comes first.
         photos: the photos that could be read.
         outputs: the first file's outputs, with the build's crop.
     """
@@ -62,7 +63,7 @@ class Evaluated:
 
 
 def runs(files: int, photos: int, crops: int) -> int:
-    """How often `evaluate` touches a photo: once to read it, then with each file and crop."""
+    """The number of steps of `evaluate`: each photo is read, then run with each file and crop."""
     return photos * (1 + files * crops)
 
 
@@ -72,6 +73,7 @@ def evaluate(
     crop: str | None,
     nearest: Nearest | None = None,
     progress: Callable[[int], None] = lambda done: None,
+    meanwhile: Callable[[], None] = lambda: None,
 ) -> Evaluated:
     """Run the files of a build on photos, which are decoded once.
 
@@ -80,8 +82,9 @@ def evaluate(
         photos: the photos.
         crop: another crop to measure; None for only the build's.
         nearest: finds the exact neighbours to compare with; None compares with the first file.
-        progress: called with how many photos were read, or run by one file with one crop, since
-            the last call; `runs` in all.
+        progress: called with the number of steps since the last call: photos read, or photos run by
+            one file with all crops. There are `runs` steps in all.
+        meanwhile: called once, when only the Keras file is still being run.
 
     Raises:
         InputError: the files take no pictures, or none of the photos can be read.
@@ -98,21 +101,20 @@ def evaluate(
     read = list(readable(photos, squares_of))
     used = tuple(photos[place] for place, _ in read)
     squares = {each: np.stack([row[i] for _, row in read]) for i, each in enumerate(crops)}
-    found = {}
-    # The runtime that starts slowest comes last, as it may be starting in a process of its own.
-    for place in sorted(
-        range(len(files)), key=lambda place: BY_SPEED.index(files[place][1].format)
-    ):
-        for each in crops:
-            found[place, each] = files[place][1].run(squares[each])
-            progress(len(photos))
-    basis = found[0, own]
+
+    def answers(file: Artefact) -> dict[str, Outputs]:
+        found = {crop: file.run(squares[crop]) for crop in crops}
+        progress(len(photos) * len(crops))
+        return found
+
+    found = side_by_side.each({file.format: partial(answers, file) for _, file in files}, meanwhile)
+    basis = found[first.format][own]
     wanted = basis["indices"] if nearest is None else nearest(squares[own])
     rows = []
-    for place, (name, file) in enumerate(files):
+    for name, file in files:
         labels, manifest = file.metadata.labels, file.metadata.manifest
         for each in crops:
-            outputs = found[place, each]
+            outputs = found[file.format][each]
             rows.append(
                 Evaluation(
                     name=name,

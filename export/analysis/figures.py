@@ -1,4 +1,4 @@
-"""Write figures: one style, deterministic bytes, complete or not at all."""
+"""Write figures in one style, with deterministic bytes, and completely or not at all."""
 
 from __future__ import annotations
 

@@ -32,7 +32,8 @@ class Timing:
         median_ms: median time per picture.
         p95_ms: 95th percentile of the time per picture.
         first_equal: share of queries with the exact nearest reference, from the build's parity.
-        labels_equal: share of queries with the label of the exact vote, from the same.
+        labels_equal: share of queries with the label of the exact vote, also from the build's
+            parity.
     """
 
     name: str
@@ -53,9 +54,9 @@ class Timing:
 
 
 def time_shortly(out: Path) -> list[tuple[str, ...]]:
-    """A few runs of each file of a build, as rows of a table: name, precision, `Timing.shown`.
+    """Time each file of a build with a few runs, as rows: name, precision, then `Timing.shown`.
 
-    Only files that run here in the same runtime as on devices.
+    Only files that run here in the same runtime as on devices are timed.
     """
     paths = [out / f"{MODEL}{one.SUFFIX}" for one in FORMATS.values() if one.NATIVE]
     written = [path for path in paths if path.exists()]
@@ -64,7 +65,7 @@ def time_shortly(out: Path) -> list[tuple[str, ...]]:
 
 
 def time_files(paths: Sequence[Path], manifest: dict[str, Any], runs: int) -> list[Timing]:
-    """Measure how long files take for one picture; files and numbers of threads take turns."""
+    """Time each file with each number of threads, in turn, on one picture at a time."""
     rng = np.random.default_rng(manifest["seed"])
     shape = manifest["input"]["shape"]
     pictures = manifest["input"]["name"] == "image"

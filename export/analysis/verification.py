@@ -1,21 +1,23 @@
 """Run every file of a build again and compare it with the exact k-NN.
 
-Embeddings and projection come from `model.keras`, and neighbours from `references.parquet`, in
-float64. Without `model.keras`, or TensorFlow to open it, the embeddings come from the packaged
-backbone, if it has the build's weights, and the projection from the first available file. A file
-whose runtime is not installed is checked only by its sha256.
+Embeddings come from the packaged backbone if the build has its weights, otherwise from the one in
+`model.keras`; the projection comes from `model.keras`, and neighbours from `references.parquet`, in
+float64. Without `model.keras`, or TensorFlow, the projection comes from the first available file.
+A file whose runtime is not installed is checked only by its sha256.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pocketknn.builder.errors import InputError
 from pocketknn.builder.photos.photo import Photo
 from pocketknn.builder.photos.pixels.decode import Squares
+from pocketknn.export.formats import side_by_side
 from pocketknn.export.formats.requirements import reason
 from pocketknn.export.formats.table import FORMATS
 from pocketknn.export.manifest.artefact import metadata_of
@@ -39,7 +41,7 @@ class Verified:
     Attributes:
         name: name of the file.
         bytes: its size.
-        parity: how it agrees with the exact k-NN.
+        parity: how well it agrees with the exact k-NN.
     """
 
     name: str
@@ -53,8 +55,8 @@ class Verification:
 
     Attributes:
         files: the files that were run.
-        changed: what has changed since the build, in lines.
-        not_run: why other files were not run, in lines.
+        changed: what has changed since the build, one line each.
+        not_run: why other files were not run, one line each.
         source: where the exact k-NN's backbone and projection come from.
     """
 
@@ -77,8 +79,8 @@ def verify(out: Path, photos: Sequence[Photo] = ()) -> Verification:
         photos: photos to compare on, sampled with the build's seed; synthetic pictures if empty.
 
     Raises:
-        InputError: it is not a build, takes no pictures, there is nothing to compare it with, or
-            none of its files can be run here.
+        InputError: the folder is not a build, its files take no pictures, there is nothing to
+            compare them with, or none of them can be run here.
     """
     from pocketknn.export.manifest.reopen import reopen
 
@@ -99,15 +101,18 @@ def verify(out: Path, photos: Sequence[Photo] = ()) -> Verification:
         raise InputError("; ".join(["nothing was verified", *not_run]), "nothing-verified")
     build = reopen(out, manifest)
     judges = Judges(_inputs(build, manifest, photos), build.backbone)
-    files = []
-    for name, path in there.items():
-        if name in lacking:
-            continue
-        precision = manifest["precision"][name]
-        parity = compare(name, path, precision, build.fit, judges.of(name), as_built=not changed)
-        files.append(Verified(name=path.name, bytes=size(path), parity=parity))
+
+    def compared(name: str, against: Queries) -> Verified:
+        path, precision = there[name], manifest["precision"][name]
+        parity = compare(name, path, precision, build.fit, against, as_built=not changed)
+        return Verified(name=path.name, bytes=size(path), parity=parity)
+
+    work = {name: partial(compared, name, judges.of(name)) for name in there if name not in lacking}
     return Verification(
-        files=tuple(files), changed=changed, not_run=tuple(not_run), source=build.source
+        files=tuple(side_by_side.each(work).values()),
+        changed=changed,
+        not_run=tuple(not_run),
+        source=build.source,
     )
 
 

@@ -27,7 +27,7 @@ def write(
     limit: int,
     progress: Callable[[], None] = lambda: None,
 ) -> dict[int, str]:
-    """Write a JPEG for each reference whose photo is among those given.
+    """Write a JPEG for each reference whose photo is among the given photos.
 
     A photo is recognised by its bytes, wherever it is now: a reference's id starts with its hash.
 

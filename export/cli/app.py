@@ -1,4 +1,4 @@
-"""The command line: its commands, and how each may end."""
+"""The command line: its commands, and their exit codes."""
 
 from __future__ import annotations
 

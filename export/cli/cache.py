@@ -1,4 +1,4 @@
-"""pocketknn cache: what earlier builds have cached."""
+"""pocketknn cache: show or clear what earlier builds cached."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pocketknn.export.report.wording import megabytes
 
 _DRAWERS = {
     "networks": "a backbone for LiteRT",
-    "templates": "a converted graph to put references in",
+    "templates": "a converted graph, to be filled with references",
     "runtimes": "runs the pages of pocketknn web and teach",
     "settings": "a library's own settings",
 }

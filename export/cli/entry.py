@@ -8,6 +8,9 @@ from pocketknn.export.cli import INTERRUPTED
 def main() -> None:
     """Import the command line and run it."""
     try:
+        import gc
+
+        gc.set_threshold(50_000, 20)  # imports make many objects, and hardly any garbage
         from .app import main as run
 
         run()

@@ -1,4 +1,4 @@
-"""The help of commands: headings over commands and options, whole sentences, examples last."""
+"""Help texts: headings over commands and options, whole sentences, and examples at the end."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ class Grouped(Command):
 
 
 class Group(_WithExamples, TyperGroup):
-    """A group that prints the whole first sentence of each command."""
+    """A group that shows the whole first sentence of each command's help."""
 
     def format_commands(self, ctx: Context, formatter: HelpFormatter) -> None:
         """Write the commands below their headings."""
@@ -109,7 +109,7 @@ class Front(Group):
 def _write(
     formatter: HelpFormatter, rows: Mapping[str, Row], headings: Headings, others: str
 ) -> None:
-    """Write rows below their headings; those that have none go below the heading `others`."""
+    """Write rows below their headings; rows without a heading go below `others`."""
     named = {name for names in headings.values() for name in names}
     rest = [name for name in rows if name not in named]
     for heading, names in headings.items():

@@ -1,4 +1,4 @@
-"""Refuse options that have no effect here: ignoring them silently would mislead."""
+"""Refuse options that would have no effect, because ignoring them silently would mislead."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def is_typed(context: typer.Context, name: str) -> bool:
 
 
 def refuse(context: typer.Context, names: Iterable[str], why: str) -> None:
-    """Refuse options of a command, given by their parameters' names, if they were typed.
+    """Refuse options of a command if they were typed; they are given by their parameters' names.
 
     Raises:
         InputError: one of them was typed; the message is the option followed by `why`.
@@ -37,7 +37,7 @@ def check_one_place(context: typer.Context) -> None:
     """Refuse more than one place of photos, and say what to do with several.
 
     Raises:
-        InputError: there are more.
+        InputError: there is more than one.
     """
     from pocketknn.export.report.wording import command_line
 
@@ -66,7 +66,7 @@ def check_place(context: typer.Context, places: Iterable[Path | str]) -> None:
 
 
 def check_tune(context: typer.Context, place: Path | str) -> None:
-    """Refuse the options of photos when tuning references.
+    """Refuse the options for photos when references are tuned.
 
     Raises:
         InputError: such an option was typed.
@@ -82,7 +82,7 @@ def check_tune(context: typer.Context, place: Path | str) -> None:
 def check_build(
     context: typer.Context, place: Path | str, formats: Iterable[str] | None, *, plan: bool
 ) -> None:
-    """Refuse options that do not apply to this build: from references, without a budget, etc.
+    """Refuse options that this build would not use, such as `--loss` without a budget.
 
     Raises:
         InputError: such an option was typed.

@@ -31,14 +31,17 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Weights = Annotated[
     Path | None, typer.Option(help="Weights file for a MobileNet that --backbone names.")
 ]
-Metric = Annotated[str, typer.Option(help="cosine, euclidean, manhattan or minkowski (p = 3).")]
-Vote = Annotated[
-    str | None, typer.Option(help="soft (the default for classes), uniform or distance.")
+Metric = Annotated[
+    str, typer.Option(help="Distance: cosine, euclidean, manhattan or minkowski (p = 3).")
 ]
-Crop = Annotated[str, typer.Option(help="center, stretch or fit.")]
+Vote = Annotated[
+    str | None,
+    typer.Option(help="Kind of vote: soft (the default for classes), uniform or distance."),
+]
+Crop = Annotated[str, typer.Option(help="How photos become squares: center, stretch or fit.")]
 CondenseBy = Annotated[
     str | None,
-    typer.Option(help="How to choose which references to keep; the default is prototypes."),
+    typer.Option(help="Method for choosing the references to keep; default: prototypes."),
 ]
 OldPca = Annotated[str | None, typer.Option(hidden=True)]  # an older spelling of --projection
 Exclude = Annotated[
@@ -53,7 +56,7 @@ Occasions = Annotated[
     typer.Option(
         help="How to recognise photos of one occasion (a walk, a video), which are held out"
         " together: folders (CLASS/OCCASION/photo.jpg), time (EXIF; a gap of half an hour"
-        " starts another occasion) or a table's column."
+        " starts a new occasion) or a table's column."
     ),
 ]
 NoCache = Annotated[
@@ -67,7 +70,10 @@ class Network:
     """Which backbone embeds the photos; the fields are those of `Spec`."""
 
     backbone: Annotated[
-        str, typer.Option(help="auto, bundled, pixels, efficientnet_lite0, … or a .keras file.")
+        str,
+        typer.Option(
+            help="Backbone: auto, bundled, pixels, efficientnet_lite0, … or a .keras file."
+        ),
     ] = "auto"
     weights: Weights = None
     alpha: Annotated[
@@ -145,7 +151,7 @@ def names(text: str) -> tuple[str, ...]:
 
 
 def parse_bytes(text: str) -> int:
-    """Bytes of "2MB", "500 KB", "1.5 MiB" or "900B"; a bare number would be ambiguous.
+    """The bytes that "2MB", "500 KB", "1.5 MiB" or "900B" stand for; only 0 needs no unit.
 
     Raises:
         InputError: it is none of these.
@@ -197,7 +203,7 @@ def selection_of(
     labels: Path | None = None,
     occasions: str | None = None,
 ) -> Selection:
-    """The photos that a command is given."""
+    """The photos given to a command."""
     return Selection(
         photos=place_of(photos) if isinstance(photos, str) else photos,
         path_column=columns.path_column,
@@ -211,7 +217,7 @@ def selection_of(
 
 
 def cache_of(no_cache: bool) -> Cache | None:
-    """The cache of earlier builds, trimmed to make room; None for no cache."""
+    """The cache of earlier builds, trimmed to its limit; None for no cache."""
     if no_cache:
         return None
     USUAL.trim()

@@ -1,4 +1,4 @@
-"""What the commands share that serve a page, or write it for other servers."""
+"""Code shared by the commands that serve a page, or write it for other servers."""
 
 from __future__ import annotations
 

@@ -13,12 +13,13 @@ from pocketknn.builder.photos.class_names import check_classes
 from pocketknn.builder.photos.photo import Photo
 from pocketknn.builder.references.references import References
 from pocketknn.builder.references.same_picture import picture_of
+from pocketknn.builder.system.free_memory import check_free
 from pocketknn.builder.wording import counted
 
 
 @dataclass(frozen=True, kw_only=True)
 class Changes:
-    """What to do, in this order. The rules apply to existing references and to photos added.
+    """What to do, in this order. The rules apply to existing references and to added photos.
 
     Attributes:
         remove: ids of references to remove; `add` does not bring back the same picture in the same
@@ -70,8 +71,13 @@ def names_of(before: References, changes: Changes, added: Set[str]) -> dict[str,
 
 
 def kept(references: References, changes: Changes, names: Mapping[str, str]) -> References:
-    """The remaining references, under their new names."""
+    """The remaining references, under their new names.
+
+    Raises:
+        InputError: none would remain, or there is not enough memory to copy them.
+    """
     if changes.remove or changes.remove_classes:
+        check_free("the references that remain", references.vectors.nbytes)
         references = references.remove(changes.remove, changes.remove_classes)
     present = {old: new for old, new in names.items() if old in references.labels}
     return references.relabel(present) if present else references
@@ -87,13 +93,13 @@ def with_photos(
     crop: str,
     say: Callable[[str], None],
 ) -> References:
-    """Add photos to the references, each where a build would have put it.
+    """Add photos to the references, in the order that a build would give them.
 
     Args:
         before: the references of the file or build.
-        references: those of them that remain.
-        changes: what was done to these.
-        names: old names of classes to new ones.
+        references: those that remain after the changes.
+        changes: what was done to the references.
+        names: maps old names of classes to new ones.
         added: the photos.
         net: the backbone that embeds them.
         crop: how they are cropped.

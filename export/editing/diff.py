@@ -15,7 +15,7 @@ _CHOICES = ("head", "k", "metric", "vote", "balanced", "ios", "author", "license
 
 
 def differences(one: Opened, other: Opened) -> dict[str, Any]:
-    """The differences by subject; empty lists and objects if there are none."""
+    """The differences by topic; lists and objects are empty if there are none."""
     before, after = ({str(row["id"]): row for row in side.metadata.rows()} for side in (one, other))
     both = [name for name in before if name in after]
     labels = {"from": [*one.fit.references.labels], "to": [*other.fit.references.labels]}

@@ -58,7 +58,7 @@ def backbone_of(opened: Opened, weights: Path | None) -> Backbone | None:
 
 
 def with_references(opened: Opened, references: References) -> Fit:
-    """The same choices over other references.
+    """The choices of a file, fitted to other references.
 
     Raises:
         InputError: there are too few for the graph, or a class is called unknown although there is
@@ -96,10 +96,10 @@ def rewrite(opened: Opened, fit: Fit, out: Path, backbone: Backbone | None) -> P
         fit: its new references.
         out: where to write it; an existing file is replaced.
         backbone: the backbone in the file, to embed test pictures; without it, the new file is
-            compared with the answers of the old one.
+            compared with the old file's answers.
 
     Returns:
-        How the new file agrees; if it does not, nothing was changed.
+        How well the new file agrees; if it does not agree, nothing was changed.
     """
     target = FORMATS[opened.format]
     # A projection was learned from these references, so new figures would be too good.

@@ -25,9 +25,9 @@ class Blocks:
     Attributes:
         run: maps up to `size` inputs to their outputs.
         size: inputs per block.
-        nothing: the memory for calls without one, see `nothing_taught`.
-        seconds: gives the time that the file took to open, where that is another process' work;
-            otherwise None.
+        nothing: the memory used when a call passes none, see `nothing_taught`.
+        seconds: returns how long another process took to open the file; None if this process opened
+            it.
     """
 
     run: Run

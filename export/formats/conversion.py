@@ -21,7 +21,7 @@ _VALUE = {"float32": 4, "float16": 2, "int8": 1}  # bytes per weight of a convol
 
 
 class Inputs(NamedTuple):
-    """The inputs of a graph, by what they are, whatever their order.
+    """The inputs of a graph by their meaning, whatever their order.
 
     Attributes:
         asked: pictures (batch, H, W, 3), or features (batch, d).
@@ -41,7 +41,7 @@ class Inputs(NamedTuple):
 
 
 def pixels_of(model: keras.Model, options: Options) -> str:
-    """Type of a model's input: as in the options for pictures, float32 for features."""
+    """Type of a model's input: from the options for pictures, float32 for features."""
     return options.pixels if len(Inputs.of(model).asked.shape) == 4 else "float32"
 
 
@@ -51,7 +51,7 @@ def serving_function(
     casts: Mapping[str, Any] = MappingProxyType({}),
     pixels: str = "float32",
 ) -> tf.types.experimental.GenericFunction:
-    """A function of one named input, or with a memory of two, that returns the outputs by name.
+    """A function of one named input, or two with a memory, that returns the outputs by name.
 
     Given the Keras model itself, the converters name outputs after layers, and lose some if a layer
     has two. No layer branches on values, so AutoGraph, a tenth of a conversion, is not needed.
@@ -106,7 +106,7 @@ class Network(NamedTuple):
 
     Attributes:
         weights: number of weights of convolutions and dense layers.
-        others: number of biases, including those that converted batch norms leave.
+        others: number of biases, including those that batch norms become on conversion.
         parameters: number of all parameters that Keras stores.
         multiplications: multiplications per picture.
         variables: number of arrays that hold the parameters.
@@ -124,8 +124,8 @@ def backbone_bytes(network: Network, precision: str, array: int, channel: int) -
 
     Args:
         network: its size.
-        precision: of its weights.
-        array: bytes that describe an array and the operation that uses it, on average.
+        precision: precision of its weights.
+        array: average number of bytes that describe an array and the operation that uses it.
         channel: bytes of the int8 scales and zero points of an output channel.
     """
     beside = array * network.variables + (channel * network.others if precision == "int8" else 0)

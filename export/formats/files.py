@@ -24,7 +24,7 @@ def format_of(path: Path) -> str:
     """The format of a file, from its suffix.
 
     Raises:
-        InputError: the file does not exist, or is in none of our formats.
+        InputError: the file does not exist, or is not in one of our formats.
     """
     if not path.exists():
         raise InputError(f"{path} does not exist", "file-not-found")
@@ -43,7 +43,7 @@ def format_of(path: Path) -> str:
 
 
 def is_artefact(out: Path) -> bool:
-    """Whether a path names one artefact, even though a Core ML package is a folder."""
+    """Whether a path names one artefact; a Core ML package is one, although it is a folder."""
     return any(out.suffix == target.SUFFIX for target in FORMATS.values())
 
 
@@ -64,7 +64,7 @@ def runnable(paths: Sequence[Path], note: Callable[[str], None] = lambda line: N
 
     Args:
         paths: files of a build.
-        note: called with a message for the user for each other file.
+        note: called with a message for the user about each file that is left out.
 
     Raises:
         InputError: no runtime is installed for any of them.
@@ -80,14 +80,14 @@ def runnable(paths: Sequence[Path], note: Callable[[str], None] = lambda line: N
 
 
 def fastest(paths: Iterable[Path]) -> Path:
-    """The file that answers soonest: of the runtimes, the Keras one takes seconds to import."""
+    """The file that can answer soonest; importing Keras, for example, takes seconds."""
     return min(paths, key=lambda path: BY_SPEED.index(format_of(path)))
 
 
 def writable(
     note: Callable[[str], None] = lambda line: None, *, converting: bool = False
 ) -> tuple[str, ...]:
-    """All formats, without optional ones for which a package is not installed.
+    """All formats, except optional ones for which a package is not installed.
 
     Args:
         note: called with a message for the user for each format left out.
@@ -110,7 +110,7 @@ def without_converters(
     """The formats that can be written once it is known which converters they need.
 
     Args:
-        lacking: of each format, the converters that it needs but that are not installed.
+        lacking: for each format, the converters that it needs but that are not installed.
         named: whether the user named the formats; otherwise optional ones are left out.
         note: called with a message for the user for each format left out.
 
@@ -148,7 +148,7 @@ def check_formats(
         converting: whether converters are needed.
 
     Raises:
-        InputError: a name is unknown, there is none, a package is not installed, or a format
+        InputError: a name is unknown, no format is named, a package is not installed, or a format
             cannot be written with the options.
     """
     choices = ", ".join(sorted(FORMATS))
@@ -176,5 +176,5 @@ def _lacking(names: Sequence[str], converting: bool) -> dict[str, list[str]]:
 
 
 def _is_optional(name: str, modules: Sequence[str]) -> bool:
-    """Whether a format is left out, unless it was named, when these modules are missing."""
+    """Whether a format that was not named is left out when these modules are missing."""
     return not set(modules).isdisjoint(FORMATS[name].MAY_LACK)

@@ -32,8 +32,8 @@ class Run(Protocol):
                 `builder.choices.growth`; None for none.
 
         Returns:
-            `scores` (n, k) float32, `indices` (n, k) int64 and those of the head; of a file that
-            grows also `embedding` (n, d).
+            `scores` (n, k) float32, `indices` (n, k) int64 and those of the head; for a file that
+            grows, also `embedding` (n, d).
         """
 
 
@@ -45,22 +45,25 @@ class Format(Protocol):
     Attributes:
         TITLE: display name of its files.
         SUFFIX: their suffix.
-        PARTS: if they are folders, what is in them, and whether that is a folder; otherwise empty.
+        PARTS: for a format whose files are folders, each item in them and whether it is a folder;
+            otherwise empty.
         LARGEST: files must be smaller than this many bytes; None for no limit.
-        OF_DEVICES: whether it is for devices, whose storage is limited.
+        OF_DEVICES: whether it is for devices with limited storage.
         NEEDS: the modules needed to write it.
-        CONVERTERS: the modules needed besides, unless every part was converted before.
-        MAY_LACK: those of both without which a build skips the format, unless it was named.
+        CONVERTERS: the modules also needed, unless every part was converted before.
+        MAY_LACK: modules from both lists; if one is missing, a build skips the format, unless the
+            user named it.
         RUNTIME: the modules needed to run it.
-        ENGINE: which of the builder's engines its runtime is, or None.
-        NATIVE: whether the runtime on this machine is the one on devices.
+        ENGINE: name of the builder's engine that uses its runtime, or None.
+        NATIVE: whether devices use the same runtime as this machine.
         THREADS: whether its runtime takes a number of threads.
         FIXED: whether its inputs have fixed shapes: one picture, and all slots of a memory.
         PRECISION: its default precision, one of `PRECISIONS`.
         PRECISIONS: all precisions it supports.
-        OPTIONS: the fields of `Options` that only some formats use, this one among them.
-        CONSUMER: name and default crop of the library that usually feeds it; None if none crops.
-        ONE_INPUT: whether that library refuses files with a second input, a memory.
+        OPTIONS: the fields of `Options` that this format uses, but not every format.
+        CONSUMER: name and default crop of the library that usually feeds it; None if that does not
+            crop.
+        ONE_INPUT: whether that library refuses files with a second input (a memory).
     """
 
     __name__: str
@@ -87,18 +90,18 @@ class Format(Protocol):
     def join(self) -> Callable[[Path, Path, Path, Slots], Slots] | None:
         """Writes one file that feeds the embedding of a backbone to a head.
 
-        Given are the file of the backbone, from `image` to `embedding`; that of the head, from
-        `features`; the file to create; and where the content of the head is. Returns where it is in
-        the new file. None if a backbone and a head are converted together.
+        Its arguments are the backbone's file, from `image` to `embedding`; the head's file, from
+        `features`; the file to create; and the places of the head's content. It returns the places
+        in the new file. None for formats that convert backbone and head together.
         """
 
     @property
     def from_litert(self) -> Callable[[bytes, int, Path, Options, str], bool] | None:
         """Writes the file of a packaged backbone as `convert` would, but without converters.
 
-        Given are the network for LiteRT, the size of its pictures, the file to create, the options,
-        and the precision. Returns False, with nothing written, if that needs a converter. None if
-        it always does.
+        Its arguments are the network for LiteRT, the size of its pictures, the file to create, the
+        options, and the precision. It writes nothing and returns False if a converter is needed.
+        None for formats that always need one.
         """
 
     def backbone_bytes(self, network: Network, precision: str) -> int:
@@ -112,7 +115,7 @@ class Format(Protocol):
             bytes_: whether some of the references are stored as int8.
 
         Raises:
-            InputError: it does not.
+            InputError: the format does not support them.
         """
 
     def convert(
@@ -168,7 +171,7 @@ class Format(Protocol):
         content: Content,
         texts: Mapping[str, str],
     ) -> None:
-        """Write a file again with other content and with its sealed texts.
+        """Rewrite a file with other content and its sealed texts.
 
         Args:
             source: a file that `convert` or `fill` wrote.
@@ -183,7 +186,7 @@ class Format(Protocol):
 
         Args:
             path: a file that `fill` wrote.
-            places: where they are.
+            places: where the constants are.
         """
 
     def read(self, path: Path) -> dict[str, str]:
@@ -197,7 +200,7 @@ class Format(Protocol):
         """Check a file for damage before anything relies on it; returns its texts.
 
         Raises:
-            InputError: as `read`, or the model in it was modified.
+            InputError: for the reasons of `read`, or the model in it was modified.
         """
 
     def load(self, path: Path, threads: int | None = None) -> Run:
@@ -208,5 +211,5 @@ class Format(Protocol):
             threads: how many the runtime may use; None for its default.
 
         Raises:
-            InputError: as `check`, or its runtime refuses the file.
+            InputError: for the reasons of `check`, or the runtime refuses the file.
         """

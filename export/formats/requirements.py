@@ -73,11 +73,11 @@ def reason(modules: Iterable[str]) -> str:
 
 
 def missing(error: Exception) -> str:
-    """A line on a dependency that is not installed or cannot be loaded; "" for other errors."""
+    """A line about a dependency that is not installed or cannot be loaded; "" for other errors."""
     from importlib.metadata import PackageNotFoundError, requires
 
     if isinstance(error, ImportError) and _LIBRARY.search(str(error)):
-        return f"a library cannot be loaded; memory or another library is missing: {error}"
+        return f"a library cannot be loaded, for lack of memory or of another library: {error}"
     if not isinstance(error, ImportError):
         return ""
     module = (error.name or "").partition(".")[0]
@@ -93,7 +93,7 @@ def missing(error: Exception) -> str:
 
 
 def _broken(error: ImportError) -> str:
-    """A line on a package that is installed but cannot be imported; "" if the fault is ours."""
+    """A line about a package that is installed but cannot be imported; "" if the fault is ours."""
     place = error.__traceback__
     while place is not None and place.tb_next is not None:
         place = place.tb_next

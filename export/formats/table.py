@@ -28,7 +28,7 @@ SNIPPETS = {
 def precision_of(name: str, options: Options, backbone: object | None) -> str:
     """The requested precision if the format supports it, otherwise the format's default.
 
-    Without a backbone there is nothing to make smaller.
+    Without a backbone it is always the default, as there is nothing to reduce.
     """
     target, wanted = FORMATS[name], options.precision
     return wanted if backbone and wanted in target.PRECISIONS else target.PRECISION

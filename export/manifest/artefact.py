@@ -24,13 +24,13 @@ from .metadata import Metadata
 
 @dataclass(frozen=True, kw_only=True)
 class Artefact:
-    """An exported file that is ready to answer.
+    """An exported file, open in its runtime.
 
     Attributes:
         format: its name in `FORMATS`.
         metadata: its metadata.
-        run: maps a batch of pictures (n, H, W, 3) 0..255, or features (n, d), and the taught
-            examples of a file that grows to named outputs.
+        run: maps a batch to named outputs. A batch holds pictures (n, H, W, 3), 0..255, or features
+            (n, d); a file that grows also takes the taught examples.
     """
 
     format: str
@@ -46,7 +46,7 @@ def metadata_of(path: Path, *, checked: bool = False) -> Metadata:
         checked: also verify that its graph is the one that was written.
 
     Raises:
-        InputError: the file does not exist, is in none of our formats, is damaged, or has no
+        InputError: the file does not exist, is not in one of our formats, is damaged, or has no
             manifest of ours.
     """
     target = FORMATS[format_of(path)]
@@ -60,7 +60,7 @@ def load(path: Path | str) -> Artefact:
     """Open a file of any format in its own runtime.
 
     Raises:
-        InputError: the file does not exist, is in none of our formats, is damaged, or has no
+        InputError: the file does not exist, is not in one of our formats, is damaged, or has no
             manifest of ours.
     """
     path = Path(path)
@@ -164,7 +164,7 @@ def path_of(out: Path) -> Path:
     """`out` itself if it is a file, or a build's fastest file whose runtime is installed.
 
     Raises:
-        InputError: there is none, or a file is in none of our formats.
+        InputError: there is none, or a file is not in one of our formats.
     """
     if is_artefact(out) or not out.is_dir():
         format_of(out)

@@ -1,4 +1,4 @@
-"""The folder of a build: written completely or not at all, and replacing nothing but a build."""
+"""The folder of a build: written completely or not at all, replacing only an earlier build."""
 
 from __future__ import annotations
 
@@ -58,14 +58,14 @@ def foreign(out: Path) -> str:
 
 
 def _thumbnails(out: Path, count: int) -> Iterator[str]:
-    """The thumbnails in a build's folder, of as many references."""
+    """The thumbnails in a build's folder, for this many references."""
     for path in (out / THUMBNAILS).glob(thumbnail_of("*")):
         if path.stem.isdecimal() and int(path.stem) < count:
             yield f"{THUMBNAILS}/{path.name}"
 
 
 def _is_report(path: Path) -> bool:
-    """Whether a page is a report; manifests do not list it, as it is rewritten later."""
+    """Whether a page is a report; manifests do not list reports, as they are rewritten later."""
     try:
         return f"<title>{REPORT_TITLE}".encode() in read_file(path)
     except OSError:
@@ -82,7 +82,7 @@ def foreign_in_package(path: Path) -> str:
 
 
 def _other_than(ours: Mapping[str, bool], folder: Path) -> str:
-    """The first name in a folder that is not among ours, or is of the other kind; "" if none.
+    """The first name in a folder that is not ours, or is a file instead of a folder or vice versa.
 
     Args:
         ours: the names, and whether each is a folder.
@@ -143,7 +143,7 @@ def check_apart(out: Path, photos: Path | str) -> None:
 
     Args:
         out: the folder to write.
-        photos: their folder; text is an address, which is always elsewhere.
+        photos: their folder; a string is an address, which is always elsewhere.
 
     Raises:
         InputError: they are the same, or one is inside the other.

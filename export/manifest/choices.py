@@ -1,4 +1,4 @@
-"""The choices that a build was asked for, in its folder's manifest, so that it can be repeated."""
+"""The choices the user made for a build, in its folder's manifest, so that it can be repeated."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def choices_of(spec: Spec, options: Options) -> dict[str, Any]:
 def chosen(manifest: Mapping[str, Any]) -> tuple[Spec, Options]:
     """The choices in a folder's manifest, for a build from other references.
 
-    Earlier versions recorded no choices; then these are the resolved ones.
+    Earlier versions recorded no choices; for their builds, the resolved ones are returned.
 
     Raises:
         InputError: the manifest is broken.

@@ -1,6 +1,6 @@
 """The manifest of a build: everything known before a file is written.
 
-Nothing is measured here: the figures are passed in.
+Nothing is measured here; the figures are passed in.
 """
 
 from __future__ import annotations
@@ -141,7 +141,7 @@ def _left_out(measured: LeaveOneOut | None) -> dict[str, Any] | None:
 
 
 def _description(fit: Fit, backbone: dict[str, Any] | None, given: dict[str, Any]) -> str:
-    """One line, for where platforms show a description."""
+    """One line for platforms that show a description."""
     spec, references = fit.spec, fit.references
     classes = ""
     if fit.head.CLASSES:

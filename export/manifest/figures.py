@@ -35,7 +35,7 @@ class Figures:
             each other.
         image_search: how good the neighbours are, if they are the answer.
         calibration: how far confidence is from accuracy.
-        strangers: what references of the class unknown gain.
+        strangers: what is gained by references of the class unknown.
     """
 
     leave_one_out: LeaveOneOut | None = None
@@ -57,9 +57,10 @@ def measure(
 
     Args:
         fit: the choices and the stored examples.
-        strangers: embeddings (q, d) of pictures of none of the classes, to measure how many pass.
+        strangers: embeddings (q, d) of pictures that show no class, to measure how many pass.
         without: the fit with a threshold instead of references of the class unknown, if any.
-        copies: altered copies of some references, for a search to find their originals.
+        copies: altered copies of some references, to measure whether a search finds their
+            originals.
     """
     return Figures(
         leave_one_out=leave_one_out(fit),
@@ -75,7 +76,7 @@ def measure(
 def _learned(
     fit: Fit, strangers: NDArray[np.floating] | None, without: Fit | None
 ) -> LearnedStrangers | None:
-    """What references of the class unknown gain over a threshold; None without them."""
+    """The gain from references of the class unknown over a threshold; None without them."""
     if strangers is None or not fit.strangers.any():
         return None
     threshold = rejection.measure(without, strangers) if without else None

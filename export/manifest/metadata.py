@@ -35,8 +35,8 @@ class Metadata:
 
     Attributes:
         manifest: JSON object: head, k, backbone, input, outputs, labels, references, versions.
-        table: CSV of index, id, label, path, which leads from an index to a picture.
-        slots: where in the file the data that depends on the references is, for later edits.
+        table: CSV of index, id, label, path, which maps an index to a picture.
+        slots: the places in the file where data depends on the references, for later edits.
     """
 
     manifest: dict[str, Any]
@@ -94,7 +94,7 @@ class Metadata:
 
         Args:
             files: the texts by name.
-            source: their name in messages.
+            source: the name of the file or folder, for messages.
             wanted: what the manifest must hold: `INSIDE` for an artefact's, `BUILT` for a folder's.
 
         Raises:
@@ -168,7 +168,7 @@ def dumps(value: object) -> str:
 
 
 def spec_of(manifest: Mapping[str, Any]) -> Spec:
-    """The choices of a build, against which its files are checked."""
+    """The choices of a build; its files are checked against them."""
     search, projection = manifest["search"], manifest["projection"] or {"by": "none"}
     components = projection if projection["by"] == "pca" else None
     memory = manifest.get(growth.NAME) or {}
@@ -194,7 +194,7 @@ def spec_of(manifest: Mapping[str, Any]) -> Spec:
 
 
 def provenance_of(manifest: Mapping[str, Any]) -> Provenance | None:
-    """Where the references of a build come from."""
+    """The provenance of a build's references."""
     backbone, given = manifest["backbone"], manifest["input"]
     if backbone is None:
         return None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -40,7 +40,7 @@ KEEPS_WHAT_IS_MAPPED = sys.platform == "win32"
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Opened:
-    """An artefact, read back into what it was made from.
+    """An artefact, and the choices and references read back from it.
 
     Attributes:
         format: its name in `FORMATS`.
@@ -58,6 +58,12 @@ class Opened:
     def precision(self) -> str:
         """The precision of the backbone."""
         return str(self.metadata.manifest["precision"][self.format])
+
+    def without_vectors(self) -> Opened:
+        """The same with zeros for the references' vectors, to free their memory."""
+        references = self.fit.references.without_vectors()
+        space = replace(self.fit.space, references=references)
+        return replace(self, fit=replace(self.fit, space=space))
 
 
 def open_artefact(path: Path) -> Opened:
@@ -131,7 +137,7 @@ def understood(path: Path) -> Iterator[None]:
 
 
 def _check_room(path: Path, manifest: Mapping[str, Any]) -> None:
-    """Refuse a file whose references do not fit into memory; see `_fit` for what they take."""
+    """Refuse a file whose references do not fit into memory; `_fit` shows what they need."""
     n, d = manifest["references"]["count"], manifest["references"]["dim"]
     if manifest["projection"]:
         each = 8 * d + 4 * d  # brought back in float64

@@ -26,6 +26,7 @@ from pocketknn.builder.knn.projection.pca import Projection
 from pocketknn.builder.references.references import References
 from pocketknn.builder.spec import Spec
 from pocketknn.export.formats.files import paths_of
+from pocketknn.export.formats.keras import apart
 from pocketknn.export.formats.requirements import is_there, reason
 from pocketknn.export.output.checksums import digest
 from pocketknn.export.output.names import MODEL, REFERENCES
@@ -43,7 +44,7 @@ Scorer = Callable[[NDArray[np.uint8], int], Floats]
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Build:
-    """A build, read back into what it was made from.
+    """A build, and what was read back from it.
 
     Attributes:
         manifest: its manifest.
@@ -71,7 +72,7 @@ class Build:
 
     @cached_property
     def fit(self) -> Fit:
-        """The choices over the references, with the index of the build."""
+        """The choices fitted to the references, with the index of the build."""
         spec, space, search = spec_of(self.manifest), self.space, self.manifest["search"]
         k = min(int(self.manifest["k"]), len(self.references))
         index = index_again(spec, space, k, search["components"], search["cells"])
@@ -81,8 +82,9 @@ class Build:
 def reopen(out: Path, manifest: Mapping[str, Any]) -> Build:
     """Open a build's folder again.
 
-    Backbone and projection come from model.keras; without it or TensorFlow, the backbone is loaded
-    again and the projection read from another file.
+    Backbone and projection come from model.keras, but a packaged backbone, which runs without
+    Keras, from its package. Without model.keras or TensorFlow, the backbone is loaded again and the
+    projection read from another file.
 
     Args:
         out: the folder.
@@ -93,12 +95,8 @@ def reopen(out: Path, manifest: Mapping[str, Any]) -> Build:
     """
     references = References.load(out / REFERENCES)
     if (out / _KERAS).is_file() and is_there("tensorflow"):
-        model = _keras_model(out)
-        net = _backbone_in(out, manifest, model) if manifest["backbone"] else None
-        if net is not None and is_installed(net.name):
-            with suppress(InputError):  # its weights may differ from these
-                net = backbones.backbone_of(references, Spec())  # the same, by LiteRT
-        projection, source = _projection_in(manifest, model), _KERAS
+        net, projection = _of_keras_file(out, manifest, references)
+        source = _KERAS
     else:
         net = _loaded_again(out, manifest, references)
         projection, source = None, REFERENCES
@@ -119,7 +117,7 @@ def reopen(out: Path, manifest: Mapping[str, Any]) -> Build:
 
 
 def scorer_of(folder: Path, inside: dict[str, Any]) -> Scorer | None:
-    """A function for exact scores of any reference, whether or not among the k nearest.
+    """A function for the exact score of any reference, even if not among the k nearest.
 
     Args:
         folder: the folder of a file that takes pictures.
@@ -179,7 +177,26 @@ def _loaded_again(
     return found
 
 
+def _of_keras_file(
+    out: Path, manifest: Mapping[str, Any], references: References
+) -> tuple[Backbone | None, Projection | None]:
+    """The backbone and projection of model.keras, without Keras where that is possible."""
+    if is_without_keras(manifest):
+        with suppress(InputError):  # the package may have other weights, or the file no slots
+            net = _loaded_again(out, manifest, references)
+            return net, projection_of(out / _KERAS) if manifest["projection"] else None
+    model = _keras_model(out)
+    net = _backbone_in(out, manifest, model) if manifest["backbone"] else None
+    return net, _projection_in(manifest, model)
+
+
+def is_without_keras(manifest: Mapping[str, Any]) -> bool:
+    """Whether embedding as a build did takes no Keras: its backbone is packaged, or it has none."""
+    return manifest["backbone"] is None or is_installed(manifest["backbone"]["name"])
+
+
 def _keras_model(out: Path) -> keras.Model:
+    apart.end()  # Keras is imported here now
     import keras
 
     path = out / _KERAS

@@ -1,4 +1,4 @@
-"""What readers rely on in a manifest, whichever version wrote it."""
+"""The parts of a manifest that readers rely on, whichever version wrote it."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ _BLOCK = 1 << 20
 
 
 def blocks(path: Path, start: int = 0, end: int | None = None) -> Iterator[bytes]:
-    """A file, or a part of it, in blocks."""
+    """Yield a file, or a part of it, in blocks."""
     left = (path.stat().st_size if end is None else end) - start
     with path.open("rb") as file:
         file.seek(start)

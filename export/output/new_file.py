@@ -72,7 +72,7 @@ def saved(out: Path, force: bool) -> Iterator[Path]:
     """A temporary file that becomes `out` if the block succeeds, or is removed.
 
     Raises:
-        InputError: it cannot be written, or without `force` another file appeared meanwhile.
+        InputError: it cannot be written, or, without `force`, another file has appeared meanwhile.
     """
     try:
         with replacing(out) as made:

@@ -28,17 +28,18 @@ _RECALL = 0.02
 
 
 class Tolerance(NamedTuple):
-    """What agreement means for a precision.
+    """The tolerances that define agreement for a precision.
 
     Errors of cosines are absolute. Distances and values have no natural scale: their errors are
-    relative to what was rounded, the vectors' lengths (1 for cosines) and the largest target.
+    relative to the vectors' lengths (1 for cosines), or to the largest target.
 
     Attributes:
         score: maximum error of a returned cosine against the exact one of the same reference.
         distance: maximum error of a returned distance.
         tie: references whose exact scores differ by less may swap.
-        lists: minimum share of neighbour lists that are equal up to such ties.
-        vote: maximum error of a vote, or value, against that over the artefact's own neighbours.
+        lists: minimum share of neighbour lists that are equal, apart from such ties.
+        vote: maximum error of a vote or value, compared with the one computed from the artefact's
+            own neighbours.
     """
 
     score: float
@@ -68,7 +69,7 @@ class Parity:
 
     Attributes:
         precision: which tolerance applies.
-        judge: what embedded the inputs for the exact k-NN, see `Queries`.
+        judge: the runtime that embedded the inputs for the exact k-NN, see `Queries`.
         queries: how many inputs were compared.
         lists_equal: share of neighbour lists equal at every rank.
         lists_agree: the same, but references with exact scores closer than `tie` may swap.
@@ -76,11 +77,11 @@ class Parity:
         recall: share of the exact k neighbours that were returned, in any order.
         score_error: largest |returned score - exact score of the returned reference|; for a
             distance, as a share of the lengths of the two vectors.
-        vote_error: largest |vote - vote over the artefact's own neighbours|, or for a value, as a
-            share of the largest target; 0 without either.
+        vote_error: largest |vote - vote computed from the artefact's own neighbours|; for values,
+            as a share of the largest target; 0 without either.
         labels_equal: share of queries with the label of the exact vote; 1 without a vote.
         stored: whether the file holds all references bit for bit; queries reach only a few of them.
-        failures: what exceeds its tolerance, in words; empty if the artefact agrees.
+        failures: each value that exceeds its tolerance, in words; empty if the artefact agrees.
 
     The defaults describe an artefact that cannot be run, or whose answers cannot be compared.
     """
@@ -104,7 +105,7 @@ class Parity:
         return not self.failures
 
     def as_json(self) -> dict[str, object]:
-        """The same as a JSON object, with null for what could not be measured."""
+        """The same as a JSON object, with null for values that could not be measured."""
         errors = {"score_error": self.score_error, "vote_error": self.vote_error}
         known = {name: error if np.isfinite(error) else None for name, error in errors.items()}
         return {"agrees": self.agrees} | asdict(self) | known | {"failures": list(self.failures)}
@@ -128,7 +129,7 @@ def check(
         fit: the references that the artefact should hold, and what it should do with them.
         precision: precision of the backbone, one of `TOLERANCES`.
         stored: the result of `holds` for the file.
-        searched: whether an approximate search must find what the same search in numpy does.
+        searched: whether an approximate search must find what the same search in numpy finds.
     """
     if wrong := _misshapen(outputs, len(embeddings), fit):
         return Parity(precision=precision, queries=len(embeddings), failures=(wrong,))
@@ -274,8 +275,8 @@ def scale_of(space: Space, embeddings: NDArray[np.floating], indices: NDArray[np
     """The scale of score errors: the mean length of query and reference (q, k).
 
     A projected vector was rounded as part of a longer one, so the longer length counts. For a
-    cosine the scale is how much shorter a query is than references after projection: black and
-    noise inputs have the same rounding error, but it is a larger share of their length.
+    cosine, the scale is how many times shorter a query is than references after projection: black
+    and noise inputs become short, so the same rounding error is a larger share of their length.
     """
     if METRICS[space.metric].ANGULAR:
         return np.broadcast_to(_shortness(space, embeddings)[:, None], indices.shape)
@@ -286,7 +287,7 @@ def scale_of(space: Space, embeddings: NDArray[np.floating], indices: NDArray[np
 
 
 def _shortness(space: Space, embeddings: NDArray[np.floating]) -> Floats:
-    """How many times shorter than references each projected query (q,) is; at least 1."""
+    """How many times shorter each projected query (q,) is than the references; at least 1."""
     if space.projection is None:
         return np.ones(len(embeddings))
     usual = float(np.median(np.linalg.norm(space.rows, axis=1)))

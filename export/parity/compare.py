@@ -1,6 +1,6 @@
 """Open a file in its own runtime and compare it with the exact k-NN.
 
-Queries reach only a few references, so the file's bytes are checked for all of them.
+Queries reach only a few references, so the bytes of all references are checked too.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from .test_inputs import Queries
 
-_ROWS = 1024  # rows of a matrix compared at once
+_BYTES = 1 << 24  # of a matrix, compared at once
 
 
 def compare(
@@ -49,7 +49,7 @@ def compare(
         path: the file.
         precision: precision of the backbone.
         fit: what the file should hold.
-        against: the queries; with `before`, as for `check_kept`, without embeddings.
+        against: the queries; with `before`, they need no embeddings, see `check_kept`.
         before: the file's answers when it had other references.
         as_built: whether the file is known to be unchanged since its build, which checked the
             references of an index. Another machine may round some of these to other bytes.
@@ -68,6 +68,7 @@ def compare(
     except Exception as error:  # a runtime may raise anything on a file it cannot run
         refusal = f"it cannot be run: {first_line(error)}"
         return Parity(precision=precision, queries=len(against.inputs), failures=(refusal,))
+    del run  # and its copy of the references
     stored = (as_built and fit.index is not None) or holds(files_of(path), fit)
     if before is not None:
         found = check_kept(outputs, before, fit, precision=precision, stored=stored)
@@ -85,7 +86,7 @@ def check_growth(
     *,
     precision: str,
 ) -> tuple[str, ...]:
-    """What is wrong with a file's answers while half of its references are taught, in words.
+    """What is wrong, in words, with a file's answers if half of its references are taught.
 
     Args:
         run: the open file.
@@ -103,7 +104,7 @@ def check_growth(
 
 
 def _of_nobody(found: Outputs, k: int) -> tuple[str, ...]:
-    """What is wrong with the neighbours that a file lists beyond the k that exist."""
+    """What is wrong with the neighbours that a file lists beyond the number that exist."""
     if (found["scores"][:, k:] > growth.THERE).any():
         return ("finds more neighbours than there are",)
     return ()
@@ -147,16 +148,15 @@ def _in_file(layout: NDArray[Any], file: Path) -> bool:
     if file.stat().st_size < layout.nbytes:
         return False
     width = layout.shape[1] * layout.itemsize
-    anchor = int(np.argmax(np.abs(layout).max(axis=1)))  # zeros would match all over the file
+    step = max(_BYTES // width, 1)
+    starts = range(0, len(layout), step)
+    largest = [np.abs(layout[row : row + step]).max(axis=1) for row in starts]
+    anchor = int(np.argmax(np.concatenate(largest)))  # zeros would match all over the file
     with file.open("rb") as stream, mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as held:
         place, sought = -1, layout[anchor].tobytes()
         while (place := held.find(sought, place + 1)) >= 0:
             first = place - anchor * width
-            blocks = range(0, len(layout), _ROWS)
-            if first >= 0 and all(
-                held[first + row * width : first + min(row + _ROWS, len(layout)) * width]
-                == layout[row : row + _ROWS].tobytes()
-                for row in blocks
-            ):
+            parts = ((first + row * width, layout[row : row + step].tobytes()) for row in starts)
+            if first >= 0 and all(held[at : at + len(part)] == part for at, part in parts):
                 return True
     return False

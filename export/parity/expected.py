@@ -33,11 +33,12 @@ class Exact:
     """The exact answer to an input.
 
     Attributes:
-        fit: the references, and what is done with them.
+        fit: the references and choices.
         scores: (n,) scores of all references.
         best: the k nearest, as a single row.
         scale: the unit of score errors.
-        missed: how far the scores found by the file's search in numpy are below the exact ones.
+        missed: how far the scores found by the file's search, run in numpy, are below the exact
+            ones.
     """
 
     fit: Fit
@@ -88,15 +89,16 @@ class Expected:
 
     @property
     def promised(self) -> bool:
-        """Whether exact neighbours are promised: not by int8, nor by an approximate search."""
+        """Whether exact neighbours are promised: not for int8, nor for an approximate search."""
         return self.tolerance.lists > 0 and not self.exact.fit.approximate
 
     @cached_property
     def error(self) -> float:
         """Maximum error of a score.
 
-        If a search misses neighbours, scores may also be lower: by as much as in numpy, plus as if
-        k more were missed, since runtimes quantise queries with their own step sizes.
+        If the search is approximate, scores may also be lower: by as much as in numpy, plus as much
+        as if k more neighbours were missed, since runtimes quantise queries with their own step
+        sizes.
         """
         fit, tolerance = self.exact.fit, self.tolerance
         allowed = tolerance.score if fit.metric.ANGULAR else tolerance.distance
@@ -109,7 +111,7 @@ class Expected:
 
     @cached_property
     def tie(self) -> float:
-        """References whose scores differ by less may swap."""
+        """The difference of scores below which references may swap."""
         return self.exact.scale * self.tolerance.tie + 2 * self.exact.fit.stored_error
 
     @cached_property
@@ -215,6 +217,6 @@ class Expected:
         return values, errors
 
     def _moved(self, nearer: Sequence[bool] | NDArray[np.bool_]) -> Neighbors:
-        """The neighbours moved as far as rounding and ties allow, some nearer, the others away."""
+        """The neighbours, some moved nearer and others away, as far as rounding and ties allow."""
         best, reach = self.exact.best, self.error + (self.tie if len(self._outside) else 0)
         return Neighbors(best.scores + np.where(nearer, reach, -reach), best.indices)

@@ -1,4 +1,4 @@
-"""Golden examples: inputs with their exact answers, to test a file where it will run."""
+"""Golden examples: inputs with their exact answers, to test a file on the device where it runs."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def write(
 ) -> None:
     """Write a few of the inputs, pictures as PNG files, and golden.json with their exact answers.
 
-    These are the first inputs with unambiguous answers; if there are too few, the clearest of the
+    The first inputs with unambiguous answers are taken; if there are too few, the clearest of the
     others are added, and a note says so.
 
     Args:

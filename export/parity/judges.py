@@ -1,7 +1,7 @@
 """Embeddings from a second runtime, so that no file is checked against its own runtime.
 
-LiteRT embeds the references if it agrees with Keras. If it also embedded the test inputs, its own
-errors would go unnoticed in a TFLite file, so another runtime embeds the inputs for that file.
+LiteRT embeds the references if it agrees with Keras. If it also embedded the test inputs for a
+TFLite file, its own errors would go unnoticed, so another runtime embeds the inputs for that file.
 """
 
 from __future__ import annotations

@@ -56,7 +56,7 @@ def foreign(labels: Sequence[str], photos: Sequence[Photo]) -> Counter[str]:
 
 
 def foreign_lines(labels: Sequence[str], photos: Sequence[Photo]) -> list[str]:
-    """A remark on photos whose class the model does not know, if there are any."""
+    """A line about photos whose class the model does not know, if there are any."""
     counts = foreign(labels, photos)
     if not counts:
         return []

@@ -1,8 +1,8 @@
-"""The check of files that grow: forgotten references that are taught again are found as before.
+"""Check files that grow: references that are forgotten and taught again are found as before.
 
-Half of the classes are forgotten, and their references taught instead, some as new classes. Then
-the answers must be those of exact k-NN over what is left and what was taught, whose rows lie
-scattered in the memory among empty ones.
+Half of the classes are forgotten, and their references are taught instead, some as new classes. The
+answers must then be those of exact k-NN over the remaining references and the taught examples. The
+examples' rows are scattered in the memory among empty ones.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _NEW = 3  # every third example is of a new class
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Taught:
-    """A memory, and what a file knows with it.
+    """A memory, and the references that a file has with it.
 
     Attributes:
         memory: (slots, d + 1) to feed to the file.
@@ -39,7 +39,7 @@ class Taught:
     places: Ints
 
     def outputs(self, found: Outputs) -> Outputs:
-        """The file's outputs in terms of `fit`: -1 for an index that is not there."""
+        """The file's outputs with indices into `fit`, -1 for one that `fit` lacks."""
         row_of = np.full(int(self.places.max()) + 1, -1)
         row_of[self.places] = np.arange(len(self.places))
         k, indices = self.fit.k, found["indices"]
@@ -50,10 +50,10 @@ class Taught:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class _Known(Fit):
-    """What a file knows.
+    """The references and examples that a file has.
 
     Attributes:
-        of: the fit of the file, whose exact hits depend on the built-in references.
+        of: the file's own fit, as its threshold of exact hits depends on the built-in references.
     """
 
     of: Fit
@@ -63,7 +63,7 @@ class _Known(Fit):
 
 
 def half(fit: Fit) -> Taught:
-    """Half of the references taught instead of built in; without classes, points between them."""
+    """Teach half of the references, or, without classes, points between them."""
     references, slots = fit.references, fit.slots
     classes = len(references.labels) if fit.head.CLASSES else 0
     gone = np.arange(classes)[1::2][: slots // 2]
@@ -88,7 +88,7 @@ def taught(
     """A memory with gaps between its rows, and the exact k-NN to compare with.
 
     Args:
-        fit: of the file.
+        fit: fit of the file.
         vectors: (m, d) embeddings of the examples.
         numbers: (m,) their classes; zeros without classes.
         gone: the classes to forget; their rows come last.

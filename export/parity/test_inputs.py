@@ -28,8 +28,8 @@ class Queries(NamedTuple):
     Attributes:
         inputs: pictures (q, H, W, 3) uint8, or features (q, d).
         embeddings: (q, d), not normalised.
-        judge: what embedded them: `litert`, `onnxruntime`, `keras` or `numpy`; "" if the inputs are
-            features, which need no embedding.
+        judge: the runtime that embedded them: `litert`, `onnxruntime`, `keras` or `numpy`; "" if
+            the inputs are features, which need no embedding.
     """
 
     inputs: NDArray[Any]
@@ -47,8 +47,9 @@ def from_photos(
 ) -> Queries:
     """A seeded sample of photos, every second one mirrored, so that not all are references.
 
-    The pictures of `noise` are added: unusual input must not break a graph either, and a file that
-    agrees here must also agree when there are no photos. Photos that cannot be read are skipped.
+    The pictures of `noise` are added, because unusual input must not break a graph either, and a
+    file that agrees here must also agree in a check without photos. Photos that cannot be read are
+    skipped.
 
     Args:
         photos: the photos to sample from.
@@ -73,7 +74,7 @@ def apart(photos: Sequence[Photo], seed: int = 0) -> tuple[list[Photo], list[Pho
     """Split photos into those that check int8 and those that calibrate it.
 
     Args:
-        photos: the photos, without copies, or a copy could be in both parts.
+        photos: the photos, which must not include copies, as these could be in both parts.
         seed: random seed.
 
     Returns:
@@ -96,7 +97,7 @@ def calibration(
 def made_up(
     vectors: NDArray[np.float32], backbone: Backbone | None, *, count: int = NOISE, seed: int
 ) -> Queries:
-    """Inputs without photos: from `synthetic`, or without a backbone from `from_vectors`."""
+    """Inputs made without photos: by `synthetic`, or, without a backbone, by `from_vectors`."""
     if backbone is None:
         return from_vectors(vectors, seed=seed)
     return synthetic(backbone, count=count, seed=seed)
@@ -121,9 +122,9 @@ def noise(size: int, *, count: int = NOISE, seed: int = 0) -> NDArray[np.uint8]:
 
 
 def from_vectors(vectors: NDArray[np.float32], *, count: int = COUNT, seed: int = 0) -> Queries:
-    """Feature vectors (q, d), near these (n, d) and far from them, and one zero vector.
+    """Feature vectors (q, d), both near the given ones (n, d) and far from them, and a zero vector.
 
-    A third are some of the vectors themselves, a third are vectors with noise, a third only noise.
+    A third are given vectors, a third are given vectors with noise, and a third are only noise.
     """
     rng = np.random.default_rng(seed)
     some = vectors[rng.integers(0, len(vectors), count)]

@@ -1,4 +1,4 @@
-"""Copies of reference photos, altered as on the web: does a search find the originals?"""
+"""Altered copies of reference photos, as on the web, to test if a search finds the originals."""
 
 from __future__ import annotations
 

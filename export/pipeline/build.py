@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +15,7 @@ from pocketknn.builder.choices import room
 from pocketknn.builder.choices.heads import HEADS
 from pocketknn.builder.choices.metrics import METRICS
 from pocketknn.builder.errors import InputError
+from pocketknn.builder.knn.fit import Fit
 from pocketknn.builder.photos.photo import Photo
 from pocketknn.builder.spec import AUTO, Spec
 from pocketknn.builder.system.cache import Cache
@@ -42,6 +44,7 @@ def build(
     force: bool = False,
     cache: Cache | None = None,
     watch: Watch = _SILENT,
+    meanwhile: Callable[[Fit, dict[str, Any], Material], None] = lambda *given: None,
 ) -> tuple[Export, Material]:
     """Find and embed photos, or read references; make all choices, fit a budget, and export.
 
@@ -51,6 +54,7 @@ def build(
         force: replace an earlier build.
         cache: stores what a later build may reuse; None for no cache.
         watch: receives progress and remarks.
+        meanwhile: as for `export`, with what the files are made from.
 
     Returns:
         What was written, and what it was made from.
@@ -99,6 +103,7 @@ def build(
         force=force,
         progress=started,
         note=watch.remark,
+        meanwhile=lambda fit, manifest: meanwhile(fit, manifest, found),
         cache=cache,
     )
     return result, found
@@ -107,7 +112,7 @@ def build(
 def plan(
     request: Request, *, cache: Cache | None = None, watch: Watch = _SILENT
 ) -> tuple[list[Plan], Material]:
-    """As `build`, without writing: the size and cost of each file, and what it is made from."""
+    """Do as `build`, but write nothing; returns each file's size and cost, and the material."""
     formats = _formats(request)
     _check_growth(request)
     found = material(request, formats, cache, watch)
@@ -138,20 +143,20 @@ def _check_strangers(request: Request) -> None:
         )
     elif request.spec.reject is not None and learned:
         raise InputError(
-            "--learn-strangers makes unknown a class like any other, without the threshold of"
-            " --reject: leave out one of the two",
+            "with --learn-strangers, 'unknown' is a class like any other, which needs no threshold"
+            " from --reject; use only one of the two",
             "either-or",
         )
 
 
 def _check_growth(request: Request) -> None:
-    """Check that targets are not to be taught, before any work is done."""
+    """Check, before any work is done, that `grow` is not used with targets."""
     if request.selection.target_columns:
         room.check(request.spec.grow, request.spec.spare, HEADS["regress"])
 
 
 def _tell_growth(spec: Spec, found: Material, formats: Sequence[str], watch: Watch) -> None:
-    """Remark on what growing changes: the default projection, and who can run the files."""
+    """Tell the user what growing changes: the default projection, and what can run the files."""
     if spec.grow is None:
         return
     votes = found.references.labels and spec.head != "neighbors"
@@ -169,7 +174,7 @@ def _tell_growth(spec: Spec, found: Material, formats: Sequence[str], watch: Wat
 
 
 def _formats(request: Request) -> tuple[str, ...]:
-    """The formats that may be written; a budget also tries int8, which takes the converters."""
+    """The formats that may be written; a budget also tries int8, which needs the converters."""
     converting = request.within is not None
     formats = writable(converting=converting) if request.formats is None else request.formats
     check_formats(formats, request.options, converting=converting)
@@ -177,7 +182,7 @@ def _formats(request: Request) -> tuple[str, ...]:
 
 
 def _apart(found: Material, calibrated: bool) -> tuple[Sequence[Photo], NDArray[np.uint8] | None]:
-    """The photos that files are checked on, and the pictures that calibrate int8."""
+    """The photos that files are checked on, and the pictures for calibrating int8."""
     if not (calibrated and found.squares):
         return found.photos, None
     hashes = dict(zip(found.photos, found.references.sha256, strict=True))

@@ -1,10 +1,11 @@
-"""Convert, load, compare with the exact k-NN, and keep what agrees."""
+"""Convert, load, compare with the exact k-NN, and keep the files that agree."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -86,6 +87,7 @@ def export(
     force: bool = False,
     progress: Callable[[str], None] = lambda name: None,
     note: Callable[[str], None] = lambda line: None,
+    meanwhile: Callable[[Fit, dict[str, Any]], None] = lambda fit, manifest: None,
     cache: Cache | None = USUAL,
 ) -> Export:
     """Build a model and write it in all formats, with references and manifest, into a new folder.
@@ -98,22 +100,26 @@ def export(
         references: the stored examples.
         backbone: the feature extractor; None for a model of feature vectors.
         out: the folder; it appears once everything in it is complete.
-        against: what to compare on; None for a black picture and noise.
+        against: the inputs to compare on; None for a black picture and noise.
         calibration: pictures (n, H, W, 3) that calibrate int8, distinct from those of `against` so
             that the check is independent; None for noise, with a note.
-        strangers: embeddings (q, d) of pictures of none of the classes, to measure rejection on.
-        copies: altered copies of some references, for a search to find their originals.
+        strangers: embeddings (q, d) of pictures that show no class, to measure rejection with.
+        copies: altered copies of some references, to measure whether a search finds their
+            originals.
         options: how the files are written.
-        formats: names in `FORMATS`; None for all that can be written here, which leaves out Keras
-            without TensorFlow, and Core ML if it needs coremltools and that is not installed.
+        formats: names in `FORMATS`; None for all that can be written here. That leaves out Keras
+            without TensorFlow, and Core ML if it needs coremltools but that is not installed.
         skipped: the pictures that were left out, for the manifest.
-        condensed: what the references were chosen from, for the manifest.
+        condensed: the result of `condense`, if the references come from it, for the manifest.
         budget: the limit on a file's bytes that the choices met, for the manifest; None for none.
         thumbnails: the photos, and the maximum bytes of small pictures of all references; None for
             no such pictures.
         force: replace an earlier build.
         progress: called with the name of each format before it is written.
-        note: called with a message for the user, such as when something cached could not be used.
+        note: called with a message for the user, for instance when something cached could not be
+            used.
+        meanwhile: called once, with the fit and the manifest without the facts of the files, while
+            Keras may still be busy in another process.
         cache: stores converted graphs for reuse; None for no cache.
 
     Raises:
@@ -132,7 +138,7 @@ def export(
         calibration = test_inputs.noise(backbone.size, seed=spec.seed + 1)
         note(
             "int8: calibrated and checked on noise, as no photos are given; results on photos may"
-            " be better or worse: build from PHOTOS, or pass calibration"
+            " be better or worse: build from PHOTOS, or call export with calibration=PICTURES"
         )
     with staged(out, force) as folder:
         name = next(iter(precision))
@@ -147,8 +153,9 @@ def export(
         )
         judges = Judges(against, backbone)
         writer = Writer(order=order, judges=judges, folder=folder, note=note)
-        written, metadata = writer.write(metadata, precision, progress)
         references.save(folder / names.REFERENCES)
+        begin = partial(meanwhile, fitted, metadata.manifest)
+        written, metadata = writer.write(metadata, precision, progress, begin)
         for name, text in metadata.files().items():
             if name == names.TABLE or (name == names.LABELS and metadata.labels):
                 (folder / name).write_text(text, encoding="utf-8", newline="")
@@ -187,7 +194,7 @@ def planned(
     """The size and cost of each file that `export` would write; nothing is written.
 
     Raises:
-        InputError: as `export`.
+        InputError: for the same reasons as `export`.
     """
     fitted, precision = _settle(spec, references, backbone, options, formats, cache, note)
     metadata = describe(fitted, backbone, precision, measure(fitted), options)

@@ -1,4 +1,4 @@
-"""What artefacts are made from: embed photos, or read references, and choose some of them."""
+"""Prepare what artefacts are made from: embed photos or read references, and select some."""
 
 from __future__ import annotations
 
@@ -46,8 +46,8 @@ class Material:
         squares: the photos as the backbone sees them; None if not available.
         skipped: the photos that were left out.
         strangers: embeddings (s, d) of strangers that are not references, or None.
-        condensed: what the references were chosen from, or None.
-        strange: all photos of none of the classes, or None.
+        condensed: the result of `condense`, if the references come from it, or None.
+        strange: all photos that show none of the classes, or None.
     """
 
     spec: Spec
@@ -64,7 +64,7 @@ class Material:
 def material(
     request: Request, formats: Sequence[str], cache: Cache | None, watch: Watch
 ) -> Material:
-    """The references of a request, and what they come from.
+    """The references of a request, and the photos and backbone they come from.
 
     Raises:
         InputError: there are no such photos or references, or too many for a file.
@@ -100,7 +100,7 @@ def _of_photos(
     adds = spec.reject is not None or request.learn_strangers
     if adds and any(photo.label == UNKNOWN for photo in found):
         raise InputError(
-            f"the class name {UNKNOWN!r} is reserved for pictures of none of the classes;"
+            f"the class name {UNKNOWN!r} is reserved for pictures that show none of the classes;"
             " rename your class",
             "reserved-class-name",
         )
@@ -171,7 +171,7 @@ def _of_references(
     watch.done(1)
     if others and backbone is None:
         raise InputError(
-            "strangers are photos, but the backbone of these references is unknown",
+            "strangers cannot be embedded, as the backbone of these references is unknown",
             "unknown-backbone",
         )
     crop = references.provenance.crop if references.provenance else request.spec.crop
@@ -212,7 +212,7 @@ def embed_photos(
 
 
 def _strangers(request: Request, watch: Watch) -> list[Photo]:
-    """The photos of none of the classes, all labelled unknown."""
+    """The photos that show none of the classes, all labelled unknown."""
     found = find(request.strangers, note=watch.note) if request.strangers else []
     return [replace(photo, label=UNKNOWN) for photo in found]
 
@@ -232,7 +232,7 @@ def _with_strangers(request: Request, found: Material, strange: Embedded, watch:
         raise InputError("--learn-strangers adds a class, but these photos have none", "no-classes")
     if UNKNOWN in references.labels:
         raise InputError(
-            f"strangers become the class {UNKNOWN!r}; rename your own class {UNKNOWN!r}",
+            f"strangers become the class {UNKNOWN!r}; give your class of that name another one",
             "reserved-class-name",
         )
     learned, held_back = learned_strangers.halves(strangers, request.spec.seed)

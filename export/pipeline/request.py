@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Selection:
-    """Which photos of a place, and how its table or labels are read.
+    """Which photos of a place to use, and how its table or labels are read.
 
     Attributes:
         photos: a folder, a table or an archive; or, as text, an address.
@@ -44,10 +44,11 @@ class Selection:
     limit: int | None = None
 
     def find(self, note: Callable[[str], None] = lambda line: None) -> list[Photo]:
-        """The photos; `note` takes a message for the user about anything noticed on the way.
+        """The photos; `note` takes a message for the user about anything noticed.
 
         Raises:
-            InputError: as `builder.find`; or `labels` orders classes, but the photos have none.
+            InputError: for the reasons of `builder.find`, or `labels` orders classes, but the
+                photos have none.
         """
         from pocketknn.builder.photos.find import find
 
@@ -104,7 +105,7 @@ class Request:
         spec: the choices.
         options: how the files are written.
         formats: names in `FORMATS`; None for all that can be written here.
-        strangers: photos of none of the classes, to measure how many are called unknown.
+        strangers: photos that show none of the classes, to measure how many are called unknown.
         learn_strangers: whether half of them become references of the class unknown.
         within: the budget that the smallest variant must meet; None for no limit.
         fewer: which references to keep; None for all.
@@ -129,7 +130,7 @@ class Request:
 
 
 def skipped_lines(skipped: Sequence[Skipped], most: int = 10, all_in: str = "") -> list[str]:
-    """Which photos were left out, and why, in lines; if there are many, only the first."""
+    """Which photos were left out, and why, one per line; if there are many, only the first."""
     named = [f"  {one.name}: {one.reason}" for one in skipped[:most]]
     more = [f"  … and {len(skipped) - most} more{all_in}"] if len(skipped) > most else []
     return [f"{len(skipped)} skipped:", *named, *more] if skipped else []
@@ -146,9 +147,10 @@ class Watch:
     Attributes:
         note: takes a message for the user, to be shown at once.
         remark: takes a message for the user that belongs to the result.
-        step: a step begins; takes its name and length, None if unknown or as before.
-        done: takes how much more of the step is done.
-        variants: takes what was measured for a budget, and on how many photos.
+        step: called when a step begins, with its name and its length, which is None if unknown or
+            unchanged.
+        done: takes the progress in the step since the last call.
+        variants: takes the variants measured for a budget, and the number of photos used.
     """
 
     note: Callable[[str], None] = _nobody

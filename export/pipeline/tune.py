@@ -1,4 +1,4 @@
-"""Find the choices that suit photos, or references."""
+"""Find the choices that suit some photos or references."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def tune(
     """Cross-validate every combination of a grid.
 
     Args:
-        selection: which photos, or a file of references, whose crop is known.
+        selection: the photos, or a file of references, which records its crop.
         spec: the backbone and the seed.
         grid: the values to try.
         folds: the number of folds.

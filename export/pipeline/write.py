@@ -35,7 +35,7 @@ class Written:
         name: its file name in the folder.
         bytes: its size.
         seconds: time to convert and write it.
-        parity: how it agrees with the exact k-NN; if it does not, the file was removed.
+        parity: how well it agrees with the exact k-NN; if it does not, the file was removed.
     """
 
     format: str
@@ -50,9 +50,9 @@ class Writer:
     """Writes the files of one build.
 
     Attributes:
-        order: the order of one of the files; the others differ in format and precision.
+        order: the order of one of the files; those of the others differ in format and precision.
         judges: the inputs that files are compared on.
-        folder: where the files go.
+        folder: the folder for the files.
         note: called with a message for the user.
     """
 
@@ -62,7 +62,11 @@ class Writer:
     note: Callable[[str], None]
 
     def write(
-        self, metadata: Metadata, precision: dict[str, str], progress: Callable[[str], None]
+        self,
+        metadata: Metadata,
+        precision: dict[str, str],
+        progress: Callable[[str], None],
+        meanwhile: Callable[[], None],
     ) -> tuple[list[Written], Metadata]:
         """Write every format, and the parts requested in the options.
 
@@ -71,6 +75,7 @@ class Writer:
             precision: precision of each format's backbone; a file that does not agree is written in
                 float32 instead, unless the precision was requested.
             progress: called with the name of each file before it is written.
+            meanwhile: called once, when only the last file is still waited for.
 
         Returns:
             The files, and their final metadata.
@@ -93,8 +98,10 @@ class Writer:
         supposed, keras = metadata, "keras" in precision
         work = partial(self._artefact, "keras", precision.get("keras", ""), supposed)
         with apart.meanwhile(work) if keras else nullcontext(work) as by_keras:
-            for name in sorted(precision, key=turn):
+            for name in (turns := sorted(precision, key=turn)):
                 progress(name)
+                if name == turns[-1]:
+                    meanwhile()
                 if name == "keras":
                     made[name] = by_keras()
                     if metadata is supposed:

@@ -1,7 +1,7 @@
 """The parts of a report: sections of paragraphs, numbers, tables, charts and pictures.
 
-Plain data, which `page` turns into HTML: `page.render` for a new page, `page.append` for a section
-of an existing one. All text is escaped.
+They are plain data, which `page` turns into HTML: `page.render` makes a new page, `page.append`
+adds a section to an existing one. All text is escaped.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ class Picture:
         key: key of the thumbnail; if there is none, only the name is shown.
         name: name of its file, or its id.
         label: its class, or "".
-        note: a remark, such as its score.
+        note: a short text, such as its score.
         right: whether its class is correct; None if that does not apply.
     """
 
@@ -32,7 +32,7 @@ class Picture:
 
 @dataclass(frozen=True, kw_only=True)
 class Case:
-    """A picture and those it is compared with."""
+    """A picture, and the pictures it is compared with."""
 
     picture: Picture
     against: tuple[Picture, ...]
@@ -177,7 +177,7 @@ class Chart:
         caption: what it shows, in a sentence.
         alt: alternative text for readers who cannot see it.
         svg: a trusted `<svg>` element, whose colours may be variables of the page; "" for none.
-        png: a picture instead; the bytes of the file.
+        png: the bytes of a PNG file, to show instead of an SVG.
         wide: whether the picture contains text and needs the full width of the page.
         numbers: the same as a table, or None if another table holds them.
     """
@@ -213,7 +213,7 @@ class Section:
     Attributes:
         anchor: its name in links; letters, digits and hyphens.
         title: its heading.
-        blocks: what is in it.
+        blocks: its content.
     """
 
     anchor: str

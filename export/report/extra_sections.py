@@ -25,8 +25,8 @@ def add(folder: Path, section: Section) -> str:
 def explanation(name: str, label: str, lines: Sequence[str], drawn: bytes) -> Section:
     """Which parts of a picture decide its answer, as lines of text and a PNG."""
     chart = Chart(
-        caption="The effect of covering a square with the picture's mean colour: orange lowers the"
-        " number, purple raises it. Below are the nearest references.",
+        caption="The effect of covering a square with the picture's mean colour: where orange,"
+        " the number falls; where purple, it rises. Below: the nearest references.",
         alt=f"{name}, the parts that decide its answer, and its nearest references",
         png=drawn,
         wide=True,
@@ -51,8 +51,8 @@ def shifts(
         drawn: the chart as a PNG.
     """
     chart = Chart(
-        caption="Share of answers that stay the same, against strength; grey: unchanged photos.",
-        alt="Share of answers that stay the same, against strength; the table has the numbers",
+        caption="Share of unchanged answers by strength; grey: the unchanged photos.",
+        alt="Share of unchanged answers by strength; the table has the numbers",
         png=drawn,
         wide=True,
         numbers=Table(

@@ -22,7 +22,7 @@ _VAGUE = 0.4  # width of an interval
 
 
 def rows(found: Outcome) -> list[tuple[str, ...]]:
-    """Promise and outcome as rows of a table of `COLUMNS`."""
+    """Promise and outcome as rows of a table with the columns `COLUMNS`."""
     table = []
     if found.promise:
         on = f"{plural(found.promise.of, 'reference')}, held out"
@@ -30,13 +30,13 @@ def rows(found: Outcome) -> list[tuple[str, ...]]:
     if found.promise and found.mixed and _differ(found.promise, found.mixed):
         table.append(_row("for these classes", found.mixed, "the same, reweighted"))
     if found.mixed and found.alike and found.alike != found.mixed:
-        table.append(_row("after rejection", found.alike, "the same, with “unknown” as wrong"))
+        table.append(_row("after rejection", found.alike, "the same, counting “unknown” as wrong"))
     right, on = found.right, plural(found.right.of, "photo")
     return [*table, ("on these photos", percent(right.value), interval(right), on)]
 
 
 def told_apart(found: Outcome) -> Iterator[str]:
-    """A line on known photos and one on strangers; no lines without a class unknown."""
+    """A line about known photos and one about strangers; none without a class unknown."""
     if found.unknown is None:
         return
     yield (
@@ -54,7 +54,7 @@ def passing(strangers: Share) -> str:
 
 
 def called_unknown(manifest: dict[str, Any], unknown: Share) -> str:
-    """What a share called unknown means for photos without class folders, in one line."""
+    """In one line, what the share called unknown means for photos without class folders."""
     rate = unknown_rate(manifest)
     expected = "" if rate is None else f", of which the build would call about {rate:.0%} unknown"
     return (
@@ -91,16 +91,16 @@ def verdict(found: Outcome) -> str:
         low, high = found.alike.interval
         if high - low > _VAGUE and abs(found.difference) > _APART:
             return f"The promise's interval is too wide for these photos to contradict it.{tail}"
-        return f"Promise and outcome agree, within chance.{tail}"
+        return f"Promise and outcome agree, within sampling error.{tail}"
     way = "few" if found.difference < 0 else "many"
     return (
         f"Promise and outcome disagree: {points(found.difference)};"
-        f" chance does not explain so {way} right answers.{tail}"
+        f" chance alone does not explain so {way} right answers.{tail}"
     )
 
 
 def reasons(found: Outcome, manifest: dict[str, Any]) -> Iterator[str]:
-    """Why they may disagree: observed reasons first, then likely ones; nothing if they agree."""
+    """Why promise and outcome differ: observed reasons, then likely ones; none if they agree."""
     if found.kept:
         return
     references = manifest["references"]
@@ -119,8 +119,8 @@ def reasons(found: Outcome, manifest: dict[str, Any]) -> Iterator[str]:
         )
     if found.only_rejected and found.answered:
         yield (
-            f"Rejection explains the difference: of the {found.answered.of:,} others"
-            f" {percent(found.answered.value)} are right, as promised before rejection."
+            f"Rejection explains the difference: {percent(found.answered.value)} of the"
+            f" {found.answered.of:,} others are right, as promised before rejection."
         )
         return
     if (apart := references.get("apart")) and not references.get("occasions"):
@@ -145,7 +145,7 @@ def reasons(found: Outcome, manifest: dict[str, Any]) -> Iterator[str]:
 
 
 def weakest(found: Outcome) -> str:
-    """The classes clearly below the mean, in one line; "" for none."""
+    """The classes whose accuracy is clearly below the mean, in one line; "" for none."""
     if not found.weakest:
         return ""
     named = []
@@ -200,7 +200,7 @@ def found_class(same: SameClass, what: str, how: str = "") -> str:
     Args:
         same: the measurement.
         what: one query, such as "photo".
-        how: a remark on the queries, after a comma; "" for none.
+        how: a note about the queries, which begins with a comma; "" for none.
     """
     return (
         f"{plural(same.queries, what)}{how}: the nearest is in the same class for"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +14,7 @@ from pocketknn.builder.knn.fit import Fit
 from pocketknn.builder.knn.validation.promise import TOO_FEW
 from pocketknn.builder.photos.photo import Photo
 from pocketknn.export.report.blocks import Picture
+from pocketknn.export.report.html import thumbnails
 from pocketknn.export.report.statistics.answers import Answers, HeldOut, of_references
 from pocketknn.export.report.statistics.curves import (
     AccuracyByK,
@@ -22,6 +23,7 @@ from pocketknn.export.report.statistics.curves import (
     learning_curve,
 )
 from pocketknn.export.report.statistics.data_issues import Suspect, suspects
+from pocketknn.export.report.statistics.embedding_map import EmbeddingMap, embedding_map
 from pocketknn.export.report.statistics.forecast import Forecast, forecast, others_left
 
 if TYPE_CHECKING:
@@ -34,12 +36,12 @@ class Study:
 
     Attributes:
         fit: the choices and the references.
-        manifest: the build's manifest, with its files and their parity.
+        manifest: the build's manifest, with its files and their parity once these are known.
         timings: timings of the files, as rows of a table; empty if none could be taken.
         photos: the photo of each reference, if available.
         held_out: other photos, or None.
         outcome: promise and outcome on those photos; None if that does not apply.
-        strangers: embeddings (s, d) of pictures of none of the classes, or None.
+        strangers: embeddings (s, d) of pictures that show none of the classes, or None.
         out: name of the build's folder.
     """
 
@@ -52,6 +54,25 @@ class Study:
     strangers: NDArray[np.floating] | None = None
     out: str = "OUT"
 
+    def work_out(self) -> None:
+        """Work out what needs no files; it takes seconds."""
+        for _ in (self.own, self.suspects, self.forecast, self.by_k, self.map, self.thumbnails):
+            pass
+
+    def completed(
+        self,
+        manifest: dict[str, Any],
+        timings: Sequence[tuple[str, ...]],
+        held_out: HeldOut | None = None,
+        outcome: Outcome | None = None,
+    ) -> Study:
+        """The same with what is known only of files; what was worked out remains."""
+        found = replace(
+            self, manifest=manifest, timings=timings, held_out=held_out, outcome=outcome
+        )
+        vars(found).update(vars(self) | vars(found))
+        return found
+
     @cached_property
     def own(self) -> Answers | None:
         """Each reference predicted from the others; None for a single reference."""
@@ -59,7 +80,7 @@ class Study:
 
     @cached_property
     def suspects(self) -> list[Suspect]:
-        """References whose label is likely wrong; none if too little is known to doubt labels."""
+        """References whose label is likely wrong; none if there is too little evidence."""
         if self.own is None or not self.measured or self.vague:
             return []
         return suspects(self.own, self.fit.space)
@@ -85,6 +106,27 @@ class Study:
         """Accuracy, or error, by the number of neighbours."""
         return accuracy_by_k(self.fit) if self.regress or self.measured else None
 
+    @cached_property
+    def map(self) -> EmbeddingMap | None:
+        """The references on a plane; None for fewer than three."""
+        return embedding_map(self.fit, self.manifest["seed"])
+
+    @cached_property
+    def thumbnails(self) -> dict[str, str]:
+        """Thumbnails of `drawn`, as far as their photos are available."""
+        return thumbnails.make(self.drawn, self.photo_of, self.crop)
+
+    @property
+    def drawn(self) -> list[str]:
+        """The keys of references drawn at random, whose thumbnails later pages may need."""
+        draw = np.random.default_rng(self.manifest["seed"]).permutation(len(self.fit.references))
+        return [f"r{row}" for row in draw[: thumbnails.MOST]]
+
+    @property
+    def crop(self) -> str:
+        """How the model crops pictures."""
+        return str(self.manifest["input"].get("crop", "center"))
+
     @property
     def labelled(self) -> bool:
         """Whether answers can be right or wrong."""
@@ -94,15 +136,15 @@ class Study:
     def measured(self) -> bool:
         """Whether the references tell how often answers are right.
 
-        One class has only right answers. With one picture of each class, or near-copies of one,
-        all answers to held-out references are wrong.
+        With a single class, all answers are right. With one picture of each class, or near-copies
+        of one, all answers to held-out references are wrong.
         """
         several = self.labelled and len(self.fit.references.labels) > 1
         return several and self.manifest["references"]["leave_one_out"] is not None
 
     @property
     def flawless(self) -> bool:
-        """Whether no held-out reference is misclassified, which may be for lack of photos."""
+        """Whether no held-out reference is misclassified, perhaps because there are few photos."""
         known = self.measured and self.own is not None and self.own.right.value == 1
         return known and not (self.forecast and self.forecast.little)
 
@@ -114,7 +156,7 @@ class Study:
 
     @property
     def search(self) -> bool:
-        """Whether this is an image search: its answers, the neighbours, are not right or wrong."""
+        """Whether this is an image search; its answers, the neighbours, are not right or wrong."""
         return not (self.fit.head.CLASSES or self.fit.head.NUMBERS)
 
     @property
@@ -133,7 +175,7 @@ class Study:
 
     @property
     def sampled(self) -> str:
-        """A sentence if only a sample of the references was measured; else ""."""
+        """A sentence if only a sample of the references was measured; otherwise ""."""
         refs = self.fit.references
         if self.own is None:
             return ""

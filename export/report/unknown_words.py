@@ -20,7 +20,7 @@ _TOO_FEW = "too few strangers to tell whether rejection works"
 
 
 def unknown_words(manifest: dict[str, Any]) -> Iterator[str]:
-    """How many strange pictures would pass, whether that is enough, and what to do, in lines."""
+    """How many strange pictures would pass, whether that is too many, and what to do, in lines."""
     if reject := manifest["reject"]:
         yield from _of_threshold(reject, manifest)
     if strangers := manifest.get("strangers"):
@@ -75,7 +75,7 @@ def _of_threshold(reject: dict[str, Any], manifest: dict[str, Any]) -> Iterator[
 
 
 def _known(share: float, asked: int | None) -> str:
-    """As in "3 of 60 references are rejected when held out (95%: 1 to 15%)"."""
+    """A clause such as "3 of 60 references are rejected when held out (95%: 1 to 15%)"."""
     if not asked:  # a build of an older version
         return f"{percent(share)} of the references are rejected when held out"
     count, ends = round(share * asked), interval(share, asked)
@@ -84,7 +84,10 @@ def _known(share: float, asked: int | None) -> str:
 
 
 def _passing(stopped: float, total: int, what: str = "") -> str:
-    """As in "1 of 40 strangers passes (95%: 0 to 13%)", with a space before what they are."""
+    """How many pass, as in "1 of 40 strangers passes (95%: 0 to 13%)".
+
+    In this example, `what` is " strangers", with the space before it.
+    """
     count = total - round(total * stopped)
     verb = "passes" if count == 1 else "pass"
     return f"{count:,} of {total:,}{what} {verb} ({in_words(wilson(count / total, total))})"
@@ -109,8 +112,8 @@ def _advice(reject: dict[str, Any], manifest: dict[str, Any], stopped: float) ->
         yield "measure it on your own strangers: --reject auto --strangers PHOTOS"
     else:
         yield (
-            "--strangers PHOTOS --learn-strangers instead of --reject may stop more, if you have"
-            " not tried it: that build measures both"
+            "--strangers PHOTOS --learn-strangers instead of --reject may stop more: a build with"
+            " these options compares both methods"
         )
     plain = reject.get("unprojected")
     if plain is not None and plain >= stopped + _CLEARLY:
@@ -127,14 +130,14 @@ def _of_learned(strangers: dict[str, Any]) -> Iterator[str]:
     one, many = "stranger is a reference", "strangers are references"
     yield (
         f"{counted(strangers['learned'], one, many)} of the class unknown;"
-        f" of the others {_passing(strangers['strangers'], measured)}: {verdict}"
+        f" {_passing(strangers['strangers'], measured, ' other strangers')}: {verdict}"
     )
     if known is not None:
         yield f"{percent(known)} of the other references are called unknown when held out"
     if (share := strangers["threshold_strangers"]) is not None:
         yield (
-            f"with only a threshold {_passing(share, measured)}, and"
-            f" {percent(strangers['threshold_known'])} of the references would be rejected"
+            f"with a threshold instead, {_passing(share, measured)}, and"
+            f" {percent(strangers['threshold_known'])} of the references are rejected"
         )
         if not few and share >= strangers["strangers"] + _CLEARLY:
             yield "the threshold stops more here: use --reject auto instead of --learn-strangers"

@@ -81,10 +81,10 @@ def megabytes(size: int) -> str:
 
 
 def few_differ(references: dict[str, Any]) -> str | None:
-    """That most photos are near-copies, which leave an accuracy uncertain; None if they are not.
+    """A clause if most photos are near-copies, which makes the accuracy uncertain; else None.
 
     Args:
-        references: that part of a manifest.
+        references: the entry `references` of a manifest.
     """
     loo = references["leave_one_out"] or {}
     groups, queries = loo.get("groups"), loo.get("queries")
@@ -97,7 +97,7 @@ def few_differ(references: dict[str, Any]) -> str | None:
 
 
 def no_accuracy(references: dict[str, Any]) -> tuple[str, str]:
-    """Why a classifier's accuracy is not known, and what it needs, as two clauses.
+    """Why a classifier's accuracy is not known, and what is needed to measure it, as two clauses.
 
     Args:
         references: the references of a manifest, of two or more classes.
@@ -121,7 +121,7 @@ def together(references: dict[str, Any]) -> str:
         references: the references of a manifest.
 
     Returns:
-        A sentence; "" if that hardly differs from the accuracy, or the accuracy is not known.
+        A sentence; "" if it hardly differs from the accuracy, or the accuracy is not known.
     """
     apart, loo = references.get("apart"), references["leave_one_out"]
     if not (apart and loo and loo["accuracy"] is not None):

@@ -9,11 +9,7 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-from numpy.typing import NDArray
-
 from pocketknn.builder.knn.resolve import fit
-from pocketknn.builder.photos.photo import Photo
 from pocketknn.builder.references.references import References
 from pocketknn.export.manifest.metadata import manifest_of, spec_of
 from pocketknn.export.output.names import REFERENCES, REPORT
@@ -65,9 +61,8 @@ def write_report(folder: Path, study: Study, heading: page.Heading | None = None
     """
     path = folder / REPORT
     sections = [found for section in _SECTIONS if (found := section(study))]
-    kept = thumbnails.of_earlier(path)
-    crop = study.manifest["input"].get("crop", "center")
-    made = thumbnails.make(_wanted(study, sections), study.photo_of, crop, kept)
+    kept = study.thumbnails | thumbnails.of_earlier(path)
+    made = thumbnails.make(_wanted(study, sections), study.photo_of, study.crop, kept)
     if not made and any(key for section in sections for key in section.keys):
         first = replace(sections[0], blocks=(*sections[0].blocks, _NO_PICTURES))
         sections = [first, *sections[1:]]
@@ -78,55 +73,40 @@ def write_report(folder: Path, study: Study, heading: page.Heading | None = None
 
 
 def report_build(
-    built: Export,
-    photos: Sequence[Photo],
-    strangers: NDArray[np.floating] | None,
-    timings: Timings,
-    name: str = "",
+    built: Export, begun: Study, timings: Timings, name: str = ""
 ) -> list[advice.Step]:
     """Write the report of a new build, and return what it advises.
 
     Args:
         built: the result of `export`.
-        photos: the photo of each reference, if available.
-        strangers: embeddings (s, d) of pictures of none of the classes.
+        begun: its study, from before its files were checked.
         timings: timings of its files.
-        name: of the place of its photos; the folder's is used for "", and where the build keeps no
-            names of photos.
+        name: name of the place of its photos; if it is "", or the build keeps no names of photos,
+            the build folder's name is used.
     """
-    study = Study(
-        fit=built.fit,
-        manifest=built.manifest,
-        timings=timings,
-        photos=photos,
-        strangers=strangers,
-        out=built.out.name or ".",
-    )
+    study = begun.completed(built.manifest, timings)
     if not (name and any(built.fit.references.paths)):
         name = built.out.resolve().name
     write_report(built.out, study, page.Heading(name, _today()))
     return advice.steps(study)
 
 
-def report_eval(
-    out: Path, held_out: HeldOut, timings: Timings, outcome: Outcome | None = None
-) -> Path:
-    """Rewrite the report of a build, with held-out photos.
+def study_again(out: Path) -> Study:
+    """The study of a build in its folder.
 
     Raises:
         InputError: the folder's manifest or references are broken.
     """
     manifest = manifest_of(out)
     fitted = fit(spec_of(manifest).exactly(), References.load(out / REFERENCES))
-    study = Study(
-        fit=fitted,
-        manifest=manifest,
-        timings=timings,
-        held_out=held_out,
-        outcome=outcome,
-        out=out.name or ".",
-    )
-    return write_report(out, study)
+    return Study(fit=fitted, manifest=manifest, out=out.name or ".")
+
+
+def report_eval(
+    out: Path, begun: Study, held_out: HeldOut, timings: Timings, outcome: Outcome | None = None
+) -> Path:
+    """Rewrite the report of a build, with held-out photos; `begun` is from `study_again`."""
+    return write_report(out, begun.completed(begun.manifest, timings, held_out, outcome))
 
 
 def _today() -> date:
@@ -140,6 +120,4 @@ def _wanted(study: Study, sections: Sequence[Section]) -> Iterator[str]:
     """The thumbnails that the page shows, then more references, in case eval rewrites the page."""
     for section in sections:
         yield from section.keys
-    draw = np.random.default_rng(study.manifest["seed"]).permutation(len(study.fit.references))
-    for row in draw[: thumbnails.MOST]:
-        yield study.reference(int(row)).key
+    yield from study.drawn

@@ -40,7 +40,8 @@ class Budget:
     """How small files must be, and how good.
 
     Attributes:
-        bytes: maximum size of a file for a device; the Keras file, for computers, may be larger.
+        bytes: maximum size of a file for a device; the Keras file is for computers and may be
+            larger.
         loss: how much the leave-one-out accuracy may fall below the exact one, 0 to 1.
         agreement: minimum share of the exact neighbours that must still be found.
     """
@@ -121,7 +122,7 @@ def measure(
         inputs: (q, H, W, 3) pictures that are references.
         rows: which references they are.
         calibration: other pictures, to calibrate int8; None for noise.
-        formats: which files count; Keras' does not.
+        formats: the formats that the budget applies to; it does not apply to Keras.
         options: how files are written; a `precision` in it stays fixed.
         cache: source of earlier templates; None for no cache.
         begin: called with the number of variants.
@@ -201,7 +202,7 @@ def smallest(
     """The smallest variant that is good enough.
 
     Args:
-        variants: what was measured.
+        variants: the measured variants.
         budget: what is good enough.
         smaller: returns words that name a smaller network, or ""; called only if all are too large.
 
@@ -212,9 +213,9 @@ def smallest(
     good = [variant for variant in variants if variant.good]
     if not good:
         raise InputError(
-            f"no variant loses at most {budget.loss:.1%} and agrees on at least"
-            f" {budget.agreement:.0%}; use a higher --loss, a lower --agreement or a better"
-            " --backbone",
+            f"no variant loses at most {budget.loss:.1%} accuracy and finds at least"
+            f" {budget.agreement:.0%} of the exact neighbours; use a higher --loss, a lower"
+            " --agreement or a better --backbone",
             "budget-not-met",
         )
     best = min(good, key=lambda variant: variant.bytes)
@@ -231,7 +232,7 @@ def smallest(
 
 
 def whole(size: float) -> str:
-    """A size as `--budget` takes it, rounded up to a tenth of a megabyte."""
+    """A size in the form that `--budget` takes, rounded up to a tenth of a megabyte."""
     return f"{math.ceil(size / 1e5) / 10:.1f}MB"
 
 
@@ -251,7 +252,7 @@ def refused(formats: Sequence[str], options: Options) -> dict[str, str]:
 
 
 def _variants(plain: Fit, formats: Sequence[str], options: Options) -> Iterator[tuple[str, str]]:
-    """Precision and projection of each variant; the build's own projection is not reduced."""
+    """Precision and projection of each variant; PCA is tried only without a projection."""
     projections = [plain.spec.compared]
     if plain.spec.projection == "none":
         most = min(plain.references.vectors.shape) - 1

@@ -150,7 +150,7 @@ def check_size(formats: Sequence[str], n: int, dim: int, spec: Spec) -> None:
 
 
 def check_held(formats: Sequence[str], index: Index) -> None:
-    """Refuse an index that turned out larger than a file can be.
+    """Refuse an index that turned out to be larger than a file can hold.
 
     Raises:
         InputError: a file would be too large.

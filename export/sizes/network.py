@@ -25,7 +25,7 @@ def check(
     """Refuse a budget that no precision of the network can meet.
 
     Raises:
-        InputError: even the smallest is too large; the message says what would fit.
+        InputError: even the smallest precision is too large; the message says what would fit.
     """
     size = _smallest(backbone, formats, options)
     if (1 - _ERROR) * size <= budget.bytes:
@@ -52,7 +52,7 @@ def smaller(spec: Spec, backbone: Backbone, formats: Sequence[str], options: Opt
 
 
 def _smallest(backbone: Backbone, formats: Sequence[str], options: Options) -> int:
-    """Approximate bytes of the largest file's network in the precision that makes it smallest."""
+    """Approximate bytes of the largest file's network, at the precision that makes it smallest."""
     network, impossible = network_of(backbone.model), refused(formats, options)
     tried = [options.precision] if options.precision else set(PRECISIONS) - impossible.keys()
     given = [replace(options, precision=one) for one in tried]

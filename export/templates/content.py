@@ -9,7 +9,7 @@ from pocketknn.export.formats.storage.slots import Content
 
 
 def content_of(fit: Fit, precision: str, outputs: str = "neighbors") -> Content:
-    """The content of a fit for a file.
+    """The content that a file of a fit holds.
 
     Args:
         fit: the choices and the references.

@@ -24,14 +24,14 @@ if TYPE_CHECKING:
 
 
 def converted(order: Order, path: Path) -> Slots:
-    """Convert an order, over made-up references if the graph allows it.
+    """Convert an order, with made-up references if the graph allows it.
 
     Args:
         order: what to convert.
         path: the file to create.
 
     Returns:
-        Where in it the data that depends on the references is.
+        The places in it where data depends on the references.
     """
     target, fit = FORMATS[order.format], order.fit
     varies = order.outputs != BACKBONE and not is_fixed(fit)
@@ -64,10 +64,10 @@ def converted(order: Order, path: Path) -> Slots:
 
 @contextmanager
 def _frozen() -> Iterator[None]:
-    """Exempt existing objects from garbage collection: TensorFlow has a million of them.
+    """Exempt existing objects from garbage collection, as TensorFlow has a million of them.
 
-    coremltools runs several full collections in each conversion. What a program froze itself
-    stays frozen.
+    coremltools runs several full collections in each conversion. Objects that the program itself
+    froze stay frozen.
     """
     if gc.get_freeze_count():
         yield
@@ -83,7 +83,8 @@ def _frozen() -> Iterator[None]:
 def _no_bytecode() -> Iterator[None]:
     """Write no bytecode: TensorFlow imports modules it wrote into the temporary folder.
 
-    It removes them afterwards, but not the bytecode that Python would leave beside them.
+    TensorFlow removes the modules afterwards, but not the bytecode that Python would leave beside
+    them.
     """
     before = sys.dont_write_bytecode
     sys.dont_write_bytecode = True

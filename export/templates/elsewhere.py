@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 
 
 def converted(order: Order, path: Path) -> Slots | None:
-    """As `converting.converted`, in the other process; None if there is none, or it cannot.
+    """As `converting.converted`, in the other process; None if there is none, or it fails.
 
-    It loads the backbone by name, so a network from a file is converted here.
+    The other process loads the backbone by name, so a network from a file is converted here.
     """
     backbone = order.backbone
     if backbone is not None and not is_installed(backbone.name):
@@ -37,7 +37,7 @@ def converted(order: Order, path: Path) -> Slots | None:
 def _convert(
     order: Order, named: Spec | None, identity: list[str | int | float | None] | None, path: Path
 ) -> Slots | None:
-    """What the other process does; None if the backbone of that name is not the one meant."""
+    """The conversion in the other process; None if it finds another backbone under that name."""
     from . import converting
 
     if named is not None:

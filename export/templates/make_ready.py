@@ -1,4 +1,4 @@
-"""Convert the heads of the usual choices, so that a build needs no converter for them.
+"""Convert the heads for the most common choices, so that a build needs no converter for them.
 
     python -m pocketknn.export.templates.make_ready FOLDER
 
@@ -23,6 +23,7 @@ from pocketknn.builder.spec import Spec
 from pocketknn.export.formats.options import Options
 from pocketknn.export.formats.table import FORMATS
 from pocketknn.export.manifest.describe import describe
+from pocketknn.export.output.checksums import digest
 from pocketknn.export.output.names import MODEL
 
 from .content import content_of
@@ -38,9 +39,10 @@ CHOICES: tuple[dict[str, Any], ...] = (  # what a build without options comes to
 
 
 def orders() -> Iterator[Order]:
-    """An order for each head, over a few references of no meaning.
+    """An order for each head, over a few arbitrary references.
 
-    Also for what `teach` and its page run in a browser: the embedding alone, at length 1.
+    There is also one for `teach`, whose page runs it in a browser: it outputs only the embedding,
+    as a unit vector.
     """
     draw = np.random.default_rng(0)
     labels = [f"class {number % 3}" for number in range(12)]
@@ -71,7 +73,8 @@ def make_ready(order: Order, folder: Path) -> None:
         folder.mkdir(parents=True)
         content = content_of(order.fit, order.precision, order.outputs)
         target.fill(made.path, path, made.slots, content, metadata.files())
-    (folder / FACTS).write_text(json.dumps({"slots": asdict(made.slots)}), "utf-8", newline="")
+    facts = {"sha256": digest(path), "slots": asdict(made.slots)}
+    (folder / FACTS).write_text(json.dumps(facts), "utf-8", newline="")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Which converters an order needs that are not installed."""
+"""The converters that an order needs and that are not installed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What to convert, and by what a converted graph is found again."""
+"""What to convert, and the key by which a converted graph is found again."""
 
 from __future__ import annotations
 
@@ -51,13 +51,13 @@ class Order:
         return _hash([self.facts(), _versions()])
 
     def ready(self) -> Path | None:
-        """The folder of the head if it comes with this package, see `make_ready`; or None."""
+        """The folder of the head, if it comes with this package (see `make_ready`), or None."""
         folder = READY / self.name
         is_head = self.backbone is None and not self.is_fixed()
         return folder if is_head and folder.is_dir() else None
 
     def kept(self) -> Path | None:
-        """Where the cache holds the template, if it has it; None if it is not cached."""
+        """Where the cache holds, or would hold, the template; None if it is never cached."""
         place = self.cache.drawer("templates") if self.cache else None
         return None if place is None or self.is_fixed() else place / f"{self.format}-{self.key()}"
 
@@ -76,7 +76,7 @@ class Order:
         return facts + (self._choices() if self.outputs != BACKBONE else [])
 
     def is_fixed(self) -> bool:
-        """Whether the number of references determines the graph, so that no other can use it."""
+        """Whether the graph depends on the number of references, so that no other number fits."""
         from pocketknn.builder.graph.placeholder import is_fixed
 
         return self.outputs != BACKBONE and is_fixed(self.fit)
@@ -108,7 +108,7 @@ def _hash(facts: list[Any]) -> str:
 
 @functools.cache
 def _versions() -> dict[str, str]:
-    """Versions of everything that takes part in a conversion; for ourselves a hash of the code."""
+    """Versions of everything that takes part in a conversion; for ours, a hash of the code."""
     code = hashlib.sha256()
     for folder in (Path(builder.__file__).parent, Path(__file__).parents[1]):
         for path in sorted(folder.rglob("*.py")):

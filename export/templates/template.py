@@ -1,11 +1,11 @@
 """A graph that is converted once, for any later references.
 
 The official converters slow down with every reference: they would take many seconds and gigabytes.
-So they are given a graph over a few made-up references (`builder.graph.placeholder`), whose values
-and sizes are then located in the file they write. Such a file is a template: its format's `fill`
-can insert any references.
+So they get a graph with a few made-up references (`builder.graph.placeholder`), whose values and
+sizes are then located in the file they write. Such a file is a template: its format's `fill` can
+insert any references.
 
-The backbone and the rest, the head, are converted apart where the format can join the two: a head
+The backbone and the rest, the head, are converted separately if the format can join the two: a head
 then serves every backbone, and a backbone every head.
 """
 
@@ -15,7 +15,7 @@ import json
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -42,7 +42,7 @@ class Template:
 
     Attributes:
         path: the file.
-        slots: where in it the data that depends on the references is.
+        slots: the places in it where data depends on the references.
     """
 
     path: Path
@@ -84,12 +84,12 @@ def template(
 ) -> Iterator[Template]:
     """The template for an order: from the cache, or converted now.
 
-    Graphs over so few references that their number determines the graph are not cached.
+    A graph is not cached if it has so few references that it depends on their number.
 
     Args:
         order: what to convert.
         note: called with a message for the user if a cached template could not be used.
-        keep: whether to cache a new template, apart from the backbone, which serves any choice.
+        keep: whether to cache a new template; a new backbone, which serves any choice, always is.
     """
     join, (backbone, *rest) = FORMATS[order.format].join, parts_of(order)
     if join is None or not rest:
@@ -108,10 +108,10 @@ def template(
 @contextmanager
 def _kept_or_made(order: Order, note: Callable[[str], None], *, keep: bool) -> Iterator[Template]:
     if (ready := order.ready()) is not None:
-        facts = parse_json((ready / FACTS).read_text("utf-8"))
-        path = ready / f"{MODEL}{FORMATS[order.format].SUFFIX}"
-        yield Template(path=path, slots=Slots(**facts["slots"]))
-        return
+        if (found := _intact(order, ready)) is not None:
+            yield found
+            return
+        note(f"the {order.format} template of this installation is damaged and is converted again")
     kept = order.kept()
     if kept is not None and (found := _open(order, kept, note)) is not None:
         yield found
@@ -124,14 +124,14 @@ def _kept_or_made(order: Order, note: Callable[[str], None], *, keep: bool) -> I
 
 
 def parts_of(order: Order) -> tuple[Order, ...]:
-    """What is converted apart: the backbone, then the head, if the format can join them."""
+    """The parts to convert separately: the backbone, then the head, if the format can join them."""
     if order.backbone is None or FORMATS[order.format].join is None:
         return (order,)
     return replace(order, outputs=BACKBONE), replace(order, backbone=None)
 
 
 def make(order: Order, folder: Path) -> Template:
-    """Convert with the official converter, over made-up references if the graph allows it."""
+    """Convert with the official converter, with made-up references if the graph allows it."""
     path = folder / f"{MODEL}{FORMATS[order.format].SUFFIX}"
     if from_litert(order, path):
         return Template(path=path, slots=Slots())
@@ -154,19 +154,24 @@ def from_litert(order: Order, path: Path) -> bool:
 
 def _open(order: Order, kept: Path, note: Callable[[str], None]) -> Template | None:
     """The template in the cache if it is intact; otherwise it is removed."""
-    path = kept / f"{MODEL}{FORMATS[order.format].SUFFIX}"
-    try:
-        facts = parse_json((kept / FACTS).read_text("utf-8"))
-        if facts["sha256"] == digest(path):
-            mark_used(kept)
-            return Template(path=path, slots=Slots(**facts["slots"]))
-    except (FileNotFoundError, NotADirectoryError):
+    if (found := _intact(order, kept)) is not None:
+        mark_used(kept)
+        return found
+    with suppress(OSError):
         if not kept.exists():
             return None
-    except (OSError, ValueError, KeyError, TypeError):
-        pass  # treat it as damaged
     shutil.rmtree(kept, ignore_errors=True)
-    note(f"the {order.format} template in the cache was damaged and is rebuilt")
+    note(f"the {order.format} template in the cache was damaged; rebuilding it")
+    return None
+
+
+def _intact(order: Order, folder: Path) -> Template | None:
+    """The template in a folder; None if it is damaged, or another version wrote it."""
+    path = folder / f"{MODEL}{FORMATS[order.format].SUFFIX}"
+    with suppress(OSError, ValueError, KeyError, TypeError):
+        facts = parse_json((folder / FACTS).read_text("utf-8"))
+        if facts["sha256"] == digest(path):
+            return Template(path=path, slots=Slots(**facts["slots"]))
     return None
 
 

@@ -23,6 +23,7 @@ from pocketknn.export import export
 from pocketknn.export.formats import requirements as needs
 from pocketknn.export.formats.files import writable
 from pocketknn.export.formats.table import FORMATS
+from pocketknn.export.output.checksums import digest
 from pocketknn.export.report import wording
 
 CONVERTERS = {"tensorflow", "coremltools", "tf2onnx"}
@@ -281,7 +282,7 @@ def test_a_verdict_is_not_given_for_want_of_a_library(built, monkeypatch, pocket
     said = pocketknn("verify", built)
     assert said.code == 2
     assert said.err == (
-        "pocketknn: a library cannot be loaded; memory or another library is missing:"
+        "pocketknn: a library cannot be loaded, for lack of memory or of another library:"
         " libLiteRt.so: failed to map segment from shared object\n"
     )
 
@@ -344,6 +345,28 @@ def test_little_memory_for_a_first_build_is_said(pocketknn, photos, tmp_path, mo
     said = pocketknn("build", photos, *out)
     assert said.code == 0
     assert "warning: only 0.6 GB of memory is free; a first build needs 1.4 GB" in said.err
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="only Linux limits the cores")
+def test_one_core_is_enough_and_gives_the_same_files(photos, tmp_path):
+    """A build with report, its check, and a prediction, in processes that may use one core."""
+    main = "from pocketknn.export.cli.entry import main; main()"
+    one = f"import os; os.sched_setaffinity(0, {{min(os.sched_getaffinity(0))}}); {main}"
+
+    def run(code, *words):
+        command = [sys.executable, "-c", code, *map(str, words)]
+        done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path)
+        assert (done.returncode, done.stderr) == (0, done.stderr), done.stderr
+        return done.stdout
+
+    words = ("--backbone", "pixels", "--size", "16", "--formats", "tflite,onnx")
+    for name, code in (("one", one), ("all", main)):
+        run(code, "build", photos, "-o", name, *words, "--reject", "auto")
+    for name in ("model.tflite", "model.onnx", "manifest.json", "parity.json"):
+        assert digest(tmp_path / "one" / name) == digest(tmp_path / "all" / name), name
+    assert (tmp_path / "one" / "report.html").is_file()
+    assert "agrees" in run(one, "verify", "one")
+    assert "apple" in run(one, "predict", "one", photos / "apple" / "0.png")
 
 
 def test_embeddings_count_with_what_a_first_build_takes(monkeypatch):

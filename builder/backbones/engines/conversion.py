@@ -34,7 +34,7 @@ _PACKAGES = ("tensorflow", "keras", "ai-edge-litert")
 
 
 class Runnable(Protocol):
-    """What an engine needs of a `Backbone`, which documents it."""
+    """The part of a `Backbone` that an engine uses; `Backbone` documents it."""
 
     @property
     def name(self) -> str: ...
@@ -82,7 +82,7 @@ def kept_or_made(
         backbone: what to convert; holds the cache.
         kind: suffix of the file name for this kind of network; "" for LiteRT's.
         packages: the packages whose versions it depends on.
-        make: converts it, and compares it with Keras.
+        make: converts the backbone, and compares the result with Keras.
     """
     place = backbone.cache.drawer("networks") if backbone.cache else None
     if place is None:
@@ -99,7 +99,7 @@ def kept_or_made(
     except OSError:
         pass  # not cached; if it cannot be, the attempt to write reports why
     except (ValueError, KeyError, TypeError, zipfile.BadZipFile, zlib.error):
-        notes.append(f"the cached network {path} was corrupt and is converted again")
+        notes.append(f"the cached network {path} was corrupt; converting it again")
     found = make()
     if found.content is not None:
         try:
@@ -110,7 +110,7 @@ def kept_or_made(
 
 
 def compared(content: bytes, ours: Run, keras: Run, size: int) -> Converted:
-    """A network, and how well it agrees with Keras on noise and black."""
+    """A network, and how well it agrees with Keras on pictures of noise and a black one."""
     pictures = _pictures(size)
     return Converted(content, _min_cosine(ours(pictures), keras(pictures)))
 
@@ -125,7 +125,7 @@ def archive(content: bytes, cosine: float) -> bytes:
 
 
 def _pictures(size: int) -> NDArray[np.uint8]:
-    """Noise from fine to coarse, and black (n, size, size, 3)."""
+    """Pictures of noise, from fine to coarse, and a black one: (n, size, size, 3)."""
     rng = np.random.default_rng(0)
     made = [np.zeros((size, size, 3), np.uint8)]
     for grain in (1, 4, 16, 64):
@@ -149,7 +149,7 @@ def converted(backbone: Runnable, by_keras: Run) -> Converted:
 
     Args:
         backbone: its `model` is opened only if the cache has no network.
-        by_keras: the reference: pictures (n, size, size, 3) to embeddings (n, d).
+        by_keras: computes the reference: pictures (n, size, size, 3) to embeddings (n, d).
 
     Returns:
         The network; its `content` is None if LiteRT does not agree with Keras.

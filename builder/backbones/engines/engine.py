@@ -24,7 +24,7 @@ class Engine:
     Attributes:
         name: `litert`, `keras` or `numpy`; their results differ in the last bits.
         run: pictures (n, size, size, 3) to embeddings (n, d), n at most `TOGETHER`; an embedding
-            does not depend on the other pictures.
+            does not depend on the other pictures in the batch.
         notes: messages for the user.
     """
 
@@ -34,7 +34,7 @@ class Engine:
 
 
 def open_engine(backbone: Runnable) -> Engine:
-    """The fastest engine for a backbone whose results agree with those of Keras."""
+    """The fastest engine that agrees with Keras on this backbone."""
     if backbone.by_numpy is not None:
         return Engine(name="numpy", run=backbone.by_numpy)
     keras = by_keras(backbone)

@@ -23,7 +23,7 @@ class Network:
     """
 
     def __init__(self, content: bytes, size: int) -> None:
-        """A network from (1, size, size, 3) float32, or an input that can be resized, to (1, d).
+        """Open a network from (1, size, size, 3) float32 to (1, d); its input may need resizing.
 
         Args:
             content: the TFLite file.

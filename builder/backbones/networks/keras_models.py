@@ -21,12 +21,12 @@ _ONE_AT_A_TIME = RLock()
 
 
 def from_pixels(net: keras.Model, input_range: str, size: int | None = None) -> keras.Model:
-    """The network with input pixels 0..255 of a fixed size, in a model named "backbone".
+    """Wrap a network in a model named "backbone" that takes pixels 0..255 at a fixed size.
 
     Args:
         net: (batch, H, W, 3) to (batch, d).
-        input_range: the pixel range it expects.
-        size: side of the pictures; its own when None.
+        input_range: the pixel range that the network expects.
+        size: side of the pictures; None for the network's own.
     """
     import keras
 
@@ -38,7 +38,7 @@ def from_pixels(net: keras.Model, input_range: str, size: int | None = None) -> 
 
 
 def with_arrays(net: keras.Model, arrays: Mapping[str, NDArray[np.float32]]) -> keras.Model:
-    """The network with weights by `layer/variable`."""
+    """The network, with its weights set from arrays by `layer/variable`."""
     for layer in net.layers:
         layer.set_weights([arrays[f"{layer.name}/{one.name}"] for one in layer.weights])
     return net

@@ -1,4 +1,4 @@
-"""TFLite networks without the converter: files without weights, filled at run time.
+"""TFLite networks without the converter: weights are filled into prepared files at run time.
 
 The files were made by `bundled/recipe/graph.py`.
 """

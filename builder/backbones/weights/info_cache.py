@@ -54,7 +54,7 @@ def hash_of(weights: Iterable[NDArray[np.generic]]) -> str:
 def known(
     key: Key | None, load: Callable[[], keras.Model], cache: Cache | None
 ) -> tuple[Facts, Callable[[], keras.Model]]:
-    """The facts about a file and a way to open it; cached facts avoid opening it now.
+    """The facts about a file, and a function that opens it; cached facts avoid opening it now.
 
     Args:
         key: what determines the facts, including the hash of the file; None for no cache.
@@ -82,7 +82,7 @@ def sha256_of(path: Path) -> str:
     """Hash of a file.
 
     Raises:
-        InputError: it is a pipe, a device or empty.
+        InputError: the file is empty, or it is a pipe or a device.
     """
     check_file(path)
     return hashlib.sha256(path.read_bytes()).hexdigest()

@@ -68,7 +68,7 @@ def with_weights(family: Family, alpha: float, size: int, path: Path) -> keras.M
 
 
 def _contents(path: Path) -> str:
-    """The network whose weights a file holds, by the shapes of its depthwise kernels."""
+    """Which network's weights a file holds, judged by the shapes of its depthwise kernels."""
     found = _depthwise(path)
     for family in FAMILIES.values():
         for alpha in family.alphas:

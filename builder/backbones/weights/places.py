@@ -1,6 +1,6 @@
-"""Where weights files were on this machine, so that later commands need not be told again.
+"""Remember where weights files are on this machine, so that later commands need no `--weights`.
 
-Only the cache holds these paths, never a build.
+These paths are stored only in the cache, never in a build.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ def remember(sha256: str, path: Path, cache: Cache | None) -> None:
 def remembered(sha256: str, cache: Cache | None) -> Path | None:
     """The file that weights were last loaded from, if it still exists.
 
-    It may have changed since: whoever loads it compares the hash.
+    The file may have changed since, so the caller must compare its hash.
     """
     if (place := _place(sha256, cache)) is None:
         return None

@@ -63,7 +63,7 @@ class _Tensor(NamedTuple):
 
 
 class _State(dict[str, _Tensor]):
-    """The `OrderedDict` of a model; its metadata, versions of layers, is ignored."""
+    """The `OrderedDict` of a model; its metadata (the versions of its layers) is ignored."""
 
     def __setstate__(self, state: object) -> None:
         pass

@@ -1,4 +1,4 @@
-"""Shared by the scripts: held-out pictures, evaluation, weights, options, learning rate."""
+"""Code shared by the scripts: held-out pictures, evaluation, weights, options, learning rate."""
 
 # ruff: noqa: ANN401 (Keras comes without types)
 from __future__ import annotations
@@ -15,8 +15,8 @@ Array = np.ndarray[Any, Any]
 def held_out(label: Array, names: list[str]) -> tuple[Array, Array, Array]:
     """Rows to train on, rows to validate on, and which classes are known: 0 or 1 for each.
 
-    Validation takes 40 of each of 37 classes. The 30 Tiny-ImageNet classes among them are not
-    known: the label loss never uses them, so that validation measures classes without labels.
+    Validation takes 40 pictures of each of 37 classes. The 30 Tiny-ImageNet classes among them are
+    not known: the label loss never uses them, so that validation measures classes without labels.
     """
     rng = np.random.default_rng(7)
     used = sorted(set(label.tolist()))
@@ -34,12 +34,12 @@ def held_out(label: Array, names: list[str]) -> tuple[Array, Array, Array]:
 
 
 def rich(label: Array, names: list[str]) -> Array:
-    """Whether each picture is from `samples/`, the only ones with a thousand kinds of objects."""
+    """Whether each picture is from `samples/`, the only folder with a thousand kinds of objects."""
     return np.array([name.startswith("samples/") for name in names])[label]
 
 
 def heads(rows: Array, label: Array, names: list[str], times: int) -> Array:
-    """The rows of an epoch: those from `samples/`, the most diverse, several times."""
+    """The rows of an epoch; those from `samples/`, the most diverse, appear several times."""
     return np.concatenate([rows, *[rows[rich(label[rows], names)]] * (times - 1)])
 
 
@@ -60,7 +60,7 @@ def leave_one_out(features: Array, labels: Array, count: int = 5) -> tuple[float
 
 
 def judgement(features: Array, labels: Array, teacher: Array) -> str:
-    """One line: k-NN accuracy, and the share of the teacher's neighbours (n, k) also found."""
+    """One line: k-NN accuracy, and the share of the teacher's neighbours (n, k) that were found."""
     count = teacher.shape[1]
     accuracy, nearest = leave_one_out(features, labels, count)
     shared = [len(set(a) & set(b)) / count for a, b in zip(nearest, teacher, strict=True)]
@@ -76,7 +76,7 @@ def load(model: Any, path: Path) -> None:
 
 
 def rate_at(progress: float) -> float:
-    """The share of the full learning rate: a short warm-up, a plateau, linear decay to zero."""
+    """The share of the full learning rate: short warm-up, plateau, then linear decay to zero."""
     return max(0.0, min(1.0, progress / 0.02, (1.0 - progress) / 0.7))
 
 

@@ -1,11 +1,11 @@
-"""A network as TFLite without its weights, for use without TensorFlow; the recipe's last step.
+"""The recipe's last step: write a network as TFLite without weights, for use without TensorFlow.
 
     python graph.py bundled mobilenet_v2_0.5_96.tflite
     python graph.py efficientnet_lite0 efficientnet_lite0.tflite
 
 The official converter makes it from the Keras model, with batch normalisation folded in. Its
-tensors are matched by value with those that `backbones.networks.weightless_graphs` folds, get their
-names, and are left out of the file, as they can be computed from the weights.
+tensors are matched by value with those that `backbones.networks.weightless_graphs` computes from
+the weights. They get the same names, and their values are left out of the file.
 """
 
 from __future__ import annotations

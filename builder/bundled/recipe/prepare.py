@@ -8,11 +8,12 @@ DISTILL_DIR holds `shard-*.npz` (`data`: encoded pictures end to end, `offsets`,
 - `pictures.bin`, `index.npz`: all pictures decoded, RGB bytes end to end, with their sizes;
 - `view-<v>.npz`: crops, each with the picture's `row`, its `box`, its `tone` (0 colour, 1 grey,
   2 grey negative) and the teacher's pooled features of exactly that crop (`feature`, float16);
-- `places-<v>.npy`: the teacher's last feature map of each, averaged to 3 x 3 places, as bytes
-  255 sqrt(value / 6).
+- `places-<v>.npy`: the teacher's last feature map of each crop, averaged to 3 x 3 places and stored
+  as bytes, 255 sqrt(value / 6).
 
-View 0 has the centre square of every picture in colour; the others have one random crop of each,
-and ten of each picture of `samples/`, the only ones with a thousand kinds of objects.
+View 0 has the centre square of every picture in colour. The other views have one random crop of
+each picture, but ten of each picture in `samples/`, the only folder with a thousand kinds of
+objects.
 
 Existing files are kept, so an interrupted run resumes where it stopped. The teacher runs in LiteRT
 if TensorFlow and ai-edge-litert are installed, otherwise in Keras.
@@ -165,7 +166,7 @@ def teacher_function(weights: str, size: int) -> Callable[[Array], Array]:
 
 
 def thirds(side: int) -> Array:
-    """The matrix (3, side) that averages `side` places to three, each by its share of overlap."""
+    """The matrix (3, side) that averages `side` places into three, weighted by their overlap."""
     edges = np.arange(side + 1)
     cuts = np.linspace(0.0, side, 4)
     overlap = np.minimum(edges[1:], cuts[1:, None]) - np.maximum(edges[:-1], cuts[:-1, None])

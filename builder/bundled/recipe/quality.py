@@ -6,7 +6,7 @@ DATA_DIR holds `caltech101/` and `flowers/` (one folder per class), `fashion_mni
 `weights/`. The digits come with scikit-learn. Every picture is cropped to its centre square and
 resized with Pillow (bilinear). Each picture is then classified by its neighbours among all the
 others (leave-one-out, cosine similarity of pooled embeddings; ties go to the lower class
-index). Rows whose weights are not given or missing are left out.
+index). Models whose weights are not given or not found are left out.
 
 Sets: Caltech 101, every class folder except BACKGROUND_Google; flowers; scikit-learn digits, the
 first 40 of each class; Fashion-MNIST, the first 200 test pictures of each class.
@@ -37,7 +37,7 @@ PIXELS = 56
 
 
 def folder_set(folder: Path) -> Set:
-    """Pictures of a folder per class, in the order of names."""
+    """Pictures from one folder per class, sorted by name."""
     pictures: list[Image.Image] = []
     labels: list[int] = []
     classes = sorted(p for p in folder.iterdir() if p.is_dir() and p.name != "BACKGROUND_Google")
@@ -83,7 +83,7 @@ def squares(pictures: list[Image.Image], size: int) -> Array:
 
 
 def stored_model(path: Path, size: int) -> Any:
-    """The stock MobileNetV2 with the float16 arrays of our format."""
+    """The stock MobileNetV2 with the weights of an .npz in the format of the bundled file."""
     with np.load(path) as arrays:
         alpha = {112: 0.35, 160: 0.5}[arrays["block_16_project/kernel"].shape[-1]]
     model = keras.applications.MobileNetV2(
@@ -105,7 +105,7 @@ def packaged(name: str) -> Callable[[Array], Array]:
 
 
 def pixels(x: Array) -> Array:
-    """The pictures themselves, as one vector each from 0 to 1."""
+    """The pixels of each picture as one vector, scaled to 0..1."""
     return (x.reshape(len(x), -1) + 1.0) / 2.0
 
 
@@ -113,7 +113,7 @@ Maker = Callable[[], Callable[[Array], Array]]
 
 
 def models(options: argparse.Namespace) -> Iterator[tuple[str, int, Maker]]:
-    """Name, picture size and maker of every row of the table."""
+    """The name, the picture size and a function that loads the model, for each row of the table."""
     weights = options.data / "weights"
     size = options.size
     if options.ours:

@@ -1,4 +1,4 @@
-"""What a MobileNetV2 costs by its width (alpha) and its picture size.
+"""The cost of a MobileNetV2 for each width (alpha) and picture size.
 
     python sizes.py
 

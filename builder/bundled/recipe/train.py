@@ -17,11 +17,11 @@ what a nearest-neighbour model compares:
 
 The schedule follows the clock (`--minutes`), so a run ends on time even on a busy machine.
 With the checkpoint beside `--out`, `--resume` continues a run, counting the time already spent.
-Runs on every Keras backend with an eager gradient (TensorFlow, PyTorch). Under PyTorch the
-graph of the Keras model is run by PyTorch's own operations on the same variables, with
-`--bfloat16` in that type and with fused.py, and `--workers 2` trains with two processes that
-average their gradients. On a CPU, an allocator that keeps freed memory for a while (tcmalloc by
-LD_PRELOAD) saves a quarter of the time.
+Runs on every Keras backend with an eager gradient (TensorFlow, PyTorch). Under PyTorch, PyTorch's
+own operations run the graph of the Keras model on the same variables. `--bfloat16` makes them
+compute in that type and use fused.py, and `--workers 2` trains with two processes that average
+their gradients. On a CPU, an allocator that keeps freed memory for a while (tcmalloc by LD_PRELOAD)
+saves a quarter of the time.
 
 A run can start from the weights of an earlier one (`--start`); with `--front` it then trains
 only the layers after the named one, several times as fast.
@@ -95,7 +95,7 @@ class Pictures(prepare.Store):
 
 
 def grouped_rows(label: Array, rows: Array, rng: np.random.Generator, group: int) -> Iterator[int]:
-    """Endless rows: each epoch has every row once as the head of a group of its class."""
+    """Yield rows without end; in each epoch every row begins one group of its class."""
     by_class = {int(c): rows[label[rows] == c] for c in np.unique(label[rows])}
     while True:
         for head in rng.permutation(rows):
@@ -225,7 +225,7 @@ def cosine(a: Any, b: Any) -> Any:
 class Objective(keras.layers.Layer):  # type: ignore[misc]
     """The four losses on top of the last feature map, with the variables they need.
 
-    `pooled` and `places` are the mean and the standard deviation of the teacher's features.
+    `pooled` and `places` are each a mean and a standard deviation, of the teacher's features.
     """
 
     def __init__(
@@ -286,7 +286,7 @@ class Objective(keras.layers.Layer):  # type: ignore[misc]
 
 
 def places_value(stored: Any) -> Any:
-    """The teacher's places from their bytes."""
+    """Decode the teacher's places from bytes."""
     return 6.0 * ops.square(ops.cast(stored, "float32") / 255.0)
 
 
@@ -325,7 +325,7 @@ def make_optimizer(name: str, rate: float, decay: float) -> Any:
 
 
 def torch_forward(model: Any, low: bool, training: bool = True) -> Callable[[Any], Any]:
-    """The forward pass of a Keras MobileNetV2 (or its end) in PyTorch, on the same variables.
+    """The forward pass of a Keras MobileNetV2, or of its end, in PyTorch on the same variables.
 
     Strided depthwise convolutions stay in float32: their bfloat16 gradient is many times
     slower on CPUs.
@@ -437,7 +437,7 @@ def make_step(
 
 
 class Validation:
-    """Held-out pictures, centre squares: 5-NN accuracy, and agreement with the teacher."""
+    """Measure 5-NN accuracy, and agreement with the teacher, on held-out centre squares."""
 
     def __init__(self, pictures: Pictures, rows: Array, size: int) -> None:
         # the first view has the centre square of every picture, in order
@@ -473,7 +473,7 @@ class Average:
             value += (1.0 - keep) * (ops.convert_to_numpy(variable) - value)
 
     def swap(self) -> None:
-        """Swap the averaged weights and the model's."""
+        """Exchange the averaged weights with the model's."""
         for i, variable in enumerate(self.model.trainable_variables):
             now = ops.convert_to_numpy(variable).copy()
             variable.assign(self.values[i])

@@ -2,16 +2,16 @@
 
     python train_gpu.py --data DISTILL_DIR --teacher WEIGHTS.h5 --start STAGE.npz --out OUT.npz
 
-The teacher runs beside the student, so crops are always new (the teacher sees each once, the
-student twice, once of them mirrored), and both can see pictures that are in no file: two blended,
-one with a patch of another, four in one. A few kinds of objects give many mixtures, and the teacher
-has features for all of them (Beyer et al. 2022, "Knowledge distillation: a good teacher is patient
-and consistent").
+The teacher runs beside the student, so crops are always new (the teacher sees each crop once, the
+student twice, once mirrored), and both can see pictures that are in no file: two pictures
+blended, one with a patch of another, or four tiled. A few kinds of objects give many mixtures, and
+the teacher has features for all of them (Beyer et al. 2022, "Knowledge distillation: a good teacher
+is patient and consistent").
 
 Losses, optimizer and schedule are those of train.py, which explains them; the schedule follows
 the clock here too. The teacher sees crops at twice the student's size; the student's pixels are
 means of four, as sharp as Pillow's crops, which matters a lot. The optimizer is not stored; to
-continue an interrupted run, give its last check to `--start`.
+continue an interrupted run, pass the weights of its last check to `--start`.
 
 Needs PyTorch, h5py, numpy and Pillow; without a GPU it runs, slowly.
 """
@@ -120,7 +120,7 @@ class MobileNetV2(nn.Module):  # type: ignore[misc, unused-ignore]
         return self.last(x)
 
     def variables(self) -> Iterator[tuple[str, Tensor]]:
-        """The Keras name of every array, and the tensor, in Keras's order of axes."""
+        """The Keras name of every array, and its tensor, with axes in Keras' order."""
         for unit in self.modules():
             if isinstance(unit, Unit):
                 axes = (2, 3, 0, 1) if unit.depthwise else (2, 3, 1, 0)
@@ -129,7 +129,7 @@ class MobileNetV2(nn.Module):  # type: ignore[misc, unused-ignore]
                     yield f"{unit.names[1]}/{name}", getattr(unit, name)
 
     def load(self, path: Path) -> None:
-        """Set the weights of an .npz that train.py or this script wrote, or of Keras's .h5."""
+        """Load weights from an .npz that train.py or this script wrote, or from a Keras .h5."""
         if path.suffix == ".h5":
             arrays = from_h5(path, self)
         else:
@@ -219,7 +219,7 @@ def padded(picture: Array, side: int) -> Array:
 
 
 class Draw:
-    """Rows of training pictures, four of a class in a row; an epoch has every head once, first."""
+    """Draw rows in groups of four of one class; each of `heads` begins one group per epoch."""
 
     def __init__(self, label: Array, heads: Array, rng: np.random.Generator) -> None:
         self.label, self.heads, self.rng = label, heads, rng
@@ -496,7 +496,7 @@ def recalibrate(network: MobileNetV2, batches: list[Tensor]) -> None:
 
 
 class Validation:
-    """Held-out pictures, centre squares: 5-NN accuracy, and agreement with the teacher."""
+    """Measure 5-NN accuracy, and agreement with the teacher, on held-out centre squares."""
 
     def __init__(self, source: Source, rows: Array) -> None:
         parts = [source.squares(rows[i : i + 256]) for i in range(0, len(rows), 256)]
@@ -516,7 +516,7 @@ class Validation:
 
 
 def train(options: argparse.Namespace) -> None:
-    """The whole stage; writes the weights at every check and at the end."""
+    """Run the whole stage, writing the weights at every check and at the end."""
     started = time.monotonic()
     torch.manual_seed(options.seed)
     torch.set_float32_matmul_precision("high")

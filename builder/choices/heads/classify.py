@@ -19,7 +19,7 @@ OUTPUT = Output("probabilities", "share of each label", "vote")
 
 
 def usual(examples: Examples) -> bool:
-    """The default for labels, unless there are targets."""
+    """Whether this head is the default, as it is if there are labels but no targets."""
     return bool(examples.labels) and not examples.target_names
 
 
@@ -32,7 +32,7 @@ def check(examples: Examples) -> None:
 
 
 def largest(examples: Examples) -> float:
-    """The whole vote."""
+    """The largest share: 1, the whole vote."""
     return 1.0
 
 
@@ -101,7 +101,7 @@ def constants(voting: Voting) -> Constants:
 def attach(
     scores: KerasTensor, indices: KerasTensor, voting: Voting, given: Constants
 ) -> KerasTensor:
-    """The same in the graph."""
+    """Like `answers`, but in the graph."""
     import keras
 
     ops, numbers = keras.ops, labels_of(indices, given)

@@ -17,12 +17,12 @@ OUTPUT = None
 
 
 def usual(examples: Examples) -> bool:
-    """The default for references without labels and targets."""
+    """Whether this head is the default, as it is if there are neither labels nor targets."""
     return not examples.labels and not examples.target_names
 
 
 def check(examples: Examples) -> None:
-    """Any references will do."""
+    """Accept any references."""
 
 
 def constants(voting: Voting) -> Constants:

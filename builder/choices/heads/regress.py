@@ -16,7 +16,7 @@ OUTPUT = Output("value", "mean of each target over the neighbours", "value")
 
 
 def usual(examples: Examples) -> bool:
-    """The default for targets."""
+    """Whether this head is the default, as it is if there are targets."""
     return bool(examples.target_names)
 
 
@@ -54,7 +54,7 @@ def constants(voting: Voting) -> Constants:
 def attach(
     scores: KerasTensor, indices: KerasTensor, voting: Voting, given: Constants
 ) -> KerasTensor:
-    """The same in the graph."""
+    """Like `answers`, but in the graph."""
     import keras
 
     ops, targets = keras.ops, given["targets"]

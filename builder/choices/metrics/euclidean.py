@@ -33,7 +33,7 @@ def scores(queries: NDArray[np.floating], references: NDArray[np.floating]) -> F
 
 
 def ranking(rows: Floats) -> Callable[[Floats], Floats]:
-    """Products that rank like distances: differences to all rows would take d times as long."""
+    """Products that rank like distances; computing all differences would take d times as long."""
     half = (rows * rows).sum(axis=1) / 2
     return lambda queries: np.asarray(queries @ rows.T - half)
 
@@ -42,8 +42,8 @@ def constants(rows: Rows) -> Constants:
     """`references` (n, r + 1) and `middle` (r,), which the graph subtracts.
 
     The rows of `references` are centred on `middle`, which changes no distance, and end with minus
-    half their squared length: the product with an embedding followed by 1 then ranks like the
-    distance.
+    half their squared length, so that their product with an embedding followed by a 1 ranks like
+    the distance.
     """
     moved = rows.matrix - rows.middle  # in float32, as in the graph, so that exact hits are exact
     half = -(moved.astype(np.float64) ** 2).sum(axis=1, keepdims=True) / 2

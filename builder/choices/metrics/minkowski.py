@@ -22,7 +22,7 @@ class Minkowski:
     EXACT_HIT: Mapping[str, float] = {"float32": 1e-6, "float16": 1e-2, "int8": 5e-2}
 
     def __init__(self, p: int, score: str) -> None:
-        """A metric of order p; `score` says in words what its scores are.
+        """A metric of order p; `score` describes its scores in words.
 
         Raises:
             ValueError: p is neither 1 nor 3, the only ones that the graph supports.
@@ -41,7 +41,7 @@ class Minkowski:
         return np.asarray(-cdist(*given, "minkowski", p=self._p))
 
     def ranking(self, rows: Floats) -> Callable[[Floats], Floats]:
-        """A function from queries to their scores, which rank the rows as they are."""
+        """A function from queries to their scores, which are used for ranking too."""
         return lambda queries: self.scores(queries, rows)
 
     def constants(self, rows: Rows) -> Constants:
@@ -78,7 +78,7 @@ class Minkowski:
         return self._scores(rows - ops.expand_dims(embedding, 1))
 
     def _scores(self, differences: KerasTensor) -> KerasTensor:
-        """Negative distances (batch, rows) of differences (batch, rows, r)."""
+        """Negative distances (batch, rows) from differences (batch, rows, r)."""
         import keras
 
         ops = keras.ops

@@ -20,7 +20,7 @@ def find(index: Index, units: Floats, k: int, own: Ints | None = None) -> Neighb
         index: the references.
         units: (q, r) queries of length 1.
         k: how many neighbours.
-        own: (q,) the row that each query must not find, or None.
+        own: (q,) each query's own row, which it must not find; None to allow all rows.
     """
     wanted = (index.candidates or k) + (own is not None)
     found = SEARCHES[index.search].candidates(index, index.turned(units), wanted)

@@ -24,7 +24,7 @@ def make(making: Making) -> Index | None:
 
 
 def plain(making: Making) -> Index:
-    """The same, but an index for float32 too."""
+    """Like `make`, but with an index for float32 too."""
     # Products of int8 codes with int8 queries are too coarse to order by.
     coarse = making.stored.codes is not None
     return replace(making.stored, candidates=min(making.n, making.k + _SPARE) if coarse else 0)
@@ -36,7 +36,7 @@ def bytes_beside(width: int) -> int:
 
 
 def candidates(index: Index, first: Floats, wanted: int) -> Ints:
-    """The best by their codes; for floats, the neighbours themselves."""
+    """The references whose codes rank best; for floats, the neighbours themselves."""
     return scan.best(index.table, quantised(first) if index.candidates else first, wanted)
 
 
@@ -47,7 +47,7 @@ def attach(
     table: Layer,
     mute: KerasTensor | None = None,
 ) -> KerasTensor:
-    """The same in the graph, for codes."""
+    """Like `candidates`, but in the graph, and for codes only."""
     import keras
 
     return keras.ops.top_k(muted(table(first, reverse=True), mute), index.candidates)[1]

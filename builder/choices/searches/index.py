@@ -58,7 +58,7 @@ def encode(rows: Floats, steps: NDArray[np.float32], middle: NDArray[np.float32]
 
 
 def quantised(queries: Floats) -> Floats:
-    """Queries (q, r) rounded as files do for a product with codes: 127 steps each side of zero.
+    """Queries (q, r) rounded as in files for a product with codes: 127 steps either side of zero.
 
     That is the rule in ONNX files. LiteRT's steps are finer: 255 between minimum and maximum.
     """
@@ -73,7 +73,8 @@ class Cells(NamedTuple):
 
     Attributes:
         centroids: (C, w) float32, the mean of each cell.
-        bias: (C,) float32, added to a query's product with a centroid: the sum is larger if nearer.
+        bias: (C,) float32, added to a query's product with a centroid; the sum is larger for nearer
+            cells.
         codes: (C, room, w) int8, rows of the scan; zeros in empty slots.
         members: (C, room) int32, row numbers of the references; -1 in empty slots.
     """
@@ -92,11 +93,11 @@ class Index:
         search: one of `SEARCHES`; it determines the scan before references are scored.
         precision: of the stored references, `float32`, `float16` or `int8`.
         table: (n, r) the references: float32, float16, or int8 codes.
-        codes: the meaning of the table's codes; None if it has none.
+        codes: the steps and middle of the table's codes; None if it holds floats.
         candidates: how many references are scored after the scan; 0 for all.
         rotation: (r, w) float32, from a query to the components that the scan compares; or None.
         scan: (n, w) int8, the references' first components; None without `rerank`.
-        cells: the same by cells; None without `ivf`.
+        cells: the scan divided into cells; None without `ivf`.
         probes: how many cells are scanned.
         error: maximum distance of a stored reference from the original, which bounds the error of
             a score.
@@ -119,7 +120,7 @@ class Index:
 
     @property
     def width(self) -> int:
-        """Values w that the scan compares; 0 without one."""
+        """The number w of values that the scan compares; 0 without a scan."""
         return 0 if self.rotation is None else self.rotation.shape[1]
 
     @property
@@ -143,8 +144,8 @@ class Index:
     def constants(self) -> dict[str, NDArray[Any]]:
         """The tensors of the search's graph that depend on the references, by name.
 
-        In the graph all are float32, which represents float16 and int8 exactly. Files hold those
-        in `LARGE` with the types they have here.
+        In the graph all are float32, which represents float16 and int8 exactly. In files, those
+        named in `LARGE` keep the types that they have here.
 
         Returns:
             `references` (n, r); `steps` and `offset` (r,), the scale of its codes and minus their
@@ -166,7 +167,7 @@ class Index:
 
     @property
     def sizes(self) -> dict[str, int]:
-        """The sizes of tensors in the graph that depend on the references, except their number."""
+        """Sizes of the graph's tensors, besides n, in which indexes of one template may differ."""
         if self.cells is None:
             return {}
         count, room, width = self.cells.codes.shape
@@ -175,7 +176,7 @@ class Index:
 
     @property
     def numbers(self) -> tuple[str | int, ...]:
-        """Everything else that determines the graph; equal indexes can share a template."""
+        """Everything else that determines the graph; indexes that agree in it share a template."""
         return self.search, self.precision, self.candidates, self.width, self.probes
 
     @property

@@ -1,4 +1,4 @@
-"""As `rerank`, but scanning only the nearest k-means cells, which have about the same size."""
+"""Like `rerank`, but scan only the nearest k-means cells, which have about the same size."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _AT_ONCE = 1 << 14  # references compared with all centroids at once
 
 
 def make(making: Making) -> Index:
-    """Cells over a scan as for `rerank`, with as many probes as needed.
+    """An index of k-means cells with the scan of `rerank`, and as many probes as the recall needs.
 
     Raises:
         InputError: too few references for cells, or more probes than cells.
@@ -70,7 +70,7 @@ def nearest_cells(index: Index, first: Floats) -> Ints:
 
 
 def candidates(index: Index, first: Floats, wanted: int) -> Ints:
-    """The best of the nearest cells."""
+    """The references that the scan ranks best, from the nearest cells."""
     cells = index.cells
     assert cells is not None
     found = np.full((len(first), wanted), -1, np.int64)
@@ -91,7 +91,7 @@ def attach(
     table: Layer,
     mute: KerasTensor | None = None,
 ) -> KerasTensor:
-    """The same in the graph."""
+    """Like `candidates`, but in the graph."""
     import keras
 
     ops, layers = keras.ops, keras.layers

@@ -26,7 +26,7 @@ def bytes_beside(width: int) -> int:
 
 
 def candidates(index: Index, first: Floats, wanted: int) -> Ints:
-    """The best by the scan."""
+    """The references that the scan ranks best."""
     assert index.scan is not None
     return scan.best(index.scan, quantised(first), wanted)
 
@@ -38,7 +38,7 @@ def attach(
     table: Layer,
     mute: KerasTensor | None = None,
 ) -> KerasTensor:
-    """The same in the graph."""
+    """Like `candidates`, but in the graph."""
     import keras
 
     rows = given["scan"]

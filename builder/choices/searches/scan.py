@@ -32,7 +32,7 @@ def best(table: NDArray[Any], queries: Floats, wanted: int) -> Ints:
 
 
 def enough(places: Ints, share: float, least: int, most: int) -> int | None:
-    """How deep into a ranking this share of the neighbours is found; None if too deep."""
+    """How many of a ranking's top entries hold this share of the neighbours; None if too many."""
     ordered = np.sort(places, axis=None)
     needed = int(ordered[min(len(ordered), int(np.ceil(share * len(ordered)))) - 1]) + 1
     return max(needed, least) if needed <= most else None
@@ -43,11 +43,12 @@ def cheapest(making: Making, share: float, search: str) -> Index:
 
     Args:
         making: the references.
-        share: of the exact neighbours that must be candidates and survive the stored precision.
+        share: share of the exact neighbours that must be candidates and survive the stored
+            precision.
         search: the name of the search.
 
     Raises:
-        InputError: no scan finds enough.
+        InputError: no scan finds enough neighbours.
     """
     within("candidates", making.candidates, making.k, making.n)
     most = max(making.k, min(making.n, MOST))

@@ -1,4 +1,4 @@
-"""A neighbour counts one over its distance, as with scikit-learn's `weights="distance"`."""
+"""Each neighbour counts 1 / distance, as with scikit-learn's `weights="distance"`."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ SOFT = False
 
 
 def weights(scores: Floats, voting: Voting) -> Floats:
-    """If there are exact hits, only they count."""
+    """The weights; if there are exact hits, only they count."""
     distances = np.maximum(voting.metric.ITSELF - scores, 0)
     return exact_hits.first(scores, voting, 1 / np.maximum(distances, voting.exact_hit))
 
@@ -24,7 +24,7 @@ def constants(voting: Voting) -> Constants:
 
 
 def attach(scores: KerasTensor, voting: Voting, given: Constants) -> KerasTensor:
-    """The same in the graph."""
+    """Like `weights`, but in the graph."""
     import keras
 
     ops, hit = keras.ops, float(given["exact_hit"])

@@ -9,7 +9,7 @@ from pocketknn.builder.choices.protocols import KerasTensor, Voting
 
 
 def first(scores: Floats, voting: Voting, others: Floats) -> Floats:
-    """1 for exact hits and 0 for the rest (q, k); `others` (q, k) for queries without a hit."""
+    """1 for exact hits and 0 for the rest (q, k); queries without a hit keep `others` (q, k)."""
     hits = voting.metric.ITSELF - scores <= voting.exact_hit
     return np.where(hits.any(axis=1, keepdims=True), hits, others)
 

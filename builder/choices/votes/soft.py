@@ -1,4 +1,4 @@
-"""A neighbour counts exp(score / temperature), so that shares are probabilities."""
+"""Each neighbour counts exp(score / temperature), so that shares are probabilities."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ SOFT = True
 
 
 def weights(scores: Floats, voting: Voting) -> Floats:
-    """If there are exact hits, only they count. The nearest has weight 1, to prevent overflow."""
+    """The weights; only exact hits count, if any. The nearest has weight 1, to prevent overflow."""
     nearer = scores - scores.max(axis=1, keepdims=True)
     return exact_hits.first(scores, voting, np.exp(nearer * sharpness(voting.temperature)))
 
@@ -32,7 +32,7 @@ def constants(voting: Voting) -> Constants:
 
 
 def attach(scores: KerasTensor, voting: Voting, given: Constants) -> KerasTensor:
-    """The same in the graph."""
+    """Like `weights`, but in the graph."""
     import keras
 
     ops = keras.ops

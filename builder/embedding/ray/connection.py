@@ -57,10 +57,10 @@ class Cluster:
 def connected(cluster: Cluster) -> Iterator[bool]:
     """A connection to a cluster for the duration of the block; an existing one is reused.
 
-    Yields whether it goes through the Ray Client, as for addresses ray://….
+    Yields whether the connection goes through the Ray Client, as it does for ray://… addresses.
 
     Raises:
-        InputError: the cluster cannot be reached, has another version, or has no core.
+        InputError: the cluster cannot be reached, runs another version, or has no free core.
     """
     import ray
 

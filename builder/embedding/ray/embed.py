@@ -61,8 +61,8 @@ def embed(
         note: called with messages for the user.
 
     Raises:
-        InputError: as `embed`; the cluster is unavailable, one of its nodes cannot embed, or the
-            backbone runs in Keras.
+        InputError: for the same reasons as local `embed`; or the cluster is unavailable, one of its
+            nodes cannot embed, or the backbone runs in Keras.
     """
     if backbone.engine.name == "keras":
         raise InputError(
@@ -84,7 +84,7 @@ def embed(
                 if place and shard.name in cached:
                     found = shards.load(place / shard.name, shard.photos)
                     if found is None:  # one shard needs no cluster
-                        note(f"the shard {shard.name} was damaged and is embedded here")
+                        note(f"the shard {shard.name} was damaged; embedding it here")
                         found = _outcomes(shard.photos, look)
                         if not any(isinstance(one, UnreadError) for one in found):
                             content = shards.encode(shard.photos, found, backbone.dim)
@@ -168,7 +168,7 @@ def _stream(rows: Sequence[Row], job: list[ray.ObjectRef[_Job]]) -> Iterator[Row
 
 
 def _from_actor(rows: Sequence[Row], job: list[ray.ObjectRef[_Job]]) -> Iterator[Row]:
-    """The same from an actor in the cluster, as Ray Data does not work through the Ray Client."""
+    """Like `_stream`, but in a cluster actor, as Ray Data does not work through the Ray Client."""
     import ray
 
     actor = ray.remote(num_cpus=0)(_Stream).remote(rows, job)
@@ -239,7 +239,7 @@ def _read_here(
         for photo, before, now in zip(photos, found, again, strict=True):
             if not isinstance(now, UnreadError):
                 raise InputError(
-                    f"the node {node} cannot read {photo.name}, but this machine can ({before});"
+                    f"the node {node} cannot read {photo.name} ({before}), but this machine can;"
                     " give a folder that all nodes can read, or an address such as"
                     " s3://bucket/photos",
                     "node-cannot-read",

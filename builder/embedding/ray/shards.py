@@ -1,4 +1,4 @@
-"""Parquet shards: the embeddings of a batch of pictures, complete or not at all.
+"""Parquet shards: each holds the embeddings of a batch of pictures, and is complete or absent.
 
 The name of a shard is a hash of everything that determines its content, so that an existing shard
 can be reused, but never for a picture that has changed. Its columns are path, sha256, embedding (if
@@ -89,7 +89,7 @@ def encode(photos: Sequence[Photo], outcomes: Sequence[Outcome], dim: int) -> by
 
 
 def decode(content: bytes, photos: Sequence[Photo]) -> list[Outcome] | None:
-    """The outcome for each picture; None if the file is damaged, or of other pictures."""
+    """The outcome for each picture; None if the file is damaged, or holds other pictures."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -124,7 +124,7 @@ def _columns(table: pa.Table) -> tuple[list[list[Any]], NDArray[np.float32]]:
 
 
 def _checksum(texts: list[list[Any]], rows: NDArray[np.float32]) -> int:
-    """Checksum of all columns: Parquet's own cover only data pages."""
+    """Checksum of all columns: Parquet's own checksums cover only data pages."""
     return zlib.crc32(rows.tobytes(), zlib.crc32(json.dumps(texts).encode()))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
@@ -30,7 +31,8 @@ def index(spec: Spec, space: Space, k: int) -> Index | None:
         k: how many neighbours are wanted.
 
     Raises:
-        InputError: the recall cannot be met, or more candidates or probes than there are.
+        InputError: the recall cannot be met, or more candidates or probes are wanted than there
+            are.
     """
     making = _maker(spec, space, k)
     if spec.search == AUTO:
@@ -108,7 +110,7 @@ def _measured(making: Maker, one: Index) -> Index:
     if recall < limit:
         raise InputError(
             f"{one.precision} references and the search {one.search} find {recall:.2%} of the"
-            f" exact neighbours, but {limit:.2%} is required; {_remedies(making, one)}",
+            f" exact neighbours, but {limit:.2%} is required; {_remedies(making, one, recall)}",
             "recall-too-low",
         )
     return replace(one, recall=recall, queries=len(queries.own))
@@ -127,9 +129,9 @@ def _more(making: Maker, one: Index) -> Index | None:
     return replace(one, candidates=candidates, probes=probes)
 
 
-def _remedies(making: Maker, one: Index) -> str:
+def _remedies(making: Maker, one: Index, recall: float) -> str:
     """What to do about a recall that is too low."""
-    ways = ["use a lower --recall"]
+    ways = [f"use a lower --recall, such as {math.floor(100 * recall) / 100:.2f}"]
     if making.candidates is not None:
         ways.append("more --candidates")
     if making.probes is not None:

@@ -43,7 +43,7 @@ class Maker(Making):
         space: the references, under an angular metric.
         recall: required share of the exact neighbours; None for the default.
         seed: random seed.
-        draw: draws the queries that indexes are measured with; gives None for a single reference.
+        draw: draws the queries that indexes are measured with; returns None for a single reference.
     """
 
     space: Space

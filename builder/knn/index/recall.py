@@ -45,7 +45,7 @@ class LeftOut:
 
         Args:
             space: the references.
-            k: how many neighbours are wanted; fewer if fewer are known for each reference.
+            k: how many neighbours are wanted; fewer are used if fewer are known for each reference.
             seed: random seed.
         """
         if len(space.references) < 2:

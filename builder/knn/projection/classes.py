@@ -63,10 +63,10 @@ def discriminant(
     than `LEAST_WIDTH`, next come the directions in which photos of one class differ most after
     whitening. The last column is h, scaled to be about the same small part of every reference.
 
-    A stranger differs from all references in directions in which these hardly differ from each
-    other, and which the kernel drops. `strangers` appends a sketch of them: 64 random directions
-    approximately preserve lengths and products (Johnson and Lindenstrauss, 1984). It is short, so
-    that it hardly affects the classes. More classes than `LEAST_WIDTH` need no sketch.
+    A stranger differs from all references in directions that hardly vary among them, and that the
+    kernel therefore drops. `strangers` appends a sketch of them: 64 random directions approximately
+    preserve lengths and products (Johnson and Lindenstrauss, 1984). It is short, so that it hardly
+    affects the classes. More classes than `LEAST_WIDTH` need no sketch.
 
     If no class has two different photos, Sw cannot be estimated, and Sw' = I.
 

@@ -96,9 +96,8 @@ def check_size(size: int | float, n: int, d: int) -> None:
     """
     if isinstance(size, int) and size > min(n, d):
         raise InputError(
-            f"{counted(n, 'reference has', 'references have')}, with {counted(d, 'value')} each,"
-            f" only {counted(min(n, d), 'principal component')},"
-            f" so they cannot be projected to {size}",
+            f"{size} principal components are too many: {counted(n, 'reference')} of"
+            f" {counted(d, 'value')} {'has' if n == 1 else 'have'} only {min(n, d)}",
             "pca-too-large",
         )
 

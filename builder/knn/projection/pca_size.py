@@ -35,13 +35,14 @@ def best_components(spec: Spec, references: References) -> Spec:
     This is 5-fold cross-validation: as on a device, the components come from the training part
     only. Of 1, 2, 3, 4, 6, 8, 12 and so on, the number with the highest accuracy or lowest error
     wins; among equals, the smallest. It must be no worse than without a projection. (The smallest
-    number that is no worse may be so only by chance: chosen on one half of 200 flowers, it lost
-    3 % on the other half.) Without labels and targets, it is the smallest number that finds 80 % of
+    number that is no worse may look so only by chance: chosen on one half of 200 flowers, it lost 3
+    % on the other half.) Without labels and targets, it is the smallest number that finds 80 % of
     the neighbours.
 
     Args:
         spec: the choices, with a head; if `whiten` is None, the better of 0 and 0.5 is chosen.
-        references: the stored examples; of very many, a sample of 5,000. Copies are ignored.
+        references: the stored examples; if there are very many, a sample of at most 5,000 is used.
+            Copies are ignored.
 
     Raises:
         InputError: too few references, or every number of components is worse than none.
@@ -77,7 +78,7 @@ class _Part(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class _Trial:
-    """A cross-validation whose quality is higher for better answers."""
+    """A cross-validation; its quality is higher for better answers."""
 
     spec: Spec
     k: int
@@ -95,14 +96,14 @@ class _Trial:
 
     @property
     def sizes(self) -> list[int]:
-        """1, 2, 3, 4, 6, 8, 12, 16, 24 and so on, up to the components that every part has."""
+        """1, 2, 3, 4, 6, 8, 12, 16, 24 and so on, up to the number of components of every part."""
         most = min(len(part.found.variances) for part in self.parts)
         steps = (base << shift for base in (2, 3) for shift in range(most.bit_length()))
         return [1, *sorted(step for step in steps if step <= most)]
 
     @property
     def bar(self) -> float:
-        """The minimum quality for a projection."""
+        """The minimum quality that a projection must reach."""
         return self._quality(self._plain) if self.judged else RECALL
 
     def quality(self, size: int, power: float) -> float:

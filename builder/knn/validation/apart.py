@@ -1,7 +1,7 @@
-"""How much near-copies and occasions would inflate the accuracy if they were not held out together.
+"""How much near-copies and occasions would inflate the accuracy if not held out together.
 
 Cross-validation is repeated with folds drawn photo by photo: most near-copies of a photo, or most
-of its occasion, are then in the training part, which also learns the projection.
+photos of its occasion, are then in the training part, from which the projection is learned too.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ class Apart:
 
     Attributes:
         photos: how many queries share a picture or an occasion with another one.
-        gain: by how much the accuracy would have been too high.
+        gain: how much too high the accuracy would be.
     """
 
     photos: int

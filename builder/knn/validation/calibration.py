@@ -43,8 +43,8 @@ class Calibration:
 
     Attributes:
         error: root mean square, over the answers, of confidence minus the accuracy at that
-            confidence, corrected for sampling error; 0 if that explains all of it.
-        chance: p-value: the probability of such a difference, or a larger one, by chance.
+            confidence, corrected for sampling error; 0 if sampling error explains all of it.
+        chance: p-value: the probability that a calibrated model shows this difference or more.
         bins: from least to most confident, with equal numbers of answers.
     """
 
@@ -66,7 +66,7 @@ def calibration(confidence: Floats, right: NDArray[np.bool_]) -> Calibration | N
         confidence: (q,) share of the vote of the class that won.
         right: (q,) whether that class is the true one.
     """
-    from scipy.stats import chi2
+    from scipy.special import chdtrc  # scipy.stats takes a second to import
 
     q = len(confidence)
     if q < FEWEST:
@@ -85,7 +85,7 @@ def calibration(confidence: Floats, right: NDArray[np.bool_]) -> Calibration | N
     statistic = float((gaps**2 / np.maximum(spread, 1e-6)).sum())
     return Calibration(
         error=float(np.sqrt(max(squares / q, 0.0))),
-        chance=float(chi2.sf(statistic, len(parts))),
+        chance=float(chdtrc(len(parts), statistic)),
         bins=found,
     )
 
@@ -93,12 +93,12 @@ def calibration(confidence: Floats, right: NDArray[np.bool_]) -> Calibration | N
 def calibrated(fit: Fit) -> Calibration | None:
     """The calibration of out-of-fold answers for the references.
 
-    The temperature is not that of the build, which was fitted to these very answers: for each fold
-    it comes from the other folds. It is also adjusted to the smaller training part, see `handicap`:
-    with fewer references, the same temperature makes votes overconfident.
+    The temperature is not that of the build, which was fitted to these very answers: each fold uses
+    one that was fitted to the other folds. It is also adjusted to the smaller training part, see
+    `handicap`: with fewer references, the same temperature makes votes overconfident.
 
-    None without two classes, or if too few references can be held out; nor where leave-one-out
-    gives no accuracy.
+    None if there are fewer than two classes, if too few references can be held out, or if
+    leave-one-out gives no accuracy.
     """
     space, ids = fit.space, fit.references.label_ids
     if not fit.head.CLASSES or len(np.unique(ids)) < 2 or not space.has_two_pictures:
@@ -124,11 +124,11 @@ def _bins(queries: int) -> int:
 
 
 def _bin(confidence: Floats, right: NDArray[np.bool_]) -> Bin:
-    from scipy.stats import norm
+    from scipy.special import ndtri
 
     n, mean = len(confidence), float(confidence.mean())
     # The answers are independent Bernoulli trials with different probabilities.
-    reach = norm.ppf(0.975) * np.sqrt((confidence * (1 - confidence)).sum()) / n
+    reach = ndtri(0.975) * np.sqrt((confidence * (1 - confidence)).sum()) / n
     return Bin(
         confidence=mean,
         right=float(right.mean()),

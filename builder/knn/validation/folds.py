@@ -7,6 +7,7 @@ the projection is learned again for each fold.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
 from typing import NamedTuple
 
 import numpy as np
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 from pocketknn.builder.choices.metrics.cosine import unit
 from pocketknn.builder.choices.neighbors import Floats, Ints, Neighbors
 from pocketknn.builder.knn import exact
+from pocketknn.builder.knn.projection.classes import one_thread
 from pocketknn.builder.knn.projection.pca import Projection
 
 PARTS = 5
@@ -28,7 +30,7 @@ _MOST_OF_CLASS = 5000  # larger classes are not searched for near-copies
 
 
 class Fold(NamedTuple):
-    """A fold: some references as queries of the others.
+    """A fold: some references as queries, and the others to find.
 
     Attributes:
         test: rows that are queries.
@@ -47,12 +49,16 @@ class Fold(NamedTuple):
         return self.projection(embeddings)
 
     def search(self, vectors: NDArray[np.floating], k: int, metric: str = "cosine") -> Neighbors:
-        """The k nearest of `train` to each of `test`, by their rows in vectors (n, d)."""
-        queries = self.project(vectors[self.test])
-        if self.projection is None:
-            return exact.search(queries, vectors, k, metric, among=self.train)
-        found = exact.search(queries, self.project(vectors[self.train]), k, metric)
-        return Neighbors(found.scores, self.train[found.indices])
+        """The k nearest `train` rows of each `test` row, as rows of vectors (n, d)."""
+        with one_thread():
+            queries = self.project(vectors[self.test])
+            whole = self.projection is None
+            rows = vectors if whole else self.project(vectors[self.train])
+        # The threads change no answer that is screened.
+        screened = exact.is_screened(len(queries), rows.size, metric)
+        with nullcontext() if screened else one_thread():
+            found = exact.search(queries, rows, k, metric, among=self.train if whole else None)
+        return found if whole else Neighbors(found.scores, self.train[found.indices])
 
 
 def folds(
@@ -67,13 +73,13 @@ def folds(
     """The test rows of each fold: five folds, or a single one for many references.
 
     Folds are stratified. If a class has fewer groups than there are folds, its groups go to
-    different folds, and which folds varies from class to class: with two photos per class, each
-    fold tests one photo of two fifths of the classes, so that the rest still shows how photos of
-    a class differ.
+    different folds, and these folds vary from class to class: with two photos per class, each fold
+    tests one photo of two fifths of the classes, so that its training part still shows how photos
+    of a class differ.
 
-    A group is never split, and a class with two groups always keeps one in the training part: the
-    group that would be its last is not a query. Nor is a class with a single group. If there are
-    fewer groups than folds, each group is a fold.
+    A group is never split, and each class keeps at least one group in the training part: the group
+    that would be the last is never a query, nor is the only group of a class. If there are fewer
+    groups than folds, each group is a fold.
 
     Args:
         label_ids: (n,) class numbers; empty without classes.
@@ -189,8 +195,8 @@ def groups(
 
     References share a picture if they are copies of one file, or near-copies within a class:
     encoded again, mirrored, cropped a little. Near-copies have a cosine distance of at most
-    `NEAR_COPY` of the median distance of all, whatever the backbone. Near-copies in other classes
-    do not count, as they do not help a held-out photo.
+    `NEAR_COPY` times the median distance between references, whatever the backbone. Near-copies in
+    other classes do not count, as they do not help a held-out photo.
 
     Args:
         vectors: (n, d) embeddings.
@@ -229,4 +235,6 @@ def _near_copies(vectors: NDArray[np.floating], label_ids: Ints) -> Iterator[Int
         if 1 < len(rows) <= _MOST_OF_CLASS:
             # float32 is exact enough for this, and takes half the time.
             units = unit(vectors[rows]).astype(np.float32)
-            yield rows[np.argwhere(np.triu(units @ units.T >= limit, 1))]
+            one, other = np.divmod(np.flatnonzero(units @ units.T >= limit), len(rows))
+            once = one < other
+            yield np.stack([rows[one[once]], rows[other[once]]], axis=1)

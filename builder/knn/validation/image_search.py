@@ -36,9 +36,9 @@ class SameClass:
         k: how many neighbours were found.
         queries: number of queries.
         first: share of queries whose nearest reference is of their class.
-        among: share of queries with one of their class among the k.
-        chance: `first` for random neighbours.
-        chance_among: `among` for random neighbours.
+        among: share of queries with a reference of their class among the k.
+        chance: the expected `first` if neighbours were random.
+        chance_among: the expected `among` if neighbours were random.
     """
 
     k: int
@@ -69,8 +69,8 @@ class ImageSearch:
     """The measurements of an image search.
 
     Attributes:
-        same_class: out of fold, near-copies held out together; None without classes.
-        copies: by the kind of alteration; empty if the photos are not available.
+        same_class: measured out of fold, with near-copies held out together; None without classes.
+        copies: the results by kind of alteration; empty if the photos are not available.
     """
 
     same_class: SameClass | None = None
@@ -98,7 +98,7 @@ def same_class(found: Ints, actual: Ints, label_ids: Ints) -> SameClass:
 
 
 def measure(fit: Fit, copies: Mapping[str, Copies] | None = None) -> ImageSearch | None:
-    """Measure a search on its own references; None for heads other than search.
+    """Measure an image search on its own references; None for the other heads.
 
     Args:
         fit: the choices and the stored examples.

@@ -1,4 +1,4 @@
-"""Strangers as references of the class unknown: which to learn, and how well that works."""
+"""Strangers as references of the class unknown: which ones to learn, and how well that works."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ class LearnedStrangers:
         learned: how many strangers are references.
         held_back: how many other strangers were queries.
         strangers: share of the held-back strangers that are called unknown.
-        known: share of the references of other classes, held out, that are called unknown.
+        known: share of the references of real classes that are called unknown when held out.
         threshold_strangers: share of the held-back strangers that `reject = auto` would reject
             without learned strangers; None if there is no such threshold.
-        threshold_known: share of the references, held out, that it would reject.
+        threshold_known: share of the references that it would reject when held out.
     """
 
     learned: int
@@ -45,10 +45,10 @@ class LearnedStrangers:
 
 
 def halves(strangers: References, seed: int) -> tuple[Ints, Ints]:
-    """Rows of the strangers to learn, and rows to hold back; near-copies share a half.
+    """Rows of the strangers to learn, and rows to hold back; near-copies are in the same half.
 
     Args:
-        strangers: pictures of none of the classes.
+        strangers: pictures that show none of the classes.
         seed: random seed.
 
     Raises:
@@ -70,7 +70,7 @@ def strange(references: References, strangers: References) -> Ints:
     """Rows of the strangers that are not near-copies of a reference.
 
     Raises:
-        InputError: a stranger is also a reference, or none is left.
+        InputError: a stranger is also a reference, or no stranger is left.
     """
     known = {digest: row for row, digest in enumerate(references.sha256) if digest}
     pairs = [(row, known[digest]) for row, digest in enumerate(strangers.sha256) if digest in known]
@@ -99,8 +99,8 @@ def measure(
 
     Args:
         fit: with references of the class unknown.
-        strangers: embeddings (q, d) of those held back.
-        without: rejection by a threshold, without strangers among the references.
+        strangers: embeddings (q, d) of the strangers held back.
+        without: the rates of rejection by a threshold, without strangers among the references.
     """
     number = fit.references.labels.index(UNKNOWN)
     predicted = winners(fit.out_of_fold.answers)

@@ -28,19 +28,19 @@ class LeaveOneOut:
     """The accuracy of the answers for each reference from its k nearest others.
 
     Attributes:
-        accuracy: share of the queries answered right, before any rejection; None for regression.
-            If training parts are much smaller than the whole, corrected to the expected accuracy
-            with all references.
+        accuracy: share of the queries answered right, before any rejection; None for regression. If
+            the training parts are much smaller than the whole, it is corrected to the accuracy
+            expected with all references.
         interval: 95 % interval of the accuracy on other photos of the same kind.
         chance: accuracy of always guessing the largest class.
-        by_class: mean over the classes of the accuracy in each.
+        by_class: the accuracy within each class, averaged over the classes.
         per_class: right answers and queries of each class, by name.
         verdict: the accuracy in a word, see `promise.verdict`; None for a single class.
         rmse: root mean squared error of each target, by name; None without targets.
         rmse_interval: its 95 % interval, by name.
         rmse_of_mean: the error of always predicting the mean of the others, by name.
         k: how many neighbours voted.
-        queries: how many references were queries; of very many, a random sample.
+        queries: how many references were queries; a random sample if there are very many.
         folds: number of folds; 0 for leave-one-out.
         groups: how many groups of queries were held out together: near-copies, or one occasion;
             None for regression.
@@ -119,7 +119,7 @@ def leave_one_out(fit: Fit) -> LeaveOneOut | None:
 
 
 def _of_numbers(fit: Fit) -> LeaveOneOut:
-    """The same for targets."""
+    """Like `leave_one_out`, but for targets."""
     refs, (queries, found, values, folds, _) = fit.references, fit.out_of_fold
     truth = refs.targets.astype(np.float64)
     errors = values - truth[queries]
@@ -158,7 +158,8 @@ def best_k(spec: Spec, space: Space) -> int:
 def errors_by_k(spec: Spec, space: Space) -> Floats:
     """Leave-one-out with one neighbour, with two, and so on up to `MOST_K`: (K, T) or (K, 1).
 
-    For regression the mean squared error of each target, else the share of wrong labels.
+    The error is the mean squared error of each target for regression, else the share of wrong
+    labels.
     """
     return np.stack([_errors(spec, space, k) for k in range(1, min(MOST_K, space.most) + 1)])
 

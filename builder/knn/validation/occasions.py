@@ -1,4 +1,4 @@
-"""Occasions of the references: what to hold out together, and what cannot be held out."""
+"""Occasions of the references: which photos to hold out together, and which cannot be held out."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def of_one_occasion(references: References) -> tuple[str, ...]:
-    """The classes with all photos from one occasion, so that none can be held out."""
+    """The classes whose photos are all from one occasion, so that none can be held out."""
     seen: dict[str, set[str]] = defaultdict(set)
     for row, (name, occasion) in enumerate(zip(references.ids, references.occasions, strict=True)):
         seen[references.label_of(row)].add(f"occasion {occasion}" if occasion else f"id {name}")
@@ -78,7 +78,7 @@ def together(references: References, pictures: Ints) -> Ints:
 
 
 def parts_of(label_ids: Ints, whole: Ints) -> int:
-    """The number of folds over occasions: as many as the class of the median photo has.
+    """The number of folds over occasions: as many as occasions in the class of the median photo.
 
     So each fold holds out about one occasion of every class.
     """
@@ -86,7 +86,7 @@ def parts_of(label_ids: Ints, whole: Ints) -> int:
 
 
 def fewer_mistakes(label_ids: Ints, whole: Ints, parts: int) -> float:
-    """The expected mistakes with all occasions, as a share of those with one held out.
+    """The expected mistakes with all occasions, relative to those with one occasion held out.
 
     Args:
         label_ids: (n,) class numbers; empty without classes.
@@ -118,7 +118,7 @@ def check_occasions(references: References) -> None:
     if len(np.unique(np.stack([ids, numbers]), axis=1).T) == len(np.unique(ids)):
         what = "the photos of each class are" if references.labels else "all photos are"
         raise InputError(
-            f"{what} from a single occasion, so none can be held out for measuring; take some on"
-            " another occasion, or omit --occasions",
+            f"{what} from a single occasion, so none can be held out for measuring; take photos"
+            " on another occasion, or omit --occasions",
             "single-occasion",
         )

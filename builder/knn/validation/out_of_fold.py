@@ -33,8 +33,8 @@ class OutOfFold(NamedTuple):
         found: their nearest others.
         answers: (q, T) values, or (q, classes) votes before any rejection.
         folds: number of folds; 0 for leave-one-out.
-        fewer: expected mistakes with all references, as a share of those here; 1 if not known to
-            be fewer.
+        fewer: expected mistakes with all references, relative to those here; 1 if it is not known
+            that there would be fewer.
     """
 
     queries: Ints
@@ -53,8 +53,9 @@ def one_of_each(space: Space, ask: Ask) -> OutOfFold | None:
     """Hold out one photo of every class at a time, if most classes have two or three.
 
     In the folds of a space, the class of a held-out photo has one photo fewer than the others. With
-    two or three photos that matters: it cost 10 to 35 and 1 to 15 points of accuracy on the
-    development sets. Here all classes lose one, and every choice is made again.
+    few photos that matters: on the development sets it cost 10 to 35 points of accuracy with two
+    photos per class, and 1 to 15 with three. Here all classes lose one photo, and every choice is
+    made again.
 
     Args:
         space: references with labels, and with a `refit`.
@@ -93,7 +94,7 @@ def one_of_each(space: Space, ask: Ask) -> OutOfFold | None:
 
 
 def _usual(ids: Ints, pictures: Ints) -> int:
-    """The number of pictures in the class of the median reference, among classes of two or more."""
+    """The number of pictures in the class of the median reference; classes of one are ignored."""
     classes = np.unique(np.stack([ids, pictures]), axis=1)[0]
     sizes = np.bincount(classes)[ids]
     return int(np.median(sizes[sizes > 1])) if (sizes > 1).any() else 1

@@ -32,8 +32,8 @@ def interval(share: float, of: int) -> tuple[float, float]:
     Wilson's interval with both arms widened.
 
     Args:
-        share: of right answers.
-        of: how many references were held out.
+        share: share of right answers.
+        of: number of references that were held out.
     """
     low, high = wilson(share, of)
     return max(share - WIDER * (share - low), 0.0), min(share + WIDER * (high - share), 1.0)
@@ -44,9 +44,10 @@ def of_groups(
 ) -> tuple[float, float]:
     """Widen an interval for clustered answers: photos of an occasion, or views of a picture.
 
-    It is at least as wide as `clustered_error`, with Student's t with one degree of freedom fewer
-    than groups. Two occasions prove next to nothing, however many photos they have. If all answers
-    are right, or all wrong, their error cannot be estimated from them: each group counts once.
+    It is at least as wide as `clustered_error` implies, by Student's t with one degree of freedom
+    fewer than there are groups. Two occasions prove next to nothing, however many photos they have.
+    If all answers are right, or all wrong, they show no variance to estimate the error from, so
+    each group counts as one answer.
 
     Args:
         ends: the interval for independent photos.
@@ -54,7 +55,7 @@ def of_groups(
         right: (q,) 1 for a right answer, else 0.
         groups: (q,) cluster numbers.
     """
-    from scipy.stats import t
+    from scipy.special import stdtrit  # scipy.stats takes a second to import
 
     count = len(np.unique(groups))
     if count == len(groups):
@@ -64,7 +65,7 @@ def of_groups(
     if right.min() == right.max():
         once = interval(share, count)
         return min(ends[0], once[0]), max(ends[1], once[1])
-    arm = float(t.ppf(0.975, count - 1)) * clustered_error(right, groups)
+    arm = float(stdtrit(count - 1, 0.975)) * clustered_error(right, groups)
     return max(min(ends[0], share - arm), 0.0), min(max(ends[1], share + arm), 1.0)
 
 
@@ -103,7 +104,7 @@ def chance(label_ids: Ints) -> float:
 
 
 def by_class(right: Floats, label_ids: Ints) -> float:
-    """Mean over the classes of the accuracy in each.
+    """The accuracy within each class, averaged over the classes.
 
     Args:
         right: (q,) 1 for a right answer, else 0.
@@ -118,7 +119,7 @@ def verdict(accuracy: float, ends: tuple[float, float], chance: float) -> str | 
     """A verdict on the accuracy in a few words.
 
     - too few photos to tell: the interval is wider than 50 points
-    - good: at most a fifth of the mistakes of always guessing the largest class
+    - good: at most a fifth of the mistakes that always guessing the largest class would make
     - fair: at most half of them
     - poor: more, or the interval reaches down to chance
 

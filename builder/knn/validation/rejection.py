@@ -30,12 +30,13 @@ class Rejection:
     Attributes:
         threshold: minimum score of the nearest neighbour of a known picture.
         known: share of the references rejected by leave-one-out: false rejections.
-        known_asked: how many references were held out for that.
+        known_asked: how many references were held out to measure `known`.
         right_kept: share of the references answered right by leave-one-out that are not rejected;
             None if none is answered right.
         left_out_classes: share of pictures rejected when their class is removed from the
-            references, over all classes. Without a projection the threshold is chosen again, at the
-            rate of `known`; with one, the projection is learned again. None with a single class.
+            references, over all classes. Each time the projection, if any, is learned again;
+            without a projection, the threshold is chosen again, for the same rate of `known`. None
+            with a single class.
         left_out_asked: how many pictures were used for that share.
         strangers: share of the given strangers that are rejected; None without strangers.
         strangers_asked: how many strangers were given.
@@ -55,7 +56,7 @@ class Rejection:
 
 
 def threshold(space: Space, false_rejection: float) -> float:
-    """The threshold that rejects at most this share of the references, by leave-one-out.
+    """The threshold that rejects at most this share of the references in leave-one-out.
 
     It lies between two scores, so that rounding cannot move a reference across it.
 
@@ -75,7 +76,7 @@ def measure(fit: Fit, strangers: NDArray[np.floating] | None = None) -> Rejectio
 
     Args:
         fit: with or without a threshold.
-        strangers: embeddings (q, d) of pictures of none of the classes.
+        strangers: embeddings (q, d) of pictures that show none of the classes.
     """
     limit = fit.threshold
     if limit is None:
@@ -107,7 +108,7 @@ def measure(fit: Fit, strangers: NDArray[np.floating] | None = None) -> Rejectio
 
 
 def _unprojected(plain: Space, rate: float, strangers: NDArray[np.floating] | None) -> float | None:
-    """Share of the strangers, or else of left-out classes, rejected at a false rejection rate."""
+    """Share of strangers, or else of left-out classes, rejected at this false rejection rate."""
     limit = _quantile(plain.others.found.scores[:, 0], rate)
     if strangers is not None:
         strange = plain.search(strangers, 1).scores[:, 0]
@@ -149,7 +150,7 @@ def without_class(space: Space, most: int | None = None) -> Floats:
 
     Args:
         space: references with labels.
-        most: maximum number of queries; of more, a sample of this size.
+        most: maximum number of queries; if there are more, a sample of this size is used.
     """
     ids, vectors = space.references.label_ids, space.references.vectors
     present, queries = np.unique(ids), space.others.queries
@@ -199,7 +200,7 @@ def best_of_classes(space: Space, queries: Ints) -> Floats:
 
 
 def _quantile(scores: Floats, share: float) -> float:
-    """The highest threshold midway between two scores with at most this share below it."""
+    """The highest threshold, midway between two scores, with at most this share below it."""
     ordered = np.sort(scores)
     below = int(round(share * len(ordered), 9))
     # References that are each other's nearest have equal scores, with no gap between them.

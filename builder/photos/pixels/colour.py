@@ -27,7 +27,7 @@ _BITS = 258  # TIFF's tag for the bits of each channel
 
 
 def rgb(image: Image.Image) -> Image.Image:
-    """An 8-bit image as RGB in sRGB, with transparency laid on white.
+    """An 8-bit image as RGB in sRGB, with transparent parts on white.
 
     Raises:
         PictureError: its pixels have no standard range.
@@ -49,8 +49,8 @@ def _to_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
 
     Args:
         image: the original colours.
-        profile: their ICC profile. None means sRGB, as does a broken one or one for another kind of
-            picture.
+        profile: their ICC profile. None means sRGB, as does a broken profile or one for another
+            kind of picture.
     """
     mode = _MODES.get(profile[_SPACE]) if profile else None
     fits = image.mode != "CMYK" if mode == "RGB" else image.mode == mode
@@ -95,7 +95,7 @@ def eight_bit(image: Image.Image, deep_tiff: bool) -> Image.Image:
 
     Args:
         image: of any mode.
-        deep_tiff: whether its file `is_deep_tiff`.
+        deep_tiff: whether the file was a TIFF with 16 bits per value, as from `is_deep_tiff`.
 
     Raises:
         PictureError: Pillow has already dropped the low bits.

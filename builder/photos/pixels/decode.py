@@ -41,14 +41,14 @@ def decode(content: bytes, at_least: int | None = None) -> Image.Image:
 
     EXIF rotation is applied, colour profiles are converted to sRGB, 16-bit values are scaled to 8
     (as are 32-bit integers, the type in which Pillow reads some 16-bit files; a grey TIFF with 12
-    bits in 16 is scaled from 12), transparency is laid on white, CMYK and palettes become RGB, and
-    of an animation the first frame is used. The image has no metadata, such as comments or
-    profiles, which would be saved with it.
+    bits in 16 is scaled from 12), transparent parts become white, CMYK and palettes become RGB, and
+    the first frame of an animation is used. The image carries no metadata, such as comments or
+    profiles, which would otherwise be saved with it.
 
     Args:
         content: the file.
-        at_least: a JPEG may be decoded smaller, which is much faster, with neither side below this
-            many pixels.
+        at_least: a JPEG may be decoded at reduced size, which is much faster, as long as both sides
+            have at least this many pixels.
 
     Raises:
         PictureError: not a picture, truncated, or too large to decode safely.

@@ -94,7 +94,7 @@ def _draw_map(axes: Axes, found: Explanation, one: Occlusion) -> None:
 
 
 def _draw_near(axes: Axes, one: Near, picture: NDArray[np.uint8] | None) -> None:
-    """A reference's picture, or its name without one."""
+    """Draw a reference's picture, or its name if it has none."""
     _title(axes, one.label, f"{one.score:.3f}")
     if picture is not None:
         _show(axes, picture)

@@ -1,4 +1,4 @@
-"""Which parts of a picture decide an answer: its numbers while each part is hidden in turn."""
+"""Which parts of a picture decide an answer: the answer's numbers with each part hidden in turn."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Patches:
     Attributes:
         size: side of the picture in pixels.
         side: side of a patch in pixels.
-        starts: (p,) first pixel of each row, and of each column, of patches.
+        starts: (p,) first pixel of each row of patches; columns start at the same pixels.
     """
 
     size: int
@@ -35,7 +35,7 @@ class Patches:
 
         Args:
             size: side of the picture in pixels.
-            share: side of a patch as a share of it.
+            share: side of a patch as a share of the picture's side.
             steps: number of patches in a row; fewer if there are fewer pixels.
 
         Raises:
@@ -69,7 +69,8 @@ class Patches:
     def spread(self, values: Floats) -> Floats:
         """Interpolate values of patches (p, p) to values of pixels (S, S).
 
-        A pixel at the middle of a patch has its value; between middles, interpolation is linear.
+        The pixel at the middle of a patch has the patch's value; between middles, interpolation is
+        linear.
         """
         middles, pixels = self.starts + (self.side - 1) / 2, np.arange(self.size)
         down = np.stack([np.interp(pixels, middles, column) for column in values.T], axis=1)
@@ -127,7 +128,7 @@ class Occlusion:
         plain: the number when nothing is hidden.
         hidden: (p, p) the number when the patch in that row and column is hidden.
         bounded: (p, p) where `hidden` is only an upper bound: the reference is no longer among the
-            k nearest, and its score is not known otherwise.
+            k nearest, so its score is unknown.
     """
 
     what: str
@@ -161,9 +162,10 @@ class Explanation:
         patches: the parts that were hidden.
         colour: the colour that hid them: the mean of the picture.
         label: the class that won; "" without a vote.
-        maps: the winner's vote, if any, or the values; last the nearest neighbour's score.
+        maps: first the winner's vote or, with targets, each value; last the nearest neighbour's
+            score.
         near: the k neighbours.
-        left: how many patches, when hidden, drop the nearest reference from the k nearest.
+        left: how many patches, when hidden, remove the nearest reference from the k nearest.
         others: how many patches, when hidden, make another class win, by class.
     """
 
@@ -178,7 +180,10 @@ class Explanation:
 
 
 def _largest(gains: Floats) -> tuple[int, int] | None:
-    """Where the largest gain is; ties, common with few votes, go to the highest mean around."""
+    """Row and column of the largest gain; None if there is no gain.
+
+    Ties, which are common with few votes, go to the patch with the highest mean around it.
+    """
     from scipy.ndimage import uniform_filter
 
     if gains.max() <= SAME:

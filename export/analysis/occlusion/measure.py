@@ -46,10 +46,10 @@ def explain(
         table: its references.
         picture: (S, S, 3), at the model's size.
         patches: its parts.
-        scorer: computes exact scores of the nearest reference when it is no longer among the k
-            nearest, the only ones whose scores an artefact outputs. Without it, the score is
+        scorer: computes the exact score of the nearest reference when it is no longer among the k
+            nearest, because an artefact outputs only their scores. Without a scorer, the score is
             bounded by that of the k-th neighbour.
-        progress: called with how many pictures were run.
+        progress: called with the number of pictures run since the last call.
     """
     corners, colour = patches.corners, np.rint(picture.mean(axis=(0, 1))).astype(np.uint8)
     plain, blocks = file.run(picture[None]), []
@@ -101,7 +101,7 @@ def explain(
 
 
 def _scores(answers: Outputs, index: int) -> tuple[Floats, NDArray[np.bool_]]:
-    """Scores of a reference (q,), and where they are only bounded by the last neighbour's."""
+    """A reference's scores (q,), and which are only upper bounds, from the last neighbour."""
     found = answers["indices"] == index
     bounded = ~found.any(axis=1)
     rank = np.where(bounded, found.shape[1] - 1, found.argmax(axis=1))

@@ -1,4 +1,4 @@
-"""The chart of shifts: share of unchanged answers against strength, one panel per shift."""
+"""The chart of shifts: share of unchanged answers by strength, one panel per shift."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def draw(rows: Sequence[Shifted]) -> Figure:
 
 
 def _draw_panel(axes: Axes, rows: Sequence[Shifted], lines: Sequence[str]) -> None:
-    """One shift. Strengths are evenly spaced; unordered choices are not connected."""
+    """Draw one shift. Strengths are evenly spaced; unordered ones are not connected."""
     ordered = any(isinstance(row.strength, int | float) for row in rows)
     axes.axvline([row.plain for row in rows].index(True), color="0.85", linewidth=4)
     for key, colour, marker in zip(lines, COLOURS, MARKERS, strict=False):

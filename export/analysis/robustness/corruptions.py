@@ -28,7 +28,8 @@ class Shift(NamedTuple):
 
     Attributes:
         name: its name.
-        unit: the unit of its strengths; levels are pixel levels, 0..255; "" for names.
+        unit: the unit of its strengths; `levels` are pixel levels, 0..255; "" if the strengths are
+            names.
         plain: the strength that changes nothing.
         strengths: the strengths to measure, in order, including `plain`.
         make: turns a photo into the model's square input.
@@ -46,7 +47,7 @@ def shifts(size: int, crop: str) -> tuple[Shift, ...]:
 
     Rotation and scale apply to the photo before it is cropped; beyond its edges it is mirrored.
     Brightness, blur, noise and JPEG apply to the model's square input, so that a strength means the
-    same for photos of any size; on a larger photo they would have less effect.
+    same for photos of any size; applied to a larger photo, they would have less effect.
     """
 
     def photo(change: Callable[[Image.Image, float], Image.Image], plain: float) -> Make:
@@ -94,7 +95,7 @@ def turned(image: Image.Image, degrees: float) -> Image.Image:
 
 
 def scaled(image: Image.Image, factor: float) -> Image.Image:
-    """A photo from closer (above 1) or farther: its middle, or mirrored beyond its edges."""
+    """A photo as if taken closer (factor above 1) or farther away, mirrored beyond its edges."""
     width, height = (max(1, round(length / factor)) for length in image.size)
     across, down = (
         max(0, math.ceil((wanted - given) / 2))
@@ -104,23 +105,23 @@ def scaled(image: Image.Image, factor: float) -> Image.Image:
 
 
 def brightened(pixels: Square, factor: float) -> Square:
-    """All values times a factor, up to white."""
+    """Multiply all values by a factor; values above white become white."""
     return _whole(pixels.astype(np.float64) * factor)
 
 
 def blurred(pixels: Square, percent: float) -> Square:
-    """Blurred by a Gaussian whose standard deviation is a percentage of the side."""
+    """Blur with a Gaussian; its standard deviation is a percentage of the side."""
     sigma = percent / 100 * len(pixels)
     return np.asarray(Image.fromarray(pixels).filter(ImageFilter.GaussianBlur(sigma)))
 
 
 def noisy(pixels: Square, deviation: float, rng: np.random.Generator) -> Square:
-    """With Gaussian noise of this standard deviation in each value."""
+    """Add Gaussian noise of this standard deviation to each value."""
     return _whole(pixels + deviation * rng.standard_normal(pixels.shape))
 
 
 def compressed(pixels: Square, quality: int) -> Square:
-    """Saved as JPEG and opened again."""
+    """Save as JPEG and open again."""
     stream = io.BytesIO()
     Image.fromarray(pixels).save(stream, "JPEG", quality=quality)
     with Image.open(stream) as image:
@@ -153,7 +154,7 @@ def _middle(image: Image.Image, width: int, height: int) -> Image.Image:
 
 
 def _sampled(image: Image.Image, size: tuple[int, int]) -> Image.Image:
-    """Resized by interpolating only four pixels, as `tf.image.resize` does by default."""
+    """Resize by interpolating only four pixels, as `tf.image.resize` does by default."""
     box = (0, 0, *image.size)
     return image.transform(size, Image.Transform.EXTENT, box, Image.Resampling.BILINEAR)
 

@@ -35,15 +35,15 @@ class Shifted:
     Attributes:
         name: name of the file.
         shift: how the photos were shifted.
-        strength: by how much.
+        strength: how far they were shifted.
         unit: unit of the strength.
-        plain: whether this strength leaves them unchanged.
+        plain: whether this strength leaves the photos unchanged.
         photos: number of photos.
         accuracy: share of the photos whose label won; None without labels or a vote.
         unknown: share called unknown; None without a threshold.
-        same_label: share that gets the same class as unchanged; None without a vote.
-        first_equal: share whose nearest reference is the same as unchanged.
-        recall: share of the neighbours of the unchanged photos that are still found.
+        same_label: share that gets the same class as the unchanged photo; None without a vote.
+        first_equal: share with the same nearest reference as the unchanged photo.
+        recall: share of the unchanged photos' neighbours that are still found.
     """
 
     name: str
@@ -138,9 +138,9 @@ def check(count: int, seed: int) -> None:
         InputError: `count` is below 1, or `seed` is negative.
     """
     if count < 1:
-        raise InputError(f"at least 1 photo is needed, not {count}", "too-few-photos")
+        raise InputError(f"the sample needs at least 1 photo, not {count}", "too-few-photos")
     if seed < 0:
-        raise InputError(f"the seed must not be negative, but is {seed}", "seed-out-of-range")
+        raise InputError(f"the seed must be at least 0, not {seed}", "seed-out-of-range")
 
 
 def shares(rows: Sequence[Shifted]) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""A page that teaches a model by camera, and the server that builds files from what was taught."""
+"""A page to teach a model by camera, and a server that builds files from what it was taught."""
 
 # A variable of the environment; if it is set, a build prints each step as a line as it begins.
 STEPS = "POCKETKNN_STEPS"

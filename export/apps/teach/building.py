@@ -1,6 +1,6 @@
-"""Builds of what was taught: one at a time, each by the command line in a process of its own.
+"""Build what the page was taught: one build at a time, by the command line in its own process.
 
-So a build cannot harm the server, and can be ended at any time; the command line leaves no
+A build therefore cannot harm the server, and can be ended at any time; the command line leaves no
 half-written file behind.
 """
 
@@ -48,14 +48,14 @@ class Builds:
     """The builds of one page.
 
     Attributes:
-        folder: where they go: the first creates it, and only later ones replace it.
+        folder: where builds are written; the first build creates it, and later ones replace it.
         work: a private folder for what is sent, and for packed files.
     """
 
     def __init__(
         self, out: Path, models: Mapping[str, Embedder], work: Path, more: Sequence[str] = ()
     ) -> None:
-        """No build yet.
+        """Start without a build.
 
         Args:
             out: the folder that holds the build; created with the first one.
@@ -79,10 +79,12 @@ class Builds:
         self._built = False  # the folder is ours
 
     def reserve(self, lesson: str = "") -> bool:
-        """Whether a build may begin now; if so, `start` or `release` must follow.
+        """Reserve the next build; returns whether it may begin now.
+
+        If it may, `start` or `release` must follow.
 
         Args:
-            lesson: by which the page tells its own build from that of another lesson.
+            lesson: an id by which a page recognises its own build.
         """
         if not self._lock.acquire(blocking=False):
             return False
@@ -91,15 +93,15 @@ class Builds:
         return True
 
     def release(self) -> None:
-        """Let others build, as nothing could be built."""
+        """Let others build, because no build could be started."""
         self._lock.release()
 
     def start(self, sent: Path, name: str) -> None:
         """Begin to build.
 
         Args:
-            sent: the zip, which is needed no longer afterwards.
-            name: of the model that the page uses; "" for the preferred one.
+            sent: the zip; it is not needed after this call.
+            name: name of the model that the page uses; "" for the preferred one.
 
         Raises:
             InputError: the zip cannot be used, or there is no such model.
@@ -137,7 +139,7 @@ class Builds:
             self._thread.join()
 
     def state(self) -> dict[str, Any]:
-        """What the page shows."""
+        """The state of the build, for the page to show."""
         return {
             "building": self._lock.locked(),
             "lines": list(self._lines),
@@ -146,13 +148,13 @@ class Builds:
         }
 
     def path_of(self, name: str) -> Path:
-        """The folder that holds a file of the build; one without files before there is a build."""
+        """The folder that holds a file of the build; before there is a build, one without files."""
         if not self._built:
             return self.work / "nothing"
         return self._packed if name.endswith(_ZIP) else self.folder
 
     def _commands(self, upload: Upload, model: Embedder) -> Iterator[list[str]]:
-        """The command lines, one after the other, in the folder of what was unpacked."""
+        """The command lines, in order, to be run in the folder of the unpacked zip."""
         source, options = PHOTOS, [*model.options()]
         apart = ["--occasions", "folders"] if upload.occasions else []
         if upload.taught:
@@ -211,10 +213,12 @@ class Builds:
         return process.returncode
 
     def _result(self, code: int) -> dict[str, Any]:
-        """What became of a build that ended with this exit code."""
+        """The result of a build that ended with this exit code."""
         if self._ending:
             return _failed(self._ending)
-        if code not in (0, 1):  # 1: not every file agrees, and those that do not are left out
+        # 1: not every file agrees, and those that do not are left out; or Python's own, for a crash
+        error = self._left_out() if code == 1 else None
+        if code and not error:
             said = [match[1] for one in self._lines if (match := _MISTAKE.fullmatch(one))]
             if code < 0:
                 said = ["the system ended the build; perhaps it ran out of memory"]
@@ -225,22 +229,24 @@ class Builds:
         self._built = True
         files = [self._file(path) for path in paths_of(self.folder)]
         report = f"{PLACE}/{REPORT}" if (self.folder / REPORT).exists() else None
-        error = self._left_out() if code else None
         found = {"folder": str(self.folder), "files": files, "report": report}
         return {"ok": True, "error": error, **found}
 
     def _left_out(self) -> str:
-        """Which files are missing, why, and what to do."""
-        parity = parse_json((self.folder / PARITY).read_text("utf-8"))
+        """Which files are missing, why, and what to do; "" if none is."""
+        written = self.folder / PARITY
+        parity = parse_json(written.read_text("utf-8")) if written.exists() else {}
         missing = [
             f"{MODEL}{FORMATS[name].SUFFIX} ({'; '.join(one['failures'])})"
             for name, one in parity.items()
             if not one["agrees"]
         ]
+        if not missing:
+            return ""
         others = "The other files are right. " if len(missing) < len(parity) else ""
         return (
             f"Left out, as its answers are not exact enough: {', '.join(missing)}. {others}Build"
-            " again; if that does not help, report it, with what the build says."
+            " again; if that does not help, please report it with the output of the build."
         )
 
     def _file(self, path: Path) -> dict[str, Any]:

@@ -25,11 +25,11 @@ _FORMAT, _PRECISION = "onnx", "float32"
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Embedder:
-    """A backbone, and how to name it to another process.
+    """A backbone, and the options that name it to another process.
 
     Attributes:
         spec: names the backbone and the crop.
-        backbone: what it names.
+        backbone: the backbone that `spec` names.
     """
 
     spec: Spec
@@ -55,7 +55,7 @@ class Embedder:
         return cls(spec=spec, backbone=backbone)
 
     def options(self) -> Iterator[str]:
-        """The options that name the backbone and the crop to a command, in any folder."""
+        """The options that give a command this backbone and crop, in whatever folder it runs."""
         spec = self.spec
         name = self.backbone.name if spec.backbone == "auto" else spec.backbone
         if name.endswith(".keras"):
@@ -69,12 +69,12 @@ class Embedder:
                 yield from (f"--{option}", str(value))
 
     def stand_in(self) -> References:
-        """A reference, so that a memory taught with this backbone can be imported like it."""
+        """A reference from this backbone, to import a memory that was taught with it (`--like`)."""
         origin = self.backbone.provenance(self.spec.crop)
         return References.of(_anything(self.backbone.dim)[:1], ["anything"], provenance=origin)
 
     def write(self, path: Path) -> dict[str, Any]:
-        """Write the ONNX file: from `image` to `embedding`, which has length 1.
+        """Write the ONNX file, which maps `image` to `embedding`, a unit vector.
 
         Returns:
             A manifest of its input and its backbone.
@@ -96,5 +96,5 @@ class Embedder:
 
 
 def _anything(dim: int) -> Any:  # noqa: ANN401
-    """Two vectors (2, dim): a fit needs references, though the file holds none."""
+    """Two vectors (2, dim), because a fit needs references, although the file holds none."""
     return np.eye(2, dim, dtype=np.float32)

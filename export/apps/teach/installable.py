@@ -1,4 +1,4 @@
-"""A page's folder as an app that browsers install, and that opens without a network."""
+"""Turn a page's folder into an app that browsers can install and open without a network."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ _LINKS = """\
 
 
 def make_installable(folder: Path, webgpu: Collection[str] = ()) -> None:
-    """Add what a browser needs to keep a complete page.
+    """Add the files that a browser needs to store the complete page.
 
     Args:
         folder: the page's folder; its list of files goes into the service worker.
-        webgpu: those of its files that only browsers with a graphics card need.
+        webgpu: files of the page that only browsers with a graphics card need.
     """
     for source in (files(__package__) / "offline").iterdir():
         if source.name != _WORKER:

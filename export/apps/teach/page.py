@@ -1,4 +1,4 @@
-"""The folder of the page that teaches: for the server here, or for any static server."""
+"""The folder of the teaching page, for the server here or for any static server."""
 
 from __future__ import annotations
 
@@ -61,9 +61,9 @@ def write(
         models: the backbones in the order of preference.
         runtime: the runtime for the browser.
         title: title of the page.
-        served: whether our server answers, which can build files; otherwise the page can be
-            installed as an app.
-        examples: what the page starts from, if there is one backbone; None for nothing.
+        served: whether the page is served by our server, which can build files; otherwise the page
+            can be installed as an app.
+        examples: references that the page starts from, if there is one backbone; None for none.
     """
     copy_static(folder, _SHARED)
     for source in (files(__package__) / "static").iterdir():
@@ -87,7 +87,7 @@ def write(
 
 
 def _model(folder: Path, number: int, model: Embedder) -> dict[str, Any]:
-    """Write a model, and the code that crops for it; returns what the page must know of it."""
+    """Write a model, and the code that crops for it; returns what the page must know about it."""
     file, square = (f"{_MODELS}/{number}.{suffix}" for suffix in ("onnx", "square.js"))
     manifest = model.write(folder / file)
     code = snippets.render("square.mjs", manifest)

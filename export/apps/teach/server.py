@@ -1,7 +1,7 @@
-"""Serve the page that teaches, and build what it sends.
+"""Serve the teaching page, and build what it sends.
 
-It starts programs, so it answers only this machine, below an address that nobody can guess, and
-only pages of its own.
+The server starts programs, so it answers only requests from this machine and from its own pages,
+below an address that nobody can guess.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ _LONGEST = 64  # characters of what a page calls its lesson
 _BUSY = "Another build is running here. Wait until it is done, then build again."
 _MOVED = (
     "pocketknn teach has another address each time it starts: open the one that it printed last."
-    " What your browser keeps of your lesson is there, too, if the port is the same"
+    " Your lesson, which your browser stores, is there too if the port is the same"
 )
 
 
@@ -46,9 +46,9 @@ def listen(folder: Path, builds: Builds, token: str, port: int | None) -> Server
 
     Args:
         folder: the page's folder.
-        builds: builds what it sends.
+        builds: builds what the page sends.
         token: the first part of every address; requests without it get 404.
-        port: as for the server of `web`.
+        port: the port, as for `listen` in `web.server`.
 
     Raises:
         InputError: the port is taken or not allowed.
@@ -95,7 +95,7 @@ class _Handler(Handler):
         self.close_connection = True  # as a body may be left unread
         # Browsers name the page that sends; another site cannot name ours.
         if self.headers.get_all("Origin", []) != [f"http://{self.headers['Host']}"]:
-            self._refuse(HTTPStatus.FORBIDDEN, "only this page may ask for that")
+            self._refuse(HTTPStatus.FORBIDDEN, "only pocketknn's own page may request this")
         elif url.path == "/stop":
             self._builds.stop()
             self._reply(HTTPStatus.OK, {"ok": True})
@@ -122,7 +122,7 @@ class _Handler(Handler):
             self._reserved(int(length), model)
 
     def _reserved(self, length: int, model: str) -> None:
-        """Receive the photos and start the build, or let others build."""
+        """Receive the photos and start the build; if that fails, let others build."""
         try:
             with tempfile.TemporaryDirectory(dir=self._builds.work) as place:
                 sent = Path(place, "sent.zip")
@@ -141,13 +141,13 @@ class _Handler(Handler):
         """Read a body, piece by piece.
 
         Raises:
-            InputError: it is shorter, or takes too long.
+            InputError: the body is shorter than announced, or takes too long.
         """
         end = time.monotonic() + _SECONDS
         while length:
             piece = self.rfile.read1(min(length, _PIECE))
             if not piece or time.monotonic() > end:
-                raise InputError("the photos were not sent completely", "too-short")
+                raise InputError("the upload of the photos was incomplete", "too-short")
             write(piece)
             length -= len(piece)
 

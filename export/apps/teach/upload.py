@@ -1,4 +1,4 @@
-"""What the page sends to be built: a zip of CLASS/RECORDING/PHOTO, and perhaps a memory."""
+"""The zip that the page sends: photos as CLASS/RECORDING/PHOTO, and perhaps a memory."""
 
 from __future__ import annotations
 
@@ -35,12 +35,13 @@ _Parts = tuple[str, str, str]
 
 @dataclass(frozen=True, kw_only=True)
 class Upload:
-    """What was sent, unpacked.
+    """The unpacked zip.
 
     Attributes:
         photos: whether there are photos, in the folder `PHOTOS`.
-        taught: whether there are examples without a photo, in the file `TAUGHT`.
-        occasions: whether the photos are in a folder for each recording, to be held out together.
+        taught: whether there are examples without photos, in the file `TAUGHT`.
+        occasions: whether each recording has a folder of its own, whose photos are held out
+            together.
         rejects: whether there are enough examples to measure a threshold for unknown.
     """
 
@@ -55,8 +56,8 @@ def unpack(path: Path, folder: Path, like: References) -> Upload:
 
     Args:
         path: the zip.
-        folder: where to; nothing is written elsewhere, whatever the names in the zip.
-        like: a reference of the page's backbone, which made the memory.
+        folder: where to unpack; nothing is written elsewhere, whatever the names in the zip.
+        like: a reference from the page's backbone, which must also have made the memory.
 
     Raises:
         InputError: it is not a zip, it is too large, a name in it is not allowed, its
@@ -78,7 +79,7 @@ def unpack(path: Path, folder: Path, like: References) -> Upload:
                     shutil.copyfileobj(source, target)
     except _BROKEN as error:
         raise InputError(
-            f"what was sent is not a zip that can be read: {first_line(error)}",
+            f"the upload is not a readable zip: {first_line(error)}",
             "unreadable-archive",
         ) from error
     except OSError as error:  # such as a full disk
@@ -108,16 +109,16 @@ def _check_sizes(infos: Sequence[zipfile.ZipInfo]) -> None:
         )
     # Other compressions may take much more memory than they say.
     if any(info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED) for info in infos):
-        raise InputError("what was sent is compressed in an unusual way", "unreadable-archive")
+        raise InputError("the uploaded zip uses an unsupported compression", "unreadable-archive")
     if len({info.filename for info in infos}) < len(infos):
-        raise InputError("two photos that were sent have the same name", "duplicate-name")
+        raise InputError("two uploaded photos have the same name", "duplicate-name")
 
 
 def _parts(name: str) -> _Parts:
-    """Class, recording and file of a name.
+    """The class, recording and file that a name consists of.
 
     Raises:
-        InputError: it has other parts, or one that cannot be the name of a folder or a file.
+        InputError: the name has other parts, or a part cannot be the name of a folder or file.
     """
     parts = name.split("/")
     if len(parts) > 3:  # folders could not tell the class from its recordings
@@ -156,10 +157,10 @@ def _memory(archive: zipfile.ZipFile, folder: Path) -> memory_json.Memory:
 
 
 def _occasions(photos: Iterable[_Parts], taught: References | None) -> dict[str, set[object]]:
-    """The occasions of each class; an example of unknown origin has its own.
+    """The occasions of each class; an example of unknown origin is an occasion of its own.
 
     Raises:
-        InputError: there are fewer than two classes, or a name is no class's.
+        InputError: there are fewer than two classes, or a name belongs to no class.
     """
     found: dict[str, set[object]] = {}
     for label, recording, _ in photos:
@@ -174,7 +175,7 @@ def _occasions(photos: Iterable[_Parts], taught: References | None) -> dict[str,
 
 
 def _new(folder: Path, parts: _Parts, apart: bool) -> BinaryIO:
-    """A new file for a photo, below the folder of its class and, if they matter, its recording."""
+    """Create a photo's file, in its class folder and, with `apart`, in a folder per recording."""
     label, recording, file = parts
     # Two classes may have recordings of the same name; they are different occasions.
     own = f"{label} {recording}"

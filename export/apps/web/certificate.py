@@ -1,4 +1,4 @@
-"""A certificate of this machine's own: browsers give a camera to other devices only over https."""
+"""A self-signed certificate: browsers on other devices allow the camera only over https."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def address() -> str:
     """This machine's address in its network.
 
     Raises:
-        InputError: it is in none.
+        InputError: it is in no network.
     """
     try:
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as one:

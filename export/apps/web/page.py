@@ -86,7 +86,7 @@ def copy_static(folder: Path, names: Collection[str] | None = None) -> None:
 
 
 def copy_runtime(folder: Path, runtime: Runtime, *, webgpu: bool = False) -> None:
-    """Copy the runtime and its licence into a page's folder, with WebGPU if it is wanted."""
+    """Copy the runtime and its licence into a page's folder, with WebGPU if wanted."""
     place = folder / "runtime"
     place.mkdir()
     text = (files(__package__) / "static" / _LICENSE).read_bytes()

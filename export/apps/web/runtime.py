@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pocketknn.builder.errors import InputError
-from pocketknn.builder.system.atomic_file import NEW, workplace
+from pocketknn.builder.system.atomic_file import NEW, OLD, workplace
 from pocketknn.builder.system.cache import USUAL, Cache
+from pocketknn.builder.system.swap import put
 from pocketknn.builder.system.untrusted_json import parse_json
 
 PACKAGE, VERSION = "onnxruntime-web", "1.30.0"
@@ -40,7 +41,7 @@ class Runtime:
     Attributes:
         version: version of onnxruntime-web.
         files: the path of each of `FILES`.
-        webgpu: the path of each of `WEBGPU`; empty if the package has them not all.
+        webgpu: the path of each of `WEBGPU`; empty if the package lacks one of them.
     """
 
     version: str
@@ -52,7 +53,7 @@ def unpacked(folder: Path) -> Runtime:
     """The runtime in a folder unpacked by `npm install` or `tar`.
 
     Raises:
-        InputError: it is not onnxruntime-web, or incomplete.
+        InputError: it is not onnxruntime-web, or is incomplete.
     """
     try:
         facts = parse_json((folder / _DESCRIPTION).read_text("utf-8"))
@@ -80,9 +81,9 @@ def remembered(cache: Cache = USUAL, *, webgpu: bool = False) -> Runtime:
     """The pinned runtime, which npm fetches once for the cache.
 
     Args:
-        cache: where it is kept.
-        webgpu: whether to fetch it again if the cache has it from a version of this package that
-            did not keep WebGPU; if that fails, it is without.
+        cache: stores the runtime.
+        webgpu: whether to fetch the runtime again if the cached one lacks WebGPU, as one cached by
+            an earlier version of this package does; if that fails, the cached one is used.
 
     Raises:
         InputError: there is no npm, its registry does not answer, or the package differs.
@@ -105,11 +106,8 @@ def remembered(cache: Cache = USUAL, *, webgpu: bool = False) -> Runtime:
 def _fetch(place: Path) -> None:
     with workplace(place) as work:
         _unpack(_download(work), work / NEW)
-        if place.exists():
-            if unpacked(place).webgpu:  # another process was faster
-                return
-            place.rename(work / "old")
-        (work / NEW).rename(place)
+        if not (place.exists() and unpacked(place).webgpu):  # else another process was faster
+            put(work / NEW, place, work / OLD)
 
 
 def _download(folder: Path) -> Path:

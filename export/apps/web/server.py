@@ -60,7 +60,7 @@ class Handler(SimpleHTTPRequestHandler):
         super().end_headers()
 
     def list_directory(self, path: object) -> None:
-        """Show no folder."""
+        """Refuse to list a folder."""
         self.send_error(HTTPStatus.NOT_FOUND)
 
     def log_message(self, *args: object) -> None:
@@ -68,7 +68,7 @@ class Handler(SimpleHTTPRequestHandler):
 
 
 class Server(ThreadingHTTPServer):
-    """Answers only requests that name this machine."""
+    """A server that answers only requests whose Host header names this machine."""
 
     host = ""
 
@@ -101,7 +101,7 @@ def listen(
         folder: the folder to serve.
         host: the address to listen on.
         port: the port; 0 for any; None for the first free one of 20 from 8000.
-        secure: serves over https; None over http.
+        secure: settings to serve over https; None to serve over http.
         handler: makes the handler of a request.
 
     Raises:

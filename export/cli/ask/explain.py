@@ -46,7 +46,7 @@ def explain(
     as_json: Json = False,
     force: Annotated[bool, typer.Option("--force", help="Replace an earlier figure.")] = False,
 ) -> None:
-    """Show which parts of a picture decide the answer, by hiding each, and show the neighbours.
+    """Show the neighbours, and which parts of a picture decide the answer, by hiding each part.
 
     Examples:
         pocketknn explain out picture.jpg

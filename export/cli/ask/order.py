@@ -1,4 +1,4 @@
-"""The model comes first; typed in another order it is still recognised."""
+"""The model is the first argument; if it is typed later, it is still recognised."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from pocketknn.export.report.wording import command_line
 
 
 def model_first(command: str, *words: str) -> list[str]:
-    """The arguments of a command in the right order, with a remark if they were in another.
+    """The arguments of a command with the model first, and a message if they were reordered.
 
-    Nothing is moved unless exactly one of them is a model file or a build's folder.
+    They are reordered only if exactly one of them is a model file or a build's folder.
     """
     models = [word for word in words if _is_model(Path(word))]
     if len(models) != 1 or models[0] == words[0]:

@@ -1,4 +1,4 @@
-"""The pictures that a command is given: files, folders, patterns, and standard input."""
+"""The pictures given to a command: files, folders, patterns, and standard input."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ class Picture:
     """A file that may turn out not to be a picture.
 
     Attributes:
-        name: as it was given, or found below what was given.
+        name: its path as typed, or as found below a folder that was typed.
         content: reads its bytes; raises OSError.
-        named: whether it was asked for by its name; another file of a folder may be anything.
+        named: whether the user named it; files merely found in a folder may be anything.
     """
 
     name: str
@@ -33,11 +33,11 @@ class Picture:
 
 
 def pictures(words: Sequence[str]) -> list[Picture]:
-    """The pictures that words stand for, in their order; those of a folder are sorted.
+    """The pictures that these words stand for, in their order; those of a folder are sorted.
 
     Args:
-        words: paths of files, of folders, which are searched to any depth, and patterns such as
-            "new/*.jpg"; "-" is one picture's bytes on standard input.
+        words: paths of files or of folders, which are searched to any depth; patterns such as
+            "new/*.jpg"; or "-" for one picture's bytes on standard input.
 
     Raises:
         InputError: a pattern or folder holds no file, or standard input is a terminal.
@@ -67,7 +67,7 @@ def _file(path: Path, *, named: bool = True) -> Picture:
 
 
 def _below(folder: Path) -> list[Picture]:
-    """The files below a folder, without those of the operating system."""
+    """The files below a folder, except those that operating systems create."""
     paths = [
         path
         for path in sorted(folder.rglob("*"))

@@ -43,7 +43,7 @@ def predict(
 ) -> None:
     """Find each picture's nearest references and its class, with any model file.
 
-    Given a build's folder, the fastest file in it that runs on this machine is used.
+    Given a build's folder, it uses the fastest file that runs on this machine.
 
     Examples:
         pocketknn predict out picture.jpg
@@ -63,7 +63,7 @@ def predict(
     if as_json:
         say_json(answers)
     elif answers:
-        say(*(line for answer in answers for line in answer_lines(answer, metadata.labels)))
+        say(*(line for answer in answers for line in answer_lines(answer, metadata)))
         if wrong := _wrong(answers, metadata.labels):
             say("", wrong)
         score = metadata.manifest["outputs"]["scores"]["is"].removesuffix(", descending")
@@ -75,7 +75,7 @@ def predict(
 def _answers(
     path: Path, metadata: Metadata, words: Sequence[str]
 ) -> tuple[list[dict[str, Any]], list[InputError]]:
-    """The answers for the pictures that the words name, and what is wrong with others."""
+    """The answers for the pictures that the words name, and why others could not be used."""
     from pocketknn.export.manifest.artefact import load
 
     given, table = metadata.manifest["input"], metadata.rows()
@@ -98,7 +98,7 @@ def _answers(
 
 
 def _pictures(file: Picture, model: str, given: dict[str, Any]) -> Inputs:
-    """A picture as an input, with what the answer says of it."""
+    """A picture as an input, with the part of the answer that names it."""
     from pocketknn.builder.photos.photo import PictureError
 
     try:
@@ -108,7 +108,7 @@ def _pictures(file: Picture, model: str, given: dict[str, Any]) -> Inputs:
 
 
 def _vectors(file: Picture, model: str, given: dict[str, Any]) -> Inputs:
-    """The rows of a file as inputs, with what the answers say of them; rows count from 1."""
+    """The rows of a file as inputs, each with the answer's part that names it, counted from 1."""
     from .vectors import rows_of
 
     rows = rows_of(file, model, given["shape"][0])
@@ -150,6 +150,15 @@ def pixels_of(image: Picture, given: dict[str, Any]) -> NDArray[np.uint8]:
     return pixels(photo, given["shape"][0], given["crop"])
 
 
+def _why(answer: dict[str, Any], metadata: Metadata) -> str:
+    """Why this is the answer: its share of the vote, or the score that the threshold rejects."""
+    reject = metadata.manifest["reject"]
+    if reject and answer["label"] == metadata.labels[-1]:  # `unknown`, which gets the whole vote
+        nearest = answer["neighbors"][0]["score"]
+        return f"as the nearest reference scores {nearest:.3f}, below {reject['threshold']:.3f}"
+    return f"{answer['probability']:.0%} of the vote"
+
+
 def _wrong(answers: Sequence[dict[str, Any]], labels: Sequence[str]) -> str:
     """How many answers differ from the name of the picture's folder; "" if no folder is a class."""
     named = [(one, _folder(one, labels)) for one in answers]
@@ -167,10 +176,10 @@ def _folder(answer: dict[str, Any], labels: Sequence[str]) -> str:
     return max((one for one in labels if place.endswith(f"/{one}")), key=len, default="")
 
 
-def answer_lines(answer: dict[str, Any], labels: Sequence[str] = ()) -> Iterator[str]:
-    """An answer in lines that names of any length fit into: the answer, then its neighbours.
+def answer_lines(answer: dict[str, Any], metadata: Metadata) -> Iterator[str]:
+    """An answer as lines that fit names of any length: the class or value, then the neighbours.
 
-    It is marked if the picture's folder is named after another of the labels.
+    The class is marked as wrong if the picture's folder is named after another class of the model.
     """
     from pocketknn.export.manifest.metadata import SHOWN
 
@@ -179,9 +188,9 @@ def answer_lines(answer: dict[str, Any], labels: Sequence[str] = ()) -> Iterator
         values = ", ".join(f"{target} {value:.4g}" for target, value in answer["value"].items())
         yield f"{name}: {values}"
     elif "label" in answer:
-        folder = _folder(answer, labels)
+        folder = _folder(answer, metadata.labels)
         mark = f" ≠ {folder}" if folder not in ("", answer["label"]) else ""
-        yield f"{name}: {answer['label']}, {answer['probability']:.0%} of the vote{mark}"
+        yield f"{name}: {answer['label']}, {_why(answer, metadata)}{mark}"
     else:
         yield name
     for one in answer["neighbors"][:SHOWN]:

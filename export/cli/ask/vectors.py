@@ -1,4 +1,4 @@
-"""The vectors that a command is given: rows of a .npy, .csv or .json file."""
+"""The vectors given to a command: rows of a .npy, .csv or .json file."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ _OF_STDIN = ".json"
 def rows_of(file: Picture, model: str, width: int) -> NDArray[np.float32]:
     """The vectors of a file (n, width).
 
-    A .npy file holds a table (n, width) or one vector (width,); a .csv file a vector per line, with
-    or without a line of headings; a .json file, or standard input, a list of lists or one list,
-    or what ml5.js saved.
+    A .npy file holds a table (n, width) or one vector (width,); a .csv file holds a vector per
+    line, with or without a header; a .json file, or standard input, holds a list of lists, one
+    list, or a data set saved by ml5.js.
 
     Args:
         file: the file.

@@ -29,8 +29,8 @@ if TYPE_CHECKING:
     from pocketknn.export.manifest.metadata import Metadata
 
 _FOR_PHONES = (
-    "Open this address on a phone on the same network. Its browser warns that nobody vouches for",
-    "this machine's certificate; go on to the page. Anyone on this network can open it meanwhile.",
+    "Open this address on a phone on the same network. The certificate is self-signed,",
+    "so the browser warns once: continue to the page. Anyone on this network can open the page.",
 )
 
 
@@ -71,8 +71,8 @@ def web(
         bool,
         typer.Option(
             "--teach",
-            help="Serve the page of pocketknn teach MODEL instead, which builds into ./taught;"
-            " pocketknn teach MODEL -o OUT builds elsewhere.",
+            help="Serve the page of pocketknn teach instead. It builds into ./taught; to build into"
+            " another folder, use pocketknn teach MODEL -o OUT.",
         ),
     ] = False,
 ) -> None:

@@ -19,10 +19,10 @@ _SHOWN = 10
 
 
 def diff(one: BuildOrFile, other: BuildOrFile, as_json: Json = False) -> None:
-    """List the references, labels and choices in which two files differ; exit with 1 if any do.
+    """List the references, labels and choices that differ between two files; exit with 1 if any do.
 
-    With two builds, files of the same format are compared; with a build and a file, the file and
-    the build's file of that format.
+    With two builds, files of the same format are compared; with a build and a file, the file is
+    compared with the build's file of the same format.
 
     Examples:
         pocketknn diff out/model.tflite edited.tflite

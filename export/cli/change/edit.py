@@ -44,7 +44,7 @@ def edit(
     out: Annotated[
         Path | None,
         typer.Option(
-            "-o", "--out", help="The file or folder to write; a file is edited in place if omitted."
+            "-o", "--out", help="File or folder to write; if omitted, a file is edited in place."
         ),
     ] = None,
     weights: Annotated[
@@ -56,7 +56,7 @@ def edit(
     """Remove references from a model file or a build, or add photos.
 
     A model file is changed without building it again. A build's folder is built again with the same
-    choices, into the new folder of --out.
+    choices, into the new folder --out.
 
     --remove and --remove-class apply first, then --rename, then --add. Photos to add follow the
     same rules: those of a removed class are not added, those of a renamed class get its new name.
@@ -104,7 +104,8 @@ def edit(
     added = builder.find(add, note=note) if add is not None else []
     names = changing.names_of(before, changes, {photo.label for photo in added})
     kept = changing.kept(before, changes, names)
-    known = kept.labels
+    opened = opened.without_vectors()  # which are no longer needed
+    before, known = opened.fit.references, kept.labels
     origin = opened.metadata.manifest["backbone"]
     # If the backbone is available, the new file is checked on pictures.
     available = origin and is_available(origin["name"], origin["sha256"])

@@ -1,4 +1,4 @@
-"""pocketknn edit of a build's folder: the same choices over other references, in a new folder."""
+"""pocketknn edit of a build's folder: the same choices with other references, in a new folder."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def is_build(path: Path) -> bool:
 
 
 def takes_vectors(name: str) -> InputError:
-    """The error for photos that are to be added to feature vectors."""
+    """The error for adding photos to references that are feature vectors."""
     return InputError(f"{name} takes feature vectors, so no photos can be added", "takes-vectors")
 
 
@@ -33,7 +33,7 @@ def edit_build(
     """Build again with changed references and the same choices.
 
     Raises:
-        InputError: there is no new folder, or the changes or the backbone do not suit the build.
+        InputError: no new folder was named, or the changes or the backbone do not fit the build.
     """
     from pocketknn.builder.backbones.load import backbone_of
     from pocketknn.builder.references.references import References
@@ -64,15 +64,17 @@ def edit_build(
     if manifest.get("condensed"):
         say("the references of that build were condensed; the photos added are all kept")
     if THUMBNAILS in manifest["files"]:
-        say("thumbnails are not carried over; build from the photos with --thumbnails")
+        say("thumbnails are not copied; to get them, build from the photos with --thumbnails")
     with tempfile.TemporaryDirectory() as place:
         after.save(path := Path(place) / REFERENCES)
+        named = any(before.paths)
+        del before, after  # they take as much memory as what the build reads
         request = Request(
             selection=Selection(photos=path),
             spec=replace(spec, weights=weights),
             options=options,
             formats=tuple(manifest["parity"]),
-            with_names=any(before.paths),
+            with_names=named,
         )
         result = run(request, out, force=force, cache=USUAL, title=out.resolve().name)
     raise typer.Exit(0 if result.agrees else 1)

@@ -1,4 +1,4 @@
-"""What to do after a build: try it, and what would make it better; the report advises the same."""
+"""What to do after a build: how to try it, and how to improve it, as the report advises."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ def next_steps(result: Export, steps: Sequence[Step] = (), again: Again | None =
 
     Args:
         result: the build.
-        steps: what its report advises.
-        again: makes the command for building again; None for no advice.
+        steps: the steps that its report advises.
+        again: makes the command for building again; None to print no advice.
     """
     kept = [result.out / one.name for one in result.written if one.parity.agrees]
     if not kept:
@@ -39,7 +39,7 @@ def next_steps(result: Export, steps: Sequence[Step] = (), again: Again | None =
         if names := sorted(path.name for path in (result.out / SNIPPETS).glob("*")):
             lines.append(
                 f"For an app: {', '.join(names)} in {result.out / SNIPPETS} take vectors, which the"
-                " app must compute with the network that made those of the build"
+                " app must compute with the same network as those of the build"
             )
         return [*lines, "Try it:", f"  {command_line('pocketknn', 'predict', out, 'VECTORS.npy')}"]
     lines += ["Try it:", f"  {command_line('pocketknn', 'predict', out, 'PICTURE.jpg')}"]
@@ -49,7 +49,7 @@ def next_steps(result: Export, steps: Sequence[Step] = (), again: Again | None =
 
 
 def _advised(out: str, steps: Sequence[Step], again: Again) -> Iterator[str]:
-    """The first steps that can be taken, each with its command; `eval` is never cut off."""
+    """The first steps that can be taken, each with its command; `eval` is always included."""
     from pocketknn.export.cli.make.again import free
     from pocketknn.export.report.sections.advice import typed
 

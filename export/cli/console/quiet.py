@@ -16,15 +16,15 @@ _people: list[TextIO] = []  # the real stderr, while `quiet` is active
 
 
 def note(line: str) -> None:
-    """Print a remark on stderr, for people; stdout is for the answer, which programs may read."""
+    """Print a message for people on stderr; stdout is for the answer, which programs may read."""
     print(shown(line), file=_people[-1] if _people else sys.stderr, flush=True)
 
 
 def open_closed() -> None:
-    """Replace stdin, stdout or stderr by the null device where the caller has closed it.
+    """Replace stdin, stdout or stderr with the null device if the caller has closed it.
 
-    Python sets a closed one to None, and the next file opened would get its descriptor, to which
-    converters write.
+    Python sets a closed stream to None. The next file opened would get its descriptor, and
+    converters would write into that file.
     """
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:

@@ -1,4 +1,4 @@
-"""Signals that end a process, as `KeyboardInterrupt` in the main thread, so that it cleans up."""
+"""Turn signals that end a process into `KeyboardInterrupt`, so that the main thread cleans up."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Signals:
     """Turns Ctrl-C and signals such as SIGTERM into `KeyboardInterrupt`.
 
     Attributes:
-        received: whether one has arrived.
+        received: whether a signal has arrived.
     """
 
     def __init__(self) -> None:
@@ -36,7 +36,7 @@ class Signals:
         sys.unraisablehook = self._swallowed
 
     def close(self) -> None:
-        """Stop looking for interrupts that were swallowed."""
+        """Stop watching for swallowed interrupts."""
         sys.unraisablehook = self._others
 
     def _interrupt(self, number: int, frame: FrameType | None) -> None:

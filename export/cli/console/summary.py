@@ -1,4 +1,4 @@
-"""The summary of a build, line by line: what went in, and how good it is."""
+"""The summary of a build, line by line: what went into it, and how good it is."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def facts(manifest: dict[str, Any], skipped: Sequence[Skipped]) -> list[str]:
 
 
 def crops(result: Export) -> list[str]:
-    """A warning where a platform crops differently from the build, and how to see the cost."""
+    """A warning if a platform crops differently from the build, and how to measure the cost."""
     if not (other := other_crop(result.manifest)):
         return []
     words, crop = other
@@ -93,7 +93,7 @@ def _occasions(references: dict[str, Any]) -> Iterator[str]:
 
 
 def _inner_folders(references: dict[str, Any]) -> Iterator[str]:
-    """What became of folders in class folders: each is a class, which may not be meant."""
+    """A note on folders inside class folders: each became a class, perhaps by mistake."""
     names = [*references["per_label"]]
     beside = [name for name in names if any(name.startswith(f"{one}/") for one in names)]
     if beside:
@@ -157,14 +157,17 @@ def _accuracy(references: dict[str, Any], rejecting: float | None) -> Iterator[s
 
 
 def _shares(loo: dict[str, Any], rejecting: float | None) -> Iterator[str]:
-    """As in "accuracy 83 % (76 to 88 %; chance 20 %): good"; older builds have only the first."""
+    """The accuracy, as in "accuracy 83 % (76 to 88 %; chance 20 %): good".
+
+    Older builds record only the 83 %.
+    """
     line, by_class = f"accuracy {loo['accuracy']:.1%}", loo.get("by_class")
     if loo.get("interval") and loo.get("chance") is not None:
         low, high = loo["interval"]
         line += f" ({100 * low:.0f} to {high:.0%}; chance {loo['chance']:.0%})"
     yield line + (f": {loo['verdict']}" if loo.get("verdict") else "")
     if rejecting is not None:
-        yield f"  accuracy is before rejection; {rejecting:.1%} are right and not rejected"
+        yield f"  accuracy is measured before rejection; {rejecting:.1%} are right and not rejected"
     if by_class is not None and abs(by_class - loo["accuracy"]) >= APART:
         yield f"  classes differ in size: the mean of their accuracies is {by_class:.1%}"
 
@@ -179,7 +182,7 @@ def _errors(loo: dict[str, Any]) -> Iterator[str]:
 
 
 def _measured(loo: dict[str, Any], count: int) -> str:
-    """How it was measured, in a few words."""
+    """How the accuracy or error was measured, in a few words."""
     sample = "" if loo["queries"] == count else f"; measured on {loo['queries']} of the {count}"
     if folds := loo.get("folds"):
         return f"{folds}-fold cross-validation{sample}"
@@ -200,7 +203,7 @@ def _projection(manifest: dict[str, Any]) -> Iterator[str]:
 
 
 def _search(search: dict[str, Any]) -> Iterator[str]:
-    """How the references are stored and searched, unless it is the default."""
+    """How the references are stored and searched, unless in the default way."""
     by, precision = search["by"], search["references_precision"]
     if not SEARCHES[by].SCANS and precision == "float32":
         return
@@ -236,7 +239,7 @@ def _calibration(found: dict[str, Any] | None) -> Iterator[str]:
 
 
 def kept_lines(condensed: dict[str, Any] | None) -> list[str]:
-    """How many references were kept, and what that costs, one line each."""
+    """How many references were kept, and what that costs, in one line each."""
     if not condensed:
         return []
     by, before, kept = condensed["by"], condensed["before"], condensed["kept"]

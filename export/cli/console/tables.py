@@ -88,7 +88,7 @@ def plan_table(plans: Sequence[Plan]) -> Table:
 
 
 def variants_table(variants: Sequence[Variant], within: Budget, sample: int) -> Table:
-    """The variants measured to fit a budget; their files were run on a sample."""
+    """The variants that were measured for a size budget; their files were run on a sample."""
     made = table(
         ["precision", "projection"],
         ["largest file", "accuracy", "neighbours"],

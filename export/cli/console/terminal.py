@@ -1,4 +1,4 @@
-"""Output to the terminal, with control characters in names made harmless; and progress bars."""
+"""Output to the terminal, with control characters in names made harmless, and progress bars."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ if TYPE_CHECKING:
 
 
 class _Console(Console):
-    """Shows the control characters of a name instead of sending them, in lines and in tables."""
+    """Escapes the control characters of names, in lines and in tables."""
 
     def print(self, *objects: Any, **choices: Any) -> None:  # noqa: ANN401
-        """As rich's console, but line breaks in text are escaped, so that it stays on one line."""
+        """Print as rich's console does, but escape line breaks, so that text stays on one line."""
         safe = [shown(one) if isinstance(one, str) else one for one in objects]
         super().print(*safe, **choices)
 
     def render(
         self, renderable: RenderableType, options: ConsoleOptions | None = None
     ) -> Iterable[Segment]:
-        """The segments that rich writes; only its own may hold control codes."""
+        """The segments to write; only those that rich itself adds may hold control codes."""
         for text, style, control in super().render(renderable, options):
             yield Segment(text if control else shown(text, keep="\n"), style, control)
 
@@ -43,7 +43,7 @@ console = _Console(highlight=False, soft_wrap=True, emoji=False)
 
 @contextmanager
 def progress(name: str, total: int, shown: bool = True) -> Iterator[Callable[[int], None]]:
-    """A progress bar for one step; call what it yields to advance it. None if JSON is printed."""
+    """A progress bar for one step, visible only if `shown`; call what it yields to advance it."""
     with _bars(shown) as bar:
         step = bar.add_task(name, total=total)
         yield lambda done: bar.advance(step, done)
@@ -51,7 +51,7 @@ def progress(name: str, total: int, shown: bool = True) -> Iterator[Callable[[in
 
 @contextmanager
 def watched(within: Budget | None = None) -> Iterator[Watch]:
-    """Bars and lines for a pipeline's progress; remarks are printed once it has succeeded."""
+    """Bars and lines for a pipeline's progress; messages are printed once it has succeeded."""
     remarks: list[str] = []
     bars: list[Progress] = []  # none before the first step: a bar leaves a line behind
     with ExitStack() as shown:

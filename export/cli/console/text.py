@@ -10,7 +10,7 @@ _JOINERS = "\u200c\u200d"  # needed in Persian words and in emoji
 
 
 def shown(text: str, keep: str = "") -> str:
-    """Text on one line of a terminal: control characters are escaped, except those to keep."""
+    """Text for one line of a terminal: control characters are escaped, except those in `keep`."""
     return "".join(
         one.encode("unicode_escape").decode() if _is_control(one) and one not in keep else one
         for one in text

@@ -20,7 +20,7 @@ _MAX_RUNS = 10_000  # per file and number of threads: takes minutes
 def bench(
     out: Build,
     runs: Annotated[
-        int, typer.Option(help="How many pictures to time for each file and number of threads.")
+        int, typer.Option(help="Number of pictures to time for each file and thread count.")
     ] = 50,
     as_json: Json = False,
 ) -> None:

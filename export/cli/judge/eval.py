@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import asdict
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -40,13 +42,17 @@ if TYPE_CHECKING:
     from pocketknn.export.manifest.artefact import Artefact
     from pocketknn.export.report.statistics.answers import HeldOut
     from pocketknn.export.report.statistics.outcome import Outcome
+    from pocketknn.export.report.study import Study
 
 
 def eval_(
     context: typer.Context,
     out: BuildOrFile,
     photos: Annotated[
-        Path, typer.Argument(metavar="PHOTOS", help="Photos; in class folders to measure accuracy.")
+        Path,
+        typer.Argument(
+            metavar="PHOTOS", help="Photos; put them in class folders to measure accuracy."
+        ),
     ],
     crop: Annotated[
         str | None,
@@ -69,7 +75,7 @@ def eval_(
     as_json: Json = False,
     force: Annotated[bool, typer.Option("--force", help="Replace an earlier chart.")] = False,
 ) -> None:
-    """Measure every file of a build on other photos, with the build's crop and with another.
+    """Measure every file of a build on other photos, with the build's crop and optionally another.
 
     With --shift, measure one file on photos that are rotated, scaled, darkened, blurred and so on.
 
@@ -94,7 +100,7 @@ def eval_(
 
 
 def _evaluate(out: Path, photos: Path, crop: str | None, as_json: bool) -> None:
-    """Print how each file of a build does on photos, and what another crop would cost."""
+    """Print how each file of a build performs on photos, and what another crop would cost."""
     from pocketknn.builder.spec import CROPS
     from pocketknn.export.analysis.evaluation import evaluate, runs
     from pocketknn.export.cli.console.terminal import console, progress
@@ -112,13 +118,20 @@ def _evaluate(out: Path, photos: Path, crop: str | None, as_json: bool) -> None:
     nearest = _exact(out, file)
     crops = {file.metadata.manifest["input"].get("crop"), crop} - {None}
     total = runs(len(files), len(found), len(crops))
+    begun = cache(partial(_begun, out))
+
+    def begin() -> None:
+        if not is_artefact(out):
+            with suppress(Exception):  # `_report` fails on it again, and says so
+                begun()
+
     with progress(_work(len(found), len(files), len(crops)), total, shown=not as_json) as done:
-        made = evaluate(files, in_classes(found, file), crop, nearest, done)
+        made = evaluate(files, in_classes(found, file), crop, nearest, done, begin)
     references = known_among(made.photos, file)
     known = int(references.sum())
     held_out = HeldOut.of(made, file.metadata.labels, known)
     outcome, same = outcome_of(held_out, file, references)
-    report = _report(out, held_out, outcome) if not is_artefact(out) else ""
+    report = _report(out, begun, held_out, outcome) if not is_artefact(out) else ""
     if as_json:
         first, *others = ({**asdict(row), "promise": None} for row in made.rows)
         say_json([{**first, "promise": outcome and outcome_json(outcome)}, *others])
@@ -146,7 +159,7 @@ def _evaluate(out: Path, photos: Path, crop: str | None, as_json: bool) -> None:
 
 
 def _work(photos: int, files: int, crops: int) -> str:
-    """What the bar counts, as a product that gives its total."""
+    """What the progress bar counts, as a product that gives its total."""
     ran = counted(files, "file") + (f" × {crops} crops" if crops > 1 else "")
     return f"{counted(photos, 'photo')} × (reading + {ran})"
 
@@ -157,7 +170,7 @@ def _precision(file: Artefact) -> str:
 
 
 def _exact(out: Path, file: Artefact) -> Nearest | None:
-    """The exact neighbour search, if the first file of a build may lose some to its precision.
+    """The exact neighbour search, if a build's first file may miss some due to its precision.
 
     None if the precision is float32, or if the backbone is not available.
     """
@@ -184,14 +197,23 @@ def _exact(out: Path, file: Artefact) -> Nearest | None:
     return nearest
 
 
-def _report(out: Path, held_out: HeldOut, came: Outcome | None) -> str:
-    """Add these photos to the build's report; a line that says where it is, or why not."""
+def _begun(out: Path) -> Study:
+    """The study of a build, with what the photos do not change: that takes seconds."""
+    from pocketknn.export.report.write import study_again
+
+    study = study_again(out)
+    study.work_out()
+    return study
+
+
+def _report(out: Path, begun: Callable[[], Study], held_out: HeldOut, came: Outcome | None) -> str:
+    """Add these photos to the build's report; returns a line that says where it is, or why not."""
     from pocketknn.export.analysis.latency import time_shortly
     from pocketknn.export.formats.requirements import missing
     from pocketknn.export.report.write import report_eval
 
     try:
-        return f"details: see {report_eval(out, held_out, time_shortly(out), came)}"
+        return f"details: see {report_eval(out, begun(), held_out, time_shortly(out), came)}"
     except Exception as error:  # drawing and timing may raise anything; the figures are printed
         return f"no report was written: {missing(error) or first_line(error)}"
 

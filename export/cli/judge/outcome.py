@@ -1,4 +1,4 @@
-"""The photos that eval measures on, and their outcome beside what the build promised."""
+"""The photos that eval measures on, and the outcome compared with the build's promise."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def among_references(known: int) -> str:
 
 
 def in_classes(photos: Sequence[builder.Photo], file: Artefact) -> list[builder.Photo]:
-    """The photos, labelled by the class folder if they lie in an occasion's folder within it."""
+    """The photos; those in an occasion's folder inside a class folder get that class."""
     rows = file.metadata.rows()
     known = {*file.metadata.labels, *(str(row["label"]) for row in rows if row["label"])}
 
@@ -98,7 +98,7 @@ def in_classes(photos: Sequence[builder.Photo], file: Artefact) -> list[builder.
 
 
 def say_strange(held_out: HeldOut, file: Artefact, references: NDArray[np.bool_]) -> None:
-    """Print what is called unknown, for photos none of which can be compared with the promise."""
+    """Print how many are called unknown, if no photo can be compared with the promise."""
     from pocketknn.builder.spec import UNKNOWN
     from pocketknn.export.report import outcome_words as words
     from pocketknn.export.report.statistics.outcome import strangers
@@ -121,7 +121,7 @@ def say_strange(held_out: HeldOut, file: Artefact, references: NDArray[np.bool_]
 def outcome_of(
     held_out: HeldOut, file: Artefact, references: NDArray[np.bool_]
 ) -> tuple[Outcome | None, SameClass | None]:
-    """Promise and outcome; for an image search also how often it finds the photo's own class.
+    """Promise and outcome; for an image search, also how often it finds the photo's own class.
 
     Args:
         held_out: the photos, and the file's answers.

@@ -1,4 +1,4 @@
-"""pocketknn eval --shift: how a file does on photos that are rotated, darkened and so on."""
+"""pocketknn eval --shift: how a file performs on photos that are rotated, darkened and so on."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ def evaluate_shifts(
     as_json: bool,
     force: bool,
 ) -> None:
-    """Print how a file does on photos that are rotated, darkened, blurred and so on.
+    """Print how a file performs on photos that are rotated, darkened, blurred and so on.
 
-    The build's report gets the results too, unless JSON is printed.
+    The results are also added to the build's report, unless JSON is printed.
     """
     from pocketknn.export.analysis import figures
     from pocketknn.export.analysis.robustness.chart import draw

@@ -18,7 +18,9 @@ def verify(
     out: Build,
     photos: Annotated[
         Path | None,
-        typer.Argument(metavar="PHOTOS", help="Photos to compare on; synthetic ones if omitted."),
+        typer.Argument(
+            metavar="PHOTOS", help="Photos to run the files on; default: synthetic pictures."
+        ),
     ] = None,
 ) -> None:
     """Run every file of a build again and compare it with the exact k-NN.
@@ -31,15 +33,19 @@ def verify(
     from pocketknn.export.cli.console import tables
     from pocketknn.export.cli.console.terminal import console
     from pocketknn.export.formats.keras import SUFFIX, apart, running
+    from pocketknn.export.manifest.metadata import manifest_of
+    from pocketknn.export.manifest.reopen import is_without_keras
     from pocketknn.export.output.names import MODEL
 
     if photos is not None:
         out, photos = map(Path, model_first("verify", str(out), str(photos)))
     found = [] if photos is None else builder.find(photos, note=note)
-    if (out / f"{MODEL}{SUFFIX}").exists() and apart.is_installed():  # it embeds the queries
-        with running.without_unused():
-            import keras  # noqa: F401
-    result = verification.verify(out, found)
+    keras = (out / f"{MODEL}{SUFFIX}").exists() and apart.is_installed()
+    if keras and not is_without_keras(manifest_of(out)):
+        with running.imported():
+            pass
+    with apart.beside(keras):
+        result = verification.verify(out, found)
     rows = [tables.Row(one.name, one.bytes, one.parity) for one in result.files]
     if result.source != f"{MODEL}.keras":
         say(f"exact k-NN: {result.source}")

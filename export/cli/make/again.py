@@ -1,4 +1,4 @@
-"""The command that was typed, to be typed again with a few changes."""
+"""The command that the user typed, with a few changes, for typing it again."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from pocketknn.export.report.wording import command_line
 def again(context: typer.Context, **changes: object) -> str:
     """The command line of a context, with other values of some options.
 
-    Unless an earlier build is to be replaced, the new one goes into a new folder.
+    The new build goes into a new folder, unless it is to replace the earlier one.
     """
     if not changes.get("force"):
         changes |= {"out": free(str(context.params["out"])), "force": False}

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -22,9 +23,11 @@ from .again import again
 from .build_options import Engine, Files, Model, Sizes
 
 if TYPE_CHECKING:
+    from pocketknn.builder.knn.fit import Fit
     from pocketknn.export.pipeline.export import Export
     from pocketknn.export.pipeline.material import Material
     from pocketknn.export.report.sections.advice import Step
+    from pocketknn.export.report.study import Study
 
 
 def build(
@@ -73,17 +76,18 @@ def build(
     limit: options.Limit = None,
     no_cache: options.NoCache = False,
     no_report: Annotated[
-        bool, typer.Option("--no-report", help="Do not write report.html; saves some seconds.")
+        bool,
+        typer.Option("--no-report", help="Do not write report.html, which saves a few seconds."),
     ] = False,
     no_names: Annotated[
         bool,
-        typer.Option("--no-names", help="Leave photos' names out of every file; ids remain."),
+        typer.Option("--no-names", help="Leave photos' names out of every file; only ids remain."),
     ] = False,
     thumbnails: Annotated[
         str | None,
         typer.Option(
-            help="Write small pictures of the references, for an app to show, of at most this"
-            " size together, such as 4MB."
+            help="Write small pictures of the references for an app to show, at most this size in"
+            " total, such as 4MB."
         ),
     ] = None,
     plan: Annotated[
@@ -137,7 +141,7 @@ def build(
     if is_collection(place) and place.suffix.lower() == ".parquet":
         remark = (
             "a file of references records no options of the build it came from (--reject,"
-            " --metric, --k, …): those that you omit take their defaults"
+            " --metric, --k, …): options that you omit take their defaults"
         )
     result = run(
         request,
@@ -173,10 +177,11 @@ def run(
         cache: stores what a later build may reuse; None for no cache.
         with_report: write the report, and print what it advises.
         remark: a line to print before the results; "" for none.
-        retyped: gives the command to build again, with other options; None prints no advice.
-        crop: name the platforms that crop otherwise. The report always does; here it is only for
-            users who chose a crop, as most apps use the snippets, which crop as the build did.
-        title: of the report; None for the name of the place of the photos.
+        retyped: makes the command for building again with other options; None prints no advice.
+        crop: print which platforms crop differently, for users who chose a crop. Others hardly need
+            that, as most apps use the snippets, which crop as the build did. The report always
+            lists these platforms.
+        title: title of the report; None for the name of the place of the photos.
     """
     from pocketknn.builder.backbones.load import PACKAGED
     from pocketknn.export.formats.keras import apart
@@ -190,15 +195,23 @@ def run(
         from pocketknn.export.pipeline import build as pipeline
 
         steps: list[Step] = []
+        begun: list[Study] = []
+
+        def begin(*given: Any) -> None:  # noqa: ANN401  # as for `_begun`
+            if with_report:
+                begun.append(_begun(*given, out=out))
+
         with watched(request.within) as watch:
             if remark:
                 watch.remark(remark)
-            result, material = pipeline.build(request, out, force=force, cache=cache, watch=watch)
+            result, material = pipeline.build(
+                request, out, force=force, cache=cache, watch=watch, meanwhile=begin
+            )
             if with_report:
                 watch.step("writing the report", None)
                 try:
                     title = place_name(request.selection.photos) if title is None else title
-                    steps = _report(result, material, watch, title)
+                    steps = _report(result, begun[0], watch, title)
                 except KeyboardInterrupt:
                     note(f"the models in {out} are ready and checked; only report.html is missing")
                     raise
@@ -224,23 +237,39 @@ def _print_plan(request: Request, cache: Cache | None) -> None:
 
 
 def place_name(photos: Path | str) -> str:
-    """The name of the place of the photos: of a folder, or of a table or archive without ending."""
+    """The name of the photos' folder, or of their table or archive without its extension."""
     if isinstance(photos, str):
         return photos.rstrip("/").rpartition("/")[2].partition("?")[0]
     return photos.resolve().name if photos.is_dir() else photos.stem
 
 
-def _report(result: Export, material: Material, watch: Watch, name: str) -> list[Step]:
+def _begun(fit: Fit, manifest: dict[str, Any], material: Material, *, out: Path) -> Study:
+    """The study of a build for its report, with what takes long and needs no files."""
+    from pocketknn.export.report.study import Study
+
+    study = Study(
+        fit=fit,
+        manifest=manifest,
+        photos=material.photos,
+        strangers=material.strangers,
+        out=out.name or ".",
+    )
+    with suppress(Exception):  # `_report` fails on it again, and warns
+        study.work_out()
+    return study
+
+
+def _report(result: Export, begun: Study, watch: Watch, name: str) -> list[Step]:
     """Write the report, and return what it advises.
 
-    If that fails, only warn, as the build is complete without it.
+    If that fails, only warn, as the build is complete without a report.
     """
     from pocketknn.export.analysis.latency import time_shortly
     from pocketknn.export.report.write import report_build
 
     try:
         timings = time_shortly(result.out)
-        return report_build(result, material.photos, material.strangers, timings, name)
+        return report_build(result, begun, timings, name)
     except Exception as error:  # drawing and timing may raise anything
         watch.remark(f"warning: no report was written: {missing(error) or first_line(error)}")
         return []

@@ -1,4 +1,4 @@
-"""The options of build, and the values they stand for."""
+"""The options of `build`, and the values they stand for."""
 
 from __future__ import annotations
 
@@ -52,11 +52,13 @@ class Model:
     ] = None
     head: Annotated[
         str | None,
-        typer.Option(help="classify (default with classes), regress (with targets) or neighbors."),
+        typer.Option(
+            help="Answer: classify (default with classes), regress (with targets) or neighbors."
+        ),
     ] = None
     reject: Annotated[
         str | None,
-        typer.Option(help="auto, or the score below which a picture is called unknown."),
+        typer.Option(help="Score below which a picture is called unknown, or auto."),
     ] = None
     false_rejection: Annotated[
         float, typer.Option(help="Share of known pictures that --reject auto may reject.")
@@ -66,7 +68,9 @@ class Model:
     ] = "float32"
     search: Annotated[
         str,
-        typer.Option(help="exact, rerank (scan, then rescore the best), ivf (cells) or auto."),
+        typer.Option(
+            help="Search: exact, rerank (scan, then rescore the best), ivf (cells) or auto."
+        ),
     ] = "exact"
     recall: Annotated[
         float | None, typer.Option(help="Share of the exact neighbours to find; default: 0.99.")
@@ -81,16 +85,16 @@ class Model:
     crop: options.Crop = "center"
     grow: Annotated[
         int | None,
-        typer.Option(metavar="SLOTS", help="Room for this many examples that an app may teach."),
+        typer.Option(metavar="SLOTS", help="Number of examples that an app may teach the model."),
     ] = None
     spare: Annotated[
         int | None,
-        typer.Option(help="With --grow: how many new classes an app may teach; default: 8."),
+        typer.Option(help="With --grow: number of new classes that an app may teach; default: 8."),
     ] = None
     seed: Annotated[int, typer.Option(help="Random seed.")] = 0
 
     def spec(self, network: options.Network) -> builder.Spec:
-        """The choices; some of them may be typed as a number or auto."""
+        """The choices as a `Spec`; some may be typed as a number or `auto`."""
         typed = {name: _auto_or(getattr(self, name), name) for name in ("k", "pca", "reject")}
         return builder.Spec(**asdict(network) | asdict(self) | typed)
 
@@ -113,8 +117,8 @@ class Files:
     ios: Annotated[
         int, typer.Option(help="Minimum iOS version of the Core ML model: 15 to 18.")
     ] = 16
-    author: Annotated[str, typer.Option(help="Who made the model, for its metadata.")] = ""
-    license: Annotated[str, typer.Option(help="How the model may be used, for its metadata.")] = ""
+    author: Annotated[str, typer.Option(help="Author of the model, for its metadata.")] = ""
+    license: Annotated[str, typer.Option(help="Terms of use, for the metadata.")] = ""
 
     def options(self) -> Options:
         """The options of the files."""

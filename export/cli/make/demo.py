@@ -87,7 +87,7 @@ def demo(
 def write_digits(folder: Path) -> tuple[Path, Path]:
     """Write the 1,797 digits as PNG files, one folder per class, split 80 to 20 % in each class.
 
-    Files of an earlier demo may be there already, and stay as they are.
+    Files of an earlier demo may already be there; they are not changed.
 
     Raises:
         InputError: the folder holds something else.
@@ -112,7 +112,7 @@ def write_digits(folder: Path) -> tuple[Path, Path]:
     }
 
     def is_digit(path: Path) -> bool:
-        """Whether its pixels are those of the digit; its bytes depend on Pillow's version."""
+        """Whether the pixels of a file show its digit; the bytes depend on Pillow's version."""
         try:
             seen = np.asarray(decode(read_file(path)))
         except (OSError, PictureError):

@@ -41,12 +41,12 @@ def teach(
     *,
     out: Annotated[
         Path,
-        typer.Option("-o", "--out", help="Folder for what is built; it may exist already."),
+        typer.Option("-o", "--out", help="Folder for the builds; it may already exist."),
     ] = TAUGHT,
     backbone: Annotated[
         str,
         typer.Option(
-            help="As for build; auto adds bundled, for machines on which the default is too slow."
+            help="As for build; auto adds bundled, for machines that are too slow for the default."
         ),
     ] = _AUTO,
     size: Annotated[
@@ -65,7 +65,7 @@ def teach(
 ) -> None:
     """Serve a page that learns from a camera or photos, answers at once, and builds all files.
 
-    What is taught stays in the browser until you build, download or clear it.
+    The examples stay in the browser until you build, download or clear them.
 
     Examples:
         pocketknn teach --open
@@ -85,13 +85,13 @@ def teach(
 
 @dataclass(frozen=True, kw_only=True)
 class Page:
-    """The page that teaches.
+    """The teaching page.
 
     Attributes:
         out: the build that it continues; None to start empty.
         runtime: an unpacked runtime for the browser; None to fetch it.
         title: title of the page.
-        backbone: its name; only used without a build, as are `size` and `crop`.
+        backbone: name of the backbone; used, like `size` and `crop`, only if `out` is None.
     """
 
     out: Path | None
@@ -102,16 +102,16 @@ class Page:
     crop: str = "center"
 
     def export(self, folder: Path) -> None:
-        """Write it as a folder for any static server."""
+        """Write the page as a folder for any static server."""
         references = self._references()
         models = self._models(references)
         export_page(lambda place: self._write(place, models, references, served=False), folder)
 
     def serve(self, out: Path, port: int | None, opened: bool) -> None:
-        """Serve it until Ctrl-C.
+        """Serve the page until Ctrl-C.
 
         Args:
-            out: the folder for what is built.
+            out: the folder for the build.
             port: the port; None for the first free one.
             opened: whether to open it in the browser.
         """
@@ -138,10 +138,10 @@ class Page:
             listening = stack.enter_context(server.listen(folder, builds, token, port))
             self._write(folder, models, references, served=True)
             url = f"http://{server.HOST}:{listening.server_address[1]}/{token}/"
-            serve_page(listening, url, opened, f"what you build there goes into {builds.folder}")
+            serve_page(listening, url, opened, f"builds are written into {builds.folder}")
 
     def _references(self) -> builder.References | None:
-        """What the page starts from."""
+        """The references that the page starts from."""
         from pocketknn.export.apps.teach import page
         from pocketknn.export.cli.refs.files import opened
 
@@ -177,4 +177,4 @@ class Page:
         page.write(folder, models, runs, title=self.title, served=served, examples=references)
         say(f"onnxruntime-web {runs.version} runs {' or '.join(o.backbone.name for o in models)}")
         if references is not None:
-            say(f"the page starts from {counted(len(references), 'reference')} of {self.out}")
+            say(f"the page starts with {counted(len(references), 'reference')} of {self.out}")

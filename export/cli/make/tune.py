@@ -33,20 +33,20 @@ class Tried:
         str | None,
         typer.Option(help="Numbers of neighbours to try; default: 1,3,5,10,20,50,100."),
     ] = None
-    metric: Annotated[str, typer.Option(help="Any of cosine, euclidean, manhattan, minkowski.")] = (
-        "cosine,euclidean"
-    )
+    metric: Annotated[
+        str, typer.Option(help="Metrics to try: any of cosine, euclidean, manhattan, minkowski.")
+    ] = "cosine,euclidean"
     vote: Annotated[
-        str | None, typer.Option(help="Any of soft, uniform, distance; default: all.")
+        str | None, typer.Option(help="Votes to try: any of soft, uniform, distance; default: all.")
     ] = None
     projection: Annotated[
         str | None,
-        typer.Option(help="Projections as for build; default: classes,none,pca:0.95."),
+        typer.Option(help="Projections to try, as for build; default: classes,none,pca:0.95."),
     ] = None
     pca: options.OldPca = None
-    crop: Annotated[str | None, typer.Option(help="Any of center, stretch, fit; default: all.")] = (
-        None
-    )
+    crop: Annotated[
+        str | None, typer.Option(help="Crops to try: any of center, stretch, fit; default: all.")
+    ] = None
 
     def grid(self) -> Grid:
         """The grid of all combinations.

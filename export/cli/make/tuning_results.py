@@ -63,7 +63,7 @@ def table(tuning: Tuning) -> Table:
 
 
 def verdict(tuning: Tuning) -> list[str]:
-    """What is chosen, why, and how good it is, in lines."""
+    """What was chosen, why, and how good it is, in lines."""
     winner, default, chosen = tuning.winner, tuning.default, tuning.chosen
     measure = "error" if tuning.regress else "accuracy"
     found = _number(tuning, chosen.mean)
@@ -179,7 +179,7 @@ def _measured(tuning: Tuning) -> str:
 
 
 def _lines(tuning: Tuning) -> list[list[Trial]]:
-    """Trials that differ only in k, sorted by k; the best lines first."""
+    """The lines to draw, best first; each holds the trials that differ only in k, sorted by k."""
     lines: dict[Spec, list[Trial]] = {}
     for trial in tuning.trials:
         lines.setdefault(replace(trial.spec, k=None), []).append(trial)
@@ -197,14 +197,14 @@ def _k(trial: Trial) -> int:
 
 
 def _detailed(trial: Trial, name: str) -> str:
-    """A choice; for a share of variance, also how many components that is."""
+    """A choice as text; for a share of variance, also the number of components."""
     text = _choice(trial, name)
     found = name == "projection" and trial.spec.projection != "none"
     return f"{text} → {trial.width}" if found and not isinstance(trial.spec.pca, int) else text
 
 
 def _number(tuning: Tuning, value: float) -> str:
-    """An accuracy as percent; an error to two digits of the largest standard error."""
+    """An accuracy as a percentage; an error, to two digits of the largest standard error."""
     if not tuning.regress:
         return f"{value:.1%}"
     error = max(trial.error for trial in tuning.trials)

@@ -62,7 +62,7 @@ class Which:
         return bool(self.ids or self.classes or self.paths)
 
     def ids_of(self, refs: builder.References) -> list[str]:
-        """The ids, and those of the references whose path matches a pattern.
+        """The ids that were named, and those of references whose path matches a pattern.
 
         Raises:
             InputError: a pattern matches no path.

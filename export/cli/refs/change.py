@@ -120,7 +120,7 @@ def condense(
     seed: Annotated[int, typer.Option(help="Random seed for the clusters and the order.")] = 0,
     force: Force = False,
 ) -> None:
-    """Keep fewer references that still answer like all of them, for a given k, metric and vote.
+    """Keep fewer references, with much the same answers for a given k, metric and vote.
 
     Examples:
         pocketknn refs condense out 50% -o half.parquet
@@ -169,7 +169,8 @@ def _split(pair: str, labels: Sequence[str]) -> tuple[str, str]:
     """The two names of "OLD=NEW"; OLD is a class, however many "=" the names contain.
 
     Raises:
-        InputError: there is no "=", the new name is empty, or several ways to split name a class.
+        InputError: there is no "=", the new name is empty, or more than one way to split names a
+            class.
     """
     from pocketknn.builder.references.ml5_forms import checked_label
 

@@ -53,7 +53,7 @@ def import_(
     if like is None:
         refs = ml5_json.read(file, dim)
     elif dim is not None:
-        raise InputError("--like says how many values there are: leave out --dim", "either-or")
+        raise InputError("--like already sets the number of values: leave out --dim", "either-or")
     else:
         refs, notes = _taught(file, like)
     save(refs, out, force)
@@ -61,7 +61,7 @@ def import_(
 
 
 def _taught(file: Path, like: Path) -> tuple[builder.References, list[str]]:
-    """What a model was taught, as references, and lines on what else to do."""
+    """The examples a model was taught, as references, and lines on what to do next."""
     from pocketknn.builder.references import memory_json
 
     memory, others = memory_json.read(file), opened(like, vectors=False)
@@ -97,8 +97,8 @@ def export_(
 ) -> None:
     """Write references for ml5.js, for apps with a growing model, or as a plain table.
 
-    In the .json for ml5 the vectors are scaled to length 1, which its KNNClassifier.load does not
-    do; otherwise they are as the backbone computed them.
+    In the .json for ml5, vectors are scaled to length 1, because its KNNClassifier.load does not do
+    that. In other files, they are as the backbone computed them.
 
     Examples:
         pocketknn refs export out -o ml5.json

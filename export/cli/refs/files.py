@@ -17,7 +17,7 @@ _NAMED = 10  # classes in a line
 
 
 def located(file: Path) -> Path:
-    """The path of a file of references; for a build's folder, that of the file in it.
+    """The path of a file of references; for a build's folder, of the file in it.
 
     Raises:
         InputError: there is none.
@@ -70,7 +70,7 @@ def check_free(out: Path, force: bool, *inputs: Path) -> None:
     """Check that references can be written to `out`, and that it is none of the inputs.
 
     Raises:
-        InputError: it cannot, or it is one of them.
+        InputError: `out` cannot be written, or is one of the inputs.
     """
     from pocketknn.export.output.new_file import check_new
 
@@ -94,14 +94,14 @@ def save_change(
     changes: str = "",
     notes: Sequence[str] = (),
 ) -> None:
-    """Write references, and print in one or two lines what has changed.
+    """Write references, and print what has changed in one or two lines.
 
     Args:
         before: the references before the change.
         after: the references to write.
         out: the file.
         force: whether to replace it.
-        changes: what was done; if empty, by how many each class has grown or shrunk.
+        changes: what was done, in words; if empty, the growth of each class is printed.
         notes: further remarks.
     """
     save(after, out, force)
@@ -115,7 +115,7 @@ def save_change(
 
 
 def conflicts(refs: builder.References, before: builder.References | None = None) -> str:
-    """A sentence naming a picture that is in two classes and was not before; "" if none is."""
+    """A sentence that names a picture that is newly in two classes; "" if there is none."""
 
     def picture(one: builder.References, row: int) -> tuple[str, str]:
         return one.sha256[row], one.label_of(row)
@@ -138,7 +138,7 @@ def described(refs: builder.References) -> str:
 
 
 def _growth(before: Mapping[str, int], after: Mapping[str, int]) -> str:
-    """The classes that have grown or shrunk, and by how many."""
+    """The classes that have grown or shrunk, and by how much."""
     changed = []
     for label in dict.fromkeys([*before, *after]):
         number = after.get(label, 0) - before.get(label, 0)

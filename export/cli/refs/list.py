@@ -1,4 +1,4 @@
-"""pocketknn refs list: what a file of references holds."""
+"""pocketknn refs list: describe a file of references."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""pocketknn refs new and add: turn photos into references, in a new file or beside others."""
+"""pocketknn refs new and add: turn photos into references, in a new file or added to others."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def add(
     *,
     out: New,
     backbone: Annotated[
-        str, typer.Option(help="The .keras file that made the references.")
+        str, typer.Option(help="The .keras backbone that the references were made with.")
     ] = "auto",
     weights: options.Weights = None,
     columns: options.Columns,
@@ -136,7 +136,7 @@ def _photos_in(
     reading: Reading,
     out: Path,
 ) -> list[builder.Photo]:
-    """The photos of folders, tables and archives, and single pictures, with their classes."""
+    """The photos from folders, tables and archives, and single pictures, with their classes."""
     from pocketknn.builder.photos.occasions import with_occasions
     from pocketknn.builder.photos.readers import is_within
     from pocketknn.builder.references.files import is_collection

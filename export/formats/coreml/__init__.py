@@ -51,7 +51,7 @@ def check_options(options: Options, *, bytes_: bool) -> None:
     """Check that int8 weights or references are not written for iOS 15.
 
     Raises:
-        InputError: they are.
+        InputError: such weights or references would be written for iOS 15.
     """
     if options.precision == "int8" and options.ios == 15:
         raise InputError("in Core ML, int8 weights need iOS 16 or later, not 15", "ios-too-old")

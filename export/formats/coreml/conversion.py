@@ -33,9 +33,9 @@ def convert(
 ) -> None:
     """Convert with coremltools to an ML program for the minimum iOS version.
 
-    `float16` is for a backbone; heads are converted in float32: a sum of squares overflows float16
-    if vectors are longer than 256, and near neighbours would tie. `int8` is the same with int8
-    weights: Core ML computes in half precision.
+    `float16` is for a backbone. Heads are converted in float32, because in float16 a sum of squares
+    overflows if vectors have a length above 256, and near neighbours would tie. `int8` means int8
+    weights, with which Core ML computes in half precision.
     """
     import coremltools as ct
 
@@ -100,7 +100,7 @@ def convert(
 
 
 def _quantize(model: Any) -> Any:  # noqa: ANN401  # coremltools' MLModel has no stubs
-    """int8 weights of convolutions, with one scale per output channel; Core ML widens them."""
+    """Make weights of convolutions int8, with a scale per output channel; Core ML widens them."""
     import coremltools.optimize.coreml as cto
 
     how = cto.OpLinearQuantizerConfig(mode="linear_symmetric")

@@ -1,7 +1,7 @@
-"""Locate the references in a Core ML package, and replace them, also in fewer bytes.
+"""Locate the references in a Core ML package, and replace them, possibly in fewer bytes.
 
-The official converter would turn smaller references into float32; Core ML does so when it loads the
-package.
+The official converter would store float16 and int8 references as float32; here Core ML widens them
+when it loads the package.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _HELD = {  # the type of a value, and the field that holds it
 
 
 def locate(path: Path, content: Content) -> Slots:
-    """Find the content's places: of values, of axes also of inputs, and of single numbers."""
+    """Find the places of the content: values, axes (also of inputs) and single numbers."""
     package = Package(path)
     tensors, numbers = [], []
     for place, value in package.constants():
@@ -74,7 +74,7 @@ def constants(path: Path, places: Slots) -> dict[str, NDArray[Any]]:
 def fill(
     source: Path, path: Path, places: Slots, content: Content, texts: Mapping[str, str]
 ) -> None:
-    """Write a converted package again with other content, and the descriptions Xcode shows."""
+    """Rewrite a converted package with other content, and the descriptions Xcode shows."""
     package = Package(source)
     for _, place, values in slots.filled(places, content):
         package.set_array(place[:-1] if place[-1] == "T" else place, values)
@@ -172,7 +172,7 @@ def _store(package: Package, number: int, kind: str) -> int:
 
 
 def _called(operation: Any, name: str) -> str:  # noqa: ANN401
-    """Give an operation a name; returns the name."""
+    """Name an operation, and return the name."""
     operation.attributes["name"].immediateValue.tensor.strings.values[:] = [name]
     return name
 

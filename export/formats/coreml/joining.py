@@ -14,7 +14,7 @@ _FEATURES = "features"
 
 
 def join(backbone: Path, head: Path, path: Path, places: Slots) -> Slots:
-    """Join them: the backbone's operations come first."""
+    """Join the two packages; the backbone's operations come first."""
     body, whole = Package(backbone), Package(head)
     (picture,) = body.model.description.input
     renamed = {picture.name: picture.name, growth.EMBEDDING: _FEATURES}

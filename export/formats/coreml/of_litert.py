@@ -26,10 +26,10 @@ _ROOT = "model"
 
 
 def from_litert(content: bytes, size: int, path: Path, options: Options, precision: str) -> bool:
-    """Write the same network, if the precision is `float32` or `float16`.
+    """Write a LiteRT network as Core ML, if the precision is `float32` or `float16`.
 
-    Pads are written as numbers: what "same" means for a stride of 2 differs between the op
-    reference and the converter.
+    Padding is written as numbers, because the op reference and the converter disagree on what
+    "same" means for a stride of 2.
     """
     from pocketknn.export.formats.tflite.network import Network
 
@@ -41,7 +41,7 @@ def from_litert(content: bytes, size: int, path: Path, options: Options, precisi
 
 
 class _Translated:
-    """The program; a value is named after the number of its tensor in the TFLite file."""
+    """The program so far; each value is named after the number of its tensor in the TFLite file."""
 
     def __init__(self, network: Network, size: int, dtype: Any) -> None:  # noqa: ANN401
         self._network, self._dtype = network, np.dtype(dtype)
@@ -147,7 +147,7 @@ class _Translated:
         self._operations.append(made)
 
     def save(self, path: Path) -> None:
-        """Write the package; a head that it is joined to gives the rest of the description."""
+        """Write the package; the head that it is joined to adds the rest of the description."""
         model = self._classes.Model(specificationVersion=6)
         picture = model.description.input.add(name="image").type.imageType
         picture.width = picture.height = self._size
@@ -176,7 +176,7 @@ class _Translated:
 def _windows(
     shape: tuple[int, ...], kernel: tuple[int, ...], one: Operation
 ) -> tuple[list[int], tuple[int, ...]]:
-    """The padding before and behind each axis, and the shape of the result (n, out, H, W)."""
+    """The padding before and after each axis, and the shape of the result (n, out, H, W)."""
     pads: list[int] = []
     sizes = []
     for size, reach, step in zip(shape[2:], kernel[2:], one.strides, strict=True):

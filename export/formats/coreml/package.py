@@ -50,7 +50,8 @@ class Package:
     def constants(self) -> Iterator[tuple[Place, Any]]:
         """The place and the message of each value, in the order of the operations.
 
-        A place is the number of an operation, "attribute" or "input", and its name.
+        A place is an operation's number, then "attribute" and its name, or "input", its name and
+        the position of the value.
         """
         for number, operation in enumerate(self.block.operations):
             for name in sorted(operation.attributes):
@@ -124,10 +125,10 @@ class Package:
             listed.append(example)
 
     def put_before(self, other: Package) -> int:
-        """Put the operations of another package, with their weights, before all others.
+        """Insert the operations of another package, with their weights, before all others.
 
         Returns:
-            How many there are.
+            How many were inserted.
         """
         own = [*self.block.operations]
         end = 1 + max((value.blobFileValue.offset for _, value in self.constants()), default=0)
@@ -170,7 +171,7 @@ class Package:
         (path / "Data" / MODEL).write_bytes(content)
 
     def rewrite(self) -> None:
-        """Replace the original package by the edited one."""
+        """Replace the original package with the edited one."""
         with replacing(self.path) as made:
             self.write(made)
             self.save(made)
@@ -184,7 +185,7 @@ class Package:
         return self._weights.blob(value)
 
     def _set_shape(self, place: Place, shape: Sequence[int]) -> None:
-        """Change the shape of a constant, unless only its arrangement differs."""
+        """Change the shape of a constant, unless it already has as many values."""
         operation, value = self.block.operations[place[0]], self.value(place)
         described = [value.type, *(out.type for out in operation.outputs if place[1] != "input")]
         for kind in described:

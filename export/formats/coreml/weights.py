@@ -1,4 +1,4 @@
-"""The weights file of a package: memory-mapped to read, and written.
+"""Read the weights files of a package, memory-mapped, and lay out new ones.
 
 It has a header of 64 bytes, then blobs: each has a record of 64 bytes, which a program refers to,
 and its values, both aligned to 64 bytes. The format is public:

@@ -37,5 +37,5 @@ _VARIABLE = 2500  # overhead of HDF5 and of the configuration per variable, in b
 
 
 def backbone_bytes(network: Network, precision: str) -> int:
-    """Approximate bytes of a backbone: batch norms remain, and everything is float32."""
+    """Approximate bytes of a backbone; batch norms are stored, and everything is float32."""
     return 4 * network.parameters + _VARIABLE * network.variables

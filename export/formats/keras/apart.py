@@ -1,6 +1,6 @@
-"""Keras in another process, so that its import, which takes seconds, does not delay this one.
+"""Run Keras in another process, so that its import, which takes seconds, does not delay this one.
 
-What that process cannot do, this one does itself, so that errors are the same without it.
+If that process cannot do something, this one does it, so that errors are the same either way.
 """
 
 from __future__ import annotations
@@ -33,9 +33,9 @@ _CODE = "import sys; sys.path[:] = {}; from {}.child import serve; serve({!r})"
 
 
 class Child:
-    """The other process. It ends when its pipe is closed, and so with this process at the latest.
+    """The other process. It ends when its pipe is closed, at the latest when this process ends.
 
-    Nothing waits for its imports before the first question.
+    Starting it does not wait for its imports; the first question does.
     """
 
     def __init__(self) -> None:
@@ -53,11 +53,11 @@ class Child:
         )
 
     def ask(self, *question: Any) -> Any:  # noqa: ANN401
-        """The process's answer; None if there is none, in which case the process is ended."""
+        """The process's answer; None if it gives none, in which case the process is ended."""
         return self.begin(*question)()
 
     def begin(self, *question: Any) -> Callable[[], Any]:  # noqa: ANN401
-        """As `ask`, but what is returned waits for the answer."""
+        """As `ask`, but returns a function that waits for the answer."""
         future: Future[Any] = Future()
         asked = self._process.stdin
         assert asked
@@ -109,7 +109,7 @@ def beside(wanted: bool = True) -> Iterator[None]:
     """Inside the block, open files in another process, unless Keras is imported in this one.
 
     Args:
-        wanted: False changes nothing.
+        wanted: False starts no other process.
     """
     started = []
     if wanted and not _running and not _is_here():
@@ -124,7 +124,7 @@ def beside(wanted: bool = True) -> Iterator[None]:
 
 
 def is_worth_it(formats: Sequence[str] | None, cache: Cache | None, packaged: bool) -> bool:
-    """Whether a build likely runs Keras without importing it here.
+    """Whether a build will probably run Keras without importing it in this process.
 
     Args:
         formats: what it writes; None for all.
@@ -146,10 +146,12 @@ def end() -> None:
     """End the other process, as Keras is about to be imported here; harmless if there is none.
 
     Raises:
-        _NotBesideError: this is work that must not go on without that process, see `meanwhile`.
+        _NotBesideError: the caller's work needs that process, see `meanwhile`.
     """
-    while _running:
-        _running.pop().end()
+    while (child := _current()) is not None:
+        child.end()
+        with suppress(ValueError):  # another thread has removed it
+            _running.remove(child)
     if getattr(_local, "beside", False):
         raise _NotBesideError
 
@@ -158,26 +160,28 @@ def called(function: Callable[..., T], *given: Any) -> T | None:  # noqa: ANN401
     """What a function returns in the other process; None if there is none, or it raises there.
 
     Args:
-        function: of a module, so that the other process can import it.
+        function: a function of a module, so that the other process can import it.
         given: its arguments.
     """
     if _is_here():
         end()
-    found: T | None = _running[-1].ask("call", function, *given) if _running else None
+    child = _current()
+    found: T | None = None if child is None else child.ask("call", function, *given)
     return found
 
 
 def opened(path: Path) -> running.Answer:
     """As `running.opened`, in the other process if there is one.
 
-    Then nothing waits for it here, and a file that Keras refuses is an error of the first answer.
+    With another process, this call does not wait until the file is open. If Keras refuses the file,
+    the error is therefore raised by the first answer.
     """
     here = cache(lambda: running.opened(path))
     if _is_here():
         end()
-    if not _running:
+    child = _current()
+    if child is None:
         return here()
-    child = _running[-1]
     found = child.begin("open", path)
 
     def answer(feeds: Any) -> Outputs:  # noqa: ANN401  # as for the other
@@ -196,13 +200,13 @@ def opened(path: Path) -> running.Answer:
 
 @contextmanager
 def meanwhile(work: Callable[[], T]) -> Iterator[Callable[[], T]]:
-    """Do some work that mostly waits for the other process beside what follows.
+    """Do some work that mostly waits for the other process while the block runs.
 
     Args:
-        work: does no harm if it is begun and then done again, as without the other process.
+        work: does the work; it may be interrupted and run again if the other process ends.
 
     Yields:
-        Gives its result; if there is no other process, the work is done only then.
+        A function that returns the result; without the other process, the work is done only then.
     """
     if not _running:
         yield work
@@ -234,7 +238,15 @@ def meanwhile(work: Callable[[], T]) -> Iterator[Callable[[], T]]:
 
 
 class _NotBesideError(BaseException):
-    """The other process has ended, so Keras is needed here; no `except Exception` may hide that."""
+    """The other process has ended, so Keras is needed here; `except Exception` must not hide it."""
+
+
+def _current() -> Child | None:
+    """The other process, which another thread may end at any moment; None if there is none."""
+    try:
+        return _running[-1]
+    except IndexError:
+        return None
 
 
 _local = threading.local()

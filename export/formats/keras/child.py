@@ -1,4 +1,4 @@
-"""What the process of `apart` does: it opens files and answers for them, and calls functions."""
+"""The other process of `apart`: it opens files, runs them on inputs, and calls functions."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def serve(folder: str) -> None:
     """Read questions from stdin and answer on stdout, until the other process closes them.
 
     Args:
-        folder: for temporary files; removed at the end, unless the other process does that.
+        folder: for temporary files; this process removes it at the end unless the parent does.
     """
 
     def leave() -> None:  # TensorFlow would take its time to clean up
@@ -42,9 +42,7 @@ def serve(folder: str) -> None:
         questions: SimpleQueue[Any] = SimpleQueue()
         # Pickled twice, so that the thread that listens imports nothing.
         parent.listen(sys.stdin.buffer, lambda pipe: questions.put(pickle.load(pipe)), leave)
-        with running.without_unused():
-            import keras  # noqa: F401
-
+        with running.imported():
             while True:
                 pickle.dump(_answer(*pickle.loads(questions.get())), answers)
                 answers.flush()
@@ -53,7 +51,7 @@ def serve(folder: str) -> None:
 
 
 def _answer(what: str, *given: Any) -> Any:  # noqa: ANN401
-    """The answer to a question of `apart`; None if it fails: `apart` then tries it itself."""
+    """The answer to a question from `apart`; None if it fails, and `apart` then tries it itself."""
     try:
         return _WORK[what](*given)
     except Exception:  # Keras may raise anything
@@ -61,9 +59,9 @@ def _answer(what: str, *given: Any) -> Any:  # noqa: ANN401
 
 
 def _open(path: Path) -> tuple[int, float]:
-    """Open a file instead of the last one; returns its number, and how many seconds it took.
+    """Open a file in place of the last one; returns its number, and how many seconds that took.
 
-    It stays open where its folder was only renamed.
+    A file stays open if its folder was only renamed.
     """
     found = path.stat()
     of = (found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import math
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -21,7 +22,7 @@ from pocketknn.export.output.checksums import sealed
 from .conversion import canonical, date
 
 _CONFIG, _WEIGHTS, _METADATA = "config.json", "model.weights.h5", "metadata.json"
-_ROWS = 64  # rows written at once
+_AT_ONCE = 1 << 16  # numbers copied at a time, in whole rows
 
 
 def locate(path: Path, content: Content) -> Slots:
@@ -69,9 +70,9 @@ def constants(path: Path, places: Slots) -> dict[str, NDArray[Any]]:
 def fill(
     source: Path, path: Path, places: Slots, content: Content, texts: Mapping[str, str]
 ) -> None:
-    """Write a saved model again with other content, without Keras' object numbers and dates.
+    """Rewrite a saved model with other content, without Keras' object numbers and dates.
 
-    The texts are additional members of the archive, which Keras ignores.
+    The texts become additional members of the archive, which Keras ignores.
     """
     weights: dict[str, NDArray[Any]] = {}
     with zipfile.ZipFile(source) as archive:
@@ -98,7 +99,7 @@ def fill(
 
 
 def _leaves(config: Any, place: tuple[Any, ...] = ()) -> Iterator[tuple[Place, Any]]:  # noqa: ANN401
-    """Numbers, and arrays as {"value", "dtype"}, of a model's configuration, with their paths."""
+    """Numbers in a model's configuration, and arrays as {"value", "dtype"}, with their paths."""
     if isinstance(config, dict):
         if config.get("class_name") == "__numpy__":
             yield [*place, "config"], config["config"]
@@ -138,7 +139,7 @@ def _copy_weights(
     target: io.BytesIO,
     changed: Mapping[str, NDArray[Any]],
 ) -> None:
-    """Write a file of weights again with some replaced, a few rows at a time."""
+    """Rewrite a weights file with some weights replaced, a few rows at a time."""
     import h5py
 
     with h5py.File(source, "r") as given, h5py.File(target, "w") as made:
@@ -152,8 +153,9 @@ def _copy_weights(
                 small = values.dtype.itemsize < one.dtype.itemsize
                 dtype = values.dtype if small else one.dtype
                 copied = made.create_dataset(name, values.shape, dtype)
-                for start in range(0, len(values) if values.ndim else 0, _ROWS):
-                    copied[start : start + _ROWS] = values[start : start + _ROWS]
+                rows = max(1, _AT_ONCE // max(1, math.prod(values.shape[1:])))
+                for start in range(0, len(values) if values.ndim else 0, rows):
+                    copied[start : start + rows] = values[start : start + rows]
                 if not values.ndim:
                     copied[()] = values[()]
             for key, value in one.attrs.items():

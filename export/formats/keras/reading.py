@@ -23,14 +23,17 @@ _NUMBERS = 8 * 224 * 224 * 3  # in the inputs of a block
 
 
 def check(path: Path) -> dict[str, str]:
-    """Check the file; returns its texts. Keras reads it safely, so only the texts are sealed."""
+    """Check the file; returns its texts.
+
+    Only the texts have a checksum, as Keras reads the rest safely.
+    """
     texts = read(path)
     checksums.check_texts(texts, path.name)
     return texts
 
 
 def load(path: Path, threads: int | None = None) -> Run:
-    """Open the archive with plain Keras, in the process of its own if there is one."""
+    """Open the archive with plain Keras, in the other process of `apart` if there is one."""
     manifest = manifest_in(check(path))
     answer = apart.opened(path)
 

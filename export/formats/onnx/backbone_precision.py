@@ -83,7 +83,7 @@ def quantize(proto: onnx.ModelProto, pictures: NDArray[Any]) -> onnx.ModelProto:
 
 
 def _make_unsigned(graph: onnx.GraphProto) -> None:
-    """Store signed bytes as unsigned ones with a zero point of 128, which are the same numbers.
+    """Store signed bytes as unsigned ones with a zero point of 128; the numbers are the same.
 
     Processors with AVX2 but without VNNI add products of unsigned and signed bytes in 16 bits,
     which overflow: cosines were off by 0.3. Products of unsigned bytes are added in 32 bits.
@@ -100,7 +100,8 @@ def _make_unsigned(graph: onnx.GraphProto) -> None:
 def _fold_scales(graph: onnx.GraphProto) -> None:
     """Fold the batch norm (a product and a sum) after a depthwise convolution into its weights.
 
-    Converters do that for other convolutions only. Values in between would be quantised too.
+    Converters do that only for other convolutions. Unfolded, the values in between would be
+    quantised too.
     """
     from onnx import numpy_helper
 

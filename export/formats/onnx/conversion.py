@@ -104,11 +104,11 @@ def _same_bits(one: NDArray[Any], other: NDArray[Any]) -> bool:
 def canonical(graph: onnx.GraphProto) -> None:
     """Give nodes and constants a deterministic order and deterministic names.
 
-    tf2onnx keeps an arbitrary one of several equal nodes, under its own name, and orders them by
-    sets of names, which differ between processes; names that it makes up end in a counter that
-    goes on from one conversion to the next. A node that reads a table of weights keeps its name
-    from TensorFlow, others are numbered; a value is named after its node, a constant after its
-    first use.
+    Of several equal nodes, tf2onnx keeps an arbitrary one under that node's name. It orders nodes
+    by sets of names, which differ between processes, and the names that it makes up end in a
+    counter that continues from one conversion to the next. Here, a node that reads a table of
+    weights keeps its name from TensorFlow, and others are numbered; a value is named after its
+    node, a constant after its first use.
     """
     graph.ClearField("doc_string")  # the number of the function that was converted
     nodes = _from_the_outputs(graph)
@@ -138,7 +138,7 @@ def canonical(graph: onnx.GraphProto) -> None:
 
 
 def _from_the_outputs(graph: onnx.GraphProto) -> list[onnx.NodeProto]:
-    """Every node after those it reads from, in the order of a walk back from the outputs."""
+    """The nodes in the order of a walk back from the outputs, each after those it reads from."""
     makers = {name: node for node in graph.node for name in node.output if name}
     waiting = [makers[value.name] for value in reversed(graph.output)]
     done: dict[str, onnx.NodeProto] = {}  # by the name of the first value they make

@@ -1,7 +1,8 @@
-"""Locate the references in an ONNX file, and replace them, also in fewer bytes.
+"""Locate the references in an ONNX file, and replace them, possibly in fewer bytes.
 
-The official converter would turn smaller references into float32. An int8 product quantises the
-query too, and only finds candidates; a lookup converts only the rows it reads to floats.
+The official converter would store float16 and int8 references as float32. An int8 product quantises
+the query too, so it is only used to find candidates; a lookup converts only the rows it reads to
+floats.
 """
 
 from __future__ import annotations
@@ -62,7 +63,7 @@ def constants(path: Path, places: Slots) -> dict[str, NDArray[Any]]:
 def fill(
     source: Path, path: Path, places: Slots, content: Content, texts: Mapping[str, str]
 ) -> None:
-    """Write a converted file again with other content, and the metadata in `metadata_props`.
+    """Rewrite a converted file with other content, and the metadata in `metadata_props`.
 
     The references come last in the file, written directly from memory.
     """
@@ -120,8 +121,8 @@ def _stored(values: NDArray[Any]) -> NDArray[Any]:
 def _store(proto: onnx.ModelProto, name: str, kind: str) -> None:
     """Store an initializer as `float16`, or as `int8` with 128 added, which makes it uint8.
 
-    Unsigned, because onnxruntime's sums of signed bytes saturate on processors without VNNI. Each
-    query is quantised with its own scale, independent of its batch.
+    Bytes are unsigned because onnxruntime's sums of signed ones saturate on processors without
+    VNNI. Each query is quantised with its own scale, independent of its batch.
     """
     from onnx import TensorProto, helper, numpy_helper
 

@@ -12,7 +12,7 @@ _FEATURES = "features"
 
 
 def join(backbone: Path, head: Path, path: Path, places: Slots) -> Slots:
-    """Join them; the head's names stay, and so its content keeps its places."""
+    """Join the two files; the head's names do not change, so its content keeps its places."""
     import onnx
 
     body, whole = onnx.load_model(backbone), onnx.load_model(head)

@@ -24,10 +24,12 @@ _SUMS = {"ADD": "Add", "MUL": "Mul"}
 
 
 def onnx_of_litert(content: bytes, size: int | None = None) -> onnx.ModelProto:
-    """The same network, `image` (batch, h, w, 3) float pixels 0..255 to `embedding` (batch, d).
+    """The same network as an ONNX model.
+
+    It maps `image` (batch, h, w, 3), float pixels 0..255, to `embedding` (batch, d).
 
     Args:
-        content: a float32 TFLite file as the builder fills them: two numbers for the pixels,
+        content: a float32 TFLite file as the builder fills it, with two numbers for the pixels,
             convolutions with ReLU6 or no activation, sums, and the mean over the picture.
         size: side of the pictures; None for any.
 

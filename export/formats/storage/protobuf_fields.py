@@ -53,7 +53,7 @@ def fields(file: BinaryIO, start: int, end: int) -> Iterator[Field]:
 
 
 def follow(file: BinaryIO, *numbers: int, inside: Field | None = None) -> Iterator[Field]:
-    """The fields that a path of numbers leads to, from the message of the file or of a field.
+    """The fields at a path of field numbers, which starts in the file's message or in `inside`.
 
     Raises:
         ValueError: it is not a valid message.

@@ -1,6 +1,6 @@
 """The places in a converted file that hold data depending on the references.
 
-A place tells its format where a value is: a list of numbers and names that JSON can hold.
+A place tells its format where a value is; it is a list of numbers and names that JSON can hold.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ class Content:
 
     Attributes:
         constants: the values, by the names of `builder.graph.wire.constants`.
-        sizes: number of `references`; if there are any, number of `classes` and of `labels`, which
-            include unknown; number of `cells`, with the `room` in each, the width of a `cell`, and
-            the places `scanned`; and the `free_sizes` of a `builder.knn.fit.Fit`. In files that
-            grow `classes` include those that may be taught, `numbers` is one more, and
-            `examples_from` is the number of references minus k.
+        sizes: the number of `references`, the `free_sizes` of a `builder.knn.fit.Fit`, and these if
+            they apply: the numbers of `classes` and of `labels`, which include unknown; the number
+            of `cells`, the `room` in each, the width of a `cell`, and the number of places
+            `scanned`. In files that grow, `classes` includes those that may be taught, `numbers` is
+            one more than that, and `examples_from` is the number of references minus k.
         labels: the classes in the order of `probabilities`; empty without a vote.
         large: the constants with one row per reference, which are written directly from memory.
     """
@@ -69,7 +69,7 @@ class Slots:
         return self._changed(renumbered)
 
     def without(self, first: int | str) -> Slots:
-        """The slots except those whose places begin so: what was there has been replaced."""
+        """The slots without places that begin like this, whose values have been replaced."""
         return self._changed(lambda found: [place for place in found if place[0] != first])
 
     def _changed(self, change: Callable[[list[Place]], list[Place]]) -> Slots:
@@ -133,14 +133,14 @@ def filled(slots: Slots, content: Content) -> Iterator[tuple[str, Place, NDArray
 
 
 def resized(slots: Slots, content: Content) -> Iterator[tuple[Place, int]]:
-    """Each place of a size, with the size that belongs there."""
+    """Each place of a size, with the size to be put there."""
     for name, places in slots.sizes.items():
         for place in places:
             yield place, content.sizes[name]
 
 
 def _same(stored: NDArray[Any], wanted: NDArray[Any]) -> list[str] | None:
-    """How a stored constant holds the wanted one: [], ["T"] by columns, or None."""
+    """How a stored constant holds the wanted one: [] by rows, ["T"] by columns, None not at all."""
     if wanted.dtype.itemsize < 4:
         wanted = wanted.astype(np.float32)  # as given to the converters
     if stored.size != wanted.size or stored.dtype.kind != wanted.dtype.kind:

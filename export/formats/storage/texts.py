@@ -30,7 +30,7 @@ def ours(texts: Mapping[str, str], source: str) -> dict[str, str]:
         source: the file's name in messages.
 
     Raises:
-        InputError: there is no manifest among them.
+        InputError: the texts include no manifest.
     """
     if MANIFEST not in texts or TABLE not in texts:
         raise InputError(

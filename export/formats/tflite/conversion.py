@@ -64,7 +64,7 @@ def convert(
 
 
 def from_litert(content: bytes, size: int, path: Path, options: Options, precision: str) -> bool:
-    """Write the same network, if its size and pixels are those of the file and it is not int8."""
+    """Write a packaged network, if its size and pixels are those of the file and it is not int8."""
     model = Model(content)
     declared = int(model.graph.tensors[model.graph.inputs[0]].shape[1])
     if declared != size or options.pixels != "float32" or precision == "int8":

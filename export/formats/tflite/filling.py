@@ -1,7 +1,8 @@
-"""Locate the references in a TFLite file, and replace them, also in fewer bytes.
+"""Locate the references in a TFLite file, and replace them, possibly in fewer bytes.
 
-The official converter would turn smaller references into float32. An int8 product quantises the
-query too, and only finds candidates; a lookup converts only the rows it reads to floats.
+The official converter would store float16 and int8 references as float32. An int8 product quantises
+the query too, so it is only used to find candidates; a lookup converts only the rows it reads to
+floats.
 """
 
 from __future__ import annotations
@@ -50,7 +51,7 @@ def constants(path: Path, places: Slots) -> dict[str, NDArray[Any]]:
 def fill(
     source: Path, path: Path, places: Slots, content: Content, texts: Mapping[str, str]
 ) -> None:
-    """Write a converted file again with other content, metadata, and its outputs in order."""
+    """Rewrite a converted file with other content, metadata, and its outputs in order."""
     model = Model(np.memmap(source, np.uint8, "r"))
     streamed = {}
     for name, place, values in slots.filled(places, content):

@@ -14,7 +14,7 @@ _RUNTIME = b"min_runtime_version"  # the oldest runtime with all operations, as 
 
 
 def join(backbone: Path, head: Path, path: Path, places: Slots) -> Slots:
-    """Join them; the head's tensors keep their numbers, and so its content keeps its places."""
+    """Join the two files; the head's tensors, and so its content, keep their numbers and places."""
     body, whole = Model(backbone.read_bytes()), Model(head.read_bytes())
     (picture,) = body.signature().inputs
     (embedding,) = body.signature().outputs

@@ -102,7 +102,7 @@ def _file(name: str, description: str, kind: int) -> Table:
 
 
 def _check_labels(labels: list[str], signature: Signature) -> None:
-    """Check what MediaPipe would notice only at the first picture, or never."""
+    """Check the labels for problems that MediaPipe reports only at the first picture, or never."""
     for label in labels:
         if "\n" in label or "\r" in label:
             raise InputError(

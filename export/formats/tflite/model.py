@@ -82,7 +82,7 @@ class Model:
         """The inputs and outputs.
 
         Raises:
-            ValueError: the signature does not name some output.
+            ValueError: the signature does not name every output.
         """
         (named,) = self.tree.signatureDefs
         return Signature(
@@ -148,7 +148,7 @@ class Model:
         kind: int,
         values: NDArray[Any] | None = None,
     ) -> int:
-        """Add a tensor, which is computed or holds `values`; returns its number."""
+        """Add a tensor, either computed or with `values`; returns its number."""
         tensor = self._schema.TensorT()
         tensor.name, tensor.shape, tensor.type = name, shape, kind
         tensor.buffer = 0 if values is None else self._add_buffer(values)
@@ -227,7 +227,7 @@ class Model:
         return len(self.tree.buffers) - 1
 
     def _ports(self, places: Sequence[int], named: Sequence[Any]) -> tuple[Port, ...]:
-        """The ports of the tensors `places`; one tensor may have two names."""
+        """The ports at these tensors; one tensor may have two names."""
         left = [(one.tensorIndex, one.name.decode()) for one in named]
         ports = []
         for place in places:

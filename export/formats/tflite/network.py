@@ -18,11 +18,11 @@ class Operation(NamedTuple):
     """An operation of LiteRT.
 
     Attributes:
-        kind: its name there.
+        kind: its name in LiteRT.
         inputs: the numbers of its tensors.
         output: the number of its result.
-        relu6: whether its result is cut off at 0 and 6.
-        strides: of a convolution, by height and width.
+        relu6: whether its result is clipped to 0..6.
+        strides: strides of a convolution, by height and width.
         same: whether a convolution pads its input, so that a stride of 1 keeps the size.
     """
 
@@ -35,7 +35,7 @@ class Operation(NamedTuple):
 
 
 class Network:
-    """A float32 TFLite file as the builder fills them: one input, one embedding.
+    """A float32 TFLite file as the builder fills it, with one input and one embedding.
 
     Attributes:
         operations: in order.
@@ -65,7 +65,7 @@ class Network:
         return None if values is None else values.reshape(np.array(shape, int))
 
     def convolution(self, one: Operation) -> tuple[NDArray[Any], NDArray[Any], int]:
-        """Kernel (out, in, H, W), bias (out,) and number of groups of one of `CONVOLUTIONS`."""
+        """Kernel (out, in, H, W), bias (out,) and number of groups of a convolution."""
         kernel, bias = (self.constant(number) for number in one.inputs[1:])
         assert kernel is not None  # a convolution's numbers are in the file
         assert bias is not None

@@ -33,10 +33,10 @@ _HEADING = re.compile(
 
 @dataclass(frozen=True)
 class Heading:
-    """What a page is about.
+    """The subject of a page.
 
     Attributes:
-        name: of the photos' folder, or of the build's; "" if neither has one.
+        name: name of the photos' folder, or of the build's; "" if neither has one.
         built: the day of the build; None if it is not known.
     """
 
@@ -88,7 +88,9 @@ def write(path: Path, html: str) -> None:
 
 
 def append(path: Path, section: Section, thumbnails: Mapping[str, str] | None = None) -> bool:
-    """Add a section to the end of a page that `write` wrote, or replace the one with its anchor.
+    """Add a section to a page that `write` wrote, or replace the one with the same anchor.
+
+    A section that is added comes last.
 
     Returns:
         Whether one was replaced.

@@ -8,6 +8,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import MappingProxyType
 
 from PIL import Image
 
@@ -29,9 +30,9 @@ def make(
     wanted: Iterable[str],
     photo_of: Callable[[str], Photo | None],
     crop: str,
-    kept: Mapping[str, str],
+    kept: Mapping[str, str] = MappingProxyType({}),
 ) -> dict[str, str]:
-    """A data URI for each of the first `MOST` keys whose picture is available.
+    """A data URI for each of the first `MOST` keys with an available picture.
 
     Args:
         wanted: the keys, the most important first.

@@ -1,1 +1,1 @@
-"""The sections of the page: each function turns a study into one, or None if it has nothing."""
+"""The sections of the page: each function turns a study into a section, or into None."""

@@ -30,8 +30,9 @@ from pocketknn.export.report.wording import (
 
 _MOST_TARGETS = 3
 _REJECTED = (
-    "References are counted before any rejection; among the held-out photos, a known picture called"
-    " “unknown” counts as wrong, and a photo in a folder “unknown” as right if it is called that."
+    "The accuracy on references is measured before any rejection. Among the held-out photos, a"
+    " known picture called “unknown” counts as wrong; a photo from a folder “unknown” counts as"
+    " right if it is called “unknown”."
 )
 
 _FEWER = (
@@ -40,17 +41,17 @@ _FEWER = (
     " for that; the tables of classes are not."
 )
 _WIDER = (
-    "Intervals are Wilson's. Those of references that are held out, here and in the sections below,"
-    f" are {promise.WIDER} times as wide, because parts of one set vary more than independent"
-    " photos; if several references show one picture or occasion, they may be wider still. The"
-    " verdict beside the accuracy at the top compares the mistakes with"
+    "Intervals are Wilson's. For held-out references, here and in the sections below, they are"
+    f" {promise.WIDER} times as wide, because results on parts of one set vary more than results on"
+    " independent photos. If several references show one picture or occasion, even these intervals"
+    " may be too narrow. The verdict beside the accuracy at the top compares the mistakes with"
     " those of always predicting the largest class: good is at most a fifth of them, fair at most"
     " half."
 )
 
 
 def overview(study: Study) -> Section:
-    """The most important numbers, and remarks on them."""
+    """The most important numbers, and notes on them."""
     return Section(
         "overview",
         "At a glance",
@@ -59,7 +60,7 @@ def overview(study: Study) -> Section:
 
 
 def _promise(study: Study) -> dict[str, Any] | None:
-    """The manifest's leave-one-out figures, measured again if an older version wrote fewer."""
+    """The manifest's leave-one-out figures; measured again if an older version wrote fewer."""
     found: dict[str, Any] | None = study.manifest["references"]["leave_one_out"]
     if found and "interval" not in found and (again := leave_one_out(study.fit)):
         return asdict(again)
@@ -111,7 +112,7 @@ def _facts(study: Study) -> Iterator[Figure]:
     note = f"in {plural(classes, 'class')}" if classes else "no classes"
     yield Figure("References", f"{references['count']:,}", note)
     few = manifest["k"] > references["count"]  # only in files that can be taught more
-    yield Figure("Neighbours", f"k = {manifest['k']}", "all, until there are more" if few else "")
+    yield Figure("Neighbours", f"k = {manifest['k']}", "all, until more are taught" if few else "")
     sizes = [file["bytes"] for name, file in manifest["files"].items() if name.startswith("model")]
     yield Figure(
         "Files that agree with exact k-NN",
@@ -154,7 +155,7 @@ def _remarks(study: Study) -> Iterator[str]:
 
 
 def _copies(copies: int, photos: int, *, compared: bool) -> str:
-    """Where held-out photos that are references count, and where they do not."""
+    """Which results count held-out photos that are references, and which do not."""
     one = f"of {photos:,} held-out photos is a reference itself, and counts"
     many = f"of {photos:,} held-out photos are references themselves, and count"
     out = f" {'It is' if copies == 1 else 'They are'} left out of “Promise and outcome”."

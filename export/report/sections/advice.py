@@ -21,11 +21,11 @@ class Step(NamedTuple):
     """A step worth taking.
 
     Attributes:
-        words: what to do, and why; or, without a command, what not to expect.
-        command: the command that does it, or follows it: "build" again, "edit" to add photos,
+        words: what to do, and why; without a command, what not to expect.
+        command: the command that does it or comes after it: "build" again, "edit" to add photos,
             "eval" or "tune"; "" for none.
-        options: of that command; for "build", what to change in the command that built, and None
-            for an option to leave out.
+        options: options of that command; for "build", the changes to the command of the build, with
+            None for an option to leave out.
     """
 
     words: str
@@ -78,7 +78,7 @@ def advice(study: Study) -> list[str]:
 
 
 def steps(study: Study) -> list[Step]:
-    """Steps, the most worthwhile first; none without classes."""
+    """The steps, the most useful first; none without classes."""
     if not study.fit.references.labels or study.regress:
         return []
     if study.search:
@@ -105,7 +105,7 @@ def steps(study: Study) -> list[Step]:
 
 
 def _with_more(study: Study, words: str) -> Step:
-    """A step that takes more photos: they are added to the build if that gives the same build."""
+    """A step that needs more photos; they are added with `edit` if that gives the same build."""
     manifest = study.manifest
     settled = manifest.get("condensed") or manifest.get("strangers")
     grouped = manifest["references"].get("occasions")  # which photos that are added do not have
@@ -121,7 +121,7 @@ def _outcome(study: Study) -> Iterator[Step]:
 
 
 def _rejection(study: Study) -> Iterator[Step]:
-    """Advice if too many strangers pass, as far as the build measured it."""
+    """Advice if the build measured that too many strangers pass."""
     reject = study.manifest["reject"]
     if not reject or (weak := unknown_words.weakness(reject)) is None:
         return
@@ -141,7 +141,7 @@ def _labels(study: Study) -> Iterator[Step]:
     if found := study.suspects:
         pictures = plural(len(found), "picture")
         yield Step(
-            f"Look at the {pictures} under “Likely mislabelled”, and move what is misplaced.",
+            f"Look at the {pictures} under “Likely mislabelled”, and move those in a wrong folder.",
             *("build", _AGAIN),
         )
 
@@ -234,8 +234,8 @@ def _verdict(study: Study) -> str | None:
 
 
 def weak_classes(study: Study) -> list[str]:
-    """Classes predicted correctly less often than chance explains, the weakest first."""
-    from scipy.stats import binom
+    """Classes whose accuracy is too low to be explained by chance, the weakest first."""
+    from scipy.special import bdtr  # scipy.stats takes a second to import
 
     if study.own is None:
         return []
@@ -243,6 +243,6 @@ def weak_classes(study: Study) -> list[str]:
     rare = [
         study.own.labels[one.label]
         for one in found
-        if binom.cdf(one.right.count, one.right.of, usual) < _RARE / len(found)
+        if bdtr(one.right.count, one.right.of, usual) < _RARE / len(found)
     ]
     return rare[:_MOST_CLASSES]

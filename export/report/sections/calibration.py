@@ -21,7 +21,7 @@ _CURVE = 3  # points that show a shape
 
 
 def calibration(study: Study) -> Section | None:
-    """Confidence against accuracy, for the references and for held-out photos."""
+    """Confidence compared with accuracy, for the references and for held-out photos."""
     own = study.manifest["references"].get("calibration") if study.measured else None
     found = {
         "references, each held out": own,

@@ -76,7 +76,7 @@ def _confused(where: str, answers: Answers) -> Iterator[Block]:
 
 
 def _heat(counts: Ints) -> bytes:
-    """A PNG with a pixel per pair of classes, in hues that show on light and dark."""
+    """A PNG with a pixel per pair of classes, in colours visible on light and dark pages."""
     import io
 
     from PIL import Image

@@ -1,4 +1,4 @@
-"""What more examples, or another number of neighbours, would gain."""
+"""How accuracy would change with more examples, or another number of neighbours."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _SHOWN = (1, 2, 3, 5, 7, 10, 15, 20, 30, 40, 50)
 
 
 def examples(study: Study) -> Section | None:
-    """Accuracy, or error, against the number of examples."""
+    """Accuracy, or error, by the number of examples."""
     curve = study.curve
     if curve is None:
         return None
@@ -62,8 +62,8 @@ def _remarks(study: Study, curve: LearningCurve) -> Iterator[str]:
             if study.forecast.helps and not _rises(curve):
                 yield (
                     f"The end of the curve does not show this gain, as {curve.queries:,} held-out"
-                    " references are too few for that: the forecast uses the whole curve, and how"
-                    " far additional photos usually reduce mistakes."
+                    " references are too few for that: the forecast combines the whole curve with"
+                    " the usual effect of additional photos."
                 )
         counts = study.manifest["references"]["per_label"].values()
         if min(counts) < curve.largest:
@@ -97,7 +97,7 @@ def _gain(found: Forecast) -> str:
 
 
 def neighbours(study: Study) -> Section | None:
-    """Accuracy, or error, against the number of neighbours."""
+    """Accuracy, or error, by the number of neighbours."""
     found, k = study.by_k, study.fit.k
     if found is None or study.own is None:
         return None
@@ -132,16 +132,17 @@ def neighbours(study: Study) -> Section | None:
             caption=f"The numbers: {measure} by k", columns=columns, rows=tuple(rows), folded=True
         ),
     )
+    better = "a lower error" if study.regress else "a higher accuracy"
     text = f"Built with k = {k}. "
     if built < k:
         text += f"The chart ends at {most}. "
     if found.best == k:
-        text += f"No other k has a better {measure} here."
+        text += f"No other k has {better} here."
     elif found.clear:
         text += (
-            f"Here k = {found.best} has a better {measure} by more than chance explains. It was"
-            " chosen on these references, so the gain on other photos would be smaller."
+            f"On these references, k = {found.best} has {better}, and chance alone does not explain"
+            " the difference. It was chosen on them, so the gain on other photos would be smaller."
         )
     else:
-        text += "No other k is better by more than chance explains."
+        text += f"On these references, k = {found.best} has {better}, but perhaps only by chance."
     return Section("k", "How many neighbours?", (text, chart))

@@ -6,7 +6,7 @@ import numpy as np
 
 from pocketknn.builder.choices.neighbors import Ints
 from pocketknn.export.report.blocks import Block, Dot, Plane, Section, Table
-from pocketknn.export.report.statistics.embedding_map import TSNE, embedding_map, roomy
+from pocketknn.export.report.statistics.embedding_map import TSNE, roomy
 from pocketknn.export.report.statistics.shares import confusion, recalls
 from pocketknn.export.report.study import Study
 from pocketknn.export.report.wording import percent
@@ -17,13 +17,13 @@ _MOST_CLASSES = 40
 _LEARNED = "its directions were learned from these very photos"
 _DRAWN = "t-SNE draws groups further apart than they are"
 _TRUST = (
-    " Use it to find odd pictures; how well classes are told apart is in {}the table below the map."
+    " Use it to find odd pictures; how well classes are separated is in {}the table below the map."
 )
 
 
 def nearby(study: Study) -> Section | None:
     """The map, and the classes of each class's nearest neighbours."""
-    drawn, refs = embedding_map(study.fit, study.manifest["seed"]), study.fit.references
+    drawn, refs = study.map, study.fit.references
     if drawn is None:
         return None
     groups, group = _groups(study)
@@ -52,7 +52,7 @@ def nearby(study: Study) -> Section | None:
     reasons += [_DRAWN] if drawn.method == TSNE else []
     blocks: list[Block] = [plane]
     if reasons:
-        surer = f"The map looks surer than the model is: {', and '.join(reasons)}."
+        surer = f"The map shows clearer groups than the model sees: {', and '.join(reasons)}."
         blocks.insert(
             0,
             surer

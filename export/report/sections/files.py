@@ -26,9 +26,9 @@ _SPEED = (
 _SHARES = {"same class": "labels_equal", "top-1 match": "first_equal", "same lists": "lists_agree"}
 _REST = ("score error", "vote error", "exact lists")
 _EXACT = (
-    "Exact lists allow no swap: where many neighbours have nearly equal scores, rounding alone"
-    " leaves few of a float16 file's lists exact. Judge such a file by the"
-    " columns to the left."
+    "Exact lists have every neighbour in its place. Where many neighbours have nearly equal scores,"
+    " rounding alone swaps some in most lists of a float16 file: judge such a file by the columns"
+    " to the left."
 )
 
 

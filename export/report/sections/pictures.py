@@ -1,4 +1,4 @@
-"""Pictures to look at: the hardest, the likely mislabelled, and the near-duplicates."""
+"""Pictures to look at: the hardest, those with doubtful labels, and near-duplicates."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the build promised, what was measured since, and the quality of an image search."""
+"""What the build promised, what was measured later, and the quality of an image search."""
 
 from __future__ import annotations
 

@@ -68,7 +68,7 @@ def scores(study: Study) -> Section | None:
 
 
 def unknown(study: Study) -> Section | None:
-    """Known pictures that are rejected, against strange ones that are accepted."""
+    """The trade-off between rejecting known pictures and accepting strange ones."""
     if study.fit.strangers.any():  # the curves would count these references as known
         return Section("unknown", "When is a picture unknown?", tuple(_rejection(study)))
     curves, threshold = error_curves(study.fit, study.strangers), study.fit.threshold

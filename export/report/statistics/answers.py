@@ -27,14 +27,14 @@ class Answers:
     """The answers to q pictures, with their neighbours.
 
     Attributes:
-        queries: (q,) which pictures: rows of the references, or positions in the held-out photos.
+        queries: (q,) the pictures: rows of the references, or positions in the held-out photos.
         found: their k neighbours.
         labels: the classes of the columns of `votes`; empty without a vote.
         actual: (q,) the true class, `NO_CLASS` if it is none of `labels`; empty without a vote.
         votes: (q, C); C is 0 without a vote.
         errors: (q, T) answer minus truth of each target; T is 0 without targets.
-        together: (q,) equal for references that show one picture or occasion; None for photos that
-            are no references.
+        together: (q,) numbers, equal for references of one picture or occasion; None for photos
+            that are not references.
     """
 
     queries: Ints
@@ -91,10 +91,10 @@ class Answers:
     def difficulty(self) -> Floats:
         """How far each picture is from a correct and confident answer (q,): higher is harder.
 
-        With a vote, the margin by which the best other class beats the true one; on ties, a picture
-        with a closer nearest neighbour is harder, as its wrong answer is more surprising. With
-        targets, the mean error in standard deviations of all errors. Without either, minus the
-        score of the nearest neighbour.
+        With a vote, it is the margin by which the best other class beats the true one; among ties,
+        a picture with a closer nearest neighbour is harder, as its wrong answer is more surprising.
+        With targets, it is the mean error in standard deviations of all errors. Without either, it
+        is minus the score of the nearest neighbour.
         """
         nearest = self.found.scores[:, 0]
         if self.labels:
@@ -113,15 +113,15 @@ class Answers:
         return -nearest
 
     def hardest(self, count: int, among: Ints | None = None) -> Ints:
-        """The positions of the hardest answers among some, or all, the hardest first."""
+        """Positions of the `count` hardest answers, hardest first; `among` limits the choice."""
         places = np.arange(len(self)) if among is None else among
         return places[np.argsort(-self.difficulty[places], kind="stable")][:count]
 
 
 def of_references(fit: Fit) -> Answers | None:
-    """Each reference, or a sample, predicted from its k nearest others, before rejection.
+    """Each reference, or a sample of them, predicted from its k nearest others, before rejection.
 
-    These are the answers that the manifest's accuracy counts; None with only one reference.
+    The manifest's accuracy is that of these answers. None with only one reference.
     """
     refs = fit.references
     if len(refs) < 2:
@@ -169,7 +169,7 @@ class HeldOut:
 
     @classmethod
     def of(cls, made: Evaluated, labels: Sequence[str], copies: int) -> HeldOut:
-        """From the outputs of files, whose probabilities are in the order of the labels."""
+        """Collect what the files answered; their probabilities are in the order of the labels."""
         photos, outputs = made.photos, made.outputs
         q = len(photos)
         labelled = "probabilities" in outputs and any(photo.label for photo in photos)

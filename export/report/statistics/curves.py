@@ -32,7 +32,7 @@ _MOST_SCORES = 4e6  # queries × stored, which each draw sorts
 
 
 class AccuracyByK(NamedTuple):
-    """Accuracy, or error, of held-out references, against the number of neighbours.
+    """Accuracy, or error, of held-out references, by the number of neighbours.
 
     Attributes:
         ks: (K,) 1, 2, and so on.
@@ -54,12 +54,12 @@ class AccuracyByK(NamedTuple):
 
     @property
     def clear(self) -> bool:
-        """Whether the best k beats the build's by more than selection bias explains."""
+        """Whether the best k beats the build's k by more than selection bias explains."""
         return self.gain > _CLEAR * self.error
 
 
 def accuracy_by_k(fit: Fit) -> AccuracyByK | None:
-    """Measure it; None for image search, or with only one class or reference."""
+    """Measure accuracy by k; None for image search, or with only one class or reference."""
     refs, regress = fit.references, fit.head.NUMBERS
     if len(refs) < 2 or not (regress or (fit.head.CLASSES and len(refs.labels) > 1)):
         return None
@@ -93,7 +93,7 @@ def _lost(fit: Fit, k: int) -> Floats:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class LearningCurve:
-    """Accuracy, or error, against the number of examples.
+    """Accuracy, or error, by the number of examples.
 
     Attributes:
         sizes: (s,) examples per class, or in total if there are no classes.
@@ -117,15 +117,16 @@ class LearningCurve:
 
 
 def learning_curve(fit: Fit, own: Answers, seed: int = 0) -> LearningCurve | None:
-    """Leave-one-out over draws of m references of each class, for growing m.
+    """Measure by leave-one-out over draws of m references of each class, for growing m.
 
-    Each query is predicted from the first m references of each class, without itself, in a new
-    random order each time. So the last size, if it takes all references, is the leave-one-out
-    accuracy itself. Vote, metric and projection are the build's, and so is k, up to m. Very many
-    references are sampled: 10,000 stored, 400 queries.
+    Each draw puts the references of each class into a new random order. Each query is predicted
+    from the first m of each class, without itself. So the value at the last size, if that takes all
+    references, is the leave-one-out accuracy itself. Vote, metric and projection are the build's,
+    and so is k, but at most m before the last size. If there are very many references, 10,000 are
+    stored and 400 are queries.
 
-    If something is learned from the references, it is learned again from each draw's m, and the
-    queries are other references; the last size is then the cross-validated accuracy.
+    If a projection is learned from the references, it is learned again from each draw of m, and the
+    queries are other references; the value at the last size is then the cross-validated accuracy.
 
     Args:
         fit: the choices and the references.
@@ -133,8 +134,8 @@ def learning_curve(fit: Fit, own: Answers, seed: int = 0) -> LearningCurve | Non
         seed: random seed of the draws.
 
     Returns:
-        None for image search, with one class, with too little to hold out, or if classes differ
-        much in size.
+        None for image search, with one class, with too few references to hold out, or if classes
+        differ much in size.
     """
     refs, regress = fit.references, fit.head.NUMBERS
     if len(refs) < 3 or not (regress or (fit.head.CLASSES and len(refs.labels) > 1)):
@@ -222,7 +223,7 @@ def _accuracy_of(fit: Fit, refs: References, stored: Ints, queries: Ints) -> flo
 
 
 def _sizes(groups: Ints) -> Ints:
-    """The numbers of examples per class to try; the last is all of them."""
+    """The numbers of examples per class to try; the last takes all examples."""
     largest = int(np.bincount(groups).max())
     return np.array([size for size in _SIZES if size < largest] + [largest])
 
@@ -236,7 +237,7 @@ def _pool(groups: Ints, rng: np.random.Generator, most: int) -> Ints:
 
 
 def _places(groups: Ints, rng: np.random.Generator) -> Ints:
-    """The position of each reference in its class, in random order."""
+    """The position of each reference in a random order of its class."""
     order = rng.permutation(len(groups))
     order = order[np.argsort(groups[order], kind="stable")]
     starts = np.searchsorted(groups[order], groups[order])

@@ -57,10 +57,11 @@ class Twins(NamedTuple):
 def suspects(answers: Answers, space: Space) -> list[Suspect]:
     """Pictures whose label is more likely wrong than right, likeliest first; see `wrong_labels`.
 
-    Another class must have most of the vote, so pictures unlike any class are not suspect. Nor are
-    pictures with fewer than two others in their class, too few to show what it looks like. Nor are
-    pictures held out together with a near-duplicate in the same class: that copy would have voted
-    for their label, and one copy in a wrong class would make all of them suspect.
+    Another class must have most of the vote, so pictures unlike any class are not suspect. Pictures
+    with fewer than two others in their class are not suspect, as two are too few to show what it
+    looks like. Neither are pictures held out together with a near-duplicate in the same class: that
+    copy would have voted for their label, and one copy in a wrong class would make all of them
+    suspect.
 
     Args:
         answers: held-out references, with votes for at least two classes.
@@ -94,8 +95,8 @@ def usual_distance(space: Space) -> float:
 def twins(space: Space) -> list[Twins]:
     """Pairs of references far closer to each other than neighbours usually are, closest first.
 
-    Compares the embeddings without the projection onto classes: the projection drops some
-    differences, and puts copies into one fold.
+    The embeddings are compared without the projection onto classes, because that drops some
+    differences, and its folds keep copies together.
     """
     plain = space.unprojected
     if plain.refit is not None:

@@ -23,7 +23,7 @@ class EmbeddingMap:
     """The positions of references on a plane.
 
     Attributes:
-        rows: (m,) which references; if there are very many, a seeded sample, stratified by class.
+        rows: (m,) the references; if there are very many, a seeded sample, stratified by class.
         places: (m, 2) positions between 0 and 1.
         method: how they were placed, in words.
     """
@@ -50,7 +50,7 @@ def embedding_map(fit: Fit, seed: int = 0) -> EmbeddingMap | None:
 
 
 def roomy(places: Floats, cells: int) -> Ints:
-    """Which positions (m, 2) in 0..1 are nearest to the middle of a cell of a square grid."""
+    """Which positions (m, 2), 0 to 1, are nearest to the middle of their cell of a square grid."""
     cell = np.minimum((places * cells).astype(int), cells - 1)
     away = ((places * cells - cell - 0.5) ** 2).sum(axis=1)
     order = np.lexsort((away, cell[:, 1], cell[:, 0]))

@@ -1,4 +1,4 @@
-"""What twice as many photos would gain, from the learning curve and a prior on its slope."""
+"""The gain from twice as many photos, from the learning curve and a prior on its slope."""
 
 from __future__ import annotations
 
@@ -59,12 +59,12 @@ def forecast(curve: LearningCurve, right: Share, left: float, room: float = 1.0)
     Args:
         curve: accuracy by the number of examples per class.
         right: how many held-out references were answered correctly.
-        left: share of a class's photos that was available to answer them.
-        room: share of mistakes that was reported; no gain can be larger, except that with none
-            reported there may still be rare ones.
+        left: share of a class's photos that remained as references while others were held out.
+        room: the reported share of mistakes, which no gain can exceed; if none were reported, there
+            may still be rare ones.
 
     Returns:
-        None if the curve is of numbers.
+        None if the curve shows errors of predicted numbers.
     """
     if curve.regress:
         return None
@@ -91,7 +91,7 @@ def forecast(curve: LearningCurve, right: Share, left: float, room: float = 1.0)
 
 
 def others_left(space: Space) -> float:
-    """Share of a class's photos that is available to answer its held-out ones, on average."""
+    """Mean share of a class's photos that remain references when others are held out."""
     ids, queries = space.references.label_ids, space.others.queries
     sizes = np.bincount(ids)
     left = (sizes[ids[queries]] - 1) / sizes[ids[queries]]

@@ -18,13 +18,13 @@ _SHARES = np.array([0, 0.3, 0.6, 1, 1.5, 2, 3, 4, 5, 7, 10, 15, 20]) / 100  # of
 def wrong_labels(votes: Floats, actual: Ints, neighbours: int) -> Floats:
     """The probability (q,) that each label is wrong; 0 if a poor model explains all mistakes.
 
-    A label y is the true class, or with probability s a random other one, all equally likely:
+    A label y is the true class, or, with probability s, another class at random:
     p(y) = (1 - s) q(y) + s (1 - q(y)) / (C - 1), where q is the vote, sharpened or flattened by a
     power. Share s and power are fitted by maximum likelihood with a prior, and the probability that
     a label is wrong follows by Bayes. This is classification under label noise as in Lawrence and
     Schölkopf, Estimating a kernel Fisher discriminant in the presence of label noise, ICML 2001. If
-    a model is poor, or classes overlap, the votes are split and explain their own mistakes: s is 0,
-    and no label is in doubt. s is larger only if votes are confident of another class more often
+    a model is poor, or classes overlap, the votes are split, which explains the mistakes: s is 0,
+    and no label is in doubt. s is above 0 only if votes for another class are confident more often
     than they should be.
 
     Args:

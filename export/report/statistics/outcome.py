@@ -29,7 +29,7 @@ class Promise:
     Attributes:
         accuracy: the out-of-fold accuracy.
         interval: its 95 % interval.
-        of: how many references were held out for it; an effective number if it is weighted.
+        of: how many references were held out to measure it; an effective number if it is weighted.
     """
 
     accuracy: float
@@ -50,8 +50,9 @@ class Promise:
             mix: the number of photos of each class.
 
         Returns:
-            None if classes with two or three references are a much larger share of the photos than
-            of the references: with one held out, they are recognised far less often than with all.
+            None if classes with two or three references make up a much larger share of the photos
+            than of the references: with one held out, such classes are recognised far less often
+            than with all.
         """
         right, of = map(np.array, zip(*measured.values(), strict=True))
         mean = right.sum() / of.sum()
@@ -73,7 +74,7 @@ class Promise:
         return self._at(kept * self.accuracy, self.of)
 
     def _at(self, accuracy: float, of: int) -> Promise:
-        """A promise of another accuracy, measured on as many photos."""
+        """A promise of another accuracy, measured on `of` photos."""
         plain, ends = interval(self.accuracy, self.of), interval(accuracy, of)
         # Widen as much as the build did for photos that belong together.
         wider = max(1.0, (self.interval[1] - self.interval[0]) / (plain[1] - plain[0]))
@@ -91,10 +92,10 @@ class Outcome:
             itself.
         mixed: the promise reweighted for the mix of classes here; the promise itself if nothing is
             known about its classes.
-        alike: that promise with right answers that are rejected counted as wrong, to compare the
-            outcome with.
-        right: the share of correct answers, over known photos: those whose class the model knows,
-            other than `unknown`, and which are not references. A photo called `unknown` counts as
+        alike: `mixed` with rejected right answers counted as wrong, which is comparable with the
+            outcome.
+        right: the share of correct answers over known photos: those that are not references, and
+            whose class the model knows and is not `unknown`. A photo called `unknown` counts as
             wrong. In an image search the class of the nearest reference is the answer.
         unknown: how many of them were called unknown; None without a class unknown.
         expected_unknown: share of its references that the build called unknown.
@@ -125,8 +126,8 @@ class Outcome:
     def kept(self) -> bool:
         """Whether the difference is within the sampling error of both.
 
-        The limit is the root of the sum of squares of the arms of the two 95 % intervals that face
-        each other (Newcombe, Statistics in Medicine 17, 1998, method 10).
+        The limit is the root of the sum of squares of two arms: those of the two 95 % intervals
+        that face each other (Newcombe, Statistics in Medicine 17, 1998, method 10).
         """
         return self.alike is None or _agree(self.alike, self.right)
 
@@ -143,9 +144,10 @@ class Outcome:
 
     @property
     def only_rejected(self) -> bool:
-        """Whether rejection alone explains too few right answers.
+        """Whether rejection alone explains why too few answers are right.
 
-        More photos are rejected than expected, and the others are right as often as promised.
+        It does if more photos are rejected than expected, and the others are right as often as
+        promised.
         """
         if self.kept or self.difference > 0 or not self.stranger or self.mixed is None:
             return False
@@ -237,10 +239,10 @@ def strangers(
     answered: Ints,
     references: NDArray[np.bool_],
 ) -> Share | None:
-    """How many photos of the class unknown pass, with the arguments of `outcome`.
+    """How many photos of the class unknown pass; the arguments are those of `outcome`.
 
     Returns:
-        None without a class unknown, or without such photos other than references.
+        None without a class unknown, or if it has no photos that are not references.
     """
     if (number := _unknown(manifest, labels)) is None:
         return None
@@ -257,17 +259,17 @@ def unknown_rate(manifest: Mapping[str, Any]) -> float | None:
 
 
 def _unknown(manifest: dict[str, Any], labels: Sequence[str]) -> int | None:
-    """The number of the class unknown, by a threshold or of learned strangers; None without one."""
+    """The number of the class unknown, from a threshold or learned strangers; None without it."""
     votes = manifest["head"] != "neighbors"
     return list(labels).index(UNKNOWN) if votes and UNKNOWN in labels else None
 
 
 def _weakest(actual: Ints, answered: Ints, size: int, right: Share) -> tuple[Recall, ...]:
-    from scipy.stats import binom
+    from scipy.special import bdtr  # scipy.stats takes a second to import
 
     return tuple(
         one
         for one in recalls(confusion(actual, answered, size))
         if one.right.value < right.value
-        and binom.cdf(one.right.count, one.right.of, right.value) < _UNLIKELY
+        and bdtr(one.right.count, one.right.of, right.value) < _UNLIKELY
     )

@@ -73,9 +73,9 @@ class ErrorCurves:
 
     Attributes:
         known: (q,) scores of references with their nearest neighbour, sorted.
-        left_out: (p,) scores of references with the nearest of another class, as if their own class
-            had been held out, sorted; empty with a single class.
-        strangers: (s,) scores of pictures of none of the classes, sorted; empty if none were given.
+        left_out: (p,) scores of references with the nearest reference of another class, as if their
+            own class were held out, sorted; empty with a single class.
+        strangers: (s,) scores of pictures that show no class, sorted; empty if none were given.
     """
 
     known: Floats
@@ -99,9 +99,9 @@ def below(ordered: Floats, thresholds: Floats) -> Floats:
 
 
 def error_curves(fit: Fit, strangers: NDArray[np.floating] | None = None) -> ErrorCurves | None:
-    """The scores that a threshold has to separate; None without classes or other references.
+    """The scores that a threshold must separate; None without classes or other references.
 
-    Strangers are embeddings (s, d) of pictures of none of the classes.
+    Strangers are embeddings (s, d) of pictures that show none of the classes.
     """
     refs, space = fit.references, fit.space
     if not fit.head.CLASSES or len(refs) < 2:

@@ -18,7 +18,7 @@ class Share:
     Attributes:
         count: the numerator.
         of: the denominator; at least 1.
-        ends: both ends of its interval; None for Wilson's, of independent pictures.
+        ends: both ends of its interval; None for Wilson's interval for independent pictures.
     """
 
     count: int
@@ -37,11 +37,11 @@ class Share:
 
 
 def of_held_out(right: Floats, together: Ints) -> Share:
-    """The share of held-out references answered right, with an interval as for the accuracy.
+    """The share of right answers to held-out references, with an interval as for the accuracy.
 
     Args:
         right: (q,) 1 for a right answer, else 0.
-        together: (q,) equal for references that show one picture or occasion.
+        together: (q,) numbers, equal for references of one picture or occasion.
     """
     count, q = round(float(right.sum())), len(right)
     ends = promise.interval(count / q, q)
@@ -55,7 +55,7 @@ class Recall(NamedTuple):
         label: number of the class.
         right: how many are classified correctly.
         other: the class they are most often mistaken for, or None.
-        mistaken: how many are mistaken for that one.
+        mistaken: how many are mistaken for `other`.
     """
 
     label: int

@@ -4,14 +4,16 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from scipy.spatial.distance import cdist
 from scipy.special import softmax
 from sklearn.neighbors import KNeighborsClassifier, KNeighborsRegressor, NearestNeighbors
+from sklearn.preprocessing import normalize
 from support import plain, vote, voting
 
 from pocketknn.builder import References, Spec
 from pocketknn.builder.choices.heads import regress
 from pocketknn.builder.choices.heads.classify import class_weights
-from pocketknn.builder.choices.metrics import METRICS
+from pocketknn.builder.choices.metrics import METRICS, cosine
 from pocketknn.builder.knn import exact
 from pocketknn.builder.knn.resolve import fit
 from pocketknn.builder.knn.validation.leave_one_out import leave_one_out
@@ -189,6 +191,33 @@ def test_exact_hit_scores_one():
 def test_unit_length_at_any_scale(scale):
     rows = exact.unit(np.array([[3.0, 4.0]]) * scale)
     np.testing.assert_allclose(rows, [[0, 0]] if scale == 0 else [[0.6, 0.8]], atol=1e-15)
+
+
+@pytest.mark.parametrize("width", [0.003, 0.4, 1.5])
+def test_unit_length_of_many_rows_is_that_of_each(width):
+    """Rows are converted a few at a time, at least one; the last block is the shortest."""
+    d = int(cosine._VALUES_AT_ONCE * width)
+    rows = np.random.default_rng(d).standard_normal((int(2.5 / width) + 3, d))
+    found = exact.unit(rows.astype(np.float32))
+    lengths = np.sqrt(np.einsum("nd,nd->n", found, found))
+    np.testing.assert_allclose(lengths, 1, rtol=1e-12)
+    np.testing.assert_allclose(found, normalize(rows), atol=1e-7)
+    some = np.where(np.arange(len(rows)) % 3 == 0, 1.0, 1.001)
+    given = (normalize(rows) * some[:, None]).astype(np.float32)
+    assert cosine.has_length(given).tolist() == (some == 1).tolist()
+
+
+def test_scores_that_are_kept_are_those_of_the_same_embeddings():
+    rng = np.random.default_rng(3)
+    rows, queries = rng.standard_normal((30, 8)), rng.standard_normal((4, 8))
+    space = fit(plain(k=5), References.of(rows)).space
+    for given in (queries, queries[::-1], queries, queries + 1):
+        expected = 1 - cdist(given, rows.astype("f4"), "cosine")
+        np.testing.assert_allclose(space.scores(given), expected, atol=1e-12)
+    changed = queries.copy()
+    before = space.scores(changed)
+    changed[0] = -changed[0]
+    np.testing.assert_allclose(space.scores(changed)[0], -before[0], atol=1e-12)
 
 
 def test_leave_one_out_equals_scikit_learn_without_each_row():

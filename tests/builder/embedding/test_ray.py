@@ -201,7 +201,7 @@ def test_a_shard_that_is_damaged_or_whose_picture_changed_is_embedded_again(
     assert same(on_cluster(found, place=tmp_path / "kept", note=said.append), first)
     assert said == [
         "3 of 3 shards were embedded by an earlier run",
-        f"the shard {damaged.name} was damaged and is embedded here",
+        f"the shard {damaged.name} was damaged; embedding it here",
     ]
     assert on_cluster(found, place=tmp_path / "kept", note=said.append)
     assert len(said) == 3, "it is whole again"

@@ -232,7 +232,7 @@ def test_by_default_nothing_is_learned_where_nothing_can_be(refs):
         ({"temperature": 0.0}, "above 0"),
         ({"temperature": -1.0}, "above 0"),
         ({"temperature": float("nan")}, "above 0"),
-        ({"temperature": 0.1, "vote": "uniform"}, "vote soft"),
+        ({"temperature": 0.1, "vote": "uniform"}, "soft vote"),
         ({"projection": "lda"}, "unknown projection"),
         ({"projection": "pca"}, "number"),
         ({"projection": "pca:x"}, "pca:SIZE"),

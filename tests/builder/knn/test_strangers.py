@@ -140,9 +140,9 @@ def test_the_words_say_where_a_threshold_stops_more(threshold):
     found = {"learned": 19, "held_back": 20, "strangers": 0.6, "known": 0.02}
     found |= {"threshold_strangers": threshold, "threshold_known": 0.05}
     said = "\n".join(unknown_words({"reject": None, "strangers": found}))
-    assert "of the others 8 of 20 pass (95%: 22 to 61%): rejection stops most" in said
+    assert "; 8 of 20 other strangers pass (95%: 22 to 61%): rejection stops most" in said
     assert "2.0% of the other references are called unknown" in said
-    assert ("with only a threshold" in said) == (threshold is not None)
+    assert ("with a threshold instead" in said) == (threshold is not None)
     assert ("--reject auto instead of" in said) == (threshold == 0.9)
 
 
@@ -170,8 +170,9 @@ def test_a_build_learns_half_of_the_strangers_and_asks_for_the_others(
     loo = manifest["references"]["leave_one_out"]
     assert sorted(loo["per_class"]) == sorted({*manifest["labels"]} - {"unknown"})
     assert loo["queries"] == sum(asked for _, asked in loo["per_class"].values())
-    assert "6 strangers are references of the class unknown; of the others " in said.out
-    assert "with only a threshold" in said.out
+    assert "6 strangers are references of the class unknown; " in said.out
+    assert " of 6 other strangers pass" in said.out
+    assert "with a threshold instead" in said.out
     judged = pocketknn("eval", tmp_path / "out", strange, "--json")
     assert json.loads(judged.out)[0]["unknown"] >= 0.5
     again = pocketknn(*words[:3], tmp_path / "again", *words[4:], "--learn-strangers")

@@ -161,7 +161,7 @@ REFUSED = {
     "boolean side": ([["a", [1], [True, 1]]], "shape is not"),
     "three sides": ([["a", [1], [1, 1, 1]]], "shape is not"),
     "shape is text": ([["a", [1], "11"]], "shape is not"),
-    "gap": ({"a": {"data": {"0": 1, "2": 2}, "shape": [1, 2]}}, "number '1'"),
+    "gap": ({"a": {"data": {"0": 1, "2": 2}, "shape": [1, 2]}}, "no key '1'"),
     "NaN": ('{"a": [[1, NaN]]}', "value 1 is NaN, infinite"),
     "Infinity": ('{"a": [[-Infinity, 1]]}', "value 0 is NaN, infinite"),
     "1e999": ('{"a": [[1, 2], [1, 1e999]]}', "value 3 is NaN, infinite"),

@@ -368,8 +368,8 @@ def test_too_few_examples():
 @pytest.mark.parametrize(
     ("grid", "words"),
     [
-        ({"votes": ("uniform", "soft")}, "the vote soft needs classes"),
-        ({"projections": ("classes",)}, "the projection classes needs classes"),
+        ({"votes": ("uniform", "soft")}, "the vote 'soft' needs class labels"),
+        ({"projections": ("classes",)}, "the projection 'classes' needs class labels"),
     ],
 )
 def test_what_takes_classes_is_not_tried_for_targets(grid, words):

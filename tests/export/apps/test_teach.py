@@ -243,7 +243,7 @@ def test_what_is_not_sent_completely_is_forgotten(served):
         )
         assert shown.until(lambda state: state["building"])
         one.shutdown(socket.SHUT_WR)
-        assert b"not sent completely" in one.makefile("rb").read()
+        assert b"incomplete" in one.makefile("rb").read()
     assert not shown.state()["building"]
     assert everything(shown.work) == {"packed"}
 
@@ -294,7 +294,7 @@ def test_a_compression_that_takes_more_memory_than_it_says_is_refused(embedder, 
         for name, data in photos().items():
             archive.writestr(name, data)
     (tmp_path / "sent.zip").write_bytes(content.getvalue())
-    with input_error("unreadable-archive", "compressed"):
+    with input_error("unreadable-archive", "compression"):
         upload.unpack(tmp_path / "sent.zip", tmp_path, embedder.stand_in())
 
 
@@ -467,6 +467,26 @@ def test_a_build_that_fails_says_why_in_one_line(served):
     assert not state["done"]["ok"]
     assert "no usable picture" in state["done"]["error"]
     assert not state["done"]["error"].startswith(("pocketknn", "["))
+
+
+def test_a_build_that_crashes_offers_no_files_of_the_one_before(served, monkeypatch):
+    """Python ends with the code 1 then, as a build does of which a file was left out."""
+    crashes = """
+import json, sys
+from pathlib import Path
+out = Path(sys.argv[sys.argv.index("-o") + 1])
+assert not out.exists()
+out.mkdir()
+(out / "model.onnx").touch()
+(out / "parity.json").write_text(json.dumps({"onnx": {"agrees": True, "failures": []}}))
+"""
+    monkeypatch.setattr(building, "_CODE", crashes)
+    one = served()
+    one.builds._out.mkdir()
+    assert one.build(photos())["done"]["ok"]
+    done = one.build(photos())["done"]
+    assert (done["ok"], done["files"]) == (False, [])
+    assert "exit code 1" in done["error"]
 
 
 @pytest.mark.parametrize("with_photos", [True, False])
@@ -770,7 +790,7 @@ def test_the_page_of_a_server_that_was_started_again_says_so(live, chromium, tmp
     teach(shown.tab, tmp_path, each=2)
     monkeypatch.setattr(server.secrets, "compare_digest", lambda one, other: False)
     shown.tab.click("#build")
-    shown.tab.get_by_text("was started again").wait_for()
+    shown.tab.get_by_text("was restarted").wait_for()
     assert shown.tab.locator("#build").is_enabled()
     for one in ("problem", "build"):  # the button is far down the page
         assert shown.tab.evaluate(

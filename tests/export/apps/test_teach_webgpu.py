@@ -5,6 +5,7 @@ uses it, its files are changed here in one place each.
 """
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,6 +14,8 @@ from chromium import served as static
 from support import drawing
 
 from pocketknn.builder import Spec
+from pocketknn.builder.system import swap
+from pocketknn.builder.system.atomic_file import NEW
 from pocketknn.builder.system.cache import Cache
 from pocketknn.export.apps.teach import page
 from pocketknn.export.apps.teach.embedder import Embedder
@@ -128,7 +131,7 @@ def test_a_graphics_card_answers_as_onnxruntime(shown, tmp_path):
 
 @pytest.mark.parametrize(
     ("changes", "why"),
-    [((), "and wasm "), ((NO_TOLERANCE, AS_FAST), "scores are off by up to")],
+    [((), "but wasm "), ((NO_TOLERANCE, AS_FAST), "scores are off by up to")],
     ids=["slower", "other answers"],
 )
 def test_a_card_that_is_no_better_is_not_used(shown, tmp_path, changes, why):
@@ -262,3 +265,20 @@ def test_without_npm_an_earlier_cache_does_without_webgpu(earlier, monkeypatch):
     found = runtime.remembered(cache, webgpu=True)
     assert not found.webgpu
     assert {path.read_text() for path in found.files.values()} == {"old"}
+
+
+def test_an_interrupted_exchange_loses_nothing(earlier, monkeypatch):
+    move = Path.rename
+
+    def interrupted(path, target):
+        if path.name == NEW:
+            raise KeyboardInterrupt
+        return move(path, target)
+
+    cache, _ = earlier
+    with monkeypatch.context() as patch:
+        patch.setattr(swap, "swapped", lambda one, other: False)  # as on Windows
+        patch.setattr(Path, "rename", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            runtime.remembered(cache, webgpu=True)
+    assert {path.read_text() for path in runtime.remembered(cache).files.values()} == {"old"}

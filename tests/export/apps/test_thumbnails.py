@@ -80,5 +80,5 @@ def test_a_changed_build_says_that_it_has_none(pocketknn, photos, tmp_path):
         gone = next(csv.DictReader(table))["id"]
     said = pocketknn("edit", out, "--remove", gone, "-o", tmp_path / "new")
     assert said.code == 0, said.err
-    assert "thumbnails are not carried over" in said.out + said.err
+    assert "thumbnails are not copied" in said.out + said.err
     assert "thumbnails" not in listed(tmp_path / "new")

@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 import time
+from types import SimpleNamespace
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -114,20 +115,29 @@ def test_predict_breaks_no_name_however_narrow_the_terminal(built, photos, pocke
 
 
 @pytest.mark.parametrize(
-    ("answer", "lines"),
+    ("answer", "reject", "lines"),
     [
-        ({"label": "cat", "probability": 0.5}, ["x.jpg: cat, 50% of the vote"]),
-        ({"value": {"age": 3.25, "size": 1e-5}}, ["x.jpg: age 3.25, size 1e-05"]),
-        ({}, ["x.jpg"]),
+        ({"label": "cat", "probability": 0.5}, None, ["x.jpg: cat, 50% of the vote"]),
+        ({"label": "cat", "probability": 0.5}, 0.9, ["x.jpg: cat, 50% of the vote"]),
+        (
+            {"label": "unknown", "probability": 1.0},
+            0.95,
+            ["x.jpg: unknown, as the nearest reference scores 0.912, below 0.950"],
+        ),
+        ({"label": "unknown", "probability": 0.6}, None, ["x.jpg: unknown, 60% of the vote"]),
+        ({"value": {"age": 3.25, "size": 1e-5}}, None, ["x.jpg: age 3.25, size 1e-05"]),
+        ({}, None, ["x.jpg"]),
     ],
 )
-def test_an_answer_of_each_head_in_lines(answer, lines):
+def test_an_answer_of_each_head_in_lines(answer, reject, lines):
     near = [
         {"score": 0.91234, "path": "cat/1.jpg", "id": "a", "label": "cat"},
         {"score": -11.5, "path": "", "id": "b", "label": "dog"},
         {"score": -12.0, "path": "one.jpg", "id": "c", "label": ""},
     ]
-    found = [*answer_lines({"image": "x.jpg", "neighbors": near} | answer)]
+    manifest = {"reject": reject and {"threshold": reject}}
+    about = SimpleNamespace(labels=("cat", "unknown"), manifest=manifest)
+    found = [*answer_lines({"image": "x.jpg", "neighbors": near} | answer, about)]
     rest = ["    0.912  cat/1.jpg", "  -11.500  b (dog)", "  -12.000  one.jpg"]
     assert found == lines + rest
 
@@ -315,7 +325,10 @@ def test_a_class_with_no_usable_picture(photos, refused, tmp_path):
         (["--metric", "hamming"], "unknown metric 'hamming'; choose from cosine, euclidean"),
         (["--pca", "0"], "pca must be at least 1 component"),
         (["--pca", "1.5"], "[pca-out-of-range]|not 1.5"),
-        (["--pca", "64"], "12 principal components, so they cannot be projected to 64"),
+        (
+            ["--pca", "64"],
+            "64 principal components are too many: 12 references of 1,024 values have only 12",
+        ),
         (["--pca", "some"], "--pca takes a number or auto, not 'some'"),
         (["--whiten", "1"], "[whiten-without-pca]"),
         (["--pca", "2", "--whiten", "2"], "[whiten-out-of-range]|not 2.0"),
@@ -847,7 +860,7 @@ def test_strangers_are_measured_and_called_unknown(pocketknn, photos, tmp_path):
     said = pocketknn("build", photos, "-o", tmp_path / "out", *choices)
     assert said.code == 0, said.err
     assert "of 4 strangers pass" in said.out
-    assert "accuracy is before rejection" in said.out
+    assert "before rejection" in said.out
     manifest = json.loads((tmp_path / "out" / "manifest.json").read_text())
     assert manifest["labels"][-1] == "unknown"
     assert manifest["reject"]["strangers_asked"] == 4

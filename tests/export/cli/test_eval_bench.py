@@ -196,3 +196,22 @@ def test_eval_tells_known_photos_and_strangers_apart(pocketknn, wide, built, tmp
         shutil.rmtree(tmp_path / "photos" / label)
     said = pocketknn("eval", built / "model.onnx", tmp_path / "photos")
     assert f"Strangers: {passed} of 5 pass" in said.out
+
+
+def test_the_report_is_worked_out_before_keras_is_waited_for(pocketknn, wide, built, monkeypatch):
+    from contextlib import contextmanager
+
+    from pocketknn.export.formats.keras import apart
+    from pocketknn.export.report.study import Study
+
+    order, work_out = [], Study.work_out
+
+    @contextmanager
+    def meanwhile(work):
+        yield lambda: order.append("keras") or work()
+
+    monkeypatch.setattr(apart, "meanwhile", meanwhile)
+    monkeypatch.setattr(Study, "work_out", lambda self: order.append("report") or work_out(self))
+    said = pocketknn("eval", built, wide / "new")
+    assert "details: see" in said.out
+    assert order == ["report", "keras"]

@@ -229,3 +229,37 @@ def test_neighbours_in_common_are_left_out_where_most_references_are_neighbours(
     lines = [*_projection({"projection": projection, "k": k, "references": {"count": 40}})]
     assert "same nearest photo for 52.5%" in lines[1]
     assert ("neighbours in common" in lines[1]) is told
+
+
+def test_what_a_report_needs_is_worked_out_before_the_last_file_is_checked(
+    colours, pocketknn, tmp_path, monkeypatch
+):
+    """Keras' process is busy then; the report takes it over and works out nothing again."""
+    from pocketknn.export.pipeline.write import Writer
+    from pocketknn.export.report import study
+    from pocketknn.export.report.html import thumbnails
+
+    order = []
+
+    def recorded(place, name):
+        function = getattr(place, name)
+
+        def call(*given, **more):
+            order.append(name)
+            return function(*given, **more)
+
+        monkeypatch.setattr(place, name, call)
+
+    for place, name in (
+        *((study, name) for name in ("of_references", "learning_curve", "embedding_map")),
+        *((thumbnails, "_thumbnail"), (Writer, "_artefact")),
+    ):
+        recorded(place, name)
+    assert pocketknn("build", colours(), "-o", tmp_path / "out", *SMALL).code == 0
+    files = [place for place, name in enumerate(order) if name == "_artefact"]
+    early = order[files[-2] + 1 : files[-1]]
+    assert early.count("_thumbnail") == 12
+    assert {*early} == {"of_references", "learning_curve", "embedding_map", "_thumbnail"}
+    assert len(files) == 2
+    assert order[files[-1] + 1 :] == []
+    assert (tmp_path / "out" / "report.html").read_text("utf-8").count("<image id=") == 12

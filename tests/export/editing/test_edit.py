@@ -6,12 +6,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from support import PLAIN, drawing, plain
+from support import PLAIN, blobs, drawing, input_error, plain
 
 from pocketknn.builder import InputError, References, Spec, load_backbone
 from pocketknn.builder.system import atomic_file, swap
 from pocketknn.builder.system.cache import USUAL
 from pocketknn.export import FORMATS, export, load
+from pocketknn.export.editing import changes as changing
 from pocketknn.export.editing import edit as editing
 from pocketknn.export.editing.edit import rewrite, with_references
 from pocketknn.export.manifest.read_back import open_artefact
@@ -411,3 +412,17 @@ def test_files_past_two_gigabytes_are_refused_before_work(n, dim, pca, formats, 
         return
     with pytest.raises(InputError, match=r"GB.*references, or --formats keras"):
         check_size(formats, n, dim, spec)
+
+
+def test_too_little_memory_for_the_references_that_remain_is_a_line(monkeypatch):
+    """In a container, the system would kill the process without a word."""
+    references = blobs(n=1000)
+    needed, one = references.vectors.nbytes, references.labels[0]
+    without, where = changing.Changes(remove_classes=(one,)), "builder.system.free_memory"
+    monkeypatch.setattr(f"pocketknn.{where}.free_memory", lambda: needed - 1)
+    with input_error("references-too-large", "the references that remain"):
+        changing.kept(references, without, {})
+    renamed = changing.kept(references, changing.Changes(), {one: "x"})
+    assert "x" in renamed.labels, "which copies no vectors"
+    monkeypatch.setattr(f"pocketknn.{where}.free_memory", lambda: needed)
+    assert one not in changing.kept(references, without, {}).labels

@@ -174,6 +174,21 @@ def test_it_converts_to_the_byte_as_here(child, monkeypatch, tmp_path):
         assert digests[0] == digests[1], name
 
 
+class Ended(list):
+    """Another thread takes out the last after this one has asked whether there is any."""
+
+    def __len__(self):
+        return 1
+
+
+def test_it_may_be_ended_by_another_thread_at_any_moment(monkeypatch, model):
+    monkeypatch.setattr(apart, "_is_here", lambda: False)
+    monkeypatch.setattr(apart, "_running", Ended())
+    assert apart.called(len, "abc") is None
+    assert load_and_run(model)["scores"].shape[0] == 40
+    apart.end()
+
+
 def test_what_keras_refuses_is_refused_in_the_same_words(model, child, tmp_path):
     (bad := tmp_path / "model.keras").write_bytes(model.read_bytes()[:5000])
     answer = apart.opened(bad)
@@ -300,3 +315,22 @@ def test_large_pictures_are_run_a_few_at_once(pixels_build, monkeypatch):
         # A product of another shape is summed in another order: some ulps of 1.
         np.testing.assert_allclose(few[name], values, rtol=0, atol=2e-6)
     assert asked == [2, 2, 1]
+
+
+def test_keras_is_imported_without_what_our_models_do_not_use():
+    """And its objects are never looked at again for garbage; a conversion may import scipy."""
+    code = """
+import gc, sys
+from pocketknn.export.formats.keras import running
+with running.imported():
+    assert "keras" in sys.modules and "scipy.sparse" not in sys.modules
+    assert gc.isenabled() and gc.get_freeze_count() > len(gc.get_objects())
+    import scipy.sparse
+    try:
+        import sklearn
+    except ImportError:
+        print("good")
+import sklearn
+"""
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert said.stdout == "good\n", said.stderr

@@ -1,5 +1,7 @@
 """References in fewer bytes, and searches that compare only some of them, in every format."""
 
+import re
+
 import numpy as np
 import pytest
 from sklearn.neighbors import NearestNeighbors
@@ -146,8 +148,9 @@ def test_codes_are_within_half_a_step():
     rows[:, 7] = 0.25
     steps, middle = scale(rows.min(axis=0), rows.max(axis=0))
     values = encode(rows, steps, middle)
-    assert values.min() == -LARGEST
-    assert values.max() == LARGEST
+    used = np.delete(values, 7, axis=1)  # each column has a step of its own
+    assert (used.min(axis=0) == -LARGEST).all()
+    assert (used.max(axis=0) == LARGEST).all()
     off = np.abs(values * steps.astype(np.float64) + middle - rows)
     assert (off <= steps * 0.5001).all()
     assert not off[:, 7].any()
@@ -161,6 +164,15 @@ def test_each_reference_is_in_one_cell():
     assert count == int(4 * np.sqrt(N))
     assert room <= 1.3 * N / count + 1
     assert not cells.codes[cells.members < 0].any()
+
+
+def test_no_empty_slot_of_a_cell_is_an_answer():
+    """All references are candidates: empty slots, which score 0, must come after all of them."""
+    case = case_of(n=400, d=24, search="ivf", candidates=400, probes=80)
+    assert (case.fit.index.cells.members < 0).any()
+    last = case.references.vectors[-1:]  # the row of slots that hold -1, if they are looked up
+    own = find(case.fit.index, neighbors.unit(last), K)
+    assert np.array_equal(wire(case.fit)(last)["indices"], own.indices)
 
 
 def test_copies_come_in_their_order(tmp_path):
@@ -287,6 +299,16 @@ def test_choices_that_cannot_be_served(choices, said):
     with pytest.raises(InputError, match=r"^[^\n]+$") as caught:
         fit(Spec(backbone="vector", **choices), References.of(vectors))
     assert said in str(caught.value)
+
+
+def test_a_recall_that_is_too_low_names_one_that_serves():
+    references = References.of(clustered(400)[0])
+    choices = {"backbone": "vector", "references_precision": "int8"}
+    with pytest.raises(InputError) as caught:
+        fit(Spec(**choices, recall=1.0), references)
+    (named,) = re.findall(r"--recall, such as (0\.\d\d),", str(caught.value))
+    found = fit(Spec(**choices, recall=float(named)), references).index
+    assert float(named) <= found.recall < float(named) + 0.01, "the highest of two digits"
 
 
 def test_too_few_references_for_cells():

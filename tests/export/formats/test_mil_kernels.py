@@ -635,6 +635,24 @@ def test_a_window_larger_than_the_picture_is_refused(groups: int) -> None:
         KERNELS["conv"](PICTURE, weight(4, 4 // groups, 3, 9), groups=groups)
 
 
+@pytest.mark.parametrize("given", [0, -2])
+@pytest.mark.parametrize(
+    ("op", "name", "params"),
+    [
+        ("conv", "strides", {"weight": weight(4, 4, 2, 2)}),
+        ("conv", "dilations", {"weight": weight(4, 4, 2, 2)}),
+        ("conv", "dilations", {"weight": weight(4, 1, 2, 2), "groups": 4}),
+        ("max_pool", "strides", {"kernel_sizes": [2, 2]}),
+        ("avg_pool", "kernel_sizes", {}),
+    ],
+)
+def test_a_window_that_would_leave_the_picture_is_refused(
+    op: str, name: str, params: dict[str, Any], given: int
+) -> None:
+    with pytest.raises(ValueError, match=rf"{name} must be at least 1, not \({given}, {given}\)"):
+        KERNELS[op](PICTURE, pad_type="same", **params, **{name: [given, given]})
+
+
 def test_every_kernel_has_a_case() -> None:
     elsewhere = {"classify"}  # needs a classifier's interface: see test_mil.py
     assert {case.op for case in CASES} | elsewhere == set(KERNELS)

@@ -1,5 +1,7 @@
 """Every format against the oracle, with any references and queries."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -12,6 +14,7 @@ from pocketknn.builder.knn import exact
 from pocketknn.builder.knn.resolve import fit
 from pocketknn.export import FORMATS, check
 from pocketknn.export.output.checksums import files_of
+from pocketknn.export.parity import compare
 from pocketknn.export.parity.compare import holds
 from pocketknn.export.parity.test_inputs import Queries
 
@@ -93,3 +96,26 @@ def test_the_oracle_is_sound(given):
         temperature=fit(spec, references).temperature,
     )
     np.testing.assert_allclose(votes.sum(axis=1), 1)
+
+
+@pytest.mark.parametrize("turned", [False, True])
+def test_a_large_file_is_searched_for_the_references_without_a_copy_of_them(
+    turned, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(compare, "_BYTES", 1 << 16)
+    rows = np.random.default_rng(0).standard_normal((4000, 100)).astype("f4")
+    found = fit(plain(backbone="vector", metric="euclidean", k=3), References.of(rows))
+    held = found.space.constants["references"]
+    file = tmp_path / "file"
+    file.write_bytes(b"before" + (held.T if turned else held).tobytes() + b"after")
+    tracemalloc.start()
+    try:
+        assert holds([file], found)
+        assert tracemalloc.get_traced_memory()[1] < held.nbytes / 4
+    finally:
+        tracemalloc.stop()
+    for place in (6, file.stat().st_size - 6):
+        content = bytearray(file.read_bytes())
+        content[place] ^= 1
+        (tmp_path / "damaged").write_bytes(content)
+        assert not holds([tmp_path / "damaged"], found)

@@ -130,7 +130,7 @@ def test_sections_show_what_the_advice_rests_on_and_give_none(name):
     )
     sections = (curves.examples(study), curves.neighbours(study), pictures.mislabelled(study))
     examples, neighbours, mislabelled = map(words, sections)
-    assert ("better accuracy by more" in neighbours) == clear
+    assert ("chance alone does not explain" in neighbours) == clear
     assert ("None found" in mislabelled) != clear
     for section in (examples, neighbours):
         assert not any(one in section for one in (MORE, LITTLE, "Try", "--"))

@@ -162,7 +162,7 @@ def test_rejections_that_explain_the_difference_are_named_and_nothing_else():
     assert found.only_rejected
     said = " ".join(words.reasons(found, build))
     assert "14 of 100 were called" in said
-    assert "of the 86 others 100% are right" in said
+    assert "100% of the 86 others are right" in said
     assert "days" not in said
     assert "--false-rejection 0.02" in words.advice(found, build)
     strict = rejecting(known=0.02)

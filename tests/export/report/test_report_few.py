@@ -86,7 +86,7 @@ def test_the_map_is_said_to_look_surer_than_the_accuracy(counts, projection, rea
     found = embedding_map.nearby(study(counts, projection=projection))
     said = " ".join(block for block in found.blocks if isinstance(block, str))
     assert all(one in said for one in reasons)
-    assert ("surer than the model" in said and "the table below" in said) == bool(reasons)
+    assert ("than the model sees" in said and "the table below" in said) == bool(reasons)
 
 
 def test_near_copies_are_named_as_the_reason(copies, singles):
@@ -181,7 +181,7 @@ def test_a_k_beyond_the_chart_is_marked_as_such():
 @pytest.mark.parametrize("k", [3, None])
 def test_a_k_beyond_the_references_of_a_file_that_grows_is_explained(k):
     given = study([4] * 3, grow=16, **({"k": k} if k else {}))
-    explained = "all, until there are more" in repr(accuracy.overview(given).blocks)
+    explained = "all, until more are taught" in repr(accuracy.overview(given).blocks)
     assert explained == (given.manifest["k"] > 12) == (k is None)
 
 

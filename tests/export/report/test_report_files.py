@@ -46,7 +46,7 @@ def test_what_matters_comes_first_and_exact_lists_are_explained(labels, classes)
     assert row[4:] == (*shares, "4e-03", "2e-04", "18.0%")
     said = " ".join(block for block in section.blocks if isinstance(block, str))
     assert f"{TOLERANCES['float16'].tie:.0e} in float16" in said
-    assert "Exact lists allow no swap" in said
+    assert "Exact lists have every neighbour" in said
 
 
 def test_the_terminal_shows_no_share_that_only_counts_swaps():

@@ -7,7 +7,7 @@ import pytest
 from scipy.stats import beta, binomtest, norm
 from sklearn.metrics import confusion_matrix, mean_absolute_error, r2_score, recall_score
 from sklearn.neighbors import KNeighborsClassifier, NearestNeighbors
-from support import plain, vector_case
+from support import plain, study_of, vector_case
 
 from pocketknn.builder import References, Spec
 from pocketknn.builder.choices.neighbors import Neighbors
@@ -471,3 +471,14 @@ def test_each_cell_has_room_for_one():
     kept = roomy(places, 5)
     assert len(kept) == 25
     assert len({tuple((places[i] * 5).astype(int)) for i in kept}) == 25
+
+
+def test_a_study_keeps_what_it_worked_out_once_the_files_are_known():
+    begun = study_of(vector_case(n=40, k=3).fit)
+    begun.work_out()
+    whole = begun.completed(begun.manifest | {"files": {"a": 1}}, [("a", "float32")])
+    assert whole.manifest["files"] == {"a": 1}
+    assert whole.timings == [("a", "float32")]
+    assert begun.manifest["files"] == {}
+    for name in ("own", "forecast", "by_k", "map", "thumbnails"):
+        assert getattr(whole, name) is getattr(begun, name), name

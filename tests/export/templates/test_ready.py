@@ -1,5 +1,7 @@
 """The heads that come with the package are what the converters make now."""
 
+import json
+import shutil
 import subprocess
 import sys
 
@@ -9,6 +11,7 @@ from support import vector_case
 from pocketknn.export.formats.table import FORMATS
 from pocketknn.export.output.checksums import digest, files_of
 from pocketknn.export.templates import order as ordering
+from pocketknn.export.templates import template
 from pocketknn.export.templates.make_ready import orders
 
 ORDERS = list(orders())
@@ -37,6 +40,46 @@ def test_it_gives_the_bytes_of_a_new_conversion(number, tmp_path, monkeypatch):
     monkeypatch.setattr(ordering, "READY", tmp_path / "nothing")
     new = case.write(order.format, tmp_path / f"new{suffix}", **given)
     assert [digest(file) for file in files_of(ready)] == [digest(file) for file in files_of(new)]
+
+
+def first(format):
+    """An order of a format for whose head the package has a template, and a case of it."""
+    order = next(one for one in ORDERS if one.format == format and one.fit.spec.vote == "soft")
+    spec = order.fit.spec
+    return order, vector_case(
+        n=41, d=20, k=7, classes=5, head=spec.head, vote=spec.vote, balanced=spec.balanced,
+        projection=spec.projection, reject=spec.reject,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("format", sorted({one.format for one in ORDERS}))
+@pytest.mark.parametrize("damage", ["facts", "file", "nothing", "another version"])
+def test_one_that_is_no_good_is_converted_again_with_a_line(format, damage, tmp_path, monkeypatch):
+    order, case = first(format)
+    suffix, lines = FORMATS[format].SUFFIX, []
+    before = case.write(format, tmp_path / f"before{suffix}", precision=order.precision)
+    shutil.copytree(ordering.READY, tmp_path / "ready")
+    monkeypatch.setattr(ordering, "READY", tmp_path / "ready")
+    monkeypatch.setenv("POCKETKNN_CACHE", str(tmp_path / "cache"))
+    facts = tmp_path / "ready" / order.name / "template.json"
+    if damage == "facts":
+        facts.write_text("{")
+    elif damage == "file":
+        file = files_of(facts.parent / f"model{suffix}")[-1]
+        file.write_bytes(file.read_bytes()[:-1] + b"!")
+    elif damage == "nothing":
+        facts.unlink()
+    else:
+        known = json.loads(facts.read_text())
+        facts.write_text(json.dumps(known | {"slots": known["slots"] | {"unheard of": 1}}))
+    after = tmp_path / f"after{suffix}"
+    template.write(case.order(format, order.precision), case.metadata, after, lines.append)
+    (line,) = lines
+    assert format in line
+    assert "damaged" in line
+    assert digest(after) == digest(before)
+    template.write(case.order(format, order.precision), case.metadata, tmp_path / f"x{suffix}")
+    assert len(list((tmp_path / "cache" / "templates").iterdir())) == 1, "the new one is kept"
 
 
 BUILD = """

@@ -62,9 +62,9 @@ export class Build {
 
   #end(done) {
     if (this.watching && done) {
-      const said = done.error ? "The build is done, but not every file." : "The build is done.";
-      this.say(done.ok ? said : "The build has failed.");
-      if (!done.ok) this.problem(done.error ?? "The build has failed.");
+      const said = done.error ? "The build is done, but files are missing." : "The build is done.";
+      this.say(done.ok ? said : "The build failed.");
+      if (!done.ok) this.problem(done.error ?? "The build failed.");
     }
     this.watching = false;
   }
@@ -97,7 +97,7 @@ export class Build {
       const link = make("a", "", "Report");
       link.href = done.report;
       link.target = "_blank";
-      links.push(make("li", "", link, " how good it is, and what it confuses"));
+      links.push(make("li", "", link, " shows how good it is, and what it mixes up"));
     }
     find("files").replaceChildren(...links);
     tell(find("left-out"), (done?.ok && done.error) || "");
@@ -116,8 +116,8 @@ function ofAnother({ building, done }) {
 async function read(response) {
   if (response.headers.get("Content-Type")?.startsWith("application/json")) return response.json();
   throw new Error(
-    "The server of this page was started again. Open the address that it printed then: what this" +
-      " browser keeps of the page is there, too, if the port is the same.",
+    "The server of this page was restarted. Open the new address that it printed: your lesson," +
+      " which this browser stores, is there too if the port is the same.",
   );
 }
 

@@ -99,7 +99,7 @@ class Card {
     tell(this.button, `Hold to record${key}`);
     this.button.setAttribute("aria-label", `Hold to record ${one.name}${key}`);
     tell(this.mute, one.muted ? "Unmute" : "Mute");
-    this.mute.title = "A muted class stays here, but does not answer and is not built.";
+    this.mute.title = "A muted class stays here, but gives no answers and is left out of builds.";
     this.element.classList.toggle("muted", one.muted);
     const recordings = new Set(examples.map(({ recording }) => recording)).size;
     const right = measured?.asked ? `; ${measured.right} of ${measured.asked} right` : "";

@@ -71,7 +71,7 @@ function noteOf(content) {
 function checkMade({ backbone, crop }, model) {
   if (backbone !== model.sha256) {
     throw new Error(
-      "This file is from another network: its examples would mean nothing to this one.",
+      "This file is from another network, so its examples are useless to this one.",
     );
   }
   if (crop !== model.crop) {

@@ -61,7 +61,7 @@ function read(file, { sha256, crop, dim }) {
 async function downloadPhotos(lesson) {
   const classes = withExamples(lesson, lesson.taught.classes);
   if (!classes.some(({ examples }) => examples.some(({ photo }) => photo))) {
-    throw new Error("What was taught here has no photos: it came from a file.");
+    throw new Error("These examples have no photos, as they came from a file.");
   }
   download(await album(classes), "photos.zip");
 }

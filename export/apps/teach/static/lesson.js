@@ -43,10 +43,10 @@ export class Lesson {
     this.alone = writes;
     this.#writes = writes && store !== null;
     this.kept = this.#writes
-      ? "What you teach is kept in this browser."
+      ? "What you teach is saved in this browser."
       : writes
         ? "This browser stores nothing for this page: save the memory before you close it."
-        : "This page is open in another tab: what you teach here is not kept.";
+        : "This page is open in another tab: what you teach here is not saved.";
     return store?.load();
   }
 
@@ -58,8 +58,8 @@ export class Lesson {
     if (!same && kept.examples.length) {
       this.#writes = false;
       this.kept =
-        "This browser keeps examples of another network for this page. They stay as they are, and" +
-        " what you teach now is not kept. “Start again” deletes them.";
+        "This browser has saved examples of another network for this page. They do not change, and" +
+        " what you teach now is not saved. “Start again” deletes them.";
       return;
     }
     if (this.#writes && kept.lesson) this.id = kept.lesson;

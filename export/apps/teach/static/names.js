@@ -6,21 +6,31 @@ export const SINGLE = "single photo #";
 const UNKNOWN = "unknown"; // what a build answers to a picture of no class
 const LONGEST = 60;
 const CONTROLS = /[\u0000-\u001f\u007f-\u009f\u2028\u2029]|\p{Cs}/u;
+const TURNS = /[\u202a-\u202e\u2066-\u2069]/; // invisible, and may reverse the text around them
 const NO_FOLDER = /[/\\:*?"<>|]/; // on one system or another
+const DEVICE = /^(con|prn|aux|nul|(com|lpt)[0-9¹²³])(?=\.|$)/i; // on Windows, with any ending
 
 // The name as it is used, or an error that says why it cannot be used. `others` are taken.
 export function checked(text, others) {
   const name = text.normalize("NFC").trim();
   if (!name) throw new Error("Give the class a name first.");
   if (name.length > LONGEST) throw new Error(`A name can have at most ${LONGEST} characters.`);
-  if (NO_FOLDER.test(name) || CONTROLS.test(name)) {
+  if (CONTROLS.test(name) || TURNS.test(name)) {
+    throw new Error("This name contains an invisible character. Type it again.");
+  }
+  if (NO_FOLDER.test(name)) {
     throw new Error('A name becomes a folder, so it cannot contain / \\ : * ? " < > |');
+  }
+  if (DEVICE.test(name)) {
+    throw new Error(`A name becomes a folder, and Windows cannot have one called “${name}”.`);
   }
   if (/^\.|\.$/.test(name)) throw new Error("A name cannot begin or end with a dot.");
   if (name === UNKNOWN || name === NOTE) {
     throw new Error(`The name “${name}” is reserved. Choose another one.`);
   }
-  if (others.some((other) => other.toLowerCase() === name.toLowerCase())) throw new Error(`There is already a class “${name}”.`);
+  if (others.some((other) => other.toLowerCase() === name.toLowerCase())) {
+    throw new Error(`There is already a class “${name}”.`);
+  }
   return name;
 }
 
@@ -50,4 +60,5 @@ const single = (name) =>
   Array.from(name, (one) => (NO_FOLDER.test(one) ? "-" : one))
     .slice(0, LONGEST)
     .join("")
-    .replace(/^\.|\.$/g, "-") || "-";
+    .replace(/^\.|\.$/g, "-")
+    .replace(DEVICE, "$1-") || "-";

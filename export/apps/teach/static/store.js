@@ -100,7 +100,7 @@ function reason(error) {
   if (error?.name === "QuotaExceededError") {
     return new Error(
       "There is no room left for this page on the disk. Nothing taught so far is lost:" +
-        " download the photos, or remove some examples, and go on.",
+        " download the photos, or remove some examples, and continue.",
     );
   }
   return new Error(`This browser could not store it: ${error?.message ?? "no reason given"}.`);

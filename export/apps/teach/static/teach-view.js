@@ -14,7 +14,7 @@ export function draw({ winner, known, votes, neighbors }) {
   const nearest = `${neighbors[0].label}, ${score}`;
   const said = known
     ? `${percent(share)} of the vote; nearest: ${score}`
-    : `nothing near enough was taught; nearest: ${nearest}`;
+    : `no example is near enough; nearest: ${nearest}`;
   tell(find("detail"), said);
   drawVotes(votes, percent);
   drawNeighbors(neighbors.slice(0, SHOWN));

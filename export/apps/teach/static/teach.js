@@ -76,8 +76,8 @@ async function start() {
   const [better] = embedder.slower;
   if (better) {
     find("fallback").textContent =
-      "This machine was too slow for the better network, so a smaller one answers, which is right" +
-      " less often. It can be measured again until something is taught.";
+      "This machine was too slow for the better network, so a smaller, less accurate one answers." +
+      " You can measure again as long as nothing has been taught.";
     find("insist").textContent =
       `${better.name} reached only ${better.rate.toFixed(1)} pictures per second here. To use it anyway:` +
       ` pocketknn teach --backbone ${better.name}`;
@@ -171,7 +171,7 @@ async function askAbout(photo) {
   URL.revokeObjectURL(picture.src);
   picture.src = URL.createObjectURL(photo);
   stage("picture");
-  if (!answer(embedding)) problem("Teach something first.");
+  if (!answer(embedding)) problem("Teach a class first.");
 }
 
 find("ask").addEventListener("change", ({ target }) => {

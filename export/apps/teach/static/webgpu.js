@@ -21,11 +21,11 @@ export async function objection(card, wasm, probe) {
   const off = Math.hypot(...here.map((value, i) => value - there[i]));
   // A NaN is no small distance.
   if (!(off <= TOLERANCE)) {
-    return `its scores are off by up to ${off.toPrecision(2)}, and ${TOLERANCE} is allowed`;
+    return `its scores are off by up to ${off.toPrecision(2)}, but only ${TOLERANCE} is allowed`;
   }
   const [slow, fast] = [await rateOf(wasm, probe), await rateOf(card, probe)];
   if (fast >= slow) return "";
-  return `it reaches ${fast.toFixed(1)} pictures per second, and wasm ${slow.toFixed(1)}`;
+  return `it reaches ${fast.toFixed(1)} pictures per second, but wasm ${slow.toFixed(1)}`;
 }
 
 // Pixels that make every channel and place of a network answer, the same each time.

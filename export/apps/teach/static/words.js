@@ -32,7 +32,7 @@ export function network({ model, runtime, threads }, rate) {
 
 // Why WebGPU is not used although it is there.
 export function refusal(reason) {
-  return `This browser has WebGPU, but wasm is used instead: ${reason}.`;
+  return `WebGPU is not used, although this browser has it: ${reason}.`;
 }
 
 // How good it is in a line. `found` is as from `study`, `names` are those of its classes.
@@ -47,9 +47,9 @@ export function line(found, names) {
 export function advice(found, names) {
   if (names.length < 2 || !found.asked) return [];
   return [
-    "One recording of each class was left out at a time, and tested with only the others taught.",
-    `With all recordings about ${percent(found.expected)} should be right: a build measures in the` +
-      " same way. Its report may differ by some points, as it leaves out other recordings together.",
+    "One recording of each class was left out at a time, and tested with only the others.",
+    `With all recordings, about ${percent(found.expected)} should be right. A build measures in the` +
+      " same way; its report may differ by a few points, as it groups the recordings differently.",
     ...once(found, names),
     ...alike(found, names),
     ...enough(found),
@@ -65,7 +65,7 @@ function once({ classes }, names) {
   }
   if (fewest >= SURE) return [];
   return [
-    "These are few recordings: take it as a first impression.",
+    "With so few recordings, take this as a first impression.",
   ];
 }
 
@@ -74,8 +74,8 @@ function alike({ confused }, names) {
     .filter(({ times, of }) => times > 1 && times >= ALIKE * of)
     .map(
       ({ one, other, times, of }) =>
-        `${names[one]} and ${names[other]} look alike: ${times} of ${of} were taken for each` +
-        " other. Show more of both, from other angles.",
+        `${names[one]} and ${names[other]} look alike: ${times} of ${of} pictures were mixed up.` +
+        " Show more of both, from other angles.",
     );
 }
 
@@ -84,22 +84,22 @@ function enough({ half, asked, right }) {
   if (!half) return [];
   const [few, all] = [half.right / half.asked, right / asked];
   const [some, whole] = [percent(few), percent(all)];
-  const figures = `with half of the ${half.what} ${some} were right, with all ${whole}`;
+  const figures = `with half of the ${half.what}, ${some} were right; with all, ${whole}`;
   const gained = (all - few) * asked;
   if (gained >= 2 && all - few > 0.02) return [`More ${half.what} helped: ${figures}.`];
   if (right === asked) return [`More ${half.what} like these will hardly help: ${figures}.`];
-  return [`More ${half.what} like these did not help much: ${figures}. Show what is missing.`];
+  return [`More ${half.what} like these did not help much: ${figures}. Show it other views.`];
 }
 
 function unknown({ unknown }) {
   if (!unknown) {
     return [
-      "It cannot recognise strangers yet: it always names a class. Recognising them takes 20" +
+      "It cannot recognise strangers yet: it always names a class. To recognise them, it needs 20" +
         " examples from 4 recordings.",
     ];
   }
   const { known, strangers } = unknown;
-  const calls = `Of pictures of your classes it called ${known.rejected} of ${known.of} unknown`;
+  const calls = `It called ${known.rejected} of ${known.of} pictures of your classes unknown`;
   const wrong = `It says unknown if nothing similar was taught. ${calls}, by mistake`;
   const more = "If it says unknown too often, show it more angles.";
   if (!strangers) return [`${wrong}. ${more}`];

@@ -54,7 +54,7 @@ export class Camera {
 }
 
 const SECURE =
-  "The live camera needs https, or localhost. “Choose a picture” can take one on a phone, too.";
+  "The live camera needs https, or localhost. On a phone, “Choose a picture” can also take one.";
 const REASONS = {
   NotAllowedError: "Camera access was denied; allow it in the browser's settings for this page.",
   NotFoundError: "There is no camera.",

@@ -10,7 +10,7 @@ export function describe(page) {
   find("description").textContent = page.description;
   const known = page.threshold === null ? page.labels : page.labels.slice(0, -1);
   const names = known.join(", ");
-  if (names) find("classes").textContent = `Shown a picture, it names one of: ${names}`;
+  if (names) find("classes").textContent = `It assigns a picture to one of: ${names}`;
   const crops = {
     center: "the middle square",
     stretch: "the whole picture, stretched",

@@ -12,7 +12,7 @@ Parameter = Any  # a constant as in PyMIL: a number, a boolean, a vector of them
 
 
 def settle(value: Array | np.generic, dtype: np.dtype[Any], exact: bool) -> Array:
-    """Rounds to the declared type; floats keep the width they are computed in."""
+    """Rounds to the declared type, but stores floats in the width they are computed in."""
     array = np.asarray(value)
     if dtype.kind != "f":
         return array.astype(dtype, copy=False)

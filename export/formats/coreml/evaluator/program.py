@@ -110,8 +110,8 @@ class Program:
             classifier also the label and the probability of each label.
 
         Raises:
-            ValueError: an input is unknown, is missing without being optional, or has the wrong
-                shape, or pixels outside 0..255.
+            ValueError: an input is unknown, is missing although it is not optional, has the wrong
+                shape, or has pixels outside 0..255.
             IndexError: the program gathers outside a tensor, which is undefined on the device.
         """
         optional = {n: one.default for n, one in self._feeds.items() if one.default is not None}

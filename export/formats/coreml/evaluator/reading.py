@@ -62,7 +62,7 @@ class Declared:
 
 @dataclass(frozen=True, kw_only=True)
 class Operation:
-    """An op to compute, with its parameters and results by the names of values."""
+    """An op to compute; its parameters and results are given as names of values."""
 
     type: str
     name: str

@@ -12,6 +12,17 @@ from .arrays import Array, Kernel, Parameter, ints
 Numbers = tuple[int, ...]  # one per axis of the picture
 
 
+def _numbers(name: str, values: Parameter, axes: int) -> Numbers:
+    """The numbers of a parameter, 1 where it is not given.
+
+    A step of 0 or back would leave the picture, and with it the memory of this process.
+    """
+    found = (1,) * axes if values is None else ints(values)
+    if min(found, default=1) < 1:
+        raise ValueError(f"{name} must be at least 1, not {found}")
+    return found
+
+
 def _edges(
     x: Array, reach: Numbers, steps: Numbers, pad_type: str, pad: Parameter
 ) -> list[tuple[int, int]]:
@@ -71,9 +82,8 @@ def _conv(
     groups: int = 1,
 ) -> Array:
     groups, kernel = int(groups), weight.shape[2:]
-    ones = (1,) * len(kernel)
-    steps = ones if strides is None else ints(strides)
-    gaps = ones if dilations is None else ints(dilations)
+    steps = _numbers("strides", strides, len(kernel))
+    gaps = _numbers("dilations", dilations, len(kernel))
     reach = tuple((k - 1) * d + 1 for k, d in zip(kernel, gaps, strict=True))
     edges = _edges(x, reach, steps, pad_type, pad)
     if groups == x.shape[1] and groups > 1:
@@ -83,7 +93,7 @@ def _conv(
     result = weight.reshape(groups, len(weight) // groups, -1) @ columns
     result = result.reshape(len(x), len(weight), *windows.shape[-len(kernel) :])
     if bias is not None:
-        result += bias.reshape(-1, *ones)
+        result += bias.reshape(-1, *(1,) * len(kernel))
     return result
 
 
@@ -95,10 +105,10 @@ def _depthwise(
     gaps: Numbers,
     edges: Sequence[tuple[int, int]],
 ) -> Array:
-    """One tap at a time, for all channels at once.
+    """Convolve each channel with its own kernels: tap by tap, for all channels at once.
 
-    A plane holds the padded pixels that are a stride apart, and planes follow one another, so that
-    a tap is a shift of them all. Sums across the end of a row are cut off last.
+    A plane holds the padded pixels that are a stride apart. The planes are laid end to end, so that
+    a tap shifts all of them at once; sums that run across the end of a row are dropped afterwards.
     """
     n, depth, *space = x.shape
     kernel, many = weight.shape[2:], len(weight) // depth
@@ -155,11 +165,10 @@ def _pooled(
     if ceil_mode:
         raise NotImplementedError(f"{op}: ceil_mode=True")
     filler, joined = (-np.inf, np.maximum) if op == "max_pool" else (0.0, np.add)
-    kernel = ints(kernel_sizes)
-    ones = (1,) * len(kernel)
-    steps = ones if strides is None else ints(strides)
+    kernel = _numbers("kernel_sizes", kernel_sizes, x.ndim - 2)
+    steps = _numbers("strides", strides, len(kernel))
     edges = _edges(x, kernel, steps, pad_type, pad)
-    windows = _windows(_padded(x, edges, filler), kernel, steps, ones)
+    windows = _windows(_padded(x, edges, filler), kernel, steps, (1,) * len(kernel))
     taps = (windows[(slice(None), slice(None), *tap)] for tap in np.ndindex(*kernel))
     return np.asarray(functools.reduce(joined, taps))
 

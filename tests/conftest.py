@@ -13,7 +13,7 @@ from support import DATA, Held, Said, drawing
 SLOW = """
     backbone budget canonical classical coreml docs_commands efficientnet_lite formats golden
     growing index keras_alone light mil mil_reading notebooks onnx_web plan precision ray
-    real_photos report_html silent_failures teach template tflite_alone threads web
+    real_photos report_html silent_failures teach template threads web
 """
 
 

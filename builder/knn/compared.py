@@ -124,7 +124,7 @@ class Compared:
 
     @cached_property
     def _known(self) -> dict[bytes, Floats]:
-        """The scores for embeddings, by the hash of these."""
+        """The scores of batches of embeddings, by the hash of the batch."""
         return {}
 
     def search(self, embeddings: NDArray[np.floating], k: int) -> Neighbors:

@@ -44,7 +44,8 @@ def told_apart(found: Outcome) -> Iterator[str]:
         f" ({percent(found.expected_unknown)} expected)."
     )
     if found.strangers:
-        yield f"{passing(found.strangers)} The accuracy of the files covers both groups."
+        both = "The accuracy of each file counts known photos and strangers."
+        yield f"{passing(found.strangers)} {both}"
 
 
 def passing(strangers: Share) -> str:

@@ -3,11 +3,11 @@
 import json
 import shutil
 import subprocess
-import sys
 
 import numpy as np
 import pytest
-from support import ROOT, drawing, photo_case
+from installed import environment
+from support import drawing, photo_case
 
 from pocketknn.export import load
 from pocketknn.export.manifest.artefact import metadata_of
@@ -37,17 +37,8 @@ print(json.dumps({"votes": votes, "nearest": nearest, "score": float(answer["sco
 def bare(tmp_path_factory):
     """A Python with LiteRT, numpy and Pillow, without our code."""
     folder = tmp_path_factory.mktemp("bare")
-    subprocess.run([sys.executable, "-m", "venv", folder], check=True)
-    python = folder / "bin" / "python"
-    constraints = ROOT / "constraints.txt"
-    install = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-    wanted = ["-c", constraints, "ai-edge-litert", "numpy", "pillow"]
-    done = subprocess.run([*install, *wanted], capture_output=True, text=True, check=False)
-    if done.returncode:  # these versions are installed here, so the index must have them
-        why = [line for line in done.stderr.splitlines() if line.startswith("ERROR")]
-        pytest.skip(f"no package index gives ai-edge-litert, numpy and Pillow: {why[:1]}")
-    yield python
-    shutil.rmtree(folder)  # 180 MB
+    yield environment(folder, ["ai-edge-litert", "numpy", "pillow"])
+    shutil.rmtree(folder)
 
 
 def test_the_file_answers_as_our_load_does(photos, bare, tmp_path):

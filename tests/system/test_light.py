@@ -4,12 +4,12 @@ import json
 import os
 import shutil
 import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from installed import environment
 from same_artefacts import APART, hashes
 from support import ROOT, drawing
 
@@ -27,20 +27,14 @@ GONE = "which is not installed: pip install tensorflow\n"
 def python(tmp_path_factory):
     """A Python with the packages in light.txt, and this package."""
     folder = tmp_path_factory.mktemp("light")
-    subprocess.run([sys.executable, "-m", "venv", folder], check=True)
-    python = folder / "bin" / "python"
-    install = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-    wanted = ["-c", ROOT / "constraints.txt", "-r", ROOT / "light.txt"]
-    done = subprocess.run([*install, *wanted], capture_output=True, text=True, check=False)
-    if done.returncode:  # these versions are installed here, so the index must have them
-        why = [line for line in done.stderr.splitlines() if line.startswith("ERROR")]
-        pytest.skip(f"no package index gives what light.txt names: {why[:1]}")
+    lines = (line.partition("#")[0].strip() for line in (ROOT / "light.txt").open())
+    python = environment(folder, [line for line in lines if line])
     (packages,) = folder.glob("lib/python*/site-packages")
     here = Path(builder.__file__).parents[2]
     for path in (here / "pocketknn", *here.glob("pocketknn-*.dist-info")):
         shutil.copytree(path, packages / path.name)
     yield python
-    shutil.rmtree(folder)  # 800 MB
+    shutil.rmtree(folder)
 
 
 @pytest.fixture
@@ -105,14 +99,14 @@ def test_a_build_is_verified_and_measured_but_for_what_keras_runs(built, run, ph
 @pytest.mark.parametrize("search", ["exact", "rerank"])
 def test_a_projection_is_read_from_a_file_without_keras(search, run, photos, tmp_path):
     """The second file's references are int8 and cannot be read back, but its projection can."""
-    spec = Spec(backbone="bundled", k=3, projection="classes", search=search)
+    spec = Spec(backbone="pixels", size=8, k=3, projection="classes", search=search)
     spec = replace(spec, references_precision="int8" if search == "rerank" else "float32")
     net, out = load_backbone(spec), tmp_path / "out"
     references = embed(find(photos), net, "center").references()
     assert export(spec, references, net, out, formats=["keras", "onnx"]).agrees
     done = run("verify", out)
     assert done.returncode == 0, done.stderr
-    assert "the packaged backbone bundled and the projection of model.keras" in done.stdout
+    assert "the packaged backbone pixels and the projection of model.keras" in done.stdout
     assert done.stdout.count("agrees") == 1
 
 

@@ -66,7 +66,7 @@ def test_who_asks_the_network_is_ended(tmp_path):
 
 def test_nothing_is_asked_for_and_nothing_is_written_elsewhere(photos, tmp_path):
     commands = (
-        f"build {photos} -o out --backbone pixels",
+        f"build {photos} -o out --backbone pixels --size 16",
         f"predict out/model.onnx {photos}/apple/0.png",
         f"verify out {photos}",
         f"eval out {photos}",

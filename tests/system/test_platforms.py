@@ -54,7 +54,7 @@ def test_texts_are_utf_8_and_keep_their_line_ends():
 def test_no_file_is_moved_or_removed_while_it_is_open(photos, tmp_path):
     """Windows refuses that; `edit` in place, --force and the temporary folders used to do it."""
     build = f"build {photos} -o out --backbone pixels --size 32 --k 3 --no-report"
-    lines = [build, f"{build} --force --precision float16", "refs merge out out -o both.parquet"]
+    lines = [build, f"{build} --force", "refs merge out out -o both.parquet"]
     for end in ("tflite", "onnx", "mlpackage", "keras"):
         lines.append(f"edit out/model.{end} --rename cherry=z --out new.{end}")
         lines.append(f"edit new.{end} --add {photos}")

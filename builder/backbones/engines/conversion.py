@@ -182,9 +182,11 @@ def convert(backbone: Runnable) -> bytes:
     # Without the raw variables the converter silently omits the weights.
     module.weights = [variable.value for variable in model.variables]
     pixels = tf.TensorSpec((1, backbone.size, backbone.size, 3), tf.float32, name="image")
-    module.embed = tf.function(
+    embed = tf.function(
         lambda image: {"embedding": model(image, training=False)}, input_signature=[pixels]
     )
-    concrete = module.embed.get_concrete_function()
-    content: bytes = tf.lite.TFLiteConverter.from_concrete_functions([concrete], module).convert()
+    # The traced function, as the converter would trace any other again.
+    module.embed = embed.get_concrete_function()
+    converter = tf.lite.TFLiteConverter.from_concrete_functions([module.embed], module)
+    content: bytes = converter.convert()
     return content

@@ -69,7 +69,8 @@ def with_weights(family: Family, alpha: float, size: int, path: Path) -> keras.M
 
 def _contents(path: Path) -> str:
     """Which network's weights a file holds, judged by the shapes of its depthwise kernels."""
-    found = _depthwise(path)
+    if not (found := _depthwise(path)):
+        return "no readable weights"
     for family in FAMILIES.values():
         for alpha in family.alphas:
             weights = network(family, alpha, SMALLEST).weights
@@ -78,7 +79,7 @@ def _contents(path: Path) -> str:
                 return f"the weights of {family.named(alpha)}"
             if len(shapes) != len(found):
                 break  # another family, whatever the width
-    return "the weights of another network" if found else "no readable weights"
+    return "the weights of another network"
 
 
 def _depthwise(path: Path) -> list[tuple[int, ...]]:

@@ -95,7 +95,7 @@ def listen(
 ) -> Server:
     """A server for a folder, which listens but does not answer yet.
 
-    Requests that name another host or port than this one get 421.
+    Requests that name a host or port other than this one get 421.
 
     Args:
         folder: the folder to serve.

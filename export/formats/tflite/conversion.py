@@ -45,12 +45,12 @@ def convert(
     # Without the raw variables the converter silently leaves out the weights.
     module.weights = [variable.value for variable in model.variables]
     kind = pixels_of(model, options)
-    module.serve = serving_function(model, 1, casts={"indices": tf.float32}, pixels=kind)
+    serve = serving_function(model, 1, casts={"indices": tf.float32}, pixels=kind)
+    # The traced function, as the converter would trace any other again.
+    module.serve = serve.get_concrete_function()
 
     def converter() -> tf.lite.TFLiteConverter:
-        return tf.lite.TFLiteConverter.from_concrete_functions(
-            [module.serve.get_concrete_function()], module
-        )
+        return tf.lite.TFLiteConverter.from_concrete_functions([module.serve], module)
 
     content = converter().convert()
     if precision == "int8":

@@ -95,8 +95,8 @@ def usual_distance(space: Space) -> float:
 def twins(space: Space) -> list[Twins]:
     """Pairs of references far closer to each other than neighbours usually are, closest first.
 
-    The embeddings are compared without the projection onto classes, because that drops some
-    differences, and its folds keep copies together.
+    The embeddings are compared without the projection onto classes. That would drop some
+    differences, and copies, always in one fold, would not be compared with each other.
     """
     plain = space.unprojected
     if plain.refit is not None:

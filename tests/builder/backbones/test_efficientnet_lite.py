@@ -46,7 +46,7 @@ def test_the_top_knows_imagenet(data, name):
     labels = json.loads((data / "distill" / "labels.json").read_text())
     with np.load(data / "distill" / "shard-2.npz") as shard:
         files, ends, label = shard["data"], shard["offsets"], shard["label"]
-    rows = [row for row, of in enumerate(label) if labels[of].startswith("samples/")]
+    rows = [row for row, of in enumerate(label) if labels[of].startswith("samples/")][::2]
     found = load_backbone(Spec(backbone=name))
     pictures = [
         picture(files[ends[row] : ends[row + 1]].tobytes(), found.size, "center") for row in rows
@@ -57,7 +57,7 @@ def test_the_top_knows_imagenet(data, name):
     answers = [classes[best] for best in logits.argmax(1)]
     expected = [labels[label[row]] for row in rows]
     assert len(classes) == 1000
-    assert len(rows) > 200
+    assert len(rows) > 100
     assert np.mean([a == b for a, b in zip(answers, expected, strict=True)]) > 0.65
 
 

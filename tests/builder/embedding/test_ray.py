@@ -221,16 +221,7 @@ def test_a_shard_that_is_damaged_or_whose_picture_changed_is_embedded_again(
 
 def built(photos, out, *options):
     """A build in its own process: one process cannot use two clusters."""
-    given = (
-        "--backbone",
-        "pixels",
-        "--size",
-        "16",
-        "--formats",
-        "tflite",
-        "--no-report",
-        "--no-cache",
-    )
+    given = ("--backbone", "bundled", "--formats", "tflite", "--no-report", "--no-cache")
     code = "from pocketknn.export.cli.app import main; main()"
     environment = {name: value for name, value in os.environ.items() if name != "RAY_ADDRESS"}
     done = subprocess.run(

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from pocketknn.builder import InputError, References, Spec, find
+from pocketknn.builder.system.cache import USUAL
 from pocketknn.export import Verification, export, verify
 from pocketknn.export.manifest import reopen
 from pocketknn.export.pipeline.build import build
@@ -20,7 +21,7 @@ def made(photos, tmp_path_factory):
         spec=Spec(backbone="pixels", size=8, seed=5),
         formats=("tflite",),
     )
-    result, _ = build(request, tmp_path_factory.mktemp("verified") / "out")
+    result, _ = build(request, tmp_path_factory.mktemp("verified") / "out", cache=USUAL)
     return result
 
 

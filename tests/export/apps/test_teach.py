@@ -33,7 +33,8 @@ from pocketknn.export.manifest.metadata import manifest_of
 
 TOKEN = "a-token-of-the-tests"
 COLOURS = {"apple": "red", "lemon": "yellow"}
-QUICK = ("--formats", "onnx", "--no-report")
+# With k = 5, a dozen photos suffice for a graph that the next build takes from the cache.
+QUICK = ("--formats", "onnx", "--no-report", "--k", "5")
 WAITS = "import time; print('begun'); time.sleep(60)"
 # A build that writes a file and a report as soon as a file `go` is there; `fail` makes it fail, and
 # `differs` leaves a file out.

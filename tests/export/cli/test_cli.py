@@ -175,10 +175,19 @@ def test_verify_agrees(built, photos, pocketknn):
         assert said.out.count("agrees") == 4
 
 
-def test_verify_notices_a_changed_file(photos, pocketknn, tmp_path):
-    copy = tmp_path / "copy"
-    words = ("--backbone", "pixels", "--size", 8, "--formats", "keras,tflite,onnx", "--no-report")
-    assert pocketknn("build", photos, "-o", copy, *words, *PLAIN).code == 0
+@pytest.fixture(scope="module")
+def three(photos, tmp_path_factory):
+    """A build of pixels in three formats, which no test may change."""
+    out = tmp_path_factory.mktemp("three") / "out"
+    words = ("--backbone", "pixels", "--size", "8", "--formats", "keras,tflite,onnx")
+    with pytest.raises(SystemExit) as end:
+        main(["build", str(photos), "-o", str(out), *words, "--no-report", *PLAIN])
+    assert end.value.code == 0
+    return out
+
+
+def test_verify_notices_a_changed_file(three, pocketknn, tmp_path):
+    copy = shutil.copytree(three, tmp_path / "copy")
     content = bytearray((copy / "model.tflite").read_bytes())
     row = pq.read_table(copy / "references.parquet")["embedding"][3].values.to_numpy()
     place = content.index(exact.unit(row[None]).astype("<f4").tobytes())
@@ -576,9 +585,8 @@ def test_a_damaged_manifest_is_one_line(built, refused, tmp_path, path):
     assert "[manifest-broken]" in refused("verify", tmp_path / "copy")
 
 
-def test_verify_notices_changed_tables(built, pocketknn, tmp_path):
-    copy = tmp_path / "copy"
-    shutil.copytree(built, copy)
+def test_verify_notices_changed_tables(three, pocketknn, tmp_path):
+    copy = shutil.copytree(three, tmp_path / "copy")
     (copy / "labels.txt").write_text("x\ny\nz\n")
     table = (copy / "references.csv").read_text().replace("apple", "cherry")
     (copy / "references.csv").write_text(table)
@@ -621,8 +629,11 @@ def test_a_signal_to_end_cleans_up(photos, tmp_path):
 
 
 @pytest.mark.parametrize("module", ["typer", "rich", "numpy", "PIL", "pyarrow", "tensorflow"])
-def test_an_interruption_of_an_import_is_one_line(module, built, tmp_path):
+def test_an_interruption_of_an_import_is_one_line(module, three, tmp_path):
     """Some libraries turn it into another exception if it arrives while they are imported."""
+    out = shutil.copytree(three, tmp_path / "out")
+    if module != "tensorflow":  # whose own import takes seconds, during which the others' wait
+        (out / "model.keras").unlink()
     code = f"""
 import os, signal, sys
 class Interrupting:
@@ -637,7 +648,7 @@ class Interrupting:
 signal.signal(signal.SIGINT, signal.default_int_handler)
 sys.meta_path.insert(0, Interrupting())
 from pocketknn.export.cli.entry import main
-sys.argv[1:] = ["verify", {str(built)!r}]
+sys.argv[1:] = ["verify", {str(out)!r}]
 main()
 """
     said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
@@ -720,11 +731,10 @@ def test_a_stray_photo_counts_in_eval_as_in_build(photos, pocketknn, tmp_path):
     shutil.copytree(photos, folder)
     shutil.copy(photos / "apple/0.png", folder / "stray.png")
     assert pocketknn(*quick(folder, tmp_path / "out")).code == 0
-    start = (sys.executable, "-c", "from pocketknn.export.cli.app import main; main()")
-    command = [*start, "eval", "--json", tmp_path / "out", folder]
-    said = subprocess.run(command, capture_output=True, check=True, text=True)
-    assert [row["photos"] for row in json.loads(said.stdout)] == [12]
-    assert "1 file left out, such as stray.png: is not in a class folder" in said.stderr
+    said = pocketknn("eval", "--json", tmp_path / "out", folder)
+    assert said.code == 0, said.err
+    assert [row["photos"] for row in json.loads(said.out)] == [12]
+    assert "1 file left out, such as stray.png: is not in a class folder" in said.err
 
 
 def test_the_cache_serves_a_second_build_and_can_be_cleared(

@@ -10,6 +10,7 @@ from support import PLAIN, blobs, drawing, input_error, plain
 
 from pocketknn.builder import InputError, References, Spec, load_backbone
 from pocketknn.builder.system import atomic_file, swap
+from pocketknn.builder.system.cache import USUAL
 from pocketknn.export import FORMATS, export, load
 from pocketknn.export.editing import changes as changing
 from pocketknn.export.editing import edit as editing
@@ -48,7 +49,8 @@ def builds(folders):
         if key not in made:
             made[key] = folders / f"out-{len(made)}"
             spec = plain(backbone="pixels", size=8, k=3, **choices)
-            pipeline(Request(selection=Selection(photos=folders / name), spec=spec), made[key])
+            request = Request(selection=Selection(photos=folders / name), spec=spec)
+            pipeline(request, made[key], cache=USUAL)
         return made[key]
 
     return build
@@ -108,11 +110,9 @@ def test_classes_renamed_and_taken_out(suffix, builds, pocketknn, tmp_path):
     [
         {"metric": "euclidean"},
         {"metric": "manhattan", "vote": "distance"},
-        {"pca": 5},
         {"pca": 5, "whiten": 1.0},
         {"pca": 5, "metric": "euclidean"},
         {"reject": 0.1, "balanced": True},
-        {"vote": "soft"},
         {"projection": "classes", "vote": "soft", "reject": 0.1},
         {"projection": "classes", "metric": "euclidean"},
         {"projection": "auto", "vote": None},

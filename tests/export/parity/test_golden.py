@@ -383,12 +383,13 @@ def test_near_the_threshold_a_picture_may_be_known_or_not(limit, labels, error):
     assert answer.clear is not bool(error)
 
 
-@pytest.mark.parametrize("vote", ["distance", "soft"])
-def test_a_search_that_misses_some_passes_its_own_examples(vote, tmp_path):
+@pytest.mark.parametrize(("vote", "formats"), [("distance", tuple(FORMATS)), ("soft", ("onnx",))])
+def test_a_search_that_misses_some_passes_its_own_examples(vote, formats, tmp_path):
     """Scores may be lower only by as much as missed neighbours explain."""
     case = vector_case(n=900, d=400, search="rerank", candidates=5, vote=vote)
     assert case.fit.index.recall < 0.95
-    said = built(case, out := tmp_path / "out")
+    said = built(case, out := tmp_path / "out", formats)
+    assert tuple(said["formats"]) == formats
     for name, one in said["formats"].items():
         outputs = load(out / one["file"]).run(inputs_of(out, said))
         for row, example in enumerate(said["examples"]):

@@ -81,9 +81,26 @@ def test_a_reference_is_not_its_own_neighbour():
     np.testing.assert_allclose(found.scores, [[0.9, 0.8], [1, 0.5], [1, 1]])
 
 
+@pytest.fixture(scope="module")
+def wide_net(tmp_path_factory):
+    """Most of its bytes are weights of convolutions, as in a MobileNet, but it has only three."""
+    import keras
+
+    keras.utils.set_random_seed(0)
+    image = keras.Input((32, 32, 3))
+    x = keras.layers.Rescaling(1 / 127.5, -1)(image)
+    x = keras.layers.Conv2D(32, 3, strides=8, activation="relu")(x)
+    x = keras.layers.Conv2D(128, 3, strides=2, activation="relu")(x)
+    x = keras.layers.Conv2D(64, 1, activation="relu")(x)
+    x = keras.layers.GlobalAveragePooling2D()(x)
+    path = tmp_path_factory.mktemp("net") / "wide.keras"
+    keras.Model(image, x).save(path)
+    return str(path)
+
+
 @pytest.mark.parametrize(("more", "compared"), [((), "classes"), (PLAIN, "none")])
-def test_a_build_within_a_budget(more, compared, pocketknn, photos, tmp_path):
-    given = ("build", photos, "-o", tmp_path / "out", "--backbone", "bundled", "--k", "3")
+def test_a_build_within_a_budget(more, compared, pocketknn, photos, wide_net, tmp_path):
+    given = ("build", photos, "-o", tmp_path / "out", "--backbone", wide_net, "--k", "3")
     choices = ("--formats", "tflite", "--agreement", "0.5", "--loss", "0.9")
     said = pocketknn(*given, *choices, *more, "--budget", "2MB")
     assert said.code == 0, said.err

@@ -14,16 +14,21 @@ from pocketknn.export.sizes.estimate import network_of, plan
 
 
 @pytest.mark.parametrize(
-    ("precision", "stored"), [(None, "float32"), ("float16", "int8"), ("int8", "int8")]
+    ("precision", "stored", "formats"),
+    [
+        (None, "float32", ("keras", "tflite", "coreml", "onnx")),  # Core ML in float16
+        ("float16", "int8", ("keras", "tflite", "onnx")),  # Keras in float32
+        ("int8", "int8", ("tflite", "coreml", "onnx")),
+    ],
 )
-def test_sizes_are_right_to_a_few_per_cent(precision, stored, photos, tmp_path):
+def test_sizes_are_right_to_a_few_per_cent(precision, stored, formats, photos, tmp_path):
     case = photo_case(photos, "bundled", k=3, references_precision=stored, recall=0.5)
     # More references than photos, so that their size matters.
     rng = np.random.default_rng(0)
     more = case.references.vectors[rng.integers(0, 12, 800)]
     more = np.abs(more + rng.normal(scale=0.1, size=more.shape)).astype(np.float32)
     references = References.of(more, ["a", "b"] * 400)
-    options, formats = Options(precision=precision), ("keras", "tflite", "coreml", "onnx")
+    options = Options(precision=precision)
     told = planned(case.spec, references, case.backbone, options, formats)
     made = export(
         case.spec, references, case.backbone, tmp_path / "out", options=options, formats=formats

@@ -10,7 +10,7 @@ from pocketknn.export.formats.table import FORMATS
 from pocketknn.export.output.names import MODEL
 
 from .order import Order
-from .template import from_litert, parts_of
+from .template import from_litert, intact, parts_of
 
 
 def lacking(order: Order) -> list[str]:
@@ -20,8 +20,7 @@ def lacking(order: Order) -> list[str]:
 
 
 def _is_at_hand(part: Order) -> bool:
-    kept = part.kept()
-    if part.ready() is not None or (kept is not None and kept.is_dir()):
+    if any(intact(part, place) for place in (part.ready(), part.kept()) if place is not None):
         return True
     with tempfile.TemporaryDirectory() as folder:
         return from_litert(part, Path(folder) / f"{MODEL}{FORMATS[part.format].SUFFIX}")

@@ -108,7 +108,7 @@ def template(
 @contextmanager
 def _kept_or_made(order: Order, note: Callable[[str], None], *, keep: bool) -> Iterator[Template]:
     if (ready := order.ready()) is not None:
-        if (found := _intact(order, ready)) is not None:
+        if (found := intact(order, ready)) is not None:
             yield found
             return
         note(f"the {order.format} template of this installation is damaged and is converted again")
@@ -154,7 +154,7 @@ def from_litert(order: Order, path: Path) -> bool:
 
 def _open(order: Order, kept: Path, note: Callable[[str], None]) -> Template | None:
     """The template in the cache if it is intact; otherwise it is removed."""
-    if (found := _intact(order, kept)) is not None:
+    if (found := intact(order, kept)) is not None:
         mark_used(kept)
         return found
     with suppress(OSError):
@@ -165,7 +165,7 @@ def _open(order: Order, kept: Path, note: Callable[[str], None]) -> Template | N
     return None
 
 
-def _intact(order: Order, folder: Path) -> Template | None:
+def intact(order: Order, folder: Path) -> Template | None:
     """The template in a folder; None if it is damaged, or another version wrote it."""
     path = folder / f"{MODEL}{FORMATS[order.format].SUFFIX}"
     with suppress(OSError, ValueError, KeyError, TypeError):

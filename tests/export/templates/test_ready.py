@@ -10,8 +10,8 @@ from support import vector_case
 
 from pocketknn.export.formats.table import FORMATS
 from pocketknn.export.output.checksums import digest, files_of
+from pocketknn.export.templates import needed, template
 from pocketknn.export.templates import order as ordering
-from pocketknn.export.templates import template
 from pocketknn.export.templates.make_ready import orders
 
 ORDERS = list(orders())
@@ -72,6 +72,9 @@ def test_one_that_is_no_good_is_converted_again_with_a_line(format, damage, tmp_
     else:
         known = json.loads(facts.read_text())
         facts.write_text(json.dumps(known | {"slots": known["slots"] | {"unheard of": 1}}))
+    with monkeypatch.context() as patch:
+        patch.setattr(needed, "is_there", lambda module: False)
+        assert needed.lacking(case.order(format, order.precision)), "a converter for the new one"
     after = tmp_path / f"after{suffix}"
     template.write(case.order(format, order.precision), case.metadata, after, lines.append)
     (line,) = lines

@@ -253,7 +253,7 @@ def test_the_page_of_ones_own_answers_in_a_browser(built, tmp_path):
         tab = chromium.new_page()
         tab.goto(url, wait_until="networkidle")
         tab.set_input_files("#file", built / "picture.jpg")
-        tab.wait_for_function("document.getElementById('answer').textContent", timeout=60_000)
+        tab.wait_for_function("() => document.getElementById('answer').textContent", timeout=60_000)
         assert re.fullmatch(r"[a-z/]+, \d+ %, like .+", answer := tab.inner_text("#answer"))
         labels = tab.evaluate(OF_ELEMENTS)
     assert labels == [answer.partition(",")[0]] * 2

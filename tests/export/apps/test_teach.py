@@ -757,7 +757,7 @@ def test_a_file_that_was_left_out_is_named_with_the_reason(live, chromium, tmp_p
         shown.tab.locator("#files li").nth(1).wait_for()
     (out / "differs").rename(out / "go")
     shown.tab.click("#build")
-    shown.tab.wait_for_function("document.getElementById('left-out').textContent === ''")
+    shown.tab.wait_for_function("() => document.getElementById('left-out').textContent === ''")
     assert shown.complaints == []
     shown.context.close()
 
@@ -802,7 +802,7 @@ def test_the_page_of_a_server_that_was_started_again_says_so(live, chromium, tmp
             one,
         )
     shown.tab.goto(live[1])
-    assert "the one that it printed last" in shown.text("body")
+    assert "the one it printed last" in shown.text("body")
     shown.context.close()
 
 

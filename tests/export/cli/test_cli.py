@@ -336,7 +336,7 @@ def test_a_class_with_no_usable_picture(photos, refused, tmp_path):
         (["--pca", "1.5"], "[pca-out-of-range]|not 1.5"),
         (
             ["--pca", "64"],
-            "64 principal components are too many: 12 references of 1,024 values have only 12",
+            "64 principal components are too many: 12 references of 3072 values have only 12",
         ),
         (["--pca", "some"], "--pca takes a number or auto, not 'some'"),
         (["--whiten", "1"], "[whiten-without-pca]"),

@@ -60,7 +60,7 @@ def test_multiplications(photos):
 def test_a_plan_of_a_budget_says_what_to_type_instead(photos, pocketknn):
     said = pocketknn("build", photos, "--plan", "--budget", "5MB")
     assert said.code == 2
-    assert "--precision and a --backbone" in said.err
+    assert "different values of --precision and --backbone" in said.err
 
 
 def test_nothing_is_written(photos, tmp_path, pocketknn):

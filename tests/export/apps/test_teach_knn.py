@@ -572,7 +572,20 @@ def test_the_last_recording_can_be_taken_back(js):
     "name",
     [
         *("", "  ", "a/b", "a\\b", ".a", "a.", "unknown", "pocketknn", "mug", " mug", "x" * 61),
-        *("a\x00", "a\u202eb", "\u2066a", "con", "CON", "aux.txt", "Com1", "lpt²"),
+        *(
+            "a\x00",
+            "a\u202eb",
+            "\u2066a",
+            "a\u200b",
+            "\u200f",
+            "\u3164",
+            "Unknown",
+            "con",
+            "CON",
+            "aux.txt",
+            "Com1",
+            "lpt²",
+        ),
     ],
 )
 def test_names_that_no_class_can_have(js, name):

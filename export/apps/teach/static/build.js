@@ -14,7 +14,7 @@ export class Build {
     find("build").addEventListener("click", () => this.#start());
     find("stop").addEventListener("click", () => {
       tell(find("stop"), "Stopping …"); // it cleans up, which may take a while
-      fetch("stop", { method: "POST" });
+      fetch("stop", { method: "POST" }).catch(() => {}); // `#watch` says that the server is gone
     });
     show("build-section");
     this.#watch(); // a build may be running, or done, from before
@@ -55,7 +55,7 @@ export class Build {
         await new Promise((resolve) => setTimeout(resolve, EVERY));
       }
     } catch (error) {
-      find("build").disabled = false;
+      this.#draw({ building: false, lines: [], done: null, lesson: this.lesson });
       this.problem(reason(error));
     }
   }

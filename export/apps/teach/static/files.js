@@ -69,7 +69,7 @@ async function downloadPhotos(lesson) {
 // The zip that the server builds: photos, and in memory.json the examples that have none.
 export function photosToBuild(lesson) {
   const { active } = lesson.taught;
-  if (active.length < 2) throw new Error("Teach at least two classes, then build.");
+  if (active.length < 2) throw new Error("A build takes two classes or more: teach or unmute one.");
   const bare = (one) => lesson.taught.of(one.id).filter(({ photo }) => !photo);
   const without = active.filter((one) => bare(one).length);
   const more = without.length ? [{ name: "memory.json", blob: lesson.memory(without, bare) }] : [];

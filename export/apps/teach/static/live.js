@@ -46,6 +46,11 @@ export class Live {
     find("speed").textContent = "";
   }
 
+  // A number that every start and stop changes.
+  get turn() {
+    return this.#number;
+  }
+
   async #start(how) {
     if (this.#starting) return;
     const number = ++this.#number;

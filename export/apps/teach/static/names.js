@@ -6,7 +6,9 @@ export const SINGLE = "single photo #";
 const UNKNOWN = "unknown"; // what a build answers to a picture of no class
 const LONGEST = 60;
 const CONTROLS = /[\u0000-\u001f\u007f-\u009f\u2028\u2029]|\p{Cs}/u;
-const TURNS = /[\u202a-\u202e\u2066-\u2069]/; // invisible, and may reverse the text around them
+// They cannot be seen; some reverse the text around them.
+const INVISIBLE = /[\u00ad\u115f\u1160\u180e\u200b\u202a-\u202e\u2060-\u2069\u3164\ufeff\uffa0]/;
+const VISIBLE = /[\p{L}\p{N}\p{P}\p{S}]/u; // one of these must be there
 const NO_FOLDER = /[/\\:*?"<>|]/; // on one system or another
 const DEVICE = /^(con|prn|aux|nul|(com|lpt)[0-9¹²³])(?=\.|$)/i; // on Windows, with any ending
 
@@ -15,7 +17,7 @@ export function checked(text, others) {
   const name = text.normalize("NFC").trim();
   if (!name) throw new Error("Give the class a name first.");
   if (name.length > LONGEST) throw new Error(`A name can have at most ${LONGEST} characters.`);
-  if (CONTROLS.test(name) || TURNS.test(name)) {
+  if (CONTROLS.test(name) || INVISIBLE.test(name) || !VISIBLE.test(name)) {
     throw new Error("This name contains an invisible character. Type it again.");
   }
   if (NO_FOLDER.test(name)) {
@@ -25,12 +27,11 @@ export function checked(text, others) {
     throw new Error(`A name becomes a folder, and Windows cannot have one called “${name}”.`);
   }
   if (/^\.|\.$/.test(name)) throw new Error("A name cannot begin or end with a dot.");
-  if (name === UNKNOWN || name === NOTE) {
+  if ([UNKNOWN, NOTE].includes(name.toLowerCase())) {
     throw new Error(`The name “${name}” is reserved. Choose another one.`);
   }
-  if (others.some((other) => other.toLowerCase() === name.toLowerCase())) {
-    throw new Error(`There is already a class “${name}”.`);
-  }
+  const there = others.find((other) => other.toLowerCase() === name.toLowerCase());
+  if (there !== undefined) throw new Error(`There is already a class “${there}”.`);
   return name;
 }
 

@@ -9,7 +9,7 @@ export function tell(element, text) {
   if (element.textContent !== text) element.textContent = text;
 }
 
-const [SOON, LATE] = [1000, 5000]; // ms; sooner, a second click is half of a slow double click
+const [SOON, LATE] = [1000, 5000]; // ms; sooner, a click, or a key held down, is no answer
 
 // Asks before an action: the button's first click asks, a second one within seconds acts.
 export function twice(button, question, act) {
@@ -23,7 +23,9 @@ export function twice(button, question, act) {
   };
   button.addEventListener("click", () => {
     if (waiting) {
-      if (performance.now() - since < SOON) return;
+      const soon = performance.now() - since < SOON;
+      since = performance.now();
+      if (soon) return;
       back();
       act();
       return;

@@ -164,9 +164,10 @@ function answer(embedding) {
 async function askAbout(photo) {
   const number = ++latest;
   live.stop();
+  const { turn } = live;
   await ready;
   const { embedding } = await embedder.run(photo);
-  if (number !== latest) return;
+  if (number !== latest || turn !== live.turn) return; // or the camera was started meanwhile
   const picture = find("picture");
   URL.revokeObjectURL(picture.src);
   picture.src = URL.createObjectURL(photo);

@@ -38,7 +38,7 @@ export function refusal(reason) {
 // How good it is in a line. `found` is as from `study`, `names` are those of its classes.
 export function line(found, names) {
   if (!names.length) return "Nothing has been taught yet.";
-  if (names.length < 2) return "Teach a second class: with one, every answer is the same.";
+  if (names.length < 2) return "Only one class answers. Teach a second one, or unmute one.";
   if (!found.asked) return ONCE_MORE;
   return `${found.right} of ${found.asked} right.`;
 }

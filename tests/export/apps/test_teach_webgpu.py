@@ -166,9 +166,7 @@ def test_wasm_goes_on_when_the_card_is_lost(shown, tmp_path):
     assert "(WebGPU)" in one.tab.text_content("#network")
     one.tab.evaluate("new BroadcastChannel('lose').postMessage(0)")
     embeds_right(one, tmp_path, tmp_path / "page")
-    one.tab.wait_for_function(
-        "() => /instead/.test(document.getElementById('refused').textContent)"
-    )
+    one.tab.wait_for_function("() => document.getElementById('refused').textContent")
     assert one.text("#runs") == "Runs on this device (wasm)"
     assert "(wasm, 1 thread)" in one.tab.text_content("#network")
     assert one.tab.locator("#cards .thumbnail").count() == 1

@@ -26,7 +26,7 @@ import tensorflow as tf
 from PIL import Image
 
 from pocketknn.builder import Backbone, Spec, embed, find, load_backbone
-from pocketknn.builder.backbones.engines.engine import cores
+from pocketknn.builder.system.container import cores
 
 SIZES = {"300 × 200": (300, 200), "4000 × 3000": (4000, 3000)}
 OURS, ONE_BY_ONE, BATCHED = "pocketknn", "Keras predict, one by one", "tf.data and predict"

@@ -11,9 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pocketknn.builder.backbones.backbone import Backbone
-from pocketknn.builder.backbones.engines.engine import TOGETHER, Engine, cores
+from pocketknn.builder.backbones.engines.engine import TOGETHER, Engine
 from pocketknn.builder.photos.photo import Photo, PictureError, read
 from pocketknn.builder.photos.pixels.decode import Squares, picture
+from pocketknn.builder.system.container import cores
 
 from .cache import Embeddings
 from .embedded import Done, Embedded, Outcome, collect

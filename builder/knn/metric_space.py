@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,7 +29,24 @@ _MOST_DIFFERENCES = 1e10  # leave-one-out, for metrics without a product: about 
 _MIN_QUERIES, _MOST_QUERIES = 200, 5000
 
 
-Refit = Callable[[NDArray[np.float32], Ints], Projection | None]
+class Refit(Protocol):
+    """Learns a projection, or None for none, from some of the references."""
+
+    def __call__(
+        self, vectors: NDArray[np.float32], label_ids: Ints, rows: Ints
+    ) -> Projection | None:
+        """Learn from some rows (m,) of vectors (n, d) with class numbers (n,) or none.
+
+        Raises:
+            InputError: nothing can be learned from these rows.
+        """
+        ...
+
+    def without(
+        self, vectors: NDArray[np.float32], label_ids: Ints, parts: Sequence[Ints]
+    ) -> Iterator[Projection | None]:
+        """For each part of the classes, what is learned without it; None if nothing can be."""
+        ...
 
 
 class Others(NamedTuple):
@@ -50,15 +67,16 @@ class Space(Compared):
 
     Attributes:
         seed: random seed, to sample the queries if there are very many references.
-        refit: learns a projection, or None for none, from vectors (m, d) and their label numbers.
-            If given, measurements use folds, because a photo lies too near to its class in a space
-            that was learned from that photo. None means leave-one-out.
+        refit: if given, measurements use folds, because a photo lies too near to its class in a
+            space that was learned from that photo. None means leave-one-out.
         known_pictures: the value of `pictures`, if another space has already computed it.
+        known_unprojected: the value of `unprojected`, if it has already been used.
     """
 
     seed: int = 0
     refit: Refit | None = None
     known_pictures: Ints | None = None
+    known_unprojected: Space | None = None
 
     @property
     def most(self) -> int:
@@ -68,8 +86,11 @@ class Space(Compared):
     @cached_property
     def unprojected(self) -> Space:
         """The same references compared by their whole embedding."""
+        known = self.known_unprojected
         if self.projection is None:
             return self
+        if known is not None and known.references is self.references:
+            return known
         if self.refit is None:
             return replace(self, projection=None)
         return replace(self, projection=None, refit=no_projection, known_pictures=self.pictures)
@@ -120,12 +141,9 @@ class Space(Compared):
                 if across and len(test) > most:  # of one very large occasion
                     draw = np.random.default_rng(self.seed)
                     test = np.sort(draw.choice(test, most, replace=False))
-                if self.refit is no_projection:
-                    found.append(Fold(test, train, None))  # spares a copy of the vectors
-                    continue
-                labels = refs.label_ids[train] if refs.labels else refs.label_ids
                 with suppress(InputError):  # the training part is too small or too uniform
-                    found.append(Fold(test, train, self.refit(refs.vectors[train], labels)))
+                    learned = self.refit(refs.vectors, refs.label_ids, train)
+                    found.append(Fold(test, train, learned))
         return tuple(found)
 
     @cached_property
@@ -204,11 +222,20 @@ class Space(Compared):
         for fold in self.folds:
             here = np.flatnonzero(np.isin(queries, fold.test))
             if len(here):
-                test = fold.project(vectors[queries[here]])
-                rows = fold.project(vectors[fold.train])
+                test = fold.project(vectors, queries[here])
+                rows = fold.project(vectors, fold.train)
                 found[np.ix_(here, fold.train)] = exact.scores(test, rows, self.metric)
         return found
 
 
-def no_projection(vectors: NDArray[np.float32], label_ids: Ints) -> None:
-    """A `refit` that never projects."""
+class _NoProjection:
+    def __call__(self, vectors: NDArray[np.float32], label_ids: Ints, rows: Ints) -> None:
+        return None
+
+    def without(
+        self, vectors: NDArray[np.float32], label_ids: Ints, parts: Sequence[Ints]
+    ) -> Iterator[None]:
+        yield from (None for _ in parts)
+
+
+no_projection = _NoProjection()  # a `refit` that never projects

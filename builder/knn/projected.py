@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-from functools import partial
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +12,7 @@ from pocketknn.builder.choices.heads import HEADS
 from pocketknn.builder.choices.metrics import METRICS
 from pocketknn.builder.choices.neighbors import Ints
 from pocketknn.builder.errors import InputError
-from pocketknn.builder.knn.projection.classes import discriminant, one_thread
+from pocketknn.builder.knn.projection.classes import discriminant, one_thread, without_each
 from pocketknn.builder.knn.projection.pca import Projection, pca
 from pocketknn.builder.references.references import References
 from pocketknn.builder.spec import AUTO, Spec, resolve_k
@@ -42,7 +42,7 @@ def space_of(spec: Spec, references: References) -> Space:
     if projection is not None and projection.by == "classes":
         projection = projection.padded(_width(len(projection.bias), references.dim))
     folded = projection is not None or spec.soft or any(references.occasions)
-    refit = no_projection if projection is None else partial(_refitted, spec)
+    refit = no_projection if projection is None else _Refit(spec)
     return Space(
         references=references,
         metric=spec.metric,
@@ -70,7 +70,8 @@ def projected(spec: Spec, references: References) -> tuple[Spec, Space]:
     learned = replace(spec, projection="classes")
     before = space_of(replace(plain, vote=_JUDGE), references)  # in the same folds
     try:
-        after = replace(space_of(learned, references), known_pictures=before.pictures)
+        after = space_of(learned, references)
+        after = replace(after, known_pictures=before.pictures, known_unprojected=before)
         alike = [one.test.tolist() for one in after.folds] == [
             one.test.tolist() for one in before.folds
         ]
@@ -94,26 +95,50 @@ def projected(spec: Spec, references: References) -> tuple[Spec, Space]:
     return chosen, space
 
 
-def _projection(spec: Spec, vectors: NDArray[np.float32], label_ids: Ints) -> Projection | None:
-    n, d = vectors.shape
+def _projection(
+    spec: Spec, vectors: NDArray[np.float32], label_ids: Ints, rows: Ints | None = None
+) -> Projection | None:
+    n, d = len(vectors) if rows is None else len(rows), vectors.shape[1]
     if spec.projection == "classes":
         if not len(label_ids):
             raise InputError(
                 "the projection 'classes' is learned from labels, but there are none", "no-labels"
             )
         strangers = spec.reject is not None
-        return discriminant(vectors, label_ids, most=_most(n, d), strangers=strangers)
+        return discriminant(vectors, label_ids, rows, most=_most(n, d), strangers=strangers)
     if spec.projection == "pca":
         size = spec.pca if isinstance(spec.pca, int | float) else 1
-        return pca(vectors, size, spec.whiten or 0.0)
+        return pca(vectors if rows is None else vectors[rows], size, spec.whiten or 0.0)
     return None
 
 
-def _refitted(spec: Spec, vectors: NDArray[np.float32], label_ids: Ints) -> Projection | None:
-    """Like `_projection`, but for fewer references, which may have fewer components."""
-    if isinstance(spec.pca, int):
-        spec = replace(spec, pca=min(spec.pca, len(vectors) - 1, vectors.shape[1]))
-    return _projection(spec, vectors, label_ids)
+@dataclass(frozen=True)
+class _Refit:
+    """Learns the projection of a spec again, from fewer references."""
+
+    spec: Spec
+
+    def __call__(
+        self, vectors: NDArray[np.float32], label_ids: Ints, rows: Ints
+    ) -> Projection | None:
+        spec = self.spec
+        if isinstance(spec.pca, int):  # fewer references may have fewer components
+            spec = replace(spec, pca=min(spec.pca, len(rows) - 1, vectors.shape[1]))
+        return _projection(spec, vectors, label_ids, rows)
+
+    def without(
+        self, vectors: NDArray[np.float32], label_ids: Ints, parts: Sequence[Ints]
+    ) -> Iterator[Projection | None]:
+        if self.spec.projection == "classes":
+            yield from without_each(
+                vectors, label_ids, parts, most=_most, strangers=self.spec.reject is not None
+            )
+            return
+        for classes in parts:
+            try:
+                yield self(vectors, label_ids, np.flatnonzero(~np.isin(label_ids, classes)))
+            except InputError:
+                yield None
 
 
 def _most(n: int, d: int) -> int:

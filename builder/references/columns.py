@@ -161,9 +161,37 @@ def classes_of(
     return names, _fixed(np.array([number[label] for label in labels], np.int64))
 
 
+def target_names_of(names: Sequence[str] | None, width: int) -> tuple[str, ...]:
+    """The names of so many targets; "value" or "value 0", "value 1" and so on for None.
+
+    Raises:
+        InputError: they are not strings, not so many, or one occurs twice.
+    """
+    if names is None:
+        names = ["value"] if width == 1 else [f"value {i}" for i in range(width)]
+    found = names_of(names, "target_names")
+    if len(found) != width:
+        raise InputError(f"the number of names is {len(found)}, not {width}", "length-mismatch")
+    if len(set(found)) < width:
+        raise InputError(
+            f"a target is named twice: {', '.join(map(repr, found))}", "duplicate-target"
+        )
+    return found
+
+
 def twice(names: Sequence[str]) -> str | None:
     """The first name that occurs more than once."""
     return next((name for name, count in Counter(names).items() if count > 1), None)
+
+
+def check_ids(ids: Sequence[str]) -> None:
+    """Check that no two references share an id.
+
+    Raises:
+        InputError: two do.
+    """
+    if one := twice(ids):
+        raise InputError(f"the id {one!r} is given to two references", "duplicate-id")
 
 
 def _fixed(numbers: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -32,6 +32,7 @@ _TEXTS = ("id", "path", "label", "sha256")
 _OCCASION = "occasion"  # a column written only if some photos have an occasion
 _VECTORS = "embedding"
 _AT_ONCE = 1 << 20  # values read from the file at a time
+_WRITTEN = 1 << 24  # values in a group of rows
 _BUFFER = 1 << 20  # bytes
 _BYTES_OF_A_VALUE = 5  # float32, and whether it is finite
 
@@ -66,7 +67,8 @@ def write(path: Path | str, references: Columns) -> None:
         {key: json.dumps(value) for key, value in notes.items()}
     )
     # Absolute, as pyarrow takes "s3:r.parquet" for a URL.
-    pq.write_table(table, Path(path).absolute())
+    # pyarrow holds a group of rows in memory, encoded, until all of it is written.
+    pq.write_table(table, Path(path).absolute(), row_group_size=max(_WRITTEN // references.dim, 1))
 
 
 def read(path: Path | str, made_of: Callable[..., R], *, vectors: bool = True) -> R:

@@ -14,7 +14,16 @@ from pocketknn.builder.backbones.provenance import Provenance
 from pocketknn.builder.errors import InputError
 
 from . import csv_table, parquet
-from .columns import UNORDERED, Columns, classes_of, names_of, rows_of, texts_of, told_apart, twice
+from .columns import (
+    UNORDERED,
+    Columns,
+    check_ids,
+    classes_of,
+    names_of,
+    rows_of,
+    texts_of,
+    told_apart,
+)
 
 _NAMED = 10  # classes in a message
 
@@ -84,8 +93,7 @@ class References(Columns):
             )
         n = len(rows)
         ids = texts_of(tuple(map(str, range(n))) if ids is None else ids, "ids", n)
-        if one := twice(ids):
-            raise InputError(f"the id {one!r} is given to two references", "duplicate-id")
+        check_ids(ids)
         names, label_ids = classes_of(
             None if labels is None else names_of(labels, "labels"),
             None if classes is None else names_of(classes, "classes"),
@@ -94,16 +102,6 @@ class References(Columns):
         numbers = rows_of(np.empty((n, 0)) if targets is None else targets, "the target of row")
         if len(numbers) != n:
             raise InputError(f"the number of targets is {len(numbers)}, not {n}", "length-mismatch")
-        width = numbers.shape[1]
-        if target_names is None:
-            target_names = ["value"] if width == 1 else [f"value {i}" for i in range(width)]
-        target_names = names_of(target_names, "target_names")
-        if (named := len(target_names)) != width:
-            raise InputError(f"the number of names is {named}, not {width}", "length-mismatch")
-        if len(set(target_names)) < width:
-            raise InputError(
-                f"a target is named twice: {', '.join(map(repr, target_names))}", "duplicate-target"
-            )
         return cls(
             vectors=rows,
             labels=names,
@@ -112,7 +110,7 @@ class References(Columns):
             paths=texts_of(paths, "paths", n),
             sha256=texts_of(sha256, "sha256", n),
             targets=numbers,
-            target_names=target_names,
+            target_names=target_names_of(target_names, numbers.shape[1]),
             provenance=provenance,
             occasions=texts_of(occasions, "occasions", n),
         )
@@ -150,20 +148,24 @@ class References(Columns):
         """
         if not len(chosen := np.asarray(rows, np.int64)):
             raise InputError("no reference would be left", "no-references")
-        labels = [self.label_of(row) for row in chosen] if self.labels else None
-        left, vectors = set(labels or ()), self.vectors[chosen]
-        vectors.flags.writeable = False  # spares a copy
-        return References.of(
-            vectors,
-            labels,
-            classes=[name for name in self.labels if name in left] if labels else None,
-            ids=[self.ids[row] for row in chosen],
-            paths=[self.paths[row] for row in chosen],
-            sha256=[self.sha256[row] for row in chosen],
-            targets=self.targets[chosen],
-            target_names=self.target_names,
-            provenance=self.provenance,
-            occasions=[self.occasions[row] for row in chosen],
+        vectors, targets = self.vectors[chosen], self.targets[chosen]
+        numbers = self.label_ids[chosen] if self.labels else self.label_ids
+        left, label_ids = np.unique(numbers, return_inverse=True)
+        for column in (vectors, targets, label_ids):
+            column.flags.writeable = False
+        wanted, texts = chosen.tolist(), (self.ids, self.paths, self.sha256, self.occasions)
+        ids, paths, sha256, occasions = (tuple(map(one.__getitem__, wanted)) for one in texts)
+        check_ids(ids)
+        return replace(  # the values are checked already
+            self,
+            vectors=vectors,
+            labels=tuple(self.labels[number] for number in left),
+            label_ids=label_ids,
+            ids=ids,
+            paths=paths,
+            sha256=sha256,
+            targets=targets,
+            occasions=occasions,
         )
 
     def subset(self, rows: ArrayLike) -> References:

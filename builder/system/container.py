@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -34,7 +35,16 @@ def folders(controller: str) -> Iterator[tuple[Path, int]]:
                 yield folder, version
 
 
-def cores() -> float:
+def cores() -> int:
+    """How many cores this process may use; a container's share of them is rounded up."""
+    if hasattr(os, "sched_getaffinity"):  # not on macOS or Windows
+        count = len(os.sched_getaffinity(0))
+    else:
+        count = os.cpu_count() or 1
+    return max(1, math.ceil(min(count, _allowed())))
+
+
+def _allowed() -> float:
     """The number of cores that the groups allow, possibly fractional; infinite without a limit."""
     return min((quota / period for quota, period in _quotas()), default=math.inf)
 

@@ -64,7 +64,8 @@ def build(
     """
     formats = _formats(request)
     check_free(out, force)
-    check_apart(out, request.selection.photos)
+    if request.references is None:
+        check_apart(out, request.selection.photos)
     if request.within is not None:
         budget.of_devices(formats)
     _check_strangers(request)

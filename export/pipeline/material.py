@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -69,8 +70,8 @@ def material(
     Raises:
         InputError: there are no such photos or references, or too many for a file.
     """
-    gather = _of_references if is_collection(request.selection.photos) else _of_photos
-    found = gather(request, formats, cache, watch)
+    held = request.references is not None or is_collection(request.selection.photos)
+    found = (_of_references if held else _of_photos)(request, formats, cache, watch)
     if found.strange is not None:
         found = _with_strangers(request, found, found.strange, watch)
     if not request.with_names:
@@ -150,9 +151,8 @@ def _of_photos(
 def _of_references(
     request: Request, formats: Sequence[str], cache: Cache | None, watch: Watch
 ) -> Material:
-    """Read references that are already embedded."""
-    place = request.selection.photos
-    assert is_collection(place)
+    """Take references that are already embedded."""
+    place = Path(request.selection.photos)
     if request.within is not None:
         raise InputError(
             "a budget is measured on photos; references alone are not enough",
@@ -162,7 +162,7 @@ def _of_references(
         raise InputError(
             f"{place} is already embedded; leave out --engine ray", "option-not-applicable"
         )
-    references = read_collection(place, request.selection.classes())
+    references = request.references or read_collection(place, request.selection.classes())
     warn_of_converting(watch.note, references.vectors.nbytes)
     check_occasions(references)
     others = _strangers(request, watch)

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from pocketknn.builder.embedding.embedded import Skipped
     from pocketknn.builder.embedding.ray.connection import Cluster
     from pocketknn.builder.photos.photo import Photo
+    from pocketknn.builder.references.references import References
     from pocketknn.builder.selection.condense import Condense
     from pocketknn.builder.spec import Spec
     from pocketknn.export.sizes.budget import Budget, Variant
@@ -102,6 +103,7 @@ class Request:
 
     Attributes:
         selection: the photos, or the file of references.
+        references: what the file of references holds, if that was read before, and perhaps changed.
         spec: the choices.
         options: how the files are written.
         formats: names in `FORMATS`; None for all that can be written here.
@@ -117,6 +119,7 @@ class Request:
 
     selection: Selection
     spec: Spec
+    references: References | None = None
     options: Options = field(default_factory=Options)
     formats: tuple[str, ...] | None = None
     strangers: Path | None = None

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import math
-import os
 from dataclasses import dataclass
 from threading import Lock
 
 import numpy as np
-
-from pocketknn.builder.system import container
 
 from .conversion import Pictures, Run, Runnable, Vectors, converted
 from .litert import Network
@@ -61,12 +57,3 @@ def by_keras(backbone: Runnable) -> Run:
             return np.asarray(backbone.model.predict_on_batch(full))[: len(pictures)]
 
     return run
-
-
-def cores() -> int:
-    """How many cores this process may use; a container's share of them is rounded up."""
-    if hasattr(os, "sched_getaffinity"):  # not on macOS or Windows
-        count = len(os.sched_getaffinity(0))
-    else:
-        count = os.cpu_count() or 1
-    return max(1, math.ceil(min(count, container.cores())))

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 
-from pocketknn.builder.backbones.engines.engine import cores
 from pocketknn.builder.errors import InputError, first_line
+from pocketknn.builder.system.container import cores
 
 _CLIENT = "ray://"
 _RAY = "ray[data]<2.64"  # as pyproject.toml has it

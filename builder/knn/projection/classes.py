@@ -8,19 +8,19 @@ without a bias, so under cosine the length of an embedding does not matter.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import cache
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pocketknn.builder.choices.metrics.cosine import unit
 from pocketknn.builder.choices.neighbors import Floats, Ints
 from pocketknn.builder.errors import InputError
 
+from .class_sums import NOTHING, Photos, Sums
 from .pca import Projection
 
 if TYPE_CHECKING:
@@ -42,13 +42,12 @@ _SHARED_CENTRED = 0.3  # without whitening: more of it lost accuracy
 # the photos of other sets were rejected at 5 % false rejections, and 46 to 94 % with the sketch, at
 # equal accuracy. With 43 and 80 classes 97 % were rejected without it, and it cost three points.
 _SKETCH, _OUTSIDE = 64, 0.5
-_NOTHING = 1e-10  # a share of the largest: smaller variances are rounding
-_BLOCK = 4096  # rows converted to float64 at once
 
 
 def discriminant(
     vectors: NDArray[np.floating],
     label_ids: Ints,
+    rows: Ints | None = None,
     *,
     strength: float = STRENGTH,
     most: int | None = None,
@@ -73,6 +72,7 @@ def discriminant(
     Args:
         vectors: (n, d) embeddings from the backbone.
         label_ids: (n,) class numbers.
+        rows: (m,) the rows that are used, as if there were no others; None for all.
         strength: a, above 0 and up to 1.
         most: maximum columns; None for n d / (n + d), with which kernel and references together
             are no larger than the embeddings. The sketch is not counted.
@@ -84,11 +84,50 @@ def discriminant(
     Raises:
         InputError: fewer than two classes, or all embeddings are equal.
     """
-    n, d = vectors.shape
+    used = np.arange(len(vectors)) if rows is None else rows
+    n, d = len(used), vectors.shape[1]
     with one_thread():
-        photos = _photos(vectors, label_ids)
+        photos = Sums.of(vectors, label_ids, used).photos()
         most = max(n * d // (n + d), 2) if most is None else most
         return _discriminant(photos, strength, most, strangers)
+
+
+def without_each(
+    vectors: NDArray[np.floating],
+    label_ids: Ints,
+    parts: Sequence[Ints],
+    *,
+    most: Callable[[int, int], int],
+    strangers: bool = False,
+) -> Iterator[Projection | None]:
+    """For each part of the classes, the `discriminant` of all photos but those of that part.
+
+    What is summed over photos is summed once for all parts, as that takes nearly all the time if
+    there are many photos.
+
+    Args:
+        vectors: (n, d) embeddings from the backbone.
+        label_ids: (n,) class numbers.
+        parts: the class numbers of each part, all of them once.
+        most: maximum columns, from the number of photos and d.
+        strangers: as for `discriminant`.
+
+    Yields:
+        A projection; None if fewer than two classes are left, or all embeddings that are left are
+        equal.
+    """
+    with one_thread():
+        sums = Sums.of(vectors, label_ids, np.arange(len(vectors)), parts)
+    for part in range(len(parts)):
+        try:
+            with one_thread():
+                photos = sums.photos(part)
+                columns = most(photos.total, vectors.shape[1])
+                found = _discriminant(photos, STRENGTH, columns, strangers)
+        except InputError:
+            yield None
+        else:
+            yield found
 
 
 def one_thread() -> AbstractContextManager[object]:
@@ -106,63 +145,7 @@ def _libraries() -> ThreadpoolController:
     return ThreadpoolController()
 
 
-class _Photos(NamedTuple):
-    """Statistics of the embeddings at unit length, with equal weight for each class.
-
-    Attributes:
-        means: (C, d) of the classes.
-        root: (m, d), m at most n and d, with rootᵀ root = Sw, the covariance within classes.
-        length: root mean square length of the original embeddings.
-    """
-
-    means: Floats
-    root: Floats
-    length: float
-
-
-def _photos(vectors: NDArray[np.floating], label_ids: Ints) -> _Photos:
-    from scipy.sparse import csr_array
-
-    n, d = vectors.shape
-    classes, ids = np.unique(label_ids, return_inverse=True)
-    if len(classes) < 2:
-        raise InputError(
-            f"the projection 'classes' needs at least two classes, not {len(classes)}",
-            "too-few-classes",
-        )
-    counts = np.bincount(ids)
-    sums, squares = np.zeros((len(classes), d)), 0.0
-    for block in _blocks(n):
-        rows, here = vectors[block].astype(np.float64), np.arange(len(ids[block]))
-        member = csr_array((np.ones(len(here)), (ids[block], here)), (len(classes), len(here)))
-        sums += member @ unit(rows)
-        squares += float((rows * rows).sum())
-    means = sums / counts[:, None]
-    share = 1 / np.sqrt(len(classes) * counts)[ids]
-    root = np.empty((n, d)) if n <= d else np.zeros((d, d))
-    for block in _blocks(n):
-        rows = (unit(vectors[block]) - means[ids[block]]) * share[block, None]
-        if n <= d:
-            root[block] = rows
-        else:
-            root += rows.T @ rows
-    return _Photos(means, root if n <= d else _root(root), float(np.sqrt(squares / n)))
-
-
-def _root(covariance: Floats) -> Floats:
-    """A triangular matrix R with RᵀR = covariance, up to rounding."""
-    mean = float(np.trace(covariance)) / len(covariance)
-    raised = covariance + np.eye(len(covariance)) * max(_NOTHING * mean, 1e-300)
-    found: Floats = np.asarray(np.linalg.cholesky(raised).T, np.float64)
-    return found
-
-
-def _blocks(n: int) -> Iterator[slice]:
-    for start in range(0, n, _BLOCK):
-        yield slice(start, start + _BLOCK)
-
-
-def _discriminant(photos: _Photos, strength: float, most: int, strangers: bool) -> Projection:
+def _discriminant(photos: Photos, strength: float, most: int, strangers: bool) -> Projection:
     classes, d = photos.means.shape
     middle = photos.means.mean(axis=0)
     shared = float(np.linalg.norm(middle))
@@ -172,11 +155,11 @@ def _discriminant(photos: _Photos, strength: float, most: int, strangers: bool) 
     along = float(((photos.root @ common) ** 2).sum())
     root = photos.root - np.outer(photos.root @ common, common)
     within, between = float((root * root).sum()), float((means * means).sum())
-    if within + between <= _NOTHING:
+    if within + between <= NOTHING:
         raise InputError(
             "all embeddings are equal, so no direction separates the classes", "equal-embeddings"
         )
-    whitens = within > _NOTHING * between
+    whitens = within > NOTHING * between
     ridge = strength * within / d if whitens else 1.0
     inverse = _Inverse.of(root * np.sqrt(1 - strength) if whitens else root[:0], ridge)
     room = min(max(classes, LEAST_WIDTH), most) - bool(common.any())
@@ -280,7 +263,7 @@ class _Inverse:
         size = min(size, m)
         spread, vectors = eigh((gram + gram.T) / 2, subset_by_index=[m - size, m - 1])
         spread, vectors = spread[::-1], vectors[:, ::-1]
-        real = spread > _NOTHING * whole
+        real = spread > NOTHING * whole
         turned = vectors[:, real] / np.sqrt(spread[real])
         kernel: Floats = solved.T @ turned - beside @ (known.T @ turned)
         return kernel

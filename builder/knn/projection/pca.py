@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pocketknn.builder.choices.neighbors import Floats
+from pocketknn.builder.choices.neighbors import Floats, Ints
 from pocketknn.builder.errors import InputError
 from pocketknn.builder.wording import counted
 
@@ -15,6 +16,8 @@ from pocketknn.builder.wording import counted
 # in the backbone, and must not be scaled up to the others.
 _MIN_VARIANCE = 1e-6
 _BLOCK = 4096  # rows converted to float64 at once
+
+F = TypeVar("F", np.float32, np.float64)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -44,12 +47,24 @@ class Projection:
         kernel, bias = np.pad(self.kernel, ((0, 0), (0, more))), np.pad(self.bias, (0, more))
         return replace(self, kernel=kernel, bias=bias)
 
-    def __call__(self, embeddings: NDArray[np.floating]) -> Floats:
-        """Project embeddings (q, d) to (q, r), in float64."""
-        moved = np.empty((len(embeddings), len(self.bias)))
-        for start in range(0, len(moved), _BLOCK):  # all at once would need a second float64 copy
+    def __call__(self, embeddings: NDArray[np.floating], rows: Ints | None = None) -> Floats:
+        """Project embeddings (n, d), or some rows (q,) of them, to (q, r) in float64."""
+        return self._moved(embeddings, rows, np.float64)
+
+    def in_float32(
+        self, embeddings: NDArray[np.floating], rows: Ints | None = None
+    ) -> NDArray[np.float32]:
+        """The same in float32, in half the time: for statistics of very many references."""
+        return self._moved(embeddings, rows, np.float32)
+
+    def _moved(
+        self, embeddings: NDArray[np.floating], rows: Ints | None, kind: type[F]
+    ) -> NDArray[F]:
+        moved = np.empty((len(embeddings) if rows is None else len(rows), len(self.bias)), kind)
+        for start in range(0, len(moved), _BLOCK):  # all at once could need a second copy
             block = slice(start, start + _BLOCK)
-            moved[block] = np.asarray(embeddings[block], np.float64) @ self.kernel + self.bias
+            some = embeddings[block if rows is None else rows[block]]
+            moved[block] = np.asarray(some, kind) @ self.kernel + self.bias
         return moved
 
 

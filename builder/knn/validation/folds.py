@@ -42,18 +42,18 @@ class Fold(NamedTuple):
     train: Ints
     projection: Projection | None
 
-    def project(self, embeddings: NDArray[np.floating]) -> Floats:
-        """Embeddings (q, d) under the projection: (q, r) float64."""
+    def project(self, vectors: NDArray[np.floating], rows: Ints | None = None) -> Floats:
+        """Vectors (n, d), or some rows (q,) of them, under the projection: (q, r) float64."""
         if self.projection is None:
-            return np.asarray(embeddings, np.float64)
-        return self.projection(embeddings)
+            return np.asarray(vectors if rows is None else vectors[rows], np.float64)
+        return self.projection(vectors, rows)
 
     def search(self, vectors: NDArray[np.floating], k: int, metric: str = "cosine") -> Neighbors:
         """The k nearest `train` rows of each `test` row, as rows of vectors (n, d)."""
         with one_thread():
-            queries = self.project(vectors[self.test])
+            queries = self.project(vectors, self.test)
             whole = self.projection is None
-            rows = vectors if whole else self.project(vectors[self.train])
+            rows = vectors if whole else self.project(vectors, self.train)
         # The threads change no answer that is screened.
         screened = exact.is_screened(len(queries), rows.size, metric)
         with nullcontext() if screened else one_thread():

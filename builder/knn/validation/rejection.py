@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from pocketknn.builder.choices.heads.classify import winners
 from pocketknn.builder.choices.neighbors import Floats, Ints
 from pocketknn.builder.errors import InputError
+from pocketknn.builder.knn import exact
 
 if TYPE_CHECKING:
     from pocketknn.builder.knn.fit import Fit
@@ -162,19 +163,16 @@ def without_class(space: Space, most: int | None = None) -> Floats:
         best[np.arange(len(queries)), ids[queries]] = -np.inf
         found = best.max(axis=1)
         return np.sort(found[np.isfinite(found)])
-    parts = np.array_split(np.random.default_rng(space.seed).permutation(present), _REFITS)
+    dealt = np.random.default_rng(space.seed).permutation(present)
+    parts = np.array_split(dealt, min(_REFITS, len(dealt)))
     scores = []
-    for classes in parts:
+    for classes, projection in zip(parts, space.refit.without(vectors, ids, parts), strict=True):
         out = np.isin(ids, classes)
         rows = queries[out[queries]]
-        try:
-            projection = space.refit(vectors[~out], ids[~out]) if len(rows) else None
-        except InputError:  # a single class is left, or too few photos
-            continue
-        if len(rows):
-            part = replace(space, references=space.references.select(np.flatnonzero(~out)))
-            part = replace(part, projection=projection, refit=None)
-            scores.append(part.search(vectors[rows], 1).scores[:, 0])
+        if projection is not None and len(rows):
+            others = projection.in_float32(vectors, np.flatnonzero(~out))
+            found = exact.search(projection(vectors, rows), others, 1, space.metric)
+            scores.append(found.scores[:, 0])
     return np.sort(np.concatenate(scores)) if scores else np.empty(0)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from dataclasses import replace
 from pathlib import Path
 
@@ -65,16 +64,14 @@ def edit_build(
         say("the references of that build were condensed; the photos added are all kept")
     if THUMBNAILS in manifest["files"]:
         say("thumbnails are not copied; to get them, build from the photos with --thumbnails")
-    with tempfile.TemporaryDirectory() as place:
-        after.save(path := Path(place) / REFERENCES)
-        named = any(before.paths)
-        del before, after  # they take as much memory as what the build reads
-        request = Request(
-            selection=Selection(photos=path),
-            spec=replace(spec, weights=weights),
-            options=options,
-            formats=tuple(manifest["parity"]),
-            with_names=named,
-        )
-        result = run(request, out, force=force, cache=USUAL, title=out.resolve().name)
+    request = Request(
+        selection=Selection(photos=folder / REFERENCES),
+        references=after,
+        spec=replace(spec, weights=weights),
+        options=options,
+        formats=tuple(manifest["parity"]),
+        with_names=any(before.paths),
+    )
+    del before  # it takes as much memory as the references that are built
+    result = run(request, out, force=force, cache=USUAL, title=out.resolve().name)
     raise typer.Exit(0 if result.agrees else 1)

@@ -18,6 +18,7 @@ _FEWEST = 50  # queries
 _MOST_SCORES = 5e7  # computed by matrix products: a few seconds
 _MOST_DIFFERENCES = 1e9  # values, for metrics without a matrix product: about a second
 _MOST_OF_PAIRS, _MOST_LEFT_OUT = 500, 1000  # queries
+_MOST_PAIRS = 1e7  # scores: 80 MB, and several copies for their quantiles
 _BINS, _STEPS = 40, 200  # of a histogram, and of thresholds
 
 
@@ -53,13 +54,14 @@ class ScorePairs(NamedTuple):
 def score_pairs(fit: Fit) -> ScorePairs | None:
     """Score the pairs; None if there are none in one class, or none in different ones.
 
-    Each reference is a query in a space learned without it. If there are very many references, 500
-    are sampled.
+    Each reference is a query in a space learned without it. If there are very many references, up
+    to 500 are sampled.
     """
     space, ids = fit.space, fit.references.label_ids
     queries = space.others.queries
-    if len(queries) > _MOST_OF_PAIRS:
-        draw = np.random.default_rng(space.seed).choice(queries, _MOST_OF_PAIRS, replace=False)
+    most = min(_MOST_OF_PAIRS, affordable(space, len(ids), _MOST_PAIRS))
+    if len(queries) > most:
+        draw = np.random.default_rng(space.seed).choice(queries, most, replace=False)
         queries = np.sort(draw)
     scores = space.scores_of_others(queries)
     same, valid = ids[queries][:, None] == ids, np.isfinite(scores)

@@ -13,7 +13,12 @@ from support import scattered
 from pocketknn.builder import InputError
 from pocketknn.builder.choices.metrics.cosine import unit
 from pocketknn.builder.knn.exact import scores
-from pocketknn.builder.knn.projection.classes import LEAST_WIDTH, STRENGTH, discriminant
+from pocketknn.builder.knn.projection.classes import (
+    LEAST_WIDTH,
+    STRENGTH,
+    discriminant,
+    without_each,
+)
 
 
 def compared(projection, rows):
@@ -211,3 +216,33 @@ def test_what_copies_leave_of_a_class_is_rounding_and_no_direction(dim):
             ids = np.array([ord(one) - ord("a") for one in classes])
             found = discriminant(np.array(vectors, "f4"), ids, most=24)
             assert np.isfinite(found.kernel).all()
+
+
+@pytest.mark.parametrize("counts", [(5,) * 6, (2, 3, 9, 4, 2, 6), (40,) * 6, (9, 40, 12)])
+def test_classes_are_left_out_as_if_they_had_never_been_there(counts):
+    """The sums of all photos minus those of a part, and each rest summed anew."""
+    rows, ids = scattered(counts)
+    parts = np.array_split(np.random.default_rng(0).permutation(len(counts)), 3)
+    found = list(without_each(rows, ids, parts, most=lambda n, d: n * d // (n + d), strangers=True))
+    for out, projection in zip(parts, found, strict=True):
+        kept = np.flatnonzero(~np.isin(ids, out))
+        wanted = discriminant(rows[kept], ids[kept], strangers=True)
+        np.testing.assert_array_equal(
+            discriminant(rows, ids, kept, strangers=True).kernel, wanted.kernel
+        )
+        size = np.abs(wanted.kernel).max()  # both round sums, in another order, to float32
+        np.testing.assert_allclose(projection.kernel, wanted.kernel, atol=1e-5 * size)
+        assert projection.variance == pytest.approx(wanted.variance)
+
+
+def test_of_a_class_that_would_be_alone_nothing_is_learned():
+    rows, ids = scattered((5, 5, 5))
+    parts = [np.array([0, 2]), np.array([1])]
+    alone, two = without_each(rows, ids, parts, most=lambda n, d: d)
+    assert alone is None
+    assert two is not None
+    same = np.repeat(rows[ids == 1][:1], 10, axis=0)
+    every = np.concatenate([rows[ids == 0], same])
+    numbers = np.repeat([0, 1, 2], 5)
+    equal, _ = without_each(every, numbers, [np.array([0]), np.array([1, 2])], most=lambda n, d: d)
+    assert equal is None, "all that is left is equal"

@@ -137,7 +137,7 @@ def test_a_leak_would_be_seen(shuffled):
     rows, ids, _ = shuffled
     space, projection = learned(rows, ids), discriminant(rows, ids)
     space = replace(space, projection=projection, refit=discriminant)
-    leaking = replace(space, refit=lambda vectors, ids: projection)
+    leaking = replace(space, refit=lambda vectors, ids, rows: projection)
     assert accuracy_of(leaking.folds, rows, ids) > 0.8
     assert temperature_of(leaking) < temperature_of(space) / 2
 
@@ -271,6 +271,22 @@ def unknowing():
     """References with random labels, in twice as many dimensions as there are rows."""
     rows = 2 + np.random.default_rng(1).standard_normal((120, 240))
     return References.of(rows, [f"class {i % 4}" for i in range(120)])
+
+
+def test_what_is_compared_without_the_projection_is_searched_once_and_for_these_references():
+    """A build compares with plain cosine to choose, and again to say what was gained."""
+    rows, ids = scattered((9,) * 5)
+    refs = References.of(rows, [f"class {one}" for one in ids])
+    space = fit(Spec(backbone="vector"), refs).space
+    assert space.projection is not None
+    again = replace(space, known_unprojected=None)
+    assert space.unprojected is space.known_unprojected
+    for given, wanted in zip(
+        space.unprojected.others.found, again.unprojected.others.found, strict=True
+    ):
+        np.testing.assert_array_equal(given, wanted)
+    fewer = replace(space, references=refs.select(np.arange(20)), known_pictures=None)
+    assert len(fewer.unprojected.references) == 20
 
 
 def test_a_threshold_is_chosen_by_scores_of_photos_that_the_space_never_saw(unknowing):

@@ -10,7 +10,6 @@ import pytest
 from support import input_error
 
 from pocketknn.builder import InputError, References, Spec, embed, find, load_backbone
-from pocketknn.builder.backbones.engines import engine
 from pocketknn.builder.knn import memory
 from pocketknn.builder.knn.memory import check_room
 from pocketknn.builder.knn.resolve import fit
@@ -102,16 +101,16 @@ def test_cores_that_a_container_allows(own, files, found, monkeypatch, tmp_path)
     (tmp_path / "own").write_text(own)
     monkeypatch.setattr(container, "_OWN", tmp_path / "own")
     monkeypatch.setattr(container, "_GROUPS", tmp_path / "groups")
-    monkeypatch.setattr(engine.os, "sched_getaffinity", lambda number: set(range(8)))
-    assert engine.cores() == found
+    monkeypatch.setattr(container.os, "sched_getaffinity", lambda number: set(range(8)))
+    assert container.cores() == found
 
 
 def test_cores_of_a_system_that_does_not_say_which_are_ours(monkeypatch):
     monkeypatch.setattr(container, "_OWN", Path("nowhere"))
-    monkeypatch.delattr(engine.os, "sched_getaffinity")
+    monkeypatch.delattr(container.os, "sched_getaffinity")
     for there, found in ((6, 6), (None, 1)):
-        monkeypatch.setattr(engine.os, "cpu_count", lambda there=there: there)
-        assert engine.cores() == found
+        monkeypatch.setattr(container.os, "cpu_count", lambda there=there: there)
+        assert container.cores() == found
 
 
 def test_memory_that_ends_is_said_in_a_line(pocketknn, photos, tmp_path, monkeypatch):

@@ -8,6 +8,7 @@ from support import input_error
 
 from pocketknn.builder import InputError, References
 from pocketknn.builder.backbones.provenance import Provenance
+from pocketknn.builder.references import parquet
 from pocketknn.export.manifest.metadata import Metadata
 
 
@@ -80,6 +81,18 @@ def test_what_is_no_number_and_no_text_is_refused(rows, options, message):
         References.of(rows, **options)
     assert message in str(error.value)
     assert "\n" not in str(error.value)
+
+
+def test_vectors_are_written_a_group_of_rows_at_a_time(tmp_path, monkeypatch):
+    """pyarrow holds a group in memory: with one for all, a save took as much again."""
+    import pyarrow.parquet as pq
+
+    monkeypatch.setattr(parquet, "_WRITTEN", 3 * small().dim)
+    small().save(tmp_path / "r.parquet")
+    groups = pq.ParquetFile(tmp_path / "r.parquet").metadata
+    sizes = [groups.row_group(i).num_rows for i in range(groups.num_row_groups)]
+    assert sizes == [3] * (len(small()) // 3) + [len(small()) % 3] * (len(small()) % 3 > 0)
+    equal(References.load(tmp_path / "r.parquet"), small())
 
 
 @pytest.mark.parametrize("labels", [["z", "ä", "z", "日本"], None])

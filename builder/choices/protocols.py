@@ -229,7 +229,6 @@ class Making(ABC):
         width: the number r of values per reference.
         precision: how the references are stored.
         candidates: how many references the user wants scored; None for as many as needed.
-        probes: how many cells the user wants scanned; None for as many as needed.
     """
 
     n: int
@@ -237,12 +236,11 @@ class Making(ABC):
     width: int
     precision: str
     candidates: int | None
-    probes: int | None
 
     @property
     @abstractmethod
     def share(self) -> float:
-        """The share of the exact neighbours to aim for when choosing candidates and probes."""
+        """The share of the exact neighbours to aim for when choosing candidates."""
 
     @property
     @abstractmethod
@@ -263,16 +261,8 @@ class Making(ABC):
         """An index with a scan over all references; its number of candidates is not set yet."""
 
     @abstractmethod
-    def in_cells(self, one: Index, count: int) -> Index:
-        """An index with its scan divided into cells; its number of probes is not set yet."""
-
-    @abstractmethod
     def places(self, one: Index) -> Ints:
         """How many references a scan ranks before each exact neighbour; n if rounding loses it."""
-
-    @abstractmethod
-    def cells_before(self, one: Index) -> Ints | None:
-        """How many cells are nearer than that of each exact neighbour; None for one reference."""
 
 
 class Search(Protocol):
@@ -280,29 +270,24 @@ class Search(Protocol):
 
     Attributes:
         SCANS: a scan of a few 8-bit components selects `Spec.candidates` references to score.
-        CELLS: the scan reads only `Spec.probes` cells.
-        PAYS: the minimum number of references at which the search `auto` tries it.
         WORDS: a description of the search, as a template for the numbers of a manifest.
     """
 
     SCANS: bool
-    CELLS: bool
-    PAYS: int
     WORDS: str
 
     def make(self, making: Making) -> Index | None:
         """An index with enough recall; None for one dense layer of float32.
 
         Raises:
-            InputError: the recall is unattainable, or more candidates or probes are wanted than
-                there are.
+            InputError: the recall is unattainable, or more candidates are wanted than there are.
         """
 
     def bytes_beside(self, width: int) -> int:
         """About how many bytes the search adds for each reference of this many values."""
 
     def candidates(self, index: Index, first: Floats, wanted: int) -> Ints:
-        """The references to score for each query (q, wanted), -1 for none.
+        """The references to score for each query: (q, wanted).
 
         Args:
             index: one of this search.

@@ -12,8 +12,6 @@ from . import scan
 from .index import Index, quantised
 
 SCANS = False
-CELLS = False
-PAYS = 0
 WORDS = "all of them compared"
 _SPARE = 16  # references beyond k to score again, as 8-bit sums may misorder some
 

@@ -10,8 +10,6 @@ from . import scan
 from .index import Index, quantised
 
 SCANS = True
-CELLS = False
-PAYS = 0
 WORDS = "all scanned, comparing {components} components in 8 bits, the best {candidates} scored"
 
 

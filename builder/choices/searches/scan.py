@@ -18,7 +18,6 @@ _AT_ONCE = 1 << 16  # rows scored at once, for all queries
 # Cost relative to scanning a byte: medians over LiteRT and onnxruntime with 100,000 and 1,000,000
 # references, from benchmarks/search.py.
 _GATHERED = 25  # gathering a value of a reference, in any precision
-_WIDENED = 15  # gathering a code of a cell and widening it
 MOST = 1024  # maximum candidates; more would not be worth their cost
 
 
@@ -76,13 +75,10 @@ def cheapest(making: Making, share: float, search: str) -> Index:
 def cost(index: Index, n: int, r: int) -> float:
     """The approximate cost of a query, in bytes read sequentially."""
     scored = 1.0 * _GATHERED * index.candidates * r
-    if index.cells is not None:
-        count, room, w = map(int, index.cells.codes.shape)
-        return 1.0 * index.probes * room * w * _WIDENED + 4.0 * count * w + scored
     return 1.0 * n * (index.width or r * int(index.table.itemsize)) + scored
 
 
 def within(name: str, value: int | None, least: int, most: int) -> None:
-    """Check a number of candidates or probes."""
+    """Check a number of candidates."""
     if value is not None and not least <= value <= most:
         raise InputError(f"{name} must be {least} to {most}, not {value}", "number-out-of-range")

@@ -26,13 +26,12 @@ def index(spec: Spec, space: Space, k: int) -> Index | None:
     """The index for a spec; None for one dense layer of float32.
 
     Args:
-        spec: with `search`, `references_precision`, `recall`, `candidates` and `probes`.
+        spec: with `search`, `references_precision`, `recall` and `candidates`.
         space: the references, under an angular metric.
         k: how many neighbours are wanted.
 
     Raises:
-        InputError: the recall cannot be met, or more candidates or probes are wanted than there
-            are.
+        InputError: the recall cannot be met, or more candidates are wanted than there are.
     """
     making = _maker(spec, space, k)
     if spec.search == AUTO:
@@ -41,7 +40,7 @@ def index(spec: Spec, space: Space, k: int) -> Index | None:
     return made and _measured(making, made)
 
 
-def index_again(spec: Spec, space: Space, k: int, width: int, cells: int) -> Index | None:
+def index_again(spec: Spec, space: Space, k: int, width: int) -> Index | None:
     """Rebuild the index of an earlier build over the same references, without measuring it.
 
     Args:
@@ -49,14 +48,12 @@ def index_again(spec: Spec, space: Space, k: int, width: int, cells: int) -> Ind
         space: the references.
         k: how many neighbours are wanted.
         width: components of the scan.
-        cells: number of cells; 0 for none.
     """
     making, search = _maker(spec, space, k), SEARCHES[spec.search]
     if not search.SCANS:
         return search.make(making)
     candidates = int(spec.candidates or 0)
-    one = replace(making.scanned(width), search=spec.search, candidates=candidates)
-    return replace(making.in_cells(one, cells), probes=int(spec.probes or 0)) if cells else one
+    return replace(making.scanned(width), search=spec.search, candidates=candidates)
 
 
 def _maker(spec: Spec, space: Space, k: int) -> Maker:
@@ -66,7 +63,6 @@ def _maker(spec: Spec, space: Space, k: int) -> Maker:
         width=space.width,
         precision=spec.references_precision,
         candidates=spec.candidates,
-        probes=spec.probes,
         space=space,
         recall=spec.recall,
         seed=spec.seed,
@@ -80,7 +76,7 @@ def _fastest(making: Maker) -> Index | None:
     options = [plain]
     if making.n * making.width * plain.table.itemsize > _SMALL:
         for search in SEARCHES.values():
-            if not search.SCANS or making.n < search.PAYS:
+            if not search.SCANS:
                 continue
             try:
                 if made := search.make(making):
@@ -94,7 +90,7 @@ def _fastest(making: Maker) -> Index | None:
 
 
 def _measured(making: Maker, one: Index) -> Index:
-    """The index with its recall, and with more candidates and probes if that was too low.
+    """The index with its recall, and with more candidates if that was too low.
 
     Raises:
         InputError: even with all of them the recall is below the limit.
@@ -117,16 +113,11 @@ def _measured(making: Maker, one: Index) -> Index:
 
 
 def _more(making: Maker, one: Index) -> Index | None:
-    """An index with a scan, with 1.5 times the candidates and probes; None if it has all."""
-    candidates, probes = one.candidates, one.probes
-    if one.cells is not None and making.probes is None:
-        probes = min(probes * 3 // 2 + 1, len(one.cells.codes))
-    if making.candidates is None:
-        scanned = making.n if one.cells is None else int(one.cell_sizes[:probes].sum())
-        candidates = max(candidates, min(candidates * 3 // 2 + 1, scanned, MOST))
-    if (candidates, probes) == (one.candidates, one.probes):
+    """An index with a scan, with 1.5 times the candidates; None if there can be no more."""
+    more = min(one.candidates * 3 // 2 + 1, making.n, MOST)
+    if making.candidates is not None or more <= one.candidates:
         return None
-    return replace(one, candidates=candidates, probes=probes)
+    return replace(one, candidates=more)
 
 
 def _remedies(making: Maker, one: Index, recall: float) -> str:
@@ -134,8 +125,6 @@ def _remedies(making: Maker, one: Index, recall: float) -> str:
     ways = [f"use a lower --recall, such as {math.floor(100 * recall) / 100:.2f}"]
     if making.candidates is not None:
         ways.append("more --candidates")
-    if making.probes is not None:
-        ways.append("more --probes")
     if one.precision != "float32":
         ways.append("a higher --references-precision")
     if SEARCHES[one.search].SCANS:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 from pocketknn.builder.choices.neighbors import Floats, Ints
 from pocketknn.builder.choices.protocols import Making
 from pocketknn.builder.choices.searches.index import LARGEST, Codes, Index, encode, scale
-from pocketknn.builder.choices.searches.ivf import cells_of
 
 if TYPE_CHECKING:
     from pocketknn.builder.knn.metric_space import Space
@@ -50,17 +49,15 @@ class Maker(Making):
     recall: float | None
     seed: int
     draw: Callable[[], LeftOut | None]
-    ranked: dict[int, Ints] = field(default_factory=dict)  # result of `places` by width of the scan
 
     @property
     def limit(self) -> float:
-        """The minimum recall of a build; 0 if the user set candidates or probes but no recall."""
-        given = self.candidates is not None or self.probes is not None
-        return 0.0 if given and self.recall is None else self.aim
+        """The minimum recall of a build; 0 if the user set candidates but no recall."""
+        return 0.0 if self.candidates is not None and self.recall is None else self.aim
 
     @property
     def aim(self) -> float:
-        """The target recall for choosing candidates and probes."""
+        """The target recall for choosing candidates."""
         return RECALL if self.recall is None else float(self.recall)
 
     @cached_property
@@ -148,19 +145,7 @@ class Maker(Making):
     def places(self, one: Index) -> Ints:
         if self.left_out is None:
             return np.zeros((1, 1), np.int64)
-        if one.width not in self.ranked:  # cells reuse the ranking of the scan that they hold
-            self.ranked[one.width] = np.where(self.kept, self.left_out.places(one), self.n)
-        return self.ranked[one.width]
-
-    def cells_before(self, one: Index) -> Ints | None:
-        return None if self.left_out is None else self.left_out.cells(one)
-
-    def in_cells(self, one: Index, count: int) -> Index:
-        assert one.scan is not None
-        assert one.rotation is not None
-        offset = self.spread.mean @ one.rotation
-        cells = cells_of(one.scan, offset, count, self.seed)
-        return replace(one, scan=None, cells=cells)
+        return np.where(self.kept, self.left_out.places(one), self.n)
 
     def widths(self) -> list[int]:
         r = self.components.shape[1]

@@ -6,7 +6,6 @@ float64 numpy; those that take a `KerasTensor` do the same in Keras operations, 
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
@@ -219,52 +218,6 @@ class Head(Protocol):
         """The `OUTPUT`, from scores and indices (batch, k), given the `constants`."""
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Making(ABC):
-    """What a search needs to make an index: the references, and how well indexes rank them.
-
-    Attributes:
-        n: how many references there are.
-        k: how many neighbours are wanted.
-        width: the number r of values per reference.
-        precision: how the references are stored.
-        candidates: how many references the user wants scored; None for as many as needed.
-    """
-
-    n: int
-    k: int
-    width: int
-    precision: str
-    candidates: int | None
-
-    @property
-    @abstractmethod
-    def share(self) -> float:
-        """The share of the exact neighbours to aim for when choosing candidates."""
-
-    @property
-    @abstractmethod
-    def most_kept(self) -> float:
-        """Share of the exact neighbours that survive the rounding to the stored precision."""
-
-    @property
-    @abstractmethod
-    def stored(self) -> Index:
-        """An index that compares all references, at the precision in which they are stored."""
-
-    @abstractmethod
-    def widths(self) -> list[int]:
-        """The widths of the scans to try, the widest last."""
-
-    @abstractmethod
-    def scanned(self, width: int) -> Index:
-        """An index with a scan over all references; its number of candidates is not set yet."""
-
-    @abstractmethod
-    def places(self, one: Index) -> Ints:
-        """How many references a scan ranks before each exact neighbour; n if rounding loses it."""
-
-
 class Search(Protocol):
     """How references are stored and searched.
 
@@ -275,13 +228,6 @@ class Search(Protocol):
 
     SCANS: bool
     WORDS: str
-
-    def make(self, making: Making) -> Index | None:
-        """An index with enough recall; None for one dense layer of float32.
-
-        Raises:
-            InputError: the recall is unattainable, or more candidates are wanted than there are.
-        """
 
     def bytes_beside(self, width: int) -> int:
         """About how many bytes the search adds for each reference of this many values."""

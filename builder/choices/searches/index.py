@@ -7,17 +7,16 @@ less: shorter 8-bit rows select the candidates, and only these are scored.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-if TYPE_CHECKING:
-    from pocketknn.builder.choices.neighbors import Floats
-
+from pocketknn.builder.choices.neighbors import Floats, Ints, Running
 
 LARGE = ("references", "scan")  # the constants with a row for each reference
 LARGEST = 127  # code; -128 is unused, for symmetry
+_AT_ONCE = 1 << 16  # rows scored at once, for all queries
 
 Values = NDArray[np.int8]
 
@@ -66,6 +65,15 @@ def quantised(queries: Floats) -> Floats:
     step = np.where(step > 0, step, 1)
     found: Floats = np.rint(queries / step) * step
     return found
+
+
+def best(table: NDArray[Any], queries: Floats, wanted: int) -> Ints:
+    """The rows of a table (n, w) with the largest products: (q, wanted), the best first."""
+    given = queries.astype(np.float32)
+    running = Running(wanted)
+    for start in range(0, len(table), _AT_ONCE):
+        running.add(given @ table[start : start + _AT_ONCE].astype(np.float32).T, start)
+    return running.ranked()[1]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import math
+from contextlib import suppress
 from dataclasses import replace
-from functools import partial
 from typing import TYPE_CHECKING
 
-from pocketknn.builder.choices.searches import SEARCHES, exact
+from pocketknn.builder.choices.searches import SEARCHES
 from pocketknn.builder.choices.searches.index import Index
-from pocketknn.builder.choices.searches.scan import MOST, cost
 from pocketknn.builder.errors import InputError
 from pocketknn.builder.spec import AUTO, Spec
 
+from .candidates import MOST, cheapest, cost, unscanned
 from .making import Maker
-from .recall import LeftOut
 
 if TYPE_CHECKING:
     from pocketknn.builder.knn.metric_space import Space
@@ -26,18 +25,19 @@ def index(spec: Spec, space: Space, k: int) -> Index | None:
     """The index for a spec; None for one dense layer of float32.
 
     Args:
-        spec: with `search`, `references_precision`, `recall` and `candidates`.
+        spec: with `search`, `references_precision`, `recall`, `candidates` and `seed`.
         space: the references, under an angular metric.
         k: how many neighbours are wanted.
 
     Raises:
         InputError: the recall cannot be met, or more candidates are wanted than there are.
     """
-    making = _maker(spec, space, k)
+    making = Maker(spec=spec, space=space, k=k)
     if spec.search == AUTO:
         return _fastest(making)
-    made = SEARCHES[spec.search].make(making)
-    return made and _measured(making, made)
+    if SEARCHES[spec.search].SCANS:
+        return _measured(making, cheapest(making, spec.search))
+    return None if spec.references_precision == "float32" else _measured(making, unscanned(making))
 
 
 def index_again(spec: Spec, space: Space, k: int, width: int) -> Index | None:
@@ -49,40 +49,21 @@ def index_again(spec: Spec, space: Space, k: int, width: int) -> Index | None:
         k: how many neighbours are wanted.
         width: components of the scan.
     """
-    making, search = _maker(spec, space, k), SEARCHES[spec.search]
-    if not search.SCANS:
-        return search.make(making)
-    candidates = int(spec.candidates or 0)
-    return replace(making.scanned(width), search=spec.search, candidates=candidates)
-
-
-def _maker(spec: Spec, space: Space, k: int) -> Maker:
-    return Maker(
-        n=len(space.references),
-        k=k,
-        width=space.width,
-        precision=spec.references_precision,
-        candidates=spec.candidates,
-        space=space,
-        recall=spec.recall,
-        seed=spec.seed,
-        draw=partial(LeftOut.of, space, k, spec.seed),
-    )
+    making = Maker(spec=spec, space=space, k=k)
+    if SEARCHES[spec.search].SCANS:
+        candidates = int(spec.candidates or 0)
+        return replace(making.scanned(width), search=spec.search, candidates=candidates)
+    return None if spec.references_precision == "float32" else unscanned(making)
 
 
 def _fastest(making: Maker) -> Index | None:
     """The fastest index with enough recall; None if that is one dense layer."""
-    plain = exact.plain(making)
+    plain = unscanned(making)
     options = [plain]
     if making.n * making.width * plain.table.itemsize > _SMALL:
-        for search in SEARCHES.values():
-            if not search.SCANS:
-                continue
-            try:
-                if made := search.make(making):
-                    options.append(_measured(making, made))
-            except InputError:
-                continue  # recall too low
+        for name in [name for name, search in SEARCHES.items() if search.SCANS]:
+            with suppress(InputError):  # recall too low
+                options.append(_measured(making, cheapest(making, name)))
     best = min(options, key=lambda one: cost(one, making.n, making.width))
     if best is not plain:
         return best
@@ -115,7 +96,7 @@ def _measured(making: Maker, one: Index) -> Index:
 def _more(making: Maker, one: Index) -> Index | None:
     """An index with a scan, with 1.5 times the candidates; None if there can be no more."""
     more = min(one.candidates * 3 // 2 + 1, making.n, MOST)
-    if making.candidates is not None or more <= one.candidates:
+    if making.spec.candidates is not None or more <= one.candidates:
         return None
     return replace(one, candidates=more)
 
@@ -123,7 +104,7 @@ def _more(making: Maker, one: Index) -> Index | None:
 def _remedies(making: Maker, one: Index, recall: float) -> str:
     """What to do about a recall that is too low."""
     ways = [f"use a lower --recall, such as {math.floor(100 * recall) / 100:.2f}"]
-    if making.candidates is not None:
+    if making.spec.candidates is not None:
         ways.append("more --candidates")
     if one.precision != "float32":
         ways.append("a higher --references-precision")

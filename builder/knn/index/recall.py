@@ -66,7 +66,7 @@ class LeftOut:
         found = find(one, self.units, self.nearest.shape[1], self.own).indices
         # Compare scores, not rows: a copy of a neighbour is as good as the neighbour.
         right = [
-            (near >= 0) & (self.space.units_of(near) @ query >= lowest - _ROUNDING)
+            self.space.units_of(near) @ query >= lowest - _ROUNDING
             for near, query, lowest in zip(found, self.units, self.lowest, strict=True)
         ]
         return float(np.mean(right))
